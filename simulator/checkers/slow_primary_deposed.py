@@ -7,8 +7,8 @@ from functools import cached_property
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.effects import Executed, Note
-from dtvn.protocol.consensus.primary_monitor import SLOW
 from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.requests.primary_monitor import SLOW
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.onlooker import EXECUTED

@@ -7,7 +7,6 @@ from typing import Any
 from dtvn.machine import TicketApplication
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.clients import Clients
 from dtvn.protocol.consensus.evidence import Evidence
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.executor import Executor
@@ -15,6 +14,7 @@ from dtvn.protocol.consensus.log import LateCommits, Log, Slot, Tally, Vote
 from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.requests.clients import Clients
 from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.wire import Door, door, signer
 from simulator.mutants.registry import Plant, mutant, replaces

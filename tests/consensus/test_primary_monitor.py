@@ -9,9 +9,9 @@ import pytest
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
-from dtvn.protocol.consensus.primary_monitor import SLOW, SLOW_EVERY, UNFAIR, PrimaryMonitor
 from dtvn.protocol.consensus.request_key import key_of
 from dtvn.protocol.consensus.requests.pool import Pool
+from dtvn.protocol.consensus.requests.primary_monitor import SLOW, SLOW_EVERY, UNFAIR, PrimaryMonitor
 from dtvn.protocol.consensus.requests.throughput import (
     INTERVAL,
     REQUEST_WORK,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dtvn.protocol.consensus.checkpoint import Checkpoints
-from dtvn.protocol.consensus.clients import Clients
 from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.effects import EntryRecord, Reason
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.events import Executed, Listener
 from dtvn.protocol.consensus.executor import Step, subtree_paths
 from dtvn.protocol.consensus.messages import Receipt, Reply
-from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
+from dtvn.protocol.consensus.requests.clients import Clients
+from dtvn.protocol.consensus.requests.primary_monitor import PrimaryMonitor
 from dtvn.protocol.consensus.requests.throughput import work_of
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch

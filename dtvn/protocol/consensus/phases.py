@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dtvn.protocol.consensus.catch_up import CatchUp
 from dtvn.protocol.consensus.checkpoint import Checkpoints
-from dtvn.protocol.consensus.clients import Clients
 from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.events import Listener
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.pinging import Pinging
-from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.rejoin import Rejoin
 from dtvn.protocol.consensus.rejoin_views import RejoinViews
 from dtvn.protocol.consensus.reporting import Reporting
+from dtvn.protocol.consensus.requests.clients import Clients
+from dtvn.protocol.consensus.requests.primary_monitor import PrimaryMonitor
 from dtvn.protocol.consensus.self_messages import SelfMessageGuard
 from dtvn.protocol.consensus.serving import Serving
 from dtvn.protocol.consensus.state import State

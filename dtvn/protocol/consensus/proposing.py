@@ -11,12 +11,12 @@ those of the principal with the most requests (R30).
 from __future__ import annotations
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.clients import Clients
 from dtvn.protocol.consensus.effects import SlotRecord
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.messages import Batch, PrePrepare, batch_digest
 from dtvn.protocol.consensus.ordering import Ordering
+from dtvn.protocol.consensus.requests.clients import Clients
 from dtvn.protocol.consensus.requests.pending import Pending
 from dtvn.protocol.consensus.requests.throughput import work_of
 from dtvn.protocol.consensus.state import State

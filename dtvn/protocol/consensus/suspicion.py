@@ -19,12 +19,12 @@ from __future__ import annotations
 from collections import deque
 
 from dtvn.protocol import quorum
-from dtvn.protocol.consensus.clients import Clients
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import SupplyFrames, Suspect
-from dtvn.protocol.consensus.primary_monitor import SLOW, UNFAIR, PrimaryMonitor
 from dtvn.protocol.consensus.rejoin_views import RETURNING, RejoinViews
 from dtvn.protocol.consensus.request_key import Key
+from dtvn.protocol.consensus.requests.clients import Clients
+from dtvn.protocol.consensus.requests.primary_monitor import SLOW, UNFAIR, PrimaryMonitor
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.consensus.view_change import FOLLOWED, ViewChanging
