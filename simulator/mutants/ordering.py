@@ -171,7 +171,7 @@ def no_limit(right: Any, self: Any, operations_max: Any, bytes_max: Any) -> Any:
 def beyond_window(_right: Any, self: Proposing) -> int | None:
     """A primary goes on proposing above its window."""
     state = self.state
-    if not state.pool.waiting_operations or not state.may_vote(state.views.view) or not state.is_primary:
+    if not self.policy.has_unproposed() or not state.may_vote(state.views.view) or not state.is_primary:
         return None
     return state.now.monotonic if state.executed >= self.hold_until else None
 
