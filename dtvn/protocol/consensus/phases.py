@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dtvn.protocol.consensus.catch_up import CatchUp
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.epoch_change import EpochChange
@@ -17,11 +16,12 @@ from dtvn.protocol.consensus.reporting import Reporting
 from dtvn.protocol.consensus.requests.fair_policy import FairPolicy
 from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.self_messages import SelfMessageGuard
-from dtvn.protocol.consensus.serving import Serving
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.supplying import Supplying
 from dtvn.protocol.consensus.suspicion import Suspicion
-from dtvn.protocol.consensus.transfer import Transfer
+from dtvn.protocol.consensus.transfer.catch_up import CatchUp
+from dtvn.protocol.consensus.transfer.receiving import Transfer
+from dtvn.protocol.consensus.transfer.serving import Serving
 from dtvn.protocol.consensus.view_change import ViewChanging
 from dtvn.protocol.consensus.voting import Voting
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.protocol.consensus.catch_up import CatchUp
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.log import Slot
@@ -17,6 +16,7 @@ from dtvn.protocol.consensus.messages import Status, SupplyFrames
 from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.suspicion import Suspicion
+from dtvn.protocol.consensus.transfer.catch_up import CatchUp
 from dtvn.protocol.consensus.verified import Verified
 
 __all__ = ["SUPPLIED_MAX", "MemberView", "Reporting"]

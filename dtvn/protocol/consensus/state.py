@@ -45,7 +45,7 @@ WRITERS = {
     "checkpoint": "checkpoint",
     "timeouts": "suspicion",
     "lag": "catch_up",
-    "transfer": "transfer",
+    "transfer": "receiving",
     "round_trips": "pinging",
 }
 """Part of the state -> module of the phase that writes it."""
