@@ -25,9 +25,9 @@ from dtvn.machine.ticket import Ticket, TicketState, row_of
 from dtvn.machine.transitions import NAMES
 from dtvn.machine.tree import EMPTY_GROUP, GROUPS, SIZE, group_hash, root_of_groups, salted
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import parts
 from dtvn.protocol.consensus.application import Item
 from dtvn.protocol.consensus.effects import ApplicationChange
+from dtvn.protocol.consensus.transfer import parts
 
 __all__ = ["Piece", "StateError", "carried", "pieces_of", "proved_items"]
 

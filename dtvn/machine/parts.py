@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 from dtvn.machine.tree import GROUP_BUCKETS, SIZE, fold
-from dtvn.protocol.consensus import parts
 from dtvn.protocol.consensus.application import Item
+from dtvn.protocol.consensus.transfer import parts
 
 __all__ = ["Leaf", "Listed", "large", "list_of", "part_of", "read_list"]
 

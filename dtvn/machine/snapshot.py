@@ -37,9 +37,9 @@ from dtvn.machine.tree import (
     salted,
 )
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import parts
 from dtvn.protocol.consensus.application import Item
 from dtvn.protocol.consensus.effects import ApplicationChange
+from dtvn.protocol.consensus.transfer import parts
 
 __all__ = ["Freezer", "Proof", "Staging", "leaf_of", "prove_ticket"]
 

@@ -72,7 +72,7 @@ def _tables(core: Any) -> list[tuple[str, int, int]]:
         ("certificates", len(log.certificates), config.reach),
         ("late commits", len(log.late), config.reach),
         ("decisions", len(log.decisions), config.reach),
-        ("operations waiting", core.state.pool.operations, config.pool_operations_max),
+        ("operations waiting", core.policy.size()[1], config.pool_operations_max),
         ("statements of later views", max(core.state.future._count), core.state.future._frames_share),
         ("claims", len(core.state.views.claims), config.n),
         ("suspicions", len(core.suspicion.suspects), config.n),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from functools import cached_property
+from typing import cast
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.effects import Executed, Note
-from dtvn.protocol.consensus.primary_monitor import SLOW
 from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.requests.fair_policy import FairPolicy
+from dtvn.protocol.consensus.requests.policy import SLOW
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.observers import EXECUTED
@@ -105,7 +107,7 @@ class _Witness:
 
     def look(self) -> None:
         """A turn begins: record the waiting requests."""
-        pool, before = self.core.state.pool, self._calm
+        pool, before = cast(FairPolicy, self.core.policy).pool, self._calm
         few = pool.operations < self.core.config.batch_operations_max
         self._calm = {item.key: item.arrived for item in pool if few or item.key in before}
 

@@ -7,7 +7,6 @@ from typing import Any
 from dtvn.machine import TicketApplication
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.clients import Clients
 from dtvn.protocol.consensus.evidence import Evidence
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.executor import Executor
@@ -15,6 +14,7 @@ from dtvn.protocol.consensus.log import LateCommits, Log, Slot, Tally, Vote
 from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.requests.clients import Clients
 from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.wire import Door, door, signer
 from simulator.mutants.registry import Plant, mutant, replaces
@@ -171,7 +171,7 @@ def no_limit(right: Any, self: Any, operations_max: Any, bytes_max: Any) -> Any:
 def beyond_window(_right: Any, self: Proposing) -> int | None:
     """A primary goes on proposing above its window."""
     state = self.state
-    if not state.pool.waiting_operations or not state.may_vote(state.views.view) or not state.is_primary:
+    if not self.policy.has_unproposed() or not state.may_vote(state.views.view) or not state.is_primary:
         return None
     return state.now.monotonic if state.executed >= self.hold_until else None
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from dtvn.machine.snapshot import Staging
-from dtvn.protocol.consensus import entries, transfer
-from dtvn.protocol.consensus.catch_up import CatchUp
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, CommitCertificate
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.learner import Learner
+from dtvn.protocol.consensus.transfer import entries, receiving
+from dtvn.protocol.consensus.transfer.catch_up import CatchUp
 from simulator.mutants.registry import Plant, mutant, replaces
 
 
@@ -89,14 +89,14 @@ def any_chunk(_right: Any, self: Staging, group: int, items: Any) -> bool:
     return True
 
 
-@replaces(transfer, "_fits", "installs-any-log", "R23 R26 P17", world="poisoned-logs", seed=4)
+@replaces(receiving, "_fits", "installs-any-log", "R23 R26 P17", world="poisoned-logs", seed=4)
 def any_log(*_arguments: Any) -> Any:
     """The entry below a fetched state need not be the one under the log root that q members signed."""
     return True
 
 
 @replaces(
-    transfer, "read_checkpoint", "installs-without-a-quorum", "R23 P17", world="poisoned-proofs", seed=4
+    receiving, "read_checkpoint", "installs-without-a-quorum", "R23 P17", world="poisoned-proofs", seed=4
 )
 def without_a_quorum(_right: Any, frames: Any, nested: Any, config: Any) -> Any:
     """A fetched state does not need q signatures: one is enough."""

@@ -13,8 +13,8 @@ from dtvn.protocol.consensus.log import Slot
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
 from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.outbox import Outbox
-from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
 from dtvn.protocol.consensus.reporting import Reporting
+from dtvn.protocol.consensus.requests.primary_monitor import PrimaryMonitor
 from dtvn.protocol.consensus.suspicion import Suspicion
 from dtvn.protocol.consensus.timers import Timers
 from dtvn.protocol.consensus.view_change import ViewChanging

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.entries import read_range
+from dtvn.protocol.consensus.transfer.entries import read_range
 from tests.consensus.helpers import Cluster, Node, is_kind
 
 

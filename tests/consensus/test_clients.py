@@ -111,7 +111,7 @@ def test_r30_a_refused_body_does_not_take_another_out_of_the_pool(monkeypatch: p
     cluster.request("T-1", number=5, to=[1])
     cluster.request("T-late", number=5, to=[1])
     assert [busy.code for busy in cluster.answers(m.Busy)] == [Reason.EXPIRED.value]
-    assert [item.bundle.bundle.operations[0].ticket for item in cluster[1].core.state.pool] == ["T-1"]
+    assert [item.bundle.bundle.operations[0].ticket for item in cluster[1].core.policy.pool] == ["T-1"]
 
 
 def test_a_session_that_this_replica_has_yet_to_open_is_not_refused() -> None:
@@ -146,7 +146,7 @@ def test_sessions_take_turns_in_a_batch() -> None:
     for number in range(20):
         cluster.request(f"T-loud-{number}", session=(1, 0), number=number)
     cluster.request("T-quiet", session=(2, 0), number=0)
-    taken = cluster[0].core.state.pool.take(4, 1 << 20)
+    taken = cluster[0].core.policy.pool.take(4, 1 << 20)
     names = [item.bundle.bundle.operations[0].ticket for item in taken]
     assert names == ["T-loud-0", "T-quiet", "T-loud-1", "T-loud-2"]
 

@@ -69,7 +69,7 @@ def written(path: Path) -> set[str]:
 
 def test_each_part_of_the_state_is_written_by_one_phase() -> None:
     writers: dict[str, set[str]] = {}
-    for path in FOLDER.glob("*.py"):
+    for path in FOLDER.rglob("*.py"):
         if path.stem != "state":
             for part in written(path):
                 writers.setdefault(part, set()).add(path.stem)

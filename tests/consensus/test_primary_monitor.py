@@ -9,9 +9,10 @@ import pytest
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
-from dtvn.protocol.consensus.primary_monitor import SLOW, SLOW_EVERY, UNFAIR, PrimaryMonitor
-from dtvn.protocol.consensus.requests.pending import key_of
+from dtvn.protocol.consensus.request_key import key_of
+from dtvn.protocol.consensus.requests.policy import SLOW, UNFAIR
 from dtvn.protocol.consensus.requests.pool import Pool
+from dtvn.protocol.consensus.requests.primary_monitor import SLOW_EVERY, PrimaryMonitor
 from dtvn.protocol.consensus.requests.throughput import (
     INTERVAL,
     REQUEST_WORK,
@@ -84,16 +85,18 @@ def test_r30_forwards_get_twice_the_room_at_which_clients_hear_busy() -> None:
     cluster = Cluster(4)
     primary = cluster[0].core
     cluster.drop(lambda _s, _t, _m: True)
-    primary.clients._least_room = lambda: 0
-    primary.state.throughput._rates.append(10 * work_of(1) * 5)  # half of what drains in 400 ms: ten requests
+    primary.policy.clients._least_room = lambda: 0
+    primary.policy.throughput._rates.append(
+        10 * work_of(1) * 5
+    )  # half of what drains in 400 ms: ten requests
     for number in range(12):
         cluster.request(f"T-{number}", session=(1, number % 3))
-    waiting = len(primary.state.pool)
+    waiting = len(primary.policy.pool)
     assert 9 <= waiting < 12
     assert {answer.code for answer in cluster.answers(m.Busy)} == {Reason.BUSY.value}
     for number in range(12, 18):
         cluster[0].hear(cluster[2], cluster.bundle(f"T-{number}", session=(1, number % 3)))
-    assert len(primary.state.pool) == waiting + 6
+    assert len(primary.policy.pool) == waiting + 6
 
 
 def test_r30_a_bundle_rate_admits_as_many_single_requests_as_can_be_done() -> None:
@@ -101,7 +104,7 @@ def test_r30_a_bundle_rate_admits_as_many_single_requests_as_can_be_done() -> No
     cluster = Cluster(4)
     primary = cluster[0].core
     cluster.drop(lambda _s, _t, _m: True)
-    primary.state.throughput._rates.append(13_472 * work_of(100) // 100)
+    primary.policy.throughput._rates.append(13_472 * work_of(100) // 100)
     drained = 2_013 * 4 // 10  # in T / 2; half of the room is for whoever comes first
     for number in range(drained // 2):
         cluster.request(f"T-{number}", session=(1, 0))
@@ -117,20 +120,20 @@ class Judged:
     def __init__(self) -> None:
         self.state: Any = SimpleNamespace(
             now=SimpleNamespace(monotonic=0),
-            pool=SimpleNamespace(operations=0, overtakes=0, oldest=lambda: None),
             log=SimpleNamespace(slots={}, window=32),
             is_catching_up=False,
             config=SimpleNamespace(batch_operations_max=1_000),
             timeouts=SimpleNamespace(timeout=800 * MILLISECOND),
             is_primary=False,
         )
-        self.primary_monitor = PrimaryMonitor(self.state)
+        self.pool: Any = SimpleNamespace(operations=0, overtakes=0, oldest=lambda: None)
+        self.primary_monitor = PrimaryMonitor(self.state, self.pool)
         self.primary_monitor.begin()
 
     def work(self, rate: int, seconds: int, *, waiting: int = 5_000) -> None:
         for _ in range(seconds * 10):
             self.state.now.monotonic += SECOND // 10
-            self.state.pool.operations = waiting
+            self.pool.operations = waiting
             self.primary_monitor.on_executed(1, rate // 10, [])
 
     def next_view(self) -> None:
@@ -228,20 +231,20 @@ def test_r32_at_most_one_deposition_for_slowness_in_half_a_minute() -> None:
 
 def test_r30_unfair_needs_a_long_wait_and_two_windows_of_later_requests() -> None:
     judged = Judged()
-    judged.state.pool.oldest = lambda: SimpleNamespace(arrived=0)
-    judged.state.pool.overtakes = 64
+    judged.pool.oldest = lambda: SimpleNamespace(arrived=0)
+    judged.pool.overtakes = 64
     judged.state.now.monotonic = 3_199 * MILLISECOND
     assert judged.primary_monitor.cause() is None
     judged.state.now.monotonic = 3_201 * MILLISECOND
     assert judged.primary_monitor.cause() == UNFAIR
-    judged.state.pool.overtakes = 63
+    judged.pool.overtakes = 63
     assert judged.primary_monitor.cause() is None
 
 
 def test_r31_a_pause_is_not_held_against_the_primary() -> None:
     judged = Judged()
-    judged.state.pool.oldest = lambda: SimpleNamespace(arrived=0)
-    judged.state.pool.overtakes = 64
+    judged.pool.oldest = lambda: SimpleNamespace(arrived=0)
+    judged.pool.overtakes = 64
     judged.state.now.monotonic = SECOND
     judged.primary_monitor.shift(30 * SECOND)
     judged.state.now.monotonic = 32 * SECOND

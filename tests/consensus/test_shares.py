@@ -10,7 +10,8 @@ import pytest
 
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.proposing import Proposing
-from dtvn.protocol.consensus.requests.pending import key_of
+from dtvn.protocol.consensus.request_key import key_of
+from dtvn.protocol.consensus.requests.batching import Batching
 from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import BOUNDS
@@ -110,7 +111,6 @@ class Primary:
         self.pool = pool_of()
         self.pool.lead()
         self.state: Any = SimpleNamespace(
-            pool=self.pool,
             config=config_for(0, 4),
             now=Now(0, 0),
             executed=0,
@@ -118,14 +118,19 @@ class Primary:
             may_vote=lambda view: True,
             views=SimpleNamespace(view=0),
             log=SimpleNamespace(stable=0, window=32),
-            throughput=SimpleNamespace(rate=lambda: rate),
             round_trips=SimpleNamespace(shortest=lambda: round_trip),
             timeouts=SimpleNamespace(base=800 * MILLISECOND),
         )
-        ignored: Any = SimpleNamespace(
-            answer_if_settled=lambda bundle: False, holds=lambda sequence: False, run=lambda: None
+        clients: Any = SimpleNamespace(answer_if_settled=lambda bundle: False)
+        throughput: Any = SimpleNamespace(rate=lambda: rate)
+        batching = Batching(self.state, self.pool, throughput, clients)
+        policy: Any = SimpleNamespace(
+            has_unproposed=lambda: self.pool.waiting_operations > 0,
+            ready_at=batching.ready_at,
+            next_batch=batching.next_batch,
         )
-        self.proposing = Proposing(self.state, ignored, ignored, ignored, ignored)
+        ignored: Any = SimpleNamespace(holds=lambda sequence: False, run=lambda: None)
+        self.proposing = Proposing(self.state, policy, ignored, ignored, ignored)
         self.proposed: list[list[VerifiedBundle]] = []
         self.proposing._propose = self._propose  # type: ignore[method-assign]
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.primary_monitor import SLOW, UNFAIR
 from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.requests.policy import SLOW, UNFAIR
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Parameters
 from dtvn.protocol.wire import Envelope, FrameSigner
@@ -91,21 +91,21 @@ class Namesake:
 
     def lead(self, core: Replica, *, ordered: bool) -> None:
         """This primary proposes none of the victim's requests; `ordered`: it fills their places."""
-        collect = core.proposing._collect
+        collect = core.policy.next_batch
 
         def censored() -> list[VerifiedBundle]:
             found = collect()
             kept = [each for each in found if not self.targets(each.bundle)]
             return kept + [self.forge(b.bundle) for b in found if ordered and self.targets(b.bundle)]
 
-        core.proposing._collect = censored  # type: ignore[method-assign]
+        core.policy.next_batch = censored  # type: ignore[method-assign]
 
     def whisper(self) -> None:
         """From now on every backup hears of each request that waits there, and some of them twice."""
         world = self._cluster.world
         for name in world.member_names[1:]:
             core = world.nodes[name].core
-            for item in list(core.state.pool) if core is not None else ():
+            for item in list(core.policy.pool) if core is not None else ():
                 if self.targets(item.bundle.bundle):
                     world.transmit(self._rogue.name, name, self.forge(item.bundle.bundle).frame, world.time)
         world.after(400 * MILLISECOND, self.whisper)

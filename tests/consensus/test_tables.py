@@ -20,7 +20,7 @@ from dtvn.protocol.consensus.executor import subtree_paths
 from dtvn.protocol.consensus.fetching import Fetching
 from dtvn.protocol.consensus.log import LateCommits, Log, Tally, Vote
 from dtvn.protocol.consensus.outbox import Outbox
-from dtvn.protocol.consensus.requests.pending import FRAMING, key_of
+from dtvn.protocol.consensus.request_key import FRAMING, key_of
 from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.throttle import REMEMBERED_MAX, Throttle
 from dtvn.protocol.consensus.verified import Peer, Verified, VerifiedBatch, VerifiedBundle

@@ -9,7 +9,7 @@ import pytest
 from dtvn.protocol.consensus import log_tree
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import ApplicationChange, Install, Reason
-from dtvn.protocol.consensus.transfer import GROUPS_ASKED
+from dtvn.protocol.consensus.transfer.receiving import GROUPS_ASKED
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.grouped import GROUPS, Grouped
 from tests.consensus.helpers import MILLISECOND, Cluster, Node, open_frame

@@ -112,7 +112,7 @@ def test_r30_a_body_expiring_in_the_queue_holds_no_place_of_a_lasting_one(
     cluster.stabilize()
     for node in cluster.nodes:
         assert node.application.values.keys() == {"T-1", "long-900"}, "what a member waits for goes first"
-        assert len(node.core.state.pool) == 0
+        assert len(node.core.policy.pool) == 0
 
 
 @pytest.mark.parametrize(("end", "stays"), [(100, True), (900, True), (901, False), (1_000, False)])
@@ -120,12 +120,12 @@ def test_r30_an_opening_waits_on_where_only_one_that_ends_before_it_failed(end: 
     """A censor has the expired ones of each client. Where one that ends later failed, this one would have."""
     cluster = helpers.Cluster(4)
     cluster.drop(lambda _s, _t, _m: True)
-    clients = cluster[1].core.clients
+    clients = cluster[1].core.policy.clients
     cluster[1].hear(None, signed(cluster, "", 901, (0, 0)))
     executed = cluster.verified(signed(cluster, "", end, (0, 0)), 0).bundle
     assert isinstance(executed, VerifiedBundle)
     clients.leave_pool(executed)
-    assert len(cluster[1].core.state.pool) == stays
+    assert len(cluster[1].core.policy.pool) == stays
 
 
 def test_r30_a_body_of_a_session_is_not_put_aside_by_one_that_was_skipped() -> None:
@@ -134,5 +134,5 @@ def test_r30_a_body_of_a_session_is_not_put_aside_by_one_that_was_skipped() -> N
     cluster[1].hear(None, signed(cluster, "T-1", 500, (1, 0)))
     skipped = cluster.verified(signed(cluster, "T-2", 900, (1, 0)), 0).bundle
     assert skipped is not None
-    cluster[1].core.clients.leave_pool(skipped)
-    assert len(cluster[1].core.state.pool) == 1
+    cluster[1].core.policy.clients.leave_pool(skipped)
+    assert len(cluster[1].core.policy.pool) == 1

@@ -97,7 +97,7 @@ def test_r30_changes_by_somebody_who_may_not_drain_the_pipeline_seldom(backups: 
     assert 2 <= ordered <= 14, "the log says what they come to, and is not filled with it"
     cores = [box.core for box in world.boxes.values()]
     assert all(
-        isinstance(core, Replica) and core.state.views.view == 0 and not len(core.state.pool)
+        isinstance(core, Replica) and core.state.views.view == 0 and not len(core.policy.pool)
         for core in cores
     )
     assert world.now.epoch == 0

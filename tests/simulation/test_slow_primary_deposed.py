@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from dtvn.protocol.consensus import primary_monitor as judgement
+from dtvn.protocol.consensus.requests import primary_monitor as judgement
 from simulator import worlds
 from simulator.adversary import slow_primary
 from simulator.campaign import Task, run

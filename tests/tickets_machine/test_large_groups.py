@@ -14,10 +14,10 @@ from dtvn.machine.parts import size_of
 from dtvn.machine.snapshot import Staging, _ticket_key
 from dtvn.machine.tree import GROUP_BUCKETS, GROUPS, locate, salted
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import parts
 from dtvn.protocol.consensus.application import Item
 from dtvn.protocol.consensus.messages import FetchGroups
-from dtvn.protocol.consensus.serving import ANSWER_BYTES, GROUP_BYTES_MAX
+from dtvn.protocol.consensus.transfer import parts
+from dtvn.protocol.consensus.transfer.serving import ANSWER_BYTES, GROUP_BYTES_MAX
 from dtvn.protocol.genesis import cluster_id
 from tests.tickets_machine.support import Machine
 from tests.tickets_machine.test_snapshot import frozen, installed

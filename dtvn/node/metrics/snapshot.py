@@ -128,7 +128,7 @@ def _consensus(node: MeasuredMember) -> dict[str, Value]:
         "dtvn_caught_up_total": events["caught_up"],
         "ticket_state_count": {(name,): count for name, count in node.application.count_states().items()},
         "dtvn_open_sequences": len(core.state.log.slots),
-        "dtvn_waiting_operations": core.state.pool.operations,
+        "dtvn_waiting_operations": core.policy.size()[1],
         "dtvn_evidence_total": events["evidence"],
         "dtvn_checkpoint_differs_total": events["checkpoint_differs"],
         "dtvn_pauses_total": events["paused"],

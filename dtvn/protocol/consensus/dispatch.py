@@ -42,7 +42,7 @@ def tables(core: Phases) -> tuple[dict[type[Any], Handler], dict[type[Any], Refu
     """Two tables: kind of message -> its handler, and kind of message -> its cheap refusal."""
     ordering, views = core.ordering, core.view_change
     rows: list[tuple[type[Any], Any, Refusal]] = [
-        (Bundle, core.clients.on_bundle, core.clients.refuse_bundle),
+        (Bundle, core.policy.on_bundle, core.policy.refuse_bundle),
         (PrePrepare, ordering.on_pre_prepare, ordering.refuse_pre_prepare),
         (Prepare, ordering.on_prepare, ordering.refuse_prepare),
         (Commit, ordering.on_commit, ordering.refuse_commit),

@@ -18,6 +18,7 @@ from dtvn.protocol.consensus.events import Listener, VotesReleased
 from dtvn.protocol.consensus.executor import Step
 from dtvn.protocol.consensus.membership import is_reconfiguration
 from dtvn.protocol.consensus.recovery import Recovery
+from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 
@@ -38,9 +39,11 @@ class EpochChange:
     def __init__(
         self,
         state: State,
+        policy: Policy,
         emit: Listener,
     ) -> None:
         self.state = state
+        self.policy = policy
         self._emit = emit
         self.ends_at: int | None = None
         """The last sequence of this epoch, once it is executed here."""
@@ -113,7 +116,7 @@ class EpochChange:
     def _under_way(self) -> list[VerifiedBundle]:
         """Requests in the pool, and requests in slots that are now void."""
         state = self.state
-        found = {item.bundle.digest: item.bundle for item in state.pool}
+        found = {bundle.digest: bundle for bundle in self.policy.waiting()}
         for slot in state.log.unexecuted(state.executed):
             for digest in slot.proposals:
                 batch = state.bodies.get(digest)

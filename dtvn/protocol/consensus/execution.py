@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dtvn.protocol.consensus.checkpoint import Checkpoints
-from dtvn.protocol.consensus.clients import Clients
 from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.effects import EntryRecord, Reason
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.events import Executed, Listener
 from dtvn.protocol.consensus.executor import Step, subtree_paths
 from dtvn.protocol.consensus.messages import Receipt, Reply
-from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
-from dtvn.protocol.consensus.requests.throughput import work_of
+from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch
 
@@ -27,18 +25,16 @@ class Execution:
         self,
         state: State,
         checkpoints: Checkpoints,
-        clients: Clients,
+        policy: Policy,
         contradictions: Contradictions,
         epoch_change: EpochChange,
-        primary_monitor: PrimaryMonitor,
         emit: Listener,
     ) -> None:
         self.state = state
         self.checkpoints = checkpoints
-        self.clients = clients
+        self.policy = policy
         self.contradictions = contradictions
         self.epoch_change = epoch_change
-        self.primary_monitor = primary_monitor
         self._emit = emit
         self.executor = state.executor
 
@@ -71,23 +67,12 @@ class Execution:
         self.contradictions.on_executed(sequence, commits)
         state.outbox.persist(EntryRecord(step.entry, step.entry_hash, batch.body, commits))
         state.outbox.executed(step.note(view))
-        self._leave_pool(batch, sequence)
+        self.policy.on_executed(sequence, batch)
         if answer:
             self._reply(step)
         self._emit(EXECUTED)
         self.epoch_change.on_executed(step)
         return step
-
-    def _leave_pool(self, batch: VerifiedBatch, sequence: int) -> None:
-        """Remove the batch's requests from the pool; their waiting times count for or against the primary
-        (R32)."""
-        state = self.state
-        leave = self.clients.leave_pool
-        waited = [leave(bundle) for bundle in batch.bundles]
-        operations = sum([len(bundle.bundle.operations) for bundle in batch.bundles])
-        work = work_of(operations, len(batch.bundles))
-        state.throughput.on_executed(work, state.now.monotonic, waiting=len(state.pool) > 0)
-        self.primary_monitor.on_executed(sequence, work, waited)
 
     def _reply(self, step: Step) -> None:
         """Send one reply per executed request, all with one receipt for the sequence."""

@@ -26,7 +26,6 @@ from dtvn.protocol.consensus.effects import (
     StateRecord,
     Successor,
 )
-from dtvn.protocol.consensus.entries import Link, read_range
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.errors import InvariantBreach
 from dtvn.protocol.consensus.executor import Executor
@@ -35,6 +34,7 @@ from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
+from dtvn.protocol.consensus.transfer.entries import Link, read_range
 from dtvn.protocol.consensus.verified import Header, Verified
 
 __all__ = ["Learner"]

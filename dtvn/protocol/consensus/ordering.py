@@ -17,7 +17,7 @@ from dtvn.protocol.consensus.events import Listener, PrimaryHeard
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.log import LateCommits, Slot, Vote
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, Commit, Prepare, PreparedProof, PrePrepare
-from dtvn.protocol.consensus.requests.pending import key_of
+from dtvn.protocol.consensus.request_key import key_of
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified, VerifiedBatch
 from dtvn.protocol.probes import probe

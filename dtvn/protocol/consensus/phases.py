@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from dtvn.protocol.consensus.catch_up import CatchUp
 from dtvn.protocol.consensus.checkpoint import Checkpoints
-from dtvn.protocol.consensus.clients import Clients
 from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.events import Listener
 from dtvn.protocol.consensus.execution import Execution
 from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.pinging import Pinging
-from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.rejoin import Rejoin
 from dtvn.protocol.consensus.rejoin_views import RejoinViews
 from dtvn.protocol.consensus.reporting import Reporting
+from dtvn.protocol.consensus.requests.fair_policy import FairPolicy
+from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.self_messages import SelfMessageGuard
-from dtvn.protocol.consensus.serving import Serving
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.supplying import Supplying
 from dtvn.protocol.consensus.suspicion import Suspicion
-from dtvn.protocol.consensus.transfer import Transfer
+from dtvn.protocol.consensus.transfer.catch_up import CatchUp
+from dtvn.protocol.consensus.transfer.receiving import Transfer
+from dtvn.protocol.consensus.transfer.serving import Serving
 from dtvn.protocol.consensus.view_change import ViewChanging
 from dtvn.protocol.consensus.voting import Voting
 
@@ -36,26 +36,22 @@ class Phases:
         self.state = state
         self.own_vote = Voting(state, emit)
         self.contradictions = Contradictions(state)
-        self.epoch_change = EpochChange(state, emit)
-        self.clients = Clients(state)
-        self.primary_monitor = PrimaryMonitor(state)
+        self.policy: Policy = FairPolicy(state)
+        self.epoch_change = EpochChange(state, self.policy, emit)
         self.checkpoints = Checkpoints(state, self.contradictions, self.epoch_change, emit)
         self.execution = Execution(
             state,
             self.checkpoints,
-            self.clients,
+            self.policy,
             self.contradictions,
             self.epoch_change,
-            self.primary_monitor,
             emit,
         )
         self.ordering = Ordering(state, self.contradictions, self.epoch_change, self.execution, emit)
-        self.proposing = Proposing(state, self.clients, self.epoch_change, self.execution, self.ordering)
+        self.proposing = Proposing(state, self.policy, self.epoch_change, self.execution, self.ordering)
         self.view_change = ViewChanging(state, self.checkpoints, self.ordering, emit)
         self.rejoin_views = RejoinViews(state, emit)
-        self.suspicion = Suspicion(
-            state, self.clients, self.primary_monitor, self.rejoin_views, self.view_change
-        )
+        self.suspicion = Suspicion(state, self.policy, self.rejoin_views, self.view_change)
         self.supplying = Supplying(state, self.ordering, emit)
         self.serving = Serving(state)
         self._make_recovery()
@@ -67,7 +63,7 @@ class Phases:
             state, self.checkpoints, self.contradictions, self.epoch_change, self.execution, self.ordering
         )
         self.transfer = Transfer(state, self.catch_up, self.checkpoints, self.contradictions)
-        self.reporting = Reporting(state, self.catch_up, self.checkpoints, self.suspicion)
+        self.reporting = Reporting(state, self.policy, self.catch_up, self.checkpoints, self.suspicion)
         self.rejoin = Rejoin(state, self.checkpoints, self.own_vote)
         self.self_messages = SelfMessageGuard(state, self.own_vote)
         self.pinging = Pinging(

@@ -26,7 +26,6 @@ from collections import deque
 from collections.abc import Iterator
 
 from dtvn.protocol import quorum
-from dtvn.protocol.consensus.catch_up import CatchUp
 from dtvn.protocol.consensus.certificate import read_checkpoint
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.effects import Reason, StateRecord
@@ -38,6 +37,7 @@ from dtvn.protocol.consensus.self_messages import SelfMessageGuard
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.suspicion import Suspicion
 from dtvn.protocol.consensus.throttle import Throttle
+from dtvn.protocol.consensus.transfer.catch_up import CatchUp
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.consensus.view_change import ViewChanging
 from dtvn.protocol.consensus.voting import Voting

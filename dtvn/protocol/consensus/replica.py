@@ -62,7 +62,7 @@ class Replica(Phases):
                 self.pinging,
                 self.reporting,
             ),
-            (self.rejoin_views, self.primary_monitor, state.throughput),
+            (self.rejoin_views, self.policy),
         )
 
     # --- the face -----------------------------------------------------------------------------------
@@ -84,11 +84,11 @@ class Replica(Phases):
         self.suspicion.begin()
         self.view_change.install_reproposed()
         if state.is_primary and not state.views.changing:
-            state.pool.lead()
+            self.policy.lead()
             self.proposing.begin(highest)
         restoring.say_again(self)
         self._vote_on_open_slots()
-        self.clients.requeue(list(self._inherited))
+        self.policy.requeue(self._inherited)
         self._settle()
         if state.n > 1:
             self.reporting.say()
@@ -120,7 +120,7 @@ class Replica(Phases):
         forwards a request which waits here waits for it too."""
         message = header.message
         if type(message) is Bundle and reason is Reason.SECOND_MESSAGE and header.peer.member is not None:
-            self.clients.on_forwarded_again(message)
+            self.policy.on_forwarded_again(message)
 
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         """As `wants`, for a statement inside a message of `kind`. A Pong shows this replica's own statements:
@@ -214,6 +214,7 @@ class Replica(Phases):
             case events.StatementSupplied(verified):
                 self.dispatch(verified)
             case events.VoteLost():
+                self.policy.follow()
                 self.rejoin.begin()
             case events.VoteRegained():
                 self._lead(max(self.state.log.highest, self.state.views.start, self.executed))
@@ -239,14 +240,14 @@ class Replica(Phases):
         """Updates all phases for the view just entered. `left`: the slots of the old view."""
         state = self.state
         self.epoch_change.leave_view()
-        self.clients.requeue(state.leave_slots(left))
+        self.policy.requeue(state.leave_slots(left))
         self.suspicion.on_entered()
         if state.voting:
             self._lead(max(state.views.start, state.executed))
         if not (state.is_primary and state.voting):
-            state.pool.follow()
+            self.policy.follow()
         self.view_change.install_reproposed()
-        self.clients.forward_waiting(0)
+        self.policy.forward_waiting()
         for verified in state.future.take(state.views.view):
             self.dispatch(verified)
         self.rejoin.look()
@@ -254,7 +255,7 @@ class Replica(Phases):
     def _lead(self, highest: int) -> None:
         """Starts to propose above `highest`, if this replica is the primary."""
         if self.state.is_primary:
-            self.state.pool.lead()
+            self.policy.lead()
             self.proposing.begin(highest)
 
     def _vote_on_open_slots(self) -> None:

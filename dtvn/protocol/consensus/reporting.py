@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.protocol.consensus.catch_up import CatchUp
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.log import Slot
 from dtvn.protocol.consensus.messages import Status, SupplyFrames
+from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.suspicion import Suspicion
+from dtvn.protocol.consensus.transfer.catch_up import CatchUp
 from dtvn.protocol.consensus.verified import Verified
 
 __all__ = ["SUPPLIED_MAX", "MemberView", "Reporting"]
@@ -51,11 +52,13 @@ class Reporting:
     def __init__(
         self,
         state: State,
+        policy: Policy,
         catch_up: CatchUp,
         checkpoints: Checkpoints,
         suspicion: Suspicion,
     ) -> None:
         self.state = state
+        self.policy = policy
         self.catch_up = catch_up
         self.checkpoints = checkpoints
         self.suspicion = suspicion
@@ -117,7 +120,7 @@ class Reporting:
         """Whether this replica waits for something that other members might supply."""
         state = self.state
         return (
-            len(state.pool) > 0
+            self.policy.oldest_wait() is not None
             or state.views.changing
             or self._highest_known() > state.executed
             or state.lag.target() > state.executed

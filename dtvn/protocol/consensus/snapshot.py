@@ -88,6 +88,7 @@ def take(core: Phases) -> ReplicaSnapshot:
     executor = core.state.executor
     target = core.state.lag.target()
     suspects = core.suspicion.suspecting()
+    pending, operations = core.policy.size()
     return ReplicaSnapshot(
         index=core.state.index,
         epoch=core.state.config.epoch,
@@ -101,8 +102,8 @@ def take(core: Phases) -> ReplicaSnapshot:
         log_root=executor.log_root(),
         timestamp=executor.timestamp,
         head=executor.head,
-        pending=len(core.state.pool),
-        pending_operations=core.state.pool.operations,
+        pending=pending,
+        pending_operations=operations,
         catching_up_to=target if target > core.state.executed else 0,
         suspicion=core.suspicion.cause or "",
         suspects=suspects,

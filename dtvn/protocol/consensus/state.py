@@ -23,8 +23,6 @@ from dtvn.protocol.consensus.future import Future
 from dtvn.protocol.consensus.log import Log, Slot
 from dtvn.protocol.consensus.messages import FetchBatch, FetchViewChange
 from dtvn.protocol.consensus.new_view import Claim
-from dtvn.protocol.consensus.requests.pool import Pool
-from dtvn.protocol.consensus.requests.throughput import Throughput
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.verified import VerifiedBundle
@@ -47,7 +45,7 @@ WRITERS = {
     "checkpoint": "checkpoint",
     "timeouts": "suspicion",
     "lag": "catch_up",
-    "transfer": "transfer",
+    "transfer": "receiving",
     "round_trips": "pinging",
 }
 """Part of the state -> module of the phase that writes it."""
@@ -216,13 +214,6 @@ class State(Context):
         self.log = Log(window=config.window, reach=config.reach)
         self.bodies = Bodies(config.bodies_bytes_max)
         self.ballot = Ballot()
-        self.pool = Pool(
-            operations_max=config.pool_operations_max,
-            bytes_max=config.pool_bytes_max,
-            client_share=config.pool_client_share,
-            batch_operations_max=config.batch_operations_max,
-        )
-        self.throughput = Throughput()
         self.future = Future(
             members=config.n,
             frames_max=config.future_frames_max,
@@ -279,15 +270,6 @@ class State(Context):
         if not self.has_reached_epoch:
             return True
         return self.lag.since is not None and self.now.monotonic < self.lag.held_until
-
-    def waiting_since(self) -> int | None:
-        """Monotonic time since when a request or a proposal waits, or None. Votes without a proposal do not
-        count: any backup could send one and depose a correct primary (PITFALLS row 13)."""
-        oldest = self.pool.oldest()
-        slot = self.log.first_proposed(self.executed)
-        if oldest is None:
-            return slot.opened if slot is not None else None
-        return oldest.arrived if slot is None else min(oldest.arrived, slot.opened)
 
     def leave_slots(self, left: Sequence[Slot]) -> list[VerifiedBundle]:
         """Forgets the batches of a left view that the new one does not need; returns the requests in slots

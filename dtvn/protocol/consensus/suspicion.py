@@ -19,12 +19,11 @@ from __future__ import annotations
 from collections import deque
 
 from dtvn.protocol import quorum
-from dtvn.protocol.consensus.clients import Clients
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import SupplyFrames, Suspect
-from dtvn.protocol.consensus.primary_monitor import SLOW, UNFAIR, PrimaryMonitor
 from dtvn.protocol.consensus.rejoin_views import RETURNING, RejoinViews
-from dtvn.protocol.consensus.requests.pending import Key
+from dtvn.protocol.consensus.request_key import Key
+from dtvn.protocol.consensus.requests.policy import SLOW, UNFAIR, Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.consensus.view_change import FOLLOWED, ViewChanging
@@ -52,14 +51,12 @@ class Suspicion:
     def __init__(
         self,
         state: State,
-        clients: Clients,
-        primary_monitor: PrimaryMonitor,
+        policy: Policy,
         rejoin_views: RejoinViews,
         view_change: ViewChanging,
     ) -> None:
         self.state = state
-        self.clients = clients
-        self.primary_monitor = primary_monitor
+        self.policy = policy
         self.rejoin_views = rejoin_views
         self.view_change = view_change
         self.cause: str | None = None
@@ -103,7 +100,7 @@ class Suspicion:
         """Starts all clocks now, at the start of the replica or of a view."""
         now = self.state.now.monotonic
         self.primary_heard = self._progressed = now
-        self.primary_monitor.begin()
+        self.policy.on_entered()
         self._clear()
 
     def on_primary_heard(self) -> None:
@@ -130,7 +127,7 @@ class Suspicion:
         to it."""
         self._met = True
         reasons = {self.cause, *(self._reasons.get(member) for member in self._alive(self.suspects, view))}
-        self.primary_monitor.on_left(slow=SLOW in reasons)
+        self.policy.on_left(slow=SLOW in reasons)
         self.state.timeouts.failures = (
             self.state.timeouts.failures + 1
             if self._failed(view, entered)
@@ -289,7 +286,7 @@ class Suspicion:
         due = self.progress_due(self.state.timeouts.timeout)
         if due is not None and now >= due:
             return "no_progress"
-        return self.primary_monitor.cause() or self.rejoin_views.cause(views.view)
+        return self.policy.primary_fault() or self.rejoin_views.cause(views.view)
 
     def _expired(self, first_hand: int) -> bool:
         state = self.state
@@ -299,19 +296,18 @@ class Suspicion:
             return state.now.monotonic < self._silent_due(self.state.timeouts.timeout)
         if self.cause == "no_progress":
             if self._key is not None:
-                return state.pool.get(self._key) is None
+                return not self.policy.waits(self._key)
             return state.executed > self._mark
         if self.cause in (UNFAIR, SLOW):
-            return self.primary_monitor.cause() is None
+            return self.policy.primary_fault() is None
         if self.cause == RETURNING:
             return self.rejoin_views.cause(state.views.view) is None
         return False
 
     def _suspect(self, cause: str) -> None:
         state = self.state
-        oldest = state.pool.oldest()
         self.cause = cause
-        self._key = oldest.key if oldest is not None else None
+        self._key = self.policy.oldest_key()
         self._mark = state.executed
         if cause == RETURNING:
             self.rejoin_views.on_cause(state.views.view)
@@ -363,33 +359,34 @@ class Suspicion:
         message: members that start together are not ready together, and waiting work has its own clock."""
         return self.primary_heard + (timeout if self._met else max(timeout, self.state.config.first_word))
 
+    def _waiting_since(self) -> int | None:
+        """Monotonic time since when a request or a proposal waits, or None. Votes without a proposal do not
+        count: any backup could send one and depose a correct primary (PITFALLS row 13)."""
+        arrived = self.policy.oldest_wait()
+        slot = self.state.log.first_proposed(self.state.executed)
+        if slot is None:
+            return arrived
+        return slot.opened if arrived is None else min(arrived, slot.opened)
+
     def progress_due(self, timeout: int) -> int | None:
         """When waiting work without progress becomes a cause; None if no work waits or the window is full.
         `timeout`: T."""
         state = self.state
         if state.executed >= state.log.stable + state.log.window:
             return None  # the window is full: no primary could proceed (PITFALLS row 6)
-        since = state.waiting_since()
+        since = self._waiting_since()
         return None if since is None else max(since, self._waits_from, self._progressed) + timeout
 
     def tick(self) -> None:
         """Handles the deadlines that may have passed."""
         state = self.state
-        calm = self.cause is None and not state.views.changing and state.waiting_since() is None
+        calm = self.cause is None and not state.views.changing and self._waiting_since() is None
         if calm and state.now.monotonic >= self._progressed + CALM:
             self.state.timeouts.failures = 0
-        self.clients.drop_settled()
-        self._forward_again()
+        self.policy.tick()
         self.evaluate()
         if self.cause is not None and state.now.monotonic >= self._say_again:
             self._say()
-
-    def _forward_again(self) -> None:
-        """Forwards the waiting requests to the primary again after T / 2, since a forward may be lost."""
-        state = self.state
-        oldest = state.pool.oldest()
-        if oldest is not None and state.now.monotonic >= oldest.arrived + self.state.timeouts.timeout // 2:
-            self.clients.forward_waiting(self.state.timeouts.timeout // 2)
 
     def deadline(self) -> int | None:
         """Monotonic time when `tick` is needed next, or None."""
@@ -415,7 +412,7 @@ class Suspicion:
         """Moves all times by a pause of this process: silence during the pause does not count (R31)."""
         self.primary_heard += gap
         self._progressed += gap
-        since = self.state.waiting_since()
+        since = self._waiting_since()
         if since is not None:
             self._waits_from = max(since, self._waits_from) + gap
         if self._quorum_bound_at is not None:

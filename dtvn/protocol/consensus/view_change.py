@@ -83,7 +83,6 @@ class ViewChanging:
             probe("views.left_with_prepared")
         if reason == FOLLOWED:
             probe("views.followed_a_weak_quorum")
-        state.pool.follow()
         self._emit(LeftView(left, entered))
         self.accept(read_claim_of_own(state, frame))
 

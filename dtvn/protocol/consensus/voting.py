@@ -25,7 +25,6 @@ class Voting:
         state = self.state
         state.voting_right.voting = False
         state.voting_right.reason = reason
-        state.pool.follow()
         state.outbox.persist(StateRecord("voting", b"0"))
         state.outbox.note("follower", reason=reason)
         self._emit(VoteLost())

@@ -1,5 +1,5 @@
-"""Requests that wait: the pool, its shares and its order, and how fast requests are executed (R20, R30).
+"""Policy for requests, behind one Protocol (`policy.Policy`): who may wait, what is proposed next, and when a
+primary is too slow or unfair (R20, R30, R32).
 
-This is policy. What is safe does not depend on it: a replica votes for any correct batch, in whatever order a
-primary proposes. Nothing here sees a vote, and `ordering` sees of it only the key of a request.
+`fair_policy` is the policy of this network. The protocol around this room sees the Protocol only.
 """

@@ -1,26 +1,13 @@
-"""A waiting request: its key, its share of the pool, and its size in a batch (R12, R20)."""
+"""A waiting request: its share of the pool, its work and its wait (R20, R30)."""
 
 from __future__ import annotations
 
-import msgspec
-
-from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Bundle
+from dtvn.protocol.consensus.request_key import FRAMING, UNOPENED, Key
 from dtvn.protocol.consensus.requests.throughput import work_of
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
-__all__ = [
-    "BATCH_HEADER",
-    "FRAMING",
-    "UNOPENED",
-    "Key",
-    "Pending",
-    "Share",
-    "end_of",
-    "key_of",
-    "principal_of",
-    "share_of",
-]
+__all__ = ["Pending", "Share", "principal_of", "share_of"]
 
 Share = tuple[str, int, int] | str
 """A session of a principal, or the principal's name for requests without a session."""
@@ -29,35 +16,6 @@ Share = tuple[str, int, int] | str
 def principal_of(share: Share) -> str:
     """The principal that a share belongs to."""
     return share if isinstance(share, str) else share[0]
-
-
-Key = tuple[str, int, int, int] | bytes
-UNOPENED = (0, 0)
-"""Value of `Bundle.session` in a bundle that opens a session (R12)."""
-FRAMING = 8
-"""Bytes that a request takes in a batch besides its frame (MessagePack header of `bin`)."""
-BATCH_HEADER = 32
-"""Bytes of a batch besides its requests."""
-
-
-def key_of(bundle: Bundle, digest: bytes) -> Key:
-    """The identity under which a bundle may be executed only once: its number in a session, or the opening of
-    a session (R12). It includes the signing principal, so that a principal that names another's session is
-    not taken for its owner."""
-    if bundle.session == UNOPENED:
-        # Two openings that are the same operation to the state (R13: actor, nonce, body) have the same key,
-        # so that a client that signs both cannot make a correct primary's proposal look like a repetition.
-        # Openings that the state distinguishes need different keys: with the same key a backup could wait
-        # for one opening while the primary holds the other.
-        told = [msgspec.structs.replace(each, entry="", valid_until=0) for each in bundle.operations[:1]]
-        parts = (bundle.principal.encode(), b"\0", canonical.encode(told))
-        return canonical.tagged_digest("dtvn/v1/opening", *parts)
-    return (bundle.principal, *bundle.session, bundle.number)
-
-
-def end_of(bundle: Bundle) -> int:
-    """Batch time after which no operation of the bundle can be executed any more, microseconds (R14)."""
-    return max([operation.valid_until for operation in bundle.operations], default=0)
 
 
 def share_of(bundle: Bundle) -> Share:

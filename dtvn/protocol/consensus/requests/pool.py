@@ -13,17 +13,10 @@ from collections.abc import Iterator
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.membership import is_reconfiguration
 from dtvn.protocol.consensus.messages import Bundle
+from dtvn.protocol.consensus.request_key import BATCH_HEADER, FRAMING, Key
 from dtvn.protocol.consensus.requests.active_clients import ActiveClients
 from dtvn.protocol.consensus.requests.fair_queue import FairQueue
-from dtvn.protocol.consensus.requests.pending import (
-    BATCH_HEADER,
-    FRAMING,
-    Key,
-    Pending,
-    Share,
-    principal_of,
-    share_of,
-)
+from dtvn.protocol.consensus.requests.pending import Pending, Share, principal_of, share_of
 from dtvn.protocol.consensus.requests.throughput import work_of
 from dtvn.protocol.consensus.verified import VerifiedBundle
 

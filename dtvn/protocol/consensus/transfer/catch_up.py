@@ -14,7 +14,6 @@ from dtvn.protocol.consensus.certificate import read_checkpoint, read_end, why_r
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.effects import Reason
-from dtvn.protocol.consensus.entries import Range, read_range
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.errors import InvariantBreach
 from dtvn.protocol.consensus.execution import Execution
@@ -22,6 +21,7 @@ from dtvn.protocol.consensus.executor import Step
 from dtvn.protocol.consensus.messages import Entries, FetchEntries
 from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.state import State
+from dtvn.protocol.consensus.transfer.entries import Range, read_range
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.probes import probe
 

@@ -1,4 +1,4 @@
-"""Phase: does the primary do its work well enough? (R30 fairness, R32; PITFALLS rows 14 and 21)
+"""Does the primary do its work well enough? (R30 fairness, R32; PITFALLS rows 14 and 21)
 
 `suspicion` checks whether a primary works at all. This module finds causes against one that is alive:
 
@@ -20,12 +20,11 @@ from collections import deque
 from collections.abc import Collection
 
 from dtvn.protocol.consensus.requests.pending import Pending
+from dtvn.protocol.consensus.requests.policy import SLOW, UNFAIR
+from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.state import State
 
-__all__ = ["SLOW", "UNFAIR", "PrimaryMonitor"]
-
-SLOW = "slow_primary"
-UNFAIR = "unfair_primary"
+__all__ = ["PrimaryMonitor"]
 
 SECOND = 1_000_000_000
 WAIT_MAX = 4
@@ -66,8 +65,9 @@ T / LATENCY_SHARE."""
 class PrimaryMonitor:
     """Owns the measurements of the primary's work in this view, and the best throughput of earlier views."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, pool: Pool) -> None:
         self.state = state
+        self.pool = pool
         self._from = 0
         """Monotonic time (view entered, pause) before which waiting is not held against the primary."""
         self._latencies: deque[int] = deque(maxlen=LATENCIES - 1)
@@ -102,7 +102,7 @@ class PrimaryMonitor:
         self._busy_since = None
         self._poor = 0
         self._latecomers = 0
-        self.state.pool.overtakes = 0
+        self.pool.overtakes = 0
 
     def on_left(self, *, slow: bool) -> None:
         """This replica leaves the view. `slow`: it, or a member that it joined, found the primary slow."""
@@ -127,9 +127,9 @@ class PrimaryMonitor:
             calm = [slot.opened - item.arrived for item in known if item.calm and item.arrived >= self._from]
             if calm:
                 self._note_latency(max(0, *calm), now)
-            oldest = state.pool.oldest()
+            oldest = self.pool.oldest()
             if oldest is not None and oldest.arrived < slot.opened:
-                state.pool.overtakes += len(waited) - len(known)
+                self.pool.overtakes += len(waited) - len(known)
             seen = [item.arrived if item is not None else slot.opened for item in waited]
             self._note_passed(oldest, seen)
         self._measure(work, now)
@@ -157,7 +157,7 @@ class PrimaryMonitor:
 
     def _measure(self, work: int, now: int) -> None:
         state = self.state
-        full = state.pool.operations >= state.config.batch_operations_max and not state.is_catching_up
+        full = self.pool.operations >= state.config.batch_operations_max and not state.is_catching_up
         if not full:
             self._busy_since = None
             return
@@ -189,10 +189,10 @@ class PrimaryMonitor:
 
     def _is_unfair(self) -> bool:
         state = self.state
-        oldest = state.pool.oldest()
+        oldest = self.pool.oldest()
         if oldest is None:
             return False
-        many = state.pool.overtakes >= WINDOWS_OVERTAKEN * state.log.window
+        many = self.pool.overtakes >= WINDOWS_OVERTAKEN * state.log.window
         if not many and (oldest is not self._passed or self._latecomers < LATECOMERS_MAX):
             return False
         return state.now.monotonic - self._since(oldest) > WAIT_MAX * state.timeouts.timeout

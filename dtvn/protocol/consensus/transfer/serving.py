@@ -8,12 +8,13 @@ memory. Answers are small and spaced, so that serving never delays votes.
 
 from __future__ import annotations
 
-from dtvn.protocol.consensus import epoch_change_proof, parts
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.application import Item
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
 from dtvn.protocol.consensus.recovery import Base, Recovery
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.throttle import Throttle
+from dtvn.protocol.consensus.transfer import parts
 from dtvn.protocol.consensus.verified import Verified
 
 __all__ = ["Serving"]

@@ -1,15 +1,18 @@
-"""Phase: requests of clients, direct or forwarded by members (R12, R16, R19; PITFALLS rows 9 and 14)."""
+"""Requests of clients, direct or forwarded by members (R12, R16, R19; PITFALLS rows 9 and 14)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 
 from dtvn.protocol.consensus.application import Repeated
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.membership import KIND, is_reconfiguration
 from dtvn.protocol.consensus.messages import Bundle, Busy, Repeat
-from dtvn.protocol.consensus.requests.pending import BATCH_HEADER, FRAMING, UNOPENED, Pending, end_of, key_of
-from dtvn.protocol.consensus.requests.throughput import work_of
+from dtvn.protocol.consensus.request_key import BATCH_HEADER, FRAMING, UNOPENED, end_of, key_of
+from dtvn.protocol.consensus.requests.pending import Pending
+from dtvn.protocol.consensus.requests.pool import Pool
+from dtvn.protocol.consensus.requests.throughput import Throughput, work_of
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.verified import Verified, VerifiedBundle
@@ -39,8 +42,10 @@ class Clients:
     like a direct one.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, pool: Pool, throughput: Throughput) -> None:
         self.state = state
+        self.pool = pool
+        self.throughput = throughput
         self._repeats: dict[bytes, bytes] = {}
         """Request digest -> signed Repeat, so that any number of retries costs one signature."""
         self._vain_changes = Throttle(state, VAIN_CHANGE_INTERVAL * state.n)
@@ -54,7 +59,7 @@ class Clients:
         if message.epoch > state.config.epoch:
             return Reason.WRONG_EPOCH
         if message.session != (0, 0):
-            known = state.pool.get((message.principal, *message.session, message.number))
+            known = self.pool.get((message.principal, *message.session, message.number))
             if known is not None and known.bundle.bundle == message:
                 return Reason.SECOND_MESSAGE
         if member is not None and state.application.repeated(message) is not None:
@@ -64,9 +69,9 @@ class Clients:
     def on_forwarded_again(self, message: Bundle) -> None:
         """A member that forwards a waiting request waits for that request too."""
         state = self.state
-        known = state.pool.get((message.principal, *message.session, message.number))
+        known = self.pool.get((message.principal, *message.session, message.number))
         if known is not None:
-            state.pool.note_told(known, state.now.monotonic)
+            self.pool.note_told(known, state.now.monotonic)
 
     def on_bundle(self, verified: Verified[Bundle]) -> None:
         """Answer a signed request if it is settled; else put it into the pool, or refuse it."""
@@ -84,12 +89,12 @@ class Clients:
         if self.answer_if_settled(bundle):
             return
         member = verified.peer.member
-        known = state.pool.get(key_of(message, bundle.digest))
+        known = self.pool.get(key_of(message, bundle.digest))
         if known is None:
             self._take_in(bundle, member)
             return
         if member is not None:
-            state.pool.note_told(known, state.now.monotonic)
+            self.pool.note_told(known, state.now.monotonic)
         if known.bundle.digest != bundle.digest and not self._stands_behind(known, bundle, member):
             self._busy(bundle, Reason.DUPLICATE_REQUEST)
 
@@ -100,7 +105,7 @@ class Clients:
             self._busy(bundle, full)
             return
         key = key_of(bundle.bundle, bundle.digest)
-        item = state.pool.add(bundle, key, state.now.monotonic, told=member is not None)
+        item = self.pool.add(bundle, key, state.now.monotonic, told=member is not None)
         if not state.is_primary:
             self._forward(item)
 
@@ -117,7 +122,7 @@ class Clients:
         else:
             before = known.passed_on is not None, self._lasts(behind.bundle)
             better = (member is not None, lasts) > before
-        return better and self._fits_a_batch(bundle) and self.state.pool.put_behind(known, bundle, member)
+        return better and self._fits_a_batch(bundle) and self.pool.put_behind(known, bundle, member)
 
     def _lasts(self, message: Bundle) -> int:
         """Batch time until which a request can be executed. One past its end that is not refused is a retry:
@@ -131,12 +136,12 @@ class Clients:
         state = self.state
         if not self._fits_a_batch(bundle):
             return Reason.TOO_LARGE
-        rate = state.throughput.rate()
+        rate = self.throughput.rate()
         if rate is not None:
             room = max(rate * state.timeouts.base // (2 * SECOND), self._least_room())
-            if state.pool.crowded(bundle, room if member is None else 2 * room):
+            if self.pool.crowded(bundle, room if member is None else 2 * room):
                 return Reason.BUSY
-        return state.pool.refuse(bundle) or self._refuse_vain_change(bundle.bundle, member)
+        return self.pool.refuse(bundle) or self._refuse_vain_change(bundle.bundle, member)
 
     def _refuse_vain_change(self, message: Bundle, member: int | None) -> Reason | None:
         """BUSY if unauthorised membership changes arrive too often. Nothing is proposed above a possible end
@@ -182,14 +187,14 @@ class Clients:
         that may still be executed stays, or a censoring primary could hide it (R30)."""
         state = self.state
         key = key_of(bundle.bundle, bundle.digest)
-        item = state.pool.get(key)
+        item = self.pool.get(key)
         if item is None:
             return None
         other = item.bundle
         stays = other.digest != bundle.digest and end_of(other.bundle) > last
         if stays and state.application.repeated(other.bundle) is None:
             return None
-        state.pool.remove(key)
+        self.pool.remove(key)
         behind = item.behind
         if behind is not None and end_of(behind.bundle) > last and not self.answer_if_settled(behind):
             self._take_in(behind, item.passed_on)
@@ -205,7 +210,7 @@ class Clients:
         must not fill the pool. Checks the oldest ones, which have waited longer than T / 2."""
         state = self.state
         before = state.now.monotonic - state.timeouts.timeout // 2
-        for item in list(islice(state.pool, SETTLED_MAX)):
+        for item in list(islice(self.pool, SETTLED_MAX)):
             if item.arrived > before:
                 return
             if not item.proposed:
@@ -217,7 +222,7 @@ class Clients:
         if state.is_primary or state.views.changing:
             return
         before = state.now.monotonic - interval
-        due = (item for item in state.pool if item.forwarded == 0 or item.forwarded <= before)
+        due = (item for item in self.pool if item.forwarded == 0 or item.forwarded <= before)
         room = FORWARDED_BYTES_MAX
         for item in islice(due, FORWARDED_MAX):
             self._forward(item)
@@ -225,16 +230,16 @@ class Clients:
             if room <= 0:
                 return
 
-    def requeue(self, bundles: list[VerifiedBundle]) -> None:
+    def requeue(self, bundles: Iterable[VerifiedBundle]) -> None:
         """Return requests of slots that a view change dropped to the pool, so that none is lost (R33)."""
         state = self.state
         for bundle in bundles:
             key = key_of(bundle.bundle, bundle.digest)
             settled = state.application.repeated(bundle.bundle) is not None
-            if settled or state.pool.get(key) is not None or not self._fits_a_batch(bundle):
+            if settled or self.pool.get(key) is not None or not self._fits_a_batch(bundle):
                 continue
-            if self.refuse_bundle(bundle.bundle, None) is None and state.pool.refuse(bundle) is None:
-                state.pool.add(bundle, key, state.now.monotonic)
+            if self.refuse_bundle(bundle.bundle, None) is None and self.pool.refuse(bundle) is None:
+                self.pool.add(bundle, key, state.now.monotonic)
 
     def _fits_a_batch(self, bundle: VerifiedBundle) -> bool:
         """Whether an honest primary could propose it; a faulty primary's batch may hold a larger request."""

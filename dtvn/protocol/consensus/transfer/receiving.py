@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.protocol.consensus import epoch_change_proof, parts
+from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.application import Staging
-from dtvn.protocol.consensus.catch_up import CatchUp
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, ends_log, read_checkpoint, why_refused
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.contradiction import Contradictions
@@ -27,6 +26,8 @@ from dtvn.protocol.consensus.effects import CheckpointRecord, Install, Reason
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
 from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.state import State
+from dtvn.protocol.consensus.transfer import parts
+from dtvn.protocol.consensus.transfer.catch_up import CatchUp
 from dtvn.protocol.consensus.verified import Verified
 
 __all__ = ["Transfer"]

@@ -1,0 +1,100 @@
+"""What the protocol asks of the policy for requests: the only file of this room that the protocol may import.
+
+The policy decides which requests wait, in which order the primary proposes them, and when a primary is too
+slow or unfair. No vote depends on it: a replica prepares any correct batch, in whatever order a primary
+proposes. A policy may be unfair to clients; it cannot make two replicas execute different batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.messages import Bundle
+from dtvn.protocol.consensus.request_key import Key
+from dtvn.protocol.consensus.verified import Verified, VerifiedBatch, VerifiedBundle
+
+__all__ = ["SLOW", "UNFAIR", "Policy"]
+
+SLOW = "slow_primary"
+UNFAIR = "unfair_primary"
+
+
+class Policy(Protocol):
+    """Takes requests in, keeps those that wait, chooses the next batch, and measures the primary. All times
+    are monotonic nanoseconds; the current one is `State.now`."""
+
+    # --- requests that arrive -----------------------------------------------------------------------
+
+    def refuse_bundle(self, message: Bundle, member: int | None) -> Reason | None:
+        """Why to refuse a request before its signature is checked, or None (R5). Changes no state. `member`:
+        the member that forwards it; None for a client."""
+
+    def on_bundle(self, verified: Verified[Bundle]) -> None:
+        """Takes a signed request in, answers it if it is settled, or refuses it."""
+
+    def on_forwarded_again(self, message: Bundle) -> None:
+        """A member forwards a request that waits here already, so it waits there too."""
+
+    def requeue(self, bundles: Iterable[VerifiedBundle]) -> None:
+        """Takes requests back whose slots a view change or an epoch change dropped (R33, R35)."""
+
+    # --- requests that wait -------------------------------------------------------------------------
+
+    def waiting(self) -> Iterable[VerifiedBundle]:
+        """All waiting requests, in order of arrival."""
+
+    def size(self) -> tuple[int, int]:
+        """Number of waiting requests, and of their operations."""
+
+    def oldest_wait(self) -> int | None:
+        """Time since when the oldest waiting request waits; None if no request waits."""
+
+    def oldest_key(self) -> Key | None:
+        """Key of the oldest waiting request; None if no request waits."""
+
+    def waits(self, key: Key) -> bool:
+        """Whether a request with this key waits."""
+
+    def forward_waiting(self) -> None:
+        """Forwards the waiting requests to the primary of the view that was just entered."""
+
+    def tick(self) -> None:
+        """Drops waiting requests that the state has settled, and forwards old ones to the primary again."""
+
+    # --- the primary's next batch -------------------------------------------------------------------
+
+    def lead(self) -> None:
+        """This replica is the primary: all waiting requests are to be proposed."""
+
+    def follow(self) -> None:
+        """This replica is not the primary: it proposes nothing."""
+
+    def has_unproposed(self) -> bool:
+        """Whether a request waits to be proposed by this replica; False unless it leads."""
+
+    def ready_at(self, in_flight: int) -> int | None:
+        """Time when the next batch may be proposed, with `in_flight` sequences not executed yet; None if that
+        depends on more than time."""
+
+    def next_batch(self) -> list[VerifiedBundle]:
+        """Takes the requests of the next batch, at most as large as `Config` allows; a reconfiguration is
+        alone (R35). Empty if the state has settled all that were chosen."""
+
+    # --- what happens -------------------------------------------------------------------------------
+
+    def on_executed(self, sequence: int, batch: VerifiedBatch) -> None:
+        """A batch was executed, or its requests were skipped: they no longer wait."""
+
+    def on_entered(self) -> None:
+        """A view is entered, or the replica starts: the primary is measured anew."""
+
+    def on_left(self, *, slow: bool) -> None:
+        """The view is left. `slow`: this replica, or a member that it joined, found its primary slow."""
+
+    def shift(self, gap: int) -> None:
+        """Moves all times by a pause of this process, for which no primary is to blame (R31)."""
+
+    def primary_fault(self) -> str | None:
+        """SLOW or UNFAIR if the primary of this view should be deposed, else None."""
