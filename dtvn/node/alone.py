@@ -62,7 +62,7 @@ def prepare(
     if port is not None and not 1 <= port <= PORT_MAX:
         raise UsageError(f"-port {port} is not between 1 and {PORT_MAX}")
     if dev_keys and genesis_file is not None:
-        raise UsageError("-dev-keys and -genesis exclude each other")
+        raise UsageError("-dev-keys and -genesis cannot be used together")
     folder = ClusterFolder(data_dir).node(node_id)
     if dev_keys:
         founded = _parameters(view_timeout, checkpoint_interval)
@@ -130,7 +130,7 @@ def _with_dev_keys(
     genesis = dev_genesis(total_nodes, DEV_HOST, lambda index: DEV_PORT + index, salt, parameters)
     if node_id not in {member.id for member in genesis.members}:
         raise UsageError(f"-id {node_id!r}: with -dev-keys the members are node0 to node{total_nodes - 1}")
-    public = "anybody can derive every key of this network"
+    public = "anyone can derive every key of this network"
     known = public if salt == DEV_SALT else "anyone who knows its seed"
     warn(
         f"WARNING: -dev-keys: {known}"
@@ -160,7 +160,7 @@ def _settle(folder: NodeFolder, keys: Mapping[Path, bytes], genesis: bytes) -> N
             write_private(folder.genesis, genesis)
         if folder.genesis.read_bytes() != genesis:
             raise StartError(
-                f"{folder.genesis} is of another cluster than the flags say: take another -data-dir."
+                f"{folder.genesis} belongs to another cluster than the flags name: use another -data-dir."
             )
     except OSError as error:
         raise StartError(f"{folder.root} cannot be used: {error.strerror}.") from error
@@ -172,7 +172,7 @@ def _keep_key(path: Path, seed: bytes) -> None:
     if not path.exists():
         write_private(path, seed.hex().encode("ascii") + b"\n")
     if read_seed(path) != seed:
-        raise StartError(f"{path} holds another key: give this node another -data-dir.")
+        raise StartError(f"{path} holds another key: use another -data-dir for this node.")
 
 
 def _own(genesis: g.Genesis, folder: NodeFolder) -> g.Member | None:
@@ -197,13 +197,13 @@ def _addresses(
         try:
             host, port, peer = parse_multiaddr(item)
             if not peer:
-                raise ValueError(f"{item!r} names no /p2p/PEER-ID, so nobody would know who answers")
+                raise ValueError(f"{item!r} has no /p2p/PEER-ID, which identifies the node that answers")
             index = indices.get(public_key_of_peer_id(peer))
         except ValueError as error:
-            warn(f"-bootstrap: {error}: passed over")
+            warn(f"-bootstrap: {error}: ignored")
             continue
         if index is None:
-            warn(f"-bootstrap: {peer} is no member of this cluster: passed over")
+            warn(f"-bootstrap: {peer} is no member of this cluster: ignored")
         elif genesis.members[index] != own:
             addresses[index] = (host, port)
     return addresses

@@ -23,7 +23,7 @@ MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
 PORT_MAX = 65_535
 DEFAULT = "default"
-UNCHANGED = "taken for compatibility: "
+UNCHANGED = "accepted for compatibility: "
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -61,13 +61,13 @@ _PARAMETERS = Parameters()
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("node.id", kinds.node_id(), "node0", "name of this node", "id"),
-    Setting("node.data_dir", _PATH, "./data", "where it keeps everything", "data-dir"),
-    Setting("node.genesis", _LINE, "", "the membership, as sealed by all parties", "genesis"),
+    Setting("node.data_dir", _PATH, "./data", "data folder of this node", "data-dir"),
+    Setting("node.genesis", _LINE, "", "genesis file, as sealed by all parties", "genesis"),
     Setting(
         "node.dev_keys",
         _ON_OFF,
         False,
-        "derive all keys from node names (anybody can): never for real tickets",
+        "derive all keys from node names (anyone can): never for real tickets",
         "dev-keys",
         switch=True,
     ),
@@ -89,7 +89,7 @@ SETTINGS: tuple[Setting, ...] = (
         "network.bootstrap_mode",
         _ON_OFF,
         False,
-        UNCHANGED + "every member can be dialled",
+        UNCHANGED + "every member can be reached",
         "bootstrap-node",
         switch=True,
     ),
@@ -116,7 +116,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("api.enable_cors", _ON_OFF, True, "answer with CORS headers"),
     Setting(
-        "api.key", _LINE, "", "key that its API asks for", "api-key", variable="DTVN_API_KEY", secret=True
+        "api.key", _LINE, "", "key that its API requires", "api-key", variable="DTVN_API_KEY", secret=True
     ),
     Setting(
         "api.static_dir",
@@ -129,7 +129,7 @@ SETTINGS: tuple[Setting, ...] = (
         "consensus.is_primary",
         _ON_OFF,
         False,
-        UNCHANGED + "the view decides who is primary",
+        UNCHANGED + "the view determines the primary",
         "primary",
         switch=True,
     ),
@@ -160,13 +160,13 @@ SETTINGS: tuple[Setting, ...] = (
         "gossip.cache_size",
         kinds.number(16, 10_000_000),
         VERIFIED_CACHE_MAX,
-        "messages remembered as verified, so that a copy costs nothing",
+        "verified messages that are remembered, so that copies are not verified again",
     ),
     Setting(
         "gossip.anti_entropy_interval",
         kinds.duration(200 * MILLISECOND, 10 * SECOND),
         SECOND,
-        "how often an idle backup tells the others what it has",
+        "how often an idle backup reports its progress to the others",
     ),
     Setting(
         "storage.type",
@@ -179,7 +179,7 @@ SETTINGS: tuple[Setting, ...] = (
         "storage.timeout",
         kinds.duration(0, 300 * SECOND),
         10 * SECOND,
-        "how long a start waits for a ledger that another process still holds",
+        "how long a start waits for a ledger that another process still uses",
     ),
     Setting(
         "storage.url", _LINE, "", "postgresql://... for the ledger", variable="DATABASE_URL", secret=True
@@ -193,9 +193,7 @@ SETTINGS: tuple[Setting, ...] = (
         "port that metrics are served on, 0 for none (default 9090; -dev-keys: 9090 + k)",
         "metrics-port",
     ),
-    Setting(
-        "logging.level", kinds.choice("debug", "info", "warn", "warning", "error"), "info", "what is said"
-    ),
+    Setting("logging.level", kinds.choice("debug", "info", "warn", "warning", "error"), "info", "log level"),
     Setting("logging.format", kinds.choice("text", "json"), "text", "text or json"),
     Setting("logging.output", _PATH, "stdout", "stdout, stderr, or a file"),
 )
@@ -263,7 +261,9 @@ def _from_file(file: Path) -> dict[str, Resolved]:
     read: dict[str, Resolved] = {}
     for key, found in read_config(file, KEYS).items():
         if KEYS[key].secret:
-            raise ConfigError(f"{found.place}: {key}: no secrets in files; say it by {KEYS[key].environment}")
+            raise ConfigError(
+                f"{found.place}: {key}: no secrets in files; set it with {KEYS[key].environment}"
+            )
         try:
             read[key] = Resolved(KEYS[key].kind.check(found.value), found.place)
         except ValueError as error:

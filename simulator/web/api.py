@@ -102,7 +102,7 @@ def send_trace(call: Call, run_id: int) -> HttpResponseBase:
     except FileNotFoundError:
         file = None
     if file is None:
-        raise ApiError(404, "no_trace", f"No trace of run {run_id} is kept here.")
+        raise ApiError(404, "no_trace", f"There is no trace of run {run_id}.")
     name = f"run-{run_id}.jsonl.gz"
     return FileResponse(file, as_attachment=True, filename=name, content_type="application/gzip")
 

@@ -39,7 +39,7 @@ def read_wish(body: bytes) -> Wish:
     try:
         wish = msgspec.json.decode(body, type=Wish)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"The body cannot be read: {error}") from error
+        raise InvalidRequest(f"The body could not be parsed: {error}") from error
     try:
         check(options_of(wish))
     except OptionError as error:

@@ -209,7 +209,7 @@ def test_without_a_quorum_an_action_says_so_and_nothing_is_done(
     assert told[0] == "1 not validated:"
     assert "cannot be reached" in told[2]
     learner.gateway.quorum, learner.gateway.full = True, True
-    assert act(admin, "validate", "T-1")[0].startswith("Nothing was done:")
+    assert act(admin, "validate", "T-1")[0].startswith("Nothing changed:")
     assert states() == {"T-1": "ISSUED"}
 
 
@@ -282,7 +282,9 @@ def test_the_list_of_nodes_names_a_full_disk(learner: RealLearner, admin: Client
     learner.gateway.down = frozenset({2})
     page = text(admin.get(NODES))
     said = re.findall(r'field-trouble">([^<]*)<', page)
-    assert [line for line in said if line] == ["its disk is full; it goes on by itself when there is room"]
+    assert [line for line in said if line] == [
+        "its disk is full; it resumes automatically when there is space"
+    ]
     assert "<h1>Managed nodes</h1>" in page
     assert "its disk is full" in text(admin.get(f"{NODES}r2/change/"))
 
@@ -290,7 +292,7 @@ def test_the_list_of_nodes_names_a_full_disk(learner: RealLearner, admin: Client
 def test_a_wish_that_cannot_be_is_told(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
     ManagedNode.objects.filter(node_id="r1").update(desired=DesiredState.STOPPED, status="stopped")
     told = text(admin.post(NODES, {"action": "stop", "_selected_action": ["r1"]}, follow=True))
-    assert "Not done: r1 is not running." in told
+    assert "Failed: r1 is not running." in told
 
 
 def test_a_new_key_is_shown_once_and_kept_as_a_hash(admin: Client) -> None:

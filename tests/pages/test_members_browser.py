@@ -88,7 +88,7 @@ def test_a_principal_is_added_limited_and_revoked(running: Network, page: Page) 
     page.locator("#id_peer_id").fill(key)
     page.get_by_label("gate", exact=True).check()
     page.get_by_role("button", name="Add", exact=True).click()
-    expect(page.locator(".messagelist")).to_contain_text("Done: gate-north is listed, by sequence")
+    expect(page.locator(".messagelist")).to_contain_text("gate-north was added at sequence")
     row = page.locator("tr", has_text=key)
     expect(row).to_contain_text("gate in all events")
     row.get_by_text("Grants", exact=True).click()
@@ -98,7 +98,7 @@ def test_a_principal_is_added_limited_and_revoked(running: Network, page: Page) 
     row = page.locator("tr", has_text=key)
     row.get_by_text("Revoke", exact=True).click()
     row.get_by_role("button", name="Revoke gate-north").click()
-    expect(page.locator(".messagelist")).to_contain_text("gate-north is revoked")
+    expect(page.locator(".messagelist")).to_contain_text("gate-north was revoked")
     expect(page.locator("tr", has_text=key)).to_have_count(0)
 
 
@@ -107,7 +107,7 @@ def test_a_principal_without_a_key_is_told_at_its_field(running: Network, page: 
     page.get_by_label("Name").fill("gate-south")
     page.locator("#id_peer_id").fill("12D3KooWnothing")
     page.get_by_role("button", name="Add", exact=True).click()
-    expect(page.locator(".messagelist")).to_contain_text("Not done:")
+    expect(page.locator(".messagelist")).to_contain_text("Failed:")
     expect(page.get_by_label("Name")).to_have_value("gate-south")  # what was typed stands
 
 

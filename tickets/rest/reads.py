@@ -56,5 +56,5 @@ def _linear(call: Call) -> int:
     ordered = reading.barrier()
     sequence = feed.wait_for(max(ordered, call.min_sequence), BARRIER_WAIT)
     if sequence < ordered:
-        raise Unavailable("The platform's copy is behind; ask again later.")
+        raise Unavailable("The platform's copy of the log is behind; try again later.")
     return sequence

@@ -29,7 +29,7 @@ def answer(path: bytes) -> bytes:
     limit = OPERATION_BYTES_MAX if single else BODY_BYTES_MAX
     envelope = {"success": False} if path.startswith(TICKETS) else {}
     content = msgspec.json.encode(
-        envelope | {"error": f"The body is over {limit} bytes.", "code": "too_large"}
+        envelope | {"error": f"The body is larger than {limit} bytes.", "code": "too_large"}
     )
     return b"\r\n".join(
         (

@@ -21,7 +21,7 @@ LINGER = 2.0
 PAUSE_OF_OURS = 1.0
 """If a deadline timer fires this many seconds late, this process counts as paused, and the client is not
 blamed."""
-CONTENT = msgspec.json.encode({"error": "The request did not come whole in time.", "code": "too_slow"})
+CONTENT = msgspec.json.encode({"error": "The request was not complete in time.", "code": "too_slow"})
 ANSWER = b"\r\n".join(
     (
         b"HTTP/1.1 408 Request Timeout",

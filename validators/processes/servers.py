@@ -67,5 +67,5 @@ def shown(url: str) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ValueError):  # its message may contain the URL with its password
-        return "this is no such address"
+        return "not a valid address"
     return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

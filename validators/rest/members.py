@@ -138,7 +138,7 @@ def show_change(call: Call, number: int) -> Answer:
     """404 for an unknown number."""
     row = MembershipChange.objects.filter(pk=number).first()
     if row is None:
-        raise ApiError(404, "not_found", "No change has this number.")
+        raise ApiError(404, "not_found", "There is no change with this number.")
     if row.state == ChangeState.DONE:
         met_newest()
     return success(data=_change_object(row))
@@ -197,7 +197,7 @@ def _told(row: MembershipChange) -> Answer:
     place = f"/api/v1/changes/{row.pk}"
     if row.finished:
         return success(row.sentence, _change_object(row), headers={"Location": place})
-    waits = "It is being taken back." if row.cancelled else row.sentence or "It waits for its turn."
+    waits = "It is being cancelled." if row.cancelled else row.sentence or "It is queued."
     body = {"success": True, "message": waits, "data": _change_object(row)}
     return bare(body, status=202, headers={"Location": place})
 

@@ -84,7 +84,7 @@ def read_answered(member: MemberNode, answered: Answered) -> dict[str, Any]:
     if answered.code == reasons.TICKET_NOT_FOUND:
         raise not_found()
     if answered.code == DISK_FULL:
-        raise ApiError(503, DISK_FULL, f"{member.id} cannot tell now: {DISK_IS_FULL}.")
+        raise ApiError(503, DISK_FULL, f"{member.id} cannot answer now: {DISK_IS_FULL}.")
     raise _no_answer(member)
 
 
@@ -98,7 +98,7 @@ def _read_answer(member: MemberNode, text: str) -> dict[str, Any]:
         told = msgspec.json.decode(text, type=dict[str, Any])
         msgspec.json.encode(told)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
-        raise ApiError(503, "node_down", f"{member.id} gives no sensible answer.") from error
+        raise ApiError(503, "node_down", f"{member.id} gave an invalid answer.") from error
     return told
 
 
@@ -126,7 +126,7 @@ def list_node_objects(call: Call) -> Answer:
 def add(call: Call, body: NodeBody) -> Answer:
     """Start a member that this platform runs, the first node of a cluster, or a newcomer, which joins."""
     if not NODE_ID.fullmatch(body.node_id):
-        raise InvalidRequest("node_id must be 1 to 60 of A-Z a-z 0-9 _ -, no sign first")
+        raise InvalidRequest("node_id must be 1 to 60 of A-Z a-z 0-9 _ -, with a letter or digit first")
     add_node(body.node_id, as_primary=body.is_primary, actor=call.actor)
     return bare({"status": "starting", "node_id": body.node_id})
 
@@ -184,7 +184,7 @@ def stop(call: Call, node_id: str) -> Answer:
 def restart(call: Call, node_id: str) -> Answer:
     """Want a new process for it."""
     if _managed(node_id).joining == ChangeState.WAITING:
-        raise ChangePending(f"{node_id} is being made: wait until it has a process")
+        raise ChangePending(f"{node_id} is still being created: wait until its process runs")
     nodes.restart_node(node_id)
     return bare({"status": "restarting", "node_id": node_id})
 

@@ -78,7 +78,7 @@ def add_principal(call: Call, body: PrincipalBody) -> Answer:
     """`name`, `peer_id`, `grants`."""
     key, nonce = principals.read_key(body.peer_id), body.nonce_or(call.idempotency_key)
     made = principals.add_principal(body.name, key, _grants(body.grants), actor=call.actor, nonce=nonce)
-    return _told(f"{body.name} is listed.", made)
+    return _told(f"{body.name} was added.", made)
 
 
 def show_principal(call: Call, name: str) -> Answer:
@@ -94,14 +94,14 @@ def limit_principal(call: Call, name: str, body: GrantsBody) -> Answer:
     """`grants`: all that it has from now on."""
     grants, nonce = _grants(body.grants), body.nonce_or(call.idempotency_key)
     limited = principals.limit_principal(name, grants, actor=call.actor, nonce=nonce)
-    return _told(f"{name} has other grants.", limited)
+    return _told(f"{name} has new grants.", limited)
 
 
 def revoke_principal(call: Call, name: str, body: RevokeBody) -> Answer:
     """Its key counts no more."""
     nonce = body.nonce_or(call.idempotency_key)
     gone = principals.revoke_principal(name, actor=call.actor, nonce=nonce)
-    return _told(f"{name} is revoked.", gone)
+    return _told(f"{name} was revoked.", gone)
 
 
 def rotate_principal(call: Call, name: str, body: KeyBody) -> Answer:
@@ -117,7 +117,7 @@ def rotate_principal(call: Call, name: str, body: KeyBody) -> Answer:
     else:
         key = principals.read_key(body.peer_id)
         rotated = principals.rotate_principal(name, key, overlap=overlap, actor=call.actor, nonce=nonce)
-    return _told(f"{name} has another key.", rotated)
+    return _told(f"{name} has a new key.", rotated)
 
 
 def _grants(items: list[Any]) -> list[Grant]:

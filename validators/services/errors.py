@@ -40,7 +40,7 @@ class NodeUnknown(ServiceError):
     code, status = "node_not_found", 404
 
     def __init__(self, node_id: str) -> None:
-        super().__init__(f"no node is named {node_id!r}")
+        super().__init__(f"there is no node named {node_id!r}")
 
 
 class NodeNotRunning(ServiceError):
@@ -54,28 +54,28 @@ class NodeRunning(ServiceError):
     code = "node_running"
 
     def __init__(self, node_id: str) -> None:
-        super().__init__(f"{node_id} is running already")
+        super().__init__(f"{node_id} is already running")
 
 
 class NodeExternal(ServiceError):
     code = "node_external"
 
     def __init__(self, node_id: str) -> None:
-        super().__init__(f"{node_id} is run by somebody else")
+        super().__init__(f"{node_id} is not run by this platform")
 
 
 class PrimaryExists(ServiceError):
     code = "primary_exists"
 
     def __init__(self) -> None:
-        super().__init__("there is a primary already: the view decides which node it is")
+        super().__init__("there is already a primary: the view determines which node it is")
 
 
 class ClusterBusy(ServiceError):
     code = "cluster_starting"
 
     def __init__(self) -> None:
-        super().__init__("the cluster is starting already")
+        super().__init__("the cluster is already starting")
 
 
 class ClusterSize(ServiceError):
@@ -93,7 +93,7 @@ class ClusterStopped(ServiceError):
 
     def __init__(self, node_id: str) -> None:
         super().__init__(
-            f"{node_id} is no member, and a cluster that is stopped cannot take one in: start it first"
+            f"{node_id} is not a member, and a stopped cluster cannot add one: start the cluster first"
         )
 
 
@@ -116,7 +116,7 @@ class ChangeUnknown(ServiceError):
     code, status = "not_found", 404
 
     def __init__(self) -> None:
-        super().__init__("No change has this number.")
+        super().__init__("There is no change with this number.")
 
 
 class ChangeOrdered(ServiceError):
@@ -124,7 +124,7 @@ class ChangeOrdered(ServiceError):
 
     def __init__(self, number: int) -> None:
         super().__init__(
-            f"Change {number} was sent to the cluster: nobody takes it back. Wait, then ask for the opposite."
+            f"Change {number} was already sent to the cluster. Wait for its end, then request the reverse."
         )
 
 
@@ -132,4 +132,4 @@ class ChangeFinished(ServiceError):
     code = "change_finished"
 
     def __init__(self, number: int, state: str) -> None:
-        super().__init__(f"Change {number} is finished: {state}.")
+        super().__init__(f"Change {number} has already finished: {state}.")

@@ -30,7 +30,7 @@ IDLE = 60
 """Seconds, as in the seed."""
 PAUSE_OF_OURS = 1.0
 """If a deadline timer fires this many seconds late, this process counts as paused."""
-CONTENT = msgspec.json.encode({"success": False, "error": "The request did not come whole in time."})
+CONTENT = msgspec.json.encode({"success": False, "error": "The request was not complete in time."})
 ANSWER = b"\r\n".join(
     (
         b"HTTP/1.1 408 Request Timeout",
