@@ -119,22 +119,22 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
 
     @admin.action(description="Start", permissions=["admin"])
     def start(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._wish(request, queryset, nodes.start_node, "is to run")
+        self._wish(request, queryset, nodes.start_node, "start")
 
     @admin.action(description="Stop", permissions=["admin"])
     def stop(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._wish(request, queryset, nodes.stop_node, "is to stop")
+        self._wish(request, queryset, nodes.stop_node, "stop")
 
     @admin.action(description="Restart", permissions=["admin"])
     def restart(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._wish(request, queryset, nodes.restart_node, "gets a new process")
+        self._wish(request, queryset, nodes.restart_node, "restart")
 
     def _wish(
         self,
         request: HttpRequest,
         queryset: QuerySet[ManagedNode],
         service: Callable[[str], ManagedNode],
-        told: str,
+        verb: str,
     ) -> None:
         """Write the desired state of each node, and report the outcome of each."""
         for node in queryset:
@@ -143,7 +143,7 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
             except ServiceError as error:
                 self.message_user(request, f"Failed: {error}.", messages.WARNING)
             else:
-                sentence = f"Wish written: {node.node_id} {told}; its state follows within seconds."
+                sentence = f"{node.node_id}: {verb} requested; its state follows within seconds."
                 self.message_user(request, sentence)
 
 

@@ -122,27 +122,27 @@
     const [count, verb] = running.length < needed ? [running.length, "run"] : [able.length, "vote"];
     put("few", `Nothing can be decided: ${count} of ${members.length} nodes ${verb}, and ${needed} are needed.`);
     drawLearner(newest);
-    if ((trouble || few || standing()) && !asking) {
+    if ((trouble || few || outdated()) && !asking) {
       startAsking();
     }
   }
 
   /* The log on this page is the learner's: while it does not read, the page stands still, and says so. */
   function drawLearner(newest) {
-    const learner = standing();
-    at("standing").hidden = learner === undefined;
+    const learner = outdated();
+    at("outdated").hidden = learner === undefined;
     if (learner !== undefined) {
       const since = learner.heard_at ? ` since ${moment(learner.heard_at)}` : "";
       const behind = Math.max(0, newest - state.sequence);
       const missing = behind ? `; the nodes have agreed on ${grouped.format(behind)} more since` : "";
       const shown = `Tickets, log and outcomes are as of sequence ${grouped.format(state.sequence)}${missing}.`;
       const why = learner.status === "running" ? `cannot go on (${learner.error})` : `is ${learner.status}${since}`;
-      put("standing", `This page stands still: the learner, which reads the log for it, ${why}. ${shown}`);
+      put("outdated", `This page is not updated: the learner, which copies the log for it, ${why}. ${shown}`);
     }
     drawConnection(learner);
   }
 
-  function standing() {
+  function outdated() {
     return nodes.find((node) => node.role === "learner" && (node.status !== "running" || node.error));
   }
 
@@ -189,7 +189,7 @@
     }
     unanswered = true;
     try {
-      drawWhy(await fetchJson(root.dataset.stuckUrl));
+      drawWhy(await fetchJson(root.dataset.diagnosisUrl));
     } catch (error) {
       put("verdict", "The nodes could not be asked: the platform does not answer.");
     } finally {
@@ -239,7 +239,7 @@
   // --- what comes in -----------------------------------------------------------------------------
 
   const live = dtvn.ui.follow({
-    standing,
+    outdated,
     onLog: function (found, events) {
       state = found;
       drawLog(events === null ? null : Math.min(events.length, found.limits.latest));

@@ -6,7 +6,7 @@
   const ASK_EVERY = 2000;
   const POINTS = 60;
   const STATES = [["issued", "ISSUED"], ["validated", "VALIDATED"], ["consumed", "CONSUMED"], ["disputed", "DISPUTED"]];
-  const KINDS = [["running", ["running"], "consumed"], ["in between", ["starting", "stopping"], "validated"], ["stopped", ["stopped"], "issued"], ["in trouble", ["error", "unresponsive"], "disputed"]];
+  const KINDS = [["running", ["running"], "consumed"], ["starting or stopping", ["starting", "stopping"], "validated"], ["stopped", ["stopped"], "issued"], ["failed", ["error", "unresponsive"], "disputed"]];
   /* name -> the value of a moment, out of two answers and the seconds between them; null: nobody knows */
   const CHARTS = {
     sequence: { of: (now) => most(now, "sequence"), text: whole },

@@ -28,7 +28,7 @@
     at("no-graph").hidden = nodes.length > 0;
     const both = links.filter((link) => link.both).length;
     const all = (nodes.length * (nodes.length - 1)) / 2;
-    put("count", nodes.length ? `${both} of ${all} stand` : "");
+    put("count", nodes.length ? `${both} of ${all} links up` : "");
     at("peers").replaceChildren(...nodes.map(row));
   }
 
@@ -58,7 +58,7 @@
 
   function line(link) {
     const [a, b] = [places.get(link.one), places.get(link.other)];
-    const words = `${link.one} – ${link.other}: ${link.both ? "both ends say so" : "one end says so"}`;
+    const words = `${link.one} – ${link.other}: ${link.both ? "both ends report it" : "one end reports it"}`;
     return shape("line", { class: link.both ? "link" : "link half", x1: a.x, y1: a.y, x2: b.x, y2: b.y }, words);
   }
 
@@ -86,7 +86,7 @@
       name,
       nodeState(node),
       cell("", told ? told.join(", ") || "nobody" : "does not answer", "Connected to"),
-      cell("", told ? lacking.join(", ") || "nobody" : "–", "Lacks"),
+      cell("", told ? lacking.join(", ") || "nobody" : "–", "Not connected to"),
     );
     return made;
   }

@@ -72,7 +72,7 @@
 
   function acts(node) {
     const made = cell("whole acts", "");
-    made.append(button("Look", () => choose(node.id, true), `Look into ${node.id}`));
+    made.append(button("Details", () => choose(node.id, true), `Details of ${node.id}`));
     if (!mayChange || node.external) {
       return made;
     }
@@ -88,7 +88,7 @@
   }
 
   function act(id, verb) {
-    return dtvn.ui.attempt(() => call("POST", `/nodes/${encodeURIComponent(id)}/${verb}`), `${id}: ${verb} asked for`);
+    return dtvn.ui.attempt(() => call("POST", `/nodes/${encodeURIComponent(id)}/${verb}`), `${id}: ${verb} requested`);
   }
 
   // --- one node ----------------------------------------------------------------------------------
@@ -145,7 +145,7 @@
     at("output").hidden = name !== "output" || found === null || found.length === 0;
     at("log").hidden = name !== "consensus" || found === null || found.length === 0;
     at("facts").hidden = found === null || !["crypto", "storage"].includes(name);
-    const nothing = name === "output" ? `${id} has said nothing yet.` : "Nothing has been decided yet.";
+    const nothing = name === "output" ? `${id} has no output yet.` : "Nothing has been decided yet.";
     put("one-empty", problem || nothing);
     at("one-empty").hidden = !problem && !(Array.isArray(found) && found.length === 0);
     if (found !== null) {
@@ -223,20 +223,20 @@
       // A number that is not the cluster's own would found another one and put this one aside.
       const count = Number(event.target.elements.node_count.value);
       const [asked, said] = nodes.length
-        ? [{}, "The cluster is to start"]
-        : [{ node_count: count }, `A cluster of ${count} is to start`];
+        ? [{}, "Start of the cluster requested"]
+        : [{ node_count: count }, `Start of a cluster of ${count} requested`];
       dtvn.ui.attempt(() => call("POST", "/cluster/start", asked), said);
     });
     at("cluster-stop").addEventListener("click", function () {
       if (confirm("Stop every node of this cluster?")) {
-        dtvn.ui.attempt(() => call("POST", "/cluster/stop"), "Every node is to stop");
+        dtvn.ui.attempt(() => call("POST", "/cluster/stop"), "Stop of all nodes requested");
       }
     });
     at("add-form").addEventListener("submit", async function (event) {
       event.preventDefault();
       const form = event.target;
       const id = form.elements.node_id.value;
-      if (await dtvn.ui.attempt(() => call("POST", "/nodes", { node_id: id }), `${id} is to start`)) {
+      if (await dtvn.ui.attempt(() => call("POST", "/nodes", { node_id: id }), `Start of ${id} requested`)) {
         form.reset();
       }
     });

@@ -198,9 +198,9 @@ dtvn.ui = (function () {
 
   // --- the connection ----------------------------------------------------------------------------
 
-  /* `standing` overrules what the connection's pill says: the page's log stands still. */
-  function drawConnection(standing) {
-    const [text, tone] = connection === "live" && standing ? ["Standing still", "bad"] : CONNECTION[connection];
+  /* `outdated`: the learner does not run, so the log on this page is not updated. */
+  function drawConnection(outdated) {
+    const [text, tone] = connection === "live" && outdated ? ["Not updated", "bad"] : CONNECTION[connection];
     at("connection").className = `pill ${tone}`;
     put("connection", text);
   }
@@ -255,7 +255,7 @@ dtvn.ui = (function () {
       },
       onState: function (name) {
         connection = name;
-        drawConnection(page.standing?.());
+        drawConnection(page.outdated?.());
         at("stale").hidden = name !== "lost";
         if (name === "live") {
           page.onLive?.();

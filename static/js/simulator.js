@@ -104,13 +104,13 @@
       outcome.append(make("span", "reason", run.error));
     }
     const acts = cell("whole acts", "");
-    acts.append(button("Look", () => choose(run.id), `Look at run ${run.id}`));
+    acts.append(button("Details", () => choose(run.id), `Details of run ${run.id}`));
     made.append(
       name,
       outcome,
       cell("", dtvn.ui.clock(Date.parse(run.created_at) / 1000), "Started"),
       cell("number", run.config.nodes, "Nodes"),
-      cell("number", run.config.byzantine_nodes, "Lying"),
+      cell("number", run.config.byzantine_nodes, "Byzantine"),
       cell("number", run.config.tickets, "Tickets"),
       cell("number", run.results ? `${run.results.success_rate.toFixed(1)} %` : "–", "Success"),
       cell("number", run.results ? `${run.results.average_latency_ms.toFixed(1)} ms` : "–", "Latency"),
@@ -173,6 +173,6 @@
       }
       attempt(() => call("POST", "/simulator/start", wish), (found) => `Run ${found.run_id} begins`);
     });
-    at("stop").addEventListener("click", () => attempt(() => call("POST", "/simulator/stop"), "The run is to stop"));
+    at("stop").addEventListener("click", () => attempt(() => call("POST", "/simulator/stop"), "Stop of the run requested"));
   }
 })();

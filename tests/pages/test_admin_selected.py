@@ -144,8 +144,8 @@ def test_a_node_that_left_the_filter_gets_its_wish(learner: RealLearner, admin: 
     ManagedNode.objects.filter(pk="r1").update(status="error")
     told = act(admin, f"{NODES}?status__exact=error", "stop", "r1", "r0", "r9")
     assert [sentence.partition(";")[0] for sentence in told] == [
-        "Wish written: r0 is to stop",
-        "Wish written: r1 is to stop",
+        "r0: stop requested",
+        "r1: stop requested",
         "1 selected managed node no longer exists.",
     ]
     assert ManagedNode.objects.get(pk="r0").desired == DesiredState.STOPPED

@@ -133,7 +133,7 @@ def test_everything_is_shown_without_scrolling_sideways(page: Page, width: int) 
 
 @pytest.mark.exhaustive
 def test_a_learner_that_stopped_is_told_with_since_when(page: Page, running: Network) -> None:
-    """The log on the page is the learner's: it may not look alive while that stands still."""
+    """The log on the page is the learner's: it may not look current while that is stopped."""
     other = page.context.new_page()
 
     def wish(act: str) -> None:
@@ -144,11 +144,11 @@ def test_a_learner_that_stopped_is_told_with_since_when(page: Page, running: Net
         expect(other.locator(".messagelist")).to_contain_text("learner is to")
 
     wish("stop")
-    expect(shown(page, "standing")).to_contain_text("is stopped since ")
-    expect(shown(page, "connection")).to_have_text("Standing still")
-    expect(shown(page, "verdict")).to_contain_text("pages and lists stand still: the learner is stopped")
+    expect(shown(page, "outdated")).to_contain_text("is stopped since ")
+    expect(shown(page, "connection")).to_have_text("Not updated")
+    expect(shown(page, "verdict")).to_contain_text("pages and lists are not updated: the learner is stopped")
     wish("start")
-    expect(shown(page, "standing")).to_be_hidden()
+    expect(shown(page, "outdated")).to_be_hidden()
     expect(shown(page, "connection")).to_have_text("Live")
     expect(shown(page, "verdict")).to_contain_text("Nothing is stuck")
     expect_model_equals_snapshot(page)
@@ -183,7 +183,7 @@ def test_a_node_that_is_down_is_named_with_what_it_means(page: Page, running: Ne
     page.get_by_label("Select this object for an action - node3").check()
     page.get_by_label("Action:").select_option("stop")
     page.get_by_role("button", name="Go", exact=True).click()
-    expect(page.locator(".messagelist")).to_contain_text("node3 is to stop")
+    expect(page.locator(".messagelist")).to_contain_text("node3: stop requested")
     page.goto(f"{running.url}/")
     expect(shown(page, "running")).to_have_text("3 of 4 running")
     shown(page, "ask").click()
@@ -194,7 +194,7 @@ def test_a_node_that_is_down_is_named_with_what_it_means(page: Page, running: Ne
     page.get_by_label("Select this object for an action - node3").check()
     page.get_by_label("Action:").select_option("start")
     page.get_by_role("button", name="Go", exact=True).click()
-    expect(page.locator(".messagelist")).to_contain_text("node3 is to run")
+    expect(page.locator(".messagelist")).to_contain_text("node3: start requested")
     page.goto(f"{running.url}/")
     expect(shown(page, "running")).to_have_text("4 of 4 running")
 

@@ -62,8 +62,8 @@ def members_table(page: Page) -> Any:
 
 def previewed(page: Page) -> dict[str, tuple[str, str]]:
     """What the calculator says: row to (now, after)."""
-    page.get_by_role("button", name="Show what it means").click()
-    expect(page.get_by_role("heading", name="What it means")).to_be_visible()
+    page.get_by_role("button", name="Preview the change").click()
+    expect(page.get_by_role("heading", name="Preview")).to_be_visible()
     rows = page.locator("section[aria-live] table").first.locator("tbody tr")
     return {
         each.locator("th").inner_text(): (
@@ -75,8 +75,8 @@ def previewed(page: Page) -> dict[str, tuple[str, str]]:
 
 
 def change_it(page: Page) -> None:
-    """Confirm, and wait on the change's own page, which looks again by itself."""
-    page.get_by_role("button", name="Change it").click()
+    """Confirm, and wait on the change's own page, which refreshes itself."""
+    page.get_by_role("button", name="Confirm the change").click()
     expect(page.locator(".field-state_pill")).to_contain_text("Done", timeout=CHANGE_PATIENCE)
 
 
@@ -93,7 +93,7 @@ def test_a_principal_is_added_limited_and_revoked(running: Network, page: Page) 
     expect(row).to_contain_text("gate in all events")
     row.get_by_text("Grants", exact=True).click()
     row.get_by_label("One EVENT:CAPABILITY a line").fill("summer:gate")
-    row.get_by_role("button", name="Let it do only this").click()
+    row.get_by_role("button", name="Replace the grants").click()
     expect(page.locator("tr", has_text=key)).to_contain_text("gate in summer")
     row = page.locator("tr", has_text=key)
     row.get_by_text("Revoke", exact=True).click()
@@ -117,8 +117,8 @@ def test_a_member_is_added_and_removed_with_the_quorum_shown_before(running: Net
     page.get_by_label("Node").fill("node4")
     told = previewed(page)
     assert told["Members"] == ("4", "5")
-    assert told["Decide (quorum)"] == ("3", "4")
-    assert told["Liars survived"] == ("1", "1")
+    assert told["Quorum"] == ("3", "4")
+    assert told["Byzantine members tolerated"] == ("1", "1")
     change_it(page)
     go_to_members(running, page)
     expect(members_table(page).locator("tr", has_text="node4")).to_contain_text("running")
@@ -141,9 +141,9 @@ def test_below_four_members_is_refused_before_it_is_asked_of_the_cluster(
 ) -> None:
     go_to_members(running, page)
     page.get_by_role("link", name="Remove node3").click()
-    page.get_by_role("button", name="Show what it means").click()
+    page.get_by_role("button", name="Preview the change").click()
     expect(page.locator(".errornote, .errorlist").first).to_be_visible()
-    expect(page.get_by_role("button", name="Change it")).to_have_count(0)
+    expect(page.get_by_role("button", name="Confirm the change")).to_have_count(0)
     assert len(running_nodes(running)) == 4
 
 
@@ -168,7 +168,7 @@ def test_parameters_are_changed_with_old_and_new_shown(running: Network, page: P
     field = page.get_by_label("batch operations max")
     now = field.input_value()
     field.fill("0")
-    page.get_by_role("button", name="Show what it means").click()
+    page.get_by_role("button", name="Preview the change").click()
     expect(page.locator(".errornote, .errorlist").first).to_be_visible()
     field.fill("500")
     assert previewed(page)["batch_operations_max"] == (now, "500")
@@ -230,13 +230,13 @@ def test_p16_a_key_is_a_way_in_to_all_six_pages(running: Network, browser: Brows
     page = context.new_page()
     page.goto(f"{running.url}/dashboard/tickets")
     page.get_by_label("API key").fill("dtvn_wrong")
-    page.get_by_role("button", name="Enter with the key").click()
-    expect(page.get_by_role("alert")).to_have_text("This is no key, or it holds no more.")
+    page.get_by_role("button", name="Use the API key").click()
+    expect(page.get_by_role("alert")).to_have_text("This key is not valid, or no longer valid.")
     page.get_by_label("API key").fill(running.credentials["api_key"])
-    page.get_by_role("button", name="Enter with the key").click()
+    page.get_by_role("button", name="Use the API key").click()
     expect(page).to_have_url(f"{running.url}/dashboard/tickets")
     expect(shown(page, "connection")).to_have_text("Live")
-    page.get_by_role("button", name="Bring in the demonstration tickets").click()
+    page.get_by_role("button", name="Issue the demonstration tickets").click()
     expect(shown(page, "said")).to_contain_text("tickets brought in")
     page.get_by_role("button", name="validate TICKET-001").click()
     expect(shown(page, "said")).to_contain_text("TICKET-001 is validated")

@@ -121,7 +121,7 @@ def test_c32_a_cluster_is_started_on_the_page_and_seen_to_come_up(s: Supervised,
 
     page.route("**/cluster/start", take_down)
     page.get_by_role("button", name="Start cluster").click()
-    expect(shown(page, "said")).to_contain_text("The cluster is to start")
+    expect(shown(page, "said")).to_contain_text("Start of the cluster requested")
     assert asked == [{}]
     expect_no_reload(page)
     s.wait_until_running(4)
@@ -132,7 +132,7 @@ def test_a_node_is_stopped_and_started_and_its_output_followed(
 ) -> None:
     start_four(s, api)
     go(page, s, "/dashboard/nodes")
-    page.get_by_role("button", name="Look into node3").click()
+    page.get_by_role("button", name="Details of node3").click()
     expect(shown(page, "output")).to_contain_text("started node_id=node3")
     page.get_by_role("button", name="Stop node3").click()
     expect(row(page, "nodes", "node3")).to_contain_text("stopped")
@@ -195,9 +195,9 @@ def test_the_network_page_draws_the_links_there_are(s: Supervised, page: Page, a
     page.mouse.up()
     expect(node1).not_to_have_attribute("transform", before)
     for _ in range(12):
-        page.get_by_role("button", name="Closer").click()
+        page.get_by_role("button", name="Zoom in").click()
     expect(shown(page, "graph")).to_have_attribute("viewBox", "-125 -85 250 170")  # four times, no more
-    page.get_by_role("button", name="Whole").click()
+    page.get_by_role("button", name="Fit").click()
     expect(node1).to_have_attribute("transform", before)
     expect_no_reload(page)
 
@@ -206,7 +206,7 @@ def test_tickets_are_changed_and_seen_to_change(s: Supervised, page: Page, api: 
     start_four(s, api)
     go(page, s, "/dashboard/tickets")
     expect(shown(page, "total")).to_have_text("500 in all")
-    page.get_by_role("button", name="Bring in the demonstration tickets").click()
+    page.get_by_role("button", name="Issue the demonstration tickets").click()
     expect(shown(page, "said")).to_contain_text("0 tickets brought in")
     page.get_by_label("Ticket", exact=True).fill("TICKET-010")
     page.get_by_label("via node").select_option("node2")
@@ -232,7 +232,7 @@ def test_tickets_are_changed_and_seen_to_change(s: Supervised, page: Page, api: 
 
 def test_x37_a_run_of_the_simulator_is_followed_and_kept(s: Supervised, page: Page) -> None:
     go(page, s, "/dashboard/simulator")
-    for name, value in (("Nodes", "4"), ("of them lying", "1"), ("Tickets", "60"), ("Latency, ms", "5")):
+    for name, value in (("Nodes", "4"), ("Byzantine nodes", "1"), ("Tickets", "60"), ("Latency, ms", "5")):
         page.get_by_label(name, exact=True).fill(value)
     page.get_by_role("button", name="Start", exact=True).click()
     expect(shown(page, "status")).to_have_text("complete", timeout=RUN_PATIENCE)
@@ -269,11 +269,11 @@ def test_a_run_is_stopped_and_an_earlier_one_looked_at(s: Supervised, page: Page
     expect(shown(page, "status")).to_have_text("idle")
     expect(shown(page, "output")).to_contain_text("Simulation cancelled")
     expect(row(page, "runs", "stopped").first).to_be_visible()
-    page.get_by_role("button", name="Look at run 1", exact=True).click()
+    page.get_by_role("button", name="Details of run 1", exact=True).click()
     expect(shown(page, "run-title")).to_have_text("Run 1")
     page.get_by_role("button", name="Back to the newest run").click()
     expect(shown(page, "output")).to_contain_text("Simulation cancelled")
-    page.get_by_label("of them lying", exact=True).fill("9")
+    page.get_by_label("Byzantine nodes", exact=True).fill("9")
     page.get_by_label("Nodes", exact=True).fill("4")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(shown(page, "said")).to_have_class("notice said bad")
@@ -431,7 +431,7 @@ def test_x42_what_a_run_or_a_process_says_is_text(s: Supervised, page: Page, api
     with (s.data / "nodes" / "node1" / "log" / "node.log").open("a") as log:
         log.write(f"2026-11-20T00:00:00Z INFO {HOSTILE}\n")
     go(page, s, "/dashboard/nodes")
-    page.get_by_role("button", name="Look into node1").click()
+    page.get_by_role("button", name="Details of node1").click()
     expect(shown(page, "output")).to_contain_text(HOSTILE)
     expect_inert(page)
     config = {"nodes": HOSTILE, "byzantine_nodes": HOSTILE, "tickets": HOSTILE}

@@ -123,7 +123,7 @@ def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
     remarks += [f"{name} is missing, but the others are enough" for name in silent + mute]
     executed = max(node.executed for node in voting)
     if reading:
-        text = f"The nodes agree, sequence {executed} is executed, but pages and lists stand still: {reading}"
+        text = f"The nodes agree on sequence {executed}, but pages and lists are not updated: {reading}"
         return "stuck", "; ".join([text, *remarks]) + "."
     text = f"Nothing is stuck. Sequence {executed} is executed"
     return ("slow" if remarks else "ok"), "; ".join([text, *remarks]) + "."

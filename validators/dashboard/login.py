@@ -32,7 +32,7 @@ def enter(request: HttpRequest) -> HttpResponse:
     context = {
         "app_path": f"{reverse('admin:login')}?{urlencode({'next': following})}",
         "next": following,
-        "key_problem": "This is no key, or it holds no more.",
+        "key_problem": "This key is not valid, or no longer valid.",
     }
     return render(request, "admin/login.html", context)
 

@@ -2,8 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from validators.dashboard import login as entry
-from validators.dashboard import pages, views
+from validators.dashboard import login, pages, views
 from validators.dashboard.views import page_of
 
 app_name = "dashboard"
@@ -18,9 +17,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
         path(f"dashboard/node/<str:node_id>/{part}", pages.node_part, {"part": part})
         for part in ("crypto", "storage", "consensus")
     ),
-    path("dashboard/key", entry.enter, name="key"),
-    path("dashboard/leave", entry.leave, name="leave"),
+    path("dashboard/key", login.enter, name="key"),
+    path("dashboard/leave", login.leave, name="leave"),
     path("dashboard/snapshot", views.snapshot, name="snapshot"),
-    path("dashboard/stuck", views.stuck, name="stuck"),
+    path("dashboard/stuck", views.diagnosis, name="diagnosis"),
     path("ws", views.websocket_only, name="websocket"),
 ]

@@ -22,7 +22,7 @@ from validators.dashboard.nodes import describe_cluster, describe_nodes
 from validators.feed.rows import read_snapshot
 from validators.rest.keys import ANYBODY, caller_of_person
 
-__all__ = ["for_pages", "page_of", "snapshot", "stuck", "websocket_only"]
+__all__ = ["diagnosis", "for_pages", "page_of", "snapshot", "websocket_only"]
 
 View = Callable[..., HttpResponse]
 
@@ -109,7 +109,7 @@ def snapshot(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @for_pages
-def stuck(request: HttpRequest) -> HttpResponse:
+def diagnosis(request: HttpRequest) -> HttpResponse:
     """Why nothing is being decided, or that all is well; asks every node."""
     return JsonResponse(explain())
 

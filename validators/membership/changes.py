@@ -47,21 +47,9 @@ from validators.membership.membership import (
     read_word,
 )
 from validators.models import ChangeState, MembershipChange
-from validators.services.errors import (
-    ChangeFinished,
-    ChangeOrdered,
-    ChangePending,
-    ChangeUnknown,
-    ServiceError,
-    TooManyChanges,
-)
+from validators.services.errors import ChangeFinished, ChangeOrdered, ChangeUnknown, ServiceError
 
 __all__ = [
-    "ChangeFinished",
-    "ChangeOrdered",
-    "ChangePending",
-    "ChangeUnknown",
-    "TooManyChanges",
     "ask",
     "call_off",
     "cancel",

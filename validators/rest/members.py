@@ -18,6 +18,7 @@ from validators.membership.epoch import ShownMember, met_newest, present_epoch
 from validators.membership.membership import KINDS, WORD_BYTES_MAX, Wish
 from validators.models import ChangeState, ManagedNode, MembershipChange
 from validators.rest.errors import status_of
+from validators.services.errors import ChangeUnknown
 
 __all__ = [
     "add_member",
@@ -138,7 +139,7 @@ def show_change(call: Call, number: int) -> Answer:
     """404 for an unknown number."""
     row = MembershipChange.objects.filter(pk=number).first()
     if row is None:
-        raise ApiError(404, "not_found", "There is no change with this number.")
+        raise ChangeUnknown
     if row.state == ChangeState.DONE:
         met_newest()
     return success(data=_change_object(row))

@@ -137,7 +137,7 @@ def show(call: Call, node_id: str) -> Answer:
 
 
 def show_logs(call: Call, node_id: str) -> Answer:
-    """`lines`: at most so many, 1 to 1,000, oldest first."""
+    """`lines`: how many at most, 1 to 1,000, oldest first."""
     lines = call.query.get("lines", str(node_logs.LINES_MAX))
     if not (lines.isascii() and lines.isdigit() and len(lines) < 10 and int(lines) > 0):
         raise InvalidRequest(f"lines must be a number from 1 to {node_logs.LINES_MAX}")

@@ -53,7 +53,7 @@ def start_cluster(call: Call, body: ClusterBody) -> Answer:
 
 
 def stop_cluster(call: Call) -> Answer:
-    """Every node of this platform is to stop; nothing to do when all are."""
+    """Stop every node of this platform; no effect if all are stopped."""
     cluster.stop_cluster()
     return bare({"status": "stopping"})
 

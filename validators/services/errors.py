@@ -1,20 +1,15 @@
 """Exceptions of services: a message for users and a stable code for programs.
 
 ServiceError
-├── NodeUnknown
-├── NodeNotRunning
-├── NodeRunning
-├── NodeExternal
-├── PrimaryExists
-├── ClusterBusy
-├── ClusterSize
-├── ClusterStopped
 ├── ChangePending
 ├── TooManyChanges
-├── ChangeUnknown
-├── ChangeOrdered
-└── ChangeFinished
+└── StatedError
+    ├── NodeUnknown, NodeNotRunning, NodeRunning, NodeExternal, PrimaryExists
+    ├── ClusterBusy, ClusterSize, ClusterStopped
+    └── ChangeUnknown, ChangeOrdered, ChangeFinished
 """
+
+from typing import ClassVar
 
 from dtvn.api.errors import ServiceError
 
@@ -36,65 +31,56 @@ __all__ = [
 ]
 
 
-class NodeUnknown(ServiceError):
+class StatedError(ServiceError):
+    """A refusal whose message is always `sentence`, filled in with the arguments."""
+
+    sentence: ClassVar[str]
+
+    def __init__(self, *named: object) -> None:
+        super().__init__(self.sentence.format(*named))
+
+
+class NodeUnknown(StatedError):
     code, status = "node_not_found", 404
-
-    def __init__(self, node_id: str) -> None:
-        super().__init__(f"there is no node named {node_id!r}")
+    sentence = "there is no node named {!r}"
 
 
-class NodeNotRunning(ServiceError):
+class NodeNotRunning(StatedError):
     code = "node_not_running"
-
-    def __init__(self, node_id: str) -> None:
-        super().__init__(f"{node_id} is not running")
+    sentence = "{} is not running"
 
 
-class NodeRunning(ServiceError):
+class NodeRunning(StatedError):
     code = "node_running"
-
-    def __init__(self, node_id: str) -> None:
-        super().__init__(f"{node_id} is already running")
+    sentence = "{} is already running"
 
 
-class NodeExternal(ServiceError):
+class NodeExternal(StatedError):
     code = "node_external"
-
-    def __init__(self, node_id: str) -> None:
-        super().__init__(f"{node_id} is not run by this platform")
+    sentence = "{} is not run by this platform"
 
 
-class PrimaryExists(ServiceError):
+class PrimaryExists(StatedError):
     code = "primary_exists"
-
-    def __init__(self) -> None:
-        super().__init__("there is already a primary: the view determines which node it is")
+    sentence = "there is already a primary: the view determines which node it is"
 
 
-class ClusterBusy(ServiceError):
+class ClusterBusy(StatedError):
     code = "cluster_starting"
-
-    def __init__(self) -> None:
-        super().__init__("the cluster is already starting")
+    sentence = "the cluster is already starting"
 
 
-class ClusterSize(ServiceError):
+class ClusterSize(StatedError):
     code = "cluster_size"
-
-    def __init__(self, members: int) -> None:
-        super().__init__(
-            f"the cluster of this platform has {members} validators: start it with node_count {members}, "
-            "then add or remove members"
-        )
+    sentence = (
+        "the cluster of this platform has {0} validators: start it with node_count {0}, then add or remove "
+        "members"
+    )
 
 
-class ClusterStopped(ServiceError):
+class ClusterStopped(StatedError):
     code = "cluster_stopped"
-
-    def __init__(self, node_id: str) -> None:
-        super().__init__(
-            f"{node_id} is not a member, and a stopped cluster cannot add one: start the cluster first"
-        )
+    sentence = "{} is not a member, and a stopped cluster cannot add one: start the cluster first"
 
 
 class ChangePending(ServiceError):
@@ -112,24 +98,16 @@ class TooManyChanges(ServiceError):
         super().__init__(sentence, headers={"Retry-After": str(retry_after)})
 
 
-class ChangeUnknown(ServiceError):
+class ChangeUnknown(StatedError):
     code, status = "not_found", 404
-
-    def __init__(self) -> None:
-        super().__init__("There is no change with this number.")
+    sentence = "There is no change with this number."
 
 
-class ChangeOrdered(ServiceError):
+class ChangeOrdered(StatedError):
     code = "change_ordered"
-
-    def __init__(self, number: int) -> None:
-        super().__init__(
-            f"Change {number} was already sent to the cluster. Wait for its end, then request the reverse."
-        )
+    sentence = "Change {} was already sent to the cluster. Wait for its end, then request the reverse."
 
 
-class ChangeFinished(ServiceError):
+class ChangeFinished(StatedError):
     code = "change_finished"
-
-    def __init__(self, number: int, state: str) -> None:
-        super().__init__(f"Change {number} has already finished: {state}.")
+    sentence = "Change {} has already finished: {}."

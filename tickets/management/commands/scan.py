@@ -54,7 +54,7 @@ class Command(BaseCommand):
             default=0.2,
             help="share of tickets shown twice (default: %(default)s)",
         )
-        parser.add_argument("--limit", type=at_least_one, help="scan only the first so many tickets")
+        parser.add_argument("--limit", type=at_least_one, metavar="N", help="scan only the first N tickets")
         parser.add_argument(
             "--pace", type=seconds, default=0.0, help="seconds a gate waits between two scans"
         )

@@ -43,7 +43,7 @@ If a cluster can never decide again, a new one continues it: `genesis continue -
 Compare the cluster id that `show` prints over a second channel (read it out on the phone):
 a party that seals it confirms that exactly these members decide.
 
-Where so many members lost their disks that nothing is decided any more: manage.py genesis recover --help
+If too many members lost their disks to decide anything: manage.py genesis recover --help
 """
 
 
