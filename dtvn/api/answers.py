@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
 from dtvn.api.errors import SEQUENCE_HEADER, ServiceError
 
-__all__ = ["Answer", "bare", "failure", "success"]
+__all__ = ["Answer", "bare", "failure", "last_response", "success"]
 
 _encoder = msgspec.json.Encoder()
 
@@ -52,3 +53,11 @@ def failure(error: ServiceError, *, enveloped: bool = True, code: bool = True) -
     if code:
         body["code"] = error.code
     return bare(body, status=error.status, headers=error.headers)
+
+
+def last_response(answer: Answer) -> bytes:
+    """The whole HTTP/1.1 response, for a server that refuses a request before it is read, and then closes the
+    connection."""
+    head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"
+    kind = f"Content-Type: application/json\r\nContent-Length: {len(answer.content)}"
+    return f"{head}\r\n{kind}\r\nConnection: close\r\n\r\n".encode("ascii") + answer.content

@@ -137,9 +137,7 @@ def decide(
     ]
 
 
-def decide_batch(
-    network: GatewayFace, requests: Sequence[Request], *, actor: str, entry: str | None = None
-) -> list[Decision]:
+def decide_batch(network: GatewayFace, requests: Sequence[Request], *, actor: str) -> list[Decision]:
     """As `decide` for many requests, in pieces one after the other; pieces after one without an outcome are
     not sent. Raises Unavailable if nothing was sent at all."""
     begun = time.monotonic()
@@ -150,7 +148,7 @@ def decide_batch(
             break
         wait = max(DEFAULT_WAIT - gone, LATER_WAIT)
         try:
-            told = decide(network, requests[start : start + PIECE], actor=actor, entry=entry, wait=wait)
+            told = decide(network, requests[start : start + PIECE], actor=actor, wait=wait)
         except Unavailable:
             if not decisions:
                 raise

@@ -141,7 +141,7 @@ def test_a_learner_that_stopped_is_told_with_since_when(page: Page, running: Net
         other.get_by_label("Select this object for an action - learner").check()
         other.get_by_label("Action:").select_option(act)
         other.get_by_role("button", name="Go", exact=True).click()
-        expect(other.locator(".messagelist")).to_contain_text("learner is to")
+        expect(other.locator(".messagelist")).to_contain_text(f"learner: {act} requested")
 
     wish("stop")
     expect(shown(page, "outdated")).to_contain_text("is stopped since ")

@@ -237,7 +237,7 @@ def test_p16_a_key_is_a_way_in_to_all_six_pages(running: Network, browser: Brows
     expect(page).to_have_url(f"{running.url}/dashboard/tickets")
     expect(shown(page, "connection")).to_have_text("Live")
     page.get_by_role("button", name="Issue the demonstration tickets").click()
-    expect(shown(page, "said")).to_contain_text("tickets brought in")
+    expect(shown(page, "said")).to_contain_text("tickets issued")
     page.get_by_role("button", name="validate TICKET-001").click()
     expect(shown(page, "said")).to_contain_text("TICKET-001 is validated")
     for name in ("Nodes", "Network", "Simulator", "Metrics", "Live"):

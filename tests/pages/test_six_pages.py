@@ -105,7 +105,7 @@ def test_c32_a_cluster_is_started_on_the_page_and_seen_to_come_up(s: Supervised,
     go(page, s, "/dashboard/nodes")
     page.get_by_label("Nodes", exact=True).fill("4")
     page.get_by_role("button", name="Start cluster").click()
-    expect(shown(page, "said")).to_contain_text("A cluster of 4 is to start")
+    expect(shown(page, "said")).to_contain_text("Start of a cluster of 4 requested")
     for number in range(4):
         expect(row(page, "nodes", f"node{number}")).to_contain_text("running")
     expect(shown(page, "cluster")).to_have_text("running")
@@ -176,14 +176,14 @@ def test_a_node_tells_its_identity_what_it_stores_and_its_log(
 def test_the_network_page_draws_the_links_there_are(s: Supervised, page: Page, api: httpx.Client) -> None:
     start_four(s, api)
     go(page, s, "/dashboard/network")
-    expect(shown(page, "count")).to_have_text("6 of 6 stand")
+    expect(shown(page, "count")).to_have_text("6 of 6 links up")
     expect(page.locator("line.link:not(.half)")).to_have_count(6 + 1)  # one is the legend's
     expect(row(page, "peers", "node0").first).to_contain_text("node1, node2, node3")
     api.delete("/nodes/node2").raise_for_status()
-    expect(shown(page, "count")).to_have_text("3 of 6 stand")
+    expect(shown(page, "count")).to_have_text("3 of 6 links up")
     expect(page.locator("[data-node=node2]")).to_have_class("dot down")
     api.post("/nodes", json={"node_id": "node2"}).raise_for_status()
-    expect(shown(page, "count")).to_have_text("6 of 6 stand")
+    expect(shown(page, "count")).to_have_text("6 of 6 links up")
     node1 = page.locator("[data-node=node1]")
     before = node1.get_attribute("transform")
     assert before is not None
@@ -207,7 +207,7 @@ def test_tickets_are_changed_and_seen_to_change(s: Supervised, page: Page, api: 
     go(page, s, "/dashboard/tickets")
     expect(shown(page, "total")).to_have_text("500 in all")
     page.get_by_role("button", name="Issue the demonstration tickets").click()
-    expect(shown(page, "said")).to_contain_text("0 tickets brought in")
+    expect(shown(page, "said")).to_contain_text("0 tickets issued")
     page.get_by_label("Ticket", exact=True).fill("TICKET-010")
     page.get_by_label("via node").select_option("node2")
     page.get_by_role("button", name="Validate", exact=True).first.click()

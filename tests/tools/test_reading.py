@@ -160,7 +160,7 @@ def test_a_file_that_is_called_json_is_told_what_json_must_be(tmp_path: Path) ->
         (b"PK\x03\x04rest", "Excel workbook: export it as CSV"),
         (b'{"a": 1', "not JSON"),
         (b'{"a": 1}', "No list of tickets"),
-        (b"\xff\xfe\x00", "the rest is not utf-16"),
+        (b"\xff\xfe\x00", "but the rest is not"),
         (b'a,"b\nT-1,x\n', "Row 1 cannot be read as CSV"),
         (b"[" * 100_000, "is not JSON"),
     ],

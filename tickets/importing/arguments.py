@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -112,13 +113,10 @@ def check_writable(path: Path | None, option: str) -> None:
 
 def seconds(text: str) -> float:
     """Parse a number of seconds, 0 or more; for argparse."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not 0 <= found < math.inf:
-        raise ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
-    return found
+    with suppress(ValueError):
+        if 0 <= (found := float(text)) < math.inf:
+            return found
+    raise ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
 
 
 def at_least_one(text: str) -> int:

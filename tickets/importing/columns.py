@@ -146,9 +146,7 @@ class Columns:
         return self._value("slug", record.fields)
 
     def ticket(self, record: Record) -> ImportedTicket | LeftOut | WrongRow:
-        """The ticket in a row, or the reason why the row is left out or wrong."""
-        if record.problem:
-            return WrongRow(record.number, record.problem)
+        """The ticket in a row without a problem, or the reason why the row is left out or wrong."""
         try:
             ticket_id = self._ticket_id(record.fields)
             if reason := self._reason_to_leave_out(record.fields):

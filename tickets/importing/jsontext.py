@@ -38,9 +38,8 @@ def parsed(text: str) -> Any:
         # Not splitlines(): a JSON string may contain U+2028 and other line separators.
         lines = [_line(line) if line.strip() else BLANK for line in text.split("\n")]
         objects = sum(isinstance(line, dict) for line in lines)
-        if not objects or 2 * objects < len(lines) - lines.count(
-            BLANK
-        ):  # a broken document, one of whose lines may happen to be an object
+        if 2 * objects < max(1, len(lines) - lines.count(BLANK)):
+            # A broken document, one of whose lines may happen to be an object.
             raise FileRefused(f"The file is not JSON: {error}.") from error
         return lines
 

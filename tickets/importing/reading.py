@@ -76,17 +76,12 @@ def _unkeepable(cell: str) -> str:
 
 def decoded(content: bytes) -> str:
     """The file's text, decoded by its byte order mark, as UTF-8, or as Windows-1252."""
-    for mark, encoding in MARKS:
-        if content.startswith(mark):
-            try:
-                return content.decode(encoding)
-            except UnicodeDecodeError as error:
-                raise FileRefused(
-                    f"The file begins as {encoding}, but the rest is not {encoding}: {error}."
-                ) from error
+    marked = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "")
     try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
+        return content.decode(marked or "utf-8")
+    except UnicodeDecodeError as error:
+        if marked:
+            raise FileRefused(f"The file begins as {marked}, but the rest is not: {error}.") from error
         return content.decode("cp1252", errors="replace")
 
 

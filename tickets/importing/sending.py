@@ -123,10 +123,12 @@ async def _send_batch(
     told: Callable[[int], None],
 ) -> None:
     loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + patience
-    attempt, first = 1, True
+    give_up_at, attempt, first = loop.time() + patience, 1, True
     while pending:
-        response, results = await _post(client, [operation for _, operation in pending])
+        body = {"operations": [operation for _, operation in pending]}
+        asked = await ask_until_final(client, BATCH_PATH, body, patience=give_up_at - loop.time())
+        first = first and asked.attempts == 1
+        results = _results(asked.response, len(pending))
         undecided = [
             pair
             for pair, result in zip(pending, results, strict=True)
@@ -140,26 +142,19 @@ async def _send_batch(
             raise NetworkSilent(f"no final answer for {patience:.0f} s")
         if pending:
             attempt += 1
-            await asyncio.sleep(pause_before(attempt, response))
+            await asyncio.sleep(pause_before(attempt, asked.response))
 
 
-async def _post(
-    client: httpx.AsyncClient, operations: list[dict[str, Any]]
-) -> tuple[httpx.Response | None, list[dict[str, Any]]]:
-    """The response and one result per operation; `{}` means "not known yet, ask again"."""
-    unknown: list[dict[str, Any]] = [{}] * len(operations)
-    try:
-        response = await client.post(BATCH_PATH, json={"operations": operations})
-    except httpx.TransportError:
-        return None, unknown
-    if response.status_code in TRY_AGAIN:
-        return response, unknown
+def _results(response: httpx.Response | None, expected: int) -> list[dict[str, Any]]:
+    """One result per operation; `{}` means "not known yet, ask again". Raises Refused."""
+    if response is None:
+        return [{}] * expected
     if response.status_code != httpx.codes.OK:
         raise Refused(_sentence(response))
-    results = response.json()["data"]["results"]
-    if len(results) != len(operations):
-        raise Refused(f"the platform answered {len(results)} of {len(operations)} operations")
-    return response, results
+    results: list[dict[str, Any]] = response.json()["data"]["results"]
+    if len(results) != expected:
+        raise Refused(f"the platform answered {len(results)} of {expected} operations")
+    return results
 
 
 def settled(

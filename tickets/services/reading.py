@@ -37,6 +37,8 @@ __all__ = ["Proved", "barrier", "quorum_read"]
 
 WAIT = 3.0
 """Seconds within which a proof must be found."""
+REACH_WAIT = 1.0
+"""Seconds for a proof that reaches the sequence that the caller named."""
 ASK_AGAIN = 0.05
 """Seconds until members are asked again: a newer checkpoint may be stable by then."""
 ACTOR = "platform"
@@ -52,19 +54,19 @@ class Proved(msgspec.Struct, frozen=True):
     """Canonical (state, issued); None: there was no such ticket."""
 
 
-def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float = 1.0) -> Proved:
+def quorum_read(event: str, ticket: str, *, at_least: int = 0) -> Proved:
     """The ticket as q members signed it, as of the newest checkpoint that a member proves.
 
     Asks all members and waits for f + 1 valid answers, so that one lagging member does not decide alone. Asks
-    again for at most `patience` seconds while no proof reaches sequence `at_least`. Raises Unavailable
-    when no member proves anything, and at once before the cluster's first checkpoint.
+    again for at most REACH_WAIT seconds while no proof reaches sequence `at_least`. Raises Unavailable when
+    no member proves anything, and at once before the cluster's first checkpoint.
 
     If f + 1 members report that they lost their provable state in a restart, waiting does not help: barriers
     are then ordered until a checkpoint is due, at most one checkpoint interval of them.
     """
     network = gateway()
     try:
-        found = barriers.quorum_read(_Reader(network, event, ticket, at_least, patience))
+        found = barriers.quorum_read(_Reader(network, event, ticket, at_least))
     except barriers.NothingStable as error:
         first = network.present.parameters.checkpoint_interval
         sentence = (
@@ -80,12 +82,11 @@ def quorum_read(event: str, ticket: str, *, at_least: int = 0, patience: float =
 class _Reader:
     """A QuorumReader of this cluster; its time limit starts at creation."""
 
-    def __init__(self, network: GatewayFace, event: str, ticket: str, at_least: int, patience: float) -> None:
+    def __init__(self, network: GatewayFace, event: str, ticket: str, at_least: int) -> None:
         self._network = network
         self._event = event
         self._ticket = ticket
         self._at_least = at_least
-        self._patience = patience
         self._begun = time.monotonic()
         self._best: Proved | None = None
 
@@ -120,7 +121,7 @@ class _Reader:
 
     def is_enough(self, shown: Proved) -> bool:
         """See QuorumReader."""
-        return shown.sequence >= self._at_least or self._spent() >= self._patience
+        return shown.sequence >= self._at_least or self._spent() >= REACH_WAIT
 
     def is_stable(self) -> bool:
         """See QuorumReader; also checks the platform's own copy."""

@@ -294,14 +294,14 @@ def read_word(text: str) -> Alive:
     raise InvalidRequest("word must be the base64 of the newcomer's identity/alive.bin")
 
 
-def order(change: Change, *, actor: str, nonce: bytes = b"", wait: float = ORDER_WAIT) -> Began:
+def order(change: Change, *, actor: str, nonce: bytes = b"") -> Began:
     """Have a change ordered, and wait until its epoch has begun.
 
     Raises TicketError: Refused with the outcome's code, Unavailable when nothing was sent, OutcomeUnknown
     when the caller should order the same change again with the same nonce to learn its outcome (R14).
     """
     network = gateway()
-    decision = decide_one(Request(Reconfigure(change), nonce=nonce), actor=actor, wait=wait)
+    decision = decide_one(Request(Reconfigure(change), nonce=nonce), actor=actor, wait=ORDER_WAIT)
     begun = look_until(lambda: network.present.epoch > change.epoch, EPOCH_WAIT, pause=0.05)
     if not decision.result.sequence:
         raise OutcomeUnknown

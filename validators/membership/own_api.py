@@ -3,10 +3,9 @@ node has."""
 
 from __future__ import annotations
 
-import http.client
 import os
 from collections.abc import Mapping
-from contextlib import closing
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -17,15 +16,14 @@ from dtvn.api.errors import Unavailable
 from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError
+from validators.local_get import NO_ANSWER, get
 from validators.membership.roster import MemberNode, list_members
 
 __all__ = ["ask_any_api", "ask_api", "read_figures", "sums"]
 
 WAIT = 2.0
 """Seconds for one node's answer."""
-ANSWER_BYTES_MAX = 4 * 1024 * 1024
-
-NO_ANSWER = (OSError, http.client.HTTPException, msgspec.MsgspecError, ValueError)
+UNUSABLE = (*NO_ANSWER, StartError, msgspec.MsgspecError, ValueError)
 
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -52,10 +50,12 @@ def read_figures(member: MemberNode, names: Mapping[str, str]) -> dict[str, floa
     """`sums` of this member's metrics; None if it does not answer, or is not ours."""
     try:
         where = None if member.managed is None else kept_metrics(_folder_of(member))
-        body = None if where is None else _get(where.host, where.port, "/metrics", {})
-    except (*NO_ANSWER, StartError):
+        found = None if where is None else get(where.host, where.port, "/metrics", patience=WAIT)
+    except UNUSABLE:
         return None
-    return None if body is None else sums(body.decode("utf-8", "replace"), names)
+    if found is None or found.status != HTTPStatus.OK:
+        return None
+    return sums(found.body.decode("utf-8", "replace"), names)
 
 
 def sums(text: str, names: Mapping[str, str]) -> dict[str, float]:
@@ -72,21 +72,14 @@ def _ask(member: MemberNode, path: str) -> Any:
     """The answer of one node, None if it gives none."""
     try:
         api = kept_api(_folder_of(member), os.environ.get("DTVN_API_KEY", ""))
-        headers = {"X-API-Key": api.key.encode()} if api is not None and api.key else {}
-        body = None if api is None else _get(api.host, api.port, path, headers)
-        return None if body is None else _decoder.decode(body).get("data")
-    except (*NO_ANSWER, StartError):
+        if api is None:
+            return None
+        headers = {"X-API-Key": api.key.encode()} if api.key else {}
+        found = get(api.host, api.port, path, patience=WAIT, headers=headers)
+        return _decoder.decode(found.body).get("data") if found.status == HTTPStatus.OK else None
+    except UNUSABLE:
         return None
 
 
 def _folder_of(member: MemberNode) -> NodeFolder:
     return ClusterFolder(settings.DATA).node(member.id)
-
-
-def _get(host: str, port: int, path: str, headers: Mapping[str, bytes]) -> bytes | None:
-    """The body of GET `path`; None if the status is not 200. Raises some of NO_ANSWER."""
-    with closing(http.client.HTTPConnection(host, port, timeout=WAIT)) as connection:
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        body = answer.read(ANSWER_BYTES_MAX)
-    return body if answer.status == http.HTTPStatus.OK else None

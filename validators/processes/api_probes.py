@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from http import HTTPStatus
 
 import msgspec
 
@@ -15,6 +14,8 @@ from dtvn.node.kept_ports import kept_port
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from validators.data_folder.folder import DataFolder
+from validators.data_folder.ports import LOOPBACK
+from validators.local_get import NO_ANSWER, get
 
 __all__ = ["ApiProbes"]
 
@@ -25,7 +26,6 @@ MISSES_MAX = 3
 """This many late answers in a row count as no answer, because a busy machine is slow. A refused connection
 counts at once."""
 ASKED_AT_ONCE = 8
-LOOPBACK = "127.0.0.1"
 
 
 class Known(msgspec.Struct):
@@ -72,10 +72,8 @@ class ApiProbes:
             return
         begun = time.monotonic()
         try:
-            with closing(http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_PATIENCE)) as connection:
-                connection.request("GET", "/health")
-                healthy = connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
+            healthy = get(LOOPBACK, port, "/health", patience=ANSWER_PATIENCE).status == HTTPStatus.OK
+        except NO_ANSWER:
             healthy = False
         known.misses = 0 if healthy else known.misses + 1
         late = time.monotonic() - begun >= ANSWER_PATIENCE

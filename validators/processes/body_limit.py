@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from daphne import http_protocol
+
+from dtvn.api.answers import bare, last_response
 
 __all__ = ["BODY_BYTES_MAX", "install"]
 
@@ -28,19 +29,8 @@ def answer(path: bytes) -> bytes:
     single = path.startswith(API) and path.partition(b"?")[0] != BATCH
     limit = OPERATION_BYTES_MAX if single else BODY_BYTES_MAX
     envelope = {"success": False} if path.startswith(TICKETS) else {}
-    content = msgspec.json.encode(
-        envelope | {"error": f"The body is larger than {limit} bytes.", "code": "too_large"}
-    )
-    return b"\r\n".join(
-        (
-            b"HTTP/1.1 413 Content Too Large",
-            b"Content-Type: application/json",
-            b"Content-Length: %d" % len(content),
-            b"Connection: close",
-            b"",
-            content,
-        )
-    )
+    error = {"error": f"The body is larger than {limit} bytes.", "code": "too_large"}
+    return last_response(bare(envelope | error, status=413))
 
 
 class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]

@@ -8,15 +8,14 @@ silence distinguishes it from a live one.
 
 from __future__ import annotations
 
-import http.client
 import threading
-import urllib.error
-import urllib.request
-from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
+from urllib.parse import urlsplit
 
 import msgspec
 
+from validators.local_get import NO_ANSWER, get
 from validators.processes.node_controller import PAUSE_OF_OURS, SILENT_AFTER
 
 STARTING_PATIENCE = 120.0
@@ -69,27 +68,15 @@ class HealthCheck:
 
 
 class WebProbe:
-    """Requests `/health` once a second in its own thread; counts the answers."""
+    """Requests `/health` once a second in its own thread; counts the answers: a refusal is one too."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        place = urlsplit(url)
+        self._host, self._port = place.hostname or "", place.port or 80
         self.answers = 0
 
     def run(self, stop: threading.Event) -> None:
-        # Directly to this machine, without a proxy from the environment.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while not stop.wait(ASK_INTERVAL):
-            if answered(lambda: opener.open(f"{self._url}/health", timeout=ANSWER_PATIENCE).close()):
+            with suppress(*NO_ANSWER):
+                get(self._host, self._port, "/health", patience=ANSWER_PATIENCE)
                 self.answers += 1
-
-
-def answered(ask: Callable[[], None]) -> bool:
-    """Whether any HTTP response came: a refusal is an answer too."""
-    try:
-        ask()
-    except urllib.error.HTTPError as error:
-        error.close()
-        return True
-    except (OSError, http.client.HTTPException):
-        return False
-    return True

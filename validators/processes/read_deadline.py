@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import msgspec
 from twisted.web import http
+
+from dtvn.api.answers import bare, last_response
 
 __all__ = ["READ", "TimedChannel", "install"]
 
@@ -21,16 +22,8 @@ LINGER = 2.0
 PAUSE_OF_OURS = 1.0
 """If a deadline timer fires this many seconds late, this process counts as paused, and the client is not
 blamed."""
-CONTENT = msgspec.json.encode({"error": "The request was not complete in time.", "code": "too_slow"})
-ANSWER = b"\r\n".join(
-    (
-        b"HTTP/1.1 408 Request Timeout",
-        b"Content-Type: application/json",
-        b"Content-Length: %d" % len(CONTENT),
-        b"Connection: close",
-        b"",
-        CONTENT,
-    )
+ANSWER = last_response(
+    bare({"error": "The request was not complete in time.", "code": "too_slow"}, status=408)
 )
 
 

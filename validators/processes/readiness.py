@@ -8,16 +8,16 @@ A stopped cluster commits nothing until it is started again. Starting it needs t
 when this wait ends, so the wait also ends if the cluster is stopped.
 """
 
-import json
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import msgspec
 from django.db import DatabaseError, connection
 
+from validators.local_get import NO_ANSWER, get
 from validators.models import ClusterWish, DesiredState, ManagedNode, NodeRole
 from validators.services.cluster import cluster_now, own_members
 
@@ -76,28 +76,20 @@ def way_out() -> str:
 
 def ask(url: str) -> Reply:
     """One request to `/ready`."""
+    place = urlsplit(url)
     try:
-        # Directly to this machine, without a proxy from the environment.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{url}/ready", timeout=ANSWER_PATIENCE) as answer:
-            content = _content(answer.read(4096))
-        sequence = content.get("sequence")
-        return Reply(sequence if isinstance(sequence, int) else 0, "no sequence in the answer", answered=True)
-    except urllib.error.HTTPError as error:
-        with error:
-            content = _content(error.read(4096))
-        said = str(content.get("error") or f"/ready answered {error.code}")
-        return Reply(reason=said, answered=True)
-    except OSError as error:
+        found = get(place.hostname or "", place.port or 80, "/ready", patience=ANSWER_PATIENCE)
+    except NO_ANSWER as error:
         return Reply(reason=f"the web process does not answer yet ({error})")
-
-
-def _content(body: bytes) -> dict[str, object]:
     try:
-        content = json.loads(body)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
+        told = msgspec.json.decode(found.body, type=dict[str, object])
+    except msgspec.MsgspecError:
+        told = {}
+    if found.status != HTTPStatus.OK:
+        said = str(told.get("error") or f"/ready answered {found.status}")
+        return Reply(reason=said, answered=True)
+    sequence = told.get("sequence")
+    return Reply(sequence if isinstance(sequence, int) else 0, "no sequence in the answer", answered=True)
 
 
 def learned() -> int:

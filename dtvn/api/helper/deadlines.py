@@ -16,8 +16,9 @@ from collections.abc import Callable
 from typing import Any
 
 import h11
-import msgspec
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from dtvn.api.answers import bare, last_response
 
 __all__ = ["CONNECTIONS_MAX", "IDLE", "READ", "WRITE", "TimedProtocol"]
 
@@ -30,17 +31,7 @@ IDLE = 60
 """Seconds, as in the seed."""
 PAUSE_OF_OURS = 1.0
 """If a deadline timer fires this many seconds late, this process counts as paused."""
-CONTENT = msgspec.json.encode({"success": False, "error": "The request was not complete in time."})
-ANSWER = b"\r\n".join(
-    (
-        b"HTTP/1.1 408 Request Timeout",
-        b"Content-Type: application/json",
-        b"Content-Length: %d" % len(CONTENT),
-        b"Connection: close",
-        b"",
-        CONTENT,
-    )
-)
+ANSWER = last_response(bare({"success": False, "error": "The request was not complete in time."}, status=408))
 
 
 class TimedProtocol(H11Protocol):

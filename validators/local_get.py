@@ -1,0 +1,32 @@
+"""GET from a server on this machine: the platform itself, a node's API, a node's metrics."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from contextlib import closing
+from typing import NamedTuple
+
+__all__ = ["NO_ANSWER", "Reply", "get"]
+
+NO_ANSWER = (OSError, http.client.HTTPException)
+BODY_BYTES_MAX = 4 * 1024 * 1024
+
+
+class Reply(NamedTuple):
+    """Any HTTP response: a refusal is one too."""
+
+    status: int
+    body: bytes
+    """Its first BODY_BYTES_MAX bytes."""
+
+
+def get(
+    host: str, port: int, path: str, *, patience: float, headers: Mapping[str, bytes] | None = None
+) -> Reply:
+    """The response, directly, without a proxy from the environment. `patience`: seconds for the connection,
+    and for each part of the response. Raises one of NO_ANSWER."""
+    with closing(http.client.HTTPConnection(host, port, timeout=patience)) as connection:
+        connection.request("GET", path, headers=headers or {})
+        response = connection.getresponse()
+        return Reply(response.status, response.read(BODY_BYTES_MAX))
