@@ -143,7 +143,7 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
             except ServiceError as error:
                 self.message_user(request, f"Failed: {error}.", messages.WARNING)
             else:
-                sentence = f"{node.node_id}: {verb} requested; its state follows within seconds."
+                sentence = f"Requested: {verb} {node.node_id}. Its state follows within seconds."
                 self.message_user(request, sentence)
 
 
@@ -340,4 +340,4 @@ class ApiKeyAdmin(BulkActions):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
             revoke_api_key(key)
-            self.message_user(request, f"{key} is revoked. It stays in the list.")
+            self.message_user(request, f"Revoked: {key}. It stays in the list.")

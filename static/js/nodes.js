@@ -145,7 +145,7 @@
     at("output").hidden = name !== "output" || found === null || found.length === 0;
     at("log").hidden = name !== "consensus" || found === null || found.length === 0;
     at("facts").hidden = found === null || !["crypto", "storage"].includes(name);
-    const nothing = name === "output" ? `${id} has no output yet.` : "Nothing has been decided yet.";
+    const nothing = name === "output" ? `${id} has no output yet.` : "No operations decided yet.";
     put("one-empty", problem || nothing);
     at("one-empty").hidden = !problem && !(Array.isArray(found) && found.length === 0);
     if (found !== null) {
@@ -228,7 +228,7 @@
       dtvn.ui.attempt(() => call("POST", "/cluster/start", asked), said);
     });
     at("cluster-stop").addEventListener("click", function () {
-      if (confirm("Stop every node of this cluster?")) {
+      if (confirm("Stop all nodes of this cluster?")) {
         dtvn.ui.attempt(() => call("POST", "/cluster/stop"), "Stop of all nodes requested");
       }
     });

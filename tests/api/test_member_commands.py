@@ -74,7 +74,7 @@ def test_principals_come_are_limited_get_keys_and_go(say: Say) -> None:
     listed = say("principals", "list")
     assert f"gate-1  signs as gate-1#1  {second}  *:gate" in listed
     assert "gateway  signs as gateway" in listed
-    assert "signs as nobody" in say("principals", "revoke", "gate-1")
+    assert "signs as none" in say("principals", "revoke", "gate-1")
     assert "gate-1" not in say("principals", "list")
 
 
@@ -188,7 +188,7 @@ def test_members_is_about_the_platform_s_folder_where_none_is_named(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("show", "--data-dir", "{none}"), "^No cluster has been made in {none} yet; --data-dir names"),
+        (("show", "--data-dir", "{none}"), "^No cluster has been made in {none} yet; use --data-dir"),
         (("prepare", "--id", "n5", "--genesis", "{none}"), "^{none}: No such file or directory.$"),
         (
             ("prepare", "--id", "n5", "--genesis", "/dev/zero"),

@@ -53,7 +53,7 @@ def test_the_page_shows_the_epoch_who_runs_whom_and_what_may_be_done(admin: Clie
     assert "r0 127.0.0.1:7000" in told
     assert peer_id(key_pair("r2")[0]) in told
     assert re.findall(r" (here|elsewhere) \w+ New key", told) == ["here", "here", "elsewhere", "elsewhere"]
-    assert "None so far." in told
+    assert "No changes yet." in told
     assert f'href="{MEMBERS}ask/remove/?node_id=r1"' in page.content.decode()
 
 
@@ -63,7 +63,7 @@ def test_a_change_is_shown_before_it_is_made_and_made_once(admin: Client, living
     assert 'value="r3" selected' in form.content.decode()
     fields = {"node_id": "r3", "nonce": nonce_in(form), "step": "preview"}
     refused = admin.post(address, fields)
-    assert "The cluster would refuse: Fewer than four members" in text(refused)
+    assert "The cluster would reject this change: Fewer than four members" in text(refused)
     assert "Confirm the change" not in text(refused)
     fields |= {"allow_small": "on"}
     shown = admin.post(address, fields)
@@ -274,7 +274,7 @@ def test_without_a_cluster_the_pages_say_so(
 ) -> None:
     network.use(None)
     settings.DATA = tmp_path
-    assert "there is no cluster in this data folder yet" in text(admin.get(MEMBERS))
+    assert "this data folder has no cluster yet" in text(admin.get(MEMBERS))
     assert "This data folder has no cluster yet" in text(admin.get(f"{MEMBERS}ask/add/", follow=True))
-    assert "None to show." in text(admin.get(PRINCIPALS))
+    assert "No principals." in text(admin.get(PRINCIPALS))
     assert admin.get(f"{MEMBERS}ask/fly/").status_code == 302

@@ -270,7 +270,7 @@ def test_nodes_are_started_and_stopped_by_wish(nodes: Callable[[], dict[str, str
     assert [name for name, wish in nodes().items() if wish == DesiredState.STOPPED] == ["r1", "r2"]
     generation = ManagedNode.objects.get(node_id="r3").generation
     told = text(admin.post(NODES, {"action": "restart", "_selected_action": ["r3"]}, follow=True))
-    assert "r3: restart requested" in told
+    assert "Requested: restart r3." in told
     assert ManagedNode.objects.get(node_id="r3").generation > generation
     text(admin.post(NODES, {"action": "start", "_selected_action": ["r1"]}, follow=True))
     assert nodes()["r1"] == DesiredState.RUNNING
@@ -317,7 +317,7 @@ def test_a_revoked_key_stays_listed(admin: Client) -> None:
     plain = re.search(r"dtvn_[\w-]{43}", text(response))
     assert plain is not None
     revoke = {"action": "revoke", "_selected_action": [str(ApiKey.objects.get().pk)]}
-    assert "is revoked" in text(admin.post("/admin/validators/apikey/", revoke, follow=True))
+    assert "Revoked: " in text(admin.post("/admin/validators/apikey/", revoke, follow=True))
     assert find_api_key(plain.group()) is None
 
 

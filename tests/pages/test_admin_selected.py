@@ -143,9 +143,9 @@ def test_a_node_that_left_the_filter_gets_its_wish(learner: RealLearner, admin: 
     ManagedNode.objects.update(status="running")
     ManagedNode.objects.filter(pk="r1").update(status="error")
     told = act(admin, f"{NODES}?status__exact=error", "stop", "r1", "r0", "r9")
-    assert [sentence.partition(";")[0] for sentence in told] == [
-        "r0: stop requested",
-        "r1: stop requested",
+    assert [sentence.partition(". Its")[0] for sentence in told] == [
+        "Requested: stop r0",
+        "Requested: stop r1",
         "1 selected managed node no longer exists.",
     ]
     assert ManagedNode.objects.get(pk="r0").desired == DesiredState.STOPPED

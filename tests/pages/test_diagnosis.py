@@ -129,7 +129,7 @@ def test_while_nobody_reads_the_log_all_is_not_well() -> None:
 def test_a_learner_that_stopped_is_named_with_since_when(learner: RealLearner) -> None:
     heard = datetime(2026, 11, 20, 9, 17, 2, tzinfo=UTC)
     ManagedNode.objects.filter(role="learner").update(status="stopped", heartbeat_at=heard)
-    assert _reading() == "the learner is stopped since 2026-11-20 09:17:02 UTC; they show sequence 1"
+    assert _reading() == "the learner has been stopped since 2026-11-20 09:17:02 UTC; they show sequence 1"
     ManagedNode.objects.filter(role="learner").update(status="running")
     assert _reading() == ""
     ManagedNode.objects.filter(role="learner").update(report={"state": "disk_full"})

@@ -139,7 +139,7 @@ def _reading() -> str:
         return f"the learner cannot write: {error}; they show sequence {read_applied()}" if error else ""
     heard = learner.heartbeat_at
     since = "" if heard is None else f" since {heard.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return f"the learner is {learner.status}{since}; they show sequence {read_applied()}"
+    return f"the learner has been {learner.status}{since}; they show sequence {read_applied()}"
 
 
 def _undecided(voting: Sequence[Node], nodes: Sequence[Node]) -> tuple[str, str] | None:

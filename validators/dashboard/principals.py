@@ -88,7 +88,7 @@ def _act(request: HttpRequest, form: AddForm) -> str:
         return "No action was selected."
     changed = verbs[verb]()
     feed.wait_for(changed.sequence, COPY_WAIT)  # the next list is read from the platform's copy
-    return f"{changed.principal.name} {DONE[verb]} at sequence {changed.sequence} of the log."
+    return f"Done: {changed.principal.name} {DONE[verb]} at sequence {changed.sequence} of the log."
 
 
 def _grants(request: HttpRequest) -> list[Grant]:
