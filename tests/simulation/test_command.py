@@ -222,7 +222,7 @@ def test_x38_a_flag_that_a_run_by_flags_would_ignore_is_refused(verb: str, play:
 def test_x38_nodes_that_tolerate_no_liar_are_refused_by_their_own_name(words: list[str]) -> None:
     """Nobody gave a number of liars, so nothing is said of one that was too many."""
     with pytest.raises(
-        CommandError, match=r"^nodes: [13] tolerate no liar; -byzantine 0 plays them"
+        CommandError, match=r"^nodes: [13] tolerate no Byzantine node; use -byzantine 0"
     ) as caught:
         call_command("simulator", "run", *words)
     assert caught.value.returncode == 2
