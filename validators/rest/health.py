@@ -63,7 +63,7 @@ class HealthAtAnyName:
 
 @csrf_exempt
 def ready(request: HttpRequest) -> HttpResponse:
-    """200 when an operation was committed just now, else 503 with the reason."""
+    """200 if an operation was committed just now, else 503 with the reason."""
     if request.method not in METHODS:
         return _not_allowed()
     found = readiness.look()

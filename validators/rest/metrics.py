@@ -37,7 +37,7 @@ FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
 
 @csrf_exempt
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The page, for a client that may read it."""
+    """Prometheus metrics of the platform."""
     if request.method not in ("GET", "HEAD"):
         wrong = ApiError(405, "method_not_allowed", "Method not allowed.", headers={"Allow": "GET, HEAD"})
         return response_of(failure(wrong, enveloped=False))
