@@ -17,7 +17,7 @@ __all__ = ["describe", "status_of"]
 
 logger = logging.getLogger(__name__)
 
-_unforeseen = Counter("dtvn_platform_unforeseen_errors", "Answers that failed in a way that nobody foresaw.")
+_unforeseen = Counter("dtvn_platform_unforeseen_errors", "Unexpected failures while answering requests.")
 
 UNAUTHORIZED = "Invalid or missing API key"
 
