@@ -203,7 +203,7 @@ def _addresses(
             warn(f"-bootstrap: {error}: ignored")
             continue
         if index is None:
-            warn(f"-bootstrap: {peer} is no member of this cluster: ignored")
+            warn(f"-bootstrap: {peer} is not a member of this cluster: ignored")
         elif genesis.members[index] != own:
             addresses[index] = (host, port)
     return addresses

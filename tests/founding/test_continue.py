@@ -193,7 +193,7 @@ def test_bad_input_is_refused_in_one_sentence(
         (("demo", state, "--data-dir", tmp_path / "demo", "--nodes", 0), "not between 1 and 31"),
         (("install", state, "--data-dir", empty), "holds no cluster"),
         (("install", state, "--data-dir", data), "give the node's --id"),
-        (("show", state, "--old-chain", state), "no genesis or epoch chain of the old cluster"),
+        (("show", state, "--old-chain", state), "not the genesis or epoch chain of the old cluster"),
     ):
         assert why in refused("continue", *arguments), arguments
     assert not (tmp_path / "demo").exists()
@@ -354,7 +354,7 @@ def test_r11_nobody_seals_what_he_did_not_check(
     promoter, venue = pair
     files = (promoter.file, venue.file)
     why = promoter.seals(*files).error
-    assert "name the file with its state" in why
+    assert "give its state file" in why
     forged = tmp_path / "forged.state"
     data = bytearray(state.read_bytes())
     data[-40] ^= 1

@@ -253,7 +253,7 @@ def test_x37_a_run_of_the_simulator_is_followed_and_kept(s: Supervised, page: Pa
 @pytest.mark.exhaustive
 def test_a_run_is_stopped_and_an_earlier_one_looked_at(s: Supervised, page: Page) -> None:
     go(page, s, "/dashboard/simulator")
-    for name, value in (("Nodes", "30"), ("Tickets", "1000"), ("Seconds", "600")):
+    for name, value in (("Nodes", "30"), ("Tickets", "1000"), ("Duration, s", "600")):
         page.get_by_label(name, exact=True).fill(value)
     page.get_by_role("button", name="Start", exact=True).click()
     expect(shown(page, "status")).to_have_text("running")

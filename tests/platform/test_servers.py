@@ -68,7 +68,7 @@ def test_a_broker_that_says_nothing_is_told() -> None:
 
 
 def test_a_broker_that_nobody_knows_is_told() -> None:
-    with pytest.raises(StartError, match=r"^CELERY_BROKER_URL: there is no broker called 'bogus'$"):
+    with pytest.raises(StartError, match=r"^CELERY_BROKER_URL: unknown broker 'bogus'$"):
         check_broker("bogus://me:secret@x")
 
 

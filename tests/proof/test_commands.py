@@ -203,7 +203,7 @@ def test_a_file_that_is_no_ledger_of_this_cluster_is_told(tmp_path: Path, chain:
     (tmp_path / "noise").write_bytes(b"noise" * 1_000)
     for path, why in (
         (folder, "another cluster"),
-        (tmp_path / "noise", "no ledger"),
+        (tmp_path / "noise", "not a ledger"),
         (tmp_path / "no", "exist"),
     ):
         with pytest.raises(CommandError, match=f"nothing was audited: .*{why}") as told:

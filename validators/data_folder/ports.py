@@ -56,7 +56,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind)
     except OSError as error:
         raise StartError(
-            f"HOST={host} (-web-addr) is no address of this machine: {error.strerror}"
+            f"HOST={host} (-web-addr) is not an address of this machine: {error.strerror}"
         ) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

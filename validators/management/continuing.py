@@ -154,8 +154,8 @@ def check_continued(ceremony: c.Ceremony, state: Path | None, old_chain: Path | 
         return
     if state is None:
         raise FoundingError(
-            f"{terms.name} continues another cluster: name the file with its state (--state FILE), so "
-            "that it is checked before it is sealed."
+            f"{terms.name} continues another cluster: give its state file (--state FILE), so that it "
+            "is checked before it is sealed."
         )
     try:
         file = _fitting(state, terms.continues)
@@ -172,7 +172,7 @@ def put_in_place(state: Path, folder: ClusterFolder, newcomer: str = "") -> None
         path = genesis_in(folder, newcomer)
         continued = g.continued(read_genesis(path))
         if continued is None:
-            raise FoundingError(f"{path} continues no other cluster: nothing is to be installed.")
+            raise FoundingError(f"{path} continues no other cluster: there is nothing to install.")
         _fitting(state, continued)
         if not folder.continued.exists():
             copy_state(state, folder.continued)
@@ -202,7 +202,7 @@ def _save(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     say(f"{options['out']}: the state of sequence {continued.sequence}, which {_names(continued)} signed.")
     say(_loss(continued))
     say(
-        f"Next: look at it (genesis continue show {options['out']}), and at those of other ledgers: that of "
+        f"Next: check it (genesis continue show {options['out']}), and those of other ledgers: the one with "
         "the highest sequence loses least."
     )
 
@@ -257,7 +257,7 @@ def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     file = open_state(options["state"])
     _whole(file)
     if folder.genesis.exists():
-        raise FoundingError(f"{folder.root} holds a cluster already: take another --data-dir.")
+        raise FoundingError(f"{folder.root} already holds a cluster: use another --data-dir.")
     try:
         ports = choose_ports([""] * count)
         create_demo_cluster(folder.root, count, LOOPBACK, ports, options["name"], continues=file.continued)
@@ -272,7 +272,7 @@ def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
 def _install(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     folder = ClusterFolder(options["data_dir"])
     put_in_place(options["state"], folder, options["id"])
-    say(f"{folder.continued}: here nodes and platform begin, each at its first start.")
+    say(f"{folder.continued}: installed; nodes and platform load it at their first start.")
     say("Next: start them.")
 
 
@@ -288,7 +288,7 @@ def _location(folder: ClusterFolder, genesis: g.Genesis, name: str, *, learner: 
     else:
         found = ledger_location(folder.node(name).ledger, genesis, name, url)
     if not url and not found.database_file.exists():
-        raise FoundingError(f"{found.database_file} is not there: no ledger is left in this folder.")
+        raise FoundingError(f"{found.database_file} does not exist: this folder holds no ledger.")
     return found
 
 
@@ -317,7 +317,9 @@ def _check_known(file: StateFile, known: Path | None) -> None:
     try:
         pins = tuple(epoch.link for epoch in read_chain(read_file(CHAIN, known)).epochs)
     except ProofError as error:
-        raise StateFileError(f"{known} is no genesis or epoch chain of the old cluster: {error}.") from error
+        raise StateFileError(
+            f"{known} is not the genesis or epoch chain of the old cluster: {error}."
+        ) from error
     try:
         read_chain(file.head.chain).pinned(pins)
     except ProofError as error:

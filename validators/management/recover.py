@@ -166,7 +166,7 @@ def _sign(options: dict[str, Any], say: Say) -> None:
         else "could not execute the plan, and signed what others did"
     )
     config = plan.reading.config
-    say(f"{options['out']}: {options['id']} {how}. It votes in epoch {config.epoch} no more.")
+    say(f"{options['out']}: {options['id']} {how}. It no longer votes in epoch {config.epoch}.")
     late = _late(plan)
     witness = late and options["id"] not in late
     first = f"{_shown(late)}, which cannot execute the plan, and to " if witness else ""
@@ -185,12 +185,12 @@ def _seal(options: dict[str, Any], say: Say) -> None:
     say(f"{options['out']}: signed by all.")
     if wrong:
         say(
-            f"The file of {_shown(wrong)} shows another entry than its member signed: it lies, or is broken. "
-            "That of another member is taken."
+            f"The file of {_shown(wrong)} is not the entry that its member signed: it is false or damaged. "
+            "That of another member is used."
         )
     say(
-        f"Next: hand {options['out']} to all members; each puts it in place (genesis recover install "
-        f"{options['out']} --id ...), and so does a party that runs a platform and no node, without --id."
+        f"Next: hand {options['out']} to all members; each installs it (genesis recover install "
+        f"{options['out']} --id ...); a party with a platform but no node does so without --id."
     )
 
 
@@ -205,13 +205,13 @@ def _install(options: dict[str, Any], say: Say) -> None:
         return
     following = recovering.install(place, sealed)
     say(
-        f"{options['id']} goes on in epoch {following.epoch} after sequence {following.after} under a "
+        f"{options['id']} continues in epoch {following.epoch} after sequence {following.after} under a "
         f"new key; the old one is erased."
     )
     say(
-        f"Next: start it (manage.py validator -data-dir {options['data_dir']} -id {options['id']}), from no "
-        f"copy of this folder made before: {quorum.quorum(len(following.members))} of "
-        f"{len(following.members)} members decide again."
+        f"Next: start it (manage.py validator -data-dir {options['data_dir']} -id {options['id']}), never "
+        f"from an older copy of this folder: {quorum.quorum(len(following.members))} of "
+        f"{len(following.members)} members can decide again."
     )
 
 

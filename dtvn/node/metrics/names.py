@@ -84,7 +84,7 @@ OPERATORS: tuple[Metric, ...] = (
     _gauge("dtvn_others_are_gone", "1 if -others-are-gone is recorded in its ledger."),
     _gauge("dtvn_view", "Its current view."),
     _gauge("dtvn_is_primary", "1 if it is the primary of its view."),
-    _gauge("dtvn_changing_view", "1 during a view change."),
+    _gauge("dtvn_changing_view", "1 if it is changing views."),
     _counter("dtvn_suspicions_total", "Times it suspected the primary."),
     _counter("dtvn_view_changes_attempted_total", "Views it left."),
     _counter("dtvn_view_changes_installed_total", "Views it entered."),
