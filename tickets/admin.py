@@ -28,6 +28,7 @@ from validators.dashboard.keyset import KeysetAdmin
 from validators.feed import wait_for
 from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.read import LAST_CHARACTER, STATES, count_tickets, list_events, starting_with
+from validators.rest.keys import actor_of, may
 
 __all__ = ["TicketAdmin", "TicketHolderAdmin"]
 
@@ -208,10 +209,10 @@ class TicketAdmin(BulkActions, KeysetAdmin):
     # --- actions -----------------------------------------------------------------------------------
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return _may(request, CAPABILITY["validate"])
+        return may(request, CAPABILITY["validate"])
 
     def has_gate_permission(self, request: HttpRequest) -> bool:
-        return _may(request, CAPABILITY["consume"])
+        return may(request, CAPABILITY["consume"])
 
     @admin.action(description="Validate", permissions=["operate"])
     def validate(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
@@ -244,9 +245,8 @@ class TicketAdmin(BulkActions, KeysetAdmin):
     def _decide(self, request: HttpRequest, queryset: QuerySet[Ticket], command: Command, done: str) -> None:
         """Have one operation ordered per chosen ticket, and report the outcome of each."""
         requests = [Request(command, ticket=ticket.ticket_id, event=ticket.event) for ticket in queryset]
-        actor = f"user:{request.user.get_username()}"[:128]
         try:
-            decisions = batch(requests, actor=actor)
+            decisions = batch(requests, actor=actor_of(request.user))
         except TicketError as error:
             self.message_user(request, f"Nothing changed: {error}", messages.ERROR)
             return
@@ -285,7 +285,7 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
         return queryset.filter(pk__in=found), False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return _may(request, "operate")
+        return may(request, "operate")
 
     @admin.action(description="Erase personal data", permissions=["operate"])
     def erase(self, request: HttpRequest, queryset: QuerySet[TicketHolder]) -> None:
@@ -303,12 +303,6 @@ def _history_row(record: OperationRecord) -> tuple[Any, ...]:
         record.actor,
         at,
     )
-
-
-def _may(request: HttpRequest, capability: str) -> bool:
-    """Same rule as the API: superusers may do everything, other users what their groups are named after."""
-    user = request.user
-    return user.is_superuser or user.groups.filter(name=capability).exists()
 
 
 def _report(request: HttpRequest, word: str, decisions: Sequence[Decision], level: int) -> None:

@@ -22,13 +22,14 @@ from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.evidence import MemberEvidenceAdmin
 from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
-from validators.dashboard.members import MembershipChangeAdmin, may_administer
+from validators.dashboard.members import MembershipChangeAdmin
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.ledger import read
 from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.read import starting_with
 from validators.membership.roster import error_of, view_of
 from validators.models import ApiKey, ManagedNode, NodeStatus
+from validators.rest.keys import may
 from validators.services import nodes
 from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
 from validators.services.errors import ServiceError
@@ -115,7 +116,7 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
         return node.report.get("sequence", "–")
 
     def has_admin_permission(self, request: HttpRequest) -> bool:
-        return may_administer(request)
+        return may(request, "admin")
 
     @admin.action(description="Start", permissions=["admin"])
     def start(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:

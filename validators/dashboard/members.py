@@ -24,9 +24,10 @@ from validators.membership import changes
 from validators.membership.epoch import PresentEpoch, present_epoch
 from validators.membership.membership import FIXED_PARAMETERS, Wish
 from validators.models import ChangeState, MembershipChange
+from validators.rest.keys import actor_of, may
 from validators.services.errors import ServiceError
 
-__all__ = ["MembershipChangeAdmin", "may_administer"]
+__all__ = ["MembershipChangeAdmin"]
 
 TITLES = {
     "add": "Add a member",
@@ -39,12 +40,6 @@ TONES = {ChangeState.DONE: "ok", ChangeState.REFUSED: "bad"}
 ELSEWHERE = "Only for a node that this platform does not run."
 LOOK_AGAIN = 3
 """Seconds between two refreshes of the page while something is under way."""
-
-
-def may_administer(request: HttpRequest) -> bool:
-    """Superusers and the group `admin`."""
-    user = request.user
-    return user.is_active and (user.is_superuser or user.groups.filter(name="admin").exists())
 
 
 class WishForm(forms.Form):
@@ -132,7 +127,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
     readonly_fields = ("asked", "state_pill", "details")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may_administer(request) or super().has_view_permission(request, obj)
+        return may(request, "admin") or super().has_view_permission(request, obj)
 
     def get_urls(self) -> list[URLPattern]:
         asking = path(
@@ -154,7 +149,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
 
     def principals(self, request: HttpRequest) -> HttpResponse:
         """The principals, which may sign requests."""
-        return principals_page(request, allowed=may_administer(request))
+        return principals_page(request, allowed=may(request, "admin"))
 
     @admin.display(description="change")
     def asked(self, row: MembershipChange) -> str:
@@ -171,7 +166,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        context: dict[str, Any] = {"may_administer": may_administer(request), "title": "Members"}
+        context: dict[str, Any] = {"may_administer": may(request, "admin"), "title": "Members"}
         try:
             context["now"] = now = present_epoch()
             context["look_again"] = LOOK_AGAIN if now.settling else 0
@@ -191,14 +186,14 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
         unsent = row is not None and not row.finished and not row.content and not row.cancelled
         context = {
             "unfinished": unfinished,
-            "may_cancel": unsent and may_administer(request),
+            "may_cancel": unsent and may(request, "admin"),
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)
 
     def cancel(self, request: HttpRequest, number: int) -> HttpResponse:
         """Cancel a change that was not sent yet."""
-        if not may_administer(request):
+        if not may(request, "admin"):
             raise PermissionDenied
         address = reverse("admin:validators_membershipchange_change", args=[number])
         if request.method == "POST":
@@ -210,7 +205,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
 
     def ask(self, request: HttpRequest, kind: str) -> HttpResponse:
         """Shows a form, then the consequences, then makes the change."""
-        if not may_administer(request):
+        if not may(request, "admin"):
             raise PermissionDenied
         if kind not in TITLES:
             return redirect("admin:validators_membershipchange_changelist")
@@ -246,5 +241,5 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
     def _store(self, request: HttpRequest, wish: Wish) -> HttpResponse:
         """The nonce of the form makes a second click count as the same change."""
         nonce = request.POST.get("nonce", "")[:64].encode()
-        row = changes.ask(wish, actor=f"user:{request.user.get_username()}"[:128], nonce=nonce)
+        row = changes.ask(wish, actor=actor_of(request.user), nonce=nonce)
         return redirect(reverse("admin:validators_membershipchange_change", args=[row.pk]))

@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from dtvn.api.errors import TicketError
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from validators import feed
+from validators.rest.keys import actor_of
 from validators.services import principals
 from validators.services.errors import ServiceError
 from validators.services.principals import COPY_WAIT, Changed
@@ -75,7 +76,7 @@ def _act(request: HttpRequest, form: AddForm) -> str:
     """Executes the action of one of the page's forms; returns a message."""
     name, verb = request.POST.get("name", ""), request.POST.get("verb", "")
     asker: dict[str, Any] = {
-        "actor": f"user:{request.user.get_username()}"[:128],
+        "actor": actor_of(request.user),
         "nonce": request.POST.get("nonce", "")[:64].encode(),
     }
     verbs: dict[str, Callable[[], Changed]] = {

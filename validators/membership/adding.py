@@ -14,9 +14,8 @@ from validators.services import nodes
 from validators.services.cluster import cluster_now, found_with, member_names, own_members
 from validators.services.errors import ClusterStopped, NodeExternal, NodeRunning, PrimaryExists
 
-__all__ = ["RUNNING", "add_node"]
+__all__ = ["add_node"]
 
-RUNNING = frozenset({NodeStatus.RUNNING, NodeStatus.STARTING, NodeStatus.UNRESPONSIVE})
 LISTED_WAIT = 5.0
 """Seconds until a cluster of one node, founded by another process, is listed."""
 LOOK_INTERVAL = 0.05
@@ -38,7 +37,7 @@ def add_node(node_id: str, *, as_primary: bool, actor: str) -> None:
     if as_primary and _has_other_primary(node_id):
         raise PrimaryExists
     if node_id in known:
-        if ManagedNode.objects.get(node_id=node_id).status in RUNNING:
+        if ManagedNode.objects.get(node_id=node_id).status in nodes.RUNNING:
             raise NodeRunning(node_id)
         nodes.start_node(node_id)
         return

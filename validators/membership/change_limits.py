@@ -16,11 +16,10 @@ from dtvn.machine import reasons
 from dtvn.protocol.consensus.membership import Change, Membership, outline
 from dtvn.protocol.quorum import faults
 from validators.membership.membership import Wish
-from validators.models import FINISHED, ManagedCluster, MembershipChange
-from validators.services.cluster import ONE_ROW
+from validators.models import FINISHED, MembershipChange
 from validators.services.errors import ChangePending, TooManyChanges
 
-__all__ = ["hold", "refuse_flood", "refuse_rivals", "refuse_standstill", "unfinished"]
+__all__ = ["refuse_flood", "refuse_rivals", "refuse_standstill", "unfinished"]
 
 OPEN_MAX = 8
 """Unfinished changes; they are carried out one after the other."""
@@ -29,12 +28,6 @@ ASKED_WITHIN = timedelta(minutes=10)
 """Period in which one caller may request ASKED_MAX changes, whatever their outcome."""
 OPEN_RETRY = 10
 """Seconds after which an unfinished change may be done."""
-
-
-def hold() -> None:
-    """Lock: no other process requests a change until the end of this transaction."""
-    ManagedCluster.objects.get_or_create(pk=ONE_ROW)
-    ManagedCluster.objects.select_for_update().get(pk=ONE_ROW)
 
 
 def unfinished() -> QuerySet[MembershipChange]:

@@ -47,6 +47,7 @@ from validators.membership.membership import (
     read_word,
 )
 from validators.models import ChangeState, MembershipChange
+from validators.services.cluster import lock_cluster
 from validators.services.errors import ChangeFinished, ChangeOrdered, ChangeUnknown, ServiceError
 
 __all__ = [
@@ -103,7 +104,7 @@ def ask(wish: Wish, *, actor: str, nonce: bytes = b"") -> MembershipChange:
         if expected.code:
             raise TicketError(expected.code, expected.sentence)
         with transaction.atomic():
-            change_limits.hold()
+            lock_cluster()  # no other process stores a change meanwhile
             known = same.first()
             if known is None:
                 change_limits.refuse_rivals(wish)

@@ -12,9 +12,10 @@ from dtvn.api.errors import Unavailable
 from dtvn.protocol.genesis import Parameters
 from dtvn.waiting import look_until
 from tickets.services.network import gateway
+from validators.membership.change_limits import unfinished
 from validators.membership.membership import Strength, strength
 from validators.membership.roster import MemberNode, list_members
-from validators.models import FINISHED, ChangeState, ManagedNode, MembershipChange, NodePart, NodeStatus
+from validators.models import ChangeState, ManagedNode, MembershipChange, NodePart, NodeStatus
 
 __all__ = ["PresentEpoch", "ShownMember", "met_newest", "present_epoch"]
 
@@ -76,7 +77,7 @@ def present_epoch() -> PresentEpoch:
         ),
         joining=tuple(ManagedNode.objects.filter(part=NodePart.JOINING)),
         overtaken=not met,
-        changing=MembershipChange.objects.exclude(state__in=FINISHED).exists(),
+        changing=unfinished().exists(),
     )
 
 

@@ -24,6 +24,7 @@ from validators.data_folder.locks import lock_holder
 from validators.models import ManagedNode, NodeRole, NodeStatus
 
 __all__ = [
+    "ALIVE",
     "CONTRADICTION",
     "DISK_FULL",
     "DISK_IS_FULL",

@@ -18,14 +18,13 @@ from kombu.exceptions import OperationalError
 from dtvn.node.run import EXIT_FENCED
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import heartbeat, lock_holder
+from validators.membership.roster import ALIVE
 from validators.models import ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.processes.api_probes import ApiProbes
 from validators.processes.node_controller import Action, Decision, NodeController, Observation, is_unwanted
 from validators.services.announcing import announce
 
 logger = logging.getLogger("dtvn.reconcile")
-
-SHOWN_UP = (NodeStatus.RUNNING, NodeStatus.UNRESPONSIVE)
 
 SendStart = Callable[[ManagedNode, str], None]
 """Sends a worker the request to run a node: (row, start token)."""
@@ -90,7 +89,7 @@ class Reconciler:
             if changes:
                 ManagedNode.objects.filter(node_id=row.node_id).update(**changes)
             shown = row.role == NodeRole.VALIDATOR
-            if shown and row.status in SHOWN_UP and seen.holder is None and is_unwanted(seen):
+            if shown and row.status in ALIVE and seen.holder is None and is_unwanted(seen):
                 # It stopped as desired between two turns: announce that it was stopping all the same (0106).
                 announce(node_id=row.node_id, status=NodeStatus.STOPPING)
             told = row.status == NodeStatus.ERROR

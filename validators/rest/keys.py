@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
@@ -36,12 +36,14 @@ __all__ = [
     "KeyAuthentication",
     "OpenAuthentication",
     "PersonAuthentication",
+    "actor_of",
     "authenticate_key",
     "caller_of_person",
     "caller_of_session",
     "enter_key",
     "forget",
     "key_of",
+    "may",
     "require",
     "text_of_header",
 ]
@@ -210,6 +212,18 @@ class PersonAuthentication(SessionAuthentication):
         super().enforce_csrf(request._request)  # type: ignore[arg-type]
 
 
+def actor_of(user: User | AnonymousUser) -> str:
+    """A user's name in the ordered log."""
+    return f"user:{user.get_username()}"[:128]
+
+
+def may(request: HttpRequest, scope: str) -> bool:
+    """Whether the user of an admin page has this scope: superusers have all, others those that their groups
+    are named after."""
+    caller = _of_user(request.user)
+    return caller is not None and scope in caller.scopes
+
+
 def _of_user(user: object) -> Caller | None:
     if not isinstance(user, User) or not user.is_active:
         return None
@@ -217,7 +231,7 @@ def _of_user(user: object) -> Caller | None:
         scopes = frozenset(CAPABILITIES)
     else:
         scopes = frozenset(user.groups.filter(name__in=CAPABILITIES).values_list("name", flat=True))
-    return Caller(actor=f"user:{user.get_username()}"[:128], scopes=scopes)
+    return Caller(actor=actor_of(user), scopes=scopes)
 
 
 def require(caller: object, scope: str | None) -> None:

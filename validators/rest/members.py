@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -18,6 +17,7 @@ from validators.membership.epoch import ShownMember, met_newest, present_epoch
 from validators.membership.membership import KINDS, WORD_BYTES_MAX, Wish
 from validators.models import ChangeState, ManagedNode, MembershipChange
 from validators.rest.errors import status_of
+from validators.rest.nodes import utc_text
 from validators.services.errors import ChangeUnknown
 
 __all__ = [
@@ -166,13 +166,9 @@ def _change_object(row: MembershipChange) -> dict[str, Any]:
         "epoch": row.epoch,
         "sequence": row.sequence,
         "asked_by": row.actor,
-        "created_at": _time(row.created_at),
-        "finished_at": _time(row.finished_at),
+        "created_at": utc_text(row.created_at),
+        "finished_at": utc_text(row.finished_at),
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _carry(row: MembershipChange) -> Answer:

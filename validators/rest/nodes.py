@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -19,14 +19,14 @@ from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
 from tickets.services.network import gateway
 from validators.membership import changes
-from validators.membership.adding import RUNNING, add_node
+from validators.membership.adding import add_node
 from validators.membership.joining import find_node, list_nodes
 from validators.membership.roster import DISK_FULL, DISK_IS_FULL, MemberNode
 from validators.models import ChangeState
 from validators.services import node_logs, nodes
 from validators.services.errors import ChangePending, NodeExternal, NodeRunning
 
-__all__ = ["ask_node", "node_object", "node_objects", "own_sequence", "read_answered"]
+__all__ = ["ask_node", "node_object", "node_objects", "own_sequence", "read_answered", "utc_text"]
 
 NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ASK_WAIT = 2.0
@@ -36,7 +36,6 @@ ASK_WAIT = 2.0
 def node_object(member: MemberNode) -> dict[str, Any]:
     """The Node object of the contract."""
     managed = member.managed
-    started = managed.started_at if managed is not None else None
     node: dict[str, Any] = {
         "id": member.id,
         "port": member.port,
@@ -44,7 +43,7 @@ def node_object(member: MemberNode) -> dict[str, Any]:
         "status": str(member.status),
         "is_primary": member.view is not None and member.view.connected and member.view.primary,
         "is_bootstrap": member.index == 0,
-        "started_at": None if started is None else started.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "started_at": utc_text(None if managed is None else managed.started_at),
         "pid": member.pid,
         "host": member.host,
         "sequence": member.sequence,
@@ -58,6 +57,11 @@ def node_object(member: MemberNode) -> dict[str, Any]:
     if member.joining:
         node["joining"] = member.joining
     return node
+
+
+def utc_text(moment: datetime | None) -> str | None:
+    """A moment in ISO 8601, UTC."""
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def node_objects() -> list[dict[str, Any]]:
@@ -165,7 +169,7 @@ def show_node_ticket(call: Call, node_id: str, ticket_id: str) -> Answer:
 def start(call: Call, node_id: str) -> Answer:
     """Start a node; 409 if it is running."""
     member = _managed(node_id)
-    if member.status in RUNNING:
+    if member.status in nodes.RUNNING:
         raise NodeRunning(node_id)
     nodes.start_node(node_id)
     return bare({"status": "starting", "node_id": node_id})

@@ -37,6 +37,7 @@ __all__ = [
     "cluster_now",
     "found_with",
     "give_up",
+    "lock_cluster",
     "member_names",
     "own_members",
     "own_validators",
@@ -98,7 +99,7 @@ def stop_cluster() -> None:
     then.
     """
     with transaction.atomic():
-        _locked()
+        lock_cluster()
         waiting = MembershipChange.objects.filter(state=ChangeState.WAITING, content=b"")
         # Before the rows: a newcomer created meanwhile either has a row by then, or is cancelled.
         waiting.filter(pk__in=[row.pk for row in waiting if row.newcomer]).update(cancelled=True)
@@ -111,7 +112,7 @@ def begin(generation: int, told: Mapping[str, int], stopped: Collection[str]) ->
     `stopped`, or stopped by an operator since it was `told`. False: there is a newer desired state, so
     nothing was changed."""
     with transaction.atomic():
-        if _locked().generation != generation:
+        if lock_cluster().generation != generation:
             return False
         rows = list(_everybody().select_for_update())  # locks all rows: none is stopped meanwhile
         stopped = set(stopped) | stopped_since(rows, told)
@@ -123,7 +124,7 @@ def give_up(generation: int) -> None:
     """Set all validators to stopped: the start of this generation has failed. A newer desired state is
     kept."""
     with transaction.atomic():
-        if _locked().generation == generation:
+        if lock_cluster().generation == generation:
             _want(own_validators(), DesiredState.STOPPED)
 
 
@@ -182,7 +183,7 @@ def reset_cluster() -> None:
     """Called when the network starts, before any process runs: the row still describes an earlier run."""
     wanted = own_validators().filter(desired=DesiredState.RUNNING).count()
     with transaction.atomic():
-        row = _locked()
+        row = lock_cluster()
         ManagedCluster.objects.filter(pk=ONE_ROW).update(
             wish=ClusterWish.NONE,
             handled=row.generation,
@@ -195,7 +196,7 @@ def reset_cluster() -> None:
 
 def _want_start(names: Sequence[str]) -> None:
     with transaction.atomic():
-        if _starts(_locked()):
+        if _starts(lock_cluster()):
             raise ClusterBusy
         _want(_everybody(), DesiredState.STOPPED)
         told = dict(ManagedNode.objects.values_list("node_id", "generation"))
@@ -235,6 +236,7 @@ def _wish(wish: ClusterWish, **changes: object) -> None:
     ManagedCluster.objects.filter(pk=ONE_ROW).update(wish=wish, generation=F("generation") + 1, **changes)
 
 
-def _locked() -> ManagedCluster:
+def lock_cluster() -> ManagedCluster:
+    """The cluster's row, locked until the end of this transaction."""
     ManagedCluster.objects.get_or_create(pk=ONE_ROW)
     return ManagedCluster.objects.select_for_update().get(pk=ONE_ROW)

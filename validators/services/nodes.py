@@ -13,6 +13,8 @@ from validators.models import DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.services.errors import NodeNotRunning, NodeUnknown
 
 LEARNER_ID = "learner"
+RUNNING = frozenset({NodeStatus.RUNNING, NodeStatus.STARTING, NodeStatus.UNRESPONSIVE})
+"""Statuses of a node that need no start."""
 
 
 def register_nodes(
@@ -52,8 +54,7 @@ def start_node(node_id: str) -> ManagedNode:
     """Set a node to run. A failed one gets a new restart budget; a running one is left alone."""
     with transaction.atomic():
         node = _locked(node_id)
-        running = node.status in {NodeStatus.RUNNING, NodeStatus.STARTING, NodeStatus.UNRESPONSIVE}
-        if node.desired == DesiredState.RUNNING and running:
+        if node.desired == DesiredState.RUNNING and node.status in RUNNING:
             return node
         return _want(node, DesiredState.RUNNING)
 
