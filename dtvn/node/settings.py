@@ -61,7 +61,7 @@ _PARAMETERS = Parameters()
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("node.id", kinds.node_id(), "node0", "name of this node", "id"),
-    Setting("node.data_dir", _PATH, "./data", "data folder of this node", "data-dir"),
+    Setting("node.data_dir", _PATH, "./data", "the node's data folder", "data-dir"),
     Setting("node.genesis", _LINE, "", "genesis file, as sealed by all parties", "genesis"),
     Setting(
         "node.dev_keys",
