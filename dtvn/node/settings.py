@@ -75,14 +75,14 @@ SETTINGS: tuple[Setting, ...] = (
         "network.listen_port",
         _PORT,
         None,
-        "TCP port for members and gateways (default: that of genesis; -dev-keys: 4001 + k)",
+        "TCP port for members and gateways (default: from the genesis; -dev-keys: 4001 + k)",
         "port",
     ),
     Setting(
         "network.listen_address",
         _PATH,
         None,
-        "address to listen on (default: that of genesis; -dev-keys: 127.0.0.1)",
+        "address to listen on (default: from the genesis; -dev-keys: 127.0.0.1)",
         "host",
     ),
     Setting(
@@ -137,7 +137,7 @@ SETTINGS: tuple[Setting, ...] = (
         "consensus.total_nodes",
         kinds.number(1, quorum.MEMBERS_MAX),
         None,
-        "members with -dev-keys: node0 to node(n-1) (default 4); else it must be what genesis says",
+        "members with -dev-keys: node0 to node(n-1) (default 4); else it must match the genesis",
         "total-nodes",
     ),
     Setting(
@@ -145,14 +145,14 @@ SETTINGS: tuple[Setting, ...] = (
         kinds.duration(50 * MILLISECOND, 60 * SECOND),
         None,
         "T at rest, for all members alike: with -dev-keys taken from here (default "
-        f"{_PARAMETERS.view_timeout // 1_000}ms), else it must be what genesis says",
+        f"{_PARAMETERS.view_timeout // 1_000}ms), else it must match the genesis",
     ),
     Setting(
         "consensus.checkpoint_interval",
         kinds.number(1, 10_000),
         None,
         "sequences between checkpoints: with -dev-keys taken from here (default "
-        f"{_PARAMETERS.checkpoint_interval}), else it must be what genesis says",
+        f"{_PARAMETERS.checkpoint_interval}), else it must match the genesis",
     ),
     Setting("gossip.fanout", kinds.number(1, 1_000), 3, UNCHANGED + "a member speaks to every other one"),
     Setting("gossip.ttl", kinds.number(1, 1_000), 10, UNCHANGED + "there are no hops"),
