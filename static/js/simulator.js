@@ -173,6 +173,6 @@
       }
       attempt(() => call("POST", "/simulator/start", wish), (found) => `Run ${found.run_id} started`);
     });
-    at("stop").addEventListener("click", () => attempt(() => call("POST", "/simulator/stop"), "Stop of the run requested"));
+    at("stop").addEventListener("click", () => attempt(() => call("POST", "/simulator/stop"), "Stopping the run"));
   }
 })();

@@ -105,7 +105,7 @@ def test_c32_a_cluster_is_started_on_the_page_and_seen_to_come_up(s: Supervised,
     go(page, s, "/dashboard/nodes")
     page.get_by_label("Nodes", exact=True).fill("4")
     page.get_by_role("button", name="Start cluster").click()
-    expect(shown(page, "said")).to_contain_text("Start of a cluster of 4 requested")
+    expect(shown(page, "said")).to_contain_text("Starting a cluster of 4 nodes")
     for number in range(4):
         expect(row(page, "nodes", f"node{number}")).to_contain_text("running")
     expect(shown(page, "cluster")).to_have_text("running")
@@ -121,7 +121,7 @@ def test_c32_a_cluster_is_started_on_the_page_and_seen_to_come_up(s: Supervised,
 
     page.route("**/cluster/start", take_down)
     page.get_by_role("button", name="Start cluster").click()
-    expect(shown(page, "said")).to_contain_text("Start of the cluster requested")
+    expect(shown(page, "said")).to_contain_text("Starting the cluster")
     assert asked == [{}]
     expect_no_reload(page)
     s.wait_until_running(4)
