@@ -100,7 +100,7 @@ def node_ports() -> range | None:
         return None
     first, _, last = text.partition("-")
     if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last) <= 65_535):
-        raise ImproperlyConfigured(f"DTVN_NODE_PORTS={text} is no range of ports such as 20000-20999")
+        raise ImproperlyConfigured(f"DTVN_NODE_PORTS={text} is not a range of ports such as 20000-20999")
     return range(int(first), int(last) + 1)
 
 
@@ -181,7 +181,7 @@ def _scheme(name: str, url: str) -> str:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise ImproperlyConfigured(f"{name} is no URL that can be read: scheme://host:port/name") from error
+        raise ImproperlyConfigured(f"{name} is not a valid URL: scheme://host:port/name") from error
     return parts.scheme
 
 

@@ -63,7 +63,7 @@ def _outage(error: BaseException | None) -> BaseException | None:
 def _unavailable(request: HttpRequest, failure: BaseException) -> HttpResponse:
     reason = str(failure).strip().partition("\n")[0]
     logger.warning("%s %s was answered with 503: %s", request.method, request.path[:200], reason)
-    answer = ApiError(503, "database_busy", "The platform's database is busy; ask again.")
+    answer = ApiError(503, "database_busy", "The platform's database is busy; try again.")
     if request.path.startswith("/api/"):
         return http.response_of(answers.failure(answer, enveloped=not settings.SUPERVISOR))
     text = f"{answer}\n"

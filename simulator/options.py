@@ -141,7 +141,7 @@ def check(options: Options, limits: tuple[tuple[str, float, float], ...] = LIMIT
             f"{options.byzantine_nodes} is not between 0 and {most}, what {options.nodes} nodes tolerate",
         )
     if options.adversary and options.adversary not in ADVERSARIES:
-        raise OptionError("adversary", f"{options.adversary!r} is none of {', '.join(ADVERSARIES)}")
+        raise OptionError("adversary", f"{options.adversary!r} is not one of {', '.join(ADVERSARIES)}")
     return options
 
 
@@ -154,5 +154,5 @@ def by_hand(given: dict[str, Any]) -> Options:
         return wanted
     most = quorum.faults(wanted.nodes)
     if not most:
-        raise OptionError("nodes", f"{wanted.nodes} tolerate no liar; -byzantine 0 plays them without one")
+        raise OptionError("nodes", f"{wanted.nodes} tolerate no Byzantine node; use -byzantine 0")
     return msgspec.structs.replace(wanted, byzantine_nodes=min(most, Options().byzantine_nodes))

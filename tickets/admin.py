@@ -84,7 +84,7 @@ class TicketActionForm(ActionForm):
     """The actions' menu, with a reason for those that take one."""
 
     reason = forms.CharField(
-        max_length=256, required=False, label="Reason", help_text="of a dispute; stays in the log"
+        max_length=256, required=False, label="Reason", help_text="for a dispute; recorded in the log"
     )
 
 
@@ -152,7 +152,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         server."""
         return format_html(
             '<a href="{}?{}" download>Certificate</a> · <a href="{}" download>Epoch chain</a> · '
-            '<a href="{}">Check one</a>',
+            '<a href="{}">Verify a certificate</a>',
             reverse("ticket-certificate", args=[ticket.ticket_id]),
             urlencode({"event": ticket.event}),
             reverse("epochs"),
@@ -164,7 +164,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         row = ticket.whole
         if not (row.not_before or row.not_after):
             return "at any time"
-        return f"{moment(row.not_before) or 'always'} to {moment(row.not_after) or 'for ever'}"
+        return f"{moment(row.not_before) or 'any time'} to {moment(row.not_after) or 'no end'}"
 
     def metadata(self, ticket: Ticket) -> str:
         return ", ".join(f"{key}: {value}" for key, value in ticket.whole.metadata.items()) or "none"
@@ -186,7 +186,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         """The holder, stored outside the log and erasable."""
         found = TicketHolder.objects.filter(event=ticket.event, ticket=ticket.ticket_id).first()
         if found is None:
-            return "nobody is known"
+            return "unknown"
         if found.erased_at:
             return f"erased on {found.erased_at:%Y-%m-%d %H:%M}"
         return ", ".join(filter(None, (found.name, found.company, found.email, found.phone, found.address)))
@@ -225,11 +225,11 @@ class TicketAdmin(BulkActions, KeysetAdmin):
     def dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Dispute(reason=request.POST.get("reason", "")[:256]), "disputed")
 
-    @admin.action(description="Resolve dispute: clear it", permissions=["operate"])
+    @admin.action(description="Resolve dispute: clear", permissions=["operate"])
     def clear_dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Resolve(verdict="clear"), "cleared")
 
-    @admin.action(description="Resolve dispute: uphold it for good", permissions=["operate"])
+    @admin.action(description="Resolve dispute: uphold (final)", permissions=["operate"])
     def uphold_dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Resolve(verdict="uphold"), "upheld")
 
@@ -239,7 +239,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         for ticket in queryset:
             by_event.setdefault(ticket.event, []).append(ticket.ticket_id)
         erased = sum(erase_holders(event, ids) for event, ids in by_event.items())
-        self.message_user(request, f"Holders erased: {erased}. The log holds nothing about them.")
+        self.message_user(request, f"Holders erased: {erased}. The log holds no personal data.")
 
     def _decide(self, request: HttpRequest, queryset: QuerySet[Ticket], command: Command, done: str) -> None:
         """Have one operation ordered per chosen ticket, and report the outcome of each."""
@@ -247,7 +247,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         try:
             decisions = batch(requests, actor=actor_of(request.user))
         except TicketError as error:
-            self.message_user(request, f"Nothing was done: {error}", messages.ERROR)
+            self.message_user(request, f"Nothing changed: {error}", messages.ERROR)
             return
         wait_for(max((decision.result.sequence for decision in decisions), default=0), OWN_WRITES_WAIT)
         _report(request, done, [one for one in decisions if one.code == "ok"], messages.SUCCESS)
@@ -262,7 +262,7 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
     list_display = ("ticket", "event", "name", "email", "company", "erased_at")
     list_display_links = ("ticket",)
     search_fields = ("ticket",)
-    search_help_text = "A ticket id, or how a name or e-mail address begins"
+    search_help_text = "A full ticket ID, or the start of a name or e-mail address"
     list_filter = (ErasedFilter,)
     actions = ["erase"]
 
@@ -289,7 +289,7 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
     @admin.action(description="Erase personal data", permissions=["operate"])
     def erase(self, request: HttpRequest, queryset: QuerySet[TicketHolder]) -> None:
         erased = sum(erase_holders(holder.event, [holder.ticket]) for holder in queryset)
-        self.message_user(request, f"Holders erased: {erased}. The log holds nothing about them.")
+        self.message_user(request, f"Holders erased: {erased}. The log holds no personal data.")
 
 
 def _history_row(record: OperationRecord) -> tuple[Any, ...]:

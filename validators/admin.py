@@ -142,9 +142,9 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
             try:
                 service(node.node_id)
             except ServiceError as error:
-                self.message_user(request, f"Not done: {error}.", messages.WARNING)
+                self.message_user(request, f"Failed: {error}.", messages.WARNING)
             else:
-                sentence = f"Requested: {verb} {node.node_id}; its state follows within seconds."
+                sentence = f"Requested: {verb} {node.node_id}. Its state follows within seconds."
                 self.message_user(request, sentence)
 
 
@@ -271,7 +271,7 @@ class ApiKeyForm(forms.ModelForm):
         choices=[(name, name) for name in CAPABILITIES],
         widget=forms.CheckboxSelectMultiple,
         required=False,
-        help_text="Reading is always in.",
+        help_text="Read access is always included.",
     )
 
     class Meta:
@@ -328,7 +328,7 @@ class ApiKeyAdmin(BulkActions):
         """Shows the key once; not as a message, since messages are kept in cookies."""
         context = {
             **self.admin_site.each_context(request),
-            "title": "A new API key",
+            "title": "New API key",
             "opts": self.opts,
             "label": obj.label,
             "key": request.new_api_key,  # type: ignore[attr-defined]
@@ -341,4 +341,4 @@ class ApiKeyAdmin(BulkActions):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
             revoke_api_key(key)
-            self.message_user(request, f"{key} is revoked; it stays listed.")
+            self.message_user(request, f"Revoked: {key}. It stays in the list.")

@@ -61,12 +61,12 @@ class ManagedNode(models.Model):
     )
     desired = models.CharField(max_length=16, choices=DesiredState.choices, default=DesiredState.RUNNING)
     generation = models.PositiveIntegerField(
-        default=1, help_text="Raised by each start and restart that a person asks for."
+        default=1, help_text="Incremented by each requested start and restart."
     )
 
     status = models.CharField(max_length=16, choices=NodeStatus.choices, default=NodeStatus.STOPPED)
     error = models.TextField(blank=True, default="", help_text="Why it is not running, in one sentence.")
-    restarts = models.PositiveIntegerField(default=0, help_text="Automatic restarts since it was made.")
+    restarts = models.PositiveIntegerField(default=0, help_text="Automatic restarts since it was created.")
     start_token = models.CharField(
         max_length=32,
         blank=True,
@@ -75,20 +75,20 @@ class ManagedNode(models.Model):
     )
 
     claimed_token = models.CharField(
-        max_length=32, blank=True, default="", help_text="The start request that the process took up."
+        max_length=32, blank=True, default="", help_text="The start request that the process accepted."
     )
     running_generation = models.PositiveIntegerField(null=True, blank=True)
     exit_reason = models.TextField(
-        blank=True, default="", help_text="What the process said when it ended; empty when it was killed."
+        blank=True, default="", help_text="Last message of the process; empty if it was killed."
     )
     host = models.CharField(max_length=255, blank=True, default="")
     pid = models.PositiveIntegerField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(
-        null=True, blank=True, help_text="When its main loop last turned, by its own clock."
+        null=True, blank=True, help_text="When its main loop last ran, by its own clock."
     )
     report = models.JSONField(
-        default=dict, blank=True, help_text="What it last said of itself: view, sequence, role."
+        default=dict, blank=True, help_text="Its last status report: view, sequence, role."
     )
 
     class Meta:
@@ -100,11 +100,11 @@ class ManagedNode(models.Model):
 
 class ChangeState(models.TextChoices):
     WAITING = "waiting", "Waiting"
-    FOLLOWING = "following", "Newcomer follows"
-    ORDERING = "ordering", "Being ordered"
+    FOLLOWING = "following", "Newcomer catches up"
+    ORDERING = "ordering", "Ordering"
     DONE = "done", "Done"
     REFUSED = "refused", "Refused"
-    CANCELLED = "cancelled", "Taken back"
+    CANCELLED = "cancelled", "Cancelled"
 
 
 FINISHED = (ChangeState.DONE, ChangeState.REFUSED, ChangeState.CANCELLED)
@@ -121,22 +121,28 @@ class MembershipChange(models.Model):
     actor = models.CharField(max_length=128)
     nonce = models.CharField(max_length=64)
     state = models.CharField(max_length=16, choices=ChangeState.choices, default=ChangeState.WAITING)
-    code = models.CharField(max_length=64, blank=True, default="", help_text="Outcome: ok, or why not.")
+    code = models.CharField(
+        max_length=64, blank=True, default="", help_text="Outcome: ok, or the reason for refusal."
+    )
     sentence = models.TextField(blank=True, default="", help_text="The outcome, or what it waits for.")
-    host = models.CharField(max_length=255, blank=True, default="", help_text="Of a newcomer made here.")
+    host = models.CharField(
+        max_length=255, blank=True, default="", help_text="Address of a newcomer that this platform made."
+    )
     port = models.PositiveIntegerField(default=0)
     attempt = models.PositiveIntegerField(default=0)
     content = models.BinaryField(default=b"", help_text="The change as it was sent in this attempt.")
     epoch = models.BigIntegerField(null=True, blank=True, help_text="The epoch that it began.")
     sequence = models.BigIntegerField(default=0, help_text="Where the outcome stands in the log.")
-    cancelled = models.BooleanField(default=False, help_text="To be taken back: nothing of it was sent.")
+    cancelled = models.BooleanField(
+        default=False, help_text="To be cancelled: it was not sent to the cluster."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering: ClassVar = ["-id"]
-        verbose_name = "change of the membership"
-        verbose_name_plural = "changes of the membership"
+        verbose_name = "membership change"
+        verbose_name_plural = "membership changes"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["actor", "nonce"], name="one_change_per_nonce")
         ]
@@ -173,16 +179,16 @@ class ManagedCluster(models.Model):
     that follows."""
 
     wish = models.CharField(max_length=8, choices=ClusterWish.choices, blank=True, default=ClusterWish.NONE)
-    members = models.JSONField(default=list, help_text="Names of the members that a start wants.")
-    generation = models.PositiveIntegerField(default=0, help_text="Raised by each wish.")
+    members = models.JSONField(default=list, help_text="Names of the members to start.")
+    generation = models.PositiveIntegerField(default=0, help_text="Incremented by each request.")
     told = models.JSONField(
         default=dict,
-        help_text="Generation of each node as the wish left it: one that is another was wished since.",
+        help_text="Generation of each node after the request; another one means a later request.",
     )
 
-    handled = models.PositiveIntegerField(default=0, help_text="The generation that was taken up.")
+    handled = models.PositiveIntegerField(default=0, help_text="The generation that was accepted.")
     status = models.CharField(max_length=16, choices=ClusterStatus.choices, default=ClusterStatus.IDLE)
-    started = models.PositiveSmallIntegerField(default=0, help_text="Nodes that run.")
+    started = models.PositiveSmallIntegerField(default=0, help_text="Running nodes.")
     total = models.PositiveSmallIntegerField(default=0)
     error = models.TextField(blank=True, default="", help_text="Why the last start failed.")
 
@@ -194,7 +200,7 @@ class Announcement(models.Model):
     """A state change to announce to browsers: each one, in order. Old rows are deleted."""
 
     node_id = models.CharField(
-        max_length=NODE_ID_LENGTH_MAX, blank=True, default="", help_text="Empty: of the cluster."
+        max_length=NODE_ID_LENGTH_MAX, blank=True, default="", help_text="Empty for the cluster itself."
     )
     status = models.CharField(max_length=16)
     error = models.TextField(blank=True, default="")
@@ -226,7 +232,7 @@ class ApiKey(models.Model):
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = models.JSONField(
         default=list,
-        help_text="What it may do, as in the genesis: issue, operate, gate, admin. Reading is always in.",
+        help_text="As in the genesis: issue, operate, gate, admin. Read access is always included.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -250,7 +256,7 @@ class MemberEvidence(models.Model):
 
     code = models.CharField(max_length=64)
     epoch = models.BigIntegerField()
-    member = models.IntegerField(help_text="Index of the convicted in its epoch.")
+    member = models.IntegerField(help_text="Index of the convicted member in its epoch.")
     name = models.CharField(max_length=NODE_ID_LENGTH_MAX)
     place = models.CharField(max_length=128, help_text="View and sequence.")
     content = models.BinaryField(help_text="The file that any verifier checks.")

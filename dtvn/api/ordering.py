@@ -35,7 +35,7 @@ __all__ = ["BATCH_OPERATIONS_MAX", "Decision", "Request", "decide", "decide_batc
 ANSWER_SLACK = 2.0
 """Seconds that a gateway gets to answer beyond its own wait: it always answers."""
 
-OVERLOADED = "Too much is under way here; ask again later."
+OVERLOADED = "Too many requests are in progress; try again later."
 
 HEARD_WITHIN = 3.0
 """Seconds since a member's last status answer (requested every second) within which it counts as healthy."""

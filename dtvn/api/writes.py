@@ -69,7 +69,7 @@ def answer_batch(call: Call, body: BatchBody, order: Callable[[list[Request]], l
     requests ordered (`ordering.decide_batch`).
     """
     if call.idempotency_key is not None:
-        raise InvalidRequest("Idempotency-Key: give each operation of a batch a nonce of its own")
+        raise InvalidRequest("Idempotency-Key: give each operation of a batch its own nonce")
     results: list[dict[str, Any]] = []
     requests: list[Request] = []
     for item in body.operations:

@@ -256,7 +256,7 @@ def check(operation: Operation) -> Command:
     """
     kind = operation.kind
     if kind not in COMMANDS:
-        raise CommandError(f"kind: {kind[:32]!r} is none of {', '.join(COMMANDS)}")
+        raise CommandError(f"kind: {kind[:32]!r} is not one of {', '.join(COMMANDS)}")
     if kind in TICKETLESS:
         if operation.ticket:
             raise CommandError(f"ticket: {kind} names none")
@@ -287,7 +287,7 @@ def read(kind: str, payload: bytes) -> Command:
     elif isinstance(command, Reconfigure):
         _check_newcomers(command.change)
     if isinstance(command, AddPrincipal | RotatePrincipal) and not is_public_key(command.public_key):
-        raise CommandError("public_key: these 32 bytes are no Ed25519 key")
+        raise CommandError("public_key: these 32 bytes are not an Ed25519 key")
     for field in command.__struct_fields__:
         value = getattr(command, field)
         if isinstance(value, str) and not is_text(value):
@@ -352,7 +352,7 @@ def _check_newcomers(change: Change) -> None:
         if _MEMBER.fullmatch(newcomer.id) is None:
             raise CommandError("change: a member's id has 1 to 64 characters of A-Z a-z 0-9 . _ -")
         if not is_public_key(newcomer.public_key):
-            raise CommandError("change: the newcomer's key is no Ed25519 key of 32 bytes")
+            raise CommandError("change: the newcomer's key is not an Ed25519 key of 32 bytes")
         if not is_host(newcomer.host) or not 1 <= newcomer.port <= 65_535:
             raise CommandError("change: the newcomer's address cannot be dialled")
 
@@ -360,9 +360,9 @@ def _check_newcomers(change: Change) -> None:
 def _check_grants(grants: tuple[Grant, ...]) -> None:
     for grant in grants:
         if grant.capability not in CAPABILITIES:
-            raise CommandError(f"grants: {grant.capability[:32]!r} is none of {', '.join(CAPABILITIES)}")
+            raise CommandError(f"grants: {grant.capability[:32]!r} is not one of {', '.join(CAPABILITIES)}")
         if grant.event != ANY_EVENT and (len(grant.event) > 64 or not is_name(grant.event)):
-            raise CommandError(f"grants: {grant.event[:64]!r} is no event, nor {ANY_EVENT} for all")
+            raise CommandError(f"grants: {grant.event[:64]!r} is neither an event nor {ANY_EVENT} for all")
     if any(left >= right for left, right in itertools.pairwise((g.event, g.capability) for g in grants)):
         raise CommandError("grants: must ascend by event and capability, each once")
 

@@ -122,16 +122,16 @@ OUTCOME_UNKNOWN = "outcome_unknown"
 
 _ALL = (
     OutcomeReason(OK, 0, 200, "Done.", ""),
-    OutcomeReason(MALFORMED, 1, 400, "The operation is not well formed.", "error"),
-    OutcomeReason(EXPIRED, 2, 504, "The operation was ordered too late and did nothing; ask again.", "error"),
+    OutcomeReason(MALFORMED, 1, 400, "The operation is malformed.", "error"),
+    OutcomeReason(EXPIRED, 2, 504, "The operation was ordered too late and did nothing; try again.", "error"),
     OutcomeReason(
         TOO_FAR_AHEAD, 3, 400, "The operation asks to stay valid for more than 10 minutes.", "error"
     ),
     OutcomeReason(NONCE_REUSED, 4, 422, "This nonce was used before, for another operation.", "error"),
-    OutcomeReason(BUSY, 5, 503, "Too many operations are remembered; ask again later.", "error"),
+    OutcomeReason(BUSY, 5, 503, "Too many operations are remembered; try again later.", "error"),
     OutcomeReason(NOT_PERMITTED, 6, 403, "The signer may not do this in this event.", "error"),
     OutcomeReason(DEMO_ONLY, 7, 403, "Only a demonstration cluster can be seeded.", "error"),
-    OutcomeReason(FULL, 8, 507, "The cluster holds as many tickets as it may.", "error"),
+    OutcomeReason(FULL, 8, 507, "The cluster has reached its limit of tickets.", "error"),
     OutcomeReason(TICKET_NOT_FOUND, 9, 404, "There is no such ticket.", "invalid"),
     OutcomeReason(TICKET_EXISTS, 10, 409, "The ticket has been issued before.", "error"),
     OutcomeReason(NOT_VALIDATED, 11, 409, "The ticket is not validated.", "unpaid"),
@@ -143,21 +143,31 @@ _ALL = (
     OutcomeReason(ALREADY_UPHELD, 17, 409, "The dispute has been upheld, and that is final.", "revoked"),
     OutcomeReason(NOT_YET_VALID, 18, 409, "The ticket is not valid yet.", "invalid_time"),
     OutcomeReason(NO_LONGER_VALID, 19, 409, "The ticket is no longer valid.", "invalid_time"),
-    OutcomeReason(PRINCIPAL_EXISTS, 20, 409, "There is a principal of this name.", "error"),
-    OutcomeReason(PRINCIPAL_NOT_FOUND, 21, 404, "There is no principal of this name.", "error"),
-    OutcomeReason(KEY_IN_USE, 22, 409, "This key is, or was, somebody's already; make a new one.", "error"),
-    OutcomeReason(LAST_ADMIN, 23, 409, "Nobody else could administer the cluster.", "error"),
-    OutcomeReason(WRONG_EPOCH, 24, 409, "The membership has changed meanwhile.", "error"),
-    OutcomeReason(NOT_ALONE, 25, 400, "A change of the membership stands alone in its request.", "error"),
-    OutcomeReason(MEMBER_NOT_FOUND, 26, 404, "There is no member of this name.", "error"),
-    OutcomeReason(MEMBER_EXISTS, 27, 409, "There is a member of this name.", "error"),
+    OutcomeReason(PRINCIPAL_EXISTS, 20, 409, "There is already a principal with this name.", "error"),
+    OutcomeReason(PRINCIPAL_NOT_FOUND, 21, 404, "There is no principal with this name.", "error"),
+    OutcomeReason(KEY_IN_USE, 22, 409, "This key is or was already in use; make a new one.", "error"),
+    OutcomeReason(LAST_ADMIN, 23, 409, "No other principal could administer the cluster.", "error"),
+    OutcomeReason(WRONG_EPOCH, 24, 409, "The membership has changed in the meantime.", "error"),
     OutcomeReason(
-        NOT_READY, 28, 409, "A newcomer lags, or too few of the new members have just shown life.", "error"
+        NOT_ALONE, 25, 400, "A membership change must be the only operation of its request.", "error"
+    ),
+    OutcomeReason(MEMBER_NOT_FOUND, 26, 404, "There is no member with this name.", "error"),
+    OutcomeReason(MEMBER_EXISTS, 27, 409, "There is already a member with this name.", "error"),
+    OutcomeReason(
+        NOT_READY,
+        28,
+        409,
+        "The newcomer lags behind, or too few of the new members sent a recent liveness proof.",
+        "error",
     ),
     OutcomeReason(
-        TOO_FEW_MEMBERS, 29, 409, "Fewer than four members tolerate no liar; say so if it is meant.", "error"
+        TOO_FEW_MEMBERS,
+        29,
+        409,
+        "Fewer than four members tolerate no Byzantine member; set allow_small to accept that.",
+        "error",
     ),
-    OutcomeReason(BAD_REQUEST, None, 400, "The request could not be read.", "error"),
+    OutcomeReason(BAD_REQUEST, None, 400, "The request could not be parsed.", "error"),
     OutcomeReason(TICKET_ID_REQUIRED, None, 400, "ticket_id is required", "error"),
     OutcomeReason(TOO_LARGE, None, 413, "The request is too large.", "error"),
     OutcomeReason(UNAVAILABLE, None, 503, "The validators cannot be reached.", "network_error"),
@@ -165,7 +175,7 @@ _ALL = (
         CLUSTER_CONTRADICTION,
         None,
         503,
-        "Members hold certificates that exclude each other; nothing is decided until people have looked.",
+        "Members hold certificates that contradict each other; nothing is decided until operators act.",
         "network_error",
     ),
     OutcomeReason(

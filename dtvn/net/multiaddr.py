@@ -30,11 +30,11 @@ def parse_multiaddr(text: str) -> tuple[str, int, str]:
         try:
             version = ipaddress.ip_address(host).version
         except ValueError as error:
-            raise ValueError(f"{text!r}: {host!r} is no address") from error
+            raise ValueError(f"{text!r}: {host!r} is not an address") from error
         if protocol != f"ip{version}":
             raise ValueError(f"{text!r}: {host!r} is no {protocol} address")
     elif protocol not in ("dns", "dns4", "dns6") or not host:
-        raise ValueError(f"{text!r}: {protocol!r} is none of ip4, ip6, dns, dns4, dns6")
+        raise ValueError(f"{text!r}: {protocol!r} is not one of ip4, ip6, dns, dns4, dns6")
     if not parts[4].isascii() or not parts[4].isdigit() or not 1 <= int(parts[4]) <= PORT_MAX:
-        raise ValueError(f"{text!r}: {parts[4]!r} is no port")
+        raise ValueError(f"{text!r}: {parts[4]!r} is not a port")
     return host, int(parts[4]), parts[6] if len(parts) == 7 else ""

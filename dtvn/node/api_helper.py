@@ -127,7 +127,7 @@ class ApiHelper:
             if trouble == self.trouble:
                 return
             self.trouble = trouble
-            self._logger.error("%s", line("api_off", {"reason": f"{error} It is tried again."}))
+            self._logger.error("%s", line("api_off", {"reason": f"{error} Trying again."}))
             return
         self.trouble = ""
         host, port = self._listener.getsockname()[:2]
@@ -229,7 +229,7 @@ def _listen(options: ApiOptions, wait: float) -> socket.socket:
     except OSError as error:
         place, reason = f"{options.host}:{options.port}", error.strerror or str(error)
         raise StartError(
-            f"Cannot serve the API on {place}: {reason}; choose another with -api-port, 0: none."
+            f"Cannot serve the API on {place}: {reason}; choose another with -api-port, or 0 for none."
         ) from error
 
 

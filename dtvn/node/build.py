@@ -61,7 +61,7 @@ def build_node(
         begin(ledger, genesis, folder.continued, member=index is not None)
         if index is None:
             if options.others_are_gone:
-                raise StartError("-others-are-gone is the word of a member: this node is no member now.")
+                raise StartError("-others-are-gone is only for members: this node is not a member now.")
             return Follower(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
         check_promise(folder, membership)
         if options.others_are_gone:

@@ -33,13 +33,13 @@ def read_config(path: Path, known: Collection[str]) -> dict[str, FileValue]:
     except OSError as error:
         raise UsageError(f"-config {path}: {error.strerror}") from error
     if len(content) > BYTES_MAX:
-        raise UsageError(f"-config {path}: over {BYTES_MAX} bytes")
+        raise UsageError(f"-config {path}: larger than {BYTES_MAX} bytes")
     try:
         root = yaml.compose(content, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(_unreadable(path, error)) from error
     except RecursionError as error:
-        raise UsageError(f"-config {path}: nested too deep") from error
+        raise UsageError(f"-config {path}: nested too deeply") from error
     found: dict[str, FileValue] = {}
     if root is None:
         return found
@@ -75,7 +75,7 @@ def _read_section(
         if key not in known:
             raise UsageError(f"{path}:{line}: {key}: unknown key; the nearest is {nearest(key, known)}")
         if key in found:
-            raise UsageError(f"{path}:{line}: {key}: stands twice (first at {found[key].place})")
+            raise UsageError(f"{path}:{line}: {key}: is given twice (first at {found[key].place})")
         found[key] = FileValue(_value(path, key, value_node), f"{path}:{line}")
 
 
@@ -97,5 +97,5 @@ def _value(path: Path, key: str, node: yaml.Node) -> Any:
 def _unreadable(path: Path, error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     place = f"{path}:{mark.line + 1}" if mark is not None else str(path)
-    problem = getattr(error, "problem", None) or "no YAML text"
+    problem = getattr(error, "problem", None) or "not valid YAML"
     return f"{place}: {problem}"

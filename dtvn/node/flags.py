@@ -29,7 +29,7 @@ class GoFlags(argparse.ArgumentParser):
             add_help=False,
         )
         self._switches: set[str] = set()
-        self.add_argument("-h", "-help", "--help", action="help", help="show this text and end")
+        self.add_argument("-h", "-help", "--help", action="help", help="show this help and exit")
 
     def flag(self, name: str, *, help: str, kind: Any = str, default: Any = None, metavar: str = "") -> None:
         """Add a flag with a value."""

@@ -31,7 +31,7 @@ def read_file(path: Path) -> c.Ceremony:
     except OSError as error:
         raise FoundingError(f"{path} cannot be read: {error.strerror}.") from error
     except g.GenesisError as error:
-        raise FoundingError(f"{path} is no genesis in the making: {error}.") from error
+        raise FoundingError(f"{path} is not an unfinished genesis: {error}.") from error
 
 
 def write_file(path: Path, ceremony: c.Ceremony, *, replace: bool) -> None:
@@ -40,7 +40,7 @@ def write_file(path: Path, ceremony: c.Ceremony, *, replace: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_private(path, c.encode(ceremony), replace=replace)
     except FileExistsError as error:
-        raise FoundingError(f"{path} is there already; name another file with --out.") from error
+        raise FoundingError(f"{path} already exists; choose another file with --out.") from error
     except OSError as error:
         raise FoundingError(f"{path} cannot be written: {error.strerror}.") from error
 
@@ -101,7 +101,7 @@ def seal(ceremony: c.Ceremony, folder: ClusterFolder) -> c.Ceremony:
         node_id = own_member(ceremony, folder)
         if node_id is None:
             raise FoundingError(
-                f"{folder.root} holds the key of no member in this file: `genesis join` first."
+                f"{folder.root} holds no key of a member in this file: run `genesis join` first."
             )
         genesis = c.founded(ceremony)
         _check_serves(folder, node_id, genesis)
@@ -121,7 +121,7 @@ def install(ceremony: c.Ceremony, folder: ClusterFolder) -> list[Path]:
         targets = _targets(folder, own_member(ceremony, folder))
         for target in targets:
             if target.exists() and target.read_bytes() != data:
-                raise FoundingError(f"{target} is of another cluster: take another --data-dir.")
+                raise FoundingError(f"{target} belongs to another cluster: use another --data-dir.")
         written = [target for target in targets if not target.exists()]
         for target in written:
             write_private(target, data)
@@ -146,7 +146,7 @@ def _targets(folder: ClusterFolder, node_id: str | None) -> list[Path]:
 def _check_serves(folder: ClusterFolder, node_id: str, genesis: g.Genesis) -> None:
     for target in _targets(folder, node_id):
         if target.exists() and g.cluster_id(c.open_genesis(target.read_bytes())) != g.cluster_id(genesis):
-            raise FoundingError(f"{target} is of another cluster: take another --data-dir.")
+            raise FoundingError(f"{target} belongs to another cluster: use another --data-dir.")
 
 
 def _check_joins(folder: ClusterFolder, terms: c.Terms) -> None:
@@ -155,7 +155,7 @@ def _check_joins(folder: ClusterFolder, terms: c.Terms) -> None:
         return
     data = folder.genesis.read_bytes()
     if c.open_genesis(data).demo or c.decode(data).terms != terms:
-        raise FoundingError(f"{folder.genesis} is of another cluster: take another --data-dir.")
+        raise FoundingError(f"{folder.genesis} belongs to another cluster: use another --data-dir.")
 
 
 def _sign(seed: bytes, data: bytes) -> bytes:

@@ -41,7 +41,7 @@ def public_key_of_peer_id(text: str) -> bytes:
     for character in text:
         digit = _ALPHABET.find(character)
         if digit < 0:
-            raise ValueError(f"peer id: {character!r} is no base58 character")
+            raise ValueError(f"peer id: {character!r} is not a base58 character")
         number = number * 58 + digit
     data = b"\0" * (len(text) - len(text.lstrip(_ALPHABET[0]))) + number.to_bytes(
         (number.bit_length() + 7) // 8, "big"
@@ -50,7 +50,7 @@ def public_key_of_peer_id(text: str) -> bytes:
         raise ValueError(f"peer id: {text!r} is not that of an Ed25519 key")
     key = data[len(_IDENTITY_ED25519) :]
     if not is_public_key(key):
-        raise ValueError(f"peer id: {text!r} holds 32 bytes that are no Ed25519 key")
+        raise ValueError(f"peer id: {text!r} holds 32 bytes that are not an Ed25519 key")
     return key
 
 

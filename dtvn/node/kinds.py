@@ -39,9 +39,9 @@ def text(*, rule: Callable[[str], bool] | None = None, what: str = "") -> Kind:
 
     def check(value: Any) -> str:
         if not isinstance(value, str):
-            raise ValueError(f"{value!r} is no text; put it in quotes")
+            raise ValueError(f"{value!r} is not text; put it in quotes")
         if len(value) > TEXT_MAX or not value.isprintable():
-            raise ValueError("is no plain line of text")
+            raise ValueError("is not a plain line of text")
         if rule is not None and not rule(value):
             raise ValueError(f"{value!r} {what}")
         return value
@@ -51,7 +51,7 @@ def text(*, rule: Callable[[str], bool] | None = None, what: str = "") -> Kind:
 
 def node_id() -> Kind:
     """A node's name."""
-    return text(rule=is_node_id, what="is no name of a node (letters, digits, . _ -; 64 at most)")
+    return text(rule=is_node_id, what="is not a valid node name (letters, digits, . _ -; 64 at most)")
 
 
 def number(low: int, high: int) -> Kind:
@@ -59,7 +59,7 @@ def number(low: int, high: int) -> Kind:
 
     def check(value: Any) -> int:
         if type(value) is not int:
-            raise ValueError(f"{value!r} is no whole number")
+            raise ValueError(f"{value!r} is not a whole number")
         if not low <= value <= high:
             raise ValueError(f"{value} is not between {low} and {high}")
         return value
@@ -83,7 +83,7 @@ def duration(low: int, high: int) -> Kind:
 
     def check(value: Any) -> int:
         if not isinstance(value, str):
-            raise ValueError(f"{value!r} is no duration such as 300ms, 5s or 1m30s")
+            raise ValueError(f"{value!r} is not a duration such as 300ms, 5s or 1m30s")
         found = parse_duration(value)
         if not low <= found <= high:
             raise ValueError(f"{value} is not between {format_duration(low)} and {format_duration(high)}")
@@ -94,7 +94,7 @@ def duration(low: int, high: int) -> Kind:
 
 def choice(*allowed: str) -> Kind:
     """One of a few words."""
-    listed = f"is none of {', '.join(allowed)}"
+    listed = f"is not one of {', '.join(allowed)}"
     return text(rule=lambda value: value in allowed, what=listed)
 
 
@@ -107,9 +107,9 @@ def names() -> Kind:
     def check(value: Any) -> str:
         words = [] if value is None else value
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise ValueError("is no list of texts")
+            raise ValueError("is not a list of texts")
         if any(len(word) > TEXT_MAX for word in words):
-            raise ValueError(f"is over {TEXT_MAX} characters")
+            raise ValueError(f"is longer than {TEXT_MAX} characters")
         return ",".join(word if word.isprintable() else ascii(word) for word in words)
 
     return Kind(check, lambda text: text.split(","))

@@ -27,9 +27,9 @@ def why_not_joins_as(text: str, *, made_here: bool = True) -> str:
     """
     longest = 64 - len(_API) if made_here else 64
     if not is_node_id(text) or len(text) > longest:
-        return f"must be 1 to {longest} of A-Z a-z 0-9 . _ -, no sign first"
+        return f"must be 1 to {longest} of A-Z a-z 0-9 . _ -, with a letter or digit first"
     if text in _RESERVED or text.startswith(_API):
-        return f"{text!r} is a name of the network's own parts: take another"
+        return f"{text!r} is reserved for parts of the network: choose another"
     return ""
 
 
@@ -98,7 +98,7 @@ class ClusterFolder:
     def node(self, node_id: str) -> NodeFolder:
         """Folder of one node; raise ValueError for a name that is not a node id."""
         if not is_node_id(node_id):
-            raise ValueError(f"id: {node_id!r} is no name of a node (letters, digits, . _ -; 64 at most)")
+            raise ValueError(f"id: {node_id!r} is not a valid node name (letters, digits, . _ -; 64 at most)")
         return NodeFolder(self.nodes / node_id)
 
     def create(self) -> None:

@@ -174,7 +174,7 @@ class Node:
         if status["continues"]:
             self.logger.warning("%s", line("continued", {"cluster": status["continues"]}))
         if self.core.pinging.vouched:
-            text = "the operator's word; it holds until the next stable checkpoint"
+            text = "set by the operator, until the next stable checkpoint"
             self.logger.warning("%s", line("others_are_gone", {"reason": text}))
         if not (self.voting or self.core.state.voting_right.holding):
             self.logger.error("%s", line("follower", {"reason": self.voting_reason}))
@@ -214,9 +214,9 @@ class Node:
     def voting_reason(self) -> str:
         """A sentence for the operator; "" while voting."""
         if self.halted:
-            return f"it has stopped for good, since {self.halted}; both certificates are in its ledger"
+            return f"it has stopped permanently, since {self.halted}; both certificates are in its ledger"
         if self.disk_full:
-            return "its disk is full; it votes again by itself when there is room"
+            return "its disk is full; it votes again automatically when there is space"
         if self.awaited:
             return (
                 f"it waits for the word of {', '.join(self.awaited)} about its own votes, since no liar is "
@@ -224,7 +224,7 @@ class Node:
                 "ever had, start it once with -others-are-gone (runbook, DtvnNodeNotVoting)"
             )
         if self.core.state.voting_right.holding:
-            return "it asks the others which of its own votes they hold; too few have answered yet"
+            return "it is asking the others which of its own votes they hold; too few have answered yet"
         return "" if self.core.voting else self.ledger.voting_reason or self.core.state.voting_right.reason
 
     @property

@@ -91,10 +91,10 @@ def check_folder(data: ClusterFolder, node_id: str) -> None:
     """Raise StartError if the data folder holds no cluster, or no such node ("": only the platform)."""
     there = sorted(folder.name for folder in data.nodes.glob("*") if folder.is_dir())
     if not there and not data.genesis.exists():
-        raise StartError(f"{data.root} holds no cluster: name its data folder (--data-dir).")
+        raise StartError(f"{data.root} holds no cluster: give its data folder (--data-dir).")
     if node_id and node_id not in there:
         held = f", but {', '.join(there)}" if there else ""
-        raise StartError(f"{data.root} holds no node {node_id}{held}: name another with --id, or --data-dir.")
+        raise StartError(f"{data.root} holds no node {node_id}{held}: give another --id or --data-dir.")
 
 
 def genesis_in(data: ClusterFolder, node_id: str) -> Path:
@@ -106,7 +106,7 @@ def genesis_in(data: ClusterFolder, node_id: str) -> Path:
     check_folder(data, node_id)
     if not node_id and not path.exists():
         names = ", ".join(sorted(folder.name for folder in data.nodes.glob("*")))
-        raise StartError(f"{data.root} holds no platform, but {names}: name the node with --id.")
+        raise StartError(f"{data.root} holds no platform, but {names}: give the node's --id.")
     return path
 
 

@@ -43,7 +43,7 @@ def prepare(
     """
     dev_keys, genesis_file = settings["node.dev_keys"], settings["node.genesis"]
     if dev_keys and genesis_file:
-        raise UsageError("-dev-keys and -genesis exclude each other")
+        raise UsageError("-dev-keys and -genesis cannot be used together")
     folder = ClusterFolder(Path(settings["node.data_dir"])).node(settings["node.id"])
     if dev_keys:
         genesis = _with_dev_keys(folder, settings, key_seed or DEV_SALT, warn)
@@ -103,7 +103,7 @@ def _with_dev_keys(
         raise UsageError(f"-id {folder.id!r}: with -dev-keys the members are node0 to node{total_nodes - 1}")
     danger = "anyone who knows its seed can derive every key"
     if salt == DEV_SALT:
-        danger = "anybody can derive every key of this network, vote as any node and admit any ticket"
+        danger = "anyone can derive every key of this network, vote as any node and admit any ticket"
     warn(f"WARNING: -dev-keys: {danger}. Use it for trying out only, never for real tickets.")
     keys = {folder.key: dev_seed(folder.id, salt), folder.api_key: dev_seed(api_principal(folder.id), salt)}
     _settle(folder, keys, g.encode(genesis))
@@ -122,7 +122,7 @@ def _settle(folder: NodeFolder, keys: Mapping[Path, bytes], genesis: bytes) -> N
             write_private(folder.genesis, genesis)
         if folder.genesis.read_bytes() != genesis:
             raise StartError(
-                f"{folder.genesis} is of another cluster than the flags say: take another -data-dir."
+                f"{folder.genesis} belongs to another cluster than the flags name: use another -data-dir."
             )
     except OSError as error:
         raise StartError(f"{folder.root} cannot be used: {error.strerror}.") from error
@@ -134,7 +134,7 @@ def _keep_key(path: Path, seed: bytes) -> None:
     if not path.exists():
         write_private(path, encode_seed(seed))
     if read_seed(path) != seed:
-        raise StartError(f"{path} holds another key: give this node another -data-dir.")
+        raise StartError(f"{path} holds another key: use another -data-dir for this node.")
 
 
 def _own(genesis: g.Genesis, folder: NodeFolder) -> g.Member | None:
@@ -159,13 +159,13 @@ def _addresses(
         try:
             host, port, peer = parse_multiaddr(item)
             if not peer:
-                raise ValueError(f"{item!r} names no /p2p/PEER-ID, so nobody would know who answers")
+                raise ValueError(f"{item!r} has no /p2p/PEER-ID, which identifies the node that answers")
             index = indices.get(public_key_of_peer_id(peer))
         except ValueError as error:
-            warn(f"-bootstrap: {error}: passed over")
+            warn(f"-bootstrap: {error}: ignored")
             continue
         if index is None:
-            warn(f"-bootstrap: {peer} is no member of this cluster: passed over")
+            warn(f"-bootstrap: {peer} is not a member of this cluster: ignored")
         elif genesis.members[index] != own:
             addresses[index] = (host, port)
     return addresses

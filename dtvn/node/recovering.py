@@ -108,7 +108,7 @@ def planned(states: Sequence[StateFile], genesis: g.Genesis) -> tuple[PlanFile, 
     membership, _epoch_changes = epoch_of(states, genesis)
     order = {member.id: index for index, member in enumerate(membership.members)}
     if strange := [name for name in names if name not in order]:
-        raise RecoveryError(f"{strange[0]} is no member of epoch {membership.epoch}.")
+        raise RecoveryError(f"{strange[0]} is not a member of epoch {membership.epoch}.")
     file = PlanFile(PLAN, tuple(sorted(states, key=lambda state: order[state.statement.member])))
     return file, make_plan(read_states(file, genesis))
 
@@ -239,8 +239,8 @@ class _Member:
         index, seed, fresh = own_place(place.folder, self.membership)
         if index is None and over:
             raise RecoveryError(
-                f"The key in {place.folder.identity} is no member's in epoch {self.membership.epoch}, in "
-                f"which its ledger is; the file is about epoch {told.epoch}, which is over there."
+                f"The key in {place.folder.identity} belongs to no member of epoch {self.membership.epoch}, "
+                f"in which its ledger is; the file is about epoch {told.epoch}, which is over there."
             )
         if index is None:
             later = _known(Membership, place.folder.sources)
@@ -251,7 +251,7 @@ class _Member:
                     "decide either, tell its state for a new recovery (genesis recover state --epochs)."
                 )
             raise RecoveryError(
-                f"The key in {place.folder.identity} is no member's in epoch {self.membership.epoch}. "
+                f"The key in {place.folder.identity} belongs to no member of epoch {self.membership.epoch}. "
                 f"Is its old key gone? {CONTINUE}"
             )
         if fresh:

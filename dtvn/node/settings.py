@@ -24,7 +24,7 @@ MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
 PORT_MAX = 65_535
 DEFAULT = "default"
-UNCHANGED = "taken for compatibility: "
+UNCHANGED = "accepted for compatibility: "
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -62,13 +62,13 @@ _PARAMETERS = Parameters()
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("node.id", kinds.node_id(), "node0", "name of this node", "id"),
-    Setting("node.data_dir", _PATH, "./data", "where it keeps everything", "data-dir"),
-    Setting("node.genesis", _LINE, "", "the membership, as sealed by all parties", "genesis"),
+    Setting("node.data_dir", _PATH, "./data", "the node's data folder", "data-dir"),
+    Setting("node.genesis", _LINE, "", "genesis file, as sealed by all parties", "genesis"),
     Setting(
         "node.dev_keys",
         _ON_OFF,
         False,
-        "derive all keys from node names (anybody can): never for real tickets",
+        "derive all keys from node names (anyone can): never for real tickets",
         "dev-keys",
         switch=True,
     ),
@@ -76,21 +76,21 @@ SETTINGS: tuple[Setting, ...] = (
         "network.listen_port",
         _PORT,
         None,
-        "TCP port for members and gateways (default: that of genesis; -dev-keys: 4001 + k)",
+        "TCP port for members and gateways (default: from the genesis; -dev-keys: 4001 + k)",
         "port",
     ),
     Setting(
         "network.listen_address",
         _PATH,
         None,
-        "address to listen on (default: that of genesis; -dev-keys: 127.0.0.1)",
+        "address to listen on (default: from the genesis; -dev-keys: 127.0.0.1)",
         "host",
     ),
     Setting(
         "network.bootstrap_mode",
         _ON_OFF,
         False,
-        UNCHANGED + "every member can be dialled",
+        UNCHANGED + "every member can be reached",
         "bootstrap-node",
         switch=True,
     ),
@@ -117,7 +117,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("api.enable_cors", _ON_OFF, True, "answer with CORS headers"),
     Setting(
-        "api.key", _LINE, "", "key that its API asks for", "api-key", variable="DTVN_API_KEY", secret=True
+        "api.key", _LINE, "", "key that its API requires", "api-key", variable="DTVN_API_KEY", secret=True
     ),
     Setting(
         "api.static_dir",
@@ -130,7 +130,7 @@ SETTINGS: tuple[Setting, ...] = (
         "consensus.is_primary",
         _ON_OFF,
         False,
-        UNCHANGED + "the view decides who is primary",
+        UNCHANGED + "the view determines the primary",
         "primary",
         switch=True,
     ),
@@ -138,7 +138,7 @@ SETTINGS: tuple[Setting, ...] = (
         "consensus.total_nodes",
         kinds.number(1, quorum.MEMBERS_MAX),
         None,
-        "members with -dev-keys: node0 to node(n-1) (default 4); else it must be what genesis says",
+        "members with -dev-keys: node0 to node(n-1) (default 4); else it must match the genesis",
         "total-nodes",
     ),
     Setting(
@@ -146,14 +146,14 @@ SETTINGS: tuple[Setting, ...] = (
         kinds.duration(50 * MILLISECOND, 60 * SECOND),
         None,
         "T at rest, for all members alike: with -dev-keys taken from here (default "
-        f"{_PARAMETERS.view_timeout // 1_000}ms), else it must be what genesis says",
+        f"{_PARAMETERS.view_timeout // 1_000}ms), else it must match the genesis",
     ),
     Setting(
         "consensus.checkpoint_interval",
         kinds.number(1, 10_000),
         None,
         "sequences between checkpoints: with -dev-keys taken from here (default "
-        f"{_PARAMETERS.checkpoint_interval}), else it must be what genesis says",
+        f"{_PARAMETERS.checkpoint_interval}), else it must match the genesis",
     ),
     Setting("gossip.fanout", kinds.number(1, 1_000), 3, UNCHANGED + "a member speaks to every other one"),
     Setting("gossip.ttl", kinds.number(1, 1_000), 10, UNCHANGED + "there are no hops"),
@@ -161,13 +161,13 @@ SETTINGS: tuple[Setting, ...] = (
         "gossip.cache_size",
         kinds.number(16, 10_000_000),
         VERIFIED_CACHE_MAX,
-        "messages remembered as verified, so that a copy costs nothing",
+        "verified messages that are remembered, so that copies are not verified again",
     ),
     Setting(
         "gossip.anti_entropy_interval",
         kinds.duration(200 * MILLISECOND, 10 * SECOND),
         SECOND,
-        "how often an idle backup tells the others what it has",
+        "how often an idle backup reports its progress to the others",
     ),
     Setting(
         "storage.type",
@@ -180,7 +180,7 @@ SETTINGS: tuple[Setting, ...] = (
         "storage.timeout",
         kinds.duration(0, 300 * SECOND),
         10 * SECOND,
-        "how long a start waits for a ledger that another process still holds",
+        "how long a start waits for a ledger that another process still uses",
     ),
     Setting(
         "storage.url", _LINE, "", "postgresql://... for the ledger", variable="DATABASE_URL", secret=True
@@ -194,9 +194,7 @@ SETTINGS: tuple[Setting, ...] = (
         "port that metrics are served on, 0 for none (default 9090; -dev-keys: 9090 + k)",
         "metrics-port",
     ),
-    Setting(
-        "logging.level", kinds.choice("debug", "info", "warn", "warning", "error"), "info", "what is said"
-    ),
+    Setting("logging.level", kinds.choice("debug", "info", "warn", "warning", "error"), "info", "log level"),
     Setting("logging.format", kinds.choice("text", "json"), "text", "text or json"),
     Setting("logging.output", _PATH, "stdout", "stdout, stderr, or a file"),
 )
@@ -265,7 +263,9 @@ def _from_file(file: Path) -> dict[str, Resolved]:
     read: dict[str, Resolved] = {}
     for key, found in read_config(file, KEYS).items():
         if KEYS[key].secret:
-            raise UsageError(f"{found.place}: {key}: no secrets in files; say it by {KEYS[key].environment}")
+            raise UsageError(
+                f"{found.place}: {key}: no secrets in files; set it with {KEYS[key].environment}"
+            )
         try:
             read[key] = Resolved(KEYS[key].kind.check(found.value), found.place)
         except ValueError as error:

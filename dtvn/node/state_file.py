@@ -100,7 +100,7 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
         with whole_file(path, mode=0o666) as file:
             yield file
     except FileExistsError as error:
-        raise StateFileError(f"{path} is there already: name another file.") from error
+        raise StateFileError(f"{path} already exists: choose another file.") from error
     except OSError as error:
         raise StateFileError(f"{path} cannot be written: {error.strerror}.") from error
 

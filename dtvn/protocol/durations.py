@@ -19,7 +19,7 @@ def parse_duration(text: str) -> int:
         return 0
     found = list(_PART.finditer(rest))
     if not found or "".join(match.group() for match in found) != rest:
-        raise ValueError(f"{text!r} is no duration such as 300ms, 5s or 1m30s")
+        raise ValueError(f"{text!r} is not a duration such as 300ms, 5s or 1m30s")
     return sign * int(sum(Decimal(match[1]) * _UNITS[match[2]] for match in found))
 
 

@@ -70,8 +70,8 @@ def describe(members: int) -> str:
     """One sentence of the quorum calculator, which counts Byzantine and crashed members separately (R37)."""
     liars, crashes = faults(members), crashes_tolerated(members)
     text = (
-        f"{members} {_plural(members, 'member')}: {quorum(members)} decide; safe with {liars} "
-        f"{_plural(liars, 'liar')}, goes on with {crashes} down"
+        f"{members} {_plural(members, 'member')}: {quorum(members)} decide; tolerates {liars} "
+        f"Byzantine, {crashes} crashed"
     )
     return f"{text} ({note(members)})" if note(members) else text
 

@@ -18,8 +18,8 @@ from simulator.worlds import WORLDS
 
 __all__ = ["VerbParser", "add_arguments", "given", "is_plain", "name_of", "refuse"]
 
-INTERRUPT_EPILOG = "Ctrl-C and SIGTERM end it and what was found so far is told; a second one ends it at once"
-OTHER_VERBS = "other verbs: campaign, replay, shrink, mutants; `simulator VERB -h` tells their flags"
+INTERRUPT_EPILOG = "Ctrl-C and SIGTERM end it and print the results so far; a second one ends it at once"
+OTHER_VERBS = "other verbs: campaign, replay, shrink, mutants; `simulator VERB -h` shows their flags"
 RUN_EPILOG = f"{INTERRUPT_EPILOG}\n{OTHER_VERBS}"
 
 adversary_name = partial(old_names.current, renamed=old_names.ADVERSARIES)
@@ -31,22 +31,22 @@ def add_arguments(parser: CommandParser) -> None:
     """Add a parser for each verb."""
     verbs = parser.add_subparsers(dest="verb", required=True, parser_class=VerbParser)
     played = verbs.add_parser(
-        "run", help="a cluster by flags, or one seed of a named world", epilog=RUN_EPILOG
+        "run", help="simulate a cluster set by flags, or one seed of a named world", epilog=RUN_EPILOG
     )
-    many = verbs.add_parser("campaign", help="play a range of seeds", epilog=INTERRUPT_EPILOG)
-    many.option("seeds", type=text.seed_range, required=True, metavar="A:B", help="B is left out")
+    many = verbs.add_parser("campaign", help="run a range of seeds", epilog=INTERRUPT_EPILOG)
+    many.option("seeds", type=text.seed_range, required=True, metavar="A:B", help="without B")
     many.option("jobs", type=text.jobs, default=1, help=f"processes, 1 to {text.JOBS_MAX} (default 1)")
     many.option("world", type=world_name, choices=sorted(WORLDS), default="random")
     many.switch("probes", help="list every probe with its hits and first seed")
-    many.switch("all-probes", help="fail, too, when a probe was never hit")
-    again = verbs.add_parser("replay", help="a run, told line by line", epilog=INTERRUPT_EPILOG)
-    again.option("trace", metavar="FILE", help="write every event there, one JSON array a line")
-    again.option("from-ms", type=int, default=0, help="tell nothing before this virtual time")
-    again.switch("quiet", help="tell nothing, only write the trace")
-    less = verbs.add_parser("shrink", help="what of a failing run is needed to fail", epilog=INTERRUPT_EPILOG)
+    many.switch("all-probes", help="also fail if a probe was never hit")
+    again = verbs.add_parser("replay", help="print one run line by line", epilog=INTERRUPT_EPILOG)
+    again.option("trace", metavar="FILE", help="write every event to this file, one JSON array per line")
+    again.option("from-ms", type=int, default=0, help="print nothing before this virtual time")
+    again.switch("quiet", help="print nothing, only write the trace")
+    less = verbs.add_parser("shrink", help="reduce a failing run", epilog=INTERRUPT_EPILOG)
     for one in (played, again, less):
         _add_task(one)
-    bugs = verbs.add_parser("mutants", help="plant bugs and see who catches them", epilog=INTERRUPT_EPILOG)
+    bugs = verbs.add_parser("mutants", help="inject bugs; show who catches them", epilog=INTERRUPT_EPILOG)
     bugs.option("jobs", type=text.jobs, default=2, help=f"processes, 1 to {text.JOBS_MAX} (default 2)")
     bugs.option(
         "only",
@@ -54,10 +54,10 @@ def add_arguments(parser: CommandParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="this one only; may be repeated",
+        help="only this mutant; may be repeated",
     )
     for one in (played, many, again, less, bugs):
-        one.switch("json", help="one JSON object and nothing else")
+        one.switch("json", help="print only one JSON object")
 
 
 def _add_task(one: VerbParser) -> None:
@@ -67,22 +67,22 @@ def _add_task(one: VerbParser) -> None:
     one.option(
         "byzantine",
         type=int,
-        help=f"liars, the first nodes (default {usual.byzantine_nodes}, or what fewer nodes tolerate)",
+        help=f"Byzantine, the first nodes (default {usual.byzantine_nodes}, or what fewer nodes tolerate)",
     )
     one.option("tickets", type=int, help=f"default {usual.tickets}")
     one.option("duration", type=text.seconds, help=f"virtual, as 2m (default {usual.duration_seconds}s)")
     one.option("latency", type=text.milliseconds, help=f"one way (default {usual.latency_ms}ms)")
     one.option("packet-loss", type=float, help=f"0 to 1 (default {usual.packet_loss_rate})")
-    one.switch("partition", default=None, help="cut a third of the nodes off now and then")
+    one.switch("partition", default=None, help="disconnect a third of the nodes from time to time")
     one.option("adversary", type=adversary_name, metavar="KIND", help=", ".join(ADVERSARIES))
-    one.option("crash-rate", type=float, help="crashes a virtual second, 0 to 10")
+    one.option("crash-rate", type=float, help="crashes per virtual second, 0 to 10")
     one.option("seed", type=int, default=1, help="the same seed gives the same run")
     one.option(
         "world",
         type=world_name,
         choices=[PLAIN, *sorted(WORLDS)],
         default=None,
-        help=f"default {PLAIN}: a cluster by flags; of a mutant without such flags its own",
+        help=f"default {PLAIN}: a cluster set by flags; for a mutant without such flags, its own world",
     )
     one.option(
         "mutant",
@@ -90,7 +90,7 @@ def _add_task(one: VerbParser) -> None:
         choices=sorted(MUTANTS),
         default="",
         metavar="NAME",
-        help="plant this bug",
+        help="inject this bug",
     )
     for name in ("faults", "calls", "liars"):
         one.option(f"without-{name}", type=text.numbers, default=frozenset(), metavar="1,4-9")

@@ -38,7 +38,7 @@ __all__ = ["Command"]
 
 VERBS = ("run", "campaign", "replay", "shrink", "mutants")
 
-OWN_CLUSTER = "makes the cluster of a run by flags; a named world brings its own"
+OWN_CLUSTER = "sets the cluster of a run by flags; a named world has its own"
 CUT_FLAGS = ("without-faults", "without-calls", "without-liars", "stop-after")
 NO_CUT = "is for a named world or a mutant's own; a run by flags has fewer -tickets, -nodes or -byzantine"
 
@@ -52,7 +52,7 @@ def quietly(_line: str) -> None:
 class Command(BaseCommand):
     """See the module."""
 
-    help = "Run the real consensus core in a virtual world of faults and liars."
+    help = "Run the real consensus core in a simulated network with faults and Byzantine nodes."
     requires_system_checks = ()
     requires_migrations_checks = False
 
@@ -158,9 +158,9 @@ class Command(BaseCommand):
         missed = [mutant["name"] for mutant in summary["mutants"] if not mutant["caught"]]
         caught = f"{summary['caught']} of {summary['total']} mutants were caught"
         if missed:
-            raise CommandError(f"{caught}; these got away: {', '.join(missed)}")
+            raise CommandError(f"{caught}; not caught: {', '.join(missed)}")
         if not options["json"] and summary["ended"] == "interrupted":
-            self._say(f"interrupted: {summary['caught']} mutants were caught so far, none got away")
+            self._say(f"interrupted: {summary['caught']} mutants were caught so far, none was missed")
         elif not options["json"]:
             self._say(f"{caught} in {summary['seconds']} s")
 

@@ -43,7 +43,7 @@ def nanoseconds(word: str) -> int:
     if len(word) <= DIGITS_MAX and not word.startswith(("-", "+")):
         with suppress(ValueError):
             return parse_duration(word)
-    raise ArgumentTypeError(f"{word[:64]!r} is no duration such as 60s, 1m30s or 50ms")
+    raise ArgumentTypeError(f"{word[:64]!r} is not a duration such as 60s, 1m30s or 50ms")
 
 
 def seconds(word: str) -> float:
@@ -65,7 +65,7 @@ def seed_range(word: str) -> range:
     first, colon, last = word.partition(":")
     whole = first.isdecimal() and last.isdecimal() and len(word) < DIGITS_MAX
     if not colon or not whole or int(first) >= int(last):
-        raise ArgumentTypeError(f"{word[:64]!r} is no range of seeds such as 0:300")
+        raise ArgumentTypeError(f"{word[:64]!r} is not a range of seeds such as 0:300")
     if int(last) - int(first) > SEEDS_MAX:
         raise ArgumentTypeError(f"{word[:64]!r} is more than {SEEDS_MAX} seeds: play them in parts")
     return range(int(first), int(last))
@@ -74,7 +74,7 @@ def seed_range(word: str) -> range:
 def jobs(word: str) -> int:
     """Number of processes; raise ArgumentTypeError."""
     if not word.isdecimal() or len(word) > DIGITS_MAX or not 1 <= int(word) <= JOBS_MAX:
-        raise ArgumentTypeError(f"{word[:64]!r} is no number of processes from 1 to {JOBS_MAX}")
+        raise ArgumentTypeError(f"{word[:64]!r} is not a number of processes from 1 to {JOBS_MAX}")
     return int(word)
 
 
@@ -84,7 +84,7 @@ def numbers(word: str) -> frozenset[int]:
     for part in word.split(","):
         first, _, last = part.partition("-")
         if not first.isdecimal() or (last and not last.isdecimal()):
-            raise ArgumentTypeError(f"{word[:64]!r} is no list of numbers such as 1,4-9")
+            raise ArgumentTypeError(f"{word[:64]!r} is not a list of numbers such as 1,4-9")
         if int(last or first) - int(first) + len(found) >= SEEDS_MAX:
             raise ArgumentTypeError(f"{word[:64]!r} is more than {SEEDS_MAX} numbers")
         found.update(range(int(first), int(last or first) + 1))

@@ -34,7 +34,7 @@ class SimulatorRunAdmin(ReadOnlyAdmin):
     @admin.display(description="nodes")
     def nodes(self, run: SimulatorRun) -> str:
         """Number of nodes, and how many of them lied."""
-        return f"{run.config['nodes']}, {run.config['byzantine_nodes']} lying"
+        return f"{run.config['nodes']}, {run.config['byzantine_nodes']} Byzantine"
 
     @admin.display(description="success")
     def success_rate(self, run: SimulatorRun) -> str:

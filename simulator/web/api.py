@@ -31,7 +31,7 @@ RUN_DIGITS_MAX = 18
 
 
 def show_simulator(call: Call) -> Answer:
-    """Status and output, and what there is of configuration, progress and results."""
+    """Status and output of the newest run, with its configuration, progress and results."""
     run = services.current_run()
     shown: dict[str, Any] = {"status": services.shown_status(run), "output": services.output_of(run)}
     if run is not None:
@@ -46,13 +46,13 @@ def show_simulator(call: Call) -> Answer:
 
 
 def start_run(call: Call) -> Answer:
-    """Start a run in a worker; 409 while one runs."""
+    """Start a run in a worker; 409 if one is running."""
     run = services.start(read_start_request(call.body), send)
     return bare({"status": "started", "config": run.config, "run_id": run.pk})
 
 
 def stop_run(call: Call) -> Answer:
-    """Ask the run to end; 409 when none runs."""
+    """Stop the run; 409 if none is running."""
     services.stop()
     return bare({"status": "stopping"})
 
@@ -63,7 +63,7 @@ def show_output(call: Call) -> Answer:
 
 
 def show_results(call: Call) -> Answer:
-    """Of the newest run; 404 until it is complete."""
+    """Results of the newest run; 404 until it is complete."""
     run = services.current_run()
     if run is None or run.results is None:
         raise ApiError(404, "no_results", "no results available")
@@ -71,7 +71,7 @@ def show_results(call: Call) -> Answer:
 
 
 def list_runs(call: Call) -> Answer:
-    """Runs that are kept, newest first; `limit`, `after` (a run's id)."""
+    """List the saved runs, newest first; `limit`, `after` (a run's id)."""
     limit, after = read_limit(call.query), call.query.get("after")
     services.current_run()
     runs = SimulatorRun.objects.order_by("-id")
@@ -95,14 +95,14 @@ def show_run(call: Call, run_id: int) -> Answer:
 
 
 def send_trace(call: Call, run_id: int) -> HttpResponseBase:
-    """Every event, a JSON array a line (simulator/tracing.py), for runs started with `trace`."""
+    """Every event, one JSON array per line (simulator/tracing.py), for runs started with `trace`."""
     run = _find(run_id)
     try:
         file = services.trace_file(run.pk).open("rb") if run.trace_bytes else None
     except FileNotFoundError:
         file = None
     if file is None:
-        raise ApiError(404, "no_trace", f"No trace of run {run_id} is kept here.")
+        raise ApiError(404, "no_trace", f"There is no trace of run {run_id}.")
     name = f"run-{run_id}.jsonl.gz"
     return FileResponse(file, as_attachment=True, filename=name, content_type="application/gzip")
 

@@ -68,7 +68,7 @@ def play(run_id: int) -> str:
     lock = SlotLock(DataFolder(settings.DATA).slot_lock(SLOT))
     if not lock.take():
         lock.release()
-        return "another run is being played"
+        return "another run is in progress"
     wanted = SimulatorRun.objects.filter(pk=run_id, status=RunStatus.RUNNING, host="", stop_asked_at=None)
     if not wanted.update(host=os.uname().nodename, heartbeat_at=Now()):
         lock.release()

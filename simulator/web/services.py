@@ -66,7 +66,7 @@ class SimulatorRunning(ServiceError):
     code = "simulator_running"
 
     def __init__(self) -> None:
-        super().__init__("a simulation is running already")
+        super().__init__("a simulation is already running")
 
 
 class SimulatorIdle(ServiceError):
@@ -93,7 +93,7 @@ def start(request: StartRequest, send: Callable[[int], object]) -> SimulatorRun:
         send(run.pk)
     except (OSError, OperationalError) as error:
         finish(run, RunStatus.ERROR, error="no worker could be asked")
-        raise Unavailable("No worker could be asked to run it; try again.") from error
+        raise Unavailable("No worker is available to run it; try again.") from error
     return run
 
 
@@ -183,10 +183,10 @@ def _lost(run: SimulatorRun) -> str:
     does not stop."""
     now = timezone.now()
     if not run.host:
-        return "no free worker took it up" if now - run.created_at > CLAIM_PATIENCE else ""
+        return "no free worker started it" if now - run.created_at > CLAIM_PATIENCE else ""
     if run.host != os.uname().nodename:
         heard = run.heartbeat_at or run.created_at
-        return f"nothing was heard from {run.host}" if now - heard > HEARTBEAT_PATIENCE else ""
+        return f"{run.host} did not respond" if now - heard > HEARTBEAT_PATIENCE else ""
     holder = lock_holder(DataFolder(settings.DATA).slot_lock(SLOT))
     if holder is None:
         return "its process ended"

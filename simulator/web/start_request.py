@@ -33,7 +33,7 @@ def read_start_request(body: bytes) -> StartRequest:
     try:
         request = msgspec.json.decode(body, type=StartRequest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"The body cannot be read: {error}") from error
+        raise InvalidRequest(f"The body could not be parsed: {error}") from error
     try:
         check(options_of(request))
     except OptionError as error:

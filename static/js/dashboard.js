@@ -59,7 +59,7 @@
     const rate = recent.reduce((sum, value) => sum + value, 0) / recent.length;
     put("rate", rate >= 10 || rate === 0 ? grouped.format(Math.round(rate)) : rate.toFixed(1));
     const peak = Math.max(...values);
-    put("peak", peak ? `peak ${grouped.format(peak)} in the last minute` : "quiet for a minute");
+    put("peak", peak ? `peak ${grouped.format(peak)} in the last minute` : "idle for a minute");
     const points = values.slice(0, -1).map((value, index) => {
       const x = (100 * index) / (SPARK_SECONDS - 2);
       return `${x.toFixed(2)},${(38 - (peak ? (34 * value) / peak : 0)).toFixed(2)}`;
@@ -112,7 +112,7 @@
     const views = running.map((node) => node.view || 0);
     put("view", views.length ? Math.max(...views) : "–");
     const primary = members.find((node) => node.is_primary);
-    put("primary", primary ? `primary ${primary.id}` : "no primary known");
+    put("primary", primary ? `primary ${primary.id}` : "primary unknown");
     const able = running.filter((node) => node.voting !== false);
     const trouble = members.some((node) => node.desired === "running" && !able.includes(node));
     const needed = QUORUMS[members.length];
@@ -120,7 +120,7 @@
     at("trouble").hidden = !trouble || few;
     at("few").hidden = !few;
     const [count, verb] = running.length < needed ? [running.length, "run"] : [able.length, "vote"];
-    put("few", `Nothing can be decided: ${count} of ${members.length} nodes ${verb}, and ${needed} are needed.`);
+    put("few", `No quorum, nothing can be decided: ${count} of ${members.length} nodes ${verb}; ${needed} are needed.`);
     drawLearner(newest);
     if ((trouble || few || outdated()) && !asking) {
       startAsking();
@@ -134,10 +134,10 @@
     if (learner !== undefined) {
       const since = learner.heard_at ? ` since ${moment(learner.heard_at)}` : "";
       const behind = Math.max(0, newest - state.sequence);
-      const missing = behind ? `; the nodes have agreed on ${grouped.format(behind)} more since` : "";
+      const missing = behind ? `; the nodes have decided ${grouped.format(behind)} more` : "";
       const shown = `Tickets, log and outcomes are as of sequence ${grouped.format(state.sequence)}${missing}.`;
-      const why = learner.status === "running" ? `cannot go on (${learner.error})` : `is ${learner.status}${since}`;
-      put("outdated", `This page is not updated: the learner, which copies the log for it, ${why}. ${shown}`);
+      const why = learner.status === "running" ? `cannot continue (${learner.error})` : `has been ${learner.status}${since}`;
+      put("outdated", `This page is not updating: the learner, which copies the log for it, ${why}. ${shown}`);
     }
     drawConnection(learner);
   }
@@ -169,7 +169,7 @@
 
   function votes(node) {
     if (node.role === "learner") {
-      return "follows";
+      return "learner";
     }
     return node.status !== "running" || node.voting === null ? "–" : node.voting ? "yes" : "no";
   }
@@ -191,7 +191,7 @@
     try {
       drawWhy(await fetchJson(root.dataset.diagnosisUrl));
     } catch (error) {
-      put("verdict", "The nodes could not be asked: the platform does not answer.");
+      put("verdict", "Cannot ask the nodes: the platform does not respond.");
     } finally {
       unanswered = false;
     }
@@ -202,7 +202,7 @@
     put("asked", `as of ${new Date().toLocaleTimeString("en-GB")}`);
     const level = at("verdict-level");
     level.className = `pill ${{ ok: "ok", slow: "warn", stuck: "bad" }[found.level]}`;
-    level.textContent = { ok: "moving", slow: "degraded", stuck: "stuck" }[found.level];
+    level.textContent = { ok: "healthy", slow: "degraded", stuck: "stuck" }[found.level];
     level.hidden = false;
     at("why").replaceChildren(...found.nodes.map((node) => whyRow(node, found.nodes, found.quorum)));
     at("why-table").hidden = found.nodes.length === 0;
@@ -225,15 +225,15 @@
       cell("", slot ? `${slot.sequence}, ${slot.phase.replaceAll("_", " ")}` : "none", "Undecided"),
       cell("", slot ? held(slot.prepares.concat(node.primary)) : "–", "Prepares"),
       cell("", slot ? held(slot.commits) : "–", "Commits"),
-      cell("", node.pending, "Waiting"),
-      cell("", node.suspicion || slot?.withheld || "nothing", "Suspects"),
+      cell("", node.pending, "Pending"),
+      cell("", node.suspicion || slot?.withheld || "none", "Suspects"),
     );
     return row;
   }
 
   function lacking(votes, all) {
     const missing = all.map((node) => node.id).filter((id) => !votes.includes(id));
-    return missing.length ? `, without ${missing.join(", ")}` : "";
+    return missing.length ? `, missing ${missing.join(", ")}` : "";
   }
 
   // --- what comes in -----------------------------------------------------------------------------

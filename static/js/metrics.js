@@ -6,7 +6,7 @@
   const ASK_EVERY = 2000;
   const POINTS = 60;
   const STATES = [["issued", "ISSUED"], ["validated", "VALIDATED"], ["consumed", "CONSUMED"], ["disputed", "DISPUTED"]];
-  const KINDS = [["running", ["running"], "consumed"], ["starting or stopping", ["starting", "stopping"], "validated"], ["stopped", ["stopped"], "issued"], ["failed", ["error", "unresponsive"], "disputed"]];
+  const KINDS = [["running", ["running"], "consumed"], ["changing", ["starting", "stopping"], "validated"], ["stopped", ["stopped"], "issued"], ["failed", ["error", "unresponsive"], "disputed"]];
   /* name -> the value of a moment, out of two answers and the seconds between them; null: nobody knows */
   const CHARTS = {
     sequence: { of: (now) => most(now, "sequence"), text: whole },
@@ -71,7 +71,7 @@
   function take(now) {
     const seconds = before === null ? 0 : now.at - before.at;
     const [answering, all] = [Object.keys(now.nodes).length, now.asked];
-    put("answering", all ? `${answering} of ${all} nodes answer.` : "There is no node to ask yet.");
+    put("answering", all ? `${answering} of ${all} nodes respond.` : "No nodes yet.");
     for (const [name, chart] of Object.entries(CHARTS)) {
       const values = history[name];
       values.push(chart.of(now, before, seconds));
@@ -79,7 +79,7 @@
       const value = values[values.length - 1];
       const range = dtvn.charts.line(at(name), values, POINTS);
       put(`${name}-now`, value === null ? "–" : chart.text(value));
-      put(`${name}-range`, range === null ? "nothing known yet" : `${chart.text(range.low)} to ${chart.text(range.high)}`);
+      put(`${name}-range`, range === null ? "no data yet" : `${chart.text(range.low)} to ${chart.text(range.high)}`);
     }
     before = now;
   }

@@ -85,8 +85,8 @@
     made.append(
       name,
       nodeState(node),
-      cell("", told ? told.join(", ") || "nobody" : "does not answer", "Connected to"),
-      cell("", told ? lacking.join(", ") || "nobody" : "–", "Not connected to"),
+      cell("", told ? told.join(", ") || "none" : "does not respond", "Connected to"),
+      cell("", told ? lacking.join(", ") || "none" : "–", "Not connected to"),
     );
     return made;
   }

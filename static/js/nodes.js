@@ -145,7 +145,7 @@
     at("output").hidden = name !== "output" || found === null || found.length === 0;
     at("log").hidden = name !== "consensus" || found === null || found.length === 0;
     at("facts").hidden = found === null || !["crypto", "storage"].includes(name);
-    const nothing = name === "output" ? `${id} has no output yet.` : "Nothing has been decided yet.";
+    const nothing = name === "output" ? `${id} has no output yet.` : "No operations decided yet.";
     put("one-empty", problem || nothing);
     at("one-empty").hidden = !problem && !(Array.isArray(found) && found.length === 0);
     if (found !== null) {
@@ -223,20 +223,20 @@
       // A number that is not the cluster's own would found another one and put this one aside.
       const count = Number(event.target.elements.node_count.value);
       const [asked, said] = nodes.length
-        ? [{}, "Start of the cluster requested"]
-        : [{ node_count: count }, `Start of a cluster of ${count} requested`];
+        ? [{}, "Starting the cluster"]
+        : [{ node_count: count }, `Starting a cluster of ${count} nodes`];
       dtvn.ui.attempt(() => call("POST", "/cluster/start", asked), said);
     });
     at("cluster-stop").addEventListener("click", function () {
-      if (confirm("Stop every node of this cluster?")) {
-        dtvn.ui.attempt(() => call("POST", "/cluster/stop"), "Stop of all nodes requested");
+      if (confirm("Stop all nodes of this cluster?")) {
+        dtvn.ui.attempt(() => call("POST", "/cluster/stop"), "Stopping all nodes");
       }
     });
     at("add-form").addEventListener("submit", async function (event) {
       event.preventDefault();
       const form = event.target;
       const id = form.elements.node_id.value;
-      if (await dtvn.ui.attempt(() => call("POST", "/nodes", { node_id: id }), `Start of ${id} requested`)) {
+      if (await dtvn.ui.attempt(() => call("POST", "/nodes", { node_id: id }), `Starting ${id}`)) {
         form.reset();
       }
     });

@@ -10,7 +10,7 @@ dtvn.ui = (function () {
   const CONNECTION = {
     connecting: ["Connecting", "accent"],
     live: ["Live", "ok"],
-    lost: ["Connection lost, trying again", "bad"],
+    lost: ["Connection lost, reconnecting", "bad"],
   };
   const STATUS_TONE = {
     running: "ok",
@@ -77,7 +77,7 @@ dtvn.ui = (function () {
     const td = cell("whole", "");
     const tone = node.status === "running" && node.error ? "bad" : (STATUS_TONE[node.status] ?? "");
     td.append(pill(tone, node.status));
-    const reason = node.error || (node.joining ? `joins: ${node.joining}` : "");
+    const reason = node.error || (node.joining ? `joining: ${node.joining}` : "");
     if (reason) {
       td.append(make("span", "reason", reason));
     }
@@ -200,7 +200,7 @@ dtvn.ui = (function () {
 
   /* `outdated`: the learner does not run, so the log on this page is not updated. */
   function drawConnection(outdated) {
-    const [text, tone] = connection === "live" && outdated ? ["Not updated", "bad"] : CONNECTION[connection];
+    const [text, tone] = connection === "live" && outdated ? ["Not updating", "bad"] : CONNECTION[connection];
     at("connection").className = `pill ${tone}`;
     put("connection", text);
   }

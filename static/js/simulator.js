@@ -32,7 +32,7 @@
     put("run-title", run.id ? `Run ${run.id}` : "No run yet");
     const figures = run.results || run.progress || {};
     const pairs = Object.entries(FIGURES).filter(([name]) => name in figures);
-    facts(at("figures"), pairs.map(([name, words]) => [words, (UNIT[name] || ((value) => grouped.format(value)))(figures[name])]).concat(run.error ? [["Why", run.error]] : []));
+    facts(at("figures"), pairs.map(([name, words]) => [words, (UNIT[name] || ((value) => grouped.format(value)))(figures[name])]).concat(run.error ? [["Error", run.error]] : []));
     const played = run.progress || {};
     const percent = run.status === "complete" ? 100 : (played.progress_percent ?? 0);
     at("progress").value = percent;
@@ -171,8 +171,8 @@
           wish[one.name] = one.type === "checkbox" ? one.checked : Number(one.value);
         }
       }
-      attempt(() => call("POST", "/simulator/start", wish), (found) => `Run ${found.run_id} begins`);
+      attempt(() => call("POST", "/simulator/start", wish), (found) => `Run ${found.run_id} started`);
     });
-    at("stop").addEventListener("click", () => attempt(() => call("POST", "/simulator/stop"), "Stop of the run requested"));
+    at("stop").addEventListener("click", () => attempt(() => call("POST", "/simulator/stop"), "Stopping the run"));
   }
 })();

@@ -39,7 +39,7 @@
     next = found.headers.get("Link") ? tickets[tickets.length - 1].ID : null;
     drawTickets(tickets);
     put("total", `${grouped.format(Number(found.headers.get("X-Total-Count") ?? tickets.length))} in all`);
-    put("no-tickets", at("state").value || from ? "No such tickets." : "There are no tickets yet. Issue the demonstration tickets, or your own.");
+    put("no-tickets", at("state").value || from ? "No matching tickets." : "No tickets yet. Import the demo tickets, or issue some.");
     at("no-tickets").hidden = tickets.length > 0;
     at("paging").hidden = !from && next === null;
     at("next").disabled = next === null;
@@ -144,6 +144,6 @@
     for (const one of form.querySelectorAll("[data-act][type=button]")) {
       one.addEventListener("click", () => form.reportValidity() && act(one.dataset.act, form.elements.ticket_id.value.trim()));
     }
-    at("seed").addEventListener("click", () => attempt(() => call("POST", "/tickets/seed"), (found) => `${grouped.format(found.unique)} tickets issued`));
+    at("seed").addEventListener("click", () => attempt(() => call("POST", "/tickets/seed"), (found) => `${grouped.format(found.unique)} tickets imported`));
   }
 })();

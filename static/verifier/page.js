@@ -44,17 +44,17 @@
       const trusted = await verifier.readChain(chain);
       const proved = await verifier.prove(certificate, trusted);
       const lines = verifier.sentences(proved);
-      told = ["good", "The certificate holds.", lines];
+      told = ["good", "The certificate is valid.", lines];
       if (against) {
         const other = await verifier.prove(against, trusted);
         const found = verifier.contradiction(proved, other);
         const more = [...lines, ...verifier.sentences(other), ...found];
         told = found.length
-          ? ["bad", "Both hold, and both cannot be true.", more]
-          : ["good", "Both certificates hold, and both can be true.", more];
+          ? ["bad", "Both certificates are valid, but they contradict each other.", more]
+          : ["good", "Both certificates are valid, and both can be true.", more];
       }
     } catch (error) {
-      told = ["bad", "Not proved.", [error.message]];
+      told = ["bad", "Verification failed.", [error.message]];
     }
     if (mine === turn) show(...told);
   }

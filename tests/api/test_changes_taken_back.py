@@ -136,12 +136,12 @@ def test_the_command_lists_and_takes_back(
 
     row = changes.ask(Wish(change="add", node_id="r4"), actor="operator")
     changes.turn()
-    assert f"{row.pk}  add r4  following  r4 fetches the log." in say("changes")
-    assert "It was taken back before anything was sent" in say("cancel", str(row.pk))
+    assert f"{row.pk}  add r4  following  r4 is fetching the log." in say("changes")
+    assert "Cancelled before anything was sent" in say("cancel", str(row.pk))
     assert f"{row.pk}  add r4  cancelled" in say("changes")
-    for number, said in ((row.pk, None), (row.pk + 1, "No change has this number")):
+    for number, said in ((row.pk, None), (row.pk + 1, "There is no change with this number")):
         if said is None:
-            assert "It was taken back" in say("cancel", str(number))
+            assert "Cancelled" in say("cancel", str(number))
             continue
         with pytest.raises(CommandError, match=said):
             say("cancel", str(number))
@@ -164,11 +164,11 @@ def test_the_admin_takes_back_with_a_button(
     assert "It is being cancelled" in html.unescape(shown.content.decode())
     assert "cancel/" not in re.sub(r"\s+", " ", shown.content.decode())
     work_off()
-    assert "Taken back" in client.get(page).content.decode()
+    assert "Cancelled" in client.get(page).content.decode()
     over = changes.ask(Wish(change="parameters", parameters={"view_timeout": 900_000}), actor="user:operator")
     work_off()
     told = client.post(f"{ADMIN}/{over.pk}/cancel/", follow=True)
-    assert f"Change {over.pk} is finished: done." in html.unescape(told.content.decode())
+    assert f"Change {over.pk} has already finished: done." in html.unescape(told.content.decode())
 
 
 def test_only_who_may_administer_takes_back(

@@ -140,7 +140,7 @@ def test_a_node_shows_its_error_only_when_there_is_one(api: Api) -> None:
     assert (node["status"], node["error"]) == ("error", "its disk is gone")
 
 
-FULL = "its disk is full; it goes on by itself when there is room"
+FULL = "its disk is full; it resumes automatically when there is space"
 
 
 def test_a_node_whose_disk_is_full_says_so_over_its_link_or_in_its_row(
@@ -167,7 +167,7 @@ def test_a_node_whose_disk_is_full_refuses_with_that_reason(api: Api, answers: A
     answers.words[1, "ticket"] = "disk_full", None
     response = api.get("nodes/r1/tickets/T-1")
     assert (response.status_code, read(response)["code"]) == (503, "disk_full")
-    assert read(response)["error"] == f"r1 cannot tell now: {FULL}."
+    assert read(response)["error"] == f"r1 cannot answer now: {FULL}."
     assert response.headers["Retry-After"] == "1"
 
 
@@ -192,7 +192,7 @@ def test_unknown_nodes_are_404_in_the_platforms_form(api: Api) -> None:
         api.call("DELETE", "nodes/nope"),
     ):
         assert response.status_code == 404
-        assert read(response) == {"error": "no node is named 'nope'", "code": "node_not_found"}
+        assert read(response) == {"error": "there is no node named 'nope'", "code": "node_not_found"}
 
 
 def test_a_nodes_own_stats_come_from_that_node(api: Api, answers: Answers) -> None:

@@ -103,7 +103,7 @@ def test_one_that_is_refused_says_why_and_is_gone(
     changes.turn()
     monkeypatch.setattr(changes, "FOLLOW_WAIT", 0.0)
     changes.turn()
-    assert told()[-1] == ("error", "r4 did not get the log in 0 seconds.")
+    assert told()[-1] == ("error", "r4 did not fetch the log within 0 seconds.")
     assert "r4" not in listed(asked)
     assert asked.get(R4).status_code == 404
 

@@ -74,7 +74,7 @@ def test_principals_come_are_limited_get_keys_and_go(say: Say) -> None:
     listed = say("principals", "list")
     assert f"gate-1  signs as gate-1#1  {second}  *:gate" in listed
     assert "gateway  signs as gateway" in listed
-    assert "signs as nobody" in say("principals", "revoke", "gate-1")
+    assert "signs as none" in say("principals", "revoke", "gate-1")
     assert "gate-1" not in say("principals", "list")
 
 
@@ -83,9 +83,9 @@ def test_principals_come_are_limited_get_keys_and_go(say: Say) -> None:
     [
         (("revoke", "nobody"), "no principal"),
         (("revoke", "gateway"), "this platform signs as gateway"),
-        (("limit", "gateway"), "Nobody else could administer"),
+        (("limit", "gateway"), "No other principal could administer"),
         (("add", "x", "y"), "peer_id"),
-        (("add", "x", peer_id(sha256(b"0").digest())), "no Ed25519 key"),
+        (("add", "x", peer_id(sha256(b"0").digest())), "not an Ed25519 key"),
         (("add", "x", peer_id(key_pair("x")[0]), "--grant", "gate"), "EVENT:CAPABILITY"),
         (("add", "x", peer_id(key_pair("x")[0]), "--grant", "*:fly"), "grants: 'fly'"),
         (("rotate", "nobody"), "peer_id is required"),
@@ -130,9 +130,9 @@ def test_members_change_by_what_the_platform_makes(
 @pytest.mark.parametrize(
     ("typed", "said", "code"),
     [
-        ("", "nothing was changed", 1),
-        (EOFError(), "nobody is there to be asked, nothing was changed: --yes answers", 1),
-        (KeyboardInterrupt(), "nothing was changed", 130),
+        ("", "nothing changed", 1),
+        (EOFError(), "no terminal to ask on, nothing changed: confirm with --yes", 1),
+        (KeyboardInterrupt(), "nothing changed", 130),
     ],
 )
 def test_a_question_without_a_yes_changes_nothing(
@@ -158,7 +158,7 @@ def test_a_question_without_a_yes_changes_nothing(
     ("words", "said"),
     [
         (("remove", "r1", "--yes"), "Fewer than four"),
-        (("remove", "r9", "--yes"), "no member of this name"),
+        (("remove", "r9", "--yes"), "no member with this name"),
         (("add", "r4", peer_id(key_pair("r4")[0]), "--host", "h", "--port", "1"), "--word is required"),
         (("add", "../r4", "--yes"), "node_id"),
         (("rotate", "r2", "--yes"), "peer_id is required"),
@@ -188,7 +188,7 @@ def test_members_is_about_the_platform_s_folder_where_none_is_named(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("show", "--data-dir", "{none}"), "^No cluster has been made in {none} yet; --data-dir names"),
+        (("show", "--data-dir", "{none}"), "^No cluster has been made in {none} yet; use --data-dir"),
         (("prepare", "--id", "n5", "--genesis", "{none}"), "^{none}: No such file or directory.$"),
         (
             ("prepare", "--id", "n5", "--genesis", "/dev/zero"),
@@ -209,5 +209,5 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
 def test_no_cluster_in_the_platform_s_folder_is_one_sentence(settings: Any, tmp_path: Path) -> None:
     settings.DATA = tmp_path
     network.close()
-    with pytest.raises(CommandError, match=r"^No cluster has been made in this data folder yet\.$"):
+    with pytest.raises(CommandError, match=r"^This data folder has no cluster yet\.$"):
         call_command("members", "show")

@@ -49,11 +49,11 @@ def test_the_page_shows_the_epoch_who_runs_whom_and_what_may_be_done(admin: Clie
     page = admin.get(MEMBERS)
     told = text(page)
     assert "Epoch 0" in told
-    assert "4 members: 3 decide; safe with 1 liar" in told
+    assert "4 members: 3 decide; tolerates 1 Byzantine" in told
     assert "r0 127.0.0.1:7000" in told
     assert peer_id(key_pair("r2")[0]) in told
     assert re.findall(r" (here|elsewhere) \w+ New key", told) == ["here", "here", "elsewhere", "elsewhere"]
-    assert "None so far." in told
+    assert "No changes yet." in told
     assert f'href="{MEMBERS}ask/remove/?node_id=r1"' in page.content.decode()
 
 
@@ -63,7 +63,7 @@ def test_a_change_is_shown_before_it_is_made_and_made_once(admin: Client, living
     assert 'value="r3" selected' in form.content.decode()
     fields = {"node_id": "r3", "nonce": nonce_in(form), "step": "preview"}
     refused = admin.post(address, fields)
-    assert "The cluster would refuse: Fewer than four members" in text(refused)
+    assert "The cluster would reject this change: Fewer than four members" in text(refused)
     assert "Confirm the change" not in text(refused)
     fields |= {"allow_small": "on"}
     shown = admin.post(address, fields)
@@ -222,24 +222,24 @@ def test_principals_are_added_given_keys_and_revoked(admin: Client) -> None:
         "capabilities": ["gate"],
         "nonce": "one",
     }
-    assert "gate-1 is listed, by sequence" in text(admin.post(PRINCIPALS, fields, follow=True))
+    assert "gate-1 was added at sequence" in text(admin.post(PRINCIPALS, fields, follow=True))
     found = principals.find_principal("gate-1")
     assert found is not None
     assert [(grant.event, grant.capability) for grant in found.grants] == [("default", "gate")]
     again = admin.post(PRINCIPALS, fields | {"nonce": "two"}, follow=True)
-    assert "Not done: There is a principal of this name." in text(again)
+    assert "Failed: There is already a principal with this name." in text(again)
     bad = admin.post(PRINCIPALS, fields | {"peer_id": "x", "name": "gate-2", "nonce": "three"})
     assert "peer_id" in text(bad)
     limited = {"verb": "limit", "name": "gate-1", "grants": "final:gate\ndefault:gate", "nonce": "3b"}
-    assert "gate-1 has other grants" in text(admin.post(PRINCIPALS, limited, follow=True))
+    assert "gate-1 has new grants" in text(admin.post(PRINCIPALS, limited, follow=True))
     assert "gate in default, gate in final" in text(admin.get(PRINCIPALS))
     wrong = {"verb": "limit", "name": "gate-1", "grants": "final:fly", "nonce": "3c"}
-    assert "Not done: grants: 'fly' is none of" in text(admin.post(PRINCIPALS, wrong, follow=True))
+    assert "Failed: grants: 'fly' is not one of" in text(admin.post(PRINCIPALS, wrong, follow=True))
     rotated = {"verb": "rotate", "name": "gate-1", "peer_id": peer_id(key_pair("gate-1b")[0]), "nonce": "4"}
-    assert "gate-1 has another key" in text(admin.post(PRINCIPALS, rotated, follow=True))
+    assert "gate-1 has a new key" in text(admin.post(PRINCIPALS, rotated, follow=True))
     assert "gate-1#1" in text(admin.get(PRINCIPALS))
     gone = {"verb": "revoke", "name": "gate-1", "nonce": "five"}
-    assert "gate-1 is revoked" in text(admin.post(PRINCIPALS, gone, follow=True))
+    assert "gate-1 was revoked" in text(admin.post(PRINCIPALS, gone, follow=True))
     assert principals.find_principal("gate-1") is None
     last = admin.post(PRINCIPALS, {"verb": "revoke", "name": "gateway", "nonce": "six"}, follow=True)
     assert "this platform signs as gateway" in text(last)
@@ -274,7 +274,7 @@ def test_without_a_cluster_the_pages_say_so(
 ) -> None:
     network.use(None)
     settings.DATA = tmp_path
-    assert "there is no cluster in this data folder yet" in text(admin.get(MEMBERS))
-    assert "No cluster has been made" in text(admin.get(f"{MEMBERS}ask/add/", follow=True))
-    assert "None to show." in text(admin.get(PRINCIPALS))
+    assert "this data folder has no cluster yet" in text(admin.get(MEMBERS))
+    assert "This data folder has no cluster yet" in text(admin.get(f"{MEMBERS}ask/add/", follow=True))
+    assert "No principals." in text(admin.get(PRINCIPALS))
     assert admin.get(f"{MEMBERS}ask/fly/").status_code == 302

@@ -159,7 +159,7 @@ def test_r35_a_member_keeps_an_untaken_next_key_and_gets_no_other(
     living.present = msgspec.structs.replace(now, epoch=1, after=9, members=members)
     away = town.post("members/r1/rotate")
     assert (away.status_code, read(away)["code"]) == (409, "not_ready")
-    assert "r1 has not taken its key of epoch 1 yet" in read(away)["error"]
+    assert "r1 does not use its key of epoch 1 yet" in read(away)["error"]
     assert node.next_key.read_bytes() == made
     # A gateway that was just opened may know an old epoch: without a quorum's words nothing is thrown away.
     living.present, living.down = now, frozenset({1, 2})

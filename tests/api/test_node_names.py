@@ -51,7 +51,7 @@ def test_no_member_joins_under_such_a_name(town: Api, name: str, change: str) ->
         wish = {"change": change, "node_id": name, "replaces": "r1", **place}
         refused = town.post("members/preview", wish)
         assert refused.status_code == 400
-        assert "take another" in read(refused)["error"]
+        assert "choose another" in read(refused)["error"]
 
 
 def test_a_member_that_has_such_a_name_from_before_can_still_go(town: Api) -> None:
@@ -65,7 +65,7 @@ def test_no_party_joins_a_genesis_under_such_a_name(tmp_path: Path, name: str) -
     call_command("genesis", "init", "--name", "cup", "--members", "4", "--out", str(file))
     before = file.read_bytes()
     place = ("--data-dir", str(tmp_path / "data"), "--host", "venue.example", "--port", "4001")
-    with pytest.raises(CommandError, match="take another"):
+    with pytest.raises(CommandError, match="choose another"):
         call_command("genesis", "join", str(file), "--id", name, *place)
     assert file.read_bytes() == before
     assert not ClusterFolder(tmp_path / "data").keys.exists()

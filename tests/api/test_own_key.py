@@ -20,5 +20,5 @@ def test_a_key_that_cannot_be_kept_is_not_asked_for(
     before = fake.acknowledged
     answer = api.post("principals/gateway/rotate")
     assert answer.status_code == 409
-    assert "cannot be kept" in read(answer)["error"]
+    assert "cannot be saved" in read(answer)["error"]
     assert fake.acknowledged == before

@@ -296,7 +296,7 @@ def test_p19_a_read_after_a_restart_ends_within_one_interval_of_barriers(
     members.fake.quorum, members.fake.full = how != "no quorum", how == "full"
     answer = api.get("tickets/T-1?read=quorum")
     assert (answer.status_code, read(answer)["code"]) == (503, "unavailable")
-    assert "ask again" in read(answer)["error"]
+    assert "try again" in read(answer)["error"]
     assert min(1, submitted) <= len(sent) <= submitted
 
 

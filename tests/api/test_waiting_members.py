@@ -57,9 +57,8 @@ def test_r11_nodes_tell_it_in_a_sentence(
     told(fake, monkeypatch, r0=WAITS, r1={"state": "voting", "others_are_gone": True})
     errors = {node["id"]: node.get("error") for node in read(api.get("nodes"))}
     assert (
-        errors["r0"] == "it votes when r2 has answered which of its votes it holds, or on the operator's word"
+        errors["r0"]
+        == "it will vote once r2 has reported which of its votes it holds, or with -others-are-gone"
     )
-    assert errors["r1"] == (
-        "it votes on the operator's word that the others are gone, until the next stable checkpoint"
-    )
+    assert errors["r1"] == ("it votes with -others-are-gone, until the next stable checkpoint")
     assert errors["r2"] is None

@@ -91,27 +91,30 @@ def test_nothing_said_is_nothing_changed(tmp_path: Path, text: str) -> None:
         ("port: 4001\n", ":1: port: unknown section; the nearest is api.port"),
         ("total_nodes: 7\n", ":1: total_nodes: unknown section; the nearest is consensus.total_nodes"),
         ("consens:\n  total_nodes: 7\n", ":1: consens: unknown section; the nearest is consensus"),
-        ("api:\n  key: geheim\n", ":2: api.key: no secrets in files; say it by DTVN_API_KEY"),
-        ("node:\n  id: a\n  id: b\n", ":3: node.id: stands twice (first at "),
+        ("api:\n  key: geheim\n", ":2: api.key: no secrets in files; set it with DTVN_API_KEY"),
+        ("node:\n  id: a\n  id: b\n", ":3: node.id: is given twice (first at "),
         ("node:\n  7: b\n", ":2: node.7: unknown key; the nearest is node.id"),
         ("node:\n  [a]: b\n", ":2: node.(no name): unknown key; the nearest is "),
         ("- node\n", ":1: no sections (node:, network:, ...)"),
         ("node: node0\n", ":1: node: a section with keys is needed here"),
         ("node:\n\tid: a\n", ":2: found character '\\t' that cannot start any token"),
         ("node:\n  id: !!python/object:os.system x\n", ":2: node.id: cannot be read"),
-        ("node:\n  id: 7\n", ":2: node.id: 7 is no text; put it in quotes"),
-        ("node:\n  id: ../up\n", ":2: node.id: '../up' is no name of a node"),
-        ("metrics:\n  port: '9090'\n", ":2: metrics.port: '9090' is no whole number"),
-        ("metrics:\n  port: true\n", ":2: metrics.port: True is no whole number"),
+        ("node:\n  id: 7\n", ":2: node.id: 7 is not text; put it in quotes"),
+        ("node:\n  id: ../up\n", ":2: node.id: '../up' is not a valid node name"),
+        ("metrics:\n  port: '9090'\n", ":2: metrics.port: '9090' is not a whole number"),
+        ("metrics:\n  port: true\n", ":2: metrics.port: True is not a whole number"),
         ("metrics:\n  port: 65536\n", ":2: metrics.port: 65536 is not between 0 and 65535"),
         ("metrics:\n  enabled: 1\n", ":2: metrics.enabled: 1 is neither true nor false"),
-        ("metrics:\n  port:\n", ":2: metrics.port: None is no whole number"),
-        ("network:\n  bootstrap_peers: /ip4/1.2.3.4\n", ":2: network.bootstrap_peers: is no list of texts"),
-        ("consensus:\n  view_timeout: 5\n", ":2: consensus.view_timeout: 5 is no duration such as 300ms"),
-        ("consensus:\n  view_timeout: 5 s\n", ":2: consensus.view_timeout: '5 s' is no duration"),
+        ("metrics:\n  port:\n", ":2: metrics.port: None is not a whole number"),
+        (
+            "network:\n  bootstrap_peers: /ip4/1.2.3.4\n",
+            ":2: network.bootstrap_peers: is not a list of texts",
+        ),
+        ("consensus:\n  view_timeout: 5\n", ":2: consensus.view_timeout: 5 is not a duration such as 300ms"),
+        ("consensus:\n  view_timeout: 5 s\n", ":2: consensus.view_timeout: '5 s' is not a duration"),
         ("consensus:\n  view_timeout: 1ms\n", ":2: consensus.view_timeout: 1ms is not between 50ms and 1m"),
-        ("logging:\n  level: loud\n", ":2: logging.level: 'loud' is none of debug, info, warn, "),
-        ("storage:\n  type: mysql\n", ":2: storage.type: 'mysql' is none of sqlite, boltdb, postgresql"),
+        ("logging:\n  level: loud\n", ":2: logging.level: 'loud' is not one of debug, info, warn, "),
+        ("storage:\n  type: mysql\n", ":2: storage.type: 'mysql' is not one of sqlite, boltdb, postgresql"),
     ],
 )
 def test_a_mistake_is_one_line_with_place_and_key(tmp_path: Path, text: str, message: str) -> None:
@@ -120,7 +123,7 @@ def test_a_mistake_is_one_line_with_place_and_key(tmp_path: Path, text: str, mes
 
 def test_a_mistake_is_told_of_though_a_flag_overrides_it(tmp_path: Path) -> None:
     path = write(tmp_path, "metrics:\n  port: x\n")
-    with pytest.raises(UsageError, match=r":2: metrics\.port: 'x' is no whole number"):
+    with pytest.raises(UsageError, match=r":2: metrics\.port: 'x' is not a whole number"):
         settings_of({"metrics_port": "9090", "config": path}, {})
 
 
@@ -141,7 +144,7 @@ def test_many_aliases_do_not_blow_up(tmp_path: Path) -> None:
     """Each level doubles the one before: written out this would be two to the power of forty items."""
     levels = "".join(f"    - &a{n + 1} [*a{n}, *a{n}]\n" for n in range(40))
     text = f"network:\n  bootstrap_peers:\n    - &a0 [x, x]\n{levels}"
-    assert problem(tmp_path, text) == ":2: network.bootstrap_peers: is no list of texts"
+    assert problem(tmp_path, text) == ":2: network.bootstrap_peers: is not a list of texts"
 
 
 def test_the_nearest_key_is_found_in_other_sections_too() -> None:

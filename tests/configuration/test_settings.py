@@ -90,14 +90,14 @@ def test_a_word_that_cannot_be_printed_is_left_to_who_reads_the_words() -> None:
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
-        (["-port", "abc"], {}, "-port: 'abc' is no whole number"),
+        (["-port", "abc"], {}, "-port: 'abc' is not a whole number"),
         (["-port", "0"], {}, "-port: 0 is not between 1 and 65535"),
         (["-total-nodes", "0"], {}, "-total-nodes: 0 is not between 1 and 31"),
         (["-total-nodes", "-1"], {}, "-total-nodes: -1 is not between 1 and 31"),
-        (["-id", ""], {}, "-id: '' is no name of a node"),
+        (["-id", ""], {}, "-id: '' is not a valid node name"),
         (["-data-dir", ""], {}, "-data-dir: '' is empty"),
         ([], {"DTVN_METRICS_ENABLED": "maybe"}, "DTVN_METRICS_ENABLED: 'maybe' is neither true nor false"),
-        ([], {"DTVN_STORAGE_TIMEOUT": "5"}, "DTVN_STORAGE_TIMEOUT: '5' is no duration"),
+        ([], {"DTVN_STORAGE_TIMEOUT": "5"}, "DTVN_STORAGE_TIMEOUT: '5' is not a duration"),
         ([], {"DTVN_API_KEY": "geheim\n"}, "DTVN_API_KEY: is not usable"),
     ],
 )

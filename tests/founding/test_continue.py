@@ -185,15 +185,15 @@ def test_bad_input_is_refused_in_one_sentence(
             ("save", "--data-dir", tmp_path / "none", "--id", "r0", "--out", tmp_path / "x"),
             "holds no cluster",
         ),
-        (("save", *there, "--id", "../r0"), "is no name of a node"),
-        (("save", "--data-dir", data, "--id", "r0", "--out", state), "is there already"),
+        (("save", *there, "--id", "../r0"), "is not a valid node name"),
+        (("save", "--data-dir", data, "--id", "r0", "--out", state), "already exists"),
         (("save", "--data-dir", empty, "--learner", "--out", tmp_path / "x"), "holds no cluster"),
         (("init", state, "--name", "", "--members", 2, "--out", tmp_path / "x"), "1 to 64"),
         (("init", state, "--name", "x", "--members", 0, "--out", tmp_path / "x"), "1 to 31"),
         (("demo", state, "--data-dir", tmp_path / "demo", "--nodes", 0), "not between 1 and 31"),
         (("install", state, "--data-dir", empty), "holds no cluster"),
-        (("install", state, "--data-dir", data), "name the node with --id"),
-        (("show", state, "--old-chain", state), "no genesis or epoch chain of the old cluster"),
+        (("install", state, "--data-dir", data), "give the node's --id"),
+        (("show", state, "--old-chain", state), "not the genesis or epoch chain of the old cluster"),
     ):
         assert why in refused("continue", *arguments), arguments
     assert not (tmp_path / "demo").exists()
@@ -334,7 +334,7 @@ def test_r11_a_newcomer_is_given_the_state_by_its_own_genesis(
     folder.create()
     install = ("continue", "install", state, "--data-dir", folder.root)
     make_newcomer(folder.node("late"), parties[0].folder.genesis.read_bytes())
-    assert "holds no platform, but late: name the node with --id" in refused(*install)
+    assert "holds no platform, but late: give the node's --id" in refused(*install)
     root, options = folder.node("late").root, NodeOptions(bind=("127.0.0.1", 0))
     with pytest.raises(StartError, match="genesis continue install"):
         build_node(root, logging.getLogger("test.continue"), options, open_ledger)
@@ -354,7 +354,7 @@ def test_r11_nobody_seals_what_he_did_not_check(
     promoter, venue = pair
     files = (promoter.file, venue.file)
     why = promoter.seals(*files).error
-    assert "name the file with its state" in why
+    assert "give its state file" in why
     forged = tmp_path / "forged.state"
     data = bytearray(state.read_bytes())
     data[-40] ^= 1

@@ -86,9 +86,9 @@ REFUSED: list[tuple[Callable[[Path, Party], tuple[str, ...]], str]] = [
     (name_taken, "'venue' has joined with another record"),
     (address_taken, "give one address, 127.0.0.1:41001"),
     (a_principal_named_as_a_member, "names a member and a principal"),
-    (no_name, "is no name of a node"),
+    (no_name, "is not a valid node name"),
     (an_open_key, "is open to others"),
-    (out_is_there, "is there already"),
+    (out_is_there, "already exists"),
     (out_is_below_a_file, "cannot be written: "),
     (data_is_below_a_file, "cannot be used: "),
     (a_file_where_a_folder_goes, "cannot be used: "),
@@ -115,7 +115,7 @@ def test_a_refused_join_keeps_the_keys_that_were_there(tmp_path: Path, draft: Pa
     assert party.joins(PORT, "--no-platform").code == 0
     party.file.write_bytes(draft.read_bytes())
     before = seen(tmp_path)
-    assert "is there already" in party.joins(PORT, "--out", str(draft)).error
+    assert "already exists" in party.joins(PORT, "--out", str(draft)).error
     assert seen(tmp_path) == before
     assert party.joins(PORT).code == 0
     keys = {path.name for path in party.data.rglob("*.key")}

@@ -61,9 +61,9 @@ def bad_values() -> dict[str, tuple[genesis.Genesis, str]]:
         "a short key": (replace(base, members=(member(0, public_key=b"k" * 31),)), "32 bytes"),
         "a key that is no point": (
             replace(base, members=(member(0, public_key=NO_POINT),)),
-            "no Ed25519 key",
+            "not an Ed25519 key",
         ),
-        "a host that cannot be dialled": (replace(base, members=(member(0, host="a b"),)), "'a b' is no IP"),
+        "a host that cannot be dialled": (replace(base, members=(member(0, host="a b"),)), "host: 'a b' is"),
         "principals unsorted": (
             replace(base, principals=(first, genesis.Principal("a", key_pair("a")[0], ()))),
             "sorted",
@@ -76,7 +76,7 @@ def bad_values() -> dict[str, tuple[genesis.Genesis, str]]:
             replace(
                 base, principals=(first, replace(first, name=f"{first.name}#1", public_key=key_pair("k")[0]))
             ),
-            f"'{first.name}#1' is no name",
+            f"'{first.name}#1' is not 1 to 64",
         ),
         "a ruler of what has no event": (
             replace(base, principals=(replace(first, grants=(genesis.Grant("", "admin"),)),)),

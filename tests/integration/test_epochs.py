@@ -184,7 +184,7 @@ def test_the_commands_add_replace_rotate_and_remove(town: Town, capsys: pytest.C
         return capsys.readouterr().out
 
     name = said("prepare", "--id", "node4", "--genesis", str(town.cluster.folder.genesis)).strip()
-    assert "may follow now" in said("enlist", "node4", name)
+    assert "may now follow the log" in said("enlist", "node4", name)
     with (town.cluster.data / "node4.out").open("ab") as log:
         town.cluster.processes[4] = validator("-id", "node4", "-data-dir", data, log=log)
     word = town.cluster.folder.node("node4").word

@@ -126,7 +126,7 @@ def test_snapshot_and_lists(running: Network, person: httpx.Client) -> None:
     assert person.get("/admin/ledger/operationrecord/?outcome=refused").status_code == 200
     for path in ("ledger/ticket/?event=%00", "validators/managednode/?role__exact=%00"):
         refused = person.get(f"/admin/{path}")
-        assert (refused.status_code, refused.text) == (400, "The request cannot be read.\n")
+        assert (refused.status_code, refused.text) == (400, "The request could not be parsed.\n")
     assert "Perhaps it was deleted" in person.get("/admin/validators/managednode/node0%00/change/").text
     wait_until(
         lambda: person.get("/dashboard/stuck").json()["level"] == "ok",

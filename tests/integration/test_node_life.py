@@ -59,7 +59,7 @@ def test_one_node_with_development_keys_commits_alone(tmp_path: Path) -> None:
         process.kill()
         process.wait(PATIENCE)
     printed = (tmp_path / "out").read_text(encoding="utf-8")
-    assert "WARNING: -dev-keys: anybody can derive every key" in printed
+    assert "WARNING: -dev-keys: anyone can derive every key" in printed
     assert f"/ip4/127.0.0.1/tcp/{port}/p2p/12D3KooWLtBkKrip2jyaRzhUphqYyVXGUPMMbmpBWHZMYXaueb9C" in printed
     assert "crash-only, no liar tolerated" in printed
 

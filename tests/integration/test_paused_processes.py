@@ -32,11 +32,11 @@ def replaced(running: Network, title: str, name: str) -> None:
     old = running.wait_for_title(title)
     old.send_signal(signal.SIGSTOP)
     wait_until(
-        lambda: f"{name} is alive but silent" in running.log.read_text(),
+        lambda: f"{name} runs but does not respond" in running.log.read_text(),
         what=lambda: f"said\n{running.said()}",
     )
     running.wait_for_title(title, besides=old.pid)
-    wait_until(lambda: f"{name} was silent for" in running.log.read_text(), what="it is told")
+    wait_until(lambda: f"{name} did not respond for" in running.log.read_text(), what="it is told")
     assert not old.is_running()
 
 

@@ -260,7 +260,7 @@ def test_a_second_up_on_the_same_folder_says_so(running: Network) -> None:
     second.launch()
     assert second.process is not None
     assert second.process.wait(PATIENCE) != 0
-    assert "runs already" in second.log.read_text()
+    assert "already running" in second.log.read_text()
     assert running.credentials_file.exists()
 
 

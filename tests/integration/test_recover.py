@@ -49,7 +49,7 @@ class Operators:
         signed = [self.file("node0.signed"), self.file("node1.signed")]
         self.run("seal", self.file("cup.plan"), *signed, out="cup.sealed")
         for node in ("node0", "node1"):
-            assert "goes on in epoch 1" in self.run("install", self.file("cup.sealed"), node=node)
+            assert "continues in epoch 1" in self.run("install", self.file("cup.sealed"), node=node)
 
 
 def test_a_cluster_of_two_goes_on_after_one_lost_its_disk(

@@ -211,7 +211,7 @@ def test_make_down_stops_one_that_was_left_behind(fresh: Network) -> None:
     wait_until_gone(processes, timeout=STOP * MARGIN)
     again = run_down(fresh)
     assert again.returncode == 0
-    assert "no network runs" in again.stdout
+    assert "no network is running" in again.stdout
 
 
 def run_down(started: Network) -> subprocess.CompletedProcess[str]:

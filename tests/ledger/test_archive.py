@@ -42,7 +42,7 @@ def test_a_ledger_of_another_cluster_or_none_is_said_so(
 def test_every_ledger_of_a_cluster_in_a_database_is_found(postgres_place: Location, server_url: str) -> None:
     with pytest.raises(ArchiveError, match="holds no ledger of the cluster"):
         open_archives(server_url, CLUSTER)
-    with pytest.raises(ArchiveError, match="no schema of a ledger"):
+    with pytest.raises(ArchiveError, match="not the schema of a ledger"):
         open_archives(f"{server_url}?schema=a;b", CLUSTER)
     with pytest.raises(ArchiveError, match="cannot be read"):
         open_archives(f"{server_url}?schema=nobody_s", CLUSTER)

@@ -30,7 +30,7 @@ BOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 OF_PROMETHEUS = {"up": {"job"}}
 OF_TARGETS = {"cluster", "node", "job", "instance"}
 """Labels that the scrape adds: see deploy/prometheus/prometheus.yml and DATA/prometheus."""
-UP = "1: its metrics could be read."
+UP = "1 if its metrics could be read."
 NOT_JUDGED = {
     "DtvnQuorumLost",
     "DtvnNoSpareNode",
@@ -118,7 +118,7 @@ def test_the_platform_exports_what_rules_and_dashboards_read() -> None:
 def possible(shown: Page, one: Comparison) -> tuple[float, float]:
     """Two values that it must tell apart: of a flag both, of a counter that never falls none and the first,
     else nothing and more than any threshold."""
-    flag = shown.texts.get(one.metric, UP).startswith("1: ")
+    flag = shown.texts.get(one.metric, UP).startswith("1 if ")
     first = shown.types.get(one.metric) == "counter" and not one.function
     return (0, 1 if flag or first else math.inf)
 
@@ -126,7 +126,7 @@ def possible(shown: Page, one: Comparison) -> tuple[float, float]:
 def quiet(shown: Page, one: Comparison) -> float:
     """Its value while all is well: flags as they are shown."""
     text = shown.texts.get(one.metric, UP)
-    if text.startswith("1: "):
+    if text.startswith("1 if "):
         return 1 if one.metric in OF_PROMETHEUS else next(iter(shown.of(one.metric).values()))
     return math.inf if text.endswith("+Inf: never.") else 0
 

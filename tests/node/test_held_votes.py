@@ -88,7 +88,7 @@ def test_r11_no_word_about_the_others_is_kept_for_a_node_that_is_no_member(folde
     own = folder.key.read_bytes()
     folder.key.unlink()
     ensure_seed(folder.key)
-    with pytest.raises(StartError, match="the word of a member: this node is no member"):
+    with pytest.raises(StartError, match="only for members: this node is not a member"):
         build_node(folder.root, logging.getLogger("test"), NodeOptions(others_are_gone=True), open_ledger)
     folder.key.write_bytes(own)
     with started(folder) as made:

@@ -78,10 +78,10 @@ def test_a_mistake_ends_with_2_and_usage_on_stderr(
 @pytest.mark.parametrize(
     ("command", "arguments", "message"),
     [
-        ("validator", ["-port", "abc"], "-port: 'abc' is no whole number"),
+        ("validator", ["-port", "abc"], "-port: 'abc' is not a whole number"),
         ("validator", ["-data-dir", ""], "-data-dir: '' is empty"),
         ("supervisor", ["-web-port", "0"], "-web-port 0 is not between 1 and 65535"),
-        ("supervisor", ["-web-addr", "no.such host"], "-web-addr no.such host is no address"),
+        ("supervisor", ["-web-addr", "no.such host"], "-web-addr no.such host is not an address"),
         ("supervisor", ["-auto-start=31"], "-auto-start 31 is not between 0 and 30"),
     ],
 )
@@ -143,7 +143,7 @@ def told(tmp_path: Path) -> Told:
 
 def test_development_keys_come_with_a_warning_and_stay_on_loopback(told: Told) -> None:
     folder, options = told.prepare(dev_keys=True, id="node2")
-    assert "anybody can derive every key" in told.warnings[0]
+    assert "anyone can derive every key" in told.warnings[0]
     assert options.bind == ("127.0.0.1", 4003)
     genesis = g.decode(folder.genesis.read_bytes())
     assert genesis.members[2].public_key == public_key_of(dev_seed("node2"))
@@ -223,4 +223,4 @@ def test_bootstrap_addresses_are_matched_by_key_and_others_are_warned_of(told: T
     ]
     _, options = told.prepare(dev_keys=True, bootstrap=",".join(items))
     assert options.addresses == {1: ("10.0.0.1", 7001), 2: ("10.0.0.2", 7002)}
-    assert sum("passed over" in warning for warning in told.warnings) == 4
+    assert sum("ignored" in warning for warning in told.warnings) == 4

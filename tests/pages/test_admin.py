@@ -209,7 +209,7 @@ def test_without_a_quorum_an_action_says_so_and_nothing_is_done(
     assert told[0] == "1 not validated:"
     assert "cannot be reached" in told[2]
     learner.gateway.quorum, learner.gateway.full = True, True
-    assert act(admin, "validate", "T-1")[0].startswith("Nothing was done:")
+    assert act(admin, "validate", "T-1")[0].startswith("Nothing changed:")
     assert states() == {"T-1": "ISSUED"}
 
 
@@ -270,7 +270,7 @@ def test_nodes_are_started_and_stopped_by_wish(nodes: Callable[[], dict[str, str
     assert [name for name, wish in nodes().items() if wish == DesiredState.STOPPED] == ["r1", "r2"]
     generation = ManagedNode.objects.get(node_id="r3").generation
     told = text(admin.post(NODES, {"action": "restart", "_selected_action": ["r3"]}, follow=True))
-    assert "Requested: restart r3" in told
+    assert "Requested: restart r3." in told
     assert ManagedNode.objects.get(node_id="r3").generation > generation
     text(admin.post(NODES, {"action": "start", "_selected_action": ["r1"]}, follow=True))
     assert nodes()["r1"] == DesiredState.RUNNING
@@ -282,7 +282,9 @@ def test_the_list_of_nodes_names_a_full_disk(learner: RealLearner, admin: Client
     learner.gateway.down = frozenset({2})
     page = text(admin.get(NODES))
     said = re.findall(r'field-trouble">([^<]*)<', page)
-    assert [line for line in said if line] == ["its disk is full; it goes on by itself when there is room"]
+    assert [line for line in said if line] == [
+        "its disk is full; it resumes automatically when there is space"
+    ]
     assert "<h1>Managed nodes</h1>" in page
     assert "its disk is full" in text(admin.get(f"{NODES}r2/change/"))
 
@@ -290,7 +292,7 @@ def test_the_list_of_nodes_names_a_full_disk(learner: RealLearner, admin: Client
 def test_a_wish_that_cannot_be_is_told(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
     ManagedNode.objects.filter(node_id="r1").update(desired=DesiredState.STOPPED, status="stopped")
     told = text(admin.post(NODES, {"action": "stop", "_selected_action": ["r1"]}, follow=True))
-    assert "Not done: r1 is not running." in told
+    assert "Failed: r1 is not running." in told
 
 
 def test_a_new_key_is_shown_once_and_kept_as_a_hash(admin: Client) -> None:
@@ -315,7 +317,7 @@ def test_a_revoked_key_stays_listed(admin: Client) -> None:
     plain = re.search(r"dtvn_[\w-]{43}", text(response))
     assert plain is not None
     revoke = {"action": "revoke", "_selected_action": [str(ApiKey.objects.get().pk)]}
-    assert "is revoked" in text(admin.post("/admin/validators/apikey/", revoke, follow=True))
+    assert "Revoked: " in text(admin.post("/admin/validators/apikey/", revoke, follow=True))
     assert find_api_key(plain.group()) is None
 
 

@@ -35,7 +35,7 @@ def test_a_user_that_left_the_filter_is_deleted_too(admin: Client) -> None:
         VANISHED,
         post="yes",
     )
-    assert told == ["Successfully deleted 2 users.", "1 selected user is not there any more."]
+    assert told == ["Successfully deleted 2 users.", "1 selected user no longer exists."]
     assert list(User.objects.values_list("username", flat=True)) == ["operator"]
 
 
@@ -45,7 +45,7 @@ def test_a_group_that_the_search_no_longer_finds_is_deleted_too(admin: Client) -
         "Successfully deleted 1 group."
     ]
     assert act(admin, GROUPS, "delete_selected", VANISHED, post="yes") == [
-        "1 selected group is not there any more. Nothing was done."
+        "1 selected group no longer exists. Nothing changed."
     ]
 
 

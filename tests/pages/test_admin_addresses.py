@@ -88,7 +88,9 @@ def test_an_action_on_a_key_that_no_row_can_have_does_nothing_and_says_so(
     operate("issue T-1")
     keys = [str(Ticket.objects.get().pk), key]
     sent = {"action": action, "_selected_action": keys}
-    assert "Nothing was done: no row can have such a key." in told(admin.post(address, sent, follow=True))
+    assert "Nothing changed: a selected row has an invalid key." in told(
+        admin.post(address, sent, follow=True)
+    )
     assert Ticket.objects.get().state == "ISSUED"
 
 

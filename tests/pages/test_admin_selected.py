@@ -83,10 +83,10 @@ def test_a_ticket_outside_the_lists_query_is_still_the_one_that_was_ticked(
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ([VANISHED], "1 selected ticket is not there any more. Nothing was done."),
+        ([VANISHED], "1 selected ticket no longer exists. Nothing changed."),
         (
             [VANISHED, "0" + VANISHED, "888888888"],
-            "2 selected tickets are not there any more. Nothing was done.",
+            "2 selected tickets no longer exist. Nothing changed.",
         ),
     ],
 )
@@ -104,7 +104,7 @@ def test_what_is_there_is_acted_on_beside_what_is_not(
     operate("issue T-1")
     assert act(admin, TICKETS, "validate", VANISHED, key("T-1")) == [
         "1 validated: T-1 validated, at sequence 3",
-        "1 selected ticket is not there any more.",
+        "1 selected ticket no longer exists.",
     ]
 
 
@@ -119,7 +119,7 @@ def test_all_of_the_list_means_what_the_filter_finds(
     assert "T-3" in told[0]
     assert "T-2" not in told[0]
     nothing = act(admin, f"{TICKETS}?state=CONSUMED", "dispute", one, select_across="1")
-    assert nothing == ["The list is empty by now. Nothing was done."]
+    assert nothing == ["The list is now empty. Nothing changed."]
     assert states()["T-2"] == "VALIDATED"
     assert act(admin, filtered, "dispute", one, select_across="0")[0].startswith("1 disputed: T-2")
 
@@ -135,7 +135,7 @@ def test_a_holder_whose_name_was_erased_meanwhile_is_still_the_one_ticked(admin:
     holder = TicketHolder.objects.create(event="default", ticket="T-1", name="Ada", salt=b"s" * 32)
     told = act(admin, f"{HOLDERS}?q=Grace", "erase", str(holder.pk), VANISHED)
     assert told[0].startswith("Holders erased: 1.")
-    assert told[1].endswith("is not there any more.")
+    assert told[1].endswith("no longer exists.")
     assert len(told) == 2
 
 
@@ -143,19 +143,19 @@ def test_a_node_that_left_the_filter_gets_its_wish(learner: RealLearner, admin: 
     ManagedNode.objects.update(status="running")
     ManagedNode.objects.filter(pk="r1").update(status="error")
     told = act(admin, f"{NODES}?status__exact=error", "stop", "r1", "r0", "r9")
-    assert [sentence.partition(";")[0] for sentence in told] == [
+    assert [sentence.partition(". Its")[0] for sentence in told] == [
         "Requested: stop r0",
         "Requested: stop r1",
-        "1 selected managed node is not there any more.",
+        "1 selected managed node no longer exists.",
     ]
     assert ManagedNode.objects.get(pk="r0").desired == DesiredState.STOPPED
 
 
 def test_nodes_and_keys_that_are_not_there_are_told(learner: RealLearner, admin: Client) -> None:
     told = act(admin, f"{NODES}?role__exact=validator", "stop", "r9")
-    assert told == ["1 selected managed node is not there any more. Nothing was done."]
+    assert told == ["1 selected managed node no longer exists. Nothing changed."]
     said = act(admin, KEYS, "revoke", VANISHED)
-    assert said == [f"1 selected {ApiKey._meta.verbose_name} is not there any more. Nothing was done."]
+    assert said == [f"1 selected {ApiKey._meta.verbose_name} no longer exists. Nothing changed."]
 
 
 @pytest.mark.parametrize("key", ["\x00", "r0\x00", "", "x" * 200])
@@ -163,5 +163,5 @@ def test_a_key_that_no_node_can_have_stops_nothing(learner: RealLearner, admin: 
     ManagedNode.objects.update(status="running", desired=DesiredState.RUNNING)
     told = act(admin, NODES, "stop", "r1", key)
     assert len(told) == 1
-    assert told[0].startswith("Nothing was done: ")
+    assert told[0].startswith("Nothing changed: ")
     assert not ManagedNode.objects.filter(desired=DesiredState.STOPPED).exists()

@@ -141,12 +141,14 @@ def test_a_learner_that_stopped_is_told_with_since_when(page: Page, running: Net
         other.get_by_label("Select this object for an action - learner").check()
         other.get_by_label("Action:").select_option(act)
         other.get_by_role("button", name="Go", exact=True).click()
-        expect(other.locator(".messagelist")).to_contain_text(f"Requested: {act} learner")
+        expect(other.locator(".messagelist")).to_contain_text(f"Requested: {act} learner.")
 
     wish("stop")
-    expect(shown(page, "outdated")).to_contain_text("is stopped since ")
-    expect(shown(page, "connection")).to_have_text("Not updated")
-    expect(shown(page, "verdict")).to_contain_text("pages and lists are not updated: the learner is stopped")
+    expect(shown(page, "outdated")).to_contain_text("has been stopped since ")
+    expect(shown(page, "connection")).to_have_text("Not updating")
+    expect(shown(page, "verdict")).to_contain_text(
+        "pages and lists are not updated: the learner has been stopped"
+    )
     wish("start")
     expect(shown(page, "outdated")).to_be_hidden()
     expect(shown(page, "connection")).to_have_text("Live")
@@ -162,7 +164,7 @@ def test_everything_is_reached_by_keyboard(page: Page) -> None:
             page.evaluate("(document.activeElement.ariaLabel || document.activeElement.innerText).trim()")
         )
         page.keyboard.press("Tab")
-    for name in ("Skip to content", "Live", "Tickets", "Nodes", "Log", "Log out", "Ask every node"):
+    for name in ("Skip to content", "Live", "Tickets", "Nodes", "Log", "Log out", "Ask all nodes"):
         assert name in map(str.strip, reached)
     assert any("Latest outcomes" in name for name in reached)
 
@@ -183,16 +185,18 @@ def test_a_node_that_is_down_is_named_with_what_it_means(page: Page, running: Ne
     page.get_by_label("Select this object for an action - node3").check()
     page.get_by_label("Action:").select_option("stop")
     page.get_by_role("button", name="Go", exact=True).click()
-    expect(page.locator(".messagelist")).to_contain_text("Requested: stop node3")
+    expect(page.locator(".messagelist")).to_contain_text("Requested: stop node3.")
     page.goto(f"{running.url}/")
     expect(shown(page, "running")).to_have_text("3 of 4 running")
     shown(page, "ask").click()
-    expect(shown(page, "verdict")).to_contain_text("node3 (not connected) is missing, and is not needed")
+    expect(shown(page, "verdict")).to_contain_text(
+        "node3 (not connected) is missing, but the others are enough"
+    )
     page.goto(f"{running.url}/admin/validators/managednode/")
     page.get_by_label("Select this object for an action - node3").check()
     page.get_by_label("Action:").select_option("start")
     page.get_by_role("button", name="Go", exact=True).click()
-    expect(page.locator(".messagelist")).to_contain_text("Requested: start node3")
+    expect(page.locator(".messagelist")).to_contain_text("Requested: start node3.")
     page.goto(f"{running.url}/")
     expect(shown(page, "running")).to_have_text("4 of 4 running")
 
@@ -208,7 +212,7 @@ def test_nodes_that_all_stopped_while_nobody_watched_are_shown_so(page: Page, ru
             page.get_by_label(f"Select this object for an action - {name}").check()
         page.get_by_label("Action:").select_option(act)
         page.get_by_role("button", name="Go", exact=True).click()
-        expect(page.locator(".messagelist")).to_contain_text("node3 is to")
+        expect(page.locator(".messagelist")).to_contain_text(f"Requested: {act} node3")
 
     def all_are(status: str) -> bool:
         found = page.request.get(f"{running.url}/dashboard/snapshot").json()["nodes"]
@@ -219,7 +223,9 @@ def test_nodes_that_all_stopped_while_nobody_watched_are_shown_so(page: Page, ru
     page.goto(f"{running.url}/")
     expect(shown(page, "connection")).to_have_text("Live")
     expect(shown(page, "running")).to_have_text("0 of 4 running")
-    expect(shown(page, "few")).to_have_text("Nothing can be decided: 0 of 4 nodes run, and 3 are needed.")
+    expect(shown(page, "few")).to_have_text(
+        "No quorum, nothing can be decided: 0 of 4 nodes run; 3 are needed."
+    )
     wish("start")
     page.goto(f"{running.url}/")
     expect(shown(page, "running")).to_have_text("4 of 4 running")

@@ -34,7 +34,7 @@ def test_a_healthy_cluster_is_not_stuck() -> None:
 def test_a_node_that_is_not_needed_only_degrades() -> None:
     level, verdict = judge(four(r3=Node(id="r3", problem="not connected")))
     assert level == "slow"
-    assert "r3 (not connected) is missing, and is not needed" in verdict
+    assert "r3 (not connected) is missing, but the others are enough" in verdict
 
 
 def test_without_a_quorum_the_missing_are_named() -> None:
@@ -74,7 +74,9 @@ def test_missing_votes_are_named_by_their_owners() -> None:
     waiting = node("r1", slot=slot(prepares=["r1"]))
     level, verdict = judge(four(r1=waiting))
     assert level == "stuck"
-    assert verdict == "Sequence 41 in view 2 has waited 3.0 s on r1: prepares are missing from r2, r3."
+    assert (
+        verdict == "Sequence 41 in view 2 is undecided on r1 after 3.0 s: prepares are missing from r2, r3."
+    )
 
 
 def test_the_primary_is_not_asked_for_a_prepare_but_for_a_commit() -> None:
@@ -84,7 +86,7 @@ def test_the_primary_is_not_asked_for_a_prepare_but_for_a_commit() -> None:
 
 def test_a_proposal_that_never_came_is_the_primarys() -> None:
     waiting = node("r1", slot=slot(phase="waiting"))
-    assert "no proposal of r0 has come" in judge(four(r1=waiting))[1]
+    assert "no proposal from r0 has arrived" in judge(four(r1=waiting))[1]
 
 
 def test_a_vote_that_is_withheld_gives_its_reason() -> None:
@@ -100,7 +102,7 @@ def test_a_view_change_is_told() -> None:
     changing = {name: node(name, changing=True, view=3) for name in ("r1", "r2")}
     level, verdict = judge(four(**changing))
     assert level == "stuck"
-    assert "change to view 3 is under way (r1, r2)" in verdict
+    assert "view change to view 3 is in progress (r1, r2)" in verdict
 
 
 def test_a_suspicion_is_told_with_its_ground() -> None:
@@ -112,7 +114,7 @@ def test_a_suspicion_is_told_with_its_ground() -> None:
 
 
 def test_who_catches_up_is_told() -> None:
-    assert "r3 catches up, 10 of 40" in judge(four(r3=node("r3", executed=10, catching_up_to=40)))[1]
+    assert "r3 is catching up, at 10 of 40" in judge(four(r3=node("r3", executed=10, catching_up_to=40)))[1]
 
 
 def test_while_nobody_reads_the_log_all_is_not_well() -> None:
@@ -127,11 +129,11 @@ def test_while_nobody_reads_the_log_all_is_not_well() -> None:
 def test_a_learner_that_stopped_is_named_with_since_when(learner: RealLearner) -> None:
     heard = datetime(2026, 11, 20, 9, 17, 2, tzinfo=UTC)
     ManagedNode.objects.filter(role="learner").update(status="stopped", heartbeat_at=heard)
-    assert _reading() == "the learner is stopped since 2026-11-20 09:17:02 UTC; they show sequence 1"
+    assert _reading() == "the learner has been stopped since 2026-11-20 09:17:02 UTC; they show sequence 1"
     ManagedNode.objects.filter(role="learner").update(status="running")
     assert _reading() == ""
     ManagedNode.objects.filter(role="learner").update(report={"state": "disk_full"})
-    said = "its disk is full; it goes on by itself when there is room; they show sequence 1"
+    said = "its disk is full; it resumes automatically when there is space; they show sequence 1"
     assert _reading() == f"the learner cannot write: {said}"
 
 

@@ -43,7 +43,7 @@ def test_a_page_says_that_the_database_is_busy(
     with failing(OperationalError(reason)):
         response = stranger.generic(*asked.split())
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
-    assert response.content == b"The platform's database is busy; ask again.\n"
+    assert response.content == b"The platform's database is busy; try again.\n"
     lines = [record for record in caplog.records if record.name == "dtvn.web"]
     assert [record.getMessage() for record in lines] == [f"{asked} was answered with 503: {reason}"]
     assert lines[0].exc_info is None

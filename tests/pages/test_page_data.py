@@ -84,7 +84,7 @@ def test_what_somebody_may_not_do_is_not_offered(client: Client, group: str, off
     if group:
         user.groups.add(Group.objects.get_or_create(name=group)[0])
     client.force_login(user)
-    button = {"nodes": "Start cluster", "tickets": "Change a ticket", "simulator": "Keep a trace"}
+    button = {"nodes": "Start cluster", "tickets": "Change a ticket", "simulator": "Record trace"}
     shown = {
         name for name, text in button.items() if text in client.get(f"/dashboard/{name}").content.decode()
     }

@@ -36,7 +36,7 @@ FILLED = {
     "/dashboard/network": "node1, node2",
     "/dashboard/tickets": "TICKET-050",
     "/dashboard/simulator": "Saved runs",
-    "/dashboard/metrics": "4 of 4 nodes answer",
+    "/dashboard/metrics": "4 of 4 nodes respond",
 }
 """What is to be read on each page once it has got everything."""
 HOSTILE = '<img src=x onerror="window.hit = 1"><script>window.hit = 1</script>'
@@ -105,7 +105,7 @@ def test_c32_a_cluster_is_started_on_the_page_and_seen_to_come_up(s: Supervised,
     go(page, s, "/dashboard/nodes")
     page.get_by_label("Nodes", exact=True).fill("4")
     page.get_by_role("button", name="Start cluster").click()
-    expect(shown(page, "said")).to_contain_text("Start of a cluster of 4 requested")
+    expect(shown(page, "said")).to_contain_text("Starting a cluster of 4 nodes")
     for number in range(4):
         expect(row(page, "nodes", f"node{number}")).to_contain_text("running")
     expect(shown(page, "cluster")).to_have_text("running")
@@ -121,7 +121,7 @@ def test_c32_a_cluster_is_started_on_the_page_and_seen_to_come_up(s: Supervised,
 
     page.route("**/cluster/start", take_down)
     page.get_by_role("button", name="Start cluster").click()
-    expect(shown(page, "said")).to_contain_text("Start of the cluster requested")
+    expect(shown(page, "said")).to_contain_text("Starting the cluster")
     assert asked == [{}]
     expect_no_reload(page)
     s.wait_until_running(4)
@@ -206,8 +206,8 @@ def test_tickets_are_changed_and_seen_to_change(s: Supervised, page: Page, api: 
     start_four(s, api)
     go(page, s, "/dashboard/tickets")
     expect(shown(page, "total")).to_have_text("500 in all")
-    page.get_by_role("button", name="Issue the demonstration tickets").click()
-    expect(shown(page, "said")).to_contain_text("0 tickets issued")
+    page.get_by_role("button", name="Import demo tickets").click()
+    expect(shown(page, "said")).to_contain_text("0 tickets imported")
     page.get_by_label("Ticket", exact=True).fill("TICKET-010")
     page.get_by_label("via node").select_option("node2")
     page.get_by_role("button", name="Validate", exact=True).first.click()
@@ -253,7 +253,7 @@ def test_x37_a_run_of_the_simulator_is_followed_and_kept(s: Supervised, page: Pa
 @pytest.mark.exhaustive
 def test_a_run_is_stopped_and_an_earlier_one_looked_at(s: Supervised, page: Page) -> None:
     go(page, s, "/dashboard/simulator")
-    for name, value in (("Nodes", "30"), ("Tickets", "1000"), ("Seconds", "600")):
+    for name, value in (("Nodes", "30"), ("Tickets", "1000"), ("Duration, s", "600")):
         page.get_by_label(name, exact=True).fill(value)
     page.get_by_role("button", name="Start", exact=True).click()
     expect(shown(page, "status")).to_have_text("running")
@@ -271,7 +271,7 @@ def test_a_run_is_stopped_and_an_earlier_one_looked_at(s: Supervised, page: Page
     expect(row(page, "runs", "stopped").first).to_be_visible()
     page.get_by_role("button", name="Details of run 1", exact=True).click()
     expect(shown(page, "run-title")).to_have_text("Run 1")
-    page.get_by_role("button", name="Back to the newest run").click()
+    page.get_by_role("button", name="Show latest run").click()
     expect(shown(page, "output")).to_contain_text("Simulation cancelled")
     page.get_by_label("Byzantine nodes", exact=True).fill("9")
     page.get_by_label("Nodes", exact=True).fill("4")
@@ -284,7 +284,7 @@ def test_a_run_is_stopped_and_an_earlier_one_looked_at(s: Supervised, page: Page
 def test_the_charts_move_with_what_the_nodes_count(s: Supervised, page: Page, api: httpx.Client) -> None:
     start_four(s, api)
     go(page, s, "/dashboard/metrics")
-    expect(shown(page, "answering")).to_have_text("4 of 4 nodes answer.")
+    expect(shown(page, "answering")).to_have_text("4 of 4 nodes respond.")
     expect(shown(page, "peers-now")).to_have_text("3")
     known = iter(range(301, 400))
 
@@ -294,7 +294,7 @@ def test_the_charts_move_with_what_the_nodes_count(s: Supervised, page: Page, ap
 
     wait_until(decided, what="a latency", pause=0.5)
     wait_until(lambda: page.locator("svg[data-at=throughput] polyline").count() > 0, what="a line")
-    expect(shown(page, "gossip-range")).not_to_contain_text("nothing")
+    expect(shown(page, "gossip-range")).not_to_contain_text("no data")
     expect(shown(page, "states-total")).to_have_text("500 in all")
     expect(shown(page, "health")).to_contain_text("running")
     expect_no_reload(page)
@@ -396,7 +396,7 @@ def test_c40_a_newcomer_is_seen_with_how_far_it_is(s: Supervised, page: Page) ->
     lie(page, "**/dashboard/snapshot", snapshot)
     lie(page, "**/api/v1/nodes/**", {"logs": []})
     page.goto(f"{s.url}/dashboard/nodes")
-    expect(row(page, "nodes", "node7")).to_contain_text("joins: following")
+    expect(row(page, "nodes", "node7")).to_contain_text("joining: following")
 
 
 def test_x42_ids_and_data_of_tickets_are_text(s: Supervised, page: Page, api: httpx.Client) -> None:

@@ -39,7 +39,7 @@ def person(client: Client) -> Client:
 def test_what_is_not_there_is_said_on_a_page_of_ours(client: Client) -> None:
     response = client.get("/nowhere")
     assert response.status_code == 404
-    assert "There is nothing at this address." in response.content.decode()
+    assert "This page does not exist." in response.content.decode()
 
 
 def test_the_page_asks_strangers_to_log_in(client: Client) -> None:

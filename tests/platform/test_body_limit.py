@@ -102,7 +102,7 @@ def test_an_announced_oversize_body_is_refused_in_its_routes_own_form(
     one.posts(path, b"", b"application/json", length=BODY_BYTES_MAX + 1)
     head, _, content = one.transport.value().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
-    sentence = {"error": f"The body is over {limit} bytes.", "code": "too_large"}
+    sentence = {"error": f"The body is larger than {limit} bytes.", "code": "too_large"}
     assert msgspec.json.decode(content) == envelope | sentence
     assert one.transport.half_closed
     assert not one.channel.held

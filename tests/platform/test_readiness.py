@@ -53,7 +53,7 @@ def test_a_start_with_a_cluster_that_somebody_stopped_is_complete(monkeypatch: p
     complete, said = waited(monkeypatch, SILENT, REFUSED)
     assert complete
     assert len(said) == 1
-    assert "is stopped, as it was asked to be" in said[0]
+    assert "is stopped, as requested" in said[0]
     assert "POST http://x:1/api/v1/cluster/start (body: {})" in said[0]
 
 
@@ -156,7 +156,7 @@ def test_down_removes_what_a_network_that_was_killed_whole_left(tmp_path: Path, 
     folder = DataFolder(tmp_path)
     folder.create()
     folder.credentials.write_text("{}")
-    assert "no network runs" in down(folder, settings)
+    assert "no network is running" in down(folder, settings)
     assert not folder.credentials.exists()
 
 

@@ -35,11 +35,11 @@ def closed_port() -> Iterator[int]:
     [
         ("DATABASE_URL", "nonsense", "must start with postgresql://"),
         ("DATABASE_URL", "mysql://me:secret@db/tickets", "must start with postgresql://"),
-        ("DATABASE_URL", "postgresql://me:secret@db:port/tickets", "DATABASE_URL is no URL"),
-        ("DATABASE_URL", "postgresql://[db/tickets", "DATABASE_URL is no URL"),
+        ("DATABASE_URL", "postgresql://me:secret@db:port/tickets", "DATABASE_URL is not a valid URL"),
+        ("DATABASE_URL", "postgresql://[db/tickets", "DATABASE_URL is not a valid URL"),
         ("DATABASE_URL", "postgresql://me:secret@db", "names no database"),
         ("REDIS_URL", "nonsense", "must start with redis://"),
-        ("REDIS_URL", "redis://:secret@cache:port/1", "REDIS_URL is no URL"),
+        ("REDIS_URL", "redis://:secret@cache:port/1", "REDIS_URL is not a valid URL"),
     ],
 )
 def test_an_address_that_is_none_is_told_by_its_name(
@@ -68,7 +68,7 @@ def test_a_broker_that_says_nothing_is_told() -> None:
 
 
 def test_a_broker_that_nobody_knows_is_told() -> None:
-    with pytest.raises(StartError, match=r"^CELERY_BROKER_URL: there is no broker called 'bogus'$"):
+    with pytest.raises(StartError, match=r"^CELERY_BROKER_URL: unknown broker 'bogus'$"):
         check_broker("bogus://me:secret@x")
 
 

@@ -79,7 +79,7 @@ def test_p22_two_ledgers_that_agree_convict_nobody(tmp_path: Path, chain: Path) 
     first = keep(tmp_path / "first", one, 0, (0, 1, 2))
     second = keep(tmp_path / "second", one, 1, (1, 2, 3))
     code, said = audit(first, second, "--genesis", chain)
-    assert (code, said.splitlines()[-1]) == (0, "nobody is convicted")
+    assert (code, said.splitlines()[-1]) == (0, "no member is convicted")
 
 
 def test_p22_a_fork_in_one_view_convicts_who_committed_twice(tmp_path: Path, chain: Path) -> None:
@@ -113,7 +113,7 @@ def test_p22_a_fork_needs_the_liars_of_its_own_epoch(tmp_path: Path) -> None:
     report = json.loads(said)
     assert (code, report["forks"][0]["sequence"], report["needed"]) == (1, 3, 3)
     said = audit(first, second, "--genesis", chain)[1]
-    assert "a fork needs 3 liars: ledgers of more members may convict the others" in said
+    assert "a fork needs 3 Byzantine members: ledgers of more members may convict the others" in said
     assert json.loads(audit(first, "--genesis", chain, "--json")[1])["needed"] == 2, "of the newest epoch"
 
 
@@ -157,7 +157,7 @@ def test_p22_a_ledger_whose_node_stopped_is_never_called_fine(
     folder = keep(tmp_path / "first", log, 0, (0, 1, 2), StateRecord(RECORD, canonical.encode(found)))
     code, said = audit(folder, "--genesis", chain)
     assert code == 1
-    assert f"contradiction: {folder} says that quorums signed two batches at sequence 3 of epoch 0" in said
+    assert f"contradiction: {folder} reports that quorums signed two batches at sequence 3 of epoch 0" in said
     report = json.loads(audit(folder, "--genesis", chain, "--json")[1])
     assert list(report["culprits"]) == guilty
     assert report["contradictions"] == {str(folder): "quorums signed two batches at sequence 3 of epoch 0"}
@@ -168,7 +168,7 @@ def test_p22_a_record_of_two_certificates_that_is_damaged_stops_no_audit(tmp_pat
     folder = keep(tmp_path / "first", log, 0, (0, 1, 2), StateRecord(RECORD, b"noise"))
     code, said = audit(folder, "--genesis", chain)
     assert code == 1
-    assert f"contradiction: {folder} says that it found one, in a record that cannot be read" in said
+    assert f"contradiction: {folder} reports that it found one, in a record that cannot be read" in said
 
 
 def test_p22_evidence_that_cannot_be_written_is_no_verdict(tmp_path: Path, chain: Path) -> None:
@@ -188,7 +188,7 @@ def test_pins_that_cannot_be_read_or_written_are_told(tmp_path: Path) -> None:
     epochs.write_bytes(log.chain())
     deep.write_text("[" * 200_000, encoding="ascii")
     for pin, why in (
-        (deep, "is no file of pins"),
+        (deep, "is not a pin file"),
         (tmp_path / "none" / "pin", "cannot be written"),
         (tmp_path, "cannot be read"),
     ):
@@ -203,7 +203,7 @@ def test_a_file_that_is_no_ledger_of_this_cluster_is_told(tmp_path: Path, chain:
     (tmp_path / "noise").write_bytes(b"noise" * 1_000)
     for path, why in (
         (folder, "another cluster"),
-        (tmp_path / "noise", "no ledger"),
+        (tmp_path / "noise", "not a ledger"),
         (tmp_path / "no", "exist"),
     ):
         with pytest.raises(CommandError, match=f"nothing was audited: .*{why}") as told:

@@ -88,12 +88,12 @@ def test_an_audit_with_a_chain_without_an_end(tmp_path: Path) -> None:
 
 def test_pins_without_an_end(tmp_path: Path, chain: Path) -> None:
     code, said = run(MANAGE, "verify_certificate", chain, "--genesis", chain, "--pin", ZERO)
-    assert (code, said) == (1, f"CommandError: not proved: {ZERO} is no file of pins\n")
+    assert (code, said) == (1, f"CommandError: not proved: {ZERO} is not a pin file\n")
 
 
 def test_a_founding_in_a_file_without_an_end(tmp_path: Path) -> None:
     code, said = run(MANAGE, "genesis", "show", ZERO)
-    why = f"CommandError: {ZERO} is no genesis in the making: it is too large, over 1048576 bytes.\n"
+    why = f"CommandError: {ZERO} is not an unfinished genesis: it is too large, over 1048576 bytes.\n"
     assert (code, said) == (1, why)
 
 

@@ -87,10 +87,10 @@ def test_a_wrong_data_folder_is_named(sealed: Steps) -> None:
     """As where --data-dir was forgotten and ./data is another folder, or none."""
     whole = sealed.data.root
     for folder, node, why in (
-        ("nowhere", "r0", "nowhere holds no cluster: name its data folder .--data-dir"),
-        ("nowhere", "", "nowhere holds no cluster: name its data folder .--data-dir"),
+        ("nowhere", "r0", "nowhere holds no cluster: give its data folder .--data-dir"),
+        ("nowhere", "", "nowhere holds no cluster: give its data folder .--data-dir"),
         ("data", "r9", "data holds no node r9, but r0, r1, r2, r3"),
-        ("data", "../r0", "is no name of a node"),
+        ("data", "../r0", "is not a valid node name"),
     ):
         sealed.data.root = whole.parent / folder
         with pytest.raises(CommandError, match=why):

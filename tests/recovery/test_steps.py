@@ -44,7 +44,7 @@ def shown_again(log: PaperLog, application: TicketApplication, executor: Executo
 def test_r11_seven_admissions_above_the_checkpoint_stay_admitted(sealed: Steps) -> None:
     old = {name: sealed.data.node(name).key.read_bytes() for name in sealed.names}
     for name in sealed.names:
-        assert "goes on in epoch 1 after sequence 68" in sealed.install(name)
+        assert "continues in epoch 1 after sequence 68" in sealed.install(name)
         key = sealed.data.node(name).key
         assert key.read_bytes() != old[name]
         assert not sealed.data.node(name).recovery_key.exists()
@@ -95,7 +95,7 @@ def test_r11_an_interrupted_install_ends_though_the_state_was_told_again(sealed:
     node = sealed.data.node("r0")
     node.recovery_key.replace(node.next_key)
     sealed.run("state", "--vouch", "--out", sealed.file("again.state"), node="r0")
-    assert "goes on in epoch 1" in sealed.install("r0")
+    assert "continues in epoch 1" in sealed.install("r0")
 
 
 def test_r11_an_older_recovery_sets_nothing_back(sealed: Steps) -> None:
@@ -109,7 +109,7 @@ def test_r11_an_older_recovery_sets_nothing_back(sealed: Steps) -> None:
     told = sealed.data.epoch_changes, sealed.data.node("r0").sources
     before = [path.read_bytes() for path in told]
     assert sealed.run("install", str(older), node="r3") == last
-    assert "r3 goes on in epoch 2" in last
+    assert "r3 continues in epoch 2" in last
     assert [path.read_bytes() for path in told] == before
     sealed.data.epoch_changes.write_bytes(b"noise")
     sealed.data.node("r0").sources.unlink()
@@ -123,13 +123,13 @@ def test_r11_a_member_removed_since_a_recovery_is_told_that_it_is_over(sealed: S
         now = membership_of(ledger, sealed.town.genesis)
         without = msgspec.structs.replace(now, epoch=2, members=now.members[:3])
         ledger.append([StateRecord(EPOCH, canonical.encode(without))])
-    with pytest.raises(CommandError, match=r"in epoch 2, in which its ledger is; .* epoch 0, which is over"):
+    with pytest.raises(CommandError, match=r"of epoch 2, in which its ledger is; .* epoch 0, which is over"):
         sealed.install("r3")
 
 
 def test_r11_a_ledger_that_was_lost_behind_its_signature_takes_a_state(sealed: Steps) -> None:
     sealed.lose("r0")
-    assert "goes on in epoch 1" in sealed.install("r0")
+    assert "continues in epoch 1" in sealed.install("r0")
     with sealed.ledger("r0") as ledger:
         core, _application = replayed(sealed, ledger, "r0")
         assert (core.voting, core.state.has_reached_epoch, core.transfer.wanted()) == (True, False, True)

@@ -222,7 +222,7 @@ def test_x38_a_flag_that_a_run_by_flags_would_ignore_is_refused(verb: str, play:
 def test_x38_nodes_that_tolerate_no_liar_are_refused_by_their_own_name(words: list[str]) -> None:
     """Nobody gave a number of liars, so nothing is said of one that was too many."""
     with pytest.raises(
-        CommandError, match=r"^nodes: [13] tolerate no liar; -byzantine 0 plays them"
+        CommandError, match=r"^nodes: [13] tolerate no Byzantine node; use -byzantine 0"
     ) as caught:
         call_command("simulator", "run", *words)
     assert caught.value.returncode == 2
@@ -239,15 +239,15 @@ def test_the_usual_number_of_liars_follows_the_nodes(nodes: int, liars: int) -> 
     [
         (["campaign", "--seeds", "1:99999999999999999999"], "more than 1000000 seeds"),
         (["campaign", "--seeds", "0:1000001"], "more than 1000000 seeds"),
-        (["campaign", "--seeds", "0:" + "9" * 5_000], "is no range of seeds"),
-        (["campaign", "--seeds", "0:2", "--jobs", "0"], "is no number of processes from 1 to 64"),
-        (["campaign", "--seeds", "0:2", "--jobs=-1"], "is no number of processes from 1 to 64"),
-        (["campaign", "--seeds", "0:2", "--jobs", "1000"], "is no number of processes from 1 to 64"),
-        (["mutants", "--jobs", "9" * 5_000], "is no number of processes from 1 to 64"),
+        (["campaign", "--seeds", "0:" + "9" * 5_000], "is not a range of seeds"),
+        (["campaign", "--seeds", "0:2", "--jobs", "0"], "is not a number of processes from 1 to 64"),
+        (["campaign", "--seeds", "0:2", "--jobs=-1"], "is not a number of processes from 1 to 64"),
+        (["campaign", "--seeds", "0:2", "--jobs", "1000"], "is not a number of processes from 1 to 64"),
+        (["mutants", "--jobs", "9" * 5_000], "is not a number of processes from 1 to 64"),
         (["shrink", "--without-calls", "1-99999999999"], "more than 1000000 numbers"),
-        (["run", "-duration", f"{'9' * 400}s"], "is no duration"),
-        (["run", "-latency", f"{'9' * 400}s"], "is no duration"),
-        (["replay", "-stop-after", f"{'9' * 400}s"], "is no duration"),
+        (["run", "-duration", f"{'9' * 400}s"], "is not a duration"),
+        (["run", "-latency", f"{'9' * 400}s"], "is not a duration"),
+        (["replay", "-stop-after", f"{'9' * 400}s"], "is not a duration"),
     ],
 )
 def test_more_than_a_machine_can_play_is_refused_before_it_is_begun(

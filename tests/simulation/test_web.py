@@ -223,12 +223,12 @@ def test_a_run_whose_process_died_has_failed(web: Web) -> None:
 def test_a_run_that_no_worker_took_up_has_failed(web: Web) -> None:
     web.post("/start", SMALL)
     SimulatorRun.objects.update(created_at=timezone.now() - timedelta(minutes=2))
-    assert web.get()["error"] == "no free worker took it up"
+    assert web.get()["error"] == "no free worker started it"
     web.post("/start", SMALL)
     SimulatorRun.objects.filter(status="running").update(
         host="elsewhere", heartbeat_at=timezone.now() - timedelta(minutes=2)
     )
-    assert web.get()["error"] == "nothing was heard from elsewhere"
+    assert web.get()["error"] == "elsewhere did not respond"
 
 
 def test_without_a_way_to_a_worker_it_is_503_and_nothing_runs(
@@ -327,7 +327,7 @@ def test_the_admin_shows_runs_and_changes_none(web: Web) -> None:
     person = Client()
     person.force_login(User.objects.create_superuser("ada", password="x"))
     listed = person.get("/admin/simulator/simulatorrun/")
-    assert "4, 1 lying" in listed.content.decode()
+    assert "4, 1 Byzantine" in listed.content.decode()
     assert "100.00 %" in listed.content.decode()
     shown = person.get(f"/admin/simulator/simulatorrun/{run}/change/")
     assert "Simulation completed" in shown.content.decode()

@@ -163,7 +163,7 @@ def test_a_position_in_json_is_left_out_whatever_names_the_ticket(
 
 def test_a_block_in_a_word_nobody_knows_is_wrong(tmp_path: Path) -> None:
     """As with the status: a translated export says `Ja`."""
-    says = "says 'ja' where it says whether it is blocked, not yes or no"
+    says = "has 'ja' in the column for blocked, not yes or no"
     assert reason(tmp_path, as_csv(pretix_row(Blocked="Ja"))) == says
 
 
@@ -199,7 +199,7 @@ def test_a_position_without_its_name_is_wrong(tmp_path: Path, field: str, says: 
 def test_a_position_is_a_number_from_1_on(tmp_path: Path, position: str) -> None:
     """pretix's own `positionid` (doc/api/resources/orders: integer, number of the position in the order).
     Anything else is another column by mistake, or would name one ticket in two ways."""
-    says = f"position id {position!r} is no whole number from 1 on"
+    says = f"position id {position!r} is not a whole number, 1 or more"
     assert reason(tmp_path, as_csv(pretix_row(Position_ID=position))) == says
 
 
@@ -313,10 +313,10 @@ def test_a_column_that_was_chosen_and_is_not_there_is_told(tmp_path: Path, conte
         ("<b>,x,,", "ticket id '<b>' is not"),
         (f"{'x' * 129},x,,", "is not 1 to 128"),
         (f"T-1,{'x' * 129},,", "product is longer than 128 characters"),
-        ("T-1,a\x07b,,", "product holds a control character"),
+        ("T-1,a\x07b,,", "product contains a control character"),
         ("T-1,x,tomorrow,", "not_before 'tomorrow' is not a time"),
         ("T-1,x,02/03/2026 10:00,", "is not a time"),
-        ("T-1,x,1960-01-01 10:00,", "lies before 1970"),
+        ("T-1,x,1960-01-01 10:00,", "is before 1970"),
         ("T-1,x,2026-02-01 10:00,2026-01-01 10:00", "is valid until a time before"),
     ],
 )
@@ -337,7 +337,7 @@ def test_times_without_an_offset_are_in_the_chosen_zone(tmp_path: Path, text: st
 def test_an_id_that_stands_twice_is_wrong_the_second_time(tmp_path: Path) -> None:
     found = tickets(tmp_path, b"ticket_id\nT-1\nT-2\nT-1\n")
     assert [ticket.row for ticket in found.tickets] == [2, 3]
-    assert found.wrong == [WrongRow(4, "ticket T-1 stands in row 2 already")]
+    assert found.wrong == [WrongRow(4, "ticket T-1 is already in row 2")]
 
 
 def test_a_wrong_row_does_not_stop_the_others(tmp_path: Path) -> None:
@@ -350,7 +350,7 @@ def test_a_wrong_row_does_not_stop_the_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"name,seat\nAda,1\n", "No column names the tickets.*Columns found: name, seat"),
+        (b"name,seat\nAda,1\n", "No column has the ticket IDs.*Columns found: name, seat"),
         (b"ticket_id,name\n", "no rows below its header"),
         (b"[]", "no rows"),
     ],
@@ -382,7 +382,7 @@ DEEP = '{"a":' * 900 + "[[1]]" + "}" * 900
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
-        ('[{"positions": 5}]', "has positions that are no list"),
+        ('[{"positions": 5}]', "has positions that are not a list"),
         ('[{"positionid": [1], "order": "ABC12"}]', "has no position id"),
         ('{"event": {"items": [1, {"id": [1], "variations": 5}], "orders": [7]}}', "is not an object"),
         ('[{"ticket_id": ' + DEEP + "}]", "has no ticket id"),
@@ -394,5 +394,5 @@ def test_json_of_another_shape_is_a_wrong_row(tmp_path: Path, content: str, wron
 
 @pytest.mark.parametrize("content", ['{"event": {"orders": 5}}', '{"event": {"items": 5}}'])
 def test_an_export_without_a_list_of_orders_holds_no_rows(tmp_path: Path, content: str) -> None:
-    with pytest.raises(FileRefused, match="holds no rows"):
+    with pytest.raises(FileRefused, match="has no rows"):
         tickets(tmp_path, content.encode())

@@ -81,7 +81,7 @@ def test_persons_are_in_the_platforms_table_and_nowhere_in_the_log(
 
 def test_a_dry_run_changes_nothing(at: list[str], export: Path) -> None:
     ran = Ran("import_tickets", str(export), "--dry-run", *at)
-    assert ran.text.startswith("30 rows read: 28 tickets would go in.")
+    assert ran.text.startswith("30 rows read: 28 tickets would be imported.")
     assert ran.code == 1
     assert not Ticket.objects.exists()
     assert not TicketHolder.objects.exists()
@@ -90,7 +90,7 @@ def test_a_dry_run_changes_nothing(at: list[str], export: Path) -> None:
 def test_running_it_again_is_safe_and_says_so(at: list[str], export: Path) -> None:
     Ran("import_tickets", str(export), *at)
     ran = Ran("import_tickets", str(export), *at)
-    assert ran.text.startswith("30 rows read: 28 tickets in the network (28 had been there before).")
+    assert ran.text.startswith("30 rows read: 28 tickets in the network (28 had already been imported).")
 
 
 def test_a_report_lists_every_row_that_did_not_go_in(at: list[str], export: Path, tmp_path: Path) -> None:
@@ -106,12 +106,12 @@ def test_a_report_lists_every_row_that_did_not_go_in(at: list[str], export: Path
         (["FILE", "--column", "nonsense"], "is not FIELD=NAME"),
         (["FILE", "--column", "seat=A", "--column", "seat=B"], "--column names seat twice: 'A' and 'B'"),
         (["FILE", "--column", "seat=Sitz"], "The file has no column 'Sitz', which --column names"),
-        (["FILE", "--timezone", "Mars/North"], "is not known"),
+        (["FILE", "--timezone", "Mars/North"], "is unknown"),
         (["FILE", "--event", "a b"], "is not 1 to 64"),
-        (["FILE", "--url", "http://127.0.0.1:9"], "There is no"),
+        (["FILE", "--url", "http://127.0.0.1:9"], "does not exist"),
         (["FILE", "--report", "/nowhere/report"], "--report /nowhere/report cannot be written"),
-        (["FILE", "--url", "foo", "--api-key", "k"], "'foo' is no address"),
-        (["FILE", "--url", "ftp://here", "--api-key", "k"], "'ftp://here' is no address"),
+        (["FILE", "--url", "foo", "--api-key", "k"], "'foo' is not the address of a platform"),
+        (["FILE", "--url", "ftp://here", "--api-key", "k"], "'ftp://here' is not the address of a platform"),
     ],
 )
 def test_what_cannot_begin_ends_with_2_and_a_sentence(
@@ -126,8 +126,8 @@ def test_what_cannot_begin_ends_with_2_and_a_sentence(
     ("arguments", "sentence"),
     [
         (["--record", "/nowhere/record"], "--record /nowhere/record cannot be written"),
-        (["--url", "foo", "--api-key", "k"], "'foo' is no address"),
-        (["--url", "http://", "--api-key", "k"], "'http:' is no address"),
+        (["--url", "foo", "--api-key", "k"], "'foo' is not the address of a platform"),
+        (["--url", "http://", "--api-key", "k"], "'http:' is not the address of a platform"),
         (["--event", "bad event"], "--event 'bad event' is not 1 to 64"),
         (["--event", "e" * 65], "is not 1 to 64"),
         (["--event", ""], "is not 1 to 64"),
@@ -153,7 +153,7 @@ def test_a_scan_that_could_not_be_proved_or_sent_does_not_begin(
 def test_a_scan_with_a_number_that_means_nothing_does_not_begin(
     export: Path, at: list[str], arguments: list[str]
 ) -> None:
-    with pytest.raises(CommandError, match=rf"argument {arguments[0]}: '{arguments[1]}' is no "):
+    with pytest.raises(CommandError, match=rf"argument {arguments[0]}: '{arguments[1]}' is not a "):
         call_command("scan", str(export), *at, *arguments)
 
 
@@ -217,7 +217,7 @@ def test_a_ticket_refused_for_good_leaves_no_person_behind(
     lines[4] = lines[4].replace(b"Ada Lovelace", b"Ada King")
     export.write_bytes(b"".join(lines))
     assert Ran("import_tickets", str(export), *at).text.startswith(
-        "30 rows read: 28 tickets in the network (26 had been there before)."
+        "30 rows read: 28 tickets in the network (26 had already been imported)."
     )
     assert TicketHolder.objects.get(ticket="ORD03-1").name == "Ada King"
 
@@ -282,7 +282,7 @@ def test_a_file_with_a_renamed_column_is_scanned_as_it_was_imported(at: list[str
     path, chosen = tmp_path / "plain.csv", ["--column", "ticket_id=Biljett-Nr"]
     path.write_bytes(b"Biljett-Nr,name\nB-1,Ada\nB-2,Bob\n")
     ran = Ran("scan", str(path), *at)
-    assert (ran.code, "Name the right one with --column" in ran.error) == (2, True)
+    assert (ran.code, "Choose the column with --column" in ran.error) == (2, True)
     assert Ran("import_tickets", str(path), *chosen, *at).code == 0
     ran, result = scanned(path, at, *chosen)
     assert (ran.code, result["proved"], result["tickets"]) == (0, True, 2)
@@ -295,7 +295,7 @@ def test_a_file_is_scanned_in_the_time_zone_it_was_imported_in(at: list[str], tm
     assert Ran("import_tickets", str(path), *zone, *at).code == 0
     assert "--timezone 'Mars'" in Ran("scan", str(path), "--timezone", "Mars", *at).error
     ran = Ran("scan", str(path), *at)
-    assert (ran.code, ran.error) == (2, "The file holds no valid ticket.")
+    assert (ran.code, ran.error) == (2, "The file contains no valid ticket.")
     assert scanned(path, at, *zone)[1]["tickets"] == 1
 
 

@@ -62,7 +62,7 @@ def test_a_scan_missing_from_the_record_is_a_fault() -> None:
 
 
 def test_a_scan_that_stands_twice_or_was_not_planned_is_a_fault() -> None:
-    assert "stands twice" in faults(*HONEST, HONEST[2])[0]
+    assert "is recorded twice" in faults(*HONEST, HONEST[2])[0]
     assert "was not planned" in faults(*HONEST, outcome(9, "C", "ok"))[0]
 
 

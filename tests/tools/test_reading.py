@@ -79,7 +79,10 @@ def test_columns_that_nobody_reads_may_share_a_name(tmp_path: Path) -> None:
     ("item", "problem"),
     [
         ('{"ticket_id": "A", "ticket_id": "B"}', "says 'ticket_id' twice"),
-        ('{"ticket_id": "A", "Ticket ID": "B"}', "says 'ticket_id' and 'Ticket ID', which are one column"),
+        (
+            '{"ticket_id": "A", "Ticket ID": "B"}',
+            "says 'ticket_id' and 'Ticket ID', which are the same column",
+        ),
         ('{"ticket_id": "A", "name": {"en": "a", "en": "b"}}', "says 'en' twice in 'name'"),
     ],
 )
@@ -157,7 +160,7 @@ def test_a_file_that_is_called_json_is_told_what_json_must_be(tmp_path: Path) ->
         (b"PK\x03\x04rest", "Excel workbook: export it as CSV"),
         (b'{"a": 1', "not JSON"),
         (b'{"a": 1}', "No list of tickets"),
-        (b"\xff\xfe\x00", "does not go on so"),
+        (b"\xff\xfe\x00", "but the rest is not"),
         (b'a,"b\nT-1,x\n', "Row 1 cannot be read as CSV"),
         (b"[" * 100_000, "is not JSON"),
     ],
@@ -169,7 +172,7 @@ def test_files_that_are_none_of_ours_get_a_sentence(tmp_path: Path, content: byt
 
 def test_a_nul_that_no_database_keeps_is_a_wrong_row(tmp_path: Path) -> None:
     found = read(tmp_path, b"ticket_id,name\nQ-1,a\x00b\nQ-2,c\n")
-    assert [(record.number, record.problem) for record in found] == [(2, "holds a NUL character"), (3, "")]
+    assert [(record.number, record.problem) for record in found] == [(2, "contains a NUL character"), (3, "")]
 
 
 def problems(records: list[Record]) -> dict[int, str]:
@@ -179,7 +182,7 @@ def problems(records: list[Record]) -> dict[int, str]:
 def test_a_quotation_mark_that_is_never_closed_takes_only_what_follows_it(tmp_path: Path) -> None:
     before = "".join(f"Q-{number},x\n" for number in range(2, 7))
     found = read(tmp_path, f'ticket_id,name\n{before}Q-7,"open\nQ-8,b\n\nQ-10,c\n'.encode())
-    swallowed = "is swallowed by a quotation mark in row 7"
+    swallowed = "is inside a quoted cell that begins in row 7"
     assert problems(found) == dict.fromkeys(range(2, 7), "") | {
         7: "cannot be read as CSV: unexpected end of data",
         8: swallowed,
@@ -191,7 +194,7 @@ def test_rows_go_on_where_the_next_quotation_mark_ends_what_was_swallowed(tmp_pa
     found = read(tmp_path, b'ticket_id,name\nQ-2,"open\n"Q-3","b"\n"Q-4","c"\nQ-5,d\n')
     assert problems(found) == {
         2: "cannot be read as CSV: ',' expected after '\"'",
-        3: "is swallowed by a quotation mark in row 2",
+        3: "is inside a quoted cell that begins in row 2",
         4: "",
         5: "",
     }
@@ -246,7 +249,7 @@ def test_a_list_that_breaks_off_is_not_taken_for_lines(tmp_path: Path) -> None:
 def test_one_object_beyond_the_standard_does_not_sink_a_list(tmp_path: Path) -> None:
     odd = rb'[{"ticket_id": "A-1"}, {"ticket_id": "A-2", "x": "\ud800"}, {"ticket_id": "A-3", "x": NaN},'
     found = read(tmp_path, odd + b' {"ticket_id": "A-4", "x": ' + b"9" * 5_000 + b"}]")
-    assert problems(found) == {1: "", 2: "holds half of a surrogate pair", 3: "", 4: ""}
+    assert problems(found) == {1: "", 2: "contains half of a surrogate pair", 3: "", 4: ""}
     assert found[2].fields == {"ticket id": "A-3", "x": ""}
 
 

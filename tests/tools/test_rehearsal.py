@@ -117,7 +117,7 @@ def test_the_export_can_be_imported_again(running: Network, export: Path) -> Non
     done = run(running, "import_tickets", str(export))
     assert done.returncode == 0
     assert done.stdout.startswith(
-        "5,000 rows read: 5,000 tickets in the network (5,000 had been there before)."
+        "5,000 rows read: 5,000 tickets in the network (5,000 had already been imported)."
     )
 
 

@@ -33,19 +33,21 @@ def add_file_arguments(parser: ArgumentParser) -> None:
     """Arguments of every command that reads a file of tickets and talks to the platform: the gates need the
     same values as the import."""
     parser.add_argument("file", type=Path, help="CSV (any common delimiter and encoding) or JSON")
-    parser.add_argument("--event", default=DEFAULT_EVENT, help="the network's event (default: %(default)s)")
-    parser.add_argument("--slug", default="", help="of an export over several events: take only this one")
+    parser.add_argument("--event", default=DEFAULT_EVENT, help="event in the network (default: %(default)s)")
+    parser.add_argument("--slug", default="", help="import only this event of an export with several")
     parser.add_argument(
         "--column",
         action="append",
         default=[],
         metavar="FIELD=NAME",
-        help=f"a column of another name; fields: {', '.join(ALIASES)}",
+        help=f"name of the column for a field; fields: {', '.join(ALIASES)}",
     )
-    parser.add_argument("--timezone", default="UTC", help="of times without offset (default: %(default)s)")
-    parser.add_argument("--include-pending", action="store_true", help="take unpaid orders too")
-    parser.add_argument("--url", default="", help="of the platform (default: from DATA/credentials.json)")
-    parser.add_argument("--api-key", default="", help="default: from DATA/credentials.json")
+    parser.add_argument(
+        "--timezone", default="UTC", help="time zone of times without an offset (default: %(default)s)"
+    )
+    parser.add_argument("--include-pending", action="store_true", help="import unpaid orders too")
+    parser.add_argument("--url", default="", help="URL of the platform (default: from DATA/credentials.json)")
+    parser.add_argument("--api-key", default="", help="API key (default: from DATA/credentials.json)")
 
 
 def columns_of(options: Mapping[str, Any]) -> Columns:
@@ -75,7 +77,7 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise FileRefused(f"--timezone {name!r} is not known, say Europe/Berlin.") from error
+        raise FileRefused(f"--timezone {name!r} is unknown; use a name such as Europe/Berlin.") from error
 
 
 def chosen_columns(pairs: Iterable[str]) -> dict[str, str]:
@@ -114,11 +116,11 @@ def seconds(text: str) -> float:
     with suppress(ValueError):
         if 0 <= (found := float(text)) < math.inf:
             return found
-    raise ArgumentTypeError(f"{text!r} is no number of seconds from 0 on")
+    raise ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
 
 
 def at_least_one(text: str) -> int:
     """Parse a whole number, 1 or more; for argparse."""
     if not (text.isascii() and text.isdigit() and 0 < len(text) <= 9 and int(text)):
-        raise ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+        raise ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
     return int(text)

@@ -194,7 +194,7 @@ class Columns:
             if not (order and position):
                 raise _Refused("has no order code" if not order else "has no position id")
             if not POSITION.fullmatch(position):
-                raise _Refused(f"position id {position[:40]!r} is no whole number from 1 on")
+                raise _Refused(f"position id {position[:40]!r} is not a whole number, 1 or more")
             ticket_id = f"{order}-{position}"
         else:
             ticket_id = self._value("ticket_id", fields)
@@ -214,7 +214,7 @@ class Columns:
         if blocked in YES:
             return "is blocked"
         if blocked not in NO:
-            raise _Refused(f"says {blocked[:40]!r} where it says whether it is blocked, not yes or no")
+            raise _Refused(f"has {blocked[:40]!r} in the column for blocked, not yes or no")
         if self._value("testmode", fields).lower() in YES:
             return "was ordered in test mode"
         status = self._value("status", fields).lower()
@@ -248,7 +248,7 @@ class Columns:
             moment = moment.replace(tzinfo=self._zone)
         seconds = int(moment.timestamp())
         if seconds <= 0:
-            raise _Refused(f"{field} {text[:40]!r} lies before 1970")
+            raise _Refused(f"{field} {text[:40]!r} is before 1970")
         return seconds * 1_000_000
 
     def _label(self, field: str, fields: Mapping[str, str]) -> str:
@@ -266,7 +266,7 @@ def _label(field: str, text: str) -> str:
     if len(text) > LABEL_LENGTH_MAX:
         raise _Refused(f"{field} is longer than {LABEL_LENGTH_MAX} characters")
     if not is_text(text):
-        raise _Refused(f"{field} holds a control character")
+        raise _Refused(f"{field} contains a control character")
     return text
 
 

@@ -106,5 +106,5 @@ def _contradiction(row: TicketHolder, ticket: ImportedTicket) -> str:
         return f"was imported before and its holder erased on {row.erased_at:%Y-%m-%d}: not imported again"
     stored = Holder(row.name, row.email, row.phone, row.company, row.address)
     if stored != ticket.holder or row.secret_digest != ticket.secret_digest.hex():
-        return "was imported before with other personal data or another secret: the first ones stand"
+        return "was imported before with other personal data or another secret: the first ones are kept"
     return ""

@@ -54,20 +54,20 @@ def platform_of(data: Path, *, url: str = "", api_key: str = "") -> Platform:
             found = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise PlatformUnknown(
-                f"There is no {path}: start a network with `make up`, or give --url and --api-key."
+                f"{path} does not exist: start a network with `make up`, or give --url and --api-key."
             ) from error
         except (OSError, ValueError) as error:
             raise PlatformUnknown(f"{path} cannot be read: {error}.") from error
     try:
         known = Platform(url=(url or found["url"]).rstrip("/"), api_key=api_key or found["api_key"])
     except KeyError as error:
-        raise PlatformUnknown(f"{path} holds no {error}: start the network again.") from error
+        raise PlatformUnknown(f"{path} lacks {error}: start the network again.") from error
     try:
         address = httpx.URL(known.url)
     except (httpx.InvalidURL, TypeError):
         address = httpx.URL("")
     if address.scheme not in ("http", "https") or not address.host:
-        raise PlatformUnknown(f"{known.url!r} is no address of a platform: say http://HOST:PORT.")
+        raise PlatformUnknown(f"{known.url!r} is not the address of a platform: use http://HOST:PORT.")
     return known
 
 

@@ -61,7 +61,7 @@ def _problem(item: Any, matters: Callable[[str], bool]) -> str:
             return f"{value.reason} in {key[:40]!r}"
         name = normalised(key)
         if (first := spelled.setdefault(name, key)) != key and matters(name):
-            return f"says {first[:40]!r} and {key[:40]!r}, which are one column"
+            return f"says {first[:40]!r} and {key[:40]!r}, which are the same column"
     return ""
 
 
@@ -101,7 +101,7 @@ def _positions_of_orders(orders: Iterable[Any], names: _Names) -> Iterator[tuple
             continue
         positions = order.get("positions") or []
         if not isinstance(positions, list):
-            yield Unreadable("has positions that are no list"), order
+            yield Unreadable("has positions that are not a list"), order
             continue
         for position in positions:
             yield position, order

@@ -68,9 +68,9 @@ def _unkeepable(cell: str) -> str:
     if len(cell) > CELL_CHARACTERS_MAX:
         return f"has a cell of {len(cell):,} characters"
     if "\x00" in cell:
-        return "holds a NUL character"
+        return "contains a NUL character"
     if not cell.isascii() and any("\ud800" <= character <= "\udfff" for character in cell):
-        return "holds half of a surrogate pair"
+        return "contains half of a surrogate pair"
     return ""
 
 
@@ -81,7 +81,7 @@ def decoded(content: bytes) -> str:
         return content.decode(marked or "utf-8")
     except UnicodeDecodeError as error:
         if marked:
-            raise FileRefused(f"The file begins as {marked} and does not go on so: {error}.") from error
+            raise FileRefused(f"The file begins as {marked}, but the rest is not: {error}.") from error
         return content.decode("cp1252", errors="replace")
 
 
@@ -105,7 +105,7 @@ def records_of_csv(text: str, matters: Callable[[str], bool]) -> Iterator[Record
             swallowed = lines[begun + 1 : rows.line_num]
             for further, line in enumerate(swallowed, number + 1):
                 if line.strip():
-                    yield Record(further, {}, f"is swallowed by a quotation mark in row {number}")
+                    yield Record(further, {}, f"is inside a quoted cell that begins in row {number}")
             number += len(swallowed)
             continue
         if row is None:
@@ -139,7 +139,7 @@ def _check_header(cells: list[str], header: list[str], matters: Callable[[str], 
         if name and before < column and matters(name) and not of_invoice:
             raise FileRefused(
                 f"The header names the column {cells[before].strip()!r} twice, as columns {before + 1} and"
-                f" {column + 1}: rename or remove the one that is not meant."
+                f" {column + 1}: rename or remove one of them."
             )
 
 

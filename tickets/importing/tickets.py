@@ -13,8 +13,8 @@ from tickets.importing.record import FileRefused
 
 __all__ = ["TicketFile", "read_tickets"]
 
-NO_COLUMN = "No column names the tickets: ticket_id, or order code and position id."
-NAME_IT = "Name the right one with --column ticket_id=NAME."
+NO_COLUMN = "No column has the ticket IDs: ticket_id, or order code and position id."
+NAME_IT = "Choose the column with --column ticket_id=NAME."
 
 
 class TicketFile(msgspec.Struct):
@@ -48,7 +48,7 @@ def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
         if not columns.knows(record.fields):
             if found.rows == 0:
                 raise FileRefused(f"{NO_COLUMN} {_found(present)} {NAME_IT}")
-            found.wrong.append(WrongRow(record.number, "names no ticket"))
+            found.wrong.append(WrongRow(record.number, "has no ticket ID"))
             continue
         row_slug = columns.slug(record)
         if slug and row_slug != slug:
@@ -57,7 +57,7 @@ def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
         slugs.add(row_slug)
         match columns.ticket(record):
             case ImportedTicket() as ticket if ticket.ticket_id in first_row:
-                reason = f"ticket {ticket.ticket_id} stands in row {first_row[ticket.ticket_id]} already"
+                reason = f"ticket {ticket.ticket_id} is already in row {first_row[ticket.ticket_id]}"
                 found.wrong.append(WrongRow(record.number, reason))
             case ImportedTicket() as ticket:
                 first_row[ticket.ticket_id] = record.number
@@ -68,9 +68,9 @@ def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
                 found.wrong.append(wrong)
     if len(slugs - {""}) > 1:
         names = ", ".join(sorted(slugs - {""}))
-        raise FileRefused(f"The file holds tickets of several events ({names}): choose one with --slug.")
+        raise FileRefused(f"The file contains tickets of several events ({names}): choose one with --slug.")
     if found.rows == 0:
-        raise FileRefused("The file holds no rows below its header.")
+        raise FileRefused("The file has no rows below its header.")
     if present and (absent := columns.absent(present)):
         raise FileRefused(f"The file has no column {absent[0]!r}, which --column names. {_found(present)}")
     return found

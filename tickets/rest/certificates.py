@@ -15,7 +15,7 @@ __all__ = ["show_certificate", "show_epochs"]
 
 
 def show_certificate(call: Call, ticket_id: str) -> Answer:
-    """Of the last change, or of the outcome `at` SEQUENCE.INDEX, refusals included; query `event`."""
+    """Certificate of the last change, or of the outcome `at` SEQUENCE.INDEX, also of a refusal; `event`."""
     event, at = read_event(call.query), call.query.get("at")
     position = None if at is None else certify.read_position(at)
     sequence = own_writes(call)
@@ -27,7 +27,7 @@ def show_certificate(call: Call, ticket_id: str) -> Answer:
 
 
 def show_epochs(call: Call) -> Answer:
-    """Genesis and every epoch change proof since."""
+    """The epoch chain: genesis and every epoch change proof since."""
     return _file(epochs.epoch_chain(), "epochs.json", own_writes(call))
 
 

@@ -25,20 +25,20 @@ _copy = CopyReader(LEARNER_ALIAS)
 
 
 def list_tickets(call: Call) -> Answer:
-    """Tickets of one event by ascending id; `limit`, `after`, `state`, `event`."""
+    """List the tickets of one event by ascending id; `limit`, `after`, `state`, `event`."""
     query = read_tickets_query(call.query)
     return answer_page(call, _copy, query, own_writes(call))
 
 
 def list_records(call: Call) -> Answer:
-    """`limit`, `after` (sequence or sequence.index); `outcome=all` shows refusals, `kind=all` seeds
+    """The log: `limit`, `after` (sequence or sequence.index); `outcome=all` adds refusals, `kind=all` seeds
     and issues too, `state` only what is about that state of a ticket."""
     query = read_records_query(call.query)
     return answer_page(call, _copy, query, own_writes(call))
 
 
 def show_ticket(call: Call, ticket_id: str) -> Answer:
-    """One ticket; 404 while it is not there. `read` says what the answer promises (R18)."""
+    """Show one ticket; 404 if it does not exist. `read` sets the consistency (R18)."""
     event, kind = read_event(call.query), call.query.get("read", LOCAL)
     if kind not in READS:
         raise InvalidRequest(f"read must be one of {', '.join(READS)}")
@@ -56,5 +56,5 @@ def _linear(call: Call) -> int:
     ordered = reading.barrier()
     sequence = feed.wait_for(max(ordered, call.min_sequence), BARRIER_WAIT)
     if sequence < ordered:
-        raise Unavailable("The platform's copy is behind; ask again later.")
+        raise Unavailable("The platform's copy of the log is behind; try again later.")
     return sequence

@@ -34,5 +34,5 @@ def operation(kind: str) -> Handler:
 
 
 def change_tickets(call: Call, body: BatchBody) -> Answer:
-    """Refusals are results; only where nothing was sent at all is the answer an error."""
+    """Execute several operations. Refusals are results; the answer is an error only if nothing was sent."""
     return answer_batch(call, body, partial(batch, actor=call.actor))

@@ -57,7 +57,7 @@ def prove(planned: Sequence[Scan], record: Iterable[Outcome]) -> Verdict:
     for outcome in record:
         if outcome.scan.nonce not in due:
             faults.append(
-                f"{outcome.scan.ticket_id}: scan {outcome.scan.nonce} was not planned, or stands twice"
+                f"{outcome.scan.ticket_id}: scan {outcome.scan.nonce} was not planned, or is recorded twice"
             )
         due.discard(outcome.scan.nonce)
         by_ticket.setdefault(outcome.scan.ticket_id, []).append(outcome)

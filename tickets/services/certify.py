@@ -56,16 +56,20 @@ _paths = LogPaths(LEARNER_ALIAS)
 NOT_YET = (
     503,
     "not_provable_yet",
-    "No checkpoint covers the outcome yet and too few members gave a receipt; ask again.",
+    "No checkpoint covers the outcome yet and too few members gave a receipt; try again.",
 )
-NO_OUTCOME = (404, "outcome_not_found", "No outcome of this ticket stands there.")
-INCOMPLETE = (409, "not_provable", "The platform's copy does not hold the whole entry of this outcome.")
+NO_OUTCOME = (404, "outcome_not_found", "This ticket has no outcome at that position.")
+INCOMPLETE = (409, "not_provable", "The platform's copy of the log lacks the complete entry of this outcome.")
 EARLIER = (
     409,
     "not_provable",
     "It was decided in the cluster that this one continues: a certificate of that cluster proves it.",
 )
-SEEDED = (409, "nothing_to_prove", "The ticket comes from a seed, whose outcome names no single ticket.")
+SEEDED = (
+    409,
+    "nothing_to_prove",
+    "The ticket was issued by a seed operation, whose outcome names no single ticket.",
+)
 
 
 def certificate_of(event: str, ticket: str, at: tuple[int, int] | None = None) -> bytes:

@@ -49,7 +49,7 @@ def gateway() -> GatewayFace:
             try:
                 _own = Gateway.open(genesis, key_file(), epoch_changes=_epoch_changes(), calls_max=CALLS_MAX)
             except FileNotFoundError as error:
-                raise Unavailable("No cluster has been made in this data folder yet.") from error
+                raise Unavailable("This data folder has no cluster yet.") from error
             except (OSError, GenesisError, KeyFileError, ValueError) as error:
                 raise Unavailable(f"The gateway cannot be opened: {error}") from error
         return _own

@@ -43,7 +43,7 @@ ASK_AGAIN = 0.05
 """Seconds until members are asked again: a newer checkpoint may be stable by then."""
 ACTOR = "platform"
 """Actor of barriers in the log."""
-UNPROVED = "No member proved the ticket's state in time; ask again."
+UNPROVED = "No member proved the ticket's state in time; try again."
 
 
 class Proved(msgspec.Struct, frozen=True):
@@ -217,7 +217,7 @@ def barrier(patience: float = DEFAULT_WAIT + ANSWER_SLACK) -> int:
     try:
         outcome = _barriers.wait(patience)
     except Overloaded as error:
-        raise Unavailable("Too much is under way here; ask again later.") from error
+        raise Unavailable("Too many requests are in progress; try again later.") from error
     except (GatewayClosed, CancelledError, TimeoutError) as error:
         raise OutcomeUnknown from error
     return Decision(Request(Barrier()), outcome).check().result.sequence

@@ -36,16 +36,18 @@ class BulkActions(StrictAdmin):
                 if any(NUL in key for key in keys):
                     raise ValidationError("a key with a NUL character")
             except ValidationError:
-                self.message_user(request, "Nothing was done: no row can have such a key.", messages.ERROR)
+                self.message_user(
+                    request, "Nothing changed: a selected row has an invalid key.", messages.ERROR
+                )
                 return None
             queryset = self.get_queryset(request).order_by("pk")
             there = set(queryset.filter(pk__in=wanted).values_list("pk", flat=True))
             missing = len(wanted - there)
             if not there:
-                self.message_user(request, f"{self._gone(missing)} Nothing was done.", messages.WARNING)
+                self.message_user(request, f"{self._gone(missing)} Nothing changed.", messages.WARNING)
                 return None
         elif not queryset.exists():
-            self.message_user(request, "The list is empty by now. Nothing was done.", messages.WARNING)
+            self.message_user(request, "The list is now empty. Nothing changed.", messages.WARNING)
             return None
         response = super().response_action(request, queryset, *rest, **named)
         if missing:
@@ -54,5 +56,5 @@ class BulkActions(StrictAdmin):
 
     def _gone(self, count: int) -> str:
         if count == 1:
-            return f"1 selected {self.opts.verbose_name} is not there any more."
-        return f"{count} selected {self.opts.verbose_name_plural} are not there any more."
+            return f"1 selected {self.opts.verbose_name} no longer exists."
+        return f"{count} selected {self.opts.verbose_name_plural} no longer exist."

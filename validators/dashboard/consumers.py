@@ -186,7 +186,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
             if self.live is None or await may_watch_still(self.scope):
                 return
         except DatabaseError as error:
-            logger.warning("a client's access could not be read, it is asked for again: %s", error)
+            logger.warning("cannot read a client's access, trying again: %s", error)
             return
         self._leave()
         await self.close(code=CLOSED_NO_ACCESS)

@@ -31,7 +31,7 @@ PROBLEMS = {
     "timeout": "no answer",
     "down": "not connected",
     DISK_FULL: "its disk is full",
-    CONTRADICTION: "it has stopped for good",
+    CONTRADICTION: "it has stopped permanently",
 }
 """Messages for the error codes of requests that were not answered."""
 
@@ -97,13 +97,13 @@ def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
     pages. Pure."""
     needed = quorum.quorum(len(nodes))
     silent = [f"{node.id} ({node.problem})" for node in nodes if node.problem]
-    mute = [f"{node.id} ({node.voting_reason or 'follows'})" for node in nodes if _follows(node)]
+    mute = [f"{node.id} ({node.voting_reason or 'not voting'})" for node in nodes if _follows(node)]
     voting = [node for node in nodes if not node.problem and node.voting]
     if stopped := [node.id for node in nodes if node.problem == PROBLEMS[CONTRADICTION]]:
-        text = "has stopped for good: two certificates exclude each other, and the log may have forked"
+        text = "has stopped permanently: two certificates contradict each other, and the log may have forked"
         return "stuck", f"{', '.join(stopped)} {text}. See the runbook, DtvnContradiction."
     if len(voting) < needed:
-        absent = ", ".join(silent + mute) or "nobody else"
+        absent = ", ".join(silent + mute) or "none"
         lost = sum(_follows(node) and not node.waiting for node in nodes)
         verdict = f"{len(voting)} of {len(nodes)} nodes vote and {needed} are needed. Missing: {absent}."
         return "stuck", f"{verdict} {quorum.recovery(len(nodes), lost)}".rstrip()
@@ -111,7 +111,7 @@ def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
     if len(changing) > len(voting) - needed:
         ids = ", ".join(node.id for node in changing)
         view = max(node.view for node in changing)
-        return "stuck", f"A change to view {view} is under way ({ids}); it takes a second or two."
+        return "stuck", f"A view change to view {view} is in progress ({ids}); it takes a second or two."
     if found := _undecided(voting, nodes):
         return found
     waiting = max(voting, key=lambda node: node.pending)
@@ -119,8 +119,8 @@ def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
         text = f"{waiting.id} has {waiting.pending} requests waiting and suspects {waiting.primary}"
         return "slow", f"{text}: {waiting.suspicion}."
     lagging = [node for node in voting if node.catching_up_to]
-    remarks = [f"{node.id} catches up, {node.executed} of {node.catching_up_to}" for node in lagging]
-    remarks += [f"{name} is missing, and is not needed" for name in silent + mute]
+    remarks = [f"{node.id} is catching up, at {node.executed} of {node.catching_up_to}" for node in lagging]
+    remarks += [f"{name} is missing, but the others are enough" for name in silent + mute]
     executed = max(node.executed for node in voting)
     if reading:
         text = f"The nodes agree on sequence {executed}, but pages and lists are not updated: {reading}"
@@ -139,7 +139,7 @@ def _reading() -> str:
         return f"the learner cannot write: {error}; they show sequence {read_applied()}" if error else ""
     heard = learner.heartbeat_at
     since = "" if heard is None else f" since {heard.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return f"the learner is {learner.status}{since}; they show sequence {read_applied()}"
+    return f"the learner has been {learner.status}{since}; they show sequence {read_applied()}"
 
 
 def _undecided(voting: Sequence[Node], nodes: Sequence[Node]) -> tuple[str, str] | None:
@@ -155,12 +155,14 @@ def _undecided(voting: Sequence[Node], nodes: Sequence[Node]) -> tuple[str, str]
     voters = [other.id for other in nodes if kind == "commits" or other.id != node.primary]
     missing = [name for name in voters if name not in held]
     if slot.phase == "waiting":
-        cause = f"no proposal of {node.primary} has come"
+        cause = f"no proposal from {node.primary} has arrived"
     elif slot.withheld:
         cause = f"{node.id} withholds its own vote ({slot.withheld})"
     else:
         cause = f"{kind} are missing from {', '.join(missing)}"
-    where = f"Sequence {slot.sequence} in view {slot.view} has waited {slot.open_for:.1f} s on {node.id}"
+    where = (
+        f"Sequence {slot.sequence} in view {slot.view} is undecided on {node.id} after {slot.open_for:.1f} s"
+    )
     return "stuck", f"{where}: {cause}."
 
 

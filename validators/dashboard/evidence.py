@@ -50,7 +50,7 @@ class MemberEvidenceAdmin(ReadOnlyAdmin):
             evidence.collect_evidence()
             found = evidence.suspicions()
         except TicketError as error:
-            messages.warning(request, f"The nodes could not be asked: {error}")
+            messages.warning(request, f"Cannot ask the nodes: {error}")
         context = {"suspicions": found[:SUSPICIONS_MAX], "more_suspicions": len(found) > SUSPICIONS_MAX}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 

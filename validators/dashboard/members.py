@@ -31,13 +31,13 @@ __all__ = ["MembershipChangeAdmin"]
 
 TITLES = {
     "add": "Add a member",
-    "remove": "End a membership",
-    "replace": "Put a newcomer in a member's seat",
-    "rotate": "Give a member a new key",
+    "remove": "Remove a member",
+    "replace": "Replace a member",
+    "rotate": "Rotate a member's key",
     "parameters": "Change parameters",
 }
 TONES = {ChangeState.DONE: "ok", ChangeState.REFUSED: "bad"}
-ELSEWHERE = "Only for a node that runs elsewhere."
+ELSEWHERE = "Only for a node that this platform does not run."
 LOOK_AGAIN = 3
 """Seconds between two refreshes of the page while something is under way."""
 
@@ -45,27 +45,29 @@ LOOK_AGAIN = 3
 class WishForm(forms.Form):
     """The fields of one kind of change."""
 
-    node_id = forms.CharField(label="Node", max_length=64, help_text="A name of A-Z a-z 0-9 . _ -")
-    replaces = forms.ChoiceField(label="Takes the seat of")
+    node_id = forms.CharField(label="Node", max_length=64, help_text="Letters A-Z a-z, digits, and . _ -")
+    replaces = forms.ChoiceField(label="Replaces")
     peer_id = forms.CharField(
-        label="Peer id",
+        label="Peer ID",
         required=False,
         max_length=128,
-        help_text=f"{ELSEWHERE} Empty: this platform makes the key.",
+        help_text=f"{ELSEWHERE} If empty, this platform makes the key.",
     )
     host = forms.CharField(label="Host", required=False, max_length=253, help_text=ELSEWHERE)
     port = forms.IntegerField(
         label="Port", required=False, min_value=1, max_value=65_535, help_text=ELSEWHERE
     )
     word = forms.CharField(
-        label="Word of life",
+        label="Liveness proof",
         required=False,
         max_length=2_048,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=f"{ELSEWHERE} base64 of its identity/alive.bin, at most 30 seconds old.",
+        help_text=f"{ELSEWHERE} Its identity/alive.bin in base64, at most 30 seconds old.",
     )
     allow_small = forms.BooleanField(
-        label="Even below four members", required=False, help_text="Then no liar is tolerated."
+        label="Allow fewer than four members",
+        required=False,
+        help_text="The cluster then tolerates no Byzantine member.",
     )
     FIELDS = {
         "add": ("node_id", "peer_id", "host", "port", "word"),

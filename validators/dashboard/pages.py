@@ -29,11 +29,11 @@ RECENT_SEQUENCES = 60
 """Sequences of the log that the page of one node shows."""
 RECENT_RECORDS = 500
 CHARTS = (
-    ("throughput", "Throughput", "operations decided a second"),
+    ("throughput", "Throughput", "operations decided per second"),
     ("latency", "Consensus latency", "proposal to execution"),
-    ("gossip", "Gossip", "messages that keep members alike"),
+    ("gossip", "Gossip", "messages that keep members in sync"),
     ("traffic", "Traffic", "bytes sent over all links"),
-    ("sequence", "Sequence", "batches agreed on"),
+    ("sequence", "Sequence", "batches decided"),
     ("peers", "Peers", "of the best connected node"),
 )
 FIGURES = {

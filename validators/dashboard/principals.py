@@ -24,10 +24,10 @@ from validators.services.principals import COPY_WAIT, Changed
 __all__ = ["principals_page"]
 
 DONE = {
-    "add": "is listed",
-    "rotate": "has another key",
-    "limit": "has other grants",
-    "revoke": "is revoked",
+    "add": "was added",
+    "rotate": "has a new key",
+    "limit": "has new grants",
+    "revoke": "was revoked",
 }
 PAGE = "admin:validators_membershipchange_principals"
 
@@ -35,18 +35,18 @@ PAGE = "admin:validators_membershipchange_principals"
 class AddForm(forms.Form):
     """A new principal."""
 
-    name = forms.CharField(max_length=64, help_text="A name of A-Z a-z 0-9 . _ -")
+    name = forms.CharField(max_length=64, help_text="Letters A-Z a-z, digits, and . _ -")
     peer_id = forms.CharField(
-        label="Peer id", max_length=128, help_text="Its key, as its own host printed it."
+        label="Peer ID", max_length=128, help_text="Its public key, as printed on its own host."
     )
     event = forms.CharField(
-        max_length=64, initial=ANY_EVENT, help_text=f"For which event; {ANY_EVENT} stands for all."
+        max_length=64, initial=ANY_EVENT, help_text=f"The event of the grants; {ANY_EVENT} means all events."
     )
     capabilities = forms.MultipleChoiceField(
         choices=[(name, name) for name in CAPABILITIES],
         widget=forms.CheckboxSelectMultiple,
         required=False,
-        help_text="Without any it may follow the log, as a learner or a newcomer does.",
+        help_text="Without a capability it may only follow the log, as a learner does.",
     )
 
 
@@ -63,7 +63,7 @@ def principals_page(request: HttpRequest, *, allowed: bool) -> HttpResponse:
         try:
             told = _act(request, form)
         except ServiceError as error:
-            messages.error(request, f"Not done: {error}")
+            messages.error(request, f"Failed: {error}")
             if form.is_bound:
                 return _page(request, form)
         else:
@@ -86,10 +86,10 @@ def _act(request: HttpRequest, form: AddForm) -> str:
         "revoke": lambda: principals.revoke_principal(name, **asker),
     }
     if verb not in verbs:
-        return "Nothing was asked for."
+        return "No action was selected."
     changed = verbs[verb]()
     feed.wait_for(changed.sequence, COPY_WAIT)  # the next list is read from the platform's copy
-    return f"Done: {changed.principal.name} {DONE[verb]}, by sequence {changed.sequence} of the log."
+    return f"Done: {changed.principal.name} {DONE[verb]} at sequence {changed.sequence} of the log."
 
 
 def _grants(request: HttpRequest) -> list[Grant]:

@@ -116,4 +116,4 @@ def diagnosis(request: HttpRequest) -> HttpResponse:
 
 def websocket_only(request: HttpRequest) -> HttpResponse:
     """Answers a plain request to `/ws` (spec section 2)."""
-    return JsonResponse({"error": "this address speaks WebSocket only"}, status=400)
+    return JsonResponse({"error": "this address accepts only WebSocket connections"}, status=400)

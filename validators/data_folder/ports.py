@@ -60,7 +60,7 @@ def listen(host: str, port: int) -> socket.socket:
         return listen_on(host, port, *options)
     except socket.gaierror as error:
         raise StartError(
-            f"HOST={host} (-web-addr) is no address of this machine: {error.strerror}"
+            f"HOST={host} (-web-addr) is not an address of this machine: {error.strerror}"
         ) from error
     except OSError as error:
         raise StartError(

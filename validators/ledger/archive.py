@@ -62,7 +62,7 @@ def _sqlite(path: Path) -> tuple[str, Rows]:
     try:
         connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)
     except sqlite3.Error as error:
-        raise ArchiveError(f"{file} is no ledger: {error}") from error
+        raise ArchiveError(f"{file} is not a ledger: {error}") from error
     return str(path), rows
 
 
@@ -74,7 +74,7 @@ def _postgresql(url: str, cluster: bytes) -> list[tuple[str, Rows]]:
     schema = query.pop("schema", "")
     plain = urlunsplit(parts._replace(query=urlencode(query)))
     if schema and not SCHEMA_NAME.fullmatch(schema):
-        raise ArchiveError(f"{schema!r} is no schema of a ledger")
+        raise ArchiveError(f"{schema!r} is not the schema of a ledger")
     pattern = rf"ledger\_{cluster.hex()[:12]}\_%"
     schemas = [schema] if schema else _all_of(plain, pattern)
     if not schemas:
@@ -113,7 +113,7 @@ class LedgerArchive:
         try:
             meta = next(rows("SELECT cluster, schema FROM ledger_ledgermeta", ()), None)
         except ArchiveError as error:
-            raise ArchiveError(f"{name} is no ledger: {error}") from error
+            raise ArchiveError(f"{name} is not a ledger: {error}") from error
         if meta is None or bytes(meta[0]) != cluster:
             raise ArchiveError(f"{name} is the ledger of another cluster")
 

@@ -112,7 +112,7 @@ def decode_entry(data: bytes, sequence: int) -> Entry:
     try:
         return _entry_decoder.decode(data)
     except msgspec.MsgspecError as error:
-        raise LedgerDamaged(f"its bytes are no entry: {error}", sequence=sequence) from error
+        raise LedgerDamaged(f"its bytes are not an entry: {error}", sequence=sequence) from error
 
 
 def decode_frames(data: bytes, what: str) -> tuple[bytes, ...]:

@@ -224,4 +224,4 @@ def translated(what: str) -> Iterator[None]:
         raise JournalError(text) from error
     except UnicodeDecodeError as error:
         # SQLite quotes a damaged schema in its message, which then may not be valid UTF-8.
-        raise LedgerDamaged(f"SQLite could not {what} it, and its message is no text") from error
+        raise LedgerDamaged(f"SQLite could not {what} it, and its message is not text") from error

@@ -47,33 +47,33 @@ __all__ = [
 ]
 
 TEACH = """\
-The last way out, and a costly one: a NEW cluster that begins with the old one's last certified state, the
-newest stable checkpoint in some ledger that is left. What the old cluster acknowledged after that may be
-lost: a ticket that was admitted then can be admitted again. Only where `genesis recover` is refused (an old
-key is gone too, too few members vouch that their logs are their newest, of three always, or a change of the
-members was under way).
+The last resort, at a cost: a NEW cluster that begins with the old one's last certified state, the
+newest stable checkpoint in any remaining ledger. What the old cluster acknowledged after that may be
+lost: a ticket that was admitted then can be admitted again. Use it only if `genesis recover` refuses (an old
+key is lost, too few members vouch that their logs are their newest (with three members: always), or a
+membership change was in progress).
 
-  1. stop every old node that still runs; where a ledger is left, take its certified state, and show it: of
-     several ledgers the one with the highest sequence loses least
+  1. stop every old node that still runs; save and show the certified state of each remaining ledger: the
+     one with the highest sequence loses least
        manage.py genesis continue save --data-dir ./old --id venue --out cup.state
        manage.py genesis continue show cup.state
-  2. one party proposes the new cluster; hand the state round with the genesis
+  2. one party proposes the new cluster; pass the state file on with the genesis
        manage.py genesis continue init cup.state --name "Cup final 2" --members 4 --out cup2.genesis
-  3. each party joins with a NEW data folder and seals, as always; `seal` checks the whole state first
+  3. each party joins with a NEW data folder and seals as usual; `seal` first checks the whole state
        manage.py genesis join cup2.genesis --data-dir ./new --id venue --host venue.example --port 4001
        manage.py genesis seal cup2.genesis --data-dir ./new --state cup.state
-  4. `seal` once more, when all have sealed, puts genesis and state in place; then each starts its node
+  4. when all have sealed, a second `seal` installs genesis and state; then each party starts its node
        manage.py genesis seal cup2.genesis --data-dir ./new --state cup.state
        manage.py validator -data-dir ./new -id venue
 
-Compare the old cluster's id that `show` prints with what you know of it; a party with its old genesis or
-epoch chain names it (`show` and `seal`: --old-chain FILE). A demonstration by one hand instead:
+Compare the old cluster's id that `show` prints with the one you know; a party that has its old genesis or
+epoch chain gives it to `show` and `seal` (--old-chain FILE). For a demo cluster of one party:
   manage.py genesis continue demo cup.state --data-dir ./new, then make up DATA=./new
-A newcomer that joins later needs the file too: `genesis continue install`, with its --id.
+A member that joins later needs the file too: `genesis continue install` with its --id.
 
-Carried: tickets, whole, with what admitted them. Not carried: clients' sessions and nonces (they are opened
-anew), principals, grants and members (the new genesis says them). Certificates of the new cluster say
-"continued, not proved by all"; those of the old one stay valid under its own id, and convict nobody.
+Kept: complete tickets, with their admissions. Not kept: clients' sessions and nonces (clients open new
+sessions), principals, grants and members (the new genesis sets them). Certificates of the new cluster say
+"continued, not proved by all"; those of the old one stay valid under its own id, and convict no member.
 """
 
 
@@ -81,7 +81,7 @@ def add_parser(verbs: Any) -> None:
     """The verb `continue` and its own verbs."""
     parser = verbs.add_parser(
         "continue",
-        help="found a new cluster with the last certified state of one that cannot go on",
+        help="found a new cluster on the last certified state of a lost one",
         description=TEACH,
         formatter_class=RawDescriptionHelpFormatter,
     )
@@ -89,24 +89,24 @@ def add_parser(verbs: Any) -> None:
     one = steps.add_parser("save", help="write the last certified state in an old ledger to a file")
     add_data_folder(one)
     whose = one.add_mutually_exclusive_group(required=True)
-    whose.add_argument("--id", default="", help="the ledger of this node, which must not run")
-    whose.add_argument("--learner", action="store_true", help="the ledger of the platform's own copy")
+    whose.add_argument("--id", default="", help="use the ledger of this node, which must be stopped")
+    whose.add_argument("--learner", action="store_true", help="use the ledger of the platform's learner")
     one.add_argument("--out", type=Path, required=True, metavar="FILE")
-    two = steps.add_parser("show", help="check signatures, log and every ticket; say what may be lost")
+    two = steps.add_parser("show", help="check signatures, log and every ticket; show what may be lost")
     two.add_argument("state", type=Path)
     add_old_chain(two)
-    three = steps.add_parser("init", help="propose the new cluster; nobody is a member yet")
+    three = steps.add_parser("init", help="propose the new cluster, no members yet")
     three.add_argument("state", type=Path)
     add_terms(three)
-    four = steps.add_parser("demo", help="make the new cluster by one hand, all keys on this host")
+    four = steps.add_parser("demo", help="make the new cluster as a demo, all keys on this host")
     four.add_argument("state", type=Path)
     add_data_folder(four)
-    four.add_argument("--nodes", type=int, default=4, help="how many validators; default 4")
-    four.add_argument("--name", default="demo", help="what the cluster is called; default demo")
-    five = steps.add_parser("install", help="put the state where nodes and platform begin with it")
+    four.add_argument("--nodes", type=int, default=4, help="number of validators (default 4)")
+    four.add_argument("--name", default="demo", help="name of the cluster (default demo)")
+    five = steps.add_parser("install", help="install the state for this host's nodes and platform")
     five.add_argument("state", type=Path)
     add_data_folder(five)
-    five.add_argument("--id", default="", help="a newcomer that `members prepare` made here")
+    five.add_argument("--id", default="", help="a newcomer made here by `members prepare`")
 
 
 def add_old_chain(parser: ArgumentParser) -> None:
@@ -115,14 +115,14 @@ def add_old_chain(parser: ArgumentParser) -> None:
         "--old-chain",
         type=Path,
         metavar="FILE",
-        help="the old cluster's genesis or epoch chain as you have it: the state must be proved through that",
+        help="your copy of the old cluster's genesis or epoch chain: it must prove the state",
     )
 
 
 def add_terms(parser: ArgumentParser) -> None:
     """Options for the terms of a proposed cluster."""
-    parser.add_argument("--name", required=True, help="what the cluster is called, 1 to 64 characters")
-    parser.add_argument("--members", type=int, required=True, help="how many parties there will be")
+    parser.add_argument("--name", required=True, help="name of the cluster, 1 to 64 characters")
+    parser.add_argument("--members", type=int, required=True, help="number of parties")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
     for field in g.Parameters.__struct_fields__:
         default = getattr(g.Parameters(), field)
@@ -154,8 +154,8 @@ def check_continued(ceremony: c.Ceremony, state: Path | None, old_chain: Path | 
         return
     if state is None:
         raise FoundingError(
-            f"{terms.name} continues another cluster: name the file with its state (--state FILE), so "
-            "that it is checked before it is sealed."
+            f"{terms.name} continues another cluster: give its state file (--state FILE), so that it "
+            "is checked before it is sealed."
         )
     try:
         file = _fitting(state, terms.continues)
@@ -172,7 +172,7 @@ def put_in_place(state: Path, folder: ClusterFolder, newcomer: str = "") -> None
         path = genesis_in(folder, newcomer)
         continued = g.continued(read_genesis(path))
         if continued is None:
-            raise FoundingError(f"{path} continues no other cluster: nothing is to be installed.")
+            raise FoundingError(f"{path} continues no other cluster: there is nothing to install.")
         _fitting(state, continued)
         if not folder.continued.exists():
             copy_state(state, folder.continued)
@@ -202,7 +202,7 @@ def _save(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     say(f"{options['out']}: the state of sequence {continued.sequence}, which {_names(continued)} signed.")
     say(_loss(continued))
     say(
-        f"Next: look at it (genesis continue show {options['out']}), and at those of other ledgers: that of "
+        f"Next: check it (genesis continue show {options['out']}), and those of other ledgers: the one with "
         "the highest sequence loses least."
     )
 
@@ -257,7 +257,7 @@ def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     file = open_state(options["state"])
     _whole(file)
     if folder.genesis.exists():
-        raise FoundingError(f"{folder.root} holds a cluster already: take another --data-dir.")
+        raise FoundingError(f"{folder.root} already holds a cluster: use another --data-dir.")
     try:
         ports = choose_ports([""] * count)
         create_demo_cluster(folder.root, count, LOOPBACK, ports, options["name"], continues=file.continued)
@@ -272,7 +272,7 @@ def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
 def _install(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     folder = ClusterFolder(options["data_dir"])
     put_in_place(options["state"], folder, options["id"])
-    say(f"{folder.continued}: here nodes and platform begin, each at its first start.")
+    say(f"{folder.continued}: installed; nodes and platform load it at their first start.")
     say("Next: start them.")
 
 
@@ -288,7 +288,7 @@ def _location(folder: ClusterFolder, genesis: g.Genesis, name: str, *, learner: 
     else:
         found = ledger_location(folder.node(name).ledger, genesis, name, url)
     if not url and not found.database_file.exists():
-        raise FoundingError(f"{found.database_file} is not there: no ledger is left in this folder.")
+        raise FoundingError(f"{found.database_file} does not exist: this folder holds no ledger.")
     return found
 
 
@@ -317,7 +317,9 @@ def _check_known(file: StateFile, known: Path | None) -> None:
     try:
         pins = tuple(epoch.link for epoch in read_chain(read_file(CHAIN, known)).epochs)
     except ProofError as error:
-        raise StateFileError(f"{known} is no genesis or epoch chain of the old cluster: {error}.") from error
+        raise StateFileError(
+            f"{known} is not the genesis or epoch chain of the old cluster: {error}."
+        ) from error
     try:
         read_chain(file.head.chain).pinned(pins)
     except ProofError as error:

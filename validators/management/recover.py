@@ -35,35 +35,34 @@ __all__ = ["TEACH", "add_verbs", "run"]
 Say = Callable[[str], object]
 
 TEACH = """\
-Continue a cluster in which more than n - q members have lost their vote: restored from copies, or without
-their disks. Nothing can be ordered then, and no vote comes back by itself. All members sign, offline, where
-the log ends, and go on in a new epoch under new keys; every acknowledged operation stays. All nodes are
-stopped until the end. What members hand to each other are files that hold nothing secret.
+Recover a cluster in which more than n - q members lost their votes: restored from copies, or without
+their disks. Nothing can be ordered then, and no vote returns by itself. All members sign offline where
+the log ends, and continue in a new epoch under new keys; every acknowledged operation stays. All nodes stay
+stopped until the last step. The files that members exchange hold nothing secret.
 
-  0. start what can still run, so that members that lag catch up; then stop every node
-  1. each member tells what its ledger holds. With --vouch its operator says that this log is the newest that
-     the member ever had: restored from no copy, on no disk that lost what was written. Only where it is so
+  0. start the nodes that can still run, so that lagging members catch up; then stop every node
+  1. each member states what its ledger holds. With --vouch its operator confirms that this log is its newest
+     ever: not restored from a copy, not on a disk that lost writes. Use --vouch only if that is true
        manage.py genesis recover state --data-dir ./data --id node0 --vouch --out node0.state
        manage.py genesis recover state --data-dir ./data --id node1 --out node1.state
-  2. anybody puts all statements together and hands the plan round; it is refused where too few vouch
+  2. anyone combines all statements and passes the plan on; it is refused if too few vouch
        manage.py genesis recover plan node0.state node1.state --data-dir ./data --out cup.plan
-  3. each member makes the plan again, executes it and signs where the epoch ends; from then on it votes in
-     that epoch no more, and signs no other end of it. Whose log does not reach the plan signs last, after
-     those whose log does
+  3. each member recomputes the plan, executes it and signs where the epoch ends; then it votes no more in
+     that epoch, and signs no other end of it. Members whose logs do not reach the plan sign last
        manage.py genesis recover sign cup.plan --data-dir ./data --id node0 --out node0.signed
        manage.py genesis recover sign cup.plan node0.signed --data-dir ./data --id node1 --out node1.signed
-  4. anybody puts all signatures together: fewer than all are worth nothing
+  4. anyone combines all signatures: all of them are needed
        manage.py genesis recover seal cup.plan node0.signed node1.signed --data-dir ./data --out cup.sealed
-  5. each member puts that in its ledger and starts its node. Done again there, it harms nothing; never do it
-     in a copy of the data folder, which knows none of the votes that the new key has given since
+  5. each member installs the result and starts its node. Repeating it there is harmless; never do it
+     in a copy of the data folder, which does not know the later votes of the new key
        manage.py genesis recover install cup.sealed --data-dir ./data --id node0
        manage.py validator -data-dir ./data -id node0
 
-n - q + 1 members at least must vouch: one of them holds every entry that was acknowledged, unless it lies.
-Of three members that is two, who decide by themselves: after the loss of two of three this never helps.
-Where fewer can vouch, where a member's old key is gone, or where a change of the members is not sealed or
-only prepared, this is refused, and only `manage.py genesis continue` is left. Compare the plan's id by
-another way than the file came. A second end of one epoch convicts its signer.
+At least n - q + 1 members must vouch: one of them holds every acknowledged entry, unless it lies.
+With three members that is two, which can decide by themselves: after the loss of two it never helps.
+If fewer can vouch, if a member's old key is lost, or if a membership change is only prepared or not
+sealed, recovery is refused, and only `manage.py genesis continue` remains. Compare the plan's id over a
+second channel. Signing a second end of one epoch convicts the signer.
 """
 
 
@@ -72,41 +71,43 @@ def add_verbs(parser: ArgumentParser) -> None:
     parser.description = TEACH
     parser.formatter_class = RawDescriptionHelpFormatter
     steps = parser.add_subparsers(dest="step", required=True, parser_class=ArgumentParser)
-    one = steps.add_parser("state", help="what this member's ledger holds, signed with its key")
+    one = steps.add_parser("state", help="state what this member's ledger holds, signed with its key")
     one.add_argument(
         "--vouch",
         action="store_true",
-        help="its operator says: this log is the newest that this member ever had",
+        help="confirm that this log is the newest that this member ever had",
     )
     one.add_argument(
         "--epochs",
         type=Path,
         metavar="STATE",
-        help="another member's statement, where this ledger knows no later epoch",
+        help="another member's statement, if this ledger does not know the latest epoch",
     )
-    two = steps.add_parser("plan", help="put the statements of all members together")
+    two = steps.add_parser("plan", help="combine the statements of all members")
     two.add_argument("files", type=Path, nargs="+", metavar="STATE")
     three = steps.add_parser("sign", help="execute the plan and sign where the epoch ends")
     three.add_argument("plan", type=Path)
     three.add_argument(
-        "files", type=Path, nargs="*", metavar="SIGNED", help="for a log that does not reach it"
+        "files",
+        type=Path,
+        nargs="*",
+        metavar="SIGNED",
+        help="signed files of others, for a log that does not reach the plan",
     )
-    four = steps.add_parser("seal", help="put the signatures of all members together")
+    four = steps.add_parser("seal", help="combine the signatures of all members")
     four.add_argument("plan", type=Path)
     four.add_argument("files", type=Path, nargs="+", metavar="SIGNED")
-    five = steps.add_parser("install", help="put it into this member's ledger, and its new key in place")
+    five = steps.add_parser("install", help="install the result in this member's ledger, with its new key")
     five.add_argument("sealed", type=Path)
     for step in (one, two, three, four, five):
         add_data_folder(step)
         if step is not five:
             step.add_argument("--out", type=Path, required=True, metavar="FILE")
         if step in (one, three, five):
-            named = "name of this member's node" + (
-                "; none: only the platform is told" if step is five else ""
-            )
+            named = "name of this member's node" + ("(without it: only the platform)" if step is five else "")
             step.add_argument("--id", required=step is not five, help=named)
             step.add_argument(
-                "--ledger", type=Path, help="folder of its ledger, where its settings name another place"
+                "--ledger", type=Path, help="folder of its ledger, if its settings name another"
             )
 
 
@@ -149,7 +150,7 @@ def _plan(options: dict[str, Any], say: Say) -> None:
     order = f"first {_shown(able)}, then {_shown(late)} with the files of {needed} of them"
     say(
         f"Next: hand {options['out']} to all members; each compares the plan id and signs (genesis recover "
-        f"sign), {order if late else 'in whatever order'}."
+        f"sign), {order if late else 'in any order'}."
     )
 
 
@@ -165,7 +166,7 @@ def _sign(options: dict[str, Any], say: Say) -> None:
         else "could not execute the plan, and signed what others did"
     )
     config = plan.reading.config
-    say(f"{options['out']}: {options['id']} {how}. It votes in epoch {config.epoch} no more.")
+    say(f"{options['out']}: {options['id']} {how}. It no longer votes in epoch {config.epoch}.")
     late = _late(plan)
     witness = late and options["id"] not in late
     first = f"{_shown(late)}, which cannot execute the plan, and to " if witness else ""
@@ -184,12 +185,12 @@ def _seal(options: dict[str, Any], say: Say) -> None:
     say(f"{options['out']}: signed by all.")
     if wrong:
         say(
-            f"The file of {_shown(wrong)} shows another entry than its member signed: it lies, or is broken. "
-            "That of another member is taken."
+            f"The file of {_shown(wrong)} is not the entry that its member signed: it is false or damaged. "
+            "That of another member is used."
         )
     say(
-        f"Next: hand {options['out']} to all members; each puts it in place (genesis recover install "
-        f"{options['out']} --id ...), and so does a party that runs a platform and no node, without --id."
+        f"Next: hand {options['out']} to all members; each installs it (genesis recover install "
+        f"{options['out']} --id ...); a party with a platform but no node does so without --id."
     )
 
 
@@ -204,13 +205,13 @@ def _install(options: dict[str, Any], say: Say) -> None:
         return
     following = recovering.install(place, sealed)
     say(
-        f"{options['id']} goes on in epoch {following.epoch} after sequence {following.after} under a "
+        f"{options['id']} continues in epoch {following.epoch} after sequence {following.after} under a "
         f"new key; the old one is erased."
     )
     say(
-        f"Next: start it (manage.py validator -data-dir {options['data_dir']} -id {options['id']}), from no "
-        f"copy of this folder made before: {quorum.quorum(len(following.members))} of "
-        f"{len(following.members)} members decide again."
+        f"Next: start it (manage.py validator -data-dir {options['data_dir']} -id {options['id']}), never "
+        f"from an older copy of this folder: {quorum.quorum(len(following.members))} of "
+        f"{len(following.members)} members can decide again."
     )
 
 
@@ -233,7 +234,7 @@ def _tell_plan(file: PlanFile, plan: Plan, say: Say) -> None:
         reach = "" if plan.executes(told.index) else "  (its log does not reach the plan: it signs last)"
         say(f"member       {shown(statement.member)}  executed {statement.executed}{reach}")
     if quorum.faults(config.n):
-        say("It is right unless one of those that vouch is wrong, or lies.")
+        say("It is correct unless a member that vouches is wrong or lies.")
 
 
 def _late(plan: Plan) -> list[str]:

@@ -33,5 +33,8 @@ class TeachingCommand(BaseCommand):
 def add_data_folder(parser: ArgumentParser) -> None:
     """`--data-dir`; by default the platform's own folder."""
     parser.add_argument(
-        "--data-dir", type=Path, default=Path(settings.DATA), help="default $DTVN_DATA, or ./data"
+        "--data-dir",
+        type=Path,
+        default=Path(settings.DATA),
+        help="data folder (default $DTVN_DATA, or ./data)",
     )

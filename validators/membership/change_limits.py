@@ -41,23 +41,21 @@ def refuse_rivals(wish: Wish) -> None:
         named = {other.wish.get("node_id"), other.wish.get("replaces")} - {"", None}
         both = wish.change == other.wish["change"] == "parameters"
         if both or named & {wish.node_id, wish.replaces}:
-            raise ChangePending(f"change {other.pk} ({other}) is under way")
+            raise ChangePending(f"change {other.pk} ({other}) is in progress")
 
 
 def refuse_flood(actor: str) -> None:
     """Raise TooManyChanges if too many changes are unfinished, or this caller requested too many within
     ASKED_WITHIN."""
     if unfinished().count() >= OPEN_MAX:
-        raise TooManyChanges(f"{OPEN_MAX} changes are under way: wait until one is finished.", OPEN_RETRY)
+        raise TooManyChanges(f"{OPEN_MAX} changes are in progress: wait until one finishes.", OPEN_RETRY)
     now = timezone.now()
     asked = MembershipChange.objects.filter(actor=actor, created_at__gt=now - ASKED_WITHIN)
     times = list(asked.order_by("-id").values_list("created_at", flat=True)[:ASKED_MAX])
     if len(times) == ASKED_MAX:
         wait = int((times[-1] + ASKED_WITHIN - now).total_seconds()) + 1
         minutes = int(ASKED_WITHIN.total_seconds()) // 60
-        raise TooManyChanges(
-            f"{ASKED_MAX} changes in {minutes} minutes are enough: each ends an epoch.", wait
-        )
+        raise TooManyChanges(f"At most {ASKED_MAX} changes in {minutes} minutes: each begins an epoch.", wait)
 
 
 def refuse_standstill(now: Membership, change: Change) -> None:
@@ -72,6 +70,6 @@ def refuse_standstill(now: Membership, change: Change) -> None:
         names = " and ".join(silent)
         raise TicketError(
             reasons.NOT_READY,
-            f"{names} did not answer. Below four members all must run when the membership or its parameters "
-            f"change: start {names}, or remove or replace what is gone for good.",
+            f"{names} did not answer. With fewer than four members, all must run when members or parameters "
+            f"change: start {names}, or remove or replace a member that is permanently lost.",
         )

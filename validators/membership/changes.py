@@ -200,9 +200,9 @@ def _begin(row: MembershipChange) -> None:
     elif wish.own:
         row.host, row.port = newcomers.make(wish.node_id, newest_epoch(gateway()), _asker(row))
         row.save(update_fields=["host", "port"])
-        _note(row, state=ChangeState.FOLLOWING, sentence=f"{wish.node_id} fetches the log.")
+        _note(row, state=ChangeState.FOLLOWING, sentence=f"{wish.node_id} is fetching the log.")
         return
-    _note(row, state=ChangeState.ORDERING, sentence="The members are asked whether they live.")
+    _note(row, state=ChangeState.ORDERING, sentence="Collecting liveness proofs from the members.")
 
 
 def _follow(row: MembershipChange) -> None:
@@ -213,7 +213,10 @@ def _follow(row: MembershipChange) -> None:
         _note(row, state=ChangeState.ORDERING, sentence=f"{wish.node_id} has the log.")
     elif (timezone.now() - row.created_at).total_seconds() > FOLLOW_WAIT:
         _refuse(
-            row, reasons.NOT_READY, f"{wish.node_id} did not get the log in {FOLLOW_WAIT:.0f} seconds.", 0
+            row,
+            reasons.NOT_READY,
+            f"{wish.node_id} did not fetch the log within {FOLLOW_WAIT:.0f} seconds.",
+            0,
         )
     elif word is not None:
         _note(row, sentence=f"{wish.node_id} has executed up to {word.executed}.")
@@ -232,7 +235,7 @@ def _order(row: MembershipChange) -> None:
         row.attempt += not row.content  # refused before anything was stored to be sent
         row.content = b""
         row.save(update_fields=["attempt", "content"])
-        _note(row, code=error.code, sentence=f"{error} Asked again.")
+        _note(row, code=error.code, sentence=f"{error} Trying again.")
         time.sleep(ATTEMPT_PAUSE)
         return
     wish = wish_of(row)
@@ -304,7 +307,7 @@ def _take_back(row: MembershipChange) -> None:
         row,
         state=ChangeState.CANCELLED,
         code=CANCELLED,
-        sentence="It was taken back before anything was sent to the cluster.",
+        sentence="Cancelled before anything was sent to the cluster.",
         finished_at=timezone.now(),
     )
 

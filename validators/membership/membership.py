@@ -176,9 +176,9 @@ def preview(now: Membership, wish: Wish, key: bytes = UNKNOWN_KEY) -> Preview:
         after = strength(count) if 0 <= count <= quorum.MEMBERS_MAX else before
         sentence = reasons.REASONS[found].sentence
         if found == reasons.MALFORMED:
-            sentence = "The change would change nothing, or not so, or make messages too large for the wire."
+            sentence = "The change has no effect, is not possible, or makes messages too large for the wire."
         elif found == reasons.FULL:
-            sentence = "With one member more messages would be too large, or the cluster too big."
+            sentence = "One more member would make the messages or the cluster too large."
         return Preview(now.epoch, before, after, _seats(now.members, now.members), {}, found, sentence)
     members, wanted = found
     changed = {
@@ -235,11 +235,11 @@ def check_wish(wish: Wish) -> None:
     if wish.change in ("add", "replace"):
         check_new_name(wish.node_id, made_here=not wish.peer_id)
     if not is_node_id(wish.node_id):
-        raise InvalidRequest("node_id must be 1 to 64 of A-Z a-z 0-9 . _ -, no sign first")
+        raise InvalidRequest("node_id must be 1 to 64 of A-Z a-z 0-9 . _ -, with a letter or digit first")
     if wish.change == "replace" and not is_node_id(wish.replaces):
         raise InvalidRequest("replaces must name a member")
     if wish.change == "replace" and wish.replaces == wish.node_id:
-        raise InvalidRequest("replaces: a member is not replaced by itself; rotate its key")
+        raise InvalidRequest("replaces: a member cannot replace itself; rotate its key instead")
     if wish.change == "remove":
         return
     if wish.peer_id:
@@ -263,7 +263,7 @@ def _check_newcomer(wish: Wish) -> None:
             raise InvalidRequest("peer_id is required for a node that runs elsewhere (host, port, word)")
         return
     if not is_host(wish.host):
-        raise InvalidRequest("host must be an IP address or a name of DNS that the members can dial")
+        raise InvalidRequest("host must be an IP address or a DNS name that the members can reach")
     if not 1 <= wish.port <= 65_535:
         raise InvalidRequest("port must be between 1 and 65535")
     if wish.word:
@@ -276,7 +276,7 @@ def _check_parameters(parameters: dict[str, int]) -> None:
     for name, value in parameters.items():
         if name not in Parameters.__struct_fields__:
             known = ", ".join(Parameters.__struct_fields__)
-            raise InvalidRequest(f"parameters: {name[:64]!r} is none of {known}")
+            raise InvalidRequest(f"parameters: {name[:64]!r} is not one of {known}")
         if name in FIXED_PARAMETERS:
             raise InvalidRequest(f"parameters.{name} is fixed when a cluster is founded")
         if type(value) is not int:

@@ -58,10 +58,10 @@ def folder_of(node_id: str) -> NodeFolder:
 def check(wish: Wish, now: Membership) -> None:
     """Raise InvalidRequest if this platform cannot do its part of the change."""
     if wish.change in ("add", "replace") and wish.peer_id and not wish.word:
-        raise InvalidRequest("word is required: the base64 of identity/alive.bin of a newcomer that follows")
+        raise InvalidRequest("word is required: the newcomer's identity/alive.bin in base64")
     rotated = wish.change == "rotate" and wish.own and now.find(wish.node_id) is not None
     if rotated and not _ours(wish.node_id):
-        raise InvalidRequest(f"peer_id is required: {wish.node_id} makes its next key where it runs")
+        raise InvalidRequest(f"peer_id is required: {wish.node_id} makes its next key on its own host")
 
 
 def make(node_id: str, newest: Membership, ask: Asker) -> tuple[str, int]:
@@ -117,7 +117,7 @@ def next_key(node_id: str, network: GatewayFace) -> None:
     folder = folder_of(node_id)
     read_seed(folder.key)
     if folder.next_key.exists() and _is_named(folder.next_key, now := _present(network)):
-        sentence = f"{node_id} has not taken its key of epoch {now.epoch} yet: it does so when it runs."
+        sentence = f"{node_id} does not use its key of epoch {now.epoch} yet: start it, then try again."
         raise TicketError(reasons.NOT_READY, sentence)
     folder.next_key.unlink(missing_ok=True)
     ensure_seed(folder.next_key)
@@ -186,7 +186,7 @@ def _present(network: GatewayFace) -> Membership:
     words = gather_words(network, wait=WORDS_WAIT)
     now = network.present
     if len(words) < quorum.quorum(len(now.members)):
-        raise Unavailable("Too few members say in which epoch they are.")
+        raise Unavailable("Too few members report their epoch; try again.")
     return now
 
 
@@ -202,7 +202,7 @@ def _enlist(name: str, key: bytes, grants: tuple[Grant, ...], ask: Asker) -> Non
         known = find_principal(name)
         if known is not None and known.public_key == key:
             return
-        raise TicketError(reasons.KEY_IN_USE, f"{name} is listed with another key: take another name.")
+        raise TicketError(reasons.KEY_IN_USE, f"{name} already exists with another key: choose another name.")
     decision.check()
 
 

@@ -39,14 +39,14 @@ __all__ = [
 ]
 
 ALIVE = frozenset({NodeStatus.RUNNING, NodeStatus.UNRESPONSIVE})
-DISK_IS_FULL = "its disk is full; it goes on by itself when there is room"
+DISK_IS_FULL = "its disk is full; it resumes automatically when there is space"
 ERRORS = {
     DISK_FULL: DISK_IS_FULL,
-    CONTRADICTION: "it has stopped for good: certificates exclude each other, or what it reached",
-    WAITING: "it votes when the other members have answered which of its votes they hold",
+    CONTRADICTION: "it has stopped permanently: certificates contradict each other, or its own state",
+    WAITING: "it will vote once the other members have reported which of its votes they hold",
 }
 """Messages for the states in which a process runs but decides nothing."""
-ON_A_WORD = "it votes on the operator's word that the others are gone, until the next stable checkpoint"
+ON_A_WORD = "it votes with -others-are-gone, until the next stable checkpoint"
 
 
 class MemberNode(msgspec.Struct, frozen=True):
@@ -118,7 +118,7 @@ def error_of(row: ManagedNode | None, view: MemberView | None) -> str:
     state = str(said.get("state"))
     if state == WAITING and (awaited := awaited_by(said)):
         names = ", ".join(awaited)
-        return f"it votes when {names} has answered which of its votes it holds, or on the operator's word"
+        return f"it will vote once {names} has reported which of its votes it holds, or with -others-are-gone"
     return ERRORS.get(state, ON_A_WORD if said.get("others_are_gone") else "")
 
 

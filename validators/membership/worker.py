@@ -53,6 +53,6 @@ def _look_for_leavers() -> None:
         return
     try:
         for node_id in newcomers.note_leavers(newest_epoch(network.gateway())):
-            logger.warning("%s is no member any more: it is to stop", node_id)
+            logger.warning("%s is no longer a member: stopping it", node_id)
     except Unavailable:
         return

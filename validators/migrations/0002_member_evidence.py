@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('code', models.CharField(max_length=64)),
                 ('epoch', models.BigIntegerField()),
-                ('member', models.IntegerField(help_text='Index of the convicted in its epoch.')),
+                ('member', models.IntegerField(help_text='Index of the convicted member in its epoch.')),
                 ('name', models.CharField(max_length=64)),
                 ('place', models.CharField(help_text='View and sequence.', max_length=128)),
                 ('content', models.BinaryField(help_text='The file that any verifier checks.')),

@@ -36,8 +36,8 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("waiting", "Waiting"),
-                            ("following", "Newcomer follows"),
-                            ("ordering", "Being ordered"),
+                            ("following", "Newcomer catches up"),
+                            ("ordering", "Ordering"),
                             ("done", "Done"),
                             ("refused", "Refused"),
                         ],
@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 (
                     "code",
                     models.CharField(
-                        blank=True, default="", help_text="Outcome: ok, or why not.", max_length=64
+                        blank=True, default="", help_text="Outcome: ok, or the reason for refusal.", max_length=64
                     ),
                 ),
                 (
@@ -58,7 +58,7 @@ class Migration(migrations.Migration):
                 (
                     "host",
                     models.CharField(
-                        blank=True, default="", help_text="Of a newcomer made here.", max_length=255
+                        blank=True, default="", help_text="Address of a newcomer that this platform made.", max_length=255
                     ),
                 ),
                 ("port", models.PositiveIntegerField(default=0)),
@@ -79,8 +79,8 @@ class Migration(migrations.Migration):
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                "verbose_name": "change of the membership",
-                "verbose_name_plural": "changes of the membership",
+                "verbose_name": "membership change",
+                "verbose_name_plural": "membership changes",
                 "ordering": ["-id"],
                 "constraints": [
                     models.UniqueConstraint(fields=("actor", "nonce"), name="one_change_per_nonce")

@@ -13,11 +13,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='membershipchange',
             name='cancelled',
-            field=models.BooleanField(default=False, help_text='To be taken back: nothing of it was sent.'),
+            field=models.BooleanField(default=False, help_text='To be cancelled: it was not sent to the cluster.'),
         ),
         migrations.AlterField(
             model_name='membershipchange',
             name='state',
-            field=models.CharField(choices=[('waiting', 'Waiting'), ('following', 'Newcomer follows'), ('ordering', 'Being ordered'), ('done', 'Done'), ('refused', 'Refused'), ('cancelled', 'Taken back')], default='waiting', max_length=16),
+            field=models.CharField(choices=[('waiting', 'Waiting'), ('following', 'Newcomer catches up'), ('ordering', 'Ordering'), ('done', 'Done'), ('refused', 'Refused'), ('cancelled', 'Cancelled')], default='waiting', max_length=16),
         ),
     ]

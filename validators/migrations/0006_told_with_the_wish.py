@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='managedcluster',
             name='told',
-            field=models.JSONField(default=dict, help_text='Generation of each node as the wish left it: one that is another was wished since.'),
+            field=models.JSONField(default=dict, help_text='Generation of each node after the request; another one means a later request.'),
         ),
     ]

@@ -28,7 +28,7 @@ def answer(path: bytes) -> bytes:
     single = path.startswith(API) and path.partition(b"?")[0] != BATCH
     limit = OPERATION_BYTES_MAX if single else BODY_BYTES_MAX
     envelope = {"success": False} if path.startswith(TICKETS) else {}
-    error = {"error": f"The body is over {limit} bytes.", "code": "too_large"}
+    error = {"error": f"The body is larger than {limit} bytes.", "code": "too_large"}
     return last_response(bare(envelope | error, status=413))
 
 

@@ -79,12 +79,12 @@ class Child:
         """Report that the child is silent, and kill it when it was silent for too long; its own children then
         end in order."""
         if found.verdict is Verdict.LOST:
-            self._output.say("up", f"{self.name} was silent for {found.silent_for:.0f} s, killed")
+            self._output.say("up", f"{self.name} did not respond for {found.silent_for:.0f} s and was killed")
             process.kill()
         elif found.verdict is Verdict.SILENT and not self._said_silent:
-            self._output.say("up", f"{self.name} is alive but silent")
+            self._output.say("up", f"{self.name} runs but does not respond")
         elif found.verdict is Verdict.WELL and self._said_silent:
-            self._output.say("up", f"{self.name} is heard again")
+            self._output.say("up", f"{self.name} responds again")
         self._said_silent = found.verdict is Verdict.SILENT
 
     def terminate(self) -> None:
@@ -112,7 +112,7 @@ class Child:
         self._start_not_before = now + pause
         how = f"signal {-process.returncode}" if process.returncode < 0 else f"code {process.returncode}"
         when = f" in {pause:.0f} s" if pause else ""
-        self._output.say("up", f"{self.name} ended ({how}), starting it again{when}")
+        self._output.say("up", f"{self.name} ended ({how}), restarting{when}")
         self._process = None
         self._ended()
 

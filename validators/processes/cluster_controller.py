@@ -111,7 +111,7 @@ class ClusterController:
             if start.members and self._any_runs():
                 # Started since by an operator, or it does not end: the files of a running process are not
                 # moved.
-                self._fail(start, "a node of the cluster before still runs", len(start.members))
+                self._fail(start, "a node of the previous cluster still runs", len(start.members))
                 return
             names = start.members or member_names()
             stopped = stopped_since(ManagedNode.objects.all(), start.told)
@@ -152,7 +152,7 @@ class ClusterController:
             self._over()
             tell(ClusterStatus.RUNNING, running, total, reasons if running < len(rows) else "")
         elif late or len(rows) - len(failed) < needed:
-            self._fail(start, reasons or f"only {running} of {total} nodes came up", total)
+            self._fail(start, reasons or f"only {running} of {total} nodes started", total)
         else:
             tell(ClusterStatus.STARTING, running, total)
 

@@ -61,14 +61,14 @@ def put_aside(folder: DataFolder) -> Path:
     """Move the cluster with all its keys and ledgers into its own folder; returns that folder."""
     founded = read_genesis(ClusterFolder(folder.root).genesis)
     if not founded.demo:
-        raise StartError("this cluster was not made by this platform alone: it is not put aside")
+        raise StartError("this cluster was not made by this platform alone, so it is not moved aside")
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     place = folder.root / EARLIER / f"{stamp}-{genesis.cluster_id(founded).hex()[:12]}"
     make_private(place.parent)
     make_private(place)
     (place / UNFINISHED).touch()
     _move(folder, place)
-    logger.warning("the cluster of %s nodes is put aside in %s", len(founded.members), place)
+    logger.warning("the cluster of %s nodes was moved to %s", len(founded.members), place)
     return place
 
 

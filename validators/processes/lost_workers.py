@@ -37,10 +37,10 @@ def _sentence(pid: object, how: str) -> str:
     """`how`: "signal 9 (SIGKILL)" or "exitcode 1"."""
     request = next((each for each in list(state.active_requests) if each.worker_pid == pid), None)
     if request is None:
-        return f"a free slot (process {pid}) ended: {how}; another one takes its place"
+        return f"a free slot (process {pid}) ended: {how}; another one replaces it"
     if request.name not in NODES:
         return f"{request.name} (process {pid}) ended: {how}"
-    again = "" if stopping.requested() else "; it is started again, unless it was to stop"
+    again = "" if stopping.requested() else "; it is restarted unless it was asked to stop"
     return f"{request.args[0]} (process {pid}) ended: {how}{again}"
 
 

@@ -164,9 +164,9 @@ class NodeController:
         silent = now - self._heard_at
         if silent > KILL_SILENT_AFTER:
             self._excused = True
-            return Decision(NodeStatus.UNRESPONSIVE, f"silent for {silent:.0f} s, killed", Action.KILL)
+            return Decision(NodeStatus.UNRESPONSIVE, f"no heartbeat for {silent:.0f} s, killed", Action.KILL)
         if silent > SILENT_AFTER:
-            return Decision(NodeStatus.UNRESPONSIVE, f"alive but silent for {silent:.0f} s")
+            return Decision(NodeStatus.UNRESPONSIVE, f"runs, but no heartbeat for {silent:.0f} s")
         if seen.trouble:
             return Decision(NodeStatus.STARTING, seen.trouble)
         return Decision(NodeStatus.RUNNING if seen.turning else NodeStatus.STARTING)
@@ -197,7 +197,7 @@ class NodeController:
         if len(self._ends) > RESTARTS_MAX:
             self._failed = (
                 f"failed: ended {len(self._ends)} times in {RESTARTS_WINDOW / 60:.0f} minutes; "
-                f"last: {self._why}. Start it by hand when the reason is gone"
+                f"last: {self._why}. Remove the cause, then start it"
             )
 
     def _absent(self, now: float) -> Decision:
@@ -209,10 +209,11 @@ class NodeController:
                 return Decision(NodeStatus.STARTING, self._why)
             if waited <= RESEND_AFTER:
                 return Decision(
-                    NodeStatus.STARTING, f"no free worker slot took the start request for {waited:.0f} s"
+                    NodeStatus.STARTING,
+                    f"no free worker slot accepted the start request within {waited:.0f} s",
                 )
         if now < self._start_not_before:
-            return Decision(NodeStatus.ERROR, f"{self._why}; starts again after a pause")
+            return Decision(NodeStatus.ERROR, f"{self._why}; restarts after a pause")
         self._requested_at = now
         self._present_since = None
         counts, self._counts = self._counts, False

@@ -35,7 +35,7 @@ def follow(parent: int, *, grace: float) -> None:
     """
     signal_at_parents_death(signal.SIGTERM)
     if os.getppid() != parent:
-        sys.exit("the process that started this one is gone")
+        sys.exit("the process that started this one has ended")
     threading.Thread(target=_watch, args=(parent, grace), daemon=True, name="parent").start()
 
 

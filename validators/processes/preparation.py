@@ -40,7 +40,9 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
     founded = read_genesis(path)
     for key in (places.gateway_key, places.learner_key):
         if not key.exists():
-            raise StartError(f"{key} is not there: this party joined without a platform (genesis join)")
+            raise StartError(
+                f"{key} is missing: this party joined without a platform (genesis join --no-platform)"
+            )
     members = len(founded.members)
     if nodes is not None and nodes != members:
         return founded, f"this cluster has {members} validators; NODES counts only at the first start"

@@ -23,7 +23,7 @@ PAUSE_OF_OURS = 1.0
 """If a deadline timer fires this many seconds late, this process counts as paused, and the client is not
 blamed."""
 ANSWER = last_response(
-    bare({"error": "The request did not come whole in time.", "code": "too_slow"}, status=408)
+    bare({"error": "The request was not complete in time.", "code": "too_slow"}, status=408)
 )
 
 

@@ -71,7 +71,7 @@ def way_out() -> str:
     if wanted != {DesiredState.STOPPED} or cluster.wish == ClusterWish.START:
         return ""
     # The cluster controller has already reported why a start failed.
-    return "start it again" if cluster.error else "the cluster is stopped, as it was asked to be: start it"
+    return "start it again" if cluster.error else "the cluster is stopped, as requested: start it"
 
 
 def ask(url: str) -> Reply:

@@ -38,7 +38,7 @@ def check_broker(url: str) -> None:
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=PATIENCE)
     except KeyError as error:  # kombu's error for an unknown transport
         name = url.partition(":")[0]
-        raise StartError(f"CELERY_BROKER_URL: there is no broker called {name!r}") from error
+        raise StartError(f"CELERY_BROKER_URL: unknown broker {name!r}") from error
     except Exception as error:  # every transport has errors of its own
         raise StartError(f"CELERY_BROKER_URL={shown(url)}: {_reason(error)}") from error
 
@@ -67,5 +67,5 @@ def shown(url: str) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ValueError):  # its message may contain the URL with its password
-        return "this is no such address"
+        return "not a valid address"
     return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

@@ -101,7 +101,7 @@ class Supervisor:
         lock = RecordLock(self._folder.lock_file)
         if not lock.take():
             holder = lock_holder(self._folder.lock_file)
-            raise StartError(f"a network runs already on {self._folder.root} (process {holder})")
+            raise StartError(f"a network is already running on {self._folder.root} (process {holder})")
         self._folder.credentials.unlink(missing_ok=True)
         end_leftovers(self._folder)
         servers.check_servers()
@@ -200,7 +200,7 @@ class Supervisor:
         try:
             names = list(ManagedNode.objects.filter(role=role).values_list("node_id", flat=True))
         except DatabaseError as error:
-            logger.warning("cannot read which nodes the worker ran: %s", error)
+            logger.warning("cannot read which nodes the worker was running: %s", error)
             return
         self._reconciler.worker_lost(names)
 
@@ -303,13 +303,13 @@ def public_url(host: str, port: int) -> str:
 def greeting(url: str, host: str, folder: DataFolder) -> list[str]:
     lines = [
         f"ready: {url}",
-        f"names and keys are in {folder.credentials}",
+        f"user name, password and API key: {folder.credentials}",
         f"try: curl -H \"X-API-Key: $(python3 -c 'import json; "
         f'print(json.load(open("{folder.credentials}"))["api_key"])\')" {url}/api/v1/nodes',
     ]
     if host not in {"127.0.0.1", "localhost", "::1"}:
         lines.append(
-            f"HOST={host}: everyone who reaches this machine reaches the pages, the API and the admin"
+            f"HOST={host}: anyone who can reach this machine can reach the pages, the API and the admin"
         )
     return lines
 

@@ -28,7 +28,7 @@ def main(descriptor: int, parent_id: int) -> None:
     parent.follow(parent_id, grace=GRACE)
     folder = DataFolder(environment.data_folder())
     if not SlotLock(folder.slot_lock(NAME)).take():
-        sys.exit(f"{NAME} runs already on {folder.root}")
+        sys.exit(f"{NAME} is already running on {folder.root}")
     setproctitle(f"dtvn web ({folder.root})")
 
     from daphne.cli import CommandLineInterface

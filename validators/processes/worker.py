@@ -46,7 +46,7 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
     folder = DataFolder(environment.data_folder())
     lock = SlotLock(folder.slot_lock(name))
     if not lock.take():
-        sys.exit(f"{name} runs already on {folder.root}")
+        sys.exit(f"{name} is already running on {folder.root}")
     # Before the imports, which take seconds on a busy machine: `up` takes the creation of the lock's file as
     # a heartbeat, and must not see silence after it.
     threading.Thread(target=_show_life_until_done, args=(lock,), daemon=True, name="life").start()

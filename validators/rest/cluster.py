@@ -60,7 +60,7 @@ def _first_answer(
 
 
 def show_status(call: Call) -> Answer:
-    """What this platform runs."""
+    """Summary of what this platform runs."""
     listed = node_objects()
     status = {
         "supervisor": "running",
@@ -72,7 +72,7 @@ def show_status(call: Call) -> Answer:
 
 
 def show_stats(call: Call) -> Answer:
-    """A node's Stats and `mode`; without any node the supervisor's own, bare."""
+    """Statistics of a node and `mode`; without nodes the supervisor's own, without an envelope."""
     found = ask_any("stats")
     if found is None:
         return bare(
@@ -90,7 +90,7 @@ def show_stats(call: Call) -> Answer:
 
 
 def show_peers(call: Call) -> Answer:
-    """Whom a node is connected to."""
+    """The peers of a node."""
     found = ask_any("peers")
     told = [] if found is None else found[1].get("peers", [])
     peers = [

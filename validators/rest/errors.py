@@ -17,7 +17,7 @@ __all__ = ["describe", "status_of"]
 
 logger = logging.getLogger(__name__)
 
-_unforeseen = Counter("dtvn_platform_unforeseen_errors", "Answers that failed in a way that nobody foresaw.")
+_unforeseen = Counter("dtvn_platform_unforeseen_errors", "Unexpected failures while answering requests.")
 
 UNAUTHORIZED = "Invalid or missing API key"
 
@@ -34,17 +34,17 @@ def describe(error: Exception) -> ServiceError:
         case exceptions.MethodNotAllowed():
             return ApiError(405, "method_not_allowed", str(error.detail))
         case Http404():
-            return ApiError(404, "not_found", "There is nothing at this path.")
+            return ApiError(404, "not_found", "Nothing was found at this path.")
         case RequestDataTooBig():
             return ApiError(413, reasons.TOO_LARGE, "The request is too large.")
         case BadRequest() | SuspiciousOperation() | UnreadablePostError() | exceptions.ParseError():
-            return ApiError(400, reasons.BAD_REQUEST, "The request could not be read.")
+            return ApiError(400, reasons.BAD_REQUEST, "The request could not be parsed.")
         case DatabaseError():
             logger.warning("the database did not answer: %s", error)
-            return ApiError(503, "database_busy", "The platform's database is busy; ask again.")
+            return ApiError(503, "database_busy", "The platform's database is busy; try again.")
     _unforeseen.inc()
     logger.error("an answer failed", exc_info=error)
-    return ApiError(503, "internal_error", "The platform failed to answer; its log says why.")
+    return ApiError(503, "internal_error", "Internal error: see the platform's log.")
 
 
 def status_of(code: str) -> int:

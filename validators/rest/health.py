@@ -63,7 +63,7 @@ class HealthAtAnyName:
 
 @csrf_exempt
 def ready(request: HttpRequest) -> HttpResponse:
-    """200 when an operation was committed just now, else 503 with the reason."""
+    """200 if an operation was committed just now, else 503 with the reason."""
     if request.method not in METHODS:
         return _not_allowed()
     found = readiness.look()
@@ -140,7 +140,7 @@ def _waits(views: Sequence[MemberView]) -> list[str]:
 
 def _wait(waiting: str, awaited: str) -> str:
     if not awaited:
-        return f"{waiting} asks the others which of its votes they hold; too few have answered yet."
+        return f"{waiting} is asking the others which of its votes they hold; too few have answered yet."
     return (
         f"{waiting} waits for the word of {awaited} about its own votes: start {awaited}; if that is gone "
         "for good, see the runbook, DtvnNodeNotVoting (-others-are-gone)."

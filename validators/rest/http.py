@@ -141,7 +141,7 @@ def _read_body(raw: HttpRequest, limit: int) -> bytes:
     too_large = announced.isascii() and announced.isdigit() and int(announced[:20]) > limit
     body = b"" if too_large else raw.read(limit + 1)
     if too_large or len(body) > limit:
-        raise ApiError(413, "too_large", f"The body is over {limit} bytes.")
+        raise ApiError(413, "too_large", f"The body is larger than {limit} bytes.")
     return body
 
 
@@ -165,7 +165,7 @@ class NothingView(ApiView):
         """Authentication only."""
         require(request.user, None)
         # An unknown path reaches no node: under the seed's conventions, the supervisor's own form applies.
-        raise ApiError(404, "not_found", "There is nothing at this path.", bare=settings.SUPERVISOR)
+        raise ApiError(404, "not_found", "Nothing was found at this path.", bare=settings.SUPERVISOR)
 
 
 not_found = NothingView.as_view()
@@ -174,10 +174,10 @@ not_found = NothingView.as_view()
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400 of Django itself (a foreign Host header, a broken upload): JSON below /api/, one line elsewhere."""
     if isinstance(exception, DisallowedHost):
-        text = "This server does not go by that name (Host header); DTVN_ALLOWED_HOSTS adds names."
+        text = "Unknown name in the Host header; add it to DTVN_ALLOWED_HOSTS."
         error = ApiError(400, "bad_host", text)
     else:
-        error = ApiError(400, "bad_request", "The request cannot be read.")
+        error = ApiError(400, "bad_request", "The request could not be parsed.")
     if request.path.startswith("/api/"):
         return response_of(failure(error, enveloped=not settings.SUPERVISOR))
     return HttpResponse(f"{error}\n", status=400, content_type="text/plain; charset=utf-8")

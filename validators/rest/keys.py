@@ -173,7 +173,7 @@ class OpenAuthentication(BaseAuthentication):
             plain.META.get("HTTP_HOST", ""),
             os.environ.get("DTVN_WS_ORIGINS", ""),
         ):
-            raise PermissionDenied("Pages of other sites may not change anything here (Origin header).")
+            raise PermissionDenied("Pages of other sites may not change anything (Origin header).")
         return ANYBODY, "open"
 
 

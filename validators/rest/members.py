@@ -82,7 +82,7 @@ class PreviewBody(MemberBody, frozen=True, kw_only=True):
 
 
 def show_members(call: Call) -> Answer:
-    """Members by seat, what they survive, parameters, and newcomers that follow."""
+    """Members by seat, tolerated faults, parameters, and newcomers that follow the log."""
     now = present_epoch()
     told = msgspec.to_builtins(now.strength) | {
         "epoch": now.epoch,
@@ -96,12 +96,12 @@ def show_members(call: Call) -> Answer:
 
 
 def add_member(call: Call, body: MemberBody) -> Answer:
-    """Without `peer_id` the platform makes and runs the newcomer."""
+    """Add or replace a member. Without `peer_id` the platform makes and runs the newcomer."""
     return _ask(call, _newcomer(body), body)
 
 
 def remove_member(call: Call, node_id: str, body: RemoveBody) -> Answer:
-    """`allow_small` in body or address: even below four members."""
+    """Remove a member. `allow_small` in body or query: even below four members."""
     named = call.query.get("allow_small", "false")
     if named not in ("true", "false"):
         raise InvalidRequest("allow_small must be true or false")
@@ -110,18 +110,18 @@ def remove_member(call: Call, node_id: str, body: RemoveBody) -> Answer:
 
 
 def rotate_member(call: Call, node_id: str, body: RotateBody) -> Answer:
-    """`peer_id`: the next key of a member that runs elsewhere; one of ours makes it now."""
+    """Rotate a member's key. `peer_id`: its next key; not for members that this platform runs."""
     return _ask(call, Wish(change="rotate", node_id=node_id, peer_id=body.peer_id), body)
 
 
 def set_parameters(call: Call, body: ParametersBody) -> Answer:
-    """Those named change, the others stay."""
+    """Change the named parameters."""
     members = msgspec.json.decode(call.body) or {}
     return _ask(call, Wish(change="parameters", parameters=_numbers(members)), body)
 
 
 def preview_change(call: Call, body: PreviewBody) -> Answer:
-    """`change` and the fields of that change."""
+    """Preview a change: `change` and the fields of that change."""
     found = changes.foresee(_wish(body))
     told = msgspec.to_builtins(found)
     told["parameters"] = {
@@ -131,12 +131,12 @@ def preview_change(call: Call, body: PreviewBody) -> Answer:
 
 
 def list_changes(call: Call) -> Answer:
-    """The newest hundred."""
+    """List the newest hundred changes."""
     return success(data=[_change_object(row) for row in MembershipChange.objects.all()[:SHOWN_CHANGES]])
 
 
 def show_change(call: Call, number: int) -> Answer:
-    """404 for an unknown number."""
+    """Show one change; 404 for an unknown number."""
     row = MembershipChange.objects.filter(pk=number).first()
     if row is None:
         raise ChangeUnknown
@@ -146,7 +146,7 @@ def show_change(call: Call, number: int) -> Answer:
 
 
 def cancel_change(call: Call, number: int) -> Answer:
-    """Take it back; 409 once it was sent to the cluster, or is finished."""
+    """Cancel a change; 409 once it was sent to the cluster or has finished."""
     return _told(changes.wait(changes.cancel(number), CANCEL_WAIT))
 
 
@@ -194,7 +194,7 @@ def _told(row: MembershipChange) -> Answer:
     place = f"/api/v1/changes/{row.pk}"
     if row.finished:
         return success(row.sentence, _change_object(row), headers={"Location": place})
-    waits = "It is being taken back." if row.cancelled else row.sentence or "It waits for its turn."
+    waits = "It is being cancelled." if row.cancelled else row.sentence or "It is queued."
     body = {"success": True, "message": waits, "data": _change_object(row)}
     return bare(body, status=202, headers={"Location": place})
 

@@ -37,7 +37,7 @@ FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
 
 @csrf_exempt
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The page, for a client that may read it."""
+    """Prometheus metrics of the platform."""
     if request.method not in ("GET", "HEAD"):
         wrong = ApiError(405, "method_not_allowed", "Method not allowed.", headers={"Allow": "GET, HEAD"})
         return response_of(failure(wrong, enveloped=False))
@@ -70,7 +70,7 @@ class PlatformFigures(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """See prometheus_client."""
-        database = GaugeMetricFamily("dtvn_platform_database_up", "1: the platform's tables can be read.")
+        database = GaugeMetricFamily("dtvn_platform_database_up", "1 if the platform's tables can be read.")
         try:
             nodes = list(ManagedNode.objects.all())
         except DatabaseError:
@@ -83,13 +83,17 @@ class PlatformFigures(Collector):
 def _nodes(nodes: list[ManagedNode]) -> Iterable[Metric]:
     by_node = ("node_id",)
     wanted = GaugeMetricFamily(
-        "dtvn_platform_node_wanted", "1: it should run, and not only join.", labels=by_node
+        "dtvn_platform_node_wanted", "1 if the node should run as a member.", labels=by_node
     )
-    up = GaugeMetricFamily("dtvn_platform_node_up", "1: it runs and shows life.", labels=by_node)
-    status = GaugeMetricFamily("dtvn_platform_node_status", "1 for its state.", labels=("node_id", "status"))
-    restarts = CounterMetricFamily("dtvn_platform_node_restarts", "Automatic restarts.", labels=by_node)
+    up = GaugeMetricFamily("dtvn_platform_node_up", "1 if the node runs and reports.", labels=by_node)
+    status = GaugeMetricFamily(
+        "dtvn_platform_node_status", "1 for the node's state.", labels=("node_id", "status")
+    )
+    restarts = CounterMetricFamily(
+        "dtvn_platform_node_restarts", "Automatic restarts of the node.", labels=by_node
+    )
     age = GaugeMetricFamily(
-        "dtvn_platform_node_heartbeat_age_seconds", "Since its last report.", labels=by_node
+        "dtvn_platform_node_heartbeat_age_seconds", "Seconds since the node's last report.", labels=by_node
     )
     for node in nodes:
         name = (node.node_id,)
@@ -109,7 +113,7 @@ def _learner(nodes: list[ManagedNode]) -> Iterable[Metric]:
     never exceeds the true lag, and is zero while the copy keeps up."""
     sequence = GaugeMetricFamily("dtvn_platform_learner_sequence", "Last sequence of the platform's copy.")
     lag = GaugeMetricFamily(
-        "dtvn_platform_learner_lag_sequences", "Sequences that nodes executed and the copy lacks."
+        "dtvn_platform_learner_lag_sequences", "Sequences that nodes executed and the platform's copy lacks."
     )
     try:
         copied = read.applied_sequence(LEARNER_ALIAS)

@@ -88,7 +88,7 @@ def read_answered(member: MemberNode, answered: Answered) -> dict[str, Any]:
     if answered.code == reasons.TICKET_NOT_FOUND:
         raise not_found()
     if answered.code == DISK_FULL:
-        raise ApiError(503, DISK_FULL, f"{member.id} cannot tell now: {DISK_IS_FULL}.")
+        raise ApiError(503, DISK_FULL, f"{member.id} cannot answer now: {DISK_IS_FULL}.")
     raise _no_answer(member)
 
 
@@ -102,7 +102,7 @@ def _read_answer(member: MemberNode, text: str) -> dict[str, Any]:
         told = msgspec.json.decode(text, type=dict[str, Any])
         msgspec.json.encode(told)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
-        raise ApiError(503, "node_down", f"{member.id} gives no sensible answer.") from error
+        raise ApiError(503, "node_down", f"{member.id} gave an invalid answer.") from error
     return told
 
 
@@ -123,25 +123,25 @@ class NodeBody(Body, frozen=True, kw_only=True):
 
 
 def list_node_objects(call: Call) -> Answer:
-    """All members in the order of their numbers."""
+    """List all members by number."""
     return bare(node_objects())
 
 
 def add(call: Call, body: NodeBody) -> Answer:
     """Start a member that this platform runs, the first node of a cluster, or a newcomer, which joins."""
     if not NODE_ID.fullmatch(body.node_id):
-        raise InvalidRequest("node_id must be 1 to 60 of A-Z a-z 0-9 _ -, no sign first")
+        raise InvalidRequest("node_id must be 1 to 60 of A-Z a-z 0-9 _ -, with a letter or digit first")
     add_node(body.node_id, as_primary=body.is_primary, actor=call.actor)
     return bare({"status": "starting", "node_id": body.node_id})
 
 
 def show(call: Call, node_id: str) -> Answer:
-    """The Node object."""
+    """Show one node."""
     return bare(node_object(find_node(node_id)))
 
 
 def show_logs(call: Call, node_id: str) -> Answer:
-    """`lines`: how many at most, 1 to 1,000, oldest first."""
+    """Output of a node, oldest line first; `lines`: at most this many, 1 to 1,000."""
     lines = call.query.get("lines", str(node_logs.LINES_MAX))
     if not (lines.isascii() and lines.isdigit() and len(lines) < 10 and int(lines) > 0):
         raise InvalidRequest(f"lines must be a number from 1 to {node_logs.LINES_MAX}")
@@ -151,13 +151,13 @@ def show_logs(call: Call, node_id: str) -> Answer:
 
 
 def show_stats(call: Call, node_id: str) -> Answer:
-    """503 when that node is down."""
+    """Statistics of one node; 503 if it is down."""
     stats = ask_node(find_node(node_id), "stats")
     return success(data=stats, sequence=own_sequence(stats))
 
 
 def show_node_ticket(call: Call, node_id: str, ticket_id: str) -> Answer:
-    """503 when that node is down, 404 when it knows no such ticket."""
+    """A ticket as one node knows it; 503 if the node is down, 404 if it has no such ticket."""
     event = read_event(call.query)
     member = find_node(node_id)
     if not is_name(ticket_id):
@@ -167,7 +167,7 @@ def show_node_ticket(call: Call, node_id: str, ticket_id: str) -> Answer:
 
 
 def start(call: Call, node_id: str) -> Answer:
-    """Want it running; 409 when it runs."""
+    """Start a node; 409 if it is running."""
     member = _managed(node_id)
     if member.status in nodes.RUNNING:
         raise NodeRunning(node_id)
@@ -176,7 +176,7 @@ def start(call: Call, node_id: str) -> Answer:
 
 
 def stop(call: Call, node_id: str) -> Answer:
-    """Want it stopped; 409 when it is.
+    """Stop a node; 409 if it is stopped.
 
     A newcomer does not join then, and the change behind it goes on.
     """
@@ -186,9 +186,9 @@ def stop(call: Call, node_id: str) -> Answer:
 
 
 def restart(call: Call, node_id: str) -> Answer:
-    """Want a new process for it."""
+    """Restart a node."""
     if _managed(node_id).joining == ChangeState.WAITING:
-        raise ChangePending(f"{node_id} is being made: wait until it has a process")
+        raise ChangePending(f"{node_id} is still being created: wait until its process runs")
     nodes.restart_node(node_id)
     return bare({"status": "restarting", "node_id": node_id})
 

@@ -69,20 +69,20 @@ class RevokeBody(NonceBody, frozen=True, kw_only=True):
 
 
 def list_principals(call: Call) -> Answer:
-    """All that are listed now, by name."""
+    """List all principals by name."""
     sequence = own_writes(call)
     return success(data=[_object(each) for each in principals.list_principals()], sequence=sequence)
 
 
 def add_principal(call: Call, body: PrincipalBody) -> Answer:
-    """`name`, `peer_id`, `grants`."""
+    """Add a principal: `name`, `peer_id`, `grants`."""
     key, nonce = principals.read_key(body.peer_id), body.nonce_or(call.idempotency_key)
     made = principals.add_principal(body.name, key, _grants(body.grants), actor=call.actor, nonce=nonce)
-    return _told(f"{body.name} is listed.", made)
+    return _told(f"{body.name} was added.", made)
 
 
 def show_principal(call: Call, name: str) -> Answer:
-    """404 when it is not listed."""
+    """Show one principal; 404 if it does not exist."""
     sequence = own_writes(call)
     found = principals.find_principal(name)
     if found is None:
@@ -91,22 +91,22 @@ def show_principal(call: Call, name: str) -> Answer:
 
 
 def limit_principal(call: Call, name: str, body: GrantsBody) -> Answer:
-    """`grants`: all that it has from now on."""
+    """Replace the grants of a principal: `grants`."""
     grants, nonce = _grants(body.grants), body.nonce_or(call.idempotency_key)
     limited = principals.limit_principal(name, grants, actor=call.actor, nonce=nonce)
-    return _told(f"{name} has other grants.", limited)
+    return _told(f"{name} has new grants.", limited)
 
 
 def revoke_principal(call: Call, name: str, body: RevokeBody) -> Answer:
-    """Its key counts no more."""
+    """Revoke a principal."""
     nonce = body.nonce_or(call.idempotency_key)
     gone = principals.revoke_principal(name, actor=call.actor, nonce=nonce)
-    return _told(f"{name} is revoked.", gone)
+    return _told(f"{name} was revoked.", gone)
 
 
 def rotate_principal(call: Call, name: str, body: KeyBody) -> Answer:
-    """`peer_id`: the new key; none for the platform's own principal, which makes it here. `overlap`: seconds
-    for which the old one counts."""
+    """Replace the key of a principal. `peer_id`: the new key; absent for the platform's own principal, which
+    makes it here. `overlap`: seconds for which the old key stays valid."""
     own = principals.is_own(name) and not body.peer_id
     overlap = body.overlap if body.overlap is not None else int(principals.OWN_OVERLAP) if own else 0
     if not 0 <= overlap <= OVERLAP_MAX:
@@ -117,7 +117,7 @@ def rotate_principal(call: Call, name: str, body: KeyBody) -> Answer:
     else:
         key = principals.read_key(body.peer_id)
         rotated = principals.rotate_principal(name, key, overlap=overlap, actor=call.actor, nonce=nonce)
-    return _told(f"{name} has another key.", rotated)
+    return _told(f"{name} has a new key.", rotated)
 
 
 def _grants(items: list[Any]) -> list[Grant]:

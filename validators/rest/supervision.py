@@ -43,8 +43,8 @@ class EntryBody(ValidateBody, frozen=True, kw_only=True):
 
 
 def start_cluster(call: Call, body: ClusterBody) -> Answer:
-    """`node_count`: below 1 or absent is the cluster that is here, else one of 4. Events tell how far it
-    is."""
+    """Start the cluster. `node_count`: its members; below 1 or absent: the existing cluster, else 4. Events
+    report the progress."""
     count = body.node_count
     if count > cluster.CLUSTER_NODES_MAX:
         raise InvalidRequest(f"node_count must be at most {cluster.CLUSTER_NODES_MAX}")
@@ -59,17 +59,17 @@ def stop_cluster(call: Call) -> Answer:
 
 
 def show_crypto(call: Call) -> Answer:
-    """A node's identity: the primary's, else any one's."""
+    """Identity of the primary, or of any node."""
     return success(data=ask_any_api("/api/v1/node/crypto"))
 
 
 def show_storage(call: Call) -> Answer:
-    """What a node has stored: the primary, else any one."""
+    """Storage of the primary, or of any node."""
     return success(data=ask_any_api("/api/v1/storage/entries"))
 
 
 def validate_via_node(call: Call, body: EntryBody) -> Answer:
-    """As /tickets/validate; 404 for a node that nobody knows, 503 for one that is down.
+    """Validate via one node; 404 for an unknown node, 503 for one that is down.
 
     The caller names the entry node. A refusal by the platform has the platform's own form, a decision has the
     node's (spec 3.3).

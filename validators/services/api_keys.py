@@ -67,7 +67,7 @@ def tell_of_change() -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(b".")
     except OSError as error:
-        logger.warning("%s: %s; other processes learn of changed keys a moment later", path, error)
+        logger.warning("%s: %s; other processes see changed keys a moment later", path, error)
 
 
 def change_mark() -> tuple[int, int]:

@@ -148,12 +148,12 @@ def why_no_node() -> str:
     if NodeStatus.RUNNING in statuses or NodeStatus.UNRESPONSIVE in statuses:
         return ""
     if not statuses:
-        return "no primary: no cluster was started"
+        return "no primary: no cluster has been started"
     if NodeStatus.STARTING in statuses and _has_quorum():
         return ""
     if NodeStatus.STARTING in statuses or cluster_now().status == ClusterStatus.STARTING:
         return "the cluster is still starting up"
-    return "the primary is not running: no node is"
+    return "the primary is not running: no node is running"
 
 
 def _has_quorum() -> bool:

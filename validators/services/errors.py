@@ -42,7 +42,7 @@ class StatedError(ServiceError):
 
 class NodeUnknown(StatedError):
     code, status = "node_not_found", 404
-    sentence = "no node is named {!r}"
+    sentence = "there is no node named {!r}"
 
 
 class NodeNotRunning(StatedError):
@@ -52,22 +52,22 @@ class NodeNotRunning(StatedError):
 
 class NodeRunning(StatedError):
     code = "node_running"
-    sentence = "{} is running already"
+    sentence = "{} is already running"
 
 
 class NodeExternal(StatedError):
     code = "node_external"
-    sentence = "{} is run by somebody else"
+    sentence = "{} is not run by this platform"
 
 
 class PrimaryExists(StatedError):
     code = "primary_exists"
-    sentence = "there is a primary already: the view decides which node it is"
+    sentence = "there is already a primary: the view determines which node it is"
 
 
 class ClusterBusy(StatedError):
     code = "cluster_starting"
-    sentence = "the cluster is starting already"
+    sentence = "the cluster is already starting"
 
 
 class ClusterSize(StatedError):
@@ -80,7 +80,7 @@ class ClusterSize(StatedError):
 
 class ClusterStopped(StatedError):
     code = "cluster_stopped"
-    sentence = "{} is no member, and a cluster that is stopped cannot take one in: start it first"
+    sentence = "{} is not a member, and a stopped cluster cannot add one: start the cluster first"
 
 
 class ChangePending(ServiceError):
@@ -100,14 +100,14 @@ class TooManyChanges(ServiceError):
 
 class ChangeUnknown(StatedError):
     code, status = "not_found", 404
-    sentence = "No change has this number."
+    sentence = "There is no change with this number."
 
 
 class ChangeOrdered(StatedError):
     code = "change_ordered"
-    sentence = "Change {} was sent to the cluster: nobody takes it back. Wait, then ask for the opposite."
+    sentence = "Change {} was already sent to the cluster. Wait for its end, then request the reverse."
 
 
 class ChangeFinished(StatedError):
     code = "change_finished"
-    sentence = "Change {} is finished: {}."
+    sentence = "Change {} has already finished: {}."

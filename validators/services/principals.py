@@ -86,7 +86,7 @@ def list_principals() -> list[ShownPrincipal]:
     try:
         listed = read_principals(LEARNER_ALIAS, founded)
     except DatabaseError as error:
-        raise Unavailable("The platform's copy of the log cannot be read now.") from error
+        raise Unavailable("The platform's copy of the log cannot be read at the moment.") from error
     found = [listed.get(name) for name in listed.names()]
     return [_shown(listed.wire(each.name), each) for each in found if each is not None]
 
@@ -104,7 +104,7 @@ def is_own(name: str) -> bool:
 def read_key(text: str) -> bytes:
     """The public key of a peer id; raise InvalidRequest."""
     if not text:
-        raise InvalidRequest("peer_id is required: the new key, as its holder's host printed it")
+        raise InvalidRequest("peer_id is required: the new public key, as printed on its holder's host")
     try:
         return public_key_of_peer_id(text)
     except ValueError as error:
@@ -134,7 +134,7 @@ def limit_principal(name: str, grants: Iterable[Grant], *, actor: str, nonce: by
 def revoke_principal(name: str, *, actor: str, nonce: bytes = b"") -> Changed:
     """Revoke it. Raises OwnPrincipal for the one that this platform signs as."""
     if is_own(name):
-        raise OwnPrincipal(f"this platform signs as {name}: another administrator may revoke it")
+        raise OwnPrincipal(f"this platform signs as {name}: only another administrator can revoke it")
     return _order(RevokePrincipal(name), actor, nonce)
 
 
@@ -193,4 +193,4 @@ def _upcoming(path: Path, wire: str) -> Identity:
                 write_private(path, encode_seed(os.urandom(32), wire))
         return read_identity(path)
     except OSError as error:
-        raise ServiceError(f"The next key cannot be kept in the data folder: {error.strerror}.") from error
+        raise ServiceError(f"The next key cannot be saved in the data folder: {error.strerror}.") from error

@@ -100,7 +100,7 @@ def _page(folder: str) -> list[BaseRoute]:
 
 
 async def _no_upgrade(http: Request) -> Answer:
-    raise ApiError(400, "bad_request", "This is a WebSocket.")
+    raise ApiError(400, "bad_request", "This path accepts only WebSocket connections.")
 
 
 async def _refused(http: Request, error: Exception) -> Response:
@@ -108,9 +108,9 @@ async def _refused(http: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 400
     headers = (error.headers if isinstance(error, HTTPException) else None) or {}
     if status == 404:
-        return refusal(ApiError(404, "not_found", "There is nothing at this path."))
+        return refusal(ApiError(404, "not_found", "Nothing was found at this path."))
     if status == 405:
         allow = ", ".join(sorted({*headers.get("Allow", "").split(", ")} - {"HEAD"}))
-        sentence = f"{http.method} is not for this path."
+        sentence = f"{http.method} is not allowed for this path."
         return refusal(ApiError(405, "method_not_allowed", sentence, headers={"Allow": allow}))
-    return refusal(ApiError(status, "bad_request", "The request cannot be read.", headers=headers))
+    return refusal(ApiError(status, "bad_request", "The request could not be parsed.", headers=headers))

@@ -31,9 +31,7 @@ IDLE = 60
 """Seconds, as in the seed."""
 PAUSE_OF_OURS = 1.0
 """If a deadline timer fires this many seconds late, this process counts as paused."""
-ANSWER = last_response(
-    bare({"success": False, "error": "The request did not come whole in time."}, status=408)
-)
+ANSWER = last_response(bare({"success": False, "error": "The request was not complete in time."}, status=408))
 
 
 class TimedProtocol(H11Protocol):

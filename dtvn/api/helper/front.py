@@ -107,7 +107,7 @@ class Front:
             return None
         host = headers.get("host", "")
         if scope["method"] in WRITES and not allowed_origin(headers.get("origin"), host, self._origins):
-            text = "Pages of other sites may not change tickets here (Origin header)."
+            text = "Pages of other sites may not change tickets (Origin header)."
             return refusal(ApiError(403, "foreign_origin", text))
         return None
 

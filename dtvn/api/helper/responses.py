@@ -35,9 +35,9 @@ def describe(error: Exception) -> ServiceError:
         case ServiceError():
             return error
         case ClientDisconnect():
-            return ApiError(400, "client_gone", "The client left before its request was whole.")
+            return ApiError(400, "client_gone", "The client disconnected before its request was complete.")
         case LedgerUnreachable():
             logger.warning("the ledger did not answer: %s", error)
-            return ApiError(503, "database_busy", "The ledger is busy; ask again.")
+            return ApiError(503, "database_busy", "The ledger is busy; try again.")
     logger.error("an answer failed", exc_info=error)
-    return ApiError(503, UNFORESEEN, "The node failed to answer; its log says why.")
+    return ApiError(503, UNFORESEEN, "Internal error: see the node's log.")

@@ -194,4 +194,4 @@ async def _body(http: Request) -> bytes:
 
 
 def _too_large() -> ApiError:
-    return ApiError(413, reasons.TOO_LARGE, f"The body is over {BODY_BYTES_MAX} bytes.")
+    return ApiError(413, reasons.TOO_LARGE, f"The body is larger than {BODY_BYTES_MAX} bytes.")

@@ -142,7 +142,7 @@ class Service:
         if self._gateway is None:
             raise ApiError(503, "read_only", self._no_gateway)
         if self._waiting >= CALLS_MAX:
-            raise Unavailable("Too much is under way here; ask again later.", "busy")
+            raise Unavailable("Too many requests are in progress; try again later.", "busy")
         self._waiting += 1
         try:
             await self._reach_members(self._gateway)
@@ -163,7 +163,7 @@ class Service:
         folder = self._folder
         if not folder.api_key.exists():
             reason = f"there is no key of a principal in {folder.api_key.name}."
-            return None, f"This node's API only reads: {reason}"
+            return None, f"This node's API is read-only: {reason}"
         try:
             own = read_identity(folder.api_key).public_key
             founding = any(principal.public_key == own for principal in self.genesis.principals)
@@ -178,8 +178,8 @@ class Service:
             )
         except (GenesisError, KeyFileError, LedgerUnreachable, OSError, ValueError) as error:
             logger.info("%s", error)
-            reason = "its key is that of no principal that this node knows of."
-            return None, f"This node's API only reads: {reason}"
+            reason = "its key does not belong to a principal that this node knows."
+            return None, f"This node's API is read-only: {reason}"
         gateway.dial(addresses)
         return gateway, ""
 

@@ -59,7 +59,7 @@ class Feed:
     async def serve(self, socket: WebSocket) -> None:
         """One client, until either side ends it."""
         if len(self._queues) >= SOCKETS_MAX:
-            busy = ApiError(503, "busy", "Too many listen here; ask again later.")
+            busy = ApiError(503, "busy", "Too many clients listen here; try again later.")
             await socket.send_denial_response(refusal(busy))
             return
         queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
@@ -99,12 +99,12 @@ class Feed:
                 found = await self._service.read(self._service.ledger.since, self._at)
                 frames = [] if found is None else self._frames(found.listed, found.created)
             except (LedgerUnreachable, ApiError) as error:
-                logger.debug("the feed waits: %s", error)
+                logger.debug("the feed is waiting: %s", error)
                 continue
             except Exception:
                 # A bug of ours: clients that stay would wait in vain, and clients that reconnect get the
                 # following events.
-                logger.exception("the live feed failed; its clients are hung up on")
+                logger.exception("the live feed failed; its clients are disconnected")
                 self._service.failed()
                 found = None
             if found is None:  # also after a state transfer: clients load the state anew

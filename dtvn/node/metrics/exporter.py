@@ -130,7 +130,7 @@ class Exporter(Collector):
             if options.needed:
                 raise StartError(f"{reason}; choose another with -metrics-port, or 0 for none.") from error
             if not self._complained:
-                self._logger.error("%s", line("metrics_off", {"reason": f"{reason}; it is tried again."}))
+                self._logger.error("%s", line("metrics_off", {"reason": f"{reason}; trying again."}))
             self._complained = True
             return
         host, port = self._server.address

@@ -45,10 +45,14 @@ CONTRACT: tuple[Metric, ...] = (
     _counter("consensus_success_total", "Ticket operations applied (what the plain consensus log lists)."),
     _counter("consensus_failure_total", "Ticket operations whose ordered outcome is a refusal."),
     _histogram("consensus_latency_seconds", "From the first sight of a proposal to its durable execution."),
-    _counter("gossip_messages_sent_total", "Messages about what members hold or lack; to all counts once."),
-    _counter("gossip_messages_received_total", "Messages about what members hold or lack, as handled."),
-    _gauge("gossip_cache_size", "Signed messages remembered as verified, so that a copy costs nothing."),
-    _counter("gossip_cache_hits_total", "Signatures not checked again because the message was remembered."),
+    _counter(
+        "gossip_messages_sent_total", "Status and repair messages sent; a message to all members counts once."
+    ),
+    _counter("gossip_messages_received_total", "Status and repair messages handled."),
+    _gauge(
+        "gossip_cache_size", "Verified messages that are remembered, so that copies are not verified again."
+    ),
+    _counter("gossip_cache_hits_total", "Signature checks saved because the message was remembered."),
     _counter("gossip_cache_misses_total", "Signatures of messages that were not remembered."),
     _gauge("peer_count", "Other members with a live link."),
     _counter("network_messages_sent_total", "Frames sent, to members and principals."),
@@ -66,19 +70,21 @@ CONTRACT: tuple[Metric, ...] = (
 )
 
 OPERATORS: tuple[Metric, ...] = (
-    _gauge("dtvn_node_info", "Always 1; the labels say who this is.", "node_id", "cluster", "peer_id"),
+    _gauge("dtvn_node_info", "Always 1; the labels identify the node.", "node_id", "cluster", "peer_id"),
     _gauge("dtvn_started_at_seconds", "When this process began to run the node, Unix time."),
-    _gauge("dtvn_figures_age_seconds", "Since the main loop published these figures: over 5, it hangs."),
+    _gauge("dtvn_figures_age_seconds", "Age of these figures: if over 5, the main loop hangs."),
     _gauge("dtvn_members", "Members of the cluster."),
-    _gauge("dtvn_members_needed", "Members that a quorum takes, this one included."),
-    _gauge("dtvn_voting", "1: it votes; 0: it follows, or its disk is full."),
-    _gauge("dtvn_disk_full", "1: it stopped because the disk has no room."),
-    _gauge("dtvn_contradiction", "1: it stopped for good, since two certificates exclude each other."),
-    _gauge("dtvn_awaited_members", "Members for whose word it waits before it votes."),
-    _gauge("dtvn_others_are_gone", "1: the operator's word that the others are gone stands in its ledger."),
-    _gauge("dtvn_view", "The view it is in."),
-    _gauge("dtvn_is_primary", "1: it leads this view."),
-    _gauge("dtvn_changing_view", "1: it left a view and is in no new one yet."),
+    _gauge("dtvn_members_needed", "Quorum of the cluster, this node included."),
+    _gauge("dtvn_voting", "1 if it votes; 0 if it follows, or its disk is full."),
+    _gauge("dtvn_disk_full", "1 if it stopped because its disk is full."),
+    _gauge(
+        "dtvn_contradiction", "1 if it stopped permanently because two certificates contradict each other."
+    ),
+    _gauge("dtvn_awaited_members", "Members whose answers it waits for before it votes."),
+    _gauge("dtvn_others_are_gone", "1 if -others-are-gone is recorded in its ledger."),
+    _gauge("dtvn_view", "Its current view."),
+    _gauge("dtvn_is_primary", "1 if it is the primary of its view."),
+    _gauge("dtvn_changing_view", "1 if it is changing views."),
     _counter("dtvn_suspicions_total", "Times it suspected the primary."),
     _counter("dtvn_view_changes_attempted_total", "Views it left."),
     _counter("dtvn_view_changes_installed_total", "Views it entered."),
@@ -96,15 +102,18 @@ OPERATORS: tuple[Metric, ...] = (
     _gauge("dtvn_waiting_operations", "Operations waiting to be ordered and executed."),
     _gauge("dtvn_queue_frames", "Frames waiting in memory: inbound, outbound.", "direction"),
     _counter(
-        "dtvn_messages_total", "Messages handled and sent, by kind; to all counts once.", "direction", "kind"
+        "dtvn_messages_total",
+        "Messages handled and sent, by kind; a message to all members counts once.",
+        "direction",
+        "kind",
     ),
-    _counter("dtvn_signatures_verified_total", "Signatures really checked."),
+    _counter("dtvn_signatures_verified_total", "Signatures verified."),
     _counter("dtvn_refused_total", "Messages refused, by sender and reason.", "peer", "reason"),
-    _counter("dtvn_evidence_total", "Pairs of signed statements that prove a lie."),
+    _counter("dtvn_evidence_total", "Pairs of signed statements that prove misbehaviour."),
     _counter("dtvn_checkpoint_differs_total", "CHECKPOINTs that differ from the certified ones."),
     _counter("dtvn_mutes_total", "Times a link was muted for forged or malformed frames.", "peer"),
     _counter("dtvn_strangers_total", "Handshakes refused: keys that genesis does not list."),
-    _gauge("dtvn_peer_connected", "1: there is a live link to this member.", "peer"),
+    _gauge("dtvn_peer_connected", "1 if there is a live link to this member.", "peer"),
     _counter(
         "dtvn_dropped_frames_total",
         "Frames dropped because a queue was full or its peer muted.",
@@ -113,20 +122,22 @@ OPERATORS: tuple[Metric, ...] = (
     ),
     _gauge(
         "dtvn_clock_offset_seconds",
-        "Own clock minus that of this primary, its proposals' way included.",
+        "Own clock minus that of this primary, network delay included.",
         "peer",
     ),
-    _counter("dtvn_pauses_total", "Times this process found that it had been stopped for a while."),
+    _counter("dtvn_pauses_total", "Times this process found that it had been paused."),
     _counter("dtvn_rebuilds_total", "Times the core was rebuilt from the ledger after a lost turn."),
     _counter(
         "dtvn_api_unforeseen_errors_total",
-        "Failures of this node's own API, its live feed included, that nobody foresaw.",
+        "Unexpected failures of this node's own API, its live feed included.",
     ),
     _counter("dtvn_notes_total", "Other events of the core, by kind.", "kind"),
     _gauge("dtvn_disk_free_bytes", "Free space where the node's folder is."),
     _gauge("dtvn_disk_size_bytes", "Size of the file system where the node's folder is."),
     _gauge("dtvn_ledger_bytes", "Bytes of the files in the ledger's folder."),
-    _gauge("dtvn_disk_full_in_seconds", "When free space ends at the pace of the last hour; +Inf: never."),
+    _gauge(
+        "dtvn_disk_full_in_seconds", "Time until the disk is full at the rate of the last hour; +Inf: never."
+    ),
 )
 
 ALL = CONTRACT + OPERATORS

@@ -152,7 +152,7 @@ def build(
     parameters = now.parameters
     index = None if member_id is None else now.find(member_id)
     if member_id is not None and index is None:
-        raise ConfigError(f"id: {member_id!r} is no member of this cluster")
+        raise ConfigError(f"id: {member_id!r} is not a member of this cluster")
     config = Config(
         cluster=cluster,
         epoch=now.epoch,

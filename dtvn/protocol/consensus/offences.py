@@ -44,10 +44,10 @@ _ALL = (
     (Reason.EXPIRED, "sent operations whose time was over", False),
     (Reason.EPOCH_ENDS, "proposed above what may end the epoch", False),
     (Reason.BUSY, "sent more than this node takes", False),
-    (Reason.NOT_ASKED, "supplied what nobody had asked for", False),
+    (Reason.NOT_ASKED, "supplied something that was not requested", False),
     (Reason.FOLLOWER, "asked a follower to vote, or voted as one", False),
     (Reason.BAD_CHUNK, "supplied a part of the state that is not the certified one", True),
-    (Reason.MALFORMED, "sent bytes that are no message", True),
+    (Reason.MALFORMED, "sent bytes that are not a message", True),
     (Reason.TOO_LARGE, "sent more bytes than a message may have", True),
     (Reason.BAD_SIGNATURE, "sent a signature that does not fit", True),
     (Reason.UNKNOWN_SENDER, "sent something signed by a key that is not known", False),
@@ -59,4 +59,4 @@ OFFENCES: dict[str, Offence] = {
 
 def offence_of(code: str) -> Offence:
     """The offence with this code; a code of a newer program is returned without its sentence."""
-    return OFFENCES.get(code) or Offence(code, "did what this version has no sentence for", False)
+    return OFFENCES.get(code) or Offence(code, "did something that this version does not describe", False)

@@ -173,7 +173,7 @@ def read(data: bytes) -> Ceremony:
 def decode(data: bytes) -> Ceremony:
     """Decode a file and check all signatures in it; raise GenesisError with a sentence."""
     if len(data) > FILE_BYTES_MAX:
-        raise g.GenesisError(f"a file of {len(data)} bytes is no genesis")
+        raise g.GenesisError(f"a file of {len(data)} bytes is not a genesis")
     try:
         ceremony = read(data)
     except canonical.CanonicalError as error:
@@ -301,7 +301,7 @@ def _check_record(record: Record, terms: Terms) -> None:
         raise g.GenesisError(f"records: {name!r} brings more than {PRINCIPALS_MAX} principals")
     for text in (party.member.id, *(principal.name for principal in party.principals)):
         if _NAME.fullmatch(text) is None:
-            raise g.GenesisError(f"records: {text[:64]!r} is no name (A-Z a-z 0-9 . _ -; 64 at most)")
+            raise g.GenesisError(f"records: {text[:64]!r} is not a name (A-Z a-z 0-9 . _ -; 64 at most)")
     for grant in (grant for principal in party.principals for grant in principal.grants):
         g.check_grant(grant)
     check_address(party.member.id, party.member.host, party.member.port)

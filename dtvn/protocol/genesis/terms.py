@@ -261,10 +261,10 @@ def check(genesis: Genesis) -> None:
     if any(len(key) != PUBLIC_KEY_SIZE for key in keys):
         raise GenesisError("public_key: an Ed25519 key has 32 bytes")
     if wrong := [key for key in keys if not is_public_key(key)]:
-        raise GenesisError(f"public_key: {wrong[0].hex()} is no Ed25519 key")
+        raise GenesisError(f"public_key: {wrong[0].hex()} is not an Ed25519 key")
     for member in genesis.members:
         if not is_host(member.host):
-            raise GenesisError(f"host: {member.host[:64]!r} is no IP address, and no name of DNS")
+            raise GenesisError(f"host: {member.host[:64]!r} is neither an IP address nor a DNS name")
         if not 1 <= member.port <= PORT_MAX:
             raise GenesisError(f"port: {member.port} of {member.id!r} is not between 1 and {PORT_MAX}")
     names = [principal.name for principal in genesis.principals]
@@ -283,7 +283,7 @@ def check_continued(continues: Continued, version: int) -> None:
         raise GenesisError("continues: cluster id, state root and log root have 32 bytes")
     numbers = (continues.epoch, continues.sequence, continues.timestamp)
     if not all(0 <= number <= 2**62 for number in numbers) or not continues.sequence:
-        raise GenesisError("continues: epoch, sequence and timestamp are no place in a log")
+        raise GenesisError("continues: epoch, sequence and timestamp are not a place in a log")
     if not 1 <= len(continues.signers) <= quorum.MEMBERS_MAX:
         raise GenesisError("continues: nobody signed that state, or more than a cluster has")
     _check_unique("continues.signers", [signer.id for signer in continues.signers])
@@ -295,7 +295,7 @@ def check_continued(continues: Continued, version: int) -> None:
 def _check_principal(principal: Principal) -> None:
     if re.fullmatch(PRINCIPAL_NAME, principal.name) is None:
         raise GenesisError(
-            f"principals: {principal.name!r} is no name: 1 to 64 of A-Z a-z 0-9 . _ -, no sign first"
+            f"principals: {principal.name!r} is not 1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first"
         )
     for grant in principal.grants:
         check_grant(grant)
@@ -306,7 +306,7 @@ def check_grant(grant: Grant) -> None:
     seals a grant must be able to read it, and another party's event name could contain terminal control
     characters."""
     if grant.capability not in CAPABILITIES:
-        raise GenesisError(f"grants: {grant.capability[:32]!r} is none of {', '.join(CAPABILITIES)}")
+        raise GenesisError(f"grants: {grant.capability[:32]!r} is not one of {', '.join(CAPABILITIES)}")
     # Operations without an event (principals, membership) check for "": such a grant would go unnoticed.
     if grant.event != ANY_EVENT and re.fullmatch(EVENT_NAME, grant.event) is None:
         raise GenesisError(f"grants: {grant.event[:64]!r} names no event, nor is it {ANY_EVENT!r} for all")

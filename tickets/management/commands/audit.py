@@ -22,9 +22,9 @@ Culprits = dict[str, list[tuple[Conviction, bytes]]]
 
 class Command(BaseCommand):
     help = (
-        "Compare ledgers of one cluster and name the members whom "
+        "Compare ledgers of one cluster and name the members that "
         "their own signatures convict. Exit codes: 0 no fork, no node that stopped at two certificates that "
-        "exclude each other, nobody convicted; 1 otherwise; 2 a file cannot be read or written."
+        "contradict each other, no member convicted; 1 otherwise; 2 a file cannot be read or written."
     )
     requires_system_checks: list[str] = []
 
@@ -33,12 +33,12 @@ class Command(BaseCommand):
             "ledgers",
             nargs="+",
             metavar="LEDGER",
-            help="of a node that is stopped or runs: an SQLite file, a folder that holds one, or "
+            help="ledger of a running or stopped node: an SQLite file, a folder that holds one, or "
             "postgresql://...[?schema=NAME] (without a name: every ledger of the cluster in that database)",
         )
         parser.add_argument("--genesis", type=Path, required=True, metavar="CHAIN", help="the epoch chain")
-        parser.add_argument("--out", type=Path, help="folder for the files of evidence, one a conviction")
-        parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+        parser.add_argument("--out", type=Path, help="folder for evidence files, one per conviction")
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
     def handle(self, **options: Any) -> None:
         try:
@@ -78,17 +78,19 @@ class Command(BaseCommand):
     ) -> None:
         self.stdout.write(f"{audit.statements} signed statements of cluster {chain.name} were compared")
         for fork in forks:
-            self.stdout.write(f"fork: {fork.one} and {fork.other} part at sequence {fork.sequence}")
+            self.stdout.write(f"fork: {fork.one} and {fork.other} differ from sequence {fork.sequence} on")
         for name, sentence in contradictions.items():
-            self.stdout.write(f"contradiction: {name} says that {sentence}")
+            self.stdout.write(f"contradiction: {name} reports that {sentence}")
         for name, pieces in culprits.items():
             self.stdout.write(f"{name}: {len(pieces)} proofs, the first:")
             self.stdout.write(f"  {pieces[0][0].sentence()}")
         if not culprits:
-            self.stdout.write("nobody is convicted")
+            self.stdout.write("no member is convicted")
         needed = audit.needed(forks)
         if forks and len(culprits) < needed:
-            lacking = f"a fork needs {needed} liars: ledgers of more members may convict the others"
+            lacking = (
+                f"a fork needs {needed} Byzantine members: ledgers of more members may convict the others"
+            )
             self.stdout.write(lacking)
 
 

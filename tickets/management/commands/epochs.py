@@ -16,9 +16,9 @@ from tickets.services.epochs import epoch_chain, known_chain
 
 class Command(BaseCommand):
     help = (
-        "Say who the members of each epoch were, as verified epoch change proofs show, and write the chain "
-        "that verify_certificate and the stand-alone verifiers take. Works with every node dead, from the "
-        "platform's own copy of the log."
+        "Show the members of each epoch, from verified epoch change proofs. --out writes the chain that "
+        "verify_certificate and the stand-alone verifiers take. Reads the platform's own copy of the log; no "
+        "node needs to run."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -38,24 +38,30 @@ ANSWER_PATIENCE = 60.0
 
 class Command(BaseCommand):
     help = (
-        "Issue the tickets of a CSV or JSON file. Exports of order positions from pretix are understood as "
-        "they are (ticket id: order code and position, as in ABC12-1); other files need a column ticket_id. "
+        "Issue the tickets of a CSV or JSON file. Exports of order positions from pretix are read as "
+        "they are (ticket ID: order code and position, as in ABC12-1); other files need a column ticket_id. "
         "Names and addresses stay in this platform's database; the log gets a salted commitment. "
-        "Running it again is safe. Exit codes: 0 all in, 1 some rows wrong and the rest in, "
-        "2 nothing done, 3 the network went silent (run it again to finish)."
+        "Running it again is safe. Exit codes: 0 all imported, 1 all but some wrong rows imported, "
+        "2 nothing imported, 3 the network stopped answering (run it again to finish)."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_file_arguments(parser)
-        parser.add_argument("--dry-run", action="store_true", help="read and report, change nothing")
+        parser.add_argument("--dry-run", action="store_true", help="check the file without importing")
         parser.add_argument(
-            "--in-flight", type=at_least_one, default=IN_FLIGHT, help="requests at once (%(default)s)"
+            "--in-flight",
+            type=at_least_one,
+            default=IN_FLIGHT,
+            help="concurrent requests (default: %(default)s)",
         )
         parser.add_argument(
-            "--patience", type=seconds, default=120.0, help="seconds to bear a silent network (%(default)s)"
+            "--patience",
+            type=seconds,
+            default=120.0,
+            help="seconds to wait for a network that does not answer (default: %(default)s)",
         )
-        parser.add_argument("--report", type=Path, help="write all rows that did not go in to this file")
+        parser.add_argument("--report", type=Path, help="write all rows that were not imported to this file")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -86,7 +92,7 @@ class Command(BaseCommand):
             kept = remember_holders(found.tickets)
         except OperationalError as error:
             raise CommandError(
-                f"The platform's database cannot be used, so holders could not be kept: {error}.",
+                f"The platform's database cannot be used, so holders could not be saved: {error}.",
                 returncode=EXIT_NOTHING_DONE,
             ) from error
         refused = {wrong.row for wrong in kept.contradictions}
@@ -120,10 +126,10 @@ class Command(BaseCommand):
         wrong = sorted(found.wrong + (delivery.wrong if delivery else []), key=lambda one: one.row)
         if delivery is None:
             self.stdout.write(
-                f"{_count(found.rows, 'row')} read: {_count(len(found.tickets), 'ticket')} would go in."
+                f"{_count(found.rows, 'row')} read: {_count(len(found.tickets), 'ticket')} would be imported."
             )
         else:
-            before = f" ({delivery.existed:,} had been there before)" if delivery.existed else ""
+            before = f" ({delivery.existed:,} had already been imported)" if delivery.existed else ""
             total = delivery.issued + delivery.existed
             self.stdout.write(
                 f"{_count(found.rows, 'row')} read: {_count(total, 'ticket')} in the network{before}."

@@ -38,16 +38,16 @@ ANSWER_PATIENCE = 15.0
 
 class Command(BaseCommand):
     help = (
-        "Play the gates of an event: scan every ticket of a file that import_tickets understands, "
+        "Rehearse the gates of an event: scan every ticket of a file that import_tickets reads, "
         "concurrently, with tickets shown twice and at two gates at once, over REST, repeating each scan "
         "with its nonce until it is decided. Then prove from the record that each ticket was admitted "
-        "exactly once. Exit codes: 0 proved, 1 not proved, 2 nothing done."
+        "exactly once. Exit codes: 0 proved, 1 not proved, 2 not run."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_file_arguments(parser)
-        parser.add_argument("--gates", type=int, default=8, help="scanning at once (default: %(default)s)")
+        parser.add_argument("--gates", type=int, default=8, help="number of gates (default: %(default)s)")
         parser.add_argument(
             "--duplicates",
             type=float,
@@ -56,22 +56,24 @@ class Command(BaseCommand):
         )
         parser.add_argument("--limit", type=at_least_one, metavar="N", help="scan only the first N tickets")
         parser.add_argument(
-            "--pace", type=seconds, default=0.0, help="seconds a gate rests between two scans"
+            "--pace", type=seconds, default=0.0, help="seconds a gate waits between two scans"
         )
         parser.add_argument(
             "--patience",
             type=seconds,
             default=60.0,
-            help="seconds one scan is repeated (default: %(default)s)",
+            help="seconds for which a scan is repeated (default: %(default)s)",
         )
-        parser.add_argument("--seed", type=int, default=None, help="of the plan: repeat a run with its seed")
+        parser.add_argument("--seed", type=int, default=None, help="seed of the plan, to repeat a run")
         parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
-        parser.add_argument("--record", type=Path, help="write every scan and its outcome here, a line each")
+        parser.add_argument(
+            "--record", type=Path, help="write every scan and its outcome to this file, one per line"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["gates"] < 1 or not 0 <= options["duplicates"] <= 1:
             raise CommandError(
-                "--gates is at least 1, --duplicates from 0 to 1.", returncode=EXIT_NOTHING_DONE
+                "--gates must be at least 1, --duplicates from 0 to 1.", returncode=EXIT_NOTHING_DONE
             )
         try:
             tickets = read_tickets(options["file"], columns_of(options), slug=options["slug"]).tickets
@@ -81,7 +83,7 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
         ids = [ticket.ticket_id for ticket in tickets][: options["limit"]]
         if not ids:
-            raise CommandError("The file holds no valid ticket.", returncode=EXIT_NOTHING_DONE)
+            raise CommandError("The file contains no valid ticket.", returncode=EXIT_NOTHING_DONE)
         seed = secrets.randbelow(2**32) if options["seed"] is None else options["seed"]
         plan = make_plan(
             ids, gates=options["gates"], duplicates=options["duplicates"], seed=seed, run=secrets.token_hex(6)
@@ -157,11 +159,11 @@ class Command(BaseCommand):
         latency = result["latency_ms"]
         self.stdout.write(
             f"{result['scans']:,} scans of {result['tickets']:,} tickets at {result['gates']} gates in "
-            f"{result['seconds']:.1f} s: {result['scans_per_second']:,.0f} a second.\n"
+            f"{result['seconds']:.1f} s: {result['scans_per_second']:,.0f} per second.\n"
             f"Scan to answer: p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms, "
             f"p99 {latency['p99']:.0f} ms, slowest {latency['max']:.0f} ms.\n"
             f"{result['admitted_once']:,} admitted once, {result['refused_again']:,} refused when shown "
-            f"again; {result['sent_again']:,} scans sent again after trouble (seed {result['seed']})."
+            f"again; {result['sent_again']:,} scans repeated after errors (seed {result['seed']})."
         )
         faults = result["faults"]
         if not faults:

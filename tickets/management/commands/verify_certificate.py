@@ -33,25 +33,27 @@ PIN_BYTES_MAX = FILE_BYTES_MAX[CHAIN]
 
 class Command(BaseCommand):
     help = (
-        "Check the certificate of an outcome against an epoch chain, without any server: what does it prove? "
-        "Exit codes: 0 it holds, 1 it does not, or it contradicts the one given with --against."
+        "Check the certificate of an outcome against an epoch chain, without a server: what does it prove? "
+        "Exit codes: 0 valid, 1 not valid, or it contradicts the one given with --against."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("certificate", type=Path, help="as GET /api/v1/tickets/{id}/certificate gives it")
+        parser.add_argument("certificate", type=Path, help="file from GET /api/v1/tickets/{id}/certificate")
         parser.add_argument(
             "--genesis",
             type=Path,
             required=True,
             metavar="CHAIN",
-            help="the epoch chain (GET /api/v1/epochs) or a genesis.bin, from somebody you trust",
+            help="the epoch chain (GET /api/v1/epochs) or a genesis.bin, from a source you trust",
         )
         parser.add_argument(
-            "--against", type=Path, help="another certificate; if both cannot be true: who lied"
+            "--against", type=Path, help="another certificate; if they contradict, show which members lied"
         )
         parser.add_argument(
-            "--pin", type=Path, help="file that remembers epochs seen; a chain against it is refused"
+            "--pin",
+            type=Path,
+            help="file that remembers known epochs; a chain that contradicts it is refused",
         )
 
     def handle(self, **options: Any) -> None:
@@ -96,7 +98,7 @@ def _pin(path: Path, chain: Chain) -> None:
             if held["format"] != PIN_FORMAT:
                 raise ValueError("format")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ProofError(f"{path} is no file of pins") from error
+            raise ProofError(f"{path} is not a pin file") from error
     links = [link.hex() for link in chain.pinned(pins)]
     try:
         path.write_text(json.dumps({"format": PIN_FORMAT, "epochs": links}) + "\n", encoding="utf-8")

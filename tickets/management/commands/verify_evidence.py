@@ -16,13 +16,13 @@ EXIT_REFUSED = 1
 
 class Command(BaseCommand):
     help = (
-        "Check a file of evidence against an epoch chain, without any server, and say whom it convicts. "
-        "Exit codes: 0 somebody is convicted, 1 nobody is."
+        "Check an evidence file against an epoch chain, without a server, and name the convicted member. "
+        "Exit codes: 0 a member is convicted, 1 none is."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("evidence", type=Path, help="as the admin or `manage.py audit --out` gives it")
+        parser.add_argument("evidence", type=Path, help="file from the admin or `manage.py audit --out`")
         parser.add_argument("--genesis", type=Path, required=True, metavar="CHAIN", help="the epoch chain")
 
     def handle(self, **options: Any) -> None:

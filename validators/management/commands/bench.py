@@ -13,7 +13,9 @@ Clusters live in a temporary folder; a running network is not touched (but compe
 
 
 class Command(BaseCommand):
-    help = "Measure operations per second and latency, beside the machine's floor of the same run."
+    help = (
+        "Measure operations per second and latency, with the machine's own limits measured in the same run."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -26,14 +28,14 @@ class Command(BaseCommand):
             "--output", type=Path, default=Path("bench.json"), help="JSON file (default: bench.json)"
         )
         parser.add_argument(
-            "--scale", type=float, default=1.0, help="length of each run; 0.1 is a quick look (default: 1)"
+            "--scale", type=float, default=1.0, help="length of each run; 0.1 for a quick run (default: 1)"
         )
 
         parser.add_argument(
             "--only",
             choices=("rates", "rejoin", "contract"),
             default="rates",
-            help="rates (default): operations a second and latency; rejoin: a member comes back under load; "
+            help="rates (default): operations per second and latency; rejoin: a member returns under load; "
             "contract: 200 validates by 10 clients over the REST of four validators (X43)",
         )
         parser.add_argument(

@@ -16,9 +16,9 @@ from validators.management.go_command import GoCommand
 from validators.processes.servers import shown
 
 DESCRIPTION = """\
-Check the configuration and show it: for a validator given the same flags, and for the platform.
+Check and show the configuration of a validator with the same flags, and of the platform.
 
-A secret is never shown, only whether there is one.
+Secrets are never shown, only whether they are set.
 """
 
 EPILOG = """\
@@ -27,7 +27,7 @@ examples:
   manage.py config --show -config config/validator.yaml -id node0
   DTVN_METRICS_PORT=9191 manage.py config --show
 
-exit: 0 everything is usable, 2 something is not
+exit: 0 the configuration is valid, 2 it is not
 """
 
 NOT_SHOWN = "(set, not shown)"
@@ -36,7 +36,7 @@ NOT_SHOWN = "(set, not shown)"
 def flags() -> GoFlags:
     """The flags of the validator, and --show."""
     parser = GoFlags(prog="manage.py config", description=DESCRIPTION, epilog=EPILOG)
-    parser.switch("show", help="print every value and its source; without it only problems are printed")
+    parser.switch("show", help="print every value and its source (default: print only problems)")
     validator_flags(parser)
     return parser
 
@@ -60,7 +60,7 @@ class Command(GoCommand):
 
 
 def _validator(settings: Settings) -> Iterable[str]:
-    yield "# a validator: flags over environment over file over defaults"
+    yield "# validator: flags override the environment, then the file, then defaults"
     section = ""
     for setting in SETTINGS:
         if (head := setting.key.partition(".")[0]) != section:
@@ -71,7 +71,7 @@ def _validator(settings: Settings) -> Iterable[str]:
 
 
 def _platform(environment: Mapping[str, str]) -> Iterable[str]:
-    yield "# the platform (make up): its environment"
+    yield "# platform (make up): environment variables"
     for variable in VARIABLES:
         value = environment.get(variable.name, "")
         said = variable.default

@@ -18,7 +18,7 @@ PATIENCE = 15.0
 
 
 class Command(BaseCommand):
-    help = "Stop the network on the data folder DTVN_DATA, no matter who started it."
+    help = "Stop the network on the data folder DTVN_DATA, however it was started."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"make down: {folder.root} cannot be used: {error.strerror}.") from error
         if not running:
-            self.stdout.write(f"no network runs on {folder.root}")
+            self.stdout.write(f"no network is running on {folder.root}")
             return
         if up := running.get("up"):
             os.kill(up, signal.SIGTERM)
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             end_process(pid)
         look_until(lambda: not everything(folder), PATIENCE, pause=0.1)
         if left := everything(folder):
-            sys.exit(f"make down: {', '.join(f'{name} ({pid})' for name, pid in left.items())} did not end")
+            sys.exit(f"make down: {', '.join(f'{name} ({pid})' for name, pid in left.items())} did not stop")
         folder.credentials.unlink(missing_ok=True)
         self.stdout.write(f"stopped the network on {folder.root}")
 

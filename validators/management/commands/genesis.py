@@ -24,24 +24,24 @@ from validators.management.teaching import TeachingCommand, add_data_folder
 __all__ = ["Command"]
 
 TEACH = """\
-Found a cluster together. No key ever leaves the host it was made on; what parties hand to each other
-(by mail, on a stick) is one file that holds nothing secret.
+Found a cluster of several parties. No key leaves the host it was made on; the parties exchange one file
+(by mail or USB stick) that holds nothing secret.
 
   1. one party proposes
        manage.py genesis init --name "Cup final" --members 4 --out cup.genesis
-  2. each party joins, on its own host, with its own data folder, and hands on the file
+  2. each party joins on its own host, with its own data folder, and passes the file on
        manage.py genesis join cup.genesis --data-dir ./data --id venue --host venue.example --port 4001
-  3. when all have joined, each looks at it and seals it; files that grew apart are put together
+  3. when all have joined, each party checks and seals it; files that differ are merged
        manage.py genesis show cup.genesis
        manage.py genesis seal cup.genesis from-promoter.genesis --data-dir ./data
-  4. when all have sealed, `seal` once more puts it in place; then each party starts its node
+  4. when all have sealed, a second `seal` installs it; then each party starts its node
        manage.py genesis seal cup.genesis --data-dir ./data
        manage.py validator -data-dir ./data -id venue
 
-A cluster that can never go on is continued by a new one: `genesis continue --help`.
+If a cluster can never decide again, a new one continues it: `genesis continue --help`.
 
-Compare the cluster id that `show` prints by another way than the file came (read it out on the phone):
-a party that seals it says that these members, and nobody else, decide.
+Compare the cluster id that `show` prints over a second channel (read it out on the phone):
+a party that seals it confirms that exactly these members decide.
 
 If too many members lost their disks to decide anything: manage.py genesis recover --help
 """
@@ -50,22 +50,22 @@ If too many members lost their disks to decide anything: manage.py genesis recov
 class Command(TeachingCommand):
     """Exit status: 0 done, 1 it cannot be done (one sentence), 2 wrong usage. `show`: 1 when not sealed."""
 
-    help = "Found a cluster by several parties: init, join, seal, show; recover it; continue a lost one."
+    help = "Found a cluster of several parties: init, join, seal, show; recover or continue it."
     teaches = TEACH
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the verbs."""
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
-        one = verbs.add_parser("init", help="propose a name and parameters; nobody is a member yet")
+        one = verbs.add_parser("init", help="propose a cluster: name and parameters, no members yet")
         continuing.add_terms(one)
-        two = verbs.add_parser("join", help="make this party's keys here and add its signed record")
+        two = verbs.add_parser("join", help="make this party's keys and add its signed record")
         two.add_argument("file", type=Path)
         add_data_folder(two)
         two.add_argument("--id", required=True, help="name of this party's node")
-        two.add_argument("--host", required=True, help="name or address at which the others reach it")
+        two.add_argument("--host", required=True, help="host name or address at which the others reach it")
         two.add_argument("--port", type=int, required=True, help="its TCP port")
         two.add_argument(
-            "--no-platform", action="store_true", help="bring a node only: no gateway, no learner"
+            "--no-platform", action="store_true", help="join with a node only: no gateway, no learner"
         )
         two.add_argument(
             "--grant",
@@ -74,20 +74,26 @@ class Command(TeachingCommand):
             default=[],
             metavar="WHAT[:EVENT]",
             help=f"ask that this party's gateway may {', '.join(g.CAPABILITIES)} (in one event); may be "
-            "repeated. By default it may nothing, so that no validator admits anybody by itself",
+            "repeated. Default: none, so that no party can admit tickets by itself",
         )
         two.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
-        three = verbs.add_parser("seal", help="put files together, sign, and start from it when all have")
+        three = verbs.add_parser(
+            "seal", help="merge files and sign; install the genesis when all have signed"
+        )
         three.add_argument("file", type=Path)
-        three.add_argument("others", type=Path, nargs="*", help="the same ceremony as other parties have it")
+        three.add_argument("others", type=Path, nargs="*", help="the other parties' copies of the file")
         add_data_folder(three)
-        three.add_argument("--merge-only", action="store_true", help="put files together, sign nothing")
+        three.add_argument("--merge-only", action="store_true", help="merge files without signing")
         three.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
-        three.add_argument("--state", type=Path, metavar="FILE", help="of a cluster that continues another")
+        three.add_argument(
+            "--state", type=Path, metavar="FILE", help="state file of a cluster that continues another"
+        )
         continuing.add_old_chain(three)
-        four = verbs.add_parser("show", help="what it says, who has sealed it, what it survives")
+        four = verbs.add_parser("show", help="show its content, its seals and the faults it tolerates")
         four.add_argument("file", type=Path)
-        recover.add_verbs(verbs.add_parser("recover", help="go on where too many members lost their vote"))
+        recover.add_verbs(
+            verbs.add_parser("recover", help="recover a cluster in which too many members lost their votes")
+        )
         continuing.add_parser(verbs)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -113,7 +119,7 @@ class Command(TeachingCommand):
         )
         write_file(options["out"], c.begin(terms), replace=False)
         self.stdout.write(
-            f"{options['out']}: {options['name']} is proposed; hand it round to `genesis join`."
+            f"{options['out']}: {options['name']} is proposed; pass it to all parties for `genesis join`."
         )
 
     def _join(self, options: dict[str, Any]) -> None:
@@ -131,7 +137,7 @@ class Command(TeachingCommand):
             replace=out == path,
         )
         self.stdout.write(
-            f"{out}: {options['id']} has joined; its keys are in {options['data_dir']}, for nobody else."
+            f"{out}: {options['id']} has joined; its keys are in {options['data_dir']}and must stay there."
         )
         self._warn(joined.terms.members)
 
@@ -151,7 +157,7 @@ class Command(TeachingCommand):
         if joined < expected:
             self.stdout.write(f"{out}: {joined} of {expected} parties have joined.")
         elif absent:
-            self.stdout.write(f"{out}: still to be sealed by {', '.join(absent)}.")
+            self.stdout.write(f"{out}: not yet sealed by {', '.join(absent)}.")
         elif not options["merge_only"]:
             install(ceremony, folder)
             if options["state"] is not None:
@@ -198,10 +204,12 @@ def grant(text: str) -> g.Grant:
     """`issue` or `issue:EVENT` as a grant."""
     capability, colon, event = text.partition(":")
     if capability not in g.CAPABILITIES:
-        raise ArgumentTypeError(f"{capability!r} is none of {', '.join(g.CAPABILITIES)}")
+        raise ArgumentTypeError(f"{capability!r} is not one of {', '.join(g.CAPABILITIES)}")
     wanted = g.Grant(event=event if colon else g.ANY_EVENT, capability=capability)
     try:
         g.check_grant(wanted)
     except g.GenesisError as error:
-        raise ArgumentTypeError(f"{event!r} names no event; without a colon it is for all of them") from error
+        raise ArgumentTypeError(
+            f"{event!r} is not an event; without a colon the grant is for all events"
+        ) from error
     return wanted

@@ -51,32 +51,32 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C, as in shells."""
 
 TEACH = """\
-Change who the members are. One change at a time; a newcomer follows first, then it votes.
+Change the members of the cluster, one at a time. A newcomer first follows the log, then it votes.
 
-  a new member
+  add a member
     on its host        manage.py members prepare --data-dir ./data --id n5 --genesis cup.genesis
-                       prints its peer id; the key stays there
+                       prints its peer id; the key stays on that host
     an administrator   manage.py members enlist n5 PEER-ID
-    on its host        manage.py validator -data-dir ./data -id n5        it follows, and says that it lives
+    on its host        manage.py validator -data-dir ./data -id n5        writes its liveness proof
     an administrator   manage.py members add n5 PEER-ID --host HOST --port PORT --word alive.bin
-                       alive.bin: DATA/nodes/n5/identity/alive.bin on its host, not older than 30 s
-  one that goes        manage.py members remove n2
-  one for another      manage.py members replace n2 n5 PEER-ID --host HOST --port PORT --word alive.bin
-  a new key            on the host of n2   manage.py members next-key --data-dir ./data --id n2
+                       alive.bin: DATA/nodes/n5/identity/alive.bin on its host, at most 30 s old
+  remove a member      manage.py members remove n2
+  replace a member     manage.py members replace n2 n5 PEER-ID --host HOST --port PORT --word alive.bin
+  rotate a key         on the host of n2   manage.py members next-key --data-dir ./data --id n2
                        an administrator    manage.py members rotate n2 PEER-ID
 
   parameters         manage.py members parameters view_timeout=900000
 
-Under `make up` the platform makes nodes and keys itself: leave PEER-ID out.
+With `make up` the platform makes nodes and keys itself: omit PEER-ID.
 
-  a new member       manage.py members add n5
-  one for another    manage.py members replace n2 n5
-  a new key          manage.py members rotate n2
-  what was asked     manage.py members changes
-  take one back      manage.py members cancel 7     until it is sent to the cluster, then no more
+  add a member       manage.py members add n5
+  replace a member   manage.py members replace n2 n5
+  rotate a key       manage.py members rotate n2
+  list changes       manage.py members changes
+  cancel a change    manage.py members cancel 7     only until it is sent to the cluster
 
-Each change first shows what the cluster survives before and after it, and asks; --yes answers. The data
-folder is the platform's own (DTVN_DATA, ./data) where --data-dir names no other.
+Each change first shows the tolerated faults before and after, and asks; --yes confirms. The data
+folder is the platform's own (DTVN_DATA, ./data) unless --data-dir names another.
 """
 
 
@@ -96,32 +96,40 @@ class Command(TeachingCommand):
             if name in ("prepare", "next-key"):
                 verb.add_argument("--id", required=True, help="the node")
             if name == "prepare":
-                verb.add_argument("--genesis", type=Path, required=True, help="the file that all sealed")
-                verb.add_argument("--sources", type=Path, help="whom to ask for the log: what `show` wrote")
+                verb.add_argument(
+                    "--genesis", type=Path, required=True, help="the genesis file, sealed by all"
+                )
+                verb.add_argument(
+                    "--sources", type=Path, help="members to fetch the log from: the file of `show --write`"
+                )
             if name == "show":
-                verb.add_argument("--write", type=Path, metavar="FILE", help="the members, for `prepare`")
+                verb.add_argument(
+                    "--write", type=Path, metavar="FILE", help="write the members to this file, for `prepare`"
+                )
             if name in ("remove", "replace", "rotate"):
                 verb.add_argument("leaves", metavar="ID", help="the member")
             if name in ("enlist", "add", "replace"):
                 verb.add_argument("newcomer", metavar="NEW-ID")
             if name == "enlist":
-                verb.add_argument("peer_id", metavar="PEER-ID", help="as its host printed it")
+                verb.add_argument("peer_id", metavar="PEER-ID", help="as printed on its host")
             if name in ("add", "replace", "rotate"):
                 verb.add_argument(
-                    "peer_id", metavar="PEER-ID", nargs="?", help="none: the platform makes the key"
+                    "peer_id", metavar="PEER-ID", nargs="?", help="default: the platform makes the key"
                 )
             if name in ("add", "replace"):
                 verb.add_argument("--host")
                 verb.add_argument("--port", type=int)
-                verb.add_argument("--word", type=Path, help="the newcomer's word of life")
+                verb.add_argument("--word", type=Path, help="the newcomer's liveness proof")
             if name == "parameters":
                 verb.add_argument("set", metavar="NAME=NUMBER", nargs="+")
             if name == "cancel":
-                verb.add_argument("number", metavar="NUMBER", type=int, help="as `changes` lists it")
+                verb.add_argument(
+                    "number", metavar="NUMBER", type=int, help="number of the change in `changes`"
+                )
             if name in ("add", "remove", "replace", "rotate", "parameters"):
-                verb.add_argument("--yes", action="store_true", help="do not ask")
+                verb.add_argument("--yes", action="store_true", help="do not ask for confirmation")
             if name == "remove":
-                verb.add_argument("--allow-small", action="store_true", help="even below four members")
+                verb.add_argument("--allow-small", action="store_true", help="allow fewer than four members")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dispatch."""
@@ -169,7 +177,7 @@ class Command(TeachingCommand):
         key = read_key(options["peer_id"])
         with self._gateway(options):
             add_principal(options["newcomer"], key, (), actor=ACTOR)
-        self.stdout.write(f"{options['newcomer']} may follow now.")
+        self.stdout.write(f"{options['newcomer']} may now follow the log.")
 
     def _add(self, options: dict[str, Any]) -> None:
         self._change(options, _newcomer("add", options))
@@ -202,17 +210,17 @@ class Command(TeachingCommand):
         self._must_be_platforms(options)
         row = changes.cancel(options["number"])
         row = changes.wait(row, CANCEL_WAIT)
-        self.stdout.write(row.sentence if row.finished else f"{row} will be taken back when `make up` runs.")
+        self.stdout.write(row.sentence if row.finished else f"{row} will be cancelled when `make up` runs.")
 
     def _must_be_platforms(self, options: dict[str, Any]) -> None:
         if not _is_platforms(options):
-            raise CommandError("this is not the data folder of a platform: changes are kept by one")
+            raise CommandError("this is not the data folder of a platform, which keeps the changes")
 
     def _change(self, options: dict[str, Any], wish: Wish) -> None:
         """Show the consequences, ask, have the change ordered, and wait for its epoch."""
         if wish.own and not _is_platforms(options):
             raise CommandError(
-                "PEER-ID is required: this is not the data folder of a platform that could make it"
+                "PEER-ID is required: this is not the data folder of a platform, which could make the key"
             )
         if wish.change in ("add", "replace") and wish.peer_id and not wish.word:
             raise CommandError("--word is required: the newcomer's identity/alive.bin")
@@ -226,14 +234,14 @@ class Command(TeachingCommand):
                 raise CommandError(expected.sentence)
             self._foretell(expected)
             if not options["yes"] and not _agreed():
-                raise CommandError("nothing was changed")
+                raise CommandError("nothing changed")
             if wish.own:
                 self._through_platform(wish)
                 return
             words = gather_words(gateway, without=wish.leaving, keys=keys)  # current Alive statements
             if gateway.present is not now:
                 raise CommandError(
-                    f"epoch {gateway.present.epoch} has begun meanwhile: look at it, and ask again"
+                    f"epoch {gateway.present.epoch} has begun meanwhile: check it, then try again"
                 )
             if wish.word:
                 words.append(read_word(wish.word))
@@ -280,7 +288,7 @@ class Command(TeachingCommand):
         folder = ClusterFolder(options["data_dir"])
         if not folder.genesis.exists():
             raise CommandError(
-                f"No cluster has been made in {folder.root} yet; --data-dir names another folder."
+                f"No cluster has been made in {folder.root} yet; use --data-dir for another folder."
             )
         with Gateway.open(folder.genesis, folder.gateway_key) as gateway:
             network.use(gateway)
@@ -291,17 +299,17 @@ class Command(TeachingCommand):
 
 
 VERBS = {
-    "show": "the members, and what they survive",
+    "show": "show the members and the faults they tolerate",
     "prepare": "on a newcomer's host: make its key",
-    "enlist": "let a newcomer follow",
-    "add": "make a follower a member",
-    "remove": "end a membership",
-    "replace": "a follower in the place of a member",
+    "enlist": "allow a newcomer to follow the log",
+    "add": "make a newcomer a member",
+    "remove": "remove a member",
+    "replace": "replace a member with a newcomer",
     "next-key": "on a member's host: make its next key",
-    "rotate": "begin an epoch with a member's next key",
-    "parameters": "begin an epoch with other parameters",
-    "changes": "what was asked of this platform, the newest first",
-    "cancel": "take a change back that was not sent yet",
+    "rotate": "change to a member's next key",
+    "parameters": "change parameters",
+    "changes": "list the changes requested on this platform, newest first",
+    "cancel": "cancel a change that was not sent yet",
 }
 
 
@@ -318,11 +326,11 @@ def _sentence(error: OSError) -> str:
 def _agreed() -> bool:
     """Ask the operator for confirmation."""
     try:
-        return input("Change it? [y/N] ").strip().lower() == "y"
+        return input("Apply this change? [y/N] ").strip().lower() == "y"
     except EOFError as error:
-        raise CommandError("nobody is there to be asked, nothing was changed: --yes answers") from error
+        raise CommandError("no terminal to ask on, nothing changed: confirm with --yes") from error
     except KeyboardInterrupt as error:
-        raise CommandError("nothing was changed", returncode=INTERRUPTED) from error
+        raise CommandError("nothing changed", returncode=INTERRUPTED) from error
 
 
 def _newcomer(change: Literal["add", "replace"], options: dict[str, Any]) -> Wish:

@@ -23,17 +23,17 @@ OVERLAP_MAX = commands.OVERLAP_MAX // 1_000_000
 """Seconds."""
 
 TEACH = f"""\
-Who may sign requests, with which key and for what. The validators themselves check it: a stolen key can do
-only what stands here. Works on the platform's data folder (DTVN_DATA, ./data), through its gateway's key.
+Principals sign requests, each with its key and its grants. Every validator checks them: a stolen key can do
+only what its grants allow. Uses the gateway key of the platform's data folder (DTVN_DATA, ./data).
 
   manage.py principals list
   manage.py principals add gate-7 PEER-ID --grant default:gate --grant final:gate
-  manage.py principals limit gate-7 --grant default:gate      all that it may from now on
-  manage.py principals rotate gate-7 PEER-ID --overlap 30     the old key counts 30 seconds longer
-  manage.py principals rotate gateway                         the platform's own: it makes the key and uses it
+  manage.py principals limit gate-7 --grant default:gate      replace its grants
+  manage.py principals rotate gate-7 PEER-ID --overlap 30     the old key stays valid for 30 seconds
+  manage.py principals rotate gateway                         the platform's own key: it makes a new one
   manage.py principals revoke gate-7
 
-A grant is EVENT:CAPABILITY. EVENT {ANY_EVENT} stands for all; a capability is one of
+A grant is EVENT:CAPABILITY. EVENT {ANY_EVENT} means all events; a capability is one of
 {", ".join(CAPABILITIES)}.
 """
 
@@ -41,7 +41,7 @@ A grant is EVENT:CAPABILITY. EVENT {ANY_EVENT} stands for all; a capability is o
 class Command(TeachingCommand):
     """Exit status: 0 done, 1 refused or impossible (one sentence), 2 wrong usage."""
 
-    help = "Show and change who may sign requests."
+    help = "Show and change the principals that may sign requests."
     teaches = TEACH
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -52,10 +52,12 @@ class Command(TeachingCommand):
             if name != "list":
                 verb.add_argument("name", metavar="NAME")
             if name == "add":
-                verb.add_argument("peer_id", metavar="PEER-ID", help="its key, as its own host printed it")
+                verb.add_argument(
+                    "peer_id", metavar="PEER-ID", help="its public key, as printed on its own host"
+                )
             if name == "rotate":
                 verb.add_argument("peer_id", metavar="PEER-ID", nargs="?", default="")
-                verb.add_argument("--overlap", type=float, help="seconds for which the old key counts")
+                verb.add_argument("--overlap", type=float, help="seconds for which the old key stays valid")
             if name in ("add", "limit"):
                 verb.add_argument("--grant", action="append", default=[], metavar="EVENT:CAPABILITY")
 
@@ -101,20 +103,20 @@ class Command(TeachingCommand):
 
     def _show(self, each: ShownPrincipal) -> None:
         grants = " ".join(f"{grant.event}:{grant.capability}" for grant in each.grants) or "follows the log"
-        self.stdout.write(f"{each.name}  signs as {each.wire or 'nobody'}  {each.peer_id}  {grants}")
+        self.stdout.write(f"{each.name}  signs as {each.wire or 'none'}  {each.peer_id}  {grants}")
 
 
 VERBS = {
-    "list": "all of them, with keys and grants",
-    "add": "list a new one",
-    "rotate": "give one another key",
-    "limit": "say anew what one may do",
-    "revoke": "take one off the list",
+    "list": "show all, with keys and grants",
+    "add": "add a principal",
+    "rotate": "replace the key of a principal",
+    "limit": "replace the grants of a principal",
+    "revoke": "revoke a principal",
 }
 
 
 def _grant(text: str) -> Grant:
     event, colon, capability = text.rpartition(":")
     if not colon:
-        raise CommandError(f"{text!r} is no grant: write EVENT:CAPABILITY")
+        raise CommandError(f"{text!r} is not a grant: write EVENT:CAPABILITY")
     return Grant(event, capability)

@@ -17,9 +17,9 @@ class Command(BaseCommand):
     """The quorum calculator (R37)."""
 
     help = (
-        "What a cluster of N members survives. A liar may say anything to anybody; f = (n-1)/3 of them "
-        "are harmless. A crashed member says nothing; n-q of them may be down while the rest decides. "
-        "The two are not the same: 5 members survive 1 and 1, 6 members 1 and 2."
+        "Faults that a cluster of N members tolerates. A Byzantine member may send anything; f = (n-1)/3 "
+        "are tolerated. A crashed member sends nothing; n-q may be down while the others decide. "
+        "The two numbers differ: 5 members tolerate 1 and 1, 6 members 1 and 2."
     )
     requires_system_checks = ()
     requires_migrations_checks = False

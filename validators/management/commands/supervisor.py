@@ -18,14 +18,14 @@ from validators.management.go_command import GoCommand
 from validators.services.cluster import CLUSTER_NODES_MAX
 
 DESCRIPTION = """\
-Run a network from its API and dashboard: starts with no node, POST /api/v1/cluster/start makes them run.
+Run a network from its API and dashboard: no node runs at first, POST /api/v1/cluster/start starts them.
 
-Without a key everybody who reaches the port may call the API, pages of other sites apart. A cluster that
-DATA-DIR holds already is listed, stopped; a start with another number of nodes puts it aside in
+Without a key anyone who can reach the port may call the API, except pages of other sites. A cluster that
+DATA-DIR already holds is listed as stopped; a start with another number of nodes moves it to
 DATA-DIR/earlier and founds a new one.
 
-With a key it answers under any name (Host header). Without one it answers to this machine's own names and
-addresses only, so that no page elsewhere can take one on; DTVN_ALLOWED_HOSTS=name,name adds some.
+With a key any host name (Host header) is accepted. Without one only this machine's own names and
+addresses are, to prevent DNS rebinding; DTVN_ALLOWED_HOSTS=name,name adds more.
 """
 EPILOG = """\
 exit: 0 stopped cleanly, 1 could not start, 2 wrong usage
@@ -39,17 +39,17 @@ def flags() -> GoFlags:
     """The flags of the command."""
     parser = GoFlags(prog="manage.py supervisor", description=DESCRIPTION, epilog=EPILOG)
     parser.flag("web-port", kind=int, default=8080, help="port of API, WebSocket and pages (default 8080)")
-    parser.flag("web-addr", default=EVERYWHERE, help="address of the same (default 0.0.0.0)")
+    parser.flag("web-addr", default=EVERYWHERE, help="address to listen on (default 0.0.0.0)")
     parser.flag(
         "data-dir",
         default=None,
-        help="where everything is kept, made if absent (default $DTVN_DATA, or ./data)",
+        help="data folder, created if missing (default $DTVN_DATA, or ./data)",
     )
-    parser.flag("validator", default="", help="taken for compatibility; must exist where given")
-    parser.flag("simulator", default="", help="taken for compatibility")
-    parser.flag("static-dir", default="", help="the seed's own front end, served in place of our pages")
+    parser.flag("validator", default="", help="accepted for compatibility; must exist if given")
+    parser.flag("simulator", default="", help="accepted for compatibility")
+    parser.flag("static-dir", default="", help="front end to serve in place of the built-in pages")
     parser.flag("auto-start", kind=int, default=0, help="nodes to start at once (default 0)")
-    parser.flag("api-key", default="", help="key that the API asks for (default $DTVN_API_KEY, or none)")
+    parser.flag("api-key", default="", help="key that the API requires (default $DTVN_API_KEY, or none)")
     return parser
 
 
@@ -64,7 +64,7 @@ def environment_of(options: Namespace, environ: Mapping[str, str]) -> dict[str, 
     try:
         socket.getaddrinfo(options.web_addr or None, options.web_port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise UsageError(f"-web-addr {options.web_addr} is no address: {error}") from error
+        raise UsageError(f"-web-addr {options.web_addr} is not an address: {error}") from error
     data = Path(options.data_dir or environ.get("DTVN_DATA") or "./data")
     said = {
         "DTVN_SUPERVISOR": "1",
@@ -82,14 +82,14 @@ def static_directory(given: str) -> str:
     """The front end's folder, "" for our own pages; raise UsageError if the folder does not exist."""
     if given:
         if not Path(given).is_dir():
-            raise UsageError(f"-static-dir {given} is no folder")
+            raise UsageError(f"-static-dir {given} is not a folder")
         return str(Path(given).absolute())
     found = (Path(place) for place in STATIC_PLACES if (Path(place) / "index.html").is_file())
     return next((str(place.absolute()) for place in found), "")
 
 
 class Command(GoCommand):
-    help = "Run a network from its API and dashboard, as the seed's supervisor does."
+    help = "Run a network from its API and dashboard."
     flags = staticmethod(flags)
 
     def run(self, options: Namespace) -> int:
@@ -100,10 +100,10 @@ class Command(GoCommand):
         except UsageError as error:
             flags().error(str(error))
         if options.validator and not Path(options.validator).is_file():
-            print(f"-validator {options.validator}: there is no such file", file=sys.stderr)  # noqa: T201
+            print(f"-validator {options.validator}: no such file", file=sys.stderr)  # noqa: T201
             return 1
         if options.simulator and not Path(options.simulator).is_file():
-            print(f"WARNING: -simulator {options.simulator}: there is no such file", file=sys.stderr)  # noqa: T201
+            print(f"WARNING: -simulator {options.simulator}: no such file", file=sys.stderr)  # noqa: T201
         sys.stdout.flush()
         os.chdir(settings.BASE_DIR)
         return os.execve(sys.executable, [sys.executable, "-m", MODULE], environ)  # noqa: S606 - this program

@@ -17,13 +17,13 @@ HOST_DEFAULT = "127.0.0.1"
 class Command(BaseCommand):
     help = (
         "Run a network: validators, learner, workers and web process, until Ctrl-C. "
-        "The environment says the rest: DTVN_DATA, DATABASE_URL, CELERY_BROKER_URL, REDIS_URL."
+        "Other settings come from the environment: DTVN_DATA, DATABASE_URL, CELERY_BROKER_URL, REDIS_URL."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--nodes", default=os.environ.get("NODES", ""), help="validators, first start only"
+            "--nodes", default=os.environ.get("NODES", ""), help="number of validators (first start only)"
         )
         parser.add_argument("--host", default=os.environ.get("DTVN_HOST") or HOST_DEFAULT)
         parser.add_argument("--port", default=os.environ.get("PORT") or PORT_DEFAULT)

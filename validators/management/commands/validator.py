@@ -25,29 +25,29 @@ from validators.management.go_command import GoCommand
 DESCRIPTION = """\
 Run one validator node in the foreground until Ctrl-C or SIGTERM.
 
-A node needs a key, and a genesis that lists the members; both are kept in
-DATA-DIR/nodes/ID. There are three ways to them:
+A node needs a key and a genesis that lists the members; both are kept in
+DATA-DIR/nodes/ID. There are three ways to get them:
 
   made by `make up`   DATA-DIR already holds this node: only -id and -data-dir
   -genesis FILE       the real membership; the key is in DATA-DIR/nodes/ID/identity/node.key
-  -dev-keys           keys derived from node names: anybody can derive them. For trying out only.
+  -dev-keys           keys derived from node names, which anyone can derive. For trials only.
 """
 
 EPILOG = """\
 examples:
-  one node that commits alone
+  one node that decides alone
     manage.py validator -dev-keys -total-nodes 1
   four nodes on this machine, one terminal each (k = 0, 1, 2, 3)
     manage.py validator -dev-keys -id nodek
-  the same with ports of your own: one member that knows the others is enough
+  the same with your own ports: one member that knows the others is enough
     manage.py validator -dev-keys -id node1 -port 5001 -bootstrap /ip4/127.0.0.1/tcp/5000/p2p/PEER-ID
-  a node of the network that `make up` made (stop it there first)
+  a node of a network made by `make up` (stop it there first)
     manage.py validator -data-dir ./data -id node0
 
-Flags win over the environment (DTVN_NODE_ID, DTVN_METRICS_PORT, ...), that over the file given with
--config, that over defaults. manage.py config --show tells what holds, and where it came from.
+Flags override the environment (DTVN_NODE_ID, DTVN_METRICS_PORT, ...), which overrides the file of -config,
+which overrides defaults. manage.py config --show prints each value and its source.
 
-exit: 0 stopped cleanly, 1 could not start or go on (another process runs this node, say), 2 wrong usage
+exit: 0 stopped cleanly, 1 could not start or continue (another process runs this node, say), 2 wrong usage
 """
 
 
@@ -57,7 +57,7 @@ def flags() -> GoFlags:
     validator_flags(parser)
     parser.switch(
         "others-are-gone",
-        help="in a cluster of up to three: members that do not answer will not come back; kept in the ledger "
+        help="in a cluster of up to three: members that do not answer are lost for good; kept in the ledger "
         "until the next stable checkpoint (docs/operate/runbook.md, DtvnNodeNotVoting)",
     )
     return parser
@@ -65,7 +65,11 @@ def flags() -> GoFlags:
 
 def validator_flags(parser: GoFlags) -> None:
     """Add every flag of the table, and the one that names a configuration file."""
-    parser.flag("config", metavar="file", help="YAML with any of these settings; flags and environment win")
+    parser.flag(
+        "config",
+        metavar="file",
+        help="YAML file with any of these settings; flags and environment override it",
+    )
     for setting in SETTINGS:
         if not setting.flag:
             continue

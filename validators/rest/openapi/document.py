@@ -17,7 +17,7 @@ __all__ = ["document", "statuses"]
 VERSION = "0.1.0"
 DESCRIPTION = (
     "Every route of the platform. Validator routes answer in an envelope, the platform's own bare. Each "
-    "answer carries X-DTVN-Sequence: the place in the log of which it speaks."
+    "answer carries X-DTVN-Sequence: the log sequence that it reflects."
 )
 SECURITY = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},

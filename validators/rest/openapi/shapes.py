@@ -224,13 +224,13 @@ QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
 
 SUMMARIES: dict[tuple[str, str], str] = {
     ("POST", _TICKETS): "Issue a ticket.",
-    ("POST", f"{_TICKETS}/seed"): "Create the 500 demonstration tickets that do not exist.",
-    ("POST", f"{_TICKETS}/validate"): "ISSUED becomes VALIDATED.",
-    ("POST", f"{_TICKETS}/consume"): "VALIDATED becomes CONSUMED.",
-    ("POST", f"{_TICKETS}/admit"): "ISSUED or VALIDATED becomes CONSUMED: one scan at a gate.",
-    ("POST", f"{_TICKETS}/dispute"): "VALIDATED becomes DISPUTED.",
-    ("POST", f"{_TICKETS}/resolve"): "DISPUTED becomes VALIDATED, or stays for good.",
-    ("DELETE", _NODE): "Stop it, and keep it stopped.",
+    ("POST", f"{_TICKETS}/seed"): "Create the 500 demo tickets that do not exist yet.",
+    ("POST", f"{_TICKETS}/validate"): "Validate a ticket: ISSUED becomes VALIDATED.",
+    ("POST", f"{_TICKETS}/consume"): "Consume a ticket: VALIDATED becomes CONSUMED.",
+    ("POST", f"{_TICKETS}/admit"): "Admit a ticket with one scan: ISSUED or VALIDATED becomes CONSUMED.",
+    ("POST", f"{_TICKETS}/dispute"): "Dispute a ticket: VALIDATED becomes DISPUTED.",
+    ("POST", f"{_TICKETS}/resolve"): "Resolve a dispute: back to VALIDATED, or DISPUTED permanently.",
+    ("DELETE", _NODE): "Stop a node and keep it stopped.",
 }
 """Summaries of routes that share a view, and thus its docstring."""
 
