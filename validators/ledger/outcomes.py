@@ -31,8 +31,11 @@ __all__ = [
     "Listed",
     "Noted",
     "batch_view",
+    "executed_bundles",
     "note_executed",
     "operations_of",
+    "read_batch",
+    "read_envelope",
 ]
 
 ORDERED_OPERATION_SLOTS = 1 << 14
@@ -59,8 +62,8 @@ INSERT_OPERATION = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
 
-_batch_decoder = msgspec.msgpack.Decoder(Batch)
-_envelope_decoder = msgspec.msgpack.Decoder(Envelope)
+read_batch = msgspec.msgpack.Decoder(Batch).decode
+read_envelope = msgspec.msgpack.Decoder(Envelope).decode
 _bundle_decoder = msgspec.msgpack.Decoder(Bundle)
 _outcomes_decoder = msgspec.msgpack.Decoder(tuple[tuple[int, bytes], ...])
 
@@ -118,33 +121,38 @@ def _states(executed: Executed) -> tuple[Any, ...]:
 
 def batch_view(body: bytes) -> int:
     """Origin view of an encoded batch (R1); 0 for a null request."""
-    return _batch_decoder.decode(body).origin_view if body else 0
+    return read_batch(body).origin_view if body else 0
 
 
 def operations_of(body: bytes, outcomes: bytes, *, sequence: int, timestamp: int) -> Iterator[Listed]:
     """The executed operations of an entry, in order, from its batch and its EntryOutcomes."""
-    batch = _batch_decoder.decode(body)
+    batch = read_batch(body)
+    for first, encoded, bundle, codes in executed_bundles(batch, outcomes):
+        request = bundle_digest(encoded)
+        for offset, code in enumerate(codes):
+            yield Listed(
+                sequence=sequence,
+                index=first + offset,
+                view=batch.origin_view,
+                timestamp=timestamp,
+                code=code,
+                principal=bundle.principal,
+                request=request,
+                operation=bundle.operations[offset],
+            )
+
+
+def executed_bundles(batch: Batch, outcomes: bytes) -> Iterator[tuple[int, bytes, Bundle, tuple[str, ...]]]:
+    """(first index, encoded bundle, bundle, outcome codes) of each executed bundle of a batch, in order."""
     codes_at = dict(_outcomes_decoder.decode(outcomes))
-    index = 0
+    first = 0
     for frame in batch.requests:
-        envelope = _envelope_decoder.decode(frame)
-        bundle = _bundle_decoder.decode(envelope.body)
+        encoded = read_envelope(frame).body
+        bundle = _bundle_decoder.decode(encoded)
         count = len(bundle.operations)
-        packed = codes_at.get(index)
-        if packed is not None:
-            request = bundle_digest(envelope.body)
-            for offset, code in enumerate(unpack(packed, count)):
-                yield Listed(
-                    sequence=sequence,
-                    index=index + offset,
-                    view=batch.origin_view,
-                    timestamp=timestamp,
-                    code=code,
-                    principal=bundle.principal,
-                    request=request,
-                    operation=bundle.operations[offset],
-                )
-        index += count
+        if first in codes_at:
+            yield first, encoded, bundle, unpack(codes_at[first], count)
+        first += count
 
 
 def _operation_rows(
