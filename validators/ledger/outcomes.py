@@ -20,7 +20,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Executed
 from dtvn.protocol.consensus.messages import Batch, Bundle, bundle_digest
 from dtvn.protocol.wire import Envelope
-from validators.ledger.encoding import checksum
+from validators.ledger.encoding import with_checksum
 
 __all__ = [
     "ABOUT",
@@ -97,10 +97,9 @@ def note_executed(executed: Executed, *, origin_view: int, with_operations: bool
         if with_operations:
             rows += _operation_rows(bundle, first_index, codes, sequence, timestamp, origin_view)
     listed = sum(number for (kind, ok), number in kinds.items() if ok and kind not in UNLISTED)
-    columns = (sequence, kinds.total(), listed, canonical.encode(tuple(packed)))
     return Noted(
         sequence=sequence,
-        outcomes=(*columns, checksum(columns)),
+        outcomes=with_checksum((sequence, kinds.total(), listed, canonical.encode(tuple(packed)))),
         operations=rows,
         states=_states(executed) if with_operations else (),
         counts={
@@ -115,8 +114,7 @@ def _states(executed: Executed) -> tuple[Any, ...]:
         (first_index, tuple(outcome.state for outcome in outcomes))
         for _bundle, first_index, outcomes in executed.bundles
     )
-    columns = (executed.entry.sequence, canonical.encode(states))
-    return (*columns, checksum(columns))
+    return with_checksum((executed.entry.sequence, canonical.encode(states)))
 
 
 def batch_view(body: bytes) -> int:
