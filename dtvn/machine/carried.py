@@ -23,7 +23,7 @@ from dtvn.machine.rows import TicketBytes
 from dtvn.machine.snapshot import leaf_of
 from dtvn.machine.ticket import Ticket, TicketState, row_of
 from dtvn.machine.transitions import NAMES
-from dtvn.machine.tree import EMPTY_GROUP, GROUPS, SIZE, group_hash, root_of_groups, salted
+from dtvn.machine.tree import SIZE, group_hash, hash_in, is_manifest, nonempty_groups, salted
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import parts
 from dtvn.protocol.consensus.application import Item
@@ -42,9 +42,7 @@ class StateError(ValueError):
 def pieces_of(manifest: bytes, read: Callable[[int], tuple[Item, ...] | None]) -> Iterator[Piece]:
     """All pieces of a pinned state, in the order that `proved_items` expects. `read`:
     Application.read_pinned."""
-    for group in range(GROUPS):
-        if _hash(manifest, group) == EMPTY_GROUP:
-            continue
+    for group in nonempty_groups(manifest):
         items = _pinned(read, group)
         yield group, items
         if not parts.is_list(items):
@@ -63,21 +61,20 @@ def proved_items(
 ) -> Iterator[tuple[Item, ...]]:
     """Yields the items of the state with this root, some at a time, each proved before it is yielded. Raises
     StateError at the first item that does not belong to the state, and at the end if an item is missing."""
-    if len(manifest) != GROUPS * SIZE or root_of_groups(manifest) != root:
+    if not is_manifest(manifest, root):
         raise StateError("its groups are not those of the state that was signed")
     salt = salted(cluster)
-    wanted = [group for group in range(GROUPS) if _hash(manifest, group) != EMPTY_GROUP]
     given = iter(pieces)
-    for group in wanted:
+    for group in nonempty_groups(manifest):
         number, items = _next(given, group)
         if number != group:
             raise StateError(f"group {number} stands where group {group} belongs")
         if not parts.is_list(items):
-            if _group_hash(salt, group, items) != _hash(manifest, group):
+            if _group_hash(salt, group, items) != hash_in(manifest, group):
                 raise StateError(f"group {group} is not that of the state that was signed")
             yield items
             continue
-        leaves = read_list(items[0], _hash(manifest, group))
+        leaves = read_list(items[0], hash_in(manifest, group))
         if leaves is None:
             raise StateError(f"the list of group {group} is not that of the state that was signed")
         at = 0
@@ -148,7 +145,3 @@ def _leaf(salt: object, item: Item) -> bytes:
         return leaf_of(salt, item)[2]
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise StateError(f"a leaf cannot be read: {error}") from error
-
-
-def _hash(manifest: bytes, group: int) -> bytes:
-    return manifest[group * SIZE : (group + 1) * SIZE]
