@@ -1,13 +1,13 @@
-"""Carries the state of an old cluster into a new one (R11): how its groups are proved, and what is carried.
+"""The state with which a continued cluster begins (R11): how the old one's groups are proved, what is kept.
 
 The state has the format of a state transfer (snapshot, parts): each group is checked against a manifest of
 group hashes, and the root over the manifest was signed by q members of the old cluster. Nothing is collected
 here: each group is checked and passed on, so a file of any size takes the memory of one group.
 
-Tickets are carried whole: state, window, product, seat, data, dispute, and the (principal, actor, nonce,
+Tickets are kept whole: state, window, product, seat, data, dispute, and the (principal, actor, nonce,
 sequence) of the last transition, so that an admitted ticket is refused again and a late retry of its
 admission is recognised (R13). Only the vector clock is set to zeros: it counts by members of the old cluster.
-Not carried are sessions and their bundles (signed under the old cluster id, they are valid nowhere else), the
+Left behind are sessions and their bundles (signed under the old cluster id, they are valid nowhere else), the
 nonces of the last hour (the ticket's own nonce is enough to admit nobody twice), and principals, retired
 keys, members, epochs and parameters, which the new genesis decides.
 """
@@ -29,7 +29,7 @@ from dtvn.protocol.consensus import parts
 from dtvn.protocol.consensus.application import Item
 from dtvn.protocol.consensus.effects import ApplicationChange
 
-__all__ = ["Piece", "StateError", "carried", "pieces_of", "proved_items"]
+__all__ = ["Piece", "StateError", "initial_rows", "pieces_of", "proved_items"]
 
 Piece = tuple[int, tuple[Item, ...]]
 """One answer of a state transfer: (number of a group or of a part of one, its items)."""
@@ -91,7 +91,7 @@ def proved_items(
         raise StateError("something follows the state")
 
 
-def carried(
+def initial_rows(
     items: Iterable[Sequence[Item]], members: Sequence[str], *, searched: bool
 ) -> Iterator[ApplicationChange]:
     """The rows with which the new cluster's state begins. `items`: proved items; `members`: ids of the new
