@@ -239,7 +239,7 @@ def member_of(said, chain):
 
 NULL_BATCH = hashlib.sha256(b"dtvn/v1/batch/null\0").digest()  # fills a sequence without a prepared batch
 # The widest window that any cluster may have: a certificate beyond it proves nothing in any cluster.
-REACH = (1 << 20) + 1
+SPAN_MAX = (1 << 20) + 1
 # Most statements in one message, as in DTVN itself. A verifier with a larger bound may find a sender of more
 # statements honest.
 STATEMENTS_MAX = 1 << 16
@@ -273,15 +273,15 @@ def quorum(count):
 # --- a NEW-VIEW ---
 
 
-def follows(said, basis, chain):
-    """Whether a NEW-VIEW follows from the VIEW-CHANGEs in `basis`; ValueError if one of them is missing."""
+def follows(said, view_changes, chain):
+    """Whether a NEW-VIEW follows from these VIEW-CHANGEs; ValueError if one of them is missing."""
     epoch, sender, view, changes, proposals = said
     count = len(chain.epochs[epoch][0])
     senders = [each for each, _ in changes]
     if len(senders) != quorum(count) or senders != sorted(set(senders)) or sender != view % count:
         return False
     claims = {}
-    for frame in basis:
+    for frame in view_changes:
         found = claim(frame, epoch, chain)
         if found is not None:
             claims[found["digest"]] = found
@@ -290,9 +290,9 @@ def follows(said, basis, chain):
         return False
     need(len(used) == len(changes), "the VIEW-CHANGEs that this NEW-VIEW names are not all here")
     # The proposals' signatures are not checked: the NEW-VIEW's own signature covers their content.
-    carried = [statement(frame, PROPOSAL) for frame in proposals]
+    reproposed = [statement(frame, PROPOSAL) for frame in proposals]
     slots = plan([found for _, found in used])
-    pairs = itertools.zip_longest(carried, slots, fillvalue=())
+    pairs = itertools.zip_longest(reproposed, slots, fillvalue=())
     return all(proposal == [epoch, sender, view, *slot] for proposal, slot in pairs)
 
 
@@ -353,7 +353,7 @@ def prepared(said, inside, count, low):
         primary = view % count
         if proposal[1] != primary or any(vote[1] == primary or vote[2:] != proposal[2:] for vote in votes):
             raise ProvesNothing
-        if view >= said[2] or not previous < sequence <= low + REACH:
+        if view >= said[2] or not previous < sequence <= low + SPAN_MAX:
             raise ProvesNothing
         slots.append(proposal[2:])
         previous = sequence
@@ -384,7 +384,7 @@ def statements_inside(said, chain):
     need(room >= 0, TOO_MANY)
     for frame, _ in wanted:
         messages.append(decoded(frame))
-        room -= carried(*messages[-1][:2])
+        room -= statement_count(*messages[-1][:2])
         need(room >= 0, TOO_MANY)
     for (frame, right), (kind, fields, body, signature, attachment) in zip(wanted, messages, strict=True):
         if frame in inside:
@@ -406,7 +406,7 @@ def decoded(frame):
     return kind, fields, body, signature, attachment
 
 
-def carried(kind, fields):
+def statement_count(kind, fields):
     """Number of statements that a message carries directly."""
     if kind == VIEW_CHANGE:
         return len(fields[3]) + sum(1 + len(prepares) for _, prepares in fields[4])

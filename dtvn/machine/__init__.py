@@ -3,6 +3,7 @@
 from dtvn.machine.administration import shown_principal
 from dtvn.machine.application import TicketApplication
 from dtvn.machine.commands import (
+    CAPABILITY,
     AddPrincipal,
     Admit,
     Barrier,
@@ -28,7 +29,7 @@ from dtvn.machine.recovery import operation_for
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.snapshot import Proof, prove_ticket
 from dtvn.machine.ticket import TicketState, name_in_bytes, read_head, read_packed, read_state, seeded_count
-from dtvn.machine.transitions import CAPABILITY, NAMES, TRANSITIONS, State
+from dtvn.machine.transitions import NAMES, TRANSITIONS, State
 
 __all__ = [
     "CAPABILITY",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dtvn.machine import reasons
 from dtvn.machine.commands import (
-    PRINCIPALS,
     AddPrincipal,
     Command,
     LimitPrincipal,
@@ -15,13 +14,11 @@ from dtvn.machine.principals import Principals, ShownPrincipal
 from dtvn.protocol import canonical
 from dtvn.protocol.genesis import Principal
 
-__all__ = ["KINDS", "administer", "shown_principal"]
-
-KINDS = PRINCIPALS
+__all__ = ["administer", "shown_principal"]
 
 
 def administer(principals: Principals, command: Command, timestamp: int) -> tuple[str, bytes]:
-    """Applies a command of one of KINDS, whose signer may administer; returns (outcome code, state)."""
+    """Applies a command of a kind in PRINCIPALS, whose signer may administer; returns (code, state)."""
     if isinstance(command, AddPrincipal):
         code = principals.add(Principal(command.name, command.public_key, command.grants))
         name = command.name
@@ -45,5 +42,5 @@ def administer(principals: Principals, command: Command, timestamp: int) -> tupl
 
 
 def shown_principal(state: bytes) -> ShownPrincipal:
-    """Decodes the outcome state of one of KINDS; raises CanonicalError if it does not decode."""
+    """Decodes the outcome state of a kind in PRINCIPALS; raises CanonicalError if it does not decode."""
     return canonical.decode(ShownPrincipal, state)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dtvn.machine import leaf, reasons, recovery
+from dtvn.machine.commands import CAPABILITY
 from dtvn.machine.principals import Principals
 from dtvn.machine.rows import TicketRow
 from dtvn.machine.snapshot import Proof, Staging
 from dtvn.machine.state import MachineState
 from dtvn.machine.ticket import TicketState, read_state, row_of
-from dtvn.machine.transitions import CAPABILITY, NAMES
+from dtvn.machine.transitions import NAMES
 from dtvn.protocol import canonical, signatures
 from dtvn.protocol.consensus.application import BundleResult, Execution, Item, Repeated
 from dtvn.protocol.consensus.effects import ApplicationChange, Reason
@@ -51,10 +52,6 @@ class TicketApplication:
         self._verify = verify
         self._state = MachineState(genesis, cluster_id, verify, searched=searched)
 
-    def __len__(self) -> int:
-        """Number of tickets."""
-        return len(self._state.registry)
-
     def count_states(self) -> dict[str, int]:
         """Number of tickets by the public name of their state; all four names are present."""
         counts = dict.fromkeys(NAMES.values(), 0)
@@ -78,7 +75,7 @@ class TicketApplication:
         self._state.end()
         return Execution(
             results=tuple(results),
-            results_root=leaf.results_root(r.subtree for r in results if r is not None),
+            results_root=canonical.merkle_root(r.subtree for r in results if r is not None),
         )
 
     def refuse(self, bundle: Bundle, timestamp: int) -> Reason | None:

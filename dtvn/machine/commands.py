@@ -11,7 +11,7 @@ import itertools
 import re
 import unicodedata
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,9 +22,11 @@ from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, PRINCIPAL_NAME, Grant
 from dtvn.protocol.signatures import is_public_key
 
 __all__ = [
+    "CAPABILITY",
     "COMMANDS",
     "DATA_BYTES_MAX",
     "DEFAULT_EVENT",
+    "KINDS",
     "NONCE_BYTES_MAX",
     "TICKETLESS",
     "AddPrincipal",
@@ -35,6 +37,7 @@ __all__ = [
     "Consume",
     "Dispute",
     "Issue",
+    "Kind",
     "LimitPrincipal",
     "OpenSession",
     "Reconfigure",
@@ -186,32 +189,47 @@ class Reconfigure(Command, frozen=True):
     change: Change
 
 
-COMMANDS: dict[str, type[Command]] = {
-    "open_session": OpenSession,
-    "barrier": Barrier,
-    "issue": Issue,
-    "seed": Seed,
-    "validate": Validate,
-    "consume": Consume,
-    "admit": Admit,
-    "dispute": Dispute,
-    "resolve": Resolve,
-    "add_principal": AddPrincipal,
-    "rotate_principal": RotatePrincipal,
-    "limit_principal": LimitPrincipal,
-    "revoke_principal": RevokePrincipal,
-    "reconfigure": Reconfigure,
+class Kind(msgspec.Struct, frozen=True):
+    """What is declared of one kind of operation; its rule is in operations.py."""
+
+    command: type[Command]
+    capability: str = ""
+    """Capability that its signer needs in the operation's event (R15); "" for none."""
+    names: Literal["ticket", "event", "nothing"] = "ticket"
+    """Whether it names a ticket and its event, an event only, or neither."""
+
+
+KINDS: dict[str, Kind] = {
+    "open_session": Kind(OpenSession, names="nothing"),
+    "barrier": Kind(Barrier, names="nothing"),
+    "issue": Kind(Issue, "issue"),
+    "seed": Kind(Seed, "admin", names="event"),
+    "validate": Kind(Validate, "operate"),
+    "consume": Kind(Consume, "gate"),
+    "admit": Kind(Admit, "gate"),
+    "dispute": Kind(Dispute, "operate"),
+    "resolve": Kind(Resolve, "operate"),
+    "add_principal": Kind(AddPrincipal, "admin", names="nothing"),
+    "rotate_principal": Kind(RotatePrincipal, "admin", names="nothing"),
+    "limit_principal": Kind(LimitPrincipal, "admin", names="nothing"),
+    "revoke_principal": Kind(RevokePrincipal, "admin", names="nothing"),
+    "reconfigure": Kind(Reconfigure, "admin", names="nothing"),
 }
-KIND_OF: dict[type[Command], str] = {command: kind for kind, command in COMMANDS.items()}
+"""All kinds of operations; a new one begins here (operations.py says what else it needs)."""
+
+COMMANDS = {name: kind.command for name, kind in KINDS.items()}
+KIND_OF = {command: name for name, command in COMMANDS.items()}
+CAPABILITY = {name: kind.capability for name, kind in KINDS.items() if kind.capability}
 PRINCIPALS = ("add_principal", "rotate_principal", "limit_principal", "revoke_principal")
-EVENTLESS = frozenset({"open_session", "barrier", "reconfigure", *PRINCIPALS})
+"""Kinds that change who may sign requests."""
+EVENTLESS = frozenset(name for name, kind in KINDS.items() if kind.names == "nothing")
 """Kinds whose `event` is ""."""
-TICKETLESS = EVENTLESS | {"seed"}
+TICKETLESS = frozenset(name for name, kind in KINDS.items() if kind.names != "ticket")
 """Kinds whose `ticket` is ""."""
-_EMPTY: dict[str, bytes] = {
-    kind: canonical.encode(command())
-    for kind, command in COMMANDS.items()
-    if command in {OpenSession, Barrier, Issue, Seed, Validate, Consume, Admit, Dispute}
+_EMPTY = {
+    name: canonical.encode(command())
+    for name, command in COMMANDS.items()
+    if not any(field.required for field in msgspec.structs.fields(command))
 }
 
 

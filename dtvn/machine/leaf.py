@@ -10,13 +10,13 @@ from the batch alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation, Outcome
 
-__all__ = ["operation_leaf", "results_root", "subtree"]
+__all__ = ["operation_leaf", "subtree"]
 
 
 def operation_leaf(index: int, operation: Operation, code: str, timestamp: int, state: bytes) -> bytes:
@@ -39,8 +39,3 @@ def subtree(
             for index, (operation, outcome) in enumerate(zip(operations, outcomes, strict=True), first_index)
         ]
     )
-
-
-def results_root(subtrees: Iterable[bytes]) -> bytes:
-    """Root over the subtrees of the executed bundles, in the order of the batch."""
-    return canonical.merkle_root(subtrees)

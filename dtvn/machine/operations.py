@@ -1,5 +1,10 @@
 """Applies one ordered operation: the checks that all kinds share, then the rule of its kind.
 
+A new kind of operation is written in three places:
+commands.py         its fields, and its line in KINDS
+operations.py       its rule in `Operations`; for a change of a ticket's state also its row in transitions.py
+dtvn/api/bodies.py  its REST body, in OPERATIONS; both servers make a route of each
+
 The order of the checks is part of the protocol: form, nonce, time, room for the nonce, permission, and
 only then the ticket. A refusal is an outcome like any other and changes no ticket.
 """
@@ -17,7 +22,7 @@ from dtvn.machine.principals import Principals
 from dtvn.machine.registry import TICKETS_MAX, TicketRegistry
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.ticket import Seeded, Ticket, TicketState, read_state, read_window
-from dtvn.machine.transitions import CAPABILITY, TRANSITIONS, State
+from dtvn.machine.transitions import TRANSITIONS, State
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 
@@ -71,8 +76,8 @@ class Operations:
         self._commands: dict[tuple[str, bytes], Command] = {}
         self._actors: set[str] = set()
         self._events: set[str] = set()
-        self._rules: dict[str, tuple[Rule, str | None]] = {
-            kind: (rule, CAPABILITY.get(kind))
+        self._rules: dict[str, tuple[Rule, str]] = {
+            kind: (rule, commands.KINDS[kind].capability)
             for kind, rule in (
                 ("open_session", self._open),
                 ("barrier", self._barrier),
@@ -83,7 +88,7 @@ class Operations:
                 ("admit", self._change),
                 ("dispute", self._change),
                 ("resolve", self._change),
-                *((kind, self._administer) for kind in administration.KINDS),
+                *((kind, self._administer) for kind in commands.PRINCIPALS),
                 ("reconfigure", self._reconfigure),
             )
         }

@@ -8,9 +8,9 @@ from dtvn.machine.rows import TicketBytes, TicketRow
 from dtvn.machine.ticket import (
     Ticket,
     bytes_of,
-    parse_bytes,
     parse_row,
     read_head,
+    read_packed,
     read_window,
     row_of,
     ticket_leaf,
@@ -116,7 +116,7 @@ class TicketRegistry:
     def load(self, row: TicketRow | TicketBytes) -> None:
         """Add a stored ticket."""
         if isinstance(row, TicketBytes):
-            state, issued = parse_bytes(row)
+            state, issued = read_packed(row.packed)
             self._restore(row.event, row.ticket, state, issued).number = row.number
         else:
             self._restore(row.event, row.ticket, *parse_row(row, self._members(row.sequence)))

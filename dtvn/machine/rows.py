@@ -13,10 +13,9 @@
 | membership | (epoch,), from 1           | Membership | canonical bytes                          |
 
 A row of None deletes the key, which may never have been stored (tickets are never deleted). All but
-tickets fit one table of two blobs:
-`key_bytes(key)` and `row_bytes(row)`, read back by `change_from(table, key, row)`. The order in which
-rows are loaded does not matter. Integers of a TicketRow fit a signed 64-bit column; texts hold no
-control characters, so none holds a NUL, which PostgreSQL refuses.
+tickets fit one table of two blobs, the canonical bytes of key and row, which `change_from` reads back. The
+order in which rows are loaded does not matter. Integers of a TicketRow fit a signed 64-bit column; texts
+hold no control characters, so none holds a NUL, which PostgreSQL refuses.
 """
 
 from __future__ import annotations
@@ -33,9 +32,7 @@ from dtvn.protocol.consensus.sessions import BundlePage, SessionRow
 from dtvn.protocol.genesis import Principal
 
 __all__ = [
-    "ISSUED_FIELDS",
     "ROW_TYPES",
-    "TABLES",
     "BundlePage",
     "ClockRow",
     "NonceEntry",
@@ -44,8 +41,6 @@ __all__ = [
     "TicketBytes",
     "TicketRow",
     "change_from",
-    "key_bytes",
-    "row_bytes",
 ]
 
 
@@ -107,20 +102,6 @@ class TicketBytes(msgspec.Struct, frozen=True, gc=False):
     """Canonical bytes of (state, issued), both canonical bytes themselves (machine.ticket)."""
 
 
-ISSUED_FIELDS = (
-    "event",
-    "ticket",
-    "product",
-    "seat",
-    "not_before",
-    "not_after",
-    "commitment",
-    "data",
-    "metadata",
-)
-"""Fields of a TicketRow that never change once the ticket exists: an upsert need not rewrite them."""
-
-
 class NonceEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The first outcome of an operation with a nonce (R13)."""
 
@@ -158,17 +139,6 @@ ROW_TYPES: dict[str, type[Any]] = {
     "retired": RetiredKey,
     "membership": Membership,
 }
-TABLES = tuple(ROW_TYPES)
-
-
-def key_bytes(key: tuple[Any, ...]) -> bytes:
-    """Canonical bytes of a key: unique within its table."""
-    return canonical.encode(key)
-
-
-def row_bytes(row: Any) -> bytes:
-    """Canonical bytes of a row of any table but `ticket`."""
-    return canonical.encode(row)
 
 
 def change_from(table: str, key: bytes, row: bytes) -> ApplicationChange:

@@ -25,15 +25,15 @@ from dtvn.machine.rows import ROW_TYPES, TicketBytes
 from dtvn.machine.ticket import Ticket, read_head, ticket_leaf
 from dtvn.machine.transitions import NAMES
 from dtvn.machine.tree import (
-    EMPTY_GROUP,
     GROUP_BUCKETS,
     GROUPS,
-    SIZE,
     StateTree,
     climb,
     group_hash,
+    hash_in,
+    is_manifest,
     locate,
-    root_of_groups,
+    nonempty_groups,
     salted,
 )
 from dtvn.protocol import canonical
@@ -79,8 +79,7 @@ class _Pinned:
     def take_over(self, before: _Pinned) -> None:
         """Copy the cached order of large groups that are the same in both states."""
         for group, ordered in before.ordered.items():
-            place = slice(group * SIZE, (group + 1) * SIZE)
-            if before.manifest[place] == self.manifest[place]:
+            if hash_in(before.manifest, group) == hash_in(self.manifest, group):
                 self.remember(group, ordered)
 
 
@@ -222,14 +221,12 @@ class Staging:
         self._groups: dict[int, tuple[Item, ...]] = {}
         self._listed: dict[int, Listed] = {}
         """Groups that are, or were, received in parts."""
-        self._missing = _wanted(manifest)
+        self._missing: dict[int, None] = dict.fromkeys(nonempty_groups(manifest))
 
     @classmethod
     def begin(cls, cluster_id: bytes, manifest: bytes, root: bytes) -> Staging | None:
         """A staging without any group yet; None if the manifest does not hash to `root`."""
-        if len(manifest) != GROUPS * SIZE or root_of_groups(manifest) != root:
-            return None
-        return cls(cluster_id, manifest)
+        return cls(cluster_id, manifest) if is_manifest(manifest, root) else None
 
     @property
     def missing(self) -> Mapping[int, None]:
@@ -239,11 +236,11 @@ class Staging:
     def adopt(self, other: Staging) -> None:
         """Copy the groups that another staging has received and that are the same in this snapshot."""
         for group, items in other._groups.items():
-            if self._hash(group) == other._hash(group):
+            if hash_in(self._manifest, group) == hash_in(other._manifest, group):
                 self._groups[group] = items
                 self._missing.pop(group, None)
         for group, listed in other._listed.items():
-            if group in self._missing and self._hash(group) == other._hash(group):
+            if group in self._missing and hash_in(self._manifest, group) == hash_in(other._manifest, group):
                 self._list(group, listed)
 
     def add(self, number: int, items: tuple[Item, ...]) -> bool:
@@ -263,13 +260,13 @@ class Staging:
 
     def _add_whole(self, group: int, items: tuple[Item, ...]) -> bool:
         found = group_hash(group, [self._leaf(item) for item in items])
-        if found is None or found != self._hash(group):
+        if found is None or found != hash_in(self._manifest, group):
             return False
         self._have(group, items)
         return True
 
     def _add_list(self, group: int, item: Item) -> bool:
-        listed = Listed.begin(group, item, self._hash(group))
+        listed = Listed.begin(group, item, hash_in(self._manifest, group))
         if listed is not None:
             self._list(group, listed)
         return listed is not None
@@ -319,9 +316,6 @@ class Staging:
                     row = msgspec.msgpack.decode(item[0], type=_row_types[table])[2]
                     yield ApplicationChange(table, key, row)
 
-    def _hash(self, group: int) -> bytes:
-        return self._manifest[group * SIZE : (group + 1) * SIZE]
-
 
 def leaf_of(salt: Any, item: Item) -> Leaf:
     """(bucket, rank, leaf hash) of an item. Raises if the item does not decode; the group's hash proves the
@@ -338,12 +332,6 @@ def leaf_of(salt: Any, item: Item) -> Leaf:
 
 def _ticket_key(event: str, ticket: str) -> bytes:
     return canonical.encode(("ticket", (event, ticket)))
-
-
-def _wanted(manifest: bytes) -> dict[int, None]:
-    return {
-        group: None for group in range(GROUPS) if manifest[group * SIZE : (group + 1) * SIZE] != EMPTY_GROUP
-    }
 
 
 _bodies = msgspec.msgpack.Decoder(tuple[str, tuple[Any, ...], msgspec.Raw])

@@ -38,10 +38,10 @@ class MachineState:
         parameters = genesis.parameters
         self._tree = StateTree(cluster_id)
         self._tables = {
-            "session": BlobTable("session", self._tree, self._session_row),
-            "bundle": BlobTable("bundle", self._tree, self._session_row),
-            "nonce": BlobTable("nonce", self._tree, self._nonce_row),
-            "clock": BlobTable("clock", self._tree, self._clock_row),
+            "session": BlobTable("session", self._tree, lambda key: self.sessions.row(key)),
+            "bundle": BlobTable("bundle", self._tree, lambda key: self.sessions.row(key)),
+            "nonce": BlobTable("nonce", self._tree, lambda key: self.nonces.row(key)),
+            "clock": BlobTable("clock", self._tree, lambda _key: ClockRow(self._counts)),
             "principal": BlobTable("principal", self._tree, lambda key: self.principals.get(key[0])),
             "retired": BlobTable("retired", self._tree, lambda key: self.principals.retired(key[0])),
             "membership": BlobTable("membership", self._tree, lambda key: self.memberships.row(key[0])),
@@ -137,15 +137,6 @@ class MachineState:
         for name, items in stored.items():
             for key in items:
                 self._tables[name].adopt(key)
-
-    def _session_row(self, key: Key) -> Any:
-        return self.sessions.row(key)
-
-    def _nonce_row(self, key: Key) -> Any:
-        return self.nonces.row(key)
-
-    def _clock_row(self, key: Key) -> Any:
-        return ClockRow(self._counts)
 
     def _touch_session(self, key: tuple[int, ...]) -> None:
         (self._touch_row if len(key) == 2 else self._touch_page)(key)

@@ -24,7 +24,6 @@ __all__ = [
     "Window",
     "bytes_of",
     "name_in_bytes",
-    "parse_bytes",
     "parse_row",
     "read_head",
     "read_packed",
@@ -103,6 +102,8 @@ class Ticket(msgspec.Struct, eq=False, gc=False):
     not_after: int
 
 
+read_packed = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
+"""(state, issued) in TicketBytes.packed; raises msgspec.MsgspecError if damaged."""
 read_head = msgspec.msgpack.Decoder(TicketHead).decode
 read_window = msgspec.msgpack.Decoder(Window).decode
 
@@ -130,14 +131,9 @@ def bytes_of(ticket: Ticket) -> TicketBytes:
     return TicketBytes(ticket.number, head.event, head.ticket, NAMES[head.state], packed)
 
 
-def parse_bytes(row: TicketBytes) -> tuple[bytes, bytes]:
-    """The (state, issued) bytes that `bytes_of` joined; raises msgspec.MsgspecError if damaged."""
-    return _pairs.decode(row.packed)
-
-
 def name_in_bytes(packed: bytes) -> tuple[str, str, str]:
     """(event, ticket, state) in TicketBytes.packed; raises msgspec.MsgspecError if damaged."""
-    state, _ = _pairs.decode(packed)
+    state, _ = read_packed(packed)
     head = read_head(state)
     return head.event, head.ticket, NAMES[head.state]
 
@@ -213,6 +209,3 @@ def parse_row(row: TicketRow, members: Sequence[str]) -> tuple[bytes, bytes]:
 
 _states = msgspec.msgpack.Decoder(TicketState)
 _issues = msgspec.msgpack.Decoder(Issue)
-_pairs = msgspec.msgpack.Decoder(tuple[bytes, bytes])
-read_packed = _pairs.decode
-"""(state, issued) in TicketBytes.packed; raises msgspec.MsgspecError if damaged."""

@@ -16,7 +16,7 @@ import enum
 
 from dtvn.machine import reasons
 
-__all__ = ["ACTIONS", "CAPABILITY", "NAMES", "TRANSITIONS", "State", "state_of"]
+__all__ = ["NAMES", "TRANSITIONS", "State", "state_of"]
 
 
 class State(enum.IntEnum):
@@ -37,9 +37,6 @@ NAMES: dict[State, str] = {
     State.UPHELD: "DISPUTED",
 }
 """State -> its name in pages and the API."""
-
-ACTIONS = ("validate", "consume", "admit", "dispute", "clear", "uphold")
-"""Kinds of operations on an existing ticket; `resolve` appears as its verdict: clear or uphold."""
 
 _ROWS: dict[str, tuple[State | str, State | str, State | str, State | str, State | str]] = {
     # action: from ISSUED, VALIDATED, CONSUMED, DISPUTED, UPHELD
@@ -90,23 +87,8 @@ _ROWS: dict[str, tuple[State | str, State | str, State | str, State | str, State
 TRANSITIONS: dict[str, dict[State, State | str]] = {
     action: dict(zip(State, row, strict=True)) for action, row in _ROWS.items()
 }
-"""Action -> state -> the state after it, or the reason of its refusal. Every pair is present."""
-
-CAPABILITY: dict[str, str] = {
-    "issue": "issue",
-    "seed": "admin",
-    "add_principal": "admin",
-    "rotate_principal": "admin",
-    "limit_principal": "admin",
-    "revoke_principal": "admin",
-    "reconfigure": "admin",
-    "validate": "operate",
-    "dispute": "operate",
-    "resolve": "operate",
-    "consume": "gate",
-    "admit": "gate",
-}
-"""Kind -> the capability it requires in the ticket's event (R15); other kinds require none."""
+"""Action -> state -> the state after it, or the reason of its refusal. Every pair is present. An action is a
+kind of operation on an existing ticket; `resolve` appears as its verdict, clear or uphold."""
 
 
 def state_of(name: str, *, upheld: bool) -> State:

@@ -33,7 +33,10 @@ __all__ = [
     "climb",
     "fold",
     "group_hash",
+    "hash_in",
+    "is_manifest",
     "locate",
+    "nonempty_groups",
     "root_of_groups",
     "salted",
 ]
@@ -192,6 +195,21 @@ def climb(place: int, leaves: Iterable[tuple[int, bytes, bytes]], siblings: Sequ
 def root_of_groups(groups: bytes) -> bytes:
     """The root of a tree with these group hashes: GROUPS of them, concatenated."""
     return fold([groups[at : at + SIZE] for at in range(0, GROUPS * SIZE, SIZE)])
+
+
+def is_manifest(groups: bytes, root: bytes) -> bool:
+    """Whether these concatenated group hashes are those of the state with this root."""
+    return len(groups) == GROUPS * SIZE and root_of_groups(groups) == root
+
+
+def hash_in(groups: bytes, group: int) -> bytes:
+    """The hash of one group in a manifest."""
+    return groups[group * SIZE : (group + 1) * SIZE]
+
+
+def nonempty_groups(groups: bytes) -> list[int]:
+    """Numbers of the groups in a manifest that have leaves, ascending."""
+    return [group for group in range(GROUPS) if hash_in(groups, group) != EMPTY_GROUP]
 
 
 def fold(level: list[bytes]) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dtvn.ledger import SNAPSHOT_BASE, NodeLedger
 from dtvn.machine import TicketApplication
-from dtvn.machine.carried import carried, pieces_of
+from dtvn.machine.continued_state import initial_rows, pieces_of
 from dtvn.machine.keyring import KeyRing
 from dtvn.node.options import StartError
 from dtvn.node.state_file import StateFile, StateFileError, open_state, write_state
@@ -197,4 +197,4 @@ def _install(ledger: NodeLedger, genesis: g.Genesis, file: StateFile, *, searche
 
 
 def _rows(file: StateFile, genesis: g.Genesis, *, searched: bool) -> Iterator[ApplicationChange]:
-    return carried(file.items(), [member.id for member in genesis.members], searched=searched)
+    return initial_rows(file.items(), [member.id for member in genesis.members], searched=searched)

@@ -106,7 +106,7 @@ class Inspector:
             "epoch": node.membership.epoch,
             "liars_tolerated": faults,
             "crashes_tolerated": quorum.crashes_tolerated(count),
-            "note": quorum.note(count),
+            "note": quorum.fault_tolerance_note(count),
             "voting_reason": node.voting_reason,
             "contradiction": node.halted,
             **self._checkpoint(),

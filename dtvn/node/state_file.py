@@ -2,7 +2,7 @@
 
 The file is written whole or not at all, and read as a stream: only one piece is in memory, whatever the
 state's size. It holds nothing secret, and nothing in it is trusted: q signatures under the old cluster's
-epoch chain prove the head, and the head proves each group (dtvn.proof.continuation, dtvn.machine.carried).
+epoch chain prove the head, and the head proves each group (proof.continuation, machine.continued_state).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dtvn.files.whole import whole_file
-from dtvn.machine.carried import Piece, StateError, proved_items
+from dtvn.machine.continued_state import Piece, StateError, proved_items
 from dtvn.proof import ProofError
 from dtvn.proof.continuation import FORMAT, StateHead, certified, read_head
 from dtvn.protocol import canonical

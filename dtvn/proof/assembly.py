@@ -7,7 +7,6 @@ Only receipts are checked here, one by one: the caller verifies the whole certif
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 from dtvn.proof.certificate import (
     CLUSTER_TAG_SIZE,
@@ -20,29 +19,14 @@ from dtvn.proof.certificate import (
 )
 from dtvn.proof.verify import Chain
 from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus.effects import CheckpointRecord
 from dtvn.protocol.consensus.messages import KIND_OF, Entry, Operation, Outcome, Receipt
 from dtvn.protocol.wire import decode_envelope
 from dtvn.protocol.wire.envelope import signed_bytes
 
-__all__ = ["Stable", "log_proof", "receipts", "unproved"]
+__all__ = ["log_proof", "receipts", "unproved"]
 
 RECEIPT_KIND = KIND_OF[Receipt]
-
-
-class Stable(Protocol):
-    """A stable checkpoint as stored in a ledger."""
-
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def sequence(self) -> int: ...
-    @property
-    def state_root(self) -> bytes: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def frames(self) -> tuple[bytes, ...]:
-        """The CHECKPOINT frames of q members."""
 
 
 def unproved(
@@ -71,7 +55,7 @@ def unproved(
     return leaf, certificate
 
 
-def log_proof(checkpoint: Stable, path: Sequence[bytes]) -> CheckpointProof:
+def log_proof(checkpoint: CheckpointRecord, path: Sequence[bytes]) -> CheckpointProof:
     """The proof by a stable checkpoint. `path`: log_tree.inclusion_path of the entry in the log below it."""
     signatures = []
     for frame in checkpoint.frames:

@@ -17,11 +17,11 @@ from dtvn.proof.verify import COUNT_MAX, Chain, Epoch, verify
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.fields import Count
+from dtvn.protocol.consensus.membership import KIND, RECOVER
 from dtvn.protocol.genesis import ceremony
 from dtvn.protocol.quorum import MEMBERS_MAX
 
 __all__ = [
-    "HANDOVER",
     "Chain",
     "ChainFile",
     "Epoch",
@@ -30,11 +30,6 @@ __all__ = [
     "extend_chain",
     "read_chain",
 ]
-
-HANDOVER = "reconfigure"
-"""Kind of the ordered operation that ends an epoch."""
-RECOVERY = "recover"
-"""Kind of the operation with which all members end an epoch offline (R11)."""
 
 VERSION = 1
 SEALED, PLAIN, CONTINUED = b"\x94", b"\x97", b"\x98"
@@ -121,7 +116,7 @@ def extend_chain(chain: Chain, data: bytes) -> Chain:
     certificate = decode_certificate(data)
     proved = verify(certificate, chain)
     wrong = ProofError(f"epoch {ending} does not end with this epoch change proof")
-    kind, checkpoint = (RECOVERY, None) if proved.ended_offline else (HANDOVER, (ending, proved.sequence))
+    kind, checkpoint = (RECOVER, None) if proved.ended_offline else (KIND, (ending, proved.sequence))
     if (proved.kind, proved.code, proved.epoch, proved.checkpoint) != (kind, "ok", ending, checkpoint):
         raise wrong
     start = opened(EpochStart, proved.state, "the epoch change proof")

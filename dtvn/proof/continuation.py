@@ -29,7 +29,7 @@ FORMAT = "dtvn-state-1"
 
 
 class StateHead(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The first part of a state file; the groups of the state follow it (dtvn.machine.carried)."""
+    """The first part of a state file; the groups of the state follow it (dtvn.machine.continued_state)."""
 
     format: str
     chain: bytes

@@ -29,7 +29,6 @@ from dtvn.protocol.wire.envelope import signed_bytes
 
 __all__ = [
     "COUNT_MAX",
-    "CRASH_ONLY",
     "Chain",
     "Epoch",
     "Proved",
@@ -39,7 +38,6 @@ __all__ = [
     "verify",
 ]
 
-CRASH_ONLY = "crash-only, no liar tolerated"
 CAVEAT = "It is an outcome at one point of the log and says nothing about what came later."
 UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """Characters that a terminal or a page might interpret instead of showing them."""
@@ -299,7 +297,7 @@ def _signers(
 
 def _tolerance(members: int) -> str:
     faults = quorum.faults(members)
-    return f"of whom {faults} may lie" if faults else CRASH_ONLY
+    return f"of whom {faults} may lie" if faults else quorum.CRASH_ONLY
 
 
 def shown(text: str) -> str:

@@ -22,7 +22,6 @@ __all__ = [
     "encode",
     "merkle_root",
     "node_hash",
-    "strict",
     "tagged_digest",
 ]
 
@@ -58,15 +57,6 @@ def decode(kind: type[Value], data: bytes) -> Value:
     if _encoder.encode(value) != data:
         raise CanonicalError(f"not the canonical form of a {kind.__name__}")
     return value  # type: ignore[return-value]
-
-
-def strict(kind: type[Value], data: bytes) -> bool:
-    """Whether `data` is the canonical form of a `kind`."""
-    try:
-        decode(kind, data)
-    except CanonicalError:
-        return False
-    return True
 
 
 def digest(data: bytes) -> bytes:

@@ -11,13 +11,13 @@ __all__ = [
     "CRASH_ONLY",
     "MEMBERS_MAX",
     "crashes_tolerated",
-    "describe",
+    "fault_tolerance_sentence",
     "faults",
-    "join",
-    "note",
+    "suspicion_quorum",
+    "fault_tolerance_note",
     "primary",
     "quorum",
-    "recovery",
+    "lost_votes_sentence",
     "weak_quorum",
 ]
 
@@ -44,7 +44,7 @@ def weak_quorum(members: int) -> int:
     return faults(members) + 1
 
 
-def join(members: int) -> int:
+def suspicion_quorum(members: int) -> int:
     """How many SUSPECTs make a replica suspect the primary too: max(f + 1, 2) for n > 1 (R29)."""
     return 1 if members == 1 else max(weak_quorum(members), 2)
 
@@ -59,24 +59,24 @@ def primary(view: int, members: int) -> int:
     return view % members
 
 
-def note(members: int) -> str:
+def fault_tolerance_note(members: int) -> str:
     """The limit of a small cluster's fault tolerance (R37); "" from four members on."""
     if faults(members):
         return ""
     return f"{CRASH_ONLY}; one crash stops it" if members == 2 else CRASH_ONLY
 
 
-def describe(members: int) -> str:
+def fault_tolerance_sentence(members: int) -> str:
     """One sentence of the quorum calculator, which counts Byzantine and crashed members separately (R37)."""
     liars, crashes = faults(members), crashes_tolerated(members)
     text = (
         f"{members} {_plural(members, 'member')}: {quorum(members)} decide; tolerates {liars} "
         f"Byzantine, {crashes} crashed"
     )
-    return f"{text} ({note(members)})" if note(members) else text
+    return f"{text} ({fault_tolerance_note(members)})" if fault_tolerance_note(members) else text
 
 
-def recovery(members: int, lost: int) -> str:
+def lost_votes_sentence(members: int, lost: int) -> str:
     """Why `lost` members that run without their votes never get them back, and what the operators can do
     (R11); "" if the other members can decide without them."""
     if lost <= crashes_tolerated(members):

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from dtvn.machine import Admit, TicketApplication
-from dtvn.machine.carried import carried, proved_items
+from dtvn.machine.continued_state import initial_rows, proved_items
 from dtvn.proof.continuation import certified
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord, Install
@@ -45,7 +45,7 @@ class ContinuedWorld(World):
     def beginning(self) -> Install:
         def rows() -> list[ApplicationChange]:
             items = proved_items(CONTINUED.cluster, HEAD.manifest, CONTINUED.state_root, PIECES)
-            return list(carried(items, [member.id for member in self.genesis.members], searched=False))
+            return list(initial_rows(items, [member.id for member in self.genesis.members], searched=False))
 
         application = TicketApplication(self.genesis, self.cluster)
         application.load(rows())

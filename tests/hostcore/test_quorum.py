@@ -58,7 +58,7 @@ def test_row_1_two_f_plus_one_would_be_wrong() -> None:
 
 
 def test_r29_how_many_suspects_pull_the_others_along() -> None:
-    assert [quorum.join(n) for n in (1, 2, 3, 4, 6, 7, 31)] == [1, 2, 2, 2, 2, 3, 11]
+    assert [quorum.suspicion_quorum(n) for n in (1, 2, 3, 4, 6, 7, 31)] == [1, 2, 2, 2, 2, 3, 11]
 
 
 def test_the_office_goes_round() -> None:
@@ -72,10 +72,10 @@ def test_other_sizes_are_refused(n: int) -> None:
 
 
 def test_r37_the_calculator_shows_liars_and_crashes_apart() -> None:
-    assert quorum.describe(5) == "5 members: 4 decide; tolerates 1 Byzantine, 1 crashed"
-    assert quorum.describe(6) == "6 members: 4 decide; tolerates 1 Byzantine, 2 crashed"
-    assert quorum.describe(1).endswith("(crash-only, no liar tolerated)")
-    assert quorum.describe(2).endswith("(crash-only, no liar tolerated; one crash stops it)")
+    assert quorum.fault_tolerance_sentence(5) == "5 members: 4 decide; tolerates 1 Byzantine, 1 crashed"
+    assert quorum.fault_tolerance_sentence(6) == "6 members: 4 decide; tolerates 1 Byzantine, 2 crashed"
+    assert quorum.fault_tolerance_sentence(1).endswith("(crash-only, no liar tolerated)")
+    assert quorum.fault_tolerance_sentence(2).endswith("(crash-only, no liar tolerated; one crash stops it)")
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,6 @@ def test_r37_the_calculator_shows_liars_and_crashes_apart() -> None:
 )
 def test_r11_the_way_out_of_lost_votes_is_one_that_is_open(members: int, verb: str) -> None:
     """A recovery takes n - q + 1 newest logs: of three that is q, who decide without one."""
-    said = quorum.recovery(members, members - quorum.quorum(members) + 1)
+    said = quorum.lost_votes_sentence(members, members - quorum.quorum(members) + 1)
     assert f"(manage.py genesis {verb} --help)" in said
-    assert not quorum.recovery(members, members - quorum.quorum(members))
+    assert not quorum.lost_votes_sentence(members, members - quorum.quorum(members))

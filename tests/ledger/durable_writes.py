@@ -89,8 +89,8 @@ def turns_and_copies(steps: Steps, ledger: Ledger) -> None:
 
 
 def flags_and_snapshot(steps: Steps, ledger: Ledger) -> None:
-    steps.begin("stop_voting")
-    ledger.stop_voting("Its ledger is an old copy.")
+    steps.begin("stopped")
+    ledger._replace_meta([], voting=False, voting_reason="Its ledger is an old copy.")
     steps.begin("vote_again")
     ledger.vote_again()
     steps.begin("say_others_are_gone")

@@ -261,7 +261,7 @@ def test_r11_an_old_copy_put_back_follows(sqlite_place: Location, tmp_path: Path
 def test_r11_stopping_to_vote_is_durable(place: Location) -> None:
     ledger = opened(place)
     ledger.load()
-    ledger.stop_voting("Members show a statement of mine that my log lacks.")
+    ledger._replace_meta([], voting=False, voting_reason="Members show a statement of mine.")
     ledger.append(LogWriter().entries(1))
     ledger.close()
     again = opened(place)

@@ -25,7 +25,7 @@ COPIES = {
 }
 OUTSIDE_TURNS = {
     "found": [WAL],
-    "stop_voting": [WAL],
+    "stopped": [WAL],
     "vote_again": [WAL],
     "say_others_are_gone": [WAL],
     "install": [WAL],

@@ -154,4 +154,4 @@ def test_what_cannot_be_answered_is_a_code(
     ],
 )
 def test_r37_small_clusters_say_what_they_do_not_tolerate(members: int, note: str) -> None:
-    assert quorum.note(members) == note
+    assert quorum.fault_tolerance_note(members) == note

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dtvn.files.whole import write_private
 from dtvn.machine import Admit, Issue, OpenSession, TicketApplication
-from dtvn.machine.carried import Piece, carried, pieces_of, proved_items
+from dtvn.machine.continued_state import Piece, initial_rows, pieces_of, proved_items
 from dtvn.node.layout import ClusterFolder
 from dtvn.proof.continuation import FORMAT, StateHead, certified
 from dtvn.protocol import genesis as g
@@ -88,7 +88,7 @@ class ContinuedLog(PaperLog):
         self.epoch_changes = []
         self.application = TicketApplication(self.genesis, self.cluster, searched=True)
         items = proved_items(continued.cluster, head.manifest, continued.state_root, pieces)
-        self.application.load(carried(items, self.names, searched=True))
+        self.application.load(initial_rows(items, self.names, searched=True))
         self.executor = Executor(0, self.application)
         self.executor.executed, self.executor.timestamp = continued.sequence, continued.timestamp
         self.executor.head = entry_hash(head.entry)

@@ -22,7 +22,6 @@ from dtvn.proof import (
     results_path,
 )
 from dtvn.proof.certificate import CLUSTER_TAG_SIZE
-from dtvn.proof.chain import HANDOVER
 from dtvn.proof.epoch_chain import epoch_change_certificate
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol import genesis as g
@@ -300,7 +299,7 @@ class Later:
         for hashed in log.hashes:
             self.frontier = append(self.frontier, hashed)
         self.hashes = log.hashes
-        change = m.Operation(HANDOVER, "", "", "operator", "", START + VALID, b"change", b"")
+        change = m.Operation(ms.KIND, "", "", "operator", "", START + VALID, b"change", b"")
         self.epoch_change_leaf = (0, change, "ok", canonical.encode(EpochStart(1, self.members)))
         self.ends = len(log.hashes) + 1
         self.epoch_change_proof = self.prove(

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from dtvn.machine import Admit, Issue, parts
-from dtvn.machine.carried import Piece, StateError, carried, proved_items
+from dtvn.machine.continued_state import Piece, StateError, initial_rows, proved_items
 from dtvn.machine.tree import GROUPS
 from dtvn.proof import ChainFile, ProofError, decode_certificate, read_chain, verify
 from dtvn.proof.continuation import StateHead, certified, read_head
@@ -190,7 +190,7 @@ def test_r11_sessions_nonces_principals_and_members_are_not_carried(old: PaperLo
 def rows_of(genesis: g.Genesis, head: StateHead, pieces: list[Piece]) -> list[Any]:
     found = certified(head)
     items = proved_items(found.cluster, head.manifest, found.state_root, pieces)
-    return list(carried(items, [member.id for member in genesis.members], searched=False))
+    return list(initial_rows(items, [member.id for member in genesis.members], searched=False))
 
 
 # --- verifiers ----------------------------------------------------------------------------------------

@@ -308,7 +308,7 @@ def test_r11_no_step_touches_the_ledger_of_a_running_node(steps: Steps) -> None:
 def test_r11_the_flag_is_refused_where_the_ledger_knows_better(steps: Steps, node: str, why: str) -> None:
     if node == "r3":
         with steps.ledger("r3") as ledger:
-            ledger.stop_voting("it holds 11 turns of 18")
+            ledger._replace_meta([], voting=False, voting_reason="it holds 11 turns of 18")
     with pytest.raises(CommandError, match=f"{node} cannot vouch that its log is its newest one: .*{why}"):
         steps.run("state", "--vouch", "--out", steps.file("x.state"), node=node)
     assert not steps.data.node(node).recovery_key.exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dtvn.machine import Admit, Issue, State, TicketState, read_state
-from dtvn.machine.leaf import operation_leaf, results_root, subtree
+from dtvn.machine.leaf import operation_leaf, subtree
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation, Outcome
 from tests.tickets_machine.story import GOLDEN
@@ -79,8 +79,8 @@ def test_golden_leaf_and_subtree() -> None:
     root = subtree(3, [ADMIT, ADMIT], outcomes, 1_700_000_000_000_000)
     assert root == sha256(b"\x01" + leaf + other).digest()
     assert root.hex() == ("ec2207a0067f5e52bfb2a4845ad5af983c3752d18cecf9b6e6ddefca5ab7d179")
-    assert results_root([]) == canonical.EMPTY_ROOT
-    assert results_root([root]) == root
+    assert canonical.merkle_root([]) == canonical.EMPTY_ROOT
+    assert canonical.merkle_root([root]) == root
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_execution_uses_the_leaves_that_a_verifier_computes() -> None:
     (result,) = execution.results
     assert result is not None
     assert result.subtree == subtree(0, bundle.bundle.operations, result.outcomes, machine.now)
-    assert execution.results_root == results_root([result.subtree])
+    assert execution.results_root == canonical.merkle_root([result.subtree])
 
 
 def test_two_logs_that_differ_in_one_field_have_two_roots() -> None:

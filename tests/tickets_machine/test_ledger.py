@@ -40,6 +40,6 @@ def test_r9_a_state_saved_batch_by_batch_is_loaded_with_the_same_root(tmp_path: 
         fresh = TicketApplication(machine.genesis, cluster_id(machine.genesis))
         fresh.load(recovery.rows)
         assert fresh.root() == machine.application.root()
-        assert len(fresh) == len(machine.application) == 501
+        assert fresh.size() == machine.application.size() == 501
     finally:
         again.close()

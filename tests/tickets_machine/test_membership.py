@@ -17,7 +17,7 @@ from dtvn.machine import (
 )
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
-from dtvn.protocol.consensus.membership import Alive, Change
+from dtvn.protocol.consensus.membership import KIND, Alive, Change
 from dtvn.protocol.consensus.messages import Batch, Bundle
 from dtvn.protocol.genesis import Member, check_terms
 from dtvn.protocol.quorum import MEMBERS_MAX
@@ -84,7 +84,7 @@ def test_a_vector_clock_names_every_member_there_ever_was() -> None:
 
 def test_the_outcome_of_a_change_names_the_next_epoch_and_its_members() -> None:
     """What an epoch change proof certificate proves (R35): it has the form that verifiers read."""
-    from dtvn.proof.chain import HANDOVER, EpochStart
+    from dtvn.proof.chain import EpochStart
 
     machine = Machine()
     members = machine.genesis.members[:3]
@@ -92,7 +92,7 @@ def test_the_outcome_of_a_change_names_the_next_epoch_and_its_members() -> None:
     change = Change(epoch=0, leaves="node3", alive=alive, allow_small=True)
     operation = machine.operation(Reconfigure(change))
     [outcome] = machine.order(operation)
-    assert operation.kind == HANDOVER
+    assert operation.kind == KIND
     assert canonical.decode(EpochStart, outcome.state) == EpochStart(1, members)
 
 

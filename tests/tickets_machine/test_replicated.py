@@ -124,7 +124,7 @@ def test_r15_capabilities_are_checked_by_every_replica(four: Members) -> None:
     session = four.open_session("reader")
     four.ask(four.signed([four.operation(Seed())], session=session, number=0, principal="reader"))
     assert [four.codes(member)[-1] for member in range(4)] == [("not_permitted",)] * 4
-    assert [len(node.application) for node in four.nodes] == [0] * 4
+    assert [node.application.size() for node in four.nodes] == [0] * 4
 
 
 def test_no_member_refuses_by_its_own_state(four: Members) -> None:

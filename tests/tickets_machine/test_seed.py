@@ -68,7 +68,7 @@ def test_spec_5_existing_tickets_are_not_touched_and_not_counted() -> None:
     assert (outcome.code, seeded_count(outcome.state)) == ("ok", 0)
     assert machine.show("TICKET-001") == before
     machine.save()
-    assert len(machine.application) == 500
+    assert machine.application.size() == 500
 
 
 def test_a_seed_fills_what_is_missing() -> None:
@@ -84,4 +84,4 @@ def test_r15_a_seed_takes_a_demonstration_genesis() -> None:
     machine = Machine(genesis(demo=False))
     (outcome,) = machine.order(machine.operation(Seed()))
     assert (outcome.code, seeded_count(outcome.state)) == ("demo_only", 0)
-    assert len(machine.application) == 0
+    assert machine.application.size() == 0

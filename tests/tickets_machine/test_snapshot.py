@@ -52,7 +52,7 @@ def test_a_snapshot_gives_the_state_it_was_taken_of() -> None:
     root, manifest = frozen(machine)
     other = installed(gather(machine.application, manifest, root))
     assert other.root() == root
-    assert len(other) == len(machine.application)
+    assert other.size() == machine.application.size()
     assert other.changes() == [], "what was installed is not stored twice"
 
 

@@ -27,8 +27,6 @@ from dtvn.machine import (
     commands,
     reasons,
 )
-from dtvn.machine.administration import KINDS
-from dtvn.machine.transitions import ACTIONS
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Member
 from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown
@@ -61,7 +59,7 @@ def ticket_in(state: State) -> Machine:
 
 
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("action", TRANSITIONS)
 def test_every_action_in_every_state_does_what_the_table_says(action: str, state: State) -> None:
     machine = ticket_in(state)
     before = machine.show("T-1")
@@ -99,8 +97,8 @@ def test_no_action_leads_out_of_an_admission_so_at_most_one_can_stand() -> None:
 
 
 def test_every_action_of_the_table_takes_a_capability() -> None:
-    kinds = {"resolve" if action in ("clear", "uphold") else action for action in ACTIONS}
-    assert kinds | {"issue", "seed", "reconfigure", *KINDS} == set(CAPABILITY)
+    kinds = {"resolve" if action in ("clear", "uphold") else action for action in TRANSITIONS}
+    assert kinds | {"issue", "seed", "reconfigure", *commands.PRINCIPALS} == set(CAPABILITY)
 
 
 def test_an_admission_is_both_steps_at_once() -> None:

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from dtvn.api.bodies import OPERATIONS
 from dtvn.machine import CAPABILITY
 from tickets.rest.certificates import show_certificate, show_epochs
 from tickets.rest.reads import list_tickets, show_ticket
@@ -10,7 +11,6 @@ from validators.rest.http import route
 from validators.rest.supervision import validate_via_node
 
 TICKETS = "api/v1/tickets"
-VERBS = ("seed", "validate", "consume", "admit", "dispute", "resolve")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path(
@@ -23,7 +23,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
             f"{TICKETS}/{verb}",
             route(post=operation(verb), scope=CAPABILITY[verb], needs_nodes=True),
         )
-        for verb in VERBS
+        for verb in OPERATIONS
+        if verb != "issue"
     ),
     path(
         f"{TICKETS}/validate-via-node",

@@ -30,17 +30,12 @@ from dtvn.proof import (
     verify,
 )
 from dtvn.protocol import genesis
+from dtvn.protocol.consensus.effects import CheckpointRecord
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.services.epochs import known_chain
 from tickets.services.network import gateway
 from validators.ledger import read
-from validators.ledger.proofs import (
-    EntryProof,
-    LogPaths,
-    ProvenCheckpoint,
-    lowest_checkpoint,
-    read_entry_proof,
-)
+from validators.ledger.proofs import EntryProof, LogPaths, lowest_checkpoint, read_entry_proof
 
 __all__ = ["CERTIFICATE_FILE_MAX", "certificate_of", "read_position"]
 
@@ -131,7 +126,7 @@ def _proved(certificate: Certificate, found: EntryProof, network: GatewayFace) -
     raise ApiError(*NOT_YET)
 
 
-def _path_proof(found: EntryProof, checkpoint: ProvenCheckpoint) -> CheckpointProof | None:
+def _path_proof(found: EntryProof, checkpoint: CheckpointRecord) -> CheckpointProof | None:
     """None if the copy does not hold the whole log because it began with a snapshot."""
     try:
         path = _paths.path(found.entry.sequence, checkpoint.sequence)

@@ -106,7 +106,7 @@ def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
         absent = ", ".join(silent + mute) or "none"
         lost = sum(_follows(node) and not node.waiting for node in nodes)
         verdict = f"{len(voting)} of {len(nodes)} nodes vote and {needed} are needed. Missing: {absent}."
-        return "stuck", f"{verdict} {quorum.recovery(len(nodes), lost)}".rstrip()
+        return "stuck", f"{verdict} {quorum.lost_votes_sentence(len(nodes), lost)}".rstrip()
     changing = [node for node in voting if node.changing]
     if len(changing) > len(voting) - needed:
         ids = ", ".join(node.id for node in changing)

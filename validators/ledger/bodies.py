@@ -6,18 +6,17 @@ with the entry that executes it. All these records share one row.
 
 from __future__ import annotations
 
+import msgspec
+
 from dtvn.protocol.consensus.effects import SlotRecord
 
 __all__ = ["Bodies"]
 
 
-class _Held:
-    __slots__ = ("content", "executed", "number")
-
-    def __init__(self, number: int, content: bytes, executed: bool) -> None:
-        self.number = number
-        self.content = content
-        self.executed = executed
+class _Held(msgspec.Struct, eq=False):
+    number: int
+    content: bytes
+    executed: bool
 
 
 class Bodies:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import EvidenceRecord
-from validators.ledger.encoding import checksum
+from validators.ledger.encoding import with_checksum
 from validators.ledger.statements import INSERT_EVIDENCE, TRIM_EVIDENCE
 from validators.ledger.store import Write
 
@@ -36,8 +36,7 @@ def evidence_writes(records: Sequence[EvidenceRecord]) -> list[Write]:
         if len(frames) > EVIDENCE_BYTES_MAX:
             continue
         place = (record.code, record.epoch, record.member, record.view, record.sequence)
-        columns = (*place, frames, time.time_ns() // 1_000)
-        rows.append((*columns, checksum(columns)))
+        rows.append(with_checksum((*place, frames, time.time_ns() // 1_000)))
     if not rows:
         return []
     seats = sorted({(row[1], row[2]) for row in rows})

@@ -27,6 +27,7 @@ __all__ = [
     "slot_row",
     "state_from_row",
     "state_row",
+    "with_checksum",
 ]
 
 Row = tuple[Any, ...]
@@ -49,6 +50,11 @@ def checksum(columns: Sequence[Any], content: bytes = b"") -> int:
         return -1
 
 
+def with_checksum(columns: Row) -> Row:
+    """The columns of a row and their checksum, which is its last column."""
+    return (*columns, checksum(columns))
+
+
 def body_row(number: int, sequence: int, content: bytes) -> Row:
     """Row of a BatchBody."""
     return (number, sequence, content, checksum((number, sequence), content))
@@ -57,54 +63,48 @@ def body_row(number: int, sequence: int, content: bytes) -> Row:
 def entry_row(record: EntryRecord, body: int | None) -> Row:
     """Row of a ConsensusEntry."""
     entry = record.entry
-    columns = (
-        entry.sequence,
-        entry.epoch,
-        entry.timestamp,
-        canonical.encode(entry),
-        record.entry_hash,
-        body,
+    return with_checksum(
+        (entry.sequence, entry.epoch, entry.timestamp, canonical.encode(entry), record.entry_hash, body)
     )
-    return (*columns, checksum(columns))
 
 
 def commits_row(record: EntryRecord) -> Row:
     """Row of a CommitCertificate."""
-    columns = (record.entry.sequence, canonical.encode(record.commits))
-    return (*columns, checksum(columns))
+    return with_checksum((record.entry.sequence, canonical.encode(record.commits)))
 
 
 def slot_row(number: int, record: SlotRecord, body: int | None) -> Row:
     """Row of a ProtocolRecord."""
-    columns = (
-        number,
-        record.sequence,
-        record.epoch,
-        record.view,
-        record.phase,
-        canonical.encode(record.frames),
-        body,
+    return with_checksum(
+        (
+            number,
+            record.sequence,
+            record.epoch,
+            record.view,
+            record.phase,
+            canonical.encode(record.frames),
+            body,
+        )
     )
-    return (*columns, checksum(columns))
 
 
 def checkpoint_row(record: CheckpointRecord) -> Row:
     """Row of a Checkpoint."""
-    columns = (
-        record.sequence,
-        record.epoch,
-        record.state_root,
-        record.log_root,
-        record.timestamp,
-        canonical.encode(record.frames),
+    return with_checksum(
+        (
+            record.sequence,
+            record.epoch,
+            record.state_root,
+            record.log_root,
+            record.timestamp,
+            canonical.encode(record.frames),
+        )
     )
-    return (*columns, checksum(columns))
 
 
 def state_row(record: StateRecord) -> Row:
     """Row of a StateValue."""
-    columns = (record.name, record.value)
-    return (*columns, checksum(columns))
+    return with_checksum((record.name, record.value))
 
 
 def decode_entry(data: bytes, sequence: int) -> Entry:

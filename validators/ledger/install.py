@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
 
 from dtvn.ledger import SNAPSHOT_BASE, LedgerDamaged
-from dtvn.machine.rows import TicketBytes, TicketRow
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange, Install, StateRecord
 from dtvn.protocol.consensus.recovery import Base
-from validators.ledger import encoding, state_rows, statements
-from validators.ledger.materialise import ticket_counter
+from validators.ledger import encoding, statements
+from validators.ledger.materialise import StateWrites
 from validators.ledger.store import Write
 
 __all__ = ["installing", "read_base"]
@@ -68,22 +66,8 @@ def _rows(changes: Iterable[ApplicationChange]) -> Iterator[Write]:
     iterator = iter(changes)
     counts: Counter[str] = Counter()
     while chunk := list(islice(iterator, CHUNK)):
-        tickets: list[tuple[Any, ...]] = []
-        searched: list[tuple[Any, ...]] = []
-        others: list[tuple[Any, ...]] = []
-        for change in chunk:
-            if type(change.row) is TicketBytes:
-                tickets.append(state_rows.ticket_bytes(change.row))
-            elif type(change.row) is TicketRow:
-                searched.append(state_rows.ticket_row(change.row))
-                counts[ticket_counter(change.row.state, change.row.event)] += 1
-            else:
-                others.append(state_rows.state_row(change))
-        if tickets:
-            yield Write(statements.UPSERT_TICKET_BYTES, tickets)
-        if searched:
-            yield Write(statements.UPSERT_TICKET, searched)
-        if others:
-            yield Write(statements.UPSERT_STATE_ROW, others)
+        state = StateWrites(chunk)
+        counts += state.counts()
+        yield from state.statements(statements.UPSERT_TICKET)
     if counts:
         yield Write(statements.ADD_TO_COUNTER, sorted(counts.items()))

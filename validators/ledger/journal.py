@@ -7,8 +7,8 @@ the log and without a sync of its own, because at start the log is replayed from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -134,9 +134,7 @@ class Ledger:
             raise
 
     def _write_turn(self, records: Sequence[Record], durable: bool) -> None:
-        if self._bodies is None:
-            raise JournalError(self._broken or "The ledger must be loaded before it is written.")
-        plan = TurnPlan(self._head, self._bodies)
+        plan = TurnPlan(self._head, self._loaded())
         for record in records:
             plan.add(record)
         fence = count_turn(self._turn + 1, held_by=self.incarnation)
@@ -175,6 +173,12 @@ class Ledger:
             self._fail(error)
             raise
 
+    def _loaded(self) -> Bodies:
+        """The batches of the open window; raises JournalError unless the ledger was loaded."""
+        if self._bodies is None:
+            raise JournalError(self._broken or "The ledger must be loaded before it is written.")
+        return self._bodies
+
     def _fail(self, error: JournalError) -> None:
         self._bodies = None
         self._broken = str(error)
@@ -206,18 +210,20 @@ class Ledger:
         It has no sync of its own: the next turn's sync covers it, and a power cut before that only makes
         the replay at start longer. Raises like `append`.
         """
-        if self._bodies is None:
-            raise JournalError(self._broken or "The ledger must be loaded before it is written.")
+        self._loaded()
         noted = [one for one in self._noted if one.sequence <= sequence]
-        meta = msgspec.structs.replace(self._meta, applied_sequence=sequence, applied_timestamp=timestamp)
         try:
             rows = RowWrites(self._store, changes, noted)
-            fence = replace_meta(meta, held_by=self.incarnation)
-            self._store.commit(fence, rows.writes, durable=False, finish=rows.counters)
+            self._replace_meta(
+                rows.writes,
+                durable=False,
+                finish=rows.counters,
+                applied_sequence=sequence,
+                applied_timestamp=timestamp,
+            )
         except JournalError as error:
             self._fail(error)
             raise
-        self._meta = meta
         self._noted = [one for one in self._noted if one.sequence > sequence]
 
     def install(self, install: Install) -> None:
@@ -225,18 +231,30 @@ class Ledger:
 
         Raises like `append`; then the ledger is unchanged.
         """
-        if self._bodies is None:
-            raise JournalError(self._broken or "The ledger must be loaded before it is written.")
+        self._loaded()
         sequence = install.checkpoint.sequence
         if sequence <= self._head.sequence:
             raise JournalError(f"The log ends at {self._head.sequence}; a snapshot of {sequence} is older.")
-        meta = msgspec.structs.replace(
-            self._meta, applied_sequence=sequence, applied_timestamp=install.checkpoint.timestamp
-        )
         known = recovery.is_known(self._store, install.checkpoint)
         self._fail(JournalError("A snapshot was installed: the ledger must be loaded again."))
+        self._replace_meta(
+            installing(install, known=known),
+            applied_sequence=sequence,
+            applied_timestamp=install.checkpoint.timestamp,
+        )
+
+    def _replace_meta(
+        self,
+        writes: Iterable[Write],
+        *,
+        durable: bool = True,
+        finish: Callable[[], Sequence[Write]] | None = None,
+        **changed: Any,
+    ) -> None:
+        """Change fields of the ledger's description, in one fenced transaction with these writes."""
+        meta = msgspec.structs.replace(self._meta, **changed)
         self._store.commit(
-            replace_meta(meta, held_by=self.incarnation), installing(install, known=known), durable=True
+            replace_meta(meta, held_by=self.incarnation), writes, durable=durable, finish=finish
         )
         self._meta = meta
 
@@ -289,28 +307,16 @@ class Ledger:
 
     # --- life -------------------------------------------------------------------------------------
 
-    def stop_voting(self, reason: str) -> None:
-        """Clear `voting` (R11), durably: this replica follows from now on. `reason`: a sentence."""
-        if not self.voting:
-            return
-        meta = msgspec.structs.replace(self._meta, voting=False, voting_reason=reason)
-        self._store.commit(replace_meta(meta, held_by=self.incarnation), [], durable=True)
-        self._meta = meta
-
     def vote_again(self) -> None:
         """Set `voting` again (R11), durably: the node has a new key that has never voted."""
-        if self.voting:
-            return
-        meta = msgspec.structs.replace(self._meta, voting=True, voting_reason="")
-        write = Write(UPSERT_STATE, [encoding.state_row(VOTES_AGAIN)])
-        self._store.commit(replace_meta(meta, held_by=self.incarnation), [write], durable=True)
-        self._meta = meta
+        if not self.voting:
+            write = Write(UPSERT_STATE, [encoding.state_row(VOTES_AGAIN)])
+            self._replace_meta([write], voting=True, voting_reason="")
 
     def say_others_are_gone(self) -> None:
         """Record the operator's statement, durably: until the next stable checkpoint this replica does not
         wait for members that do not answer (R11)."""
-        write = Write(UPSERT_STATE, [encoding.state_row(OTHERS_ARE_GONE)])
-        self._store.commit(replace_meta(self._meta, held_by=self.incarnation), [write], durable=True)
+        self._replace_meta([Write(UPSERT_STATE, [encoding.state_row(OTHERS_ARE_GONE)])])
 
     def takes_writes(self) -> bool:
         """Whether a full disk has room again; to be called before the core is rebuilt (R8)."""

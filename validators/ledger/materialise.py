@@ -12,48 +12,57 @@ from validators.ledger import state_rows, statements
 from validators.ledger.outcomes import INSERT_OPERATION, INSERT_OUTCOMES, INSERT_STATES, Noted
 from validators.ledger.store import Store, Write
 
-__all__ = ["RowWrites", "ticket_counter"]
+__all__ = ["RowWrites", "StateWrites"]
 
 
-class RowWrites:
-    """One materialisation: the changes as statements for `Store.commit`."""
+class StateWrites:
+    """Changes of the replicated state as parameters of their statements, the last value per key."""
 
-    def __init__(self, store: Store, changes: Sequence[ApplicationChange], noted: Iterable[Noted]) -> None:
-        self._store = store
-        self._counts: Counter[str] = Counter()
-        tickets: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-        packed: list[tuple[Any, ...]] = []
-        others: list[tuple[Any, ...]] = []
-        dropped: list[tuple[bytes]] = []
+    def __init__(self, changes: Iterable[ApplicationChange]) -> None:
+        self.searched: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        """Key -> searched ticket, the only rows with counters."""
+        self._packed: list[tuple[Any, ...]] = []
+        self._others: list[tuple[Any, ...]] = []
+        self._dropped: list[tuple[bytes]] = []
         for change in changes:
             row = change.row
             if type(row) is TicketBytes:
-                packed.append(state_rows.ticket_bytes(row))
+                self._packed.append(state_rows.ticket_bytes(row))
             elif change.table == "ticket":
-                tickets[change.key] = state_rows.ticket_row(row)
-            elif change.row is None:
-                dropped.append((state_rows.state_key(change),))
+                self.searched[change.key] = state_rows.ticket_row(row)
+            elif row is None:
+                self._dropped.append((state_rows.state_key(change),))
             else:
-                others.append(state_rows.state_row(change))
-        self._counts.update(ticket_counter(row[2], row[0]) for row in tickets.values())
-        outcomes: list[tuple[Any, ...]] = []
-        operations: list[tuple[Any, ...]] = []
-        states: list[tuple[Any, ...]] = []
+                self._others.append(state_rows.state_row(change))
+
+    def statements(self, upsert_ticket: str) -> list[Write]:
+        """The statements; `upsert_ticket`: that for a searched ticket."""
+        return _written(
+            Write(upsert_ticket, list(self.searched.values())),
+            Write(statements.UPSERT_TICKET_BYTES, self._packed),
+            Write(statements.UPSERT_STATE_ROW, self._others),
+            Write(statements.DROP_STATE_ROW, self._dropped),
+        )
+
+    def counts(self) -> Counter[str]:
+        """Ticket counter -> number of searched tickets that it counts now."""
+        return Counter(f"ticket/{row[2]}/{row[0]}" for row in self.searched.values())
+
+
+class RowWrites:
+    """One materialisation: changes and outcomes as statements for `Store.commit`."""
+
+    def __init__(self, store: Store, changes: Sequence[ApplicationChange], noted: Sequence[Noted]) -> None:
+        self._store = store
+        state = StateWrites(changes)
+        self._counts = state.counts()
         for entry in noted:
-            outcomes.append(entry.outcomes)
-            operations += entry.operations
-            if entry.states:
-                states.append(entry.states)
             self._counts.update(entry.counts)
-        store.expect_tickets([(row[0], row[1]) for row in tickets.values()])
-        self.writes = _written(
-            Write(store.upsert_ticket, list(tickets.values())),
-            Write(statements.UPSERT_TICKET_BYTES, packed),
-            Write(statements.UPSERT_STATE_ROW, others),
-            Write(statements.DROP_STATE_ROW, dropped),
-            Write(INSERT_OUTCOMES, outcomes),
-            Write(INSERT_OPERATION, operations),
-            Write(INSERT_STATES, states),
+        store.expect_tickets([(row[0], row[1]) for row in state.searched.values()])
+        self.writes = state.statements(store.upsert_ticket) + _written(
+            Write(INSERT_OUTCOMES, [entry.outcomes for entry in noted]),
+            Write(INSERT_OPERATION, [row for entry in noted for row in entry.operations]),
+            Write(INSERT_STATES, [entry.states for entry in noted if entry.states]),
         )
 
     def counters(self) -> list[Write]:
@@ -61,11 +70,6 @@ class RowWrites:
         self._counts.subtract(self._store.replaced())
         changed = sorted((name, value) for name, value in self._counts.items() if value)
         return _written(Write(statements.ADD_TO_COUNTER, changed))
-
-
-def ticket_counter(state: str, event: str) -> str:
-    """Name of the counter of tickets in a state."""
-    return f"ticket/{state}/{event}"
 
 
 def _written(*writes: Write) -> list[Write]:

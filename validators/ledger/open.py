@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -44,35 +45,30 @@ def open_ledger(
     """
     place = Location.of(location)
     make_private_folder(place.folder)
-    lock = FileLock(place.folder)
-    witness: Witness | None = None
-    store: Store | None = None
-    try:
+    with ExitStack() as undo:
+        lock = FileLock(place.folder)
+        undo.callback(lock.close)
         witness = Witness(place.folder)
+        undo.callback(witness.close)
+        undo.callback(drop_alias, alias)
         store = _connect(place, alias)
+        undo.callback(store.close)
         existing = _prepare(store, alias, place, cluster_id)
         meta, turn = _enter(store, existing, witness, cluster_id, expect_existing=expect_existing)
         store.define(statements.INDEX_STATES if indexed else statements.UNINDEX_STATES)
         store.define(statements.INDEX_KINDS)
-        return Ledger(
-            store=store,
-            lock=lock,
-            witness=witness,
-            location=place,
-            alias=alias,
-            meta=meta,
-            turn=turn,
-            created=existing is None,
-            indexed=indexed,
-        )
-    except BaseException:
-        if store is not None:
-            store.close()
-        drop_alias(alias)
-        if witness is not None:
-            witness.close()
-        lock.close()
-        raise
+        undo.pop_all()
+    return Ledger(
+        store=store,
+        lock=lock,
+        witness=witness,
+        location=place,
+        alias=alias,
+        meta=meta,
+        turn=turn,
+        created=existing is None,
+        indexed=indexed,
+    )
 
 
 def _connect(place: Location, alias: str) -> Store:

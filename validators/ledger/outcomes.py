@@ -20,7 +20,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Executed
 from dtvn.protocol.consensus.messages import Batch, Bundle, bundle_digest
 from dtvn.protocol.wire import Envelope
-from validators.ledger.encoding import checksum
+from validators.ledger.encoding import with_checksum
 
 __all__ = [
     "ABOUT",
@@ -31,8 +31,11 @@ __all__ = [
     "Listed",
     "Noted",
     "batch_view",
+    "executed_bundles",
     "note_executed",
     "operations_of",
+    "read_batch",
+    "read_envelope",
 ]
 
 ORDERED_OPERATION_SLOTS = 1 << 14
@@ -59,8 +62,8 @@ INSERT_OPERATION = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
 
-_batch_decoder = msgspec.msgpack.Decoder(Batch)
-_envelope_decoder = msgspec.msgpack.Decoder(Envelope)
+read_batch = msgspec.msgpack.Decoder(Batch).decode
+read_envelope = msgspec.msgpack.Decoder(Envelope).decode
 _bundle_decoder = msgspec.msgpack.Decoder(Bundle)
 _outcomes_decoder = msgspec.msgpack.Decoder(tuple[tuple[int, bytes], ...])
 
@@ -94,10 +97,9 @@ def note_executed(executed: Executed, *, origin_view: int, with_operations: bool
         if with_operations:
             rows += _operation_rows(bundle, first_index, codes, sequence, timestamp, origin_view)
     listed = sum(number for (kind, ok), number in kinds.items() if ok and kind not in UNLISTED)
-    columns = (sequence, kinds.total(), listed, canonical.encode(tuple(packed)))
     return Noted(
         sequence=sequence,
-        outcomes=(*columns, checksum(columns)),
+        outcomes=with_checksum((sequence, kinds.total(), listed, canonical.encode(tuple(packed)))),
         operations=rows,
         states=_states(executed) if with_operations else (),
         counts={
@@ -112,39 +114,43 @@ def _states(executed: Executed) -> tuple[Any, ...]:
         (first_index, tuple(outcome.state for outcome in outcomes))
         for _bundle, first_index, outcomes in executed.bundles
     )
-    columns = (executed.entry.sequence, canonical.encode(states))
-    return (*columns, checksum(columns))
+    return with_checksum((executed.entry.sequence, canonical.encode(states)))
 
 
 def batch_view(body: bytes) -> int:
     """Origin view of an encoded batch (R1); 0 for a null request."""
-    return _batch_decoder.decode(body).origin_view if body else 0
+    return read_batch(body).origin_view if body else 0
 
 
 def operations_of(body: bytes, outcomes: bytes, *, sequence: int, timestamp: int) -> Iterator[Listed]:
     """The executed operations of an entry, in order, from its batch and its EntryOutcomes."""
-    batch = _batch_decoder.decode(body)
+    batch = read_batch(body)
+    for first, encoded, bundle, codes in executed_bundles(batch, outcomes):
+        request = bundle_digest(encoded)
+        for offset, code in enumerate(codes):
+            yield Listed(
+                sequence=sequence,
+                index=first + offset,
+                view=batch.origin_view,
+                timestamp=timestamp,
+                code=code,
+                principal=bundle.principal,
+                request=request,
+                operation=bundle.operations[offset],
+            )
+
+
+def executed_bundles(batch: Batch, outcomes: bytes) -> Iterator[tuple[int, bytes, Bundle, tuple[str, ...]]]:
+    """(first index, encoded bundle, bundle, outcome codes) of each executed bundle of a batch, in order."""
     codes_at = dict(_outcomes_decoder.decode(outcomes))
-    index = 0
+    first = 0
     for frame in batch.requests:
-        envelope = _envelope_decoder.decode(frame)
-        bundle = _bundle_decoder.decode(envelope.body)
+        encoded = read_envelope(frame).body
+        bundle = _bundle_decoder.decode(encoded)
         count = len(bundle.operations)
-        packed = codes_at.get(index)
-        if packed is not None:
-            request = bundle_digest(envelope.body)
-            for offset, code in enumerate(unpack(packed, count)):
-                yield Listed(
-                    sequence=sequence,
-                    index=index + offset,
-                    view=batch.origin_view,
-                    timestamp=timestamp,
-                    code=code,
-                    principal=bundle.principal,
-                    request=request,
-                    operation=bundle.operations[offset],
-                )
-        index += count
+        if first in codes_at:
+            yield first, encoded, bundle, unpack(codes_at[first], count)
+        first += count
 
 
 def _operation_rows(

@@ -104,7 +104,6 @@ def _lock_keys(schema: str) -> tuple[int, int]:
 class PostgresStore:
     """See store.Store."""
 
-    vendor = "postgresql"
     upsert_ticket = UPSERT_TICKET
 
     def __init__(self, connection: psycopg.Connection[Any], schema: str) -> None:

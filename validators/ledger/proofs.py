@@ -13,13 +13,13 @@ import msgspec
 from django.db import connections
 
 from dtvn.ledger import SNAPSHOT_BASE
-from dtvn.machine.reasons import unpack
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages
+from dtvn.protocol.consensus.effects import CheckpointRecord
 from dtvn.protocol.consensus.log_tree import Frontier, append, inclusion_path
-from dtvn.protocol.consensus.messages import KIND_OF, Batch, Bundle, Entry, Operation, Outcome, entry_hash
+from dtvn.protocol.consensus.messages import KIND_OF, Entry, Operation, Outcome, entry_hash
 from dtvn.protocol.consensus.recovery import Base
-from dtvn.protocol.wire import Envelope
+from validators.ledger.encoding import decode_entry
 from validators.ledger.models import (
     BatchBody,
     Checkpoint,
@@ -28,8 +28,10 @@ from validators.ledger.models import (
     EntryStates,
     StateValue,
 )
+from validators.ledger.outcomes import executed_bundles, read_batch, read_envelope
+from validators.ledger.read import checkpoint_record
 
-__all__ = ["EntryProof", "LogPaths", "ProvenCheckpoint", "lowest_checkpoint", "read_entry_proof"]
+__all__ = ["EntryProof", "LogPaths", "lowest_checkpoint", "read_entry_proof"]
 
 TILE_LEVEL = 8
 TILE = 1 << TILE_LEVEL
@@ -43,13 +45,7 @@ SELECT_HASHES = (
 CHECKPOINT = KIND_OF[messages.Checkpoint]
 Executed = tuple[int, tuple[Operation, ...], tuple[Outcome, ...]]
 
-_batches = msgspec.msgpack.Decoder(Batch)
-_envelopes = msgspec.msgpack.Decoder(Envelope)
-_bundles = msgspec.msgpack.Decoder(Bundle)
-_codes = msgspec.msgpack.Decoder(tuple[tuple[int, bytes], ...])
 _states = msgspec.msgpack.Decoder(tuple[tuple[int, tuple[bytes, ...]], ...])
-_entries = msgspec.msgpack.Decoder(Entry)
-_frames = msgspec.msgpack.Decoder(tuple[bytes, ...])
 
 
 class EntryProof(msgspec.Struct, frozen=True):
@@ -61,17 +57,6 @@ class EntryProof(msgspec.Struct, frozen=True):
     """First index, operations and outcomes of each executed bundle, in order."""
 
 
-class ProvenCheckpoint(msgspec.Struct, frozen=True):
-    """A stable checkpoint with the frames signed by q members."""
-
-    epoch: int
-    sequence: int
-    state_root: bytes
-    log_root: bytes
-    timestamp: int
-    frames: tuple[bytes, ...]
-
-
 def read_entry_proof(using: str, sequence: int) -> EntryProof | None:
     """An entry with all its outcomes; None if a part is missing (a lag, an older program)."""
     entry = ConsensusEntry.objects.using(using).filter(pk=sequence).first()
@@ -80,37 +65,25 @@ def read_entry_proof(using: str, sequence: int) -> EntryProof | None:
     if entry is None or entry.body is None or outcomes is None or states is None:
         return None
     body = BatchBody.objects.using(using).get(pk=entry.body)
-    codes_at = dict(_codes.decode(bytes(outcomes.outcomes)))
     states_at = dict(_states.decode(bytes(states.content)))
     bundles: list[Executed] = []
-    first = 0
-    for frame in _batches.decode(bytes(body.content)).requests:
-        operations = _bundles.decode(_envelopes.decode(frame).body).operations
-        if first in states_at:
-            codes = unpack(codes_at[first], len(operations))
-            pairs = zip(codes, states_at[first], strict=True)
-            bundles.append((first, operations, tuple(Outcome(code, state) for code, state in pairs)))
-        first += len(operations)
-    decoded = _entries.decode(bytes(entry.entry))
+    for first, _encoded, bundle, codes in executed_bundles(
+        read_batch(bytes(body.content)), bytes(outcomes.outcomes)
+    ):
+        pairs = zip(codes, states_at[first], strict=True)
+        bundles.append((first, bundle.operations, tuple(Outcome(code, state) for code, state in pairs)))
+    decoded = decode_entry(bytes(entry.entry), sequence)
     return EntryProof(decoded, bytes(entry.entry_hash), tuple(bundles))
 
 
-def lowest_checkpoint(using: str, sequence: int) -> ProvenCheckpoint | None:
+def lowest_checkpoint(using: str, sequence: int) -> CheckpointRecord | None:
     """The first stable checkpoint of any epoch at or above `sequence`, or None. One that all members signed
     offline (R11) proves only the end of its epoch; a later one covers the log too."""
     above = Checkpoint.objects.using(using).filter(sequence__gte=sequence).order_by("sequence")
     for found in above.iterator():
-        frames = _frames.decode(bytes(found.frames))
-        if any(_envelopes.decode(frame).kind != CHECKPOINT for frame in frames):
-            continue
-        return ProvenCheckpoint(
-            epoch=found.epoch,
-            sequence=found.sequence,
-            state_root=bytes(found.state_root),
-            log_root=bytes(found.log_root),
-            timestamp=found.timestamp,
-            frames=frames,
-        )
+        record = checkpoint_record(found)
+        if all(read_envelope(frame).kind == CHECKPOINT for frame in record.frames):
+            return record
     return None
 
 

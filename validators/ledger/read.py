@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import msgspec
 from django.db import connections
 from django.db.models import CharField, F, Func, QuerySet
 
 from dtvn.ledger import StoredEvidence
 from dtvn.machine.contract import UNLISTED
 from dtvn.machine.reasons import OK
-from dtvn.machine.rows import TicketRow
+from dtvn.machine.rows import TicketRow, change_from
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
+from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord
 from dtvn.protocol.consensus.membership import Membership
+from validators.ledger.encoding import decode_frames
 from validators.ledger.models import Checkpoint, Counter, Evidence, LedgerMeta, StateRow, StateValue, Ticket
 from validators.ledger.outcomes import ABOUT, Listed, operations_of
 from validators.ledger.state_rows import TABLE_NUMBER, unpack_ticket
@@ -29,6 +30,7 @@ __all__ = [
     "STATES",
     "STORAGE_KEYS",
     "applied_sequence",
+    "checkpoint_record",
     "count_operations",
     "count_tickets",
     "evidence",
@@ -40,10 +42,13 @@ __all__ = [
     "operation_kinds",
     "member_names",
     "memberships",
+    "stored_rows",
     "read_ticket",
     "shown_kinds",
     "starting_with",
     "storage_stats",
+    "ticket_row",
+    "ticket_rows",
 ]
 
 STATES = ("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED")
@@ -71,16 +76,6 @@ UNSIGNED = canonical.encode(())
 LAST_CHARACTER = "\U0010ffff"
 
 
-class StoredCheckpoint(msgspec.Struct, frozen=True):
-    """A stable checkpoint, without its frames."""
-
-    sequence: int
-    state_root: bytes
-    log_root: bytes
-    timestamp: int
-    """Last effective timestamp, Unix microseconds."""
-
-
 def applied_sequence(using: str) -> int:
     """The sequence that the rows reflect; 0 without rows."""
     found = LedgerMeta.objects.using(using).values_list("applied_sequence", flat=True).first()
@@ -92,9 +87,15 @@ def applied_sequence(using: str) -> int:
 
 def read_ticket(using: str, event: str, ticket_id: str) -> TicketRow | None:
     """One ticket, or None."""
+    packed = ticket_row(using, event, ticket_id)
+    return None if packed is None else unpack_ticket(packed)
+
+
+def ticket_row(using: str, event: str, ticket_id: str) -> bytes | None:
+    """The `row` column of one ticket, or None."""
     rows = Ticket.objects.using(using).filter(event=event, ticket_id=ticket_id)
     packed = rows.values_list("row", flat=True).first()
-    return None if packed is None else unpack_ticket(bytes(packed))
+    return None if packed is None else bytes(packed)
 
 
 def list_tickets(
@@ -117,7 +118,8 @@ def list_tickets(
             continue
         behind = after[1] if name == after[0] else ""
         rest = limit - len(found)
-        found += _list_event(using, name, limit=rest, state=state, prefix=prefix, after=behind)
+        rows = ticket_rows(using, name, limit=rest, state=state, prefix=prefix, after=behind)
+        found += map(unpack_ticket, rows)
         if len(found) == limit:
             break
     return found
@@ -125,42 +127,40 @@ def list_tickets(
 
 def list_events(using: str) -> list[str]:
     """Events that have tickets, ascending."""
-    counters = Counter.objects.using(using).filter(name__gte="ticket/", name__lt="ticket0", value__gt=0)
-    return sorted({name.split("/", 2)[2] for name in counters.values_list("name", flat=True)})
+    return sorted({event for _state, event, count in _counters(using, "ticket") if count > 0})
 
 
-def _list_event(
-    using: str, event: str, *, limit: int, state: str | None, prefix: str, after: str
-) -> list[TicketRow]:
+def ticket_rows(
+    using: str, event: str, *, limit: int, state: str | None = None, prefix: str = "", after: str = ""
+) -> list[bytes]:
+    """The `row` columns of at most `limit` tickets of one event after ticket id `after`, ascending; `state`
+    and `prefix` as in `list_tickets`."""
+    tickets = Ticket.objects.using(using).filter(event=event)
     # Use one lower bound only: given two, the planner may choose either.
-    lower, comparison = (prefix, ">=") if prefix > after else (after, ">")
-    conditions = ["event = %s", f"ticket_id {comparison} %s"]
-    parameters: list[Any] = [event, lower]
+    bound = {"ticket_id__gte": prefix} if prefix > after else {"ticket_id__gt": after}
+    tickets = tickets.filter(**bound).order_by("ticket_id")
     if state is not None:
-        conditions.append("state = %s")
-        parameters.append(state)
+        tickets = tickets.filter(state=state)
     if prefix:
-        conditions.append("ticket_id < %s")
-        parameters.append(prefix + LAST_CHARACTER)
-    with connections[using].cursor() as cursor:
-        cursor.execute(
-            "SELECT row FROM ledger_ticket WHERE "  # noqa: S608 - constants only
-            + " AND ".join(conditions)
-            + " ORDER BY ticket_id LIMIT %s",
-            [*parameters, limit],
-        )
-        return [unpack_ticket(bytes(packed)) for (packed,) in cursor.fetchall()]
+        tickets = tickets.filter(ticket_id__lt=prefix + LAST_CHARACTER)
+    return [bytes(packed) for packed in tickets.values_list("row", flat=True)[:limit]]
 
 
 def count_tickets(using: str, event: str | None = None) -> dict[str, int]:
     """Number of tickets by state, all four states present; of one event, or of all."""
     counts = dict.fromkeys(STATES, 0)
-    counters = Counter.objects.using(using).filter(name__gte="ticket/", name__lt="ticket0")
-    for name, value in counters.values_list("name", "value"):
-        _, state, of_event = name.split("/", 2)
+    for state, of_event, count in _counters(using, "ticket"):
         if event is None or of_event == event:
-            counts[state] = counts.get(state, 0) + value
+            counts[state] = counts.get(state, 0) + count
     return counts
+
+
+def _counters(using: str, what: str) -> Iterator[tuple[str, str, int]]:
+    """(state, event, count) of each counter of "ticket"; (kind, "ok" or "refused", count) of "operation"."""
+    counters = starting_with(Counter.objects.using(using), "name", f"{what}/")
+    for name, count in counters.values_list("name", "value"):
+        _what, first, second = name.split("/", 2)
+        yield first, second, count
 
 
 def starting_with(queryset: QuerySet[Any], field: str, text: str, *, by_index: bool = True) -> QuerySet[Any]:
@@ -209,9 +209,8 @@ def list_operations(
 
 def operation_kinds(using: str, *, outcome: str = "") -> list[str]:
     """Kinds with at least one operation; `outcome` "ok" or "refused": with at least one of that outcome."""
-    counters = Counter.objects.using(using).filter(name__gte="operation/", name__lt="operation0", value__gt=0)
-    parts = (name.split("/", 2) for name in counters.values_list("name", flat=True))
-    return sorted({kind for _, kind, ended in parts if outcome in ("", ended)})
+    counters = _counters(using, "operation")
+    return sorted({kind for kind, ended, count in counters if count > 0 and outcome in ("", ended)})
 
 
 def shown_kinds(all_kinds: bool, state: str | None) -> Callable[[str], bool]:
@@ -227,13 +226,8 @@ def count_operations(
     using: str, *, refused: bool = False, all_kinds: bool = False, state: str | None = None
 ) -> int:
     """Total number of operations that `list_operations` would return, from the counters."""
-    total, shown = 0, shown_kinds(all_kinds, state)
-    counters = Counter.objects.using(using).filter(name__gte="operation/", name__lt="operation0")
-    for name, value in counters.values_list("name", "value"):
-        _, kind, outcome = name.split("/", 2)
-        if shown(kind) and (outcome == OK or refused):
-            total += value
-    return total
+    shown, counters = shown_kinds(all_kinds, state), _counters(using, "operation")
+    return sum(count for kind, outcome, count in counters if shown(kind) and (outcome == OK or refused))
 
 
 def _entries_from(using: str, sequence: int, *, plain: bool) -> Iterator[tuple[int, int, bytes, bytes]]:
@@ -260,17 +254,22 @@ def _entries_from(using: str, sequence: int, *, plain: bool) -> Iterator[tuple[i
 # --- the ledger itself ----------------------------------------------------------------------------
 
 
-def newest_checkpoint(using: str) -> StoredCheckpoint | None:
+def newest_checkpoint(using: str) -> CheckpointRecord | None:
     """The newest stable checkpoint that members signed, or None. The first checkpoint of a cluster that
     continues another one (R11) does not count: its own members did not sign it."""
     found = Checkpoint.objects.using(using).exclude(frames=UNSIGNED).order_by("-sequence").first()
-    if found is None:
-        return None
-    return StoredCheckpoint(
-        sequence=found.sequence,
-        state_root=bytes(found.state_root),
-        log_root=bytes(found.log_root),
-        timestamp=found.timestamp,
+    return None if found is None else checkpoint_record(found)
+
+
+def checkpoint_record(row: Checkpoint) -> CheckpointRecord:
+    """The stable checkpoint in a row, with its signed frames."""
+    return CheckpointRecord(
+        epoch=row.epoch,
+        sequence=row.sequence,
+        state_root=bytes(row.state_root),
+        log_root=bytes(row.log_root),
+        timestamp=row.timestamp,
+        frames=decode_frames(bytes(row.frames), f"the checkpoint at sequence {row.sequence}"),
     )
 
 
@@ -319,11 +318,15 @@ def _pages(using: str) -> tuple[int, int]:
 
 def memberships(using: str) -> list[Membership]:
     """The epochs after genesis in the rows, the oldest first."""
-    first = TABLE_NUMBER["membership"]
-    after = bytes([first[0] + 1])
-    rows = StateRow.objects.using(using).filter(key__gt=first, key__lt=after).values_list("row", flat=True)
-    found = [canonical.decode(Membership, bytes(row)) for row in rows]
+    found: list[Membership] = [change.row for change in stored_rows(using, "membership")]
     return sorted(found, key=lambda membership: membership.epoch)
+
+
+def stored_rows(using: str, table: str) -> list[ApplicationChange]:
+    """All rows of one table of the replicated state (machine.rows), except of `ticket`."""
+    first = TABLE_NUMBER[table]
+    rows = StateRow.objects.using(using).filter(key__gt=first, key__lt=bytes([first[0] + 1]))
+    return [change_from(table, bytes(key)[1:], bytes(row)) for key, row in rows.values_list("key", "row")]
 
 
 def member_names(using: str, founded: Sequence[str]) -> list[str]:

@@ -23,7 +23,6 @@ from dtvn.protocol.consensus.effects import (
 from dtvn.protocol.consensus.log_tree import Frontier, append, root
 from dtvn.protocol.consensus.messages import (
     NULL_BATCH_DIGEST,
-    Batch,
     Entry,
     batch_digest,
     bundle_digest,
@@ -31,10 +30,10 @@ from dtvn.protocol.consensus.messages import (
 )
 from dtvn.protocol.consensus.recovery import Base
 from dtvn.protocol.host.ports import JournalError, Recovery
-from dtvn.protocol.wire import Envelope
 from validators.ledger import encoding
 from validators.ledger.bodies import Bodies
 from validators.ledger.install import read_base
+from validators.ledger.outcomes import read_batch, read_envelope
 from validators.ledger.store import Store
 from validators.ledger.turn import Head
 
@@ -62,9 +61,6 @@ _SELECT_SLOTS = (
     " ORDER BY s.id"
 )
 LAST = (1 << 63) - 1
-
-_batch_decoder = msgspec.msgpack.Decoder(Batch)
-_envelope_decoder = msgspec.msgpack.Decoder(Envelope)
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -250,8 +246,8 @@ def _check_digest(entry: Entry, content: bytes) -> None:
     found = NULL_BATCH_DIGEST
     if content:
         try:
-            batch = _batch_decoder.decode(content)
-            requests = tuple(bundle_digest(_envelope_decoder.decode(frame).body) for frame in batch.requests)
+            batch = read_batch(content)
+            requests = tuple(bundle_digest(read_envelope(frame).body) for frame in batch.requests)
             found = batch_digest(batch.origin_view, batch.proposed, requests)
         except (msgspec.MsgspecError, OverflowError) as error:
             raise LedgerDamaged(f"its batch cannot be decoded: {error}", sequence=entry.sequence) from error

@@ -43,7 +43,6 @@ def create_database_file(path: Path) -> None:
 class SqliteStore:
     """See store.Store."""
 
-    vendor = "sqlite"
     upsert_ticket = UPSERT_TICKET.replace(
         " state = excluded.state",
         " state = coalesce(replaced('ticket/' || ledger_ticket.state || '/' || ledger_ticket.event),"

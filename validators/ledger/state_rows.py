@@ -10,10 +10,10 @@ import msgspec
 
 from dtvn.ledger import LedgerDamaged
 from dtvn.machine import name_in_bytes
-from dtvn.machine.rows import TicketBytes, TicketRow, change_from, key_bytes, row_bytes
+from dtvn.machine.rows import TicketBytes, TicketRow, change_from
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
-from validators.ledger.encoding import checksum
+from validators.ledger.encoding import checksum, with_checksum
 from validators.ledger.statements import TICKET_COLUMNS
 from validators.ledger.store import Store
 
@@ -104,13 +104,12 @@ def ticket_from_columns(columns: tuple[Any, ...]) -> TicketRow:
 
 def state_key(change: ApplicationChange) -> bytes:
     """Key of a StateRow."""
-    return TABLE_NUMBER[change.table] + key_bytes(change.key)
+    return TABLE_NUMBER[change.table] + canonical.encode(change.key)
 
 
 def state_row(change: ApplicationChange) -> tuple[Any, ...]:
     """Parameters of UPSERT_STATE_ROW."""
-    key, row = state_key(change), row_bytes(change.row)
-    return key, row, checksum((key, row))
+    return with_checksum((state_key(change), canonical.encode(change.row)))
 
 
 def _packed(number: int, event: str, ticket: str, state: str, packed: Any, check: int) -> ApplicationChange:

@@ -29,7 +29,6 @@ class DuplicateKeyError(JournalError):
 class Store(Protocol):
     """A database connection of one ledger, used from one thread."""
 
-    vendor: str
     upsert_ticket: str
 
     def commit(

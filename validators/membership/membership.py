@@ -155,8 +155,8 @@ def strength(members: int) -> Strength:
         quorum=quorum.quorum(members),
         liars=quorum.faults(members),
         crashes=quorum.crashes_tolerated(members),
-        note=quorum.note(members),
-        sentence=quorum.describe(members),
+        note=quorum.fault_tolerance_note(members),
+        sentence=quorum.fault_tolerance_sentence(members),
     )
 
 

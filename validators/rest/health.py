@@ -150,7 +150,7 @@ def _wait(waiting: str, awaited: str) -> str:
 def _lost_votes(views: Sequence[MemberView]) -> str:
     """Why the cluster will not commit again on its own (R11); "" if that is not known."""
     lost = sum(view.connected and view.status.get("state") == FOLLOWING for view in views)
-    return quorum.recovery(len(views), lost) if views else ""
+    return quorum.lost_votes_sentence(len(views), lost) if views else ""
 
 
 def _told(views: Sequence[MemberView]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from dtvn.api.answers import Answer
+from dtvn.api.bodies import OPERATIONS
 from dtvn.api.errors import ApiError
 from dtvn.api.helper.front import FAULT, PATTERN, Front
 from dtvn.api.helper.responses import UNFORESEEN, describe, refusal, response_of
@@ -24,7 +25,6 @@ from dtvn.api.helper.sockets import Feed
 __all__ = ["build_app"]
 
 TICKETS = "/api/v1/tickets"
-OPERATIONS = ("validate", "consume", "dispute", "seed", "admit", "resolve")
 mimetypes.add_type("text/javascript", ".js")  # browsers load modules with no other type (spec 9)
 
 
@@ -49,7 +49,11 @@ def build_app(service: Service) -> ASGIApp:
         "/ws": _no_upgrade,
     }
     routes: list[BaseRoute] = [
-        *(_route(f"{TICKETS}/{kind}", handlers.operation(kind), "POST") for kind in OPERATIONS),
+        *(
+            _route(f"{TICKETS}/{kind}", handlers.operation(kind), "POST")
+            for kind in OPERATIONS
+            if kind != "issue"
+        ),
         _route(TICKETS, tickets, "GET", "POST"),
         *(_route(path, handler, "GET") for path, handler in gets.items()),
         WebSocketRoute("/ws", feed.serve),

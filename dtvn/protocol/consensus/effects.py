@@ -164,7 +164,7 @@ class ApplicationChange(msgspec.Struct, frozen=True, gc=False):
     behind it."""
 
     table: str
-    """One of dtvn.machine.rows.TABLES."""
+    """A table of dtvn.machine.rows.ROW_TYPES."""
     key: tuple[Any, ...]
     row: Any
     """The new value of the row; None deletes it."""

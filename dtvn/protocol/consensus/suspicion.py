@@ -218,7 +218,7 @@ class Suspicion:
             self._clear()
         if self.cause in (None, AMPLIFIED):
             cause = self._own_cause()
-            if cause is None and self.cause is None and first_hand >= quorum.join(state.n):
+            if cause is None and self.cause is None and first_hand >= quorum.suspicion_quorum(state.n):
                 cause = AMPLIFIED
             if cause is not None:
                 self._suspect(cause)
@@ -291,7 +291,7 @@ class Suspicion:
     def _expired(self, first_hand: int) -> bool:
         state = self.state
         if self.cause == AMPLIFIED:
-            return first_hand < quorum.join(state.n)
+            return first_hand < quorum.suspicion_quorum(state.n)
         if self.cause == "silent_primary":
             return state.now.monotonic < self._silent_due(self.state.timeouts.timeout)
         if self.cause == "no_progress":

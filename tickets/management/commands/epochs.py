@@ -40,6 +40,7 @@ class Command(BaseCommand):
 def _lines(chain: Chain) -> list[str]:
     return [
         f"epoch {number} from sequence {epoch.after + 1}: "
-        f"{', '.join(shown(member.id) for member in epoch.members)} ({quorum.describe(len(epoch.members))})"
+        f"{', '.join(shown(member.id) for member in epoch.members)} "
+        f"({quorum.fault_tolerance_sentence(len(epoch.members))})"
         for number, epoch in enumerate(chain.epochs)
     ]

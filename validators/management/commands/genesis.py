@@ -179,7 +179,7 @@ class Command(TeachingCommand):
         say(f"cluster id   {g.cluster_id(c.founded(ceremony)).hex() if whole else joined}")
         if isinstance(terms, c.ContinuedTerms):
             say(f"continues    {continuing.described(terms.continues)}")
-        say(f"survives     {quorum.describe(terms.members)}")
+        say(f"survives     {quorum.fault_tolerance_sentence(terms.members)}")
         for member in (party.member for party in parties):
             mark = "not sealed" if member.id in absent else "sealed"
             say(
@@ -196,8 +196,8 @@ class Command(TeachingCommand):
             raise CommandError(f"not sealed: {', '.join(absent)} must still sign")
 
     def _warn(self, members: int) -> None:
-        if members and quorum.note(members):
-            self.stderr.write(f"WARNING: {quorum.describe(members)}")
+        if members and quorum.fault_tolerance_note(members):
+            self.stderr.write(f"WARNING: {quorum.fault_tolerance_sentence(members)}")
 
 
 def grant(text: str) -> g.Grant:

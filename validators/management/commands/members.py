@@ -167,7 +167,7 @@ class Command(TeachingCommand):
             if options["write"] is not None:
                 options["write"].write_bytes(canonical.encode(now))
             self.stdout.write(f"epoch {now.epoch}, after sequence {now.after}")
-            self.stdout.write(quorum.describe(len(now.members)))
+            self.stdout.write(quorum.fault_tolerance_sentence(len(now.members)))
             for member in now.members:
                 self.stdout.write(f"{member.id}  {member.host}:{member.port}  {peer_id(member.public_key)}")
             for name in now.parameters.__struct_fields__:

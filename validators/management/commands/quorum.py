@@ -32,6 +32,6 @@ class Command(BaseCommand):
         """Print one line for each number."""
         for members in options["members"] or range(1, SHOWN + 1):
             try:
-                self.stdout.write(quorum.describe(members))
+                self.stdout.write(quorum.fault_tolerance_sentence(members))
             except ValueError as error:
                 raise CommandError(str(error)) from error

@@ -1,13 +1,13 @@
-"""Carries the state of an old cluster into a new one (R11): how its groups are proved, and what is carried.
+"""The state with which a continued cluster begins (R11): how the old one's groups are proved, what is kept.
 
 The state has the format of a state transfer (snapshot, parts): each group is checked against a manifest of
 group hashes, and the root over the manifest was signed by q members of the old cluster. Nothing is collected
 here: each group is checked and passed on, so a file of any size takes the memory of one group.
 
-Tickets are carried whole: state, window, product, seat, data, dispute, and the (principal, actor, nonce,
+Tickets are kept whole: state, window, product, seat, data, dispute, and the (principal, actor, nonce,
 sequence) of the last transition, so that an admitted ticket is refused again and a late retry of its
 admission is recognised (R13). Only the vector clock is set to zeros: it counts by members of the old cluster.
-Not carried are sessions and their bundles (signed under the old cluster id, they are valid nowhere else), the
+Left behind are sessions and their bundles (signed under the old cluster id, they are valid nowhere else), the
 nonces of the last hour (the ticket's own nonce is enough to admit nobody twice), and principals, retired
 keys, members, epochs and parameters, which the new genesis decides.
 """
@@ -23,13 +23,13 @@ from dtvn.machine.rows import TicketBytes
 from dtvn.machine.snapshot import leaf_of
 from dtvn.machine.ticket import Ticket, TicketState, row_of
 from dtvn.machine.transitions import NAMES
-from dtvn.machine.tree import EMPTY_GROUP, GROUPS, SIZE, group_hash, root_of_groups, salted
+from dtvn.machine.tree import SIZE, group_hash, hash_in, is_manifest, nonempty_groups, salted
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.application import Item
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.transfer import parts
 
-__all__ = ["Piece", "StateError", "carried", "pieces_of", "proved_items"]
+__all__ = ["Piece", "StateError", "initial_rows", "pieces_of", "proved_items"]
 
 Piece = tuple[int, tuple[Item, ...]]
 """One answer of a state transfer: (number of a group or of a part of one, its items)."""
@@ -42,9 +42,7 @@ class StateError(ValueError):
 def pieces_of(manifest: bytes, read: Callable[[int], tuple[Item, ...] | None]) -> Iterator[Piece]:
     """All pieces of a pinned state, in the order that `proved_items` expects. `read`:
     Application.read_pinned."""
-    for group in range(GROUPS):
-        if _hash(manifest, group) == EMPTY_GROUP:
-            continue
+    for group in nonempty_groups(manifest):
         items = _pinned(read, group)
         yield group, items
         if not parts.is_list(items):
@@ -63,21 +61,20 @@ def proved_items(
 ) -> Iterator[tuple[Item, ...]]:
     """Yields the items of the state with this root, some at a time, each proved before it is yielded. Raises
     StateError at the first item that does not belong to the state, and at the end if an item is missing."""
-    if len(manifest) != GROUPS * SIZE or root_of_groups(manifest) != root:
+    if not is_manifest(manifest, root):
         raise StateError("its groups are not those of the state that was signed")
     salt = salted(cluster)
-    wanted = [group for group in range(GROUPS) if _hash(manifest, group) != EMPTY_GROUP]
     given = iter(pieces)
-    for group in wanted:
+    for group in nonempty_groups(manifest):
         number, items = _next(given, group)
         if number != group:
             raise StateError(f"group {number} stands where group {group} belongs")
         if not parts.is_list(items):
-            if _group_hash(salt, group, items) != _hash(manifest, group):
+            if _group_hash(salt, group, items) != hash_in(manifest, group):
                 raise StateError(f"group {group} is not that of the state that was signed")
             yield items
             continue
-        leaves = read_list(items[0], _hash(manifest, group))
+        leaves = read_list(items[0], hash_in(manifest, group))
         if leaves is None:
             raise StateError(f"the list of group {group} is not that of the state that was signed")
         at = 0
@@ -94,7 +91,7 @@ def proved_items(
         raise StateError("something follows the state")
 
 
-def carried(
+def initial_rows(
     items: Iterable[Sequence[Item]], members: Sequence[str], *, searched: bool
 ) -> Iterator[ApplicationChange]:
     """The rows with which the new cluster's state begins. `items`: proved items; `members`: ids of the new
@@ -148,7 +145,3 @@ def _leaf(salt: object, item: Item) -> bytes:
         return leaf_of(salt, item)[2]
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise StateError(f"a leaf cannot be read: {error}") from error
-
-
-def _hash(manifest: bytes, group: int) -> bytes:
-    return manifest[group * SIZE : (group + 1) * SIZE]
