@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import socket
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import load
+from benchmarks.settings import use_folder
 from dtvn.gateway import Gateway
 from dtvn.net import read_seed
 from dtvn.node.layout import ClusterFolder
@@ -135,12 +135,7 @@ def _live(folder: Path, name: str, stop: Any) -> None:
     """Runs one node (or the learner if `name` is LEARNER) as its Celery task would, with the embedded
     database. It never outlives the benchmark, however that ends."""
     signal_at_parents_death(signal.SIGKILL)
-    os.environ["DTVN_DATA"] = str(folder)
-    os.environ["DJANGO_SETTINGS_MODULE"] = "dtvn_project.settings"
-    os.environ.pop("DATABASE_URL", None)
-    import django
-
-    django.setup()
+    use_folder(folder)
     from dtvn.node.run import run_learner, run_node
     from validators.ledger import open_ledger
 

@@ -30,6 +30,7 @@ from typing import Any
 from nacl import bindings
 
 from benchmarks import load
+from benchmarks.settings import use_folder
 from dtvn.gateway import Collector
 from dtvn.gateway.client import GenesisKeys
 from dtvn.ledger import Location
@@ -360,14 +361,9 @@ def _measure(world: World, caller: Caller, calls: Sequence[Call]) -> list[float]
 @contextmanager
 def quiet_folder() -> Iterator[Path]:
     """A folder in memory for a cluster in this process; garbage collection and logging are off meanwhile."""
-    import django
-
     disk = MEMORY_DISK if MEMORY_DISK.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="dtvn-bench-", dir=disk) as folder:
-        os.environ["DTVN_DATA"] = folder
-        os.environ["DJANGO_SETTINGS_MODULE"] = "dtvn_project.settings"
-        os.environ.pop("DATABASE_URL", None)
-        django.setup()
+        use_folder(Path(folder))
         logging.disable(logging.WARNING)
         gc.disable()
         yield Path(folder)

@@ -7,7 +7,6 @@ the admin, the API and the dashboard, and prints the median of each in milliseco
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from benchmarks.settings import use_folder
 
 ROUNDS = 5
 CHUNK = 20_000
@@ -27,16 +28,7 @@ KEY = "dtvn_key_of_the_list_bench"
 
 def prepare(data: Path, url: str) -> None:
     """Set up this process's settings, the platform's tables, a cluster, and a user and API key."""
-    os.environ |= {
-        "DTVN_DATA": str(data),
-        "DATABASE_URL": url,
-        "DJANGO_SETTINGS_MODULE": "dtvn_project.settings",
-    }
-    if not url:
-        del os.environ["DATABASE_URL"]
-    import django
-
-    django.setup()
+    use_folder(data, url)
     from django.conf import settings
     from django.contrib.auth.models import User
     from django.core.management import call_command

@@ -198,11 +198,9 @@ class Play:
         dice = self._dice = world.dice.fork("campaign")
         names = world.member_names
         liars = [names[index] for index in drawn.liars] or dice.sample(names, len(drawn.adversaries))
-        self._liars = 0
         for number, (name, kind) in enumerate(zip(liars, drawn.adversaries, strict=True)):
             if number not in cut.liars:
                 corrupt(cluster, name, kind)
-                self._liars += 1
         self.workload = Workload(
             world, cluster.gateways, dice.fork("crowd"), drawn.traffic, left_out=cut.calls
         )

@@ -78,7 +78,6 @@ class Gateway:
         self.open: dict[int, Request] = {}
         """Calls that are not answered yet, by call number."""
         self.observers: list[ClientObserver] = []
-        self.overloaded = 0
         self._keyring = keyring
         self._keys = keys
         self._lives = 0
@@ -118,7 +117,6 @@ class Gateway:
         try:
             number = self.collector.submit(tuple(operations), now, wait=wait)
         except Overloaded:
-            self.overloaded += 1
             return None
         request = Request(number, tuple(operations), self.world.time)
         self.requests.append(request)

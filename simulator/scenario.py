@@ -18,7 +18,7 @@ from simulator.clock import MICROSECOND, MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.disk import CrashPoint
 from simulator.gateway import Gateway, Request
-from simulator.network import PERFECT, Rule
+from simulator.network import PERFECT
 from simulator.node import FREE, Node
 from simulator.transcript import Transcript
 from simulator.world import Settings
@@ -74,7 +74,6 @@ class Stage:
     def __init__(self) -> None:
         self._cluster: Cluster | None = None
         self._transcript = Transcript(lambda: 0, hidden=frozenset())
-        self._named: dict[str, Rule] = {}
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "cluster": self._make,
             "quietly": self._quietly,

@@ -19,7 +19,7 @@ Nodes and kinds are numbers; digests are eight hexadecimal digits. A field that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -27,10 +27,12 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note, Record, SlotRecord
 from dtvn.protocol.wire import Envelope
+from simulator.campaign import Report
 from simulator.clock import MICROSECOND, MILLISECOND
 from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.observers import Observer
+from simulator.plain import Results
 from simulator.transcript import ROUTINE
 
 __all__ = ["EventPrinter", "Tracer"]
@@ -78,26 +80,6 @@ class EventPrinter(Observer):
     def stopped(self, node: Node) -> None:
         """See Observer."""
         self._line(node, "stops")
-
-
-class Ending(Protocol):
-    """The end of a run, for the last lines of its trace."""
-
-    @property
-    def virtual_time(self) -> int:
-        """Virtual nanoseconds that it took."""
-
-    @property
-    def checker(self) -> str | None:
-        """Name of the checker that complained; None: no checker did."""
-
-    @property
-    def violation(self) -> str | None:
-        """The checker's complaint."""
-
-    @property
-    def ended(self) -> str:
-        """How the run ended, in a word."""
 
 
 class Tracer(Observer):
@@ -168,7 +150,7 @@ class Tracer(Observer):
         """See Observer."""
         self._put("d", node.world.time // MICROSECOND, self._place(node.name))
 
-    def close(self, report: Ending) -> None:
+    def close(self, report: Report | Results) -> None:
         """Write the last line: the broken promise, or why the trace was cut short."""
         if report.ended == "interrupted":
             self._put("x", "interrupted")

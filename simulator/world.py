@@ -160,15 +160,6 @@ class World:
         """Schedule an action after a delay."""
         self.at(self.clock.time + delay, action, *arguments)
 
-    def step(self, until: int) -> bool:
-        """Run the next event unless it is later than `until`; False if there was none to run."""
-        if not self._queue or self._queue[0][0] > until:
-            return False
-        time, _order, action, arguments = heapq.heappop(self._queue)
-        self.clock.time = time
-        action(*arguments)
-        return True
-
     def run(self, until: int, *, done: Callable[[], bool] | None = None) -> bool:
         """Run to a time, or until `done` returns True; returns whether it did."""
         queue, clock = self._queue, self.clock
