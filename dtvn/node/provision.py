@@ -7,7 +7,7 @@ Here one operator holds all keys, and genesis says so (`demo`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dtvn.files.whole import write_private
@@ -64,31 +64,21 @@ def create_demo_cluster(
     if len(ports) != nodes:
         raise ValueError(f"ports: {nodes} nodes need {nodes} ports, not {len(ports)}")
     folder.create()
-    members = []
-    for index, port in enumerate(ports):
-        node = folder.node(names[index] if names else member_id(index))
+    made = [folder.node(names[index] if names else member_id(index)) for index in range(nodes)]
+    paths = {GATEWAY: folder.gateway_key, LEARNER: folder.learner_key}
+    for node in made:
         node.create()
-        public_key = public_key_of(ensure_seed(node.key))
-        members.append(g.Member(id=node.id, public_key=public_key, host=host, port=port))
-    principals = _principals(
-        gateway=public_key_of(ensure_seed(folder.gateway_key)),
-        learner=public_key_of(ensure_seed(folder.learner_key)),
-        apis={member.id: public_key_of(ensure_seed(folder.node(member.id).api_key)) for member in members},
-    )
-    genesis = g.Genesis(
-        name=name,
+        paths |= {node.id: node.key, api_principal(node.id): node.api_key}
+    genesis = _demo_genesis(
+        name,
+        [(node.id, host, port) for node, port in zip(made, ports, strict=True)],
+        lambda owner: ensure_seed(paths[owner]),
         created_at=time.time_ns() // 1_000,
-        members=tuple(members),
-        principals=principals,
-        parameters=g.Parameters(),
-        demo=True,
+        continues=continues,
     )
-    if continues is not None:
-        genesis = g.continuing(genesis, continues)
-    g.check(genesis)
     content = g.encode(genesis)
-    for member in members:
-        write_private(folder.node(member.id).genesis, content, replace=True)
+    for node in made:
+        write_private(node.genesis, content, replace=True)
     write_private(folder.genesis, content, replace=True)
 
 
@@ -115,41 +105,39 @@ def dev_genesis(
 
     `port_of`: the port of a member by index. Nodes with different arguments form different clusters.
     """
-    members = tuple(
-        g.Member(
-            id=member_id(index),
-            public_key=public_key_of(dev_seed(member_id(index), salt)),
-            host=host,
-            port=port_of(index),
-        )
-        for index in range(total_nodes)
-    )
-    principals = _principals(
-        gateway=public_key_of(dev_seed(GATEWAY, salt)),
-        learner=public_key_of(dev_seed(LEARNER, salt)),
-        apis={member.id: public_key_of(dev_seed(api_principal(member.id), salt)) for member in members},
-    )
-    genesis = g.Genesis(
-        name="dev",
-        created_at=0,
-        members=members,
-        principals=principals,
+    places = [(member_id(index), host, port_of(index)) for index in range(total_nodes)]
+    return _demo_genesis("dev", places, lambda owner: dev_seed(owner, salt), parameters=parameters)
+
+
+def _demo_genesis(
+    name: str,
+    places: Sequence[tuple[str, str, int]],
+    seed_of: Callable[[str], bytes],
+    *,
+    created_at: int = 0,
+    parameters: g.Parameters | None = None,
+    continues: g.Continued | None = None,
+) -> g.Genesis:
+    """The genesis of a cluster whose keys one party holds, marked as a demonstration. `places`: (id, host,
+    port) of each member; `seed_of`: the seed of a member or principal by name."""
+
+    def principal(owner: str, capabilities: Sequence[str] = g.CAPABILITIES) -> g.Principal:
+        grants = tuple(g.Grant(event=g.ANY_EVENT, capability=capability) for capability in capabilities)
+        return g.Principal(name=owner, public_key=public_key_of(seed_of(owner)), grants=grants)
+
+    return g.make_genesis(
+        name=name,
+        created_at=created_at,
+        members=(
+            g.Member(id=member, public_key=public_key_of(seed_of(member)), host=host, port=port)
+            for member, host, port in places
+        ),
+        principals=[
+            principal(GATEWAY),
+            principal(LEARNER, ()),
+            *(principal(api_principal(member)) for member, _host, _port in places),
+        ],
         parameters=parameters or g.Parameters(),
         demo=True,
+        continues=continues,
     )
-    g.check(genesis)
-    return genesis
-
-
-def _principals(*, gateway: bytes, learner: bytes, apis: Mapping[str, bytes]) -> tuple[g.Principal, ...]:
-    """`apis`: key of each node's own API, by the node's id."""
-    everything = tuple(g.Grant(event=g.ANY_EVENT, capability=capability) for capability in g.CAPABILITIES)
-    listed = [
-        g.Principal(name=GATEWAY, public_key=gateway, grants=everything),
-        g.Principal(name=LEARNER, public_key=learner, grants=()),
-        *(
-            g.Principal(name=api_principal(member), public_key=key, grants=everything)
-            for member, key in apis.items()
-        ),
-    ]
-    return tuple(sorted(listed, key=lambda principal: principal.name))

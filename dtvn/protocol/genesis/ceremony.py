@@ -205,20 +205,16 @@ def founded(ceremony: Ceremony) -> g.Genesis:
     terms = ceremony.terms
     if len(ceremony.records) != terms.members:
         raise g.GenesisError(f"records: {len(ceremony.records)} of {terms.members} parties have joined")
-    principals = [principal for record in ceremony.records for principal in record.party.principals]
-    genesis = g.Genesis(
+    return g.make_genesis(
         name=terms.name,
         created_at=terms.created_at,
-        members=tuple(record.party.member for record in ceremony.records),
-        principals=tuple(sorted(principals, key=lambda principal: principal.name)),
+        members=(record.party.member for record in ceremony.records),
+        principals=(principal for record in ceremony.records for principal in record.party.principals),
         parameters=terms.parameters,
         demo=False,
         protocol_version=terms.protocol_version,
+        continues=terms.continues if isinstance(terms, ContinuedTerms) else None,
     )
-    if isinstance(terms, ContinuedTerms):
-        genesis = g.continuing(genesis, terms.continues)
-    g.check(genesis)
-    return genesis
 
 
 def missing(ceremony: Ceremony) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -44,6 +45,7 @@ __all__ = [
     "decode",
     "encode",
     "is_host",
+    "make_genesis",
     "reach",
     "view_change_bytes",
     "window",
@@ -197,6 +199,27 @@ def continuing(genesis: Genesis, continues: Continued) -> ContinuedGenesis:
     """The same genesis, but continuing another cluster."""
     fields = {name: getattr(genesis, name) for name in Genesis.__struct_fields__}
     return ContinuedGenesis(**{**fields, "protocol_version": CONTINUED_VERSION}, continues=continues)
+
+
+def make_genesis(
+    *,
+    name: str,
+    created_at: int,
+    members: Iterable[Member],
+    principals: Iterable[Principal],
+    parameters: Parameters,
+    demo: bool,
+    protocol_version: int = 1,
+    continues: Continued | None = None,
+) -> Genesis:
+    """The genesis of a cluster, principals in any order; raise GenesisError unless a cluster can run with it.
+    `continues`: the state of another cluster that it begins with. Every new genesis is made here."""
+    ordered = tuple(sorted(principals, key=lambda principal: principal.name))
+    genesis = Genesis(name, created_at, tuple(members), ordered, parameters, demo, protocol_version)
+    if continues is not None:
+        genesis = continuing(genesis, continues)
+    check(genesis)
+    return genesis
 
 
 def cluster_id(genesis: Genesis) -> bytes:
