@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from dtvn.node.alone import UsageError, prepare
 from dtvn.node.kept_ports import kept_api, kept_port
 from dtvn.node.layout import NodeFolder
 from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, read_genesis
+from dtvn.node.own_folder import UsageError, prepare
 from dtvn.node.settings import ConfigError, Settings, resolve
 
 __all__ = ["METRICS_PORT", "get_ready", "settings_of"]

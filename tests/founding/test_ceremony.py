@@ -16,7 +16,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.genesis import terms
 from tests.founding.parties import Party, Said, found
-from tests.node.test_alone import Told
+from tests.node.test_own_folder import Told
 from validators.management.commands.genesis import grant
 
 PORTS = {"auditor": 41004, "promoter": 41002, "seller": 41003, "venue": 41001}

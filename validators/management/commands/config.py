@@ -7,8 +7,8 @@ from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dtvn.node.alone import UsageError
 from dtvn.node.flags import GoFlags
+from dtvn.node.own_folder import UsageError
 from dtvn.node.settings import SETTINGS, Setting, Settings
 from dtvn.node.start import settings_of
 from dtvn_project.environment import VARIABLES

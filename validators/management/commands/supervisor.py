@@ -11,8 +11,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from dtvn.node.alone import UsageError
 from dtvn.node.flags import GoFlags
+from dtvn.node.own_folder import UsageError
 from validators.management.go_command import GoCommand
 from validators.services.cluster import CLUSTER_NODES_MAX
 

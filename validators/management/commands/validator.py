@@ -13,10 +13,10 @@ from types import FrameType
 import msgspec
 from setproctitle import setproctitle
 
-from dtvn.node.alone import UsageError
 from dtvn.node.flags import GoFlags
 from dtvn.node.logs import log_as_told
 from dtvn.node.options import StartError
+from dtvn.node.own_folder import UsageError
 from dtvn.node.run import EXIT_FAILED, EXIT_FENCED, run_node
 from dtvn.node.settings import SETTINGS, Settings
 from dtvn.node.start import get_ready, settings_of

@@ -10,11 +10,11 @@ import pytest
 from django.core.management import load_command_class
 
 from dtvn.net import public_key_of
-from dtvn.node.alone import UsageError, prepare
 from dtvn.node.flags import GoFlags
 from dtvn.node.keys import dev_seed, peer_id
 from dtvn.node.layout import NodeFolder
 from dtvn.node.options import NodeOptions, StartError
+from dtvn.node.own_folder import UsageError, prepare
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis as g
 from validators.management.commands import supervisor
