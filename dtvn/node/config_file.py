@@ -10,13 +10,11 @@ from typing import Any
 import msgspec
 import yaml
 
-__all__ = ["ConfigError", "FileValue", "nearest", "read_config"]
+from dtvn.node.options import UsageError
+
+__all__ = ["FileValue", "nearest", "read_config"]
 
 BYTES_MAX = 1024 * 1024
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used; the text is one line: where, which key, and what is wrong."""
 
 
 class FileValue(msgspec.Struct, frozen=True):
@@ -28,25 +26,25 @@ class FileValue(msgspec.Struct, frozen=True):
 
 
 def read_config(path: Path, known: Collection[str]) -> dict[str, FileValue]:
-    """Every `section.key` of the file; raise ConfigError for a key that is unknown or occurs twice."""
+    """Every `section.key` of the file; raise UsageError for a key that is unknown or occurs twice."""
     try:
         with path.open("rb") as file:
             content = file.read(BYTES_MAX + 1)
     except OSError as error:
-        raise ConfigError(f"-config {path}: {error.strerror}") from error
+        raise UsageError(f"-config {path}: {error.strerror}") from error
     if len(content) > BYTES_MAX:
-        raise ConfigError(f"-config {path}: over {BYTES_MAX} bytes")
+        raise UsageError(f"-config {path}: over {BYTES_MAX} bytes")
     try:
         root = yaml.compose(content, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(_unreadable(path, error)) from error
+        raise UsageError(_unreadable(path, error)) from error
     except RecursionError as error:
-        raise ConfigError(f"-config {path}: nested too deep") from error
+        raise UsageError(f"-config {path}: nested too deep") from error
     found: dict[str, FileValue] = {}
     if root is None:
         return found
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{path}:1: no sections (node:, network:, ...)")
+        raise UsageError(f"{path}:1: no sections (node:, network:, ...)")
     for section, inside in root.value:
         _read_section(path, section, inside, known, found)
     return found
@@ -67,17 +65,17 @@ def _read_section(
     if name not in sections:
         value = isinstance(inside, yaml.ScalarNode) and bool(inside.value)  # a key without its section
         likely = nearest(name, known if value else sections)
-        raise ConfigError(f"{path}:{line}: {name}: unknown section; the nearest is {likely}")
+        raise UsageError(f"{path}:{line}: {name}: unknown section; the nearest is {likely}")
     if isinstance(inside, yaml.ScalarNode) and inside.tag == "tag:yaml.org,2002:null":
         return
     if not isinstance(inside, yaml.MappingNode):
-        raise ConfigError(f"{path}:{line}: {name}: a section with keys is needed here")
+        raise UsageError(f"{path}:{line}: {name}: a section with keys is needed here")
     for key_node, value_node in inside.value:
         key, line = f"{name}.{_name(key_node)}", key_node.start_mark.line + 1
         if key not in known:
-            raise ConfigError(f"{path}:{line}: {key}: unknown key; the nearest is {nearest(key, known)}")
+            raise UsageError(f"{path}:{line}: {key}: unknown key; the nearest is {nearest(key, known)}")
         if key in found:
-            raise ConfigError(f"{path}:{line}: {key}: stands twice (first at {found[key].place})")
+            raise UsageError(f"{path}:{line}: {key}: stands twice (first at {found[key].place})")
         found[key] = FileValue(_value(path, key, value_node), f"{path}:{line}")
 
 
@@ -86,12 +84,12 @@ def _name(node: yaml.Node) -> str:
 
 
 def _value(path: Path, key: str, node: yaml.Node) -> Any:
-    """The plain data of a YAML node; raise ConfigError for objects and references to itself."""
+    """The plain data of a YAML node; raise UsageError for objects and references to itself."""
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_document(node)
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path}:{node.start_mark.line + 1}: {key}: cannot be read") from error
+        raise UsageError(f"{path}:{node.start_mark.line + 1}: {key}: cannot be read") from error
     finally:
         loader.dispose()
 

@@ -17,6 +17,7 @@ __all__ = [
     "MetricsOptions",
     "NodeOptions",
     "StartError",
+    "UsageError",
     "check_folder",
     "genesis_in",
     "read_genesis",
@@ -25,6 +26,10 @@ __all__ = [
 
 class StartError(Exception):
     """A process that cannot start; the text is one sentence for the operator."""
+
+
+class UsageError(Exception):
+    """Wrong flags, environment or configuration file; the text is one line."""
 
 
 class MetricsOptions(msgspec.Struct, frozen=True):

@@ -11,14 +11,13 @@ from dtvn.files.genesis import read_genesis_bytes
 from dtvn.files.whole import write_private
 from dtvn.net import KeyFileError, format_multiaddr, parse_multiaddr, public_key_of, read_seed
 from dtvn.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
-from dtvn.node.layout import ClusterFolder, NodeFolder, is_node_id
-from dtvn.node.options import NodeOptions, StartError, read_genesis
+from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.options import NodeOptions, StartError, UsageError, read_genesis
 from dtvn.node.provision import api_principal, dev_genesis
+from dtvn.node.settings import KEYS, Settings
 from dtvn.protocol import genesis as g
-from dtvn.protocol import quorum
-from dtvn.protocol.durations import format_duration
 
-__all__ = ["DEV_PORT", "UsageError", "prepare"]
+__all__ = ["DEV_PORT", "prepare"]
 
 DEV_PORT = 4001
 """Port of node0 with development keys; nodeK has DEV_PORT + K (spec/dtvn 3.1)."""
@@ -27,49 +26,30 @@ TOTAL_NODES = 4
 """Members with development keys, unless said otherwise."""
 
 DEV_HOST = "127.0.0.1"
-PORT_MAX = 65_535
-
-
-class UsageError(Exception):
-    """The command line is wrong; the text is one line."""
 
 
 def prepare(
-    *,
-    data_dir: Path,
-    node_id: str,
-    port: int | None,
-    host: str | None,
-    genesis_file: Path | None,
-    dev_keys: bool,
-    total_nodes: int | None,
-    bootstrap: str,
-    view_timeout: int | None = None,
-    checkpoint_interval: int | None = None,
-    key_seed: str = "",
+    settings: Settings,
+    key_seed: str,
     tell: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> tuple[NodeFolder, NodeOptions]:
     """Prepare the node's folder; return it with the options that say where the node listens and dials.
 
-    `total_nodes`, `view_timeout` (nanoseconds) and `checkpoint_interval` are the cluster's: development keys
-    found a cluster with them, otherwise they must equal those of genesis. `key_seed`: the salt of
-    development keys. `tell` receives the node's multiaddr, `warn` warnings for the operator. Raise UsageError
-    (exit 2) or StartError (exit 1).
+    The settings `consensus.*` are the cluster's: development keys found a cluster with them, otherwise they
+    must equal those of genesis. `key_seed`: the salt of development keys, "" for the public one. `tell`
+    receives the node's multiaddr, `warn` warnings for the operator. Raise UsageError (exit 2) or StartError
+    (exit 1).
     """
-    if not is_node_id(node_id):
-        raise UsageError(f"-id {node_id!r}: letters, digits, . _ -; 64 at most")
-    if port is not None and not 1 <= port <= PORT_MAX:
-        raise UsageError(f"-port {port} is not between 1 and {PORT_MAX}")
-    if dev_keys and genesis_file is not None:
+    dev_keys, genesis_file = settings["node.dev_keys"], settings["node.genesis"]
+    if dev_keys and genesis_file:
         raise UsageError("-dev-keys and -genesis exclude each other")
-    folder = ClusterFolder(data_dir).node(node_id)
+    folder = ClusterFolder(Path(settings["node.data_dir"])).node(settings["node.id"])
     if dev_keys:
-        founded = _parameters(view_timeout, checkpoint_interval)
-        count = TOTAL_NODES if total_nodes is None else total_nodes
-        genesis = _with_dev_keys(folder, node_id, count, founded, key_seed or DEV_SALT, warn)
-    elif genesis_file is not None:
-        genesis = _with_genesis(folder, genesis_file)
+        genesis = _with_dev_keys(folder, settings, key_seed or DEV_SALT, warn)
+    elif genesis_file:
+        genesis = read_genesis(Path(genesis_file))
+        _settle(folder, {}, read_genesis_bytes(Path(genesis_file)))
     elif folder.genesis.exists():
         genesis = read_genesis(folder.genesis)
     else:
@@ -77,8 +57,9 @@ def prepare(
             f"{folder.root} holds no node yet: give -genesis FILE, or -dev-keys to try it with public keys"
         )
     if not dev_keys:
-        _must_agree(genesis, total_nodes, view_timeout, checkpoint_interval)
+        _must_agree(genesis, settings)
     own = _own(genesis, folder)
+    host, port = settings["network.listen_address"], settings["network.listen_port"]
     bind = None
     if own is not None:
         bind = (host or own.host, port or own.port)
@@ -87,64 +68,45 @@ def prepare(
         bind = (host or DEV_HOST, port)
     return folder, NodeOptions(
         bind=bind,
-        addresses=_addresses(genesis, own, bootstrap, warn),
+        addresses=_addresses(genesis, own, settings["network.bootstrap_peers"], warn),
         index=0 if own is None else genesis.members.index(own),
     )
 
 
-def _parameters(view_timeout: int | None, checkpoint_interval: int | None) -> g.Parameters:
-    """The default parameters of a genesis, with the given ones in their place."""
-    said: dict[str, int] = {}
-    if view_timeout is not None:
-        said["view_timeout"] = view_timeout // 1_000
-    if checkpoint_interval is not None:
-        said["checkpoint_interval"] = checkpoint_interval
-    return msgspec.structs.replace(g.Parameters(), **said)
-
-
-def _must_agree(
-    genesis: g.Genesis, total_nodes: int | None, view_timeout: int | None, checkpoint_interval: int | None
-) -> None:
+def _must_agree(genesis: g.Genesis, settings: Settings) -> None:
     """Raise UsageError if a given value differs from genesis, which all members share."""
     parameters = genesis.parameters
-    for key, said, founded in (
-        ("consensus.total_nodes", total_nodes, len(genesis.members)),
-        ("consensus.view_timeout", view_timeout, parameters.view_timeout * 1_000),
-        ("consensus.checkpoint_interval", checkpoint_interval, parameters.checkpoint_interval),
+    for key, founded in (
+        ("consensus.total_nodes", len(genesis.members)),
+        ("consensus.view_timeout", parameters.view_timeout * 1_000),
+        ("consensus.checkpoint_interval", parameters.checkpoint_interval),
     ):
-        if said is not None and said != founded:
-            shown = format_duration if key.endswith("timeout") else str
-            raise UsageError(f"{key}: {shown(said)}, but the genesis of this cluster says {shown(founded)}")
+        if settings[key] not in (None, founded):
+            show = KEYS[key].kind.show
+            raise UsageError(
+                f"{key}: {show(settings[key])}, but the genesis of this cluster says {show(founded)}"
+            )
 
 
 def _with_dev_keys(
-    folder: NodeFolder,
-    node_id: str,
-    total_nodes: int,
-    parameters: g.Parameters,
-    salt: str,
-    warn: Callable[[str], None],
+    folder: NodeFolder, settings: Settings, salt: str, warn: Callable[[str], None]
 ) -> g.Genesis:
-    if not 1 <= total_nodes <= quorum.MEMBERS_MAX:
-        raise UsageError(f"-total-nodes {total_nodes} is not between 1 and {quorum.MEMBERS_MAX}")
-    genesis = dev_genesis(total_nodes, DEV_HOST, lambda index: DEV_PORT + index, salt, parameters)
-    if node_id not in {member.id for member in genesis.members}:
-        raise UsageError(f"-id {node_id!r}: with -dev-keys the members are node0 to node{total_nodes - 1}")
-    public = "anybody can derive every key of this network"
-    known = public if salt == DEV_SALT else "anyone who knows its seed"
-    warn(
-        f"WARNING: -dev-keys: {known}"
-        + (", vote as any node and admit any ticket." if salt == DEV_SALT else " can derive every key.")
-        + " Use it for trying out only, never for real tickets."
+    parameters, timeout = g.Parameters(), settings["consensus.view_timeout"]
+    parameters = msgspec.structs.replace(
+        parameters,
+        view_timeout=timeout // 1_000 if timeout else parameters.view_timeout,
+        checkpoint_interval=settings["consensus.checkpoint_interval"] or parameters.checkpoint_interval,
     )
-    keys = {folder.key: dev_seed(node_id, salt), folder.api_key: dev_seed(api_principal(node_id), salt)}
+    total_nodes = settings["consensus.total_nodes"] or TOTAL_NODES
+    genesis = dev_genesis(total_nodes, DEV_HOST, lambda index: DEV_PORT + index, salt, parameters)
+    if folder.id not in {member.id for member in genesis.members}:
+        raise UsageError(f"-id {folder.id!r}: with -dev-keys the members are node0 to node{total_nodes - 1}")
+    danger = "anyone who knows its seed can derive every key"
+    if salt == DEV_SALT:
+        danger = "anybody can derive every key of this network, vote as any node and admit any ticket"
+    warn(f"WARNING: -dev-keys: {danger}. Use it for trying out only, never for real tickets.")
+    keys = {folder.key: dev_seed(folder.id, salt), folder.api_key: dev_seed(api_principal(folder.id), salt)}
     _settle(folder, keys, g.encode(genesis))
-    return genesis
-
-
-def _with_genesis(folder: NodeFolder, genesis_file: Path) -> g.Genesis:
-    genesis = read_genesis(genesis_file)
-    _settle(folder, {}, read_genesis_bytes(genesis_file))
     return genesis
 
 

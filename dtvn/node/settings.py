@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 
 from dtvn.node import kinds
-from dtvn.node.config_file import ConfigError, read_config
+from dtvn.node.config_file import read_config
 from dtvn.node.kinds import Kind
+from dtvn.node.options import UsageError
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import Parameters
 from dtvn.protocol.wire.limits import VERIFIED_CACHE_MAX
 
-__all__ = ["ConfigError", "KEYS", "SETTINGS", "Resolved", "Setting", "Settings", "resolve"]
+__all__ = ["KEYS", "SETTINGS", "Resolved", "Setting", "Settings", "settings_of"]
 
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
@@ -233,12 +234,13 @@ class Settings(msgspec.Struct, frozen=True):
         return self.resolved[key].source
 
 
-def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None) -> Settings:
-    """Resolve all settings. `flags`: values by flag name with underscores, None for flags not given.
+def settings_of(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """All settings, from command line, environment and file together. `flags`: values by flag name with
+    underscores, None for flags not given; `config` names the file.
 
-    Raise ConfigError with one line that names the flag, the variable, or the file's line and key.
+    Raise UsageError with one line that names the flag, the variable, or the file's line and key.
     """
-    from_file = _from_file(file) if file is not None else {}
+    from_file = _from_file(Path(flags["config"])) if flags.get("config") else {}
     resolved: dict[str, Resolved] = {}
     for setting in SETTINGS:
         spelled = flags.get(setting.flag.replace("-", "_")) if setting.flag else None
@@ -259,15 +261,15 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path
 
 
 def _from_file(file: Path) -> dict[str, Resolved]:
-    """All values of the file; raise ConfigError for an invalid one, even if a flag or variable wins."""
+    """All values of the file; raise UsageError for an invalid one, even if a flag or variable wins."""
     read: dict[str, Resolved] = {}
     for key, found in read_config(file, KEYS).items():
         if KEYS[key].secret:
-            raise ConfigError(f"{found.place}: {key}: no secrets in files; say it by {KEYS[key].environment}")
+            raise UsageError(f"{found.place}: {key}: no secrets in files; say it by {KEYS[key].environment}")
         try:
             read[key] = Resolved(KEYS[key].kind.check(found.value), found.place)
         except ValueError as error:
-            raise ConfigError(f"{found.place}: {key}: {error}") from error
+            raise UsageError(f"{found.place}: {key}: {error}") from error
     return read
 
 
@@ -278,4 +280,4 @@ def _read(setting: Setting, source: str, spelled: Any) -> Any:
         return setting.kind.read_text(text)
     except ValueError as error:
         shown = "is not usable" if setting.secret else str(error)
-        raise ConfigError(f"{source}: {shown}") from error
+        raise UsageError(f"{source}: {shown}") from error

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from dtvn.node.kept_ports import kept_api, kept_port
 from dtvn.node.layout import NodeFolder
-from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, read_genesis
-from dtvn.node.own_folder import UsageError, prepare
-from dtvn.node.settings import ConfigError, Settings, resolve
+from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, UsageError, read_genesis
+from dtvn.node.own_folder import prepare
+from dtvn.node.settings import Settings
 
-__all__ = ["METRICS_PORT", "get_ready", "settings_of"]
+__all__ = ["METRICS_PORT", "get_ready"]
 
 METRICS_PORT = 9090
 """The default of spec/dtvn; with development keys nodeK has METRICS_PORT + K, like its other ports."""
@@ -27,16 +26,6 @@ STATIC_PLACES = ("web/static", "../../web/static", "../web/static", "./web/stati
 LEDGERS = {"sqlite": "", "boltdb": "", "postgresql": "postgresql"}
 
 
-def settings_of(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
-    """The settings from command line, environment and file (`config` among the flags) together; raise
-    UsageError with one line."""
-    file = flags.get("config")
-    try:
-        return resolve(flags, environment, Path(file) if file else None)
-    except ConfigError as error:
-        raise UsageError(str(error)) from error
-
-
 def get_ready(
     settings: Settings,
     environment: Mapping[str, str],
@@ -45,22 +34,7 @@ def get_ready(
 ) -> tuple[NodeFolder, NodeOptions]:
     """Prepare the node's folder; return it with the node's options. Raise UsageError or StartError."""
     database_url = _database(settings)
-    genesis = settings["node.genesis"]
-    folder, base = prepare(
-        data_dir=Path(settings["node.data_dir"]),
-        node_id=settings["node.id"],
-        port=settings["network.listen_port"],
-        host=settings["network.listen_address"],
-        genesis_file=Path(genesis) if genesis else None,
-        dev_keys=settings["node.dev_keys"],
-        total_nodes=settings["consensus.total_nodes"],
-        view_timeout=settings["consensus.view_timeout"],
-        checkpoint_interval=settings["consensus.checkpoint_interval"],
-        bootstrap=settings["network.bootstrap_peers"],
-        key_seed=environment.get("DTVN_KEY_SEED", ""),
-        tell=tell,
-        warn=warn,
-    )
+    folder, base = prepare(settings, environment.get("DTVN_KEY_SEED", ""), tell, warn)
     if settings["consensus.is_primary"] and base.index:
         source = settings.source("consensus.is_primary")
         warn(f"{source}: the view decides who is primary, and view 0 is led by the first member")

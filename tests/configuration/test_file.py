@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dtvn.node.config_file import ConfigError, nearest, read_config
-from dtvn.node.settings import KEYS, resolve
+from dtvn.node.config_file import nearest, read_config
+from dtvn.node.options import UsageError
+from dtvn.node.settings import KEYS, settings_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = REPOSITORY / "config" / "validator.yaml"
@@ -48,8 +49,8 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def problem(tmp_path: Path, text: str) -> str:
-    with pytest.raises(ConfigError) as caught:
-        resolve({}, {}, write(tmp_path, text))
+    with pytest.raises(UsageError) as caught:
+        settings_of({"config": write(tmp_path, text)}, {})
     message = str(caught.value)
     assert "\n" not in message
     return message.removeprefix(f"{tmp_path}/validator.yaml")
@@ -58,7 +59,7 @@ def problem(tmp_path: Path, text: str) -> str:
 def test_the_shipped_template_has_the_keys_and_values_of_the_contract() -> None:
     found = read_config(TEMPLATE, KEYS)
     assert {key: value.value for key, value in found.items()} == PROMISED
-    resolve({}, {}, TEMPLATE)
+    settings_of({"config": TEMPLATE}, {})
 
 
 def test_each_value_knows_its_line(tmp_path: Path) -> None:
@@ -119,20 +120,20 @@ def test_a_mistake_is_one_line_with_place_and_key(tmp_path: Path, text: str, mes
 
 def test_a_mistake_is_told_of_though_a_flag_overrides_it(tmp_path: Path) -> None:
     path = write(tmp_path, "metrics:\n  port: x\n")
-    with pytest.raises(ConfigError, match=r":2: metrics\.port: 'x' is no whole number"):
-        resolve({"metrics_port": "9090"}, {}, path)
+    with pytest.raises(UsageError, match=r":2: metrics\.port: 'x' is no whole number"):
+        settings_of({"metrics_port": "9090", "config": path}, {})
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"node:\n  id: \x07\n", b"x" * (1024 * 1024 + 1)])
 def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "validator.yaml"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"validator\.yaml"):
+    with pytest.raises(UsageError, match=r"validator\.yaml"):
         read_config(path, KEYS)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"-config .*/absent: No such file"):
+    with pytest.raises(UsageError, match=r"-config .*/absent: No such file"):
         read_config(tmp_path / "absent", KEYS)
 
 

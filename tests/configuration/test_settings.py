@@ -17,11 +17,10 @@ from dtvn.node.kept_ports import keep_ports, kept_port
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.logs import log_as_told, node_logger
-from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, StartError
-from dtvn.node.own_folder import UsageError
+from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, StartError, UsageError
 from dtvn.node.provision import create_demo_cluster
-from dtvn.node.settings import SETTINGS
-from dtvn.node.start import get_ready, settings_of
+from dtvn.node.settings import SETTINGS, settings_of
+from dtvn.node.start import get_ready
 from dtvn.protocol import genesis as g
 from validators.management.commands.validator import flags
 

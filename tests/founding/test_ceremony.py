@@ -72,17 +72,17 @@ def test_an_unsealed_genesis_is_refused_by_every_node(tmp_path: Path, pair: list
     venue, promoter = pair[1], pair[0]
     told = Told(venue.data)
     with pytest.raises(StartError, match="1 of 2 parties have joined"):
-        told.prepare(node_id="venue", genesis_file=venue.file)
+        told.prepare(id="venue", genesis=str(venue.file))
     assert "still to be sealed by promoter" in venue.seals(promoter.file).text
     with pytest.raises(StartError, match="not sealed yet: promoter must"):
-        told.prepare(node_id="venue", genesis_file=venue.file)
+        told.prepare(id="venue", genesis=str(venue.file))
     assert not venue.folder.genesis.exists()
     plain = tmp_path / "plain.bin"
     plain.write_bytes(g.encode(c.founded(c.decode(venue.file.read_bytes()))))
     with pytest.raises(StartError, match="not sealed: take the file"):
-        told.prepare(node_id="venue", genesis_file=plain)
+        told.prepare(id="venue", genesis=str(plain))
     assert promoter.seals(venue.file).code == 0
-    told.prepare(node_id="venue", genesis_file=promoter.file)
+    told.prepare(id="venue", genesis=str(promoter.file))
     assert read_genesis(venue.folder.node("venue").genesis).name == "Cup final"
 
 

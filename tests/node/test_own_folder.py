@@ -13,9 +13,10 @@ from dtvn.net import public_key_of
 from dtvn.node.flags import GoFlags
 from dtvn.node.keys import dev_seed, peer_id
 from dtvn.node.layout import NodeFolder
-from dtvn.node.options import NodeOptions, StartError
-from dtvn.node.own_folder import UsageError, prepare
+from dtvn.node.options import NodeOptions, StartError, UsageError
+from dtvn.node.own_folder import prepare
 from dtvn.node.provision import create_demo_cluster
+from dtvn.node.settings import settings_of
 from dtvn.protocol import genesis as g
 from validators.management.commands import supervisor
 from validators.management.commands.supervisor import environment_of
@@ -123,27 +124,16 @@ def test_help_ends_with_0_on_stdout(flag: str, capsys: pytest.CaptureFixture[str
 
 
 class Told:
-    """Calls `prepare` with defaults, and keeps what it warned of."""
+    """Calls `prepare` with these flags, and keeps what it warned of."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
         self.told: list[str] = []
         self.warnings: list[str] = []
 
-    def prepare(self, **changes: Any) -> tuple[NodeFolder, NodeOptions]:
-        options: dict[str, Any] = {
-            "data_dir": self.data_dir,
-            "node_id": "node0",
-            "port": None,
-            "host": None,
-            "genesis_file": None,
-            "dev_keys": False,
-            "total_nodes": None,
-            "bootstrap": "",
-            "tell": self.told.append,
-            "warn": self.warnings.append,
-        }
-        return prepare(**(options | changes))
+    def prepare(self, *, key_seed: str = "", **flags: Any) -> tuple[NodeFolder, NodeOptions]:
+        settings = settings_of({"data_dir": str(self.data_dir), **flags}, {})
+        return prepare(settings, key_seed, self.told.append, self.warnings.append)
 
 
 @pytest.fixture
@@ -152,12 +142,12 @@ def told(tmp_path: Path) -> Told:
 
 
 def test_development_keys_come_with_a_warning_and_stay_on_loopback(told: Told) -> None:
-    folder, options = told.prepare(dev_keys=True, node_id="node2")
+    folder, options = told.prepare(dev_keys=True, id="node2")
     assert "anybody can derive every key" in told.warnings[0]
     assert options.bind == ("127.0.0.1", 4003)
     genesis = g.decode(folder.genesis.read_bytes())
     assert genesis.members[2].public_key == public_key_of(dev_seed("node2"))
-    again, _ = told.prepare(dev_keys=True, node_id="node2")
+    again, _ = told.prepare(dev_keys=True, id="node2")
     assert again.root == folder.root
     assert folder.root.parents[1].stat().st_mode & 0o027 == 0, "the data folder: 0750 at most"
 
@@ -179,7 +169,7 @@ def test_with_nothing_to_start_from_the_sentence_names_both_ways(told: Told) -> 
 
 def test_a_provisioned_node_needs_only_its_name(told: Told) -> None:
     create_demo_cluster(told.data_dir, nodes=2, host="127.0.0.1", ports=[41001, 41002])
-    folder, options = told.prepare(node_id="node1")
+    folder, options = told.prepare(id="node1")
     assert options.bind == ("127.0.0.1", 41002)
     assert folder.id == "node1"
     name = peer_id(g.decode(folder.genesis.read_bytes()).members[1].public_key)
@@ -190,26 +180,26 @@ def test_a_provisioned_node_needs_only_its_name(told: Told) -> None:
 def test_a_genesis_file_is_kept_and_another_one_is_refused(told: Told, tmp_path: Path) -> None:
     create_demo_cluster(told.data_dir, nodes=2, host="127.0.0.1", ports=[41001, 41002])
     create_demo_cluster(tmp_path / "other", nodes=2, host="127.0.0.1", ports=[41001, 41002])
-    told.prepare(node_id="node1", genesis_file=told.data_dir / "cluster/genesis.bin")
+    told.prepare(id="node1", genesis=str(told.data_dir / "cluster/genesis.bin"))
     with pytest.raises(StartError, match="another cluster"):
-        told.prepare(node_id="node1", genesis_file=tmp_path / "other/cluster/genesis.bin")
+        told.prepare(id="node1", genesis=str(tmp_path / "other/cluster/genesis.bin"))
     with pytest.raises(StartError, match="cannot be read"):
-        told.prepare(node_id="node1", genesis_file=tmp_path / "absent")
+        told.prepare(id="node1", genesis=str(tmp_path / "absent"))
     with pytest.raises(
         StartError, match=r"^The genesis /dev/zero is not usable: it is too large, over \d+ bytes\.$"
     ):
-        told.prepare(node_id="node1", genesis_file=Path("/dev/zero"))
+        told.prepare(id="node1", genesis="/dev/zero")
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"node_id": "../x"},
+        {"id": "../x"},
         {"port": 0, "dev_keys": True},
         {"total_nodes": 0, "dev_keys": True},
         {"total_nodes": 32, "dev_keys": True},
-        {"node_id": "alice", "dev_keys": True},
-        {"dev_keys": True, "genesis_file": Path("x")},
+        {"id": "alice", "dev_keys": True},
+        {"dev_keys": True, "genesis": "x"},
     ],
 )
 def test_a_wrong_flag_is_one_line(told: Told, changes: dict[str, Any]) -> None:

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dtvn.node.flags import GoFlags
-from dtvn.node.own_folder import UsageError
-from dtvn.node.settings import SETTINGS, Setting, Settings
-from dtvn.node.start import settings_of
+from dtvn.node.options import UsageError
+from dtvn.node.settings import SETTINGS, Setting, Settings, settings_of
 from dtvn_project.environment import VARIABLES
 from validators.management.commands.validator import validator_flags
 from validators.management.go_command import GoCommand

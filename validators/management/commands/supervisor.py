@@ -12,7 +12,7 @@ from pathlib import Path
 from django.conf import settings
 
 from dtvn.node.flags import GoFlags
-from dtvn.node.own_folder import UsageError
+from dtvn.node.options import UsageError
 from validators.management.go_command import GoCommand
 from validators.services.cluster import CLUSTER_NODES_MAX
 

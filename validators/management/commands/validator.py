@@ -15,11 +15,10 @@ from setproctitle import setproctitle
 
 from dtvn.node.flags import GoFlags
 from dtvn.node.logs import log_as_told
-from dtvn.node.options import StartError
-from dtvn.node.own_folder import UsageError
+from dtvn.node.options import StartError, UsageError
 from dtvn.node.run import EXIT_FAILED, EXIT_FENCED, run_node
-from dtvn.node.settings import SETTINGS, Settings
-from dtvn.node.start import get_ready, settings_of
+from dtvn.node.settings import SETTINGS, Settings, settings_of
+from dtvn.node.start import get_ready
 from validators.ledger import open_ledger
 from validators.management.go_command import GoCommand
 
