@@ -6,8 +6,8 @@ from dtvn.net.dial import Dialler, endpoint_of
 from dtvn.net.dialled import DialledLink, tune
 from dtvn.net.keyfile import (
     KeyFileError,
+    encode_seed,
     ensure_seed,
-    named_seed,
     public_key_of,
     read_named_seed,
     read_seed,
@@ -30,10 +30,10 @@ __all__ = [
     "curve_keys",
     "curve_public",
     "endpoint_of",
+    "encode_seed",
     "ensure_seed",
     "format_multiaddr",
     "lane_of",
-    "named_seed",
     "parse_multiaddr",
     "public_key_of",
     "read_named_seed",

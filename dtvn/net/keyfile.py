@@ -16,8 +16,8 @@ from dtvn.files.whole import write_private
 
 __all__ = [
     "KeyFileError",
+    "encode_seed",
     "ensure_seed",
-    "named_seed",
     "public_key_of",
     "read_named_seed",
     "read_seed",
@@ -65,14 +65,14 @@ def read_named_seed(path: Path) -> tuple[bytes, str]:
     return seed, name.strip()
 
 
-def named_seed(seed: bytes, name: str) -> bytes:
+def encode_seed(seed: bytes, name: str = "") -> bytes:
     """The content of a key file, as `read_named_seed` reads it."""
-    return f"{seed.hex()}\n{name}\n".encode("ascii")
+    return "".join(f"{line}\n" for line in (seed.hex(), name) if line).encode("ascii")
 
 
 def ensure_seed(path: Path) -> bytes:
     """The seed in `path`. An absent file gets a random seed, unless another process creates it first."""
     if not path.exists():
         with suppress(FileExistsError):
-            write_private(path, os.urandom(SEED_SIZE).hex().encode("ascii") + b"\n")
+            write_private(path, encode_seed(os.urandom(SEED_SIZE)))
     return read_seed(path)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from nacl import bindings
 
+from dtvn.files.genesis import read_genesis_bytes
 from dtvn.files.whole import write_private
-from dtvn.net import KeyFileError, public_key_of, read_seed
+from dtvn.net import KeyFileError, encode_seed, public_key_of, read_seed
 from dtvn.node.layout import ClusterFolder, NodeFolder, is_node_id, why_not_joins_as
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony as c
@@ -26,11 +27,7 @@ class FoundingError(Exception):
 def read_file(path: Path) -> c.Ceremony:
     """The ceremony in a file, all its signatures checked; raise FoundingError."""
     try:
-        with path.open("rb") as file:
-            content = file.read(c.FILE_BYTES_MAX + 1)
-        if len(content) > c.FILE_BYTES_MAX:
-            raise g.GenesisError(f"it is too large, over {c.FILE_BYTES_MAX} bytes")
-        return c.decode(content)
+        return c.decode(read_genesis_bytes(path))
     except OSError as error:
         raise FoundingError(f"{path} cannot be read: {error.strerror}.") from error
     except g.GenesisError as error:
@@ -224,7 +221,7 @@ def _taken_back(folders: list[Path]) -> Iterator[list[Path]]:
 def _write_seeds(seeds: dict[Path, bytes], made: list[Path]) -> None:
     for path, seed in seeds.items():
         if not path.exists():
-            write_private(path, seed.hex().encode("ascii") + b"\n")
+            write_private(path, encode_seed(seed))
             made.append(path)
 
 

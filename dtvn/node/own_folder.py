@@ -9,7 +9,7 @@ import msgspec
 
 from dtvn.files.genesis import read_genesis_bytes
 from dtvn.files.whole import write_private
-from dtvn.net import KeyFileError, format_multiaddr, parse_multiaddr, public_key_of, read_seed
+from dtvn.net import KeyFileError, encode_seed, format_multiaddr, parse_multiaddr, public_key_of, read_seed
 from dtvn.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import NodeOptions, StartError, UsageError, read_genesis
@@ -132,7 +132,7 @@ def _settle(folder: NodeFolder, keys: Mapping[Path, bytes], genesis: bytes) -> N
 
 def _keep_key(path: Path, seed: bytes) -> None:
     if not path.exists():
-        write_private(path, seed.hex().encode("ascii") + b"\n")
+        write_private(path, encode_seed(seed))
     if read_seed(path) != seed:
         raise StartError(f"{path} holds another key: give this node another -data-dir.")
 

@@ -10,7 +10,7 @@ import pytest
 from dtvn.files.whole import write_private
 from dtvn.gateway import next_path, read_identity
 from dtvn.gateway.identity import KeyWatch
-from dtvn.net import KeyFileError, named_seed, read_seed
+from dtvn.net import KeyFileError, encode_seed, read_seed
 
 SECOND = 1_000_000_000
 
@@ -25,7 +25,7 @@ def key(tmp_path: Path) -> Path:
 def test_a_key_file_holds_a_seed_and_perhaps_a_name(key: Path, tmp_path: Path) -> None:
     assert read_identity(key).wire == ""
     named = tmp_path / "named.key"
-    write_private(named, named_seed(b"\x22" * 32, "gateway#1"))
+    write_private(named, encode_seed(b"\x22" * 32, "gateway#1"))
     assert (read_identity(named).seed, read_identity(named).wire) == (b"\x22" * 32, "gateway#1")
     assert read_seed(named) == b"\x22" * 32
     write_private(named, b"22" * 31 + b"\ngateway#1\n", replace=True)
@@ -36,7 +36,7 @@ def test_a_key_file_holds_a_seed_and_perhaps_a_name(key: Path, tmp_path: Path) -
 def test_a_file_that_was_replaced_is_taken_once(key: Path) -> None:
     watch = KeyWatch(key, read_identity(key))
     assert watch.look(1 * SECOND, True) is None
-    write_private(key, named_seed(b"\x22" * 32, "gateway#1"), replace=True)
+    write_private(key, encode_seed(b"\x22" * 32, "gateway#1"), replace=True)
     assert watch.look(1 * SECOND + 1, True) is None, "it looks twice a second"
     taken = watch.look(2 * SECOND, True)
     assert taken is not None
@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_read_changes_nothing(key: Path) -> None:
 
 def test_who_is_let_in_no_more_tries_the_next_key_and_puts_it_in_place(key: Path) -> None:
     watch = KeyWatch(key, read_identity(key))
-    write_private(next_path(key), named_seed(b"\x22" * 32, "gateway#1"))
+    write_private(next_path(key), encode_seed(b"\x22" * 32, "gateway#1"))
     assert watch.look(1 * SECOND, True) is None
     assert watch.look(3 * SECOND, False) is None, "a view change takes as long"
     upcoming = watch.look(5 * SECOND, False)

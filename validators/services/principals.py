@@ -16,7 +16,7 @@ from dtvn.files.whole import write_private
 from dtvn.gateway import Identity, next_path, read_identity
 from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal, shown_principal
 from dtvn.machine.reasons import KEY_IN_USE
-from dtvn.net import named_seed
+from dtvn.net import encode_seed
 from dtvn.node.keys import peer_id, public_key_of_peer_id
 from dtvn.protocol.genesis import Grant, Principal
 from dtvn_project.routers import LEARNER_ALIAS
@@ -180,7 +180,7 @@ def rotate_own(*, overlap: float = OWN_OVERLAP, actor: str) -> Changed:
         changed = Changed(known, refused.sequence)  # ordered before, by a call that could not report it
     if changed.principal.public_key != upcoming.public_key:
         raise OutcomeUnknown  # the copy lags behind
-    write_private(path, named_seed(upcoming.seed, changed.principal.wire), replace=True)
+    write_private(path, encode_seed(upcoming.seed, changed.principal.wire), replace=True)
     next_path(path).unlink(missing_ok=True)
     return changed
 
@@ -190,7 +190,7 @@ def _upcoming(path: Path, wire: str) -> Identity:
     try:
         if not path.exists():
             with suppress(FileExistsError):
-                write_private(path, named_seed(os.urandom(32), wire))
+                write_private(path, encode_seed(os.urandom(32), wire))
         return read_identity(path)
     except OSError as error:
         raise ServiceError(f"The next key cannot be kept in the data folder: {error.strerror}.") from error
