@@ -34,10 +34,10 @@ from dtvn.gateway import Collector
 from dtvn.gateway.client import GenesisKeys
 from dtvn.ledger import Location
 from dtvn.machine import Admit, Command, Issue, TicketApplication, build
+from dtvn.machine.keyring import KeyRing
 from dtvn.net import public_key_of, read_seed
 from dtvn.net.inbox import FromInbox
 from dtvn.node.journal import NodeJournal
-from dtvn.node.keyring import KeyRing
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.watcher import NodeWatcher

@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from dtvn.machine import TicketApplication
-from dtvn.node.keyring import KeyRing
+from dtvn.machine.keyring import KeyRing
 from dtvn.proof.epoch_chain import EpochChain
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import config as configuration

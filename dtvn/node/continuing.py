@@ -9,7 +9,7 @@ from pathlib import Path
 from dtvn.ledger import SNAPSHOT_BASE, NodeLedger
 from dtvn.machine import TicketApplication
 from dtvn.machine.carried import carried, pieces_of
-from dtvn.node.keyring import KeyRing
+from dtvn.machine.keyring import KeyRing
 from dtvn.node.options import StartError
 from dtvn.node.state_file import StateFile, StateFileError, open_state, write_state
 from dtvn.proof import ChainFile, ProofError, chain_of_genesis

@@ -14,11 +14,11 @@ import zmq
 
 from dtvn.ledger import NodeLedger
 from dtvn.machine import TicketApplication
+from dtvn.machine.keyring import KeyRing
 from dtvn.net import Dialler, LearnerTransport
 from dtvn.node.clock import SystemClock
 from dtvn.node.epochs import as_genesis, other_sources
 from dtvn.node.journal import NodeJournal
-from dtvn.node.keyring import KeyRing
 from dtvn.node.options import StartError
 from dtvn.node.process import CONTRADICTION, DISK_FULL
 from dtvn.node.watcher import NodeWatcher, line

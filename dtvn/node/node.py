@@ -15,6 +15,7 @@ from nacl import bindings
 
 from dtvn.ledger import NodeLedger
 from dtvn.machine import TicketApplication
+from dtvn.machine.keyring import KeyRing
 from dtvn.net import KeyFileError, ZmqTransport, read_seed
 from dtvn.node.api_helper import ApiHelper
 from dtvn.node.clock import SystemClock
@@ -24,7 +25,6 @@ from dtvn.node.epochs import as_genesis, make_epoch_catch_up
 from dtvn.node.follower import word_of_life
 from dtvn.node.inspect import Inspector
 from dtvn.node.journal import NodeJournal
-from dtvn.node.keyring import KeyRing
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import NodeFolder
 from dtvn.node.metrics import Exporter, Figures, MeteredTransport

@@ -12,6 +12,7 @@ from __future__ import annotations
 import msgspec
 
 from dtvn.machine import TicketApplication, operation_for
+from dtvn.machine.keyring import KeyRing
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.application import Application
@@ -53,28 +54,13 @@ class Ending(msgspec.Struct, frozen=True):
     """The end of the epoch, without signatures."""
 
 
-class _Keys:
-    """wire.Keys with principals only."""
-
-    def __init__(self, application: TicketApplication) -> None:
-        self._application = application
-
-    def member_key(self, epoch: int, index: int) -> bytes | None:
-        """See wire.Keys; no member's statement is checked here."""
-        return None
-
-    def principal_key(self, name: str) -> bytes | None:
-        """See wire.Keys."""
-        return self._application.principal_key(name)
-
-
 def reach(plan: Plan, recovery: Recovery, genesis: Genesis, scheme: Scheme = ED25519) -> Ending:
     """Executes the plan on a ledger that holds the log up to the plan's first sequence. Raises RecoveryError,
     and InvariantBreach if the ledger contradicts itself."""
     cluster = plan.reading.config.cluster
     application = TicketApplication(genesis, cluster, verify=scheme.verify)
     application.load(recovery.rows)
-    keys = _Keys(application)
+    keys = KeyRing(application, plan.reading.membership)
     executor = Executor(plan.reading.config.epoch, application)
     executor.restore(recovery, FrameSigner(cluster, b"", keys, scheme=scheme))
     return execute(plan, application, executor, Door(cluster, keys, scheme=scheme))

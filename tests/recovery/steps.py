@@ -12,8 +12,8 @@ from pathlib import Path
 from django.core.management import call_command
 
 from dtvn.machine import TicketApplication
+from dtvn.machine.keyring import KeyRing
 from dtvn.node.epochs import membership_of
-from dtvn.node.keyring import KeyRing
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import genesis as g

@@ -1,8 +1,8 @@
-"""The keys whose signatures count, in a node's or a learner's process."""
+"""The keys whose signatures count where a state of the log is at hand: in a node, a learner, a recovery."""
 
 from __future__ import annotations
 
-from dtvn.machine import TicketApplication
+from dtvn.machine.application import TicketApplication
 from dtvn.protocol.consensus.membership import Membership
 
 __all__ = ["KeyRing"]
