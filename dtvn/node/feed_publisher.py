@@ -6,14 +6,9 @@ that does not read, and a later announcement includes all that an earlier one sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import zmq
 
-from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Install, Record
-from dtvn.protocol.host.ports import Journal, Recovery
-
-__all__ = ["SEQUENCE_BYTES", "AnnouncingJournal", "FeedPublisher"]
+__all__ = ["SEQUENCE_BYTES", "FeedPublisher"]
 
 SEQUENCE_BYTES = 8
 """An announcement is the applied sequence, big-endian, and nothing else."""
@@ -39,35 +34,3 @@ class FeedPublisher:
     def close(self) -> None:
         """Release the socket; may be called twice."""
         self._context.destroy(linger=0)
-
-
-class AnnouncingJournal:
-    """The learner's Journal: announces after each write of rows, so what is announced is readable (R17).
-
-    Compose it around the ledger: `AnnouncingJournal(ledger, FeedPublisher(feed_address(data)))`.
-    """
-
-    def __init__(self, journal: Journal, publisher: FeedPublisher) -> None:
-        self._journal = journal
-        self._publisher = publisher
-
-    def append(self, records: Sequence[Record], *, durable: bool = True) -> None:
-        self._journal.append(records, durable=durable)
-
-    def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
-        self._journal.materialise(changes, sequence, timestamp)
-        self._publisher.announce(sequence)
-
-    def install(self, install: Install) -> None:
-        self._journal.install(install)
-
-    def load(self) -> Recovery:
-        recovery = self._journal.load()
-        self._publisher.announce(recovery.applied_sequence)
-        return recovery
-
-    def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
-        return self._journal.entries(first, last, bytes_max)
-
-    def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
-        return self._journal.checkpoint_from(sequence)

@@ -20,11 +20,12 @@ from dtvn.node.journal import NodeJournal
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import NodeFolder
 from dtvn.node.learning import LearningProcess
-from dtvn.node.watcher import NodeWatcher, line
+from dtvn.node.watcher import line
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.membership import Alive, Membership, alive_bytes, window
+from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.wire import ED25519
 
 __all__ = ["Follower", "word_of_life"]
@@ -60,6 +61,11 @@ class Follower(LearningProcess):
         logger: logging.Logger,
     ) -> None:
         self._next_seed = read_seed(folder.next_key) if folder.next_key.exists() else None
+        self.folder = folder
+        self._api = api
+        self._seed = seed
+        self._said_at = 0
+        self._said_of = 0
         super().__init__(
             genesis,
             membership,
@@ -67,23 +73,14 @@ class Follower(LearningProcess):
             spare=self._next_seed,
             sources=folder.sources,
             ledger=ledger,
+            journal=NodeJournal(ledger, None),
+            notice=self._notice,
             logger=logger,
         )
-        self.folder = folder
-        self._api = api
-        self.journal = NodeJournal(ledger, None)
-        self._seed = seed
-        self._said_at = 0
-        self._said_of = 0
-        self.watcher = NodeWatcher(logger, self.links.bad_frame, also=self._notice)
-        self._make_host()
 
-    def _make_host(self) -> None:
-        self._build_host(
-            searched=False,
-            epoch_catch_up=make_epoch_catch_up(
-                self.folder.id, self.genesis, self.membership, (self._seed, self._next_seed)
-            ),
+    def _epoch_catch_up(self) -> EpochCatchUp:
+        return make_epoch_catch_up(
+            self.folder.id, self.genesis, self.membership, (self._seed, self._next_seed)
         )
 
     def introduce(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -27,6 +27,7 @@ from dtvn.protocol.wire.envelope import decode_envelope
 
 __all__ = ["JournalMeter", "NodeJournal"]
 
+Result = TypeVar("Result")
 
 ROWS = 500
 """Rows between two heartbeats."""
@@ -34,8 +35,8 @@ OWN_PHASES = frozenset({"prepare", "commit", "checkpoint", "view_change"})
 """Phases whose records hold statements of the ledger's own member."""
 
 
-def _unheard() -> None:
-    """No heartbeat is wanted."""
+def _unheard(_sequence: int = 0) -> None:
+    """No heartbeat or announcement is wanted."""
 
 
 class JournalFigures(Protocol):
@@ -59,7 +60,8 @@ class JournalMeter(msgspec.Struct):
 
 class NodeJournal:
     """A `ports.Journal` around another one. `stamp` None: this process never votes (a learner). `cpu_yield`:
-    rests while a state fetched from others is written and read again."""
+    rests while a state fetched from others is written and read again. `announce` receives the sequence up to
+    which rows are written, once they can be read (R17)."""
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class NodeJournal:
         stamp: VotedStamp | None,
         figures: JournalFigures | None = None,
         cpu_yield: CpuYield | None = None,
+        announce: Callable[[int], None] = _unheard,
     ) -> None:
         self._journal = journal
         self._cpu_yield = cpu_yield
@@ -74,6 +77,7 @@ class NodeJournal:
         """Whether a state was installed that is not loaded yet."""
         self._stamp = stamp
         self._figures = figures
+        self._announce = announce
         self.meter = JournalMeter()
         self.alive: Callable[[], None] = _unheard
         """Called between the rows of a state that is written or read: that may take longer than the
@@ -101,25 +105,20 @@ class NodeJournal:
 
     def materialise(self, changes: Sequence[ApplicationChange], sequence: int, timestamp: int) -> None:
         """See ports.Journal."""
-        before = time.monotonic_ns()
-        self._journal.materialise(changes, sequence, timestamp)
-        self._stored("write_rows", before)
+        self._timed("write_rows", lambda: self._journal.materialise(changes, sequence, timestamp))
+        self._announce(sequence)
 
     def install(self, install: Install) -> None:
         """See ports.Journal."""
-        before = time.monotonic_ns()
         rows = install.rows
-        self._journal.install(
-            msgspec.structs.replace(install, rows=lambda: self._between(rows(), yielding=True))
-        )
+        install = msgspec.structs.replace(install, rows=lambda: self._between(rows(), yielding=True))
+        self._timed("install", lambda: self._journal.install(install))
         self._installed = True
-        self._stored("install", before)
 
     def load(self) -> Recovery:
         """See ports.Journal; raise JournalError for a ledger with another member's votes, so none is sent."""
-        before = time.monotonic_ns()
-        recovery = self._journal.load()
-        self._stored("load", before)
+        recovery = self._timed("load", self._journal.load)
+        self._announce(recovery.applied_sequence)
         if self.owner is not None:
             _check_owner(recovery.slots, *self.owner)
         rows = self._between(recovery.rows, yielding=self._installed)
@@ -128,17 +127,11 @@ class NodeJournal:
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """See ports.Journal."""
-        before = time.monotonic_ns()
-        entries = self._journal.entries(first, last, bytes_max)
-        self._stored("read", before)
-        return entries
+        return self._timed("read", lambda: self._journal.entries(first, last, bytes_max))
 
     def checkpoint_from(self, sequence: int) -> CheckpointRecord | None:
         """See ports.Journal."""
-        before = time.monotonic_ns()
-        checkpoint = self._journal.checkpoint_from(sequence)
-        self._stored("read", before)
-        return checkpoint
+        return self._timed("read", lambda: self._journal.checkpoint_from(sequence))
 
     def _between(self, rows: Iterable[ApplicationChange], *, yielding: bool) -> Iterator[ApplicationChange]:
         """The same rows, with heartbeats between them, and rests if `yielding`."""
@@ -149,9 +142,13 @@ class NodeJournal:
                 self.alive()
             yield row
 
-    def _stored(self, operation: str, began: int) -> None:
+    def _timed(self, operation: str, call: Callable[[], Result]) -> Result:
+        """The result of a call of the ledger, whose time is counted."""
+        began = time.monotonic_ns()
+        result = call()
         if self._figures is not None:
             self._figures.stored(operation, began)
+        return result
 
 
 def _check_owner(slots: Sequence[SlotRecord], epoch: int, index: int) -> None:

@@ -16,12 +16,12 @@ from dtvn.node.build import ledger_location
 from dtvn.node.continuing import begin
 from dtvn.node.epochs import membership_of
 from dtvn.node.feed_address import feed_address
-from dtvn.node.feed_publisher import AnnouncingJournal, FeedPublisher
+from dtvn.node.feed_publisher import FeedPublisher
 from dtvn.node.journal import NodeJournal
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.learning import LearningProcess
 from dtvn.node.options import StartError, read_genesis
-from dtvn.node.watcher import NodeWatcher, line
+from dtvn.node.watcher import line
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.membership import Membership
@@ -36,6 +36,8 @@ LEARNER_SCHEMA = "learner"
 class LearnerProcess(LearningProcess):
     """All objects of the learner's process."""
 
+    searched = True
+
     def __init__(
         self,
         genesis: g.Genesis,
@@ -48,14 +50,17 @@ class LearnerProcess(LearningProcess):
         watcher: Watcher | None,
         logger: logging.Logger,
     ) -> None:
-        super().__init__(genesis, membership, seed=seed, sources=sources, ledger=ledger, logger=logger)
-        self.journal = NodeJournal(AnnouncingJournal(ledger, publisher), None)
-        self.watcher = NodeWatcher(logger, self.links.bad_frame, also=_heard_by(ledger, watcher))
+        super().__init__(
+            genesis,
+            membership,
+            seed=seed,
+            sources=sources,
+            ledger=ledger,
+            journal=NodeJournal(ledger, None, announce=publisher.announce),
+            notice=_heard_by(ledger, watcher),
+            logger=logger,
+        )
         self._publisher = publisher
-        self._make_host()
-
-    def _make_host(self) -> None:
-        self._build_host(searched=True)
 
     def introduce(self) -> None:
         """Log the learner's cluster and sequence once it runs."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from dtvn.node.watcher import NodeWatcher, line
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import Learner
 from dtvn.protocol.consensus import config as consensus_config
+from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Answer, Hello, Query
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
@@ -36,13 +38,12 @@ __all__ = ["LearningProcess"]
 
 
 class LearningProcess:
-    """A Process that has no vote and accepts no connections. A subclass implements `_make_host`, and calls it
-    once all attributes that it needs are set."""
+    """A Process that has no vote and accepts no connections."""
 
     core: Learner
     host: Host
-    journal: NodeJournal
-    watcher: NodeWatcher
+    searched = False
+    """Whether its rows serve pages."""
 
     def __init__(
         self,
@@ -53,10 +54,13 @@ class LearningProcess:
         spare: bytes | None = None,
         sources: Path,
         ledger: NodeLedger,
+        journal: NodeJournal,
+        notice: Callable[[Executed | Note], None],
         logger: logging.Logger,
     ) -> None:
         """Dial the members of `membership` and those in the file `sources`, under the key `seed` (`spare`:
-        see Dialler). Raises StartError; the ledger stays open then."""
+        see Dialler). `journal`: the ledger's; `notice` receives what the core executes and notes. Raises
+        StartError; the ledger stays open then."""
         others = _others_to_ask(sources, membership, logger)
         dialled = as_genesis(genesis, membership)
         dialled = msgspec.structs.replace(dialled, members=dialled.members + others)
@@ -73,20 +77,22 @@ class LearningProcess:
         self.membership = membership
         self.cluster = cluster_id(genesis)
         self.ledger = ledger
+        self.journal = journal
         self.logger = logger
+        self.watcher = NodeWatcher(logger, self.links.bad_frame, also=notice)
         self._others = len(others)
         self.disk_full = False
         self.halted = ""
         self._started = time.time()
+        self._make_host()
+
+    def _epoch_catch_up(self) -> EpochCatchUp | None:
+        """The catch-up over missed epochs of a node that may be a member in a later one; else None."""
+        return None
 
     def _make_host(self) -> None:
-        """Set `core` and `host` to new ones."""
-        raise NotImplementedError
-
-    def _build_host(self, *, searched: bool, epoch_catch_up: EpochCatchUp | None = None) -> None:
-        """Set `core` to a new learner of this epoch and `host` to what runs it. `searched`: its rows serve
-        pages. `epoch_catch_up`: that of a node that may be a member in a later epoch."""
-        application = TicketApplication(self.genesis, self.cluster, searched=searched)
+        """Set `core` to a new learner of this epoch and `host` to what runs it."""
+        application = TicketApplication(self.genesis, self.cluster, searched=self.searched)
         keys = KeyRing(application, self.membership)
         signer = FrameSigner(self.cluster, b"", keys)
         config = consensus_config.build(self.genesis, self.cluster, None, self.membership)
@@ -102,7 +108,7 @@ class LearningProcess:
             watcher=self.watcher,
             answer_query=_refuse,
             epoch=config.epoch,
-            epoch_catch_up=epoch_catch_up,
+            epoch_catch_up=self._epoch_catch_up(),
         )
 
     def start(self) -> None:

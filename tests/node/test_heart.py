@@ -22,6 +22,7 @@ class Install(msgspec.Struct, frozen=True):
 
 class Recovery(msgspec.Struct, frozen=True):
     rows: Iterable[ApplicationChange]
+    applied_sequence: int = 0
 
 
 class Slow:

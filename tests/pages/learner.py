@@ -12,7 +12,8 @@ from pathlib import Path
 from asgiref.sync import SyncToAsync
 from django.db import connections
 
-from dtvn.node.feed_publisher import AnnouncingJournal, FeedPublisher
+from dtvn.node.feed_publisher import FeedPublisher
+from dtvn.node.journal import NodeJournal
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
@@ -33,7 +34,7 @@ class RealLearner:
         self.ledger = open_ledger(folder, cluster_id=g.cluster_id(genesis), alias=ALIAS, indexed=True)
         self._alias.share()
         self.publisher = FeedPublisher(address)
-        self.journal = AnnouncingJournal(self.ledger, self.publisher)
+        self.journal = NodeJournal(self.ledger, None, announce=self.publisher.announce)
         self.journal.load()
         self.lagging = False
         """True: entries are appended and no rows are written, as in the 100 ms of R9."""
