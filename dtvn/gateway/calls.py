@@ -117,10 +117,10 @@ class Part(msgspec.Struct, frozen=True):
 class Queue:
     """A bounded queue of calls that wait for a bundle, first come first served."""
 
-    def __init__(self, *, operations_max: int, bytes_max: int, part_bytes_max: int = 0) -> None:
+    def __init__(self, *, operations_max: int, bytes_max: int) -> None:
         self._operations_max = operations_max
         self._bytes_max = bytes_max
-        self._part_bytes_max = part_bytes_max or bytes_max
+        self._part_bytes_max = bytes_max
         self._ready: deque[Call] = deque()
         self._deadlines: list[tuple[int, int, Call]] = []
         self._next = 1

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import zmq
 
-from dtvn.net.counters import LinkCounters
 from dtvn.net.curve import curve_keys, curve_public
 from dtvn.net.dialled import DialledLink
 from dtvn.net.polling import LinkPoll
@@ -84,10 +83,6 @@ class Dialler:
     def connected(self) -> frozenset[int]:
         """Indices of members that had an authenticated connection at the last `poll`."""
         return frozenset(index for index, link in self._links.items() if link.ready)
-
-    def counters(self) -> dict[int, LinkCounters]:
-        """Counters by member index."""
-        return {index: link.counters for index, link in self._links.items()}
 
     def wake(self) -> None:
         """Make a waiting `poll` return; safe from any thread."""

@@ -8,6 +8,7 @@ frames cost: after a frame with hundreds of signatures a peer lets others go fir
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -77,6 +78,10 @@ class FromInbox:
     def charge(self, peer: Peer, checks: int) -> None:
         """See ports.Transport."""
         self.inbox.charge(peer.name, checks)
+
+    def bad_frame(self, name: str) -> int:
+        """Count a forged or malformed frame; return the nanoseconds of a mute that begins now, else 0."""
+        return self.inbox.bad_frame(name, time.monotonic_ns())
 
 
 class Inbox:

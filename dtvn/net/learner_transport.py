@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from dtvn.net.counters import LinkCounters
 from dtvn.net.dial import Dialler
 from dtvn.net.inbox import FromInbox
 from dtvn.protocol.consensus.effects import ALL, ReplyTo, Send
@@ -47,17 +46,9 @@ class LearnerTransport(FromInbox):
         if self.inbox.empty:
             self._read(max(0, -(-timeout_ns // 1_000_000)))
 
-    def bad_frame(self, name: str) -> int:
-        """Count a forged or malformed frame; return the nanoseconds of a mute that begins now, else 0."""
-        return self.inbox.bad_frame(name, time.monotonic_ns())
-
     def connected(self) -> list[str]:
         """Names of members with a live link."""
         return [self._peers[index].name for index in sorted(self._dialler.connected())]
-
-    def counters(self) -> dict[str, LinkCounters]:
-        """Counters by member name."""
-        return {self._peers[index].name: counters for index, counters in self._dialler.counters().items()}
 
     def close(self) -> None:
         """Close every link."""

@@ -47,14 +47,13 @@ def lane_of(frame: bytes) -> Lane:
 
 
 class Outbound:
-    """Frames that wait for one peer. `dropped` counts frames discarded because a lane was full."""
+    """Frames that wait for one peer."""
 
     def __init__(self, *, frames_max: int = FRAMES_MAX, bytes_max: int = BYTES_MAX) -> None:
         self._frames_max = frames_max
         self._bytes_max = bytes_max
         self._lanes: tuple[deque[bytes], deque[bytes]] = (deque(), deque())
         self._bytes = [0, 0]
-        self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._lanes[0]) + len(self._lanes[1])
@@ -68,7 +67,6 @@ class Outbound:
         while len(waiting) > 1 and (len(waiting) > self._frames_max or self._bytes[lane] > self._bytes_max):
             self._bytes[lane] -= len(waiting.popleft())
             dropped += 1
-        self.dropped += dropped
         return dropped
 
     def first(self) -> bytes | None:

@@ -231,10 +231,6 @@ class ZmqTransport(FromInbox):
             return
         self._poll.wait(min(timeout_ns, RETRY_NS) if self._acceptor.waiting else timeout_ns)
 
-    def bad_frame(self, name: str) -> int:
-        """Count a forged or malformed frame; return the nanoseconds of a mute that begins now, else 0."""
-        return self.inbox.bad_frame(name, time.monotonic_ns())
-
     def connected(self) -> list[str]:
         """Names of the other members with a live link, in order of their index."""
         return [self._names[other] for other in range(len(self._names)) if self._is_connected(other)]

@@ -261,7 +261,7 @@ def test_r20_bundles_are_as_large_as_the_newest_epoch_allows() -> None:
 
 def test_r35_a_membership_change_shares_no_bundle_with_other_operations() -> None:
     """Under load the next bundle takes all that waits; there the change would be refused `not_alone`."""
-    queue = Queue(operations_max=100, bytes_max=1 << 20, part_bytes_max=1 << 16)
+    queue = Queue(operations_max=100, bytes_max=1 << 20)
     change = operation("T-3", kind="reconfigure")
     for one in (operation("T-1"), operation("T-2"), change, operation("T-4"), operation("T-5")):
         queue.add((one,), SECOND)

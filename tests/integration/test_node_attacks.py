@@ -132,7 +132,7 @@ class Actor:
     def _links(self) -> int:
         """How many there were until now."""
         self.dialler.poll(0)
-        return self.dialler.counters()[0].connects
+        return self.dialler._links[0].counters.connects
 
 
 def other(value: Any) -> Any:

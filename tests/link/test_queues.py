@@ -37,10 +37,9 @@ def test_votes_overtake_bulk() -> None:
 
 def test_pitfall_15_a_full_lane_drops_its_oldest_and_counts_it() -> None:
     outbound = Outbound(frames_max=3)
-    for number in range(5):
-        outbound.put(Lane.CONSENSUS, bytes([number]))
-    outbound.put(Lane.BULK, b"bulk")
-    assert outbound.dropped == 2
+    dropped = [outbound.put(Lane.CONSENSUS, bytes([number])) for number in range(5)]
+    dropped.append(outbound.put(Lane.BULK, b"bulk"))
+    assert dropped == [0, 0, 0, 1, 1, 0]
     assert outbound.first() == b"\x02"
     assert len(outbound) == 4
 
