@@ -30,7 +30,7 @@ TAG, HASH, SIGNATURE, PATH = ({bytes: lengths} for lengths in ([8], [32], [64], 
 MEMBER, PRINCIPAL, PARAMETERS = (str, HASH, str, NUMBER), (str, HASH, [(str, str), MANY]), (NUMBER,) * 7
 GENESIS = (str, NUMBER, [MEMBER, MANY], [PRINCIPAL, MANY], PARAMETERS, bool, NUMBER)
 CONTINUES = (HASH, NUMBER, NUMBER, HASH, HASH, NUMBER, [(str, HASH), 31])  # the last state of an old cluster
-CHAIN, HAND_OVER, VOTES = (NUMBER, bytes, [bytes, MANY]), (NUMBER, [MEMBER, MANY]), [(NUMBER, SIGNATURE), 31]
+CHAIN, EPOCH, VOTES = (NUMBER, bytes, [bytes, MANY]), (NUMBER, [MEMBER, MANY]), [(NUMBER, SIGNATURE), 31]
 LEAF = (NUMBER, (str, str, str, str, str, NUMBER, bytes, bytes), WORD, NUMBER, bytes)
 TICKET = (str, str, {int: range(1, 6)}, str, *[NUMBER] * 3, *[str] * 3, bytes, *[str] * 3, [NUMBER, MANY])
 PROOF = {2: ("receipts", VOTES), 7: ("checkpoint", NUMBER, NUMBER, HASH, NUMBER, PATH, VOTES)}
@@ -108,16 +108,16 @@ class Chain:
     def __init__(self, data):
         data = second_file("genesis.bin").founded(data) if data[:1] == b"\x94" else data
         bare = data[:1] in (b"\x97", b"\x98")
-        version, genesis, handovers = (1, data, []) if bare else opened(data, CHAIN, "the epoch chain")
+        version, genesis, proofs = (1, data, []) if bare else opened(data, CHAIN, "the epoch chain")
         need(version == 1, f"an epoch chain of version {version}; this verifier knows 1")
         self.cluster = sha256(b"dtvn/v1/genesis\0" + genesis)
         found = opened(genesis, {7: GENESIS, 8: (*GENESIS, CONTINUES)}, "the genesis")
         self.epochs, self.continues = [(named(found[2]), found[7][2] if found[7:] else 0)], found[7:]
-        for epoch, handover in enumerate(handovers):
-            end, wrong = Proved(handover, self), f"epoch {epoch} does not end with this epoch change proof"
+        for epoch, proof in enumerate(proofs):
+            end, wrong = Proved(proof, self), f"epoch {epoch} does not end with this epoch change proof"
             kind, at = ("recover", None) if end.continued else ("reconfigure", (epoch, end.sequence))
             need((end.kind, end.code, end.epoch, end.checkpoint) == (kind, "ok", epoch, at), wrong)
-            begun, rows = opened(end.state, HAND_OVER, "the epoch change proof")
+            begun, rows = opened(end.state, EPOCH, "the epoch change proof")
             need(begun == epoch + 1, wrong)
             self.epochs.append((named(rows), end.sequence))
 
@@ -170,7 +170,7 @@ class Proved:
             kind, said = 19, [size, state_root, log_root(self.sequence - 1, size, self.entry, path), log_time]
         if self.continued:  # all members ended their epoch offline: a statement of kind 26
             root = log_root(self.sequence - 1, self.sequence, self.entry, proof[2])
-            rows = opened(self.state, HAND_OVER, "the epoch change proof")[1]
+            rows = opened(self.state, EPOCH, "the epoch change proof")[1]
             kind, said = 26, [self.sequence, proof[1], root, self.time, [row[1] for row in rows]]
         n, who = len(self.members), [index for index, _ in proof[-1]]
         q = n if self.continued else (n + (n - 1) // 3 + 2) // 2  # two sets of q share more than f members

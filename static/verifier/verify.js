@@ -116,7 +116,7 @@
   /* Verify every link of an epoch chain (or a bare or sealed genesis). */
   async function readChain(data) {
     const alone = [FOUNDED, PLAIN, CONTINUED].includes(data[0]);
-    const [version, given, handovers] = alone ? [1, data, []] : opened(data, "ibF", "the epoch chain");
+    const [version, given, proofs] = alone ? [1, data, []] : opened(data, "ibF", "the epoch chain");
     need(version === 1, `an epoch chain of version ${version}; this verifier knows 1`);
     const genesis = data[0] === FOUNDED ? await founded(data) : given;
     const shape = genesis[0] === CONTINUED ? "siXJKfiG" : "siXJKfi";
@@ -127,8 +127,8 @@
       cluster: digest(tag("dtvn/v1/genesis"), genesis),
       epochs: [{ members: membersOf(members), after: continues ? continues[2] : 0 }],
     };
-    for (const [epoch, handover] of handovers.entries()) {
-      const end = await prove(handover, chain);
+    for (const [epoch, proof] of proofs.entries()) {
+      const end = await prove(proof, chain);
       const wrong = `epoch ${epoch} does not end with this epoch change proof`;
       const at = end.checkpoint;
       const kind = end.continued ? "recover" : "reconfigure";
