@@ -16,7 +16,11 @@ SECOND = 1_000_000_000
 
 
 class RateLimiter:
-    """A leaky bucket for each peer name; only members get here, so there are few."""
+    """A leaky bucket for each peer name; only members get here, so there are few.
+
+    The other limits are no buckets: consensus.throttle spaces equal answers, net.inbox mutes a peer after
+    forged frames, node.watcher spaces equal lines of a log, and node.request_log counts what it left out.
+    """
 
     def __init__(self) -> None:
         self._levels: dict[str, tuple[int, int]] = {}
