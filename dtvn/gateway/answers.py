@@ -219,7 +219,8 @@ class Tally:
                 return None
             candidate = _Candidate(entry, entry_hash, head.first_index, outcomes)
             self._candidates[key] = candidate
-        self._withdraw(member, key)
+        if self._claims.get(member, key) != key:
+            self._drop(member)  # only a member's newest claim counts
         candidate.receipts[member] = head.receipt
         self._claims[member] = key
         if len(candidate.receipts) >= self._needed:
@@ -255,11 +256,6 @@ class Tally:
             and len(said.codes) == count
             and all(len(code) <= CODE_LENGTH_MAX for code in said.codes)
         )
-
-    def _withdraw(self, member: int, key: tuple[bytes, int]) -> None:
-        """Drop a member's claim unless it is `key`: only its newest claim counts."""
-        if self._claims.get(member, key) != key:
-            self._drop(member)
 
     def _drop(self, member: int) -> None:
         key = self._claims.pop(member)

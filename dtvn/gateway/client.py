@@ -296,7 +296,8 @@ class Gateway:
     def _turn(self) -> None:
         collector = self._collector
         if self._wanted != self._elsewhere:
-            self._move()
+            self._elsewhere = self._wanted
+            self._dial_anew()
         pause = collector.deadline() - time.monotonic_ns()
         frames = self._dialler.poll(max(0, -(-pause // 1_000_000)))
         now = Now(monotonic=time.monotonic_ns(), wall=time.time_ns())
@@ -354,6 +355,7 @@ class Gateway:
         self._dial_anew()
 
     def _dial_anew(self) -> None:
+        """Reconnect to all members, at the addresses and under the key of now."""
         with self._lock:  # other threads wake the dialler under this lock
             self._dialler.close()
             self._dialler = self._dial()
@@ -392,11 +394,6 @@ class Gateway:
             if member.id in self._elsewhere
         }
         return Dialler(self._context, present, self._seed, hello=self._hello, addresses=places)
-
-    def _move(self) -> None:
-        """Reconnect to all members after their addresses changed."""
-        self._elsewhere = self._wanted
-        self._dial_anew()
 
     def _carry_out(self, actions: Actions) -> None:
         if actions.successor is not None:

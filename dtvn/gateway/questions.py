@@ -66,9 +66,17 @@ class Questions:
         self._poll_at = 0
         self._polled_at = -STATUS_EVERY
 
-    def ask(self, member: int, what: str, arguments: tuple[str, ...], deadline: int) -> tuple[int, bytes]:
-        """Open a question to a member; return its number and frame."""
-        return self._ask(member, what, arguments, deadline, status=False)
+    def ask(
+        self, member: int, what: str, arguments: tuple[str, ...], deadline: int, *, status: bool = False
+    ) -> tuple[int, bytes]:
+        """Open a question to a member; return its number and frame. `status`: a poll, which no caller hears
+        of."""
+        number = self.following
+        self.following += 1
+        if len(self._open) >= QUESTIONS_MAX:
+            deadline = 0
+        self._open[number] = _Question(member, deadline, status)
+        return number, link_frame(m.Query(number=number, what=what, arguments=arguments))
 
     def on_answer(self, member: int, body: bytes, now: int) -> Answered | None:
         """Handle the body of an Answer; None for a status poll or without an open question to the member."""
@@ -101,23 +109,13 @@ class Questions:
             return []
         self._polled_at, self._poll_at = now, now + STATUS_EVERY
         return [
-            (member, self._ask(member, "status", (), now + STATUS_EVERY, status=True)[1])
+            (member, self.ask(member, "status", (), now + STATUS_EVERY, status=True)[1])
             for member in sorted(members)
         ]
 
     def deadline(self) -> int:
         """When `overdue` or `poll` has something to do, monotonic nanoseconds."""
         return min([self._poll_at, *(question.deadline for question in self._open.values())])
-
-    def _ask(
-        self, member: int, what: str, arguments: tuple[str, ...], deadline: int, *, status: bool
-    ) -> tuple[int, bytes]:
-        number = self.following
-        self.following += 1
-        if len(self._open) >= QUESTIONS_MAX:
-            deadline = 0
-        self._open[number] = _Question(member, deadline, status)
-        return number, link_frame(m.Query(number=number, what=what, arguments=arguments))
 
     def _end(self, numbers: list[int], code: str) -> list[Answered]:
         ended = [(number, self._open.pop(number)) for number in numbers]
