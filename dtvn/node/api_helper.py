@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dtvn.node.api_channel import Channel, Counted, Setup, Status, Stop
+from dtvn.node.listening import listen_on
 from dtvn.node.metrics import ApiFigures
 from dtvn.node.metrics.exporter import shown_host
 from dtvn.node.options import ApiOptions, StartError
@@ -51,7 +52,6 @@ that a paused node or a slow machine does not blame its helper."""
 SILENT = "its API does not answer"
 ASKED_TO_END = frozenset({signal.SIGINT, signal.SIGTERM})
 """Signals that end a helper without an error: one sent to all processes may reach a helper that starts."""
-BACKLOG = 1_024
 
 
 class ApiHelper:
@@ -225,7 +225,7 @@ def _environment() -> dict[str, str]:
 
 def _listen(options: ApiOptions, wait: float) -> socket.socket:
     try:
-        return try_until(lambda: _bind(options), wait, pause=0.05, again=_is_taken)
+        return try_until(lambda: listen_on(options.host, options.port), wait, pause=0.05, again=_is_taken)
     except OSError as error:
         place, reason = f"{options.host}:{options.port}", error.strerror or str(error)
         raise StartError(
@@ -235,19 +235,3 @@ def _listen(options: ApiOptions, wait: float) -> socket.socket:
 
 def _is_taken(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-
-
-def _bind(options: ApiOptions) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        options.host, options.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-    )[0]
-    # The protocol is set explicitly: asyncio disables Nagle's algorithm only on such sockets.
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener

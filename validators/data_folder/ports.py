@@ -19,6 +19,7 @@ from django.conf import settings
 from dtvn.files.whole import whole_file, write_private
 from dtvn.node.kept_ports import all_kept, keep_ports
 from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.listening import listen_on
 from dtvn.node.options import StartError
 from dtvn.protocol import genesis
 from validators.data_folder.folder import DataFolder
@@ -49,31 +50,22 @@ PORT_MAX = 65_535
 
 def listen(host: str, port: int) -> socket.socket:
     """The web process's socket, bound now; raise StartError with the reason."""
+    # Without TCP_NODELAY small answers wait for delayed acknowledgements (measured: a sixth of the requests
+    # per second).
+    options = [(socket.TCP_NODELAY, 1)]
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # A client that accepts no data for this long is disconnected: its data waits in our memory.
+        options.append((socket.TCP_USER_TIMEOUT, STALLED_CLIENT_MS))
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind)
-    except OSError as error:
+        return listen_on(host, port, *options)
+    except socket.gaierror as error:
         raise StartError(
             f"HOST={host} (-web-addr) is no address of this machine: {error.strerror}"
         ) from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Inherited by accepted connections; without it small answers wait for delayed acknowledgements
-        # (measured: a sixth of the requests per second).
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # A client that accepts no data for this long is disconnected: its data waits in our memory.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_CLIENT_MS)
-        listener.bind(address)
-        listener.listen(1024)
     except OSError as error:
-        listener.close()
         raise StartError(
             f"port {port} on {host}: {error.strerror}; choose another with PORT= or -web-port"
         ) from error
-    return listener
 
 
 def choose_ports(names: Sequence[str], *, first: int = 0, besides: Collection[int] = ()) -> list[int]:

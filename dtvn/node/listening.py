@@ -1,0 +1,30 @@
+"""The listening TCP socket of a web server: of a node's own API, and of the platform."""
+
+from __future__ import annotations
+
+import socket
+
+__all__ = ["listen_on"]
+
+BACKLOG = 1_024
+
+
+def listen_on(host: str, port: int, *options: tuple[int, int]) -> socket.socket:
+    """Listen on `host` ("": any address) and `port` (0: any free one). `options`: (name, value) of TCP
+    options, which accepted connections inherit. Raise socket.gaierror for an unusable host, OSError for a
+    port that is taken or not of this machine."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+    )[0]
+    # The protocol is set explicitly: asyncio disables Nagle's algorithm only on such sockets.
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for name, value in options:
+            listener.setsockopt(socket.IPPROTO_TCP, name, value)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
