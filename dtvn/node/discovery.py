@@ -79,17 +79,17 @@ class AddressBook:
 
     def __init__(self, cluster: bytes, keys: Mapping[str, bytes], own: str) -> None:
         """`keys`: public key by member id. `own`: this node's id, for which no record is accepted."""
-        self._cluster = cluster
-        self._keys = keys
-        self._own = own
+        self.cluster = cluster
+        self.keys = keys
+        self.own = own
         self._records: dict[str, AddressRecord] = {}
         self._news: set[str] = set()
         self._lock = threading.Lock()
 
     def learn(self, record: AddressRecord) -> bool:
         """Keep a record if it is newer and validly signed; return whether it was kept."""
-        key = self._keys.get(record.member)
-        if key is None or record.member == self._own or not _is_place(record.host):
+        key = self.keys.get(record.member)
+        if key is None or record.member == self.own or not _is_place(record.host):
             return False
         if not (
             1 <= record.port <= PORT_MAX and 0 <= record.timestamp <= time.time_ns() // 1_000 + AHEAD_MAX
@@ -99,7 +99,7 @@ class AddressBook:
             known = self._records.get(record.member)
             if known is not None and known.timestamp >= record.timestamp:
                 return False
-        said = _said(self._cluster, record.member, record.host, record.port, record.timestamp)
+        said = _said(self.cluster, record.member, record.host, record.port, record.timestamp)
         if not ED25519.verify(key, said, record.signature):
             return False
         with self._lock:
@@ -131,13 +131,8 @@ class Discovery:
     """A thread that asks until every member is connected and its record is known: a member that dialled this
     node is connected, but this node's API needs its address too. The loop calls `look` once a second."""
 
-    def __init__(
-        self, book: AddressBook, *, cluster: bytes, own: str, seed: bytes, keys: Mapping[str, bytes]
-    ) -> None:
+    def __init__(self, book: AddressBook, *, seed: bytes) -> None:
         self._book = book
-        self._cluster = cluster
-        self._own = own
-        self._keys = keys
         self._curve: CurveKeys = curve_keys(seed)
         self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
         self._named: dict[str, Address] = {}
@@ -152,14 +147,14 @@ class Discovery:
         self._listens = listens
         self._contacts = dict(contacts)
         self._named = {name: contacts[name] for name in named}
-        if len(self._keys) > 1:
+        if len(self._book.keys) > 1:
             self._thread = threading.Thread(target=self._run, name="discovery", daemon=True)
             self._thread.start()
 
     def look(self, connected: Iterable[str]) -> dict[str, Address]:
         """Note which members are connected; return the addresses learned since the last call."""
         told = {record.member for record in self._book.records()}
-        self._missing = frozenset(self._keys) - {self._own} - told.intersection(connected)
+        self._missing = frozenset(self._book.keys) - {self._book.own} - told.intersection(connected)
         news = self._book.take_news()
         self._contacts = {**self._contacts, **news}
         return news
@@ -169,7 +164,7 @@ class Discovery:
         host, port = self._listens
         if _is_wildcard(host) and towards:
             host = _way_to(towards)
-        return signed_record(self._cluster, self._own, (host, port), self._secret)
+        return signed_record(self._book.cluster, self._book.own, (host, port), self._secret)
 
     def close(self) -> None:
         """Stop asking."""
@@ -188,7 +183,7 @@ class Discovery:
 
     def _whom(self) -> dict[str, Address]:
         contacts = self._contacts
-        others = [name for name in contacts if name != self._own and name not in self._named]
+        others = [name for name in contacts if name != self._book.own and name not in self._named]
         secrets.SystemRandom().shuffle(others)
         return {**self._named, **{name: contacts[name] for name in others[:ASKED_AT_ONCE]}}
 
@@ -200,7 +195,7 @@ class Discovery:
             tune(asking)
             asking.ipv6 = True
             try:
-                asking.curve_serverkey = curve_public(self._keys[name])
+                asking.curve_serverkey = curve_public(self._book.keys[name])
                 asking.curve_publickey, asking.curve_secretkey = self._curve.public, self._curve.secret
                 asking.connect(endpoint_of(host, port))
             except (zmq.ZMQError, ValueError):  # an operator gave an address that cannot be dialled
@@ -234,7 +229,7 @@ class Discovery:
             listed = msgspec.json.decode(answer.text, type=_Told).addresses if not answer.code else []
         except (canonical.CanonicalError, msgspec.MsgspecError):
             return
-        for text in listed[: len(self._keys) + 1]:
+        for text in listed[: len(self._book.keys) + 1]:
             record = _parse(text)
             if record is not None:
                 self._book.learn(record)

@@ -64,7 +64,7 @@ def join(
     """
     if is_node_id(node_id) and (why := why_not_joins_as(node_id, made_here=False)):
         raise FoundingError(f"id {why}.")
-    try:
+    with _explained(folder):
         _check_joins(folder, ceremony.terms)
         c.check_address(node_id, host, port)
         node = folder.node(node_id)
@@ -79,10 +79,6 @@ def join(
             if out is not None:
                 _write_joined(out, joined, made, replace=replace)
         return joined
-    except OSError as error:
-        raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error
-    except (KeyFileError, g.GenesisError, ValueError) as error:
-        raise FoundingError(f"{error}".rstrip(".") + ".") from error
 
 
 def own_member(ceremony: c.Ceremony, folder: ClusterFolder) -> str | None:
@@ -101,7 +97,7 @@ def seal(ceremony: c.Ceremony, folder: ClusterFolder) -> c.Ceremony:
     Raise FoundingError, and sign nothing, if the folder already serves another cluster: one key would
     belong to two clusters.
     """
-    try:
+    with _explained(folder):
         node_id = own_member(ceremony, folder)
         if node_id is None:
             raise FoundingError(
@@ -112,10 +108,6 @@ def seal(ceremony: c.Ceremony, folder: ClusterFolder) -> c.Ceremony:
         seed = read_seed(folder.node(node_id).key)
         signature = _sign(seed, c.seal_bytes(genesis))
         return c.with_seal(ceremony, c.Seal(member=node_id, signature=signature))
-    except OSError as error:
-        raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error
-    except (KeyFileError, g.GenesisError) as error:
-        raise FoundingError(f"{error}".rstrip(".") + ".") from error
 
 
 def install(ceremony: c.Ceremony, folder: ClusterFolder) -> list[Path]:
@@ -124,7 +116,7 @@ def install(ceremony: c.Ceremony, folder: ClusterFolder) -> list[Path]:
     Raise FoundingError if it is not sealed by all members, or if the folder is of another cluster.
     """
     data = c.encode(ceremony)
-    try:
+    with _explained(folder):
         c.open_genesis(data)
         targets = _targets(folder, own_member(ceremony, folder))
         for target in targets:
@@ -133,11 +125,18 @@ def install(ceremony: c.Ceremony, folder: ClusterFolder) -> list[Path]:
         written = [target for target in targets if not target.exists()]
         for target in written:
             write_private(target, data)
+        return written
+
+
+@contextmanager
+def _explained(folder: ClusterFolder) -> Iterator[None]:
+    """Turn what goes wrong in a step of the ceremony into a FoundingError."""
+    try:
+        yield
     except OSError as error:
         raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error
-    except (KeyFileError, g.GenesisError) as error:
+    except (KeyFileError, ValueError) as error:  # GenesisError is a ValueError
         raise FoundingError(f"{error}".rstrip(".") + ".") from error
-    return written
 
 
 def _targets(folder: ClusterFolder, node_id: str | None) -> list[Path]:

@@ -55,15 +55,16 @@ def keep_ports(
     for folder, port in zip(
         lacking, choose([folder.id for folder in lacking]) if lacking else [], strict=True
     ):
-        _write(folder, name, port)
+        rewrite_ports(folder, **{name: port})
         kept[folder.id] = port
     return {node_id: port for node_id, port in kept.items() if port is not None}
 
 
 def rewrite_ports(folder: NodeFolder, **ports: int) -> None:
-    """Store these ports in place of the earlier ones."""
-    for name, port in ports.items():
-        _write(folder, name, port)
+    """Store these ports in place of the earlier ones; raise StartError for a damaged file."""
+    make_private(folder.root)  # it may be gone: that node reports it, and the others still start
+    content = msgspec.json.encode({**_read(folder), **ports}, order="sorted") + b"\n"
+    write_private(folder.root / FILE, content, replace=True)
 
 
 def _read(folder: NodeFolder) -> dict[str, int]:
@@ -74,11 +75,3 @@ def _read(folder: NodeFolder) -> dict[str, int]:
         return {}
     except (OSError, msgspec.MsgspecError) as error:
         raise StartError(f"{path} cannot be read: {error}.") from error
-
-
-def _write(folder: NodeFolder, name: str, port: int) -> None:
-    make_private(folder.root)  # it may be gone: that node reports it, and the others still start
-    path = folder.root / FILE
-    known = _decoder.decode(path.read_bytes()) if path.exists() else {}
-    content = msgspec.json.encode({**known, name: port}, order="sorted") + b"\n"
-    write_private(path, content, replace=True)

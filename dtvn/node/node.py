@@ -93,7 +93,7 @@ class Node:
         """Unix seconds."""
         keys = {member.id: member.public_key for member in membership.members}
         self.book = AddressBook(self.cluster, keys, self.id)
-        self.discovery = Discovery(self.book, cluster=self.cluster, own=self.id, seed=seed, keys=keys)
+        self.discovery = Discovery(self.book, seed=seed)
         self.inspector = Inspector(self)
         self.disk_full = False
         self.halted = ""

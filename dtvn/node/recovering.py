@@ -174,8 +174,8 @@ def install(place: Place, file: SealedFile) -> Membership:
     one; return the epoch in which the ledger continues. A repeated call only completes an interrupted one.
     Raises RecoveryError."""
     genesis = place.genesis
-    file_, plan = planned(file.plan.states, genesis)
-    sealed = sealing.open_sealed(msgspec.structs.replace(file, plan=file_), plan, genesis)
+    plan = planned(file.plan.states, genesis)[1]
+    sealed = sealing.open_sealed(file, plan, genesis)
     following = sealed.following
     with _Member.opened(place, file.plan.states) as member:
         now = membership_of(member.ledger, genesis)
@@ -195,8 +195,8 @@ def install(place: Place, file: SealedFile) -> Membership:
 def tell_platform(data: ClusterFolder, genesis: g.Genesis, file: SealedFile) -> None:
     """Write the members' new keys for the gateway and the learner of a data folder, unless they know a later
     epoch; raise RecoveryError. Links to the members' old keys no longer work."""
-    file_, plan = planned(file.plan.states, genesis)
-    sealed = sealing.open_sealed(msgspec.structs.replace(file, plan=file_), plan, genesis)
+    plan = planned(file.plan.states, genesis)[1]
+    sealed = sealing.open_sealed(file, plan, genesis)
     try:
         data.cluster.mkdir(mode=0o700, parents=True, exist_ok=True)
         if len(_known(tuple[bytes, ...], data.epoch_changes) or ()) <= len(sealed.epoch_changes):

@@ -23,7 +23,6 @@ API_PORT = 8080
 ANYWHERE = "0.0.0.0"  # noqa: S104 - the default of spec/dtvn, for a network of several parties
 LOOPBACK = "127.0.0.1"
 STATIC_PLACES = ("web/static", "../../web/static", "../web/static", "./web/static")
-LEDGERS = {"sqlite": "", "boltdb": "", "postgresql": "postgresql"}
 
 
 def get_ready(
@@ -59,10 +58,10 @@ def get_ready(
 def _database(settings: Settings) -> str:
     """The ledger's URL, "" for a file. A given URL wins; raise UsageError for a contradiction."""
     url: str = settings["storage.url"]
-    chosen: str = LEDGERS[settings["storage.type"]]
-    if chosen and not url:
+    postgresql = settings["storage.type"] == "postgresql"
+    if postgresql and not url:
         raise UsageError(f"{settings.source('storage.type')}: storage.type: postgresql needs DATABASE_URL")
-    if url and not chosen and settings.source("storage.type").startswith("DTVN_"):
+    if url and not postgresql and settings.source("storage.type").startswith("DTVN_"):
         raise UsageError("DTVN_STORAGE_TYPE and DATABASE_URL contradict each other")
     return url
 

@@ -110,9 +110,7 @@ def test_an_operators_undialable_address_does_not_end_the_search() -> None:
     keys = curve_keys(dev_seed("node2"))
     asked.curve_server, asked.curve_publickey, asked.curve_secretkey = 1, keys.public, keys.secret
     port = asked.bind_to_random_port("tcp://127.0.0.1")
-    asking = Discovery(
-        AddressBook(CLUSTER, KEYS, "node0"), cluster=CLUSTER, own="node0", seed=dev_seed("node0"), keys=KEYS
-    )
+    asking = Discovery(AddressBook(CLUSTER, KEYS, "node0"), seed=dev_seed("node0"))
     contacts = {"node1": ("a b", 70), "node2": ("127.0.0.1", port)}
     asking.begin(("127.0.0.1", 5000), contacts, ("node1", "node2"))
     try:
@@ -133,7 +131,7 @@ def test_what_is_no_record_is_refused(book: AddressBook) -> None:
 def test_who_is_asked_keeps_the_question_and_gives_all_it_knows(book: AddressBook) -> None:
     book.learn(record("node2", 5002))
     other = AddressBook(CLUSTER, KEYS, "node1")
-    asking = Discovery(other, cluster=CLUSTER, own="node1", seed=dev_seed("node1"), keys=KEYS)
+    asking = Discovery(other, seed=dev_seed("node1"))
     asking.begin(("::", 5001), {}, ())
     try:
         own = asking.own_record("127.0.0.1")

@@ -67,7 +67,7 @@ def take(node: MeasuredMember) -> Snapshot:
             **_consensus(node),
             **_said(node.figures),
             **_network(node),
-            **_refused(node),
+            "dtvn_refused_total": dict(node.watcher.refused),
         },
     )
 
@@ -190,7 +190,3 @@ def _network(node: MeasuredMember) -> dict[str, Value]:
         "dtvn_mutes_total": {(name,): link.mutes for name, link in counters.items()},
         "dtvn_strangers_total": transport.strangers,
     }
-
-
-def _refused(node: MeasuredMember) -> dict[str, Value]:
-    return {"dtvn_refused_total": dict(node.watcher.refused)}
