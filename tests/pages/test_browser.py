@@ -208,7 +208,7 @@ def test_nodes_that_all_stopped_while_nobody_watched_are_shown_so(page: Page, ru
             page.get_by_label(f"Select this object for an action - {name}").check()
         page.get_by_label("Action:").select_option(act)
         page.get_by_role("button", name="Go", exact=True).click()
-        expect(page.locator(".messagelist")).to_contain_text("node3 is to")
+        expect(page.locator(".messagelist")).to_contain_text(f"Requested: {act} node3")
 
     def all_are(status: str) -> bool:
         found = page.request.get(f"{running.url}/dashboard/snapshot").json()["nodes"]
