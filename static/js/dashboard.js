@@ -127,7 +127,7 @@
     }
   }
 
-  /* The log on this page is the learner's: while it does not read, the page stands still, and says so. */
+  /* The log on this page is the learner's: while the learner does not read, the page is not updated, and a notice says so. */
   function drawLearner(newest) {
     const learner = outdated();
     at("outdated").hidden = learner === undefined;

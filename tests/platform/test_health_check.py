@@ -74,7 +74,7 @@ def test_a_start_may_take_long_but_not_for_ever(watched: Watched) -> None:
 def test_a_new_process_gets_the_patience_of_a_start(watched: Watched) -> None:
     watched.lives(1)
     watched.is_silent(KILL_AFTER + 1)
-    watched.pulse.begin(watched.beat, watched.now)
+    watched.health.begin(watched.beat, watched.now)
     assert watched.is_silent(KILL_AFTER + 1) == {Verdict.WELL}
 
 

@@ -16,7 +16,7 @@ from tests.pages.learner import RealLearner
 from tests.ports import free_ports
 from tests.tools.test_columns import as_csv, pretix_row
 from tickets.models import TicketHolder
-from tickets.rest import operations
+from tickets.rest import writes
 from tickets.services import Decision, Refused, Request
 from validators.ledger.models import Ticket
 from validators.services.api_keys import generate_api_key, store_api_key
@@ -189,7 +189,7 @@ def test_a_key_that_may_not_issue_leaves_no_person_behind(
 
 def refusing(monkeypatch: pytest.MonkeyPatch, *tickets: str) -> None:
     """The cluster refuses to issue these, for good."""
-    honest = operations.batch
+    honest = writes.batch
 
     def strict(requests: list[Request], **options: Any) -> list[Decision]:
         taken = [request for request in requests if request.ticket not in tickets]
@@ -200,7 +200,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, *tickets: str) -> None:
             for request in requests
         ]
 
-    monkeypatch.setattr(operations, "batch", strict)
+    monkeypatch.setattr(writes, "batch", strict)
 
 
 def test_a_ticket_refused_for_good_leaves_no_person_behind(
@@ -313,7 +313,7 @@ def test_a_platform_that_admits_twice_is_found_out(
 ) -> None:
     """A lying platform: every refusal of a scan is turned into a 200."""
     Ran("import_tickets", str(export), *at)
-    honest = operations.decide_one
+    honest = writes.decide_one
 
     def lying(request: Request, **options: Any) -> Decision:
         try:
@@ -321,7 +321,7 @@ def test_a_platform_that_admits_twice_is_found_out(
         except Refused as refused:
             return Decision(request, Result("ok", b"", refused.sequence))
 
-    monkeypatch.setattr(operations, "decide_one", lying)
+    monkeypatch.setattr(writes, "decide_one", lying)
     ran, result = scanned(export, at, "--duplicates", "0.5")
     assert ran.code == 1
     assert len(result["faults"]) == 14

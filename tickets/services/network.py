@@ -66,7 +66,7 @@ def _recovered() -> Path:
 
 
 def _epoch_changes() -> list[bytes]:
-    """epoch change proofs of ended epochs, first from a recovery, then from the learner: the founding
+    """Epoch change proofs of ended epochs, first from a recovery, then from the learner: the founding
     members, or their keys, may all be gone by now."""
     told: list[bytes] = []
     with suppress(OSError, CanonicalError):

@@ -111,9 +111,11 @@ def retire(node_id: str, ask: Asker) -> None:
 
 
 def next_key(node_id: str, network: GatewayFace) -> None:
-    """Make the key that a member of ours will have in the next epoch; its words are signed with it. Raises
-    TicketError where the present epoch names such a key already, since the member was away, and Unavailable
-    where one is there and too few members say which epoch is the present one."""
+    """Make the key of a member of ours for the next epoch; its Alive statements are signed with it.
+
+    Raises TicketError if the present epoch already names the key that was made before, because the member was
+    away then; Unavailable if such a key exists and too few members answer which epoch is the present one.
+    """
     folder = folder_of(node_id)
     read_seed(folder.key)
     if folder.next_key.exists() and _is_named(folder.next_key, now := _present(network)):
@@ -140,8 +142,8 @@ def settle(*, joined: str, left: str) -> None:
 
 
 def give_up(wish: Wish, network: GatewayFace) -> None:
-    """A change was refused: a newcomer of ours stops, and a key that no member will have is thrown away. Not
-    so where an epoch names either: another sending, or an earlier change, took effect."""
+    """A change was refused: stops a newcomer of ours, or deletes a key that no member will have. Neither is
+    done if an epoch names it: then another attempt, or an earlier change, took effect."""
     if wish.change == "rotate":
         path = folder_of(wish.node_id).next_key
         with suppress(KeyFileError, Unavailable):  # it may be the key of the present epoch: it is kept
@@ -181,8 +183,8 @@ def _is_named(path: Path, now: Membership) -> bool:
 
 
 def _present(network: GatewayFace) -> Membership:
-    """The epoch in which a quorum of its members say, signed, that they live: no later one has begun. What a
-    gateway knows by itself may be old. Raises Unavailable when fewer answer."""
+    """The epoch for which a quorum of its members signed Alive statements just now, so that no later one has
+    begun; what a gateway knows may be old. Raises Unavailable when fewer answer."""
     words = gather_words(network, wait=WORDS_WAIT)
     now = network.present
     if len(words) < quorum.quorum(len(now.members)):

@@ -1,4 +1,4 @@
-"""Log message of a worker about a child that ended without a report: one line, with the node's name.
+"""Log filters of a worker: a child that ended without a report gives one line, with the node's name.
 
 billiard logs it at once, as a process of its pool; Celery logs it again ten seconds later, as a failed task
 with its own internal traceback. Exceptions that a task raises are logged as usual.

@@ -46,7 +46,8 @@ def ask_any(what: str) -> tuple[MemberNode, dict[str, Any]] | None:
 def _first_answer(
     asked: dict[Future[Answered], MemberNode], patience: float
 ) -> tuple[MemberNode, dict[str, Any]] | None:
-    """The first valid answer within `seconds`; nodes that gave another answer are removed from `asked`."""
+    """The first valid answer within `patience` seconds; nodes that gave another answer are removed from
+    `asked`."""
     until = time.monotonic() + patience
     while asked:
         done, _ = wait(asked, timeout=max(0.0, until - time.monotonic()), return_when=FIRST_COMPLETED)

@@ -1,9 +1,8 @@
 """The plain handlers of the API as views of Django REST framework: permissions, request limits, answers.
 
 A handler is a function from a `Call`, the parameters of its path, and its `body` if it takes one (a Struct,
-by its annotation) to an `Answer`. DRF provides dispatch,
-authentication and CSRF; parsing and rendering use msgspec, because they are most of the cost of a small
-answer.
+by its annotation) to an `Answer`. DRF provides dispatch, authentication and CSRF; parsing and rendering use
+msgspec, because they are most of the cost of a small answer.
 """
 
 from __future__ import annotations
