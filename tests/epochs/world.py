@@ -148,13 +148,13 @@ class Box:
         self.disk = VirtualDisk(self.world.dice.fork(f"another disk {self.name}"), voting=False)
         self.boot()
 
-    def alive(self) -> ms.Alive:
-        """Its signed word of life (R36), under the key that it will have."""
+    def alive(self) -> ms.LivenessProof:
+        """Its signed liveness proof (R36), under the key that it will have."""
         world = self.world
         key = self.next_key or self.key
         executed, timestamp = len(self.disk.log), world.wall
-        data = ms.alive_bytes(world.cluster, world.now.epoch, self.name, executed, timestamp)
-        return ms.Alive(
+        data = ms.liveness_bytes(world.cluster, world.now.epoch, self.name, executed, timestamp)
+        return ms.LivenessProof(
             self.name, executed, timestamp, world.keyring.scheme.sign(world.keyring.pair(key)[1], data)
         )
 
@@ -439,7 +439,7 @@ class World:
         self.client.session = (sequence, 0)
 
     def change(self, *, leaves: str = "", joins: Iterable[g.Member] = (), **more: Any) -> Reconfigure:
-        """The command that changes the membership, with the word of life of all that live."""
+        """The command that changes the membership, with the liveness proof of all that live."""
         newcomers = tuple(joins)
         names = {member.id for member in self.now.members} - {leaves} | {n.id for n in newcomers}
         living = [box for name in sorted(names) if (box := self.boxes.get(name)) and box.host is not None]

@@ -11,7 +11,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.consensus.pinging import Pinging
 from dtvn.protocol.genesis import Member
-from simulator.changes import word_of_life
+from simulator.changes import liveness_proof
 from simulator.clock import MICROSECOND, MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.gateway import Gateway, Request
@@ -33,7 +33,7 @@ class TwoBecomeThree:
         late = world.network.when(kind=m.Checkpoint, sender="r1", receiver="r0").drop()
         world.network.when(kind=m.Checkpoint, sender="r0", receiver="r1").drop()
         joins = (Member("n0", world.keyring.pair("n0")[0], "world", 1),)
-        alive = tuple(word_of_life(node.world, node) for node in (self.r0, self.r1, self.n0))
+        alive = tuple(liveness_proof(node.world, node) for node in (self.r0, self.r1, self.n0))
         change = Change(epoch=0, leaves="", joins=joins, parameters=(), allow_small=True, alive=alive)
         self.ask(self.cluster.operator, commands.Reconfigure(change))
         both = (self.r0, self.r1)

@@ -63,7 +63,7 @@ class WishForm(forms.Form):
         label="Port", required=False, min_value=1, max_value=65_535, help_text=ELSEWHERE
     )
     word = forms.CharField(
-        label="Word of life",
+        label="Liveness proof",
         required=False,
         max_length=2_048,
         widget=forms.Textarea(attrs={"rows": 3}),

@@ -30,8 +30,8 @@ from dtvn.protocol.genesis.terms import (
     decode,
     encode,
     is_host,
-    reach,
     view_change_bytes,
+    watermark_span,
     window,
 )
 
@@ -65,7 +65,7 @@ __all__ = [
     "decode",
     "encode",
     "is_host",
-    "reach",
+    "watermark_span",
     "view_change_bytes",
     "window",
 ]
