@@ -11,7 +11,7 @@ import msgspec
 
 from dtvn.machine import commands
 from dtvn.protocol import quorum
-from dtvn.protocol.consensus.membership import Alive, Change, alive_bytes
+from dtvn.protocol.consensus.membership import Change, LivenessProof, liveness_bytes
 from dtvn.protocol.genesis import Member, Parameters
 from simulator.clock import MICROSECOND, SECOND
 from simulator.dice import Dice
@@ -37,7 +37,7 @@ class MembershipChanges(msgspec.Struct, frozen=True):
     rotates: int = 2
     parameters: int = 1
     unready: float = 0.2
-    """Share of changes that lack the words of life (`Alive`, R36) of some members."""
+    """Share of changes that lack the liveness proofs (R36) of some members."""
     least: int = LEAST
     """Fewest members that a requested change leaves."""
     small: float = 0.0
@@ -145,18 +145,18 @@ class MembershipChanger(Recurring):
         faulty = sum(not node.honest or not node.disk.voting for node in nodes)
         return faulty <= quorum.faults(len(names))
 
-    def _words(self, names: list[str]) -> tuple[Alive, ...]:
-        """Words of life of the members that are up; sometimes of too few."""
+    def _words(self, names: list[str]) -> tuple[LivenessProof, ...]:
+        """Liveness proofs of the members that are up; sometimes of too few."""
         up = [node for name in names if (node := self.world.nodes[name]).up and not node.paused]
         if self._dice.hit(self._changes.unready):
             up = self._dice.sample(up, self._dice.below(max(1, len(up))))
-        return tuple(word_of_life(self.world, node) for node in up)
+        return tuple(liveness_proof(self.world, node) for node in up)
 
 
-def word_of_life(world: World, node: Node) -> Alive:
-    """The node's word of life, signed with the key that it will have in the next epoch (R36)."""
+def liveness_proof(world: World, node: Node) -> LivenessProof:
+    """The node's liveness proof, signed with the key that it will have in the next epoch (R36)."""
     executed = len(node.disk.log)
     timestamp = node.clock.now().wall // MICROSECOND
-    data = alive_bytes(world.cluster, world.present.epoch, node.member_id, executed, timestamp)
+    data = liveness_bytes(world.cluster, world.present.epoch, node.member_id, executed, timestamp)
     signature = world.keyring.scheme.sign(world.keyring.pair(node.keys[-1])[1], data)
-    return Alive(node.member_id, executed, timestamp, signature)
+    return LivenessProof(node.member_id, executed, timestamp, signature)

@@ -17,7 +17,7 @@ from dtvn.gateway.collector import (
 )
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberView
 from dtvn.gateway.identity import Identity, file_mark, next_path, read_identity
-from dtvn.gateway.words import gather_words
+from dtvn.gateway.liveness import gather_liveness_proofs
 
 __all__ = [
     "DEFAULT_WAIT",
@@ -34,7 +34,7 @@ __all__ = [
     "Overloaded",
     "Result",
     "file_mark",
-    "gather_words",
+    "gather_liveness_proofs",
     "next_path",
     "read_identity",
     "valid_until",

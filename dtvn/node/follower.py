@@ -24,25 +24,25 @@ from dtvn.node.watcher import line
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import Executed, Note
-from dtvn.protocol.consensus.membership import Alive, Membership, alive_bytes, window
+from dtvn.protocol.consensus.membership import LivenessProof, Membership, liveness_bytes, window
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.wire import ED25519
 
-__all__ = ["Follower", "word_of_life"]
+__all__ = ["Follower", "liveness_proof"]
 
 WORD_EVERY_NS = 2_000_000_000
-"""Time between two words of life in the node's folder, for the operator who adds it as a member."""
+"""Time between two liveness proofs in the node's folder, for the operator who adds it as a member."""
 WORD_SOONER_NS = 100_000_000
 """The same while the cluster is busy: a word that is more than a window old is invalid (R36)."""
 WORDS_PER_WINDOW = 4
 
 
-def word_of_life(cluster: bytes, epoch: int, member: str, executed: int, seed: bytes) -> Alive:
+def liveness_proof(cluster: bytes, epoch: int, member: str, executed: int, seed: bytes) -> LivenessProof:
     """A node's signed statement that it is alive now, and how far it has executed (R36)."""
     timestamp = time.time_ns() // 1_000
     secret = bindings.crypto_sign_seed_keypair(seed)[1]
-    signature = ED25519.sign(secret, alive_bytes(cluster, epoch, member, executed, timestamp))
-    return Alive(member, executed, timestamp, signature)
+    signature = ED25519.sign(secret, liveness_bytes(cluster, epoch, member, executed, timestamp))
+    return LivenessProof(member, executed, timestamp, signature)
 
 
 class Follower(LearningProcess):
@@ -98,7 +98,7 @@ class Follower(LearningProcess):
         return {**self._brief(self.folder.id, "learning"), "epoch": self.membership.epoch}
 
     def publish(self) -> None:
-        """Publish the node's status to the API; write a word of life to its folder every WORD_EVERY_NS."""
+        """Publish the node's status to the API; write a liveness proof to its folder every WORD_EVERY_NS."""
         if self._api is not None:
             self._api.publish(self._shown())
         if not self.disk_full and time.monotonic_ns() - self._said_at >= WORD_EVERY_NS:
@@ -107,7 +107,7 @@ class Follower(LearningProcess):
     def _say_word(self) -> None:
         self._said_at = time.monotonic_ns()
         self._said_of = self.executed
-        word = word_of_life(self.cluster, self.membership.epoch, self.folder.id, self.executed, self._seed)
+        word = liveness_proof(self.cluster, self.membership.epoch, self.folder.id, self.executed, self._seed)
         try:
             write_private(self.folder.word, canonical.encode(word), replace=True)
         except OSError as error:  # a full disk, for example: the ledger decides whether that is fatal (R8)

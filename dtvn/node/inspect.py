@@ -133,7 +133,7 @@ class Inspector:
         return msgspec.structs.replace(snapshot, voting=node.voting, voting_reason=node.voting_reason)
 
     def alive(self, arguments: Sequence[str]) -> dict[str, Any]:
-        """Its signed word of life (R36), in hexadecimal digits, and the epoch that it is for."""
+        """Its signed liveness proof (R36), in hexadecimal digits, and the epoch that it is for."""
         word = self._node.alive(next_key="next_key" in arguments)
         return {"word": canonical.encode(word).hex(), "epoch": self._node.membership.epoch}
 

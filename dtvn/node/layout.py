@@ -59,7 +59,7 @@ class NodeFolder:
         self.promise = self.identity / "promise.bin"
         """The end of an epoch that this node's key signed (R11): it signs no other end of that epoch."""
         self.word = self.identity / "alive.bin"
-        """The newest word of life of a node that is not a member (R36)."""
+        """The newest liveness proof of a node that is not a member (R36)."""
         self.genesis = self.identity / "genesis.bin"
         self.sources = self.identity / "sources.bin"
         """A newer membership than the ledger's: members that a newcomer may ask for the log if those of its

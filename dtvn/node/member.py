@@ -10,7 +10,7 @@ from dtvn.node.discovery import AddressBook, Discovery
 from dtvn.node.process import Process
 from dtvn.node.watcher import NodeWatcher
 from dtvn.protocol.consensus import Replica
-from dtvn.protocol.consensus.membership import Alive, Membership
+from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.genesis import Genesis
 
 __all__ = ["MemberProcess"]
@@ -58,5 +58,5 @@ class MemberProcess(Process, Protocol):
     def storage_stats(self) -> dict[str, int]:
         """The ledger's figures under the keys of spec/dtvn 1.3, and the time that its writes took."""
 
-    def alive(self, *, next_key: bool) -> Alive:
-        """Its signed word of life (R36)."""
+    def alive(self, *, next_key: bool) -> LivenessProof:
+        """Its signed liveness proof (R36)."""

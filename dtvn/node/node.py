@@ -22,7 +22,7 @@ from dtvn.node.clock import SystemClock
 from dtvn.node.cpu_yield import CpuYield
 from dtvn.node.discovery import AddressBook, Discovery
 from dtvn.node.epochs import as_genesis, make_epoch_catch_up
-from dtvn.node.follower import word_of_life
+from dtvn.node.follower import liveness_proof
 from dtvn.node.inspect import Inspector
 from dtvn.node.journal import NodeJournal
 from dtvn.node.keys import VotedStamp
@@ -35,7 +35,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus import config as consensus_config
 from dtvn.protocol.consensus.effects import Executed, Note
-from dtvn.protocol.consensus.membership import Alive, Membership
+from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.host import Halted, Host, TurnLost
 from dtvn.protocol.wire import Door, FrameSigner
@@ -282,11 +282,11 @@ class Node:
         if outside := self.transport.admit(principals.counting()):
             self.logger.error("%s", line("no_key", {"principals": outside}))
 
-    def alive(self, *, next_key: bool) -> Alive:
-        """This member's word of life (R36), signed with its key or, for a rotation, with its next key if it
+    def alive(self, *, next_key: bool) -> LivenessProof:
+        """This member's liveness proof (R36), signed with its key or, for a rotation, with its next key if it
         has one."""
         seed = (self._next_seed() if next_key else None) or self._seed
-        return word_of_life(self.cluster, self.membership.epoch, self.id, self.executed, seed)
+        return liveness_proof(self.cluster, self.membership.epoch, self.id, self.executed, seed)
 
     def _next_seed(self) -> bytes | None:
         """Seed of the next key; None if absent or unreadable (the next start then fails with the reason)."""

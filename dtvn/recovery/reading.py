@@ -288,7 +288,7 @@ class _Reader:
         for certified in proofs.prepared:
             self._open(certified.proof.pre_prepare, *certified.proof.prepares)
             one = read_prepared(certified.proof, self._nested, config)
-            if one is None or not last < one.sequence <= statement.stable + config.reach:
+            if one is None or not last < one.sequence <= statement.stable + config.watermark_span:
                 raise self._wrong("one of its prepared certificates proves nothing")
             last = one.sequence
             found.append(one)

@@ -43,7 +43,7 @@ def tell(
     stable = checkpoint.sequence if checkpoint is not None and own else min(executed, config.base)
     # Include as many entries below the checkpoint as a slightly lagging member needs to execute the plan.
     snapshot = 0 if recovery.base is None else recovery.base.entry.sequence
-    first = max(config.base, stable - config.reach, snapshot) + 1
+    first = max(config.base, stable - config.watermark_span, snapshot) + 1
     covered = first <= stable and executed > config.base
     held = tuple(
         Held(each.entry, each.body, each.commits if each.entry.sequence > stable else ())

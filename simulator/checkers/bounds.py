@@ -68,10 +68,10 @@ def _tables(core: Any) -> list[tuple[str, int, int]]:
     """(name, size, bound) of every table that peers can fill."""
     config, log = core.config, core.state.log
     return [
-        ("slots", len(log.slots), config.reach),
-        ("certificates", len(log.certificates), config.reach),
-        ("late commits", len(log.late), config.reach),
-        ("decisions", len(log.decisions), config.reach),
+        ("slots", len(log.slots), config.watermark_span),
+        ("certificates", len(log.certificates), config.watermark_span),
+        ("late commits", len(log.late), config.watermark_span),
+        ("decisions", len(log.decisions), config.watermark_span),
         ("operations waiting", core.policy.size()[1], config.pool_operations_max),
         ("statements of later views", max(core.state.future._count), core.state.future._frames_share),
         ("claims", len(core.state.views.claims), config.n),

@@ -1,7 +1,7 @@
 """Does each epoch end once, by a change that was due, and is it entered only with the proof of its end? (R35,
 R36, R16; row 18)
 
-Reads the agreed log and genesis: the words of life are counted here once more.
+Reads the agreed log and genesis: the liveness proofs are counted here once more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import CheckpointRecord, Record, StateRecord
 from dtvn.protocol.consensus.epoch_change import EPOCH
-from dtvn.protocol.consensus.membership import ALIVE_FOR, KIND, Change, Membership, alive_bytes, window
+from dtvn.protocol.consensus.membership import ALIVE_FOR, KIND, Change, Membership, liveness_bytes, window
 from dtvn.protocol.wire import PeerError
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Unread
@@ -97,7 +97,7 @@ class EpochChanges(Checker):
             self.fail(f"the change at {sequence} stands beside other operations")
         living = self._living(change, before, following, self._history.timestamps[sequence])
         if len(living) < quorum.quorum(len(following.members)):
-            self.fail(f"the change at {sequence} has words of life of {sorted(living)} only (R36)")
+            self.fail(f"the change at {sequence} has liveness proofs of {sorted(living)} only (R36)")
         for member in following.members:
             if member not in before.members:
                 behind = sequence - living.get(member.id, -1)
@@ -107,12 +107,14 @@ class EpochChanges(Checker):
     def _living(
         self, change: Change, before: Membership, following: Membership, timestamp: int
     ) -> dict[str, int]:
-        """Members of the next epoch with a timely word of life -> how far they have executed."""
+        """Members of the next epoch with a timely liveness proof -> how far they have executed."""
         keys = {member.id: member.public_key for member in following.members}
         verify = self.world.keyring.scheme.verify
         living: dict[str, int] = {}
         for said in change.alive:
-            data = alive_bytes(self.world.cluster, before.epoch, said.member, said.executed, said.timestamp)
+            data = liveness_bytes(
+                self.world.cluster, before.epoch, said.member, said.executed, said.timestamp
+            )
             fresh = -before.parameters.drift_bound <= timestamp - said.timestamp <= ALIVE_FOR
             if fresh and said.member in keys and verify(keys[said.member], data, said.signature):
                 living[said.member] = said.executed

@@ -77,7 +77,7 @@ def crosses_unproved(right: Any, self: EpochCatchUp, *arguments: Any) -> None:
 
 @replaces(membership, "_shows_life", "liveness-proofs-not-counted", "R36 P18", world="unready-members")
 def unready(*_arguments: Any) -> Any:
-    """A change needs no words of life."""
+    """A change needs no liveness proofs."""
     return True
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from dtvn.gateway import Answered, Result
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.membership import Alive, alive_bytes
+from dtvn.protocol.consensus.membership import LivenessProof, liveness_bytes
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.wire import ED25519
@@ -29,13 +29,13 @@ class LivingGateway(FakeGateway):
         self.next_keys: dict[str, str] = {}
         super().__init__(*arguments, **named)
 
-    def word(self, member: str, *, key: str = "", executed: int | None = None) -> Alive:
-        """A word of life of anybody, now."""
+    def word(self, member: str, *, key: str = "", executed: int | None = None) -> LivenessProof:
+        """A liveness proof of anybody, now."""
         executed = self.acknowledged if executed is None else executed
         now = time.time_ns() // 1_000
-        said = alive_bytes(cluster_id(self.genesis), self.present.epoch, member, executed, now)
+        said = liveness_bytes(cluster_id(self.genesis), self.present.epoch, member, executed, now)
         secret = key_pair(key or self.keys.get(member, member))[1]
-        return Alive(member, executed, now, ED25519.sign(secret, said))
+        return LivenessProof(member, executed, now, ED25519.sign(secret, said))
 
     def word_file(self, member: str, **named: Any) -> str:
         """The same as a newcomer's host hands it over: base64 of alive.bin."""

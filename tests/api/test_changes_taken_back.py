@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from dtvn.files.whole import write_private
-from dtvn.gateway import gather_words
+from dtvn.gateway import gather_liveness_proofs
 from dtvn.net import ensure_seed, read_seed
 from dtvn.node.layout import ClusterFolder
 from tests.api.conftest import Api, read
@@ -113,14 +113,14 @@ def test_once_it_is_sent_nobody_takes_it_back(town: Api, living: LivingGateway) 
 def test_taken_back_in_the_moment_before_it_is_sent_it_is_not_sent(
     town: Api, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the words of life and the sending."""
+    """Between the liveness proofs and the sending."""
     row = changes.ask(Wish(change="parameters", parameters={"view_timeout": 900_000}), actor="key:1")
 
     def gather(*arguments: Any, **named: Any) -> Any:
         changes.cancel(row.pk)
-        return gather_words(*arguments, **named)
+        return gather_liveness_proofs(*arguments, **named)
 
-    monkeypatch.setattr(changes, "gather_words", gather)
+    monkeypatch.setattr(changes, "gather_liveness_proofs", gather)
     before = living.acknowledged
     work_off()
     assert states() == ["cancelled"]

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from dtvn.files.whole import write_private
 from dtvn.net import read_seed
-from dtvn.node.follower import word_of_life
+from dtvn.node.follower import liveness_proof
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import canonical
@@ -108,7 +108,9 @@ def test_members_change_by_what_the_platform_makes(
     def follow(row: Any, seconds: float) -> Any:
         if node.key.exists():
             cluster = g.cluster_id(living.genesis)
-            word = word_of_life(cluster, living.present.epoch, "r4", living.acknowledged, read_seed(node.key))
+            word = liveness_proof(
+                cluster, living.present.epoch, "r4", living.acknowledged, read_seed(node.key)
+            )
             write_private(node.word, canonical.encode(word), replace=True)
         return wait(row, seconds)
 

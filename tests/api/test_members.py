@@ -1,4 +1,4 @@
-"""/members, /parameters, /changes: the API over the real machine; signatures and words of life are real."""
+"""/members, /parameters, /changes: the API over the real machine; signatures and liveness proofs are real."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dtvn.files.whole import write_private
-from dtvn.gateway import Identity, gather_words, next_path, read_identity
+from dtvn.gateway import Identity, gather_liveness_proofs, next_path, read_identity
 from dtvn.node.keys import peer_id
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
@@ -71,9 +71,9 @@ def test_who_answers_at_a_second_look_is_waited_for(
 
     def gather(*arguments: Any, **named: Any) -> Any:
         living.down = next(looks, frozenset())
-        return gather_words(*arguments, **named)
+        return gather_liveness_proofs(*arguments, **named)
 
-    monkeypatch.setattr(changes, "gather_words", gather)
+    monkeypatch.setattr(changes, "gather_liveness_proofs", gather)
     changed = town.call("PATCH", "parameters", {"view_timeout": 900_000})
     assert read(changed)["data"]["epoch"] == 2, changed.content
 

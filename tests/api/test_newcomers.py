@@ -9,7 +9,7 @@ import pytest
 
 from dtvn.files.whole import write_private
 from dtvn.net import ensure_seed, public_key_of, read_seed
-from dtvn.node.follower import word_of_life
+from dtvn.node.follower import liveness_proof
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
@@ -27,10 +27,10 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 
 def follows(node: NodeFolder, living: LivingGateway, *, behind: int = 0) -> None:
-    """The newcomer's process leaves a word of life."""
+    """The newcomer's process leaves a liveness proof."""
     seed, cluster = read_seed(node.key), g.cluster_id(living.genesis)
     executed = max(living.acknowledged - behind, 0)
-    word = word_of_life(cluster, living.present.epoch, node.id, executed, seed)
+    word = liveness_proof(cluster, living.present.epoch, node.id, executed, seed)
     write_private(node.word, canonical.encode(word), replace=True)
 
 
@@ -61,8 +61,8 @@ def test_a_newcomer_gets_key_ports_and_wish_and_follows_before_it_votes(
         changes.turn()
     assert living.present.epoch == 0
     words = [
-        word_of_life(g.cluster_id(living.genesis), 7, "r4", living.acknowledged, read_seed(node.key)),
-        word_of_life(g.cluster_id(living.genesis), 0, "r4", living.acknowledged, b"x" * 32),
+        liveness_proof(g.cluster_id(living.genesis), 7, "r4", living.acknowledged, read_seed(node.key)),
+        liveness_proof(g.cluster_id(living.genesis), 0, "r4", living.acknowledged, b"x" * 32),
     ]
     for word in words:
         write_private(node.word, canonical.encode(word), replace=True)

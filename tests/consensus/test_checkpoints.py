@@ -75,7 +75,7 @@ def test_row_15_past_or_far_future_checkpoints_are_refused_unverified() -> None:
     busy(cluster, 25)
     core = cluster[3].core
     assert (core.state.log.stable, core.executed) == (20, 25)
-    reach = core.state.log.reach
+    reach = core.state.log.watermark_span
 
     def verdict(sequence: int) -> Reason | None:
         frame = cluster.sign(m.Checkpoint(0, 1, sequence, b"s" * 32, b"l" * 32, 7))

@@ -73,7 +73,7 @@ def test_r20_the_door_lets_in_the_largest_honest_view_change(members: int, inter
     """Of a member that lacks one stable checkpoint: certificates for all that it takes in, its `reach`."""
     forge = Forge(members)
     config = config_for(0, members, checkpoint_interval=interval)
-    reached = range(interval + 1, interval + config.reach + 1)
+    reached = range(interval + 1, interval + config.watermark_span + 1)
     frame = forge.change(2, 1, interval, *(forge.proof(0, sequence, A) for sequence in reached))
     keys = forge.cluster.keys
     door = Door(CLUSTER, keys, scheme=keys.scheme, statements_max=config.statements_max)

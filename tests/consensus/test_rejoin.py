@@ -48,7 +48,7 @@ def test_r11_q_others_must_prove_a_checkpoint_and_two_windows_must_pass() -> Non
     shows(forge, 2, 10, 12)
     assert core.rejoin.waits_for() is None, "two are fewer than q: the third may know more"
     shows(forge, 3, 30, 30)
-    due = 30 + 2 * core.state.log.reach
+    due = 30 + 2 * core.state.log.watermark_span
     assert core.rejoin.waits_for() == due
     assert not stable_at(forge.cluster, due - 1)
     assert stable_at(forge.cluster, due)
@@ -64,7 +64,7 @@ def test_r11_what_proves_nothing_does_not_count(what: str) -> None:
     if what == "too few signed it":
         shows(forge, 3, 10, 12, voters=2)
     else:
-        shows(forge, 3, 10, 11 + core.state.log.reach)
+        shows(forge, 3, 10, 11 + core.state.log.watermark_span)
     assert core.rejoin.waits_for() is None
     assert not stable_at(forge.cluster, 10_000)
 
@@ -136,7 +136,7 @@ def test_r11_what_members_showed_before_the_vote_was_lost_counts_no_more() -> No
     assert core.rejoin.waits_for() is None
     for member in (1, 2, 3):
         shows(forge, member, 40, 41)
-    assert core.rejoin.waits_for() == 40 + 2 * core.state.log.reach
+    assert core.rejoin.waits_for() == 40 + 2 * core.state.log.watermark_span
 
 
 @pytest.mark.parametrize("kind", [m.Prepare, m.Commit, m.PrePrepare])
@@ -165,8 +165,8 @@ def test_r11_the_words_of_others_and_own_checkpoints_put_nothing_off() -> None:
     )
     for member in (1, 2, 3):
         shows(forge, member, 10, 12, own=shown)
-    assert core.rejoin.waits_for() == 10 + 2 * core.state.log.reach
-    assert stable_at(forge.cluster, 10 + 2 * core.state.log.reach)
+    assert core.rejoin.waits_for() == 10 + 2 * core.state.log.watermark_span
+    assert stable_at(forge.cluster, 10 + 2 * core.state.log.watermark_span)
 
 
 def test_r11_the_checkpoint_that_a_member_proved_first_counts() -> None:
@@ -179,7 +179,7 @@ def test_r11_the_checkpoint_that_a_member_proved_first_counts() -> None:
     due = core.rejoin.waits_for()
     for stable in (40, 90, 400):
         shows(forge, 3, stable, stable + 1)
-        assert core.rejoin.waits_for() == due == 10 + 2 * core.state.log.reach
+        assert core.rejoin.waits_for() == due == 10 + 2 * core.state.log.watermark_span
 
 
 def test_r11_a_suspicion_or_a_status_binds_to_nothing() -> None:
@@ -194,7 +194,7 @@ def test_r11_a_suspicion_or_a_status_binds_to_nothing() -> None:
     )
     for member in (1, 2, 3):
         shows(forge, member, 10, 12, own=shown)
-    assert core.rejoin.waits_for() == 10 + 2 * core.state.log.reach
+    assert core.rejoin.waits_for() == 10 + 2 * core.state.log.watermark_span
     assert core.rejoin.view_due() == 1
 
 
@@ -212,8 +212,8 @@ def test_r11_words_of_another_epoch_put_nothing_off(monkeypatch: pytest.MonkeyPa
     )
     for member in (1, 2, 3):
         shows(forge, member, 0, 12, own=shown, epoch=1)
-    assert core.rejoin.waits_for() == 2 * core.state.log.reach
-    assert stable_at(forge.cluster, 2 * core.state.log.reach)
+    assert core.rejoin.waits_for() == 2 * core.state.log.watermark_span
+    assert stable_at(forge.cluster, 2 * core.state.log.watermark_span)
 
 
 def test_r11_of_two_members_the_other_one_is_enough() -> None:
@@ -221,7 +221,7 @@ def test_r11_of_two_members_the_other_one_is_enough() -> None:
     lost(forge)
     core = forge.cluster[0].core
     shows(forge, 1, 10, 12, voters=2)
-    assert core.rejoin.waits_for() == 10 + 2 * core.state.log.reach
+    assert core.rejoin.waits_for() == 10 + 2 * core.state.log.watermark_span
 
 
 def test_r11_one_liars_view_puts_nothing_off_where_q_others_answer() -> None:

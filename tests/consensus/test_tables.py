@@ -303,7 +303,7 @@ def test_a_tally_counts_per_digest() -> None:
 
 
 def test_the_log_forgets_what_a_checkpoint_covers() -> None:
-    log = Log(window=32, reach=42)
+    log = Log(window=32, watermark_span=42)
     for sequence in range(1, 30):
         log.open(sequence, 0, 0)
         log.remember(sequence, b"d")

@@ -154,7 +154,7 @@ def test_parameters_change_with_an_epoch_of_their_own() -> None:
 # --- what a change must bring with it (R36, R37) ---------------------------------------------------
 
 
-def doctored(world: World, command: Reconfigure, alive: Iterable[ms.Alive]) -> Reconfigure:
+def doctored(world: World, command: Reconfigure, alive: Iterable[ms.LivenessProof]) -> Reconfigure:
     return Reconfigure(replace(command.change, alive=tuple(alive)))
 
 
@@ -180,7 +180,7 @@ def test_r36_too_few_living_members_or_a_lagging_newcomer_forbid_a_change() -> N
     arrived(world)
 
 
-def test_r36_words_of_life_older_than_thirty_seconds_count_no_more() -> None:
+def test_r36_liveness_proofs_older_than_thirty_seconds_count_no_more() -> None:
     world = founded()
     enlist(world, "n4")
     command = world.change(joins=[world.member("n4")])

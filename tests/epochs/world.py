@@ -23,7 +23,7 @@ from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.dice import Dice
 from simulator.disk import VOTES_AGAIN
-from simulator.membership_changes import word_of_life
+from simulator.membership_changes import liveness_proof
 from simulator.network import LinkQuality, Network, kind_of_frame
 from simulator.node import FREE, Node
 from simulator.observers import Observer, ObserverList
@@ -217,11 +217,11 @@ class World(Observer):
         self.client.session = (sequence, 0)
 
     def change(self, *, leaves: str = "", joins: Iterable[g.Member] = (), **more: Any) -> Reconfigure:
-        """The command that changes the membership, with the word of life of all that live."""
+        """The command that changes the membership, with a liveness proof of each member that runs."""
         newcomers = tuple(joins)
         names = {member.id for member in self.now.members} - {leaves} | {n.id for n in newcomers}
         living = [node for name in sorted(names - self.cut) if (node := self.boxes.get(name)) and node.up]
-        alive = tuple(word_of_life(self.world, node) for node in living)
+        alive = tuple(liveness_proof(self.world, node) for node in living)
         return Reconfigure(
             ms.Change(epoch=self.now.epoch, leaves=leaves, joins=newcomers, alive=alive, **more)
         )

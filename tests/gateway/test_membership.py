@@ -1,4 +1,4 @@
-"""Words of life for a change of the membership: one liar keeps nobody else's from counting (R36)."""
+"""Liveness proofs for a change of the membership: one liar keeps nobody else's from counting (R36)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from msgspec.structs import replace
 from nacl import bindings
 
 from dtvn import waiting
-from dtvn.gateway import Answered, gather_words
+from dtvn.gateway import Answered, gather_liveness_proofs
 from dtvn.net import public_key_of
 from dtvn.node.keys import dev_seed
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
-from dtvn.protocol.consensus.membership import Alive, Change, Membership, alive_bytes, founding, succeed
+from dtvn.protocol.consensus.membership import (
+    Change,
+    LivenessProof,
+    Membership,
+    founding,
+    liveness_bytes,
+    succeed,
+)
 from dtvn.protocol.signatures import verify
 from dtvn.protocol.wire import ED25519
 
@@ -35,13 +42,15 @@ GENESIS = g.Genesis(
 CLUSTER = g.cluster_id(GENESIS)
 
 
-def word(member: str, *, key: str = "", epoch: int = 0) -> Alive:
+def word(member: str, *, key: str = "", epoch: int = 0) -> LivenessProof:
     now = time.time_ns() // 1_000
     secret = bindings.crypto_sign_seed_keypair(dev_seed(key or member))[1]
-    return Alive(member, 100, now, ED25519.sign(secret, alive_bytes(CLUSTER, epoch, member, 100, now)))
+    return LivenessProof(
+        member, 100, now, ED25519.sign(secret, liveness_bytes(CLUSTER, epoch, member, 100, now))
+    )
 
 
-def told(said: Alive, epoch: int = 0) -> str:
+def told(said: LivenessProof, epoch: int = 0) -> str:
     return json.dumps({"word": canonical.encode(said).hex(), "epoch": epoch})
 
 
@@ -87,7 +96,7 @@ def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
 
 
-def begins(now: Membership, words: list[Alive]) -> Membership | str:
+def begins(now: Membership, words: list[LivenessProof]) -> Membership | str:
     """What a change of the parameters with these words leads to."""
     change = Change(0, parameters=(replace(now.parameters, checkpoint_interval=20),), alive=tuple(words))
     wall = time.time_ns() // 1_000
@@ -97,7 +106,7 @@ def begins(now: Membership, words: list[Alive]) -> Membership | str:
 LIES = {
     "a later epoch that nothing proves": lambda: told(word("node3", epoch=FAR), FAR),
     "a later epoch beside a word of this one": lambda: told(word("node3"), FAR),
-    "a forged word of another": lambda: told(Alive("node0", 100, time.time_ns() // 1_000, bytes(64))),
+    "a forged word of another": lambda: told(LivenessProof("node0", 100, time.time_ns() // 1_000, bytes(64))),
     "another's name under its own key": lambda: told(word("node0", key="node3")),
     "a stranger's": lambda: told(word("node9")),
     "junk": lambda: "[" * 5_000,
@@ -108,7 +117,7 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_r36_one_liar_among_the_members_prevents_no_change(lie: str) -> None:
     town = Town(LIES[lie])
-    words = gather_words(town, wait=3.0)  # type: ignore[arg-type]
+    words = gather_liveness_proofs(town, wait=3.0)  # type: ignore[arg-type]
     assert {"node0", "node1", "node2"} <= {each.member for each in words}
     assert all(each.signature != bytes(64) for each in words)
     following = begins(town.present, words)
@@ -118,7 +127,7 @@ def test_r36_one_liar_among_the_members_prevents_no_change(lie: str) -> None:
 
 def test_r36_who_says_its_own_word_ends_the_waiting() -> None:
     town = Town(lambda: told(word("node3")))
-    assert len(gather_words(town, wait=3.0)) == 4  # type: ignore[arg-type]
+    assert len(gather_liveness_proofs(town, wait=3.0)) == 4  # type: ignore[arg-type]
     assert town.asked == 4
 
 
@@ -126,18 +135,18 @@ def test_r36_a_word_under_a_coming_key_counts_for_the_change_bringing_it() -> No
     """And only for that one: for every other change such a member speaks under the key that it has."""
     town = Town(lambda: told(word("node3")))
     key = public_key_of(dev_seed("node3 again"))
-    assert len(gather_words(town, wait=1.0)) == 4  # type: ignore[arg-type]
-    words = gather_words(town, keys={"node3": key}, wait=1.0)  # type: ignore[arg-type]
+    assert len(gather_liveness_proofs(town, wait=1.0)) == 4  # type: ignore[arg-type]
+    words = gather_liveness_proofs(town, keys={"node3": key}, wait=1.0)  # type: ignore[arg-type]
     assert len(words) == 4
     (said,) = (each for each in words if each.member == "node3")
-    assert verify(key, alive_bytes(CLUSTER, 0, "node3", said.executed, said.timestamp), said.signature)
+    assert verify(key, liveness_bytes(CLUSTER, 0, "node3", said.executed, said.timestamp), said.signature)
 
 
 @pytest.mark.parametrize("moves", [2, 3, 4])
 def test_r36_words_of_an_epoch_that_ended_meanwhile_are_gathered_anew(moves: int) -> None:
     town = Town(lambda: told(word("node3")), moves=moves)
-    words = gather_words(town, wait=3.0)  # type: ignore[arg-type]
+    words = gather_liveness_proofs(town, wait=3.0)  # type: ignore[arg-type]
     assert [each.member for each in words] == ["node0", "node1", "node2"]
     for each in words:
-        said = alive_bytes(CLUSTER, 1, each.member, each.executed, each.timestamp)
+        said = liveness_bytes(CLUSTER, 1, each.member, each.executed, each.timestamp)
         assert verify(public_key_of(dev_seed(each.member)), said, each.signature)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from dtvn.gateway import Gateway, gather_words, valid_until
+from dtvn.gateway import Gateway, gather_liveness_proofs, valid_until
 from dtvn.machine import Reconfigure, build
 from dtvn.proof import read_chain, unwrap
 from dtvn.protocol.consensus.membership import Change
@@ -135,7 +135,7 @@ def test_r35_one_chain_proves_outcomes_of_two_epochs_and_reads_go_on(
     with running.client() as client, opened(running) as gateway:
         admit(client, "BEFORE")
         wanted = replace(gateway.present.parameters, view_timeout=gateway.present.parameters.view_timeout + 1)
-        words = tuple(gather_words(gateway))
+        words = tuple(gather_liveness_proofs(gateway))
         change = Reconfigure(Change(epoch=0, parameters=(wanted,), alive=words))
         until = valid_until(OUTCOME_WAIT)
         operation = build(change, actor="operator", entry=gateway.present.members[0].id, valid_until=until)

@@ -12,11 +12,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from dtvn.files.whole import write_private
-from dtvn.gateway import Gateway, gather_words
+from dtvn.gateway import Gateway, gather_liveness_proofs
 from dtvn.machine import AddPrincipal, Barrier, Command, Issue, Reconfigure
 from dtvn.net import ensure_seed, public_key_of
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.membership import Alive, Change
+from dtvn.protocol.consensus.membership import Change, LivenessProof
 from dtvn.protocol.genesis import Member
 from tests.integration.network import contents
 from tests.integration.node_cluster import ANSWER_WAIT, Cluster, operation, running_cluster, submit, validator
@@ -49,11 +49,11 @@ class Town:
             what=lambda: f"member {index} tells its {what}\n{self.cluster.outputs()}",
         )
 
-    def words(self, without: str = "", **keys: bytes) -> list[Alive]:
-        """Words of life of all members but one; `keys`: the next ones of members whose key is rotated."""
-        return gather_words(self.gateway, without=without, keys=keys)
+    def words(self, without: str = "", **keys: bytes) -> list[LivenessProof]:
+        """Liveness proofs of all members but one; `keys`: the next ones of members whose key is rotated."""
+        return gather_liveness_proofs(self.gateway, without=without, keys=keys)
 
-    def change(self, words: Callable[[], list[Alive]], **wanted: Any) -> None:
+    def change(self, words: Callable[[], list[LivenessProof]], **wanted: Any) -> None:
         """With fresh words at each attempt, as the platform asks: in a busy cluster a newcomer's word is
         more than a window old in a third of a second (R36)."""
         before = self.gateway.present.epoch
@@ -80,8 +80,8 @@ class Town:
             )
         wait_until(folder.word.exists, what=f"{name} follows")
 
-        def words() -> list[Alive]:
-            return [*self.words(), canonical.decode(Alive, folder.word.read_bytes())]
+        def words() -> list[LivenessProof]:
+            return [*self.words(), canonical.decode(LivenessProof, folder.word.read_bytes())]
 
         self.change(words, joins=(Member(name, key, "127.0.0.1", port),))
 
@@ -189,7 +189,8 @@ def test_the_commands_add_replace_rotate_and_remove(town: Town, capsys: pytest.C
         town.cluster.processes[4] = validator("-id", "node4", "-data-dir", data, log=log)
     word = town.cluster.folder.node("node4").word
     wait_until(
-        lambda: word.exists() and canonical.decode(Alive, word.read_bytes()).executed > 1, what="it lives"
+        lambda: word.exists() and canonical.decode(LivenessProof, word.read_bytes()).executed > 1,
+        what="it lives",
     )
     place = ("--host", "127.0.0.1", "--port", str(port), "--word", str(word), "--yes")
     told = said("add", "node4", name, *place)

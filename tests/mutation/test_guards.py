@@ -26,14 +26,14 @@ def test_a_guard_is_planted_wrong_in_each_of_its_ways() -> None:
     planted = {
         each.change for each in mutants_of("dtvn.protocol.consensus.new_view", frozenset({"read_claim"}))
     }
-    window = "previous < found.sequence <= low + config.reach"
+    window = "previous < found.sequence <= low + config.watermark_span"
     assert {change.removeprefix(f"{window} -> ") for change in planted if change.startswith(window)} == {
         "True",
         "False",
-        "previous <= found.sequence <= low + config.reach",
-        "previous < found.sequence < low + config.reach",
-        "previous != found.sequence <= low + config.reach",
-        "previous < found.sequence == low + config.reach",
+        "previous <= found.sequence <= low + config.watermark_span",
+        "previous < found.sequence < low + config.watermark_span",
+        "previous != found.sequence <= low + config.watermark_span",
+        "previous < found.sequence == low + config.watermark_span",
         "previous < found.sequence",
-        "found.sequence <= low + config.reach",
+        "found.sequence <= low + config.watermark_span",
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dtvn.gateway import Gateway, gather_words, valid_until
+from dtvn.gateway import Gateway, gather_liveness_proofs, valid_until
 from dtvn.ledger import Location, NodeLedger
 from dtvn.machine import Barrier, Reconfigure, build
 from dtvn.net import ensure_seed, public_key_of
@@ -89,7 +89,7 @@ def rotate(gateway: Gateway, folder: ClusterFolder, life: Life, index: int) -> N
     """Order another key for a member, which gives its word and is away then."""
     epoch, place = gateway.present.epoch, gateway.present.members[index]
     key = public_key_of(ensure_seed(folder.node(place.id).next_key))
-    words = tuple(gather_words(gateway, keys={place.id: key}))
+    words = tuple(gather_liveness_proofs(gateway, keys={place.id: key}))
     life.end()
     change = Change(epoch, place.id, (Member(place.id, key, place.host, place.port),), alive=words)
     assert ordered(gateway, Reconfigure(change), wait=20.0) == "ok"

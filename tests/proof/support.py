@@ -121,7 +121,7 @@ class PaperLog:
             self.order([self.operation(Issue(), f"FILL-{len(self.steps)}")])
 
     def change(self, *, leaves: str = "", joins: str = "") -> None:
-        """One change of the membership, with words of life of all: the next epoch begins after it."""
+        """One change of the membership, with liveness proofs of all: the next epoch begins after it."""
         epoch, sequence = len(self.epochs) - 1, len(self.steps) + 1
         newcomers = (g.Member(joins, key_pair(joins)[0], "127.0.0.1", 7500 + epoch),) if joins else ()
         names = [name for name in self.names if name != leaves] + ([joins] if joins else [])
@@ -170,9 +170,9 @@ class PaperLog:
             setattr(executor, field, getattr(self.executor, field))
         self.executor = executor
 
-    def _word(self, name: str, epoch: int, executed: int, now: int) -> ms.Alive:
-        data = ms.alive_bytes(self.cluster, epoch, name, executed, now)
-        return ms.Alive(name, executed, now, bindings.crypto_sign(data, key_pair(name)[1])[:64])
+    def _word(self, name: str, epoch: int, executed: int, now: int) -> ms.LivenessProof:
+        data = ms.liveness_bytes(self.cluster, epoch, name, executed, now)
+        return ms.LivenessProof(name, executed, now, bindings.crypto_sign(data, key_pair(name)[1])[:64])
 
     def _hand_over(self, step: Step, peaks: tuple[bytes, ...]) -> EpochChangeProof:
         entry = step.entry

@@ -308,7 +308,7 @@ def test_r11_proofs_are_those_that_were_signed_and_each_proves_itself(town: Town
 
 def test_r11_a_prepared_certificate_beyond_the_window_is_none(town: Town) -> None:
     """No honest member takes in so high a sequence."""
-    reach = read_states(town.told(0, 1), town.genesis).config.reach
+    reach = read_states(town.told(0, 1), town.genesis).config.watermark_span
     town.prepare(0, STABLE + reach, null=True)
     assert town.plan(town.told(0, 1)).last == STABLE + reach
     town.prepare(0, STABLE + reach + 1, null=True)

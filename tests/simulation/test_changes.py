@@ -21,7 +21,7 @@ def test_row_18_members_come_and_go_while_callers_call(world: str) -> None:
     assert report.outcomes > 100
 
 
-def test_r36_most_changes_without_words_of_life_do_not_happen() -> None:
+def test_r36_most_changes_without_liveness_proofs_do_not_happen() -> None:
     assert run(Task(0, "unready-members")).epochs < run(Task(0, "epochs")).epochs
 
 

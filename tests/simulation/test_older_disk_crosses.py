@@ -14,7 +14,7 @@ from dtvn.protocol.genesis import Member
 from simulator.clock import MICROSECOND, MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.gateway import Gateway, Request
-from simulator.membership_changes import word_of_life
+from simulator.membership_changes import liveness_proof
 from simulator.violation import Violation
 from simulator.world import Settings
 
@@ -33,7 +33,7 @@ class TwoBecomeThree:
         late = world.network.when(kind=m.Checkpoint, sender="r1", receiver="r0").drop()
         world.network.when(kind=m.Checkpoint, sender="r0", receiver="r1").drop()
         joins = (Member("n0", world.keyring.pair("n0")[0], "world", 1),)
-        alive = tuple(word_of_life(node.world, node) for node in (self.r0, self.r1, self.n0))
+        alive = tuple(liveness_proof(node.world, node) for node in (self.r0, self.r1, self.n0))
         change = Change(epoch=0, leaves="", joins=joins, parameters=(), allow_small=True, alive=alive)
         self.ask(self.cluster.operator, commands.Reconfigure(change))
         both = (self.r0, self.r1)

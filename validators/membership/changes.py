@@ -23,12 +23,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from dtvn.api.errors import OutcomeUnknown, TicketError, Unavailable
-from dtvn.gateway import GatewayFace, gather_words
+from dtvn.gateway import GatewayFace, gather_liveness_proofs
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, public_key_of, read_seed
 from dtvn.node.options import StartError
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.membership import Alive, Change, alive_bytes, is_fresh, window
+from dtvn.protocol.consensus.membership import Change, LivenessProof, is_fresh, liveness_bytes, window
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.quorum import weak_quorum
 from dtvn.protocol.wire import ED25519
@@ -65,14 +65,14 @@ logger = logging.getLogger("dtvn.members")
 FOLLOW_WAIT = 600.0
 """Seconds for a newcomer of ours to catch up with the log."""
 FRESH = 10_000_000
-"""Age in microseconds up to which a newcomer's Alive statement is worth sending; the cluster accepts 30
+"""Age in microseconds up to which a newcomer's liveness proof is worth sending; the cluster accepts 30
 s."""
 LOOK_INTERVAL = 0.1
 ATTEMPTS_MAX = 6
 ATTEMPT_PAUSE = 1.0
 CANCELLED = "cancelled"
 AGAIN = frozenset({reasons.NOT_READY, reasons.WRONG_EPOCH, reasons.EXPIRED, reasons.BUSY})
-"""Refusals that may not recur with a fresh Alive statement, a newer epoch, or after some time."""
+"""Refusals that may not recur with a fresh liveness proof, a newer epoch, or after some time."""
 
 
 class NonceReused(TicketError):
@@ -262,7 +262,7 @@ def _prepare(row: MembershipChange) -> bool:
 
 
 def _build(row: MembershipChange) -> Change:
-    """The change as of now, with fresh Alive statements."""
+    """The change as of now, with fresh liveness proofs."""
     wish, network = wish_of(row), gateway()
     key = bytes(32)
     if wish.own:
@@ -270,7 +270,7 @@ def _build(row: MembershipChange) -> Change:
         path = folder.next_key if wish.change == "rotate" else folder.key
         key = public_key_of(read_seed(path))
     keys = incoming_keys(wish, key)
-    words = gather_words(network, without=wish.leaving, keys=keys, wait=newcomers.WORDS_WAIT)
+    words = gather_liveness_proofs(network, without=wish.leaving, keys=keys, wait=newcomers.WORDS_WAIT)
     now = network.present
     if wish.word:
         words.append(read_word(wish.word))
@@ -281,13 +281,13 @@ def _build(row: MembershipChange) -> Change:
     return change
 
 
-def _caught_up(word: Alive, network: GatewayFace) -> bool:
-    """Whether an Alive statement is fresh, of this epoch, and at most half a window behind what an honest
+def _caught_up(word: LivenessProof, network: GatewayFace) -> bool:
+    """Whether a liveness proof is fresh, of this epoch, and at most half a window behind what an honest
     member has executed."""
     now = network.present
     told = sorted((member.sequence for member in network.members() if member.connected), reverse=True)
     front = told[min(weak_quorum(len(now.members)), len(told)) - 1] if told else 0
-    said = alive_bytes(cluster_id(network.genesis), now.epoch, word.member, word.executed, word.timestamp)
+    said = liveness_bytes(cluster_id(network.genesis), now.epoch, word.member, word.executed, word.timestamp)
     key = public_key_of(read_seed(newcomers.folder_of(word.member).key))
     clock = time.time_ns() // 1_000
     fresh = clock - word.timestamp < FRESH and is_fresh(word.timestamp, clock, now.parameters)

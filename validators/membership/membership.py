@@ -21,7 +21,7 @@ from dtvn.machine import Reconfigure, reasons
 from dtvn.node.keys import public_key_of_peer_id
 from dtvn.node.layout import is_node_id, why_not_joins_as
 from dtvn.protocol import canonical, quorum
-from dtvn.protocol.consensus.membership import FIXED, Alive, Change, Membership, outline
+from dtvn.protocol.consensus.membership import FIXED, Change, LivenessProof, Membership, outline
 from dtvn.protocol.genesis import GenesisError, Member, Parameters, check_terms, is_host
 from dtvn.waiting import look_until
 from dtvn_project.routers import LEARNER_ALIAS
@@ -75,7 +75,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     host: str = ""
     port: int = 0
     word: str = ""
-    """The newcomer's signed Alive statement (alive.bin), base64."""
+    """The newcomer's signed liveness proof (alive.bin), base64."""
     parameters: dict[str, int] = {}
     """The parameters that change."""
     allow_small: bool = False
@@ -195,7 +195,7 @@ def change_of(
     *,
     key: bytes = UNKNOWN_KEY,
     place: tuple[str, int] = ("127.0.0.1", UNKNOWN_PORT),
-    words: tuple[Alive, ...] = (),
+    words: tuple[LivenessProof, ...] = (),
 ) -> Change:
     """The change for a checked wish, in this epoch. `key`, `place` (host, port): those of a newcomer created
     here."""
@@ -221,7 +221,7 @@ def change_of(
 
 
 def incoming_keys(wish: Wish, key: bytes = UNKNOWN_KEY) -> dict[str, bytes]:
-    """Keys that members have only after a change, by id: their Alive statements are signed with them."""
+    """Keys that members have only after a change, by id: their liveness proofs are signed with them."""
     if wish.change != "rotate":
         return {}
     return {wish.node_id: public_key_of_peer_id(wish.peer_id) if wish.peer_id else key}
@@ -283,12 +283,12 @@ def _check_parameters(parameters: dict[str, int]) -> None:
             raise InvalidRequest(f"parameters.{name} must be a number")
 
 
-def read_word(text: str) -> Alive:
-    """A newcomer's Alive statement from base64; raise InvalidRequest."""
+def read_word(text: str) -> LivenessProof:
+    """A newcomer's liveness proof from base64; raise InvalidRequest."""
     try:
         data = base64.b64decode(text.encode("ascii"), validate=True)
         if len(data) <= WORD_BYTES_MAX:
-            return canonical.decode(Alive, data)
+            return canonical.decode(LivenessProof, data)
     except (binascii.Error, ValueError):
         pass
     raise InvalidRequest("word must be the base64 of the newcomer's identity/alive.bin")

@@ -11,13 +11,13 @@ from django.db import transaction
 from django.db.models import F, Max
 
 from dtvn.api.errors import InvalidRequest, TicketError, Unavailable
-from dtvn.gateway import GatewayFace, gather_words
+from dtvn.gateway import GatewayFace, gather_liveness_proofs
 from dtvn.machine import AddPrincipal, Command, RevokePrincipal, reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.provision import api_principal, make_newcomer
 from dtvn.protocol import canonical, quorum
-from dtvn.protocol.consensus.membership import Alive, Membership
+from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from dtvn.protocol.genesis.ceremony import open_genesis
 from tickets.services.decide import Decision
@@ -111,7 +111,7 @@ def retire(node_id: str, ask: Asker) -> None:
 
 
 def next_key(node_id: str, network: GatewayFace) -> None:
-    """Make the key of a member of ours for the next epoch; its Alive statements are signed with it.
+    """Make the key of a member of ours for the next epoch; its liveness proofs are signed with it.
 
     Raises TicketError if the present epoch already names the key that was made before, because the member was
     away then; Unavailable if such a key exists and too few members answer which epoch is the present one.
@@ -125,10 +125,10 @@ def next_key(node_id: str, network: GatewayFace) -> None:
     ensure_seed(folder.next_key)
 
 
-def word_of(node_id: str) -> Alive | None:
-    """The newest Alive statement of a newcomer of ours; None if it wrote none."""
+def word_of(node_id: str) -> LivenessProof | None:
+    """The newest liveness proof of a newcomer of ours; None if it wrote none."""
     try:
-        return canonical.decode(Alive, folder_of(node_id).word.read_bytes())
+        return canonical.decode(LivenessProof, folder_of(node_id).word.read_bytes())
     except (OSError, canonical.CanonicalError):
         return None
 
@@ -183,9 +183,9 @@ def _is_named(path: Path, now: Membership) -> bool:
 
 
 def _present(network: GatewayFace) -> Membership:
-    """The epoch for which a quorum of its members signed Alive statements just now, so that no later one has
+    """The epoch for which a quorum of its members signed liveness proofs just now, so that no later one has
     begun; what a gateway knows may be old. Raises Unavailable when fewer answer."""
-    words = gather_words(network, wait=WORDS_WAIT)
+    words = gather_liveness_proofs(network, wait=WORDS_WAIT)
     now = network.present
     if len(words) < quorum.quorum(len(now.members)):
         raise Unavailable("Too few members report their epoch; try again.")

@@ -54,7 +54,7 @@ class Checkpoints:
         state = self.state
         if message.sequence <= state.log.stable and self.contradictions.differs(message):
             return None
-        if not state.log.stable < message.sequence <= state.executed + state.log.reach:
+        if not state.log.stable < message.sequence <= state.executed + state.log.watermark_span:
             return Reason.OUTSIDE_WINDOW
         # Off the interval only the end of the epoch is a checkpoint; above the own log it is unknown (R35).
         between = message.sequence % state.config.checkpoint_interval and message.sequence <= state.executed

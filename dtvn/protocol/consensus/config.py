@@ -122,7 +122,7 @@ class Config(msgspec.Struct, frozen=True):
         return quorum.faults(self.n)
 
     @property
-    def reach(self) -> int:
+    def watermark_span(self) -> int:
         """Number of sequences above its stable checkpoint for which a replica accepts messages. A primary
         proposes within `window` of its own checkpoint, which may be one checkpoint newer; its proposals must
         not be lost."""
@@ -138,8 +138,8 @@ class Config(msgspec.Struct, frozen=True):
         """Most statements that an honest message carries: a full VIEW-CHANGE beside a full supply of frames,
         or a full range of entries with their COMMITs. The door refuses a message with more before checking
         it, since checking a faulty member's valid signatures costs as much as checking honest ones."""
-        # A CHECKPOINT certificate, and for each sequence in reach a PRE-PREPARE with q - 1 PREPAREs.
-        view_change = self.q + self.reach * self.q
+        # A CHECKPOINT certificate, and for each sequence in the span a PRE-PREPARE with q - 1 PREPAREs.
+        view_change = self.q + self.watermark_span * self.q
         return max(view_change + FRAMES_SUPPLIED_MAX, (ENTRIES_SUPPLIED_MAX + 1) * self.q)
 
 
@@ -175,7 +175,7 @@ def build(
 
 def check(config: Config) -> None:
     """Refuse (n, L) whose largest message would exceed the wire limit of 10 MiB (R20)."""
-    view_change = view_change_bytes(config.n, config.reach)
+    view_change = view_change_bytes(config.n, config.watermark_span)
     if view_change > VIEW_CHANGE_BYTES_MAX:
         raise ConfigError(
             f"window: {config.window} sequences of {config.n} members make a VIEW-CHANGE of "

@@ -123,7 +123,7 @@ class LateCommits:
 
 
 class Log:
-    """Slots, certificates and decisions of the sequences (stable, stable + reach]."""
+    """Slots, certificates and decisions of the sequences (stable, stable + watermark_span]."""
 
     __slots__ = (
         "certificates",
@@ -131,17 +131,17 @@ class Log:
         "digests",
         "highest",
         "late",
-        "reach",
         "slots",
         "stable",
+        "watermark_span",
         "window",
     )
 
-    def __init__(self, *, window: int, reach: int) -> None:
+    def __init__(self, *, window: int, watermark_span: int) -> None:
         self.window = window
         """Sequences above the stable checkpoint in which a primary proposes."""
-        self.reach = reach
-        """Sequences above it for which messages are accepted (Config.reach)."""
+        self.watermark_span = watermark_span
+        """Sequences above it for which messages are accepted (Config.watermark_span)."""
         self.stable = 0
         """Low mark h: the newest stable checkpoint that was executed here."""
         self.highest = 0
@@ -157,7 +157,7 @@ class Log:
 
     def inside(self, sequence: int) -> bool:
         """Whether messages for the sequence are accepted."""
-        return self.stable < sequence <= self.stable + self.reach
+        return self.stable < sequence <= self.stable + self.watermark_span
 
     def open(self, sequence: int, view: int, now: int) -> Slot:
         """The slot of an open sequence, created if it does not exist."""

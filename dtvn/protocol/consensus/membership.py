@@ -31,10 +31,10 @@ __all__ = [
     "KIND",
     "RECOVER",
     "RECOVERY",
-    "Alive",
+    "LivenessProof",
     "Change",
     "Membership",
-    "alive_bytes",
+    "liveness_bytes",
     "founding",
     "is_fresh",
     "is_reconfiguration",
@@ -54,7 +54,7 @@ lets no such request into a pool or a proposal: it occurs only in a log that all
 (continuation.py)."""
 
 ALIVE_FOR = 30_000_000
-"""Microseconds of batch time for which an Alive statement is valid (R36), see `is_fresh`."""
+"""Microseconds of batch time for which a liveness proof is valid (R36), see `is_fresh`."""
 
 FIXED = ("sessions_max", "nonces_max")
 """Parameters that limit what the state already holds; a change must keep them."""
@@ -80,7 +80,7 @@ class Membership(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
         return next((i for i, member in enumerate(self.members) if member.id == member_id), None)
 
 
-class Alive(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class LivenessProof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A node's signed statement that it is running, and how far it has executed (R36)."""
 
     member: Annotated[str, msgspec.Meta(max_length=64)]
@@ -101,7 +101,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     parameters: Annotated[tuple[Parameters, ...], msgspec.Meta(max_length=1)] = ()
     allow_small: bool = False
     """Permit fewer than 4 members, which tolerate no Byzantine member (R37)."""
-    alive: Annotated[tuple[Alive, ...], msgspec.Meta(max_length=quorum.MEMBERS_MAX)] = ()
+    alive: Annotated[tuple[LivenessProof, ...], msgspec.Meta(max_length=quorum.MEMBERS_MAX)] = ()
 
 
 def founding(genesis: Genesis) -> Membership:
@@ -118,8 +118,8 @@ def is_reconfiguration(bundle: Bundle) -> bool:
     return len(bundle.operations) == 1 and bundle.operations[0].kind == KIND
 
 
-def alive_bytes(cluster: bytes, epoch: int, member: str, executed: int, timestamp: int) -> bytes:
-    """The bytes that the signature of an Alive covers."""
+def liveness_bytes(cluster: bytes, epoch: int, member: str, executed: int, timestamp: int) -> bytes:
+    """The bytes that the signature of a liveness proof covers."""
     return b"dtvn/v1/alive\0" + cluster + canonical.encode((epoch, member, executed, timestamp))
 
 
@@ -204,7 +204,7 @@ def _shows_life(
     now: Membership,
     members: tuple[Member, ...],
     newcomers: list[Member],
-    alive: tuple[Alive, ...],
+    alive: tuple[LivenessProof, ...],
     sequence: int,
     timestamp: int,
     cluster: bytes,
@@ -218,7 +218,9 @@ def _shows_life(
         if key is None or not is_fresh(said.timestamp, timestamp, now.parameters):
             continue
         if verify(
-            key, alive_bytes(cluster, now.epoch, said.member, said.executed, said.timestamp), said.signature
+            key,
+            liveness_bytes(cluster, now.epoch, said.member, said.executed, said.timestamp),
+            said.signature,
         ):
             living[said.member] = said.executed
     if len(living) < quorum.quorum(len(members)):

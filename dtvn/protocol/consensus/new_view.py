@@ -78,7 +78,7 @@ def read_claim(verified: Verified[Any], config: Config) -> Claim | None:
         found = read_prepared(proof, verified.nested, config)
         if found is None or found.view >= message.view:
             return None
-        if not previous < found.sequence <= low + config.reach:
+        if not previous < found.sequence <= low + config.watermark_span:
             return None
         previous = found.sequence
         prepared.append(found)

@@ -1,10 +1,10 @@
 """Phase: how a replica that lost its ledger gets its vote back under its old key (R11; decision 0051).
 
-The replica does not know its earlier statements. But it could vote at most `reach` above its stable
-checkpoint, which q members had signed. Among any q other members that answer, an honest one had executed that
-far, and has itself a stable checkpoint at most `reach` lower. So if H is the highest checkpoint that q others
-*prove* to have, the replica voted for nothing above H + 2 reach. Once it has a stable checkpoint there, all
-slots in which it could contradict itself are below its low mark.
+The replica does not know its earlier statements. But it could vote at most one span (`Config.watermark_span`)
+above its stable checkpoint, which q members had signed. Among any q other members that answer, an honest one
+had executed that far, and has itself a stable checkpoint at most one span lower. So if H is the highest
+checkpoint that q others *prove* to have, the replica voted for nothing above H + 2 spans. Once it has a stable
+checkpoint there, all slots in which it could contradict itself are below its low mark.
 
 It is also bound by its earlier VIEW-CHANGEs and NEW-VIEWs, and a single liar may be the only member that
 received one (decision 0164). But the replica left for a view v only when q members wanted v, and an honest
@@ -78,7 +78,7 @@ class Rejoin:
         if len(self._proved) < self._enough:
             return None
         highest = max(self._proved.values(), default=0)
-        return max(highest + 2 * state.log.reach, self._shown_sequence)
+        return max(highest + 2 * state.log.watermark_span, self._shown_sequence)
 
     def view_due(self) -> int:
         """The lowest view in which the vote may come back."""
@@ -114,7 +114,7 @@ class Rejoin:
         stable = state.config.base if certificate is None else certificate.sequence
         if message.epoch != state.config.epoch:
             return  # its view belongs to another epoch
-        if message.executed > stable + state.log.reach:
+        if message.executed > stable + state.log.watermark_span:
             return  # the member itself catches up: its checkpoint does not show its progress
         self._views.setdefault(member, message.view)
         # Only the first proof of a member counts: a liar's later ones would delay the return for ever.

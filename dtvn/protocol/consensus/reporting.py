@@ -114,7 +114,7 @@ class Reporting:
         primary = self.members.get(state.views.primary)
         if primary is not None and primary.status.view == state.views.view:
             highest = max(highest, primary.status.proposed)
-        return min(highest, state.log.stable + state.log.reach)
+        return min(highest, state.log.stable + state.log.watermark_span)
 
     def is_incomplete(self) -> bool:
         """Whether this replica waits for something that other members might supply."""
@@ -256,7 +256,7 @@ class Reporting:
         if status.stable < state.log.stable <= status.executed:
             frames += state.checkpoint.frames
         for sequence, frame in self.checkpoints.mine.items():
-            if status.stable < sequence <= status.executed + state.log.reach:
+            if status.stable < sequence <= status.executed + state.log.watermark_span:
                 frames.append(frame)
         return frames[:MISSING_MAX]
 

@@ -211,7 +211,7 @@ class State(Context):
 
     def _make_tables(self) -> None:
         config, signer = self.config, self.signer
-        self.log = Log(window=config.window, reach=config.reach)
+        self.log = Log(window=config.window, watermark_span=config.watermark_span)
         self.bodies = Bodies(config.bodies_bytes_max)
         self.ballot = Ballot()
         self.future = Future(
@@ -221,7 +221,9 @@ class State(Context):
         )
         self.throttle = Throttle(self, config.resend_after)
         self.evidence = Evidence(self.outbox)
-        self.batch_fetches = self._fetching(lambda digest: signer.link(FetchBatch(digest)), 4 * config.reach)
+        self.batch_fetches = self._fetching(
+            lambda digest: signer.link(FetchBatch(digest)), 4 * config.watermark_span
+        )
         self.view_change_fetches = self._fetching(
             lambda digest: signer.link(FetchViewChange(digest)), config.n * config.q
         )

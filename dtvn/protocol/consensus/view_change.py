@@ -92,7 +92,7 @@ class ViewChanging:
         """Returns why to refuse a VIEW-CHANGE before its signature is checked, or None (R5). One that was
         asked for by digest is always accepted; while one is asked for, so is any of unknown digest."""
         config = self.state.config
-        if len(message.prepared) > config.reach or len(message.checkpoint) > config.n:
+        if len(message.prepared) > config.watermark_span or len(message.checkpoint) > config.n:
             return Reason.TOO_LARGE
         wishes = self.state.view_change_fetches
         if digest in wishes if digest is not None else len(wishes) > 0:
@@ -218,7 +218,7 @@ class ViewChanging:
         """Returns why to refuse a NEW-VIEW before its signature is checked, or None (R5)."""
         state = self.state
         config = state.config
-        if len(message.view_changes) > config.n or len(message.proposals) > config.reach:
+        if len(message.view_changes) > config.n or len(message.proposals) > config.watermark_span:
             return Reason.TOO_LARGE
         if not self.views.is_ahead(message.view):
             return Reason.OLD_VIEW

@@ -31,8 +31,8 @@ from dtvn.protocol.genesis.terms import (
     encode,
     is_host,
     make_genesis,
-    reach,
     view_change_bytes,
+    watermark_span,
     window,
 )
 
@@ -67,7 +67,7 @@ __all__ = [
     "encode",
     "is_host",
     "make_genesis",
-    "reach",
+    "watermark_span",
     "view_change_bytes",
     "window",
 ]

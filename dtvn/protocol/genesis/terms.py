@@ -46,7 +46,7 @@ __all__ = [
     "encode",
     "is_host",
     "make_genesis",
-    "reach",
+    "watermark_span",
     "view_change_bytes",
     "window",
 ]
@@ -85,7 +85,7 @@ BOUNDS = {
     "nonces_max": (100, 10_000_000),
     # A request as large as a batch must fit the pool, or it would be answered `busy` for ever.
     "batch_operations_max": (1, POOL_OPERATIONS_MAX // POOL_CLIENT_SHARE),
-    # A change with the Alive statements of 31 members with the longest names must always fit.
+    # A change with the liveness proofs of 31 members with the longest names must always fit.
     "batch_bytes_max": (6_000, 4 * 1024 * 1024),
 }
 """Least and largest value of each parameter. The limit of `checkpoint_interval` also depends on the number of
@@ -327,16 +327,16 @@ def window(parameters: Parameters) -> int:
     return max(2 * parameters.checkpoint_interval, 32)
 
 
-def reach(parameters: Parameters) -> int:
+def watermark_span(parameters: Parameters) -> int:
     """Number of sequences above its stable checkpoint for which a replica accepts messages: the primary's
     checkpoint may be one newer (consensus.config)."""
     return window(parameters) + parameters.checkpoint_interval
 
 
-def view_change_bytes(members: int, reach: int) -> int:
-    """Upper bound of a VIEW-CHANGE in bytes: a PRE-PREPARE and q - 1 PREPAREs for each of `reach` sequences,
+def view_change_bytes(members: int, span: int) -> int:
+    """Upper bound of a VIEW-CHANGE in bytes: a PRE-PREPARE and q - 1 PREPAREs for each of `span` sequences,
     and the size of one more statement per sequence for the rest (R20)."""
-    return reach * (quorum.quorum(members) + 1) * STATEMENT_BYTES_MAX
+    return span * (quorum.quorum(members) + 1) * STATEMENT_BYTES_MAX
 
 
 def check_terms(name: str, parameters: Parameters, members: int) -> None:
@@ -353,7 +353,7 @@ def check_terms(name: str, parameters: Parameters, members: int) -> None:
         value = getattr(parameters, field)
         if not low <= value <= high:
             raise GenesisError(f"parameters.{field}: {value} is not between {low} and {high}")
-    size = view_change_bytes(members, reach(parameters))
+    size = view_change_bytes(members, watermark_span(parameters))
     if size > VIEW_CHANGE_BYTES_MAX:
         raise GenesisError(
             f"parameters.checkpoint_interval: {parameters.checkpoint_interval} is too long for a cluster of "

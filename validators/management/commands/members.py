@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from dtvn.files.genesis import read_genesis_bytes
-from dtvn.gateway import Gateway, GatewayFace, gather_words
+from dtvn.gateway import Gateway, GatewayFace, gather_liveness_proofs
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.keys import peer_id
@@ -162,7 +162,7 @@ class Command(TeachingCommand):
 
     def _show(self, options: dict[str, Any]) -> None:
         with self._gateway(options) as gateway:
-            gather_words(gateway, wait=PRESENT_WAIT)
+            gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
             now = gateway.present
             if options["write"] is not None:
                 options["write"].write_bytes(canonical.encode(now))
@@ -227,7 +227,7 @@ class Command(TeachingCommand):
         with self._gateway(options) as gateway:
             check_wish(wish)
             keys = {} if wish.own else incoming_keys(wish)
-            gather_words(gateway, wait=PRESENT_WAIT)
+            gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
             now = gateway.present
             expected = preview(now, wish)
             if expected.code:
@@ -238,7 +238,9 @@ class Command(TeachingCommand):
             if wish.own:
                 self._through_platform(wish)
                 return
-            words = gather_words(gateway, without=wish.leaving, keys=keys)  # current Alive statements
+            words = gather_liveness_proofs(
+                gateway, without=wish.leaving, keys=keys
+            )  # current liveness proofs
             if gateway.present is not now:
                 raise CommandError(
                     f"epoch {gateway.present.epoch} has begun meanwhile: check it, then try again"

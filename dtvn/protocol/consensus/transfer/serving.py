@@ -90,7 +90,7 @@ class Serving:
         message = verified.message
         if member is None or message.epoch != self.state.config.epoch:
             return
-        if message.above > self.state.executed + self.state.config.reach:
+        if message.above > self.state.executed + self.state.config.watermark_span:
             return  # no checkpoint of the near future is above it
         if not self._give(member, message.above):
             self._wanting[member] = message.above

@@ -1,4 +1,4 @@
-"""Gathers the members' words of life, which a change of the membership needs (R36)."""
+"""Gathers the members' liveness proofs, which a change of the membership needs (R36)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import msgspec
 from dtvn.gateway.collector import Answered
 from dtvn.gateway.face import GatewayFace
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.membership import Alive, alive_bytes
+from dtvn.protocol.consensus.membership import LivenessProof, liveness_bytes
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.wire import ED25519
 from dtvn.waiting import look_until
 
-__all__ = ["gather_words"]
+__all__ = ["gather_liveness_proofs"]
 
 ANSWER_WAIT = 2.0
 WORDS_WAIT = 15.0
@@ -29,14 +29,14 @@ class _Told(msgspec.Struct):
     word: str
 
 
-def gather_words(
+def gather_liveness_proofs(
     gateway: GatewayFace,
     *,
     without: str = "",
     keys: Mapping[str, bytes] = NO_KEYS,
     wait: float = WORDS_WAIT,
-) -> list[Alive]:
-    """Words of life (R36) of all members except `without`, or of those that answer within `wait` seconds.
+) -> list[LivenessProof]:
+    """Liveness proofs (R36) of all members except `without`, or of those that answer within `wait` seconds.
     `keys`: next keys that the change gives to members, with which these sign.
 
     A member vouches only for itself, in the epoch that epoch change proofs prove (`present`); any other
@@ -44,7 +44,7 @@ def gather_words(
     member's word.
     """
     cluster = cluster_id(gateway.genesis)
-    words: dict[str, Alive] = {}
+    words: dict[str, LivenessProof] = {}
     now = gateway.present
 
     def complete() -> bool:
@@ -70,18 +70,18 @@ def gather_words(
     return list(words.values())
 
 
-def _word(future: Future[Answered]) -> Alive | None:
-    """The word of life in a member's answer; None if it does not decode or there was no answer."""
+def _word(future: Future[Answered]) -> LivenessProof | None:
+    """The liveness proof in a member's answer; None if it does not decode or there was no answer."""
     try:
         answered = future.result(ANSWER_WAIT + 1)
         if answered.code:
             return None
         told = msgspec.json.decode(answered.text, type=_Told)
-        return canonical.decode(Alive, bytes.fromhex(told.word))
+        return canonical.decode(LivenessProof, bytes.fromhex(told.word))
     except (NotYet, ValueError, msgspec.MsgspecError, RecursionError):
         return None
 
 
-def _speaks_for(word: Alive, member: str, key: bytes, cluster: bytes, epoch: int) -> bool:
-    said = alive_bytes(cluster, epoch, member, word.executed, word.timestamp)
+def _speaks_for(word: LivenessProof, member: str, key: bytes, cluster: bytes, epoch: int) -> bool:
+    said = liveness_bytes(cluster, epoch, member, word.executed, word.timestamp)
     return word.member == member and ED25519.verify(key, said, word.signature)

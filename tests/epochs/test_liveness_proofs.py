@@ -1,4 +1,4 @@
-"""What a word of life is worth, by batch time alone (R36; decision 0124)."""
+"""What a liveness proof is worth, by batch time alone (R36; decision 0124)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def present(**parameters: int) -> ms.Membership:
     return ms.Membership(0, 0, members, g.Parameters(**parameters))
 
 
-def word(member: str, said: int, *, executed: int = 100, epoch: int = 0) -> ms.Alive:
-    data = ms.alive_bytes(CLUSTER, epoch, member, executed, said)
-    return ms.Alive(member, executed, said, SCHEME.sign(SCHEME.pair(member)[1], data))
+def word(member: str, said: int, *, executed: int = 100, epoch: int = 0) -> ms.LivenessProof:
+    data = ms.liveness_bytes(CLUSTER, epoch, member, executed, said)
+    return ms.LivenessProof(member, executed, said, SCHEME.sign(SCHEME.pair(member)[1], data))
 
 
-def outcome(now: ms.Membership, *words: ms.Alive) -> str:
+def outcome(now: ms.Membership, *words: ms.LivenessProof) -> str:
     """Of taking n3 out, at BATCH_TIME; two of the three that stay must live."""
     change = ms.Change(epoch=0, leaves="n3", allow_small=True, alive=words)
     found = ms.succeed(now, change, sequence=100, timestamp=BATCH_TIME, cluster=CLUSTER, verify=SCHEME.verify)
@@ -77,7 +77,7 @@ def test_r36_a_member_dated_ahead_that_fell_silent_keeps_no_change_going() -> No
     said = {each.member: each for each in command.change.alive}
     box = world.boxes["n1"]
     ahead = said["n1"].timestamp + 29_000_000
-    data = ms.alive_bytes(world.cluster, 0, "n1", said["n1"].executed, ahead)
+    data = ms.liveness_bytes(world.cluster, 0, "n1", said["n1"].executed, ahead)
     signature = world.keyring.scheme.sign(world.keyring.pair(box.keys[-1])[1], data)
     dated = replace(said["n1"], timestamp=ahead, signature=signature)
     box.crash()
