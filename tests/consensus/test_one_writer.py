@@ -10,6 +10,8 @@ import dtvn.protocol.consensus as consensus
 from dtvn.protocol.consensus.state import WRITERS
 
 FOLDER = Path(consensus.__file__).parent
+BECOME = {"become_follower", "become_holding", "become_voting", "become_changing", "become_normal"}
+"""Transitions of the modes. Three phases end a core: test_modes names them."""
 CHANGES = {"append", "add", "clear", "discard", "extend", "pop", "remove", "setdefault", "update"}
 
 
@@ -37,6 +39,8 @@ def targets(tree: ast.AST) -> Iterator[ast.expr]:
             isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES
         ):
             yield node.func.value
+        elif isinstance(node, ast.Attribute) and node.attr in BECOME:
+            yield node
 
 
 def aliases(tree: ast.AST) -> dict[str, str]:

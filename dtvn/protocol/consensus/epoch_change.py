@@ -44,8 +44,6 @@ class EpochChange:
         self._emit = emit
         self.ends_at: int | None = None
         """The last sequence of this epoch, once it is executed here."""
-        self.over = False
-        """Whether s is stable: the next epoch's state takes over at the end of the turn."""
         self._open: set[int] = set()
         """Sequences not executed here whose batch may end the epoch."""
         self._begun: StateRecord | None = None
@@ -99,8 +97,8 @@ class EpochChange:
         """If the stable sequence is the end of the epoch, hand over to the next one (R35)."""
         if sequence != self.ends_at:
             return
-        self.over = True
         state = self.state
+        state.views.become_ended("the epoch is over")
         following = state.application.membership()
         certificate = state.checkpoint.certificate
         proof = epoch_change_proof.sealed(self._begun, () if certificate is None else certificate.frames)

@@ -72,13 +72,12 @@ class Replica(Phases):
         state = self.state
         state.now = now
         self._timers.start(now.monotonic)
-        asked = state.voting
         restoring.restore(self, recovery)
         self.epoch_change.restore(recovery)
         self.transfer.restore(recovery)
         self.serving.restore(recovery)
         if not state.voting:
-            self.own_vote.lose(state.voting_right.reason or ("its ledger says so" if asked else "no vote"))
+            self.own_vote.lose(state.vote.reason)
         self.pinging.begin(recovery)
         highest = max(state.log.highest, state.views.start, state.executed)
         self.suspicion.begin()
@@ -174,7 +173,7 @@ class Replica(Phases):
     @property
     def voting(self) -> bool:
         """Whether this replica has a vote."""
-        return self.state.voting_right.voting
+        return self.state.voting
 
     @property
     def executed(self) -> int:
@@ -270,14 +269,14 @@ class Replica(Phases):
 
     def _settle(self) -> None:
         """Ends a step: executes decided batches and proposes waiting requests."""
-        if self.state.transfer.done or self.contradictions.found:
-            return  # the host replaces or stops this core at the end of the turn
+        if self.state.views.ended:
+            return
         self.execution.run()
         self.proposing.run()
 
     def dispatch(self, verified: Verified[Any]) -> None:
         """Hands a verified message to its phase."""
-        if self.state.transfer.done or self.epoch_change.over or self.contradictions.found:
+        if self.state.views.ended:
             return
         message = verified.message
         kind = type(message)

@@ -95,7 +95,7 @@ def take(core: Phases) -> ReplicaSnapshot:
         changing=core.state.views.changing,
         primary=core.state.views.primary,
         voting=core.state.voting,
-        voting_reason=core.state.voting_right.reason,
+        voting_reason=core.state.vote.reason,
         executed=core.state.executed,
         stable=core.state.log.stable,
         log_root=executor.log_root(),

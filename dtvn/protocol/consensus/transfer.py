@@ -122,7 +122,7 @@ class Transfer:
 
     def tick(self) -> None:
         """Handles everything that is due."""
-        if self._progress.done or self.state.n == 1:
+        if self.state.views.ended or self.state.n == 1:
             return
         if self._target is not None:
             self._check_target()
@@ -135,7 +135,7 @@ class Transfer:
 
     def deadline(self) -> int | None:
         """Monotonic time of the next question, or None."""
-        if self._progress.done or self.state.n == 1:
+        if self.state.views.ended or self.state.n == 1:
             return None
         if self._target is not None:
             return min(source.due for source in self._sources.values())
@@ -171,7 +171,7 @@ class Transfer:
 
     def refuse_snapshot(self, member: int | None) -> Reason | None:
         """Returns why to refuse an offer, or None: checking its certificate costs q signatures (R5)."""
-        welcome = self._target is None and not self._progress.done and self.wanted()
+        welcome = self._target is None and not self.state.views.ended and self.wanted()
         known = member is None or member in self._offers or member in self._banned
         return None if welcome and not known else Reason.NOT_ASKED
 
@@ -344,7 +344,8 @@ class Transfer:
             timestamp=certificate.timestamp,
             frames=certificate.frames,
         )
-        self._progress.done = self._progress.active = True
+        self._progress.active = True
+        state.views.become_ended("a state was received")
         self._target = None
         state.outbox.note("transfer_complete", sequence=certificate.sequence)
         state.outbox.install(Install(record, target.message.entry, target.message.peaks, staging.rows))

@@ -59,11 +59,10 @@ class ViewChanging:
     def leave(self, view: int, reason: str) -> None:
         """Leaves for `view`: sends a VIEW-CHANGE, durable first. No vote below `view` follows (R6, R29)."""
         state = self.state
-        if view <= self.views.view or not state.may_sign_votes:
+        if self.views.ended or view <= self.views.view or not state.may_sign_votes:
             return
         left, entered = self.views.view, not self.views.changing
-        self.views.view = view
-        self.views.changing = True
+        self.views.become_changing(view)
         self.views.promised = view
         self.views.new_view = b""
         message = ViewChange(
@@ -254,6 +253,8 @@ class ViewChanging:
         self._extra = {digest: claim for digest, claim in self._extra.items() if digest in named}
 
     def _retry_waiting(self) -> None:
+        if self.views.ended:
+            return
         for verified in list(self._waiting.values()):
             self._try(verified)
 
@@ -332,8 +333,7 @@ class ViewChanging:
 
     def _become_active(self, frame: bytes, message: NewView, used: list[Claim]) -> None:
         found = plan(used)
-        self.views.view = message.view
-        self.views.changing = False
+        self.views.become_normal(message.view)
         self.views.start = found.digests[-1][0] if found.digests else found.base
         self.views.reproposed = {
             sequence: (digest, proposal)
@@ -349,7 +349,7 @@ class ViewChanging:
     def install_reproposed(self) -> None:
         """Opens slots for the batches that the NEW-VIEW demands, as far as the window reaches."""
         state = self.state
-        if self.views.changing:
+        if self.views.mode != "normal":
             return
         for sequence, (digest, frame) in self.views.reproposed.items():
             if state.log.inside(sequence):
@@ -371,8 +371,7 @@ class ViewChanging:
     def restore_changing(self, frame: bytes) -> None:
         """Restores the binding of an own VIEW-CHANGE that is newer than any view entered (R29)."""
         claim = read_claim_of_own(self.state, frame)
-        self.views.view = claim.view
-        self.views.changing = True
+        self.views.become_changing(claim.view)
         self.views.new_view = b""
         self.views.claims[self.state.index] = claim
 
