@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dtvn.protocol.consensus.contradiction import Contradictions
-from dtvn.protocol.consensus.pinging import Pinging
-from dtvn.protocol.host import places
 from simulator.mutants.registry import Plant, mutant, replaces
+from simulator.mutants.seams import Contradictions, Pinging, places
 
 
 @replaces(Pinging, "begin", "others-not-awaited", "R11", world="older-disk")

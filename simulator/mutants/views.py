@@ -6,19 +6,23 @@ from typing import Any
 
 import msgspec
 
-from dtvn.protocol.consensus import certificate, new_view, view_change
-from dtvn.protocol.consensus.effects import SlotRecord
-from dtvn.protocol.consensus.executor import Executor
-from dtvn.protocol.consensus.log import Slot
-from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
-from dtvn.protocol.consensus.ordering import Ordering
-from dtvn.protocol.consensus.outbox import Outbox
-from dtvn.protocol.consensus.primary_monitor import PrimaryMonitor
-from dtvn.protocol.consensus.reporting import Reporting
-from dtvn.protocol.consensus.suspicion import Suspicion
-from dtvn.protocol.consensus.timers import Timers
-from dtvn.protocol.consensus.view_change import ViewChanging
 from simulator.mutants.registry import Plant, mutant, replaces
+from simulator.mutants.seams import (
+    NULL_BATCH_DIGEST,
+    Executor,
+    Ordering,
+    Outbox,
+    PrimaryMonitor,
+    Reporting,
+    Slot,
+    SlotRecord,
+    Suspicion,
+    Timers,
+    ViewChanging,
+    certificate,
+    new_view,
+    view_change,
+)
 
 
 @replaces(view_change, "plan", "drops-what-was-prepared", "R33 P4", world="lone-commit")
