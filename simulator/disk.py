@@ -25,8 +25,8 @@ from dtvn.protocol.consensus.effects import (
     SlotRecord,
     StateRecord,
 )
+from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.log_tree import Frontier, append
-from dtvn.protocol.consensus.recovery import Base
 from dtvn.protocol.host.ports import JournalError, JournalFull, Recovery
 from simulator.chance import Dice
 

@@ -6,9 +6,9 @@ from collections import deque
 from functools import cached_property
 
 from dtvn.protocol import quorum
+from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.primary_monitor import SLOW
-from dtvn.protocol.consensus.replica import Replica
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.onlooker import EXECUTED

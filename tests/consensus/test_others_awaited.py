@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.pinging import HEARD, OTHERS_ARE_GONE
-from dtvn.protocol.consensus.recovery import Recovery
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.certificate import CommitCertificate
 from dtvn.protocol.consensus.effects import Reason, SlotRecord
-from dtvn.protocol.consensus.recovery import Recovery
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node, is_kind
 from tests.consensus.test_new_view import Forge

@@ -13,8 +13,8 @@ from dtvn.machine import Command, OpenSession, TicketApplication, build
 from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Effects, Executed, Note, Now
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.log_tree import Frontier
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.genesis import CAPABILITIES, Genesis, Grant, Member, Parameters, Principal, cluster_id

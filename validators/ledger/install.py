@@ -16,7 +16,7 @@ from dtvn.ledger import SNAPSHOT_BASE, LedgerDamaged
 from dtvn.machine.rows import TicketBytes, TicketRow
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange, Install, StateRecord
-from dtvn.protocol.consensus.recovery import Base
+from dtvn.protocol.consensus.ledger_tail import Base
 from validators.ledger import encoding, state_rows, statements
 from validators.ledger.materialise import ticket_counter
 from validators.ledger.store import Write

@@ -20,8 +20,10 @@ from dtvn.protocol.consensus.effects import (
     Record,
     SlotRecord,
 )
+from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.log_tree import Frontier, append, root
 from dtvn.protocol.consensus.messages import (
+    NO_PREDECESSOR,
     NULL_BATCH_DIGEST,
     Batch,
     Entry,
@@ -29,7 +31,6 @@ from dtvn.protocol.consensus.messages import (
     bundle_digest,
     entry_hash,
 )
-from dtvn.protocol.consensus.recovery import Base
 from dtvn.protocol.host.ports import JournalError, Recovery
 from dtvn.protocol.wire import Envelope
 from validators.ledger import encoding
@@ -44,7 +45,6 @@ ENTRIES_KEPT = 256
 """Most entries loaded in addition to those to replay, the newest ones, for peers that lag a little."""
 ENTRIES_KEPT_BYTES = 16 * 1024 * 1024
 """Most bytes of batches in these additional entries."""
-NO_PREDECESSOR = bytes(32)
 
 _SELECT_LOG = (
     "SELECT e.sequence, e.epoch, e.timestamp, e.entry, e.entry_hash, e.body, e.checksum,"

@@ -16,8 +16,8 @@ from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import StateRecord, Successor
 from dtvn.protocol.consensus.events import Listener, VotesReleased
 from dtvn.protocol.consensus.executor import Step
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.membership import is_reconfiguration
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 

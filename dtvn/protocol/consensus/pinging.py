@@ -30,8 +30,8 @@ from dtvn.protocol.consensus.catch_up import CatchUp
 from dtvn.protocol.consensus.certificate import read_checkpoint
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.effects import Reason, StateRecord
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.messages import Ping, Pong
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.rejoin import Rejoin
 from dtvn.protocol.consensus.rejoin_views import RejoinViews
 from dtvn.protocol.consensus.self_messages import SelfMessageGuard

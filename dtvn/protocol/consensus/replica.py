@@ -17,9 +17,9 @@ from dtvn.protocol.consensus.application import Application
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.dispatch import tables
 from dtvn.protocol.consensus.effects import Effects, Now, Reason
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.messages import STATEMENTS, Bundle, Pong, SupplyBatch, ViewChange
 from dtvn.protocol.consensus.phases import Phases
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.consensus.state import State

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, Prepared
 from dtvn.protocol.consensus.effects import CheckpointRecord, SlotRecord
 from dtvn.protocol.consensus.executor import open_body
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.messages import PreparedProof
 from dtvn.protocol.consensus.phases import Phases
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.probes import probe
 
 __all__ = ["restore", "say_again"]

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dtvn.protocol.consensus import epoch_change_proof, parts
 from dtvn.protocol.consensus.application import Item
+from dtvn.protocol.consensus.ledger_tail import Base, Recovery
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
-from dtvn.protocol.consensus.recovery import Base, Recovery
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.verified import Verified

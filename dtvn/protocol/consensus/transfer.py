@@ -24,8 +24,8 @@ from dtvn.protocol.consensus.certificate import CheckpointCertificate, ends_log,
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.effects import CheckpointRecord, Install, Reason
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 
