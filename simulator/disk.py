@@ -35,7 +35,7 @@ __all__ = ["Contradiction", "CrashPoint", "Image", "PowerCut", "VirtualDisk"]
 SlotKey = tuple[int, int, int, str]
 
 PRUNED_PHASES = frozenset({"pre_prepare", "prepare", "commit", "prepared", "checkpoint"})
-"""Phases that belong to one sequence; those of views are kept."""
+"""Subprotocols that belong to one sequence; those of views are kept."""
 
 SPARE_ENTRIES_MAX = 256
 """Newest entries that a load returns besides those to replay."""

@@ -31,7 +31,7 @@ __all__ = ["JournalMeter", "NodeJournal"]
 ROWS = 500
 """Rows between two heartbeats."""
 OWN_PHASES = frozenset({"prepare", "commit", "checkpoint", "view_change"})
-"""Phases whose records hold statements of the ledger's own member."""
+"""Subprotocols whose records hold statements of the ledger's own member."""
 
 
 def _unheard() -> None:

@@ -74,6 +74,6 @@ def _tables(core: Any) -> list[tuple[str, int, int]]:
         ("decisions", len(log.decisions), config.reach),
         ("operations waiting", core.state.pool.operations, config.pool_operations_max),
         ("statements of later views", max(core.state.future._count), core.state.future._frames_share),
-        ("claims", len(core.state.views.claims), config.n),
+        ("claims", len(core.state.views.view_changes), config.n),
         ("suspicions", len(core.suspicion.suspects), config.n),
     ]

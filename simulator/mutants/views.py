@@ -26,18 +26,18 @@ from simulator.mutants.seams import (
 
 
 @replaces(view_change, "plan", "drops-what-was-prepared", "R33 P4", world="lone-commit")
-def prepared_is_dropped(plan: Any, claims: Any) -> Any:
+def prepared_is_dropped(plan: Any, changes: Any) -> Any:
     """A view change carries over no prepared batch."""
-    return plan([msgspec.structs.replace(claim, prepared=()) for claim in claims])
+    return plan([msgspec.structs.replace(change, prepared=()) for change in changes])
 
 
 @replaces(view_change, "plan", "lowest-view-wins", "R33 P4", world="two-certificates")
-def lowest_view_wins(plan: Any, claims: Any) -> Any:
+def lowest_view_wins(plan: Any, changes: Any) -> Any:
     """Of two certificates for one sequence the older one is carried over."""
     flipped = []
-    for claim in claims:
-        prepared = tuple(msgspec.structs.replace(p, view=-p.view) for p in claim.prepared)
-        flipped.append(msgspec.structs.replace(claim, prepared=prepared))
+    for change in changes:
+        prepared = tuple(msgspec.structs.replace(p, view=-p.view) for p in change.prepared)
+        flipped.append(msgspec.structs.replace(change, prepared=prepared))
     return plan(flipped)
 
 
@@ -51,14 +51,16 @@ def believes_new_view(plant: Plant) -> None:
         message = verified.message
         if not self.views.is_ahead(message.view):
             return
-        used = [claim for claim in self.views.claims.values() if claim.view == message.view][: self.state.q]
+        used = [change for change in self.views.view_changes.values() if change.view == message.view][
+            : self.state.q
+        ]
         if len(used) < self.state.q:
             return
         said = carried(verified)
         found = plan(used)
         digests = tuple((proposal.sequence, proposal.digest) for proposal in said)
 
-        def as_said(_claims: Any) -> Any:
+        def as_said(_changes: Any) -> Any:
             return msgspec.structs.replace(found, digests=digests)
 
         module.plan = as_said
@@ -99,9 +101,9 @@ def checkpoint_not_proved(_right: Any, frames: Any, nested: Any, config: Any) ->
 
 
 @replaces(view_change, "plan", "holes-stay-open", "R33 P5", world="sequence-gaps")
-def holes_stay_open(plan: Any, claims: Any) -> Any:
+def holes_stay_open(plan: Any, changes: Any) -> Any:
     """A sequence with no certificate below one that has one gets no null request."""
-    found = plan(claims)
+    found = plan(changes)
     digests = tuple(pair for pair in found.digests if pair[1] != NULL_BATCH_DIGEST)
     return msgspec.structs.replace(found, digests=digests)
 

@@ -66,7 +66,7 @@ def test_r11_a_view_change_that_only_a_new_view_rests_on_is_shown() -> None:
     cluster[0].crash()
     cluster.advance(1_500)
     assert cluster[2].core.state.views.is_active(1)
-    assert not cluster[2].core.state.views.claims
+    assert not cluster[2].core.state.views.view_changes
     cluster[3].crash()
     cluster[3].journal = copied
     cluster.drop(is_kind(*OTHER_WAYS))

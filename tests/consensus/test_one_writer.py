@@ -1,4 +1,4 @@
-"""Each part of a replica's state is written by one phase (state.WRITERS), so its story is in one file."""
+"""Each part of a replica's state is written by one subprotocol (state.WRITERS): its story is in one file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dtvn.protocol.consensus.state import WRITERS
 
 FOLDER = Path(consensus.__file__).parent
 BECOME = {"become_follower", "become_holding", "become_voting", "become_changing", "become_normal"}
-"""Transitions of the modes. Three phases end a core: test_modes names them."""
+"""Transitions of the modes. Three subprotocols end a core: test_modes names them."""
 CHANGES = {"append", "add", "clear", "discard", "extend", "pop", "remove", "setdefault", "update"}
 
 
@@ -71,7 +71,7 @@ def written(path: Path) -> set[str]:
     return found
 
 
-def test_each_part_of_the_state_is_written_by_one_phase() -> None:
+def test_each_part_of_the_state_is_written_by_one_subprotocol() -> None:
     writers: dict[str, set[str]] = {}
     for path in FOLDER.glob("*.py"):
         if path.stem != "state":

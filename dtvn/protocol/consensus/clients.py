@@ -1,4 +1,4 @@
-"""Phase: requests of clients, direct or forwarded by members (R12, R16, R19; PITFALLS rows 9 and 14)."""
+"""Requests of clients, direct or forwarded by members (R12, R16, R19; PITFALLS rows 9 and 14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phase: the end of an epoch (R35).
+"""The end of an epoch (R35).
 
 The sequence s of a reconfiguration that took effect is the last of its epoch and a checkpoint. Nothing above
 s is proposed, prepared or executed in this epoch, whatever a faulty member or an older view claims. When q

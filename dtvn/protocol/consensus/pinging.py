@@ -1,4 +1,4 @@
-"""Phase: Ping and Pong measure round trips (R31) and recover this replica's own earlier statements (R11).
+"""Ping and Pong measure round trips (R31) and recover this replica's own earlier statements (R11).
 
 At start a replica whose ledger is not empty asks every member for the newest statements under its own key.
 It casts no vote until all members have answered, or until q members (itself included) have answered and the

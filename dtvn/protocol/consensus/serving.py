@@ -1,4 +1,4 @@
-"""Phase: serves the own state to members that lag, while execution continues (R23, R25).
+"""Serves the own state to members that lag, while execution continues (R23, R25).
 
 A replica offers its state as of a stable checkpoint: the application froze it when that sequence was
 executed, and keeps it readable while execution continues. One state is served at a time, to every member

@@ -1,4 +1,4 @@
-"""The state of a replica, made of parts. Each part is written by one phase; every phase may read all of them.
+"""The state of a replica, made of parts. Each is written by one subprotocol; all may read it.
 
 `tests/consensus/test_one_writer.py` holds the table of writers (WRITERS) against the code.
 """
@@ -23,7 +23,7 @@ from dtvn.protocol.consensus.future import Future
 from dtvn.protocol.consensus.log import Log, Slot
 from dtvn.protocol.consensus.messages import FetchBatch, FetchViewChange
 from dtvn.protocol.consensus.modes import Phase, Vote
-from dtvn.protocol.consensus.new_view import Claim
+from dtvn.protocol.consensus.new_view import CheckedViewChange
 from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.requests.throughput import Throughput
 from dtvn.protocol.consensus.signer import Signer
@@ -50,7 +50,7 @@ WRITERS = {
     "transfer": "transfer",
     "round_trips": "pinging",
 }
-"""Part of the state -> module of the phase that writes it."""
+"""Part of the state -> module of the subprotocol that writes it."""
 
 
 class ViewState(Phase):
@@ -61,13 +61,13 @@ class ViewState(Phase):
         self._members = members
         self.promised = 0
         """Highest view of an own VIEW-CHANGE: this replica never votes below it (R29)."""
-        self.start = 0
+        self.reproposed_up_to = 0
         """Highest sequence that the NEW-VIEW demands; new proposals are above it."""
         self.reproposed: dict[int, tuple[bytes, bytes]] = {}
         """Sequence -> (digest, PRE-PREPARE frame) in the NEW-VIEW."""
         self.new_view: bytes = b""
         """Frame of the NEW-VIEW of `view`; b"" in view 0 or while changing."""
-        self.claims: dict[int, Claim] = {}
+        self.view_changes: dict[int, CheckedViewChange] = {}
         """Member -> its newest VIEW-CHANGE, above the view entered last."""
 
     @property
@@ -165,7 +165,7 @@ class RoundTrips:
 
 
 class State(Context):
-    """Everything that the phases of one replica share for one epoch."""
+    """Everything that the subprotocols of one replica share for one epoch."""
 
     def __init__(self, config: Config, signer: Signer, application: Application, *, voting: bool) -> None:
         if config.index is None:

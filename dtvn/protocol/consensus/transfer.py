@@ -1,4 +1,4 @@
-"""Phase: a replica far behind takes the state of a stable checkpoint instead of replaying the log (R23,
+"""A replica far behind takes the state of a stable checkpoint instead of replaying the log (R23,
 PITFALLS row 17).
 
 1. It asks all members; those that can offer a state, with the q CHECKPOINTs that sign it.

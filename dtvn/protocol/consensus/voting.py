@@ -1,4 +1,4 @@
-"""Phase: losing the vote, getting it back, and holding votes back at the start (R11)."""
+"""Losing the vote, getting it back, and holding votes back at the start (R11)."""
 
 from __future__ import annotations
 
