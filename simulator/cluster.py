@@ -12,13 +12,11 @@ from dtvn.machine import TicketApplication
 from dtvn.machine.keyring import KeyRing
 from dtvn.proof.epoch_chain import EpochChain
 from dtvn.protocol import canonical
+from dtvn.protocol.consensus import EPOCH, Learner, Replica
 from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Install, Record
-from dtvn.protocol.consensus.epoch_change import EPOCH
-from dtvn.protocol.consensus.learner import Learner
 from dtvn.protocol.consensus.membership import Membership
-from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.host import Host

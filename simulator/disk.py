@@ -25,8 +25,8 @@ from dtvn.protocol.consensus.effects import (
     SlotRecord,
     StateRecord,
 )
+from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.log_tree import Frontier, append
-from dtvn.protocol.consensus.recovery import Base
 from dtvn.protocol.host.ports import JournalError, JournalFull, Recovery
 from simulator.dice import Dice
 
@@ -35,7 +35,7 @@ __all__ = ["Contradiction", "CrashPoint", "Image", "PowerCut", "VirtualDisk"]
 SlotKey = tuple[int, int, int, str]
 
 PRUNED_PHASES = frozenset({"pre_prepare", "prepare", "commit", "prepared", "checkpoint"})
-"""Phases that belong to one sequence; those of views are kept."""
+"""Subprotocols that belong to one sequence; those of views are kept."""
 
 SPARE_ENTRIES_MAX = 256
 """Newest entries that a load returns besides those to replay."""

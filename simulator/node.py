@@ -13,10 +13,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from dtvn.protocol.consensus import OTHERS_ARE_GONE, ReplicaSnapshot
 from dtvn.protocol.consensus.effects import ALL, Executed, Note, Record, ReplyTo, Send
 from dtvn.protocol.consensus.membership import Membership
-from dtvn.protocol.consensus.pinging import OTHERS_ARE_GONE
-from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.consensus.verified import Inbound, Peer, VerifiedBundle
 from dtvn.protocol.host import EpochOver, Halted, Host, Installed, TurnLost
 from dtvn.protocol.host.ports import JournalFull

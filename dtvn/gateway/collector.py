@@ -33,10 +33,10 @@ from dtvn.gateway.round_trips import RETRY_MAX, Latencies, Views
 from dtvn.gateway.sessions import UNOPENED, Sessions
 from dtvn.machine.reasons import CLUSTER_CONTRADICTION, OK, UNAVAILABLE
 from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus import BATCH_HEADER, FRAMING
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now, Reason
 from dtvn.protocol.consensus.membership import Membership
-from dtvn.protocol.consensus.request_key import BATCH_HEADER, FRAMING
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.host.ports import Signer

@@ -17,12 +17,11 @@ from dtvn.proof.continuation import FORMAT, StateHead, certified
 from dtvn.proof.epoch_chain import epoch_change_certificate
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
-from dtvn.protocol.consensus import epoch_change_proof, log_tree
+from dtvn.protocol.consensus import epoch_change_proof, log_tree, open_body
 from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord, EntryRecord, Install
-from dtvn.protocol.consensus.executor import open_body
+from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, entry_hash
-from dtvn.protocol.consensus.recovery import Base
 from dtvn.protocol.host.ports import Recovery
 from dtvn.protocol.wire import FrameSigner
 

@@ -17,8 +17,8 @@ from dtvn.node.layout import NodeFolder
 from dtvn.proof.epoch_chain import EpochChain
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import EPOCH
 from dtvn.protocol.consensus.config import TRANSFER_LAG, TRANSFER_PATIENCE
-from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 

@@ -37,8 +37,8 @@ from dtvn.node.watcher import line
 from dtvn.proof.continuation import continues
 from dtvn.proof.reads import StateProof, show
 from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus import ReplicaSnapshot
 from dtvn.protocol.consensus.messages import Answer, Query
-from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 
 __all__ = ["DEFAULT_EVENT", "Inspector", "StateProof"]
 

@@ -12,8 +12,8 @@ from dtvn.net import KeyFileError
 from dtvn.node.layout import NodeFolder
 from dtvn.node.options import StartError
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.continuation import Continuation
 from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.messages import Continuation
 from dtvn.recovery import RecoveryError, SignedFile, opened
 from dtvn.recovery.sealing import said_in
 

@@ -16,7 +16,7 @@ from dtvn.machine.leaf import operation_leaf
 from dtvn.proof.errors import ProofError
 from dtvn.proof.forms import no_form, opened
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.executor import subtree_paths
+from dtvn.protocol.consensus import subtree_paths
 from dtvn.protocol.consensus.fields import Count, Hash, Word
 from dtvn.protocol.consensus.messages import Operation, Outcome
 from dtvn.protocol.genesis import Member

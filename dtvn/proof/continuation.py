@@ -20,8 +20,8 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import ends_log
 from dtvn.protocol.consensus.fields import Hash
+from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.messages import Entry
-from dtvn.protocol.consensus.recovery import Base
 
 __all__ = ["FORMAT", "StateHead", "certified", "continues", "read_head"]
 

@@ -31,7 +31,7 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.fields import Count
-from dtvn.protocol.consensus.new_view import Claim, plan, proposals, read_claim
+from dtvn.protocol.consensus.new_view import CheckedViewChange, check_view_change, plan, proposals
 from dtvn.protocol.consensus.verified import Peer, Verified
 from dtvn.protocol.wire import Door, PeerError
 from dtvn.protocol.wire.envelope import encode_envelope
@@ -160,7 +160,7 @@ def _conviction(code: str, message: Any, where: str, chain: Chain) -> Conviction
 
 def _bad_view_change(frame: bytes, chain: Chain) -> Conviction:
     message = open_signed(frame, chain, m.ViewChange)
-    if _claim(frame, chain, message.epoch) is not None:
+    if _checked(frame, chain, message.epoch) is not None:
         raise ProofError("this VIEW-CHANGE proves what it claims")
     return _conviction("bad_view_change", message, f"view {message.view}", chain)
 
@@ -181,23 +181,25 @@ def _follows(message: m.NewView, basis: Sequence[bytes], chain: Chain) -> bool:
         return False
     if message.sender != quorum.primary(message.view, count):
         return False
-    claims = {
-        claim.digest: claim for each in basis if (claim := _claim(each, chain, message.epoch)) is not None
+    changes = {
+        change.digest: change
+        for each in basis
+        if (change := _checked(each, chain, message.epoch)) is not None
     }
-    used: list[Claim] = []
+    used: list[CheckedViewChange] = []
     for sender, digest in message.view_changes:
-        claim = claims.get(digest)
-        if claim is not None and (claim.sender, claim.view) != (sender, message.view):
+        change = changes.get(digest)
+        if change is not None and (change.sender, change.view) != (sender, message.view):
             return False
-        used += [claim] if claim is not None else []
+        used += [change] if change is not None else []
     if len(used) != len(senders):
         raise ProofError("the VIEW-CHANGEs that this NEW-VIEW names are not all here")
     expected = proposals(plan(used), epoch=message.epoch, view=message.view, members=count)
     return tuple(_open(each, m.PrePrepare) for each in message.proposals) == expected
 
 
-def _claim(frame: bytes, chain: Chain, epoch: int) -> Claim | None:
-    """The claim that a VIEW-CHANGE proves; None if one of its proofs is invalid. Raises ProofError if this
+def _checked(frame: bytes, chain: Chain, epoch: int) -> CheckedViewChange | None:
+    """A VIEW-CHANGE with its proofs checked; None if one of its proofs is invalid. Raises ProofError if this
     verifier cannot decide.
 
     Only what the sender signed is judged: another party may have added attachments to the envelope. An epoch
@@ -217,4 +219,4 @@ def _claim(frame: bytes, chain: Chain, epoch: int) -> Claim | None:
         return None
     if any(each.message.epoch != epoch for each in verified.nested.values()):
         raise ProofError("it rests on statements of another epoch: this verifier cannot decide")
-    return read_claim(verified, config_of(chain, epoch))
+    return check_view_change(verified, config_of(chain, epoch))

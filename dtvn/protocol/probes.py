@@ -1,4 +1,4 @@
-"""Probes at critical moments: `probe("view_change.carried")` records that a run reached this point.
+"""Probes at critical moments: `probe("views.reproposed_batch")` records that a run reached this point.
 
 In a node there is no listener, and a probe costs a call of an empty function at rare moments. The simulator
 listens, and a campaign reports which probes no run ever reached (like FoundationDB's CODE_PROBE): a moment
@@ -13,18 +13,18 @@ __all__ = ["PROBES", "listen", "probe"]
 
 PROBES: dict[str, str] = {
     # votes
-    "ordering.withheld_bad_batch": "a proposal breaks a limit or was first proposed in another view",
-    "ordering.withheld_bad_timestamp": "a proposal's time is beyond the drift bound",
-    "ordering.withheld_duplicate_request": "a proposal holds what was executed already",
-    "ordering.withheld_epoch_ends": "a proposal above what may end the epoch (R35)",
-    "ordering.withheld_equivocation": "another batch stands at this sequence here",
+    "ordering.abstained_bad_batch": "a proposal breaks a limit or was first proposed in another view",
+    "ordering.abstained_bad_timestamp": "a proposal's time is beyond the drift bound",
+    "ordering.abstained_duplicate_request": "a proposal holds what was executed already",
+    "ordering.abstained_epoch_ends": "a proposal above what may end the epoch (R35)",
+    "ordering.abstained_equivocation": "another batch stands at this sequence here",
     "ordering.another_proposal_is_durable": "the first proposal lost to one that others prepared",
     "ordering.prepared_but_executed_otherwise": "an old view prepares what a later view decided otherwise",
     "ordering.prepared_another_than_the_first": "q - 1 PREPAREs for another proposal than the first seen",
     "ordering.prepared_without_own_prepare": "prepared though the own PREPARE is withheld or not due (R21)",
     "ordering.decided_by_another_view": "q COMMITs of a view that this replica is not in",
     "ordering.decided_without_body": "q COMMITs for a batch that is not here",
-    "proposing.holds_until_carried_is_executed": "a new primary waits for what it carried over",
+    "proposing.holds_until_reproposed_is_executed": "a new primary waits for the reproposed batches",
     "proposing.pipeline_full": "eight proposals are not executed yet",
     "proposing.window_full": "no checkpoint, so no room (row 6)",
     # view changes
@@ -32,9 +32,9 @@ PROBES: dict[str, str] = {
     "views.followed_a_weak_quorum": "f + 1 members left, so this one does",
     "views.bad_view_change": "a VIEW-CHANGE proves nothing",
     "views.led": "this replica sends a NEW-VIEW",
-    "views.new_view_lacks_its_basis": "a NEW-VIEW names VIEW-CHANGEs that are not here",
+    "views.new_view_lacks_view_changes": "a NEW-VIEW names VIEW-CHANGEs that are not here",
     "views.bad_new_view": "a NEW-VIEW does not follow from what it names",
-    "views.carried_batch": "a view begins with batches carried over",
+    "views.reproposed_batch": "a view begins with batches proposed again",
     "views.null_request": "a view begins with a null request (row 5)",
     "views.started_from_checkpoint": "a view begins above a stable checkpoint",
     # checkpoints and the log

@@ -14,11 +14,10 @@ import msgspec
 from dtvn.machine import TicketApplication, operation_for
 from dtvn.machine.keyring import KeyRing
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import epoch_change_proof
+from dtvn.protocol.consensus import NULL_BATCH, Executor, epoch_change_proof
 from dtvn.protocol.consensus.application import Application
-from dtvn.protocol.consensus.bodies import NULL_BATCH
 from dtvn.protocol.consensus.effects import EntryRecord
-from dtvn.protocol.consensus.executor import Executor
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.membership import RECOVERY
 from dtvn.protocol.consensus.messages import (
     KIND_OF,
@@ -29,7 +28,6 @@ from dtvn.protocol.consensus.messages import (
     batch_digest,
     bundle_digest,
 )
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.scheme import SIGNATURE_SIZE

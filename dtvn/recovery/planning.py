@@ -80,7 +80,7 @@ def make_plan(reading: Reading) -> Plan:
         _check_vouching(told, reading.told)
     _check_enough(len(vouchers), reading)
     final = _final(reading.told)
-    planned = new_view.plan(_claims(reading))
+    planned = new_view.plan(_view_changes(reading))
     _check_agree(final, reading.told)
     digests = _covered(reading.told, final) | dict(planned.digests)
     digests |= {sequence: digest for sequence, (digest, _view) in final.items()}
@@ -208,11 +208,11 @@ def _view_of(commits: tuple[bytes, ...], told: Told) -> int:
     return view
 
 
-def _claims(reading: Reading) -> list[new_view.Claim]:
-    """Each statement as the claim of a VIEW-CHANGE that its member would send for a view above all others."""
+def _view_changes(reading: Reading) -> list[new_view.CheckedViewChange]:
+    """Each statement as the checked VIEW-CHANGE that its member would send for a view above all others."""
     view = 1 + max(told.statement.view for told in reading.told)
     return [
-        new_view.Claim(
+        new_view.CheckedViewChange(
             sender=told.index,
             view=view,
             digest=told.statement.proofs,

@@ -11,10 +11,9 @@ from dtvn.proof import ProofError
 from dtvn.proof.epoch_chain import EpochChain
 from dtvn.proof.evidence import encode_evidence
 from dtvn.protocol import canonical, quorum
-from dtvn.protocol.consensus import epoch_change_proof
+from dtvn.protocol.consensus import EPOCH, epoch_change_proof
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, read_continuation
 from dtvn.protocol.consensus.effects import CheckpointRecord, Prune, Record, StateRecord
-from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.protocol.consensus.messages import Continuation
 from dtvn.protocol.consensus.verified import Peer, Verified

@@ -8,10 +8,9 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.effects import EntryRecord, SlotRecord
-from dtvn.protocol.consensus.executor import NO_PREDECESSOR
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.log_tree import Frontier, append
-from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, PreparedProof, entry_hash
-from dtvn.protocol.consensus.recovery import Recovery
+from dtvn.protocol.consensus.messages import NO_PREDECESSOR, NULL_BATCH_DIGEST, PreparedProof, entry_hash
 from dtvn.protocol.wire import Door, decode_envelope
 from dtvn.recovery.forms import Certified, Held, Proofs, StateFile, Statement, Vote, statement_bytes
 from dtvn.recovery.kinds import STATE

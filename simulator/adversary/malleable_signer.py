@@ -69,10 +69,10 @@ class MalleableSigner(Liar):
             return
         before, after = digest_of(true), digest_of(said)
         self._digests[before] = after
-        claims = self.node.core.state.views.claims
-        own = claims.get(self.index)
+        changes = self.node.core.state.views.view_changes
+        own = changes.get(self.index)
         if own is not None and own.digest == before:
-            claims[self.index] = msgspec.structs.replace(own, digest=after, frame=self.signer.sign(said))
+            changes[self.index] = msgspec.structs.replace(own, digest=after, frame=self.signer.sign(said))
 
     # --- what holds signatures of others -----------------------------------------------------------
 

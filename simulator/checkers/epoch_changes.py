@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 from dtvn.machine import commands
 from dtvn.protocol import canonical, quorum
-from dtvn.protocol.consensus import epoch_change_proof
+from dtvn.protocol.consensus import EPOCH, epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import CheckpointRecord, Record, StateRecord
-from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.membership import ALIVE_FOR, KIND, Change, Membership, liveness_bytes, window
 from dtvn.protocol.wire import PeerError
 from simulator.checkers.base import Checker

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from dtvn.machine import TicketApplication
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus import open_body
 from dtvn.protocol.consensus.effects import EntryRecord, Executed, Note, Record
-from dtvn.protocol.consensus.executor import open_body
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
 from dtvn.protocol.wire import FrameSigner

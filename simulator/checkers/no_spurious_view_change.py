@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.rejoin_views import RETURNING
-from dtvn.protocol.consensus.replica import Replica
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World

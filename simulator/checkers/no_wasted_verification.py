@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus.verified import Header, Inbound, Verified
 from dtvn.protocol.wire import Door, Envelope, Scheme
 from dtvn.protocol.wire.door import Keys

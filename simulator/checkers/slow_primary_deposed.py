@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import cast
 
 from dtvn.protocol import quorum
+from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus.effects import Executed, Note
-from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.requests.fair_policy import FairPolicy
 from dtvn.protocol.consensus.requests.policy import SLOW
 from simulator.checkers.base import Checker

@@ -5,13 +5,21 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from dtvn.machine import Principals, TicketApplication, operations
-from dtvn.machine.nonces import NonceTable
-from dtvn.machine.operations import Operations
-from dtvn.machine.tree import StateTree
-from dtvn.protocol.consensus.executor import Executor
-from dtvn.protocol.consensus.sessions import SessionTable
 from simulator.mutants.registry import Plant, mutant, replaces
+from simulator.mutants.seams import (
+    TRANSITIONS,
+    Executor,
+    Frontier,
+    NonceTable,
+    Operations,
+    Principals,
+    SessionTable,
+    State,
+    StateTree,
+    TicketApplication,
+    operations,
+    reasons,
+)
 
 
 @mutant("executes-as-often-as-it-comes", "R12 R19 P9", seed=1)
@@ -49,7 +57,6 @@ def nonce_any_body(
     _right: Any, self: Operations, operation: Any, first: Any, request: bytes, shown: bytes
 ) -> Any:
     """A nonce gives the first outcome to a different operation too."""
-    from dtvn.machine import reasons
 
     return reasons.CODE_OF[first.code], shown
 
@@ -88,7 +95,6 @@ def everybody_may(*_arguments: Any) -> Any:
 @mutant("consumes-again", "P9 R13", world="calm")
 def consumes_again(plant: Plant) -> None:
     """A consumed ticket can be admitted again."""
-    from dtvn.machine import TRANSITIONS, State
 
     row = dict(TRANSITIONS["admit"])
     row[State.CONSUMED] = State.CONSUMED
@@ -129,7 +135,6 @@ def reads_uptime(right: Any, self: Any, bundles: Any, *, sequence: int, timestam
 @replaces(Executor, "restore", "log-root-restarts", "R26", world="crashes")
 def log_root_of_head(right: Any, self: Executor, recovery: Any, signer: Any) -> Any:
     """After a restart the log's tree begins anew, so that its root covers only later entries."""
-    from dtvn.protocol.consensus.log_tree import Frontier
 
     notes = right(self, recovery, signer)
     if self.executed:

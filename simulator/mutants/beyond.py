@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dtvn.protocol.consensus.contradiction import Contradictions
-from dtvn.protocol.consensus.pinging import Pinging
-from dtvn.protocol.host import places
 from simulator.mutants.registry import Plant, mutant, replaces
+from simulator.mutants.seams import Contradictions, Pinging, places
 
 
 @replaces(Pinging, "begin", "others-not-awaited", "R11", world="older-disk")
@@ -22,7 +20,8 @@ def others_not_awaited(right: Any, self: Pinging, recovery: Any) -> None:
 def unused_disk_not_doubted(right: Any, self: Pinging, recovery: Any) -> None:
     """An empty ledger votes at once where f = 0, as if there could have been no earlier one."""
     right(self, recovery)
-    self.state.voting_right.holding &= bool(recovery.slots or recovery.entries or recovery.checkpoint)
+    if self.state.vote.holding and not (recovery.slots or recovery.entries or recovery.checkpoint):
+        self.state.vote.mode = "voting"
 
 
 @replaces(Contradictions, "compare", "goes-on-after-a-fork", "R24", world="forked")

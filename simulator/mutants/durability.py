@@ -8,17 +8,25 @@ from typing import Any
 
 import msgspec
 
-from dtvn.protocol.consensus import restore
-from dtvn.protocol.consensus.effects import Effects, EntryRecord, SlotRecord, StateRecord
-from dtvn.protocol.consensus.executor import Executor
-from dtvn.protocol.consensus.outbox import Outbox
-from dtvn.protocol.consensus.rejoin import Rejoin
-from dtvn.protocol.consensus.replica import Replica
-from dtvn.protocol.consensus.self_messages import SelfMessageGuard
-from dtvn.protocol.consensus.voting import Voting
-from dtvn.protocol.host import Host, TurnLost, pump
-from dtvn.protocol.host.ports import JournalError, JournalFenced
 from simulator.mutants.registry import Plant, mutant, replaces
+from simulator.mutants.seams import (
+    Effects,
+    EntryRecord,
+    Executor,
+    Host,
+    JournalError,
+    JournalFenced,
+    Outbox,
+    Rejoin,
+    Replica,
+    SelfMessageGuard,
+    SlotRecord,
+    StateRecord,
+    TurnLost,
+    Voting,
+    pump,
+    restore,
+)
 
 
 def forgets(plant: Plant, lost: Callable[[Any], bool]) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dtvn.gateway import Collector
-from dtvn.protocol.consensus.future import Future
-from dtvn.protocol.wire import PeerError
-from dtvn.protocol.wire.door import Door
 from simulator.mutants.registry import replaces
+from simulator.mutants.seams import Collector, Door, Future, PeerError
 
 
 @replaces(Collector, "__init__", "one-receipt-is-enough", "R16", world="byte-corrupter", seed=1)

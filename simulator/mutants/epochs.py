@@ -7,16 +7,18 @@ from typing import Any
 
 import msgspec
 
-from dtvn.gateway.epochs import Epochs
-from dtvn.protocol import quorum
-from dtvn.protocol.consensus import membership
-from dtvn.protocol.consensus.config import Config
-from dtvn.protocol.consensus.effects import Reason
-from dtvn.protocol.consensus.epoch_change import EpochChange
-from dtvn.protocol.consensus.execution import Execution
-from dtvn.protocol.consensus.replica import Replica
-from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from simulator.mutants.registry import Plant, mutant, replaces
+from simulator.mutants.seams import (
+    Config,
+    EpochCatchUp,
+    EpochChange,
+    Epochs,
+    Execution,
+    Reason,
+    Replica,
+    membership,
+    quorum,
+)
 
 
 class Credulous:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from dtvn.machine import TicketApplication
-from dtvn.protocol import quorum
-from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.evidence import Evidence
-from dtvn.protocol.consensus.execution import Execution
-from dtvn.protocol.consensus.executor import Executor
-from dtvn.protocol.consensus.log import LateCommits, Log, Slot, Tally, Vote
-from dtvn.protocol.consensus.ordering import Ordering
-from dtvn.protocol.consensus.proposing import Proposing
-from dtvn.protocol.consensus.replica import Replica
-from dtvn.protocol.consensus.requests.clients import Clients
-from dtvn.protocol.consensus.requests.pool import Pool
-from dtvn.protocol.wire import Door, door, signer
 from simulator.mutants.registry import Plant, mutant, replaces
+from simulator.mutants.seams import (
+    Clients,
+    Door,
+    Evidence,
+    Execution,
+    Executor,
+    LateCommits,
+    Log,
+    Now,
+    Ordering,
+    Pool,
+    Proposing,
+    Replica,
+    Slot,
+    Tally,
+    TicketApplication,
+    Vote,
+    door,
+    executor,
+    m,
+    proposing,
+    quorum,
+    signer,
+)
 
 
 @replaces(quorum, "quorum", "quorum-2f+1", "P1", world="equivocator-of-five")
@@ -58,7 +69,6 @@ def no_cluster(plant: Plant) -> None:
 @mutant("digest-without-time", "R1 P16", world="equivocator")
 def digest_without_time(plant: Plant) -> None:
     """The batch digest leaves the proposed timestamp out."""
-    from dtvn.protocol.consensus import executor, proposing
 
     right = m.batch_digest
 
@@ -86,7 +96,6 @@ def counts_twice(plant: Plant) -> None:
     """Each copy of a vote counts."""
 
     def add(self: Tally, sender: int, digest: bytes, frame: bytes) -> int:
-        from dtvn.protocol.consensus.log import Vote
 
         self.votes[sender] = Vote(digest, frame)
         count = self.counts[digest] = self.counts.get(digest, 0) + 1
@@ -142,7 +151,6 @@ def any_clock(right: Any, self: Ordering, batch: Any, view: int) -> Any:
 @replaces(Proposing, "_propose", "proposes-uptime", "R2", world="calm")
 def proposes_uptime(right: Any, self: Proposing, bundles: Any) -> None:
     """The primary stamps batches with its monotonic clock instead of the wall clock."""
-    from dtvn.protocol.consensus.effects import Now
 
     now = self.state.now
     self.state.now = Now(now.monotonic, now.monotonic)

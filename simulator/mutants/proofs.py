@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from dtvn.gateway import Collector
-from dtvn.machine.snapshot import Freezer
-from dtvn.proof import ProofError, barriers, reads
-from dtvn.proof.barriers import SharedBarriers
-from dtvn.proof.verify import Chain
-from dtvn.protocol import quorum
-from dtvn.protocol.consensus.certificate import CheckpointCertificate
-from dtvn.protocol.host import Host
 from simulator.mutants.registry import Plant, mutant, replaces
-
-verifier: Any = import_module("dtvn.proof.verify")
-"""The module, since the package has a function of that name."""
-certificate: Any = import_module("dtvn.proof.certificate")
-statements: Any = import_module("dtvn.proof.statements")
+from simulator.mutants.seams import (
+    Chain,
+    CheckpointCertificate,
+    Collector,
+    Freezer,
+    Host,
+    ProofError,
+    SharedBarriers,
+    barriers,
+    proof_certificate,
+    quorum,
+    reads,
+    statements,
+    verifier,
+)
 
 
 @replaces(verifier, "_signers", "certificate-below-quorum", "R27", world="calm")
@@ -36,7 +37,7 @@ def certificate_of_a_few(right: Any, signatures: Any, *rest: Any) -> Any:
         verifier.quorum = quorum
 
 
-@replaces(certificate, "subtree_paths", "path-of-another-leaf", "R27", world="calm")
+@replaces(proof_certificate, "subtree_paths", "path-of-another-leaf", "R27", world="calm")
 def path_of_neighbour(right: Any, leaves: Any) -> Any:
     """A certificate is given the path of another leaf of its batch."""
     return right(leaves)[::-1]

@@ -68,7 +68,8 @@ def replaces(
     owner: Any, attribute: str, name: str, rule: str, *, world: str = "small", seed: int = 0
 ) -> Callable[[Any], Any]:
     """Register a function as a mutant that is called instead of `owner.attribute`, with the right function
-    before its arguments; its docstring is the sentence."""
+    before its arguments; its docstring is the sentence. Raises KeyError if the attribute does not exist."""
+    vars(owner)[attribute]
 
     def register(wrong: Callable[..., Any]) -> Callable[..., Any]:
         def change(plant: Plant) -> None:

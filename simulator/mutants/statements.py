@@ -7,12 +7,8 @@ from typing import Any
 
 import msgspec
 
-from dtvn.protocol import canonical
-from dtvn.protocol.consensus import restore
-from dtvn.protocol.consensus.effects import Reason, SlotRecord
-from dtvn.protocol.consensus.ordering import Ordering
-from dtvn.protocol.wire import Door
 from simulator.mutants.registry import Plant, mutant, replaces
+from simulator.mutants.seams import Door, Ordering, Reason, SlotRecord, canonical, restore
 
 
 def heard_again(plant: Plant, name: str) -> None:

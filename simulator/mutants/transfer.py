@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from dtvn.machine.snapshot import Staging
-from dtvn.protocol.consensus.certificate import CheckpointCertificate, CommitCertificate
-from dtvn.protocol.consensus.checkpoint import Checkpoints
-from dtvn.protocol.consensus.learner import Learner
-from dtvn.protocol.consensus.transfer import entries, receiving
-from dtvn.protocol.consensus.transfer.catch_up import CatchUp
 from simulator.mutants.registry import Plant, mutant, replaces
+from simulator.mutants.seams import (
+    CatchUp,
+    CheckpointCertificate,
+    Checkpoints,
+    CommitCertificate,
+    Learner,
+    Prune,
+    Staging,
+    entries,
+    entry_hash,
+    receiving,
+)
 
 
 @replaces(Checkpoints, "_count", "weak-checkpoint", "R24 P7", seed=0)
@@ -35,7 +41,6 @@ def other_states(right: Any, self: Checkpoints, sequence: int) -> None:
 @replaces(Checkpoints, "on_executed", "forgets-unproved", "R24 P7", seed=0)
 def forgets_unproved(right: Any, self: Checkpoints, sequence: int) -> None:
     """A replica prunes what it executed, whether a checkpoint proves it or not."""
-    from dtvn.protocol.consensus.effects import Prune
 
     right(self, sequence)
     self.state.outbox.persist(Prune(sequence))
@@ -69,8 +74,6 @@ def learner_believes(right: Any, self: Learner, link: Any, source: int) -> None:
     executor = self.executor
     right(self, link, source)
     if executor.executed == link.entry.sequence:
-        from dtvn.protocol.consensus.messages import entry_hash
-
         executor.head = entry_hash(link.entry)
 
 

@@ -6,34 +6,38 @@ from typing import Any
 
 import msgspec
 
-from dtvn.protocol.consensus import certificate, new_view, view_change
-from dtvn.protocol.consensus.effects import SlotRecord
-from dtvn.protocol.consensus.executor import Executor
-from dtvn.protocol.consensus.log import Slot
-from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
-from dtvn.protocol.consensus.ordering import Ordering
-from dtvn.protocol.consensus.outbox import Outbox
-from dtvn.protocol.consensus.reporting import Reporting
-from dtvn.protocol.consensus.requests.primary_monitor import PrimaryMonitor
-from dtvn.protocol.consensus.suspicion import Suspicion
-from dtvn.protocol.consensus.timers import Timers
-from dtvn.protocol.consensus.view_change import ViewChanging
 from simulator.mutants.registry import Plant, mutant, replaces
+from simulator.mutants.seams import (
+    NULL_BATCH_DIGEST,
+    Executor,
+    Ordering,
+    Outbox,
+    PrimaryMonitor,
+    Reporting,
+    Slot,
+    SlotRecord,
+    Suspicion,
+    Timers,
+    ViewChanging,
+    certificate,
+    new_view,
+    view_change,
+)
 
 
 @replaces(view_change, "plan", "drops-what-was-prepared", "R33 P4", world="lone-commit")
-def prepared_is_dropped(plan: Any, claims: Any) -> Any:
+def prepared_is_dropped(plan: Any, changes: Any) -> Any:
     """A view change carries over no prepared batch."""
-    return plan([msgspec.structs.replace(claim, prepared=()) for claim in claims])
+    return plan([msgspec.structs.replace(change, prepared=()) for change in changes])
 
 
 @replaces(view_change, "plan", "lowest-view-wins", "R33 P4", world="two-certificates")
-def lowest_view_wins(plan: Any, claims: Any) -> Any:
+def lowest_view_wins(plan: Any, changes: Any) -> Any:
     """Of two certificates for one sequence the older one is carried over."""
     flipped = []
-    for claim in claims:
-        prepared = tuple(msgspec.structs.replace(p, view=-p.view) for p in claim.prepared)
-        flipped.append(msgspec.structs.replace(claim, prepared=prepared))
+    for change in changes:
+        prepared = tuple(msgspec.structs.replace(p, view=-p.view) for p in change.prepared)
+        flipped.append(msgspec.structs.replace(change, prepared=prepared))
     return plan(flipped)
 
 
@@ -47,14 +51,16 @@ def believes_new_view(plant: Plant) -> None:
         message = verified.message
         if not self.views.is_ahead(message.view):
             return
-        used = [claim for claim in self.views.claims.values() if claim.view == message.view][: self.state.q]
+        used = [change for change in self.views.view_changes.values() if change.view == message.view][
+            : self.state.q
+        ]
         if len(used) < self.state.q:
             return
         said = carried(verified)
         found = plan(used)
         digests = tuple((proposal.sequence, proposal.digest) for proposal in said)
 
-        def as_said(_claims: Any) -> Any:
+        def as_said(_changes: Any) -> Any:
             return msgspec.structs.replace(found, digests=digests)
 
         module.plan = as_said
@@ -95,9 +101,9 @@ def checkpoint_not_proved(_right: Any, frames: Any, nested: Any, config: Any) ->
 
 
 @replaces(view_change, "plan", "holes-stay-open", "R33 P5", world="sequence-gaps")
-def holes_stay_open(plan: Any, claims: Any) -> Any:
+def holes_stay_open(plan: Any, changes: Any) -> Any:
     """A sequence with no certificate below one that has one gets no null request."""
-    found = plan(claims)
+    found = plan(changes)
     digests = tuple(pair for pair in found.digests if pair[1] != NULL_BATCH_DIGEST)
     return msgspec.structs.replace(found, digests=digests)
 
@@ -122,7 +128,7 @@ def votes_while_leaving(right: Any, self: ViewChanging, view: int, reason: str) 
     before = self.views.view
     right(self, view, reason)
     if self.views.changing and self.views.view == view and before + 1 == view:
-        self.views.view, self.views.changing = before, False
+        self.views.view, self.views.mode = before, "normal"
 
 
 @replaces(Suspicion, "on_suspect", "one-suspicion-is-enough", "R29 P13", world="false-suspicions")

@@ -19,8 +19,8 @@ from dtvn.protocol.consensus.effects import (
     SlotRecord,
     StateRecord,
 )
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.membership import Membership
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Parameters
 

@@ -18,9 +18,9 @@ from typing import Any
 import msgspec
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import Config, Learner, Replica
+from dtvn.protocol.consensus import Learner, Replica
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.config import check
+from dtvn.protocol.consensus.config import Config, check
 from dtvn.protocol.consensus.effects import ALL, Effects, Executed, Install, Note, Now, Reason, ReplyTo
 from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 from dtvn.protocol.wire import Door, FrameSigner

@@ -8,7 +8,7 @@ import pytest
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.new_view import plan, proposals, read_claim
+from dtvn.protocol.consensus.new_view import check_view_change, plan, proposals
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.wire import Door
 from tests.consensus.helpers import CLUSTER, Cluster, config_for
@@ -65,7 +65,7 @@ class Forge:
         return self.cluster.sign(m.ViewChange(0, sender, view, self.checkpoint(stable), proofs))
 
     def claim(self, frame: bytes):  # type: ignore[no-untyped-def]
-        return read_claim(self.cluster.verified(frame, 0), self.cluster[0].core.config)
+        return check_view_change(self.cluster.verified(frame, 0), self.cluster[0].core.config)
 
 
 @pytest.mark.parametrize(("members", "interval"), [(4, 10), (4, 300), (7, 90), (7, 100), (10, 60), (13, 50)])
@@ -78,7 +78,7 @@ def test_r20_the_door_lets_in_the_largest_honest_view_change(members: int, inter
     keys = forge.cluster.keys
     door = Door(CLUSTER, keys, scheme=keys.scheme, statements_max=config.statements_max)
     verified = door.verify(door.peek(Inbound(Peer("m2", 2), frame)))
-    claim = read_claim(verified, config)
+    claim = check_view_change(verified, config)
     assert claim is not None
     assert [found.sequence for found in claim.prepared] == list(reached)
 
@@ -173,7 +173,7 @@ def test_row_4_a_view_change_whose_proofs_prove_nothing_is_refused(name: str) ->
     target = forge.cluster[0]
     target.hear(forge.cluster[1], frame)
     assert [e["code"] for e in target.told("evidence")] == ["bad_view_change"]
-    assert target.core.state.views.claims == {}
+    assert target.core.state.views.view_changes == {}
 
 
 class Usurper(Forge):

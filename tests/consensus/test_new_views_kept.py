@@ -83,7 +83,7 @@ def test_r33_no_view_change_for_a_higher_view_is_named() -> None:
     for sender, view in ((3, 2), (2, 1)):
         cluster[1].hear(cluster[sender], forge.change(sender, view, 0))
     views = cluster[1].core.view_change
-    assert (views.views.view, views.views.changing, len(views.views.claims)) == (1, True, 3)
+    assert (views.views.view, views.views.changing, len(views.views.view_changes)) == (1, True, 3)
     assert not cluster.messages(m.NewView)
     cluster[1].hear(cluster[0], forge.change(0, 1, 0))
     (new_view,) = cluster.messages(m.NewView)[:1]
@@ -114,7 +114,7 @@ def test_r33_the_own_view_change_is_among_those_that_a_primary_names() -> None:
     cluster[2].restart()
     for sender in (0, 1, 3):
         cluster[2].hear(cluster[sender], cluster.sign(m.ViewChange(0, sender, 2, (), ())))
-    assert cluster[2].core.state.voting_right.holding
+    assert cluster[2].core.state.vote.holding
     assert not cluster.messages(m.NewView)
     cluster.heal()
     cluster.advance(200)
@@ -270,7 +270,7 @@ def test_row_15_nothing_is_kept_of_views_that_were_passed_over(voting: bool) -> 
         story.leaves(member, 3)
     story.leads(3)
     assert story.views.views.is_active(3)
-    assert (story.views._waiting, story.views.views.claims, story.views._previous) == ({}, {}, {})
+    assert (story.views._waiting, story.views.views.view_changes, story.views._previous) == ({}, {}, {})
     assert len(story.hears.core.state.view_change_fetches) == 0
 
 

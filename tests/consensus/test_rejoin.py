@@ -120,9 +120,9 @@ def test_r11_no_vote_while_it_is_bound_to_a_view_that_it_may_have_led() -> None:
     core = forge.cluster[0].core
     for member in (1, 2, 3):
         shows(forge, member, 10, 12)
-    core.state.views.view, core.state.views.changing = 4, True
+    core.state.views.become_changing(4)
     assert not stable_at(forge.cluster, 10_000)
-    core.state.views.changing = False
+    core.state.views.become_normal(4)
     assert stable_at(forge.cluster, 10_000)
 
 

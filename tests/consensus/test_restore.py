@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.certificate import CommitCertificate
 from dtvn.protocol.consensus.effects import Reason, SlotRecord
-from dtvn.protocol.consensus.recovery import Recovery
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node, is_kind
 from tests.consensus.test_new_view import Forge
@@ -131,7 +131,7 @@ def test_r29_a_restart_leads_into_the_highest_view_that_was_entered(
         before.views.reproposed,
         before.proofs,
     )
-    assert (views.views.start, views.views.promised) == (1, promised)
+    assert (views.views.reproposed_up_to, views.views.promised) == (1, promised)
     assert cluster[6].core.state.log.certificates[1].view == 2, "and not the older one, of view 0"
     assert cluster[6].core.state.log.slots[1].view == 2
     assert {message.view for message in said if type(message) in (m.Prepare, m.Commit)} == {2}

@@ -93,7 +93,7 @@ def ended(*, stable: bool = False) -> Ends:
     cluster.ask(cluster.change())
     assert cluster.executed() == [1] * 4
     assert [node.core.epoch_change.ends_at for node in cluster.nodes] == [1] * 4
-    assert {node.core.epoch_change.over for node in cluster.nodes} == {stable}
+    assert {node.core.state.views.ended for node in cluster.nodes} == {stable}
     return cluster
 
 
@@ -133,7 +133,7 @@ def test_r16_a_restart_between_the_end_and_its_checkpoint_keeps_the_proof() -> N
     assert begun.checkpoint == ()
     cluster.all_die_and_return()
     for node in cluster.nodes:
-        assert node.core.epoch_change.over
+        assert node.core.state.views.ended
         proof = cluster.proof(node.index or 0)
         assert proof is not None
         assert (proof.entry, proof.leaf, proof.peaks) == (begun.entry, begun.leaf, begun.peaks)
@@ -149,7 +149,7 @@ def test_r35_who_took_the_end_as_a_snapshot_goes_on_at_once() -> None:
     cluster.successors.clear()
     node.crash()
     node.restart()
-    assert node.core.epoch_change.over
+    assert node.core.state.views.ended
     assert [each.membership.epoch for each in cluster.successors[3]] == [1]
     assert list(node.journal.states) == [EPOCH]
     assert None not in node.journal.turns[-1]
@@ -163,7 +163,7 @@ def test_r35_whose_epoch_is_over_does_nothing_in_it_any_more() -> None:
     for sender in (2, 3):
         cluster[1].hear(cluster[sender], cluster.sign(m.ViewChange(0, sender, 1, (), ())))
     assert not cluster.messages(m.ViewChange, source=1)
-    assert cluster[1].core.state.views.is_active(0)
+    assert cluster[1].core.state.views.view == 0
 
 
 def test_r35_what_stood_above_the_end_goes_on_into_the_next_epoch() -> None:

@@ -62,7 +62,7 @@ def test_p17_groups_are_not_read_once_all_is_here() -> None:
     held = [each for each in cluster.held if each[1] is cluster[0]]
     late = let_in(cluster.late, cluster[0], open_frame(held[0][3]))
     cluster.pass_time(2_500, r0=10_000)
-    assert cluster.transfer.state.transfer.done
+    assert cluster.transfer.state.views.ended
     read(cluster.late, late)
     assert all(question.groups for question in cluster.messages(m.FetchGroups, source=3))
     cluster.sent.clear()

@@ -239,7 +239,7 @@ def test_row_13_an_intermittent_member_does_not_keep_the_timeout_at_base() -> No
     cluster.drop(lambda source, _t, _m: source == 3)
     for node in cluster.nodes:
         for _ in range(3):
-            node.core.suspicion.on_left(0, entered=False)
+            node.core.suspicion.on_left(0, had_entered=False)
     status = cluster.messages(m.Status, source=3)[-1]
     for _ in range(3):
         cluster.advance(2_700)
@@ -255,7 +255,7 @@ def test_r31_the_timeout_is_base_again_when_a_quorum_speaks_again() -> None:
     cluster.cut(0, 1)
     for node in cluster.nodes:
         for _ in range(3):
-            node.core.suspicion.on_left(0, entered=False)
+            node.core.suspicion.on_left(0, had_entered=False)
     cluster.advance(3_000)
     assert cluster[2].core.snapshot().timeout == 3_200_000_000
     cluster.heal()
@@ -350,7 +350,7 @@ def test_r31_the_timeout_doubles_and_returns_to_base() -> None:
     cluster.advance(4_000)
     survivor = cluster[2].core
     for _ in range(6):
-        survivor.suspicion.on_left(0, entered=False)
+        survivor.suspicion.on_left(0, had_entered=False)
     assert survivor.snapshot().timeout == 8_000_000_000
     cluster[0].restart()
     cluster.advance(9_000)

@@ -56,7 +56,7 @@ def test_r5_a_member_goes_from_view_to_view_upwards() -> None:
     assert views.refuse_view_change(same.message, same.body_digest) is Reason.SECOND_MESSAGE
     cluster[0].hear(cluster[1], forge.change(1, 3, 10))
     assert [note["code"] for note in cluster[0].told("evidence")] == ["view_change"]
-    assert views.views.claims[1].stable == 0, "the first one counts"
+    assert views.views.view_changes[1].stable == 0, "the first one counts"
     assert wants(cluster, m.ViewChange(0, 1, 3, (), (PROOF,)), 1) is Reason.SECOND_MESSAGE, "told once"
 
 

@@ -196,7 +196,7 @@ def test_row_16_a_backup_with_a_wrong_clock_still_commits_and_executes() -> None
     assert cluster.executed() == [1] * 4
 
 
-def test_row_16_a_carried_batch_keeps_its_time_without_a_clock_check() -> None:
+def test_row_16_a_reproposed_batch_keeps_its_time_without_a_clock_check() -> None:
     """Half an hour passes between prepare and the new view (R3, R19)."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit))

@@ -88,12 +88,11 @@ def said_first(folder: Path) -> dict[str, str]:
 
 
 def core() -> str:
-    """Each file of the consensus core with what it does; the phases first."""
-    said = said_first(ROOT / "dtvn" / "protocol" / "consensus")
-    rows = sorted(
-        ([f"`{name}.py`", text] for name, text in said.items()), key=lambda row: "Phase: " not in row[1]
-    )
-    return table(["file", "what it does"], rows)
+    """Each file of the consensus core with what it does; the subprotocols first."""
+    folder = ROOT / "dtvn" / "protocol" / "consensus"
+    made = (folder / "subprotocols.py").read_text(encoding="utf-8")
+    said = sorted(said_first(folder).items(), key=lambda each: f"consensus.{each[0]} import" not in made)
+    return table(["file", "what it does"], [[f"`{name}.py`", text] for name, text in said])
 
 
 def checkers() -> str:

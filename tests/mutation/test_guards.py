@@ -24,7 +24,8 @@ def test_a_wrong_guard_that_no_test_asks_about_survives(monkeypatch: pytest.Monk
 
 def test_a_guard_is_planted_wrong_in_each_of_its_ways() -> None:
     planted = {
-        each.change for each in mutants_of("dtvn.protocol.consensus.new_view", frozenset({"read_claim"}))
+        each.change
+        for each in mutants_of("dtvn.protocol.consensus.new_view", frozenset({"check_view_change"}))
     }
     window = "previous < found.sequence <= low + config.watermark_span"
     assert {change.removeprefix(f"{window} -> ") for change in planted if change.startswith(window)} == {

@@ -176,7 +176,7 @@ def test_r11_what_was_acknowledged_stays_whatever_was_under_way(seed: int) -> No
 
 
 def the_last_checkpoint(plan: Callable[..., new_view.Plan]) -> Callable[..., new_view.Plan]:
-    def planned(claims: Sequence[new_view.Claim]) -> new_view.Plan:
+    def planned(claims: Sequence[new_view.CheckedViewChange]) -> new_view.Plan:
         return plan([msgspec.structs.replace(claim, prepared=()) for claim in claims])
 
     return planned

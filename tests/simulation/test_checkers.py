@@ -9,7 +9,9 @@ import pytest
 
 from simulator.checkers.linearizable import EVER, Call, explains
 from simulator.mutant_hunt import hunt
-from simulator.mutants import MUTANTS, NOT_PLANTED
+from simulator.mutants import MUTANTS, NOT_PLANTED, planted
+from simulator.mutants.registry import Plant, replaces
+from simulator.mutants.seams import Ordering
 from simulator.worlds import WORLDS
 
 RULES = {f"R{number}" for number in range(1, 40)} | {f"P{number}" for number in range(1, 23)}
@@ -20,6 +22,17 @@ def test_the_planted_bug_is_caught(name: str) -> None:
     verdict = hunt(name)
     assert verdict.caught, f"nobody noticed: {verdict.sentence}"
     assert f"--mutant {name} --seed {verdict.seed}" in verdict.command
+
+
+def test_every_mutant_can_be_planted_and_dug_out() -> None:
+    """Each replaces attributes that exist: `Plant.put` and `replaces` refuse any other."""
+    for name in MUTANTS:
+        with planted(name):
+            pass
+    with pytest.raises(KeyError):
+        Plant().put(Ordering, "no_such_method", None)
+    with pytest.raises(KeyError):
+        replaces(Ordering, "no_such_method", "a-name", "R1")
 
 
 def test_each_rule_and_pitfall_is_planted_or_says_why_not() -> None:

@@ -27,8 +27,8 @@ def test_one_liar_of_four_breaks_no_promise(kind: str) -> None:
     [
         ("equivocator", {"evidence.double_proposal", "evidence.prepare", "evidence.commit"}),
         ("forger", {"evidence.checkpoint"}),
-        ("invalid-batcher", {"ordering.withheld_bad_batch"}),
-        ("false-timestamper", {"ordering.withheld_bad_timestamp"}),
+        ("invalid-batcher", {"ordering.abstained_bad_batch"}),
+        ("false-timestamper", {"ordering.abstained_bad_timestamp"}),
         ("idle-primary", {"note.suspected.no_progress"}),
         ("early-equivocator", {"ordering.another_proposal_is_durable"}),
         ("late-votes", {"ordering.prepared_but_executed_otherwise"}),

@@ -49,7 +49,7 @@ def test_nobody_listens_outside_a_run_and_every_hit_is_in_the_table() -> None:
         assert report.violation is None
         assert set(report.probes) <= set(probes.PROBES), set(report.probes) - set(probes.PROBES)
         reached |= set(report.probes)
-    assert "views.carried_batch" in reached
+    assert "views.reproposed_batch" in reached
     assert "restore.without_a_vote" in reached
     assert not probes._listeners
 
@@ -58,7 +58,7 @@ def test_nobody_listens_outside_a_run_and_every_hit_is_in_the_table() -> None:
     ("probe", "world"),
     [
         ("ordering.another_proposal_is_durable", "early-equivocator"),
-        ("ordering.withheld_equivocation", "early-equivocator"),
+        ("ordering.abstained_equivocation", "early-equivocator"),
         ("ordering.prepared_but_executed_otherwise", "late-votes"),
         ("ordering.decided_by_another_view", "late-committer"),
         ("proposing.window_full", "lost-checkpoints"),

@@ -14,7 +14,7 @@ from itertools import islice
 from dtvn.ledger import SNAPSHOT_BASE, LedgerDamaged
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange, Install, StateRecord
-from dtvn.protocol.consensus.recovery import Base
+from dtvn.protocol.consensus.ledger_tail import Base
 from validators.ledger import encoding, statements
 from validators.ledger.materialise import StateWrites
 from validators.ledger.store import Write

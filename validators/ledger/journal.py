@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from dtvn.ledger import LedgerUnreachable, Location, StoredEvidence
+from dtvn.protocol.consensus import OTHERS_ARE_GONE
 from dtvn.protocol.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
@@ -23,7 +24,6 @@ from dtvn.protocol.consensus.effects import (
     Record,
     StateRecord,
 )
-from dtvn.protocol.consensus.pinging import OTHERS_ARE_GONE
 from dtvn.protocol.host.ports import JournalError, JournalFull, Recovery
 from validators.ledger import encoding, recovery
 from validators.ledger.bodies import Bodies

@@ -16,9 +16,9 @@ from dtvn.ledger import SNAPSHOT_BASE
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages
 from dtvn.protocol.consensus.effects import CheckpointRecord
+from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.log_tree import Frontier, append, inclusion_path
 from dtvn.protocol.consensus.messages import KIND_OF, Entry, Operation, Outcome, entry_hash
-from dtvn.protocol.consensus.recovery import Base
 from validators.ledger.encoding import decode_entry
 from validators.ledger.models import (
     BatchBody,

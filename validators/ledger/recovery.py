@@ -20,15 +20,16 @@ from dtvn.protocol.consensus.effects import (
     Record,
     SlotRecord,
 )
+from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.log_tree import Frontier, append, root
 from dtvn.protocol.consensus.messages import (
+    NO_PREDECESSOR,
     NULL_BATCH_DIGEST,
     Entry,
     batch_digest,
     bundle_digest,
     entry_hash,
 )
-from dtvn.protocol.consensus.recovery import Base
 from dtvn.protocol.host.ports import JournalError, Recovery
 from validators.ledger import encoding
 from validators.ledger.bodies import Bodies
@@ -43,7 +44,6 @@ ENTRIES_KEPT = 256
 """Most entries loaded in addition to those to replay, the newest ones, for peers that lag a little."""
 ENTRIES_KEPT_BYTES = 16 * 1024 * 1024
 """Most bytes of batches in these additional entries."""
-NO_PREDECESSOR = bytes(32)
 
 _SELECT_LOG = (
     "SELECT e.sequence, e.epoch, e.timestamp, e.entry, e.entry_hash, e.body, e.checksum,"

@@ -8,24 +8,38 @@
     core.deadline() -> int | None              time of the next tick
     core.invariants()                          raises InvariantBreach: stop this process
 
-`Replica` votes, `Learner` follows. Other packages import from here or from the contract files (messages,
-effects, verified, config, application, log_tree, recovery, signer).
+`Replica` votes, `Learner` follows, `Executor` executes alone what was decided (recovery, audits).
+
+Other packages import from here or from the vocabulary: messages, effects, verified, application, config,
+membership, certificate, log_tree, fields, epoch_change_proof, ledger_tail, new_view, sessions,
+transfer.parts, contradiction, offences. Those hold values, with the pure functions that read or build them,
+and each is the one place where its values are explained: handed out here a second time, two hundred names
+would hide the dozen that act. All other files are this package's own (pyproject.toml, import-linter).
 """
 
-from dtvn.protocol.consensus.config import Config, ConfigError, build
+from dtvn.protocol.consensus.bodies import NULL_BATCH
+from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.errors import InvariantBreach
+from dtvn.protocol.consensus.executor import Executor, open_body, subtree_paths
 from dtvn.protocol.consensus.learner import Learner
+from dtvn.protocol.consensus.pinging import OTHERS_ARE_GONE
 from dtvn.protocol.consensus.replica import Replica
-from dtvn.protocol.consensus.snapshot import MemberSnapshot, ReplicaSnapshot, SlotSnapshot
+from dtvn.protocol.consensus.request_key import BATCH_HEADER, FRAMING
+from dtvn.protocol.consensus.signer import Signer
+from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 
 __all__ = [
-    "Config",
-    "ConfigError",
+    "BATCH_HEADER",
+    "EPOCH",
+    "FRAMING",
+    "NULL_BATCH",
+    "OTHERS_ARE_GONE",
+    "Executor",
     "InvariantBreach",
     "Learner",
-    "MemberSnapshot",
     "Replica",
     "ReplicaSnapshot",
-    "SlotSnapshot",
-    "build",
+    "Signer",
+    "open_body",
+    "subtree_paths",
 ]

@@ -1,4 +1,4 @@
-"""Phase: checkpoints every K sequences, stable with q equal CHECKPOINTs (R24, PITFALLS rows 6 and 7).
+"""Checkpoints every K sequences, stable with q equal CHECKPOINTs (R24, PITFALLS rows 6 and 7).
 
 A replica adopts a checkpoint only if it executed the sequence itself and reached the same state. So
 stable <= executed always holds, and a replica forgets only what q members signed.

@@ -9,7 +9,7 @@ __all__ = ["Context"]
 
 
 class Context:
-    """What a phase sees of the current step. `index`: the own member index; `members`: how many there are."""
+    """What a subprotocol sees of the current step. `index`: the own member index; `members`: their number."""
 
     def __init__(self, index: int, members: int) -> None:
         self.index = index

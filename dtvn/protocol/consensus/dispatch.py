@@ -1,4 +1,4 @@
-"""Tables of the phase that handles each kind of message, and refuses it before any signature check (R5)."""
+"""For each kind of message: the subprotocol that handles it, and the cheap refusal before that (R5)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from dtvn.protocol.consensus.messages import (
     Suspect,
     ViewChange,
 )
-from dtvn.protocol.consensus.phases import Phases
 from dtvn.protocol.consensus.reporting import SUPPLIED_MAX
+from dtvn.protocol.consensus.subprotocols import Subprotocols
 from dtvn.protocol.consensus.verified import Verified
 
 __all__ = ["Handler", "Refusal", "tables"]
@@ -38,7 +38,7 @@ Handler = Callable[[Verified[Any]], None]
 Refusal = Callable[[Any, int | None], Reason | None]
 
 
-def tables(core: Phases) -> tuple[dict[type[Any], Handler], dict[type[Any], Refusal]]:
+def tables(core: Subprotocols) -> tuple[dict[type[Any], Handler], dict[type[Any], Refusal]]:
     """Two tables: kind of message -> its handler, and kind of message -> its cheap refusal."""
     ordering, views = core.ordering, core.view_change
     rows: list[tuple[type[Any], Any, Refusal]] = [

@@ -1,4 +1,4 @@
-"""Phase: the end of an epoch (R35).
+"""The end of an epoch (R35).
 
 The sequence s of a reconfiguration that took effect is the last of its epoch and a checkpoint. Nothing above
 s is proposed, prepared or executed in this epoch, whatever a faulty member or an older view claims. When q
@@ -16,8 +16,8 @@ from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import StateRecord, Successor
 from dtvn.protocol.consensus.events import Listener, VotesReleased
 from dtvn.protocol.consensus.executor import Step
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.membership import is_reconfiguration
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
@@ -47,8 +47,6 @@ class EpochChange:
         self._emit = emit
         self.ends_at: int | None = None
         """The last sequence of this epoch, once it is executed here."""
-        self.over = False
-        """Whether s is stable: the next epoch's state takes over at the end of the turn."""
         self._open: set[int] = set()
         """Sequences not executed here whose batch may end the epoch."""
         self._begun: StateRecord | None = None
@@ -102,8 +100,8 @@ class EpochChange:
         """If the stable sequence is the end of the epoch, hand over to the next one (R35)."""
         if sequence != self.ends_at:
             return
-        self.over = True
         state = self.state
+        state.views.become_ended("the epoch is over")
         following = state.application.membership()
         certificate = state.checkpoint.certificate
         proof = epoch_change_proof.sealed(self._begun, () if certificate is None else certificate.frames)

@@ -1,4 +1,4 @@
-"""What a phase reports to the phases above it: `Replica` handles each event before the phase goes on."""
+"""What a subprotocol reports to those above it: `Replica` handles each event before the reporter goes on."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ class BadNewView(Event, frozen=True):
 
 
 class LeftView(Event, frozen=True):
-    """This replica sent a VIEW-CHANGE and left `view`. `entered`: it had entered it, not only been bound to
-    it."""
+    """This replica sent a VIEW-CHANGE and left `left_view`. `had_entered`: it had entered that view, not only
+    been bound to it."""
 
-    view: int
-    entered: bool
+    left_view: int
+    had_entered: bool
 
 
 class EnteredView(Event, frozen=True):

@@ -1,4 +1,4 @@
-"""Phase: execute decided batches in order, and answer their clients (R16, R21, R22)."""
+"""Execute decided batches in order, and answer their clients (R16, R21, R22)."""
 
 from __future__ import annotations
 

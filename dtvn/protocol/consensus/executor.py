@@ -10,16 +10,20 @@ from dtvn.protocol.consensus import log_tree
 from dtvn.protocol.consensus.application import Application, BundleResult, Execution
 from dtvn.protocol.consensus.effects import EntryRecord, Executed
 from dtvn.protocol.consensus.errors import InvariantBreach
+from dtvn.protocol.consensus.ledger_tail import Base, Recovery
 from dtvn.protocol.consensus.log_tree import Frontier
-from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, Batch, Entry, batch_digest, entry_hash
-from dtvn.protocol.consensus.recovery import Base, Recovery
+from dtvn.protocol.consensus.messages import (
+    NO_PREDECESSOR,
+    NULL_BATCH_DIGEST,
+    Batch,
+    Entry,
+    batch_digest,
+    entry_hash,
+)
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 
-__all__ = ["NO_PREDECESSOR", "Executor", "Step", "open_body", "subtree_paths"]
-
-NO_PREDECESSOR = bytes(32)
-"""Value of `previous` in the entry of sequence 1."""
+__all__ = ["Executor", "Step", "open_body", "subtree_paths"]
 
 Path = tuple[tuple[bool, bytes], ...]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dtvn.protocol.consensus.log import Slot
-from dtvn.protocol.consensus.phases import Phases
+from dtvn.protocol.consensus.subprotocols import Subprotocols
 
 __all__ = ["check"]
 
 
-def check(core: Phases, *, deep: bool) -> None:
+def check(core: Subprotocols, *, deep: bool) -> None:
     """Raise InvariantBreach if the replica's state is inconsistent; `deep` also checks all open slots."""
     executor = core.state.executor
     if executor.frontier.size != executor.executed:
@@ -22,7 +22,7 @@ def check(core: Phases, *, deep: bool) -> None:
             _check_slot(core, slot)
 
 
-def _check_slot(core: Phases, slot: Slot) -> None:
+def _check_slot(core: Subprotocols, slot: Slot) -> None:
     """Check that the replica's counted votes are the votes that it cast, and that a COMMIT has its
     certificate."""
     for phase, frame, tally in (

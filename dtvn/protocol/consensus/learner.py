@@ -29,9 +29,9 @@ from dtvn.protocol.consensus.effects import (
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.errors import InvariantBreach
 from dtvn.protocol.consensus.executor import Executor
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.messages import Answer, Entries, FetchEntries, Follow
 from dtvn.protocol.consensus.outbox import Outbox
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.consensus.transfer.entries import Link, read_range

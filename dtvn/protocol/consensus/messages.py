@@ -30,6 +30,7 @@ __all__ = [
     "KINDS",
     "KIND_OF",
     "LINK",
+    "NO_PREDECESSOR",
     "NULL_BATCH_DIGEST",
     "STATEMENTS",
     "Batch",
@@ -65,6 +66,8 @@ __all__ = [
     "entry_hash",
 ]
 
+NO_PREDECESSOR = bytes(32)
+"""Value of `previous` in the entry of sequence 1."""
 NULL_BATCH_DIGEST = canonical.tagged_digest("dtvn/v1/batch/null")
 """Digest of the null request, which fills a gap after a view change (PITFALLS row 5)."""
 

@@ -26,10 +26,10 @@ from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, PrePrepare, ViewChange
 from dtvn.protocol.consensus.verified import Verified
 
-__all__ = ["Claim", "Plan", "plan", "proposals", "read_claim"]
+__all__ = ["CheckedViewChange", "Plan", "plan", "proposals", "check_view_change"]
 
 
-class Claim(msgspec.Struct, frozen=True):
+class CheckedViewChange(msgspec.Struct, frozen=True):
     """A VIEW-CHANGE whose proofs were checked."""
 
     sender: int
@@ -60,10 +60,10 @@ class Plan(msgspec.Struct, frozen=True):
     """Digest -> members whose certificate shows that they hold the body."""
 
 
-def read_claim(verified: Verified[Any], config: Config) -> Claim | None:
+def check_view_change(verified: Verified[Any], config: Config) -> CheckedViewChange | None:
     """Check every proof inside a VIEW-CHANGE; None if one of them is invalid.
 
-    An absent proof is empty and claims nothing; a present one must be valid (PITFALLS row 4).
+    An absent proof is empty and proves nothing; a present one must be valid (PITFALLS row 4).
     """
     message: ViewChange = verified.message
     checkpoint: CheckpointCertificate | None = None
@@ -82,7 +82,7 @@ def read_claim(verified: Verified[Any], config: Config) -> Claim | None:
             return None
         previous = found.sequence
         prepared.append(found)
-    return Claim(
+    return CheckedViewChange(
         sender=message.sender,
         view=message.view,
         digest=verified.body_digest,
@@ -93,14 +93,14 @@ def read_claim(verified: Verified[Any], config: Config) -> Claim | None:
     )
 
 
-def plan(claims: Iterable[Claim]) -> Plan:
-    """Compute the paper's min-s, max-s and O. The order of `claims` does not matter."""
-    ordered = sorted(claims, key=lambda claim: claim.sender)
-    newest = max(ordered, key=lambda claim: claim.stable)
+def plan(changes: Iterable[CheckedViewChange]) -> Plan:
+    """Compute the paper's min-s, max-s and O. The order of `changes` does not matter."""
+    ordered = sorted(changes, key=lambda change: change.sender)
+    newest = max(ordered, key=lambda change: change.stable)
     base = newest.stable
     chosen: dict[int, Prepared] = {}
-    for claim in ordered:
-        for found in claim.prepared:
+    for change in ordered:
+        for found in change.prepared:
             known = chosen.get(found.sequence)
             if known is None or (found.view, found.digest) > (known.view, known.digest):
                 chosen[found.sequence] = found
@@ -111,9 +111,9 @@ def plan(claims: Iterable[Claim]) -> Plan:
         for sequence in range(base + 1, last + 1)
     )
     holders: dict[bytes, list[int]] = {}
-    for claim in ordered:
-        for found in claim.prepared:
-            holders.setdefault(found.digest, []).append(claim.sender)
+    for change in ordered:
+        for found in change.prepared:
+            holders.setdefault(found.digest, []).append(change.sender)
     wanted = [digest for _sequence, digest in digests if digest in holders]
     return Plan(
         base=base,

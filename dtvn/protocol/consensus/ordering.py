@@ -1,4 +1,4 @@
-"""Phase: PRE-PREPARE, PREPARE, COMMIT of the view this replica is in (Castro & Liskov 1999, 4.2).
+"""PRE-PREPARE, PREPARE, COMMIT of the view this replica is in (Castro & Liskov 1999, 4.2).
 
 This replica votes in two functions only: `try_prepare` (own PREPARE) and `enter_prepared` (own COMMIT).
 It counts the votes of others even where it withholds its own, so it never blocks a decided slot (R21).
@@ -60,7 +60,7 @@ class Ordering:
             return Reason.NOT_PRIMARY
         if state.views.is_ahead(message.view):
             return None
-        if message.sequence <= state.views.start:
+        if message.sequence <= state.views.reproposed_up_to:
             # Up to `start`, this view allows only the batches that its NEW-VIEW demands (R33).
             reproposed = state.views.reproposed.get(message.sequence)
             if reproposed is None:
@@ -151,7 +151,7 @@ class Ordering:
             slot.abstain_reason = reason
             if reason is not None:
                 state.outbox.note("withheld", sequence=slot.sequence, reason=reason.value)
-                probe(f"ordering.withheld_{reason.value}")
+                probe(f"ordering.abstained_{reason.value}")
         if reason is not None:
             return
         state.ballot.cast(view=slot.view, sequence=slot.sequence, phase="prepare", digest=digest)
@@ -235,7 +235,7 @@ class Ordering:
     def try_enter_prepared(self, slot: Slot) -> None:
         """Becomes prepared once a proposal, its body and q - 1 PREPAREs of backups have arrived."""
         state = self.state
-        if slot.prepared is not None or not state.views.is_active(slot.view) or state.voting_right.holding:
+        if slot.prepared is not None or not state.views.is_active(slot.view) or state.vote.holding:
             return
         counts = slot.prepares.counts
         for digest in slot.proposals:

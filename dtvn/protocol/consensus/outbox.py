@@ -22,7 +22,7 @@ __all__ = ["Outbox"]
 
 
 class Outbox:
-    """The effects of the current step: phases add to it during the step, `take` empties it at the end."""
+    """The effects of the current step: subprotocols add to it during it, `take` empties it at its end."""
 
     __slots__ = ("_alone", "_effects")
 

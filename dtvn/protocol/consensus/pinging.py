@@ -1,4 +1,4 @@
-"""Phase: Ping and Pong measure round trips (R31) and recover this replica's own earlier statements (R11).
+"""Ping and Pong measure round trips (R31) and recover this replica's own earlier statements (R11).
 
 At start a replica whose ledger is not empty asks every member for the newest statements under its own key.
 It casts no vote until all members have answered, or until q members (itself included) have answered and the
@@ -29,8 +29,8 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import read_checkpoint
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.effects import Reason, StateRecord
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.messages import Ping, Pong
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.rejoin import Rejoin
 from dtvn.protocol.consensus.rejoin_views import RejoinViews
 from dtvn.protocol.consensus.self_messages import SelfMessageGuard
@@ -134,7 +134,7 @@ class Pinging:
     @property
     def awaited(self) -> tuple[int, ...]:
         """Members whose answers this replica needs before it casts a vote (R11)."""
-        if not self.state.voting_right.holding or self._quorum_suffices:
+        if not self.state.vote.holding or self._quorum_suffices:
             return ()
         return tuple(member for member in sorted(self.state.others) if member not in self._shown)
 
@@ -150,7 +150,7 @@ class Pinging:
         self._number += 1
         self._last = state.now.monotonic
         for member in state.others:
-            if self.state.voting_right.holding and member in self._shown:
+            if self.state.vote.holding and member in self._shown:
                 continue
             since = state.now.monotonic - OPEN_FOR
             unanswered = {n: sent for n, sent in self._asked.get(member, {}).items() if sent >= since}
@@ -172,14 +172,12 @@ class Pinging:
         if self.state.n == 1:
             return None
         due = self._next_ping()
-        if self.state.voting_right.holding and self._enough_since is not None and not self._awaiting_all:
+        if self.state.vote.holding and self._enough_since is not None and not self._awaiting_all:
             due = min(due, self._enough_since + self.state.config.fetch_retry)
         return due
 
     def _next_ping(self) -> int:
-        return self._last + (
-            self.state.config.resend_after if self.state.voting_right.holding else PING_EVERY
-        )
+        return self._last + (self.state.config.resend_after if self.state.vote.holding else PING_EVERY)
 
     def shift(self, gap: int) -> None:
         """Discards the unanswered Pings after a pause of this process: their round trips would include it
@@ -281,14 +279,14 @@ class Pinging:
     def _look(self) -> None:
         """Ends the wait when enough members have answered."""
         state = self.state
-        if not self.state.voting_right.holding:
+        if not self.state.vote.holding:
             return
         now = state.now.monotonic
         if self._enough_since is None and len(self._shown) + 1 >= state.q:
             self._enough_since = now
         waited = self._enough_since is not None and now >= self._enough_since + state.config.fetch_retry
-        if (waited and self._quorum_suffices) or len(self._shown) + 1 == state.n or not state.voting:
-            if state.voting and state.config.f == 0:
+        if (waited and self._quorum_suffices) or len(self._shown) + 1 == state.n:
+            if state.config.f == 0:
                 self._note_heard(heard=True)
             self.voting.release()
         elif waited and not self._awaiting_all:

@@ -1,4 +1,4 @@
-"""Phase: the primary turns waiting requests into proposals (R2, R3, R20).
+"""The primary turns waiting requests into proposals (R2, R3, R20).
 
 The policy (`requests`) chooses the requests and the moment. The pipeline bound and the window are the only
 backpressure (PITFALLS row 6).
@@ -53,7 +53,7 @@ class Proposing:
             return None
         executed = state.executed
         if executed < self.hold_until:
-            probe("proposing.holds_until_carried_is_executed")
+            probe("proposing.holds_until_reproposed_is_executed")
             return None
         following = max(self.next_sequence, executed + 1)
         if self.epoch_change.holds(following):

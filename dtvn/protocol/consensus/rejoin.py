@@ -1,4 +1,4 @@
-"""Phase: how a replica that lost its ledger gets its vote back under its old key (R11; decision 0051).
+"""How a replica that lost its ledger gets its vote back under its old key (R11; decision 0051).
 
 The replica does not know its earlier statements. But it could vote at most one span (`Config.watermark_span`)
 above its stable checkpoint, which q members had signed. Among any q other members that answer, an honest one

@@ -1,4 +1,4 @@
-"""Phase: leaving a view so that a member may vote again (R11, decision 0164).
+"""Leaving a view so that a member may vote again (R11, decision 0164).
 
 A member that lost its ledger votes again only in a view above all views that it may have been bound to. A
 calm cluster stays in its view for weeks, so the member names in its Pings the view it waits for, once it

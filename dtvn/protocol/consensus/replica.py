@@ -1,7 +1,7 @@
 """The PBFT core of one validator, without I/O: verified messages and time in, effects out (DESIGN section 3).
 
-`receive` hands a message to its phase. A phase calls the phases below it (see `phases`), and reports what
-those above must know as an event: `_on_event` says what follows from each.
+`receive` hands a message to its subprotocol. A subprotocol calls those below it (see `subprotocols`), and
+reports what those above must know as an event: `_on_event` says what follows from each.
 Reading order: ordering (the three phases), proposing, execution, checkpoint, clients, reporting and catch_up
 (lost messages), suspicion and view_change (a primary that fails), restore.
 """
@@ -17,12 +17,12 @@ from dtvn.protocol.consensus.application import Application
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.dispatch import tables
 from dtvn.protocol.consensus.effects import Effects, Now, Reason
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.messages import STATEMENTS, Bundle, Pong, SupplyBatch, ViewChange
-from dtvn.protocol.consensus.phases import Phases
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.consensus.state import State
+from dtvn.protocol.consensus.subprotocols import Subprotocols
 from dtvn.protocol.consensus.timers import Timers
 from dtvn.protocol.consensus.verified import Header, Verified, VerifiedBundle
 
@@ -32,7 +32,7 @@ DEEP_CHECK_EVERY = 64
 """Steps between two checks of all open slots in `invariants`."""
 
 
-class Replica(Phases):
+class Replica(Subprotocols):
     """The consensus core of one member for one epoch (see dtvn.protocol.consensus). `voting` False: follows
     the log without a vote (R11). `inherited`: requests that were pending when the epoch before ended."""
 
@@ -72,15 +72,14 @@ class Replica(Phases):
         state = self.state
         state.now = now
         self._timers.start(now.monotonic)
-        asked = state.voting
         restoring.restore(self, recovery)
         self.epoch_change.restore(recovery)
         self.transfer.restore(recovery)
         self.serving.restore(recovery)
         if not state.voting:
-            self.own_vote.lose(state.voting_right.reason or ("its ledger says so" if asked else "no vote"))
+            self.own_vote.lose(state.vote.reason)
         self.pinging.begin(recovery)
-        highest = max(state.log.highest, state.views.start, state.executed)
+        highest = max(state.log.highest, state.views.reproposed_up_to, state.executed)
         self.suspicion.begin()
         self.view_change.install_reproposed()
         if state.is_primary and not state.views.changing:
@@ -174,7 +173,7 @@ class Replica(Phases):
     @property
     def voting(self) -> bool:
         """Whether this replica has a vote."""
-        return self.state.voting_right.voting
+        return self.state.voting
 
     @property
     def executed(self) -> int:
@@ -189,7 +188,7 @@ class Replica(Phases):
     # --- what follows from an event -----------------------------------------------------------------
 
     def _on_event(self, event: events.Event) -> None:
-        """Handles an event at once: the phase that reports it goes on afterwards."""
+        """Handles an event at once: the subprotocol that reports it goes on afterwards."""
         match event:
             case events.Executed():
                 self.suspicion.on_executed()
@@ -207,8 +206,8 @@ class Replica(Phases):
                 self.suspicion.evaluate()
             case events.BadNewView(view):
                 self.suspicion.on_bad_new_view(view)
-            case events.LeftView(view, entered):
-                self.suspicion.on_left(view, entered=entered)
+            case events.LeftView(left_view, had_entered):
+                self.suspicion.on_left(left_view, had_entered=had_entered)
             case events.EnteredView(left):
                 self._on_entered(left)
             case events.StatementSupplied(verified):
@@ -217,7 +216,7 @@ class Replica(Phases):
                 self.policy.follow()
                 self.rejoin.begin()
             case events.VoteRegained():
-                self._lead(max(self.state.log.highest, self.state.views.start, self.executed))
+                self._lead(max(self.state.log.highest, self.state.views.reproposed_up_to, self.executed))
                 self._vote_on_open_slots()
                 self.view_change.recheck()
             case events.VotesReleased():
@@ -225,7 +224,7 @@ class Replica(Phases):
                 self.view_change.recheck()
 
     def _on_stable(self, sequence: int) -> None:
-        """Prunes all phases: a stable checkpoint covers everything up to `sequence` (R24)."""
+        """Prunes all subprotocols: a stable checkpoint covers everything up to `sequence` (R24)."""
         state = self.state
         for table in (state.log, state.bodies, state.ballot, state.batch_fetches):
             table.prune(sequence)
@@ -237,13 +236,13 @@ class Replica(Phases):
         self.pinging.on_stable()
 
     def _on_entered(self, left: events.Slots) -> None:
-        """Updates all phases for the view just entered. `left`: the slots of the old view."""
+        """Updates all subprotocols for the view just entered. `left`: the slots of the old view."""
         state = self.state
         self.epoch_change.leave_view()
         self.policy.requeue(state.leave_slots(left))
         self.suspicion.on_entered()
         if state.voting:
-            self._lead(max(state.views.start, state.executed))
+            self._lead(max(state.views.reproposed_up_to, state.executed))
         if not (state.is_primary and state.voting):
             self.policy.follow()
         self.view_change.install_reproposed()
@@ -271,14 +270,14 @@ class Replica(Phases):
 
     def _settle(self) -> None:
         """Ends a step: executes decided batches and proposes waiting requests."""
-        if self.state.transfer.done or self.contradictions.found:
-            return  # the host replaces or stops this core at the end of the turn
+        if self.state.views.ended:
+            return
         self.execution.run()
         self.proposing.run()
 
     def dispatch(self, verified: Verified[Any]) -> None:
-        """Hands a verified message to its phase."""
-        if self.state.transfer.done or self.epoch_change.over or self.contradictions.found:
+        """Hands a verified message to its subprotocol."""
+        if self.state.views.ended:
             return
         message = verified.message
         kind = type(message)

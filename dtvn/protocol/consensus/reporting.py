@@ -1,4 +1,4 @@
-"""Phase: sends Status, and retransmits what the Status of a member shows it lacks (R30, PITFALLS rows 6, 13).
+"""Sends Status, and retransmits what the Status of a member shows it lacks (R30, PITFALLS rows 6, 13).
 
 The primary's Status every heartbeat is its sign of life. Other members send theirs as often while something
 is incomplete, else once a second. A replica that holds what a member lacks sends the stored bytes again,
@@ -110,7 +110,7 @@ class Reporting:
     def _highest_known(self) -> int:
         """The highest open sequence of this view that this replica knows of."""
         state = self.state
-        highest = max(state.log.highest, state.views.start)
+        highest = max(state.log.highest, state.views.reproposed_up_to)
         primary = self.members.get(state.views.primary)
         if primary is not None and primary.status.view == state.views.view:
             highest = max(highest, primary.status.proposed)
@@ -240,15 +240,15 @@ class Reporting:
             suspects = self.suspicion.heard_for(state.views.view)
             if suspects:
                 state.outbox.send(member, state.signer.link(SupplyFrames(suspects)))
-        for claim in state.views.claims.values():
-            if claim.view != state.views.view or claim.sender == member:
+        for change in state.views.view_changes.values():
+            if change.view != state.views.view or change.sender == member:
                 continue
-            relayed = claim.sender != state.index
+            relayed = change.sender != state.index
             if relayed and not duty:
                 continue
-            parts = len(claim.frame) // LARGE + (1 if relayed else 0)
-            if state.throttle.allow(member, claim.digest, parts):
-                state.outbox.send(member, claim.frame)
+            parts = len(change.frame) // LARGE + (1 if relayed else 0)
+            if state.throttle.allow(member, change.digest, parts):
+                state.outbox.send(member, change.frame)
 
     def _checkpoint_frames(self, status: Status) -> list[bytes]:
         state = self.state

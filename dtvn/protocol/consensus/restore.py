@@ -5,9 +5,9 @@ from __future__ import annotations
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, Prepared
 from dtvn.protocol.consensus.effects import CheckpointRecord, SlotRecord
 from dtvn.protocol.consensus.executor import open_body
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.messages import PreparedProof
-from dtvn.protocol.consensus.phases import Phases
-from dtvn.protocol.consensus.recovery import Recovery
+from dtvn.protocol.consensus.subprotocols import Subprotocols
 from dtvn.protocol.probes import probe
 
 __all__ = ["restore", "say_again"]
@@ -15,8 +15,8 @@ __all__ = ["restore", "say_again"]
 VOTES = ("pre_prepare", "prepare", "commit")
 
 
-def restore(core: Phases, recovery: Recovery) -> None:
-    """Fills every phase from the ledger. The application's rows are already loaded."""
+def restore(core: Subprotocols, recovery: Recovery) -> None:
+    """Fills every subprotocol from the ledger. The application's rows are already loaded."""
     for state in recovery.states:
         if state.name == "voting" and state.value == b"0":
             core.own_vote.restore()
@@ -35,7 +35,7 @@ def restore(core: Phases, recovery: Recovery) -> None:
         _restore_slot(core, record)
 
 
-def say_again(core: Phases) -> None:
+def say_again(core: Subprotocols) -> None:
     """Sends the same bytes as before the restart (R7). Members that already have them drop them before
     they check signatures."""
     if not core.state.voting:
@@ -44,7 +44,7 @@ def say_again(core: Phases) -> None:
     for frame in core.checkpoints.mine.values():
         core.state.outbox.broadcast(frame)
     if core.state.views.changing:
-        core.state.outbox.broadcast(core.state.views.claims[core.state.index].frame)
+        core.state.outbox.broadcast(core.state.views.view_changes[core.state.index].frame)
         return
     if core.state.is_primary and core.state.views.new_view:
         core.state.outbox.broadcast(core.state.views.new_view)
@@ -60,7 +60,7 @@ def say_again(core: Phases) -> None:
                 core.state.outbox.broadcast(vote)
 
 
-def _restore_checkpoint(core: Phases, record: CheckpointRecord | None) -> None:
+def _restore_checkpoint(core: Subprotocols, record: CheckpointRecord | None) -> None:
     if record is None:
         return
     if not record.frames and record.sequence > core.state.config.base:
@@ -83,7 +83,7 @@ def _restore_checkpoint(core: Phases, record: CheckpointRecord | None) -> None:
     core.state.log.prune(record.sequence)
 
 
-def _restore_view(core: Phases, slots: list[SlotRecord]) -> None:
+def _restore_view(core: Subprotocols, slots: list[SlotRecord]) -> None:
     """Restores the view entered last, or the one to which this replica is bound by its VIEW-CHANGE."""
     entered = max((record.view for record in slots if record.phase == "view"), default=0)
     promised = max((record.view for record in slots if record.phase == "view_change"), default=0)
@@ -98,7 +98,7 @@ def _restore_view(core: Phases, slots: list[SlotRecord]) -> None:
     core.view_change.restore_promise(promised)
 
 
-def _restore_slot(core: Phases, record: SlotRecord) -> None:
+def _restore_slot(core: Subprotocols, record: SlotRecord) -> None:
     opened = core.state.signer.open(record.frames[0])
     message = opened.message
     sequence = record.sequence
@@ -119,7 +119,7 @@ def _restore_slot(core: Phases, record: SlotRecord) -> None:
         _restore_open_slot(core, record, message.digest)
 
 
-def _restore_open_slot(core: Phases, record: SlotRecord, digest: bytes) -> None:
+def _restore_open_slot(core: Subprotocols, record: SlotRecord, digest: bytes) -> None:
     """Restores a slot of the current view: its proposal, its PREPAREs and the own votes."""
     slot = core.state.log.open(record.sequence, record.view, core.state.now.monotonic)
     frame = record.frames[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dtvn.protocol.consensus.log import Vote
-from dtvn.protocol.consensus.phases import Phases
+from dtvn.protocol.consensus.subprotocols import Subprotocols
 
 __all__ = ["MemberSnapshot", "ReplicaSnapshot", "SlotSnapshot", "take"]
 
@@ -83,7 +83,7 @@ class ReplicaSnapshot(msgspec.Struct, frozen=True):
     members: tuple[MemberSnapshot, ...]
 
 
-def take(core: Phases) -> ReplicaSnapshot:
+def take(core: Subprotocols) -> ReplicaSnapshot:
     """The snapshot of a replica after its last step."""
     executor = core.state.executor
     target = core.state.lag.target()
@@ -96,7 +96,7 @@ def take(core: Phases) -> ReplicaSnapshot:
         changing=core.state.views.changing,
         primary=core.state.views.primary,
         voting=core.state.voting,
-        voting_reason=core.state.voting_right.reason,
+        voting_reason=core.state.vote.reason,
         executed=core.state.executed,
         stable=core.state.log.stable,
         log_root=executor.log_root(),
@@ -127,7 +127,7 @@ def take(core: Phases) -> ReplicaSnapshot:
     )
 
 
-def _slots(core: Phases) -> tuple[SlotSnapshot, ...]:
+def _slots(core: Subprotocols) -> tuple[SlotSnapshot, ...]:
     found = []
     for sequence in sorted(core.state.log.slots)[:SLOTS_MAX]:
         slot = core.state.log.slots[sequence]

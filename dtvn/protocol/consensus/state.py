@@ -1,4 +1,4 @@
-"""The state of a replica, made of parts. Each part is written by one phase; every phase may read all of them.
+"""The state of a replica, made of parts. Each is written by one subprotocol; all may read it.
 
 `tests/consensus/test_one_writer.py` holds the table of writers (WRITERS) against the code.
 """
@@ -22,7 +22,8 @@ from dtvn.protocol.consensus.fetching import Fetching
 from dtvn.protocol.consensus.future import Future
 from dtvn.protocol.consensus.log import Log, Slot
 from dtvn.protocol.consensus.messages import FetchBatch, FetchViewChange
-from dtvn.protocol.consensus.new_view import Claim
+from dtvn.protocol.consensus.modes import Phase, Vote
+from dtvn.protocol.consensus.new_view import CheckedViewChange
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.verified import VerifiedBundle
@@ -36,11 +37,10 @@ __all__ = [
     "Timeouts",
     "TransferState",
     "ViewState",
-    "VotingRight",
 ]
 
 WRITERS = {
-    "voting_right": "voting",
+    "vote": "voting",
     "views": "view_change",
     "checkpoint": "checkpoint",
     "timeouts": "suspicion",
@@ -48,47 +48,25 @@ WRITERS = {
     "transfer": "receiving",
     "round_trips": "pinging",
 }
-"""Part of the state -> module of the phase that writes it."""
+"""Part of the state -> module of the subprotocol that writes it."""
 
 
-class VotingRight:
-    """Whether this replica may vote (R11)."""
-
-    __slots__ = ("holding", "reason", "voting")
-
-    def __init__(self, *, voting: bool) -> None:
-        self.voting = voting
-        self.reason = "" if voting else "started without a vote"
-        """Why it has no vote; "" if it has one."""
-        self.holding = False
-        """Votes wait for the answers of other members at the start."""
-
-
-class ViewState:
+class ViewState(Phase):
     """The view this replica is in, or is bound to while it waits for the NEW-VIEW (R29, R33)."""
 
     def __init__(self, members: int) -> None:
+        super().__init__()
         self._members = members
-        self.view = 0
-        self.changing = False
         self.promised = 0
         """Highest view of an own VIEW-CHANGE: this replica never votes below it (R29)."""
-        self.start = 0
+        self.reproposed_up_to = 0
         """Highest sequence that the NEW-VIEW demands; new proposals are above it."""
         self.reproposed: dict[int, tuple[bytes, bytes]] = {}
         """Sequence -> (digest, PRE-PREPARE frame) in the NEW-VIEW."""
         self.new_view: bytes = b""
         """Frame of the NEW-VIEW of `view`; b"" in view 0 or while changing."""
-        self.claims: dict[int, Claim] = {}
+        self.view_changes: dict[int, CheckedViewChange] = {}
         """Member -> its newest VIEW-CHANGE, above the view entered last."""
-
-    def is_active(self, view: int) -> bool:
-        """Whether this replica is in `view` and not changing."""
-        return view == self.view and not self.changing
-
-    def is_ahead(self, view: int) -> bool:
-        """Whether this replica has not entered `view` or a higher one yet."""
-        return view > self.view or (self.changing and view == self.view)
 
     @property
     def primary(self) -> int:
@@ -156,14 +134,11 @@ class Lag:
 class TransferState:
     """Whether a state is received from other members (R23)."""
 
-    __slots__ = ("active", "done")
+    __slots__ = ("active",)
 
     def __init__(self) -> None:
         self.active = False
         """A state is being fetched, or is complete, so that the log need not be fetched."""
-        self.done = False
-        """The state is complete: the host installs it at the end of the turn, and this core ignores all other
-        messages."""
 
 
 class RoundTrips:
@@ -188,7 +163,7 @@ class RoundTrips:
 
 
 class State(Context):
-    """Everything that the phases of one replica share for one epoch."""
+    """Everything that the subprotocols of one replica share for one epoch."""
 
     def __init__(self, config: Config, signer: Signer, application: Application, *, voting: bool) -> None:
         if config.index is None:
@@ -199,7 +174,7 @@ class State(Context):
         self.signer = signer
         self.application = application
         self.executor = Executor(config.epoch, application)
-        self.voting_right = VotingRight(voting=voting)
+        self.vote = Vote(voting=voting)
         self.views = ViewState(config.n)
         self.checkpoint = StableCheckpoint(config.base)
         self.timeouts = Timeouts(config)
@@ -237,7 +212,7 @@ class State(Context):
     @property
     def voting(self) -> bool:
         """Whether this replica has a vote."""
-        return self.voting_right.voting
+        return self.vote.mode != "none"
 
     @property
     def executed(self) -> int:
@@ -258,13 +233,13 @@ class State(Context):
 
     def may_vote(self, view: int) -> bool:
         """Whether this replica may vote in `view` now."""
-        return self.may_sign_votes and view == self.views.view and not self.views.changing
+        return self.may_sign_votes and view == self.views.view and self.views.mode == "normal"
 
     @property
     def may_sign_votes(self) -> bool:
         """Whether this replica may sign votes at all: it has a vote, the members have shown it its earlier
         statements (R11), and it has a state of this epoch. `may_vote` asks for an active view besides."""
-        return self.voting_right.voting and not self.voting_right.holding and self.has_reached_epoch
+        return self.vote.mode == "voting" and self.has_reached_epoch
 
     @property
     def is_catching_up(self) -> bool:

@@ -1,4 +1,4 @@
-"""Phase: exchange of batches and frames that one member lacks and another has (R21)."""
+"""Exchange of batches and frames that one member lacks and another has (R21)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Supplying"]
 
 
 class Supplying:
-    """Answers fetches and hands supplied items to their phases. It has no state of its own."""
+    """Answers fetches and hands supplied items to their subprotocols. It has no state of its own."""
 
     def __init__(
         self,

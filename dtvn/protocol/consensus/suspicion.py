@@ -1,4 +1,4 @@
-"""Phase: is the primary doing its work? (R29, R30, R31; PITFALLS rows 13 and 14)
+"""Is the primary doing its work? (R29, R30, R31; PITFALLS rows 13 and 14)
 
 A replica with a cause of its own sends SUSPECT, again every heartbeat while the cause lasts, and goes
 on voting. `join(n)` suspecting members make other replicas send it too; q of them make a replica leave the
@@ -122,27 +122,30 @@ class Suspicion:
         (PITFALLS row 13)."""
         self.state.timeouts.failures = 0
 
-    def on_left(self, view: int, *, entered: bool) -> None:
-        """This replica sent a VIEW-CHANGE and left `view`. `entered`: it had entered it, not only been bound
-        to it."""
+    def on_left(self, left_view: int, *, had_entered: bool) -> None:
+        """This replica sent a VIEW-CHANGE and left `left_view`. `had_entered`: it had entered that view, not
+        only been bound to it."""
         self._met = True
-        reasons = {self.cause, *(self._reasons.get(member) for member in self._alive(self.suspects, view))}
+        reasons = {
+            self.cause,
+            *(self._reasons.get(member) for member in self._alive(self.suspects, left_view)),
+        }
         self.policy.on_left(slow=SLOW in reasons)
         self.state.timeouts.failures = (
             self.state.timeouts.failures + 1
-            if self._failed(view, entered)
+            if self._failed(left_view, had_entered)
             else max(1, self.state.timeouts.failures)
         )
         self._quorum_bound_at = None
         self.rejoin_views.on_moved()
         self._clear()
 
-    def _failed(self, view: int, entered: bool) -> bool:
-        """Whether leaving `view` counts as one more failed view change (R31). It does not if only other
+    def _failed(self, left_view: int, had_entered: bool) -> bool:
+        """Whether leaving `left_view` counts as one more failed view change (R31). It does not if only other
         members suspected the view, if it was left so that a member may vote again, or if its primary said
         that it has no vote: otherwise liars could raise the count."""
-        if not entered:
-            return not self.rejoin_views.waits(quorum.primary(view, self.state.n))
+        if not had_entered:
+            return not self.rejoin_views.waits(quorum.primary(left_view, self.state.n))
         return self.cause not in (None, AMPLIFIED, RETURNING)
 
     def on_entered(self) -> None:
@@ -242,9 +245,9 @@ class Suspicion:
         state = self.state
         view = state.views.view
         found = self._alive(self.suspects)
-        for member, claim in state.views.claims.items():
-            if claim.view > view and member != state.index:
-                found[member] = max(claim.view, found.get(member, 0))
+        for member, change in state.views.view_changes.items():
+            if change.view > view and member != state.index:
+                found[member] = max(change.view, found.get(member, 0))
         return found
 
     def _first_hand(self, others: dict[int, int]) -> int:
@@ -252,11 +255,11 @@ class Suspicion:
         that only joined do not count, since they must not keep a lapsed suspicion alive. Nor do those whose
         cause is a member's wish, which each replica must receive itself: a liar could send one to a single
         honest member and withdraw it before the others know (0164)."""
-        claims = self.state.views.claims
+        changes = self.state.views.view_changes
         view = self.state.views.view
         return sum(
             self._reasons.get(member) not in (AMPLIFIED, RETURNING)
-            or (member in claims and claims[member].view > view)
+            or (member in changes and changes[member].view > view)
             for member in others
         )
 

@@ -1,4 +1,4 @@
-"""Phase: leaving a view and entering the next (R29, R33; Castro & Liskov 1999, 4.4).
+"""Leaving a view and entering the next (R29, R33; Castro & Liskov 1999, 4.4).
 
 A replica is either active in `view`, or changing: bound to `view` and waiting for its NEW-VIEW. There are
 only two transitions, `leave` (sends a VIEW-CHANGE, durable before it is sent) and `enter` (accepts a NEW-VIEW
@@ -18,7 +18,7 @@ from dtvn.protocol.consensus.messages import (
     PrePrepare,
     ViewChange,
 )
-from dtvn.protocol.consensus.new_view import Claim, Plan, plan, proposals, read_claim
+from dtvn.protocol.consensus.new_view import CheckedViewChange, Plan, check_view_change, plan, proposals
 from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
@@ -47,44 +47,44 @@ class ViewChanging:
         self.views = state.views
         self.proofs: dict[bytes, bytes] = {}
         """Digest -> frame of the VIEW-CHANGEs that the NEW-VIEW names, for members that lack them."""
-        self._previous: dict[int, Claim] = {}
+        self._previous: dict[int, CheckedViewChange] = {}
         """Member -> its VIEW-CHANGE before the newest, which a NEW-VIEW may still name."""
-        self._extra: dict[bytes, Claim] = {}
+        self._extra: dict[bytes, CheckedViewChange] = {}
         """Digest -> VIEW-CHANGE, fetched because a NEW-VIEW names it and it is not the one held."""
         self._waiting: dict[int, Verified[NewView]] = {}
         """Sender -> NEW-VIEW of which some VIEW-CHANGEs have not arrived."""
 
     # --- leaving ------------------------------------------------------------------------------------
 
-    def leave(self, view: int, reason: str) -> None:
-        """Leaves for `view`: sends a VIEW-CHANGE, durable first. No vote below `view` follows (R6, R29)."""
+    def leave(self, next_view: int, reason: str) -> None:
+        """Leaves the current view for `next_view`: sends a VIEW-CHANGE, durable first. No vote below
+        `next_view` follows (R6, R29)."""
         state = self.state
-        if view <= self.views.view or not state.may_sign_votes:
+        if self.views.ended or next_view <= self.views.view or not state.may_sign_votes:
             return
-        left, entered = self.views.view, not self.views.changing
-        self.views.view = view
-        self.views.changing = True
-        self.views.promised = view
+        left_view, had_entered = self.views.view, not self.views.changing
+        self.views.become_changing(next_view)
+        self.views.promised = next_view
         self.views.new_view = b""
         message = ViewChange(
             epoch=state.config.epoch,
             sender=state.index,
-            view=view,
+            view=next_view,
             checkpoint=state.checkpoint.frames,
             prepared=tuple(
                 state.log.certificates[sequence].proof for sequence in sorted(state.log.certificates)
             ),
         )
         frame = state.signer.sign(message)
-        state.outbox.persist(SlotRecord(state.config.epoch, view, 0, "view_change", (frame,)))
+        state.outbox.persist(SlotRecord(state.config.epoch, next_view, 0, "view_change", (frame,)))
         state.outbox.broadcast(frame)
-        state.outbox.note("left_view", view=view, reason=reason)
+        state.outbox.note("left_view", view=next_view, reason=reason)
         if message.prepared:
             probe("views.left_with_prepared")
         if reason == FOLLOWED:
             probe("views.followed_a_weak_quorum")
-        self._emit(LeftView(left, entered))
-        self.accept(read_claim_of_own(state, frame))
+        self._emit(LeftView(left_view, had_entered))
+        self.accept(check_own_view_change(state, frame))
 
     # --- VIEW-CHANGE --------------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ class ViewChanging:
             return None
         if not self.views.is_ahead(message.view):
             return Reason.OLD_VIEW
-        known = self.views.claims.get(message.sender)
+        known = self.views.view_changes.get(message.sender)
         if known is None or message.view > known.view:
             return None
         if message.view < known.view:
@@ -115,35 +115,35 @@ class ViewChanging:
         if (reason := self.refuse_view_change(message, verified.body_digest)) is not None:
             state.outbox.refused(reason, verified)
             return
-        claim = read_claim(verified, state.config)
-        if claim is None:
+        change = check_view_change(verified, state.config)
+        if change is None:
             state.view_change_fetches.got(verified.body_digest)
             probe("views.bad_view_change")
             state.evidence.note_single("bad_view_change", verified)
             state.outbox.refused(Reason.BAD_PROOF, verified)
             return
-        if claim.checkpoint is not None:
-            self.checkpoints.adopt(claim.checkpoint)
-        if claim.digest in state.view_change_fetches:
-            state.view_change_fetches.got(claim.digest)
-            self._extra[claim.digest] = claim
+        if change.checkpoint is not None:
+            self.checkpoints.adopt(change.checkpoint)
+        if change.digest in state.view_change_fetches:
+            state.view_change_fetches.got(change.digest)
+            self._extra[change.digest] = change
             self._retry_waiting()
-        if not self.views.is_ahead(claim.view):
+        if not self.views.is_ahead(change.view):
             return
-        known = self.views.claims.get(claim.sender)
-        if known is not None and known.view == claim.view and known.digest != claim.digest:
+        known = self.views.view_changes.get(change.sender)
+        if known is not None and known.view == change.view and known.digest != change.digest:
             state.evidence.note_double("view_change", verified, known.frame)
             return
-        if known is None or claim.view > known.view:
-            self.accept(claim)
+        if known is None or change.view > known.view:
+            self.accept(change)
 
-    def accept(self, claim: Claim) -> None:
+    def accept(self, change: CheckedViewChange) -> None:
         """Counts a VIEW-CHANGE. Then follows f + 1 of them to a higher view, or sends the NEW-VIEW if this
         replica is the primary and has q."""
-        known = self.views.claims.get(claim.sender)
+        known = self.views.view_changes.get(change.sender)
         if known is not None:
-            self._previous[claim.sender] = known
-        self.views.claims[claim.sender] = claim
+            self._previous[change.sender] = known
+        self.views.view_changes[change.sender] = change
         self._retry_waiting()
         self._emit(ViewChangeCounted())
         self._send_new_view_if_ready()
@@ -157,19 +157,19 @@ class ViewChanging:
     def said_by(self, member: int, view: int) -> list[bytes]:
         """VIEW-CHANGEs of a member above `view`, and its NEW-VIEW of `view` or above: a member that restored
         only its VIEW-CHANGE for a view may have lost its NEW-VIEW of it."""
-        claims = [self.views.claims.get(member), self._previous.get(member)]
-        frames = [claim.frame for claim in claims if claim is not None and claim.view > view]
+        changes = [self.views.view_changes.get(member), self._previous.get(member)]
+        frames = [change.frame for change in changes if change is not None and change.view > view]
         if self.views.view >= view and self.views.new_view and self.views.primary == member:
             frames.append(self.views.new_view)
         if self.views.view > view:
-            basis = (self.state.signer.open(frame) for frame in self.proofs.values())
-            frames += [each.frame for each in basis if each.message.sender == member]
+            named = (self.state.signer.open(frame) for frame in self.proofs.values())
+            frames += [each.frame for each in named if each.message.sender == member]
         return frames
 
     def joined_view(self) -> int | None:
         """The highest view above the own one for which f + 1 members left, at least one of them honest; or
         None."""
-        views = sorted((claim.view for claim in self.views.claims.values()), reverse=True)
+        views = sorted((change.view for change in self.views.view_changes.values()), reverse=True)
         weak = quorum.weak_quorum(self.state.n)
         if len(views) < weak or views[weak - 1] <= self.views.view:
             return None
@@ -177,7 +177,7 @@ class ViewChanging:
 
     def supporters(self, view: int) -> int:
         """Number of members that are bound to `view` or a higher one."""
-        return sum(claim.view >= view for claim in self.views.claims.values())
+        return sum(change.view >= view for change in self.views.view_changes.values())
 
     # --- NEW-VIEW -----------------------------------------------------------------------------------
 
@@ -187,11 +187,11 @@ class ViewChanging:
         state = self.state
         if not self.views.changing or self.views.primary != state.index or not state.may_sign_votes:
             return
-        claims = [claim for claim in self.views.claims.values() if claim.view == self.views.view]
-        if len(claims) < state.q:
+        changes = [change for change in self.views.view_changes.values() if change.view == self.views.view]
+        if len(changes) < state.q:
             return
-        claims.sort(key=lambda claim: claim.sender != state.index)  # the NEW-VIEW names the own one
-        used = sorted(claims[: state.q], key=lambda claim: claim.sender)
+        changes.sort(key=lambda change: change.sender != state.index)  # the NEW-VIEW names the own one
+        used = sorted(changes[: state.q], key=lambda change: change.sender)
         found = plan(used)
         probe("views.led")
         epoch, view = state.config.epoch, self.views.view
@@ -203,7 +203,7 @@ class ViewChanging:
             epoch=epoch,
             sender=state.index,
             view=view,
-            view_changes=tuple((claim.sender, claim.digest) for claim in used),
+            view_changes=tuple((change.sender, change.digest) for change in used),
             proposals=tuple(frames),
         )
         frame = state.signer.sign(message)
@@ -250,9 +250,11 @@ class ViewChanging:
             digest for verified in self._waiting.values() for _sender, digest in verified.message.view_changes
         }
         self.state.view_change_fetches.keep_only(named)
-        self._extra = {digest: claim for digest, claim in self._extra.items() if digest in named}
+        self._extra = {digest: change for digest, change in self._extra.items() if digest in named}
 
     def _retry_waiting(self) -> None:
+        if self.views.ended:
+            return
         for verified in list(self._waiting.values()):
             self._try(verified)
 
@@ -264,19 +266,19 @@ class ViewChanging:
             self._waiting.pop(message.sender, None)
             self._forget_wishes()
             return
-        used: list[Claim] = []
+        used: list[CheckedViewChange] = []
         missing: list[bytes] = []
         for sender, digest in message.view_changes:
-            claim = self._find(sender, digest)
-            if claim is None:
+            change = self._find(sender, digest)
+            if change is None:
                 missing.append(digest)
-            elif claim.view != message.view or claim.sender != sender:
-                self._convict(verified, (claim.frame,))
+            elif change.view != message.view or change.sender != sender:
+                self._convict(verified, (change.frame,))
                 return
             else:
-                used.append(claim)
+                used.append(change)
         if missing:
-            probe("views.new_view_lacks_its_basis")
+            probe("views.new_view_lacks_view_changes")
             source = verified.peer.member
             first = [message.sender] if source is None else [source, message.sender]
             for digest in missing:
@@ -285,40 +287,42 @@ class ViewChanging:
         config = state.config
         expected = proposals(plan(used), epoch=config.epoch, view=message.view, members=config.n)
         if _proposals_in(verified) != expected:
-            self._convict(verified, tuple(claim.frame for claim in used))
+            self._convict(verified, tuple(change.frame for change in used))
             return
         self.enter(verified.frame, message, used)
 
-    def _find(self, sender: int, digest: bytes) -> Claim | None:
-        for table in (self.views.claims, self._previous):
-            claim = table.get(sender)
-            if claim is not None and claim.digest == digest:
-                return claim
+    def _find(self, sender: int, digest: bytes) -> CheckedViewChange | None:
+        for table in (self.views.view_changes, self._previous):
+            change = table.get(sender)
+            if change is not None and change.digest == digest:
+                return change
         return self._extra.get(digest)
 
-    def _convict(self, verified: Verified[NewView], basis: tuple[bytes, ...] = ()) -> None:
-        """Refuses a wrong NEW-VIEW and records it as evidence. `basis`: the VIEW-CHANGEs from which it does
-        not follow."""
+    def _convict(self, verified: Verified[NewView], view_changes: tuple[bytes, ...] = ()) -> None:
+        """Refuses a wrong NEW-VIEW and records it as evidence. `view_changes`: those from which it does not
+        follow."""
         probe("views.bad_new_view")
         self._waiting.pop(verified.message.sender, None)
         self._forget_wishes()
-        self.state.evidence.note_single("bad_new_view", verified, basis)
+        self.state.evidence.note_single("bad_new_view", verified, view_changes)
         self.state.outbox.refused(Reason.BAD_PROOF, verified)
         self._emit(BadNewView(verified.message.view))
 
     # --- entering -----------------------------------------------------------------------------------
 
-    def enter(self, frame: bytes, message: NewView, used: list[Claim]) -> None:
+    def enter(self, frame: bytes, message: NewView, used: list[CheckedViewChange]) -> None:
         """Enters a new view, which is durable before the first vote in it (R6)."""
         state = self.state
         left = state.log.leave_view()
         self._become_active(frame, message, used)
         epoch = state.config.epoch
-        frames = (frame, *(claim.frame for claim in used))
+        frames = (frame, *(change.frame for change in used))
         state.outbox.persist(SlotRecord(epoch, self.views.view, 0, "new_view", frames))
         state.outbox.persist(SlotRecord(epoch, self.views.view, 0, "view", ()))
         found = plan(used)
-        state.outbox.note("entered_view", view=self.views.view, base=found.base, start=self.views.start)
+        state.outbox.note(
+            "entered_view", view=self.views.view, base=found.base, start=self.views.reproposed_up_to
+        )
         _mark(found)
         if found.checkpoint is not None:
             self.checkpoints.adopt(found.checkpoint)
@@ -326,21 +330,22 @@ class ViewChanging:
         needed -= set(state.log.digests.values())
         for digest, holders in found.holders:
             if digest in needed and digest not in state.bodies:
-                state.batch_fetches.ask(digest, self.views.start, holders)
+                state.batch_fetches.ask(digest, self.views.reproposed_up_to, holders)
         self._emit(EnteredView(left))
 
-    def _become_active(self, frame: bytes, message: NewView, used: list[Claim]) -> None:
+    def _become_active(self, frame: bytes, message: NewView, used: list[CheckedViewChange]) -> None:
         found = plan(used)
-        self.views.view = message.view
-        self.views.changing = False
-        self.views.start = found.digests[-1][0] if found.digests else found.base
+        self.views.become_normal(message.view)
+        self.views.reproposed_up_to = found.digests[-1][0] if found.digests else found.base
         self.views.reproposed = {
             sequence: (digest, proposal)
             for (sequence, digest), proposal in zip(found.digests, message.proposals, strict=True)
         }
         self.views.new_view = frame
-        self.proofs = {claim.digest: claim.frame for claim in used}
-        self.views.claims = {s: c for s, c in self.views.claims.items() if c.view > self.views.view}
+        self.proofs = {change.digest: change.frame for change in used}
+        self.views.view_changes = {
+            s: c for s, c in self.views.view_changes.items() if c.view > self.views.view
+        }
         self._previous = {s: c for s, c in self._previous.items() if c.view > self.views.view}
         self._waiting = {s: v for s, v in self._waiting.items() if v.message.view > self.views.view}
         self._forget_wishes()
@@ -348,7 +353,7 @@ class ViewChanging:
     def install_reproposed(self) -> None:
         """Opens slots for the batches that the NEW-VIEW demands, as far as the window reaches."""
         state = self.state
-        if self.views.changing:
+        if self.views.mode != "normal":
             return
         for sequence, (digest, frame) in self.views.reproposed.items():
             if state.log.inside(sequence):
@@ -361,7 +366,7 @@ class ViewChanging:
     def restore_active(self, frame: bytes, view_changes: tuple[bytes, ...]) -> None:
         """Restores the view that was entered last, from its NEW-VIEW and VIEW-CHANGEs in the ledger (R7)."""
         message: NewView = self.state.signer.open(frame).message
-        used = [read_claim_of_own(self.state, each) for each in view_changes]
+        used = [check_own_view_change(self.state, each) for each in view_changes]
         self._become_active(frame, message, used)
         if message.sender == self.state.index:
             for sequence, (digest, _frame) in self.views.reproposed.items():
@@ -369,11 +374,10 @@ class ViewChanging:
 
     def restore_changing(self, frame: bytes) -> None:
         """Restores the binding of an own VIEW-CHANGE that is newer than any view entered (R29)."""
-        claim = read_claim_of_own(self.state, frame)
-        self.views.view = claim.view
-        self.views.changing = True
+        change = check_own_view_change(self.state, frame)
+        self.views.become_changing(change.view)
         self.views.new_view = b""
-        self.views.claims[self.state.index] = claim
+        self.views.view_changes[self.state.index] = change
 
     def restore_promise(self, view: int) -> None:
         """Restores the highest view of an own VIEW-CHANGE (R29)."""
@@ -386,19 +390,19 @@ class ViewChanging:
         digest = verified.message.digest
         frame = self.proofs.get(digest)
         if frame is None:
-            held = [*self.views.claims.values(), *self._previous.values(), *self._extra.values()]
-            frame = next((claim.frame for claim in held if claim.digest == digest), None)
+            held = [*self.views.view_changes.values(), *self._previous.values(), *self._extra.values()]
+            frame = next((change.frame for change in held if change.digest == digest), None)
         if frame is not None and member is not None and state.throttle.allow(member, digest):
             state.outbox.send(member, frame)
 
 
-def read_claim_of_own(state: State, frame: bytes) -> Claim:
+def check_own_view_change(state: State, frame: bytes) -> CheckedViewChange:
     """Reads a VIEW-CHANGE of the own ledger or one just signed, whose proofs were checked before. Raises
     InvariantBreach if one of them does not hold."""
-    claim = read_claim(state.signer.open(frame), state.config)
-    if claim is None:
+    change = check_view_change(state.signer.open(frame), state.config)
+    if change is None:
         raise state.breach("a VIEW-CHANGE of the own ledger proves nothing")
-    return claim
+    return change
 
 
 def _proposals_in(verified: Verified[NewView]) -> tuple[PrePrepare, ...]:
@@ -409,7 +413,7 @@ def _proposals_in(verified: Verified[NewView]) -> tuple[PrePrepare, ...]:
 
 def _mark(found: Plan) -> None:
     if found.digests:
-        probe("views.carried_batch")
+        probe("views.reproposed_batch")
     if any(digest == NULL_BATCH_DIGEST for _sequence, digest in found.digests):
         probe("views.null_request")
     if found.base:

@@ -1,4 +1,4 @@
-"""Phase: losing the vote, getting it back, and holding votes back at the start (R11)."""
+"""Losing the vote, getting it back, and holding votes back at the start (R11)."""
 
 from __future__ import annotations
 
@@ -18,32 +18,34 @@ class Voting:
 
     def restore(self) -> None:
         """The ledger says that this replica has no vote."""
-        self.state.voting_right.voting = False
+        if self.state.voting:
+            self.state.vote.become_follower("its ledger says so")
 
     def lose(self, reason: str) -> None:
         """Makes this replica a follower, across restarts too, and notes the reason."""
         state = self.state
-        state.voting_right.voting = False
-        state.voting_right.reason = reason
+        held = state.vote.holding
+        state.vote.become_follower(reason)
         state.outbox.persist(StateRecord("voting", b"0"))
         state.outbox.note("follower", reason=reason)
         self._emit(VoteLost())
+        if held:
+            self._emit(VotesReleased())
 
     def regain(self) -> None:
         """Makes this replica vote again, across restarts too: no vote can contradict an earlier statement
         under its key any more."""
         state = self.state
-        state.voting_right.voting = True
-        state.voting_right.reason = ""
+        state.vote.become_voting()
         state.outbox.persist(StateRecord("voting", b"1"))
         state.outbox.note("votes_again", sequence=state.log.stable, view=state.views.view)
         self._emit(VoteRegained())
 
     def hold(self) -> None:
         """Holds votes back until enough members have answered."""
-        self.state.voting_right.holding = True
+        self.state.vote.become_holding()
 
     def release(self) -> None:
         """Ends the wait that `hold` began."""
-        self.state.voting_right.holding = False
+        self.state.vote.become_voting()
         self._emit(VotesReleased())

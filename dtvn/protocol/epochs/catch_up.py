@@ -14,9 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus import epoch_change_proof
+from dtvn.protocol.consensus import EPOCH, epoch_change_proof
 from dtvn.protocol.consensus.effects import ALL, Reason, Record, Send, StateRecord
-from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Answer, Query
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, EpochChangeProofs, read_answer

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from dtvn.protocol.consensus import Signer
 from dtvn.protocol.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
@@ -20,8 +21,7 @@ from dtvn.protocol.consensus.effects import (
     ReplyTo,
     Send,
 )
-from dtvn.protocol.consensus.recovery import Recovery
-from dtvn.protocol.consensus.signer import Signer
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.verified import Inbound, Peer
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Phase: a replica far behind takes the state of a stable checkpoint instead of replaying the log (R23,
+"""A replica far behind takes the state of a stable checkpoint instead of replaying the log (R23,
 PITFALLS row 17).
 
 1. It asks all members; those that can offer a state, with the q CHECKPOINTs that sign it.
@@ -23,8 +23,8 @@ from dtvn.protocol.consensus.certificate import CheckpointCertificate, ends_log,
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.effects import CheckpointRecord, Install, Reason
+from dtvn.protocol.consensus.ledger_tail import Recovery
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
-from dtvn.protocol.consensus.recovery import Recovery
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.transfer import parts
 from dtvn.protocol.consensus.transfer.catch_up import CatchUp
@@ -123,7 +123,7 @@ class Transfer:
 
     def tick(self) -> None:
         """Handles everything that is due."""
-        if self._progress.done or self.state.n == 1:
+        if self.state.views.ended or self.state.n == 1:
             return
         if self._target is not None:
             self._check_target()
@@ -136,7 +136,7 @@ class Transfer:
 
     def deadline(self) -> int | None:
         """Monotonic time of the next question, or None."""
-        if self._progress.done or self.state.n == 1:
+        if self.state.views.ended or self.state.n == 1:
             return None
         if self._target is not None:
             return min(source.due for source in self._sources.values())
@@ -172,7 +172,7 @@ class Transfer:
 
     def refuse_snapshot(self, member: int | None) -> Reason | None:
         """Returns why to refuse an offer, or None: checking its certificate costs q signatures (R5)."""
-        welcome = self._target is None and not self._progress.done and self.wanted()
+        welcome = self._target is None and not self.state.views.ended and self.wanted()
         known = member is None or member in self._offers or member in self._banned
         return None if welcome and not known else Reason.NOT_ASKED
 
@@ -345,7 +345,8 @@ class Transfer:
             timestamp=certificate.timestamp,
             frames=certificate.frames,
         )
-        self._progress.done = self._progress.active = True
+        self._progress.active = True
+        state.views.become_ended("a state was received")
         self._target = None
         state.outbox.note("transfer_complete", sequence=certificate.sequence)
         state.outbox.install(Install(record, target.message.entry, target.message.peaks, staging.rows))

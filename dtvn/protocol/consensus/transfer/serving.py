@@ -1,4 +1,4 @@
-"""Phase: serves the own state to members that lag, while execution continues (R23, R25).
+"""Serves the own state to members that lag, while execution continues (R23, R25).
 
 A replica offers its state as of a stable checkpoint: the application froze it when that sequence was
 executed, and keeps it readable while execution continues. One state is served at a time, to every member
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.application import Item
+from dtvn.protocol.consensus.ledger_tail import Base, Recovery
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
-from dtvn.protocol.consensus.recovery import Base, Recovery
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.transfer import parts

@@ -1,4 +1,4 @@
-"""The phases of a replica, in the order of what they use: each is given the phases below it."""
+"""The subprotocols of a replica (checkpoints, view change ...): each gets those below it that it uses."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from dtvn.protocol.consensus.transfer.serving import Serving
 from dtvn.protocol.consensus.view_change import ViewChanging
 from dtvn.protocol.consensus.voting import Voting
 
-__all__ = ["Phases"]
+__all__ = ["Subprotocols"]
 
 
-class Phases:
-    """All phases of one replica. A phase calls those below it; what those above must know, it reports to
+class Subprotocols:
+    """All subprotocols of one replica. Each calls those below it; what those above must know, it reports to
     `emit`."""
 
     def __init__(self, state: State, emit: Listener) -> None:
@@ -57,7 +57,7 @@ class Phases:
         self._make_recovery()
 
     def _make_recovery(self) -> None:
-        """The phases that help a replica which lags, restarts or lost its vote."""
+        """The subprotocols that help a replica which lags, restarts or lost its vote."""
         state = self.state
         self.catch_up = CatchUp(
             state, self.checkpoints, self.contradictions, self.epoch_change, self.execution, self.ordering

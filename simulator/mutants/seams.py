@@ -1,0 +1,76 @@
+"""Where the code is that mutants replace or build upon: name -> module.
+
+Only this file of the package imports the product, so a move of product code touches one file here. A mutant
+names the attribute that it replaces; `replaces` and `Plant.put` refuse one that does not exist.
+"""
+# ruff: noqa: F401
+# mypy: implicit-reexport
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from dtvn.gateway import Collector
+from dtvn.gateway.epochs import Epochs
+from dtvn.machine import TRANSITIONS, Principals, State, TicketApplication, operations, reasons
+from dtvn.machine.nonces import NonceTable
+from dtvn.machine.operations import Operations
+from dtvn.machine.snapshot import Freezer, Staging
+from dtvn.machine.tree import StateTree
+from dtvn.proof import ProofError, barriers, reads
+from dtvn.proof.barriers import SharedBarriers
+from dtvn.proof.verify import Chain
+from dtvn.protocol import canonical, quorum
+from dtvn.protocol.consensus import (
+    certificate,
+    executor,
+    membership,
+    new_view,
+    proposing,
+    restore,
+    view_change,
+)
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.certificate import CheckpointCertificate, CommitCertificate
+from dtvn.protocol.consensus.checkpoint import Checkpoints
+from dtvn.protocol.consensus.config import Config
+from dtvn.protocol.consensus.contradiction import Contradictions
+from dtvn.protocol.consensus.effects import Effects, EntryRecord, Now, Prune, Reason, SlotRecord, StateRecord
+from dtvn.protocol.consensus.epoch_change import EpochChange
+from dtvn.protocol.consensus.evidence import Evidence
+from dtvn.protocol.consensus.execution import Execution
+from dtvn.protocol.consensus.executor import Executor
+from dtvn.protocol.consensus.future import Future
+from dtvn.protocol.consensus.learner import Learner
+from dtvn.protocol.consensus.log import LateCommits, Log, Slot, Tally, Vote
+from dtvn.protocol.consensus.log_tree import Frontier
+from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, entry_hash
+from dtvn.protocol.consensus.ordering import Ordering
+from dtvn.protocol.consensus.outbox import Outbox
+from dtvn.protocol.consensus.pinging import Pinging
+from dtvn.protocol.consensus.proposing import Proposing
+from dtvn.protocol.consensus.rejoin import Rejoin
+from dtvn.protocol.consensus.replica import Replica
+from dtvn.protocol.consensus.reporting import Reporting
+from dtvn.protocol.consensus.requests.clients import Clients
+from dtvn.protocol.consensus.requests.pool import Pool
+from dtvn.protocol.consensus.requests.primary_monitor import PrimaryMonitor
+from dtvn.protocol.consensus.self_messages import SelfMessageGuard
+from dtvn.protocol.consensus.sessions import SessionTable
+from dtvn.protocol.consensus.suspicion import Suspicion
+from dtvn.protocol.consensus.timers import Timers
+from dtvn.protocol.consensus.transfer import entries, receiving
+from dtvn.protocol.consensus.transfer.catch_up import CatchUp
+from dtvn.protocol.consensus.view_change import ViewChanging
+from dtvn.protocol.consensus.voting import Voting
+from dtvn.protocol.epochs.catch_up import EpochCatchUp
+from dtvn.protocol.host import Host, TurnLost, places, pump
+from dtvn.protocol.host.ports import JournalError, JournalFenced
+from dtvn.protocol.wire import PeerError, door, signer
+from dtvn.protocol.wire.door import Door
+
+verifier: Any = import_module("dtvn.proof.verify")
+"""The module, since the package has a function of that name."""
+proof_certificate: Any = import_module("dtvn.proof.certificate")
+statements: Any = import_module("dtvn.proof.statements")
