@@ -119,4 +119,4 @@ def test_another_policy_gives_the_same_transcript(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(FirstComeFirstServed, "built", 0)
     told = (SCENARIOS / f"{story}.txt").read_text(encoding="utf-8")
     assert play(told) == told
-    assert FirstComeFirstServed.built >= 4
+    assert FirstComeFirstServed.built, "the other policy was in use"

@@ -3,8 +3,8 @@
 The replica does not know its earlier statements. But it could vote at most one span (`Config.watermark_span`)
 above its stable checkpoint, which q members had signed. Among any q other members that answer, an honest one
 had executed that far, and has itself a stable checkpoint at most one span lower. So if H is the highest
-checkpoint that q others *prove* to have, the replica voted for nothing above H + 2 spans. Once it has a stable
-checkpoint there, all slots in which it could contradict itself are below its low mark.
+checkpoint that q others *prove* to have, the replica voted for nothing above H + 2 spans. Once it has a
+stable checkpoint there, all slots in which it could contradict itself are below its low mark.
 
 It is also bound by its earlier VIEW-CHANGEs and NEW-VIEWs, and a single liar may be the only member that
 received one (decision 0164). But the replica left for a view v only when q members wanted v, and an honest
