@@ -140,7 +140,7 @@ def test_a_killed_node_runs_again_and_nothing_acknowledged_is_lost(running: Netw
 
         wait_until(caught_up, timeout=NODE_BACK * MARGIN, what=f"{node_id} has what was committed")
         wait_until_consumed(client, node_id, f"TICKET-{401 + int(node_id[-1])}")
-    said = f"{node_id} (process {old}) ended: signal 9 (SIGKILL); it is started again"
+    said = f"{node_id} (process {old}) ended: signal 9 (SIGKILL); it is restarted"
     wait_until(lambda: said in running.log.read_text(), what="who keeps the network up is told its name")
 
 
