@@ -21,8 +21,6 @@ from dtvn.node.provision import create_demo_cluster, member_id
 from dtvn.protocol.genesis import decode
 from validators.processes.parent import signal_at_parents_death
 
-__all__ = ["Processes", "free_ports", "gateway", "running_cluster", "wait_until"]
-
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.2
 PATIENCE = 600.0

@@ -24,8 +24,6 @@ import httpx
 
 from benchmarks.cluster import free_ports
 
-__all__ = ["main", "run"]
-
 NODES = 4
 TICKETS = 200
 CLIENTS = 10

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from benchmarks.hosts import SECOND, Call, Caller, Price, World, quiet_folder
 from dtvn.machine import Issue
 
-__all__ = ["OUTSIDE", "measure", "modest"]
-
 OUTSIDE = Price(250_000, 8_000, measured=True)
 """Cost of turns and frames in a real node beyond its host: a lone operation takes 3 ms more there
 (docs/understand/performance.md)."""

@@ -53,8 +53,6 @@ from dtvn.protocol.host import Host
 from dtvn.protocol.wire import Door, FrameSigner
 from validators.ledger import Ledger, open_ledger
 
-__all__ = ["MEMBERS", "SECOND", "Caller", "Price", "World", "quiet_folder"]
-
 MEMBERS = 4
 PORTS = [4_001, 4_002, 4_003, 4_004]
 """Ports in the configuration; no process listens on them."""

@@ -15,9 +15,6 @@ from dtvn.gateway import Gateway, valid_until
 from dtvn.machine import Admit, Command, Issue, build
 from dtvn.protocol.consensus.messages import Operation
 
-__all__ = ["Rates", "admits", "chunks", "drive", "issues", "lone", "names", "operation"]
-
-
 Item = TypeVar("Item")
 
 

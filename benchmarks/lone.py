@@ -20,8 +20,6 @@ from pathlib import Path
 from benchmarks import load
 from benchmarks.cluster import gateway, running_cluster
 
-__all__ = ["Spent", "spent"]
-
 MEMBERS = 4
 BUNDLE = 100
 WARM = 20

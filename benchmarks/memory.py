@@ -23,8 +23,6 @@ from simulator.network import PERFECT
 from simulator.node import FREE
 from simulator.world import Settings
 
-__all__ = ["Four", "containers"]
-
 MEMBERS = 4
 TICKETS = 500
 

@@ -16,8 +16,6 @@ from typing import Any
 from benchmarks import floor, load
 from benchmarks.cluster import gateway, running_cluster
 
-__all__ = ["run"]
-
 LEARNERS = 1
 LONE = 400
 SINGLES = 6_000

@@ -30,8 +30,6 @@ from dtvn.gateway import Gateway
 from dtvn.machine import Validate
 from dtvn.node.layout import ClusterFolder
 
-__all__ = ["run"]
-
 NODES = 4
 AWAY = 3
 """Index of the member that comes back."""

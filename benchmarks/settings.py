@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["use_folder"]
-
 
 def use_folder(folder: Path, database_url: str = "") -> None:
     """Set Django up for this process: its data folder, and its database, the embedded one by default."""

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["look_until", "try_until"]
-
 Result = TypeVar("Result")
 
 

@@ -28,8 +28,6 @@ from dtvn.api import answers
 from dtvn.api.errors import ApiError
 from validators.rest import http
 
-__all__ = ["bad_request", "server_error"]
-
 OWN_FAULTS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """Database errors that do not go away by waiting: bugs of ours, which stay a 500 with a traceback."""
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})

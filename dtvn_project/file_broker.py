@@ -17,8 +17,6 @@ from kombu.exceptions import ChannelError
 from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
-__all__ = ["Channel", "Transport"]
-
 
 class Channel(filesystem.Channel):
     """Writes to a `.part` file and renames it. Reads like its parent class, which ignores files with that

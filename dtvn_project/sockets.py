@@ -7,8 +7,6 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 
-__all__ = ["TRY_AGAIN_LATER", "ClosedWhileAway"]
-
 TRY_AGAIN_LATER = 4503
 """Close code after which clients reconnect. The registered code would be 1013, but daphne's WebSockets
 (autobahn) let an application close only with 1000 and 3000 to 4999."""

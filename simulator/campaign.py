@@ -32,8 +32,6 @@ from simulator.violation import Interrupted, Violation
 from simulator.workload import UNDECIDED, Workload
 from simulator.worlds import world_of
 
-__all__ = ["Cut", "Report", "Task", "run"]
-
 LIVENESS_BOUND = 60 * SECOND
 """Virtual time within which a healed cluster must have decided new requests and all nodes have caught up."""
 

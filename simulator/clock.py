@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from dtvn.protocol.consensus.effects import Now
 
-__all__ = ["MICROSECOND", "MILLISECOND", "SECOND", "NodeClock", "TrueClock"]
-
 MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000

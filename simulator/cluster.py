@@ -33,8 +33,6 @@ from simulator.scheme import Keyring
 from simulator.self_messages import LiarsSelfMessageGuard
 from simulator.world import LEARNER, OPERATORS_NUMBER, Settings, World, follower
 
-__all__ = ["Cluster", "ClusterKeys"]
-
 
 class ClusterKeys:
     """wire.Keys of the world, which knows every epoch: used by checkers, liars and gateways."""

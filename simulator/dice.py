@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import TypeVar
 
-__all__ = ["Dice"]
-
 Item = TypeVar("Item")
 
 _MASK = (1 << 64) - 1

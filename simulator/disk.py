@@ -30,8 +30,6 @@ from dtvn.protocol.consensus.log_tree import Frontier, append
 from dtvn.protocol.host.ports import JournalError, JournalFull, Recovery
 from simulator.dice import Dice
 
-__all__ = ["Contradiction", "CrashPoint", "Image", "PowerCut", "VirtualDisk"]
-
 SlotKey = tuple[int, int, int, str]
 
 PRUNED_PHASES = frozenset({"pre_prepare", "prepare", "commit", "prepared", "checkpoint"})

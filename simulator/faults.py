@@ -24,9 +24,6 @@ from simulator.recurring import Recurring
 from simulator.stale_process import StaleProcess, take_over
 from simulator.world import World
 
-__all__ = ["FaultPlan", "FaultInjector", "draw_fault_plan"]
-
-
 PRIMARY_SHARE = 0.4
 LAST_WORDS = (m.Prepare, m.Commit, m.Commit, m.Reply, m.Reply, m.Checkpoint, m.ViewChange, m.NewView)
 """Kinds of messages after which the power is cut; those at critical moments are more frequent."""

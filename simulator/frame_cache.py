@@ -16,8 +16,6 @@ from dtvn.protocol.wire import Envelope
 from dtvn.protocol.wire.door import Keys
 from dtvn.protocol.wire.envelope import decode_envelope
 
-__all__ = ["AskedKeys", "FrameCache", "Result"]
-
 KEPT_MAX = 4_000
 """Most results in a table; beyond it the table is emptied."""
 

@@ -22,8 +22,6 @@ from simulator.clock import MICROSECOND, SECOND, NodeClock
 from simulator.scheme import Keyring
 from simulator.world import World, client_name, principal_of
 
-__all__ = ["ClientObserver", "Gateway", "Request"]
-
 WAIT = 10 * SECOND
 """Time that a caller waits, as in the API (issue: an answer within 10 s)."""
 

@@ -20,8 +20,6 @@ from simulator.node import Node
 from simulator.recurring import Recurring
 from simulator.world import World
 
-__all__ = ["LEAST", "MembershipChanges", "MembershipChanger"]
-
 VALID_FOR = 60 * SECOND
 LEAST = 4
 """Members: a change from this many or more to fewer takes an explicit flag (R37)."""

@@ -7,8 +7,6 @@ import msgspec
 from simulator.campaign import Task, run
 from simulator.mutants import MUTANTS
 
-__all__ = ["Verdict", "hunt"]
-
 SEEDS_MAX = 40
 """Seeds to try, from the mutant's own seed on, before the mutant counts as not caught."""
 

@@ -17,8 +17,6 @@ from dtvn.protocol.wire import Envelope
 from simulator.clock import MILLISECOND
 from simulator.dice import Dice
 
-__all__ = ["LinkQuality", "Network", "Rule", "kind_of_frame"]
-
 
 def kind_of_frame(frame: bytes) -> type[Any] | None:
     """Message type of an encoded envelope (its second byte); None if that byte names no type."""

@@ -25,8 +25,6 @@ from simulator.disk import CrashPoint, PowerCut, VirtualDisk
 from simulator.node_environment import NodeEnvironment
 from simulator.violation import Violation
 
-__all__ = ["TWIN", "Build", "Costs", "Node", "SendHook"]
-
 TWIN = "~twin"
 """Suffix of the name of a second machine with the same key."""
 

@@ -11,8 +11,6 @@ from dtvn.protocol.host import TurnLost
 from simulator.clock import TrueClock
 from simulator.scheme import Keyring
 
-__all__ = ["NodeEnvironment"]
-
 N = TypeVar("N", contravariant=True)
 
 

@@ -13,8 +13,6 @@ from dtvn.protocol.consensus.effects import Executed, Note, Record
 from dtvn.protocol.consensus.messages import KIND_OF
 from simulator.node import Node
 
-__all__ = ["EXECUTED", "ObserverList", "FrameListeners", "Listeners", "Observer"]
-
 
 class Observer:
     """Base class with a method for each event; override those of interest."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-__all__ = ["ADVERSARIES", "MUTANTS", "WORLDS", "current"]
-
 ADVERSARIES = {
     "alarmist": "false-suspector",
     "boaster": "progress-inflator",

@@ -10,8 +10,6 @@ from __future__ import annotations
 from simulator.clock import SECOND
 from simulator.run_plan import MessageLoss
 
-__all__ = ["COMMITS_OF_OTHER_VIEWS", "TWO_BATCHES_IN_TURN"]
-
 START, END = SECOND // 2, 2 * SECOND
 MEMBERS = ("r0", "r1", "r2", "r3")
 

@@ -7,8 +7,6 @@ from typing import Any
 from simulator.clock import MILLISECOND, SECOND
 from simulator.run_plan import OperatorAction, Partition
 
-__all__ = ["OLDER_DISK", "UNUSED_DISK"]
-
 OLDER_DISK: dict[str, Any] = {
     "members": 3,
     "partitions": (

@@ -12,20 +12,6 @@ from dtvn.protocol.durations import format_duration
 from simulator.adversary import ADVERSARIES
 from simulator.clock import MILLISECOND, SECOND
 
-__all__ = [
-    "COMMAND_LIMITS",
-    "FLAGS",
-    "LIMITS",
-    "MIXED",
-    "PLAIN",
-    "YEAR",
-    "OptionError",
-    "Options",
-    "PlainTask",
-    "by_hand",
-    "check",
-]
-
 PLAIN = "plain"
 """Name of the world of a run for which none is named: a cluster by flags."""
 

@@ -31,8 +31,6 @@ from simulator.transcript import Fingerprint
 from simulator.violation import Interrupted, Violation
 from simulator.world import Settings
 
-__all__ = ["PlainRun", "Results"]
-
 PACE = 10 * MILLISECOND
 """Interval between two tickets."""
 PROGRESS_EVERY = 10

@@ -29,8 +29,6 @@ from simulator.recurring import Recurring
 from simulator.violation import Violation
 from simulator.world import LEARNER, World
 
-__all__ = ["Read", "Readers", "ticket_shown"]
-
 COPY_WAIT = 3 * SECOND
 """As in the API: a copy that does not show the barrier within this time gives no answer."""
 LOOK_EVERY = 10 * MILLISECOND

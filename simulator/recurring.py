@@ -5,8 +5,6 @@ from __future__ import annotations
 from simulator.dice import Dice
 from simulator.world import World
 
-__all__ = ["Recurring"]
-
 
 class Recurring:
     """Calls `happen` at random moments until it is stopped."""

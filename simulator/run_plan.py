@@ -18,8 +18,6 @@ from simulator.network import LinkQuality
 from simulator.workload import Traffic
 from simulator.world import Settings
 
-__all__ = ["FIRST_WORD", "OperatorAction", "RunPlan", "Partition", "MessageLoss", "draw_run", "smaller"]
-
 SIZES = (1, 2, 3, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 10, 13)
 SMALL_MEMBERS = 7
 CROWDED = 8

@@ -23,8 +23,6 @@ from simulator.node import FREE, Node
 from simulator.transcript import Transcript
 from simulator.world import Settings
 
-__all__ = ["ScenarioError", "play"]
-
 HIDDEN_AT_FIRST = ("Status", "Hello", "Query", "Answer", "Follow", "Ping", "Pong")
 QUIET = 100 * MILLISECOND
 QUIET_MAX = 30 * SECOND

@@ -14,8 +14,6 @@ from nacl import bindings
 
 from dtvn.protocol.wire import ED25519, Scheme
 
-__all__ = ["LOOSE", "KeyedHash", "Keyring", "MalleableHash"]
-
 LOOSE = 8
 """Bytes at the end of a malleable signature that are not verified."""
 

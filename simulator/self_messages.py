@@ -11,8 +11,6 @@ from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.voting import Voting
 from simulator.node import Node
 
-__all__ = ["LiarsSelfMessageGuard"]
-
 PHASES = {PrePrepare: "pre_prepare", Prepare: "prepare", Commit: "commit"}
 
 

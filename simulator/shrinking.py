@@ -21,8 +21,6 @@ from simulator.plain import PlainRun, Results
 from simulator.violation import Interrupted
 from simulator.worlds import world_of
 
-__all__ = ["shrink"]
-
 RUNS_MAX = 200
 """Most runs that are tried: a seed takes about a second."""
 

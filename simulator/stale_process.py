@@ -16,8 +16,6 @@ from simulator.node import Node
 from simulator.violation import Violation
 from simulator.world import World
 
-__all__ = ["OLD", "StaleProcess", "take_over"]
-
 OLD = "~old"
 """Suffix of the name under which the world keeps it; it sends in its node's name."""
 

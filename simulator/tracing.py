@@ -35,8 +35,6 @@ from simulator.observers import Observer
 from simulator.plain import Results
 from simulator.transcript import ROUTINE
 
-__all__ = ["EventPrinter", "Tracer"]
-
 SHOWN = ("entered_view", "left_view", "suspected", "suspicion_lapsed", "withheld", "evidence", "follower")
 KINDS = sorted(m.KINDS)
 

@@ -30,8 +30,6 @@ from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.observers import Observer
 
-__all__ = ["Fingerprint", "Names", "Transcript"]
-
 HIDDEN = frozenset({"epoch", "sender"})
 """Fields that every line would repeat."""
 

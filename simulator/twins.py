@@ -16,8 +16,6 @@ from simulator.run_plan import Partition, RunPlan
 from simulator.workload import Traffic
 from simulator.world import Settings
 
-__all__ = ["COUNT", "ROUNDS", "draw_run", "scenario"]
-
 ROUNDS = 2
 ROUND = 900 * MILLISECOND
 """Long enough for two view changes at T = 200 ms."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Interrupted", "Violation"]
-
 
 class Violation(Exception):
     """A promise was broken; `checker` names which."""

@@ -14,8 +14,6 @@ from simulator.gateway import Gateway, Request
 from simulator.recurring import Recurring
 from simulator.world import World
 
-__all__ = ["Workload", "Traffic", "UNDECIDED"]
-
 UNDECIDED = frozenset({"outcome_unknown", "unavailable"})
 """Codes that do not say whether the log has the operation."""
 

@@ -26,8 +26,6 @@ from simulator.observers import EXECUTED, ObserverList
 from simulator.scheme import Keyring
 from simulator.violation import Violation
 
-__all__ = ["LEARNER", "OPERATORS_NUMBER", "Endpoint", "Settings", "World", "follower"]
-
 LEARNER = "learner"
 """Principal of the platform's learner; nodes that are never members are named by it and a number."""
 OPERATOR = "operator"

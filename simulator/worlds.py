@@ -25,8 +25,6 @@ from simulator.run_plan import FIRST_WORD, MessageLoss, OperatorAction, Partitio
 from simulator.workload import Traffic
 from simulator.world import Settings
 
-__all__ = ["WORLDS", "world_of"]
-
 Drawing = Callable[[int], RunPlan]
 
 QUIET = FaultPlan(heal=1)

@@ -2,8 +2,6 @@
 
 from dtvn.protocol import canonical
 
-__all__ = ["is_canonical"]
-
 
 def is_canonical(kind: type[object], data: bytes) -> bool:
     """Whether `data` is the canonical form of a `kind`."""

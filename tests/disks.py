@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["fill", "mounted"]
-
 
 @contextmanager
 def mounted(folder: Path, size: int) -> Iterator[Path]:

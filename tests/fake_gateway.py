@@ -26,8 +26,6 @@ from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Genesis, cluster_id
 
-__all__ = ["FakeGateway"]
-
 Watcher = Callable[[int, int, VerifiedBundle, tuple[m.Outcome, ...], list[ApplicationChange]], None]
 
 

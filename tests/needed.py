@@ -7,8 +7,6 @@ from typing import NoReturn
 
 import pytest
 
-__all__ = ["lacking"]
-
 
 def lacking(why: str) -> NoReturn:
     """Skip this test on a person's machine; fail where `CI=true`: what checks a change leaves nothing out."""

@@ -31,8 +31,6 @@ from validators.ledger.read import LAST_CHARACTER, STATES, count_tickets, list_e
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import actor_of, may
 
-__all__ = ["TicketAdmin", "TicketHolderAdmin"]
-
 HISTORY_MAX = 50
 FOUND_MAX = 1_000
 """The most holders a search shows whose name (or e-mail address) begins with the text."""

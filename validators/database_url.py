@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-__all__ = ["postgresql_database"]
-
 
 def postgresql_database(url: str, *, schema: str) -> dict[str, Any]:
     """The database that `url` names, confined to one schema by its search path. The URL's query string holds

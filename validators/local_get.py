@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import NamedTuple
 
-__all__ = ["NO_ANSWER", "Reply", "get"]
-
 NO_ANSWER = (OSError, http.client.HTTPException)
 BODY_BYTES_MAX = 4 * 1024 * 1024
 

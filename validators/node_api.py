@@ -12,8 +12,6 @@ from dtvn.api.helper.process import main
 from dtvn.ledger import Location
 from validators.ledger.location import prepare_models
 
-__all__ = ["open_reader"]
-
 
 def open_reader(place: Location, founders: Sequence[str]) -> HelperLedger:
     """See OpenReader."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-__all__ = ["allowed_origin", "key_of"]
-
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 BEARER = "Bearer "

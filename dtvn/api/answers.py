@@ -10,8 +10,6 @@ import msgspec
 
 from dtvn.api.errors import SEQUENCE_HEADER, ServiceError
 
-__all__ = ["Answer", "bare", "failure", "last_response", "success"]
-
 _encoder = msgspec.json.Encoder()
 
 

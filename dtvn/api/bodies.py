@@ -25,19 +25,6 @@ from dtvn.machine.commands import (
 )
 from dtvn.machine.contract import MICROSECONDS
 
-__all__ = [
-    "OPERATIONS",
-    "Body",
-    "Flag",
-    "NonceBody",
-    "Number",
-    "Required",
-    "SeedBody",
-    "Text",
-    "convert",
-    "read_body",
-]
-
 SECONDS_MAX = 2**63 // MICROSECONDS - 1
 
 Text = Annotated[str, Meta(description="a string")]

@@ -8,8 +8,6 @@ import msgspec
 
 from dtvn.api.queries import read_number
 
-__all__ = ["Call"]
-
 SEQUENCE_MAX = 2**63 - 1
 
 

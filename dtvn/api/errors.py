@@ -15,18 +15,6 @@ from collections.abc import Mapping
 
 from dtvn.machine import reasons
 
-__all__ = [
-    "SEQUENCE_HEADER",
-    "ApiError",
-    "InvalidRequest",
-    "OutcomeUnknown",
-    "Refused",
-    "ServiceError",
-    "TicketError",
-    "Unavailable",
-    "not_found",
-]
-
 SEQUENCE_HEADER = "X-DTVN-Sequence"
 
 

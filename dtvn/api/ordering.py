@@ -30,8 +30,6 @@ from dtvn.machine.commands import DEFAULT_EVENT
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.quorum import faults
 
-__all__ = ["BATCH_OPERATIONS_MAX", "Decision", "Request", "decide", "decide_batch"]
-
 ANSWER_SLACK = 2.0
 """Seconds that a gateway gets to answer beyond its own wait: it always answers."""
 

@@ -12,19 +12,6 @@ from dtvn.api.errors import InvalidRequest
 from dtvn.machine import NAMES
 from dtvn.machine.commands import DEFAULT_EVENT, is_name
 
-__all__ = [
-    "LIST_MAX",
-    "STATES",
-    "RecordsQuery",
-    "TicketsQuery",
-    "next_link",
-    "read_event",
-    "read_limit",
-    "read_number",
-    "read_records_query",
-    "read_tickets_query",
-]
-
 LIST_MAX = 10_000
 """Most items in one answer (spec 1.2)."""
 

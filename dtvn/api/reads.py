@@ -13,8 +13,6 @@ from dtvn.api.errors import SEQUENCE_HEADER, not_found
 from dtvn.api.queries import RecordsQuery, TicketsQuery, next_link
 from dtvn.machine.commands import is_name
 
-__all__ = ["Page", "TicketLedger", "answer_page", "answer_ticket", "read_ticket"]
-
 
 class Page(msgspec.Struct, frozen=True):
     """A part of a list, as JSON objects of the contract."""

@@ -16,8 +16,6 @@ from dtvn.api.ordering import BATCH_OPERATIONS_MAX, Decision, Request
 from dtvn.machine import CAPABILITY, Issue, reasons
 from dtvn.protocol import canonical
 
-__all__ = ["BatchBody", "answer_batch", "answer_operation", "issued_ticket"]
-
 MESSAGES = {
     "issue": "Ticket issued",
     "seed": "Tickets seeded",

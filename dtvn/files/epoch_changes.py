@@ -12,8 +12,6 @@ from pathlib import Path
 from dtvn.protocol import canonical
 from dtvn.protocol.genesis.ceremony import FILE_BYTES_MAX
 
-__all__ = ["encode_epoch_changes", "read_epoch_changes"]
-
 
 def encode_epoch_changes(epoch_changes: tuple[bytes, ...]) -> bytes:
     """Encode epoch change proofs, from the first epoch on, as the content of the file."""

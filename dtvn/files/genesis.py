@@ -7,8 +7,6 @@ from pathlib import Path
 from dtvn.protocol.genesis import GenesisError
 from dtvn.protocol.genesis.ceremony import FILE_BYTES_MAX
 
-__all__ = ["read_genesis_bytes"]
-
 
 def read_genesis_bytes(path: Path) -> bytes:
     """The content of the file; raise OSError, or GenesisError if it is larger than any genesis."""

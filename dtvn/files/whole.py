@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["sync_folder", "whole_file", "write_private"]
-
 PRIVATE = 0o600
 
 

@@ -33,8 +33,6 @@ from dtvn.protocol.consensus.membership import KIND
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.wire import Door, PeerError
 
-__all__ = ["ReplyHead", "Tally", "Verdict", "Verifier"]
-
 CACHED_RECEIPTS_MAX = 4_096
 """Verified receipts cached: all bundles of one batch carry the same n receipts."""
 

@@ -20,17 +20,6 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.membership import KIND as RECONFIGURE
 
-__all__ = [
-    "Call",
-    "Completed",
-    "OperationTooLarge",
-    "Overloaded",
-    "Part",
-    "Queue",
-    "Result",
-]
-
-
 PASSING = frozenset({BUSY, TOO_FAR_AHEAD})
 """Refusals of one bundle after which an earlier bundle with the same operation may still be executed. Not
 so `expired`, since batch time only rises."""

@@ -16,8 +16,6 @@ from dtvn.protocol.epochs.proofs import read_answer
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.wire import ED25519, Scheme
 
-__all__ = ["Epochs"]
-
 
 class Epochs:
     """Owns the verified chain. `scheme`: the members' signature scheme; `known`: epoch change proofs

@@ -13,8 +13,6 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import Genesis
 
-__all__ = ["DEFAULT_WAIT", "GatewayClosed", "GatewayFace", "MemberView"]
-
 DEFAULT_WAIT = 9.0
 """Seconds that a caller waits for an outcome; an HTTP answer is due within ten (spec 1.5)."""
 

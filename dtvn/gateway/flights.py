@@ -11,8 +11,6 @@ from dtvn.gateway.answers import Tally
 from dtvn.gateway.calls import Part
 from dtvn.protocol.consensus import messages as m
 
-__all__ = ["Flight", "Flights"]
-
 DUE_SLACK = 64
 """Deadlines of ended flights kept before the heap is cleared of them."""
 

@@ -17,8 +17,6 @@ import msgspec
 from dtvn.files.whole import sync_folder
 from dtvn.net import KeyFileError, public_key_of, read_named_seed
 
-__all__ = ["Identity", "KeyWatch", "file_mark", "next_path", "read_identity"]
-
 LOOK_EVERY = 500_000_000
 """Nanoseconds between two looks at the file."""
 TRY_FOR = 3_000_000_000

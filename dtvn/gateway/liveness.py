@@ -17,8 +17,6 @@ from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.wire import ED25519
 from dtvn.waiting import look_until
 
-__all__ = ["gather_liveness_proofs"]
-
 ANSWER_WAIT = 2.0
 WORDS_WAIT = 15.0
 """Seconds for members to answer: links of a new epoch take a moment."""

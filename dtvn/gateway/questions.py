@@ -14,8 +14,6 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import link_frame
 
-__all__ = ["Answered", "MemberStatus", "Questions"]
-
 STATUS_EVERY = 1_000_000_000
 """Nanoseconds between two status questions to every member."""
 

@@ -9,8 +9,6 @@ from collections import deque
 
 from dtvn.protocol import quorum
 
-__all__ = ["FIRST_TIMEOUT_MAX", "RETRY_MAX", "Latencies", "Views"]
-
 MILLISECOND = 1_000_000
 
 FIRST_TIMEOUT_MIN = 100 * MILLISECOND

@@ -13,8 +13,6 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.sessions import WINDOW
 
-__all__ = ["UNOPENED", "Session", "Sessions"]
-
 SECOND = 1_000_000_000
 
 SESSION_REST = 30 * SECOND

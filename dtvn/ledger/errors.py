@@ -16,16 +16,6 @@ from __future__ import annotations
 
 from dtvn.protocol.host.ports import JournalError
 
-__all__ = [
-    "LedgerBusy",
-    "LedgerDamaged",
-    "LedgerError",
-    "LedgerForeign",
-    "LedgerTooNew",
-    "LedgerUnreachable",
-    "LedgerUnsafe",
-]
-
 
 class LedgerError(Exception):
     """A ledger that was not opened; the text is a sentence for the operator."""

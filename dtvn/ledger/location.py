@@ -11,8 +11,6 @@ import msgspec
 
 from dtvn.ledger.errors import LedgerUnreachable
 
-__all__ = ["DATABASE_FILE", "Location"]
-
 DATABASE_FILE = "ledger.sqlite3"
 SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 

@@ -12,8 +12,6 @@ from dtvn.ledger.location import Location
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.host.ports import Journal
 
-__all__ = ["SNAPSHOT_BASE", "NodeLedger", "OpenLedger", "StoredEvidence"]
-
 SNAPSHOT_BASE = "snapshot_base"
 """Name of the state value that says where a log begins whose lower part was replaced by a snapshot."""
 

@@ -14,8 +14,6 @@ from dtvn.machine.principals import Principals, ShownPrincipal
 from dtvn.protocol import canonical
 from dtvn.protocol.genesis import Principal
 
-__all__ = ["administer", "shown_principal"]
-
 
 def administer(principals: Principals, command: Command, timestamp: int) -> tuple[str, bytes]:
     """Applies a command of a kind in PRINCIPALS, whose signer may administer; returns (code, state)."""

@@ -25,8 +25,6 @@ from dtvn.protocol.consensus.sessions import ExecutedBundle
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Genesis
 
-__all__ = ["TicketApplication"]
-
 UNOPENED = (0, 0)
 """The `session` field of a bundle that opens a session (R12)."""
 

@@ -14,8 +14,6 @@ from dtvn.machine.tree import GROUP_BUCKETS, StateTree
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
 
-__all__ = ["BlobTable"]
-
 Key = tuple[Any, ...]
 
 

@@ -21,39 +21,6 @@ from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, PRINCIPAL_NAME, Grant, is_host
 from dtvn.protocol.signatures import is_public_key
 
-__all__ = [
-    "CAPABILITY",
-    "COMMANDS",
-    "DATA_BYTES_MAX",
-    "DEFAULT_EVENT",
-    "KINDS",
-    "NONCE_BYTES_MAX",
-    "TICKETLESS",
-    "AddPrincipal",
-    "Admit",
-    "Barrier",
-    "Command",
-    "CommandError",
-    "Consume",
-    "Dispute",
-    "Issue",
-    "Kind",
-    "LimitPrincipal",
-    "OpenSession",
-    "Reconfigure",
-    "Resolve",
-    "RevokePrincipal",
-    "RotatePrincipal",
-    "Seed",
-    "Validate",
-    "build",
-    "is_name",
-    "is_text",
-    "operation_digest",
-    "read",
-    "request_digest",
-]
-
 DEFAULT_EVENT = "default"
 NONCE_BYTES_MAX = 64
 DATA_BYTES_MAX = 4_096

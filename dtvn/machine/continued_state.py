@@ -29,8 +29,6 @@ from dtvn.protocol.consensus.application import Item
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.transfer import parts
 
-__all__ = ["Piece", "StateError", "initial_rows", "pieces_of", "proved_items"]
-
 Piece = tuple[int, tuple[Item, ...]]
 """One answer of a state transfer: (number of a group or of a part of one, its items)."""
 

@@ -19,8 +19,6 @@ from dtvn.machine.transitions import NAMES
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 
-__all__ = ["UNLISTED", "Listed", "consensus_record", "ticket_of_bytes", "ticket_of_row"]
-
 UNLISTED = frozenset({"issue", "seed", "open_session", "barrier"})
 """Kinds that the plain consensus log leaves out."""
 MICROSECONDS = 1_000_000

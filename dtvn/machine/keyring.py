@@ -5,8 +5,6 @@ from __future__ import annotations
 from dtvn.machine.application import TicketApplication
 from dtvn.protocol.consensus.membership import Membership
 
-__all__ = ["KeyRing"]
-
 
 class KeyRing:
     """wire.Keys: members by epoch, and principals, from the replicated state (R15, R35). The members of the

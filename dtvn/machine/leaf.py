@@ -16,8 +16,6 @@ from hashlib import sha256
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation, Outcome
 
-__all__ = ["operation_leaf", "subtree"]
-
 
 def operation_leaf(index: int, operation: Operation, code: str, timestamp: int, state: bytes) -> bytes:
     """The leaf of one operation; `state` is the canonical state of its ticket afterwards."""

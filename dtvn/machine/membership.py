@@ -19,8 +19,6 @@ from dtvn.protocol.consensus.membership import Membership, Verify
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.signatures import is_public_key
 
-__all__ = ["Memberships"]
-
 
 class Memberships:
     """All epochs; `touch` is called with the epoch whose row was added."""

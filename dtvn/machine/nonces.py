@@ -16,8 +16,6 @@ import msgspec
 
 from dtvn.machine.rows import NonceEntry, NonceGroup
 
-__all__ = ["KEPT_AFTER", "OPENINGS_RESERVED", "NonceTable", "Remembered"]
-
 KEPT_AFTER = 3_600_000_000
 """Microseconds of batch time for which a nonce outlives its operation's `valid_until`."""
 

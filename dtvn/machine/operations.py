@@ -26,8 +26,6 @@ from dtvn.machine.transitions import TRANSITIONS, State
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 
-__all__ = ["VALID_FOR_MAX", "Operations", "Result"]
-
 VALID_FOR_MAX = 600_000_000
 """Most microseconds by which `valid_until` may lie ahead of batch time (R14)."""
 MEMO_MAX = 4_096

@@ -15,8 +15,6 @@ from dtvn.machine.tree import GROUP_BUCKETS, SIZE, fold
 from dtvn.protocol.consensus.application import Item
 from dtvn.protocol.consensus.transfer import parts
 
-__all__ = ["Leaf", "Listed", "large", "list_of", "part_of", "read_list"]
-
 WHOLE_BYTES_MAX = 8 * 1024 * 1024
 """A group up to this size is sent whole."""
 PART_LEAVES = 64

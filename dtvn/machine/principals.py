@@ -15,8 +15,6 @@ import msgspec
 from dtvn.machine import reasons
 from dtvn.protocol.genesis import ANY_EVENT, Grant, Principal
 
-__all__ = ["KEYS_MAX", "Principals", "RetiredKey", "ShownPrincipal", "wire_name"]
-
 KEYS_MAX = 4_096
 """Most keys of principals, rotated and revoked ones included; beyond it operations are refused `full`."""
 

@@ -19,8 +19,6 @@ from dtvn.protocol.consensus.membership import RECOVER, RECOVERY
 from dtvn.protocol.consensus.messages import Bundle, Operation
 from dtvn.protocol.signatures import PUBLIC_KEY_SIZE
 
-__all__ = ["Recover", "is_recovery", "operation_for", "recover"]
-
 Key = Annotated[bytes, msgspec.Meta(min_length=PUBLIC_KEY_SIZE, max_length=PUBLIC_KEY_SIZE)]
 
 

@@ -20,8 +20,6 @@ from dtvn.machine.tree import GROUP_BUCKETS, StateTree
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
 
-__all__ = ["TICKETS_MAX", "TicketRegistry"]
-
 TICKETS_MAX = 10_000_000
 """Tickets of one cluster (about 5 GB of memory); beyond it `issue` and `seed` are refused `full`."""
 

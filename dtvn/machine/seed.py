@@ -5,8 +5,6 @@ from __future__ import annotations
 from dtvn.machine.commands import Issue
 from dtvn.protocol import canonical
 
-__all__ = ["SEED_COUNT", "SEED_TICKETS", "seed_data"]
-
 SEED_COUNT = 500
 _SECTIONS = ("VIP", "Floor", "Balcony", "General")
 _PRICES = ("150.00", "85.00", "65.00", "40.00")

@@ -41,8 +41,6 @@ from dtvn.protocol.consensus.application import Item
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.transfer import parts
 
-__all__ = ["Freezer", "Proof", "Staging", "leaf_of", "prove_ticket"]
-
 KEPT_MAX = 500_000
 """Most replaced rows that a pinned state may keep (about 200 MB); beyond it, the state is released."""
 ORDERED_MAX = 500_000

@@ -25,8 +25,6 @@ from dtvn.protocol.consensus.membership import Membership, Verify
 from dtvn.protocol.consensus.sessions import SessionTable
 from dtvn.protocol.genesis import Genesis
 
-__all__ = ["MachineState"]
-
 Key = tuple[Any, ...]
 
 

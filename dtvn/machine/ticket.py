@@ -16,24 +16,6 @@ from dtvn.machine.rows import TicketBytes, TicketRow
 from dtvn.machine.transitions import NAMES, State, state_of
 from dtvn.protocol import canonical
 
-__all__ = [
-    "Seeded",
-    "Ticket",
-    "TicketHead",
-    "TicketState",
-    "Window",
-    "bytes_of",
-    "name_in_bytes",
-    "parse_row",
-    "read_head",
-    "read_packed",
-    "read_state",
-    "read_window",
-    "row_of",
-    "seeded_count",
-    "ticket_leaf",
-]
-
 
 class TicketHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The first fields of a TicketState: all that most transitions need to read."""

@@ -16,8 +16,6 @@ import enum
 
 from dtvn.machine import reasons
 
-__all__ = ["NAMES", "TRANSITIONS", "State", "state_of"]
-
 
 class State(enum.IntEnum):
     """State of a ticket as encoded in the replicated state."""

@@ -22,25 +22,6 @@ from typing import Any
 
 from dtvn.protocol import canonical
 
-__all__ = [
-    "BUCKETS",
-    "EMPTY_GROUP",
-    "FAN_OUT",
-    "GROUPS",
-    "GROUP_BUCKETS",
-    "LEVELS",
-    "StateTree",
-    "climb",
-    "fold",
-    "group_hash",
-    "hash_in",
-    "is_manifest",
-    "locate",
-    "nonempty_groups",
-    "root_of_groups",
-    "salted",
-]
-
 BUCKETS = 1 << 16
 FAN_OUT = 4
 SIZE = canonical.HASH_SIZE

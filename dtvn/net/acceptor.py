@@ -24,8 +24,6 @@ from dtvn.protocol.consensus.messages import Hello
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.wire.envelope import Envelope, kind_of
 
-__all__ = ["Acceptor"]
-
 ROUTES_MAX = 1_024
 """Connections remembered. One more evicts a dead connection, else the oldest of the peer that has most."""
 

@@ -6,8 +6,6 @@ import time
 
 import msgspec
 
-__all__ = ["LinkCounters"]
-
 
 class LinkCounters(msgspec.Struct):
     """Counters of one peer since this process started."""

@@ -10,8 +10,6 @@ import msgspec
 from nacl import bindings
 from zmq.utils import z85
 
-__all__ = ["CurveKeys", "curve_keys", "curve_public"]
-
 SEED_SIZE = 32
 
 

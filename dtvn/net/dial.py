@@ -18,8 +18,6 @@ from dtvn.protocol.consensus.messages import Hello
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.wire import link_frame
 
-__all__ = ["Dialler", "endpoint_of"]
-
 
 def endpoint_of(host: str, port: int) -> str:
     """ZeroMQ's name of a TCP address; IPv6 addresses in brackets."""

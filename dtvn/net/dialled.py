@@ -18,8 +18,6 @@ from dtvn.net.monitor import monitored
 from dtvn.net.queues import Outbound, lane_of
 from dtvn.protocol.wire import FRAME_BYTES_MAX
 
-__all__ = ["NOBLOCK", "DialledLink", "has_frame", "more_follows", "tune"]
-
 PIPE_FRAMES_MAX = 256
 """Frames inside ZeroMQ per direction; further ones wait in `Outbound`, where lanes apply."""
 

@@ -16,8 +16,6 @@ from dtvn.net.counters import LinkCounters
 from dtvn.net.queues import Lane, lane_of
 from dtvn.protocol.consensus.verified import Inbound, Peer
 
-__all__ = ["FromInbox", "Inbox"]
-
 FRAMES_MAX = 4_096
 """Frames of one lane of one peer: more than a gateway may have in flight."""
 

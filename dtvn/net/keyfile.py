@@ -14,15 +14,6 @@ from nacl import bindings
 
 from dtvn.files.whole import write_private
 
-__all__ = [
-    "KeyFileError",
-    "encode_seed",
-    "ensure_seed",
-    "public_key_of",
-    "read_named_seed",
-    "read_seed",
-]
-
 SEED_SIZE = 32
 FILE_BYTES_MAX = 256
 

@@ -11,8 +11,6 @@ from dtvn.protocol.consensus.effects import ALL, ReplyTo, Send
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.genesis import Genesis
 
-__all__ = ["LearnerTransport"]
-
 
 class LearnerTransport(FromInbox):
     """Bounded, fair inbound queues around a `Dialler`."""

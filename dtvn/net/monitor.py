@@ -7,8 +7,6 @@ from collections.abc import Iterator
 
 import zmq
 
-__all__ = ["monitored"]
-
 
 def monitored(monitor: zmq.Socket[bytes]) -> Iterator[tuple[int, int]]:
     """The events that wait now: (event, its value, for most a file descriptor)."""

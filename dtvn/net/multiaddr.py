@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 
-__all__ = ["format_multiaddr", "parse_multiaddr"]
-
 PORT_MAX = 65_535
 
 

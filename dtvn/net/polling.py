@@ -13,8 +13,6 @@ import zmq
 
 from dtvn.net.dialled import DialledLink
 
-__all__ = ["LinkPoll"]
-
 READABLE = int(zmq.POLLIN)
 WRITABLE = int(zmq.POLLOUT)
 """Plain integers: combining two members of an enumeration costs more than reading a frame."""

@@ -11,8 +11,6 @@ from __future__ import annotations
 import enum
 from collections import deque
 
-__all__ = ["Lane", "Outbound", "lane_of"]
-
 FRAMES_MAX = 4_096
 """Frames of one lane that may wait for one peer: several seconds of votes at full speed."""
 

@@ -28,8 +28,6 @@ from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.signatures import is_public_key
 from dtvn.protocol.wire import link_frame
 
-__all__ = ["ZmqTransport", "allowed_users"]
-
 RETRY_NS = 2_000_000
 """How soon a full accepted connection is tried again: ROUTER does not report when it has room."""
 

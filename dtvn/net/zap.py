@@ -12,8 +12,6 @@ from collections.abc import Mapping
 import zmq
 from zmq.utils import z85
 
-__all__ = ["DOMAIN", "Gatekeeper"]
-
 DOMAIN = b"dtvn"
 """A non-empty domain: with ZAP_ENFORCE_DOMAIN no socket accepts a connection without a ZAP request."""
 

@@ -16,8 +16,6 @@ import msgspec
 
 from dtvn.node.options import ApiOptions
 
-__all__ = ["Answered", "Channel", "Counted", "Setup", "Status", "Stop"]
-
 RECEIVE_BYTES = 65_536
 
 

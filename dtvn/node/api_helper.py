@@ -30,8 +30,6 @@ from dtvn.node.request_log import RequestLog
 from dtvn.node.watcher import line
 from dtvn.waiting import try_until
 
-__all__ = ["ApiHelper"]
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = "validators.node_api"
 """The program that joins dtvn.api.helper with a ledger; started by name, since the engine imports no app."""

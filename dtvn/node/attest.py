@@ -15,8 +15,6 @@ from dtvn.protocol.consensus.messages import Receipt
 from dtvn.protocol.host.ports import JournalError
 from dtvn.protocol.wire import Envelope
 
-__all__ = ["evidence", "receipt"]
-
 EVIDENCE_PAGE = 32
 """Most pieces of evidence in one answer."""
 EVIDENCE_PAGE_BYTES = 1024 * 1024

@@ -32,8 +32,6 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
-__all__ = ["build_node", "ledger_location"]
-
 
 def build_node(
     root: Path,

@@ -6,8 +6,6 @@ import time
 
 from dtvn.protocol.consensus.effects import Now
 
-__all__ = ["SystemClock"]
-
 
 class SystemClock:
     """Monotonic time for timers; wall time to propose and to check a fresh proposal (R2)."""

@@ -12,8 +12,6 @@ import yaml
 
 from dtvn.node.options import UsageError
 
-__all__ = ["FileValue", "nearest", "read_config"]
-
 BYTES_MAX = 1024 * 1024
 
 

@@ -25,8 +25,6 @@ from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, entry_hash
 from dtvn.protocol.host.ports import Recovery
 from dtvn.protocol.wire import FrameSigner
 
-__all__ = ["begin", "save"]
-
 READ_BYTES = 4 * 1024 * 1024
 """Bytes of the old log's batches in memory at once."""
 READ_ENTRIES = 256

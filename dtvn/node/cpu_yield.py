@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-__all__ = ["CpuYield", "run_queue_wait"]
-
 REST = 2
 """Rest, as a multiple of the time worked."""
 REST_LONGEST = 50_000_000

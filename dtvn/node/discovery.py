@@ -31,8 +31,6 @@ from dtvn.protocol.consensus.messages import Answer, Query
 from dtvn.protocol.wire import ED25519, link_frame
 from dtvn.protocol.wire.envelope import Envelope, kind_of
 
-__all__ = ["AddressBook", "AddressRecord", "Discovery", "encoded", "signed_record"]
-
 QUESTION = "addresses"
 ARGUMENT = 256
 """Characters of one argument of a Query; a record is split over as many arguments as it needs."""

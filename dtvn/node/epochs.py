@@ -22,8 +22,6 @@ from dtvn.protocol.consensus.config import TRANSFER_LAG, TRANSFER_PATIENCE
 from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 
-__all__ = ["as_genesis", "make_epoch_catch_up", "membership_of", "other_sources", "own_place"]
-
 
 def membership_of(ledger: NodeLedger, genesis: g.Genesis) -> Membership:
     """The epoch of the ledger's next entry, according to its last epoch change proof."""

@@ -8,8 +8,6 @@ import stat
 import tempfile
 from pathlib import Path
 
-__all__ = ["FeedFolderError", "feed_address"]
-
 SOCKET_PATH_MAX = 100
 """Bytes; sockaddr_un ends at 108 with its NUL, and ZeroMQ wants room for its own suffix."""
 SOCKET_NAME = "feed.sock"

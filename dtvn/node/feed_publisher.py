@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import zmq
 
-__all__ = ["SEQUENCE_BYTES", "FeedPublisher"]
-
 SEQUENCE_BYTES = 8
 """An announcement is the applied sequence, big-endian, and nothing else."""
 

@@ -13,8 +13,6 @@ from typing import Any, NoReturn
 
 from dtvn.node.kinds import boolean
 
-__all__ = ["GoFlags"]
-
 
 class GoFlags(argparse.ArgumentParser):
     """An argument parser whose flags read like Go's."""

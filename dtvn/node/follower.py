@@ -28,8 +28,6 @@ from dtvn.protocol.consensus.membership import LivenessProof, Membership, livene
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.wire import ED25519
 
-__all__ = ["Follower", "liveness_proof"]
-
 WORD_EVERY_NS = 2_000_000_000
 """Time between two liveness proofs in the node's folder, for the operator who adds it as a member."""
 WORD_SOONER_NS = 100_000_000

@@ -17,8 +17,6 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.wire import ED25519
 
-__all__ = ["FoundingError", "install", "join", "own_member", "read_file", "seal", "write_file"]
-
 
 class FoundingError(Exception):
     """A step of the ceremony that cannot be done; the text is one sentence for the operator."""

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["BEAT_NS", "Beat", "Heart"]
-
 Beat = Callable[[Mapping[str, Any]], None]
 
 BEAT_NS = 1_000_000_000

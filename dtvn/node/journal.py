@@ -25,8 +25,6 @@ from dtvn.protocol.consensus.effects import (
 from dtvn.protocol.host.ports import Journal, JournalError, Recovery
 from dtvn.protocol.wire.envelope import decode_envelope
 
-__all__ = ["JournalMeter", "NodeJournal"]
-
 Result = TypeVar("Result")
 
 ROWS = 500

@@ -10,8 +10,6 @@ from dtvn.files.whole import write_private
 from dtvn.node.layout import NodeFolder, make_private
 from dtvn.node.options import ApiOptions, MetricsOptions, StartError
 
-__all__ = ["all_kept", "keep_ports", "kept_api", "kept_metrics", "kept_port", "rewrite_ports"]
-
 FILE = "ports.json"
 
 _decoder = msgspec.json.Decoder(dict[str, int])

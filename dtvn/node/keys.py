@@ -14,8 +14,6 @@ from pathlib import Path
 from dtvn.files.whole import write_private
 from dtvn.protocol.signatures import is_public_key
 
-__all__ = ["DEV_SALT", "VotedStamp", "dev_seed", "peer_id", "public_key_of_peer_id"]
-
 DEV_SALT = "dtvn-validator-key-v1"
 """Public, so every development key can be derived by anyone (spec/dtvn 8.4)."""
 

@@ -10,8 +10,6 @@ import msgspec
 from dtvn.node.layout import is_node_id
 from dtvn.protocol.durations import format_duration, parse_duration
 
-__all__ = ["TRUTH", "Kind", "boolean", "choice", "duration", "names", "number", "text"]
-
 TRUTH = dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "false", "FALSE", "False"), False
 )

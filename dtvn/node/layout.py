@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["ClusterFolder", "NodeFolder", "is_node_id", "make_private", "why_not_joins_as"]
-
 _NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _RESERVED = frozenset({"gateway", "learner", "preview"})

@@ -27,8 +27,6 @@ from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.host.ports import Watcher
 
-__all__ = ["LEARNER_SCHEMA", "LearnerProcess", "build_learner"]
-
 LEARNER_SCHEMA = "learner"
 """The learner's schema on PostgreSQL, and its name in messages and lists."""
 

@@ -34,8 +34,6 @@ from dtvn.protocol.genesis import Genesis, Member, cluster_id
 from dtvn.protocol.host import Host
 from dtvn.protocol.wire import Door, FrameSigner
 
-__all__ = ["LearningProcess"]
-
 
 class LearningProcess:
     """A Process that has no vote and accepts no connections."""

@@ -14,8 +14,6 @@ from dtvn.node.layout import NodeFolder, make_private
 from dtvn.node.options import StartError
 from dtvn.node.settings import Settings
 
-__all__ = ["BEGUN", "JsonLines", "begin_log", "log_as_told", "node_logger"]
-
 FILE_BYTES_MAX = 10 * 1024 * 1024
 FILES_KEPT = 5
 BEGUN = "begun"

@@ -13,8 +13,6 @@ from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.genesis import Genesis
 
-__all__ = ["MemberProcess"]
-
 
 class MemberProcess(Process, Protocol):
     """A Process that votes and accepts connections."""

@@ -40,8 +40,6 @@ from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.host import Halted, Host, TurnLost
 from dtvn.protocol.wire import Door, FrameSigner
 
-__all__ = ["ROWS_LAG", "Node"]
-
 FIRST_WORD_TIMEOUTS = 6
 """Base timeouts that a node waits after its start for its primary's first message: 4.8 s by default."""
 ROWS_LAG = 40_000_000

@@ -12,17 +12,6 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony
 from dtvn.protocol.wire.limits import VERIFIED_CACHE_MAX
 
-__all__ = [
-    "ApiOptions",
-    "MetricsOptions",
-    "NodeOptions",
-    "StartError",
-    "UsageError",
-    "check_folder",
-    "genesis_in",
-    "read_genesis",
-]
-
 
 class StartError(Exception):
     """A process that cannot start; the text is one sentence for the operator."""

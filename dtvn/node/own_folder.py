@@ -17,8 +17,6 @@ from dtvn.node.provision import api_principal, dev_genesis
 from dtvn.node.settings import KEYS, Settings
 from dtvn.protocol import genesis as g
 
-__all__ = ["DEV_PORT", "prepare"]
-
 DEV_PORT = 4001
 """Port of node0 with development keys; nodeK has DEV_PORT + K (spec/dtvn 3.1)."""
 

@@ -9,8 +9,6 @@ from dtvn.ledger import NodeLedger
 from dtvn.node.journal import NodeJournal
 from dtvn.protocol.host import Host
 
-__all__ = ["CONTRADICTION", "DISK_FULL", "WAITING", "Links", "Process"]
-
 CONTRADICTION = "contradiction"
 """The state of a process that stopped because certificates exclude each other (R24), and its code for
 questions that it no longer answers."""

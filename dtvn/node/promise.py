@@ -17,8 +17,6 @@ from dtvn.protocol.consensus.messages import Continuation
 from dtvn.recovery import RecoveryError, SignedFile, opened
 from dtvn.recovery.sealing import said_in
 
-__all__ = ["check_promise", "keep_promise", "promised"]
-
 
 def promised(folder: NodeFolder, epoch: int) -> tuple[SignedFile, Continuation] | None:
     """What the key in this folder signed as the end of `epoch`; None if nothing. Raises KeyFileError."""

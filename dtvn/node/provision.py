@@ -18,16 +18,6 @@ from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.membership import Membership
 
-__all__ = [
-    "GATEWAY",
-    "LEARNER",
-    "api_principal",
-    "create_demo_cluster",
-    "dev_genesis",
-    "make_newcomer",
-    "member_id",
-]
-
 GATEWAY = "gateway"
 LEARNER = "learner"
 

@@ -57,8 +57,6 @@ from dtvn.recovery import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Place", "install", "planned", "read_bounded", "sign", "state", "tell_platform"]
-
 Known = TypeVar("Known")
 
 PAGE_BYTES = 64 * 1024 * 1024

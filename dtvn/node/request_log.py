@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable
 from dtvn.node.api_channel import Answered
 from dtvn.node.watcher import line
 
-__all__ = ["LINES_MAX", "RequestLog"]
-
 LINES_MAX = 100
 """Lines per second."""
 SECOND = 1.0

@@ -35,8 +35,6 @@ from dtvn.protocol.host import INBOUND_MAX, EpochOver, Halted, Installed, TurnLo
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull, Watcher
 from dtvn.waiting import try_until
 
-__all__ = ["EXIT_FAILED", "EXIT_FENCED", "EXIT_STOPPED", "Loop", "run_learner", "run_node", "start_api"]
-
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
 EXIT_FENCED = 3

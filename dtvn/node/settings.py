@@ -18,8 +18,6 @@ from dtvn.protocol import quorum
 from dtvn.protocol.genesis import Parameters
 from dtvn.protocol.wire.limits import VERIFIED_CACHE_MAX
 
-__all__ = ["KEYS", "SETTINGS", "Resolved", "Setting", "Settings", "settings_of"]
-
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
 PORT_MAX = 65_535

@@ -13,8 +13,6 @@ from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, UsageErro
 from dtvn.node.own_folder import prepare
 from dtvn.node.settings import Settings
 
-__all__ = ["METRICS_PORT", "get_ready"]
-
 METRICS_PORT = 9090
 """The default of spec/dtvn; with development keys nodeK has METRICS_PORT + K, like its other ports."""
 

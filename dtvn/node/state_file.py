@@ -23,8 +23,6 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.application import Item
 from dtvn.recovery import HEAD_BYTES, not_wanted
 
-__all__ = ["StateFile", "StateFileError", "copy_state", "open_state", "write_state"]
-
 MAGIC = FORMAT.encode("ascii") + b"\n"
 PIECE_BYTES_MAX = 20 * 1024 * 1024
 """Size limit of a piece, and of the head: an epoch chain has at most 16 MiB, an undivided group 8."""

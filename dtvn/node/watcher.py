@@ -16,8 +16,6 @@ from typing import Any
 
 from dtvn.protocol.consensus.effects import Executed, Note, Reason
 
-__all__ = ["NodeWatcher", "line"]
-
 QUIET_NS = 10_000_000_000
 """Nanoseconds between two log lines about the same refusal of the same peer."""
 

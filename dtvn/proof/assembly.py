@@ -24,8 +24,6 @@ from dtvn.protocol.consensus.messages import KIND_OF, Entry, Operation, Outcome,
 from dtvn.protocol.wire import decode_envelope
 from dtvn.protocol.wire.envelope import signed_bytes
 
-__all__ = ["log_proof", "receipts", "unproved"]
-
 RECEIPT_KIND = KIND_OF[Receipt]
 
 

@@ -21,8 +21,6 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import decode_envelope
 from dtvn.protocol.wire.envelope import encode_envelope
 
-__all__ = ["Audit", "Fork", "find_forks"]
-
 CODE_OF = {kind: code for code, (kind, _equal) in DOUBLES.items()}
 PER_MEMBER_MAX = 64
 """Most pieces of evidence kept against one member; more would prove nothing more."""

@@ -19,8 +19,6 @@ from dtvn.proof.reads import NO_PROOF, NOT_FROZEN
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.membership import Membership
 
-__all__ = ["NothingStable", "QuorumReader", "SharedBarriers", "passed_checkpoint", "quorum_read"]
-
 Waiting = TypeVar("Waiting")
 """The readers of one barrier, as the caller represents them."""
 Shown = TypeVar("Shown")

@@ -22,22 +22,6 @@ from dtvn.protocol.consensus.messages import Operation, Outcome
 from dtvn.protocol.genesis import Member
 from dtvn.protocol.quorum import MEMBERS_MAX
 
-__all__ = [
-    "CERTIFICATE_BYTES_MAX",
-    "CLUSTER_TAG_SIZE",
-    "VERSION",
-    "Certificate",
-    "CheckpointProof",
-    "ContinuationProof",
-    "EpochStart",
-    "Leaf",
-    "Receipts",
-    "decode_certificate",
-    "encode_certificate",
-    "results_path",
-    "split_hashes",
-]
-
 VERSION = 1
 CONTINUED = 2
 """Version of an epoch change proof certificate that all members signed when nothing could be ordered any

@@ -12,8 +12,6 @@ from dtvn.machine import State
 from dtvn.proof.verify import Proved, shown
 from dtvn.protocol import quorum
 
-__all__ = ["FINAL", "Contradiction", "compare"]
-
 FINAL = frozenset({State.CONSUMED, State.UPHELD})
 """States that no operation leaves (dtvn.machine.transitions)."""
 

@@ -23,8 +23,6 @@ from dtvn.protocol.consensus.fields import Hash
 from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.messages import Entry
 
-__all__ = ["FORMAT", "StateHead", "certified", "continues", "read_head"]
-
 FORMAT = "dtvn-state-1"
 
 

@@ -28,8 +28,6 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Checkpoint, Continuation
 from dtvn.protocol.wire import ED25519, Scheme, decode_envelope
 
-__all__ = ["EpochChain", "chain_through", "epoch_change_certificate"]
-
 
 def epoch_change_certificate(data: bytes, cluster: bytes) -> bytes:
     """The certificate in the encoded EpochChangeProof of a ledger or a member; raises ProofError without one.

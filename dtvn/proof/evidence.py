@@ -36,15 +36,6 @@ from dtvn.protocol.consensus.verified import Peer, Verified
 from dtvn.protocol.wire import Door, PeerError
 from dtvn.protocol.wire.envelope import encode_envelope
 
-__all__ = [
-    "DOUBLES",
-    "Conviction",
-    "Evidence",
-    "convict",
-    "encode_evidence",
-    "hides",
-]
-
 VERSION = 1
 TWO_ENDS = "two ends of it"
 SLOT, PLACE, VIEW = ("view", "sequence"), ("sequence",), ("view",)

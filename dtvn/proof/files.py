@@ -17,21 +17,6 @@ import msgspec
 from dtvn.proof.certificate import CERTIFICATE_BYTES_MAX
 from dtvn.proof.errors import ProofError
 
-__all__ = [
-    "BYTES_MAX",
-    "CERTIFICATE",
-    "CHAIN",
-    "EVIDENCE",
-    "FILE_BYTES_MAX",
-    "certificate_json",
-    "chain_json",
-    "evidence_json",
-    "read_bounded",
-    "read_file",
-    "unwrap",
-    "wrap",
-]
-
 CERTIFICATE = "certificate"
 CHAIN = "chain"
 EVIDENCE = "evidence"

@@ -11,8 +11,6 @@ from typing import TypeVar
 from dtvn.proof.errors import ProofError
 from dtvn.protocol import canonical
 
-__all__ = ["no_form", "opened"]
-
 Value = TypeVar("Value")
 
 

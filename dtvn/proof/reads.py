@@ -14,8 +14,6 @@ from dtvn.proof.statements import read_stable
 from dtvn.proof.verify import Chain
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 
-__all__ = ["NOT_FROZEN", "NO_PROOF", "Reader", "StateProof", "proved_ticket", "show"]
-
 NO_PROOF = "unavailable"
 """Code of a node without a stable checkpoint, or whose frozen state is newer than its stable checkpoint."""
 NOT_FROZEN = "not_frozen"

@@ -16,8 +16,6 @@ from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.wire import Door, Envelope, PeerError
 from dtvn.protocol.wire.envelope import signed_bytes
 
-__all__ = ["ChainKeys", "config_of", "decoded", "member_of", "open_signed", "read_stable"]
-
 STATEMENT = "a statement"
 
 

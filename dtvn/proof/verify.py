@@ -27,17 +27,6 @@ from dtvn.protocol.genesis import Continued, Member
 from dtvn.protocol.scheme import ED25519, Scheme
 from dtvn.protocol.wire.envelope import signed_bytes
 
-__all__ = [
-    "COUNT_MAX",
-    "Chain",
-    "Epoch",
-    "Proved",
-    "continued_sentence",
-    "shown",
-    "time_text",
-    "verify",
-]
-
 CAVEAT = "It is an outcome at one point of the log and says nothing about what came later."
 UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """Characters that a terminal or a page might interpret instead of showing them."""

@@ -13,18 +13,6 @@ from typing import TypeVar
 
 import msgspec
 
-__all__ = [
-    "EMPTY_ROOT",
-    "HASH_SIZE",
-    "CanonicalError",
-    "decode",
-    "digest",
-    "encode",
-    "merkle_root",
-    "node_hash",
-    "tagged_digest",
-]
-
 HASH_SIZE = 32
 Value = TypeVar("Value")
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["PROBES", "listen", "probe"]
-
 PROBES: dict[str, str] = {
     # votes
     "ordering.abstained_bad_batch": "a proposal breaks a limit or was first proposed in another view",

@@ -7,20 +7,6 @@ All comparisons elsewhere are `>=`.
 
 from __future__ import annotations
 
-__all__ = [
-    "CRASH_ONLY",
-    "MEMBERS_MAX",
-    "crashes_tolerated",
-    "fault_tolerance_sentence",
-    "faults",
-    "suspicion_quorum",
-    "fault_tolerance_note",
-    "primary",
-    "quorum",
-    "lost_votes_sentence",
-    "weak_quorum",
-]
-
 CRASH_ONLY = "crash-only, no liar tolerated"
 """The label of n = 1, 2, 3 (R37)."""
 

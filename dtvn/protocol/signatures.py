@@ -9,8 +9,6 @@ from __future__ import annotations
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
 
-__all__ = ["PUBLIC_KEY_SIZE", "SIGNATURE_SIZE", "is_public_key", "verify"]
-
 PUBLIC_KEY_SIZE = 32
 SIGNATURE_SIZE = 64
 

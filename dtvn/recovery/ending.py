@@ -36,8 +36,6 @@ from dtvn.protocol.wire.envelope import encode_envelope
 from dtvn.recovery.forms import CONTINUE, RecoveryError
 from dtvn.recovery.planning import Plan, Slot
 
-__all__ = ["Ending", "execute", "final_batch", "reach"]
-
 OK = "ok"
 
 

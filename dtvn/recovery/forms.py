@@ -13,24 +13,6 @@ from dtvn.protocol.consensus.messages import Entry, PreparedProof
 from dtvn.protocol.quorum import MEMBERS_MAX
 from dtvn.recovery.kinds import HEAD_BYTES, PLAN, SEALED, SIGNED, STATE, not_wanted
 
-__all__ = [
-    "CONTINUE",
-    "FILE_BYTES_MAX",
-    "Certified",
-    "Held",
-    "PlanFile",
-    "Proofs",
-    "RecoveryError",
-    "SealedFile",
-    "SignedFile",
-    "StateFile",
-    "Statement",
-    "Vote",
-    "opened",
-    "plan_digest",
-    "statement_bytes",
-]
-
 CONTINUE = "Only a new cluster can go on from what is left: `manage.py genesis continue --help`."
 """The last sentence of an error after which no step of the recovery can help."""
 FILE_BYTES_MAX = 1 << 30

@@ -26,8 +26,6 @@ from dtvn.protocol.consensus.messages import (
 from dtvn.recovery.forms import CONTINUE, RecoveryError
 from dtvn.recovery.reading import Reading, Told
 
-__all__ = ["Plan", "Slot", "make_plan"]
-
 PHASES = {PrePrepare: "pre_prepare", Prepare: "prepare", Commit: "commit"}
 
 

@@ -42,8 +42,6 @@ from dtvn.recovery.forms import (
     statement_bytes,
 )
 
-__all__ = ["MemberKeys", "Reading", "Told", "epoch_of", "read_states"]
-
 NOBODY = Peer("", None)
 
 

@@ -25,17 +25,6 @@ from dtvn.recovery.kinds import SEALED, SIGNED
 from dtvn.recovery.planning import Plan
 from dtvn.recovery.reading import MemberKeys
 
-__all__ = [
-    "ConvictedError",
-    "Sealed",
-    "by_witnesses",
-    "open_sealed",
-    "records",
-    "said_in",
-    "seal",
-    "signed",
-]
-
 NOBODY = Peer("", None)
 VOTES_AGAIN = StateRecord("voting", b"1")
 

@@ -15,8 +15,6 @@ from dtvn.protocol.wire import Door, decode_envelope
 from dtvn.recovery.forms import Certified, Held, Proofs, StateFile, Statement, Vote, statement_bytes
 from dtvn.recovery.kinds import STATE
 
-__all__ = ["head_of", "tell", "why_lost"]
-
 ENTRIES_AT_ONCE = 1024
 VOTES = ("pre_prepare", "prepare", "commit")
 

@@ -7,8 +7,6 @@ from simulator.adversary.base import Liar
 from simulator.clock import SECOND
 from simulator.disk import VirtualDisk
 
-__all__ = ["Amnesiac"]
-
 PAUSE_MAX = 2 * SECOND
 
 

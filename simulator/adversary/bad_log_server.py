@@ -15,8 +15,6 @@ from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
-__all__ = ["BadLogServer"]
-
 SHARE = 0.7
 
 

@@ -15,8 +15,6 @@ from simulator.dice import Dice
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
-__all__ = ["GROUP_LIES", "OFFER_LIES", "BadStateServer"]
-
 
 def flipped(data: bytes) -> bytes:
     """The data with one bit in the middle flipped."""

@@ -17,8 +17,6 @@ from simulator.dice import Dice
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
-__all__ = ["Liar", "OutgoingFrames"]
-
 OutgoingFrames = Iterable[tuple[str, bytes]]
 """(receiver, frame) of each message that is really sent."""
 

@@ -9,8 +9,6 @@ from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
-__all__ = ["ByteCorrupter"]
-
 SHARE = 0.2
 
 

@@ -15,8 +15,6 @@ from simulator.clock import MILLISECOND
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
-__all__ = ["ByzzFuzz"]
-
 ROUND = 250 * MILLISECOND
 PROCESS_FAULTS = 0.4
 NETWORK_FAULTS = 0.2

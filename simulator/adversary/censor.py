@@ -9,8 +9,6 @@ from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar
 from simulator.network import kind_of_frame
 
-__all__ = ["Censor"]
-
 
 class Censor(Liar):
     """Drops the victim's requests, direct or forwarded, before its own node sees them."""

@@ -17,8 +17,6 @@ from simulator.network import kind_of_frame
 from simulator.recurring import Recurring
 from simulator.world import World
 
-__all__ = ["RogueClient", "add_rogue"]
-
 PAUSE_MAX = 100 * MILLISECOND
 REMEMBERED = 200
 SECONDS_VALID = 30

@@ -11,9 +11,6 @@ from dtvn.protocol.wire import FrameSigner
 from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
 
-__all__ = ["CrossClusterReplayer"]
-
-
 NEVER = 1 << 40
 """An epoch that this cluster never reaches: nobody holds what its members sign in an epoch that it does
 reach."""

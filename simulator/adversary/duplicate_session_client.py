@@ -12,8 +12,6 @@ from simulator.cluster import Cluster
 from simulator.dice import Dice
 from simulator.node import Node
 
-__all__ = ["DuplicateSessionClient"]
-
 ACCOMPLICE = "rogue"
 
 

@@ -13,8 +13,6 @@ from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.clock import MILLISECOND
 
-__all__ = ["EarlyEquivocator"]
-
 SHARE = 0.4
 LATEST = 8 * MILLISECOND
 COPIES = 3

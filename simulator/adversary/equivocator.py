@@ -11,8 +11,6 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, OutgoingFrames
 
-__all__ = ["Equivocator"]
-
 REMEMBERED = 64
 
 

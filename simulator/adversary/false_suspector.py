@@ -6,8 +6,6 @@ from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
 
-__all__ = ["FalseSuspector"]
-
 
 class FalseSuspector(Liar):
     """With each Status it also sends a SUSPECT that asks for the next view, and every tenth time a

@@ -11,8 +11,6 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, OutgoingFrames
 
-__all__ = ["FalseTimestamper"]
-
 HOUR = 3_600_000_000
 SHARE = 0.3
 REMEMBERED = 64

@@ -7,8 +7,6 @@ from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
 
-__all__ = ["Flooder"]
-
 FRAMES = 600
 """Number of frames in one flood, over all receivers."""
 HUGE = 300_000

@@ -8,8 +8,6 @@ from typing import Any
 from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, OutgoingFrames
 
-__all__ = ["Forger"]
-
 
 class Forger(Liar):
     """Each receiver gets its real CHECKPOINT or one with a false state root; each Status is followed by a

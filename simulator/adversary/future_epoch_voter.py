@@ -18,8 +18,6 @@ from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
-__all__ = ["FutureEpochVoter"]
-
 SHARE = 0.2
 VOTES = (m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.Status)
 

@@ -8,8 +8,6 @@ from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
-__all__ = ["IdlePrimary"]
-
 
 class IdlePrimary(Liar):
     """Its silence looks like an empty queue."""

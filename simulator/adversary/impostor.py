@@ -12,8 +12,6 @@ from simulator.adversary.base import OutgoingFrames
 from simulator.adversary.equivocator import Equivocator
 from simulator.node import Node
 
-__all__ = ["Impostor"]
-
 
 class Impostor(Equivocator):
     """Sends a complete forged quorum with each proposal, signed with the wrong key."""

@@ -12,8 +12,6 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, OutgoingFrames
 
-__all__ = ["InvalidBatcher"]
-
 SHARE = 0.3
 REMEMBERED = 64
 

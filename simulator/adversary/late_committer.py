@@ -10,8 +10,6 @@ from dtvn.protocol.consensus.verified import Inbound
 from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 
-__all__ = ["LateCommitter"]
-
 VIEWS_LATE = 2
 
 

@@ -19,8 +19,6 @@ from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
 from simulator.scheme import LOOSE
 
-__all__ = ["MalleableSigner"]
-
 TWICE = 0.3
 """Share of its messages that are sent in two forms at once."""
 

@@ -9,8 +9,6 @@ from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
-__all__ = ["MinimalQuorumSender"]
-
 FAVOURITES_CHANGE = 40
 """Number of statements after which other receivers are chosen."""
 SPARED = frozenset({m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.NewView, m.ViewChange})

@@ -6,8 +6,6 @@ from typing import Any
 
 from simulator.adversary.base import Liar, OutgoingFrames
 
-__all__ = ["Mutator"]
-
 SHARE = 0.2
 REMEMBERED = 32
 

@@ -8,8 +8,6 @@ from simulator.clock import SECOND
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
-__all__ = ["Mute"]
-
 
 class Mute(Liar):
     """Every few seconds it changes what it withholds, and from whom."""

@@ -7,8 +7,6 @@ from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
 
-__all__ = ["ProgressInflator"]
-
 AHEAD = 1_000
 
 

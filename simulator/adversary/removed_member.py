@@ -13,8 +13,6 @@ from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.observers import Observer
 
-__all__ = ["RemovedMember"]
-
 VOTES = frozenset({m.Prepare, m.Commit, m.Checkpoint, m.Suspect})
 REMEMBERED = 200
 SHARE = 0.06

@@ -8,8 +8,6 @@ from simulator.network import kind_of_frame
 from simulator.node import Node
 from simulator.observers import Observer
 
-__all__ = ["Replayer"]
-
 REMEMBERED = 300
 SHARE = 0.3
 

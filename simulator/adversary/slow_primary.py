@@ -8,8 +8,6 @@ from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.network import kind_of_frame
 from simulator.node import Node
 
-__all__ = ["SlowPrimary"]
-
 SHARE_OF_TIMEOUT = 0.85
 MICROSECOND = 1_000
 

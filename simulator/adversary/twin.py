@@ -10,8 +10,6 @@ from simulator.clock import SECOND
 from simulator.dice import Dice
 from simulator.node import Node
 
-__all__ = ["Twin"]
-
 
 class Split:
     """Shared by both twins: decides which member hears which twin."""

@@ -13,8 +13,6 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope
 from simulator.adversary.base import Liar, OutgoingFrames
 
-__all__ = ["FORGERIES", "ViewChangeForger"]
-
 
 class ViewChangeForger(Liar):
     """`forgery` fixes one variant; None: a different one each time, and view changes without need."""

@@ -9,8 +9,6 @@ from dtvn.protocol.consensus import messages as m
 from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.clock import SECOND
 
-__all__ = ["VoteRepeater"]
-
 EARLIEST = SECOND
 LATEST = 4 * SECOND
 

@@ -10,8 +10,6 @@ from simulator.node import Node
 from simulator.observers import EXECUTED
 from simulator.world import World
 
-__all__ = ["Agreement"]
-
 
 class Agreement(Checker):
     """Castro & Liskov 1999, section 2: safety means that replies are those of one central execution."""

@@ -12,8 +12,6 @@ from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["AtMostOnce"]
-
 ADMITTING = frozenset({"consume", "admit"})
 FORGOTTEN = frozenset({"malformed", "expired", "too_far_ahead", "busy"})
 """Outcomes that do not use up a nonce."""

@@ -10,8 +10,6 @@ from simulator.observers import Observer
 from simulator.violation import Violation
 from simulator.world import World
 
-__all__ = ["Checker"]
-
 
 class Checker(Observer):
     """Observes nodes and clients and answers one question. Only honest nodes are checked."""

@@ -13,8 +13,6 @@ from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["Bounds"]
-
 LOOK_EVERY = 64
 """Turns between two checks of a node's tables."""
 

@@ -13,8 +13,6 @@ from simulator.checkers.statements import Statements
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["Certificates"]
-
 
 class Certificates(Checker):
     """Verifies each COMMIT once, with a door of its own; an entry without COMMITs must be below a checkpoint

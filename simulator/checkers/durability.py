@@ -11,8 +11,6 @@ from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["Durability"]
-
 PROVING = frozenset({"prepared"})
 
 

@@ -10,8 +10,6 @@ from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["DurableBeforeSend"]
-
 VOTES = frozenset({m.PrePrepare, m.Prepare, m.Commit})
 BINDING = VOTES | {m.Checkpoint, m.ViewChange, m.NewView}
 PHASE: dict[type[Any], str] = {

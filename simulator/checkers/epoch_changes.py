@@ -22,8 +22,6 @@ from simulator.gateway import Gateway
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["EpochChanges"]
-
 
 class EpochChanges(Checker):
     """The membership that nodes believe in is the one in the log."""

@@ -11,8 +11,6 @@ from simulator.checkers.statements import Statements
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["EvidenceKept"]
-
 ENOUGH = 5
 """Contradictions from which on missing evidence is a violation: a single one may be overtaken by a crash, a
 view change or a checkpoint."""

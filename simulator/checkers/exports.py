@@ -39,8 +39,6 @@ from simulator.gateway import Gateway, Request
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["Exports"]
-
 SAMPLE_MAX = 12
 """Most answers of one world that are proved."""
 

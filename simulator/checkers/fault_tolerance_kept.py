@@ -16,8 +16,6 @@ from simulator.checkers.history import History, Unread
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["FaultToleranceKept"]
-
 
 class FaultToleranceKept(Checker):
     """A membership that tolerates no liar any more was explicitly allowed by an authorised principal."""

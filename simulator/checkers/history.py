@@ -20,8 +20,6 @@ from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["History", "Unread"]
-
 Place = tuple[int, int]
 """(sequence, index of the operation in its batch)."""
 

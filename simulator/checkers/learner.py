@@ -6,8 +6,6 @@ from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.checkers.base import Checker
 from simulator.node import Node
 
-__all__ = ["Learners"]
-
 
 class Learners(Checker):
     """Agreement compares the entries of learners; this checker requires that they catch up, without alarm."""

@@ -17,8 +17,6 @@ from simulator.checkers.base import Checker
 from simulator.gateway import Gateway, Request
 from simulator.world import World
 
-__all__ = ["Linearizable", "explains"]
-
 EVER = 1 << 62
 SEARCHED_MAX = 5_000
 """Configurations searched for one ticket; beyond it the history counts as not refuted."""

@@ -12,8 +12,6 @@ from simulator.checkers.statements import Statements
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["LowWatermark"]
-
 
 class LowWatermark(Checker):
     """Verifies, with its own door, every stable checkpoint that becomes durable."""

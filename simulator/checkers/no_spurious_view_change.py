@@ -11,8 +11,6 @@ from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["NoSpuriousViewChange"]
-
 MICROSECOND = 1_000
 BLAMELESS = frozenset({"joined", RETURNING})
 """Grounds for a suspicion that do not accuse the primary."""

@@ -15,8 +15,6 @@ from dtvn.protocol.wire.door import Keys
 from simulator.frame_cache import AskedKeys, FrameCache, Result, keep
 from simulator.violation import Violation
 
-__all__ = ["WatchedDoor"]
-
 wants = Replica.wants
 LOOK_EVERY = 8
 """Frames between two checks."""

@@ -11,8 +11,6 @@ from dtvn.protocol.wire import Envelope
 from simulator.checkers.base import Checker
 from simulator.node import Node
 
-__all__ = ["ProposalTime"]
-
 MICROSECOND = 1_000
 LATE_MAX = 8_000_000
 """Largest view timeout T, in microseconds, that a slow cluster leads to (R31, decision 0095)."""

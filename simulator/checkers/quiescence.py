@@ -7,8 +7,6 @@ from simulator.clock import SECOND
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["Quiescence"]
-
 TURNS_MAX = 20_000
 """Most turns of one node in one virtual second; the busiest world needs a tenth of it."""
 

@@ -17,8 +17,6 @@ from simulator.observers import EXECUTED
 from simulator.readers import ticket_shown
 from simulator.world import World
 
-__all__ = ["ReadYourWrites"]
-
 RARER = 8
 """At first one of this many answers is read, later fewer."""
 

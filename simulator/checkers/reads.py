@@ -21,8 +21,6 @@ from simulator.node import Node
 from simulator.observers import EXECUTED
 from simulator.world import World
 
-__all__ = ["Reads"]
-
 FIRST = 24
 """Executions and stable checkpoints of all members between the first two questions."""
 RARER = 5

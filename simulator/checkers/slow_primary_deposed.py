@@ -16,8 +16,6 @@ from simulator.node import Node
 from simulator.observers import EXECUTED
 from simulator.world import World
 
-__all__ = ["SlowPrimaryDeposed"]
-
 MICROSECOND = 1_000
 INTERVAL = 100_000 * MICROSECOND
 """Length of one observation: all batches that arrive within it count as one (decision 0097)."""

@@ -8,8 +8,6 @@ from simulator.checkers.history import History
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["StateRoots"]
-
 
 class StateRoots(Checker):
     """Compares the CHECKPOINTs of honest members as they are sent, and all states at the end."""

@@ -13,8 +13,6 @@ from dtvn.protocol.wire import Door
 from dtvn.protocol.wire.door import Keys
 from simulator.world import World
 
-__all__ = ["Statements"]
-
 READER = Peer("a checker", None)
 
 

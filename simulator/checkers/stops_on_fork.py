@@ -19,8 +19,6 @@ from simulator.clock import MILLISECOND
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["StopsOnFork"]
-
 READ_WITHIN = 50 * MILLISECOND
 """Time after its arrival within which a member reads a frame."""
 

@@ -14,8 +14,6 @@ from simulator.checkers.history import History, Unread
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["Validity"]
-
 FREE = frozenset({"open_session", "barrier"})
 """Kinds that need no capability."""
 

@@ -8,8 +8,6 @@ from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
 
-__all__ = ["VotingRights"]
-
 VOTES = frozenset({m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint, m.ViewChange, m.NewView})
 
 

@@ -16,8 +16,6 @@ from simulator.mutants import MUTANTS
 from simulator.options import FLAGS, PLAIN, Options
 from simulator.worlds import WORLDS
 
-__all__ = ["VerbParser", "add_arguments", "given", "is_plain", "name_of", "refuse"]
-
 INTERRUPT_EPILOG = "Ctrl-C and SIGTERM end it and print the results so far; a second one ends it at once"
 OTHER_VERBS = "other verbs: campaign, replay, shrink, mutants; `simulator VERB -h` shows their flags"
 RUN_EPILOG = f"{INTERRUPT_EPILOG}\n{OTHER_VERBS}"

@@ -10,8 +10,6 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["bar"]
-
 
 @contextmanager
 def bar(total: int, what: str, stream: TextIO | None = None) -> Iterator[Callable[[], None]]:

@@ -24,8 +24,6 @@ from simulator.mutant_hunt import Verdict, hunt
 from simulator.mutants import NOT_PLANTED
 from simulator.violation import Interrupted
 
-__all__ = ["campaign", "mutants"]
-
 NANOSECONDS_PER_HOUR = 3_600_000_000_000
 AHEAD = 4
 """Tasks submitted per process ahead of their reports, so that those of a long campaign do not pile up."""

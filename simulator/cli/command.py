@@ -34,8 +34,6 @@ from simulator.shrinking import shrink
 from simulator.tracing import EventPrinter, Tracer
 from simulator.violation import Interrupted
 
-__all__ = ["Command"]
-
 VERBS = ("run", "campaign", "replay", "shrink", "mutants")
 
 OWN_CLUSTER = "sets the cluster of a run by flags; a named world has its own"

@@ -17,8 +17,6 @@ from typing import NoReturn
 from simulator.violation import Interrupted
 from validators.processes.parent import signal_at_parents_death
 
-__all__ = ["Interrupts", "begin_worker", "held_back"]
-
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 SAME_WITHIN = 0.5
 """Seconds after the first signal in which a further one counts as the same: longer than `timeout` takes, and

@@ -13,21 +13,6 @@ from simulator.clock import MILLISECOND, SECOND
 from simulator.options import Options
 from simulator.plain import Results
 
-__all__ = [
-    "banner",
-    "jobs",
-    "milliseconds",
-    "nanoseconds",
-    "numbers",
-    "progress",
-    "report",
-    "results",
-    "seconds",
-    "seed_range",
-    "summary",
-    "verdict",
-]
-
 SEEDS_MAX = 1_000_000
 """Most seeds of one campaign, and most numbers in one list."""
 JOBS_MAX = 64

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["NOT_PLANTED"]
-
 NOT_PLANTED: dict[str, str] = {
     "R38": "leases stand apart (they are not built)",
     "R39": "the rule about the simulator itself",

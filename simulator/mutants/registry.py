@@ -13,8 +13,6 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["MUTANTS", "Mutant", "Plant", "mutant", "planted", "replaces"]
-
 
 class Plant:
     """Replaces attributes and remembers their original values."""

@@ -8,8 +8,6 @@ from simulator.web.models import SimulatorRun
 from simulator.web.services import output_of
 from validators.dashboard.readonly import ReadOnlyAdmin
 
-__all__ = ["SimulatorRunAdmin"]
-
 
 @admin.register(SimulatorRun)
 class SimulatorRunAdmin(ReadOnlyAdmin):

@@ -16,17 +16,6 @@ from simulator.web.models import SimulatorRun
 from simulator.web.start_request import read_start_request
 from simulator.web.tasks import send
 
-__all__ = [
-    "list_runs",
-    "send_trace",
-    "show_output",
-    "show_results",
-    "show_run",
-    "show_simulator",
-    "start_run",
-    "stop_run",
-]
-
 RUN_DIGITS_MAX = 18
 
 

@@ -7,8 +7,6 @@ from typing import Any
 from simulator.web.models import SimulatorEvent
 from simulator.web.services import current_run, shown_status
 
-__all__ = ["newest_event", "read_frames", "status_now"]
-
 FRAMES_MAX = 500
 """Most frames of one poll; the rest follows with the next."""
 MEMBERS = {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["LINES_KEPT", "Distinct"]
-
 LINES_KEPT = 500
 """Newest lines of a run that are shown."""
 SAME_WITHIN = 0.5

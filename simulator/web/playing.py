@@ -35,8 +35,6 @@ from validators.data_folder.locks import SlotLock
 from validators.feed.wake import wake_web_processes
 from validators.processes import stopping
 
-__all__ = ["play"]
-
 WRITE_INTERVAL = 0.1
 """Seconds between two writes of reported events."""
 HEARTBEAT_INTERVAL = 1.0

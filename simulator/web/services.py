@@ -27,21 +27,6 @@ from validators.data_folder.locks import lock_holder
 from validators.feed.wake import wake_web_processes
 from validators.services.errors import ServiceError
 
-__all__ = [
-    "IDLE",
-    "SLOT",
-    "SimulatorIdle",
-    "SimulatorRunning",
-    "current_run",
-    "finish",
-    "output_of",
-    "shown_status",
-    "start",
-    "stop",
-    "tell",
-    "trace_file",
-]
-
 IDLE = "idle"
 SLOT = "simulator"
 """The process that plays a run holds this slot's lock until it ends."""

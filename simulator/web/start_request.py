@@ -10,8 +10,6 @@ from simulator.old_names import ADVERSARIES, current
 from simulator.options import OptionError, Options, check
 from tickets.services import InvalidRequest
 
-__all__ = ["StartRequest", "options_of", "read_start_request"]
-
 SEED_MAX = 2**63 - 1
 
 

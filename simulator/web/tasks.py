@@ -7,8 +7,6 @@ from typing import cast
 from dtvn_project.celery import app
 from simulator.web.playing import play
 
-__all__ = ["QUEUE", "run_simulation", "send"]
-
 QUEUE = "simulations"
 
 

@@ -13,8 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
-__all__ = ["CASES", "OPEN", "Case", "cases", "exists", "kind_of", "numbered", "refreshed"]
-
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = Path(__file__).with_name("parity.json")
 CASES = [*(f"C{n}" for n in range(1, 49)), *(f"X{n}" for n in range(1, 44)), "X6b", "X26b"]

@@ -19,8 +19,6 @@ from dtvn.protocol.consensus.offences import OFFENCES
 from simulator.mutants import MUTANTS
 from tests.docs.parity import cases, kind_of
 
-__all__ = ["DOCS", "RULES_PAGE", "TABLES", "named_tests", "on_page_markdown", "planted", "rule_rows"]
-
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 RULES_PAGE = "understand/protocol/rules.md"

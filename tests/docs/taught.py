@@ -6,8 +6,6 @@ import re
 import shlex
 from pathlib import Path
 
-__all__ = ["blocks", "commands"]
-
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 COMMAND = "manage.py genesis "
 

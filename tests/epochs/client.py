@@ -14,8 +14,6 @@ from simulator.clock import MILLISECOND
 if TYPE_CHECKING:
     from tests.epochs.world import World
 
-__all__ = ["CLIENT", "Client"]
-
 CLIENT = "client00"
 
 

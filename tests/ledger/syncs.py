@@ -14,8 +14,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-__all__ = ["NO_COUNTER", "COUNTERS", "Counter", "mark", "works"]
-
 Counter = Callable[[Sequence[str], Path], list[Path]]
 """Runs a program, with a folder for files of its own; returns the files that it synced, in order. Raises
 OSError."""

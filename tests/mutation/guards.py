@@ -15,8 +15,6 @@ import pytest
 
 from tests.mutation.planting import Mutant, mutants_of
 
-__all__ = ["EQUIVALENT", "SUBJECTS", "Hunt", "Subject", "hunt"]
-
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = [
     *f"-q -c {os.devnull} --noconftest -p no:django -p no:xdist -p no:cacheprovider".split(),

@@ -15,8 +15,6 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Mutant", "mutants_of"]
-
 SLIPS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.NotEq),
     ast.LtE: (ast.Lt, ast.Eq),

@@ -10,8 +10,6 @@ from validators.models import Announcement, ManagedNode
 from validators.processes.cluster_controller import ClusterController
 from validators.services import cluster, nodes
 
-__all__ = ["FOUR", "Desk", "own", "show", "started"]
-
 FOUR = [f"node{number}" for number in range(4)]
 
 

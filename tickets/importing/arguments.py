@@ -17,15 +17,6 @@ from dtvn.machine.commands import DEFAULT_EVENT, is_name
 from tickets.importing.columns import ALIASES, Columns
 from tickets.importing.record import FileRefused
 
-__all__ = [
-    "add_file_arguments",
-    "at_least_one",
-    "check_writable",
-    "columns_of",
-    "progress_bar",
-    "seconds",
-]
-
 EVENT_LENGTH_MAX = 64
 
 

@@ -20,8 +20,6 @@ import msgspec
 from dtvn.machine.commands import DEFAULT_EVENT, is_name, is_text
 from tickets.importing.record import Record, normalised
 
-__all__ = ["ALIASES", "Columns", "Holder", "ImportedTicket", "LeftOut", "WrongRow"]
-
 PLAIN_ID = "ticket id"
 """The column that identifies tickets, whatever other columns the file has."""
 PRETIX = frozenset({"order code", "position id"})

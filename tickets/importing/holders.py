@@ -16,8 +16,6 @@ from dtvn.protocol import canonical
 from tickets.importing.columns import Holder, ImportedTicket, WrongRow
 from tickets.models import COMMITMENT_SALT_BYTES, TicketHolder
 
-__all__ = ["Kept", "commitment", "erase_holders", "forget_holders", "remember_holders"]
-
 ROWS_AT_ONCE = 500
 """Tickets per query; SQLite takes at most 32,766 parameters, and a row has nine."""
 

@@ -14,8 +14,6 @@ import msgspec
 
 from tickets.importing.record import FileRefused
 
-__all__ = ["BLANK", "Unreadable", "parsed"]
-
 DIGITS_MAX = 300
 """A longer number stays text: Python refuses to convert thousands of digits."""
 

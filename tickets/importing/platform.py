@@ -10,18 +10,6 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 
-__all__ = [
-    "TRY_AGAIN",
-    "Asked",
-    "Platform",
-    "PlatformUnknown",
-    "Refused",
-    "ask_until_final",
-    "open_client",
-    "pause_before",
-    "platform_of",
-]
-
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 """Statuses after which the same request is sent again with the same nonce (R13, R14)."""
 PAUSE_FIRST = 0.1

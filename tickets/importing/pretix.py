@@ -16,8 +16,6 @@ from typing import Any
 from tickets.importing.jsontext import BLANK, Unreadable, parsed
 from tickets.importing.record import FileRefused, Record, normalised
 
-__all__ = ["records_of_json"]
-
 STATUS_WORDS = {"n": "pending", "p": "paid", "e": "expired", "c": "canceled"}
 """Order states of pretix's API (doc/api/resources/orders)."""
 NOTHING = frozenset({"", "None"})

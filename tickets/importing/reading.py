@@ -20,8 +20,6 @@ from pathlib import Path
 from tickets.importing.pretix import records_of_json
 from tickets.importing.record import FileRefused, Record, normalised
 
-__all__ = ["read_records"]
-
 DELIMITERS = ",;\t|"
 CELL_CHARACTERS_MAX = 1_000_000
 """A longer cell is taken for an unclosed quotation mark."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["FileRefused", "Record", "normalised"]
-
 
 class FileRefused(ValueError):
     """The file as a whole cannot be read; the message gives the reason and the remedy."""

@@ -19,17 +19,6 @@ from dtvn.machine.contract import MICROSECONDS
 from tickets.importing.columns import ImportedTicket, WrongRow
 from tickets.importing.platform import TRY_AGAIN, Refused, ask_until_final, pause_before
 
-__all__ = [
-    "BATCH_SIZE",
-    "IN_FLIGHT",
-    "Delivery",
-    "NetworkSilent",
-    "check_may_issue",
-    "operation_of",
-    "send_tickets",
-    "settled",
-]
-
 ISSUE_PATH = "/api/v1/tickets"
 BATCH_PATH = "/api/v1/tickets/batch"
 BATCH_SIZE = 1_000

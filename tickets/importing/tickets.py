@@ -11,8 +11,6 @@ from tickets.importing.columns import Columns, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.reading import read_records
 from tickets.importing.record import FileRefused
 
-__all__ = ["TicketFile", "read_tickets"]
-
 NO_COLUMN = "No column has the ticket IDs: ticket_id, or order code and position id."
 NAME_IT = "Choose the column with --column ticket_id=NAME."
 

@@ -11,8 +11,6 @@ from dtvn.machine.commands import is_name
 from tickets.services import certify, epochs
 from validators.rest.http import own_writes
 
-__all__ = ["show_certificate", "show_epochs"]
-
 
 def show_certificate(call: Call, ticket_id: str) -> Answer:
     """Certificate of the last change, or of the outcome `at` SEQUENCE.INDEX, also of a refusal; `event`."""

@@ -16,8 +16,6 @@ from validators.ledger import read
 from validators.ledger.models import Ticket
 from validators.rest.http import OWN_WRITES_WAIT
 
-__all__ = ["issued", "proved_ticket", "seeded"]
-
 
 def proved_ticket(state: bytes, issued: bytes) -> dict[str, Any]:
     """A ticket decoded from the canonical bytes that a leaf of the state covers. If the platform's copy does

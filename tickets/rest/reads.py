@@ -15,8 +15,6 @@ from validators import feed
 from validators.ledger.copy_reader import CopyReader
 from validators.rest.http import own_writes
 
-__all__ = ["list_records", "list_tickets", "show_ticket"]
-
 LOCAL, QUORUM, LINEARIZABLE = READS = ("local", "quorum", "linearizable")
 BARRIER_WAIT = 3.0
 """Seconds that a linearizable read waits until the platform's copy has applied its barrier."""

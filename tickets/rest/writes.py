@@ -14,8 +14,6 @@ from tickets.rest.objects import issued, seeded
 from tickets.services import batch, decide_one
 from validators.rest.http import Handler
 
-__all__ = ["BATCH_BYTES_MAX", "change_tickets", "operation"]
-
 BATCH_BYTES_MAX = 16 * 1024 * 1024
 DATA = {"seed": seeded, "issue": issued}
 """Kind to the function that makes `data` of its answer; the others have none."""

@@ -19,8 +19,6 @@ from tickets.importing.platform import Refused, ask_until_final
 from tickets.scanning.plan import Plan, Scan
 from tickets.scanning.proof import Outcome
 
-__all__ = ["play"]
-
 ADMIT_PATH = "/api/v1/tickets/admit"
 RACE_PATIENCE = 0.25
 """Seconds that a gate waits for the other gate of a race, so that both scans are sent together."""

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-__all__ = ["Plan", "Scan", "make_plan"]
-
 
 class Scan(msgspec.Struct, frozen=True):
     """One presentation of a ticket at a gate. Its nonce identifies it, however often it is sent."""

@@ -16,8 +16,6 @@ import msgspec
 from dtvn.machine.reasons import ALREADY_CONSUMED, OK
 from tickets.scanning.plan import Scan
 
-__all__ = ["Outcome", "Verdict", "percentile", "prove"]
-
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The recorded result of one scan."""

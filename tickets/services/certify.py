@@ -37,8 +37,6 @@ from tickets.services.network import gateway
 from validators.ledger import read
 from validators.ledger.proofs import EntryProof, LogPaths, lowest_checkpoint, read_entry_proof
 
-__all__ = ["CERTIFICATE_FILE_MAX", "certificate_of", "read_position"]
-
 CERTIFICATE_FILE_MAX = 2_048
 """Largest certificate file of an admission, in bytes (R27); if the log's path would exceed it, receipts are
 used."""

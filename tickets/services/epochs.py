@@ -17,8 +17,6 @@ from dtvn_project.routers import LEARNER_ALIAS
 from tickets.services.network import gateway
 from validators.ledger import read
 
-__all__ = ["epoch_chain", "known_chain"]
-
 logger = logging.getLogger(__name__)
 
 

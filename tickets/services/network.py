@@ -20,8 +20,6 @@ from dtvn.protocol.genesis import GenesisError
 from dtvn_project.routers import LEARNER_ALIAS
 from validators.ledger import read
 
-__all__ = ["acknowledged", "close", "gateway", "key_file", "use"]
-
 PRINCIPAL = "gateway"
 """The actor of operations that the platform itself requests."""
 

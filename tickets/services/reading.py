@@ -33,8 +33,6 @@ from tickets.services.epochs import known_chain
 from tickets.services.network import gateway
 from validators.ledger import read
 
-__all__ = ["Proved", "barrier", "quorum_read"]
-
 WAIT = 3.0
 """Seconds within which a proof must be found."""
 REACH_WAIT = 1.0

@@ -22,8 +22,6 @@ from dtvn.api.access import allowed_origin
 from validators.rest.keys import caller_of_session, text_of_header
 from validators.services.api_keys import find_api_key
 
-__all__ = ["may_watch", "may_watch_still"]
-
 
 async def may_watch(scope: dict[str, Any]) -> bool:
     """Decide about one handshake, from its headers and session."""

@@ -8,8 +8,6 @@ from django.contrib.auth.models import Group, User
 
 from validators.dashboard.bulk_actions import BulkActions
 
-__all__ = ["AccountAdmin", "AccountGroupAdmin"]
-
 admin.site.unregister([User, Group])
 
 

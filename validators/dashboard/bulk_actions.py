@@ -12,8 +12,6 @@ from django.http import HttpRequest, HttpResponse
 
 from validators.dashboard.readonly import NUL, StrictAdmin
 
-__all__ = ["BulkActions"]
-
 
 class BulkActions(StrictAdmin):
     """Mixin; it must come before the list's other base classes.

@@ -33,8 +33,6 @@ from validators.dashboard.live import Inbox, Live, encoded, live_of_this_loop
 from validators.dashboard.nodes import members_of
 from validators.feed.rows import REFUSED_TYPE, read_applied
 
-__all__ = ["FeedConsumer", "NoSuchSocket"]
-
 CATCH_UP_FRAMES = 40
 """Frames (20,000 events) sent to a client in one go; a client that missed more takes a new snapshot."""
 UNACKNOWLEDGED_MAX = 1_000_000

@@ -20,8 +20,6 @@ from validators.feed.rows import read_applied
 from validators.membership.roster import CONTRADICTION, DISK_FULL, WAITING, error_of
 from validators.models import ManagedNode, NodeRole, NodeStatus
 
-__all__ = ["Node", "Slot", "explain", "judge"]
-
 ANSWER_WAIT = 1.0
 """Seconds that a node has to answer."""
 SLOW = 1.0

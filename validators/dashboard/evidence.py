@@ -17,8 +17,6 @@ from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.models import MemberEvidence
 from validators.services import evidence
 
-__all__ = ["MemberEvidenceAdmin"]
-
 SUSPICIONS_MAX = 200
 
 

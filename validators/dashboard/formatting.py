@@ -9,8 +9,6 @@ from django.utils.safestring import SafeString
 
 from dtvn.machine.contract import MICROSECONDS
 
-__all__ = ["moment", "outcome_pill"]
-
 
 def moment(microseconds: int) -> str:
     """A timestamp of the log as text; "" for none."""

@@ -19,8 +19,6 @@ from django.http import HttpRequest, HttpResponse
 
 from validators.dashboard.readonly import NUL, ReadOnlyAdmin
 
-__all__ = ["KeysetAdmin"]
-
 AFTER = "after"
 SEPARATOR = "/"
 """Separates the parts of a key in the URL; no part of a key contains it."""

@@ -36,8 +36,6 @@ from validators.feed.wake import wake_ups
 from validators.models import Announcement
 from validators.services.node_logs import Tail, log_file
 
-__all__ = ["Inbox", "Live", "encoded", "live_of_this_loop"]
-
 NODES_INTERVAL = 0.5
 """Seconds between two polls of the nodes, while a client watches."""
 NODES_SPACE = 0.2

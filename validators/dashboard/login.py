@@ -15,8 +15,6 @@ from django.views.decorators.http import require_POST
 
 from validators.rest.keys import enter_key
 
-__all__ = ["enter", "leave"]
-
 
 @never_cache
 @sensitive_post_parameters("key")

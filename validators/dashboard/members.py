@@ -27,8 +27,6 @@ from validators.models import ChangeState, MembershipChange
 from validators.rest.keys import actor_of, may
 from validators.services.errors import ServiceError
 
-__all__ = ["MembershipChangeAdmin"]
-
 TITLES = {
     "add": "Add a member",
     "remove": "Remove a member",

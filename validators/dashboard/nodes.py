@@ -13,15 +13,6 @@ from validators.models import Announcement, DesiredState, ManagedNode, NodeRole,
 from validators.rest.nodes import node_object
 from validators.services.cluster import cluster_now
 
-__all__ = [
-    "describe_cluster",
-    "describe_nodes",
-    "members_of",
-    "newest_announcement",
-    "node_changes",
-    "read_announcements",
-]
-
 
 def describe_nodes() -> list[dict[str, Any]]:
     """The contract's Node objects (spec 3.1) with the additional fields of the page, members first, then the

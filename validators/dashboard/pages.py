@@ -22,8 +22,6 @@ from validators.membership.roster import MemberNode, list_members
 from validators.rest.nodes import ask_node
 from validators.services.errors import NodeUnknown
 
-__all__ = ["ACTS", "CHARTS", "QUORUMS", "figures", "links", "node_part"]
-
 ASK_AT_ONCE = 8
 RECENT_SEQUENCES = 60
 """Sequences of the log that the page of one node shows."""

@@ -21,8 +21,6 @@ from validators.services import principals
 from validators.services.errors import ServiceError
 from validators.services.principals import COPY_WAIT, Changed
 
-__all__ = ["principals_page"]
-
 DONE = {
     "add": "was added",
     "rotate": "has a new key",

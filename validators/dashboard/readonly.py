@@ -8,8 +8,6 @@ from django.contrib import admin
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse
 
-__all__ = ["ReadOnlyAdmin", "StrictAdmin"]
-
 OFFERED_LOOKUPS = frozenset({"exact", "isnull", "isempty", "gte", "lt"})
 """Lookups that Django's filters put into their links."""
 NUL = "\x00"

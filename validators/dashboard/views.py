@@ -22,8 +22,6 @@ from validators.dashboard.nodes import describe_cluster, describe_nodes
 from validators.feed.rows import read_snapshot
 from validators.rest.keys import ANYBODY, caller_of_person
 
-__all__ = ["diagnosis", "for_pages", "page_of", "snapshot", "websocket_only"]
-
 View = Callable[..., HttpResponse]
 
 PAGES = (

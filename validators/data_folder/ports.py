@@ -24,17 +24,6 @@ from dtvn.node.options import StartError
 from dtvn.protocol import genesis
 from validators.data_folder.folder import DataFolder
 
-__all__ = [
-    "FIRST_MEMBER_PORT",
-    "LOOPBACK",
-    "check_node_ports",
-    "choose_ports",
-    "keep_apis",
-    "keep_metrics_ports",
-    "keep_newcomer_ports",
-    "listen",
-]
-
 LOOPBACK = "127.0.0.1"
 FIRST_NODE_PORT = 10_000
 FIRST_MEMBER_PORT = 4_001

@@ -14,8 +14,6 @@ from collections.abc import Callable
 
 import zmq
 
-__all__ = ["ProgressListener", "process_listener", "wait_for"]
-
 REREAD = 0.1
 """Seconds without an announcement after which a waiter reads the applied sequence from the rows."""
 

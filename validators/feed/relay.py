@@ -17,8 +17,6 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["FRAME_EVENTS", "FRAME_INTERVAL", "Frame", "Relay"]
-
 FRAME_INTERVAL = 0.05
 """Seconds between two frames while events flow; the first one after a pause is sent at once."""
 FRAME_EVENTS = 500

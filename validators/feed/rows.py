@@ -21,8 +21,6 @@ from validators.ledger.models import ConsensusEntry, OperationRecord, Ticket
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
 from validators.ledger.read import SILENT, applied_sequence, count_operations, count_tickets
 
-__all__ = ["LATEST_MAX", "RATE_SECONDS", "read_applied", "read_frame", "read_snapshot"]
-
 LATEST_MAX = 40
 """Outcomes that a snapshot lists, newest first."""
 RATE_SECONDS = 120

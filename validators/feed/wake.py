@@ -16,8 +16,6 @@ from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from django.db import transaction
 
-__all__ = ["wake_ups", "wake_web_processes"]
-
 GROUP = "dtvn.wake"
 SEND_TIMEOUT = 1.0
 """Seconds that a sender waits for the channel layer."""

@@ -18,8 +18,6 @@ from dtvn.ledger import DATABASE_FILE, SCHEMA_NAME
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.contradiction import RECORD, Contradiction
 
-__all__ = ["ArchiveError", "LedgerArchive", "open_archives"]
-
 Rows = Callable[[str, tuple[int, ...]], Iterator[tuple[Any, ...]]]
 
 _frames = msgspec.msgpack.Decoder(tuple[bytes, ...])

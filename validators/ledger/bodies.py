@@ -10,8 +10,6 @@ import msgspec
 
 from dtvn.protocol.consensus.effects import SlotRecord
 
-__all__ = ["Bodies"]
-
 
 class _Held(msgspec.Struct, eq=False):
     number: int

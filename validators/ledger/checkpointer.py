@@ -12,8 +12,6 @@ from pathlib import Path
 
 from dtvn.protocol.host.ports import JournalError
 
-__all__ = ["Checkpointer"]
-
 PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL})
 """Transient errors: a later checkpoint copies the same pages."""
 

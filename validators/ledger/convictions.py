@@ -14,8 +14,6 @@ from validators.ledger.encoding import with_checksum
 from validators.ledger.statements import INSERT_EVIDENCE, TRIM_EVIDENCE
 from validators.ledger.store import Write
 
-__all__ = ["EVIDENCE_PER_MEMBER_MAX", "evidence_writes"]
-
 EVIDENCE_PER_MEMBER_MAX = 256
 """Most pieces kept against one member of one epoch, the first ones; after 256 convictions no further proof is
 needed."""

@@ -15,8 +15,6 @@ from validators.ledger import read
 from validators.ledger.models import OperationRecord
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
 
-__all__ = ["CopyReader"]
-
 ROWS_AT_ONCE = 2_000
 RECORD_NUMBER_MAX = 2**63 - 1
 

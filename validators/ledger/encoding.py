@@ -13,23 +13,6 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import CheckpointRecord, EntryRecord, SlotRecord, StateRecord
 from dtvn.protocol.consensus.messages import Entry
 
-__all__ = [
-    "CHECKPOINT_COLUMNS",
-    "body_row",
-    "checkpoint_from_row",
-    "checkpoint_row",
-    "checksum",
-    "commits_row",
-    "decode_entry",
-    "decode_frames",
-    "entry_row",
-    "slot_from_row",
-    "slot_row",
-    "state_from_row",
-    "state_row",
-    "with_checksum",
-]
-
 Row = tuple[Any, ...]
 
 CHECKPOINT_COLUMNS = "sequence, epoch, state_root, log_root, timestamp, frames, checksum"

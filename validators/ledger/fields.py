@@ -7,8 +7,6 @@ from typing import Any
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["KeyField", "RowNumberField", "SequenceField"]
-
 
 class SequenceField(models.BigIntegerField):
     """A 64-bit number which, as a primary key on SQLite, is the row id of the table.

@@ -19,8 +19,6 @@ from validators.ledger import encoding, statements
 from validators.ledger.materialise import StateWrites
 from validators.ledger.store import Write
 
-__all__ = ["installing", "read_base"]
-
 CHUNK = 4_096
 """Rows in memory at once: a state may be larger than the free memory."""
 

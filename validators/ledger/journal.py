@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from validators.ledger.lock import FileLock
     from validators.ledger.witness import Witness
 
-__all__ = ["Ledger"]
-
 VOTES_AGAIN = StateRecord("voting", b"1")
 """The core writes this record once it can no longer contradict an earlier vote of its own (R11)."""
 

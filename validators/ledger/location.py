@@ -10,17 +10,6 @@ from django.conf import settings
 from dtvn.ledger import Location
 from validators.database_url import postgresql_database
 
-__all__ = [
-    "BUSY_SECONDS",
-    "LOCK_FILE",
-    "WITNESS_FILE",
-    "add_alias",
-    "database_of",
-    "drop_alias",
-    "prepare_models",
-    "read_only_database_of",
-]
-
 LOCK_FILE = "ledger.lock"
 WITNESS_FILE = "ledger.turns"
 BUSY_SECONDS = 5

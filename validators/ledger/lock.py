@@ -17,8 +17,6 @@ from pathlib import Path
 from dtvn.ledger import LedgerBusy, LedgerUnreachable
 from validators.ledger.location import LOCK_FILE
 
-__all__ = ["FileLock", "make_private_folder"]
-
 
 class FileLock:
     """An exclusive, non-blocking flock; released by `close` or by the end of the process."""

@@ -12,8 +12,6 @@ from validators.ledger import state_rows, statements
 from validators.ledger.outcomes import INSERT_OPERATION, INSERT_OUTCOMES, INSERT_STATES, Noted
 from validators.ledger.store import Store, Write
 
-__all__ = ["RowWrites", "StateWrites"]
-
 
 class StateWrites:
     """Changes of the replicated state as parameters of their statements, the last value per key."""

@@ -11,8 +11,6 @@ from dtvn.ledger import LedgerDamaged
 from validators.ledger.encoding import checksum
 from validators.ledger.store import Store, Write
 
-__all__ = ["Meta", "count_turn", "create_meta", "read_meta", "replace_meta"]
-
 _COLUMNS = (
     "cluster, identity, schema, incarnation, applied_sequence, applied_timestamp, voting,"
     " voting_reason, created_at"

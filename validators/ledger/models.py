@@ -25,25 +25,6 @@ from dtvn.machine.rows import TicketRow
 from validators.ledger.fields import KeyField, RowNumberField, SequenceField
 from validators.ledger.state_rows import unpack_ticket
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "BatchBody",
-    "Checkpoint",
-    "CommitCertificate",
-    "ConsensusEntry",
-    "Counter",
-    "EntryOutcomes",
-    "EntryStates",
-    "Evidence",
-    "LedgerMeta",
-    "OperationRecord",
-    "ProtocolRecord",
-    "StateRow",
-    "StateValue",
-    "Ticket",
-    "ViewArchive",
-]
-
 SCHEMA_VERSION = 2
 """Number of the newest migration; a ledger with a higher one is refused."""
 

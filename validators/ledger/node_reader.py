@@ -18,8 +18,6 @@ from validators.ledger import read, read_packed
 from validators.ledger.location import add_alias
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
 
-__all__ = ["NodeReader"]
-
 ALIAS = "node"
 COUNTED_MAX = 50_000
 """Up to this many tickets, each answer counts them; beyond, it uses the node's own count of the last

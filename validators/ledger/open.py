@@ -24,8 +24,6 @@ from validators.ledger.sqlite import SqliteStore, create_database_file
 from validators.ledger.store import Store
 from validators.ledger.witness import IDENTITY_SIZE, Witness
 
-__all__ = ["open_ledger"]
-
 
 def open_ledger(
     location: Location | Path | str,

@@ -27,8 +27,6 @@ from validators.ledger.store import DuplicateKeyError, Parameters, Write
 if TYPE_CHECKING:
     from dtvn.ledger import Location
 
-__all__ = ["PostgresStore", "connect"]
-
 SAFE_SETTINGS = {"fsync": "on", "full_page_writes": "on"}
 """Server settings without which a power cut can undo acknowledged commits (R10)."""
 ADVISORY_CLASS = 0x4454564E

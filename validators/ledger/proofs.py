@@ -31,8 +31,6 @@ from validators.ledger.models import (
 from validators.ledger.outcomes import executed_bundles, read_batch, read_envelope
 from validators.ledger.read import checkpoint_record
 
-__all__ = ["EntryProof", "LogPaths", "lowest_checkpoint", "read_entry_proof"]
-
 TILE_LEVEL = 8
 TILE = 1 << TILE_LEVEL
 """Number of entries whose common root is cached: a path in a log of a million entries reads 256 hashes, not

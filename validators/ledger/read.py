@@ -26,31 +26,6 @@ from validators.ledger.models import Checkpoint, Counter, Evidence, LedgerMeta, 
 from validators.ledger.outcomes import ABOUT, Listed, operations_of
 from validators.ledger.state_rows import TABLE_NUMBER, unpack_ticket
 
-__all__ = [
-    "STATES",
-    "STORAGE_KEYS",
-    "applied_sequence",
-    "checkpoint_record",
-    "count_operations",
-    "count_tickets",
-    "evidence",
-    "epoch_changes",
-    "list_events",
-    "list_operations",
-    "list_tickets",
-    "newest_checkpoint",
-    "operation_kinds",
-    "member_names",
-    "memberships",
-    "stored_rows",
-    "read_ticket",
-    "shown_kinds",
-    "starting_with",
-    "storage_stats",
-    "ticket_row",
-    "ticket_rows",
-]
-
 STATES = ("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED")
 SILENT = frozenset({"open_session", "barrier"})
 """Kinds that concern no ticket; lists of operations leave them out."""

@@ -12,16 +12,6 @@ from dtvn.protocol.genesis import Principal
 from validators.ledger import read
 from validators.ledger.models import Ticket
 
-__all__ = [
-    "count_event",
-    "count_states",
-    "created_since",
-    "list_packed",
-    "listed_principals",
-    "newest_number",
-    "packed_ticket",
-]
-
 
 def packed_ticket(using: str, event: str, ticket_id: str) -> tuple[bytes, bytes] | None:
     """(state, issued) of one ticket, both canonical bytes, or None."""

@@ -38,8 +38,6 @@ from validators.ledger.outcomes import read_batch, read_envelope
 from validators.ledger.store import Store
 from validators.ledger.turn import Head
 
-__all__ = ["Loaded", "is_known", "load", "read_bodies", "read_entries"]
-
 ENTRIES_KEPT = 256
 """Most entries loaded in addition to those to replay, the newest ones, for peers that lag a little."""
 ENTRIES_KEPT_BYTES = 16 * 1024 * 1024

@@ -8,8 +8,6 @@ from dtvn.machine import Principals
 from dtvn.protocol.genesis import Principal
 from validators.ledger.read import stored_rows
 
-__all__ = ["read_principals"]
-
 
 def read_principals(using: str, founded: Iterable[Principal]) -> Principals:
     """The principals of genesis (`founded`) with all changes by the log since."""

@@ -18,8 +18,6 @@ from validators.ledger.location import BUSY_SECONDS
 from validators.ledger.statements import UPSERT_TICKET
 from validators.ledger.store import DuplicateKeyError, Parameters, Write
 
-__all__ = ["SqliteStore", "create_database_file"]
-
 CHECKPOINT_EVERY = 16 * 1024 * 1024
 """Bytes written (estimated as a page per row, plus the batches) after which a checkpoint copies them."""
 PAGE_SIZE = 1024

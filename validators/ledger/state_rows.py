@@ -17,18 +17,6 @@ from validators.ledger.encoding import checksum, with_checksum
 from validators.ledger.statements import TICKET_COLUMNS
 from validators.ledger.store import Store
 
-__all__ = [
-    "TABLE_NUMBER",
-    "MaterialisedRows",
-    "pack_ticket",
-    "state_key",
-    "state_row",
-    "ticket_bytes",
-    "ticket_from_columns",
-    "ticket_row",
-    "unpack_ticket",
-]
-
 TABLE_NUMBER = {
     "session": b"\x01",
     "bundle": b"\x02",

@@ -2,31 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "ADD_TO_COUNTER",
-    "ARCHIVE_VIEWS",
-    "DROP_BODIES",
-    "DROP_SLOTS",
-    "DROP_STATE_ROW",
-    "DROP_VIEWS",
-    "INDEX_KINDS",
-    "INDEX_STATES",
-    "INSERT_BODY",
-    "INSERT_CHECKPOINT",
-    "INSERT_COMMITS",
-    "INSERT_ENTRY",
-    "INSERT_EVIDENCE",
-    "INSERT_SLOT",
-    "TRIM_EVIDENCE",
-    "TRIM_VIEWS",
-    "TICKET_COLUMNS",
-    "UNINDEX_STATES",
-    "UPSERT_STATE",
-    "UPSERT_STATE_ROW",
-    "UPSERT_TICKET",
-    "UPSERT_TICKET_BYTES",
-]
-
 INSERT_BODY = "INSERT INTO ledger_batchbody (id, sequence, content, checksum) VALUES (?, ?, ?, ?)"
 INSERT_ENTRY = (
     "INSERT INTO ledger_consensusentry (sequence, epoch, timestamp, entry, entry_hash, body, checksum)"

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple, Protocol
 
 from dtvn.protocol.host.ports import JournalError
 
-__all__ = ["DuplicateKeyError", "Store", "Write"]
-
 Parameters = Sequence[Any]
 
 

@@ -21,9 +21,6 @@ from validators.ledger.bodies import Bodies
 from validators.ledger.convictions import evidence_writes
 from validators.ledger.store import DuplicateKeyError, Write
 
-__all__ = ["Head", "TurnPlan", "without_repeats"]
-
-
 VIEWS_ARCHIVED = 32
 """Number of NEW-VIEWs kept for auditors with their VIEW-CHANGEs, a few dozen kilobytes each."""
 

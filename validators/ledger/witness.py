@@ -16,8 +16,6 @@ from pathlib import Path
 from dtvn.ledger import LedgerUnreachable
 from validators.ledger.location import WITNESS_FILE
 
-__all__ = ["IDENTITY_SIZE", "Witness"]
-
 IDENTITY_SIZE = 16
 _FORM = struct.Struct(">16sQI")
 """Identity of the ledger, number of turns, CRC-32 of both."""

@@ -34,18 +34,6 @@ from dtvn.protocol.host.ports import JournalError
 from validators.ledger import open_ledger
 from validators.management.teaching import add_data_folder
 
-__all__ = [
-    "TEACH",
-    "add_old_chain",
-    "add_parser",
-    "add_terms",
-    "check_continued",
-    "described",
-    "parameters_of",
-    "put_in_place",
-    "run",
-]
-
 TEACH = """\
 The last resort, at a cost: a NEW cluster that begins with the old one's last certified state, the
 newest stable checkpoint in any remaining ledger. What the old cluster acknowledged after that may be

@@ -10,8 +10,6 @@ from django.core.management.base import BaseCommand
 
 from dtvn.node.flags import GoFlags
 
-__all__ = ["GoCommand"]
-
 
 class GoCommand(BaseCommand):
     """Parses Go's flags instead of Django's, and ends the process with the exit code of `run`."""

@@ -30,8 +30,6 @@ from dtvn.recovery import (
 from validators.ledger import open_ledger
 from validators.management.teaching import add_data_folder
 
-__all__ = ["TEACH", "add_verbs", "run"]
-
 Say = Callable[[str], object]
 
 TEACH = """\

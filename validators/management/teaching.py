@@ -9,8 +9,6 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-__all__ = ["ACTOR", "TeachingCommand", "add_data_folder"]
-
 ACTOR = "operator"
 """The actor that the log names for operations requested on the command line."""
 

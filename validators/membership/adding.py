@@ -14,8 +14,6 @@ from validators.services import nodes
 from validators.services.cluster import cluster_now, found_with, member_names, own_members
 from validators.services.errors import ClusterStopped, NodeExternal, NodeRunning, PrimaryExists
 
-__all__ = ["add_node"]
-
 LISTED_WAIT = 5.0
 """Seconds until a cluster of one node, founded by another process, is listed."""
 LOOK_INTERVAL = 0.05

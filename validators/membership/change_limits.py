@@ -19,8 +19,6 @@ from validators.membership.membership import Wish
 from validators.models import FINISHED, MembershipChange
 from validators.services.errors import ChangePending, TooManyChanges
 
-__all__ = ["refuse_flood", "refuse_rivals", "refuse_standstill", "unfinished"]
-
 OPEN_MAX = 8
 """Unfinished changes; they are carried out one after the other."""
 ASKED_MAX = 30

@@ -50,16 +50,6 @@ from validators.models import ChangeState, MembershipChange
 from validators.services.cluster import lock_cluster
 from validators.services.errors import ChangeFinished, ChangeOrdered, ChangeUnknown, ServiceError
 
-__all__ = [
-    "ask",
-    "call_off",
-    "cancel",
-    "foresee",
-    "turn",
-    "wait",
-    "wish_of",
-]
-
 logger = logging.getLogger("dtvn.members")
 
 FOLLOW_WAIT = 600.0

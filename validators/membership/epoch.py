@@ -17,8 +17,6 @@ from validators.membership.membership import Strength, strength
 from validators.membership.roster import MemberNode, list_members
 from validators.models import ChangeState, ManagedNode, MembershipChange, NodePart, NodeStatus
 
-__all__ = ["PresentEpoch", "ShownMember", "met_newest", "present_epoch"]
-
 MET_WITHIN = 5.0
 """Seconds to wait until this process's gateway knows an epoch that another process saw begin (usually at
 once)."""

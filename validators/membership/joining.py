@@ -20,8 +20,6 @@ from validators.services.announcing import announce
 from validators.services.errors import NodeUnknown
 from validators.services.principals import find_principal
 
-__all__ = ["find_node", "list_nodes", "tell"]
-
 AT_WORK = (ChangeState.WAITING, ChangeState.FOLLOWING, ChangeState.ORDERING)
 
 

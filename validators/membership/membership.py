@@ -29,26 +29,6 @@ from tickets.services.decide import Request, decide_one
 from tickets.services.network import gateway
 from validators.ledger import read
 
-__all__ = [
-    "FIXED_PARAMETERS",
-    "KINDS",
-    "NodeId",
-    "Preview",
-    "Seat",
-    "Strength",
-    "WORD_BYTES_MAX",
-    "Wish",
-    "change_of",
-    "check_new_name",
-    "check_wish",
-    "incoming_keys",
-    "newest_epoch",
-    "order",
-    "preview",
-    "read_word",
-    "strength",
-]
-
 KINDS = ("add", "remove", "replace", "rotate", "parameters")
 ORDER_WAIT = 9.0
 EPOCH_WAIT = 20.0

@@ -27,21 +27,6 @@ from validators.membership.membership import Wish, newest_epoch
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.services.principals import find_principal
 
-__all__ = [
-    "Asker",
-    "check",
-    "folder_of",
-    "give_up",
-    "make",
-    "next_key",
-    "note_leavers",
-    "retire",
-    "settle",
-    "suspects",
-    "word_of",
-]
-
-
 Asker = Callable[[Command, str], Decision]
 """Has a command decided; the text identifies the step of a change, so that none is executed twice."""
 

@@ -19,8 +19,6 @@ from dtvn.node.options import StartError
 from validators.local_get import NO_ANSWER, get
 from validators.membership.roster import MemberNode, list_members
 
-__all__ = ["ask_any_api", "ask_api", "read_figures", "sums"]
-
 WAIT = 2.0
 """Seconds for one node's answer."""
 UNUSABLE = (*NO_ANSWER, StartError, msgspec.MsgspecError, ValueError)

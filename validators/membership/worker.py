@@ -13,8 +13,6 @@ from validators.membership import changes, newcomers
 from validators.membership.membership import newest_epoch
 from validators.services import evidence
 
-__all__ = ["run"]
-
 logger = logging.getLogger("dtvn.members")
 
 LOOK_INTERVAL = 0.3

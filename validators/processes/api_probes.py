@@ -17,8 +17,6 @@ from validators.data_folder.folder import DataFolder
 from validators.data_folder.ports import LOOPBACK
 from validators.local_get import NO_ANSWER, get
 
-__all__ = ["ApiProbes"]
-
 LOOK_INTERVAL = 0.25
 """Seconds between two probes of one node."""
 ANSWER_PATIENCE = 2.0

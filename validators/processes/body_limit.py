@@ -10,8 +10,6 @@ from daphne import http_protocol
 from dtvn.api.answers import bare, last_response
 from validators.processes.read_deadline import LINGER
 
-__all__ = ["BODY_BYTES_MAX", "install"]
-
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """The longest body of any route (spec 1.4)."""
 OPERATION_BYTES_MAX = 1024 * 1024

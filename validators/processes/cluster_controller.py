@@ -43,8 +43,6 @@ from validators.services.cluster import (
     stopped_since,
 )
 
-__all__ = ["ClusterController"]
-
 logger = logging.getLogger("dtvn.cluster")
 
 START_PATIENCE = 90.0

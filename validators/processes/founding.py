@@ -21,8 +21,6 @@ from validators.models import ChangeState, DesiredState, ManagedNode, Membership
 from validators.processes import preparation
 from validators.services.cluster import member_names
 
-__all__ = ["EARLIER", "finish_putting_aside", "found_cluster", "put_aside"]
-
 logger = logging.getLogger("dtvn.cluster")
 
 EARLIER = "earlier"

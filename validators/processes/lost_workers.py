@@ -14,8 +14,6 @@ from celery.worker import state
 from validators.processes import stopping
 from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
 
-__all__ = ["install_filters"]
-
 OF_BILLIARD = "Process %r pid:%r exited with %r"
 NODES = frozenset({RUN_VALIDATOR, FOLLOW_CLUSTER})
 

@@ -7,8 +7,6 @@ import threading
 from contextlib import suppress
 from typing import TextIO
 
-__all__ = ["Output"]
-
 
 class Output:
     """Prints lines. Thread-safe. A line that cannot be written is lost: after `make up | head` the network

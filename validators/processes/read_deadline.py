@@ -13,8 +13,6 @@ from twisted.web import http
 
 from dtvn.api.answers import bare, last_response
 
-__all__ = ["READ", "TimedChannel", "install"]
-
 READ = 15.0
 """Seconds, as in the seed's supervisor."""
 LINGER = 2.0

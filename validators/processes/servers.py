@@ -11,8 +11,6 @@ from django.conf import settings
 from dtvn.node.options import StartError
 from dtvn_project import environment
 
-__all__ = ["check_servers"]
-
 PATIENCE = 3.0
 """Seconds for a connection and its greeting."""
 

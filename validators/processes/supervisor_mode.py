@@ -32,8 +32,6 @@ from validators.processes.supervisor import Supervisor
 from validators.services import api_keys
 from validators.services.cluster import reset_cluster, start_cluster, start_existing
 
-__all__ = ["SupervisorMode"]
-
 ASK_INTERVAL = 0.1
 KEY_LABEL = "DTVN_API_KEY"
 USUAL_NODES = 4

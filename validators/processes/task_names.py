@@ -2,7 +2,5 @@
 
 from __future__ import annotations
 
-__all__ = ["FOLLOW_CLUSTER", "RUN_VALIDATOR"]
-
 RUN_VALIDATOR = "validators.tasks.run_validator"
 FOLLOW_CLUSTER = "validators.tasks.follow_cluster"

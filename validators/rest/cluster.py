@@ -16,8 +16,6 @@ from tickets.services.network import gateway
 from validators.membership.roster import MemberNode, list_members
 from validators.rest.nodes import ASK_WAIT, node_objects, own_sequence, read_answered
 
-__all__ = ["show_config", "show_peers", "show_stats", "show_status"]
-
 SUPERVISOR = "supervisor"
 
 PEER_FIELDS = ("id", "addrs", "connected_at", "node_id")

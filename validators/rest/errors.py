@@ -13,8 +13,6 @@ from rest_framework import exceptions
 from dtvn.api.errors import ApiError, ServiceError
 from dtvn.machine import reasons
 
-__all__ = ["describe", "status_of"]
-
 logger = logging.getLogger(__name__)
 
 _unforeseen = Counter("dtvn_platform_unforeseen_errors", "Unexpected failures while answering requests.")

@@ -22,8 +22,6 @@ from validators.membership.roster import WAITING, awaited_by
 from validators.rest.errors import describe
 from validators.rest.http import response_of
 
-__all__ = ["HealthAtAnyName", "Readiness", "health", "ready"]
-
 GOOD_FOR = 1.0
 """Seconds for which one check answers all requests."""
 

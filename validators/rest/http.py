@@ -28,8 +28,6 @@ from validators.rest.errors import describe
 from validators.rest.keys import Caller, KeyAuthentication, OpenAuthentication, PersonAuthentication, require
 from validators.services import cluster
 
-__all__ = ["ApiView", "Handler", "bad_request", "not_found", "own_writes", "response_of", "route"]
-
 BODY_BYTES_MAX = 1024 * 1024
 """Largest body of a single operation (spec 1.4)."""
 

@@ -30,24 +30,6 @@ from dtvn.api.access import allowed_origin
 from dtvn.protocol.genesis import CAPABILITIES
 from validators.services import api_keys
 
-__all__ = [
-    "ANYBODY",
-    "Caller",
-    "KeyAuthentication",
-    "OpenAuthentication",
-    "PersonAuthentication",
-    "actor_of",
-    "authenticate_key",
-    "caller_of_person",
-    "caller_of_session",
-    "enter_key",
-    "forget",
-    "key_of",
-    "may",
-    "require",
-    "text_of_header",
-]
-
 REMEMBERED_FOR = 2.0
 """Seconds for which a key is cached after a lookup, unless a change of keys is reported. A change that is not
 reported (by hand in the database, or on another host) takes this long."""

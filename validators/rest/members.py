@@ -20,18 +20,6 @@ from validators.rest.errors import status_of
 from validators.rest.nodes import utc_text
 from validators.services.errors import ChangeUnknown
 
-__all__ = [
-    "add_member",
-    "cancel_change",
-    "list_changes",
-    "preview_change",
-    "remove_member",
-    "rotate_member",
-    "set_parameters",
-    "show_change",
-    "show_members",
-]
-
 CHANGE_WAIT = 9.0
 """Seconds that a call waits for its change to be done."""
 CANCEL_WAIT = 3.0

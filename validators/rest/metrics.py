@@ -30,8 +30,6 @@ from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, Nod
 from validators.rest.http import response_of
 from validators.rest.keys import authenticate_key, key_of
 
-__all__ = ["PlatformFigures", "metrics"]
-
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
 
 

@@ -26,8 +26,6 @@ from validators.models import ChangeState
 from validators.services import node_logs, nodes
 from validators.services.errors import ChangePending, NodeExternal, NodeRunning
 
-__all__ = ["ask_node", "node_object", "node_objects", "own_sequence", "read_answered", "utc_text"]
-
 NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ASK_WAIT = 2.0
 """Seconds for a node's own answer."""

@@ -16,15 +16,6 @@ from validators.rest.http import own_writes
 from validators.services import principals
 from validators.services.principals import Changed, ShownPrincipal
 
-__all__ = [
-    "add_principal",
-    "limit_principal",
-    "list_principals",
-    "revoke_principal",
-    "rotate_principal",
-    "show_principal",
-]
-
 OVERLAP_MAX = 600
 """Most seconds for which a replaced key may stay valid."""
 

@@ -17,9 +17,6 @@ from validators.membership.roster import MemberNode
 from validators.models import NodeStatus
 from validators.services import cluster
 
-__all__ = ["show_crypto", "show_storage", "start_cluster", "stop_cluster", "validate_via_node"]
-
-
 LINK_WAIT = 2.0
 """Seconds to wait for our link to a running node: links are cut when an epoch begins, and re-established at
 once."""

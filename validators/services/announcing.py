@@ -5,8 +5,6 @@ from __future__ import annotations
 from validators.feed.wake import wake_web_processes
 from validators.models import Announcement
 
-__all__ = ["ANNOUNCEMENTS_KEPT", "announce"]
-
 ANNOUNCEMENTS_KEPT = 2_000
 
 

@@ -30,25 +30,6 @@ from validators.models import (
 )
 from validators.services.errors import ClusterBusy, ClusterSize
 
-__all__ = [
-    "CLUSTER_NODES_DEFAULT",
-    "CLUSTER_NODES_MAX",
-    "begin",
-    "cluster_now",
-    "found_with",
-    "give_up",
-    "lock_cluster",
-    "member_names",
-    "own_members",
-    "own_validators",
-    "reset_cluster",
-    "start_cluster",
-    "start_existing",
-    "stop_cluster",
-    "stopped_since",
-    "why_no_node",
-]
-
 CLUSTER_NODES_DEFAULT = 4
 CLUSTER_NODES_MAX = 30
 """Same limit as the form of the seed's front end (spec 3.2)."""

@@ -21,8 +21,6 @@ from tickets.services.epochs import known_chain
 from tickets.services.network import gateway
 from validators.models import MemberEvidence
 
-__all__ = ["Suspicion", "collect_evidence", "collect_now_and_then", "statements", "suspicions"]
-
 LINKS_WAIT = 3.0
 """Seconds to wait for links to all members; a member that is down reports next time."""
 ASK_WAIT = 2.0

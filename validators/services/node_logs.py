@@ -18,8 +18,6 @@ from django.conf import settings
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.logs import BEGUN
 
-__all__ = ["LINES_MAX", "Tail", "last_lines", "log_file"]
-
 LINES_MAX = 1_000
 READ_AT_ONCE = 65_536
 LINE_CHARACTERS_MAX = 4_096

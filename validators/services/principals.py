@@ -27,22 +27,6 @@ from validators import feed
 from validators.ledger.signers import read_principals
 from validators.services.errors import ServiceError
 
-__all__ = [
-    "COPY_WAIT",
-    "Changed",
-    "OwnPrincipal",
-    "ShownPrincipal",
-    "add_principal",
-    "find_principal",
-    "is_own",
-    "limit_principal",
-    "list_principals",
-    "read_key",
-    "revoke_principal",
-    "rotate_own",
-    "rotate_principal",
-]
-
 Administration = AddPrincipal | RotatePrincipal | LimitPrincipal | RevokePrincipal
 
 COPY_WAIT = 2.0

@@ -22,8 +22,6 @@ from dtvn.api.helper.routes import Handler, Routes
 from dtvn.api.helper.service import Service, origins
 from dtvn.api.helper.sockets import Feed
 
-__all__ = ["build_app"]
-
 TICKETS = "/api/v1/tickets"
 mimetypes.add_type("text/javascript", ".js")  # browsers load modules with no other type (spec 9)
 

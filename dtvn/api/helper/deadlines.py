@@ -20,8 +20,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dtvn.api.answers import bare, last_response
 
-__all__ = ["CONNECTIONS_MAX", "IDLE", "READ", "WRITE", "TimedProtocol"]
-
 CONNECTIONS_MAX = 2_000
 """Including WebSockets, which have their own lower bound (sockets.SOCKETS_MAX)."""
 

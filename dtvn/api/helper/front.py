@@ -20,8 +20,6 @@ from dtvn.api.helper.responses import refusal
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
 
-__all__ = ["FAULT", "PATTERN", "Front", "key_fits"]
-
 PATTERN = "dtvn.pattern"
 """Scope key for a route's pattern, under which the request is counted."""
 FAULT = "dtvn.fault"

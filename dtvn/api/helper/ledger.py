@@ -12,8 +12,6 @@ from dtvn.ledger import Location
 from dtvn.machine.contract import Listed
 from dtvn.protocol.genesis import Principal
 
-__all__ = ["BEYOND", "Changes", "HelperLedger", "Holdings", "OpenReader", "Position"]
-
 BEYOND = 1 << 31
 """Greater than every index in a batch."""
 

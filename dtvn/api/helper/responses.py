@@ -11,8 +11,6 @@ from dtvn.api.answers import Answer, failure
 from dtvn.api.errors import ApiError, ServiceError
 from dtvn.ledger import LedgerUnreachable
 
-__all__ = ["UNFORESEEN", "describe", "refusal", "response_of"]
-
 logger = logging.getLogger("dtvn.node_api")
 
 UNFORESEEN = "internal_error"

@@ -22,8 +22,6 @@ from dtvn.api.writes import answer_operation, issued_ticket
 from dtvn.machine import reasons, seeded_count
 from dtvn.machine.contract import MICROSECONDS, ticket_of_bytes
 
-__all__ = ["Handler", "Routes"]
-
 Handler = Callable[[Request], Awaitable[Answer | Response]]
 
 BODY_BYTES_MAX = 1024 * 1024

@@ -23,8 +23,6 @@ from dtvn.node.layout import NodeFolder
 from dtvn.node.options import read_genesis
 from dtvn.protocol.genesis import Genesis, GenesisError
 
-__all__ = ["Service"]
-
 logger = logging.getLogger("dtvn.node_api")
 
 Found = TypeVar("Found")

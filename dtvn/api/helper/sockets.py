@@ -18,8 +18,6 @@ from dtvn.api.helper.service import Service
 from dtvn.ledger import LedgerUnreachable
 from dtvn.machine.contract import MICROSECONDS, Listed
 
-__all__ = ["Feed"]
-
 logger = logging.getLogger("dtvn.node_api")
 
 LOOK_EVERY = 0.05

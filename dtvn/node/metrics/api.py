@@ -6,8 +6,6 @@ from prometheus_client import CollectorRegistry
 
 from dtvn.node.metrics.names import counter, gauge, histogram
 
-__all__ = ["ApiFigures"]
-
 OTHER = "other"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from dtvn.node.metrics.snapshot import Value
 
-__all__ = ["DiskWatch"]
-
 HOUR = 3_600.0
 SAMPLE_EVERY = 30.0
 """Seconds between two stored samples."""

@@ -25,8 +25,6 @@ from dtvn.node.metrics.snapshot import MeasuredMember, Snapshot, Value, take
 from dtvn.node.options import MetricsOptions, StartError
 from dtvn.node.watcher import line
 
-__all__ = ["Exporter", "shown_host"]
-
 RETRY_NS = 10_000_000_000
 """Nanoseconds between two attempts to listen on a port that another program uses."""
 

@@ -13,8 +13,6 @@ from dtvn.node.metrics.names import counter, histogram
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.effects import EntryRecord, Executed, Note, Record, SlotRecord
 
-__all__ = ["Figures"]
-
 OPEN_MAX = 4_096
 """Sequences whose phases are timed at the same time: more than a window holds."""
 

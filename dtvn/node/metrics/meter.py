@@ -9,8 +9,6 @@ from dtvn.protocol.consensus.effects import ReplyTo, Send
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.host.ports import Transport
 
-__all__ = ["MeteredTransport"]
-
 UNKNOWN = 0
 _ENVELOPE_OF_FOUR = 0x94
 _KIND_MAX = 0x7F

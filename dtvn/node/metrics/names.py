@@ -8,8 +8,6 @@ from __future__ import annotations
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["ALL", "CONTRACT", "COUNTS", "OPERATORS", "SECONDS", "Metric", "counter", "gauge", "histogram"]
-
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of every histogram of a duration (spec/dtvn 6)."""
 

@@ -18,8 +18,6 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-__all__ = ["MetricsServer"]
-
 PATH = "/metrics"
 PATIENCE = 5.0
 """Seconds that a client may take in all to send its request, and again to read the answer."""

@@ -17,8 +17,6 @@ from dtvn.node.metrics.figures import Figures
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.messages import KINDS
 
-__all__ = ["MeasuredMember", "Snapshot", "Value", "take"]
-
 Value = float | Mapping[Any, float]
 """A number, or one for each tuple of label values."""
 

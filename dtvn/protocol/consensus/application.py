@@ -15,8 +15,6 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Bundle, Outcome
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
-__all__ = ["Application", "BundleResult", "Execution", "Item", "Repeated", "Staging"]
-
 Item = tuple[bytes, ...]
 """One leaf of the state with the data it covers, as a snapshot carries it; the application defines its
 form."""

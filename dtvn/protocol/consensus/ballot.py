@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dtvn.protocol.consensus.errors import InvariantBreach
 
-__all__ = ["Ballot"]
-
 
 class Ballot:
     """Checked before every vote is signed; filled from the ledger at restart."""

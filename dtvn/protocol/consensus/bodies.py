@@ -5,8 +5,6 @@ from __future__ import annotations
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, Batch
 from dtvn.protocol.consensus.verified import VerifiedBatch
 
-__all__ = ["NULL_BATCH", "Bodies", "memory"]
-
 DECODED = 512
 """Minimum memory in bytes of a decoded request, and of each of its operations, beyond their text: a body
 of half a megabyte can hold fifty thousand empty operations."""

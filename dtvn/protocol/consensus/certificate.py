@@ -27,19 +27,6 @@ from dtvn.protocol.consensus.messages import (
 )
 from dtvn.protocol.consensus.verified import Verified
 
-__all__ = [
-    "CheckpointCertificate",
-    "CommitCertificate",
-    "Prepared",
-    "ends_log",
-    "read_checkpoint",
-    "read_commits",
-    "read_continuation",
-    "read_end",
-    "read_prepared",
-    "why_refused",
-]
-
 Nested = Mapping[bytes, Verified[Any]]
 
 

@@ -16,8 +16,6 @@ from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.probes import probe
 
-__all__ = ["Checkpoints"]
-
 UNSTABLE_MAX = 256
 """Most checkpoints kept that are executed here but not stable. Only catching up makes more of them than a
 window holds; the oldest is forgotten first, and a later one becomes stable instead."""

@@ -18,8 +18,6 @@ from dtvn.protocol.genesis import (
     window,
 )
 
-__all__ = ["Config", "ConfigError", "build"]
-
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.outbox import Outbox
 
-__all__ = ["Context"]
-
 
 class Context:
     """What a subprotocol sees of the current step. `index`: the own member index; `members`: their number."""

@@ -17,8 +17,6 @@ import msgspec
 from dtvn.protocol.consensus.fields import Count, Hash, Wire
 from dtvn.protocol.quorum import MEMBERS_MAX
 
-__all__ = ["Continuation"]
-
 
 class Continuation(Wire, frozen=True):
     """Signed by a member, offline: the epoch ends after `sequence` with this state and log, and the member

@@ -24,8 +24,6 @@ from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.probes import probe
 
-__all__ = ["RECORD", "Contradiction", "Contradictions", "content_of", "read"]
-
 RECORD = "contradiction"
 """Name of the state record that holds a Contradiction."""
 KEPT = 16

@@ -32,8 +32,6 @@ from dtvn.protocol.consensus.reporting import SUPPLIED_MAX
 from dtvn.protocol.consensus.subprotocols import Subprotocols
 from dtvn.protocol.consensus.verified import Verified
 
-__all__ = ["Handler", "Refusal", "tables"]
-
 Handler = Callable[[Verified[Any]], None]
 Refusal = Callable[[Any, int | None], Reason | None]
 

@@ -23,27 +23,6 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Entry, Outcome
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
-__all__ = [
-    "ALL",
-    "ApplicationChange",
-    "CheckpointRecord",
-    "Effects",
-    "EntryRecord",
-    "EvidenceRecord",
-    "Executed",
-    "Install",
-    "Note",
-    "Now",
-    "Prune",
-    "Reason",
-    "Record",
-    "ReplyTo",
-    "Send",
-    "SlotRecord",
-    "StateRecord",
-    "Successor",
-]
-
 ALL = -1
 """Value of `Send.to` for all other members."""
 

@@ -22,8 +22,6 @@ from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 
-__all__ = ["EPOCH", "EpochChange", "reconfigures"]
-
 EPOCH = "epoch"
 """Name of the state record that holds the newest membership of this ledger."""
 

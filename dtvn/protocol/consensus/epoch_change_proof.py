@@ -22,8 +22,6 @@ from dtvn.protocol.consensus.fields import Hash
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Entry
 
-__all__ = ["EpochChangeProof", "begun", "find", "read", "record_name", "sealed"]
-
 
 class EpochChangeProof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The proof of the end of one epoch."""

@@ -3,8 +3,6 @@ cause it while at most f members are faulty."""
 
 from __future__ import annotations
 
-__all__ = ["InvariantBreach"]
-
 
 class InvariantBreach(Exception):
     """This replica must stop: its votes contradict each other, the log forked, or its state differs from

@@ -10,27 +10,6 @@ import msgspec
 from dtvn.protocol.consensus.log import Slot
 from dtvn.protocol.consensus.verified import Verified
 
-__all__ = [
-    "VotesReleased",
-    "BadNewView",
-    "CheckpointAheadCertified",
-    "CheckpointStable",
-    "EnteredView",
-    "Event",
-    "Executed",
-    "LeftView",
-    "Listener",
-    "PrimaryHeard",
-    "Slots",
-    "StateFrozen",
-    "StatementSupplied",
-    "ViewChangeCounted",
-    "ReturnViewRequested",
-    "VoteLost",
-    "VoteRegained",
-]
-
-
 Slots = Sequence[Slot]
 
 

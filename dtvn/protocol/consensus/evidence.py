@@ -12,8 +12,6 @@ from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.probes import probe
 
-__all__ = ["SENTENCES", "Evidence"]
-
 SENTENCES = {
     "double_proposal": "proposed two batches for one sequence of one view",
     "prepare": "prepared two batches for one sequence of one view",

@@ -13,8 +13,6 @@ from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch
 
-__all__ = ["Execution"]
-
 EXECUTED = Executed()
 
 

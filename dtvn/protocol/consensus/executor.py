@@ -23,8 +23,6 @@ from dtvn.protocol.consensus.messages import (
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 
-__all__ = ["Executor", "Step", "open_body", "subtree_paths"]
-
 Path = tuple[tuple[bool, bytes], ...]
 
 

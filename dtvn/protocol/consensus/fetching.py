@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 
 from dtvn.protocol.consensus.context import Context
 
-__all__ = ["Fetching"]
-
 
 class _Wish:
     __slots__ = ("attempts", "due", "holders", "sequence")

@@ -8,8 +8,6 @@ import msgspec
 
 from dtvn.protocol import canonical, quorum
 
-__all__ = ["SPAN", "Count", "Group", "Hash", "Text", "Votes", "Wire", "Word"]
-
 Hash = Annotated[bytes, msgspec.Meta(min_length=canonical.HASH_SIZE, max_length=canonical.HASH_SIZE)]
 """32 bytes, checked on decoding: longer hashes would be a cheap way to fill tables and links."""
 Votes = Annotated[tuple[bytes, ...], msgspec.Meta(max_length=quorum.MEMBERS_MAX)]

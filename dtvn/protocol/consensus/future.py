@@ -8,8 +8,6 @@ from dtvn.protocol.consensus.bodies import memory
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.verified import Verified
 
-__all__ = ["Future"]
-
 Key = tuple[type[Any], int, int, int, bytes]
 
 

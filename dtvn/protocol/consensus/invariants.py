@@ -5,8 +5,6 @@ from __future__ import annotations
 from dtvn.protocol.consensus.log import Slot
 from dtvn.protocol.consensus.subprotocols import Subprotocols
 
-__all__ = ["check"]
-
 
 def check(core: Subprotocols, *, deep: bool) -> None:
     """Raise InvariantBreach if the replica's state is inconsistent; `deep` also checks all open slots."""

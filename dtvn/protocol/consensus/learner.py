@@ -37,8 +37,6 @@ from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.consensus.transfer.entries import Link, read_range
 from dtvn.protocol.consensus.verified import Header, Verified
 
-__all__ = ["Learner"]
-
 RENEW = 1_000_000_000
 """Nanoseconds between two Follows; each is valid for three seconds."""
 PROBE = 300_000_000

@@ -16,8 +16,6 @@ from dtvn.protocol.consensus.effects import (
 from dtvn.protocol.consensus.log_tree import Frontier
 from dtvn.protocol.consensus.messages import Entry
 
-__all__ = ["Base", "Recovery"]
-
 
 class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Beginning of a log whose lower part came as a snapshot: it holds the entries above `entry`."""

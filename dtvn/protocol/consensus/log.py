@@ -12,8 +12,6 @@ import msgspec
 from dtvn.protocol.consensus.certificate import CommitCertificate, Prepared
 from dtvn.protocol.consensus.effects import Reason
 
-__all__ = ["LateCommits", "Log", "Slot", "Tally", "Vote"]
-
 
 class Vote(msgspec.Struct, frozen=True, gc=False):
     """One sender's vote: the digest it votes for, and the signed frame."""

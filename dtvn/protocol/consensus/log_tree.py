@@ -13,8 +13,6 @@ import msgspec
 
 from dtvn.protocol.canonical import EMPTY_ROOT, node_hash
 
-__all__ = ["PATH_LENGTH_MAX", "Frontier", "append", "climb", "inclusion_path", "root"]
-
 PATH_LENGTH_MAX = 62
 """Number of hashes in the longest path: a sequence is at most 2^62."""
 

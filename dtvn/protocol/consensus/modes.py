@@ -9,8 +9,6 @@ from typing import Literal
 
 from dtvn.protocol.consensus.errors import InvariantBreach
 
-__all__ = ["Phase", "Vote"]
-
 
 class Vote:
     """Whether this replica may vote (R11). Modes:

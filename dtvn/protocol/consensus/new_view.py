@@ -26,8 +26,6 @@ from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, PrePrepare, ViewChange
 from dtvn.protocol.consensus.verified import Verified
 
-__all__ = ["CheckedViewChange", "Plan", "plan", "proposals", "check_view_change"]
-
 
 class CheckedViewChange(msgspec.Struct, frozen=True):
     """A VIEW-CHANGE whose proofs were checked."""

@@ -10,8 +10,6 @@ import msgspec
 
 from dtvn.protocol.consensus.effects import Reason
 
-__all__ = ["OFFENCES", "Offence", "offence_of"]
-
 
 class Offence(msgspec.Struct, frozen=True):
     """One suspicion code."""

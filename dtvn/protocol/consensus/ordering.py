@@ -22,8 +22,6 @@ from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified, VerifiedBatch
 from dtvn.protocol.probes import probe
 
-__all__ = ["Ordering"]
-
 PROPOSALS_MAX = 4
 """Maximum digests kept per slot. An honest primary proposes one; a digest beyond the maximum can still be
 decided by COMMITs."""

@@ -18,8 +18,6 @@ from dtvn.protocol.consensus.effects import (
 )
 from dtvn.protocol.consensus.verified import Verified
 
-__all__ = ["Outbox"]
-
 
 class Outbox:
     """The effects of the current step: subprotocols add to it during it, `take` empties it at its end."""

@@ -43,8 +43,6 @@ from dtvn.protocol.consensus.view_change import ViewChanging
 from dtvn.protocol.consensus.voting import Voting
 from dtvn.protocol.probes import probe
 
-__all__ = ["HEARD", "OTHERS_ARE_GONE", "OWN_SHOWN_MAX", "Pinging"]
-
 PING_EVERY = 2_000_000_000
 """Nanoseconds between two Pings. While votes wait for the first answers, the interval is `resend_after`."""
 OPEN_FOR = 5_000_000_000

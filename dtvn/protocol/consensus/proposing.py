@@ -17,8 +17,6 @@ from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.probes import probe
 
-__all__ = ["Proposing"]
-
 
 class Proposing:
     """Owns the next sequence to propose."""

@@ -29,8 +29,6 @@ from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.consensus.voting import Voting
 
-__all__ = ["Rejoin"]
-
 VOTES = (PrePrepare, Prepare, Commit)
 """Statements that bind their sender in a slot. A SUSPECT does not bind, and its view may never be reached."""
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 from dtvn.protocol.consensus.events import Listener, ReturnViewRequested
 from dtvn.protocol.consensus.state import State
 
-__all__ = ["RETURNING", "RejoinViews"]
-
 RETURNING = "returning_member"
 """Name of this cause in SUSPECTs and notes."""
 GRANT_EVERY = 60_000_000_000

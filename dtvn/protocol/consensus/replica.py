@@ -26,8 +26,6 @@ from dtvn.protocol.consensus.subprotocols import Subprotocols
 from dtvn.protocol.consensus.timers import Timers
 from dtvn.protocol.consensus.verified import Header, Verified, VerifiedBundle
 
-__all__ = ["Replica"]
-
 DEEP_CHECK_EVERY = 64
 """Steps between two checks of all open slots in `invariants`."""
 

@@ -19,8 +19,6 @@ from dtvn.protocol.consensus.suspicion import Suspicion
 from dtvn.protocol.consensus.transfer.catch_up import CatchUp
 from dtvn.protocol.consensus.verified import Verified
 
-__all__ = ["SUPPLIED_MAX", "MemberView", "Reporting"]
-
 MISSING_MAX = 32
 """Maximum sequences named in one Status (messages.Status)."""
 ATTACHED_BYTES_MAX = 16 * 1024

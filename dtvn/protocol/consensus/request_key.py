@@ -7,8 +7,6 @@ import msgspec
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Bundle
 
-__all__ = ["BATCH_HEADER", "FRAMING", "UNOPENED", "Key", "end_of", "key_of"]
-
 Key = tuple[str, int, int, int] | bytes
 UNOPENED = (0, 0)
 """Value of `Bundle.session` in a bundle that opens a session (R12)."""

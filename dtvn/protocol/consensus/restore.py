@@ -10,8 +10,6 @@ from dtvn.protocol.consensus.messages import PreparedProof
 from dtvn.protocol.consensus.subprotocols import Subprotocols
 from dtvn.protocol.probes import probe
 
-__all__ = ["restore", "say_again"]
-
 VOTES = ("pre_prepare", "prepare", "commit")
 
 

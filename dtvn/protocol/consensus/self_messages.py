@@ -16,8 +16,6 @@ from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.consensus.voting import Voting
 from dtvn.protocol.probes import probe
 
-__all__ = ["SelfMessageGuard"]
-
 _PHASES: dict[type[Any], str] = {PrePrepare: "pre_prepare", Prepare: "prepare", Commit: "commit"}
 
 

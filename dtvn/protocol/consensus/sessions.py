@@ -19,16 +19,6 @@ import msgspec
 
 from dtvn.protocol.consensus.effects import Reason
 
-__all__ = [
-    "PAGE",
-    "WINDOW",
-    "BundlePage",
-    "ExecutedBundle",
-    "SessionKey",
-    "SessionRow",
-    "SessionTable",
-]
-
 WINDOW = 1_024
 """Bundle numbers of a session that may be in use at once (R12)."""
 PAGE = 64

@@ -6,8 +6,6 @@ from typing import Any, Protocol
 
 from dtvn.protocol.consensus.verified import Verified
 
-__all__ = ["Signer"]
-
 
 class Signer(Protocol):
     """Seals messages into frames; deterministic (R4)."""

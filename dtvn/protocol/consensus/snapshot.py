@@ -7,8 +7,6 @@ import msgspec
 from dtvn.protocol.consensus.log import Vote
 from dtvn.protocol.consensus.subprotocols import Subprotocols
 
-__all__ = ["MemberSnapshot", "ReplicaSnapshot", "SlotSnapshot", "take"]
-
 SLOTS_MAX = 64
 """Maximum open sequences shown, lowest first."""
 

@@ -28,17 +28,6 @@ from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
-__all__ = [
-    "WRITERS",
-    "Lag",
-    "RoundTrips",
-    "StableCheckpoint",
-    "State",
-    "Timeouts",
-    "TransferState",
-    "ViewState",
-]
-
 WRITERS = {
     "vote": "voting",
     "views": "view_change",

@@ -25,8 +25,6 @@ from dtvn.protocol.consensus.transfer.serving import Serving
 from dtvn.protocol.consensus.view_change import ViewChanging
 from dtvn.protocol.consensus.voting import Voting
 
-__all__ = ["Subprotocols"]
-
 
 class Subprotocols:
     """All subprotocols of one replica. Each calls those below it; what those above must know, it reports to

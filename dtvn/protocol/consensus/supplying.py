@@ -10,8 +10,6 @@ from dtvn.protocol.consensus.reporting import SUPPLIED_MAX
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 
-__all__ = ["Supplying"]
-
 
 class Supplying:
     """Answers fetches and hands supplied items to their subprotocols. It has no state of its own."""

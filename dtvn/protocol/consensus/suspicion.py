@@ -28,8 +28,6 @@ from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.consensus.view_change import FOLLOWED, ViewChanging
 
-__all__ = ["Suspicion"]
-
 REASON_LENGTH_MAX = 64
 AMPLIFIED = "joined"
 """Cause of a replica that suspects only because enough other members do. Its SUSPECT counts for leaving, not

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from dtvn.protocol.consensus.context import Context
 
-__all__ = ["Throttle"]
-
 REMEMBERED_MAX = 4_096
 """Maximum answers remembered; the oldest is forgotten first."""
 

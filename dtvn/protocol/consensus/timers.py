@@ -7,8 +7,6 @@ from typing import Protocol
 
 from dtvn.protocol.consensus.state import State
 
-__all__ = ["Timed", "Timer", "Timers"]
-
 SHORT_PAUSE_EVERY = 5_000_000_000
 """Minimum nanoseconds between two gaps under 2 T that count as pauses."""
 

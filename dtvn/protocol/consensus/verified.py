@@ -13,8 +13,6 @@ import msgspec
 
 from dtvn.protocol.consensus.messages import Batch, Bundle
 
-__all__ = ["Header", "Inbound", "Peer", "Verified", "VerifiedBatch", "VerifiedBundle"]
-
 Message = TypeVar("Message")
 
 

@@ -24,8 +24,6 @@ from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.probes import probe
 
-__all__ = ["FOLLOWED", "ViewChanging"]
-
 FOLLOWED = "f + 1 members left"
 """Reason of a replica that leaves a view because f + 1 members left it."""
 

@@ -6,8 +6,6 @@ from dtvn.protocol.consensus.effects import StateRecord
 from dtvn.protocol.consensus.events import Listener, VoteLost, VoteRegained, VotesReleased
 from dtvn.protocol.consensus.state import State
 
-__all__ = ["Voting"]
-
 
 class Voting:
     """Writes `state.vote`."""

@@ -25,8 +25,6 @@ from dtvn.protocol.wire import link_frame
 if TYPE_CHECKING:
     from dtvn.protocol.consensus.application import Application
 
-__all__ = ["EpochCatchUp", "EpochProofs"]
-
 ASK_EVERY = 2_000_000_000
 """Nanoseconds between two queries, each to all peers; most answers are empty."""
 

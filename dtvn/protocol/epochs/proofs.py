@@ -17,8 +17,6 @@ from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import Record, StateRecord
 from dtvn.protocol.consensus.messages import Answer, Query
 
-__all__ = ["ANSWER_LENGTH_MAX", "EPOCH_CHANGES", "EpochChangeProofs", "read_answer"]
-
 EPOCH_CHANGES = "handovers"
 """Name of the query."""
 PAGE = 64

@@ -20,31 +20,6 @@ from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.scheme import ED25519
 
-__all__ = [
-    "FILE_BYTES_MAX",
-    "Ceremony",
-    "ContinuedTerms",
-    "Party",
-    "Record",
-    "Seal",
-    "Terms",
-    "begin",
-    "check_address",
-    "check_terms",
-    "decode",
-    "encode",
-    "format_of",
-    "founded",
-    "merge",
-    "missing",
-    "open_genesis",
-    "party_bytes",
-    "read",
-    "seal_bytes",
-    "with_record",
-    "with_seal",
-]
-
 FORMAT = "dtvn-genesis-1"
 CONTINUED_FORMAT = "dtvn-genesis-2"
 """Format for a cluster that continues another one: its terms have one more field."""

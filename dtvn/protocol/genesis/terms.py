@@ -15,42 +15,6 @@ import msgspec
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.signatures import PUBLIC_KEY_SIZE, is_public_key
 
-__all__ = [
-    "ANY_EVENT",
-    "BOUNDS",
-    "CAPABILITIES",
-    "CONTINUED_VERSION",
-    "Continued",
-    "ContinuedGenesis",
-    "EVENT_NAME",
-    "Genesis",
-    "GenesisError",
-    "Grant",
-    "Member",
-    "POOL_CLIENT_SHARE",
-    "POOL_OPERATIONS_MAX",
-    "PORT_MAX",
-    "PRINCIPAL_NAME",
-    "Parameters",
-    "Principal",
-    "Signer",
-    "VIEW_CHANGE_BYTES_MAX",
-    "check",
-    "check_grant",
-    "check_continued",
-    "check_terms",
-    "cluster_id",
-    "continued",
-    "continuing",
-    "decode",
-    "encode",
-    "is_host",
-    "make_genesis",
-    "watermark_span",
-    "view_change_bytes",
-    "window",
-]
-
 ANY_EVENT = "*"
 CAPABILITIES = ("issue", "operate", "gate", "admin")
 """What a principal may do in an event (R15): issue tickets, operate (validate, dispute, resolve),

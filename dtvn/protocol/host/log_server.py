@@ -23,8 +23,6 @@ from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host.places import Places
 from dtvn.protocol.host.ports import Journal, Signer, Transport
 
-__all__ = ["LogServer"]
-
 FOLLOWERS_MAX = 64
 """Most followers of one node; a further one must ask another node, or wait for a place."""
 

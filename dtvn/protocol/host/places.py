@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-__all__ = ["PLACE_TIME", "Places"]
-
 PLACE_TIME = 10_000_000_000
 """Nanoseconds for which a follower is sure to keep its place."""
 

@@ -34,8 +34,6 @@ from dtvn.protocol.host.questions import Questions
 from dtvn.protocol.host.rate_limiter import RateLimiter
 from dtvn.protocol.wire import CHECK, Door, PeerError
 
-__all__ = ["CHECKS_MAX", "Core", "EpochOver", "Halted", "Host", "INBOUND_MAX", "Installed", "TurnLost"]
-
 MATERIALISE_AFTER = 50_000_000
 """Nanoseconds by which state rows may lag behind the log under traffic (R9 allows 100 ms)."""
 

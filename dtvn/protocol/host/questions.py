@@ -11,8 +11,6 @@ from collections import deque
 from dtvn.protocol.consensus.messages import Query
 from dtvn.protocol.consensus.verified import Peer
 
-__all__ = ["ANSWERED_MAX", "WAITING_MAX", "Questions"]
-
 ANSWERED_MAX = 16
 """Most queries answered after one turn; the others wait for the next one."""
 WAITING_MAX = 64

@@ -6,8 +6,6 @@ Honest members send some too: several of them remind a peer of the same votes.
 
 from __future__ import annotations
 
-__all__ = ["BURST", "PER_SECOND", "RateLimiter"]
-
 PER_SECOND = 4_096
 """Statements that drain in a second: two full SupplyFrames in most rounds in which a member may send them."""
 BURST = 8_192

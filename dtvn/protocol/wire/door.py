@@ -20,8 +20,6 @@ from dtvn.protocol.scheme import ED25519, SIGNATURE_SIZE, Scheme
 from dtvn.protocol.wire import limits
 from dtvn.protocol.wire.envelope import Envelope, decode_envelope, encode_envelope, signed_bytes
 
-__all__ = ["CHECK", "Door", "Keys", "PeerError"]
-
 CHECK = 8
 """Cost of checking a signature, relative to recognising a known one with its statement (measured: 11)."""
 

@@ -13,8 +13,6 @@ import msgspec
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import KIND_OF, KINDS
 
-__all__ = ["Envelope", "decode_envelope", "encode_envelope", "kind_of", "signed_bytes"]
-
 TAG = b"dtvn/v1/signed\0"
 
 

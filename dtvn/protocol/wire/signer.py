@@ -11,8 +11,6 @@ from dtvn.protocol.scheme import ED25519, Scheme
 from dtvn.protocol.wire.door import Door, Keys
 from dtvn.protocol.wire.envelope import Envelope, decode_envelope, encode_envelope, kind_of, signed_bytes
 
-__all__ = ["FrameSigner", "link_frame"]
-
 MYSELF = Peer(name="", member=None)
 
 

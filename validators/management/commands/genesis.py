@@ -21,8 +21,6 @@ from dtvn.recovery import RecoveryError
 from validators.management import continuing, recover
 from validators.management.teaching import TeachingCommand, add_data_folder
 
-__all__ = ["Command"]
-
 TEACH = """\
 Found a cluster of several parties. No key leaves the host it was made on; the parties exchange one file
 (by mail or USB stick) that holds nothing secret.

@@ -41,8 +41,6 @@ from validators.models import MembershipChange
 from validators.services.errors import ServiceError
 from validators.services.principals import add_principal, read_key
 
-__all__ = ["Command"]
-
 SHOWN_CHANGES = 20
 PRESENT_WAIT = 3.0
 """Seconds to wait for later epochs if a member does not answer."""

@@ -17,8 +17,6 @@ from validators.services import principals
 from validators.services.errors import ServiceError
 from validators.services.principals import Changed, ShownPrincipal
 
-__all__ = ["Command"]
-
 OVERLAP_MAX = commands.OVERLAP_MAX // 1_000_000
 """Seconds."""
 

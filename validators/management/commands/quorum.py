@@ -8,8 +8,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dtvn.protocol import quorum
 
-__all__ = ["Command"]
-
 SHOWN = 13
 
 

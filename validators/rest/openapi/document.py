@@ -12,8 +12,6 @@ import msgspec
 from validators.rest.openapi import shapes
 from validators.rest.openapi.routes import Route, routes
 
-__all__ = ["document", "statuses"]
-
 VERSION = "0.1.0"
 DESCRIPTION = (
     "Every route of the platform. Validator routes answer in an envelope, the platform's own bare. Each "

@@ -11,8 +11,6 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from dtvn.api.bodies import Body
 
-__all__ = ["Route", "routes"]
-
 PLAIN = {"health": "/health", "ready": "/ready", "metrics": "/metrics"}
 """Routes outside /api/ for programs; their views are functions."""
 PARAMETER = re.compile(r"<(?P<kind>\w+):(?P<name>\w+)>")

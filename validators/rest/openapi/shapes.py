@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ANSWERS", "BODIES", "QUERIES", "SCHEMAS", "STATUSES", "SUMMARIES"]
-
 Schema = dict[str, Any]
 
 STRING: Schema = {"type": "string"}

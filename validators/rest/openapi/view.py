@@ -10,8 +10,6 @@ from dtvn.api.answers import Answer
 from dtvn.api.calls import Call
 from validators.rest.openapi.document import document
 
-__all__ = ["show_document", "text"]
-
 
 @cache
 def text() -> bytes:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 
-__all__ = ["ActiveClients"]
-
 LATELY = 1_000_000_000
 """Nanoseconds for which a principal counts as active after its newest request."""
 

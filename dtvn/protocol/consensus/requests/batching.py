@@ -15,8 +15,6 @@ from dtvn.protocol.consensus.requests.throughput import Throughput, work_of
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
-__all__ = ["Batching"]
-
 SECOND = 1_000_000_000
 LEAST = 8 * work_of(1)
 """Units of work that may always be in flight while several principals are active: eight requests of one

@@ -17,8 +17,6 @@ from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.verified import Verified, VerifiedBundle
 
-__all__ = ["Clients"]
-
 RETRY_AFTER_MS = 100
 FOR_EVER = 1 << 64
 """A batch time beyond any that a request names."""

@@ -16,8 +16,6 @@ from dtvn.protocol.consensus.requests.throughput import Throughput, work_of
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified, VerifiedBatch, VerifiedBundle
 
-__all__ = ["FairPolicy"]
-
 
 class FairPolicy(Policy):
     """Joins the client table, the pool, the choice of a batch and the monitor of the primary."""

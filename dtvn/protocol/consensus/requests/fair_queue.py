@@ -11,8 +11,6 @@ from collections import deque
 
 from dtvn.protocol.consensus.requests.pending import Pending, Share, principal_of
 
-__all__ = ["FairQueue"]
-
 
 class _Sessions:
     """Waiting requests of one principal, by session."""

@@ -7,8 +7,6 @@ from dtvn.protocol.consensus.request_key import FRAMING, UNOPENED, Key
 from dtvn.protocol.consensus.requests.throughput import work_of
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
-__all__ = ["Pending", "Share", "principal_of", "share_of"]
-
 Share = tuple[str, int, int] | str
 """A session of a principal, or the principal's name for requests without a session."""
 

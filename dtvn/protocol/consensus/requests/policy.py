@@ -15,8 +15,6 @@ from dtvn.protocol.consensus.messages import Bundle
 from dtvn.protocol.consensus.request_key import Key
 from dtvn.protocol.consensus.verified import Verified, VerifiedBatch, VerifiedBundle
 
-__all__ = ["SLOW", "UNFAIR", "Policy"]
-
 SLOW = "slow_primary"
 UNFAIR = "unfair_primary"
 

@@ -20,8 +20,6 @@ from dtvn.protocol.consensus.requests.pending import Pending, Share, principal_o
 from dtvn.protocol.consensus.requests.throughput import work_of
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
-__all__ = ["Pool"]
-
 
 class _Held:
     """Totals of the waiting requests of one session or one principal."""

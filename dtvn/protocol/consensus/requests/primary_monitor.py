@@ -24,8 +24,6 @@ from dtvn.protocol.consensus.requests.policy import SLOW, UNFAIR
 from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.state import State
 
-__all__ = ["PrimaryMonitor"]
-
 SECOND = 1_000_000_000
 WAIT_MAX = 4
 """Multiple of T that a request may wait while later ones overtake it."""

@@ -25,9 +25,6 @@ from dtvn.protocol.consensus.transfer.entries import Range, read_range
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.probes import probe
 
-__all__ = ["CatchUp"]
-
-
 RISES = 2_000_000_000
 """If the target rose within this many nanoseconds, the other members decide without this replica."""
 

@@ -22,8 +22,6 @@ from dtvn.protocol.consensus.executor import Executor
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, Entries, Entry, entry_hash
 from dtvn.protocol.consensus.verified import Verified, VerifiedBatch
 
-__all__ = ["Link", "Range", "read_range"]
-
 
 class Link(msgspec.Struct, frozen=True):
     """One proved entry above the reader's log."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["GROUPS", "LEAVES_MAX", "first_of", "group_of", "is_list", "part", "read", "some", "spell"]
-
 GROUPS = 1_024
 LEAVES_MAX = GROUPS * GROUPS
 """Maximum leaves of a group sent in parts; leaves beyond it cannot be numbered."""

@@ -30,8 +30,6 @@ from dtvn.protocol.consensus.transfer import parts
 from dtvn.protocol.consensus.transfer.catch_up import CatchUp
 from dtvn.protocol.consensus.verified import Verified
 
-__all__ = ["Transfer"]
-
 GROUPS_ASKED = 32
 """Maximum groups, or parts of one, named in one question; a source sends as many of them as fit."""
 STRIKES_MAX = 3

@@ -17,8 +17,6 @@ from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.transfer import parts
 from dtvn.protocol.consensus.verified import Verified
 
-__all__ = ["Serving"]
-
 MILLISECOND = 1_000_000
 ANSWER_GAP = 10 * MILLISECOND
 """Minimum nanoseconds between two answers with groups, to any members. An answer takes about 2 ms, so a
