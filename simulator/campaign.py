@@ -335,7 +335,7 @@ def heal(cluster: Cluster, dice: Dice | None) -> None:
     for node in world.nodes.values():
         if node not in dead:
             if dead and node.index is not None and quorum.faults(world.members) == 0:
-                if node.up and node.core.state.vote.holding:
+                if node.up and node.core.state.voting_right.holding:
                     node.crash()
                 if not node.up:
                     node.say_others_are_gone()

@@ -33,7 +33,7 @@ from simulator.dice import Dice
 SlotKey = tuple[int, int, int, str]
 
 PRUNED_PHASES = frozenset({"pre_prepare", "prepare", "commit", "prepared", "checkpoint"})
-"""Subprotocols that belong to one sequence; those of views are kept."""
+"""Phases of records that belong to one sequence; those of views are kept."""
 
 SPARE_ENTRIES_MAX = 256
 """Newest entries that a load returns besides those to replay."""

@@ -16,15 +16,21 @@ class Reply(NamedTuple):
 
     status: int
     body: bytes
-    """Its first BODY_BYTES_MAX bytes."""
+    """Its first bytes, as many as were asked for."""
 
 
 def get(
-    host: str, port: int, path: str, *, patience: float, headers: Mapping[str, bytes] | None = None
+    host: str,
+    port: int,
+    path: str,
+    *,
+    patience: float,
+    headers: Mapping[str, bytes] | None = None,
+    most: int = BODY_BYTES_MAX,
 ) -> Reply:
     """The response, directly, without a proxy from the environment. `patience`: seconds for the connection,
-    and for each part of the response. Raises one of NO_ANSWER."""
+    and for each part of the response. `most`: bytes that are read of its body. Raises one of NO_ANSWER."""
     with closing(http.client.HTTPConnection(host, port, timeout=patience)) as connection:
         connection.request("GET", path, headers=headers or {})
         response = connection.getresponse()
-        return Reply(response.status, response.read(BODY_BYTES_MAX))
+        return Reply(response.status, response.read(most) if most else b"")

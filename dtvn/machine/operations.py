@@ -1,9 +1,11 @@
 """Applies one ordered operation: the checks that all kinds share, then the rule of its kind.
 
-A new kind of operation is written in three places:
+A new kind of operation is written here:
 commands.py         its fields, and its line in KINDS
 operations.py       its rule in `Operations`; for a change of a ticket's state also its row in transitions.py
 dtvn/api/bodies.py  its REST body, in OPERATIONS; both servers make a route of each
+dtvn/api/writes.py  the message of its outcome, and its name in `BatchItem.op`
+validators/         its sentence in rest/openapi/shapes.py, ledger/outcomes.py, admin.py and feed/rows.py
 
 The order of the checks is part of the protocol: form, nonce, time, room for the nonce, permission, and
 only then the ticket. A refusal is an outcome like any other and changes no ticket.

@@ -30,7 +30,7 @@ def parse_multiaddr(text: str) -> tuple[str, int, str]:
         except ValueError as error:
             raise ValueError(f"{text!r}: {host!r} is not an address") from error
         if protocol != f"ip{version}":
-            raise ValueError(f"{text!r}: {host!r} is no {protocol} address")
+            raise ValueError(f"{text!r}: {host!r} is not an {protocol} address")
     elif protocol not in ("dns", "dns4", "dns6") or not host:
         raise ValueError(f"{text!r}: {protocol!r} is not one of ip4, ip6, dns, dns4, dns6")
     if not parts[4].isascii() or not parts[4].isdigit() or not 1 <= int(parts[4]) <= PORT_MAX:

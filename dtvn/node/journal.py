@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 ROWS = 500
 """Rows between two heartbeats."""
 OWN_PHASES = frozenset({"prepare", "commit", "checkpoint", "view_change"})
-"""Subprotocols whose records hold statements of the ledger's own member."""
+"""Phases whose records hold statements of the ledger's own member."""
 
 
 def _unheard(_sequence: int = 0) -> None:

@@ -18,8 +18,8 @@ TEXT_MAX = 4_096
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """One kind. `check` and `read_text` raise ValueError with the end of a sentence: "... is no whole
-    number"."""
+    """One kind. `check` and `read_text` raise ValueError with the end of a sentence: "... is not a
+    whole number"."""
 
     check: Callable[[Any], Any]
     """The value that the plain data of a YAML file stands for."""

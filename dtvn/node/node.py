@@ -174,7 +174,7 @@ class Node:
         if self.core.pinging.vouched:
             text = "set by the operator, until the next stable checkpoint"
             self.logger.warning("%s", line("others_are_gone", {"reason": text}))
-        if not (self.voting or self.core.state.vote.holding):
+        if not (self.voting or self.core.state.voting_right.holding):
             self.logger.error("%s", line("follower", {"reason": self.voting_reason}))
 
     def brief(self) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class Node:
         """False if the node follows, waits for others (R11), has stopped (R24), or its disk is full (R8)."""
         if self.halted or self.disk_full:
             return False
-        return self.core.voting and not self.core.state.vote.holding
+        return self.core.voting and not self.core.state.voting_right.holding
 
     @property
     def awaited(self) -> list[str]:
@@ -221,9 +221,9 @@ class Node:
                 "tolerated here: start these; where they are gone for good and its disk is the newest it "
                 "ever had, start it once with -others-are-gone (runbook, DtvnNodeNotVoting)"
             )
-        if self.core.state.vote.holding:
+        if self.core.state.voting_right.holding:
             return "it is asking the others which of its own votes they hold; too few have answered yet"
-        return "" if self.core.voting else self.ledger.voting_reason or self.core.state.vote.reason
+        return "" if self.core.voting else self.ledger.voting_reason or self.core.state.voting_right.reason
 
     @property
     def state(self) -> str:
@@ -232,7 +232,7 @@ class Node:
             return CONTRADICTION
         if self.disk_full:
             return DISK_FULL
-        if self.core.state.vote.holding:
+        if self.core.state.voting_right.holding:
             return WAITING
         return "voting" if self.core.voting else "following"
 

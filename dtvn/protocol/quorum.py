@@ -56,8 +56,8 @@ def fault_tolerance_sentence(members: int) -> str:
     """One sentence of the quorum calculator, which counts Byzantine and crashed members separately (R37)."""
     liars, crashes = faults(members), crashes_tolerated(members)
     text = (
-        f"{members} {_plural(members, 'member')}: {quorum(members)} decide; tolerates {liars} "
-        f"Byzantine, {crashes} crashed"
+        f"{members} {_plural(members, 'member')}: {quorum(members)} decide; safe with {liars} "
+        f"Byzantine, available with {crashes} down"
     )
     return f"{text} ({fault_tolerance_note(members)})" if fault_tolerance_note(members) else text
 

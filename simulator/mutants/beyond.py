@@ -20,8 +20,8 @@ def others_not_awaited(right: Any, self: Pinging, recovery: Any) -> None:
 def unused_disk_not_doubted(right: Any, self: Pinging, recovery: Any) -> None:
     """An empty ledger votes at once where f = 0, as if there could have been no earlier one."""
     right(self, recovery)
-    if self.state.vote.holding and not (recovery.slots or recovery.entries or recovery.checkpoint):
-        self.state.vote.mode = "voting"
+    if self.state.voting_right.holding and not (recovery.slots or recovery.entries or recovery.checkpoint):
+        self.state.voting_right.mode = "voting"
 
 
 @replaces(Contradictions, "compare", "goes-on-after-a-fork", "R24", world="forked")

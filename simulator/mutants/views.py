@@ -128,7 +128,7 @@ def votes_while_leaving(right: Any, self: ViewChanging, view: int, reason: str) 
     before = self.views.view
     right(self, view, reason)
     if self.views.changing and self.views.view == view and before + 1 == view:
-        self.views.view, self.views.mode = before, "normal"
+        self.views.view, self.views.changing = before, False
 
 
 @replaces(Suspicion, "on_suspect", "one-suspicion-is-enough", "R29 P13", world="false-suspicions")

@@ -49,7 +49,7 @@ def test_the_page_shows_the_epoch_who_runs_whom_and_what_may_be_done(admin: Clie
     page = admin.get(MEMBERS)
     told = text(page)
     assert "Epoch 0" in told
-    assert "4 members: 3 decide; tolerates 1 Byzantine" in told
+    assert "4 members: 3 decide; safe with 1 Byzantine, available with 1 down" in told
     assert "r0 127.0.0.1:7000" in told
     assert peer_id(key_pair("r2")[0]) in told
     assert re.findall(r" (here|elsewhere) \w+ New key", told) == ["here", "here", "elsewhere", "elsewhere"]

@@ -298,7 +298,7 @@ def test_r11_a_replica_with_an_old_disk_stops_voting_when_shown_its_votes() -> N
     assert cluster[3].core.voting
     cluster.advance(500)
     assert not cluster[3].core.voting
-    assert "not in its ledger" in cluster[3].core.state.vote.reason
+    assert "not in its ledger" in cluster[3].core.state.voting_right.reason
     cluster.advance(2_000)
     assert cluster.executed() == [6] * 4
 

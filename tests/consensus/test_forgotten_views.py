@@ -39,7 +39,7 @@ def test_r11_a_new_view_that_the_ledger_lost_is_shown() -> None:
     assert cluster[1].core.voting
     cluster.advance(1_000)
     assert not cluster[1].core.voting
-    assert "NewView under this node's key is not in its ledger" in cluster[1].core.state.vote.reason
+    assert "NewView under this node's key is not in its ledger" in cluster[1].core.state.voting_right.reason
     kinds = {type(message) for s, _t, message in cluster.sent if s == 1 and isinstance(message, VOTES)}
     assert kinds == {m.ViewChange}, "the one that its ledger has"
 
@@ -55,7 +55,7 @@ def test_r11_nobody_leads_a_view_before_it_has_seen_what_it_said() -> None:
     for sender in (2, 3):
         cluster[1].hear(cluster[sender], cluster.sign(changes[sender]))
     assert cluster[1].core.view_change.supporters(1) == 3
-    assert cluster[1].core.state.vote.holding
+    assert cluster[1].core.state.voting_right.holding
     assert not cluster.messages(m.NewView, source=1)
 
 
@@ -73,4 +73,4 @@ def test_r11_a_view_change_that_only_a_new_view_rests_on_is_shown() -> None:
     cluster[3].restart()
     cluster.advance(300)
     assert not cluster[3].core.voting
-    assert "ViewChange under this node's key" in cluster[3].core.state.vote.reason
+    assert "ViewChange under this node's key" in cluster[3].core.state.voting_right.reason

@@ -114,7 +114,7 @@ def test_r33_the_own_view_change_is_among_those_that_a_primary_names() -> None:
     cluster[2].restart()
     for sender in (0, 1, 3):
         cluster[2].hear(cluster[sender], cluster.sign(m.ViewChange(0, sender, 2, (), ())))
-    assert cluster[2].core.state.vote.holding
+    assert cluster[2].core.state.voting_right.holding
     assert not cluster.messages(m.NewView)
     cluster.heal()
     cluster.advance(200)

@@ -52,7 +52,7 @@ def rebuilt(node: Node) -> None:
 def test_r11_where_f_is_zero_a_quorum_of_answers_is_not_enough() -> None:
     cluster = restarted()
     pinging = cluster[2].core.pinging
-    assert pinging.state.vote.holding
+    assert pinging.state.voting_right.holding
     assert pinging.awaited == (1,)
     assert cluster[2].told("awaits_all") == [{"members": cluster[2].core.config.members[1]}], (
         "it is said once"
@@ -62,7 +62,7 @@ def test_r11_where_f_is_zero_a_quorum_of_answers_is_not_enough() -> None:
     assert cluster.executed()[0] == 3, "no vote is given"
     cluster[1].restart()
     cluster.advance(400)
-    assert not pinging.state.vote.holding
+    assert not pinging.state.voting_right.holding
     assert cluster.executed()[0] == 4, "the last word has come"
 
 
@@ -77,7 +77,7 @@ def test_r11_who_is_waited_for_is_named_though_nobody_has_answered() -> None:
 def test_r11_the_operators_word_holds_until_a_checkpoint_is_stable() -> None:
     cluster = restarted(operator=True)
     journal = cluster[2].journal
-    assert not cluster[2].core.state.vote.holding
+    assert not cluster[2].core.state.voting_right.holding
     assert cluster[2].core.pinging.vouched
     for number in range(7):
         cluster.request(f"T-more-{number}")
@@ -127,13 +127,13 @@ def test_r11_a_wait_that_ended_is_over_for_its_process_alone(
     cluster = restarted()
     cluster[1].restart()
     cluster.advance(1_000)
-    assert not cluster[2].core.state.vote.holding
+    assert not cluster[2].core.state.voting_right.holding
     cluster[1].crash()
     cluster[2].crash()
     again(cluster[2])
     cluster.advance(1_000)
     assert cluster[2].core.pinging.awaited == awaited
-    assert cluster[2].core.state.vote.holding == bool(awaited)
+    assert cluster[2].core.state.voting_right.holding == bool(awaited)
 
 
 def test_r11_an_older_disk_is_found_out_by_the_member_that_comes_back_last() -> None:

@@ -45,7 +45,7 @@ def test_r11_what_it_never_said_takes_its_vote_away(what: str) -> None:
     """Its ledger is older than its key, or a twin speaks with it."""
     cluster = working()
     assert not votes_after(cluster, UNKNOWN[what])
-    assert "is not in its ledger" in cluster[3].core.state.vote.reason
+    assert "is not in its ledger" in cluster[3].core.state.voting_right.reason
     assert cluster[3].journal.states["voting"].value == b"0"
 
 

@@ -94,7 +94,7 @@ def test_r11_an_old_copy_of_the_ledger_follows_without_a_vote(phase: str) -> Non
     cluster[3].restart()
     cluster.advance(2_000)
     assert not cluster[3].core.voting
-    assert "not in its ledger" in cluster[3].core.state.vote.reason
+    assert "not in its ledger" in cluster[3].core.state.voting_right.reason
     assert copied.states["voting"].value == b"0", "restarts included"
     assert not [message for s, _t, message in cluster.sent if s == 3 and isinstance(message, VOTES)]
     cluster.request("T-after")
@@ -139,12 +139,12 @@ def test_r11_votes_wait_for_a_quorum_of_answers_and_no_longer() -> None:
     cluster[3].restart()
     cluster.request("T-after")
     cluster.advance(400)
-    assert cluster[3].core.state.vote.holding, "itself and one other are no quorum of four"
+    assert cluster[3].core.state.voting_right.holding, "itself and one other are no quorum of four"
     assert not [message for s, _t, message in cluster.sent if s == 3 and isinstance(message, VOTES)]
     assert cluster.executed()[:3] == [4, 4, 4]
     cluster.rules.pop()
     cluster.advance(200)
-    assert not cluster[3].core.state.vote.holding
+    assert not cluster[3].core.state.voting_right.holding
     cluster.request("T-then")
     cluster.stabilize()
     assert cluster[3].core.voting
@@ -157,9 +157,9 @@ def test_r11_a_member_that_is_down_is_waited_for_a_quarter_of_a_second() -> None
     cluster[3].crash()
     cluster[3].restart()
     cluster.advance(200)
-    assert cluster[3].core.state.vote.holding
+    assert cluster[3].core.state.voting_right.holding
     cluster.advance(100)
-    assert not cluster[3].core.state.vote.holding
+    assert not cluster[3].core.state.voting_right.holding
     cluster.request("T-then")
     cluster.advance(100)
     assert cluster.executed()[0] == 4, "three of four decide"
@@ -174,7 +174,7 @@ def test_r11_an_answer_slower_than_the_question_interval_counts() -> None:
     for node in cluster.nodes:
         node.restart()
     cluster.advance_far(4, 150)
-    assert not any(node.core.state.vote.holding for node in cluster.nodes)
+    assert not any(node.core.state.voting_right.holding for node in cluster.nodes)
     assert {node.core.state.round_trips.of_quorum() for node in cluster.nodes} == {300 * MILLISECOND}
 
 
@@ -210,7 +210,7 @@ def test_row_15_questions_that_nobody_answers_are_forgotten() -> None:
     assert cluster[3].hear(cluster[0], late) is Reason.NOT_ASKED
     cluster.advance(60_000)
     pinging = cluster[3].core.pinging
-    assert pinging.state.vote.holding
+    assert pinging.state.voting_right.holding
     assert max(len(open_) for open_ in pinging._asked.values()) <= 51
 
 
@@ -243,7 +243,7 @@ def test_r11_a_liar_cannot_show_a_replica_what_it_never_said() -> None:
         lie = cluster[member].signer.link(m.Pong(number, 0, (*known, foreign)))
         cluster[3].hear(cluster[member], lie)
     assert cluster[3].core.voting
-    assert not cluster[3].core.state.vote.holding
+    assert not cluster[3].core.state.voting_right.holding
 
 
 def test_a_restarted_replica_catches_up_at_once() -> None:

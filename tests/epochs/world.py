@@ -262,12 +262,16 @@ class World(Observer):
             assert place == sequence, f"seed {self.seed}: one request at {place} and {sequence}"
 
     def check(self) -> None:
-        """What was acknowledged is in the log, and equal logs have equal states."""
+        """What was acknowledged is in the log; equal logs have equal states; equal epochs have equal members, and
+        no node stopped for a contradiction."""
         for digest, sequence in self.acknowledged.items():
             assert self.executed_at.get(digest) == sequence, f"seed {self.seed}: lost"
         roots: dict[int, bytes] = {}
         for node in self.boxes.values():
+            assert not node.halted, f"seed {self.seed}: {node.name} {node.halted}"
             if node.host is not None:
+                epoch = node.membership.epoch
+                assert node.membership == self.world.epochs[epoch], f"seed {self.seed}: epoch {epoch} twice"
                 length, root = len(node.disk.log), node.host.application.root()
                 assert roots.setdefault(length, root) == root, f"seed {self.seed}: states differ at {length}"
 

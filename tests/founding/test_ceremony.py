@@ -309,7 +309,7 @@ def test_r37_show_says_who_is_missing_and_what_it_survives(pair: list[Party]) ->
     assert "one crash stops it" in promoter.seals(venue.file).warnings
     shown = Said("show", promoter.file)
     assert (shown.code, shown.error) == (1, "not sealed: venue must still sign")
-    assert "2 members: 2 decide; tolerates 0 Byzantine, 0 crashed" in shown.text
+    assert "2 members: 2 decide; safe with 0 Byzantine, available with 0 down" in shown.text
     assert "crash-only, no liar tolerated; one crash stops it" in shown.text
     venue.seals(promoter.file)
     shown = Said("show", venue.file)

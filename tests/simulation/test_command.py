@@ -204,7 +204,7 @@ def test_x38_what_is_no_flag_ends_with_a_message(
 def test_x38_a_flag_that_a_named_world_would_ignore_is_refused(
     verb: str, play: list[str], flag: list[str]
 ) -> None:
-    with pytest.raises(CommandError, match=f"^{flag[0].partition('=')[0]} makes the cluster") as caught:
+    with pytest.raises(CommandError, match=f"^{flag[0].partition('=')[0]} sets the cluster") as caught:
         call_command("simulator", verb, *play, *flag, "--json")
     assert caught.value.returncode == 2
 

@@ -19,7 +19,7 @@ class Parts(Observer):
 
     def __init__(self, story: Story) -> None:
         self.named: set[int] = set()
-        self._reading = story.cluster.world.reading
+        self._reading = story.cluster.world.frame_cache
         story.cluster.world.observers.add(self)
 
     def spoke(self, node: object, receiver: str, frame: bytes) -> None:

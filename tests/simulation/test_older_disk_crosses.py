@@ -88,7 +88,7 @@ def test_r11_all_are_waited_for_in_the_next_epoch_too() -> None:
     """r1 shows truthfully what it holds of r0's word, all of it from the first epoch. What r0 could have said
     in the next one only n0 would know."""
     story = TwoBecomeThree()
-    assert story.r0.core.state.vote.holding, "r0 says nothing there before r1 has answered, either"
+    assert story.r0.core.state.voting_right.holding, "r0 says nothing there before r1 has answered, either"
     (result,) = story.to_its_end().results or ()
     assert not result.sequence, "nothing was decided while n0 was silent"
     assert all(node.core.voting for node in (story.r0, story.r1, story.n0))

@@ -14,7 +14,7 @@ from validators.ledger.store import Store, Write
 
 
 class StateWrites:
-    """Changes of the replicated state as parameters of their statements, the last value per key."""
+    """Changes of the replicated state as parameters of their statements."""
 
     def __init__(self, changes: Iterable[ApplicationChange]) -> None:
         self.searched: dict[tuple[Any, ...], tuple[Any, ...]] = {}

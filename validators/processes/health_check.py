@@ -78,5 +78,5 @@ class WebProbe:
     def run(self, stop: threading.Event) -> None:
         while not stop.wait(ASK_INTERVAL):
             with suppress(*NO_ANSWER):
-                get(self._host, self._port, "/health", patience=ANSWER_PATIENCE)
+                get(self._host, self._port, "/health", patience=ANSWER_PATIENCE, most=0)
                 self.answers += 1

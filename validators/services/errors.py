@@ -32,7 +32,7 @@ __all__ = [
 
 
 class StatedError(ServiceError):
-    """A refusal whose message is always `sentence`, filled in with the arguments."""
+    """A refusal whose message is always `sentence`, filled in with one argument for each of its braces."""
 
     sentence: ClassVar[str]
 

@@ -167,7 +167,7 @@ class Contradictions:
             return
         state = self.state
         probe("contradiction.stopped")
-        state.views.become_ended("certificates contradict each other")
+        state.views.become_ended()
         self.found = Contradiction(1, kind, state.config.epoch, sequence, mine, theirs)
         state.outbox.persist(StateRecord(RECORD, canonical.encode(self.found)))
         first = {said.message.sender: frame for frame in mine if (said := state.signer.open(frame))}
@@ -185,7 +185,7 @@ class Contradictions:
         self.found = read(states)
         if self.found is not None:
             probe("contradiction.restored")
-            self.state.views.become_ended("certificates contradict each other")
+            self.state.views.become_ended()
             self.state.outbox.halt(self.found.sentence)
 
 

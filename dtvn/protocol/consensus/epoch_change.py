@@ -99,7 +99,7 @@ class EpochChange:
         if sequence != self.ends_at:
             return
         state = self.state
-        state.views.become_ended("the epoch is over")
+        state.views.become_ended()
         following = state.application.membership()
         certificate = state.checkpoint.certificate
         proof = epoch_change_proof.sealed(self._begun, () if certificate is None else certificate.frames)

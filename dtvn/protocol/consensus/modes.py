@@ -1,6 +1,6 @@
 """The two modes of a replica: whether it may vote, and where it stands in its view.
 
-Each is one value with named transitions. A transition that no rule allows raises InvariantBreach.
+Each changes by named transitions only. A transition that no rule allows raises InvariantBreach.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Literal
 from dtvn.protocol.consensus.errors import InvariantBreach
 
 
-class Vote:
+class VotingRight:
     """Whether this replica may vote (R11). Modes:
 
     voting     it may vote
@@ -52,52 +52,44 @@ class Vote:
         self.mode, self.reason = "voting", ""
 
 
-class Phase:
-    """Where this replica stands in the epoch (R29, R33, R35). Modes:
+class ViewStatus:
+    """Where this replica stands in its view and epoch (R29, R33, R35): active in `view`, or changing to it.
 
-    normal      active in `view`
-    changing    bound to `view` by its VIEW-CHANGE, and waiting for the NEW-VIEW
-    ended       another core, or none, goes on at the end of the turn: this one ignores all other messages
+    An ended replica keeps both: another core, or none, goes on at the end of the turn.
     """
 
-    __slots__ = ("mode", "view", "why_ended")
+    __slots__ = ("changing", "ended", "view")
 
     def __init__(self) -> None:
-        self.mode: Literal["normal", "changing", "ended"] = "normal"
         self.view = 0
-        self.why_ended = ""
-        """Why this core ended; "" before."""
-
-    @property
-    def changing(self) -> bool:
-        """Whether this replica waits for the NEW-VIEW of `view`."""
-        return self.mode == "changing"
-
-    @property
-    def ended(self) -> bool:
-        """Whether the host replaces or stops this core at the end of the turn."""
-        return self.mode == "ended"
+        self.changing = False
+        """Bound to `view` by its own VIEW-CHANGE, and waiting for the NEW-VIEW."""
+        self.ended = False
+        """The host replaces or stops this core at the end of the turn; it ignores all other messages."""
 
     def is_active(self, view: int) -> bool:
-        """Whether this replica is active in `view`."""
-        return view == self.view and self.mode == "normal"
+        """Whether this replica is in `view` and not changing."""
+        return view == self.view and not self.changing
 
     def is_ahead(self, view: int) -> bool:
         """Whether this replica has not entered `view` or a higher one yet."""
-        return view > self.view or (view == self.view and self.mode == "changing")
+        return view > self.view or (self.changing and view == self.view)
 
     def become_changing(self, view: int) -> None:
-        """normal or changing -> changing, to a higher view."""
-        if self.mode == "ended" or view <= self.view:
-            raise InvariantBreach(f"{self.mode} in view {self.view}, was to leave for view {view}")
-        self.mode, self.view = "changing", view
+        """Leaves for a higher view."""
+        if self.ended or view <= self.view:
+            raise InvariantBreach(f"a replica {self} was to leave for view {view}")
+        self.changing, self.view = True, view
 
     def become_normal(self, view: int) -> None:
-        """normal or changing -> normal, in a higher view or the one this replica is bound to."""
-        if self.mode == "ended" or not self.is_ahead(view):
-            raise InvariantBreach(f"{self.mode} in view {self.view}, was to enter view {view}")
-        self.mode, self.view = "normal", view
+        """Enters a higher view, or the one that this replica is bound to."""
+        if self.ended or not self.is_ahead(view):
+            raise InvariantBreach(f"a replica {self} was to enter view {view}")
+        self.changing, self.view = False, view
 
-    def become_ended(self, why: str) -> None:
-        """Any mode -> ended. The first cause counts."""
-        self.mode, self.why_ended = "ended", self.why_ended or why
+    def become_ended(self) -> None:
+        """The epoch is over, a state was received, or certificates contradict each other."""
+        self.ended = True
+
+    def __str__(self) -> str:
+        return f"{'changing to' if self.changing else 'in'} view {self.view}{', ended' * self.ended}"

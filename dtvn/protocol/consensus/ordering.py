@@ -233,7 +233,7 @@ class Ordering:
     def try_enter_prepared(self, slot: Slot) -> None:
         """Becomes prepared once a proposal, its body and q - 1 PREPAREs of backups have arrived."""
         state = self.state
-        if slot.prepared is not None or not state.views.is_active(slot.view) or state.vote.holding:
+        if slot.prepared is not None or not state.views.is_active(slot.view) or state.voting_right.holding:
             return
         counts = slot.prepares.counts
         for digest in slot.proposals:

@@ -132,7 +132,7 @@ class Pinging:
     @property
     def awaited(self) -> tuple[int, ...]:
         """Members whose answers this replica needs before it casts a vote (R11)."""
-        if not self.state.vote.holding or self._quorum_suffices:
+        if not self.state.voting_right.holding or self._quorum_suffices:
             return ()
         return tuple(member for member in sorted(self.state.others) if member not in self._shown)
 
@@ -148,7 +148,7 @@ class Pinging:
         self._number += 1
         self._last = state.now.monotonic
         for member in state.others:
-            if self.state.vote.holding and member in self._shown:
+            if self.state.voting_right.holding and member in self._shown:
                 continue
             since = state.now.monotonic - OPEN_FOR
             unanswered = {n: sent for n, sent in self._asked.get(member, {}).items() if sent >= since}
@@ -170,12 +170,12 @@ class Pinging:
         if self.state.n == 1:
             return None
         due = self._next_ping()
-        if self.state.vote.holding and self._enough_since is not None and not self._awaiting_all:
+        if self.state.voting_right.holding and self._enough_since is not None and not self._awaiting_all:
             due = min(due, self._enough_since + self.state.config.fetch_retry)
         return due
 
     def _next_ping(self) -> int:
-        return self._last + (self.state.config.resend_after if self.state.vote.holding else PING_EVERY)
+        return self._last + (self.state.config.resend_after if self.state.voting_right.holding else PING_EVERY)
 
     def shift(self, gap: int) -> None:
         """Discards the unanswered Pings after a pause of this process: their round trips would include it
@@ -277,7 +277,7 @@ class Pinging:
     def _look(self) -> None:
         """Ends the wait when enough members have answered."""
         state = self.state
-        if not self.state.vote.holding:
+        if not self.state.voting_right.holding:
             return
         now = state.now.monotonic
         if self._enough_since is None and len(self._shown) + 1 >= state.q:

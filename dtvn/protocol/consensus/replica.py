@@ -75,7 +75,7 @@ class Replica(Subprotocols):
         self.transfer.restore(recovery)
         self.serving.restore(recovery)
         if not state.voting:
-            self.own_vote.lose(state.vote.reason)
+            self.own_vote.lose(state.voting_right.reason)
         self.pinging.begin(recovery)
         highest = max(state.log.highest, state.views.reproposed_up_to, state.executed)
         self.suspicion.begin()

@@ -94,7 +94,7 @@ def take(core: Subprotocols) -> ReplicaSnapshot:
         changing=core.state.views.changing,
         primary=core.state.views.primary,
         voting=core.state.voting,
-        voting_reason=core.state.vote.reason,
+        voting_reason=core.state.voting_right.reason,
         executed=core.state.executed,
         stable=core.state.log.stable,
         log_root=executor.log_root(),

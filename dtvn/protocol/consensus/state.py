@@ -22,14 +22,14 @@ from dtvn.protocol.consensus.fetching import Fetching
 from dtvn.protocol.consensus.future import Future
 from dtvn.protocol.consensus.log import Log, Slot
 from dtvn.protocol.consensus.messages import FetchBatch, FetchViewChange
-from dtvn.protocol.consensus.modes import Phase, Vote
+from dtvn.protocol.consensus.modes import ViewStatus, VotingRight
 from dtvn.protocol.consensus.new_view import CheckedViewChange
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.verified import VerifiedBundle
 
 WRITERS = {
-    "vote": "voting",
+    "voting_right": "voting",
     "views": "view_change",
     "checkpoint": "checkpoint",
     "timeouts": "suspicion",
@@ -37,10 +37,11 @@ WRITERS = {
     "transfer": "receiving",
     "round_trips": "pinging",
 }
-"""Part of the state -> module of the subprotocol that writes it."""
+"""Part of the state -> module of the subprotocol that writes it. Only `views.become_ended` has other callers too
+(tests/consensus/test_modes.py): the end of the epoch, a received state, a contradiction."""
 
 
-class ViewState(Phase):
+class ViewState(ViewStatus):
     """The view this replica is in, or is bound to while it waits for the NEW-VIEW (R29, R33)."""
 
     def __init__(self, members: int) -> None:
@@ -163,7 +164,7 @@ class State(Context):
         self.signer = signer
         self.application = application
         self.executor = Executor(config.epoch, application)
-        self.vote = Vote(voting=voting)
+        self.voting_right = VotingRight(voting=voting)
         self.views = ViewState(config.n)
         self.checkpoint = StableCheckpoint(config.base)
         self.timeouts = Timeouts(config)
@@ -201,7 +202,7 @@ class State(Context):
     @property
     def voting(self) -> bool:
         """Whether this replica has a vote."""
-        return self.vote.mode != "none"
+        return self.voting_right.mode != "none"
 
     @property
     def executed(self) -> int:
@@ -222,13 +223,13 @@ class State(Context):
 
     def may_vote(self, view: int) -> bool:
         """Whether this replica may vote in `view` now."""
-        return self.may_sign_votes and view == self.views.view and self.views.mode == "normal"
+        return self.may_sign_votes and view == self.views.view and not self.views.changing
 
     @property
     def may_sign_votes(self) -> bool:
         """Whether this replica may sign votes at all: it has a vote, the members have shown it its earlier
         statements (R11), and it has a state of this epoch. `may_vote` asks for an active view besides."""
-        return self.vote.mode == "voting" and self.has_reached_epoch
+        return self.voting_right.mode == "voting" and self.has_reached_epoch
 
     @property
     def is_catching_up(self) -> bool:

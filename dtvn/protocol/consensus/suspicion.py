@@ -1,7 +1,7 @@
 """Is the primary doing its work? (R29, R30, R31; PITFALLS rows 13 and 14)
 
 A replica with a cause of its own sends SUSPECT, again every heartbeat while the cause lasts, and goes
-on voting. `join(n)` suspecting members make other replicas send it too; q of them make a replica leave the
+on voting. `suspicion_quorum(n)` suspecting members make other replicas send it too; q of them make a replica leave the
 view, and only leaving is binding. A VIEW-CHANGE counts as its sender's lasting suspicion. f liars reach
 neither number.
 

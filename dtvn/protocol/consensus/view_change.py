@@ -351,7 +351,7 @@ class ViewChanging:
     def install_reproposed(self) -> None:
         """Opens slots for the batches that the NEW-VIEW demands, as far as the window reaches."""
         state = self.state
-        if self.views.mode != "normal":
+        if self.views.changing:
             return
         for sequence, (digest, frame) in self.views.reproposed.items():
             if state.log.inside(sequence):

@@ -8,7 +8,7 @@ from dtvn.protocol.consensus.state import State
 
 
 class Voting:
-    """Writes `state.vote`."""
+    """Writes `state.voting_right`."""
 
     def __init__(self, state: State, emit: Listener) -> None:
         self.state = state
@@ -17,13 +17,13 @@ class Voting:
     def restore(self) -> None:
         """The ledger says that this replica has no vote."""
         if self.state.voting:
-            self.state.vote.become_follower("its ledger says so")
+            self.state.voting_right.become_follower("its ledger says so")
 
     def lose(self, reason: str) -> None:
         """Makes this replica a follower, across restarts too, and notes the reason."""
         state = self.state
-        held = state.vote.holding
-        state.vote.become_follower(reason)
+        held = state.voting_right.holding
+        state.voting_right.become_follower(reason)
         state.outbox.persist(StateRecord("voting", b"0"))
         state.outbox.note("follower", reason=reason)
         self._emit(VoteLost())
@@ -34,16 +34,16 @@ class Voting:
         """Makes this replica vote again, across restarts too: no vote can contradict an earlier statement
         under its key any more."""
         state = self.state
-        state.vote.become_voting()
+        state.voting_right.become_voting()
         state.outbox.persist(StateRecord("voting", b"1"))
         state.outbox.note("votes_again", sequence=state.log.stable, view=state.views.view)
         self._emit(VoteRegained())
 
     def hold(self) -> None:
         """Holds votes back until enough members have answered."""
-        self.state.vote.become_holding()
+        self.state.voting_right.become_holding()
 
     def release(self) -> None:
         """Ends the wait that `hold` began."""
-        self.state.vote.become_voting()
+        self.state.voting_right.become_voting()
         self._emit(VotesReleased())

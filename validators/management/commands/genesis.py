@@ -135,7 +135,7 @@ class Command(TeachingCommand):
             replace=out == path,
         )
         self.stdout.write(
-            f"{out}: {options['id']} has joined; its keys are in {options['data_dir']}and must stay there."
+            f"{out}: {options['id']} has joined; its keys are in {options['data_dir']} and must stay there."
         )
         self._warn(joined.terms.members)
 

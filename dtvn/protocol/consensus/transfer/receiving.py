@@ -344,7 +344,7 @@ class Transfer:
             frames=certificate.frames,
         )
         self._progress.active = True
-        state.views.become_ended("a state was received")
+        state.views.become_ended()
         self._target = None
         state.outbox.note("transfer_complete", sequence=certificate.sequence)
         state.outbox.install(Install(record, target.message.entry, target.message.peaks, staging.rows))
