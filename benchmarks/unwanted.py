@@ -1,4 +1,4 @@
-"""Measures callers' rate while one member sends useless messages (PITFALLS row 15, decisions 0155, 0156).
+"""Measures callers' rate while one member sends useless messages (P15, decisions 0155, 0156).
 
 It uses the world of `benchmarks.hosts`, whose virtual time is driven by processor time. The last member
 takes part, and also sends each of the others messages of 256 validly signed votes far outside the window.

@@ -44,7 +44,7 @@ VOTES_AGAIN = StateRecord("voting", b"1")
 
 
 class CrashPoint(enum.Enum):
-    """Where in a turn the power fails (PITFALLS row 11)."""
+    """Where in a turn the power fails (P11)."""
 
     BEFORE_PERSIST = "before persist"
     AFTER_PERSIST = "after persist, nothing sent"

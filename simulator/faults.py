@@ -267,7 +267,7 @@ class FaultInjector(Recurring):
         self.world.network.cuts.clear()
 
     def _wall_jump(self) -> None:
-        """Mostly within the drift bound, sometimes far beyond it (PITFALLS row 16)."""
+        """Mostly within the drift bound, sometimes far beyond it (P16)."""
         node = self._anyone()
         far = self._dice.pick((SECOND, SECOND, SECOND, 3_600 * SECOND))
         node.clock.skew = self._dice.between(-far, far)

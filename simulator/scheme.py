@@ -43,7 +43,7 @@ class KeyedHash:
 
 class MalleableHash(KeyedHash):
     """Every signing gives another signature, and any holder of a signature can change its last bytes
-    (PITFALLS row 12). As unforgeable as KeyedHash."""
+    (P12). As unforgeable as KeyedHash."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -29,6 +29,6 @@ class LiarsSelfMessageGuard(SelfMessageGuard):
         phase = PHASES.get(type(message))
         if self._node.send_hook is not None and phase is not None:
             place = {"view": message.view, "sequence": message.sequence}
-            if self.state.ballot.find(**place, phase=phase) is not None:
+            if self.state.own_votes.find(**place, phase=phase) is not None:
                 return Reason.SECOND_MESSAGE
         return super().refuse(message)

@@ -17,11 +17,11 @@ from simulator import twins
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
 from simulator.faults import FaultPlan
+from simulator.late_commit_worlds import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
 from simulator.membership_changes import MembershipChanges
 from simulator.network import LinkQuality
-from simulator.old_votes import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
-from simulator.older_disks import OLDER_DISK, UNUSED_DISK
 from simulator.run_plan import FIRST_WORD, MessageLoss, OperatorAction, Partition, RunPlan, draw_run, smaller
+from simulator.stale_disk_worlds import OLDER_DISK, UNUSED_DISK
 from simulator.workload import Traffic
 from simulator.world import Settings
 

@@ -249,7 +249,7 @@ class ApiKey(models.Model):
 
 
 class MemberEvidence(models.Model):
-    """Misbehaviour that a node reported and this platform verified (PITFALLS rows 3 and 22).
+    """Misbehaviour that a node reported and this platform verified (P3 and P22).
 
     The node's ledger keeps the original; pages show this copy and offer it for download.
     """

@@ -15,7 +15,7 @@ A retry may be answered by a signed `Repeat` instead: position and codes without
 repeats that name the same position and codes count together for the codes, never for the states.
 
 A signed answer may still be of any size: lengths, counts and codes are checked before anything is kept or
-verified, so f lying members make a gateway hold no more than honest ones would send (PITFALLS 15).
+verified, so f lying members make a gateway hold no more than honest ones would send (P15).
 """
 
 from __future__ import annotations

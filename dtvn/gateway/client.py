@@ -46,7 +46,7 @@ __all__ = ["Gateway", "GatewayClosed", "GenesisKeys", "valid_until"]
 logger = logging.getLogger(__name__)
 
 CALLS_MAX = 1_024
-"""Calls under way at once; a further one raises Overloaded (DESIGN section 10)."""
+"""Calls under way at once; a further one raises Overloaded."""
 
 VALID_AFTER_WAIT = 5.0
 """Seconds for which an operation stays valid after its caller stopped waiting (R14)."""

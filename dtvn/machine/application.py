@@ -207,7 +207,7 @@ class TicketApplication:
 
     def _skips(self, bundle: Bundle) -> bool:
         """Whether execution skips this bundle. A bundle signed for a later epoch is skipped in every earlier
-        one, no matter which replica proposes it (R1, PITFALLS row 10). The members' recovery bundle has no
+        one, no matter which replica proposes it (R1, P10). The members' recovery bundle has no
         signature of its own: all members sign the log that it is in (R11)."""
         if recovery.is_recovery(bundle):
             return bundle.epoch != self._state.memberships.now.epoch or len(bundle.operations) != 1

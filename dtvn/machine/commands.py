@@ -212,7 +212,7 @@ def build(
 ) -> Operation:
     """The operation for `command`; raises CommandError if it would be malformed.
 
-    Texts are converted to Unicode normal form C, so texts that look equal have equal bytes (PITFALLS row 8).
+    Texts are converted to Unicode normal form C, so texts that look equal have equal bytes (P8).
     `valid_until` is Unix microseconds of batch time (R14), `nonce` at most 64 bytes (R13).
     """
     kind = KIND_OF[type(command)]

@@ -1,4 +1,4 @@
-"""Derives CURVE keys from Ed25519 keys, so that genesis lists one key per party (DESIGN section 6).
+"""Derives CURVE keys from Ed25519 keys, so that genesis lists one key per party.
 
 libsodium implements the birational map of RFC 7748 section 4.1. A link authenticated by CURVE is thus
 authenticated by the member's or principal's signing key, and no party has a second key to guard.

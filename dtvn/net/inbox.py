@@ -1,6 +1,6 @@
 """Inbound queues, one per peer, drained in turn: a flooding peer fills its own queue and nobody else's.
 
-PITFALLS row 15. Votes come before bulk within a turn, but bulk keeps a share of each turn, so that a
+P15. Votes come before bulk within a turn, but bulk keeps a share of each turn, so that a
 member that floods votes cannot shut clients out. A peer that sends forged or malformed frames is
 muted for a while: refusing a bad signature costs as much as accepting a good one. Turns depend on what
 frames cost: after a frame with hundreds of signatures a peer lets others go first (decision 0156).

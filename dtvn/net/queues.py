@@ -3,7 +3,7 @@
 ZeroMQ's high-water mark counts frames in a first-in-first-out pipe, so a megabyte of log entries
 would delay a vote. The pipe is therefore kept short, and frames wait here. Dropping the oldest frame
 is right for consensus: newer statements supersede older ones, and what is still needed is sent
-again after a Status (PITFALLS row 15, R30).
+again after a Status (P15, R30).
 """
 
 from __future__ import annotations

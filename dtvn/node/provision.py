@@ -1,6 +1,6 @@
 """Creates a whole cluster on one host for a demonstration: keys, genesis and folders.
 
-A cluster of several parties is created differently (DESIGN section 6): each party creates its own key.
+A cluster of several parties is created differently: each party creates its own key.
 Here one operator holds all keys, and genesis says so (`demo`).
 """
 

@@ -1,4 +1,4 @@
-"""The auditor: finds provably faulty members from the signed statements of several ledgers (PITFALLS row 22).
+"""The auditor: finds provably faulty members from the signed statements of several ledgers (P22).
 
 After a fork at least f + 1 members must have lied, and their own signatures prove it: either they signed two
 COMMITs (or CHECKPOINTs) for one sequence, or they committed in one view and hid it in the VIEW-CHANGE for a

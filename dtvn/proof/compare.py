@@ -1,7 +1,7 @@
 """Two valid certificates that contradict each other convict the members that signed both (R27).
 
 An honest replica signs one log and executes it by the rules, so it signs neither two entries at one
-sequence nor a log in which a ticket changes after a final state (PITFALLS row 22).
+sequence nor a log in which a ticket changes after a final state (P22).
 """
 
 from __future__ import annotations

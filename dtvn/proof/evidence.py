@@ -1,4 +1,4 @@
-"""Evidence: signed statements that convict their signer, as a file that anyone can check (PITFALLS 3, 22).
+"""Evidence: signed statements that convict their signer, as a file that anyone can check (P3, P22).
 
 | code | frames | why they convict |
 |---|---|---|

@@ -1,4 +1,4 @@
-"""Reads the statements of all members strictly: every signature and proof is checked (PITFALLS row 4).
+"""Reads the statements of all members strictly: every signature and proof is checked (P4).
 
 An absent proof claims nothing. A proof that is present must be valid, or the statement is refused with a
 sentence that names its member.

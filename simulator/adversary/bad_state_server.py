@@ -1,4 +1,4 @@
-"""Offers its state to members that lag, and sends something else (PITFALLS row 17)."""
+"""Offers its state to members that lag, and sends something else (P17)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Lies in view changes: omits proofs, swaps them, and as new primary forges NEW-VIEW (row 4).
 
-FORGERIES are the variants of PITFALLS row 4, one function each, so that a scenario can select one.
+FORGERIES are the variants of P4, one function each, so that a scenario can select one.
 """
 
 from __future__ import annotations

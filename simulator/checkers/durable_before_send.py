@@ -1,5 +1,5 @@
 """Is every statement durable before it is sent, never contradicted, and never sent again in other bytes? (R4,
-R6, R7; PITFALLS row 11)"""
+R6, R7; P11)"""
 
 from __future__ import annotations
 

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from simulator.mutants import (
     application,
-    beyond,
+    beyond_f,
     durability,
-    edges,
     epochs,
+    gateways_and_bounds,
     ordering,
     proofs,
     statements,
     transfer,
     views,
 )
-from simulator.mutants.absent import NOT_PLANTED
 from simulator.mutants.registry import MUTANTS, Mutant, planted
+from simulator.mutants.rules_without import NOT_PLANTED
 
 __all__ = ["MUTANTS", "NOT_PLANTED", "Mutant", "planted"]
 
-_ = (application, beyond, durability, edges, epochs, ordering, proofs, statements, transfer, views)
+_ = (
+    application,
+    beyond_f,
+    durability,
+    epochs,
+    gateways_and_bounds,
+    ordering,
+    proofs,
+    statements,
+    transfer,
+    views,
+)

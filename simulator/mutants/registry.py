@@ -1,8 +1,8 @@
 """Planted bugs: small named changes of the product's own code that exist only while a world plays.
 
 The product has no switch for them. A mutant replaces attributes of the core's classes and modules inside
-`planted(name)` and puts them back afterwards. Each names the rule (PROTOCOL R, PITFALLS P) that it breaks,
-and the world and seed in which a checker notices it.
+`planted(name)` and puts them back afterwards. Each names the rule that it breaks
+(R or P in docs/understand/protocol/rules.md), and the world and seed in which a checker notices it.
 """
 
 from __future__ import annotations

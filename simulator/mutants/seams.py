@@ -52,10 +52,10 @@ from dtvn.protocol.consensus.pinging import Pinging
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.rejoin import Rejoin
 from dtvn.protocol.consensus.replica import Replica
-from dtvn.protocol.consensus.reporting import Reporting
 from dtvn.protocol.consensus.requests.clients import Clients
 from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.requests.primary_monitor import PrimaryMonitor
+from dtvn.protocol.consensus.retransmission import Retransmission
 from dtvn.protocol.consensus.self_messages import SelfMessageGuard
 from dtvn.protocol.consensus.sessions import SessionTable
 from dtvn.protocol.consensus.suspicion import Suspicion

@@ -13,7 +13,7 @@ from simulator.mutants.seams import (
     Ordering,
     Outbox,
     PrimaryMonitor,
-    Reporting,
+    Retransmission,
     Slot,
     SlotRecord,
     Suspicion,
@@ -185,7 +185,7 @@ def early_votes_are_work(_right: Any, self: Slot, digest: bytes, frame: bytes, n
     self.digest = self.digest or digest
 
 
-@replaces(Reporting, "on_status", "no-retransmission", "R33 P13", world="lossy", seed=32)
+@replaces(Retransmission, "on_status", "no-retransmission", "R33 P13", world="lossy", seed=32)
 def nothing_again(*_arguments: Any) -> None:
     """Lost messages are never sent again."""
 

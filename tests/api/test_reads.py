@@ -1,4 +1,4 @@
-"""What a read promises is chosen per request; its answer says at which sequence (R18, PITFALLS row 19)."""
+"""What a read promises is chosen per request; its answer says at which sequence (R18, P19)."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_r24_no_container_of_a_replica_grows_with_the_operations() -> None:
     before = highest(four, four.replicas[1])
     after = highest(four, four.replicas[1])
     assert grown(before, after) == {}
-    assert {".checkpoints._votes", ".state.ballot._cast", ".state.log.slots"} <= set(after), (
+    assert {".checkpoints._votes", ".state.own_votes._cast", ".state.log.slots"} <= set(after), (
         "it looked where things are"
     )
     stable = {replica.state.log.stable for replica in four.replicas}

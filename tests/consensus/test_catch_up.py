@@ -1,4 +1,4 @@
-"""What was lost comes again, verified (R23, R30; PITFALLS rows 6, 7, 17)."""
+"""What was lost comes again, verified (R23, R30; P6, P7, P17)."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_an_answer_that_was_not_asked_for_is_refused_unread() -> None:
 
 
 def test_a_replica_whose_state_differs_from_the_certified_one_stops() -> None:
-    """Its application went wrong: q members signed another state (STYLE C11)."""
+    """Its application went wrong: q members signed another state."""
     cluster = Cluster(4)
     busy(cluster, 9)
     cluster[3].application.values["T-wrong"] = b"w"

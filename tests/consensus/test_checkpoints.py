@@ -1,4 +1,4 @@
-"""Checkpoints: what stops a replica, and what it keeps of others' (R24; PITFALLS rows 7 and 15)."""
+"""Checkpoints: what stops a replica, and what it keeps of others' (R24; P7 and P15)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients: exactly once, answered again, told when busy (R12, R16, R19, R20; PITFALLS rows 9, 14, 15)."""
+"""Clients: exactly once, answered again, told when busy (R12, R16, R19, R20; P9, P14, P15)."""
 
 from __future__ import annotations
 

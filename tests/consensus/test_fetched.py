@@ -1,5 +1,5 @@
 """What a fetched range changes in the replica that reads it, whom it asks, and whose word is its target (R23,
-R30; PITFALLS rows 7 and 17)."""
+R30; P7 and P17)."""
 
 from __future__ import annotations
 

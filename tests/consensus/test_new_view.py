@@ -1,4 +1,4 @@
-"""The new view's content is a function that every replica computes (R33, PITFALLS rows 4, 5 and 7)."""
+"""The new view's content is a function that every replica computes (R33, P4, P5 and P7)."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ BAD_NEW_VIEWS: dict[str, Callable[[Usurper], bytes]] = {
 
 @pytest.mark.parametrize("name", BAD_NEW_VIEWS)
 def test_row_4_a_new_view_that_does_not_follow_is_refused(name: str) -> None:
-    """Every replica recomputes the list and compares (PITFALLS row 4 a to e)."""
+    """Every replica recomputes the list and compares (P4 a to e)."""
     usurper = Usurper()
     usurper.tell(BAD_NEW_VIEWS[name](usurper))
     snapshot = usurper.cluster[0].core.snapshot()

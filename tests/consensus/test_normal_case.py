@@ -11,7 +11,7 @@ from tests.consensus.helpers import Cluster
 
 @pytest.mark.parametrize("members", range(1, 32))
 def test_a_cluster_of_every_size_commits(members: int) -> None:
-    """1 to 31 members (R37 and PITFALLS row 1)."""
+    """1 to 31 members (R37 and P1)."""
     cluster = Cluster(members)
     for number in range(3):
         cluster.request(f"T-{number}")

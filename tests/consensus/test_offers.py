@@ -1,4 +1,4 @@
-"""Which of the states that others offer a replica takes, and when it asks for one (R23, PITFALLS row 17)."""
+"""Which of the states that others offer a replica takes, and when it asks for one (R23, P17)."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def stable_at(cluster: Cluster, sequence: int, view: int = 1) -> bool:
     core = cluster[0].core
     core.state.log.stable = sequence
     core.state.views.view = view
-    core.rejoin.look()
+    core.rejoin.try_regain_vote()
     return core.voting
 
 

@@ -192,7 +192,7 @@ def test_row_3_the_votes_of_a_certificate_count_once_each_after_a_restart(
     cluster.request("T-1")
     cluster.stabilize()
     before = cluster[index].core.state.log.slots[1]
-    cast = cluster[index].core.state.ballot
+    cast = cluster[index].core.state.own_votes
     certificate = cluster[index].core.state.log.certificates[1]
     again(cluster[index])
     slot = cluster[index].core.state.log.slots[1]
@@ -201,10 +201,10 @@ def test_row_3_the_votes_of_a_certificate_count_once_each_after_a_restart(
     assert set(slot.prepares.votes) == senders | own
     assert slot.prepares.counts == {certificate.digest: len(senders | own)}
     assert slot.commits.counts == {certificate.digest: 1}
-    for name in ("digest", "durable", "prepared", "proposals", "my_prepare", "my_commit"):
+    for name in ("digest", "durable_digest", "prepared", "proposals", "my_prepare", "my_commit"):
         assert getattr(slot, name) == getattr(before, name), name
     for phase in ("pre_prepare", "prepare", "prepared", "commit"):
-        found = cluster[index].core.state.ballot.find(view=0, sequence=1, phase=phase)
+        found = cluster[index].core.state.own_votes.find(view=0, sequence=1, phase=phase)
         assert found == cast.find(view=0, sequence=1, phase=phase), phase
 
 

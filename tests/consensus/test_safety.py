@@ -1,4 +1,4 @@
-"""Forks that would happen with wrong thresholds, and do not (PITFALLS rows 1, 10, 11)."""
+"""Forks that would happen with wrong thresholds, and do not (P1, P10, P11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A state is given to one member without another being able to take it away (R23, R25; PITFALLS row 17)."""
+"""A state is given to one member without another being able to take it away (R23, R25; P17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One principal with hundreds of sessions takes no more than one with one (R30, PITFALLS rows 14 and 15)."""
+"""One principal with hundreds of sessions takes no more than one with one (R30, P14 and P15)."""
 
 from __future__ import annotations
 

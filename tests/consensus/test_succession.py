@@ -1,5 +1,5 @@
 """The end of an epoch inside one replica: nothing above it, whatever restarts and views come between, and a
-proof of it that lasts (R16, R35; PITFALLS row 18)."""
+proof of it that lasts (R16, R35; P18)."""
 
 from __future__ import annotations
 

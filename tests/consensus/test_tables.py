@@ -1,4 +1,4 @@
-"""The core's bounded tables, against plain models (STYLE C8, PITFALLS row 15)."""
+"""The core's bounded tables, against plain models (P15)."""
 
 from __future__ import annotations
 

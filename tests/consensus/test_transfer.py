@@ -1,4 +1,4 @@
-"""A replica far behind takes a state, whatever some of the others do (R23, R31; PITFALLS row 17)."""
+"""A replica far behind takes a state, whatever some of the others do (R23, R31; P17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a replica that fetches a state or the log must not believe, nor be stopped by (R23, R30, R35; PITFALLS
+"""What a replica that fetches a state or the log must not believe, nor be stopped by (R23, R30, R35;
 row 17). The door may have let a message in before another one changed what is wanted."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Votes: counted once, given once, never against an own one (R6, R7, R21; PITFALLS rows 2, 3, 11, 16)."""
+"""Votes: counted once, given once, never against an own one (R6, R7, R21; P2, P3, P11, P16)."""
 
 from __future__ import annotations
 
@@ -349,11 +349,11 @@ def test_row_11_an_old_promise_binds_after_a_restart() -> None:
 
 
 def test_a_vote_against_an_own_one_stops_the_replica() -> None:
-    """It cannot happen by construction; if it does, the process must end (R7, STYLE C11)."""
+    """It cannot happen by construction; if it does, the process must end (R7)."""
     core: Replica = Cluster(4)[1].core
-    core.state.ballot.cast(view=0, sequence=1, phase="prepare", digest=OTHER)
+    core.state.own_votes.cast(view=0, sequence=1, phase="prepare", digest=OTHER)
     with pytest.raises(InvariantBreach):
-        core.state.ballot.cast(view=0, sequence=1, phase="prepare", digest=b"x" * 32)
+        core.state.own_votes.cast(view=0, sequence=1, phase="prepare", digest=b"x" * 32)
 
 
 def test_invariants_notice_a_vote_that_was_not_cast() -> None:

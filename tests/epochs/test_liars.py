@@ -1,4 +1,4 @@
-"""What a liar, a removed member or a power cut would do around the end of an epoch (R35, PITFALLS row 18)."""
+"""What a liar, a removed member or a power cut would do around the end of an epoch (R35, P18)."""
 
 from __future__ import annotations
 

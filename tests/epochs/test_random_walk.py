@@ -1,4 +1,4 @@
-"""4 to 7 to 4 by seed, with crashes, losses and cuts at every moment of a change (PITFALLS row 18)."""
+"""4 to 7 to 4 by seed, with crashes, losses and cuts at every moment of a change (P18)."""
 
 from __future__ import annotations
 

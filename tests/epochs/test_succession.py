@@ -1,4 +1,4 @@
-"""The membership changes while the cluster works (R35-R37, PITFALLS rows 10 and 18)."""
+"""The membership changes while the cluster works (R35-R37, P10 and P18)."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ class World(Observer):
     # --- safety ------------------------------------------------------------------------------------
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
-        """Nobody ever executes another entry, an entry of another epoch, or a request twice (PITFALLS 18)."""
+        """Nobody ever executes another entry, an entry of another epoch, or a request twice (P18)."""
         if isinstance(note, Note):
             self.noted.setdefault(node.name, []).append(note)
             return
@@ -262,8 +262,8 @@ class World(Observer):
             assert place == sequence, f"seed {self.seed}: one request at {place} and {sequence}"
 
     def check(self) -> None:
-        """What was acknowledged is in the log; equal logs have equal states; equal epochs have equal members, and
-        no node stopped for a contradiction."""
+        """What was acknowledged is in the log, equal logs have equal states, equal epochs equal members; no
+        node stopped for a contradiction."""
         for digest, sequence in self.acknowledged.items():
             assert self.executed_at.get(digest) == sequence, f"seed {self.seed}: lost"
         roots: dict[int, bytes] = {}

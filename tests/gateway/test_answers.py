@@ -1,4 +1,4 @@
-"""What a gateway takes for an outcome follows what an outcome can be (PITFALLS row 15, decision 0167)."""
+"""What a gateway takes for an outcome follows what an outcome can be (P15, decision 0167)."""
 
 from __future__ import annotations
 

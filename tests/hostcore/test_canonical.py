@@ -1,4 +1,4 @@
-"""One value, one byte form (PROTOCOL R1, PITFALLS row 8)."""
+"""One value, one byte form (PROTOCOL R1, P8)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The door: what it refuses, and that it refuses cheaply first.
 
-PROTOCOL R1, R5; PITFALLS rows 2, 4, 10, 12, 15.
+PROTOCOL R1, R5; P2, P4, P10, P12, P15.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whatever a peer sends, the door raises PeerError and nothing else (PITFALLS row 15)."""
+"""Whatever a peer sends, the door raises PeerError and nothing else (P15)."""
 
 from __future__ import annotations
 

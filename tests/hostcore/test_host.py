@@ -1,4 +1,4 @@
-"""The pump: durable before spoken, and a lost turn says nothing (PROTOCOL R6, R8, R9; STYLE C4)."""
+"""The pump: durable before spoken, and a lost turn says nothing (PROTOCOL R6, R8, R9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thresholds against a brute-force twin (PROTOCOL notation, PITFALLS row 1)."""
+"""Thresholds against a brute-force twin (PROTOCOL notation, P1)."""
 
 from __future__ import annotations
 
@@ -72,8 +72,14 @@ def test_other_sizes_are_refused(n: int) -> None:
 
 
 def test_r37_the_calculator_shows_liars_and_crashes_apart() -> None:
-    assert quorum.fault_tolerance_sentence(5) == "5 members: 4 decide; safe with 1 Byzantine, available with 1 down"
-    assert quorum.fault_tolerance_sentence(6) == "6 members: 4 decide; safe with 1 Byzantine, available with 2 down"
+    assert (
+        quorum.fault_tolerance_sentence(5)
+        == "5 members: 4 decide; safe with 1 Byzantine, available with 1 down"
+    )
+    assert (
+        quorum.fault_tolerance_sentence(6)
+        == "6 members: 4 decide; safe with 1 Byzantine, available with 2 down"
+    )
     assert quorum.fault_tolerance_sentence(1).endswith("(crash-only, no liar tolerated)")
     assert quorum.fault_tolerance_sentence(2).endswith("(crash-only, no liar tolerated; one crash stops it)")
 

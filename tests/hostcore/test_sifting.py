@@ -1,4 +1,4 @@
-"""Loose statements inside a message cost no signature unless each is wanted (R5, PITFALLS row 15)."""
+"""Loose statements inside a message cost no signature unless each is wanted (R5, P15)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What outsiders and liars get from a real node: nothing, and a count (issue 2 item 13, PITFALLS 2, 15)."""
+"""What outsiders and liars get from a real node: nothing, and a count (issue 2 item 13, P2, P15)."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def statements(sender: int) -> list[Any]:
 def test_a_flipped_byte_in_any_signed_field_is_refused_and_counted(
     tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
 ) -> None:
-    """PITFALLS row 2: for each field: change it, keep the signature, and it must be refused.
+    """P2: for each field: change it, keep the signature, and it must be refused.
 
     node0 is real and alone; node1 to node3 are played here with their own keys. A link is muted after
     sixteen forgeries, so each statement gets a liar of its own, and a restarted node where needed.

@@ -1,5 +1,5 @@
 """One member floods at ten times an honest rate, one client asks ten times its share: others hardly notice
-(PITFALLS row 15, R30)."""
+(P15, R30)."""
 
 from __future__ import annotations
 

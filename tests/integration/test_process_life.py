@@ -1,4 +1,4 @@
-"""What dies comes back by itself, with the same answers (DESIGN section 9). Real processes throughout."""
+"""What dies comes back by itself, with the same answers. Real processes throughout."""
 
 from __future__ import annotations
 

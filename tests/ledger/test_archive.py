@@ -1,4 +1,4 @@
-"""An auditor reads ledgers of both databases, beside whoever writes them (PITFALLS row 22)."""
+"""An auditor reads ledgers of both databases, beside whoever writes them (P22)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence and old views in a real ledger: durable, whole, bounded (PITFALLS rows 3 and 22)."""
+"""Evidence and old views in a real ledger: durable, whole, bounded (P3 and P22)."""
 
 from __future__ import annotations
 

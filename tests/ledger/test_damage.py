@@ -1,4 +1,4 @@
-"""A flipped byte is noticed at start, whichever it is (DESIGN section 6, PROTOCOL R9, R11)."""
+"""A flipped byte is noticed at start, whichever it is (PROTOCOL R9, R11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A snapshot replaces the state in one transaction; the log goes on behind it (PITFALLS row 17)."""
+"""A snapshot replaces the state in one transaction; the log goes on behind it (P17)."""
 
 from __future__ import annotations
 

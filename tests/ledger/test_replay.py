@@ -1,4 +1,4 @@
-"""Rows plus a replay give the same rows, from wherever the replay starts (PROTOCOL R9, PITFALLS 8, 20).
+"""Rows plus a replay give the same rows, from wherever the replay starts (PROTOCOL R9, P8, P20).
 
 The real ticket machine and the real executor run a random life; the ledger is cut off at each point
 between its two transactions.
@@ -166,7 +166,7 @@ def test_r9_any_lag_and_any_restart_give_the_same_rows(place: Location, seed: in
 def test_the_same_log_gives_the_same_rows_on_both_databases(
     sqlite_place: Location, postgres_place: Location, seed: int
 ) -> None:
-    """PITFALLS 8: nothing the state depends on may come from the database."""
+    """P8: nothing the state depends on may come from the database."""
     batches = Life(seed).batches()
     on_sqlite = live(sqlite_place, batches, seed=seed)
     on_postgresql = live(postgres_place, batches, seed=seed + 1)

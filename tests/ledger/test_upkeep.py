@@ -12,8 +12,8 @@ from dtvn.protocol.host.ports import JournalError
 from tests.ledger.samples import START, slot
 from tests.waiting import wait_until
 from validators.ledger import Ledger
-from validators.ledger.checkpointer import Checkpointer
 from validators.ledger.sqlite import CHECKPOINT_EVERY, SqliteStore
+from validators.ledger.wal_checkpointer import WalCheckpointer
 
 BODY = 1024 * 1024
 
@@ -76,7 +76,7 @@ def test_r8_a_disk_that_failed_under_a_copy_ends_the_ledger(sqlite_ledger: Ledge
     store = sqlite_ledger._store
     assert isinstance(store, SqliteStore)
     store._checkpointer.close()
-    store._checkpointer = Checkpointer(tmp_path / "gone" / "ledger.sqlite3")
+    store._checkpointer = WalCheckpointer(tmp_path / "gone" / "ledger.sqlite3")
     sqlite_ledger.append([slot("prepare", 1)])
     sqlite_ledger.maintain()
     wait_until(lambda: store._checkpointer._failure, what="the copy fails")

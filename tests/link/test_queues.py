@@ -1,4 +1,4 @@
-"""The outbound lanes of one peer: bounded, votes first, oldest dropped (PITFALLS row 15)."""
+"""The outbound lanes of one peer: bounded, votes first, oldest dropped (P15)."""
 
 from __future__ import annotations
 

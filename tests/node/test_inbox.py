@@ -1,4 +1,4 @@
-"""Inbound queues per peer: bounded, served in turn, and a forger is muted (PITFALLS row 15)."""
+"""Inbound queues per peer: bounded, served in turn, and a forger is muted (P15)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reconcile decides about a node, from facts and time alone (DESIGN section 9)."""
+"""What reconcile decides about a node, from facts and time alone."""
 
 from __future__ import annotations
 

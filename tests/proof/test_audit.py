@@ -1,4 +1,4 @@
-"""Too many liars, a fork, and the auditor: f + 1 culprits, nobody honest (PITFALLS row 22)."""
+"""Too many liars, a fork, and the auditor: f + 1 culprits, nobody honest (P22)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """What real clusters said in view changes, and what liars left behind: the verifier of two files judges it
-as DTVN's own does, and nobody honest is convicted (PITFALLS 3, 4, 22)."""
+as DTVN's own does, and nobody honest is convicted (P3, P4, P22)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence of broken views: both verifiers give one verdict, which is the one due (PITFALLS 3, 4, 22)."""
+"""Evidence of broken views: both verifiers give one verdict, which is the one due (P3, P4, P22)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Golden stories: commands, and the transcript that the protocol gives (STYLE C17)."""
+"""Golden stories: commands, and the transcript that the protocol gives."""
 
 from __future__ import annotations
 

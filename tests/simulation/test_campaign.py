@@ -1,4 +1,4 @@
-"""Random worlds must stay safe and come back (PROTOCOL R39; STYLE C18). A failure prints its seed."""
+"""Random worlds must stay safe and come back (PROTOCOL R39). A failure prints its seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random worlds change their members, and what goes wrong with that may (R35, R36; PITFALLS rows 10, 18)."""
+"""Random worlds change their members, and what goes wrong with that may (R35, R36; P10, P18)."""
 
 from __future__ import annotations
 

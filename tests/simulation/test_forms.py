@@ -1,4 +1,4 @@
-"""Signatures that have many forms: what is signed counts, not its bytes (R4; PITFALLS row 12)."""
+"""Signatures that have many forms: what is signed counts, not its bytes (R4; P12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads while the primary is stingy (R18, PITFALLS row 19: arXiv 2107.11144): the reader ends, and what it is
+"""Reads while the primary is stingy (R18, P19: arXiv 2107.11144): the reader ends, and what it is
 told holds everything that was decided before it asked."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """A member far behind, or without a ledger, takes the state of a stable checkpoint while the cluster works
-(R11, R23; PITFALLS row 17). The product's own host, core and ticket machine over virtual disks."""
+(R11, R23; P17). The product's own host, core and ticket machine over virtual disks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random lives against a model that is plain dictionaries (R12, R13, R14, R19; PITFALLS row 9)."""
+"""Random lives against a model that is plain dictionaries (R12, R13, R14, R19; P9)."""
 
 from __future__ import annotations
 

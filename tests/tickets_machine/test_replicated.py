@@ -163,7 +163,7 @@ def proposal(members: Members, frames: list[bytes], *, sequence: int, digest_of:
 def test_r19_fresh_batches_with_executed_or_doubled_requests_get_no_vote(
     four: Members, contents: tuple[str, ...]
 ) -> None:
-    """PITFALLS row 9: the primary proposes an old request again, or one twice."""
+    """P9: the primary proposes an old request again, or one twice."""
     session = four.open_session()
     requests = {
         "old": four.signed([four.operation(Issue(), "T-1")], session=session, number=0),

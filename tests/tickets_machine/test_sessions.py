@@ -1,4 +1,4 @@
-"""Sessions: every bundle once (R12, R16, R19; PITFALLS row 9)."""
+"""Sessions: every bundle once (R12, R16, R19; P9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A state frozen, read while later ones are made, and gathered elsewhere (R24, R25; PITFALLS row 17)."""
+"""A state frozen, read while later ones are made, and gathered elsewhere (R24, R25; P17)."""
 
 from __future__ import annotations
 

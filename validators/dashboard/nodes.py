@@ -7,7 +7,7 @@ from typing import Any
 
 from tickets.services import Unavailable
 from validators.feed.rows import read_applied
-from validators.membership.joining import list_nodes
+from validators.membership.node_list import list_nodes
 from validators.membership.roster import MemberNode, error_of
 from validators.models import Announcement, DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.rest.nodes import node_object

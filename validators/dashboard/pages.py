@@ -16,7 +16,7 @@ from dtvn.machine import NAMES, TRANSITIONS, State
 from dtvn.protocol import quorum
 from tickets.services import Unavailable
 from validators.dashboard.views import for_pages
-from validators.membership.joining import find_node
+from validators.membership.node_list import find_node
 from validators.membership.own_api import ask_api, read_figures
 from validators.membership.roster import MemberNode, list_members
 from validators.rest.nodes import ask_node

@@ -1,4 +1,4 @@
-"""Writes evidence to the ledger, with the turn that found it (PITFALLS rows 3 and 22).
+"""Writes evidence to the ledger, with the turn that found it (P3 and P22).
 
 Its amount is bounded, since a faulty member can lie in every slot.
 """

@@ -1,4 +1,4 @@
-"""Replaces the state by a snapshot, in one transaction (PITFALLS row 17).
+"""Replaces the state by a snapshot, in one transaction (P17).
 
 The log's old part stays (its entries still prove their outcomes); between its end and the snapshot entries
 are missing. The base on which the log continues is kept as the named value `snapshot_base`: the entry at the

@@ -1,7 +1,7 @@
 """One writer per ledger: an advisory lock on a file in its folder (PROTOCOL R10).
 
 The lock belongs to the open file and ends with its last holder, however that process dies, so a free lock
-proves on this host that a node is dead; an expired lease would only be a guess (DESIGN section 9). A process
+proves on this host that a node is dead; an expired lease would only be a guess. A process
 that forks must close the copy in its child (`FileLock.close`), or the child holds the lock too.
 
 Not the `filelock` package: it empties the file, which names the holder, before it asks for the lock.

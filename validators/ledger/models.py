@@ -250,7 +250,7 @@ class Counter(models.Model):
 
 
 class Evidence(models.Model):
-    """Signed frames that convict a member (PITFALLS row 22); bounded by `convictions`."""
+    """Signed frames that convict a member (P22); bounded by `convictions`."""
 
     id = RowNumberField(primary_key=True)
     code = models.CharField(max_length=64)
@@ -277,7 +277,7 @@ class Evidence(models.Model):
 
 class ViewArchive(models.Model):
     """The newest NEW-VIEWs of earlier views, each with its VIEW-CHANGEs: after a fork they show which member
-    hid what it had committed (PITFALLS row 22). The protocol itself never reads them."""
+    hid what it had committed (P22). The protocol itself never reads them."""
 
     id = SequenceField(primary_key=True)
     """Id of the ProtocolRecord from which it was moved."""

@@ -13,10 +13,10 @@ from typing import Any
 
 from dtvn.ledger import LedgerDamaged
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
-from validators.ledger.checkpointer import Checkpointer
 from validators.ledger.location import BUSY_SECONDS
 from validators.ledger.statements import UPSERT_TICKET
 from validators.ledger.store import DuplicateKeyError, Parameters, Write
+from validators.ledger.wal_checkpointer import WalCheckpointer
 
 CHECKPOINT_EVERY = 16 * 1024 * 1024
 """Bytes written (estimated as a page per row, plus the batches) after which a checkpoint copies them."""
@@ -65,7 +65,7 @@ class SqliteStore:
             connection.execute("PRAGMA cell_size_check=ON")
             connection.create_function("replaced", 1, self._replaced.append)
             self._set_durable(True)
-        self._checkpointer = Checkpointer(path)
+        self._checkpointer = WalCheckpointer(path)
 
     def commit(
         self,

@@ -102,7 +102,9 @@ def add_verbs(parser: ArgumentParser) -> None:
         if step is not five:
             step.add_argument("--out", type=Path, required=True, metavar="FILE")
         if step in (one, three, five):
-            named = "name of this member's node" + (" (without it: only the platform)" if step is five else "")
+            named = "name of this member's node" + (
+                " (without it: only the platform)" if step is five else ""
+            )
             step.add_argument("--id", required=step is not five, help=named)
             step.add_argument(
                 "--ledger", type=Path, help="folder of its ledger, if its settings name another"

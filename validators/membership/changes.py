@@ -7,7 +7,7 @@ other.
     done        its epoch has begun; refused: by the log or the newcomer; cancelled: before anything was sent
 
 `ask` stores a requested change, `cancel` marks it as taken back, `turn` executes one step of the oldest
-unfinished one. One process calls `turn` (validators.membership.worker); any process may call the others.
+unfinished one. One process calls `turn` (validators.membership.change_loop); any process may call the others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from dtvn.protocol.wire import ED25519
 from dtvn.waiting import look_until
 from tickets.services.decide import Request, decide
 from tickets.services.network import gateway
-from validators.membership import change_limits, joining, newcomers
+from validators.membership import change_limits, newcomers, node_list
 from validators.membership.membership import (
     Preview,
     Wish,
@@ -100,7 +100,7 @@ def ask(wish: Wish, *, actor: str, nonce: bytes = b"") -> MembershipChange:
                 change_limits.refuse_rivals(wish)
                 change_limits.refuse_flood(actor)
                 made = MembershipChange.objects.create(wish=told, actor=actor, nonce=named)
-                joining.tell(made)
+                node_list.tell(made)
                 return made
     if known.wish != told:
         raise NonceReused
@@ -326,7 +326,7 @@ def _note(row: MembershipChange, **changed: Any) -> None:
     row.save(update_fields=[*changed])
     if moved:
         logger.info("change %s (%s): %s. %s", row.pk, row, row.state, row.sentence)
-        joining.tell(row)
+        node_list.tell(row)
 
 
 def _asker(row: MembershipChange) -> newcomers.Asker:

@@ -21,8 +21,7 @@ RESTARTS_MAX = 10
 """Automatic restarts within RESTARTS_WINDOW; at the next end the node has failed."""
 RESTARTS_WINDOW = 300.0
 STEADY_AFTER = 10.0
-"""Seconds that any process kept running here, a node or a child of `up`, must have run for its end not to count
-as part of a crash loop."""
+"""Seconds that a node, or a child of `up`, must have run for its end not to count as part of a crash loop."""
 BACKOFF_MAX = 30.0
 CLAIM_PATIENCE = 5.0
 """Seconds after a start request until it is reported that no worker slot claimed it."""

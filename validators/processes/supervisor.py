@@ -25,7 +25,7 @@ from dtvn_project.celery import app
 from validators.data_folder import ports
 from validators.data_folder.folder import DataFolder, write_private_json
 from validators.data_folder.locks import RecordLock, heartbeat, lock_holder
-from validators.membership.worker import run as run_changes
+from validators.membership.change_loop import run as run_changes
 from validators.models import ManagedNode, NodeRole
 from validators.processes import preparation, readiness, servers
 from validators.processes.api_probes import ApiProbes

@@ -20,7 +20,7 @@ from dtvn.machine.commands import is_name
 from tickets.services.network import gateway
 from validators.membership import changes
 from validators.membership.adding import add_node
-from validators.membership.joining import find_node, list_nodes
+from validators.membership.node_list import find_node, list_nodes
 from validators.membership.roster import DISK_FULL, DISK_IS_FULL, MemberNode
 from validators.models import ChangeState
 from validators.services import node_logs, nodes

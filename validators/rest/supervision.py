@@ -11,7 +11,7 @@ from dtvn.api.errors import ApiError, InvalidRequest, TicketError
 from dtvn.api.writes import answer_operation
 from dtvn.waiting import look_until
 from tickets.services import decide_one
-from validators.membership.joining import find_node
+from validators.membership.node_list import find_node
 from validators.membership.own_api import ask_any_api
 from validators.membership.roster import MemberNode
 from validators.models import NodeStatus

@@ -140,7 +140,9 @@ def _consensus(node: MeasuredMember) -> dict[str, Value]:
 
 def _behind(node: MeasuredMember) -> int:
     """Sequences that f + 1 members report as executed and this node has not: f liars cannot fake a lag."""
-    said = sorted((known.status.executed for known in node.core.reporting.members.values()), reverse=True)
+    said = sorted(
+        (known.status.executed for known in node.core.retransmission.members.values()), reverse=True
+    )
     weak = quorum.weak_quorum(len(node.genesis.members))
     return max(0, said[weak - 1] - node.executed) if len(said) >= weak else 0
 

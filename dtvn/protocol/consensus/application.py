@@ -49,7 +49,7 @@ class Repeated(msgspec.Struct, frozen=True, gc=False):
 
 
 class Staging(Protocol):
-    """A snapshot that is being received (R23, PITFALLS row 17): the manifest proves each group."""
+    """A snapshot that is being received (R23, P17): the manifest proves each group."""
 
     @property
     def missing(self) -> Mapping[int, None]:

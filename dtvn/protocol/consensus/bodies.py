@@ -15,7 +15,7 @@ NULL_BATCH = VerifiedBatch(
     body=b"",
     bundles=(),
 )
-"""The null request: executes nothing, counts for checkpoints (PITFALLS row 5)."""
+"""The null request: executes nothing, counts for checkpoints (P5)."""
 
 
 def memory(batch: VerifiedBatch) -> int:

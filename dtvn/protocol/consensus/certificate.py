@@ -1,4 +1,4 @@
-"""Certificates: sets of signed statements, checked strictly (PITFALLS row 4).
+"""Certificates: sets of signed statements, checked strictly (P4).
 
 Each function takes frames whose signatures the door has checked (`nested`) and returns what they
 prove, or None. A missing, duplicate or differing vote is never skipped: it invalidates the certificate.

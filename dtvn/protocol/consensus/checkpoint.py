@@ -1,4 +1,4 @@
-"""Checkpoints every K sequences, stable with q equal CHECKPOINTs (R24, PITFALLS rows 6 and 7).
+"""Checkpoints every K sequences, stable with q equal CHECKPOINTs (R24, P6 and P7).
 
 A replica adopts a checkpoint only if it executed the sequence itself and reached the same state. So
 stable <= executed always holds, and a replica forgets only what q members signed.
@@ -117,7 +117,7 @@ class Checkpoints:
         self._votes.setdefault(message.sequence, {})[message.sender] = (content, frame)
 
     def adopt(self, certificate: CheckpointCertificate) -> None:
-        """Adopt a proved checkpoint from inside another message, which moves the low mark (PITFALLS row 6).
+        """Adopt a proved checkpoint from inside another message, which moves the low mark (P6).
 
         A checkpoint above the executed log becomes the target for catching up.
         """

@@ -28,7 +28,7 @@ from dtvn.protocol.consensus.messages import (
     Suspect,
     ViewChange,
 )
-from dtvn.protocol.consensus.reporting import SUPPLIED_MAX
+from dtvn.protocol.consensus.retransmission import SUPPLIED_MAX
 from dtvn.protocol.consensus.subprotocols import Subprotocols
 from dtvn.protocol.consensus.verified import Verified
 
@@ -52,7 +52,7 @@ def tables(core: Subprotocols) -> tuple[dict[type[Any], Handler], dict[type[Any]
         (Suspect, core.suspicion.on_suspect, core.suspicion.refuse_suspect),
         (ViewChange, views.on_view_change, lambda m, _p: views.refuse_view_change(m, None)),
         (NewView, views.on_new_view, lambda m, _p: views.refuse_new_view(m)),
-        (Status, core.reporting.on_status, core.reporting.refuse_status),
+        (Status, core.retransmission.on_status, core.retransmission.refuse_status),
         (FetchBatch, core.supplying.on_fetch_batch, _never),
         (
             SupplyBatch,

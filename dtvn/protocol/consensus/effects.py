@@ -118,7 +118,7 @@ class StateRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class EvidenceRecord(msgspec.Struct, frozen=True, gc=False):
-    """Signed statements that convict a member (PITFALLS rows 3 and 22). It binds no vote, so it is written
+    """Signed statements that convict a member (P3 and P22). It binds no vote, so it is written
     with its turn but needs no sync of its own."""
 
     code: str

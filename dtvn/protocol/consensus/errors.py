@@ -1,4 +1,4 @@
-"""The one error that a replica raises: its own state is inconsistent (STYLE C11). No input of a peer can
+"""The one error that a replica raises: its own state is inconsistent. No input of a peer can
 cause it while at most f members are faulty."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Provable misbehaviour: two signed statements of one member that contradict each other (PITFALLS 3, 22).
+"""Provable misbehaviour: two signed statements of one member that contradict each other (P3, P22).
 
 Only the first contradiction per (kind, view, sequence, sender) is reported; the rest is dropped unread.
 """

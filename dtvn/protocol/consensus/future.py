@@ -14,7 +14,7 @@ Key = tuple[type[Any], int, int, int, bytes]
 class Future:
     """A buffer in which each link has an equal share of frames and bytes, regardless of the signers of its
     frames. Frames over the share are dropped, and resent in answer to a Status. So a faulty member cannot
-    take the room of others, neither with its own statements nor by relaying theirs (PITFALLS row 15)."""
+    take the room of others, neither with its own statements nor by relaying theirs (P15)."""
 
     __slots__ = ("_bytes", "_bytes_share", "_count", "_frames_share", "_kept")
 

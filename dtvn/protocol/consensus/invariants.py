@@ -1,4 +1,4 @@
-"""Invariants that hold after every step, whatever peers sent (STYLE C11)."""
+"""Invariants that hold after every step, whatever peers sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _check_slot(core: Subprotocols, slot: Slot) -> None:
         if frame is None:
             continue
         vote = tally.votes.get(core.state.index)
-        cast = core.state.ballot.find(view=slot.view, sequence=slot.sequence, phase=phase)
+        cast = core.state.own_votes.find(view=slot.view, sequence=slot.sequence, phase=phase)
         if vote is None or vote.frame != frame or vote.digest != cast:
             raise core.state.breach(f"the {phase} counted at {slot.sequence} is not the one cast")
     if slot.my_commit is not None and slot.sequence not in core.state.log.certificates:

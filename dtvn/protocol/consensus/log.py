@@ -21,7 +21,7 @@ class Vote(msgspec.Struct, frozen=True, gc=False):
 
 
 class Tally:
-    """Votes of one phase of one slot: the first of each sender counts (PITFALLS row 3)."""
+    """Votes of one phase of one slot: the first of each sender counts (P3)."""
 
     __slots__ = ("counts", "votes")
 
@@ -49,7 +49,7 @@ class Slot:
         "abstain_reason",
         "commits",
         "digest",
-        "durable",
+        "durable_digest",
         "my_commit",
         "my_prepare",
         "opened",
@@ -78,14 +78,14 @@ class Slot:
         self.commits = Tally()
         self.prepared: bytes | None = None
         """Digest of the prepared certificate of this view."""
-        self.durable: bytes | None = None
+        self.durable_digest: bytes | None = None
         """Digest of the proposal whose PRE-PREPARE and body are in the ledger."""
         self.my_prepare: bytes | None = None
         self.my_commit: bytes | None = None
 
     def place(self, digest: bytes, frame: bytes, now: int) -> None:
         """Add a PRE-PREPARE. The slot's waiting time begins with the first one, not with a vote: any member
-        may vote early, and votes alone are no work (PITFALLS row 13)."""
+        may vote early, and votes alone are no work (P13)."""
         if not self.proposals:
             self.opened = now
         self.proposals[digest] = frame

@@ -69,7 +69,7 @@ __all__ = [
 NO_PREDECESSOR = bytes(32)
 """Value of `previous` in the entry of sequence 1."""
 NULL_BATCH_DIGEST = canonical.tagged_digest("dtvn/v1/batch/null")
-"""Digest of the null request, which fills a gap after a view change (PITFALLS row 5)."""
+"""Digest of the null request, which fills a gap after a view change (P5)."""
 
 
 # --- Requests ------------------------------------------------------------------------------------
@@ -477,7 +477,7 @@ LINK = frozenset(message for kind, message in KINDS.items() if kind >= 64)
 
 
 def bundle_digest(body: bytes) -> bytes:
-    """Identity of a request: the hash of its signed body, without the signature (PITFALLS row 12)."""
+    """Identity of a request: the hash of its signed body, without the signature (P12)."""
     return canonical.tagged_digest("dtvn/v1/bundle", body)
 
 

@@ -61,7 +61,7 @@ class Plan(msgspec.Struct, frozen=True):
 def check_view_change(verified: Verified[Any], config: Config) -> CheckedViewChange | None:
     """Check every proof inside a VIEW-CHANGE; None if one of them is invalid.
 
-    An absent proof is empty and proves nothing; a present one must be valid (PITFALLS row 4).
+    An absent proof is empty and proves nothing; a present one must be valid (P4).
     """
     message: ViewChange = verified.message
     checkpoint: CheckpointCertificate | None = None

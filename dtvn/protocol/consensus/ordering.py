@@ -138,7 +138,7 @@ class Ordering:
         if state.is_primary:
             return  # the primary's PRE-PREPARE is its vote
         reason = self.execution.refuse_digest(slot.sequence, digest)
-        if slot.durable not in (None, digest):
+        if slot.durable_digest not in (None, digest):
             probe("ordering.another_proposal_is_durable")
             reason = Reason.EQUIVOCATION  # this replica's ledger holds another proposal for this slot
         if reason is None and not slot.reproposed and batch is not None:
@@ -152,10 +152,10 @@ class Ordering:
                 probe(f"ordering.abstained_{reason.value}")
         if reason is not None:
             return
-        state.ballot.cast(view=slot.view, sequence=slot.sequence, phase="prepare", digest=digest)
+        state.own_votes.cast(view=slot.view, sequence=slot.sequence, phase="prepare", digest=digest)
         vote = Prepare(state.config.epoch, state.index, slot.view, slot.sequence, digest)
         frame = state.signer.sign(vote)
-        if slot.durable is None:
+        if slot.durable_digest is None:
             self._persist_proposal(slot, digest)
         self._persist(slot, "prepare", (frame,))
         slot.my_prepare = frame
@@ -266,12 +266,12 @@ class Ordering:
         state.log.certificates[slot.sequence] = Prepared(slot.view, slot.sequence, digest, proof)
         if not state.may_vote(slot.view):
             return
-        if slot.durable is None:
+        if slot.durable_digest is None:
             self._persist_proposal(slot, digest)
         batch = state.bodies.get(digest)
-        body = batch.body if batch is not None and slot.durable != digest else b""
+        body = batch.body if batch is not None and slot.durable_digest != digest else b""
         self._persist(slot, "prepared", (proof.pre_prepare, *prepares), body)
-        state.ballot.cast(view=slot.view, sequence=slot.sequence, phase="commit", digest=digest)
+        state.own_votes.cast(view=slot.view, sequence=slot.sequence, phase="commit", digest=digest)
         vote = Commit(state.config.epoch, state.index, slot.view, slot.sequence, digest)
         frame = state.signer.sign(vote)
         self._persist(slot, "commit", (frame,))
@@ -284,7 +284,7 @@ class Ordering:
     def refuse_commit(self, message: Commit, link: int | None) -> Reason | None:
         """Returns why to refuse a COMMIT before its signature is checked, or None (R5). COMMITs of lower
         views are accepted, since they may still decide (R21). A second COMMIT of the same sender for another
-        digest is let through once, as evidence, even if the slot is decided (PITFALLS row 3)."""
+        digest is let through once, as evidence, even if the slot is decided (P3)."""
         state = self.state
         if not state.log.inside(message.sequence):
             return Reason.OUTSIDE_WINDOW
@@ -369,7 +369,7 @@ class Ordering:
         batch = self.state.bodies.get(digest)
         body = batch.body if batch is not None else b""
         self._persist(slot, "pre_prepare", (slot.proposals[digest],), body)
-        slot.durable = digest
+        slot.durable_digest = digest
 
     def _persist(self, slot: Slot, phase: str, frames: tuple[bytes, ...], body: bytes = b"") -> None:
         epoch = self.state.config.epoch

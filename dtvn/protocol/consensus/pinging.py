@@ -175,7 +175,9 @@ class Pinging:
         return due
 
     def _next_ping(self) -> int:
-        return self._last + (self.state.config.resend_after if self.state.voting_right.holding else PING_EVERY)
+        return self._last + (
+            self.state.config.resend_after if self.state.voting_right.holding else PING_EVERY
+        )
 
     def shift(self, gap: int) -> None:
         """Discards the unanswered Pings after a pause of this process: their round trips would include it

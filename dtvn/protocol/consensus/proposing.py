@@ -1,7 +1,7 @@
 """The primary turns waiting requests into proposals (R2, R3, R20).
 
 The policy (`requests`) chooses the requests and the moment. The pipeline bound and the window are the only
-backpressure (PITFALLS row 6).
+backpressure (P6).
 """
 
 from __future__ import annotations
@@ -85,13 +85,13 @@ class Proposing:
         )
         digest = batch_digest(view, batch.proposed, tuple(bundle.digest for bundle in bundles))
         body = canonical.encode(batch)
-        state.ballot.cast(view=view, sequence=sequence, phase="pre_prepare", digest=digest)
+        state.own_votes.cast(view=view, sequence=sequence, phase="pre_prepare", digest=digest)
         epoch = state.config.epoch
         frame = state.signer.sign(PrePrepare(epoch, state.index, view, sequence, digest))
         state.outbox.persist(SlotRecord(epoch, view, sequence, "pre_prepare", (frame,), body))
         slot = state.log.open(sequence, view, state.now.monotonic)
         slot.place(digest, frame, state.now.monotonic)
-        slot.digest = slot.durable = digest
+        slot.digest = slot.durable_digest = digest
         verified = VerifiedBatch(batch=batch, digest=digest, body=body, bundles=tuple(bundles))
         self.ordering.keep_body(verified, sequence)
         self.epoch_change.note_body(sequence, verified)

@@ -119,9 +119,9 @@ class Rejoin:
         self._proved.setdefault(member, stable)
         if certificate is not None:
             self.checkpoints.adopt(certificate)
-        self.look()
+        self.try_regain_vote()
 
-    def look(self) -> None:
+    def try_regain_vote(self) -> None:
         """Votes again if no new vote can contradict an earlier statement any more."""
         state = self.state
         if state.voting or state.n == 1:

@@ -1,9 +1,9 @@
-"""The PBFT core of one validator, without I/O: verified messages and time in, effects out (DESIGN section 3).
+"""The PBFT core of one validator, without I/O: verified messages and time in, effects out.
 
 `receive` hands a message to its subprotocol. A subprotocol calls those below it (see `subprotocols`), and
 reports what those above must know as an event: `_on_event` says what follows from each.
-Reading order: ordering (the three phases), proposing, execution, checkpoint, clients, reporting and catch_up
-(lost messages), suspicion and view_change (a primary that fails), restore.
+Reading order: ordering (the three phases), proposing, execution, checkpoint, requests, retransmission and
+transfer (lost messages), suspicion and view_change (a primary that fails), restore.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Replica(Subprotocols):
                 self.serving,
                 self.suspicion,
                 self.pinging,
-                self.reporting,
+                self.retransmission,
             ),
             (self.rejoin_views, self.policy),
         )
@@ -88,7 +88,7 @@ class Replica(Subprotocols):
         self.policy.requeue(self._inherited)
         self._settle()
         if state.n > 1:
-            self.reporting.say()
+            self.retransmission.say()
         self.contradictions.restore(recovery.states)
         return state.outbox.take()
 
@@ -130,7 +130,7 @@ class Replica(Subprotocols):
         return self.self_messages.refuse(message) if self.voting else None
 
     def awaits(self, digest: bytes) -> bool:
-        """Whether this replica asked for a batch; if not, its requests are not checked (PITFALLS row 15)."""
+        """Whether this replica asked for a batch; if not, its requests are not checked (P15)."""
         return digest in self.state.batch_fetches
 
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
@@ -224,13 +224,13 @@ class Replica(Subprotocols):
     def _on_stable(self, sequence: int) -> None:
         """Prunes all subprotocols: a stable checkpoint covers everything up to `sequence` (R24)."""
         state = self.state
-        for table in (state.log, state.bodies, state.ballot, state.batch_fetches):
+        for table in (state.log, state.bodies, state.own_votes, state.batch_fetches):
             table.prune(sequence)
         self.epoch_change.on_stable(sequence)
         self.suspicion.on_stable()
         self.serving.on_stable(sequence)
         self.view_change.install_reproposed()
-        self.rejoin.look()
+        self.rejoin.try_regain_vote()
         self.pinging.on_stable()
 
     def _on_entered(self, left: events.Slots) -> None:
@@ -247,7 +247,7 @@ class Replica(Subprotocols):
         self.policy.forward_waiting()
         for verified in state.future.take(state.views.view):
             self.dispatch(verified)
-        self.rejoin.look()
+        self.rejoin.try_regain_vote()
 
     def _lead(self, highest: int) -> None:
         """Starts to propose above `highest`, if this replica is the primary."""

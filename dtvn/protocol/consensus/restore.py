@@ -112,7 +112,9 @@ def _restore_slot(core: Subprotocols, record: SlotRecord) -> None:
             found = Prepared(record.view, sequence, message.digest, proof)
             core.state.log.certificates[sequence] = found
     if record.phase in VOTES and message.sender == core.state.index:
-        core.state.ballot.cast(view=record.view, sequence=sequence, phase=record.phase, digest=message.digest)
+        core.state.own_votes.cast(
+            view=record.view, sequence=sequence, phase=record.phase, digest=message.digest
+        )
     if core.state.views.is_active(record.view):
         _restore_open_slot(core, record, message.digest)
 
@@ -123,7 +125,7 @@ def _restore_open_slot(core: Subprotocols, record: SlotRecord, digest: bytes) ->
     frame = record.frames[0]
     if record.phase == "pre_prepare":
         slot.place(digest, frame, core.state.now.monotonic)
-        slot.digest = slot.durable = digest
+        slot.digest = slot.durable_digest = digest
     elif record.phase == "prepare":
         probe("restore.open_slot_with_own_prepare")
         slot.my_prepare = frame

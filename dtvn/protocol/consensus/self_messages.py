@@ -43,7 +43,7 @@ class SelfMessageGuard:
             unknown = (
                 message.sequence > state.log.stable
                 and message.view >= state.views.view
-                and state.ballot.find(view=message.view, sequence=message.sequence, phase=phase)
+                and state.own_votes.find(view=message.view, sequence=message.sequence, phase=phase)
                 != message.digest
             )
         elif kind is Checkpoint:

@@ -120,7 +120,7 @@ def take(core: Subprotocols) -> ReplicaSnapshot:
                 heard=known.heard,
                 suspects=index in suspects,
             )
-            for index, known in sorted(core.reporting.members.items())
+            for index, known in sorted(core.retransmission.members.items())
         ),
     )
 

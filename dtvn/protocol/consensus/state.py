@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.application import Application
-from dtvn.protocol.consensus.ballot import Ballot
 from dtvn.protocol.consensus.bodies import Bodies
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.config import Config
@@ -24,6 +23,7 @@ from dtvn.protocol.consensus.log import Log, Slot
 from dtvn.protocol.consensus.messages import FetchBatch, FetchViewChange
 from dtvn.protocol.consensus.modes import ViewStatus, VotingRight
 from dtvn.protocol.consensus.new_view import CheckedViewChange
+from dtvn.protocol.consensus.own_votes import OwnVotes
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.throttle import Throttle
 from dtvn.protocol.consensus.verified import VerifiedBundle
@@ -37,8 +37,8 @@ WRITERS = {
     "transfer": "receiving",
     "round_trips": "pinging",
 }
-"""Part of the state -> module of the subprotocol that writes it. Only `views.become_ended` has other callers too
-(tests/consensus/test_modes.py): the end of the epoch, a received state, a contradiction."""
+"""Part of the state -> module of the subprotocol that writes it. Only `views.become_ended` has other
+callers too (tests/consensus/test_modes.py): the end of the epoch, a received state, a contradiction."""
 
 
 class ViewState(ViewStatus):
@@ -178,7 +178,7 @@ class State(Context):
         config, signer = self.config, self.signer
         self.log = Log(window=config.window, watermark_span=config.watermark_span)
         self.bodies = Bodies(config.bodies_bytes_max)
-        self.ballot = Ballot()
+        self.own_votes = OwnVotes()
         self.future = Future(
             members=config.n,
             frames_max=config.future_frames_max,
@@ -252,7 +252,7 @@ class State(Context):
                     bundles += batch.bundles
         certified = {certificate.digest for certificate in self.log.certificates.values()}
         needed = reproposed | decided | certified | set(self.log.digests.values())
-        self.bodies.leave_view(needed, self.ballot.digests("prepare"))
+        self.bodies.leave_view(needed, self.own_votes.digests("prepare"))
         return bundles
 
     def breach(self, text: str) -> InvariantBreach:

@@ -12,9 +12,9 @@ from dtvn.protocol.consensus.pinging import Pinging
 from dtvn.protocol.consensus.proposing import Proposing
 from dtvn.protocol.consensus.rejoin import Rejoin
 from dtvn.protocol.consensus.rejoin_views import RejoinViews
-from dtvn.protocol.consensus.reporting import Reporting
 from dtvn.protocol.consensus.requests.fair_policy import FairPolicy
 from dtvn.protocol.consensus.requests.policy import Policy
+from dtvn.protocol.consensus.retransmission import Retransmission
 from dtvn.protocol.consensus.self_messages import SelfMessageGuard
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.supplying import Supplying
@@ -61,7 +61,9 @@ class Subprotocols:
             state, self.checkpoints, self.contradictions, self.epoch_change, self.execution, self.ordering
         )
         self.transfer = Transfer(state, self.catch_up, self.checkpoints, self.contradictions)
-        self.reporting = Reporting(state, self.policy, self.catch_up, self.checkpoints, self.suspicion)
+        self.retransmission = Retransmission(
+            state, self.policy, self.catch_up, self.checkpoints, self.suspicion
+        )
         self.rejoin = Rejoin(state, self.checkpoints, self.own_vote)
         self.self_messages = SelfMessageGuard(state, self.own_vote)
         self.pinging = Pinging(

@@ -6,7 +6,7 @@ from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.events import Listener, StatementSupplied
 from dtvn.protocol.consensus.messages import STATEMENTS, FetchBatch, SupplyBatch, SupplyFrames
 from dtvn.protocol.consensus.ordering import Ordering
-from dtvn.protocol.consensus.reporting import SUPPLIED_MAX
+from dtvn.protocol.consensus.retransmission import SUPPLIED_MAX
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 

@@ -1,9 +1,9 @@
-"""Is the primary doing its work? (R29, R30, R31; PITFALLS rows 13 and 14)
+"""Is the primary doing its work? (R29, R30, R31; P13 and P14)
 
 A replica with a cause of its own sends SUSPECT, again every heartbeat while the cause lasts, and goes
-on voting. `suspicion_quorum(n)` suspecting members make other replicas send it too; q of them make a replica leave the
-view, and only leaving is binding. A VIEW-CHANGE counts as its sender's lasting suspicion. f liars reach
-neither number.
+on voting. `suspicion_quorum(n)` suspecting members make other replicas send it too; q of them make a replica
+leave the view, and only leaving is binding. A VIEW-CHANGE counts as its sender's lasting suspicion. f liars
+reach neither number.
 
 A SUSPECT has no date, so an old one could be replayed. It counts in full only on its sender's own link. One
 that another member relays (links between two members may be down) counts only towards leaving, and only for
@@ -84,7 +84,7 @@ class Suspicion:
         """The last view whose NEW-VIEW was wrong, or -1."""
         self._quorum_bound_at: int | None = None
         """Monotonic time when q members were bound to the view being entered, which starts the NEW-VIEW timer
-        (PITFALLS row 13); or None."""
+        (P13); or None."""
         self._say_again = 0
         """Monotonic time when the own SUSPECT is sent again."""
         self._round_trip = 0
@@ -117,7 +117,7 @@ class Suspicion:
     def on_quorum_returned(self) -> None:
         """A quorum of members is reachable again: resets the failures, so that it does not wait for a doubled
         T (R31). A single member that comes and goes beside a quorum resets nothing: it may be a liar
-        (PITFALLS row 13)."""
+        (P13)."""
         self.state.timeouts.failures = 0
 
     def on_left(self, left_view: int, *, had_entered: bool) -> None:
@@ -362,7 +362,7 @@ class Suspicion:
 
     def _waiting_since(self) -> int | None:
         """Monotonic time since when a request or a proposal waits, or None. Votes without a proposal do not
-        count: any backup could send one and depose a correct primary (PITFALLS row 13)."""
+        count: any backup could send one and depose a correct primary (P13)."""
         arrived = self.policy.oldest_wait()
         slot = self.state.log.first_proposed(self.state.executed)
         if slot is None:
@@ -374,7 +374,7 @@ class Suspicion:
         `timeout`: T."""
         state = self.state
         if state.executed >= state.log.stable + state.log.window:
-            return None  # the window is full: no primary could proceed (PITFALLS row 6)
+            return None  # the window is full: no primary could proceed (P6)
         since = self._waiting_since()
         return None if since is None else max(since, self._waits_from, self._progressed) + timeout
 

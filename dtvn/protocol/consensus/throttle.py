@@ -1,4 +1,4 @@
-"""Limits how often one member gets the same answer (PITFALLS row 15): a small question must not make a
+"""Limits how often one member gets the same answer (P15): a small question must not make a
 replica send a large answer at the rate of the questions."""
 
 from __future__ import annotations

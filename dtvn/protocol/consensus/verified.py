@@ -1,4 +1,4 @@
-"""Types that only the door (`wire.door`) creates; handlers accept nothing else (PITFALLS row 2).
+"""Types that only the door (`wire.door`) creates; handlers accept nothing else (P2).
 
 A `Header` is decoded but not verified: only `wants(header)` may use it, to refuse the message. In a
 `Verified` all signatures are checked, including those of nested statements and requests.

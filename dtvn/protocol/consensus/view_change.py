@@ -210,7 +210,7 @@ class ViewChanging:
 
     def _cast(self, sequence: int, digest: bytes) -> None:
         """Records the own vote that a PRE-PREPARE inside an own NEW-VIEW is (R7)."""
-        self.state.ballot.cast(view=self.views.view, sequence=sequence, phase="pre_prepare", digest=digest)
+        self.state.own_votes.cast(view=self.views.view, sequence=sequence, phase="pre_prepare", digest=digest)
 
     def refuse_new_view(self, message: NewView) -> Reason | None:
         """Returns why to refuse a NEW-VIEW before its signature is checked, or None (R5)."""

@@ -1,4 +1,4 @@
-"""Genesis by several parties: signed records, and one file that all parties seal (DESIGN section 6).
+"""Genesis by several parties: signed records, and one file that all parties seal.
 
     terms      the proposal of one party: name, parameters
     records    one per party: its member and its principals, signed by every key in it

@@ -1,7 +1,7 @@
 """Genesis: the first members and principals, the parameters, and the permanent name of the cluster.
 
 The cluster id is the hash of the encoded genesis and is part of every signature (R1), so two clusters with
-the same keys never accept each other's messages (PITFALLS row 10).
+the same keys never accept each other's messages (P10).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Assigns a node's limited places for followers of its log, and queues the others (R23, PITFALLS row 15).
+"""Assigns a node's limited places for followers of its log, and queues the others (R23, P15).
 
 A follower keeps its place while no other waits for it. If another waits, a follower that has had its place
 for `PLACE_TIME` gives it up: if the waiting one's principal has its full share, one of that principal, else

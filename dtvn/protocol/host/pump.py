@@ -1,4 +1,4 @@
-"""The pump: one turn feeds all waiting frames to the core, persists once, then sends (DESIGN section 3).
+"""The pump: one turn feeds all waiting frames to the core, persists once, then sends.
 
 It depends only on `ports`, so node and simulator run the same code. A turn is atomic: if persisting fails
 or a step raises, nothing of the turn is sent and the core is discarded (R8); the runner builds a new host

@@ -1,7 +1,7 @@
 """Queue of queries about a node (messages.Query): few of each peer, answered in turn.
 
 Queries are answered between turns of consensus, so a flood of them must cost the turn little, and a peer that
-sends a hundred at once must not block the queries of others (PITFALLS row 15).
+sends a hundred at once must not block the queries of others (P15).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Limits how many unwanted statements of each peer a node decodes (PITFALLS row 15).
+"""Limits how many unwanted statements of each peer a node decodes (P15).
 
 An unwanted statement costs no signature check (decision 0155), but it is decoded before that is known.
 Honest members send some too: several of them remind a peer of the same votes.

@@ -1,7 +1,7 @@
 """The door: turns bytes from a peer into a `Header`, and after checking all signatures into a `Verified`.
 
 Cheap checks come first (size, shape, known sender). The host calls `core.wants(header)` between `peek` and
-`verify`, so that an unwanted message costs no signature check (R5, PITFALLS row 15). Nested statements and
+`verify`, so that an unwanted message costs no signature check (R5, P15). Nested statements and
 the requests of a batch are verified here too; the core never sees an unchecked one.
 """
 

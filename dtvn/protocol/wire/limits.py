@@ -1,4 +1,4 @@
-"""Size limits of the door, checked before anything is decoded (PITFALLS row 15)."""
+"""Size limits of the door, checked before anything is decoded (P15)."""
 
 from __future__ import annotations
 

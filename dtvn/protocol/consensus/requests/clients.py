@@ -1,4 +1,4 @@
-"""Requests of clients, direct or forwarded by members (R12, R16, R19; PITFALLS rows 9 and 14)."""
+"""Requests of clients, direct or forwarded by members (R12, R16, R19; P9 and P14)."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ class Clients:
         return reason is Reason.UNKNOWN_SESSION and 0 < ahead <= self.state.config.window
 
     def drop_settled(self) -> None:
-        """Drop requests that the state now refuses: they are no cause for suspicion (PITFALLS row 14), and
+        """Drop requests that the state now refuses: they are no cause for suspicion (P14), and
         must not fill the pool. Checks the oldest ones, which have waited longer than T / 2."""
         state = self.state
         before = state.now.monotonic - state.timeouts.timeout // 2

@@ -1,4 +1,4 @@
-"""Does the primary do its work well enough? (R30 fairness, R32; PITFALLS rows 14 and 21)
+"""Does the primary do its work well enough? (R30 fairness, R32; P14 and P21)
 
 `suspicion` checks whether a primary works at all. This module finds causes against one that is alive:
 

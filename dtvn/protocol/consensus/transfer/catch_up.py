@@ -1,4 +1,4 @@
-"""A lagging replica fetches the entries that other members executed (R23, R30, PITFALLS row 17).
+"""A lagging replica fetches the entries that other members executed (R23, R30, P17).
 
 The target is a sequence that at least one honest member has executed: a certified checkpoint, or the highest
 sequence that f + 1 members report; never the claim of a single peer. The replica requests one range at a

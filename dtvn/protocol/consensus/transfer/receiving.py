@@ -1,5 +1,5 @@
 """A replica far behind takes the state of a stable checkpoint instead of replaying the log (R23,
-PITFALLS row 17).
+P17).
 
 1. It asks all members; those that can offer a state, with the q CHECKPOINTs that sign it.
 2. Of the proved offers it takes the one that most members make, the higher one among equals.

@@ -1,4 +1,4 @@
-"""Worlds in which COMMITs arrive after their view is over (R21; PITFALLS row 3): the messages lost in each
+"""Worlds in which COMMITs arrive after their view is over (R21; P3): the messages lost in each
 view.
 
 r3 commits late. From START to END votes are lost by view and receiver, so that views 0, 1 and 2 decide

@@ -16,7 +16,7 @@ PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_
 """Transient errors: a later checkpoint copies the same pages."""
 
 
-class Checkpointer:
+class WalCheckpointer:
     """Runs checkpoints for the writer, in its process."""
 
     def __init__(self, path: Path) -> None:

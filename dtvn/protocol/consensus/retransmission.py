@@ -1,4 +1,4 @@
-"""Sends Status, and retransmits what the Status of a member shows it lacks (R30, PITFALLS rows 6, 13).
+"""Sends Status, and retransmits what the Status of a member shows it lacks (R30, P6, P13).
 
 The primary's Status every heartbeat is its sign of life. Other members send theirs as often while something
 is incomplete, else once a second. A replica that holds what a member lacks sends the stored bytes again,
@@ -44,7 +44,7 @@ class MemberView(msgspec.Struct):
     """Answers given to the member: rotates the duty of relaying other members' frames."""
 
 
-class Reporting:
+class Retransmission:
     """Owns the members' Statuses and the time of the next own one."""
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dtvn.protocol.consensus.errors import InvariantBreach
 
 
-class Ballot:
+class OwnVotes:
     """Checked before every vote is signed; filled from the ledger at restart."""
 
     __slots__ = ("_cast",)
