@@ -11,7 +11,7 @@ DATA ?= ./data
 # Only from make's own line: in some shells HOST is the machine's name. DTVN_HOST in the environment.
 HOST =
 # Tests run beside each other in this many processes; those of real networks wait more than they work.
-JOBS ?= 2
+JOBS ?= 3
 NETWORKS = -n 3 --dist loadfile
 # Left to `make test-all`.
 QUICK = not exhaustive and not bench
