@@ -10,7 +10,7 @@ PORT ?=
 DATA ?= ./data
 # Only from make's own line: in some shells HOST is the machine's name. DTVN_HOST in the environment.
 HOST =
-# Tests run beside each other in this many processes; those of real networks wait more than they work.
+# Tests run beside each other in this many processes: many wait more than they work.
 JOBS ?= 3
 NETWORKS = -n 3 --dist loadfile
 # Left to `make test-all`.
