@@ -1,4 +1,4 @@
-"""Each part of a replica's state is written by one subprotocol (state.WRITERS): its story is in one file."""
+"""Who writes the parts of a replica's state: one each (WRITERS), or those that SHARED names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dtvn.protocol.consensus as consensus
-from dtvn.protocol.consensus.state import WRITERS
+from dtvn.protocol.consensus.state import SHARED, WRITERS
+from tests.consensus.helpers import Cluster
 
 FOLDER = Path(consensus.__file__).parent
 BECOME = {"become_follower", "become_holding", "become_voting", "become_changing", "become_normal"}
@@ -78,3 +79,24 @@ def test_each_part_of_the_state_is_written_by_one_subprotocol() -> None:
             for part in written(path):
                 writers.setdefault(part, set()).add(path.stem)
     assert writers == {part: {module} for part, module in WRITERS.items()}
+
+
+def test_only_the_named_modules_add_to_a_shared_table() -> None:
+    found: dict[str, set[str]] = {name: set() for name in SHARED}
+    for path in FOLDER.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = ".".join(chain(node.func)[-2:])
+                if name in found:
+                    found[name].add(path.stem)
+    assert found == SHARED
+
+
+def test_a_state_says_itself_in_a_line() -> None:
+    cluster = Cluster(4)
+    cluster.request("T-1")
+    cluster.stabilize()
+    assert str(cluster[1].core.state) == (
+        "member 1 of 4, epoch 0: in view 0, vote voting; executed 1, stable 0, "
+        "1 open slots; T 800 ms; lag to 0"
+    )

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from dtvn.protocol.consensus.effects import Reason
+from dtvn.protocol.consensus.events import Listener
 from dtvn.protocol.consensus.messages import (
+    STATEMENTS,
     Bundle,
     Checkpoint,
     Commit,
@@ -29,8 +31,9 @@ from dtvn.protocol.consensus.messages import (
     ViewChange,
 )
 from dtvn.protocol.consensus.retransmission import SUPPLIED_MAX
+from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.subprotocols import Subprotocols
-from dtvn.protocol.consensus.verified import Verified
+from dtvn.protocol.consensus.verified import Header, Verified
 
 Handler = Callable[[Verified[Any]], None]
 Refusal = Callable[[Any, int | None], Reason | None]
@@ -79,3 +82,82 @@ def tables(core: Subprotocols) -> tuple[dict[type[Any], Handler], dict[type[Any]
 
 def _never(_message: Any, _member: int | None) -> Reason | None:
     return None
+
+
+class Dispatcher(Subprotocols):
+    """Hands each message to its subprotocol, or says why it is refused."""
+
+    def __init__(self, state: State, emit: Listener) -> None:
+        super().__init__(state, emit)
+        self._handlers, self._refusals = tables(self)
+
+    def wants(self, header: Header) -> Reason | None:
+        """Returns why to refuse a message before any signature is checked, or None (R5). Changes no state."""
+        message = header.message
+        kind = type(message)
+        refuse = self._refusals.get(kind)
+        if refuse is None:
+            return Reason.WRONG_KIND
+        if header.peer.member is None and kind is not Bundle:
+            return Reason.NOT_MEMBER
+        body = message.body if kind is SupplyBatch else header.attachment
+        if len(body) > self.state.config.batch_bytes_max:
+            return Reason.TOO_LARGE  # no honest replica votes for it, so no member needs it
+        if kind in STATEMENTS:
+            reason = self._refuse_sender(message)
+            if reason is not None:
+                return reason
+            if message.sender == self.state.index and not self._may_have_said(kind):
+                return self.self_messages.refuse(message)
+        return refuse(message, header.peer.member)
+
+    def on_refused(self, header: Header, reason: Reason) -> None:
+        """Uses what a message shows that `wants` refused, without a check of its signature: a member that
+        forwards a request which waits here waits for it too."""
+        message = header.message
+        if type(message) is Bundle and reason is Reason.SECOND_MESSAGE and header.peer.member is not None:
+            self.policy.on_forwarded_again(message)
+
+    def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
+        """As `wants`, for a statement inside a message of `kind`. A Pong shows this replica's own statements:
+        a voting replica wants only those that its ledger lacks, a follower wants all of them (R11)."""
+        if kind is not Pong:
+            return self.wants(header)
+        message = header.message
+        if message.sender != self.state.index:
+            return Reason.NOT_ASKED
+        return self.self_messages.refuse(message) if self.state.voting else None
+
+    def awaits(self, digest: bytes) -> bool:
+        """Whether this replica asked for a batch; if not, its requests are not checked (P15)."""
+        return digest in self.state.batch_fetches
+
+    def dispatch(self, verified: Verified[Any]) -> None:
+        """Hands a verified message to its subprotocol."""
+        if self.state.views.ended:
+            return
+        message = verified.message
+        kind = type(message)
+        handler = self._handlers.get(kind)
+        reason: Reason | None = None
+        if handler is None:
+            reason = Reason.WRONG_KIND
+        elif kind in STATEMENTS:
+            reason = self._refuse_sender(message)
+            if reason is None and message.sender == self.state.index and not self._may_have_said(kind):
+                self.self_messages.on_own(verified)
+                return
+        if handler is None or reason is not None:
+            self.state.outbox.refused(reason or Reason.WRONG_KIND, verified)
+            return
+        handler(verified)
+
+    def _may_have_said(self, kind: type[Any]) -> bool:
+        """Whether a received statement under the own key is handled as any member's. A follower handles its
+        own VIEW-CHANGEs so, or it could never enter a view whose NEW-VIEW names one that it forgot (R11)."""
+        return not self.state.voting and kind is ViewChange
+
+    def _refuse_sender(self, message: Any) -> Reason | None:
+        if message.epoch != self.state.config.epoch:
+            return Reason.WRONG_EPOCH
+        return None if 0 <= message.sender < self.state.n else Reason.UNKNOWN_SENDER

@@ -1,7 +1,9 @@
 """How a replica that lost its ledger gets its vote back under its old key (R11; decision 0051).
 
-The ledger notices the loss when it opens: it is empty, and a stamp beside the key says that the node has voted
-(validators/ledger/open.py). The replica does not know its earlier statements. But it could vote at most one span (`Config.watermark_span`)
+The ledger notices the loss when it opens (validators/ledger/open.py): it is empty, and a stamp beside the key
+says that the node has voted.
+
+The replica does not know its earlier statements. But it could vote at most one span (`Config.watermark_span`)
 above its stable checkpoint, which q members had signed. Among any q other members that answer, an honest one
 had executed that far, and has itself a stable checkpoint at most one span lower. So if H is the highest
 checkpoint that q others *prove* to have, the replica voted for nothing above H + 2 spans. Once it has a

@@ -15,22 +15,20 @@ from dtvn.protocol.consensus import restore as restoring
 from dtvn.protocol.consensus import snapshot as snapshots
 from dtvn.protocol.consensus.application import Application
 from dtvn.protocol.consensus.config import Config
-from dtvn.protocol.consensus.dispatch import tables
-from dtvn.protocol.consensus.effects import Effects, Now, Reason
+from dtvn.protocol.consensus.dispatch import Dispatcher
+from dtvn.protocol.consensus.effects import Effects, Now
 from dtvn.protocol.consensus.ledger_tail import Recovery
-from dtvn.protocol.consensus.messages import STATEMENTS, Bundle, Pong, SupplyBatch, ViewChange
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.consensus.state import State
-from dtvn.protocol.consensus.subprotocols import Subprotocols
 from dtvn.protocol.consensus.timers import Timers
-from dtvn.protocol.consensus.verified import Header, Verified, VerifiedBundle
+from dtvn.protocol.consensus.verified import Verified, VerifiedBundle
 
 DEEP_CHECK_EVERY = 64
 """Steps between two checks of all open slots in `invariants`."""
 
 
-class Replica(Subprotocols):
+class Replica(Dispatcher):
     """The consensus core of one member for one epoch (see dtvn.protocol.consensus). `voting` False: follows
     the log without a vote (R11). `inherited`: requests that were pending when the epoch before ended."""
 
@@ -46,7 +44,6 @@ class Replica(Subprotocols):
         super().__init__(state, self._on_event)
         self._inherited = inherited
         self._steps = 0
-        self._handlers, self._refusals = tables(self)
         self._timers = Timers(
             state,
             self.proposing.ready_at,
@@ -91,47 +88,6 @@ class Replica(Subprotocols):
             self.retransmission.say()
         self.contradictions.restore(recovery.states)
         return state.outbox.take()
-
-    def wants(self, header: Header) -> Reason | None:
-        """Returns why to refuse a message before any signature is checked, or None (R5). Changes no state."""
-        message = header.message
-        kind = type(message)
-        refuse = self._refusals.get(kind)
-        if refuse is None:
-            return Reason.WRONG_KIND
-        if header.peer.member is None and kind is not Bundle:
-            return Reason.NOT_MEMBER
-        body = message.body if kind is SupplyBatch else header.attachment
-        if len(body) > self.state.config.batch_bytes_max:
-            return Reason.TOO_LARGE  # no honest replica votes for it, so no member needs it
-        if kind in STATEMENTS:
-            reason = self._refuse_sender(message)
-            if reason is not None:
-                return reason
-            if message.sender == self.state.index and not self._may_have_said(kind):
-                return self.self_messages.refuse(message)
-        return refuse(message, header.peer.member)
-
-    def on_refused(self, header: Header, reason: Reason) -> None:
-        """Uses what a message shows that `wants` refused, without a check of its signature: a member that
-        forwards a request which waits here waits for it too."""
-        message = header.message
-        if type(message) is Bundle and reason is Reason.SECOND_MESSAGE and header.peer.member is not None:
-            self.policy.on_forwarded_again(message)
-
-    def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
-        """As `wants`, for a statement inside a message of `kind`. A Pong shows this replica's own statements:
-        a voting replica wants only those that its ledger lacks, a follower wants all of them (R11)."""
-        if kind is not Pong:
-            return self.wants(header)
-        message = header.message
-        if message.sender != self.state.index:
-            return Reason.NOT_ASKED
-        return self.self_messages.refuse(message) if self.voting else None
-
-    def awaits(self, digest: bytes) -> bool:
-        """Whether this replica asked for a batch; if not, its requests are not checked (P15)."""
-        return digest in self.state.batch_fetches
 
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
         """Handles one verified message."""
@@ -272,33 +228,3 @@ class Replica(Subprotocols):
             return
         self.execution.run()
         self.proposing.run()
-
-    def dispatch(self, verified: Verified[Any]) -> None:
-        """Hands a verified message to its subprotocol."""
-        if self.state.views.ended:
-            return
-        message = verified.message
-        kind = type(message)
-        handler = self._handlers.get(kind)
-        reason: Reason | None = None
-        if handler is None:
-            reason = Reason.WRONG_KIND
-        elif kind in STATEMENTS:
-            reason = self._refuse_sender(message)
-            if reason is None and message.sender == self.state.index and not self._may_have_said(kind):
-                self.self_messages.on_own(verified)
-                return
-        if handler is None or reason is not None:
-            self.state.outbox.refused(reason or Reason.WRONG_KIND, verified)
-            return
-        handler(verified)
-
-    def _may_have_said(self, kind: type[Any]) -> bool:
-        """Whether a received statement under the own key is handled as any member's. A follower handles its
-        own VIEW-CHANGEs so, or it could never enter a view whose NEW-VIEW names one that it forgot (R11)."""
-        return not self.voting and kind is ViewChange
-
-    def _refuse_sender(self, message: Any) -> Reason | None:
-        if message.epoch != self.state.config.epoch:
-            return Reason.WRONG_EPOCH
-        return None if 0 <= message.sender < self.state.n else Reason.UNKNOWN_SENDER

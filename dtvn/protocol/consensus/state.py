@@ -1,6 +1,7 @@
-"""The state of a replica, made of parts. Each is written by one subprotocol; all may read it.
+"""The state of a replica, made of parts. All subprotocols may read them; each is written by one (WRITERS),
+but for the tables of slots, own votes, batch bodies and fetches, which several add to (SHARED).
 
-`tests/consensus/test_one_writer.py` holds the table of writers (WRITERS) against the code.
+`tests/consensus/test_one_writer.py` holds both tables against the code. `str(state)` says it in a line.
 """
 
 from __future__ import annotations
@@ -39,6 +40,14 @@ WRITERS = {
 }
 """Part of the state -> module of the subprotocol that writes it. Only `views.become_ended` has other
 callers too (tests/consensus/test_modes.py): the end of the epoch, a received state, a contradiction."""
+
+SHARED = {
+    "log.open": {"ordering", "proposing", "restore", "view_change"},
+    "own_votes.cast": {"ordering", "proposing", "restore", "view_change"},
+    "bodies.add": {"ordering", "restore"},
+    "batch_fetches.ask": {"ordering", "execution", "view_change"},
+}
+"""Table and the method that adds to it -> the modules that call it."""
 
 
 class ViewState(ViewStatus):
@@ -254,6 +263,16 @@ class State(Context):
         needed = reproposed | decided | certified | set(self.log.digests.values())
         self.bodies.leave_view(needed, self.own_votes.digests("prepare"))
         return bundles
+
+    def __str__(self) -> str:
+        views, vote = self.views, self.voting_right
+        why = f" ({vote.reason})" if vote.reason else ""
+        return (
+            f"member {self.index} of {self.n}, epoch {self.config.epoch}: {views}, vote {vote.mode}{why}; "
+            f"executed {self.executed}, stable {self.log.stable}, {len(self.log.slots)} open slots; "
+            f"T {self.timeouts.timeout // 1_000_000} ms; lag to {self.lag.target()}"
+            f"{', receiving a state' if self.transfer.active else ''}"
+        )
 
     def breach(self, text: str) -> InvariantBreach:
         """An InvariantBreach that names the member, view and sequence."""
