@@ -84,7 +84,7 @@ def test_c31_it_starts_with_no_node(api: httpx.Client) -> None:
     for method, path in (("GET", "/tickets"), ("POST", "/tickets/seed"), ("POST", "/tickets/validate")):
         answer = api.request(method, path)
         assert answer.status_code == 503, path
-        assert "no cluster was started" in error_of(answer)
+        assert "no cluster has been started" in error_of(answer)
 
 
 def test_c42_the_first_frame_and_ping(s: Supervised, ears: Ears) -> None:
@@ -467,7 +467,7 @@ def test_c41_x32_the_cluster_stops(s: Supervised, api: httpx.Client, ears: Ears)
     assert "not running" in error_of(refused)
     stranger = api.post("/nodes", json={"node_id": "node9"})
     assert stranger.status_code == 409
-    assert "start it first" in error_of(stranger)
+    assert "start the cluster first" in error_of(stranger)
 
 
 def test_x32_a_start_that_fails_says_why_and_the_next_one_works(
