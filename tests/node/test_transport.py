@@ -11,7 +11,7 @@ import pytest
 import zmq
 from msgspec.structs import replace
 
-from dtvn.net import curve_keys, curve_public, dialled, public_key_of, transport
+from dtvn.net import curve_keys, curve_public, dialled, inbox, public_key_of, transport
 from dtvn.net.transport import allowed_users
 from dtvn.node.keys import dev_seed
 from dtvn.node.provision import dev_genesis
@@ -368,7 +368,8 @@ def test_a_peer_with_bad_frames_is_muted_for_a_while_and_then_heard_again(
     with net(2) as two:
         node = two.nodes[0]
         now = time.monotonic_ns()
-        monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic_ns=lambda: now))
+        for module in (transport, inbox):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic_ns=lambda: now))
         mutes = [node.bad_frame("node1") for _ in range(16)]
         assert mutes[:15] == [0] * 15
         assert mutes[15] == 1_000 * MILLISECOND
