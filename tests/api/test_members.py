@@ -13,7 +13,7 @@ from dtvn.gateway import Identity, gather_liveness_proofs, next_path, read_ident
 from dtvn.node.keys import peer_id
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from validators.membership import changes
 from validators.models import MembershipChange
 from validators.rest import members

@@ -15,7 +15,7 @@ from dtvn.node.keys import peer_id
 from dtvn.protocol.consensus.membership import Membership, founding
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
-from tests.hostcore.support import key_pair, make_genesis
+from tests.host.support import key_pair, make_genesis
 from tickets.services import network
 from validators.membership import changes, epoch
 from validators.models import ManagedNode, MembershipChange, NodeStatus

@@ -15,7 +15,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
-from tests.hostcore.support import make_genesis
+from tests.host.support import make_genesis
 from validators.data_folder.folder import DataFolder
 from validators.membership import changes, newcomers
 from validators.membership.membership import Wish

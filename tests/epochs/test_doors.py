@@ -12,7 +12,7 @@ from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.wire import FrameSigner, decode_envelope
-from tests.epochs.test_succession import founded
+from tests.epochs.test_membership_changes import founded
 from tests.epochs.world import MILLISECOND, SECOND, World, barrier
 
 

@@ -11,7 +11,7 @@ from dtvn.machine import Issue
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.epochs.proofs import read_answer
-from tests.epochs.test_succession import arrived, founded, grow
+from tests.epochs.test_membership_changes import arrived, founded, grow
 from tests.epochs.world import SECOND, Node, World, barrier
 
 FAR = 12

@@ -17,7 +17,7 @@ from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.verified import Inbound, Peer, VerifiedBatch
 from dtvn.protocol.wire import FrameSigner, decode_envelope, link_frame
 from simulator.disk import PowerCut
-from tests.epochs.test_succession import arrived, enlist, founded, ids
+from tests.epochs.test_membership_changes import arrived, enlist, founded, ids
 from tests.epochs.world import MILLISECOND, SECOND, Node, World, barrier
 
 EMPTY = bytes(32)

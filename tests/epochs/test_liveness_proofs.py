@@ -9,7 +9,7 @@ from dtvn.machine import Reconfigure
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import membership as ms
 from simulator.scheme import KeyedHash
-from tests.epochs.test_succession import arrived, founded
+from tests.epochs.test_membership_changes import arrived, founded
 from tests.epochs.world import SECOND, World
 
 CLUSTER = b"c" * 32

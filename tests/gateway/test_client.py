@@ -13,7 +13,7 @@ import pytest
 from dtvn.gateway import Gateway, Overloaded, collector
 from dtvn.gateway.client import GatewayClosed
 from tests.gateway.support import operation
-from tests.hostcore.support import make_genesis
+from tests.host.support import make_genesis
 from tests.waiting import PATIENCE
 
 SEED = sha256(b"gateway").digest()

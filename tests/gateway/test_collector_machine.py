@@ -17,7 +17,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.wire import Door
 from tests.gateway.support import MILLISECOND, SECOND, START, Desk, Executed, Members, path_to
-from tests.hostcore.support import Paper, make_genesis
+from tests.host.support import Paper, make_genesis
 
 SESSIONS = 4
 

@@ -18,7 +18,7 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, PAGE
 from dtvn.protocol.wire import Door, FrameSigner, decode_envelope, link_frame
 from tests.epochs.world import World
-from tests.hostcore.support import operation
+from tests.host.support import operation
 
 SECOND = 1_000_000_000
 

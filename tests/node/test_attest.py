@@ -15,7 +15,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import EvidenceRecord
 from dtvn.protocol.wire import ED25519
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from tests.node.running import Running, answer_of, until_commits
 from tests.waiting import wait_until
 from validators.ledger.archive import open_archives

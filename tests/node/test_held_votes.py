@@ -19,7 +19,7 @@ from dtvn.node.node import Node
 from dtvn.node.options import NodeOptions, StartError
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Note
-from tests.hostcore.support import make_genesis
+from tests.host.support import make_genesis
 from validators.ledger import open_ledger
 
 

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from dtvn.node.keys import peer_id
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from tests.integration.network import REPOSITORY, Network, network
 from tests.pages.browsing import PATIENCE, Complaints, expect_to_fit, opened, shown, window
 from tests.waiting import wait_until

@@ -22,7 +22,7 @@ from simulator.run_plan import Partition, RunPlan
 from simulator.violation import Violation
 from simulator.workload import Traffic
 from simulator.world import Settings, World
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 
 
 class Ledgers:

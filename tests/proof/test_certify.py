@@ -28,7 +28,7 @@ from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import CheckpointRecord, StateRecord
 from tests.fake_gateway import FakeGateway
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from tests.pages.learner import ALIAS, _Replaced
 from tests.proof.support import Later, PaperLog
 from tickets.services import certify, network

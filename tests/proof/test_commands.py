@@ -20,7 +20,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.contradiction import RECORD, Contradiction
 from dtvn.protocol.consensus.effects import EvidenceRecord, SlotRecord, StateRecord
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 from tests.proof.support import PaperLog
 from tests.proof.test_evidence import digest_of, file_of, pairs
 from validators.ledger import open_ledger

@@ -16,7 +16,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import decode_envelope
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
-from tests.hostcore.support import Paper, key_pair
+from tests.host.support import Paper, key_pair
 from verifier import dtvn_verify, dtvn_verify_evidence
 
 PAPER = Paper()

@@ -20,7 +20,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.offences import OFFENCES, offence_of
 from tests.fake_gateway import FakeGateway
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 from tests.proof.test_evidence import file_of, pairs
 from tickets.services import network
 from validators.models import MemberEvidence

@@ -16,7 +16,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import decode_envelope
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 from tests.proof.odd_new_views import NULL, new_view, new_views
 from tests.proof.odd_views import (
     CHAINS,

@@ -14,7 +14,7 @@ from dtvn.protocol.consensus.membership import RECOVERY
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.wire import PeerError
 from dtvn.recovery.ending import final_batch
-from tests.hostcore.support import Paper, key_pair, operation
+from tests.host.support import Paper, key_pair, operation
 from tests.tickets_machine.support import Machine, public
 
 NEW = tuple(public(f"next{number}") for number in range(4))

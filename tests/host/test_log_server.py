@@ -14,8 +14,8 @@ from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import log_server
 from dtvn.protocol.host.log_server import LogServer
 from dtvn.protocol.wire import Envelope
-from tests.hostcore.doubles import SetClock, Tape, TapeJournal, TapeTransport, entry_record
-from tests.hostcore.support import Paper, make_genesis
+from tests.host.doubles import SetClock, Tape, TapeJournal, TapeTransport, entry_record
+from tests.host.support import Paper, make_genesis
 
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND

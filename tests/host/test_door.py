@@ -19,7 +19,7 @@ from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.wire import FRAME_BYTES_MAX, Door, Envelope, PeerError, decode_envelope, limits, link_frame
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
 from tests.canonical_form import is_canonical
-from tests.hostcore.support import EPOCH, Paper, bundle, key_pair, operation, sample_statements
+from tests.host.support import EPOCH, Paper, bundle, key_pair, operation, sample_statements
 
 PAPER = Paper()
 SAMPLES = sample_statements(PAPER)

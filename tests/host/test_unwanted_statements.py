@@ -13,8 +13,8 @@ from dtvn.protocol.consensus.verified import Header
 from dtvn.protocol.host.rate_limiter import BURST, PER_SECOND
 from dtvn.protocol.wire import PeerError, link_frame
 from tests.consensus.helpers import Cluster
-from tests.hostcore.doubles import Bench
-from tests.hostcore.support import EPOCH, Paper, bundle
+from tests.host.doubles import Bench
+from tests.host.support import EPOCH, Paper, bundle
 
 
 def prepare(paper: Paper, sequence: int, digest: bytes = b"d" * 32) -> bytes:

@@ -11,7 +11,7 @@ from dtvn.protocol.host import INBOUND_MAX, TurnLost
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from dtvn.protocol.host.questions import ANSWERED_MAX, WAITING_MAX
 from dtvn.protocol.wire import Envelope
-from tests.hostcore.doubles import EMPTY, Bench, entry_record
+from tests.host.doubles import EMPTY, Bench, entry_record
 
 RECORD = StateRecord("vote", b"yes")
 

@@ -10,7 +10,7 @@ from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import log_server
 from dtvn.protocol.host.places import PLACE_TIME, Places
 from dtvn.protocol.wire import Envelope
-from tests.hostcore.test_log_server import Shop, served
+from tests.host.test_log_server import Shop, served
 
 SECOND = 1_000_000_000
 
