@@ -112,7 +112,7 @@ def test_a_restart_of_the_platform_keeps_who_joined_and_who_left(
     ]
 
 
-def test_an_epoch_that_somebody_else_ordered_is_noticed(living: LivingGateway) -> None:
+def test_an_epoch_ordered_by_another_platform_is_noticed(living: LivingGateway) -> None:
     now = living.present
     ManagedNode.objects.filter(node_id__in=["r0", "r1"]).update(status=NodeStatus.RUNNING)
     ManagedNode.objects.filter(pk="r0").update(report={"state": "voting"})

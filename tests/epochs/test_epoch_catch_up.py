@@ -322,7 +322,7 @@ class Unsigned(Forger):
 
 
 @pytest.mark.parametrize("forger", [Skips, Renames, Unsigned])
-def test_a_forged_chain_moves_nobody_and_the_liar_is_counted(forger: type[Forger]) -> None:
+def test_a_forged_chain_moves_no_member_and_the_liar_is_counted(forger: type[Forger]) -> None:
     world = founded(members=5, far=FAR)
     box = world.boxes["n4"]
     world.cut.add("n4")

@@ -196,7 +196,7 @@ def test_the_tick_comes_at_the_deadline_and_not_before() -> None:
 # --- start and rows ------------------------------------------------------------------------------
 
 
-def test_r7_a_restart_loads_rows_restores_the_core_and_repeats_its_words() -> None:
+def test_r7_a_restart_loads_rows_restores_the_core_and_sends_again() -> None:
     bench = Bench()
     bench.core.on_restore = lambda: Effects(send=[Send(ALL, b"same bytes")])
     bench.host.start()
