@@ -17,7 +17,7 @@ from dtvn.protocol import genesis as g
 from tests.api.learner import TableWriter
 from tests.api.living import LivingGateway
 from tests.fake_gateway import FakeGateway
-from tests.hostcore.support import make_genesis
+from tests.host.support import make_genesis
 from tickets.services import network
 from validators.feed import progress
 from validators.membership import changes, newcomers

@@ -17,7 +17,7 @@ from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.wire import ED25519
 from tests.fake_gateway import FakeGateway
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 
 
 class LivingGateway(FakeGateway):

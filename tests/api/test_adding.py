@@ -47,7 +47,7 @@ def test_c40_a_node_is_added_right_behind_a_start_of_the_cluster(town: Api, livi
     assert town.post("nodes", {"node_id": "r4"}).status_code == 200
 
 
-def test_a_cluster_that_is_to_stop_or_has_failed_takes_nobody_in(town: Api, living: LivingGateway) -> None:
+def test_a_stopping_or_failed_cluster_accepts_no_newcomer(town: Api, living: LivingGateway) -> None:
     ManagedNode.objects.update(status=NodeStatus.ERROR)
     living.down = ALL
     assert town.post("nodes", {"node_id": "r4"}).status_code == 409, "none of it runs"

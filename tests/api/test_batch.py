@@ -107,7 +107,7 @@ def test_r14_where_nothing_was_sent_the_whole_batch_is_503(
     assert tried == [1_000]
 
 
-def test_r14_unknown_outcomes_are_told_one_by_one(api: Api, fake: FakeGateway) -> None:
+def test_r14_unknown_outcomes_are_reported_one_by_one(api: Api, fake: FakeGateway) -> None:
     fake.mute = True
     response = api.post("tickets/batch", {"operations": [op("issue", "A"), op("fly", "A")]})
     results = read(response)["data"]["results"]

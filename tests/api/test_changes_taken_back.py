@@ -91,7 +91,7 @@ def test_a_key_that_was_made_for_a_rotation_is_thrown_away(
     assert node.key.exists()
 
 
-def test_once_it_is_sent_nobody_takes_it_back(town: Api, living: LivingGateway) -> None:
+def test_a_change_that_was_sent_cannot_be_cancelled(town: Api, living: LivingGateway) -> None:
     row = changes.ask(Wish(change="parameters", parameters={"view_timeout": 900_000}), actor="key:1")
     living.mute = True
     for _ in range(2):
@@ -188,7 +188,7 @@ def test_only_who_may_administer_takes_back(
 # --- bounds (R35) ----------------------------------------------------------------------------------
 
 
-def test_r35_so_many_changes_stand_in_line_and_no_more(town: Api, folder: ClusterFolder) -> None:
+def test_r35_the_queue_of_changes_is_bounded(town: Api, folder: ClusterFolder) -> None:
     """The first newcomer fetches the log; an administrator's key asks for one after the other."""
     for number in range(change_limits.OPEN_MAX):
         asked = town.post("members", {"node_id": f"x{number}"})

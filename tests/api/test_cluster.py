@@ -171,7 +171,7 @@ def test_a_node_whose_disk_is_full_refuses_with_that_reason(api: Api, answers: A
     assert response.headers["Retry-After"] == "1"
 
 
-def test_a_member_nobody_here_runs_is_external(api: Api, fake: FakeGateway) -> None:
+def test_a_member_that_this_platform_does_not_run_is_external(api: Api, fake: FakeGateway) -> None:
     nodes.register_nodes(["r0", "r1", "r2"])
     node = read(api.get("nodes/r3"))
     assert (node["external"], node["status"]) == (True, "running")
@@ -229,7 +229,9 @@ def test_stats_are_the_primarys_with_the_supervisors_mark(api: Api, answers: Ans
     assert (data["node_id"], data["mode"]) == ("r0", "supervisor")
 
 
-def test_stats_without_the_primary_are_anybody_elses(api: Api, fake: FakeGateway, answers: Answers) -> None:
+def test_stats_without_the_primary_come_from_another_member(
+    api: Api, fake: FakeGateway, answers: Answers
+) -> None:
     fake.down = frozenset({0})
     assert read(api.get("stats"))["data"]["node_id"] == "r1"
 
@@ -393,7 +395,7 @@ def test_x7_the_log_lists_what_was_applied_in_order(api: Api) -> None:
         ("state=PENDING&kind=all&outcome=all", []),
     ],
 )
-def test_the_log_shows_what_is_about_one_state(api: Api, query: str, shown: list[str]) -> None:
+def test_the_log_can_be_filtered_by_state(api: Api, query: str, shown: list[str]) -> None:
     batch = [
         {"op": "issue", "ticket_id": "A"},
         {"op": "validate", "ticket_id": "A"},

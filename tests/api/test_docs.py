@@ -9,7 +9,7 @@ from tests.api.test_permissions import ROUTES
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "use" / "api.md").read_text(encoding="utf-8")
 
 
-def test_every_code_stands_in_the_row_of_its_status() -> None:
+def test_every_code_is_in_the_row_of_its_status() -> None:
     rows = {int(status): text for status, text in re.findall(r"^\| (\d{3}) \|(.*)$", PAGE, re.MULTILINE)}
     for reason in REASONS.values():
         if reason.status != 200:

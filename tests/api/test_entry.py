@@ -47,21 +47,21 @@ def test_a_little_behind_is_healthy(api: Api, fake: FakeGateway, monkeypatch: py
     assert found == {"r0", "r1", "r3"}
 
 
-def test_what_a_lost_member_said_makes_nobody_lag(
+def test_the_last_report_of_a_lost_member_makes_no_other_member_lag(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = entries(api, fake, monkeypatch, r0={"connected": False, "sequence": 10 * FRONT})
     assert found == {"r1", "r2", "r3"}
 
 
-def test_a_liar_that_is_far_ahead_makes_nobody_lag(
+def test_a_liar_that_claims_to_be_far_ahead_makes_no_member_lag(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = entries(api, fake, monkeypatch, r0={"sequence": 10 * FRONT})
     assert found == {"r0", "r1", "r2", "r3"}
 
 
-def test_while_nobody_is_healthy_those_that_are_connected_take_turns(
+def test_without_a_healthy_member_the_connected_ones_take_turns(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = entries(

@@ -59,7 +59,7 @@ def test_c40_it_is_listed_before_anything_of_it_is_made(asked: Api, folder: Clus
         assert answer.status_code == 409, "it is under way"
 
 
-def test_c40_its_stages_are_told_until_it_is_a_member(
+def test_c40_its_stages_are_shown_until_it_is_a_member(
     asked: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     changes.turn()
@@ -85,7 +85,7 @@ def test_c40_its_stages_are_told_until_it_is_a_member(
     assert "r4" not in listed(asked)
 
 
-def test_a_change_of_an_earlier_cluster_lists_nobody(
+def test_a_change_of_an_earlier_cluster_lists_no_node(
     asked: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     before = living.present
@@ -109,7 +109,7 @@ def test_one_that_is_refused_says_why_and_is_gone(
 
 
 @pytest.mark.parametrize("made", [False, True])
-def test_one_that_is_stopped_is_taken_back_and_holds_nobody_up(asked: Api, made: bool) -> None:
+def test_a_newcomer_that_is_stopped_is_cancelled_and_blocks_no_other(asked: Api, made: bool) -> None:
     if made:
         changes.turn()
     answer = asked.call("DELETE", R4)
@@ -121,14 +121,14 @@ def test_one_that_is_stopped_is_taken_back_and_holds_nobody_up(asked: Api, made:
     assert asked.post("nodes", {"node_id": "r4"}).status_code == 200, "and may be tried again"
 
 
-def test_one_that_is_taken_back_before_it_was_made_is_told_as_stopped(asked: Api) -> None:
+def test_a_newcomer_cancelled_before_it_was_made_is_shown_as_stopped(asked: Api) -> None:
     changes.cancel(MembershipChange.objects.get().pk)
     assert changes.turn() is not None
     assert told() == [("starting", ""), ("stopped", "")]
     assert "r4" not in listed(asked)
 
 
-def test_one_that_runs_and_is_taken_back_is_told_by_its_process(asked: Api) -> None:
+def test_a_running_newcomer_that_is_cancelled_is_shown_by_its_process(asked: Api) -> None:
     changes.turn()
     assert ManagedNode.objects.get(pk="r4").status == NodeStatus.STARTING
     changes.cancel(MembershipChange.objects.get().pk)

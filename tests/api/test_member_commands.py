@@ -18,7 +18,7 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from tests.api.living import LivingGateway
-from tests.hostcore.support import key_pair, make_genesis
+from tests.host.support import key_pair, make_genesis
 from tickets.services import network
 from validators.management.commands import members
 from validators.membership import changes

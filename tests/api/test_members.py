@@ -13,7 +13,7 @@ from dtvn.gateway import Identity, gather_liveness_proofs, next_path, read_ident
 from dtvn.node.keys import peer_id
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from validators.membership import changes
 from validators.models import MembershipChange
 from validators.rest import members
@@ -156,7 +156,7 @@ def test_parameters_change_and_what_cannot_is_named(town: Api) -> None:
     assert same.status_code == 400
 
 
-def test_what_is_refused_says_why_and_changes_nothing(town: Api, living: LivingGateway) -> None:
+def test_a_refusal_gives_its_reason_and_changes_nothing(town: Api, living: LivingGateway) -> None:
     small = town.call("DELETE", "members/r0")
     assert (small.status_code, read(small)["code"]) == (409, "too_few_members")
     unknown = town.call("DELETE", "members/r8?allow_small=true")
@@ -231,7 +231,7 @@ def test_a_principal_s_key_that_is_no_point_is_refused_by_name(town: Api) -> Non
         assert read(answer)["error"].startswith("peer_id: ")
 
 
-def test_other_calls_name_what_is_wrong_with_them(town: Api) -> None:
+def test_malformed_calls_are_refused_with_the_wrong_field(town: Api) -> None:
     assert "allow_small" in read(town.call("DELETE", "members/r0?allow_small=maybe"))["error"]
     assert "change must be one of" in read(town.post("members/preview", {"change": "fly"}))["error"]
     assert "parameters must be" in read(town.post("members/preview", {"change": "parameters"}))["error"]

@@ -15,7 +15,7 @@ from dtvn.node.keys import peer_id
 from dtvn.protocol.consensus.membership import Membership, founding
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
-from tests.hostcore.support import key_pair, make_genesis
+from tests.host.support import key_pair, make_genesis
 from tickets.services import network
 from validators.membership import changes, epoch
 from validators.models import ManagedNode, MembershipChange, NodeStatus
@@ -126,7 +126,7 @@ def raised_timeout(admin: Client) -> None:
     assert MembershipChange.objects.get().state == "done"
 
 
-def test_the_page_waits_for_the_epoch_that_was_told_to_have_begun(
+def test_the_page_waits_for_the_epoch_that_was_announced(
     admin: Client, lagging: LaggingGateway, town: Api
 ) -> None:
     """Seen in the CI: "Done" came from the process that carries changes out, and the next page, from another
@@ -196,7 +196,7 @@ def test_parameters_are_a_form_of_what_they_are(admin: Client, living: LivingGat
     assert living.present.parameters.view_timeout == 900_000
 
 
-def test_a_newcomer_from_elsewhere_needs_its_word(admin: Client, living: LivingGateway) -> None:
+def test_a_newcomer_from_elsewhere_needs_its_liveness_proof(admin: Client, living: LivingGateway) -> None:
     key = key_pair("r7")[0]
     admin.post(PRINCIPALS, {"verb": "add", "name": "r7", "peer_id": peer_id(key), "event": "*", "nonce": "a"})
     address = f"{MEMBERS}ask/add/"

@@ -34,7 +34,7 @@ def test_programs_of_this_machine_read_it_as_it_is(api: Api) -> None:
     assert scrape(REMOTE_ADDR="::1").value("dtvn_platform_database_up") == 1
 
 
-def test_what_nobody_foresaw_is_counted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unforeseen_errors_are_counted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
@@ -63,7 +63,7 @@ def test_others_are_refused_and_a_wrong_key_is_wrong_from_everywhere(api: Api, m
     assert b"dtvn_" not in response.content
 
 
-def test_behind_a_proxy_nobody_is_local(api: Api, settings: Any) -> None:
+def test_behind_a_proxy_no_client_is_local(api: Api, settings: Any) -> None:
     settings.SESSION_COOKIE_SECURE = True
     assert Client().get("/metrics", REMOTE_ADDR="127.0.0.1").status_code == 401
 

@@ -15,7 +15,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
-from tests.hostcore.support import make_genesis
+from tests.host.support import make_genesis
 from validators.data_folder.folder import DataFolder
 from validators.membership import changes, newcomers
 from validators.membership.membership import Wish
@@ -112,7 +112,7 @@ def test_a_restart_of_the_platform_keeps_who_joined_and_who_left(
     ]
 
 
-def test_an_epoch_that_somebody_else_ordered_is_noticed(living: LivingGateway) -> None:
+def test_an_epoch_ordered_by_another_platform_is_noticed(living: LivingGateway) -> None:
     now = living.present
     ManagedNode.objects.filter(node_id__in=["r0", "r1"]).update(status=NodeStatus.RUNNING)
     ManagedNode.objects.filter(pk="r0").update(report={"state": "voting"})

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
 from tests.api.conftest import Api, read
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from validators.models import ManagedCluster, MembershipChange
 from validators.services import nodes
 

@@ -18,7 +18,7 @@ from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.wire import FrameSigner
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from tests.waiting import PATIENCE, wait_until
 from tickets.services import reading
 from tickets.services.epochs import known_chain

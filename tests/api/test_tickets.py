@@ -101,7 +101,7 @@ def test_c8_shown_data_never_overwrites_the_issued_data(seeded: Api) -> None:
     assert "data" in read(response)["error"]
 
 
-def test_c9_a_second_validation_is_refused_in_the_agreed_words(seeded: Api) -> None:
+def test_c9_a_second_validation_is_refused_with_the_agreed_text(seeded: Api) -> None:
     body = {"ticket_id": "TICKET-001"}
     assert seeded.codes("tickets/validate", body, body) == [200, 409]
     refusal = read(seeded.post("tickets/validate", body))
@@ -142,7 +142,7 @@ def test_c11_dispute_and_resolve(seeded: Api) -> None:
 
 @pytest.mark.parametrize("verb", ["validate", "consume", "admit", "dispute"])
 @pytest.mark.parametrize("body", [b"{}", b'{"ticket_id":""}', b"null", b'{"ticket_id":null}'])
-def test_c12_a_missing_ticket_id_is_said_in_the_agreed_words(api: Api, verb: str, body: bytes) -> None:
+def test_c12_a_missing_ticket_id_is_refused_with_the_agreed_text(api: Api, verb: str, body: bytes) -> None:
     response = api.post(f"tickets/{verb}", body)
     assert response.status_code == 400
     assert "ticket_id is required" in read(response)["error"]
@@ -172,7 +172,9 @@ BAD_BODIES = [
 
 
 @pytest.mark.parametrize("body", BAD_BODIES, ids=range(len(BAD_BODIES)))
-def test_x12_a_malformed_request_is_400_and_reaches_nobody(api: Api, fake: FakeGateway, body: bytes) -> None:
+def test_x12_a_malformed_request_is_400_and_reaches_no_member(
+    api: Api, fake: FakeGateway, body: bytes
+) -> None:
     before = fake.acknowledged
     response = api.post("tickets/validate", body)
     assert response.status_code == 400
@@ -243,7 +245,7 @@ def test_issue_answers_with_the_ticket(api: Api) -> None:
     ],
     ids=str,
 )
-def test_issue_refuses_what_is_out_of_bounds(api: Api, field: dict[str, object]) -> None:
+def test_issue_refuses_fields_out_of_bounds(api: Api, field: dict[str, object]) -> None:
     response = api.post("tickets", {"ticket_id": "A-1"} | field)
     assert (response.status_code, read(response)["success"]) == (400, False)
 
@@ -388,7 +390,7 @@ def test_a_name_no_ticket_can_have_is_404(api: Api, ticket: str) -> None:
     assert (response.status_code, read(response)["success"]) == (404, False)
 
 
-def test_an_outcome_told_by_code_alone_is_looked_up(
+def test_an_outcome_given_by_code_alone_is_looked_up(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Repeats know the code only (R16): what was issued and how many were seeded is then read."""

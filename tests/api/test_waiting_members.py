@@ -39,7 +39,7 @@ def test_r11_ready_tells_who_waits_for_whom_and_the_way_out(
     assert "others_are_gone" not in answer
 
 
-def test_r11_ready_tells_whose_votes_rest_on_the_operators_word(
+def test_r11_ready_lists_members_that_vote_by_others_are_gone(
     fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told(fake, monkeypatch, r0={"state": "voting", "others_are_gone": True, "awaits": []})

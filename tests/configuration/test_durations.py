@@ -33,5 +33,5 @@ def test_what_go_refuses_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["300ms", "5s", "1m", "2h", "7ns", "0s", "90s"])
-def test_what_is_shown_is_read_back(text: str) -> None:
+def test_a_formatted_duration_is_parsed_to_the_same_value(text: str) -> None:
     assert parse_duration(format_duration(parse_duration(text))) == parse_duration(text)

@@ -74,7 +74,7 @@ def test_it_does_not_wait_without_patience(tmp_path: Path) -> None:
     held.close()
 
 
-def test_whoever_is_told_to_stop_while_it_waits_ended_as_told(
+def test_a_node_stopped_while_it_waits_for_its_ledger_exits_as_stopped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")

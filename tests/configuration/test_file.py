@@ -121,14 +121,14 @@ def test_a_mistake_is_one_line_with_place_and_key(tmp_path: Path, text: str, mes
     assert problem(tmp_path, text).startswith(message)
 
 
-def test_a_mistake_is_told_of_though_a_flag_overrides_it(tmp_path: Path) -> None:
+def test_a_mistake_is_reported_although_a_flag_overrides_it(tmp_path: Path) -> None:
     path = write(tmp_path, "metrics:\n  port: x\n")
     with pytest.raises(UsageError, match=r":2: metrics\.port: 'x' is not a whole number"):
         settings_of({"metrics_port": "9090", "config": path}, {})
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"node:\n  id: \x07\n", b"x" * (1024 * 1024 + 1)])
-def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_binary_data_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "validator.yaml"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=r"validator\.yaml"):

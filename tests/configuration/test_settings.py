@@ -82,7 +82,7 @@ def test_every_setting_says_where_it_came_from(told: Told) -> None:
     assert not settings.given("node.data_dir")
 
 
-def test_a_word_that_cannot_be_printed_is_left_to_who_reads_the_words() -> None:
+def test_unprintable_characters_of_a_flag_are_escaped() -> None:
     told = settings_of(vars(flags().parse(["-bootstrap", "a,\x01\xe9"])), {})
     assert told["network.bootstrap_peers"] == r"a,'\x01\xe9'"
 
@@ -244,7 +244,7 @@ def bare_logging() -> Iterator[None]:
     root.setLevel(level)
 
 
-def test_logs_are_written_as_told(tmp_path: Path, bare_logging: None) -> None:
+def test_logs_are_written_as_configured(tmp_path: Path, bare_logging: None) -> None:
     output = tmp_path / "node.log"
     environment = {
         "DTVN_LOGGING_LEVEL": "warn",

@@ -81,7 +81,7 @@ def test_a_replica_that_missed_many_windows_fetches_the_log(forgotten: bool) -> 
     assert cluster.messages(m.Commit, source=3)[-1].sequence == 106, "and it votes again"
 
 
-def test_one_that_lags_suspects_nobody_while_it_catches_up() -> None:
+def test_a_lagging_member_does_not_suspect_while_it_catches_up() -> None:
     """R30."""
     cluster = Cluster(4)
     cluster.cut(3)
@@ -93,7 +93,7 @@ def test_one_that_lags_suspects_nobody_while_it_catches_up() -> None:
     assert {node.core.snapshot().view for node in cluster.nodes} == {0}
 
 
-def test_a_lie_about_the_height_of_the_log_makes_nobody_wait() -> None:
+def test_a_false_log_height_makes_no_member_wait() -> None:
     """Row 17: the target is what f + 1 members say, never one peer's word."""
     cluster = Cluster(4)
     status = m.Status(0, 3, 0, False, 10**15, 10**15, 10**15, (), True)

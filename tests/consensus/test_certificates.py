@@ -72,7 +72,7 @@ def test_row_4_exactly_q_distinct_members(senders: tuple[int, ...]) -> None:
     assert read(read_checkpoint, votes(CHECKPOINT, {}, senders)) is None
 
 
-def test_row_4_nobody_signs_the_beginning() -> None:
+def test_row_4_a_checkpoint_of_sequence_0_is_refused() -> None:
     """Sequence 0 has no checkpoint: it would be one that covers nothing and passes for a low mark."""
     assert read(read_checkpoint, votes(replace(CHECKPOINT, sequence=0), {})) is None
     assert read(read_checkpoint, votes(replace(CHECKPOINT, sequence=1), {})).sequence == 1

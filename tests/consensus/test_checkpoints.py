@@ -60,7 +60,7 @@ def test_r24_what_q_members_signed_otherwise_stops_the_replica(field: str, how: 
     assert kept.mine == (cluster[3].journal.slots[0, 0, 10, "checkpoint"].frames[0],)
 
 
-def test_r24_f_members_that_sign_other_states_stop_nobody() -> None:
+def test_r24_f_members_that_sign_other_states_stop_no_member() -> None:
     cluster = unstable()
     victim = cluster[3]
     victim.hear(cluster[0], cluster.sign(said(cluster, 0, state_root=b"x" * 32)))

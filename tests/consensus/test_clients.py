@@ -41,7 +41,7 @@ def test_a_request_to_a_backup_alone_is_forwarded() -> None:
     assert cluster.executed() == [1] * 4
 
 
-def test_a_lost_forward_is_said_again_before_anybody_is_suspected() -> None:
+def test_a_lost_forward_is_repeated_before_the_primary_is_suspected() -> None:
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Bundle))
     cluster.request("T-1", to=[2])
@@ -90,7 +90,7 @@ def test_row_9_a_thousand_in_flight() -> None:
     cluster.agree()
 
 
-def test_a_request_the_state_refuses_is_told_so() -> None:
+def test_a_request_that_the_state_refuses_is_answered_with_the_reason() -> None:
     cluster = Cluster(4)
     cluster.request("T-0")
     cluster.stabilize()
@@ -177,7 +177,7 @@ def test_r20_a_batch_is_at_most_a_thousand_operations() -> None:
     assert max(sizes) == 1_000
 
 
-def test_r3_time_never_stands_still_or_runs_back() -> None:
+def test_r3_effective_time_always_rises() -> None:
     """The primary's clock is set back between two batches; effective time rises by a microsecond."""
     cluster = Cluster(4)
     cluster.request("T-1")

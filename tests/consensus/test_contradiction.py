@@ -47,7 +47,7 @@ def test_a_second_certificate_for_the_stable_checkpoint_stops_the_member() -> No
     assert len(both) >= cluster[3].core.config.f + 1
 
 
-def test_after_a_restart_it_still_stands_and_says_why() -> None:
+def test_after_a_restart_it_stays_halted_with_its_reason() -> None:
     cluster = settled()
     cluster[3].hear(cluster[2], cluster.sign(m.ViewChange(0, 2, 1, another(cluster), ())))
     before = cluster[3].halted
@@ -86,7 +86,7 @@ def test_two_decisions_for_one_sequence_stop_the_member() -> None:
     assert convicted(cluster, 3) == both, "who signed both in one view"
 
 
-def test_two_views_that_decided_otherwise_convict_nobody() -> None:
+def test_two_views_that_decided_differently_convict_no_member() -> None:
     """m3 cannot execute yet what view 0 decided when its own COMMIT completes another decision of view 1: a
     COMMIT binds in its view only, so nobody is shown to lie."""
     cluster = Cluster(4)
@@ -128,7 +128,7 @@ def test_a_second_vote_makes_nothing_stable_but_reveals_a_contradiction() -> Non
     assert 0 in convicted(cluster, 3)
 
 
-def test_one_members_other_state_is_told_once_and_stops_nobody() -> None:
+def test_one_members_other_state_is_noted_once_and_stops_no_member() -> None:
     cluster = settled(19)
     lie = cluster.sign(m.Checkpoint(0, 1, 10, OTHER, OTHER, 1))
     for _ in range(3):

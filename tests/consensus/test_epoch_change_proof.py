@@ -71,7 +71,7 @@ def test_r35_the_end_is_its_entry_its_leaf_and_the_log_below() -> None:
 
 
 @pytest.mark.parametrize("operations", [2, 3, 4, 5])
-def test_r35_nothing_stands_beside_the_end(operations: int) -> None:
+def test_r35_the_batch_that_ends_an_epoch_has_one_operation(operations: int) -> None:
     """Its leaf alone would not be the results' root: nobody could be shown who the next members are."""
     ending = Ending()
     with pytest.raises(InvariantBreach, match="more than one operation"):
@@ -85,7 +85,7 @@ def test_r35_the_next_epoch_begins_right_behind_it(after: int) -> None:
         ending.begun(ending.execute(1), after)
 
 
-def test_r35_the_end_is_told_when_it_is_executed_not_later() -> None:
+def test_r35_the_end_is_recorded_when_it_is_executed_not_later() -> None:
     """The log below it is known only then."""
     ending = Ending()
     step = ending.execute(1)

@@ -142,7 +142,7 @@ def test_row_13_f_members_that_cry_all_the_time_move_nothing(members: int) -> No
     assert later > 0.9 * clean
 
 
-def test_r31_a_machine_that_was_suspended_suspects_nobody() -> None:
+def test_r31_a_machine_that_was_suspended_does_not_suspect() -> None:
     """All of it sleeps for a minute, as a laptop does; nobody was silent."""
     cluster = make(8)
     callers = calling(cluster)

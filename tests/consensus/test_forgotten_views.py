@@ -44,7 +44,7 @@ def test_r11_a_new_view_that_the_ledger_lost_is_shown() -> None:
     assert kinds == {m.ViewChange}, "the one that its ledger has"
 
 
-def test_r11_nobody_leads_a_view_before_it_has_seen_what_it_said() -> None:
+def test_r11_a_restarted_primary_leads_only_after_its_peers_answers() -> None:
     """The VIEW-CHANGEs that m1 needs come before the answers to its Ping."""
     cluster = led_by_m1()
     changes = {each.sender: each for each in cluster.messages(m.ViewChange) if each.view == 1}

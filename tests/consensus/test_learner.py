@@ -270,7 +270,7 @@ def test_r28_if_all_its_members_are_gone_a_later_member_brings_the_log() -> None
     assert newcomer.application.root() == cluster[0].application.root()
 
 
-def test_r28_no_word_of_a_member_of_a_later_epoch_counts_as_a_members() -> None:
+def test_r28_results_signed_by_a_member_of_a_later_epoch_do_not_count() -> None:
     """It claims other results than were executed here: f + 1 members would stop the learner, it does not."""
     cluster = Following()
     cluster.work(3)

@@ -100,9 +100,7 @@ def test_the_worked_example_of_the_module() -> None:
 
 @pytest.mark.parametrize(("old", "new"), [(A, B), (B, A)])
 @pytest.mark.parametrize("later", [0, 2])
-def test_r33_the_higher_view_wins_whatever_its_digest_and_whoever_shows_it(
-    old: bytes, new: bytes, later: int
-) -> None:
+def test_r33_the_higher_view_wins_whatever_its_digest_and_sender(old: bytes, new: bytes, later: int) -> None:
     """What was prepared in view 2 may be committed there; what view 0 prepared can not be, any more."""
     forge = Forge()
     proofs = {0: forge.proof(0, 1, old), 2: forge.proof(0, 1, old)} | {later: forge.proof(2, 1, new)}
@@ -111,7 +109,7 @@ def test_r33_the_higher_view_wins_whatever_its_digest_and_whoever_shows_it(
 
 
 @pytest.mark.parametrize("first", [A, B])
-def test_two_certificates_of_one_view_have_one_winner_whoever_shows_them(first: bytes) -> None:
+def test_two_certificates_of_one_view_have_one_winner_in_any_order(first: bytes) -> None:
     """Only more than f liars make two; even then all replicas and all verifiers compute the same."""
     forge = Forge()
     second = A if first == B else B

@@ -229,7 +229,7 @@ def test_r29_entering_a_view_forgets_no_member_that_left_for_a_higher_one() -> N
     assert (story.views.views.view, story.views.views.changing) == (2, True), "m3 and m2 are f + 1"
 
 
-def test_r33_entering_a_view_keeps_the_word_before_a_members_last() -> None:
+def test_r33_entering_a_view_keeps_earlier_view_changes() -> None:
     story = Crossroads()
     for member in (1, 2, 3):
         story.leaves(member, 1)

@@ -83,7 +83,7 @@ def test_further_offers_are_waited_for_a_quarter_of_a_second() -> None:
     assert cluster.began() == [(20, [1])]
 
 
-def test_when_all_have_offered_or_lied_nobody_is_waited_for() -> None:
+def test_once_all_have_offered_or_lied_the_transfer_begins() -> None:
     cluster = Offered()
     cluster.offers(0, 20)
     cluster.offers(1, 20, manifest=bytes(32))
@@ -156,7 +156,7 @@ def test_row_17_a_state_hardly_above_the_own_log_is_of_no_use(known: int, helps:
     assert refused == ([] if helps else ["outside_window"])
 
 
-def test_an_offer_that_nobody_wants_is_refused_unread() -> None:
+def test_an_unwanted_offer_is_refused_unread() -> None:
     cluster = Offered(known=13)
     cluster.heal()
     cluster.advance(2 * SECOND)

@@ -66,7 +66,7 @@ def test_r11_where_f_is_zero_a_quorum_of_answers_is_not_enough() -> None:
     assert cluster.executed()[0] == 4, "the last word has come"
 
 
-def test_r11_who_is_waited_for_is_named_though_nobody_has_answered() -> None:
+def test_r11_awaited_members_are_named_before_any_answer() -> None:
     cluster = Cluster(2)
     cluster[0].crash()
     cluster[1].restart()
@@ -74,7 +74,7 @@ def test_r11_who_is_waited_for_is_named_though_nobody_has_answered() -> None:
     assert cluster[1].core.pinging.awaited == (0,)
 
 
-def test_r11_the_operators_word_holds_until_a_checkpoint_is_stable() -> None:
+def test_r11_others_are_gone_holds_until_a_checkpoint_is_stable() -> None:
     cluster = restarted(operator=True)
     journal = cluster[2].journal
     assert not cluster[2].core.state.voting_right.holding

@@ -54,7 +54,7 @@ def test_r31_f_members_that_answer_late_do_not_stretch_the_timeout(members: int)
     assert honest == {800 * MILLISECOND}
 
 
-def test_r31_a_pong_nobody_asked_for_measures_nothing() -> None:
+def test_r31_an_unrequested_pong_measures_nothing() -> None:
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Pong))
     cluster.advance(2_100)
@@ -116,7 +116,7 @@ def test_r11_a_view_change_that_the_ledger_lost_is_shown_too() -> None:
     assert not cluster[3].core.voting
 
 
-def test_r11_a_members_word_survives_restarts_of_the_members_that_heard_it() -> None:
+def test_r11_a_members_statement_survives_restarts_of_its_receivers() -> None:
     """All others restart too: what they hold of r3 comes out of their ledgers."""
     cluster = busy_cluster()
     copied = copy.deepcopy(cluster[3].journal)
@@ -194,7 +194,7 @@ def test_row_15_one_answer_per_member_is_read_despite_repeated_questions() -> No
     assert heard == [Reason.NOT_ASKED, None, *[Reason.NOT_ASKED] * 3]
 
 
-def test_row_15_questions_that_nobody_answers_are_forgotten() -> None:
+def test_row_15_unanswered_pings_are_forgotten() -> None:
     """A member that is down for long; what answers the first question then measures nothing any more."""
     cluster = busy_cluster()
     cluster[3].crash()

@@ -153,7 +153,7 @@ def test_r11_no_vote_below_a_sequence_that_it_voted_for(kind: type) -> None:
     assert stable_at(forge.cluster, 400)
 
 
-def test_r11_the_words_of_others_and_own_checkpoints_put_nothing_off() -> None:
+def test_r11_votes_of_others_and_own_checkpoints_delay_nothing() -> None:
     """A CHECKPOINT says what was executed: it contradicts no vote, and a liar's frames are not m0's."""
     forge = Forge()
     lost(forge)
@@ -198,7 +198,7 @@ def test_r11_a_suspicion_or_a_status_binds_to_nothing() -> None:
     assert core.rejoin.view_due() == 1
 
 
-def test_r11_words_of_another_epoch_put_nothing_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r11_statements_of_another_epoch_delay_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Index 0 may have been another member in it, and its views have nothing to do with those of this one."""
     monkeypatch.setattr(Keys, "member_key", lambda keys, _epoch, index: keys.pairs[index][0])
     forge = Forge()
@@ -238,7 +238,7 @@ def test_r11_one_liars_view_puts_nothing_off_where_q_others_answer() -> None:
 
 
 @pytest.mark.parametrize(("epoch", "counts"), [(0, False), (1, True), (2, False)])
-def test_r11_the_view_of_another_epoch_is_none_of_this_one(epoch: int, counts: bool) -> None:
+def test_r11_views_of_another_epoch_do_not_count(epoch: int, counts: bool) -> None:
     forge = Forge()
     lost(forge)
     core = forge.cluster[0].core

@@ -118,7 +118,7 @@ def test_r11_a_liars_wishes_are_granted_once_a_minute() -> None:
         (1, (0, 1), "and two are none"),
     ],
 )
-def test_r11_a_wish_alone_moves_nobody(view: int, to: tuple[int, ...], why: str) -> None:
+def test_r11_a_wished_view_alone_moves_no_member(view: int, to: tuple[int, ...], why: str) -> None:
     cluster = Cluster(7)
     busy(cluster, 3)
     wish(cluster, 6, view, to=to)

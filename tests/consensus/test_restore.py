@@ -161,7 +161,7 @@ def test_r29_of_several_view_changes_the_highest_binds_a_restarted_replica(
     assert not cluster[3].core.state.log.slots
 
 
-def test_r35_what_was_said_in_another_epoch_binds_nobody_in_this_one() -> None:
+def test_r35_statements_of_another_epoch_do_not_bind_in_this_one() -> None:
     """Its ledger still has the views of the epoch before, which begins anew in view 0."""
     cluster = busy_cluster()
     of_another = [
@@ -240,7 +240,7 @@ def test_r7_a_checkpoint_that_is_not_stable_is_said_again() -> None:
     assert [message for message in again(cluster[3]) if type(message) is m.Checkpoint] == [said]
 
 
-def test_r7_a_primary_leads_its_view_again_and_nobody_else_does() -> None:
+def test_r7_only_its_primary_leads_a_view_again_after_a_restart() -> None:
     """Its NEW-VIEW says what is carried over; nothing of it is proposed a second time."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit, m.SupplyFrames))

@@ -81,7 +81,7 @@ def test_a_state_is_safe_from_its_offer_to_the_first_question(monkeypatch: pytes
     assert cluster.gets(3, 10)
 
 
-def test_whoever_fetches_alone_gets_a_newer_state_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_fetcher_gets_a_newer_state_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Serving(monkeypatch)
     cluster.wish(3, 0)
     assert cluster.gets(3, 10)
@@ -101,7 +101,7 @@ def test_a_question_that_arrives_twice_takes_nothing_from_its_sender(monkeypatch
     assert cluster.gets(3, 10)
 
 
-def test_row_17_nobody_keeps_an_old_state_in_service_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_17_an_old_state_is_served_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A liar that goes on asking for what nobody else can use is waited for a minute, not longer."""
     cluster = Serving(monkeypatch)
     cluster.wish(1, 0)

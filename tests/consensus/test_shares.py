@@ -267,7 +267,7 @@ def test_r32_what_other_members_wait_for_does_not_wait_long(waited: int, expecte
     assert waits(primary, at + waited * MILLISECOND) == expected
 
 
-def test_r32_what_is_proposed_or_gone_keeps_nobody_waiting() -> None:
+def test_r32_proposed_or_removed_requests_do_not_count_as_waiting() -> None:
     primary = Primary(round_trip=0)
     primary.ask("greedy", 8, at=0)
     primary.ask("modest", 1, at=0)

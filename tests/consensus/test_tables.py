@@ -131,7 +131,7 @@ def test_r30_naming_a_foreign_session_takes_neither_its_place_nor_share() -> Non
     assert len(pool) == 2
 
 
-def test_r13_opening_bundles_are_told_apart_as_the_state_tells_them() -> None:
+def test_r13_opening_bundles_are_distinguished_as_by_the_state() -> None:
     """They share session (0, 0) and number 0; one nonce of one actor opens one session, however it travels.
     If another actor or body had its place too, whoever may do nothing could hold one at the backups and keep
     the primary from taking it."""

@@ -100,7 +100,7 @@ def state_of(rows: list[ApplicationChange]) -> dict[str, bytes]:
     return {change.key[0]: change.row for change in rows if change.table == "value"}
 
 
-def test_r23_what_is_installed_is_the_state_that_q_members_signed() -> None:
+def test_r23_the_installed_state_is_the_one_that_q_members_signed() -> None:
     cluster = Far()
     cluster.advance(300)
     install = cluster.installed()

@@ -97,7 +97,7 @@ def test_row_17_an_offer_that_comes_after_the_choice_changes_nothing() -> None:
     assert cluster.transfer._offers == {}
 
 
-def test_r23_a_proved_checkpoint_is_a_target_whatever_anybody_says() -> None:
+def test_r23_a_proved_checkpoint_is_a_target_whatever_members_claim() -> None:
     catch_up = Cluster(4)[0].core.catch_up
     catch_up.on_said(1, 5)
     catch_up.on_said(2, 5)
@@ -120,7 +120,7 @@ def test_row_17_a_range_that_was_not_asked_for_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("message", ["Snapshot", "Groups", "Entries"])
-def test_row_17_nobody_without_a_place_among_the_members_is_listened_to(message: str) -> None:
+def test_row_17_transfer_messages_of_nonmembers_are_refused(message: str) -> None:
     """A learner, or a node that is no member any more."""
     cluster = Offered()
     offered = open_frame(cluster.made[0, 20])
@@ -198,7 +198,7 @@ def test_r35_the_proof_of_the_epoch_before_covers_no_other_state(
     assert not cluster.late.told("transfer_began")
 
 
-def test_r35_the_state_that_began_the_epoch_is_no_lie_to_whoever_has_it() -> None:
+def test_r35_the_first_state_of_the_epoch_is_refused_but_is_no_lie() -> None:
     """It was asked for before this replica had it, and comes late: of no use, no more."""
     cluster = Entered(base=20, known=20)
     core = cluster.late.core
@@ -239,7 +239,7 @@ def test_the_time_to_choose_then_a_sources_timeout_are_the_deadlines() -> None:
     assert cluster.transfer.deadline() == cluster.transfer._sources[0].due > cluster.time
 
 
-def test_r23_one_entry_that_nobody_has_any_more_is_enough_to_want_a_state() -> None:
+def test_r23_one_entry_that_no_member_has_starts_a_state_transfer() -> None:
     cluster = Far(known=9, ahead=1)
     cluster.advance(6 * SECOND)
     assert cluster.installed().checkpoint.sequence == 10
@@ -357,7 +357,7 @@ def test_r23_a_member_with_nothing_is_not_asked_while_others_bring_entries() -> 
     assert {member for member, _first, _last in asked(cluster, 3)} == {1, 2}
 
 
-def test_r30_whoever_has_caught_up_suspects_again_at_once() -> None:
+def test_r30_a_member_that_has_caught_up_suspects_again_at_once() -> None:
     """And has the bodies that a view change may ask for, no older ones."""
     cluster, late = lagging(40)
     cluster.advance(600)

@@ -182,7 +182,7 @@ def test_row_5_holes_become_null_requests() -> None:
     cluster.agree()
 
 
-def test_r29_a_suspect_binds_nobody() -> None:
+def test_r29_a_suspect_binds_no_member() -> None:
     """One replica that hears nothing suspects, and goes on voting in the view."""
     cluster = Cluster(4)
     cluster.drop(lambda source, target, _m: source == 0 and target == 3)
@@ -270,7 +270,7 @@ def joiners(cluster: Cluster, target: int, **reasons: str) -> None:
         cluster[target].hear(cluster[member], cluster.sign(m.Suspect(0, member, 1, reason)))
 
 
-def test_row_13_who_only_joined_makes_nobody_join() -> None:
+def test_row_13_members_that_only_joined_make_no_other_join() -> None:
     """n = 7: two liars and one honest member that believed them are no three who saw something."""
     cluster = Cluster(7)
     cluster.drop(is_kind(m.Suspect, m.SupplyFrames))
@@ -360,7 +360,7 @@ def test_r31_the_timeout_doubles_and_returns_to_base() -> None:
     assert survivor.snapshot().timeout <= 1_600_000_000
 
 
-def test_r31_a_pause_is_nobodys_silence() -> None:
+def test_r31_an_own_pause_is_not_the_primarys_silence() -> None:
     """A process stopped for ten seconds moves its deadlines before it looks at them."""
     cluster = Cluster(4)
     cluster.advance(500)
@@ -449,7 +449,7 @@ def test_a_dead_primary_and_a_cut_between_two_backups(pair: tuple[int, int]) -> 
     assert [len(node.journal.log) for node in cluster.up()] == [1, 1, 1]
 
 
-def test_old_suspicions_shown_again_move_nobody_without_a_ground() -> None:
+def test_old_suspicions_shown_again_start_no_view_change() -> None:
     """A liar relays the SUSPECTs of two honest members, which lapsed long ago."""
     cluster = Cluster(4)
     old = tuple(cluster.sign(m.Suspect(0, sender, 1, "once")) for sender in (1, 2))

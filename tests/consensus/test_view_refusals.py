@@ -90,7 +90,7 @@ def test_row_4_a_new_view_not_signed_by_its_primary_is_always_refused() -> None:
     assert cluster[0].core.state.views.is_active(1)
 
 
-def test_r33_a_new_view_may_name_the_word_before_a_members_last() -> None:
+def test_r33_a_new_view_may_name_a_members_last_but_one_view_change() -> None:
     """m2 has gone on to view 2 meanwhile: what it said of view 1 is here, and is asked of nobody."""
     usurper = Usurper()
     cluster = usurper.cluster

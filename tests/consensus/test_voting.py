@@ -54,7 +54,7 @@ def test_row_3_votes_for_two_digests_are_counted_apart_and_are_evidence() -> Non
     assert len(found[0]["frames"]) == 2, "two signed statements that contradict each other"
 
 
-def test_row_3_each_contradiction_is_told_once() -> None:
+def test_row_3_each_contradiction_is_reported_once() -> None:
     cluster = Cluster(4)
     for letter in range(40):
         vote = m.Commit(0, 1, 0, 1, bytes([letter]) * 32)
@@ -373,7 +373,7 @@ def _look_often(core: Replica) -> None:
         core.invariants()
 
 
-def test_r5_what_is_settled_is_refused_before_its_signature() -> None:
+def test_r5_settled_statements_are_refused_before_their_signature() -> None:
     """`wants` drops old, decided and second messages: forged ones cost nothing either."""
     cluster = Cluster(4)
     cluster.request("T-1")

@@ -76,7 +76,7 @@ def test_the_page_names_what_a_message_carries(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", PLAYED)
-def test_the_page_says_what_is_attached(kind: type[Any]) -> None:
+def test_the_page_says_which_messages_have_an_attachment(kind: type[Any]) -> None:
     assert ("attachment" in cell(kind, 3)) == seen_of(kind).attached
 
 
@@ -97,7 +97,7 @@ def test_the_page_says_who_receives(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", PLAYED)
-def test_the_page_says_what_is_durable_before_a_message_leaves(kind: type[Any]) -> None:
+def test_the_page_lists_durable_facts_before_a_message_leaves(kind: type[Any]) -> None:
     """Nothing that is said is missing with anybody; and of a statement everything that holds is said."""
     claimed = set().union(*(FACTS[fact] for fact in cell(kind, 5).split("; ")))
     durable = seen_of(kind).durable

@@ -15,7 +15,7 @@ from simulator.scheme import Keyring
 from simulator.violation import Violation
 from simulator.world import Settings
 from tests.epochs.test_epoch_catch_up import busy, notes
-from tests.epochs.test_succession import arrived, grow
+from tests.epochs.test_membership_changes import arrived, grow
 from tests.epochs.world import SECOND, START, Node, World, barrier
 from tests.proof.continuing import ADMITTED, LOST, head_of, old_log
 

@@ -12,7 +12,7 @@ from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.wire import FrameSigner, decode_envelope
-from tests.epochs.test_succession import founded
+from tests.epochs.test_membership_changes import founded
 from tests.epochs.world import MILLISECOND, SECOND, World, barrier
 
 
@@ -31,7 +31,7 @@ def overheard(world: World) -> list[m.Busy | m.Repeat]:
     return found
 
 
-def test_r20_a_request_now_too_large_is_told_and_an_executed_one_repeated() -> None:
+def test_r20_a_too_large_request_is_refused_but_an_old_result_repeated() -> None:
     """Nobody answered it at all: its client waited until nothing of it could be valid any more."""
     world = founded()
     barriers = [world.operation(Barrier(), nonce=b"%d" % number) for number in range(8)]
@@ -82,7 +82,7 @@ class Nobody:
 
 
 @pytest.mark.parametrize("backups", [False, True], ids=["to all", "to single backups"])
-def test_r30_changes_by_somebody_who_may_not_drain_the_pipeline_seldom(backups: bool) -> None:
+def test_r30_changes_without_permission_rarely_drain_the_pipeline(backups: bool) -> None:
     """Nothing is proposed above what may end the epoch: without a bound others had a fifth of their rate."""
     world = founded()
     nobody = Nobody(world)

@@ -11,7 +11,7 @@ from dtvn.machine import Issue
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.epochs.proofs import read_answer
-from tests.epochs.test_succession import arrived, founded, grow
+from tests.epochs.test_membership_changes import arrived, founded, grow
 from tests.epochs.world import SECOND, Node, World, barrier
 
 FAR = 12
@@ -322,7 +322,7 @@ class Unsigned(Forger):
 
 
 @pytest.mark.parametrize("forger", [Skips, Renames, Unsigned])
-def test_a_forged_chain_moves_nobody_and_the_liar_is_counted(forger: type[Forger]) -> None:
+def test_a_forged_chain_moves_no_member_and_the_liar_is_counted(forger: type[Forger]) -> None:
     world = founded(members=5, far=FAR)
     box = world.boxes["n4"]
     world.cut.add("n4")

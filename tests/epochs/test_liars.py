@@ -17,7 +17,7 @@ from dtvn.protocol.consensus.replica import Replica
 from dtvn.protocol.consensus.verified import Inbound, Peer, VerifiedBatch
 from dtvn.protocol.wire import FrameSigner, decode_envelope, link_frame
 from simulator.disk import PowerCut
-from tests.epochs.test_succession import arrived, enlist, founded, ids
+from tests.epochs.test_membership_changes import arrived, enlist, founded, ids
 from tests.epochs.world import MILLISECOND, SECOND, Node, World, barrier
 
 EMPTY = bytes(32)
@@ -62,7 +62,7 @@ def signed_by(world: World, key: str, messages: Sequence[object]) -> list[bytes]
     return [signer.sign(message) for message in messages]
 
 
-def test_r35_a_removed_members_word_counts_in_no_epoch_without_it() -> None:
+def test_r35_a_removed_members_statements_do_not_count_without_it() -> None:
     world = founded(members=5)
     world.reconfigure(leaves="n4")
     arrived(world)
@@ -235,7 +235,7 @@ def test_r35_a_checkpoint_that_names_another_state_does_not_end_an_epoch() -> No
         assert EMPTY not in roots
 
 
-def test_r11_a_removed_members_old_word_does_not_bind_its_index_successor() -> None:
+def test_r11_a_removed_members_statement_does_not_bind_its_successor() -> None:
     """One liar shows a wiped member what another member said under the same index, an epoch ago."""
     world = founded(members=5)
     world.reconfigure(leaves="n0")

@@ -9,7 +9,7 @@ from dtvn.machine import Reconfigure
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import membership as ms
 from simulator.scheme import KeyedHash
-from tests.epochs.test_succession import arrived, founded
+from tests.epochs.test_membership_changes import arrived, founded
 from tests.epochs.world import SECOND, World
 
 CLUSTER = b"c" * 32
@@ -46,18 +46,18 @@ def outcome(now: ms.Membership, *words: ms.LivenessProof) -> str:
         (ms.ALIVE_FOR, "not_ready"),
     ],
 )
-def test_r36_a_word_counts_for_thirty_seconds_whatever_its_clock_says(ahead: int, code: str) -> None:
+def test_r36_a_liveness_proof_counts_for_thirty_seconds_by_any_clock(ahead: int, code: str) -> None:
     """n1's clock is `ahead`; or it lies, to be believed alive a minute after it fell silent."""
     assert outcome(present(), word("n0", BATCH_TIME), word("n1", BATCH_TIME + ahead)) == code
 
 
-def test_r36_a_wide_drift_bound_makes_no_word_last_longer_than_twice() -> None:
+def test_r36_a_wide_drift_bound_at_most_doubles_the_life_of_a_proof() -> None:
     now = present(drift_bound=600_000_000)
     for ahead, code in ((ms.ALIVE_FOR, "ok"), (ms.ALIVE_FOR + 1, "not_ready")):
         assert outcome(now, word("n0", BATCH_TIME), word("n1", BATCH_TIME + ahead)) == code
 
 
-def test_r36_nobody_speaks_twice_or_for_another_or_in_another_epoch() -> None:
+def test_r36_a_proof_counts_once_for_its_member_in_its_epoch() -> None:
     own = word("n0", BATCH_TIME)
     for other in (
         own,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dtvn.machine import AddPrincipal, Issue
-from tests.epochs.test_succession import arrived
+from tests.epochs.test_membership_changes import arrived
 from tests.epochs.world import MILLISECOND, SECOND, World
 
 SEEDS = range(9)

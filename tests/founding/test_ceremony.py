@@ -86,7 +86,7 @@ def test_an_unsealed_genesis_is_refused_by_every_node(tmp_path: Path, pair: list
     assert read_genesis(venue.folder.node("venue").genesis).name == "Cup final"
 
 
-def test_nobody_seals_before_all_have_joined(pair: list[Party]) -> None:
+def test_sealing_is_refused_before_all_have_joined(pair: list[Party]) -> None:
     said = pair[0].seals()
     assert (said.code, "1 of 2 parties have joined" in said.error) == (1, True)
     assert "1 of 2 parties" in pair[0].seals(more=("--merge-only",)).text
@@ -128,7 +128,7 @@ def test_a_changed_record_and_a_changed_seal_are_found(pair: list[Party]) -> Non
     assert c.decode(c.encode(good)) == good
 
 
-def test_nobody_lists_a_key_that_is_not_his(tmp_path: Path, pair: list[Party]) -> None:
+def test_a_party_cannot_list_the_key_of_another(tmp_path: Path, pair: list[Party]) -> None:
     """A thief could not use it, but its owner could be mistaken for him."""
     venue = c.decode(pair[1].file.read_bytes()).records[0]
     stolen = replace(venue, party=replace(venue.party, member=replace(venue.party.member, id="thief")))
@@ -145,7 +145,7 @@ def test_nobody_lists_a_key_that_is_not_his(tmp_path: Path, pair: list[Party]) -
         (("--members", 4, "--batch-operations-max", 5_001), "5001 is not between 1 and 5000"),
     ],
 )
-def test_r20_terms_that_nobody_could_live_in_are_never_proposed(
+def test_r20_impossible_terms_are_never_proposed(
     tmp_path: Path, wish: tuple[object, ...], complaint: str
 ) -> None:
     out = tmp_path / "draft.genesis"
@@ -255,7 +255,7 @@ HIDDEN = "a\r\x1b[2Kprincipal    venue-gateway  no grants\x1b[8m"
 
 
 @pytest.mark.parametrize("hidden", [g.Grant(HIDDEN, "gate"), g.Grant("*", HIDDEN)])
-def test_r15_nobody_hides_what_he_asks_for(
+def test_r15_a_party_cannot_hide_the_grants_it_asks_for(
     tmp_path: Path, draft: Path, hidden: g.Grant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`show` is where the others see who gets `admin:*`; the liar's own program checks nothing."""

@@ -156,7 +156,9 @@ def test_r11_a_changed_byte_anywhere_is_found(state: Path, tmp_path: Path, at: f
         (b"dtvn-state-1\n\0\0\0\x02\x90\x90", "has not the form of one"),
     ],
 )
-def test_what_is_no_state_file_is_refused_in_a_sentence(tmp_path: Path, content: bytes, why: str) -> None:
+def test_other_files_than_state_files_are_refused_with_a_message(
+    tmp_path: Path, content: bytes, why: str
+) -> None:
     path = tmp_path / "no.state"
     path.write_bytes(content)
     assert why in refused("continue", "show", path)
@@ -348,7 +350,7 @@ def test_r11_a_newcomer_is_given_the_state_by_its_own_genesis(
         node.close()
 
 
-def test_r11_nobody_seals_what_he_did_not_check(
+def test_r11_sealing_requires_a_check_of_the_own_state_file(
     state: Path, later: Path, pair: list[Party], tmp_path: Path
 ) -> None:
     promoter, venue = pair

@@ -62,7 +62,7 @@ def test_only_own_ports_must_be_free_here(venue: Party) -> None:
             port_room.check_node_ports(founded, ["venue"])
 
 
-def test_a_party_without_a_platform_is_told_so(tmp_path: Path) -> None:
+def test_starting_a_party_without_a_platform_is_refused(tmp_path: Path) -> None:
     party = Party(tmp_path, "alone")
     Said("init", "--name", "x", "--members", "1", "--out", party.data.parent / "cup.genesis")
     assert party.joins(41001, "--no-platform").code == 0

@@ -14,7 +14,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.wire import Envelope, link_frame
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 
 START = 1_700_000_000_000_000_000
 MILLISECOND = 1_000_000

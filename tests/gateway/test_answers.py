@@ -12,7 +12,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.quorum import MEMBERS_MAX
 from tests.gateway.support import START, operation
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 
 WIDE = "\U0001f39f"
 

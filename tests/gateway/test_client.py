@@ -13,7 +13,7 @@ import pytest
 from dtvn.gateway import Gateway, Overloaded, collector
 from dtvn.gateway.client import GatewayClosed
 from tests.gateway.support import operation
-from tests.hostcore.support import make_genesis
+from tests.host.support import make_genesis
 from tests.waiting import PATIENCE
 
 SEED = sha256(b"gateway").digest()
@@ -31,7 +31,7 @@ def codes(future: Future) -> list[str]:
     return [result.code for result in future.result(PATIENCE)]
 
 
-def test_r14_with_nobody_there_a_call_is_refused_with_nothing_sent(lonely: Gateway) -> None:
+def test_r14_with_no_member_connected_a_call_is_refused_and_not_sent(lonely: Gateway) -> None:
     assert codes(lonely.submit([operation(), operation()])) == ["unavailable", "unavailable"]
     assert codes(lonely.submit([operation()])) == ["unavailable"]
 
@@ -78,7 +78,7 @@ def test_calls_from_many_threads_all_end(lonely: Gateway) -> None:
     assert lonely._calls_open == 0
 
 
-def test_closing_ends_what_is_under_way_and_refuses_what_comes_after(lonely: Gateway) -> None:
+def test_closing_ends_pending_calls_and_refuses_later_ones(lonely: Gateway) -> None:
     future = lonely.submit([operation()])
     lonely.close()
     assert not lonely.alive

@@ -31,7 +31,7 @@ def test_r12_the_first_bundle_opens_a_session_with_a_nonce() -> None:
     assert desk.codes(call) == ("ok",)
 
 
-def test_a_result_says_where_the_outcome_stands() -> None:
+def test_a_result_has_the_sequence_and_index_of_its_outcome() -> None:
     desk = Desk()
     call = desk.submit(operation("T-5"), operation("T-5"))
     (item,) = desk.answer(*desk.bundles())
@@ -129,7 +129,7 @@ def test_a_full_queue_refuses_and_takes_again_when_there_is_room() -> None:
     desk.submit(operation("one more"))
 
 
-def test_r34_the_primary_alone_has_the_word_then_all_are_told() -> None:
+def test_r34_a_bundle_goes_to_the_primary_first_then_to_all() -> None:
     desk = Desk()
     desk.submit(operation())
     assert to_whom(desk) == [0]
@@ -165,7 +165,7 @@ def sendings_to_all(desk: Desk, end: int) -> list[int]:
     return times
 
 
-def test_r34_a_slow_cluster_is_told_once_then_at_the_pace_of_its_answers() -> None:
+def test_r34_resending_to_a_slow_cluster_follows_its_answer_times() -> None:
     """Under load every answer outlasts the first timeout: telling all members of everything every 300 ms
     would cost them more than the operations themselves."""
     desk = Desk()
@@ -220,7 +220,7 @@ def test_r14_without_a_quorum_nothing_is_sent_and_the_call_is_refused() -> None:
     assert desk.codes(again) == ("unavailable",), "the grace is over: refused at once"
 
 
-def test_r14_where_nobody_ever_connected_a_call_is_refused_after_the_grace() -> None:
+def test_r14_if_no_member_ever_connected_calls_fail_after_the_grace() -> None:
     desk = Desk(session=False)
     desk.collector = Collector(
         desk.members.paper.genesis,

@@ -17,7 +17,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.wire import Door
 from tests.gateway.support import MILLISECOND, SECOND, START, Desk, Executed, Members, path_to
-from tests.hostcore.support import Paper, make_genesis
+from tests.host.support import Paper, make_genesis
 
 SESSIONS = 4
 
@@ -143,7 +143,7 @@ def test_r12_an_evicted_session_leaves_bare_outcomes_unknown_and_undone() -> Non
     assert desk.codes(later) == ("ok",)
 
 
-def test_r13_a_retry_ordered_after_its_time_is_told_the_first_outcome() -> None:
+def test_r13_a_retry_ordered_after_its_time_gets_the_first_outcome() -> None:
     """It waited past `valid_until` while others' batches passed: no member may hint `expired`."""
     machine = Machine()
     desk = MachineDesk(machine, b"client-0")

@@ -18,7 +18,7 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, PAGE
 from dtvn.protocol.wire import Door, FrameSigner, decode_envelope, link_frame
 from tests.epochs.world import World
-from tests.hostcore.support import operation
+from tests.host.support import operation
 
 SECOND = 1_000_000_000
 
@@ -111,7 +111,7 @@ def test_r16_one_member_that_proves_it_is_enough_through_all_epochs(town: Town, 
     assert [member.id for member in desk.collector.epochs.present.members] == ["n0"]
 
 
-def test_r16_all_members_together_lead_nobody_away_by_their_word(desk: Desk) -> None:
+def test_r16_claims_of_all_members_alone_start_no_new_epoch(desk: Desk) -> None:
     asked = desk.claim(1, 0, 1, 2, 3)
     assert {query.arguments for query in asked.values()} == {("0",)}
     for member, query in asked.items():
@@ -151,7 +151,7 @@ def test_r16_a_silent_liar_does_not_keep_the_others_from_being_heard(town: Town,
     assert desk.collector.take(desk.now).successor == town.world.now
 
 
-def test_r16_what_is_over_is_never_gone_back_to(town: Town, desk: Desk) -> None:
+def test_r16_a_client_never_goes_back_to_an_earlier_epoch(town: Town, desk: Desk) -> None:
     assert desk.show(town.told[0], 0) is not None
     desk.collector.connected(frozenset({0}), desk.now)
     assert desk.claim(1, 0) == {}
@@ -197,7 +197,7 @@ def test_an_answer_that_never_comes_is_no_callers_affair(desk: Desk) -> None:
     assert desk.collector.take(desk.now).answered == []
 
 
-def test_what_is_under_way_is_asked_of_the_new_members(town: Town, desk: Desk) -> None:
+def test_pending_calls_are_sent_to_the_new_members(town: Town, desk: Desk) -> None:
     call = desk.collector.submit((operation(),), desk.now, wait=60 * SECOND)
     first = [decode_envelope(frame)[1] for _member, frame in desk.collector.take(desk.now).send]
     bundle = next(message for message in first if isinstance(message, m.Bundle))

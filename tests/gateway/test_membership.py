@@ -125,13 +125,13 @@ def test_r36_one_liar_among_the_members_prevents_no_change(lie: str) -> None:
     assert following.epoch == 1
 
 
-def test_r36_who_says_its_own_word_ends_the_waiting() -> None:
+def test_r36_the_affected_members_own_proof_ends_the_waiting() -> None:
     town = Town(lambda: told(word("node3")))
     assert len(gather_liveness_proofs(town, wait=3.0)) == 4  # type: ignore[arg-type]
     assert town.asked == 4
 
 
-def test_r36_a_word_under_a_coming_key_counts_for_the_change_bringing_it() -> None:
+def test_r36_a_proof_under_the_next_key_counts_only_for_that_rotation() -> None:
     """And only for that one: for every other change such a member speaks under the key that it has."""
     town = Town(lambda: told(word("node3")))
     key = public_key_of(dev_seed("node3 again"))
@@ -143,7 +143,7 @@ def test_r36_a_word_under_a_coming_key_counts_for_the_change_bringing_it() -> No
 
 
 @pytest.mark.parametrize("moves", [2, 3, 4])
-def test_r36_words_of_an_epoch_that_ended_meanwhile_are_gathered_anew(moves: int) -> None:
+def test_r36_proofs_of_an_epoch_that_ended_are_gathered_again(moves: int) -> None:
     town = Town(lambda: told(word("node3")), moves=moves)
     words = gather_liveness_proofs(town, wait=3.0)  # type: ignore[arg-type]
     assert [each.member for each in words] == ["node0", "node1", "node2"]

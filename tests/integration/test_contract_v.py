@@ -129,7 +129,7 @@ def test_c8_shown_data_is_checked_and_never_stored(v: Node) -> None:
     assert v.state("TICKET-081") == "ISSUED"
 
 
-def test_c9_a_second_validation_is_refused_in_the_agreed_words(v: Node) -> None:
+def test_c9_a_second_validation_is_refused_with_the_agreed_text(v: Node) -> None:
     v.done("validate", "TICKET-090")
     response = v.act("validate", "TICKET-090")
     assert response.status_code == 409
@@ -256,7 +256,7 @@ def handshaken(v: Node) -> socket.socket:
     return client
 
 
-def test_c22_a_client_that_never_reads_delays_nobody(v: Node) -> None:
+def test_c22_a_client_that_never_reads_delays_no_other(v: Node) -> None:
     with handshaken(v) as deaf, v.socket() as quick:
         ping = b"\x81\x8f\0\0\0\0" + b'{"type":"ping"}'
         deaf.settimeout(0.5)

@@ -58,7 +58,7 @@ def forged(frame: bytes) -> bytes:
     return encode_envelope(envelope.kind, envelope.body, bytes(64), envelope.attachment)
 
 
-def test_x21_a_primary_that_says_two_things_forks_nobody_and_is_replaced(tmp_path: Path) -> None:
+def test_x21_an_equivocating_primary_causes_no_fork_and_is_replaced(tmp_path: Path) -> None:
     """node1 gets one proposal for the first sequence, node2 and node3 get another."""
     with Cluster(tmp_path, MEMBERS) as cluster:
         cluster.start(1, 2, 3)
@@ -153,7 +153,7 @@ def test_x22_an_impatient_member_moves_no_view_and_is_not_cut_off(tmp_path: Path
         assert needed.code == "ok", "its vote counts: without node2 three are all there are"
 
 
-def test_x23_a_state_that_nobody_signed_for_changes_nothing(tmp_path: Path) -> None:
+def test_x23_an_unsigned_state_changes_nothing(tmp_path: Path) -> None:
     """A made-up end of the log, in which a consumed ticket is issued again, with votes of one liar."""
     with running_cluster(tmp_path, MEMBERS) as (cluster, gateway):
         issued, admitted = submit(gateway, [operation(Issue(), "T-1"), operation(Admit(), "T-1")])

@@ -154,7 +154,7 @@ def test_x18_an_unknown_key_or_a_wrong_type_ends_with_2_and_names_the_key(tmp_pa
     assert (code, text) == (2, f"{file}:2: metrics.enabled: 'perhaps' is neither true nor false\n")
 
 
-def test_a_taken_metrics_port_ends_a_node_that_was_told_to_use_it(tmp_path: Path) -> None:
+def test_a_taken_metrics_port_ends_a_node_configured_to_use_it(tmp_path: Path) -> None:
     [port] = free_ports(1)
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = str(other.getsockname()[1])
@@ -204,7 +204,7 @@ def test_x18_a_file_starts_a_node_and_a_flag_beats_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-def test_nodes_of_make_up_are_where_prometheus_is_told(tmp_path: Path) -> None:
+def test_nodes_of_make_up_listen_where_prometheus_looks(tmp_path: Path) -> None:
     with running(tmp_path / "data") as network:
         network.start()
         nodes = targets(network, "nodes.json")

@@ -185,7 +185,7 @@ def test_a_killed_worker_brings_all_its_nodes_back(running: Network) -> None:
 
 
 @pytest.mark.backend
-def test_a_killed_web_process_is_replaced_and_refuses_nobody(running: Network) -> None:
+def test_a_killed_web_process_is_replaced_and_refuses_no_request(running: Network) -> None:
     web = running.titled("dtvn web")
     assert web is not None
     web.kill()

@@ -70,7 +70,7 @@ def test_c44_before_the_first_run(running: Supervised, web: httpx.Client) -> Non
     assert web.get("/status").json()["simulator_status"] == "idle"
 
 
-def test_c45_x37_a_run_is_told_as_it_goes(running: Supervised, web: httpx.Client) -> None:
+def test_c45_x37_a_run_is_reported_as_it_goes(running: Supervised, web: httpx.Client) -> None:
     with listening(running) as ears:
         assert ears.wait_for("connected")["simulator_status"] == "idle"
         started = web.post("/simulator/start", json=SMALL | {"tickets": 100})

@@ -405,7 +405,7 @@ def test_x31_a_node_that_dies_is_an_error_until_it_is_back(s: Supervised, ears: 
 
 
 @pytest.mark.exhaustive
-def test_x36_a_client_that_never_reads_delays_nobody(s: Supervised, api: httpx.Client, ears: Ears) -> None:
+def test_x36_a_client_that_never_reads_delays_no_other(s: Supervised, api: httpx.Client, ears: Ears) -> None:
     deaf = deaf_client(s)
     try:
         with listening(s) as other:

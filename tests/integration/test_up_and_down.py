@@ -147,7 +147,7 @@ def test_a_start_right_after_a_kill_waits_for_what_the_killed_one_left(fresh: Ne
 
 
 @pytest.mark.exhaustive
-def test_a_node_that_cannot_start_says_why_and_holds_nobody_up(fresh: Network) -> None:
+def test_a_node_that_cannot_start_says_why_and_blocks_no_other(fresh: Network) -> None:
     fresh.start()
     fresh.stop()
     (fresh.data / "nodes" / "node3" / "identity" / "node.key").write_bytes(b"not a key")
@@ -227,7 +227,7 @@ def run_down(started: Network) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.exhaustive
-def test_nobody_reading_the_output_stops_nothing(fresh: Network) -> None:
+def test_an_unread_output_stops_nothing(fresh: Network) -> None:
     """`make up | head -1`."""
     fresh.launch_unread()
     wait_until(fresh.is_ready, timeout=START_PATIENCE, what="ready")

@@ -9,7 +9,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import EvidenceRecord, SlotRecord, StateRecord
 from dtvn.protocol.host.ports import JournalError
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 from tests.ledger.samples import CLUSTER
 from validators.ledger import Ledger, convictions, open_ledger
 from validators.ledger.convictions import EVIDENCE_PER_MEMBER_MAX

@@ -161,7 +161,7 @@ def test_storage_figures_have_the_contracts_keys(ledger: Ledger) -> None:
     assert stats["page_alloc"] > 10_000
 
 
-def test_the_newest_checkpoint_is_told(ledger: Ledger) -> None:
+def test_the_newest_checkpoint_is_returned(ledger: Ledger) -> None:
     assert read.newest_checkpoint(ALIAS) is None
     writer = LogWriter()
     ledger.append([*writer.entries(2), writer.checkpoint()])

@@ -106,12 +106,12 @@ def test_r6_a_copy_is_synced_before_the_log_is_written_over(steps: dict[str, lis
     assert {name: steps[name] for name in COPIES} == COPIES
 
 
-def test_r6_r10_r11_what_is_written_outside_turns_is_synced(steps: dict[str, list[str]]) -> None:
+def test_r6_r10_r11_writes_outside_turns_are_synced(steps: dict[str, list[str]]) -> None:
     """Incarnation, the word whether it votes, the operator's word, a snapshot."""
     assert {name: steps[name] for name in OUTSIDE_TURNS} == OUTSIDE_TURNS
 
 
-def test_r11_what_stands_beside_the_key_is_synced(steps: dict[str, list[str]]) -> None:
+def test_r11_files_beside_the_key_are_synced(steps: dict[str, list[str]]) -> None:
     """That it has voted, before its first vote; which end of an epoch it signed, before it shows that."""
     assert {name: steps[name] for name in BESIDE_THE_KEY} == BESIDE_THE_KEY
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from dtvn.node.metrics.disk import DiskWatch
 
 
-def test_the_forecast_divides_what_is_free_by_the_pace(tmp_path: Path) -> None:
+def test_the_forecast_divides_free_space_by_the_rate(tmp_path: Path) -> None:
     watch = DiskWatch(tmp_path)
     assert watch.forecast(0.0, 1_000, 500_000) == math.inf
     assert watch.forecast(100.0, 2_000, 500_000) == 50_000.0

@@ -10,7 +10,7 @@ from dtvn.machine import Validate, build
 from dtvn.node.metrics.figures import Figures
 from dtvn.protocol.consensus.effects import EntryRecord, Executed, Note, SlotRecord
 from dtvn.protocol.consensus.messages import Bundle, Entry, Operation, Outcome
-from tests.hostcore.support import make_genesis
+from tests.host.support import make_genesis
 
 SECOND = 1_000_000_000
 MEMBERS = [member.id for member in make_genesis(4).members]

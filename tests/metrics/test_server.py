@@ -50,7 +50,7 @@ def test_a_port_in_use_is_refused(server: MetricsServer) -> None:
         MetricsServer(server.address, lambda: b"")
 
 
-def test_who_connects_and_says_nothing_keeps_nobody_else_out(server: MetricsServer) -> None:
+def test_a_silent_connection_keeps_no_other_out(server: MetricsServer) -> None:
     with (
         socket.create_connection(server.address),
         httpx.Client(trust_env=False, timeout=PATIENCE) as client,
@@ -58,7 +58,7 @@ def test_who_connects_and_says_nothing_keeps_nobody_else_out(server: MetricsServ
         assert client.get(url(server)).status_code == 200
 
 
-def test_hundreds_that_connect_and_say_nothing_keep_nobody_out(server: MetricsServer) -> None:
+def test_hundreds_of_silent_connections_keep_no_other_out(server: MetricsServer) -> None:
     with ExitStack() as silent, httpx.Client(trust_env=False, timeout=PATIENCE) as client:
         for _ in range(SILENT):
             silent.enter_context(socket.create_connection(server.address, timeout=PATIENCE))

@@ -18,7 +18,7 @@ def test_every_wrong_guard_is_noticed_by_the_tests_of_its_module(module: str) ->
 
 def test_a_wrong_guard_that_no_test_asks_about_survives(monkeypatch: pytest.MonkeyPatch) -> None:
     module = "dtvn.protocol.consensus.epoch_change_proof"
-    monkeypatch.setitem(SUBJECTS, module, guards.Subject(("tests/hostcore/test_quorum.py",)))
+    monkeypatch.setitem(SUBJECTS, module, guards.Subject(("tests/host/test_quorum.py",)))
     assert [each.function for each in hunt(module, "epoch_change_proof.sealed")] == ["sealed"] * 2
 
 

@@ -77,7 +77,7 @@ def answered(address: tuple[str, int]) -> int:
     return 0
 
 
-def test_x31_a_helper_that_hangs_is_told_of_killed_and_started_again(
+def test_x31_a_hanging_helper_is_logged_killed_and_restarted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -15,7 +15,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import EvidenceRecord
 from dtvn.protocol.wire import ED25519
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from tests.node.running import Running, answer_of, until_commits
 from tests.waiting import wait_until
 from validators.ledger.archive import open_archives
@@ -44,7 +44,9 @@ def test_r26_a_receipt_is_signed_for_executed_entries_and_for_no_other(running: 
             assert ask(gateway, "receipt", *arguments) == "bad_arguments"
 
 
-def test_p22_stored_evidence_is_told_page_by_page(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p22_stored_evidence_is_answered_page_by_page(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(attest, "EVIDENCE_PAGE", 2)
     kind, signature = m.KIND_OF[m.Commit], key_pair("nobody")[1]
     frames = [

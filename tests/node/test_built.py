@@ -46,7 +46,7 @@ def made(tmp_path: Path) -> Iterator[Node]:
     node.close()
 
 
-def test_a_follower_without_a_place_is_told_where_members_listen(
+def test_a_follower_without_a_place_gets_the_members_addresses(
     made: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[bytes] = []

@@ -51,7 +51,7 @@ def test_r23_it_works_a_third_of_the_time_where_the_processor_is_short(turn: int
     assert max(thread.rests) <= rules.REST_LONGEST
 
 
-def test_r23_it_never_rests_where_nobody_stands_in_line() -> None:
+def test_r23_it_never_rests_while_nothing_else_waits() -> None:
     thread = Thread()
     for _ in range(1_000):
         thread.work(10 * MILLISECOND, line=100_000)

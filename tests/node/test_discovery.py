@@ -37,7 +37,7 @@ def book() -> AddressBook:
     return AddressBook(CLUSTER, KEYS, "node0")
 
 
-def test_a_member_says_where_it_is_and_the_newest_word_counts(book: AddressBook) -> None:
+def test_a_member_announces_its_address_and_the_newest_record_counts(book: AddressBook) -> None:
     older, newer = record(port=5001), record(port=5002)
     assert newer.timestamp > older.timestamp
     assert book.learn(older)
@@ -76,7 +76,7 @@ def test_a_member_says_where_it_is_and_the_newest_word_counts(book: AddressBook)
         "none",
     ],
 )
-def test_nobody_moves_another_member(book: AddressBook, false: AddressRecord) -> None:
+def test_a_false_record_moves_no_member(book: AddressBook, false: AddressRecord) -> None:
     assert not book.learn(false)
     assert book.take_news() == {}
 
@@ -123,7 +123,7 @@ def test_an_operators_undialable_address_does_not_end_the_search() -> None:
         context.destroy(linger=0)
 
 
-def test_what_is_no_record_is_refused(book: AddressBook) -> None:
+def test_malformed_records_are_refused(book: AddressBook) -> None:
     for arguments in ((), ("",), ("%%%",), ("AAAA",), ("ä",)):
         assert book.answer(arguments, record("node0")) == ("bad_arguments", None)
 

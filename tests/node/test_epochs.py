@@ -22,7 +22,7 @@ from dtvn.protocol.consensus.effects import StateRecord
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.membership import Membership, founding
 from dtvn.protocol.genesis import cluster_id
-from tests.hostcore.support import make_genesis
+from tests.host.support import make_genesis
 from validators.ledger import open_ledger
 
 

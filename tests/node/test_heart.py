@@ -64,7 +64,7 @@ def test_a_large_state_is_written_and_read_without_a_long_silence() -> None:
     assert {report["state"] for _, report in ledger.said} == {"following"}
 
 
-def test_before_its_first_word_a_process_is_not_said_to_run() -> None:
+def test_a_process_that_has_not_reported_is_not_shown_as_running() -> None:
     """Whoever starts it shows it as starting until it says how it is."""
     ledger = Slow(300 * ROWS)
     assert sum(1 for _ in ledger.journal.load().rows) == 300 * ROWS

@@ -19,7 +19,7 @@ from dtvn.node.node import Node
 from dtvn.node.options import NodeOptions, StartError
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Note
-from tests.hostcore.support import make_genesis
+from tests.host.support import make_genesis
 from validators.ledger import open_ledger
 
 
@@ -66,7 +66,7 @@ def test_r11_metrics_count_who_is_awaited(folder: NodeFolder) -> None:
         assert (values["dtvn_awaited_members"], values["dtvn_others_are_gone"]) == (2, 0)
 
 
-def test_r11_the_operators_word_is_logged_at_each_start_and_measured(
+def test_r11_others_are_gone_is_logged_at_each_start_and_measured(
     folder: NodeFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody could see that it stood but by asking the node itself."""
@@ -83,7 +83,7 @@ def test_r11_the_operators_word_is_logged_at_each_start_and_measured(
         assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_r11_no_word_about_the_others_is_kept_for_a_node_that_is_no_member(folder: NodeFolder) -> None:
+def test_r11_others_are_gone_is_refused_for_a_node_that_is_no_member(folder: NodeFolder) -> None:
     """No learner ends it, so it would stand when the node is a member, in another epoch."""
     own = folder.key.read_bytes()
     folder.key.unlink()

@@ -156,7 +156,7 @@ def test_who_is_alone_is_served_whatever_it_owes() -> None:
     assert len(inbox.drain(64)) == 64
 
 
-def test_a_debt_is_bounded_and_worn_off_so_that_nobody_starves() -> None:
+def test_a_debt_is_bounded_and_worn_off_so_that_no_peer_starves() -> None:
     """While another one always has frames waiting: as many of these go first as the debt counts checks."""
     inbox = Inbox()
     inbox.charge("noisy", 1_000_000)

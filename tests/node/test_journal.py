@@ -13,7 +13,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Record, SlotRecord, StateRecord
 from dtvn.protocol.consensus.log_tree import Frontier
 from dtvn.protocol.host.ports import JournalError, Recovery
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 
 VOTE = SlotRecord(epoch=0, view=0, sequence=1, phase="prepare", frames=(b"frame",))
 

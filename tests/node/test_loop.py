@@ -27,7 +27,7 @@ from tests.waiting import wait_until
 from validators.ledger import open_ledger
 
 
-def test_it_beats_and_stops_when_told(running: Running) -> None:
+def test_it_sends_heartbeats_and_stops_on_request(running: Running) -> None:
     with running.gateway() as gateway:
         until_commits(gateway)
         wait_until(lambda: running.beats, what="a heartbeat")
@@ -202,7 +202,7 @@ def test_a_node_that_cannot_start_says_why_in_one_line(
         handler.close()
 
 
-def test_the_key_of_nobody_follows_and_has_no_vote(
+def test_a_key_of_no_member_follows_and_has_no_vote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     create_demo_cluster(tmp_path / "a", nodes=1, host="127.0.0.1", ports=[1])

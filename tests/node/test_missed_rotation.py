@@ -130,7 +130,7 @@ def test_r35_a_member_without_a_ledger_finds_the_epoch_with_its_next_key(
         wait_until(lambda: built["node2"][-1].membership.epoch == 2, what="it is a member of the epoch")
 
 
-def test_r35_a_key_that_no_epoch_names_yet_keeps_nobody_from_deciding(
+def test_r35_a_key_of_no_epoch_yet_does_not_stop_decisions(
     tmp_path: Path, lives: list[Life], built: dict[str, list[Node]]
 ) -> None:
     folder = ClusterFolder(tmp_path)

@@ -10,7 +10,7 @@ from dtvn.net import format_multiaddr, parse_multiaddr
 @pytest.mark.parametrize(
     ("host", "protocol"), [("127.0.0.1", "ip4"), ("::1", "ip6"), ("node0.example.org", "dns")]
 )
-def test_what_is_written_is_read_back(host: str, protocol: str) -> None:
+def test_a_formatted_multiaddr_is_parsed_to_the_same_value(host: str, protocol: str) -> None:
     text = format_multiaddr(host, 4001, "12D3KooWpeer")
     assert text == f"/{protocol}/{host}/tcp/4001/p2p/12D3KooWpeer"
     assert parse_multiaddr(f" {text} ") == (host, 4001, "12D3KooWpeer")

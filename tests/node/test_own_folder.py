@@ -85,7 +85,7 @@ def test_a_mistake_ends_with_2_and_usage_on_stderr(
         ("supervisor", ["-auto-start=31"], "-auto-start 31 is not between 0 and 30"),
     ],
 )
-def test_c30_a_bad_value_is_told_with_the_usage(
+def test_c30_a_bad_value_is_refused_with_the_usage(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     command: str,

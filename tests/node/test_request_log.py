@@ -51,7 +51,7 @@ def test_who_only_asks_whether_it_lives_has_a_line_when_it_does_not(
     assert ["status=503" in text for text in caplog.messages] == [True]
 
 
-def test_beyond_so_many_a_second_requests_are_counted_in_one_line(
+def test_requests_above_the_rate_limit_are_counted_in_one_line(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = RequestLog(LOGGER, clock)

@@ -76,7 +76,7 @@ def test_a_client_that_connects_again_is_answered_at_its_newest_connection() -> 
 
 
 @pytest.mark.parametrize("host", ["a b", "_x", "é", "*", "x/y", "a@b"])
-def test_an_address_that_is_none_ends_no_transport(host: str) -> None:
+def test_an_invalid_address_ends_no_transport(host: str) -> None:
     """ZeroMQ raised EINVAL out of the node's loop."""
     with net(2) as two:
         two.until(two.meshed)
@@ -292,14 +292,14 @@ def test_a_frame_over_the_limit_ends_its_connection_before_it_is_decoded() -> No
         assert collect(one.nodes[0], 1, seconds=0.5) == []
 
 
-def test_a_malformed_hello_registers_nobody() -> None:
+def test_a_malformed_hello_registers_no_peer() -> None:
     with net(1) as one:
         socket = raw_dealer(one, "gateway", b"x")
         socket.send(encode_envelope(73, b"\x91\xc4\x03abc", b""))
         one.until(lambda: one.nodes[0].malformed == 1)
 
 
-def test_whoever_became_a_member_is_no_principal_any_more() -> None:
+def test_a_principal_that_became_a_member_is_only_a_member() -> None:
     genesis = dev_genesis(1, "127.0.0.1", lambda index: 1)
     namesake = msgspec.structs.replace(genesis.principals[0], name="node0")
     renamed = msgspec.structs.replace(genesis, principals=(namesake,))
@@ -326,7 +326,7 @@ def test_pitfall_15_a_flooding_member_does_not_delay_the_others() -> None:
         assert vote(b"quiet") in [item.frame for item in three.nodes[0].receive(64)], "in the first turn"
 
 
-def test_a_slow_reader_costs_bounded_memory_and_nobody_elses_time() -> None:
+def test_a_slow_reader_costs_bounded_memory_and_delays_no_other() -> None:
     """The reader's queue drops its oldest; the other member gets every frame meanwhile."""
     with net(3) as three:
         # More than both ends of ZeroMQ (512 frames), the kernel and the bounded queue hold together.

@@ -19,7 +19,7 @@ def ends() -> Iterator[tuple[Channel, Channel]]:
         channel.close()
 
 
-def test_what_is_said_arrives_in_order(ends: tuple[Channel, Channel]) -> None:
+def test_messages_arrive_in_order(ends: tuple[Channel, Channel]) -> None:
     node, helper = ends
     said = [Status({"view": 1, "peers": [{"id": "a\nb"}]}), Stop()]
     assert all(node.send(message) for message in said)
@@ -30,7 +30,7 @@ def test_what_is_said_arrives_in_order(ends: tuple[Channel, Channel]) -> None:
     assert next(node.receive()) == counted
 
 
-def test_who_does_not_listen_delays_nobody_and_hears_whole_lines_later(ends: tuple[Channel, Channel]) -> None:
+def test_a_slow_listener_delays_no_sender_and_gets_whole_lines_later(ends: tuple[Channel, Channel]) -> None:
     node, helper = ends
     long = "x" * 50_000
     sent = [number for number in range(200) if node.send(Status({"number": number, "text": long}))]
@@ -44,7 +44,7 @@ def test_who_does_not_listen_delays_nobody_and_hears_whole_lines_later(ends: tup
     assert rest == [Status({"number": sent[-1], "text": long}), Stop()]
 
 
-def test_silence_is_told_and_ends_with_the_next_word(ends: tuple[Channel, Channel]) -> None:
+def test_silence_is_reported_and_ends_with_the_next_message(ends: tuple[Channel, Channel]) -> None:
     node, helper = ends
     heard = node.listen(0.01)
     assert [next(heard), next(heard)] == [None, None]

@@ -188,7 +188,7 @@ def test_each_answer_of_a_connection_has_its_own_time(app: App) -> None:
                 answer += part
 
 
-def test_an_answer_that_nobody_takes_is_given_up(app: App, address: tuple[str, int]) -> None:
+def test_an_answer_that_is_not_read_is_given_up(app: App, address: tuple[str, int]) -> None:
     with socket.create_connection(address, PATIENCE) as client:
         client.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
         wait_until(lambda: app.answered == 1, what="the handler released")  # it waited for room until then
@@ -204,7 +204,7 @@ def ask(client: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost:"], ids=["nothing", "headers"])
-def test_who_only_holds_connections_open_keeps_nobody_out(app: App, begun: bytes) -> None:
+def test_idle_connections_keep_no_other_client_out(app: App, begun: bytes) -> None:
     with serving(app, Narrow) as address, ExitStack() as held:
         known = held.enter_context(socket.create_connection(address, PATIENCE))
         assert ask(known) == b"HTTP/1.1 200"

@@ -135,7 +135,7 @@ def test_x36_who_lags_is_hung_up_on_and_others_hear_everything(feed: Feed) -> No
     assert told[-1] is None, "the writer hangs up"
 
 
-def test_x36_a_batch_larger_than_a_queue_loses_nobody_who_reads(feed: Feed) -> None:
+def test_x36_a_batch_larger_than_a_queue_drops_no_reading_client(feed: Feed) -> None:
     """Thousands of changes may commit at once; who never reads is hung up on, and holds others up once."""
     count = 10 * QUEUE_MAX
 

@@ -47,7 +47,7 @@ def test_c21_whose_pages_may_speak(origin: str | None, *, fits: bool) -> None:
     assert allowed_origin(origin, "node:8080", " http://named.example ,, http://b") is fits
 
 
-def test_c21_nobody_is_named_by_nothing() -> None:
+def test_c21_an_empty_origin_is_not_allowed() -> None:
     assert not allowed_origin("", "", "")
     assert not allowed_origin("http://evil.example", "", ",")
 
@@ -93,7 +93,7 @@ def ask(routes: list[Route], method: str, path: str, key: str = "right") -> tupl
     return told, next((message["status"] for message in sent if "status" in message), 0)
 
 
-def test_a_path_is_told_as_it_came_without_its_query() -> None:
+def test_a_path_is_logged_as_it_came_without_its_query() -> None:
     routes = [Route("/api/v1/tickets/{id}", lambda http: Response(), methods=["GET"])]
     told, _ = ask(routes, "GET", "/api/v1/tickets/a%0Ab?api_key=right&x")
     assert told.path == "/api/v1/tickets/a%0Ab"
@@ -109,7 +109,7 @@ def test_a_path_is_told_as_it_came_without_its_query() -> None:
         (Unavailable("not now"), 503, False),
     ],
 )
-def test_only_what_nobody_foresaw_is_told_as_a_fault(
+def test_only_unforeseen_errors_are_reported_as_faults(
     error: Exception, status: int, *, unforeseen: bool
 ) -> None:
     async def fail(http: Request) -> Response:

@@ -16,7 +16,7 @@ from dtvn.gateway import Result
 from dtvn.machine import AddPrincipal, Admit, Command, Consume, Dispute, Issue, Resolve, Seed, Validate, build
 from dtvn.node.feed_address import feed_address
 from dtvn.protocol.genesis import cluster_id
-from tests.hostcore.support import key_pair, make_genesis
+from tests.host.support import key_pair, make_genesis
 from tests.pages.browsing import browser, complaints  # noqa: F401 - fixtures of all browser tests
 from tests.pages.learner import RealLearner
 from tickets.services import network

@@ -289,7 +289,7 @@ def test_the_list_of_nodes_names_a_full_disk(learner: RealLearner, admin: Client
     assert "its disk is full" in text(admin.get(f"{NODES}r2/change/"))
 
 
-def test_a_wish_that_cannot_be_is_told(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
+def test_an_impossible_action_is_reported(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
     ManagedNode.objects.filter(node_id="r1").update(desired=DesiredState.STOPPED, status="stopped")
     told = text(admin.post(NODES, {"action": "stop", "_selected_action": ["r1"]}, follow=True))
     assert "Failed: r1 is not running." in told

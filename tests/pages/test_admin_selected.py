@@ -90,7 +90,7 @@ def test_a_ticket_outside_the_lists_query_is_still_the_one_that_was_ticked(
         ),
     ],
 )
-def test_tickets_that_are_not_there_are_told_once(
+def test_missing_tickets_are_reported_once(
     learner: RealLearner, operate: Operate, admin: Client, action: str, keys: list[str], said: str
 ) -> None:
     operate("issue T-1")
@@ -98,7 +98,7 @@ def test_tickets_that_are_not_there_are_told_once(
     assert states() == {"T-1": "ISSUED"}
 
 
-def test_what_is_there_is_acted_on_beside_what_is_not(
+def test_an_action_applies_to_existing_tickets_beside_missing_ones(
     learner: RealLearner, operate: Operate, admin: Client
 ) -> None:
     operate("issue T-1")
@@ -124,7 +124,7 @@ def test_all_of_the_list_means_what_the_filter_finds(
     assert act(admin, filtered, "dispute", one, select_across="0")[0].startswith("1 disputed: T-2")
 
 
-def test_nothing_ticked_or_no_action_is_told(learner: RealLearner, operate: Operate, admin: Client) -> None:
+def test_no_selection_or_no_action_is_reported(learner: RealLearner, operate: Operate, admin: Client) -> None:
     operate("issue T-1")
     assert act(admin, f"{TICKETS}?state=CONSUMED", "", key("T-1")) == ["No action selected."]
     assert act(admin, TICKETS, "validate", index="0")[0].startswith("Items must be selected")
@@ -151,7 +151,7 @@ def test_a_node_that_left_the_filter_gets_its_wish(learner: RealLearner, admin: 
     assert ManagedNode.objects.get(pk="r0").desired == DesiredState.STOPPED
 
 
-def test_nodes_and_keys_that_are_not_there_are_told(learner: RealLearner, admin: Client) -> None:
+def test_missing_nodes_and_keys_are_reported(learner: RealLearner, admin: Client) -> None:
     told = act(admin, f"{NODES}?role__exact=validator", "stop", "r9")
     assert told == ["1 selected managed node no longer exists. Nothing changed."]
     said = act(admin, KEYS, "revoke", VANISHED)

@@ -132,7 +132,7 @@ def test_everything_is_shown_without_scrolling_sideways(page: Page, width: int) 
 
 
 @pytest.mark.exhaustive
-def test_a_learner_that_stopped_is_told_with_since_when(page: Page, running: Network) -> None:
+def test_a_stopped_learner_is_shown_with_the_time_of_its_stop(page: Page, running: Network) -> None:
     """The log on the page is the learner's: it may not look current while that is stopped."""
     other = page.context.new_page()
 
@@ -202,7 +202,7 @@ def test_a_node_that_is_down_is_named_with_what_it_means(page: Page, running: Ne
 
 
 @pytest.mark.exhaustive
-def test_nodes_that_all_stopped_while_nobody_watched_are_shown_so(page: Page, running: Network) -> None:
+def test_nodes_that_all_stopped_without_a_watcher_are_shown_stopped(page: Page, running: Network) -> None:
     """The page that comes next shows neither who ran when the last one left, nor that all is well."""
     members = [f"node{number}" for number in range(4)]
 
@@ -258,7 +258,7 @@ def test_tickets_are_changed_from_the_admin_through_consensus(
 
 
 @pytest.mark.exhaustive
-def test_whoever_logs_out_elsewhere_is_led_to_the_form(page: Page, running: Network) -> None:
+def test_logging_out_elsewhere_leads_to_the_login_form(page: Page, running: Network) -> None:
     page.context.clear_cookies()
     running.wait_for_title("dtvn web").send_signal(signal.SIGKILL)
     expect(page.get_by_label("Password")).to_be_visible()

@@ -138,7 +138,7 @@ async def test_a_key_may_come_from_where_the_contract_says(
         await live.live_of_this_loop().close()
 
 
-async def test_nobody_unknown_listens(learner: RealLearner) -> None:
+async def test_connections_without_a_valid_key_are_refused(learner: RealLearner) -> None:
     assert not await Socket().connect()
     assert not await Socket(X_API_Key="dtvn_wrong").connect()
     assert not await Socket(X_API_Key="dtvn_wrong", Cookie=await session_cookie()).connect()
@@ -223,7 +223,7 @@ async def test_the_first_frame_says_how_things_stand(open_socket: Any) -> None:
     assert first["sequence"] == 1
 
 
-async def test_each_applied_operation_is_told_once_and_refusals_are_not(
+async def test_each_applied_operation_is_sent_once_and_refusals_are_not(
     open_socket: Any, operate: Operate
 ) -> None:
     socket = await open_socket()
@@ -288,7 +288,7 @@ async def test_pings_are_answered_and_nonsense_is_ignored(open_socket: Any) -> N
     assert await socket.receive() == {"type": "pong"}
 
 
-async def test_a_node_that_changes_is_told(open_socket: Any) -> None:
+async def test_a_change_of_a_node_is_sent(open_socket: Any) -> None:
     socket = await open_socket()
     await socket.until("connected")
     await socket.send({"type": "resume", "after": 1, "batch": True})
@@ -330,7 +330,7 @@ async def test_frames_go_on_from_where_a_client_resumed(open_socket: Any, operat
     assert (frame["after"], frame["to"], len(frame["events"])) == (2, 3, 1)
 
 
-async def test_who_missed_too_much_is_told_to_reload(
+async def test_a_client_that_missed_too_much_is_asked_to_reload(
     open_socket: Any, operate: Operate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumers, "CATCH_UP_FRAMES", 2)

@@ -51,7 +51,7 @@ def test_without_a_quorum_the_missing_are_named() -> None:
 @pytest.mark.parametrize(
     ("lost", "told"), [(("r3",), False), (("r2", "r3"), True), (("r1", "r2", "r3"), True)]
 )
-def test_r11_votes_that_never_come_back_are_told_with_the_way_out(lost: tuple[str, ...], told: bool) -> None:
+def test_r11_lost_votes_are_reported_with_the_recovery_command(lost: tuple[str, ...], told: bool) -> None:
     """n - q may be lost: the others give those votes back. Of a node that is down nothing is known yet."""
     mute = {name: node(name, voting=False, voting_reason="its ledger was lost") for name in lost}
     down = {} if "r2" in lost else {"r2": Node(id="r2", problem="no answer")}
@@ -61,7 +61,7 @@ def test_r11_votes_that_never_come_back_are_told_with_the_way_out(lost: tuple[st
     assert (f"{len(lost)} of 4 members have lost their votes" in verdict) is told
 
 
-def test_r11_who_waits_for_others_word_has_not_lost_its_vote() -> None:
+def test_r11_a_member_that_waits_for_others_has_not_lost_its_vote() -> None:
     """Two of three said that all must recover, where starting the third is enough."""
     why = "it waits for the word of r2"
     waits = [node(name, voting=False, waiting=True, voting_reason=why) for name in ("r0", "r1")]
@@ -98,14 +98,14 @@ def test_what_was_just_proposed_is_not_stuck() -> None:
     assert judge(four(r1=node("r1", slot=slot(open_for=0.02))))[0] == "ok"
 
 
-def test_a_view_change_is_told() -> None:
+def test_a_view_change_is_reported() -> None:
     changing = {name: node(name, changing=True, view=3) for name in ("r1", "r2")}
     level, verdict = judge(four(**changing))
     assert level == "stuck"
     assert "view change to view 3 is in progress (r1, r2)" in verdict
 
 
-def test_a_suspicion_is_told_with_its_ground() -> None:
+def test_a_suspicion_is_reported_with_its_ground() -> None:
     suspicious = node("r2", pending=7, suspicion="no heartbeat")
     assert judge(four(r2=suspicious)) == (
         "slow",
@@ -113,11 +113,11 @@ def test_a_suspicion_is_told_with_its_ground() -> None:
     )
 
 
-def test_who_catches_up_is_told() -> None:
+def test_a_member_that_catches_up_is_reported() -> None:
     assert "r3 is catching up, at 10 of 40" in judge(four(r3=node("r3", executed=10, catching_up_to=40)))[1]
 
 
-def test_while_nobody_reads_the_log_all_is_not_well() -> None:
+def test_a_stopped_learner_is_reported_as_a_problem() -> None:
     level, verdict = judge(four(), reading="the learner is stopped; they show sequence 38")
     assert level == "stuck"
     assert "Nothing is stuck" not in verdict

@@ -40,7 +40,7 @@ def test_each_page_leads_to_the_form_and_the_key_back_to_the_page(client: Client
 
 
 @pytest.mark.parametrize("key", ["", "dtvn_no_key", "x" * 600])
-def test_a_wrong_key_is_told_and_lets_nobody_in(client: Client, key: str) -> None:
+def test_a_wrong_key_is_reported_and_gives_no_access(client: Client, key: str) -> None:
     api_keys.store_api_key(KEY, label="entry")
     assert "This key is not valid" in enter(client, key).content.decode()
     assert client.get("/dashboard/nodes").status_code == 302

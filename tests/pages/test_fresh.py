@@ -46,7 +46,7 @@ async def test_who_comes_after_a_pause_sees_the_nodes_as_they_are(open_socket: A
     assert after["nodes_as_of"] > before["nodes_as_of"]
 
 
-async def test_a_change_between_the_first_frame_and_resume_is_told(open_socket: Any) -> None:
+async def test_a_change_between_the_first_frame_and_resume_is_sent(open_socket: Any) -> None:
     socket = await open_socket()
     await socket.until("connected")
     await sync_to_async(stop_node)("r2")
@@ -72,7 +72,7 @@ async def test_a_frame_about_nodes_that_was_dropped_is_made_up_for(
     assert wishes(await socket.until("nodes"))[1] == "stopped"
 
 
-async def test_a_page_that_took_a_new_snapshot_is_told_the_nodes_again(open_socket: Any) -> None:
+async def test_a_page_that_took_a_new_snapshot_gets_the_nodes_again(open_socket: Any) -> None:
     """Snapshot and frames come by different ways, so either may be the older one: a look decides."""
     socket = await open_socket()
     as_of = (await socket.until("connected"))["nodes_as_of"]

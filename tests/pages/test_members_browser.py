@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from dtvn.node.keys import peer_id
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from tests.integration.network import REPOSITORY, Network, network
 from tests.pages.browsing import PATIENCE, Complaints, expect_to_fit, opened, shown, window
 from tests.waiting import wait_until
@@ -102,7 +102,7 @@ def test_a_principal_is_added_limited_and_revoked(running: Network, page: Page) 
     expect(page.locator("tr", has_text=key)).to_have_count(0)
 
 
-def test_a_principal_without_a_key_is_told_at_its_field(running: Network, page: Page) -> None:
+def test_a_principal_without_a_key_is_refused_on_the_form(running: Network, page: Page) -> None:
     page.goto(f"{running.url}{PRINCIPALS}")
     page.get_by_label("Name").fill("gate-south")
     page.locator("#id_peer_id").fill("12D3KooWnothing")

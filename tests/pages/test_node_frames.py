@@ -32,7 +32,7 @@ def test_the_last_frame_of_a_node_that_is_put_aside_is_a_whole_one() -> None:
     assert (frame["status"], frame["node"]) == ("stopped", {**NODE, "status": "stopped"})
 
 
-def test_whoever_is_told_to_run_joins_no_more() -> None:
+def test_a_node_that_was_started_is_not_shown_as_joining() -> None:
     joining = {**NODE, "joining": "ordering"}
     [frame] = node_changes([joining], [joining], [Announcement(node_id="node2", status="running")])
     assert "joining" not in frame["node"], "no later frame would take it back"

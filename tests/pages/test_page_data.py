@@ -46,13 +46,15 @@ def test_each_page_is_shown_before_there_is_a_cluster(person: Client, path: str)
     assert "unsafe" not in page.headers["Content-Security-Policy"]
 
 
-def test_before_there_is_a_cluster_nobody_is_asked(person: Client) -> None:
+def test_without_a_cluster_no_node_is_asked(person: Client) -> None:
     assert person.get("/dashboard/links").json() == {"peers": {}}
     found = person.get("/dashboard/figures").json()
     assert (found["asked"], found["nodes"]) == (0, {})
 
 
-def test_silent_nodes_are_told_apart_from_nodes_without_peers(learner: RealLearner, person: Client) -> None:
+def test_silent_nodes_are_distinguished_from_nodes_without_peers(
+    learner: RealLearner, person: Client
+) -> None:
     """The test's gateway reaches nobody, and no node serves metrics."""
     names = {f"r{number}" for number in range(4)}
     links = person.get("/dashboard/links").json()["peers"]
@@ -79,7 +81,9 @@ def test_a_node_that_cannot_tell_is_503_and_an_unknown_one_404(
         ("", set()),
     ],
 )
-def test_what_somebody_may_not_do_is_not_offered(client: Client, group: str, offered: set[str]) -> None:
+def test_actions_that_a_user_may_not_do_are_not_offered(
+    client: Client, group: str, offered: set[str]
+) -> None:
     user = User.objects.create_user("somebody")
     if group:
         user.groups.add(Group.objects.get_or_create(name=group)[0])

@@ -98,7 +98,7 @@ async def test_events_of_one_interval_share_a_frame(monkeypatch: pytest.MonkeyPa
     assert sum(len(frame.events) for frame in log.frames) == log.applied
 
 
-async def test_nobody_watching_costs_no_read() -> None:
+async def test_without_watchers_nothing_is_read() -> None:
     log = Log()
     async with running(log):
         log.applied = 50

@@ -42,7 +42,7 @@ def test_sessions_and_barriers_move_the_sequence_without_an_event(learner: RealL
     assert (frame.to, frame.events) == (1, ())
 
 
-def test_what_concerns_no_ticket_is_told_too(learner: RealLearner, operate: Operate) -> None:
+def test_changes_that_concern_no_ticket_are_sent_too(learner: RealLearner, operate: Operate) -> None:
     """A frame that could not be made would hold up all that follow it, for every browser."""
     start = read_applied()
     operate("enlist", "issue T-1")

@@ -57,7 +57,7 @@ async def test_x37_every_watcher_gets_every_frame_in_order(open_socket: Any) -> 
         assert await socket.receive() == {"type": "simulator_status", "status": "complete"}
 
 
-async def test_what_was_told_while_nobody_watched_is_not_told_again(open_socket: Any) -> None:  # noqa: F811
+async def test_output_sent_without_a_watcher_is_not_sent_again(open_socket: Any) -> None:  # noqa: F811
     run = await begin()
     await go_on(run)
     socket = await open_socket()

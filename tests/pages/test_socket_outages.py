@@ -57,7 +57,7 @@ async def test_a_client_is_served_while_redis_is_away(
     assert line.exc_info is None
 
 
-async def test_when_rows_cannot_be_read_a_client_is_told_and_no_longer_counted(
+async def test_a_client_whose_rows_are_unreadable_is_closed_and_not_counted(
     open_socket: Any,  # noqa: F811
     operate: Operate,
     monkeypatch: pytest.MonkeyPatch,

@@ -36,7 +36,7 @@ def person(client: Client) -> Client:
     return client
 
 
-def test_what_is_not_there_is_said_on_a_page_of_ours(client: Client) -> None:
+def test_a_missing_page_gets_the_own_404_page(client: Client) -> None:
     response = client.get("/nowhere")
     assert response.status_code == 404
     assert "This page does not exist." in response.content.decode()
@@ -68,7 +68,7 @@ def test_r11_the_page_of_the_cluster_says_that_it_continues_another(person: Clie
         network.use(None)
 
 
-def test_a_wrong_password_is_told(client: Client) -> None:
+def test_a_wrong_password_is_reported(client: Client) -> None:
     sent = {"username": "nobody", "password": "x", "next": "/"}
     assert "correct username and password" in client.post("/admin/login/", sent).content.decode()
 

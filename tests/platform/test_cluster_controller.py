@@ -334,7 +334,7 @@ def test_who_is_about_to_join_is_not_waited_for(desk: Desk) -> None:
     assert desk.told() == [("running", 5, 5)]
 
 
-def test_a_cluster_stops_with_whoever_was_about_to_join(desk: Desk) -> None:
+def test_a_cluster_stops_with_its_joining_nodes(desk: Desk) -> None:
     started(desk)
     ManagedNode.objects.create(node_id="node4", part=NodePart.JOINING, position=4)
     show(NodeStatus.RUNNING, *FOUR, "node4")

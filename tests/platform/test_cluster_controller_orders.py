@@ -16,7 +16,7 @@ from validators.services import cluster, nodes
 pytestmark = pytest.mark.django_db
 
 
-def test_x33_an_order_for_a_node_right_behind_one_for_the_cluster_stands(desk: Desk) -> None:
+def test_x33_an_order_for_a_node_right_after_one_for_the_cluster_holds(desk: Desk) -> None:
     """Before the controller has seen the cluster's: the newer one counts."""
     started(desk)
     show(NodeStatus.RUNNING)

@@ -71,7 +71,7 @@ def test_what_an_earlier_life_left_in_the_broker_is_gone(tmp_path: Path) -> None
     assert not [*folder.celery_queue.iterdir(), *folder.celery_control.iterdir()]
 
 
-def test_nobody_holds_a_lock_that_does_not_exist(tmp_path: Path) -> None:
+def test_a_missing_lock_file_has_no_holder(tmp_path: Path) -> None:
     assert lock_holder(tmp_path / "node0.lock") is None
 
 

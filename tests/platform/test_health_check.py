@@ -78,7 +78,7 @@ def test_a_new_process_gets_the_patience_of_a_start(watched: Watched) -> None:
     assert watched.is_silent(KILL_AFTER + 1) == {Verdict.WELL}
 
 
-def test_when_we_were_suspended_ourselves_nobody_was_silent(watched: Watched) -> None:
+def test_after_an_own_suspension_no_process_counts_as_silent(watched: Watched) -> None:
     """Ctrl-Z at the terminal, a closed laptop."""
     watched.lives(1)
     watched.now += 3_600

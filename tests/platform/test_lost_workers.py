@@ -72,7 +72,7 @@ def test_a_child_that_is_killed_is_one_line_with_the_nodes_name(tmp_path: Path) 
     assert line.endswith(f"] {how}")
 
 
-def test_what_a_task_raised_is_told_whole(tmp_path: Path) -> None:
+def test_an_exception_of_a_task_is_logged_with_its_traceback(tmp_path: Path) -> None:
     lines = said(tmp_path, "raise RuntimeError('a mistake of ours')")
     assert "Traceback (most recent call last):" in lines
     assert "RuntimeError: a mistake of ours" in lines

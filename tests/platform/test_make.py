@@ -39,7 +39,7 @@ def test_bare_make_lists_the_commands() -> None:
         assert f"make {command}" in listed
 
 
-def test_a_machine_without_python_is_told_the_debian_package(tmp_path: Path) -> None:
+def test_without_python_the_debian_package_is_named(tmp_path: Path) -> None:
     refused = run_make_venv({}, tmp_path)
     assert refused.returncode == 1
     assert refused.stderr.count("\n") == 1
@@ -54,7 +54,7 @@ def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
     assert refused.stderr.count("\n") == 1
 
 
-def test_a_python_without_venv_is_told_the_debian_package(tmp_path: Path) -> None:
+def test_without_venv_the_debian_package_is_named(tmp_path: Path) -> None:
     bare = 'case "$2" in *ensurepip*) exit 1;; *%d.%d*) echo 3.11;; esac'
     refused = run_make_venv({"python3.11": bare}, tmp_path)
     assert refused.returncode == 1

@@ -29,7 +29,7 @@ def prepare(root: Path, web: str = "127.0.0.1:8080") -> list[str]:
     return [group["targets"][0] for group in groups]
 
 
-def test_ports_are_kept_over_starts_and_told_to_prometheus(tmp_path: Path) -> None:
+def test_ports_are_kept_over_starts_and_written_for_prometheus(tmp_path: Path) -> None:
     first = prepare(tmp_path)
     assert len(set(first)) == 2
     assert prepare(tmp_path, "127.0.0.1:9999") == first
@@ -70,7 +70,7 @@ def test_a_newcomer_listens_at_the_port_of_its_number(
 
 
 @pytest.mark.parametrize("name", ["node6", "venue"])
-def test_a_newcomer_whose_port_somebody_has_gets_another(
+def test_a_newcomer_whose_port_is_taken_gets_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     prepare(tmp_path)

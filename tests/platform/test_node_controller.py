@@ -147,7 +147,7 @@ def test_no_free_slot_is_reported_not_waited_for_in_silence() -> None:
     assert "no free worker slot" in decision.error
 
 
-def test_a_start_request_nobody_takes_is_sent_again() -> None:
+def test_a_start_request_without_a_response_is_sent_again() -> None:
     world = World()
     world.run_for(watch.RESEND_AFTER + 1)
     assert world.starts == 2

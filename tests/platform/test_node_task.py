@@ -52,7 +52,7 @@ def words() -> list[str]:
     return [line.rsplit(" ", 1)[1] for line in last_lines("node0", 100)]
 
 
-def test_a_log_goes_on_after_a_crash_and_begins_anew_when_somebody_asks(slot: DataFolder) -> None:
+def test_a_log_continues_after_a_crash_and_is_new_after_a_requested_start(slot: DataFolder) -> None:
     one_life(slot, "first")
     assert words() == [BEGUN, "first"]
     one_life(slot, "second")

@@ -109,7 +109,9 @@ def test_what_came_during_an_answer_is_due_from_its_end(one: Connection) -> None
     assert one.hung_up_on
 
 
-def test_a_process_that_was_paused_blames_nobody(one: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_was_paused_hangs_up_on_no_client(
+    one: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from validators.processes import read_deadline
 
     one.says(b"GET /")

@@ -46,7 +46,7 @@ def waited(monkeypatch: pytest.MonkeyPatch, *replies: Reply) -> tuple[bool, list
     return readiness.wait("http://x:1", Stop(), said.append), said
 
 
-def test_a_start_with_a_cluster_that_somebody_stopped_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_with_a_deliberately_stopped_cluster_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes.register_nodes(FOUR)
     cluster.stop_cluster()
     cluster.reset_cluster()  # the next start
@@ -80,7 +80,7 @@ def refuse(names: object) -> None:
     raise StartError("no room on this disk")
 
 
-def test_nobody_is_told_before_the_pages_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readiness_is_not_announced_before_the_pages_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes.register_nodes(FOUR)
     cluster.stop_cluster()
     assert waited(monkeypatch, SILENT) == (False, [])
@@ -125,7 +125,7 @@ def test_a_database_that_is_away_for_a_moment_ends_no_wait(monkeypatch: pytest.M
     assert waited(monkeypatch, REFUSED) == (False, [])
 
 
-def test_the_unready_reason_is_told_every_10_seconds_despite_slow_answers(
+def test_the_unready_reason_is_shown_every_10_s_despite_slow_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each answer took five seconds, and only the pauses between them were counted."""

@@ -42,7 +42,7 @@ def closed_port() -> Iterator[int]:
         ("REDIS_URL", "redis://:secret@cache:port/1", "REDIS_URL is not a valid URL"),
     ],
 )
-def test_an_address_that_is_none_is_told_by_its_name(
+def test_an_invalid_address_is_refused_by_its_variable_name(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, said: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -53,26 +53,26 @@ def test_an_address_that_is_none_is_told_by_its_name(
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
-def test_a_broker_that_is_not_there_is_told(closed_port: int, scheme: str) -> None:
+def test_an_unreachable_broker_is_reported(closed_port: int, scheme: str) -> None:
     with pytest.raises(
         StartError, match=rf"^CELERY_BROKER_URL={scheme}://127.0.0.1:{closed_port}/: .*refused"
     ):
         check_broker(f"{scheme}://me:secret@127.0.0.1:{closed_port}//")
 
 
-def test_a_broker_that_says_nothing_is_told() -> None:
+def test_a_silent_broker_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(StartError, match=rf"^CELERY_BROKER_URL=amqp://127.0.0.1:{port}/: .*timed out"):
             check_broker(f"amqp://me:secret@127.0.0.1:{port}//")
 
 
-def test_a_broker_that_nobody_knows_is_told() -> None:
+def test_an_unknown_broker_is_reported() -> None:
     with pytest.raises(StartError, match=r"^CELERY_BROKER_URL: unknown broker 'bogus'$"):
         check_broker("bogus://me:secret@x")
 
 
-def test_a_redis_that_is_not_there_is_told(closed_port: int) -> None:
+def test_an_unreachable_redis_is_reported(closed_port: int) -> None:
     with pytest.raises(StartError, match=rf"^REDIS_URL=redis://127.0.0.1:{closed_port}/: .*refused"):
         check_redis(f"redis://me:secret@127.0.0.1:{closed_port}/1")
 

@@ -91,7 +91,7 @@ def test_a_foreign_name_gets_one_line_and_fills_no_log(
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_health_is_told_at_any_name(client: Client) -> None:
+def test_health_is_answered_for_any_host_name(client: Client) -> None:
     with override_settings(ALLOWED_HOSTS=["127.0.0.1"]):
         answer = client.get("/health", headers={"host": "evil.example"})
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})

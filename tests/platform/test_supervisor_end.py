@@ -66,7 +66,7 @@ def test_credentials_written_while_the_end_begins_do_not_outlive_it(
     assert not credentials.exists()
 
 
-def test_nobody_is_told_that_an_ending_network_is_ready(
+def test_an_ending_network_is_not_announced_as_ready(
     ending: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ending, "_wait_until_ready", lambda: True)

@@ -18,7 +18,7 @@ from dtvn.protocol.consensus.executor import Executor
 from dtvn.protocol.consensus.log_tree import append
 from dtvn.protocol.consensus.messages import entry_hash
 from dtvn.protocol.wire import FrameSigner
-from tests.hostcore.support import GenesisKeys, key_pair, make_genesis
+from tests.host.support import GenesisKeys, key_pair, make_genesis
 from tests.proof.support import PaperLog
 from validators.ledger import open_ledger
 

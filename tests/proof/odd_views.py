@@ -16,7 +16,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.wire import decode_envelope
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from tests.proof.support import PaperLog
 
 LOG = PaperLog()

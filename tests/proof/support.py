@@ -35,7 +35,7 @@ from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.wire import FrameSigner
 from dtvn.protocol.wire.envelope import KIND_OF, encode_envelope, signed_bytes
 from dtvn.recovery.ending import final_batch
-from tests.hostcore.support import GenesisKeys, key_pair, make_genesis
+from tests.host.support import GenesisKeys, key_pair, make_genesis
 
 START = 1_795_000_000_000_000
 VALID = 300_000_000

@@ -22,7 +22,7 @@ from simulator.run_plan import Partition, RunPlan
 from simulator.violation import Violation
 from simulator.workload import Traffic
 from simulator.world import Settings, World
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 
 
 class Ledgers:
@@ -98,7 +98,7 @@ def play(drawn: RunPlan, seed: int) -> tuple[Ledgers, Chain, str]:
     ("members", "liars", "wanted"),
     [(4, 2, 2), pytest.param(5, 3, 2, marks=pytest.mark.exhaustive), (7, 3, 1)],
 )
-def test_p22_after_a_fork_f_plus_1_are_convicted_and_nobody_honest(
+def test_p22_after_a_fork_f_plus_1_are_convicted_and_no_honest_member(
     members: int, liars: int, wanted: int
 ) -> None:
     forked, codes = 0, set()
@@ -142,7 +142,7 @@ def test_find_forks_names_where_two_ledgers_part() -> None:
     assert [msgspec.structs.astuple(fork) for fork in find_forks(logs)] == [(2, "a", "b")]
 
 
-def test_p22_forgeries_in_a_ledger_hide_nothing_and_convict_nobody() -> None:
+def test_p22_forgeries_in_a_ledger_hide_nothing_and_convict_no_member() -> None:
     """Whoever hands over a ledger may have filled it with what was never signed."""
     paper = Paper()
     commits = [m.Commit(0, 1, 0, 7, bytes([number]) * 32) for number in (1, 2)]
@@ -157,7 +157,7 @@ def test_p22_forgeries_in_a_ledger_hide_nothing_and_convict_nobody() -> None:
     ]
 
 
-def test_p22_a_statement_that_nobody_can_read_silences_no_verdict() -> None:
+def test_p22_an_unreadable_statement_prevents_no_verdict() -> None:
     """A culprit may sign noise inside a VIEW-CHANGE, and who compares it with his COMMITs stumbles."""
     paper = Paper()
     noise = m.ViewChange(0, 3, 1, (b"noise",), ())

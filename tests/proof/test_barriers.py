@@ -9,7 +9,7 @@ import pytest
 from dtvn.proof.barriers import NothingStable, SharedBarriers, passed_checkpoint, quorum_read
 from dtvn.proof.reads import NO_PROOF, NOT_FROZEN
 from dtvn.protocol.consensus.membership import founding
-from tests.hostcore.support import make_genesis
+from tests.host.support import make_genesis
 
 FOUR = founding(make_genesis())
 INTERVAL = FOUR.parameters.checkpoint_interval

@@ -240,7 +240,7 @@ def test_r27_two_contradicting_certificates_convict_f_plus_1_signers() -> None:
         ]
 
 
-def test_r27_a_ticket_admitted_twice_convicts_whoever_signed_both() -> None:
+def test_r27_a_ticket_admitted_twice_convicts_the_signers_of_both() -> None:
     one, other = forked()
     other = PaperLog()
     other.fill(5)

@@ -28,7 +28,7 @@ from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import CheckpointRecord, StateRecord
 from tests.fake_gateway import FakeGateway
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from tests.pages.learner import ALIAS, _Replaced
 from tests.proof.support import Later, PaperLog
 from tickets.services import certify, network
@@ -220,7 +220,7 @@ def test_what_cannot_be_proved_gets_a_clear_answer(platform: Platform) -> None:
     assert platform.client.get("/api/v1/epochs").status_code == 401
 
 
-def test_the_command_says_what_is_wrong_and_exits_with_1(platform: Platform, tmp_path: Path) -> None:
+def test_the_command_reports_the_error_and_exits_with_1(platform: Platform, tmp_path: Path) -> None:
     platform.log.admit()
     platform.learn()
     chain = saved(platform, tmp_path, "epochs", "epochs.json")

@@ -20,7 +20,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.contradiction import RECORD, Contradiction
 from dtvn.protocol.consensus.effects import EvidenceRecord, SlotRecord, StateRecord
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 from tests.proof.support import PaperLog
 from tests.proof.test_evidence import digest_of, file_of, pairs
 from validators.ledger import open_ledger
@@ -74,7 +74,7 @@ def forked() -> tuple[PaperLog, PaperLog]:
     return one, other
 
 
-def test_p22_two_ledgers_that_agree_convict_nobody(tmp_path: Path, chain: Path) -> None:
+def test_p22_two_ledgers_that_agree_convict_no_member(tmp_path: Path, chain: Path) -> None:
     one, _other = forked()
     first = keep(tmp_path / "first", one, 0, (0, 1, 2))
     second = keep(tmp_path / "second", one, 1, (1, 2, 3))
@@ -181,7 +181,7 @@ def test_p22_evidence_that_cannot_be_written_is_no_verdict(tmp_path: Path, chain
     assert told.value.returncode == 2
 
 
-def test_pins_that_cannot_be_read_or_written_are_told(tmp_path: Path) -> None:
+def test_unreadable_and_unwritable_pin_files_are_reported(tmp_path: Path) -> None:
     log, _other = forked()
     one, epochs, deep = (tmp_path / name for name in ("one", "epochs", "deep"))
     one.write_bytes(log.receipts(3))
@@ -197,7 +197,7 @@ def test_pins_that_cannot_be_read_or_written_are_told(tmp_path: Path) -> None:
         assert told.value.returncode == 1
 
 
-def test_a_file_that_is_no_ledger_of_this_cluster_is_told(tmp_path: Path, chain: Path) -> None:
+def test_a_file_that_is_no_ledger_of_this_cluster_is_reported(tmp_path: Path, chain: Path) -> None:
     foreign = PaperLog(name="foreign")
     folder = keep(tmp_path / "foreign", foreign, 0, (0, 1, 2))
     (tmp_path / "noise").write_bytes(b"noise" * 1_000)

@@ -220,9 +220,7 @@ def test_r11_three_verifiers_say_continued_not_proved_by_all(old: PaperLog, new:
     assert by_browser({"vectors": given}) == said
 
 
-def test_r11_certificates_of_the_old_cluster_stay_valid_and_convict_nobody(
-    old: PaperLog, new: ContinuedLog
-) -> None:
+def test_r11_old_certificates_stay_valid_and_convict_no_member(old: PaperLog, new: ContinuedLog) -> None:
     """Sequence 12 was decided in both: the old cluster admitted a ticket there, and lost it."""
     lost = old_log()
     lost.fill(11)

@@ -19,7 +19,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.quorum import MEMBERS_MAX
 from dtvn.protocol.wire.envelope import KIND_OF, encode_envelope
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from tests.proof.support import Later, PaperLog
 
 NAMES = ["r1", "r2", "r3", "r4"]

@@ -16,7 +16,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import decode_envelope
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
-from tests.hostcore.support import Paper, key_pair
+from tests.host.support import Paper, key_pair
 from verifier import dtvn_verify, dtvn_verify_evidence
 
 PAPER = Paper()
@@ -97,7 +97,7 @@ def test_every_pair_that_is_known_is_tested() -> None:
         ("nonsense", m.Commit(0, 1, 3, 7, ONE), m.Commit(0, 1, 3, 7, TWO)),
     ],
 )
-def test_p3_what_an_honest_member_may_say_convicts_nobody(code: str, one: Any, other: Any) -> None:
+def test_p3_statements_of_an_honest_member_never_convict(code: str, one: Any, other: Any) -> None:
     convicts_nobody(file_of(code, one, other))
 
 
@@ -143,7 +143,7 @@ WRONG = PAPER.sign(m.Prepare(0, 1, 0, 7, ONE))
     ],
     ids=lambda each: each if isinstance(each, str) else "frame",
 )
-def test_p22_of_what_is_no_statement_both_verifiers_make_nothing(code: str, one: bytes, other: bytes) -> None:
+def test_p22_both_verifiers_ignore_frames_that_are_no_statements(code: str, one: bytes, other: bytes) -> None:
     """Its signer may have meant anything: what one verifier reads in it another would not."""
     convicts_nobody(encode_evidence(PAPER.cluster, code, [one, other]))
 
@@ -230,7 +230,7 @@ def test_p4_a_new_view_that_does_not_follow_convicts_its_sender() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(min_size=1, max_size=64), st.sampled_from(["bad_view_change", "bad_new_view", *pairs()]))
-def test_p22_what_nobody_signed_convicts_nobody(hung_on: bytes, code: str) -> None:
+def test_p22_unsigned_content_convicts_no_member(hung_on: bytes, code: str) -> None:
     """The attachment of an envelope is outside its signature: anybody may hang one on an honest frame."""
     changes = [change(index, 1, prepared(0, 1)) for index in range(3)]
     named = tuple((each.sender, digest_of(each)) for each in changes)

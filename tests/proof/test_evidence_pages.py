@@ -20,7 +20,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.offences import OFFENCES, offence_of
 from tests.fake_gateway import FakeGateway
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 from tests.proof.test_evidence import file_of, pairs
 from tickets.services import network
 from validators.models import MemberEvidence
@@ -102,7 +102,7 @@ def test_p22_what_nodes_report_is_checked_kept_once_and_shown_side_by_side(
     assert convict(unwrap("evidence", file.content), chain).name == "r1"
 
 
-def test_p3_a_lying_witness_convicts_nobody(admin: Client, witnesses: Witnesses) -> None:
+def test_p3_a_lying_witness_convicts_no_member(admin: Client, witnesses: Witnesses) -> None:
     one = pairs()["commit"][0]
     witnesses.tell(0, "commit", one, one)
     witnesses.tell(0, "commit", m.Commit(0, 1, 0, 1, bytes(32)))

@@ -16,7 +16,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import decode_envelope
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 from tests.proof.odd_new_views import NULL, new_view, new_views
 from tests.proof.odd_views import (
     CHAINS,
@@ -202,7 +202,7 @@ def test_p4_whatever_a_new_view_carries_both_give_one_verdict(
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_p22_any_changed_byte_of_such_evidence_convicts_nobody(data: st.DataObject) -> None:
+def test_p22_evidence_with_any_changed_byte_convicts_no_member(data: st.DataObject) -> None:
     code, frames = data.draw(
         st.sampled_from([("bad_view_change", [LIE]), ("bad_new_view", [FORGED, *BASIS])])
     )

@@ -14,7 +14,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire.envelope import encode_envelope
 from tests.canonical_form import is_canonical
-from tests.hostcore.test_door_fuzz import any_message
+from tests.host.test_door_fuzz import any_message
 from verifier import dtvn_verify_evidence
 
 ONE = bytes([1]) * 32

@@ -64,7 +64,7 @@ def run(
     [(FILE, 265, {"nacl"}), (SECOND, 435, {"nacl", FILE.stem})],
     ids=["first", "second"],
 )
-def test_it_is_small_and_stands_alone(file: Path, lines: int, needs: set[str]) -> None:
+def test_it_is_small_and_has_no_other_imports(file: Path, lines: int, needs: set[str]) -> None:
     text = file.read_text(encoding="utf-8")
     assert text.count("\n") <= lines
     imports: set[str] = set()

@@ -71,7 +71,7 @@ def refusal(kind: str) -> str:
     ],
     ids=lambda each: each if isinstance(each, str) else str(each[-1]),
 )
-def test_what_is_larger_than_memory(
+def test_files_larger_than_memory_are_refused(
     program: tuple[object, ...], of: str, endless: bool, huge: Path, chain: Path
 ) -> None:
     large = ZERO if endless else huge

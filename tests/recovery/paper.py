@@ -33,7 +33,7 @@ from dtvn.recovery.forms import Proofs, statement_bytes
 from dtvn.recovery.sealing import signed
 from simulator.dice import Dice
 from simulator.disk import VirtualDisk
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from tests.proof.support import PaperLog
 
 NEW = "+"

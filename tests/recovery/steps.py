@@ -21,7 +21,7 @@ from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus import config as configuration
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.wire import FrameSigner
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 from tests.recovery.paper import Town
 from validators.ledger import Ledger, open_ledger
 

@@ -34,7 +34,7 @@ def decided(plan: Plan) -> dict[int, bytes]:
     return {slot.sequence: slot.digest for slot in plan.slots if slot.sequence > STABLE}
 
 
-def test_r11_what_one_executed_is_final_though_nobody_else_has_it(town: Town) -> None:
+def test_r11_entries_that_one_member_executed_are_final(town: Town) -> None:
     sequences = [town.admit(ticket) for ticket in SEVEN]
     town.execute(0, sequences)
     town.execute(1, sequences[:2])
@@ -117,7 +117,7 @@ def test_r11_an_idle_cluster_ends_at_its_checkpoint(town: Town) -> None:
         ((0, 1, 3), "3 of 4 members vouch for their logs, and 3 decide: no recovery is needed"),
     ],
 )
-def test_r11_too_few_vouch_or_so_many_that_they_can_decide(
+def test_r11_too_few_or_too_many_vouchers_are_refused(
     town: Town, vouchers: tuple[int, ...], refusal: str
 ) -> None:
     with pytest.raises(RecoveryError, match=refusal):
@@ -252,7 +252,7 @@ def test_r11_a_statement_of_each_member_is_needed_under_its_old_key(town: Town) 
     refuses(town, changed(file, 3, old), "r3 names a key for the next epoch that is not new")
 
 
-def test_r11_a_statement_of_another_epoch_or_cluster_is_none(town: Town) -> None:
+def test_r11_a_statement_of_another_epoch_or_cluster_is_refused(town: Town) -> None:
     file = town.told(0, 1)
     refuses(town, changed(file, 1, retold(town, file.states[1], epoch=1)), "r1 speaks of epoch 1")
     with pytest.raises(RecoveryError, match="r0 is refused: its signature"):
@@ -306,7 +306,7 @@ def test_r11_proofs_are_those_that_were_signed_and_each_proves_itself(town: Town
         refuses(town, changed(file, 0, told), f"r0 is refused: .*{sentence}")
 
 
-def test_r11_a_prepared_certificate_beyond_the_window_is_none(town: Town) -> None:
+def test_r11_a_prepared_certificate_beyond_the_window_is_refused(town: Town) -> None:
     """No honest member takes in so high a sequence."""
     reach = read_states(town.told(0, 1), town.genesis).config.watermark_span
     town.prepare(0, STABLE + reach, null=True)
@@ -369,7 +369,7 @@ def test_r11_a_change_of_the_members_that_took_effect_is_not_recovered(town: Tow
         town.sign(0, file, town.plan(file))
 
 
-def test_r11_a_batch_that_nobody_shows_is_no_plan(town: Town) -> None:
+def test_r11_a_prepared_batch_that_no_member_shows_prevents_a_plan(town: Town) -> None:
     sequence = town.admit("T-0")
     town.prepare(0, sequence)
     file = town.told(0, 1)
@@ -441,7 +441,7 @@ def test_r11_a_log_leading_to_a_state_other_than_signed_is_not_ended(town: Town)
         town.sign(1, file, town.plan(file))
 
 
-def test_r11_requests_that_nobody_signed_are_not_executed(town: Town) -> None:
+def test_r11_unsigned_requests_are_not_executed(town: Town) -> None:
     """Their signatures are in no digest: who tells a batch may put other bytes there."""
     sequence = town.admit("T-0")
     town.prepare(0, sequence)

@@ -113,7 +113,7 @@ def test_r11_the_promise_to_sign_one_end_is_kept_where_the_key_is(steps: Steps) 
         build_node(steps.data.node("r2").root, logging.getLogger("test"), NodeOptions(), open_ledger)
 
 
-def test_r11_a_node_that_ran_since_it_told_does_not_sign(steps: Steps) -> None:
+def test_r11_a_node_that_ran_after_its_state_file_does_not_sign(steps: Steps) -> None:
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     with steps.running() as town:
         town.execute(1, [63])
@@ -132,7 +132,7 @@ def test_r11_who_cannot_execute_signs_only_what_f_plus_1_did_that_can(steps: Ste
     steps.sign("r2", "r0", "r3")
 
 
-def test_r11_the_word_of_a_member_without_the_log_is_no_witness(steps: Steps) -> None:
+def test_r11_the_signature_of_a_member_without_the_log_does_not_count(steps: Steps) -> None:
     """r2 has no log: what it signed is another's word, and counts for nobody."""
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     steps.sign("r0")
@@ -289,7 +289,7 @@ def test_r11_who_signed_two_ends_is_convicted_by_them(steps: Steps) -> None:
     assert list(audit.culprits()) == ["r0"]
 
 
-def test_r11_the_platform_is_told_the_new_keys_though_it_runs_no_node(sealed: Steps) -> None:
+def test_r11_a_platform_that_runs_no_node_learns_the_new_keys(sealed: Steps) -> None:
     sealed.data.learner_key.write_text("0" * 64)
     assert "know the members' new keys" in sealed.run("install", sealed.file("cup.sealed"))
     epochs = Epochs(sealed.town.genesis, known=read_epoch_changes(sealed.data.epoch_changes))

@@ -90,7 +90,7 @@ def test_r26_outcomes_are_proved_by_checkpoints_not_by_the_end_of_an_epoch(seale
         assert found.sequence == 60
 
 
-def test_r11_an_interrupted_install_ends_though_the_state_was_told_again(sealed: Steps) -> None:
+def test_r11_an_interrupted_install_completes_after_a_new_state_file(sealed: Steps) -> None:
     """The key is in its place, the ledger is not written; then somebody begins at the first step again."""
     node = sealed.data.node("r0")
     node.recovery_key.replace(node.next_key)
@@ -117,7 +117,7 @@ def test_r11_an_older_recovery_sets_nothing_back(sealed: Steps) -> None:
     assert [path.read_bytes() for path in told] == before, "what is unreadable or gone is written again"
 
 
-def test_r11_a_member_removed_since_a_recovery_is_told_that_it_is_over(sealed: Steps) -> None:
+def test_r11_a_member_removed_since_a_recovery_cannot_install_it(sealed: Steps) -> None:
     sealed.install("r3")
     with sealed.ledger("r3") as ledger:
         now = membership_of(ledger, sealed.town.genesis)

@@ -14,7 +14,7 @@ FILES = sorted(HERE.glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_the_story_goes_as_it_is_told(path: Path, request: pytest.FixtureRequest) -> None:
+def test_the_story_plays_as_its_file_says(path: Path, request: pytest.FixtureRequest) -> None:
     told = path.read_text(encoding="utf-8")
     played = play(told)
     if request.config.getoption("--rewrite", default=False):

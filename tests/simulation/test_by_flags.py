@@ -96,7 +96,7 @@ def test_a_run_s_command_plays_it_again_with_every_verb_that_plays(said: Any, wo
     assert lines[-2:] == [f"Fingerprint: {found['fingerprint']}", f"Command: {found['command']}"]
 
 
-def test_a_run_s_command_says_what_is_not_usual(said: Any) -> None:
+def test_the_command_of_a_run_names_settings_that_are_not_defaults(said: Any) -> None:
     found = one_object(said(*EVERYTHING, "--json"))
     assert found["command"] == (
         "manage.py simulator run --nodes 5 --byzantine 0 --tickets 11 --duration 63s --latency 1500us "

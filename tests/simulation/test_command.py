@@ -26,7 +26,9 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
-def test_x39_a_run_by_flags_is_told_in_the_order_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
+def test_x39_a_run_by_flags_is_printed_in_the_order_of_the_contract(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     lines = told(capsys, *SMALL, "--packet-loss", "0.01").splitlines()
     keys = [line.split(":")[0] for line in lines]
     assert "Total Nodes: 4" in lines
@@ -95,7 +97,7 @@ def test_a_crash_rate_that_is_almost_none_brings_none() -> None:
         (["-adversary", "nobody"], "adversary"),
     ],
 )
-def test_x38_what_is_outside_the_limits_is_refused_by_name(words: list[str], field: str) -> None:
+def test_x38_values_outside_the_limits_are_refused_by_name(words: list[str], field: str) -> None:
     with pytest.raises(CommandError, match=f"^{field}: ") as caught:
         call_command("simulator", "run", *words)
     assert caught.value.returncode == 2
@@ -132,7 +134,9 @@ def test_c47_too_many_liars_end_with_code_1_and_a_line_on_stdout(
     assert "===" not in said, "nothing was played"
 
 
-def test_c47_an_interrupt_ends_the_run_and_the_results_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_c47_an_interrupt_ends_the_run_and_the_results_are_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Ctrl-C at the first progress line: exit 0, as the seed does."""
 
     class Hasty(Command):
@@ -149,7 +153,7 @@ def test_c47_an_interrupt_ends_the_run_and_the_results_are_told(capsys: pytest.C
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_go_takes_no_abbreviations_and_a_boolean_takes_no_next_word(
+def test_flags_have_no_abbreviations_and_booleans_no_separate_value(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for words in (["-nod", "4"], ["-partition", "false"], ["-partition=maybe"], ["-json=1s"]):
@@ -174,7 +178,7 @@ def test_the_command_takes_short_durations_and_lossy_nets(capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("words", [["-latency", "-1ms"], ["-latency", "fast"], ["-seeds"]])
-def test_x38_what_is_no_flag_ends_with_a_message(
+def test_x38_unknown_flags_are_refused_with_the_usage(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -355,7 +359,7 @@ def test_a_failing_run_shrinks_to_less_that_fails_alike() -> None:
     assert shrink(Task(0, "calm")) is None
 
 
-def test_what_is_left_out_changes_nothing_else() -> None:
+def test_a_cut_of_faults_leaves_the_calls_unchanged() -> None:
     whole, cut = run(Task(1, "crashes")), run(Task(1, "crashes", "", Cut(faults=frozenset(range(1_000)))))
     assert cut.faults == whole.faults
     assert cut.calls == whole.calls

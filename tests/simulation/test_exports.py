@@ -40,7 +40,7 @@ def test_r27_answers_are_exported_and_forged(world: str) -> None:
         assert exports.of_former_epochs > 0, "proved by checkpoints of their own epoch and of later ones"
 
 
-def test_r18_members_prove_tickets_to_whoever_asks() -> None:
+def test_r18_members_prove_tickets_to_any_client() -> None:
     reads = of(played("calm", 0), Reads)
     assert reads.proved >= 5
     assert reads.absent > 0, "absence is proved as presence is"

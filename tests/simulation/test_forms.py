@@ -57,7 +57,7 @@ class Said(Observer):
             self.said[envelope.kind, envelope.body][self.lives[node.name]].add(envelope.signature)
 
 
-def test_r39_only_the_owner_signs_but_the_end_of_a_signature_is_anybodys() -> None:
+def test_r39_only_the_owner_signs_but_the_last_bytes_are_malleable() -> None:
     keyring = Keyring(real=False, malleable=True)
     scheme = keyring.scheme
     public, secret = keyring.pair("r0")
@@ -82,7 +82,7 @@ def test_no_other_world_signs_so() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_row_12_two_forms_of_one_statement_convict_nobody(seed: int) -> None:
+def test_row_12_two_forms_of_one_statement_convict_no_member(seed: int) -> None:
     heard = Heard()
     report = run(Task(seed, "malleable-signer"), heard)
     assert report.violation is None

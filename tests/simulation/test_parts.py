@@ -88,7 +88,7 @@ def test_a_perfect_link_takes_a_millisecond() -> None:
     assert network.arrivals("a", "b", FRAME, 5) == [5 + MILLISECOND]
 
 
-def test_a_link_keeps_its_order_unless_told_otherwise() -> None:
+def test_a_link_keeps_its_order_by_default() -> None:
     jitter = LinkQuality(latency_min=0, latency_max=50 * MILLISECOND)
     network = Network(Dice(1), jitter)
     times = [network.arrivals("a", "b", FRAME, departs)[0] for departs in range(0, 5_000_000, 10_000)]

@@ -58,7 +58,7 @@ def test_r6_a_vote_that_was_not_synced_is_missed_later(
     assert any(report.checker is not None for report in reports)
 
 
-def test_r24_killed_right_after_it_kept_two_certificates_it_stands(
+def test_r24_killed_right_after_it_kept_two_certificates_it_stays_halted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The power goes between that write and the first word: it had said nothing, and says nothing later."""

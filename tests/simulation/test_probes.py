@@ -42,7 +42,7 @@ def test_the_table_names_every_mark_and_nothing_else() -> None:
     assert all(sentence for sentence in probes.PROBES.values())
 
 
-def test_nobody_listens_outside_a_run_and_every_hit_is_in_the_table() -> None:
+def test_no_probe_is_heard_outside_a_run_and_every_hit_is_in_the_table() -> None:
     reached: set[str] = set()
     for world in ("leaderless", "crashes", "lone-commit", "lost-disks"):
         report = run(Task(0, world))

@@ -50,7 +50,7 @@ def test_r10_the_new_process_has_what_the_old_one_promised() -> None:
     assert take_over(node.world, node) is None, "one old process at a time"
 
 
-def test_r17_a_reader_told_of_a_change_reads_it_on_platform_and_nodes() -> None:
+def test_r17_a_reader_notified_of_a_change_reads_it_everywhere() -> None:
     readings = next(c for c in played("node-reads", 1).checkers if isinstance(c, ReadYourWrites))
     assert readings.seen >= 4
     assert readings.seen_at_nodes >= 12

@@ -18,7 +18,7 @@ def test_r32_who_judges_too_mildly_is_caught(monkeypatch: pytest.MonkeyPatch, na
     assert run(Task(0, "slow-primary")).checker == "slow-primary-deposed"
 
 
-def test_r32_nobody_is_held_to_what_clients_tell_the_primary_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r32_requests_sent_only_to_the_primary_depose_no_primary(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a delay of 480 ms they keep 300 to themselves (R34), and what is left is less than T / 4."""
     drawn = msgspec.structs.replace(worlds.world_of("slow-primary", 0), duration=12 * SECOND)
     monkeypatch.setitem(worlds.WORLDS, "slow-primary", lambda _seed: drawn)

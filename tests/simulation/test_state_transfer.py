@@ -153,7 +153,7 @@ def test_p17_an_offer_that_its_certificate_does_not_cover_is_no_target(lie: str)
     assert 1 not in began["sources"]
 
 
-def test_p17_a_claimed_height_that_nobody_proves_starts_nothing() -> None:
+def test_p17_a_claimed_height_without_a_proof_starts_nothing() -> None:
     """CVE-2025-24371: a peer reports a tall height; the node waits for it for ever."""
     story = Story(lose=False)
     story.back()
@@ -308,7 +308,7 @@ def test_r25_serving_a_state_never_holds_up_the_source() -> None:
         assert min(gaps, default=10 * MILLISECOND) >= 9 * MILLISECOND
 
 
-def test_r11_a_wiped_member_enters_a_view_that_rests_on_the_word_it_forgot() -> None:
+def test_r11_a_wiped_member_enters_a_view_based_on_its_own_view_change() -> None:
     """The NEW-VIEW of view 1 names r3's VIEW-CHANGE, since r0 was dead; then r3 loses its ledger."""
 
     def view_without_r0(world: World) -> None:

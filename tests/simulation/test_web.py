@@ -104,7 +104,7 @@ def test_c44_before_the_first_run(web: Web) -> None:
     assert web.get("/runs") == []
 
 
-def test_c45_x37_a_run_is_told_frame_by_frame_and_kept(web: Web) -> None:
+def test_c45_x37_a_run_is_sent_frame_by_frame_and_kept(web: Web) -> None:
     started = web.post("/start", SMALL)
     assert started["status"] == "started"
     assert started["config"].items() >= (CONFIG | SMALL).items()
@@ -167,9 +167,7 @@ def test_c45_x37_a_run_is_told_frame_by_frame_and_kept(web: Web) -> None:
         (b"\xff", ""),
     ],
 )
-def test_c46_x38_what_is_outside_the_limits_is_400_and_starts_nothing(
-    web: Web, body: Any, field: str
-) -> None:
+def test_c46_x38_values_outside_the_limits_are_400_and_start_nothing(web: Web, body: Any, field: str) -> None:
     assert field in web.post("/start", body, status=400)["error"]
     assert web.asked == []
     assert web.get()["status"] == "idle"

@@ -11,7 +11,7 @@ from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.messages import Bundle, Operation, Outcome, bundle_digest
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import CAPABILITIES, Genesis, Grant, Member, Parameters, Principal, cluster_id
-from tests.hostcore.support import key_pair
+from tests.host.support import key_pair
 
 START = 1_700_000_000_000_000
 """Batch time of the first batch, Unix microseconds."""

@@ -102,7 +102,7 @@ def test_r25_a_group_that_comes_in_parts_is_the_pinned_one(small: Machine) -> No
     assert installed(staging).root() == root
 
 
-def test_p17_parts_end_where_their_sender_ends_them_and_come_from_anybody(small: Machine) -> None:
+def test_p17_parts_of_any_size_are_accepted_from_any_member(small: Machine) -> None:
     """Leaf by leaf, in whatever order, twice."""
     crowd(small, 70)
     staging = begun(small)

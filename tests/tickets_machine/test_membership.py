@@ -158,7 +158,7 @@ def test_the_largest_change_fits_into_the_smallest_batch() -> None:
     assert len(body) <= smallest.batch_bytes_max
 
 
-def test_a_key_was_never_anybody_elses() -> None:
+def test_a_key_that_another_had_is_refused() -> None:
     machine = Machine()
     machine.do(AddPrincipal("door", key(9)))
     taken = [

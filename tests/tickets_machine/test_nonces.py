@@ -155,7 +155,7 @@ def test_r13_all_nonces_of_one_sequence_are_stored_and_forgotten_together() -> N
 
 
 @pytest.mark.parametrize("command", [Admit(gate="n", device="d"), Validate(), Issue(seat="A1")])
-def test_r13_a_late_retry_of_the_change_that_stands_is_recognised_for_ever(
+def test_r13_a_late_retry_of_the_last_change_is_always_recognised(
     command: Admit | Validate | Issue,
 ) -> None:
     machine = Machine()

@@ -118,7 +118,7 @@ def test_r15_revoking_ends_keys_in_overlap_too(machine: Machine) -> None:
         assert machine.application.principal_key(name) is not None  # who checks an old batch needs it
 
 
-def test_a_key_is_never_anybody_elses(machine: Machine) -> None:
+def test_a_key_that_another_has_or_had_is_refused(machine: Machine) -> None:
     assert machine.do(AddPrincipal("door", public("s"))) == "key_in_use"
     assert machine.do(RotatePrincipal("scanner", public("g"))) == "key_in_use"
     machine.do(RevokePrincipal("scanner"))
@@ -142,7 +142,7 @@ def test_the_last_administrator_cannot_go(machine: Machine) -> None:
     assert machine.do(RevokePrincipal("chief"), principal="chief") == "last_admin"
 
 
-def test_r15_who_is_limited_may_what_is_left_under_the_same_key(machine: Machine) -> None:
+def test_r15_a_limited_principal_keeps_its_key_and_other_grants(machine: Machine) -> None:
     machine.do(AddPrincipal("door", NEW, (*GATE, Grant("default", "issue"))))
     assert machine.do(LimitPrincipal("door", GATE)) == "ok"
     assert machine.do(Issue(), "T-2", principal="door") == "not_permitted"

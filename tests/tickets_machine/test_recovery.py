@@ -14,7 +14,7 @@ from dtvn.protocol.consensus.membership import RECOVERY
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.wire import PeerError
 from dtvn.recovery.ending import final_batch
-from tests.hostcore.support import Paper, key_pair, operation
+from tests.host.support import Paper, key_pair, operation
 from tests.tickets_machine.support import Machine, public
 
 NEW = tuple(public(f"next{number}") for number in range(4))
@@ -60,7 +60,7 @@ def test_r11_the_same_members_go_on_under_new_keys() -> None:
         ((*NEW[:3], public("node0")), "key_in_use"),
     ],
 )
-def test_r11_each_member_has_a_key_that_is_nobodys(keys: tuple[bytes, ...], code: str) -> None:
+def test_r11_each_member_needs_a_new_and_unused_key(keys: tuple[bytes, ...], code: str) -> None:
     machine = Machine()
     assert ended(machine, final_batch(0, keys)) == code
     assert machine.application.membership().epoch == 0

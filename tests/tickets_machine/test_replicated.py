@@ -109,7 +109,7 @@ def test_r13_one_nonce_in_two_bundles_of_two_sessions_admits_once(members: Membe
     assert len(members.roots()) == 1
 
 
-def test_r14_what_is_ordered_too_late_is_expired_everywhere(four: Members) -> None:
+def test_r14_operations_ordered_too_late_are_expired_everywhere(four: Members) -> None:
     session = four.open_session()
     four.ask(four.signed([four.operation(Issue(), "T-1")], session=session, number=0))
     wall = four.wall

@@ -73,7 +73,7 @@ def test_r9_life_goes_on_equally_after_a_load(lived: Machine) -> None:
     assert fresh.changes() == lived.application.changes()
 
 
-def test_changes_are_told_once_with_their_last_value() -> None:
+def test_changes_are_returned_once_with_their_last_value() -> None:
     machine = Machine()
     machine.do(Issue(), "T-1")
     machine.do(Validate(), "T-1")

@@ -71,7 +71,7 @@ def test_spec_5_existing_tickets_are_not_touched_and_not_counted() -> None:
     assert machine.application.size() == 500
 
 
-def test_a_seed_fills_what_is_missing() -> None:
+def test_a_seed_adds_the_missing_tickets() -> None:
     machine = Machine()
     (outcome,) = machine.order(machine.operation(Seed(), event="second"))
     assert seeded_count(outcome.state) == 500

@@ -32,7 +32,7 @@ def test_r12_a_session_is_named_by_the_place_of_its_opening_operation() -> None:
     assert machine.execute([bundle]).results[0] is not None
 
 
-def test_r12_an_executed_bundle_is_skipped_and_told_where_it_stands(machine: Machine) -> None:
+def test_r12_an_executed_bundle_is_skipped_and_located_in_the_log(machine: Machine) -> None:
     bundle = machine.bundle([machine.operation(Validate(), "T-1"), machine.operation(Validate(), "T-1")])
     first = machine.execute([machine.bundle([machine.operation(Barrier())] * 2), bundle])
     sequence = machine.sequence
@@ -295,7 +295,7 @@ def test_an_empty_bundle_is_refused_and_skipped(machine: Machine) -> None:
     assert machine.execute([bundle]).results == (None,)
 
 
-def test_the_door_refuses_what_is_expired_or_too_large(machine: Machine) -> None:
+def test_the_door_refuses_expired_or_too_large_bundles(machine: Machine) -> None:
     late = machine.bundle([machine.operation(Barrier(), valid_for=-1)])
     assert refused(machine, late.bundle) is Reason.EXPIRED
     large = machine.bundle([machine.operation(Barrier())] * 1_001)

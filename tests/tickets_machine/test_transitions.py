@@ -273,7 +273,7 @@ def test_every_ordered_reason_can_be_met(monkeypatch: pytest.MonkeyPatch) -> Non
     assert met == {code: code for code in reasons.NUMBER_OF}
 
 
-def test_reasons_have_the_statuses_and_words_of_the_contract() -> None:
+def test_reasons_have_the_statuses_and_texts_of_the_contract() -> None:
     """Spec 1.5."""
     assert REASONS["already_validated"].status == 409
     assert "already validated" in REASONS["already_validated"].sentence

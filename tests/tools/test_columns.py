@@ -104,7 +104,7 @@ def test_the_attendees_address_counts_before_the_orders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", ["pending", "canceled", "expired", "approval pending"])
-def test_what_is_no_valid_ticket_is_left_out(tmp_path: Path, status: str) -> None:
+def test_invalid_tickets_are_left_out(tmp_path: Path, status: str) -> None:
     assert only(tmp_path, as_csv(pretix_row(Status=status))) == LeftOut(2, f"ABC12-1 is {status}")
 
 
@@ -137,7 +137,7 @@ def test_a_position_is_left_out_whatever_column_names_the_ticket(
     assert [one.ticket_id for one in found.tickets] == ["a1b2" if name == "Ticket secret" else "XYZ99"]
 
 
-def test_a_position_is_left_out_though_somebody_added_a_column_ticket_id(tmp_path: Path) -> None:
+def test_a_canceled_position_with_a_ticket_id_column_is_left_out(tmp_path: Path) -> None:
     content = b"Order code,Position ID,Status,ticket_id\nABC12,1,canceled,T-1\nABC12,2,paid,T-2\n"
     found = tickets(tmp_path, content)
     assert found.left_out == [LeftOut(2, "T-1 is canceled")]
@@ -161,7 +161,7 @@ def test_a_position_in_json_is_left_out_whatever_names_the_ticket(
     assert only(tmp_path, content, columns) == LeftOut(1, f"s3cret {says}")
 
 
-def test_a_block_in_a_word_nobody_knows_is_wrong(tmp_path: Path) -> None:
+def test_an_unknown_value_for_blocked_is_wrong(tmp_path: Path) -> None:
     """As with the status: a translated export says `Ja`."""
     says = "has 'ja' in the column for blocked, not yes or no"
     assert reason(tmp_path, as_csv(pretix_row(Blocked="Ja"))) == says
@@ -183,7 +183,7 @@ def test_a_row_may_not_end_before_a_column_that_was_chosen(tmp_path: Path) -> No
     assert wrong == WrongRow(2, "has 1 cell, but the header has 2")
 
 
-def test_a_status_nobody_knows_is_wrong(tmp_path: Path) -> None:
+def test_an_unknown_status_is_wrong(tmp_path: Path) -> None:
     """Better to ask than to let unpaid people in: a translated export says `bezahlt`."""
     assert reason(tmp_path, as_csv(pretix_row(Status="bezahlt"))) == "has an unknown status 'bezahlt'"
 
@@ -295,7 +295,7 @@ def test_any_column_can_be_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"ticket_id,not_after\nT-1,\n", [{"ticket_id": "T-1"}]])
-def test_a_column_that_was_chosen_and_is_not_there_is_told(tmp_path: Path, content: Any) -> None:
+def test_a_chosen_column_that_is_missing_is_reported(tmp_path: Path, content: Any) -> None:
     """A slip of the pen would make tickets without an end, without a word."""
     with pytest.raises(FileRefused, match="no column 'Ende', which --column names"):
         tickets(tmp_path, content, Columns(chosen={"not_after": "Ende"}))
@@ -320,7 +320,7 @@ def test_a_column_that_was_chosen_and_is_not_there_is_told(tmp_path: Path, conte
         ("T-1,x,2026-02-01 10:00,2026-01-01 10:00", "is valid until a time before"),
     ],
 )
-def test_a_wrong_row_says_what_is_wrong(tmp_path: Path, cells: str, says: str) -> None:
+def test_a_wrong_row_is_reported_with_its_error(tmp_path: Path, cells: str, says: str) -> None:
     assert says in reason(tmp_path, f"ticket_id,product,valid from,valid until\n{cells}\n".encode())
 
 
@@ -334,7 +334,7 @@ def test_times_without_an_offset_are_in_the_chosen_zone(tmp_path: Path, text: st
     assert ticket.not_before == moment(2026, 7, 31, 16)
 
 
-def test_an_id_that_stands_twice_is_wrong_the_second_time(tmp_path: Path) -> None:
+def test_a_repeated_id_is_wrong_the_second_time(tmp_path: Path) -> None:
     found = tickets(tmp_path, b"ticket_id\nT-1\nT-2\nT-1\n")
     assert [ticket.row for ticket in found.tickets] == [2, 3]
     assert found.wrong == [WrongRow(4, "ticket T-1 is already in row 2")]
@@ -360,7 +360,7 @@ def test_a_file_without_tickets_gets_a_sentence(tmp_path: Path, content: bytes, 
         tickets(tmp_path, content)
 
 
-def test_columns_nobody_asked_for_are_read_by_nobody(tmp_path: Path) -> None:
+def test_unneeded_columns_are_not_read(tmp_path: Path) -> None:
     """Data that is not kept cannot leak: answers to questions, comments, invoice addresses."""
     row = pretix_row(**{"Which_T-shirt_size?": "XXL", "Order_comment": "ill", "VAT_ID": "DE1"})
     assert "XXL" not in repr(only(tmp_path, as_csv(row)))

@@ -157,7 +157,7 @@ def test_a_scan_with_a_number_that_means_nothing_does_not_begin(
         call_command("scan", str(export), *at, *arguments)
 
 
-def test_the_verdict_is_told_though_the_record_has_no_room(
+def test_the_verdict_is_printed_although_the_record_has_no_room(
     at: list[str], export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Ran("import_tickets", str(export), *at)

@@ -37,7 +37,7 @@ async def test_each_ticket_is_admitted_once_and_a_second_scan_refused(client: ht
     assert all(outcome.sequence for outcome in record)
 
 
-async def test_r13_lost_requests_and_answers_admit_nobody_twice(
+async def test_r13_lost_requests_and_answers_admit_no_ticket_twice(
     client: httpx.AsyncClient, trouble: Trouble
 ) -> None:
     """An answer that was lost after the admission: the repetition, with its nonce, is told `ok` again."""

@@ -41,7 +41,7 @@ def test_a_forged_second_admission_is_caught() -> None:
     )
 
 
-def test_a_ticket_nobody_let_in_is_a_fault() -> None:
+def test_a_ticket_that_was_never_admitted_is_a_fault() -> None:
     lost = msgspec.structs.replace(HONEST[1], code="already_consumed")
     assert faults(HONEST[0], lost, HONEST[2]) == ("B: never admitted: it had been consumed before this run",)
 
@@ -61,7 +61,7 @@ def test_a_scan_missing_from_the_record_is_a_fault() -> None:
     assert faults(*HONEST[:2]) == ("A: a planned scan is not in the record",)
 
 
-def test_a_scan_that_stands_twice_or_was_not_planned_is_a_fault() -> None:
+def test_a_repeated_or_unplanned_scan_is_a_fault() -> None:
     assert "is recorded twice" in faults(*HONEST, HONEST[2])[0]
     assert "was not planned" in faults(*HONEST, outcome(9, "C", "ok"))[0]
 

@@ -69,7 +69,7 @@ def test_a_header_that_names_a_column_twice_is_refused(tmp_path: Path, content: 
         read(tmp_path, content)
 
 
-def test_columns_that_nobody_reads_may_share_a_name(tmp_path: Path) -> None:
+def test_unread_columns_may_share_a_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"ticket_id,Which size?,Which size?,,\nT-1,S,L,,\n")
     (record,) = read_records(tmp_path / "file", matters={"ticket id"}.__contains__)
     assert record.fields["ticket id"] == "T-1"
@@ -136,15 +136,13 @@ def test_a_row_with_too_few_cells_is_a_problem_of_that_row(tmp_path: Path) -> No
     ],
     ids=["nobody reads it", "a name", "nobody reads both", "torn, perhaps in x", "columns of no name"],
 )
-def test_a_row_may_end_before_columns_that_nobody_reads(
-    tmp_path: Path, header: bytes, row: bytes, right: bool
-) -> None:
+def test_a_row_may_end_before_unread_columns(tmp_path: Path, header: bytes, row: bytes, right: bool) -> None:
     (tmp_path / "file").write_bytes(header + b"\n" + row)
     (found,) = read_records(tmp_path / "file", matters={"ticket id", "name"}.__contains__)
     assert (found.problem == "") is right
 
 
-def test_a_file_that_is_called_json_is_told_what_json_must_be(tmp_path: Path) -> None:
+def test_a_json_file_of_another_form_is_refused_with_the_right_form(tmp_path: Path) -> None:
     path = tmp_path / "tickets.json"
     for content in ('"x"', "7", "null", '{"a": 1}'):
         path.write_text(content)

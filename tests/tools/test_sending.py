@@ -74,7 +74,7 @@ async def test_an_import_uses_up_no_nonces(client: httpx.AsyncClient, learner: R
     assert "nonce" not in operation_of(ticket(1), b"c" * 32)
 
 
-async def test_what_the_row_says_is_what_is_ordered(client: httpx.AsyncClient) -> None:
+async def test_the_ordered_ticket_has_the_fields_of_its_row(client: httpx.AsyncClient) -> None:
     imported = ImportedTicket(
         row=2,
         ticket_id="ABC12-1",
@@ -105,7 +105,7 @@ async def test_a_silent_network_is_given_up_after_its_time(
         await send(client, many(10), patience=0.05, in_flight=1)
 
 
-async def test_a_wrong_key_is_told_at_once(client: httpx.AsyncClient, trouble: Trouble) -> None:
+async def test_a_wrong_key_is_reported_at_once(client: httpx.AsyncClient, trouble: Trouble) -> None:
     client.headers["X-API-Key"] = "dtvn_wrong"
     with pytest.raises(Refused, match="API key was refused"):
         await send(client, many(200), in_flight=1)

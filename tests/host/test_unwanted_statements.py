@@ -13,8 +13,8 @@ from dtvn.protocol.consensus.verified import Header
 from dtvn.protocol.host.rate_limiter import BURST, PER_SECOND
 from dtvn.protocol.wire import PeerError, link_frame
 from tests.consensus.helpers import Cluster
-from tests.hostcore.doubles import Bench
-from tests.hostcore.support import EPOCH, Paper, bundle
+from tests.host.doubles import Bench
+from tests.host.support import EPOCH, Paper, bundle
 
 
 def prepare(paper: Paper, sequence: int, digest: bytes = b"d" * 32) -> bytes:
@@ -30,7 +30,7 @@ def only_sequence_7(header: Header) -> Reason | None:
 
 
 @pytest.mark.parametrize("pong", [False, True])
-def test_row_15_what_is_not_wanted_inside_a_message_costs_no_signature(pong: bool) -> None:
+def test_row_15_unwanted_statements_in_a_message_cost_no_signature(pong: bool) -> None:
     bench = Bench()
     bench.core.refusing_within = only_sequence_7
     frames = tuple(prepare(bench.paper, sequence) for sequence in range(1, 9))
@@ -60,7 +60,7 @@ def test_row_15_a_message_of_unwanted_statements_is_refused_and_counted() -> Non
     )
 
 
-def test_row_15_one_vote_and_its_contradiction_are_looked_at_and_no_third() -> None:
+def test_row_15_a_vote_and_its_contradiction_are_checked_but_no_third() -> None:
     bench = Bench()
     frames = tuple(prepare(bench.paper, 7, bytes([number]) * 32) for number in range(20))
     bench.hear(link_frame(m.SupplyFrames(frames)))
@@ -69,7 +69,7 @@ def test_row_15_one_vote_and_its_contradiction_are_looked_at_and_no_third() -> N
     assert received(bench) == [m.SupplyFrames(frames[:2])]
 
 
-def test_row_15_who_sends_what_nobody_wants_is_not_looked_into_for_a_while() -> None:
+def test_row_15_a_sender_of_unwanted_statements_is_ignored_for_a_while() -> None:
     """Nobody checks it, but it is decoded; others are heard meanwhile, and time brings patience back."""
     bench = Bench()
     looked_at: Counter[str] = Counter()
@@ -99,7 +99,7 @@ def test_row_15_who_sends_what_nobody_wants_is_not_looked_into_for_a_while() -> 
     assert looked_at["r1"] == 2 * BURST + PER_SECOND, "an hour of silence buys no more than one burst"
 
 
-def test_what_is_wanted_is_looked_into_however_much_it_is() -> None:
+def test_wanted_statements_are_always_checked() -> None:
     bench = Bench()
     full = link_frame(m.SupplyFrames(tuple(prepare(bench.paper, sequence) for sequence in range(256))))
     bench.hear(*[full] * 40)
@@ -130,7 +130,7 @@ def test_row_15_a_statement_inside_a_message_carries_no_batch(pong: bool) -> Non
     assert paper.door.verifications == 0
 
 
-def test_a_message_that_is_wanted_whole_stays_as_it_came() -> None:
+def test_a_fully_wanted_message_stays_as_it_came() -> None:
     paper = Paper()
     header = paper.door.peek(
         paper.inbound(link_frame(m.SupplyFrames((prepare(paper, 7), prepare(paper, 8)))))
@@ -140,7 +140,7 @@ def test_a_message_that_is_wanted_whole_stays_as_it_came() -> None:
     assert reasons == []
 
 
-def test_row_15_a_pong_shows_only_own_words_that_the_ledger_lacks() -> None:
+def test_row_15_of_a_pong_only_unknown_own_statements_are_wanted() -> None:
     """The core itself says what it wants: others' votes, and own ones that it remembers, are left out."""
     cluster = Cluster(4)
     core = cluster[0].core
@@ -161,7 +161,7 @@ def test_row_15_votes_far_outside_the_window_are_wanted_in_no_wrapping() -> None
     assert cluster[0].core.wants_within(near, m.SupplyFrames) is None
 
 
-def test_row_15_a_batch_that_nobody_waits_for_costs_no_signature() -> None:
+def test_row_15_a_batch_that_is_not_awaited_costs_no_signature() -> None:
     bench = Bench()
     requests = tuple(bench.paper.sign(bundle(number)) for number in range(5))
     body = canonical.encode(m.Batch(0, 5, requests))

@@ -11,7 +11,7 @@ from dtvn.protocol.host import INBOUND_MAX, TurnLost
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from dtvn.protocol.host.questions import ANSWERED_MAX, WAITING_MAX
 from dtvn.protocol.wire import Envelope
-from tests.hostcore.doubles import EMPTY, Bench, entry_record
+from tests.host.doubles import EMPTY, Bench, entry_record
 
 RECORD = StateRecord("vote", b"yes")
 
@@ -196,7 +196,7 @@ def test_the_tick_comes_at_the_deadline_and_not_before() -> None:
 # --- start and rows ------------------------------------------------------------------------------
 
 
-def test_r7_a_restart_loads_rows_restores_the_core_and_repeats_its_words() -> None:
+def test_r7_a_restart_loads_rows_restores_the_core_and_sends_again() -> None:
     bench = Bench()
     bench.core.on_restore = lambda: Effects(send=[Send(ALL, b"same bytes")])
     bench.host.start()

@@ -15,7 +15,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.wire import Envelope, FrameSigner, PeerError
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
-from tests.hostcore.support import Paper, key_pair, sample_statements
+from tests.host.support import Paper, key_pair, sample_statements
 
 PAPER = Paper()
 FRAMES = [PAPER.sign(sample) for sample in sample_statements(PAPER)]

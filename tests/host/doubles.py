@@ -11,7 +11,7 @@ from dtvn.protocol.consensus.log_tree import Frontier
 from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 from dtvn.protocol.host import Host
 from dtvn.protocol.host.ports import Recovery
-from tests.hostcore.support import Paper
+from tests.host.support import Paper
 
 EMPTY = Recovery(
     frontier=Frontier(), applied_sequence=0, rows=(), entries=(), slots=(), checkpoint=None, states=()

@@ -14,8 +14,8 @@ from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import log_server
 from dtvn.protocol.host.log_server import LogServer
 from dtvn.protocol.wire import Envelope
-from tests.hostcore.doubles import SetClock, Tape, TapeJournal, TapeTransport, entry_record
-from tests.hostcore.support import Paper, make_genesis
+from tests.host.doubles import SetClock, Tape, TapeJournal, TapeTransport, entry_record
+from tests.host.support import Paper, make_genesis
 
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
@@ -72,7 +72,7 @@ def test_a_range_is_answered_once_with_its_commits() -> None:
     assert shop.push() == []
 
 
-def test_nothing_is_said_of_what_is_not_there() -> None:
+def test_requests_for_missing_entries_get_no_answer() -> None:
     shop = Shop(3)
     for first, last in ((4, 9), (0, 2), (3, 2), (2**63, 2**64 - 1)):
         shop.ask(m.FetchEntries(0, first, last))
@@ -93,7 +93,7 @@ def test_a_long_range_is_cut_by_number_and_by_bytes() -> None:
 
 
 @pytest.mark.parametrize("members", range(1, 32))
-def test_r35_who_stands_in_an_epoch_of_fewer_members_takes_each_answer(members: int) -> None:
+def test_r35_a_newcomer_in_a_smaller_epoch_accepts_each_answer(members: int) -> None:
     """A full range of a cluster of seven was `too_large`, an accusation of an honest member, for a newcomer
     that still walked through the epoch of four."""
     parameters = msgspec.structs.replace(make_genesis(members).parameters, checkpoint_interval=1)
@@ -302,7 +302,7 @@ def test_r28_a_follower_that_is_behind_gets_no_certificate_it_cannot_use() -> No
     assert [frames for _peer, _sequences, frames in shop.push()] == [0]
 
 
-def test_row_15_what_is_asked_of_the_log_takes_a_small_part_of_the_time() -> None:
+def test_row_15_serving_the_log_takes_a_small_share_of_the_time() -> None:
     """A member that asks for the longest range at every turn, as a flooder does, gets few of them; whoever
     else asks has its turn meanwhile."""
     shop = Shop(log_server.RANGE_ENTRIES_MAX)

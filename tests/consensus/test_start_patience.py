@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.consensus.helpers import Cluster
 
 
-def test_r31_members_that_start_together_wait_longer_for_the_first_word() -> None:
+def test_r31_members_that_start_together_wait_longer_for_the_primary() -> None:
     """A primary that is ready last keeps its office; waiting work has its own clock."""
     cluster = Cluster(4, first_word=5 * 10**9)
     cluster[0].crash()
@@ -17,7 +17,7 @@ def test_r31_members_that_start_together_wait_longer_for_the_first_word() -> Non
     assert all("T-1" in node.application.values for node in cluster.up())
 
 
-def test_r31_the_first_word_is_not_waited_for_for_ever() -> None:
+def test_r31_the_longer_wait_at_the_start_is_bounded() -> None:
     cluster = Cluster(4, first_word=5 * 10**9)
     cluster[0].crash()
     cluster.advance(7_500)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.log_tree import Frontier, append, root
-from tests.hostcore.support import bundle, operation
+from tests.host.support import bundle, operation
 
 
 def rfc6962(leaves: list[bytes]) -> bytes:
@@ -151,7 +151,7 @@ def test_row_8_maps_are_sorted_and_an_unsorted_one_is_refused() -> None:
 
 def test_row_8_the_bytes_do_not_depend_on_the_hash_seed() -> None:
     program = (
-        "from tests.hostcore.support import Paper, sample_statements\n"
+        "from tests.host.support import Paper, sample_statements\n"
         "from dtvn.protocol import canonical\n"
         "paper = Paper()\n"
         "for s in sample_statements(paper): print(canonical.digest(paper.sign(s)).hex())\n"

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from dtvn.protocol import canonical, genesis
 from dtvn.protocol.consensus.config import ConfigError, build, check
-from tests.hostcore.support import key_pair, make_genesis
+from tests.host.support import key_pair, make_genesis
 
 NO_POINT = sha256(b"0").digest()
 """32 bytes that are no point of the curve."""

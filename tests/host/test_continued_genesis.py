@@ -10,7 +10,7 @@ from dtvn.protocol import canonical, genesis
 from dtvn.protocol.consensus.config import build
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.genesis import ceremony as c
-from tests.hostcore.support import key_pair, make_genesis
+from tests.host.support import key_pair, make_genesis
 from verifier import dtvn_verify
 
 FORM_1 = bytes.fromhex(

@@ -9,8 +9,8 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.host import CHECKS_MAX
 from dtvn.protocol.wire.limits import VERIFIED_CACHE_MAX
-from tests.hostcore.doubles import Bench, Tape, TapeTransport
-from tests.hostcore.support import EPOCH, bundle
+from tests.host.doubles import Bench, Tape, TapeTransport
+from tests.host.support import EPOCH, bundle
 
 DEAR = 500
 

@@ -189,7 +189,7 @@ def test_r36_liveness_proofs_older_than_thirty_seconds_count_no_more() -> None:
     world.reconfigure(joins=[world.member("n4")])
 
 
-def test_r20_no_change_leads_to_an_epoch_that_nobody_could_enter() -> None:
+def test_r20_a_change_to_an_epoch_that_cannot_start_is_refused() -> None:
     """A VIEW-CHANGE over the wire limit: `build` refuses it, in every node at once and for good."""
     world = founded()
     wide = replace(world.now.parameters, checkpoint_interval=4_000)
@@ -202,7 +202,7 @@ def test_r20_no_change_leads_to_an_epoch_that_nobody_could_enter() -> None:
     arrived(world)
 
 
-def test_r37_leaving_four_members_takes_an_explicit_word() -> None:
+def test_r37_fewer_than_four_members_need_explicit_consent() -> None:
     world = founded()
     assert world.do(world.change(leaves="n3")) == "too_few_members"
     world.reconfigure(leaves="n3", allow_small=True)
@@ -215,7 +215,7 @@ def test_r37_leaving_four_members_takes_an_explicit_word() -> None:
     assert world.do(world.change(leaves="n0")) == "too_few_members"
 
 
-def test_what_cannot_be_is_refused_with_its_reason() -> None:
+def test_impossible_changes_are_refused_with_their_reason() -> None:
     world = founded()
     enlist(world, "n4")
     four, one = world.member("n4"), world.member("n1")

@@ -41,7 +41,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("what", UNKNOWN)
-def test_r11_what_it_never_said_takes_its_vote_away(what: str) -> None:
+def test_r11_an_unknown_own_statement_takes_its_vote_away(what: str) -> None:
     """Its ledger is older than its key, or a twin speaks with it."""
     cluster = working()
     assert not votes_after(cluster, UNKNOWN[what])
@@ -58,11 +58,11 @@ SETTLED = {
 
 
 @pytest.mark.parametrize("what", SETTLED)
-def test_r11_what_binds_nobody_any_more_takes_nothing_away(what: str) -> None:
+def test_r11_a_statement_that_no_longer_binds_takes_no_vote_away(what: str) -> None:
     assert votes_after(working(), SETTLED[what])
 
 
-def test_r11_its_own_words_come_back_and_change_nothing() -> None:
+def test_r11_its_known_statements_come_back_and_change_nothing() -> None:
     cluster = working()
     kinds = (m.Prepare, m.Commit, m.Checkpoint, m.Suspect)
     said = [message for kind in kinds for message in cluster.messages(kind, source=3)]
@@ -70,7 +70,7 @@ def test_r11_its_own_words_come_back_and_change_nothing() -> None:
     assert all(votes_after(cluster, message) for message in said)
 
 
-def test_r11_votes_of_views_that_it_left_take_nothing_away() -> None:
+def test_r11_votes_of_views_that_it_left_take_no_vote_away() -> None:
     """It can give none there any more."""
     cluster = working()
     cluster[0].crash()
@@ -81,7 +81,7 @@ def test_r11_votes_of_views_that_it_left_take_nothing_away() -> None:
     assert not votes_after(cluster, m.Prepare(0, 3, 1, 14, X))
 
 
-def test_r11_what_it_said_in_another_epoch_takes_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r11_its_statements_of_another_epoch_take_no_vote_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """A liar shows it in a Pong, whose frames are of any epoch: it is true, and binds nobody here."""
     monkeypatch.setattr(Keys, "member_key", lambda keys, _epoch, index: keys.pairs[index][0])
     cluster = working()

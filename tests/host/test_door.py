@@ -19,7 +19,7 @@ from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.wire import FRAME_BYTES_MAX, Door, Envelope, PeerError, decode_envelope, limits, link_frame
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
 from tests.canonical_form import is_canonical
-from tests.hostcore.support import EPOCH, Paper, bundle, key_pair, operation, sample_statements
+from tests.host.support import EPOCH, Paper, bundle, key_pair, operation, sample_statements
 
 PAPER = Paper()
 SAMPLES = sample_statements(PAPER)
@@ -409,7 +409,7 @@ def test_row_17_a_request_out_of_the_log_has_the_form_that_a_restart_opens() -> 
     assert PAPER.verify(supplied_entry(PAPER.sign(bundle()), commits)).batches[0] is not None
 
 
-def test_lengths_are_refused_before_what_is_inside_is_decoded() -> None:
+def test_lengths_are_refused_before_the_content_is_decoded() -> None:
     """Eight megabytes of empty parts are millions of objects: counted in bytes, as no load changes those."""
     entry = m.Entry(0, 1, bytes(32), bytes(32), 5, bytes(32))
     many = m.Entries(((entry, b"", (b"",) * 4_000_000),), ())

@@ -10,7 +10,7 @@ from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import log_server
 from dtvn.protocol.host.places import PLACE_TIME, Places
 from dtvn.protocol.wire import Envelope
-from tests.hostcore.test_log_server import Shop, served
+from tests.host.test_log_server import Shop, served
 
 SECOND = 1_000_000_000
 
@@ -59,7 +59,7 @@ def test_a_principal_over_its_share_takes_nothing_of_others() -> None:
         assert not loser.startswith("q")
 
 
-def test_those_who_wait_for_their_principals_places_hold_back_nobody_else() -> None:
+def test_waiting_followers_of_one_principal_hold_back_no_other() -> None:
     places = full("q/1", "q/2", "p/1", "p/2")
     for number in range(3, 9):
         assert places.take(f"p/{number}", 8 * SECOND + number) == (False, "")
@@ -80,7 +80,7 @@ def told(shop: Shop) -> list[tuple[bytes, m.Answer]]:
     return [(route, decode(m.Answer, envelope.body)) for route, envelope in said if envelope.kind == 75]
 
 
-def test_the_fifth_connection_is_told_busy_and_where_others_are() -> None:
+def test_the_fifth_connection_gets_busy_and_other_addresses() -> None:
     shop = Shop(1)
     shop.server._elsewhere = lambda: {"r1": ("10.0.0.1", 4001)}
     follower = [Peer("learner", None, bytes([number])) for number in range(log_server.CONNECTIONS_MAX + 1)]
@@ -93,7 +93,7 @@ def test_the_fifth_connection_is_told_busy_and_where_others_are() -> None:
     assert served(shop) == ["learner"] * log_server.CONNECTIONS_MAX
 
 
-def test_who_gives_its_place_up_is_told_too() -> None:
+def test_a_follower_that_loses_its_place_is_notified() -> None:
     shop = Shop(1)
     peers = [Peer("learner", None, bytes([number])) for number in range(log_server.CONNECTIONS_MAX + 1)]
     for _ in range(12):
