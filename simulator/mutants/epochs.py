@@ -10,6 +10,7 @@ import msgspec
 from simulator.mutants.registry import Plant, mutant, replaces
 from simulator.mutants.seams import (
     Config,
+    Dispatcher,
     EpochCatchUp,
     EpochChange,
     Epochs,
@@ -29,7 +30,7 @@ class Credulous:
         return True
 
 
-@replaces(Replica, "_refuse_sender", "other-epochs-count", "R35 P10 P18", world="future-epoch-voter")
+@replaces(Dispatcher, "_refuse_sender", "other-epochs-count", "R35 P10 P18", world="future-epoch-voter")
 def other_epochs(_right: Any, self: Replica, message: Any) -> Reason | None:
     """A vote of another epoch is counted as one of this epoch."""
     return None if 0 <= message.sender < self.state.n else Reason.UNKNOWN_SENDER

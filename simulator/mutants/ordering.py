@@ -7,6 +7,7 @@ from typing import Any
 from simulator.mutants.registry import Plant, mutant, replaces
 from simulator.mutants.seams import (
     Clients,
+    Dispatcher,
     Door,
     Evidence,
     Execution,
@@ -17,7 +18,6 @@ from simulator.mutants.seams import (
     Ordering,
     Pool,
     Proposing,
-    Replica,
     Slot,
     Tally,
     TicketApplication,
@@ -88,7 +88,7 @@ def any_epoch(plant: Plant) -> None:
         return right(self, self.membership().epoch, index)
 
     plant.put(TicketApplication, "member_key", key)
-    plant.put(Replica, "_refuse_sender", lambda self, message: None)
+    plant.put(Dispatcher, "_refuse_sender", lambda self, message: None)
 
 
 @mutant("counts-votes-twice", "P3", world="replayer")
@@ -158,7 +158,7 @@ def proposes_uptime(right: Any, self: Proposing, bundles: Any) -> None:
     self.state.now = now
 
 
-@replaces(Replica, "wants", "no-cheap-checks", "R5 P15", world="calm")
+@replaces(Dispatcher, "wants", "no-cheap-checks", "R5 P15", world="calm")
 def wants_everything(*_arguments: Any) -> None:
     """No cheap check comes before signature checks."""
 

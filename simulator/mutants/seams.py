@@ -36,6 +36,7 @@ from dtvn.protocol.consensus.certificate import CheckpointCertificate, CommitCer
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.contradiction import Contradictions
+from dtvn.protocol.consensus.dispatch import Dispatcher
 from dtvn.protocol.consensus.effects import Effects, EntryRecord, Now, Prune, Reason, SlotRecord, StateRecord
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.evidence import Evidence
