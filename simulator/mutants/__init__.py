@@ -1,4 +1,5 @@
 """Planted bugs, by the part of the protocol that they break; importing the package registers them."""
+# ruff: noqa: F401
 
 from __future__ import annotations
 
@@ -18,16 +19,3 @@ from simulator.mutants.registry import MUTANTS, Mutant, planted
 from simulator.mutants.rules_without import NOT_PLANTED
 
 __all__ = ["MUTANTS", "NOT_PLANTED", "Mutant", "planted"]
-
-_ = (
-    application,
-    beyond_f,
-    durability,
-    epochs,
-    gateways_and_bounds,
-    ordering,
-    proofs,
-    statements,
-    transfer,
-    views,
-)
