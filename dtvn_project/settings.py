@@ -21,8 +21,7 @@ the key nor our cookies."""
 NODE_PORTS = environment.node_ports()
 
 INSTALLED_APPS = [
-    "daphne",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -7,6 +7,7 @@ from django.contrib import admin as admin_site
 from django.contrib.auth.models import Group, User
 from django.test import Client, RequestFactory
 
+import dtvn_project.urls  # noqa: F401 - fills the admin
 from tests.pages.test_admin_selected import VANISHED, act
 from validators.dashboard.bulk_actions import BulkActions
 
