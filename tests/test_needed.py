@@ -8,7 +8,7 @@ import pytest
 
 from tests.ledger.conftest import server_url
 from tests.pages import browsing
-from tests.proof import test_vectors as vectors
+from tests.proof import verdicts
 
 NOBODY = "postgresql://postgres@127.0.0.1:1"
 
@@ -19,10 +19,10 @@ def test_without_what_it_looks_with_a_test_is_skipped_but_in_ci_fails(
 ) -> None:
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(browsing, "CHROMIUM", None)
-    monkeypatch.setattr(vectors, "NODE", None)
+    monkeypatch.setattr(verdicts, "NODE", None)
     monkeypatch.setattr("tests.integration.servers.POSTGRESQL", NOBODY)
     database: Any = server_url
-    for look in (browsing.installed, lambda: vectors.by_browser({}), lambda: next(database.__wrapped__())):
+    for look in (browsing.installed, lambda: verdicts.by_browser([]), lambda: next(database.__wrapped__())):
         with pytest.raises((pytest.fail.Exception, pytest.skip.Exception)) as stopped:
             look()
         assert stopped.type is ended

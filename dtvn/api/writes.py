@@ -34,7 +34,15 @@ class BatchBody(Body, frozen=True, kw_only=True):
     operations: Annotated[
         list[Any],
         msgspec.Meta(
-            max_length=BATCH_OPERATIONS_MAX, description=f"a list of at most {BATCH_OPERATIONS_MAX} items"
+            max_length=BATCH_OPERATIONS_MAX,
+            description=f"a list of at most {BATCH_OPERATIONS_MAX} items",
+            extra_json_schema={
+                "items": {
+                    "type": "object",
+                    "required": ["op"],
+                    "properties": {"op": {"type": "string"}, "ticket_id": {"type": "string"}},
+                }
+            },
         ),
     ]
 

@@ -97,6 +97,65 @@ def test_every_schema_is_one_and_every_reference_leads_somewhere() -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
+NAMED_BODIES = {
+    "post_tickets": "issue",
+    "post_tickets_batch": "",
+    "post_tickets_validate": "validate",
+    "post_tickets_consume": "consume",
+    "post_tickets_admit": "admit",
+    "post_tickets_dispute": "dispute",
+    "post_tickets_resolve": "resolve",
+    "post_nodes": "",
+}
+"""Calls whose body a generated client must be given, and the operation whose fields extend `Operation`."""
+
+
+def request_bodies() -> dict[str, dict[str, Any]]:
+    """operationId -> request body."""
+    calls = (told for methods in described()["paths"].values() for told in methods.values())
+    return {told["operationId"]: told["requestBody"] for told in calls if "requestBody" in told}
+
+
+def test_generated_clients_keep_their_body_types_and_signatures() -> None:
+    """A generator names a body after its schema or its call, and makes a parameter of each body."""
+    assert {name for name, body in request_bodies().items() if body["required"]} == set(NAMED_BODIES)
+    for name, body in request_bodies().items():
+        schema = body["content"]["application/json"]["schema"]
+        if NAMED_BODIES.get(name):
+            base, more = schema["allOf"]
+            assert (base, set(more)) == ({"$ref": "#/components/schemas/Operation"}, {"type", "properties"})
+            assert more["properties"]
+        elif name != "post_simulator_start":
+            assert schema["type"] == "object"
+            assert ("properties" in schema) == (name in NAMED_BODIES), "else a free-form object"
+    operation = described()["components"]["schemas"]["Operation"]
+    assert operation["required"] == ["ticket_id"]
+    assert {name: each["type"] for name, each in operation["properties"].items()} == dict.fromkeys(
+        ("ticket_id", "event", "nonce"), "string"
+    )
+
+
+def test_free_form_bodies_name_the_schema_of_their_fields() -> None:
+    named = {
+        name: extension
+        for name, body in request_bodies().items()
+        if (extension := body["content"]["application/json"]["schema"].get("x-fields"))
+    }
+    assert named["patch_parameters"] == "#/components/schemas/ParametersBody"
+    schemas = described()["components"]["schemas"]
+    assert {each.rpartition("/")[2] for each in named.values()} == {n for n in schemas if n.endswith("Body")}
+
+
+def test_every_array_describes_its_items() -> None:
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            assert value.get("type") != "array" or "items" in value, value
+        for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            walk(each)
+
+    walk(described())
+
+
 def test_every_answer_has_a_status_and_a_shape_that_are_described(api: Api) -> None:
     """Each route without anything, with junk, with too much, with something that fits."""
     for route in routes():

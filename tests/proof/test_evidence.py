@@ -69,8 +69,8 @@ def test_p22_both_verifiers_convict_the_signer_of_the_same_crime(code: str) -> N
     data = file_of(code, one, other)
     conviction = convict(data, CHAIN)
     assert (conviction.code, conviction.member, conviction.name) == (code, one.sender, f"r{one.sender}")
-    (said,) = dtvn_verify_evidence.evidence(data, SMALL)
-    assert said.startswith(f"{conviction.name} is convicted: {code}, ")
+    told = conviction.name, conviction.code, conviction.epoch, conviction.where
+    assert dtvn_verify_evidence.convicted(data, SMALL) == told
 
 
 def test_every_pair_that_is_known_is_tested() -> None:
@@ -103,10 +103,12 @@ def test_p3_statements_of_an_honest_member_never_convict(code: str, one: Any, ot
 
 def convicts_nobody(data: bytes) -> None:
     """Both verifiers refuse it."""
-    with pytest.raises(ProofError):
+    with pytest.raises(ProofError) as ours:
         convict(data, CHAIN)
-    with pytest.raises(ValueError, match=" "):
-        list(dtvn_verify_evidence.evidence(data, SMALL))
+    with pytest.raises(ValueError, match=" ") as small:
+        dtvn_verify_evidence.convicted(data, SMALL)
+    theirs: Any = small.value
+    assert (theirs.code, theirs.place) == (ours.value.code, ours.value.place)
 
 
 def signed(sender: int, kind: int, *fields: Any) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dtvn.proof import Chain, ProofError, read_chain
+from dtvn.proof import Chain, read_chain
 from dtvn.proof.evidence import convict, encode_evidence
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
@@ -32,20 +31,20 @@ from tests.proof.odd_views import (
     stable,
     view_changes,
 )
+from tests.proof.verdicts import Verdict, refused
 from verifier import dtvn_verify, dtvn_verify_evidence
 
 OURS = {name: read_chain(data) for name, data in CHAINS.items()}
 THEIRS = {name: dtvn_verify.Chain(data) for name, data in CHAINS.items()}
 ANSWERS = {
-    "convicted": r"\w+ is convicted: \w+, epoch \d+, .*",
-    "proves": "this VIEW-CHANGE proves what it claims",
-    "follows": "this NEW-VIEW follows from its VIEW-CHANGEs",
-    "missing": "the VIEW-CHANGEs that this NEW-VIEW names are not all here",
-    "unknown epoch": r"epoch \d+ is not in this chain, which ends with \d+: this verifier cannot decide",
-    "other epoch": "it rests on statements of another epoch: this verifier cannot decide",
-    "too many": "too many statements in one message: this verifier cannot decide",
+    "valid_view_change": "proves",
+    "valid_new_view": "follows",
+    "missing_view_change": "missing",
+    "undecided_epoch": "unknown epoch",
+    "undecided_mixed": "other epoch",
+    "undecided_size": "too many",
 }
-"""What verifiers say of evidence; in other words they only refuse what is none."""
+"""Code of a refusal -> verdict of the tables; with another code the file is no evidence at all."""
 CASES = [
     (code, case)
     for code, cases in (("bad_view_change", view_changes()), ("bad_new_view", new_views()))
@@ -53,32 +52,20 @@ CASES = [
 ]
 
 
-def by_dtvn(data: bytes, chain: Chain) -> str:
-    try:
-        return convict(data, chain).sentence()
-    except ProofError as refused:
-        return str(refused)
-
-
-def by_two_files(data: bytes, chain: dtvn_verify.Chain) -> str:
-    try:
-        (sentence,) = dtvn_verify_evidence.evidence(data, chain)
-    except ValueError as refused:
-        return str(refused)
-    return str(sentence)
-
-
-def verdict(said: str) -> str:
-    return next((name for name, words in ANSWERS.items() if re.fullmatch(words, said)), "nothing")
-
-
 def both(data: bytes, ours: Chain, theirs: dtvn_verify.Chain) -> str:
-    """The verdict of both, and whom of what they convict."""
-    expected, found = by_dtvn(data, ours), by_two_files(data, theirs)
-    assert verdict(found) == verdict(expected), (found, expected)
-    if verdict(found) == "convicted":
-        assert found.partition(",")[0] == expected.partition(",")[0]
-    return verdict(found)
+    """The verdict of both, which convict the same member of the same, or refuse with one code and place."""
+
+    def by_dtvn() -> Verdict:
+        found = convict(data, ours)
+        return {"convicted": found.name, "code": found.code, "epoch": found.epoch, "where": found.where}
+
+    def by_two_files() -> Verdict:
+        found = dtvn_verify_evidence.convicted(data, theirs)
+        return dict(zip(("convicted", "code", "epoch", "where"), found, strict=True))
+
+    expected, found = refused(by_dtvn), refused(by_two_files)
+    assert found == expected
+    return "convicted" if "convicted" in found else ANSWERS.get(found["refused"], "nothing")
 
 
 def agreed(code: str, frames: Sequence[bytes], chain: str = "short") -> str:

@@ -55,7 +55,7 @@ def run(*arguments: object) -> tuple[int, str]:
 
 
 def refusal(kind: str) -> str:
-    return f"this file is no {kind}: it is too large, over {2 * BYTES_MAX[kind]} bytes\n"
+    return f"this file is no {kind}: it is too large, over {2 * BYTES_MAX[kind]} bytes"
 
 
 @pytest.mark.parametrize("endless", [False, True], ids=["three gigabytes", "without an end"])
@@ -78,17 +78,17 @@ def test_files_larger_than_memory_are_refused(
     checked, trusted = (chain, large) if of == "chain" else (large, chain)
     code, said = run(*program, checked, "--genesis", trusted)
     told = said if program[0] == "-I" else said.removeprefix("CommandError: ")
-    assert (code, told) == (1, f"not proved: {refusal(of)}")
+    assert (code, told) == (1, f"not proved: {refusal(of)} [too_large]\n")
 
 
 def test_an_audit_with_a_chain_without_an_end(tmp_path: Path) -> None:
     code, said = run(MANAGE, "audit", tmp_path, "--genesis", ZERO)
-    assert (code, said) == (2, f"CommandError: nothing was audited: {refusal('chain')}")
+    assert (code, said) == (2, f"CommandError: nothing was audited: {refusal('chain')}\n")
 
 
 def test_pins_without_an_end(tmp_path: Path, chain: Path) -> None:
     code, said = run(MANAGE, "verify_certificate", chain, "--genesis", chain, "--pin", ZERO)
-    assert (code, said) == (1, f"CommandError: not proved: {ZERO} is not a pin file\n")
+    assert (code, said) == (1, f"CommandError: not proved: {ZERO} is not a pin file [wrong_file]\n")
 
 
 def test_a_founding_in_a_file_without_an_end(tmp_path: Path) -> None:
