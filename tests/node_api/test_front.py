@@ -15,12 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dtvn.api.access import allowed_origin
-from dtvn.api.errors import ApiError
+from dtvn.api.errors import ApiError, Unavailable
 from dtvn.api.helper.app import _route
 from dtvn.api.helper.front import PATH_MAX, Front, key_fits
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
-from tickets.services import Unavailable
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from django.urls import reverse
 from tests.fake_gateway import FakeGateway
 from tests.pages.learner import RealLearner
 from tests.proof.continuing import ContinuedLog, old_log
-from tickets.services import network
 from validators.dashboard import views
+from validators.services import network
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

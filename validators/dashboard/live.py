@@ -17,10 +17,9 @@ from weakref import WeakKeyDictionary
 import msgspec
 from channels.db import database_sync_to_async
 
+from dtvn.api.errors import Unavailable
 from dtvn.protocol.genesis import Genesis
 from simulator.web import feed as simulator
-from tickets.services import Unavailable
-from tickets.services.network import gateway
 from validators.dashboard.nodes import (
     describe_cluster,
     describe_nodes,
@@ -34,6 +33,7 @@ from validators.feed.progress import process_listener
 from validators.feed.rows import read_applied, read_frame
 from validators.feed.wake import wake_ups
 from validators.models import Announcement
+from validators.services.network import gateway
 from validators.services.node_logs import Tail, log_file
 
 NODES_INTERVAL = 0.5

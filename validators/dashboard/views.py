@@ -14,13 +14,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from dtvn.api.errors import Unavailable
 from dtvn.proof.continuation import continues
-from tickets.services import Unavailable
-from tickets.services.network import gateway
 from validators.dashboard.diagnosis import explain
 from validators.dashboard.nodes import describe_cluster, describe_nodes
 from validators.feed.rows import read_snapshot
 from validators.rest.keys import ANYBODY, caller_of_person
+from validators.services.network import gateway
 
 View = Callable[..., HttpResponse]
 

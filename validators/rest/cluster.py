@@ -12,9 +12,9 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, Unavailable
 from dtvn.gateway import Answered
 from simulator.web.feed import status_now
-from tickets.services.network import gateway
 from validators.membership.roster import MemberNode, list_members
 from validators.rest.nodes import ASK_WAIT, node_objects, own_sequence, read_answered
+from validators.services.network import gateway
 
 SUPERVISOR = "supervisor"
 
