@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from dtvn.files.whole import sync_folder
+from dtvn.files.whole import put_in_place
 from dtvn.ledger import NodeLedger
 from dtvn.net import public_key_of, read_seed
 from dtvn.node.keys import VotedStamp
@@ -88,8 +88,7 @@ def _replace(key: Path, upcoming: Path) -> None:
     of reach. The file holds a complete key at every moment."""
     with key.open("r+b") as file:
         size = key.stat().st_size
-        upcoming.replace(key)
-        sync_folder(key.parent)
+        put_in_place(upcoming, key)
         file.write(b"\0" * size)
         file.flush()
         os.fsync(file.fileno())

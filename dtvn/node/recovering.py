@@ -15,7 +15,7 @@ import msgspec
 from nacl import bindings
 
 from dtvn.files.epoch_changes import encode_epoch_changes
-from dtvn.files.whole import sync_folder, write_private
+from dtvn.files.whole import put_in_place, write_private
 from dtvn.ledger import LedgerError, NodeLedger, OpenLedger
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.build import ledger_location
@@ -329,8 +329,7 @@ class _Member:
         """Move the new key, durably, to where `own_place` finds it in the epoch that names it."""
         if key != self._folder.next_key:
             self.check_no_rotation()
-            key.replace(self._folder.next_key)
-            sync_folder(self._folder.identity)
+            put_in_place(key, self._folder.next_key)
 
     def check_no_rotation(self) -> None:
         """Raise RecoveryError if `next.key` is not of a recovery that this member signed: the change that

@@ -3,7 +3,7 @@
   "use strict";
 
   const { at, attempt, button, call, cell, facts, grouped, look, make, pill, put } = dtvn.ui;
-  const LINES = 500; // as simulator.web.output.LINES_KEPT
+  const LINES = Number(dtvn.ui.root.dataset.linesKept);
   const RUNS = 20;
   const AGAIN_AFTER = 1000; // milliseconds
   const TONE = { running: "accent", complete: "ok", error: "bad" };

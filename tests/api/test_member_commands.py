@@ -19,9 +19,9 @@ from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from tests.api.living import LivingGateway
 from tests.host.support import key_pair, make_genesis
-from tickets.services import network
 from validators.management.commands import members
 from validators.membership import changes
+from validators.services import network
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

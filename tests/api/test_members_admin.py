@@ -16,10 +16,9 @@ from dtvn.protocol.consensus.membership import Membership, founding
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.host.support import key_pair, make_genesis
-from tickets.services import network
 from validators.membership import changes, epoch
 from validators.models import ManagedNode, MembershipChange, NodeStatus
-from validators.services import principals
+from validators.services import network, principals
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

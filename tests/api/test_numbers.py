@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.api.errors import InvalidRequest
 from dtvn.api.queries import LIST_MAX, read_limit, read_number
 from tests.api.conftest import Api, read
-from tickets.services import InvalidRequest
 
 DIGITS = "9" * 5_000
 """More of them than Python's int() takes."""

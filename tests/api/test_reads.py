@@ -21,7 +21,7 @@ from tests.fake_gateway import FakeGateway
 from tests.host.support import key_pair
 from tests.waiting import PATIENCE, wait_until
 from tickets.services import reading
-from tickets.services.epochs import known_chain
+from validators.services.epochs import known_chain
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -10,14 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.api.errors import Unavailable
+from dtvn.api.ordering import Request
 from dtvn.gateway import Result
 from dtvn.machine import Validate
 from tests.api.conftest import Api, read
 from tests.api.learner import TableWriter
 from tests.fake_gateway import FakeGateway
 from tests.waiting import PATIENCE
-from tickets.services import Request, Unavailable, decide_one
 from validators.rest.http import OWN_WRITES_WAIT
+from validators.services.decide import decide_one
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

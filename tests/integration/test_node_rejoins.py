@@ -12,14 +12,16 @@ from typing import TypeVar
 
 import pytest
 
+from dtvn.api.errors import OutcomeUnknown, Unavailable
 from dtvn.gateway import Gateway
 from dtvn.machine import Issue, Validate, read_state
 from dtvn.machine.reasons import UNAVAILABLE
 from dtvn.protocol.consensus.messages import Operation
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
 from tests.waiting import PATIENCE, wait_until
-from tickets.services import OutcomeUnknown, Unavailable, network, reading
+from tickets.services import reading
 from validators.ledger import read
+from validators.services import network
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.exhaustive]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from dtvn.files import whole
 from dtvn.net import ensure_seed, public_key_of, read_seed
 from dtvn.node import epochs
 from dtvn.node.build import build_node
@@ -69,7 +70,7 @@ def test_r35_a_crash_in_the_middle_of_a_key_change_leaves_one_whole_key(
 
     with monkeypatch.context() as patched:
         if point == "replaced":
-            patched.setattr(epochs, "sync_folder", cut)
+            patched.setattr(whole, "sync_folder", cut)
         else:
             patched.setattr(epochs.os, "fsync", cut)
         with pytest.raises(KeyboardInterrupt):

@@ -15,12 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dtvn.api.access import allowed_origin
-from dtvn.api.errors import ApiError
+from dtvn.api.errors import ApiError, Unavailable
 from dtvn.api.helper.app import _route
 from dtvn.api.helper.front import PATH_MAX, Front, key_fits
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
-from tickets.services import Unavailable
 
 
 @pytest.mark.parametrize(
@@ -43,13 +42,18 @@ from tickets.services import Unavailable
         ("http://[", False),
     ],
 )
-def test_c21_whose_pages_may_speak(origin: str | None, *, fits: bool) -> None:
-    assert allowed_origin(origin, "node:8080", " http://named.example ,, http://b") is fits
+def test_c21_whose_pages_may_speak(
+    origin: str | None, *, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DTVN_WS_ORIGINS", " http://named.example ,, http://b")
+    assert allowed_origin(origin, "node:8080") is fits
 
 
-def test_c21_an_empty_origin_is_not_allowed() -> None:
-    assert not allowed_origin("", "", "")
-    assert not allowed_origin("http://evil.example", "", ",")
+def test_c21_an_empty_origin_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DTVN_WS_ORIGINS", raising=False)
+    assert not allowed_origin("", "")
+    monkeypatch.setenv("DTVN_WS_ORIGINS", ",")
+    assert not allowed_origin("http://evil.example", "")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,7 @@ def test_what_no_route_answered_is_counted_under_the_route_of_its_path(
 def ask(routes: list[Route], method: str, path: str, key: str = "right") -> tuple[Answered, int]:
     """What the front told of one request, and the status that its client got; 0: it got nothing."""
     counted: list[Answered] = []
-    front = Front(Starlette(routes=routes), ApiOptions(port=0, key="right"), "", counted.append, routes)
+    front = Front(Starlette(routes=routes), ApiOptions(port=0, key="right"), counted.append, routes)
     plain, _, query = path.partition("?")
     scope = {"type": "http", "method": method, "path": unquote(plain), "raw_path": plain.encode()}
     scope |= {"headers": [(b"x-api-key", key.encode())], "query_string": query.encode(), "root_path": ""}

@@ -13,11 +13,13 @@ from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 
+from simulator.web.output import LINES_KEPT
 from tests.fake_gateway import FakeGateway
 from tests.pages.learner import RealLearner
 from tests.proof.continuing import ContinuedLog, old_log
-from tickets.services import network
 from validators.dashboard import views
+from validators.dashboard.consumers import CLOSED_NO_ACCESS
+from validators.services import network
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -145,3 +147,9 @@ def test_our_files_name_no_other_host(path: Path) -> None:
 def test_our_templates_hold_no_inline_script_or_style(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", text)
+
+
+def test_the_pages_hand_the_server_s_constants_to_the_scripts(person: Client) -> None:
+    page = person.get(reverse("simulator")).content.decode()
+    assert f'data-closed-no-access="{CLOSED_NO_ACCESS}"' in page
+    assert f'data-lines-kept="{LINES_KEPT}"' in page

@@ -31,13 +31,13 @@ from tests.fake_gateway import FakeGateway
 from tests.host.support import key_pair
 from tests.pages.learner import ALIAS, _Replaced
 from tests.proof.support import Later, PaperLog
-from tickets.services import certify, network
+from tickets.services import certify
 from validators.feed import progress
 from validators.ledger import Ledger, open_ledger
 from validators.ledger.models import Ticket
 from validators.ledger.proofs import LogPaths
 from validators.rest import keys
-from validators.services import api_keys
+from validators.services import api_keys, network
 from verifier import dtvn_verify
 
 KEY = "dtvn_test_key_of_the_proof_suite"

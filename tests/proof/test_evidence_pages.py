@@ -22,9 +22,8 @@ from dtvn.protocol.consensus.offences import OFFENCES, offence_of
 from tests.fake_gateway import FakeGateway
 from tests.host.support import Paper
 from tests.proof.test_evidence import file_of, pairs
-from tickets.services import network
 from validators.models import MemberEvidence
-from validators.services import evidence
+from validators.services import evidence, network
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 PAPER = Paper()

@@ -11,13 +11,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
+from dtvn.api.errors import Refused
+from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
 from tests.pages.learner import RealLearner
 from tests.ports import free_ports
 from tests.tools.test_columns import as_csv, pretix_row
 from tickets.models import TicketHolder
 from tickets.rest import writes
-from tickets.services import Decision, Refused, Request
 from validators.ledger.models import Ticket
 from validators.services.api_keys import generate_api_key, store_api_key
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
+from dtvn.api.errors import Unavailable
 from dtvn.gateway import Answered, MemberView
 from dtvn.protocol import quorum
-from tickets.services import Unavailable, network
 from validators.feed.rows import read_applied
 from validators.membership.roster import CONTRADICTION, DISK_FULL, WAITING, error_of
 from validators.models import ManagedNode, NodeRole, NodeStatus
+from validators.services import network
 
 ANSWER_WAIT = 1.0
 """Seconds that a node has to answer."""

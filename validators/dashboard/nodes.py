@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tickets.services import Unavailable
+from dtvn.api.errors import Unavailable
 from validators.feed.rows import read_applied
 from validators.membership.node_list import list_nodes
 from validators.membership.roster import MemberNode, error_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.conf import settings
 
 from dtvn.waiting import look_until
-from tickets.services.network import gateway
 from validators.membership import changes
 from validators.membership.membership import Wish, check_new_name
 from validators.membership.roster import list_members
@@ -13,6 +12,7 @@ from validators.models import ClusterWish, DesiredState, ManagedNode, NodeRole, 
 from validators.services import nodes
 from validators.services.cluster import cluster_now, found_with, member_names, own_members
 from validators.services.errors import ClusterStopped, NodeExternal, NodeRunning, PrimaryExists
+from validators.services.network import gateway
 
 LISTED_WAIT = 5.0
 """Seconds until a cluster of one node, founded by another process, is listed."""

@@ -23,6 +23,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dtvn.api.errors import OutcomeUnknown, TicketError, Unavailable
+from dtvn.api.ordering import Request
 from dtvn.gateway import GatewayFace, gather_liveness_proofs
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, public_key_of, read_seed
@@ -33,8 +34,6 @@ from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.quorum import weak_quorum
 from dtvn.protocol.wire import ED25519
 from dtvn.waiting import look_until
-from tickets.services.decide import Request, decide
-from tickets.services.network import gateway
 from validators.membership import change_limits, newcomers, node_list
 from validators.membership.membership import (
     Preview,
@@ -48,7 +47,9 @@ from validators.membership.membership import (
 )
 from validators.models import ChangeState, MembershipChange
 from validators.services.cluster import lock_cluster
+from validators.services.decide import decide
 from validators.services.errors import ChangeFinished, ChangeOrdered, ChangeUnknown, ServiceError
+from validators.services.network import gateway
 
 logger = logging.getLogger("dtvn.members")
 

@@ -16,6 +16,7 @@ import msgspec
 from django.db import DatabaseError
 
 from dtvn.api.errors import InvalidRequest, OutcomeUnknown
+from dtvn.api.ordering import Request
 from dtvn.gateway import GatewayFace
 from dtvn.machine import Reconfigure, reasons
 from dtvn.node.keys import public_key_of_peer_id
@@ -25,9 +26,9 @@ from dtvn.protocol.consensus.membership import FIXED, Change, LivenessProof, Mem
 from dtvn.protocol.genesis import GenesisError, Member, Parameters, check_terms, is_host
 from dtvn.waiting import look_until
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.services.decide import Request, decide_one
-from tickets.services.network import gateway
 from validators.ledger import read
+from validators.services.decide import decide_one
+from validators.services.network import gateway
 
 KINDS = ("add", "remove", "replace", "rotate", "parameters")
 ORDER_WAIT = 9.0

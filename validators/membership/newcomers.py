@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F, Max
 
 from dtvn.api.errors import InvalidRequest, TicketError, Unavailable
+from dtvn.api.ordering import Decision
 from dtvn.gateway import GatewayFace, gather_liveness_proofs
 from dtvn.machine import AddPrincipal, Command, RevokePrincipal, reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
@@ -20,7 +21,6 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from dtvn.protocol.genesis.ceremony import open_genesis
-from tickets.services.decide import Decision
 from validators.data_folder import ports
 from validators.data_folder.folder import DataFolder
 from validators.membership.membership import Wish, newest_epoch

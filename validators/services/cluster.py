@@ -15,7 +15,6 @@ from django.db.models import F, QuerySet
 
 from dtvn.api.errors import Unavailable
 from dtvn.protocol import quorum
-from tickets.services.network import gateway
 from validators.models import (
     ChangeState,
     ClusterStatus,
@@ -29,6 +28,7 @@ from validators.models import (
     NodeStatus,
 )
 from validators.services.errors import ClusterBusy, ClusterSize
+from validators.services.network import gateway
 
 CLUSTER_NODES_DEFAULT = 4
 CLUSTER_NODES_MAX = 30

@@ -24,7 +24,6 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.genesis import GenesisError
 from dtvn.protocol.genesis.ceremony import open_genesis
-from tickets.services import network
 from validators.management.teaching import ACTOR, TeachingCommand, add_data_folder
 from validators.membership import change_limits, changes
 from validators.membership.membership import (
@@ -38,6 +37,7 @@ from validators.membership.membership import (
     read_word,
 )
 from validators.models import MembershipChange
+from validators.services import network
 from validators.services.errors import ServiceError
 from validators.services.principals import add_principal, read_key
 
