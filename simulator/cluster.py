@@ -226,7 +226,7 @@ class Cluster:
             watcher=node,
             answer_query=answer_query,
             epoch=config.epoch,
-            epoch_catch_up=self._epoch_catch_up(node, config) if settings.crossing else None,
+            epoch_catch_up=self._epoch_catch_up(node, config) if settings.epoch_catch_up else None,
         )
         return host
 

@@ -117,7 +117,7 @@ def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
     if Dice(seed).fork("first hearing").hit(0.2):
         settings = msgspec.structs.replace(settings, first_word=FIRST_WORD)
     if changes is not None and Dice(seed).fork("ways back").hit(0.5):
-        settings = msgspec.structs.replace(settings, crossing=True)
+        settings = msgspec.structs.replace(settings, epoch_catch_up=True)
     forgetful = False
     if settings.members >= LEAST and changes is None and Dice(seed).fork("one disk more").hit(0.1):
         plan, forgetful = msgspec.structs.replace(plan, disk_lost=2), True

@@ -65,8 +65,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Lag in sequences at which a member fetches the state instead of the log; 0: the product's default."""
     node_reads: bool = False
     """Whether the API of nodes is read too, which applies the log to their rows (R17)."""
-    crossing: bool = False
-    """Whether nodes that slept through epochs go on in the newest, as in the product, or read the log."""
+    epoch_catch_up: bool = False
+    """Whether nodes that slept through epochs continue in the newest, as in the product, or read the log."""
     beyond: bool = False
     """Whether more members lie than are tolerated; only checkers whose promises hold even then are asked."""
     first_word: int = 0

@@ -43,15 +43,15 @@ PROBES: dict[str, str] = {
     "catch_up.up_to_a_checkpoint": "a page is covered by a checkpoint",
     "catch_up.entry_differs": "a page claims other results than were executed",
     # epochs
-    "crossing.goes_on_in_a_later_epoch": "a node that slept through epochs goes on in the newest one (R35)",
-    "crossing.goes_back_to_its_log": "one that crossed was removed, or nobody offers it a state (R35)",
-    "crossing.shown_what_proves_nothing": "a member shows an end of an epoch that proves nothing",
+    "epoch_catch_up.in_a_later_epoch": "a node that slept through epochs continues in the newest one (R35)",
+    "epoch_catch_up.back_to_own_log": "back in its log's epoch: it was removed, or got no state (R35)",
+    "epoch_catch_up.bad_proof": "a member shows an end of an epoch that proves nothing",
     # restarts
     "restore.without_a_vote": "a start that may not vote (R11)",
     "restore.bound_by_a_view_change": "a start between VIEW-CHANGE and NEW-VIEW",
     "restore.open_slot_with_own_prepare": "a start with an own PREPARE for an open sequence",
     "restore.open_slot_with_own_commit": "a start with an own COMMIT for an open sequence",
-    "own.heard_what_it_never_said": "a statement under the own key that is not in the ledger",
+    "self_messages.unknown_statement": "a statement under the own key that is not in the ledger",
     "pinging.awaits_all": "a start at f = 0 that waits for all others, or the operator (R11)",
     # certificates that exclude each other
     "checkpoint.differs": "one member's CHECKPOINT names another state than the others'",
