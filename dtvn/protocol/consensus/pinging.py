@@ -154,9 +154,9 @@ class Pinging:
             unanswered = {n: sent for n, sent in self._asked.get(member, {}).items() if sent >= since}
             self._asked[member] = {**unanswered, self._number: state.now.monotonic}
             mine = member not in self._shown if state.voting else self.rejoin.asks(member)
-            wished = self.rejoin.wished_view()
+            view = self.rejoin.requested_view()
             epoch = state.config.epoch
-            frame = state.signer.link(Ping(self._number, mine, state.views.view, wished, epoch))
+            frame = state.signer.link(Ping(self._number, mine, state.views.view, view, epoch))
             state.outbox.send(member, frame)
 
     def tick(self) -> None:
