@@ -148,7 +148,7 @@ class Ordering:
         if reason is not slot.abstain_reason:
             slot.abstain_reason = reason
             if reason is not None:
-                state.outbox.note("withheld", sequence=slot.sequence, reason=reason.value)
+                state.outbox.note("abstained", sequence=slot.sequence, reason=reason.value)
                 probe(f"ordering.abstained_{reason.value}")
         if reason is not None:
             return
