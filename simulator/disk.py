@@ -27,7 +27,7 @@ from dtvn.protocol.consensus.effects import (
 )
 from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.log_tree import Frontier, append
-from dtvn.protocol.host.ports import JournalError, JournalFull, Recovery
+from dtvn.protocol.host.ports import JournalError, JournalFull, LedgerTail
 from simulator.dice import Dice
 
 SlotKey = tuple[int, int, int, str]
@@ -218,7 +218,7 @@ class VirtualDisk(Image):
         self._write(lambda image: image.replace(install, rows))
         self._sync()
 
-    def load(self) -> Recovery:
+    def load(self) -> LedgerTail:
         """See ports.Journal."""
         self._sync()
         frontier = Frontier()
@@ -235,7 +235,7 @@ class VirtualDisk(Image):
             previous = record.entry_hash
             frontier = append(frontier, record.entry_hash)
         spare = 1 + self._dice.below(SPARE_ENTRIES_MAX)
-        return Recovery(
+        return LedgerTail(
             frontier=frontier,
             applied_sequence=self.applied,
             rows=tuple(self.materialised.values()),

@@ -101,7 +101,7 @@ class Node:
         self.core: Any = None
         """The core that the host runs; for checkers."""
         self.continued = False
-        """Whether its host was rebuilt by the process that had written this disk (needs.Recovery)."""
+        """Whether its host was rebuilt by the process that had written this disk (ports.LedgerTail)."""
         self.inbox: deque[Inbound] = deque()
         self._dice = dice
         self._true = world.clock

@@ -207,7 +207,9 @@ class World:
                 peer = Peer(node.member_id, place, name.encode())
             else:
                 principal = (
-                    self._principals[name] if node is None else follower(node.member_id, self.settings)
+                    self._principals[name]
+                    if node is None
+                    else reader_principal(node.member_id, self.settings)
                 )
                 peer = Peer(principal, None, name.encode())
             self._peers[name, membership.epoch] = peer
@@ -332,8 +334,8 @@ def principal_of(number: int) -> str:
     return OPERATOR if number == OPERATORS_NUMBER else f"gateway-{number}"
 
 
-def follower(name: str, settings: Settings) -> str:
-    """Principal with which a node that is no member follows: the platform's learner, or its own name."""
+def reader_principal(name: str, settings: Settings) -> str:
+    """Principal with which a node that is no member reads the log: the platform's learner's, or its own."""
     of_platform = name == f"{LEARNER}-0" or (settings.one_platform and name.startswith(f"{LEARNER}-"))
     return LEARNER if of_platform else name
 
@@ -350,9 +352,11 @@ def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
         for number in range(settings.gateways)
     ]
     principals.append(g.Principal("rogue", keyring.pair("rogue")[0], grants))
-    followers = {follower(f"{LEARNER}-{number}", settings) for number in range(max(1, settings.learners))}
-    followers |= {f"n{number}" for number in range(settings.spares)}
-    principals += [g.Principal(name, keyring.pair(name)[0], ()) for name in followers]
+    learners = {
+        reader_principal(f"{LEARNER}-{number}", settings) for number in range(max(1, settings.learners))
+    }
+    learners |= {f"n{number}" for number in range(settings.spares)}
+    principals += [g.Principal(name, keyring.pair(name)[0], ()) for name in learners]
     if settings.spares:
         principals.append(g.Principal(OPERATOR, keyring.pair(OPERATOR)[0], grants))
     return g.make_genesis(

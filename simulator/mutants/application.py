@@ -133,10 +133,10 @@ def reads_uptime(right: Any, self: Any, bundles: Any, *, sequence: int, timestam
 
 
 @replaces(Executor, "restore", "log-root-restarts", "R26", world="crashes")
-def log_root_of_head(right: Any, self: Executor, recovery: Any, signer: Any) -> Any:
+def log_root_of_head(right: Any, self: Executor, tail: Any, signer: Any) -> Any:
     """After a restart the log's tree begins anew, so that its root covers only later entries."""
 
-    notes = right(self, recovery, signer)
+    notes = right(self, tail, signer)
     if self.executed:
         self.frontier = Frontier()
     return notes

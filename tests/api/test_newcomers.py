@@ -9,8 +9,8 @@ import pytest
 
 from dtvn.files.whole import write_private
 from dtvn.net import ensure_seed, public_key_of, read_seed
-from dtvn.node.follower import liveness_proof
 from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.non_member import liveness_proof
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from tests.api.conftest import Api, read

@@ -30,7 +30,7 @@ class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Frontier(self.entry.sequence - 1, self.peaks)
 
 
-class Recovery(msgspec.Struct, frozen=True):
+class LedgerTail(msgspec.Struct, frozen=True):
     """All data from which a replica restores itself."""
 
     frontier: Frontier
