@@ -120,17 +120,17 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
 
     @admin.action(description="Start", permissions=["admin"])
     def start(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._wish(request, queryset, nodes.start_node, "start")
+        self._set_desired(request, queryset, nodes.start_node, "start")
 
     @admin.action(description="Stop", permissions=["admin"])
     def stop(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._wish(request, queryset, nodes.stop_node, "stop")
+        self._set_desired(request, queryset, nodes.stop_node, "stop")
 
     @admin.action(description="Restart", permissions=["admin"])
     def restart(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._wish(request, queryset, nodes.restart_node, "restart")
+        self._set_desired(request, queryset, nodes.restart_node, "restart")
 
-    def _wish(
+    def _set_desired(
         self,
         request: HttpRequest,
         queryset: QuerySet[ManagedNode],

@@ -23,8 +23,8 @@ from dtvn.protocol.genesis import GenesisError
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.models import (
+    ClusterRequest,
     ClusterStatus,
-    ClusterWish,
     DesiredState,
     ManagedCluster,
     ManagedNode,
@@ -94,7 +94,7 @@ class ClusterController:
         """Starts to carry out a new desired state."""
         ManagedCluster.objects.filter(pk=ONE_ROW).update(handled=row.generation)
         self._start = None
-        if row.wish == ClusterWish.START:
+        if row.wish == ClusterRequest.START:
             now = time.monotonic()
             self._start = Start(
                 members=list(row.members), since=now, generation=row.generation, told=dict(row.told)
@@ -131,7 +131,7 @@ class ClusterController:
 
     def _over(self) -> None:
         """The start is over, successful or not: another may be requested. A newer desired state is kept."""
-        ManagedCluster.objects.filter(pk=ONE_ROW, generation=F("handled")).update(wish=ClusterWish.NONE)
+        ManagedCluster.objects.filter(pk=ONE_ROW, generation=F("handled")).update(wish=ClusterRequest.NONE)
         self._start = None
 
     def _count(self, start: Start, now: float) -> None:

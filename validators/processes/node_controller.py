@@ -174,10 +174,10 @@ class NodeController:
     def _note_end(self, seen: Observation, now: float) -> None:
         """The process of our last request is gone: by request, killed by us, or on its own."""
         ran_for = 0.0 if self._present_since is None else now - self._present_since
-        wished = seen.running_generation != seen.generation or seen.desired == DesiredState.STOPPED
+        requested = seen.running_generation != seen.generation or seen.desired == DesiredState.STOPPED
         self._requested_at = self._present_since = None
         self._start_not_before = now
-        by_itself = not (wished or self._excused or seen.runs_elsewhere)
+        by_itself = not (requested or self._excused or seen.runs_elsewhere)
         self._excused = False
         self._counts = by_itself
         if seen.runs_elsewhere:
