@@ -44,7 +44,7 @@ VOTES_AGAIN = StateRecord("voting", b"1")
 
 
 class CrashPoint(enum.Enum):
-    """Where in a turn the power fails (P11)."""
+    """Moments of a turn at which the power may fail (P11)."""
 
     BEFORE_PERSIST = "before persist"
     AFTER_PERSIST = "after persist, nothing sent"
@@ -72,7 +72,7 @@ class Image:
         self.log: list[EntryRecord | None] = []
         """Entries at index sequence - 1; None below a snapshot that was installed."""
         self.base: Base | None = None
-        """Of the newest snapshot that was installed."""
+        """Base of the newest snapshot that was installed."""
         self.checkpoints: list[CheckpointRecord] = []
         self.states: dict[str, StateRecord] = {}
         self.materialised: dict[tuple[Any, ...], ApplicationChange] = {}
@@ -293,7 +293,7 @@ class VirtualDisk(Image):
         self._unsynced.clear()
 
     def _step(self, record: Record) -> Callable[[Image], None]:
-        """How a record changes an image. What a pruning really forgets is drawn here, once for both
+        """Applies a record to an image. What a pruning really forgets is drawn here, once for both
         images."""
         if not isinstance(record, Prune):
             return lambda image: image.take(record)

@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True):
     own."""
     gateways: int = 2
     guests: int = 0
-    """How many of the gateways, the last ones, have no rights at all (R15)."""
+    """Number of gateways, the last ones, that have no capabilities (R15)."""
     real_signatures: bool = False
     malleable: bool = False
     """Whether a signature has many forms (simulator.scheme.MalleableHash); not with real signatures."""
@@ -124,7 +124,7 @@ class World:
         self._order = 0
         self._peers: dict[tuple[str, int], Peer] = {}
         self._principals: dict[str, str] = {}
-        """By endpoint name; those that are gone are kept, since their frames may be under way."""
+        """Endpoint name -> principal; those that are gone are kept, since their frames may be under way."""
 
         self.enter(founding(self.genesis))
 

@@ -36,7 +36,7 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class MemberStatus(msgspec.Struct):
-    """What a member last reported about itself."""
+    """The newest report of a member about itself."""
 
     view: int = 0
     sequence: int = 0

@@ -105,7 +105,7 @@ class Sessions:
             self._current.used_at = now.monotonic
 
     def ended(self, request: bytes, key: tuple[int, int], number: int) -> None:
-        """Release the number of a bundle that needs no further answer, whatever its outcome."""
+        """Release the number of a bundle that needs no further answer, with any outcome."""
         if self._current is not None and self._current.key == key:
             self._current.pending.pop(number, None)
         if request == self._opening:

@@ -105,7 +105,7 @@ class TicketApplication:
         return None
 
     def repeated(self, bundle: Bundle) -> Repeated | None:
-        """Where this (session, number) was executed, or None; for a bundle that opens a session, where
+        """Place where this (session, number) was executed, or None; for a bundle that opens a session, where
         its nonce was first used for the same operation (R13, R16)."""
         if bundle.session == UNOPENED:
             return self._opened(bundle) if _opens(bundle) else None
@@ -275,7 +275,7 @@ class TicketApplication:
         )
 
     def _opened(self, bundle: Bundle) -> Repeated | None:
-        """Where this `open_session` operation was executed first, in any bundle; None if it was not."""
+        """Place where this `open_session` operation was executed first, in any bundle; None if it was not."""
         principal = self._state.principals.who(bundle.principal)
         first = self._state.operations.first(bundle.operations[0], principal)
         if first is None:

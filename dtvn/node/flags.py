@@ -59,8 +59,8 @@ class GoFlags(argparse.ArgumentParser):
         return self.parse_args(arguments)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does, except that a boolean flag never takes the next word as its value, and any other
-        flag always does, whatever that word looks like."""
+        """Parses as argparse does, except that a boolean flag never takes the next word as its value, and
+        any other flag always does, even if that word looks like a flag."""
         words = iter(sys.argv[1:] if args is None else args)
         return super().parse_known_args([self._spelled(word, words) for word in words], namespace)
 

@@ -50,7 +50,7 @@ class ApiOptions(msgspec.Struct, frozen=True):
 
 
 class NodeOptions(msgspec.Struct, frozen=True):
-    """What a command line may set for a node besides its folder."""
+    """Settings of a node that a command line may give, besides its folder."""
 
     bind: tuple[str, int] | None = None
     """(host, port) to listen on; None: this member's address in genesis."""

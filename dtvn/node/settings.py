@@ -222,7 +222,7 @@ class Settings(msgspec.Struct, frozen=True):
         return self.resolved[key].value
 
     def given(self, key: str) -> bool:
-        """Whether the value of a key was given, whatever it is."""
+        """Whether a value was given for a key."""
         return self.resolved[key].given
 
     def source(self, key: str) -> str:

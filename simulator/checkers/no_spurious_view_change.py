@@ -108,7 +108,7 @@ class NoSpuriousViewChange(Checker):
 
 
 def _waits(core: Replica) -> dict[str, int]:
-    """How long a replica had waited for its primary at its last step, by the suspicion cause that each
+    """Time that a replica had waited for its primary at its last step, by the suspicion cause that each
     wait may become."""
     last = core.state.now.monotonic
     progress, new_view = core.suspicion.progress_due(0), core.suspicion.new_view_due(0)

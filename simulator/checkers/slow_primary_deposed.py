@@ -89,8 +89,8 @@ class SlowPrimaryDeposed(Checker):
 
 
 class _Member:
-    """What an honest member saw of the primary since its last start: a plain account of what it should have
-    judged. Times are in nanoseconds of its own clock."""
+    """An honest member's observations of the primary since its last start: a plain account of what it should
+    have judged. Times are in nanoseconds of its own clock."""
 
     def __init__(self, core: Replica) -> None:
         self.core = core

@@ -40,7 +40,7 @@ def window_open(
 
 @replaces(SessionTable, "open", "session-evicted-by-chance", "R12 P8", world="many-sessions")
 def evicts_by_chance(right: Any, self: Any, key: Any, principal: str) -> None:
-    """Which session is evicted from a full table depends on how long this process has run."""
+    """The session evicted from a full table depends on how long this process has run."""
     count = self._opened = getattr(self, "_opened", 0) + 1
     if count % 2 and len(self._sessions) >= self._capacity:
         self._evict(list(self._sessions)[-1])

@@ -31,7 +31,7 @@ def goes_on_after_a_fork(*_arguments: Any) -> None:
 
 @replaces(Contradictions, "restore", "forgets-the-fork", "R24", world="forked")
 def forgets_the_fork(*_arguments: Any) -> None:
-    """A node that stopped because certificates exclude each other goes on after its next start."""
+    """A node that stopped because certificates exclude each other continues after its next start."""
 
 
 @replaces(Contradictions, "ask", "fork-taken-for-bad-page", "R23 R24", world="forked")

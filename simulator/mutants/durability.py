@@ -155,7 +155,7 @@ def full_disk(finish: Any, self: Host, effects: Effects, now: Any) -> None:
 
 @replaces(Host, "_finish", "fenced-process-sends", "R10", world="two-processes")
 def fenced_speaks(finish: Any, self: Host, effects: Effects, now: Any) -> None:
-    """A process whose ledger another one has taken over goes on from memory."""
+    """A process whose ledger another one has taken over continues from memory."""
     try:
         finish(self, effects, now)
     except TurnLost as lost:

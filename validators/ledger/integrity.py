@@ -1,4 +1,4 @@
-"""Reads a ledger back and checks all of it : a damaged disk is noticed at start.
+"""Reads a ledger back and checks all of it: a damaged disk is noticed at start.
 
 Every entry is hashed again and must name its predecessor; every batch must have the digest that its entry
 names; the Merkle root over all entries must be the one that the newest stable checkpoint signed; and every

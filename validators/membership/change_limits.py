@@ -23,7 +23,7 @@ OPEN_MAX = 8
 """Unfinished changes; they are carried out one after the other."""
 ASKED_MAX = 30
 ASKED_WITHIN = timedelta(minutes=10)
-"""Period in which one caller may request ASKED_MAX changes, whatever their outcome."""
+"""Period in which one caller may request ASKED_MAX changes, with any outcome."""
 OPEN_RETRY = 10
 """Seconds after which an unfinished change may be done."""
 

@@ -129,7 +129,7 @@ def newest_epoch(network: GatewayFace) -> Membership:
 
 
 def strength(members: int) -> Strength:
-    """What a cluster of this many members survives; one without members survives nothing."""
+    """Faults that a cluster of this many members survives; one without members survives none."""
     if not members:
         return Strength(0, 0, 0, 0, "no members", "no members")
     return Strength(
@@ -309,7 +309,7 @@ def _seats(before: Members, after: Members) -> tuple[Seat, ...]:
 
 
 def _what(old: Member | None, new: Member | None, before: Members, after: Members) -> str:
-    """What happens to one seat."""
+    """The change of one seat."""
     if old == new:
         return "stays"
     if old is None:

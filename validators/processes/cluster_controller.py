@@ -120,7 +120,7 @@ class ClusterController:
             except Exception as error:
                 if isinstance(error, DatabaseError) and now - start.since < START_PATIENCE:
                     raise  # it is tried again: founding can be repeated
-                # Whatever the error is: this start has failed, but another one may work.
+                # After any error this start has failed, but another one may work.
                 known = isinstance(error, (StartError, GenesisError))
                 self._fail(start, str(error) if known else f"{type(error).__name__}: {error}", len(names))
                 return
@@ -161,13 +161,13 @@ class ClusterController:
         self._over()
 
     def _any_runs(self) -> bool:
-        """Whether the kernel reports a running node, whatever the rows say: the folder is about to be
+        """Whether the kernel reports a running node, even if the rows do not: the folder is about to be
         reused."""
         names = ManagedNode.objects.values_list("node_id", flat=True)
         return any(lock_holder(self._folder.node_lock(name)) is not None for name in names)
 
     def _follow(self, row: ManagedCluster) -> None:
-        """Without a start in progress: derives the cluster's status from those of its members."""
+        """Without a start in progress, derives the cluster's status from those of its members."""
         everybody = list(own_validators())
         rows = [node for node in everybody if node.part != NodePart.JOINING]
         wanted = [node for node in rows if node.desired == DesiredState.RUNNING]

@@ -100,7 +100,7 @@ class Lease:
         self._stop = True
 
     def _show_life(self) -> None:
-        """Only a turn of the main loop counts as a heartbeat; before the first turn, it is enough that the
+        """A heartbeat counts only after a turn of the main loop; before the first turn, it is enough that the
         process runs."""
         shown = -1
         while not self._finished.wait(LOOK_INTERVAL):

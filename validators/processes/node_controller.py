@@ -4,7 +4,7 @@ Pure: `step` gets an observation and a monotonic time in seconds, and returns th
 action to take. `reconcile` observes and acts.
 
 A node is *claimed* once its process has taken the slot lock and written the token of its start request;
-claimed and no process holds the lock means that it ended, whatever the heartbeat says (R10).
+claimed and no process holds the lock means that it ended, even if the heartbeat is recent (R10).
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Application(Protocol):
         Returns None also for a bundle that was executed (see `repeated`)."""
 
     def repeated(self, bundle: Bundle) -> Repeated | None:
-        """Where this (session, number) was executed; None if it was not."""
+        """Place where this (session, number) was executed; None if it was not."""
 
     def size(self) -> int:
         """Number of tickets in the state."""

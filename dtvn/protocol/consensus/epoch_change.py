@@ -1,7 +1,7 @@
 """The end of an epoch (R35).
 
 The sequence s of a reconfiguration that took effect is the last of its epoch and a checkpoint. Nothing above
-s is proposed, prepared or executed in this epoch, whatever a faulty member or an older view claims. When q
+s is proposed, prepared or executed in this epoch, even if a faulty member or an older view claims it. When q
 CHECKPOINTs for s are stable, this replica's work is done: the host builds the core of the next epoch, which
 begins in view 0 at s + 1. Pending requests are carried into it.
 
@@ -90,7 +90,7 @@ class EpochChange:
             state.outbox.persist(self._begun)
             state.outbox.note("epoch_ends", sequence=sequence, epoch=state.config.epoch)
         elif sequence in self._open:
-            # The change was refused, so the epoch goes on: give the votes that were held back.
+            # The change was refused, so the epoch continues: give the votes that were held back.
             self._open.discard(sequence)
             self._emit(VotesReleased())
 

@@ -161,7 +161,7 @@ def open_body(body: bytes, signer: Signer) -> VerifiedBatch:
 
 
 def subtree_paths(subtrees: list[bytes]) -> list[Path]:
-    """For each leaf of canonical.merkle_root's tree, its siblings from the bottom up: (is left, hash)."""
+    """Siblings of each leaf of canonical.merkle_root's tree, from the bottom up: (is left, hash)."""
     levels = [subtrees]
     while len(levels[-1]) > 1:
         level = levels[-1]

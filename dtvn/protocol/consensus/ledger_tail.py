@@ -1,4 +1,4 @@
-"""What a replica restores itself from: the contents of its ledger."""
+"""The contents of a ledger from which a replica restores itself."""
 
 from __future__ import annotations
 

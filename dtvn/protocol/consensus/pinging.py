@@ -213,7 +213,7 @@ class Pinging:
 
     def _said_by(self, member: int, view: int) -> Iterator[bytes]:
         """Yields a member's statements that may still bind it, the most binding and newest first. `view` is
-        the member's view; it cannot vote in lower ones any more, whatever its ledger lost."""
+        the member's view; it cannot vote in lower ones any more, even if its ledger lost records."""
         state = self.state
         yield from self.view_change.said_by(member, view)
         yield from self.checkpoints.said_by(member)

@@ -1,4 +1,4 @@
-"""How a replica that lost its ledger gets its vote back under its old key (R11; decision 0051).
+"""Gives a replica that lost its ledger its vote back under its old key (R11; decision 0051).
 
 The ledger notices the loss when it opens (validators/ledger/open.py): it is empty, and a stamp beside the key
 says that the node has voted.

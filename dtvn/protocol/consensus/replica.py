@@ -142,7 +142,7 @@ class Replica(Dispatcher):
     # --- what follows from an event -----------------------------------------------------------------
 
     def _on_event(self, event: events.Event) -> None:
-        """Handles an event at once: the subprotocol that reports it goes on afterwards."""
+        """Handles an event at once: the subprotocol that reports it continues afterwards."""
         match event:
             case events.Executed():
                 self.suspicion.on_executed()

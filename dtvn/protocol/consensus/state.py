@@ -111,7 +111,7 @@ class Timeouts:
 
 
 class Lag:
-    """How far this replica is behind the members, as far as it knows (R23, R30)."""
+    """Lag of this replica behind the members, as far as it knows (R23, R30)."""
 
     def __init__(self, base: int) -> None:
         self._base = base

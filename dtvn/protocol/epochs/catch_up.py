@@ -1,4 +1,4 @@
-"""How a node that missed epochs reaches the newest one without replaying their log. Pure.
+"""Brings a node that missed epochs to the newest one without replaying their log. Pure.
 
 The node asks its peers for the proofs of the ends of epochs and follows the chain from its own (R16, R23,
 R35). If the chain leads to an epoch far ahead of its log, in which it is a member under its own key, it

@@ -264,7 +264,7 @@ class Command(TeachingCommand):
             self.stdout.write(f"{name}  {before} > {after}")
 
     def _through_platform(self, asked: ChangeRequest) -> None:
-        """Without a key option, `make up` on this data folder makes the node or its key, and runs it."""
+        """Without a key option: has `make up` on this data folder make the node or its key, and run it."""
         row = changes.ask(asked, actor=ACTOR)
         said = ""
         while not row.finished:
@@ -319,7 +319,7 @@ def _is_platforms(options: dict[str, Any]) -> bool:
 
 
 def _sentence(error: OSError) -> str:
-    """What cannot be read or written, and why, without the system's error number."""
+    """The file that cannot be read or written, and why, without the system's error number."""
     return f"{error.filename}: {error.strerror}." if error.filename else str(error)
 
 
