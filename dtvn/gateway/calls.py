@@ -33,7 +33,7 @@ class Overloaded(Exception):
 
 
 class OperationTooLarge(ValueError):
-    """One operation alone is larger than a bundle may be."""
+    """A single operation is larger than a bundle may be."""
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):

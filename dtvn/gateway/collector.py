@@ -259,7 +259,7 @@ class Collector:
         return actions
 
     def deadline(self) -> int:
-        """When `tick` must be called next, monotonic nanoseconds."""
+        """Monotonic nanoseconds at which `tick` must be called next."""
         times = [self.questions.deadline()]
         times += [due for due in (self._flights.deadline(), self._queue.deadline()) if due is not None]
         if len(self._queue):

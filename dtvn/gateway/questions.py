@@ -112,7 +112,7 @@ class Questions:
         ]
 
     def deadline(self) -> int:
-        """When `overdue` or `poll` has something to do, monotonic nanoseconds."""
+        """Monotonic nanoseconds at which `overdue` or `poll` has something to do."""
         return min([self._poll_at, *(question.deadline for question in self._open.values())])
 
     def _end(self, numbers: list[int], code: str) -> list[Answered]:

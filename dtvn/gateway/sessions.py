@@ -117,6 +117,6 @@ class Sessions:
             self._current = None
 
     def deadline(self) -> int | None:
-        """When `to_open` returns an operation, monotonic nanoseconds; None while a session is open or
+        """Monotonic nanoseconds at which `to_open` returns an operation; None while a session is open or
         being opened."""
         return None if self._current is not None or self._opening is not None else self._not_before

@@ -26,7 +26,7 @@ class LedgerBusy(LedgerError):
 
 
 class LedgerForeign(LedgerError):
-    """It belongs to another cluster."""
+    """The ledger belongs to another cluster."""
 
 
 class LedgerTooNew(LedgerError):

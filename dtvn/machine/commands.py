@@ -24,7 +24,7 @@ from dtvn.protocol.signatures import is_public_key
 DEFAULT_EVENT = "default"
 NONCE_BYTES_MAX = 64
 DATA_BYTES_MAX = 4_096
-"""Most bytes of an issued ticket's data; the state keeps them for ever."""
+"""Most bytes of an issued ticket's data; the state keeps them permanently."""
 VALIDATION_DATA_BYTES_MAX = 64 * 1024
 """Most bytes of data sent with a validation; the log keeps them, the state does not."""
 ACTOR_LENGTH_MAX = 128

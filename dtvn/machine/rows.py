@@ -45,7 +45,7 @@ __all__ = [
 
 
 class TicketRow(msgspec.Struct, frozen=True, gc=False):
-    """All of one ticket. Times are Unix microseconds of the ordered log; "" means no value."""
+    """All columns of one ticket. Times are Unix microseconds of the ordered log; "" means no value."""
 
     event: str
     ticket: str

@@ -75,7 +75,7 @@ class GoFlags(argparse.ArgumentParser):
         return word if value is None else f"{word}={value}"
 
     def _get_option_tuples(self, option_string: str) -> list[Any]:
-        """No abbreviations: argparse allows them after one dash in spite of `allow_abbrev`."""
+        """Returns no abbreviations: argparse allows them after one dash in spite of `allow_abbrev`."""
         return []
 
     def print_usage_on_stderr(self) -> None:

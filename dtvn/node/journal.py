@@ -34,7 +34,7 @@ OWN_PHASES = frozenset({"prepare", "commit", "checkpoint", "view_change"})
 
 
 def _unheard(_sequence: int = 0) -> None:
-    """No heartbeat or announcement is wanted."""
+    """Does nothing: no heartbeat or announcement is wanted."""
 
 
 class JournalFigures(Protocol):

@@ -71,7 +71,7 @@ class NodeOptions(msgspec.Struct, frozen=True):
     status_idle: int = 0
     """Nanoseconds between two Status messages of an idle backup; 0: the core's default."""
     metrics: MetricsOptions | None = None
-    """None: no metrics."""
+    """Port of the metrics; None: there are none."""
     api: ApiOptions | None = None
     """None: no API of its own."""
 

@@ -39,7 +39,7 @@ class Setting(msgspec.Struct, frozen=True):
     """Name of the environment variable; "": DTVN_SECTION_KEY."""
     switch: bool = False
     secret: bool = False
-    """Never shown, and not allowed in a file, which other users may read."""
+    """Whether the value is secret: never shown, and not allowed in a file, which other users may read."""
 
     @property
     def shown_default(self) -> str:

@@ -72,7 +72,7 @@ class _Subscriber(msgspec.Struct):
     in_vain: bool = False
     """The entries it needs are not here (a snapshot was installed), or not certified yet. They are not looked
     up again before its next Follow or the next checkpoint, or three such subscribers would keep this node
-    awake for ever."""
+    awake permanently."""
 
 
 class LogServer:
