@@ -256,7 +256,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
 
 @admin.register(TicketHolder)
 class TicketHolderAdmin(BulkActions, KeysetAdmin):
-    """Who holds which ticket: searched by the people at the help desk, erased on request."""
+    """Holders of tickets: searched by the people at the help desk, erased on request."""
 
     keyset = ("event", "ticket")
     list_display = ("ticket", "event", "name", "email", "company", "erased_at")

@@ -3,7 +3,7 @@
     dtvn_verify.py certificate CERT --genesis CHAIN [--against OTHER]
     dtvn_verify.py evidence FILE --genesis CHAIN
 
-CHAIN, from somebody you trust: the epoch chain, or the genesis.bin that its parties sealed. Exit code 0: it
+CHAIN, from a source you trust: the epoch chain, or the genesis.bin that its parties sealed. Exit code 0: it
 holds, 1: not. Evidence, --against, a genesis.bin, a continued cluster: with dtvn_verify_evidence.py beside.
 """
 

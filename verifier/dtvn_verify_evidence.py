@@ -156,7 +156,7 @@ def contradiction(one, other):
 
 
 def changed_what_was_final(first, second):
-    """Whether a ticket changed after its state was final: consumed, or in dispute for good."""
+    """Whether a ticket changed after its state was final: consumed, or in a final dispute."""
     same_ticket = (first.event, first.ticket) == (second.event, second.ticket)
     final = same_ticket and first.ticket_state and first.ticket_state[2] in (3, 5)
     return final and second.state and first.state != second.state
@@ -427,7 +427,7 @@ def statements_inside(said, chain):
 
 
 def decoded(frame):
-    """(kind, fields, body, signature, attachment) of a frame, whatever its kind."""
+    """(kind, fields, body, signature, attachment) of a frame of any kind."""
     try:
         kind, body, signature, attachment = opened(frame, FRAME, "a frame")
         fields = opened(body, (SAID | FORMS)[kind], "a message")

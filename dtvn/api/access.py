@@ -1,4 +1,4 @@
-"""Who may call: the key that a request shows (spec 1.6), and whose pages may send it (spec 2)."""
+"""Access checks: the key in a request (spec 1.6) and the origin of the page that sent it (spec 2). Pure."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ MESSAGES = {
 
 
 class BatchBody(Body, frozen=True, kw_only=True):
-    """Of /tickets/batch."""
+    """Body of /tickets/batch."""
 
     operations: Annotated[
         list[Any],
@@ -48,7 +48,7 @@ class BatchBody(Body, frozen=True, kw_only=True):
 
 
 class BatchItem(msgspec.Struct, frozen=True):
-    """Of one operation in it, besides the operation's own body."""
+    """Fields of one operation in a batch, besides the operation's own body."""
 
     op: Annotated[
         Literal["issue", "seed", "validate", "consume", "admit", "dispute", "resolve"],

@@ -55,7 +55,7 @@ def own_place(folder: NodeFolder, membership: Membership) -> tuple[int | None, b
 
     A node whose key is being rotated holds the next key too (`next.key`). In the epoch that names the next
     key, the old one is erased, so that it can no longer sign for a past epoch (R35). The new key has never
-    voted, whatever the old one did.
+    voted, even if the old one did.
     """
     seed, fresh = read_seed(folder.key), False
     places = {member.public_key: index for index, member in enumerate(membership.members)}

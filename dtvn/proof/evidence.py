@@ -161,17 +161,17 @@ def _bad_view_change(frame: bytes, chain: Chain) -> Conviction:
     return _conviction("bad_view_change", message, f"view {message.view}", chain)
 
 
-def _bad_new_view(frame: bytes, basis: Sequence[bytes], chain: Chain) -> Conviction:
+def _bad_new_view(frame: bytes, view_changes: Sequence[bytes], chain: Chain) -> Conviction:
     message = open_signed(frame, chain, m.NewView)
-    if _follows(message, basis, chain):
+    if _follows(message, view_changes, chain):
         said = "this NEW-VIEW follows from its VIEW-CHANGEs"
         raise ProofError(Code.VALID_NEW_VIEW, f"view {message.view}", said)
     return _conviction("bad_new_view", message, f"view {message.view}", chain)
 
 
-def _follows(message: m.NewView, basis: Sequence[bytes], chain: Chain) -> bool:
-    """Whether a NEW-VIEW follows from its VIEW-CHANGEs in `basis`; raises ProofError if one is missing and
-    the others do not refute it."""
+def _follows(message: m.NewView, view_changes: Sequence[bytes], chain: Chain) -> bool:
+    """Whether a NEW-VIEW follows from `view_changes`, the VIEW-CHANGEs it names; raises ProofError if one
+    is missing and the others do not refute it."""
     count = len(chain.epochs[message.epoch].members)
     senders = [sender for sender, _digest in message.view_changes]
     if len(senders) != quorum.quorum(count) or senders != sorted(set(senders)):
@@ -180,7 +180,7 @@ def _follows(message: m.NewView, basis: Sequence[bytes], chain: Chain) -> bool:
         return False
     changes = {
         change.digest: change
-        for each in basis
+        for each in view_changes
         if (change := _checked(each, chain, message.epoch)) is not None
     }
     used: list[CheckedViewChange] = []

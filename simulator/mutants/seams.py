@@ -1,4 +1,4 @@
-"""Where the code is that mutants replace or build upon: name -> module.
+"""Location of the code that mutants replace or build upon: name -> module.
 
 Only this file of the package imports the product, so a move of product code touches one file here. A mutant
 names the attribute that it replaces; `replaces` and `Plant.put` refuse one that does not exist.

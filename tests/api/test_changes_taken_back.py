@@ -21,7 +21,7 @@ from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.api.test_newcomers import follows, row_of
 from validators.membership import change_limits, changes
-from validators.membership.membership import Wish
+from validators.membership.membership import ChangeRequest
 from validators.models import DesiredState, MembershipChange, NodePart
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -81,7 +81,7 @@ def test_a_key_that_was_made_for_a_rotation_is_thrown_away(
     node.create()
     write_private(node.key, b"11" * 32 + b"\n")
     left = ensure_seed(node.next_key)  # by one that was given up in a crash; who knows who read it since
-    row = changes.ask(Wish(change="rotate", node_id="r1"), actor="key:1")
+    row = changes.ask(ChangeRequest(change="rotate", node_id="r1"), actor="key:1")
     changes.turn()
     row.refresh_from_db()
     assert read_seed(node.next_key) != left
@@ -92,7 +92,7 @@ def test_a_key_that_was_made_for_a_rotation_is_thrown_away(
 
 
 def test_a_change_that_was_sent_cannot_be_cancelled(town: Api, living: LivingGateway) -> None:
-    row = changes.ask(Wish(change="parameters", parameters={"view_timeout": 900_000}), actor="key:1")
+    row = changes.ask(ChangeRequest(change="parameters", parameters={"view_timeout": 900_000}), actor="key:1")
     living.mute = True
     for _ in range(2):
         changes.turn()
@@ -114,7 +114,7 @@ def test_taken_back_in_the_moment_before_it_is_sent_it_is_not_sent(
     town: Api, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the liveness proofs and the sending."""
-    row = changes.ask(Wish(change="parameters", parameters={"view_timeout": 900_000}), actor="key:1")
+    row = changes.ask(ChangeRequest(change="parameters", parameters={"view_timeout": 900_000}), actor="key:1")
 
     def gather(*arguments: Any, **named: Any) -> Any:
         changes.cancel(row.pk)
@@ -134,7 +134,7 @@ def test_the_command_lists_and_takes_back(
         call_command("members", words[0], "--data-dir", str(tmp_path), *words[1:])
         return capsys.readouterr().out
 
-    row = changes.ask(Wish(change="add", node_id="r4"), actor="operator")
+    row = changes.ask(ChangeRequest(change="add", node_id="r4"), actor="operator")
     changes.turn()
     assert f"{row.pk}  add r4  following  r4 is fetching the log." in say("changes")
     assert "Cancelled before anything was sent" in say("cancel", str(row.pk))
@@ -153,7 +153,7 @@ def test_the_admin_takes_back_with_a_button(
     client: Client, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     client.force_login(User.objects.create_superuser("operator", password="x"))
-    row = changes.ask(Wish(change="add", node_id="r4"), actor="user:operator")
+    row = changes.ask(ChangeRequest(change="add", node_id="r4"), actor="user:operator")
     changes.turn()
     page = f"{ADMIN}/{row.pk}/change/"
     assert f'action="{ADMIN}/{row.pk}/cancel/"' in client.get(page).content.decode()
@@ -165,7 +165,9 @@ def test_the_admin_takes_back_with_a_button(
     assert "cancel/" not in re.sub(r"\s+", " ", shown.content.decode())
     work_off()
     assert "Cancelled" in client.get(page).content.decode()
-    over = changes.ask(Wish(change="parameters", parameters={"view_timeout": 900_000}), actor="user:operator")
+    over = changes.ask(
+        ChangeRequest(change="parameters", parameters={"view_timeout": 900_000}), actor="user:operator"
+    )
     work_off()
     told = client.post(f"{ADMIN}/{over.pk}/cancel/", follow=True)
     assert f"Change {over.pk} has already finished: done." in html.unescape(told.content.decode())
@@ -174,7 +176,7 @@ def test_the_admin_takes_back_with_a_button(
 def test_only_who_may_administer_takes_back(
     client: Client, living: LivingGateway, folder: ClusterFolder
 ) -> None:
-    row = changes.ask(Wish(change="add", node_id="r4"), actor="user:operator")
+    row = changes.ask(ChangeRequest(change="add", node_id="r4"), actor="user:operator")
     changes.turn()
     client.force_login(User.objects.create_user("reader", password="x", is_staff=True))
     assert client.post(f"{ADMIN}/{row.pk}/cancel/").status_code == 403
@@ -219,7 +221,7 @@ def test_r35_a_caller_that_changes_to_and_fro_is_slowed_down(
     assert (over.status_code, read(over)["code"]) == (429, "too_many_changes")
     assert 590 <= int(over.headers["Retry-After"]) <= 601
     assert living.present.epoch == 3
-    other = Wish(change="parameters", parameters={"view_timeout": 800_000})
+    other = ChangeRequest(change="parameters", parameters={"view_timeout": 800_000})
     changes.ask(other, actor="somebody else")
     work_off()
     assert living.present.epoch == 4

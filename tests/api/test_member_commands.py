@@ -12,9 +12,9 @@ from django.core.management import CommandError, call_command
 
 from dtvn.files.whole import write_private
 from dtvn.net import read_seed
-from dtvn.node.follower import liveness_proof
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
+from dtvn.node.non_member import liveness_proof
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from tests.api.living import LivingGateway

@@ -9,8 +9,8 @@ import pytest
 
 from dtvn.files.whole import write_private
 from dtvn.net import ensure_seed, public_key_of, read_seed
-from dtvn.node.follower import liveness_proof
 from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.non_member import liveness_proof
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from tests.api.conftest import Api, read
@@ -18,7 +18,7 @@ from tests.api.living import LivingGateway
 from tests.host.support import make_genesis
 from validators.data_folder.folder import DataFolder
 from validators.membership import changes, newcomers
-from validators.membership.membership import Wish
+from validators.membership.membership import ChangeRequest
 from validators.models import DesiredState, ManagedNode, MembershipChange, NodePart, NodeStatus
 from validators.processes import preparation
 from validators.services import principals
@@ -163,7 +163,7 @@ def test_r35_a_member_keeps_an_untaken_next_key_and_gets_no_other(
     assert node.next_key.read_bytes() == made
     # A gateway that was just opened may know an old epoch: without a quorum's words nothing is thrown away.
     living.present, living.down = now, frozenset({1, 2})
-    row = changes.ask(Wish(change="rotate", node_id="r1"), actor="key:1")
+    row = changes.ask(ChangeRequest(change="rotate", node_id="r1"), actor="key:1")
     changes.turn()
     row.refresh_from_db()
     assert (row.state, row.code) == ("waiting", "unavailable")

@@ -98,9 +98,9 @@ class Node:
             self.core = Learner(config, self.signer, self.application)
         else:
             self.core = Replica(config, self.signer, self.application, voting)
-        recovery = self.journal.load()
-        self.application.load(recovery.rows)
-        self.take(self.core.restore(recovery, self.now()))
+        tail = self.journal.load()
+        self.application.load(tail.rows)
+        self.take(self.core.restore(tail, self.now()))
 
     @property
     def peer(self) -> Peer:

@@ -140,7 +140,7 @@ def test_r23_a_true_range_is_taken_whole(forgotten: bool) -> None:
     source = Source(forgotten=forgotten)
     found = source.read(source.entries)
     assert found.honest
-    assert len(found.links) == 10
+    assert len(found.proved) == 10
     assert (found.checkpoint is not None) is forgotten
 
 
@@ -160,7 +160,7 @@ def test_r23_a_certified_range_with_any_field_changed_is_refused(changes: dict[s
     """Nothing of it is executed: the log root is compared first."""
     source = Source(forgotten=True)
     found = source.read(source.spoil(at, **changes))
-    assert not found.links
+    assert not found.proved
 
 
 def test_r23_a_range_without_proof_is_refused() -> None:

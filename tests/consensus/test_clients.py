@@ -238,7 +238,7 @@ def test_row_15_relayed_frames_take_the_room_of_the_relaying_member() -> None:
 
 
 def test_a_request_that_became_hopeless_leaves_every_pool() -> None:
-    """Its session was evicted while it waited: backups and followers forget it too."""
+    """Its session was evicted while it waited: backups and learners forget it too."""
     cluster = Cluster(4)
     cluster.request("T-0")
     cluster.stabilize()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.application import Execution
+from dtvn.protocol.consensus.application import BatchResult
 from dtvn.protocol.consensus.effects import Effects, Reason, Successor
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.membership import KIND, Membership
@@ -29,11 +29,11 @@ class Ending(Tree):
         super().__init__()
         self.ended = 0
 
-    def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> Execution:
+    def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> BatchResult:
         operations = [operation for verified in bundles for operation in verified.bundle.operations]
         if any(each.kind == KIND and each.payload != b"refused" for each in operations):
             self.ended = sequence
-        found: Execution = super().execute(bundles, sequence=sequence, timestamp=timestamp)
+        found: BatchResult = super().execute(bundles, sequence=sequence, timestamp=timestamp)
         return found
 
     def membership(self) -> Membership:

@@ -60,7 +60,7 @@ def test_it_follows_the_log_and_its_checkpoints() -> None:
 
 
 def test_r28_a_checkpoint_that_was_lost_on_the_way_is_asked_for() -> None:
-    """A member tells a follower of each just once, and in an idle cluster no later one makes up for it."""
+    """A member tells a learner of each just once, and in an idle cluster no later one makes up for it."""
     cluster = Following()
     cluster.telling = False
     cluster.work(12)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.pinging import HEARD, OTHERS_ARE_GONE
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node
@@ -42,7 +42,7 @@ def rebuilt(node: Node) -> None:
     """Its process makes another core over its ledger."""
     load = node.journal.load
 
-    def continued() -> Recovery:
+    def continued() -> LedgerTail:
         return msgspec.structs.replace(load(), continued=True)
 
     node.journal.load = continued  # type: ignore[method-assign]

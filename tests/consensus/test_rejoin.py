@@ -93,14 +93,14 @@ def test_r11_it_asks_for_that_view_when_nothing_else_is_missing() -> None:
     forge = Forge()
     lost(forge)
     core = forge.cluster[0].core
-    assert core.rejoin.wished_view() == 0, "nobody has answered"
+    assert core.rejoin.requested_view() == 0, "nobody has answered"
     for member in (1, 2, 3):
         shows(forge, member, 10, 12, view=2)
-    assert core.rejoin.wished_view() == 0, "no checkpoint is far enough"
+    assert core.rejoin.requested_view() == 0, "no checkpoint is far enough"
     assert not stable_at(forge.cluster, 10_000, 2)
-    assert core.rejoin.wished_view() == 3
+    assert core.rejoin.requested_view() == 3
     assert stable_at(forge.cluster, 10_000, 3)
-    assert core.rejoin.wished_view() == 0, "it votes"
+    assert core.rejoin.requested_view() == 0, "it votes"
 
 
 def test_r11_the_view_in_which_they_were_when_asked_counts() -> None:

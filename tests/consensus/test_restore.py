@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.certificate import CommitCertificate
 from dtvn.protocol.consensus.effects import Reason, SlotRecord
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node, is_kind
 from tests.consensus.test_new_view import Forge
@@ -24,7 +24,7 @@ OTHER = b"o" * 32
 class Backwards(MemoryJournal):
     """A ledger gives its records in no order that anybody promised."""
 
-    def load(self) -> Recovery:
+    def load(self) -> LedgerTail:
         found = super().load()
         return replace(found, slots=found.slots[::-1])
 

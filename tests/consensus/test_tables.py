@@ -229,9 +229,9 @@ def core(**fields: Any) -> Any:
     return SimpleNamespace(now=now, outbox=Outbox(alone=False), index=0, others=[1, 2, 3], **fields)
 
 
-def test_wishes_are_bounded_and_members_asked_in_turn() -> None:
+def test_fetches_are_bounded_and_members_asked_in_turn() -> None:
     replica = core()
-    fetching = Fetching(replica, lambda digest: digest, wishes_max=2, delay=20, retry=100)
+    fetching = Fetching(replica, lambda digest: digest, fetches_max=2, delay=20, retry=100)
     fetching.ask(b"a", 1)
     fetching.ask(b"b", 2, holders=(2,))
     fetching.ask(b"c", 3)

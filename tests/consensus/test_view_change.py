@@ -296,7 +296,7 @@ def test_row_13_a_joined_suspicion_lapses_with_those_it_joined() -> None:
     cluster.time += 101_000_000
     joiners(cluster, 3, r2="joined")
     assert cluster[3].core.snapshot().suspicion == ""
-    assert cluster[3].told("suspicion_lapsed")
+    assert cluster[3].told("suspicion_expired")
 
 
 def test_who_joined_says_so_when_it_sees_a_ground_itself() -> None:

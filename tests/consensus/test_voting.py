@@ -170,15 +170,15 @@ def test_row_16_a_primary_whose_clock_is_wrong_gets_no_prepare(hours: int) -> No
     frame = make_proposal(cluster, "T-1", shift=hours * 3_600_000_000)
     cluster[1].hear(cluster[0], frame)
     assert not cluster.messages(m.Prepare, source=1)
-    assert [w["reason"] for w in cluster[1].told("withheld")] == [Reason.BAD_TIMESTAMP.value]
-    assert cluster[1].core.snapshot().slots[0].withheld == Reason.BAD_TIMESTAMP.value
+    assert [w["reason"] for w in cluster[1].told("abstained")] == [Reason.BAD_TIMESTAMP.value]
+    assert cluster[1].core.snapshot().slots[0].abstain_reason == Reason.BAD_TIMESTAMP.value
 
 
 @pytest.mark.parametrize(("seconds", "failures", "voted"), [(-3, 0, False), (-3, 3, True), (3, 3, False)])
 def test_r3_slowness_lets_a_proposal_be_older_but_never_newer(
     seconds: int, failures: int, *, voted: bool
 ) -> None:
-    """What every backup looks at late would be withheld by all, in every view (decision 0095)."""
+    """What every backup looks at late all would abstain from, in every view (decision 0095)."""
     cluster = Cluster(4)
     cluster[1].core.state.timeouts.failures = failures
     cluster[1].hear(cluster[0], make_proposal(cluster, "T-1", shift=seconds * 1_000_000))
@@ -256,7 +256,7 @@ def test_r19_a_fresh_proposal_is_refused_for_its_content(what: str, reason: Reas
     cluster.sent.clear()
     cluster[1].hear(cluster[0], bad)
     assert not cluster.messages(m.Prepare, source=1)
-    assert [w["reason"] for w in cluster[1].told("withheld")] == [reason.value]
+    assert [w["reason"] for w in cluster[1].told("abstained")] == [reason.value]
 
 
 def test_row_9_a_replayed_batch_executes_nothing_twice() -> None:

@@ -48,7 +48,7 @@ class Sleeper:
             Epochs(world.genesis, scheme, self.ends[:count]).present for count in range(len(self.ends) + 1)
         ]
         self.log = log
-        self.crossing = EpochCatchUp(
+        self.catch_up = EpochCatchUp(
             self.epochs[present],
             partial(EpochChain, world.genesis, scheme=scheme),
             name=name,
@@ -58,7 +58,7 @@ class Sleeper:
         )
         known = EpochChangeProofs()
         known.note(StateRecord(record_name(epoch), self.ends[epoch]) for epoch in range(kept))
-        self.crossing.begin(self, known, NOW)  # type: ignore[arg-type]
+        self.catch_up.begin(self, known, NOW)  # type: ignore[arg-type]
         self.number = 0
 
     def epoch(self, number: int) -> Membership | None:
@@ -67,7 +67,7 @@ class Sleeper:
 
     def ask(self, now: int, executed: int = 1) -> int | None:
         """The first epoch whose end it asks for; None: it asks nothing now."""
-        for sending in self.crossing.ask(executed, now):
+        for sending in self.catch_up.ask(executed, now):
             query = decode_envelope(sending.frame)[1]
             self.number = query.number
             return int(query.arguments[0])
@@ -76,11 +76,11 @@ class Sleeper:
     def hear(self, *ends: bytes, late: int = 0, code: str = "") -> Reason | None:
         """An answer to its newest question, or so many questions late."""
         page = msgspec.json.encode([base64.b64encode(each).decode() for each in ends]).decode()
-        return self.crossing.hear(m.Answer(self.number - late, code, "" if code else page))
+        return self.catch_up.hear(m.Answer(self.number - late, code, "" if code else page))
 
     def arrived(self, now: int, executed: int = 1, *, receiving: bool = False) -> int | None:
         """The epoch in which it goes on."""
-        found = self.crossing.arrived(executed, now, receiving=receiving)
+        found = self.catch_up.arrived(executed, now, receiving=receiving)
         return None if found is None else found[0].epoch
 
     def moved(self, at: int, executed: int = 1) -> bool:
@@ -124,9 +124,9 @@ def test_r35_an_epoch_to_which_nothing_leads_is_no_start(town: Town) -> None:
 
 def test_it_asks_at_once_and_then_at_its_deadline(town: Town) -> None:
     sleeper = Sleeper(town)
-    assert sleeper.crossing.deadline() == NOW
+    assert sleeper.catch_up.deadline() == NOW
     assert [sleeper.ask(NOW), sleeper.ask(NOW), sleeper.ask(NOW + ASK_EVERY - 1)] == [0, None, None]
-    assert sleeper.crossing.deadline() == NOW + ASK_EVERY
+    assert sleeper.catch_up.deadline() == NOW + ASK_EVERY
     assert sleeper.ask(NOW + ASK_EVERY) == 0
 
 
@@ -137,7 +137,7 @@ def test_r16_it_follows_proved_ends_and_takes_each_again_from_other_peers(town: 
     sleeper = Sleeper(town, far=2)
     sleeper.ask(NOW)
     assert [sleeper.hear(*sleeper.ends[:2]), sleeper.hear(*sleeper.ends)] == [None, None]
-    found = sleeper.crossing.arrived(1, NOW, receiving=False)
+    found = sleeper.catch_up.arrived(1, NOW, receiving=False)
     assert found is not None
     assert found[0] == town.world.now
     names = [record.name for record in found[1] if isinstance(record, StateRecord)]

@@ -67,7 +67,7 @@ class World(Observer):
             rate_ppm_max=0,
             parameters=g.Parameters(checkpoint_interval=interval),
             transfer_lag=far,
-            crossing=True,
+            epoch_catch_up=True,
         )
         self.simulated = Cluster(f"epochs {seed}", settings, self.found)
         world = self.world = self.simulated.world

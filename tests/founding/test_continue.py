@@ -18,9 +18,9 @@ from dtvn.ledger import DATABASE_FILE
 from dtvn.machine import Admit
 from dtvn.machine.snapshot import Staging
 from dtvn.node.build import build_node
-from dtvn.node.follower import Follower
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.learner import build_learner
+from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions, StartError
 from dtvn.node.provision import make_newcomer
 from dtvn.node.state_file import open_state
@@ -340,7 +340,7 @@ def test_r11_a_newcomer_is_given_the_state_by_its_own_genesis(
     assert Said(*install, "--id", "late").code == 0
     node = build_node(root, logging.getLogger("test.continue"), options, open_ledger)
     try:
-        assert isinstance(node, Follower)
+        assert isinstance(node, NonMember)
         node.start()
         assert node.executed == SEQUENCE
     finally:

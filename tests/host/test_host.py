@@ -273,7 +273,7 @@ def test_r17_flush_brings_the_rows_up_at_once_and_close_does_too() -> None:
 
 
 def test_r9_rows_behind_the_log_at_start_are_brought_up() -> None:
-    recovery = type(EMPTY)(
+    tail = type(EMPTY)(
         frontier=EMPTY.frontier,
         applied_sequence=3,
         rows=(),
@@ -282,7 +282,7 @@ def test_r9_rows_behind_the_log_at_start_are_brought_up() -> None:
         checkpoint=None,
         states=(),
     )
-    bench = Bench(recovery)
+    bench = Bench(tail)
     bench.host.start()
     assert bench.host.executed == 5
     bench.host.turn()

@@ -250,9 +250,9 @@ def served(shop: Shop) -> list[str]:
 
 def test_row_15_followers_and_requests_are_bounded() -> None:
     shop = Shop(1)
-    for index in range(log_server.FOLLOWERS_MAX + 10):
+    for index in range(log_server.SUBSCRIBERS_MAX + 10):
         shop.ask(m.Follow(0, 1), Peer(f"learner-{index}", None))
-    assert served(shop) == [f"learner-{index}" for index in range(log_server.FOLLOWERS_MAX)]
+    assert served(shop) == [f"learner-{index}" for index in range(log_server.SUBSCRIBERS_MAX)]
     for index in range(log_server.REQUESTS_MAX + 10):
         shop.ask(m.FetchEntries(0, 1, 1), Peer(f"learner-{index}", None))
     assert served(shop) == [f"learner-{index}" for index in range(log_server.REQUESTS_MAX)]

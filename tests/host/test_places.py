@@ -101,4 +101,4 @@ def test_a_follower_that_loses_its_place_is_notified() -> None:
         for peer in peers:
             shop.ask(m.Follow(0, 2), peer)
     assert peers[0].route in {route for route, _answer in told(shop)}
-    assert len(shop.server._followers) == log_server.CONNECTIONS_MAX
+    assert len(shop.server._subscribers) == log_server.CONNECTIONS_MAX

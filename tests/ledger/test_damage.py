@@ -38,10 +38,10 @@ def fill(ledger: Ledger) -> None:
 
 def contents(ledger: Ledger) -> Any:
     """All that a replica restores itself from."""
-    recovery = ledger.load()
-    rows = sorted(map(repr, recovery.rows))
+    tail = ledger.load()
+    rows = sorted(map(repr, tail.rows))
     apart = ("rows", "continued")  # the second is no content: whether this machine wrote it last
-    return [getattr(recovery, name) for name in recovery.__struct_fields__ if name not in apart] + [rows]
+    return [getattr(tail, name) for name in tail.__struct_fields__ if name not in apart] + [rows]
 
 
 def reread(place: Location) -> Any:

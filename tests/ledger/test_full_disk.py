@@ -45,16 +45,16 @@ def test_r8_a_real_full_disk_and_room_again(small_disk: Path) -> None:
         ledger.materialise([change(ticket(f"T-{number}")) for number in range(3_000)], 3, START)
     filler.unlink()
     assert ledger.takes_writes()
-    recovery = ledger.load()
-    assert (recovery.frontier.size, recovery.applied_sequence) == (3, 2)
-    assert recovery.slots == (slot("prepare", 4),)
+    tail = ledger.load()
+    assert (tail.frontier.size, tail.applied_sequence) == (3, 2)
+    assert tail.slots == (slot("prepare", 4),)
     ledger.append([lost])
     ledger.materialise([change(ticket("T-2"))], 4, START)
     ledger.close()
     again = open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
-    recovery = again.load()
+    tail = again.load()
     assert again.voting
-    assert (recovery.frontier.size, recovery.applied_sequence) == (4, 4)
+    assert (tail.frontier.size, tail.applied_sequence) == (4, 4)
     again.close()
 
 

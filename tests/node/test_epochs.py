@@ -13,10 +13,10 @@ from dtvn.net import ensure_seed, public_key_of, read_seed
 from dtvn.node import epochs
 from dtvn.node.build import build_node
 from dtvn.node.epochs import own_place
-from dtvn.node.follower import Follower
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import NodeFolder
 from dtvn.node.node import Node
+from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import StateRecord
@@ -110,7 +110,7 @@ def test_r11_a_member_unknown_to_genesis_votes_unless_its_ledger_was_lost(
         VotedStamp(folder.identity).write()
     logger, options = logging.getLogger("test"), NodeOptions(bind=("127.0.0.1", 0))
     made = build_node(folder.root, logger, options, open_ledger)
-    assert isinstance(made, Follower)
+    assert isinstance(made, NonMember)
     made.ledger.load()
     made.ledger.append([StateRecord(EPOCH, canonical.encode(named(folder, folder.key)))])
     made.close()

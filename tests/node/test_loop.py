@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.node import follower
+from dtvn.node import non_member
 from dtvn.node.build import build_node
-from dtvn.node.follower import Follower
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.logs import node_logger
 from dtvn.node.node import Node
+from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions
 from dtvn.node.process import DISK_FULL
 from dtvn.node.provision import create_demo_cluster
@@ -212,9 +212,9 @@ def test_a_key_of_no_member_follows_and_has_no_vote(
     logger = node_logger(ours.root)
     made = build_node(ours.root, logger, NodeOptions(bind=("127.0.0.1", 0)), open_ledger)
     try:
-        assert isinstance(made, Follower)
+        assert isinstance(made, NonMember)
         assert made.brief()["voting"] is False
-        monkeypatch.setattr(follower, "write_private", no_room)
+        monkeypatch.setattr(non_member, "write_private", no_room)
         made.publish()
         assert "word_not_written" in caplog.text, "a word for others that could not be written ends nothing"
     finally:

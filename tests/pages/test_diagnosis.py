@@ -20,7 +20,7 @@ def node(name: str, **fields: Any) -> Node:
 
 def slot(**fields: Any) -> Slot:
     known = {"sequence": 41, "view": 2, "phase": "pre_prepared", "prepares": [], "commits": []}
-    return Slot(**{**known, "withheld": "", "open_for": 3.0, **fields})
+    return Slot(**{**known, "abstain_reason": "", "open_for": 3.0, **fields})
 
 
 def four(**changed: Node) -> list[Node]:
@@ -89,8 +89,8 @@ def test_a_proposal_that_never_came_is_the_primarys() -> None:
     assert "no proposal from r0 has arrived" in judge(four(r1=waiting))[1]
 
 
-def test_a_vote_that_is_withheld_gives_its_reason() -> None:
-    waiting = node("r1", slot=slot(prepares=["r2"], withheld="bad_timestamp"))
+def test_a_node_that_abstains_gives_its_reason() -> None:
+    waiting = node("r1", slot=slot(prepares=["r2"], abstain_reason="bad_timestamp"))
     assert "r1 withholds its own vote (bad_timestamp)" in judge(four(r1=waiting))[1]
 
 

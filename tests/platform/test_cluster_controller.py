@@ -18,7 +18,7 @@ from dtvn.protocol.genesis import GenesisError
 from tests.platform.desk import FOUR, Desk, own, show, started
 from tests.platform.test_reconcile import HOLD
 from validators.data_folder import ports as port_room
-from validators.models import ClusterWish, DesiredState, ManagedNode, NodePart, NodeStatus
+from validators.models import ClusterRequest, DesiredState, ManagedNode, NodePart, NodeStatus
 from validators.processes import founding
 from validators.processes.cluster_controller import ClusterController
 from validators.processes.supervisor_mode import SupervisorMode
@@ -111,7 +111,7 @@ def test_x32_what_cannot_be_founded_is_said_and_the_cluster_is_idle(
     desk.refusal = refusal
     started(desk)
     now = cluster.cluster_now()
-    assert (now.status, now.wish) == ("idle", ClusterWish.NONE)
+    assert (now.status, now.wish) == ("idle", ClusterRequest.NONE)
     assert said in now.error
     desk.refusal = None
     started(desk)
@@ -170,7 +170,7 @@ def test_x33_who_is_stopped_during_a_start_stays_stopped(desk: Desk) -> None:
     show(NodeStatus.RUNNING, "node0", "node3")
     desk.controller.turn()
     now = cluster.cluster_now()
-    assert (now.status, now.started, now.wish) == ("running", 2, ClusterWish.NONE), "nobody is waited for"
+    assert (now.status, now.started, now.wish) == ("running", 2, ClusterRequest.NONE), "nobody is waited for"
     cluster.start_cluster(4)
     show(NodeStatus.STOPPED)
     for _ in range(2):
@@ -233,7 +233,7 @@ def test_nodes_that_vote_without_their_api_are_left_running(
     for _ in range(2):
         desk.controller.turn()
         now = cluster.cluster_now()
-        assert (now.status, now.wish) == ("running", ClusterWish.NONE), "three that vote are a quorum"
+        assert (now.status, now.wish) == ("running", ClusterRequest.NONE), "three that vote are a quorum"
         assert f"node3: {taken}" in now.error
     assert set(own().values_list("desired", flat=True)) == {DesiredState.RUNNING}
     show(NodeStatus.RUNNING)

@@ -14,7 +14,7 @@ from dtvn.net import public_key_of, read_seed
 from dtvn.node.build import build_node
 from dtvn.node.continuing import save
 from dtvn.node.epochs import membership_of
-from dtvn.node.follower import Follower
+from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions
 from dtvn.node.state_file import open_state
 from dtvn.proof import ChainFile, ProofError, chain_json, decode_certificate, read_chain, read_stable, verify
@@ -146,7 +146,7 @@ def test_r11_who_lost_its_ledger_behind_its_install_starts_its_node(sealed: Step
         assert membership_of(ledger, sealed.town.genesis).epoch == 0
     built = build_node(sealed.data.node("r0").root, logging.getLogger("test"), NodeOptions(), open_ledger)
     built.close()
-    assert isinstance(built, Follower)
+    assert isinstance(built, NonMember)
 
 
 def test_r11_what_all_signed_can_be_continued_before_the_next_checkpoint(sealed: Steps) -> None:

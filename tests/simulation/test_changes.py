@@ -52,7 +52,7 @@ def test_r35_no_member_is_blamed_for_a_late_or_unsealed_end_of_an_epoch() -> Non
     blamed = Blamed()
     report = run(Task(6, "epoch-catch-up"), blamed)
     assert report.violation is None
-    assert report.probes["crossing.goes_on_in_a_later_epoch"], "this seed crosses"
+    assert report.probes["epoch_catch_up.in_a_later_epoch"], "this seed crosses"
     assert not blamed.fields, "all members are honest"
 
 

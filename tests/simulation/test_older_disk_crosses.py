@@ -99,8 +99,8 @@ def test_r11_all_are_waited_for_in_the_next_epoch_too() -> None:
 def test_r11_without_that_wait_an_honest_member_contradicts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     right = Pinging.begin
 
-    def waits_in_the_first_epoch_only(self: Pinging, recovery: Any) -> None:
-        right(self, recovery)
+    def waits_in_the_first_epoch_only(self: Pinging, tail: Any) -> None:
+        right(self, tail)
         self._quorum_suffices |= self.state.config.epoch > 0
 
     monkeypatch.setattr(Pinging, "begin", waits_in_the_first_epoch_only)

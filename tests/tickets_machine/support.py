@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from dtvn.machine import Command, OpenSession, TicketApplication, TicketState, build, read_state
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.application import Execution
+from dtvn.protocol.consensus.application import BatchResult
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.messages import Bundle, Operation, Outcome, bundle_digest
 from dtvn.protocol.consensus.verified import VerifiedBundle
@@ -132,7 +132,7 @@ class Machine:
             self.numbers[principal] = 0
         return self.sessions[principal]
 
-    def execute(self, bundles: Sequence[VerifiedBundle], *, after: int = 1) -> Execution:
+    def execute(self, bundles: Sequence[VerifiedBundle], *, after: int = 1) -> BatchResult:
         """Execute a batch at the next sequence, `after` microseconds later."""
         self.sequence += 1
         self.now += after

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from dtvn.machine import operation_for, recovery
-from dtvn.machine.recovery import Recover
+from dtvn.machine import operation_for, recover_operation
+from dtvn.machine.recover_operation import Recover
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
@@ -115,5 +115,7 @@ def test_r11_no_door_lets_the_request_in() -> None:
         with pytest.raises(PeerError) as caught:
             paper.verify(frame, 0)
         assert caught.value.reason is Reason.UNKNOWN_SENDER
-    assert recovery.is_recovery(batch.bundles[0].bundle)
-    assert not recovery.is_recovery(m.Bundle(0, "gateway", b"", (0, 0), 0, 0, (operation("T-1"),))), RECOVERY
+    assert recover_operation.is_recovery(batch.bundles[0].bundle)
+    assert not recover_operation.is_recovery(
+        m.Bundle(0, "gateway", b"", (0, 0), 0, 0, (operation("T-1"),))
+    ), RECOVERY

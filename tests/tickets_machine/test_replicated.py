@@ -176,8 +176,8 @@ def test_r19_fresh_batches_with_executed_or_doubled_requests_get_no_vote(
     lie = proposal(four, frames, sequence=executed + 1, digest_of=digests)
     four.inject(0, [lie], to=[1, 2, 3])
     for member in (1, 2, 3):
-        withheld = [fields["reason"] for fields in four[member].told("withheld")]
-        assert withheld == ["duplicate_request"]
+        abstained = [fields["reason"] for fields in four[member].told("abstained")]
+        assert abstained == ["duplicate_request"]
     assert {node.core.executed for node in four.nodes[1:]} == {executed}
     assert four.ticket_states("T-1") == {"ISSUED"}
 

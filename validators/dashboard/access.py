@@ -1,4 +1,4 @@
-"""Who may open the live feed: a session from our own pages, or an API key from any allowed origin.
+"""Access to the live feed: a session from our own pages, or an API key from any allowed origin.
 
 Browsers send the page's Origin with every WebSocket handshake and attach cookies whichever site the page
 belongs to, so a session counts only if the origin is this very host. A key is never attached automatically:

@@ -155,7 +155,7 @@ def response_of(answer: Answer) -> HttpResponse:
 
 
 class NothingView(ApiView):
-    """Any unknown path below /api/, whatever the method: 404, but only for authenticated callers."""
+    """Answers 404 for any unknown path below /api/ and any method, but only to authenticated callers."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authentication only."""

@@ -176,7 +176,7 @@ def start(call: Call, node_id: str) -> Answer:
 def stop(call: Call, node_id: str) -> Answer:
     """Stop a node; 409 if it is stopped.
 
-    A newcomer does not join then, and the change behind it goes on.
+    A newcomer does not join then, and the change behind it continues.
     """
     if not (_managed(node_id).joining and changes.call_off(node_id)):
         nodes.stop_node(node_id)

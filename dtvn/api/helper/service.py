@@ -1,4 +1,4 @@
-"""What the routes use: the node's status, its ledger, and the gateway to consensus."""
+"""The services that the routes use: the node's status, its ledger, and the gateway to consensus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""More followers than a node has places for: none of them starves (R23, R28)."""
+"""More subscribers to a log than a node has places for: none of them starves (R23, R28)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_r23_each_of_seventy_followers_of_one_platform_is_served() -> None:
         cluster.world.run_for(SECOND)
         for node in members:
             assert node.host is not None
-            had |= set(node.host.log_server._followers)
+            had |= set(node.host.log_server._subscribers)
         assert second < 5 or min(ends(cluster)) >= max(ends(cluster)) - 1
     assert len(had) == 70
 
