@@ -45,7 +45,7 @@ def nonce_in(response: Any) -> str:
     return found[1]
 
 
-def test_the_page_shows_the_epoch_who_runs_whom_and_what_may_be_done(admin: Client) -> None:
+def test_the_page_shows_epoch_operators_and_allowed_actions(admin: Client) -> None:
     page = admin.get(MEMBERS)
     told = text(page)
     assert "Epoch 0" in told
@@ -57,7 +57,7 @@ def test_the_page_shows_the_epoch_who_runs_whom_and_what_may_be_done(admin: Clie
     assert f'href="{MEMBERS}ask/remove/?node_id=r1"' in page.content.decode()
 
 
-def test_a_change_is_shown_before_it_is_made_and_made_once(admin: Client, living: LivingGateway) -> None:
+def test_a_change_is_previewed_and_ordered_once(admin: Client, living: LivingGateway) -> None:
     address = f"{MEMBERS}ask/remove/"
     form = admin.get(f"{address}?node_id=r3")
     assert 'value="r3" selected' in form.content.decode()
@@ -143,7 +143,7 @@ def test_the_page_waits_for_the_epoch_that_was_announced(
     assert lagging.looks <= 0, "who polls a change is told once this process has met its epoch"
 
 
-def test_a_page_that_cannot_wait_longer_says_so_and_looks_again(
+def test_a_page_past_its_waiting_limit_says_so_and_reloads(
     admin: Client, lagging: LaggingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised_timeout(admin)
@@ -158,7 +158,7 @@ def test_a_page_that_cannot_wait_longer_says_so_and_looks_again(
     assert "A later epoch has begun" not in text(admin.get(MEMBERS)), "an old one may be of another cluster"
 
 
-def test_the_page_looks_again_while_something_is_under_way(admin: Client, living: LivingGateway) -> None:
+def test_the_page_reloads_while_a_change_is_under_way(admin: Client, living: LivingGateway) -> None:
     def again() -> bool:
         return 'http-equiv="refresh"' in admin.get(MEMBERS).content.decode()
 
@@ -174,7 +174,7 @@ def test_the_page_looks_again_while_something_is_under_way(admin: Client, living
     assert not again()
 
 
-def test_parameters_are_a_form_of_what_they_are(admin: Client, living: LivingGateway) -> None:
+def test_the_parameters_form_shows_the_present_values(admin: Client, living: LivingGateway) -> None:
     address = f"{MEMBERS}ask/parameters/"
     form = admin.get(address)
     assert 'name="view_timeout" value="800000"' in form.content.decode()
@@ -196,7 +196,7 @@ def test_parameters_are_a_form_of_what_they_are(admin: Client, living: LivingGat
     assert living.present.parameters.view_timeout == 900_000
 
 
-def test_a_newcomer_from_elsewhere_needs_its_liveness_proof(admin: Client, living: LivingGateway) -> None:
+def test_an_external_newcomer_needs_its_liveness_proof(admin: Client, living: LivingGateway) -> None:
     key = key_pair("r7")[0]
     admin.post(PRINCIPALS, {"verb": "add", "name": "r7", "peer_id": peer_id(key), "event": "*", "nonce": "a"})
     address = f"{MEMBERS}ask/add/"
@@ -245,7 +245,7 @@ def test_principals_are_added_given_keys_and_revoked(admin: Client) -> None:
     assert "this platform signs as gateway" in text(last)
 
 
-def test_only_who_may_administer_sees_the_forms(client: Client, living: LivingGateway) -> None:
+def test_only_administrators_see_the_forms(client: Client, living: LivingGateway) -> None:
     person = User.objects.create_user("reader", password="x", is_staff=True)
     person.user_permissions.add(Permission.objects.get(codename="view_membershipchange"))
     client.force_login(person)

@@ -42,7 +42,7 @@ def port() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("key", ["plain", "schlüssel", "ключ"])
-def test_a_key_of_any_letters_opens_the_nodes_too(
+def test_a_key_of_any_characters_opens_the_nodes_too(
     port: int, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Node, "key", key)

@@ -141,7 +141,7 @@ def test_p19_a_stale_replica_never_wins(api: Api, members: Members) -> None:
         assert answer.headers["X-DTVN-Sequence"] == str(at)
 
 
-def test_p19_no_lie_of_f_members_is_believed_and_the_reader_ends(
+def test_p19_lies_of_f_members_are_refused_and_the_read_ends(
     api: Api, members: Members, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issue(api)
@@ -301,7 +301,7 @@ def test_p19_a_read_after_a_restart_ends_within_one_interval_of_barriers(
 
 
 @pytest.mark.usefixtures("own_time")
-def test_r17_a_quorum_read_waits_a_little_for_the_sequence_that_is_named(api: Api, members: Members) -> None:
+def test_r17_a_quorum_read_waits_briefly_for_the_named_sequence(api: Api, members: Members) -> None:
     issue(api)
     members.answers = dict.fromkeys(range(4), members.proof("T-1"))
     at = members.fake._sequence
@@ -362,7 +362,7 @@ def test_r18_waiting_readers_share_a_new_barrier_and_join_no_sent_one(
 
 
 @pytest.mark.parametrize(("how", "status"), [("quorum", 503), ("mute", 504), ("full", 503)])
-def test_p19_a_linearizable_reader_ends_when_the_cluster_does_not_answer(
+def test_p19_a_linearizable_read_ends_if_the_cluster_is_silent(
     api: Api, fake: FakeGateway, how: str, status: int
 ) -> None:
     issue(api)
@@ -370,7 +370,7 @@ def test_p19_a_linearizable_reader_ends_when_the_cluster_does_not_answer(
     assert api.get("tickets/T-1?read=linearizable").status_code == status
 
 
-def test_p19_a_barrier_that_the_platforms_copy_does_not_show_is_no_answer(
+def test_p19_a_barrier_missing_from_the_platforms_copy_is_no_answer(
     api: Api, fake: FakeGateway, tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A copy that lags never wins: the reader is told so."""

@@ -23,7 +23,7 @@ def told(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, **statuses: dict[st
     monkeypatch.setattr(fake, "members", lambda: shown)
 
 
-def test_r11_ready_tells_who_waits_for_whom_and_the_way_out(
+def test_r11_ready_names_waiting_members_and_the_remedy(
     fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told(fake, monkeypatch, r0=WAITS, r1=WAITS)
@@ -50,7 +50,7 @@ def test_r11_ready_lists_members_that_vote_by_others_are_gone(
     assert Api(None).get("/health").content == b'{"status":"healthy"}', "it stays exact (spec 3.2)"
 
 
-def test_r11_nodes_tell_it_in_a_sentence(
+def test_r11_the_node_list_explains_the_wait_in_a_sentence(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ManagedNode.objects.update(status=NodeStatus.RUNNING)

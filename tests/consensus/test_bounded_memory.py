@@ -47,7 +47,7 @@ def test_r24_no_container_of_a_replica_grows_with_the_operations() -> None:
     assert min(stable) >= 3 * ROUNDS
 
 
-def test_what_grows_is_found() -> None:
+def test_a_growing_container_is_found() -> None:
     """The walk itself: a container that grows by one entry a round, three levels down."""
     four = Four()
     replica = four.replicas[1]

@@ -17,7 +17,7 @@ def busy(cluster: Cluster, count: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint])
-def test_a_kind_of_message_lost_once_is_said_again(kind: type) -> None:
+def test_a_kind_of_message_lost_once_is_sent_again(kind: type) -> None:
     """Every frame of a kind is lost for a while, then nothing more: all catch up by Status."""
     cluster = Cluster(4)
     cluster.drop(is_kind(kind))
@@ -50,7 +50,7 @@ def test_row_6_all_checkpoints_lost_once_do_not_stall_the_window() -> None:
     assert {node.core.snapshot().view for node in cluster.nodes} == {0}
 
 
-def test_row_6_f_frozen_replicas_for_ten_windows() -> None:
+def test_row_6_f_frozen_replicas_do_not_stall_ten_windows() -> None:
     cluster = Cluster(4)
     cluster[3].crash()
     for _ in range(10):
@@ -136,7 +136,7 @@ class Source:
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-def test_r23_a_true_range_is_taken_whole(forgotten: bool) -> None:
+def test_r23_a_correct_range_is_taken_whole(forgotten: bool) -> None:
     source = Source(forgotten=forgotten)
     found = source.read(source.entries)
     assert found.honest
@@ -205,7 +205,7 @@ def test_row_17_a_lying_source_is_left_for_another() -> None:
     assert cluster.executed()[3] == 10
 
 
-def test_r23_answers_that_take_longer_than_the_patience_for_them_are_read() -> None:
+def test_r23_answers_slower_than_the_retry_interval_are_read() -> None:
     """Round trips of 300 ms and more: whoever was asked first answers when the next one is asked."""
     cluster = Cluster(4)
     cluster[3].crash()
@@ -262,7 +262,7 @@ def test_row_7_a_polluted_replica_executes_the_decided_batch() -> None:
     cluster.agree()
 
 
-def test_r11_a_replica_that_lost_its_disk_follows_and_says_so() -> None:
+def test_r11_a_replica_that_lost_its_disk_follows_and_reports_it() -> None:
     """Started without a vote: executes and answers, gives no vote."""
     cluster = Cluster(4)
     busy(cluster, 12)

@@ -54,7 +54,7 @@ class Ending:
         return epoch_change_proof.begun(step, self.executor, following)
 
 
-def test_r35_the_end_is_its_entry_its_leaf_and_the_log_below() -> None:
+def test_r35_the_proof_holds_entry_leaf_and_the_log_below() -> None:
     ending = Ending()
     for _ in range(6):
         ending.execute(2)
@@ -94,7 +94,7 @@ def test_r35_the_end_is_recorded_when_it_is_executed_not_later() -> None:
         ending.begun(step, 1)
 
 
-def test_r35_an_executor_that_did_not_execute_the_end_tells_none() -> None:
+def test_r35_an_executor_without_the_end_gives_no_proof() -> None:
     ending = Ending()
     step = ending.execute(1)
     ending.executor = Executor(0, Tree())

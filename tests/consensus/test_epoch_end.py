@@ -141,7 +141,7 @@ def test_r16_a_restart_between_the_end_and_its_checkpoint_keeps_the_proof() -> N
         assert canonical.decode(Membership, node.journal.states[EPOCH].value).epoch == 1
 
 
-def test_r35_who_took_the_end_as_a_snapshot_goes_on_at_once() -> None:
+def test_r35_a_member_that_took_the_end_as_a_snapshot_continues() -> None:
     """Its ledger has entry and checkpoint, and nothing that tells of a next epoch: others show the proof."""
     cluster = ended(stable=True)
     node = cluster[3]
@@ -155,7 +155,7 @@ def test_r35_who_took_the_end_as_a_snapshot_goes_on_at_once() -> None:
     assert None not in node.journal.turns[-1]
 
 
-def test_r35_whose_epoch_is_over_does_nothing_in_it_any_more() -> None:
+def test_r35_a_replica_does_nothing_after_its_epoch_ended() -> None:
     """The host has its effects at the end of the turn, in which more may have come."""
     cluster = ended(stable=True)
     assert [len(each) for each in cluster.successors.values()] == [1] * 4
@@ -166,7 +166,7 @@ def test_r35_whose_epoch_is_over_does_nothing_in_it_any_more() -> None:
     assert cluster[1].core.state.views.is_active(0)
 
 
-def test_r35_what_stood_above_the_end_goes_on_into_the_next_epoch() -> None:
+def test_r35_requests_above_the_end_pass_into_the_next_epoch() -> None:
     """m3 alone was told of 2 and 3, of 3 without its requests: void, but what is known of them stays."""
     cluster = ended()
     void = make_proposal(cluster, "T-void", sequence=2)
@@ -201,7 +201,7 @@ def test_r35_a_vote_held_for_a_change_is_given_when_the_change_is_refused() -> N
     assert not cluster[3].core.epoch_change.holds(3)
 
 
-def test_r35_a_refused_change_that_is_heard_of_again_holds_nothing_up() -> None:
+def test_r35_a_refused_change_received_again_delays_nothing() -> None:
     """m3's clock was wrong: it gave no PREPARE, executed what the others decided, and is shown it again."""
     cluster = Ends()
     cluster[3].skew = HOUR
@@ -216,7 +216,7 @@ def test_r35_a_refused_change_that_is_heard_of_again_holds_nothing_up() -> None:
     assert not cluster[3].core.epoch_change.holds(2)
 
 
-def test_r35_a_change_of_a_view_that_was_left_holds_nothing_up() -> None:
+def test_r35_a_change_proposed_in_a_left_view_delays_nothing() -> None:
     """m0 told m3 alone of it. The next primary carries nothing over, and proposes 1 and 2 at once."""
     forge = Forge()
     cluster = forge.cluster = Ends()

@@ -47,9 +47,7 @@ def asked(cluster: Cluster, source: int) -> list[tuple[int | None, int, int]]:
 
 
 @pytest.mark.parametrize(("members", "said", "target"), [(4, (50, 40, 30), 40), (7, (50, 40, 30, 20), 30)])
-def test_row_17_the_target_is_what_f_and_one_more_say(
-    members: int, said: tuple[int, ...], target: int
-) -> None:
+def test_row_17_the_target_needs_f_plus_1_claims(members: int, said: tuple[int, ...], target: int) -> None:
     """One of them is honest; the word of f alone is nobody's."""
     catch_up = Cluster(members)[0].core.catch_up
     liars = (members - 1) // 3
@@ -83,7 +81,7 @@ def test_r35_a_proved_checkpoint_without_a_range_becomes_a_target() -> None:
 # --- whom it asks ----------------------------------------------------------------------------------
 
 
-def test_r23_one_range_at_a_time_is_asked_for_of_who_has_it() -> None:
+def test_r23_one_range_at_a_time_is_asked_of_a_member_that_has_it() -> None:
     """m0 says that it has nothing; after two rounds in vain it is asked all the same."""
     cluster, late = lagging(105)
     cluster.drop(is_kind(m.Status, m.Ping, m.Pong, m.SupplyFrames))
@@ -129,7 +127,7 @@ def test_r28_a_replica_whose_results_differ_from_certified_ones_stops() -> None:
         source.cluster.advance(3_000)
 
 
-def test_r23_what_commits_do_not_bind_is_not_taken_from_the_source() -> None:
+def test_r23_fields_not_bound_by_commits_are_not_taken() -> None:
     """They bind the batch; results and time are the own execution's, and people are told."""
     source = Source(forgotten=False)
     node = source.node

@@ -25,7 +25,7 @@ def test_r30_a_primary_that_starves_a_client_is_deposed_under_light_load(pause: 
     assert all(each.done for each in callers), "the starved one too"
 
 
-def test_r30_an_honest_primary_keeps_its_office_under_a_light_load() -> None:
+def test_r30_an_honest_primary_stays_under_a_light_load() -> None:
     cluster = make(22)
     suspected = notes(cluster, "suspected")
     callers = [Callers(gateway, 1, pause=700 * MILLISECOND) for gateway in cluster.gateways]
@@ -47,7 +47,7 @@ def test_p21_r32_a_slow_primary_cannot_hide_behind_an_accomplice() -> None:
     assert SLOW in {fields["reason"] for _name, fields in suspected}
 
 
-def test_p21_r32_a_delay_above_client_patience_plus_quarter_of_t_is_seen(
+def test_p21_r32_a_delay_above_resend_time_plus_quarter_t_is_detected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """520 ms: for 300 clients tell the primary alone (R34), and the others see the rest, which is T / 4 and

@@ -22,7 +22,7 @@ def followed(members: int, learners: int, *, pause: int = 200 * MILLISECOND) -> 
     return cluster
 
 
-def test_r28_who_finds_no_place_goes_to_another_member() -> None:
+def test_r28_a_follower_without_a_place_goes_to_another_member() -> None:
     """All begin at the first one; nothing has to be overtaken for that."""
     cluster = followed(2, 2 * CONNECTIONS_MAX)
     cluster.world.run_for(500 * MILLISECOND)
@@ -47,7 +47,7 @@ def test_r23_each_of_seventy_followers_of_one_platform_is_served() -> None:
     assert len(had) == 70
 
 
-def test_r23_places_of_a_lone_node_go_round() -> None:
+def test_r23_followers_of_a_lone_node_take_turns() -> None:
     """Nobody else could be asked: the fifth and sixth got nothing at all."""
     cluster = followed(1, CONNECTIONS_MAX + 2)
     cluster.world.run_for(5 * SECOND)

@@ -130,7 +130,7 @@ def test_row_7_checkpoints_that_no_quorum_shares_start_from_the_highest() -> Non
     assert found.digests == ((21, C),)
 
 
-def test_a_prepared_batch_in_any_one_view_change_is_carried() -> None:
+def test_a_prepared_batch_in_any_one_view_change_is_reproposed() -> None:
     """It may have been committed by somebody: q - 1 others prepared it."""
     forge = Forge()
     claims = [forge.claim(forge.change(i, 1, 0)) for i in (0, 1)]
@@ -207,7 +207,7 @@ class Usurper(Forge):
         self.cluster[target].hear(self.cluster[1], frame)
 
 
-def test_a_true_new_view_is_entered() -> None:
+def test_a_correct_new_view_is_entered() -> None:
     usurper = Usurper()
     usurper.tell(usurper.new_view())
     assert usurper.cluster[0].core.snapshot().view == 1
@@ -282,7 +282,7 @@ def test_a_waiting_replica_suspects_at_once_after_a_wrong_new_view() -> None:
     assert cluster[0].core.snapshot().suspicion == "bad_new_view"
 
 
-def test_a_later_primary_cannot_stir_suspicion_with_a_wrong_new_view() -> None:
+def test_a_wrong_new_view_of_a_later_primary_causes_no_suspicion() -> None:
     """Only the NEW-VIEW that is being waited for is a ground."""
     usurper = Usurper()
     usurper.changes = {1: usurper.changes[1]}
@@ -291,7 +291,7 @@ def test_a_later_primary_cannot_stir_suspicion_with_a_wrong_new_view() -> None:
     assert usurper.cluster[0].core.snapshot().suspicion == ""
 
 
-def test_a_new_view_with_unknown_view_changes_piles_nothing_up() -> None:
+def test_new_views_naming_unknown_view_changes_take_bounded_room() -> None:
     """A liar names ever new digests; the wishes of its last NEW-VIEW are all that is kept."""
     forge = Forge()
     target = forge.cluster[0]

@@ -62,7 +62,7 @@ def test_r11_a_statement_that_no_longer_binds_takes_no_vote_away(what: str) -> N
     assert votes_after(working(), SETTLED[what])
 
 
-def test_r11_its_known_statements_come_back_and_change_nothing() -> None:
+def test_r11_known_own_statements_shown_again_change_nothing() -> None:
     cluster = working()
     kinds = (m.Prepare, m.Commit, m.Checkpoint, m.Suspect)
     said = [message for kind in kinds for message in cluster.messages(kind, source=3)]

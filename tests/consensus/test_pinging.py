@@ -214,7 +214,7 @@ def test_row_15_unanswered_pings_are_forgotten() -> None:
     assert max(len(open_) for open_ in pinging._asked.values()) <= 51
 
 
-def test_r11_a_whole_cluster_that_restarts_goes_on() -> None:
+def test_r11_a_restarted_cluster_decides_again() -> None:
     """Everybody holds back and everybody answers; what was prepared before is committed."""
     cluster = busy_cluster()
     cluster.drop(is_kind(m.Commit))
@@ -230,7 +230,7 @@ def test_r11_a_whole_cluster_that_restarts_goes_on() -> None:
     assert all(node.core.voting for node in cluster.nodes)
 
 
-def test_r11_a_liar_cannot_show_a_replica_what_it_never_said() -> None:
+def test_r11_forged_or_known_statements_take_no_vote_away() -> None:
     """Frames under another key, or old ones that the ledger knows, take nobody's vote."""
     cluster = busy_cluster()
     known = [cluster.sign(vote) for vote in cluster.messages(m.Commit, source=3)[:1]]
@@ -259,7 +259,7 @@ def test_a_restarted_replica_catches_up_at_once() -> None:
     assert cluster.executed() == [6, 6, 6, 6], "no time had to pass"
 
 
-def test_a_status_below_ones_own_is_answered_by_ones_own() -> None:
+def test_a_lower_status_is_answered_with_the_own_status() -> None:
     """And not more often than one member gets anything again."""
     cluster = busy_cluster()
     cluster.advance(500)

@@ -36,7 +36,7 @@ def wish(cluster: Cluster, member: int, view: int, *, to: tuple[int, ...], numbe
         assert cluster[target].hear(cluster[member], frame) is None
 
 
-def test_r11_in_a_calm_cluster_the_vote_returns_after_one_view_change() -> None:
+def test_r11_in_an_idle_cluster_the_vote_returns_after_one_view_change() -> None:
     cluster = Cluster(4)
     follows_without_a_vote(cluster, 3)
     assert not cluster[3].core.voting
@@ -55,7 +55,7 @@ def test_r11_in_a_calm_cluster_the_vote_returns_after_one_view_change() -> None:
     cluster.agree()
 
 
-def test_r11_a_member_without_a_vote_that_would_lead_is_passed_by_at_once() -> None:
+def test_r11_a_next_primary_without_a_vote_is_skipped_at_once() -> None:
     """The next view is its own, which it cannot lead: nobody waits T for its NEW-VIEW."""
     cluster = Cluster(4)
     follows_without_a_vote(cluster, 1)
@@ -93,7 +93,7 @@ def test_r11_a_forgotten_view_change_is_never_contradicted() -> None:
     assert min(vote.view for vote in cluster.messages(m.Commit, source=2)) == 1
 
 
-def test_r11_a_liars_wishes_are_granted_once_a_minute() -> None:
+def test_r11_a_liars_rejoin_requests_are_granted_once_a_minute() -> None:
     cluster = Cluster(4)
     busy(cluster, 3)
     minutes = 4
@@ -118,7 +118,7 @@ def test_r11_a_liars_wishes_are_granted_once_a_minute() -> None:
         (1, (0, 1), "and two are none"),
     ],
 )
-def test_r11_a_wished_view_alone_moves_no_member(view: int, to: tuple[int, ...], why: str) -> None:
+def test_r11_a_requested_view_alone_moves_no_member(view: int, to: tuple[int, ...], why: str) -> None:
     cluster = Cluster(7)
     busy(cluster, 3)
     wish(cluster, 6, view, to=to)
@@ -126,7 +126,7 @@ def test_r11_a_wished_view_alone_moves_no_member(view: int, to: tuple[int, ...],
     assert {node.core.state.views.view for node in cluster.nodes} == {0}, why
 
 
-def test_r11_a_wish_lapses_with_its_vote() -> None:
+def test_r11_a_rejoin_request_lapses_with_its_vote() -> None:
     """It was said once, by a member that votes again, or is gone: the suspicion ends by itself."""
     cluster = Cluster(4)
     busy(cluster, 3)
@@ -162,7 +162,7 @@ def test_r11_a_liar_telling_single_members_moves_the_view_at_most_once(withdraws
     assert max(node.core.state.views.view for node in cluster.nodes) <= 1
 
 
-def test_r11_what_a_wish_made_others_say_is_not_shown_later() -> None:
+def test_r11_suspicions_for_a_rejoin_request_are_not_shown_later() -> None:
     """A SUSPECT has no date. A liar tells one honest member after the other, takes the wish back, and shows
     the last one what the first said a minute before."""
     cluster = Cluster(4)
@@ -184,7 +184,7 @@ def test_r11_what_a_wish_made_others_say_is_not_shown_later() -> None:
     assert {node.core.state.views.view for node in cluster.nodes} == {0}
 
 
-def test_r31_what_a_liars_wishes_bring_about_does_not_double_t() -> None:
+def test_r31_view_changes_of_a_liars_rejoin_requests_keep_t() -> None:
     """Requests come, so the cluster is never idle, but no checkpoint does. A member that has not heard the
     wish only follows, and a view that the liar would lead is passed by."""
     cluster = Cluster(4, checkpoint_interval=1_000)

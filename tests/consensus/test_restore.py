@@ -54,7 +54,7 @@ def kinds(said: list[Any], *wanted: type) -> list[type]:
 # --- what was decided -----------------------------------------------------------------------------
 
 
-def test_row_11_what_was_executed_above_the_checkpoint_is_known_again() -> None:
+def test_row_11_entries_above_the_checkpoint_are_restored() -> None:
     """Twelve executed, ten of them under a stable checkpoint: the last two could be contradicted."""
     cluster = busy_cluster(requests=12)
     before = dict(cluster[3].core.state.log.digests)
@@ -208,7 +208,7 @@ def test_row_3_the_votes_of_a_certificate_count_once_each_after_a_restart(
         assert found == cast.find(view=0, sequence=1, phase=phase), phase
 
 
-def test_r21_what_was_prepared_beside_the_first_proposal_is_known_again() -> None:
+def test_r21_a_batch_prepared_beside_the_first_proposal_is_restored() -> None:
     """A lying primary told m3 alone another batch than the others, who prepared theirs with m3's help."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit, m.SupplyFrames))
@@ -229,7 +229,7 @@ def test_r21_what_was_prepared_beside_the_first_proposal_is_known_again() -> Non
 # --- what is said again ---------------------------------------------------------------------------
 
 
-def test_r7_a_checkpoint_that_is_not_stable_is_said_again() -> None:
+def test_r7_a_checkpoint_that_is_not_stable_is_sent_again() -> None:
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Checkpoint, m.SupplyFrames))
     for number in range(10):
@@ -258,7 +258,7 @@ def test_r7_only_its_primary_leads_a_view_again_after_a_restart() -> None:
     assert not kinds(said, m.NewView)
 
 
-def test_r7_a_proposal_whose_body_finds_no_room_is_said_again_without_it() -> None:
+def test_r7_a_proposal_without_room_for_its_body_is_sent_without_it() -> None:
     """The same bytes are signed; whoever lacks the body asks for it by its digest (R21)."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Prepare, m.SupplyFrames))
@@ -271,7 +271,7 @@ def test_r7_a_proposal_whose_body_finds_no_room_is_said_again_without_it() -> No
     assert {message.digest for message in said if type(message) is m.PrePrepare} == proposed
 
 
-def test_r11_who_has_no_vote_any_more_says_none_of_its_votes_again() -> None:
+def test_r11_a_member_without_a_vote_repeats_none_of_its_votes() -> None:
     """Its ledger holds them, and says that it must not vote: what else it said is not known."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit, m.Checkpoint, m.SupplyFrames))

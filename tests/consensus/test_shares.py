@@ -159,7 +159,7 @@ class Primary:
         self.state.executed += 1
 
 
-def test_r30_while_several_ask_each_waits_for_little_of_the_others() -> None:
+def test_r30_active_clients_wait_little_for_each_other() -> None:
     """A hundred and sixty requests of one wait; another's is in the next proposal, and that is small."""
     primary = Primary()
     primary.ask("modest", 1, at=0)
@@ -179,7 +179,7 @@ def test_r30_while_several_ask_each_waits_for_little_of_the_others() -> None:
     assert sum(len(bundles) for bundles in primary.proposed) == 162, "and everybody is served"
 
 
-def test_r30_one_that_asks_alone_is_not_held_back() -> None:
+def test_r30_a_single_active_client_is_not_delayed() -> None:
     primary = Primary()
     primary.ask("greedy", 160, at=0)
     assert primary.propose() == [160]
@@ -189,7 +189,7 @@ def test_r30_one_that_asks_alone_is_not_held_back() -> None:
     assert primary.propose() == [161], "a second after the other's last request it is alone again"
 
 
-def test_r30_members_that_are_far_away_have_more_in_flight() -> None:
+def test_r30_distant_members_have_more_in_flight() -> None:
     """Proposals that are on their way make nobody wait: what is executed meanwhile may follow at once."""
     primary = Primary(round_trip=100 * MILLISECOND)
     primary.ask("modest", 1, at=0)
@@ -198,7 +198,7 @@ def test_r30_members_that_are_far_away_have_more_in_flight() -> None:
     assert sum(primary.propose()) == 200
 
 
-def test_r30_queues_of_busy_processors_are_no_distance() -> None:
+def test_r30_busy_processors_do_not_count_as_distance() -> None:
     """Members on one site that answer a Ping late are busy: more in flight would make them later still."""
     found = []
     for round_trip in (0, 5 * MILLISECOND, 50 * MILLISECOND):
@@ -218,7 +218,7 @@ def waits(primary: Primary, until: int) -> int:
 
 
 @pytest.mark.parametrize(("waited", "expected"), [(199, 8), (201, 161)])
-def test_r30_once_all_that_ask_wait_long_everything_goes_out(waited: int, expected: int) -> None:
+def test_r30_everything_goes_out_once_all_clients_wait_long(waited: int, expected: int) -> None:
     """Small batches cost throughput, and there is nobody left whom they serve."""
     primary = Primary(round_trip=0)
     primary.ask("busy", 160, at=0)
@@ -227,7 +227,7 @@ def test_r30_once_all_that_ask_wait_long_everything_goes_out(waited: int, expect
 
 
 @pytest.mark.parametrize("modest", [300, 900])
-def test_r30_who_waits_behind_what_it_asked_itself_gets_no_more_out(modest: int) -> None:
+def test_r30_a_client_waiting_behind_itself_gets_no_more_out(modest: int) -> None:
     """A client with so many calls open waits long on a slow machine: that is its own doing, and everything at
     once would be before what a modest one asks, whether that waits just now or asked a moment ago (0168)."""
     primary = Primary(round_trip=0)
@@ -253,7 +253,7 @@ def test_r30_two_long_waiting_clients_get_no_more_out_beside_a_modest_one() -> N
 
 
 @pytest.mark.parametrize(("waited", "expected"), [(99, 8), (101, 160)])
-def test_r32_what_other_members_wait_for_does_not_wait_long(waited: int, expected: int) -> None:
+def test_r32_requests_other_members_wait_for_go_out_soon(waited: int, expected: int) -> None:
     """They measure their primary by it: it is found slow over what waits for a quarter of T."""
     primary = Primary(round_trip=0)
     primary.ask("modest", 1, at=0)
@@ -283,7 +283,7 @@ def test_r32_proposed_or_removed_requests_do_not_count_as_waiting() -> None:
     assert primary.pool.told_since() is None, "it is proposed"
 
 
-def test_r32_a_new_primary_knows_that_others_wait_for_what_it_waited_for() -> None:
+def test_r32_a_new_primary_keeps_what_other_members_wait_for() -> None:
     pool = pool_of()
     asked = bundle("modest", 1, 1)
     pool.add(asked, key_of(asked.bundle, asked.digest), 5)

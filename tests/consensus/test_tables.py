@@ -229,7 +229,7 @@ def core(**fields: Any) -> Any:
     return SimpleNamespace(now=now, outbox=Outbox(alone=False), index=0, others=[1, 2, 3], **fields)
 
 
-def test_wishes_are_bounded_and_members_asked_in_turn() -> None:
+def test_fetches_are_bounded_and_members_asked_in_turn() -> None:
     replica = core()
     fetching = Fetching(replica, lambda digest: digest, wishes_max=2, delay=20, retry=100)
     fetching.ask(b"a", 1)

@@ -94,7 +94,7 @@ def test_a_proposal_that_was_not_prepared_is_proposed_again() -> None:
     cluster.agree()
 
 
-def test_a_carried_request_is_not_proposed_again() -> None:
+def test_a_reproposed_request_is_not_proposed_a_second_time() -> None:
     """It waits in the new primary's pool and stands in a carried batch: first that is executed."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit))
@@ -207,7 +207,7 @@ def test_r29_a_suspicion_lapses_when_the_primary_is_back() -> None:
     assert all(3 not in node.core.snapshot().suspects for node in cluster.nodes)
 
 
-def test_row_13_f_liars_do_not_move_the_view() -> None:
+def test_row_13_f_liars_do_not_change_the_view() -> None:
     """f members cry SUSPECT and VIEW-CHANGE for ever; the others stay and commit."""
     cluster = Cluster(7)
     for view in range(1, 60):
@@ -249,7 +249,7 @@ def test_row_13_an_intermittent_member_does_not_keep_the_timeout_at_base() -> No
         assert timeouts == {3_200_000_000}
 
 
-def test_r31_the_timeout_is_base_again_when_a_quorum_speaks_again() -> None:
+def test_r31_the_timeout_returns_to_base_when_a_quorum_returns() -> None:
     cluster = Cluster(4)
     cluster.advance(300)
     cluster.cut(0, 1)
@@ -299,7 +299,7 @@ def test_row_13_a_joined_suspicion_lapses_with_those_it_joined() -> None:
     assert cluster[3].told("suspicion_lapsed")
 
 
-def test_who_joined_says_so_when_it_sees_a_ground_itself() -> None:
+def test_a_joined_suspicion_becomes_own_with_an_own_cause() -> None:
     cluster = Cluster(7)
     cluster.advance(300)
     cluster.drop(lambda source, _t, _m: source == 0)
@@ -373,7 +373,7 @@ def test_r31_an_own_pause_is_not_the_primarys_silence() -> None:
     assert {node.core.snapshot().view for node in cluster.nodes} == {0}
 
 
-def test_r31_what_waited_before_a_pause_did_not_wait_during_it() -> None:
+def test_r31_a_pause_does_not_count_as_waiting_of_a_request() -> None:
     """Found by simulator seeds 269 (small) and 20026 (random): the request's own clock was not moved."""
     cluster = Cluster(4)
     cluster.advance(4_000)
@@ -397,7 +397,7 @@ def test_row_14_a_primary_that_ignores_a_client_is_deposed() -> None:
     assert cluster.executed() == [1] * 4
 
 
-def test_row_14_a_request_that_the_state_refuses_is_no_ground() -> None:
+def test_row_14_a_request_that_the_state_refuses_causes_no_suspicion() -> None:
     """It waits in the pools, then its session is evicted; nobody suspects the primary for it."""
     cluster = Cluster(4)
     cluster.request("T-1")
@@ -411,7 +411,7 @@ def test_row_14_a_request_that_the_state_refuses_is_no_ground() -> None:
     assert all(node.core.snapshot().pending == 0 for node in cluster.nodes)
 
 
-def test_members_in_different_views_come_together() -> None:
+def test_members_in_different_views_converge() -> None:
     """All VIEW-CHANGEs and NEW-VIEWs are lost for a while; then they converge."""
     cluster = killed_primary()
     cluster.drop(is_kind(m.ViewChange, m.NewView))
@@ -438,7 +438,7 @@ def test_r33_missing_view_changes_are_fetched_by_digest() -> None:
 
 
 @pytest.mark.parametrize("pair", [(1, 2), (1, 3), (2, 3)])
-def test_a_dead_primary_and_a_cut_between_two_backups(pair: tuple[int, int]) -> None:
+def test_a_dead_primary_is_replaced_despite_a_cut_between_backups(pair: tuple[int, int]) -> None:
     """SUSPECTs, VIEW-CHANGEs and votes reach the other through the third."""
     cluster = Cluster(4)
     cluster.advance(300)

@@ -102,7 +102,7 @@ def test_r33_a_new_view_may_name_a_members_last_but_one_view_change() -> None:
     assert not cluster[0].core.state.view_change_fetches
 
 
-def test_row_15_a_wrong_new_view_is_judged_once_and_its_wishes_end() -> None:
+def test_row_15_a_wrong_new_view_is_checked_once_and_ends_its_fetches() -> None:
     usurper = Usurper()
     cluster = usurper.cluster
     core = cluster[0].core
@@ -118,7 +118,7 @@ def test_row_15_a_wrong_new_view_is_judged_once_and_its_wishes_end() -> None:
     assert [told["reason"] for told in refused] == [Reason.BAD_PROOF.value]
 
 
-def test_row_15_what_a_liar_was_asked_for_is_forgotten_with_its_new_view() -> None:
+def test_row_15_fetches_from_a_liar_end_with_its_new_view() -> None:
     """It names a VIEW-CHANGE of its own and shows it, again and again."""
     forge = Forge()
     cluster = forge.cluster
@@ -131,7 +131,7 @@ def test_row_15_what_a_liar_was_asked_for_is_forgotten_with_its_new_view() -> No
     assert len(cluster[0].core.view_change._extra) <= 1
 
 
-def test_r33_an_old_view_change_wished_for_by_digest_is_let_in() -> None:
+def test_r33_an_old_view_change_requested_by_digest_is_accepted() -> None:
     """r0 has heard later ones of r2; the NEW-VIEW names the one before them all."""
     usurper = Usurper()
     cluster = usurper.cluster
@@ -144,7 +144,7 @@ def test_r33_an_old_view_change_wished_for_by_digest_is_let_in() -> None:
 
 
 @pytest.mark.parametrize("liar", [1, 2, 3])
-def test_row_15_digests_that_a_liar_names_are_forgotten_with_its_new_view(liar: int) -> None:
+def test_row_15_digests_named_by_a_liar_end_with_its_new_view(liar: int) -> None:
     """It names VIEW-CHANGEs that nobody has, for a higher view each time."""
     cluster = Cluster(4)
     for turn in range(1, 50):

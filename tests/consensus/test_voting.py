@@ -175,7 +175,7 @@ def test_row_16_a_primary_whose_clock_is_wrong_gets_no_prepare(hours: int) -> No
 
 
 @pytest.mark.parametrize(("seconds", "failures", "voted"), [(-3, 0, False), (-3, 3, True), (3, 3, False)])
-def test_r3_slowness_lets_a_proposal_be_older_but_never_newer(
+def test_r3_late_turns_allow_an_older_proposal_but_no_newer_one(
     seconds: int, failures: int, *, voted: bool
 ) -> None:
     """What every backup looks at late would be withheld by all, in every view (decision 0095)."""
@@ -305,7 +305,7 @@ def test_r6_before_a_commit_leaves_the_certificate_is_durable() -> None:
         assert len(prepared.frames) == 1 + 2, "PRE-PREPARE and q - 1 PREPAREs"
 
 
-def test_r6_all_die_between_commit_and_execution_and_nothing_is_lost() -> None:
+def test_r6_nothing_is_lost_if_all_crash_between_commit_and_execution() -> None:
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit))
     cluster.request("T-1")
@@ -315,7 +315,7 @@ def test_r6_all_die_between_commit_and_execution_and_nothing_is_lost() -> None:
     assert cluster.executed() == [1] * 4
 
 
-def test_r7_a_restart_says_the_same_bytes() -> None:
+def test_r7_a_restart_sends_the_same_bytes() -> None:
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit))
     cluster.request("T-1")
@@ -335,7 +335,7 @@ def _kind(frame: bytes) -> type:
     return type(open_frame(frame))
 
 
-def test_row_11_an_old_promise_binds_after_a_restart() -> None:
+def test_row_11_an_old_vote_binds_after_a_restart() -> None:
     """It prepared one batch, died, and is shown another for the same slot."""
     cluster = Cluster(4)
     first, second = (make_proposal(cluster, ticket) for ticket in ("T-1", "T-2"))
@@ -403,7 +403,7 @@ def test_r5_settled_statements_are_refused_before_their_signature() -> None:
         assert core.wants(cluster.header(frame, 2)) is reason, message
 
 
-def test_verified_is_the_only_door() -> None:
+def test_handlers_refuse_verified_messages_of_another_epoch_or_sender() -> None:
     """A handler given a message of another epoch or sender refuses it though it was verified."""
     cluster = Cluster(4)
     frame = cluster.sign(m.Prepare(0, 2, 0, 1, OTHER))

@@ -63,7 +63,7 @@ def begun(seed: int = 0) -> ContinuedWorld:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_r11_a_life_behind_an_old_log(seed: int) -> None:
+def test_r11_a_continued_cluster_works_behind_its_old_log(seed: int) -> None:
     world = begun(seed)
     assert world.do(Admit(), ADMITTED[0]) == "already_consumed"
     assert world.do(Admit(), LOST) == "ok"

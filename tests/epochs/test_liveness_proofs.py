@@ -69,7 +69,7 @@ def test_r36_a_proof_counts_once_for_its_member_in_its_epoch() -> None:
         assert outcome(present(), own, other) == "not_ready"
 
 
-def test_r36_a_member_dated_ahead_that_fell_silent_keeps_no_change_going() -> None:
+def test_r36_a_dead_member_with_a_fast_clock_permits_no_change() -> None:
     """n1's clock runs 29 s ahead. It speaks and dies; with its word the others would begin an epoch without a
     quorum, which nobody could leave any more."""
     world: World = founded("dated ahead")

@@ -82,7 +82,7 @@ def test_r35_a_newcomer_catches_up_with_only_one_first_member_left() -> None:
     enlist(world, "n8")
 
 
-def test_row_18_four_to_seven_and_back_to_four() -> None:
+def test_row_18_a_cluster_grows_from_four_to_seven_and_shrinks_back() -> None:
     world = founded()
     for name in ("n4", "n5", "n6"):
         grow(world, name)
@@ -257,7 +257,7 @@ def test_r35_beside_other_operations_a_change_does_nothing() -> None:
 # --- around the end of an epoch (R35) --------------------------------------------------------------
 
 
-def test_r35_what_waits_when_an_epoch_ends_is_decided_in_the_next() -> None:
+def test_r35_requests_waiting_at_an_epochs_end_are_decided_in_the_next() -> None:
     world = founded()
     enlist(world, "n4")
     command = world.change(joins=[world.member("n4")])
@@ -328,7 +328,7 @@ def test_r35_no_batch_is_proposed_or_prepared_above_a_pending_change() -> None:
     arrived(world)
 
 
-def test_r35_a_change_that_is_refused_ends_nothing_and_holds_nothing_up() -> None:
+def test_r35_a_refused_change_ends_no_epoch_and_delays_nothing() -> None:
     world = founded()
     refused = world.client.ask(world.change(leaves="nobody"))
     asked = [world.client.ask(Issue(), f"T-{number}") for number in range(20)]
@@ -356,7 +356,7 @@ def test_a_crash_of_all_between_the_end_and_its_checkpoint_loses_nothing() -> No
     assert world.now.epoch == 1
 
 
-def test_a_member_that_slept_through_three_epochs_comes_after() -> None:
+def test_a_member_that_slept_through_three_epochs_catches_up() -> None:
     world = founded(members=5)
     world.cut.add("n4")
     for name in ("n5", "n6", "n7"):
@@ -368,7 +368,7 @@ def test_a_member_that_slept_through_three_epochs_comes_after() -> None:
     assert world.boxes["n4"].membership.epoch == 3
 
 
-def test_row_10_the_same_keys_in_another_cluster_are_strangers() -> None:
+def test_row_10_statements_of_equal_keys_in_another_cluster_are_refused() -> None:
     """The cluster id is in every signature: a change ordered there is nothing here."""
     one, other = founded("one"), founded("one", interval=20)
     assert one.cluster != other.cluster

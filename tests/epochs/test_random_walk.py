@@ -99,5 +99,5 @@ class Walk:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_row_18_a_random_walk_from_four_to_seven_to_four(seed: int) -> None:
+def test_row_18_a_random_walk_from_four_to_seven_to_four_is_safe(seed: int) -> None:
     Walk(seed).play()

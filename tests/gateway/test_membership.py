@@ -125,7 +125,7 @@ def test_r36_one_liar_among_the_members_prevents_no_change(lie: str) -> None:
     assert following.epoch == 1
 
 
-def test_r36_the_affected_members_own_proof_ends_the_waiting() -> None:
+def test_r36_the_affected_members_own_proof_ends_the_wait() -> None:
     town = Town(lambda: told(word("node3")))
     assert len(gather_liveness_proofs(town, wait=3.0)) == 4  # type: ignore[arg-type]
     assert town.asked == 4

@@ -37,7 +37,7 @@ def test_a_turn_persists_then_sends_then_replies_then_shows() -> None:
     assert bench.tape.words() == ["receive", "persist", "send", "reply", "note"]
 
 
-def test_r6_one_turn_is_one_write_however_much_was_heard() -> None:
+def test_r6_one_turn_is_one_write_for_any_number_of_messages() -> None:
     bench = Bench()
     bench.core.on_receive = lambda verified: full_effects()
     bench.hear(*(bench.vote(sequence) for sequence in range(1, 11)))
@@ -56,9 +56,7 @@ def test_r6_one_turn_is_one_write_however_much_was_heard() -> None:
         (Effects(persist=[RECORD], reply=[ReplyTo("gateway", b"12345678", b"done")]), 1),
     ],
 )
-def test_r9_only_a_turn_that_executed_and_speaks_to_clients_is_not_synced(
-    effects: Effects, synced: int
-) -> None:
+def test_r9_only_execution_turns_that_answer_clients_skip_the_sync(effects: Effects, synced: int) -> None:
     """Its entries follow from what q members had synced before they said COMMIT (decision 0013)."""
     bench = Bench()
     bench.core.on_receive = lambda verified: effects
@@ -69,7 +67,7 @@ def test_r9_only_a_turn_that_executed_and_speaks_to_clients_is_not_synced(
 
 
 @pytest.mark.parametrize("error", [JournalError("io"), JournalFull("full"), JournalFenced("other")])
-def test_r8_when_the_write_fails_nothing_of_the_turn_is_said(error: JournalError) -> None:
+def test_r8_a_turn_whose_write_fails_sends_nothing(error: JournalError) -> None:
     bench = Bench()
     bench.core.on_receive = lambda verified: full_effects()
     bench.journal.failing = error
@@ -203,7 +201,7 @@ def test_r7_a_restart_loads_rows_restores_the_core_and_sends_again() -> None:
     assert bench.tape.words() == ["load", "load rows", "restore", "send"]
 
 
-def test_a_restore_that_raises_leaves_a_dead_host() -> None:
+def test_a_restore_that_raises_ends_the_host() -> None:
     bench = Bench()
 
     def raises() -> Effects:

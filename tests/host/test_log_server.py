@@ -102,7 +102,7 @@ def test_r35_a_newcomer_in_a_smaller_epoch_accepts_each_answer(members: int) -> 
     assert taken >= log_server.COMMITS_MAX + quorum.quorum(quorum.MEMBERS_MAX)
 
 
-def test_r35_no_answer_has_more_commits_than_everybody_takes() -> None:
+def test_r35_no_answer_has_more_commits_than_all_members_accept() -> None:
     many = tuple(b"%d" % number for number in range(21))
 
     def shop(commits_from: int) -> Shop:
@@ -144,7 +144,7 @@ def test_r23_entries_up_to_a_checkpoint_travel_with_its_certificate() -> None:
     assert shop.push() == [("r1", list(range(21, 26)), 0)]
 
 
-def test_r23_what_nothing_proves_is_not_sent() -> None:
+def test_r23_unproved_entries_are_not_sent() -> None:
     shop = Shop(5, commits_from=6)
     shop.ask(m.FetchEntries(0, 1, 5))
     assert shop.push() == []
@@ -319,7 +319,7 @@ def test_row_15_serving_the_log_takes_a_small_share_of_the_time() -> None:
     assert len(names) > 50, "and it is answered all the time"
 
 
-def test_a_range_is_answered_at_once_after_a_rest() -> None:
+def test_a_range_is_answered_at_once_after_an_idle_time() -> None:
     shop = Shop(log_server.RANGE_ENTRIES_MAX)
     for _round in range(20):
         shop.clock.monotonic += 100 * MILLISECOND

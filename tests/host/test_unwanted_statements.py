@@ -130,7 +130,7 @@ def test_row_15_a_statement_inside_a_message_carries_no_batch(pong: bool) -> Non
     assert paper.door.verifications == 0
 
 
-def test_a_fully_wanted_message_stays_as_it_came() -> None:
+def test_a_fully_wanted_message_is_unchanged() -> None:
     paper = Paper()
     header = paper.door.peek(
         paper.inbound(link_frame(m.SupplyFrames((prepare(paper, 7), prepare(paper, 8)))))

@@ -30,7 +30,7 @@ def test_tickets_are_listed_in_pages_by_key(ledger: Ledger) -> None:
     assert read.read_ticket(ALIAS, "b", "T-99") is None
 
 
-def test_tickets_are_filtered_by_event_state_and_beginning(ledger: Ledger) -> None:
+def test_tickets_are_filtered_by_event_state_and_prefix(ledger: Ledger) -> None:
     ledger.append(LogWriter().entries(1))
     states = ("ISSUED", "VALIDATED", "ISSUED", "CONSUMED")
     rows = [ticket(f"T-{number}", state=state) for number, state in enumerate(states)]

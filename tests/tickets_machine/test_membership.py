@@ -69,7 +69,7 @@ def test_r24_epochs_are_in_the_root_and_survive_a_restart(searched: bool) -> Non
     assert len(roots) == 3
 
 
-def test_a_vector_clock_names_every_member_there_ever_was() -> None:
+def test_a_vector_clock_names_every_present_and_former_member() -> None:
     machine = Machine()
     machine.do(Issue(), "T-1", entry="node1")
     reconfigured(machine, 0, leaves="node1", joins=(newcomer(7),))
@@ -158,7 +158,7 @@ def test_the_largest_change_fits_into_the_smallest_batch() -> None:
     assert len(body) <= smallest.batch_bytes_max
 
 
-def test_a_key_that_another_had_is_refused() -> None:
+def test_a_key_that_another_member_used_is_refused() -> None:
     machine = Machine()
     machine.do(AddPrincipal("door", key(9)))
     taken = [

@@ -66,7 +66,7 @@ def test_r15_any_principal_may_open_a_session_and_wait_for_a_barrier() -> None:
     assert machine_where_someone_holds().do(Barrier(), principal="someone") == "ok"
 
 
-def test_r15_permission_comes_before_existence() -> None:
+def test_r15_permission_is_checked_before_existence() -> None:
     """Who may not ask learns nothing from the code."""
     machine = machine_where_someone_holds()
     assert machine.do(Admit(), "nowhere", principal="someone") == "not_permitted"
