@@ -1,4 +1,4 @@
-"""Adding nodes one behind the other: by what is wanted, not by the links of this moment (C40)."""
+"""Adding several nodes in a row: the desired state decides, not the present links (C40)."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_a_batch_may_be_16_mib_and_no_larger(api: Api) -> None:
 def test_r14_a_batch_of_which_nothing_was_sent_is_503(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    """And its later pieces are not even tried."""
+    """Its later pieces are not tried."""
     tried: list[int] = []
     submit = fake.submit
     monkeypatch.setattr(fake, "submit", lambda some, *, wait: tried.append(len(some)) or submit(some))
@@ -135,7 +135,7 @@ def test_each_operation_needs_its_own_scope(api: Api) -> None:
 def test_r14_nothing_is_sent_after_a_piece_without_an_outcome(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a batch of 10,000 would wait for ten pieces that nobody decides."""
+    """Otherwise a batch of 10,000 would wait for ten pieces that the cluster does not decide."""
     sent: list[tuple[int, float]] = []
     submit = fake.submit
 

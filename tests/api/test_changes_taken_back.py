@@ -1,4 +1,4 @@
-"""A change is taken back until something of it is sent; nobody asks for more than a cluster bears (R35)."""
+"""A change can be cancelled until it is sent; the number of queued changes is bounded (R35)."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_change_that_was_sent_cannot_be_cancelled(town: Api, living: LivingGat
 def test_a_change_cancelled_just_before_sending_is_not_sent(
     town: Api, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the liveness proofs and the sending."""
+    """It is cancelled after the liveness proofs were collected."""
     row = changes.ask(Wish(change="parameters", parameters={"view_timeout": 900_000}), actor="key:1")
 
     def gather(*arguments: Any, **named: Any) -> Any:
@@ -189,7 +189,7 @@ def test_only_administrators_cancel_changes(
 
 
 def test_r35_the_queue_of_changes_is_bounded(town: Api, folder: ClusterFolder) -> None:
-    """The first newcomer fetches the log; an administrator's key asks for one after the other."""
+    """The first newcomer still fetches the log while the same key requests one newcomer after the other."""
     for number in range(change_limits.OPEN_MAX):
         asked = town.post("members", {"node_id": f"x{number}"})
         assert asked.status_code == 202, asked.content

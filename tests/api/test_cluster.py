@@ -48,7 +48,7 @@ NODE_KEYS = {
 
 
 class Answers:
-    """Puts words into the mouths of members."""
+    """Sets the answers that members give."""
 
     def __init__(self, fake: FakeGateway) -> None:
         self.fake = fake
@@ -112,7 +112,7 @@ def test_ready_gives_the_reason_when_not_ready(fake: FakeGateway) -> None:
 def test_r11_ready_says_when_only_a_recovery_helps(
     fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, lost: int, told: bool
 ) -> None:
-    """Two of four run without their votes: no quorum is left that could give them back."""
+    """Two of four run without a vote: no quorum is left that could restore their votes."""
     members = fake.members()
     without = {"state": "following", "voting": False}
     shown = [msgspec.structs.replace(m, status=without) if m.index < lost else m for m in members]
@@ -146,7 +146,7 @@ FULL = "its disk is full; it resumes automatically when there is space"
 def test_a_node_with_a_full_disk_reports_it_by_link_or_row(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The list showed a node that runs, and nothing else."""
+    """Before, the list showed a running node and no error."""
     ManagedNode.objects.update(status=NodeStatus.RUNNING, report={"state": "voting"})
     full = {"view": 0, "sequence": 7, "state": "disk_full", "voting": False}
     monkeypatch.setattr(fake, "_status", lambda member: full if member == 1 else {"state": "voting"})
@@ -239,7 +239,7 @@ def test_stats_without_the_primary_come_from_another_member(
 def test_hanging_members_delay_no_read(
     api: Api, fake: FakeGateway, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They were asked one after the other, two seconds each."""
+    """Before, they were asked one after the other, with two seconds each."""
     monkeypatch.setattr(cluster, "PRIMARY_WAIT", 0.05)
     monkeypatch.setattr(cluster, "ASK_WAIT", 0.2)
     told, silent = fake.query, {0, 1, 2}

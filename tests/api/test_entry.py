@@ -1,4 +1,4 @@
-"""Which node a request enters by: a healthy one, in turn."""
+"""The entry node of a request: healthy members take turns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FRONT = LAG_MAX + 1_000
 
 
 def entries(api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> set[str]:
-    """By which nodes eight tickets came in, with the members r0.. as `changes` says; r3 is well."""
+    """The entry nodes of eight tickets, with members r0.. in the status of `changes`; r3 is healthy."""
     members = [
         msgspec.structs.replace(member, **{"sequence": FRONT} | changes.get(member.id, {}))
         for member in fake.members()

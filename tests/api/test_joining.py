@@ -1,4 +1,4 @@
-"""A newcomer is listed from the moment somebody asks for it, and each stage is announced (C40)."""
+"""A newcomer is listed from the moment it is requested, and each stage is announced (C40)."""
 
 from __future__ import annotations
 

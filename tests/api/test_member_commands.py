@@ -30,7 +30,7 @@ Say = Callable[..., str]
 
 @pytest.fixture
 def say(living: LivingGateway, settings: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Say:
-    """Run a command on the platform's own folder and return what it says."""
+    """Run a command on the platform's own folder and return its output."""
     settings.DATA = tmp_path
     folder = ClusterFolder(tmp_path)
     folder.create()

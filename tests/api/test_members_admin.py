@@ -1,4 +1,4 @@
-"""The membership and the principals in the admin: shown before, ordered once, the outcome told."""
+"""Membership and principals in the admin: a preview, one ordered command, its outcome shown."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_change_is_previewed_and_ordered_once(admin: Client, living: LivingGat
 
 
 class LaggingGateway(LivingGateway):
-    """Of a process that meets the epoch another one began only when it has been asked `looks` times."""
+    """A process that learns of an epoch begun by another process only after `looks` queries."""
 
     looks = 0
 
@@ -105,7 +105,7 @@ class LaggingGateway(LivingGateway):
 
 @pytest.fixture
 def lagging(living: LivingGateway) -> LaggingGateway:
-    """The same gateway: what was ordered through it is met late from now on."""
+    """The same gateway; from now on it learns late of the epochs ordered through it."""
     newest = living.__dict__.pop("present")
     living.__class__ = LaggingGateway
     found = cast(LaggingGateway, living)
@@ -114,7 +114,7 @@ def lagging(living: LivingGateway) -> LaggingGateway:
 
 
 def raised_timeout(admin: Client) -> None:
-    """Epoch 1 has begun, and the one who asked was told so."""
+    """Epoch 1 has begun, and its requester received the outcome."""
     fields = {"view_timeout": "900000", "step": "confirm", "nonce": "late"}
     given = {
         name: str(getattr(founding(make_genesis(4)).parameters, name))

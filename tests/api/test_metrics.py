@@ -1,4 +1,4 @@
-"""/metrics of the platform: who may read it, and that it tells the truth about nodes and learner."""
+"""/metrics of the platform: who may read it, and true values for nodes and learner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A member that this platform makes and runs: from the wish to the seat, without processes (R36)."""
+"""A member that this platform creates and runs: from request to membership, without processes (R36)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that no new node can have: said at every door, before anything is made."""
+"""Names that no new node can have: refused at every entry point, before anything is created."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_no_node_is_added_under_a_reserved_name(town: Api, settings: Any, name: 
 
 @pytest.mark.parametrize("name", ["n" * 61, "n" * 64, "n" * 65, "a b"])
 def test_every_name_error_states_the_same_length(town: Api, name: str) -> None:
-    """Whoever heard "1 to 64" took 64, and heard "1 to 60"."""
+    """Before, one error said "1 to 64" and the next one "1 to 60"."""
     wish = {"change": "add", "node_id": name}
     for refused in (town.post("nodes", {"node_id": name}), town.post("members/preview", wish)):
         assert (refused.status_code, "1 to 60 of" in read(refused)["error"]) == (400, True)

@@ -1,4 +1,4 @@
-"""Numbers in addresses and headers: what is checked is what is used; too much is a 400 (spec 1.2)."""
+"""Numbers in URLs and headers: the checked value is the used one, out of range is 400 (spec 1.2)."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_every_schema_is_valid_and_every_reference_resolves() -> None:
 
 
 def test_every_answer_has_a_documented_status_and_shape(api: Api) -> None:
-    """Each route without anything, with junk, with too much, with something that fits."""
+    """Each route with an empty, a malformed, an oversized and a valid request."""
     for route in routes():
         path = route.path.format(**SAMPLES)
         for method in route.methods:

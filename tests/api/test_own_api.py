@@ -15,7 +15,7 @@ from validators.membership import own_api
 
 
 class Node(BaseHTTPRequestHandler):
-    """Answers who has the key, as a node decides it."""
+    """Answers requests with the right key, by the rule of a node."""
 
     key = ""
 
@@ -28,7 +28,7 @@ class Node(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
+        """Discards the request log."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The platform's own key where its folder is missing or full: told, and nothing is ordered."""
+"""The platform's own key if its folder is missing or full: an error, and nothing is ordered."""
 
 from __future__ import annotations
 

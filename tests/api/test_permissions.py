@@ -164,7 +164,7 @@ def test_c19_a_key_is_accepted_in_either_header(api: Api) -> None:
 
 @pytest.mark.parametrize("key", ["schlüssel", "ключ", "k" * 2_000])
 def test_c19_a_key_may_be_long_and_have_any_characters(fake: FakeGateway, key: str) -> None:
-    """Header values come as Latin-1; whoever chose such a key was locked out."""
+    """Header values arrive as Latin-1; before, a key with other characters was refused."""
     api_keys.store_api_key(key, label="given")
     sent = key.encode().decode("latin-1")
     assert Api(None).get("status", X_API_Key=sent).status_code == 200
@@ -190,7 +190,7 @@ def test_c43_the_key_comes_before_the_method(fake: FakeGateway, path: str) -> No
 
 @pytest.fixture
 def long_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever ends a key here, it is not that time passed."""
+    """Keys stay cached for long, so that no expiry of the cache ends a key here."""
     monkeypatch.setattr(keys, "REMEMBERED_FOR", 3_600.0)
 
 

@@ -1,4 +1,4 @@
-"""What a read promises is chosen per request; its answer says at which sequence (R18, P19)."""
+"""The guarantee of a read is chosen per request; its answer names its sequence (R18, P19)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 
 class Members:
-    """Four members that answer `proof` out of states that they froze, with real signatures."""
+    """Four members that answer `proof` from frozen states, with real signatures."""
 
     def __init__(self, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fake = fake
@@ -54,7 +54,7 @@ class Members:
         return future
 
     def after_restart(self, _event: str, ticket: str, *, above: int) -> str | None:
-        """Something only where the newest execution is a checkpoint's: nobody freezes beside the core."""
+        """A proof only if the newest execution is a checkpoint: members freeze no other states."""
         sequence = self.fake._sequence
         due = sequence > above and sequence % self.genesis.parameters.checkpoint_interval == 0
         return self.proof(ticket) if due else None
@@ -250,7 +250,7 @@ def test_r18_readers_after_a_restart_share_barriers_ordered_one_at_a_time(
 
 @pytest.fixture
 def own_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader's seconds pass only while it sleeps: what it does in them is not up to the machine."""
+    """Time passes only while a reader sleeps, so that the machine's speed changes nothing."""
     now = 0.0
 
     def sleep(seconds: float) -> None:
@@ -321,7 +321,7 @@ def test_r18_a_linearizable_read_orders_a_barrier_first(api: Api, fake: FakeGate
 
 
 class CountedBarriers(reading._Barriers):
-    """Knows how many readers wait for one, or have waited."""
+    """Counts the readers that wait, or have waited, for a barrier."""
 
     waiting = 0
 
@@ -373,7 +373,7 @@ def test_p19_a_linearizable_read_ends_if_the_cluster_is_silent(
 def test_p19_a_barrier_missing_from_the_platforms_copy_is_no_answer(
     api: Api, fake: FakeGateway, tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A copy that lags never wins: the reader is told so."""
+    """A lagging copy is never returned: the reader gets an error."""
     from tickets.rest import reads
 
     issue(api)

@@ -254,7 +254,7 @@ def test_issue_refuses_fields_out_of_bounds(api: Api, field: dict[str, object]) 
     "commitment", ["xyz", "00", " ".join(["ab"] * 32), "ab" * 32 + " ", "\tab" + "ab" * 31, "ab" * 33]
 )
 def test_a_commitment_is_exactly_64_hex_digits(api: Api, commitment: str) -> None:
-    """What is kept is compared with what somebody else prints: no two spellings of one."""
+    """The stored value is compared with printed ones, so each commitment has one spelling."""
     response = api.post("tickets", {"ticket_id": "A-1", "commitment": commitment})
     assert (response.status_code, read(response)["error"]) == (400, "commitment must be 64 hex digits")
 
@@ -393,7 +393,7 @@ def test_an_impossible_ticket_id_is_404(api: Api, ticket: str) -> None:
 def test_an_outcome_given_by_code_alone_is_looked_up(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Repeats know the code only (R16): what was issued and how many were seeded is then read."""
+    """Repeats carry the code only (R16): the issued ticket and the seeded count are then read."""
     submit = fake.submit
 
     def forgetful(*arguments: Any, **options: Any) -> Future[tuple[Result, ...]]:

@@ -1,4 +1,4 @@
-"""What is told while members wait for others' word about their votes, or vote on the operator's (R11)."""
+"""Reports while members wait for answers about their votes, or vote on the operator's order (R11)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAITS = {"state": "waiting", "awaits": ["r2", "no name"]}
 
 
 def told(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, **statuses: dict[str, Any]) -> None:
-    """Members say this of themselves, and are connected."""
+    """Connected members report these voting states of themselves."""
     views = fake.members()
     shown = tuple(msgspec.structs.replace(view, status=statuses.get(view.id, view.status)) for view in views)
     monkeypatch.setattr(fake, "members", lambda: shown)

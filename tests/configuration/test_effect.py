@@ -1,4 +1,4 @@
-"""What a node is told reaches the parts that it is about."""
+"""Settings of a node reach the parts that they configure."""
 
 from __future__ import annotations
 

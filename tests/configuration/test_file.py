@@ -1,4 +1,4 @@
-"""The configuration file: whatever is wrong in it is said in one line, with the key and where it stands."""
+"""The configuration file: each mistake is one line with its key and position."""
 
 from __future__ import annotations
 

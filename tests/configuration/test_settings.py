@@ -231,7 +231,7 @@ def test_a_folder_without_a_page_is_no_static_folder(told: Told) -> None:
 
 @pytest.fixture
 def bare_logging() -> Iterator[None]:
-    """The root logger as it was, whatever the test makes of it."""
+    """Restores the root logger after the test."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield

@@ -1,4 +1,4 @@
-"""Attacks that once worked, each as the liar (or the bad luck) did it."""
+"""Attacks that once succeeded, replayed as a Byzantine member or a fault caused them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""A replica's memory does not grow with the operations it executed (R24, R25): every container is looked at.
-
+"""A replica's memory does not grow with the operations it executed (R24, R25): every container is measured.
 `python -m benchmarks.memory` runs the whole million.
 """
 

@@ -1,4 +1,4 @@
-"""What was lost comes again, verified (R23, R30; P6, P7, P17)."""
+"""Lost messages are sent again and verified (R23, R30; P6, P7, P17)."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_false_log_height_makes_no_member_wait() -> None:
 
 
 class Source:
-    """Answers of a member to a replica that lacks everything, to be spoiled."""
+    """Answers of a member to a replica without any entry, for the tests to corrupt."""
 
     def __init__(self, *, forgotten: bool) -> None:
         self.cluster = Cluster(4)
@@ -206,7 +206,7 @@ def test_row_17_a_lying_source_is_left_for_another() -> None:
 
 
 def test_r23_answers_slower_than_the_retry_interval_are_read() -> None:
-    """Round trips of 300 ms and more: whoever was asked first answers when the next one is asked."""
+    """Round trips of 300 ms and more: the first source answers when the next one is asked."""
     cluster = Cluster(4)
     cluster[3].crash()
     busy(cluster, 105)
@@ -223,7 +223,7 @@ def test_an_answer_that_was_not_asked_for_is_refused_unread() -> None:
 
 
 def test_a_replica_whose_state_differs_from_the_certified_one_stops() -> None:
-    """Its application went wrong: q members signed another state."""
+    """Its application computed another state than q members signed."""
     cluster = Cluster(4)
     busy(cluster, 9)
     cluster[3].application.values["T-wrong"] = b"w"
@@ -316,7 +316,7 @@ def test_a_follower_as_primary_is_replaced() -> None:
 
 
 def test_r23_a_member_far_behind_is_dispensable_while_the_others_decide() -> None:
-    """Then it may rest, so that those that serve have the processor; when they wait for it, it may not."""
+    """It yields the processor to those that decide, but not while they wait for it."""
     cluster = Cluster(4)
     late = cluster[3]
     late.crash()

@@ -1,4 +1,4 @@
-"""What q signatures prove, read strictly: one that differs in anything spoils it (R24; rows 2 and 4)."""
+"""Certificates of q signatures: one differing statement invalidates all (R24; rows 2 and 4)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OTHER_EPOCHS = pytest.mark.parametrize("other", [0, 2])
 
 
 def votes(base: Any, others: dict[int, Any], senders: tuple[int, ...] = (0, 1, 2)) -> list[Any]:
-    """The same statement of each sender, but those that `others` say at a position."""
+    """One equal statement of each sender; `others` replaces those at given positions."""
     return [others.get(place, replace(base, sender=sender)) for place, sender in enumerate(senders)]
 
 
@@ -43,7 +43,7 @@ def nested_of(*said: Any) -> dict[bytes, Verified[Any]]:
 
 
 def read(how: Any, said: list[Any]) -> Any:
-    """As it is read out of a message: frames whose signatures were checked."""
+    """The certificate read from a message: frames whose signatures were checked."""
     nested = nested_of(*said)
     return how(list(nested), nested, CONFIG)
 

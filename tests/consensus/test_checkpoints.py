@@ -21,7 +21,7 @@ def busy(cluster: Cluster, count: int) -> None:
 
 
 def unstable() -> Cluster:
-    """Ten executed everywhere; nobody's CHECKPOINT reaches anybody."""
+    """Ten sequences executed by all; every CHECKPOINT is lost."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Checkpoint, m.SupplyFrames))
     busy(cluster, 10)

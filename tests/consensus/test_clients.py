@@ -224,7 +224,7 @@ def test_row_15_frames_of_future_views_are_bounded_per_sender() -> None:
 
 
 def test_row_15_relayed_frames_take_the_room_of_the_relaying_member() -> None:
-    """r3 relays what r2 signed, each again and again: once each, and out of its own share."""
+    """r3 relays frames signed by r2 repeatedly: each is kept once, within r3's own share."""
     cluster = Cluster(4, future_frames_max=400)
     votes = [cluster.sign(m.Commit(0, 2, 1 + number, 1, b"d" * 32)) for number in range(150)]
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Certificates that exclude each other stop a member, for good: more lie than are tolerated (R11, R24)."""
+"""Contradicting certificates stop a member for good: more than f members are Byzantine (R11, R24)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_halted_member_stays_halted_after_a_restart() -> None:
 
 
 def test_a_starting_member_compares_the_certificates_of_others() -> None:
-    """The Pongs of a start bring certificates, and so learns who stood on one side of a fork."""
+    """Pongs at the start carry certificates, which reveal a fork."""
     cluster = settled()
     theirs = another(cluster)
     cluster[3].crash()
@@ -88,7 +88,8 @@ def test_two_decisions_for_one_sequence_stop_the_member() -> None:
 
 def test_two_views_that_decided_differently_convict_no_member() -> None:
     """m3 cannot execute yet what view 0 decided when its own COMMIT completes another decision of view 1: a
-    COMMIT binds in its view only, so nobody is shown to lie."""
+    COMMIT binds in its view only, so no member is convicted.
+    """
     cluster = Cluster(4)
     member = cluster[3]
     cluster[0].crash()
@@ -161,7 +162,7 @@ class Tickets(Cluster):
 
 
 def test_a_lagging_member_compares_before_it_takes_a_state() -> None:
-    """Else it would leave its side of a fork, and the one member that could tell would say nothing."""
+    """Otherwise it would change its side of a fork, and the contradiction would not be reported."""
     here, there = (Tickets(4, transfer_lag=5, transfer_tickets=1_000) for _ in range(2))
     for number in range(12):
         there.request(f"other-{number}")

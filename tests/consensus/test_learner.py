@@ -60,7 +60,7 @@ def test_a_learner_follows_the_log_and_its_checkpoints() -> None:
 
 
 def test_r28_a_checkpoint_that_was_lost_on_the_way_is_asked_for() -> None:
-    """A member tells a follower of each just once, and in an idle cluster no later one makes up for it."""
+    """A member sends each certificate to a follower once, and an idle cluster makes no later one."""
     cluster = Following()
     cluster.telling = False
     cluster.work(12)
@@ -110,7 +110,7 @@ def test_r28_a_learner_with_slow_answers_still_leaves_a_silent_source() -> None:
 
 
 def test_r28_a_race_won_by_others_changes_no_source() -> None:
-    """Under load who is asked in between is first now and then: that is no reason to leave the source."""
+    """Under load another member sometimes answers first: no reason to change the source."""
     cluster = Following()
     for number in range(30):
         cluster.work(3)
@@ -256,7 +256,7 @@ def test_a_learner_sends_no_statement() -> None:
 
 
 def test_r28_if_all_its_members_are_gone_a_later_member_brings_the_log() -> None:
-    """All founders were replaced, or have other keys: the log proves itself, whoever brings it."""
+    """All founders were replaced, or have other keys: the log proves itself, so any member may bring it."""
     cluster = Following()
     cluster.work(12)
     heir = cluster.learner

@@ -17,7 +17,7 @@ A, B, C = (bytes([letter]) * 32 for letter in b"ABC")
 
 
 class Forge:
-    """Signs as everybody: proofs of any shape."""
+    """Signs as any member: proofs of any shape."""
 
     def __init__(self, members: int = 4) -> None:
         self.cluster = Cluster(members)
@@ -131,7 +131,7 @@ def test_row_7_checkpoints_that_no_quorum_shares_start_from_the_highest() -> Non
 
 
 def test_a_prepared_batch_in_any_one_view_change_is_reproposed() -> None:
-    """It may have been committed by somebody: q - 1 others prepared it."""
+    """A member may have committed it: q - 1 others prepared it."""
     forge = Forge()
     claims = [forge.claim(forge.change(i, 1, 0)) for i in (0, 1)]
     claims.append(forge.claim(forge.change(2, 1, 0, forge.proof(0, 1, A))))
@@ -283,7 +283,7 @@ def test_a_waiting_replica_suspects_at_once_after_a_wrong_new_view() -> None:
 
 
 def test_a_wrong_new_view_of_a_later_primary_causes_no_suspicion() -> None:
-    """Only the NEW-VIEW that is being waited for is a ground."""
+    """Only the awaited NEW-VIEW is a cause of suspicion."""
     usurper = Usurper()
     usurper.changes = {1: usurper.changes[1]}
     usurper.tell(usurper.new_view(named=[(1, A), (2, B)], carried=[]))
@@ -292,7 +292,7 @@ def test_a_wrong_new_view_of_a_later_primary_causes_no_suspicion() -> None:
 
 
 def test_new_views_naming_unknown_view_changes_take_bounded_room() -> None:
-    """A liar names ever new digests; the wishes of its last NEW-VIEW are all that is kept."""
+    """A liar names new digests each time; only the fetches of its last NEW-VIEW are kept."""
     forge = Forge()
     target = forge.cluster[0]
     for round_number in range(50):

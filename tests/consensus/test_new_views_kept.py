@@ -1,4 +1,4 @@
-"""A view that was entered, across restarts, and what is shown of it to others (R7, R11, R29, R33)."""
+"""An entered view across restarts, and what is shown of it to others (R7, R11, R29, R33)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ X = b"x" * 32
 
 
 def leading() -> Cluster:
-    """m0 is gone; m1 leads view 1, whose NEW-VIEW demands one batch, and nobody hears a COMMIT."""
+    """m0 is down; m1 leads view 1, whose NEW-VIEW reproposes one batch, and every COMMIT is lost."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit))
     cluster.request("T-1", to=[0, 1, 2, 3])
@@ -106,7 +106,7 @@ def test_r30_a_member_in_a_higher_view_counts_as_bound() -> None:
 
 
 def test_r33_a_primary_names_its_own_view_change_too() -> None:
-    """m2 restarts, and hears of all others before it may bind itself."""
+    """m2 restarts, and receives those of all others before it may bind itself."""
     cluster = busy_cluster()
     cluster[2].crash()
     cluster.waiting.clear()
@@ -150,7 +150,7 @@ def test_r33_the_two_remaining_of_three_members_repropose_a_batch() -> None:
 
 
 def test_r33_an_executed_body_is_not_requested_again() -> None:
-    """r3 has executed what the view carries over, and had to make room for other bodies since."""
+    """r3 has executed what the view reproposes, and has since made room for other bodies."""
     cluster = Cluster(4)
     cluster.drop(lambda _s, target, message: type(message) is m.Commit and target != 3)
     cluster.request("T-1")
@@ -196,7 +196,7 @@ def test_r24_a_new_views_checkpoint_is_stable_at_an_executed_sequence() -> None:
 
 
 class Crossroads(Forge):
-    """m0 follows the others from view 0 to 1, 2 and 3, which m1, m2 and m3 lead; nothing is carried over."""
+    """m0 follows the others from view 0 to 1, 2 and 3, which m1, m2 and m3 lead; nothing is reproposed."""
 
     def __init__(self, stable: int = 0) -> None:
         super().__init__()
@@ -260,7 +260,7 @@ def test_r33_a_new_view_that_waits_is_entered_after_a_lower_one() -> None:
 
 @pytest.mark.parametrize("voting", [True, False])
 def test_row_15_nothing_is_kept_of_skipped_views(voting: bool) -> None:
-    """Whoever has no vote never leaves a view by itself: it enters one after another."""
+    """A member without a vote never leaves a view by itself: it enters one after another."""
     story = Crossroads()
     if not voting:
         story.hears.core.own_vote.lose("a test took its disk")

@@ -1,4 +1,4 @@
-"""Who writes the parts of a replica's state: one each (WRITERS), or those that SHARED names."""
+"""Writers of the parts of a replica's state: one module each (WRITERS), or those that SHARED names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where f = 0 a start waits for every other member's word, or the operator's (R11)."""
+"""With f = 0 a start waits for every other member's answer, or for the operator's order (R11)."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_r11_others_are_gone_holds_until_a_checkpoint_is_stable() -> None:
 
 @pytest.mark.parametrize("again", [Node.restart, rebuilt], ids=["killed", "rebuilt"])
 def test_r11_a_waiting_member_killed_or_rebuilt_waits_on(again: Callable[[Node], None]) -> None:
-    """Its disk is the one that it began with, but that one may have been older than its word."""
+    """Its disk is the one that it began with, but that one may have been older than its statements."""
     cluster = three()
     older = copy.deepcopy(cluster[2].journal)
     cluster.cut(1)
@@ -180,7 +180,7 @@ def test_r11_a_disk_from_before_the_first_vote_waits_for_all_too() -> None:
 
 
 def test_r11_a_member_of_a_later_epoch_gives_no_answer_for_this_one() -> None:
-    """What the own key said there it cannot show here: the wait goes on in the epoch that is entered next."""
+    """It cannot show statements of this epoch: the wait continues in the next one."""
     cluster = restarted()
     asked = cluster.messages(m.Ping, 2)[-1]
     answer = m.Pong(number=asked.number, executed=3, frames=(), checkpoint=(), view=0, epoch=1)

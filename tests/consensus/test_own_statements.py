@@ -1,4 +1,4 @@
-"""A statement under the own key that the own ledger lacks: this key said more than this disk knows (R11)."""
+"""A statement under the own key that the own ledger lacks: the disk is older than that (R11)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("what", UNKNOWN)
 def test_r11_an_unknown_own_statement_takes_its_vote_away(what: str) -> None:
-    """Its ledger is older than its key, or a twin speaks with it."""
+    """Its ledger is older than its statements, or a twin uses its key."""
     cluster = working()
     assert not votes_after(cluster, UNKNOWN[what])
     assert "is not in its ledger" in cluster[3].core.state.voting_right.reason
@@ -82,7 +82,7 @@ def test_r11_votes_of_views_that_it_left_take_no_vote_away() -> None:
 
 
 def test_r11_its_statements_of_another_epoch_take_no_vote_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A liar shows it in a Pong, whose frames are of any epoch: it is true, and binds nobody here."""
+    """A liar shows it in a Pong, whose frames are of any epoch: it is valid, and binds no member here."""
     monkeypatch.setattr(Keys, "member_key", lambda keys, _epoch, index: keys.pairs[index][0])
     cluster = working()
     core = cluster[3].core

@@ -1,4 +1,4 @@
-"""How work is measured and who is let in (R30), and the verdict on a primary's throughput (R32)."""
+"""Measured work and admission (R30), and the verdict on a primary's throughput (R32)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def bundle(session: int, number: int, operations: int = HUNDRED) -> VerifiedBund
 
 
 def fill(pool: Pool, session: int, room: int) -> int:
-    """A session asks as long as it is let in; how much work it has waiting then."""
+    """A session asks until it is refused; returns its waiting work."""
     for number in range(10_000):
         asked = bundle(session, number)
         if pool.crowded(asked, room):
@@ -115,7 +115,7 @@ def test_r30_a_bundle_rate_admits_as_many_single_requests_as_can_be_done() -> No
 
 
 class Judged:
-    """A judgement on a pool in which a full batch waits, or does not."""
+    """A primary monitor over a pool in which a full batch waits, or does not."""
 
     def __init__(self) -> None:
         self.state: Any = SimpleNamespace(

@@ -25,7 +25,7 @@ def shows(
     view: int = 0,
     epoch: int = 0,
 ) -> None:
-    """A member shows its stable checkpoint, how far it is, what it holds of m0's own word, and its view."""
+    """It shows its stable checkpoint, its progress, the statements of m0 that it holds, and its view."""
     proof = forge.checkpoint(stable, voters=list(range(voters)))
     pong = forge.cluster[member].signer.link(m.Pong(1, executed, own, proof, view, epoch))
     forge.cluster[0].core.rejoin.on_pong(member, forge.cluster.verified(pong, member))
@@ -80,7 +80,7 @@ def test_r11_the_vote_returns_only_above_each_view_it_left() -> None:
 
 
 def test_r11_the_vote_returns_only_above_all_answered_views() -> None:
-    """One of them may have wanted view 6, and m0 have left for it, which nobody shows."""
+    """One of them may have wanted view 6, and m0 may have left for it without any witness."""
     forge = Forge()
     lost(forge)
     for member, view in ((1, 3), (2, 5), (3, 4)):
@@ -104,7 +104,7 @@ def test_r11_a_member_asks_for_that_view_if_nothing_else_is_missing() -> None:
 
 
 def test_r11_the_view_of_each_members_first_answer_counts() -> None:
-    """What they say later would put the return off for ever: they go on to further views."""
+    """Their later views would delay the return without end: they go on to further views."""
     forge = Forge()
     lost(forge)
     for member in (1, 2, 3):
@@ -127,7 +127,7 @@ def test_r11_no_vote_while_bound_to_a_view_it_may_have_led() -> None:
 
 
 def test_r11_proofs_from_before_the_loss_of_the_vote_do_not_count() -> None:
-    """They were asked by a replica that still had its word: they showed how far they were then."""
+    """They answered a replica that still had its statements: their progress is of that time."""
     forge = Forge()
     core = forge.cluster[0].core
     for member in (1, 2, 3):
@@ -170,7 +170,7 @@ def test_r11_votes_of_others_and_own_checkpoints_delay_nothing() -> None:
 
 
 def test_r11_each_members_first_proved_checkpoint_counts() -> None:
-    """A liar proves a newer one each time: true, and no word about what m0 said before it lost its disk."""
+    """A liar proves a newer one each time: valid, but later than the statements that m0 lost."""
     forge = Forge()
     lost(forge)
     core = forge.cluster[0].core

@@ -102,7 +102,7 @@ def test_a_question_that_arrives_twice_takes_nothing_from_its_sender(monkeypatch
 
 
 def test_row_17_an_old_state_is_served_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A liar that goes on asking for what nobody else can use is waited for a minute, not longer."""
+    """A liar that keeps asking for a state of no use to others holds it for at most a minute."""
     cluster = Serving(monkeypatch)
     cluster.wish(1, 0)
     cluster.checkpoint()

@@ -1,4 +1,4 @@
-"""A replica far behind takes a state, whatever some of the others do (R23, R31; P17)."""
+"""A replica far behind installs a state, although some of the others are silent or lie (R23, R31; P17)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEARD = (m.Status, m.Ping, m.Pong, m.Snapshot, m.Groups)
 
 
 class Far(Cluster):
-    """All but the last member work; the last one comes back behind, and nobody gives it the log."""
+    """All but the last member work; the last one comes back behind, and no member gives it the log."""
 
     state = Grouped
 
@@ -136,7 +136,7 @@ def test_r23_answers_are_ignored_once_the_state_is_complete() -> None:
 
 
 def test_r23_the_log_is_not_read_while_a_state_is_fetched() -> None:
-    """Whoever was asked for it before is too late: it would go on and on beside the state."""
+    """Answers to earlier questions come too late: the log would be read on beside the state."""
     cluster = Far()
     cluster.stabilize()
     core = cluster.late.core
@@ -259,7 +259,7 @@ def test_row_17_answers_that_bring_nothing_new_end_like_silence() -> None:
 
 
 def test_row_17_a_sources_answer_counts_though_a_liar_was_quicker() -> None:
-    """Else a liar that answers what it was not asked, a moment before, makes every honest source slow."""
+    """Otherwise a liar that answers unasked, a moment before, would make every honest source look slow."""
     cluster = Far()
     cluster.pass_time(100, **ALL_SILENT)
     group = cluster.asked(0)[0].groups[0]

@@ -1,5 +1,6 @@
-"""What a replica that fetches a state or the log must not believe, nor be stopped by (R23, R30, R35;
-row 17). The door may have let a message in before another one changed what is wanted."""
+"""False or late answers that must neither mislead nor stop a replica that fetches a state or the log (R23,
+R30, R35; row 17). The door may have let a message in before another one changed what is wanted.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from tests.consensus.test_transfer import ALL_SILENT, GROUP, LAG, SECOND, Far, a
 
 
 def let_in(node: Node, source: Node, message: Any) -> Verified[Any]:
-    """What a member sends, wanted when it came, not read yet."""
+    """A member's message, wanted when it arrived and not read yet."""
     header = node.door.peek(Inbound(source.peer, source.signer.link(message)))
     assert node.core.wants(header) is None
     return node.door.verify(header)
@@ -108,7 +109,7 @@ def test_r23_a_proved_checkpoint_is_a_target_whatever_members_claim() -> None:
 
 
 def test_row_17_a_range_that_was_not_asked_for_is_not_read() -> None:
-    """Not even a true one: what it costs is for the asked to cause."""
+    """Not even a correct one: only a question may cause the cost of reading it."""
     source = Source(forgotten=False)
     catch_up = source.node.core.catch_up
     catch_up._owing.add(0)
@@ -246,7 +247,7 @@ def test_r23_one_entry_that_no_member_has_starts_a_state_transfer() -> None:
 
 
 def test_row_17_several_slow_sources_are_not_given_up() -> None:
-    """Nobody else is left to be preferred: only one alone is given up for its slowness."""
+    """No better source is left: only a single source is given up for its slowness."""
     cluster = Far()
     cluster.pass_time(100, **ALL_SILENT)
     cluster.transfer.shift(-20 * SECOND * MILLISECOND)
@@ -374,7 +375,7 @@ def test_r30_a_member_that_has_caught_up_suspects_again_at_once() -> None:
 
 
 def test_r23_a_slow_log_does_not_count_as_a_stalled_one() -> None:
-    """An entry every two seconds: no state is wanted, and nobody is suspected. Then nothing for five."""
+    """An entry every two seconds: no state is wanted, and no member is suspected. Then nothing for five."""
     cluster, late = lagging(40)
     cluster.advance(600)
     for first in (1, 2, 3):

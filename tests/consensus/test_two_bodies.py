@@ -117,7 +117,9 @@ def test_r30_a_body_expiring_in_the_queue_blocks_no_lasting_one(
 
 @pytest.mark.parametrize(("end", "stays"), [(100, True), (900, True), (901, False), (1_000, False)])
 def test_r30_an_opening_waits_on_if_one_expiring_earlier_failed(end: int, stays: bool) -> None:
-    """A censor has the expired ones of each client. Where one that ends later failed, this one would have."""
+    """A censoring primary holds expired ones of each client. If one that expires later failed, this one would
+    have failed too.
+    """
     cluster = helpers.Cluster(4)
     cluster.drop(lambda _s, _t, _m: True)
     clients = cluster[1].core.policy.clients

@@ -16,7 +16,7 @@ OTHER = b"o" * 32
 
 
 def proposal(cluster: Cluster) -> m.PrePrepare:
-    """r0 proposes sequence 1 and nobody hears it yet."""
+    """r0 proposes sequence 1 and no frame is delivered yet."""
     cluster.request("T-1")
     return cluster.messages(m.PrePrepare)[0]
 
@@ -134,7 +134,7 @@ def make_proposal(
 
 
 def test_r21_an_own_prepare_for_another_digest_blocks_no_decided_batch() -> None:
-    """r3 prepared what the lying primary told it alone; the others decide the other batch."""
+    """r3 prepared a batch that the lying primary proposed to it alone; the others decide the other batch."""
     cluster = Cluster(4)
     lonely = make_proposal(cluster, "T-lonely")
     common = make_proposal(cluster, "T-common")
@@ -178,7 +178,7 @@ def test_row_16_a_primary_whose_clock_is_wrong_gets_no_prepare(hours: int) -> No
 def test_r3_late_turns_allow_an_older_proposal_but_no_newer_one(
     seconds: int, failures: int, *, voted: bool
 ) -> None:
-    """What every backup looks at late would be withheld by all, in every view (decision 0095)."""
+    """A proposal that all backups read late would otherwise get no PREPARE in any view (decision 0095)."""
     cluster = Cluster(4)
     cluster[1].core.state.timeouts.failures = failures
     cluster[1].hear(cluster[0], make_proposal(cluster, "T-1", shift=seconds * 1_000_000))
@@ -260,7 +260,7 @@ def test_r19_a_fresh_proposal_is_refused_for_its_content(what: str, reason: Reas
 
 
 def test_row_9_a_replayed_batch_executes_nothing_twice() -> None:
-    """The primary proposes batch 1 again as sequence 2 and q members were talked into it."""
+    """The primary proposes batch 1 again as sequence 2, and q members committed it."""
     cluster = Cluster(4)
     cluster.request("T-1")
     cluster.stabilize()

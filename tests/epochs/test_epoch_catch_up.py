@@ -18,7 +18,7 @@ FAR = 12
 
 
 def busy(world: World, count: int) -> None:
-    """So many entries more."""
+    """Order `count` further entries."""
     until = max(world.entries) + count
     number = 0
     while max(world.entries) < until:

@@ -74,7 +74,7 @@ class Sleeper:
         return None
 
     def hear(self, *ends: bytes, late: int = 0, code: str = "") -> Reason | None:
-        """An answer to its newest question, or so many questions late."""
+        """An answer to its newest question, or to the one `late` questions earlier."""
         page = msgspec.json.encode([base64.b64encode(each).decode() for each in ends]).decode()
         return self.crossing.hear(m.Answer(self.number - late, code, "" if code else page))
 

@@ -38,7 +38,7 @@ def grow(world: World, name: str) -> None:
 
 
 def arrived(world: World) -> None:
-    """Everybody lives in the newest epoch, and it decides."""
+    """All members are in the newest epoch, and it decides."""
     assert world.run(60 * SECOND, world.settled), f"seed {world.seed}: not all arrive in {world.now.epoch}"
     assert barrier(world) == "ok"
     world.run(2 * SECOND)
@@ -62,7 +62,7 @@ def test_r35_a_newcomer_joins_and_votes_in_the_next_epoch() -> None:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("members", [1, 2, 3])
 def test_r35_the_smallest_clusters_grow_too(members: int, seed: int) -> None:
-    """There is nobody else to ask, and the newcomer is needed for everything that follows."""
+    """No other member can be asked, and every later step needs the newcomer."""
     world = founded(seed, members=members)
     grow(world, f"n{members}")
     arrived(world)
@@ -272,7 +272,7 @@ def test_r35_requests_waiting_at_an_epochs_end_are_decided_in_the_next() -> None
 
 
 def test_r35_a_client_that_asked_once_is_answered_across_an_epochs_end() -> None:
-    """What waited goes into the pools of the next epoch: nobody need say it again."""
+    """Waiting requests enter the pools of the next epoch: no client has to repeat them."""
     world = founded()
     said: set[bytes] = set()
     say = world.client._say

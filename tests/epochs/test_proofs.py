@@ -25,7 +25,7 @@ def end() -> EpochChangeProof:
 
 
 def of_size(end: EpochChangeProof, size: int) -> bytes:
-    """An end of an epoch in so many bytes."""
+    """An epoch change proof of the given size in bytes."""
     leaf = bytes(size - len(canonical.encode(msgspec.structs.replace(end, leaf=bytes(1 << 16)))) + (1 << 16))
     value = canonical.encode(msgspec.structs.replace(end, leaf=leaf))
     assert len(value) == size

@@ -246,7 +246,7 @@ class World(Observer):
     # --- safety ------------------------------------------------------------------------------------
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
-        """Nobody ever executes another entry, an entry of another epoch, or a request twice (P18)."""
+        """No node executes another entry, an entry of another epoch, or a request twice (P18)."""
         if isinstance(note, Note):
             self.noted.setdefault(node.name, []).append(note)
             return

@@ -154,7 +154,7 @@ def test_r20_impossible_terms_are_never_proposed(
 
 
 def test_r20_impossible_terms_are_not_joined(tmp_path: Path, draft: Path) -> None:
-    """Somebody made the file by other means."""
+    """The file was made by other means."""
     party = Party(tmp_path, "venue")
     good = c.decode(draft.read_bytes())
     terms = replace(good.terms, parameters=replace(good.terms.parameters, checkpoint_interval=4_237))
@@ -165,7 +165,7 @@ def test_r20_impossible_terms_are_not_joined(tmp_path: Path, draft: Path) -> Non
 
 
 def test_an_address_that_cannot_be_dialled_is_refused_at_once(tmp_path: Path, draft: Path) -> None:
-    """Not when all have joined and the first one seals."""
+    """Not only when all have joined and the first one seals."""
     place = ("--data-dir", tmp_path / "data", "--id", "venue", "--host", "node_1", "--port", 41001)
     said = Said("join", draft, *place)
     assert (said.code, "gives no address that others could dial" in said.error) == (1, True)
@@ -287,7 +287,7 @@ def test_r15_a_party_cannot_hide_the_grants_it_asks_for(
 def test_show_prints_no_terminal_control_characters(
     pair: list[Party], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the checks before it let pass."""
+    """Even if the checks before it let them pass."""
     good = c.decode(pair[0].file.read_bytes())
     (record,) = good.records
     gateway, learner = record.party.principals

@@ -1,6 +1,5 @@
-"""`manage.py genesis continue`: from what is left of an old cluster to one that goes on (R11).
-
-Real ledgers and keys of several parties; nodes are built as their processes build them.
+"""`manage.py genesis continue`: from the remains of an old cluster to one that continues it (R11). Real
+ledgers and keys of several parties; nodes are built as their processes build them.
 """
 
 from __future__ import annotations
@@ -112,7 +111,7 @@ def test_r11_a_state_is_rebuilt_across_the_end_of_an_epoch(tmp_path: Path) -> No
 
 
 def test_r11_an_empty_ledger_found_by_save_does_not_vote(tmp_path: Path) -> None:
-    """Witness and content are gone, as with a schema that was dropped: no look makes it a new one."""
+    """Witness file and content are gone, as with a dropped schema: opening it again does not make it new."""
     log = old_log(SEQUENCE)
     keep(log, tmp_path / "data", stable=SEQUENCE)
     ledger = ClusterFolder(tmp_path / "data").node("r0").ledger
@@ -427,7 +426,7 @@ def test_r11_a_node_without_the_state_does_not_start(state: Path, later: Path, p
 
 
 def test_r11_a_ledger_that_begins_with_a_later_state_cannot_go_back(tmp_path: Path, state: Path) -> None:
-    """It took a state of others, and executed on: what it began with is left nowhere."""
+    """It took a state of others and executed on: its first state no longer exists."""
     log = old_log(SEQUENCE)
     keep(old_log(3), tmp_path / "data", stable=3)
     head, pieces = head_of(log)

@@ -1,4 +1,4 @@
-"""Real nodes and ledgers, alone in their clusters: one ends, another goes on with its last state (R11)."""
+"""Real clusters of one node: one ends, another continues with its last state (R11)."""
 
 from __future__ import annotations
 

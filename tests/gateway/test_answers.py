@@ -1,4 +1,4 @@
-"""What a gateway takes for an outcome follows what an outcome can be (P15, decision 0167)."""
+"""The outcomes that a gateway accepts are bounded by what an operation can produce (P15, decision 0167)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDE = "\U0001f39f"
 
 
 def longest(members: int) -> bytes:
-    """A ticket's state with every text at its longest, all of so many members' counts high."""
+    """A ticket's state with every text at its longest, and the highest count for each of `members`."""
     return canonical.encode(
         TicketState(
             *("e" * 64, "t" * 128, State.CONSUMED, "m" * 64),

@@ -1,4 +1,4 @@
-"""The gateway's thread by itself, with nobody at the other end: it refuses, ends and says so."""
+"""The gateway's thread without any member: it refuses calls, ends, and gives the reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = sha256(b"gateway").digest()
 
 @pytest.fixture
 def lonely() -> Iterator[Gateway]:
-    """Its members' addresses are nobody's."""
+    """A gateway whose members' addresses are unused."""
     nobody = dict.fromkeys(range(4), ("127.0.0.1", 1))
     with Gateway(make_genesis(4), SEED, principal="gateway", addresses=nobody) as gateway:
         yield gateway

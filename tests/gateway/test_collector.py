@@ -154,7 +154,7 @@ def test_r34_the_first_timeout_follows_the_p99_and_stays_within_its_bounds() -> 
 
 
 def sendings_to_all(desk: Desk, end: int) -> list[int]:
-    """Milliseconds, in steps of ten, after which a bundle that nobody answers goes to all members."""
+    """Milliseconds, in steps of ten, after which an unanswered bundle goes to all members."""
     desk.submit(operation("late", valid=60), wait=10 * SECOND)
     desk.sent.clear()
     times = []

@@ -1,4 +1,4 @@
-"""Up to f members may lie, in whatever way: no forged outcome is ever taken, and truth gets through."""
+"""Up to f Byzantine members: no forged outcome is accepted, and correct ones arrive."""
 
 from typing import Any
 
@@ -217,7 +217,7 @@ def test_no_frame_of_a_member_raises(member: int, noise: bytes, kind: int) -> No
 def test_p15_the_size_limit_of_an_outcome_follows_its_kind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of about 13 members with long names the outcome of a change was refused, and only its code told."""
+    """With about 13 long-named members the outcome of a change was refused, and only its code known."""
     members = tuple(g.Member("m" * 62 + f"{n:02}", bytes(32), "h" * 253, 65_000) for n in range(31))
     grants = tuple(g.Grant(f"{n:02}" + "\U0001f39f" * 62, "operate") for n in range(64))
     listed = ShownPrincipal("p" * 64, g.Principal("p" * 64, bytes(32), grants))

@@ -1,4 +1,4 @@
-"""A session that rests or is evicted: what moves to another one, and what is still listened to (R12-R14)."""
+"""An idle or evicted session: what moves to another one, and which answers still count (R12-R14)."""
 
 from msgspec.structs import replace
 

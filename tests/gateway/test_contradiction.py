@@ -1,4 +1,4 @@
-"""While f + 1 members say that certificates exclude each other, nothing is sent (R14, R24)."""
+"""While f + 1 members claim contradicting certificates, nothing is sent (R14, R24)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WHY = "quorums signed two states after sequence 10 of epoch 0"
 
 
 def say(desk: Desk, why: str, *members: int) -> None:
-    """These members answer the next look at them."""
+    """These members give this answer to the next question."""
     desk.pass_time(SECOND)
     for number in range(1, 2_000):
         for member in members:

@@ -1,4 +1,4 @@
-"""A gateway follows the membership by epoch change proofs that prove it, and by nobody's word (R16, R35)."""
+"""A gateway follows the membership by epoch change proofs, never by claims (R16, R35)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Town:
 
 
 class Desk:
-    """A collector whose members say what the test wants."""
+    """A collector whose members give the answers of the test."""
 
     def __init__(self, town: Town) -> None:
         world = town.world
@@ -240,7 +240,7 @@ def test_proofs_come_in_pages_and_a_malformed_question_is_refused(town: Town) ->
 
 
 def test_r20_bundles_are_as_large_as_the_newest_epoch_allows() -> None:
-    """One that is over the bound is ordered by nobody, however often it is sent."""
+    """A bundle over the bound is never ordered, however often it is sent."""
     town = Town(batch_operations_max=5, batch_bytes_max=6_000)
     desk = Desk(town)
     large = replace(operation("T-0"), payload=bytes(5_500))

@@ -1,4 +1,4 @@
-"""Bundles under way: asked at every turn, so nothing about them may take a walk over all of them."""
+"""Bundles under way are queried at every turn, so no query may walk over all of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def flight(request: bytes, first_sent: int, retry_at: int, give_up_at: int) -> F
 
 
 def changed(flights: Flights, request: bytes, draw: random.Random, now: int) -> None:
-    """What the collector does to one flight."""
+    """A change that the collector makes to one flight."""
     found = flights.get(request)
     assert found is not None
     what = draw.randrange(4)

@@ -366,7 +366,7 @@ def test_r4_the_same_statement_gives_the_same_bytes() -> None:
 
 
 def test_the_peer_is_that_of_the_link_and_not_the_signer() -> None:
-    """Statements may be relayed: who handed it over and who signed it are two things."""
+    """Statements may be relayed: the peer of the link and the signer may differ."""
     verified = PAPER.verify(PAPER.sign(m.Prepare(EPOCH, 1, 0, 1, b"d" * 32)), index=3)
     assert verified.peer == Peer("r3", 3)
     assert verified.message.sender == 1

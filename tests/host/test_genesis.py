@@ -1,4 +1,4 @@
-"""Genesis: the name of a cluster, and what no cluster may start from (PROTOCOL R1, R15, R37)."""
+"""Genesis: the cluster id, and parameters that are refused (PROTOCOL R1, R15, R37)."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_configuration_builds_for_every_size(n: int) -> None:
 
 @pytest.mark.parametrize("n", range(1, 32))
 def test_r20_every_node_can_start_from_an_accepted_genesis(n: int) -> None:
-    """The longest checkpoint interval of each size builds; one more is refused before anybody joins."""
+    """The longest checkpoint interval of each size builds; one more is refused before any party joins."""
     value = make_genesis(n)
     longest = genesis.VIEW_CHANGE_BYTES_MAX // genesis.view_change_bytes(n, 3)
     for interval in (1, 10, 16, longest):

@@ -1,4 +1,4 @@
-"""The pump: durable before spoken, and a lost turn says nothing (PROTOCOL R6, R8, R9)."""
+"""The pump: durable before sent, and a failed turn sends nothing (PROTOCOL R6, R8, R9)."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_query_is_answered_by_the_host_and_never_reaches_the_core() -> None:
 
 
 def test_r8_a_query_is_answered_only_when_its_turn_is_durable() -> None:
-    """What a node says of itself must not be lost with the turn in which it was asked."""
+    """An answer about a node must not be lost with the turn in which it was asked."""
     bench = Bench()
     bench.core.on_receive = lambda verified: full_effects()
     bench.journal.failing = JournalError("io")

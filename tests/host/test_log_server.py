@@ -237,7 +237,7 @@ def test_r23_a_follower_gets_uncertified_entries_with_the_checkpoint() -> None:
 
 
 def served(shop: Shop) -> list[str]:
-    """Names served until nobody waits any more, a bounded number in each turn."""
+    """The peers in the order served until none waits, a bounded number in each turn."""
     names: list[str] = []
     while True:
         pushed = shop.push()
@@ -259,7 +259,7 @@ def test_row_15_followers_and_requests_are_bounded() -> None:
 
 
 def test_row_15_one_key_with_many_connections_has_one_share() -> None:
-    """A client that opens a hundred connections makes nobody else wait for the log."""
+    """A client that opens a hundred connections delays no other peer's log."""
     shop = Shop(1)
     for index in range(100):
         shop.ask(m.FetchEntries(0, 1, 1), Peer("greedy", None, index.to_bytes(2, "big")))
@@ -303,8 +303,9 @@ def test_r28_a_follower_that_is_behind_gets_no_certificate_it_cannot_use() -> No
 
 
 def test_row_15_serving_the_log_takes_a_small_share_of_the_time() -> None:
-    """A member that asks for the longest range at every turn, as a flooder does, gets few of them; whoever
-    else asks has its turn meanwhile."""
+    """A member that asks for the longest range at every turn, as a flooder does, gets few of them; other
+    peers are served meanwhile.
+    """
     shop = Shop(log_server.RANGE_ENTRIES_MAX)
     begun = shop.clock.monotonic
     names: list[str] = []

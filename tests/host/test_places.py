@@ -1,4 +1,4 @@
-"""Places of followers: shares, who gives one up, and who is next (R23, P15)."""
+"""Places of followers: shares, eviction and succession (R23, P15)."""
 
 from __future__ import annotations
 

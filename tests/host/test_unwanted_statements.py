@@ -70,7 +70,7 @@ def test_row_15_a_vote_and_its_contradiction_are_checked_but_no_third() -> None:
 
 
 def test_row_15_a_sender_of_unwanted_statements_is_ignored_for_a_while() -> None:
-    """Nobody checks it, but it is decoded; others are heard meanwhile, and time brings patience back."""
+    """Its frames are decoded but not checked; others are served meanwhile; the limit recovers."""
     bench = Bench()
     looked_at: Counter[str] = Counter()
 
@@ -110,7 +110,7 @@ def test_wanted_statements_are_always_checked() -> None:
 
 @pytest.mark.parametrize("pong", [False, True])
 def test_row_15_a_statement_inside_a_message_carries_no_batch(pong: bool) -> None:
-    """Thousands of requests under a liar's own key would be checked before anybody said they are wanted."""
+    """Otherwise thousands of requests under a liar's own key would be checked before the core was asked."""
     paper = Paper()
     requests = tuple(paper.sign(bundle(number)) for number in range(5))
     digests = tuple(m.bundle_digest(canonical.encode(bundle(number))) for number in range(5))

@@ -1,4 +1,4 @@
-"""Killed with -9 anywhere: what was acknowledged is there, what was not is there whole or not at all."""
+"""kill -9 at any point: acknowledged turns are there, others are whole or absent."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def test_r10_a_lost_connection_is_a_failed_persist(postgres_place: Location) -> 
 def test_r10_a_server_without_durable_commits_is_refused(
     postgres_place: Location, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
-    """The server here is a safe one, so the test turns round what safe means."""
+    """The server here is durable, so the test inverts the required settings."""
     monkeypatch.setitem(postgresql.SAFE_SETTINGS, setting, "off")
     with pytest.raises(LedgerUnsafe, match=f"{setting} = on"):
         opened(postgres_place)

@@ -139,7 +139,7 @@ def test_an_indexed_ledger_has_a_row_for_each_operation(indexed: Ledger) -> None
 
 
 def test_what_a_malformed_operation_holds_fits_the_columns(indexed: Ledger) -> None:
-    """PostgreSQL refuses a NUL; a stranger's text must never end a learner."""
+    """PostgreSQL refuses a NUL; a client's text must never stop a learner."""
     record = LogWriter().entry(kinds=["k\0" * 100], tickets=["\0" + "t" * 1_000])
     indexed.append([record])
     indexed.notice(executed(record, ["malformed"]))

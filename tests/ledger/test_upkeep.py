@@ -45,7 +45,7 @@ def test_r25_the_log_is_filled_from_its_beginning_again(sqlite_ledger: Ledger) -
 
 
 def test_r25_an_open_reader_delays_no_turn(sqlite_ledger: Ledger) -> None:
-    """Somebody's open transaction makes the log grow, never wait; afterwards it shrinks to its place."""
+    """An open read transaction makes the log grow, never wait; afterwards the log shrinks again."""
     sequence = write_until_copied(sqlite_ledger, 1)
     reader = sqlite3.connect(sqlite_ledger.location.database_file, isolation_level=None)
     reader.execute("BEGIN")

@@ -1,4 +1,4 @@
-"""When does the disk of a node end?"""
+"""The forecast of when a node's disk is full."""
 
 from __future__ import annotations
 

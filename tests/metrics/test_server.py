@@ -1,4 +1,4 @@
-"""The server beside the loop: one path, few clients, patience with nobody."""
+"""The metrics server beside the loop: one path, few clients, strict deadlines."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_hundreds_of_silent_connections_keep_no_other_out(server: MetricsServer)
 
 
 def test_a_client_that_dribbles_its_request_is_disconnected(server: MetricsServer) -> None:
-    """Each byte in time, and the request never done."""
+    """Each byte is in time, but the request never ends."""
     with socket.create_connection(server.address) as slow:
 
         def ended() -> bool:
@@ -82,7 +82,7 @@ def test_a_client_that_dribbles_its_request_is_disconnected(server: MetricsServe
 
 
 def test_clients_above_the_limit_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those whose answer is being made keep their places."""
+    """Clients that are being served keep their places."""
     monkeypatch.setattr(server_module, "PATIENCE", 4 * PATIENCE)  # so that a busy machine is not too late
     release = threading.Event()
     begun = threading.Semaphore(0)

@@ -1,4 +1,4 @@
-"""Each comparison on which a proof rests is missed when it is wrong (R13, R24, R33, R35; P4)."""
+"""Tests notice each wrong comparison on which a proof rests (R13, R24, R33, R35; P4)."""
 
 from __future__ import annotations
 

@@ -119,8 +119,9 @@ def test_p17_parts_of_any_size_are_accepted_from_any_member(small: Machine) -> N
 
 
 def test_p17_leaves_after_a_quicker_liars_answer_are_taken_too(small: Machine) -> None:
-    """It answers the same question with one leaf, so that what is missing has another number: else it could
-    make every honest answer one that brings nothing."""
+    """A liar answers the same question with one leaf, which renumbers what is missing; it must not make every
+    honest answer look useless.
+    """
     crowd(small, 70)
     staging = begun(small)
     listed(small, staging)
@@ -241,7 +242,7 @@ def test_r25_large_groups_are_ordered_once_and_a_bounded_number_are_kept(
 
 
 def test_r25_an_unchanged_group_is_not_ordered_again(small: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks for each new checkpoint makes its source order what changed, and no more."""
+    """A member that asks for each new checkpoint makes its source order only the changed groups."""
     found = groups_put_in_order(monkeypatch)
     crowd(small, 70, group=1)
     names = crowd(small, 71, group=2)

@@ -252,7 +252,7 @@ def test_r13_a_principal_holds_a_bounded_number_of_nonces() -> None:
 
 
 def test_r13_a_full_quota_of_nonces_leaves_room_to_open_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a principal whose session rested would stand still for an hour, nonces or not."""
+    """Otherwise a principal with an idle session would be blocked for an hour, nonces or not."""
     monkeypatch.setattr(nonces, "OPENINGS_RESERVED", 3)
     machine = Machine(genesis(nonces_max=100))
     codes = [machine.do(Barrier(), nonce=bytes([number, 1])) for number in range(100)]

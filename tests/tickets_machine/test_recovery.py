@@ -1,4 +1,4 @@
-"""The operation that ends an epoch offline, as replicas execute it, and that nobody can order (R11)."""
+"""The operation that ends an epoch offline: replicas execute it, no client can order it (R11)."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_r11_no_other_operation_passes_permission_under_its_name() -> None:
 
 
 def test_r11_a_principals_recovery_operation_is_malformed() -> None:
-    """A cluster of two versions must not part over it."""
+    """Replicas of two versions must agree on it."""
     machine = Machine()
     asked = msgspec.structs.replace(operation_for(NEW), valid_until=machine.now + 1_000_000)
     assert machine.order(asked)[0].code == "malformed"
@@ -106,7 +106,7 @@ def test_r11_a_principals_recovery_operation_is_malformed() -> None:
 
 
 def test_r11_the_door_refuses_a_recovery_request() -> None:
-    """Nobody has that name's key: it enters no pool, no proposal and no batch that is fetched."""
+    """No key exists for that name: it enters no pool, no proposal and no batch that is fetched."""
     paper = Paper()
     batch = final_batch(0, tuple(key_pair(f"next{n}")[0] for n in range(4)))
     proposal = paper.signer("r0").sign(m.PrePrepare(0, 0, 0, 1, batch.digest), batch.body)

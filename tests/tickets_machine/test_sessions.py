@@ -195,7 +195,7 @@ def test_r12_the_least_recently_executed_session_is_evicted() -> None:
 
 
 def opened(machine: Machine, principal: str, count: int) -> list[tuple[int, int]]:
-    """That many new sessions, one a sequence."""
+    """`count` new sessions, one a sequence."""
     sessions = []
     for _ in range(count):
         nonce = machine.sequence.to_bytes(4, "big")

@@ -21,7 +21,7 @@ BOTTOMLESS = (
 
 
 def gather(source: TicketApplication, manifest: bytes, root: bytes) -> Staging:
-    """Everything, read in one go."""
+    """All groups, read at once."""
     staging = source.staging(manifest, root)
     assert staging is not None
     for group in list(staging.missing):

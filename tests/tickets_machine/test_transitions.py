@@ -237,7 +237,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_ordered_reason_can_occur(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The vocabulary holds nothing that the machine cannot say, and the machine says nothing else."""
+    """The machine can give every reason of the vocabulary, and no other."""
     met = {
         "ok": Machine().do(Barrier()),
         "malformed": malformed(),
