@@ -269,7 +269,7 @@ def test_a_form_without_its_token_is_refused(living: LivingGateway) -> None:
     assert MembershipChange.objects.count() == 0
 
 
-def test_without_a_cluster_the_pages_say_so(
+def test_pages_without_a_cluster_report_it(
     admin: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, settings: Any
 ) -> None:
     network.use(None)

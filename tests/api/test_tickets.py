@@ -118,7 +118,7 @@ def test_c10_consume_needs_a_validated_ticket(seeded: Api) -> None:
     assert state(seeded, "TICKET-001") == "CONSUMED"
 
 
-def test_a_second_admission_tells_when_and_where_the_first_was(seeded: Api) -> None:
+def test_a_second_admission_names_time_and_place_of_the_first(seeded: Api) -> None:
     body = {"ticket_id": "TICKET-001", "gate": "north", "device": "scanner-7"}
     years = {time.gmtime().tm_year}
     assert seeded.codes("tickets/admit", body) == [200]

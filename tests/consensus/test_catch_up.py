@@ -34,7 +34,7 @@ def test_a_kind_of_message_lost_once_is_sent_again(kind: type) -> None:
 
 
 def test_row_6_all_checkpoints_lost_once_do_not_stall_the_window() -> None:
-    """The window is full, the primary waits, nobody changes the view; then it goes on."""
+    """The window is full, the primary waits, no member changes the view; then ordering continues."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Checkpoint, m.SupplyFrames))
     for number in range(60):

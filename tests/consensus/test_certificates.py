@@ -228,7 +228,7 @@ def test_r11_an_end_lies_above_the_beginning_and_is_no_checkpoint() -> None:
 
 
 def test_r11_an_end_is_read_among_frames_whose_signature_was_not_checked() -> None:
-    """Such a frame is no statement, and stops nobody."""
+    """Such a frame is no statement, and stops no member."""
     nested = nested_of(*votes(CHECKPOINT, {}))
     assert read_end([b"unchecked", *nested], nested, CONFIG) is None
     assert read_end(list(nested), nested, CONFIG) == read_checkpoint(list(nested), nested, CONFIG)

@@ -229,7 +229,7 @@ def test_r35_after_a_missed_epoch_a_member_asks_no_log_and_never_suspects() -> N
 
 
 def test_the_time_to_choose_then_a_sources_timeout_are_the_deadlines() -> None:
-    """Nothing else need happen meanwhile."""
+    """No other event is needed meanwhile."""
     cluster = Offered()
     assert cluster.transfer.deadline() == cluster.transfer._seek_at
     before = cluster.time

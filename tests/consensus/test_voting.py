@@ -85,8 +85,8 @@ def test_row_3_a_commit_that_contradicts_the_one_that_decided_is_evidence(*, lac
     assert target.hear(cluster[2], first) is Reason.DECIDED, "and so is what says nothing new"
 
 
-def test_a_prepare_of_the_primary_is_no_vote() -> None:
-    """Its PRE-PREPARE is; else one member would count twice in a certificate."""
+def test_a_prepare_of_the_primary_does_not_count_as_a_vote() -> None:
+    """Its PRE-PREPARE is; otherwise one member would count twice in a certificate."""
     cluster = Cluster(4)
     vote = cluster.sign(m.Prepare(0, 0, 0, 1, OTHER))
     assert cluster[1].hear(cluster[0], vote) is Reason.FROM_PRIMARY
@@ -368,7 +368,7 @@ def test_invariants_notice_a_vote_that_was_not_cast() -> None:
 
 
 def _look_often(core: Replica) -> None:
-    """The deep check comes every so many steps."""
+    """Runs the deep check every few steps."""
     for _ in range(64):
         core.invariants()
 

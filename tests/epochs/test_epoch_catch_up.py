@@ -127,7 +127,7 @@ def test_r35_a_member_removed_after_crossing_without_a_state_reads_the_log() -> 
     assert None not in box.disk.log
 
 
-def nobody_has_a_state_to_give(world: World, sleeper: str) -> None:
+def no_member_offers_a_state(world: World, sleeper: str) -> None:
     """Members start again with a log above their checkpoint, and one stays away: `sleeper` is needed."""
     for member in world.now.members:
         if member.id != sleeper:
@@ -145,7 +145,7 @@ def test_r23_the_log_is_read_where_a_state_would_need_the_sleepers_vote(far: int
     two_epochs_later(world, "n4")
     busy(world, 3)
     slept = len(box.disk.log)
-    nobody_has_a_state_to_give(world, "n4")
+    no_member_offers_a_state(world, "n4")
     assert world.run(60 * SECOND, lambda: box.membership.epoch == 2 and box.core.state.may_sign_votes), (
         "it waits for a state"
     )

@@ -1,4 +1,4 @@
-"""A genesis by several parties: own keys, one file, everybody's seal (R15, R37)."""
+"""A genesis by several parties: own keys, one file, a seal of each (R15, R37)."""
 
 from __future__ import annotations
 

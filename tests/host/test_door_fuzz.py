@@ -1,4 +1,4 @@
-"""Whatever a peer sends, the door raises PeerError and nothing else (P15)."""
+"""For any bytes of a peer the door raises PeerError and nothing else (P15)."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_r5_what_the_core_does_not_want_costs_no_signature() -> None:
     assert (note.kind, note.fields["reason"], note.fields["peer"]) == ("refused", "outside_window", "r1")
 
 
-def test_a_bad_frame_is_counted_and_the_rest_of_the_turn_goes_on() -> None:
+def test_a_bad_frame_is_counted_and_the_turn_continues() -> None:
     bench = Bench()
     forged = bench.paper.signer("r2").sign(m.Prepare(0, 1, 0, 1, b"d" * 32))
     bench.hear(b"\xc1", forged, bench.vote())

@@ -153,7 +153,7 @@ def test_row_15_of_a_pong_only_unknown_own_statements_are_wanted() -> None:
     assert core.wants_within(cluster.header(settled, 1), m.Pong) is None, "who forgot looks at all of it"
 
 
-def test_row_15_votes_far_outside_the_window_are_wanted_in_no_wrapping() -> None:
+def test_row_15_votes_far_outside_the_window_are_never_wanted() -> None:
     cluster = Cluster(4)
     far = cluster.header(cluster.sign(m.Prepare(0, 3, 0, 100_000, b"d" * 32)), 3)
     near = cluster.header(cluster.sign(m.Prepare(0, 3, 0, 1, b"d" * 32)), 3)

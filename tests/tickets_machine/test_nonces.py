@@ -359,7 +359,7 @@ def test_a_malformed_operation_is_an_outcome_and_changes_nothing(
     assert machine.show("T-1") == before
 
 
-def test_a_ticket_id_named_by_a_kind_that_has_none_is_malformed(machine: Machine) -> None:
+def test_an_operation_with_an_unexpected_ticket_id_is_malformed(machine: Machine) -> None:
     """Also when such a ticket exists and the payload has been seen before."""
     machine.do(Seed())
     machine.do(Validate(), "T-1")

@@ -56,7 +56,7 @@ def test_a_snapshot_gives_the_state_it_was_taken_of() -> None:
     assert other.changes() == [], "what was installed is not stored twice"
 
 
-def test_r25_a_pinned_state_stays_as_it_was_while_execution_goes_on() -> None:
+def test_r25_a_pinned_state_is_unchanged_while_execution_continues() -> None:
     """Changes before and after the next freezes, tickets that came later, sessions and nonces that moved."""
     machine = Machine()
     machine.do(Seed())

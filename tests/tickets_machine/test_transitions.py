@@ -116,7 +116,7 @@ def test_an_admission_is_both_steps_at_once() -> None:
     assert (state.timestamp, state.sequence, state.index) == (machine.now, machine.sequence, 0)
 
 
-def test_a_second_admission_learns_when_and_where_the_first_one_was() -> None:
+def test_a_second_admission_gets_time_and_place_of_the_first() -> None:
     machine = ticket_in(State.ISSUED)
     machine.do(Admit(gate="north", device="d1"), "T-1", actor="gina")
     when = machine.now
