@@ -86,7 +86,7 @@ def api(fake: FakeGateway) -> Api:
 
 
 def work_off(row: MembershipChange, seconds: float) -> MembershipChange:
-    """What `up` does beside the API: here in the same thread."""
+    """Carries changes out in the test's own thread, as `up` does in its process."""
     for _ in range(20):
         if row.finished or changes.turn() is None:
             break

@@ -1,4 +1,4 @@
-"""A change is taken back until something of it is sent; nobody asks for more than a cluster bears (R35)."""
+"""A change can be cancelled until it is sent; the number of queued changes is bounded (R35)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def states() -> list[str]:
     return [row.state for row in MembershipChange.objects.order_by("id")]
 
 
-def test_a_newcomer_that_follows_is_called_off_and_others_go_on(
+def test_a_following_newcomer_is_cancelled_and_others_continue(
     town: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     asked = town.post("members", {"node_id": "r4"})
@@ -64,7 +64,7 @@ def test_a_newcomer_that_follows_is_called_off_and_others_go_on(
     assert living.present.members[-1].id == "r4"
 
 
-def test_what_waits_behind_another_is_called_off_at_once(town: Api, folder: ClusterFolder) -> None:
+def test_a_queued_change_is_cancelled_at_once(town: Api, folder: ClusterFolder) -> None:
     town.post("members", {"node_id": "r4"})
     second = read(town.post("members", {"node_id": "r5"}))["data"]
     assert second["state"] == "waiting"
@@ -74,7 +74,7 @@ def test_what_waits_behind_another_is_called_off_at_once(town: Api, folder: Clus
     assert not folder.node("r5").key.exists(), "nothing was made for it"
 
 
-def test_a_key_that_was_made_for_a_rotation_is_thrown_away(
+def test_a_cancelled_rotation_deletes_its_new_key(
     town: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     node = folder.node("r1")
@@ -110,10 +110,10 @@ def test_a_change_that_was_sent_cannot_be_cancelled(town: Api, living: LivingGat
         assert (unknown.status_code, read(unknown)["code"]) == (404, "not_found")
 
 
-def test_taken_back_in_the_moment_before_it_is_sent_it_is_not_sent(
+def test_a_change_cancelled_just_before_sending_is_not_sent(
     town: Api, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the liveness proofs and the sending."""
+    """It is cancelled after the liveness proofs were collected."""
     row = changes.ask(ChangeRequest(change="parameters", parameters={"view_timeout": 900_000}), actor="key:1")
 
     def gather(*arguments: Any, **named: Any) -> Any:
@@ -127,7 +127,7 @@ def test_taken_back_in_the_moment_before_it_is_sent_it_is_not_sent(
     assert (living.present.epoch, living.acknowledged) == (0, before)
 
 
-def test_the_command_lists_and_takes_back(
+def test_the_command_lists_and_cancels_changes(
     folder: ClusterFolder, capsys: pytest.CaptureFixture[str], tmp_path: Path, living: LivingGateway
 ) -> None:
     def say(*words: str) -> str:
@@ -149,7 +149,7 @@ def test_the_command_lists_and_takes_back(
         call_command("members", "cancel", "--data-dir", str(tmp_path / "other"), str(row.pk))
 
 
-def test_the_admin_takes_back_with_a_button(
+def test_the_admin_cancels_a_change_with_a_button(
     client: Client, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     client.force_login(User.objects.create_superuser("operator", password="x"))
@@ -173,7 +173,7 @@ def test_the_admin_takes_back_with_a_button(
     assert f"Change {over.pk} has already finished: done." in html.unescape(told.content.decode())
 
 
-def test_only_who_may_administer_takes_back(
+def test_only_administrators_cancel_changes(
     client: Client, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     row = changes.ask(ChangeRequest(change="add", node_id="r4"), actor="user:operator")
@@ -191,7 +191,7 @@ def test_only_who_may_administer_takes_back(
 
 
 def test_r35_the_queue_of_changes_is_bounded(town: Api, folder: ClusterFolder) -> None:
-    """The first newcomer fetches the log; an administrator's key asks for one after the other."""
+    """The first newcomer still fetches the log while the same key requests one newcomer after the other."""
     for number in range(change_limits.OPEN_MAX):
         asked = town.post("members", {"node_id": f"x{number}"})
         assert asked.status_code == 202, asked.content
@@ -207,7 +207,7 @@ def test_r35_the_queue_of_changes_is_bounded(town: Api, folder: ClusterFolder) -
     assert town.post("members", {"node_id": "one-more"}).status_code == 202
 
 
-def test_r35_a_caller_that_changes_to_and_fro_is_slowed_down(
+def test_r35_repeated_changes_of_one_caller_are_rate_limited(
     town: Api, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(change_limits, "ASKED_MAX", 3)

@@ -1,4 +1,4 @@
-"""A member that this platform makes and runs: from the wish to the seat, without processes (R36)."""
+"""A member that this platform creates and runs: from request to membership, without processes (R36)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def row_of(node_id: str) -> tuple[str, str]:
     return row.part, row.desired
 
 
-def test_a_newcomer_gets_key_ports_and_wish_and_follows_before_it_votes(
+def test_a_newcomer_gets_key_and_ports_and_follows_before_it_votes(
     town: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     asked = town.post("members", {"node_id": "r4"})
@@ -78,7 +78,7 @@ def test_a_newcomer_gets_key_ports_and_wish_and_follows_before_it_votes(
     assert living.present.members[4].public_key == public_key_of(read_seed(node.key))
 
 
-def test_who_leaves_is_stopped_and_signs_nothing_any_more(
+def test_a_removed_member_is_stopped_and_signs_nothing(
     town: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     town.post("members", {"node_id": "r4"})
@@ -91,7 +91,7 @@ def test_who_leaves_is_stopped_and_signs_nothing_any_more(
     assert [each["id"] for each in read(town.get("nodes"))] == ["r0", "r1", "r2", "r3"]
 
 
-def test_a_restart_of_the_platform_keeps_who_joined_and_who_left(
+def test_joined_and_removed_members_survive_a_platform_restart(
     town: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     for name in ("r4", "r5"):
@@ -171,9 +171,7 @@ def test_r35_a_member_keeps_an_untaken_next_key_and_gets_no_other(
     assert node.next_key.read_bytes() == made
 
 
-def test_a_change_whose_key_is_lost_does_not_stand_in_the_way_of_others(
-    town: Api, folder: ClusterFolder
-) -> None:
+def test_a_change_whose_key_is_lost_blocks_no_other(town: Api, folder: ClusterFolder) -> None:
     lost = town.post("members/r1/rotate")
     assert (lost.status_code, read(lost)["code"]) == (409, "refused")
     assert "cannot do its part" in read(lost)["error"]

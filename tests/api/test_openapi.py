@@ -55,12 +55,12 @@ def check(method: str, route: Route, response: Any) -> None:
         jsonschema.Draft202012Validator(whole).validate(read(response))
 
 
-def test_the_file_is_what_the_platform_answers(api: Api) -> None:
+def test_the_file_equals_what_the_platform_serves(api: Api) -> None:
     assert FILE.read_bytes() == text(), "run `make schema`"
     assert api.get("openapi.json").content == text()
 
 
-def test_it_is_the_routes_methods_and_scopes_that_exist() -> None:
+def test_the_document_names_the_existing_routes_methods_and_scopes() -> None:
     listed = {
         (method.upper(), path): told.get("x-scope")
         for path, methods in described()["paths"].items()
@@ -79,7 +79,7 @@ def test_it_is_the_routes_methods_and_scopes_that_exist() -> None:
     assert all(told["summary"] for methods in described()["paths"].values() for told in methods.values())
 
 
-def test_every_schema_is_one_and_every_reference_leads_somewhere() -> None:
+def test_every_schema_is_valid_and_every_reference_resolves() -> None:
     def walk(value: Any) -> None:
         if isinstance(value, dict):
             if "$ref" in value:
@@ -156,8 +156,8 @@ def test_every_array_describes_its_items() -> None:
     walk(described())
 
 
-def test_every_answer_has_a_status_and_a_shape_that_are_described(api: Api) -> None:
-    """Each route without anything, with junk, with too much, with something that fits."""
+def test_every_answer_has_a_documented_status_and_shape(api: Api) -> None:
+    """Each route with an empty, a malformed, an oversized and a valid request."""
     for route in routes():
         path = route.path.format(**SAMPLES)
         for method in route.methods:
@@ -166,7 +166,7 @@ def test_every_answer_has_a_status_and_a_shape_that_are_described(api: Api) -> N
                 check(method, route, caller.call(method, path, body))
 
 
-def test_what_a_ticket_goes_through_is_described(api: Api) -> None:
+def test_answers_over_a_tickets_life_are_documented(api: Api) -> None:
     by_path = {route.path: route for route in routes()}
     steps = [
         ("POST", "/api/v1/tickets", {"ticket_id": "T-1", "data": "eA=="}),

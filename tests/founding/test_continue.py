@@ -1,6 +1,5 @@
-"""`manage.py genesis continue`: from what is left of an old cluster to one that goes on (R11).
-
-Real ledgers and keys of several parties; nodes are built as their processes build them.
+"""`manage.py genesis continue`: from the remains of an old cluster to one that continues it (R11). Real
+ledgers and keys of several parties; nodes are built as their processes build them.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- the file -----------------------------------------------------------------------------------------
 
 
-def test_r11_the_state_of_the_checkpoint_is_made_again_and_shown(
+def test_r11_the_state_of_the_checkpoint_is_rebuilt_and_shown(
     old: tuple[PaperLog, Path], state: Path
 ) -> None:
     log, _data = old
@@ -98,7 +97,7 @@ def test_r11_save_works_where_the_rows_are_those_of_the_checkpoint(tmp_path: Pat
     assert open_state(out).continued.state_root == log.roots[SEQUENCE - 1]
 
 
-def test_r11_a_state_is_made_again_over_the_end_of_an_epoch(tmp_path: Path) -> None:
+def test_r11_a_state_is_rebuilt_across_the_end_of_an_epoch(tmp_path: Path) -> None:
     log = old_log(SEQUENCE)
     log.change(leaves="r3", joins="r9")
     log.fill(22)
@@ -110,8 +109,8 @@ def test_r11_a_state_is_made_again_over_the_end_of_an_epoch(tmp_path: Path) -> N
     assert (found.epoch, found.sequence) == (1, 20)
 
 
-def test_r11_an_empty_ledger_that_save_finds_votes_no_more(tmp_path: Path) -> None:
-    """Witness and content are gone, as with a schema that was dropped: no look makes it a new one."""
+def test_r11_an_empty_ledger_found_by_save_does_not_vote(tmp_path: Path) -> None:
+    """Witness file and content are gone, as with a dropped schema: opening it again does not make it new."""
     log = old_log(SEQUENCE)
     keep(log, tmp_path / "data", stable=SEQUENCE)
     ledger = ClusterFolder(tmp_path / "data").node("r0").ledger
@@ -200,7 +199,7 @@ def test_bad_input_is_refused_in_one_sentence(
     assert not (tmp_path / "demo").exists()
 
 
-def test_each_step_ends_with_the_next_one(old: tuple[PaperLog, Path], state: Path, tmp_path: Path) -> None:
+def test_each_step_prints_the_next_one(old: tuple[PaperLog, Path], state: Path, tmp_path: Path) -> None:
     out, demo = tmp_path / "again", tmp_path / "demo"
     propose = ("init", state, "--name", "x", "--members", 2)
     for arguments, next_step in (
@@ -286,7 +285,7 @@ def sealed(pair: list[Party], state: Path) -> list[Party]:
     return pair
 
 
-def test_r11_parties_found_it_by_the_ordinary_ceremony(
+def test_r11_parties_continue_a_cluster_by_the_ordinary_ceremony(
     old: tuple[PaperLog, Path], state: Path, pair: list[Party]
 ) -> None:
     parties = sealed(pair, state)
@@ -424,7 +423,7 @@ def test_r11_a_node_without_the_state_does_not_start(state: Path, later: Path, p
 
 
 def test_r11_a_ledger_that_begins_with_a_later_state_cannot_go_back(tmp_path: Path, state: Path) -> None:
-    """It took a state of others, and executed on: what it began with is left nowhere."""
+    """It took a state of others and executed on: its first state no longer exists."""
     log = old_log(SEQUENCE)
     keep(old_log(3), tmp_path / "data", stable=3)
     head, pieces = head_of(log)

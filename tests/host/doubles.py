@@ -135,7 +135,7 @@ class ObedientCore:
         return self.refusing
 
     def on_refused(self, header: Header, reason: Reason) -> None:
-        """What it does not want shows it nothing."""
+        """A refused frame changes nothing here."""
 
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         return self.refusing_within(header)

@@ -1,4 +1,4 @@
-"""Killed with -9 anywhere: what was acknowledged is there, what was not is there whole or not at all."""
+"""kill -9 at any point: acknowledged turns are there, others are whole or absent."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_r6_a_turn_killed_at_any_statement_is_whole_or_absent(sqlite_place: Loca
 
 
 @pytest.mark.parametrize("count", range(1, 12))
-def test_p20_r9_rows_killed_at_any_statement_are_never_half_of_it(sqlite_place: Location, count: int) -> None:
+def test_p20_r9_rows_killed_at_any_statement_are_whole_or_absent(sqlite_place: Location, count: int) -> None:
     def work() -> None:
         ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
         ledger.load()

@@ -46,7 +46,7 @@ def test_every_field_of_a_ticket_is_stored() -> None:
     assert len(msgspec.structs.astuple(row)) == len(msgspec.structs.fields(TicketRow))
 
 
-def test_a_row_of_none_deletes(ledger: Ledger) -> None:
+def test_a_row_set_to_none_is_deleted(ledger: Ledger) -> None:
     ledger.append(LogWriter().entries(2))
     ledger.materialise(OTHERS, 1, 1)
     gone = [ApplicationChange(one.table, one.key, None) for one in OTHERS[:2]]

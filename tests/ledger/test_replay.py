@@ -129,7 +129,7 @@ def tables(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def live(place: Location, batches: list[VerifiedBatch], *, seed: int) -> tuple[bytes, Any]:
-    """Execute all, materialising and restarting wherever the dice say; (state root, tables)."""
+    """Execute all, materialising and restarting at random points; (state root, tables)."""
     dice = random.Random(seed)
     replica = Replica(place)
     try:

@@ -118,9 +118,10 @@ def test_p17_parts_of_any_size_are_accepted_from_any_member(small: Machine) -> N
     assert installed(staging).root() == small.application.root()
 
 
-def test_p17_what_comes_behind_a_quicker_liars_leaf_is_no_less_taken(small: Machine) -> None:
-    """It answers the same question with one leaf, so that what is missing has another number: else it could
-    make every honest answer one that brings nothing."""
+def test_p17_leaves_after_a_quicker_liars_answer_are_taken_too(small: Machine) -> None:
+    """A liar answers the same question with one leaf, which renumbers what is missing; it must not make every
+    honest answer look useless.
+    """
     crowd(small, 70)
     staging = begun(small)
     listed(small, staging)
@@ -196,7 +197,7 @@ def test_p17_serving_a_small_group_whole_after_a_liars_list_is_no_poison(
     assert installed(staging).root() == small.application.root()
 
 
-def test_parts_that_are_here_are_kept_for_a_newer_snapshot(small: Machine) -> None:
+def test_received_parts_are_kept_for_a_newer_snapshot(small: Machine) -> None:
     crowd(small, 150)
     staging = begun(small)
     listed(small, staging)
@@ -240,10 +241,8 @@ def test_r25_large_groups_are_ordered_once_and_a_bounded_number_are_kept(
     assert list(small.application._state.freezer._pinned.ordered) == [3, 1]  # type: ignore[union-attr]
 
 
-def test_r25_the_order_of_a_group_that_did_not_change_is_not_found_again(
-    small: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever asks for each new checkpoint makes its source order what changed, and no more."""
+def test_r25_an_unchanged_group_is_not_ordered_again(small: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that asks for each new checkpoint makes its source order only the changed groups."""
     found = groups_put_in_order(monkeypatch)
     crowd(small, 70, group=1)
     names = crowd(small, 71, group=2)
@@ -259,7 +258,7 @@ def test_r25_the_order_of_a_group_that_did_not_change_is_not_found_again(
     assert installed(newer).root() == small.application.root()
 
 
-def test_a_part_that_no_group_has_is_empty(small: Machine) -> None:
+def test_a_part_beyond_every_group_is_empty(small: Machine) -> None:
     small.do(Seed())
     crowd(small, 70)
     begun(small)

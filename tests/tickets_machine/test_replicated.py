@@ -73,7 +73,7 @@ def test_r16_repeats_of_all_members_are_equal_but_for_their_sender(four: Members
     )
 
 
-def test_r16_a_client_can_climb_from_its_operations_to_the_receipt(members: Members) -> None:
+def test_r16_a_client_can_verify_from_its_operations_to_the_receipt(members: Members) -> None:
     """Leaves, subtree, path, entry, receipt: with nothing but the reply and the own bundle."""
     session = members.open_session()
     members.told(0)

@@ -55,7 +55,7 @@ def test_tickets_are_counted_by_state_and_counted_again_after_a_load(lived: Mach
     assert lived.reload().count_states() == expected
 
 
-def test_r9_life_goes_on_equally_after_a_load(lived: Machine) -> None:
+def test_r9_execution_continues_equally_after_a_load(lived: Machine) -> None:
     fresh = lived.reload()
     bundle = lived.bundle(
         [
@@ -90,7 +90,7 @@ def test_a_refusal_changes_no_ticket_row() -> None:
     assert {change.table for change in machine.application.changes()} <= {"session", "bundle"}
 
 
-def test_a_ticket_row_has_everything(lived: Machine) -> None:
+def test_a_ticket_row_has_every_field(lived: Machine) -> None:
     row = lived.rows[("ticket", ("other", "T-1"))].row
     assert (row.product, row.seat, row.not_before, row.not_after) == ("Standing", "Z9", 5, 2**63 - 1)
     assert (row.commitment, row.metadata) == (b"c" * 32, {"channel": "web", "order": "ABCDE"})
@@ -171,7 +171,7 @@ def test_a_load_replaces_what_was_there(lived: Machine) -> None:
     assert other.application.changes() == []
 
 
-def test_r9_rows_saved_now_and_then_are_the_rows_of_the_end() -> None:
+def test_r9_rows_saved_at_any_interval_end_equal() -> None:
     """Saving after every batch or once at the end: the ledger holds the same."""
     often, once = Machine(), Machine()
     for machine in (often, once):

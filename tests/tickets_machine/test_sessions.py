@@ -109,7 +109,7 @@ def test_r12_the_window_moves_only_by_done_below(machine: Machine) -> None:
     assert machine.execute([below]).results == (None,)
 
 
-def test_row_9_a_replay_of_what_the_client_is_done_with_changes_nothing(machine: Machine) -> None:
+def test_row_9_a_replay_below_done_below_changes_nothing(machine: Machine) -> None:
     machine.do(Issue(), "T-2")
     old = machine.bundle([machine.operation(Validate(), "T-2")])
     machine.execute([old])
@@ -126,7 +126,7 @@ def test_a_bundle_below_its_own_done_below_is_skipped(machine: Machine) -> None:
     assert machine.execute([bundle]).results == (None,)
 
 
-def test_done_below_may_leap_far_without_work(machine: Machine) -> None:
+def test_a_far_leap_of_done_below_costs_no_work(machine: Machine) -> None:
     far = 2**62  # the largest number that the wire carries
     bundle = machine.bundle([machine.operation(Barrier())], number=far, done_below=far)
     assert machine.execute([bundle]).results[0] is not None
@@ -195,7 +195,7 @@ def test_r12_the_least_recently_executed_session_is_evicted() -> None:
 
 
 def opened(machine: Machine, principal: str, count: int) -> list[tuple[int, int]]:
-    """That many new sessions, one a sequence."""
+    """`count` new sessions, one a sequence."""
     sessions = []
     for _ in range(count):
         nonce = machine.sequence.to_bytes(4, "big")
@@ -221,7 +221,7 @@ def test_r12_a_principal_without_grants_evicts_only_its_own_sessions() -> None:
     assert alive(machine, swept[-7:], "reader") == alive(machine, swept, "reader") == 7
 
 
-def test_r12_who_holds_less_than_its_share_takes_a_place_of_who_holds_more() -> None:
+def test_r12_a_principal_below_its_share_evicts_one_above_it() -> None:
     machine = Machine(genesis(sessions_max=12))
     scan = opened(machine, "scanner", 3)
     swept = opened(machine, "reader", 9)

@@ -116,7 +116,7 @@ def test_an_admission_is_both_steps_at_once() -> None:
     assert (state.timestamp, state.sequence, state.index) == (machine.now, machine.sequence, 0)
 
 
-def test_a_second_admission_learns_when_and_where_the_first_one_was() -> None:
+def test_a_second_admission_gets_time_and_place_of_the_first() -> None:
     machine = ticket_in(State.ISSUED)
     machine.do(Admit(gate="north", device="d1"), "T-1", actor="gina")
     when = machine.now
@@ -131,7 +131,7 @@ def test_a_second_admission_learns_when_and_where_the_first_one_was() -> None:
     )
 
 
-def test_validator_is_the_entry_node_of_the_validation_and_stays_it() -> None:
+def test_the_validator_stays_the_entry_node_of_the_validation() -> None:
     """Spec 1.3: ValidatorID = entry node of the validating operation; consume and dispute keep it."""
     machine = Machine()
     machine.do(Issue(), "T-1", entry="node1")
@@ -180,7 +180,7 @@ def test_issued_data_is_never_overwritten_by_a_validation() -> None:
     assert machine.rows[("ticket", ("default", "T-1"))].row.data == b"issued"
 
 
-def test_tickets_of_two_events_are_strangers() -> None:
+def test_tickets_of_two_events_are_independent() -> None:
     machine = Machine()
     machine.do(Issue(), "T-1", event="monday")
     machine.do(Issue(), "T-1", event="tuesday")
@@ -236,8 +236,8 @@ def full(monkeypatch: pytest.MonkeyPatch) -> str:
     return ticket_in(State.ISSUED).do(Issue(), "T-2")
 
 
-def test_every_ordered_reason_can_be_met(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The vocabulary holds nothing that the machine cannot say, and the machine says nothing else."""
+def test_every_ordered_reason_can_occur(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine can give every reason of the vocabulary, and no other."""
     met = {
         "ok": Machine().do(Barrier()),
         "malformed": malformed(),
