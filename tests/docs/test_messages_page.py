@@ -97,7 +97,7 @@ def test_the_page_says_who_receives(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", PLAYED)
-def test_the_page_lists_durable_facts_before_a_message_leaves(kind: type[Any]) -> None:
+def test_the_page_lists_facts_that_are_durable_before_each_message(kind: type[Any]) -> None:
     """Nothing that is said is missing with anybody; and of a statement everything that holds is said."""
     claimed = set().union(*(FACTS[fact] for fact in cell(kind, 5).split("; ")))
     durable = seen_of(kind).durable

@@ -109,7 +109,7 @@ def test_r27_an_admission_in_an_idle_network_is_proved_at_once_and_offline(
     assert (code, "not proved: " in said) == (1, True)
 
 
-def test_the_verifiers_page_is_served_with_all_that_it_loads(running: Network) -> None:
+def test_the_verifiers_page_is_served_with_all_its_files(running: Network) -> None:
     with running.client() as client:
         page = client.get("/static/verifier/index.html")
         assert page.status_code == 200
@@ -197,9 +197,7 @@ def issue_more(client: httpx.Client, numbers: Iterator[int]) -> None:
 
 
 @pytest.mark.exhaustive
-def test_r26_what_a_checkpoint_covers_is_proved_without_a_living_node(
-    running: Network, tmp_path: Path
-) -> None:
+def test_r26_outcomes_below_a_checkpoint_are_proved_without_a_node(running: Network, tmp_path: Path) -> None:
     with running.client() as client:
         first, numbers = admit(client, "PROOF-2"), itertools.count()
         issue_more(client, numbers)

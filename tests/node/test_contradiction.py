@@ -30,7 +30,7 @@ def find_two(running: Running) -> None:
     core.receive = receive  # type: ignore[method-assign]
 
 
-def test_r24_it_halts_says_why_and_stays_halted_after_a_restart(running: Running) -> None:
+def test_r24_the_node_reports_why_it_halts_and_stays_halted_after_restart(running: Running) -> None:
     with running.gateway() as gateway:
         until_commits(gateway)
         before = running.node.executed

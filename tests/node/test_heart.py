@@ -52,7 +52,7 @@ class Slow:
         return max(after - before for before, after in pairwise(times))
 
 
-def test_a_large_state_is_written_and_read_without_a_long_silence() -> None:
+def test_heartbeats_continue_while_a_large_state_is_written_and_read() -> None:
     ledger = Slow(300 * ROWS)
     ledger.heart.tell({"state": "following"}, 0)
     most = BEAT_NS + ROWS * ROW_NS

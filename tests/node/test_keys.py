@@ -69,7 +69,7 @@ def test_the_curve_key_follows_from_the_signing_key_alone() -> None:
 
 
 @pytest.mark.parametrize("key", [b"", b"\0" * 32, b"\xff" * 32])
-def test_bytes_that_are_no_key_have_no_curve_key(key: bytes) -> None:
+def test_an_invalid_signing_key_has_no_curve_key(key: bytes) -> None:
     with pytest.raises(ValueError, match="public_key"):
         curve_public(key)
 
@@ -106,7 +106,7 @@ def test_a_key_file_open_to_others_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"zz" * 32, b"00" * 33])
-def test_a_damaged_key_file_is_one_sentence_without_its_content(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_key_file_is_reported_without_its_content(tmp_path: Path, content: bytes) -> None:
     write_private(tmp_path / "node.key", content)
     with pytest.raises(KeyFileError) as caught:
         read_seed(tmp_path / "node.key")

@@ -55,7 +55,7 @@ def test_silence_is_reported_and_ends_with_the_next_message(ends: tuple[Channel,
     assert list(heard) == [], "nobody listens to a line that was hung up"
 
 
-def test_the_end_of_one_is_the_end_for_the_other(ends: tuple[Channel, Channel]) -> None:
+def test_closing_one_end_of_a_channel_ends_the_other(ends: tuple[Channel, Channel]) -> None:
     node, helper = ends
     node.close()
     assert list(helper.receive()) == []

@@ -127,7 +127,7 @@ def test_the_deadlines_are_those_of_the_contract() -> None:
     ],
     ids=["nothing", "a line", "headers", "a body"],
 )
-def test_a_request_that_never_becomes_whole_is_hung_up_on(
+def test_an_incomplete_request_is_disconnected_at_its_deadline(
     app: App, address: tuple[str, int], begun: bytes
 ) -> None:
     with socket.create_connection(address, PATIENCE) as client:
@@ -138,7 +138,7 @@ def test_a_request_that_never_becomes_whole_is_hung_up_on(
     assert app.answered == 0
 
 
-def test_a_byte_now_and_then_gives_no_more_time(address: tuple[str, int]) -> None:
+def test_a_slow_trickle_of_bytes_does_not_extend_the_deadline(address: tuple[str, int]) -> None:
     with socket.create_connection(address, PATIENCE) as client:
         client.settimeout(SHORT / 8)
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n")
@@ -161,7 +161,7 @@ def test_the_second_request_of_a_connection_has_its_deadline_too(address: tuple[
     assert b"HTTP/1.1 408 " in answer
 
 
-def test_who_asks_again_after_a_while_is_answered(address: tuple[str, int]) -> None:
+def test_a_later_request_on_a_kept_connection_is_answered(address: tuple[str, int]) -> None:
     """Between two requests the keep-alive holds, not the deadlines of either."""
     with socket.create_connection(address, PATIENCE) as client:
         for _ in range(3):
@@ -242,14 +242,14 @@ def few_files() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_there_are_descriptors_for_all_connections(few_files: int) -> None:
+def test_the_file_limit_is_raised_for_all_connections(few_files: int) -> None:
     assert connections_within(100) == 100
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == OWN_FILES + 100
     if few_files != resource.RLIM_INFINITY:
         assert connections_within(few_files) == few_files - OWN_FILES
 
 
-def test_who_is_being_answered_is_not_hung_up_on(app: App) -> None:
+def test_a_client_that_is_being_answered_is_not_disconnected(app: App) -> None:
     with serving(app, Narrow) as address, ExitStack() as held:
         busy = [held.enter_context(socket.create_connection(address, PATIENCE)) for _ in range(8)]
         for client in busy:
@@ -261,7 +261,7 @@ def test_who_is_being_answered_is_not_hung_up_on(app: App) -> None:
             assert len(until_the_end(client)) >= LONG
 
 
-def test_a_socket_outlives_the_deadlines(address: tuple[str, int]) -> None:
+def test_a_websocket_stays_open_beyond_the_request_deadlines(address: tuple[str, int]) -> None:
     with connect(f"ws://{address[0]}:{address[1]}/", proxy=None) as socket_:
         with pytest.raises(TimeoutError):
             socket_.recv(timeout=3 * SHORT)

@@ -185,7 +185,7 @@ def test_the_pages_can_be_read_on_a_phone(running: Network, page: Page, path: st
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_x42_names_with_html_in_them_are_text_in_the_admin(
+def test_x42_names_with_html_are_shown_as_text_in_the_admin(
     running: Network, page: Page, tmp_path: Path
 ) -> None:
     """Holders, ticket data and labels of keys may be anything in truth."""
@@ -225,7 +225,7 @@ def expect_inert(page: Page) -> None:
     assert page.evaluate("window.hit") is None
 
 
-def test_p16_a_key_is_a_way_in_to_all_six_pages(running: Network, browser: Browser) -> None:
+def test_p16_an_api_key_gives_access_to_all_six_pages(running: Network, browser: Browser) -> None:
     context = window(browser)
     page = context.new_page()
     page.goto(f"{running.url}/dashboard/tickets")

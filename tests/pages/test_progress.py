@@ -32,7 +32,7 @@ def rows() -> Rows:
     return Rows()
 
 
-def test_an_announcement_ends_the_wait_without_a_look_at_the_rows(
+def test_an_announcement_ends_the_wait_without_reading_the_rows(
     tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "REREAD", 3_600.0)
@@ -59,7 +59,7 @@ def test_r17_a_lost_announcement_is_repaired_from_the_rows(tmp_path: Path, rows:
         listener.close()
 
 
-def test_r17_a_wait_ends_after_its_time_and_says_how_far_the_rows_are(tmp_path: Path, rows: Rows) -> None:
+def test_r17_a_wait_that_times_out_returns_the_sequence_of_the_rows(tmp_path: Path, rows: Rows) -> None:
     rows.applied = 3
     listener = ProgressListener(feed_address(tmp_path), rows.read)
     try:
@@ -68,7 +68,7 @@ def test_r17_a_wait_ends_after_its_time_and_says_how_far_the_rows_are(tmp_path: 
         listener.close()
 
 
-def test_a_learner_that_comes_back_is_heard_again(tmp_path: Path, rows: Rows) -> None:
+def test_announcements_are_received_again_after_a_learner_restart(tmp_path: Path, rows: Rows) -> None:
     address = feed_address(tmp_path)
     first = FeedPublisher(address)
     listener = ProgressListener(address, rows.read)
@@ -82,7 +82,7 @@ def test_a_learner_that_comes_back_is_heard_again(tmp_path: Path, rows: Rows) ->
         listener.close()
 
 
-def test_subscribers_are_woken_until_they_leave(tmp_path: Path, rows: Rows) -> None:
+def test_subscribers_are_woken_until_they_unsubscribe(tmp_path: Path, rows: Rows) -> None:
     address = feed_address(tmp_path)
     publisher = FeedPublisher(address)
     listener = ProgressListener(address, rows.read)
@@ -124,7 +124,7 @@ def test_announcing_never_waits_for_a_subscriber_that_does_not_read(tmp_path: Pa
         publisher.close()
 
 
-def test_the_socket_lies_in_a_folder_of_its_owner_alone(tmp_path: Path) -> None:
+def test_the_socket_is_in_a_folder_only_its_owner_can_open(tmp_path: Path) -> None:
     path = Path(feed_address(tmp_path).removeprefix("ipc://"))
     assert path.parent == tmp_path / "run"
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700

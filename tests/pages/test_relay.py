@@ -124,7 +124,7 @@ async def test_a_failing_read_delays_frames_and_loses_none(caplog: pytest.LogCap
     assert "trying again" in caplog.text
 
 
-async def test_a_lost_announcement_is_made_good_within_a_second() -> None:
+async def test_a_lost_announcement_is_repaired_within_a_second() -> None:
     """The first one too: it is lost where nobody has subscribed yet, and none comes from another host."""
     log = Log()
     async with running(log):

@@ -65,7 +65,7 @@ def test_a_name_without_a_number_gets_any_free_port(base: int) -> None:
     assert chosen[0] not in range(base, base + 3)
 
 
-def test_connections_that_ended_a_moment_ago_move_no_node_to_another_port(
+def test_connections_in_time_wait_do_not_change_a_nodes_port(
     base: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waits in TIME-WAIT is of whoever had the port before: the node itself can listen there."""

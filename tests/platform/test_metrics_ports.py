@@ -83,7 +83,7 @@ def test_a_newcomer_whose_port_is_taken_gets_another(
     assert newcomer(tmp_path, "node7") != member, "a founder's that is down"
 
 
-def test_a_damaged_file_of_ports_is_said_at_the_start(tmp_path: Path) -> None:
+def test_a_damaged_file_of_ports_is_reported_at_the_start(tmp_path: Path) -> None:
     prepare(tmp_path)
     (tmp_path / "nodes" / "node0" / "ports.json").write_text("{")
     with pytest.raises(StartError, match=r"ports\.json cannot be read"):

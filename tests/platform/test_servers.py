@@ -85,7 +85,9 @@ def test_an_unreachable_redis_is_reported(closed_port: int) -> None:
         ("CELERY_BROKER_URL", "bogus://x", 1),
     ],
 )
-def test_the_network_does_not_start_with_it(tmp_path: Path, name: str, value: str, code: int) -> None:
+def test_the_network_does_not_start_with_an_unusable_server(
+    tmp_path: Path, name: str, value: str, code: int
+) -> None:
     ended = subprocess.run(
         [sys.executable, "manage.py", "up", "--port", "0" if code == 2 else str(free_ports(1)[0])],
         cwd=ROOT,

@@ -32,7 +32,7 @@ worker.main("background", "default", 1, os.getppid())
 """
 
 
-def test_a_worker_that_imports_for_long_is_not_silent(tmp_path: Path) -> None:
+def test_a_worker_reports_life_during_a_long_import(tmp_path: Path) -> None:
     environment = os.environ | {"DTVN_DATA": str(tmp_path), "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(
         [sys.executable, "-c", WORKER],

@@ -73,7 +73,7 @@ def test_p22_both_verifiers_convict_the_signer_of_the_same_crime(code: str) -> N
     assert said.startswith(f"{conviction.name} is convicted: {code}, ")
 
 
-def test_every_pair_that_is_known_is_tested() -> None:
+def test_every_known_pair_of_conflicting_statements_is_tested() -> None:
     assert set(pairs()) == {*DOUBLES, "hidden_commit"} == {*dtvn_verify_evidence.CRIMES}
 
 
@@ -163,7 +163,7 @@ def digest_of(message: m.ViewChange) -> bytes:
     return bytes(PAPER.verify(PAPER.sign(message)).body_digest)
 
 
-def test_p4_a_view_change_whose_proofs_prove_nothing_convicts_its_sender() -> None:
+def test_p4_a_view_change_with_invalid_proofs_convicts_its_sender() -> None:
     stolen = prepared(0, 7)
     short = m.PreparedProof(stolen.pre_prepare, stolen.prepares[:1])
     mixed = m.PreparedProof(stolen.pre_prepare, prepared(0, 7, TWO).prepares)
@@ -193,9 +193,7 @@ def checkpoints(epoch: int, *senders: int) -> tuple[bytes, ...]:
     ],
     ids=["the next epoch", "an epoch far away", "too large"],
 )
-def test_p3_content_unknown_to_a_verifier_is_neither_guilt_nor_innocence(
-    beyond_me: m.ViewChange, why: str
-) -> None:
+def test_p3_content_unknown_to_a_verifier_leads_to_no_verdict(beyond_me: m.ViewChange, why: str) -> None:
     """A longer chain, or a larger verifier, may find that it proves what it claims."""
     with pytest.raises(ProofError, match=f"{why}.*: this verifier cannot decide"):
         convict(file_of("bad_view_change", beyond_me), CHAIN)
@@ -204,7 +202,7 @@ def test_p3_content_unknown_to_a_verifier_is_neither_guilt_nor_innocence(
         convict(file_of("bad_new_view", empty, beyond_me), CHAIN)
 
 
-def test_p4_a_member_that_a_known_epoch_never_had_is_no_excuse() -> None:
+def test_p4_checkpoints_signed_by_a_stranger_convict_the_sender() -> None:
     stranger = m.ViewChange(0, 1, 2, checkpoints(0, 0, 9), ())
     assert convict(file_of("bad_view_change", stranger), CHAIN).name == "r1"
 

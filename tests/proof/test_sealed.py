@@ -48,7 +48,7 @@ def certificate_by(parties: list[Party], cluster: bytes) -> bytes:
     )
 
 
-def test_r27_every_verifier_takes_the_file_that_the_parties_sealed(tmp_path: Path) -> None:
+def test_r27_every_verifier_accepts_the_file_that_the_parties_sealed(tmp_path: Path) -> None:
     """Nobody who founded the cluster has to take the chain from a platform."""
     names = ("auditor", "promoter", "seller", "venue")
     parties = found(tmp_path, {name: 41001 + at for at, name in enumerate(names)}, {"seller": ("issue",)})
@@ -74,7 +74,7 @@ def test_r27_every_verifier_takes_the_file_that_the_parties_sealed(tmp_path: Pat
 @pytest.mark.parametrize(
     "noise", [b"\x94\x01\x02\x03\x04", b"\xa4abcd", b"\x94\xa1a\x95\xa1b\x01\x01\x90\x01\x91\x92\x90\x90\x90"]
 )
-def test_p15_what_only_looks_sealed_is_refused(noise: bytes) -> None:
+def test_p15_a_damaged_sealed_file_is_refused(noise: bytes) -> None:
     vector = {"chain": base64.b64encode(noise).decode(), "certificate": ""}
     assert by_dtvn(vector) == by_one_file(vector) == {"refused": True}
     assert by_browser({"vectors": [vector]})[0]["refused"]

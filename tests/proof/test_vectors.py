@@ -85,7 +85,7 @@ def by_browser(given: dict[str, Any], *flags: str) -> list[dict[str, Any]]:
     return json.loads(done.stdout)
 
 
-def test_the_vectors_are_those_of_this_format() -> None:
+def test_the_stored_vectors_equal_the_generated_ones() -> None:
     assert vectors.FILE.read_text(encoding="utf-8") == vectors.text()
     assert len({*NAMES}) == len(NAMES)
     assert sum("refused" in vector for vector in VECTORS) >= 20

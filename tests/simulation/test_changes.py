@@ -14,7 +14,7 @@ from simulator.worlds import world_of
 
 
 @pytest.mark.parametrize("world", ["epochs", "busy-epochs"])
-def test_row_18_members_come_and_go_while_callers_call(world: str) -> None:
+def test_row_18_members_change_while_clients_send_requests(world: str) -> None:
     report = run(Task(0, world))
     assert report.violation is None, f"{report.violation}\nreplay: {report.command}"
     assert report.epochs >= 3

@@ -84,7 +84,7 @@ class TwoBecomeThree:
         self.world.run_for(15 * SECOND)
 
 
-def test_r11_all_are_waited_for_in_the_next_epoch_too() -> None:
+def test_r11_a_restored_member_waits_for_all_in_the_next_epoch_too() -> None:
     """r1 shows truthfully what it holds of r0's word, all of it from the first epoch. What r0 could have said
     in the next one only n0 would know."""
     story = TwoBecomeThree()
@@ -96,7 +96,7 @@ def test_r11_all_are_waited_for_in_the_next_epoch_too() -> None:
     assert result.sequence, "all have heard each other"
 
 
-def test_r11_without_that_wait_an_honest_member_contradicts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r11_without_this_wait_an_honest_member_contradicts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     right = Pinging.begin
 
     def waits_in_the_first_epoch_only(self: Pinging, recovery: Any) -> None:

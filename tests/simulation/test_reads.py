@@ -45,7 +45,7 @@ class Stingy:
 
 
 @pytest.mark.parametrize("told", [2, 0])
-def test_p19_a_primary_that_spares_its_commits_keeps_no_reader_waiting(told: int) -> None:
+def test_p19_a_primary_that_withholds_commits_delays_no_reader(told: int) -> None:
     stingy = Stingy(told)
     stingy.ask(Issue(), "T-1")
     changes: list[Command] = [Validate(), *([Dispute(reason="x"), Resolve(verdict="clear")] * 5)]
@@ -56,7 +56,7 @@ def test_p19_a_primary_that_spares_its_commits_keeps_no_reader_waiting(told: int
     stingy.cluster.finish()
 
 
-def test_p19_what_a_replica_left_behind_proves_is_old_and_says_so() -> None:
+def test_p19_a_proof_of_a_lagging_replica_shows_its_older_checkpoint() -> None:
     """r3 hears nothing for a while: its proof is of an older checkpoint, and everybody else's wins."""
     stingy = Stingy(2)
     stingy.ask(Issue(), "T-1")

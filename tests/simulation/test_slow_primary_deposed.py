@@ -13,7 +13,9 @@ from simulator.clock import SECOND
 
 
 @pytest.mark.parametrize(("name", "mild"), [("LATENCIES", 40), ("LATENCY_SHARE", 1), ("COMMIT_TIMES", 400)])
-def test_r32_who_judges_too_mildly_is_caught(monkeypatch: pytest.MonkeyPatch, name: str, mild: int) -> None:
+def test_r32_a_primary_monitor_that_is_too_mild_is_caught(
+    monkeypatch: pytest.MonkeyPatch, name: str, mild: int
+) -> None:
     monkeypatch.setattr(judgement, name, mild)
     assert run(Task(0, "slow-primary")).checker == "slow-primary-deposed"
 

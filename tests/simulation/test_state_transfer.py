@@ -172,7 +172,7 @@ def test_p17_a_claimed_height_without_a_proof_starts_nothing() -> None:
     assert story.node.look().catching_up_to == 0
 
 
-def test_p17_a_stale_but_valid_certificate_is_of_no_use() -> None:
+def test_p17_a_stale_but_valid_certificate_is_refused() -> None:
     """r1 offers what it could have offered before r3 went down: proved, and refused."""
     story = Story(lose=False)
     old = story.cluster.world.nodes["r1"].disk.checkpoints[2]
@@ -230,7 +230,7 @@ def test_p17_a_disk_that_is_full_in_the_middle_of_an_install_is_survived() -> No
     assert story.missing > 0
 
 
-def test_others_help_themselves_from_a_member_that_has_no_old_entries() -> None:
+def test_a_member_without_old_entries_serves_a_wiped_member_a_state() -> None:
     """r3 came by snapshot; then r2 is wiped too: what r3 lacks, it does not pretend to have."""
     story = Story()
     story.back()

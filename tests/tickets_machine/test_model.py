@@ -173,7 +173,7 @@ TestLives.settings = settings(
 )
 
 
-def test_waiting_an_hour_forgets_nonces_but_no_ticket() -> None:
+def test_after_an_hour_nonces_are_forgotten_and_tickets_are_kept() -> None:
     """The model above never waits that long; the late retry is recognised by the ticket itself."""
     machine = Machine()
     machine.do(Issue(), "T-1")

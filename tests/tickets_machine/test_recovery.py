@@ -66,14 +66,14 @@ def test_r11_each_member_needs_a_new_and_unused_key(keys: tuple[bytes, ...], cod
     assert machine.application.membership().epoch == 0
 
 
-def test_r11_a_principals_key_is_no_members() -> None:
+def test_r11_a_members_new_key_may_not_be_a_principals() -> None:
     machine = Machine()
     taken = machine.application.principal_key("gateway")
     assert taken is not None
     assert ended(machine, final_batch(0, (*NEW[:3], taken))) == "key_in_use"
 
 
-def test_r11_it_ends_its_own_epoch_alone_and_once() -> None:
+def test_r11_a_recover_operation_ends_only_its_own_epoch_and_once() -> None:
     machine = Machine()
     assert ended(machine, final_batch(1, NEW)) is None
     two = (operation_for(NEW), operation_for(NEW))
@@ -86,7 +86,7 @@ def test_r11_it_ends_its_own_epoch_alone_and_once() -> None:
     assert ended(machine, final_batch(0, tuple(public(f"later{n}") for n in range(4)))) is None
 
 
-def test_r11_nothing_else_goes_past_permission_under_that_name() -> None:
+def test_r11_the_recovery_sender_may_send_no_other_operation() -> None:
     machine = Machine()
     for other in (
         msgspec.structs.replace(operation_for(NEW), kind="seed"),
@@ -97,7 +97,7 @@ def test_r11_nothing_else_goes_past_permission_under_that_name() -> None:
     assert machine.application.membership().epoch == 0
 
 
-def test_r11_a_principal_that_asks_for_it_is_malformed_as_before() -> None:
+def test_r11_a_recover_operation_of_a_principal_is_malformed() -> None:
     """A cluster of two versions must not part over it."""
     machine = Machine()
     asked = msgspec.structs.replace(operation_for(NEW), valid_until=machine.now + 1_000_000)
@@ -105,7 +105,7 @@ def test_r11_a_principal_that_asks_for_it_is_malformed_as_before() -> None:
     assert machine.application.membership().epoch == 0
 
 
-def test_r11_no_door_lets_the_request_in() -> None:
+def test_r11_a_recover_request_from_the_network_is_refused() -> None:
     """Nobody has that name's key: it enters no pool, no proposal and no batch that is fetched."""
     paper = Paper()
     batch = final_batch(0, tuple(key_pair(f"next{n}")[0] for n in range(4)))

@@ -38,7 +38,7 @@ def test_spec_5_check_values() -> None:
     assert seats == {1: "A1", 10: "A10", 11: "B1", 260: "Z10", 261: "A1"}
 
 
-def test_spec_5_all_bytes_together() -> None:
+def test_spec_5_the_data_of_all_tickets_has_the_documented_hash() -> None:
     """SHA-256 over the 500 `Data` values one after the other."""
     everything = b"".join(seed_data(number) for number in range(1, 501))
     assert canonical.digest(everything).hex() == (
@@ -60,7 +60,7 @@ def test_spec_5_a_seeded_ticket() -> None:
     assert row.clock == {"node2": 1}
 
 
-def test_spec_5_existing_tickets_are_not_touched_and_not_counted() -> None:
+def test_spec_5_existing_tickets_are_neither_changed_nor_counted() -> None:
     machine, _ = seeded()
     machine.do(Validate(), "TICKET-001")
     before = machine.show("TICKET-001")

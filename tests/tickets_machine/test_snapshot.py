@@ -45,7 +45,7 @@ def frozen(machine: Machine, sequence: int = 10) -> tuple[bytes, bytes]:
     return root, manifest
 
 
-def test_a_snapshot_gives_the_state_it_was_taken_of() -> None:
+def test_a_snapshot_restores_the_state_it_was_taken_of() -> None:
     machine = Machine()
     machine.do(Seed())
     machine.do(Validate(), "TICKET-001")
@@ -56,7 +56,7 @@ def test_a_snapshot_gives_the_state_it_was_taken_of() -> None:
     assert other.changes() == [], "what was installed is not stored twice"
 
 
-def test_r25_a_pinned_state_stays_as_it_was_while_execution_goes_on() -> None:
+def test_r25_a_pinned_state_is_unchanged_while_execution_continues() -> None:
     """Changes before and after the next freezes, tickets that came later, sessions and nonces that moved."""
     machine = Machine()
     machine.do(Seed())
@@ -90,7 +90,7 @@ def test_p17_a_manifest_that_is_not_the_roots_is_refused() -> None:
         assert machine.application.staging(wrong, root) is None
 
 
-def test_p17_a_poisoned_group_is_recognised_whatever_was_done_to_it() -> None:
+def test_p17_every_change_of_a_group_is_detected() -> None:
     machine = Machine()
     machine.do(Seed())
     root, manifest = frozen(machine)
@@ -152,7 +152,7 @@ def test_a_pinned_state_that_keeps_too_much_is_let_go(monkeypatch: pytest.Monkey
     assert machine.application.read_pinned(0) is None
 
 
-def test_r18_a_frozen_state_proves_that_a_ticket_is_in_it_or_is_not() -> None:
+def test_r18_a_frozen_state_proves_presence_and_absence_of_a_ticket() -> None:
     machine = Machine()
     machine.do(Seed())
     cluster = cluster_id(machine.genesis)
