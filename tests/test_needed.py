@@ -1,4 +1,4 @@
-"""What checks a change may not lack what the tests look with."""
+"""Tests that lack a tool are skipped on a person's machine and fail in CI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files for a public host: they parse, call what exists here, and trust nobody more than they must."""
+"""CI files for a public host: they parse, call existing commands, and have minimal permissions."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def helper_of(node: Node) -> psutil.Process:
 
 
 def helper_ends(helper: psutil.Process) -> None:
-    """Before a node that takes its port gives up."""
+    """Wait until a helper that has lost its node has ended and freed the port."""
     wait_until(lambda: not lives(helper), what="the end of a helper", timeout=allowed(PORT_PATIENCE))
 
 
@@ -297,7 +297,7 @@ def test_x29_a_signal_during_loading_ends_a_node_regularly(
 
 
 def endless_import(folder: Path) -> Path:
-    """Where a program that looks there first loads its framework for ever."""
+    """An import path whose Django never finishes loading."""
     package = folder / "loading" / "django"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("import threading\nwhile True:\n    threading.Event().wait(0.05)\n")

@@ -35,7 +35,7 @@ TICKET_KEYS = ["ID", "State", "Data", "ValidatorID", "Timestamp", "VectorClock",
 
 
 class Fresh:
-    """V, and what it said while it was new."""
+    """V, and its answers while it is new: empty, seeded, and after the first validation."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -427,7 +427,7 @@ def test_x17_api_metrics_match_the_requests(v: Node) -> None:
 
 
 def test_each_request_is_logged_in_one_line_without_its_query(v: Node) -> None:
-    """Section 1.8: method, URI, duration. What a query holds is nobody's business."""
+    """Section 1.8: method, URI, duration. The query is private and not logged."""
     assert v.get("/tickets/LINE-OF-ITS-OWN?api_key=a-secret").status_code == 404
     shown = r"request method=GET path=/api/v1/tickets/LINE-OF-ITS-OWN status=404 ms=\d+\.\d"
     wait_until(lambda: re.search(shown, v.log.read_text()), what="its line")

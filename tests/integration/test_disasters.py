@@ -1,4 +1,4 @@
-"""One whole network under gates that never stop, and all that issue 3 promises it survives.
+"""One whole network under constant scans, through every disaster that issue 3 promises it survives.
 
 Its primary is killed, then paused for 30 s; a node's data is deleted; all nodes are killed at once; members
 come and go, 4 to 7 to 4. In the end nothing acknowledged is lost, all states are equal, and the platform has
@@ -88,7 +88,7 @@ class Town:
         return sum(len(gate.admitted) for gate in self.gates)
 
     def goes_on(self) -> None:
-        """The gates are served now, whatever happened before."""
+        """Wait until the gates are served again."""
         goal = self.admitted() + GO_ON
         wait_until(
             lambda: self.admitted() >= goal,
@@ -124,13 +124,13 @@ class Town:
         return {} if answer.code else msgspec.json.decode(answer.text)
 
     def told_by(self, index: int) -> dict[str, Any]:
-        """A member's own word, once it answers."""
+        """A member's own answer, once it answers."""
         return wait_until(
             lambda: self.told(index), what=lambda: f"node{index} answers\n{self.running.said()}"
         )
 
     def everyone(self, check: Callable[[dict[str, Any]], bool], what: str) -> None:
-        """Every member's own word."""
+        """Every member's own answer."""
         places = range(len(self.gateway.present.members))
         wait_until(
             lambda: all((told := self.told(index)) and check(told) for index in places),
@@ -255,7 +255,7 @@ def done(client: httpx.Client, asked: httpx.Response) -> str:
 
 
 def nothing_is_lost(town: Town) -> None:
-    """What gates were told stands in the log, once; and members old and new have equal states."""
+    """Every acknowledged admission is in the log once, and all members have equal states."""
     for gate in town.gates:
         gate.ending.set()
     for gate in town.gates:

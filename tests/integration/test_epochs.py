@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200)]
 
 
 class Town:
-    """A cluster, its gateway, and who comes and goes."""
+    """A cluster, its gateway, and its members over time."""
 
     def __init__(self, cluster: Cluster, gateway: Gateway) -> None:
         self.cluster = cluster

@@ -121,7 +121,7 @@ def one_view(cluster: Cluster, gateway: Gateway, indices: tuple[int, ...]) -> in
 
 
 def suspects(liars: list[Actor], gateway: Gateway, view: int, name: str) -> None:
-    """The liar would leave this view, for no reason, while the others decide."""
+    """The liars send SUSPECT for later views without cause while the others decide."""
     for number in range(SUSPICIONS):
         for liar in liars:
             liar.send(liar.seal(m.Suspect(0, 3, view + 1 + number % 3, "silent_primary")))

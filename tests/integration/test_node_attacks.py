@@ -1,4 +1,4 @@
-"""What outsiders and liars get from a real node: nothing, and a count (issue 2 item 13, P2, P15)."""
+"""A real node does not answer outsiders and liars, and counts them (issue 2 item 13, P2, P15)."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_ctrl_c_ends_a_node_in_order_and_ps_names_it(tmp_path: Path) -> None:
 
 
 def test_r31_a_paused_primary_is_replaced_and_follows_when_it_wakes(tmp_path: Path) -> None:
-    """Paused is not dead: nobody starts a rival, and what it wakes up with moves nothing."""
+    """A paused process is not replaced by a second one, and its old messages change nothing."""
     with running_cluster(tmp_path, 4) as (cluster, gateway):
         submit(gateway, [operation(Issue(), "T-1")])
         cluster.processes[0].send_signal(signal.SIGSTOP)

@@ -43,7 +43,7 @@ class Measured(Cluster):
         return scrape(("127.0.0.1", self.ports[index]))
 
     def until(self, index: int, name: str, least: float, **labels: str) -> Page:
-        """A page on which a value is at least so high; waits for a node that starts."""
+        """Wait until a metric has reached a value; returns the page."""
 
         def shows() -> Page | None:
             try:
@@ -231,7 +231,7 @@ def shows_quorum(address: tuple[str, int]) -> bool:
 
 
 def shown(address: tuple[str, int], name: str, **labels: str) -> float | None:
-    """A value, None while nobody answers."""
+    """A value, None while no node answers."""
     try:
         return scrape(address).value(name, **labels)
     except httpx.TransportError:

@@ -1,4 +1,4 @@
-"""What dies comes back by itself, with the same answers. Real processes throughout."""
+"""Processes that die are restarted, with the same answers. Real processes throughout."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def state_shown(client: httpx.Client, ticket_id: str) -> str:
 
 
 def wait_until_consumed(client: httpx.Client, node_id: str, ticket_id: str) -> None:
-    """A node has what others acknowledged once it caught up, which nobody waited for so far."""
+    """Wait until a node, which may lag, has what others acknowledged."""
 
     def consumed() -> bool:
         answer = client.get(f"/api/v1/nodes/{node_id}/tickets/{ticket_id}")

@@ -1,4 +1,4 @@
-"""The simulator's executable and its worker processes when somebody wants the end (C47)."""
+"""The simulator's executable and its worker processes under signals (C47)."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ while True:  # not one blocking call: a signal just before it begins would be he
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Path:
-    """A file that is there once Django is being imported, which takes for ever."""
+    """A file that appears when the import of Django, which never ends, has begun."""
     (tmp_path / "django").mkdir()
     (tmp_path / "django" / "__init__.py").write_text(ENDLESS.format(path=str(begun := tmp_path / "begun")))
     return begun

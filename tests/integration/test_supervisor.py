@@ -311,7 +311,7 @@ def test_x35_lists_have_a_stable_order(api: httpx.Client) -> None:
 
 
 def test_x42_ids_cannot_hold_html(api: httpx.Client) -> None:
-    """What may not exist cannot be shown: neither a node nor a ticket is named by markup."""
+    """Ids of nodes and tickets with markup are refused, so that no page can show them."""
     assert api.post("/nodes", json={"node_id": "<img src=x onerror=alert(1)>"}).status_code == 400
     evil = {"ticket_id": "<script>alert(1)</script>"}
     for verb in ("validate", "consume", "dispute"):

@@ -114,7 +114,7 @@ def test_the_same_command_again_keeps_a_cluster_that_has_grown(tmp_path: Path) -
 
 
 def members(api: httpx.Client) -> list[str]:
-    """Their ids, none while nobody can be asked."""
+    """Ids of the members, empty while no node answers."""
     answer = api.get("/members")
     return [each["id"] for each in answer.json()["data"]["members"]] if answer.status_code == 200 else []
 

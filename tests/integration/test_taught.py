@@ -1,4 +1,4 @@
-"""What the documentation teaches works as it stands there: the tour, a scanner, the client, a backup."""
+"""Commands and programs of the documentation work as printed: tour, scanner, client, backup."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(running: Network, *words: str, stdin: str = "") -> str:
 
 
 def state_of(running: Network, ticket: str, *, node: str = "") -> str:
-    """A ticket's state on the platform, or as a node itself has it; "" while nobody answers."""
+    """A ticket's state on the platform, or on a node; "" while there is no answer."""
     path = f"/api/v1/nodes/{node}/tickets/{ticket}" if node else f"/api/v1/tickets/{ticket}"
     with running.client() as client:
         answer = client.get(path)

@@ -162,7 +162,7 @@ def test_a_node_that_cannot_start_gives_the_reason_and_blocks_no_other(fresh: Ne
 
 
 def test_a_second_start_on_another_port_keeps_the_data(fresh: Network) -> None:
-    """NODES counts no more by then, and that is said; a kept port that is taken is one line."""
+    """NODES is then ignored with a message; a kept port that is taken is reported in one line."""
     fresh.start()
     seed_and_consume(fresh, "TICKET-001")
     first = fresh.credentials

@@ -1,4 +1,4 @@
-"""What a node gives for proofs when asked: receipts of what it executed, misbehaviour it has stored."""
+"""Answers of a node for proofs: receipts of executed entries, and stored misbehaviour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a built node joins, where each part has its own tests with a stand-in."""
+"""Connections between the parts of a built node; each part alone has its own tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node that stopped because certificates exclude each other runs on to say so, after each start (R24)."""
+"""A node that halted on contradicting certificates keeps running to report it, after each start (R24)."""
 
 from __future__ import annotations
 

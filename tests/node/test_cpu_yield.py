@@ -1,4 +1,4 @@
-"""A node that is far behind leaves the processor to those that serve, and arrives all the same (R23)."""
+"""A node that is far behind yields the processor to serving nodes and still catches up (R23)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECOND = 1_000 * MILLISECOND
 
 
 class Thread:
-    """One thread's clocks. It stands in line as long as it works, unless told otherwise."""
+    """One thread's clocks. Its run-queue wait equals its work, unless given."""
 
     def __init__(self, *, told: bool = True) -> None:
         self.now = self.worked = self.waited = 0
@@ -71,7 +71,7 @@ def test_r23_pauses_end_soon_after_the_processor_becomes_idle() -> None:
 
 
 def test_r23_the_total_time_of_pauses_is_bounded() -> None:
-    """Whatever the host is like, it arrives: an hour of work takes little more than an hour."""
+    """On any host the catch-up ends: an hour of work takes little more than an hour."""
     thread = Thread()
     for _ in range(3_600 * 50):
         thread.work(20 * MILLISECOND)

@@ -69,7 +69,7 @@ def test_r11_metrics_count_the_members_awaited(folder: NodeFolder) -> None:
 def test_r11_others_are_gone_is_logged_at_each_start_and_measured(
     folder: NodeFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody could see that it stood but by asking the node itself."""
+    """Otherwise only a query to the node itself would show that the flag is set."""
     with started(folder, others_are_gone=True):
         pass
     caplog.clear()

@@ -65,7 +65,7 @@ def test_pitfall_15_a_queue_is_bounded_in_frames_and_bytes() -> None:
 def test_every_frame_comes_out_once_and_in_its_senders_order(
     arrivals: list[tuple[str, bool]], limit: int, turns: list[tuple[int, int]]
 ) -> None:
-    """Also where a turn looks at one frame or a few, puts back the others, and charges for what was dear."""
+    """Also if a turn processes only some frames, puts back the others and charges for expensive ones."""
     inbox = Inbox()
     sent: dict[tuple[str, int], list[bytes]] = {}
     for number, (name, is_vote) in enumerate(arrivals):
@@ -117,7 +117,7 @@ def test_the_queued_frames_of_a_forger_are_discarded() -> None:
 
 
 def test_a_recent_forger_gets_few_frames_a_turn() -> None:
-    """Or a turn full of its next forgeries would cost as much as the first."""
+    """Otherwise its next forgeries would cost as much as the first."""
     inbox = Inbox()
     inbox.bad_frame("noisy", 0)
     for _ in range(100):

@@ -1,4 +1,4 @@
-"""What a node answers when asked: the contract's keys, its own sequence, and codes instead of errors."""
+"""Answers of a node to queries: the contract's keys, its own sequence, and error codes."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_an_invalid_signing_key_has_no_curve_key(key: bytes) -> None:
 
 
 def test_a_key_file_is_private_from_its_first_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even under umask 0, and even while it is being written, nobody else could open it."""
+    """Even under umask 0, and even while it is being written, no other user can open it."""
     modes = []
     really_open = os.open
 

@@ -38,7 +38,7 @@ def test_it_sends_heartbeats_and_stops_on_request(running: Running) -> None:
 
 
 def test_the_journal_of_a_node_reports_to_its_heartbeat(running: Running) -> None:
-    """With it, what writes or reads a large state is heard of (test_heart.py)."""
+    """So that heartbeats continue while a large state is written or read (test_heart.py)."""
     wait_until(lambda: running.beats, what="a heartbeat")
     assert running.node.journal.alive == running.heart.alive
     assert running.end() == EXIT_STOPPED
@@ -84,7 +84,7 @@ def test_r8_on_a_full_disk_it_stops_voting_loudly_and_resumes_by_itself(
 def test_r8_on_a_full_disk_a_node_reports_status_but_no_unsaved_state(
     running: Running,
 ) -> None:
-    """Whoever asked waited for nothing: every question was dropped, that for the status too."""
+    """Every question was dropped, the one for the status too, and the client waited in vain."""
     with running.gateway() as gateway:
         until_commits(gateway)
         running.breaks = JournalFull("No space left on device.")

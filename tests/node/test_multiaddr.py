@@ -1,4 +1,4 @@
-"""Multiaddrs in both directions, and one sentence for what is none."""
+"""Multiaddrs are formatted and parsed, and invalid ones refused in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A demonstration cluster: made once, private, and finished by whoever comes after a cut."""
+"""A demonstration cluster is created once, private, and completed by a later start after a crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links between members and principals over real sockets: who is heard, as whom, and how fairly."""
+"""Links between members and principals over real sockets: authentication, identity and fairness."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SLOW_FRAMES = 1_500
 
 
 def vote(text: bytes) -> bytes:
-    """Frame of the consensus lane whose content nobody looks at here."""
+    """Frame of the consensus lane whose content does not matter here."""
     return encode_envelope(17, text, b"")
 
 
@@ -179,7 +179,7 @@ def test_r35_a_member_at_a_new_address_is_dialled_with_the_next_key() -> None:
 
 
 def test_nothing_is_queued_for_a_member_that_is_away() -> None:
-    """Statements that waited through an outage are stale; consensus says again what still matters."""
+    """Statements queued during an outage would be stale; consensus sends again what is still needed."""
     with net(2) as two:
         two.nodes.pop(1).close()
         two.until(lambda: not two.nodes[0].connected())
@@ -216,7 +216,7 @@ def test_a_curve_client_with_a_foreign_key_gets_nothing_and_is_counted(key_is: s
 
 
 def test_a_dialler_does_not_talk_to_a_server_with_another_key() -> None:
-    """Who answers on the port of node0 without node0's key is nobody."""
+    """A server on the port of node0 without node0's key is not accepted."""
     with net(2) as two:
         wrong = dev_genesis(3, "127.0.0.1", lambda index: 1 + index)
         two.genesis = wrong

@@ -1,4 +1,4 @@
-"""What a node tells about itself: counted always, logged seldom, never forged by a peer's text."""
+"""Notes of a node are always counted, logged with a limit, and cannot be forged by a peer's text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Node and helper talk in lines over a pair of sockets: nothing is torn, nobody waits, the end is told."""
+"""Node and helper exchange lines over a socket pair: complete, without blocking, and with an end."""
 
 from __future__ import annotations
 

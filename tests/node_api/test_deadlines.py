@@ -1,4 +1,4 @@
-"""Nobody is waited for without end: slow headers, bodies that never come, answers nobody takes (spec 1.8)."""
+"""Every wait has a deadline: slow headers, missing bodies, answers that are not read (spec 1.8)."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Brisk(TimedProtocol):
 
 
 class Narrow(TimedProtocol):
-    """With room for few, who may take their time."""
+    """The server's protocol with its real deadlines and room for eight connections."""
 
     connections_max = 8
 
 
 class App:
-    """Reads a body and answers with its length; `/long` answers with more than anybody's buffers hold, and a
+    """Reads a body and answers with its length; `/long` answers with more than the buffers hold, and a
     WebSocket is told "late" when its deadlines would be over."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ def serving(app: ASGIApp, protocol: type[TimedProtocol]) -> Iterator[tuple[str, 
 
 
 def until_the_end(client: socket.socket) -> bytes:
-    """What comes until the other side hangs up."""
+    """All bytes until the other side closes."""
     found = bytearray()
     with suppress(ConnectionResetError):
         while part := client.recv(65_536):

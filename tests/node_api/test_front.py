@@ -73,7 +73,7 @@ def test_an_unanswered_request_is_counted_under_the_route_of_its_path(
 
 
 def ask(routes: list[Route], method: str, path: str, key: str = "right") -> tuple[Answered, int]:
-    """What the front told of one request, and the status that its client got; 0: it got nothing."""
+    """The front's record of one request, and the status that its client got; 0: no answer."""
     counted: list[Answered] = []
     front = Front(Starlette(routes=routes), ApiOptions(port=0, key="right"), "", counted.append, routes)
     plain, _, query = path.partition("?")

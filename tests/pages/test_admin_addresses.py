@@ -1,4 +1,4 @@
-"""Addresses and forms of the admin that nobody's links lead to: a sentence, never a 500."""
+"""Invalid query strings and forms of the admin get a message instead of a 500."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actions of the admin's lists work on what was ticked, also when the list's filter finds it no more."""
+"""Actions of the admin's lists apply to the ticked rows even if the list's filter no longer finds them."""
 
 from __future__ import annotations
 

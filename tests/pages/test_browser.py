@@ -52,7 +52,7 @@ def expect_outcome(page: Page, ticket: str, word: str) -> None:
 
 
 def expect_model_equals_snapshot(page: Page) -> None:
-    """The page's own count of things, kept up by frames, is what a reload would show."""
+    """The page's model, updated by frames, equals a new snapshot."""
     wait_until(lambda: model(page) == fresh(page), what="the page's model equal to a snapshot")
 
 
@@ -133,7 +133,7 @@ def test_everything_is_shown_without_scrolling_sideways(page: Page, width: int) 
 
 @pytest.mark.exhaustive
 def test_a_stopped_learner_is_shown_with_the_time_of_its_stop(page: Page, running: Network) -> None:
-    """The log on the page is the learner's: it may not look current while that is stopped."""
+    """The log on the page is the learner's and must not look current while the learner is stopped."""
     other = page.context.new_page()
 
     def wish(act: str) -> None:
@@ -203,7 +203,7 @@ def test_a_node_that_is_down_is_named_with_the_consequence(page: Page, running: 
 
 @pytest.mark.exhaustive
 def test_nodes_that_all_stopped_without_a_watcher_are_shown_stopped(page: Page, running: Network) -> None:
-    """The page that comes next shows neither who ran when the last one left, nor that all is well."""
+    """The next page shows neither the nodes that ran for the last watcher nor a healthy cluster."""
     members = [f"node{number}" for number in range(4)]
 
     def wish(act: str) -> None:

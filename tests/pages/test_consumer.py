@@ -1,4 +1,4 @@
-"""`/ws`: who may listen, what a client is told, and how it gets on after losing its connection."""
+"""`/ws`: access, the frames of a client, and how it resumes after losing its connection."""
 
 from __future__ import annotations
 
@@ -416,7 +416,7 @@ async def test_fifty_clients_get_every_event(open_socket: Any, operate: Operate)
 async def test_clients_that_lag_at_the_same_place_share_one_read(
     open_socket: Any, operate: Operate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Were each to read for itself, the slow ones would slow down everybody."""
+    """If each client read for itself, slow clients would delay all others."""
     for batch in range(6):
         operate(*(f"issue T-{batch}-{number}" for number in range(500)))
     reads: list[int] = []

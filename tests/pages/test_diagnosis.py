@@ -1,4 +1,4 @@
-"""Why is it stuck: the sentence names the reason, and who is missing."""
+"""The diagnosis of a stuck cluster names the reason and the missing members."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In by an API key on the login page: what its session may do, and that it ends with the key (spec 9.4)."""
+"""Login with an API key: the rights of its session, and that it ends with the key (spec 9.4)."""
 
 from __future__ import annotations
 

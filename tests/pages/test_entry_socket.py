@@ -1,4 +1,4 @@
-"""The live feed for whoever came in by an API key: on our own pages, and as long as the key holds."""
+"""The live feed of an API key's session: on our own pages only, and while the key is valid."""
 
 from __future__ import annotations
 

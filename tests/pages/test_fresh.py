@@ -1,4 +1,4 @@
-"""What a page is told is so now: nodes that changed while nobody looked, and access that has ended."""
+"""Pages get current data: nodes that changed without a watcher, and access that has ended."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def wishes(frame: Any) -> list[str]:
 
 
 async def test_the_first_watcher_after_a_pause_gets_the_current_nodes(open_socket: Any) -> None:
-    """Nobody watched in between, so nobody looked: what was known then is not told as if it were so."""
+    """Without watchers the nodes are not read: the last known state must not be sent as current."""
     first = await open_socket()
     before = await first.until("connected")
     await first.channel.disconnect(timeout=PATIENCE)
@@ -73,7 +73,7 @@ async def test_a_dropped_frame_about_nodes_is_sent_again(
 
 
 async def test_a_page_that_took_a_new_snapshot_gets_the_nodes_again(open_socket: Any) -> None:
-    """Snapshot and frames come by different ways, so either may be the older one: a look decides."""
+    """Snapshot and frames arrive independently, so either may be older: the nodes are read again."""
     socket = await open_socket()
     as_of = (await socket.until("connected"))["nodes_as_of"]
     await socket.send({"type": "resume", "after": 1, "batch": True})

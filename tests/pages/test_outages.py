@@ -23,7 +23,7 @@ def stranger() -> Client:
 
 @contextmanager
 def failing(error: Exception, *, statements: str = "") -> Iterator[None]:
-    """Every statement that begins so fails as it would below Django."""
+    """Every statement with this prefix fails as it would in the database driver."""
 
     def fail(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
         if sql.startswith(statements):

@@ -1,4 +1,4 @@
-"""What the pages ask for beside the API: who may, what it says while nobody can be asked, figures."""
+"""Data of the pages beside the API: access, answers while no node can be asked, metrics."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_without_a_cluster_no_node_is_asked(person: Client) -> None:
 def test_nodes_that_do_not_answer_differ_from_nodes_without_peers(
     learner: RealLearner, person: Client
 ) -> None:
-    """The test's gateway reaches nobody, and no node serves metrics."""
+    """The test's gateway reaches no node, and no node serves metrics."""
     names = {f"r{number}" for number in range(4)}
     links = person.get("/dashboard/links").json()["peers"]
     assert set(links) == names
@@ -115,7 +115,7 @@ consensus_latency_seconds_count 4
 def test_a_snapshot_before_there_is_a_ledger_is_empty(
     learner: RealLearner, operate: Callable[..., Any], tmp_path: Any
 ) -> None:
-    """Not an error: the page of a place where nobody has made a cluster yet comes alive with it."""
+    """Not an error: the page fills itself once a cluster has been created."""
     operate("issue T-1")
     full = read_snapshot()
     settings = connections[ALIAS].settings_dict

@@ -1,4 +1,4 @@
-"""Announcements: what was announced can be read, waiting costs no polling, nothing depends on luck."""
+"""Announcements: announced rows can be read, waiting needs no polling, lost ones are repaired."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from validators.feed import ProgressListener, progress
 
 
 class Rows:
-    """Stands for the learner's tables: how far they are, and how often somebody looked."""
+    """Stands for the learner's tables: their sequence, and how often they were read."""
 
     def __init__(self) -> None:
         self.applied = 0
@@ -97,7 +97,7 @@ def test_subscribers_are_woken_until_they_unsubscribe(tmp_path: Path, rows: Rows
     try:
         wait_until(lambda: (publisher.announce(1), woken)[1], what="woken")
         leave()
-        announced(5)  # whoever was just being woken while it left has been by now
+        announced(5)  # a subscriber that was being woken as it left is finished by now
         heard = len(woken)
         announced(6)
         announced(7)

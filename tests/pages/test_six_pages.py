@@ -62,7 +62,7 @@ def api(s: Supervised) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def page(s: Supervised, browser: Browser, complaints: Complaints) -> Iterator[Page]:
-    """A window in which nothing may go wrong."""
+    """A browser window in which no error may occur."""
     with opened(browser, s.url, complaints) as found:
         yield found
     assert [text for text in complaints if REFUSED not in text] == []
@@ -84,7 +84,7 @@ def row(page: Page, body: str, text: str) -> Any:
 
 
 def start_four(s: Supervised, api: httpx.Client) -> None:
-    """For a test that is run alone; else they run already."""
+    """Start four nodes if the test runs alone; otherwise they run already."""
     if len(s.nodes()) != 4:
         api.post("/cluster/start", json={"node_count": 4}).raise_for_status()
         s.wait_until_running(4)
@@ -115,7 +115,7 @@ def test_c32_a_cluster_started_on_the_page_is_shown_until_it_runs(s: Supervised,
     asked: list[Any] = []
 
     def take_down(route: Any) -> None:
-        """What the page asks for; a start would stop first what runs."""
+        """Answer the page's request: a real start would first stop the running cluster."""
         asked.append(route.request.post_data_json)
         route.fulfill(json={"status": "starting", "node_count": 4})
 
@@ -347,12 +347,12 @@ HOSTILE_EVENT = {
 
 
 def lie(page: Page, address: str, answer: Any, status: int = 200) -> None:
-    """Have the platform answer what it never would: names of this kind are refused everywhere."""
+    """Make the platform return names that it would otherwise refuse everywhere."""
     page.route(address, lambda route: route.fulfill(status=status, json=answer))
 
 
 def expect_inert(page: Page) -> None:
-    """It is read as text, and nothing of it has become an element or has run."""
+    """The text is shown, and no part of it became an element or ran."""
     expect(page.locator("main")).to_contain_text(HOSTILE)
     assert page.locator("main img, main script").count() == 0
     assert page.evaluate("window.hit") is None

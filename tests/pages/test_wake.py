@@ -24,7 +24,7 @@ pytestmark = [
 
 
 class SharedLayer(InMemoryChannelLayer):
-    """Stands for one that crosses processes."""
+    """Stands for a channel layer shared by processes."""
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)

@@ -1,4 +1,4 @@
-"""The platform reads no body for itself and none that is too long: the request that daphne makes."""
+"""The platform does not parse bodies and refuses oversize ones: daphne's request class."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def one() -> Connection:
 
 
 def test_a_form_of_millions_of_fields_is_not_parsed_by_the_platform(one: Connection) -> None:
-    """Read here it would hold up everybody for seconds, whoever sends it."""
+    """Parsing it here would block all clients for seconds, even for an anonymous sender."""
     body = b"a=1&" * 1_000
     one.posts(b"/nothing", body, FORM)
     assert one.channel.held == [({}, body)]

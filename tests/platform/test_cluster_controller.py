@@ -1,4 +1,4 @@
-"""The cluster as a whole: what a wish does, when a start has failed, and where an old cluster goes."""
+"""The cluster as a whole: effects of orders, failed starts, and clusters put aside."""
 
 from __future__ import annotations
 

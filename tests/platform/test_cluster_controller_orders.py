@@ -1,4 +1,4 @@
-"""Orders in quick succession: the newest counts, whatever the controller has seen of the ones before."""
+"""Orders in quick succession: the newest counts, whether or not the controller saw earlier ones."""
 
 from __future__ import annotations
 

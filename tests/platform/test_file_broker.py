@@ -1,4 +1,4 @@
-"""A message in the file broker is there whole or not at all: half of one would end a worker."""
+"""A message in the file broker is complete or absent: half of one would end a worker."""
 
 from __future__ import annotations
 

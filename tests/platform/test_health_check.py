@@ -28,7 +28,7 @@ class Watched:
         self.health.begin(self.beat, self.now)
 
     def lives(self, seconds: float) -> set[Verdict]:
-        """What was found while it showed life at every look."""
+        """Verdicts of all checks in these seconds, while the process answers each."""
         return self._looks(seconds, beats=1)
 
     def is_silent(self, seconds: float) -> set[Verdict]:

@@ -1,4 +1,4 @@
-"""What a worker says of a child that was killed, or failed: a real Celery worker with one slot."""
+"""Log lines of a real Celery worker with one slot about a killed or failed child."""
 
 from __future__ import annotations
 

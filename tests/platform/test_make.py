@@ -1,4 +1,4 @@
-"""The first minutes on a fresh machine: make explains itself and says what is missing."""
+"""On a fresh machine make lists its commands and names missing packages."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What reconcile decides about a node, from facts and time alone."""
+"""Decisions of reconcile about a node, from facts and time alone."""
 
 from __future__ import annotations
 
@@ -298,7 +298,7 @@ def test_a_request_the_lost_worker_had_is_sent_again_at_once() -> None:
 
 
 def test_r10_a_ledger_held_elsewhere_is_not_counted_as_a_crash() -> None:
-    """Somebody runs `manage.py validator` on it: said, tried again in a while, never counted."""
+    """A `manage.py validator` run by hand holds it: reported, retried later, never counted."""
     world = World()
     world.look()
     for _ in range(3 * watch.RESTARTS_MAX):

@@ -1,4 +1,4 @@
-"""Starting and stopping nodes is writing a wish; only these services write it."""
+"""Starting and stopping nodes sets their desired state; only these services write it."""
 
 import pytest
 from django.db.models import F

@@ -1,4 +1,4 @@
-"""The platform's port waits for no request without end: the channel that daphne's server speaks (spec 3)."""
+"""The platform's port has a deadline for every request, in the channel of daphne's server (spec 3)."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def test_a_dead_process_is_hidden_and_its_node_requested_again(desk: Desk) -> No
 def test_a_process_that_ends_between_two_checks_is_shown_stopping(
     desk: Desk, wish: Callable[[str], object], stages: list[str]
 ) -> None:
-    """`up` is not looking for a second, on a busy machine: every stage is told (0106), each once."""
+    """On a busy machine `up` may not check for a second: every stage is still sent once (0106)."""
     desk.reconciler.turn()
     process = desk.run("node0")
     desk.reconciler.turn()

@@ -1,4 +1,4 @@
-"""What the web process does for its parent in the end: credentials tell that a network is ready."""
+"""The web process removes the credentials, the sign of a ready network, if its parent is gone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_credentials_of_a_dead_parent_are_removed(credentials: Path) -> None:
 def test_removing_credentials_waits_for_a_slowly_dying_parent(
     credentials: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its last thread may wait for a disk when we hear of the first."""
+    """Its last thread may still wait for a disk when the first one has ended."""
     monkeypatch.setattr(web, "PARENTS_LAST_MOMENT", PATIENCE)
     parents = iter([os.getppid()] * 30)
     monkeypatch.setattr(os, "getppid", lambda: next(parents, NOBODY))
@@ -50,7 +50,7 @@ def test_removing_credentials_does_not_wait_for_a_regular_end(
 
 
 def test_credentials_of_a_living_parent_are_kept(credentials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody ended this process alone."""
+    """Only this process was ended."""
     monkeypatch.setattr(web, "PARENTS_LAST_MOMENT", 0.1)
     take_away(credentials, os.getppid())
     assert credentials.exists()

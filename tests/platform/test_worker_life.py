@@ -1,4 +1,4 @@
-"""A worker shows that it lives from the moment it has its slot, not only once it has imported everything."""
+"""A worker reports life from the moment it has its slot, not only after its imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Too many liars, a fork, and the auditor: f + 1 culprits, nobody honest (P22)."""
+"""Too many liars, a fork, and the auditor: f + 1 culprits, no honest member (P22)."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_find_forks_names_the_sequence_at_which_two_ledgers_differ() -> None:
 
 
 def test_p22_forgeries_in_a_ledger_hide_no_crime_and_convict_no_member() -> None:
-    """Whoever hands over a ledger may have filled it with what was never signed."""
+    """The owner of a ledger may have filled it with frames that were never signed."""
     paper = Paper()
     commits = [m.Commit(0, 1, 0, 7, bytes([number]) * 32) for number in (1, 2)]
     signed = [paper.sign(each) for each in commits]

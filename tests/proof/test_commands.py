@@ -147,7 +147,7 @@ def test_p22_evidence_that_a_node_stored_is_found_again(tmp_path: Path, chain: P
 def test_p22_a_ledger_of_a_halted_node_is_never_reported_as_fine(
     tmp_path: Path, chain: Path, view: int, guilty: list[str]
 ) -> None:
-    """The other certificate lies in its record alone, where votes of different views convict nobody."""
+    """The other certificate lies in its record alone, where votes of different views convict no member."""
     log, other = forked()
     theirs = m.Commit(0, 0, view, 3, other.steps[-1].entry.batch_digest)
     frames = tuple(PAPER.sign(msgspec.structs.replace(theirs, sender=sender)) for sender in (1, 2, 3))

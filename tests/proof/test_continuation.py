@@ -1,4 +1,4 @@
-"""A cluster that continues another one: what it begins with is proved, and certificates say so (R11)."""
+"""A cluster that continues another one: its initial state is proved, as its certificates show (R11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One end of an epoch, one chain: what else is shown in its place leads nobody on (R27, R35, P18)."""
+"""An epoch has one end and one chain: any other end is refused (R27, R35, P18)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WORDS = "does not end with this epoch change proof"
 
 
 def founded(log: PaperLog) -> Chain:
-    """The chain of whoever knows genesis alone."""
+    """The chain of a verifier that knows genesis alone."""
     return read_chain(canonical.encode(chain_of_genesis(g.encode(log.genesis))))
 
 

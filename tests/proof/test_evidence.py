@@ -1,4 +1,4 @@
-"""Evidence as a file: whom it convicts, that nothing in it can be changed, and that both verifiers agree."""
+"""Evidence as a file: whom it convicts, that any change is refused, and that both verifiers agree."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ WRONG = PAPER.sign(m.Prepare(0, 1, 0, 7, ONE))
     ids=lambda each: each if isinstance(each, str) else "frame",
 )
 def test_p22_both_verifiers_ignore_frames_that_are_no_statements(code: str, one: bytes, other: bytes) -> None:
-    """Its signer may have meant anything: what one verifier reads in it another would not."""
+    """Such content is ambiguous: verifiers could read it differently."""
     convicts_nobody(encode_evidence(PAPER.cluster, code, [one, other]))
 
 
@@ -229,7 +229,7 @@ def test_p4_a_new_view_that_does_not_follow_convicts_its_sender() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.binary(min_size=1, max_size=64), st.sampled_from(["bad_view_change", "bad_new_view", *pairs()]))
 def test_p22_unsigned_content_convicts_no_member(hung_on: bytes, code: str) -> None:
-    """The attachment of an envelope is outside its signature: anybody may hang one on an honest frame."""
+    """The attachment of an envelope is unsigned: anyone can add one to an honest frame."""
     changes = [change(index, 1, prepared(0, 1)) for index in range(3)]
     named = tuple((each.sender, digest_of(each)) for each in changes)
     honest = m.NewView(0, 1, 1, named, (PAPER.sign(m.PrePrepare(0, 1, 1, 1, ONE)),))

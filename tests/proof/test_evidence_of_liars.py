@@ -41,7 +41,7 @@ LEFT_BEHIND = {
 
 
 class Minutes(Observer):
-    """Writes down each VIEW-CHANGE and NEW-VIEW, and the evidence that honest members found."""
+    """Records each VIEW-CHANGE and NEW-VIEW, and the evidence that honest members found."""
 
     kinds = frozenset({m.ViewChange, m.NewView})
     notes = frozenset({"evidence"})

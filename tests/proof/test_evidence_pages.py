@@ -127,7 +127,7 @@ def test_p15_one_liar_cannot_fill_the_platform_with_its_crimes(
 def test_p15_evidence_on_a_removed_member_leaves_room_for_its_successors(
     witnesses: Witnesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An index is somebody else in another epoch; beyond the bound of all, the first against each stay."""
+    """An index names another member in another epoch; above the total bound, the first of each stay."""
     monkeypatch.setattr(evidence, "PER_MEMBER_MAX", 4)
     for sequence in range(4):
         MemberEvidence.objects.create(

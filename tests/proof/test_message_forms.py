@@ -1,4 +1,4 @@
-"""The verifier of two files knows a message where it sees one: what is none proves nothing (row 15)."""
+"""The two-file verifier decodes exactly the messages of the wire, and refuses all else (row 15)."""
 
 from __future__ import annotations
 

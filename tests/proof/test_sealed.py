@@ -49,7 +49,7 @@ def certificate_by(parties: list[Party], cluster: bytes) -> bytes:
 
 
 def test_r27_every_verifier_accepts_the_file_that_the_parties_sealed(tmp_path: Path) -> None:
-    """Nobody who founded the cluster has to take the chain from a platform."""
+    """The founders need not take the chain from a platform."""
     names = ("auditor", "promoter", "seller", "venue")
     parties = found(tmp_path, {name: 41001 + at for at, name in enumerate(names)}, {"seller": ("issue",)})
     sealed = parties[0].folder.genesis.read_bytes()

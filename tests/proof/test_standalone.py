@@ -1,4 +1,4 @@
-"""The verifier of one file: it says the same as DTVN's own, word for word, and believes no more (R27)."""
+"""The one-file verifier gives the same sentences as DTVN's own, and accepts no more (R27)."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_r27_the_standalone_command_proves_refuses_and_convicts(log: PaperLog, t
 def test_r27_characters_of_the_terminal_do_not_change_the_verdict(
     tmp_path: Path, encoding: str, verifier: str
 ) -> None:
-    """Whoever names a gate chooses its letters: no name may turn what holds into what does not."""
+    """Names of gates are free text: no name may change the verdict."""
     log = PaperLog()
     log.admit(gate="北口 🎪")
     chain, one = tmp_path / "chain", tmp_path / "one"

@@ -1,4 +1,4 @@
-"""A file of any size is refused in one sentence, and of it no more is read than may be in it."""
+"""An oversize file is refused in one sentence, and read only up to the size limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL, ZERO = ("-I", str(FILE)), "/dev/zero"
 
 @pytest.fixture
 def huge(tmp_path: Path) -> Path:
-    """Three gigabytes of nothing, which take no room on the disk."""
+    """A sparse file of three gigabytes."""
     path = tmp_path / "huge"
     path.touch()
     os.truncate(path, HUGE)
@@ -99,7 +99,7 @@ def test_an_endless_genesis_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["certificate", "chain", "evidence"])
 def test_a_file_is_refused_from_the_first_byte_above_the_bound(kind: str, tmp_path: Path) -> None:
-    """One that is just as large as it may be is looked at, and found to be none for another reason."""
+    """A file of exactly the maximum size is decoded, and refused for another reason."""
     most, path = FILE_BYTES_MAX[kind], tmp_path / "file"
     for size, why in ((most, "begins neither"), (most + 1, "too large")):
         path.touch()

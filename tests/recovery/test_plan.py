@@ -1,4 +1,4 @@
-"""What all members told gives one log, with everything in it that was acknowledged, or a refusal (R11)."""
+"""The statements of all members give one log with every acknowledged entry, or a refusal (R11)."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_r11_a_vote_below_executed_entries_reveals_a_lost_vote(town: Town) -> No
 
 
 def test_r11_the_primary_of_a_new_view_knows_its_reproposed_batches(town: Town) -> None:
-    """The power goes right behind the NEW-VIEW: its PRE-PREPAREs are in that record and in no other."""
+    """Power is lost right after the NEW-VIEW: only that record holds its PRE-PREPAREs."""
     sequence = town.admit("T-0")
     town.prepare(0, sequence)
     for index in (0, 1):
@@ -340,7 +340,7 @@ def garbled(town: Town, state: StateFile, sequence: int) -> StateFile:
 
 
 def test_r11_entries_below_a_checkpoint_are_proved_by_it(town: Town) -> None:
-    """r0 shows another batch below its checkpoint than r3 executed with COMMITs: r0 is named, nobody else."""
+    """r0 shows another batch below its checkpoint than r3 executed with COMMITs: only r0 is named."""
     town.log.fill(70)
     town.execute(0, range(61, 71), voters=(0, 2, 3))
     town.stable(0, 70, voters=(0, 2, 3))
@@ -404,7 +404,7 @@ def test_r11_a_voucher_below_the_others_checkpoint_executes_the_plan_too(town: T
 
 
 def test_r11_a_plan_that_fewer_than_f_plus_1_can_execute_is_refused(town: Town) -> None:
-    """Nobody else could sign, and who has signed starts no more: the others could not fetch its log."""
+    """No other member could sign, and a member that signed does not start: its log cannot be fetched."""
     town.log.fill(121)
     town.execute(0, range(61, 122), voters=(0, 2, 3))
     town.stable(0, 120, voters=(0, 2, 3))

@@ -92,7 +92,7 @@ def test_r11_a_second_end_of_one_epoch_is_not_signed(steps: Steps) -> None:
 
 
 def test_r11_the_record_of_the_signed_end_is_stored_beside_the_key(steps: Steps) -> None:
-    """r2's ledger goes right behind `sign`; then there is another plan, and r0 signs that too."""
+    """r2 loses its ledger right after `sign`; then there is another plan, and r0 signs that too."""
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     steps.sign("r0")
     steps.sign("r1")
@@ -133,7 +133,7 @@ def test_r11_a_member_without_the_log_signs_only_what_f_plus_1_executed(steps: S
 
 
 def test_r11_the_signature_of_a_member_without_the_log_does_not_count(steps: Steps) -> None:
-    """r2 has no log: what it signed is another's word, and counts for nobody."""
+    """r2 has no log: it signed what others claim, so its signature does not count."""
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     steps.sign("r0")
     good = canonical.decode(SignedFile, Path(steps.file("r0.signed")).read_bytes())
@@ -204,7 +204,7 @@ def test_r11_fewer_signatures_than_all_are_refused(steps: Steps) -> None:
 
 
 def test_r11_different_ends_are_not_sealed(steps: Steps) -> None:
-    """A member that executed something else, or lies: nobody goes on with it."""
+    """A member that executed something else, or lies: no member continues with its end."""
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     signed = [steps.sign(name) for name in ("r0", "r1", "r3")]
     good = canonical.decode(SignedFile, Path(signed[2]).read_bytes())
@@ -264,7 +264,7 @@ def test_r11_a_liars_signed_file_does_not_stop_the_others(steps: Steps) -> None:
 
 
 def test_r11_a_member_that_signed_two_ends_is_convicted(steps: Steps) -> None:
-    """As they come about: under two plans, with another key of the next epoch in each."""
+    """As in practice: under two plans, each with another key of the next epoch."""
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     first = Path(steps.sign("r0")).rename(steps.file("first.signed"))
     steps.data.node("r0").promise.unlink()

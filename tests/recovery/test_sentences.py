@@ -1,4 +1,4 @@
-"""What the five steps say to people: what to do next, and which wrong file or folder was named (R11)."""
+"""Messages of the five steps: the next command, and the wrong file or folder (R11)."""
 
 from __future__ import annotations
 

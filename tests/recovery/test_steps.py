@@ -33,7 +33,7 @@ from verifier import dtvn_verify
 
 
 def shown_again(log: PaperLog, application: TicketApplication, executor: Executor) -> list[str]:
-    """Each of the seven tickets at the gate once more, in the epoch that goes on; the outcomes."""
+    """Outcomes of admitting each of the seven tickets again in the recovered epoch."""
     log.application, log.executor = application, executor
     scans = [log.operation(Admit(gate="south"), ticket, nonce=ticket.encode()) for ticket in SEVEN]
     until = executor.timestamp + VALID
@@ -91,7 +91,7 @@ def test_r26_outcomes_are_proved_by_checkpoints_not_by_an_epoch_end(sealed: Step
 
 
 def test_r11_an_interrupted_install_completes_after_a_new_state_file(sealed: Steps) -> None:
-    """The key is in its place, the ledger is not written; then somebody begins at the first step again."""
+    """The key is installed, the ledger is not written; then the procedure starts again at step one."""
     node = sealed.data.node("r0")
     node.recovery_key.replace(node.next_key)
     sealed.run("state", "--vouch", "--out", sealed.file("again.state"), node="r0")
@@ -99,7 +99,7 @@ def test_r11_an_interrupted_install_completes_after_a_new_state_file(sealed: Ste
 
 
 def test_r11_an_older_recovery_sets_nothing_back(sealed: Steps) -> None:
-    """Installed once more behind a second one: ledger, gateway and nodes know the later epoch."""
+    """Installed again after a second one: ledger, gateway and nodes know the later epoch."""
     for name in sealed.names:
         sealed.install(name)
     older = Path(sealed.file("cup.sealed")).rename(sealed.file("older.sealed"))
@@ -150,7 +150,7 @@ def test_r11_a_member_that_lost_its_ledger_after_install_can_start(sealed: Steps
 
 
 def test_r11_a_recovered_end_can_be_continued_before_a_checkpoint(sealed: Steps) -> None:
-    """A second disaster right behind the recovery: the newest certified state is the end of the epoch."""
+    """A second disaster right after the recovery: the newest certified state is the end of the epoch."""
     sealed.install("r0")
     out = sealed.root / "cup.state"
     with sealed.ledger("r0") as ledger:

@@ -55,7 +55,7 @@ class Story:
         return [self.world.boxes[member.id] for member in self.world.now.members]
 
     def admit(self, count: int) -> None:
-        """So many tickets are issued and admitted."""
+        """Issue and admit this number of tickets."""
         for _ in range(count):
             ticket = f"T-{len(self.tickets)}"
             assert self.world.do(Issue(), ticket) == "ok"
@@ -63,7 +63,7 @@ class Story:
             self.tickets.append(ticket)
 
     def power_cut(self) -> None:
-        """In the middle of work: some of it is proposed, prepared or committed, not all of it is executed."""
+        """Cut the power under load: some requests are proposed, prepared or committed but not executed."""
         for number in range(12):
             self.world.client.ask(Issue(), f"LATE-{self.world.now.epoch}-{number}")
         self.world.run(self.world.dice.between(0, 40 * MILLISECOND))
@@ -89,7 +89,7 @@ class Story:
     # --- the recovery -------------------------------------------------------------------------------
 
     def recover(self, sound: int = 2) -> None:
-        """All steps by all members, so many of whom vouch, and everybody starts again."""
+        """All steps by all members, of whom the given number vouch; then all nodes start again."""
         vouchers = [index for index in range(4) if index not in self.lost][:sound]
         file = PlanFile("dtvn-recovery-plan-1", tuple(self._tell(box, vouchers) for box in self.boxes))
         plan = make_plan(read_states(file, self.world.genesis, self.scheme))
@@ -141,7 +141,7 @@ class Story:
         return FrameSigner(self.world.cluster, secret, keys, scheme=self.scheme)
 
     def goes_on(self) -> None:
-        """Everybody votes in the newest epoch; what was admitted stays so; new tickets are admitted."""
+        """All members vote in the newest epoch; admissions are kept; new tickets are admitted."""
         world = self.world
         assert world.run(60 * SECOND, world.settled), [len(box.disk.log) for box in self.boxes]
         for ticket in self.tickets[-7:]:
@@ -191,7 +191,7 @@ def test_r11_a_recovery_that_drops_prepared_batches_is_detected(monkeypatch: pyt
 
 
 def test_r11_one_voucher_of_four_is_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody was asked whether the log is the newest: with one voucher acknowledged entries may be gone."""
+    """With only one voucher for the newest log, acknowledged entries may be lost."""
     story = Story("one voucher")
     story.admit(7)
     story.power_cut()

@@ -1,4 +1,4 @@
-"""Whoever waits for a campaign at a terminal sees how far it is; nothing else gets a byte of that."""
+"""A campaign shows its progress on a terminal and writes it nowhere else."""
 
 from __future__ import annotations
 

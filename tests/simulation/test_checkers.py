@@ -1,4 +1,4 @@
-"""Who guards the guards: every planted bug must be caught in its own world, from its own seed on.
+"""Tests of the checkers: every planted bug must be caught in its own world, from its own seed on.
 
 The bugs are in simulator/mutants; `manage.py simulator mutants` hunts them all and says with what command.
 """

@@ -224,7 +224,7 @@ def test_x38_a_flag_that_a_run_by_flags_would_ignore_is_refused(verb: str, play:
 
 @pytest.mark.parametrize("words", [["-nodes", "3"], ["-nodes", "1", "--mutant", "any-epoch"]])
 def test_x38_nodes_that_tolerate_no_liar_are_refused_by_their_own_name(words: list[str]) -> None:
-    """Nobody gave a number of liars, so nothing is said of one that was too many."""
+    """No number of liars was given, so the error does not mention one."""
     with pytest.raises(
         CommandError, match=r"^nodes: [13] tolerate no Byzantine node; use -byzantine 0"
     ) as caught:

@@ -1,4 +1,4 @@
-"""Signatures that have many forms: what is signed counts, not its bytes (R4; P12)."""
+"""Malleable signatures: the signed content identifies a statement, not the signature (R4; P12)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Heard(Observer):
 
 
 class Said(Observer):
-    """What each node said in which of its lives, and in which bytes."""
+    """Statements of each node by process life, with their bytes."""
 
     kinds = BINDING
 
@@ -92,7 +92,7 @@ def test_row_12_two_forms_of_one_statement_convict_no_member(seed: int) -> None:
 
 
 def test_r4_statements_are_repeated_in_the_same_bytes_after_a_restart() -> None:
-    """Here another signing would be other bytes."""
+    """In this world signing again would give other bytes."""
     said = Said()
     assert run(Task(0, "malleable-signatures"), said).violation is None
     again = [lives for lives in said.said.values() if len(lives) > 1]
@@ -109,7 +109,7 @@ def test_row_12_a_cluster_by_flags_has_the_malleator_too() -> None:
 
 
 def test_r6_a_commit_is_processed_although_a_prepare_has_the_same_body() -> None:
-    """Their bodies are equal byte for byte: what is identified by its body alone is another statement."""
+    """Their bodies are equal byte for byte: the body alone does not identify a statement."""
     report = run(Task(1, "small", "certificate-not-kept"))
     assert report.checker == "durable-before-send"
     assert " Commit " in str(report.violation)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in any verb: what was found so far is told; tickets without end hold up nothing."""
+"""Ctrl-C and SIGTERM in any verb: partial results are printed; unlimited tickets delay nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from simulator.plain import PlainRun
 
 
 class Hasty(Command):
-    """Somebody presses Ctrl-C at the first line with this text."""
+    """Interrupts with Ctrl-C at the first line with this text."""
 
     text = " ms  "
 

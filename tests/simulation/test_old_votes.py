@@ -22,6 +22,6 @@ def test_r21_late_commits_of_an_earlier_view_decide(seed: int) -> None:
 def test_row_3_adding_commits_of_different_views_leads_to_a_fork(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who looks at certificates notices before anybody else executes. Here nobody does: it is a fork."""
+    """Without the checker of certificates, which would notice earlier, this is a fork."""
     monkeypatch.setattr(Certificates, "_entry", lambda *_: None)
     assert run(Task(seed, "alternating-batches", "late-commits-across-views")).checker == "agreement"

@@ -64,7 +64,7 @@ class TwoBecomeThree:
         self.world.network.part([name], [*rest, *(client.name for client in clients)])
 
     def r0_comes_back_on_its_older_disk(self) -> None:
-        """What it may have said to n0 in the next epoch is forgotten. It reaches r1 alone."""
+        """Its possible statements to n0 in the next epoch are lost. It reaches r1 alone."""
         self.ask(self.cluster.gateways[0], commands.Barrier())
         self.r0.crash()
         self.r0.disk = self.older
@@ -85,8 +85,8 @@ class TwoBecomeThree:
 
 
 def test_r11_a_restored_member_waits_for_all_in_the_next_epoch_too() -> None:
-    """r1 shows truthfully what it holds of r0's word, all of it from the first epoch. What r0 could have said
-    in the next one only n0 would know."""
+    """r1 truthfully shows the statements of r0 that it holds, all from the first epoch. Only n0 would know
+    those that r0 may have made in the next one."""
     story = TwoBecomeThree()
     assert story.r0.core.state.voting_right.holding, "r0 says nothing there before r1 has answered, either"
     (result,) = story.to_its_end().results or ()

@@ -165,7 +165,7 @@ def test_an_append_that_returned_survives_a_crash() -> None:
 
 
 def held(disk: VirtualDisk) -> tuple[object, ...]:
-    """What a disk that has seen `unsynced_writes` shows: how far it got."""
+    """How many of the `unsynced_writes` a disk holds, by kind of record."""
     found = disk.load()
     return (
         {record.sequence for record in found.slots},

@@ -1,4 +1,4 @@
-"""The whole house goes dark, and disks keep what they synced (R6): is that enough, and is less noticed?"""
+"""All nodes lose power, and disks keep what they synced (R6): it is enough, and less is noticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old processes really wake and are really fenced; what was told is really read.
+"""Old processes really resume and are fenced; announced changes are really read.
 
 That the checkers complain when they should is shown by planted bugs (test_checkers.py).
 """

@@ -1,4 +1,4 @@
-"""What the world's doors remember for each other changes nothing but the time that a run takes."""
+"""Shared signature checks of the world's readers change nothing but the time of a run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Keys:
 
 
 class Stage:
-    """Doors that share what they remember."""
+    """Readers that share their results."""
 
     def __init__(self) -> None:
         self.keyring = Keyring(real=False)
@@ -52,7 +52,7 @@ class Stage:
 
 
 def come(door: WatchedDoor, frame: bytes, peer: Peer = R0) -> Peer:
-    """A frame comes in; the peer of what the door made of it."""
+    """Deliver a frame; returns the peer of the reader's result."""
     return door.verify(door.peek(Inbound(peer, frame))).peer
 
 

@@ -1,5 +1,5 @@
-"""Reads while the primary is stingy (R18, P19: arXiv 2107.11144): the reader ends, and what it is
-told holds everything that was decided before it asked."""
+"""Reads while the primary withholds COMMITs (R18, P19: arXiv 2107.11144): they end, and the result
+holds everything that was decided before they began."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simulator.world import Settings
 
 
 class Stingy:
-    """A cluster whose primary says its COMMITs to f + 1 members only, or to none."""
+    """A cluster whose primary sends its COMMITs to f + 1 members only, or to none."""
 
     def __init__(self, told: int) -> None:
         settings = Settings(
@@ -57,7 +57,7 @@ def test_p19_a_primary_that_withholds_commits_delays_no_reader(told: int) -> Non
 
 
 def test_p19_a_proof_of_a_lagging_replica_shows_its_older_checkpoint() -> None:
-    """r3 hears nothing for a while: its proof is of an older checkpoint, and everybody else's wins."""
+    """r3 is cut off for a while: its proof is of an older checkpoint, and the newer ones win."""
     stingy = Stingy(2)
     stingy.ask(Issue(), "T-1")
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""The checker of R32: it catches judgements that are too mild, and asks no more than what they promise."""
+"""The checker of R32 catches too lenient thresholds, and requires no more than R32 promises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One liar's questions keep nobody from fetching a state: r3 lost its ledger, no peer has old entries, and r1
+"""One liar's questions do not prevent a state transfer: r3 lost its ledger, no peer has old entries, and r1
 neither serves nor leaves the others' service alone (R11, R23; P17)."""
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ sys.stdin.read()
 
 @contextmanager
 def held_slot() -> Iterator[None]:
-    """As if the process that plays lived. A process does not see locks of its own: another one holds it."""
+    """Hold the slot lock in another process, since a process does not see its own locks."""
     path = DataFolder(services.settings.DATA).slot_lock(services.SLOT)
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

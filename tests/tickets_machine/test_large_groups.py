@@ -39,7 +39,7 @@ def crowded(machine: Machine, group: int = CROWD) -> Iterator[str]:
 
 
 def fetched(source: TicketApplication, staging: Staging) -> int:
-    """Ask for everything as questions do; the largest answer's bytes."""
+    """Fetch every part in turn; returns the bytes of the largest answer."""
     largest = 0
     while staging.missing:
         question = canonical.encode(FetchGroups(10, parts.spell(parts.some(staging.missing, set(), 32))))
@@ -119,7 +119,7 @@ def test_p17_parts_of_any_size_are_accepted_from_any_member(small: Machine) -> N
 
 
 def test_p17_an_honest_part_is_accepted_after_a_liars_shorter_one(small: Machine) -> None:
-    """It answers the same question with one leaf, so that what is missing has another number: else it could
+    """A liar answers the question with one leaf, which renumbers the missing part: otherwise it could
     make every honest answer one that brings nothing."""
     crowd(small, 70)
     staging = begun(small)
@@ -241,7 +241,7 @@ def test_r25_large_groups_are_ordered_once_and_a_bounded_number_are_kept(
 
 
 def test_r25_an_unchanged_group_is_not_ordered_again(small: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks for each new checkpoint makes its source order what changed, and no more."""
+    """A client that asks at each new checkpoint makes its source order only the changed groups."""
     found = groups_put_in_order(monkeypatch)
     crowd(small, 70, group=1)
     names = crowd(small, 71, group=2)

@@ -1,4 +1,4 @@
-"""Thousands of members that came and went: what the state keeps of them, for ever (R35, decision 0167)."""
+"""Thousands of former members: what the state keeps of them permanently (R35, decision 0167)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def key(number: int) -> bytes:
 
 
 def reconfigured(machine: Machine, number: int, leaves: str = "", joins: tuple[Member, ...] = ()) -> None:
-    """Change the membership; all of the next members show life."""
+    """Change the membership, with liveness proofs of all next members."""
     now = machine.application.membership()
     members = [member for member in now.members if member.id != leaves] + list(joins)
     alive = tuple(LivenessProof(m.id, machine.sequence, machine.now, 2 * m.public_key) for m in members)
@@ -100,7 +100,7 @@ def test_the_outcome_of_a_change_names_the_next_epoch_and_its_members() -> None:
     "host", ["_node5", "node_5", "é.example", "http://h", "*", "a b", "", "1.2.3.4.5", "[::1]"]
 )
 def test_a_newcomer_whose_host_cannot_be_dialled_never_joins(host: str) -> None:
-    """The log took it, and no member could start in the epoch that it began."""
+    """The log accepted it, and no member could start in the next epoch."""
     machine = Machine()
     operation = machine.operation(Reconfigure(Change(epoch=0, joins=(newcomer(9),))))
     there = msgspec.structs.replace(newcomer(9), host=host)

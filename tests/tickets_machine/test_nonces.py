@@ -218,7 +218,7 @@ def test_r13_another_body_under_a_tickets_last_nonce_is_always_refused(first: Bo
 
 
 def test_r13_another_principal_cannot_reuse_the_nonce_of_an_admission() -> None:
-    """The nonce of an admission is public in the log: another principal must not pass with it."""
+    """The nonce of an admission is public in the log: it must not help another principal."""
     machine = Machine()
     machine.do(Issue(), "T-1")
     machine.do(Admit(), "T-1", nonce=b"k", actor="anna")
@@ -230,7 +230,7 @@ def test_r13_another_principal_cannot_reuse_the_nonce_of_an_admission() -> None:
 
 
 def test_r13_state_bytes_that_equal_a_nonce_by_chance_are_ignored() -> None:
-    """Here in the time of the admission: its last bytes read as a nonce's own do."""
+    """Here the last bytes of the admission's time look like the encoding of a nonce."""
     machine = Machine()
     machine.do(Issue(), "T-1")
     machine.now = (machine.now | 0xFFFFFF) - 0xFFFFFF + 0xC4016B - 1 + (1 << 24)
@@ -252,7 +252,7 @@ def test_r13_a_principal_holds_a_bounded_number_of_nonces() -> None:
 
 
 def test_r13_a_full_quota_of_nonces_leaves_room_to_open_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a principal whose session rested would stand still for an hour, nonces or not."""
+    """Otherwise a principal with an evicted session could do nothing for an hour."""
     monkeypatch.setattr(nonces, "OPENINGS_RESERVED", 3)
     machine = Machine(genesis(nonces_max=100))
     codes = [machine.do(Barrier(), nonce=bytes([number, 1])) for number in range(100)]

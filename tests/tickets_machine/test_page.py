@@ -1,4 +1,4 @@
-"""docs/understand/protocol/tickets.md says what the code says; run as a module it writes the tables anew."""
+"""docs/understand/protocol/tickets.md agrees with the code; run as a module this rewrites the tables."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_r15_any_principal_may_open_a_session_and_wait_for_a_barrier() -> None:
 
 
 def test_r15_permission_is_checked_before_existence() -> None:
-    """Who may not ask learns nothing from the code."""
+    """The code reveals nothing to a principal without permission."""
     machine = machine_where_someone_holds()
     assert machine.do(Admit(), "nowhere", principal="someone") == "not_permitted"
 
@@ -77,7 +77,7 @@ EVENTS = ["final:2026", "a_b-c.d", "7", "*", "e" * 64, "e" * 65, ":a", "a\n", "a
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_r15_genesis_and_log_accept_the_same_events_in_grants(event: str) -> None:
-    """One rule, said twice: genesis knows no tickets."""
+    """The rule is implemented twice, as genesis does not know tickets."""
     wish = Grant(event, "gate")
     said = []
     for check in (check_grant, lambda grant: read("limit_principal", encode(LimitPrincipal("x", (grant,))))):

@@ -1,4 +1,4 @@
-"""Principals come, change keys and go by ordered operation; nodes enforce it (R15)."""
+"""Principals are added, re-keyed and revoked by ordered operations; nodes enforce it (R15)."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_r15_a_rotated_key_signs_under_a_new_name_and_the_old_key_is_void(machin
 
 
 def test_r13_nonces_and_sessions_are_kept_over_a_key_rotation(machine: Machine) -> None:
-    """Else a retry with the new key would be executed a second time."""
+    """Otherwise a retry with the new key would be executed a second time."""
     machine.do(Barrier(), principal="scanner")
     session = machine.session("scanner")
     admission = machine.operation(Admit(), "T-1", nonce=b"once")

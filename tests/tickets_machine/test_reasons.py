@@ -1,4 +1,4 @@
-"""Outcome codes as whoever watches counts them."""
+"""Outcome codes are counted by kind for metrics."""
 
 from __future__ import annotations
 

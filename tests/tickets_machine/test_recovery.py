@@ -1,4 +1,4 @@
-"""The operation that ends an epoch offline, as replicas execute it, and that nobody can order (R11)."""
+"""The operation that ends an epoch offline: replicas execute it, but no client can order it (R11)."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_r11_a_recover_operation_of_a_principal_is_malformed() -> None:
 
 
 def test_r11_a_recover_request_from_the_network_is_refused() -> None:
-    """Nobody has that name's key: it enters no pool, no proposal and no batch that is fetched."""
+    """That name has no key: the request enters no pool, proposal or fetched batch."""
     paper = Paper()
     batch = final_batch(0, tuple(key_pair(f"next{n}")[0] for n in range(4)))
     proposal = paper.signer("r0").sign(m.PrePrepare(0, 0, 0, 1, batch.digest), batch.body)

@@ -74,7 +74,7 @@ def test_r16_repeated_replies_differ_only_in_their_sender(four: Members) -> None
 
 
 def test_r16_a_client_can_verify_the_path_from_operation_to_receipt(members: Members) -> None:
-    """Leaves, subtree, path, entry, receipt: with nothing but the reply and the own bundle."""
+    """Leaves, subtree, path, entry, receipt: computed from the reply and the client's bundle alone."""
     session = members.open_session()
     members.told(0)
     frame = members.signed(

@@ -1,4 +1,4 @@
-"""A state frozen, read while later ones are made, and gathered elsewhere (R24, R25; P17)."""
+"""A frozen state is read while later ones are made, and assembled elsewhere (R24, R25; P17)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_snapshot_restores_the_state_it_was_taken_of() -> None:
 
 
 def test_r25_a_pinned_state_is_unchanged_while_execution_continues() -> None:
-    """Changes before and after the next freezes, tickets that came later, sessions and nonces that moved."""
+    """With changes before and after later freezes, new tickets, and changed sessions and nonces."""
     machine = Machine()
     machine.do(Seed())
     root, manifest = frozen(machine)

@@ -1,4 +1,4 @@
-"""The life of a ticket: every action in every state, and every reason there is."""
+"""The states of a ticket: every action in every state, and every reason code."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_ordered_reason_code_occurs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The vocabulary holds nothing that the machine cannot say, and the machine says nothing else."""
+    """The machine can give every reason code of the vocabulary, and gives no other."""
     met = {
         "ok": Machine().do(Barrier()),
         "malformed": malformed(),

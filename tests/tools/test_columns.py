@@ -1,4 +1,4 @@
-"""What columns mean: pretix's exports as they are, plain files, and a reason for every row that is none."""
+"""Columns of pretix's exports and of plain files, and a reason for every row that is not a ticket."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_a_row_that_ends_before_a_chosen_column_is_wrong(tmp_path: Path) -> None
 
 
 def test_an_unknown_status_is_wrong(tmp_path: Path) -> None:
-    """Better to ask than to let unpaid people in: a translated export says `bezahlt`."""
+    """It must not admit unpaid tickets: a translated export says `bezahlt`."""
     assert reason(tmp_path, as_csv(pretix_row(Status="bezahlt"))) == "has an unknown status 'bezahlt'"
 
 
@@ -241,7 +241,7 @@ def test_pretix_order_data_in_json(tmp_path: Path) -> None:
 
 
 def test_an_order_of_pretix_s_test_mode_is_left_out(tmp_path: Path) -> None:
-    """doc/api/resources/orders: `testmode`; nobody paid for it."""
+    """doc/api/resources/orders: `testmode`; it was not paid."""
     order = {
         "code": "ABC12",
         "event": "summer",
@@ -296,7 +296,7 @@ def test_any_column_can_be_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"ticket_id,not_after\nT-1,\n", [{"ticket_id": "T-1"}]])
 def test_a_chosen_column_that_is_missing_is_reported(tmp_path: Path, content: Any) -> None:
-    """A slip of the pen would make tickets without an end, without a word."""
+    """A typing error would silently make tickets without an end of validity."""
     with pytest.raises(FileRefused, match="no column 'Ende', which --column names"):
         tickets(tmp_path, content, Columns(chosen={"not_after": "Ende"}))
     some_have_it = [{"ticket_id": "T-1"}, {"ticket_id": "T-2", "Ende": "2026-08-01 10:00"}]

@@ -1,4 +1,4 @@
-"""The two commands whole: file in, sentences and exit code out, over real HTTP."""
+"""The two commands from file to printed messages and exit code, over real HTTP."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_wrong_key_ends_with_2(at: list[str], export: Path) -> None:
 def test_an_import_without_the_right_to_issue_stores_no_person(
     at: list[str], export: Path, scopes: list[str] | None
 ) -> None:
-    """What was kept of tickets that were never sent stood against the corrected file."""
+    """Holders stored for tickets that were never sent prevented the import of a corrected file."""
     key = generate_api_key()
     if scopes is not None:
         store_api_key(key, label="gate", scopes=scopes)
@@ -206,7 +206,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, *tickets: str) -> None:
 def test_no_person_is_stored_for_a_permanently_refused_ticket(
     at: list[str], export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was kept of it stood against a corrected row."""
+    """Its stored holder prevented the import of a corrected row."""
     with monkeypatch.context() as strict:
         refusing(strict, "ORD03-1", "ORD05-1")
         ran = Ran("import_tickets", str(export), *at)
@@ -225,7 +225,7 @@ def test_no_person_is_stored_for_a_permanently_refused_ticket(
 def test_persons_of_an_earlier_import_are_kept_after_a_refusal(
     at: list[str], export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ticket is there, whatever is said of issuing it again."""
+    """The ticket exists, although issuing it again is refused."""
     Ran("import_tickets", str(export), *at)
     refusing(monkeypatch, "ORD03-1")
     assert "ORD03-1 was refused" in Ran("import_tickets", str(export), *at).text

@@ -1,4 +1,4 @@
-"""Persons stay out of the log: a salted commitment there, an erasable row here."""
+"""Persons are not in the log: it has a salted commitment, the platform an erasable row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of a rehearsal, and the proof that must not be fooled."""
+"""The plan of a rehearsal, and the proof of its record."""
 
 from __future__ import annotations
 

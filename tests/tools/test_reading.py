@@ -1,4 +1,4 @@
-"""Files as people have them: encodings, delimiters, quotes, and sentences for those that are none of ours."""
+"""Encodings, delimiters and quotes of real files, and messages for unsupported ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending an import: every ticket once, whatever the network loses, and a sentence when it cannot be."""
+"""Sending an import: every ticket once despite losses in the network, or a message why not."""
 
 from __future__ import annotations
 
