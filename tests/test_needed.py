@@ -1,4 +1,4 @@
-"""What checks a change may not lack what the tests look with."""
+"""Tests that lack a tool are skipped on a person's machine and fail in CI."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOBODY = "postgresql://postgres@127.0.0.1:1"
 
 
 @pytest.mark.parametrize(("ci", "ended"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
-def test_without_what_it_looks_with_a_test_is_skipped_but_in_ci_fails(
+def test_a_test_without_its_tool_is_skipped_and_fails_in_ci(
     monkeypatch: pytest.MonkeyPatch, ci: str, ended: type[BaseException]
 ) -> None:
     monkeypatch.setenv("CI", ci)

@@ -80,7 +80,7 @@ class Load:
 
 
 def grow(gateway: Gateway) -> None:
-    """So many sequences that nobody would replay them."""
+    """Order more sequences than a node would replay."""
     submit(gateway, [operation(Issue(), f"T-{number}") for number in range(200)])
     while gateway.acknowledged < SEQUENCES:
         futures = [gateway.submit([operation(Validate(), f"T-{number}")]) for number in range(20)]
@@ -142,7 +142,7 @@ def test_a_node_whose_data_is_lost_under_load_takes_the_state_and_follows(
 
 
 def proved(ticket: str) -> reading.Proved:
-    """A quorum read, again where nobody proved anything within the three seconds that it takes itself."""
+    """A quorum read, repeated if no member proved anything within the three seconds of one read."""
 
     found = wait_until(
         lambda: unless_unavailable(lambda: reading.quorum_read("default", ticket)),

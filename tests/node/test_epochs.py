@@ -59,7 +59,7 @@ def test_r35_the_next_key_takes_its_place_only_in_the_epoch_that_names_it(folder
 
 
 @pytest.mark.parametrize("point", ["replaced", "synced"])
-def test_r35_a_crash_in_the_middle_of_a_key_change_leaves_one_whole_key(
+def test_r35_a_crash_during_a_key_change_leaves_one_complete_key(
     folder: NodeFolder, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     ensure_seed(folder.next_key)
@@ -79,7 +79,7 @@ def test_r35_a_crash_in_the_middle_of_a_key_change_leaves_one_whole_key(
     assert own_place(folder, now)[:2] == (1, upcoming)
 
 
-def test_a_key_of_no_member_follows_it_may_be_that_of_a_later_epoch(folder: NodeFolder) -> None:
+def test_a_node_whose_key_genesis_does_not_name_starts_as_a_follower(folder: NodeFolder) -> None:
     assert own_place(folder, founding(make_genesis(4))) == (None, read_seed(folder.key), False)
 
 

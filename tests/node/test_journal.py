@@ -32,7 +32,7 @@ class Below:
         """Nothing to note."""
 
 
-def test_r11_the_stamp_is_there_before_the_first_vote_and_not_earlier(tmp_path: Path) -> None:
+def test_r11_the_voted_stamp_is_written_just_before_the_first_vote(tmp_path: Path) -> None:
     below = Below(tmp_path)
     journal = NodeJournal(below, VotedStamp(tmp_path))  # type: ignore[arg-type]
     journal.append([StateRecord("x", b"")])

@@ -42,7 +42,7 @@ from dtvn.node.options import ApiOptions
         ("http://[", False),
     ],
 )
-def test_c21_whose_pages_may_speak(
+def test_c21_own_local_and_named_origins_are_allowed(
     origin: str | None, *, fits: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DTVN_WS_ORIGINS", " http://named.example ,, http://b")
@@ -66,7 +66,7 @@ def test_c21_an_empty_origin_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> 
         ("GET", "/api/v1/nope", "", ("GET", "other", 401)),
     ],
 )
-def test_what_no_route_answered_is_counted_under_the_route_of_its_path(
+def test_an_unanswered_request_is_counted_under_the_route_of_its_path(
     method: str, path: str, key: str, told: tuple[str, str, int]
 ) -> None:
     routes = [Route("/api/v1/tickets/{id}", lambda http: Response(), methods=["GET"])]
@@ -77,7 +77,7 @@ def test_what_no_route_answered_is_counted_under_the_route_of_its_path(
 
 
 def ask(routes: list[Route], method: str, path: str, key: str = "right") -> tuple[Answered, int]:
-    """What the front told of one request, and the status that its client got; 0: it got nothing."""
+    """The front's record of one request, and the status that its client got; 0: no answer."""
     counted: list[Answered] = []
     front = Front(Starlette(routes=routes), ApiOptions(port=0, key="right"), counted.append, routes)
     plain, _, query = path.partition("?")
@@ -123,7 +123,7 @@ def test_only_unforeseen_errors_are_reported_as_faults(
     assert (told.status, told.unforeseen, seen) == (status, unforeseen, status)
 
 
-def test_an_error_outside_every_route_of_ours_is_a_fault_too() -> None:
+def test_an_error_outside_our_routes_is_reported_as_a_fault_too() -> None:
     async def fail(http: Request) -> Response:
         raise ValueError("a bug")
 
@@ -146,5 +146,5 @@ def test_an_error_outside_every_route_of_ours_is_a_fault_too() -> None:
         ({"X-API-Key": "\xe4"}, False),
     ],
 )
-def test_c19_which_header_counts(headers: dict[str, str], *, fits: bool) -> None:
+def test_c19_the_api_key_is_read_from_the_documented_headers(headers: dict[str, str], *, fits: bool) -> None:
     assert key_fits(Headers(headers), "right") is fits

@@ -1,4 +1,4 @@
-"""A cluster that continues another one: what it begins with is proved, and certificates say so (R11)."""
+"""A cluster that continues another one: its initial state is proved, as its certificates show (R11)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read(head: StateHead, pieces: list[Piece]) -> int:
     return sum(len(some) for some in items)
 
 
-def test_r11_what_a_new_genesis_says_follows_from_q_signatures(old: PaperLog) -> None:
+def test_r11_the_content_of_a_new_genesis_follows_from_q_signatures(old: PaperLog) -> None:
     head, pieces = head_of(old)
     found = certified(head)
     assert (found.cluster, found.epoch, found.sequence) == (old.cluster, 0, 10)
@@ -201,7 +201,7 @@ def vector(chain: bytes, certificate: bytes) -> dict[str, str]:
     return {"chain": base64.b64encode(chain).decode(), "certificate": base64.b64encode(certificate).decode()}
 
 
-def test_r11_three_verifiers_say_continued_not_proved_by_all(old: PaperLog, new: ContinuedLog) -> None:
+def test_r11_three_verifiers_report_continued_not_proved_by_all(old: PaperLog, new: ContinuedLog) -> None:
     bare = g.encode(new.genesis)
     given = [
         vector(chain, certificate)

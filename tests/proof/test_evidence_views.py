@@ -74,7 +74,7 @@ def agreed(code: str, frames: Sequence[bytes], chain: str = "short") -> str:
 
 
 @pytest.mark.parametrize(("code", "case"), CASES, ids=[f"{code}: {case.name}" for code, case in CASES])
-def test_p4_both_verifiers_give_the_verdict_that_is_due(code: str, case: Case) -> None:
+def test_p4_both_verifiers_give_the_expected_verdict(code: str, case: Case) -> None:
     assert agreed(code, case.frames, case.chain) == case.verdict
 
 
@@ -86,7 +86,7 @@ def test_p4_a_bad_view_is_evidence_of_its_own_code_only(code: str) -> None:
     assert agreed("worse_" + code, guilty.frames, guilty.chain) == "nothing"
 
 
-def test_p22_no_number_of_frames_hides_a_crime() -> None:
+def test_p22_additional_frames_do_not_hide_a_crime() -> None:
     """A NEW-VIEW of too few VIEW-CHANGEs is a lie whatever is put beside it."""
     lie = new_view([])
     assert agreed("bad_new_view", [lie, *[b""] * 40_000]) == "convicted"
@@ -100,7 +100,7 @@ def test_p22_no_number_of_frames_hides_a_crime() -> None:
 @pytest.mark.parametrize(
     ("members", "q"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 4), (6, 4), (7, 5), (13, 9), (31, 21)]
 )
-def test_p1_what_q_members_must_have_signed(members: int, q: int) -> None:
+def test_p1_a_certificate_needs_statements_of_q_members(members: int, q: int) -> None:
     paper = Paper(members)
     data = g.encode(paper.genesis)
     chains = read_chain(data), dtvn_verify.Chain(data)
@@ -161,7 +161,7 @@ def changes(draw: st.DrawFn, sender: int, view: int, odd: int) -> bytes:
 
 @settings(max_examples=300, deadline=None)
 @given(changes(1, 3, 3), st.sampled_from(["short", "long"]))
-def test_p4_whatever_is_in_a_view_change_both_give_one_verdict(frame: bytes, chain: str) -> None:
+def test_p4_both_verifiers_agree_on_random_view_changes(frame: bytes, chain: str) -> None:
     agreed("bad_view_change", [frame], chain)
 
 
@@ -176,9 +176,7 @@ def due(frames: Sequence[bytes], chain: str) -> list[tuple[int, bytes]]:
 
 @settings(max_examples=300, deadline=None)
 @given(st.data(), st.tuples(*(changes(sender, 5, 12) for sender in range(4))))
-def test_p4_whatever_a_new_view_carries_both_give_one_verdict(
-    data: st.DataObject, basis: tuple[bytes, ...]
-) -> None:
+def test_p4_both_verifiers_agree_on_random_new_views(data: st.DataObject, basis: tuple[bytes, ...]) -> None:
     chain, seen = data.draw(st.sampled_from(["short", "long"])), data.draw(st.integers(3, 4))
     slots = due(basis[:3], chain)
     if slots and data.draw(st.booleans()):

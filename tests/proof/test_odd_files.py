@@ -66,14 +66,16 @@ def codes(row: dict[str, Any]) -> list[str]:
     return code if isinstance(code, list) else [code]
 
 
-def test_the_table_is_one() -> None:
+def test_the_table_has_unique_names_and_one_verdict_for_each() -> None:
     assert len({row["name"] for row in ROWS}) == len(ROWS) >= 100
     assert all(("holds" in row) is not ("refused" in row) for row in ROWS)
     assert all(("code" in row) is ("refused" in row) for row in ROWS)
 
 
 @pytest.mark.parametrize(("kind", "row"), CASES, ids=IDS)
-def test_p15_manage_py(kind: str, row: dict[str, Any], tmp_path: Path) -> None:
+def test_p15_manage_py_judges_odd_files_as_the_table_says(
+    kind: str, row: dict[str, Any], tmp_path: Path
+) -> None:
     checked, chain = files(kind, row, tmp_path)
     command = "verify_evidence" if kind == "evidence" else "verify_certificate"
     arguments = (command, str(checked), "--genesis", str(chain))
@@ -87,7 +89,7 @@ def test_p15_manage_py(kind: str, row: dict[str, Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "row"), CASES, ids=IDS)
-def test_p15_the_one_file(
+def test_p15_the_standalone_verifier_judges_odd_files_as_the_table_says(
     kind: str, row: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checked, chain = files(kind, row, tmp_path)
@@ -97,7 +99,7 @@ def test_p15_the_one_file(
         assert capsys.readouterr().out.rpartition(" [")[2][:-2] in codes(row)
 
 
-def test_p15_the_browser() -> None:
+def test_p15_the_browser_judges_odd_files_as_the_table_says() -> None:
     given = []
     cases = [(kind, row) for kind, row in CASES if kind != "evidence"]
     for kind, row in cases:

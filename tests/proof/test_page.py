@@ -25,7 +25,7 @@ VECTORS: list[dict[str, Any]] = json.loads(vectors.FILE.read_text(encoding="utf-
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Page]:
     chromium = installed()
-    # A copy, as somebody keeps it on a stick: the page and the vendored files beside it, nothing else.
+    # A copy, as on a USB stick: the page and the vendored files beside it, nothing else.
     for name in ("verifier", "vendor"):
         shutil.copytree(PAGE.parent.parent / name, tmp_path / "stick" / name)
     expect.set_options(timeout=PATIENCE)

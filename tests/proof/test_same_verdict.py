@@ -150,7 +150,7 @@ def is_a_circle(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [lambda _path: None, is_a_folder, is_below_a_file, is_a_circle])
 @pytest.mark.parametrize("kind", ["certificate", "evidence"])
-def test_a_file_that_cannot_be_read_is_exit_code_1(
+def test_an_unreadable_file_ends_with_exit_code_1(
     kind: str, spoil: Callable[[Path], None], tmp_path: Path
 ) -> None:
     good, bad = tmp_path / "good", tmp_path / "folder" / "bad"

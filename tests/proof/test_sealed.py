@@ -48,8 +48,8 @@ def certificate_by(parties: list[Party], cluster: bytes) -> bytes:
     )
 
 
-def test_r27_every_verifier_takes_the_file_that_the_parties_sealed(tmp_path: Path) -> None:
-    """Nobody who founded the cluster has to take the chain from a platform."""
+def test_r27_every_verifier_accepts_the_file_that_the_parties_sealed(tmp_path: Path) -> None:
+    """The founders need not take the chain from a platform."""
     names = ("auditor", "promoter", "seller", "venue")
     parties = found(tmp_path, {name: 41001 + at for at, name in enumerate(names)}, {"seller": ("issue",)})
     sealed = parties[0].folder.genesis.read_bytes()
@@ -72,7 +72,7 @@ def test_r27_every_verifier_takes_the_file_that_the_parties_sealed(tmp_path: Pat
 @pytest.mark.parametrize(
     "noise", [b"\x94\x01\x02\x03\x04", b"\xa4abcd", b"\x94\xa1a\x95\xa1b\x01\x01\x90\x01\x91\x92\x90\x90\x90"]
 )
-def test_p15_what_only_looks_sealed_is_refused(noise: bytes) -> None:
+def test_p15_a_damaged_sealed_file_is_refused(noise: bytes) -> None:
     vector = {"chain": base64.b64encode(noise).decode(), "certificate": ""}
     found = by_dtvn(vector)
     assert found["refused"] in ("malformed", "wrong_file")

@@ -64,7 +64,9 @@ def run(
     [(FILE, 305, {"nacl"}), (SECOND, 465, {"nacl", FILE.stem})],
     ids=["first", "second"],
 )
-def test_it_is_small_and_has_no_other_imports(file: Path, lines: int, needs: set[str]) -> None:
+def test_the_standalone_verifier_is_small_and_has_no_other_imports(
+    file: Path, lines: int, needs: set[str]
+) -> None:
     text = file.read_text(encoding="utf-8")
     assert text.count("\n") <= lines
     imports: set[str] = set()
@@ -98,12 +100,12 @@ def test_r27_any_changed_byte_is_refused_by_the_small_verifier_too(
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
-def test_p15_no_bytes_make_it_fall(noise: bytes) -> None:
+def test_p15_random_bytes_are_refused_without_an_unexpected_error(noise: bytes) -> None:
     with pytest.raises(ValueError, match=" "):
         dtvn_verify.Chain(noise)
 
 
-def test_r35_it_follows_the_chain_into_a_later_epoch(log: PaperLog) -> None:
+def test_r35_the_standalone_verifier_follows_the_chain_to_later_epochs(log: PaperLog) -> None:
     later = Later(log, ["r1", "r2", "r3", "r4", "r5", "r6", "r7"])
     admit = (0, log.operation(Admit(gate="east"), "TICKET-9"), "ok", b"")
     data = later.prove(admit, epoch=1, checkpoint_epoch=1, names=later.names)
@@ -119,7 +121,7 @@ def test_r35_it_follows_the_chain_into_a_later_epoch(log: PaperLog) -> None:
     assert (signature.value.code, signature.value.place) == ("bad_signature", "r1")
 
 
-def test_r27_on_the_command_line_it_proves_refuses_and_convicts(log: PaperLog, tmp_path: Path) -> None:
+def test_r27_the_standalone_command_proves_refuses_and_convicts(log: PaperLog, tmp_path: Path) -> None:
     other = PaperLog()
     other.admit(gate="south")
     chain, one, two, bad = (tmp_path / name for name in ("chain", "one.json", "two", "bad"))
@@ -147,10 +149,10 @@ def test_r27_on_the_command_line_it_proves_refuses_and_convicts(log: PaperLog, t
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 @pytest.mark.parametrize("verifier", ["one file", "manage.py"])
-def test_r27_what_a_terminal_can_show_does_not_change_the_verdict(
+def test_r27_characters_of_the_terminal_do_not_change_the_verdict(
     tmp_path: Path, encoding: str, verifier: str
 ) -> None:
-    """Whoever names a gate chooses its letters: no name may turn what holds into what does not."""
+    """Names of gates are free text: no name may change the verdict."""
     log = PaperLog()
     log.admit(gate="北口 🎪")
     chain, one = tmp_path / "chain", tmp_path / "one"
@@ -164,7 +166,7 @@ def test_r27_what_a_terminal_can_show_does_not_change_the_verdict(
     assert "\\u5317\\u53e3 \\U0001f3aa" in said
 
 
-def test_its_help_is_no_verdict(tmp_path: Path) -> None:
+def test_help_of_the_standalone_verifier_contains_no_verdict(tmp_path: Path) -> None:
     for asked in (("--help",), ("certificate", "-h")):
         code, said = run(*asked)
         assert code == 0
@@ -176,7 +178,7 @@ def test_its_help_is_no_verdict(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", ["created_at", "protocol_version"])
 @pytest.mark.parametrize("number", [-1, 2**62 + 1])
-def test_r27_both_refuse_a_genesis_whose_numbers_are_out_of_range(
+def test_r27_both_verifiers_refuse_a_genesis_with_numbers_out_of_range(
     log: PaperLog, field: str, number: int
 ) -> None:
     odd = g.encode(msgspec.structs.replace(log.genesis, **{field: number}))
@@ -211,7 +213,7 @@ def copied(folder: Path, *files: Path) -> Path:
     return folder / files[0].name
 
 
-def test_p22_two_files_in_a_folder_decide_every_kind_of_evidence(tmp_path: Path) -> None:
+def test_p22_the_two_verifier_files_judge_every_kind_of_evidence(tmp_path: Path) -> None:
     chain, two = tmp_path / "chain", copied(tmp_path / "two", FILE, SECOND)
     for code, (path, name) in files_of_evidence(tmp_path).items():
         exit_code, said = run("evidence", path, "--genesis", chain, program=("-I", two))
@@ -227,7 +229,7 @@ def test_p22_two_files_in_a_folder_decide_every_kind_of_evidence(tmp_path: Path)
         assert told[1].endswith(f" [{why}]\n")
 
 
-def test_p22_the_first_file_alone_says_what_it_lacks(tmp_path: Path) -> None:
+def test_p22_the_first_verifier_file_alone_names_the_missing_one(tmp_path: Path) -> None:
     chain, one = tmp_path / "chain", copied(tmp_path / "one", FILE)
     lacks = "is judged by dtvn_verify_evidence.py, which is not beside this file [missing_file]"
     for path, _sentence in files_of_evidence(tmp_path).values():
@@ -239,7 +241,7 @@ def test_p22_the_first_file_alone_says_what_it_lacks(tmp_path: Path) -> None:
         )
 
 
-def test_r27_the_first_file_alone_proves_certificates(log: PaperLog, tmp_path: Path) -> None:
+def test_r27_the_first_verifier_file_alone_proves_certificates(log: PaperLog, tmp_path: Path) -> None:
     later = Later(log, ["r1", "r2", "r3", "r4"])
     chain, one = tmp_path / "chain.json", tmp_path / "one.json"
     chain.write_bytes(chain_json(log.chain(later.epoch_change_proof)))

@@ -25,7 +25,7 @@ def due(vector: dict[str, Any]) -> dict[str, Any]:
     return by_dtvn(vector)
 
 
-def test_the_vectors_are_those_of_this_format() -> None:
+def test_the_stored_vectors_equal_the_generated_ones() -> None:
     assert vectors.FILE.read_text(encoding="utf-8") == vectors.text()
     assert len({*NAMES}) == len(NAMES)
     assert sum("refused" in vector for vector in VECTORS) >= 20

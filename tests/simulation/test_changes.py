@@ -1,4 +1,4 @@
-"""Random worlds change their members, and what goes wrong with that may (R35, R36; P10, P18)."""
+"""Random worlds change their members among faults (R35, R36; P10, P18)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulator.worlds import world_of
 
 
 @pytest.mark.parametrize("world", ["epochs", "busy-epochs"])
-def test_row_18_members_come_and_go_while_callers_call(world: str) -> None:
+def test_row_18_members_change_while_clients_send_requests(world: str) -> None:
     report = run(Task(0, world))
     assert report.violation is None, f"{report.violation}\nreplay: {report.command}"
     assert report.epochs >= 3
@@ -34,7 +34,7 @@ def test_row_18_random_worlds_change_members_among_faults_and_liars() -> None:
 
 
 class Blamed(Observer):
-    """Who is found to have sent what proves nothing, and how often a learner changes its source."""
+    """Members blamed for invalid proofs, and how often a learner changes its source."""
 
     def __init__(self) -> None:
         self.fields: list[dict[str, Any]] = []

@@ -39,7 +39,7 @@ def crowded(machine: Machine, group: int = CROWD) -> Iterator[str]:
 
 
 def fetched(source: TicketApplication, staging: Staging) -> int:
-    """Ask for everything as questions do; the largest answer's bytes."""
+    """Fetch every part in turn; returns the bytes of the largest answer."""
     largest = 0
     while staging.missing:
         question = canonical.encode(FetchGroups(10, parts.spell(parts.some(staging.missing, set(), 32))))
@@ -81,7 +81,7 @@ def listed(machine: Machine, staging: Staging) -> Items:
     return found
 
 
-def test_r23_a_state_travels_though_full_tickets_crowd_one_group() -> None:
+def test_r23_a_state_is_transferred_although_tickets_crowd_one_group() -> None:
     machine = Machine()
     crowd(machine, 400, Issue(data=b"d" * 4_096, metadata=LONG))
     root = machine.application.root()
@@ -91,7 +91,7 @@ def test_r23_a_state_travels_though_full_tickets_crowd_one_group() -> None:
     assert installed(staging).root() == root
 
 
-def test_r25_a_group_that_comes_in_parts_is_the_pinned_one(small: Machine) -> None:
+def test_r25_a_group_fetched_in_parts_equals_the_pinned_one(small: Machine) -> None:
     names = crowd(small, 150)
     root = small.application.root()
     staging = begun(small)
@@ -179,7 +179,7 @@ def test_p17_a_poisoned_part_or_list_is_recognised_by_itself(small: Machine) -> 
     assert staging.add(number, items)
 
 
-def test_p17_serving_a_small_group_whole_after_a_liars_list_is_no_poison(
+def test_p17_a_whole_small_group_after_a_liars_list_is_accepted(
     small: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crowd(small, 70)

@@ -1,4 +1,4 @@
-"""The machine and the ledger together: what was materialised is the state, on disk too (R9, row 8)."""
+"""The machine and the ledger together: materialised rows equal the state, on disk too (R9, row 8)."""
 
 from __future__ import annotations
 

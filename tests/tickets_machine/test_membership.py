@@ -30,7 +30,7 @@ def key(number: int) -> bytes:
 
 
 def reconfigured(machine: Machine, number: int, leaves: str = "", joins: tuple[Member, ...] = ()) -> None:
-    """Change the membership; all of the next members show life."""
+    """Change the membership, with liveness proofs of all next members."""
     now = machine.application.membership()
     members = [member for member in now.members if member.id != leaves] + list(joins)
     alive = tuple(LivenessProof(m.id, machine.sequence, machine.now, 2 * m.public_key) for m in members)
@@ -132,7 +132,7 @@ def test_a_newcomer_is_dialled_at_an_address_or_a_name_of_dns(host: str) -> None
         *[("batch_operations_max", 5_001), ("batch_operations_max", 0)],
     ],
 )
-def test_parameters_that_would_prevent_all_ordering_are_refused(field: str, value: int) -> None:
+def test_parameters_that_prevent_all_ordering_are_refused(field: str, value: int) -> None:
     """Not even the change back would be ordered: a drift bound of 1 ms delays every proposal without end."""
     machine = Machine()
     wanted = msgspec.structs.replace(machine.genesis.parameters, **{field: value})

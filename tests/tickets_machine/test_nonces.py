@@ -99,7 +99,7 @@ def test_r13_nonces_belong_to_principal_and_actor(machine: Machine) -> None:
     assert machine.do(Admit(), "T-1", nonce=b"k", principal="scanner") == "nonce_reused"
 
 
-def test_without_a_nonce_every_operation_is_its_own(machine: Machine) -> None:
+def test_without_a_nonce_every_operation_is_executed(machine: Machine) -> None:
     assert machine.do(Admit(), "T-1") == "ok"
     assert machine.do(Admit(), "T-1") == "already_consumed"
 
@@ -202,7 +202,7 @@ def test_r13_a_late_retry_of_a_resolution_is_recognised() -> None:
         (Validate(), Resolve(verdict="clear")),
     ],
 )
-def test_r13_another_body_under_a_standing_nonce_is_refused_for_ever(first: Body, second: Body) -> None:
+def test_r13_another_body_under_a_tickets_last_nonce_is_always_refused(first: Body, second: Body) -> None:
     """By the state alone the second would succeed, or count as the first; its nonce was used on this ticket
     for another body."""
     machine = Machine()
@@ -308,7 +308,7 @@ def test_r14_valid_until_itself_is_still_in_time(machine: Machine) -> None:
     assert machine.order(operation)[0].code == "ok"
 
 
-def test_r14_valid_until_reaches_ten_minutes_at_most(machine: Machine) -> None:
+def test_r14_valid_until_is_at_most_ten_minutes_ahead(machine: Machine) -> None:
     machine.session()
     assert machine.do(Validate(), "T-1", valid_for=10 * MINUTE + 2) == "too_far_ahead"
     assert machine.do(Validate(), "T-1", valid_for=10 * MINUTE + 1) == "ok"
@@ -348,7 +348,7 @@ def altered(operation: Operation, **fields: object) -> Operation:
         {"payload": b"\x92\xd9\x01a\xa0"},
     ],
 )
-def test_a_malformed_operation_is_an_outcome_and_changes_nothing(
+def test_a_malformed_operation_has_an_outcome_and_changes_nothing(
     machine: Machine, fields: dict[str, object]
 ) -> None:
     machine.session()

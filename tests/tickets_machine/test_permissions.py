@@ -45,7 +45,7 @@ def machine_where_someone_holds(*grants: Grant) -> Machine:
 
 
 @pytest.mark.parametrize(("command", "ticket", "capability"), NEEDS)
-def test_r15_each_kind_takes_its_capability_in_its_event(
+def test_r15_each_kind_needs_its_capability_in_its_event(
     command: Command, ticket: str, capability: str
 ) -> None:
     others = [Grant("*", other) for other in CAPABILITIES if other != capability]
@@ -76,7 +76,7 @@ EVENTS = ["final:2026", "a_b-c.d", "7", "*", "e" * 64, "e" * 65, ":a", "a\n", "a
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_r15_genesis_grants_in_the_events_that_the_log_grants_in(event: str) -> None:
+def test_r15_genesis_and_log_accept_the_same_events_in_grants(event: str) -> None:
     """One rule in two places: genesis knows no tickets."""
     wish = Grant(event, "gate")
     said = []

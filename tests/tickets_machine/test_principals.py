@@ -1,4 +1,4 @@
-"""Principals come, change keys and go by ordered operation; nodes enforce it (R15)."""
+"""Principals are added, re-keyed and revoked by ordered operations; nodes enforce it (R15)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_r15_a_new_principal_may_do_only_what_it_was_granted(machine: Machine) -
         RevokePrincipal("gateway"),
     ],
 )
-def test_r15_only_an_administrator_of_everything_changes_principals(
+def test_r15_only_an_administrator_of_all_events_changes_principals(
     machine: Machine, command: Command
 ) -> None:
     for grants in ((), GATE, (Grant("default", "admin"),)):
@@ -87,7 +87,7 @@ def test_r15_a_rotated_key_signs_under_a_new_name_and_the_old_key_is_void(machin
     assert machine.do(Admit(), "T-1", principal="scanner#1") == "ok"
 
 
-def test_r13_nonces_and_sessions_outlive_a_rotation(machine: Machine) -> None:
+def test_r13_nonces_and_sessions_are_kept_over_a_key_rotation(machine: Machine) -> None:
     """Otherwise a retry with the new key would be executed a second time."""
     machine.do(Barrier(), principal="scanner")
     session = machine.session("scanner")
@@ -128,7 +128,7 @@ def test_a_key_that_another_has_or_had_is_refused(machine: Machine) -> None:
     assert machine.do(RevokePrincipal("nobody")) == "principal_not_found"
 
 
-def test_a_revoked_name_may_come_back_under_another_key(machine: Machine) -> None:
+def test_a_revoked_name_can_be_added_again_with_another_key(machine: Machine) -> None:
     machine.do(RevokePrincipal("scanner"))
     assert machine.do(AddPrincipal("scanner", NEW)) == "ok"
     assert machine.application.principals.wire("scanner") == "scanner#1"

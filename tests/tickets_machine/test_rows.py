@@ -49,7 +49,7 @@ def test_r9_loaded_rows_give_the_same_root_in_any_order(lived: Machine, backward
     assert fresh.changes() == []
 
 
-def test_tickets_are_counted_by_state_and_counted_again_after_a_load(lived: Machine) -> None:
+def test_ticket_counts_by_state_are_the_same_after_a_load(lived: Machine) -> None:
     expected = {"ISSUED": 462, "VALIDATED": 37, "CONSUMED": 1, "DISPUTED": 1}
     assert lived.application.count_states() == expected
     assert lived.reload().count_states() == expected
@@ -148,14 +148,14 @@ def test_rows_fit_their_columns(lived: Machine) -> None:
                     assert -(2**63) <= value < 2**63, name
 
 
-def test_small_tables_travel_as_two_blobs(lived: Machine) -> None:
+def test_small_tables_are_stored_as_two_blobs(lived: Machine) -> None:
     assert {table for table, _ in lived.rows} | {"membership"} == set(ROW_TYPES)
     for (table, key), change in lived.rows.items():
         if table != "ticket":
             assert change_from(table, canonical.encode(key), canonical.encode(change.row)) == change
 
 
-def test_a_damaged_blob_is_noticed() -> None:
+def test_a_damaged_blob_is_refused_at_load() -> None:
     with pytest.raises(canonical.CanonicalError):
         change_from("session", canonical.encode((1, 0)), b"\x00")
     with pytest.raises(ValueError, match="columns"):

@@ -60,7 +60,7 @@ def test_spec_5_a_seeded_ticket_has_the_given_fields() -> None:
     assert row.clock == {"node2": 1}
 
 
-def test_spec_5_existing_tickets_are_not_touched_and_not_counted() -> None:
+def test_spec_5_existing_tickets_are_neither_changed_nor_counted() -> None:
     machine, _ = seeded()
     machine.do(Validate(), "TICKET-001")
     before = machine.show("TICKET-001")

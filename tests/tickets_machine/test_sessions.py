@@ -23,7 +23,7 @@ def refused(machine: Machine, bundle: Bundle) -> Reason | None:
     return machine.application.refuse(bundle, machine.now)
 
 
-def test_r12_a_session_is_named_by_the_place_of_its_opening_operation() -> None:
+def test_r12_a_session_id_is_the_position_of_its_opening_operation() -> None:
     machine = Machine()
     barrier = machine.bundle([machine.operation(Barrier())] * 3)
     opening = machine.opening(nonce=b"second")
@@ -88,7 +88,7 @@ def test_bundles_of_one_session_may_come_in_any_order(machine: Machine) -> None:
     ("offset", "reason"),
     [(0, None), (WINDOW - 1, None), (WINDOW, Reason.OUTSIDE_SESSION_WINDOW)],
 )
-def test_r12_numbers_live_in_a_window(offset: int, reason: Reason | None) -> None:
+def test_r12_bundle_numbers_must_be_inside_a_window(offset: int, reason: Reason | None) -> None:
     machine = Machine()
     machine.session()
     bundle = machine.bundle([machine.operation(Barrier())], number=offset)
@@ -295,7 +295,7 @@ def test_an_empty_bundle_is_refused_and_skipped(machine: Machine) -> None:
     assert machine.execute([bundle]).results == (None,)
 
 
-def test_the_door_refuses_expired_or_too_large_bundles(machine: Machine) -> None:
+def test_expired_or_too_large_bundles_are_refused_on_arrival(machine: Machine) -> None:
     late = machine.bundle([machine.operation(Barrier(), valid_for=-1)])
     assert refused(machine, late.bundle) is Reason.EXPIRED
     large = machine.bundle([machine.operation(Barrier())] * 1_001)

@@ -1,4 +1,4 @@
-"""A state frozen, read while later ones are made, and gathered elsewhere (R24, R25; P17)."""
+"""A frozen state is read while later ones are made, and assembled elsewhere (R24, R25; P17)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def frozen(machine: Machine, sequence: int = 10) -> tuple[bytes, bytes]:
     return root, manifest
 
 
-def test_a_snapshot_gives_the_state_it_was_taken_of() -> None:
+def test_a_snapshot_restores_the_state_it_was_taken_of() -> None:
     machine = Machine()
     machine.do(Seed())
     machine.do(Validate(), "TICKET-001")
@@ -152,7 +152,7 @@ def test_a_pinned_state_that_keeps_too_much_is_released(monkeypatch: pytest.Monk
     assert machine.application.read_pinned(0) is None
 
 
-def test_r18_a_frozen_state_proves_that_a_ticket_is_in_it_or_is_not() -> None:
+def test_r18_a_frozen_state_proves_presence_and_absence_of_a_ticket() -> None:
     machine = Machine()
     machine.do(Seed())
     cluster = cluster_id(machine.genesis)

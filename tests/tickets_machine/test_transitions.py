@@ -1,4 +1,4 @@
-"""The life of a ticket: every action in every state, and every reason there is."""
+"""The states of a ticket: every action in every state, and every reason code."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def ticket_in(state: State) -> Machine:
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("action", TRANSITIONS)
-def test_every_action_in_every_state_does_what_the_table_says(action: str, state: State) -> None:
+def test_every_action_in_every_state_follows_the_table(action: str, state: State) -> None:
     machine = ticket_in(state)
     before = machine.show("T-1")
     (outcome,) = machine.order(machine.operation(COMMANDS[action], "T-1", entry="node2"))
@@ -74,7 +74,7 @@ def test_every_action_in_every_state_does_what_the_table_says(action: str, state
     assert machine.show("T-1") == shown(outcome)
 
 
-def test_spec_7_only_the_arrows_of_the_contract_exist() -> None:
+def test_spec_7_only_the_transitions_of_the_contract_exist() -> None:
     arrows = {
         (action, state.name, target.name)
         for action, row in TRANSITIONS.items()
@@ -92,16 +92,16 @@ def test_spec_7_only_the_arrows_of_the_contract_exist() -> None:
     }
 
 
-def test_no_action_leads_out_of_an_admission_so_at_most_one_can_stand() -> None:
+def test_no_transition_leaves_consumed_so_at_most_one_admission_holds() -> None:
     assert not any(isinstance(row[State.CONSUMED], State) for row in TRANSITIONS.values())
 
 
-def test_every_action_of_the_table_takes_a_capability() -> None:
+def test_every_action_of_the_table_needs_a_capability() -> None:
     kinds = {"resolve" if action in ("clear", "uphold") else action for action in TRANSITIONS}
     assert kinds | {"issue", "seed", "reconfigure", *commands.PRINCIPALS} == set(CAPABILITY)
 
 
-def test_an_admission_is_both_steps_at_once() -> None:
+def test_an_admission_validates_and_consumes_in_one_step() -> None:
     machine = ticket_in(State.ISSUED)
     operation = machine.operation(Admit(gate="north", device="d1"), "T-1", actor="gina", entry="node3")
     (outcome,) = machine.order(operation)
@@ -310,7 +310,7 @@ WITH_FIELDS: dict[str, commands.Command] = {
 """Commands that cannot be made of nothing."""
 
 
-def test_every_kind_is_built_and_read_the_same() -> None:
+def test_every_kind_of_operation_is_encoded_and_decoded_alike() -> None:
     machine = Machine()
     for kind, command in {
         **{kind: made() for kind, made in commands.COMMANDS.items() if kind not in WITH_FIELDS},
