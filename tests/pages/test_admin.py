@@ -207,7 +207,7 @@ def test_without_a_quorum_an_action_says_so_and_nothing_is_done(
     learner.gateway.quorum = False
     told = act(admin, "validate", "T-1")
     assert told[0] == "1 not validated:"
-    assert "cannot be reached" in told[2]
+    assert "No quorum: 0 of 4 reachable, 3 needed; nothing can be decided" in told[2]
     learner.gateway.quorum, learner.gateway.full = True, True
     assert act(admin, "validate", "T-1")[0].startswith("Nothing changed:")
     assert states() == {"T-1": "ISSUED"}
