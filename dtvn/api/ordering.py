@@ -70,7 +70,7 @@ class Decision(msgspec.Struct, frozen=True):
     request: Request
     result: Result
     remark: str = ""
-    """Replaces the message of the code: the rule that a malformed request breaks, or what the cluster lacks."""
+    """Replaces the message of the code: the rule that a malformed request breaks, or what a quorum lacks."""
 
     @property
     def code(self) -> str:
