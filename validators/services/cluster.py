@@ -36,6 +36,8 @@ CLUSTER_NODES_MAX = 30
 """Same limit as the form of the seed's front end (spec 3.2)."""
 
 ONE_ROW = 1
+START_PATIENCE = 90.0
+"""Seconds after which a start has failed without a running quorum, or is done with one."""
 ENDED = (NodeStatus.STOPPED, NodeStatus.ERROR)
 COMING = (NodeStatus.STOPPED, NodeStatus.STARTING)
 """Statuses of a node that is wanted and does not run yet."""

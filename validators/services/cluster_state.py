@@ -10,7 +10,17 @@ import msgspec
 from dtvn.api.errors import Unavailable
 from dtvn.gateway import NO_CLUSTER, Agreement, agreement_of
 from tickets.services.network import informed_gateway
-from validators.services.cluster import Progress, cluster_now, own_members, stopped_nodes, under_way
+from validators.services.cluster import (
+    START_PATIENCE,
+    Progress,
+    cluster_now,
+    own_members,
+    stopped_nodes,
+    under_way,
+)
+
+RESTART_USUAL = "5 to 15"
+"""Seconds from the first stop to the next decision when all nodes restart, as measured with four nodes."""
 
 
 def cluster_state(*, without: Collection[str] = ()) -> Agreement:
@@ -37,10 +47,18 @@ def describe_progress(progress: Progress | None) -> dict[str, Any] | None:
 
 
 def consequences() -> dict[str, Any]:
-    """The sentence of the state that would follow if a node of this platform stopped, by its name, and if
-    all of them did."""
+    """What would follow if a node of this platform stopped, by its name; if all of them stopped; and while
+    all of them restart. Sentences without a full stop."""
     names = list(own_members().values_list("node_id", flat=True))
+    gone = cluster_state(without=names)
+    restart = f"until they run again: {gone.sentence}"
+    if gone.level == "stuck":
+        restart = (
+            "nothing is decided from the first stop until a quorum runs again: usually "
+            f"{RESTART_USUAL} seconds, at most {START_PATIENCE:.0f}"
+        )
     return {
         "if_stopped": {name: cluster_state(without=[name]).sentence for name in names},
-        "if_all_stopped": cluster_state(without=names).sentence,
+        "if_all_stopped": gone.sentence,
+        "if_all_restarted": restart,
     }
