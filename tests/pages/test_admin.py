@@ -38,9 +38,9 @@ def listed(response: Any) -> list[str]:
 
 
 def act(admin: Client, action: str, *ticket_ids: str, **fields: str) -> list[str]:
-    """Run an action on tickets and return what the next page says, tag by tag."""
+    """Run an action on tickets, confirmed, and return what the next page says, tag by tag."""
     keys = [str(ticket.pk) for ticket in Ticket.objects.filter(ticket_id__in=ticket_ids)]
-    sent = {"action": action, "_selected_action": keys, **fields}
+    sent = {"action": action, "_selected_action": keys, "confirmed": "yes", **fields}
     page = text(admin.post(TICKETS, sent, follow=True))
     found = re.search(r'<ul class="messagelist">(.*?)</ul>\s*(?:<!--|<div|</div>)', page, re.DOTALL)
     assert found is not None
@@ -266,7 +266,11 @@ def nodes(learner: RealLearner) -> Callable[[], dict[str, str]]:
 
 def test_nodes_are_started_and_stopped_by_wish(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
     ManagedNode.objects.update(status="running")
-    text(admin.post(NODES, {"action": "stop", "_selected_action": ["r1", "r2"]}, follow=True))
+    text(
+        admin.post(
+            NODES, {"action": "stop", "_selected_action": ["r1", "r2"], "confirmed": "yes"}, follow=True
+        )
+    )
     assert [name for name, wish in nodes().items() if wish == DesiredState.STOPPED] == ["r1", "r2"]
     generation = ManagedNode.objects.get(node_id="r3").generation
     told = text(admin.post(NODES, {"action": "restart", "_selected_action": ["r3"]}, follow=True))
@@ -291,7 +295,8 @@ def test_the_list_of_nodes_names_a_full_disk(learner: RealLearner, admin: Client
 
 def test_an_impossible_action_is_reported(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
     ManagedNode.objects.filter(node_id="r1").update(desired=DesiredState.STOPPED, status="stopped")
-    told = text(admin.post(NODES, {"action": "stop", "_selected_action": ["r1"]}, follow=True))
+    sent = {"action": "stop", "_selected_action": ["r1"], "confirmed": "yes"}
+    told = text(admin.post(NODES, sent, follow=True))
     assert "Failed: r1 is not running." in told
 
 
