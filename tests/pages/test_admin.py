@@ -264,19 +264,20 @@ def nodes(learner: RealLearner) -> Callable[[], dict[str, str]]:
     return lambda: dict(ManagedNode.objects.values_list("node_id", "desired"))
 
 
+def wish(admin: Client, action: str, *names: str) -> str:
+    """Run an action on nodes, confirmed, and return the next page."""
+    sent = {"action": action, "_selected_action": list(names), "confirmed": "yes"}
+    return text(admin.post(NODES, sent, follow=True))
+
+
 def test_nodes_are_started_and_stopped_by_wish(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
     ManagedNode.objects.update(status="running")
-    text(
-        admin.post(
-            NODES, {"action": "stop", "_selected_action": ["r1", "r2"], "confirmed": "yes"}, follow=True
-        )
-    )
-    assert [name for name, wish in nodes().items() if wish == DesiredState.STOPPED] == ["r1", "r2"]
+    wish(admin, "stop", "r1", "r2")
+    assert [name for name, desired in nodes().items() if desired == DesiredState.STOPPED] == ["r1", "r2"]
     generation = ManagedNode.objects.get(node_id="r3").generation
-    told = text(admin.post(NODES, {"action": "restart", "_selected_action": ["r3"]}, follow=True))
-    assert "Requested: restart r3." in told
+    assert "Requested: restart r3." in wish(admin, "restart", "r3")
     assert ManagedNode.objects.get(node_id="r3").generation > generation
-    text(admin.post(NODES, {"action": "start", "_selected_action": ["r1"]}, follow=True))
+    wish(admin, "start", "r1")
     assert nodes()["r1"] == DesiredState.RUNNING
 
 
@@ -295,9 +296,7 @@ def test_the_list_of_nodes_names_a_full_disk(learner: RealLearner, admin: Client
 
 def test_an_impossible_action_is_reported(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
     ManagedNode.objects.filter(node_id="r1").update(desired=DesiredState.STOPPED, status="stopped")
-    sent = {"action": "stop", "_selected_action": ["r1"], "confirmed": "yes"}
-    told = text(admin.post(NODES, sent, follow=True))
-    assert "Failed: r1 is not running." in told
+    assert "Failed: r1 is not running." in wish(admin, "stop", "r1")
 
 
 def test_a_new_key_is_shown_once_and_kept_as_a_hash(admin: Client) -> None:
