@@ -18,7 +18,7 @@ from dtvn.proof.continuation import continues
 from tickets.services import Unavailable
 from tickets.services.network import gateway
 from validators.dashboard.diagnosis import explain
-from validators.dashboard.nodes import describe_cluster, describe_nodes, describe_state_of_page
+from validators.dashboard.nodes import describe_nodes, describe_state_of_page
 from validators.feed.rows import read_snapshot
 from validators.rest.keys import ANYBODY, caller_of_person
 
@@ -99,7 +99,6 @@ def snapshot(request: HttpRequest) -> HttpResponse:
             "log": read_snapshot(),
             "nodes": nodes,
             "nodes_as_of": nodes_as_of,
-            "cluster": describe_cluster(),
             "state": describe_state_of_page(),
             "now": time.time(),
         }
