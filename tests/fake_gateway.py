@@ -119,7 +119,13 @@ class FakeGateway:
         self._closed = True
 
     def _status(self, member: int) -> dict[str, Any]:
-        return {"id": self.present.members[member].id, "view": 0, "sequence": self._sequence}
+        return {
+            "id": self.present.members[member].id,
+            "voting": True,
+            "epoch": self.present.epoch,
+            "view": 0,
+            "sequence": self._sequence,
+        }
 
     def _execute(self, operations: tuple[m.Operation, ...]) -> list[Result]:
         bundle = m.Bundle(

@@ -24,6 +24,7 @@ from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
 from tickets.models import SearchKey, TicketHolder
 from validators.dashboard.bulk_actions import BulkActions
+from validators.dashboard.confirming import confirmed
 from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
 from validators.feed import wait_for
@@ -33,6 +34,14 @@ from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import actor_of, may
 from validators.services.decide import batch
 
+CONSUMED_MEANS = (
+    "A consumed ticket counts as admitted: every gate refuses it from then on, and nothing takes that back."
+)
+UPHELD_MEANS = "An upheld dispute is final: the ticket stays disputed, and no gate ever admits it."
+ERASED_MEANS = (
+    "Name, company, e-mail, phone and address are deleted from this platform and cannot be restored. The "
+    "ticket stays as it is; it is no longer found by its holder's name."
+)
 HISTORY_MAX = 50
 FOUND_MAX = 1_000
 """The most holders a search shows whose name (or e-mail address) begins with the text."""
@@ -218,6 +227,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         self._decide(request, queryset, Validate(), "validated")
 
     @admin.action(description="Consume", permissions=["gate"])
+    @confirmed("Consume", lambda _: CONSUMED_MEANS)
     def consume(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Consume(), "consumed")
 
@@ -230,10 +240,12 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         self._decide(request, queryset, Resolve(verdict="clear"), "cleared")
 
     @admin.action(description="Resolve dispute: uphold (final)", permissions=["operate"])
+    @confirmed("Uphold the dispute of", lambda _: UPHELD_MEANS)
     def uphold_dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Resolve(verdict="uphold"), "upheld")
 
     @admin.action(description="Erase personal data of the holder", permissions=["operate"])
+    @confirmed("Erase the holder of", lambda _: ERASED_MEANS)
     def erase_holder(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         by_event: dict[str, list[str]] = {}
         for ticket in queryset:
@@ -287,6 +299,7 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
         return may(request, "operate")
 
     @admin.action(description="Erase personal data", permissions=["operate"])
+    @confirmed("Erase", lambda _: ERASED_MEANS)
     def erase(self, request: HttpRequest, queryset: QuerySet[TicketHolder]) -> None:
         erased = sum(erase_holders(holder.event, [holder.ticket]) for holder in queryset)
         self.message_user(request, f"Holders erased: {erased}. The log holds no personal data.")

@@ -19,6 +19,7 @@ from dtvn.protocol.genesis import CAPABILITIES
 from dtvn_project.routers import LEARNER_ALIAS
 from validators.dashboard.accounts import AccountAdmin, AccountGroupAdmin
 from validators.dashboard.bulk_actions import BulkActions
+from validators.dashboard.confirming import confirmed
 from validators.dashboard.evidence import MemberEvidenceAdmin
 from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
@@ -28,10 +29,11 @@ from validators.ledger import read
 from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.read import starting_with
 from validators.membership.roster import error_of, view_of
-from validators.models import ApiKey, ManagedNode, NodeStatus
+from validators.models import ApiKey, ManagedNode, NodeRole, NodeStatus
 from validators.rest.keys import may
 from validators.services import nodes
 from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
+from validators.services.cluster_state import cluster_state
 from validators.services.errors import ServiceError
 
 __all__ = [
@@ -123,10 +125,12 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
         self._set_desired(request, queryset, nodes.start_node, "start")
 
     @admin.action(description="Stop", permissions=["admin"])
+    @confirmed("Stop", lambda rows: _without(rows, "Afterwards"))
     def stop(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
         self._set_desired(request, queryset, nodes.stop_node, "stop")
 
     @admin.action(description="Restart", permissions=["admin"])
+    @confirmed("Restart", lambda rows: _without(rows, "Until they run again"))
     def restart(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
         self._set_desired(request, queryset, nodes.restart_node, "restart")
 
@@ -146,6 +150,15 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
             else:
                 sentence = f"Requested: {verb} {node.node_id}. Its state follows within seconds."
                 self.message_user(request, sentence)
+
+
+def _without(rows: QuerySet[ManagedNode], when: str) -> str:
+    """What follows if these nodes do not run."""
+    validators = [row.node_id for row in rows if row.role == NodeRole.VALIDATOR]
+    said = [f"{when}: {cluster_state(without=validators).sentence}."] if validators else []
+    if len(validators) < len(rows):
+        said.append(f"{when}, pages and lists are not updated: the learner copies the log for them.")
+    return " ".join(said)
 
 
 class OutcomeFilter(admin.SimpleListFilter):

@@ -23,6 +23,7 @@ from dtvn.gateway import (
     OperationTooLarge,
     Overloaded,
     Result,
+    agreement_of,
     valid_until,
 )
 from dtvn.machine import Command, CommandError, build, read_state, reasons
@@ -69,7 +70,7 @@ class Decision(msgspec.Struct, frozen=True):
     request: Request
     result: Result
     remark: str = ""
-    """Replaces the message of the code: the rule that a malformed request breaks."""
+    """Replaces the message of the code: the rule that a malformed request breaks, or what a quorum lacks."""
 
     @property
     def code(self) -> str:
@@ -130,7 +131,7 @@ def decide(
             decisions.append(Decision(request, Result(reasons.BAD_REQUEST), str(error)))
     results = iter(_outcomes(network, operations, wait) if operations else ())
     return [
-        decision or Decision(request, next(results))
+        decision or _decided(network, request, next(results))
         for request, decision in zip(requests, decisions, strict=True)
     ]
 
@@ -156,6 +157,13 @@ def decide_batch(network: GatewayFace, requests: Sequence[Request], *, actor: st
             break
     rest = requests[len(decisions) :]
     return decisions + [Decision(request, Result(reasons.UNAVAILABLE)) for request in rest]
+
+
+def _decided(network: GatewayFace, request: Request, result: Result) -> Decision:
+    """A decision; one that was not sent says what the cluster lacks."""
+    state = agreement_of(network) if result.code == reasons.UNAVAILABLE else None
+    lacks = state is not None and state.level == "stuck"
+    return Decision(request, result, f"Nothing was sent. {state.sentence}." if state and lacks else "")
 
 
 def _operation(request: Request, actor: str, entry: str, until: int) -> Operation:

@@ -5,6 +5,7 @@ links; `fake.FakeGateway` has the same interface without a network. How to use i
 docs/use/python-client.md.
 """
 
+from dtvn.gateway.agreement import NO_CLUSTER, Agreement, agreement_of
 from dtvn.gateway.client import Gateway, valid_until
 from dtvn.gateway.collector import (
     Actions,
@@ -21,7 +22,9 @@ from dtvn.gateway.liveness import gather_liveness_proofs
 
 __all__ = [
     "DEFAULT_WAIT",
+    "NO_CLUSTER",
     "Actions",
+    "Agreement",
     "Answered",
     "Collector",
     "Completed",
@@ -33,6 +36,7 @@ __all__ = [
     "OperationTooLarge",
     "Overloaded",
     "Result",
+    "agreement_of",
     "file_mark",
     "gather_liveness_proofs",
     "next_path",

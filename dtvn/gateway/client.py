@@ -426,6 +426,6 @@ class Gateway:
                 status=status.fields,
             )
             for index, (member, status) in enumerate(
-                zip(self.present.members, self._collector.questions.statuses, strict=True)
+                zip(self.present.members, self._collector.questions.settled, strict=True)
             )
         )

@@ -203,13 +203,14 @@ class Collector:
 
     def connected(self, members: frozenset[int], now: Now) -> None:
         """Note which members have an authenticated connection now."""
-        lost = self._connected - members
+        lost, found = self._connected - members, members - self._connected
         self._connected = members
         if len(members) >= self._quorum:
             self._quorum_lost_at = None
         elif self._quorum_lost_at is None:
             self._quorum_lost_at = now.monotonic
         self._tell(self.questions.lost(lost))
+        self.questions.found(found)
 
     def receive(self, member: int, frame: bytes, now: Now) -> None:
         """Handle a frame from the authenticated link of `member`; never raises, even if the content is

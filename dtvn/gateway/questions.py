@@ -6,6 +6,7 @@ sent (round_trips.Views); it never decides an outcome.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -58,6 +59,12 @@ class Questions:
 
     def __init__(self, members: int, first: int = 1) -> None:
         self.statuses = [MemberStatus() for _ in range(members)]
+        """By member, newest answers."""
+        self.settled = tuple(self.statuses)
+        """The same as of one poll that was answered by all, or had its time: to be compared with each other.
+        In between, the answers of a poll would make members that answer later seem to lag."""
+        self._awaited: set[int] = set()
+        """Members whose answer to the newest poll is due."""
         self._open: dict[int, _Question] = {}
         self.following = first
         """Number of the next question."""
@@ -95,7 +102,17 @@ class Questions:
         """End the questions to members that are no longer connected."""
         if not members:
             return []
+        self._awaited -= members
+        self._settle()
         return self._end([n for n, question in self._open.items() if question.member in members], "down")
+
+    def found(self, members: Iterable[int]) -> None:
+        """Ask members that are connected again at once: what they said before may be from before a start."""
+        for member in members:
+            if member < len(self.statuses):
+                status = self.statuses[member]
+                status.heard_at, status.fields = None, {}
+                self._poll_at = 0
 
     def overdue(self, now: int) -> list[Answered]:
         """End the questions whose deadline has passed."""
@@ -106,6 +123,9 @@ class Questions:
         if now < (self._polled_at + STATUS_URGENT if urgent else self._poll_at):
             return []
         self._polled_at, self._poll_at = now, now + STATUS_EVERY
+        self._awaited.clear()
+        self._settle()
+        self._awaited.update(members)
         return [
             (member, self.ask(member, "status", (), now + STATUS_EVERY, status=True)[1])
             for member in sorted(members)
@@ -119,7 +139,16 @@ class Questions:
         ended = [(number, self._open.pop(number)) for number in numbers]
         return [Answered(number, code, "") for number, question in ended if not question.status]
 
+    def _settle(self) -> None:
+        if not self._awaited:
+            self.settled = tuple(msgspec.structs.replace(status) for status in self.statuses)
+
     def _note(self, member: int, answer: m.Answer, now: int) -> None:
+        self._awaited.discard(member)
+        self._take(member, answer, now)
+        self._settle()
+
+    def _take(self, member: int, answer: m.Answer, now: int) -> None:
         if answer.code or len(answer.text) > STATUS_LENGTH_MAX:
             return
         try:

@@ -122,7 +122,7 @@ _ALL = (
     OutcomeReason(BAD_REQUEST, None, 400, "The request could not be parsed.", "error"),
     OutcomeReason(TICKET_ID_REQUIRED, None, 400, "ticket_id is required", "error"),
     OutcomeReason(TOO_LARGE, None, 413, "The request is too large.", "error"),
-    OutcomeReason(UNAVAILABLE, None, 503, "The validators cannot be reached.", "network_error"),
+    OutcomeReason(UNAVAILABLE, None, 503, "Nothing was sent: too few validators answer.", "network_error"),
     OutcomeReason(
         CLUSTER_CONTRADICTION,
         None,

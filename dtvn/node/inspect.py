@@ -108,6 +108,7 @@ class Inspector:
             "crashes_tolerated": quorum.crashes_tolerated(count),
             "note": quorum.fault_tolerance_note(count),
             "voting_reason": node.voting_reason,
+            "changing": node.core.state.views.changing,
             "contradiction": node.halted,
             **self._checkpoint(),
             "peers": connected,

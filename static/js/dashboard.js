@@ -18,9 +18,9 @@
   // What an operation that names no ticket is about.
   const SUBJECTS = { seed: "demo tickets", reconfigure: "membership", barrier: "log", open_session: "session" };
   const { at, cell, clock: moment, drawConnection, fetchJson, grouped, make, pill, put, root } = dtvn.ui;
-  const QUORUMS = JSON.parse(root.dataset.quorums); // votes that decide, by the number of members
   let state = null;
   let nodes = [];
+  let standing = null; // the state of the cluster
   let asking = false; // the nodes are asked again and again
   let unanswered = false;
 
@@ -113,16 +113,10 @@
     put("view", views.length ? Math.max(...views) : "–");
     const primary = members.find((node) => node.is_primary);
     put("primary", primary ? `primary ${primary.id}` : "primary unknown");
-    const able = running.filter((node) => node.voting !== false);
-    const trouble = members.some((node) => node.desired === "running" && !able.includes(node));
-    const needed = QUORUMS[members.length];
-    const few = members.length > 0 && able.length < needed;
-    at("trouble").hidden = !trouble || few;
-    at("few").hidden = !few;
-    const [count, verb] = running.length < needed ? [running.length, "run"] : [able.length, "vote"];
-    put("few", `No quorum, nothing can be decided: ${count} of ${members.length} nodes ${verb}; ${needed} are needed.`);
+    const agree = standing.agreeing_members;
+    const trouble = members.some((node) => node.desired === "running" && !agree.includes(node.id));
     drawLearner(newest);
-    if ((trouble || few || outdated()) && !asking) {
+    if ((trouble || standing.level === "stuck" || outdated()) && !asking) {
       startAsking();
     }
   }
@@ -244,8 +238,9 @@
       state = found;
       drawLog(events === null ? null : Math.min(events.length, found.limits.latest));
     },
-    onNodes: function (found) {
+    onNodes: function (found, foundStanding) {
       nodes = found;
+      standing = foundStanding;
       drawNodes();
     },
   });

@@ -90,7 +90,7 @@ dtvn.feed = function (page) {
     } else if (message.type === "events") {
       take(message);
     } else if (message.type === "nodes") {
-      page.onNodes(message.nodes, message.as_of);
+      page.onNodes(message);
     } else if (message.type === "reset") {
       await reload();
     } else if (message.type !== "pong") {

@@ -6,29 +6,43 @@
   const LINES = 400;
   const RECORDS = 100;
   const LOOK_AFTER = 400; // milliseconds from a sign of something new to a look at it
-  const BUSY = ["starting", "stopping"];
   const mayChange = at("cluster-form") !== null;
 
   let nodes = [];
+  let standing = null; // the state of the cluster, with what would follow if nodes stopped
   let which = "";
   let tab = "output";
   let seen; // the chosen node's sequence when it was looked into last
 
   // --- the cluster -------------------------------------------------------------------------------
 
-  function drawCluster(frame) {
-    const element = at("cluster");
-    element.className = `pill ${{ running: "ok", starting: "accent", stopping: "accent", error: "bad" }[frame.status] ?? ""}`;
-    put("cluster", frame.status);
+  /* How many processes run, and the start or stop that is under way: whoever asked for it, all see it. */
+  function drawCluster() {
+    const own = nodes.filter((node) => !node.external && !node.joining);
+    const running = own.filter((node) => node.status === "running").length;
+    const { under_way: way, stopped, error } = standing;
+    const verb = way?.verb === "stopping" ? "Stopping" : "Starting";
+    const count = own.length ? `${running} of ${own.length} processes run` : "";
+    put("cluster-text", way ? `${verb}: ${way.text}` : error || count);
     const bar = at("cluster-progress");
-    bar.max = Math.max(1, frame.nodes_total);
-    bar.value = frame.nodes_started;
-    bar.hidden = !BUSY.includes(frame.status);
-    put("cluster-text", frame.error || (frame.nodes_total ? `${frame.nodes_started} of ${frame.nodes_total} started` : ""));
+    bar.max = Math.max(1, way?.total ?? 1);
+    bar.value = way?.done ?? 0;
+    bar.hidden = !way;
+    if (mayChange) {
+      const some = own.some((node) => !["stopped", "error"].includes(node.status));
+      at("cluster-size").hidden = nodes.length > 0;
+      put("cluster-start", nodes.length ? `Start ${stopped.length} stopped ${stopped.length === 1 ? "node" : "nodes"}` : "Start cluster");
+      at("cluster-start").title = stopped.join(", ");
+      at("cluster-start").hidden = nodes.length > 0 && stopped.length === 0;
+      at("cluster-start").disabled = Boolean(way?.whole);
+      at("cluster-restart").hidden = !some || Boolean(way?.whole);
+      at("cluster-stop").hidden = !some && !way;
+    }
   }
 
-  function drawNodes(found) {
+  function drawNodes(found, foundStanding) {
     nodes = found.filter((node) => node.role === "validator");
+    standing = foundStanding;
     const held = document.activeElement?.closest("[data-at=nodes] button")?.getAttribute("aria-label");
     at("nodes").replaceChildren(...nodes.map(row));
     if (held) {
@@ -36,9 +50,7 @@
       [...at("nodes").querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === held)?.focus();
     }
     at("no-nodes").hidden = nodes.length > 0;
-    if (mayChange) {
-      at("cluster-size").hidden = nodes.length > 0;
-    }
+    drawCluster();
     at("one").hidden = nodes.length === 0;
     drawChoice();
     if (tab !== "output" && sequenceOf(which) !== seen) {
@@ -87,8 +99,20 @@
     return made;
   }
 
-  function act(id, verb) {
+  async function act(id, verb) {
+    const after = () => standing.if_stopped[id] ?? "it has no vote yet, the cluster decides as before";
+    const said = () => (verb === "stop" ? `Then: ${after()}.` : `Until it runs again: ${after()}.`);
+    const name = verb === "stop" ? "Stop" : "Restart";
+    if (verb !== "start" && !(await dtvn.ui.ask(`${name} ${id}?`, said, name))) {
+      return false;
+    }
     return dtvn.ui.attempt(() => call("POST", `/nodes/${encodeURIComponent(id)}/${verb}`), `${id}: ${verb} requested`);
+  }
+
+  /* What a start of the stopped nodes did; nothing, where another operator was faster. */
+  function startSaid(answer) {
+    const begun = answer.started.length ? `Starting ${answer.started.join(", ")}` : answer.progress ? "A start is under way" : "All nodes run";
+    return answer.progress ? `${begun}: ${answer.progress.text}` : begun;
   }
 
   // --- one node ----------------------------------------------------------------------------------
@@ -207,7 +231,6 @@
 
   dtvn.page = dtvn.ui.follow({
     onNodes: drawNodes,
-    onCluster: drawCluster,
     onLive: renewSoon,
     onLog: () => tab !== "output" && renewSoon(),
     onMessage: (message) => message.type === "node_output" && message.node_id === which && tab === "output" && renewSoon(),
@@ -223,12 +246,19 @@
       // A number that is not the cluster's own would found another one and put this one aside.
       const count = Number(event.target.elements.node_count.value);
       const [asked, said] = nodes.length
-        ? [{}, "Starting the cluster"]
+        ? [{ only_stopped: true }, startSaid]
         : [{ node_count: count }, `Starting a cluster of ${count} nodes`];
       dtvn.ui.attempt(() => call("POST", "/cluster/start", asked), said);
     });
-    at("cluster-stop").addEventListener("click", function () {
-      if (confirm("Stop all nodes of this cluster?")) {
+    at("cluster-restart").addEventListener("click", async function () {
+      const said = () => `All nodes of this platform stop and start again; ${standing.if_all_restarted}.`;
+      if (await dtvn.ui.ask("Restart all nodes?", said, "Restart all")) {
+        dtvn.ui.attempt(() => call("POST", "/cluster/start", {}), "Restarting all nodes");
+      }
+    });
+    at("cluster-stop").addEventListener("click", async function () {
+      const said = () => `Then: ${standing.if_all_stopped}.`;
+      if (await dtvn.ui.ask("Stop all nodes?", said, "Stop all")) {
         dtvn.ui.attempt(() => call("POST", "/cluster/stop"), "Stopping all nodes");
       }
     });

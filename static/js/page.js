@@ -24,6 +24,8 @@ dtvn.ui = (function () {
   const root = document.querySelector("[data-dashboard]");
   const grouped = new Intl.NumberFormat("en");
   let connection = "connecting";
+  let standing = null; // the state of the cluster, as of the newest nodes
+  let consequence = null; // of what is being asked in the dialog: a function that gives a sentence
   let hiding = null;
 
   const at = (name) => root.querySelector(`[data-at="${name}"]`);
@@ -75,13 +77,22 @@ dtvn.ui = (function () {
   /* The cell of a node's state: with what is wrong with it, though it may run, or how far a newcomer is. */
   function nodeState(node) {
     const td = cell("whole", "");
-    const tone = node.status === "running" && node.error ? "bad" : (STATUS_TONE[node.status] ?? "");
+    const tone = node.status !== "running" ? (STATUS_TONE[node.status] ?? "") : node.error ? "bad" : runningTone(node);
     td.append(pill(tone, node.status));
     const reason = node.error || (node.joining ? `joining: ${node.joining}` : "");
     if (reason) {
       td.append(make("span", "reason", reason));
     }
     return td;
+  }
+
+  /* A process that runs is good news only if its node takes part in a quorum. */
+  function runningTone(node) {
+    if (node.role === "learner" || standing === null) {
+      return "ok";
+    }
+    const agrees = standing.agreeing_members.includes(node.id);
+    return agrees ? (standing.level === "stuck" ? "" : "ok") : "warn";
   }
 
   function button(text, act, label) {
@@ -97,6 +108,45 @@ dtvn.ui = (function () {
   /* Rows of a list of facts: [[name, value], ...]. */
   function facts(element, pairs) {
     element.replaceChildren(...pairs.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]));
+  }
+
+  /*
+   * Ask before something with a consequence: `text` gives the sentence, and is called again when the state of
+   * the cluster changes. Resolves to true if it was confirmed. The keyboard goes back to where it was.
+   */
+  function ask(title, text, verb) {
+    const dialog = at("confirm");
+    const held = document.activeElement;
+    const label = held?.getAttribute("aria-label");
+    consequence = text;
+    put("confirm-title", title);
+    put("confirm-yes", verb);
+    put("confirm-text", text());
+    dialog.returnValue = "";
+    dialog.showModal();
+    return new Promise(function (resolve) {
+      dialog.addEventListener(
+        "close",
+        function () {
+          consequence = null;
+          if (held && !held.isConnected && label) {
+            [...root.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === label)?.focus();
+          }
+          resolve(dialog.returnValue === "yes");
+        },
+        { once: true },
+      );
+    });
+  }
+
+  /* The one sentence of the cluster's state, on every page. */
+  function drawState() {
+    const element = at("state");
+    element.className = `state ${standing.level}`;
+    put("state", standing.sentence);
+    if (consequence) {
+      put("confirm-text", consequence());
+    }
   }
 
   /* One word to the person: what was done, or why not. */
@@ -206,8 +256,8 @@ dtvn.ui = (function () {
   }
 
   /*
-   * Follow the cluster: page.onLog(state, fresh events or null, snapshot), page.onNodes(nodes),
-   * page.onCluster(frame), page.onMessage(any other frame), page.onLive(): connected (again).
+   * Follow the cluster: page.onLog(state, fresh events or null, snapshot), page.onNodes(nodes, standing),
+   * page.onMessage(any other frame), page.onLive(): connected (again).
    * Returns {state(), nodes(), clock(), position()}.
    */
   function follow(page) {
@@ -216,10 +266,12 @@ dtvn.ui = (function () {
     let nodesAsOf = 0; // seconds of the server's clock
     let ahead = 0; // seconds that the server's clock is ahead of this one
 
-    function takeNodes(found, asOf) {
+    function takeNodes(found, foundStanding, asOf) {
       if (!dtvn.model.overtaken(nodesAsOf, asOf)) {
         nodes = found;
+        standing = foundStanding;
         nodesAsOf = asOf;
+        drawState();
       }
     }
 
@@ -229,10 +281,9 @@ dtvn.ui = (function () {
       onSnapshot: function (snapshot) {
         ahead = snapshot.now - Date.now() / 1000;
         state = snapshot.log;
-        takeNodes(snapshot.nodes, snapshot.nodes_as_of);
+        takeNodes(snapshot.nodes, snapshot.state, snapshot.nodes_as_of);
         page.onLog?.(state, null);
-        page.onNodes?.(nodes);
-        page.onCluster?.(snapshot.cluster);
+        page.onNodes?.(nodes, standing);
         root.removeAttribute("aria-busy");
       },
       onFrame: function (frame) {
@@ -243,17 +294,11 @@ dtvn.ui = (function () {
         }
         return relation;
       },
-      onNodes: function (found, asOf) {
-        takeNodes(found, asOf);
-        page.onNodes?.(nodes);
+      onNodes: function (message) {
+        takeNodes(message.nodes, message.state, message.as_of);
+        page.onNodes?.(nodes, standing);
       },
-      onMessage: function (message) {
-        if (message.type === "cluster_status") {
-          page.onCluster?.(message);
-        } else {
-          page.onMessage?.(message);
-        }
-      },
+      onMessage: (message) => page.onMessage?.(message),
       onState: function (name) {
         connection = name;
         drawConnection(page.outdated?.());
@@ -267,7 +312,7 @@ dtvn.ui = (function () {
   }
 
   return {
-    at, root, make, shape, put, pill, cell, nodeState, button, facts, say, clock, grouped,
+    at, root, make, shape, put, pill, cell, nodeState, button, facts, say, ask, clock, grouped,
     fetchJson, look, call, attempt, soon, follow, drawConnection,
   };
 })();

@@ -94,6 +94,10 @@
   // --- acts --------------------------------------------------------------------------------------
 
   async function act(verb, id) {
+    const final = () => "It then counts as admitted: every gate refuses it from now on, and nothing takes that back.";
+    if (verb === "consume" && !(await dtvn.ui.ask(`Consume ${id}?`, final, "Consume"))) {
+      return false;
+    }
     const node = form.elements.node.value;
     const by = node ? ` via ${node}` : "";
     const send =

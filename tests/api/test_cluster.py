@@ -104,7 +104,10 @@ def test_ready_gives_the_reason_when_not_ready(fake: FakeGateway) -> None:
     fake.quorum = False
     response = Api(None).get("/ready")
     assert response.status_code == 503
-    assert read(response)["error"] == "The validators cannot be reached."
+    assert (
+        read(response)["error"]
+        == "Nothing was sent. No quorum: 0 of 4 reachable, 3 needed; nothing can be decided."
+    )
     assert "Retry-After" in response.headers
 
 
@@ -119,7 +122,7 @@ def test_r11_ready_says_when_only_a_recovery_helps(
     fake.quorum = False
     monkeypatch.setattr(fake, "members", lambda: tuple(shown))
     error = read(Api(None).get("/ready"))["error"]
-    assert error.startswith("The validators cannot be reached.")
+    assert error.startswith("Nothing was sent")
     assert ("manage.py genesis recover --help" in error) is told
 
 

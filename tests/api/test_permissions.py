@@ -38,6 +38,7 @@ ROUTES: list[tuple[str, str, str | None]] = [
     ("POST", "/api/v1/tickets/batch", None),
     ("GET", "/api/v1/stats", None),
     ("GET", "/api/v1/status", None),
+    ("GET", "/api/v1/cluster", None),
     ("GET", "/api/v1/peers", None),
     ("GET", "/api/v1/config", None),
     ("GET", "/api/v1/consensus/logs", None),

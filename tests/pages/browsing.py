@@ -97,6 +97,14 @@ def shown(page: Page, name: str) -> Any:
     return page.locator(f'[data-at="{name}"]')
 
 
+def confirm(page: Page, verb: str, consequence: str) -> None:
+    """Answer the question on the page, which names the consequence."""
+    question = page.get_by_role("dialog")
+    expect(question).to_contain_text(consequence)
+    question.get_by_role("button", name=verb, exact=True).click()
+    expect(question).to_be_hidden()
+
+
 def expect_to_fit(page: Page) -> None:
     """Nothing scrolls sideways, and nothing runs out of its card."""
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

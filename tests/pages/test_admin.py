@@ -38,9 +38,9 @@ def listed(response: Any) -> list[str]:
 
 
 def act(admin: Client, action: str, *ticket_ids: str, **fields: str) -> list[str]:
-    """Run an action on tickets and return what the next page says, tag by tag."""
+    """Run an action on tickets, confirmed, and return what the next page says, tag by tag."""
     keys = [str(ticket.pk) for ticket in Ticket.objects.filter(ticket_id__in=ticket_ids)]
-    sent = {"action": action, "_selected_action": keys, **fields}
+    sent = {"action": action, "_selected_action": keys, "confirmed": "yes", **fields}
     page = text(admin.post(TICKETS, sent, follow=True))
     found = re.search(r'<ul class="messagelist">(.*?)</ul>\s*(?:<!--|<div|</div>)', page, re.DOTALL)
     assert found is not None
@@ -209,7 +209,7 @@ def test_without_a_quorum_an_action_reports_it_and_changes_nothing(
     learner.gateway.quorum = False
     told = act(admin, "validate", "T-1")
     assert told[0] == "1 not validated:"
-    assert "cannot be reached" in told[2]
+    assert "No quorum: 0 of 4 reachable, 3 needed; nothing can be decided" in told[2]
     learner.gateway.quorum, learner.gateway.full = True, True
     assert act(admin, "validate", "T-1")[0].startswith("Nothing changed:")
     assert states() == {"T-1": "ISSUED"}
@@ -266,17 +266,22 @@ def nodes(learner: RealLearner) -> Callable[[], dict[str, str]]:
     return lambda: dict(ManagedNode.objects.values_list("node_id", "desired"))
 
 
+def run_action(admin: Client, action: str, *names: str) -> str:
+    """Run an action on nodes, confirmed, and return the next page."""
+    sent = {"action": action, "_selected_action": list(names), "confirmed": "yes"}
+    return text(admin.post(NODES, sent, follow=True))
+
+
 def test_admin_actions_set_the_desired_state_of_nodes(
     nodes: Callable[[], dict[str, str]], admin: Client
 ) -> None:
     ManagedNode.objects.update(status="running")
-    text(admin.post(NODES, {"action": "stop", "_selected_action": ["r1", "r2"]}, follow=True))
-    assert [name for name, wish in nodes().items() if wish == DesiredState.STOPPED] == ["r1", "r2"]
+    run_action(admin, "stop", "r1", "r2")
+    assert [name for name, desired in nodes().items() if desired == DesiredState.STOPPED] == ["r1", "r2"]
     generation = ManagedNode.objects.get(node_id="r3").generation
-    told = text(admin.post(NODES, {"action": "restart", "_selected_action": ["r3"]}, follow=True))
-    assert "Requested: restart r3." in told
+    assert "Requested: restart r3." in run_action(admin, "restart", "r3")
     assert ManagedNode.objects.get(node_id="r3").generation > generation
-    text(admin.post(NODES, {"action": "start", "_selected_action": ["r1"]}, follow=True))
+    run_action(admin, "start", "r1")
     assert nodes()["r1"] == DesiredState.RUNNING
 
 
@@ -295,8 +300,7 @@ def test_the_list_of_nodes_names_a_full_disk(learner: RealLearner, admin: Client
 
 def test_an_impossible_action_is_reported(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
     ManagedNode.objects.filter(node_id="r1").update(desired=DesiredState.STOPPED, status="stopped")
-    told = text(admin.post(NODES, {"action": "stop", "_selected_action": ["r1"]}, follow=True))
-    assert "Failed: r1 is not running." in told
+    assert "Failed: r1 is not running." in run_action(admin, "stop", "r1")
 
 
 def test_a_new_key_is_shown_once_and_kept_as_a_hash(admin: Client) -> None:

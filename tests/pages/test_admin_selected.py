@@ -26,8 +26,8 @@ VANISHED = "999999999"
 
 
 def act(admin: Client, address: str, action: str, *keys: str, **fields: str) -> list[str]:
-    """Run an action on ticked rows of the list at `address`; what the next page says."""
-    sent = {"action": action, "_selected_action": list(keys), **fields}
+    """Run an action on ticked rows of the list at `address`, confirmed; what the next page says."""
+    sent = {"action": action, "_selected_action": list(keys), "confirmed": "yes", **fields}
     response: Any = admin.post(address, sent, follow=True)
     assert response.status_code == 200
     told = (re.sub(r"<[^>]+>", " ", str(message)) for message in response.context["messages"])

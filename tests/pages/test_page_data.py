@@ -140,8 +140,3 @@ def test_the_tickets_page_offers_what_the_table_of_transitions_allows(person: Cl
         "DISPUTED": [],
     }
     assert "validate" in person.get("/dashboard/tickets").content.decode().partition("data-acts=")[2][:40]
-
-
-def test_the_live_page_has_the_quorum_of_each_number_of_members(person: Client) -> None:
-    assert pages.QUORUMS[:8] == [0, 1, 2, 2, 3, 4, 4, 5]
-    assert f'data-quorums="{pages.QUORUMS}"' in person.get("/").content.decode()

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.integration.network import Patient
 from tests.integration.supervised import V1, Supervised, supervised
-from tests.pages.browsing import PATIENCE, Complaints, expect_to_fit, opened, shown
+from tests.pages.browsing import PATIENCE, Complaints, confirm, expect_to_fit, opened, shown
 from tests.waiting import PATIENCE as SECONDS
 from tests.waiting import wait_until
 
@@ -108,8 +108,8 @@ def test_c32_a_cluster_started_on_the_page_is_shown_until_it_runs(s: Supervised,
     expect(shown(page, "said")).to_contain_text("Starting a cluster of 4 nodes")
     for number in range(4):
         expect(row(page, "nodes", f"node{number}")).to_contain_text("running")
-    expect(shown(page, "cluster")).to_have_text("running")
-    expect(shown(page, "cluster-text")).to_have_text("4 of 4 started")
+    expect(shown(page, "cluster-text")).to_have_text("4 of 4 processes run")
+    expect(shown(page, "state")).to_have_text("4 of 4 agree, can lose 1 more")
     expect(shown(page, "nodes").locator("tr", has_text="primary")).to_have_count(1)  # a slow start moves it
     expect(page.get_by_label("Nodes", exact=True)).to_be_hidden()  # another number would found another one
     asked: list[Any] = []
@@ -120,8 +120,10 @@ def test_c32_a_cluster_started_on_the_page_is_shown_until_it_runs(s: Supervised,
         route.fulfill(json={"status": "starting", "node_count": 4})
 
     page.route("**/cluster/start", take_down)
-    page.get_by_role("button", name="Start cluster").click()
-    expect(shown(page, "said")).to_contain_text("Starting the cluster")
+    expect(shown(page, "cluster-start")).to_be_hidden()  # nothing is stopped
+    page.get_by_role("button", name="Restart all").click()
+    confirm(page, "Restart all", "nothing is decided from the first stop until a quorum runs again")
+    expect(shown(page, "said")).to_contain_text("Restarting all nodes")
     assert asked == [{}]
     expect_no_reload(page)
     s.wait_until_running(4)
@@ -135,6 +137,7 @@ def test_a_node_is_stopped_and_started_with_its_output_on_the_page(
     page.get_by_role("button", name="Details of node3").click()
     expect(shown(page, "output")).to_contain_text("started node_id=node3")
     page.get_by_role("button", name="Stop node3").click()
+    confirm(page, "Stop", "Then: 3 of 4 agree, can lose none.")
     expect(row(page, "nodes", "node3")).to_contain_text("stopped")
     expect(shown(page, "output")).to_contain_text("stopped sequence=")
     page.get_by_role("button", name="Start node3").click()
@@ -214,6 +217,7 @@ def test_ticket_changes_are_shown_without_a_reload(s: Supervised, page: Page, ap
     expect(shown(page, "said")).to_contain_text("TICKET-010 is validated via node2")
     expect(row(page, "tickets", "TICKET-010")).to_contain_text("node2")
     page.get_by_role("button", name="consume TICKET-010").click()
+    confirm(page, "Consume", "every gate refuses it from now on")
     expect(row(page, "tickets", "TICKET-010")).to_contain_text("consumed")
     page.get_by_role("button", name="Validate", exact=True).first.click()
     expect(shown(page, "said")).to_have_class("notice said bad")
@@ -332,6 +336,15 @@ HOSTILE_NODE = {
     "voting": True,
     "host": HOSTILE,
 }
+HOSTILE_STATE = {
+    "sentence": HOSTILE,
+    "level": "tight",
+    "agreeing_members": [HOSTILE],
+    "stopped": [HOSTILE],
+    "under_way": None,
+    "error": HOSTILE,
+    "if_stopped": {HOSTILE: HOSTILE},
+}
 HOSTILE_EVENT = {
     "type": "operation_refused",
     "sequence": 9,
@@ -363,9 +376,8 @@ def expect_inert(page: Page) -> None:
 def test_x42_names_and_errors_of_nodes_are_shown_as_text(s: Supervised, page: Page, path: str) -> None:
     counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "applied", "refused"), 1)
     log = {"sequence": 9, "second": 1, "counts": counts, "rates": [], "latest": [HOSTILE_EVENT]}
-    cluster = {"status": HOSTILE, "nodes_started": 0, "nodes_total": 1, "error": HOSTILE}
     page.route_web_socket("**/ws", lambda _: None)  # nothing true comes after it
-    snapshot = {"log": log, "nodes": [HOSTILE_NODE], "nodes_as_of": 1, "cluster": cluster, "now": 1}
+    snapshot = {"log": log, "nodes": [HOSTILE_NODE], "nodes_as_of": 1, "state": HOSTILE_STATE, "now": 1}
     lie(page, "**/dashboard/snapshot", snapshot)
     lie(page, "**/dashboard/links", {"peers": {HOSTILE: [HOSTILE]}})
     lie(page, "**/dashboard/node/**", {"error": HOSTILE}, 503)
@@ -388,11 +400,10 @@ def test_x42_names_and_errors_of_nodes_are_shown_as_text(s: Supervised, page: Pa
 def test_c40_the_progress_of_a_newcomer_is_shown(s: Supervised, page: Page) -> None:
     counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "applied", "refused"), 0)
     log = {"sequence": 9, "second": 1, "counts": counts, "rates": [], "latest": []}
-    cluster = {"status": "running", "nodes_started": 1, "nodes_total": 1}
     newcomer = HOSTILE_NODE | {"id": "node7", "status": "starting", "joining": "following"}
     newcomer.pop("error", None)
     page.route_web_socket("**/ws", lambda _: None)  # nothing true comes after it
-    snapshot = {"log": log, "nodes": [newcomer], "nodes_as_of": 1, "cluster": cluster, "now": 1}
+    snapshot = {"log": log, "nodes": [newcomer], "nodes_as_of": 1, "state": HOSTILE_STATE, "now": 1}
     lie(page, "**/dashboard/snapshot", snapshot)
     lie(page, "**/api/v1/nodes/**", {"logs": []})
     page.goto(f"{s.url}/dashboard/nodes")

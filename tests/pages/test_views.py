@@ -90,7 +90,8 @@ def test_a_snapshot_holds_log_nodes_and_clock(
     assert content["log"]["sequence"] == 2
     assert content["log"]["counts"]["VALIDATED"] == 1
     assert len(content["nodes"]) == 5
-    assert content["cluster"]["nodes_total"] == 4
+    assert content["state"]["sentence"] == "4 of 4 agree, can lose 1 more"
+    assert content["state"]["if_stopped"]["r0"] == "3 of 4 agree, can lose none"
 
 
 @pytest.mark.parametrize("path", ["/dashboard/snapshot", "/dashboard/stuck"])

@@ -23,7 +23,7 @@ from validators.services import cluster, nodes
 
 pytestmark = pytest.mark.django_db
 
-REFUSED = Reply(reason="The validators cannot be reached.", answered=True)
+REFUSED = Reply(reason="Nothing was sent.", answered=True)
 SILENT = Reply(reason="the web process does not answer yet")
 
 

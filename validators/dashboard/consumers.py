@@ -218,7 +218,8 @@ class FeedConsumer(AsyncWebsocketConsumer):
         elif self.nodes_version == live.nodes_version:
             return
         self.nodes_version = live.nodes_version
-        await self._send({"type": "nodes", "nodes": live.nodes, "as_of": live.nodes_as_of})
+        now = {"nodes": live.nodes, "state": live.state, "as_of": live.nodes_as_of}
+        await self._send({"type": "nodes", **now})
 
     async def _pass_on(self, text: str, to: int) -> None:
         self.position = to

@@ -22,6 +22,7 @@ from dtvn.protocol.genesis import Genesis
 from validators.dashboard.nodes import (
     describe_cluster,
     describe_nodes,
+    describe_state_of_page,
     members_of,
     newest_announcement,
     node_changes,
@@ -102,6 +103,8 @@ class Live:
         """Unix seconds at which the poll that produced `nodes` began."""
         self.cluster: dict[str, Any] = {}
         """The frame `cluster_status` from the same poll."""
+        self.state: dict[str, Any] = {}
+        """The state of the cluster from the same poll."""
         self._announced = 0
         """The last announcement that was passed on, or skipped because no client watched."""
         self._genesis: Genesis | None = None
@@ -239,13 +242,13 @@ class Live:
                 return
             self._looks += 1
             as_of = time.time()
-            before = self.nodes
+            before, state_before = self.nodes, self.state
             known = self._genesis
             announced = await database_sync_to_async(self._look)()
             if None not in (known, self._genesis) and known != self._genesis:
                 await self._begin_anew()
             self.nodes_as_of, self._seen = as_of, self._looks
-            changed = before != self.nodes
+            changed = (before, state_before) != (self.nodes, self.state)
             self.nodes_version += changed
             if not self._watchers or not (changed or announced):
                 return
@@ -289,6 +292,7 @@ class Live:
             self._announced = newest_announcement()
         self.cluster = describe_cluster()
         self.nodes = describe_nodes()
+        self.state = describe_state_of_page()
         with suppress(Unavailable):
             self._genesis = gateway().genesis
         return announced

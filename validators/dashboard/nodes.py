@@ -12,6 +12,7 @@ from validators.membership.roster import MemberNode, error_of
 from validators.models import Announcement, DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.rest.nodes import node_object
 from validators.services.cluster import cluster_now
+from validators.services.cluster_state import consequences, describe_state
 
 
 def describe_nodes() -> list[dict[str, Any]]:
@@ -53,6 +54,11 @@ def describe_cluster() -> dict[str, Any]:
     """The current `cluster_status` frame (spec 3.4)."""
     row = cluster_now()
     return _cluster_frame(row.status, row.started, row.total, row.error)
+
+
+def describe_state_of_page() -> dict[str, Any]:
+    """The state of the cluster for pages: `describe_state`, and what would follow if nodes stopped."""
+    return describe_state() | consequences()
 
 
 def read_announcements(after: int) -> list[Announcement]:

@@ -13,7 +13,6 @@ from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import ApiError, Unavailable
 from dtvn.machine import NAMES, TRANSITIONS, State
-from dtvn.protocol import quorum
 from validators.dashboard.views import for_pages
 from validators.membership.node_list import find_node
 from validators.membership.own_api import ask_api, read_figures
@@ -44,8 +43,6 @@ FIGURES = {
 }
 """Sample of a node's metrics to the name that the page uses for it."""
 
-QUORUMS = [0, *map(quorum.quorum, range(1, quorum.MEMBERS_MAX + 1))]
-"""Votes that decide, by the number of members."""
 OFFERED = ("validate", "consume", "dispute")
 ACTS = json.dumps(
     {NAMES[state]: [act for act in OFFERED if isinstance(TRANSITIONS[act][state], State)] for state in State}

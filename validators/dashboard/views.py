@@ -18,7 +18,7 @@ from dtvn.api.errors import Unavailable
 from dtvn.proof.continuation import continues
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.dashboard.diagnosis import explain
-from validators.dashboard.nodes import describe_cluster, describe_nodes
+from validators.dashboard.nodes import describe_nodes, describe_state_of_page
 from validators.feed.rows import read_snapshot
 from validators.rest.keys import ANYBODY, caller_of_person
 from validators.services.network import gateway
@@ -101,7 +101,7 @@ def snapshot(request: HttpRequest) -> HttpResponse:
             "log": read_snapshot(),
             "nodes": nodes,
             "nodes_as_of": nodes_as_of,
-            "cluster": describe_cluster(),
+            "state": describe_state_of_page(),
             "now": time.time(),
         }
     )

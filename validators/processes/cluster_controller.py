@@ -34,6 +34,7 @@ from validators.models import (
 from validators.services.announcing import announce
 from validators.services.cluster import (
     ONE_ROW,
+    START_PATIENCE,
     begin,
     cluster_now,
     give_up,
@@ -44,9 +45,6 @@ from validators.services.cluster import (
 )
 
 logger = logging.getLogger("dtvn.cluster")
-
-START_PATIENCE = 90.0
-"""Seconds after which a start has failed without a running quorum, or is done with one."""
 
 Found = Callable[[Sequence[str]], None]
 """Ensures that the cluster of these members exists in the data folder; raises StartError."""

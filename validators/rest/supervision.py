@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dtvn.api.answers import Answer, bare, failure, success
-from dtvn.api.bodies import Body, Number, Required, ValidateBody
+from dtvn.api.bodies import Body, Flag, Number, Required, ValidateBody
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, TicketError
 from dtvn.api.writes import answer_operation
@@ -15,6 +15,7 @@ from validators.membership.own_api import ask_any_api
 from validators.membership.roster import MemberNode
 from validators.models import NodeStatus
 from validators.services import cluster
+from validators.services.cluster_state import describe_progress, describe_state
 from validators.services.decide import decide_one
 
 LINK_WAIT = 2.0
@@ -27,6 +28,7 @@ class ClusterBody(Body, frozen=True, kw_only=True):
     """Of POST /cluster/start."""
 
     node_count: Number = 0
+    only_stopped: Flag = False
 
 
 class EntryBody(ValidateBody, frozen=True, kw_only=True):
@@ -40,13 +42,36 @@ class EntryBody(ValidateBody, frozen=True, kw_only=True):
 
 
 def start_cluster(call: Call, body: ClusterBody) -> Answer:
-    """Start the cluster. `node_count`: its members; below 1 or absent: the existing cluster, else 4. Events
-    report the progress."""
+    """Start the cluster. `node_count`: its members; below 1 or absent: the existing cluster, else 4.
+    `only_stopped`: leave running nodes alone. Events report the progress.
+
+    With `only_stopped` a start that is under way is no error: its progress is answered.
+    """
+    if body.only_stopped and cluster.own_validators().exists():
+        return _start_stopped()
     count = body.node_count
     if count > cluster.CLUSTER_NODES_MAX:
         raise InvalidRequest(f"node_count must be at most {cluster.CLUSTER_NODES_MAX}")
     started = cluster.start_cluster(count if count >= 1 else None)
     return bare({"status": "starting", "node_count": started})
+
+
+def _start_stopped() -> Answer:
+    begun = cluster.start_stopped()
+    return bare(
+        {
+            "status": "running" if begun.progress is None else begun.progress.verb,
+            "node_count": cluster.own_validators().count(),
+            "started": begun.nodes,
+            "progress": describe_progress(begun.progress),
+        }
+    )
+
+
+def show_cluster(call: Call) -> Answer:
+    """State of the cluster: the sentence and its counts, the nodes that are stopped, and the start or stop
+    that is under way."""
+    return success(data=describe_state())
 
 
 def stop_cluster(call: Call) -> Answer:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import msgspec
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from dtvn.api.errors import Unavailable
 from dtvn.protocol import quorum
@@ -35,6 +36,32 @@ CLUSTER_NODES_MAX = 30
 """Same limit as the form of the seed's front end (spec 3.2)."""
 
 ONE_ROW = 1
+START_PATIENCE = 90.0
+"""Seconds after which a start has failed without a running quorum, or is done with one."""
+ENDED = (NodeStatus.STOPPED, NodeStatus.ERROR)
+COMING = (NodeStatus.STOPPED, NodeStatus.STARTING)
+"""Statuses of a node that is wanted and does not run yet."""
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """A start or stop under way: `done` of `total` nodes run, or have ended."""
+
+    verb: str
+    """starting or stopping."""
+    done: int
+    total: int
+    whole: bool
+    """It is a start of the whole cluster: no other is taken until it is over."""
+
+    def __str__(self) -> str:
+        return f"{self.done} of {self.total} nodes {'run' if self.verb == 'starting' else 'have stopped'}"
+
+
+class Started(msgspec.Struct, frozen=True):
+    """The nodes that a call set to run, and what is under way since."""
+
+    nodes: list[str]
+    progress: Progress | None
 
 
 def cluster_now() -> ManagedCluster:
@@ -67,6 +94,43 @@ def start_existing() -> None:
     """Set the cluster of this data folder to run, with its members at that time: it is never moved aside
     (0130). Raises ClusterBusy."""
     _want_start([])
+
+
+def start_stopped() -> Started:
+    """Set the stopped and failed nodes of this platform to run; leave running ones alone. While a start is
+    under way nothing is changed, and its progress is returned: a second press is no second start."""
+    with transaction.atomic():
+        if _starts(lock_cluster()):
+            return Started([], under_way())
+        names = stopped_nodes()
+        if names and not own_validators().exclude(node_id__in=names).exists():
+            _want_start([])
+        else:
+            _want(ManagedNode.objects.filter(node_id__in=names), DesiredState.RUNNING)
+        return Started(names, under_way())
+
+
+def stopped_nodes() -> list[str]:
+    """Names of our nodes, the learner included, that are to be stopped, or have failed."""
+    stopped = Q(desired=DesiredState.STOPPED) | Q(status=NodeStatus.ERROR)
+    return list(_everybody().filter(stopped).values_list("node_id", flat=True))
+
+
+def under_way() -> Progress | None:
+    """The start or stop that is under way, None if there is none; every operator sees the same."""
+    row = cluster_now()
+    rows = list(own_members())
+    done = sum(_runs_as_wanted(node) for node in rows)
+    if _starts(row):
+        return Progress("starting", done, len(row.members) or len(rows), whole=True)
+    ending = [node for node in rows if node.desired == DesiredState.STOPPED]
+    ended = sum(node.status in ENDED for node in ending)
+    if ended < len(ending):
+        return Progress("stopping", ended, len(ending), whole=False)
+    coming = [node for node in rows if node.status != NodeStatus.ERROR and node not in ending]
+    if any(node.status in COMING for node in coming):
+        return Progress("starting", done, len(coming), whole=False)
+    return None
 
 
 def found_with(node_id: str) -> None:
@@ -178,7 +242,7 @@ def reset_cluster() -> None:
 def _want_start(names: Sequence[str]) -> None:
     with transaction.atomic():
         if _starts(lock_cluster()):
-            raise ClusterBusy
+            raise ClusterBusy(under_way())
         _want(_everybody(), DesiredState.STOPPED)
         told = dict(ManagedNode.objects.values_list("node_id", "generation"))
         _request(ClusterRequest.START, members=list(names), told=told)

@@ -67,7 +67,7 @@ class PrimaryExists(StatedError):
 
 class ClusterBusy(StatedError):
     code = "cluster_starting"
-    sentence = "the cluster is already starting"
+    sentence = "the cluster is already starting: {}"
 
 
 class ClusterSize(StatedError):

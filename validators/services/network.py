@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from dtvn.gateway import Gateway, GatewayFace, file_mark
 from dtvn.net import KeyFileError
 from dtvn.protocol.canonical import CanonicalError
 from dtvn.protocol.genesis import GenesisError
+from dtvn.protocol.quorum import quorum
+from dtvn.waiting import look_until
 from dtvn_project.routers import LEARNER_ALIAS
 from validators.ledger import read
 
@@ -26,15 +29,20 @@ PRINCIPAL = "gateway"
 CALLS_MAX = 256
 """Concurrent calls in one process of the platform: each blocks a thread."""
 
+FIRST_WAIT = 2.0
+"""Seconds that members have to report to a gateway that was just opened."""
+
 _lock = threading.Lock()
 _own: Gateway | None = None
+_opened = 0.0
+"""When the gateway of this process was opened, monotonic seconds."""
 _own_mark: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
 _given: GatewayFace | None = None
 
 
 def gateway() -> GatewayFace:
     """The gateway of this process; raise Unavailable while there is no cluster to talk to."""
-    global _own, _own_mark
+    global _own, _own_mark, _opened
     if _given is not None:
         return _given
     genesis = settings.DATA / "cluster" / "genesis.bin"
@@ -46,11 +54,25 @@ def gateway() -> GatewayFace:
             _own_mark = mark
             try:
                 _own = Gateway.open(genesis, key_file(), epoch_changes=_epoch_changes(), calls_max=CALLS_MAX)
+                _opened = time.monotonic()
             except FileNotFoundError as error:
                 raise Unavailable("This data folder has no cluster yet.") from error
             except (OSError, GenesisError, KeyFileError, ValueError) as error:
                 raise Unavailable(f"The gateway cannot be opened: {error}") from error
         return _own
+
+
+def informed_gateway() -> GatewayFace:
+    """`gateway`, once a quorum has reported to it, or FIRST_WAIT after it was opened: one that was opened
+    just now knows nothing of the members. Raises Unavailable."""
+    network = gateway()
+    left = _opened + FIRST_WAIT - time.monotonic()
+    if _given is None and left > 0:
+        needed = quorum(len(network.present.members))
+        look_until(
+            lambda: sum(view.heard is not None for view in network.members()) >= needed, left, pause=0.02
+        )
+    return network
 
 
 def key_file() -> Path:

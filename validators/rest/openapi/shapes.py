@@ -46,6 +46,18 @@ def success(data: Schema | None = None) -> Schema:
     return shape(required, message=STRING)
 
 
+COUNTS_OF_STATE = (
+    "members",
+    "needed",
+    "reachable",
+    "voting",
+    "current",
+    "agreeing",
+    "can_lose",
+    "liars_tolerated",
+    "certified",
+    "view",
+)
 COUNTS = {"type": "object", "additionalProperties": INTEGER}
 SIMULATION: Schema = {
     "nodes": whole(4, 30, 7),
@@ -121,6 +133,25 @@ SCHEMAS: dict[str, Schema] = {
         error=STRING,
     ),
     "NodeWish": shape({"status": {"enum": ["starting", "stopping", "restarting"]}, "node_id": STRING}),
+    "Progress": shape(
+        {
+            "verb": {"enum": ["starting", "stopping"]},
+            "done": INTEGER,
+            "total": INTEGER,
+            "whole": BOOLEAN,
+            "text": STRING,
+        }
+    ),
+    "ClusterState": shape(
+        {"sentence": STRING, "level": {"enum": ["ok", "tight", "stuck", "none"]}}
+        | dict.fromkeys(COUNTS_OF_STATE, INTEGER)
+        | {
+            "agreeing_members": many(STRING),
+            "stopped": many(STRING),
+            "under_way": or_null(of("Progress")),
+            "error": STRING,
+        },
+    ),
     "SimulatorConfig": {"type": "object", "properties": SIMULATION},
     "SimulatorProgress": shape(dict.fromkeys(PROGRESS, INTEGER) | {"progress_percent": NUMBER}),
     "SimulatorResults": shape(
@@ -178,6 +209,12 @@ ANSWERS: dict[tuple[str, str], Schema] = {
     ),
     ("GET", "/api/v1/peers"): success(shape({"peers": many(OBJECT)})),
     ("GET", "/api/v1/config"): success(OBJECT),
+    ("GET", "/api/v1/cluster"): success(of("ClusterState")),
+    ("POST", "/api/v1/cluster/start"): shape(
+        {"status": {"enum": ["starting", "stopping", "running"]}, "node_count": INTEGER},
+        started=many(STRING),
+        progress=or_null(of("Progress")),
+    ),
     ("GET", "/api/v1/nodes"): many(of("Node")),
     ("POST", "/api/v1/nodes"): of("NodeWish"),
     ("GET", _NODE): of("Node"),

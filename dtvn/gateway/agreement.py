@@ -1,0 +1,157 @@
+"""The state of a cluster in one sentence: how many members agree, and how many more it can lose. Pure.
+
+`agreement` is the only place that decides it. Pages, admin, REST and refusals show its sentence.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+import msgspec
+
+from dtvn.gateway.face import GatewayFace, MemberView
+from dtvn.protocol import quorum
+from dtvn.protocol.genesis import window
+
+HEARD_WITHIN = 5.0
+"""Seconds after which a member that is connected and does not answer counts as unreachable."""
+NO_LIAR = "no liar is tolerated"
+
+Level = Literal["ok", "tight", "stuck", "none"]
+"""It can lose a member; it can lose none; it has no quorum; there is no cluster."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One member: whether it answers, and what it says about itself."""
+
+    id: str
+    reachable: bool = False
+    voting: bool = False
+    """It has a vote and casts it: neither a follower, nor waiting for others, nor stopped."""
+    changing: bool = False
+    """It has left its view, and `view` has not begun."""
+    epoch: int = 0
+    view: int = 0
+    sequence: int = 0
+    """Last executed."""
+    stable: int = 0
+    """Of its newest stable checkpoint, which q members signed."""
+
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a cluster; all counts are of members. The fields from `reachable` to `agreeing` are each
+    a subset of the one before."""
+
+    sentence: str
+    """Without a full stop, so that others can put it into theirs."""
+    level: Level
+    members: int = 0
+    needed: int = 0
+    """The quorum."""
+    reachable: int = 0
+    voting: int = 0
+    current: int = 0
+    """Within the window of the highest certified sequence."""
+    agreeing: int = 0
+    """In one view."""
+    can_lose: int = 0
+    """How many of those that agree may fail while the rest is still a quorum."""
+    liars_tolerated: int = 0
+    certified: int = 0
+    """The highest sequence that a stable checkpoint certifies, as f + 1 members report it."""
+    view: int = 0
+    """The view of those that agree."""
+    agreeing_members: tuple[str, ...] = ()
+
+
+NO_CLUSTER = Agreement(sentence="No cluster yet", level="none")
+
+
+def agreement(reports: Sequence[Report], *, window: int, without: Collection[str] = ()) -> Agreement:
+    """The state of the cluster whose members these are; with the members in `without` counted as
+    unreachable, what it would be if they failed. `window`: L of its parameters, sequences."""
+    if not reports:
+        return NO_CLUSTER
+    members = len(reports)
+    needed, liars = quorum.quorum(members), quorum.faults(members)
+    reachable = [each for each in reports if each.reachable and each.id not in without]
+    voting = [each for each in reachable if each.voting]
+    certified = _certified(reachable, liars)
+    current = [each for each in voting if each.sequence >= certified - window]
+    agreeing = _in_one_view(current)
+    count = len(agreeing)
+    level: Level = "stuck" if count < needed else "tight" if count == needed else "ok"
+    stages = [(len(reachable), "reachable"), (len(voting), "voting"), (len(current), "up to date")]
+    text = _no_quorum(stages, count, members, needed) if level == "stuck" else _quorum(count, members, needed)
+    return Agreement(
+        sentence=text if liars else f"{text}; {NO_LIAR}",
+        level=level,
+        members=members,
+        needed=needed,
+        reachable=len(reachable),
+        voting=len(voting),
+        current=len(current),
+        agreeing=count,
+        can_lose=max(0, count - needed),
+        liars_tolerated=liars,
+        certified=certified,
+        view=agreeing[0].view if agreeing else 0,
+        agreeing_members=tuple(each.id for each in agreeing),
+    )
+
+
+def agreement_of(gateway: GatewayFace, *, without: Collection[str] = ()) -> Agreement:
+    """`agreement` of the members as this gateway sees them now; no member is asked."""
+    reports = [report_of(view) for view in gateway.members()]
+    return agreement(reports, window=window(gateway.present.parameters), without=without)
+
+
+def report_of(view: MemberView) -> Report:
+    """What a gateway knows of one member. A field that is missing or of another type counts as 0 or False: a
+    member may answer anything."""
+    told = view.status
+    return Report(
+        id=view.id,
+        reachable=view.connected and (view.heard is None or view.heard <= HEARD_WITHIN),
+        voting=told.get("voting") is True,
+        changing=told.get("changing") is True,
+        epoch=_number(told.get("epoch")),
+        view=view.view,
+        sequence=view.sequence,
+        stable=_number(told.get("stable")),
+    )
+
+
+def _certified(reachable: Sequence[Report], liars: int) -> int:
+    """The highest stable checkpoint that at least one honest member reports: liars that claim a higher one
+    cannot make the others count as lagging."""
+    told = sorted((each.stable for each in reachable), reverse=True)
+    return told[liars] if len(told) > liars else 0
+
+
+def _in_one_view(current: Sequence[Report]) -> list[Report]:
+    """The largest group in one view of one epoch; of two such groups the one in the later view."""
+    groups: dict[tuple[int, int], list[Report]] = defaultdict(list)
+    for each in current:
+        if not each.changing:
+            groups[each.epoch, each.view].append(each)
+    return max(groups.items(), key=lambda item: (len(item[1]), item[0]))[1] if groups else []
+
+
+def _quorum(agreeing: int, members: int, needed: int) -> str:
+    more = f"{agreeing - needed} more" if agreeing > needed else "none"
+    return f"{agreeing} of {members} {'agrees' if agreeing == 1 else 'agree'}, can lose {more}"
+
+
+def _no_quorum(stages: Sequence[tuple[int, str]], agreeing: int, members: int, needed: int) -> str:
+    """Names the first condition that too few members meet."""
+    reachable = stages[0][0]
+    short = next(((count, what) for count, what in stages if count < needed), (agreeing, "in one view"))
+    more = "" if short == stages[0] else f", {short[0]} {short[1]}"
+    return f"No quorum: {reachable} of {members} reachable{more}, {needed} needed; nothing can be decided"
+
+
+def _number(value: object) -> int:
+    return value if type(value) is int and value >= 0 else 0

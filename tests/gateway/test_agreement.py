@@ -1,0 +1,163 @@
+"""The sentence of a cluster's state: examples, and what holds for any reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtvn.gateway import MemberView
+from dtvn.gateway.agreement import HEARD_WITHIN, NO_CLUSTER, Report, agreement, report_of
+from dtvn.protocol import quorum
+
+WINDOW = 32
+DOWN: dict[str, Any] = {"reachable": False}
+FOLLOWS: dict[str, Any] = {"voting": False}
+LEAVES: dict[str, Any] = {"changing": True}
+LAGS: dict[str, Any] = {"sequence": 67}
+"""One sequence too far behind the checkpoint at 100."""
+
+
+def cluster(members: int, *changes: dict[str, Any]) -> list[Report]:
+    """Healthy members at sequence 105, the first of them changed so."""
+    told: list[dict[str, Any]] = [{"sequence": 105, "stable": 100} for _ in range(members)]
+    told = [each | change for each, change in zip(told, [*changes, *([{}] * members)], strict=False)]
+    return [Report(id=f"r{i}", **{"reachable": True, "voting": True} | each) for i, each in enumerate(told)]
+
+
+NOTHING = "nothing can be decided"
+TABLE = [
+    (4, [], "ok", "4 of 4 agree, can lose 1 more"),
+    (4, [DOWN], "tight", "3 of 4 agree, can lose none"),
+    (4, [FOLLOWS], "tight", "3 of 4 agree, can lose none"),
+    (4, [LAGS], "tight", "3 of 4 agree, can lose none"),
+    (4, [{"sequence": 68}], "ok", "4 of 4 agree, can lose 1 more"),
+    (4, [{"view": 1}], "tight", "3 of 4 agree, can lose none"),
+    (4, [{"epoch": 1}], "tight", "3 of 4 agree, can lose none"),
+    (4, [{"changing": True, "view": 1}], "tight", "3 of 4 agree, can lose none"),
+    (4, [{"stable": 10**9, "sequence": 10**9}], "ok", "4 of 4 agree, can lose 1 more"),
+    (4, [DOWN, DOWN], "stuck", f"No quorum: 2 of 4 reachable, 3 needed; {NOTHING}"),
+    (4, [DOWN] * 4, "stuck", f"No quorum: 0 of 4 reachable, 3 needed; {NOTHING}"),
+    (4, [DOWN, FOLLOWS], "stuck", f"No quorum: 3 of 4 reachable, 2 voting, 3 needed; {NOTHING}"),
+    (4, [DOWN, LAGS], "stuck", f"No quorum: 3 of 4 reachable, 2 up to date, 3 needed; {NOTHING}"),
+    (4, [{"view": 1}] * 2, "stuck", f"No quorum: 4 of 4 reachable, 2 in one view, 3 needed; {NOTHING}"),
+    (
+        4,
+        [{"changing": True}] * 4,
+        "stuck",
+        f"No quorum: 4 of 4 reachable, 0 in one view, 3 needed; {NOTHING}",
+    ),
+    (5, [], "ok", "5 of 5 agree, can lose 1 more"),
+    (6, [], "ok", "6 of 6 agree, can lose 2 more"),
+    (7, [DOWN, FOLLOWS], "tight", "5 of 7 agree, can lose none"),
+    (3, [], "ok", "3 of 3 agree, can lose 1 more; no liar is tolerated"),
+    (2, [], "tight", "2 of 2 agree, can lose none; no liar is tolerated"),
+    (1, [], "tight", "1 of 1 agrees, can lose none; no liar is tolerated"),
+    (3, [DOWN, DOWN], "stuck", f"No quorum: 1 of 3 reachable, 2 needed; {NOTHING}; no liar is tolerated"),
+]
+
+
+@pytest.mark.parametrize(("members", "changes", "level", "sentence"), TABLE)
+def test_the_sentence_says_how_many_agree_and_may_fail(
+    members: int, changes: list[dict[str, Any]], level: str, sentence: str
+) -> None:
+    found = agreement(cluster(members, *changes), window=WINDOW)
+    assert (found.sentence, found.level) == (sentence, level)
+
+
+def test_the_counts_and_names_are_those_of_the_sentence() -> None:
+    found = agreement(cluster(7, DOWN, FOLLOWS, LAGS, {"view": 4}), window=WINDOW)
+    assert (found.reachable, found.voting, found.current, found.agreeing) == (6, 5, 4, 3)
+    assert (found.needed, found.can_lose, found.liars_tolerated, found.certified) == (5, 0, 2, 100)
+    assert found.agreeing_members == ("r4", "r5", "r6")
+
+
+def test_without_members_there_is_no_cluster() -> None:
+    assert agreement([], window=WINDOW) == NO_CLUSTER
+
+
+reports = st.lists(
+    st.builds(
+        Report,
+        id=st.just(""),
+        reachable=st.booleans(),
+        voting=st.booleans(),
+        changing=st.booleans(),
+        epoch=st.integers(0, 1),
+        view=st.integers(0, 2),
+        sequence=st.integers(0, 200),
+        stable=st.integers(0, 200),
+    ),
+    min_size=1,
+    max_size=quorum.MEMBERS_MAX,
+).map(lambda told: [msgspec.structs.replace(each, id=f"r{i}") for i, each in enumerate(told)])
+
+
+@given(reports)
+def test_a_quorum_is_claimed_if_and_only_if_one_agrees(told: list[Report]) -> None:
+    found = agreement(told, window=WINDOW)
+    named = [each for each in told if each.id in found.agreeing_members]
+    assert len(named) == found.agreeing <= found.current <= found.voting <= found.reachable <= len(told)
+    assert all(each.reachable and each.voting and not each.changing for each in named)
+    assert all(each.sequence >= found.certified - WINDOW for each in named)
+    assert len({(each.epoch, each.view) for each in named}) <= 1
+    assert found.sentence.startswith("No quorum") == (found.level == "stuck")
+    assert (found.level == "stuck") == (found.agreeing < quorum.quorum(len(told)))
+
+
+@given(reports, st.data())
+def test_what_it_can_lose_it_can_lose(told: list[Report], data: st.DataObject) -> None:
+    found = agreement(told, window=WINDOW)
+    lost = data.draw(st.sets(st.sampled_from([each.id for each in told]), max_size=found.can_lose))
+    after = agreement(told, window=WINDOW, without=lost)
+    if found.level != "stuck":
+        assert after.level != "stuck"
+        assert after.agreeing >= found.agreeing - len(lost)
+
+
+@given(st.integers(1, quorum.MEMBERS_MAX), reports)
+def test_no_claim_of_f_liars_makes_honest_members_lag(members: int, lies: list[Report]) -> None:
+    honest = cluster(members)[min(quorum.faults(members), len(lies)) :]
+    liars = [msgspec.structs.replace(lie, id=f"l{i}") for i, lie in enumerate(lies)]
+    found = agreement([*liars[: members - len(honest)], *honest], window=WINDOW)
+    assert found.agreeing >= len(honest) >= found.needed
+
+
+def view(**changed: Any) -> MemberView:
+    told = MemberView(
+        id="r0",
+        index=0,
+        connected=True,
+        primary=False,
+        view=2,
+        sequence=7,
+        heard=0.5,
+        status={"voting": True, "epoch": 1, "stable": 5},
+    )
+    return msgspec.structs.replace(told, **changed)
+
+
+def test_a_member_is_taken_at_what_it_reports() -> None:
+    expected = Report(id="r0", reachable=True, voting=True, epoch=1, view=2, sequence=7, stable=5)
+    assert report_of(view()) == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "reachable"),
+    [
+        ({"connected": False}, False),
+        ({"heard": HEARD_WITHIN + 1}, False),
+        ({"heard": None, "status": {}}, True),
+    ],
+)
+def test_a_member_without_link_or_answer_is_unreachable(changed: dict[str, Any], reachable: bool) -> None:
+    assert report_of(view(**changed)).reachable is reachable
+
+
+@pytest.mark.parametrize("odd", [None, "yes", -1, 1.5, [], {}, True])
+def test_a_report_of_odd_types_counts_as_no_report(odd: Any) -> None:
+    told = report_of(view(status={"voting": odd if odd is not True else 1, "epoch": odd, "stable": odd}))
+    assert (told.voting, told.epoch, told.stable) == (False, 0, 0)

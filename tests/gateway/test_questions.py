@@ -1,0 +1,75 @@
+"""Status polls: which answers can be compared with each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dtvn.gateway.questions import STATUS_EVERY, Questions
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.wire.envelope import decode_envelope
+
+BOTH = frozenset({0, 1})
+
+
+class Poll:
+    """One poll of `members`, answered one by one."""
+
+    def __init__(self, questions: Questions, now: int, members: frozenset[int] = BOTH) -> None:
+        self.questions, self.now = questions, now
+        self.numbers = {member: _number(frame) for member, frame in questions.poll(members, now)}
+
+    def answer(self, member: int, **fields: Any) -> None:
+        text = msgspec.json.encode(fields).decode()
+        answer = m.Answer(number=self.numbers[member], code="", text=text)
+        self.questions.on_answer(member, canonical.encode(answer), self.now)
+
+
+def _number(frame: bytes) -> int:
+    return canonical.decode(m.Query, decode_envelope(frame)[0].body).number
+
+
+def sequences(questions: Questions) -> list[int]:
+    return [status.sequence for status in questions.settled]
+
+
+def test_answers_are_settled_when_all_asked_have_answered() -> None:
+    questions = Questions(2)
+    first = Poll(questions, 0)
+    first.answer(0, sequence=100)
+    assert sequences(questions) == [0, 0]
+    first.answer(1, sequence=100)
+    assert sequences(questions) == [100, 100]
+    second = Poll(questions, STATUS_EVERY)
+    second.answer(0, sequence=300)
+    assert sequences(questions) == [100, 100], "the second still shows what it said a second ago"
+
+
+def test_a_member_without_an_answer_holds_the_others_back_for_one_poll() -> None:
+    questions = Questions(2)
+    Poll(questions, 0).answer(0, sequence=100)
+    Poll(questions, STATUS_EVERY)
+    assert sequences(questions) == [100, 0]
+
+
+def test_a_lost_member_holds_nobody_back() -> None:
+    questions = Questions(2)
+    Poll(questions, 0).answer(0, sequence=100)
+    questions.lost(frozenset({1}))
+    assert sequences(questions) == [100, 0]
+
+
+def test_a_member_connected_again_is_asked_at_once_and_says_nothing_until_then() -> None:
+    questions = Questions(2)
+    first = Poll(questions, 0)
+    for member in BOTH:
+        first.answer(member, sequence=100, voting=True)
+    questions.lost(frozenset({1}))
+    questions.found([1, 7])
+    assert questions.deadline() == 0
+    again = Poll(questions, 5)
+    assert sorted(again.numbers) == [0, 1]
+    assert questions.statuses[1].fields == {}
+    assert questions.statuses[1].heard_at is None

@@ -1,0 +1,124 @@
+"""The admin asks before an act with a consequence, names the consequence, and needs no script for it."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.pages.learner import RealLearner
+from tickets.models import TicketHolder
+from validators.ledger.models import Ticket
+from validators.models import DesiredState, ManagedNode, NodeStatus
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+Operate = Callable[..., Any]
+TICKETS = "/admin/ledger/ticket/"
+HOLDERS = "/admin/tickets/ticketholder/"
+NODES = "/admin/validators/managednode/"
+LIMIT = 20
+"""Rows that are named one by one."""
+
+
+@pytest.fixture
+def wide(learner: RealLearner, operate: Operate) -> None:
+    operate("issue T-1", "validate T-1", "issue T-2", "validate T-2", "dispute T-2")
+    TicketHolder.objects.create(event="default", ticket="T-1", name="Ada")
+    ManagedNode.objects.update(status=NodeStatus.RUNNING)
+
+
+def ask(admin: Client, address: str, action: str, *keys: Any, **fields: str) -> str:
+    """The page that asks."""
+    sent = {"action": action, "_selected_action": [str(key) for key in keys], **fields}
+    response = admin.post(address, sent)
+    assert response.status_code == 200
+    return html.unescape(response.content.decode())
+
+
+def confirm(admin: Client, address: str, page: str) -> list[str]:
+    """Send the form of the question as a browser does, and return the messages of the next page."""
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page)
+    sent: dict[str, list[str]] = {"confirmed": ["yes"]}
+    for name, value in found:
+        sent.setdefault(name, []).append(value)
+    response: Any = admin.post(address, sent, follow=True)
+    return [re.sub(r"<[^>]+>", " ", str(message)) for message in response.context["messages"]]
+
+
+def key(ticket_id: str) -> str:
+    return str(Ticket.objects.get(ticket_id=ticket_id).pk)
+
+
+def test_a_stop_names_the_quorum_afterwards(wide: None, admin: Client) -> None:
+    one = ask(admin, NODES, "stop", "r3")
+    assert "Stop r3?" in one
+    assert "Afterwards: 3 of 4 agree, can lose none." in one
+    two = ask(admin, NODES, "stop", "r2", "r3")
+    assert "Afterwards: No quorum: 2 of 4 reachable, 3 needed; nothing can be decided." in two
+    assert set(ManagedNode.objects.values_list("desired", flat=True)) == {DesiredState.RUNNING}
+    assert confirm(admin, NODES, two) == [
+        f"Requested: stop {name}. Its state follows within seconds." for name in ("r2", "r3")
+    ]
+    stopped = ManagedNode.objects.filter(desired=DesiredState.STOPPED)
+    assert sorted(stopped.values_list("node_id", flat=True)) == ["r2", "r3"]
+
+
+def test_a_restart_asks_too_and_names_what_the_learner_is_for(wide: None, admin: Client) -> None:
+    page = ask(admin, NODES, "restart", "r0", "learner")
+    assert "Until they run again: 3 of 4 agree, can lose none." in page
+    assert "Until they run again, pages and lists are not updated" in page
+    assert ManagedNode.objects.get(pk="r0").generation == 1
+
+
+def test_a_consumption_asks_and_is_done_once_confirmed(wide: None, admin: Client) -> None:
+    page = ask(admin, TICKETS, "consume", key("T-1"))
+    assert "Consume T-1?" in page
+    assert "every gate refuses it from then on" in page
+    assert Ticket.objects.get(ticket_id="T-1").state == "VALIDATED"
+    assert confirm(admin, TICKETS, page)[0].startswith("1 consumed:")
+    assert Ticket.objects.get(ticket_id="T-1").state == "CONSUMED"
+
+
+def test_to_uphold_and_to_erase_ask_and_name_what_is_final(wide: None, admin: Client) -> None:
+    assert "An upheld dispute is final" in ask(admin, TICKETS, "uphold_dispute", key("T-2"))
+    for address, action, row in (
+        (TICKETS, "erase_holder", key("T-1")),
+        (HOLDERS, "erase", TicketHolder.objects.get().pk),
+    ):
+        page = ask(admin, address, action, row)
+        assert "cannot be restored" in page
+        assert TicketHolder.objects.get().erased_at is None
+    assert confirm(admin, HOLDERS, page)[0].startswith("Holders erased: 1.")
+    assert TicketHolder.objects.get().erased_at is not None
+
+
+def test_an_act_that_can_be_taken_back_does_not_ask(wide: None, admin: Client) -> None:
+    sent = {"action": "clear_dispute", "_selected_action": [key("T-2")]}
+    assert admin.post(TICKETS, sent).status_code == 302
+    assert Ticket.objects.get(ticket_id="T-2").state == "VALIDATED"
+
+
+def test_many_rows_are_counted_and_all_of_them_confirmed(wide: None, admin: Client) -> None:
+    holders = [TicketHolder(event="default", ticket=f"U-{number}", name="Bo") for number in range(LIMIT + 4)]
+    TicketHolder.objects.bulk_create(holders)
+    rows = TicketHolder.objects.all()
+    page = ask(admin, HOLDERS, "erase", *rows.values_list("pk", flat=True))
+    assert "and 5 more" in page
+    assert confirm(admin, HOLDERS, page)[0].startswith(f"Holders erased: {LIMIT + 5}.")
+    assert not rows.filter(erased_at__isnull=True).exists()
+
+
+def test_the_state_stands_on_pages_of_the_admin_and_of_the_platform(
+    wide: None, admin: Client, learner: RealLearner
+) -> None:
+    learner.gateway.down = frozenset({1})
+    for address in ("/admin/", TICKETS, NODES, "/admin/password_change/", "/", "/dashboard/metrics"):
+        page = admin.get(address).content.decode()
+        assert re.search(r'class="state tight"[^>]*>3 of 4 agree, can lose none<', page), address
+    learner.gateway.down = frozenset({1, 2})
+    assert 'class="state stuck"' in admin.get("/admin/").content.decode()

@@ -1,0 +1,57 @@
+"""Admin list actions that ask first, on a page that names the consequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+NAMED_MAX = 20
+"""Rows that the question names one by one."""
+REPEATED = ("action", "reason", "select_across")
+"""Fields of the list's form that the confirmation sends again."""
+
+Action = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
+
+
+def confirmed(verb: str, consequence: Callable[[QuerySet[Any]], str]) -> Callable[[Action], Action]:
+    """Decorator for an admin action: the first post is answered with a question, the second, sent by the
+    question's own form, runs the action. `verb`: the label of the button; `consequence`: sentences about
+    what follows for these rows."""
+
+    def ask_first(action: Action) -> Action:
+        @wraps(action)
+        def asking(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+            if request.POST.get("confirmed") == "yes":
+                return action(model_admin, request, queryset)
+            return _question(model_admin, request, queryset, verb, consequence(queryset))
+
+        return asking
+
+    return ask_first
+
+
+def _question(
+    model_admin: Any, request: HttpRequest, queryset: QuerySet[Any], verb: str, consequence: str
+) -> HttpResponse:
+    count, opts = queryset.count(), model_admin.opts
+    named = [str(row) for row in queryset[:NAMED_MAX]]
+    fields = [(name, request.POST[name]) for name in REPEATED if name in request.POST]
+    keys = [(ACTION_CHECKBOX_NAME, key) for key in request.POST.getlist(ACTION_CHECKBOX_NAME)]
+    rows = named[0] if count == 1 else f"{count} {opts.verbose_name_plural}"
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": f"{verb} {rows}?",
+        "opts": opts,
+        "verb": verb,
+        "consequence": consequence,
+        "named": named,
+        "more": count - len(named),
+        "fields": [*fields, *keys],
+    }
+    return TemplateResponse(request, "admin/confirm.html", context)

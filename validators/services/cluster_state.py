@@ -1,0 +1,64 @@
+"""The state of the cluster as pages, admin and REST show it: one sentence, and what is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from dtvn.api.errors import Unavailable
+from dtvn.gateway import NO_CLUSTER, Agreement, agreement_of
+from validators.services.cluster import (
+    START_PATIENCE,
+    Progress,
+    cluster_now,
+    own_members,
+    stopped_nodes,
+    under_way,
+)
+from validators.services.network import informed_gateway
+
+RESTART_USUAL = "5 to 15"
+"""Seconds from the first stop to the next decision when all nodes restart, as measured with four nodes."""
+
+
+def cluster_state(*, without: Collection[str] = ()) -> Agreement:
+    """How many members agree now, as this process sees them; with the members in `without` counted as
+    failed."""
+    try:
+        return agreement_of(informed_gateway(), without=without)
+    except Unavailable as error:
+        return msgspec.structs.replace(NO_CLUSTER, sentence=str(error).removesuffix("."))
+
+
+def describe_state() -> dict[str, Any]:
+    """The state as JSON: `Agreement`, and the processes that this platform runs."""
+    return msgspec.to_builtins(cluster_state()) | {
+        "stopped": stopped_nodes(),
+        "under_way": describe_progress(under_way()),
+        "error": cluster_now().error,
+    }
+
+
+def describe_progress(progress: Progress | None) -> dict[str, Any] | None:
+    """A start or stop under way as JSON, with `text`: how far it is."""
+    return None if progress is None else msgspec.to_builtins(progress) | {"text": str(progress)}
+
+
+def consequences() -> dict[str, Any]:
+    """What would follow if a node of this platform stopped, by its name; if all of them stopped; and while
+    all of them restart. Sentences without a full stop."""
+    names = list(own_members().values_list("node_id", flat=True))
+    gone = cluster_state(without=names)
+    restart = f"until they run again: {gone.sentence}"
+    if gone.level == "stuck":
+        restart = (
+            "nothing is decided from the first stop until a quorum runs again: usually "
+            f"{RESTART_USUAL} seconds, at most {START_PATIENCE:.0f}"
+        )
+    return {
+        "if_stopped": {name: cluster_state(without=[name]).sentence for name in names},
+        "if_all_stopped": gone.sentence,
+        "if_all_restarted": restart,
+    }
