@@ -1,4 +1,4 @@
-"""Log and keys in the admin; the log is read-only. Nodes, members and evidence are in validators.dashboard."""
+"""Log and keys in the admin; the log is read-only. Nodes, members, evidence: validators.dashboard."""
 
 from __future__ import annotations
 
