@@ -1,17 +1,14 @@
-"""Nodes, log and keys in the admin. Nodes are started and stopped by changing their desired state; the log is
-read-only."""
+"""Log and keys in the admin; the log is read-only. Nodes, members, evidence: validators.dashboard."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dtvn.machine.reasons import OK
@@ -19,22 +16,16 @@ from dtvn.protocol.genesis import CAPABILITIES
 from dtvn_project.routers import LEARNER_ALIAS
 from validators.dashboard.accounts import AccountAdmin, AccountGroupAdmin
 from validators.dashboard.bulk_actions import BulkActions
-from validators.dashboard.confirming import confirmed
 from validators.dashboard.evidence import MemberEvidenceAdmin
 from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
+from validators.dashboard.managed_nodes import ManagedNodeAdmin
 from validators.dashboard.members import MembershipChangeAdmin
-from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.ledger import read
 from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.read import starting_with
-from validators.membership.roster import error_of, view_of
-from validators.models import ApiKey, ManagedNode, NodeRole, NodeStatus
-from validators.rest.keys import may
-from validators.services import nodes
+from validators.models import ApiKey
 from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
-from validators.services.cluster_state import cluster_state
-from validators.services.errors import ServiceError
 
 __all__ = [
     "AccountAdmin",
@@ -55,110 +46,6 @@ admin.site.enable_nav_sidebar = False
 SORTED_MAX = 20_000
 """Most operations of a search by ticket that are sorted into log order; if there are more, scanning the log
 itself finds a page soon. SQLite takes at most 32,766 parameters."""
-
-TONES = {
-    NodeStatus.RUNNING: "ok",
-    NodeStatus.STARTING: "accent",
-    NodeStatus.STOPPING: "accent",
-    NodeStatus.UNRESPONSIVE: "bad",
-    NodeStatus.ERROR: "bad",
-}
-
-
-@admin.register(ManagedNode)
-class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
-    """Nodes that this platform runs: desired state, process, and the node's own report."""
-
-    list_display = (
-        "node_id",
-        "role",
-        "part",
-        "status_pill",
-        "desired",
-        "view",
-        "sequence",
-        "pid",
-        "restarts",
-        "trouble",
-    )
-    actions = ["start", "stop", "restart"]
-    sortable_by = ()
-    list_filter = ("role", "status")
-    fields = (
-        "node_id",
-        "role",
-        "part",
-        "status_pill",
-        "trouble",
-        "desired",
-        "generation",
-        "restarts",
-        "host",
-        "pid",
-        "started_at",
-        "heartbeat_at",
-        "report",
-    )
-    readonly_fields = ("status_pill", "trouble")
-
-    @admin.display(description="error", empty_value="")
-    def trouble(self, node: ManagedNode) -> str:
-        return error_of(node, view_of(node.node_id))
-
-    @admin.display(description="state")
-    def status_pill(self, node: ManagedNode) -> SafeString:
-        full = node.status == NodeStatus.RUNNING and self.trouble(node)
-        tone = "bad" if full else TONES.get(NodeStatus(node.status), "")
-        return format_html('<span class="pill {}">{}</span>', tone, node.get_status_display())
-
-    def view(self, node: ManagedNode) -> Any:
-        return node.report.get("view", "–")
-
-    def sequence(self, node: ManagedNode) -> Any:
-        return node.report.get("sequence", "–")
-
-    def has_admin_permission(self, request: HttpRequest) -> bool:
-        return may(request, "admin")
-
-    @admin.action(description="Start", permissions=["admin"])
-    def start(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._set_desired(request, queryset, nodes.start_node, "start")
-
-    @admin.action(description="Stop", permissions=["admin"])
-    @confirmed("Stop", lambda rows: _without(rows, "Afterwards"))
-    def stop(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._set_desired(request, queryset, nodes.stop_node, "stop")
-
-    @admin.action(description="Restart", permissions=["admin"])
-    @confirmed("Restart", lambda rows: _without(rows, "Until they run again"))
-    def restart(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._set_desired(request, queryset, nodes.restart_node, "restart")
-
-    def _set_desired(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[ManagedNode],
-        service: Callable[[str], ManagedNode],
-        verb: str,
-    ) -> None:
-        """Write the desired state of each node, and report the outcome of each."""
-        for node in queryset:
-            try:
-                service(node.node_id)
-            except ServiceError as error:
-                self.message_user(request, f"Failed: {error}.", messages.WARNING)
-            else:
-                sentence = f"Requested: {verb} {node.node_id}. Its state follows within seconds."
-                self.message_user(request, sentence)
-
-
-def _without(rows: QuerySet[ManagedNode], when: str) -> str:
-    """What follows if these nodes do not run."""
-    validators = [row.node_id for row in rows if row.role == NodeRole.VALIDATOR]
-    said = [f"{when}: {cluster_state(without=validators).sentence}."] if validators else []
-    if len(validators) < len(rows):
-        said.append(f"{when}, pages and lists are not updated: the learner copies the log for them.")
-    return " ".join(said)
 
 
 class OutcomeFilter(admin.SimpleListFilter):

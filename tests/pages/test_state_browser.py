@@ -1,0 +1,147 @@
+"""The sentence of state on page and API while processes are killed, and starting what is stopped; in a real
+browser over a real supervisor. The tests go on from one another."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.integration.supervised import Supervised, supervised
+from tests.pages.browsing import Complaints, confirm, opened, shown
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+WHOLE = "4 of 4 agree, can lose 1 more"
+TIGHT = "3 of 4 agree, can lose none"
+STUCK = "No quorum: 2 of 4 reachable, 3 needed; nothing can be decided"
+NODES = "/dashboard/nodes"
+
+
+@pytest.fixture(scope="module")
+def s(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
+    with supervised(tmp_path_factory.mktemp("state") / "data", "-auto-start=4") as made:
+        made.wait_until_running(4)
+        yield made
+
+
+@pytest.fixture
+def api(s: Supervised) -> Iterator[httpx.Client]:
+    with s.client(patient=False) as client:
+        yield client
+
+
+@contextmanager
+def at_nodes(s: Supervised, browser: Browser) -> Iterator[Page]:
+    """The page of the nodes in a window of its own: one operator."""
+    with opened(browser, s.url, Complaints()) as found:
+        found.goto(f"{s.url}{NODES}")
+        expect(shown(found, "connection")).to_have_text("Live")
+        yield found
+
+
+@contextmanager
+def nothing_is_healed(s: Supervised) -> Iterator[None]:
+    """What dies stays dead: the process that starts nodes anew is paused."""
+    assert s.process is not None
+    s.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        s.process.send_signal(signal.SIGCONT)
+
+
+def state(api: httpx.Client) -> dict[str, Any]:
+    told: dict[str, Any] = api.get("/cluster").json()["data"]
+    return told
+
+
+def wait_for(api: httpx.Client, sentence: str) -> None:
+    wait_until(lambda: state(api)["sentence"] == sentence, what=lambda: f"{sentence}: {state(api)}")
+
+
+def test_killed_nodes_change_the_sentence_on_page_and_api(
+    s: Supervised, browser: Browser, api: httpx.Client
+) -> None:
+    with at_nodes(s, browser) as page:
+        expect(shown(page, "state")).to_have_text(WHOLE)
+        wait_for(api, WHOLE)
+        pids = {name: node["pid"] for name, node in s.nodes().items()}
+        with nothing_is_healed(s):
+            os.kill(pids["node3"], signal.SIGKILL)
+            expect(shown(page, "state")).to_have_text(TIGHT)
+            wait_for(api, TIGHT)
+            api.post("/tickets", json={"ticket_id": "STILL-DECIDED"}).raise_for_status()
+            os.kill(pids["node2"], signal.SIGKILL)
+            expect(shown(page, "state")).to_have_text(STUCK)
+            expect(page.locator(".state.stuck")).to_be_visible()
+            expect(shown(page, "nodes").locator(".pill.ok")).to_have_count(0)
+            wait_for(api, STUCK)
+            refused = api.post("/tickets", json={"ticket_id": "REFUSED"})
+            assert refused.status_code == 503
+            assert refused.json()["error"] == f"Nothing was sent. {STUCK}."
+        expect(shown(page, "state")).to_have_text(WHOLE)
+
+
+def test_stopped_nodes_are_started_and_a_second_operator_sees_it(
+    s: Supervised, browser: Browser, api: httpx.Client
+) -> None:
+    s.wait_until_running(4)
+    before = {name: node["pid"] for name, node in s.nodes().items()}
+    with at_nodes(s, browser) as one, at_nodes(s, browser) as other:
+        _stop_by_keyboard(one, "node3", f"Then: {TIGHT}.")
+        expect(shown(one, "cluster-start")).to_have_text("Start 1 stopped node")
+        expect(shown(other, "state")).to_have_text(TIGHT)
+        other.get_by_role("button", name="Stop node2").click()
+        confirm(other, "Stop", f"Then: {STUCK}.")
+        for page in (one, other):
+            expect(shown(page, "state")).to_have_text(STUCK)
+            expect(shown(page, "cluster-start")).to_have_text("Start 2 stopped nodes")
+        one.bring_to_front()
+        shown(one, "cluster-start").click()
+        expect(shown(one, "said")).to_contain_text("Starting node2, node3")
+        expect(shown(other, "cluster-progress")).to_be_visible()
+        expect(shown(other, "cluster-start")).to_be_hidden()
+        for page in (one, other):
+            expect(shown(page, "state")).to_have_text(WHOLE)
+            expect(shown(page, "cluster-text")).to_have_text("4 of 4 processes run")
+    after = {name: node["pid"] for name, node in s.nodes().items()}
+    assert [name for name in after if after[name] == before[name]] == ["node0", "node1"]
+    assert api.post("/cluster/start", json={"only_stopped": True}).json()["started"] == []
+
+
+def _stop_by_keyboard(page: Page, name: str, consequence: str) -> None:
+    """Refused once, then confirmed, without a mouse; the keyboard is back where it was."""
+    button = page.get_by_role("button", name=f"Stop {name}", exact=True)
+    question = page.get_by_role("dialog")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(question).to_contain_text(consequence)
+    expect(question.get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(question).to_be_hidden()
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(question).to_be_hidden()
+
+
+def test_a_restart_of_all_is_refused_by_cancel(s: Supervised, browser: Browser, api: httpx.Client) -> None:
+    before = {name: node["pid"] for name, node in s.nodes().items()}
+    with at_nodes(s, browser) as page:
+        page.get_by_role("button", name="Restart all").click()
+        question = page.get_by_role("dialog")
+        expect(question).to_contain_text("nothing is decided from the first stop until a quorum runs again")
+        question.get_by_role("button", name="Cancel").click()
+        expect(question).to_be_hidden()
+        expect(shown(page, "said")).to_be_hidden()
+    assert {name: node["pid"] for name, node in s.nodes().items()} == before
+    assert state(api)["under_way"] is None
