@@ -121,7 +121,6 @@ def test_a_database_that_is_away_for_a_moment_ends_no_wait(monkeypatch: pytest.M
         raise OperationalError("database is locked")
 
     monkeypatch.setattr(readiness, "own_members", away)
-    monkeypatch.setattr("validators.processes.readiness.connection.close", lambda: None)
     assert waited(monkeypatch, REFUSED) == (False, [])
 
 
