@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, QuerySet
 
 from dtvn.api.errors import Unavailable
@@ -125,7 +125,10 @@ def why_no_node() -> str:
     starting; while a quorum of them is connected, the cluster can be queried all the same."""
     if not settings.SUPERVISOR:
         return ""
-    statuses = set(own_validators().values_list("status", flat=True))
+    try:
+        statuses = set(own_validators().values_list("status", flat=True))
+    except DatabaseError:
+        return ""  # unknown while the platform's database is away: the gateway finds out
     if NodeStatus.RUNNING in statuses or NodeStatus.UNRESPONSIVE in statuses:
         return ""
     if not statuses:
