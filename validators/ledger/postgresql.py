@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -183,6 +183,18 @@ class PostgresStore:
             (list(events), list(tickets)),
         )
         return Counter(dict(found))
+
+    def on_same_server(self, schemas: Collection[str]) -> set[str]:
+        """See Store. The server's list of locks covers all its databases."""
+        here = self.rows("SELECT nspname FROM pg_namespace WHERE nspname = ANY(?)", (list(schemas),))
+        locks = self.rows(
+            "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid::bigint = ?"
+            " AND objsubid = 2 AND granted",
+            (ADVISORY_CLASS,),
+        )
+        held = {number for (number,) in locks}
+        opened = {schema for schema in schemas if _lock_keys(schema)[1] % (1 << 32) in held}
+        return {str(name) for (name,) in here} | opened
 
     def define(self, sql: str) -> None:
         """See Store."""
