@@ -7,6 +7,7 @@ one flush of the server's log. Server settings that could lose an acknowledged c
 
 from __future__ import annotations
 
+import select
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -163,7 +164,10 @@ class PostgresStore:
             self._connection.execute("UPDATE ledger_ledgermeta SET turn = turn WHERE id = 1")
 
     def maintain(self) -> None:
-        """See Store: the server checkpoints and vacuums by itself."""
+        """See Store: the server checkpoints and vacuums by itself. An idle node notices here that the
+        connection is lost: without a request, the server sends nothing else."""
+        if self._connection.closed or select.select([self._connection.fileno()], [], [], 0)[0]:
+            self.rows("SELECT 1")
 
     def expect_tickets(self, keys: Sequence[tuple[str, str]]) -> None:
         """See Store."""

@@ -63,7 +63,8 @@ class Store(Protocol):
         """Write dummy data durably. Raises JournalFull, JournalError."""
 
     def maintain(self) -> None:
-        """Run the database's housekeeping outside any turn (R25); cheap if there is nothing to do."""
+        """Run the database's housekeeping outside any turn (R25); cheap if there is nothing to do. Raises
+        JournalError if the database is gone."""
 
     def expect_tickets(self, keys: Sequence[tuple[str, str]]) -> None:
         """Announce that the next commit upserts exactly these tickets (event, id) with `upsert_ticket`."""
