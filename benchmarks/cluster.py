@@ -135,9 +135,14 @@ def _live(folder: Path, name: str, stop: Any) -> None:
     signal_at_parents_death(signal.SIGKILL)
     use_folder(folder)
     from dtvn.node.run import run_learner, run_node
-    from validators.ledger import open_ledger
+    from validators.ledger import find_ledger, open_ledger
 
     if name:
-        run_node(ClusterFolder(folder).node(name).root, stop.is_set, open_ledger=open_ledger)
+        run_node(
+            ClusterFolder(folder).node(name).root,
+            stop.is_set,
+            open_ledger=open_ledger,
+            find_ledger=find_ledger,
+        )
     else:
         run_learner(folder, stop.is_set, open_ledger=open_ledger)

@@ -6,7 +6,7 @@ from django.conf import settings
 from dtvn.node.run import run_learner, run_node
 from dtvn_project.celery import app
 from validators.data_folder.folder import DataFolder
-from validators.ledger import open_ledger
+from validators.ledger import find_ledger, open_ledger
 from validators.processes.node_task import occupy_slot
 from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
 
@@ -18,7 +18,9 @@ def run_validator(node_id: str, start_token: str) -> str:
     return occupy_slot(
         node_id,
         start_token,
-        lambda should_stop, beat: run_node(directory, should_stop, beat, open_ledger=open_ledger),
+        lambda should_stop, beat: run_node(
+            directory, should_stop, beat, open_ledger=open_ledger, find_ledger=find_ledger
+        ),
     )
 
 

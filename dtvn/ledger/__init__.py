@@ -6,6 +6,7 @@
 from dtvn.ledger.errors import (
     LedgerBusy,
     LedgerDamaged,
+    LedgerElsewhere,
     LedgerError,
     LedgerForeign,
     LedgerTooNew,
@@ -13,14 +14,17 @@ from dtvn.ledger.errors import (
     LedgerUnsafe,
 )
 from dtvn.ledger.location import DATABASE_FILE, SCHEMA_NAME, Location
-from dtvn.ledger.port import SNAPSHOT_BASE, NodeLedger, OpenLedger, StoredEvidence
+from dtvn.ledger.port import SNAPSHOT_BASE, FindLedger, FoundLedger, NodeLedger, OpenLedger, StoredEvidence
 
 __all__ = [
     "DATABASE_FILE",
     "SCHEMA_NAME",
+    "FindLedger",
+    "FoundLedger",
     "SNAPSHOT_BASE",
     "LedgerBusy",
     "LedgerDamaged",
+    "LedgerElsewhere",
     "LedgerError",
     "LedgerForeign",
     "LedgerTooNew",

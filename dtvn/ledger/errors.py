@@ -9,6 +9,7 @@ LedgerError               the ledger was not opened, and nothing was changed
 ├── LedgerForeign         it belongs to another cluster
 ├── LedgerTooNew          a newer program wrote it
 ├── LedgerUnsafe          the database would acknowledge writes that a power cut undoes
+├── LedgerElsewhere       it is not where the settings say, so an empty one would begin
 └── LedgerUnreachable     the database does not answer, or the folder cannot be used
 """
 
@@ -35,6 +36,10 @@ class LedgerTooNew(LedgerError):
 
 class LedgerUnsafe(LedgerError):
     """The server's settings would lose acknowledged writes in a power cut (R10)."""
+
+
+class LedgerElsewhere(LedgerError):
+    """The node has a ledger, or had one, and the settings name another place."""
 
 
 class LedgerUnreachable(LedgerError):

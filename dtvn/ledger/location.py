@@ -29,11 +29,9 @@ class Location(msgspec.Struct, frozen=True):
         return place if isinstance(place, Location) else cls(folder=Path(place))
 
     @classmethod
-    def choose(cls, folder: Path, *, database_url: str, schema: str) -> Location:
-        """SQLite in `folder` if `database_url` is "", else `schema` on that server (`DATABASE_URL`)."""
-        if not database_url:
-            return cls(folder=folder)
-        return cls(folder=folder, url=database_url, schema=schema)
+    def choose(cls, folder: Path, *, url: str, schema: str) -> Location:
+        """SQLite in `folder` if `url` is "", else `schema` on that server."""
+        return cls(folder=folder, url=url, schema=schema) if url else cls(folder=folder)
 
     def __post_init__(self) -> None:
         if self.url and urlsplit(self.url).scheme not in {"postgresql", "postgres"}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -67,6 +67,10 @@ class NodeLedger(Journal, Protocol):
     def say_others_are_gone(self) -> None:
         """Record, durably, the operator's statement that the missing members are gone (R11)."""
 
+    def on_same_server(self, schemas: Collection[str]) -> set[str]:
+        """Those of `schemas` whose ledgers lie on this ledger's server: in its database, or open in another.
+        Empty for a ledger in a file. Raises JournalError."""
+
     def notice(self, note: Executed | Note) -> None:
         """See ports.Watcher."""
 
@@ -78,6 +82,25 @@ class NodeLedger(Journal, Protocol):
 
     def close(self) -> None:
         """Release the lock and the alias; may be called twice."""
+
+
+class FoundLedger(msgspec.Struct, frozen=True):
+    """Where a node's ledger is, or begins."""
+
+    location: Location
+    warning: str = ""
+    """A sentence for the operator about this place; "" if there is nothing to say."""
+
+
+class FindLedger(Protocol):
+    """Finds the ledger of a node (`validators.ledger.find_ledger`)."""
+
+    def __call__(
+        self, folder: Path, *, node: str, schema: str, own_url: str = "", platform_url: str = ""
+    ) -> FoundLedger:
+        """`folder`: the ledger's own. `schema`: its name on a server. `own_url`: the server that the node's
+        own setting names; "": none. `platform_url`: the platform's server, which held the ledgers of all
+        nodes in an earlier form. Raises LedgerElsewhere, LedgerUnreachable."""
 
 
 class OpenLedger(Protocol):

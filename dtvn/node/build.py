@@ -22,6 +22,7 @@ from dtvn.node.continuing import begin
 from dtvn.node.epochs import as_genesis, membership_of, own_place
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import NodeFolder
+from dtvn.node.ledger_place import warn_of_neighbours
 from dtvn.node.metrics import Exporter
 from dtvn.node.node import Node
 from dtvn.node.non_member import NonMember
@@ -48,7 +49,7 @@ def build_node(
     genesis = read_genesis(folder.genesis)
     read_seed(folder.key)
     stamp = VotedStamp(folder.identity)
-    place = ledger_location(options.ledger_folder or folder.ledger, genesis, folder.id, options.database_url)
+    place = options.ledger or Location(options.ledger_folder or folder.ledger)
     ledger = open_ledger(place, cluster_id=g.cluster_id(genesis), expect_existing=stamp.present)
     try:
         membership = membership_of(ledger, genesis)
@@ -62,6 +63,7 @@ def build_node(
                 raise StartError("-others-are-gone is only for members: this node is not a member now.")
             return NonMember(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
         check_promise(folder, membership)
+        warn_of_neighbours(ledger, genesis, membership, folder.id, logger)
         if options.others_are_gone:
             _say_others_are_gone(ledger, membership)
     except BaseException:
@@ -103,16 +105,6 @@ def _say_others_are_gone(ledger: NodeLedger, membership: Membership) -> None:
             "needs no such word."
         )
     ledger.say_others_are_gone()
-
-
-def ledger_location(
-    folder: Path, genesis: g.Genesis, name: str, database_url: str, *, schema: str = ""
-) -> Location:
-    """The location of a replica's ledger: a file in `folder`, or a schema named by cluster and replica."""
-    if not schema:
-        plain = "".join(character if character.isalnum() else "_" for character in name.lower())
-        schema = f"ledger_{g.cluster_id(genesis).hex()[:12]}_{plain}"[:63]
-    return Location.choose(folder, database_url=database_url, schema=schema)
 
 
 def _in_epoch(options: NodeOptions, genesis: g.Genesis, membership: Membership) -> NodeOptions:

@@ -65,6 +65,8 @@ class NodeFolder:
         self.continued = ClusterFolder(root.parent.parent).continued
         """The initial state of a cluster that continues another one; the nodes of a host share the file."""
         self.ledger = root / "ledger"
+        self.ledger_url = root / "ledger.url"
+        """The server that holds this node's ledger, if it is not in the folder above."""
         self.log = root / "log"
 
     def create(self) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 
 import zmq
 
-from dtvn.ledger import NodeLedger, OpenLedger
+from dtvn.ledger import Location, NodeLedger, OpenLedger
 from dtvn.net import read_seed
-from dtvn.node.build import ledger_location
 from dtvn.node.continuing import begin
 from dtvn.node.epochs import membership_of
 from dtvn.node.feed_address import feed_address
@@ -95,7 +94,7 @@ def build_learner(
     folder = ClusterFolder(data_dir)
     genesis = read_genesis(folder.genesis)
     seed = read_seed(folder.learner_key)
-    location = ledger_location(folder.learner, genesis, LEARNER_SCHEMA, database_url, schema=LEARNER_SCHEMA)
+    location = Location.choose(folder.learner, url=database_url, schema=LEARNER_SCHEMA)
     with ExitStack() as opened:
         ledger = open_ledger(location, cluster_id=g.cluster_id(genesis), indexed=True)
         opened.callback(ledger.close)

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from dtvn.files.genesis import read_genesis_bytes
+from dtvn.ledger import Location
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony
@@ -56,8 +57,12 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """(host, port) to listen on; None: this member's address in genesis."""
     addresses: dict[int, tuple[str, int]] = {}
     """(host, port) to dial members at, by index; others are dialled at their address in genesis."""
-    database_url: str = ""
-    """postgresql://... for the ledger; "" for SQLite in the node's folder."""
+    own_url: str = ""
+    """postgresql://... of the server that this node's own setting names for its ledger; "": none."""
+    platform_url: str = ""
+    """postgresql://... of the platform, which may still hold a ledger of an earlier form."""
+    ledger: Location | None = None
+    """Where the ledger is (`ledger_place`); None: in a file in `ledger_folder`."""
     index: int = 0
     """This member's index in genesis."""
     ledger_folder: Path | None = None

@@ -16,13 +16,13 @@ from nacl import bindings
 
 from dtvn.files.epoch_changes import encode_epoch_changes
 from dtvn.files.whole import put_in_place, write_private
-from dtvn.ledger import LedgerError, NodeLedger, OpenLedger
+from dtvn.ledger import FindLedger, LedgerError, NodeLedger, OpenLedger
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
-from dtvn.node.build import ledger_location
 from dtvn.node.epochs import membership_of, own_place
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import ClusterFolder, NodeFolder, make_private
-from dtvn.node.options import StartError, check_folder, read_genesis
+from dtvn.node.ledger_place import find_place
+from dtvn.node.options import NodeOptions, StartError, check_folder, read_genesis
 from dtvn.node.promise import keep_promise, promised
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
@@ -68,9 +68,9 @@ class Place(msgspec.Struct, frozen=True):
 
     folder: NodeFolder
     open_ledger: OpenLedger
-    ledger_folder: Path | None = None
-    """None: in the member's folder."""
-    database_url: str = ""
+    find_ledger: FindLedger
+    options: NodeOptions = NodeOptions()
+    """Where its ledger is."""
 
     @property
     def genesis(self) -> g.Genesis:
@@ -268,11 +268,8 @@ class _Member:
         """Open the ledger exclusively; every failure becomes a RecoveryError."""
         genesis = place.genesis
         try:
-            where = ledger_location(
-                place.ledger_folder or place.folder.ledger, genesis, place.folder.id, place.database_url
-            )
             ledger = place.open_ledger(
-                where,
+                find_place(place.find_ledger, place.folder, genesis, place.options).location,
                 cluster_id=g.cluster_id(genesis),
                 alias="recovery",
                 expect_existing=VotedStamp(place.folder.identity).present,
@@ -281,7 +278,7 @@ class _Member:
                 yield cls(place, ledger, genesis, others)
             finally:
                 ledger.close()
-        except (LedgerError, JournalError, KeyFileError, InvariantBreach, OSError) as error:
+        except (StartError, LedgerError, JournalError, KeyFileError, InvariantBreach, OSError) as error:
             raise RecoveryError(f"{place.folder.id}: {error}".rstrip(".") + ".") from error
 
     def tell(self, *, vouches: bool, lost: str, new_key: bytes) -> StateFile:

@@ -1,7 +1,7 @@
 """The life of a node process: its start, its main loop, and its end with an exit code.
 
 Exit codes: 0 asked to stop; 1 it could not start or go on (the log's last line says why); 3 another
-process owns the ledger now (R10).
+process owns the ledger now (R10); 4 its ledger's server or folder cannot be reached.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 
 import msgspec
 
-from dtvn.ledger import LedgerBusy, LedgerError, OpenLedger
+from dtvn.ledger import FindLedger, LedgerBusy, LedgerError, LedgerUnreachable, OpenLedger
 from dtvn.net import KeyFileError
-from dtvn.node.api_channel import Setup
-from dtvn.node.api_helper import ApiHelper
-from dtvn.node.build import build_node, ledger_location
+from dtvn.node.api_start import start_api
+from dtvn.node.build import build_node
 from dtvn.node.heart import Beat, Heart
-from dtvn.node.kept_ports import kept_api, kept_metrics, kept_port, rewrite_ports
+from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import NodeFolder
+from dtvn.node.ledger_place import place_ledger
 from dtvn.node.logs import node_logger
-from dtvn.node.options import NodeOptions, StartError, read_genesis
+from dtvn.node.options import NodeOptions, StartError
 from dtvn.node.process import Process
 from dtvn.node.watcher import line
 from dtvn.protocol.consensus import InvariantBreach
@@ -38,9 +38,7 @@ from dtvn.waiting import try_until
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
 EXIT_FENCED = 3
-
-API_SERVED = "api_served"
-"""Key in the file of kept ports: this node's API has been served on its port before."""
+EXIT_UNREACHABLE = 4
 
 LOOK_NS = 50_000_000
 """The loop calls `should_stop` at least this often."""
@@ -73,27 +71,28 @@ def run_node(
     beat: Beat | None = None,
     *,
     open_ledger: OpenLedger,
+    find_ledger: FindLedger,
     options: NodeOptions | None = None,
 ) -> int:
     """Run the node in `node_directory` until `should_stop()`; return an exit code (see above).
 
-    `open_ledger` opens the ledger (`validators.ledger.open_ledger`). `should_stop` is called at every turn
-    and must be cheap. `beat` receives the node's brief status at most once a second, from this thread, also
-    while the disk is full or a large state is written.
+    `open_ledger` opens the ledger and `find_ledger` finds it (`validators.ledger`). `should_stop` is called
+    at every turn and must be cheap. `beat` receives the node's brief status at most once a second, from this
+    thread, also while the disk is full or a large state is written.
     """
     logger = node_logger(node_directory)
 
     folder = NodeFolder(node_directory)
     try:
         chosen = options or NodeOptions(
-            database_url=os.environ.get("DATABASE_URL", ""),
+            platform_url=os.environ.get("DATABASE_URL", ""),
             metrics=kept_metrics(folder),
             api=kept_api(folder, os.environ.get("DTVN_API_KEY", "")),
         )
+        chosen = place_ledger(folder, chosen, find_ledger, logger)
         api = start_api(folder, chosen, logger)
-    except StartError as error:
-        logger.error("%s", line("cannot_start", {"reason": str(error)}))
-        return EXIT_FAILED
+    except (StartError, LedgerError) as error:
+        return _cannot_start(error, logger)
 
     def build(inherited: tuple[VerifiedBundle, ...]) -> Process:
         nonlocal chosen
@@ -118,34 +117,12 @@ def run_node(
         api.close()
 
 
-def start_api(folder: NodeFolder, options: NodeOptions, logger: logging.Logger) -> ApiHelper | None:
-    """The helper that serves this node's own API; raise StartError if its port is taken."""
-    if options.api is None:
-        return None
-    genesis = read_genesis(folder.genesis)
-    place = ledger_location(options.ledger_folder or folder.ledger, genesis, folder.id, options.database_url)
-    setup = Setup(
-        node=folder.id,
-        folder=str(folder.root),
-        ledger_folder=str(place.folder),
-        ledger_url=place.url,
-        ledger_schema=place.schema,
-        options=options.api,
-    )
-    if options.api.needed or kept_port(folder, API_SERVED) is not None:
-        return ApiHelper(setup, logger)
-    # The first start on a port that was free when it was chosen: another network may have taken it.
-    try:
-        api = ApiHelper(_with_api(setup, needed=True), logger)
-    except StartError:
-        api = ApiHelper(_with_api(setup, port=0), logger)
-    if api.address is not None:
-        rewrite_ports(folder, **{"api": api.address[1], API_SERVED: 1})
-    return api
-
-
-def _with_api(setup: Setup, **changes: Any) -> Setup:
-    return msgspec.structs.replace(setup, options=msgspec.structs.replace(setup.options, **changes))
+def _cannot_start(error: Exception, logger: logging.Logger) -> int:
+    """Log why; the exit code."""
+    logger.error("%s", line("cannot_start", {"reason": str(error)}))
+    if isinstance(error, LedgerUnreachable):
+        return EXIT_UNREACHABLE
+    return EXIT_FENCED if isinstance(error, LedgerBusy) else EXIT_FAILED
 
 
 def run_learner(
@@ -202,8 +179,7 @@ def _live(
             logger.info("%s", line("stopped", {"reason": "before its ledger was free"}))
             return EXIT_STOPPED
         except (StartError, LedgerError, KeyFileError, JournalError) as error:
-            logger.error("%s", line("cannot_start", {"reason": str(error)}))
-            return EXIT_FENCED if isinstance(error, LedgerBusy) else EXIT_FAILED
+            return _cannot_start(error, logger)
         loop = Loop(process, should_stop, heart)
         try:
             code = loop.run()

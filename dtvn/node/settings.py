@@ -171,7 +171,7 @@ SETTINGS: tuple[Setting, ...] = (
         "storage.type",
         kinds.choice("sqlite", "boltdb", "postgresql"),
         "sqlite",
-        "sqlite (boltdb means the same: a file of the node), or postgresql at DATABASE_URL",
+        "sqlite (boltdb means the same: a file of the node), or postgresql at DTVN_STORAGE_URL",
     ),
     Setting("storage.path", _LINE, "", "folder of the ledger (default: in the node's own)"),
     Setting(
@@ -180,9 +180,7 @@ SETTINGS: tuple[Setting, ...] = (
         10 * SECOND,
         "how long a start waits for a ledger that another process still uses",
     ),
-    Setting(
-        "storage.url", _LINE, "", "postgresql://... for the ledger", variable="DATABASE_URL", secret=True
-    ),
+    Setting("storage.url", _LINE, "", "postgresql://... for the ledger", secret=True),
     Setting("metrics.enabled", _ON_OFF, True, "serve metrics"),
     Setting("metrics.address", _PATH, "127.0.0.1", "address that metrics are served on"),
     Setting(

@@ -30,7 +30,8 @@ def get_ready(
     warn: Callable[[str], None],
 ) -> tuple[NodeFolder, NodeOptions]:
     """Prepare the node's folder; return it with the node's options. Raise UsageError or StartError."""
-    database_url = _database(settings)
+    platform_url = environment.get("DATABASE_URL", "")
+    own_url = _own_url(settings, platform_url)
     folder, base = prepare(settings, environment.get("DTVN_KEY_SEED", ""), tell, warn)
     if settings["consensus.is_primary"] and base.index:
         source = settings.source("consensus.is_primary")
@@ -43,7 +44,8 @@ def get_ready(
         )
     return folder, msgspec.structs.replace(
         base,
-        database_url=database_url,
+        own_url=own_url,
+        platform_url=platform_url,
         ledger_folder=Path(settings["storage.path"]) if settings["storage.path"] else None,
         ledger_patience=settings["storage.timeout"],
         remembered_max=settings["gossip.cache_size"],
@@ -53,14 +55,18 @@ def get_ready(
     )
 
 
-def _database(settings: Settings) -> str:
-    """The ledger's URL, "" for a file. A given URL wins; raise UsageError for a contradiction."""
+def _own_url(settings: Settings, platform_url: str) -> str:
+    """The server that this node's settings name for its ledger, "" for a file. `DATABASE_URL` is the
+    platform's; it counts only if the type says postgresql. Raise UsageError for a contradiction."""
     url: str = settings["storage.url"]
-    postgresql = settings["storage.type"] == "postgresql"
-    if postgresql and not url:
-        raise UsageError(f"{settings.source('storage.type')}: storage.type: postgresql needs DATABASE_URL")
-    if url and not postgresql and settings.source("storage.type").startswith("DTVN_"):
-        raise UsageError("DTVN_STORAGE_TYPE and DATABASE_URL contradict each other")
+    if settings["storage.type"] == "postgresql":
+        if not (url or platform_url):
+            raise UsageError(
+                f"{settings.source('storage.type')}: storage.type: postgresql needs DTVN_STORAGE_URL"
+            )
+        return url or platform_url
+    if url and settings.source("storage.type").startswith("DTVN_"):
+        raise UsageError("DTVN_STORAGE_TYPE and DTVN_STORAGE_URL contradict each other")
     return url
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from django.utils import timezone
 
 from tests.api.conftest import KEY, Api
 from tests.metrics.scraping import Page
+from tests.platform.test_folder import end, hold_elsewhere
+from validators.data_folder.folder import DataFolder
 from validators.ledger import read
 from validators.models import DesiredState, ManagedNode, NodeStatus
 
@@ -118,11 +121,35 @@ def test_an_unreadable_copy_shows_no_lag(api: Api, monkeypatch: pytest.MonkeyPat
     assert page.value("dtvn_platform_node_up", node_id="r0") == 0
 
 
-def test_the_page_is_served_without_its_database(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_database_the_page_tells_which_nodes_run(
+    api: Api, monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
+) -> None:
+    settings.DATA = tmp_path
+
     def away() -> Any:
         raise DatabaseError("gone")
 
+    folder = DataFolder(settings.DATA)
+    folder.create()
+    runs = hold_elsewhere(folder.node_lock("node.0"))
+    folder.node_lock("node1").touch()
     monkeypatch.setattr(ManagedNode.objects, "all", away)
-    page = scrape()
+    try:
+        page = scrape()
+    finally:
+        end(runs)
     assert page.value("dtvn_platform_database_up") == 0
-    assert "dtvn_platform_node_up" not in page.types
+    assert page.value("dtvn_platform_node_up", node_id="node.0") == 1
+    assert page.value("dtvn_platform_node_up", node_id="node1") == 0
+
+
+def test_a_node_without_a_process_is_not_up_whatever_its_row_says(
+    api: Api, settings: Any, tmp_path: Path
+) -> None:
+    settings.DATA = tmp_path
+    ManagedNode.objects.filter(node_id="r0").update(status=NodeStatus.RUNNING)
+    assert scrape().value("dtvn_platform_node_up", node_id="r0") == 1, "it runs on another host"
+    folder = DataFolder(settings.DATA)
+    folder.create()
+    folder.node_lock("r0").touch()
+    assert scrape().value("dtvn_platform_node_up", node_id="r0") == 0

@@ -14,7 +14,7 @@ from dtvn.node import run
 from dtvn.node.options import NodeOptions
 from tests.node.running import Running, until_commits
 from tests.waiting import wait_until
-from validators.ledger import open_ledger
+from validators.ledger import find_ledger, open_ledger
 from validators.ledger.lock import FileLock, make_private_folder
 
 
@@ -83,7 +83,9 @@ def test_a_node_stopped_while_it_waits_for_its_ledger_exits_as_stopped(
     held = FileLock(node.root / "ledger")
     try:
         assert (
-            run.run_node(node.root, lambda: True, options=options, open_ledger=open_ledger)
+            run.run_node(
+                node.root, lambda: True, options=options, open_ledger=open_ledger, find_ledger=find_ledger
+            )
             == run.EXIT_STOPPED
         )
     finally:

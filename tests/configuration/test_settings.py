@@ -167,15 +167,23 @@ def test_settings_shared_by_all_members_must_equal_genesis(told: Told) -> None:
             told.ready("-id", "node1")
 
 
-def test_the_database_comes_from_the_environment_alone(told: Told) -> None:
-    url = "postgresql://u:p@h/d"
-    assert told.options(environment={"DATABASE_URL": url}).database_url == url
+def test_a_ledgers_server_is_the_nodes_own_setting_in_the_environment(told: Told) -> None:
+    own, platforms = "postgresql://u:p@h/d", "postgresql://u:p@platform/d"
+    found = told.options(environment={"DTVN_STORAGE_URL": own, "DATABASE_URL": platforms})
+    assert (found.own_url, found.platform_url) == (own, platforms)
     told.write({"storage": {"type": "sqlite"}})
-    assert told.options(environment={"DATABASE_URL": url}).database_url == url
+    assert told.options(environment={"DTVN_STORAGE_URL": own}).own_url == own
     with pytest.raises(UsageError, match="contradict"):
-        told.options(environment={"DATABASE_URL": url, "DTVN_STORAGE_TYPE": "sqlite"})
+        told.options(environment={"DTVN_STORAGE_URL": own, "DTVN_STORAGE_TYPE": "sqlite"})
+
+
+def test_the_platforms_database_holds_a_ledger_only_if_the_type_says_so(told: Told) -> None:
+    platforms = {"DATABASE_URL": "postgresql://u:p@platform/d"}
+    assert told.options(environment=platforms).own_url == ""
+    assert told.options(environment=platforms | {"DTVN_STORAGE_TYPE": "sqlite"}).own_url == ""
     told.write({"storage": {"type": "postgresql"}})
-    with pytest.raises(UsageError, match="needs DATABASE_URL"):
+    assert told.options(environment=platforms).own_url == platforms["DATABASE_URL"]
+    with pytest.raises(UsageError, match="needs DTVN_STORAGE_URL"):
         told.options()
 
 

@@ -19,8 +19,8 @@ import psycopg
 from dtvn.gateway import Gateway, Result, valid_until
 from dtvn.machine import Barrier, build
 from dtvn.machine.reasons import UNAVAILABLE
-from dtvn.node.build import ledger_location
 from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.ledger_place import ledger_schema
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import Genesis, decode
@@ -73,7 +73,10 @@ class Cluster:
         self.data = data
         self._flags = flags
         self._place = ExitStack()
-        self.settings = self._place.enter_context(servers.place(broker=False)) | dict(settings or {})
+        place = self._place.enter_context(servers.place(broker=False))
+        if url := place.get("DATABASE_URL"):
+            place["DTVN_STORAGE_URL"] = url  # here all nodes' ledgers are on the server under test
+        self.settings = place | dict(settings or {})
         """Environment of the nodes besides the least."""
         self.folder = ClusterFolder(data)
         create_demo_cluster(data, nodes=n, host="127.0.0.1", ports=free_ports(n))
@@ -186,10 +189,10 @@ class Cluster:
         """Take a stopped node's ledger away, wherever it is kept; identity and stamp stay."""
         for path in sorted(self.node(index).ledger.rglob("*"), reverse=True):
             path.unlink()
-        if url := self.settings.get("DATABASE_URL"):
-            place = ledger_location(self.node(index).ledger, self.genesis, f"node{index}", url)
+        if url := self.settings.get("DTVN_STORAGE_URL"):
+            schema = ledger_schema(self.genesis, f"node{index}")
             with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(f"DROP SCHEMA {place.schema} CASCADE".encode())
+                connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
 
     def close(self) -> None:
         for gateway in self._gateways:

@@ -1,4 +1,4 @@
-"""SQLite's write-ahead log is copied outside the turn and stays bounded (PROTOCOL R25)."""
+"""Upkeep between turns: SQLite's write-ahead log stays bounded (PROTOCOL R25), a lost server is noticed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import os
 import sqlite3
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from dtvn.ledger import Location
 from dtvn.protocol.host.ports import JournalError
-from tests.ledger.samples import START, slot
+from tests.ledger.samples import CLUSTER, START, slot
 from tests.waiting import wait_until
-from validators.ledger import Ledger
+from validators.ledger import Ledger, open_ledger
 from validators.ledger.sqlite import CHECKPOINT_EVERY, SqliteStore
 from validators.ledger.wal_checkpointer import WalCheckpointer
 
@@ -82,3 +84,26 @@ def test_r8_a_disk_that_failed_under_a_copy_ends_the_ledger(sqlite_ledger: Ledge
     wait_until(lambda: store._checkpointer._failure, what="the copy fails")
     with pytest.raises(JournalError, match="could not copy the ledger's log"):
         sqlite_ledger.append([slot("prepare", 2)])
+
+
+def test_an_idle_ledger_notices_that_its_server_is_gone(postgres_place: Location) -> None:
+    """An idle node writes nothing: it went on as if it could vote."""
+    ledger = open_ledger(postgres_place, cluster_id=CLUSTER, alias="ledger-under-test")
+    try:
+        ledger.load()
+        ledger.maintain()
+        [(own,)] = ledger._store.rows("SELECT pg_backend_pid()")
+        with psycopg.connect(postgres_place.url, autocommit=True) as server:
+            server.execute("SELECT pg_terminate_backend(%s)", (own,))
+
+        def lost() -> bool:
+            try:
+                ledger.maintain()
+            except JournalError:
+                return True
+            return False
+
+        wait_until(lost, what="the lost connection is noticed")
+        assert lost(), "and again"
+    finally:
+        ledger.close()

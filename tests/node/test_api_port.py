@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from dtvn.node import api_helper
+from dtvn.node.api_start import start_api
 from dtvn.node.kept_ports import keep_ports, kept_api, kept_port
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import NodeOptions
 from dtvn.node.provision import create_demo_cluster
-from dtvn.node.run import start_api
 from tests.ports import free_ports
 from tests.waiting import wait_until
 

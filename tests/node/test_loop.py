@@ -24,7 +24,7 @@ from dtvn.node.run import EXIT_FAILED, EXIT_FENCED, EXIT_STOPPED, run_node
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from tests.node.running import Running, answer_of, commits, is_sent_and_not_answered, until_commits
 from tests.waiting import wait_until
-from validators.ledger import open_ledger
+from validators.ledger import find_ledger, open_ledger
 
 
 def test_it_sends_heartbeats_and_stops_on_request(running: Running) -> None:
@@ -192,7 +192,7 @@ def test_a_node_that_cannot_start_says_why_in_one_line(
     create_demo_cluster(tmp_path, nodes=1, host="127.0.0.1", ports=[1])
     node = ClusterFolder(tmp_path).node("node0")
     node.genesis.write_bytes(b"nonsense")
-    assert run_node(node.root, lambda: True, open_ledger=open_ledger) == EXIT_FAILED
+    assert run_node(node.root, lambda: True, open_ledger=open_ledger, find_ledger=find_ledger) == EXIT_FAILED
     [record] = [record for record in caplog.records if record.name.startswith("dtvn.node")]
     assert record.getMessage().startswith("cannot_start reason=")
     assert record.exc_info is None

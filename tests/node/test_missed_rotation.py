@@ -26,7 +26,7 @@ from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Member
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
-from validators.ledger import open_ledger
+from validators.ledger import find_ledger, open_ledger
 
 ALIASES = (f"rotated{number}" for number in itertools.count())
 
@@ -41,7 +41,13 @@ class Life:
         self._thread.start()
 
     def _live(self) -> None:
-        run_node(self.root, self.stopped.is_set, open_ledger=self._open, options=NodeOptions())
+        run_node(
+            self.root,
+            self.stopped.is_set,
+            open_ledger=self._open,
+            find_ledger=find_ledger,
+            options=NodeOptions(),
+        )
 
     def _open(self, location: Location | Path | str, **named: Any) -> NodeLedger:
         """Under an alias of its own: several nodes live in this one process."""

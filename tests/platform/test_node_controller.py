@@ -41,7 +41,7 @@ class World:
         if decision.action is Action.START:
             self.starts += 1
             self.restarts += decision.counts_as_restart
-            self.change(claimed=False, turning=False, heartbeat=None, exit_reason="", runs_elsewhere=False)
+            self.change(claimed=False, turning=False, heartbeat=None, exit_reason="", blocked=False)
         if decision.action is Action.KILL:
             self.kills += 1
             self.end()
@@ -304,11 +304,11 @@ def test_r10_a_ledger_held_elsewhere_is_not_counted_as_a_crash() -> None:
     for _ in range(3 * watch.RESTARTS_MAX):
         world.claim()
         world.look()
-        world.change(runs_elsewhere=True)
+        world.change(blocked=True)
         world.end("ended with code 3: the ledger is in use by another process")
         decision = world.look()
         assert decision.status == NodeStatus.ERROR
         assert "another process" in decision.error
-        world.run_for(watch.ELSEWHERE_PAUSE + 1)
+        world.run_for(watch.BLOCKED_PAUSE + 1)
     assert world.restarts == 0
     assert world.starts == 3 * watch.RESTARTS_MAX + 1

@@ -121,7 +121,6 @@ def test_a_briefly_absent_database_does_not_end_the_wait(monkeypatch: pytest.Mon
         raise OperationalError("database is locked")
 
     monkeypatch.setattr(readiness, "own_members", away)
-    monkeypatch.setattr("validators.processes.readiness.connection.close", lambda: None)
     assert waited(monkeypatch, REFUSED) == (False, [])
 
 

@@ -7,7 +7,6 @@ has its own, and reads all that it shows from rows, so there is no single relay 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import OrderedDict
 from contextlib import suppress
@@ -29,6 +28,7 @@ from validators.dashboard.nodes import (
     read_announcements,
 )
 from validators.feed import Frame, Relay, simulation
+from validators.feed.outage import Outage
 from validators.feed.progress import process_listener
 from validators.feed.rows import read_applied, read_frame
 from validators.feed.wake import wake_ups
@@ -50,7 +50,6 @@ ACCESS_INTERVAL = 5.0
 RECENT_CHARACTERS_MAX = 16_000_000
 """Total size of the frames kept for lagging clients: about 70,000 events."""
 
-logger = logging.getLogger("dtvn.feed")
 encoded = msgspec.json.Encoder().encode
 
 Inbox = asyncio.Queue[dict[str, Any]]
@@ -201,27 +200,25 @@ class Live:
         self.tell({"type": "feed.events", "after": frame.after, "to": frame.to, "text": sendable.text})
 
     async def _watch_nodes(self) -> None:
+        outage = Outage("the state of the nodes")
         while True:
             await self._watched.wait()
-            try:
+            with outage:
                 await self.look_at_nodes()
-            except Exception:
-                logger.exception("the feed could not read the state of the nodes; trying again")
             await self._pause(NODES_INTERVAL - NODES_SPACE)
             await asyncio.sleep(NODES_SPACE)
 
     async def _watch_simulator(self) -> None:
+        outage = Outage("the simulator's events")
         while True:
             await self._watched.wait()
-            try:
+            with outage:
                 read_frames = database_sync_to_async(simulation.simulator.read_frames)
                 last, frames = await read_frames(self._simulator_event)
                 self._simulator_event = max(self._simulator_event, last)
                 if frames:
                     texts = [encoded(frame).decode() for frame in frames]
                     self.tell({"type": "feed.frames", "texts": texts})
-            except Exception:
-                logger.exception("the feed could not read the simulator's events; trying again")
             await self._pause(SIMULATOR_INTERVAL)
 
     async def _wake(self) -> None:

@@ -41,6 +41,10 @@ class DataFolder:
         files have their own folder: a node called "web" is not the web process."""
         return self.slots / "nodes" / f"{node_id}.lock"
 
+    def node_locks(self) -> list[Path]:
+        """The lock files of all nodes that have run here, by name."""
+        return sorted((self.slots / "nodes").glob("*.lock"))
+
     def create(self) -> None:
         """Create the folders, for their owner only; raise StartError if that is not possible."""
         try:

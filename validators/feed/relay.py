@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+
+from validators.feed.outage import Outage
 
 FRAME_INTERVAL = 0.05
 """Seconds between two frames while events flow; the first one after a pause is sent at once."""
@@ -29,8 +30,6 @@ RETRY_AFTER = 1.0
 BEHIND_MAX = 2_000
 """Sequences that a lagging relay publishes one by one; beyond that it jumps to the newest, and each client
 catches up for itself, or is told to take a new snapshot."""
-
-logger = logging.getLogger("dtvn.feed")
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,14 +90,14 @@ class Relay:
 
     async def run(self) -> None:
         """Publish until cancelled; a failing database delays frames but loses none."""
+        outage = Outage("the learner's rows")
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), LOOK_INTERVAL)
             self._woken.clear()
-            try:
+            with outage:
                 await self._drain()
-            except Exception:
-                logger.exception("the feed could not read the learner's rows; trying again")
+            if outage.lasts:
                 await asyncio.sleep(RETRY_AFTER)
 
     async def _drain(self) -> None:

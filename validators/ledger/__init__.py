@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from validators.ledger.find import find_ledger
     from validators.ledger.journal import Ledger
     from validators.ledger.open import open_ledger
 
-_HOME = {"Ledger": "journal", "open_ledger": "open"}
+_HOME = {"Ledger": "journal", "find_ledger": "find", "open_ledger": "open"}
 
-__all__ = ["Ledger", "open_ledger"]
+__all__ = ["Ledger", "find_ledger", "open_ledger"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ the log and without a sync of its own, because at start the log is replayed from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -111,6 +111,10 @@ class Ledger:
     def voting_reason(self) -> str:
         """A sentence for the operator; "" while voting."""
         return self._meta.voting_reason
+
+    def on_same_server(self, schemas: Collection[str]) -> set[str]:
+        """See NodeLedger."""
+        return self._store.on_same_server(schemas)
 
     # --- the turn's transaction -------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ def open_ledger(
         witness = Witness(place.folder)
         undo.callback(witness.close)
         undo.callback(drop_alias, alias)
-        store = _connect(place, alias)
+        store = connect_store(place, alias)
         undo.callback(store.close)
         existing = _prepare(store, alias, place, cluster_id)
         meta, turn = _enter(store, existing, witness, cluster_id, expect_existing=expect_existing)
@@ -69,7 +69,8 @@ def open_ledger(
     )
 
 
-def _connect(place: Location, alias: str) -> Store:
+def connect_store(place: Location, alias: str) -> Store:
+    """The store at a place, under a new alias of this process; raises LedgerError, JournalError."""
     if place.url:
         from validators.ledger.postgresql import connect
 
@@ -107,11 +108,11 @@ def _prepare(store: Store, alias: str, place: Location, cluster_id: bytes) -> tu
                 f"{SCHEMA_VERSION}. Start the newer program."
             )
     if found is None or found[0].schema < SCHEMA_VERSION:
-        _migrate(alias)
+        migrate_ledger(alias)
     return found
 
 
-def _migrate(alias: str) -> None:
+def migrate_ledger(alias: str) -> None:
     """Apply this app's migrations only, under the ledger's lock."""
     from django.db import Error, connections
     from django.db.migrations.executor import MigrationExecutor

@@ -7,9 +7,10 @@ one flush of the server's log. Server settings that could lose an acknowledged c
 
 from __future__ import annotations
 
+import select
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -163,7 +164,10 @@ class PostgresStore:
             self._connection.execute("UPDATE ledger_ledgermeta SET turn = turn WHERE id = 1")
 
     def maintain(self) -> None:
-        """See Store: the server checkpoints and vacuums by itself."""
+        """See Store: the server checkpoints and vacuums by itself. An idle node notices here that the
+        connection is lost: without a request, the server sends nothing else."""
+        if self._connection.closed or select.select([self._connection.fileno()], [], [], 0)[0]:
+            self.rows("SELECT 1")
 
     def expect_tickets(self, keys: Sequence[tuple[str, str]]) -> None:
         """See Store."""
@@ -183,6 +187,18 @@ class PostgresStore:
             (list(events), list(tickets)),
         )
         return Counter(dict(found))
+
+    def on_same_server(self, schemas: Collection[str]) -> set[str]:
+        """See Store. The server's list of locks covers all its databases."""
+        here = self.rows("SELECT nspname FROM pg_namespace WHERE nspname = ANY(?)", (list(schemas),))
+        locks = self.rows(
+            "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid::bigint = ?"
+            " AND objsubid = 2 AND granted",
+            (ADVISORY_CLASS,),
+        )
+        held = {number for (number,) in locks}
+        opened = {schema for schema in schemas if _lock_keys(schema)[1] % (1 << 32) in held}
+        return {str(name) for (name,) in here} | opened
 
     def define(self, sql: str) -> None:
         """See Store."""

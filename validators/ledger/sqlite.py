@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,10 @@ class SqliteStore:
     def replaced(self) -> Mapping[str, int]:
         """See Store."""
         return Counter(self._replaced)
+
+    def on_same_server(self, schemas: Collection[str]) -> set[str]:
+        """See Store."""
+        return set()
 
     def define(self, sql: str) -> None:
         """See Store."""

@@ -5,7 +5,7 @@ SQL is written once, with `?` as placeholder, and works on both databases (both 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from dtvn.protocol.host.ports import JournalError
@@ -63,7 +63,8 @@ class Store(Protocol):
         """Write dummy data durably. Raises JournalFull, JournalError."""
 
     def maintain(self) -> None:
-        """Run the database's housekeeping outside any turn (R25); cheap if there is nothing to do."""
+        """Run the database's housekeeping outside any turn (R25); cheap if there is nothing to do. Raises
+        JournalError if the database is gone."""
 
     def expect_tickets(self, keys: Sequence[tuple[str, str]]) -> None:
         """Announce that the next commit upserts exactly these tickets (event, id) with `upsert_ticket`."""
@@ -71,6 +72,9 @@ class Store(Protocol):
     def replaced(self) -> Mapping[str, int]:
         """Ticket counter (`ticket/<state>/<event>`) -> the number of expected tickets that it counted before
         this commit; to be called in `finish`."""
+
+    def on_same_server(self, schemas: Collection[str]) -> set[str]:
+        """See NodeLedger."""
 
     def define(self, sql: str) -> None:
         """Run a statement that changes the schema, outside any transaction."""

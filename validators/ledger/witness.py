@@ -21,6 +21,24 @@ _FORM = struct.Struct(">16sQI")
 """Identity of the ledger, number of turns, CRC-32 of both."""
 
 
+def seen_in(folder: Path) -> bool:
+    """Whether a ledger of this folder was ever witnessed; changes nothing."""
+    try:
+        return _read((folder / WITNESS_FILE).read_bytes()) is not None
+    except OSError:
+        return False
+
+
+def _read(data: bytes) -> tuple[bytes, int] | None:
+    """(identity, turns) in a file's bytes; None for a new file or one torn by a power cut."""
+    if len(data) != _FORM.size:
+        return None
+    identity, turns, checksum = _FORM.unpack(data)
+    if zlib.crc32(data[: _FORM.size - 4]) != checksum:
+        return None
+    return identity, turns
+
+
 class Witness:
     """The witness file, open as long as the ledger is."""
 
@@ -28,19 +46,10 @@ class Witness:
         path = folder / WITNESS_FILE
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self.seen = self._read()
+            self.seen = _read(os.pread(self._descriptor, _FORM.size, 0))
+            """(identity, turns) that were noted last; None if nothing can be read."""
         except OSError as error:
             raise LedgerUnreachable(f"The file {path} cannot be used: {error}.") from error
-
-    def _read(self) -> tuple[bytes, int] | None:
-        """(identity, turns) in the file; None for a new file or one torn by a power cut."""
-        data = os.pread(self._descriptor, _FORM.size, 0)
-        if len(data) != _FORM.size:
-            return None
-        identity, turns, checksum = _FORM.unpack(data)
-        if zlib.crc32(data[: _FORM.size - 4]) != checksum:
-            return None
-        return identity, turns
 
     def note(self, identity: bytes, turns: int) -> None:
         """Record that the ledger `identity` has made `turns` turns durable. Raises OSError."""

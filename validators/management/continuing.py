@@ -18,12 +18,12 @@ import msgspec
 
 from dtvn.ledger import LedgerError, Location
 from dtvn.machine import NAMES, read_head
-from dtvn.node.build import ledger_location
 from dtvn.node.continuing import save
 from dtvn.node.founding import FoundingError, write_file
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.learner import LEARNER_SCHEMA
-from dtvn.node.options import StartError, genesis_in, read_genesis
+from dtvn.node.ledger_place import find_place
+from dtvn.node.options import NodeOptions, StartError, genesis_in, read_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.state_file import StateFile, StateFileError, copy_state, open_state
 from dtvn.proof import CHAIN, ProofError, read_chain, read_file, shown, time_text
@@ -31,7 +31,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.host.ports import JournalError
-from validators.ledger import open_ledger
+from validators.ledger import find_ledger, open_ledger
 from validators.management.teaching import add_data_folder
 
 TEACH = """\
@@ -272,10 +272,10 @@ def _location(folder: ClusterFolder, genesis: g.Genesis, name: str, *, learner: 
     one."""
     url = os.environ.get("DATABASE_URL", "")
     if learner:
-        found = ledger_location(folder.learner, genesis, name, url, schema=LEARNER_SCHEMA)
+        found = Location.choose(folder.learner, url=url, schema=LEARNER_SCHEMA)
     else:
-        found = ledger_location(folder.node(name).ledger, genesis, name, url)
-    if not url and not found.database_file.exists():
+        found = find_place(find_ledger, folder.node(name), genesis, NodeOptions(platform_url=url)).location
+    if not found.url and not found.database_file.exists():
         raise FoundingError(f"{found.database_file} does not exist: this folder holds no ledger.")
     return found
 

@@ -12,7 +12,7 @@ from typing import Any
 from dtvn.files.whole import write_private
 from dtvn.node import recovery_steps
 from dtvn.node.layout import ClusterFolder, NodeFolder
-from dtvn.node.options import StartError, check_folder, read_genesis
+from dtvn.node.options import NodeOptions, StartError, check_folder, read_genesis
 from dtvn.proof import evidence_json, shown
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol import genesis as g
@@ -27,7 +27,7 @@ from dtvn.recovery import (
     plan_digest,
     sealing,
 )
-from validators.ledger import open_ledger
+from validators.ledger import find_ledger, open_ledger
 from validators.management.teaching import add_data_folder
 
 Say = Callable[[str], object]
@@ -253,7 +253,12 @@ def _place(options: dict[str, Any]) -> recovery_steps.Place:
         folder: NodeFolder = ClusterFolder(options["data_dir"]).node(options["id"])
     except ValueError as error:
         raise RecoveryError(f"{error}.") from error
-    return recovery_steps.Place(folder, open_ledger, options["ledger"], os.environ.get("DATABASE_URL", ""))
+    where = NodeOptions(
+        ledger_folder=options["ledger"],
+        own_url=os.environ.get("DTVN_STORAGE_URL", ""),
+        platform_url=os.environ.get("DATABASE_URL", ""),
+    )
+    return recovery_steps.Place(folder, open_ledger, find_ledger, where)
 
 
 def _genesis(options: dict[str, Any]) -> g.Genesis:

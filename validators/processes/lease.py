@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -87,6 +87,7 @@ class Lease:
         for thread in self._threads:
             thread.join(timeout=2 * DATABASE_INTERVAL)
         try:
+            close_old_connections()  # that of the claim may be lost by now
             self._row().update(pid=None, exit_reason=exit_reason[:1000], report={"exit_code": exit_code})
         except DatabaseError as error:
             logger.warning("%s cannot report its end: %s", self.node_id, error)

@@ -31,8 +31,9 @@ SILENT_AFTER = 3.0
 KILL_SILENT_AFTER = environment.kill_silent_after()
 STOP_PATIENCE = 8.0
 """Seconds a process may take to follow a stop request."""
-ELSEWHERE_PAUSE = 5.0
-"""Seconds between two attempts to start a node whose ledger another process holds (R10)."""
+BLOCKED_PAUSE = 5.0
+"""Seconds between two attempts to start a node whose ledger another process holds (R10), or whose ledger's
+server does not answer."""
 PAUSE_OF_OURS = 2.0
 """A longer gap between two observations means that *we* were paused: silence is then counted from here."""
 
@@ -61,8 +62,9 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """The reason that an orderly ended process gave; empty if it was killed."""
     trouble: str = ""
     """Why its API cannot answer, as the node reports."""
-    runs_elsewhere: bool = False
-    """It ended because another process holds its ledger (paused, or run by hand): not a crash."""
+    blocked: bool = False
+    """It ended because another process holds its ledger (paused, or run by hand), or because the ledger's
+    server does not answer: not a crash."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -177,12 +179,12 @@ class NodeController:
         requested = seen.running_generation != seen.generation or seen.desired == DesiredState.STOPPED
         self._requested_at = self._present_since = None
         self._start_not_before = now
-        by_itself = not (requested or self._excused or seen.runs_elsewhere)
+        by_itself = not (requested or self._excused or seen.blocked)
         self._excused = False
         self._counts = by_itself
-        if seen.runs_elsewhere:
+        if seen.blocked:
             self._why = seen.exit_reason
-            self._start_not_before = now + ELSEWHERE_PAUSE
+            self._start_not_before = now + BLOCKED_PAUSE
             return
         if not by_itself:
             self._why = ""

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import msgspec
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, close_old_connections
 
 from validators.local_get import NO_ANSWER, get
 from validators.models import ClusterRequest, DesiredState, ManagedNode, NodeRole
@@ -66,7 +66,7 @@ def way_out() -> str:
         # Read after the nodes: a start writes both at once, and finishes with nodes that are set to run.
         cluster = cluster_now()
     except DatabaseError:
-        connection.close()  # the next query opens a new one
+        close_old_connections()
         return ""
     if wanted != {DesiredState.STOPPED} or cluster.wish == ClusterRequest.START:
         return ""
@@ -93,10 +93,18 @@ def ask(url: str) -> Reply:
 
 
 def learned() -> int:
-    """The last sequence the learner reported."""
-    learner = ManagedNode.objects.filter(role=NodeRole.LEARNER).first()
+    """The last sequence the learner reported; 0 while the database is away."""
+    try:
+        learner = ManagedNode.objects.filter(role=NodeRole.LEARNER).first()
+    except DatabaseError:
+        close_old_connections()
+        return 0
     return int(learner.report.get("sequence", 0)) if learner is not None else 0
 
 
 def node_states() -> str:
-    return ", ".join(f"{node.node_id} {node.status}" for node in ManagedNode.objects.all())
+    try:
+        return ", ".join(f"{node.node_id} {node.status}" for node in ManagedNode.objects.all())
+    except DatabaseError:
+        close_old_connections()
+        return "the platform's database does not answer"

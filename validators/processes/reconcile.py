@@ -11,11 +11,10 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
-from django.db import close_old_connections
 from django.db.models import F
 from kombu.exceptions import OperationalError
 
-from dtvn.node.run import EXIT_FENCED
+from dtvn.node.run import EXIT_FENCED, EXIT_UNREACHABLE
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import heartbeat, lock_holder
 from validators.membership.roster import ALIVE
@@ -41,7 +40,6 @@ class Reconciler:
 
     def turn(self) -> None:
         """Check every node once and act."""
-        close_old_connections()
         rows = list(ManagedNode.objects.all())
         unsent: OSError | OperationalError | None = None
         for row in rows:
@@ -123,7 +121,7 @@ def observe(row: ManagedNode, folder: DataFolder, probes: ApiProbes | None = Non
         turning=bool(row.report) and _answers(row, probes),
         exit_reason=row.exit_reason,
         trouble=str(row.report.get("api_error") or ""),
-        runs_elsewhere=row.report.get("exit_code") == EXIT_FENCED,
+        blocked=row.report.get("exit_code") in (EXIT_FENCED, EXIT_UNREACHABLE),
     )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, close_old_connections, connections
 
 from dtvn.node.options import StartError
 from dtvn_project import environment
@@ -202,6 +202,8 @@ class Supervisor:
         except DatabaseError as error:
             logger.warning("cannot read which nodes the worker was running: %s", error)
             return
+        finally:
+            close_old_connections()  # this thread needs it rarely: the server may have restarted by then
         self._reconciler.worker_lost(names)
 
     def _reconcile(self) -> None:
@@ -213,6 +215,7 @@ class Supervisor:
                 self._reconciler.turn()
                 complained = ""
             except Exception as error:  # noqa: BLE001 - logged, and tried again
+                close_old_connections()  # the next turn needs a new one: a lost connection stays lost
                 if str(error) != complained:
                     logger.warning("reconcile: %s: %s", type(error).__name__, error)
                 complained = str(error)

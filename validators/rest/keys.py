@@ -8,6 +8,7 @@ sites cannot set, so they need no CSRF token; a session always does.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import msgspec
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.base import SessionBase
+from django.db import DatabaseError
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 from django.utils import timezone
@@ -32,6 +34,12 @@ from validators.services import api_keys
 REMEMBERED_FOR = 2.0
 """Seconds for which a key is cached after a lookup, unless a change of keys is reported. A change that is not
 reported (by hand in the database, or on another host) takes this long."""
+
+REMEMBERED_WHILE_AWAY = 3_600.0
+"""Seconds after its last lookup for which a key is valid while the database does not answer: gates go on
+admitting. It ends at once when a process of this data folder reports a change of keys."""
+RETRY_AFTER = 5.0
+"""Seconds until the next attempt to look up such a key: an attempt may take seconds."""
 
 REMEMBERED_MAX = 1_024
 KEY_LENGTH_MAX = 16_384
@@ -62,7 +70,9 @@ class Remembered(msgspec.Struct, frozen=True):
 
     caller: Caller
     until: float
-    """Monotonic seconds; never later than the key's own expiry."""
+    """Monotonic seconds at which it is looked up again; never later than the key's own expiry."""
+    at_most: float
+    """Monotonic seconds until which it is valid while the database is away; likewise."""
     mark: tuple[int, int]
     """`api_keys.change_mark()` before the key was looked up."""
 
@@ -108,18 +118,30 @@ def _with_digest(digest: str) -> Caller | None:
     remembered = _found.get(digest)
     if remembered is not None and now < remembered.until and mark == remembered.mark:
         return remembered.caller
-    key = api_keys.find_digest(digest)
+    try:
+        key = api_keys.find_digest(digest)
+    except DatabaseError:
+        if remembered is None or mark != remembered.mark or now >= remembered.at_most:
+            raise
+        until = min(time.monotonic() + RETRY_AFTER, remembered.at_most)
+        _remember(digest, msgspec.structs.replace(remembered, until=until))
+        return remembered.caller
     if key is None:
         return None
-    until = now + REMEMBERED_FOR
+    expires = math.inf
     if key.expires_at is not None:
-        until = min(until, now + (key.expires_at - timezone.now()).total_seconds())
+        expires = now + (key.expires_at - timezone.now()).total_seconds()
     caller = Caller(actor=f"key:{key.pk}", scopes=frozenset(key.scopes) & frozenset(CAPABILITIES))
+    until, at_most = min(now + REMEMBERED_FOR, expires), min(now + REMEMBERED_WHILE_AWAY, expires)
+    _remember(digest, Remembered(caller, until, at_most, mark))
+    return caller
+
+
+def _remember(digest: str, remembered: Remembered) -> None:
     with _lock:
         while len(_found) >= REMEMBERED_MAX:
             del _found[next(iter(_found))]
-        _found[digest] = Remembered(caller, until, mark)
-    return caller
+        _found[digest] = remembered
 
 
 def forget() -> None:

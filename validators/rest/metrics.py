@@ -25,6 +25,8 @@ from prometheus_client.registry import Collector
 from dtvn.api.answers import failure
 from dtvn.api.errors import ApiError
 from dtvn_project.routers import LEARNER_ALIAS
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import lock_holder
 from validators.ledger import read
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.rest.http import response_of
@@ -73,7 +75,7 @@ class PlatformFigures(Collector):
             nodes = list(ManagedNode.objects.all())
         except DatabaseError:
             database.add_metric((), 0)
-            return [database]
+            return [database, _up(_holds_lock())]
         database.add_metric((), 1)
         return [database, *_nodes(nodes), *_learner(nodes)]
 
@@ -83,7 +85,6 @@ def _nodes(nodes: list[ManagedNode]) -> Iterable[Metric]:
     wanted = GaugeMetricFamily(
         "dtvn_platform_node_wanted", "1 if the node should run as a member.", labels=by_node
     )
-    up = GaugeMetricFamily("dtvn_platform_node_up", "1 if the node runs and reports.", labels=by_node)
     status = GaugeMetricFamily(
         "dtvn_platform_node_status", "1 for the node's state.", labels=("node_id", "status")
     )
@@ -93,17 +94,37 @@ def _nodes(nodes: list[ManagedNode]) -> Iterable[Metric]:
     age = GaugeMetricFamily(
         "dtvn_platform_node_heartbeat_age_seconds", "Seconds since the node's last report.", labels=by_node
     )
+    held = _holds_lock()
+    up = _up(
+        {node.node_id: node.status == NodeStatus.RUNNING and held.get(node.node_id, True) for node in nodes}
+    )
     for node in nodes:
         name = (node.node_id,)
         joins = node.part == NodePart.JOINING  # while joining takes; given up after ten minutes
         wanted.add_metric(name, int(node.desired == DesiredState.RUNNING and not joins))
-        up.add_metric(name, int(node.status == NodeStatus.RUNNING))
         restarts.add_metric(name, node.restarts)
         for state in NodeStatus.values:
             status.add_metric((node.node_id, state), int(node.status == state))
         if node.heartbeat_at is not None:
             age.add_metric(name, (timezone.now() - node.heartbeat_at).total_seconds())
     return wanted, up, status, restarts, age
+
+
+def _up(running: dict[str, bool]) -> Metric:
+    family = GaugeMetricFamily("dtvn_platform_node_up", "1 if the node runs.", labels=("node_id",))
+    for node_id, runs in running.items():
+        family.add_metric((node_id,), int(runs))
+    return family
+
+
+def _holds_lock() -> dict[str, bool]:
+    """Whether a process runs the node, by the id of each node that ever ran in this data folder: the kernel
+    knows it without a database."""
+    found: dict[str, bool] = {}
+    for path in DataFolder(settings.DATA).node_locks():
+        with suppress(OSError):  # not readable here: its row alone tells
+            found[path.stem] = lock_holder(path) is not None
+    return found
 
 
 def _learner(nodes: list[ManagedNode]) -> Iterable[Metric]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, Q, QuerySet
 
 from dtvn.api.errors import Unavailable
@@ -189,7 +189,10 @@ def why_no_node() -> str:
     starting; while a quorum of them is connected, the cluster can be queried all the same."""
     if not settings.SUPERVISOR:
         return ""
-    statuses = set(own_validators().values_list("status", flat=True))
+    try:
+        statuses = set(own_validators().values_list("status", flat=True))
+    except DatabaseError:
+        return ""  # unknown while the platform's database is away: the gateway finds out
     if NodeStatus.RUNNING in statuses or NodeStatus.UNRESPONSIVE in statuses:
         return ""
     if not statuses:

@@ -16,10 +16,10 @@ from setproctitle import setproctitle
 from dtvn.node.flags import GoFlags
 from dtvn.node.logs import log_as_told
 from dtvn.node.options import StartError, UsageError
-from dtvn.node.run import EXIT_FAILED, EXIT_FENCED, run_node
+from dtvn.node.run import EXIT_FAILED, EXIT_FENCED, EXIT_UNREACHABLE, run_node
 from dtvn.node.settings import SETTINGS, Settings, settings_of
 from dtvn.node.start import get_ready
-from validators.ledger import open_ledger
+from validators.ledger import find_ledger, open_ledger
 from validators.management.go_command import GoCommand
 
 DESCRIPTION = """\
@@ -106,10 +106,16 @@ class Command(GoCommand):
         node_options = msgspec.structs.replace(node_options, others_are_gone=options.others_are_gone)
         stopping = _Stopping()
         setproctitle(f"dtvn validator {folder.id} ({settings['node.data_dir']})")
-        code = run_node(folder.root, stopping.asked, open_ledger=open_ledger, options=node_options)
-        # A worker slot distinguishes a node that runs elsewhere from other failures; the contract has 1 for
-        # both (4.1, 8.5).
-        return EXIT_FAILED if code == EXIT_FENCED else code
+        code = run_node(
+            folder.root,
+            stopping.asked,
+            open_ledger=open_ledger,
+            find_ledger=find_ledger,
+            options=node_options,
+        )
+        # A worker slot distinguishes a ledger that is in use or cannot be reached from other failures; the
+        # contract has 1 for all (4.1, 8.5).
+        return EXIT_FAILED if code in (EXIT_FENCED, EXIT_UNREACHABLE) else code
 
 
 def _teller(settings: Settings) -> Callable[[str], None]:

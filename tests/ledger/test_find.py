@@ -1,0 +1,106 @@
+"""Where a node's ledger is looked for, and that none begins empty while another of its own exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dtvn.ledger import FoundLedger, LedgerElsewhere, LedgerUnreachable, Location
+from tests.ledger.samples import CLUSTER
+from validators.ledger import find_ledger, open_ledger
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+
+
+def make(place: Location) -> None:
+    open_ledger(place, cluster_id=CLUSTER, alias="made").close()
+
+
+def find(place: Location, *, own_url: str = "", platform_url: str = "") -> FoundLedger:
+    schema = place.schema or "ledger_none"
+    return find_ledger(place.folder, node="node0", schema=schema, own_url=own_url, platform_url=platform_url)
+
+
+def test_a_new_node_begins_beside_itself_whatever_the_platform_uses(postgres_place: Location) -> None:
+    beside = Location(postgres_place.folder)
+    assert find(postgres_place) == FoundLedger(beside)
+    assert find(postgres_place, platform_url=postgres_place.url) == FoundLedger(beside)
+    assert not postgres_place.folder.exists(), "looking changes nothing"
+
+
+def test_a_new_node_begins_on_the_server_that_its_setting_names(postgres_place: Location) -> None:
+    assert find(postgres_place, own_url=postgres_place.url) == FoundLedger(postgres_place)
+    make(postgres_place)
+    assert find(postgres_place, own_url=postgres_place.url, platform_url=NOWHERE).location == postgres_place
+
+
+def test_a_ledger_in_the_platforms_database_stays_in_use_with_a_warning(postgres_place: Location) -> None:
+    """The form before: `DATABASE_URL` moved the ledgers of all nodes there."""
+    make(postgres_place)
+    found = find(postgres_place, platform_url=postgres_place.url)
+    assert found.location == postgres_place
+    assert "manage.py move_ledger node0" in found.warning
+
+
+def test_a_ledger_beside_its_node_asks_no_server(tmp_path: Path) -> None:
+    place = Location(tmp_path / "ledger")
+    make(place)
+    assert find(place, platform_url=NOWHERE) == FoundLedger(place)
+
+
+def test_no_ledger_begins_while_the_platforms_server_is_away(tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnreachable, match="PostgreSQL does not answer for schema ledger_none"):
+        find(Location(tmp_path / "ledger"), platform_url=NOWHERE)
+
+
+def test_no_ledger_begins_when_its_server_is_named_no_more(postgres_place: Location) -> None:
+    make(postgres_place)
+    with pytest.raises(LedgerElsewhere, match="node0 had a ledger"):
+        find(postgres_place)
+    with pytest.raises(LedgerElsewhere, match="node0 had a ledger"):
+        find(postgres_place, platform_url=postgres_place.url.rpartition("/")[0] + "/postgres")
+
+
+def test_no_ledger_begins_on_a_server_while_one_is_beside_the_node(postgres_place: Location) -> None:
+    make(Location(postgres_place.folder))
+    with pytest.raises(LedgerElsewhere, match="move_ledger node0 --to-server"):
+        find(postgres_place, own_url=postgres_place.url)
+
+
+def test_a_lost_ledger_whose_folder_was_moved_away_begins_anew(sqlite_place: Location) -> None:
+    make(sqlite_place)
+    sqlite_place.folder.rename(sqlite_place.folder.with_name("lost"))
+    assert find(sqlite_place) == FoundLedger(sqlite_place)
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all"])
+def test_a_damaged_file_is_a_ledger_and_an_empty_one_is_none(sqlite_place: Location, content: bytes) -> None:
+    sqlite_place.folder.mkdir()
+    sqlite_place.database_file.write_bytes(content)
+    if content:
+        assert find(sqlite_place, platform_url=NOWHERE).location == sqlite_place
+    else:
+        assert find(sqlite_place) == FoundLedger(sqlite_place)
+
+
+def test_members_on_one_server_are_found_by_schema_and_by_lock(
+    postgres_place: Location, tmp_path: Path
+) -> None:
+    stopped = Location(tmp_path / "stopped", postgres_place.url, f"{postgres_place.schema}_stopped")
+    make(stopped)
+    server, _, _ = postgres_place.url.rpartition("/")
+    elsewhere = Location(tmp_path / "elsewhere", f"{server}/postgres", f"{postgres_place.schema}_elsewhere")
+    ledgers = [
+        open_ledger(place, cluster_id=CLUSTER, alias=place.folder.name)
+        for place in (elsewhere, postgres_place)
+    ]
+    try:
+        others = [stopped.schema, elsewhere.schema, "ledger_nowhere"]
+        assert ledgers[1].on_same_server(others) == {stopped.schema, elsewhere.schema}
+    finally:
+        for ledger in ledgers:
+            ledger.close()
+        with psycopg.connect(elsewhere.url, autocommit=True) as connection:
+            connection.execute(f"DROP SCHEMA {elsewhere.schema} CASCADE".encode())

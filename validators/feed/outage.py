@@ -1,0 +1,38 @@
+"""Says once that the feed cannot read its rows, however often it tries again."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+
+from django.db import DatabaseError, InterfaceError
+
+logger = logging.getLogger("dtvn.feed")
+
+
+class Outage:
+    """A context for each attempt; keeps every failure inside. `what` completes "the feed cannot read ..."."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self.lasts = False
+        """Whether the newest attempt failed."""
+
+    def __enter__(self) -> None:
+        """See `__exit__`."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Log the first failure of a row of them: an outage of the database as one line, any other error with
+        its traceback."""
+        lasted, self.lasts = self.lasts, error is not None
+        if not isinstance(error, Exception):
+            return False
+        if not lasted:
+            reason = str(error).strip().partition("\n")[0]
+            known = isinstance(error, DatabaseError | InterfaceError)
+            logger.warning(
+                "the feed cannot read %s, trying again: %s", self._what, reason, exc_info=not known
+            )
+        return True
