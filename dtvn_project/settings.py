@@ -74,7 +74,9 @@ DATABASES = environment.databases(DATA)
 DATABASE_ROUTERS = ["dtvn_project.routers.LedgerRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CHANNEL_LAYERS = environment.channel_layers()
+# No channel layer: each web process reads what it shows from rows (validators.dashboard.live). With one, a
+# Redis that is away would end each WebSocket that waits on it.
+CHANNEL_LAYERS: dict[str, object] = {}
 
 # Node tasks never end, so they are acknowledged at their start: with late acknowledgement, a running node is
 # delivered to a second worker when the visibility timeout expires (measured with Redis).
