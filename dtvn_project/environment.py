@@ -53,6 +53,10 @@ SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file name
 SIOCGIFADDR = 0x8915
 """Linux: the IPv4 address of a named interface (netdevice(7))."""
 FILE_BROKER = "filesystem:"
+RABBITMQ = ("amqp:", "amqps:", "pyamqp:")
+REDIS = ("redis:", "rediss:", "redis+socket:")
+BROKER_TIMEOUT = 3.0
+"""Seconds that one call waits for the broker: one that hangs must not hold up who watches the nodes."""
 WILDCARD_HOSTS = {"0.0.0.0", "::", ""}  # noqa: S104 - recognised here, never a default
 
 
@@ -186,12 +190,15 @@ def _scheme(name: str, url: str) -> str:
 def broker(data: Path) -> tuple[str, dict[str, Any]]:
     """Celery's broker URL and transport options; files in the data folder unless told otherwise.
 
-    With the file transport, producer and worker must both configure the same folder as inbox and outbox, and
-    without a control folder the workers create their mailboxes in the current directory.
+    RabbitMQ confirms that it has each message. With the file transport, producer and worker must both
+    configure the same folder as inbox and outbox, and without a control folder the workers create their
+    mailboxes in the current directory.
     """
     url = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost//"
+    if url.startswith(RABBITMQ):
+        return url, {"confirm_publish": True, "read_timeout": BROKER_TIMEOUT, "write_timeout": BROKER_TIMEOUT}
     if not url.startswith(FILE_BROKER):
-        return url, {}
+        return url, {"socket_timeout": BROKER_TIMEOUT, "socket_connect_timeout": BROKER_TIMEOUT}
     queue = str(data / "celery" / "queue")
     return url, {
         "data_folder_in": queue,

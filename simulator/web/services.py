@@ -75,7 +75,7 @@ def start(request: StartRequest, send: Callable[[int], object]) -> SimulatorRun:
     _forget_old()
     try:
         send(run.pk)
-    except (OSError, OperationalError) as error:
+    except OperationalError as error:
         finish(run, RunStatus.ERROR, error="no worker could be asked")
         raise Unavailable("No worker is available to run it; try again.") from error
     return run

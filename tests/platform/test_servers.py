@@ -53,19 +53,21 @@ def test_an_unreachable_broker_is_reported(closed_port: int, scheme: str) -> Non
     with pytest.raises(
         StartError, match=rf"^CELERY_BROKER_URL={scheme}://127.0.0.1:{closed_port}/: .*refused"
     ):
-        check_broker(f"{scheme}://me:secret@127.0.0.1:{closed_port}//")
+        check_broker(f"{scheme}://me:secret@127.0.0.1:{closed_port}//", {})
 
 
 def test_a_silent_broker_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(StartError, match=rf"^CELERY_BROKER_URL=amqp://127.0.0.1:{port}/: .*timed out"):
-            check_broker(f"amqp://me:secret@127.0.0.1:{port}//")
+            check_broker(f"amqp://me:secret@127.0.0.1:{port}//", {})
 
 
-def test_an_unknown_broker_is_reported() -> None:
-    with pytest.raises(StartError, match=r"^CELERY_BROKER_URL: unknown broker 'bogus'$"):
-        check_broker("bogus://me:secret@x")
+@pytest.mark.parametrize("scheme", ["bogus", "memory", "sentinel"])
+def test_a_broker_that_cannot_serve_several_processes_is_refused(scheme: str) -> None:
+    said = f"^CELERY_BROKER_URL: unknown broker '{scheme}'; amqp:// and redis:// are known$"
+    with pytest.raises(StartError, match=said):
+        check_broker(f"{scheme}://me:secret@x", {})
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,9 @@ def test_another_broker_is_taken_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://r:6379/2")
-    assert environment.broker(tmp_path) == ("redis://r:6379/2", {})
+    url, options = environment.broker(tmp_path)
+    assert url == "redis://r:6379/2"
+    assert options["socket_timeout"] == environment.BROKER_TIMEOUT
 
 
 @pytest.mark.parametrize(
