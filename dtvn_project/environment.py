@@ -1,7 +1,7 @@
 """Turns environment variables into settings values.
 
 Every setting that a deployment may change is an environment variable. The defaults need no server: SQLite
-files, a file broker and an in-memory channel layer under one data folder.
+files and a file broker under one data folder.
 """
 
 import fcntl
@@ -36,7 +36,6 @@ VARIABLES = (
     Variable("PORT", "8080"),
     Variable("DATABASE_URL", "(SQLite files)"),
     Variable("CELERY_BROKER_URL", "(files)"),
-    Variable("REDIS_URL", "(in memory)"),
     Variable("DTVN_ALLOWED_HOSTS", '""'),
     Variable("DTVN_WS_ORIGINS", '""'),
     Variable("DTVN_HTTPS", "0"),
@@ -54,7 +53,10 @@ SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file name
 SIOCGIFADDR = 0x8915
 """Linux: the IPv4 address of a named interface (netdevice(7))."""
 FILE_BROKER = "filesystem:"
-REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
+RABBITMQ = ("amqp:", "amqps:", "pyamqp:")
+REDIS = ("redis:", "rediss:", "redis+socket:")
+BROKER_TIMEOUT = 3.0
+"""Seconds that one call waits for the broker: one that hangs must not hold up who watches the nodes."""
 WILDCARD_HOSTS = {"0.0.0.0", "::", ""}  # noqa: S104 - recognised here, never a default
 
 
@@ -185,29 +187,18 @@ def _scheme(name: str, url: str) -> str:
     return parts.scheme
 
 
-def channel_layers() -> dict[str, dict[str, Any]]:
-    """Redis, by which processes wake each other (validators.feed.wake), or one that ends at its process."""
-    if url := os.environ.get("REDIS_URL", ""):
-        if _scheme("REDIS_URL", url) not in REDIS_SCHEMES:
-            raise ImproperlyConfigured("REDIS_URL must start with redis:// or rediss:// (or be unset)")
-        return {
-            "default": {
-                "BACKEND": "channels_redis.core.RedisChannelLayer",
-                "CONFIG": {"hosts": [url]},
-            }
-        }
-    return {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-
-
 def broker(data: Path) -> tuple[str, dict[str, Any]]:
     """Celery's broker URL and transport options; files in the data folder unless told otherwise.
 
-    With the file transport, producer and worker must both configure the same folder as inbox and outbox, and
-    without a control folder the workers create their mailboxes in the current directory.
+    RabbitMQ confirms that it has each message. With the file transport, producer and worker must both
+    configure the same folder as inbox and outbox, and without a control folder the workers create their
+    mailboxes in the current directory.
     """
     url = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost//"
+    if url.startswith(RABBITMQ):
+        return url, {"confirm_publish": True, "read_timeout": BROKER_TIMEOUT, "write_timeout": BROKER_TIMEOUT}
     if not url.startswith(FILE_BROKER):
-        return url, {}
+        return url, {"socket_timeout": BROKER_TIMEOUT, "socket_connect_timeout": BROKER_TIMEOUT}
     queue = str(data / "celery" / "queue")
     return url, {
         "data_folder_in": queue,

@@ -75,7 +75,9 @@ DATABASES = environment.databases(DATA)
 DATABASE_ROUTERS = ["dtvn_project.routers.LedgerRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CHANNEL_LAYERS = environment.channel_layers()
+# No channel layer: each web process reads what it shows from rows (validators.dashboard.live). With one, a
+# Redis that is away would end each WebSocket that waits on it.
+CHANNEL_LAYERS: dict[str, object] = {}
 
 # Node tasks never end, so they are acknowledged at their start: with late acknowledgement, a running node is
 # delivered to a second worker when the visibility timeout expires (measured with Redis).
@@ -83,7 +85,10 @@ CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = environment.broker(DATA)
 CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# The broker's troubles never end a worker, for its nodes end with it.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True  # those acknowledged late: no node is
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "validators.tasks.run_validator": {"queue": "nodes"},

@@ -10,7 +10,7 @@ _folder = tempfile.mkdtemp(prefix="dtvn-tests-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 (Path(_folder) / "static").mkdir()
 os.environ["DTVN_DATA"] = _folder
-for _name in ("DATABASE_URL", "CELERY_BROKER_URL", "REDIS_URL", "DTVN_HOST", "PORT"):
+for _name in ("DATABASE_URL", "CELERY_BROKER_URL", "DTVN_HOST", "PORT"):
     os.environ.pop(_name, None)
 
 from dtvn_project import environment  # noqa: E402

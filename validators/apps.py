@@ -1,4 +1,9 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.core.checks import CheckMessage, Error, register
+
+from dtvn.node.options import StartError
 
 
 class ValidatorsConfig(AppConfig):
@@ -7,3 +12,18 @@ class ValidatorsConfig(AppConfig):
     name = "validators"
     label = "validators"
     verbose_name = "Validators"
+
+    def ready(self) -> None:
+        """`manage.py check --deploy` tries the broker as `make up` does."""
+        register(broker_errors, deploy=True)
+
+
+def broker_errors(**_: Any) -> list[CheckMessage]:
+    """Why the broker cannot be used now; empty if it can."""
+    from validators.processes.servers import check_servers
+
+    try:
+        check_servers()
+    except StartError as error:
+        return [Error(str(error), id="dtvn.E001")]
+    return []

@@ -32,7 +32,6 @@ from simulator.web.services import SLOT, finish, trace_file
 from simulator.web.start_request import StartRequest, options_of
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock
-from validators.feed.wake import wake_web_processes
 from validators.processes import stopping
 
 WRITE_INTERVAL = 0.1
@@ -200,7 +199,6 @@ class _Told:
                 )
                 if progress:
                     SimulatorRun.objects.filter(pk=self._run.pk).update(progress=progress[-1])
-                wake_web_processes()
         except DatabaseError:
             self._waiting.extendleft(reversed(taken))
             raise

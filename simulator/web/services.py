@@ -24,7 +24,6 @@ from simulator.web.output import LINES_KEPT
 from simulator.web.start_request import StartRequest
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
-from validators.feed.wake import wake_web_processes
 from validators.services.errors import ServiceError
 
 IDLE = "idle"
@@ -76,7 +75,7 @@ def start(request: StartRequest, send: Callable[[int], object]) -> SimulatorRun:
     _forget_old()
     try:
         send(run.pk)
-    except (OSError, OperationalError) as error:
+    except OperationalError as error:
         finish(run, RunStatus.ERROR, error="no worker could be asked")
         raise Unavailable("No worker is available to run it; try again.") from error
     return run
@@ -121,7 +120,6 @@ def output_of(run: SimulatorRun | None) -> list[str]:
 def tell(run: SimulatorRun, kind: str, content: Any) -> None:
     """Add one frame to the live feed."""
     SimulatorEvent.objects.create(run=run, type=kind, content=content)
-    wake_web_processes()
 
 
 def finish(

@@ -295,14 +295,14 @@ def test_config_show_prints_values_and_sources_but_no_secret(
     monkeypatch.setenv("DTVN_KEY_SEED", "geheim-seed")
     monkeypatch.setenv("DTVN_SECRET_KEY", "geheim-signing")
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:geheim@db/tickets")
-    monkeypatch.setenv("REDIS_URL", "redis://:geheim@cache:6379/1")
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://:geheim@cache:6379/1")
     text = shown(show=True, config=str(told.file), id="node3")
     assert "geheim" not in text
     rows = [line.split() for line in text.splitlines()]
     assert ["port:", "9001", "#", f"{told.file}:2"] in rows
     assert ["id:", "node3", "#", "-id"] in rows
     assert ["key:", "(set,", "not", "shown)", "#", "DTVN_API_KEY"] in rows
-    assert ["REDIS_URL:", "redis://cache:6379/", "#", "REDIS_URL"] in rows
+    assert ["CELERY_BROKER_URL:", "redis://cache:6379/", "#", "CELERY_BROKER_URL"] in rows
     names = {line.strip().partition(":")[0] for line in text.splitlines()}
     assert {setting.key.partition(".")[2] for setting in SETTINGS} <= names
 

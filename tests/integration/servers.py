@@ -67,7 +67,7 @@ def place(*, broker: bool = True) -> Iterator[dict[str, str]]:
         environment = {"DATABASE_URL": made.enter_context(database())}
         if broker:
             url = made.enter_context(redis_database())
-            environment |= {"CELERY_BROKER_URL": url, "REDIS_URL": url}
+            environment |= {"CELERY_BROKER_URL": url}
         yield environment
 
 

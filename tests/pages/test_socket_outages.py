@@ -1,21 +1,17 @@
-"""`/ws` while Redis or the database is away, and for a client that is ahead of the log."""
+"""`/ws` while the database is away, and for a client that is ahead of the log."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import OperationalError
-from django.test import override_settings
 
-from tests.pages.learner import RealLearner
 from tests.pages.test_consumer import Socket, open_socket  # noqa: F401 - a fixture
 from tests.waiting import PATIENCE
 from validators.dashboard import consumers, live
-from validators.services.api_keys import generate_api_key, store_api_key
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -23,38 +19,11 @@ pytestmark = [
 ]
 
 Operate = Callable[..., object]
-NOWHERE = {
-    "default": {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": ["redis://127.0.0.1:1/0"]},
-    }
-}
 TRY_AGAIN_LATER = {"type": "websocket.close", "code": 4503}
-
-
-def lines(caplog: pytest.LogCaptureFixture, name: str) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.name == name]
 
 
 def without_reason(closed: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in closed.items() if name != "reason"}
-
-
-async def test_a_client_is_served_while_redis_is_away(
-    learner: RealLearner, operate: Operate, caplog: pytest.LogCaptureFixture
-) -> None:
-    key = generate_api_key()
-    await sync_to_async(store_api_key)(key, label="suite")
-    with override_settings(CHANNEL_LAYERS=NOWHERE):
-        socket = Socket(X_API_Key=key)
-        assert await socket.connect()
-        await sync_to_async(operate)("issue T-1")
-        assert (await socket.until("ticket_issued"))["ticket_id"] == "T-1"
-        await socket.channel.disconnect(timeout=PATIENCE)
-        await live.live_of_this_loop().close()
-    (line,) = lines(caplog, "dtvn.feed")
-    assert line.getMessage().startswith("the channel layer does not answer: ")
-    assert line.exc_info is None
 
 
 async def test_a_client_whose_rows_are_unreadable_is_closed_and_not_counted(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from tests.waiting import wait_until
 from validators.data_folder.folder import DataFolder
@@ -32,12 +33,14 @@ class Desk:
         self.folder.create()
         self.sent: list[tuple[str, str]] = []
         self.broker_is_down = False
+        self.tried = 0
         self.reconciler = Reconciler(self.folder, self.send)
         self.processes: list[subprocess.Popen[str]] = []
 
     def send(self, node: ManagedNode, token: str) -> None:
+        self.tried += 1
         if self.broker_is_down:
-            raise ConnectionError("no broker")
+            raise OperationalError("no broker")
         self.sent.append((node.node_id, token))
 
     def run(self, node_id: str) -> subprocess.Popen[str]:
@@ -153,13 +156,27 @@ def test_a_process_that_ends_between_two_checks_is_shown_stopping(
     assert list(Announcement.objects.filter(node_id="node0").values_list("status", flat=True)) == stages
 
 
-def test_requests_the_broker_refused_are_sent_at_the_next_look(desk: Desk) -> None:
+def test_requests_the_broker_refused_are_sent_when_it_is_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("validators.processes.reconcile.SEND_PAUSE", 0.0)
     desk.broker_is_down = True
-    with pytest.raises(ConnectionError):
+    for _ in range(5):
         desk.reconciler.turn()
+    why = "the broker takes no start request: no broker"
+    assert desk.status("node0") == (NodeStatus.STARTING, why, None)
     desk.broker_is_down = False
     desk.reconciler.turn()
     assert set(dict(desk.sent)) == {"node0", "learner"}
+    said = [record.getMessage() for record in caplog.records if "broker" in record.getMessage()]
+    assert said == [f"{why}; sent again until it does", "the broker takes start requests again"]
+
+
+def test_an_absent_broker_is_tried_once_for_all_nodes(desk: Desk) -> None:
+    desk.broker_is_down = True
+    for _ in range(5):
+        desk.reconciler.turn()
+    assert desk.tried == 1, "one that hangs would hold up the checks of the other nodes"
 
 
 def test_a_node_that_does_not_stop_is_killed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

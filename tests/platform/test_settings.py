@@ -12,7 +12,7 @@ from dtvn_project.routers import LedgerRouter
 from validators.ledger import models as ledger_models
 from validators.models import ManagedNode
 
-NAMES = ("DATABASE_URL", "CELERY_BROKER_URL", "REDIS_URL", "DTVN_HOST", "PORT", "DTVN_ALLOWED_HOSTS")
+NAMES = ("DATABASE_URL", "CELERY_BROKER_URL", "DTVN_HOST", "PORT", "DTVN_ALLOWED_HOSTS")
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,6 @@ def test_the_default_needs_no_server(tmp_path: Path) -> None:
     assert {entry["ENGINE"] for entry in databases.values()} == {"django.db.backends.sqlite3"}
     assert url.startswith("filesystem:")
     assert options["data_folder_in"] == options["data_folder_out"]
-    assert "InMemory" in environment.channel_layers()["default"]["BACKEND"]
 
 
 def test_postgresql_keeps_platform_and_learner_in_schemas_of_their_own(
@@ -48,13 +47,13 @@ def test_another_database_is_refused_with_a_sentence(tmp_path: Path, monkeypatch
         environment.databases(tmp_path)
 
 
-def test_redis_and_another_broker_are_taken_from_the_environment(
+def test_another_broker_is_taken_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REDIS_URL", "redis://r:6379/1")
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://r:6379/2")
-    assert environment.channel_layers()["default"]["CONFIG"] == {"hosts": ["redis://r:6379/1"]}
-    assert environment.broker(tmp_path) == ("redis://r:6379/2", {})
+    url, options = environment.broker(tmp_path)
+    assert url == "redis://r:6379/2"
+    assert options["socket_timeout"] == environment.BROKER_TIMEOUT
 
 
 @pytest.mark.parametrize(

@@ -31,15 +31,12 @@ from validators.feed import Frame, Relay, simulation
 from validators.feed.outage import Outage
 from validators.feed.progress import process_listener
 from validators.feed.rows import read_applied, read_frame
-from validators.feed.wake import wake_ups
 from validators.models import Announcement
 from validators.services.network import gateway
 from validators.services.node_logs import Tail, log_file
 
 NODES_INTERVAL = 0.5
 """Seconds between two polls of the nodes, while a client watches."""
-NODES_SPACE = 0.2
-"""Minimum seconds between two polls, however often other processes wake this one."""
 SIMULATOR_INTERVAL = 0.2
 """Seconds between two polls of the simulator."""
 OUTPUT_INTERVAL = 0.05
@@ -124,8 +121,6 @@ class Live:
         self._looks = self._seen = 0
         """Polls of the nodes: how many have begun, and the number of the last successful one."""
         self._inboxes: set[Inbox] = set()
-        self._woken = asyncio.Event()
-        """Set for a moment when another process has changed rows."""
         self._watched = asyncio.Event()
         self._watchers = 0
         loop = asyncio.get_running_loop()
@@ -138,7 +133,6 @@ class Live:
                 self._watch_simulator(),
                 self._watch_logs(),
                 self._ask_for_access(),
-                self._wake(),
             )
         ]
 
@@ -205,8 +199,7 @@ class Live:
             await self._watched.wait()
             with outage:
                 await self.look_at_nodes()
-            await self._pause(NODES_INTERVAL - NODES_SPACE)
-            await asyncio.sleep(NODES_SPACE)
+            await asyncio.sleep(NODES_INTERVAL)
 
     async def _watch_simulator(self) -> None:
         outage = Outage("the simulator's events")
@@ -219,17 +212,7 @@ class Live:
                 if frames:
                     texts = [encoded(frame).decode() for frame in frames]
                     self.tell({"type": "feed.frames", "texts": texts})
-            await self._pause(SIMULATOR_INTERVAL)
-
-    async def _wake(self) -> None:
-        async for _ in wake_ups():
-            self._woken.set()
-            self._woken.clear()
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait that long, or until another process has changed rows."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), seconds)
+            await asyncio.sleep(SIMULATOR_INTERVAL)
 
     async def look_at_nodes(self) -> None:
         """Returns after a poll of the nodes that began later than this call; concurrent callers share it."""

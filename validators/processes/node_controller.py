@@ -102,9 +102,11 @@ class NodeController:
         self._counts = False
         self._looked_at: float | None = None
 
-    def request_lost(self) -> None:
-        """Our start request reached no worker: send it again at the next observation."""
+    def request_lost(self, why: str = "") -> None:
+        """Our start request reached no worker: send it again at the next observation; `why` is shown until
+        the node runs."""
         self._requested_at = None
+        self._why = why or self._why
 
     def worker_lost(self) -> None:
         """The worker is gone: an unclaimed request is lost with it, and its processes ended through no fault

@@ -26,7 +26,10 @@ from validators.services.announcing import announce
 logger = logging.getLogger("dtvn.reconcile")
 
 SendStart = Callable[[ManagedNode, str], None]
-"""Sends a worker the request to run a node: (row, start token)."""
+"""Sends a worker the request to run a node: (row, start token). Raises OperationalError if the broker takes
+none."""
+SEND_PAUSE = 1.0
+"""Seconds without another start request after one that the broker did not take."""
 
 
 class Reconciler:
@@ -37,25 +40,22 @@ class Reconciler:
         self._send_start = send_start
         self._probes = probes
         self._controllers: dict[str, NodeController] = {}
+        self._broker_away = ""
+        """Why the broker took no start request the last time; empty if it did."""
+        self._send_not_before = 0.0
 
     def turn(self) -> None:
         """Check every node once and act."""
         rows = list(ManagedNode.objects.all())
-        unsent: OSError | OperationalError | None = None
         for row in rows:
             controller = self._controllers.setdefault(row.node_id, NodeController(row.generation))
             seen = observe(row, self._folder, self._probes)
-            try:
-                self._act(row, seen, controller.step(seen, time.monotonic()), controller)
-            except (OSError, OperationalError) as error:
-                unsent = error  # the broker is away: the other nodes are checked all the same
+            self._act(row, seen, controller.step(seen, time.monotonic()), controller)
         if self._probes is not None:
             validators = (row for row in rows if row.role == NodeRole.VALIDATOR)
             self._probes.watch([row.node_id for row in validators if row.pid is not None])
         known = {row.node_id for row in rows}
         self._controllers = {node_id: each for node_id, each in self._controllers.items() if node_id in known}
-        if unsent is not None:
-            raise unsent
 
     def worker_lost(self, node_ids: Iterable[str]) -> None:
         """The worker that these nodes run in has ended."""
@@ -99,12 +99,29 @@ class Reconciler:
             news = row.status != decision.status or (decision.error and not row.error)
             if news and shown:
                 announce(node_id=row.node_id, status=decision.status, error=decision.error)
-            if decision.action is Action.START:
-                self._send_start(row, token)
+            if decision.action is Action.START and not self._send(row, token):
+                controller.request_lost(self._broker_away)
         except Exception:
             if decision.action is Action.START:
                 controller.request_lost()
             raise
+
+    def _send(self, row: ManagedNode, token: str) -> bool:
+        """Whether the broker took the start request. Its absence is one line, and so is its return."""
+        if time.monotonic() < self._send_not_before:
+            return False
+        try:
+            self._send_start(row, token)
+        except OperationalError as error:
+            self._send_not_before = time.monotonic() + SEND_PAUSE
+            if not self._broker_away:
+                logger.warning("the broker takes no start request: %s; sent again until it does", error)
+                self._broker_away = f"the broker takes no start request: {error}"
+            return False
+        if self._broker_away:
+            logger.warning("the broker takes start requests again")
+        self._broker_away = ""
+        return True
 
 
 def observe(row: ManagedNode, folder: DataFolder, probes: ApiProbes | None = None) -> Observation:

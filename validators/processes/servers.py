@@ -1,56 +1,65 @@
-"""Checks the servers that the environment names once before any process starts: a wrong address gives one
-clear line, instead of processes that end and restart in a loop."""
+"""Tries the broker that the environment names once before any process starts: one that cannot be used gives
+one clear line, instead of processes that end and restart in a loop."""
 
 from __future__ import annotations
 
-import os
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from django.conf import settings
+from kombu.connection import Connection
+from kombu.entity import Queue
+from kombu.message import Message
+from kombu.messaging import Consumer, Producer
 
 from dtvn.node.options import StartError
 from dtvn_project import environment
+from dtvn_project.celery import app, used_once
 
 PATIENCE = 3.0
-"""Seconds for a connection and its greeting."""
+"""Seconds for a connection and its greeting, and again for each of the calls."""
+QUEUES = ("nodes", "default", "simulations")
 
 
 def check_servers() -> None:
-    """Raise StartError if the broker or the channel layer's Redis cannot be used now. The database is checked
-    by the migration."""
-    if not settings.CELERY_BROKER_URL.startswith(environment.FILE_BROKER):
-        check_broker(settings.CELERY_BROKER_URL)
-    if url := os.environ.get("REDIS_URL", ""):
-        check_redis(url)
+    """Raise StartError if the broker cannot be used now. The database is checked by the migration."""
+    url = settings.CELERY_BROKER_URL
+    if not url.startswith(environment.FILE_BROKER):
+        check_broker(url, settings.CELERY_BROKER_TRANSPORT_OPTIONS)
 
 
-def check_broker(url: str) -> None:
-    """One connection with Celery's own client; raise StartError."""
-    from kombu.connection import Connection
+def check_broker(url: str, options: dict[str, object]) -> None:
+    """Do with Celery's own client what senders and workers do; raise StartError.
 
-    limits = {}
-    if url.startswith(("redis", "sentinel")):
-        limits = {"socket_connect_timeout": PATIENCE, "socket_timeout": PATIENCE}
-    try:
-        with Connection(url, connect_timeout=PATIENCE, transport_options=limits) as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=PATIENCE)
-    except KeyError as error:  # kombu's error for an unknown transport
+    `options` are the transport's.
+    """
+    if not url.startswith(environment.RABBITMQ + environment.REDIS):
         name = url.partition(":")[0]
-        raise StartError(f"CELERY_BROKER_URL: unknown broker {name!r}") from error
+        raise StartError(f"CELERY_BROKER_URL: unknown broker {name!r}; amqp:// and redis:// are known")
+    try:
+        with used_once(Connection(url, connect_timeout=PATIENCE, transport_options=options)) as connection:
+            _use(connection)
     except Exception as error:  # every transport has errors of its own
         raise StartError(f"CELERY_BROKER_URL={shown(url)}: {_reason(error)}") from error
 
 
-def check_redis(url: str) -> None:
-    """One ping; raise StartError."""
-    import redis
-
+def _use(connection: Connection) -> None:
+    """Declare the queues of our tasks, then publish to one of our own and consume from it."""
+    channel = connection.default_channel
+    for name in QUEUES:
+        app.amqp.queues[name](channel).declare()
+    queue = Queue(f"{QUEUES[0]}.check-{uuid4().hex}", exclusive=True, auto_delete=True)(channel)
+    queue.declare()
+    channel.basic_qos(0, 1, False)
     try:
-        client = redis.Redis.from_url(url, socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE)
-        with client:
-            client.ping()
-    except (redis.RedisError, OSError, ValueError) as error:
-        raise StartError(f"REDIS_URL={shown(url)}: {_reason(error)}") from error
+        Producer(channel).publish({}, routing_key=queue.name, timeout=PATIENCE, confirm_timeout=PATIENCE)
+    except TimeoutError as error:
+        raise TimeoutError("it takes no messages; is it short of memory or disk?") from error
+    received: list[Message] = []
+    with Consumer(channel, [queue], on_message=received.append):
+        while not received:
+            connection.drain_events(timeout=PATIENCE)
+        received[0].ack()
 
 
 def shown(url: str) -> str:

@@ -21,7 +21,7 @@ from django.db import DatabaseError, close_old_connections, connections
 
 from dtvn.node.options import StartError
 from dtvn_project import environment
-from dtvn_project.celery import app
+from dtvn_project.celery import send_task
 from validators.data_folder import ports
 from validators.data_folder.folder import DataFolder, write_private_json
 from validators.data_folder.locks import RecordLock, heartbeat, lock_holder
@@ -291,10 +291,10 @@ class Alarm:
 
 
 def send_start(node: ManagedNode, token: str) -> None:
-    """Ask a worker to run this node."""
+    """Ask a worker to run this node; raise OperationalError if the broker does not take the request."""
     voting = node.role == NodeRole.VALIDATOR
     task, queue = (RUN_VALIDATOR, "nodes") if voting else (FOLLOW_CLUSTER, "default")
-    app.send_task(task, (node.node_id, token), queue=queue, retry=False)
+    send_task(task, (node.node_id, token), queue=queue)
 
 
 def public_url(host: str, port: int) -> str:

@@ -25,7 +25,7 @@ from dtvn_project import environment
 from dtvn_project.celery import app
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock, process_lives
-from validators.processes import lost_workers, parent, stopping
+from validators.processes import broker_consumer, lost_workers, parent, stopping
 
 GRACE = 4.0
 """Seconds from the loss of our parent until this worker and its children exit by force."""
@@ -56,6 +56,8 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.loader.import_default_modules()
     app.steps["consumer"].add(OnlyIntoFreeSlots)
+    app.conf.worker_consumer = broker_consumer.BrokerConsumer
+    broker_consumer.install_filter()
     lost_workers.install_filters()
     app.worker_main(
         [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from validators.feed.wake import wake_web_processes
 from validators.models import Announcement
 
 ANNOUNCEMENTS_KEPT = 2_000
@@ -13,4 +12,3 @@ def announce(**said: object) -> None:
     made = Announcement.objects.create(**said)
     if made.pk % 100 == 0:
         Announcement.objects.filter(pk__lte=made.pk - ANNOUNCEMENTS_KEPT).delete()
-    wake_web_processes()

@@ -17,7 +17,7 @@ HOST_DEFAULT = "127.0.0.1"
 class Command(BaseCommand):
     help = (
         "Run a network: validators, learner, workers and web process, until Ctrl-C. "
-        "Other settings come from the environment: DTVN_DATA, DATABASE_URL, CELERY_BROKER_URL, REDIS_URL."
+        "Other settings come from the environment: DTVN_DATA, DATABASE_URL, CELERY_BROKER_URL."
     )
     requires_system_checks: list[str] = []
 

@@ -1,0 +1,89 @@
+"""The check before a start does with a real broker what senders and workers do, and reports in one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import kombu
+import pytest
+
+from dtvn.node.options import StartError
+from dtvn_project import environment
+from tests.integration.network import REPOSITORY
+from tests.integration.own_brokers import OwnBroker, own_rabbitmq, own_redis
+from tests.waiting import PATIENCE
+from validators.processes.servers import check_broker
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+
+def said_of(broker: OwnBroker, monkeypatch: pytest.MonkeyPatch, url: str = "") -> str:
+    """The refusal, without the broker's address; empty if it can be used."""
+    monkeypatch.setenv("CELERY_BROKER_URL", url or broker.url)
+    said = ""
+    try:
+        check_broker(*environment.broker(Path("unused")))
+    except StartError as error:
+        said = str(error)
+    assert "guest" not in said
+    assert "\n" not in said
+    return said.partition("/: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), ""),
+        (("--maxmemory", "1"), "command not allowed when used memory > 'maxmemory'"),
+        (("--replicaof", "127.0.0.1 1"), "You can't write against a read only replica"),
+        (("--requirepass", "other"), "Authentication required"),
+    ],
+)
+def test_a_redis_that_takes_no_messages_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], said: str
+) -> None:
+    with own_redis(tmp_path / "redis", *options) as broker:
+        assert said in said_of(broker, monkeypatch)
+        assert bool(said_of(broker, monkeypatch)) == bool(said)
+
+
+def test_a_rabbitmq_is_used_and_a_foreign_queue_vhost_or_login_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with own_rabbitmq(tmp_path / "rabbitmq") as broker:
+        assert said_of(broker, monkeypatch) == ""
+        refused = said_of(broker, monkeypatch, broker.url.replace("guest:guest", "who:else"))
+        assert "Login was refused" in refused
+        assert "vhost nowhere not found" in said_of(broker, monkeypatch, broker.url[:-1] + "nowhere")
+        with kombu.Connection(broker.url) as connection:
+            channel = connection.default_channel
+            channel.queue_delete("default")
+            kombu.Queue("default", durable=False)(channel).declare()
+        assert "inequivalent arg 'durable' for queue 'default'" in said_of(broker, monkeypatch)
+        broker.pause()
+        assert said_of(broker, monkeypatch) == "timed out"
+
+
+def test_a_rabbitmq_that_is_short_of_memory_is_refused_by_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with own_rabbitmq(tmp_path / "rabbitmq", "vm_memory_high_watermark.absolute = 1\n") as broker:
+        assert said_of(broker, monkeypatch) == "it takes no messages; is it short of memory or disk?"
+        settings = {"DJANGO_SETTINGS_MODULE": "dtvn_project.settings", "DTVN_DATA": str(tmp_path / "data")}
+        for command in (["up", "--port", "1"], ["check", "--deploy"]):
+            ended = subprocess.run(
+                [sys.executable, "manage.py", *command],
+                cwd=REPOSITORY,
+                env=os.environ | settings | {"CELERY_BROKER_URL": broker.url},
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+            assert ended.returncode == 1
+            (line,) = (line for line in ended.stderr.splitlines() if "CELERY_BROKER_URL" in line)
+            assert line.endswith("it takes no messages; is it short of memory or disk?")
+            assert "Traceback" not in ended.stderr
