@@ -21,6 +21,7 @@ from validators.dashboard.evidence import MemberEvidenceAdmin
 from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
 from validators.dashboard.members import MembershipChangeAdmin
+from validators.dashboard.platform_actions import PlatformActionAdmin
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.ledger import read
 from validators.ledger.models import ConsensusEntry, OperationRecord
@@ -40,6 +41,7 @@ __all__ = [
     "MemberEvidenceAdmin",
     "MembershipChangeAdmin",
     "OperationAdmin",
+    "PlatformActionAdmin",
 ]
 
 admin.site.site_header = "DTVN"

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from dtvn.machine.commands import is_name
 from dtvn.protocol.genesis import CAPABILITIES
 from validators.dashboard.bulk_actions import BulkActions
 from validators.models import ApiKey
@@ -17,7 +18,7 @@ from validators.services.api_keys import generate_api_key, revoke_api_key, store
 
 
 class ApiKeyForm(forms.ModelForm):
-    """Label, scopes and expiry of a key."""
+    """Label, scopes, event and expiry of a key."""
 
     scopes = forms.MultipleChoiceField(
         choices=[(name, name) for name in CAPABILITIES],
@@ -28,7 +29,14 @@ class ApiKeyForm(forms.ModelForm):
 
     class Meta:
         model = ApiKey
-        fields = ("label", "scopes", "expires_at")
+        fields = ("label", "scopes", "event", "expires_at")
+
+    def clean_event(self) -> str:
+        """An event's name, or "" for all events."""
+        event = str(self.cleaned_data["event"])
+        if event and not is_name(event):
+            raise forms.ValidationError("An event is 1 to 64 characters of A-Z a-z 0-9 . _ : -")
+        return event
 
 
 @admin.register(ApiKey)
@@ -36,8 +44,17 @@ class ApiKeyAdmin(BulkActions):
     """Keys of programs and gates. A key is shown once, when it is created; only its hash is kept."""
 
     form = ApiKeyForm
-    list_display = ("label", "prefix", "scope_list", "created_at", "expires_at", "revoked_at")
-    readonly_fields = ("prefix", "scope_list", "created_at", "revoked_at")
+    list_display = (
+        "label",
+        "prefix",
+        "scope_list",
+        "event",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+        "revoked_at",
+    )
+    readonly_fields = ("prefix", "scope_list", "created_at", "last_used_at", "revoked_at")
     actions = ["revoke"]
     sortable_by = ()
 
@@ -47,8 +64,8 @@ class ApiKeyAdmin(BulkActions):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
-            return ("label", "scopes", "expires_at")
-        return ("label", "prefix", "scope_list", "created_at", "expires_at", "revoked_at")
+            return ("label", "scopes", "event", "expires_at")
+        return self.list_display
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -63,7 +80,9 @@ class ApiKeyAdmin(BulkActions):
         """Creates the key via the service, which keeps only the hash; the key itself is shown in the
         answer."""
         plain = generate_api_key()
-        stored = store_api_key(plain, label=obj.label, scopes=obj.scopes, expires_at=obj.expires_at)
+        stored = store_api_key(
+            plain, label=obj.label, scopes=obj.scopes, expires_at=obj.expires_at, event=obj.event
+        )
         obj.pk = stored.pk
         request.new_api_key = plain  # type: ignore[attr-defined]
 

@@ -8,6 +8,7 @@ sites cannot set, so they need no CSRF token; a session always does.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from rest_framework.request import Request
 from dtvn.api import access
 from dtvn.api.access import allowed_origin
 from dtvn.protocol.genesis import CAPABILITIES
-from validators.services import api_keys
+from validators.services import api_keys, roles
 
 REMEMBERED_FOR = 2.0
 """Seconds for which a key is cached after a lookup, unless a change of keys is reported. A change that is not
@@ -49,6 +50,8 @@ class Caller(msgspec.Struct, frozen=True):
     """Its name in the ordered log; at most 128 characters."""
     scopes: frozenset[str]
     """A subset of issue, operate, gate, admin."""
+    only_event: str = ""
+    """The one event whose tickets it may read and change; "" for all."""
 
     is_authenticated = True
     is_active = True
@@ -63,6 +66,8 @@ class Remembered(msgspec.Struct, frozen=True):
     caller: Caller
     until: float
     """Monotonic seconds; never later than the key's own expiry."""
+    use_noted: float
+    """Monotonic seconds at which this process last noted that the key is in use."""
     mark: tuple[int, int]
     """`api_keys.change_mark()` before the key was looked up."""
 
@@ -78,15 +83,16 @@ def authenticate_key(plain: str) -> Caller | None:
     return _with_digest(api_keys.api_key_digest(plain))
 
 
-def enter_key(request: HttpRequest, plain: str) -> bool:
-    """Begin a session with the permissions of this key, as long as the key is valid; False if it is not one
-    of our keys."""
-    if authenticate_key(plain) is None:
-        return False
+def enter_key(request: HttpRequest, plain: str) -> Caller | None:
+    """Begin a session with the permissions of this key, as long as the key is valid; None if it is not one
+    of our keys, or is for one event only: pages show all events."""
+    caller = authenticate_key(plain)
+    if caller is None or caller.only_event:
+        return None
     request.session.flush()  # an earlier session of another user must not continue
     request.session[SESSION_KEY] = api_keys.api_key_digest(plain)
     rotate_token(request)
-    return True
+    return caller
 
 
 def caller_of_session(session: Mapping[str, Any] | SessionBase | None) -> Caller | None:
@@ -96,11 +102,11 @@ def caller_of_session(session: Mapping[str, Any] | SessionBase | None) -> Caller
 
 
 def caller_of_person(request: HttpRequest) -> Caller | None:
-    """The visitor of a page as a caller: any visitor if the API is open, a user, or the holder of an entered
-    key."""
+    """The visitor of a page as a caller: any visitor if the API is open, a user with a role, or the holder of
+    an entered key."""
     if settings.API_IS_OPEN:
         return ANYBODY
-    return _of_user(request.user) or caller_of_session(request.session)
+    return caller_of_user(request.user) or caller_of_session(request.session)
 
 
 def _with_digest(digest: str) -> Caller | None:
@@ -114,11 +120,16 @@ def _with_digest(digest: str) -> Caller | None:
     until = now + REMEMBERED_FOR
     if key.expires_at is not None:
         until = min(until, now + (key.expires_at - timezone.now()).total_seconds())
-    caller = Caller(actor=f"key:{key.pk}", scopes=frozenset(key.scopes) & frozenset(CAPABILITIES))
+    scopes = frozenset(key.scopes) & frozenset(CAPABILITIES)
+    caller = Caller(actor=f"key:{key.pk}", scopes=scopes, only_event=key.event)
+    noted = -math.inf if remembered is None else remembered.use_noted
+    if now - noted >= api_keys.USE_INTERVAL.total_seconds():
+        api_keys.note_use(key)
+        noted = now
     with _lock:
         while len(_found) >= REMEMBERED_MAX:
             del _found[next(iter(_found))]
-        _found[digest] = Remembered(caller, until, mark)
+        _found[digest] = Remembered(caller, until, noted, mark)
     return caller
 
 
@@ -180,7 +191,9 @@ class PersonAuthentication(SessionAuthentication):
     def authenticate(self, request: Request) -> tuple[Caller, str] | None:  # type: ignore[override]
         """The user of this session, or the holder of the key entered in it, as a caller."""
         plain = request._request
-        caller = _of_user(getattr(plain, "user", None)) or caller_of_session(getattr(plain, "session", None))
+        caller = caller_of_user(getattr(plain, "user", None)) or caller_of_session(
+            getattr(plain, "session", None)
+        )
         if caller is None:
             return None
         self.enforce_csrf(request)
@@ -197,20 +210,19 @@ def actor_of(user: User | AnonymousUser) -> str:
 
 
 def may(request: HttpRequest, scope: str) -> bool:
-    """Whether the user of an admin page has this scope: superusers have all, others those that their groups
-    are named after."""
-    caller = _of_user(request.user)
+    """Whether the user of an admin page has this scope: superusers have all, others those of their roles."""
+    caller = caller_of_user(request.user)
     return caller is not None and scope in caller.scopes
 
 
-def _of_user(user: object) -> Caller | None:
+def caller_of_user(user: object) -> Caller | None:
+    """A user as a caller; None if it is inactive, or has no role (deny by default)."""
     if not isinstance(user, User) or not user.is_active:
         return None
     if user.is_superuser:
-        scopes = frozenset(CAPABILITIES)
-    else:
-        scopes = frozenset(user.groups.filter(name__in=CAPABILITIES).values_list("name", flat=True))
-    return Caller(actor=actor_of(user), scopes=scopes)
+        return Caller(actor=actor_of(user), scopes=frozenset(CAPABILITIES))
+    scopes = roles.scopes_of(user.groups.values_list("name", flat=True))
+    return None if scopes is None else Caller(actor=actor_of(user), scopes=scopes)
 
 
 def require(caller: object, scope: str | None) -> None:
