@@ -48,6 +48,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "validators.dashboard.login.RefusedLogins",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
@@ -100,6 +101,8 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 
+AUTHENTICATION_BACKENDS = ["validators.services.login.PlatformBackend"]
+PASSWORD_HASHERS = ["validators.services.hashing.PooledPasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -135,10 +138,18 @@ CSRF_COOKIE_NAME = environment.cookie_name("csrftoken")
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-if os.environ.get("DTVN_HTTPS") == "1":
+BEHIND_PROXY = os.environ.get("DTVN_HTTPS") == "1"
+"""Whether X-Forwarded-Proto and X-Forwarded-For are a proxy's word, and people use TLS only."""
+if BEHIND_PROXY:
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 30 * 24 * 3600
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains, and
+    "security.W021",  # its preload list: other hosts of the domain are the operator's to decide about
+    "security.W008",  # redirect to TLS: the proxy does; programs on this machine use plain HTTP on loopback
+]
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 

@@ -131,6 +131,12 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         "history",
     )
 
+    def get_fieldsets(self, request: HttpRequest, obj: Ticket | None = None) -> Any:
+        """Without the holder for roles that may not see holders."""
+        if request.user.has_perm("tickets.view_ticketholder"):
+            return self.fieldsets
+        return [part for part in self.fieldsets if part[0] != "Holder"]
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Ticket], search_term: str
     ) -> tuple[QuerySet[Ticket], bool]:

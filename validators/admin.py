@@ -1,31 +1,27 @@
-"""Log and keys in the admin; the log is read-only. Nodes, members, evidence: validators.dashboard."""
+"""The log in the admin, read-only. Nodes, members, keys, evidence: validators.dashboard."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from dtvn.machine.reasons import OK
-from dtvn.protocol.genesis import CAPABILITIES
 from dtvn_project.routers import LEARNER_ALIAS
 from validators.dashboard.accounts import AccountAdmin, AccountGroupAdmin
-from validators.dashboard.bulk_actions import BulkActions
+from validators.dashboard.api_keys import ApiKeyAdmin
 from validators.dashboard.evidence import MemberEvidenceAdmin
 from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
 from validators.dashboard.managed_nodes import ManagedNodeAdmin
 from validators.dashboard.members import MembershipChangeAdmin
+from validators.dashboard.platform_actions import PlatformActionAdmin
 from validators.ledger import read
 from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.read import starting_with
-from validators.models import ApiKey
-from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
 
 __all__ = [
     "AccountAdmin",
@@ -36,6 +32,7 @@ __all__ = [
     "MemberEvidenceAdmin",
     "MembershipChangeAdmin",
     "OperationAdmin",
+    "PlatformActionAdmin",
 ]
 
 admin.site.site_header = "DTVN"
@@ -163,83 +160,3 @@ class ConsensusEntryAdmin(KeysetAdmin):
     @admin.display(description="entry hash")
     def hash(self, entry: ConsensusEntry) -> str:
         return bytes(entry.entry_hash).hex()
-
-
-class ApiKeyForm(forms.ModelForm):
-    """Label, scopes and expiry of a key."""
-
-    scopes = forms.MultipleChoiceField(
-        choices=[(name, name) for name in CAPABILITIES],
-        widget=forms.CheckboxSelectMultiple,
-        required=False,
-        help_text="Read access is always included.",
-    )
-
-    class Meta:
-        model = ApiKey
-        fields = ("label", "scopes", "expires_at")
-
-
-@admin.register(ApiKey)
-class ApiKeyAdmin(BulkActions):
-    """Keys of programs and gates. A key is shown once, when it is created; only its hash is kept."""
-
-    form = ApiKeyForm
-    list_display = ("label", "prefix", "scope_list", "created_at", "expires_at", "revoked_at")
-    readonly_fields = ("prefix", "scope_list", "created_at", "revoked_at")
-    actions = ["revoke"]
-    sortable_by = ()
-
-    @admin.display(description="scopes")
-    def scope_list(self, key: ApiKey) -> str:
-        return ", ".join(key.scopes) or "read"
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        if obj is None:
-            return ("label", "scopes", "expires_at")
-        return ("label", "prefix", "scope_list", "created_at", "expires_at", "revoked_at")
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_admin_permission(self, request: HttpRequest) -> bool:
-        return request.user.is_superuser
-
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        """Creates the key via the service, which keeps only the hash; the key itself is shown in the
-        answer."""
-        plain = generate_api_key()
-        stored = store_api_key(plain, label=obj.label, scopes=obj.scopes, expires_at=obj.expires_at)
-        obj.pk = stored.pk
-        request.new_api_key = plain  # type: ignore[attr-defined]
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *rest: Any, **named: Any
-    ) -> HttpResponse:
-        """Shows one button to save, since the next page shows the key."""
-        one = {"show_save_and_continue": False, "show_save_and_add_another": False}
-        return super().render_change_form(request, {**context, **one}, *rest, **named)
-
-    def response_add(
-        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
-    ) -> HttpResponse:
-        """Shows the key once; not as a message, since messages are kept in cookies."""
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "New API key",
-            "opts": self.opts,
-            "label": obj.label,
-            "key": request.new_api_key,  # type: ignore[attr-defined]
-        }
-        response = TemplateResponse(request, "admin/new_api_key.html", context)
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    @admin.action(description="Revoke", permissions=["admin"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        for key in queryset:
-            revoke_api_key(key)
-            self.message_user(request, f"Revoked: {key}. It stays in the list.")

@@ -2,6 +2,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, register
+from django.db.models.signals import post_migrate
 
 from dtvn.node.options import StartError
 
@@ -14,7 +15,9 @@ class ValidatorsConfig(AppConfig):
     verbose_name = "Validators"
 
     def ready(self) -> None:
-        """`manage.py check --deploy` tries the broker as `make up` does."""
+        """`manage.py check --deploy` tries the broker as `make up` does; groups of people follow the table
+        of roles."""
+        post_migrate.connect(_reset_roles, dispatch_uid="dtvn-roles")
         register(broker_errors, deploy=True)
 
 
@@ -27,3 +30,9 @@ def broker_errors(**_: Any) -> list[CheckMessage]:
     except StartError as error:
         return [Error(str(error), id="dtvn.E001")]
     return []
+
+
+def _reset_roles(**named: Any) -> None:
+    from validators.services.roles import reset_roles  # a node, which never migrates, does not import it
+
+    reset_roles(**named)

@@ -236,7 +236,13 @@ class ApiKey(models.Model):
         default=list,
         help_text="As in the genesis: issue, operate, gate, admin. Read access is always included.",
     )
+    event = models.CharField(
+        max_length=64, blank=True, default="", help_text="The only event that it is for; empty for all."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(
+        null=True, blank=True, help_text="Written at most once a minute while it is in use."
+    )
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
@@ -276,3 +282,37 @@ class MemberEvidence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.code}, {self.place}"
+
+
+class LoginAttempts(models.Model):
+    """Recent attempts to log in as one user from one address; see services.login_throttle."""
+
+    subject = models.CharField(
+        primary_key=True, max_length=64, help_text="Hash of user name and address: no personal data."
+    )
+    tries = models.PositiveSmallIntegerField(default=0, help_text="Attempts since then without success.")
+    since = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.subject[:8]}: {self.tries}"
+
+
+class PlatformAction(models.Model):
+    """An action on the platform itself: what is in the ordered log is not repeated here."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    actor = models.CharField(max_length=128, help_text="user:NAME, key:NUMBER, or empty if unknown.")
+    action = models.CharField(max_length=128)
+    target = models.CharField(max_length=256, blank=True, default="")
+    outcome = models.CharField(
+        max_length=64, blank=True, default="", help_text="HTTP status or result; empty if interrupted."
+    )
+    address = models.CharField(max_length=45, blank=True, default="", help_text="Of the client.")
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        verbose_name = "platform action"
+        verbose_name_plural = "platform actions"
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.target}".strip()

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from dtvn.api.errors import ApiError
 from dtvn.api.queries import read_number
+from dtvn.machine import reasons
 
 SEQUENCE_MAX = 2**63 - 1
 
@@ -25,6 +27,13 @@ class Call(msgspec.Struct, frozen=True):
     """The caller's name in the ordered log."""
     scopes: frozenset[str] = frozenset()
     """Capabilities of the caller besides reading: a subset of issue, operate, gate, admin."""
+    only_event: str = ""
+    """The one event whose tickets the caller may read and change; "" for all."""
+
+    def require_event(self, event: str) -> None:
+        """Raise ApiError (403) if the caller may not read or change tickets of `event`."""
+        if self.only_event and event != self.only_event:
+            raise ApiError(403, reasons.NOT_PERMITTED, f"This key is only for the event {self.only_event!r}.")
 
     @property
     def query(self) -> dict[str, str]:

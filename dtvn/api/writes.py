@@ -82,7 +82,7 @@ def answer_batch(call: Call, body: BatchBody, order: Callable[[list[Request]], l
         ticket = item.get("ticket_id") if isinstance(item, dict) else None
         results.append({"ticket_id": ticket if isinstance(ticket, str) else ""})
         try:
-            requests.append(_read_item(item, call.scopes))
+            requests.append(_read_item(item, call))
         except ServiceError as error:
             results[-1] |= {"status": error.status, "code": error.code, "error": str(error)}
     decisions = order(requests) if requests else []
@@ -98,13 +98,14 @@ def answer_batch(call: Call, body: BatchBody, order: Callable[[list[Request]], l
     return success(data={"results": results, "counts": counts}, sequence=sequence or None, headers=later)
 
 
-def _read_item(item: Any, scopes: frozenset[str]) -> Request:
+def _read_item(item: Any, call: Call) -> Request:
     if not isinstance(item, dict):
         raise InvalidRequest("each operation must be an object")
     kind = convert(item, BatchItem).op
     request = convert(item, OPERATIONS[kind]).request(kind)
-    if CAPABILITY[kind] not in scopes:
+    if CAPABILITY[kind] not in call.scopes:
         raise ApiError(403, reasons.NOT_PERMITTED, f"This needs the scope {CAPABILITY[kind]!r}.")
+    call.require_event(request.event)
     return request
 
 

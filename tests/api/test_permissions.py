@@ -272,7 +272,7 @@ def test_a_valid_session_does_not_excuse_a_wrong_key(fake: FakeGateway, person: 
 
 
 def test_a_person_may_do_what_their_groups_grant(fake: FakeGateway, person: User) -> None:
-    person.groups.add(Group.objects.create(name="gate"))
+    person.groups.add(Group.objects.get(name="gate"))
     client = browser(person)
     client.cookies["csrftoken"] = TOKEN
 

@@ -220,7 +220,7 @@ def test_people_see_only_the_actions_they_may_take(
 ) -> None:
     operate("issue T-1", "validate T-1")
     person = User.objects.create_user("gatekeeper", password="x", is_staff=True)
-    person.groups.add(Group.objects.create(name="gate"))
+    person.groups.add(Group.objects.get(name="gate"))
     person.user_permissions.add(
         Permission.objects.get(codename="view_ticket", content_type__app_label="ledger")
     )

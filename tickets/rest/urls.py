@@ -15,27 +15,42 @@ TICKETS = "api/v1/tickets"
 urlpatterns: list[URLPattern | URLResolver] = [
     path(
         TICKETS,
-        route(get=list_tickets, post=operation("issue"), scope=CAPABILITY["issue"], needs_nodes=True),
+        route(
+            get=list_tickets,
+            post=operation("issue"),
+            scope=CAPABILITY["issue"],
+            needs_nodes=True,
+            about="event",
+        ),
     ),
-    path(f"{TICKETS}/batch", route(post=change_tickets, body_bytes=BATCH_BYTES_MAX, needs_nodes=True)),
+    path(
+        f"{TICKETS}/batch",
+        route(post=change_tickets, body_bytes=BATCH_BYTES_MAX, needs_nodes=True, about="event"),
+    ),
     *(
         path(
             f"{TICKETS}/{verb}",
-            route(post=operation(verb), scope=CAPABILITY[verb], needs_nodes=True),
+            route(post=operation(verb), scope=CAPABILITY[verb], needs_nodes=True, about="event"),
         )
         for verb in OPERATIONS
         if verb != "issue"
     ),
     path(
         f"{TICKETS}/validate-via-node",
-        route(post=validate_via_node, scope=CAPABILITY["validate"], enveloped=False, needs_nodes=True),
+        route(
+            post=validate_via_node,
+            scope=CAPABILITY["validate"],
+            enveloped=False,
+            needs_nodes=True,
+            about="event",
+        ),
     ),
-    path(f"{TICKETS}/<str:ticket_id>", route(get=show_ticket, needs_nodes=True)),
+    path(f"{TICKETS}/<str:ticket_id>", route(get=show_ticket, needs_nodes=True, about="event")),
     path(
         f"{TICKETS}/<str:ticket_id>/certificate",
-        route(get=show_certificate, needs_nodes=True),
+        route(get=show_certificate, needs_nodes=True, about="event"),
         name="ticket-certificate",
     ),
     path("api/v1/consensus/logs", route(get=list_records, needs_nodes=True)),
-    path("api/v1/epochs", route(get=show_epochs), name="epochs"),
+    path("api/v1/epochs", route(get=show_epochs, about="cluster"), name="epochs"),
 ]

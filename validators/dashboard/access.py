@@ -18,8 +18,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from dtvn.api.access import allowed_origin, named_origins
-from validators.rest.keys import caller_of_session, text_of_header
-from validators.services.api_keys import find_api_key
+from validators.rest.keys import authenticate_key, caller_of_session, caller_of_user, text_of_header
 
 
 async def may_watch(scope: dict[str, Any]) -> bool:
@@ -36,10 +35,7 @@ async def may_watch(scope: dict[str, Any]) -> bool:
         return allowed_origin(origin, host) and await _is_key(key)
     if not _same_host(origin, host):
         return False
-    user = scope.get("user")
-    if user is not None and user.is_authenticated:
-        return True
-    return await database_sync_to_async(_entered_a_key)(scope.get("session"))
+    return await database_sync_to_async(_is_person)(scope)
 
 
 async def _may_watch_supervisor(headers: dict[str, str], host: str, origin: str | None) -> bool:
@@ -56,11 +52,16 @@ async def _may_watch_supervisor(headers: dict[str, str], host: str, origin: str 
 
 
 async def _is_key(key: str) -> bool:
-    return await database_sync_to_async(find_api_key)(key) is not None
+    """Whether the key may follow all events: the feed has no part for one event."""
+    caller = await database_sync_to_async(authenticate_key)(key)
+    return caller is not None and not caller.only_event
 
 
-def _entered_a_key(session: Any) -> bool:
-    return caller_of_session(session) is not None
+def _is_person(scope: dict[str, Any]) -> bool:
+    """Whether a user with a role, or the holder of an entered key, opened this socket."""
+    user = scope.get("user")  # lazy: its object is what the session stores
+    found = getattr(user, "_wrapped", user)
+    return (caller_of_user(found) or caller_of_session(scope.get("session"))) is not None
 
 
 async def may_watch_still(scope: dict[str, Any]) -> bool:

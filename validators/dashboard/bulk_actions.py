@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib import messages
@@ -11,6 +13,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from validators.dashboard.readonly import NUL, StrictAdmin
+from validators.rest.keys import actor_of
+from validators.services import audit
+from validators.services.login_throttle import client_address
 
 
 class BulkActions(StrictAdmin):
@@ -47,10 +52,24 @@ class BulkActions(StrictAdmin):
         elif not queryset.exists():
             self.message_user(request, "The list is now empty. Nothing changed.", messages.WARNING)
             return None
-        response = super().response_action(request, queryset, *rest, **named)
+        with self._recorded(request, across=bool(across.clean(request.POST.get("select_across")))):
+            response = super().response_action(request, queryset, *rest, **named)
         if missing:
             self.message_user(request, self._gone(missing), messages.WARNING)
         return response
+
+    @contextmanager
+    def _recorded(self, request: HttpRequest, *, across: bool) -> Iterator[None]:
+        """Record the selected action, if it is one that this user may take, as a platform action."""
+        action = next((name for name in request.POST.getlist("action") if name), "")
+        if action not in self.get_actions(request):
+            yield
+            return
+        keys = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        rows = "all of the list" if across else f"{len(keys)}: {', '.join(keys)}"
+        what = f"{action} {self.opts.verbose_name_plural}"
+        with audit.recorded(actor_of(request.user), what, rows, client_address(request)):
+            yield
 
     def _gone(self, count: int) -> str:
         if count == 1:

@@ -1,7 +1,9 @@
-"""Log in with an API key instead of a user name (spec 9.4); log out of either kind of session."""
+"""Log in with an API key instead of a user name (spec 9.4); log out of either kind of session. Refused logins
+show the form again with the reason."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 from django.contrib.auth import logout
@@ -13,30 +15,82 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from validators.rest.keys import enter_key
+from dtvn.api.errors import ServiceError
+from validators.rest.keys import caller_of_session, enter_key
+from validators.services import audit, login_throttle
+from validators.services.hashing import HashingBusy
+from validators.services.login_throttle import LoginThrottled, client_address, subject_of
+
+WRONG_KEY = "This key is not valid, no longer valid, or for one event only."
+
+
+class RefusedLogins:
+    """Answers a throttled login with 429, and one that finds the hashing pool full with 503."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """See Django."""
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """See Django."""
+        if isinstance(error, LoginThrottled | HashingBusy):
+            return _form(request, "login_problem", str(error), error)
+        return None
 
 
 @never_cache
 @sensitive_post_parameters("key")
 @require_POST
 def enter(request: HttpRequest) -> HttpResponse:
-    """Begin a session with this key and redirect to the requested page; show the form again for a wrong
-    key."""
-    wanted = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    following = wanted if safe else reverse("dashboard:page")
-    if enter_key(request, request.POST.get("key", "").strip()):
-        return redirect(following)
-    context = {
-        "app_path": f"{reverse('admin:login')}?{urlencode({'next': following})}",
-        "next": following,
-        "key_problem": "This key is not valid, or no longer valid.",
-    }
-    return render(request, "admin/login.html", context)
+    """Begin a session with this key and redirect to the requested page; show the form again for a wrong key.
+
+    A valid key, which nobody can guess, is never throttled: only wrong ones from an address are counted.
+    """
+    address = client_address(request)
+    if caller := enter_key(request, request.POST.get("key", "").strip()):
+        audit.record(caller.actor, "login with key", outcome="ok", address=address)
+        return redirect(_following(request))
+    try:
+        tries = login_throttle.begin(subject_of("wrong key", address))
+    except LoginThrottled as error:
+        return _form(request, "key_problem", str(error), error)
+    if tries in (1, login_throttle.TRIES_MAX):
+        audit.record("", "login with key", outcome="refused", address=address)
+    return _form(request, "key_problem", WRONG_KEY)
 
 
 @require_POST
 def leave(request: HttpRequest) -> HttpResponse:
     """End the session, of a user or of a key."""
+    if caller := caller_of_session(request.session):
+        audit.record(caller.actor, "logout", outcome="ok", address=client_address(request))
     logout(request)
     return cast(HttpResponse, redirect("admin:login"))
+
+
+def _following(request: HttpRequest) -> str:
+    """The page that was requested before the login, if it is ours."""
+    wanted = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if safe else reverse("dashboard:page")
+
+
+def _form(request: HttpRequest, field: str, text: str, error: ServiceError | None = None) -> HttpResponse:
+    """The login form with a problem in the template's variable `field`."""
+    following = _following(request)
+    context = {
+        "app_path": f"{reverse('admin:login')}?{urlencode({'next': following})}",
+        "next": following,
+        field: text,
+    }
+    status, headers = (200, {}) if error is None else (error.status, error.headers)
+    response = render(request, "admin/login.html", context, status=status)
+    for name, value in headers.items():
+        response.headers[name] = value
+    return response

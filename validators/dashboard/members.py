@@ -25,7 +25,9 @@ from validators.membership.epoch import PresentEpoch, present_epoch
 from validators.membership.membership import FIXED_PARAMETERS, ChangeRequest
 from validators.models import ChangeState, MembershipChange
 from validators.rest.keys import actor_of, may
+from validators.services import audit
 from validators.services.errors import ServiceError
+from validators.services.login_throttle import client_address
 
 TITLES = {
     "add": "Add a member",
@@ -196,7 +198,10 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
         address = reverse("admin:validators_membershipchange_change", args=[number])
         if request.method == "POST":
             try:
-                changes.cancel(number)
+                with audit.recorded(
+                    actor_of(request.user), "cancel membership change", str(number), client_address(request)
+                ):
+                    changes.cancel(number)
             except ServiceError as error:
                 messages.error(request, str(error))
         return redirect(address)
@@ -239,5 +244,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
     def _store(self, request: HttpRequest, requested: ChangeRequest) -> HttpResponse:
         """The nonce of the form makes a second click count as the same change."""
         nonce = request.POST.get("nonce", "")[:64].encode()
-        row = changes.ask(requested, actor=actor_of(request.user), nonce=nonce)
+        actor, what = actor_of(request.user), f"{requested.change} {requested.node_id}"
+        with audit.recorded(actor, "ask for membership change", what, client_address(request)):
+            row = changes.ask(requested, actor=actor, nonce=nonce)
         return redirect(reverse("admin:validators_membershipchange_change", args=[row.pk]))

@@ -17,8 +17,9 @@ from dtvn.api.errors import TicketError
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from validators import feed
 from validators.rest.keys import actor_of
-from validators.services import principals
+from validators.services import audit, principals
 from validators.services.errors import ServiceError
+from validators.services.login_throttle import client_address
 from validators.services.principals import COPY_WAIT, Changed
 
 DONE = {
@@ -85,7 +86,8 @@ def _act(request: HttpRequest, form: AddForm) -> str:
     }
     if verb not in verbs:
         return "No action was selected."
-    changed = verbs[verb]()
+    with audit.recorded(asker["actor"], f"{verb} principal", name, client_address(request)):
+        changed = verbs[verb]()
     feed.wait_for(changed.sequence, COPY_WAIT)  # the next list is read from the platform's copy
     return f"Done: {changed.principal.name} {DONE[verb]} at sequence {changed.sequence} of the log."
 

@@ -8,6 +8,10 @@ from django.contrib import admin
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse
 
+from validators.rest.keys import actor_of
+from validators.services import audit
+from validators.services.login_throttle import client_address
+
 OFFERED_LOOKUPS = frozenset({"exact", "isnull", "isempty", "gte", "lt"})
 """Lookups that Django's filters put into their links."""
 NUL = "\x00"
@@ -32,6 +36,25 @@ class StrictAdmin(admin.ModelAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """The row with this key; None if no row has it, or could have it."""
         return None if NUL in object_id else super().get_object(request, object_id, from_field)
+
+    # --- platform actions (services.audit), besides Django's own history of each object ------------
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._record(request, "add", obj)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._record(request, "change", obj)
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for obj in queryset:
+            self._record(request, "delete", obj)
+        return super().log_deletions(request, queryset)
+
+    def _record(self, request: HttpRequest, verb: str, obj: Any) -> None:
+        action = f"{verb} {self.opts.verbose_name}"
+        audit.record(actor_of(request.user), action, str(obj), "ok", client_address(request))
 
 
 class ReadOnlyAdmin(StrictAdmin):

@@ -8,8 +8,8 @@ msgspec, because they are most of the cost of a small answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import Any, ClassVar, get_type_hints
+from functools import partial, wraps
+from typing import Any, ClassVar, Literal, get_type_hints
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
@@ -19,13 +19,23 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from dtvn.api.answers import Answer, failure
-from dtvn.api.bodies import read_body
+from dtvn.api.bodies import SeedBody, read_body
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError
+from dtvn.api.queries import read_event
+from dtvn.machine import reasons
 from validators import feed
 from validators.rest.errors import describe
-from validators.rest.keys import Caller, KeyAuthentication, OpenAuthentication, PersonAuthentication, require
-from validators.services import cluster, network
+from validators.rest.keys import (
+    SAFE_METHODS,
+    Caller,
+    KeyAuthentication,
+    OpenAuthentication,
+    PersonAuthentication,
+    require,
+)
+from validators.services import audit, cluster, network
+from validators.services.login_throttle import client_address
 
 BODY_BYTES_MAX = 1024 * 1024
 """Largest body of a single operation (spec 1.4)."""
@@ -34,6 +44,10 @@ OWN_WRITES_WAIT = 1.0
 """Seconds that a read waits for this platform's own writes (R17)."""
 
 Handler = Callable[..., Answer | HttpResponseBase]
+
+About = Literal["", "event", "cluster"]
+"""Content of a route: tickets of the one event that the request names (query or body), the cluster without
+any ticket, or anything else (""). A key for one event may not use the last kind."""
 
 
 class ApiView(APIView):
@@ -46,6 +60,7 @@ class ApiView(APIView):
     scopes: ClassVar[Mapping[str, str]] = {}
     enveloped: ClassVar[bool] = True
     """Errors carry "success": false; the platform's own routes leave it out (spec 3)."""
+    about: ClassVar[About] = ""
     needs_nodes: ClassVar[bool] = False
     """Like the seed's supervisor, which queried a node: 503 while no node can be queried (spec 3.3)."""
 
@@ -55,6 +70,7 @@ class ApiView(APIView):
         if not self._allows(request.method or ""):
             self.http_method_not_allowed(request, *args, **kwargs)
         require(request.user, self.scopes.get(request.method or ""))
+        self._require_content(request.user)
         if self.needs_nodes and (why := cluster.why_no_node()):
             raise ApiError(503, "no_node", why, bare=True)
 
@@ -91,7 +107,16 @@ class ApiView(APIView):
             raise TypeError("a handler ran without a caller")
         pairs = tuple((name, value) for name, values in raw.GET.lists() for value in values)
         body = _read_body(raw, limit) if limit else b""
-        return Call(raw.path, pairs, raw.headers, body, caller.actor, caller.scopes)
+        call = Call(raw.path, pairs, raw.headers, body, caller.actor, caller.scopes, caller.only_event)
+        if self.about == "event" and not limit:
+            call.require_event(read_event(call.query))
+        return call
+
+    def _require_content(self, caller: object) -> None:
+        """Raise ApiError (403) if the caller's key is for one event and this route shows or changes more."""
+        if isinstance(caller, Caller) and caller.only_event and not self.about:
+            text = f"This key is only for tickets of the event {caller.only_event!r}."
+            raise ApiError(403, reasons.NOT_PERMITTED, text)
 
     def _allows(self, method: str) -> bool:
         return method in self.allowed_methods or (method == "HEAD" and "GET" in self.allowed_methods)
@@ -102,32 +127,61 @@ def route(
     enveloped: bool = True,
     needs_nodes: bool = False,
     scope: str = "",
+    about: About = "",
     body_bytes: int = BODY_BYTES_MAX,
     **handlers: Handler,
 ) -> Callable[..., HttpResponseBase]:
     """The view of one path. `handlers`: by method in lower case. `scope`: what methods other than GET need,
-    besides a key. `body_bytes`: largest body of these."""
+    besides a key. `about`: what keys for one event may use. `body_bytes`: largest body of these."""
     methods = {
-        name: _method(handler, 0 if name == "get" else body_bytes) for name, handler in handlers.items()
+        name: _method(handler, 0 if name == "get" else body_bytes, audited=about != "event")
+        for name, handler in handlers.items()
     }
     scopes = {name.upper(): scope for name in handlers if scope and name != "get"}
-    members = {**methods, "scopes": scopes, "enveloped": enveloped, "needs_nodes": needs_nodes}
+    members = {
+        **methods,
+        "scopes": scopes,
+        "enveloped": enveloped,
+        "needs_nodes": needs_nodes,
+        "about": about,
+    }
     view: type[ApiView] = type("RouteView", (ApiView,), members)
     return view.as_view()
 
 
-def _method(handler: Handler, limit: int) -> Callable[..., HttpResponseBase]:
+def _method(handler: Handler, limit: int, *, audited: bool) -> Callable[..., HttpResponseBase]:
+    """The view's method. `audited`: changes and downloads are platform actions; the ordered log has its own
+    records of operations on tickets."""
     shape = get_type_hints(handler).get("body")
 
     @wraps(handler)
     def method(view: ApiView, _request: Request, **names: Any) -> HttpResponseBase:
         call = view.call(limit=limit)
         if shape is not None:
-            names["body"] = read_body(call.body, shape)
-        answer = handler(call, **names)
-        return response_of(answer) if isinstance(answer, Answer) else answer
+            names["body"] = body = read_body(call.body, shape)
+            if isinstance(body, SeedBody):
+                call.require_event(body.event)
+        if not audited:
+            return _response(handler(call, **names))
+        return _audited(view.request._request, call.actor, partial(handler, call, **names))
 
     return method
+
+
+def _audited(raw: HttpRequest, actor: str, answer: Handler) -> HttpResponseBase:
+    """The answer; if it is a change or a download, it is recorded who asked for it."""
+    action, query, address = f"{raw.method} {raw.path}", raw.META.get("QUERY_STRING", ""), client_address(raw)
+    if raw.method not in SAFE_METHODS:
+        with audit.recorded(actor, action, query, address):
+            return _response(answer())
+    response = _response(answer())
+    if "Content-Disposition" in response.headers:
+        audit.record(actor, action, query, "sent", address)
+    return response
+
+
+def _response(answer: Answer | HttpResponseBase) -> HttpResponseBase:
+    return response_of(answer) if isinstance(answer, Answer) else answer
 
 
 def _read_body(raw: HttpRequest, limit: int) -> bytes:

@@ -29,7 +29,7 @@ from rest_framework.request import Request
 from dtvn.api import access
 from dtvn.api.access import allowed_origin
 from dtvn.protocol.genesis import CAPABILITIES
-from validators.services import api_keys
+from validators.services import api_keys, roles
 
 REMEMBERED_FOR = 2.0
 """Seconds for which a key is cached after a lookup, unless a change of keys is reported. A change that is not
@@ -57,6 +57,8 @@ class Caller(msgspec.Struct, frozen=True):
     """Its name in the ordered log; at most 128 characters."""
     scopes: frozenset[str]
     """A subset of issue, operate, gate, admin."""
+    only_event: str = ""
+    """The one event whose tickets it may read and change; "" for all."""
 
     is_authenticated = True
     is_active = True
@@ -73,6 +75,8 @@ class Remembered(msgspec.Struct, frozen=True):
     """Monotonic seconds at which it is looked up again; never later than the key's own expiry."""
     at_most: float
     """Monotonic seconds until which it is valid while the database is away; likewise."""
+    use_noted: float
+    """Monotonic seconds at which this process last noted that the key is in use."""
     mark: tuple[int, int]
     """`api_keys.change_mark()` before the key was looked up."""
 
@@ -88,15 +92,16 @@ def authenticate_key(plain: str) -> Caller | None:
     return _with_digest(api_keys.api_key_digest(plain))
 
 
-def enter_key(request: HttpRequest, plain: str) -> bool:
-    """Begin a session with the permissions of this key, as long as the key is valid; False if it is not one
-    of our keys."""
-    if authenticate_key(plain) is None:
-        return False
+def enter_key(request: HttpRequest, plain: str) -> Caller | None:
+    """Begin a session with the permissions of this key, as long as the key is valid; None if it is not one
+    of our keys, or is for one event only: pages show all events."""
+    caller = authenticate_key(plain)
+    if caller is None or caller.only_event:
+        return None
     request.session.flush()  # an earlier session of another user must not continue
     request.session[SESSION_KEY] = api_keys.api_key_digest(plain)
     rotate_token(request)
-    return True
+    return caller
 
 
 def caller_of_session(session: Mapping[str, Any] | SessionBase | None) -> Caller | None:
@@ -106,11 +111,11 @@ def caller_of_session(session: Mapping[str, Any] | SessionBase | None) -> Caller
 
 
 def caller_of_person(request: HttpRequest) -> Caller | None:
-    """The visitor of a page as a caller: any visitor if the API is open, a user, or the holder of an entered
-    key."""
+    """The visitor of a page as a caller: any visitor if the API is open, a user with a role, or the holder of
+    an entered key."""
     if settings.API_IS_OPEN:
         return ANYBODY
-    return _of_user(request.user) or caller_of_session(request.session)
+    return caller_of_user(request.user) or caller_of_session(request.session)
 
 
 def _with_digest(digest: str) -> Caller | None:
@@ -131,9 +136,14 @@ def _with_digest(digest: str) -> Caller | None:
     expires = math.inf
     if key.expires_at is not None:
         expires = now + (key.expires_at - timezone.now()).total_seconds()
-    caller = Caller(actor=f"key:{key.pk}", scopes=frozenset(key.scopes) & frozenset(CAPABILITIES))
+    scopes = frozenset(key.scopes) & frozenset(CAPABILITIES)
+    caller = Caller(actor=f"key:{key.pk}", scopes=scopes, only_event=key.event)
+    noted = -math.inf if remembered is None else remembered.use_noted
+    if now - noted >= api_keys.USE_INTERVAL.total_seconds():
+        api_keys.note_use(key)
+        noted = now
     until, at_most = min(now + REMEMBERED_FOR, expires), min(now + REMEMBERED_WHILE_AWAY, expires)
-    _remember(digest, Remembered(caller, until, at_most, mark))
+    _remember(digest, Remembered(caller, until, at_most, noted, mark))
     return caller
 
 
@@ -202,7 +212,9 @@ class PersonAuthentication(SessionAuthentication):
     def authenticate(self, request: Request) -> tuple[Caller, str] | None:  # type: ignore[override]
         """The user of this session, or the holder of the key entered in it, as a caller."""
         plain = request._request
-        caller = _of_user(getattr(plain, "user", None)) or caller_of_session(getattr(plain, "session", None))
+        caller = caller_of_user(getattr(plain, "user", None)) or caller_of_session(
+            getattr(plain, "session", None)
+        )
         if caller is None:
             return None
         self.enforce_csrf(request)
@@ -219,20 +231,19 @@ def actor_of(user: User | AnonymousUser) -> str:
 
 
 def may(request: HttpRequest, scope: str) -> bool:
-    """Whether the user of an admin page has this scope: superusers have all, others those that their groups
-    are named after."""
-    caller = _of_user(request.user)
+    """Whether the user of an admin page has this scope: superusers have all, others those of their roles."""
+    caller = caller_of_user(request.user)
     return caller is not None and scope in caller.scopes
 
 
-def _of_user(user: object) -> Caller | None:
+def caller_of_user(user: object) -> Caller | None:
+    """A user as a caller; None if it is inactive, or has no role (deny by default)."""
     if not isinstance(user, User) or not user.is_active:
         return None
     if user.is_superuser:
-        scopes = frozenset(CAPABILITIES)
-    else:
-        scopes = frozenset(user.groups.filter(name__in=CAPABILITIES).values_list("name", flat=True))
-    return Caller(actor=actor_of(user), scopes=scopes)
+        return Caller(actor=actor_of(user), scopes=frozenset(CAPABILITIES))
+    scopes = roles.scopes_of(user.groups.values_list("name", flat=True))
+    return None if scopes is None else Caller(actor=actor_of(user), scopes=scopes)
 
 
 def require(caller: object, scope: str | None) -> None:

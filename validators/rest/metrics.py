@@ -52,7 +52,8 @@ def may_read(request: HttpRequest) -> bool:
     """A wrong key is refused from everywhere; without a key, this machine and staff may read."""
     key = key_of(request)
     if key is not None:
-        return authenticate_key(key) is not None
+        caller = authenticate_key(key)
+        return caller is not None and not caller.only_event
     return _is_local(request) or bool(request.user.is_authenticated and request.user.is_staff)
 
 

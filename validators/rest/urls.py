@@ -16,10 +16,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health.health),
     path("ready", health.ready),
     path("metrics", metrics.metrics),
-    path(f"{V1}/status", route(get=cluster.show_status, enveloped=False)),
-    path(f"{V1}/stats", route(get=cluster.show_stats)),
-    path(f"{V1}/peers", route(get=cluster.show_peers)),
-    path(f"{V1}/config", route(get=cluster.show_config)),
+    path(f"{V1}/status", route(get=cluster.show_status, enveloped=False, about="cluster")),
+    path(f"{V1}/stats", route(get=cluster.show_stats, about="cluster")),
+    path(f"{V1}/peers", route(get=cluster.show_peers, about="cluster")),
+    path(f"{V1}/config", route(get=cluster.show_config, about="cluster")),
     path(
         f"{V1}/nodes",
         route(get=nodes.list_node_objects, post=nodes.add, scope=ADMIN, enveloped=False),
@@ -33,8 +33,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(
         f"{V1}/cluster/stop", route(post=supervision.stop_cluster, scope=ADMIN, body_bytes=0, enveloped=False)
     ),
-    path(f"{NODE}/stats", route(get=nodes.show_stats)),
-    path(f"{NODE}/tickets/<str:ticket_id>", route(get=nodes.show_node_ticket)),
+    path(f"{NODE}/stats", route(get=nodes.show_stats, about="cluster")),
+    path(f"{NODE}/tickets/<str:ticket_id>", route(get=nodes.show_node_ticket, about="event")),
     path(f"{NODE}/start", route(post=nodes.start, scope=ADMIN, body_bytes=0, enveloped=False)),
     path(f"{NODE}/stop", route(post=nodes.stop, scope=ADMIN, body_bytes=0, enveloped=False)),
     path(f"{NODE}/restart", route(post=nodes.restart, scope=ADMIN, body_bytes=0, enveloped=False)),
@@ -62,6 +62,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         f"{V1}/changes/<int:number>",
         route(get=members.show_change, delete=members.cancel_change, scope=ADMIN, body_bytes=0),
     ),
-    path(f"{V1}/openapi.json", route(get=show_document)),
+    path(f"{V1}/openapi.json", route(get=show_document, about="cluster")),
     re_path(r"^api(/|$)", not_found),
 ]

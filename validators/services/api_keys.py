@@ -6,10 +6,11 @@ import logging
 import os
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from validators.data_folder.folder import DataFolder
@@ -18,6 +19,7 @@ from validators.models import ApiKey
 logger = logging.getLogger("dtvn.keys")
 
 PREFIX_LENGTH = 9
+USE_INTERVAL = timedelta(minutes=1)
 ALL_SCOPES = ("issue", "operate", "gate", "admin")
 
 
@@ -27,9 +29,15 @@ def generate_api_key() -> str:
 
 
 def store_api_key(
-    plain: str, *, label: str, scopes: Sequence[str] = ALL_SCOPES, expires_at: datetime | None = None
+    plain: str,
+    *,
+    label: str,
+    scopes: Sequence[str] = ALL_SCOPES,
+    expires_at: datetime | None = None,
+    event: str = "",
 ) -> ApiKey:
-    """Store a key by its hash; storing the same key twice gives one row."""
+    """Store a key by its hash; storing the same key twice gives one row. `event`: the only one that it is
+    for, "" for all."""
     key, _ = ApiKey.objects.get_or_create(
         digest=api_key_digest(plain),
         defaults={
@@ -37,6 +45,7 @@ def store_api_key(
             "prefix": plain[:PREFIX_LENGTH],
             "scopes": list(scopes),
             "expires_at": expires_at,
+            "event": event,
         },
     )
     return key
@@ -50,6 +59,17 @@ def find_api_key(plain: str) -> ApiKey | None:
 def find_digest(digest: str) -> ApiKey | None:
     """The usable key with this hash, or None."""
     return ApiKey.objects.usable().filter(digest=digest).first()
+
+
+def note_use(key: ApiKey) -> None:
+    """Write when a key was last used, at most once in USE_INTERVAL over all processes. If the database does
+    not take it, the use stays unwritten: a caller must not be refused for that."""
+    now = timezone.now()
+    stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - USE_INTERVAL)
+    try:
+        ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
+    except DatabaseError as error:
+        logger.warning("the last use of key %s was not written: %s", key.pk, error)
 
 
 def revoke_api_key(key: ApiKey) -> None:

@@ -1,0 +1,151 @@
+"""A key for one event reads and changes tickets of that event only; what a key may not use is denied."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+
+from tests.api.conftest import KEY, Api, read
+from tests.api.test_permissions import ROUTES
+from tests.fake_gateway import FakeGateway
+from validators.ledger.models import Ticket
+from validators.models import ApiKey
+from validators.rest import keys
+from validators.services import api_keys
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+FRIDAY = "dtvn_key_for_friday"
+ABOUT_EVENTS = {
+    ("GET", "/api/v1/tickets"),
+    ("GET", "/api/v1/tickets/T"),
+    ("GET", "/api/v1/tickets/T/certificate"),
+    ("GET", "/api/v1/nodes/r0/tickets/T"),
+    *(("POST", f"/api/v1/tickets{verb}") for verb in ("", "/seed", "/validate", "/dispute", "/resolve")),
+    *(("POST", f"/api/v1/tickets/{verb}") for verb in ("consume", "admit", "validate-via-node")),
+}
+ABOUT_NO_TICKET = {
+    f"/api/v1/{name}"
+    for name in ("stats", "status", "peers", "config", "nodes/r0/stats", "openapi.json", "epochs")
+}
+OTHERS = {
+    *((method, path) for method, path, _scope in ROUTES),
+    ("GET", "/api/v1/node/crypto"),
+    ("GET", "/api/v1/storage/entries"),
+    ("GET", "/api/v1/nodes/r0/logs"),
+    ("POST", "/api/v1/cluster/start"),
+    ("POST", "/api/v1/cluster/stop"),
+} - ABOUT_EVENTS
+BODY = {"ticket_id": "T", "node_id": "r0", "verdict": "clear"}
+
+
+@pytest.fixture
+def friday(api: Api) -> Api:
+    api_keys.store_api_key(FRIDAY, label="friday", event="friday")
+    return Api(FRIDAY)
+
+
+def ask(api: Api, method: str, path: str, event: str | None) -> Any:
+    named = {} if event is None else {"event": event}
+    if method == "GET":
+        return api.get(path + (f"?event={event}" if event else ""))
+    return api.call(method, path, BODY | named)
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(ABOUT_EVENTS))
+def test_a_key_for_one_event_is_refused_for_all_others(friday: Api, method: str, path: str) -> None:
+    for event in ("saturday", None, "friday "):
+        refused = ask(friday, method, path, event)
+        assert refused.status_code in (400, 403), (event, refused.content)
+    assert "only for the event 'friday'" in read(ask(friday, method, path, "saturday"))["error"]
+    allowed = ask(friday, method, path, "friday")
+    assert "friday'" not in allowed.content.decode()
+    assert not Ticket.objects.exclude(event="friday").exists()
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(OTHERS))
+def test_routes_that_name_no_event_are_denied_except_the_clusters_state(
+    friday: Api, method: str, path: str
+) -> None:
+    response = friday.call(method, path, {"operations": []} if path.endswith("/batch") else None)
+    allowed = path in ABOUT_NO_TICKET or path.endswith("/batch")
+    assert (response.status_code == 403) == (not allowed), response.content
+
+
+def test_every_route_of_the_api_is_in_these_tables() -> None:
+    """A new route is denied to keys for one event until it says what it is about; it is listed here."""
+    about = {path: view.about for path, view in _routes() if view.about}
+    events = {path for path, found in about.items() if found == "event"}
+    assert events == {
+        "api/v1/tickets",
+        "api/v1/tickets/batch",
+        *(
+            f"api/v1/tickets/{verb}"
+            for verb in ("seed", "validate", "consume", "admit", "dispute", "resolve")
+        ),
+        "api/v1/tickets/validate-via-node",
+        "api/v1/tickets/<str:ticket_id>",
+        "api/v1/tickets/<str:ticket_id>/certificate",
+        "api/v1/nodes/<str:node_id>/tickets/<str:ticket_id>",
+    }
+    cluster = {path.replace("<str:node_id>", "r0") for path, found in about.items() if found == "cluster"}
+    assert {f"/{path}" for path in cluster} == ABOUT_NO_TICKET
+
+
+def _routes() -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+
+    def collect(patterns: list[Any]) -> None:
+        for each in patterns:
+            if isinstance(each, URLResolver):
+                collect(each.url_patterns)
+            elif isinstance(each, URLPattern):
+                view = getattr(each.callback, "view_class", None)
+                if hasattr(view, "about"):
+                    found.append((str(each.pattern), view))
+
+    collect(get_resolver().url_patterns)
+    return found
+
+
+def test_each_operation_of_a_batch_is_held_to_the_keys_event(friday: Api, fake: FakeGateway) -> None:
+    operations = [
+        {"op": "issue", "ticket_id": "A", "event": "friday"},
+        {"op": "issue", "ticket_id": "B", "event": "saturday"},
+        {"op": "issue", "ticket_id": "C"},
+    ]
+    results = read(friday.post("tickets/batch", {"operations": operations}))["data"]["results"]
+    assert [result["status"] for result in results] == [200, 403, 403]
+    assert list(Ticket.objects.values_list("ticket_id", flat=True)) == ["A"]
+
+
+def test_a_key_for_one_event_opens_no_page_and_reads_no_metrics(friday: Api) -> None:
+    client = Client(REMOTE_ADDR="192.0.2.1")
+    assert "for one event only" in client.post("/dashboard/key", {"key": FRIDAY}).content.decode()
+    assert client.get("/dashboard/snapshot").status_code == 401
+    assert client.get("/metrics", headers={"X-API-Key": FRIDAY}).status_code == 401
+    assert client.get("/metrics", headers={"X-API-Key": KEY}).status_code == 200
+
+
+def test_the_last_use_of_a_key_is_written_at_most_once_a_minute(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def used() -> Any:
+        return ApiKey.objects.values_list("last_used_at", flat=True).get(label="suite")
+
+    assert used() is None
+    api.get("status")
+    first = used()
+    assert first is not None
+    keys.forget()  # as a second process
+    api.get("status")
+    assert used() == first
+    ApiKey.objects.update(last_used_at=timezone.now() - timedelta(minutes=1))
+    keys.forget()
+    api.get("status")
+    assert used() > first

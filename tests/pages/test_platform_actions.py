@@ -1,0 +1,108 @@
+"""Platform actions are recorded beside the ordered log, and read-only in the admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DatabaseError
+from django.test import Client
+
+from tests.api.conftest import Api
+from tests.pages.learner import RealLearner
+from validators.models import ApiKey, ManagedNode, PlatformAction
+from validators.rest import keys
+from validators.services import api_keys, audit
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+KEY = "dtvn_key_of_the_audit_suite"
+LIST = "/admin/validators/platformaction/"
+
+
+@pytest.fixture
+def api(learner: RealLearner) -> Api:
+    keys.forget()
+    api_keys.store_api_key(KEY, label="audit")
+    return Api(KEY)
+
+
+def recorded() -> list[tuple[str, str, str, str]]:
+    rows = PlatformAction.objects.exclude(action="login").order_by("pk")
+    return list(rows.values_list("actor", "action", "target", "outcome"))
+
+
+def test_changes_by_rest_are_recorded_with_their_outcome(api: Api) -> None:
+    actor = f"key:{ApiKey.objects.get().pk}"
+    api.post("nodes/r0/stop")
+    api.post("nodes/r9/start")
+    api.post("cluster/stop")
+    api.get("nodes")
+    api.post("tickets", {"ticket_id": "T-1"})
+    assert recorded() == [
+        (actor, "POST /api/v1/nodes/r0/stop", "", "node_not_running"),
+        (actor, "POST /api/v1/nodes/r9/start", "", "node_not_found"),
+        (actor, "POST /api/v1/cluster/stop", "", "ok"),
+    ]
+
+
+def test_nothing_is_done_that_cannot_be_recorded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise DatabaseError("disk full")
+
+    before = ManagedNode.objects.get(node_id="r0").generation
+    monkeypatch.setattr(PlatformAction.objects, "create", broken)
+    assert api.post("nodes/r0/restart").status_code == 503
+    assert ManagedNode.objects.get(node_id="r0").generation == before
+
+
+def test_keys_users_and_nodes_changed_in_the_admin_are_recorded(learner: RealLearner, admin: Client) -> None:
+    admin.post("/admin/validators/apikey/add/", {"label": "gate 3", "scopes": ["gate"], "event": "friday"})
+    key = ApiKey.objects.get()
+    assert (key.event, key.scopes) == ("friday", ["gate"])
+    admin.post("/admin/validators/apikey/", {"action": "revoke", "_selected_action": [str(key.pk)]})
+    passwords = {"password1": "a-long-Word-7", "password2": "a-long-Word-7"}
+    admin.post("/admin/auth/user/add/", {"username": "grace", "usable_password": "true", **passwords})
+    admin.post("/admin/validators/managednode/", {"action": "restart", "_selected_action": ["r0"]})
+    admin.post("/admin/validators/managednode/", {"action": "explode", "_selected_action": ["r0"]})
+    assert recorded() == [
+        ("user:operator", "add API key", str(key), "ok"),
+        ("user:operator", "revoke API keys", f"1: {key.pk}", "ok"),
+        ("user:operator", "add user", "grace", "ok"),
+        ("user:operator", "restart managed nodes", "1: r0", "ok"),
+    ]
+
+
+def test_an_event_that_no_ticket_can_have_is_refused_for_a_key(learner: RealLearner, admin: Client) -> None:
+    refused = admin.post("/admin/validators/apikey/add/", {"label": "x", "event": "no such event"})
+    assert "An event is 1 to 64 characters" in refused.content.decode()
+    assert not ApiKey.objects.exists()
+
+
+def test_the_list_is_read_only(admin: Client) -> None:
+    row = audit.record("user:ada", "<b>bold</b>", "target", "ok", "192.0.2.1")
+    audit.record("key:3", "other")
+    page = admin.get(LIST).content.decode()
+    assert "&lt;b&gt;bold" in page
+    found = admin.get(f"{LIST}?q=key:").content.decode()
+    assert "other" in found
+    assert "192.0.2.1" not in found
+    for address in (f"{LIST}add/", f"{LIST}{row.pk}/delete/", f"{LIST}{row.pk}/change/"):
+        assert admin.post(address, {"post": "yes"}).status_code == 403
+    assert PlatformAction.objects.filter(pk=row.pk).exists()
+
+
+def test_rows_of_unknown_callers_are_bounded_and_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "UNKNOWN_MAX", 5)
+    monkeypatch.setattr(audit, "PRUNE_EVERY", 1)
+    audit.record("user:ada", "login")
+    for _ in range(20):
+        audit.record("", "login")
+    assert PlatformAction.objects.filter(actor="").count() == 5
+    assert PlatformAction.objects.filter(actor="user:ada").count() == 1
+
+
+def test_the_first_account_is_still_able_to_log_in(client: Client) -> None:
+    User.objects.create_superuser("operator", password="open sesame")
+    assert client.login(username="operator", password="open sesame")

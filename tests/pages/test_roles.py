@@ -1,0 +1,135 @@
+"""Who may do what: role x route x admin action, the whole table in one test. What is not listed is denied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission, User
+from django.test import Client, RequestFactory
+
+import dtvn_project.urls  # noqa: F401 - fills the admin
+from tests.api.test_permissions import ROUTES
+from tests.pages.learner import RealLearner
+from validators.services import roles
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+TOKEN = "a" * 32
+SCOPES: dict[str, set[str | None]] = {
+    "organiser": {None, "issue", "operate", "gate"},
+    "gate": {None, "gate"},
+    "auditor": {None},
+    "": set(),
+    "stranger": set(),
+}
+"""By group of the user: the scopes whose routes it may use, None for reading. "" is a user without a group,
+"stranger" one whose group is no role."""
+
+LISTS: dict[str, dict[str, set[str]]] = {
+    "organiser": {
+        "ledger.ticket": {
+            "view",
+            *("validate", "consume", "dispute", "clear_dispute", "uphold_dispute", "erase_holder"),
+        },
+        "ledger.operationrecord": {"view"},
+        "ledger.consensusentry": {"view"},
+        "tickets.ticketholder": {"view", "erase"},
+        "validators.managednode": {"view"},
+        "validators.memberevidence": {"view"},
+    },
+    "gate": {"ledger.ticket": {"view", "consume"}},
+    "auditor": {
+        "ledger.ticket": {"view"},
+        "ledger.operationrecord": {"view"},
+        "ledger.consensusentry": {"view"},
+        "validators.managednode": {"view"},
+        "validators.memberevidence": {"view"},
+        "validators.membershipchange": {"view"},
+        "validators.platformaction": {"view"},
+        "simulator.simulatorrun": {"view"},
+    },
+    "": {},
+    "stranger": {},
+}
+"""By group: the lists of the admin, and what may be done with their rows."""
+
+
+def person(group: str) -> User:
+    made = User.objects.create_user(group or "nobody", is_staff=True)
+    if group:
+        made.groups.add(Group.objects.get_or_create(name=group)[0])
+    return User.objects.get(pk=made.pk)
+
+
+def allowed_in_admin(user: User, rf: RequestFactory) -> dict[str, set[str]]:
+    request = rf.get("/")
+    request.user = user
+    found = {}
+    for model, shown in admin.site._registry.items():
+        may = {name for name, given in shown.get_model_perms(request).items() if given}
+        may |= set(shown.get_actions(request)) if may else set()
+        if may:
+            found[model._meta.label_lower] = may
+    return found
+
+
+@pytest.mark.parametrize("group", list(SCOPES))
+def test_each_role_may_do_what_the_table_says_and_nothing_else(
+    learner: RealLearner, rf: RequestFactory, group: str
+) -> None:
+    user = person(group)
+    assert allowed_in_admin(user, rf) == LISTS[group]
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    client.cookies["csrftoken"] = TOKEN
+    for method, path, scope in ROUTES:
+        if scope == "admin" and scope in SCOPES[group]:
+            continue
+        status = client.generic(
+            method, path, b"{}", content_type="application/json", headers={"X-CSRFToken": TOKEN}
+        ).status_code
+        expected = scope in SCOPES[group]
+        assert (status not in (401, 403)) == expected, f"{group}: {method} {path} gave {status}"
+        assert status != 500
+
+
+def test_superusers_alone_manage_users_and_keys(rf: RequestFactory) -> None:
+    everything = allowed_in_admin(User.objects.create_superuser("root"), rf)
+    for model in ("auth.user", "auth.group", "validators.apikey"):
+        assert "add" in everything[model]
+        assert not any(model in lists for lists in LISTS.values())
+
+
+def test_roles_are_reset_to_the_table_when_the_database_is_migrated() -> None:
+    from django.apps import apps
+
+    group = Group.objects.get(name="auditor")
+    group.permissions.set(Permission.objects.filter(codename__in=["add_user", "view_ticket"]))
+    for config in apps.get_app_configs():
+        roles.reset_roles(config, "default")
+    found = {f"{each.content_type.app_label}.{each.codename}" for each in group.permissions.all()}
+    assert found == roles.ROLES["auditor"].permissions
+
+
+def test_a_user_without_a_role_sees_no_page(client: Client) -> None:
+    client.force_login(person(""))
+    assert client.get("/").status_code == 302
+    assert client.get("/dashboard/snapshot").status_code == 401
+
+
+def test_only_roles_that_see_holders_see_them_on_a_ticket(
+    learner: RealLearner, operate: Any, client: Client
+) -> None:
+    from tickets.models import TicketHolder
+    from validators.ledger.models import Ticket
+
+    operate("issue T-1")
+    TicketHolder.objects.create(event="default", ticket="T-1", name="Ada Lovelace", salt=b"s")
+    page = f"/admin/ledger/ticket/{Ticket.objects.get().pk}/change/"
+    for group, seen in (("organiser", True), ("gate", False), ("auditor", False)):
+        client.force_login(person(group))
+        response = client.get(page)
+        assert response.status_code == 200
+        assert ("Ada Lovelace" in response.content.decode()) == seen, group

@@ -1,0 +1,134 @@
+"""Login attempts are limited by user and address, in bounded rows; hashing has a bounded pool of its own."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
+from django.test import RequestFactory
+from django.utils import timezone
+
+from tests.waiting import PATIENCE
+from validators.models import LoginAttempts
+from validators.services import hashing, login_throttle
+from validators.services.hashing import HashingBusy, HashingPool, PooledPasswordHasher
+from validators.services.login_throttle import TRIES_MAX, WINDOW, LoginThrottled, client_address, subject_of
+
+pytestmark = pytest.mark.django_db
+
+HERE = subject_of("user:ada", "192.0.2.1")
+
+
+def test_attempts_beyond_the_maximum_are_refused_for_the_window() -> None:
+    assert [login_throttle.begin(HERE) for _ in range(TRIES_MAX)] == list(range(1, TRIES_MAX + 1))
+    with pytest.raises(LoginThrottled) as refused:
+        login_throttle.begin(HERE)
+    assert refused.value.status == 429
+    assert 0 < int(refused.value.headers["Retry-After"]) <= WINDOW.total_seconds()
+    LoginAttempts.objects.update(since=timezone.now() - WINDOW)
+    assert login_throttle.begin(HERE) == 1
+
+
+def test_other_users_and_other_addresses_are_not_refused() -> None:
+    LoginAttempts.objects.create(subject=HERE, tries=TRIES_MAX, since=timezone.now())
+    assert login_throttle.begin(subject_of("user:bob", "192.0.2.1")) == 1
+    assert login_throttle.begin(subject_of("user:ada", "192.0.2.2")) == 1
+
+
+def test_rows_are_bounded_and_rows_of_ended_windows_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login_throttle, "ROWS_MAX", 3)
+    now = timezone.now()
+    for number in range(5):
+        LoginAttempts.objects.create(subject=f"s{number}", tries=1, since=now - timedelta(seconds=number + 1))
+    LoginAttempts.objects.create(subject="ended", tries=1, since=now - WINDOW)
+    login_throttle.begin(HERE)
+    assert set(LoginAttempts.objects.values_list("subject", flat=True)) == {HERE, "s0", "s1"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_attempts_at_the_same_moment_are_all_counted() -> None:
+    def attempt(_: int) -> bool:
+        try:
+            login_throttle.begin(HERE)
+        except LoginThrottled:
+            return False
+        finally:
+            from django.db import connection
+
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(3 * TRIES_MAX))) == TRIES_MAX
+
+
+@pytest.mark.parametrize(
+    ("behind_proxy", "meta", "address"),
+    [
+        (False, {"REMOTE_ADDR": "192.0.2.1", "HTTP_X_FORWARDED_FOR": "198.51.100.9"}, "192.0.2.1"),
+        (True, {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "1.1.1.1, 192.0.2.7"}, "192.0.2.7"),
+        (True, {"REMOTE_ADDR": "127.0.0.1"}, "127.0.0.1"),
+        (True, {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "junk"}, ""),
+        (False, {"REMOTE_ADDR": "2001:db8:1:2:3:4:5:6"}, "2001:db8:1:2::/64"),
+        (False, {"REMOTE_ADDR": "::ffff:192.0.2.1"}, "192.0.2.1"),
+        (False, {"REMOTE_ADDR": ""}, ""),
+    ],
+)
+def test_the_address_is_the_clients_own(
+    behind_proxy: bool, meta: dict[str, str], address: str, settings: Any, rf: RequestFactory
+) -> None:
+    settings.BEHIND_PROXY = behind_proxy
+    assert client_address(rf.get("/", **meta)) == address  # type: ignore[arg-type]
+
+
+def test_the_pool_hashes_few_at_once_and_refuses_beyond_its_queue() -> None:
+    pool, go, begun = HashingPool(2, 3), threading.Event(), threading.Semaphore(0)
+    running: list[str] = []
+
+    def slow(name: str) -> str:
+        running.append(name)
+        begun.release()
+        go.wait(PATIENCE)
+        return name
+
+    with ThreadPoolExecutor(5) as people:
+        found = [people.submit(pool.run, slow, str(number)) for number in range(2)]
+        assert begun.acquire(timeout=PATIENCE)
+        assert begun.acquire(timeout=PATIENCE)
+        # The queue is filled by hand: a sixth caller is then certainly beyond it.
+        for _ in range(3):
+            assert pool._room.acquire(blocking=False)
+        with pytest.raises(HashingBusy) as busy:
+            pool.run(slow, "beyond")
+        assert (busy.value.status, busy.value.headers["Retry-After"]) == (503, "5")
+        assert sorted(running) == ["0", "1"]
+        pool._room.release(3)
+        found.append(people.submit(pool.run, slow, "waiting"))
+        go.set()
+        assert [each.result(PATIENCE) for each in found] == ["0", "1", "waiting"]
+
+
+def test_the_stored_form_of_passwords_is_djangos_own() -> None:
+    from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+    stored = PooledPasswordHasher().encode("open sesame", "salt", 1_000)
+    assert stored == PBKDF2PasswordHasher().encode("open sesame", "salt", 1_000)
+    assert PooledPasswordHasher().verify("open sesame", stored)
+
+
+def test_an_attempt_that_finds_the_pool_full_is_not_counted(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, rf: RequestFactory
+) -> None:
+    User.objects.create_user("ada", password="open sesame")
+    settings.PASSWORD_HASHERS = ["validators.services.hashing.PooledPasswordHasher"]
+    full = HashingPool(1, 0)
+    assert full._room.acquire()
+    monkeypatch.setattr(hashing, "pool", full)
+    with pytest.raises(HashingBusy):
+        authenticate(rf.post("/"), username="nobody", password="x")
+    assert list(LoginAttempts.objects.values_list("tries", flat=True)) == [0]

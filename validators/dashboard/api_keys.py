@@ -1,0 +1,115 @@
+"""API keys in the admin. A key is shown once, when it is created; only its hash is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from dtvn.machine.commands import is_name
+from dtvn.protocol.genesis import CAPABILITIES
+from validators.dashboard.bulk_actions import BulkActions
+from validators.models import ApiKey
+from validators.services.api_keys import generate_api_key, revoke_api_key, store_api_key
+
+
+class ApiKeyForm(forms.ModelForm):
+    """Label, scopes, event and expiry of a key."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[(name, name) for name in CAPABILITIES],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text="Read access is always included.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("label", "scopes", "event", "expires_at")
+
+    def clean_event(self) -> str:
+        """An event's name, or "" for all events."""
+        event = str(self.cleaned_data["event"])
+        if event and not is_name(event):
+            raise forms.ValidationError("An event is 1 to 64 characters of A-Z a-z 0-9 . _ : -")
+        return event
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(BulkActions):
+    """Keys of programs and gates. A key is shown once, when it is created; only its hash is kept."""
+
+    form = ApiKeyForm
+    list_display = (
+        "label",
+        "prefix",
+        "scope_list",
+        "event",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+        "revoked_at",
+    )
+    readonly_fields = ("prefix", "scope_list", "created_at", "last_used_at", "revoked_at")
+    actions = ["revoke"]
+    sortable_by = ()
+
+    @admin.display(description="scopes")
+    def scope_list(self, key: ApiKey) -> str:
+        return ", ".join(key.scopes) or "read"
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return ("label", "scopes", "event", "expires_at")
+        return self.list_display
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_admin_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        """Creates the key via the service, which keeps only the hash; the key itself is shown in the
+        answer."""
+        plain = generate_api_key()
+        stored = store_api_key(
+            plain, label=obj.label, scopes=obj.scopes, expires_at=obj.expires_at, event=obj.event
+        )
+        obj.pk = stored.pk
+        request.new_api_key = plain  # type: ignore[attr-defined]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *rest: Any, **named: Any
+    ) -> HttpResponse:
+        """Shows one button to save, since the next page shows the key."""
+        one = {"show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().render_change_form(request, {**context, **one}, *rest, **named)
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Shows the key once; not as a message, since messages are kept in cookies."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "New API key",
+            "opts": self.opts,
+            "label": obj.label,
+            "key": request.new_api_key,  # type: ignore[attr-defined]
+        }
+        response = TemplateResponse(request, "admin/new_api_key.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @admin.action(description="Revoke", permissions=["admin"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in queryset:
+            revoke_api_key(key)
+            self.message_user(request, f"Revoked: {key}. It stays in the list.")

@@ -1,0 +1,88 @@
+"""Passwords are hashed in few threads of low priority, and only a bounded number waits for them.
+
+One hash takes some 0.4 s of processor by design. In the threads that serve requests, thirty logins at once
+held every other answer for seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+from dtvn.api.errors import ServiceError
+
+HASHED_AT_ONCE = 1 if (os.cpu_count() or 1) <= 2 else 2
+WAITING_MAX = 12
+"""Hashes that wait: some 5 s, which a person still waits for."""
+NICENESS = 10
+"""Of the hashing threads, so that requests and validators on this machine come first."""
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+class HashingBusy(ServiceError):
+    """Too many passwords wait to be hashed; nothing was done."""
+
+    code, status = "logins_busy", 503
+
+    def __init__(self) -> None:
+        super().__init__("Too many logins at once. Try again in a moment.")
+        self.headers["Retry-After"] = "5"
+
+
+class HashingPool:
+    """A bounded executor, made at its first use: a forked child makes its own."""
+
+    def __init__(self, at_once: int, waiting_max: int) -> None:
+        self._at_once = at_once
+        self._room = threading.BoundedSemaphore(at_once + waiting_max)
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+
+    def run(self, hash_one: Callable[Given, Made], *args: Given.args, **named: Given.kwargs) -> Made:
+        """The result of `hash_one`, run in a thread of the pool; raises HashingBusy at once if it is full."""
+        if not self._room.acquire(blocking=False):
+            raise HashingBusy
+        try:
+            return self._threads().submit(hash_one, *args, **named).result()
+        finally:
+            self._room.release()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self._at_once, "hashing", initializer=_be_nice)
+            return self._executor
+
+
+def _be_nice() -> None:
+    if hasattr(os, "setpriority"):
+        # On Linux the id of a thread is accepted, and the priority is the thread's own.
+        os.setpriority(
+            os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
+        )
+
+
+pool = HashingPool(HASHED_AT_ONCE, WAITING_MAX)
+
+
+class PooledPasswordHasher(PBKDF2PasswordHasher):
+    """Django's default hasher, with the same stored form, in the pool. Raises HashingBusy."""
+
+    def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
+        """See PBKDF2PasswordHasher."""
+        return pool.run(super().encode, password, salt, iterations)
+
+
+def _forked() -> None:
+    global pool
+    pool = HashingPool(HASHED_AT_ONCE, WAITING_MAX)
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,113 @@
+"""Limits guesses of one user's password from one address; never by address alone, since a venue is one.
+
+Attempts are counted before the password is checked, in the platform's database: attempts at the same moment,
+several web processes and restarts do not get more. Rows are bounded by ROWS_MAX, and by the rate of hashing.
+
+django-axes (8.3) was tried and not taken: it counts after the hash, so all attempts at one moment pass; its
+rows are bounded by no number; it answers without Retry-After; and it brings four tables. Throttles of DRF and
+django-ratelimit count in Django's cache, which without a Redis is each process's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.http import HttpRequest
+from django.utils import timezone
+
+from dtvn.api.errors import ServiceError
+from validators.models import LoginAttempts
+
+TRIES_MAX = 10
+WINDOW = timedelta(minutes=5)
+"""In a window that begins with the first attempt, TRIES_MAX attempts without success."""
+ROWS_MAX = 10_000
+SITE_BITS = 64
+"""Bits of an IPv6 address that count: its owner chooses the others."""
+
+
+class LoginThrottled(ServiceError):
+    """Too many attempts; the password was not checked. `wait`: how long they are refused."""
+
+    code, status = "too_many_logins", 429
+
+    def __init__(self, wait: timedelta) -> None:
+        seconds = max(1, math.ceil(wait.total_seconds()))
+        minutes = math.ceil(seconds / 60)
+        text = f"Too many attempts from here. Try again in {minutes} minute{'s' * (minutes > 1)}."
+        super().__init__(text, headers={"Retry-After": str(seconds)})
+
+
+def begin(subject: str) -> int:
+    """Count an attempt of this subject before it is checked; returns its number in the window. Raises
+    LoginThrottled, without writing anything."""
+    known = LoginAttempts.objects.filter(pk=subject).first()
+    if known is not None:
+        _require_room(known, timezone.now())
+    with transaction.atomic():
+        now = timezone.now()
+        row, made = LoginAttempts.objects.select_for_update().get_or_create(
+            pk=subject, defaults={"since": now}
+        )
+        _require_room(row, now)
+        if row.since <= now - WINDOW:
+            row.tries, row.since = 0, now
+        row.tries += 1
+        row.save()
+        if made:
+            _prune(now)
+    return row.tries
+
+
+def take_back(subject: str) -> None:
+    """Uncount an attempt whose password was not checked."""
+    LoginAttempts.objects.filter(pk=subject, tries__gt=0).update(tries=F("tries") - 1)
+
+
+def succeed(subject: str) -> None:
+    """Forget the attempts of a subject that logged in."""
+    LoginAttempts.objects.filter(pk=subject).delete()
+
+
+def subject_of(name: str, address: str) -> str:
+    """The subject of a user name (or another word) and an address."""
+    return hashlib.sha256(f"{name}\n{address}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def client_address(request: HttpRequest | None) -> str:
+    """The client's address, of IPv6 its network; "" if unknown. Behind our proxy (`DTVN_HTTPS=1`) it is the
+    last one in X-Forwarded-For: the proxy appends it, and a client can only write those before."""
+    if request is None:
+        return ""
+    text = str(request.META.get("REMOTE_ADDR") or "")
+    if settings.BEHIND_PROXY and (forwarded := request.META.get("HTTP_X_FORWARDED_FOR")):
+        text = str(forwarded).rpartition(",")[2].strip()
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return ""
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    shift = address.max_prefixlen - SITE_BITS
+    return f"{IPv6Address(int(address) >> shift << shift)}/{SITE_BITS}"
+
+
+def _require_room(row: LoginAttempts, now: datetime) -> None:
+    ends = row.since + WINDOW
+    if row.tries >= TRIES_MAX and now < ends:
+        raise LoginThrottled(ends - now)
+
+
+def _prune(now: datetime) -> None:
+    """Delete rows of ended windows, and the oldest beyond ROWS_MAX."""
+    LoginAttempts.objects.filter(since__lte=now - WINDOW).delete()
+    beyond = LoginAttempts.objects.order_by("-since").values_list("pk", flat=True)[ROWS_MAX:]
+    LoginAttempts.objects.filter(pk__in=list(beyond)).delete()

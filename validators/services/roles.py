@@ -1,0 +1,81 @@
+"""Roles of people: one table of what each may do, by API and in the admin. What is not listed is denied.
+
+A role is a group of the same name. Its permissions in the admin are reset to the table whenever the database
+is migrated, so also at each start; more is granted by further groups. A group named after a scope (issue,
+operate, gate, admin) grants that scope. Superusers may do everything, and only they manage users and keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from django.apps import AppConfig
+
+from dtvn.protocol.genesis import CAPABILITIES
+from dtvn_project.routers import PLATFORM_ALIAS
+
+SEEN_BY_ALL = frozenset({"ledger.view_ticket"})
+AUDITED = frozenset(
+    {
+        "ledger.view_operationrecord",
+        "ledger.view_consensusentry",
+        "validators.view_managednode",
+        "validators.view_memberevidence",
+    }
+)
+
+
+class Role(msgspec.Struct, frozen=True):
+    """What a group grants."""
+
+    scopes: frozenset[str]
+    """Capabilities in the API and in actions of the admin; reading is always included."""
+    permissions: frozenset[str]
+    """Permissions of Django's admin: APP.CODENAME."""
+
+
+ROLES = {
+    "organiser": Role(
+        frozenset({"issue", "operate", "gate"}),
+        SEEN_BY_ALL | AUDITED | {"tickets.view_ticketholder"},
+    ),
+    "gate": Role(frozenset({"gate"}), SEEN_BY_ALL),
+    "auditor": Role(
+        frozenset(),
+        SEEN_BY_ALL
+        | AUDITED
+        | {
+            "validators.view_membershipchange",
+            "validators.view_platformaction",
+            "simulator.view_simulatorrun",
+        },
+    ),
+}
+
+
+def scopes_of(groups: Iterable[str]) -> frozenset[str] | None:
+    """Scopes of a user in these groups; None if none of them is a role or named after a scope."""
+    named = set(groups)
+    roles = [ROLES[name].scopes for name in named & ROLES.keys()]
+    plain = named & frozenset(CAPABILITIES)
+    return frozenset(plain).union(*roles) if roles or plain else None
+
+
+def reset_roles(app_config: AppConfig, using: str, **_: Any) -> None:
+    """Receiver of post_migrate: gives the groups exactly their permissions on the models of one app."""
+    if using != PLATFORM_ALIAS:
+        return
+    from django.contrib.auth.models import Group, Permission
+
+    for name, role in ROLES.items():
+        group, _made = Group.objects.using(using).get_or_create(name=name)
+        of_app = Permission.objects.using(using).filter(content_type__app_label=app_config.label)
+        codes = [
+            code
+            for app, _, code in (each.partition(".") for each in role.permissions)
+            if app == app_config.label
+        ]
+        group.permissions.remove(*of_app.exclude(codename__in=codes).filter(group=group))
+        group.permissions.add(*of_app.filter(codename__in=codes))
