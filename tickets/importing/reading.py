@@ -14,7 +14,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,16 +59,23 @@ def read_records(path: Path, *, matters: Callable[[str], bool] = lambda name: Tr
     return open_records(path, matters=matters).rows
 
 
-def open_records(path: Path, *, matters: Callable[[str], bool]) -> Records:
+def open_records(
+    path: Path,
+    *,
+    matters: Callable[[str], bool],
+    knows: Callable[[Mapping[str, object]], bool] = lambda names: True,
+) -> Records:
     """All records of a file; blank rows are skipped. Raises FileRefused. `matters`: whether a column, by its
     normalised name, is used: every row of CSV needs a cell for each of these, and their names must be
-    unique."""
+    unique. `knows`: whether columns identify tickets, which decides about the sheet of a workbook."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise FileRefused(f"{path.name} cannot be read: {error.strerror}.") from error
     if content.startswith(workbook.ZIP_MARK):
-        sheet = workbook.open_sheet(content, matters)
+        sheet = workbook.open_sheet(
+            content, lambda names: (knows(dict.fromkeys(names)), sum(map(matters, names)))
+        )
         return Records(sheet.form, _checked(_records_of_rows(sheet.rows, matters)))
     if content.startswith(workbook.OLD_EXCEL_MARK):
         raise FileRefused(f"{path.name} is a workbook of an old Excel, or encrypted: save it as .xlsx.")

@@ -42,7 +42,7 @@ def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
     An export of several pretix events would admit guests of the other events: it is refused unless `slug`
     selects one event; rows of the others are then left out.
     """
-    records = open_records(path, matters=columns.understands)
+    records = open_records(path, matters=columns.understands, knows=columns.knows)
     found = TicketFile(form=records.form)
     first_row: dict[tuple[str, str], int] = {}
     slugs: set[str] = set()

@@ -37,8 +37,8 @@ class Sheet(NamedTuple):
     rows: Iterator[Row]
 
 
-def open_sheet(content: bytes, matters: Callable[[str], bool]) -> Sheet:
-    """The sheet whose first row has the most columns that matter; raises FileRefused."""
+def open_sheet(content: bytes, rank: Callable[[list[str]], tuple[int, ...]]) -> Sheet:
+    """The first of the sheets whose columns, normalised, have the highest rank; raises FileRefused."""
     from openpyxl import load_workbook  # only here: it takes 0.2 s of every command otherwise
 
     _check_size(content)
@@ -47,7 +47,7 @@ def open_sheet(content: bytes, matters: Callable[[str], bool]) -> Sheet:
         sheets = [one for one in book.worksheets if hasattr(one, "iter_rows")]
         if len(sheets) > SHEETS_MAX:
             raise FileRefused(f"The workbook has {len(sheets)} sheets, more than {SHEETS_MAX}.")
-        found = max(sheets, key=lambda one: _matching(one, matters), default=None)
+        found = max(sheets, key=lambda one: rank(_columns(one)), default=None)
     except FileRefused:
         raise
     except Exception as error:
@@ -75,11 +75,9 @@ def _check_size(content: bytes) -> None:
         raise FileRefused(f"The workbook unpacks to {unpacked // 2**20:,} MiB, more than {limit} MiB.")
 
 
-def _matching(sheet: Any, matters: Callable[[str], bool]) -> int:
-    """How many columns of the first row that is not blank matter."""
-    for _, cells, _ in _rows(sheet):
-        return sum(matters(normalised(cell)) for cell in cells)
-    return 0
+def _columns(sheet: Any) -> list[str]:
+    """The cells of the first row that is not blank."""
+    return next(([normalised(cell) for cell in cells] for _, cells, _ in _rows(sheet)), [])
 
 
 def _rows(sheet: Any) -> Iterator[Row]:
