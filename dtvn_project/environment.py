@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -40,6 +41,7 @@ VARIABLES = (
     Variable("DTVN_WS_ORIGINS", '""'),
     Variable("DTVN_HTTPS", "0"),
     Variable("DTVN_KILL_SILENT_AFTER", "30"),
+    Variable("DTVN_TIME_ZONE", "UTC"),
     Variable("DTVN_NODE_PORTS", "(4001, 9001 and free ones)"),
     Variable("DTVN_SECRET_KEY", "(DATA/secret.key)", secret=True),
     Variable("DTVN_KEY_SEED", "(public)", secret=True),
@@ -92,6 +94,17 @@ def kill_silent_after() -> float:
     if not 5.0 <= seconds <= 3_600.0:
         raise ImproperlyConfigured(f"DTVN_KILL_SILENT_AFTER={text} is not between 5 and 3600 seconds")
     return seconds
+
+
+def event_time_zone() -> str:
+    """The time zone of events without one of their own (`DTVN_TIME_ZONE`)."""
+    name = os.environ.get("DTVN_TIME_ZONE") or "UTC"
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ImproperlyConfigured(
+            f"DTVN_TIME_ZONE={name} is not a time zone such as Europe/Berlin"
+        ) from error
 
 
 def node_ports() -> range | None:

@@ -112,6 +112,8 @@ LOGIN_URL = "admin:login"
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
+EVENT_TIME_ZONE = environment.event_time_zone()
+"""Of times without an offset in ticket files, for events without a time zone of their own."""
 USE_I18N = False
 USE_TZ = True
 

@@ -11,6 +11,7 @@ admin.autodiscover()  # here and not at setup, so that nodes and commands import
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("tickets.rest.urls")),
+    path("", include("tickets.pages.urls")),
     path("", include("simulator.web.urls")),
     path("", include("validators.rest.urls")),
     path("", include("validators.dashboard.urls")),

@@ -22,11 +22,12 @@ from dtvn.api.ordering import Decision, Request
 from dtvn.machine import CAPABILITY, Command, Consume, Dispute, Resolve, Validate
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
-from tickets.models import SearchKey, TicketHolder
+from tickets.models import EventTimeZone, SearchKey, TicketHolder
 from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.confirming import confirmed
 from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
+from validators.dashboard.readonly import StrictAdmin
 from validators.feed import wait_for
 from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.read import LAST_CHARACTER, STATES, count_tickets, list_events, starting_with
@@ -309,6 +310,13 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
     def erase(self, request: HttpRequest, queryset: QuerySet[TicketHolder]) -> None:
         erased = sum(erase_holders(holder.event, [holder.ticket]) for holder in queryset)
         self.message_user(request, f"Holders erased: {erased}. The log holds no personal data.")
+
+
+@admin.register(EventTimeZone)
+class EventTimeZoneAdmin(StrictAdmin):
+    """Time zones of events, for imports."""
+
+    list_display = ("event", "zone")
 
 
 def _history_row(record: OperationRecord) -> tuple[Any, ...]:

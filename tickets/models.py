@@ -1,4 +1,4 @@
-"""Ticket data that the platform keeps outside the log: the holders, erasable.
+"""Ticket data that the platform keeps outside the log: holders (erasable), events' time zones, imports.
 
 Tickets themselves are rows of the learner (validators.ledger); nothing here decides anything.
 """
@@ -6,7 +6,9 @@ Tickets themselves are rows of the learner (validators.ledger); nothing here dec
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.core.exceptions import ValidationError
 from django.db import models
 
 COMMITMENT_SALT_BYTES = 32
@@ -68,3 +70,61 @@ class TicketHolder(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event}/{self.ticket}"
+
+
+def check_zone(name: str) -> None:
+    """Raise ValidationError if this is not a time zone's name."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValidationError(f"{name[:64]!r} is unknown; use a name such as Europe/Berlin.") from error
+
+
+class EventTimeZone(models.Model):
+    """The time zone of one event: of times without an offset in its ticket files."""
+
+    event = models.CharField(max_length=64, unique=True)
+    zone = models.CharField(max_length=64, validators=[check_zone], help_text="such as Europe/Berlin")
+
+    class Meta:
+        ordering: ClassVar = ["event"]
+        verbose_name = "time zone of an event"
+        verbose_name_plural = "time zones of events"
+
+    def __str__(self) -> str:
+        return f"{self.event}: {self.zone}"
+
+
+class ImportState(models.TextChoices):
+    READING = "reading", "Reading"
+    PREVIEW = "preview", "To be confirmed"
+    ISSUING = "issuing", "Importing"
+    DONE = "done", "Imported"
+    STOPPED = "stopped", "Stopped"
+    REFUSED = "refused", "Refused"
+
+
+class TicketImport(models.Model):
+    """A file of tickets given on the page. Pages write what is wanted, the worker that holds `token` what
+    became of it. The content, and a preview with names, are deleted once it is imported or discarded."""
+
+    file_name = models.CharField(max_length=200)
+    content = models.BinaryField(default=b"", editable=False)
+    options = models.JSONField(default=dict, help_text="tickets.importing.uploads.UploadOptions")
+    actor = models.CharField(max_length=128)
+    state = models.CharField(max_length=16, choices=ImportState.choices, default=ImportState.READING)
+    token = models.CharField(max_length=32, help_text="Names the one task that may write here.")
+    claimed = models.BooleanField(default=False)
+    heartbeat_at = models.DateTimeField(help_text="Of the worker; before it began, when it was asked.")
+    total = models.PositiveIntegerField(default=0, help_text="Tickets to import.")
+    done = models.PositiveIntegerField(default=0, help_text="Tickets with a final answer.")
+    preview = models.JSONField(default=dict)
+    report = models.JSONField(default=dict)
+    error = models.TextField(blank=True, default="", help_text="Why it stopped or was refused.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.file_name}, {self.state}"

@@ -17,7 +17,7 @@ from dtvn.gateway import Result
 from tests.pages.learner import RealLearner
 from tests.ports import free_ports
 from tests.tools.test_columns import as_csv, pretix_row
-from tickets.models import TicketHolder
+from tickets.models import EventTimeZone, TicketHolder
 from tickets.rest import writes
 from validators.ledger.models import Ticket
 from validators.services.api_keys import generate_api_key, store_api_key
@@ -61,6 +61,14 @@ def test_an_import_reports_imported_and_rejected_rows(at: list[str], export: Pat
     assert ran.code == 1
     assert ran.text.splitlines() == [
         "30 rows read: 28 tickets in the network.",
+        "Read as CSV, UTF-8, separated by comma.",
+        "Event default: 28 tickets, times without an offset in UTC.",
+        "Columns not read: order date, order time, price, tax rate, tax rule, tax value, "
+        "attendee name: given name, attendee name: family name, state, voucher, pseudonymization id, "
+        "seat zone, seat row, seat number, order comment, follow up date, which t shirt size?, "
+        "invoice address name, invoice address street, invoice address zip code, invoice address city, "
+        "invoice address country, invoice address state, vat id, sales channel, order locale, "
+        "e mail address verified, external customer id, payment providers.",
         "1 row left out:",
         "  row 6: ORD04-1 is canceled",
         "1 row wrong:",
@@ -245,6 +253,46 @@ def test_a_silent_network_ends_with_3(at: list[str], export: Path, learner: Real
     ran = Ran("import_tickets", str(export), *at, "--patience", "0.2")
     assert ran.code == 3
     assert "Run the same command again" in ran.error
+
+
+def test_an_import_that_fails_half_way_says_how_far_it_got(
+    at: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second event's tickets get no answer; a second run imports the rest."""
+    path = tmp_path / "two.csv"
+    path.write_bytes(b"ticket_id,event,name\nT-1,a,Ada\nT-2,a,Bob\nT-1,b,Eve\n")
+    honest = writes.batch
+
+    def silent(requests: list[Request], **options: Any) -> list[Decision]:
+        if requests[0].event == "b":
+            return [Decision(request, Result("unavailable")) for request in requests]
+        return honest(requests, **options)
+
+    with monkeypatch.context() as context:
+        context.setattr(writes, "batch", silent)
+        ran = Ran("import_tickets", str(path), *at, "--patience", "0.2")
+    assert ran.code == 3
+    assert "2 of 3 tickets are in the network. Run the same command again to finish." in ran.error
+    again = Ran("import_tickets", str(path), *at)
+    assert (again.code, again.text.splitlines()[0]) == (
+        0,
+        "3 rows read: 3 tickets in the network (2 had already been imported).",
+    )
+    assert set(TicketHolder.objects.values_list("event", "ticket")) == {
+        ("a", "T-1"),
+        ("a", "T-2"),
+        ("b", "T-1"),
+    }
+
+
+def test_the_zone_of_an_event_is_used_and_shown(at: list[str], tmp_path: Path) -> None:
+    EventTimeZone.objects.create(event="fest", zone="Europe/Berlin")
+    path = tmp_path / "plain.csv"
+    path.write_bytes(b"ticket_id,event,valid until\nT-1,fest,2026-08-01\n")
+    ran = Ran("import_tickets", str(path), "--dry-run", *at)
+    assert "Event fest: 1 ticket, times without an offset in Europe/Berlin." in ran.text
+    given = Ran("import_tickets", str(path), "--dry-run", "--timezone", "Asia/Tokyo", *at)
+    assert "Event fest: 1 ticket, times without an offset in Asia/Tokyo." in given.text
 
 
 def test_the_credentials_file_is_found(

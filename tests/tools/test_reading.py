@@ -155,7 +155,7 @@ def test_an_unknown_json_form_is_refused_with_the_expected_form(tmp_path: Path) 
     [
         (b"", "is empty"),
         (b"  \n\n", "is empty"),
-        (b"PK\x03\x04rest", "Excel workbook: export it as CSV"),
+        (b"PK\x03\x04rest", "The workbook cannot be read"),
         (b'{"a": 1', "not JSON"),
         (b'{"a": 1}', "No list of tickets"),
         (b"\xff\xfe\x00", "but the rest is not"),

@@ -10,31 +10,36 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.conf import settings
+from django.db import DatabaseError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
 
 from dtvn.machine.commands import DEFAULT_EVENT, is_name
-from tickets.importing.columns import ALIASES, Columns
+from tickets.importing.columns import ALIASES, EVENT_LENGTH_MAX, Columns
 from tickets.importing.record import FileRefused
-
-EVENT_LENGTH_MAX = 64
+from tickets.models import EventTimeZone
 
 
 def add_file_arguments(parser: ArgumentParser) -> None:
     """Arguments of every command that reads a file of tickets and talks to the platform: the gates need the
     same values as the import."""
-    parser.add_argument("file", type=Path, help="CSV (any common delimiter and encoding) or JSON")
-    parser.add_argument("--event", default=DEFAULT_EVENT, help="event in the network (default: %(default)s)")
+    parser.add_argument("file", type=Path, help="CSV (any common delimiter and encoding), XLSX or JSON")
+    parser.add_argument(
+        "--event", help=f"the only event of the file (default: its column event, else {DEFAULT_EVENT})"
+    )
     parser.add_argument("--slug", default="", help="import only this event of an export with several")
     parser.add_argument(
         "--column",
         action="append",
         default=[],
         metavar="FIELD=NAME",
-        help=f"name of the column for a field; fields: {', '.join(ALIASES)}",
+        help=f"name of the column for a field, '' for none; fields: {', '.join(ALIASES)}",
     )
     parser.add_argument(
-        "--timezone", default="UTC", help="time zone of times without an offset (default: %(default)s)"
+        "--timezone",
+        default="",
+        help="time zone of times without an offset (default: the event's in the admin, else DTVN_TIME_ZONE)",
     )
     parser.add_argument("--include-pending", action="store_true", help="import unpaid orders too")
     parser.add_argument("--url", default="", help="URL of the platform (default: from DATA/credentials.json)")
@@ -43,13 +48,27 @@ def add_file_arguments(parser: ArgumentParser) -> None:
 
 def columns_of(options: Mapping[str, Any]) -> Columns:
     """Return the settings for reading the file, from `add_file_arguments`; raise FileRefused."""
-    check_event(options["event"])
+    event, zone = options["event"], options["timezone"]
+    if event is not None:
+        check_event(event)
     return Columns(
-        event=options["event"],
-        zone=zone_of(options["timezone"]),
+        event=event or "",
+        zone=zone_of(zone or settings.EVENT_TIME_ZONE),
+        zones={} if zone else event_zones(),
         chosen=chosen_columns(options["column"]),
         include_pending=options["include_pending"],
     )
+
+
+def event_zones() -> dict[str, ZoneInfo]:
+    """The time zone of each event that has one of its own; raise FileRefused without a database."""
+    try:
+        rows = list(EventTimeZone.objects.values_list("event", "zone"))
+    except DatabaseError as error:
+        raise FileRefused(
+            f"The time zones of events, in the platform's database, cannot be read: give --timezone. {error}"
+        ) from error
+    return {event: zone_of(zone) for event, zone in rows}
 
 
 def progress_bar(*columns: ProgressColumn) -> Progress:

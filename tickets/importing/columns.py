@@ -2,7 +2,7 @@
 
 It understands pretix's unmodified export of order positions, and plain files with a column such as
 `ticket_id`. Only id, event, product, seat and validity leave this module for the log; names and addresses go
-to `Holder`; all other columns (answers to questions, comments, invoice addresses) are ignored.
+to `Holder`; all other columns (answers to questions, comments, invoice addresses) are named as not read.
 
 A pretix ticket's id is order code and position, `ABC12-1`, as pretix prints it. Its secret is the code that a
 gate scans and is enough to enter, so it is never written to the log: only its hash is kept here.
@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Container, Mapping
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Container, Iterable, Mapping
+from datetime import UTC, tzinfo
 
 import msgspec
 
 from dtvn.machine.commands import DEFAULT_EVENT, is_name, is_text
+from tickets.importing.moments import read_moment
 from tickets.importing.record import Record, normalised
 
 PLAIN_ID = "ticket id"
@@ -28,6 +29,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "ticket_id": (PLAIN_ID, "ticketid", "ticket code", "ticket number", "ticket", "barcode", "id", "code"),
     "order": ("order code", "order"),
     "position": ("position id", "positionid", "position"),
+    "event": ("event", "event id"),
     "slug": ("event slug",),
     "status": ("status",),
     "blocked": ("blocked",),
@@ -54,7 +56,11 @@ YES = frozenset({"yes", "true", "1"})
 NO = frozenset({"no", "false", "0", "none", ""})
 POSITION = re.compile(r"[1-9][0-9]{0,8}")
 """pretix numbers the positions of an order from 1."""
-MOMENT_FORMATS = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y")
+ORDER_FIELDS = ("order", "position")
+"""Read only if they identify the ticket."""
+STATUS_FIELDS = ("status", "blocked", "testmode")
+"""Read only in rows that are order positions."""
+EVENT_LENGTH_MAX = 64
 LABEL_LENGTH_MAX = 128
 """Longest product and seat in the log, in characters."""
 
@@ -111,31 +117,49 @@ class Columns:
     def __init__(
         self,
         *,
-        event: str = DEFAULT_EVENT,
+        event: str = "",
         zone: tzinfo = UTC,
+        zones: Mapping[str, tzinfo] | None = None,
         chosen: Mapping[str, str] | None = None,
         include_pending: bool = False,
     ) -> None:
-        """`chosen` maps fields of ALIASES to the file's own column names; `zone` applies to times without an
-        offset."""
+        """`event`: the only event of the file; "" for what its column says, else the default event. `zone`
+        applies to times without an offset, unless the event is in `zones`. `chosen` maps fields of ALIASES to
+        the file's own column names; a field with the name "" is not read."""
         self._event = event
         self._zone = zone
+        self._zones = zones or {}
         self._names = dict(ALIASES)
-        for field, name in (chosen or {}).items():
-            self._names[field] = (normalised(name),)
-        self._id_chosen = "ticket_id" in (chosen or {})
-        self._chosen = {normalised(name): name for name in (chosen or {}).values()}
+        chosen = chosen or {}
+        for field, name in chosen.items():
+            self._names[field] = (normalised(name),) if name else ()
+        self._id_chosen = bool(chosen.get("ticket_id"))
+        self._chosen = {normalised(name): name for name in chosen.values() if name}
         self._include_pending = include_pending
 
     def understands(self, name: str) -> bool:
         """Whether a column of this name holds data of a ticket or its holder."""
         return any(name in names for names in self._names.values())
 
+    def zone_of(self, event: str) -> tzinfo:
+        """The zone of times without an offset in rows of this event."""
+        return self._zones.get(event, self._zone)
+
+    def fields_read(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """Field -> those of these columns that it is read from, in order of preference."""
+        present = dict.fromkeys(names)
+        found = {field: [name for name in known if name in present] for field, known in self._names.items()}
+        if not self._by_position(present):
+            found |= {field: [] for field in ORDER_FIELDS}
+        if not self._of_pretix(present):
+            found |= {field: [] for field in STATUS_FIELDS}
+        return {field: columns for field, columns in found.items() if columns}
+
     def absent(self, names: Container[str]) -> list[str]:
         """Chosen columns that are not among `names`."""
         return [name for known, name in self._chosen.items() if known not in names]
 
-    def knows(self, fields: Mapping[str, str]) -> bool:
+    def knows(self, fields: Mapping[str, object]) -> bool:
         """Whether these columns identify tickets at all."""
         return self._has("ticket_id", fields) or self._by_position(fields)
 
@@ -155,17 +179,19 @@ class Columns:
 
     def _imported(self, record: Record, ticket_id: str) -> ImportedTicket:
         fields = record.fields
+        event = self._event_of(fields)
         product = self._label("product", fields)
         if variation := self._value("variation", fields):
             product = _label("product", f"{product} – {variation}" if product else variation)
-        not_before, not_after = (self._moment(field, fields) for field in ("not_before", "not_after"))
+        zone = self.zone_of(event)
+        not_before, not_after = (self._moment(field, fields, zone) for field in ("not_before", "not_after"))
         if not_after and not_after < not_before:
             raise _Refused("is valid until a time before it becomes valid")
         secret = self._value("secret", fields)
         return ImportedTicket(
             row=record.number,
             ticket_id=ticket_id,
-            event=self._event,
+            event=event,
             product=product,
             seat=self._label("seat", fields),
             not_before=not_before,
@@ -174,17 +200,30 @@ class Columns:
             secret_digest=hashlib.sha256(secret.encode()).digest() if secret else b"",
         )
 
-    def _by_position(self, fields: Mapping[str, str]) -> bool:
+    def _by_position(self, fields: Mapping[str, object]) -> bool:
         """Whether order and position identify the ticket, because no better column does."""
         return self._has_position(fields) and not self._id_chosen and PLAIN_ID not in fields
 
-    def _of_pretix(self, fields: Mapping[str, str]) -> bool:
+    def _of_pretix(self, fields: Mapping[str, object]) -> bool:
         """Whether a row is an order position, which may be cancelled or unpaid, whatever column identifies
         its ticket."""
         return fields.keys() >= PRETIX or (self._has_position(fields) and PLAIN_ID not in fields)
 
-    def _has_position(self, fields: Mapping[str, str]) -> bool:
+    def _has_position(self, fields: Mapping[str, object]) -> bool:
         return self._has("order", fields) and self._has("position", fields)
+
+    def _event_of(self, fields: Mapping[str, str]) -> str:
+        event = self._value("event", fields)
+        if not event:
+            return self._event or DEFAULT_EVENT
+        if not is_name(event) or len(event) > EVENT_LENGTH_MAX:
+            raise _Refused(
+                f"event {event[:80]!r} is not 1 to {EVENT_LENGTH_MAX} of A-Z a-z 0-9 . _ : - "
+                "(the column is not read with --column event=)"
+            )
+        if self._event and event != self._event:
+            raise _Refused(f"belongs to event {event!r}, not to {self._event!r}")
+        return event
 
     def _ticket_id(self, fields: Mapping[str, str]) -> str:
         if self._by_position(fields):
@@ -235,16 +274,17 @@ class Columns:
             address=", ".join(filter(None, (street, place, country))),
         )
 
-    def _moment(self, field: str, fields: Mapping[str, str]) -> int:
+    def _moment(self, field: str, fields: Mapping[str, str], zone: tzinfo) -> int:
         text = self._value(field, fields)
         if not text:
             return 0
-        moment = _moment(text)
+        moment = read_moment(text, zone, ends=field == "not_after")
         if moment is None:
             raise _Refused(f"{field} {text[:40]!r} is not a time such as 2026-07-31 18:00")
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=self._zone)
-        seconds = int(moment.timestamp())
+        try:
+            seconds = int(moment.timestamp())
+        except OverflowError as error:
+            raise _Refused(f"{field} {text[:40]!r} is outside the calendar") from error
         if seconds <= 0:
             raise _Refused(f"{field} {text[:40]!r} is before 1970")
         return seconds * 1_000_000
@@ -256,7 +296,7 @@ class Columns:
         """The first non-empty column of a field."""
         return next((value for name in self._names[field] if (value := fields.get(name))), "")
 
-    def _has(self, field: str, fields: Mapping[str, str]) -> bool:
+    def _has(self, field: str, fields: Mapping[str, object]) -> bool:
         return any(name in fields for name in self._names[field])
 
 
@@ -266,16 +306,3 @@ def _label(field: str, text: str) -> str:
     if not is_text(text):
         raise _Refused(f"{field} contains a control character")
     return text
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    for form in MOMENT_FORMATS:
-        try:
-            return datetime.strptime(text, form)  # noqa: DTZ007 - the caller knows the zone
-        except ValueError:
-            continue
-    return None

@@ -111,6 +111,7 @@ def _fields(item: dict[str, Any], order: dict[str, Any], names: _Names) -> dict[
     if "positionid" not in item:
         return fields
     fields.pop("id", None)  # pretix's row number, not a ticket id
+    fields.pop("event", None)  # its slug, below
     fields["event slug"] = names.slug or _text(order.get("event") or item.get("event"))
     fields["order code"] = _text(order.get("code") or item.get("order"))
     fields["position id"] = _text(item["positionid"])

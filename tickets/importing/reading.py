@@ -1,4 +1,4 @@
-"""Read a CSV or JSON file into records: numbered rows of named texts.
+"""Read a CSV, XLSX or JSON file into records: numbered rows of named texts.
 
 Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which spreadsheet programs write.
 Delimiter: the one in Excel's first line "sep=;", else the most frequent of comma, semicolon, tab and bar in
@@ -14,13 +14,17 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from tickets.importing import workbook
 from tickets.importing.pretix import records_of_json
 from tickets.importing.record import FileRefused, Record, normalised
 
 DELIMITERS = ",;\t|"
+DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+ENCODING_NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252"}
 CELL_CHARACTERS_MAX = 1_000_000
 """A longer cell is taken for an unclosed quotation mark."""
 CSV_LIMIT = 2**31 - 1
@@ -41,24 +45,70 @@ FORMULA_STARTS = "=+-@|%"
 """pretix puts an apostrophe before cells with these prefixes, to keep spreadsheets from running them."""
 
 
+class Records(NamedTuple):
+    """A file's rows, read as they are asked for."""
+
+    form: str
+    """What the file was taken for, such as "CSV, Windows-1252, separated by semicolon"."""
+    rows: Iterator[Record]
+    """Raises FileRefused."""
+
+
 def read_records(path: Path, *, matters: Callable[[str], bool] = lambda name: True) -> Iterator[Record]:
+    """`open_records(...).rows`."""
+    return open_records(path, matters=matters).rows
+
+
+def open_records(
+    path: Path,
+    *,
+    matters: Callable[[str], bool],
+    knows: Callable[[Mapping[str, object]], bool] = lambda names: True,
+) -> Records:
     """All records of a file; blank rows are skipped. Raises FileRefused. `matters`: whether a column, by its
     normalised name, is used: every row of CSV needs a cell for each of these, and their names must be
-    unique."""
+    unique. `knows`: whether columns identify tickets, which decides about the sheet of a workbook."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise FileRefused(f"{path} cannot be read: {error.strerror}.") from error
-    if content.startswith(b"PK\x03\x04"):
-        raise FileRefused(f"{path} is an Excel workbook: export it as CSV, then import that.")
-    text = decoded(content)
+        raise FileRefused(f"{path.name} cannot be read: {error.strerror}.") from error
+    if content.startswith(workbook.ZIP_MARK):
+        sheet = workbook.open_sheet(
+            content, lambda names: (knows(dict.fromkeys(names)), sum(map(matters, names)))
+        )
+        return Records(sheet.form, _checked(_records_of_rows(sheet.rows, matters)))
+    if content.startswith(workbook.OLD_EXCEL_MARK):
+        raise FileRefused(f"{path.name} is a workbook of an old Excel, or encrypted: save it as .xlsx.")
+    text, encoding = decoded(content)
     start = text.lstrip()[:1]
     if not start:
-        raise FileRefused(f"{path} is empty.")
-    is_json = start in "[{" or path.suffix.lower() in JSON_SUFFIXES
-    for record in (records_of_json if is_json else records_of_csv)(text, matters):
+        raise FileRefused(f"{path.name} is empty.")
+    if start in "[{" or path.suffix.lower() in JSON_SUFFIXES:
+        return Records(f"JSON, {encoding}", _checked(records_of_json(text, matters)))
+    delimiter = named_delimiter(text) or delimiter_of(text)
+    form = f"CSV, {encoding}, separated by {DELIMITER_NAMES.get(delimiter, repr(delimiter))}"
+    return Records(form, _checked(records_of_csv(text, matters)))
+
+
+def _checked(records: Iterator[Record]) -> Iterator[Record]:
+    for record in records:
         problem = record.problem or next(filter(None, map(_unkeepable, record.fields.values())), "")
         yield Record(record.number, {}, problem) if problem else record
+
+
+def _records_of_rows(
+    rows: Iterator[tuple[int, list[str], str]], matters: Callable[[str], bool]
+) -> Iterator[Record]:
+    """Records of a sheet's (number, cells, problem); the first row that is not blank is the header."""
+    header: list[str] | None = None
+    for number, row, problem in rows:
+        if header is None:
+            header = [normalised(cell) for cell in row]
+            _check_header(row, header, matters)
+        elif problem:
+            yield Record(number, {}, problem)
+        else:
+            yield _record(number, header, row + [""] * (len(header) - len(row)), matters)
 
 
 def _unkeepable(cell: str) -> str:
@@ -72,15 +122,22 @@ def _unkeepable(cell: str) -> str:
     return ""
 
 
-def decoded(content: bytes) -> str:
-    """The file's text, decoded by its byte order mark, as UTF-8, or as Windows-1252."""
+def decoded(content: bytes) -> tuple[str, str]:
+    """The file's text, decoded by its byte order mark, as UTF-8, or as Windows-1252; and which it was."""
     marked = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "")
+    encoding = marked or "utf-8"
     try:
-        return content.decode(marked or "utf-8")
+        return content.decode(encoding), ENCODING_NAMES[encoding]
     except UnicodeDecodeError as error:
         if marked:
             raise FileRefused(f"The file begins as {marked}, but the rest is not: {error}.") from error
-        return content.decode("cp1252", errors="replace")
+        return content.decode("cp1252", errors="replace"), ENCODING_NAMES["cp1252"]
+
+
+def named_delimiter(text: str) -> str:
+    """The delimiter in a first line "sep=;", "" without one."""
+    found = SEPARATOR_LINE.match(text)
+    return found[1] if found else ""
 
 
 def records_of_csv(text: str, matters: Callable[[str], bool]) -> Iterator[Record]:

@@ -41,6 +41,17 @@ class Delivery(msgspec.Struct):
     refused: set[str] = set()
     """Tickets that this import did not issue: finally refused the first time they were sent."""
 
+    def add(self, other: Delivery) -> None:
+        """Count the results of a further part of the file."""
+        self.issued += other.issued
+        self.existed += other.existed
+        self.wrong += other.wrong
+
+    @property
+    def present(self) -> int:
+        """Tickets of the file that are in the network."""
+        return self.issued + self.existed
+
 
 def operation_of(ticket: ImportedTicket, commitment: bytes) -> dict[str, Any]:
     """One element of a batch request."""

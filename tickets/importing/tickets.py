@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from tickets.importing.columns import Columns, ImportedTicket, LeftOut, WrongRow
-from tickets.importing.reading import read_records
+from tickets.importing.reading import open_records
 from tickets.importing.record import FileRefused
 
 NO_COLUMN = "No column has the ticket IDs: ticket_id, or order code and position id."
@@ -16,11 +16,19 @@ NAME_IT = "Choose the column with --column ticket_id=NAME."
 
 
 class TicketFile(msgspec.Struct):
-    """Content of a file; each row is in exactly one of the lists."""
+    """Content of a file; each row is in exactly one of the first three lists."""
 
     tickets: list[ImportedTicket] = []
     left_out: list[LeftOut] = []
     wrong: list[WrongRow] = []
+    form: str = ""
+    """What the file was taken for: see `reading.Records`."""
+    read: dict[str, list[str]] = {}
+    """Field -> the columns that it is read from, normalised."""
+    unread: list[str] = []
+    """Columns that are not read, normalised."""
+    zones: dict[str, str] = {}
+    """Event -> the time zone of its times without an offset."""
 
     @property
     def rows(self) -> int:
@@ -34,11 +42,12 @@ def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
     An export of several pretix events would admit guests of the other events: it is refused unless `slug`
     selects one event; rows of the others are then left out.
     """
-    found = TicketFile()
-    first_row: dict[str, int] = {}
+    records = open_records(path, matters=columns.understands, knows=columns.knows)
+    found = TicketFile(form=records.form)
+    first_row: dict[tuple[str, str], int] = {}
     slugs: set[str] = set()
     present: dict[str, None] = {}
-    for record in read_records(path, matters=columns.understands):
+    for record in records.rows:
         if record.problem:
             found.wrong.append(WrongRow(record.number, record.problem))
             continue
@@ -54,24 +63,42 @@ def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
             continue
         slugs.add(row_slug)
         match columns.ticket(record):
-            case ImportedTicket() as ticket if ticket.ticket_id in first_row:
-                reason = f"ticket {ticket.ticket_id} is already in row {first_row[ticket.ticket_id]}"
-                found.wrong.append(WrongRow(record.number, reason))
-            case ImportedTicket() as ticket:
-                first_row[ticket.ticket_id] = record.number
-                found.tickets.append(ticket)
+            case ImportedTicket(event=event, ticket_id=name) as ticket:
+                first = first_row.setdefault((event, name), record.number)
+                if first == record.number:
+                    found.tickets.append(ticket)
+                else:
+                    found.wrong.append(WrongRow(record.number, f"ticket {name} is already in row {first}"))
             case LeftOut() as left_out:
                 found.left_out.append(left_out)
             case wrong:
                 found.wrong.append(wrong)
-    if len(slugs - {""}) > 1:
-        names = ", ".join(sorted(slugs - {""}))
+    _check_whole(found, columns, slugs - {""}, present)
+    found.read = columns.fields_read(present)
+    read = {name for names in found.read.values() for name in names}
+    found.unread = [name for name in present if name not in read]
+    found.zones = {event: str(columns.zone_of(event)) for event in sorted({t.event for t in found.tickets})}
+    return found
+
+
+def by_event(tickets: Sequence[ImportedTicket]) -> dict[str, list[ImportedTicket]]:
+    """The tickets of each event, in the order of the file."""
+    found: dict[str, list[ImportedTicket]] = {}
+    for ticket in tickets:
+        found.setdefault(ticket.event, []).append(ticket)
+    return found
+
+
+def _check_whole(found: TicketFile, columns: Columns, slugs: set[str], present: Iterable[str]) -> None:
+    """Raise FileRefused for what only the whole file shows."""
+    if len(slugs) > 1:
+        names = ", ".join(sorted(slugs))
         raise FileRefused(f"The file contains tickets of several events ({names}): choose one with --slug.")
     if found.rows == 0:
         raise FileRefused("The file has no rows below its header.")
-    if present and (absent := columns.absent(present)):
-        raise FileRefused(f"The file has no column {absent[0]!r}, which --column names. {_found(present)}")
-    return found
+    names = list(present)
+    if names and (absent := columns.absent(names)):
+        raise FileRefused(f"The file has no column {absent[0]!r}, which --column names. {_found(names)}")
 
 
 def _found(names: Iterable[str]) -> str:

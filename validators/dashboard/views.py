@@ -20,7 +20,7 @@ from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.dashboard.diagnosis import explain
 from validators.dashboard.nodes import describe_nodes, describe_state_of_page
 from validators.feed.rows import read_snapshot
-from validators.rest.keys import ANYBODY, caller_of_person
+from validators.rest.keys import ANYBODY, Caller, caller_of_person
 from validators.services.network import gateway
 
 View = Callable[..., HttpResponse]
@@ -42,6 +42,16 @@ NEEDED = {
 """Scopes any one of which allows changes on a page; the API checks the exact one."""
 
 
+def frame(caller: Caller, title: str) -> dict[str, Any]:
+    """What dashboard/base.html needs; `title` is that of the page, or of the page it belongs to."""
+    return {
+        "title": title,
+        "pages": PAGES,
+        "closed_no_access": CLOSED_NO_ACCESS,
+        "known": caller.actor != ANYBODY.actor,
+    }
+
+
 def page_of(name: str, **context: Any) -> View:
     """The view of a page from its template; its content comes from `snapshot`, the feed and the API. An
     unauthenticated visitor is redirected to the login, and actions that a user may not perform are not
@@ -52,11 +62,7 @@ def page_of(name: str, **context: Any) -> View:
         caller = caller_of_person(request)
         if caller is None:
             return redirect_to_login(request.get_full_path())
-        shown = {
-            "title": name.capitalize(),
-            "pages": PAGES,
-            "closed_no_access": CLOSED_NO_ACCESS,
-            "known": caller.actor != ANYBODY.actor,
+        shown = frame(caller, name.capitalize()) | {
             "may_change": bool(NEEDED.get(name, frozenset()) & caller.scopes),
             "continues": _continues() if name == "nodes" else "",
         }

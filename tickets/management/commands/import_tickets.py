@@ -1,4 +1,4 @@
-"""`manage.py import_tickets FILE`: bring the tickets of a CSV or JSON file into the network."""
+"""`manage.py import_tickets FILE`: bring the tickets of a CSV, XLSX or JSON file into the network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 from rich.progress import TimeRemainingColumn
 
-from tickets.importing import FileRefused, LeftOut, TicketFile, WrongRow, read_tickets
+from tickets.importing import FileRefused, LeftOut, TicketFile, WrongRow, by_event, read_tickets
 from tickets.importing.arguments import (
     add_file_arguments,
     at_least_one,
@@ -24,7 +24,7 @@ from tickets.importing.arguments import (
     progress_bar,
     seconds,
 )
-from tickets.importing.holders import forget_holders, remember_holders
+from tickets.importing.delivering import Part, deliver, store_holders
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
 from tickets.importing.sending import IN_FLIGHT, Delivery, NetworkSilent, check_may_issue, send_tickets
 
@@ -38,11 +38,11 @@ ANSWER_PATIENCE = 60.0
 
 class Command(BaseCommand):
     help = (
-        "Issue the tickets of a CSV or JSON file. Exports of order positions from pretix are read as "
+        "Issue the tickets of a CSV, XLSX or JSON file. Exports of order positions from pretix are read as "
         "they are (ticket ID: order code and position, as in ABC12-1); other files need a column ticket_id. "
         "Names and addresses stay in this platform's database; the log gets a salted commitment. "
         "Running it again is safe. Exit codes: 0 all imported, 1 all but some wrong rows imported, "
-        "2 nothing imported, 3 the network stopped answering (run it again to finish)."
+        "2 nothing imported, 3 it stopped half way (run it again to finish)."
     )
     requires_system_checks: list[str] = []
 
@@ -79,47 +79,40 @@ class Command(BaseCommand):
     def _deliver(self, found: TicketFile, platform: Platform, options: dict[str, Any]) -> Delivery:
         """Stores holders only once their tickets are sure to be accepted for issuing: the stored holder of a
         ticket that was never sent would conflict with a corrected file."""
+        delivery = Delivery()
         if not found.tickets:
-            return Delivery()
+            return delivery
 
         async def ask() -> None:
             async with open_client(platform, connections=1, patience=ANSWER_PATIENCE) as client:
                 await check_may_issue(client, patience=options["patience"])
 
-        with _explained(platform):
+        with _explained(platform, delivery, found):
             asyncio.run(ask())
         try:
-            kept = remember_holders(found.tickets)
+            parts = store_holders(found.tickets, delivery)
         except OperationalError as error:
             raise CommandError(
                 f"The platform's database cannot be used, so holders could not be saved: {error}.",
                 returncode=EXIT_NOTHING_DONE,
             ) from error
-        refused = {wrong.row for wrong in kept.contradictions}
-        tickets = [ticket for ticket in found.tickets if ticket.row not in refused]
-        delivery = Delivery()
-        with progress_bar(TimeRemainingColumn()) as progress:
-            task = progress.add_task("Issuing tickets", total=len(tickets))
+        with progress_bar(TimeRemainingColumn()) as progress, _explained(platform, delivery, found):
+            task = progress.add_task("Issuing tickets", total=sum(len(part.tickets) for part in parts))
 
-            async def send() -> None:
+            async def send(part: Part, own: Delivery) -> None:
                 in_flight = options["in_flight"]
                 async with open_client(platform, connections=in_flight, patience=ANSWER_PATIENCE) as client:
                     await send_tickets(
                         client,
-                        tickets,
-                        kept.commitments,
-                        delivery,
+                        part.tickets,
+                        part.commitments,
+                        own,
                         patience=options["patience"],
                         told=lambda count: progress.advance(task, count),
                         in_flight=in_flight,
                     )
 
-            try:
-                with _explained(platform):
-                    asyncio.run(send())
-            finally:
-                forget_holders(options["event"], kept.fresh & delivery.refused)
-        delivery.wrong += kept.contradictions
+            deliver(parts, lambda part, own: asyncio.run(send(part, own)), delivery)
         return delivery
 
     def _summarise(self, found: TicketFile, delivery: Delivery | None, report: Path | None) -> None:
@@ -130,10 +123,9 @@ class Command(BaseCommand):
             )
         else:
             before = f" ({delivery.existed:,} had already been imported)" if delivery.existed else ""
-            total = delivery.issued + delivery.existed
-            self.stdout.write(
-                f"{_count(found.rows, 'row')} read: {_count(total, 'ticket')} in the network{before}."
-            )
+            present = _count(delivery.present, "ticket")
+            self.stdout.write(f"{_count(found.rows, 'row')} read: {present} in the network{before}.")
+        self._describe(found)
         if found.left_out:
             self.stdout.write(f"{_count(len(found.left_out), 'row')} left out:")
             self._rows([f"row {one.row}: {one.reason}" for one in found.left_out])
@@ -146,6 +138,15 @@ class Command(BaseCommand):
         if wrong:
             sys.exit(EXIT_SOME_WRONG)
 
+    def _describe(self, found: TicketFile) -> None:
+        """How the file was understood."""
+        self.stdout.write(f"Read as {found.form}.")
+        for event, tickets in by_event(found.tickets).items():
+            zone = f"times without an offset in {found.zones[event]}"
+            self.stdout.write(f"Event {event}: {_count(len(tickets), 'ticket')}, {zone}.")
+        if found.unread:
+            self.stdout.write(f"Columns not read: {', '.join(found.unread)}.")
+
     def _rows(self, lines: list[str]) -> None:
         for line in lines[:REPORTED_MAX]:
             self.stdout.write(f"  {line}")
@@ -154,17 +155,19 @@ class Command(BaseCommand):
 
 
 @contextmanager
-def _explained(platform: Platform) -> Iterator[None]:
-    """Turns the platform's refusal into a message with its exit code."""
+def _explained(platform: Platform, delivery: Delivery, found: TicketFile) -> Iterator[None]:
+    """Turns the platform's refusal into a message with its exit code, which says how far the import got."""
     try:
         yield
-    except Refused as error:
-        raise CommandError(f"Stopped: {error}.", returncode=EXIT_NOTHING_DONE) from error
-    except NetworkSilent as error:
-        raise CommandError(
-            f"Stopped: {error} from {platform.url}. Run the same command again to finish.",
-            returncode=EXIT_UNFINISHED,
-        ) from error
+    except (Refused, NetworkSilent) as error:
+        began = delivery.present or delivery.wrong
+        done = f"{delivery.present:,} of {_count(len(found.tickets), 'ticket')} are in the network. "
+        silent = f" from {platform.url}" if isinstance(error, NetworkSilent) else ""
+        again = "Run the same command again to finish."
+        text = f"Stopped: {error}{silent}. {done if began else ''}{again if began or silent else ''}"
+        unfinished = began or isinstance(error, NetworkSilent)
+        code = EXIT_UNFINISHED if unfinished else EXIT_NOTHING_DONE
+        raise CommandError(text.strip(), returncode=code) from error
 
 
 def _count(number: int, noun: str) -> str:

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import TextColumn, TimeElapsedColumn
 
-from tickets.importing import FileRefused, read_tickets
+from tickets.importing import FileRefused, by_event, read_tickets
 from tickets.importing.arguments import (
     add_file_arguments,
     at_least_one,
@@ -81,6 +81,13 @@ class Command(BaseCommand):
             check_writable(options["record"], "--record")
         except (FileRefused, PlatformUnknown) as error:
             raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
+        events = list(by_event(tickets))
+        if len(events) > 1:
+            text = (
+                f"The file contains tickets of several events ({', '.join(events)}): choose one with --event."
+            )
+            raise CommandError(text, returncode=EXIT_NOTHING_DONE)
+        options["event"] = "".join(events)
         ids = [ticket.ticket_id for ticket in tickets][: options["limit"]]
         if not ids:
             raise CommandError("The file contains no valid ticket.", returncode=EXIT_NOTHING_DONE)

@@ -1,0 +1,211 @@
+"""The import page up to the worker's part, which runs here in place of the worker; and the downloads."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import AsyncClient, Client
+from django.utils import timezone
+
+from dtvn.api.ordering import Decision, Request
+from dtvn.gateway import Result
+from tests.pages.learner import RealLearner
+from tickets import tasks
+from tickets.importing import uploads, work
+from tickets.models import ImportState, TicketHolder, TicketImport
+from tickets.pages import imports
+from validators.ledger.models import Ticket
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
+
+URL = "/dashboard/tickets/files"
+FILE = "ticket_id;Name;Schuhgröße;valid until\nT-1;Zoë;38;2026-08-01\nT 2;Bob;40;\nT-3;Eve;41;soon\n"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """What workers were asked to do."""
+    found: list[tuple[int, str]] = []
+    monkeypatch.setattr(imports, "send", lambda *words: found.append(words))
+    return found
+
+
+@pytest.fixture
+def desk(learner: RealLearner, admin: Client) -> Client:
+    return admin
+
+
+def upload(client: Client, content: bytes, name: str = "guests.csv", **fields: str) -> Any:
+    return client.post(URL, {"file": SimpleUploadedFile(name, content), **fields})
+
+
+def previewed(client: Client, asked: list[tuple[int, str]], content: bytes = FILE.encode("cp1252")) -> int:
+    assert upload(client, content).status_code == 302
+    import_id, token = asked[-1]
+    assert tasks.run_import(import_id, token) == "done"
+    return import_id
+
+
+def confirmed(client: Client, asked: list[tuple[int, str]], import_id: int) -> TicketImport:
+    assert client.post(f"{URL}/{import_id}/confirm").status_code == 302
+    tasks.run_import(*asked[-1])
+    return TicketImport.objects.get(pk=import_id)
+
+
+def test_a_file_is_shown_as_understood_before_anything_is_imported(desk: Client, asked: Any) -> None:
+    import_id = previewed(desk, asked)
+    page = desk.get(f"{URL}/{import_id}").content.decode()
+    for text in (
+        "CSV, Windows-1252, separated by semicolon",
+        "schuhgröße",
+        "2026-08-01 23:59:59 UTC",
+        "Zoë",
+        "ticket id &#x27;T 2&#x27; is not 1 to 128",
+        "not_after &#x27;soon&#x27; is not a time",
+        "Import 1 tickets",
+    ):
+        assert text in page
+    assert not Ticket.objects.exists()
+    assert not TicketHolder.objects.exists()
+
+
+def test_a_confirmed_import_issues_the_tickets_and_deletes_the_file(desk: Client, asked: Any) -> None:
+    done = confirmed(desk, asked, previewed(desk, asked))
+    assert (done.state, done.done, bytes(done.content), done.preview) == (ImportState.DONE, 1, b"", {})
+    ticket = Ticket.objects.get()
+    assert (ticket.ticket_id, ticket.whole.actor) == ("T-1", "user:operator")
+    assert TicketHolder.objects.get().name == "Zoë"
+    again = confirmed(desk, asked, previewed(desk, asked))
+    assert (again.report["issued"], again.report["existed"]) == (0, 1)
+    report = desk.get(f"{URL}/{again.pk}/report").content.decode().splitlines()
+    assert [line.split(",")[:2] for line in report] == [["row", "result"], ["3", "wrong"], ["4", "wrong"]]
+
+
+def test_an_import_that_stops_half_way_says_so_and_goes_on(
+    desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = previewed(desk, asked, b"ticket_id,event\nT-1,a\nT-1,b\n")
+    honest = tasks.batch
+
+    def silent(requests: list[Request], **options: Any) -> list[Decision]:
+        if requests[0].event == "b":
+            return [Decision(request, Result("unavailable")) for request in requests]
+        return honest(requests, **options)
+
+    with monkeypatch.context() as context:
+        context.setattr(tasks, "batch", silent)
+        context.setattr(work, "PATIENCE", 0.2)
+        stopped = confirmed(desk, asked, import_id)
+    assert (stopped.state, stopped.report["present"], stopped.done) == (ImportState.STOPPED, 1, 1)
+    page = desk.get(f"{URL}/{import_id}").content.decode()
+    assert "no final answer" in page
+    assert "Start again" in page
+    done = confirmed(desk, asked, import_id)
+    assert (done.state, done.report["issued"], done.report["existed"]) == (ImportState.DONE, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "fields", "status", "says"),
+    [
+        (b"ticket_id\nT-1\n", "a.csv", {"event": "a b"}, 400, "&#x27;a b&#x27; is not 1 to 64"),
+        (b"ticket_id\nT-1\n", "a.csv", {"timezone": "Mars"}, 400, "--timezone &#x27;Mars&#x27; is unknown"),
+        (b"ticket_id\nT-1\n", "a.csv", {"timezone": "a\x00b"}, 400, "is unknown"),
+        (b"ticket_id\nT-1\n", "a.csv", {"columns": "nonsense"}, 400, "is not FIELD=NAME"),
+        (b"", "a.csv", {}, 400, "The file is empty."),
+    ],
+)
+def test_bad_input_is_a_400_that_names_the_field(
+    desk: Client, asked: Any, content: bytes, name: str, fields: dict[str, str], status: int, says: str
+) -> None:
+    answer = upload(desk, content, name, **fields)
+    assert (answer.status_code, says in answer.content.decode()) == (status, True)
+    assert (asked, TicketImport.objects.count()) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"PK\x03\x04rest", "cannot be read"), (b"\x00\x01\xff", "No column"), (b"name\nAda\n", "No column")],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
+    desk: Client, asked: Any, content: bytes, says: str
+) -> None:
+    refused = TicketImport.objects.get(pk=previewed(desk, asked, content))
+    assert (refused.state, bytes(refused.content)) == (ImportState.REFUSED, b"")
+    assert says in refused.error
+    assert desk.post(f"{URL}/{refused.pk}/confirm").status_code == 409
+    assert desk.post(f"{URL}/{refused.pk}/discard").status_code == 302
+
+
+def test_a_second_file_waits_for_the_first(desk: Client, asked: Any) -> None:
+    upload(desk, b"ticket_id\nT-1\n")
+    answer = upload(desk, b"ticket_id\nT-2\n")
+    assert (answer.status_code, "guests.csv is being imported" in answer.content.decode()) == (409, True)
+    assert desk.post(f"{URL}/{asked[0][0]}/discard").status_code == 409
+
+
+def test_an_import_whose_worker_ended_is_said_and_started_again(desk: Client, asked: Any) -> None:
+    import_id = previewed(desk, asked)
+    desk.post(f"{URL}/{import_id}/confirm")
+    late = asked[-1]
+    TicketImport.objects.update(heartbeat_at=timezone.now() - 2 * uploads.LOST_AFTER)
+    assert "No worker took it up" in desk.get(f"{URL}/{import_id}").content.decode()
+    done = confirmed(desk, asked, import_id)
+    assert done.state == ImportState.DONE
+    assert tasks.run_import(*late) == "superseded"
+
+
+def test_the_file_of_an_abandoned_preview_is_deleted(desk: Client, asked: Any) -> None:
+    import_id = previewed(desk, asked)
+    TicketImport.objects.update(created_at=timezone.now() - uploads.FILE_KEPT - timedelta(minutes=1))
+    desk.get(URL)
+    left = TicketImport.objects.get(pk=import_id)
+    assert (bytes(left.content), left.preview, left.state) == (b"", {}, ImportState.REFUSED)
+
+
+def test_without_the_scope_nothing_is_imported_or_listed_with_names(
+    learner: RealLearner, client: Client, asked: Any
+) -> None:
+    assert client.get(URL).status_code == 302
+    client.force_login(User.objects.create_user("reader"))
+    page = client.get(URL)
+    assert (page.status_code, b"Read the file" in page.content) == (200, False)
+    assert b"Admission list" not in page.content
+    assert upload(client, b"ticket_id\nT-1\n").status_code == 403
+    for path in ("1", "1/state", "1/report"):
+        assert client.get(f"{URL}/{path}").status_code == 403
+    assert client.get("/dashboard/tickets/export/admission.csv").status_code == 403
+    assert (asked, TicketImport.objects.count()) == ([], 0)
+
+
+@pytest.mark.parametrize("path", ["9", f"{2**63}", "9/state"])
+def test_an_unknown_import_is_a_404(desk: Client, path: str) -> None:
+    assert desk.get(f"{URL}/{path}").status_code == 404
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("form", ["csv", "xlsx", "json"])
+async def test_a_gate_downloads_the_admission_list(learner: RealLearner, operate: Any, form: str) -> None:
+    from asgiref.sync import sync_to_async
+
+    def made() -> User:
+        operate("issue T-1")
+        user = User.objects.create_user("gate")
+        user.groups.add(Group.objects.create(name="gate"))
+        return user
+
+    client = AsyncClient()
+    await client.aforce_login(await sync_to_async(made)())
+    answer = await client.get(f"/dashboard/tickets/export/admission.{form}", {"event": "default"})
+    assert answer.status_code == 200
+    assert f'filename="admission-default-at-1.{form}"' in answer.headers["Content-Disposition"]
+    sent = io.BytesIO()
+    async for chunk in answer:
+        sent.write(chunk)
+    assert sent.getvalue()[:2] == {"csv": b"\xef\xbb", "xlsx": b"PK", "json": b'{"'}[form]
+    assert (await client.get("/dashboard/tickets/export/nothing.csv")).status_code == 404
+    assert (await client.get("/dashboard/tickets/export/tickets.csv?event=a%20b")).status_code == 400

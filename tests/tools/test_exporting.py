@@ -1,0 +1,132 @@
+"""Exports: what they hold, and that no cell of them is run by a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from hypothesis import given
+from hypothesis import strategies as st
+from openpyxl import load_workbook
+
+from tests.pages.learner import RealLearner
+from tickets.exporting import FORMS, KINDS, Table, defused, write_chunks
+from tickets.importing.reading import records_of_csv
+from tickets.models import TicketHolder
+
+RUN = frozenset("=+-@\t\r")
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
+
+
+def table(rows: list[list[Any]]) -> Table:
+    return Table("tickets", None, 7, ("a", "b"), iter([rows]))
+
+
+def whole(form: str, rows: list[list[Any]]) -> bytes:
+    return b"".join(write_chunks(table(rows), form))
+
+
+@given(text=TEXTS | TEXTS.map("=".__add__) | TEXTS.map(" \t@".__add__))
+def test_no_text_begins_as_a_formula(text: str) -> None:
+    cell = str(defused(text))
+    assert cell[:1] not in RUN
+    assert cell.lstrip()[:1] not in RUN
+    assert cell in (text, f"'{text}")
+
+
+@given(rows=st.lists(st.lists(TEXTS, min_size=2, max_size=2), max_size=5))
+def test_every_form_holds_every_row(rows: list[list[str]]) -> None:
+    rows = [["=1+1", "-2"], *rows]
+    safe = [[defused(cell) for cell in row] for row in rows]
+    read = list(csv.reader(io.StringIO(whole("csv", rows).decode("utf-8-sig"), newline="")))
+    assert read == [["a", "b"], *safe]
+    told = json.loads(whole("json", rows))
+    assert (told["sequence"], [[row["a"], row["b"]] for row in told["rows"]]) == (7, rows)
+    sheet = load_workbook(io.BytesIO(whole("xlsx", rows))).active
+    assert sheet is not None
+    assert sheet.max_row == len(rows) + 1
+    assert [cell.data_type for cell in sheet[2]] == ["s", "s"]
+
+
+def test_the_import_takes_the_apostrophe_off_again() -> None:
+    text = whole("csv", [["T-1", "=HYPERLINK(1)"]]).decode("utf-8-sig").replace("a,b", "ticket_id,name")
+    (record,) = records_of_csv(text, bool)
+    assert record.fields["name"] == "=HYPERLINK(1)"
+
+
+@pytest.fixture
+def evening(learner: RealLearner, operate: Callable[..., Any]) -> None:
+    operate("issue T-1", "issue T-2", "issue T-3", "admit T-2", "consume T-1", event="fest")
+    operate("dispute T-3", event="fest")
+    operate("issue T-1", event="gala")
+    for ticket, name in (("T-1", "Ada"), ("T-2", "=cmd|x")):
+        TicketHolder.objects.create(event="fest", ticket=ticket, name=name, secret_digest="ab" * 32)
+
+
+def exported(tmp_path: Path, kind: str, *options: str) -> list[dict[str, str]]:
+    path = tmp_path / "out.csv"
+    call_command("export_tickets", kind, str(path), *options, stdout=io.StringIO())
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in tmp_path.glob("*out*")] == ["out.csv"]
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+
+
+def test_the_admission_list_says_who_may_come_in(evening: None, tmp_path: Path) -> None:
+    rows = exported(tmp_path, "admission", "--event", "fest")
+    assert [(row["ticket_id"], row["admit"], row["state"], row["name"], row["gate"]) for row in rows] == [
+        ("T-1", "yes", "ISSUED", "Ada", ""),
+        ("T-2", "no", "CONSUMED", "'=cmd|x", "north"),
+        ("T-3", "yes" if rows[2]["state"] == "ISSUED" else "no", rows[2]["state"], "", ""),
+    ]
+    assert rows[1]["admitted_at"] > "2020"
+
+
+def test_all_tickets_and_outcomes_are_exported(evening: None, tmp_path: Path) -> None:
+    tickets = exported(tmp_path, "tickets")
+    assert [(row["event"], row["ticket_id"]) for row in tickets] == [
+        ("fest", "T-1"),
+        ("fest", "T-2"),
+        ("fest", "T-3"),
+        ("gala", "T-1"),
+    ]
+    outcomes = exported(tmp_path, "outcomes", "--event", "fest")
+    assert [(row["operation"], row["ticket_id"], row["outcome"]) for row in outcomes][3:5] == [
+        ("admit", "T-2", "ok"),
+        ("consume", "T-1", "not_validated"),
+    ]
+
+
+def test_pages_of_an_export_join_without_gap(
+    learner: RealLearner, operate: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tickets.exporting.tables.ROWS_AT_ONCE", 3)
+    operate(*(f"issue T-{number}" for number in range(9)))
+    for kind in ("tickets", "outcomes", "admission"):
+        rows = exported(tmp_path, kind)
+        assert [row["ticket_id"] for row in rows] == [f"T-{number}" for number in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["tickets", "/nowhere/out.csv"], "cannot be written"),
+        (["tickets", "out.ods"], "does not end with .csv, .xlsx, .json"),
+        (["tickets", "out.csv", "--event", "a b"], "is not 1 to 64"),
+    ],
+)
+def test_an_export_that_cannot_begin_says_why(learner: RealLearner, words: list[str], sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        call_command("export_tickets", *words)
+
+
+def test_every_kind_has_every_form() -> None:
+    assert set(KINDS) == {"tickets", "outcomes", "admission"}
+    assert set(FORMS) == {"csv", "xlsx", "json"}

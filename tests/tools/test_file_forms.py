@@ -1,0 +1,263 @@
+"""What a file is taken for: its event, its dates, its columns, and workbooks with their bounds."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import zipfile
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openpyxl import Workbook
+
+from tests.tools.test_columns import as_csv, pretix_row
+from tickets.importing import Columns, FileRefused, TicketFile, WrongRow, by_event, read_tickets, workbook
+from tickets.importing.moments import read_moment
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def read(tmp_path: Path, content: bytes, columns: Columns | None = None) -> TicketFile:
+    path = tmp_path / "tickets"
+    path.write_bytes(content)
+    return read_tickets(path, columns or Columns())
+
+
+def book(*rows: list[Any], title: str = "Tickets", **further: list[list[Any]]) -> bytes:
+    made = Workbook()
+    made.active.title = title
+    for row in rows:
+        made.active.append(row)
+    for name, listed in further.items():
+        sheet = made.create_sheet(name)
+        for row in listed:
+            sheet.append(row)
+    out = io.BytesIO()
+    made.save(out)
+    return out.getvalue()
+
+
+# --- event -----------------------------------------------------------------------------------------
+
+
+def test_a_column_event_gives_the_event_of_each_ticket(tmp_path: Path) -> None:
+    found = read(tmp_path, b"ticket_id,event\nT-1,fest\nT-1,gala\nT-2,\nT-1,fest\n")
+    assert {event: [t.row for t in listed] for event, listed in by_event(found.tickets).items()} == {
+        "fest": [2],
+        "gala": [3],
+        "default": [4],
+    }
+    assert found.wrong == [WrongRow(5, "ticket T-1 is already in row 2")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        (Columns(), "event 'Summer Fest' is not 1 to 64 of A-Z a-z 0-9"),
+        (Columns(event="gala"), "event 'Summer Fest' is not"),
+        (Columns(chosen={"event": ""}), ""),
+    ],
+)
+def test_an_event_that_is_no_name_is_wrong_unless_unread(
+    tmp_path: Path, columns: Columns, reason: str
+) -> None:
+    found = read(tmp_path, b"ticket_id,event\nT-1,Summer Fest\n", columns)
+    assert [one.reason[: len(reason)] for one in found.wrong] == [reason][: bool(reason)]
+    assert [one.event for one in found.tickets] == ([] if reason else ["default"])
+
+
+def test_a_row_of_another_event_than_the_chosen_one_is_wrong(tmp_path: Path) -> None:
+    found = read(tmp_path, b"ticket_id,event\nT-1,fest\nT-2,\n", Columns(event="gala"))
+    assert found.wrong == [WrongRow(2, "belongs to event 'fest', not to 'gala'")]
+    assert [one.event for one in found.tickets] == ["gala"]
+
+
+def test_pretix_s_slug_is_not_the_event(tmp_path: Path) -> None:
+    assert read(tmp_path, as_csv(pretix_row())).tickets[0].event == "default"
+    order = b'[{"code": "A", "event": "fest", "status": "p", "positions": [{"positionid": 1, "event": "x"}]}]'
+    assert read(tmp_path, order).tickets[0].event == "default"
+
+
+# --- dates -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["2026-08-01", "01.08.2026", "20260801"])
+def test_a_bare_valid_until_is_the_end_of_that_day(tmp_path: Path, text: str) -> None:
+    content = f"ticket_id,valid from,valid until\nT-1,{text},{text}\n".encode()
+    (ticket,) = read(tmp_path, content, Columns(zone=BERLIN)).tickets
+    ends = datetime.fromtimestamp(ticket.not_after / 1e6, BERLIN)
+    begins = datetime.fromtimestamp(ticket.not_before / 1e6, BERLIN)
+    assert (begins.isoformat(), ends.isoformat()) == (
+        "2026-08-01T00:00:00+02:00",
+        "2026-08-01T23:59:59+02:00",
+    )
+
+
+def test_each_event_has_its_own_zone(tmp_path: Path) -> None:
+    columns = Columns(zone=UTC, zones={"fest": BERLIN})
+    found = read(
+        tmp_path, b"ticket_id,event,valid until\nT-1,fest,2026-08-01\nT-2,gala,2026-08-01\n", columns
+    )
+    assert found.zones == {"fest": "Europe/Berlin", "gala": "UTC"}
+    assert found.tickets[1].not_after - found.tickets[0].not_after == 2 * 3_600 * 1_000_000
+
+
+def test_a_time_with_the_date_is_kept(tmp_path: Path) -> None:
+    (ticket,) = read(tmp_path, b"ticket_id,valid until\nT-1,2026-08-01 00:00\n").tickets
+    assert ticket.not_after == int(datetime(2026, 8, 1, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+@given(
+    day=st.dates(date(1971, 1, 1), date(2099, 12, 30)),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/Havana", "Asia/Beirut", "Pacific/Auckland"]),
+)
+def test_the_last_second_of_a_day_is_followed_by_the_next_day(day: date, zone: str) -> None:
+    """Also on days on which the clocks change at midnight."""
+    ends = read_moment(day.isoformat(), ZoneInfo(zone), ends=True)
+    assert ends is not None
+    after = (ends.astimezone(UTC) + timedelta(seconds=1)).astimezone(ZoneInfo(zone))
+    assert (ends.date(), after.date()) == (day, day + timedelta(days=1))
+
+
+# --- columns and forms -----------------------------------------------------------------------------
+
+
+def test_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
+    found = read(tmp_path, b"ticket_id,Name,Shoe size,Status,valid_until\nT-1,Ada,38,canceled,\n")
+    assert found.unread == ["shoe size", "status"]
+    assert found.read == {"ticket_id": ["ticket id"], "name": ["name"], "not_after": ["valid until"]}
+
+
+def test_an_order_position_s_status_counts_as_read(tmp_path: Path) -> None:
+    found = read(tmp_path, as_csv(pretix_row()))
+    assert {"status", "blocked", "order", "position"} <= found.read.keys()
+    assert "order comment" in found.unread
+
+
+@pytest.mark.parametrize(
+    ("content", "form"),
+    [
+        ("ticket_id;Name\nT-1;Zoë\n".encode("cp1252"), "CSV, Windows-1252, separated by semicolon"),
+        ("ticket_id,Name\nT-1,Zoë\n".encode(), "CSV, UTF-8, separated by comma"),
+        (b"sep=|\nticket_id|Name\nT-1|Z\n", "CSV, UTF-8, separated by bar"),
+        ("ticket_id\tName\nT-1\tZoë\n".encode("utf-16"), "CSV, UTF-16, separated by tab"),
+        (b'[{"ticket_id": "T-1"}]', "JSON, UTF-8"),
+        (book(["ticket_id"], ["T-1"]), "Excel workbook, sheet 'Tickets'"),
+    ],
+)
+def test_the_form_of_the_file_is_said(tmp_path: Path, content: bytes, form: str) -> None:
+    found = read(tmp_path, content)
+    assert (found.form, [one.ticket_id for one in found.tickets]) == (form, ["T-1"])
+
+
+# --- workbooks -------------------------------------------------------------------------------------
+
+
+def test_cells_of_a_workbook_are_read_as_they_are_shown(tmp_path: Path) -> None:
+    until = datetime(2026, 8, 1, 3, 30)  # noqa: DTZ001 - as Excel has it
+    content = book(
+        ["ticket_id", "name", "valid from", "valid until"],
+        [12345, "Zoë", date(2026, 7, 31), until],
+        [],
+        [12346.0, True, None, date(2026, 8, 1)],
+        ["T-3", "=1+1", None, None],
+    )
+    found = read(tmp_path, content, Columns(zone=BERLIN))
+    assert [(one.row, one.ticket_id, one.holder.name) for one in found.tickets] == [
+        (2, "12345", "Zoë"),
+        (4, "12346", "yes"),
+        (5, "T-3", ""),
+    ]
+    shown = [datetime.fromtimestamp(one.not_after / 1e6, BERLIN).isoformat() for one in found.tickets[:2]]
+    assert shown == ["2026-08-01T03:30:00+02:00", "2026-08-01T23:59:59+02:00"]
+
+
+def test_the_sheet_with_the_tickets_is_chosen_and_said(tmp_path: Path) -> None:
+    content = book(
+        ["Order code", "Email"],
+        ["A", "x"],
+        title="Orders",
+        Positions=[["Order code", "Position ID"], ["A", 1]],
+    )
+    found = read(tmp_path, content)
+    assert found.form == "Excel workbook, sheet 'Positions'; not read: 'Orders'"
+    assert [one.ticket_id for one in found.tickets] == ["A-1"]
+
+
+def test_an_error_in_a_cell_is_a_wrong_row(tmp_path: Path) -> None:
+    found = read(tmp_path, book(["ticket_id", "valid until"], ["T-1", "#N/A"], ["T-2", None]))
+    assert found.wrong == [WrongRow(2, "has the error #N/A in a cell")]
+    assert [one.ticket_id for one in found.tickets] == ["T-2"]
+
+
+def packed(parts: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in parts.items():
+            made.writestr(name, content)
+    return out.getvalue()
+
+
+def parts_of(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as found:
+        return {name: found.read(name) for name in found.namelist()}
+
+
+def with_sheet(rows: bytes, before: bytes = b"") -> bytes:
+    parts = parts_of(book(["ticket_id"], ["T-1"]))
+    parts["xl/worksheets/sheet1.xml"] = (
+        before + b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+        b'<row r="1"><c r="A1" t="inlineStr"><is><t>ticket_id</t></is></c></row>'
+        + rows
+        + b"</sheetData></worksheet>"
+    )
+    return packed(parts)
+
+
+ENTITIES = b'<!DOCTYPE x [<!ENTITY a "' + b"x" * 1_000 + b'">]>'
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (packed({"a": bytes(300 * 2**20)}), "unpacks to 300 MiB, more than 256 MiB"),
+        (packed({f"{number}": b"" for number in range(1_001)}), "1,001 parts"),
+        (packed({"a": b"x"}), r"cannot be read \(KeyError\)"),
+        (b"PK\x03\x04rest", r"cannot be read \(BadZipFile\)"),
+        (workbook.OLD_EXCEL_MARK + b"rest", "old Excel"),
+        (with_sheet(b'<row r="99999999"><c r="A99999999"><v>1</v></c></row>'), "larger than 1,048,576 rows"),
+        (with_sheet(b'<row r="-5"><c r="A2"'), "cannot be read"),
+        (with_sheet(b"<row><c><v>&a;</v></c></row>", ENTITIES), "cannot be read"),
+    ],
+    ids=["bomb", "parts", "no workbook", "no zip", "old", "rows", "broken", "entities"],
+)
+def test_a_hostile_workbook_is_refused_with_the_reason(tmp_path: Path, content: bytes, says: str) -> None:
+    with pytest.raises(FileRefused, match=says):
+        read(tmp_path, content)
+
+
+def test_a_wide_sheet_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbook, "CELLS_MAX", 100_000)
+    rows = b"".join(b'<row r="%d"><c r="XFD%d"><v>1</v></c></row>' % (row, row) for row in range(2, 12))
+    with pytest.raises(FileRefused, match="or 100,000 cells"):
+        read(tmp_path, with_sheet(rows))
+
+
+WHOLE = book(["ticket_id", "name"], ["T-1", "Ada"])
+
+
+@given(at=st.integers(0, len(WHOLE) - 1), value=st.integers(0, 255), cut=st.booleans())
+def test_a_damaged_workbook_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, at: int, value: int, cut: bool
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.xlsx"
+    path.write_bytes(WHOLE[:at] if cut else WHOLE[:at] + bytes([value]) + WHOLE[at + 1 :])
+    with contextlib.suppress(FileRefused):
+        read_tickets(path, Columns())

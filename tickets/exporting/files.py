@@ -1,0 +1,105 @@
+"""Rows as a file, in chunks of bytes: what is written of a million tickets is never in memory at once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Callable, Generator
+from typing import Any
+
+from tickets.exporting.tables import Cell, Row, Table
+
+FORMULA_STARTS = frozenset("=+-@\t\r\n|%＝＋－＠")
+"""First characters with which a spreadsheet takes a cell for a formula or a command; the import takes the
+apostrophe off again."""
+SHEET_ROWS_MAX = 1_000_000
+"""Rows of a sheet; Excel shows 1,048,576. Further ones go to further sheets."""
+CHUNK_BYTES = 64 * 1024
+
+
+def defused(cell: Cell) -> Cell:
+    """The cell with an apostrophe before it if a spreadsheet would run it; numbers stay numbers."""
+    if isinstance(cell, str) and (cell[:1] in FORMULA_STARTS or cell.lstrip()[:1] in FORMULA_STARTS) and cell:
+        return f"'{cell}"
+    return cell
+
+
+def write_chunks(table: Table, form: str) -> Generator[bytes]:
+    """The table as a file of this form of FORMS; b"" where a page was read and there is nothing to send."""
+    return FORMS[form][1](table)
+
+
+def _csv(table: Table) -> Generator[bytes]:
+    yield "\N{ZERO WIDTH NO-BREAK SPACE}".encode()  # Excel takes a file without it for Windows-1252
+    yield _csv_rows([list(table.columns)])
+    for page in table.pages:
+        yield _csv_rows([[defused(cell) for cell in row] for row in page])
+
+
+def _csv_rows(rows: list[Row]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue().encode()
+
+
+def _json(table: Table) -> Generator[bytes]:
+    head = {"kind": table.kind, "event": table.event, "sequence": table.sequence}
+    yield json.dumps(head).removesuffix("}").encode() + b', "rows": ['
+    before = "\n"
+    for page in table.pages:
+        lines = []
+        for row in page:
+            named = dict(zip(table.columns, row, strict=True))
+            lines.append(before + json.dumps(named, ensure_ascii=False))
+            before = ",\n"
+        yield "".join(lines).encode("utf-8", "replace")
+    yield b"\n]}\n"
+
+
+def _xlsx(table: Table) -> Generator[bytes]:
+    """The rows go to openpyxl's temporary files first: a workbook's directory is written last."""
+    from openpyxl import Workbook
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
+    def shown(cell: Cell) -> Any:
+        safe = defused(cell)
+        return ILLEGAL_CHARACTERS_RE.sub("?", safe) if isinstance(safe, str) else safe
+
+    book = Workbook(write_only=True)
+    sheet, rows, saved = _sheet(book, table), 0, False
+    try:
+        for page in table.pages:
+            for row in page:
+                if rows and rows % SHEET_ROWS_MAX == 0:
+                    sheet = _sheet(book, table)
+                sheet.append([shown(cell) for cell in row])
+                rows += 1
+            yield b""
+        with tempfile.TemporaryFile() as file:
+            book.save(file)
+            saved = True
+            file.seek(0)
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+    finally:
+        if not saved:  # the reader has gone: openpyxl deletes its files when it saves, or at exit
+            for sheet in book.worksheets:
+                sheet.close()
+                sheet._writer.cleanup()
+
+
+def _sheet(book: Any, table: Table) -> Any:
+    sheet = book.create_sheet(f"{table.kind} {len(book.worksheets) + 1}")
+    sheet.freeze_panes = "A2"
+    sheet.append(list(table.columns))
+    return sheet
+
+
+FORMS: dict[str, tuple[str, Callable[[Table], Generator[bytes]]]] = {
+    "csv": ("text/csv; charset=utf-8", _csv),
+    "xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _xlsx),
+    "json": ("application/json", _json),
+}
+"""Suffix of a file -> its media type, and the function that writes it."""

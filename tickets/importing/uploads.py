@@ -1,0 +1,163 @@
+"""Files of tickets given on the page: taken, read by a worker, confirmed and issued, or discarded."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+from django.db.models import Q
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from dtvn.api.errors import ServiceError, Unavailable
+from tickets.importing.arguments import check_event, chosen_columns, zone_of
+from tickets.importing.record import FileRefused
+from tickets.models import ImportState, TicketImport
+
+WORKING = (ImportState.READING, ImportState.ISSUING)
+OPEN = (ImportState.READING, ImportState.PREVIEW, ImportState.ISSUING, ImportState.STOPPED)
+"""States in which the file is kept."""
+LOST_AFTER = timedelta(seconds=30)
+"""Time without a sign of the worker after which it counts as ended."""
+FILE_KEPT = timedelta(hours=12)
+"""Time after which the file of an import that is not confirmed, or not continued, is deleted."""
+IMPORTS_KEPT = 50
+FILE_NAME_MAX = 200
+
+Send = Callable[[int, str], object]
+"""Asks a worker to work on (import id, token); raises OSError or kombu's OperationalError."""
+
+
+class ImportRefused(ServiceError):
+    """What was asked cannot be done with this import now; a sentence for the page."""
+
+    code = "import_refused"
+
+
+class UploadOptions(msgspec.Struct, frozen=True):
+    """How a file is to be read; "" is the default of the command's argument."""
+
+    event: str = ""
+    slug: str = ""
+    timezone: str = ""
+    columns: list[str] = []
+    """FIELD=NAME."""
+    include_pending: bool = False
+
+    def check(self) -> None:
+        """Raise FileRefused for a wrong option."""
+        if self.event:
+            check_event(self.event)
+        if self.timezone:
+            zone_of(self.timezone)
+        chosen_columns(self.columns)
+
+
+def begin(file_name: str, content: bytes, options: UploadOptions, *, actor: str, send: Send) -> TicketImport:
+    """Take a file and have it read. Raises FileRefused for a wrong option, ImportRefused while a worker has
+    another file, Unavailable if no worker can be asked."""
+    options.check()
+    if not content:
+        raise FileRefused("The file is empty.")
+    forget_old()
+    _check_idle()
+    made = TicketImport.objects.create(
+        file_name=_plain_name(file_name),
+        content=content,
+        options=storable(msgspec.to_builtins(options)),
+        actor=actor,
+        token=secrets.token_hex(16),
+        heartbeat_at=timezone.now(),
+    )
+    _ask(made, send)
+    return made
+
+
+def confirm(one: TicketImport, *, actor: str, send: Send) -> None:
+    """Have the tickets of a file that was read issued, or go on with it. Raises as `begin`."""
+    settle()
+    _check_idle()
+    token = secrets.token_hex(16)
+    changed = TicketImport.objects.filter(
+        Q(state=ImportState.PREVIEW) | Q(state=ImportState.STOPPED), pk=one.pk, content__gt=b""
+    ).update(
+        state=ImportState.ISSUING if one.report else ImportState.READING,
+        token=token,
+        actor=actor,
+        claimed=False,
+        heartbeat_at=timezone.now(),
+        error="",
+        done=0,
+    )
+    one.refresh_from_db()
+    if not changed:
+        raise ImportRefused(f"This import cannot be started: it is {one.get_state_display().lower()}.")
+    _ask(one, send)
+
+
+def discard(one: TicketImport) -> None:
+    """Delete an import and its file, unless a worker has it; tickets in the network stay."""
+    settle()
+    if not TicketImport.objects.filter(pk=one.pk).exclude(state__in=WORKING).delete()[0]:
+        raise ImportRefused("A worker has this file now: try again when it has ended.")
+
+
+def settle() -> None:
+    """Mark imports whose worker ended as stopped: pages call it before they show one."""
+    since = timezone.now() - LOST_AFTER
+    lost = TicketImport.objects.filter(state__in=WORKING, heartbeat_at__lt=since)
+    for claimed, why in (
+        (True, "The worker ended before it was done."),
+        (False, "No worker took it up within 30 s."),
+    ):
+        lost.filter(claimed=claimed).update(state=ImportState.STOPPED, error=why)
+
+
+def forget_old() -> None:
+    """Delete the files of imports that nobody went on with, and the oldest imports."""
+    settle()
+    old = TicketImport.objects.filter(created_at__lt=timezone.now() - FILE_KEPT)
+    old.filter(state__in=(ImportState.PREVIEW, ImportState.STOPPED)).update(
+        state=ImportState.REFUSED, content=b"", preview={}, error="Its file was deleted after 12 hours."
+    )
+    kept = list(TicketImport.objects.values_list("pk", flat=True)[:IMPORTS_KEPT])
+    TicketImport.objects.exclude(pk__in=kept).exclude(state__in=OPEN).delete()
+
+
+def _check_idle() -> None:
+    settle()
+    if busy := TicketImport.objects.filter(state__in=WORKING).first():
+        raise ImportRefused(f"{busy.file_name} is being imported: try again when it is done.")
+
+
+def _ask(one: TicketImport, send: Send) -> None:
+    try:
+        send(one.pk, one.token)
+    except (OSError, OperationalError) as error:
+        TicketImport.objects.filter(pk=one.pk, token=one.token).update(
+            state=ImportState.STOPPED, error="No worker could be asked."
+        )
+        raise Unavailable("No worker is available to read the file; try again.") from error
+
+
+def storable(value: Any) -> Any:
+    """JSON values that every database takes: no NUL, no half of a surrogate pair."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")
+        case dict():
+            return {name: storable(item) for name, item in value.items()}
+        case list():
+            return [storable(item) for item in value]
+        case _:
+            return value
+
+
+def _plain_name(name: str) -> str:
+    """The last part of a file name, without characters that a database or a page cannot show."""
+    shown = "".join(character if character.isprintable() else "?" for character in PurePath(name).name)
+    return shown[-FILE_NAME_MAX:] or "file"

@@ -1,0 +1,187 @@
+"""What a worker does for one import of the page: read the file for a preview, or issue its tickets.
+
+A daemon thread writes heartbeat and progress, so that a long parse is no silence. Every write is for the
+token of this task alone: a task that was taken for lost changes nothing any more.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from tickets.importing.arguments import chosen_columns, event_zones, zone_of
+from tickets.importing.columns import Columns, ImportedTicket, LeftOut, WrongRow
+from tickets.importing.delivering import deliver, store_holders
+from tickets.importing.ordering import Order, order_tickets
+from tickets.importing.platform import Refused
+from tickets.importing.record import FileRefused
+from tickets.importing.sending import Delivery, NetworkSilent
+from tickets.importing.tickets import TicketFile, by_event, read_tickets
+from tickets.importing.uploads import UploadOptions, storable
+from tickets.models import ImportState, TicketImport
+
+BEAT_INTERVAL = 1.0
+PATIENCE = 120.0
+"""Seconds without a final answer after which an import stops, to be continued."""
+ROWS_REPORTED = 2_000
+"""Most rows of each kind in a report."""
+SAMPLE = 5
+
+logger = logging.getLogger("dtvn.imports")
+
+
+def work(import_id: int, token: str, order: Order) -> str:
+    """Read or issue, as the row says. Returns a word for the worker's log. `order`: has requests ordered."""
+    mine = TicketImport.objects.filter(pk=import_id, token=token)
+    if not mine.filter(claimed=False).update(claimed=True, heartbeat_at=timezone.now()):
+        return "superseded"
+    one = mine.get()
+    progress = _Progress(import_id, token)
+    with progress.shown():
+        try:
+            found = _read(one)
+            reading = one.state == ImportState.READING
+            written = _preview(found) if reading else _issue(found, order, progress)
+        except FileRefused as error:
+            written = {"state": ImportState.REFUSED, "error": str(error), "content": b""}
+        except Exception as error:
+            logger.exception("import %s failed", import_id)
+            written = {"state": ImportState.STOPPED, "error": f"{type(error).__name__}: {error}"}
+    mine.update(heartbeat_at=timezone.now(), **written)
+    return "done"
+
+
+def _read(one: TicketImport) -> TicketFile:
+    options = msgspec.convert(one.options, UploadOptions)
+    columns = Columns(
+        event=options.event,
+        zone=zone_of(options.timezone or settings.EVENT_TIME_ZONE),
+        zones={} if options.timezone else event_zones(),
+        chosen=chosen_columns(options.columns),
+        include_pending=options.include_pending,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"file{PurePath(one.file_name).suffix[:8]}"
+        path.write_bytes(bytes(one.content))
+        return read_tickets(path, columns, slug=options.slug)
+
+
+def _preview(found: TicketFile) -> dict[str, Any]:
+    sample = [_shown(ticket, found) for ticket in found.tickets[:SAMPLE]]
+    return {
+        "state": ImportState.PREVIEW if found.tickets else ImportState.REFUSED,
+        "error": "" if found.tickets else "No row of the file is a ticket to import.",
+        "total": len(found.tickets),
+        "preview": storable({"sample": sample}),
+        "report": _report(found, found.wrong),
+    } | ({} if found.tickets else {"content": b""})
+
+
+def _issue(found: TicketFile, order: Order, progress: _Progress) -> dict[str, Any]:
+    delivery, why = Delivery(), ""
+    try:
+        parts = store_holders(found.tickets, delivery)
+        progress.total = sum(len(part.tickets) for part in parts)
+        deliver(
+            parts,
+            lambda part, own: order_tickets(part, own, order=order, patience=PATIENCE, told=progress.add),
+            delivery,
+        )
+    except (NetworkSilent, Refused, DatabaseError) as error:
+        why = f"Stopped: {error}. Start it again to finish; tickets in the network stay as they are."
+    report = _report(found, [*found.wrong, *delivery.wrong])
+    report |= {"issued": delivery.issued, "existed": delivery.existed, "present": delivery.present}
+    ended = {"state": ImportState.DONE, "content": b"", "preview": {}}
+    return {"report": report, "done": progress.done, "total": progress.total, "error": why} | (
+        {"state": ImportState.STOPPED} if why else ended
+    )
+
+
+def _report(found: TicketFile, wrong: Sequence[WrongRow]) -> dict[str, Any]:
+    report = {
+        "form": found.form,
+        "rows": found.rows,
+        "tickets": len(found.tickets),
+        "events": [
+            {"event": event, "tickets": len(tickets), "zone": found.zones[event]}
+            for event, tickets in by_event(found.tickets).items()
+        ],
+        "read": [{"field": field, "columns": names} for field, names in found.read.items()],
+        "unread": found.unread,
+        "wrong_count": len(wrong),
+        "wrong": _listed(wrong),
+        "left_out_count": len(found.left_out),
+        "left_out": _listed(found.left_out),
+    }
+    kept: dict[str, Any] = storable(report)
+    return kept
+
+
+def _listed(rows: Sequence[WrongRow | LeftOut]) -> list[dict[str, Any]]:
+    first = sorted(rows, key=lambda one: one.row)[:ROWS_REPORTED]
+    return [{"row": one.row, "reason": one.reason} for one in first]
+
+
+def _shown(ticket: ImportedTicket, found: TicketFile) -> dict[str, str]:
+    zone = zone_of(found.zones[ticket.event])
+
+    def moment(microseconds: int) -> str:
+        then = datetime.fromtimestamp(microseconds / 1_000_000, UTC).astimezone(zone)
+        return f"{then:%Y-%m-%d %H:%M:%S %Z}" if microseconds else ""
+
+    return {
+        "ticket_id": ticket.ticket_id,
+        "event": ticket.event,
+        "product": ticket.product,
+        "seat": ticket.seat,
+        "not_before": moment(ticket.not_before),
+        "not_after": moment(ticket.not_after),
+        "name": ticket.holder.name,
+    }
+
+
+class _Progress:
+    """Tickets with a final answer, written about once a second with the heartbeat."""
+
+    def __init__(self, import_id: int, token: str) -> None:
+        self.done = 0
+        self.total = 0
+        self._mine = TicketImport.objects.filter(pk=import_id, token=token)
+        self._ended = threading.Event()
+
+    def add(self, count: int) -> None:
+        self.done += count
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Write until the block ends."""
+        writer = threading.Thread(target=self._write_until_done, name="progress", daemon=True)
+        writer.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            writer.join()
+
+    def _write_until_done(self) -> None:
+        try:
+            while not self._ended.wait(BEAT_INTERVAL):
+                counts = {"done": self.done, "total": self.total} if self.total else {}
+                try:
+                    self._mine.update(heartbeat_at=timezone.now(), **counts)
+                except DatabaseError as error:
+                    connection.close()
+                    logger.warning("the progress of an import was not written: %s", error)
+        finally:
+            connection.close()

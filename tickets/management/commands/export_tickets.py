@@ -1,0 +1,54 @@
+"""`manage.py export_tickets KIND FILE`: write tickets, outcomes or the admission list to a file."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from tickets.exporting import FORMS, KINDS, open_table, write_chunks
+from tickets.importing.arguments import check_event
+from tickets.importing.record import FileRefused
+
+
+class Command(BaseCommand):
+    help = (
+        "Write tickets, the log's outcomes, or the admission list (who may come in, with names) to a file, "
+        "from this platform's verified copy of the log: no node and no web process has to run. The suffix of "
+        "the file says its form. The file is readable by its owner only, and is there whole or not at all."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("kind", choices=sorted(KINDS))
+        parser.add_argument("file", type=Path, help=f"NAME.{', NAME.'.join(FORMS)}")
+        parser.add_argument("--event", default=None, help="only this event (default: all)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path: Path = options["file"]
+        form = path.suffix.lower().removeprefix(".")
+        if form not in FORMS:
+            raise CommandError(f"{path} does not end with .{', .'.join(FORMS)}.")
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            if options["event"] is not None:
+                check_event(options["event"])
+            table = open_table(options["kind"], options["event"])
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                for chunk in write_chunks(table, form):
+                    file.write(chunk)
+            part.replace(path)
+        except FileRefused as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"The platform's copy of the log cannot be read: {error}.") from error
+        except OSError as error:
+            raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
+        finally:
+            part.unlink(missing_ok=True)
+        self.stdout.write(f"{path}: {options['kind']} as of sequence {table.sequence:,}.")

@@ -1,0 +1,1 @@
+"""The pages of files: import (upload, preview, progress, report) and export."""

@@ -1,0 +1,48 @@
+"""Who may open the pages of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+
+from validators.dashboard.views import frame
+from validators.rest.keys import Caller, caller_of_person
+
+Named = ParamSpec("Named")
+View = Callable[Concatenate[HttpRequest, Caller, Named], HttpResponseBase]
+
+
+def with_scope(
+    *scopes: str,
+) -> Callable[[View[Named]], Callable[Concatenate[HttpRequest, Named], HttpResponseBase]]:
+    """Decorator: the view gets the caller, who has any of the scopes (none given: may read). Others are led
+    to the login, or get 403. Nothing is cached."""
+
+    def decorate(view: View[Named]) -> Callable[Concatenate[HttpRequest, Named], HttpResponseBase]:
+        @wraps(view)
+        def answer(request: HttpRequest, *args: Named.args, **named: Named.kwargs) -> HttpResponseBase:
+            caller = caller_of_person(request)
+            if caller is None:
+                return redirect_to_login(request.get_full_path())
+            if scopes and not caller.scopes & set(scopes):
+                wanted = " or ".join(repr(scope) for scope in scopes)
+                return sentence_page(request, caller, f"This needs the scope {wanted}.", 403)
+            response = view(request, caller, *args, **named)
+            response.headers["Cache-Control"] = "no-store"
+            return response
+
+        return answer
+
+    return decorate
+
+
+def sentence_page(request: HttpRequest, caller: Caller, text: str, status: int) -> HttpResponse:
+    """A page that says why something was not done."""
+    context = frame(caller, "Tickets") | {"sentence": text}
+    return render(request, "files/sentence.html", context, status=status)

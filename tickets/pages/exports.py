@@ -1,0 +1,70 @@
+"""Downloads of tickets, outcomes and the admission list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Generator
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import close_old_connections
+from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.http import require_GET
+
+from dtvn.api.errors import SEQUENCE_HEADER, InvalidRequest
+from dtvn.api.queries import read_event
+from tickets.exporting import FORMS, KINDS, open_table, write_chunks
+from tickets.pages.access import sentence_page, with_scope
+from validators.rest.keys import Caller
+
+SCOPES: dict[str, frozenset[str]] = {
+    "tickets": frozenset(),
+    "outcomes": frozenset(),
+    "admission": frozenset({"operate", "gate", "admin"}),
+}
+"""Scopes any one of which allows an export; the admission list has names."""
+_threads = ThreadPoolExecutor(2, "export")
+"""All exports of a web process take turns in these, page by page."""
+
+
+@require_GET
+@with_scope()
+def export(request: HttpRequest, caller: Caller, kind: str, form: str) -> HttpResponseBase:
+    """One export as a file; `event` limits it to one event."""
+    if kind not in KINDS or form not in FORMS:
+        raise Http404
+    if SCOPES[kind] and not caller.scopes & SCOPES[kind]:
+        wanted = " or ".join(sorted(SCOPES[kind]))
+        return sentence_page(request, caller, f"This needs one of the scopes {wanted}.", 403)
+    try:
+        event = read_event({"event": request.GET["event"]}) if request.GET.get("event") else None
+    except InvalidRequest as error:
+        return sentence_page(request, caller, str(error), 400)
+    table = open_table(kind, event)
+    return StreamingHttpResponse(
+        _sent(write_chunks(table, form)),
+        content_type=FORMS[form][0],
+        headers={
+            "Content-Disposition": f'attachment; filename="{table.name}.{form}"',
+            SEQUENCE_HEADER: str(table.sequence),
+        },
+    )
+
+
+async def _sent(chunks: Generator[bytes]) -> AsyncIterator[bytes]:
+    """The chunks, made in the threads for exports: the one that all synchronous views share stays free."""
+    loop = asyncio.get_running_loop()
+    try:
+        while (chunk := await loop.run_in_executor(_threads, _next, chunks)) is not None:
+            if chunk:
+                yield chunk
+    finally:
+        await loop.run_in_executor(_threads, chunks.close)
+
+
+def _next(chunks: Generator[bytes]) -> bytes | None:
+    """The next chunk, None at the end. The connections of this thread do not outlive it."""
+    try:
+        return next(chunks, None)
+    finally:
+        close_old_connections()

@@ -1,0 +1,16 @@
+"""Addresses of the import page and of the exports."""
+
+from django.urls import URLPattern, URLResolver, path
+
+from tickets.pages import exports, imports
+
+app_name = "files"
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("dashboard/tickets/files", imports.files, name="files"),
+    path("dashboard/tickets/files/<int:import_id>", imports.show, name="import"),
+    path("dashboard/tickets/files/<int:import_id>/state", imports.state, name="state"),
+    path("dashboard/tickets/files/<int:import_id>/report", imports.report, name="report"),
+    path("dashboard/tickets/files/<int:import_id>/confirm", imports.confirm, name="confirm"),
+    path("dashboard/tickets/files/<int:import_id>/discard", imports.discard, name="discard"),
+    path("dashboard/tickets/export/<str:kind>.<str:form>", exports.export, name="export"),
+]
