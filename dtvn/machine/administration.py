@@ -70,5 +70,5 @@ def _shown(principals: Principals, name: str) -> bytes:
 
 
 def shown_principal(state: bytes) -> ShownPrincipal:
-    """Decodes the outcome state of a kind in PRINCIPALS, or of `grant`; raises CanonicalError if it does not decode."""
+    """Decodes the outcome state of a kind in PRINCIPALS, or of `grant`; raises CanonicalError."""
     return canonical.decode(ShownPrincipal, state)

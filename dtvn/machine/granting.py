@@ -63,8 +63,8 @@ def carry_out(
     timestamp: int,
     verify: Verify,
 ) -> str:
-    """Give the principal the grants; returns the outcome code. `signatures`: one per member of `now`, in order
-    of index; `place`: (sequence, index) of the operation. Cheap checks come first."""
+    """Give the principal the grants; returns the outcome code. `signatures`: one per member of `now`, by
+    index; `place`: (sequence, index) of the operation. Cheap checks come first."""
     data = statement_bytes(cluster, statement)
     digest = sha256(data).digest()
     if statement.epoch != now.epoch:

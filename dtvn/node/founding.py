@@ -102,12 +102,12 @@ def seal(ceremony: c.Ceremony, folder: ClusterFolder, *, without_grants: bool = 
                 f"{folder.root} holds no key of a member in this file: run `genesis join` first."
             )
         genesis = c.founded(ceremony)
+        _check_serves(folder, node_id, genesis)
         if (unheld := lacking_sentence(ceremony)) and not without_grants:
             raise FoundingError(
                 f"In this genesis {unheld}: begin again with `init` and `join --grant`, or seal it so with "
                 "--without-grants."
             )
-        _check_serves(folder, node_id, genesis)
         seed = read_seed(folder.node(node_id).key)
         signature = _sign(seed, c.seal_bytes(genesis))
         return c.with_seal(ceremony, c.Seal(member=node_id, signature=signature))

@@ -77,13 +77,14 @@ def create_demo_cluster(
 
 
 def _check_no_party(folder: ClusterFolder) -> None:
-    """Raise StartError if the folder holds a key of a node that joined a cluster of several parties. Nodes that
-    are made here have a key of their own API before their own."""
+    """Raise StartError if a node in the folder joined a cluster of several parties. Nodes that are made here
+    have the key of their own API first."""
     for node in (NodeFolder(path) for path in sorted(folder.nodes.glob("*/"))):
         if not node.key.exists() or node.api_key.exists():
             continue
         if node.genesis.exists():
-            what = f"follows a cluster already: start it with `manage.py validator -data-dir {folder.root} -id {node.id}`"
+            start = f"manage.py validator -data-dir {folder.root} -id {node.id}"
+            what = f"follows a cluster already: start it with `{start}`"
         else:
             what = (
                 "joined a cluster that is not installed yet: when all have sealed it, run `manage.py genesis "

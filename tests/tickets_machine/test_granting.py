@@ -49,9 +49,7 @@ class Bare(Machine):
     def signed(self, statement: GrantStatement, *, of: bytes | None = None) -> GrantPrincipal:
         data = statement_bytes(of or cluster_id(self.genesis), statement)
         names = [member.id for member in self.genesis.members]
-        return GrantPrincipal(
-            statement, tuple(ED25519.sign(key_pair(name)[1], data) for name in names)
-        )
+        return GrantPrincipal(statement, tuple(ED25519.sign(key_pair(name)[1], data) for name in names))
 
 
 @pytest.fixture

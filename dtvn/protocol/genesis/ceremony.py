@@ -28,8 +28,8 @@ PRINCIPALS_MAX = 16
 """Most principals that one party may bring."""
 
 NEEDED = {"issue": "issue tickets", "gate": "admit them", "admin": "administer the cluster"}
-"""Capabilities without which a cluster is of no use, and what each permits. `admin` counts for all events only:
-principals and members belong to no event."""
+"""Capabilities without which a cluster is of no use, and what each permits; `admin` only counts for all
+events, since principals and members belong to none."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

@@ -1,5 +1,4 @@
-"""`manage.py genesis init | join | seal | install | show | grant | recover | continue`: a cluster founded by
-several parties, recovered, and continued."""
+"""`manage.py genesis`: a cluster founded by several parties, recovered, and continued."""
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from dtvn.node.attaching import attach
 from dtvn.node.founding import (
     FoundingError,
     install,
@@ -27,7 +27,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.recovery import RecoveryError
-from validators.management import continuing, recover
+from validators.management import continuing, granting, recover
 from validators.management.teaching import TeachingCommand, add_data_folder
 
 TEACH = """\
@@ -108,12 +108,23 @@ class Command(TeachingCommand):
         last = verbs.add_parser("install", help="install the file that all have sealed")
         last.add_argument("file", type=Path)
         add_data_folder(last)
+        alone = verbs.add_parser("attach", help="make the keys of a platform without a node of its own")
+        alone.add_argument("file", type=Path, help="the genesis file, sealed by all")
+        add_data_folder(alone)
+        alone.add_argument("--id", required=True, help="name of this platform")
+        alone.add_argument(
+            "--sources",
+            type=Path,
+            metavar="FILE",
+            help="file of `members show --write`",
+        )
         four = verbs.add_parser("show", help="show its content, its seals and the faults it tolerates")
         four.add_argument("file", type=Path)
         recover.add_verbs(
             verbs.add_parser("recover", help="recover a cluster in which too many members lost their votes")
         )
         continuing.add_parser(verbs)
+        granting.add_parser(verbs, grant)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dispatch."""
@@ -127,6 +138,9 @@ class Command(TeachingCommand):
 
     def _continue(self, options: dict[str, Any]) -> None:
         continuing.run(options, self.stdout.write)
+
+    def _grant(self, options: dict[str, Any]) -> None:
+        granting.run(options, self.stdout.write)
 
     def _init(self, options: dict[str, Any]) -> None:
         parameters = continuing.parameters_of(options)
@@ -191,6 +205,17 @@ class Command(TeachingCommand):
         ceremony, folder = read_file(options["file"]), ClusterFolder(options["data_dir"])
         install(ceremony, folder)
         self._say_installed(options["file"], ceremony, folder)
+
+    def _attach(self, options: dict[str, Any]) -> None:
+        folder = ClusterFolder(options["data_dir"])
+        made = attach(options["file"], folder, options["id"], options["sources"])
+        (gateway, its_key), (learner, key) = made.gateway, made.learner
+        self.stdout.write(
+            f"{folder.root}: keys made. An administrator of the cluster adds them, with the grants needed:\n"
+            f"  manage.py principals add {gateway} {peer_id(its_key)} --grant EVENT:CAPABILITY\n"
+            f"  manage.py principals add {learner} {peer_id(key)}\n"
+            f"Then start it with: make up DATA={folder.root}"
+        )
 
     def _say_installed(self, path: Path, ceremony: c.Ceremony, folder: ClusterFolder) -> None:
         """Say how to start, and who else needs the file."""
