@@ -1,5 +1,6 @@
 """Encrypted links to the members of a cluster, shared by nodes, gateways and the learner. I/O."""
 
+from dtvn.net.bindable import bindable
 from dtvn.net.counters import LinkCounters
 from dtvn.net.curve import CurveKeys, curve_keys, curve_public
 from dtvn.net.dial import Dialler, endpoint_of
@@ -27,6 +28,7 @@ __all__ = [
     "LinkCounters",
     "Outbound",
     "ZmqTransport",
+    "bindable",
     "curve_keys",
     "curve_public",
     "endpoint_of",
