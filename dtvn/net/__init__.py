@@ -1,6 +1,5 @@
 """Encrypted links to the members of a cluster, shared by nodes, gateways and the learner. I/O."""
 
-from dtvn.net.bindable import bindable
 from dtvn.net.counters import LinkCounters
 from dtvn.net.curve import CurveKeys, curve_keys, curve_public
 from dtvn.net.dial import Dialler, endpoint_of
@@ -14,6 +13,7 @@ from dtvn.net.keyfile import (
     read_seed,
 )
 from dtvn.net.learner_transport import LearnerTransport
+from dtvn.net.local_address import bindable
 from dtvn.net.multiaddr import format_multiaddr, parse_multiaddr
 from dtvn.net.queues import Lane, Outbound, lane_of
 from dtvn.net.transport import ZmqTransport

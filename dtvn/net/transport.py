@@ -14,12 +14,12 @@ import msgspec
 import zmq
 
 from dtvn.net.acceptor import Acceptor
-from dtvn.net.bindable import bindable
 from dtvn.net.counters import LinkCounters
 from dtvn.net.curve import CurveKeys, curve_keys, curve_public
 from dtvn.net.dial import endpoint_of
 from dtvn.net.dialled import DialledLink
 from dtvn.net.inbox import FromInbox
+from dtvn.net.local_address import bindable
 from dtvn.net.polling import LinkPoll
 from dtvn.net.zap import Gatekeeper
 from dtvn.protocol.consensus.effects import ALL, ReplyTo, Send
