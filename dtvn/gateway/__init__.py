@@ -18,7 +18,7 @@ from dtvn.gateway.collector import (
 )
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberView
 from dtvn.gateway.identity import Identity, file_mark, next_path, read_identity
-from dtvn.gateway.liveness import gather_liveness_proofs
+from dtvn.gateway.liveness import gather_liveness_proofs, newcomer_proof
 
 __all__ = [
     "DEFAULT_WAIT",
@@ -39,6 +39,7 @@ __all__ = [
     "agreement_of",
     "file_mark",
     "gather_liveness_proofs",
+    "newcomer_proof",
     "next_path",
     "read_identity",
     "valid_until",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -77,6 +77,9 @@ class GatewayFace(Protocol):
         """Ask one member (by index) about itself; only that member vouches for the answer. Never raises,
         nor does its future: an unanswered question has a code (see questions.Answered), which is "down" if
         the epoch has no such member or the gateway is closed."""
+
+    def dial(self, addresses: Mapping[str, tuple[str, int]]) -> None:
+        """Dial members at these (host, port) by id from now on; others at their address in the epoch."""
 
     def members(self) -> tuple[MemberView, ...]:
         """All members of the present epoch, by index."""

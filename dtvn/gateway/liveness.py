@@ -68,6 +68,16 @@ def gather_liveness_proofs(
     return list(words.values())
 
 
+def newcomer_proof(gateway: GatewayFace, name: str, key: bytes) -> LivenessProof | None:
+    """The newest liveness proof of a newcomer that any member keeps, of the present epoch and signed with
+    `key`; None if no member has one."""
+    cluster, now = cluster_id(gateway.genesis), gateway.present
+    asked = [gateway.query(at, "newcomer", (name,), wait=ANSWER_WAIT) for at in range(len(now.members))]
+    told = [word for future in asked if (word := _word(future)) is not None]
+    valid = [word for word in told if _speaks_for(word, name, key, cluster, now.epoch)]
+    return max(valid, key=lambda word: word.timestamp, default=None)
+
+
 def _word(future: Future[Answered]) -> LivenessProof | None:
     """The liveness proof in a member's answer; None if it does not decode or there was no answer."""
     try:

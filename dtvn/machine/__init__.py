@@ -11,6 +11,7 @@ from dtvn.machine.commands import (
     CommandError,
     Consume,
     Dispute,
+    GrantPrincipal,
     Issue,
     LimitPrincipal,
     OpenSession,
@@ -23,6 +24,7 @@ from dtvn.machine.commands import (
     build,
     operation_digest,
 )
+from dtvn.machine.granting import GrantStatement, statement_bytes
 from dtvn.machine.principals import Principals, RetiredKey
 from dtvn.machine.reasons import REASONS, OutcomeReason
 from dtvn.machine.recover_operation import operation_for
@@ -45,6 +47,8 @@ __all__ = [
     "CommandError",
     "Consume",
     "Dispute",
+    "GrantPrincipal",
+    "GrantStatement",
     "Issue",
     "LimitPrincipal",
     "OpenSession",
@@ -71,4 +75,5 @@ __all__ = [
     "read_state",
     "seeded_count",
     "shown_principal",
+    "statement_bytes",
 ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dtvn.machine import reasons
+from dtvn.machine import granting, reasons
 from dtvn.machine.commands import (
     AddPrincipal,
     Command,
+    GrantPrincipal,
     LimitPrincipal,
     RevokePrincipal,
     RotatePrincipal,
 )
+from dtvn.machine.membership import Memberships
+from dtvn.machine.nonces import NonceTable
 from dtvn.machine.principals import Principals, ShownPrincipal
 from dtvn.protocol import canonical
 from dtvn.protocol.genesis import Principal
@@ -33,12 +36,39 @@ def administer(principals: Principals, command: Command, timestamp: int) -> tupl
         return code, b""
     else:
         raise TypeError(f"{type(command).__name__} does not administer")
+    return code, _shown(principals, name) if code == reasons.OK else b""
+
+
+def grant(
+    command: GrantPrincipal,
+    memberships: Memberships,
+    principals: Principals,
+    nonces: NonceTable,
+    *,
+    place: tuple[int, int],
+    timestamp: int,
+) -> tuple[str, bytes]:
+    """Applies the operation `grant`; returns (code, state). `place`: (sequence, index) of the operation."""
+    code = granting.carry_out(
+        command.statement,
+        command.signatures,
+        cluster=memberships.cluster_id,
+        now=memberships.now,
+        principals=principals,
+        nonces=nonces,
+        place=place,
+        timestamp=timestamp,
+        verify=memberships.verify,
+    )
+    return code, _shown(principals, command.statement.name) if code == reasons.OK else b""
+
+
+def _shown(principals: Principals, name: str) -> bytes:
+    """Encoded ShownPrincipal, b"" if it is not listed."""
     listed = principals.get(name)
-    if code != reasons.OK or listed is None:
-        return code, b""
-    return code, canonical.encode(ShownPrincipal(principals.wire(name), listed))
+    return b"" if listed is None else canonical.encode(ShownPrincipal(principals.wire(name), listed))
 
 
 def shown_principal(state: bytes) -> ShownPrincipal:
-    """Decodes the outcome state of a kind in PRINCIPALS; raises CanonicalError if it does not decode."""
+    """Decodes the outcome state of a kind in PRINCIPALS, or of `grant`; raises CanonicalError."""
     return canonical.decode(ShownPrincipal, state)

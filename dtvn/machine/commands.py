@@ -15,10 +15,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from dtvn.machine.granting import GRANTS_MAX, GrantStatement
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, PRINCIPAL_NAME, Grant, is_host
+from dtvn.protocol.quorum import MEMBERS_MAX
 from dtvn.protocol.signatures import is_public_key
 
 DEFAULT_EVENT = "default"
@@ -29,13 +31,13 @@ VALIDATION_DATA_BYTES_MAX = 64 * 1024
 """Most bytes of data sent with a validation; the log keeps them, the state does not."""
 ACTOR_LENGTH_MAX = 128
 METADATA_MAX = 16
-GRANTS_MAX = 64
 OVERLAP_MAX = 600_000_000
 """Longest time in microseconds for which a rotated key may remain valid."""
 
 Name = Annotated[str, msgspec.Meta(max_length=64)]
 PrincipalName = Annotated[str, msgspec.Meta(pattern=PRINCIPAL_NAME)]
 PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 Label = Annotated[str, msgspec.Meta(max_length=128)]
 Moment = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """Unix microseconds; 0 means no bound."""
@@ -150,6 +152,14 @@ class RevokePrincipal(Command, frozen=True):
     name: PrincipalName
 
 
+class GrantPrincipal(Command, frozen=True):
+    """Give a principal further grants, signed by all members of the epoch (R15)."""
+
+    statement: GrantStatement
+    signatures: Annotated[tuple[Signature, ...], msgspec.Meta(max_length=MEMBERS_MAX)]
+    """In order of the members' index."""
+
+
 class Reconfigure(Command, frozen=True):
     """Change the membership or the parameters: the last operation of its epoch (R35, R36)."""
 
@@ -180,6 +190,7 @@ KINDS: dict[str, Kind] = {
     "rotate_principal": Kind(RotatePrincipal, "admin", names="nothing"),
     "limit_principal": Kind(LimitPrincipal, "admin", names="nothing"),
     "revoke_principal": Kind(RevokePrincipal, "admin", names="nothing"),
+    "grant": Kind(GrantPrincipal, names="nothing"),
     "reconfigure": Kind(Reconfigure, "admin", names="nothing"),
 }
 """All kinds of operations; a new one begins here (operations.py says what else it needs)."""
@@ -269,6 +280,8 @@ def read(kind: str, payload: bytes) -> Command:
         _check_issue(command)
     elif isinstance(command, AddPrincipal | LimitPrincipal):
         _check_grants(command.grants)
+    elif isinstance(command, GrantPrincipal):
+        _check_grants(command.statement.grants)
     elif isinstance(command, Reconfigure):
         _check_newcomers(command.change)
     if isinstance(command, AddPrincipal | RotatePrincipal) and not is_public_key(command.public_key):

@@ -26,8 +26,8 @@ class Memberships:
     def __init__(
         self, genesis: Genesis, cluster_id: bytes, verify: Verify, touch: Callable[[int], None]
     ) -> None:
-        self._cluster_id = cluster_id
-        self._verify = verify
+        self.cluster_id = cluster_id
+        self.verify = verify
         self._touch = touch
         self._epochs = [m.founding(genesis)]
         self.names = [member.id for member in genesis.members]
@@ -70,8 +70,8 @@ class Memberships:
             change,
             sequence=sequence,
             timestamp=timestamp,
-            cluster=self._cluster_id,
-            verify=self._verify,
+            cluster=self.cluster_id,
+            verify=self.verify,
         )
         if isinstance(found, str):
             return found, b""

@@ -71,6 +71,8 @@ class Operations:
         self._sequence = 0
         self._timestamp = 0
         self._opening = False
+        self._granting = False
+        """Whether the batch held a `grant` already: each costs signature checks, so a batch holds one."""
         self.follow_members()
         # Memos of pure functions: they change the cost of a result, never the result.
         self._commands: dict[tuple[str, bytes], Command] = {}
@@ -89,6 +91,7 @@ class Operations:
                 ("dispute", self._change),
                 ("resolve", self._change),
                 *((kind, self._administer) for kind in commands.PRINCIPALS),
+                ("grant", self._grant),
                 ("reconfigure", self._reconfigure),
             )
         }
@@ -97,6 +100,7 @@ class Operations:
         """Set the sequence and effective timestamp of the operations applied next."""
         self._sequence = sequence
         self._timestamp = timestamp
+        self._granting = False
 
     def apply(self, operation: Operation, principal: str, index: int, *, opening: bool = False) -> Result:
         """Apply the operation at `index` of the batch; its content never makes it raise.
@@ -216,6 +220,26 @@ class Operations:
         )
         self.follow_members()
         return result
+
+    def _grant(
+        self,
+        operation: Operation,
+        command: commands.GrantPrincipal,
+        principal: str,
+        index: int,
+        ticket: Ticket | None,
+    ) -> Result:
+        if self._granting:
+            return reasons.BUSY, b""
+        self._granting = True
+        return administration.grant(
+            command,
+            self._memberships,
+            self._principals,
+            self._nonces,
+            place=(self._sequence, index),
+            timestamp=self._timestamp,
+        )
 
     def _administer(
         self, operation: Operation, command: Command, principal: str, index: int, ticket: Ticket | None

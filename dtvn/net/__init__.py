@@ -13,6 +13,7 @@ from dtvn.net.keyfile import (
     read_seed,
 )
 from dtvn.net.learner_transport import LearnerTransport
+from dtvn.net.local_address import bindable
 from dtvn.net.multiaddr import format_multiaddr, parse_multiaddr
 from dtvn.net.queues import Lane, Outbound, lane_of
 from dtvn.net.transport import ZmqTransport
@@ -27,6 +28,7 @@ __all__ = [
     "LinkCounters",
     "Outbound",
     "ZmqTransport",
+    "bindable",
     "curve_keys",
     "curve_public",
     "endpoint_of",

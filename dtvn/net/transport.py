@@ -19,6 +19,7 @@ from dtvn.net.curve import CurveKeys, curve_keys, curve_public
 from dtvn.net.dial import endpoint_of
 from dtvn.net.dialled import DialledLink
 from dtvn.net.inbox import FromInbox
+from dtvn.net.local_address import bindable
 from dtvn.net.polling import LinkPoll
 from dtvn.net.zap import Gatekeeper
 from dtvn.protocol.consensus.effects import ALL, ReplyTo, Send
@@ -59,7 +60,7 @@ class Queues(msgspec.Struct, frozen=True):
 class ZmqTransport(FromInbox):
     """Links of one member. Made after fork, used by one thread.
 
-    `bind`: (host, port) to listen on, port 0 for any; None: genesis' own address. `addresses`
+    `bind`: (host, port) at which others reach it, port 0 for any; None: genesis' own address. `addresses`
     overrides where members are dialled, by index.
     """
 
@@ -84,7 +85,9 @@ class ZmqTransport(FromInbox):
         self._gatekeeper = Gatekeeper(context, allowed)
         self._acceptor = Acceptor(context, curve_keys(seed), users, self._arrived)
         host, port = bind or (own.host, own.port)
-        self._acceptor.listen(endpoint_of(host, port) if port else endpoint_of(host, 0).replace(":0", ":*"))
+        self._host = host
+        local = bindable(host)
+        self._acceptor.listen(endpoint_of(local, port) if port else f"{endpoint_of(local, 0)[:-1]}*")
         greeting = link_frame(Hello(client=b""))
         self._links: dict[int, DialledLink] = {}
         self._addresses = {
@@ -116,9 +119,8 @@ class ZmqTransport(FromInbox):
 
     @property
     def address(self) -> tuple[str, int]:
-        """(host, port) of `endpoint`."""
-        host, _, port = self.endpoint.removeprefix("tcp://").rpartition(":")
-        return host.strip("[]"), int(port)
+        """(host, port) at which others reach this node: the host as told, with the real port."""
+        return self._host, int(self.endpoint.rpartition(":")[2])
 
     def addresses(self) -> dict[str, tuple[str, int]]:
         """(host, port) of each member by id, as last reported; for this node the real one."""

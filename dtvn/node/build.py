@@ -24,6 +24,7 @@ from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import NodeFolder
 from dtvn.node.ledger_place import warn_of_neighbours
 from dtvn.node.metrics import Exporter
+from dtvn.node.moved import moved_to
 from dtvn.node.node import Node
 from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions, StartError, read_genesis
@@ -71,7 +72,7 @@ def build_node(
         raise
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        reachable = _in_epoch(options, genesis, membership)
+        reachable = _in_epoch(folder, options, genesis, membership)
         transport = _listen(context, as_genesis(genesis, membership), index, seed, reachable)
         exporter = Exporter(options.metrics, logger, None if api is None else api.figures)
     except BaseException:
@@ -107,14 +108,21 @@ def _say_others_are_gone(ledger: NodeLedger, membership: Membership) -> None:
     ledger.say_others_are_gone()
 
 
-def _in_epoch(options: NodeOptions, genesis: g.Genesis, membership: Membership) -> NodeOptions:
-    """The options with their addresses keyed by this epoch's member indices, not by those of genesis."""
+def _in_epoch(
+    folder: NodeFolder, options: NodeOptions, genesis: g.Genesis, membership: Membership
+) -> NodeOptions:
+    """The options with their addresses keyed by this epoch's member indices, not by those of genesis. The
+    node's own founding address gives way to that of this epoch, and both to the one kept since it moved."""
     found = {
         place: address
         for index, address in options.addresses.items()
         if (place := membership.find(genesis.members[index].id)) is not None
     }
-    return msgspec.structs.replace(options, addresses=found)
+    own = next((member for member in genesis.members if member.id == folder.id), None)
+    bind = options.bind
+    if bind is None or (own is not None and bind == (own.host, own.port)):
+        bind = moved_to(folder)
+    return msgspec.structs.replace(options, addresses=found, bind=bind)
 
 
 def _listen(

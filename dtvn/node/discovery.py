@@ -152,6 +152,7 @@ class Discovery:
     def look(self, connected: Iterable[str]) -> dict[str, Address]:
         """Note which members are connected; return the addresses learned since the last call."""
         told = {record.member for record in self._book.records()}
+        told |= {name for name, (host, _) in self._contacts.items() if not _is_place(host)}  # a DNS name
         self._missing = frozenset(self._book.keys) - {self._book.own} - told.intersection(connected)
         news = self._book.take_news()
         self._contacts = {**self._contacts, **news}

@@ -89,11 +89,11 @@ def own_member(ceremony: c.Ceremony, folder: ClusterFolder) -> str | None:
     return None
 
 
-def seal(ceremony: c.Ceremony, folder: ClusterFolder) -> c.Ceremony:
+def seal(ceremony: c.Ceremony, folder: ClusterFolder, *, without_grants: bool = False) -> c.Ceremony:
     """The ceremony with the seal of the member whose key is in `folder`.
 
-    Raise FoundingError, and sign nothing, if the folder already serves another cluster: one key would
-    belong to two clusters.
+    Raise FoundingError, and sign nothing, if the folder already serves another cluster (one key would belong
+    to two clusters), or if no principal could issue, admit or administer, unless `without_grants`.
     """
     with _explained(folder):
         node_id = own_member(ceremony, folder)
@@ -103,19 +103,33 @@ def seal(ceremony: c.Ceremony, folder: ClusterFolder) -> c.Ceremony:
             )
         genesis = c.founded(ceremony)
         _check_serves(folder, node_id, genesis)
+        if (unheld := lacking_sentence(ceremony)) and not without_grants:
+            raise FoundingError(
+                f"In this genesis {unheld}: begin again with `init` and `join --grant`, or seal it so with "
+                "--without-grants."
+            )
         seed = read_seed(folder.node(node_id).key)
         signature = _sign(seed, c.seal_bytes(genesis))
         return c.with_seal(ceremony, c.Seal(member=node_id, signature=signature))
 
 
+def lacking_sentence(ceremony: c.Ceremony) -> str:
+    """What no principal may do under this genesis, "" if nothing is lacking: the end of a sentence."""
+    listed = ", ".join(f"{c.NEEDED[each]} ({each})" for each in c.lacking(ceremony))
+    return f"no principal may {listed}" if listed else ""
+
+
 def install(ceremony: c.Ceremony, folder: ClusterFolder) -> list[Path]:
     """Write the sealed file where this party's node and platform start from it; return the files written.
 
-    Raise FoundingError if it is not sealed by all members, or if the folder is of another cluster.
+    Raise FoundingError if it is not sealed by all members, if the folder holds no member's key, or if it is
+    of another cluster.
     """
     data = c.encode(ceremony)
     with _explained(folder):
         c.open_genesis(data)
+        if own_member(ceremony, folder) is None:
+            raise FoundingError(f"{folder.root} holds no key of a member in this file: use its --data-dir.")
         targets = _targets(folder, own_member(ceremony, folder))
         for target in targets:
             if target.exists() and target.read_bytes() != data:

@@ -11,6 +11,8 @@
 | evidence | last id that is known | {"node_id", "evidence": [...]}: see `attest.evidence`         |
 | ticket | event, ticket (or ticket) | {"node_id", "sequence", "ticket": Ticket of spec/dtvn 1.3}     |
 | proof  | event, ticket             | StateProof: the ticket in a checkpoint's state, proved (R18)   |
+| announce | a newcomer's liveness proof | null: see `newcomer_words`                              |
+| newcomer | name                   | {"word", "epoch"}: the newcomer's newest liveness proof         |
 | handovers | the first epoch            | proofs of the ends of epochs (answered by the host)            |
 
 A code instead of text: `ticket_not_found`, `not_executed`, `unknown_query`, `bad_arguments`, `unavailable`,
@@ -29,7 +31,7 @@ import msgspec
 from dtvn.ledger import LedgerUnreachable
 from dtvn.machine.contract import ticket_of_row
 from dtvn.net import format_multiaddr
-from dtvn.node import attest
+from dtvn.node import attest, newcomer_words
 from dtvn.node.keys import peer_id
 from dtvn.node.metrics import MeasuredMember
 from dtvn.node.process import CONTRADICTION, DISK_FULL
@@ -53,10 +55,12 @@ STANDING = frozenset({"status", "stats", "peers", "evidence"})
 
 
 class Inspector:
-    """Answers questions about one node. It reads the node and never changes it."""
+    """Answers questions about one node. It reads the node and never changes it; it only keeps the liveness
+    proofs of newcomers."""
 
     def __init__(self, node: MeasuredMember) -> None:
         self._node = node
+        self._words = newcomer_words.NewcomerWords(node)
         self._questions: dict[str, Callable[[tuple[str, ...]], tuple[str, Any]]] = {
             "status": lambda _: ("", self.status()),
             "stats": lambda _: self._from_ledger(lambda: ("", self.stats())),
@@ -66,6 +70,8 @@ class Inspector:
             "ticket": self._ticket,
             "proof": self._proof,
             "addresses": lambda arguments: node.book.answer(arguments, node.discovery.own_record()),
+            newcomer_words.ANNOUNCE: self._words.keep,
+            newcomer_words.NEWCOMER: self._words.tell,
             "receipt": lambda arguments: self._from_ledger(lambda: attest.receipt(node, arguments)),
             "evidence": lambda arguments: self._from_ledger(lambda: attest.evidence(node, arguments)),
         }

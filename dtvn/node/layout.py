@@ -58,6 +58,8 @@ class NodeFolder:
         """The end of an epoch that this node's key signed (R11): it signs no other end of that epoch."""
         self.word = self.identity / "alive.bin"
         """The newest liveness proof of a node that is not a member (R36)."""
+        self.address = self.identity / "address"
+        """Multiaddr at which the node is reached since it moved (`manage.py members moved`)."""
         self.genesis = self.identity / "genesis.bin"
         self.sources = self.identity / "sources.bin"
         """A newer membership than the ledger's: members that a newcomer may ask for the log if those of its

@@ -20,13 +20,15 @@ from dtvn.node.journal import NodeJournal
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import NodeFolder
 from dtvn.node.learning import LearningProcess
+from dtvn.node.newcomer_words import ANNOUNCE, arguments_of
 from dtvn.node.watcher import line
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
-from dtvn.protocol.consensus.effects import Executed, Note
+from dtvn.protocol.consensus.effects import ALL, Executed, Note, Send
 from dtvn.protocol.consensus.membership import LivenessProof, Membership, liveness_bytes, window
+from dtvn.protocol.consensus.messages import Query
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
-from dtvn.protocol.wire import ED25519
+from dtvn.protocol.wire import ED25519, link_frame
 
 WORD_EVERY_NS = 2_000_000_000
 """Time between two liveness proofs in the node's folder, for the operator who adds it as a member."""
@@ -110,6 +112,8 @@ class NonMember(LearningProcess):
             write_private(self.folder.word, canonical.encode(word), replace=True)
         except OSError as error:  # a full disk, for example: the ledger decides whether that is fatal (R8)
             self.logger.warning("%s", line("word_not_written", {"reason": str(error)}))
+        announcement = Query(0, ANNOUNCE, arguments_of(word))
+        self.links.send(Send(ALL, link_frame(announcement)))
 
     def _shown(self) -> dict[str, Any]:
         """The fields of inspect.shown for a node that never is primary and does not listen."""

@@ -12,6 +12,7 @@ from dtvn.files.whole import write_private
 from dtvn.net import KeyFileError, encode_seed, format_multiaddr, parse_multiaddr, public_key_of, read_seed
 from dtvn.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.moved import moved_to
 from dtvn.node.options import NodeOptions, StartError, UsageError, read_genesis
 from dtvn.node.provision import api_principal, dev_genesis
 from dtvn.node.settings import KEYS, Settings
@@ -61,7 +62,8 @@ def prepare(
     bind = None
     if own is not None:
         bind = (host or own.host, port or own.port)
-        tell(f"{own.id} listens at {format_multiaddr(*bind, peer_id(own.public_key))}")
+        at = (moved_to(folder) or bind) if host is None and port is None else bind
+        tell(f"{own.id} listens at {format_multiaddr(*at, peer_id(own.public_key))}")
     elif port is not None:
         bind = (host or DEV_HOST, port)
     return folder, NodeOptions(

@@ -14,6 +14,7 @@ from dtvn.files.whole import write_private
 from dtvn.net import ensure_seed, public_key_of
 from dtvn.node.keys import DEV_SALT, dev_seed
 from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.options import StartError
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.membership import Membership
@@ -46,11 +47,13 @@ def create_demo_cluster(
 
     `ports`: TCP ports on `host`, one per node, fixed in genesis. `names`: ids of the nodes, if they are not
     node0, node1 and so on. `continues`: the state of another cluster to begin with (R11). The genesis file is
-    written last and whole: an interrupted call is simply repeated, with the keys that it had created.
+    written last and whole: an interrupted call is simply repeated, with the keys that it had created. Raises
+    StartError, and writes nothing, if a party joined another cluster with this folder.
     """
     folder = ClusterFolder(data_dir)
     if folder.genesis.exists():
         return
+    _check_no_party(folder)
     if len(ports) != nodes:
         raise ValueError(f"ports: {nodes} nodes need {nodes} ports, not {len(ports)}")
     folder.create()
@@ -58,6 +61,7 @@ def create_demo_cluster(
     paths = {GATEWAY: folder.gateway_key, LEARNER: folder.learner_key}
     for node in made:
         node.create()
+        ensure_seed(node.api_key)  # before the node's own key: see _check_no_party
         paths |= {node.id: node.key, api_principal(node.id): node.api_key}
     genesis = _demo_genesis(
         name,
@@ -70,6 +74,23 @@ def create_demo_cluster(
     for node in made:
         write_private(node.genesis, content, replace=True)
     write_private(folder.genesis, content, replace=True)
+
+
+def _check_no_party(folder: ClusterFolder) -> None:
+    """Raise StartError if a node in the folder joined a cluster of several parties. Nodes that are made here
+    have the key of their own API first."""
+    for node in (NodeFolder(path) for path in sorted(folder.nodes.glob("*/"))):
+        if not node.key.exists() or node.api_key.exists():
+            continue
+        if node.genesis.exists():
+            start = f"manage.py validator -data-dir {folder.root} -id {node.id}"
+            what = f"follows a cluster already: start it with `{start}`"
+        else:
+            what = (
+                "joined a cluster that is not installed yet: when all have sealed it, run `manage.py genesis "
+                f"install FILE --data-dir {folder.root}`"
+            )
+        raise StartError(f"no demonstration cluster is founded in {folder.root}: {node.id} {what}")
 
 
 def make_newcomer(node: NodeFolder, genesis: bytes, newest: Membership | None = None) -> bytes:

@@ -28,6 +28,8 @@ class LivingGateway(FakeGateway):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self.keys: dict[str, str] = {}
         self.next_keys: dict[str, str] = {}
+        self.announced: dict[str, LivenessProof] = {}
+        """Newest proof by newcomer, as its node announced it to the members."""
         super().__init__(*arguments, **named)
 
     def word(self, member: str, *, key: str = "", executed: int | None = None) -> LivenessProof:
@@ -52,12 +54,17 @@ class LivingGateway(FakeGateway):
         self, member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 2.0
     ) -> Future[Answered]:
         """See GatewayFace; members that are not down give a liveness proof."""
+        if what == "newcomer" and member not in self.down and (known := self.announced.get(arguments[0])):
+            return _answered(known, self.present.epoch)
         if what != "alive" or member in self.down:
             return super().query(member, what, arguments, wait=wait)
         name = self.present.members[member].id
         key = self.next_keys.get(name, "") if "next_key" in arguments else ""
-        word = canonical.encode(self.word(name, key=key)).hex()
-        told = msgspec.json.encode({"word": word, "epoch": self.present.epoch}).decode()
-        future: Future[Answered] = Future()
-        future.set_result(Answered(0, "", told))
-        return future
+        return _answered(self.word(name, key=key), self.present.epoch)
+
+
+def _answered(word: LivenessProof, epoch: int) -> Future[Answered]:
+    told = msgspec.json.encode({"word": canonical.encode(word).hex(), "epoch": epoch}).decode()
+    future: Future[Answered] = Future()
+    future.set_result(Answered(0, "", told))
+    return future

@@ -161,7 +161,6 @@ def test_a_question_without_a_yes_changes_nothing(
     [
         (("remove", "r1", "--yes"), "Fewer than four"),
         (("remove", "r9", "--yes"), "no member with this name"),
-        (("add", "r4", peer_id(key_pair("r4")[0]), "--host", "h", "--port", "1"), "--word is required"),
         (("add", "../r4", "--yes"), "node_id"),
         (("rotate", "r2", "--yes"), "peer_id is required"),
         (("parameters", "view_timeout=fast", "--yes"), "NAME=NUMBER"),

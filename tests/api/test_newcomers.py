@@ -9,6 +9,7 @@ import pytest
 
 from dtvn.files.whole import write_private
 from dtvn.net import ensure_seed, public_key_of, read_seed
+from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.non_member import liveness_proof
 from dtvn.protocol import canonical
@@ -76,6 +77,30 @@ def test_a_newcomer_gets_key_and_ports_and_follows_before_it_votes(
     assert read(town.get("members"))["data"]["joining"] == []
     assert [member.id for member in living.present.members] == ["r0", "r1", "r2", "r3", "r4"]
     assert living.present.members[4].public_key == public_key_of(read_seed(node.key))
+
+
+def test_a_member_of_another_party_joins_without_a_pasted_word(town: Api, living: LivingGateway) -> None:
+    """Its node announces liveness proofs to the members, which the platform asks for them."""
+    seed = b"n" * 32
+    key = public_key_of(seed)
+    place = {"host": "n5.example", "port": 4001}
+    asked = town.post("members", {"node_id": "n5", "peer_id": peer_id(key), **place})
+    assert asked.status_code == 202, asked.content
+    assert read(asked)["data"]["state"] == "following"
+    listed = {each.name: each for each in principals.list_principals()}
+    assert (listed["n5"].public_key, listed["n5"].grants) == (key, ())
+    changes.turn()
+    assert MembershipChange.objects.get().state == "following"
+    cluster = g.cluster_id(living.genesis)
+    living.announced["n5"] = liveness_proof(cluster, 0, "n5", living.acknowledged, b"x" * 32)
+    changes.turn()
+    assert MembershipChange.objects.get().state == "following", "it is not signed by n5"
+    living.announced["n5"] = liveness_proof(cluster, 0, "n5", living.acknowledged, seed)
+    while changes.turn():
+        pass
+    assert MembershipChange.objects.get().state == "done", MembershipChange.objects.get().sentence
+    last = living.present.members[-1]
+    assert (last.id, last.public_key, last.host, last.port) == ("n5", key, "n5.example", 4001)
 
 
 def test_a_removed_member_is_stopped_and_signs_nothing(

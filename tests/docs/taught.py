@@ -18,5 +18,5 @@ def blocks(page: str, language: str) -> list[str]:
 
 def commands(text: str) -> list[list[str]]:
     """Arguments of each `manage.py genesis` command on the page."""
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
     return [shlex.split(line.removeprefix(COMMAND)) for line in lines if line.startswith(COMMAND)]

@@ -42,7 +42,8 @@ class Party:
         return Said("join", self.file, *place, *more)
 
     def seals(self, *others: Path, more: tuple[str, ...] = ()) -> Said:
-        return Said("seal", self.file, *others, "--data-dir", self.data, *more)
+        """Seals a genesis with or without grants: test_sealing_grants tests the difference."""
+        return Said("seal", self.file, *others, "--data-dir", self.data, "--without-grants", *more)
 
 
 def found(root: Path, ports: dict[str, int], grants: dict[str, tuple[str, ...]] | None = None) -> list[Party]:

@@ -17,9 +17,11 @@ from typing import Any
 from django.conf import settings
 
 from dtvn.files.whole import whole_file, write_private
+from dtvn.net import bindable
 from dtvn.node.kept_ports import all_kept, keep_ports
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.listening import listen_on
+from dtvn.node.moved import moved_to
 from dtvn.node.options import StartError
 from dtvn.protocol import genesis
 from validators.data_folder.folder import DataFolder
@@ -120,18 +122,23 @@ def _candidates() -> Iterator[int]:
     yield from repeat(0, PORTS_ASKED_FOR)
 
 
-def check_node_ports(founded: genesis.Genesis, own: Sequence[str]) -> None:
-    """The ports that the genesis assigns to our own nodes must still be free for us; raise StartError naming
-    the first one taken."""
+def check_node_ports(
+    founded: genesis.Genesis, own: Sequence[str], places: ClusterFolder | None = None
+) -> None:
+    """The ports that the genesis assigns to our own nodes, or to which they moved (`places`), must still be
+    free for us; raise StartError naming the first one taken."""
     for member in founded.members:
         if member.id not in own:
             continue
-        with socket.socket() as probe:
+        moved = moved_to(places.node(member.id)) if places is not None else None
+        host, port = moved or (member.host, member.port)
+        local = bindable(host)
+        with socket.socket(socket.AF_INET6 if ":" in local else socket.AF_INET) as probe:
             try:
-                _bind(probe, member.host, member.port, again=True)
+                _bind(probe, local, port, again=True)
             except OSError as error:
                 raise StartError(
-                    f"port {member.port}, kept for {member.id} since the first start: {error.strerror}"
+                    f"port {port}, kept for {member.id} since the first start: {error.strerror}"
                 ) from error
 
 
@@ -176,7 +183,22 @@ def keep_newcomer_ports(folder: DataFolder, founded: genesis.Genesis, node: Node
     target = _metrics_target(founded, node.id, metrics[node.id])
     folder.prometheus.mkdir(exist_ok=True, mode=0o700)
     _write_targets(path, [*(other for other in targets if other != target), target])
-    return LOOPBACK, own[node.id]
+    return _host_of_ours(places, founded), own[node.id]
+
+
+def _host_of_ours(places: ClusterFolder, founded: genesis.Genesis) -> str:
+    """The host at which other parties reach the members of this platform; raise StartError if it has none in
+    a cluster of several hosts."""
+    for member in founded.members:
+        if places.node(member.id).key.exists():
+            moved = moved_to(places.node(member.id))
+            return member.host if moved is None else moved[0]
+    if founded.demo:
+        return LOOPBACK
+    raise StartError(
+        "this platform has no member, so it does not know at which address others reach it: make "
+        "the node with `members prepare`"
+    )
 
 
 def _chosen(places: ClusterFolder, founded: genesis.Genesis) -> set[int]:

@@ -48,7 +48,8 @@ membership change was in progress).
   2. one party proposes the new cluster; pass the state file on with the genesis
        manage.py genesis continue init cup.state --name "Cup final 2" --members 4 --out cup2.genesis
   3. each party joins with a NEW data folder and seals as usual; `seal` first checks the whole state
-       manage.py genesis join cup2.genesis --data-dir ./new --id venue --host venue.example --port 4001
+       manage.py genesis join cup2.genesis --data-dir ./new --id venue --host venue.example --port 4001 \\
+           --grant issue --grant gate --grant admin
        manage.py genesis seal cup2.genesis --data-dir ./new --state cup.state
   4. when all have sealed, a second `seal` installs genesis and state; then each party starts its node
        manage.py genesis seal cup2.genesis --data-dir ./new --state cup.state

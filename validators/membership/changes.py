@@ -24,15 +24,12 @@ from django.utils import timezone
 
 from dtvn.api.errors import OutcomeUnknown, TicketError, Unavailable
 from dtvn.api.ordering import Request
-from dtvn.gateway import GatewayFace, gather_liveness_proofs
+from dtvn.gateway import gather_liveness_proofs
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, public_key_of, read_seed
 from dtvn.node.options import StartError
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.membership import Change, LivenessProof, is_fresh, liveness_bytes, window
-from dtvn.protocol.genesis import cluster_id
-from dtvn.protocol.quorum import weak_quorum
-from dtvn.protocol.wire import ED25519
+from dtvn.protocol.consensus.membership import Change
 from dtvn.waiting import look_until
 from validators.membership import change_limits, newcomers, node_list
 from validators.membership.membership import (
@@ -55,9 +52,6 @@ logger = logging.getLogger("dtvn.members")
 
 FOLLOW_WAIT = 600.0
 """Seconds for a newcomer of ours to catch up with the log."""
-FRESH = 10_000_000
-"""Age in microseconds up to which a newcomer's liveness proof is worth sending; the cluster accepts 30
-s."""
 LOOK_INTERVAL = 0.1
 ATTEMPTS_MAX = 6
 ATTEMPT_PAUSE = 1.0
@@ -193,14 +187,19 @@ def _begin(row: MembershipChange) -> None:
         row.save(update_fields=["host", "port"])
         _note(row, state=ChangeState.FOLLOWING, sentence=f"{asked.node_id} is fetching the log.")
         return
+    if newcomers.follows_first(asked):
+        newcomers.allow_to_follow(asked, _asker(row))
+        sentence = f"{asked.node_id} may fetch the log: its own party starts it now."
+        _note(row, state=ChangeState.FOLLOWING, sentence=sentence)
+        return
     _note(row, state=ChangeState.ORDERING, sentence="Collecting liveness proofs from the members.")
 
 
 def _follow(row: MembershipChange) -> None:
     asked = request_of(row)
     network = gateway()
-    word = newcomers.word_of(asked.node_id)
-    if word is not None and _caught_up(word, network):
+    word = newcomers.word_of(asked, network)
+    if word is not None and newcomers.caught_up(asked, word, network):
         _note(row, state=ChangeState.ORDERING, sentence=f"{asked.node_id} has the log.")
     elif (timezone.now() - row.created_at).total_seconds() > FOLLOW_WAIT:
         _refuse(
@@ -268,28 +267,11 @@ def _build(row: MembershipChange) -> Change:
     now = network.present
     if asked.word:
         words.append(read_word(asked.word))
-    elif asked.own and asked.change != "rotate":
-        words += [word] if (word := newcomers.word_of(asked.node_id)) else []
+    elif newcomers.follows_first(asked):
+        words += [word] if (word := newcomers.word_of(asked, network)) else []
     change = change_of(now, asked, key=key, place=(row.host, row.port), words=tuple(words))
     change_limits.refuse_standstill(now, change)
     return change
-
-
-def _caught_up(word: LivenessProof, network: GatewayFace) -> bool:
-    """Whether a liveness proof is fresh, of this epoch, and at most half a window behind what an honest
-    member has executed."""
-    now = network.present
-    told = sorted((member.sequence for member in network.members() if member.connected), reverse=True)
-    front = told[min(weak_quorum(len(now.members)), len(told)) - 1] if told else 0
-    said = liveness_bytes(cluster_id(network.genesis), now.epoch, word.member, word.executed, word.timestamp)
-    key = public_key_of(read_seed(newcomers.folder_of(word.member).key))
-    clock = time.time_ns() // 1_000
-    fresh = clock - word.timestamp < FRESH and is_fresh(word.timestamp, clock, now.parameters)
-    return (
-        fresh
-        and ED25519.verify(key, said, word.signature)
-        and word.executed >= front - window(now.parameters) // 2
-    )
 
 
 def _take_back(row: MembershipChange) -> None:

@@ -31,6 +31,7 @@ from validators.services.decide import decide_one
 from validators.services.network import gateway
 
 KINDS = ("add", "remove", "replace", "rotate", "parameters")
+"""Changes that REST offers."""
 ORDER_WAIT = 9.0
 EPOCH_WAIT = 20.0
 """Seconds until this process's gateway has received an epoch that was ordered."""
@@ -49,9 +50,9 @@ class ChangeRequest(
 ):
     """One requested change. Without `peer_id`, this platform creates the newcomer, or the new key."""
 
-    change: Literal["add", "remove", "replace", "rotate", "parameters"]
+    change: Literal["add", "remove", "replace", "rotate", "move", "parameters"]
     node_id: NodeId = ""
-    """The member that joins, leaves, or gets a new key."""
+    """The member that joins, leaves, or gets a new key or address."""
     replaces: NodeId = ""
     """The member whose seat the newcomer takes."""
     peer_id: str = ""
@@ -184,15 +185,17 @@ def change_of(
     created here."""
     if asked.peer_id:
         key, place = public_key_of_peer_id(asked.peer_id), (asked.host, asked.port)
-    leaves = {"remove": asked.node_id, "replace": asked.replaces, "rotate": asked.node_id}.get(
-        asked.change, ""
-    )
+    leaves = asked.replaces if asked.change == "replace" else asked.node_id
+    if asked.change in ("add", "parameters"):
+        leaves = ""
     joins: tuple[Member, ...] = ()
     parameters: tuple[Parameters, ...] = ()
     if asked.change in ("add", "replace"):
         joins = (Member(asked.node_id, key, *place),)
     elif asked.change == "rotate" and (index := now.find(asked.node_id)) is not None:
         joins = (msgspec.structs.replace(now.members[index], public_key=key),)
+    elif asked.change == "move" and (index := now.find(asked.node_id)) is not None:
+        joins = (msgspec.structs.replace(now.members[index], host=asked.host, port=asked.port),)
     elif asked.change == "parameters":
         parameters = (msgspec.structs.replace(now.parameters, **asked.parameters),)
     return Change(
@@ -234,6 +237,8 @@ def check_request(asked: ChangeRequest) -> None:
             raise InvalidRequest(f"peer_id: {error}") from error
     if asked.change in ("add", "replace"):
         _check_newcomer(asked)
+    elif asked.change == "move":
+        _check_address(asked)
 
 
 def check_new_name(node_id: NodeId, *, made_here: bool = True) -> None:
@@ -247,12 +252,16 @@ def _check_newcomer(asked: ChangeRequest) -> None:
         if asked.host or asked.port or asked.word:
             raise InvalidRequest("peer_id is required for a node that runs elsewhere (host, port, word)")
         return
+    _check_address(asked)
+    if asked.word:
+        read_word(asked.word)
+
+
+def _check_address(asked: ChangeRequest) -> None:
     if not is_host(asked.host):
         raise InvalidRequest("host must be an IP address or a DNS name that the members can reach")
     if not 1 <= asked.port <= 65_535:
         raise InvalidRequest("port must be between 1 and 65535")
-    if asked.word:
-        read_word(asked.word)
 
 
 def _check_parameters(parameters: dict[str, int]) -> None:

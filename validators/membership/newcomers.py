@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,15 +13,17 @@ from django.db.models import F, Max
 
 from dtvn.api.errors import InvalidRequest, TicketError, Unavailable
 from dtvn.api.ordering import Decision
-from dtvn.gateway import GatewayFace, gather_liveness_proofs
+from dtvn.gateway import GatewayFace, gather_liveness_proofs, newcomer_proof
 from dtvn.machine import AddPrincipal, Command, RevokePrincipal, reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
+from dtvn.node.keys import public_key_of_peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.provision import api_principal, make_newcomer
 from dtvn.protocol import canonical, quorum
-from dtvn.protocol.consensus.membership import LivenessProof, Membership
-from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
+from dtvn.protocol.consensus.membership import LivenessProof, Membership, is_fresh, liveness_bytes, window
+from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant, cluster_id
 from dtvn.protocol.genesis.ceremony import open_genesis
+from dtvn.protocol.wire import ED25519
 from validators.data_folder import ports
 from validators.data_folder.folder import DataFolder
 from validators.membership.membership import ChangeRequest, newest_epoch
@@ -30,6 +33,8 @@ from validators.services.principals import find_principal
 Asker = Callable[[Command, str], Decision]
 """Has a command decided; the text identifies the step of a change, so that none is executed twice."""
 
+FRESH = 10_000_000
+"""Age in microseconds up to which a newcomer's liveness proof is worth sending; the cluster accepts 30 s."""
 WORDS_WAIT = 5.0
 """Seconds for members to say that they live."""
 EVERYTHING = tuple(Grant(ANY_EVENT, capability) for capability in sorted(CAPABILITIES))
@@ -42,8 +47,6 @@ def folder_of(node_id: str) -> NodeFolder:
 
 def check(asked: ChangeRequest, now: Membership) -> None:
     """Raise InvalidRequest if this platform cannot do its part of the change."""
-    if asked.change in ("add", "replace") and asked.peer_id and not asked.word:
-        raise InvalidRequest("word is required: the newcomer's identity/alive.bin in base64")
     rotated = asked.change == "rotate" and asked.own and now.find(asked.node_id) is not None
     if rotated and not _ours(asked.node_id):
         raise InvalidRequest(f"peer_id is required: {asked.node_id} makes its next key on its own host")
@@ -110,12 +113,43 @@ def next_key(node_id: str, network: GatewayFace) -> None:
     ensure_seed(folder.next_key)
 
 
-def word_of(node_id: str) -> LivenessProof | None:
-    """The newest liveness proof of a newcomer of ours; None if it wrote none."""
+def allow_to_follow(asked: ChangeRequest, ask: Asker) -> None:
+    """List a newcomer of another party, so that its node may fetch the log."""
+    _enlist(asked.node_id, public_key_of_peer_id(asked.peer_id), (), ask)
+
+
+def follows_first(asked: ChangeRequest) -> bool:
+    """Whether the change waits until its newcomer has fetched the log."""
+    return asked.change in ("add", "replace") and not asked.word
+
+
+def word_of(asked: ChangeRequest, network: GatewayFace) -> LivenessProof | None:
+    """The newest liveness proof of a newcomer: from its folder if it is ours, else from the members, to which
+    it announces it; None if there is none."""
+    if asked.peer_id:
+        return newcomer_proof(network, asked.node_id, public_key_of_peer_id(asked.peer_id))
     try:
-        return canonical.decode(LivenessProof, folder_of(node_id).word.read_bytes())
+        return canonical.decode(LivenessProof, folder_of(asked.node_id).word.read_bytes())
     except (OSError, canonical.CanonicalError):
         return None
+
+
+def caught_up(asked: ChangeRequest, word: LivenessProof, network: GatewayFace) -> bool:
+    """Whether a liveness proof is fresh, of this epoch, and at most half a window behind what an honest
+    member has executed."""
+    now = network.present
+    told = sorted((member.sequence for member in network.members() if member.connected), reverse=True)
+    front = told[min(quorum.weak_quorum(len(now.members)), len(told)) - 1] if told else 0
+    said = liveness_bytes(cluster_id(network.genesis), now.epoch, word.member, word.executed, word.timestamp)
+    own = folder_of(asked.node_id)
+    key = public_key_of_peer_id(asked.peer_id) if asked.peer_id else public_key_of(read_seed(own.key))
+    clock = time.time_ns() // 1_000
+    fresh = clock - word.timestamp < FRESH and is_fresh(word.timestamp, clock, now.parameters)
+    return (
+        fresh
+        and ED25519.verify(key, said, word.signature)
+        and word.executed >= front - window(now.parameters) // 2
+    )
 
 
 def settle(*, joined: str, left: str) -> None:

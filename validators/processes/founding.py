@@ -50,7 +50,7 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
             preparation.register_cluster(folder, founded, own)
             # The start that founds them sets them to run, unless the cluster was stopped meanwhile.
             ManagedNode.objects.update(desired=DesiredState.STOPPED)
-    ports.check_node_ports(founded, own)
+    ports.check_node_ports(founded, own, ClusterFolder(folder.root))
     ports.keep_apis(folder, founded, names)
     ports.keep_metrics_ports(folder, founded, member_names(), web)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connections
 
+from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from dtvn_project import environment
 from dtvn_project.celery import send_task
@@ -136,7 +137,7 @@ class Supervisor:
         preparation.migrate()
         own = preparation.own_members(self._folder, founded)
         own = preparation.register_cluster(self._folder, founded, own)
-        ports.check_node_ports(founded, own)
+        ports.check_node_ports(founded, own, ClusterFolder(self._folder.root))
         ports.keep_metrics_ports(self._folder, founded, own, self._url.removeprefix("http://"))
         ports.keep_apis(self._folder, founded, own)
         preparation.collect_static(self._folder)

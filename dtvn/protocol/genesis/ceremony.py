@@ -27,6 +27,10 @@ FILE_BYTES_MAX = 1024 * 1024
 PRINCIPALS_MAX = 16
 """Most principals that one party may bring."""
 
+NEEDED = {"issue": "issue tickets", "gate": "admit them", "admin": "administer the cluster"}
+"""Capabilities without which a cluster is of no use, and what each permits; `admin` only counts for all
+events, since principals and members belong to none."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -196,6 +200,19 @@ def missing(ceremony: Ceremony) -> list[str]:
     """Ids of the members that joined and have not sealed yet."""
     sealed = {seal.member for seal in ceremony.seals}
     return [r.party.member.id for r in ceremony.records if r.party.member.id not in sealed]
+
+
+def lacking(ceremony: Ceremony) -> list[str]:
+    """Capabilities out of NEEDED that no principal of the file asks for (R15)."""
+    grants = [
+        grant
+        for record in ceremony.records
+        for principal in record.party.principals
+        for grant in principal.grants
+        if grant.capability != "admin" or grant.event == g.ANY_EVENT
+    ]
+    held = {grant.capability for grant in grants}
+    return [capability for capability in NEEDED if capability not in held]
 
 
 def with_record(ceremony: Ceremony, record: Record) -> Ceremony:

@@ -273,6 +273,8 @@ class Host:
             reason = self.epoch_catch_up.hear(message)
             if reason is not None:
                 effects.notes.append(_refused(item, reason, "Answer"))
+        elif isinstance(message, m.Answer) and not message.number and not message.code:
+            pass  # to an announcement, which asks nothing
         elif not isinstance(message, m.Hello):
             return False
         return True

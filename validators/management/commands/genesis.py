@@ -1,5 +1,4 @@
-"""`manage.py genesis init | join | seal | show | recover | continue`: a cluster founded by several parties,
-recovered, and continued."""
+"""`manage.py genesis`: a cluster founded by several parties, recovered, and continued."""
 
 from __future__ import annotations
 
@@ -10,7 +9,17 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from dtvn.node.founding import FoundingError, install, join, own_member, read_file, seal, write_file
+from dtvn.node.attaching import attach
+from dtvn.node.founding import (
+    FoundingError,
+    install,
+    join,
+    lacking_sentence,
+    own_member,
+    read_file,
+    seal,
+    write_file,
+)
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
 from dtvn.proof import shown
@@ -18,7 +27,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.recovery import RecoveryError
-from validators.management import continuing, recover
+from validators.management import continuing, granting, recover
 from validators.management.teaching import TeachingCommand, add_data_folder
 
 TEACH = """\
@@ -28,13 +37,17 @@ Found a cluster of several parties. No key leaves the host it was made on; the p
   1. one party proposes
        manage.py genesis init --name "Cup final" --members 4 --out cup.genesis
   2. each party joins on its own host, with its own data folder, and passes the file on
-       manage.py genesis join cup.genesis --data-dir ./data --id venue --host venue.example --port 4001
+       manage.py genesis join cup.genesis --data-dir ./data --id venue --host venue.example --port 4001 \\
+           --grant operate --grant gate --grant admin
   3. when all have joined, each party checks and seals it; files that differ are merged
        manage.py genesis show cup.genesis
        manage.py genesis seal cup.genesis from-promoter.genesis --data-dir ./data
-  4. when all have sealed, a second `seal` installs it; then each party starts its node
-       manage.py genesis seal cup.genesis --data-dir ./data
-       manage.py validator -data-dir ./data -id venue
+  4. the last seal completes the file; all others get it back and install it; then each starts
+       manage.py genesis install cup.genesis --data-dir ./data
+       make up DATA=./data           (or only the node: manage.py validator -data-dir ./data -id venue)
+
+A cluster in which no principal may issue, admit or administer is sealed only --without-grants.
+All members together can grant it later: manage.py genesis grant --help
 
 If a cluster can never decide again, a new one continues it: `genesis continue --help`.
 
@@ -86,13 +99,32 @@ class Command(TeachingCommand):
         three.add_argument(
             "--state", type=Path, metavar="FILE", help="state file of a cluster that continues another"
         )
+        three.add_argument(
+            "--without-grants",
+            action="store_true",
+            help="seal although no principal may issue, admit or administer",
+        )
         continuing.add_old_chain(three)
+        last = verbs.add_parser("install", help="install the file that all have sealed")
+        last.add_argument("file", type=Path)
+        add_data_folder(last)
+        alone = verbs.add_parser("attach", help="make the keys of a platform without a node of its own")
+        alone.add_argument("file", type=Path, help="the genesis file, sealed by all")
+        add_data_folder(alone)
+        alone.add_argument("--id", required=True, help="name of this platform")
+        alone.add_argument(
+            "--sources",
+            type=Path,
+            metavar="FILE",
+            help="file of `members show --write`",
+        )
         four = verbs.add_parser("show", help="show its content, its seals and the faults it tolerates")
         four.add_argument("file", type=Path)
         recover.add_verbs(
             verbs.add_parser("recover", help="recover a cluster in which too many members lost their votes")
         )
         continuing.add_parser(verbs)
+        granting.add_parser(verbs, grant)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dispatch."""
@@ -106,6 +138,9 @@ class Command(TeachingCommand):
 
     def _continue(self, options: dict[str, Any]) -> None:
         continuing.run(options, self.stdout.write)
+
+    def _grant(self, options: dict[str, Any]) -> None:
+        granting.run(options, self.stdout.write)
 
     def _init(self, options: dict[str, Any]) -> None:
         parameters = continuing.parameters_of(options)
@@ -147,7 +182,7 @@ class Command(TeachingCommand):
         folder = ClusterFolder(options["data_dir"])
         if not options["merge_only"]:
             continuing.check_continued(ceremony, options["state"], options["old_chain"])
-            ceremony = seal(ceremony, folder)
+            ceremony = seal(ceremony, folder, without_grants=options["without_grants"])
         out = options["out"] or path
         write_file(out, ceremony, replace=out == path)
         absent = c.missing(ceremony)
@@ -155,16 +190,46 @@ class Command(TeachingCommand):
         if joined < expected:
             self.stdout.write(f"{out}: {joined} of {expected} parties have joined.")
         elif absent:
-            self.stdout.write(f"{out}: not yet sealed by {', '.join(absent)}.")
+            self.stdout.write(
+                f"{out}: not yet sealed by {', '.join(absent)}. Pass the file on; the party that seals last "
+                "sends the complete file back to all others."
+            )
         elif not options["merge_only"]:
             install(ceremony, folder)
             if options["state"] is not None:
                 continuing.put_in_place(options["state"], folder)
-            node_id = own_member(ceremony, folder)
-            self.stdout.write(
-                f"{out}: sealed by all. Start with: manage.py validator -data-dir {folder.root} -id {node_id}"
-            )
+            self._say_installed(out, ceremony, folder)
         self._warn(ceremony.terms.members)
+
+    def _install(self, options: dict[str, Any]) -> None:
+        ceremony, folder = read_file(options["file"]), ClusterFolder(options["data_dir"])
+        install(ceremony, folder)
+        self._say_installed(options["file"], ceremony, folder)
+
+    def _attach(self, options: dict[str, Any]) -> None:
+        folder = ClusterFolder(options["data_dir"])
+        made = attach(options["file"], folder, options["id"], options["sources"])
+        (gateway, its_key), (learner, key) = made.gateway, made.learner
+        self.stdout.write(
+            f"{folder.root}: keys made. An administrator of the cluster adds them, with the grants needed:\n"
+            f"  manage.py principals add {gateway} {peer_id(its_key)} --grant EVENT:CAPABILITY\n"
+            f"  manage.py principals add {learner} {peer_id(key)}\n"
+            f"Then start it with: make up DATA={folder.root}"
+        )
+
+    def _say_installed(self, path: Path, ceremony: c.Ceremony, folder: ClusterFolder) -> None:
+        """Say how to start, and who else needs the file."""
+        own = own_member(ceremony, folder)
+        others = [record.party.member.id for record in ceremony.records if record.party.member.id != own]
+        self.stdout.write(
+            f"{path}: sealed by all, and installed in {folder.root}. Start with: make up DATA={folder.root}, "
+            f"or only the node: manage.py validator -data-dir {folder.root} -id {own}"
+        )
+        if others:
+            self.stdout.write(
+                f"Send {path} to {', '.join(others)}: each that does not have it yet runs `manage.py genesis "
+                f"install {path.name} --data-dir ./data`."
+            )
 
     def _show(self, options: dict[str, Any]) -> None:
         ceremony = read_file(options["file"])
@@ -190,6 +255,8 @@ class Command(TeachingCommand):
             say(f"parameter    {field} = {getattr(terms.parameters, field)}")
         if not whole:
             raise CommandError(joined)
+        if unheld := lacking_sentence(ceremony):
+            self.stderr.write(f"WARNING: {unheld}")
         if absent:
             raise CommandError(f"not sealed: {', '.join(absent)} must still sign")
 

@@ -1,29 +1,28 @@
-"""`manage.py members show | prepare | enlist | add | remove | replace | next-key | rotate | parameters |
-changes | cancel`."""
+"""`manage.py members show | prepare | enlist | add | remove | replace | next-key | rotate | moved | move |
+parameters | changes | cancel`."""
 
 from __future__ import annotations
 
 import base64
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from dtvn.files.genesis import read_genesis_bytes
-from dtvn.gateway import Gateway, GatewayFace, gather_liveness_proofs
+from dtvn.gateway import gather_liveness_proofs
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
+from dtvn.node.moved import keep_address
 from dtvn.node.provision import make_newcomer
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.genesis import GenesisError
-from dtvn.protocol.genesis.ceremony import open_genesis
+from dtvn.protocol.genesis.ceremony import check_address, open_genesis
+from validators.management.own_gateway import gateway_of, is_platforms
 from validators.management.teaching import ACTOR, TeachingCommand, add_data_folder
 from validators.membership import change_limits, changes
 from validators.membership.membership import (
@@ -37,7 +36,6 @@ from validators.membership.membership import (
     read_word,
 )
 from validators.models import MembershipChange
-from validators.services import network
 from validators.services.errors import ServiceError
 from validators.services.principals import add_principal, read_key
 
@@ -54,14 +52,16 @@ Change the members of the cluster, one at a time. A newcomer first follows the l
   add a member
     on its host        manage.py members prepare --data-dir ./data --id n5 --genesis cup.genesis
                        prints its peer id; the key stays on that host
-    an administrator   manage.py members enlist n5 PEER-ID
-    on its host        manage.py validator -data-dir ./data -id n5        writes its liveness proof
-    an administrator   manage.py members add n5 PEER-ID --host HOST --port PORT --word alive.bin
-                       alive.bin: DATA/nodes/n5/identity/alive.bin on its host, at most 30 s old
+    an administrator   manage.py members add n5 PEER-ID --host HOST --port PORT
+    on its host        manage.py validator -data-dir ./data -id n5        follows the log, then votes
+                       (an administrator without a platform: `members enlist n5 PEER-ID` first, then `add`
+                       with --word DATA/nodes/n5/identity/alive.bin of its host, at most 30 s old)
   remove a member      manage.py members remove n2
   replace a member     manage.py members replace n2 n5 PEER-ID --host HOST --port PORT --word alive.bin
   rotate a key         on the host of n2   manage.py members next-key --data-dir ./data --id n2
                        an administrator    manage.py members rotate n2 PEER-ID
+  change an address    on the host of n2   manage.py members moved --id n2 --host HOST --port PORT; restart it
+                       an administrator    manage.py members move n2 --host HOST --port PORT
 
   parameters         manage.py members parameters view_timeout=900000
 
@@ -91,7 +91,7 @@ class Command(TeachingCommand):
         for name, text in VERBS.items():
             verb = verbs.add_parser(name, help=text)
             add_data_folder(verb)
-            if name in ("prepare", "next-key"):
+            if name in ("prepare", "next-key", "moved"):
                 verb.add_argument("--id", required=True, help="the node")
             if name == "prepare":
                 verb.add_argument(
@@ -104,7 +104,7 @@ class Command(TeachingCommand):
                 verb.add_argument(
                     "--write", type=Path, metavar="FILE", help="write the members to this file, for `prepare`"
                 )
-            if name in ("remove", "replace", "rotate"):
+            if name in ("remove", "replace", "rotate", "move"):
                 verb.add_argument("leaves", metavar="ID", help="the member")
             if name in ("enlist", "add", "replace"):
                 verb.add_argument("newcomer", metavar="NEW-ID")
@@ -114,9 +114,10 @@ class Command(TeachingCommand):
                 verb.add_argument(
                     "peer_id", metavar="PEER-ID", nargs="?", help="default: the platform makes the key"
                 )
+            if name in ("add", "replace", "move", "moved"):
+                verb.add_argument("--host", required=name in ("move", "moved"))
+                verb.add_argument("--port", type=int, required=name in ("move", "moved"))
             if name in ("add", "replace"):
-                verb.add_argument("--host")
-                verb.add_argument("--port", type=int)
                 verb.add_argument("--word", type=Path, help="the newcomer's liveness proof")
             if name == "parameters":
                 verb.add_argument("set", metavar="NAME=NUMBER", nargs="+")
@@ -124,7 +125,7 @@ class Command(TeachingCommand):
                 verb.add_argument(
                     "number", metavar="NUMBER", type=int, help="number of the change in `changes`"
                 )
-            if name in ("add", "remove", "replace", "rotate", "parameters"):
+            if name in ("add", "remove", "replace", "rotate", "move", "parameters"):
                 verb.add_argument("--yes", action="store_true", help="do not ask for confirmation")
             if name == "remove":
                 verb.add_argument("--allow-small", action="store_true", help="allow fewer than four members")
@@ -156,10 +157,23 @@ class Command(TeachingCommand):
         read_seed(node.key)
         self.stdout.write(peer_id(public_key_of(ensure_seed(node.next_key))))
 
+    def _moved(self, options: dict[str, Any]) -> None:
+        node, host, port = (
+            ClusterFolder(options["data_dir"]).node(options["id"]),
+            options["host"],
+            options["port"],
+        )
+        check_address(node.id, host, port)
+        keep_address(node, host, port, peer_id(public_key_of(read_seed(node.key))))
+        self.stdout.write(
+            f"{node.id} is reached at {host}:{port} from its next start on; the other members learn it from "
+            f"the node. Then have it ordered: manage.py members move {node.id} --host {host} --port {port}"
+        )
+
     # --- at an administrator's gateway ---------------------------------------------------------------
 
     def _show(self, options: dict[str, Any]) -> None:
-        with self._gateway(options) as gateway:
+        with gateway_of(options["data_dir"]) as gateway:
             gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
             now = gateway.present
             if options["write"] is not None:
@@ -173,7 +187,7 @@ class Command(TeachingCommand):
 
     def _enlist(self, options: dict[str, Any]) -> None:
         key = read_key(options["peer_id"])
-        with self._gateway(options):
+        with gateway_of(options["data_dir"]):
             add_principal(options["newcomer"], key, (), actor=ACTOR)
         self.stdout.write(f"{options['newcomer']} may now follow the log.")
 
@@ -189,6 +203,11 @@ class Command(TeachingCommand):
 
     def _rotate(self, options: dict[str, Any]) -> None:
         asked = ChangeRequest(change="rotate", node_id=options["leaves"], peer_id=options["peer_id"] or "")
+        self._change(options, asked)
+
+    def _move(self, options: dict[str, Any]) -> None:
+        place = (options["host"], options["port"])
+        asked = ChangeRequest(change="move", node_id=options["leaves"], host=place[0], port=place[1])
         self._change(options, asked)
 
     def _parameters(self, options: dict[str, Any]) -> None:
@@ -211,19 +230,22 @@ class Command(TeachingCommand):
         self.stdout.write(row.sentence if row.finished else f"{row} will be cancelled when `make up` runs.")
 
     def _must_be_platforms(self, options: dict[str, Any]) -> None:
-        if not _is_platforms(options):
+        if not is_platforms(options["data_dir"]):
             raise CommandError("this is not the data folder of a platform, which keeps the changes")
 
     def _change(self, options: dict[str, Any], asked: ChangeRequest) -> None:
         """Show the consequences, ask, have the change ordered, and wait for its epoch."""
-        if asked.own and not _is_platforms(options):
+        if asked.own and not is_platforms(options["data_dir"]):
             raise CommandError(
                 "PEER-ID is required: this is not the data folder of a platform, which could make the key"
             )
-        if asked.change in ("add", "replace") and asked.peer_id and not asked.word:
-            raise CommandError("--word is required: the newcomer's identity/alive.bin")
-        with self._gateway(options) as gateway:
+        waits = asked.change in ("add", "replace") and not asked.word
+        if waits and not is_platforms(options["data_dir"]):
+            raise CommandError("--word is required without a platform: the newcomer's identity/alive.bin")
+        with gateway_of(options["data_dir"]) as gateway:
             check_request(asked)
+            if asked.change == "move":
+                gateway.dial({asked.node_id: (asked.host, asked.port)})
             keys = {} if asked.own else incoming_keys(asked)
             gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
             now = gateway.present
@@ -233,7 +255,7 @@ class Command(TeachingCommand):
             self._foretell(expected)
             if not options["yes"] and not _agreed():
                 raise CommandError("nothing changed")
-            if asked.own:
+            if asked.own or waits:
                 self._through_platform(asked)
                 return
             words = gather_liveness_proofs(
@@ -275,28 +297,6 @@ class Command(TeachingCommand):
         if row.code != reasons.OK:
             raise CommandError(row.sentence)
 
-    @contextmanager
-    def _gateway(self, options: dict[str, Any]) -> Iterator[GatewayFace]:
-        """Make the services use the gateway of the named folder; if that is the platform's folder, its own
-        gateway."""
-        if _is_platforms(options):
-            try:
-                yield network.gateway()
-            finally:
-                network.close()
-            return
-        folder = ClusterFolder(options["data_dir"])
-        if not folder.genesis.exists():
-            raise CommandError(
-                f"No cluster has been made in {folder.root} yet; use --data-dir for another folder."
-            )
-        with Gateway.open(folder.genesis, folder.gateway_key) as gateway:
-            network.use(gateway)
-            try:
-                yield gateway
-            finally:
-                network.use(None)
-
 
 VERBS = {
     "show": "show the members and the faults they tolerate",
@@ -307,15 +307,12 @@ VERBS = {
     "replace": "replace a member with a newcomer",
     "next-key": "on a member's host: make its next key",
     "rotate": "change to a member's next key",
+    "moved": "on a member's host: the address at which it is reached now",
+    "move": "have a member's new address ordered",
     "parameters": "change parameters",
     "changes": "list the changes requested on this platform, newest first",
     "cancel": "cancel a change that was not sent yet",
 }
-
-
-def _is_platforms(options: dict[str, Any]) -> bool:
-    """Whether the named folder is the one whose platform this process belongs to (DTVN_DATA)."""
-    return bool(options["data_dir"].resolve() == Path(settings.DATA).resolve())
 
 
 def _sentence(error: OSError) -> str:

@@ -1,0 +1,163 @@
+"""`manage.py genesis grant propose | sign | order`: all members together give a principal grants (R15)."""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from dtvn.api.ordering import Request
+from dtvn.gateway import GatewayFace, gather_liveness_proofs
+from dtvn.machine import GrantStatement, granting
+from dtvn.net import KeyFileError
+from dtvn.node.founding import FoundingError
+from dtvn.node.granting import (
+    FORMAT,
+    GrantError,
+    GrantFile,
+    command,
+    merged,
+    missing,
+    read_grant,
+    signed,
+    write_grant,
+)
+from dtvn.node.keys import peer_id
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.options import StartError, read_genesis
+from dtvn.proof import shown
+from dtvn.protocol import genesis as g
+from validators.management.own_gateway import gateway_of, is_platforms
+from validators.management.teaching import ACTOR, add_data_folder
+from validators.services.decide import decide_one
+from validators.services.errors import ServiceError
+from validators.services.principals import find_principal
+
+PRESENT_WAIT = 3.0
+DAYS_MAX = granting.VALID_MAX // (24 * 3_600 * 1_000_000)
+DAYS = 7
+DAY = 24 * 3_600 * 1_000_000
+
+TEACH = """\
+All members together give a principal grants. This is the way out of a cluster that was founded without any:
+no principal needs a permission for it. Signatures of all members of the epoch are needed.
+
+  1. one party proposes, and passes the file on; it holds no secrets
+       manage.py genesis grant propose seller-gateway --grant issue --out seller.grant --data-dir ./data
+  2. each member signs on its own host, after reading what `sign` prints
+       manage.py genesis grant sign seller.grant --data-dir ./data
+  3. any party orders it while the cluster runs
+       manage.py genesis grant order seller.grant --data-dir ./data
+
+Grants are added to those that the principal has. A statement takes effect once, until it expires, and only
+in its epoch. All members must run a release that knows the operation before one signs.
+"""
+
+
+def add_parser(verbs: Any, read_wish: Callable[[str], g.Grant]) -> None:
+    """Add `grant` with its steps. `read_wish`: reads `issue` or `issue:EVENT`."""
+    parser = verbs.add_parser(
+        "grant",
+        help="all members together give a principal grants",
+        description=TEACH,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    steps = parser.add_subparsers(dest="step", required=True, parser_class=ArgumentParser)
+    one = steps.add_parser("propose", help="write the statement that all members sign")
+    one.add_argument("name", metavar="PRINCIPAL", help="as `genesis show` lists them")
+    one.add_argument("--grant", action="append", type=read_wish, required=True, metavar="WHAT[:EVENT]")
+    one.add_argument("--days", type=int, default=DAYS, help=f"days until it expires (1 to {DAYS_MAX})")
+    one.add_argument("--out", type=Path, required=True, metavar="FILE")
+    add_data_folder(one)
+    two = steps.add_parser("sign", help="print the statement, and sign it with this host's member key")
+    two.add_argument("file", type=Path)
+    two.add_argument("others", type=Path, nargs="*", help="the other members' copies of the file")
+    add_data_folder(two)
+    two.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
+    three = steps.add_parser("order", help="have it ordered; needs the signatures of all members")
+    three.add_argument("file", type=Path)
+    three.add_argument("others", type=Path, nargs="*", help="the other members' copies of the file")
+    add_data_folder(three)
+
+
+def run(options: dict[str, Any], say: Callable[[str], Any]) -> None:
+    """Do one step; raises FoundingError or CommandError."""
+    try:
+        {"propose": _propose, "sign": _sign, "order": _order}[options["step"]](options, say)
+    except (GrantError, KeyFileError, StartError, ServiceError, OSError, ValueError) as error:
+        raise FoundingError(str(error)) from error
+
+
+def _propose(options: dict[str, Any], say: Callable[[str], Any]) -> None:
+    if not 1 <= options["days"] <= DAYS_MAX:
+        raise CommandError(f"--days {options['days']} is not between 1 and {DAYS_MAX}")
+    grants = tuple(sorted(set(options["grant"]), key=lambda each: (each.event, each.capability)))
+    if len(grants) > granting.STATEMENT_GRANTS_MAX:
+        raise CommandError(f"--grant: at most {granting.STATEMENT_GRANTS_MAX} in one statement")
+    with gateway_of(options["data_dir"]) as gateway:
+        gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
+        statement = GrantStatement(
+            epoch=gateway.present.epoch,
+            name=options["name"],
+            public_key=_key_of(options["name"], gateway, options["data_dir"]),
+            grants=grants,
+            until=time.time_ns() // 1_000 + options["days"] * DAY,
+        )
+        file = GrantFile(FORMAT, g.cluster_id(gateway.genesis), statement)
+        write_grant(options["out"], file, replace=False)
+        _show(file, say)
+        say(f"{options['out']}: to be signed by {', '.join(missing(file, gateway.present))}.")
+
+
+def _key_of(name: str, gateway: GatewayFace, data_dir: Path) -> bytes:
+    """The principal's present key: from the platform's copy of the log, else from genesis."""
+    if is_platforms(data_dir) and (found := find_principal(name)) is not None:
+        return found.public_key
+    for principal in gateway.genesis.principals:
+        if principal.name == name:
+            return principal.public_key
+    raise CommandError(f"There is no principal {name}: `genesis show` and `principals list` name them.")
+
+
+def _sign(options: dict[str, Any], say: Callable[[str], Any]) -> None:
+    file = merged(read_grant(options["file"]), map(read_grant, options["others"]))
+    keys = [
+        node.key
+        for path in sorted(ClusterFolder(options["data_dir"]).nodes.glob("*/"))
+        if (node := ClusterFolder(options["data_dir"]).node(path.name)).key.exists()
+        and node.genesis.exists()
+        and g.cluster_id(read_genesis(node.genesis)) == file.cluster
+    ]
+    if not keys:
+        raise GrantError(f"{options['data_dir']} holds no key of a member of this cluster.")
+    for key in keys:
+        file = signed(file, key)
+    out = options["out"] or options["file"]
+    write_grant(out, file, replace=out == options["file"])
+    _show(file, say)
+    say(f"{out}: signed, {len(file.signatures)} signatures so far.")
+
+
+def _order(options: dict[str, Any], say: Callable[[str], Any]) -> None:
+    file = merged(read_grant(options["file"]), map(read_grant, options["others"]))
+    with gateway_of(options["data_dir"]) as gateway:
+        if g.cluster_id(gateway.genesis) != file.cluster:
+            raise GrantError(f"{options['file']} is of another cluster than {options['data_dir']}.")
+        gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
+        decided = decide_one(Request(command(file, gateway.present)), actor=ACTOR)
+        _show(file, say)
+        say(f"decided at sequence {decided.result.sequence}")
+
+
+def _show(file: GrantFile, say: Callable[[str], Any]) -> None:
+    told = file.statement
+    say(f"cluster id   {file.cluster.hex()}")
+    say(f"principal    {told.name}  {peer_id(told.public_key)}")
+    say(f"grants       {', '.join(shown(f'{each.capability}:{each.event}') for each in told.grants)}")
+    until = datetime.fromtimestamp(told.until // 1_000_000, UTC)
+    say(f"valid until  {until:%Y-%m-%d %H:%M} UTC, in epoch {told.epoch}")
