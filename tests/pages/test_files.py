@@ -129,7 +129,11 @@ def test_bad_input_is_a_400_that_names_the_field(
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"PK\x03\x04rest", "cannot be read"), (b"\x00\x01\xff", "No column"), (b"name\nAda\n", "No column")],
+    [
+        (b"PK\x03\x04rest", "cannot be read"),
+        (b"\x00\x01\xff", "no rows below its header"),
+        (b"name\nAda\n", "No column"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
     desk: Client, asked: Any, content: bytes, says: str
