@@ -206,7 +206,7 @@ async def test_a_gate_downloads_the_admission_list(learner: RealLearner, operate
     await client.aforce_login(await sync_to_async(made)())
     answer = await client.get(f"/dashboard/tickets/export/admission.{form}", {"event": "default"})
     assert answer.status_code == 200
-    assert f'filename="admission-default-at-1.{form}"' in answer.headers["Content-Disposition"]
+    assert f'filename="admission-default-at-2.{form}"' in answer.headers["Content-Disposition"]
     sent = io.BytesIO()
     async for chunk in answer:
         sent.write(chunk)
