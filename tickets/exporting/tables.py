@@ -54,7 +54,7 @@ def _ticket_pages(event: str | None) -> Iterator[list[TicketRow]]:
             yield found
         if len(found) < ROWS_AT_ONCE:
             return
-        after = found[-1].event, found[-1].ticket_id
+        after = found[-1].event, found[-1].ticket
 
 
 def _tickets(event: str | None) -> Iterator[list[Row]]:
@@ -62,7 +62,7 @@ def _tickets(event: str | None) -> Iterator[list[Row]]:
         yield [
             [
                 row.event,
-                row.ticket_id,
+                row.ticket,
                 row.state,
                 row.product,
                 row.seat,
@@ -81,17 +81,17 @@ def _tickets(event: str | None) -> Iterator[list[Row]]:
 
 def _admission(event: str | None) -> Iterator[list[Row]]:
     for page in _ticket_pages(event):
-        ids = [row.ticket_id for row in page]
+        ids = [row.ticket for row in page]
         rows = TicketHolder.objects.filter(ticket__in=ids)
         holders = {(one.event, one.ticket): one for one in rows}
-        yield [_admission_row(row, holders.get((row.event, row.ticket_id))) for row in page]
+        yield [_admission_row(row, holders.get((row.event, row.ticket))) for row in page]
 
 
 def _admission_row(row: TicketRow, holder: TicketHolder | None) -> Row:
     admitted = row.state == NAMES[State.CONSUMED]
     return [
         row.event,
-        row.ticket_id,
+        row.ticket,
         "yes" if row.state in ADMITTED_FROM else "no",
         row.state,
         holder.name if holder else "",

@@ -92,8 +92,8 @@ def by_event(tickets: Sequence[ImportedTicket]) -> dict[str, list[ImportedTicket
 def _check_whole(found: TicketFile, columns: Columns, slugs: set[str], present: Iterable[str]) -> None:
     """Raise FileRefused for what only the whole file shows."""
     if len(slugs) > 1:
-        names = ", ".join(sorted(slugs))
-        raise FileRefused(f"The file contains tickets of several events ({names}): choose one with --slug.")
+        listed = ", ".join(sorted(slugs))
+        raise FileRefused(f"The file contains tickets of several events ({listed}): choose one with --slug.")
     if found.rows == 0:
         raise FileRefused("The file has no rows below its header.")
     names = list(present)
