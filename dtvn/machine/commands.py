@@ -15,7 +15,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from dtvn.machine.granting import GRANTS_MAX, GrantStatement
+from dtvn.machine.granting import GRANTS_MAX as GRANTS_MAX
+from dtvn.machine.granting import GrantStatement
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.consensus.messages import Operation
