@@ -34,8 +34,8 @@ from validators.backup.sources import DATABASE_SCHEMA, STAMP, WITNESS, Source
 from validators.ledger.location import BUSY_SECONDS
 from validators.ledger.witness import IDENTITY_SIZE, Witness
 
-_LOG = "SELECT schema, (SELECT coalesce(max(sequence), 0) FROM ledger_consensusentry)"
-_LOG += ", (SELECT coalesce(max(sequence), 0) FROM ledger_checkpoint) FROM ledger_ledgermeta"
+LOG = "SELECT schema, (SELECT coalesce(max(sequence), 0) FROM ledger_consensusentry)"
+LOG += ", (SELECT coalesce(max(sequence), 0) FROM ledger_checkpoint) FROM ledger_ledgermeta"
 _EPOCH = f"SELECT value FROM ledger_statevalue WHERE name = '{EPOCH}'"  # noqa: S608
 _MIGRATIONS = "SELECT app, max(name) FROM django_migrations GROUP BY app"
 
@@ -141,7 +141,7 @@ class _Copy:
         if not location.database_file.exists():
             return None
         copied = self._scratch / name
-        found = copy_sqlite(location.database_file, copied, _LOG)
+        found = copy_sqlite(location.database_file, copied, LOG)
         with closing(sqlite3.connect(copied)) as opened:
             epochs = opened.execute(_EPOCH).fetchall() if found else []
         self._learn(epochs)
@@ -151,7 +151,7 @@ class _Copy:
         if not postgresql.occupied(location.url, location.schema):
             return None
         # Read before the dump, whose snapshot therefore holds at least as much.
-        found = postgresql.rows(location.url, _within(location.schema, _LOG))
+        found = postgresql.rows(location.url, _within(location.schema, LOG))
         self._learn(postgresql.rows(location.url, _within(location.schema, _EPOCH)))
         copied = self._scratch / name
         postgresql.dump(location.url, location.schema, copied)
