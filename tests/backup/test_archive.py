@@ -120,7 +120,8 @@ def test_a_name_outside_the_data_folder_is_refused(tmp_path: Path, name: str) ->
         verify(path)
     with pytest.raises(BackupError):
         extract(path, manifest([entry]), lambda _name: True, tmp_path / "out")
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.tar.gz"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.tar.gz", "out"]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize(

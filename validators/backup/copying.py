@@ -35,7 +35,9 @@ from validators.ledger.location import BUSY_SECONDS
 from validators.ledger.witness import IDENTITY_SIZE, Witness
 
 LOG = "SELECT schema, (SELECT coalesce(max(sequence), 0) FROM ledger_consensusentry)"
-LOG += ", (SELECT coalesce(max(sequence), 0) FROM ledger_checkpoint) FROM ledger_ledgermeta"
+LOG += ", (SELECT coalesce(max(sequence), 0) FROM ledger_checkpoint WHERE length(frames) > 1)"
+LOG += " FROM ledger_ledgermeta"
+"""The beginning of a cluster that continues another one is a checkpoint without signatures: one byte."""
 _EPOCH = f"SELECT value FROM ledger_statevalue WHERE name = '{EPOCH}'"  # noqa: S608
 _MIGRATIONS = "SELECT app, max(name) FROM django_migrations GROUP BY app"
 
@@ -55,7 +57,11 @@ def back_up(source: Source, out: Path, *, keys: bool, ledgers: bool, covered: in
             copy.database()
             copy.files(keys=keys)
             copy.end(keys=keys, covered=covered)
-        return verify(out)
+        try:
+            return verify(out)
+        except BackupError:
+            out.unlink()
+            raise
     except FileExistsError as error:
         raise BackupError(f"{out} exists already: name another file.") from error
     except OSError as error:

@@ -36,7 +36,7 @@ FILL_WAIT = 30.0
 """Seconds for the operations up to the next checkpoint, one after the other."""
 STABLE_WAIT = 10.0
 """Seconds until a checkpoint above the last operation is stable in some ledger of this folder."""
-_CERTIFIED = "SELECT coalesce(max(sequence), 0) FROM ledger_checkpoint"
+_CERTIFIED = "SELECT coalesce(max(sequence), 0) FROM ledger_checkpoint WHERE length(frames) > 1"
 
 
 def cover(source: Source) -> tuple[int, str]:

@@ -84,7 +84,12 @@ def restore(path: Path, manifest: Manifest, target: Source, wish: Wish) -> list[
     except OSError as error:
         raise BackupError(f"{error.filename or target.root}: {error.strerror}.") from error
     for place, dumped in servers:
-        postgresql.restore(place.url, place.schema, target.root / dumped)
+        try:
+            postgresql.restore(place.url, place.schema, target.root / dumped)
+        except BackupError as error:
+            raise BackupError(
+                f"{error} The files in {target.root} are restored, and {target.root / dumped} is not."
+            ) from error
         (target.root / dumped).unlink()
     return restored
 
@@ -207,7 +212,8 @@ def _genesis(path: Path, manifest: Manifest) -> g.Genesis:
 
 
 def _check_space(manifest: Manifest, names: list[str], place: Path) -> None:
-    needed = sum(each.size for each in manifest.files if each.path in set(names))
+    sizes = {each.path: each.size for each in manifest.files}
+    needed = sum(sizes[name] for name in names)
     if needed > shutil.disk_usage(place).free:
         raise BackupError(f"{place} has too little space: {needed} bytes are needed.")
 

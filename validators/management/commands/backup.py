@@ -46,7 +46,7 @@ class Command(TeachingCommand):
         from validators.backup.covering import cover
         from validators.backup.sources import Source
 
-        source = Source(Path(options["data_dir"]), os.environ.get("DATABASE_URL", ""))
+        source = Source(options["data_dir"].absolute(), os.environ.get("DATABASE_URL", ""))
         try:
             stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
             out = options["out"] or Path(f"backup-{source.genesis().name}-{stamp}.tar.gz".replace("/", "_"))

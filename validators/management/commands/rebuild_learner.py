@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -34,7 +33,7 @@ class Command(TeachingCommand):
         from validators.backup.sources import Source
 
         try:
-            remove(Source(Path(options["data_dir"]), os.environ.get("DATABASE_URL", "")))
+            remove(Source(options["data_dir"].absolute(), os.environ.get("DATABASE_URL", "")))
         except BackupError as error:
             raise CommandError(str(error)) from error
         self.stdout.write("removed: start the platform (make up), which builds it anew from the members")

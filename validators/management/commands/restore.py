@@ -50,7 +50,7 @@ class Command(TeachingCommand):
         from validators.backup.restoring import Wish, check, restore
         from validators.backup.sources import Source
 
-        path, root = options["file"], Path(options["data_dir"])
+        path, root = options["file"], options["data_dir"].absolute()
         wish = Wish("node", options["node"]) if options["node"] else Wish()
         if options["platform"]:
             wish = Wish("platform")

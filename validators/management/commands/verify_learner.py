@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -34,10 +33,12 @@ class Command(TeachingCommand):
         from validators.backup.sources import Source
 
         try:
-            applied, certified = verify(Source(Path(options["data_dir"]), os.environ.get("DATABASE_URL", "")))
+            applied, certified = verify(
+                Source(options["data_dir"].absolute(), os.environ.get("DATABASE_URL", ""))
+            )
         except BackupError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
-            f"verified: the log up to sequence {applied}, executed once more, leads to the rows that are there; "
-            f"a quorum signed its state at sequence {certified}"
+            f"verified: the log up to sequence {applied}, executed once more, leads to the rows that are "
+            f"there; a quorum signed its state at sequence {certified}"
         )
