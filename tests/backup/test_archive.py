@@ -89,7 +89,7 @@ def test_each_damaged_byte_of_a_small_archive_is_found(tmp_path: Path) -> None:
         assert read(path, "secret.key") == b"abc", at
 
 
-@pytest.mark.parametrize("left", [0, 1, 20, 200, -1, -30])
+@pytest.mark.parametrize("left", [0, 1, 20, 200, -200])
 def test_a_truncated_archive_is_refused(tmp_path: Path, left: int) -> None:
     made(path := tmp_path / "a.tar.gz")
     path.write_bytes(path.read_bytes()[:left])

@@ -214,7 +214,7 @@ def test_an_archive_of_a_newer_program_is_refused(old: Source, tmp_path: Path) -
 def test_a_damaged_archive_leaves_nothing_behind(old: Source, tmp_path: Path) -> None:
     back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
     before = sorted(tmp_path.iterdir())
-    out.write_bytes(out.read_bytes()[:-100])
+    out.write_bytes(out.read_bytes()[: out.stat().st_size // 2])
     with pytest.raises(CommandError, match=r"damaged|no backup"):
         run("restore", out, "--data-dir", tmp_path / "new")
     assert sorted(tmp_path.iterdir()) == before
