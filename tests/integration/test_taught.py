@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,20 +86,21 @@ def test_the_python_client_of_the_documentation_works(running: Network) -> None:
     wait_until(lambda: "ok at " in run(running, sys.executable, "-c", program), what="the outcome is known")
 
 
-def test_a_node_and_the_platform_are_restored_from_a_backup(running: Network) -> None:
-    keys_and_platform, ledger, node, platform = blocks("operate/backup.md", "sh")
+def test_a_node_and_the_platform_come_back_from_a_backup(running: Network) -> None:
+    backup, check, node, platform, learner, everything = blocks("operate/backup.md", "sh")
+    command = f'manage.py() {{ "{sys.executable}" "{REPOSITORY}/manage.py" "$@"; }}'
     key = running.credentials["api_key"]
     with running.client() as client:
         assert client.post("/api/v1/tickets/admit", json={"ticket_id": "TICKET-012"}).status_code == 200
     wait_until(lambda: (running.data / "nodes/node3/identity/voted").exists(), what="node3 has voted")
-    typed(running, keys_and_platform, ledger)
-    (copy,) = running.data.parent.glob("backup/node0-*.sqlite3")
-    with sqlite3.connect(copy) as opened:
-        assert opened.execute("SELECT count(*) FROM ledger_consensusentry").fetchone()[0] > 0
+    typed(running, command, backup, check)
     running.stop()
     shutil.rmtree(running.data / "nodes/node3")
     shutil.rmtree(running.data / "keys")
-    typed(running, node, platform)
+    shutil.rmtree(running.data / "platform")
+    typed(running, command, node, platform, learner, everything)
+    assert (running.data.parent / "restored/nodes/node0/identity/node.key").exists()
+    assert not (running.data / "learner/ledger.sqlite3").exists()
     running.start()
     assert running.credentials["api_key"] == key
     for place in ("", "node3"):

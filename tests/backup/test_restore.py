@@ -1,0 +1,294 @@
+"""A backup of a data folder, and what a restored node may and may not do (R11)."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from django.core.management import CommandError, call_command
+
+from dtvn.files.whole import write_private
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.provision import create_demo_cluster
+from dtvn.protocol import genesis as g
+from tests.ports import free_ports
+from tests.proof.continuing import keep, old_log
+from validators.backup.archive import Writer, extract
+from validators.backup.copying import back_up, copy_sqlite
+from validators.backup.forms import BackupError
+from validators.backup.restoring import Wish, check, restore
+from validators.backup.sources import Source
+from validators.ledger import open_ledger
+from validators.management.commands.restore import advice
+
+LEDGER = "nodes/r0/ledger/ledger.sqlite3"
+NEVER = ("identity/next.key", "identity/recovery.key", "identity/alive.bin")
+
+
+@pytest.fixture(autouse=True)
+def _ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Source:
+    """One node with a ledger of 12 entries, its keys, those of a rotation under way, and the platform's."""
+    root = tmp_path / "old"
+    log = old_log(12)
+    keep(log, root, stable=10)
+    node = ClusterFolder(root).node("r0")
+    for name in ("identity/node.key", "identity/api.key", "identity/api.token", *NEVER):
+        write_private(node.root / name, f"{name} secret".encode())
+    for name in ("gateway.key", "gateway.key.next", "learner.key", "platform.json"):
+        write_private(root / "keys" / name, f"{name} secret".encode())
+    write_private(root / "secret.key", b"secret")
+    write_private(root / "cluster" / "genesis.bin", g.encode(log.genesis))
+    (root / "platform").mkdir()
+    with sqlite3.connect(root / "platform" / "platform.sqlite3") as database:
+        database.executescript(
+            "CREATE TABLE django_migrations (app TEXT, name TEXT);"
+            "INSERT INTO django_migrations VALUES ('validators', '0001_initial');"
+        )
+    return Source(root)
+
+
+def run(name: str, *words: object) -> str:
+    """What a command printed; CommandError passes."""
+    out = io.StringIO()
+    call_command(name, *(str(word) for word in words), stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+def votes(ledger: Path, cluster: bytes) -> tuple[bool, str]:
+    opened = open_ledger(ledger, cluster_id=cluster, alias="restored", expect_existing=True)
+    try:
+        return opened.voting, opened.voting_reason
+    finally:
+        opened.close()
+
+
+def cluster_of(source: Source) -> bytes:
+    return g.cluster_id(source.genesis())
+
+
+def test_a_backup_restores_every_file_and_says_what_it_covers(old: Source, tmp_path: Path) -> None:
+    out = tmp_path / "a.tar.gz"
+    said = run("backup", "--data-dir", old.root, "--out", out, "--keys")
+    assert "sequence 10, in the ledger of r0" in said
+    assert out.stat().st_mode & 0o777 == 0o600
+    manifest = check(out)
+    assert [(each.name, each.executed, each.certified) for each in manifest.ledgers] == [("r0", 12, 10)]
+    new = tmp_path / "new"
+    run("restore", out, "--data-dir", new)
+    assert new.stat().st_mode & 0o777 == 0o700
+    for name in ("secret.key", "keys/gateway.key", "cluster/genesis.bin", "nodes/r0/identity/node.key"):
+        assert (new / name).read_bytes() == (old.root / name).read_bytes()
+        assert (new / name).stat().st_mode & 0o777 == 0o600
+    with sqlite3.connect(new / LEDGER) as copied:
+        assert copied.execute("SELECT count(*) FROM ledger_consensusentry").fetchone() == (12,)
+
+
+def test_a_key_that_never_voted_is_in_no_backup(old: Source, tmp_path: Path) -> None:
+    manifest = back_up(old, tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    names = {each.path for each in manifest.files}
+    assert "nodes/r0/identity/node.key" in names
+    assert not names & {f"nodes/r0/{name}" for name in NEVER}
+    assert "keys/gateway.key.next" not in names
+
+
+def test_keys_are_left_out_unless_asked_for(old: Source, tmp_path: Path) -> None:
+    said = run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz")
+    assert "It holds no private keys" in said
+    with tarfile.open(tmp_path / "a.tar.gz") as tar:
+        held = [tar.extractfile(member).read() for member in tar]  # type: ignore[union-attr]
+    assert not any(b" secret" in content or content == b"secret" for content in held)
+
+
+def test_r11_a_restored_ledger_has_no_vote(old: Source, tmp_path: Path) -> None:
+    assert votes(old.root / "nodes/r0/ledger", cluster_of(old)) == (True, "")
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    restore(out, check(out), Source(tmp_path / "new"), Wish())
+    for _start in range(2):
+        voting, reason = votes(tmp_path / "new/nodes/r0/ledger", cluster_of(old))
+        assert not voting
+        assert "replaced by another one" in reason
+
+
+def test_r11_a_ledger_unpacked_by_hand_has_no_vote(old: Source, tmp_path: Path) -> None:
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    (tmp_path / "by-hand").mkdir()
+    subprocess.run(["tar", "-xzf", out, "-C", tmp_path / "by-hand"], check=True)
+    assert not votes(tmp_path / "by-hand/nodes/r0/ledger", cluster_of(old))[0]
+
+
+def test_r11_a_key_from_before_its_first_vote_counts_as_one_that_voted(old: Source, tmp_path: Path) -> None:
+    assert not (old.root / "nodes/r0/identity/voted").exists()
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=False)
+    assert restore(out, check(out), Source(tmp_path / "new"), Wish("node", "r0")) == ["r0"]
+    assert (tmp_path / "new/nodes/r0/identity/voted").exists()
+    assert not (tmp_path / "new" / LEDGER).exists()
+    voting, reason = votes(tmp_path / "new/nodes/r0/ledger", cluster_of(old))
+    assert not voting
+    assert "lost" in reason
+
+
+@pytest.mark.parametrize("name", ["nodes/r0/identity/voted", "nodes/r0/ledger/ledger.turns"])
+def test_r11_an_archive_without_its_marks_is_refused(old: Source, tmp_path: Path, name: str) -> None:
+    manifest = back_up(old, tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    extract(tmp_path / "a.tar.gz", manifest, lambda _name: True, tmp_path / "files")
+    (forged := tmp_path / "b.tar.gz").touch()
+    with forged.open("wb") as out:
+        writer = Writer(out)
+        for each in manifest.files:
+            if each.path != name:
+                writer.add(each.path, tmp_path / "files" / each.path)
+        writer.close(msgspec.structs.replace(manifest, files=tuple(writer.entries)))
+    with pytest.raises(BackupError, match="does not mark"):
+        check(forged)
+
+
+def test_a_folder_that_is_not_empty_is_refused(old: Source, tmp_path: Path) -> None:
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "mine").touch()
+    for wish, sentence in (
+        (Wish(), "not empty"),
+        (Wish("node", "r0"), "exists"),
+        (Wish("platform"), "not empty"),
+    ):
+        target = old if wish.part != "all" else Source(tmp_path / "new")
+        with pytest.raises(BackupError, match=sentence):
+            restore(out, check(out), target, wish)
+    assert os.listdir(tmp_path / "new") == ["mine"]
+
+
+def test_a_running_network_is_refused(old: Source, tmp_path: Path) -> None:
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    (tmp_path / "new").mkdir()
+    program = (
+        "import sys; from pathlib import Path; from validators.data_folder.locks import RecordLock;"
+        "RecordLock(Path(sys.argv[1])).take(); print('held', flush=True); sys.stdin.read()"
+    )
+    words = [sys.executable, "-c", program, tmp_path / "new/up.lock"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(BackupError, match="network is running"):
+            restore(out, check(out), Source(tmp_path / "new"), Wish())
+        holder.communicate()
+
+
+def test_a_member_that_answers_at_its_address_is_refused(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    create_demo_cluster(tmp_path / "old", 1, "127.0.0.1", [port])
+    back_up(Source(tmp_path / "old"), out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    with socket.socket() as alive:
+        alive.bind(("127.0.0.1", port))
+        alive.listen()
+        with pytest.raises(BackupError, match="node0 is alive"):
+            restore(out, check(out), Source(tmp_path / "new"), Wish())
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_archive_of_a_newer_program_is_refused(old: Source, tmp_path: Path) -> None:
+    with sqlite3.connect(old.database) as database:
+        database.execute("INSERT INTO django_migrations VALUES ('validators', '9999_later')")
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    with pytest.raises(BackupError, match=r"newer program .* validators.9999_later"):
+        check(out)
+
+
+def test_a_damaged_archive_leaves_nothing_behind(old: Source, tmp_path: Path) -> None:
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    before = sorted(tmp_path.iterdir())
+    out.write_bytes(out.read_bytes()[: out.stat().st_size // 2])
+    with pytest.raises(CommandError, match=r"damaged|no backup"):
+        run("restore", out, "--data-dir", tmp_path / "new")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_existing_archive_is_not_overwritten(old: Source, tmp_path: Path) -> None:
+    (out := tmp_path / "a.tar.gz").write_bytes(b"mine")
+    with pytest.raises(BackupError, match="exists already"):
+        back_up(old, out, keys=True, ledgers=True)
+    assert out.read_bytes() == b"mine"
+
+
+def test_a_platform_is_restored_beside_nodes_that_are_there(old: Source, tmp_path: Path) -> None:
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    shutil.rmtree(old.root / "platform")
+    (old.root / "keys/gateway.key").unlink()
+    kept = (old.root / "nodes/r0/identity/node.key").stat().st_ino
+    assert restore(out, check(out), old, Wish("platform")) == []
+    assert old.database.exists()
+    assert (old.root / "keys/gateway.key").read_bytes() == b"gateway.key secret"
+    assert (old.root / "nodes/r0/identity/node.key").stat().st_ino == kept
+
+
+def test_a_platform_is_not_restored_into_an_unrelated_cluster(old: Source, tmp_path: Path) -> None:
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    create_demo_cluster(tmp_path / "new", 1, "127.0.0.1", free_ports(1))
+    with pytest.raises(BackupError, match="holds cluster"):
+        restore(out, check(out), Source(tmp_path / "new"), Wish("platform"))
+
+
+def test_one_restored_member_is_told_that_it_votes_again(old: Source, tmp_path: Path) -> None:
+    run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz", "--keys")
+    said = run("restore", tmp_path / "a.tar.gz", "--data-dir", tmp_path / "new")
+    assert "It votes again automatically while 3 other members vote." in said
+    assert "genesis continue" not in said
+
+
+def test_restored_members_that_cannot_decide_are_told_how_to_continue(old: Source, tmp_path: Path) -> None:
+    manifest = back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True, covered=9)
+    alone = msgspec.structs.replace(manifest, members=("r0",))
+    new = Source(tmp_path / "new")
+    lines = advice(out, new.root, alone, restore(out, check(out), new, Wish()), ledgers=True)
+    assert "1 of 1 members are restored here, and 1 must vote" in " ".join(lines)
+    assert "after sequence 10 is not in it, but everything from before the backup is" in " ".join(lines)
+    state = tmp_path / "cluster.state"
+    [save] = [line.split() for line in lines if "continue save" in line]
+    run("genesis", *save[2:-1], state)
+    assert state.exists()
+
+
+def test_a_copy_made_while_rows_are_written_is_one_snapshot(tmp_path: Path) -> None:
+    """Every transaction writes both tables; no copy may hold one half of it."""
+    source = tmp_path / "busy.sqlite3"
+    with sqlite3.connect(source) as made:
+        made.executescript("PRAGMA journal_mode=WAL; CREATE TABLE one (n); CREATE TABLE two (n);")
+    ending = threading.Event()
+
+    def write() -> None:
+        with sqlite3.connect(source, isolation_level=None) as writer:
+            for number in range(1_000_000):
+                if ending.is_set():
+                    return
+                writer.execute("BEGIN IMMEDIATE")
+                writer.execute("INSERT INTO one VALUES (?)", (number,))
+                writer.execute("INSERT INTO two VALUES (?)", (number,))
+                writer.execute("COMMIT")
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        for number in range(20):
+            sql = "SELECT (SELECT count(*) FROM two), count(*) FROM one"
+            [(ones, twos)] = copy_sqlite(source, tmp_path / f"copy{number}", sql)
+            assert ones == twos
+    finally:
+        ending.set()
+        writing.join()

@@ -1,0 +1,231 @@
+"""Makes a backup of a data folder while its network may run.
+
+Ledgers are copied first, then the platform's database, then keys: what the database says about a ticket is
+never older than the ledgers. Each copy is one consistent snapshot (SQLite's backup in one step, which blocks
+no writer; or pg_dump), and is put into the archive before the next one is made.
+
+No node that is restored from it votes until it may (R11): the archive holds the stamp of a node that has
+voted for every node, also for one that has not yet, and beside each ledger a witness file that names another
+ledger, so that the copy is known as a copy even if it is unpacked by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import tempfile
+from contextlib import closing
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from dtvn.files.whole import whole_file
+from dtvn.ledger import DATABASE_FILE, Location
+from dtvn.node.learner import LEARNER_SCHEMA
+from dtvn.protocol import canonical
+from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import EPOCH
+from dtvn.protocol.consensus.membership import Membership
+from validators.backup import postgresql
+from validators.backup.archive import Writer, is_safe, verify
+from validators.backup.forms import FORMAT, BackupError, LedgerCopy, Manifest
+from validators.backup.sources import DATABASE_SCHEMA, STAMP, WITNESS, Source
+from validators.ledger.location import BUSY_SECONDS
+from validators.ledger.witness import IDENTITY_SIZE, Witness
+
+LOG = "SELECT schema, (SELECT coalesce(max(sequence), 0) FROM ledger_consensusentry)"
+LOG += ", (SELECT coalesce(max(sequence), 0) FROM ledger_checkpoint WHERE length(frames) > 1)"
+LOG += " FROM ledger_ledgermeta"
+"""The beginning of a cluster that continues another one is a checkpoint without signatures: one byte."""
+_EPOCH = f"SELECT value FROM ledger_statevalue WHERE name = '{EPOCH}'"  # noqa: S608
+_MIGRATIONS = "SELECT app, max(name) FROM django_migrations GROUP BY app"
+
+
+def back_up(source: Source, out: Path, *, keys: bool, ledgers: bool, covered: int = 0) -> Manifest:
+    """Write the archive `out`, which must not exist, and read it back. `covered`: see Manifest. Raises
+    BackupError; then there is no archive."""
+    genesis = source.genesis()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch,
+            whole_file(out) as file,
+        ):
+            copy = _Copy(source, genesis, Writer(file), Path(scratch))
+            if ledgers:
+                copy.ledgers()
+            copy.database()
+            copy.files(keys=keys)
+            copy.end(keys=keys, covered=covered)
+        try:
+            return verify(out)
+        except BackupError:
+            out.unlink()
+            raise
+    except FileExistsError as error:
+        raise BackupError(f"{out} exists already: name another file.") from error
+    except OSError as error:
+        raise BackupError(f"{error.filename or out}: {error.strerror}.") from error
+
+
+class _Copy:
+    """One backup under way."""
+
+    def __init__(self, source: Source, genesis: g.Genesis, writer: Writer, scratch: Path) -> None:
+        self._source = source
+        self._genesis = genesis
+        self._writer = writer
+        self._scratch = scratch
+        self._ledgers: list[LedgerCopy] = []
+        self._newest: Membership | None = None
+        self._kind: str = ""
+        self._migrations: dict[str, str] = {}
+
+    def ledgers(self) -> None:
+        """Copy every ledger that exists."""
+        for name, location in self._source.ledgers(self._genesis).items():
+            place = "learner" if name == LEARNER_SCHEMA else f"nodes/{name}/ledger"
+            if location.url:
+                copied = self._dumped(name, location, f"{place}/ledger.pgdump")
+            else:
+                copied = self._copied(name, location, f"{place}/{DATABASE_FILE}")
+            if copied is not None:
+                self._ledgers.append(copied)
+
+    def database(self) -> None:
+        """Copy the platform's database, if this folder has a platform."""
+        source = self._source
+        if source.database_url:
+            if not postgresql.occupied(source.database_url, DATABASE_SCHEMA):
+                return
+            found = postgresql.rows(source.database_url, _MIGRATIONS)
+            self._kind, name = "postgresql", "platform/platform.pgdump"
+            copied = self._scratch / "platform"
+            postgresql.dump(source.database_url, DATABASE_SCHEMA, copied)
+        else:
+            if not source.database.exists():
+                return
+            self._kind, name = "sqlite", f"platform/{source.database.name}"
+            copied = self._scratch / "platform"
+            found = copy_sqlite(source.database, copied, _MIGRATIONS)
+        self._migrations = {str(app): str(newest) for app, newest in found}
+        self._take(name, copied)
+
+    def files(self, *, keys: bool) -> None:
+        """Copy the plain files, and mark each node as one that has voted."""
+        for path in self._source.files(keys=keys):
+            name = path.relative_to(self._source.root).as_posix()
+            if is_safe(name) and path.is_file():
+                self._writer.add(name, path)
+        for node in self._source.nodes():
+            self._writer.add_bytes(
+                f"nodes/{node.id}/{STAMP}", b"Restored from a backup: this key may have voted.\n"
+            )
+
+    def end(self, *, keys: bool, covered: int) -> None:
+        """Write the manifest."""
+        genesis = self._genesis
+        members = genesis.members if self._newest is None else self._newest.members
+        manifest = Manifest(
+            format=FORMAT,
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            program=_program(),
+            cluster=g.cluster_id(genesis).hex(),
+            name=genesis.name,
+            members=tuple(member.id for member in members),
+            demo=genesis.demo,
+            keys=keys,
+            covered=covered,
+            database=self._kind,  # type: ignore[arg-type]
+            migrations=self._migrations,
+            ledgers=tuple(self._ledgers),
+            files=tuple(self._writer.entries),
+        )
+        self._writer.close(manifest)
+
+    def _copied(self, name: str, location: Location, path: str) -> LedgerCopy | None:
+        if not location.database_file.exists():
+            return None
+        copied = self._scratch / name
+        found = copy_sqlite(location.database_file, copied, LOG)
+        with closing(sqlite3.connect(copied)) as opened:
+            epochs = opened.execute(_EPOCH).fetchall() if found else []
+        self._learn(epochs)
+        return self._ledger(name, "sqlite", path, found, copied)
+
+    def _dumped(self, name: str, location: Location, path: str) -> LedgerCopy | None:
+        if not postgresql.occupied(location.url, location.schema):
+            return None
+        # Read before the dump, whose snapshot therefore holds at least as much.
+        found = postgresql.rows(location.url, _within(location.schema, LOG))
+        self._learn(postgresql.rows(location.url, _within(location.schema, _EPOCH)))
+        copied = self._scratch / name
+        postgresql.dump(location.url, location.schema, copied)
+        return self._ledger(name, "postgresql", path, found, copied)
+
+    def _ledger(
+        self, name: str, kind: str, path: str, found: list[tuple[object, ...]], copied: Path
+    ) -> LedgerCopy | None:
+        """Put a copy into the archive; None if the ledger was only just begun."""
+        if not found:
+            copied.unlink()
+            return None
+        schema, executed, certified = (int(str(each)) for each in found[0])
+        self._take(path, copied)
+        if name != LEARNER_SCHEMA:
+            self._writer.add_bytes(f"nodes/{name}/{WITNESS}", self._other_witness())
+        return LedgerCopy(name, kind, path, schema, executed, certified)  # type: ignore[arg-type]
+
+    def _learn(self, rows: list[tuple[object, ...]]) -> None:
+        for (value,) in rows:
+            found = canonical.decode(Membership, bytes(value))  # type: ignore[call-overload]
+            if self._newest is None or found.epoch > self._newest.epoch:
+                self._newest = found
+
+    def _other_witness(self) -> bytes:
+        """A witness file of a ledger that does not exist."""
+        folder = self._scratch / "witness"
+        folder.mkdir(exist_ok=True)
+        witness = Witness(folder)
+        try:
+            witness.note(os.urandom(IDENTITY_SIZE), 0)
+        finally:
+            witness.close()
+        return (folder / Path(WITNESS).name).read_bytes()
+
+    def _take(self, name: str, copied: Path) -> None:
+        self._writer.add(name, copied)
+        copied.unlink()
+
+
+def copy_sqlite(source: Path, target: Path, sql: str) -> list[tuple[object, ...]]:
+    """Copy a database that may be in use to a new file, readable by its owner only; return the rows of a
+    SELECT on the copy, [] if its tables are not there yet. Raises BackupError."""
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        with (
+            closing(
+                sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)
+            ) as old,
+            closing(sqlite3.connect(target)) as new,
+        ):
+            old.execute("PRAGMA query_only=ON")
+            old.backup(new)
+            table = sql.rpartition(" FROM ")[2].split()[0]
+            if not new.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchall():
+                return []
+            return new.execute(sql).fetchall()
+    except sqlite3.Error as error:
+        raise BackupError(f"{source} cannot be copied: {error}.") from error
+
+
+def _within(schema: str, sql: str) -> str:
+    """The SQL with its tables in a schema, whose name has no quote."""
+    return sql.replace("ledger_", f'"{schema}".ledger_')
+
+
+def _program() -> str:
+    try:
+        return f"dtvn {version('dtvn')}, Python {platform.python_version()}"
+    except PackageNotFoundError:
+        return f"Python {platform.python_version()}"

@@ -1,0 +1,69 @@
+"""PostgreSQL's own tools for one schema: pg_dump writes a consistent copy while the schema is in use,
+pg_restore writes it back in one transaction.
+
+They must be installed (Debian: postgresql-client), in the server's version or a newer one. A password never
+appears in a process list: it is handed over in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import IO
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from validators.backup.forms import BackupError
+
+
+def dump(url: str, schema: str, out: Path) -> None:
+    """Write one schema to a file, readable by its owner only; raise BackupError."""
+    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        _run(url, ["pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--schema={schema}"], file)
+
+
+def restore(url: str, schema: str, dumped: Path) -> None:
+    """Restore what `dump` wrote, completely or not at all; the schema must be empty or absent
+    (`occupied`). Raises BackupError."""
+    words = ["pg_restore", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]
+    _run(url, [*words, "--clean", "--if-exists", f"--schema={schema}", str(dumped)], None)
+
+
+def occupied(url: str, schema: str) -> bool:
+    """Whether a schema holds tables; raise BackupError if the server does not answer."""
+    return bool(rows(url, "SELECT 1 FROM pg_tables WHERE schemaname = %s LIMIT 1", (schema,)))
+
+
+def rows(url: str, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    """The rows of a SELECT; raise BackupError. Messages show no URL, which may hold a password."""
+    try:
+        with psycopg.connect(
+            url, connect_timeout=10, options="-c default_transaction_read_only=on"
+        ) as server:
+            return server.execute(sql.encode(), parameters).fetchall()
+    except psycopg.Error as error:
+        raise BackupError(f"PostgreSQL cannot be read: {str(error).strip()}.") from error
+
+
+def _run(url: str, words: list[str], out: IO[bytes] | None) -> None:
+    known = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    password = known.pop("password", "")
+    place = f"--dbname={make_conninfo('', **known)}"
+    try:
+        done = subprocess.run(
+            [words[0], place, *words[1:]],
+            env=os.environ | ({"PGPASSWORD": password} if password else {}),
+            stdin=subprocess.DEVNULL,
+            stdout=out or subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise BackupError(f"{words[0]} is not installed (Debian: postgresql-client).") from error
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["it gave no reason"]
+        raise BackupError(f"{words[0]} failed: {lines[0].removesuffix('.')}.")

@@ -1,0 +1,249 @@
+"""Restores a data folder, a node or a platform from an archive that was verified before anything is written.
+
+Files are written beside their place and moved there in whole folders, so an interrupted restore leaves
+nothing that could be started. A restored node follows without a vote (R11): see `copying`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from dtvn.files.whole import sync_folder
+from dtvn.ledger import Location
+from dtvn.node.layout import ClusterFolder, is_node_id, make_private
+from dtvn.node.options import StartError, read_genesis
+from dtvn.protocol import genesis as g
+from dtvn.protocol.genesis import ceremony
+from validators.backup import postgresql
+from validators.backup.archive import extract, read, verify
+from validators.backup.forms import BackupError, Manifest
+from validators.backup.sources import DATABASE_SCHEMA, SECRET_KEY, STAMP, WITNESS, Source
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import lock_holder
+
+CONNECT_WAIT = 1.0
+ACCOUNTS = ("platform/", SECRET_KEY, "keys/platform.json")
+"""What a platform takes along to a new cluster."""
+CLUSTER = ("cluster/", "keys/")
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What to restore."""
+
+    part: Literal["all", "node", "platform"] = "all"
+    node: str = ""
+
+
+def check(path: Path) -> Manifest:
+    """Verify an archive, and that this program can use it; return its manifest. Raises BackupError."""
+    manifest = verify(path)
+    names = {each.path for each in manifest.files}
+    nodes = {name.split("/")[1] for name in names if name.startswith("nodes/")}
+    for node in sorted(nodes):
+        if not is_node_id(node):
+            raise BackupError(f"{path} is refused: {node!r} is not the name of a node.")
+        if f"nodes/{node}/{STAMP}" not in names:
+            raise BackupError(f"{path} is refused: it does not mark {node} as a node that has voted.")
+    for copy in manifest.ledgers:
+        if copy.name in nodes and f"nodes/{copy.name}/{WITNESS}" not in names:
+            raise BackupError(f"{path} is refused: it does not mark the ledger of {copy.name} as a copy.")
+        if copy.path not in names:
+            raise BackupError(f"{path} is damaged: {copy.path} is missing.")
+    _check_versions(path, manifest)
+    return manifest
+
+
+def restore(path: Path, manifest: Manifest, target: Source, wish: Wish) -> list[str]:
+    """Restore from an archive that `check` accepted; return the names of the restored nodes. Raises
+    BackupError; then nothing was put in place, except what the message names."""
+    folder = DataFolder(target.root)
+    _refuse_running(folder, wish)
+    wanted = _wanted(manifest, target, wish)
+    names = [each.path for each in manifest.files if wanted(each.path)]
+    if not names:
+        raise BackupError(f"{path} holds nothing of that: see manage.py restore --check.")
+    restored = sorted({name.split("/")[1] for name in names if name.startswith("nodes/")})
+    genesis = _genesis(path, manifest)
+    _refuse_living_members(genesis, restored)
+    servers = _servers(manifest, target, genesis, names)
+    try:
+        target.root.parent.mkdir(parents=True, exist_ok=True)
+        _check_space(manifest, names, target.root.parent)
+        with _beside(target.root) as staged:
+            extract(path, manifest, wanted, staged)
+            _put(staged, target.root, wish)
+    except OSError as error:
+        raise BackupError(f"{error.filename or target.root}: {error.strerror}.") from error
+    for place, dumped in servers:
+        try:
+            postgresql.restore(place.url, place.schema, target.root / dumped)
+        except BackupError as error:
+            raise BackupError(
+                f"{error} The files in {target.root} are restored, and {target.root / dumped} is not."
+            ) from error
+        (target.root / dumped).unlink()
+    return restored
+
+
+def _wanted(manifest: Manifest, target: Source, wish: Wish) -> Callable[[str], bool]:
+    """Which files of the archive are restored; raise BackupError if their place is taken."""
+    root = target.root
+    if wish.part == "all":
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise BackupError(f"{root} is not empty: restore into a new folder, or move this one away first.")
+        return lambda _name: True
+    if wish.part == "node":
+        place = ClusterFolder(root).nodes / wish.node
+        if place.exists():
+            raise BackupError(f"{place} exists: move it away first.")
+        # Its ledger is not restored: the node takes the log from the other members, which run.
+        ledger = f"nodes/{wish.node}/ledger/"
+        return lambda name: name.startswith(f"nodes/{wish.node}/") and not name.startswith(ledger)
+    if (root / "platform").is_dir() and any((root / "platform").iterdir()):
+        raise BackupError(f"{root / 'platform'} is not empty: move it away first.")
+    parts = ACCOUNTS if _continues(root, manifest) else ACCOUNTS + CLUSTER
+    return lambda name: name.startswith(parts) and not (root / name).exists()
+
+
+def _continues(root: Path, manifest: Manifest) -> bool:
+    """Whether the folder holds a cluster that continues the archive's; raise BackupError if it holds an
+    unrelated one."""
+    path = ClusterFolder(root).genesis
+    if not path.exists():
+        return False
+    try:
+        genesis = read_genesis(path)
+    except StartError as error:
+        raise BackupError(str(error)) from error
+    if g.cluster_id(genesis).hex() == manifest.cluster:
+        return False
+    continued = g.continued(genesis)
+    if continued is None or continued.cluster.hex() != manifest.cluster:
+        raise BackupError(
+            f"{root} holds cluster {g.cluster_id(genesis).hex()[:16]}, and the archive is of "
+            f"{manifest.cluster[:16]}: use another --data-dir."
+        )
+    return True
+
+
+def _check_versions(path: Path, manifest: Manifest) -> None:
+    """Raise BackupError if a newer program wrote the ledgers or the platform's database."""
+    from django.db.migrations.loader import MigrationLoader
+
+    from validators.ledger.models import SCHEMA_VERSION
+
+    known = {f"{app}.{name}" for app, name in MigrationLoader(None).disk_migrations}
+    newer = [f"{app}.{name}" for app, name in manifest.migrations.items() if f"{app}.{name}" not in known]
+    newer += [f"ledger schema {each.schema}" for each in manifest.ledgers if each.schema > SCHEMA_VERSION]
+    if newer:
+        raise BackupError(
+            f"{path} was made by a newer program ({manifest.program}), which has {newer[0]}: restore it "
+            "with that program."
+        )
+
+
+def _refuse_running(folder: DataFolder, wish: Wish) -> None:
+    """Raise BackupError while a process of a network uses the target."""
+    locks = [folder.lock_file, *folder.slots.rglob("*.lock")]
+    if wish.part == "node":
+        locks = [folder.node_lock(wish.node)]
+    for lock in locks:
+        if (holder := lock_holder(lock)) is not None:
+            raise BackupError(
+                f"A network is running on {folder.root} (process {holder}): stop it first (make down)."
+            )
+
+
+def _refuse_living_members(genesis: g.Genesis, restored: list[str]) -> None:
+    """Raise BackupError if something listens at the address of a member that would be restored: a second
+    process with its key would convict it."""
+    for member in genesis.members:
+        if member.id not in restored:
+            continue
+        with suppress(OSError), closing(socket.create_connection((member.host, member.port), CONNECT_WAIT)):
+            raise BackupError(
+                f"{member.id} is alive: something listens at {member.host}:{member.port}. Stop it first, and "
+                "never run a member twice."
+            )
+
+
+def _servers(
+    manifest: Manifest, target: Source, genesis: g.Genesis, names: list[str]
+) -> list[tuple[Location, str]]:
+    """(place, dumped file) of what goes to a PostgreSQL server; raise BackupError unless its place there is
+    free."""
+    url, found = target.database_url, []
+    dumped = [each.path for each in manifest.ledgers if each.kind == "postgresql"]
+    dumped += ["platform/platform.pgdump"] * (manifest.database == "postgresql")
+    if not url and (needing := sorted(set(dumped) & set(names))):
+        raise BackupError(f"{needing[0]} belongs on a PostgreSQL server: set DATABASE_URL.")
+    for copy in manifest.ledgers:
+        if copy.path in names and copy.kind == "postgresql":
+            found.append((target.ledger(genesis, copy.name), copy.path))
+    if "platform/platform.pgdump" in names:
+        found.append((Location(target.root, url, DATABASE_SCHEMA), "platform/platform.pgdump"))
+    for place, _file in found:
+        if postgresql.occupied(place.url, place.schema):
+            raise BackupError(f"Schema {place.schema} on the server holds tables: name an empty database.")
+    return found
+
+
+def _genesis(path: Path, manifest: Manifest) -> g.Genesis:
+    """The genesis in the archive; raise BackupError."""
+    named = [each.path for each in manifest.files if each.path.endswith("/genesis.bin")]
+    if not named:
+        raise BackupError(f"{path} holds no genesis.")
+    try:
+        genesis = ceremony.open_genesis(read(path, named[0]))
+    except g.GenesisError as error:
+        raise BackupError(f"{path} holds a genesis that {error}.") from error
+    if g.cluster_id(genesis).hex() != manifest.cluster:
+        raise BackupError(f"{path} is refused: its genesis is of another cluster than its manifest.")
+    return genesis
+
+
+def _check_space(manifest: Manifest, names: list[str], place: Path) -> None:
+    sizes = {each.path: each.size for each in manifest.files}
+    needed = sum(sizes[name] for name in names)
+    if needed > shutil.disk_usage(place).free:
+        raise BackupError(f"{place} has too little space: {needed} bytes are needed.")
+
+
+@contextmanager
+def _beside(root: Path) -> Iterator[Path]:
+    """A private folder on the target's disk, gone afterwards."""
+    staged = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
+    try:
+        yield staged
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _put(staged: Path, root: Path, wish: Wish) -> None:
+    """Move what was written to its place: all of it at once, or part by part."""
+    if wish.part == "all":
+        with suppress(FileNotFoundError):
+            root.rmdir()
+        staged.rename(root)
+        sync_folder(root.parent)
+        return
+    root.mkdir(mode=0o700, exist_ok=True)
+    if wish.part == "node":
+        make_private(root / "nodes")
+        (staged / "nodes" / wish.node).rename(root / "nodes" / wish.node)
+        sync_folder(root / "nodes")
+        return
+    for file in sorted(path for path in staged.rglob("*") if path.is_file()):
+        place = root / file.relative_to(staged)
+        make_private(place.parent)
+        os.link(file, place)
+        sync_folder(place.parent)

@@ -1,0 +1,73 @@
+"""`manage.py backup`: one archive of a data folder, while its network runs."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from validators.backup.forms import BackupError, Manifest
+from validators.management.teaching import TeachingCommand, add_data_folder
+
+TEACH = """\
+Write one archive of a data folder: the platform's database, every ledger, genesis and settings of its nodes.
+The network may run; while it does, the newest operations are certified first. The archive is readable by its
+owner only: it holds personal data of ticket holders, and with --keys the keys that sign as these nodes.
+
+  manage.py backup --keys                        # backup-CLUSTER-TIME.tar.gz in the current folder
+  manage.py restore --check FILE                 # verify an archive, without writing anything
+  manage.py restore FILE --data-dir NEW          # restore it
+"""
+
+
+class Command(TeachingCommand):
+    """Exit status: 0 done, 1 there is no archive (one sentence)."""
+
+    help = "Back up a data folder into one verified archive."
+    teaches = TEACH
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the options."""
+        add_data_folder(parser)
+        parser.add_argument(
+            "--out", type=Path, metavar="FILE", help="default: a new name in the current folder"
+        )
+        parser.add_argument(
+            "--keys", action="store_true", help="with private keys: keep the archive encrypted"
+        )
+        parser.add_argument("--no-ledgers", action="store_true", help="without ledgers")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Back up."""
+        from validators.backup.copying import back_up
+        from validators.backup.covering import cover
+        from validators.backup.sources import Source
+
+        source = Source(options["data_dir"].absolute(), os.environ.get("DATABASE_URL", ""))
+        try:
+            stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
+            out = options["out"] or Path(f"backup-{source.genesis().name}-{stamp}.tar.gz".replace("/", "_"))
+            covered, reason = (0, "") if options["no_ledgers"] else cover(source)
+            manifest = back_up(
+                source, out, keys=options["keys"], ledgers=not options["no_ledgers"], covered=covered
+            )
+        except BackupError as error:
+            raise CommandError(str(error)) from error
+        self._say(out, manifest, reason, ledgers=not options["no_ledgers"])
+
+    def _say(self, out: Path, manifest: Manifest, reason: str, *, ledgers: bool) -> None:
+        say = self.stdout.write
+        say(f"{out}: {len(manifest.files)} files of cluster {manifest.cluster[:16]}, verified, mode 0600.")
+        if newest := manifest.certified:
+            say(f"newest certified state: sequence {newest.certified}, in the ledger of {newest.name}")
+        if manifest.covered:
+            say("It covers everything acknowledged before this backup began.")
+        elif ledgers:
+            say(f"Operations acknowledged after that state are not covered: {reason}.")
+        if manifest.keys:
+            say("It holds private keys: keep it offline and encrypted, and delete older ones.")
+        else:
+            say("It holds no private keys: without them (--keys) no node and no platform can start from it.")

@@ -1,0 +1,135 @@
+"""`manage.py restore`: a data folder, a node or a platform out of an archive."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from dtvn.protocol import quorum
+from validators.backup.forms import BackupError, Manifest
+from validators.management.teaching import TeachingCommand, add_data_folder
+
+TEACH = """\
+Restore from an archive of `manage.py backup`. The whole archive is verified before anything is written; a
+folder that is not empty, and a network that runs, are refused.
+
+  manage.py restore --check FILE                          # only verify, and show what it holds
+  manage.py restore FILE --data-dir NEW                   # everything
+  manage.py restore FILE --data-dir ./data --node node3   # one node that lost its disk, while the others run
+  manage.py restore FILE --data-dir ./data --platform     # the platform, with its keys
+
+A restored node never votes where it may have voted since the backup: it follows first (R11). If so many
+members are restored that the rest cannot decide, a new cluster continues theirs: the command says how.
+"""
+
+
+class Command(TeachingCommand):
+    """Exit status: 0 done, 1 nothing was restored (one sentence)."""
+
+    help = "Restore a data folder, a node or a platform from a backup."
+    teaches = TEACH
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the options."""
+        parser.add_argument("file", type=Path)
+        add_data_folder(parser)
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--check", action="store_true", help="only verify the archive")
+        what.add_argument(
+            "--node", default="", metavar="ID", help="only this node; it takes the log from the others"
+        )
+        what.add_argument(
+            "--platform", action="store_true", help="only the platform: database, keys, cluster files"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Restore."""
+        from validators.backup.restoring import Wish, check, restore
+        from validators.backup.sources import Source
+
+        path, root = options["file"], options["data_dir"].absolute()
+        wish = Wish("node", options["node"]) if options["node"] else Wish()
+        if options["platform"]:
+            wish = Wish("platform")
+        try:
+            manifest = check(path)
+            self.stdout.write("\n".join(described(path, manifest)))
+            if options["check"]:
+                return
+            restored = restore(path, manifest, Source(root, os.environ.get("DATABASE_URL", "")), wish)
+        except BackupError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write("\n".join(advice(path, root, manifest, restored, ledgers=wish.part == "all")))
+
+
+def described(path: Path, manifest: Manifest) -> list[str]:
+    """Lines about an archive that was verified."""
+    kept = {"": "none", "sqlite": "SQLite", "postgresql": "PostgreSQL"}[manifest.database]
+    lines = [
+        f"{path}: verified, {len(manifest.files)} files, made {manifest.made_at} by {manifest.program}",
+        f"cluster      {manifest.name} {manifest.cluster}",
+        f"members      {', '.join(manifest.members)}",
+        f"keys         {'yes' if manifest.keys else 'no'}",
+        f"database     {kept}",
+    ]
+    return lines + [
+        f"ledger       {each.name}: up to sequence {each.executed}, certified up to {each.certified}"
+        for each in manifest.ledgers
+    ]
+
+
+def advice(path: Path, root: Path, manifest: Manifest, restored: list[str], *, ledgers: bool) -> list[str]:
+    """What was restored, and what to do now."""
+    lines = [f"{root}: restored."]
+    if not manifest.keys:
+        lines.append("The archive holds no private keys: put them back before you start anything.")
+    members = [name for name in restored if name in manifest.members]
+    if not members:
+        return [
+            *lines,
+            "API keys that were revoked since the backup are valid again. Next: start it (make up).",
+        ]
+    needed = quorum.quorum(len(manifest.members))
+    left = len(manifest.members) - len(members)
+    lines.append(
+        f"{', '.join(members)}: to follow without voting, since later votes under the same key are unknown."
+    )
+    if left >= needed:
+        return [*lines, f"Next: start it. It votes again automatically while {needed} other members vote."]
+    lines.append(
+        f"{len(members)} of {len(manifest.members)} members are restored here, and {needed} must vote: these "
+        "can decide nothing any more."
+    )
+    if not ledgers or manifest.certified is None:
+        return [*lines, "Next: manage.py genesis recover --help, or restore everything into a new folder."]
+    return [*lines, *_continue(path, root, manifest)]
+
+
+def _continue(path: Path, root: Path, manifest: Manifest) -> list[str]:
+    """The steps to a cluster that continues the restored one."""
+    newest = manifest.certified
+    if newest is None:
+        return []
+    new = f"{root}-continued"
+    whose = "--learner" if newest.name == "learner" else f"--id {newest.name}"
+    found = (
+        [f"  manage.py genesis continue demo cluster.state --data-dir {new}"]
+        if manifest.demo
+        else [
+            "  manage.py genesis continue init cluster.state ...   (then join, seal: genesis continue --help)"
+        ]
+    )
+    lost = f"What was acknowledged after sequence {newest.certified} is not in it"
+    covered = ", but everything from before the backup is" * (0 < manifest.covered <= newest.certified)
+    return [
+        "Next, if the other members are lost too: found a cluster that continues it.",
+        f"{lost}{covered}: a ticket admitted later can be admitted again.",
+        f"  manage.py genesis continue save --data-dir {root} {whose} --out cluster.state",
+        "  manage.py genesis continue show cluster.state",
+        *found,
+        f"  manage.py restore {path} --data-dir {new} --platform",
+        f"  make up DATA={new}",
+    ]
