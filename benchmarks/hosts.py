@@ -123,7 +123,7 @@ class Process:
     """Nanoseconds of processor time of its turns, if they are measured."""
 
     def due(self) -> int | None:
-        """When it wants a turn, 0 for now."""
+        """Time at which the host wants a turn; 0: now."""
         raise NotImplementedError
 
     def run(self) -> tuple[list[Delivery], int]:

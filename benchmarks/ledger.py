@@ -77,8 +77,8 @@ def measure(location: Location, tickets: int) -> Iterator[Figure]:
     yield _time("open", [lambda: open_ledger(location, cluster_id=CLUSTER, alias="bench").close()] * 3)
     ledger = open_ledger(location, cluster_id=CLUSTER, alias="bench")
     yield _time(f"load {TURNS} entries, checked", [ledger.load] * 3)
-    recovery = ledger.load()
-    yield _time(f"read {tickets} tickets, checked", [lambda: sum(1 for _ in recovery.rows)])
+    tail = ledger.load()
+    yield _time(f"read {tickets} tickets, checked", [lambda: sum(1 for _ in tail.rows)])
     ledger.close()
 
 

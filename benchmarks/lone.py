@@ -32,7 +32,8 @@ Spent = tuple[float, float, float, float]
 
 
 def spent(pid: int) -> dict[str, Spent]:
-    """What each thread of a process has used so far, by the thread's name and offset from the main thread."""
+    """CPU time that each thread of a process has used, by the thread's name and offset from the main
+    thread."""
     found: dict[str, Spent] = {}
     for thread in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda each: int(each.name)):
         try:

@@ -23,8 +23,8 @@ def look_until(look: Callable[[], object], seconds: float, *, pause: float) -> b
 def try_until(
     act: Callable[[], Result], seconds: float, *, pause: float, again: Callable[[Exception], bool]
 ) -> Result:
-    """What `act` returns. Called again after `pause` seconds each time it raises something for which `again`
-    returns true; after `seconds` the exception is passed on."""
+    """Returns the result of `act`, which is called again after `pause` seconds each time it raises something
+    for which `again` returns true; after `seconds` the exception is passed on."""
     until = time.monotonic() + seconds
     while True:
         try:

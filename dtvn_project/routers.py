@@ -1,4 +1,4 @@
-"""Which database alias holds an app's tables."""
+"""Routes each app to the database alias that holds its tables."""
 
 from typing import Any
 

@@ -21,8 +21,7 @@ the key nor our cookies."""
 NODE_PORTS = environment.node_ports()
 
 INSTALLED_APPS = [
-    "daphne",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -78,7 +77,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = environment.channel_layers()
 
 # Node tasks never end, so they are acknowledged at their start: with late acknowledgement, a running node is
-# delivered to a second worker when the visibility timeout lapses (measured with Redis).
+# delivered to a second worker when the visibility timeout expires (measured with Redis).
 CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = environment.broker(DATA)
 CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_IGNORE_RESULT = True

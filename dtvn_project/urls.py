@@ -6,6 +6,8 @@ from django.urls import include, path
 handler400 = "dtvn_project.failures.bad_request"
 handler500 = "dtvn_project.failures.server_error"
 
+admin.autodiscover()  # here and not at setup, so that nodes and commands import neither pages nor REST
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("tickets.rest.urls")),

@@ -45,7 +45,7 @@ KINDS = {kind.__name__: kind for kind in m.KINDS.values()}
 
 
 class Cut(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is left out of a world to see whether it still fails: the numbers of faults, calls and liars in
+    """Parts left out of a world to see whether it still fails: the numbers of faults, calls and liars in
     the order in which they would come."""
 
     faults: frozenset[int] = frozenset()

@@ -20,7 +20,7 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.host import Host
-from dtvn.protocol.host.ports import JournalFenced, Recovery
+from dtvn.protocol.host.ports import JournalFenced, LedgerTail
 from dtvn.protocol.wire import FrameSigner
 from simulator.checkers import Durability, History, Linearizable, all_checkers
 from simulator.checkers.epoch_changes import EpochChanges
@@ -31,7 +31,7 @@ from simulator.gateway import Gateway
 from simulator.node import TWIN, Node
 from simulator.scheme import Keyring
 from simulator.self_messages import LiarsSelfMessageGuard
-from simulator.world import LEARNER, OPERATORS_NUMBER, Settings, World, follower
+from simulator.world import LEARNER, OPERATORS_NUMBER, Settings, World, reader_principal
 
 
 class ClusterKeys:
@@ -83,7 +83,7 @@ class WatchedJournal:
         if self._held != self._disk.incarnation:
             raise JournalFenced("another process has this disk")
 
-    def load(self) -> Recovery:
+    def load(self) -> LedgerTail:
         """See ports.Journal."""
         return msgspec.structs.replace(self._disk.load(), continued=self._node.continued)
 
@@ -186,7 +186,7 @@ class Cluster:
             first_word=settings.first_word * config.timeout_base,
         )
         secret = world.keyring.pair(
-            follower(node.member_id, world.settings) if member is None else key_in(node, membership)
+            reader_principal(node.member_id, world.settings) if member is None else key_in(node, membership)
         )[1]
         keys = KeyRing(application, membership)
         signer = FrameSigner(world.cluster, secret, keys, scheme=scheme)
@@ -226,7 +226,7 @@ class Cluster:
             watcher=node,
             answer_query=answer_query,
             epoch=config.epoch,
-            epoch_catch_up=self._epoch_catch_up(node, config) if settings.crossing else None,
+            epoch_catch_up=self._epoch_catch_up(node, config) if settings.epoch_catch_up else None,
         )
         return host
 

@@ -27,7 +27,7 @@ from dtvn.protocol.consensus.effects import (
 )
 from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.log_tree import Frontier, append
-from dtvn.protocol.host.ports import JournalError, JournalFull, Recovery
+from dtvn.protocol.host.ports import JournalError, JournalFull, LedgerTail
 from simulator.dice import Dice
 
 SlotKey = tuple[int, int, int, str]
@@ -44,7 +44,7 @@ VOTES_AGAIN = StateRecord("voting", b"1")
 
 
 class CrashPoint(enum.Enum):
-    """Where in a turn the power fails (P11)."""
+    """Moments of a turn at which the power may fail (P11)."""
 
     BEFORE_PERSIST = "before persist"
     AFTER_PERSIST = "after persist, nothing sent"
@@ -72,7 +72,7 @@ class Image:
         self.log: list[EntryRecord | None] = []
         """Entries at index sequence - 1; None below a snapshot that was installed."""
         self.base: Base | None = None
-        """Of the newest snapshot that was installed."""
+        """Base of the newest snapshot that was installed."""
         self.checkpoints: list[CheckpointRecord] = []
         self.states: dict[str, StateRecord] = {}
         self.materialised: dict[tuple[Any, ...], ApplicationChange] = {}
@@ -218,7 +218,7 @@ class VirtualDisk(Image):
         self._write(lambda image: image.replace(install, rows))
         self._sync()
 
-    def load(self) -> Recovery:
+    def load(self) -> LedgerTail:
         """See ports.Journal."""
         self._sync()
         frontier = Frontier()
@@ -235,7 +235,7 @@ class VirtualDisk(Image):
             previous = record.entry_hash
             frontier = append(frontier, record.entry_hash)
         spare = 1 + self._dice.below(SPARE_ENTRIES_MAX)
-        return Recovery(
+        return LedgerTail(
             frontier=frontier,
             applied_sequence=self.applied,
             rows=tuple(self.materialised.values()),
@@ -293,7 +293,7 @@ class VirtualDisk(Image):
         self._unsynced.clear()
 
     def _step(self, record: Record) -> Callable[[Image], None]:
-        """How a record changes an image. What a pruning really forgets is drawn here, once for both
+        """Applies a record to an image. What a pruning really forgets is drawn here, once for both
         images."""
         if not isinstance(record, Prune):
             return lambda image: image.take(record)

@@ -32,7 +32,7 @@ def view_of_frame(kind: type[Any] | None, frame: bytes) -> int | None:
 
 
 class LinkQuality(msgspec.Struct, frozen=True):
-    """How all links behave. Times in nanoseconds, shares between 0 and 1."""
+    """Behaviour of all links. Times in nanoseconds, shares between 0 and 1."""
 
     latency_min: int = MILLISECOND // 5
     latency_max: int = MILLISECOND
@@ -49,7 +49,7 @@ PERFECT = LinkQuality(latency_min=MILLISECOND, latency_max=MILLISECOND)
 
 
 class Rule:
-    """What happens to frames that match; made by `Network.when`. The newest matching rule applies."""
+    """Treatment of frames that match; made by `Network.when`. The newest matching rule applies."""
 
     def __init__(
         self, kind: type[Any] | None, sender: str | None, receiver: str | None, view: int | None

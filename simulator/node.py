@@ -49,7 +49,7 @@ class SendHook(Protocol):
     """An adversary's hook for every message that its node would send (simulator.adversary)."""
 
     def on_send(self, node: Node, receiver: str, frame: bytes) -> Iterable[tuple[str, bytes]]:
-        """What is sent instead of `frame` to `receiver`: (receiver, frame) of each message."""
+        """The messages sent instead of `frame` to `receiver`: (receiver, frame) of each."""
 
 
 Build = Callable[["Node"], Host]
@@ -94,14 +94,15 @@ class Node:
         self.losses = 0
         """Number of disks lost so far."""
         self.halted = ""
-        """Why its process stopped for good, and no later process may go on (host.Halted); "": it has not."""
+        """Why its process stopped permanently, and no later process may go on (host.Halted); "": it has
+        not."""
         self.paused = False
         self.slept = (0, 0)
         """World times at which it last fell asleep and woke up."""
         self.core: Any = None
         """The core that the host runs; for checkers."""
         self.continued = False
-        """Whether its host was rebuilt by the process that had written this disk (needs.Recovery)."""
+        """Whether its host was rebuilt by the process that had written this disk (ports.LedgerTail)."""
         self.inbox: deque[Inbound] = deque()
         self._dice = dice
         self._true = world.clock

@@ -1,4 +1,4 @@
-"""What a virtual node needs of its world: time, a network, keys, and the events to report."""
+"""The services that a virtual node needs of its world: time, a network, keys, and the events to report."""
 
 from __future__ import annotations
 

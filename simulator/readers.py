@@ -30,7 +30,7 @@ from simulator.violation import Violation
 from simulator.world import LEARNER, World
 
 COPY_WAIT = 3 * SECOND
-"""As in the API: a copy that does not show the barrier within this time gives no answer."""
+"""Time within which a copy must show the barrier, as in the API; later it gives no answer."""
 LOOK_EVERY = 10 * MILLISECOND
 EVENT = "default"
 UNAVAILABLE = "unavailable"
@@ -82,7 +82,7 @@ class Readers(Recurring):
         self._changed = ""
         """The ticket that changed last: half of the readers ask for it."""
         self._barriers: dict[str, SharedBarriers[list[Read]]] = {}
-        """By name of the gateway process: its readers end with it."""
+        """Gateway process -> its shared barriers; its readers end with it."""
         self._sent: dict[tuple[str, int], list[Read]] = {}
         self._waiting: list[Read] = []
         """Reads that wait for the platform's copy."""

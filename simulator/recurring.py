@@ -1,4 +1,4 @@
-"""What happens again and again in a world, at random moments: calls, faults, reads, lies of a client."""
+"""Recurring events of a world, at random moments: calls, faults, reads, lies of a client."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Recurring:
         self._next()
 
     def stop(self) -> None:
-        """No further ones; what is under way goes on."""
+        """Stop recurring; an action under way continues."""
         self._running = False
 
     def happen(self) -> None:
-        """What happens."""
+        """Perform the action, at each of these moments."""
         raise NotImplementedError
 
     def _next(self) -> None:

@@ -1,4 +1,5 @@
-"""What a seed decides: a random cluster, its links, faults, liars and traffic, drawn before the world begins.
+"""The plan of a run, drawn from a seed: a random cluster, its links, faults, liars and traffic, drawn before
+the world begins.
 
 Named worlds (simulator.worlds) narrow a plan to one kind of fault.
 """
@@ -36,7 +37,7 @@ class MessageLoss(msgspec.Struct, frozen=True):
     sender: str | None = None
     receiver: str | None = None
     view: int | None = None
-    """Only messages that name this view; None: all."""
+    """The view that matching messages name; None: any."""
     start: int = 0
     end: int = 1 << 62
     """World times of begin and end."""
@@ -70,7 +71,7 @@ class RunPlan(msgspec.Struct, frozen=True):
     duration: int
     """Virtual nanoseconds of the safety phase."""
     changes: MembershipChanges | None = None
-    """How the membership changes; None: it does not."""
+    """Changes of the membership; None: there are none."""
     rogue: bool = False
     """True: one client lies too."""
     readers: bool = False
@@ -117,7 +118,7 @@ def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
     if Dice(seed).fork("first hearing").hit(0.2):
         settings = msgspec.structs.replace(settings, first_word=FIRST_WORD)
     if changes is not None and Dice(seed).fork("ways back").hit(0.5):
-        settings = msgspec.structs.replace(settings, crossing=True)
+        settings = msgspec.structs.replace(settings, epoch_catch_up=True)
     forgetful = False
     if settings.members >= LEAST and changes is None and Dice(seed).fork("one disk more").hit(0.1):
         plan, forgetful = msgspec.structs.replace(plan, disk_lost=2), True

@@ -31,7 +31,7 @@ Found = TypeVar("Found", Report, Results)
 
 def shrink(wanted: Task | PlainTask, tell: Tell | None = None) -> Report | Results | None:
     """The smallest failing run that was found; None if the given run does not fail. A run fails in the same
-    way if the same checker complains, whatever its sentence. An interrupt before the first run is over is
+    way if the same checker complains, with any sentence. An interrupt before the first run is over is
     raised; a later one ends the search with the result so far, and `ended` reports it."""
     told = tell or (lambda _line: None)
     if isinstance(wanted, PlainTask):

@@ -35,7 +35,7 @@ from simulator.observers import Observer
 from simulator.plain import Results
 from simulator.transcript import ROUTINE
 
-SHOWN = ("entered_view", "left_view", "suspected", "suspicion_lapsed", "withheld", "evidence", "follower")
+SHOWN = ("entered_view", "left_view", "suspected", "suspicion_expired", "abstained", "evidence", "follower")
 KINDS = sorted(m.KINDS)
 
 

@@ -1,4 +1,4 @@
-"""What gates do: tickets are issued, scanned, scanned again, raced for, disputed."""
+"""The work of gates: tickets are issued, scanned, scanned again, raced for, disputed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNDECIDED = frozenset({"outcome_unknown", "unavailable"})
 
 
 class Traffic(msgspec.Struct, frozen=True):
-    """How busy the gates are."""
+    """Load of the gates."""
 
     tickets: int = 30
     pause_max: int = 60 * MILLISECOND

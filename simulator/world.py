@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True):
     own."""
     gateways: int = 2
     guests: int = 0
-    """How many of the gateways, the last ones, have no rights at all (R15)."""
+    """Number of gateways, the last ones, that have no capabilities (R15)."""
     real_signatures: bool = False
     malleable: bool = False
     """Whether a signature has many forms (simulator.scheme.MalleableHash); not with real signatures."""
@@ -65,8 +65,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Lag in sequences at which a member fetches the state instead of the log; 0: the product's default."""
     node_reads: bool = False
     """Whether the API of nodes is read too, which applies the log to their rows (R17)."""
-    crossing: bool = False
-    """Whether nodes that slept through epochs go on in the newest, as in the product, or read the log."""
+    epoch_catch_up: bool = False
+    """Whether nodes that slept through epochs continue in the newest, as in the product, or read the log."""
     beyond: bool = False
     """Whether more members lie than are tolerated; only checkers whose promises hold even then are asked."""
     first_word: int = 0
@@ -124,7 +124,7 @@ class World:
         self._order = 0
         self._peers: dict[tuple[str, int], Peer] = {}
         self._principals: dict[str, str] = {}
-        """By endpoint name; those that are gone are kept, since their frames may be under way."""
+        """Endpoint name -> principal; those that are gone are kept, since their frames may be under way."""
 
         self.enter(founding(self.genesis))
 
@@ -207,7 +207,9 @@ class World:
                 peer = Peer(node.member_id, place, name.encode())
             else:
                 principal = (
-                    self._principals[name] if node is None else follower(node.member_id, self.settings)
+                    self._principals[name]
+                    if node is None
+                    else reader_principal(node.member_id, self.settings)
                 )
                 peer = Peer(principal, None, name.encode())
             self._peers[name, membership.epoch] = peer
@@ -332,8 +334,8 @@ def principal_of(number: int) -> str:
     return OPERATOR if number == OPERATORS_NUMBER else f"gateway-{number}"
 
 
-def follower(name: str, settings: Settings) -> str:
-    """Principal with which a node that is no member follows: the platform's learner, or its own name."""
+def reader_principal(name: str, settings: Settings) -> str:
+    """Principal with which a node that is no member reads the log: the platform's learner's, or its own."""
     of_platform = name == f"{LEARNER}-0" or (settings.one_platform and name.startswith(f"{LEARNER}-"))
     return LEARNER if of_platform else name
 
@@ -350,9 +352,11 @@ def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
         for number in range(settings.gateways)
     ]
     principals.append(g.Principal("rogue", keyring.pair("rogue")[0], grants))
-    followers = {follower(f"{LEARNER}-{number}", settings) for number in range(max(1, settings.learners))}
-    followers |= {f"n{number}" for number in range(settings.spares)}
-    principals += [g.Principal(name, keyring.pair(name)[0], ()) for name in followers]
+    learners = {
+        reader_principal(f"{LEARNER}-{number}", settings) for number in range(max(1, settings.learners))
+    }
+    learners |= {f"n{number}" for number in range(settings.spares)}
+    principals += [g.Principal(name, keyring.pair(name)[0], ()) for name in learners]
     if settings.spares:
         principals.append(g.Principal(OPERATOR, keyring.pair(OPERATOR)[0], grants))
     return g.make_genesis(

@@ -210,19 +210,19 @@ TRANSFERS: dict[str, Any] = {
 """A member that was away fetches the state, since most pages of the log are lost."""
 
 
-CROSSINGS: dict[str, Any] = {
+EPOCH_CATCH_UP: dict[str, Any] = {
     "changes": MembershipChanges(pause_max=300 * MILLISECOND),
     "spares": 3,
     "plan": FaultPlan(pause_max=SECOND, away_max=3 * SECOND, crash=2, heal=0),
     "message_losses": TRANSFERS["message_losses"],
     "transfer_lag": 4,
-    "crossing": True,
+    "epoch_catch_up": True,
     "first_word": FIRST_WORD,
     "duration": 8 * SECOND,
 }
 """Members sleep through changes, and most pages of the log are lost."""
 STRANDED: dict[str, Any] = {
-    **CROSSINGS,
+    **EPOCH_CATCH_UP,
     "members": 5,
     "changes": MembershipChanges(pause_max=500 * MILLISECOND, joins=2, leaves=1, replaces=6, rotates=0),
     "plan": QUIET,
@@ -234,7 +234,7 @@ STRANDED: dict[str, Any] = {
         MessageLoss(kind, receiver="r4", start=SECOND, end=7 * SECOND) for kind in ("Entries", "Snapshot")
     ),
 }
-"""r4 sleeps, crosses epochs, and gets no state: it may be no member any more when a snapshot arrives."""
+"""r4 sleeps, skips epochs, and gets no state: it may be no member any more when a snapshot arrives."""
 
 
 def anything(seed: int) -> RunPlan:
@@ -373,8 +373,8 @@ WORLDS: dict[str, Drawing] = {
         ),
         duration=6 * SECOND,
     ),
-    "epoch-catch-up": of(**CROSSINGS),
-    "false-epoch-catch-up": of("future-epoch-voter", **CROSSINGS),
+    "epoch-catch-up": of(**EPOCH_CATCH_UP),
+    "false-epoch-catch-up": of("future-epoch-voter", **EPOCH_CATCH_UP),
     "stranded-member": of(**STRANDED),
     "state-transfers": of(**TRANSFERS),
     "bad-state-server": of("bad-state-server", at=(1,), **TRANSFERS),

@@ -13,7 +13,7 @@ import pytest
 
 @contextmanager
 def mounted(folder: Path, size: int) -> Iterator[Path]:
-    """A file system of so many bytes in a folder that is there; skips the test where none can be mounted."""
+    """A file system of `size` bytes mounted on an existing folder; skips the test if it cannot be mounted."""
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
         capture_output=True,
@@ -29,7 +29,7 @@ def mounted(folder: Path, size: int) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Leave no byte free."""
+    """Fill the file system completely."""
     filler = folder / "filler"
     descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT)
     try:

@@ -1,6 +1,6 @@
 """A gateway without a network: the real ticket machine in this process, in place of a cluster.
 
-For the tests of everything above a gateway, and for trying things out. Outcomes are real: bundles are
+For tests of the layers above a gateway, and for experiments. Outcomes are real: bundles are
 executed by `TicketApplication` as a member would, in sessions, with nonces, at effective timestamps.
 Only agreement is missing. `quorum = False` and `mute = True` play the two ways in which a real
 network fails to answer.

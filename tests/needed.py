@@ -9,7 +9,7 @@ import pytest
 
 
 def lacking(why: str) -> NoReturn:
-    """Skip this test on a person's machine; fail where `CI=true`: what checks a change leaves nothing out."""
+    """Skip this test on a person's machine; fail if `CI=true`, where every test must run."""
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)

@@ -58,7 +58,7 @@ def block_of_ports() -> str:
 
 @contextmanager
 def occupied(port: int) -> Iterator[None]:
-    """A port that somebody else has, from the moment on when whoever had it before has let go."""
+    """Bind a port as another program would, as soon as its previous user has released it."""
 
     def taken() -> socket.socket | None:
         try:

@@ -77,7 +77,7 @@ def calls(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, dotted(node.func)
 
 
-def test_no_file_is_longer_than_a_reader_can_hold() -> None:
+def test_no_file_exceeds_the_length_limit() -> None:
     long = {
         relative(path): count
         for path in tracked()
@@ -88,7 +88,7 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
     assert not long
 
 
-def test_no_function_is_longer_than_a_page() -> None:
+def test_no_function_exceeds_the_length_limit() -> None:
     long = [
         f"{relative(path)}:{node.lineno} {node.name}"
         for path in sources()
@@ -111,7 +111,7 @@ def test_no_banned_calls() -> None:
     assert not found
 
 
-def test_no_exception_is_swallowed_whole() -> None:
+def test_no_exception_is_swallowed() -> None:
     found = [
         f"{relative(path)}:{node.lineno}"
         for path in sources()
@@ -129,7 +129,7 @@ def test_no_exception_is_swallowed_whole() -> None:
     assert not found
 
 
-def test_nothing_is_left_for_later() -> None:
+def test_no_todo_is_left_in_the_code() -> None:
     """What is not done is an issue, not a comment."""
     found = [
         f"{relative(path)}:{number}"
@@ -141,7 +141,7 @@ def test_nothing_is_left_for_later() -> None:
     assert not found
 
 
-def test_links_in_the_documentation_lead_somewhere() -> None:
+def test_links_in_the_documentation_have_targets() -> None:
     link = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
     dead = []
     for path in tracked():
@@ -168,7 +168,7 @@ def test_every_requirement_is_pinned(name: str) -> None:
     ] == []
 
 
-def test_every_dependency_has_its_reason() -> None:
+def test_every_dependency_has_a_stated_reason() -> None:
     reasons = (ROOT / "docs/understand/dependencies.md").read_text(encoding="utf-8").lower()
     named = set(re.findall(r"[\w.-]+", reasons))
     wanted = {

@@ -1,4 +1,4 @@
-"""The files for a public host: they parse, call what exists here, and trust nobody more than they must."""
+"""CI files for a public host: they parse, call existing commands, and have minimal permissions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_what_runs_everything_has_the_databases_for_it(path: Path) -> None:
+def test_jobs_that_run_all_tests_have_their_databases(path: Path) -> None:
     for job in read(path)["jobs"].values():
         if any(step.get("run") == ".ci/run" for step in job["steps"]):
             assert set(job.get("services", {})) == {"postgres", "redis", "rabbitmq"}
@@ -59,7 +59,7 @@ def test_what_runs_everything_has_the_databases_for_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_calls_only_what_exists_here(path: Path) -> None:
+def test_a_workflow_calls_only_existing_commands(path: Path) -> None:
     called = []
     for step in steps(path):
         for line in step.get("run", "").splitlines():
@@ -71,7 +71,7 @@ def test_a_workflow_calls_only_what_exists_here(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_actions_are_pinned_and_rights_are_few(path: Path) -> None:
+def test_actions_are_pinned_and_permissions_are_minimal(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for used in re.findall(r"uses: (\S+)(.*)", text):
         name, remark = used
@@ -84,7 +84,7 @@ def test_actions_are_pinned_and_rights_are_few(path: Path) -> None:
         assert "${{" not in step.get("run", ""), "values of the host come through env, never into a script"
 
 
-def test_ci_runs_the_whole_and_a_release_has_its_parts_listed_and_signed() -> None:
+def test_ci_runs_all_tests_and_a_release_has_a_signed_sbom() -> None:
     ci, release = (list(steps(ROOT / ".github" / "workflows" / name)) for name in ("ci.yml", "release.yml"))
     for each in (ci, release):
         assert ".ci/run" in [step.get("run") for step in each]
@@ -104,7 +104,7 @@ def test_dependabot_looks_at_packages_and_actions() -> None:
     assert {update["package-ecosystem"] for update in config["updates"]} == {"pip", "github-actions"}
 
 
-def test_make_has_the_targets_of_the_seed_and_lists_each() -> None:
+def test_make_has_and_lists_the_targets_of_the_contract() -> None:
     listed = set(re.findall(r"^([a-z-]+):.*## ", makefile(), re.MULTILINE))
     assert listed >= SEED_TARGETS
     phony = makefile().split(".PHONY:")[1].replace("\\\n", " ").splitlines()[0].split()
@@ -112,7 +112,7 @@ def test_make_has_the_targets_of_the_seed_and_lists_each() -> None:
 
 
 @pytest.mark.parametrize("name", ["validator", "supervisor", "simulator"])
-def test_each_executable_is_one(name: str) -> None:
+def test_each_executable_calls_its_manage_command(name: str) -> None:
     path = ROOT / "bin" / name
     assert path.stat().st_mode & 0o111 == 0o111
     assert f'manage.py" {name} "$@"' in path.read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ shown to be broken by one such moment."""
 
 
 def allowed(promised: float) -> float:
-    """Seconds until a test takes a promised time for broken."""
+    """Seconds after which a test regards a promised time as exceeded."""
     return MARGIN * promised + STALL
 
 
@@ -32,7 +32,7 @@ def wait_until(
     timeout: float = PATIENCE,
     pause: float = 0.02,
 ) -> Found:
-    """Look again and again until `look()` is true in the sense of `bool`, and return what it gave.
+    """Call `look()` repeatedly until its result is truthy, and return that result.
 
     Fails with `what` (text, or a function that gives it at that moment) after `timeout` seconds. The last
     look begins after them, however long looks take; time in which this process stood still does not count.

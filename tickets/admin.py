@@ -17,11 +17,12 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from dtvn.api.errors import TicketError
+from dtvn.api.ordering import Decision, Request
 from dtvn.machine import CAPABILITY, Command, Consume, Dispute, Resolve, Validate
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
 from tickets.models import SearchKey, TicketHolder
-from tickets.services import Decision, Request, TicketError, batch
 from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
@@ -30,6 +31,7 @@ from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.read import LAST_CHARACTER, STATES, count_tickets, list_events, starting_with
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import actor_of, may
+from validators.services.decide import batch
 
 HISTORY_MAX = 50
 FOUND_MAX = 1_000
@@ -254,7 +256,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
 
 @admin.register(TicketHolder)
 class TicketHolderAdmin(BulkActions, KeysetAdmin):
-    """Who holds which ticket: searched by the people at the help desk, erased on request."""
+    """Holders of tickets: searched by the people at the help desk, erased on request."""
 
     keyset = ("event", "ticket")
     list_display = ("ticket", "event", "name", "email", "company", "erased_at")

@@ -120,17 +120,17 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
 
     @admin.action(description="Start", permissions=["admin"])
     def start(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._wish(request, queryset, nodes.start_node, "start")
+        self._set_desired(request, queryset, nodes.start_node, "start")
 
     @admin.action(description="Stop", permissions=["admin"])
     def stop(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._wish(request, queryset, nodes.stop_node, "stop")
+        self._set_desired(request, queryset, nodes.stop_node, "stop")
 
     @admin.action(description="Restart", permissions=["admin"])
     def restart(self, request: HttpRequest, queryset: QuerySet[ManagedNode]) -> None:
-        self._wish(request, queryset, nodes.restart_node, "restart")
+        self._set_desired(request, queryset, nodes.restart_node, "restart")
 
-    def _wish(
+    def _set_desired(
         self,
         request: HttpRequest,
         queryset: QuerySet[ManagedNode],
@@ -170,7 +170,8 @@ class OutcomeFilter(admin.SimpleListFilter):
 
 
 def refused_any(request: HttpRequest) -> bool:
-    """Whether rows with this filter can exist; otherwise a million rows would be searched in vain."""
+    """Whether rows with this filter can exist; otherwise a million rows would be searched without a
+    result."""
     kinds = read.operation_kinds(LEARNER_ALIAS, outcome="refused")
     kind = request.GET.get(KindFilter.parameter_name)
     return kind in kinds if kind else bool(kinds)
@@ -318,7 +319,7 @@ class ApiKeyAdmin(BulkActions):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *rest: Any, **named: Any
     ) -> HttpResponse:
-        """Only one way to save: the next page shows the key."""
+        """Shows one button to save, since the next page shows the key."""
         one = {"show_save_and_continue": False, "show_save_and_add_another": False}
         return super().render_change_form(request, {**context, **one}, *rest, **named)
 

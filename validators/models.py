@@ -117,7 +117,7 @@ class MembershipChange(models.Model):
     not a new one.
     """
 
-    wish = models.JSONField(help_text="services.membership.Wish")
+    wish = models.JSONField(help_text="membership.membership.ChangeRequest")
     actor = models.CharField(max_length=128)
     nonce = models.CharField(max_length=64)
     state = models.CharField(max_length=16, choices=ChangeState.choices, default=ChangeState.WAITING)
@@ -168,7 +168,7 @@ class ClusterStatus(models.TextChoices):
     STOPPING = "stopping", "Stopping"
 
 
-class ClusterWish(models.TextChoices):
+class ClusterRequest(models.TextChoices):
     NONE = "", "Nothing"
     START = "start", "Start"
     STOP = "stop", "Stop"
@@ -178,7 +178,9 @@ class ManagedCluster(models.Model):
     """The cluster as a whole: one row. Services write the desired state, the cluster controller the state
     that follows."""
 
-    wish = models.CharField(max_length=8, choices=ClusterWish.choices, blank=True, default=ClusterWish.NONE)
+    wish = models.CharField(
+        max_length=8, choices=ClusterRequest.choices, blank=True, default=ClusterRequest.NONE
+    )
     members = models.JSONField(default=list, help_text="Names of the members to start.")
     generation = models.PositiveIntegerField(default=0, help_text="Incremented by each request.")
     told = models.JSONField(

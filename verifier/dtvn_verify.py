@@ -3,7 +3,7 @@
     dtvn_verify.py certificate CERT --genesis CHAIN [--against OTHER]
     dtvn_verify.py evidence FILE --genesis CHAIN
 
-CHAIN, from somebody you trust: the epoch chain, or the genesis.bin that its parties sealed. Exit code 0: it
+CHAIN, from a source you trust: the epoch chain, or the genesis.bin that its parties sealed. Exit code 0: it
 holds, 1: not. Evidence, --against, a genesis.bin, a continued cluster: with dtvn_verify_evidence.py beside.
 """
 
@@ -36,13 +36,22 @@ TICKET = (str, str, {int: range(1, 6)}, str, *[NUMBER] * 3, *[str] * 3, bytes, *
 PROOF = {2: ("receipts", VOTES), 7: ("checkpoint", NUMBER, NUMBER, HASH, NUMBER, PATH, VOTES)}
 PROOF |= {4: ("continuation", HASH, PATH, VOTES)}
 CERTIFICATE = (NUMBER, TAG, bytes, NUMBER, PATH, NUMBER, NUMBER, HASH, HASH, PROOF)
+BYTES_MAX = {"certificate": 1 << 18, "chain": 1 << 24, "evidence": 1 << 23}
 STATES, Y10K = ("", "ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "DISPUTED"), 253_402_300_800_000_000
 
 
-def need(condition, why):
-    """Raise ValueError with `why` unless the condition holds."""
+class Refused(ValueError):
+    """A file that proves nothing: a sentence, its stable code, and the place that the code is about."""
+
+    def __init__(self, code, place, why):
+        super().__init__(why)
+        self.code, self.place = code, place
+
+
+def need(condition, code="malformed", place="", why="another form"):
+    """Raise Refused unless the condition holds."""
     if not condition:
-        raise ValueError(why)
+        raise Refused(code, place, why)
 
 
 def pack(value):
@@ -62,43 +71,53 @@ def unpack(stream, form):
     if kind is list:
         form = form[number] if isinstance(form, dict) else form
         fields = form if isinstance(form, tuple) else form[:1] * min(number, form[1])
-        need(len(fields) == number, "too many or too few")
+        need(len(fields) == number)
         return [unpack(stream, each) for each in fields]
     body = number if kind in (int, bool) else stream.read(number)
     value = body.decode() if kind is str else kind(body)
     size = value if kind in (int, bool) else len(value)
-    need(size in form[kind] if isinstance(form, dict) else form in (kind, value), "another size or type")
+    need(size in form[kind] if isinstance(form, dict) else form in (kind, value))
     return value
 
 
 def opened(data, form, what):
-    """The value with these canonical bytes; a ValueError with the same sentence for every defect."""
+    """The value with these canonical bytes; Refused with the same sentence for every defect."""
     try:
         found = unpack(io.BytesIO(data), form)
-        need(pack(found) == data, "cut, followed by something, or in a longer spelling")
+        need(pack(found) == data)  # else cut, followed by something, or in a longer spelling
         return found
     except (ValueError, LookupError, TypeError):
-        raise ValueError(f"{what} has not the form of one") from None
+        raise Refused("malformed", what.partition(" ")[2], f"{what} has not the form of one") from None
 
 
 def read(path, kind):
+    """The bytes inside the file at `path`."""
+    try:
+        with pathlib.Path(path).open("rb") as file:
+            return unwrap(file.read(2 * BYTES_MAX[kind] + 1), kind)
+    except OSError as error:
+        raise Refused("unreadable", str(path), f"{path} cannot be read: {error.strerror}") from None
+
+
+def unwrap(data, kind):
     """The bytes inside a file: bare, or in the one accepted form of JSON, which all parsers read alike."""
-    most = {"certificate": 1 << 18, "chain": 1 << 24, "evidence": 1 << 23}[kind]
-    no, form = f"this file is no {kind}", f'{{"format": "dtvn-{kind}/1", "{kind}": "<base64>"}}'
-    with pathlib.Path(path).open("rb") as file:
-        data = file.read(2 * most + 1)
-    need(len(data) <= 2 * most, f"{no}: it is too large, over {2 * most} bytes")
-    need(re.match(rb"[{\x90-\x9f]", data), f"{no}: it begins neither with {{ nor as its bytes do")
+    most, no = BYTES_MAX[kind], f"this file is no {kind}"
+    form = f'{{"format": "dtvn-{kind}/1", "{kind}": "<base64>"}}'
+    need(len(data) <= 2 * most, "too_large", kind, f"{no}: it is too large, over {2 * most} bytes")
+    begins = re.match(rb"[{\x90-\x9f]", data)
+    need(begins, "wrong_file", kind, f"{no}: it begins neither with {{ nor as its bytes do")
     if data[:1] == b"{":
         either_order = r"\{{ (?:{0} , {1}|{1} , {0}) \}}"  # a space stands for any white space
         plain = either_order.format(f'"format" : "dtvn-{kind}/1"', f'"{kind}" : "[A-Za-z0-9+/]+={{0,2}}"')
         answer = either_order.format('"success" : true', f'"data" : {plain}')
         pattern = f"(?:{plain}|{answer}) ".replace(" ", r"[ \t\r\n]*").encode()
-        need(re.fullmatch(pattern, data), f'{no}: not {form}, alone or the "data" of a good answer')
+        why = f'{no}: not {form}, alone or the "data" of a good answer'
+        need(re.fullmatch(pattern, data), "wrong_file", kind, why)
         text = data.split(f'"{kind}"'.encode())[1].split(b'"')[1]
         data = base64.b64decode(text[: len(text) // 4 * 4])
-        need(base64.b64encode(data) == text, f"the {kind} in this file is not the one spelling of its base64")
-    need(len(data) <= most, f"{no}: {len(data)} bytes are too many")
+        why = f"the {kind} in this file is not the one spelling of its base64"
+        need(base64.b64encode(data) == text, "wrong_file", kind, why)
+    need(len(data) <= most, "too_large", kind, f"{no}: {len(data)} bytes are too many")
     return data
 
 
@@ -109,23 +128,30 @@ class Chain:
         data = second_file("genesis.bin").founded(data) if data[:1] == b"\x94" else data
         bare = data[:1] in (b"\x97", b"\x98")
         version, genesis, proofs = (1, data, []) if bare else opened(data, CHAIN, "the epoch chain")
-        need(version == 1, f"an epoch chain of version {version}; this verifier knows 1")
+        why = f"an epoch chain of version {version}; this verifier knows 1"
+        need(version == 1, "unknown_version", "chain", why)
         self.cluster = sha256(b"dtvn/v1/genesis\0" + genesis)
         found = opened(genesis, {7: GENESIS, 8: (*GENESIS, CONTINUES)}, "the genesis")
         self.epochs, self.continues = [(named(found[2]), found[7][2] if found[7:] else 0)], found[7:]
         for epoch, proof in enumerate(proofs):
-            end, wrong = Proved(proof, self), f"epoch {epoch} does not end with this epoch change proof"
+            end, why = Proved(proof, self), f"epoch {epoch} does not end with this epoch change proof"
+            wrong = "wrong_epoch_change", f"epoch {epoch}", why
             kind, at = ("recover", None) if end.continued else ("reconfigure", (epoch, end.sequence))
-            need((end.kind, end.code, end.epoch, end.checkpoint) == (kind, "ok", epoch, at), wrong)
+            need((end.kind, end.code, end.epoch, end.checkpoint) == (kind, "ok", epoch, at), *wrong)
             begun, rows = opened(end.state, EPOCH, "the epoch change proof")
-            need(begun == epoch + 1, wrong)
+            need(begun == epoch + 1, *wrong)
             self.epochs.append((named(rows), end.sequence))
 
     def members(self, epoch, sequence):
         """The members of `epoch`, which must contain `sequence`."""
         ends = [*(after for _, after in self.epochs[1:]), sequence]
-        need(epoch < len(ends), f"epoch {epoch} is not in this chain, which ends with {len(ends) - 1}")
-        need(self.epochs[epoch][1] < sequence <= ends[epoch], f"sequence {sequence} is not in epoch {epoch}")
+        why = f"epoch {epoch} is not in this chain, which ends with {len(ends) - 1}"
+        need(epoch < len(ends), "unknown_epoch", f"epoch {epoch}", why)
+        inside, why = (
+            self.epochs[epoch][1] < sequence <= ends[epoch],
+            f"sequence {sequence} is not in epoch {epoch}",
+        )
+        need(inside, "outside_epoch", f"sequence {sequence}", why)
         return self.epochs[epoch][0]
 
     def check(self, member, kind, body, signature):
@@ -134,14 +160,17 @@ class Chain:
         try:
             signing.VerifyKey(member[1]).verify(data, signature)
         except exceptions.CryptoError:
-            raise ValueError(f"the signature of {shown(member[0])} does not fit what it should say") from None
+            name = shown(member[0])
+            why = f"the signature of {name} does not fit what it should say"
+            raise Refused("bad_signature", name, why) from None
 
 
 def named(rows):
     """The (name, key) of each member."""
     members = [(name, key) for name, key, *_ in rows]
     distinct = all(len({*each}) == len(members) for each in zip(*members, strict=True))
-    need(1 <= len(members) <= 31 and distinct, "members are too many or share a name or a key")
+    good = 1 <= len(members) <= 31 and distinct
+    need(good, "bad_members", "members", "members are too many or share a name or a key")
     return members
 
 
@@ -153,8 +182,10 @@ class Proved:
         version, tag, leaf, sides, path, self.epoch, self.sequence, batch, previous, proof = found
         self.continued = proof[0] == "continuation"
         known = 2 if self.continued else 1
-        need(version == known, f"a certificate of version {version}; this verifier knows {known}")
-        need(tag == chain.cluster[:8], "the certificate is of another cluster than this chain")
+        why = f"a certificate of version {version}; this verifier knows {known}"
+        need(version == known, "unknown_version", "certificate", why)
+        why = "the certificate is of another cluster than this chain"
+        need(tag == chain.cluster[:8], "other_cluster", "certificate", why)
         self.index, operation, self.code, self.time, self.state = opened(leaf, LEAF, "the leaf")
         self.kind, self.event, self.ticket, *_ = operation
         ticket = opened(self.state, TICKET, "the state") if self.state[:1] == b"\x9f" else []  # 15 fields
@@ -165,7 +196,8 @@ class Proved:
         kind, epoch, said = 24, self.epoch, [self.sequence, self.entry]  # a receipt is a statement of kind 24
         if proof[0] == "checkpoint":  # and a CHECKPOINT one of kind 19
             _, epoch, size, state_root, log_time, path, _ = proof
-            need(epoch >= self.epoch, "its checkpoint is of an earlier epoch than its entry")
+            why = "its checkpoint is of an earlier epoch than its entry"
+            need(epoch >= self.epoch, "early_checkpoint", f"epoch {epoch}", why)
             self.members, self.checkpoint = chain.members(epoch, size), (epoch, size)
             kind, said = 19, [size, state_root, log_root(self.sequence - 1, size, self.entry, path), log_time]
         if self.continued:  # all members ended their epoch offline: a statement of kind 26
@@ -174,8 +206,13 @@ class Proved:
             kind, said = 26, [self.sequence, proof[1], root, self.time, [row[1] for row in rows]]
         n, who = len(self.members), [index for index, _ in proof[-1]]
         q = n if self.continued else (n + (n - 1) // 3 + 2) // 2  # two sets of q share more than f members
-        need(len(who) == q, f"it has {len(who)} signatures; exactly {q} of {n} are needed")
-        need(who == sorted({*who}) and who[-1] < n, "its signers are not distinct members in ascending order")
+        why = f"it has {len(who)} signatures; exactly {q} of {n} are needed"
+        need(len(who) == q, "signature_count", "signatures", why)
+        why, good = (
+            "its signers are not distinct members in ascending order",
+            who == sorted({*who}) and who[-1] < n,
+        )
+        need(good, "bad_signers", "signatures", why)
         for index, signature in proof[-1]:
             chain.check(self.members[index], kind, pack([epoch, index, *said]), signature)
         self.signers, self.continues = [self.members[index] for index in who], chain.continues
@@ -204,7 +241,7 @@ class Proved:
 
 def results_root(leaf, sides, path):
     """The root to which `path` leads from a leaf; bit i of `sides` is set if its i-th hash is on the left."""
-    need(sides >> len(path) // 32 == 0, "its path names more sides than it has hashes")
+    need(sides >> len(path) // 32 == 0, "bad_path", "leaf", "its path names more sides than it has hashes")
     root = sha256(b"\0" + leaf)
     for at in range(0, len(path), 32):
         pair = (path[at : at + 32], root) if sides >> at // 32 & 1 else (root, path[at : at + 32])
@@ -214,7 +251,8 @@ def results_root(leaf, sides, path):
 
 def log_root(index, size, leaf, path):
     """The root over `size` leaves to which `path` leads from the one at `index` (RFC 9162, section 2.1.3)."""
-    need(index < size and bool(path) == (size > 1), "its path does not lead to its checkpoint")
+    good = index < size and bool(path) == (size > 1)
+    need(good, "bad_path", "entry", "its path does not lead to its checkpoint")
     if size == 1:
         return leaf
     left = 1 << (size - 1).bit_length() - 1  # number of leaves on the left: a power of 2, below size
@@ -229,9 +267,10 @@ def shown(text):
 
 
 def second_file(what):
-    """Imports the optional module beside this file; ValueError if it is missing."""
+    """Imports the optional module beside this file; Refused if it is missing."""
     path = pathlib.Path(__file__).with_name("dtvn_verify_evidence.py")
-    need(path.is_file(), f"{what} is judged by {path.name}, which is not beside this file")
+    why = f"{what} is judged by {path.name}, which is not beside this file"
+    need(path.is_file(), "missing_file", path.name, why)
     sys.path.insert(0, str(path.parent))
     return importlib.import_module(path.stem)
 
@@ -241,15 +280,14 @@ def main(kind, path, *options):
     try:
         given = dict(zip(options[::2], options[1::2], strict=False))
         good = len(options) % 2 == 0 and {"--genesis"} <= {*given} <= {"--genesis", "--against"}
-        need(good and kind in ("certificate", "evidence"), __doc__)
+        need(good and kind in ("certificate", "evidence"), "usage", "", __doc__)
         chain, other = Chain(read(given["--genesis"], "chain")), given.get("--against")
         if kind == "evidence" or other:
             return second_file("--against" if other else kind).main(kind, path, chain, other)
         print(*Proved(read(path, kind), chain).sentences(), sep="\n")
         return 0
-    except (OSError, ValueError) as error:
-        said = isinstance(error, OSError) and f"{error.filename or 'a file'} cannot be read: {error.strerror}"
-        print("not proved:", said or error)
+    except ValueError as error:  # Refused, of this module or of its copy that the second file imports
+        print(f"not proved: {error} [{error.code}]")
         return 1
 
 

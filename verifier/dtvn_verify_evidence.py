@@ -2,7 +2,7 @@
 
 dtvn_verify.py loads it from its own folder for `evidence` and `--against`, and for seals in a genesis.bin;
 docs/understand/protocol/certificates.md has the rules. Evidence of a broken view has three results: a
-sentence that convicts; a ValueError that the message is valid; a ValueError that this verifier cannot decide.
+sentence that convicts; Refused with a code `valid_...`; Refused with a code `undecided_...`.
 """
 
 import hashlib
@@ -85,20 +85,26 @@ def main(kind, path, chain, against):
         print(*evidence(read(path, kind), chain), sep="\n")
         return 0
     proved = [Proved(read(file, kind), chain) for file in (path, against)]
-    lies = [*contradiction(*proved)]
-    print(*proved[0].sentences(), *proved[1].sentences(), *(lies or ["both can be true"]), sep="\n")
-    return 1 if lies else 0
+    found = contradiction(*proved)
+    print(
+        *proved[0].sentences(),
+        *proved[1].sentences(),
+        *(found[-1] if found else ["both can be true"]),
+        sep="\n",
+    )
+    return 1 if found else 0
 
 
 def founded(data):
-    """The genesis in a genesis.bin; ValueError unless all its parties sealed it."""
+    """The genesis in a genesis.bin; Refused unless all its parties sealed it."""
     form = data[15:16] == b"2"  # of a cluster that continues another one
     terms = (str, NUMBER, NUMBER, PARAMETERS, NUMBER, *[CONTINUES] * form)
     record = ((bytes, MEMBER, [PRINCIPAL, MANY]), [bytes, MANY])
     whole = (f"dtvn-genesis-{1 + form}", terms, [record, MANY], [(str, bytes), MANY])
     _, (name, created, count, parameters, *rest), records, seals = opened(data, whole, "the genesis")
+    invalid = "invalid_genesis", "genesis"
     joined = f"records: {len(records)} of {count} parties have joined"
-    need(len(records) == count, f"the genesis is invalid: {joined}")
+    need(len(records) == count, *invalid, f"the genesis is invalid: {joined}")
     members = [member for (_, member, _), _ in records]
     principals = sorted((row for (_, _, rows), _ in records for row in rows), key=lambda row: row[0])
     genesis = pack([name, created, members, principals, parameters, False, *rest])
@@ -106,9 +112,11 @@ def founded(data):
     sealed = b"dtvn/v1/genesis-seal\0" + hashlib.sha256(b"dtvn/v1/genesis\0" + genesis).digest()
     for name, signature in seals:
         good = name in keys and signed(keys[name], sealed, signature)
-        need(good, f"the genesis is invalid: seals: the seal of '{shown(name)}' is not of this genesis")
+        why = f"the genesis is invalid: seals: the seal of '{shown(name)}' is not of this genesis"
+        need(good, *invalid, why)
     absent = ", ".join(shown(name) for name in keys if name not in dict(seals))
-    need(not absent, f"the genesis is invalid: it is not sealed yet: {absent} must still sign it")
+    why = f"the genesis is invalid: it is not sealed yet: {absent} must still sign it"
+    need(not absent, *invalid, why)
     return genesis
 
 
@@ -128,24 +136,27 @@ def signed(key, data, signature):
 
 
 def contradiction(one, other):
-    """Why two certificates cannot both be true, and which members signed both; nothing if they can."""
+    """Why two certificates cannot both be true, as (code, place, names of the members that signed both,
+    sentences); None if they can."""
     first, second = sorted((one, other), key=lambda proved: proved.sequence)
-    ticket = f"ticket {shown(first.ticket)} of event {shown(first.event)}"
     if first.sequence == second.sequence:
-        why = first.entry != second.entry and f"two entries at sequence {first.sequence}"
+        code, lies = "two_entries", first.entry != second.entry
+        why = f"two entries at sequence {first.sequence}"
     else:
-        was = f"{ticket} was final at sequence {first.sequence}"
-        why = changed_what_was_final(first, second) and f"{was} and another one at sequence {second.sequence}"
-    if why:
-        keys = [key for _, key in other.signers]
-        names = ", ".join(shown(name) for name, key in one.signers if key in keys)
-        enough = (min(len(one.members), len(other.members)) + 2) // 3
-        yield f"contradiction: {why}"
-        yield f"convicted, having signed both: {names or 'nobody'} (f + 1 = {enough})"
+        code, lies = "changed_final", changed_what_was_final(first, second)
+        ticket = f"ticket {shown(first.ticket)} of event {shown(first.event)} was final at sequence"
+        why = f"{ticket} {first.sequence} and another one at sequence {second.sequence}"
+    if not lies:
+        return None
+    keys = [key for _, key in other.signers]
+    names = [shown(name) for name, key in one.signers if key in keys]
+    enough = (min(len(one.members), len(other.members)) + 2) // 3
+    said = f"convicted, having signed both: {', '.join(names) or 'nobody'} (f + 1 = {enough})"
+    return code, f"sequence {first.sequence}", names, [f"contradiction: {why}", said]
 
 
 def changed_what_was_final(first, second):
-    """Whether a ticket changed after its state was final: consumed, or in dispute for good."""
+    """Whether a ticket changed after its state was final: consumed, or in a final dispute."""
     same_ticket = (first.event, first.ticket) == (second.event, second.ticket)
     final = same_ticket and first.ticket_state and first.ticket_state[2] in (3, 5)
     return final and second.state and first.state != second.state
@@ -165,16 +176,26 @@ CRIMES = {
     "continuation": (CONTINUATION, ()),
     "hidden_commit": (COMMIT, ()),
 }
+NO_CONTRADICTION = "the two statements do not contradict each other"
 
 
 def evidence(data, chain):
-    """One sentence: which member signed statements convict, and of what; ValueError if they convict none."""
+    """One sentence: which member signed statements convict, and of what; Refused if they convict none."""
+    name, code, epoch, where = convicted(data, chain)
+    yield f"{name} is convicted: {code}, epoch {epoch}, {where}"
+
+
+def convicted(data, chain):
+    """(name, code, epoch, where) of the member that evidence convicts; Refused if it convicts none."""
     form = (NUMBER, TAG, str, [bytes, MANY])
     version, tag, code, frames = opened(data, form, "the evidence")
-    need(version == 1, f"evidence of version {version}; this verifier knows 1")
-    need(tag == chain.cluster[:8], "the evidence is of another cluster than this chain")
+    why = f"evidence of version {version}; this verifier knows 1"
+    need(version == 1, "unknown_version", "evidence", why)
+    why = "the evidence is of another cluster than this chain"
+    need(tag == chain.cluster[:8], "other_cluster", "evidence", why)
     fitting = len(frames) == 2 if code in CRIMES else judged(code, len(frames))
-    need(fitting, f"{shown(code)} with {len(frames)} frames is no evidence that this verifier knows")
+    why = f"{shown(code)} with {len(frames)} frames is no evidence that this verifier knows"
+    need(fitting, "unknown_evidence", shown(code), why)
     if code == "bad_view_change":
         said, where = bad_view_change(frames[0], chain)
     elif code == "bad_new_view":
@@ -182,8 +203,8 @@ def evidence(data, chain):
     elif code == "hidden_commit":
         said, where = hidden_commit(*frames, chain)
     else:
-        said, where = said_twice(*CRIMES[code], frames, chain)
-    yield f"{shown(member_of(said, chain)[0])} is convicted: {code}, epoch {said[0]}, {where}"
+        said, where = said_twice(code, frames, chain)
+    return shown(member_of(said, chain)[0]), code, said[0], where
 
 
 def judged(code, count):
@@ -191,11 +212,12 @@ def judged(code, count):
     return (code == "bad_view_change" and count == 1) or (code == "bad_new_view" and count >= 1)
 
 
-def said_twice(kind, equal, frames, chain):
+def said_twice(code, frames, chain):
     """Checks two statements of which an honest member makes only one; returns (the first, where)."""
+    kind, equal = CRIMES[code]
     one, other = [statement(frame, kind, chain) for frame in frames]
     same = 2 + len(equal)
-    need(one[:same] == other[:same] and one != other, "the two statements do not contradict each other")
+    need(one[:same] == other[:same] and one != other, "no_contradiction", code, NO_CONTRADICTION)
     where = ", ".join(f"{name} {number}" for name, number in zip(equal, one[2:same], strict=True))
     return one, where or "two ends of it"
 
@@ -211,14 +233,15 @@ def hidden_commit(commit, change, chain):
     if hides:
         held = (statement(frame, PROPOSAL) for frame, _ in other[4])
         hides = not any(each[3] == sequence and each[2] >= view for each in held)
-    need(hides, "the two statements do not contradict each other")
+    need(hides, "no_contradiction", "hidden_commit", NO_CONTRADICTION)
     return one, f"sequence {sequence}, view {other[2]}"
 
 
 def statement(frame, kind, chain=None):
     """The fields of a member's statement; its signature is checked if `chain` is given."""
     found, body, signature, _ = opened(frame, FRAME, "a statement")
-    need(found == kind, "a statement is of a kind that cannot stand there")
+    why = "a statement is of a kind that cannot stand there"
+    need(found == kind, "wrong_statement", "statement", why)
     said = opened(body, SAID[kind], "a statement")
     if chain:
         chain.check(member_of(said, chain), kind, body, signature)
@@ -229,9 +252,11 @@ def member_of(said, chain):
     """(name, key) of the sender of a statement."""
     epoch, sender = said[:2]
     last = len(chain.epochs) - 1
-    need(epoch <= last, f"epoch {epoch} is not in this chain, which ends with {last}")
+    why = f"epoch {epoch} is not in this chain, which ends with {last}"
+    need(epoch <= last, "unknown_epoch", f"epoch {epoch}", why)
     members, _ = chain.epochs[epoch]
-    need(sender < len(members), f"epoch {epoch} has no member {sender}")
+    why = f"epoch {epoch} has no member {sender}"
+    need(sender < len(members), "unknown_member", f"member {sender}", why)
     return members[sender]
 
 
@@ -244,25 +269,27 @@ SPAN_MAX = (1 << 20) + 1
 # statements honest.
 STATEMENTS_MAX = 1 << 16
 UNDECIDED = "this verifier cannot decide"
-TOO_MANY = f"too many statements in one message: {UNDECIDED}"
+TOO_MANY = "undecided_size", "statements", f"too many statements in one message: {UNDECIDED}"
 
 
 class ProvesNothing(Exception):
-    """A proof in a VIEW-CHANGE is invalid: its sender is guilty. Not a ValueError, which has other causes."""
+    """A proof in a VIEW-CHANGE is invalid: its sender is guilty. Not Refused, which has other causes."""
 
 
 def bad_view_change(frame, chain):
     """Checks that a VIEW-CHANGE does not prove what it claims; returns (its fields, where)."""
     said = statement(frame, VIEW_CHANGE, chain)
-    need(claim(frame, said[0], chain) is None, "this VIEW-CHANGE proves what it claims")
-    return said, f"view {said[2]}"
+    lies, view = claim(frame, said[0], chain) is None, f"view {said[2]}"
+    need(lies, "valid_view_change", view, "this VIEW-CHANGE proves what it claims")
+    return said, view
 
 
 def bad_new_view(frames, chain):
     """Checks that a NEW-VIEW does not follow from the VIEW-CHANGEs after it: (its fields, where)."""
     said = statement(frames[0], NEW_VIEW, chain)
-    need(not follows(said, frames[1:], chain), "this NEW-VIEW follows from its VIEW-CHANGEs")
-    return said, f"view {said[2]}"
+    lies, view = not follows(said, frames[1:], chain), f"view {said[2]}"
+    need(lies, "valid_new_view", view, "this NEW-VIEW follows from its VIEW-CHANGEs")
+    return said, view
 
 
 def quorum(count):
@@ -274,7 +301,7 @@ def quorum(count):
 
 
 def follows(said, view_changes, chain):
-    """Whether a NEW-VIEW follows from these VIEW-CHANGEs; ValueError if one of them is missing."""
+    """Whether a NEW-VIEW follows from these VIEW-CHANGEs; Refused if one of them is missing."""
     epoch, sender, view, changes, proposals = said
     count = len(chain.epochs[epoch][0])
     senders = [each for each, _ in changes]
@@ -288,7 +315,8 @@ def follows(said, view_changes, chain):
     used = [(each, claims[digest]) for each, digest in changes if digest in claims]
     if any((found["sender"], found["view"]) != (each, view) for each, found in used):
         return False
-    need(len(used) == len(changes), "the VIEW-CHANGEs that this NEW-VIEW names are not all here")
+    why = "the VIEW-CHANGEs that this NEW-VIEW names are not all here"
+    need(len(used) == len(changes), "missing_view_change", f"view {view}", why)
     # The proposals' signatures are not checked: the NEW-VIEW's own signature covers their content.
     reproposed = [statement(frame, PROPOSAL) for frame in proposals]
     slots = plan([found for _, found in used])
@@ -310,19 +338,21 @@ def plan(claims):
 
 
 def claim(frame, epoch, chain):
-    """What a VIEW-CHANGE of `epoch` proves; None: one of its proofs is invalid; ValueError: undecided here.
+    """What a VIEW-CHANGE of `epoch` proves; None: one of its proofs is invalid; Refused: undecided here.
 
     Only what its sender signed is judged: any party may have added an attachment to the envelope.
     """
     said = statement(frame, VIEW_CHANGE, chain)
-    need(said[0] == epoch, "a frame beside it is no VIEW-CHANGE of its epoch")
+    why = "a frame beside it is no VIEW-CHANGE of its epoch"
+    need(said[0] == epoch, "other_epoch", f"epoch {said[0]}", why)
     members, after = chain.epochs[epoch]
     _, body, _, _ = opened(frame, FRAME, "a statement")
     digest = hashlib.sha256(bytes([VIEW_CHANGE]) + body).digest()
     try:
         inside = statements_inside(said, chain)
         foreign = any(fields[0] != epoch for _, fields in inside.values())
-        need(not foreign, f"it rests on statements of another epoch: {UNDECIDED}")
+        why = f"it rests on statements of another epoch: {UNDECIDED}"
+        need(not foreign, "undecided_mixed", f"epoch {epoch}", why)
         low = stable(said[3], inside, len(members)) if said[3] else after
         slots = prepared(said, inside, len(members), low)
     except ProvesNothing:
@@ -381,11 +411,11 @@ def statements_inside(said, chain):
     for proposal, prepares in said[4]:
         wanted += [(proposal, PROPOSAL), *((frame, PREPARE) for frame in prepares)]
     room, messages, inside = STATEMENTS_MAX - len(wanted), [], {}
-    need(room >= 0, TOO_MANY)
+    need(room >= 0, *TOO_MANY)
     for frame, _ in wanted:
         messages.append(decoded(frame))
         room -= statement_count(*messages[-1][:2])
-        need(room >= 0, TOO_MANY)
+        need(room >= 0, *TOO_MANY)
     for (frame, right), (kind, fields, body, signature, attachment) in zip(wanted, messages, strict=True):
         if frame in inside:
             continue
@@ -397,7 +427,7 @@ def statements_inside(said, chain):
 
 
 def decoded(frame):
-    """(kind, fields, body, signature, attachment) of a frame, whatever its kind."""
+    """(kind, fields, body, signature, attachment) of a frame of any kind."""
     try:
         kind, body, signature, attachment = opened(frame, FRAME, "a frame")
         fields = opened(body, (SAID | FORMS)[kind], "a message")
@@ -423,7 +453,8 @@ def check(chain, fields, kind, body, signature):
     """Check that the sender in `fields` signed them."""
     epoch, sender = fields[:2]
     last = len(chain.epochs) - 1
-    need(epoch <= last, f"epoch {epoch} is not in this chain, which ends with {last}: {UNDECIDED}")
+    why = f"epoch {epoch} is not in this chain, which ends with {last}: {UNDECIDED}"
+    need(epoch <= last, "undecided_epoch", f"epoch {epoch}", why)
     if sender >= len(chain.epochs[epoch][0]):
         raise ProvesNothing
     try:

@@ -1,7 +1,8 @@
-"""Who may call: the key that a request shows (spec 1.6), and whose pages may send it (spec 2). Pure."""
+"""Access checks: the key in a request (spec 1.6) and the origin of the page that sent it (spec 2). Pure."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -18,9 +19,14 @@ def key_of(headers: Mapping[str, str]) -> str | None:
     return authorization[len(BEARER) :] if authorization.startswith(BEARER) else None
 
 
-def allowed_origin(origin: str | None, host: str, named: str) -> bool:
-    """Allows requests without Origin, from this very host, from this machine, or from an origin in `named`
-    (comma-separated)."""
+def named_origins() -> set[str]:
+    """Origins of other hosts whose pages are allowed, in lower case: `DTVN_WS_ORIGINS`, comma-separated."""
+    return {name.strip().lower() for name in os.environ.get("DTVN_WS_ORIGINS", "").split(",")} - {""}
+
+
+def allowed_origin(origin: str | None, host: str) -> bool:
+    """Allows requests without Origin, from this very host, from this machine, or from one of
+    `named_origins`."""
     if origin is None:
         return True
     try:
@@ -30,5 +36,4 @@ def allowed_origin(origin: str | None, host: str, named: str) -> bool:
         return False
     if parts.netloc and parts.netloc.lower() == host.lower():
         return True
-    names = {name.strip().lower() for name in named.split(",")} - {""}
-    return hostname in LOCAL_NAMES or origin.lower() in names
+    return hostname in LOCAL_NAMES or origin.lower() in named_origins()

@@ -49,7 +49,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NonceBody(Body, frozen=True, kw_only=True):
-    """Of a call that may be repeated (R13)."""
+    """Body of a call that may be repeated (R13)."""
 
     nonce: Text | None = None
     """1 to 64 bytes of UTF-8."""
@@ -70,7 +70,7 @@ class NonceBody(Body, frozen=True, kw_only=True):
 
 
 class SeedBody(NonceBody, frozen=True, kw_only=True):
-    """Of /tickets/seed, which needs none (spec 1.2)."""
+    """Body of /tickets/seed, which may be empty (spec 1.2)."""
 
     event: Text = DEFAULT_EVENT
     may_be_unreadable: ClassVar[bool] = True
@@ -86,7 +86,7 @@ class SeedBody(NonceBody, frozen=True, kw_only=True):
 
 
 class TicketBody(SeedBody, frozen=True, kw_only=True):
-    """What the body of every operation on a ticket has."""
+    """Fields in the body of every operation on a ticket."""
 
     ticket_id: Required
     may_be_unreadable: ClassVar[bool] = False
@@ -96,7 +96,7 @@ SHARED = frozenset(TicketBody.__struct_fields__)
 
 
 class IssueBody(TicketBody, frozen=True, kw_only=True):
-    """Of POST /tickets."""
+    """Body of POST /tickets."""
 
     not_before: Seconds = 0
     not_after: Seconds = 0
@@ -110,7 +110,7 @@ class IssueBody(TicketBody, frozen=True, kw_only=True):
     metadata: Annotated[dict[str, str], Meta(description="an object of strings")] = {}
 
     def fields(self) -> dict[str, Any]:
-        """As Issue takes them."""
+        """Return the fields in the form that Issue takes."""
         return super().fields() | {
             "not_before": self.not_before * MICROSECONDS,
             "not_after": self.not_after * MICROSECONDS,
@@ -120,7 +120,7 @@ class IssueBody(TicketBody, frozen=True, kw_only=True):
 
 
 class ValidateBody(TicketBody, frozen=True, kw_only=True):
-    """Of /tickets/validate."""
+    """Body of /tickets/validate."""
 
     data: (
         Annotated[
@@ -135,20 +135,20 @@ class ValidateBody(TicketBody, frozen=True, kw_only=True):
 
 
 class GateBody(TicketBody, frozen=True, kw_only=True):
-    """Of /tickets/consume and /tickets/admit."""
+    """Body of /tickets/consume and /tickets/admit."""
 
     gate: Text = ""
     device: Text = ""
 
 
 class DisputeBody(TicketBody, frozen=True, kw_only=True):
-    """Of /tickets/dispute."""
+    """Body of /tickets/dispute."""
 
     reason: Text = ""
 
 
 class ResolveBody(TicketBody, frozen=True, kw_only=True):
-    """Of /tickets/resolve."""
+    """Body of /tickets/resolve."""
 
     verdict: Annotated[Literal["clear", "uphold"], Meta(description='"clear" or "uphold"')]
 
@@ -205,7 +205,7 @@ def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
 
 @cache
 def _rules(shape: type[msgspec.Struct]) -> dict[str, Meta]:
-    """What each field must be, from its type or that of its union with None."""
+    """The type that each field must have; of a union with None, the other type."""
     return {
         name: each.__metadata__[0]
         for name, hint in get_type_hints(shape, include_extras=True).items()

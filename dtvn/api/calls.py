@@ -18,13 +18,13 @@ class Call(msgspec.Struct, frozen=True):
     pairs: tuple[tuple[str, str], ...]
     """Query parameters in order."""
     headers: Mapping[str, str]
-    """By name, in any case."""
+    """Header values by name, in any case."""
     body: bytes = b""
     """Unless the handler takes it as a Struct."""
     actor: str = ""
     """The caller's name in the ordered log."""
     scopes: frozenset[str] = frozenset()
-    """What the caller may do besides reading: a subset of issue, operate, gate, admin."""
+    """Capabilities of the caller besides reading: a subset of issue, operate, gate, admin."""
 
     @property
     def query(self) -> dict[str, str]:

@@ -79,7 +79,7 @@ class Refused(TicketError):
 
 
 class Unavailable(TicketError):
-    """Nothing was sent; trying again is safe."""
+    """The request failed before anything was sent; trying again is safe."""
 
     def __init__(self, sentence: str = "", code: str = reasons.UNAVAILABLE) -> None:
         super().__init__(code, sentence, status=503)

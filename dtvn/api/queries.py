@@ -42,7 +42,7 @@ class RecordsQuery(msgspec.Struct, frozen=True):
     all_kinds: bool
     """Seeds and issues too."""
     state: str | None
-    """Only operations that lead to this state of a ticket, or end it."""
+    """State of a ticket: selects the operations that lead to it or end it."""
 
 
 def read_number(name: str, text: str, least: int, most: int) -> int:

@@ -29,18 +29,26 @@ MESSAGES = {
 
 
 class BatchBody(Body, frozen=True, kw_only=True):
-    """Of /tickets/batch."""
+    """Body of /tickets/batch."""
 
     operations: Annotated[
         list[Any],
         msgspec.Meta(
-            max_length=BATCH_OPERATIONS_MAX, description=f"a list of at most {BATCH_OPERATIONS_MAX} items"
+            max_length=BATCH_OPERATIONS_MAX,
+            description=f"a list of at most {BATCH_OPERATIONS_MAX} items",
+            extra_json_schema={
+                "items": {
+                    "type": "object",
+                    "required": ["op"],
+                    "properties": {"op": {"type": "string"}, "ticket_id": {"type": "string"}},
+                }
+            },
         ),
     ]
 
 
 class BatchItem(msgspec.Struct, frozen=True):
-    """Of one operation in it, besides the operation's own body."""
+    """Fields of one operation in a batch, besides the operation's own body."""
 
     op: Annotated[
         Literal["issue", "seed", "validate", "consume", "admit", "dispute", "resolve"],

@@ -1,4 +1,8 @@
-"""Writes files whole or not at all: every file that a crash must not leave half written goes through here."""
+"""Writes files whole or not at all: every file that a crash must not leave half written goes through here.
+
+Not through here: rows of a database, files that only grow (logs, marks of a change), and reports and traces
+that a command writes for its caller, who runs it again if it failed.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +42,12 @@ def write_private(path: Path, content: bytes, *, replace: bool = False) -> None:
     """Write a file that only its owner can ever read; see `whole_file`."""
     with whole_file(path, replace=replace) as file:
         file.write(content)
+
+
+def put_in_place(file: Path, path: Path) -> None:
+    """Move a complete file to `path` in the same folder, durably; it replaces the file that is there."""
+    file.replace(path)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -82,7 +82,7 @@ class ReplyHead(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What f + 1 members agree on. `timestamp` (microseconds) is 0 and states are b"" when only the
+    """Outcome on which f + 1 members agree. `timestamp` (microseconds) is 0 and states are b"" when only the
     codes are known (from repeats)."""
 
     sequence: int

@@ -33,7 +33,7 @@ class Overloaded(Exception):
 
 
 class OperationTooLarge(ValueError):
-    """One operation alone is larger than a bundle may be."""
+    """A single operation is larger than a bundle may be."""
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
@@ -248,7 +248,7 @@ class Queue:
 
 
 def _fit(call: Call, operations_max: int, bytes_max: int) -> tuple[int, int]:
-    """How many of a call's next operations fit, and their bytes."""
+    """Number of a call's next operations that fit, and their bytes."""
     remaining = len(call.operations) - call.done
     if call.sizes is None:
         if call.size > bytes_max:

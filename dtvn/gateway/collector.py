@@ -6,7 +6,7 @@ believed primary, after the first timeout to all members, and again until its op
 longer be valid (R14, R34). Bundles belong to a *session* (R12) that an ordered operation opens; its
 numbers make a bundle that was sent ten times execute once.
 
-No outcome is accepted on the word of one member (answers.py). A single member's view, `busy` or
+No outcome is accepted from one member alone (answers.py). A single member's view, `busy` or
 `unknown_session` affects only when and where frames are sent.
 
 A bundle refused with `unknown_session` may have executed before its session was evicted, or may execute
@@ -74,11 +74,12 @@ BUNDLE_FRAMING = 4_096
 """Bytes of a bundle that are not operations, generously (R20 bounds the whole)."""
 
 QUORUM_GRACE = 3 * SECOND
-"""How long a call waits for a quorum of connections before it is refused with nothing sent."""
+"""Time that a call waits for a quorum of connections before it is refused with nothing sent."""
 
 
 class Actions(msgspec.Struct):
-    """What to do now: `send` frames (member index, frame), then pass results and answers to callers."""
+    """Actions for the caller of the collector: `send` frames (member index, frame), then pass results and
+    answers to callers."""
 
     send: list[tuple[int, bytes]] = []
     completed: list[Completed] = []
@@ -211,7 +212,8 @@ class Collector:
         self._tell(self.questions.lost(lost))
 
     def receive(self, member: int, frame: bytes, now: Now) -> None:
-        """Handle a frame from the authenticated link of `member`; never raises, whatever the content."""
+        """Handle a frame from the authenticated link of `member`; never raises, even if the content is
+        invalid."""
         if member >= len(self._members):
             return  # a member of an epoch that is over
         try:
@@ -257,7 +259,7 @@ class Collector:
         return actions
 
     def deadline(self) -> int:
-        """When `tick` must be called next, monotonic nanoseconds."""
+        """Monotonic nanoseconds at which `tick` must be called next."""
         times = [self.questions.deadline()]
         times += [due for due in (self._flights.deadline(), self._queue.deadline()) if due is not None]
         if len(self._queue):

@@ -38,7 +38,7 @@ class Flight(msgspec.Struct):
         return bool(self.parts) and len(self.moved) == len(self.parts)
 
     def due(self) -> int:
-        """When `tick` has to handle this bundle."""
+        """Monotonic nanoseconds at which `tick` has to handle this bundle."""
         return self.give_up_at if self.left else min(self.retry_at, self.give_up_at)
 
     def carried(self) -> Iterator[tuple[int, Part, tuple[m.Operation, ...]]]:
@@ -124,7 +124,7 @@ class Flights:
         return self.flying - old
 
     def deadline(self) -> int | None:
-        """When the next flight is due; None without flights."""
+        """Monotonic nanoseconds at which the next flight is due; None without flights."""
         heap = self._due
         while heap:
             due, place, request = heap[0]

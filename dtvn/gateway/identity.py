@@ -9,12 +9,11 @@ step) tries the next key too, and moves it into place when the members accept it
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
-from dtvn.files.whole import sync_folder
+from dtvn.files.whole import put_in_place
 from dtvn.net import KeyFileError, public_key_of, read_named_seed
 
 LOOK_EVERY = 500_000_000
@@ -78,8 +77,7 @@ class KeyWatch:
             return None
         upcoming = read_identity(following)
         if reached and self.used == upcoming:
-            os.replace(following, self._path)
-            sync_folder(self._path.parent)
+            put_in_place(following, self._path)
             self._mark = file_mark(self._path)
         elif not reached and self._reached_at is not None and now - self._reached_at > TRY_FOR:
             self._reached_at = now

@@ -39,7 +39,7 @@ def gather_liveness_proofs(
 
     A member vouches only for itself, in the epoch that epoch change proofs prove (`present`); any other
     answer counts as no answer. So a lying member is missing like one that is down, and hides no other
-    member's word.
+    member's proof.
     """
     cluster = cluster_id(gateway.genesis)
     words: dict[str, LivenessProof] = {}

@@ -36,7 +36,7 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class MemberStatus(msgspec.Struct):
-    """What a member last reported about itself."""
+    """The newest report of a member about itself."""
 
     view: int = 0
     sequence: int = 0
@@ -112,7 +112,7 @@ class Questions:
         ]
 
     def deadline(self) -> int:
-        """When `overdue` or `poll` has something to do, monotonic nanoseconds."""
+        """Monotonic nanoseconds at which `overdue` or `poll` has something to do."""
         return min([self._poll_at, *(question.deadline for question in self._open.values())])
 
     def _end(self, numbers: list[int], code: str) -> list[Answered]:

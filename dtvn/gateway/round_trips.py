@@ -44,11 +44,11 @@ class Latencies:
             self._patience = min(4 * self._p99, RETRY_MAX)
 
     def first_timeout(self) -> int:
-        """How long a bundle waits for the believed primary alone (R34)."""
+        """Time that a bundle waits for the believed primary alone (R34)."""
         return min(max(4 * self._p99, FIRST_TIMEOUT_MIN), FIRST_TIMEOUT_MAX)
 
     def next_timeout(self, pause: int) -> int:
-        """How long a bundle that went to all members waits before it is sent again, if it last waited
+        """Time that a bundle that went to all members waits before it is sent again, if it last waited
         `pause`. R34 caps only the first timeout: a slow cluster must not get every bundle many times."""
         return max(pause, self._patience)
 

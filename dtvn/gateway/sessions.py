@@ -105,7 +105,7 @@ class Sessions:
             self._current.used_at = now.monotonic
 
     def ended(self, request: bytes, key: tuple[int, int], number: int) -> None:
-        """Release the number of a bundle that needs no further answer, whatever its outcome."""
+        """Release the number of a bundle that needs no further answer, with any outcome."""
         if self._current is not None and self._current.key == key:
             self._current.pending.pop(number, None)
         if request == self._opening:
@@ -117,6 +117,6 @@ class Sessions:
             self._current = None
 
     def deadline(self) -> int | None:
-        """When `to_open` returns an operation, monotonic nanoseconds; None while a session is open or
+        """Monotonic nanoseconds at which `to_open` returns an operation; None while a session is open or
         being opened."""
         return None if self._current is not None or self._opening is not None else self._not_before

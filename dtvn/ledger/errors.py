@@ -1,6 +1,6 @@
 """Why a ledger cannot be opened or used.
 
-JournalError (ports)      a write or read that failed for good: the process must end (R8)
+JournalError (ports)      a write or read that failed finally: the process must end (R8)
 ├── JournalFull           the disk is full: the core is rebuilt once it has room again
 ├── JournalFenced         another process owns this ledger now (R10)
 └── LedgerDamaged         the data read back differs from the data written
@@ -27,7 +27,7 @@ class LedgerBusy(LedgerError):
 
 
 class LedgerForeign(LedgerError):
-    """It belongs to another cluster."""
+    """The ledger belongs to another cluster."""
 
 
 class LedgerTooNew(LedgerError):

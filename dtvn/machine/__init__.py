@@ -25,7 +25,7 @@ from dtvn.machine.commands import (
 )
 from dtvn.machine.principals import Principals, RetiredKey
 from dtvn.machine.reasons import REASONS, OutcomeReason
-from dtvn.machine.recovery import operation_for
+from dtvn.machine.recover_operation import operation_for
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.snapshot import Proof, prove_ticket
 from dtvn.machine.ticket import TicketState, name_in_bytes, read_head, read_packed, read_state, seeded_count

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dtvn.machine import leaf, reasons, recovery
+from dtvn.machine import leaf, reasons, recover_operation
 from dtvn.machine.commands import CAPABILITY
 from dtvn.machine.principals import Principals
 from dtvn.machine.rows import TicketRow
@@ -17,7 +17,7 @@ from dtvn.machine.state import MachineState
 from dtvn.machine.ticket import TicketState, read_state, row_of
 from dtvn.machine.transitions import NAMES
 from dtvn.protocol import canonical, signatures
-from dtvn.protocol.consensus.application import BundleResult, Execution, Item, Repeated
+from dtvn.protocol.consensus.application import BatchResult, BundleResult, Item, Repeated
 from dtvn.protocol.consensus.effects import ApplicationChange, Reason
 from dtvn.protocol.consensus.membership import KIND, Membership, Verify
 from dtvn.protocol.consensus.messages import Bundle, Outcome, bundle_digest
@@ -57,7 +57,7 @@ class TicketApplication:
             counts[NAMES[state]] += count
         return counts
 
-    def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> Execution:
+    def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> BatchResult:
         """Apply a batch in order; duplicates, unknown sessions and later epochs are skipped (R12,
         R19)."""
         self._state.begin(sequence, timestamp)
@@ -71,7 +71,7 @@ class TicketApplication:
                 results.append(self._execute(verified, sequence, timestamp, index))
             index += len(verified.bundle.operations)
         self._state.end()
-        return Execution(
+        return BatchResult(
             results=tuple(results),
             results_root=canonical.merkle_root(r.subtree for r in results if r is not None),
         )
@@ -105,7 +105,7 @@ class TicketApplication:
         return None
 
     def repeated(self, bundle: Bundle) -> Repeated | None:
-        """Where this (session, number) was executed, or None; for a bundle that opens a session, where
+        """Place where this (session, number) was executed, or None; for a bundle that opens a session, where
         its nonce was first used for the same operation (R13, R16)."""
         if bundle.session == UNOPENED:
             return self._opened(bundle) if _opens(bundle) else None
@@ -209,7 +209,7 @@ class TicketApplication:
         """Whether execution skips this bundle. A bundle signed for a later epoch is skipped in every earlier
         one, no matter which replica proposes it (R1, P10). The members' recovery bundle has no
         signature of its own: all members sign the log that it is in (R11)."""
-        if recovery.is_recovery(bundle):
+        if recover_operation.is_recovery(bundle):
             return bundle.epoch != self._state.memberships.now.epoch or len(bundle.operations) != 1
         if (
             bundle.epoch > self._state.memberships.now.epoch
@@ -225,7 +225,7 @@ class TicketApplication:
         self, verified: VerifiedBundle, sequence: int, timestamp: int, first_index: int
     ) -> BundleResult:
         bundle = verified.bundle
-        if recovery.is_recovery(bundle):
+        if recover_operation.is_recovery(bundle):
             return self._recover(bundle, sequence, timestamp, first_index)
         principal = self._state.principals.who(bundle.principal)
         opening = bundle.session == UNOPENED
@@ -255,7 +255,7 @@ class TicketApplication:
     def _recover(self, bundle: Bundle, sequence: int, timestamp: int, first_index: int) -> BundleResult:
         state = self._state
         outcome = Outcome(
-            *recovery.recover(
+            *recover_operation.recover(
                 bundle.operations[0],
                 state.memberships,
                 state.principals,
@@ -275,7 +275,7 @@ class TicketApplication:
         )
 
     def _opened(self, bundle: Bundle) -> Repeated | None:
-        """Where this `open_session` operation was executed first, in any bundle; None if it was not."""
+        """Place where this `open_session` operation was executed first, in any bundle; None if it was not."""
         principal = self._state.principals.who(bundle.principal)
         first = self._state.operations.first(bundle.operations[0], principal)
         if first is None:

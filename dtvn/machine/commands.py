@@ -24,7 +24,7 @@ from dtvn.protocol.signatures import is_public_key
 DEFAULT_EVENT = "default"
 NONCE_BYTES_MAX = 64
 DATA_BYTES_MAX = 4_096
-"""Most bytes of an issued ticket's data; the state keeps them for ever."""
+"""Most bytes of an issued ticket's data; the state keeps them permanently."""
 VALIDATION_DATA_BYTES_MAX = 64 * 1024
 """Most bytes of data sent with a validation; the log keeps them, the state does not."""
 ACTOR_LENGTH_MAX = 128
@@ -115,7 +115,7 @@ class Dispute(Command, frozen=True):
 
 
 class Resolve(Command, frozen=True):
-    """End a dispute: `clear` it (back to VALIDATED) or `uphold` it (DISPUTED for good)."""
+    """End a dispute: `clear` it (back to VALIDATED) or `uphold` it (DISPUTED finally)."""
 
     verdict: Annotated[str, msgspec.Meta(pattern="^(clear|uphold)$")]
 
@@ -145,7 +145,7 @@ class LimitPrincipal(Command, frozen=True):
 
 
 class RevokePrincipal(Command, frozen=True):
-    """Remove a principal for good; its name may be added again with another key."""
+    """Remove a principal permanently; its name may be added again with another key."""
 
     name: PrincipalName
 
@@ -157,7 +157,7 @@ class Reconfigure(Command, frozen=True):
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """What is declared of one kind of operation; its rule is in operations.py."""
+    """Declaration of one kind of operation; its rule is in operations.py."""
 
     command: type[Command]
     capability: str = ""

@@ -35,7 +35,7 @@ MEMO_MAX = 4_096
 BYTES_8 = 0xC4
 """MessagePack: bytes of at most 255 follow."""
 _HEADERS = [bytes((BYTES_8, length)) for length in range(commands.NONCE_BYTES_MAX + 1)]
-"""By length of a nonce: the bytes before it in a ticket's encoded state."""
+"""Length of a nonce -> the bytes before it in a ticket's encoded state."""
 NAMING = frozenset(commands.COMMANDS) - commands.TICKETLESS
 """Kinds that name a ticket."""
 

@@ -106,7 +106,7 @@ class Listed:
 
     def add(self, first: int, items: Sequence[Item], leaf_of: Callable[[Item], Leaf]) -> bool:
         """Add the items of one part, which begins with leaf number `first`; items received before are
-        replaced. Returns False if they do not match the list. Raises whatever `leaf_of` raises."""
+        replaced. Returns False if they do not match the list. Raises what `leaf_of` raises."""
         if not items or first + len(items) > _end(first, len(self)):
             return False
         for at, item in enumerate(items, first):

@@ -45,7 +45,7 @@ __all__ = [
 
 
 class TicketRow(msgspec.Struct, frozen=True, gc=False):
-    """All of one ticket. Times are Unix microseconds of the ordered log; "" means no value."""
+    """All columns of one ticket. Times are Unix microseconds of the ordered log; "" means no value."""
 
     event: str
     ticket: str
@@ -73,7 +73,7 @@ class TicketRow(msgspec.Struct, frozen=True, gc=False):
     note: str
     """Reason given with a dispute, at most 256 characters."""
     upheld: bool
-    """True if the ticket is DISPUTED for good."""
+    """True if the ticket is DISPUTED and final."""
     clock: dict[str, int]
     """Vector clock of the last change: member id to count, zeros left out."""
     product: str

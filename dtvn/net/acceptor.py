@@ -146,7 +146,7 @@ class Acceptor:
 
     @property
     def waiting(self) -> bool:
-        """True while frames wait for a connection that accepts no more at the moment."""
+        """True while frames wait for a connection that is full at the moment."""
         return bool(self._backlog)
 
     def frames_waiting(self) -> int:

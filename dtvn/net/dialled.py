@@ -32,7 +32,7 @@ HANDSHAKE_MS = 3_000
 
 REBUILD_AFTER = 5_000_000_000
 """Nanoseconds without a connection after which the socket is recreated: libzmq gives up an endpoint
-for good after a protocol error (a foreign service on the port, a handshake refused once)."""
+permanently after a protocol error (a foreign service on the port, a handshake refused once)."""
 
 TURN_AFTER = 2_000_000_000
 """The same for a link with a spare key: each new socket uses the other key."""

@@ -1,4 +1,4 @@
-"""Inbound queues, one per peer, drained in turn: a flooding peer fills its own queue and nobody else's.
+"""Inbound queues, one per peer, drained in turn: a flooding peer fills its own queue only.
 
 P15. Votes come before bulk within a turn, but bulk keeps a share of each turn, so that a
 member that floods votes cannot shut clients out. A peer that sends forged or malformed frames is

@@ -29,7 +29,7 @@ from dtvn.protocol.signatures import is_public_key
 from dtvn.protocol.wire import link_frame
 
 RETRY_NS = 2_000_000
-"""How soon a full accepted connection is tried again: ROUTER does not report when it has room."""
+"""Time until a full accepted connection is tried again: ROUTER does not report when it has room."""
 
 
 def allowed_users(genesis: Genesis, own_index: int) -> tuple[dict[bytes, str], dict[str, Peer]]:

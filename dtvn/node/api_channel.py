@@ -1,7 +1,7 @@
 """The channel between a node and the helper process of its API: lines of JSON over a socket pair.
 
 The node's end never waits: a status that does not fit now is skipped, the next one follows in a second. The
-end of the stream means that the other process has ended, in whatever way.
+end of the stream means that the other process has ended, with or without a crash.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RECEIVE_BYTES = 65_536
 
 
 class Setup(msgspec.Struct, frozen=True, tag="setup"):
-    """What the helper serves; the first message to it."""
+    """The settings of the helper; the first message to it."""
 
     node: str
     folder: str
@@ -56,7 +56,7 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Counted(msgspec.Struct, frozen=True, tag="counted"):
-    """What the helper did since its last report. Sent once a second also when idle, as a heartbeat."""
+    """Counters of the helper since its last report. Sent once a second also when idle, as a heartbeat."""
 
     answered: tuple[Answered, ...]
     sockets: int

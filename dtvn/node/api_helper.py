@@ -53,7 +53,7 @@ ASKED_TO_END = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 class ApiHelper:
-    """One for the life of a node's process, over all its epochs. The loop calls `publish` and `drained`."""
+    """The API helper of a node's process, over all its epochs. The loop calls `publish` and `drained`."""
 
     def __init__(self, setup: Setup, logger: logging.Logger) -> None:
         """Listen; raise StartError if another program uses a port that the operator asked for."""

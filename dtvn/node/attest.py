@@ -1,4 +1,4 @@
-"""What a node supplies for proofs: signed receipts of executed entries, and evidence of misbehaviour.
+"""Supplies a node's part of proofs: signed receipts of executed entries, and evidence of misbehaviour.
 
 A receipt is signed again only for an entry of the node's own log and of the present epoch, with the key of
 that epoch; Ed25519 is deterministic, so these are the bytes that the node's Reply carried (R4, R26).

@@ -20,12 +20,12 @@ from dtvn.net import ZmqTransport, read_seed
 from dtvn.node.api_helper import ApiHelper
 from dtvn.node.continuing import begin
 from dtvn.node.epochs import as_genesis, membership_of, own_place
-from dtvn.node.follower import Follower
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import NodeFolder
 from dtvn.node.ledger_place import warn_of_neighbours
 from dtvn.node.metrics import Exporter
 from dtvn.node.node import Node
+from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions, StartError, read_genesis
 from dtvn.node.promise import check_promise
 from dtvn.protocol import genesis as g
@@ -41,8 +41,8 @@ def build_node(
     open_ledger: OpenLedger,
     inherited: tuple[VerifiedBundle, ...] = (),
     api: ApiHelper | None = None,
-) -> Node | Follower:
-    """Build what runs in folder `root` in the epoch of its ledger: a member, or a follower. `inherited`:
+) -> Node | NonMember:
+    """Build what runs in folder `root` in the epoch of its ledger, as a member or not. `inherited`:
     requests carried over from the epoch before. `api` receives the node's status. Raises StartError,
     LedgerError, KeyFileError, JournalError."""
     folder = NodeFolder(root)
@@ -61,7 +61,7 @@ def build_node(
         if index is None:
             if options.others_are_gone:
                 raise StartError("-others-are-gone is only for members: this node is not a member now.")
-            return Follower(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
+            return NonMember(folder, genesis, membership, seed=seed, ledger=ledger, api=api, logger=logger)
         check_promise(folder, membership)
         warn_of_neighbours(ledger, genesis, membership, folder.id, logger)
         if options.others_are_gone:

@@ -22,7 +22,7 @@ from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord,
 from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, entry_hash
-from dtvn.protocol.host.ports import Recovery
+from dtvn.protocol.host.ports import LedgerTail
 from dtvn.protocol.wire import FrameSigner
 
 READ_BYTES = 4 * 1024 * 1024
@@ -40,13 +40,13 @@ def save(ledger: NodeLedger, genesis: g.Genesis, out: Path, *, began_with: Path)
     beginning. `began_with`: the state file of a cluster that itself continues another one. Raises
     StateFileError, JournalError.
     """
-    recovery = ledger.load()
-    checkpoint = recovery.checkpoint
+    tail = ledger.load()
+    checkpoint = tail.checkpoint
     if checkpoint is None or not checkpoint.frames:
         raise StateFileError(
             f"{ledger.location.name} holds no stable checkpoint: nothing in it is certified."
         )
-    replay = _Replay(ledger, genesis, recovery, began_with)
+    replay = _Replay(ledger, genesis, tail, began_with)
     base = replay.run(checkpoint.sequence)
     application = replay.application
     if application.freeze(checkpoint.sequence) != checkpoint.state_root:
@@ -70,21 +70,21 @@ def save(ledger: NodeLedger, genesis: g.Genesis, out: Path, *, began_with: Path)
 class _Replay:
     """The old log, executed once more up to a sequence."""
 
-    def __init__(self, ledger: NodeLedger, genesis: g.Genesis, recovery: Recovery, began_with: Path) -> None:
+    def __init__(self, ledger: NodeLedger, genesis: g.Genesis, tail: LedgerTail, began_with: Path) -> None:
         cluster = g.cluster_id(genesis)
         self.application = TicketApplication(genesis, cluster)
         self._ledger = ledger
         self._genesis = genesis
-        self._recovery = recovery
+        self._tail = tail
         self._began_with = began_with
         self._signer = FrameSigner(cluster, b"", KeyRing(self.application, founding(genesis)))
 
     def run(self, until: int) -> Base:
         """Execute the log up to `until`; return that entry and the log tree's peaks below it."""
-        base = self._recovery.base
-        executes = self._recovery.applied_sequence != until
+        base = self._tail.base
+        executes = self._tail.applied_sequence != until
         if not executes:
-            self.application.load(self._recovery.rows)
+            self.application.load(self._tail.rows)
         elif base is not None:
             self._load_beginning(base)
         frontier = log_tree.Frontier()

@@ -218,7 +218,7 @@ class Discovery:
             silent.close(0)
 
     def _take(self, frame: bytes) -> None:
-        """Learn the records in an answer; invalid ones are ignored, whatever it holds."""
+        """Learn the records in an answer; invalid ones are ignored."""
         try:
             envelope = canonical.decode(Envelope, frame)
             if envelope.kind != _ANSWER_KIND:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from dtvn.files.whole import sync_folder
+from dtvn.files.whole import put_in_place
 from dtvn.ledger import NodeLedger
 from dtvn.net import public_key_of, read_seed
 from dtvn.node.keys import VotedStamp
@@ -55,7 +55,7 @@ def own_place(folder: NodeFolder, membership: Membership) -> tuple[int | None, b
 
     A node whose key is being rotated holds the next key too (`next.key`). In the epoch that names the next
     key, the old one is erased, so that it can no longer sign for a past epoch (R35). The new key has never
-    voted, whatever the old one did.
+    voted, even if the old one did.
     """
     seed, fresh = read_seed(folder.key), False
     places = {member.public_key: index for index, member in enumerate(membership.members)}
@@ -88,8 +88,7 @@ def _replace(key: Path, upcoming: Path) -> None:
     of reach. The file holds a complete key at every moment."""
     with key.open("r+b") as file:
         size = key.stat().st_size
-        upcoming.replace(key)
-        sync_folder(key.parent)
+        put_in_place(upcoming, key)
         file.write(b"\0" * size)
         file.flush()
         os.fsync(file.fileno())

@@ -59,8 +59,8 @@ class GoFlags(argparse.ArgumentParser):
         return self.parse_args(arguments)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does, except that a boolean flag never takes the next word as its value, and any other
-        flag always does, whatever that word looks like."""
+        """Parses as argparse does, except that a boolean flag never takes the next word as its value, and
+        any other flag always does, even if that word looks like a flag."""
         words = iter(sys.argv[1:] if args is None else args)
         return super().parse_known_args([self._spelled(word, words) for word in words], namespace)
 
@@ -75,7 +75,7 @@ class GoFlags(argparse.ArgumentParser):
         return word if value is None else f"{word}={value}"
 
     def _get_option_tuples(self, option_string: str) -> list[Any]:
-        """No abbreviations: argparse allows them after one dash in spite of `allow_abbrev`."""
+        """Returns no abbreviations: argparse allows them after one dash in spite of `allow_abbrev`."""
         return []
 
     def print_usage_on_stderr(self) -> None:

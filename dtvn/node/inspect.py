@@ -177,7 +177,7 @@ class Inspector:
         }
 
     def shown(self) -> dict[str, Any]:
-        """What the node's own API needs besides the ledger; sent once a second."""
+        """The data that the node's own API needs besides the ledger; sent once a second."""
         node = self._node
         own = node.genesis.members[node.index]
         peer, (host, port) = peer_id(own.public_key), node.transport.address

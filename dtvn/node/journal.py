@@ -22,7 +22,7 @@ from dtvn.protocol.consensus.effects import (
     Record,
     SlotRecord,
 )
-from dtvn.protocol.host.ports import Journal, JournalError, Recovery
+from dtvn.protocol.host.ports import Journal, JournalError, LedgerTail
 from dtvn.protocol.wire.envelope import decode_envelope
 
 Result = TypeVar("Result")
@@ -34,7 +34,7 @@ OWN_PHASES = frozenset({"prepare", "commit", "checkpoint", "view_change"})
 
 
 def _unheard(_sequence: int = 0) -> None:
-    """No heartbeat or announcement is wanted."""
+    """Does nothing: no heartbeat or announcement is wanted."""
 
 
 class JournalFigures(Protocol):
@@ -113,15 +113,15 @@ class NodeJournal:
         self._timed("install", lambda: self._journal.install(install))
         self._installed = True
 
-    def load(self) -> Recovery:
+    def load(self) -> LedgerTail:
         """See ports.Journal; raise JournalError for a ledger with another member's votes, so none is sent."""
-        recovery = self._timed("load", self._journal.load)
-        self._announce(recovery.applied_sequence)
+        tail = self._timed("load", self._journal.load)
+        self._announce(tail.applied_sequence)
         if self.owner is not None:
-            _check_owner(recovery.slots, *self.owner)
-        rows = self._between(recovery.rows, yielding=self._installed)
+            _check_owner(tail.slots, *self.owner)
+        rows = self._between(tail.rows, yielding=self._installed)
         self._installed = False
-        return msgspec.structs.replace(recovery, rows=rows)
+        return msgspec.structs.replace(tail, rows=rows)
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """See ports.Journal."""

@@ -13,7 +13,7 @@ from dtvn.protocol.durations import format_duration, parse_duration
 TRUTH = dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "false", "FALSE", "False"), False
 )
-"""What Go takes for a boolean."""
+"""The words that Go's `flag` accepts as a boolean."""
 TEXT_MAX = 4_096
 
 

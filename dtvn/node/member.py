@@ -1,4 +1,4 @@
-"""What status, proofs and metrics read of a member's process; `node.Node` is the one."""
+"""The interface through which status, proofs and metrics read a member's process (`node.Node`)."""
 
 from __future__ import annotations
 

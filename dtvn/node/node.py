@@ -22,12 +22,12 @@ from dtvn.node.clock import SystemClock
 from dtvn.node.cpu_yield import CpuYield
 from dtvn.node.discovery import AddressBook, Discovery
 from dtvn.node.epochs import as_genesis, make_epoch_catch_up
-from dtvn.node.follower import liveness_proof
 from dtvn.node.inspect import Inspector
 from dtvn.node.journal import NodeJournal
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import NodeFolder
 from dtvn.node.metrics import Exporter, Figures, MeteredTransport
+from dtvn.node.non_member import liveness_proof
 from dtvn.node.options import NodeOptions
 from dtvn.node.process import CONTRADICTION, DISK_FULL, WAITING
 from dtvn.node.watcher import NodeWatcher, line

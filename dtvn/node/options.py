@@ -51,7 +51,7 @@ class ApiOptions(msgspec.Struct, frozen=True):
 
 
 class NodeOptions(msgspec.Struct, frozen=True):
-    """What a command line may set for a node besides its folder."""
+    """Settings of a node that a command line may give, besides its folder."""
 
     bind: tuple[str, int] | None = None
     """(host, port) to listen on; None: this member's address in genesis."""
@@ -76,7 +76,7 @@ class NodeOptions(msgspec.Struct, frozen=True):
     status_idle: int = 0
     """Nanoseconds between two Status messages of an idle backup; 0: the core's default."""
     metrics: MetricsOptions | None = None
-    """None: no metrics."""
+    """Port of the metrics; None: there are none."""
     api: ApiOptions | None = None
     """None: no API of its own."""
 

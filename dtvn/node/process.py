@@ -38,7 +38,7 @@ class Process(Protocol):
     disk_full: bool
     """Set by the loop while the disk is full (R8)."""
     halted: str
-    """Why the process has stopped for good, set by the loop (R24); "" while it runs."""
+    """Reason why the process has stopped permanently, set by the loop (R24); "" while it runs."""
 
     @property
     def links(self) -> Links:

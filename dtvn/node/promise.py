@@ -19,7 +19,7 @@ from dtvn.recovery.sealing import said_in
 
 
 def promised(folder: NodeFolder, epoch: int) -> tuple[SignedFile, Continuation] | None:
-    """What the key in this folder signed as the end of `epoch`; None if nothing. Raises KeyFileError."""
+    """The end of `epoch` that the key in this folder signed, or None. Raises KeyFileError."""
     try:
         file = opened(SignedFile, folder.promise.read_bytes())
         said = said_in(file)

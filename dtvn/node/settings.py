@@ -39,7 +39,7 @@ class Setting(msgspec.Struct, frozen=True):
     """Name of the environment variable; "": DTVN_SECTION_KEY."""
     switch: bool = False
     secret: bool = False
-    """Never shown, and not allowed in a file, which other users may read."""
+    """Whether the value is secret: never shown, and not allowed in a file, which other users may read."""
 
     @property
     def shown_default(self) -> str:
@@ -220,7 +220,7 @@ class Settings(msgspec.Struct, frozen=True):
         return self.resolved[key].value
 
     def given(self, key: str) -> bool:
-        """Whether the value of a key was given, whatever it is."""
+        """Whether a value was given for a key."""
         return self.resolved[key].given
 
     def source(self, key: str) -> str:

@@ -1,6 +1,6 @@
 """A file with the last certified state of a cluster: its head, then the state piece by piece (R11).
 
-The file is written whole or not at all, and read as a stream: only one piece is in memory, whatever the
+The file is written whole or not at all, and read as a stream: only one piece is in memory for any
 state's size. It holds nothing secret, and nothing in it is trusted: q signatures under the old cluster's
 epoch chain prove the head, and the head proves each group (proof.continuation, machine.continued_state).
 """

@@ -17,7 +17,7 @@ from dtvn.proof.certificate import (
 )
 from dtvn.proof.chain import Chain, ChainFile, Epoch, chain_of_genesis, extend_chain, read_chain
 from dtvn.proof.compare import Contradiction, compare
-from dtvn.proof.errors import ProofError
+from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.files import (
     CERTIFICATE,
     CHAIN,
@@ -42,6 +42,7 @@ __all__ = [
     "Chain",
     "ChainFile",
     "CheckpointProof",
+    "Code",
     "ContinuationProof",
     "Contradiction",
     "Epoch",

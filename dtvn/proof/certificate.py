@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from dtvn.machine.leaf import operation_leaf
-from dtvn.proof.errors import ProofError
+from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.forms import no_form, opened
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import subtree_paths
@@ -124,14 +124,16 @@ def encode_certificate(certificate: Certificate) -> bytes:
 def decode_certificate(data: bytes) -> Certificate:
     """Inverse of `encode_certificate`; raises ProofError."""
     if len(data) > CERTIFICATE_BYTES_MAX:
-        raise ProofError(f"a certificate has at most {CERTIFICATE_BYTES_MAX} bytes, not {len(data)}")
+        said = f"a certificate has at most {CERTIFICATE_BYTES_MAX} bytes, not {len(data)}"
+        raise ProofError(Code.TOO_LARGE, "certificate", said)
     certificate = opened(Certificate, data, "the certificate")
     paths = (certificate.path, getattr(certificate.proof, "path", b""))
     if any(len(path) % canonical.HASH_SIZE for path in paths):
         raise no_form("the certificate")
     known = CONTINUED if isinstance(certificate.proof, ContinuationProof) else VERSION
     if certificate.version != known:
-        raise ProofError(f"a certificate of version {certificate.version}; this verifier knows {known}")
+        said = f"a certificate of version {certificate.version}; this verifier knows {known}"
+        raise ProofError(Code.UNKNOWN_VERSION, "certificate", said)
     return certificate
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from dtvn.proof.certificate import EpochStart, decode_certificate
-from dtvn.proof.errors import ProofError
+from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.files import BYTES_MAX, CHAIN
 from dtvn.proof.forms import no_form, opened
 from dtvn.proof.verify import COUNT_MAX, Chain, Epoch, verify
@@ -58,19 +58,21 @@ def read_chain(data: bytes) -> Chain:
     `data`: a ChainFile or a genesis, either bare or the file that its members sealed.
     """
     if len(data) > BYTES_MAX[CHAIN]:
-        raise ProofError(f"an epoch chain has at most {BYTES_MAX[CHAIN]} bytes, not {len(data)}")
+        said = f"an epoch chain has at most {BYTES_MAX[CHAIN]} bytes, not {len(data)}"
+        raise ProofError(Code.TOO_LARGE, CHAIN, said)
     if data[:1] in (SEALED, PLAIN, CONTINUED):
         file = chain_of_genesis(data)
     else:
         file = opened(ChainFile, data, "the epoch chain")
     if file.version != VERSION:
-        raise ProofError(f"an epoch chain of version {file.version}; this verifier knows {VERSION}")
+        said = f"an epoch chain of version {file.version}; this verifier knows {VERSION}"
+        raise ProofError(Code.UNKNOWN_VERSION, CHAIN, said)
     try:
         kind = g.ContinuedGenesis if file.genesis[:1] == CONTINUED else g.Genesis
         genesis = _founded(data) if data[:1] == SEALED else opened(kind, file.genesis, "the genesis")
         _check_genesis(genesis)
     except g.GenesisError as error:
-        raise ProofError(f"the genesis is invalid: {error}") from error
+        raise ProofError(Code.INVALID_GENESIS, "genesis", f"the genesis is invalid: {error}") from error
     cluster = g.cluster_id(genesis)
     continued = g.continued(genesis)
     after = 0 if continued is None else continued.sequence
@@ -106,7 +108,8 @@ def _check_members(members: tuple[g.Member, ...], what: str) -> None:
         raise no_form(what)
     keys, names = {member.public_key for member in members}, {member.id for member in members}
     if not 1 <= len(members) <= MEMBERS_MAX or not len(keys) == len(names) == len(members):
-        raise ProofError("members are too many or share a name or a key")
+        said = "members are too many or share a name or a key"
+        raise ProofError(Code.BAD_MEMBERS, "members", said)
 
 
 def extend_chain(chain: Chain, data: bytes) -> Chain:
@@ -115,7 +118,8 @@ def extend_chain(chain: Chain, data: bytes) -> Chain:
     ending = len(chain.epochs) - 1
     certificate = decode_certificate(data)
     proved = verify(certificate, chain)
-    wrong = ProofError(f"epoch {ending} does not end with this epoch change proof")
+    said = f"epoch {ending} does not end with this epoch change proof"
+    wrong = ProofError(Code.WRONG_EPOCH_CHANGE, f"epoch {ending}", said)
     kind, checkpoint = (RECOVER, None) if proved.ended_offline else (KIND, (ending, proved.sequence))
     if (proved.kind, proved.code, proved.epoch, proved.checkpoint) != (kind, "ok", ending, checkpoint):
         raise wrong

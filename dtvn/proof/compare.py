@@ -12,6 +12,10 @@ from dtvn.machine import State
 from dtvn.proof.verify import Proved, shown
 from dtvn.protocol import quorum
 
+TWO_ENTRIES = "two_entries"
+"""Code: different entries at one sequence."""
+CHANGED_FINAL = "changed_final"
+"""Code: a ticket changed after a final state."""
 FINAL = frozenset({State.CONSUMED, State.UPHELD})
 """States that no operation leaves (dtvn.machine.transitions)."""
 
@@ -19,7 +23,12 @@ FINAL = frozenset({State.CONSUMED, State.UPHELD})
 class Contradiction(msgspec.Struct, frozen=True):
     """Why two certificates contradict each other, and the members that signed both."""
 
+    code: str
+    """TWO_ENTRIES or CHANGED_FINAL."""
+    sequence: int
+    """Of the earlier certificate."""
     why: str
+    """The sentence of the code."""
     convicted: tuple[str, ...]
     needed: int
     """f + 1 of the epoch, the least number of members convicted by two certificates of one epoch."""
@@ -36,11 +45,14 @@ class Contradiction(msgspec.Struct, frozen=True):
 def compare(one: Proved, other: Proved) -> Contradiction | None:
     """The contradiction of two certificates, None if both can be true. Both must have been verified against
     the same chain."""
-    why = _why(one, other) or _why(other, one)
+    first, second = sorted((one, other), key=lambda proved: proved.sequence)
+    why = _why(first, second)
     if not why:
         return None
     known = {key for key, _name in other.signers}
     return Contradiction(
+        code=TWO_ENTRIES if first.sequence == second.sequence else CHANGED_FINAL,
+        sequence=first.sequence,
         why=why,
         convicted=tuple(shown(name) for key, name in one.signers if key in known),
         needed=quorum.weak_quorum(min(one.members, other.members)),
@@ -48,9 +60,11 @@ def compare(one: Proved, other: Proved) -> Contradiction | None:
 
 
 def _why(one: Proved, other: Proved) -> str:
+    """The contradiction of a certificate and a later one, or one of the same sequence; "" if both can be
+    true."""
     if one.sequence == other.sequence:
         return f"two entries at sequence {one.sequence}" if one.entry_hash != other.entry_hash else ""
-    if one.sequence > other.sequence or (one.event, one.ticket) != (other.event, other.ticket):
+    if (one.event, one.ticket) != (other.event, other.ticket):
         return ""
     before, after = one.ticket_state(), other.ticket_state()
     if before is None or before.state not in FINAL or not other.state:

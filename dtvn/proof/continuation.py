@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from dtvn.proof.chain import read_chain
-from dtvn.proof.errors import ProofError
+from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.forms import opened
 from dtvn.proof.statements import decoded, read_stable
 from dtvn.protocol import genesis as g
@@ -51,7 +51,8 @@ def read_head(data: bytes) -> StateHead:
     """Decodes the head of a state file; raises ProofError."""
     head = opened(StateHead, data, "the state file's head")
     if head.format != FORMAT:
-        raise ProofError(f"a state file of format {head.format[:32]!r}; this program knows {FORMAT}")
+        said = f"a state file of format {head.format[:32]!r}; this program knows {FORMAT}"
+        raise ProofError(Code.UNKNOWN_VERSION, "state file", said)
     return head
 
 
@@ -61,7 +62,8 @@ def certified(head: StateHead) -> g.Continued:
     chain = read_chain(head.chain)
     found = read_stable(head.checkpoint, chain)
     if not ends_log(found, head.entry, head.peaks):
-        raise ProofError(f"the log that was signed does not end with the entry of sequence {found.sequence}")
+        why = f"the log that was signed does not end with the entry of sequence {found.sequence}"
+        raise ProofError(Code.BAD_CHECKPOINT, f"sequence {found.sequence}", why)
     said = [decoded(frame)[1] for frame in found.frames]
     epoch = said[0].epoch
     members = chain.epochs[epoch].members

@@ -19,7 +19,7 @@ from dtvn.proof.certificate import (
     encode_certificate,
 )
 from dtvn.proof.chain import extend_chain
-from dtvn.proof.errors import ProofError
+from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.verify import Chain, Epoch
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
@@ -27,6 +27,8 @@ from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Checkpoint, Continuation
 from dtvn.protocol.wire import ED25519, Scheme, decode_envelope
+
+PROOF = "epoch change proof"
 
 
 def epoch_change_certificate(data: bytes, cluster: bytes) -> bytes:
@@ -38,17 +40,19 @@ def epoch_change_certificate(data: bytes, cluster: bytes) -> bytes:
         found = canonical.decode(EpochChangeProof, data)
         opened = [decode_envelope(frame) for frame in found.checkpoint]
     except canonical.CanonicalError as error:
-        raise ProofError(f"these bytes are no epoch change proof ({error})") from error
+        raise ProofError(Code.MALFORMED, PROOF, f"these bytes are no epoch change proof ({error})") from error
     first = opened[0][1] if opened else None
     if not isinstance(first, (Checkpoint, Continuation)) or any(
         type(message) is not type(first) for _envelope, message in opened
     ):
-        raise ProofError("an epoch change proof without the CHECKPOINTs that seal it")
+        said = "an epoch change proof without the CHECKPOINTs that seal it"
+        raise ProofError(Code.BAD_CHECKPOINT, PROOF, said)
     signed = tuple(sorted((message.sender, envelope.signature) for envelope, message in opened))
     entry = found.entry
     told = canonical.digest(b"\x00" + found.leaf), _timestamp(found.leaf)
     if told != (entry.results_root, entry.timestamp):
-        raise ProofError("an epoch change proof whose entry is not that of its operation")
+        said = "an epoch change proof whose entry is not that of its operation"
+        raise ProofError(Code.WRONG_EPOCH_CHANGE, PROOF, said)
     path = b"".join(reversed(found.peaks))
     proof: CheckpointProof | ContinuationProof
     if isinstance(first, Checkpoint):
@@ -65,7 +69,7 @@ def _timestamp(leaf: bytes) -> int:
     try:
         return canonical.decode(Leaf, leaf).timestamp
     except canonical.CanonicalError as error:
-        raise ProofError(f"these bytes are no epoch change proof ({error})") from error
+        raise ProofError(Code.MALFORMED, PROOF, f"these bytes are no epoch change proof ({error})") from error
 
 
 def chain_through(
@@ -103,10 +107,10 @@ def _crossed(chain: Chain, now: Membership, certificate: bytes) -> tuple[Chain, 
     try:
         command = read(leaf.operation.kind, leaf.operation.payload)
     except (CommandError, KeyError) as error:
-        raise ProofError(
-            f"the epoch change proof of epoch {now.epoch} is by no such operation: {error}"
-        ) from error
+        said = f"the epoch change proof of epoch {now.epoch} is by no such operation: {error}"
+        raise ProofError(Code.WRONG_EPOCH_CHANGE, f"epoch {now.epoch}", said) from error
     if not isinstance(command, Reconfigure):
-        raise ProofError(f"the epoch change proof of epoch {now.epoch} is by no such operation")
+        said = f"the epoch change proof of epoch {now.epoch} is by no such operation"
+        raise ProofError(Code.WRONG_EPOCH_CHANGE, f"epoch {now.epoch}", said)
     parameters = command.change.parameters[0] if command.change.parameters else now.parameters
     return longer, Membership(now.epoch + 1, begun.after, begun.members, parameters)

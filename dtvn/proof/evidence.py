@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import msgspec
 
 from dtvn.proof.certificate import CLUSTER_TAG_SIZE
-from dtvn.proof.errors import ProofError
+from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.files import BYTES_MAX, EVIDENCE
 from dtvn.proof.forms import opened
 from dtvn.proof.statements import ChainKeys, config_of, decoded, member_of, open_signed
@@ -38,6 +38,7 @@ from dtvn.protocol.wire.envelope import encode_envelope
 
 VERSION = 1
 TWO_ENDS = "two ends of it"
+NO_CONTRADICTION = "the two statements do not contradict each other"
 SLOT, PLACE, VIEW = ("view", "sequence"), ("sequence",), ("view",)
 DOUBLES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     "double_proposal": (m.PrePrepare, SLOT),
@@ -85,12 +86,15 @@ def encode_evidence(cluster: bytes, code: str, frames: Sequence[bytes]) -> bytes
 def convict(data: bytes, chain: Chain) -> Conviction:
     """Checks an evidence file; raises ProofError unless it convicts a member."""
     if len(data) > BYTES_MAX[EVIDENCE]:
-        raise ProofError(f"evidence has at most {BYTES_MAX[EVIDENCE]} bytes, not {len(data)}")
+        said = f"evidence has at most {BYTES_MAX[EVIDENCE]} bytes, not {len(data)}"
+        raise ProofError(Code.TOO_LARGE, EVIDENCE, said)
     evidence = opened(Evidence, data, "the evidence")
     if evidence.version != VERSION:
-        raise ProofError(f"evidence of version {evidence.version}; this verifier knows {VERSION}")
+        said = f"evidence of version {evidence.version}; this verifier knows {VERSION}"
+        raise ProofError(Code.UNKNOWN_VERSION, EVIDENCE, said)
     if evidence.cluster != chain.cluster[:CLUSTER_TAG_SIZE]:
-        raise ProofError("the evidence is of another cluster than this chain")
+        said = "the evidence is of another cluster than this chain"
+        raise ProofError(Code.OTHER_CLUSTER, EVIDENCE, said)
     code, frames = evidence.code, evidence.frames
     if code in DOUBLES and len(frames) == 2:
         return _double(evidence, chain)
@@ -100,8 +104,8 @@ def convict(data: bytes, chain: Chain) -> Conviction:
         return _bad_view_change(frames[0], chain)
     if code == "bad_new_view" and frames:
         return _bad_new_view(frames[0], frames[1:], chain)
-    said = f"{shown(code)} with {len(frames)} frames"
-    raise ProofError(f"{said} is no evidence that this verifier knows")
+    said = f"{shown(code)} with {len(frames)} frames is no evidence that this verifier knows"
+    raise ProofError(Code.UNKNOWN_EVIDENCE, shown(code), said)
 
 
 # --- two statements ---------------------------------------------------------------------------------
@@ -112,7 +116,7 @@ def _double(evidence: Evidence, chain: Chain) -> Conviction:
     one, other = (open_signed(frame, chain, kind) for frame in evidence.frames)
     fields = ("epoch", "sender", *equal)
     if one == other or any(getattr(one, f) != getattr(other, f) for f in fields):
-        raise ProofError("the two statements do not contradict each other")
+        raise ProofError(Code.NO_CONTRADICTION, evidence.code, NO_CONTRADICTION)
     where = ", ".join(f"{field} {getattr(one, field)}" for field in equal)
     return _conviction(evidence.code, one, where or TWO_ENDS, chain)
 
@@ -123,7 +127,7 @@ def _hidden(evidence: Evidence, chain: Chain) -> Conviction:
     one = open_signed(evidence.frames[0], chain, m.Commit)
     other = open_signed(evidence.frames[1], chain, m.ViewChange)
     if not hides(one, other):
-        raise ProofError("the two statements do not contradict each other")
+        raise ProofError(Code.NO_CONTRADICTION, evidence.code, NO_CONTRADICTION)
     return _conviction("hidden_commit", one, f"sequence {one.sequence}, view {other.view}", chain)
 
 
@@ -152,20 +156,22 @@ def _conviction(code: str, message: Any, where: str, chain: Chain) -> Conviction
 def _bad_view_change(frame: bytes, chain: Chain) -> Conviction:
     message = open_signed(frame, chain, m.ViewChange)
     if _checked(frame, chain, message.epoch) is not None:
-        raise ProofError("this VIEW-CHANGE proves what it claims")
+        said = "this VIEW-CHANGE proves what it claims"
+        raise ProofError(Code.VALID_VIEW_CHANGE, f"view {message.view}", said)
     return _conviction("bad_view_change", message, f"view {message.view}", chain)
 
 
-def _bad_new_view(frame: bytes, basis: Sequence[bytes], chain: Chain) -> Conviction:
+def _bad_new_view(frame: bytes, view_changes: Sequence[bytes], chain: Chain) -> Conviction:
     message = open_signed(frame, chain, m.NewView)
-    if _follows(message, basis, chain):
-        raise ProofError("this NEW-VIEW follows from its VIEW-CHANGEs")
+    if _follows(message, view_changes, chain):
+        said = "this NEW-VIEW follows from its VIEW-CHANGEs"
+        raise ProofError(Code.VALID_NEW_VIEW, f"view {message.view}", said)
     return _conviction("bad_new_view", message, f"view {message.view}", chain)
 
 
-def _follows(message: m.NewView, basis: Sequence[bytes], chain: Chain) -> bool:
-    """Whether a NEW-VIEW follows from its VIEW-CHANGEs in `basis`; raises ProofError if one is missing and
-    the others do not refute it."""
+def _follows(message: m.NewView, view_changes: Sequence[bytes], chain: Chain) -> bool:
+    """Whether a NEW-VIEW follows from `view_changes`, the VIEW-CHANGEs it names; raises ProofError if one
+    is missing and the others do not refute it."""
     count = len(chain.epochs[message.epoch].members)
     senders = [sender for sender, _digest in message.view_changes]
     if len(senders) != quorum.quorum(count) or senders != sorted(set(senders)):
@@ -174,7 +180,7 @@ def _follows(message: m.NewView, basis: Sequence[bytes], chain: Chain) -> bool:
         return False
     changes = {
         change.digest: change
-        for each in basis
+        for each in view_changes
         if (change := _checked(each, chain, message.epoch)) is not None
     }
     used: list[CheckedViewChange] = []
@@ -184,7 +190,8 @@ def _follows(message: m.NewView, basis: Sequence[bytes], chain: Chain) -> bool:
             return False
         used += [change] if change is not None else []
     if len(used) != len(senders):
-        raise ProofError("the VIEW-CHANGEs that this NEW-VIEW names are not all here")
+        said = "the VIEW-CHANGEs that this NEW-VIEW names are not all here"
+        raise ProofError(Code.MISSING_VIEW_CHANGE, f"view {message.view}", said)
     expected = proposals(plan(used), epoch=message.epoch, view=message.view, members=count)
     return tuple(_open(each, m.PrePrepare) for each in message.proposals) == expected
 
@@ -198,7 +205,8 @@ def _checked(frame: bytes, chain: Chain, epoch: int) -> CheckedViewChange | None
     """
     message = open_signed(frame, chain, m.ViewChange)
     if message.epoch != epoch:
-        raise ProofError("a frame beside it is no VIEW-CHANGE of its epoch")
+        said = "a frame beside it is no VIEW-CHANGE of its epoch"
+        raise ProofError(Code.OTHER_EPOCH, f"epoch {message.epoch}", said)
     envelope, _message = decoded(frame)
     bare = encode_envelope(envelope.kind, envelope.body, envelope.signature)
     door = Door(chain.cluster, ChainKeys(chain), scheme=chain.scheme)
@@ -206,8 +214,10 @@ def _checked(frame: bytes, chain: Chain, epoch: int) -> CheckedViewChange | None
         verified: Verified[Any] = door.statement(Peer(name="", member=None), bare)
     except PeerError as error:
         if error.reason is Reason.TOO_LARGE:
-            raise ProofError(f"{error}: this verifier cannot decide") from error
+            said = f"{error}: this verifier cannot decide"
+            raise ProofError(Code.UNDECIDED_SIZE, "statements", said) from error
         return None
     if any(each.message.epoch != epoch for each in verified.nested.values()):
-        raise ProofError("it rests on statements of another epoch: this verifier cannot decide")
+        said = "it rests on statements of another epoch: this verifier cannot decide"
+        raise ProofError(Code.UNDECIDED_MIXED, f"epoch {epoch}", said)
     return check_view_change(verified, config_of(chain, epoch))

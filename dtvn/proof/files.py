@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from dtvn.proof.certificate import CERTIFICATE_BYTES_MAX
-from dtvn.proof.errors import ProofError
+from dtvn.proof.errors import Code, ProofError
 
 CERTIFICATE = "certificate"
 CHAIN = "chain"
@@ -75,25 +75,30 @@ def read_bounded(path: Path, bound: int) -> bytes:
         with path.open("rb") as file:
             return file.read(bound + 1)
     except OSError as error:
-        raise ProofError(f"{path} cannot be read: {error.strerror}") from error
+        said = f"{path} cannot be read: {error.strerror}"
+        raise ProofError(Code.UNREADABLE, str(path), said) from error
 
 
 def unwrap(kind: str, file: bytes) -> bytes:
     """The bytes inside a file of one kind: bare, in its JSON object, or in an answer of the REST API."""
     if len(file) > FILE_BYTES_MAX[kind]:
-        raise ProofError(f"this file is no {kind}: it is too large, over {FILE_BYTES_MAX[kind]} bytes")
+        said = f"this file is no {kind}: it is too large, over {FILE_BYTES_MAX[kind]} bytes"
+        raise ProofError(Code.TOO_LARGE, kind, said)
     data = file
     if file.startswith(b"{"):
         found = _form(kind).fullmatch(file)
         if found is None or found.lastindex is None:
             form = f'{{"format": "dtvn-{kind}/1", "{kind}": "<base64>"}}'
-            raise ProofError(f'this file is no {kind}: not {form}, alone or the "data" of a good answer')
+            said = f'this file is no {kind}: not {form}, alone or the "data" of a good answer'
+            raise ProofError(Code.WRONG_FILE, kind, said)
         text = found[found.lastindex]
         data = base64.b64decode(text[: len(text) & ~3])
         if base64.b64encode(data) != text:
-            raise ProofError(f"the {kind} in this file is not the one spelling of its base64")
+            said = f"the {kind} in this file is not the one spelling of its base64"
+            raise ProofError(Code.WRONG_FILE, kind, said)
     elif not b"\x90" <= file[:1] < b"\xa0":
-        raise ProofError(f"this file is no {kind}: it begins neither with {{ nor as its bytes do")
+        said = f"this file is no {kind}: it begins neither with {{ nor as its bytes do"
+        raise ProofError(Code.WRONG_FILE, kind, said)
     if len(data) > BYTES_MAX[kind]:
-        raise ProofError(f"this file is no {kind}: {len(data)} bytes are too many")
+        raise ProofError(Code.TOO_LARGE, kind, f"this file is no {kind}: {len(data)} bytes are too many")
     return data

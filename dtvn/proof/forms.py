@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from dtvn.proof.errors import ProofError
+from dtvn.proof.errors import Code, ProofError
 from dtvn.protocol import canonical
 
 Value = TypeVar("Value")
@@ -23,5 +23,5 @@ def opened(kind: type[Value], data: bytes, what: str) -> Value:
 
 
 def no_form(what: str) -> ProofError:
-    """The error for data that does not have the form of `what`."""
-    return ProofError(f"{what} has not the form of one")
+    """The error for data that does not have the form of `what`, a noun after its article."""
+    return ProofError(Code.MALFORMED, what.partition(" ")[2], f"{what} has not the form of one")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from dtvn.machine import Proof, prove_ticket
-from dtvn.proof.errors import ProofError
+from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.statements import read_stable
 from dtvn.proof.verify import Chain
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
@@ -50,11 +50,13 @@ def proved_ticket(
         shown = msgspec.json.decode(text, type=StateProof)
         certificate = read(shown.checkpoint, chain)
         if certificate.sequence != shown.proof.sequence:
-            raise ProofError("the state is of another sequence than the checkpoint")
+            raise ProofError(
+                Code.BAD_CHECKPOINT, "state", "the state is of another sequence than the checkpoint"
+            )
         return certificate.sequence, prove_ticket(
             chain.cluster, certificate.state_root, shown.proof, event, ticket
         )
     except ProofError:
         raise
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ProofError(f"the answer proves nothing: {error}") from error
+        raise ProofError(Code.BAD_ANSWER, "answer", f"the answer proves nothing: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dtvn.proof.errors import ProofError
+from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.forms import no_form, opened
 from dtvn.proof.verify import COUNT_MAX, Chain, shown
 from dtvn.protocol import quorum
@@ -24,12 +24,14 @@ def open_signed(frame: bytes, chain: Chain, kind: type[Any] | None = None) -> An
     `kind`."""
     envelope, message = decoded(frame, kind)
     if type(message) not in m.STATEMENTS:
-        raise ProofError(f"{type(message).__name__} is no statement of a member")
+        said = f"{type(message).__name__} is no statement of a member"
+        raise ProofError(Code.WRONG_STATEMENT, "statement", said)
     name, key = member_of(message, chain)
     if not chain.scheme.verify(
         key, signed_bytes(chain.cluster, envelope.kind, envelope.body), envelope.signature
     ):
-        raise ProofError(f"the signature of {name} does not fit what it should say")
+        said = f"the signature of {name} does not fit what it should say"
+        raise ProofError(Code.BAD_SIGNATURE, name, said)
     return message
 
 
@@ -40,7 +42,8 @@ def decoded(frame: bytes, kind: type[Any] | None = None) -> tuple[Envelope, Any]
         raise no_form(STATEMENT)
     found = m.KINDS.get(envelope.kind)
     if kind is not None and found is not kind:
-        raise ProofError("a statement is of a kind that cannot stand there")
+        said = "a statement is of a kind that cannot stand there"
+        raise ProofError(Code.WRONG_STATEMENT, "statement", said)
     if found is None:
         raise no_form(STATEMENT)
     return envelope, opened(found, envelope.body, STATEMENT)
@@ -48,12 +51,12 @@ def decoded(frame: bytes, kind: type[Any] | None = None) -> tuple[Envelope, Any]
 
 def member_of(message: Any, chain: Chain) -> tuple[str, bytes]:
     if message.epoch >= len(chain.epochs):
-        raise ProofError(
-            f"epoch {message.epoch} is not in this chain, which ends with {len(chain.epochs) - 1}"
-        )
+        said = f"epoch {message.epoch} is not in this chain, which ends with {len(chain.epochs) - 1}"
+        raise ProofError(Code.UNKNOWN_EPOCH, f"epoch {message.epoch}", said)
     members = chain.epochs[message.epoch].members
     if message.sender >= len(members):
-        raise ProofError(f"epoch {message.epoch} has no member {message.sender}")
+        said = f"epoch {message.epoch} has no member {message.sender}"
+        raise ProofError(Code.UNKNOWN_MEMBER, f"member {message.sender}", said)
     return shown(members[message.sender].id), members[message.sender].public_key
 
 
@@ -69,7 +72,7 @@ class ChainKeys:
         last = len(self._chain.epochs) - 1
         if epoch > last:
             said = f"epoch {epoch} is not in this chain, which ends with {last}"
-            raise ProofError(f"{said}: this verifier cannot decide")
+            raise ProofError(Code.UNDECIDED_EPOCH, f"epoch {epoch}", f"{said}: this verifier cannot decide")
         members = self._chain.epochs[epoch].members
         return members[index].public_key if index < len(members) else None
 
@@ -101,15 +104,15 @@ def read_stable(frames: Sequence[bytes], chain: Chain) -> CheckpointCertificate:
     """The checkpoint that these frames of q members of one epoch prove, or the end of the epoch that all its
     members signed offline (R11); raises ProofError."""
     if not 0 < len(frames) <= quorum.MEMBERS_MAX:
-        raise ProofError(f"{len(frames)} CHECKPOINTs are no checkpoint")
+        raise ProofError(Code.BAD_CHECKPOINT, "checkpoint", f"{len(frames)} CHECKPOINTs are no checkpoint")
     door = Door(chain.cluster, ChainKeys(chain), scheme=chain.scheme)
     try:
         nested = {frame: door.statement(Peer("", None), frame) for frame in frames}
     except PeerError as error:
-        raise ProofError(f"a CHECKPOINT is invalid: {error}") from error
+        raise ProofError(Code.BAD_CHECKPOINT, "checkpoint", f"a CHECKPOINT is invalid: {error}") from error
     epoch: int = nested[frames[0]].message.epoch
     found = read_end(frames, nested, config_of(chain, epoch))
     if found is None:
-        raise ProofError("these CHECKPOINTs prove nothing")
+        raise ProofError(Code.BAD_CHECKPOINT, "checkpoint", "these CHECKPOINTs prove nothing")
     chain.members(epoch, found.sequence)
     return found

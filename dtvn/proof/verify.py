@@ -18,7 +18,7 @@ from dtvn.proof.certificate import (
     Signatures,
     split_hashes,
 )
-from dtvn.proof.errors import ProofError
+from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.forms import no_form, opened
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import log_tree
@@ -62,10 +62,12 @@ class Chain(msgspec.Struct, frozen=True):
     def members(self, epoch: int, sequence: int) -> tuple[Member, ...]:
         """Members of `epoch`; raises ProofError unless it is in the chain and contains `sequence`."""
         if epoch >= len(self.epochs):
-            raise ProofError(f"epoch {epoch} is not in this chain, which ends with {len(self.epochs) - 1}")
+            said = f"epoch {epoch} is not in this chain, which ends with {len(self.epochs) - 1}"
+            raise ProofError(Code.UNKNOWN_EPOCH, f"epoch {epoch}", said)
         last = self.epochs[epoch + 1].after if epoch + 1 < len(self.epochs) else None
         if sequence <= self.epochs[epoch].after or (last is not None and sequence > last):
-            raise ProofError(f"sequence {sequence} is not in epoch {epoch}")
+            said = f"sequence {sequence} is not in epoch {epoch}"
+            raise ProofError(Code.OUTSIDE_EPOCH, f"sequence {sequence}", said)
         return self.epochs[epoch].members
 
     def pinned(self, pins: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -78,11 +80,14 @@ class Chain(msgspec.Struct, frozen=True):
         for number, (pin, link) in enumerate(zip(pins, links, strict=False)):
             if pin != link:
                 what = f"epoch {number}" if number else "the cluster"
-                raise ProofError(f"this chain contradicts {what} that was pinned")
+                said = f"this chain contradicts {what} that was pinned"
+                raise ProofError(Code.PIN_CONTRADICTED, f"epoch {number}", said)
         if len(links) < len(pins):
             raise ProofError(
+                Code.PIN_AHEAD,
+                f"epoch {len(pins) - 1}",
                 f"this chain ends with epoch {len(links) - 1}, and epoch {len(pins) - 1} was seen before: "
-                "take the newer chain"
+                "take the newer chain",
             )
         return links
 
@@ -154,7 +159,8 @@ def verify(certificate: Certificate, chain: Chain) -> Proved:
     Every hash is recomputed and every signature is checked.
     """
     if certificate.cluster != chain.cluster[:CLUSTER_TAG_SIZE]:
-        raise ProofError("the certificate is of another cluster than this chain")
+        said = "the certificate is of another cluster than this chain"
+        raise ProofError(Code.OTHER_CLUSTER, "certificate", said)
     leaf = opened(Leaf, certificate.leaf, "the leaf")
     _check_state(leaf.state)
     entry = Entry(
@@ -223,7 +229,7 @@ def _check_state(state: bytes) -> None:
 def _results_root(certificate: Certificate) -> bytes:
     path = split_hashes(certificate.path)
     if certificate.sides >> len(path):
-        raise ProofError("its path names more sides than it has hashes")
+        raise ProofError(Code.BAD_PATH, "leaf", "its path names more sides than it has hashes")
     node = canonical.digest(b"\x00" + certificate.leaf)
     for bit, sibling in enumerate(path):
         left = certificate.sides >> bit & 1
@@ -235,12 +241,13 @@ def _log_root(
     certificate: Certificate, proof: CheckpointProof, hashed: bytes, chain: Chain
 ) -> tuple[tuple[Member, ...], bytes]:
     if proof.epoch < certificate.epoch:
-        raise ProofError("its checkpoint is of an earlier epoch than its entry")
+        said = "its checkpoint is of an earlier epoch than its entry"
+        raise ProofError(Code.EARLY_CHECKPOINT, f"epoch {proof.epoch}", said)
     members = chain.members(proof.epoch, proof.sequence)
     path = split_hashes(proof.path)
     root = log_tree.climb(certificate.sequence - 1, proof.sequence, hashed, path)
     if root is None:
-        raise ProofError("its path does not lead to its checkpoint")
+        raise ProofError(Code.BAD_PATH, "entry", "its path does not lead to its checkpoint")
     return members, root
 
 
@@ -249,7 +256,7 @@ def _continuation(leaf: Leaf, entry: Entry, proof: ContinuationProof, hashed: by
     0."""
     root = log_tree.climb(entry.sequence - 1, entry.sequence, hashed, split_hashes(proof.path))
     if root is None:
-        raise ProofError("its path does not lead to its checkpoint")
+        raise ProofError(Code.BAD_PATH, "entry", "its path does not lead to its checkpoint")
     start = opened(EpochStart, leaf.state, "the epoch change proof")
     keys = tuple(member.public_key for member in start.members)
     return Continuation(entry.epoch, 0, entry.sequence, proof.state_root, root, entry.timestamp, keys)
@@ -267,19 +274,21 @@ def _signers(
     must be exactly `needed` of them, or q if that is 0."""
     needed = needed or quorum.quorum(len(members))
     if len(signatures) != needed:
-        raise ProofError(
-            f"it has {len(signatures)} signatures; exactly {needed} of {len(members)} are needed"
-        )
+        said = f"it has {len(signatures)} signatures; exactly {needed} of {len(members)} are needed"
+        raise ProofError(Code.SIGNATURE_COUNT, "signatures", said)
     indexes = [index for index, _signature in signatures]
     if indexes != sorted(set(indexes)) or indexes[-1] >= len(members):
-        raise ProofError("its signers are not distinct members in ascending order")
+        said = "its signers are not distinct members in ascending order"
+        raise ProofError(Code.BAD_SIGNERS, "signatures", said)
     signers: list[tuple[bytes, str]] = []
     for index, signature in signatures:
         member = members[index]
         statement = canonical.encode(msgspec.structs.replace(body, sender=index))
         data = signed_bytes(chain.cluster, KIND_OF[type(body)], statement)
         if not chain.scheme.verify(member.public_key, data, signature):
-            raise ProofError(f"the signature of {shown(member.id)} does not fit what it should say")
+            name = shown(member.id)
+            said = f"the signature of {name} does not fit what it should say"
+            raise ProofError(Code.BAD_SIGNATURE, name, said)
         signers.append((member.public_key, member.id))
     return tuple(signers)
 

@@ -31,7 +31,7 @@ def weak_quorum(members: int) -> int:
 
 
 def suspicion_quorum(members: int) -> int:
-    """How many SUSPECTs make a replica suspect the primary too: max(f + 1, 2) for n > 1 (R29)."""
+    """Number of SUSPECTs that make a replica suspect the primary too: max(f + 1, 2) for n > 1 (R29)."""
     return 1 if members == 1 else max(weak_quorum(members), 2)
 
 

@@ -17,7 +17,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import NULL_BATCH, Executor, epoch_change_proof
 from dtvn.protocol.consensus.application import Application
 from dtvn.protocol.consensus.effects import EntryRecord
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.membership import RECOVERY
 from dtvn.protocol.consensus.messages import (
     KIND_OF,
@@ -50,15 +50,15 @@ class Ending(msgspec.Struct, frozen=True):
     """The end of the epoch, without signatures."""
 
 
-def reach(plan: Plan, recovery: Recovery, genesis: Genesis, scheme: Scheme = ED25519) -> Ending:
+def reach(plan: Plan, tail: LedgerTail, genesis: Genesis, scheme: Scheme = ED25519) -> Ending:
     """Executes the plan on a ledger that holds the log up to the plan's first sequence. Raises RecoveryError,
     and InvariantBreach if the ledger contradicts itself."""
     cluster = plan.reading.config.cluster
     application = TicketApplication(genesis, cluster, verify=scheme.verify)
-    application.load(recovery.rows)
+    application.load(tail.rows)
     keys = KeyRing(application, plan.reading.membership)
     executor = Executor(plan.reading.config.epoch, application)
-    executor.restore(recovery, FrameSigner(cluster, b"", keys, scheme=scheme))
+    executor.restore(tail, FrameSigner(cluster, b"", keys, scheme=scheme))
     return execute(plan, application, executor, Door(cluster, keys, scheme=scheme))
 
 

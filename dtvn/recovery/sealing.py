@@ -156,7 +156,7 @@ def _through(epoch_changes: Sequence[bytes], genesis: Genesis, scheme: Scheme) -
 
 def records(sealed: Sealed, ending: Ending | None) -> list[Record]:
     """The records that bring a ledger into the next epoch, for one transaction. `ending`: the result of its
-    own log, None if its log does not reach the plan and the node fetches a state when it runs (crossing)."""
+    own log, None if its log does not reach the plan and the node fetches a state when it runs."""
     certificate = sealed.certificate
     epoch = sealed.following.epoch - 1
     found: list[Record] = []

@@ -8,7 +8,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.effects import EntryRecord, SlotRecord
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.log_tree import Frontier, append
 from dtvn.protocol.consensus.messages import NO_PREDECESSOR, NULL_BATCH_DIGEST, PreparedProof, entry_hash
 from dtvn.protocol.wire import Door, decode_envelope
@@ -20,7 +20,7 @@ VOTES = ("pre_prepare", "prepare", "commit")
 
 
 def tell(
-    recovery: Recovery,
+    tail: LedgerTail,
     entries: Callable[[int, int], Sequence[EntryRecord]],
     config: Config,
     door: Door,
@@ -33,13 +33,13 @@ def tell(
     """The signed statement of member `config.index`. `entries`: returns all entries of the ledger from one
     sequence to another, ascending; `door`: only computes digests of batches; `sign`: signs with the old
     key."""
-    executed = recovery.frontier.size
-    slots = [slot for slot in recovery.slots if slot.epoch == config.epoch]
-    checkpoint = recovery.checkpoint
+    executed = tail.frontier.size
+    slots = [slot for slot in tail.slots if slot.epoch == config.epoch]
+    checkpoint = tail.checkpoint
     own = checkpoint is not None and checkpoint.epoch == config.epoch
     stable = checkpoint.sequence if checkpoint is not None and own else min(executed, config.base)
     # Include as many entries below the checkpoint as a slightly lagging member needs to execute the plan.
-    snapshot = 0 if recovery.base is None else recovery.base.entry.sequence
+    snapshot = 0 if tail.base is None else tail.base.entry.sequence
     first = max(config.base, stable - config.watermark_span, snapshot) + 1
     covered = first <= stable and executed > config.base
     held = tuple(
@@ -47,10 +47,10 @@ def tell(
         for each in entries(first, executed)
     )
     proofs = Proofs(
-        epoch_changes=_epoch_changes(recovery, config.epoch),
+        epoch_changes=_epoch_changes(tail, config.epoch),
         checkpoint=checkpoint.frames if checkpoint is not None and own else (),
         entries=held if executed > config.base else (),
-        before=_before(recovery, first, entries) if covered else (),
+        before=_before(tail, first, entries) if covered else (),
         prepared=_prepared(slots, max(executed, stable), door) if executed >= config.base else (),
         heard=_heard(slots, stable, config.index),
     )
@@ -59,7 +59,7 @@ def tell(
         epoch=config.epoch,
         member=config.members[config.index or 0],
         executed=executed,
-        head=head_of(recovery),
+        head=head_of(tail),
         stable=stable,
         view=max((s.view for s in slots if s.phase in ("view", "view_change", "new_view")), default=0),
         votes=_votes(slots, stable, config.index),
@@ -71,30 +71,30 @@ def tell(
     return StateFile(STATE, statement, sign(statement_bytes(config.cluster, statement)), encoded)
 
 
-def head_of(recovery: Recovery) -> bytes:
+def head_of(tail: LedgerTail) -> bytes:
     """Entry hash of the last executed entry; 32 zero bytes without an entry."""
-    size = recovery.frontier.size
-    if recovery.entries and recovery.entries[-1].entry.sequence == size:
-        return recovery.entries[-1].entry_hash
-    if recovery.base is not None and recovery.base.entry.sequence == size:
-        return entry_hash(recovery.base.entry)
+    size = tail.frontier.size
+    if tail.entries and tail.entries[-1].entry.sequence == size:
+        return tail.entries[-1].entry_hash
+    if tail.base is not None and tail.base.entry.sequence == size:
+        return entry_hash(tail.base.entry)
     return NO_PREDECESSOR
 
 
-def why_lost(recovery: Recovery, voting: bool, reason: str) -> str:
+def why_lost(tail: LedgerTail, voting: bool, reason: str) -> str:
     """Reason recorded in a ledger why it is not the member's newest one; "" without one. `voting`, `reason`:
     the ledger's own after it was opened (R11)."""
     if not voting:
         return reason or "its ledger was lost once"
-    kept = next((state.value for state in recovery.states if state.name == "voting"), b"1")
+    kept = next((state.value for state in tail.states if state.name == "voting"), b"1")
     return "its members showed it newer statements than its log holds" if kept == b"0" else ""
 
 
 def _before(
-    recovery: Recovery, first: int, entries: Callable[[int, int], Sequence[EntryRecord]]
+    tail: LedgerTail, first: int, entries: Callable[[int, int], Sequence[EntryRecord]]
 ) -> tuple[bytes, ...]:
     """Merkle peaks of the log below sequence `first`, above the snapshot with which the log begins."""
-    base = recovery.base
+    base = tail.base
     frontier = Frontier() if base is None else append(base.before, entry_hash(base.entry))
     for start in range(frontier.size + 1, first, ENTRIES_AT_ONCE):
         for record in entries(start, min(start + ENTRIES_AT_ONCE, first) - 1):
@@ -102,8 +102,8 @@ def _before(
     return frontier.peaks
 
 
-def _epoch_changes(recovery: Recovery, epoch: int) -> tuple[bytes, ...]:
-    records = (epoch_change_proof.find(recovery.states, number) for number in range(epoch))
+def _epoch_changes(tail: LedgerTail, epoch: int) -> tuple[bytes, ...]:
+    records = (epoch_change_proof.find(tail.states, number) for number in range(epoch))
     found = [record.value for record in records if record is not None]
     return tuple(
         each for each in found if canonical.decode(epoch_change_proof.EpochChangeProof, each).checkpoint

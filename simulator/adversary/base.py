@@ -1,4 +1,4 @@
-"""What all liars share: an honest node inside, its real key, and the freedom to send something else.
+"""Base of all adversaries: an honest node inside, its real key, and the freedom to send something else.
 
 A liar can forge neither the signatures of others (R39) nor its identity on a link.
 """
@@ -52,7 +52,8 @@ class Liar:
         return self.instead(self.mine(frame), receiver, frame)
 
     def instead(self, message: Any, receiver: str, frame: bytes) -> OutgoingFrames:
-        """What is sent instead of a frame; `message`: the member's own statement in it, None for all else."""
+        """The frames sent instead of a frame; `message`: the member's own statement in it, None for all
+        else."""
         return ((receiver, frame),)
 
     # --- tools -----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
 
 NEVER = 1 << 40
-"""An epoch that this cluster never reaches: nobody holds what its members sign in an epoch that it does
+"""An epoch that this cluster never reaches: no node holds what its members sign in an epoch that it does
 reach."""
 
 

@@ -1,5 +1,5 @@
-"""Signs checkpoints of states that never existed, near and far, votes for batches that nobody proposed, and
-false suspicions (rows 6, 7, 13)."""
+"""Signs checkpoints of states that never existed, near and far, votes for batches that were never proposed,
+and false suspicions (rows 6, 7, 13)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Acts in the next epoch before this one is over: votes in it, signs a checkpoint where it would like the
-epoch to end, and reports members that nobody chose to gateways, with invalid proofs (R35, R16; row 18)."""
+epoch to end, and reports members that were never elected to gateways, with invalid proofs (R35, R16; row
+18)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ AHEAD = 1_000
 
 
 class ProgressInflator(Liar):
-    """Its Status names a log that nobody has; it never serves pages of the log."""
+    """Its Status names a log that does not exist; it never serves pages of the log."""
 
     def on_send(self, node: Node, receiver: str, frame: bytes) -> OutgoingFrames:
         """See Liar."""

@@ -1,4 +1,4 @@
-"""A removed member, or one whose key was revoked, that goes on voting: for the epoch that is over, and for
+"""A removed member, or one whose key was revoked, that continues to vote: for the epoch that is over, and for
 the present one under an index that now belongs to another member (R35; rows 10, 18)."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SHARE = 0.06
 
 
 class RemovedMember(Liar, Observer):
-    """Behaves correctly while it is a member. It reads all messages, so it votes for whatever others vote
+    """Behaves correctly while it is a member. It reads all messages, so it votes for what others vote
     for."""
 
     def begin(self) -> None:

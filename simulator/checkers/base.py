@@ -1,4 +1,4 @@
-"""What all checkers share: they observe, store little, and raise Violation at once."""
+"""Base of all checkers: they observe, store little, and raise Violation at once."""
 
 from __future__ import annotations
 

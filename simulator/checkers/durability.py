@@ -24,7 +24,7 @@ class Durability(Checker):
         super().__init__(world)
         self._history = history
         self._entries: dict[int, EntryRecord] = {}
-        """By sequence: the first that was durable on an honest node."""
+        """Sequence -> the first entry that was durable on an honest node."""
         self._acknowledged = 0
         """Highest sequence whose outcome was reported to a client."""
         self.outcomes = 0

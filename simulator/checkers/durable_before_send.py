@@ -32,11 +32,11 @@ class DurableBeforeSend(Checker):
         super().__init__(world)
         self._said: dict[tuple[Any, ...], bytes] = {}
         self._seen: dict[tuple[str, int, bytes], bytes] = {}
-        """By member, kind and body (a PREPARE and its COMMIT have the same body): the signature."""
+        """(Member, kind, body) -> signature; a PREPARE and its COMMIT have the same body."""
         self._newest: tuple[Node | None, bytes] = (None, b"")
         """The newest of them: a broadcast arrives here once per receiver."""
         self._left: dict[tuple[str, int], int] = {}
-        """By member and epoch: the view that its newest VIEW-CHANGE wants to enter."""
+        """(Member, epoch) -> the view that its newest VIEW-CHANGE wants to enter."""
 
     def spoke(self, node: Node, receiver: str, frame: bytes) -> None:
         """See Checker."""

@@ -35,7 +35,7 @@ class EpochChanges(Checker):
         self._statements = statements
         self._unread = Unread(history)
         self._believed: dict[str, Membership] = {}
-        """By gateway: the membership that it was last found to believe in."""
+        """Gateway -> the membership that it believed in when last checked."""
 
     def persisted(self, node: Node, records: Sequence[Record]) -> None:
         """See Checker."""

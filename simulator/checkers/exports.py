@@ -139,7 +139,7 @@ class Exports(Checker):
                 self._refuses(what, forged, chain, place)
 
     def _executed(self, record: EntryRecord) -> list[Executed]:
-        """What the learner's ledger keeps of an entry besides its body: codes and states."""
+        """Codes and states that the learner's ledger keeps of an entry, besides its body."""
         found: list[Executed] = []
         first, sequence, outcomes = 0, record.entry.sequence, self._history.outcomes
         for frame in canonical.decode(m.Batch, record.body).requests:
@@ -220,7 +220,8 @@ class Exports(Checker):
             yield "keys of former members", self._stolen(certificate, chain, leaf, certificate.epoch - 1)
 
     def _stolen(self, certificate: Certificate, chain: Chain, leaf: Leaf, epoch: int) -> Certificate:
-        """What all members of an epoch that is over could sign for an entry above the end of that epoch."""
+        """Statements that all members of an ended epoch could sign for an entry above the end of that
+        epoch."""
         root = canonical.digest(b"\x00" + certificate.leaf)
         entry = m.Entry(
             epoch=epoch,

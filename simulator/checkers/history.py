@@ -1,4 +1,4 @@
-"""What should have happened: the agreed log, executed once more by one application that never fails.
+"""The expected results: the agreed log, executed once more by one application that never fails.
 
 Every entry that becomes durable on an honest node is executed here, in order, when it is first seen; its
 results must equal those that the replicas signed. Other checkers read the outcomes here.
@@ -37,7 +37,7 @@ class History(Checker):
         super().__init__(world)
         self.outcomes: dict[Place, tuple[m.Operation, m.Outcome]] = {}
         self.bundles: list[Bundle] = []
-        """In the order of the log."""
+        """Bundles in the order of the log."""
         self.highest = 0
         """Sequence of the newest entry that is durable on an honest node."""
         self.entered: set[tuple[int, int]] = set()

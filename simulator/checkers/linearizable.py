@@ -123,8 +123,9 @@ class Linearizable(Checker):
                 self.fail(f"no order of its calls explains {ticket}: {told}")
 
     def _histories(self) -> dict[str, list[Call]]:
-        """By ticket. Calls that share a nonce are one operation, asked when it was first asked and answered
-        when it was first answered; all its answers must be equal (checker `at-most-once`)."""
+        """Returns ticket -> its operations. Calls that share a nonce are one operation, asked when it was
+        first asked and answered when it was first answered; all its answers must be equal (checker
+        `at-most-once`)."""
         merged: dict[tuple[str, str, bytes, str, str], Call] = {}
         plain: dict[str, list[Call]] = {}
         for gateway in self._gateways:

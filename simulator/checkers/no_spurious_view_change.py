@@ -13,8 +13,8 @@ from simulator.world import World
 
 MICROSECOND = 1_000
 BLAMELESS = frozenset({"joined", RETURNING})
-"""Grounds for a suspicion that do not accuse the primary."""
-ENDINGS = frozenset({"suspicion_lapsed", "left_view", "entered_view"})
+"""Causes of a suspicion that do not accuse the primary."""
+ENDINGS = frozenset({"suspicion_expired", "left_view", "entered_view"})
 """Notes after which a member no longer suspects the primary."""
 
 
@@ -35,7 +35,7 @@ class NoSpuriousViewChange(Checker):
         self._suspecting: dict[str, int | None] = {}
         """Node -> world time until which it suspected the primary; None: it does now."""
         self._waited: dict[str, dict[str, int]] = {}
-        """Node -> ground -> how long the node had waited, awake, before it last fell asleep, in nanoseconds
+        """Node -> cause -> how long the node had waited, awake, before it last fell asleep, in nanoseconds
         of its own clock."""
         self._timeout = world.settings.parameters.view_timeout * MICROSECOND
 
@@ -108,7 +108,7 @@ class NoSpuriousViewChange(Checker):
 
 
 def _waits(core: Replica) -> dict[str, int]:
-    """How long a replica had waited for its primary at its last step, by the ground for suspicion that each
+    """Time that a replica had waited for its primary at its last step, by the suspicion cause that each
     wait may become."""
     last = core.state.now.monotonic
     progress, new_view = core.suspicion.progress_due(0), core.suspicion.new_view_due(0)

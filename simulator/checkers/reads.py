@@ -46,13 +46,13 @@ class Reads(Checker):
         self.proved = 0
         """Number of valid proofs that were accepted."""
         self.absent = self.changed_since = 0
-        """How many of the accepted proofs were of tickets that did not exist, and of tickets that had changed
+        """Number of accepted proofs that were of tickets that did not exist, and of tickets that had changed
         since the checkpoint."""
         self.refused = 0
         """Number of forged proofs that were refused."""
         self._history = history
         self._states: dict[Name, list[tuple[int, bytes]]] = {}
-        """Of each ticket: sequence and state after it, as the log has them."""
+        """Ticket -> (sequence, state after it) of each change, as in the log."""
         self._order: list[Name] = []
         """Tickets in the order of the log, each as often as it changed."""
         self._unread = Unread(history)
@@ -92,7 +92,8 @@ class Reads(Checker):
                 self._order.append(name)
 
     def _choose(self) -> Name:
-        """In turn: the ticket that changed last, one that changed long ago, one that was never issued."""
+        """Returns in turn the ticket that changed last, one that changed long ago, one that was never
+        issued."""
         turn, order = self._asked % 4, self._order
         if turn == 3 or not order:
             return NOWHERE
@@ -149,7 +150,8 @@ class Reads(Checker):
 
 
 def _forged(shown: StateProof, number: int) -> tuple[str, StateProof]:
-    """In turn: too few signatures, another sequence, an absence where there is a ticket."""
+    """Returns in turn a proof with too few signatures, another sequence, an absence where there is a
+    ticket."""
     replace, proof = msgspec.structs.replace, shown.proof
     if number % 3 == 1:
         return "a signature fewer", replace(shown, checkpoint=shown.checkpoint[:-1])

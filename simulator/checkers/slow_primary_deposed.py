@@ -23,7 +23,7 @@ OBSERVATIONS = 8
 USUAL = 1.2
 """Multiple of the world's T: only members whose own timeout is at most this much longer are asked."""
 ENDURED_MAX = 2
-"""Multiple of T for which a quorum may have a ground to suspect: time for eight SUSPECTs of each member."""
+"""Multiple of T for which a quorum may have a cause to suspect: time for eight SUSPECTs of each member."""
 
 
 class SlowPrimaryDeposed(Checker):
@@ -38,9 +38,9 @@ class SlowPrimaryDeposed(Checker):
         super().__init__(world)
         self._timeout = world.settings.parameters.view_timeout * MICROSECOND
         self._view = -1
-        self._witnesses: dict[str, _Witness] = {}
+        self._members: dict[str, _Member] = {}
         self._since: int | None = None
-        """World time since when a quorum has had a ground to suspect."""
+        """World time since when a quorum has had a cause to suspect."""
         self._over = False
         """Another member was found slow."""
 
@@ -54,15 +54,15 @@ class SlowPrimaryDeposed(Checker):
         """See Observer: requests that arrived in earlier turns are now waiting."""
         if self._slow_primary is None or not node.honest or not isinstance(node.core, Replica):
             return
-        witness = self._witnesses.get(node.name)
-        if witness is None or witness.core is not node.core or node.slept[1] == self.world.time:
-            witness = self._witnesses[node.name] = _Witness(node.core)  # sleep is no ground to blame (R31)
-        witness.look()
+        member = self._members.get(node.name)
+        if member is None or member.core is not node.core or node.slept[1] == self.world.time:
+            member = self._members[node.name] = _Member(node.core)  # sleep is no suspicion cause (R31)
+        member.look()
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
         """See Checker."""
-        slow, witness = self._slow_primary, self._witnesses.get(node.name)
-        if slow is None or witness is None or node.index is None or len(self.world.epochs) > 1:
+        slow, member = self._slow_primary, self._members.get(node.name)
+        if slow is None or member is None or node.index is None or len(self.world.epochs) > 1:
             return
         view = note.view if isinstance(note, Executed) else note.fields["view"]
         led = quorum.primary(view, self.world.members) == slow.index
@@ -70,15 +70,15 @@ class SlowPrimaryDeposed(Checker):
             self._over = self._over or (note.fields["reason"] == SLOW and not led)
         elif led and not self._over and self._view in (-1, view):
             self._view = view
-            witness.hear(note, self.world.time)
-            if witness.core.state.timeouts.timeout > USUAL * self._timeout:
-                witness.waits.clear()
+            member.hear(note, self.world.time)
+            if member.core.state.timeouts.timeout > USUAL * self._timeout:
+                member.waits.clear()
             self._judge(slow)
 
     def _judge(self, slow: Node) -> None:
         now, patience = self.world.time, int(USUAL * self._timeout / 4)
         lately = now - ENDURED_MAX * self._timeout
-        known = self._witnesses.values()
+        known = self._members.values()
         accusing = sum(each.heard_at >= lately and each.has_ground(patience) for each in known)
         if accusing < quorum.quorum(self.world.members):
             self._since = None
@@ -88,9 +88,9 @@ class SlowPrimaryDeposed(Checker):
             self.fail(f"{slow.name} still leads view {self._view}, and a quorum saw that it is slow (R32)")
 
 
-class _Witness:
-    """What an honest member saw of the primary since its last start: a plain account of what it should have
-    judged. Times are in nanoseconds of its own clock."""
+class _Member:
+    """An honest member's observations of the primary since its last start: a plain account of what it should
+    have judged. Times are in nanoseconds of its own clock."""
 
     def __init__(self, core: Replica) -> None:
         self.core = core

@@ -34,7 +34,7 @@ class StopsOnFork(Checker):
         super().__init__(world)
         self._statements = statements
         self._stable: dict[tuple[str, int, int], Content] = {}
-        """By node, epoch and sequence: the state that the node holds as certified."""
+        """(Node, epoch, sequence) -> the state that the node holds as certified."""
         self.shown: dict[str, tuple[int, int, str, int]] = {}
         """Honest node that was shown another certified state -> its epoch and sequence, the sender, the
         time."""

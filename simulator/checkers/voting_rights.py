@@ -40,7 +40,7 @@ class VotingRights(Checker):
                 self._left.add(frame)
             return
         if frame in self._left:
-            return  # the basis of a view, sent again unchanged on request: it binds to nothing new
+            return  # a VIEW-CHANGE of a NEW-VIEW, sent again unchanged: it binds to nothing new
         message = self.world.frame_cache.read(frame)[1]
         if node.said(message):
             self.fail(f"{node.name} lost its ledger and says {type(message).__name__}")

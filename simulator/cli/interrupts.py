@@ -28,7 +28,7 @@ def _raise() -> NoReturn:
 
 
 class Interrupts:
-    """How this process handles signals while the command runs."""
+    """Signal handling of this process while the command runs."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -40,7 +40,7 @@ def window_open(
 
 @replaces(SessionTable, "open", "session-evicted-by-chance", "R12 P8", world="many-sessions")
 def evicts_by_chance(right: Any, self: Any, key: Any, principal: str) -> None:
-    """Which session is evicted from a full table depends on how long this process has run."""
+    """The session evicted from a full table depends on how long this process has run."""
     count = self._opened = getattr(self, "_opened", 0) + 1
     if count % 2 and len(self._sessions) >= self._capacity:
         self._evict(list(self._sessions)[-1])
@@ -133,10 +133,10 @@ def reads_uptime(right: Any, self: Any, bundles: Any, *, sequence: int, timestam
 
 
 @replaces(Executor, "restore", "log-root-restarts", "R26", world="crashes")
-def log_root_of_head(right: Any, self: Executor, recovery: Any, signer: Any) -> Any:
+def log_root_of_head(right: Any, self: Executor, tail: Any, signer: Any) -> Any:
     """After a restart the log's tree begins anew, so that its root covers only later entries."""
 
-    notes = right(self, recovery, signer)
+    notes = right(self, tail, signer)
     if self.executed:
         self.frontier = Frontier()
     return notes

@@ -9,18 +9,18 @@ from simulator.mutants.seams import Contradictions, Pinging, places
 
 
 @replaces(Pinging, "begin", "others-not-awaited", "R11", world="older-disk")
-def others_not_awaited(right: Any, self: Pinging, recovery: Any) -> None:
+def others_not_awaited(right: Any, self: Pinging, tail: Any) -> None:
     """A starting member of a cluster with f = 0 votes when a quorum has answered, though other members may
     know its statements."""
-    right(self, recovery)
+    right(self, tail)
     self._quorum_suffices = True
 
 
 @replaces(Pinging, "begin", "unused-disk-not-doubted", "R11", world="unused-disk")
-def unused_disk_not_doubted(right: Any, self: Pinging, recovery: Any) -> None:
+def unused_disk_not_doubted(right: Any, self: Pinging, tail: Any) -> None:
     """An empty ledger votes at once where f = 0, as if there could have been no earlier one."""
-    right(self, recovery)
-    if self.state.voting_right.holding and not (recovery.slots or recovery.entries or recovery.checkpoint):
+    right(self, tail)
+    if self.state.voting_right.holding and not (tail.slots or tail.entries or tail.checkpoint):
         self.state.voting_right.mode = "voting"
 
 
@@ -31,7 +31,7 @@ def goes_on_after_a_fork(*_arguments: Any) -> None:
 
 @replaces(Contradictions, "restore", "forgets-the-fork", "R24", world="forked")
 def forgets_the_fork(*_arguments: Any) -> None:
-    """A node that stopped because certificates exclude each other goes on after its next start."""
+    """A node that stopped because certificates exclude each other continues after its next start."""
 
 
 @replaces(Contradictions, "ask", "fork-taken-for-bad-page", "R23 R24", world="forked")
@@ -40,7 +40,7 @@ def bad_page(*_arguments: Any) -> Any:
     return False
 
 
-@mutant("follower-places-never-freed", "R23 P15", world="many-learners")
+@mutant("subscriber-places-never-freed", "R23 P15", world="many-learners")
 def places_for_good(plant: Plant) -> None:
-    """A follower of a node's log keeps its place, even if others wait for one."""
+    """A subscriber to a node's log keeps its place, even if others wait for one."""
     plant.put(places, "PLACE_TIME", 1 << 60)

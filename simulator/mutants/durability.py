@@ -139,10 +139,10 @@ def restart_forgets_promise(right: Any, core: Any, slots: Any) -> None:
 
 
 @replaces(restore, "restore", "restart-forgets-certificates", "R6 R33", world="all-crash")
-def restart_forgets_certificates(right: Any, core: Any, recovery: Any) -> None:
+def restart_forgets_certificates(right: Any, core: Any, tail: Any) -> None:
     """A restarted replica's VIEW-CHANGE carries nothing that was prepared before."""
-    slots = tuple(record for record in recovery.slots if record.phase != "prepared")
-    right(core, msgspec.structs.replace(recovery, slots=slots))
+    slots = tuple(record for record in tail.slots if record.phase != "prepared")
+    right(core, msgspec.structs.replace(tail, slots=slots))
 
 
 @replaces(Host, "_finish", "full-disk-ignored", "R8", world="full-disks")
@@ -155,7 +155,7 @@ def full_disk(finish: Any, self: Host, effects: Effects, now: Any) -> None:
 
 @replaces(Host, "_finish", "fenced-process-sends", "R10", world="two-processes")
 def fenced_speaks(finish: Any, self: Host, effects: Effects, now: Any) -> None:
-    """A process whose ledger another one has taken over goes on from memory."""
+    """A process whose ledger another one has taken over continues from memory."""
     try:
         finish(self, effects, now)
     except TurnLost as lost:
@@ -172,12 +172,12 @@ def entries_not_kept(plant: Plant) -> None:
 
 
 @replaces(Executor, "restore", "rows-replayed-twice", "R9 P20", world="crashes")
-def rows_twice(right: Any, self: Executor, recovery: Any, signer: Any) -> Any:
+def rows_twice(right: Any, self: Executor, tail: Any, signer: Any) -> Any:
     """After a restart the entry that the rows already contain is executed once more."""
-    applied = recovery.applied_sequence
-    if any(record.entry.sequence == applied for record in recovery.entries):
-        recovery = msgspec.structs.replace(recovery, applied_sequence=applied - 1)
-    return right(self, recovery, signer)
+    applied = tail.applied_sequence
+    if any(record.entry.sequence == applied for record in tail.entries):
+        tail = msgspec.structs.replace(tail, applied_sequence=applied - 1)
+    return right(self, tail, signer)
 
 
 @replaces(Host, "_write_rows", "half-of-rows-written", "R9 P20", world="crashes")

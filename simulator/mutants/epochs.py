@@ -72,7 +72,7 @@ def hand_over(right: Any, self: Epochs, genesis: Any, _scheme: Any, *more: Any) 
 
 
 @replaces(EpochCatchUp, "begin", "epoch-end-unproved", "R35 R16 P18", world="false-epoch-catch-up", seed=27)
-def crosses_unproved(right: Any, self: EpochCatchUp, *arguments: Any) -> None:
+def epoch_end_unproved(right: Any, self: EpochCatchUp, *arguments: Any) -> None:
     """A node that slept through epochs believes any member about who the members are now."""
     self._follow = partial(self._follow, scheme=Credulous())  # type: ignore[call-arg]
     right(self, *arguments)

@@ -177,7 +177,7 @@ def no_limit(right: Any, self: Any, operations_max: Any, bytes_max: Any) -> Any:
 
 @replaces(Proposing, "ready_at", "proposes-beyond-window", "R20 P6", world="lost-checkpoints")
 def beyond_window(_right: Any, self: Proposing) -> int | None:
-    """A primary goes on proposing above its window."""
+    """A primary continues to propose above its window."""
     state = self.state
     if not self.policy.has_unproposed() or not state.may_vote(state.views.view) or not state.is_primary:
         return None

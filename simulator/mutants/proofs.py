@@ -9,6 +9,7 @@ from simulator.mutants.registry import Plant, mutant, replaces
 from simulator.mutants.seams import (
     Chain,
     CheckpointCertificate,
+    Code,
     Collector,
     Freezer,
     Host,
@@ -47,7 +48,7 @@ def path_of_neighbour(right: Any, leaves: Any) -> Any:
 def no_end(_right: Any, self: Chain, epoch: int, sequence: int) -> Any:
     """Members of an epoch that is over are believed about later entries."""
     if epoch >= len(self.epochs):
-        raise ProofError(f"epoch {epoch} is not in this chain")
+        raise ProofError(Code.UNKNOWN_EPOCH, f"epoch {epoch}", f"epoch {epoch} is not in this chain")
     return self.epochs[epoch].members
 
 

@@ -1,4 +1,4 @@
-"""Where the code is that mutants replace or build upon: name -> module.
+"""Location of the code that mutants replace or build upon: name -> module.
 
 Only this file of the package imports the product, so a move of product code touches one file here. A mutant
 names the attribute that it replaces; `replaces` and `Plant.put` refuse one that does not exist.
@@ -18,7 +18,7 @@ from dtvn.machine.nonces import NonceTable
 from dtvn.machine.operations import Operations
 from dtvn.machine.snapshot import Freezer, Staging
 from dtvn.machine.tree import StateTree
-from dtvn.proof import ProofError, barriers, reads
+from dtvn.proof import Code, ProofError, barriers, reads
 from dtvn.proof.barriers import SharedBarriers
 from dtvn.proof.verify import Chain
 from dtvn.protocol import canonical, quorum

@@ -33,7 +33,7 @@ def prepared_is_dropped(plan: Any, changes: Any) -> Any:
 
 @replaces(view_change, "plan", "lowest-view-wins", "R33 P4", world="two-certificates")
 def lowest_view_wins(plan: Any, changes: Any) -> Any:
-    """Of two certificates for one sequence the older one is carried over."""
+    """The older of two certificates for one sequence is reproposed."""
     flipped = []
     for change in changes:
         prepared = tuple(msgspec.structs.replace(p, view=-p.view) for p in change.prepared)
@@ -124,7 +124,7 @@ def carried_is_judged(right: Any, self: Ordering, sequence: int, digest: bytes, 
 
 @replaces(ViewChanging, "leave", "votes-while-leaving", "R29", world="leaderless", seed=1)
 def votes_while_leaving(right: Any, self: ViewChanging, view: int, reason: str) -> None:
-    """A member that sent its VIEW-CHANGE goes on voting below it."""
+    """A member that sent its VIEW-CHANGE continues to vote below it."""
     before = self.views.view
     right(self, view, reason)
     if self.views.changing and self.views.view == view and before + 1 == view:

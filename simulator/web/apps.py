@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+from validators.feed import simulation
+
 
 class SimulatorConfig(AppConfig):
     """Simulator runs of the platform."""
@@ -7,3 +9,9 @@ class SimulatorConfig(AppConfig):
     name = "simulator.web"
     label = "simulator"
     verbose_name = "Simulator"
+
+    def ready(self) -> None:
+        """Give the live feed its part about the simulator."""
+        from simulator.web import feed  # its models exist only now
+
+        simulation.simulator = feed

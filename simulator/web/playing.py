@@ -1,7 +1,7 @@
 """Inside the worker's process that plays a run: the simulator in the main thread, a writer in another.
 
 The writer thread stores the reported events several times a second, and checks whether the run should end.
-The database may be slow or locked; the simulation goes on meanwhile.
+The database may be slow or locked; the simulation continues meanwhile.
 """
 
 from __future__ import annotations

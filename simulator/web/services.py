@@ -18,10 +18,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from dtvn.api.errors import Unavailable
 from simulator.web.models import RunStatus, SimulatorEvent, SimulatorRun
 from simulator.web.output import LINES_KEPT
 from simulator.web.start_request import StartRequest
-from tickets.services import Unavailable
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.feed.wake import wake_web_processes

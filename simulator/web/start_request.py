@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from dtvn.api.errors import InvalidRequest
 from simulator.old_names import ADVERSARIES, current
 from simulator.options import OptionError, Options, check
-from tickets.services import InvalidRequest
 
 SEED_MAX = 2**63 - 1
 

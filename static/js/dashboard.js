@@ -226,7 +226,7 @@
       cell("", slot ? held(slot.prepares.concat(node.primary)) : "–", "Prepares"),
       cell("", slot ? held(slot.commits) : "–", "Commits"),
       cell("", node.pending, "Pending"),
-      cell("", node.suspicion || slot?.withheld || "none", "Suspects"),
+      cell("", node.suspicion || slot?.abstain_reason || "none", "Suspects"),
     );
     return row;
   }

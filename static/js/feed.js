@@ -2,7 +2,7 @@
  * The connection: a snapshot, then every frame after it, for ever. It reconnects by itself, resumes
  * where it was, and takes a fresh snapshot when the server says that too much was missed.
  *
- * dtvn.feed({fetchSnapshot, onSnapshot, onFrame, onNodes, onMessage, onState}) -> {position()}
+ * dtvn.feed({closedNoAccess, fetchSnapshot, onSnapshot, onFrame, onNodes, onMessage, onState}) -> {position()}
  */
 dtvn.feed = function (page) {
   "use strict";
@@ -11,8 +11,6 @@ dtvn.feed = function (page) {
   const RETRY_MAX = 8000;
   const SILENCE_MAX = 15000; // milliseconds without any word: the connection is dead, whatever TCP says
   const PING_EVERY = 5000;
-
-  const CLOSED_NO_ACCESS = 4401; // logged out, as validators.dashboard.consumers.CLOSED_NO_ACCESS
 
   let socket = null;
   let position = null; // sequence up to which the page is complete
@@ -59,7 +57,7 @@ dtvn.feed = function (page) {
 
   function lost(code) {
     socket = null;
-    greeted = greeted && code !== CLOSED_NO_ACCESS;
+    greeted = greeted && code !== page.closedNoAccess;
     page.onState("lost");
     later();
   }

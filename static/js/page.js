@@ -224,6 +224,7 @@ dtvn.ui = (function () {
     }
 
     const feed = dtvn.feed({
+      closedNoAccess: Number(root.dataset.closedNoAccess), // close code of the server after a logout
       fetchSnapshot: () => fetchJson(root.dataset.snapshotUrl),
       onSnapshot: function (snapshot) {
         ahead = snapshot.now - Date.now() / 1000;

@@ -3,7 +3,7 @@
   "use strict";
 
   const { at, attempt, button, call, cell, facts, grouped, look, make, pill, put } = dtvn.ui;
-  const LINES = 500; // as simulator.web.output.LINES_KEPT
+  const LINES = Number(dtvn.ui.root.dataset.linesKept);
   const RUNS = 20;
   const AGAIN_AFTER = 1000; // milliseconds
   const TONE = { running: "accent", complete: "ok", error: "bad" };
@@ -19,7 +19,7 @@
     partition_events: "Partitions",
   };
   const UNIT = { success_rate: (value) => `${value.toFixed(2)} %`, average_latency_ms: (value) => `${value.toFixed(1)} ms` };
-  const form = at("wish");
+  const form = at("request");
 
   let lines = [];
   let status = "idle";
@@ -165,13 +165,13 @@
   if (form) {
     form.addEventListener("submit", function (event) {
       event.preventDefault();
-      const wish = {};
+      const request = {};
       for (const one of form.elements) {
         if (one.name) {
-          wish[one.name] = one.type === "checkbox" ? one.checked : Number(one.value);
+          request[one.name] = one.type === "checkbox" ? one.checked : Number(one.value);
         }
       }
-      attempt(() => call("POST", "/simulator/start", wish), (found) => `Run ${found.run_id} started`);
+      attempt(() => call("POST", "/simulator/start", request), (found) => `Run ${found.run_id} started`);
     });
     at("stop").addEventListener("click", () => attempt(() => call("POST", "/simulator/stop"), "Stopping the run"));
   }

@@ -8,10 +8,17 @@
   const BYTES_MAX = { certificate: 2 ** 18, chain: 2 ** 24 };
   const utf8 = new TextEncoder();
 
-  class Refused extends Error {}
+  /* A file that proves nothing: a sentence, its stable code, and the place that the code is about. */
+  class Refused extends Error {
+    constructor(code, place, why) {
+      super(why);
+      this.code = code;
+      this.place = place;
+    }
+  }
 
-  function need(condition, why) {
-    if (!condition) throw new Refused(why);
+  function need(condition, code = "malformed", place = "", why = "") {
+    if (!condition) throw new Refused(code, place, why);
   }
 
   const join = (...parts) => joined(parts);
@@ -42,7 +49,7 @@
     let at = 0;
     const take = (size) => {
       at += size;
-      need(at <= data.length, "");
+      need(at <= data.length);
       return data.slice(at - size, at);
     };
     const number = (width) => {
@@ -59,14 +66,14 @@
         const size = head < 0xc0 ? head & 31 : number(1 << (head - 0xd9));
         return text(take(size));
       }
-      need(depth < 16 && ((head >= 0x90 && head < 0xa0) || head === 0xdc || head === 0xdd), "");
+      need(depth < 16 && ((head >= 0x90 && head < 0xa0) || head === 0xdc || head === 0xdd));
       const size = head < 0xa0 ? head & 15 : number(2 << (head - 0xdc));
       const items = [];
       while (items.length < size) items.push(value(depth + 1));
       return items;
     };
     const found = value(0);
-    need(same(pack(found), data), "");
+    need(same(pack(found), data));
     return found;
   }
 
@@ -74,7 +81,7 @@
     try {
       return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     } catch {
-      throw new Refused("");
+      throw new Refused("malformed", "", "");
     }
   }
 
@@ -141,15 +148,15 @@
 
   /* The fields in the bytes of `what`, types checked: one sentence, whatever is wrong with them. */
   function opened(data, shape, what) {
-    const wrong = `${what} has not the form of one`;
+    const wrong = ["malformed", what.replace(/^\w+ /, ""), `${what} has not the form of one`];
     let found;
     try {
       found = unpack(data);
     } catch (error) {
-      if (error instanceof Refused) throw new Refused(wrong);
+      if (error instanceof Refused) throw new Refused(...wrong);
       throw error;
     }
-    need(isArray(found, shape), wrong);
+    need(isArray(found, shape), ...wrong);
     return found;
   }
 
@@ -168,7 +175,7 @@
   /* Base64 makes four bytes of three; the rest is for white space. */
   function needRoom(kind, size) {
     const most = 2 * BYTES_MAX[kind];
-    need(size <= most, `this file is no ${kind}: it is too large, over ${most} bytes`);
+    need(size <= most, "too_large", kind, `this file is no ${kind}: it is too large, over ${most} bytes`);
   }
 
   /* The bytes inside a file (Uint8Array): bare, in JSON, or in an answer of the REST API. */
@@ -179,16 +186,19 @@
       // Bytes that are no UTF-8 become a letter that the form has nowhere.
       const groups = formOf(kind).exec(new TextDecoder("utf-8").decode(file));
       const form = `{"format": "dtvn-${kind}/1", "${kind}": "<base64>"}`;
-      need(groups, `this file is no ${kind}: not ${form}, alone or the "data" of a good answer`);
+      const why = `this file is no ${kind}: not ${form}, alone or the "data" of a good answer`;
+      need(groups, "wrong_file", kind, why);
       const coded = groups.slice(1).find((group) => group !== undefined);
       const letters = root.atob(coded.slice(0, coded.length - (coded.length % 4)));
-      need(root.btoa(letters) === coded, `the ${kind} in this file is not the one spelling of its base64`);
+      const spelling = `the ${kind} in this file is not the one spelling of its base64`;
+      need(root.btoa(letters) === coded, "wrong_file", kind, spelling);
       data = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
     } else {
       const begins = file[0] >= 0x90 && file[0] < 0xa0;
-      need(begins, `this file is no ${kind}: it begins neither with { nor as its bytes do`);
+      need(begins, "wrong_file", kind, `this file is no ${kind}: it begins neither with { nor as its bytes do`);
     }
-    need(data.length <= BYTES_MAX[kind], `this file is no ${kind}: ${data.length} bytes are too many`);
+    const many = `this file is no ${kind}: ${data.length} bytes are too many`;
+    need(data.length <= BYTES_MAX[kind], "too_large", kind, many);
     return data;
   }
 

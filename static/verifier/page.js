@@ -28,7 +28,7 @@
     try {
       content = await file.arrayBuffer();
     } catch {
-      throw new verifier.Refused(`${file.name} cannot be read`);
+      throw new verifier.Refused("unreadable", file.name, `${file.name} cannot be read`);
     }
     return verifier.unwrap(kind, new Uint8Array(content));
   }
@@ -48,13 +48,13 @@
       if (against) {
         const other = await verifier.prove(against, trusted);
         const found = verifier.contradiction(proved, other);
-        const more = [...lines, ...verifier.sentences(other), ...found];
-        told = found.length
+        const more = [...lines, ...verifier.sentences(other), ...(found ? found.sentences : [])];
+        told = found
           ? ["bad", "Both certificates are valid, but they contradict each other.", more]
           : ["good", "Both certificates are valid, and both can be true.", more];
       }
     } catch (error) {
-      told = ["bad", "Verification failed.", [error.message]];
+      told = ["bad", "Verification failed.", [error.code ? `${error.message} [${error.code}]` : error.message]];
     }
     if (mine === turn) show(...told);
   }

@@ -16,6 +16,7 @@
   const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
   const FOUNDED = 0x94; // how a genesis begins that its parties made together
   const PLAIN = 0x97; // a bare one
+  const INVALID = ["invalid_genesis", "genesis"];
   const CONTINUED = 0x98; // and a bare one that continues another cluster
   const { Refused, digest, join, need, needRoom, opened, pack, same, tag, unwrap } = root.dtvnForms;
 
@@ -28,12 +29,12 @@
 
   /* RFC 9162, 2.1.3.2: the root over `size` leaves to which `path` leads from the leaf at `index`. */
   function climb(index, size, leaf, path) {
-    const wrong = "its path does not lead to its checkpoint";
+    const wrong = ["bad_path", "entry", "its path does not lead to its checkpoint"];
     let last = size - 1n;
     let found = leaf;
-    need(index >= 0n && index <= last, wrong);
+    need(index >= 0n && index <= last, ...wrong);
     for (const sibling of path) {
-      need(last > 0n, wrong);
+      need(last > 0n, ...wrong);
       if (index & 1n || index === last) {
         found = node(sibling, found);
         while (index && !(index & 1n)) {
@@ -46,7 +47,7 @@
       index >>= 1n;
       last >>= 1n;
     }
-    need(last === 0n, wrong);
+    need(last === 0n, ...wrong);
     return found;
   }
 
@@ -80,6 +81,8 @@
     const keys = new Set(members.map((member) => member.key.join()));
     need(
       members.length >= 1 && members.length <= 31 && names.size === members.length && keys.size === members.length,
+      "bad_members",
+      "members",
       "members are too many or share a name or a key",
     );
     return members;
@@ -89,10 +92,10 @@
   async function founded(data) {
     const form = data[15] === 0x32 ? 2 : 1; // 2: of a cluster that continues another one
     const [format, terms, records, seals] = opened(data, form === 2 ? "suRS" : "stRS", "the genesis");
-    need(format === `dtvn-genesis-${form}`, "the genesis has not the form of one");
+    need(format === `dtvn-genesis-${form}`, "malformed", "genesis", "the genesis has not the form of one");
     const [name, created, count, parameters, ...rest] = terms;
     const joined = `records: ${records.length} of ${count} parties have joined`;
-    need(records.length === count, `the genesis is invalid: ${joined}`);
+    need(records.length === count, ...INVALID, `the genesis is invalid: ${joined}`);
     const parties = records.map((record) => record[0]);
     const principals = parties.flatMap((party) => party[2]).sort((one, other) => (one[0] < other[0] ? -1 : 1));
     const rows = parties.map((party) => party[1]);
@@ -106,18 +109,20 @@
     for (const [name, signature] of seals) {
       const member = members.find((each) => each.name === name);
       const good = member && (await isSigned(member.key, said, signature));
-      need(good, `the genesis is invalid: seals: the seal of '${shown(name)}' is not of this genesis`);
+      need(good, ...INVALID, `the genesis is invalid: seals: the seal of '${shown(name)}' is not of this genesis`);
     }
     const sealed = new Set(seals.map(([name]) => name));
     const absent = members.filter((member) => !sealed.has(member.name)).map((member) => shown(member.name));
-    need(!absent.length, `the genesis is invalid: it is not sealed yet: ${absent.join(", ")} must still sign it`);
+    const why = `the genesis is invalid: it is not sealed yet: ${absent.join(", ")} must still sign it`;
+    need(!absent.length, ...INVALID, why);
   }
 
   /* Verify every link of an epoch chain (or a bare or sealed genesis). */
   async function readChain(data) {
     const alone = [FOUNDED, PLAIN, CONTINUED].includes(data[0]);
     const [version, given, proofs] = alone ? [1, data, []] : opened(data, "ibF", "the epoch chain");
-    need(version === 1, `an epoch chain of version ${version}; this verifier knows 1`);
+    const odd = `an epoch chain of version ${version}; this verifier knows 1`;
+    need(version === 1, "unknown_version", "chain", odd);
     const genesis = data[0] === FOUNDED ? await founded(data) : given;
     const shape = genesis[0] === CONTINUED ? "siXJKfiG" : "siXJKfi";
     const [name, , members, , , , , continues] = opened(genesis, shape, "the genesis");
@@ -129,13 +134,14 @@
     };
     for (const [epoch, proof] of proofs.entries()) {
       const end = await prove(proof, chain);
-      const wrong = `epoch ${epoch} does not end with this epoch change proof`;
+      const why = `epoch ${epoch} does not end with this epoch change proof`;
+      const wrong = ["wrong_epoch_change", `epoch ${epoch}`, why];
       const at = end.checkpoint;
       const kind = end.continued ? "recover" : "reconfigure";
       const ends = end.kind === kind && end.code === "ok" && end.epoch === epoch;
-      need(ends && (end.continued || (at && at.epoch === epoch && at.sequence === end.sequence)), wrong);
+      need(ends && (end.continued || (at && at.epoch === epoch && at.sequence === end.sequence)), ...wrong);
       const [begun, rows] = opened(end.state, "iX", "the epoch change proof");
-      need(begun === epoch + 1, wrong);
+      need(begun === epoch + 1, ...wrong);
       chain.epochs.push({ members: membersOf(rows), after: end.sequence });
     }
     return chain;
@@ -143,10 +149,11 @@
 
   function membersIn(chain, epoch, sequence) {
     const count = chain.epochs.length;
-    need(epoch < count, `epoch ${epoch} is not in this chain, which ends with ${count - 1}`);
+    const why = `epoch ${epoch} is not in this chain, which ends with ${count - 1}`;
+    need(epoch < count, "unknown_epoch", `epoch ${epoch}`, why);
     const next = chain.epochs[Number(epoch) + 1];
     const inside = sequence > chain.epochs[Number(epoch)].after && (!next || sequence <= next.after);
-    need(inside, `sequence ${sequence} is not in epoch ${epoch}`);
+    need(inside, "outside_epoch", `sequence ${sequence}`, `sequence ${sequence} is not in epoch ${epoch}`);
     return chain.epochs[Number(epoch)].members;
   }
 
@@ -161,12 +168,15 @@
     );
     const continued = proof[0] === "continuation";
     const known = continued ? 2 : 1;
-    need(version === known, `a certificate of version ${version}; this verifier knows ${known}`);
-    need(same(cluster, chain.cluster.slice(0, 8)), "the certificate is of another cluster than this chain");
+    const odd = `a certificate of version ${version}; this verifier knows ${known}`;
+    need(version === known, "unknown_version", "certificate", odd);
+    const foreign = "the certificate is of another cluster than this chain";
+    need(same(cluster, chain.cluster.slice(0, 8)), "other_cluster", "certificate", foreign);
     const [index, [kind, event, ticket], code, time, state] = opened(leaf, "iowib", "the leaf");
     const held = ticketState(state, event, ticket);
     const siblings = hashes(path);
-    need(BigInt(sides) >> BigInt(siblings.length) === 0n, "its path names more sides than it has hashes");
+    const more = "its path names more sides than it has hashes";
+    need(BigInt(sides) >> BigInt(siblings.length) === 0n, "bad_path", "leaf", more);
     let results = digest(new Uint8Array([0]), leaf);
     siblings.forEach((sibling, bit) => {
       const left = (BigInt(sides) >> BigInt(bit)) & 1n;
@@ -179,7 +189,8 @@
     let body = (sender) => [epoch, sender, sequence, entry];
     if (proof[0] === "checkpoint") {
       const [, inEpoch, size, stateRoot, then, logPath] = proof;
-      need(inEpoch >= epoch, "its checkpoint is of an earlier epoch than its entry");
+      const early = "its checkpoint is of an earlier epoch than its entry";
+      need(inEpoch >= epoch, "early_checkpoint", `epoch ${inEpoch}`, early);
       members = membersIn(chain, inEpoch, size);
       checkpoint = { epoch: inEpoch, sequence: size };
       const logRoot = climb(BigInt(sequence) - 1n, BigInt(size), entry, hashes(logPath));
@@ -204,19 +215,23 @@
     const count = members.length;
     need(
       signatures.length === needed,
+      "signature_count",
+      "signatures",
       `it has ${signatures.length} signatures; exactly ${needed} of ${count} are needed`,
     );
     let before = -1;
     const signers = [];
     for (const [sender] of signatures) {
-      need(sender > before && sender < count, "its signers are not distinct members in ascending order");
+      const order = "its signers are not distinct members in ascending order";
+      need(sender > before && sender < count, "bad_signers", "signatures", order);
       before = sender;
     }
     for (const [sender, signature] of signatures) {
       const data = join(tag("dtvn/v1/signed"), chain.cluster, new Uint8Array([said]), pack(body(sender)));
       const member = members[sender];
       const good = await isSigned(member.key, data, signature);
-      need(good, `the signature of ${shown(member.name)} does not fit what it should say`);
+      const name = shown(member.name);
+      need(good, "bad_signature", name, `the signature of ${name} does not fit what it should say`);
       signers.push(member);
     }
     return signers;
@@ -275,25 +290,29 @@
     );
   }
 
-  /* Why both cannot be true and who signed both, as sentences; none when they can. */
+  /* Why both cannot be true and who signed both: code, place, names and sentences; null when they can. */
   function contradiction(one, other) {
     const [first, second] = one.sequence <= other.sequence ? [one, other] : [other, one];
+    let code = "two_entries";
     let why = "";
     if (first.sequence === second.sequence) {
       if (!same(first.entry, second.entry)) why = `two entries at sequence ${first.sequence}`;
     } else if (first.event === second.event && first.ticket === second.ticket && first.ticketState) {
       const final = FINAL.includes(first.ticketState[2]) && second.state.length;
       if (final && !same(first.state, second.state)) {
+        code = "changed_final";
         why =
           `ticket ${shown(first.ticket)} of event ${shown(first.event)} was final at sequence ` +
           `${first.sequence} and another one at sequence ${second.sequence}`;
       }
     }
-    if (!why) return [];
+    if (!why) return null;
     const both = one.signers.filter((member) => other.signers.some((known) => same(known.key, member.key)));
-    const names = both.map((member) => shown(member.name)).join(", ") || "nobody";
+    const convicted = both.map((member) => shown(member.name));
+    const names = convicted.join(", ") || "nobody";
     const weak = Math.floor((Math.min(one.members, other.members) - 1) / 3) + 1;
-    return [`contradiction: ${why}`, `convicted, having signed both: ${names} (f + 1 = ${weak})`];
+    const said = [`contradiction: ${why}`, `convicted, having signed both: ${names} (f + 1 = ${weak})`];
+    return { code, place: `sequence ${first.sequence}`, convicted, sentences: said };
   }
 
   const api = { Refused, contradiction, fallback: false, needRoom, prove, readChain, sentences, unwrap };

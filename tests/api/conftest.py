@@ -18,12 +18,11 @@ from tests.api.learner import TableWriter
 from tests.api.living import LivingGateway
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
-from tickets.services import network
 from validators.feed import progress
 from validators.membership import changes, newcomers
 from validators.models import MembershipChange
 from validators.rest import health, keys, members
-from validators.services import api_keys, nodes
+from validators.services import api_keys, network, nodes
 
 KEY = "dtvn_test_key_of_the_api_suite"
 
@@ -87,7 +86,7 @@ def api(fake: FakeGateway) -> Api:
 
 
 def work_off(row: MembershipChange, seconds: float) -> MembershipChange:
-    """What `up` does beside the API: here in the same thread."""
+    """Carries changes out in the test's own thread, as `up` does in its process."""
     for _ in range(20):
         if row.finished or changes.turn() is None:
             break

@@ -1,4 +1,4 @@
-"""A fake gateway whose members say that they live, so that the machine decides about the membership."""
+"""A fake gateway whose members give liveness proofs, so that the machine decides about the membership."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from tests.host.support import key_pair
 
 
 class LivingGateway(FakeGateway):
-    """Every member signs with `key_pair(its id)`, or with `keys[its id]`; with `next_keys[its id]` where it
-    is asked for that."""
+    """Each member signs with `keys[id]`, by default `key_pair(id)`; with `next_keys[id]` if that key is asked
+    for.
+    """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self.keys: dict[str, str] = {}
@@ -30,7 +31,7 @@ class LivingGateway(FakeGateway):
         super().__init__(*arguments, **named)
 
     def word(self, member: str, *, key: str = "", executed: int | None = None) -> LivenessProof:
-        """A liveness proof of anybody, now."""
+        """A liveness proof of the given member at the present time."""
         executed = self.acknowledged if executed is None else executed
         now = time.time_ns() // 1_000
         said = liveness_bytes(cluster_id(self.genesis), self.present.epoch, member, executed, now)
@@ -50,7 +51,7 @@ class LivingGateway(FakeGateway):
     def query(
         self, member: int, what: str, arguments: Sequence[str] = (), *, wait: float = 2.0
     ) -> Future[Answered]:
-        """See GatewayFace; members that are not down say that they live."""
+        """See GatewayFace; members that are not down give a liveness proof."""
         if what != "alive" or member in self.down:
             return super().query(member, what, arguments, wait=wait)
         name = self.present.members[member].id

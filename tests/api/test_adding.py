@@ -1,4 +1,4 @@
-"""Adding nodes one behind the other: by what is wanted, not by the links of this moment (C40)."""
+"""Adding several nodes in a row: the desired state decides, not the present links (C40)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_c40_a_node_is_added_while_an_epoch_begins_and_every_link_is_cut(
 
 
 @pytest.mark.parametrize("status", [NodeStatus.STOPPED, NodeStatus.STARTING])
-def test_c40_a_node_is_added_right_behind_the_first_one(
+def test_c40_a_second_node_is_added_right_after_the_first(
     town: Api, living: LivingGateway, status: str
 ) -> None:
     ManagedNode.objects.exclude(pk="r0").delete()
@@ -40,7 +40,7 @@ def test_c40_a_node_is_added_right_behind_the_first_one(
     assert town.post("nodes", {"node_id": "r4"}).status_code == 200
 
 
-def test_c40_a_node_is_added_right_behind_a_start_of_the_cluster(town: Api, living: LivingGateway) -> None:
+def test_c40_a_node_is_added_right_after_the_cluster_starts(town: Api, living: LivingGateway) -> None:
     living.down = ALL
     cluster.stop_cluster()
     cluster.start_existing()
@@ -61,7 +61,7 @@ def test_a_stopping_or_failed_cluster_accepts_no_newcomer(town: Api, living: Liv
     assert town.post("nodes", {"node_id": "r4"}).status_code == 200, "a member that others run is there"
 
 
-def test_a_newcomer_shows_as_running_once_it_can_be_asked(
+def test_a_newcomer_shows_as_running_once_it_answers(
     town: Api, living: LivingGateway, folder: ClusterFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     town.post("tickets/seed")
@@ -92,9 +92,7 @@ def test_a_newcomer_shows_as_running_once_it_can_be_asked(
     assert listed(town)["r4"] == "running"
 
 
-def test_c41_a_newcomer_of_which_nothing_was_made_stops_with_its_cluster(
-    town: Api, living: LivingGateway
-) -> None:
+def test_c41_a_newcomer_not_yet_created_stops_with_its_cluster(town: Api, living: LivingGateway) -> None:
     town.post("nodes", {"node_id": "r4"})
     living.quorum = False  # its key cannot be listed any more
     assert town.post("cluster/stop").status_code == 200

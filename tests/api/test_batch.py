@@ -25,7 +25,7 @@ def statuses(api: Api, *operations: Any) -> list[int]:
     return [result["status"] for result in read(response)["data"]["results"]]
 
 
-def test_a_batch_runs_in_order_and_refusals_stop_nothing(api: Api) -> None:
+def test_a_batch_runs_in_order_and_continues_after_a_refusal(api: Api) -> None:
     response = api.post(
         "tickets/batch",
         {
@@ -52,7 +52,7 @@ def test_a_batch_runs_in_order_and_refusals_stop_nothing(api: Api) -> None:
     assert read(api.get("tickets/A"))["data"]["State"] == "CONSUMED"
 
 
-def test_a_malformed_item_is_its_own_400_and_the_rest_goes_on(api: Api) -> None:
+def test_a_malformed_item_gets_400_and_the_rest_is_executed(api: Api) -> None:
     items = [
         op("issue", "A"),
         op("fly", "A"),
@@ -69,7 +69,7 @@ def test_a_malformed_item_is_its_own_400_and_the_rest_goes_on(api: Api) -> None:
     assert statuses(api, *items) == [200, 400, 400, 400, 400, 400, 400, 400, 400, 400, 200]
 
 
-def test_a_batch_of_nothing_is_answered_with_nothing(api: Api) -> None:
+def test_an_empty_batch_gets_an_empty_answer(api: Api) -> None:
     assert read(api.post("tickets/batch", {"operations": []}))["data"] == {"results": [], "counts": {}}
 
 
@@ -79,7 +79,7 @@ def test_a_batch_without_a_list_is_400(api: Api, body: Any) -> None:
     assert (response.status_code, read(response)["success"]) == (400, False)
 
 
-def test_ten_thousand_operations_are_taken_and_one_more_is_not(api: Api, fake: FakeGateway) -> None:
+def test_a_batch_takes_at_most_ten_thousand_operations(api: Api, fake: FakeGateway) -> None:
     many = [op("validate", f"T-{i}") for i in range(10_001)]
     assert api.post("tickets/batch", {"operations": many}).status_code == 400
     assert fake.acknowledged == 0
@@ -94,10 +94,10 @@ def test_a_batch_may_be_16_mib_and_no_larger(api: Api) -> None:
 
 
 @pytest.mark.parametrize("code", ["unavailable", "cluster_contradiction"])
-def test_r14_where_nothing_was_sent_the_whole_batch_is_503(
+def test_r14_a_batch_of_which_nothing_was_sent_is_503(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    """And its later pieces are not even tried."""
+    """Its later pieces are not tried."""
     tried: list[int] = []
     submit = fake.submit
     monkeypatch.setattr(fake, "submit", lambda some, *, wait: tried.append(len(some)) or submit(some))
@@ -107,7 +107,7 @@ def test_r14_where_nothing_was_sent_the_whole_batch_is_503(
     assert tried == [1_000]
 
 
-def test_r14_unknown_outcomes_are_reported_one_by_one(api: Api, fake: FakeGateway) -> None:
+def test_r14_unknown_outcomes_are_reported_per_operation(api: Api, fake: FakeGateway) -> None:
     fake.mute = True
     response = api.post("tickets/batch", {"operations": [op("issue", "A"), op("fly", "A")]})
     results = read(response)["data"]["results"]
@@ -132,10 +132,10 @@ def test_each_operation_needs_its_own_scope(api: Api) -> None:
     ]
 
 
-def test_r14_what_follows_a_piece_without_an_outcome_is_not_sent(
+def test_r14_nothing_is_sent_after_a_piece_without_an_outcome(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a batch of 10,000 would wait for ten pieces that nobody decides."""
+    """Otherwise a batch of 10,000 would wait for ten pieces that the cluster does not decide."""
     sent: list[tuple[int, float]] = []
     submit = fake.submit
 

@@ -27,7 +27,7 @@ def test_null_and_unknown_fields_count_as_absent() -> None:
         assert read_body(content, Example) == Example()
 
 
-def test_only_a_body_that_may_be_empty_may_be() -> None:
+def test_only_optional_bodies_may_be_empty() -> None:
     assert read_body(b" \n", Optional) == Optional()
     for content in (b"", b"{", b"[]", b"5"):
         with pytest.raises(InvalidRequest, match="Invalid request body"):

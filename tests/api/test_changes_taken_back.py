@@ -1,4 +1,4 @@
-"""A change is taken back until something of it is sent; nobody asks for more than a cluster bears (R35)."""
+"""A change can be cancelled until it is sent; the number of queued changes is bounded (R35)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.api.test_newcomers import follows, row_of
 from validators.membership import change_limits, changes
-from validators.membership.membership import Wish
+from validators.membership.membership import ChangeRequest
 from validators.models import DesiredState, MembershipChange, NodePart
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -38,7 +38,7 @@ def states() -> list[str]:
     return [row.state for row in MembershipChange.objects.order_by("id")]
 
 
-def test_a_newcomer_that_follows_is_called_off_and_others_go_on(
+def test_a_following_newcomer_is_cancelled_and_others_continue(
     town: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     asked = town.post("members", {"node_id": "r4"})
@@ -64,7 +64,7 @@ def test_a_newcomer_that_follows_is_called_off_and_others_go_on(
     assert living.present.members[-1].id == "r4"
 
 
-def test_what_waits_behind_another_is_called_off_at_once(town: Api, folder: ClusterFolder) -> None:
+def test_a_queued_change_is_cancelled_at_once(town: Api, folder: ClusterFolder) -> None:
     town.post("members", {"node_id": "r4"})
     second = read(town.post("members", {"node_id": "r5"}))["data"]
     assert second["state"] == "waiting"
@@ -74,14 +74,14 @@ def test_what_waits_behind_another_is_called_off_at_once(town: Api, folder: Clus
     assert not folder.node("r5").key.exists(), "nothing was made for it"
 
 
-def test_a_key_that_was_made_for_a_rotation_is_thrown_away(
+def test_a_cancelled_rotation_deletes_its_new_key(
     town: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     node = folder.node("r1")
     node.create()
     write_private(node.key, b"11" * 32 + b"\n")
     left = ensure_seed(node.next_key)  # by one that was given up in a crash; who knows who read it since
-    row = changes.ask(Wish(change="rotate", node_id="r1"), actor="key:1")
+    row = changes.ask(ChangeRequest(change="rotate", node_id="r1"), actor="key:1")
     changes.turn()
     row.refresh_from_db()
     assert read_seed(node.next_key) != left
@@ -92,7 +92,7 @@ def test_a_key_that_was_made_for_a_rotation_is_thrown_away(
 
 
 def test_a_change_that_was_sent_cannot_be_cancelled(town: Api, living: LivingGateway) -> None:
-    row = changes.ask(Wish(change="parameters", parameters={"view_timeout": 900_000}), actor="key:1")
+    row = changes.ask(ChangeRequest(change="parameters", parameters={"view_timeout": 900_000}), actor="key:1")
     living.mute = True
     for _ in range(2):
         changes.turn()
@@ -110,11 +110,11 @@ def test_a_change_that_was_sent_cannot_be_cancelled(town: Api, living: LivingGat
         assert (unknown.status_code, read(unknown)["code"]) == (404, "not_found")
 
 
-def test_taken_back_in_the_moment_before_it_is_sent_it_is_not_sent(
+def test_a_change_cancelled_just_before_sending_is_not_sent(
     town: Api, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the liveness proofs and the sending."""
-    row = changes.ask(Wish(change="parameters", parameters={"view_timeout": 900_000}), actor="key:1")
+    """It is cancelled after the liveness proofs were collected."""
+    row = changes.ask(ChangeRequest(change="parameters", parameters={"view_timeout": 900_000}), actor="key:1")
 
     def gather(*arguments: Any, **named: Any) -> Any:
         changes.cancel(row.pk)
@@ -127,14 +127,14 @@ def test_taken_back_in_the_moment_before_it_is_sent_it_is_not_sent(
     assert (living.present.epoch, living.acknowledged) == (0, before)
 
 
-def test_the_command_lists_and_takes_back(
+def test_the_command_lists_and_cancels_changes(
     folder: ClusterFolder, capsys: pytest.CaptureFixture[str], tmp_path: Path, living: LivingGateway
 ) -> None:
     def say(*words: str) -> str:
         call_command("members", words[0], "--data-dir", str(tmp_path), *words[1:])
         return capsys.readouterr().out
 
-    row = changes.ask(Wish(change="add", node_id="r4"), actor="operator")
+    row = changes.ask(ChangeRequest(change="add", node_id="r4"), actor="operator")
     changes.turn()
     assert f"{row.pk}  add r4  following  r4 is fetching the log." in say("changes")
     assert "Cancelled before anything was sent" in say("cancel", str(row.pk))
@@ -149,11 +149,11 @@ def test_the_command_lists_and_takes_back(
         call_command("members", "cancel", "--data-dir", str(tmp_path / "other"), str(row.pk))
 
 
-def test_the_admin_takes_back_with_a_button(
+def test_the_admin_cancels_a_change_with_a_button(
     client: Client, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     client.force_login(User.objects.create_superuser("operator", password="x"))
-    row = changes.ask(Wish(change="add", node_id="r4"), actor="user:operator")
+    row = changes.ask(ChangeRequest(change="add", node_id="r4"), actor="user:operator")
     changes.turn()
     page = f"{ADMIN}/{row.pk}/change/"
     assert f'action="{ADMIN}/{row.pk}/cancel/"' in client.get(page).content.decode()
@@ -165,16 +165,18 @@ def test_the_admin_takes_back_with_a_button(
     assert "cancel/" not in re.sub(r"\s+", " ", shown.content.decode())
     work_off()
     assert "Cancelled" in client.get(page).content.decode()
-    over = changes.ask(Wish(change="parameters", parameters={"view_timeout": 900_000}), actor="user:operator")
+    over = changes.ask(
+        ChangeRequest(change="parameters", parameters={"view_timeout": 900_000}), actor="user:operator"
+    )
     work_off()
     told = client.post(f"{ADMIN}/{over.pk}/cancel/", follow=True)
     assert f"Change {over.pk} has already finished: done." in html.unescape(told.content.decode())
 
 
-def test_only_who_may_administer_takes_back(
+def test_only_administrators_cancel_changes(
     client: Client, living: LivingGateway, folder: ClusterFolder
 ) -> None:
-    row = changes.ask(Wish(change="add", node_id="r4"), actor="user:operator")
+    row = changes.ask(ChangeRequest(change="add", node_id="r4"), actor="user:operator")
     changes.turn()
     client.force_login(User.objects.create_user("reader", password="x", is_staff=True))
     assert client.post(f"{ADMIN}/{row.pk}/cancel/").status_code == 403
@@ -189,7 +191,7 @@ def test_only_who_may_administer_takes_back(
 
 
 def test_r35_the_queue_of_changes_is_bounded(town: Api, folder: ClusterFolder) -> None:
-    """The first newcomer fetches the log; an administrator's key asks for one after the other."""
+    """The first newcomer still fetches the log while the same key requests one newcomer after the other."""
     for number in range(change_limits.OPEN_MAX):
         asked = town.post("members", {"node_id": f"x{number}"})
         assert asked.status_code == 202, asked.content
@@ -205,7 +207,7 @@ def test_r35_the_queue_of_changes_is_bounded(town: Api, folder: ClusterFolder) -
     assert town.post("members", {"node_id": "one-more"}).status_code == 202
 
 
-def test_r35_a_caller_that_changes_to_and_fro_is_slowed_down(
+def test_r35_repeated_changes_of_one_caller_are_rate_limited(
     town: Api, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(change_limits, "ASKED_MAX", 3)
@@ -219,7 +221,7 @@ def test_r35_a_caller_that_changes_to_and_fro_is_slowed_down(
     assert (over.status_code, read(over)["code"]) == (429, "too_many_changes")
     assert 590 <= int(over.headers["Retry-After"]) <= 601
     assert living.present.epoch == 3
-    other = Wish(change="parameters", parameters={"view_timeout": 800_000})
+    other = ChangeRequest(change="parameters", parameters={"view_timeout": 800_000})
     changes.ask(other, actor="somebody else")
     work_off()
     assert living.present.epoch == 4

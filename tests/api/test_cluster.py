@@ -48,7 +48,7 @@ NODE_KEYS = {
 
 
 class Answers:
-    """Puts words into the mouths of members."""
+    """Sets the answers that members give."""
 
     def __init__(self, fake: FakeGateway) -> None:
         self.fake = fake
@@ -88,7 +88,7 @@ def test_ready_commits_an_operation_and_needs_no_key(fake: FakeGateway) -> None:
     assert read(response)["sequence"] > before
 
 
-def test_ready_asks_the_cluster_once_a_second_for_everybody(
+def test_ready_asks_the_cluster_once_a_second_for_all_callers(
     fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000.0
@@ -100,7 +100,7 @@ def test_ready_asks_the_cluster_once_a_second_for_everybody(
     assert read(Api(None).get("/ready"))["sequence"] > first
 
 
-def test_ready_tells_why_not(fake: FakeGateway) -> None:
+def test_ready_gives_the_reason_when_not_ready(fake: FakeGateway) -> None:
     fake.quorum = False
     response = Api(None).get("/ready")
     assert response.status_code == 503
@@ -109,10 +109,10 @@ def test_ready_tells_why_not(fake: FakeGateway) -> None:
 
 
 @pytest.mark.parametrize(("lost", "told"), [(1, False), (2, True)])
-def test_r11_ready_tells_that_only_a_recovery_helps(
+def test_r11_ready_says_when_only_a_recovery_helps(
     fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, lost: int, told: bool
 ) -> None:
-    """Two of four run without their votes: no quorum is left that could give them back."""
+    """Two of four run without a vote: no quorum is left that could restore their votes."""
     members = fake.members()
     without = {"state": "following", "voting": False}
     shown = [msgspec.structs.replace(m, status=without) if m.index < lost else m for m in members]
@@ -123,7 +123,7 @@ def test_r11_ready_tells_that_only_a_recovery_helps(
     assert ("manage.py genesis recover --help" in error) is told
 
 
-def test_nodes_are_listed_bare_in_their_order(api: Api, fake: FakeGateway) -> None:
+def test_nodes_are_listed_in_order_without_an_envelope(api: Api, fake: FakeGateway) -> None:
     listed = read(api.get("nodes"))
     assert [node["id"] for node in listed] == ["r0", "r1", "r2", "r3"]
     assert all(set(node) == NODE_KEYS for node in listed)
@@ -143,10 +143,10 @@ def test_a_node_shows_its_error_only_when_there_is_one(api: Api) -> None:
 FULL = "its disk is full; it resumes automatically when there is space"
 
 
-def test_a_node_whose_disk_is_full_says_so_over_its_link_or_in_its_row(
+def test_a_node_with_a_full_disk_reports_it_by_link_or_row(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The list showed a node that runs, and nothing else."""
+    """Before, the list showed a running node and no error."""
     ManagedNode.objects.update(status=NodeStatus.RUNNING, report={"state": "voting"})
     full = {"view": 0, "sequence": 7, "state": "disk_full", "voting": False}
     monkeypatch.setattr(fake, "_status", lambda member: full if member == 1 else {"state": "voting"})
@@ -180,7 +180,7 @@ def test_a_member_that_this_platform_does_not_run_is_external(api: Api, fake: Fa
     assert read(api.get("nodes/r3"))["status"] == "unresponsive"
 
 
-def test_the_learner_is_no_node(api: Api) -> None:
+def test_the_learner_is_not_addressed_as_a_node(api: Api) -> None:
     assert api.get("nodes/learner").status_code == 404
     assert api.call("DELETE", "nodes/learner").status_code == 404
 
@@ -224,7 +224,7 @@ def test_a_node_without_the_ticket_is_404_and_an_unreachable_node_is_503(
     assert (response.status_code, read(response)["success"]) == (503, False)
 
 
-def test_stats_are_the_primarys_with_the_supervisors_mark(api: Api, answers: Answers) -> None:
+def test_stats_come_from_the_primary_in_supervisor_mode(api: Api, answers: Answers) -> None:
     data = read(api.get("stats"))["data"]
     assert (data["node_id"], data["mode"]) == ("r0", "supervisor")
 
@@ -236,10 +236,10 @@ def test_stats_without_the_primary_come_from_another_member(
     assert read(api.get("stats"))["data"]["node_id"] == "r1"
 
 
-def test_members_that_hang_hold_up_no_read(
+def test_hanging_members_delay_no_read(
     api: Api, fake: FakeGateway, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They were asked one after the other, two seconds each."""
+    """Before, they were asked one after the other, with two seconds each."""
     monkeypatch.setattr(cluster, "PRIMARY_WAIT", 0.05)
     monkeypatch.setattr(cluster, "ASK_WAIT", 0.2)
     told, silent = fake.query, {0, 1, 2}
@@ -275,7 +275,7 @@ def test_without_any_node_the_platform_answers_for_itself(api: Api, fake: FakeGa
     assert read(api.get("config"))["data"] == {"mode": "supervisor", "nodes_count": 4}
 
 
-def test_config_and_peers_are_a_nodes(api: Api, answers: Answers) -> None:
+def test_config_and_peers_come_from_a_node(api: Api, answers: Answers) -> None:
     answers.words[0, "status"] = "", {"members": 4, "is_primary": True, "view": 3, "sequence": 8}
     answers.words[0, "peers"] = (
         "",
@@ -294,7 +294,7 @@ def test_config_and_peers_are_a_nodes(api: Api, answers: Answers) -> None:
     assert [peer["id"] for peer in read(api.get("peers"))["data"]["peers"]] == ["12D"]
 
 
-def test_status_is_bare(api: Api) -> None:
+def test_status_has_no_envelope(api: Api) -> None:
     status = read(api.get("status"))
     assert list(status) == ["supervisor", "nodes_count", "nodes", "simulator_status"]
     assert (status["supervisor"], status["nodes_count"], status["simulator_status"]) == ("running", 4, "idle")
@@ -320,7 +320,7 @@ def wish(node: str) -> str:
     return ManagedNode.objects.get(pk=node).desired
 
 
-def test_stop_start_and_restart_write_wishes(api: Api) -> None:
+def test_stop_start_and_restart_write_the_desired_state(api: Api) -> None:
     ManagedNode.objects.update(status=NodeStatus.RUNNING)
     response = api.call("DELETE", "nodes/r3")
     assert (response.status_code, read(response)) == (200, {"status": "stopping", "node_id": "r3"})
@@ -342,12 +342,12 @@ def test_x30_a_name_no_node_can_have_is_400(api: Api, node_id: str) -> None:
     assert (response.status_code, "node_id" in read(response)["error"]) == (400, True)
 
 
-def test_c40_the_missing_node_id_is_said_exactly(api: Api) -> None:
+def test_c40_a_missing_node_id_gets_the_exact_error(api: Api) -> None:
     response = api.post("nodes", {})
     assert (response.status_code, read(response)["error"]) == (400, "node_id is required")
 
 
-def test_a_name_that_is_no_member_asks_for_a_change_of_the_membership(api: Api) -> None:
+def test_starting_an_unknown_node_requests_a_membership_change(api: Api) -> None:
     assert api.post("nodes", {"node_id": "r9", "is_primary": True}).status_code == 409
     assert not MembershipChange.objects.exists()
     response = api.post("nodes", {"node_id": "r9"})
@@ -437,7 +437,7 @@ def test_bad_log_queries_are_400(api: Api, query: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", "{" * 5_000])
-def test_a_node_that_talks_nonsense_breaks_nothing(api: Api, answers: Answers, text: str) -> None:
+def test_undecodable_answers_of_a_node_break_nothing(api: Api, answers: Answers, text: str) -> None:
     def query(member: int, what: str, arguments: Any = (), *, wait: float = 2.0) -> Future[Answered]:
         future: Future[Answered] = Future()
         future.set_result(Answered(0, "", text))

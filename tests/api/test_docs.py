@@ -1,4 +1,4 @@
-"""docs/use/api.md says what the API does: every code with its status, every route."""
+"""docs/use/api.md names every code with its status, and every route."""
 
 import re
 from pathlib import Path

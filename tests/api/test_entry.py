@@ -1,4 +1,4 @@
-"""Which node a request enters by: a healthy one, in turn."""
+"""The entry node of a request: healthy members take turns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FRONT = LAG_MAX + 1_000
 
 
 def entries(api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> set[str]:
-    """By which nodes eight tickets came in, with the members r0.. as `changes` says; r3 is well."""
+    """The entry nodes of eight tickets, with members r0.. in the status of `changes`; r3 is healthy."""
     members = [
         msgspec.structs.replace(member, **{"sequence": FRONT} | changes.get(member.id, {}))
         for member in fake.members()
@@ -28,7 +28,7 @@ def entries(api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, **chan
     return set(OperationRecord.objects.filter(operation="issue").values_list("entry", flat=True))
 
 
-def test_the_silent_the_lagging_and_the_lost_are_passed_over(
+def test_silent_lagging_and_lost_members_are_skipped(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = entries(
@@ -42,7 +42,9 @@ def test_the_silent_the_lagging_and_the_lost_are_passed_over(
     assert found == {"r3"}
 
 
-def test_a_little_behind_is_healthy(api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_member_slightly_behind_counts_as_healthy(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = entries(api, fake, monkeypatch, r1={"sequence": FRONT - LAG_MAX}, r2={"heard": None})
     assert found == {"r0", "r1", "r3"}
 
@@ -54,7 +56,7 @@ def test_the_last_report_of_a_lost_member_makes_no_other_member_lag(
     assert found == {"r1", "r2", "r3"}
 
 
-def test_a_liar_that_claims_to_be_far_ahead_makes_no_member_lag(
+def test_a_false_high_sequence_makes_no_member_lag(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = entries(api, fake, monkeypatch, r0={"sequence": 10 * FRONT})

@@ -1,4 +1,4 @@
-"""A newcomer is listed from the moment somebody asks for it, and each stage is announced (C40)."""
+"""A newcomer is listed from the moment it is requested, and each stage is announced (C40)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def joins(folder: ClusterFolder, living: LivingGateway) -> None:
         pass
 
 
-def test_c40_it_is_listed_before_anything_of_it_is_made(asked: Api, folder: ClusterFolder) -> None:
+def test_c40_a_newcomer_is_listed_before_it_is_created(asked: Api, folder: ClusterFolder) -> None:
     assert not folder.node("r4").root.exists()
     node = listed(asked)["r4"]
     assert list(listed(asked)) == ["r0", "r1", "r2", "r3", "r4"]
@@ -59,7 +59,7 @@ def test_c40_it_is_listed_before_anything_of_it_is_made(asked: Api, folder: Clus
         assert answer.status_code == 409, "it is under way"
 
 
-def test_c40_its_stages_are_shown_until_it_is_a_member(
+def test_c40_a_newcomers_stages_are_shown_until_it_is_a_member(
     asked: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     changes.turn()
@@ -97,7 +97,7 @@ def test_a_change_of_an_earlier_cluster_lists_no_node(
     assert list(listed(asked)) == ["r0", "r1", "r2", "r3"]
 
 
-def test_one_that_is_refused_says_why_and_is_gone(
+def test_a_refused_newcomer_shows_the_reason_and_is_unlisted(
     asked: Api, folder: ClusterFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes.turn()
@@ -109,7 +109,7 @@ def test_one_that_is_refused_says_why_and_is_gone(
 
 
 @pytest.mark.parametrize("made", [False, True])
-def test_a_newcomer_that_is_stopped_is_cancelled_and_blocks_no_other(asked: Api, made: bool) -> None:
+def test_a_stopped_newcomer_is_cancelled_and_blocks_no_other(asked: Api, made: bool) -> None:
     if made:
         changes.turn()
     answer = asked.call("DELETE", R4)
@@ -121,7 +121,7 @@ def test_a_newcomer_that_is_stopped_is_cancelled_and_blocks_no_other(asked: Api,
     assert asked.post("nodes", {"node_id": "r4"}).status_code == 200, "and may be tried again"
 
 
-def test_a_newcomer_cancelled_before_it_was_made_is_shown_as_stopped(asked: Api) -> None:
+def test_a_newcomer_cancelled_before_creation_shows_as_stopped(asked: Api) -> None:
     changes.cancel(MembershipChange.objects.get().pk)
     assert changes.turn() is not None
     assert told() == [("starting", ""), ("stopped", "")]

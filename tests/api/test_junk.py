@@ -1,4 +1,4 @@
-"""Whatever arrives, at whichever route: never a 500, always JSON, and nothing that nobody foresaw."""
+"""Arbitrary requests to every route: never a 500, always JSON, and only documented answers."""
 
 from __future__ import annotations
 

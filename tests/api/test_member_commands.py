@@ -12,16 +12,16 @@ from django.core.management import CommandError, call_command
 
 from dtvn.files.whole import write_private
 from dtvn.net import read_seed
-from dtvn.node.follower import liveness_proof
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
+from dtvn.node.non_member import liveness_proof
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from tests.api.living import LivingGateway
 from tests.host.support import key_pair, make_genesis
-from tickets.services import network
 from validators.management.commands import members
 from validators.membership import changes
+from validators.services import network
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -30,7 +30,7 @@ Say = Callable[..., str]
 
 @pytest.fixture
 def say(living: LivingGateway, settings: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Say:
-    """Run a command on the platform's own folder and return what it says."""
+    """Run a command on the platform's own folder and return its output."""
     settings.DATA = tmp_path
     folder = ClusterFolder(tmp_path)
     folder.create()
@@ -53,7 +53,7 @@ def test_r11_the_command_refuses_a_change_that_would_stop_all_decisions(
     assert living.present.epoch == 0
 
 
-def test_r11_who_falls_silent_while_the_question_is_read_is_missed(
+def test_r11_a_member_lost_during_the_confirmation_is_noticed(
     say: Say, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def agreed() -> bool:
@@ -66,7 +66,7 @@ def test_r11_who_falls_silent_while_the_question_is_read_is_missed(
     assert living.present.epoch == 0
 
 
-def test_principals_come_are_limited_get_keys_and_go(say: Say) -> None:
+def test_principals_are_added_limited_rekeyed_and_revoked(say: Say) -> None:
     first, second = (peer_id(key_pair(name)[0]) for name in ("gate-1", "gate-1 later"))
     assert "gate-1  signs as gate-1" in say("principals", "add", "gate-1", first, "--grant", "default:gate")
     assert "*:gate" in say("principals", "limit", "gate-1", "--grant", "*:gate")
@@ -94,12 +94,12 @@ def test_principals_come_are_limited_get_keys_and_go(say: Say) -> None:
         (("rotate", "gateway", "--overlap=-1"), "--overlap must be from 0 to 600 seconds"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(say: Say, words: tuple[str, ...], said: str) -> None:
+def test_an_invalid_principals_command_gets_one_sentence(say: Say, words: tuple[str, ...], said: str) -> None:
     with pytest.raises(CommandError, match=said):
         say("principals", *words)
 
 
-def test_members_change_by_what_the_platform_makes(
+def test_members_change_with_keys_that_the_platform_makes(
     say: Say, living: LivingGateway, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = ClusterFolder(settings.DATA).node("r4")
@@ -168,7 +168,7 @@ def test_a_question_without_a_yes_changes_nothing(
         (("parameters", "speed=1", "--yes"), "parameters: 'speed'"),
     ],
 )
-def test_what_cannot_be_changed_is_one_sentence(say: Say, words: tuple[str, ...], said: str) -> None:
+def test_an_invalid_members_command_gets_one_sentence(say: Say, words: tuple[str, ...], said: str) -> None:
     with pytest.raises(CommandError, match=said):
         say("members", *words)
 
@@ -179,9 +179,7 @@ def test_a_folder_without_a_platform_makes_no_keys(say: Say, settings: Any, tmp_
         call_command("members", "add", "r4", "--data-dir", str(tmp_path), "--yes")
 
 
-def test_members_is_about_the_platform_s_folder_where_none_is_named(
-    say: Say, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_members_uses_the_platform_s_folder_by_default(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("members", "show")
     call_command("members", "changes")
     assert "r3  127.0.0.1:" in capsys.readouterr().out
@@ -200,7 +198,7 @@ def test_members_is_about_the_platform_s_folder_where_none_is_named(
         (("show", "--write", "{none}/x"), "^{none}/x: No such file or directory.$"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_sentence(
+def test_an_unreadable_file_gets_one_sentence(
     say: Say, tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
     none = str(tmp_path / "none")
@@ -208,7 +206,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
         call_command("members", *(word.replace("{none}", none) for word in words))
 
 
-def test_no_cluster_in_the_platform_s_folder_is_one_sentence(settings: Any, tmp_path: Path) -> None:
+def test_a_platform_folder_without_a_cluster_gets_one_sentence(settings: Any, tmp_path: Path) -> None:
     settings.DATA = tmp_path
     network.close()
     with pytest.raises(CommandError, match=r"^This data folder has no cluster yet\.$"):

@@ -36,7 +36,7 @@ def enlist(town: Api, name: str) -> None:
     assert town.post("principals", body).status_code == 200
 
 
-def test_the_members_their_strength_and_who_runs_them(town: Api) -> None:
+def test_members_are_shown_with_thresholds_and_operators(town: Api) -> None:
     told = read(town.get("members"))["data"]
     assert (told["epoch"], told["quorum"], told["liars"], told["crashes"]) == (0, 3, 1, 1)
     assert [(each["id"], each["seat"], each["external"]) for each in told["members"]] == [
@@ -50,9 +50,7 @@ def test_the_members_their_strength_and_who_runs_them(town: Api) -> None:
     assert told["parameters"]["checkpoint_interval"] == 10
 
 
-def test_r11_a_change_after_which_nothing_would_be_decided_is_not_ordered(
-    town: Api, living: LivingGateway
-) -> None:
+def test_r11_a_change_that_would_stop_all_decisions_is_not_ordered(town: Api, living: LivingGateway) -> None:
     """Each of three members waits for all others where an epoch begins."""
     living.down = frozenset({3})
     refused = town.call("DELETE", "members/r1?allow_small=true")
@@ -63,7 +61,7 @@ def test_r11_a_change_after_which_nothing_would_be_decided_is_not_ordered(
     assert [member.id for member in living.present.members] == ["r0", "r1", "r2"]
 
 
-def test_who_answers_at_a_second_look_is_waited_for(
+def test_a_member_that_answers_the_second_query_is_waited_for(
     town: Api, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     town.call("DELETE", "members/r3?allow_small=true")
@@ -78,7 +76,7 @@ def test_who_answers_at_a_second_look_is_waited_for(
     assert read(changed)["data"]["epoch"] == 2, changed.content
 
 
-def test_the_calculator_shows_before_and_after_and_changes_nothing(town: Api) -> None:
+def test_the_calculator_shows_thresholds_and_changes_nothing(town: Api) -> None:
     told = read(town.post("members/preview", {"change": "add", "node_id": "r4"}))["data"]
     assert (told["before"]["quorum"], told["after"]["quorum"], told["after"]["liars"]) == (3, 4, 1)
     assert told["seats"][4] == {"index": 4, "before": "", "after": "r4", "what": "joins"}
@@ -103,7 +101,7 @@ def test_the_calculator_shows_before_and_after_and_changes_nothing(town: Api) ->
     assert read(town.get("changes"))["data"] == []
 
 
-def test_a_member_from_elsewhere_joins_gets_a_new_key_and_goes(town: Api, living: LivingGateway) -> None:
+def test_an_external_member_joins_gets_a_new_key_and_leaves(town: Api, living: LivingGateway) -> None:
     enlist(town, "r4")
     added = town.post("members", newcomer(living, "r4"))
     assert added.status_code == 200, added.content
@@ -130,14 +128,14 @@ def test_a_member_from_elsewhere_joins_gets_a_new_key_and_goes(town: Api, living
     assert [each["change"] for each in listed] == ["remove", "rotate", "add"]
 
 
-def test_one_takes_the_seat_of_another(town: Api, living: LivingGateway) -> None:
+def test_a_newcomer_replaces_a_member(town: Api, living: LivingGateway) -> None:
     enlist(town, "r9")
     assert town.post("members", newcomer(living, "r9", replaces="r2")).status_code == 200
     told = read(town.get("members"))["data"]
     assert [each["id"] for each in told["members"]] == ["r0", "r1", "r9", "r3"]
 
 
-def test_parameters_change_and_what_cannot_is_named(town: Api) -> None:
+def test_parameters_change_and_an_invalid_one_is_named(town: Api) -> None:
     assert read(town.call("PATCH", "parameters", {"view_timeout": 900_000}))["data"]["epoch"] == 1
     assert read(town.get("members"))["data"]["parameters"]["view_timeout"] == 900_000
     for body, said in [
@@ -176,7 +174,7 @@ def test_a_refusal_gives_its_reason_and_changes_nothing(town: Api, living: Livin
     assert [each["state"] for each in read(town.get("changes"))["data"]] == ["refused"] * 3
 
 
-def test_a_small_cluster_only_when_it_is_said(town: Api) -> None:
+def test_a_small_cluster_requires_explicit_consent(town: Api) -> None:
     gone = town.call("DELETE", "members/r3", {"allow_small": True})
     assert gone.status_code == 200, gone.content
     told = read(town.get("members"))["data"]
@@ -223,7 +221,7 @@ def test_a_bad_request_names_the_field(town: Api, body: Any, said: str) -> None:
     assert MembershipChange.objects.count() == 0
 
 
-def test_a_principal_s_key_that_is_no_point_is_refused_by_name(town: Api) -> None:
+def test_a_principal_s_key_that_is_no_curve_point_is_refused(town: Api) -> None:
     enlist(town, "gate-7")
     for path, body in (("principals", {"name": "x"}), ("principals/gate-7/rotate", {})):
         answer = town.post(path, body | {"peer_id": NO_KEY})
@@ -251,7 +249,7 @@ def test_the_same_nonce_is_the_same_change(town: Api) -> None:
     assert read(town.get("members"))["data"]["epoch"] == 1
 
 
-def test_an_outcome_that_never_came_is_asked_for_again_and_not_done_twice(
+def test_a_lost_outcome_is_queried_again_and_not_executed_twice(
     town: Api, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(members.changes, "wait", lambda row, seconds: work_off_steps(row, 2))
@@ -267,7 +265,7 @@ def test_an_outcome_that_never_came_is_asked_for_again_and_not_done_twice(
     assert MembershipChange.objects.get().attempt == 1
 
 
-def test_nothing_sent_waits_until_the_cluster_is_back(
+def test_an_unsent_change_waits_until_the_cluster_is_back(
     town: Api, living: LivingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(members.changes, "wait", lambda row, seconds: work_off_steps(row, 2))
@@ -344,7 +342,7 @@ def test_a_bad_principal_names_the_field(town: Api, method: str, path: str, body
     assert said in read(answer)["error"]
 
 
-def test_the_platforms_own_key_is_made_kept_and_put_in_place(
+def test_the_platforms_new_key_is_made_stored_and_installed(
     town: Api, living: LivingGateway, settings: Any, tmp_path: Path
 ) -> None:
     settings.DATA = tmp_path

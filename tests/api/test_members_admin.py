@@ -1,4 +1,4 @@
-"""The membership and the principals in the admin: shown before, ordered once, the outcome told."""
+"""Membership and principals in the admin: a preview, one ordered command, its outcome shown."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from dtvn.protocol.consensus.membership import Membership, founding
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.host.support import key_pair, make_genesis
-from tickets.services import network
 from validators.membership import changes, epoch
 from validators.models import ManagedNode, MembershipChange, NodeStatus
-from validators.services import principals
+from validators.services import network, principals
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -45,7 +44,7 @@ def nonce_in(response: Any) -> str:
     return found[1]
 
 
-def test_the_page_shows_the_epoch_who_runs_whom_and_what_may_be_done(admin: Client) -> None:
+def test_the_page_shows_epoch_operators_and_allowed_actions(admin: Client) -> None:
     page = admin.get(MEMBERS)
     told = text(page)
     assert "Epoch 0" in told
@@ -57,7 +56,7 @@ def test_the_page_shows_the_epoch_who_runs_whom_and_what_may_be_done(admin: Clie
     assert f'href="{MEMBERS}ask/remove/?node_id=r1"' in page.content.decode()
 
 
-def test_a_change_is_shown_before_it_is_made_and_made_once(admin: Client, living: LivingGateway) -> None:
+def test_a_change_is_previewed_and_ordered_once(admin: Client, living: LivingGateway) -> None:
     address = f"{MEMBERS}ask/remove/"
     form = admin.get(f"{address}?node_id=r3")
     assert 'value="r3" selected' in form.content.decode()
@@ -89,7 +88,7 @@ def test_a_change_is_shown_before_it_is_made_and_made_once(admin: Client, living
 
 
 class LaggingGateway(LivingGateway):
-    """Of a process that meets the epoch another one began only when it has been asked `looks` times."""
+    """A process that learns of an epoch begun by another process only after `looks` queries."""
 
     looks = 0
 
@@ -105,7 +104,7 @@ class LaggingGateway(LivingGateway):
 
 @pytest.fixture
 def lagging(living: LivingGateway) -> LaggingGateway:
-    """The same gateway: what was ordered through it is met late from now on."""
+    """The same gateway; from now on it learns late of the epochs ordered through it."""
     newest = living.__dict__.pop("present")
     living.__class__ = LaggingGateway
     found = cast(LaggingGateway, living)
@@ -114,7 +113,7 @@ def lagging(living: LivingGateway) -> LaggingGateway:
 
 
 def raised_timeout(admin: Client) -> None:
-    """Epoch 1 has begun, and the one who asked was told so."""
+    """Epoch 1 has begun, and its requester received the outcome."""
     fields = {"view_timeout": "900000", "step": "confirm", "nonce": "late"}
     given = {
         name: str(getattr(founding(make_genesis(4)).parameters, name))
@@ -143,7 +142,7 @@ def test_the_page_waits_for_the_epoch_that_was_announced(
     assert lagging.looks <= 0, "who polls a change is told once this process has met its epoch"
 
 
-def test_a_page_that_cannot_wait_longer_says_so_and_looks_again(
+def test_a_page_past_its_waiting_limit_says_so_and_reloads(
     admin: Client, lagging: LaggingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised_timeout(admin)
@@ -158,7 +157,7 @@ def test_a_page_that_cannot_wait_longer_says_so_and_looks_again(
     assert "A later epoch has begun" not in text(admin.get(MEMBERS)), "an old one may be of another cluster"
 
 
-def test_the_page_looks_again_while_something_is_under_way(admin: Client, living: LivingGateway) -> None:
+def test_the_page_reloads_while_a_change_is_under_way(admin: Client, living: LivingGateway) -> None:
     def again() -> bool:
         return 'http-equiv="refresh"' in admin.get(MEMBERS).content.decode()
 
@@ -174,7 +173,7 @@ def test_the_page_looks_again_while_something_is_under_way(admin: Client, living
     assert not again()
 
 
-def test_parameters_are_a_form_of_what_they_are(admin: Client, living: LivingGateway) -> None:
+def test_the_parameters_form_shows_the_present_values(admin: Client, living: LivingGateway) -> None:
     address = f"{MEMBERS}ask/parameters/"
     form = admin.get(address)
     assert 'name="view_timeout" value="800000"' in form.content.decode()
@@ -196,7 +195,7 @@ def test_parameters_are_a_form_of_what_they_are(admin: Client, living: LivingGat
     assert living.present.parameters.view_timeout == 900_000
 
 
-def test_a_newcomer_from_elsewhere_needs_its_liveness_proof(admin: Client, living: LivingGateway) -> None:
+def test_an_external_newcomer_needs_its_liveness_proof(admin: Client, living: LivingGateway) -> None:
     key = key_pair("r7")[0]
     admin.post(PRINCIPALS, {"verb": "add", "name": "r7", "peer_id": peer_id(key), "event": "*", "nonce": "a"})
     address = f"{MEMBERS}ask/add/"
@@ -245,7 +244,7 @@ def test_principals_are_added_given_keys_and_revoked(admin: Client) -> None:
     assert "this platform signs as gateway" in text(last)
 
 
-def test_only_who_may_administer_sees_the_forms(client: Client, living: LivingGateway) -> None:
+def test_only_administrators_see_the_forms(client: Client, living: LivingGateway) -> None:
     person = User.objects.create_user("reader", password="x", is_staff=True)
     person.user_permissions.add(Permission.objects.get(codename="view_membershipchange"))
     client.force_login(person)
@@ -269,7 +268,7 @@ def test_a_form_without_its_token_is_refused(living: LivingGateway) -> None:
     assert MembershipChange.objects.count() == 0
 
 
-def test_without_a_cluster_the_pages_say_so(
+def test_pages_without_a_cluster_report_it(
     admin: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, settings: Any
 ) -> None:
     network.use(None)

@@ -1,4 +1,4 @@
-"""/metrics of the platform: who may read it, and that it tells the truth about nodes and learner."""
+"""/metrics of the platform: who may read it, and true values for nodes and learner."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def scrape(client: Client | None = None, **meta: Any) -> Page:
     return Page(response.content.decode())
 
 
-def test_programs_of_this_machine_read_it_as_it_is(api: Api) -> None:
+def test_local_programs_read_metrics_without_a_key(api: Api) -> None:
     page = scrape(REMOTE_ADDR="127.0.0.1")
     assert page.types["django_http_requests_total_by_method_total"] == "counter"
     assert scrape(REMOTE_ADDR="::1").value("dtvn_platform_database_up") == 1
@@ -60,7 +60,7 @@ def test_unforeseen_errors_are_counted(api: Api, monkeypatch: pytest.MonkeyPatch
         {"REMOTE_ADDR": ELSEWHERE, "HTTP_AUTHORIZATION": "Bearer wrong"},
     ],
 )
-def test_others_are_refused_and_a_wrong_key_is_wrong_from_everywhere(api: Api, meta: dict[str, str]) -> None:
+def test_remote_callers_and_wrong_keys_are_refused(api: Api, meta: dict[str, str]) -> None:
     response = Client().get("/metrics", **meta)  # type: ignore[arg-type]
     assert response.status_code == 401
     assert b"dtvn_" not in response.content
@@ -71,7 +71,7 @@ def test_behind_a_proxy_no_client_is_local(api: Api, settings: Any) -> None:
     assert Client().get("/metrics", REMOTE_ADDR="127.0.0.1").status_code == 401
 
 
-def test_a_key_or_staff_may_read_it_from_elsewhere(api: Api) -> None:
+def test_a_key_or_a_staff_session_reads_metrics_remotely(api: Api) -> None:
     scrape(REMOTE_ADDR=ELSEWHERE, HTTP_AUTHORIZATION=f"Bearer {KEY}")
     scrape(REMOTE_ADDR=ELSEWHERE, HTTP_X_API_KEY=KEY)
     visitor, staff = Client(), Client()
@@ -81,13 +81,13 @@ def test_a_key_or_staff_may_read_it_from_elsewhere(api: Api) -> None:
     scrape(staff, REMOTE_ADDR=ELSEWHERE)
 
 
-def test_only_reading_is_answered(api: Api) -> None:
+def test_metrics_answers_get_and_head_only(api: Api) -> None:
     response = Client().post("/metrics")
     assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD")
     assert Client().head("/metrics").status_code == 200
 
 
-def test_nodes_and_learner_are_shown_as_they_are(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nodes_and_learner_are_shown_with_true_values(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     ManagedNode.objects.filter(node_id="r0").update(
         status=NodeStatus.RUNNING,
         desired=DesiredState.RUNNING,
@@ -111,7 +111,7 @@ def test_nodes_and_learner_are_shown_as_they_are(api: Api, monkeypatch: pytest.M
     assert page.value("dtvn_platform_learner_lag_sequences") == 20
 
 
-def test_a_copy_that_cannot_be_read_has_no_lag_to_show(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_copy_shows_no_lag(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(using: str) -> int:
         raise DatabaseError("no such table")
 

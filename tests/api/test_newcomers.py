@@ -1,4 +1,4 @@
-"""A member that this platform makes and runs: from the wish to the seat, without processes (R36)."""
+"""A member that this platform creates and runs: from request to membership, without processes (R36)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from dtvn.files.whole import write_private
 from dtvn.net import ensure_seed, public_key_of, read_seed
-from dtvn.node.follower import liveness_proof
 from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.non_member import liveness_proof
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from tests.api.conftest import Api, read
@@ -18,7 +18,7 @@ from tests.api.living import LivingGateway
 from tests.host.support import make_genesis
 from validators.data_folder.folder import DataFolder
 from validators.membership import changes, newcomers
-from validators.membership.membership import Wish
+from validators.membership.membership import ChangeRequest
 from validators.models import DesiredState, ManagedNode, MembershipChange, NodePart, NodeStatus
 from validators.processes import preparation
 from validators.services import principals
@@ -39,7 +39,7 @@ def row_of(node_id: str) -> tuple[str, str]:
     return row.part, row.desired
 
 
-def test_a_newcomer_gets_key_ports_and_wish_and_follows_before_it_votes(
+def test_a_newcomer_gets_key_and_ports_and_follows_before_it_votes(
     town: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     asked = town.post("members", {"node_id": "r4"})
@@ -78,7 +78,7 @@ def test_a_newcomer_gets_key_ports_and_wish_and_follows_before_it_votes(
     assert living.present.members[4].public_key == public_key_of(read_seed(node.key))
 
 
-def test_who_leaves_is_stopped_and_signs_nothing_any_more(
+def test_a_removed_member_is_stopped_and_signs_nothing(
     town: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     town.post("members", {"node_id": "r4"})
@@ -91,7 +91,7 @@ def test_who_leaves_is_stopped_and_signs_nothing_any_more(
     assert [each["id"] for each in read(town.get("nodes"))] == ["r0", "r1", "r2", "r3"]
 
 
-def test_a_restart_of_the_platform_keeps_who_joined_and_who_left(
+def test_joined_and_removed_members_survive_a_platform_restart(
     town: Api, living: LivingGateway, folder: ClusterFolder
 ) -> None:
     for name in ("r4", "r5"):
@@ -163,7 +163,7 @@ def test_r35_a_member_keeps_an_untaken_next_key_and_gets_no_other(
     assert node.next_key.read_bytes() == made
     # A gateway that was just opened may know an old epoch: without a quorum's words nothing is thrown away.
     living.present, living.down = now, frozenset({1, 2})
-    row = changes.ask(Wish(change="rotate", node_id="r1"), actor="key:1")
+    row = changes.ask(ChangeRequest(change="rotate", node_id="r1"), actor="key:1")
     changes.turn()
     row.refresh_from_db()
     assert (row.state, row.code) == ("waiting", "unavailable")
@@ -171,9 +171,7 @@ def test_r35_a_member_keeps_an_untaken_next_key_and_gets_no_other(
     assert node.next_key.read_bytes() == made
 
 
-def test_a_change_whose_key_is_lost_does_not_stand_in_the_way_of_others(
-    town: Api, folder: ClusterFolder
-) -> None:
+def test_a_change_whose_key_is_lost_blocks_no_other(town: Api, folder: ClusterFolder) -> None:
     lost = town.post("members/r1/rotate")
     assert (lost.status_code, read(lost)["code"]) == (409, "refused")
     assert "cannot do its part" in read(lost)["error"]

@@ -1,4 +1,4 @@
-"""Names that no new node can have: said at every door, before anything is made."""
+"""Names that no new node can have: refused at every entry point, before anything is created."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ TOO_LONG = "n" * 61
 
 @pytest.mark.parametrize("name", [*TAKEN, TOO_LONG])
 @pytest.mark.parametrize("founded", [False, True])
-def test_no_node_is_added_under_a_name_of_the_networks_own(
-    town: Api, settings: Any, name: str, founded: bool
-) -> None:
+def test_no_node_is_added_under_a_reserved_name(town: Api, settings: Any, name: str, founded: bool) -> None:
     settings.SUPERVISOR = True
     nodes.register_nodes(["r0", "r1"] if founded else [])
     refused = town.post("nodes", {"node_id": name})
@@ -37,8 +35,8 @@ def test_no_node_is_added_under_a_name_of_the_networks_own(
 
 
 @pytest.mark.parametrize("name", ["n" * 61, "n" * 64, "n" * 65, "a b"])
-def test_one_length_is_said_whatever_is_wrong(town: Api, name: str) -> None:
-    """Whoever heard "1 to 64" took 64, and heard "1 to 60"."""
+def test_every_name_error_states_the_same_length(town: Api, name: str) -> None:
+    """Before, one error said "1 to 64" and the next one "1 to 60"."""
     wish = {"change": "add", "node_id": name}
     for refused in (town.post("nodes", {"node_id": name}), town.post("members/preview", wish)):
         assert (refused.status_code, "1 to 60 of" in read(refused)["error"]) == (400, True)
@@ -46,7 +44,7 @@ def test_one_length_is_said_whatever_is_wrong(town: Api, name: str) -> None:
 
 @pytest.mark.parametrize("name", TAKEN)
 @pytest.mark.parametrize("change", ["add", "replace"])
-def test_no_member_joins_under_such_a_name(town: Api, name: str, change: str) -> None:
+def test_no_member_joins_under_a_reserved_name(town: Api, name: str, change: str) -> None:
     for place in ({}, {"peer_id": peer_id(key_pair(name)[0]), "host": "10.0.0.9", "port": 7100}):
         wish = {"change": change, "node_id": name, "replaces": "r1", **place}
         refused = town.post("members/preview", wish)
@@ -54,13 +52,13 @@ def test_no_member_joins_under_such_a_name(town: Api, name: str, change: str) ->
         assert "choose another" in read(refused)["error"]
 
 
-def test_a_member_that_has_such_a_name_from_before_can_still_go(town: Api) -> None:
+def test_an_old_member_with_a_reserved_name_can_leave(town: Api) -> None:
     told = read(town.post("members/preview", {"change": "remove", "node_id": "learner"}))["data"]
     assert told["code"] == "member_not_found"
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_no_party_joins_a_genesis_under_such_a_name(tmp_path: Path, name: str) -> None:
+def test_no_party_joins_a_genesis_under_a_reserved_name(tmp_path: Path, name: str) -> None:
     file = tmp_path / "cup.genesis"
     call_command("genesis", "init", "--name", "cup", "--members", "4", "--out", str(file))
     before = file.read_bytes()

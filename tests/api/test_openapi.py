@@ -55,12 +55,12 @@ def check(method: str, route: Route, response: Any) -> None:
         jsonschema.Draft202012Validator(whole).validate(read(response))
 
 
-def test_the_file_is_what_the_platform_answers(api: Api) -> None:
+def test_the_file_equals_what_the_platform_serves(api: Api) -> None:
     assert FILE.read_bytes() == text(), "run `make schema`"
     assert api.get("openapi.json").content == text()
 
 
-def test_it_is_the_routes_methods_and_scopes_that_exist() -> None:
+def test_the_document_names_the_existing_routes_methods_and_scopes() -> None:
     listed = {
         (method.upper(), path): told.get("x-scope")
         for path, methods in described()["paths"].items()
@@ -79,7 +79,7 @@ def test_it_is_the_routes_methods_and_scopes_that_exist() -> None:
     assert all(told["summary"] for methods in described()["paths"].values() for told in methods.values())
 
 
-def test_every_schema_is_one_and_every_reference_leads_somewhere() -> None:
+def test_every_schema_is_valid_and_every_reference_resolves() -> None:
     def walk(value: Any) -> None:
         if isinstance(value, dict):
             if "$ref" in value:
@@ -97,8 +97,67 @@ def test_every_schema_is_one_and_every_reference_leads_somewhere() -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
-def test_every_answer_has_a_status_and_a_shape_that_are_described(api: Api) -> None:
-    """Each route without anything, with junk, with too much, with something that fits."""
+NAMED_BODIES = {
+    "post_tickets": "issue",
+    "post_tickets_batch": "",
+    "post_tickets_validate": "validate",
+    "post_tickets_consume": "consume",
+    "post_tickets_admit": "admit",
+    "post_tickets_dispute": "dispute",
+    "post_tickets_resolve": "resolve",
+    "post_nodes": "",
+}
+"""Calls whose body a generated client must be given, and the operation whose fields extend `Operation`."""
+
+
+def request_bodies() -> dict[str, dict[str, Any]]:
+    """operationId -> request body."""
+    calls = (told for methods in described()["paths"].values() for told in methods.values())
+    return {told["operationId"]: told["requestBody"] for told in calls if "requestBody" in told}
+
+
+def test_generated_clients_keep_their_body_types_and_signatures() -> None:
+    """A generator names a body after its schema or its call, and makes a parameter of each body."""
+    assert {name for name, body in request_bodies().items() if body["required"]} == set(NAMED_BODIES)
+    for name, body in request_bodies().items():
+        schema = body["content"]["application/json"]["schema"]
+        if NAMED_BODIES.get(name):
+            base, more = schema["allOf"]
+            assert (base, set(more)) == ({"$ref": "#/components/schemas/Operation"}, {"type", "properties"})
+            assert more["properties"]
+        elif name != "post_simulator_start":
+            assert schema["type"] == "object"
+            assert ("properties" in schema) == (name in NAMED_BODIES), "else a free-form object"
+    operation = described()["components"]["schemas"]["Operation"]
+    assert operation["required"] == ["ticket_id"]
+    assert {name: each["type"] for name, each in operation["properties"].items()} == dict.fromkeys(
+        ("ticket_id", "event", "nonce"), "string"
+    )
+
+
+def test_free_form_bodies_name_the_schema_of_their_fields() -> None:
+    named = {
+        name: extension
+        for name, body in request_bodies().items()
+        if (extension := body["content"]["application/json"]["schema"].get("x-fields"))
+    }
+    assert named["patch_parameters"] == "#/components/schemas/ParametersBody"
+    schemas = described()["components"]["schemas"]
+    assert {each.rpartition("/")[2] for each in named.values()} == {n for n in schemas if n.endswith("Body")}
+
+
+def test_every_array_describes_its_items() -> None:
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            assert value.get("type") != "array" or "items" in value, value
+        for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            walk(each)
+
+    walk(described())
+
+
+def test_every_answer_has_a_documented_status_and_shape(api: Api) -> None:
+    """Each route with an empty, a malformed, an oversized and a valid request."""
     for route in routes():
         path = route.path.format(**SAMPLES)
         for method in route.methods:
@@ -107,7 +166,7 @@ def test_every_answer_has_a_status_and_a_shape_that_are_described(api: Api) -> N
                 check(method, route, caller.call(method, path, body))
 
 
-def test_what_a_ticket_goes_through_is_described(api: Api) -> None:
+def test_answers_over_a_tickets_life_are_documented(api: Api) -> None:
     by_path = {route.path: route for route in routes()}
     steps = [
         ("POST", "/api/v1/tickets", {"ticket_id": "T-1", "data": "eA=="}),

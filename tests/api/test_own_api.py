@@ -15,7 +15,7 @@ from validators.membership import own_api
 
 
 class Node(BaseHTTPRequestHandler):
-    """Answers who has the key, as a node decides it."""
+    """Answers requests with the right key, by the rule of a node."""
 
     key = ""
 
@@ -28,7 +28,7 @@ class Node(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
+        """Discards the request log."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def port() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("key", ["plain", "schlüssel", "ключ"])
-def test_a_key_of_any_letters_opens_the_nodes_too(
+def test_a_key_of_any_characters_opens_the_nodes_too(
     port: int, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Node, "key", key)

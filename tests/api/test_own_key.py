@@ -1,4 +1,4 @@
-"""The platform's own key where its folder is missing or full: told, and nothing is ordered."""
+"""The platform's own key if its folder is missing or full: an error, and nothing is ordered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from validators.services import principals
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 
-def test_a_key_that_cannot_be_kept_is_not_asked_for(
+def test_a_key_that_cannot_be_stored_is_not_requested(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(principals, "key_file", lambda: tmp_path / "gone" / "gateway.key")

@@ -146,7 +146,7 @@ def test_two_slashes_at_the_start_are_404(api: Api) -> None:
     assert api.client.generic("GET", "//api/v1/tickets", headers=api.headers).status_code in (301, 404)
 
 
-def test_c19_how_a_key_is_shown(api: Api) -> None:
+def test_c19_a_key_is_accepted_in_either_header(api: Api) -> None:
     right = api.headers["X-API-Key"]
 
     def status(**headers: str) -> int:
@@ -163,8 +163,8 @@ def test_c19_how_a_key_is_shown(api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", ["schlüssel", "ключ", "k" * 2_000])
-def test_c19_a_key_may_have_any_letters_and_be_long(fake: FakeGateway, key: str) -> None:
-    """Header values come as Latin-1; whoever chose such a key was locked out."""
+def test_c19_a_key_may_be_long_and_have_any_characters(fake: FakeGateway, key: str) -> None:
+    """Header values arrive as Latin-1; before, a key with other characters was refused."""
     api_keys.store_api_key(key, label="given")
     sent = key.encode().decode("latin-1")
     assert Api(None).get("status", X_API_Key=sent).status_code == 200
@@ -190,7 +190,7 @@ def test_c43_the_key_comes_before_the_method(fake: FakeGateway, path: str) -> No
 
 @pytest.fixture
 def long_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever ends a key here, it is not that time passed."""
+    """Keys stay cached for long, so that no expiry of the cache ends a key here."""
     monkeypatch.setattr(keys, "REMEMBERED_FOR", 3_600.0)
 
 
@@ -265,12 +265,12 @@ def test_a_cookie_alone_reads_but_writes_only_with_its_token(fake: FakeGateway, 
     assert allowed.status_code == 200
 
 
-def test_a_wrong_key_is_not_rescued_by_a_session(fake: FakeGateway, person: User) -> None:
+def test_a_valid_session_does_not_excuse_a_wrong_key(fake: FakeGateway, person: User) -> None:
     response = browser(person).get("/api/v1/status", headers={"X-API-Key": "wrong"})
     assert response.status_code == 401
 
 
-def test_a_person_may_what_their_groups_name(fake: FakeGateway, person: User) -> None:
+def test_a_person_may_do_what_their_groups_grant(fake: FakeGateway, person: User) -> None:
     person.groups.add(Group.objects.create(name="gate"))
     client = browser(person)
     client.cookies["csrftoken"] = TOKEN
@@ -286,7 +286,7 @@ def test_a_person_may_what_their_groups_name(fake: FakeGateway, person: User) ->
     assert (status("admit"), status("validate"), status("seed")) == (404, 403, 403)
 
 
-def test_the_log_names_who_asked(api: Api) -> None:
+def test_the_log_names_the_caller(api: Api) -> None:
     from validators.ledger.models import OperationRecord
 
     api.post("tickets/validate", {"ticket_id": "NOPE"})

@@ -1,4 +1,4 @@
-"""What a read promises is chosen per request; its answer says at which sequence (R18, P19)."""
+"""The guarantee of a read is chosen per request; its answer names its sequence (R18, P19)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.fake_gateway import FakeGateway
 from tests.host.support import key_pair
 from tests.waiting import PATIENCE, wait_until
 from tickets.services import reading
-from tickets.services.epochs import known_chain
+from validators.services.epochs import known_chain
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 
 class Members:
-    """Four members that answer `proof` out of states that they froze, with real signatures."""
+    """Four members that answer `proof` from frozen states, with real signatures."""
 
     def __init__(self, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fake = fake
@@ -54,7 +54,7 @@ class Members:
         return future
 
     def after_restart(self, _event: str, ticket: str, *, above: int) -> str | None:
-        """Something only where the newest execution is a checkpoint's: nobody freezes beside the core."""
+        """A proof only if the newest execution is a checkpoint: members freeze no other states."""
         sequence = self.fake._sequence
         due = sequence > above and sequence % self.genesis.parameters.checkpoint_interval == 0
         return self.proof(ticket) if due else None
@@ -141,7 +141,7 @@ def test_p19_a_stale_replica_never_wins(api: Api, members: Members) -> None:
         assert answer.headers["X-DTVN-Sequence"] == str(at)
 
 
-def test_p19_no_lie_of_f_members_is_believed_and_the_reader_ends(
+def test_p19_lies_of_f_members_are_refused_and_the_read_ends(
     api: Api, members: Members, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issue(api)
@@ -250,7 +250,7 @@ def test_r18_readers_after_a_restart_share_barriers_ordered_one_at_a_time(
 
 @pytest.fixture
 def own_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader's seconds pass only while it sleeps: what it does in them is not up to the machine."""
+    """Time passes only while a reader sleeps, so that the machine's speed changes nothing."""
     now = 0.0
 
     def sleep(seconds: float) -> None:
@@ -301,7 +301,7 @@ def test_p19_a_read_after_a_restart_ends_within_one_interval_of_barriers(
 
 
 @pytest.mark.usefixtures("own_time")
-def test_r17_a_quorum_read_waits_a_little_for_the_sequence_that_is_named(api: Api, members: Members) -> None:
+def test_r17_a_quorum_read_waits_briefly_for_the_named_sequence(api: Api, members: Members) -> None:
     issue(api)
     members.answers = dict.fromkeys(range(4), members.proof("T-1"))
     at = members.fake._sequence
@@ -321,7 +321,7 @@ def test_r18_a_linearizable_read_orders_a_barrier_first(api: Api, fake: FakeGate
 
 
 class CountedBarriers(reading._Barriers):
-    """Knows how many readers wait for one, or have waited."""
+    """Counts the readers that wait, or have waited, for a barrier."""
 
     waiting = 0
 
@@ -362,7 +362,7 @@ def test_r18_waiting_readers_share_a_new_barrier_and_join_no_sent_one(
 
 
 @pytest.mark.parametrize(("how", "status"), [("quorum", 503), ("mute", 504), ("full", 503)])
-def test_p19_a_linearizable_reader_ends_when_the_cluster_does_not_answer(
+def test_p19_a_linearizable_read_ends_if_the_cluster_is_silent(
     api: Api, fake: FakeGateway, how: str, status: int
 ) -> None:
     issue(api)
@@ -370,10 +370,10 @@ def test_p19_a_linearizable_reader_ends_when_the_cluster_does_not_answer(
     assert api.get("tickets/T-1?read=linearizable").status_code == status
 
 
-def test_p19_a_barrier_that_the_platforms_copy_does_not_show_is_no_answer(
+def test_p19_a_barrier_missing_from_the_platforms_copy_is_no_answer(
     api: Api, fake: FakeGateway, tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A copy that lags never wins: the reader is told so."""
+    """A lagging copy is never returned: the reader gets an error."""
     from tickets.rest import reads
 
     issue(api)

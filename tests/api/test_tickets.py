@@ -10,14 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.api.errors import Unavailable
+from dtvn.api.ordering import Request
 from dtvn.gateway import Result
 from dtvn.machine import Validate
 from tests.api.conftest import Api, read
 from tests.api.learner import TableWriter
 from tests.fake_gateway import FakeGateway
 from tests.waiting import PATIENCE
-from tickets.services import Request, Unavailable, decide_one
 from validators.rest.http import OWN_WRITES_WAIT
+from validators.services.decide import decide_one
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -49,7 +51,7 @@ def test_c3_seeding_creates_500_once(api: Api) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"seed=1&now", b"{", b"[]", b'{"nonce": "n"}'])
-def test_c3_the_body_of_a_seed_is_not_looked_at(api: Api, body: bytes) -> None:
+def test_c3_the_body_of_a_seed_is_ignored(api: Api, body: bytes) -> None:
     """A form, as curl sends it, or anything else."""
     told = api.call("POST", "tickets/seed", body)
     assert (told.status_code, read(told)["data"]["seeded"]) == (200, 500)
@@ -118,7 +120,7 @@ def test_c10_consume_needs_a_validated_ticket(seeded: Api) -> None:
     assert state(seeded, "TICKET-001") == "CONSUMED"
 
 
-def test_a_second_admission_tells_when_and_where_the_first_was(seeded: Api) -> None:
+def test_a_second_admission_names_time_and_place_of_the_first(seeded: Api) -> None:
     body = {"ticket_id": "TICKET-001", "gate": "north", "device": "scanner-7"}
     years = {time.gmtime().tm_year}
     assert seeded.codes("tickets/admit", body) == [200]
@@ -188,7 +190,7 @@ def test_a_wrong_type_is_named(api: Api) -> None:
         assert (response.status_code, field in read(response)["error"]) == (400, True)
 
 
-def test_any_content_type_will_do(seeded: Api) -> None:
+def test_any_content_type_is_accepted(seeded: Api) -> None:
     form = {"Content_Type": "application/x-www-form-urlencoded"}
     assert seeded.post("tickets/validate", {"ticket_id": "TICKET-001"}, **form).status_code == 200
 
@@ -253,8 +255,8 @@ def test_issue_refuses_fields_out_of_bounds(api: Api, field: dict[str, object]) 
 @pytest.mark.parametrize(
     "commitment", ["xyz", "00", " ".join(["ab"] * 32), "ab" * 32 + " ", "\tab" + "ab" * 31, "ab" * 33]
 )
-def test_a_commitment_is_64_hex_digits_and_nothing_between_them(api: Api, commitment: str) -> None:
-    """What is kept is compared with what somebody else prints: no two spellings of one."""
+def test_a_commitment_is_exactly_64_hex_digits(api: Api, commitment: str) -> None:
+    """The stored value is compared with printed ones, so each commitment has one spelling."""
     response = api.post("tickets", {"ticket_id": "A-1", "commitment": commitment})
     assert (response.status_code, read(response)["error"]) == (400, "commitment must be 64 hex digits")
 
@@ -280,7 +282,7 @@ def test_r13_the_header_is_a_nonce_too_and_may_not_contradict_the_body(seeded: A
     assert seeded.post("tickets/admit", body, Idempotency_Key="k" * 65).status_code == 400
 
 
-def test_r13_nonces_of_two_callers_do_not_meet(seeded: Api) -> None:
+def test_r13_nonces_of_two_callers_are_independent(seeded: Api) -> None:
     from validators.services import api_keys
 
     api_keys.store_api_key("dtvn_another_key", label="another")
@@ -290,7 +292,7 @@ def test_r13_nonces_of_two_callers_do_not_meet(seeded: Api) -> None:
 
 
 @pytest.mark.parametrize("code", ["unavailable", "cluster_contradiction"])
-def test_r14_what_was_not_sent_is_503_and_did_not_happen(seeded: Api, fake: FakeGateway, code: str) -> None:
+def test_r14_an_unsent_operation_is_503_and_not_executed(seeded: Api, fake: FakeGateway, code: str) -> None:
     fake.quorum, fake.unsent = False, code
     response = seeded.post("tickets/validate", {"ticket_id": "TICKET-001"})
     assert (response.status_code, read(response)["code"]) == (503, code)
@@ -301,7 +303,7 @@ def test_r14_what_was_not_sent_is_503_and_did_not_happen(seeded: Api, fake: Fake
     assert state(seeded, "TICKET-001") == "ISSUED"
 
 
-def test_r14_an_unknown_outcome_is_504_and_its_nonce_tells_it(seeded: Api, fake: FakeGateway) -> None:
+def test_r14_an_unknown_outcome_is_504_and_found_by_its_nonce(seeded: Api, fake: FakeGateway) -> None:
     body = {"ticket_id": "TICKET-001", "nonce": "scan-1"}
     fake.mute = True
     response = seeded.post("tickets/admit", body)
@@ -311,7 +313,7 @@ def test_r14_an_unknown_outcome_is_504_and_its_nonce_tells_it(seeded: Api, fake:
     assert seeded.post("tickets/admit", body).status_code == 200
 
 
-def test_too_much_under_way_is_503_at_once(seeded: Api, fake: FakeGateway) -> None:
+def test_too_many_operations_under_way_are_503_at_once(seeded: Api, fake: FakeGateway) -> None:
     fake.full = True
     response = seeded.post("tickets/validate", {"ticket_id": "TICKET-001"})
     assert (response.status_code, read(response)["code"]) == (503, "busy")
@@ -329,7 +331,7 @@ def test_r17_a_read_sees_what_this_platform_acknowledged(
     assert int(response.headers["X-DTVN-Sequence"]) >= written
 
 
-def test_r17_a_read_waits_a_second_at_most_and_tells_how_far_it_saw(
+def test_r17_a_read_waits_at_most_a_second_and_names_its_sequence(
     seeded: Api, fake: FakeGateway, tables: TableWriter
 ) -> None:
     before = fake.acknowledged
@@ -385,7 +387,7 @@ def test_bad_query_values_are_400(api: Api, query: str) -> None:
 
 
 @pytest.mark.parametrize("ticket", ["validate%00", "a%20b", "%3Cscript%3E", "x" * 200, "%FF", "..%2Fx"])
-def test_a_name_no_ticket_can_have_is_404(api: Api, ticket: str) -> None:
+def test_an_impossible_ticket_id_is_404(api: Api, ticket: str) -> None:
     response = api.get(f"tickets/{ticket}")
     assert (response.status_code, read(response)["success"]) == (404, False)
 
@@ -393,7 +395,7 @@ def test_a_name_no_ticket_can_have_is_404(api: Api, ticket: str) -> None:
 def test_an_outcome_given_by_code_alone_is_looked_up(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Repeats know the code only (R16): what was issued and how many were seeded is then read."""
+    """Repeats carry the code only (R16): the issued ticket and the seeded count are then read."""
     submit = fake.submit
 
     def forgetful(*arguments: Any, **options: Any) -> Future[tuple[Result, ...]]:

@@ -1,4 +1,4 @@
-"""validate-via-node: what the platform refuses is its own answer, what is decided the node's (spec 3.3)."""
+"""validate-via-node: the platform answers its own refusals, the node answers outcomes (spec 3.3)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOOD = {"ticket_id": "TICKET-001", "node_id": "r2"}
         ({"ticket_id": "TICKET-001", "node_id": "r3"}, 503, "r3"),
     ],
 )
-def test_c35_the_platforms_own_errors_are_bare(
+def test_c35_the_platforms_own_errors_have_no_envelope(
     api: Api, fake: FakeGateway, body: object, status: int, phrase: str
 ) -> None:
     fake.down = frozenset({3})
@@ -34,7 +34,7 @@ def test_c35_the_platforms_own_errors_are_bare(
     assert "success" not in told
 
 
-def test_c35_what_was_decided_has_the_nodes_envelope(api: Api) -> None:
+def test_c35_decided_outcomes_have_the_nodes_envelope(api: Api) -> None:
     unknown = api.post(PATH, GOOD)
     assert (unknown.status_code, read(unknown)["success"]) == (404, False)
     api.post("tickets/seed")

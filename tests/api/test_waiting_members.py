@@ -1,4 +1,4 @@
-"""What is told while members wait for others' word about their votes, or vote on the operator's (R11)."""
+"""Reports while members wait for answers about their votes, or vote on the operator's order (R11)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ WAITS = {"state": "waiting", "awaits": ["r2", "no name"]}
 
 
 def told(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, **statuses: dict[str, Any]) -> None:
-    """Members say this of themselves, and are connected."""
+    """Connected members report these voting states of themselves."""
     views = fake.members()
     shown = tuple(msgspec.structs.replace(view, status=statuses.get(view.id, view.status)) for view in views)
     monkeypatch.setattr(fake, "members", lambda: shown)
 
 
-def test_r11_ready_tells_who_waits_for_whom_and_the_way_out(
+def test_r11_ready_names_waiting_members_and_the_remedy(
     fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told(fake, monkeypatch, r0=WAITS, r1=WAITS)
@@ -50,7 +50,7 @@ def test_r11_ready_lists_members_that_vote_by_others_are_gone(
     assert Api(None).get("/health").content == b'{"status":"healthy"}', "it stays exact (spec 3.2)"
 
 
-def test_r11_nodes_tell_it_in_a_sentence(
+def test_r11_the_node_list_explains_the_wait_in_a_sentence(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ManagedNode.objects.update(status=NodeStatus.RUNNING)

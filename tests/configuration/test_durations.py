@@ -27,7 +27,7 @@ def test_forms_of_go_are_read(text: str, nanoseconds: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "s", "5 s", "1s2", "1e3s", "1d", "--1s", "٣s"])
-def test_what_go_refuses_is_refused(text: str) -> None:
+def test_durations_that_go_refuses_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)
 

@@ -1,4 +1,4 @@
-"""What a node is told reaches the parts that it is about."""
+"""Settings of a node reach the parts that they configure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_start_waits_for_a_ledger_that_becomes_free(tmp_path: Path) -> None:
     assert found == ["built"]
 
 
-def test_it_does_not_wait_without_patience(tmp_path: Path) -> None:
+def test_a_start_without_waiting_time_does_not_wait(tmp_path: Path) -> None:
     make_private_folder(tmp_path / "ledger")
     held = FileLock(tmp_path / "ledger")
     with pytest.raises(LedgerBusy):

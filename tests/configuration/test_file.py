@@ -1,4 +1,4 @@
-"""The configuration file: whatever is wrong in it is said in one line, with the key and where it stands."""
+"""The configuration file: each mistake is one line with its key and position."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_shipped_template_has_the_keys_and_values_of_the_contract() -> None:
     settings_of({"config": TEMPLATE}, {})
 
 
-def test_each_value_knows_its_line(tmp_path: Path) -> None:
+def test_each_value_keeps_its_line_number(tmp_path: Path) -> None:
     path = write(tmp_path, "# a node\nnode:\n\n  id: a\nmetrics: {port: 1,\n  address: b}\n")
     found = read_config(path, KEYS)
     assert {key: value.place.rpartition(":")[2] for key, value in found.items()} == {
@@ -73,7 +73,7 @@ def test_each_value_knows_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "node:\n", "node: {}\nmetrics:\n"])
-def test_nothing_said_is_nothing_changed(tmp_path: Path, text: str) -> None:
+def test_an_empty_file_changes_nothing(tmp_path: Path, text: str) -> None:
     assert read_config(write(tmp_path, text), KEYS) == {}
 
 
@@ -135,12 +135,12 @@ def test_binary_data_is_refused(tmp_path: Path, content: bytes) -> None:
         read_config(path, KEYS)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"-config .*/absent: No such file"):
         read_config(tmp_path / "absent", KEYS)
 
 
-def test_many_aliases_do_not_blow_up(tmp_path: Path) -> None:
+def test_nested_aliases_are_refused_without_expansion(tmp_path: Path) -> None:
     """Each level doubles the one before: written out this would be two to the power of forty items."""
     levels = "".join(f"    - &a{n + 1} [*a{n}, *a{n}]\n" for n in range(40))
     text = f"network:\n  bootstrap_peers:\n    - &a0 [x, x]\n{levels}"

@@ -65,13 +65,13 @@ def test_settings_rank_flags_then_environment_then_file_then_defaults(told: Told
     assert port(told.options(environment={"DTVN_METRICS_PORT": ""})) == 9001
 
 
-def test_an_empty_key_is_no_key_and_switches_off_none(told: Told) -> None:
+def test_an_empty_key_flag_leaves_the_key_of_the_environment(told: Told) -> None:
     key = lambda *given: told.options(*given, environment={"DTVN_API_KEY": "k"}).api.key  # noqa: E731
     assert [key(*given) for given in ((), ("-api-key", ""), ("-api-key=",), ("-api-key=o",))] == list("kkko")
     assert told.options("-api-key", "").api.key == ""
 
 
-def test_every_setting_says_where_it_came_from(told: Told) -> None:
+def test_every_setting_names_its_source(told: Told) -> None:
     told.write({"node": {"id": "node1"}, "gossip": {"ttl": 4}})
     given = vars(flags().parse(["-config", str(told.file), "-id=node2"]))
     settings = settings_of(given, {"DTVN_LOGGING_LEVEL": "warn"})
@@ -153,7 +153,7 @@ def test_x18_each_key_of_the_file_takes_effect(told: Told, tmp_path: Path) -> No
     assert genesis.parameters.checkpoint_interval == 20
 
 
-def test_what_all_members_share_must_be_what_genesis_says(told: Told) -> None:
+def test_settings_shared_by_all_members_must_equal_genesis(told: Told) -> None:
     create_demo_cluster(told.data, nodes=2, host="127.0.0.1", ports=[41001, 41002])
     told.write({"consensus": {"view_timeout": "800ms", "checkpoint_interval": 10, "total_nodes": 2}})
     told.ready("-id", "node1")
@@ -193,7 +193,7 @@ def test_the_salt_of_development_keys_comes_from_the_environment(told: Told) -> 
     assert peer_id(own.public_key) == "12D3KooWJYd11GLqmTjdw9wE96ocpZkd3WASz5PxivHLCxNMrc2h"
 
 
-def test_metrics_are_off_served_where_said_at_the_kept_port_or_by_default(told: Told) -> None:
+def test_metrics_are_off_or_on_the_given_kept_or_default_port(told: Told) -> None:
     assert told.options("-metrics-port", "0").metrics is None
     assert told.options(environment={"DTVN_METRICS_ENABLED": "false"}).metrics is None
     assert told.options("-id", "node2").metrics == MetricsOptions(port=9092)
@@ -239,7 +239,7 @@ def test_a_folder_without_a_page_is_no_static_folder(told: Told) -> None:
 
 @pytest.fixture
 def bare_logging() -> Iterator[None]:
-    """The root logger as it was, whatever the test makes of it."""
+    """Restores the root logger after the test."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
@@ -276,7 +276,7 @@ def test_logs_are_written_as_configured(tmp_path: Path, bare_logging: None) -> N
         handler.close()
 
 
-def test_a_log_that_cannot_be_written_is_a_clear_end(tmp_path: Path, bare_logging: None) -> None:
+def test_an_unwritable_log_is_a_clear_error(tmp_path: Path, bare_logging: None) -> None:
     with pytest.raises(StartError, match=r"logging\.output: .* cannot be written: Is a directory"):
         log_as_told(settings_of({}, {"DTVN_LOGGING_OUTPUT": str(tmp_path)}))
 
@@ -287,7 +287,7 @@ def shown(*arguments: str, **options: Any) -> str:
     return out.getvalue()
 
 
-def test_config_show_tells_every_value_and_its_source_and_no_secret(
+def test_config_show_prints_values_and_sources_but_no_secret(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told.write({"metrics": {"port": 9001}})
@@ -316,7 +316,7 @@ def test_config_show_tells_every_value_and_its_source_and_no_secret(
         ("DTVN_WS_ORIGINS", "https://a.example,https://b.example", "https://a.example,https://b.example"),
     ],
 )
-def test_config_show_tells_no_secret_wherever_a_url_holds_it(
+def test_config_show_hides_secrets_anywhere_in_a_url(
     name: str, value: str, told_instead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -326,7 +326,7 @@ def test_config_show_tells_no_secret_wherever_a_url_holds_it(
     assert row == f"{name + ':':<26} {told_instead:<28} # {name}"
 
 
-def test_yaml_nested_too_deep_is_a_clear_end(
+def test_yaml_nested_too_deep_is_a_clear_error(
     tmp_path: Path, told: Told, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told.file.write_text("[" * 5_000, encoding="ascii")
@@ -337,7 +337,7 @@ def test_yaml_nested_too_deep_is_a_clear_end(
     assert "nested too deep" in err.getvalue()
 
 
-def test_config_without_show_only_tells_problems(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
+def test_config_without_show_prints_problems_only(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
     assert shown() == ""
     told.write({"metrics": {"prot": 9001}})
     err = StringIO()

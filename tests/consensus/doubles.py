@@ -8,7 +8,7 @@ from hashlib import sha256
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import log_tree
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.application import BundleResult, Execution, Repeated
+from dtvn.protocol.consensus.application import BatchResult, BundleResult, Repeated
 from dtvn.protocol.consensus.effects import (
     ApplicationChange,
     CheckpointRecord,
@@ -19,7 +19,7 @@ from dtvn.protocol.consensus.effects import (
     SlotRecord,
     StateRecord,
 )
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Parameters
@@ -37,7 +37,7 @@ class KeyValue:
         self.order: list[tuple[int, int, int]] = []
         self._changes: list[ApplicationChange] = []
 
-    def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> Execution:
+    def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> BatchResult:
         results: list[BundleResult | None] = []
         index = 0
         for verified in bundles:
@@ -62,7 +62,7 @@ class KeyValue:
             results.append(BundleResult(index, tuple(outcomes), canonical.merkle_root(leaves)))
             index += len(outcomes)
         subtrees = [result.subtree for result in results if result is not None]
-        return Execution(tuple(results), canonical.merkle_root(subtrees))
+        return BatchResult(tuple(results), canonical.merkle_root(subtrees))
 
     def refuse(self, bundle: m.Bundle, timestamp: int) -> Reason | None:
         return Reason.UNKNOWN_SESSION if bundle.session in self.refusing else None
@@ -154,11 +154,11 @@ class MemoryJournal:
             self.rows[(change.table, *change.key)] = change
         self.applied = len(self.log)
 
-    def load(self) -> Recovery:
+    def load(self) -> LedgerTail:
         frontier = log_tree.Frontier()
         for record in self.log:
             frontier = log_tree.append(frontier, record.entry_hash)
-        return Recovery(
+        return LedgerTail(
             frontier=frontier,
             applied_sequence=self.applied,
             rows=tuple(self.rows.values()),

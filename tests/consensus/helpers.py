@@ -71,7 +71,7 @@ def config_for(index: int | None, members: int, **changes: Any) -> Config:
 
 
 class Node:
-    """One core, its journal, and what it told."""
+    """One core, its journal and its notes."""
 
     def __init__(self, cluster: Cluster, index: int | None) -> None:
         self.cluster = cluster
@@ -98,9 +98,9 @@ class Node:
             self.core = Learner(config, self.signer, self.application)
         else:
             self.core = Replica(config, self.signer, self.application, voting)
-        recovery = self.journal.load()
-        self.application.load(recovery.rows)
-        self.take(self.core.restore(recovery, self.now()))
+        tail = self.journal.load()
+        self.application.load(tail.rows)
+        self.take(self.core.restore(tail, self.now()))
 
     @property
     def peer(self) -> Peer:
@@ -112,7 +112,7 @@ class Node:
         return Now(time, WALL_START + time + self.skew)
 
     def hear(self, source: Node | None, frame: bytes) -> Reason | None:
-        """As the host does: door, wants, door, core. Returns why it was not taken."""
+        """As the host does: door, wants, door, core. Returns the reason of a refusal, None if accepted."""
         peer = source.peer if source is not None else Peer("gateway", None)
         header = self.door.peek(Inbound(peer, frame))
         message = header.message
@@ -222,7 +222,7 @@ class Cluster:
         self.waiting.append((source, target, frame))
 
     def drop(self, predicate: Predicate) -> None:
-        """Lose what the predicate names, from now on."""
+        """Lose the frames that match the predicate, from now on."""
         self.rules.append(predicate)
 
     def cut(self, *indices: int) -> None:
@@ -234,7 +234,7 @@ class Cluster:
         self.rules.clear()
 
     def all_die_and_return(self) -> None:
-        """Nobody is left that remembers more than its ledger; then nothing is lost any more."""
+        """Restart all members from their ledgers; afterwards no frame is lost."""
         for node in self.nodes:
             node.crash()
         self.heal()
@@ -272,7 +272,7 @@ class Cluster:
         self.time = end
 
     def advance_far(self, hops: int, milliseconds: int) -> None:
-        """As `advance`, on far links: a frame waits for the end of such a part of time, or of the next."""
+        """As `advance`, in `hops` steps: a frame is delivered at the end of its own step or of the next."""
         for _ in range(hops):
             self.advance(milliseconds, deliver=False)
             self.deliver(len(self.waiting))
@@ -317,7 +317,7 @@ class Cluster:
         return [len(node.journal.log) for node in self.nodes]
 
     def agree(self) -> None:
-        """No two logs differ, state included where equally long."""
+        """Assert that no two logs differ, and that logs of equal length have equal states."""
         longest = max((node.log for node in self.nodes), key=len)
         for node in self.nodes:
             assert node.log == longest[: len(node.log)], f"member {node.index} has another log"

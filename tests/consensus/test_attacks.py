@@ -1,4 +1,4 @@
-"""Attacks that once worked, each as the liar (or the bad luck) did it."""
+"""Attacks that once succeeded, replayed as a Byzantine member or a fault caused them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_row_13_a_vote_long_before_its_proposal_does_not_age_it() -> None:
     assert cluster.executed()[:3] == [1, 1, 1]
 
 
-def test_row_13_an_early_vote_does_not_turn_the_primary_against_itself() -> None:
+def test_row_13_an_early_vote_makes_no_primary_suspect_itself() -> None:
     """Seed 600839: what it proposes waits since then, not since a liar's vote for that sequence. Its own
     SUSPECT and the liar's would be enough for all others to join (R29)."""
     cluster = Cluster(4)

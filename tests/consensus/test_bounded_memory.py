@@ -1,5 +1,4 @@
-"""A replica's memory does not grow with the operations it executed (R24, R25): every container is looked at.
-
+"""A replica's memory does not grow with the operations it executed (R24, R25): every container is measured.
 `python -m benchmarks.memory` runs the whole million.
 """
 
@@ -47,7 +46,7 @@ def test_r24_no_container_of_a_replica_grows_with_the_operations() -> None:
     assert min(stable) >= 3 * ROUNDS
 
 
-def test_what_grows_is_found() -> None:
+def test_a_growing_container_is_found() -> None:
     """The walk itself: a container that grows by one entry a round, three levels down."""
     four = Four()
     replica = four.replicas[1]

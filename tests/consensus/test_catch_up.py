@@ -1,4 +1,4 @@
-"""What was lost comes again, verified (R23, R30; P6, P7, P17)."""
+"""Lost messages are sent again and verified (R23, R30; P6, P7, P17)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def busy(cluster: Cluster, count: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [m.PrePrepare, m.Prepare, m.Commit, m.Checkpoint])
-def test_a_kind_of_message_lost_once_is_said_again(kind: type) -> None:
+def test_a_kind_of_message_lost_once_is_sent_again(kind: type) -> None:
     """Every frame of a kind is lost for a while, then nothing more: all catch up by Status."""
     cluster = Cluster(4)
     cluster.drop(is_kind(kind))
@@ -34,7 +34,7 @@ def test_a_kind_of_message_lost_once_is_said_again(kind: type) -> None:
 
 
 def test_row_6_all_checkpoints_lost_once_do_not_stall_the_window() -> None:
-    """The window is full, the primary waits, nobody changes the view; then it goes on."""
+    """The window is full, the primary waits, no member changes the view; then ordering continues."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Checkpoint, m.SupplyFrames))
     for number in range(60):
@@ -50,7 +50,7 @@ def test_row_6_all_checkpoints_lost_once_do_not_stall_the_window() -> None:
     assert {node.core.snapshot().view for node in cluster.nodes} == {0}
 
 
-def test_row_6_f_frozen_replicas_for_ten_windows() -> None:
+def test_row_6_f_frozen_replicas_do_not_stall_ten_windows() -> None:
     cluster = Cluster(4)
     cluster[3].crash()
     for _ in range(10):
@@ -107,7 +107,7 @@ def test_a_false_log_height_makes_no_member_wait() -> None:
 
 
 class Source:
-    """Answers of a member to a replica that lacks everything, to be spoiled."""
+    """Answers of a member to a replica without any entry, for the tests to corrupt."""
 
     def __init__(self, *, forgotten: bool) -> None:
         self.cluster = Cluster(4)
@@ -136,11 +136,11 @@ class Source:
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-def test_r23_a_true_range_is_taken_whole(forgotten: bool) -> None:
+def test_r23_a_correct_range_is_taken_whole(forgotten: bool) -> None:
     source = Source(forgotten=forgotten)
     found = source.read(source.entries)
     assert found.honest
-    assert len(found.links) == 10
+    assert len(found.proved) == 10
     assert (found.checkpoint is not None) is forgotten
 
 
@@ -160,7 +160,7 @@ def test_r23_a_certified_range_with_any_field_changed_is_refused(changes: dict[s
     """Nothing of it is executed: the log root is compared first."""
     source = Source(forgotten=True)
     found = source.read(source.spoil(at, **changes))
-    assert not found.links
+    assert not found.proved
 
 
 def test_r23_a_range_without_proof_is_refused() -> None:
@@ -205,8 +205,8 @@ def test_row_17_a_lying_source_is_left_for_another() -> None:
     assert cluster.executed()[3] == 10
 
 
-def test_r23_answers_that_take_longer_than_the_patience_for_them_are_read() -> None:
-    """Round trips of 300 ms and more: whoever was asked first answers when the next one is asked."""
+def test_r23_answers_slower_than_the_retry_interval_are_read() -> None:
+    """Round trips of 300 ms and more: the first source answers when the next one is asked."""
     cluster = Cluster(4)
     cluster[3].crash()
     busy(cluster, 105)
@@ -223,7 +223,7 @@ def test_an_answer_that_was_not_asked_for_is_refused_unread() -> None:
 
 
 def test_a_replica_whose_state_differs_from_the_certified_one_stops() -> None:
-    """Its application went wrong: q members signed another state."""
+    """Its application computed another state than q members signed."""
     cluster = Cluster(4)
     busy(cluster, 9)
     cluster[3].application.values["T-wrong"] = b"w"
@@ -262,7 +262,7 @@ def test_row_7_a_polluted_replica_executes_the_decided_batch() -> None:
     cluster.agree()
 
 
-def test_r11_a_replica_that_lost_its_disk_follows_and_says_so() -> None:
+def test_r11_a_replica_that_lost_its_disk_follows_and_reports_it() -> None:
     """Started without a vote: executes and answers, gives no vote."""
     cluster = Cluster(4)
     busy(cluster, 12)
@@ -316,7 +316,7 @@ def test_a_follower_as_primary_is_replaced() -> None:
 
 
 def test_r23_a_member_far_behind_is_dispensable_while_the_others_decide() -> None:
-    """Then it may rest, so that those that serve have the processor; when they wait for it, it may not."""
+    """It yields the processor to those that decide, but not while they wait for it."""
     cluster = Cluster(4)
     late = cluster[3]
     late.crash()

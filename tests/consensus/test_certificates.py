@@ -1,4 +1,4 @@
-"""What q signatures prove, read strictly: one that differs in anything spoils it (R24; rows 2 and 4)."""
+"""Certificates of q signatures: one differing statement invalidates all (R24; rows 2 and 4)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OTHER_EPOCHS = pytest.mark.parametrize("other", [0, 2])
 
 
 def votes(base: Any, others: dict[int, Any], senders: tuple[int, ...] = (0, 1, 2)) -> list[Any]:
-    """The same statement of each sender, but those that `others` say at a position."""
+    """One equal statement of each sender; `others` replaces those at given positions."""
     return [others.get(place, replace(base, sender=sender)) for place, sender in enumerate(senders)]
 
 
@@ -43,12 +43,12 @@ def nested_of(*said: Any) -> dict[bytes, Verified[Any]]:
 
 
 def read(how: Any, said: list[Any]) -> Any:
-    """As it is read out of a message: frames whose signatures were checked."""
+    """The certificate read from a message: frames whose signatures were checked."""
     nested = nested_of(*said)
     return how(list(nested), nested, CONFIG)
 
 
-def test_r24_q_equal_checkpoints_are_one() -> None:
+def test_r24_q_equal_checkpoints_form_a_certificate() -> None:
     found = read(read_checkpoint, votes(CHECKPOINT, {}))
     assert isinstance(found, CheckpointCertificate)
     content = (found.sequence, found.state_root, found.log_root, found.timestamp)
@@ -68,7 +68,7 @@ def test_row_4_a_lie_among_q_checkpoint_votes_makes_no_certificate(other: dict[s
 
 
 @pytest.mark.parametrize("senders", [(0, 1), (0, 1, 1), (0, 1, 2, 3), ()])
-def test_row_4_exactly_q_distinct_members(senders: tuple[int, ...]) -> None:
+def test_row_4_a_certificate_needs_exactly_q_distinct_members(senders: tuple[int, ...]) -> None:
     assert read(read_checkpoint, votes(CHECKPOINT, {}, senders)) is None
 
 
@@ -94,7 +94,7 @@ def test_row_2_commits_decide_one_digest_of_one_view_at_one_sequence(
     assert read(read_commits, votes(COMMIT, {place: replace(COMMIT, sender=place, **other)})) is None
 
 
-def test_row_2_votes_of_another_kind_do_not_fill_up() -> None:
+def test_row_2_votes_of_another_kind_do_not_count() -> None:
     prepare = m.Prepare(1, 2, COMMIT.view, COMMIT.sequence, COMMIT.digest)
     assert read(read_commits, votes(COMMIT, {2: prepare})) is None
 
@@ -107,7 +107,7 @@ def test_row_2_fewer_than_q_members_decide_nothing(senders: tuple[int, ...]) -> 
 
 @pytest.mark.parametrize(("how", "base"), [(read_checkpoint, CHECKPOINT), (read_commits, COMMIT)])
 @pytest.mark.parametrize("stranger", [-1, 4, 5])
-def test_row_2_a_sender_that_is_no_member_does_not_fill_up(how: Any, base: Any, stranger: int) -> None:
+def test_row_2_a_vote_of_a_nonmember_does_not_count(how: Any, base: Any, stranger: int) -> None:
     assert read(how, votes(base, {}, (1, 2, 3))) is not None
     assert read(how, votes(base, {}, (1, 2, stranger))) is None
 
@@ -183,7 +183,7 @@ CONTINUATION = m.Continuation(1, 0, 18, b"s" * 32, b"l" * 32, 7, (b"k" * 32,))
 ALL = (0, 1, 2, 3)
 
 
-def test_r11_continuations_of_all_members_are_an_end() -> None:
+def test_r11_continuations_of_all_members_prove_an_end() -> None:
     found = read(read_continuation, votes(CONTINUATION, {}, ALL))
     assert (found.sequence, found.state_root, found.log_root, found.timestamp) == (
         18,
@@ -196,7 +196,7 @@ def test_r11_continuations_of_all_members_are_an_end() -> None:
 
 
 @pytest.mark.parametrize("senders", [(0, 1, 2), (0, 1, 2, 2), ()])
-def test_r11_fewer_than_all_are_worth_nothing(senders: tuple[int, ...]) -> None:
+def test_r11_continuations_of_fewer_than_all_prove_nothing(senders: tuple[int, ...]) -> None:
     assert read(read_continuation, votes(CONTINUATION, {}, senders)) is None
     assert read(read_end, votes(CONTINUATION, {}, senders)) is None
 
@@ -212,7 +212,7 @@ def test_r11_fewer_than_all_are_worth_nothing(senders: tuple[int, ...]) -> None:
     ],
     ids=lambda other: next(iter(other)),
 )
-def test_r11_all_sign_the_same_end(other: dict[str, Any]) -> None:
+def test_r11_continuations_must_name_the_same_end(other: dict[str, Any]) -> None:
     lie = replace(CONTINUATION, sender=3, **other)
     assert read(read_continuation, votes(CONTINUATION, {3: lie}, ALL)) is None
 
@@ -228,7 +228,7 @@ def test_r11_an_end_lies_above_the_beginning_and_is_no_checkpoint() -> None:
 
 
 def test_r11_an_end_is_read_among_frames_whose_signature_was_not_checked() -> None:
-    """Such a frame is no statement, and stops nobody."""
+    """Such a frame is no statement, and stops no member."""
     nested = nested_of(*votes(CHECKPOINT, {}))
     assert read_end([b"unchecked", *nested], nested, CONFIG) is None
     assert read_end(list(nested), nested, CONFIG) == read_checkpoint(list(nested), nested, CONFIG)

@@ -21,7 +21,7 @@ def busy(cluster: Cluster, count: int) -> None:
 
 
 def unstable() -> Cluster:
-    """Ten executed everywhere; nobody's CHECKPOINT reaches anybody."""
+    """Ten sequences executed by all; every CHECKPOINT is lost."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Checkpoint, m.SupplyFrames))
     busy(cluster, 10)
@@ -40,7 +40,7 @@ OTHER = {"state_root": b"x" * 32, "log_root": b"x" * 32, "timestamp": 1}
 
 @pytest.mark.parametrize("how", ["voted", "in a VIEW-CHANGE"])
 @pytest.mark.parametrize("field", OTHER)
-def test_r24_what_q_members_signed_otherwise_stops_the_replica(field: str, how: str) -> None:
+def test_r24_a_different_state_signed_by_q_members_stops_a_replica(field: str, how: str) -> None:
     """A flipped bit in its memory, or a program that is not deterministic: it neither goes on nor adopts, and
     keeps what was signed."""
     cluster = unstable()
@@ -111,7 +111,7 @@ def test_row_3_a_second_state_after_one_sequence_is_evidence_once() -> None:
 
 
 @pytest.mark.parametrize("what", ["a row", "an entry"])
-def test_r9_a_ledger_that_differs_from_its_checkpoint_is_not_taken(what: str) -> None:
+def test_r9_a_ledger_that_differs_from_its_checkpoint_is_refused(what: str) -> None:
     """Its rows or its log rotted while the node was down: it must not sign what comes of them."""
     cluster = Cluster(4)
     busy(cluster, 10)

@@ -80,7 +80,7 @@ def test_row_9_restarted_replicas_still_refuse_a_replay() -> None:
     assert cluster.executed() == [length] * 4
 
 
-def test_row_9_a_thousand_in_flight() -> None:
+def test_row_9_a_thousand_requests_in_flight_execute_once() -> None:
     cluster = Cluster(4)
     for number in range(1_000):
         cluster.request(f"T-{number}")
@@ -114,7 +114,7 @@ def test_r30_a_refused_body_does_not_take_another_out_of_the_pool(monkeypatch: p
     assert [item.bundle.bundle.operations[0].ticket for item in cluster[1].core.policy.pool] == ["T-1"]
 
 
-def test_a_session_that_this_replica_has_yet_to_open_is_not_refused() -> None:
+def test_a_session_not_yet_opened_here_is_not_refused() -> None:
     """The client heard f + 1 others; the primary lags by a sequence."""
     cluster = Cluster(4)
     cluster[0].application.refusing.add((1, 1))
@@ -124,7 +124,7 @@ def test_a_session_that_this_replica_has_yet_to_open_is_not_refused() -> None:
     assert cluster.executed() == [1] * 4
 
 
-def test_row_15_a_full_pool_tells_busy_and_one_session_cannot_fill_it() -> None:
+def test_row_15_a_full_pool_is_busy_and_one_session_cannot_fill_it() -> None:
     cluster = Cluster(4, pool_operations_max=40)
     cluster.drop(lambda _s, _t, _m: True)
     for number in range(30):
@@ -151,7 +151,7 @@ def test_sessions_take_turns_in_a_batch() -> None:
     assert names == ["T-loud-0", "T-quiet", "T-loud-1", "T-loud-2"]
 
 
-def test_r20_at_once_when_idle_then_in_batches_within_the_pipeline() -> None:
+def test_r20_requests_go_out_at_once_when_idle_then_in_batches() -> None:
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Prepare))
     cluster.request("T-0")
@@ -224,7 +224,7 @@ def test_row_15_frames_of_future_views_are_bounded_per_sender() -> None:
 
 
 def test_row_15_relayed_frames_take_the_room_of_the_relaying_member() -> None:
-    """r3 relays what r2 signed, each again and again: once each, and out of its own share."""
+    """r3 relays frames signed by r2 repeatedly: each is kept once, within r3's own share."""
     cluster = Cluster(4, future_frames_max=400)
     votes = [cluster.sign(m.Commit(0, 2, 1 + number, 1, b"d" * 32)) for number in range(150)]
     for _ in range(3):
@@ -237,8 +237,8 @@ def test_row_15_relayed_frames_take_the_room_of_the_relaying_member() -> None:
     assert len(cluster[0].core.state.future) == 101
 
 
-def test_a_request_that_became_hopeless_leaves_every_pool() -> None:
-    """Its session was evicted while it waited: backups and followers forget it too."""
+def test_a_request_of_an_evicted_session_leaves_every_pool() -> None:
+    """Its session was evicted while it waited: backups and learners forget it too."""
     cluster = Cluster(4)
     cluster.request("T-0")
     cluster.stabilize()

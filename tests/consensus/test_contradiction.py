@@ -1,4 +1,4 @@
-"""Certificates that exclude each other stop a member, for good: more lie than are tolerated (R11, R24)."""
+"""Contradicting certificates stop a member for good: more than f members are Byzantine (R11, R24)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_second_certificate_for_the_stable_checkpoint_stops_the_member() -> No
     assert len(both) >= cluster[3].core.config.f + 1
 
 
-def test_after_a_restart_it_stays_halted_with_its_reason() -> None:
+def test_a_halted_member_stays_halted_after_a_restart() -> None:
     cluster = settled()
     cluster[3].hear(cluster[2], cluster.sign(m.ViewChange(0, 2, 1, another(cluster), ())))
     before = cluster[3].halted
@@ -58,8 +58,8 @@ def test_after_a_restart_it_stays_halted_with_its_reason() -> None:
     assert not [message for source, _target, message in cluster.sent if source == 3]
 
 
-def test_a_member_that_starts_compares_what_others_show_it() -> None:
-    """The Pongs of a start bring certificates, and so learns who stood on one side of a fork."""
+def test_a_starting_member_compares_the_certificates_of_others() -> None:
+    """Pongs at the start carry certificates, which reveal a fork."""
     cluster = settled()
     theirs = another(cluster)
     cluster[3].crash()
@@ -88,7 +88,8 @@ def test_two_decisions_for_one_sequence_stop_the_member() -> None:
 
 def test_two_views_that_decided_differently_convict_no_member() -> None:
     """m3 cannot execute yet what view 0 decided when its own COMMIT completes another decision of view 1: a
-    COMMIT binds in its view only, so nobody is shown to lie."""
+    COMMIT binds in its view only, so no member is convicted.
+    """
     cluster = Cluster(4)
     member = cluster[3]
     cluster[0].crash()
@@ -128,7 +129,7 @@ def test_a_second_vote_makes_nothing_stable_but_reveals_a_contradiction() -> Non
     assert 0 in convicted(cluster, 3)
 
 
-def test_one_members_other_state_is_noted_once_and_stops_no_member() -> None:
+def test_one_deviating_state_is_noted_once_and_stops_no_member() -> None:
     cluster = settled(19)
     lie = cluster.sign(m.Checkpoint(0, 1, 10, OTHER, OTHER, 1))
     for _ in range(3):
@@ -160,8 +161,8 @@ class Tickets(Cluster):
     state = Grouped
 
 
-def test_who_is_far_behind_compares_before_it_takes_a_state() -> None:
-    """Else it would leave its side of a fork, and the one member that could tell would say nothing."""
+def test_a_lagging_member_compares_before_it_takes_a_state() -> None:
+    """Otherwise it would change its side of a fork, and the contradiction would not be reported."""
     here, there = (Tickets(4, transfer_lag=5, transfer_tickets=1_000) for _ in range(2))
     for number in range(12):
         there.request(f"other-{number}")
@@ -194,7 +195,7 @@ def test_an_offered_state_is_compared_with_the_own_one() -> None:
     assert cluster[3].halted == "quorums signed two states after sequence 20 of epoch 0"
 
 
-def test_who_signed_another_state_is_asked_for_its_certificate() -> None:
+def test_a_signer_of_another_state_is_asked_for_its_certificate() -> None:
     """Of two sides of a fork each hears the CHECKPOINTs of the other's honest members."""
     cluster = settled()
     cluster[3].hear(cluster[1], cluster.sign(m.Checkpoint(0, 1, 10, OTHER, OTHER, 1)))

@@ -27,7 +27,7 @@ def records(cluster: Cluster) -> list[list[object]]:
     return [[record for turn in node.journal.turns for record in turn] for node in cluster.nodes]
 
 
-def test_r4_the_same_story_gives_the_same_bytes() -> None:
+def test_r4_equal_inputs_give_equal_bytes() -> None:
     first, second = Cluster(4), Cluster(4)
     story(first)
     story(second)
@@ -37,7 +37,7 @@ def test_r4_the_same_story_gives_the_same_bytes() -> None:
     assert first[1].core.snapshot().view == 1
 
 
-def test_r2_monotonic_time_is_in_nothing_that_is_stored_or_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r2_monotonic_time_is_neither_stored_nor_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two runs whose monotonic clocks differ by years and whose wall clocks agree."""
     first = Cluster(4)
     story(first)
@@ -89,7 +89,7 @@ def test_r9_rows_may_lag_the_log_by_any_amount(lag: int) -> None:
     assert node.core.snapshot().executed == 14
 
 
-def test_r9_a_ledger_whose_replay_differs_is_not_taken() -> None:
+def test_r9_a_ledger_whose_replay_differs_is_refused() -> None:
     """An entry with other results: the state would not be the one that was signed."""
     cluster = Cluster(4)
     for number in range(3):
@@ -105,7 +105,7 @@ def test_r9_a_ledger_whose_replay_differs_is_not_taken() -> None:
 
 
 @pytest.mark.parametrize("members", [1, 2, 3])
-def test_r37_the_small_sizes_restart_too(members: int) -> None:
+def test_r37_small_clusters_restart_too(members: int) -> None:
     cluster = Cluster(members)
     for number in range(12):
         cluster.request(f"T-{number}")

@@ -1,4 +1,4 @@
-"""What is kept of the end of an epoch must be the end of it, whole and alone (R16, R35)."""
+"""The stored proof of an epoch's end covers the operation that ended it, and nothing else (R16, R35)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Tree(KeyValue):
 
 
 class Ending:
-    """An executor that runs batches of so many requests each."""
+    """An executor that runs batches of a given number of requests."""
 
     def __init__(self) -> None:
         self.cluster = Cluster(1)
@@ -54,7 +54,7 @@ class Ending:
         return epoch_change_proof.begun(step, self.executor, following)
 
 
-def test_r35_the_end_is_its_entry_its_leaf_and_the_log_below() -> None:
+def test_r35_the_proof_holds_entry_leaf_and_the_log_below() -> None:
     ending = Ending()
     for _ in range(6):
         ending.execute(2)
@@ -72,7 +72,7 @@ def test_r35_the_end_is_its_entry_its_leaf_and_the_log_below() -> None:
 
 @pytest.mark.parametrize("operations", [2, 3, 4, 5])
 def test_r35_the_batch_that_ends_an_epoch_has_one_operation(operations: int) -> None:
-    """Its leaf alone would not be the results' root: nobody could be shown who the next members are."""
+    """Otherwise its leaf would not be the results' root, and the next members could not be proved."""
     ending = Ending()
     with pytest.raises(InvariantBreach, match="more than one operation"):
         ending.begun(ending.execute(operations), 1)
@@ -94,7 +94,7 @@ def test_r35_the_end_is_recorded_when_it_is_executed_not_later() -> None:
         ending.begun(step, 1)
 
 
-def test_r35_an_executor_that_did_not_execute_the_end_tells_none() -> None:
+def test_r35_an_executor_without_the_end_gives_no_proof() -> None:
     ending = Ending()
     step = ending.execute(1)
     ending.executor = Executor(0, Tree())

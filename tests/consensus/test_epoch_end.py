@@ -1,5 +1,6 @@
-"""The end of an epoch inside one replica: nothing above it, whatever restarts and views come between, and a
-proof of it that lasts (R16, R35; P18)."""
+"""The end of an epoch inside one replica: nothing above it across restarts and views, and a durable proof of
+it (R16, R35; P18).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.application import Execution
+from dtvn.protocol.consensus.application import BatchResult
 from dtvn.protocol.consensus.effects import Effects, Reason, Successor
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.membership import KIND, Membership
@@ -29,11 +30,11 @@ class Ending(Tree):
         super().__init__()
         self.ended = 0
 
-    def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> Execution:
+    def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> BatchResult:
         operations = [operation for verified in bundles for operation in verified.bundle.operations]
         if any(each.kind == KIND and each.payload != b"refused" for each in operations):
             self.ended = sequence
-        found: Execution = super().execute(bundles, sequence=sequence, timestamp=timestamp)
+        found: BatchResult = super().execute(bundles, sequence=sequence, timestamp=timestamp)
         return found
 
     def membership(self) -> Membership:
@@ -41,7 +42,7 @@ class Ending(Tree):
 
 
 class Ends(Cluster):
-    """Four members of such an epoch; what each hands over is kept."""
+    """Four members of such an epoch; keeps what each hands over."""
 
     state = Ending
 
@@ -98,7 +99,7 @@ def ended(*, stable: bool = False) -> Ends:
 
 
 def restart(node: Node) -> None:
-    """Until the others have shown what they hold of its word (R11)."""
+    """Restart, and wait until the others have shown its earlier statements (R11)."""
     node.crash()
     node.restart()
     node.cluster.advance(400)
@@ -116,7 +117,7 @@ def test_r35_until_the_end_is_stable_no_proposal_or_vote_goes_above_it() -> None
 
 
 def test_r35_a_restart_does_not_forget_a_change_that_is_under_way() -> None:
-    """Prepared, and decided by nobody yet: it may be the end."""
+    """It is prepared and not decided: it may end the epoch."""
     cluster = Ends()
     cluster.drop(is_kind(m.Commit, m.SupplyFrames))
     cluster.ask(cluster.change())
@@ -141,8 +142,8 @@ def test_r16_a_restart_between_the_end_and_its_checkpoint_keeps_the_proof() -> N
         assert canonical.decode(Membership, node.journal.states[EPOCH].value).epoch == 1
 
 
-def test_r35_who_took_the_end_as_a_snapshot_goes_on_at_once() -> None:
-    """Its ledger has entry and checkpoint, and nothing that tells of a next epoch: others show the proof."""
+def test_r35_a_member_that_took_the_end_as_a_snapshot_continues() -> None:
+    """Its ledger has entry and checkpoint but no next epoch: other members show the proof."""
     cluster = ended(stable=True)
     node = cluster[3]
     node.journal.states.clear()
@@ -155,7 +156,7 @@ def test_r35_who_took_the_end_as_a_snapshot_goes_on_at_once() -> None:
     assert None not in node.journal.turns[-1]
 
 
-def test_r35_whose_epoch_is_over_does_nothing_in_it_any_more() -> None:
+def test_r35_a_replica_does_nothing_after_its_epoch_ended() -> None:
     """The host has its effects at the end of the turn, in which more may have come."""
     cluster = ended(stable=True)
     assert [len(each) for each in cluster.successors.values()] == [1] * 4
@@ -166,8 +167,8 @@ def test_r35_whose_epoch_is_over_does_nothing_in_it_any_more() -> None:
     assert cluster[1].core.state.views.is_active(0)
 
 
-def test_r35_what_stood_above_the_end_goes_on_into_the_next_epoch() -> None:
-    """m3 alone was told of 2 and 3, of 3 without its requests: void, but what is known of them stays."""
+def test_r35_requests_above_the_end_pass_into_the_next_epoch() -> None:
+    """Only m3 received 2 and 3, of 3 no requests: both are void, but their known requests stay."""
     cluster = ended()
     void = make_proposal(cluster, "T-void", sequence=2)
     cluster[3].hear(cluster[0], void)
@@ -201,7 +202,7 @@ def test_r35_a_vote_held_for_a_change_is_given_when_the_change_is_refused() -> N
     assert not cluster[3].core.epoch_change.holds(3)
 
 
-def test_r35_a_refused_change_that_is_heard_of_again_holds_nothing_up() -> None:
+def test_r35_a_refused_change_received_again_delays_nothing() -> None:
     """m3's clock was wrong: it gave no PREPARE, executed what the others decided, and is shown it again."""
     cluster = Ends()
     cluster[3].skew = HOUR
@@ -216,8 +217,8 @@ def test_r35_a_refused_change_that_is_heard_of_again_holds_nothing_up() -> None:
     assert not cluster[3].core.epoch_change.holds(2)
 
 
-def test_r35_a_change_of_a_view_that_was_left_holds_nothing_up() -> None:
-    """m0 told m3 alone of it. The next primary carries nothing over, and proposes 1 and 2 at once."""
+def test_r35_a_change_proposed_in_a_left_view_delays_nothing() -> None:
+    """Only m3 received the proposal. The next primary reproposes nothing, and proposes 1 and 2 at once."""
     forge = Forge()
     cluster = forge.cluster = Ends()
     change = make_proposal(cluster, "", requests=(cluster.change(),))

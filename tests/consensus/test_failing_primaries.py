@@ -1,6 +1,5 @@
-"""Whole clusters in virtual time: a primary that dies, sleeps or is cried down (R29, R30, R31, R34).
-
-Two gateways keep calls under way all the time; what is asked must be answered, once, and soon.
+"""Whole clusters in virtual time: a primary that dies, sleeps or is falsely suspected (R29, R30, R31, R34).
+Two gateways keep calls under way all the time; each request must be answered once and soon.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def test_r34_a_dead_primary_costs_less_than_two_seconds_and_no_call(members: int
     end(cluster, callers)
 
 
-def test_r31_two_dead_primaries_in_a_row() -> None:
+def test_r31_two_dead_primaries_in_a_row_are_replaced() -> None:
     cluster = make(3, members=7)
     callers = calling(cluster)
     died = cluster.world.time
@@ -68,8 +67,8 @@ def test_r31_two_dead_primaries_in_a_row() -> None:
     end(cluster, callers)
 
 
-def test_r33_a_primary_that_dies_inside_its_new_view() -> None:
-    """Only r4 hears it: r4 is in view 1 with nobody, until all meet in view 2."""
+def test_r33_a_primary_that_dies_inside_its_new_view_is_replaced() -> None:
+    """Only r4 receives the NEW-VIEW: it is alone in view 1 until all enter view 2."""
     cluster = make(4, members=7)
     callers = calling(cluster)
     entered = notes(cluster, "entered_view")
@@ -128,7 +127,7 @@ def test_r29_one_way_links_do_not_move_the_view(links: list[tuple[str, str]]) ->
 
 
 @pytest.mark.parametrize("members", [4, 7])
-def test_row_13_f_members_that_cry_all_the_time_move_nothing(members: int) -> None:
+def test_row_13_constant_suspicion_by_f_members_changes_no_view(members: int) -> None:
     cluster = make(7, members=members)
     for number in range((members - 1) // 3):
         node = cluster.world.nodes[f"r{members - 1 - number}"]
@@ -143,7 +142,7 @@ def test_row_13_f_members_that_cry_all_the_time_move_nothing(members: int) -> No
 
 
 def test_r31_a_machine_that_was_suspended_does_not_suspect() -> None:
-    """All of it sleeps for a minute, as a laptop does; nobody was silent."""
+    """All members sleep for a minute, as on a suspended laptop; none was silent."""
     cluster = make(8)
     callers = calling(cluster)
     for node in cluster.world.nodes.values():

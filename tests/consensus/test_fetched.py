@@ -1,5 +1,6 @@
-"""What a fetched range changes in the replica that reads it, whom it asks, and whose word is its target (R23,
-R30; P7 and P17)."""
+"""The effects of a fetched range, the choice of its source, and the claims that set its target (R23, R30; P7
+and P17).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from tests.consensus.test_catch_up import Source, busy
 
 
 def lagging(length: int, members: int = 4) -> tuple[Cluster, Node]:
-    """The last member comes back and has nothing; nobody answers what it asks for."""
+    """The last member returns with an empty ledger; its questions stay unanswered."""
     cluster = Cluster(members)
     late = cluster[members - 1]
     late.crash()
@@ -47,10 +48,8 @@ def asked(cluster: Cluster, source: int) -> list[tuple[int | None, int, int]]:
 
 
 @pytest.mark.parametrize(("members", "said", "target"), [(4, (50, 40, 30), 40), (7, (50, 40, 30, 20), 30)])
-def test_row_17_the_target_is_what_f_and_one_more_say(
-    members: int, said: tuple[int, ...], target: int
-) -> None:
-    """One of them is honest; the word of f alone is nobody's."""
+def test_row_17_the_target_needs_f_plus_1_claims(members: int, said: tuple[int, ...], target: int) -> None:
+    """One of f + 1 is honest; f claims may all be false."""
     catch_up = Cluster(members)[0].core.catch_up
     liars = (members - 1) // 3
     for member, executed in enumerate(said, start=1):
@@ -62,7 +61,7 @@ def test_row_17_the_target_is_what_f_and_one_more_say(
 
 
 def test_r35_a_proved_checkpoint_without_a_range_becomes_a_target() -> None:
-    """Nobody asked for it: it is how a member is told that its epoch is over."""
+    """It comes unasked: this tells a member that its epoch is over."""
     cluster, late = lagging(10)
     frames = cluster[0].core.state.checkpoint.frames
     assert late.core.state.lag.certified == 0
@@ -83,8 +82,8 @@ def test_r35_a_proved_checkpoint_without_a_range_becomes_a_target() -> None:
 # --- whom it asks ----------------------------------------------------------------------------------
 
 
-def test_r23_one_range_at_a_time_is_asked_for_of_who_has_it() -> None:
-    """m0 says that it has nothing; after two rounds in vain it is asked all the same."""
+def test_r23_one_range_at_a_time_is_asked_of_a_member_that_has_it() -> None:
+    """m0 claims to have nothing; after two unanswered rounds it is asked anyway."""
     cluster, late = lagging(105)
     cluster.drop(is_kind(m.Status, m.Ping, m.Pong, m.SupplyFrames))
     cluster.waiting.clear()
@@ -120,7 +119,7 @@ def test_row_17_each_question_is_answered_once() -> None:
 
 
 def test_r28_a_replica_whose_results_differ_from_certified_ones_stops() -> None:
-    """It takes a request of the fourth batch for one that was executed."""
+    """It treats a request of the fourth batch as already executed."""
     source = Source(forgotten=True)
     for node in source.cluster.nodes[:3]:
         node.journal.forget_commits()
@@ -129,8 +128,8 @@ def test_r28_a_replica_whose_results_differ_from_certified_ones_stops() -> None:
         source.cluster.advance(3_000)
 
 
-def test_r23_what_commits_do_not_bind_is_not_taken_from_the_source() -> None:
-    """They bind the batch; results and time are the own execution's, and people are told."""
+def test_r23_fields_not_bound_by_commits_are_not_taken() -> None:
+    """COMMITs bind the batch; results and time come from the own execution, and a difference is noted."""
     source = Source(forgotten=False)
     node = source.node
     node.core.catch_up.source = 0
@@ -143,7 +142,7 @@ def test_r23_what_commits_do_not_bind_is_not_taken_from_the_source() -> None:
 
 
 def test_r23_a_proved_range_gives_the_checkpoint_and_only_recent_replies() -> None:
-    """Clients of long ago wait no more; a window below the target somebody may."""
+    """Earlier clients no longer wait; those within a window below the target may."""
     cluster, late = lagging(105)
     for node in cluster.nodes[:3]:
         node.journal.forget_commits()

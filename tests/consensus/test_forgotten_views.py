@@ -1,4 +1,4 @@
-"""A ledger put back to before a view change: members show the word that it lost before it speaks (R11)."""
+"""A ledger restored to before a view change: members show it the lost statements before it votes (R11)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ OTHER_WAYS = (m.NewView, m.ViewChange, m.SupplyFrames)
 
 
 def led_by_m1() -> Cluster:
-    """m0 is dead. m1's journal is as it was when m1 was bound to view 1 and had not led it yet; it did since,
-    and nothing was carried over."""
+    """m0 is down. m1's journal is as it was when m1 was bound to view 1 and had not led it yet; since then it
+    has, and nothing was reproposed.
+    """
     cluster = busy_cluster(requests=10)
     assert cluster[1].core.state.log.stable == 10
     cluster[0].crash()
@@ -30,7 +31,7 @@ def led_by_m1() -> Cluster:
 
 
 def test_r11_a_new_view_that_the_ledger_lost_is_shown() -> None:
-    """m1 must not send another one, to members that have not heard of the first."""
+    """m1 must not send a second one to members that did not receive the first."""
     cluster = led_by_m1()
     cluster.sent.clear()
     cluster.drop(is_kind(*OTHER_WAYS))
@@ -60,7 +61,7 @@ def test_r11_a_restarted_primary_leads_only_after_its_peers_answers() -> None:
 
 
 def test_r11_a_view_change_that_only_a_new_view_rests_on_is_shown() -> None:
-    """m3's VIEW-CHANGE is no news any more: the others are in that view. They keep it with the NEW-VIEW."""
+    """The others have entered that view, and keep m3's VIEW-CHANGE with its NEW-VIEW."""
     cluster = busy_cluster(requests=10)
     copied = copy.deepcopy(cluster[3].journal)
     cluster[0].crash()

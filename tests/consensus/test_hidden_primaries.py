@@ -1,4 +1,4 @@
-"""Primaries that do harm where few look: beside a light load, or behind an accomplice (decision 0159)."""
+"""Byzantine primaries under a light load or with an accomplice (decision 0159)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_r30_a_primary_that_starves_a_client_is_deposed_under_light_load(pause: 
     assert all(each.done for each in callers), "the starved one too"
 
 
-def test_r30_an_honest_primary_keeps_its_office_under_a_light_load() -> None:
+def test_r30_an_honest_primary_stays_under_a_light_load() -> None:
     cluster = make(22)
     suspected = notes(cluster, "suspected")
     callers = [Callers(gateway, 1, pause=700 * MILLISECOND) for gateway in cluster.gateways]
@@ -35,8 +35,9 @@ def test_r30_an_honest_primary_keeps_its_office_under_a_light_load() -> None:
 
 
 def test_p21_r32_a_slow_primary_cannot_hide_behind_an_accomplice() -> None:
-    """Who keeps a full batch waiting makes a queue for everybody, but the others' turn comes soon. That an
-    honest primary keeps its office beside such callers is shown in test_slow_primaries."""
+    """The accomplice keeps a full batch waiting, but the fair queue still serves the others soon.
+    test_slow_primaries shows that an honest primary stays beside such callers.
+    """
     parameters = Parameters(batch_operations_max=40)
     cluster = make(21, gateways=3, liars={"r0": "slow-primary"}, parameters=parameters)
     suspected = notes(cluster, "suspected")
@@ -47,11 +48,12 @@ def test_p21_r32_a_slow_primary_cannot_hide_behind_an_accomplice() -> None:
     assert SLOW in {fields["reason"] for _name, fields in suspected}
 
 
-def test_p21_r32_a_delay_above_client_patience_plus_quarter_of_t_is_seen(
+def test_p21_r32_a_delay_above_resend_time_plus_quarter_t_is_detected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """520 ms: for 300 clients tell the primary alone (R34), and the others see the rest, which is T / 4 and
-    more. What is shorter nobody can tell from a healthy primary's delay."""
+    """520 ms: clients tell only the primary for 300 ms (R34), and the others see the rest, T / 4 and more. A
+    shorter delay is indistinguishable from a healthy primary's.
+    """
     monkeypatch.setattr(slow_primary, "SHARE_OF_TIMEOUT", 0.65)
     cluster = make(22, liars={"r0": "slow-primary"})
     suspected = notes(cluster, "suspected")

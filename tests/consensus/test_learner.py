@@ -51,7 +51,7 @@ class Following(Cluster):
             self.push()
 
 
-def test_it_follows_the_log_and_its_checkpoints() -> None:
+def test_a_learner_follows_the_log_and_its_checkpoints() -> None:
     cluster = Following()
     cluster.work(23)
     assert cluster.learner.log == cluster[0].log
@@ -60,7 +60,7 @@ def test_it_follows_the_log_and_its_checkpoints() -> None:
 
 
 def test_r28_a_checkpoint_that_was_lost_on_the_way_is_asked_for() -> None:
-    """A member tells a follower of each just once, and in an idle cluster no later one makes up for it."""
+    """A member sends each certificate to a learner once, and an idle cluster makes no later one."""
     cluster = Following()
     cluster.telling = False
     cluster.work(12)
@@ -73,7 +73,7 @@ def test_r28_a_checkpoint_that_was_lost_on_the_way_is_asked_for() -> None:
     assert [each for each in asked if each.first == 13], "and whether there is more"
 
 
-def test_it_restarts_where_it_was() -> None:
+def test_a_learner_restarts_where_it_stopped() -> None:
     cluster = Following()
     cluster.work(12)
     cluster.learner.crash()
@@ -82,7 +82,7 @@ def test_it_restarts_where_it_was() -> None:
     assert cluster.learner.log == cluster[0].log
 
 
-def test_it_leaves_a_silent_source() -> None:
+def test_a_learner_leaves_a_silent_source() -> None:
     cluster = Following()
     cluster.work(2)
     assert cluster.learner.core.source == 0
@@ -110,7 +110,7 @@ def test_r28_a_learner_with_slow_answers_still_leaves_a_silent_source() -> None:
 
 
 def test_r28_a_race_won_by_others_changes_no_source() -> None:
-    """Under load who is asked in between is first now and then: that is no reason to leave the source."""
+    """Under load another member sometimes answers first: no reason to change the source."""
     cluster = Following()
     for number in range(30):
         cluster.work(3)
@@ -159,7 +159,7 @@ def test_a_gap_is_asked_for_at_once() -> None:
     assert cluster.learner.log == cluster[0].log
 
 
-def test_it_takes_nothing_from_a_stranger() -> None:
+def test_a_learner_takes_only_answers_to_its_own_questions() -> None:
     cluster = Following()
     cluster.work(2)
     entries = cluster[2].journal.range(1, 2)
@@ -173,7 +173,7 @@ def test_it_takes_nothing_from_a_stranger() -> None:
     assert core.wants(cluster.header(cluster.sign(m.Commit(0, 0, 0, 9, b"d" * 32)), 0)) == "wrong_kind"
 
 
-def test_r28_it_stops_with_an_alarm_when_its_state_differs_at_a_checkpoint() -> None:
+def test_r28_a_learner_with_a_deviating_state_stops_with_an_alarm() -> None:
     cluster = Following()
     cluster.work(9)
     cluster.learner.application.values["T-wrong"] = b"w"
@@ -190,7 +190,7 @@ def test_r28_it_stops_with_an_alarm_when_its_state_differs_at_a_checkpoint() -> 
     assert cluster.learner.core.deadline() is None
 
 
-def test_r28_a_second_certificate_for_its_checkpoint_stops_it_for_good() -> None:
+def test_r28_a_contradicting_certificate_stops_a_learner_for_good() -> None:
     cluster = Following()
     cluster.work(10)
     assert cluster.learner.core.stable == 10
@@ -204,7 +204,7 @@ def test_r28_a_second_certificate_for_its_checkpoint_stops_it_for_good() -> None
     assert cluster.learner.core.alarm == kept.sentence
 
 
-def test_r28_it_stops_when_f_plus_one_members_claim_other_results() -> None:
+def test_r28_f_plus_one_deviating_results_stop_a_learner() -> None:
     """One may lie about what COMMITs do not cover; two of four cannot both."""
     cluster = Following()
     cluster.work(3)
@@ -221,7 +221,7 @@ def test_r28_it_stops_when_f_plus_one_members_claim_other_results() -> None:
     assert cluster.learner.told("alarm")
 
 
-def test_r28_one_lying_source_does_not_stop_it() -> None:
+def test_r28_one_lying_source_does_not_stop_a_learner() -> None:
     """Member 0 lies about results; the learner notes it, changes the source and goes on."""
     cluster = Following()
     honest = cluster[0].journal.range
@@ -247,7 +247,7 @@ def test_r28_one_lying_source_does_not_stop_it() -> None:
     assert cluster.learner.log == cluster[1].log
 
 
-def test_it_sends_no_statement() -> None:
+def test_a_learner_sends_no_statement() -> None:
     cluster = Following()
     cluster.work(12)
     cluster.advance(400)
@@ -256,7 +256,7 @@ def test_it_sends_no_statement() -> None:
 
 
 def test_r28_if_all_its_members_are_gone_a_later_member_brings_the_log() -> None:
-    """All founders were replaced, or have other keys: the log proves itself, whoever brings it."""
+    """All founders were replaced, or have other keys: the log proves itself, so any member may bring it."""
     cluster = Following()
     cluster.work(12)
     heir = cluster.learner

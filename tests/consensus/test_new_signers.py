@@ -1,5 +1,6 @@
-"""The log lists a principal, and soon after holds its requests: whoever fetches both at once has no key for
-the second part when the first arrives (R15, R23, R28)."""
+"""The log lists a principal, and soon after holds its requests: a replica that fetches both at once lacks the
+key for the second part when the first arrives (R15, R23, R28).
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ A, B, C = (bytes([letter]) * 32 for letter in b"ABC")
 
 
 class Forge:
-    """Signs as everybody: proofs of any shape."""
+    """Signs as any member: proofs of any shape."""
 
     def __init__(self, members: int = 4) -> None:
         self.cluster = Cluster(members)
@@ -130,8 +130,8 @@ def test_row_7_checkpoints_that_no_quorum_shares_start_from_the_highest() -> Non
     assert found.digests == ((21, C),)
 
 
-def test_a_prepared_batch_in_any_one_view_change_is_carried() -> None:
-    """It may have been committed by somebody: q - 1 others prepared it."""
+def test_a_prepared_batch_in_any_one_view_change_is_reproposed() -> None:
+    """A member may have committed it: q - 1 others prepared it."""
     forge = Forge()
     claims = [forge.claim(forge.change(i, 1, 0)) for i in (0, 1)]
     claims.append(forge.claim(forge.change(2, 1, 0, forge.proof(0, 1, A))))
@@ -207,7 +207,7 @@ class Usurper(Forge):
         self.cluster[target].hear(self.cluster[1], frame)
 
 
-def test_a_true_new_view_is_entered() -> None:
+def test_a_correct_new_view_is_entered() -> None:
     usurper = Usurper()
     usurper.tell(usurper.new_view())
     assert usurper.cluster[0].core.snapshot().view == 1
@@ -282,8 +282,8 @@ def test_a_waiting_replica_suspects_at_once_after_a_wrong_new_view() -> None:
     assert cluster[0].core.snapshot().suspicion == "bad_new_view"
 
 
-def test_a_later_primary_cannot_stir_suspicion_with_a_wrong_new_view() -> None:
-    """Only the NEW-VIEW that is being waited for is a ground."""
+def test_a_wrong_new_view_of_a_later_primary_causes_no_suspicion() -> None:
+    """Only the awaited NEW-VIEW is a cause of suspicion."""
     usurper = Usurper()
     usurper.changes = {1: usurper.changes[1]}
     usurper.tell(usurper.new_view(named=[(1, A), (2, B)], carried=[]))
@@ -291,8 +291,8 @@ def test_a_later_primary_cannot_stir_suspicion_with_a_wrong_new_view() -> None:
     assert usurper.cluster[0].core.snapshot().suspicion == ""
 
 
-def test_a_new_view_with_unknown_view_changes_piles_nothing_up() -> None:
-    """A liar names ever new digests; the wishes of its last NEW-VIEW are all that is kept."""
+def test_new_views_naming_unknown_view_changes_take_bounded_room() -> None:
+    """A liar names new digests each time; only the fetches of its last NEW-VIEW are kept."""
     forge = Forge()
     target = forge.cluster[0]
     for round_number in range(50):

@@ -1,4 +1,4 @@
-"""A view that was entered, across restarts, and what is shown of it to others (R7, R11, R29, R33)."""
+"""An entered view across restarts, and what is shown of it to others (R7, R11, R29, R33)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ X = b"x" * 32
 
 
 def leading() -> Cluster:
-    """m0 is gone; m1 leads view 1, whose NEW-VIEW demands one batch, and nobody hears a COMMIT."""
+    """m0 is down; m1 leads view 1, whose NEW-VIEW reproposes one batch, and every COMMIT is lost."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit))
     cluster.request("T-1", to=[0, 1, 2, 3])
@@ -28,7 +28,7 @@ def leading() -> Cluster:
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_r7_a_primary_knows_the_proposals_of_its_new_view_again(restarted: bool) -> None:
+def test_r7_a_restarted_primary_recovers_its_new_views_proposals(restarted: bool) -> None:
     """A member shows them to it, as it does whenever the sequence is called missing."""
     cluster = leading()
     (digest, frame), core = cluster[1].core.state.views.reproposed[1], cluster[1].core
@@ -45,7 +45,7 @@ def test_r7_a_primary_knows_the_proposals_of_its_new_view_again(restarted: bool)
     assert not core.voting, "one that it never signed takes its vote away"
 
 
-def test_r7_a_primary_knows_a_proposal_again_whose_body_it_never_had() -> None:
+def test_r7_a_restarted_primary_recovers_a_proposal_without_its_body() -> None:
     """Its NEW-VIEW is all that its ledger has of it."""
     usurper = Usurper()
     cluster = usurper.cluster
@@ -90,7 +90,7 @@ def test_r33_no_view_change_for_a_higher_view_is_named() -> None:
     assert [sender for sender, _digest in new_view.view_changes] == [0, 1, 2]
 
 
-def test_r30_who_has_gone_on_to_a_higher_view_counts_as_bound() -> None:
+def test_r30_a_member_in_a_higher_view_counts_as_bound() -> None:
     """The NEW-VIEW of view 1 is awaited from then on, and missed after T."""
     forge = Forge()
     cluster = forge.cluster
@@ -105,8 +105,8 @@ def test_r30_who_has_gone_on_to_a_higher_view_counts_as_bound() -> None:
     assert late.told("suspected")[-1]["reason"] == "no_new_view"
 
 
-def test_r33_the_own_view_change_is_among_those_that_a_primary_names() -> None:
-    """m2 restarts, and hears of all others before it may bind itself."""
+def test_r33_a_primary_names_its_own_view_change_too() -> None:
+    """m2 restarts, and receives those of all others before it may bind itself."""
     cluster = busy_cluster()
     cluster[2].crash()
     cluster.waiting.clear()
@@ -122,7 +122,7 @@ def test_r33_the_own_view_change_is_among_those_that_a_primary_names() -> None:
     assert [sender for sender, _digest in new_view.view_changes] == [0, 1, 2]
 
 
-def test_r33_a_carried_over_body_is_first_asked_of_a_proved_holder() -> None:
+def test_r33_a_reproposed_body_is_first_asked_of_a_proved_holder() -> None:
     usurper = Usurper()
     cluster = usurper.cluster
     usurper.tell(usurper.new_view())
@@ -135,7 +135,7 @@ def test_r33_a_carried_over_body_is_first_asked_of_a_proved_holder() -> None:
     assert asked == [3]
 
 
-def test_r33_of_three_members_the_two_that_are_left_carry_a_batch_over() -> None:
+def test_r33_the_two_remaining_of_three_members_repropose_a_batch() -> None:
     """The PREPARE of the only backup is all that there is: nothing comes after it that would show it."""
     cluster = Cluster(3)
     cluster.drop(is_kind(m.SupplyFrames))
@@ -149,8 +149,8 @@ def test_r33_of_three_members_the_two_that_are_left_carry_a_batch_over() -> None
     assert [len(node.journal.log) for node in cluster.up()] == [1, 1]
 
 
-def test_r33_what_was_executed_is_not_asked_for_again() -> None:
-    """r3 has executed what the view carries over, and had to make room for other bodies since."""
+def test_r33_an_executed_body_is_not_requested_again() -> None:
+    """r3 has executed what the view reproposes, and has since made room for other bodies."""
     cluster = Cluster(4)
     cluster.drop(lambda _s, target, message: type(message) is m.Commit and target != 3)
     cluster.request("T-1")
@@ -196,7 +196,7 @@ def test_r24_a_new_views_checkpoint_is_stable_at_an_executed_sequence() -> None:
 
 
 class Crossroads(Forge):
-    """m0 follows the others from view 0 to 1, 2 and 3, which m1, m2 and m3 lead; nothing is carried over."""
+    """m0 follows the others from view 0 to 1, 2 and 3, which m1, m2 and m3 lead; nothing is reproposed."""
 
     def __init__(self, stable: int = 0) -> None:
         super().__init__()
@@ -259,8 +259,8 @@ def test_r33_a_new_view_that_waits_is_entered_after_a_lower_one() -> None:
 
 
 @pytest.mark.parametrize("voting", [True, False])
-def test_row_15_nothing_is_kept_of_views_that_were_passed_over(voting: bool) -> None:
-    """Whoever has no vote never leaves a view by itself: it enters one after another."""
+def test_row_15_nothing_is_kept_of_skipped_views(voting: bool) -> None:
+    """A member without a vote never leaves a view by itself: it enters one after another."""
     story = Crossroads()
     if not voting:
         story.hears.core.own_vote.lose("a test took its disk")
@@ -288,7 +288,7 @@ def test_r33_a_view_takes_no_fresh_proposal_up_to_its_start_checkpoint() -> None
         assert core.wants(story.cluster.header(proposal, 1)) is reason
 
 
-def test_r33_nothing_is_asked_for_or_opened_that_the_own_checkpoint_covers() -> None:
+def test_r33_nothing_below_the_own_checkpoint_is_requested_or_opened() -> None:
     """None of the three knows that 10 is stable: they decide 5 again, and m0 needs nothing of it."""
     forge = Forge()
     cluster = forge.cluster

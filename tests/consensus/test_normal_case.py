@@ -21,7 +21,7 @@ def test_a_cluster_of_every_size_commits(members: int) -> None:
 
 
 @pytest.mark.parametrize("members", [4, 5, 6, 7])
-def test_it_commits_with_as_many_crashed_as_a_quorum_allows(members: int) -> None:
+def test_a_cluster_commits_with_n_minus_q_members_down(members: int) -> None:
     """n - q may be down, one more may not (R37)."""
     cluster = Cluster(members)
     dead = quorum.crashes_tolerated(members)
@@ -69,7 +69,7 @@ def test_a_client_can_check_its_reply_by_itself() -> None:
         assert node == reply.entry.results_root
 
 
-def test_restart_goes_on_where_it_was() -> None:
+def test_a_restarted_cluster_continues_where_it_stopped() -> None:
     """All stop and start; nothing acknowledged is lost (R6, R7)."""
     cluster = Cluster(4)
     for number in range(13):

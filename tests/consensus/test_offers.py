@@ -1,4 +1,4 @@
-"""Which of the states that others offer a replica takes, and when it asks for one (R23, P17)."""
+"""The choice among offered states, and when a replica asks for one (R23, P17)."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_row_17_one_liar_stays_excluded_and_more_than_f_are_asked_again() -> Non
         {"checkpoint": ()},
     ],
 )
-def test_row_17_an_offer_that_proves_nothing_bans_its_maker(changes: dict[str, Any]) -> None:
+def test_row_17_an_offer_that_proves_nothing_bans_its_sender(changes: dict[str, Any]) -> None:
     cluster = Offered()
     assert cluster.offers(0, 20, **changes) is None
     assert cluster.late.told("poisoned") == [{"member": 0, "reason": "bad_proof"}]
@@ -144,8 +144,8 @@ def test_one_offer_of_each_member_counts() -> None:
 
 
 @pytest.mark.parametrize(("known", "helps"), [(7, True), (8, False)])
-def test_row_17_a_state_hardly_above_the_own_log_is_of_no_use(known: int, helps: bool) -> None:
-    """Half the lag must be gained: else the next one would be wanted at once. It is nobody's lie."""
+def test_row_17_a_state_slightly_above_the_own_log_is_refused(known: int, helps: bool) -> None:
+    """Half the lag must be gained, or the next state would be wanted at once. It is no lie of its sender."""
     assert known + LAG // 2 == 9 + (not helps)
     cluster = Offered(known=known)
     assert cluster.offers(0, 10) is None
@@ -164,7 +164,7 @@ def test_an_unwanted_offer_is_refused_unread() -> None:
     assert cluster.offers(0, 20) is Reason.NOT_ASKED
 
 
-def test_who_needs_no_state_any_more_keeps_nothing_of_what_was_offered() -> None:
+def test_a_replica_that_needs_no_state_forgets_all_offers() -> None:
     cluster = Offered()
     cluster.offers(0, 10)
     cluster.heal()
@@ -186,7 +186,7 @@ def test_a_state_is_asked_for_every_second_until_one_is_offered() -> None:
     assert len(cluster.messages(m.FetchSnapshot, source=3)) == 3 * 4
 
 
-def test_r31_a_pause_is_no_time_in_which_the_log_brought_nothing() -> None:
+def test_r31_a_pause_does_not_count_as_a_stalled_log() -> None:
     cluster = Far(known=8, ahead=4)
     cluster.advance(1_000)
     catch_up = cluster.late.core.catch_up
@@ -244,8 +244,8 @@ def test_r35_a_state_proved_by_the_epoch_before_is_kept_as_of_that_epoch() -> No
 
 
 @pytest.mark.parametrize("ledger", [{"proved": False}, {"of": 1}], ids=["without CHECKPOINTs", "of epoch 1"])
-def test_r35_what_the_own_ledger_does_not_prove_is_no_state_to_begin_with(ledger: dict[str, Any]) -> None:
-    """Nobody of this epoch signed it: without q of the one before it is r0's word alone."""
+def test_r35_a_first_state_unproved_by_the_own_ledger_is_refused(ledger: dict[str, Any]) -> None:
+    """No member of this epoch signed it: without q of the one before it is only r0's claim."""
     cluster = Crossed(**ledger)
     cluster.pass_time(SECOND)
     assert cluster.late.told("poisoned") == [{"member": 0, "reason": "bad_proof"}]
@@ -253,7 +253,7 @@ def test_r35_what_the_own_ledger_does_not_prove_is_no_state_to_begin_with(ledger
 
 
 def test_r35_an_offer_that_was_under_way_at_an_epoch_change_is_no_lie() -> None:
-    """It was asked for in epoch 0; who made it is no poisoner in epoch 1, and is a source there."""
+    """It was asked for in epoch 0; its sender is not excluded in epoch 1, and is a source there."""
     cluster = Crossed(offered=False)
     for member in (0, 1, 2):
         assert cluster.late.hear(cluster[member], cluster.old) is None

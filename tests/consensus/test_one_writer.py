@@ -1,4 +1,4 @@
-"""Who writes the parts of a replica's state: one each (WRITERS), or those that SHARED names."""
+"""Writers of the parts of a replica's state: one module each (WRITERS), or those that SHARED names."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_only_the_named_modules_add_to_a_shared_table() -> None:
     assert found == SHARED
 
 
-def test_a_state_says_itself_in_a_line() -> None:
+def test_a_state_prints_itself_in_one_line() -> None:
     cluster = Cluster(4)
     cluster.request("T-1")
     cluster.stabilize()

@@ -1,4 +1,4 @@
-"""Where f = 0 a start waits for every other member's word, or the operator's (R11)."""
+"""With f = 0 a start waits for every other member's answer, or for the operator's order (R11)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.pinging import HEARD, OTHERS_ARE_GONE
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node
@@ -42,7 +42,7 @@ def rebuilt(node: Node) -> None:
     """Its process makes another core over its ledger."""
     load = node.journal.load
 
-    def continued() -> Recovery:
+    def continued() -> LedgerTail:
         return msgspec.structs.replace(load(), continued=True)
 
     node.journal.load = continued  # type: ignore[method-assign]
@@ -91,8 +91,8 @@ def test_r11_others_are_gone_holds_until_a_checkpoint_is_stable() -> None:
 
 
 @pytest.mark.parametrize("again", [Node.restart, rebuilt], ids=["killed", "rebuilt"])
-def test_r11_who_is_killed_or_rebuilt_while_it_waits_waits_on(again: Callable[[Node], None]) -> None:
-    """Its disk is the one that it began with, but that one may have been older than its word."""
+def test_r11_a_waiting_member_killed_or_rebuilt_waits_on(again: Callable[[Node], None]) -> None:
+    """Its disk is the one that it began with, but that one may have been older than its statements."""
     cluster = three()
     older = copy.deepcopy(cluster[2].journal)
     cluster.cut(1)
@@ -121,7 +121,7 @@ def test_r11_who_is_killed_or_rebuilt_while_it_waits_waits_on(again: Callable[[N
 @pytest.mark.parametrize(
     ("again", "awaited"), [(Node.restart, (1,)), (rebuilt, ())], ids=["killed", "rebuilt"]
 )
-def test_r11_a_wait_that_ended_is_over_for_its_process_alone(
+def test_r11_a_finished_wait_is_over_for_its_process_only(
     again: Callable[[Node], None], awaited: tuple[int, ...]
 ) -> None:
     cluster = restarted()
@@ -136,7 +136,7 @@ def test_r11_a_wait_that_ended_is_over_for_its_process_alone(
     assert cluster[2].core.state.voting_right.holding == bool(awaited)
 
 
-def test_r11_an_older_disk_is_found_out_by_the_member_that_comes_back_last() -> None:
+def test_r11_the_last_returning_member_reveals_an_older_disk() -> None:
     cluster = three()
     older = copy.deepcopy(cluster[2].journal)
     cluster[1].crash()
@@ -179,8 +179,8 @@ def test_r11_a_disk_from_before_the_first_vote_waits_for_all_too() -> None:
     assert len({node.log[0] for node in cluster.nodes}) == 1
 
 
-def test_r11_who_lives_in_a_later_epoch_has_not_answered_for_this_one() -> None:
-    """What the own key said there it cannot show here: the wait goes on in the epoch that is entered next."""
+def test_r11_a_member_of_a_later_epoch_gives_no_answer_for_this_one() -> None:
+    """It cannot show statements of this epoch: the wait continues in the next one."""
     cluster = restarted()
     asked = cluster.messages(m.Ping, 2)[-1]
     answer = m.Pong(number=asked.number, executed=3, frames=(), checkpoint=(), view=0, epoch=1)

@@ -1,4 +1,4 @@
-"""A statement under the own key that the own ledger lacks: this key said more than this disk knows (R11)."""
+"""A statement under the own key that the own ledger lacks: the disk is older than that (R11)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("what", UNKNOWN)
 def test_r11_an_unknown_own_statement_takes_its_vote_away(what: str) -> None:
-    """Its ledger is older than its key, or a twin speaks with it."""
+    """Its ledger is older than its statements, or a twin uses its key."""
     cluster = working()
     assert not votes_after(cluster, UNKNOWN[what])
     assert "is not in its ledger" in cluster[3].core.state.voting_right.reason
@@ -62,7 +62,7 @@ def test_r11_a_statement_that_no_longer_binds_takes_no_vote_away(what: str) -> N
     assert votes_after(working(), SETTLED[what])
 
 
-def test_r11_its_known_statements_come_back_and_change_nothing() -> None:
+def test_r11_known_own_statements_shown_again_change_nothing() -> None:
     cluster = working()
     kinds = (m.Prepare, m.Commit, m.Checkpoint, m.Suspect)
     said = [message for kind in kinds for message in cluster.messages(kind, source=3)]
@@ -82,7 +82,7 @@ def test_r11_votes_of_views_that_it_left_take_no_vote_away() -> None:
 
 
 def test_r11_its_statements_of_another_epoch_take_no_vote_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A liar shows it in a Pong, whose frames are of any epoch: it is true, and binds nobody here."""
+    """A liar shows it in a Pong, whose frames are of any epoch: it is valid, and binds no member here."""
     monkeypatch.setattr(Keys, "member_key", lambda keys, _epoch, index: keys.pairs[index][0])
     cluster = working()
     core = cluster[3].core

@@ -1,4 +1,4 @@
-"""X24: a cluster cut in two decides where a quorum is and nowhere else, and heals into one history."""
+"""X24: a cluster cut in two decides only on the side with a quorum, and heals into one history."""
 
 from __future__ import annotations
 

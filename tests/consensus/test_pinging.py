@@ -1,4 +1,4 @@
-"""Ping and Pong: T follows how far a quorum is (R31), and a ledger that lost its end is found out (R11)."""
+"""Ping and Pong: T follows the round trip to a quorum (R31), and a truncated ledger is detected (R11)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def busy_cluster(members: int = 4, requests: int = 3) -> Cluster:
 
 @pytest.mark.parametrize("phase", ["prepare", "commit"])
 def test_r11_an_old_copy_of_the_ledger_follows_without_a_vote(phase: str) -> None:
-    """The folder is put back as it was before r3's last votes; one other member alone got one of them."""
+    """The folder is restored to before r3's last votes; only one other member received one of them."""
     cluster = busy_cluster()
     copied = copy.deepcopy(cluster[3].journal)
     vote = m.Prepare if phase == "prepare" else m.Commit
@@ -195,7 +195,7 @@ def test_row_15_one_answer_per_member_is_read_despite_repeated_questions() -> No
 
 
 def test_row_15_unanswered_pings_are_forgotten() -> None:
-    """A member that is down for long; what answers the first question then measures nothing any more."""
+    """A member is down for long; a late answer to the first question then measures nothing."""
     cluster = busy_cluster()
     cluster[3].crash()
     for index in (1, 2):
@@ -214,8 +214,8 @@ def test_row_15_unanswered_pings_are_forgotten() -> None:
     assert max(len(open_) for open_ in pinging._asked.values()) <= 51
 
 
-def test_r11_a_whole_cluster_that_restarts_goes_on() -> None:
-    """Everybody holds back and everybody answers; what was prepared before is committed."""
+def test_r11_a_restarted_cluster_decides_again() -> None:
+    """All hold back their votes and all answer; batches prepared before are committed."""
     cluster = busy_cluster()
     cluster.drop(is_kind(m.Commit))
     cluster.request("T-late")
@@ -230,8 +230,8 @@ def test_r11_a_whole_cluster_that_restarts_goes_on() -> None:
     assert all(node.core.voting for node in cluster.nodes)
 
 
-def test_r11_a_liar_cannot_show_a_replica_what_it_never_said() -> None:
-    """Frames under another key, or old ones that the ledger knows, take nobody's vote."""
+def test_r11_forged_or_known_statements_take_no_vote_away() -> None:
+    """Frames under another key, or known to the ledger, change nothing."""
     cluster = busy_cluster()
     known = [cluster.sign(vote) for vote in cluster.messages(m.Commit, source=3)[:1]]
     foreign = cluster.sign(m.Commit(0, 2, 9, 3, b"d" * 32))
@@ -259,8 +259,8 @@ def test_a_restarted_replica_catches_up_at_once() -> None:
     assert cluster.executed() == [6, 6, 6, 6], "no time had to pass"
 
 
-def test_a_status_below_ones_own_is_answered_by_ones_own() -> None:
-    """And not more often than one member gets anything again."""
+def test_a_lower_status_is_answered_with_the_own_status() -> None:
+    """Repeats to one member are limited in rate."""
     cluster = busy_cluster()
     cluster.advance(500)
     behind = msgspec.structs.replace(cluster.messages(m.Status, source=3)[-1], executed=1)

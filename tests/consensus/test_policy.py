@@ -1,4 +1,4 @@
-"""The Protocol of the policy is whole: the protocol runs with another policy, of a few lines (HOUSE 2)."""
+"""The policy's Protocol is complete: consensus runs with another policy of a few lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCENARIOS = Path(__file__).parent.parent / "scenarios"
 
 
 class FirstComeFirstServed(Policy):
-    """One queue without bounds: no shares, no admission, no judgement of the primary."""
+    """One queue without bounds: no shares, no admission, no monitor of the primary."""
 
     built = 0
 
@@ -114,7 +114,7 @@ class FirstComeFirstServed(Policy):
     "story", ["normal_case", "alone", "all_die_before_execution", "one_way_link", "restart_says_the_same"]
 )
 def test_another_policy_gives_the_same_transcript(monkeypatch: pytest.MonkeyPatch, story: str) -> None:
-    """Where one client asks at a time, order and bounds decide nothing."""
+    """With one request at a time, order and bounds change nothing."""
     monkeypatch.setattr(subprotocols, "FairPolicy", FirstComeFirstServed)
     monkeypatch.setattr(FirstComeFirstServed, "built", 0)
     told = (SCENARIOS / f"{story}.txt").read_text(encoding="utf-8")

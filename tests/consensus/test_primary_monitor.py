@@ -1,4 +1,4 @@
-"""How work is measured and who is let in (R30), and the verdict on a primary's throughput (R32)."""
+"""Measured work and admission (R30), and the verdict on a primary's throughput (R32)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_r30_the_rate_is_measured_only_while_work_waits() -> None:
     assert pace.rate() == 1_000 * 4 * SECOND // INTERVAL
 
 
-def test_r30_one_stall_does_not_turn_clients_away_and_a_slower_disk_does() -> None:
+def test_r30_a_slower_disk_refuses_clients_but_one_stall_does_not() -> None:
     pace = Throughput()
     time = 0
     for gap in (INTERVAL, INTERVAL, INTERVAL, 20 * INTERVAL, INTERVAL):
@@ -58,7 +58,7 @@ def bundle(session: int, number: int, operations: int = HUNDRED) -> VerifiedBund
 
 
 def fill(pool: Pool, session: int, room: int) -> int:
-    """A session asks as long as it is let in; how much work it has waiting then."""
+    """A session asks until it is refused; returns its waiting work."""
     for number in range(10_000):
         asked = bundle(session, number)
         if pool.crowded(asked, room):
@@ -67,7 +67,7 @@ def fill(pool: Pool, session: int, room: int) -> int:
     raise AssertionError("the pool takes everything")
 
 
-def test_r30_admission_keeps_room_for_who_holds_little() -> None:
+def test_r30_admission_keeps_room_for_small_holders() -> None:
     """100 units each: one greedy session gets half of the room, three others a part of the rest each."""
     pool = Pool(operations_max=10**6, bytes_max=10**9, client_share=4)
     assert fill(pool, 1, room=10_000) == 5_000
@@ -115,7 +115,7 @@ def test_r30_a_bundle_rate_admits_as_many_single_requests_as_can_be_done() -> No
 
 
 class Judged:
-    """A judgement on a pool in which a full batch waits, or does not."""
+    """A primary monitor over a pool in which a full batch waits, or does not."""
 
     def __init__(self) -> None:
         self.state: Any = SimpleNamespace(
@@ -141,7 +141,7 @@ class Judged:
 
 
 @pytest.mark.parametrize(("rate", "verdict"), [(10_000, None), (7_500, None), (6_500, SLOW)])
-def test_r32_throughput_under_70_percent_of_the_best_of_earlier_views(rate: int, verdict: str | None) -> None:
+def test_r32_throughput_under_70_percent_of_the_best_view_is_slow(rate: int, verdict: str | None) -> None:
     judged = Judged()
     for earlier in (4_000, 10_000, 8_000):
         judged.work(earlier, 3)
@@ -161,7 +161,7 @@ def test_r32_throughput_under_70_percent_of_the_best_of_earlier_views(rate: int,
     ],
     ids=["slow", "quick_enough", "stood_in_a_queue", "the_quorum_is_slow_too", "slower_than_the_quorum"],
 )
-def test_r32_latency_from_first_sight_to_pre_prepare(
+def test_r32_latency_runs_from_first_sight_to_pre_prepare(
     waited: int, calm: bool, quorum: int, verdict: str | None
 ) -> None:
     """Milliseconds until the proposal, and from there to execution; T / 4 is 200."""
@@ -241,7 +241,7 @@ def test_r30_unfair_needs_a_long_wait_and_two_windows_of_later_requests() -> Non
     assert judged.primary_monitor.cause() is None
 
 
-def test_r31_a_pause_is_not_held_against_the_primary() -> None:
+def test_r31_a_pause_does_not_count_against_the_primary() -> None:
     judged = Judged()
     judged.pool.oldest = lambda: SimpleNamespace(arrived=0)
     judged.pool.overtakes = 64
@@ -251,7 +251,7 @@ def test_r31_a_pause_is_not_held_against_the_primary() -> None:
     assert judged.primary_monitor.cause() is None
 
 
-def test_r30_the_idle_primary_says_that_it_lives_every_200_ms() -> None:
+def test_r30_an_idle_primary_sends_a_heartbeat_every_200_ms() -> None:
     cluster = Cluster(4)
     cluster.advance(300)
     cluster.sent.clear()

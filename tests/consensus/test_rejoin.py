@@ -25,7 +25,7 @@ def shows(
     view: int = 0,
     epoch: int = 0,
 ) -> None:
-    """A member shows its stable checkpoint, how far it is, what it holds of m0's own word, and its view."""
+    """It shows its stable checkpoint, its progress, the statements of m0 that it holds, and its view."""
     proof = forge.checkpoint(stable, voters=list(range(voters)))
     pong = forge.cluster[member].signer.link(m.Pong(1, executed, own, proof, view, epoch))
     forge.cluster[0].core.rejoin.on_pong(member, forge.cluster.verified(pong, member))
@@ -55,7 +55,7 @@ def test_r11_q_others_must_prove_a_checkpoint_and_two_windows_must_pass() -> Non
 
 
 @pytest.mark.parametrize("what", ["too few signed it", "it is far ahead of its checkpoint"])
-def test_r11_what_proves_nothing_does_not_count(what: str) -> None:
+def test_r11_unproved_checkpoints_do_not_count(what: str) -> None:
     forge = Forge()
     lost(forge)
     core = forge.cluster[0].core
@@ -69,7 +69,7 @@ def test_r11_what_proves_nothing_does_not_count(what: str) -> None:
     assert not stable_at(forge.cluster, 10_000)
 
 
-def test_r11_only_in_a_view_above_one_that_it_left() -> None:
+def test_r11_the_vote_returns_only_above_each_view_it_left() -> None:
     """m2 holds a VIEW-CHANGE of m0 for view 2: m0 may not vote in view 0 to 2 any more."""
     forge = Forge()
     lost(forge)
@@ -79,8 +79,8 @@ def test_r11_only_in_a_view_above_one_that_it_left() -> None:
         assert stable_at(forge.cluster, 10_000, view) is may, view
 
 
-def test_r11_only_in_a_view_above_those_of_all_who_answered() -> None:
-    """One of them may have wanted view 6, and m0 have left for it, which nobody shows."""
+def test_r11_the_vote_returns_only_above_all_answered_views() -> None:
+    """One of them may have wanted view 6, and m0 may have left for it without any witness."""
     forge = Forge()
     lost(forge)
     for member, view in ((1, 3), (2, 5), (3, 4)):
@@ -89,22 +89,22 @@ def test_r11_only_in_a_view_above_those_of_all_who_answered() -> None:
         assert stable_at(forge.cluster, 10_000, view) is may, view
 
 
-def test_r11_it_asks_for_that_view_when_nothing_else_is_missing() -> None:
+def test_r11_a_member_asks_for_that_view_if_nothing_else_is_missing() -> None:
     forge = Forge()
     lost(forge)
     core = forge.cluster[0].core
-    assert core.rejoin.wished_view() == 0, "nobody has answered"
+    assert core.rejoin.requested_view() == 0, "nobody has answered"
     for member in (1, 2, 3):
         shows(forge, member, 10, 12, view=2)
-    assert core.rejoin.wished_view() == 0, "no checkpoint is far enough"
+    assert core.rejoin.requested_view() == 0, "no checkpoint is far enough"
     assert not stable_at(forge.cluster, 10_000, 2)
-    assert core.rejoin.wished_view() == 3
+    assert core.rejoin.requested_view() == 3
     assert stable_at(forge.cluster, 10_000, 3)
-    assert core.rejoin.wished_view() == 0, "it votes"
+    assert core.rejoin.requested_view() == 0, "it votes"
 
 
-def test_r11_the_view_in_which_they_were_when_asked_counts() -> None:
-    """What they say later would put the return off for ever: they go on to further views."""
+def test_r11_the_view_of_each_members_first_answer_counts() -> None:
+    """Their later views would delay the return without end: they go on to further views."""
     forge = Forge()
     lost(forge)
     for member in (1, 2, 3):
@@ -113,7 +113,7 @@ def test_r11_the_view_in_which_they_were_when_asked_counts() -> None:
     assert stable_at(forge.cluster, 10_000, 1)
 
 
-def test_r11_no_vote_while_it_is_bound_to_a_view_that_it_may_have_led() -> None:
+def test_r11_no_vote_while_bound_to_a_view_it_may_have_led() -> None:
     """m0 is bound to view 4 and its primary: it may have lost the NEW-VIEW, and must not lead it again."""
     forge = Forge()
     lost(forge)
@@ -126,8 +126,8 @@ def test_r11_no_vote_while_it_is_bound_to_a_view_that_it_may_have_led() -> None:
     assert stable_at(forge.cluster, 10_000)
 
 
-def test_r11_what_members_showed_before_the_vote_was_lost_counts_no_more() -> None:
-    """They were asked by a replica that still had its word: they showed how far they were then."""
+def test_r11_proofs_from_before_the_loss_of_the_vote_do_not_count() -> None:
+    """They answered a replica that still had its statements: their progress is of that time."""
     forge = Forge()
     core = forge.cluster[0].core
     for member in (1, 2, 3):
@@ -169,8 +169,8 @@ def test_r11_votes_of_others_and_own_checkpoints_delay_nothing() -> None:
     assert stable_at(forge.cluster, 10 + 2 * core.state.log.watermark_span)
 
 
-def test_r11_the_checkpoint_that_a_member_proved_first_counts() -> None:
-    """A liar proves a newer one each time: true, and no word about what m0 said before it lost its disk."""
+def test_r11_each_members_first_proved_checkpoint_counts() -> None:
+    """A liar proves a newer one each time: valid, but later than the statements that m0 lost."""
     forge = Forge()
     lost(forge)
     core = forge.cluster[0].core
@@ -182,7 +182,7 @@ def test_r11_the_checkpoint_that_a_member_proved_first_counts() -> None:
         assert core.rejoin.waits_for() == due == 10 + 2 * core.state.log.watermark_span
 
 
-def test_r11_a_suspicion_or_a_status_binds_to_nothing() -> None:
+def test_r11_suspicions_and_statuses_do_not_bind() -> None:
     """A SUSPECT names the view after one that m0 alone may have been in: others would never come there, and
     a liar that kept it could show it."""
     forge = Forge()
@@ -224,7 +224,7 @@ def test_r11_of_two_members_the_other_one_is_enough() -> None:
     assert core.rejoin.waits_for() == 10 + 2 * core.state.log.watermark_span
 
 
-def test_r11_one_liars_view_puts_nothing_off_where_q_others_answer() -> None:
+def test_r11_one_false_view_delays_nothing_if_q_others_answer() -> None:
     """At n = 7 five of six are enough: any q of those who answered tell how far m0 may be bound."""
     forge = Forge(7)
     lost(forge)

@@ -29,14 +29,14 @@ def follows_without_a_vote(cluster: Cluster, member: int) -> None:
 
 
 def wish(cluster: Cluster, member: int, view: int, *, to: tuple[int, ...], number: int = 0) -> None:
-    """What a member's own link may say of itself."""
+    """Each target receives a Ping in which this member requests a view from which on it may vote."""
     cluster.time += 30 * MILLISECOND  # Pings are answered so often
     for target in to:
         frame = cluster[member].signer.link(m.Ping(number, False, 0, view))
         assert cluster[target].hear(cluster[member], frame) is None
 
 
-def test_r11_in_a_calm_cluster_the_vote_returns_after_one_view_change() -> None:
+def test_r11_in_an_idle_cluster_the_vote_returns_after_one_view_change() -> None:
     cluster = Cluster(4)
     follows_without_a_vote(cluster, 3)
     assert not cluster[3].core.voting
@@ -55,8 +55,8 @@ def test_r11_in_a_calm_cluster_the_vote_returns_after_one_view_change() -> None:
     cluster.agree()
 
 
-def test_r11_a_member_without_a_vote_that_would_lead_is_passed_by_at_once() -> None:
-    """The next view is its own, which it cannot lead: nobody waits T for its NEW-VIEW."""
+def test_r11_a_next_primary_without_a_vote_is_skipped_at_once() -> None:
+    """The next view is its own, which it cannot lead: no member waits T for its NEW-VIEW."""
     cluster = Cluster(4)
     follows_without_a_vote(cluster, 1)
     left = cluster.time
@@ -71,7 +71,7 @@ def test_r11_a_member_without_a_vote_that_would_lead_is_passed_by_at_once() -> N
 
 
 def test_r11_a_forgotten_view_change_is_never_contradicted() -> None:
-    """m2 left view 0 on good grounds, nobody heard it, and then its disk was lost."""
+    """m2 left view 0 with cause, its VIEW-CHANGE was lost, and then its disk."""
     cluster = Cluster(4)
     busy(cluster, 12)
     cluster.drop(lambda source, _target, _m: source == 2)
@@ -93,7 +93,7 @@ def test_r11_a_forgotten_view_change_is_never_contradicted() -> None:
     assert min(vote.view for vote in cluster.messages(m.Commit, source=2)) == 1
 
 
-def test_r11_a_liars_wishes_are_granted_once_a_minute() -> None:
+def test_r11_a_liars_rejoin_requests_are_granted_once_a_minute() -> None:
     cluster = Cluster(4)
     busy(cluster, 3)
     minutes = 4
@@ -118,7 +118,7 @@ def test_r11_a_liars_wishes_are_granted_once_a_minute() -> None:
         (1, (0, 1), "and two are none"),
     ],
 )
-def test_r11_a_wished_view_alone_moves_no_member(view: int, to: tuple[int, ...], why: str) -> None:
+def test_r11_a_requested_view_alone_moves_no_member(view: int, to: tuple[int, ...], why: str) -> None:
     cluster = Cluster(7)
     busy(cluster, 3)
     wish(cluster, 6, view, to=to)
@@ -126,8 +126,8 @@ def test_r11_a_wished_view_alone_moves_no_member(view: int, to: tuple[int, ...],
     assert {node.core.state.views.view for node in cluster.nodes} == {0}, why
 
 
-def test_r11_a_wish_lapses_with_its_vote() -> None:
-    """It was said once, by a member that votes again, or is gone: the suspicion ends by itself."""
+def test_r11_a_rejoin_request_lapses_with_its_vote() -> None:
+    """A member that votes again, or stopped, no longer requests it: the suspicion ends by itself."""
     cluster = Cluster(4)
     busy(cluster, 3)
     wish(cluster, 3, 1, to=(0,))
@@ -144,8 +144,10 @@ def test_r11_a_wish_lapses_with_its_vote() -> None:
 
 @pytest.mark.parametrize("withdraws", [True, False])
 def test_r11_a_liar_telling_single_members_moves_the_view_at_most_once(withdraws: bool) -> None:
-    """It says SUSPECT and leaves itself, and tells one honest member alone, which nobody joins: each has to
-    hear the wish, and has granted it then, also where the liar takes it back before the view is left."""
+    """It sends SUSPECT and leaves itself, and requests the view of one honest member alone, which no other
+    joins: each has to receive the request, and has granted it then, also if the liar withdraws it before the
+    view is left.
+    """
     cluster = Cluster(4)
     busy(cluster, 3)
     for number in range(60):
@@ -162,9 +164,10 @@ def test_r11_a_liar_telling_single_members_moves_the_view_at_most_once(withdraws
     assert max(node.core.state.views.view for node in cluster.nodes) <= 1
 
 
-def test_r11_what_a_wish_made_others_say_is_not_shown_later() -> None:
-    """A SUSPECT has no date. A liar tells one honest member after the other, takes the wish back, and shows
-    the last one what the first said a minute before."""
+def test_r11_suspicions_for_a_rejoin_request_are_not_shown_later() -> None:
+    """A SUSPECT has no date. A liar sends the request to one honest member after the other, withdraws it, and
+    shows the last one the first one's SUSPECT of a minute before.
+    """
     cluster = Cluster(4)
     busy(cluster, 3)
     said: dict[int, bytes] = {}
@@ -184,9 +187,10 @@ def test_r11_what_a_wish_made_others_say_is_not_shown_later() -> None:
     assert {node.core.state.views.view for node in cluster.nodes} == {0}
 
 
-def test_r31_what_a_liars_wishes_bring_about_does_not_double_t() -> None:
-    """Requests come, so the cluster is never idle, but no checkpoint does. A member that has not heard the
-    wish only follows, and a view that the liar would lead is passed by."""
+def test_r31_view_changes_of_a_liars_rejoin_requests_keep_t() -> None:
+    """Requests come, so the cluster is never idle, but no checkpoint does. A member that has not received the
+    request only follows, and a view that the liar would lead is skipped.
+    """
     cluster = Cluster(4, checkpoint_interval=1_000)
     busy(cluster, 3)
     for number in range(300):

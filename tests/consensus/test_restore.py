@@ -1,5 +1,6 @@
-"""A replica out of its ledger knows what it decided, is bound by what it said, and says it again (R7, R11,
-R24, R29, R33)."""
+"""A replica restored from its ledger knows its decisions, is bound by its statements and repeats them (R7,
+R11, R24, R29, R33).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.certificate import CommitCertificate
 from dtvn.protocol.consensus.effects import Reason, SlotRecord
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from tests.consensus.doubles import MemoryJournal
 from tests.consensus.helpers import Cluster, Node, is_kind
 from tests.consensus.test_new_view import Forge
@@ -22,15 +23,15 @@ OTHER = b"o" * 32
 
 
 class Backwards(MemoryJournal):
-    """A ledger gives its records in no order that anybody promised."""
+    """A ledger that gives its records in reverse: their order is not specified."""
 
-    def load(self) -> Recovery:
+    def load(self) -> LedgerTail:
         found = super().load()
         return replace(found, slots=found.slots[::-1])
 
 
 def again(node: Node, *, voting: bool = True) -> list[Any]:
-    """The node comes back; what it says at once to one of the others."""
+    """Restart the node; returns its first messages to one of the others."""
     cluster = node.cluster
     listener = 1 if node.index == 0 else 0
     node.crash()
@@ -41,7 +42,7 @@ def again(node: Node, *, voting: bool = True) -> list[Any]:
 
 
 def without_primary(cluster: Cluster, view: int) -> None:
-    """The primary of a view is gone; all others enter the next one."""
+    """The primary of a view is down; all others enter the next one."""
     cluster[view].crash()
     while not all(node.core.state.views.is_active(view + 1) for node in cluster.up()):
         cluster.advance(20)
@@ -54,7 +55,7 @@ def kinds(said: list[Any], *wanted: type) -> list[type]:
 # --- what was decided -----------------------------------------------------------------------------
 
 
-def test_row_11_what_was_executed_above_the_checkpoint_is_known_again() -> None:
+def test_row_11_entries_above_the_checkpoint_are_restored() -> None:
     """Twelve executed, ten of them under a stable checkpoint: the last two could be contradicted."""
     cluster = busy_cluster(requests=12)
     before = dict(cluster[3].core.state.log.digests)
@@ -69,7 +70,7 @@ def test_row_11_what_was_executed_above_the_checkpoint_is_known_again() -> None:
 
 
 def test_row_11_after_a_restart_an_executed_sequence_gets_no_other_vote() -> None:
-    """m0, m1 and m2 lie all three: their NEW-VIEW demands nothing, and m1 proposes another batch for 1."""
+    """m0, m1 and m2 are Byzantine: their NEW-VIEW reproposes nothing, and m1 proposes another batch for 1."""
     forge = Forge()
     cluster = forge.cluster
     cluster.request("T-1")
@@ -89,7 +90,7 @@ def test_row_11_after_a_restart_an_executed_sequence_gets_no_other_vote() -> Non
 
 
 def test_r24_after_a_restart_view_changes_carry_the_low_mark_certificate() -> None:
-    """Without it nobody could be shown that everything below is settled."""
+    """Without it the settled log below could not be proved."""
     cluster = busy_cluster(requests=12)
     frames = cluster[3].core.state.checkpoint.frames
     assert len(frames) == 3
@@ -185,7 +186,7 @@ def test_r35_statements_of_another_epoch_do_not_bind_in_this_one() -> None:
 def test_row_3_the_votes_of_a_certificate_count_once_each_after_a_restart(
     index: int, journal: type[MemoryJournal]
 ) -> None:
-    """The own PREPARE stands in the ledger by itself, and in the certificate: it is one vote."""
+    """The ledger holds the own PREPARE by itself and in the certificate: it is one vote."""
     cluster = Cluster(4)
     cluster[index].journal = journal()
     cluster.drop(is_kind(m.Commit, m.SupplyFrames))
@@ -208,7 +209,7 @@ def test_row_3_the_votes_of_a_certificate_count_once_each_after_a_restart(
         assert found == cast.find(view=0, sequence=1, phase=phase), phase
 
 
-def test_r21_what_was_prepared_beside_the_first_proposal_is_known_again() -> None:
+def test_r21_a_batch_prepared_beside_the_first_proposal_is_restored() -> None:
     """A lying primary told m3 alone another batch than the others, who prepared theirs with m3's help."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit, m.SupplyFrames))
@@ -229,7 +230,7 @@ def test_r21_what_was_prepared_beside_the_first_proposal_is_known_again() -> Non
 # --- what is said again ---------------------------------------------------------------------------
 
 
-def test_r7_a_checkpoint_that_is_not_stable_is_said_again() -> None:
+def test_r7_a_checkpoint_that_is_not_stable_is_sent_again() -> None:
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Checkpoint, m.SupplyFrames))
     for number in range(10):
@@ -241,7 +242,7 @@ def test_r7_a_checkpoint_that_is_not_stable_is_said_again() -> None:
 
 
 def test_r7_only_its_primary_leads_a_view_again_after_a_restart() -> None:
-    """Its NEW-VIEW says what is carried over; nothing of it is proposed a second time."""
+    """Its NEW-VIEW names what is reproposed; nothing of it is proposed a second time."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit, m.SupplyFrames))
     cluster.request("T-1", to=[0, 1, 2, 3])
@@ -258,8 +259,8 @@ def test_r7_only_its_primary_leads_a_view_again_after_a_restart() -> None:
     assert not kinds(said, m.NewView)
 
 
-def test_r7_a_proposal_whose_body_finds_no_room_is_said_again_without_it() -> None:
-    """The same bytes are signed; whoever lacks the body asks for it by its digest (R21)."""
+def test_r7_a_proposal_without_room_for_its_body_is_sent_without_it() -> None:
+    """The same bytes are signed; a member without the body asks for it by its digest (R21)."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Prepare, m.SupplyFrames))
     for number in range(2):
@@ -271,8 +272,8 @@ def test_r7_a_proposal_whose_body_finds_no_room_is_said_again_without_it() -> No
     assert {message.digest for message in said if type(message) is m.PrePrepare} == proposed
 
 
-def test_r11_who_has_no_vote_any_more_says_none_of_its_votes_again() -> None:
-    """Its ledger holds them, and says that it must not vote: what else it said is not known."""
+def test_r11_a_member_without_a_vote_repeats_none_of_its_votes() -> None:
+    """Its ledger holds them, and records that it must not vote: its other statements may be lost."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit, m.Checkpoint, m.SupplyFrames))
     cluster.request("T-1")

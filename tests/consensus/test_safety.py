@@ -47,7 +47,7 @@ def test_row_1_a_lying_primary_cannot_fork_sizes_between_3f_plus_1(
     assert len(values) <= 1
 
 
-def test_row_1_with_2f_plus_1_the_same_story_forks_five_members(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_1_with_quorums_of_2f_plus_1_five_members_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mutant that the formula is there to kill: q = 2f + 1 is 3 of 5."""
     monkeypatch.setattr(quorum, "quorum", lambda members: 2 * quorum.faults(members) + 1)
     cluster = divide(5, (1, 2), (3, 4))
@@ -55,7 +55,7 @@ def test_row_1_with_2f_plus_1_the_same_story_forks_five_members(monkeypatch: pyt
     assert "T-right" in cluster[3].application.values
 
 
-def test_row_10_another_epoch_means_nothing() -> None:
+def test_row_10_a_proposal_of_another_epoch_is_refused() -> None:
     cluster = Cluster(4)
     frame = make_proposal(cluster, "T-1")
     message = cluster.verified(frame, 0).message

@@ -47,7 +47,7 @@ class Serving(Cluster):
         return [message.entry.sequence for message in self.messages(m.Snapshot, 0)]
 
 
-def test_row_17_a_wish_that_no_state_can_meet_takes_none_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_17_an_unsatisfiable_request_takes_no_state_away(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Serving(monkeypatch)
     cluster.wish(3, 0)
     assert cluster.offered() == [10]
@@ -58,7 +58,7 @@ def test_row_17_a_wish_that_no_state_can_meet_takes_none_away(monkeypatch: pytes
     assert cluster[0].core.serving._wanting == {}, "not kept for ever either"
 
 
-def test_row_17_no_wish_takes_a_state_from_another_that_fetches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_17_no_request_takes_a_state_from_another_fetcher(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two that lag differently, or a liar that always wants the next state."""
     cluster = Serving(monkeypatch)
     cluster.wish(3, 0)
@@ -102,7 +102,7 @@ def test_a_question_that_arrives_twice_takes_nothing_from_its_sender(monkeypatch
 
 
 def test_row_17_an_old_state_is_served_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A liar that goes on asking for what nobody else can use is waited for a minute, not longer."""
+    """A liar that keeps asking for a state of no use to others holds it for at most a minute."""
     cluster = Serving(monkeypatch)
     cluster.wish(1, 0)
     cluster.checkpoint()

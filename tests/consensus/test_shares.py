@@ -35,7 +35,7 @@ def pool_of(operations_max: int = 20_000) -> Pool:
 
 
 def ask(pool: Pool, asked: VerifiedBundle, room: int = ROOM) -> bool:
-    """As a replica does it; True: it is let in."""
+    """Admission as in a replica; True if the request is admitted."""
     if pool.crowded(asked, room) or pool.refuse(asked) is not None:
         return False
     pool.add(asked, key_of(asked.bundle, asked.digest), 0)
@@ -43,7 +43,7 @@ def ask(pool: Pool, asked: VerifiedBundle, room: int = ROOM) -> bool:
 
 
 def test_r20_a_request_as_large_as_the_largest_batch_finds_room() -> None:
-    """Genesis bounds batches by what one session may hold: else such a request is `busy` for ever."""
+    """Genesis bounds batches by what one session may hold; otherwise such a request stays `busy` for ever."""
     most = BOUNDS["batch_operations_max"][1]
     config = config_for(0, 4)
 
@@ -104,8 +104,9 @@ def test_principals_take_turns_and_their_sessions_within() -> None:
 
 
 class Primary:
-    """One that proposes from a pool; what it proposed is executed when told. Rate in units of work a second,
-    round trip in nanoseconds."""
+    """A primary that proposes from a pool; `execute` executes its proposals. Rate in units of work a second,
+    round trip in nanoseconds.
+    """
 
     def __init__(self, *, rate: int | None = 20_000, round_trip: int = MILLISECOND) -> None:
         self.pool = pool_of()
@@ -159,7 +160,7 @@ class Primary:
         self.state.executed += 1
 
 
-def test_r30_while_several_ask_each_waits_for_little_of_the_others() -> None:
+def test_r30_active_clients_wait_little_for_each_other() -> None:
     """A hundred and sixty requests of one wait; another's is in the next proposal, and that is small."""
     primary = Primary()
     primary.ask("modest", 1, at=0)
@@ -179,7 +180,7 @@ def test_r30_while_several_ask_each_waits_for_little_of_the_others() -> None:
     assert sum(len(bundles) for bundles in primary.proposed) == 162, "and everybody is served"
 
 
-def test_r30_one_that_asks_alone_is_not_held_back() -> None:
+def test_r30_a_single_active_client_is_not_delayed() -> None:
     primary = Primary()
     primary.ask("greedy", 160, at=0)
     assert primary.propose() == [160]
@@ -189,8 +190,8 @@ def test_r30_one_that_asks_alone_is_not_held_back() -> None:
     assert primary.propose() == [161], "a second after the other's last request it is alone again"
 
 
-def test_r30_members_that_are_far_away_have_more_in_flight() -> None:
-    """Proposals that are on their way make nobody wait: what is executed meanwhile may follow at once."""
+def test_r30_distant_members_have_more_in_flight() -> None:
+    """Proposals in transit delay no request: what is executed meanwhile may follow at once."""
     primary = Primary(round_trip=100 * MILLISECOND)
     primary.ask("modest", 1, at=0)
     primary.propose()
@@ -198,8 +199,8 @@ def test_r30_members_that_are_far_away_have_more_in_flight() -> None:
     assert sum(primary.propose()) == 200
 
 
-def test_r30_queues_of_busy_processors_are_no_distance() -> None:
-    """Members on one site that answer a Ping late are busy: more in flight would make them later still."""
+def test_r30_busy_processors_do_not_count_as_distance() -> None:
+    """Members on one site that answer a Ping late are busy: more in flight would delay them further."""
     found = []
     for round_trip in (0, 5 * MILLISECOND, 50 * MILLISECOND):
         primary = Primary(round_trip=round_trip)
@@ -212,14 +213,14 @@ def test_r30_queues_of_busy_processors_are_no_distance() -> None:
 
 
 def waits(primary: Primary, until: int) -> int:
-    """How many go out then."""
+    """The number of requests proposed at that time."""
     primary.state.now = Now(until - 2 * MILLISECOND, until - 2 * MILLISECOND)
     return sum(primary.propose())
 
 
 @pytest.mark.parametrize(("waited", "expected"), [(199, 8), (201, 161)])
-def test_r30_once_all_that_ask_wait_long_everything_goes_out(waited: int, expected: int) -> None:
-    """Small batches cost throughput, and there is nobody left whom they serve."""
+def test_r30_everything_goes_out_once_all_clients_wait_long(waited: int, expected: int) -> None:
+    """Small batches cost throughput, and here they shorten no client's wait."""
     primary = Primary(round_trip=0)
     primary.ask("busy", 160, at=0)
     primary.ask("another", 1, at=0)
@@ -227,9 +228,10 @@ def test_r30_once_all_that_ask_wait_long_everything_goes_out(waited: int, expect
 
 
 @pytest.mark.parametrize("modest", [300, 900])
-def test_r30_who_waits_behind_what_it_asked_itself_gets_no_more_out(modest: int) -> None:
-    """A client with so many calls open waits long on a slow machine: that is its own doing, and everything at
-    once would be before what a modest one asks, whether that waits just now or asked a moment ago (0168)."""
+def test_r30_a_client_waiting_behind_itself_gets_no_more_out(modest: int) -> None:
+    """A client with many open calls waits long on a slow machine: that is its own load, and proposing
+    everything at once would delay a modest client, whether that waits just now or asked a moment ago (0168).
+    """
     primary = Primary(round_trip=0)
     primary.ask("modest", 1, at=0)
     primary.propose()
@@ -253,8 +255,8 @@ def test_r30_two_long_waiting_clients_get_no_more_out_beside_a_modest_one() -> N
 
 
 @pytest.mark.parametrize(("waited", "expected"), [(99, 8), (101, 160)])
-def test_r32_what_other_members_wait_for_does_not_wait_long(waited: int, expected: int) -> None:
-    """They measure their primary by it: it is found slow over what waits for a quarter of T."""
+def test_r32_requests_other_members_wait_for_go_out_soon(waited: int, expected: int) -> None:
+    """They judge their primary by it: a request that waits longer than T / 4 shows a slow primary."""
     primary = Primary(round_trip=0)
     primary.ask("modest", 1, at=0)
     primary.propose()
@@ -283,7 +285,7 @@ def test_r32_proposed_or_removed_requests_do_not_count_as_waiting() -> None:
     assert primary.pool.told_since() is None, "it is proposed"
 
 
-def test_r32_a_new_primary_knows_that_others_wait_for_what_it_waited_for() -> None:
+def test_r32_a_new_primary_keeps_what_other_members_wait_for() -> None:
     pool = pool_of()
     asked = bundle("modest", 1, 1)
     pool.add(asked, key_of(asked.bundle, asked.digest), 5)

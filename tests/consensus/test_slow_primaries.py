@@ -1,5 +1,4 @@
-"""Whole clusters in virtual time: primaries that work, but badly (R30, R32), and healthy ones under load.
-
+"""Whole clusters in virtual time: slow or biased primaries (R30, R32), and healthy ones under load.
 Throughput of these worlds is bound by links and disks of some hundred microseconds and by the callers.
 """
 
@@ -39,7 +38,7 @@ def last_second(cluster: Cluster, callers: list[Callers]) -> float:
 
 
 @pytest.mark.parametrize("members", [4, 7])
-def test_p21_r32_a_primary_that_delays_each_proposal_loses_its_office(members: int) -> None:
+def test_p21_r32_a_primary_that_delays_each_proposal_is_deposed(members: int) -> None:
     """Row 21: 680 ms, below T. Throughput returns to 90 % of what an honest primary gives."""
     cluster = make(21, members=members, liars={"r0": "slow-primary"})
     suspected = notes(cluster, "suspected")
@@ -56,7 +55,7 @@ def test_p21_r32_a_primary_that_delays_each_proposal_loses_its_office(members: i
 
 
 @pytest.mark.parametrize("members", [4, 7])
-def test_r30_a_primary_that_starves_one_client_loses_its_office(members: int) -> None:
+def test_r30_a_primary_that_starves_one_client_is_deposed(members: int) -> None:
     cluster = make(22, members=members, liars={"r0": "censor"})
     suspected = notes(cluster, "suspected")
     callers = [Callers(gateway, 1, pause=PAUSE) for gateway in cluster.gateways]
@@ -101,7 +100,7 @@ class Namesake:
         core.policy.next_batch = censored  # type: ignore[method-assign]
 
     def whisper(self) -> None:
-        """From now on every backup hears of each request that waits there, and some of them twice."""
+        """From now on every backup receives each request that waits there, and some of them twice."""
         world = self._cluster.world
         for name in world.member_names[1:]:
             core = world.nodes[name].core
@@ -113,7 +112,7 @@ class Namesake:
 
 @pytest.mark.parametrize("where", ["in_the_log", "at_the_backups"])
 def test_r30_worthless_requests_naming_its_victims_do_not_hide_a_censor(where: str) -> None:
-    """What waits is the victim's, whoever else names its session and number."""
+    """The waiting request is the victim's, although others name its session and number."""
     cluster = make(22, gateways=3)
     cluster.world.nodes["r0"].honest = False
     namesake = Namesake(cluster)
@@ -134,7 +133,7 @@ def test_r30_worthless_requests_naming_its_victims_do_not_hide_a_censor(where: s
     assert callers[1].throughput(before, cluster.world.time) > 0, "the starved one too"
 
 
-def test_r32_one_bad_primary_after_another_is_a_matter_of_half_a_minute() -> None:
+def test_r32_slow_primaries_are_deposed_half_a_minute_apart() -> None:
     """At most one deposition for slowness in 30 s, so that a wrong judgement cannot spin the view."""
     cluster = make(23, liars={"r0": "slow-primary", "r1": "slow-primary"})
     callers = [Callers(gateway, 1, pause=PAUSE) for gateway in cluster.gateways]
@@ -186,8 +185,8 @@ def test_r30_a_client_at_ten_times_its_share_does_not_double_anothers_p99() -> N
     assert views(cluster) == {0}
 
 
-def test_row_15_a_replica_that_floods_leaves_the_others_their_throughput() -> None:
-    """r3 says twenty useless things with each Status, ten times its honest rate and more."""
+def test_row_15_a_flooding_replica_does_not_reduce_throughput() -> None:
+    """r3 sends twenty useless messages with each Status, over ten times its honest rate."""
     clean = clean_rate(4, 2, seed=26)
     cluster = make(26, liars={"r3": "flooder"})
     callers = [Callers(gateway, 2, pause=PAUSE) for gateway in cluster.gateways]

@@ -1,4 +1,4 @@
-"""Members that start together are not ready together: the primary's first word is waited for longer (R31)."""
+"""Members that start together are not ready at once: they wait longer for the first message (R31)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.consensus.helpers import Cluster
 
 
 def test_r31_members_that_start_together_wait_longer_for_the_primary() -> None:
-    """A primary that is ready last keeps its office; waiting work has its own clock."""
+    """A primary that is ready last is not deposed; waiting work has its own timer."""
     cluster = Cluster(4, first_word=5 * 10**9)
     cluster[0].crash()
     cluster.advance(4_000)

@@ -133,8 +133,9 @@ def test_r30_naming_a_foreign_session_takes_neither_its_place_nor_share() -> Non
 
 def test_r13_opening_bundles_are_distinguished_as_by_the_state() -> None:
     """They share session (0, 0) and number 0; one nonce of one actor opens one session, however it travels.
-    If another actor or body had its place too, whoever may do nothing could hold one at the backups and keep
-    the primary from taking it."""
+    If another actor or body had its place too, a principal without grants could hold one at the backups and
+    keep the primary from taking it.
+    """
 
     def opening(principal: str = "gateway", client: bytes = b"c", **fields: Any) -> bytes:
         operation = msgspec.structs.replace(OPERATION, **({"nonce": b"1"} | fields))
@@ -224,14 +225,14 @@ def test_one_body_under_two_sequences_stays_for_the_higher() -> None:
 
 
 def core(**fields: Any) -> Any:
-    """The little of a replica that a table asks for."""
+    """The parts of a replica that a table reads."""
     now = SimpleNamespace(monotonic=0)
     return SimpleNamespace(now=now, outbox=Outbox(alone=False), index=0, others=[1, 2, 3], **fields)
 
 
-def test_wishes_are_bounded_and_members_asked_in_turn() -> None:
+def test_fetches_are_bounded_and_members_asked_in_turn() -> None:
     replica = core()
-    fetching = Fetching(replica, lambda digest: digest, wishes_max=2, delay=20, retry=100)
+    fetching = Fetching(replica, lambda digest: digest, fetches_max=2, delay=20, retry=100)
     fetching.ask(b"a", 1)
     fetching.ask(b"b", 2, holders=(2,))
     fetching.ask(b"c", 3)

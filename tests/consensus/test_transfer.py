@@ -1,4 +1,4 @@
-"""A replica far behind takes a state, whatever some of the others do (R23, R31; P17)."""
+"""A replica far behind installs a state, although some of the others are silent or lie (R23, R31; P17)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEARD = (m.Status, m.Ping, m.Pong, m.Snapshot, m.Groups)
 
 
 class Far(Cluster):
-    """All but the last member work; the last one comes back behind, and nobody gives it the log."""
+    """All but the last member work; the last one comes back behind, and no member gives it the log."""
 
     state = Grouped
 
@@ -120,7 +120,7 @@ def test_r23_the_installed_state_is_the_one_that_q_members_signed() -> None:
     assert began == {"sequence": 20, "sources": [0, 1, 2]}
 
 
-def test_r23_nothing_counts_any_more_once_all_is_here() -> None:
+def test_r23_answers_are_ignored_once_the_state_is_complete() -> None:
     """The host replaces this core at the end of the turn."""
     cluster = Far()
     cluster.advance(300)
@@ -135,8 +135,8 @@ def test_r23_nothing_counts_any_more_once_all_is_here() -> None:
     assert core.executed == 0
 
 
-def test_r23_the_log_is_not_read_while_a_state_is_on_its_way() -> None:
-    """Whoever was asked for it before is too late: it would go on and on beside the state."""
+def test_r23_the_log_is_not_read_while_a_state_is_fetched() -> None:
+    """Answers to earlier questions come too late: the log would be read on beside the state."""
     cluster = Far()
     cluster.stabilize()
     core = cluster.late.core
@@ -153,7 +153,7 @@ def test_r23_the_log_is_not_read_while_a_state_is_on_its_way() -> None:
 
 
 @pytest.mark.parametrize(("ahead", "by_state"), [(LAG, False), (LAG + 1, True)])
-def test_r23_one_sequence_more_than_the_lag_and_a_state_is_wanted(ahead: int, by_state: bool) -> None:
+def test_r23_a_lag_one_above_the_limit_requests_a_state(ahead: int, by_state: bool) -> None:
     cluster = Far(ahead=ahead)
     cluster.advance(2 * SECOND)
     assert bool(cluster.messages(m.FetchSnapshot, source=3)) is by_state
@@ -171,7 +171,7 @@ def test_r23_a_log_that_stalls_leads_to_a_state_even_at_a_small_lag() -> None:
 # --- answers that come late -----------------------------------------------------------------------
 
 
-def test_p17_groups_that_each_outlast_the_patience_still_make_a_state() -> None:
+def test_p17_groups_each_slower_than_the_timeout_complete_a_state() -> None:
     """On a slow link every answer is late, and each of them helps."""
     cluster = Far()
     cluster.pass_time(10 * SECOND, r0=1_300, r1=1_300, r2=1_300)
@@ -179,7 +179,7 @@ def test_p17_groups_that_each_outlast_the_patience_still_make_a_state() -> None:
     assert not cluster.late.told("source_left")
 
 
-def test_p17_who_answers_the_question_before_the_last_one_is_no_poisoner() -> None:
+def test_p17_an_answer_to_the_previous_question_excludes_no_source() -> None:
     """r0 was suspended for two seconds: what it sends then was asked of it, and of others since."""
     cluster = Far()
     cluster.pass_time(2_400, r0=2_200, r1=2_200, r2=500)
@@ -205,7 +205,7 @@ def test_r23_no_group_is_asked_of_two_while_others_are_lacking() -> None:
     assert len(groups) == len(set(groups)) == 3 * GROUPS_ASKED
 
 
-def test_r23_what_a_silent_source_owes_is_asked_of_others_in_the_end() -> None:
+def test_r23_groups_owed_by_a_silent_source_are_asked_of_others() -> None:
     cluster = Far()
     cluster.pass_time(400, r0=None)
     assert cluster.installed()
@@ -214,7 +214,7 @@ def test_r23_what_a_silent_source_owes_is_asked_of_others_in_the_end() -> None:
     assert set(owed.groups) < others
 
 
-def test_row_17_a_silent_source_is_asked_ever_less_and_left_after_three() -> None:
+def test_row_17_a_silent_source_is_asked_less_and_left_after_three() -> None:
     cluster = Far()
     asked = []
     cluster.pass_time(400, **ALL_SILENT)
@@ -227,7 +227,7 @@ def test_row_17_a_silent_source_is_asked_ever_less_and_left_after_three() -> Non
     assert len(cluster.late.told("transfer_began")) == 2, "it asks again at once"
 
 
-def test_row_17_an_answer_makes_good_for_silences() -> None:
+def test_row_17_an_answer_resets_the_count_of_silences() -> None:
     """Strikes are counted in a row: two of them, a group, and two more."""
     cluster = Far()
     cluster.pass_time(3_500, **ALL_SILENT)
@@ -259,7 +259,7 @@ def test_row_17_answers_that_bring_nothing_new_end_like_silence() -> None:
 
 
 def test_row_17_a_sources_answer_counts_though_a_liar_was_quicker() -> None:
-    """Else a liar that answers what it was not asked, a moment before, makes every honest source slow."""
+    """Otherwise a liar that answers unasked, a moment before, would make every honest source look slow."""
     cluster = Far()
     cluster.pass_time(100, **ALL_SILENT)
     group = cluster.asked(0)[0].groups[0]
@@ -317,7 +317,7 @@ def test_row_17_without_sources_another_state_is_sought_and_parts_kept() -> None
     assert cluster.installed()
 
 
-def test_row_17_more_poisoners_than_there_can_be_are_all_tried_again() -> None:
+def test_row_17_more_than_f_excluded_sources_are_all_tried_again() -> None:
     """Something else is wrong then: f is one, and two would be left out for ever."""
     cluster = Far()
     cluster.pass_time(100, **ALL_SILENT)
@@ -329,7 +329,7 @@ def test_row_17_more_poisoners_than_there_can_be_are_all_tried_again() -> None:
     assert cluster.late.told("transfer_began")[-1]["sources"] == [0, 1, 2]
 
 
-def test_row_17_one_poisoner_is_left_out_however_often_it_begins_anew() -> None:
+def test_row_17_one_poisoner_stays_excluded_in_the_next_transfer() -> None:
     cluster = Far()
     cluster.pass_time(100, **ALL_SILENT)
     cluster.says(0, (cluster.asked(0)[0].groups[0], GROUP))
@@ -376,7 +376,7 @@ def test_row_17_a_lone_slow_source_is_left_for_others_after_15_seconds() -> None
     assert len(cluster.transfer._staging.missing) <= lacking
 
 
-def test_r31_a_pause_is_not_the_time_that_a_source_takes() -> None:
+def test_r31_a_pause_does_not_count_as_a_sources_delay() -> None:
     cluster = alone()
     cluster.pass_time(500, r0=1_900)
     cluster.time += 10 * SECOND * MILLISECOND
@@ -399,14 +399,14 @@ def test_of_two_members_the_other_one_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize(("worth", "transfers"), [(2_400 // 23 + 1, 1), (2_400 // 23 - 1, 0)])
-def test_r23_a_large_state_is_not_fetched_for_what_the_log_brings_sooner(worth: int, transfers: int) -> None:
+def test_r23_the_log_is_preferred_when_faster_than_a_large_state(worth: int, transfers: int) -> None:
     """Found at a million tickets: each state took so long to install that the next one was due (0158)."""
     cluster = Far(worth=worth)
     cluster.advance(300)
     assert len(cluster.late.told("transfer_began")) == transfers
 
 
-def test_r23_whatever_its_size_a_state_helps_where_the_log_does_not() -> None:
+def test_r23_a_state_of_any_size_is_fetched_if_the_log_stalls() -> None:
     cluster = Far(worth=1)
     cluster.advance(4 * SECOND)
     assert not cluster.late.told("transfer_began")

@@ -1,5 +1,6 @@
-"""What a replica that fetches a state or the log must not believe, nor be stopped by (R23, R30, R35;
-row 17). The door may have let a message in before another one changed what is wanted."""
+"""False or late answers that must neither mislead nor stop a replica that fetches a state or the log (R23,
+R30, R35; row 17). The door may have let a message in before another one changed what is wanted.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from tests.consensus.test_transfer import ALL_SILENT, GROUP, LAG, SECOND, Far, a
 
 
 def let_in(node: Node, source: Node, message: Any) -> Verified[Any]:
-    """What a member sends, wanted when it came, not read yet."""
+    """A member's message, wanted when it arrived and not read yet."""
     header = node.door.peek(Inbound(source.peer, source.signer.link(message)))
     assert node.core.wants(header) is None
     return node.door.verify(header)
@@ -42,7 +43,7 @@ def refusals(node: Node, kind: str) -> list[str]:
 # --- what was wanted when it came ------------------------------------------------------------------
 
 
-def test_p17_of_two_answers_to_one_question_the_second_is_not_read() -> None:
+def test_p17_a_second_answer_to_one_question_is_not_read() -> None:
     """The first one says that the state is served no longer: its sender is no source any more."""
     cluster = Far()
     cluster.pass_time(100, **ALL_SILENT)
@@ -55,7 +56,7 @@ def test_p17_of_two_answers_to_one_question_the_second_is_not_read() -> None:
     assert not cluster.late.told("poisoned")
 
 
-def test_p17_groups_are_not_read_once_all_is_here() -> None:
+def test_p17_groups_are_not_read_once_the_state_is_complete() -> None:
     """Nor is another state sought: the host installs this one at the end of the turn."""
     cluster = Far()
     cluster.pass_time(100, r0=10_000, r1=None, r2=None)
@@ -74,7 +75,7 @@ def test_p17_groups_are_not_read_once_all_is_here() -> None:
     assert len(cluster.late.installs) == 1
 
 
-def test_row_17_of_two_offers_of_one_member_the_second_is_not_read() -> None:
+def test_row_17_a_second_offer_of_one_member_is_not_read() -> None:
     cluster = Offered()
     first, second = (
         let_in(cluster.late, cluster[0], open_frame(cluster.made[0, sequence])) for sequence in (10, 20)
@@ -108,7 +109,7 @@ def test_r23_a_proved_checkpoint_is_a_target_whatever_members_claim() -> None:
 
 
 def test_row_17_a_range_that_was_not_asked_for_is_not_read() -> None:
-    """Not even a true one: what it costs is for the asked to cause."""
+    """Not even a correct one: only a question may cause the cost of reading it."""
     source = Source(forgotten=False)
     catch_up = source.node.core.catch_up
     catch_up._owing.add(0)
@@ -228,7 +229,7 @@ def test_r35_after_a_missed_epoch_a_member_asks_no_log_and_never_suspects() -> N
 
 
 def test_the_time_to_choose_then_a_sources_timeout_are_the_deadlines() -> None:
-    """Nothing else need happen meanwhile."""
+    """No other event is needed meanwhile."""
     cluster = Offered()
     assert cluster.transfer.deadline() == cluster.transfer._seek_at
     before = cluster.time
@@ -245,8 +246,8 @@ def test_r23_one_entry_that_no_member_has_starts_a_state_transfer() -> None:
     assert cluster.installed().checkpoint.sequence == 10
 
 
-def test_row_17_several_sources_have_all_the_time_that_they_need() -> None:
-    """Nobody else is left to be preferred: only one alone is given up for its slowness."""
+def test_row_17_several_slow_sources_are_not_given_up() -> None:
+    """No better source is left: only a single source is given up for its slowness."""
     cluster = Far()
     cluster.pass_time(100, **ALL_SILENT)
     cluster.transfer.shift(-20 * SECOND * MILLISECOND)
@@ -257,7 +258,7 @@ def test_row_17_several_sources_have_all_the_time_that_they_need() -> None:
     assert cluster.transfer.deadline() == cluster.transfer._sources[0].due, "the first of their times"
 
 
-def test_row_17_who_was_slow_is_remembered_when_the_next_state_is_chosen() -> None:
+def test_row_17_slow_sources_are_remembered_for_the_next_choice() -> None:
     """Silent three times in a row, or alone for too long."""
     cluster = Far()
     cluster.pass_time(4 * SECOND, **ALL_SILENT)
@@ -289,7 +290,7 @@ def test_r30_a_member_fetching_a_state_is_dispensable_while_others_go_on() -> No
 
 
 @pytest.mark.parametrize(("executed", "gap", "wait"), [(0, 2, 0), (3, 2, 250), (3, 10, 250), (3, 11, 0)])
-def test_r23_what_may_be_on_its_way_is_not_asked_for_at_once(executed: int, gap: int, wait: int) -> None:
+def test_r23_entries_that_may_be_in_transit_are_not_asked_at_once(executed: int, gap: int, wait: int) -> None:
     """After a start nothing is, and a gap wider than a checkpoint is no loss of a few messages."""
     cluster = Cluster(4)
     busy(cluster, executed)
@@ -314,7 +315,7 @@ def test_r23_what_may_be_on_its_way_is_not_asked_for_at_once(executed: int, gap:
         assert [(first, last) for _member, first, last in asked(cluster, 3)] == [(4, executed + gap)]
 
 
-def test_r23_who_comes_nearer_by_itself_asks_for_nothing() -> None:
+def test_r23_a_replica_that_progresses_asks_for_nothing() -> None:
     """Each step on puts the question off: what is lacking is on its way."""
     cluster = Cluster(4)
     busy(cluster, 3)
@@ -373,8 +374,8 @@ def test_r30_a_member_that_has_caught_up_suspects_again_at_once() -> None:
     assert kept == [record.entry.sequence > 40 - late.core.state.log.window for record in late.journal.log]
 
 
-def test_r23_a_log_that_drips_is_no_log_that_brings_nothing() -> None:
-    """An entry every two seconds: no state is wanted, and nobody is suspected. Then nothing for five."""
+def test_r23_a_slow_log_does_not_count_as_a_stalled_one() -> None:
+    """An entry every two seconds: no state is wanted, and no member is suspected. Then nothing for five."""
     cluster, late = lagging(40)
     cluster.advance(600)
     for first in (1, 2, 3):
@@ -391,7 +392,7 @@ def test_r23_a_log_that_drips_is_no_log_that_brings_nothing() -> None:
     assert cluster.messages(m.FetchSnapshot, source=3)
 
 
-def test_row_17_a_lie_of_the_present_source_soon_brings_the_next_question() -> None:
+def test_row_17_a_lie_of_the_present_source_moves_on_to_the_next() -> None:
     """And one of a source that was passed over changes nothing for the one that is waited for."""
     cluster, late = lagging(40)
     catch_up = late.core.catch_up

@@ -91,7 +91,7 @@ def signed(cluster: helpers.Cluster, ticket: str, valid_until: int, session: tup
 
 
 @pytest.mark.parametrize("passed_on", [(500, 900), (900, 500)], ids=["the_longest", "not_the_last"])
-def test_r30_a_body_expiring_in_the_queue_holds_no_place_of_a_lasting_one(
+def test_r30_a_body_expiring_in_the_queue_blocks_no_lasting_one(
     passed_on: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is never executed, so it settles nothing: a client could renew it for ever."""
@@ -116,8 +116,10 @@ def test_r30_a_body_expiring_in_the_queue_holds_no_place_of_a_lasting_one(
 
 
 @pytest.mark.parametrize(("end", "stays"), [(100, True), (900, True), (901, False), (1_000, False)])
-def test_r30_an_opening_waits_on_where_only_one_that_ends_before_it_failed(end: int, stays: bool) -> None:
-    """A censor has the expired ones of each client. Where one that ends later failed, this one would have."""
+def test_r30_an_opening_waits_on_if_one_expiring_earlier_failed(end: int, stays: bool) -> None:
+    """A censoring primary holds expired ones of each client. If one that expires later failed, this one would
+    have failed too.
+    """
     cluster = helpers.Cluster(4)
     cluster.drop(lambda _s, _t, _m: True)
     clients = cluster[1].core.policy.clients
@@ -128,7 +130,7 @@ def test_r30_an_opening_waits_on_where_only_one_that_ends_before_it_failed(end: 
     assert len(cluster[1].core.policy.pool) == stays
 
 
-def test_r30_a_body_of_a_session_is_not_put_aside_by_one_that_was_skipped() -> None:
+def test_r30_a_skipped_body_removes_no_other_of_its_session() -> None:
     cluster = helpers.Cluster(4)
     cluster.drop(lambda _s, _t, _m: True)
     cluster[1].hear(None, signed(cluster, "T-1", 500, (1, 0)))

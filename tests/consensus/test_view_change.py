@@ -79,7 +79,7 @@ def test_a_request_known_to_one_backup_alone_is_ordered_by_the_new_primary() -> 
 
 
 def test_a_proposal_that_was_not_prepared_is_proposed_again() -> None:
-    """Its PRE-PREPARE reached one backup, nothing else did; the client said it to nobody else."""
+    """Its PRE-PREPARE reached one backup, nothing else did; the client sent it to no other member."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Prepare, m.Commit, m.SupplyFrames))
     cluster.drop(lambda _s, target, message: type(message) is m.PrePrepare and target != 3)
@@ -94,8 +94,8 @@ def test_a_proposal_that_was_not_prepared_is_proposed_again() -> None:
     cluster.agree()
 
 
-def test_a_carried_request_is_not_proposed_again() -> None:
-    """It waits in the new primary's pool and stands in a carried batch: first that is executed."""
+def test_a_reproposed_request_is_not_proposed_a_second_time() -> None:
+    """It waits in the new primary's pool and stands in a reproposed batch, which is executed first."""
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit))
     cluster.request("T-1", to=[0, 1, 2, 3])
@@ -137,7 +137,7 @@ def test_commits_of_a_left_view_still_decide() -> None:
 
 
 def test_r33_what_one_replica_committed_survives_the_view_change() -> None:
-    """r0 executes with q COMMITs that nobody else receives; then it is gone."""
+    """r0 executes with q COMMITs that no other member receives; then it stops."""
     cluster = Cluster(4)
     cluster.drop(lambda _s, target, message: type(message) is m.Commit and target != 0)
     cluster.request("T-1")
@@ -151,9 +151,8 @@ def test_r33_what_one_replica_committed_survives_the_view_change() -> None:
 
 
 def test_row_5_holes_become_null_requests() -> None:
-    """Sequence 2 is lost to all, 3 to 5 are prepared; the new view fills the hole and all executes.
-
-    Its client says it again and it is executed once.
+    """Sequence 2 is lost to all, 3 to 5 are prepared; the new view fills the hole and all executes. Its
+    client sends it again and it is executed once.
     """
     cluster = Cluster(4)
     cluster.request("T-1")
@@ -207,8 +206,8 @@ def test_r29_a_suspicion_lapses_when_the_primary_is_back() -> None:
     assert all(3 not in node.core.snapshot().suspects for node in cluster.nodes)
 
 
-def test_row_13_f_liars_do_not_move_the_view() -> None:
-    """f members cry SUSPECT and VIEW-CHANGE for ever; the others stay and commit."""
+def test_row_13_f_liars_do_not_change_the_view() -> None:
+    """f members send SUSPECT and VIEW-CHANGE without end; the others stay and commit."""
     cluster = Cluster(7)
     for view in range(1, 60):
         for sender in (5, 6):
@@ -233,7 +232,7 @@ def test_row_13_a_member_that_cannot_hear_causes_no_view_changes() -> None:
 
 
 def test_row_13_an_intermittent_member_does_not_keep_the_timeout_at_base() -> None:
-    """r3 is silent for 2.7 s and says one Status, for ever. The quorum was there all the time."""
+    """r3 is silent for 2.7 s and sends one Status, without end. A quorum was present all the time."""
     cluster = Cluster(4)
     cluster.advance(300)
     cluster.drop(lambda source, _t, _m: source == 3)
@@ -249,7 +248,7 @@ def test_row_13_an_intermittent_member_does_not_keep_the_timeout_at_base() -> No
         assert timeouts == {3_200_000_000}
 
 
-def test_r31_the_timeout_is_base_again_when_a_quorum_speaks_again() -> None:
+def test_r31_the_timeout_returns_to_base_when_a_quorum_returns() -> None:
     cluster = Cluster(4)
     cluster.advance(300)
     cluster.cut(0, 1)
@@ -264,14 +263,14 @@ def test_r31_the_timeout_is_base_again_when_a_quorum_speaks_again() -> None:
 
 
 def joiners(cluster: Cluster, target: int, **reasons: str) -> None:
-    """Each of these members says SUSPECT to one other."""
+    """Each of these members sends SUSPECT to one other."""
     for sender, reason in reasons.items():
         member = int(sender[1:])
         cluster[target].hear(cluster[member], cluster.sign(m.Suspect(0, member, 1, reason)))
 
 
 def test_row_13_members_that_only_joined_make_no_other_join() -> None:
-    """n = 7: two liars and one honest member that believed them are no three who saw something."""
+    """n = 7: two liars and one honest member that joined them are not three with an own cause."""
     cluster = Cluster(7)
     cluster.drop(is_kind(m.Suspect, m.SupplyFrames))
     joiners(cluster, 3, r5="lie", r6="lie", r2="joined")
@@ -281,7 +280,7 @@ def test_row_13_members_that_only_joined_make_no_other_join() -> None:
 
 
 def test_row_13_a_joined_suspicion_lapses_with_those_it_joined() -> None:
-    """r1 saw something and no longer does; r2 and r3 must not hold each other up beside two liars."""
+    """r1 had a cause and no longer has; r2 and r3 must not hold each other up beside two liars."""
     cluster = Cluster(7)
     cluster.advance(300)
     cluster.drop(is_kind(m.Suspect, m.SupplyFrames))
@@ -296,10 +295,10 @@ def test_row_13_a_joined_suspicion_lapses_with_those_it_joined() -> None:
     cluster.time += 101_000_000
     joiners(cluster, 3, r2="joined")
     assert cluster[3].core.snapshot().suspicion == ""
-    assert cluster[3].told("suspicion_lapsed")
+    assert cluster[3].told("suspicion_expired")
 
 
-def test_who_joined_says_so_when_it_sees_a_ground_itself() -> None:
+def test_a_joined_suspicion_becomes_own_with_an_own_cause() -> None:
     cluster = Cluster(7)
     cluster.advance(300)
     cluster.drop(lambda source, _t, _m: source == 0)
@@ -373,7 +372,7 @@ def test_r31_an_own_pause_is_not_the_primarys_silence() -> None:
     assert {node.core.snapshot().view for node in cluster.nodes} == {0}
 
 
-def test_r31_what_waited_before_a_pause_did_not_wait_during_it() -> None:
+def test_r31_a_pause_does_not_count_as_waiting_of_a_request() -> None:
     """Found by simulator seeds 269 (small) and 20026 (random): the request's own clock was not moved."""
     cluster = Cluster(4)
     cluster.advance(4_000)
@@ -397,8 +396,8 @@ def test_row_14_a_primary_that_ignores_a_client_is_deposed() -> None:
     assert cluster.executed() == [1] * 4
 
 
-def test_row_14_a_request_that_the_state_refuses_is_no_ground() -> None:
-    """It waits in the pools, then its session is evicted; nobody suspects the primary for it."""
+def test_row_14_a_request_that_the_state_refuses_causes_no_suspicion() -> None:
+    """It waits in the pools, then its session is evicted; no member suspects the primary for it."""
     cluster = Cluster(4)
     cluster.request("T-1")
     cluster.stabilize()
@@ -411,7 +410,7 @@ def test_row_14_a_request_that_the_state_refuses_is_no_ground() -> None:
     assert all(node.core.snapshot().pending == 0 for node in cluster.nodes)
 
 
-def test_members_in_different_views_come_together() -> None:
+def test_members_in_different_views_converge() -> None:
     """All VIEW-CHANGEs and NEW-VIEWs are lost for a while; then they converge."""
     cluster = killed_primary()
     cluster.drop(is_kind(m.ViewChange, m.NewView))
@@ -438,7 +437,7 @@ def test_r33_missing_view_changes_are_fetched_by_digest() -> None:
 
 
 @pytest.mark.parametrize("pair", [(1, 2), (1, 3), (2, 3)])
-def test_a_dead_primary_and_a_cut_between_two_backups(pair: tuple[int, int]) -> None:
+def test_a_dead_primary_is_replaced_despite_a_cut_between_backups(pair: tuple[int, int]) -> None:
     """SUSPECTs, VIEW-CHANGEs and votes reach the other through the third."""
     cluster = Cluster(4)
     cluster.advance(300)

@@ -44,7 +44,7 @@ def test_row_15_no_honest_new_view_carries_more_than_a_window() -> None:
 
 
 def test_r5_a_member_goes_from_view_to_view_upwards() -> None:
-    """What it said of lower views is old, whoever shows it again."""
+    """Its statements about lower views are old, whichever member shows them."""
     forge = Forge()
     cluster = forge.cluster
     assert cluster[0].hear(cluster[1], forge.change(1, 3, 0)) is None
@@ -74,7 +74,7 @@ def test_r5_a_new_view_is_of_its_primary_and_of_no_view_below() -> None:
 
 
 def test_row_4_a_new_view_not_signed_by_its_primary_is_always_refused() -> None:
-    """Where nothing is carried over, everybody could write it; inside other messages it passes the door."""
+    """If nothing is reproposed, every member could write it; inside other messages it passes the door."""
     forge = Forge()
     cluster = forge.cluster
     changes = {sender: forge.change(sender, 1, 0) for sender in (1, 2, 3)}
@@ -91,7 +91,7 @@ def test_row_4_a_new_view_not_signed_by_its_primary_is_always_refused() -> None:
 
 
 def test_r33_a_new_view_may_name_a_members_last_but_one_view_change() -> None:
-    """m2 has gone on to view 2 meanwhile: what it said of view 1 is here, and is asked of nobody."""
+    """m2 has gone on to view 2 meanwhile: its VIEW-CHANGE for view 1 is here, and is not asked for."""
     usurper = Usurper()
     cluster = usurper.cluster
     for sender in (1, 3, 2):
@@ -102,7 +102,7 @@ def test_r33_a_new_view_may_name_a_members_last_but_one_view_change() -> None:
     assert not cluster[0].core.state.view_change_fetches
 
 
-def test_row_15_a_wrong_new_view_is_judged_once_and_its_wishes_end() -> None:
+def test_row_15_a_wrong_new_view_is_checked_once_and_ends_its_fetches() -> None:
     usurper = Usurper()
     cluster = usurper.cluster
     core = cluster[0].core
@@ -118,7 +118,7 @@ def test_row_15_a_wrong_new_view_is_judged_once_and_its_wishes_end() -> None:
     assert [told["reason"] for told in refused] == [Reason.BAD_PROOF.value]
 
 
-def test_row_15_what_a_liar_was_asked_for_is_forgotten_with_its_new_view() -> None:
+def test_row_15_fetches_from_a_liar_end_with_its_new_view() -> None:
     """It names a VIEW-CHANGE of its own and shows it, again and again."""
     forge = Forge()
     cluster = forge.cluster
@@ -131,8 +131,8 @@ def test_row_15_what_a_liar_was_asked_for_is_forgotten_with_its_new_view() -> No
     assert len(cluster[0].core.view_change._extra) <= 1
 
 
-def test_r33_an_old_view_change_wished_for_by_digest_is_let_in() -> None:
-    """r0 has heard later ones of r2; the NEW-VIEW names the one before them all."""
+def test_r33_an_old_view_change_requested_by_digest_is_accepted() -> None:
+    """r0 has received later ones of r2; the NEW-VIEW names the one before them all."""
     usurper = Usurper()
     cluster = usurper.cluster
     for view in (2, 3):
@@ -144,8 +144,8 @@ def test_r33_an_old_view_change_wished_for_by_digest_is_let_in() -> None:
 
 
 @pytest.mark.parametrize("liar", [1, 2, 3])
-def test_row_15_digests_that_a_liar_names_are_forgotten_with_its_new_view(liar: int) -> None:
-    """It names VIEW-CHANGEs that nobody has, for a higher view each time."""
+def test_row_15_digests_named_by_a_liar_end_with_its_new_view(liar: int) -> None:
+    """It names VIEW-CHANGEs that do not exist, for a higher view each time."""
     cluster = Cluster(4)
     for turn in range(1, 50):
         view = 4 * turn + liar

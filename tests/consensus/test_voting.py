@@ -16,7 +16,7 @@ OTHER = b"o" * 32
 
 
 def proposal(cluster: Cluster) -> m.PrePrepare:
-    """r0 proposes sequence 1 and nobody hears it yet."""
+    """r0 proposes sequence 1 and no frame is delivered yet."""
     cluster.request("T-1")
     return cluster.messages(m.PrePrepare)[0]
 
@@ -85,8 +85,8 @@ def test_row_3_a_commit_that_contradicts_the_one_that_decided_is_evidence(*, lac
     assert target.hear(cluster[2], first) is Reason.DECIDED, "and so is what says nothing new"
 
 
-def test_a_prepare_of_the_primary_is_no_vote() -> None:
-    """Its PRE-PREPARE is; else one member would count twice in a certificate."""
+def test_a_prepare_of_the_primary_does_not_count_as_a_vote() -> None:
+    """Its PRE-PREPARE is; otherwise one member would count twice in a certificate."""
     cluster = Cluster(4)
     vote = cluster.sign(m.Prepare(0, 0, 0, 1, OTHER))
     assert cluster[1].hear(cluster[0], vote) is Reason.FROM_PRIMARY
@@ -134,7 +134,7 @@ def make_proposal(
 
 
 def test_r21_an_own_prepare_for_another_digest_blocks_no_decided_batch() -> None:
-    """r3 prepared what the lying primary told it alone; the others decide the other batch."""
+    """r3 prepared a batch that the lying primary proposed to it alone; the others decide the other batch."""
     cluster = Cluster(4)
     lonely = make_proposal(cluster, "T-lonely")
     common = make_proposal(cluster, "T-common")
@@ -170,15 +170,15 @@ def test_row_16_a_primary_whose_clock_is_wrong_gets_no_prepare(hours: int) -> No
     frame = make_proposal(cluster, "T-1", shift=hours * 3_600_000_000)
     cluster[1].hear(cluster[0], frame)
     assert not cluster.messages(m.Prepare, source=1)
-    assert [w["reason"] for w in cluster[1].told("withheld")] == [Reason.BAD_TIMESTAMP.value]
-    assert cluster[1].core.snapshot().slots[0].withheld == Reason.BAD_TIMESTAMP.value
+    assert [w["reason"] for w in cluster[1].told("abstained")] == [Reason.BAD_TIMESTAMP.value]
+    assert cluster[1].core.snapshot().slots[0].abstain_reason == Reason.BAD_TIMESTAMP.value
 
 
 @pytest.mark.parametrize(("seconds", "failures", "voted"), [(-3, 0, False), (-3, 3, True), (3, 3, False)])
-def test_r3_slowness_lets_a_proposal_be_older_but_never_newer(
+def test_r3_late_turns_allow_an_older_proposal_but_no_newer_one(
     seconds: int, failures: int, *, voted: bool
 ) -> None:
-    """What every backup looks at late would be withheld by all, in every view (decision 0095)."""
+    """A proposal that all backups read late would otherwise get no PREPARE in any view (decision 0095)."""
     cluster = Cluster(4)
     cluster[1].core.state.timeouts.failures = failures
     cluster[1].hear(cluster[0], make_proposal(cluster, "T-1", shift=seconds * 1_000_000))
@@ -256,11 +256,11 @@ def test_r19_a_fresh_proposal_is_refused_for_its_content(what: str, reason: Reas
     cluster.sent.clear()
     cluster[1].hear(cluster[0], bad)
     assert not cluster.messages(m.Prepare, source=1)
-    assert [w["reason"] for w in cluster[1].told("withheld")] == [reason.value]
+    assert [w["reason"] for w in cluster[1].told("abstained")] == [reason.value]
 
 
 def test_row_9_a_replayed_batch_executes_nothing_twice() -> None:
-    """The primary proposes batch 1 again as sequence 2 and q members were talked into it."""
+    """The primary proposes batch 1 again as sequence 2, and q members committed it."""
     cluster = Cluster(4)
     cluster.request("T-1")
     cluster.stabilize()
@@ -305,7 +305,7 @@ def test_r6_before_a_commit_leaves_the_certificate_is_durable() -> None:
         assert len(prepared.frames) == 1 + 2, "PRE-PREPARE and q - 1 PREPAREs"
 
 
-def test_r6_all_die_between_commit_and_execution_and_nothing_is_lost() -> None:
+def test_r6_nothing_is_lost_if_all_crash_between_commit_and_execution() -> None:
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit))
     cluster.request("T-1")
@@ -315,7 +315,7 @@ def test_r6_all_die_between_commit_and_execution_and_nothing_is_lost() -> None:
     assert cluster.executed() == [1] * 4
 
 
-def test_r7_a_restart_says_the_same_bytes() -> None:
+def test_r7_a_restart_sends_the_same_bytes() -> None:
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Commit))
     cluster.request("T-1")
@@ -335,7 +335,7 @@ def _kind(frame: bytes) -> type:
     return type(open_frame(frame))
 
 
-def test_row_11_an_old_promise_binds_after_a_restart() -> None:
+def test_row_11_an_old_vote_binds_after_a_restart() -> None:
     """It prepared one batch, died, and is shown another for the same slot."""
     cluster = Cluster(4)
     first, second = (make_proposal(cluster, ticket) for ticket in ("T-1", "T-2"))
@@ -368,7 +368,7 @@ def test_invariants_notice_a_vote_that_was_not_cast() -> None:
 
 
 def _look_often(core: Replica) -> None:
-    """The deep check comes every so many steps."""
+    """Runs the deep check every few steps."""
     for _ in range(64):
         core.invariants()
 
@@ -403,7 +403,7 @@ def test_r5_settled_statements_are_refused_before_their_signature() -> None:
         assert core.wants(cluster.header(frame, 2)) is reason, message
 
 
-def test_verified_is_the_only_door() -> None:
+def test_handlers_refuse_verified_messages_of_another_epoch_or_sender() -> None:
     """A handler given a message of another epoch or sender refuses it though it was verified."""
     cluster = Cluster(4)
     frame = cluster.sign(m.Prepare(0, 2, 0, 1, OTHER))

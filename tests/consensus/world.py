@@ -1,4 +1,4 @@
-"""Callers in a simulated world: so many calls of each gateway at once, and what they got."""
+"""Callers in a simulated world: concurrent calls of each gateway, and their outcomes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Simulated worlds played for the pages of the protocol: of every kind of message, who sent it to whom, and
-what its sender had on its disk when it left. Nobody lies here: what a liar says stands on no page."""
+what its sender had on its disk when it left. All nodes are honest: the pages omit messages of liars."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Seen(msgspec.Struct):
 
 
 class Shelf:
-    """What one node ever wrote. Nothing is taken off: what a stable checkpoint covers may be forgotten."""
+    """All records that one node ever wrote, including those that a stable checkpoint lets it discard."""
 
     def __init__(self) -> None:
         self.frames: set[tuple[int, bytes]] = set()
@@ -82,7 +82,7 @@ class Shelf:
 
 
 class Log(Observer):
-    """Writes down what honest nodes and gateways say."""
+    """Records the messages of honest nodes and gateways."""
 
     def __init__(self) -> None:
         self.seen: dict[type[Any], Seen] = defaultdict(Seen)
@@ -145,7 +145,7 @@ def role(world: World, name: str, membership: Membership, view: int) -> str:
 
 
 def first_hand(node: Node, message: Any) -> bool:
-    """Whether a node speaks for itself; what others signed travels as it is."""
+    """Whether the sender signed the message itself; forwarded messages keep their signature."""
     return type(message) in m.LINK or (type(message) in m.STATEMENTS and node.said(message))
 
 
@@ -183,7 +183,7 @@ def facts(shelf: Shelf, node: Node, message: Any, body: bytes) -> frozenset[str]
 
 
 def told(message: Any) -> int:
-    """Highest sequence of whose entry a message tells."""
+    """Highest sequence whose entry the message names."""
     match message:
         case m.Reply():
             return message.entry.sequence
@@ -201,7 +201,7 @@ def digest_of(body: bytes) -> bytes:
 
 @cache
 def played() -> dict[type[Any], Seen]:
-    """What all WORLDS together show."""
+    """Observations of all WORLDS together."""
     total: dict[type[Any], Seen] = defaultdict(Seen)
     for name, seed in WORLDS:
         log = Log()

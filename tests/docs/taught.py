@@ -17,6 +17,6 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def commands(text: str) -> list[list[str]]:
-    """The words behind `manage.py genesis` of each line that is such a command."""
+    """Arguments of each `manage.py genesis` command on the page."""
     lines = [line.strip() for line in text.splitlines()]
     return [shlex.split(line.removeprefix(COMMAND)) for line in lines if line.startswith(COMMAND)]

@@ -82,7 +82,7 @@ def test_the_page_says_which_messages_have_an_attachment(kind: type[Any]) -> Non
 
 @pytest.mark.parametrize("kind", PLAYED)
 def test_the_page_says_who_sends(kind: type[Any]) -> None:
-    """Of what is signed exactly those; questions and answers are not all asked by everybody who may."""
+    """Signed messages: exactly these senders. Unsigned questions and answers: a subset of them."""
     seen, (first, _, rest) = seen_of(kind), cell(kind, 1).partition(";")
     senders = seen.senders - {""}
     assert senders == roles(first) if kind not in m.LINK else senders and senders <= roles(first)
@@ -97,8 +97,8 @@ def test_the_page_says_who_receives(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", PLAYED)
-def test_the_page_lists_durable_facts_before_a_message_leaves(kind: type[Any]) -> None:
-    """Nothing that is said is missing with anybody; and of a statement everything that holds is said."""
+def test_the_page_lists_facts_that_are_durable_before_each_message(kind: type[Any]) -> None:
+    """Listed facts held for every sender; for signed statements, every fact that held is listed."""
     claimed = set().union(*(FACTS[fact] for fact in cell(kind, 5).split("; ")))
     durable = seen_of(kind).durable
     assert claimed <= durable

@@ -14,13 +14,13 @@ def shown(page: str) -> str:
     return on_page_markdown(text, SimpleNamespace(file=SimpleNamespace(src_uri=page)))
 
 
-def test_each_table_has_its_place_on_one_page() -> None:
+def test_each_table_is_marked_on_exactly_one_page() -> None:
     pages = [path.read_text(encoding="utf-8") for path in DOCS.rglob("*.md")]
     marks = [name for page in pages for name in re.findall(r"^<!-- table: (\w+) -->$", page, re.MULTILINE)]
     assert sorted(marks) == sorted(TABLES)
 
 
-def test_the_site_shows_a_table_in_the_place_of_its_mark() -> None:
+def test_the_site_replaces_a_mark_by_its_table() -> None:
     text = shown("understand/protocol/tickets.md")
     assert "<!-- table" not in text
     assert "| `already_consumed` | 13 | 409 |" in text

@@ -1,4 +1,4 @@
-"""The client of the epoch tests: says everything to every member, believes f + 1."""
+"""The client of the epoch tests: sends everything to every member, accepts f + 1 equal replies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Client:
         self.done: dict[bytes, tuple[int, tuple[m.Outcome, ...] | tuple[str, ...]]] = {}
 
     def ask(self, command: Command, ticket: str = "", *, nonce: bytes = b"") -> bytes:
-        """Sign one operation and say it until it is answered; its digest."""
+        """Sign one operation and send it until it is answered; returns its digest."""
         operation = self.world.operation(command, ticket, nonce=nonce)
         return self.send([operation], opening=isinstance(command, OpenSession))
 

@@ -63,7 +63,7 @@ def begun(seed: int = 0) -> ContinuedWorld:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_r11_a_life_behind_an_old_log(seed: int) -> None:
+def test_r11_a_continued_cluster_works_behind_its_old_log(seed: int) -> None:
     world = begun(seed)
     assert world.do(Admit(), ADMITTED[0]) == "already_consumed"
     assert world.do(Admit(), LOST) == "ok"
@@ -77,7 +77,7 @@ def test_r11_a_life_behind_an_old_log(seed: int) -> None:
 
 
 def test_r29_a_view_is_changed_before_the_first_checkpoint() -> None:
-    """Its VIEW-CHANGEs rest on no checkpoint: what genesis names is stable for everybody."""
+    """Its VIEW-CHANGEs rest on no checkpoint: the one that genesis names is stable for all members."""
     world = begun()
     world.cut = {"n0"}
     assert world.do(Admit(), LOST) == "ok"

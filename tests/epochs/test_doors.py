@@ -32,7 +32,7 @@ def overheard(world: World) -> list[m.Busy | m.Repeat]:
 
 
 def test_r20_a_too_large_request_is_refused_but_an_old_result_repeated() -> None:
-    """Nobody answered it at all: its client waited until nothing of it could be valid any more."""
+    """Before, no member answered: its client waited until all of it had expired."""
     world = founded()
     barriers = [world.operation(Barrier(), nonce=b"%d" % number) for number in range(8)]
     executed = world.client.send(barriers)
@@ -52,7 +52,7 @@ def test_r20_a_too_large_request_is_refused_but_an_old_result_repeated() -> None
 
 
 class Nobody:
-    """A principal that is listed and may do nothing, with a session; it says what it likes."""
+    """A listed principal without grants, with a session; it may send anything."""
 
     client = b"nobody00"
 

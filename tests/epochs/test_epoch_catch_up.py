@@ -18,7 +18,7 @@ FAR = 12
 
 
 def busy(world: World, count: int) -> None:
-    """So many entries more."""
+    """Order `count` further entries."""
     until = max(world.entries) + count
     number = 0
     while max(world.entries) < until:
@@ -75,7 +75,7 @@ def test_r23_a_member_that_slept_far_too_long_crosses_and_votes_at_once() -> Non
     assert (box.membership.epoch, box.core.voting) == (2, True)
 
 
-def test_a_member_that_joined_later_and_lost_its_ledger_knows_only_genesis() -> None:
+def test_a_later_member_that_lost_its_ledger_restarts_from_genesis() -> None:
     world = founded(far=FAR)
     grow(world, "n7")
     busy(world, 2 * FAR)
@@ -127,7 +127,7 @@ def test_r35_a_member_removed_after_crossing_without_a_state_reads_the_log() -> 
     assert None not in box.disk.log
 
 
-def nobody_has_a_state_to_give(world: World, sleeper: str) -> None:
+def no_member_offers_a_state(world: World, sleeper: str) -> None:
     """Members start again with a log above their checkpoint, and one stays away: `sleeper` is needed."""
     for member in world.now.members:
         if member.id != sleeper:
@@ -145,7 +145,7 @@ def test_r23_the_log_is_read_where_a_state_would_need_the_sleepers_vote(far: int
     two_epochs_later(world, "n4")
     busy(world, 3)
     slept = len(box.disk.log)
-    nobody_has_a_state_to_give(world, "n4")
+    no_member_offers_a_state(world, "n4")
     assert world.run(60 * SECOND, lambda: box.membership.epoch == 2 and box.core.state.may_sign_votes), (
         "it waits for a state"
     )
@@ -182,7 +182,7 @@ def test_r11_a_wiped_member_votes_at_once_under_a_key_that_never_voted() -> None
     assert (box.keys[-1], box.core.voting) == ("n4 again", True)
 
 
-def test_who_lags_a_little_reads_the_log_of_every_epoch() -> None:
+def test_a_slightly_lagging_member_reads_the_log_of_every_epoch() -> None:
     world = founded(members=5)
     world.cut.add("n4")
     grow(world, "n7")
@@ -206,7 +206,7 @@ def test_without_a_source_of_the_log_a_state_is_taken_even_at_a_small_lag() -> N
     assert world.boxes["n4"].disk.base is not None
 
 
-def test_an_epoch_that_ends_while_its_state_is_on_its_way_is_crossed_too() -> None:
+def test_an_epoch_that_ends_while_its_state_is_fetched_is_crossed_too() -> None:
     world = founded(members=5, far=FAR)
     box = world.boxes["n4"]
     world.cut.add("n4")
@@ -226,7 +226,7 @@ def test_an_epoch_that_ends_while_its_state_is_on_its_way_is_crossed_too() -> No
 
 
 @pytest.mark.parametrize("while_fetching", [False, True])
-def test_a_power_cut_on_the_way_only_begins_it_again(while_fetching: bool) -> None:
+def test_a_power_cut_during_catch_up_restarts_it(while_fetching: bool) -> None:
     world = founded(members=5, far=FAR)
     box = world.boxes["n4"]
     world.cut.add("n4")
@@ -246,7 +246,7 @@ def test_a_power_cut_on_the_way_only_begins_it_again(while_fetching: bool) -> No
     arrived(world)
 
 
-def test_r35_who_crossed_says_nothing_before_it_has_a_state_of_the_epoch() -> None:
+def test_r35_a_crossed_member_is_silent_until_it_has_a_state() -> None:
     world = founded(members=5, far=FAR)
     box = world.boxes["n4"]
     world.cut.add("n4")

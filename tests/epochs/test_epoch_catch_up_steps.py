@@ -48,7 +48,7 @@ class Sleeper:
             Epochs(world.genesis, scheme, self.ends[:count]).present for count in range(len(self.ends) + 1)
         ]
         self.log = log
-        self.crossing = EpochCatchUp(
+        self.catch_up = EpochCatchUp(
             self.epochs[present],
             partial(EpochChain, world.genesis, scheme=scheme),
             name=name,
@@ -58,7 +58,7 @@ class Sleeper:
         )
         known = EpochChangeProofs()
         known.note(StateRecord(record_name(epoch), self.ends[epoch]) for epoch in range(kept))
-        self.crossing.begin(self, known, NOW)  # type: ignore[arg-type]
+        self.catch_up.begin(self, known, NOW)  # type: ignore[arg-type]
         self.number = 0
 
     def epoch(self, number: int) -> Membership | None:
@@ -67,20 +67,20 @@ class Sleeper:
 
     def ask(self, now: int, executed: int = 1) -> int | None:
         """The first epoch whose end it asks for; None: it asks nothing now."""
-        for sending in self.crossing.ask(executed, now):
+        for sending in self.catch_up.ask(executed, now):
             query = decode_envelope(sending.frame)[1]
             self.number = query.number
             return int(query.arguments[0])
         return None
 
     def hear(self, *ends: bytes, late: int = 0, code: str = "") -> Reason | None:
-        """An answer to its newest question, or so many questions late."""
+        """An answer to its newest question, or to the one `late` questions earlier."""
         page = msgspec.json.encode([base64.b64encode(each).decode() for each in ends]).decode()
-        return self.crossing.hear(m.Answer(self.number - late, code, "" if code else page))
+        return self.catch_up.hear(m.Answer(self.number - late, code, "" if code else page))
 
     def arrived(self, now: int, executed: int = 1, *, receiving: bool = False) -> int | None:
         """The epoch in which it goes on."""
-        found = self.crossing.arrived(executed, now, receiving=receiving)
+        found = self.catch_up.arrived(executed, now, receiving=receiving)
         return None if found is None else found[0].epoch
 
     def moved(self, at: int, executed: int = 1) -> bool:
@@ -111,33 +111,33 @@ def woken(town: Town, **options: object) -> Sleeper:
         (0, 0, 3, 3),  # it crossed, and went back
     ],
 )
-def test_r35_it_asks_for_the_end_of_the_newest_epoch_that_its_ledger_knows(
+def test_r35_a_sleeper_asks_for_the_end_of_its_newest_known_epoch(
     town: Town, log: int, present: int, kept: int, first: int
 ) -> None:
     assert Sleeper(town, log=log, present=present, kept=kept).ask(NOW) == first
 
 
-def test_r35_an_epoch_to_which_nothing_leads_is_no_start(town: Town) -> None:
+def test_r35_a_start_needs_the_proof_of_its_present_epoch(town: Town) -> None:
     with pytest.raises(ValueError, match="epoch change proof"):
         Sleeper(town, present=2, kept=1)
 
 
-def test_it_asks_at_once_and_then_at_its_deadline(town: Town) -> None:
+def test_a_sleeper_asks_at_once_and_then_at_its_deadline(town: Town) -> None:
     sleeper = Sleeper(town)
-    assert sleeper.crossing.deadline() == NOW
+    assert sleeper.catch_up.deadline() == NOW
     assert [sleeper.ask(NOW), sleeper.ask(NOW), sleeper.ask(NOW + ASK_EVERY - 1)] == [0, None, None]
-    assert sleeper.crossing.deadline() == NOW + ASK_EVERY
+    assert sleeper.catch_up.deadline() == NOW + ASK_EVERY
     assert sleeper.ask(NOW + ASK_EVERY) == 0
 
 
 # --- what it believes -------------------------------------------------------------------------------
 
 
-def test_r16_it_follows_proved_ends_and_takes_each_again_from_other_peers(town: Town) -> None:
+def test_r16_a_sleeper_follows_proved_ends_repeated_by_other_peers(town: Town) -> None:
     sleeper = Sleeper(town, far=2)
     sleeper.ask(NOW)
     assert [sleeper.hear(*sleeper.ends[:2]), sleeper.hear(*sleeper.ends)] == [None, None]
-    found = sleeper.crossing.arrived(1, NOW, receiving=False)
+    found = sleeper.catch_up.arrived(1, NOW, receiving=False)
     assert found is not None
     assert found[0] == town.world.now
     names = [record.name for record in found[1] if isinstance(record, StateRecord)]
@@ -160,7 +160,7 @@ def test_r16_an_unasked_failed_or_unproved_answer_moves_the_node_nowhere(town: T
 # --- how long it is patient -------------------------------------------------------------------------
 
 
-def test_r31_patience_begins_when_it_first_learns_that_it_sleeps(town: Town) -> None:
+def test_r31_the_wait_begins_when_a_node_learns_that_it_slept(town: Town) -> None:
     sleeper = Sleeper(town)
     for number, end in enumerate(sleeper.ends):
         assert sleeper.ask(NOW + number * ASK_EVERY) == number
@@ -168,7 +168,7 @@ def test_r31_patience_begins_when_it_first_learns_that_it_sleeps(town: Town) -> 
     assert sleeper.moved(NOW + ASK_EVERY)
 
 
-def test_r31_patience_restarts_with_an_execution_and_not_with_a_question(town: Town) -> None:
+def test_r31_an_execution_restarts_the_wait_but_a_question_does_not(town: Town) -> None:
     sleeper = woken(town)
     for number in range(1, 4):
         sleeper.ask(NOW + number * ASK_EVERY)
@@ -177,14 +177,14 @@ def test_r31_patience_restarts_with_an_execution_and_not_with_a_question(town: T
     assert sleeper.moved(NOW + 4 * ASK_EVERY, executed=2)
 
 
-def test_r23_patience_begins_anew_with_what_comes_of_a_state(town: Town) -> None:
+def test_r23_the_wait_restarts_with_each_part_of_a_state(town: Town) -> None:
     sleeper = woken(town)
     assert sleeper.arrived(NOW + PATIENCE, receiving=True) is None
     assert sleeper.moved(NOW + PATIENCE)
 
 
 @pytest.mark.parametrize(("late", "begins_anew"), [(0, False), (1, True)])
-def test_r31_patience_begins_anew_after_a_pause(town: Town, late: int, begins_anew: bool) -> None:
+def test_r31_the_wait_restarts_after_a_pause(town: Town, late: int, begins_anew: bool) -> None:
     sleeper = woken(town)
     woke = NOW + 3 * ASK_EVERY + late
     sleeper.ask(woke)
@@ -195,27 +195,29 @@ def test_r31_patience_begins_anew_after_a_pause(town: Town, late: int, begins_an
 
 
 @pytest.mark.parametrize(("far", "epoch"), [(3, None), (2, 3)])
-def test_r23_a_state_is_better_than_a_log_that_is_far_behind(town: Town, far: int, epoch: int | None) -> None:
+def test_r23_a_state_is_preferred_to_a_log_that_is_far_behind(
+    town: Town, far: int, epoch: int | None
+) -> None:
     for late in (0, 1):
         assert woken(town, far=far).arrived(NOW + late) == epoch
 
 
 @pytest.mark.parametrize("executed", [4, 5])
-def test_r23_who_has_executed_all_that_came_before_goes_nowhere(town: Town, executed: int) -> None:
+def test_r23_a_node_that_executed_all_earlier_epochs_crosses_nothing(town: Town, executed: int) -> None:
     assert woken(town, far=0).arrived(NOW + 2 * PATIENCE, executed) is None
 
 
-def test_r11_in_the_first_epoch_there_is_nowhere_to_go_back_to(town: Town) -> None:
+def test_r11_a_node_cannot_go_back_from_the_first_epoch(town: Town) -> None:
     """It begins behind another cluster's log."""
     assert Sleeper(town, log=1, present=1).arrived(NOW + 2 * PATIENCE) is None
 
 
-def test_r35_who_crossed_and_gets_no_state_goes_back_to_its_log(town: Town) -> None:
+def test_r35_a_crossed_node_without_a_state_returns_to_its_log(town: Town) -> None:
     sleeper = Sleeper(town, present=3, kept=3, far=0)
     assert [sleeper.arrived(NOW + PATIENCE - 1), sleeper.arrived(NOW + PATIENCE)] == [None, 0]
 
 
-def test_r35_who_went_back_reads_its_log_for_a_while_however_far_that_is(town: Town) -> None:
+def test_r35_a_returned_node_reads_its_log_for_a_while_at_any_lag(town: Town) -> None:
     sleeper = Sleeper(town, kept=3, far=1)
     sleeper.ask(NOW + PATIENCE - 1, executed=2)
     assert sleeper.arrived(NOW + PATIENCE - 1, executed=2) is None
@@ -226,7 +228,7 @@ def test_r35_who_went_back_reads_its_log_for_a_while_however_far_that_is(town: T
     ("name", "present", "executed", "epoch"),
     [("n0", 2, 1, 3), ("n1", 2, 1, 0), ("n1", 2, 3, None), ("n1", 1, 3, None)],
 )
-def test_r35_who_is_no_member_of_the_newest_epoch_is_not_given_its_state(
+def test_r35_a_nonmember_of_the_newest_epoch_gets_no_state_of_it(
     town: Town, name: str, present: int, executed: int, epoch: int | None
 ) -> None:
     """It goes back to its log, if it crossed and has no state of the present epoch either. That it holds

@@ -1,4 +1,4 @@
-"""What a liar, a removed member or a power cut would do around the end of an epoch (R35, P18)."""
+"""Liars, removed members and power cuts around the end of an epoch (R35, P18)."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ def test_r35_a_quorum_of_an_old_epoch_decides_nothing_in_the_new_one() -> None:
 
 def test_r35_a_decision_above_the_end_is_void_for_every_member_and_learner() -> None:
     """A liar may propose s + 1 to members that do not know yet that s is the end, and q of them may COMMIT
-    it. Who executes that in the old epoch has another s + 1 than the next epoch."""
+    it. A replica that executed it in the old epoch would have another s + 1 than the next epoch.
+    """
     world = founded(members=5)
     enlist(world, "n5")
     world.cut |= {"n4", "n5"}
@@ -159,7 +160,7 @@ def test_r35_a_decision_above_the_end_is_void_for_every_member_and_learner() -> 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_r35_a_change_amid_a_view_change_is_done_exactly_once(seed: int) -> None:
-    """The primary dies with the change prepared here and there; the next one must carry it, or ask anew."""
+    """The primary dies with the change prepared by some; the next one must repropose it, or ask anew."""
     world = founded(f"view {seed}", members=5)
     enlist(world, "n5")
     world.links(loss=0.1)
@@ -236,7 +237,7 @@ def test_r35_a_checkpoint_that_names_another_state_does_not_end_an_epoch() -> No
 
 
 def test_r11_a_removed_members_statement_does_not_bind_its_successor() -> None:
-    """One liar shows a wiped member what another member said under the same index, an epoch ago."""
+    """One liar shows a wiped member a statement of another member under the same index, an epoch ago."""
     world = founded(members=5)
     world.reconfigure(leaves="n0")
     arrived(world)

@@ -1,4 +1,4 @@
-"""What a liveness proof is worth, by batch time alone (R36; decision 0124)."""
+"""The validity of a liveness proof, by batch time alone (R36; decision 0124)."""
 
 from __future__ import annotations
 
@@ -69,9 +69,10 @@ def test_r36_a_proof_counts_once_for_its_member_in_its_epoch() -> None:
         assert outcome(present(), own, other) == "not_ready"
 
 
-def test_r36_a_member_dated_ahead_that_fell_silent_keeps_no_change_going() -> None:
-    """n1's clock runs 29 s ahead. It speaks and dies; with its word the others would begin an epoch without a
-    quorum, which nobody could leave any more."""
+def test_r36_a_dead_member_with_a_fast_clock_permits_no_change() -> None:
+    """n1's clock runs 29 s ahead. It gives a proof and dies; with that proof the others would begin an epoch
+    without a quorum, which could never be left.
+    """
     world: World = founded("dated ahead")
     command = world.change(leaves="n3", allow_small=True)
     said = {each.member: each for each in command.change.alive}

@@ -38,7 +38,7 @@ def grow(world: World, name: str) -> None:
 
 
 def arrived(world: World) -> None:
-    """Everybody lives in the newest epoch, and it decides."""
+    """All members are in the newest epoch, and it decides."""
     assert world.run(60 * SECOND, world.settled), f"seed {world.seed}: not all arrive in {world.now.epoch}"
     assert barrier(world) == "ok"
     world.run(2 * SECOND)
@@ -62,7 +62,7 @@ def test_r35_a_newcomer_joins_and_votes_in_the_next_epoch() -> None:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("members", [1, 2, 3])
 def test_r35_the_smallest_clusters_grow_too(members: int, seed: int) -> None:
-    """There is nobody else to ask, and the newcomer is needed for everything that follows."""
+    """No other member can be asked, and every later step needs the newcomer."""
     world = founded(seed, members=members)
     grow(world, f"n{members}")
     arrived(world)
@@ -82,7 +82,7 @@ def test_r35_a_newcomer_catches_up_with_only_one_first_member_left() -> None:
     enlist(world, "n8")
 
 
-def test_row_18_four_to_seven_and_back_to_four() -> None:
+def test_row_18_a_cluster_grows_from_four_to_seven_and_shrinks_back() -> None:
     world = founded()
     for name in ("n4", "n5", "n6"):
         grow(world, name)
@@ -257,7 +257,7 @@ def test_r35_beside_other_operations_a_change_does_nothing() -> None:
 # --- around the end of an epoch (R35) --------------------------------------------------------------
 
 
-def test_r35_what_waits_when_an_epoch_ends_is_decided_in_the_next() -> None:
+def test_r35_requests_waiting_at_an_epochs_end_are_decided_in_the_next() -> None:
     world = founded()
     enlist(world, "n4")
     command = world.change(joins=[world.member("n4")])
@@ -272,7 +272,7 @@ def test_r35_what_waits_when_an_epoch_ends_is_decided_in_the_next() -> None:
 
 
 def test_r35_a_client_that_asked_once_is_answered_across_an_epochs_end() -> None:
-    """What waited goes into the pools of the next epoch: nobody need say it again."""
+    """Waiting requests enter the pools of the next epoch: no client has to repeat them."""
     world = founded()
     said: set[bytes] = set()
     say = world.client._say
@@ -328,7 +328,7 @@ def test_r35_no_batch_is_proposed_or_prepared_above_a_pending_change() -> None:
     arrived(world)
 
 
-def test_r35_a_change_that_is_refused_ends_nothing_and_holds_nothing_up() -> None:
+def test_r35_a_refused_change_ends_no_epoch_and_delays_nothing() -> None:
     world = founded()
     refused = world.client.ask(world.change(leaves="nobody"))
     asked = [world.client.ask(Issue(), f"T-{number}") for number in range(20)]
@@ -356,7 +356,7 @@ def test_a_crash_of_all_between_the_end_and_its_checkpoint_loses_nothing() -> No
     assert world.now.epoch == 1
 
 
-def test_a_member_that_slept_through_three_epochs_comes_after() -> None:
+def test_a_member_that_slept_through_three_epochs_catches_up() -> None:
     world = founded(members=5)
     world.cut.add("n4")
     for name in ("n5", "n6", "n7"):
@@ -368,7 +368,7 @@ def test_a_member_that_slept_through_three_epochs_comes_after() -> None:
     assert world.boxes["n4"].membership.epoch == 3
 
 
-def test_row_10_the_same_keys_in_another_cluster_are_strangers() -> None:
+def test_row_10_statements_of_equal_keys_in_another_cluster_are_refused() -> None:
     """The cluster id is in every signature: a change ordered there is nothing here."""
     one, other = founded("one"), founded("one", interval=20)
     assert one.cluster != other.cluster

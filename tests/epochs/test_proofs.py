@@ -25,7 +25,7 @@ def end() -> EpochChangeProof:
 
 
 def of_size(end: EpochChangeProof, size: int) -> bytes:
-    """An end of an epoch in so many bytes."""
+    """An epoch change proof of the given size in bytes."""
     leaf = bytes(size - len(canonical.encode(msgspec.structs.replace(end, leaf=bytes(1 << 16)))) + (1 << 16))
     value = canonical.encode(msgspec.structs.replace(end, leaf=leaf))
     assert len(value) == size
@@ -53,7 +53,7 @@ def test_a_page_holds_what_fits_and_at_least_one(end: EpochChangeProof) -> None:
     assert shown(large, half) == [large]
 
 
-def test_an_epoch_of_nine_digits_is_one_that_may_be_asked_for(end: EpochChangeProof) -> None:
+def test_an_epoch_of_nine_digits_may_be_asked_for(end: EpochChangeProof) -> None:
     assert shown(canonical.encode(end), first="9" * 9) == []
 
 

@@ -14,7 +14,7 @@ gone, links closed to a node whose key was rotated while it slept."""
 
 
 class Walk:
-    """One world whose members come and go while everything goes wrong that may."""
+    """A world whose membership changes under crashes, losses and cuts."""
 
     def __init__(self, seed: int) -> None:
         self.world = world = World(seed, interval=[3, 10][seed % 2])
@@ -28,14 +28,15 @@ class Walk:
         world.at(10 * MILLISECOND, self._load)
 
     def _load(self) -> None:
-        """Somebody always asks."""
+        """Keep a request under way at all times."""
         if len(self.world.client.waiting) < 8:
             self.asked.append(self.world.client.ask(Issue(), f"T-{len(self.asked)}"))
         self.world.at(self.dice.between(1, 120) * MILLISECOND, self._load)
 
     def _trouble(self) -> None:
-        """At some moment of the change: the primary dies, or a backup, or is cut off for a while. Never more
-        than the present members and the next ones bear."""
+        """At a random moment of the change the primary or a backup dies, or is cut off for a while. Never
+        more than the present members and the next ones tolerate.
+        """
         world = self.world
         if self.down or world.cut:
             return
@@ -99,5 +100,5 @@ class Walk:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_row_18_a_random_walk_from_four_to_seven_to_four(seed: int) -> None:
+def test_row_18_a_random_walk_from_four_to_seven_to_four_is_safe(seed: int) -> None:
     Walk(seed).play()

@@ -1,7 +1,6 @@
-"""A small simulated cluster whose members come and go, and one client that says everything to every member.
-
-Hosts, disks, clocks, links and checkers are the simulator's; delays and losses follow from a seed. What is
-here besides are the verbs of these tests: order an operation, change the membership, wipe a disk.
+"""A small simulated cluster whose members join and leave, and one client that sends everything to every
+member. Hosts, disks, clocks, links and checkers are the simulator's; delays and losses follow from a seed.
+This file adds the verbs of these tests: order an operation, change the membership, wipe a disk.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class World(Observer):
             rate_ppm_max=0,
             parameters=g.Parameters(checkpoint_interval=interval),
             transfer_lag=far,
-            crossing=True,
+            epoch_catch_up=True,
         )
         self.simulated = Cluster(f"epochs {seed}", settings, self.found)
         world = self.world = self.simulated.world
@@ -246,7 +245,7 @@ class World(Observer):
     # --- safety ------------------------------------------------------------------------------------
 
     def noticed(self, node: Node, note: Executed | Note) -> None:
-        """Nobody ever executes another entry, an entry of another epoch, or a request twice (P18)."""
+        """No node executes another entry, an entry of another epoch, or a request twice (P18)."""
         if isinstance(note, Note):
             self.noted.setdefault(node.name, []).append(note)
             return

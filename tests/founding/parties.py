@@ -12,7 +12,7 @@ from dtvn.node.layout import ClusterFolder
 
 
 class Said:
-    """What `manage.py genesis` printed and how it ended."""
+    """Output and exit of `manage.py genesis`."""
 
     def __init__(self, *arguments: Any) -> None:
         out, err = io.StringIO(), io.StringIO()

@@ -1,4 +1,4 @@
-"""A genesis by several parties: own keys, one file, everybody's seal (R15, R37)."""
+"""A genesis by several parties: own keys, one file, a seal of each (R15, R37)."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_sealing_is_refused_before_all_have_joined(pair: list[Party]) -> None:
         read_genesis(pair[0].file)
 
 
-def test_a_party_too_many_is_refused(tmp_path: Path, draft: Path, pair: list[Party]) -> None:
+def test_one_party_too_many_is_refused(tmp_path: Path, draft: Path, pair: list[Party]) -> None:
     third = Party(tmp_path, "third")
     third.receives(draft)
     third.joins(41007)
@@ -153,8 +153,8 @@ def test_r20_impossible_terms_are_never_proposed(
     assert (said.code, complaint in said.error, out.exists()) == (1, True, False)
 
 
-def test_r20_such_terms_are_not_joined_either(tmp_path: Path, draft: Path) -> None:
-    """Somebody made the file by other means."""
+def test_r20_impossible_terms_are_not_joined(tmp_path: Path, draft: Path) -> None:
+    """The file was made by other means."""
     party = Party(tmp_path, "venue")
     good = c.decode(draft.read_bytes())
     terms = replace(good.terms, parameters=replace(good.terms.parameters, checkpoint_interval=4_237))
@@ -165,14 +165,14 @@ def test_r20_such_terms_are_not_joined_either(tmp_path: Path, draft: Path) -> No
 
 
 def test_an_address_that_cannot_be_dialled_is_refused_at_once(tmp_path: Path, draft: Path) -> None:
-    """Not when all have joined and the first one seals."""
+    """Not only when all have joined and the first one seals."""
     place = ("--data-dir", tmp_path / "data", "--id", "venue", "--host", "node_1", "--port", 41001)
     said = Said("join", draft, *place)
     assert (said.code, "gives no address that others could dial" in said.error) == (1, True)
     assert not (tmp_path / "data").exists()
 
 
-def test_a_party_s_keys_lie_in_its_platform_s_folder_where_none_is_named(
+def test_a_party_s_keys_lie_in_its_platform_s_folder_by_default(
     settings: Any, tmp_path: Path, draft: Path
 ) -> None:
     settings.DATA = tmp_path / "platform"
@@ -182,7 +182,7 @@ def test_a_party_s_keys_lie_in_its_platform_s_folder_where_none_is_named(
     assert "holds no key of a member" not in Said("seal", draft).error
 
 
-def test_a_port_beyond_all_numbers_is_refused_before_a_key_is_made(tmp_path: Path, draft: Path) -> None:
+def test_an_impossible_port_is_refused_before_a_key_is_made(tmp_path: Path, draft: Path) -> None:
     party = Party(tmp_path, "venue")
     party.receives(draft)
     said = party.joins(99999999999999999999999)
@@ -199,7 +199,7 @@ def test_two_members_at_one_address_are_refused(tmp_path: Path, draft: Path) -> 
     assert (said.code, "'promoter' and 'venue' give one address, 127.0.0.1:41001" in said.error) == (1, True)
 
 
-def test_one_name_one_record(tmp_path: Path, draft: Path, pair: list[Party]) -> None:
+def test_each_name_has_one_record(tmp_path: Path, draft: Path, pair: list[Party]) -> None:
     twin = Party(tmp_path / "elsewhere", "venue")
     twin.receives(draft)
     assert twin.joins(41009).code == 0
@@ -207,7 +207,7 @@ def test_one_name_one_record(tmp_path: Path, draft: Path, pair: list[Party]) -> 
     assert (said.code, "'venue' has joined with another record" in said.error) == (1, True)
 
 
-def test_files_of_two_ceremonies_are_not_put_together(tmp_path: Path, pair: list[Party]) -> None:
+def test_files_of_two_ceremonies_are_not_merged(tmp_path: Path, pair: list[Party]) -> None:
     other = tmp_path / "other.genesis"
     assert Said("init", "--name", "Cup final", "--members", 2, "--out", other).code == 0
     said = pair[0].seals(other)
@@ -284,8 +284,10 @@ def test_r15_a_party_cannot_hide_the_grants_it_asks_for(
         draft = other.file
 
 
-def test_show_gives_a_terminal_nothing_to_obey(pair: list[Party], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the checks before it let pass."""
+def test_show_prints_no_terminal_control_characters(
+    pair: list[Party], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if the checks before it let them pass."""
     good = c.decode(pair[0].file.read_bytes())
     (record,) = good.records
     gateway, learner = record.party.principals
@@ -304,7 +306,7 @@ def test_a_grant_of_no_event_is_refused(wish: str) -> None:
         grant(wish)
 
 
-def test_r37_show_says_who_is_missing_and_what_it_survives(pair: list[Party]) -> None:
+def test_r37_show_names_missing_parties_and_tolerated_faults(pair: list[Party]) -> None:
     promoter, venue = pair
     assert "one crash stops it" in promoter.seals(venue.file).warnings
     shown = Said("show", promoter.file)
@@ -347,7 +349,7 @@ def test_a_mistake_is_one_sentence(
     assert "\n" not in said.error
 
 
-def test_junk_is_no_genesis(tmp_path: Path, draft: Path) -> None:
+def test_malformed_bytes_are_refused_as_a_genesis(tmp_path: Path, draft: Path) -> None:
     data = draft.read_bytes()
     for junk in (b"", b"\x94", data[:-1], data + b"\0", bytes(100), b"x" * (c.FILE_BYTES_MAX + 1)):
         with pytest.raises(g.GenesisError):

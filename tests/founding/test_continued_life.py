@@ -1,4 +1,4 @@
-"""Real nodes and ledgers, alone in their clusters: one ends, another goes on with its last state (R11)."""
+"""Real clusters of one node: one ends, another continues with its last state (R11)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
         yield
 
 
-def test_r11_what_was_admitted_below_the_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_r11_tickets_admitted_below_the_checkpoint_are_refused(tmp_path: Path) -> None:
     """Real nodes and ledgers, alone in their clusters."""
     first = Running(tmp_path / "old")
     first.start()

@@ -14,11 +14,11 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony
 from tests.fake_gateway import FakeGateway
 from tests.founding.parties import Party, Said, found
-from tickets.services import network
 from validators.data_folder import ports as port_room
 from validators.data_folder.folder import DataFolder
 from validators.processes import preparation
 from validators.rest.nodes import node_objects
+from validators.services import network
 
 NAMES = ("auditor", "promoter", "seller", "venue")
 

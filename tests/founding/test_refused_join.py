@@ -125,7 +125,7 @@ def test_a_refused_join_keeps_the_keys_that_were_there(tmp_path: Path, draft: Pa
 def test_keys_whose_record_was_written_stay(
     tmp_path: Path, draft: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that fails right after: whoever reads the file has a record of these keys."""
+    """The disk fails right after: readers of the file have a record of these keys."""
     party = Party(tmp_path, "late")
     party.receives(draft)
     sync = whole.sync_folder

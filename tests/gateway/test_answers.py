@@ -1,4 +1,4 @@
-"""What a gateway takes for an outcome follows what an outcome can be (P15, decision 0167)."""
+"""The outcomes that a gateway accepts are bounded by what an operation can produce (P15, decision 0167)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDE = "\U0001f39f"
 
 
 def longest(members: int) -> bytes:
-    """A ticket's state with every text at its longest, all of so many members' counts high."""
+    """A ticket's state with every text at its longest, and the highest count for each of `members`."""
     return canonical.encode(
         TicketState(
             *("e" * 64, "t" * 128, State.CONSUMED, "m" * 64),
@@ -42,11 +42,11 @@ def taken(epoch: int, state: bytes) -> bool:
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 600, 4_000, 9_999])
-def test_p15_a_state_with_a_place_for_every_member_there_ever_was_is_taken(epoch: int) -> None:
+def test_p15_a_state_with_a_count_for_every_former_member_is_accepted(epoch: int) -> None:
     """Each epoch brings one newcomer at most."""
     assert taken(epoch, longest(MEMBERS_MAX + epoch))
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 4_000])
-def test_p15_a_larger_one_than_there_can_be_in_this_epoch_is_not(epoch: int) -> None:
+def test_p15_a_state_too_large_for_this_epoch_is_refused(epoch: int) -> None:
     assert not taken(epoch, bytes(STATE_BYTES_MAX + 600 + 9 * epoch))

@@ -1,4 +1,4 @@
-"""The gateway's thread by itself, with nobody at the other end: it refuses, ends and says so."""
+"""The gateway's thread without any member: it refuses calls, ends, and gives the reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = sha256(b"gateway").digest()
 
 @pytest.fixture
 def lonely() -> Iterator[Gateway]:
-    """Its members' addresses are nobody's."""
+    """A gateway whose members' addresses are unused."""
     nobody = dict.fromkeys(range(4), ("127.0.0.1", 1))
     with Gateway(make_genesis(4), SEED, principal="gateway", addresses=nobody) as gateway:
         yield gateway
@@ -36,18 +36,18 @@ def test_r14_with_no_member_connected_a_call_is_refused_and_not_sent(lonely: Gat
     assert codes(lonely.submit([operation()])) == ["unavailable"]
 
 
-def test_a_question_to_a_member_that_is_not_there_ends_at_once(lonely: Gateway) -> None:
+def test_a_question_to_an_absent_member_ends_at_once(lonely: Gateway) -> None:
     assert lonely.query(2, "status").result(PATIENCE).code == "down"
     assert lonely.query(4, "status").result(PATIENCE).code == "down", "another epoch had more members"
 
 
-def test_members_are_seen_as_not_connected(lonely: Gateway) -> None:
+def test_members_are_shown_as_not_connected(lonely: Gateway) -> None:
     assert [(member.id, member.connected, member.heard) for member in lonely.members()] == [
         (f"r{index}", False, None) for index in range(4)
     ]
 
 
-def test_a_call_without_operations_is_a_mistake_of_the_caller(lonely: Gateway) -> None:
+def test_a_call_without_operations_is_refused(lonely: Gateway) -> None:
     with pytest.raises(ValueError, match="at least one"):
         lonely.submit([]).result(PATIENCE)
     assert codes(lonely.submit([operation()])) == ["unavailable"], "the thread goes on"
@@ -97,7 +97,7 @@ def test_a_cancelled_call_is_not_sent(lonely: Gateway) -> None:
     assert lonely._calls_open == 0
 
 
-def test_a_thread_that_dies_takes_its_calls_with_it_and_says_why(
+def test_a_dying_thread_ends_its_calls_with_the_reason(
     lonely: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_arguments: object) -> None:

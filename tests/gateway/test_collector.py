@@ -72,7 +72,7 @@ def test_bundles_of_one_batch_share_their_receipts() -> None:
     assert desk.members.paper.door.verifications - before == 2
 
 
-def test_what_arrives_while_bundles_are_in_flight_forms_the_next_one() -> None:
+def test_operations_arriving_during_flights_form_the_next_bundle() -> None:
     desk = Desk()
     calls = [desk.submit(operation(f"T-{i}")) for i in range(40)]
     first = desk.bundles()
@@ -117,7 +117,7 @@ def test_an_operation_larger_than_a_bundle_is_refused_with_nothing_taken() -> No
     assert desk.bundles() == []
 
 
-def test_a_full_queue_refuses_and_takes_again_when_there_is_room() -> None:
+def test_a_full_queue_refuses_until_there_is_room() -> None:
     desk = Desk()
     desk.collector.connected(frozenset(range(4)), desk.now)
     many = tuple(operation(f"T-{i}") for i in range(10_000))
@@ -154,7 +154,7 @@ def test_r34_the_first_timeout_follows_the_p99_and_stays_within_its_bounds() -> 
 
 
 def sendings_to_all(desk: Desk, end: int) -> list[int]:
-    """Milliseconds, in steps of ten, after which a bundle that nobody answers goes to all members."""
+    """Milliseconds, in steps of ten, after which an unanswered bundle goes to all members."""
     desk.submit(operation("late", valid=60), wait=10 * SECOND)
     desk.sent.clear()
     times = []
@@ -178,7 +178,7 @@ def test_r34_resending_to_a_slow_cluster_follows_its_answer_times() -> None:
 
 
 @pytest.mark.parametrize("answers", [0, 32])
-def test_r34_silence_after_quick_answers_is_met_quickly(answers: int) -> None:
+def test_r34_silence_after_quick_answers_resends_quickly(answers: int) -> None:
     """A primary that dies: what was sent to it goes to all, and soon again."""
     desk = Desk()
     for i in range(answers):
@@ -189,7 +189,7 @@ def test_r34_silence_after_quick_answers_is_met_quickly(answers: int) -> None:
     assert sendings_to_all(desk, 1_900)[:3] == [first, 2 * first, 4 * first]
 
 
-def test_r14_a_bundle_is_sent_again_until_nothing_in_it_can_be_valid() -> None:
+def test_r14_a_bundle_is_sent_again_until_all_of_it_has_expired() -> None:
     desk = Desk()
     desk.submit(operation(valid=5), wait=2 * SECOND)
     desk.bundles()
@@ -200,7 +200,7 @@ def test_r14_a_bundle_is_sent_again_until_nothing_in_it_can_be_valid() -> None:
     assert to_whom(desk) == []
 
 
-def test_r14_without_answers_the_outcome_is_unknown_when_the_wait_is_over() -> None:
+def test_r14_an_unanswered_outcome_is_unknown_after_the_wait() -> None:
     desk = Desk()
     call = desk.submit(operation(), wait=3 * SECOND)
     desk.pass_time(2_999 * MILLISECOND)
@@ -246,7 +246,7 @@ def test_a_call_waits_out_a_short_loss_of_the_quorum() -> None:
     assert desk.codes(call) == ("ok",)
 
 
-def test_r14_of_a_batch_cut_short_each_operation_tells_whether_it_was_sent() -> None:
+def test_r14_each_operation_of_a_cut_batch_shows_if_it_was_sent() -> None:
     desk = Desk()
     call = desk.submit(*(operation(f"T-{i}") for i in range(2_500)), wait=3 * SECOND)
     desk.answer(*desk.bundles())

@@ -1,4 +1,4 @@
-"""Up to f members may lie, in whatever way: no forged outcome is ever taken, and truth gets through."""
+"""Up to f Byzantine members: no forged outcome is accepted, and correct ones arrive."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ LIES: dict[str, Any] = {
 
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("count", [4, 7])
-def test_f_liars_are_never_believed_and_never_in_the_way(count: int, lie: str) -> None:
+def test_f_liars_are_never_believed_and_block_nothing(count: int, lie: str) -> None:
     desk = Desk(count)
     call = desk.submit(operation("A"), operation("A"))
     (item,) = desk.members.execute(*desk.bundles())
@@ -104,7 +104,7 @@ def test_one_liar_cannot_pass_off_the_outcome_of_an_identical_operation() -> Non
     assert desk.codes(first) == ("ok",)
 
 
-def test_a_liar_that_changes_its_story_keeps_one_claim() -> None:
+def test_a_liar_with_changing_claims_keeps_one_claim() -> None:
     desk = Desk()
     call = desk.submit(operation("A"))
     (item,) = desk.members.execute(*desk.bundles())
@@ -166,7 +166,7 @@ def test_refused_answers_are_counted_by_member() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_whatever_f_liars_say_each_result_is_what_the_log_says(data: st.DataObject) -> None:
+def test_each_result_equals_the_log_despite_f_liars(data: st.DataObject) -> None:
     """Random clusters, calls, batches, losses, repetitions, orders and lies."""
     count = data.draw(st.sampled_from([1, 2, 3, 4, 5, 6, 7]), label="members")
     liars = frozenset(range(quorum.faults(count)))
@@ -214,10 +214,10 @@ def test_no_frame_of_a_member_raises(member: int, noise: bytes, kind: int) -> No
     desk.pass_time(SECOND)
 
 
-def test_p15_an_outcome_is_as_large_as_its_kind_of_operation_can_make_it(
+def test_p15_the_size_limit_of_an_outcome_follows_its_kind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of about 13 members with long names the outcome of a change was refused, and only its code told."""
+    """With about 13 long-named members the outcome of a change was refused, and only its code known."""
     members = tuple(g.Member("m" * 62 + f"{n:02}", bytes(32), "h" * 253, 65_000) for n in range(31))
     grants = tuple(g.Grant(f"{n:02}" + "\U0001f39f" * 62, "operate") for n in range(64))
     listed = ShownPrincipal("p" * 64, g.Principal("p" * 64, bytes(32), grants))

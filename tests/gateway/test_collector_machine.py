@@ -101,7 +101,7 @@ def operation(command: Issue | Admit, ticket: str, nonce: bytes = b"") -> m.Oper
     return build(command, ticket=ticket, actor="gate-a", entry="r0", valid_until=until, nonce=nonce)
 
 
-def test_outcomes_of_the_machine_arrive_whole() -> None:
+def test_outcomes_of_the_machine_arrive_complete() -> None:
     desk = MachineDesk(Machine(), b"client-1")
     call = desk.submit(issue("A"), operation(Admit(gate="north"), "A"), operation(Admit(), "A"))
     desk.run()

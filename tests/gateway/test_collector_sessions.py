@@ -1,4 +1,4 @@
-"""A session that rests or is evicted: what moves to another one, and what is still listened to (R12-R14)."""
+"""An idle or evicted session: what moves to another one, and which answers still count (R12-R14)."""
 
 from msgspec.structs import replace
 
@@ -8,7 +8,7 @@ from dtvn.protocol.consensus.sessions import WINDOW
 from tests.gateway.support import MILLISECOND, SECOND, Desk, operation
 
 
-def test_a_session_that_rested_is_replaced_before_use() -> None:
+def test_an_idle_session_is_replaced_before_use() -> None:
     desk = Desk()
     desk.pass_time(31 * SECOND)
     call = desk.submit(operation("T-1", valid=60))
@@ -70,7 +70,7 @@ def evicted(desk: Desk, frame: bytes) -> None:
         desk.receive(member, desk.members.busy(frame, "unknown_session"))
 
 
-def test_r14_what_was_sent_never_becomes_unavailable_by_losing_its_session() -> None:
+def test_r14_a_sent_call_that_loses_its_session_is_never_unavailable() -> None:
     desk = Desk()
     call = desk.submit(operation("T-1", nonce=b"n"), wait=5 * SECOND)
     (frame,) = desk.bundles()
@@ -88,7 +88,7 @@ def test_r14_what_was_sent_never_becomes_unavailable_by_losing_its_session() -> 
     assert desk.codes(call) == ("outcome_unknown",)
 
 
-def test_r16_receipts_for_a_bundle_that_was_left_behind_still_count() -> None:
+def test_r16_receipts_for_an_abandoned_bundle_still_count() -> None:
     desk = Desk()
     desk.pass_time(2 * SECOND)
     call = desk.submit(operation("T-1", nonce=b"n"), operation("T-2", nonce=b"o"))
@@ -108,7 +108,7 @@ def test_r16_receipts_for_a_bundle_that_was_left_behind_still_count() -> None:
     assert desk.codes(again) == ("ok",)
 
 
-def test_r13_a_passing_refusal_of_one_copy_says_nothing_of_the_other() -> None:
+def test_r13_a_temporary_refusal_of_one_copy_does_not_end_the_other() -> None:
     """`busy` of the bundle left behind is not the outcome; `busy` of the later one leaves it unknown."""
     desk = Desk()
     desk.pass_time(2 * SECOND)

@@ -1,4 +1,4 @@
-"""While f + 1 members say that certificates exclude each other, nothing is sent (R14, R24)."""
+"""While f + 1 members claim contradicting certificates, nothing is sent (R14, R24)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WHY = "quorums signed two states after sequence 10 of epoch 0"
 
 
 def say(desk: Desk, why: str, *members: int) -> None:
-    """These members answer the next look at them."""
+    """These members give this answer to the next question."""
     desk.pass_time(SECOND)
     for number in range(1, 2_000):
         for member in members:
@@ -19,7 +19,7 @@ def say(desk: Desk, why: str, *members: int) -> None:
     desk.settle()
 
 
-def test_f_members_that_say_so_change_nothing() -> None:
+def test_f_claims_of_a_contradiction_change_nothing() -> None:
     desk = Desk()
     say(desk, WHY, 3)
     call = desk.submit(operation())
@@ -27,7 +27,7 @@ def test_f_members_that_say_so_change_nothing() -> None:
     assert desk.codes(call) == ("ok",)
 
 
-def test_f_plus_1_members_end_what_was_not_sent() -> None:
+def test_f_plus_1_claims_of_a_contradiction_end_unsent_calls() -> None:
     desk = Desk()
     under_way = desk.submit(operation("T-sent"), wait=30 * SECOND)
     desk.bundles()
@@ -41,7 +41,7 @@ def test_f_plus_1_members_end_what_was_not_sent() -> None:
     assert desk.codes(under_way) == ("outcome_unknown",)
 
 
-def test_when_they_say_so_no_more_it_goes_on() -> None:
+def test_sending_resumes_when_the_claims_end() -> None:
     desk = Desk()
     say(desk, WHY, 2, 3)
     say(desk, "", 2)

@@ -1,4 +1,4 @@
-"""A gateway follows the membership by epoch change proofs that prove it, and by nobody's word (R16, R35)."""
+"""A gateway follows the membership by epoch change proofs, never by claims (R16, R35)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Town:
 
 
 class Desk:
-    """A collector whose members say what the test wants."""
+    """A collector whose members give the answers of the test."""
 
     def __init__(self, town: Town) -> None:
         world = town.world
@@ -105,7 +105,7 @@ def packed(*epoch_changes: bytes) -> list[str]:
     return [base64.b64encode(each).decode() for each in epoch_changes]
 
 
-def test_r16_one_member_that_proves_it_is_enough_through_all_epochs(town: Town, desk: Desk) -> None:
+def test_r16_proofs_of_one_member_suffice_for_all_epochs(town: Town, desk: Desk) -> None:
     assert desk.show(town.told[0], 2) == town.world.now
     assert len(desk.collector.epochs.certificates) == 3
     assert [member.id for member in desk.collector.epochs.present.members] == ["n0"]
@@ -144,7 +144,7 @@ def test_r16_a_proof_with_one_part_changed_proves_nothing(town: Town, desk: Desk
     assert desk.show(packed(forged), 0, 1, 2, 3) is None
 
 
-def test_r16_a_silent_liar_does_not_keep_the_others_from_being_heard(town: Town, desk: Desk) -> None:
+def test_r16_a_silent_liar_blocks_no_other_member(town: Town, desk: Desk) -> None:
     asked = desk.claim(9, 0, 2)
     assert set(asked) == {0, 2}
     desk.answer(2, asked[2], town.told[0])
@@ -159,13 +159,13 @@ def test_r16_a_client_never_goes_back_to_an_earlier_epoch(town: Town, desk: Desk
 
 
 @pytest.mark.parametrize("epoch", ["2", None, -1, 1.5, True, [1]])
-def test_junk_instead_of_an_epoch_is_passed_over(desk: Desk, epoch: object) -> None:
+def test_a_malformed_epoch_is_skipped(desk: Desk, epoch: object) -> None:
     asked = desk.claim(epoch, 0, 1, 2, 3)
     assert asked == {}
 
 
 @pytest.mark.parametrize("told", [[""], ["zz"], [1], {}, ["AAAA"] * 100, "x" * 2_000_000])
-def test_junk_instead_of_proofs_is_counted_and_passed_over(desk: Desk, told: object) -> None:
+def test_malformed_proofs_are_counted_and_skipped(desk: Desk, told: object) -> None:
     for member, query in desk.claim(1, 1).items():
         desk.answer(member, query, told)
     assert desk.collector.take(desk.now).successor is None
@@ -187,7 +187,7 @@ def test_an_answer_with_a_code_is_a_refusal_and_shows_nothing(town: Town, desk: 
     assert desk.collector.refused()[1] == 0
 
 
-def test_an_answer_that_never_comes_is_no_callers_affair(desk: Desk) -> None:
+def test_a_missing_answer_about_epochs_reaches_no_caller(desk: Desk) -> None:
     assert set(desk.claim(1, 3)) == {3}
     desk.time += 2 * SECOND
     desk.collector.tick(desk.now)
@@ -240,7 +240,7 @@ def test_proofs_come_in_pages_and_a_malformed_question_is_refused(town: Town) ->
 
 
 def test_r20_bundles_are_as_large_as_the_newest_epoch_allows() -> None:
-    """One that is over the bound is ordered by nobody, however often it is sent."""
+    """A bundle over the bound is never ordered, however often it is sent."""
     town = Town(batch_operations_max=5, batch_bytes_max=6_000)
     desk = Desk(town)
     large = replace(operation("T-0"), payload=bytes(5_500))

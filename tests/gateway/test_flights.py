@@ -1,4 +1,4 @@
-"""Bundles under way: asked at every turn, so nothing about them may take a walk over all of them."""
+"""Bundles under way are queried at every turn, so no query may walk over all of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def flight(request: bytes, first_sent: int, retry_at: int, give_up_at: int) -> F
 
 
 def changed(flights: Flights, request: bytes, draw: random.Random, now: int) -> None:
-    """What the collector does to one flight."""
+    """A change that the collector makes to one flight."""
     found = flights.get(request)
     assert found is not None
     what = draw.randrange(4)
@@ -46,7 +46,7 @@ def changed(flights: Flights, request: bytes, draw: random.Random, now: int) -> 
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_they_know_of_themselves_what_a_walk_over_all_would_find(seed: int) -> None:
+def test_flights_agree_with_a_walk_over_all_bundles(seed: int) -> None:
     draw = random.Random(seed)
     flights = Flights()
     now = 0
@@ -93,7 +93,7 @@ def test_the_next_deadline_is_known_without_asking_every_flight(monkeypatch: pyt
     assert asked <= 2 * 100
 
 
-def test_deadlines_of_what_has_ended_are_not_kept() -> None:
+def test_deadlines_of_finished_flights_are_dropped() -> None:
     flights = Flights()
     flights.add(b"first", flight(b"first", 0, 1, 9 * SECOND))
     for place in range(10_000):

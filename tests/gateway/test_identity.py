@@ -33,7 +33,7 @@ def test_a_key_file_holds_a_seed_and_perhaps_a_name(key: Path, tmp_path: Path) -
         read_identity(named)
 
 
-def test_a_file_that_was_replaced_is_taken_once(key: Path) -> None:
+def test_a_replaced_key_file_is_read_once(key: Path) -> None:
     watch = KeyWatch(key, read_identity(key))
     assert watch.look(1 * SECOND, True) is None
     write_private(key, encode_seed(b"\x22" * 32, "gateway#1"), replace=True)
@@ -44,7 +44,7 @@ def test_a_file_that_was_replaced_is_taken_once(key: Path) -> None:
     assert watch.look(3 * SECOND, True) is None
 
 
-def test_a_file_that_cannot_be_read_changes_nothing(key: Path) -> None:
+def test_an_unreadable_key_file_changes_nothing(key: Path) -> None:
     watch = KeyWatch(key, read_identity(key))
     write_private(key, b"nothing", replace=True)
     assert watch.look(1 * SECOND, True) is None
@@ -53,7 +53,7 @@ def test_a_file_that_cannot_be_read_changes_nothing(key: Path) -> None:
     assert watch.used.seed == b"\x11" * 32
 
 
-def test_who_is_let_in_no_more_tries_the_next_key_and_puts_it_in_place(key: Path) -> None:
+def test_a_refused_gateway_tries_the_next_key_and_installs_it(key: Path) -> None:
     watch = KeyWatch(key, read_identity(key))
     write_private(next_path(key), encode_seed(b"\x22" * 32, "gateway#1"))
     assert watch.look(1 * SECOND, True) is None

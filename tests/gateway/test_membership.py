@@ -1,4 +1,4 @@
-"""Liveness proofs for a change of the membership: one liar keeps nobody else's from counting (R36)."""
+"""Liveness proofs for a membership change: one liar does not invalidate the proofs of others (R36)."""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ def told(said: LivenessProof, epoch: int = 0) -> str:
 
 
 class Town:
-    """Three honest members and node3, which says what it likes. `moves`: an epoch is proved after so many
-    questions, and has fewer members."""
+    """Three honest members and node3, which may answer anything. `moves`: an epoch is proved after that many
+    questions, and has fewer members.
+    """
 
     genesis = GENESIS
 
@@ -87,7 +88,7 @@ class Town:
 
 @pytest.fixture(autouse=True)
 def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what waits sleeps: time passes by its sleeping."""
+    """Time passes only by sleeping."""
     clock = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -97,7 +98,7 @@ def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def begins(now: Membership, words: list[LivenessProof]) -> Membership | str:
-    """What a change of the parameters with these words leads to."""
+    """The outcome of a parameter change with these liveness proofs."""
     change = Change(0, parameters=(replace(now.parameters, checkpoint_interval=20),), alive=tuple(words))
     wall = time.time_ns() // 1_000
     return succeed(now, change, sequence=101, timestamp=wall, cluster=CLUSTER, verify=verify)
@@ -125,7 +126,7 @@ def test_r36_one_liar_among_the_members_prevents_no_change(lie: str) -> None:
     assert following.epoch == 1
 
 
-def test_r36_the_affected_members_own_proof_ends_the_waiting() -> None:
+def test_r36_the_affected_members_own_proof_ends_the_wait() -> None:
     town = Town(lambda: told(word("node3")))
     assert len(gather_liveness_proofs(town, wait=3.0)) == 4  # type: ignore[arg-type]
     assert town.asked == 4

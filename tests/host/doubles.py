@@ -10,10 +10,10 @@ from dtvn.protocol.consensus.effects import CheckpointRecord, Effects, EntryReco
 from dtvn.protocol.consensus.log_tree import Frontier
 from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 from dtvn.protocol.host import Host
-from dtvn.protocol.host.ports import Recovery
+from dtvn.protocol.host.ports import LedgerTail
 from tests.host.support import Paper
 
-EMPTY = Recovery(
+EMPTY = LedgerTail(
     frontier=Frontier(), applied_sequence=0, rows=(), entries=(), slots=(), checkpoint=None, states=()
 )
 
@@ -34,13 +34,13 @@ class Tape:
 class TapeJournal:
     """Keeps entries in memory; `failing` is raised by the next write."""
 
-    def __init__(self, tape: Tape, recovery: Recovery = EMPTY) -> None:
+    def __init__(self, tape: Tape, tail: LedgerTail = EMPTY) -> None:
         self.tape = tape
-        self.recovery = recovery
+        self.tail = tail
         self.failing: Exception | None = None
         self.synced = 0
         """Turns that were synced."""
-        self.log: dict[int, EntryRecord] = {record.entry.sequence: record for record in recovery.entries}
+        self.log: dict[int, EntryRecord] = {record.entry.sequence: record for record in tail.entries}
         self.checkpoints: list[CheckpointRecord] = []
 
     def _write(self, what: str, value: Any) -> None:
@@ -59,9 +59,9 @@ class TapeJournal:
     def materialise(self, changes: Sequence[Any], sequence: int, timestamp: int) -> None:
         self._write("rows", (sequence, timestamp))
 
-    def load(self) -> Recovery:
+    def load(self) -> LedgerTail:
         self.tape("load")
-        return self.recovery
+        return self.tail
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         self._write("entries", (first, last))
@@ -127,7 +127,7 @@ class ObedientCore:
         self.broken = False
         self.due: int | None = None
 
-    def restore(self, recovery: Recovery, now: Now) -> Effects:
+    def restore(self, tail: LedgerTail, now: Now) -> Effects:
         self.tape("restore")
         return self.on_restore()
 
@@ -135,7 +135,7 @@ class ObedientCore:
         return self.refusing
 
     def on_refused(self, header: Header, reason: Reason) -> None:
-        """What it does not want shows it nothing."""
+        """A refused frame changes nothing here."""
 
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         return self.refusing_within(header)
@@ -176,10 +176,10 @@ class RowsOnly:
 class Bench:
     """A host over those doubles."""
 
-    def __init__(self, recovery: Recovery = EMPTY) -> None:
+    def __init__(self, tail: LedgerTail = EMPTY) -> None:
         self.tape = Tape()
         self.paper = Paper()
-        self.journal = TapeJournal(self.tape, recovery)
+        self.journal = TapeJournal(self.tape, tail)
         self.transport = TapeTransport(self.tape)
         self.clock = SetClock()
         self.core = ObedientCore(self.tape)

@@ -1,4 +1,4 @@
-"""A cluster on paper for the tests of the host's room: keys, genesis, signers and doors, no node."""
+"""Keys, genesis, signers and doors of a cluster without nodes, for the tests of the host."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class GenesisKeys:
 
 
 class Paper:
-    """One cluster: `sign` as anybody, and a door of its own."""
+    """One cluster: `sign` as any member, and a door of its own."""
 
     def __init__(self, members: int = 4, name: str = "paper") -> None:
         self.genesis = make_genesis(members, name)
@@ -60,7 +60,7 @@ class Paper:
         return FrameSigner(self.cluster, key_pair(name)[1], self.keys, scheme=ED25519)
 
     def sign(self, message: object, attachment: bytes = b"") -> bytes:
-        """Frame of a statement or a request, by the one who may sign it."""
+        """Frame of a statement or a request, signed by its sender."""
         name = "gateway" if isinstance(message, m.Bundle) else f"r{message.sender}"  # type: ignore[attr-defined]
         return self.signer(name).sign(message, attachment)
 

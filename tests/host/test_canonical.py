@@ -119,7 +119,7 @@ def test_r1_no_domain_tag_runs_into_the_data() -> None:
     )
 
 
-def test_leaves_and_inner_nodes_cannot_be_mistaken() -> None:
+def test_hashes_of_leaves_and_inner_nodes_are_distinct() -> None:
     """R1: H(0x00, ...) and H(0x01, ...): an inner node is never a leaf (second preimage)."""
     left, right = b"l" * 32, b"r" * 32
     assert canonical.node_hash(left, right) == canonical.digest(b"\x01" + left + right)

@@ -59,7 +59,7 @@ def test_r1_a_genesis_of_form_1_keeps_its_bytes_and_its_cluster_id() -> None:
     assert genesis.continued(found) is None
 
 
-def test_r11_form_2_survives_its_bytes_and_is_in_the_cluster_id() -> None:
+def test_r11_form_2_round_trips_and_is_in_the_cluster_id() -> None:
     value = continued(1)
     assert genesis.decode(genesis.encode(value)) == value
     assert genesis.cluster_id(value).hex() == ID_2
@@ -93,7 +93,7 @@ def terms() -> c.ContinuedTerms:
     return c.ContinuedTerms("new", 1, 2, genesis.Parameters(), 2, continues=CONTINUES)
 
 
-def test_r11_a_ceremony_of_form_2_survives_its_bytes() -> None:
+def test_r11_a_ceremony_of_form_2_round_trips() -> None:
     begun = c.begin(terms())
     assert begun.format == c.CONTINUED_FORMAT
     assert c.decode(c.encode(begun)) == begun
@@ -125,7 +125,7 @@ def test_r11_a_continuation_that_names_no_state_is_refused(field: str, wrong: ob
         genesis.decode(genesis.encode(value))
 
 
-def test_r11_form_2_says_so_in_its_version() -> None:
+def test_r11_form_2_has_its_own_version() -> None:
     with pytest.raises(genesis.GenesisError, match="has 2, not 1"):
         genesis.decode(genesis.encode(replace(continued(), protocol_version=1)))
 

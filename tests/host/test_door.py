@@ -100,7 +100,7 @@ def test_row_2_each_byte_of_the_frame_is_covered(sample: Any) -> None:
         refused(paper, bytes(broken))
 
 
-def test_row_2_a_prepare_is_no_commit() -> None:
+def test_row_2_a_prepare_does_not_pass_as_a_commit() -> None:
     """The kind is under the signature: bodies of equal shape are not exchangeable."""
     prepare = PAPER.sign(m.Prepare(EPOCH, 1, 0, 11, b"d" * 32))
     envelope = canonical.decode(Envelope, prepare)
@@ -120,7 +120,7 @@ def test_row_2_no_signature_and_a_foreign_signature_are_refused() -> None:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=NAMES)
-def test_row_10_another_cluster_with_the_same_keys_is_not_heard(sample: Any) -> None:
+def test_row_10_another_cluster_with_the_same_keys_is_refused(sample: Any) -> None:
     other = Paper(name="another")
     assert other.genesis.members == PAPER.genesis.members
     assert refused(other, PAPER.sign(sample)) is Reason.BAD_SIGNATURE
@@ -327,7 +327,7 @@ def test_row_12_the_identity_of_a_request_does_not_depend_on_its_signature() -> 
     assert second.body_digest == first.body_digest
 
 
-def test_row_12_one_verdict_whatever_was_seen_before() -> None:
+def test_row_12_the_verdict_does_not_depend_on_earlier_frames() -> None:
     """A principal signs a body in which a second request's signed bytes stand, so that signature ||
     signed bytes of the two can be cut in two places. The memory of valid frames must not accept the
     second cut: a door without that memory refuses it, and two verdicts split a cluster."""
@@ -365,8 +365,8 @@ def test_r4_the_same_statement_gives_the_same_bytes() -> None:
         assert PAPER.sign(sample) == Paper().sign(sample)
 
 
-def test_the_peer_is_the_links_and_not_the_signers() -> None:
-    """Statements may be relayed: who handed it over and who signed it are two things."""
+def test_the_peer_is_that_of_the_link_and_not_the_signer() -> None:
+    """Statements may be relayed: the peer of the link and the signer may differ."""
     verified = PAPER.verify(PAPER.sign(m.Prepare(EPOCH, 1, 0, 1, b"d" * 32)), index=3)
     assert verified.peer == Peer("r3", 3)
     assert verified.message.sender == 1

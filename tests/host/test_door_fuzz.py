@@ -1,4 +1,4 @@
-"""Whatever a peer sends, the door raises PeerError and nothing else (P15)."""
+"""For any bytes of a peer the door raises PeerError and nothing else (P15)."""
 
 from __future__ import annotations
 
@@ -33,18 +33,22 @@ def passes_or_is_refused(frame: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_noise(data: bytes) -> None:
+def test_random_bytes_raise_only_peer_errors(data: bytes) -> None:
     passes_or_is_refused(data)
 
 
 @given(st.sampled_from(FRAMES), st.integers(0, 10_000), st.integers(0, 10_000), st.binary(max_size=12))
-def test_a_valid_frame_with_a_piece_replaced(frame: bytes, at: int, length: int, piece: bytes) -> None:
+def test_a_frame_with_a_piece_replaced_raises_only_peer_errors(
+    frame: bytes, at: int, length: int, piece: bytes
+) -> None:
     at %= len(frame)
     passes_or_is_refused(frame[:at] + piece + frame[at + length % 16 :])
 
 
 @given(st.integers(0, 255), st.binary(max_size=80), st.binary(max_size=80), st.binary(max_size=80))
-def test_any_kind_with_any_parts(kind: int, body: bytes, signature: bytes, attachment: bytes) -> None:
+def test_any_kind_with_any_parts_raises_only_peer_errors(
+    kind: int, body: bytes, signature: bytes, attachment: bytes
+) -> None:
     passes_or_is_refused(encode_envelope(kind, body, signature, attachment))
 
 
@@ -97,7 +101,7 @@ def any_message() -> st.SearchStrategy[Any]:
 
 
 @given(any_message(), st.one_of(st.just(b""), st.binary(max_size=40), st.sampled_from(FRAMES)))
-def test_a_liar_may_sign_anything_of_the_right_shape(message: Any, attachment: bytes) -> None:
+def test_signed_extreme_values_raise_only_peer_errors(message: Any, attachment: bytes) -> None:
     """Extreme integers, foreign frames in every place, attachments where none belongs."""
     kind, body = m.KIND_OF[type(message)], canonical.encode(message)
     signature = b""
@@ -107,7 +111,7 @@ def test_a_liar_may_sign_anything_of_the_right_shape(message: Any, attachment: b
 
 
 @given(st.lists(st.one_of(st.binary(max_size=60), st.sampled_from(FRAMES)), max_size=4))
-def test_any_batch_body(requests: list[bytes]) -> None:
+def test_any_batch_body_raises_only_peer_errors(requests: list[bytes]) -> None:
     body = canonical.encode(m.Batch(0, 5, tuple(requests)))
     passes_or_is_refused(PAPER.sign(m.PrePrepare(0, 0, 0, 1, b"d" * 32), body))
     passes_or_is_refused(FrameSigner(PAPER.cluster, SECRET, PAPER.keys).link(m.SupplyBatch(body)))

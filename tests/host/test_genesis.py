@@ -1,4 +1,4 @@
-"""Genesis: the name of a cluster, and what no cluster may start from (PROTOCOL R1, R15, R37)."""
+"""Genesis: the cluster id, and parameters that are refused (PROTOCOL R1, R15, R37)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_POINT = sha256(b"0").digest()
 """32 bytes that are no point of the curve."""
 
 
-def test_it_survives_its_bytes() -> None:
+def test_a_genesis_round_trips_through_its_bytes() -> None:
     value = make_genesis(7)
     assert genesis.decode(genesis.encode(value)) == value
 
@@ -105,7 +105,7 @@ def bad_values() -> dict[str, tuple[genesis.Genesis, str]]:
 
 
 @pytest.mark.parametrize("name", sorted(bad_values()))
-def test_a_genesis_no_node_may_start_from(name: str) -> None:
+def test_an_invalid_genesis_is_refused(name: str) -> None:
     value, words = bad_values()[name]
     with pytest.raises(genesis.GenesisError, match=words):
         genesis.decode(genesis.encode(value))
@@ -127,8 +127,8 @@ def test_a_configuration_builds_for_every_size(n: int) -> None:
 
 
 @pytest.mark.parametrize("n", range(1, 32))
-def test_r20_what_genesis_takes_every_node_can_start_from(n: int) -> None:
-    """The longest checkpoint interval of each size builds; one more is refused before anybody joins."""
+def test_r20_every_node_can_start_from_an_accepted_genesis(n: int) -> None:
+    """The longest checkpoint interval of each size builds; one more is refused before any party joins."""
     value = make_genesis(n)
     longest = genesis.VIEW_CHANGE_BYTES_MAX // genesis.view_change_bytes(n, 3)
     for interval in (1, 10, 16, longest):
@@ -147,7 +147,7 @@ def test_r20_a_window_whose_view_change_exceeds_the_frame_is_refused() -> None:
         check(type(config)(**{f: getattr(config, f) for f in config.__struct_fields__} | {"window": 4_000}))
 
 
-def test_a_stranger_gets_no_configuration() -> None:
+def test_a_nonmember_gets_no_configuration() -> None:
     value = make_genesis(4)
     with pytest.raises(ConfigError, match="'r9'"):
         build(value, genesis.cluster_id(value), "r9")

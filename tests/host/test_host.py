@@ -1,4 +1,4 @@
-"""The pump: durable before spoken, and a lost turn says nothing (PROTOCOL R6, R8, R9)."""
+"""The pump: durable before sent, and a failed turn sends nothing (PROTOCOL R6, R8, R9)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_turn_persists_then_sends_then_replies_then_shows() -> None:
     assert bench.tape.words() == ["receive", "persist", "send", "reply", "note"]
 
 
-def test_r6_one_turn_is_one_write_however_much_was_heard() -> None:
+def test_r6_one_turn_is_one_write_for_any_number_of_messages() -> None:
     bench = Bench()
     bench.core.on_receive = lambda verified: full_effects()
     bench.hear(*(bench.vote(sequence) for sequence in range(1, 11)))
@@ -56,9 +56,7 @@ def test_r6_one_turn_is_one_write_however_much_was_heard() -> None:
         (Effects(persist=[RECORD], reply=[ReplyTo("gateway", b"12345678", b"done")]), 1),
     ],
 )
-def test_r9_only_a_turn_that_executed_and_speaks_to_clients_is_not_synced(
-    effects: Effects, synced: int
-) -> None:
+def test_r9_only_execution_turns_that_answer_clients_skip_the_sync(effects: Effects, synced: int) -> None:
     """Its entries follow from what q members had synced before they said COMMIT (decision 0013)."""
     bench = Bench()
     bench.core.on_receive = lambda verified: effects
@@ -69,7 +67,7 @@ def test_r9_only_a_turn_that_executed_and_speaks_to_clients_is_not_synced(
 
 
 @pytest.mark.parametrize("error", [JournalError("io"), JournalFull("full"), JournalFenced("other")])
-def test_r8_when_the_write_fails_nothing_of_the_turn_is_said(error: JournalError) -> None:
+def test_r8_a_turn_whose_write_fails_sends_nothing(error: JournalError) -> None:
     bench = Bench()
     bench.core.on_receive = lambda verified: full_effects()
     bench.journal.failing = error
@@ -140,7 +138,7 @@ def test_r5_what_the_core_does_not_want_costs_no_signature() -> None:
     assert (note.kind, note.fields["reason"], note.fields["peer"]) == ("refused", "outside_window", "r1")
 
 
-def test_a_bad_frame_is_counted_and_the_rest_of_the_turn_goes_on() -> None:
+def test_a_bad_frame_is_counted_and_the_turn_continues() -> None:
     bench = Bench()
     forged = bench.paper.signer("r2").sign(m.Prepare(0, 1, 0, 1, b"d" * 32))
     bench.hear(b"\xc1", forged, bench.vote())
@@ -168,7 +166,7 @@ def test_a_query_is_answered_by_the_host_and_never_reaches_the_core() -> None:
 
 
 def test_r8_a_query_is_answered_only_when_its_turn_is_durable() -> None:
-    """What a node says of itself must not be lost with the turn in which it was asked."""
+    """An answer about a node must not be lost with the turn in which it was asked."""
     bench = Bench()
     bench.core.on_receive = lambda verified: full_effects()
     bench.journal.failing = JournalError("io")
@@ -203,7 +201,7 @@ def test_r7_a_restart_loads_rows_restores_the_core_and_sends_again() -> None:
     assert bench.tape.words() == ["load", "load rows", "restore", "send"]
 
 
-def test_a_restore_that_raises_leaves_a_dead_host() -> None:
+def test_a_restore_that_raises_ends_the_host() -> None:
     bench = Bench()
 
     def raises() -> Effects:
@@ -273,7 +271,7 @@ def test_r17_flush_brings_the_rows_up_at_once_and_close_does_too() -> None:
 
 
 def test_r9_rows_behind_the_log_at_start_are_brought_up() -> None:
-    recovery = type(EMPTY)(
+    tail = type(EMPTY)(
         frontier=EMPTY.frontier,
         applied_sequence=3,
         rows=(),
@@ -282,7 +280,7 @@ def test_r9_rows_behind_the_log_at_start_are_brought_up() -> None:
         checkpoint=None,
         states=(),
     )
-    bench = Bench(recovery)
+    bench = Bench(tail)
     bench.host.start()
     assert bench.host.executed == 5
     bench.host.turn()

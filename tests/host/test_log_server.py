@@ -102,7 +102,7 @@ def test_r35_a_newcomer_in_a_smaller_epoch_accepts_each_answer(members: int) -> 
     assert taken >= log_server.COMMITS_MAX + quorum.quorum(quorum.MEMBERS_MAX)
 
 
-def test_r35_no_answer_has_more_commits_than_everybody_takes() -> None:
+def test_r35_no_answer_has_more_commits_than_all_members_accept() -> None:
     many = tuple(b"%d" % number for number in range(21))
 
     def shop(commits_from: int) -> Shop:
@@ -144,7 +144,7 @@ def test_r23_entries_up_to_a_checkpoint_travel_with_its_certificate() -> None:
     assert shop.push() == [("r1", list(range(21, 26)), 0)]
 
 
-def test_r23_what_nothing_proves_is_not_sent() -> None:
+def test_r23_unproved_entries_are_not_sent() -> None:
     shop = Shop(5, commits_from=6)
     shop.ask(m.FetchEntries(0, 1, 5))
     assert shop.push() == []
@@ -237,7 +237,7 @@ def test_r23_a_follower_gets_uncertified_entries_with_the_checkpoint() -> None:
 
 
 def served(shop: Shop) -> list[str]:
-    """Names served until nobody waits any more, a bounded number in each turn."""
+    """The peers in the order served until none waits, a bounded number in each turn."""
     names: list[str] = []
     while True:
         pushed = shop.push()
@@ -250,16 +250,16 @@ def served(shop: Shop) -> list[str]:
 
 def test_row_15_followers_and_requests_are_bounded() -> None:
     shop = Shop(1)
-    for index in range(log_server.FOLLOWERS_MAX + 10):
+    for index in range(log_server.SUBSCRIBERS_MAX + 10):
         shop.ask(m.Follow(0, 1), Peer(f"learner-{index}", None))
-    assert served(shop) == [f"learner-{index}" for index in range(log_server.FOLLOWERS_MAX)]
+    assert served(shop) == [f"learner-{index}" for index in range(log_server.SUBSCRIBERS_MAX)]
     for index in range(log_server.REQUESTS_MAX + 10):
         shop.ask(m.FetchEntries(0, 1, 1), Peer(f"learner-{index}", None))
     assert served(shop) == [f"learner-{index}" for index in range(log_server.REQUESTS_MAX)]
 
 
 def test_row_15_one_key_with_many_connections_has_one_share() -> None:
-    """A client that opens a hundred connections makes nobody else wait for the log."""
+    """A client that opens a hundred connections delays no other peer's log."""
     shop = Shop(1)
     for index in range(100):
         shop.ask(m.FetchEntries(0, 1, 1), Peer("greedy", None, index.to_bytes(2, "big")))
@@ -303,8 +303,9 @@ def test_r28_a_follower_that_is_behind_gets_no_certificate_it_cannot_use() -> No
 
 
 def test_row_15_serving_the_log_takes_a_small_share_of_the_time() -> None:
-    """A member that asks for the longest range at every turn, as a flooder does, gets few of them; whoever
-    else asks has its turn meanwhile."""
+    """A member that asks for the longest range at every turn, as a flooder does, gets few of them; other
+    peers are served meanwhile.
+    """
     shop = Shop(log_server.RANGE_ENTRIES_MAX)
     begun = shop.clock.monotonic
     names: list[str] = []
@@ -319,7 +320,7 @@ def test_row_15_serving_the_log_takes_a_small_share_of_the_time() -> None:
     assert len(names) > 50, "and it is answered all the time"
 
 
-def test_a_range_is_answered_at_once_after_a_rest() -> None:
+def test_a_range_is_answered_at_once_after_an_idle_time() -> None:
     shop = Shop(log_server.RANGE_ENTRIES_MAX)
     for _round in range(20):
         shop.clock.monotonic += 100 * MILLISECOND

@@ -1,4 +1,4 @@
-"""Places of followers: shares, who gives one up, and who is next (R23, P15)."""
+"""Places of followers: shares, eviction and succession (R23, P15)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def full(*names: str) -> Places:
     return places
 
 
-def test_a_place_is_safe_for_a_while_and_then_goes_to_who_waits() -> None:
+def test_a_place_is_held_for_a_while_then_given_to_a_waiting_peer() -> None:
     places = full("p/1", "p/2")
     assert places.take("p/3", SECOND) == (False, "")
     assert places.take("p/1", SECOND) == (True, ""), "whoever has one keeps it by asking"
@@ -30,7 +30,7 @@ def test_a_place_is_safe_for_a_while_and_then_goes_to_who_waits() -> None:
     assert places.take("p/1", PLACE_TIME + SECOND) == (True, "p/2")
 
 
-def test_who_has_waited_longest_and_still_asks_is_next() -> None:
+def test_the_longest_waiting_peer_that_still_asks_is_next() -> None:
     places = full("p/1", "p/2")
     for number, name in enumerate(("p/3", "p/4")):
         assert places.take(name, SECOND + number) == (False, "")
@@ -67,7 +67,7 @@ def test_waiting_followers_of_one_principal_hold_back_no_other() -> None:
     assert places.take("s/1", PLACE_TIME + SECOND) == (True, "q/1")
 
 
-def test_where_all_places_are_taken_the_largest_principal_gives_one_up() -> None:
+def test_the_largest_principal_gives_up_a_place_if_all_are_taken() -> None:
     places = full("q/1", "p/1", "p/2", "r/1")
     assert places.take("s/1", 5 * SECOND) == (False, "")
     assert places.take("s/1", PLACE_TIME + SECOND) == (True, "p/1")
@@ -101,4 +101,4 @@ def test_a_follower_that_loses_its_place_is_notified() -> None:
         for peer in peers:
             shop.ask(m.Follow(0, 2), peer)
     assert peers[0].route in {route for route, _answer in told(shop)}
-    assert len(shop.server._followers) == log_server.CONNECTIONS_MAX
+    assert len(shop.server._subscribers) == log_server.CONNECTIONS_MAX

@@ -57,11 +57,11 @@ def test_row_1_two_f_plus_one_would_be_wrong() -> None:
         assert quorum.quorum(n) > 2 * f + 1
 
 
-def test_r29_how_many_suspects_pull_the_others_along() -> None:
+def test_r29_f_plus_1_suspects_make_others_join() -> None:
     assert [quorum.suspicion_quorum(n) for n in (1, 2, 3, 4, 6, 7, 31)] == [1, 2, 2, 2, 2, 3, 11]
 
 
-def test_the_office_goes_round() -> None:
+def test_members_take_turns_as_primary() -> None:
     assert [quorum.primary(view, 4) for view in range(6)] == [0, 1, 2, 3, 0, 1]
 
 
@@ -87,7 +87,7 @@ def test_r37_the_calculator_shows_liars_and_crashes_apart() -> None:
 @pytest.mark.parametrize(
     ("members", "verb"), [(2, "recover"), (3, "continue"), (4, "recover"), (7, "recover")]
 )
-def test_r11_the_way_out_of_lost_votes_is_one_that_is_open(members: int, verb: str) -> None:
+def test_r11_the_suggested_remedy_for_lost_votes_is_possible(members: int, verb: str) -> None:
     """A recovery takes n - q + 1 newest logs: of three that is q, who decide without one."""
     said = quorum.lost_votes_sentence(members, members - quorum.quorum(members) + 1)
     assert f"(manage.py genesis {verb} --help)" in said

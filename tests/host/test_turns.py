@@ -1,4 +1,6 @@
-"""A turn ends by what it checked, and peers take turns by what their frames cost (decision 0156, row 15)."""
+"""A turn is bounded by its signature checks, and peers are served by the cost of their frames (decision 0156,
+row 15).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ class InboxTransport(FromInbox, TapeTransport):
 
 
 def dear_frame(bench: Bench) -> bytes:
-    """A proposal of so many requests; the door remembers none of them until it comes again."""
+    """A proposal of DEAR requests; the door remembers none of them until it comes again."""
     paper = bench.paper
     paper.door.remembered_max = 1
     bundles = [bundle(number) for number in range(DEAR)]

@@ -70,7 +70,7 @@ def test_row_15_a_vote_and_its_contradiction_are_checked_but_no_third() -> None:
 
 
 def test_row_15_a_sender_of_unwanted_statements_is_ignored_for_a_while() -> None:
-    """Nobody checks it, but it is decoded; others are heard meanwhile, and time brings patience back."""
+    """Its frames are decoded but not checked; others are served meanwhile; the limit recovers."""
     bench = Bench()
     looked_at: Counter[str] = Counter()
 
@@ -110,7 +110,7 @@ def test_wanted_statements_are_always_checked() -> None:
 
 @pytest.mark.parametrize("pong", [False, True])
 def test_row_15_a_statement_inside_a_message_carries_no_batch(pong: bool) -> None:
-    """Thousands of requests under a liar's own key would be checked before anybody said they are wanted."""
+    """Otherwise thousands of requests under a liar's own key would be checked before the core was asked."""
     paper = Paper()
     requests = tuple(paper.sign(bundle(number)) for number in range(5))
     digests = tuple(m.bundle_digest(canonical.encode(bundle(number))) for number in range(5))
@@ -130,7 +130,7 @@ def test_row_15_a_statement_inside_a_message_carries_no_batch(pong: bool) -> Non
     assert paper.door.verifications == 0
 
 
-def test_a_fully_wanted_message_stays_as_it_came() -> None:
+def test_a_fully_wanted_message_is_unchanged() -> None:
     paper = Paper()
     header = paper.door.peek(
         paper.inbound(link_frame(m.SupplyFrames((prepare(paper, 7), prepare(paper, 8)))))
@@ -153,7 +153,7 @@ def test_row_15_of_a_pong_only_unknown_own_statements_are_wanted() -> None:
     assert core.wants_within(cluster.header(settled, 1), m.Pong) is None, "who forgot looks at all of it"
 
 
-def test_row_15_votes_far_outside_the_window_are_wanted_in_no_wrapping() -> None:
+def test_row_15_votes_far_outside_the_window_are_never_wanted() -> None:
     cluster = Cluster(4)
     far = cluster.header(cluster.sign(m.Prepare(0, 3, 0, 100_000, b"d" * 32)), 3)
     near = cluster.header(cluster.sign(m.Prepare(0, 3, 0, 1, b"d" * 32)), 3)

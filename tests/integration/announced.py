@@ -1,4 +1,4 @@
-"""What clients of a supervisor's `/ws` were told of nodes: everything, in order, and soon enough."""
+"""Checks of the node frames that clients of a supervisor's `/ws` got: complete, ordered, timely."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STAMP = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 
 def deaf_client(s: Supervised) -> socket.socket:
-    """A WebSocket handshake with the smallest window, and then silence."""
+    """A WebSocket with the smallest receive window that reads nothing after its handshake."""
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     deaf.connect(("127.0.0.1", s.port))
@@ -32,7 +32,7 @@ def deaf_client(s: Supervised) -> socket.socket:
 
 
 def restart_between_pings(api: httpx.Client, ears: Ears, node_id: str) -> None:
-    """Each stage is told, in its order, and the first of them at once."""
+    """Each stage of a restart is sent in order, the first of them immediately."""
     here, asked = len(ears.frames), time.time()
     assert api.post(f"/nodes/{node_id}/restart").status_code == 200
     for _ in range(50):
@@ -44,7 +44,7 @@ def restart_between_pings(api: httpx.Client, ears: Ears, node_id: str) -> None:
 
 
 def heard_the_same(first: Ears, second: Ears, *, at_least: int) -> None:
-    """Who came later was told of nodes what the first was told since, one after the other."""
+    """A later client got the same node frames in the same order as the first one since then."""
 
     def of_nodes(ears: Ears) -> list[tuple[str, str, bool]]:
         told = ears.of("node_status")

@@ -179,7 +179,7 @@ class Node:
         )
 
     def rows(self) -> int:
-        """The sequence up to which its lists show everything; 0 while it does not answer."""
+        """The sequence that its lists have reached; 0 while it does not answer."""
         return int(self.get("/tickets", params={"limit": "1"}).headers.get(SEQUENCE, "0"))
 
     def ticket(self, ticket: str) -> dict[str, Any]:
@@ -269,7 +269,7 @@ class Four:
         self, ticket: str, state: str, among: Sequence[int] = range(NODES), *, within: float
     ) -> None:
         def is_there(index: int) -> bool:
-            """Who lags may not have the ticket at all yet."""
+            """A lagging node may not have the ticket yet."""
             response = self[index].get(f"/tickets/{ticket}")
             assert response.status_code in (200, 404), response.text
             return response.status_code == 200 and response.json()["data"]["State"] == state

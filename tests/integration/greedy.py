@@ -1,8 +1,8 @@
-"""`python -m tests.integration.greedy GENESIS KEY SESSIONS CALLS`: a client that never waits its turn.
+"""`python -m tests.integration.greedy GENESIS KEY SESSIONS CALLS`: a client that exceeds its fair share.
 
-A process of its own, so that it takes no time from the client that is measured. So many sessions, each with
-so many calls of one operation open all the time; what is refused is asked again at once. Prints a line when
-every session was answered once, and ends with its standard input.
+A process of its own, so that it takes no time from the client that is measured. SESSIONS sessions, each with
+CALLS open calls of one operation at any time; a refused call is repeated at once. Prints a line when every
+session was answered once, and ends with its standard input.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class Network:
         )
 
     def launch_unread(self) -> None:
-        """Start with an output that nobody reads and that is closed at once."""
+        """Start with an output pipe that is closed at once without being read."""
         reading, writing = os.pipe()
         os.close(reading)
         self.launch_into(writing)
@@ -215,7 +215,7 @@ def contents(folder: Path) -> list[bytes]:
 
 
 def lives(process: psutil.Process) -> bool:
-    """Whether it still runs; the dead whose parent has not looked yet do not."""
+    """Whether the process still runs; zombies do not count."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -237,7 +237,7 @@ def wait_until_gone(processes: list[psutil.Process], *, timeout: float) -> None:
 
 @contextmanager
 def network(data: Path, *, environment: Mapping[str, str] | None = None) -> Iterator[Network]:
-    """A network that is ended in the end, by force where it must be."""
+    """A network that is stopped after the test, killed if necessary."""
     with servers.place() as place:
         yield from _run(Network(data, environment=place | dict(environment or {})))
 
@@ -249,7 +249,7 @@ def _run(made: Network) -> Iterator[Network]:
 
 @contextmanager
 def end_in_order(made: Network) -> Iterator[None]:
-    """Whatever becomes of the test, nothing of it runs on."""
+    """Stop the network so that no process survives the test."""
     try:
         yield
     finally:

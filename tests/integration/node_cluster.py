@@ -36,7 +36,7 @@ ANSWER_WAIT = 10.0
 
 
 def environment() -> dict[str, str]:
-    """As little as a person's shell: no settings of ours, no broker, no database."""
+    """The environment of a plain shell: no DTVN settings, broker or database."""
     kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")
     return {name: os.environ[name] for name in kept if name in os.environ}
 
@@ -219,7 +219,7 @@ def operation(command: Any, ticket: str = "", *, entry: str = "node0", nonce: by
 def submit(
     gateway: Gateway, operations: Sequence[Operation], *, wait: float | None = None
 ) -> tuple[Result, ...]:
-    """What became of them. Where no wait is named it is tried again while nothing could be sent: nodes that
+    """Their outcomes. Without a given wait it is tried again while nothing could be sent: nodes that
     a busy machine starts, or stops, for more than three seconds."""
     until = time.monotonic() + OUTCOME_WAIT
     while True:

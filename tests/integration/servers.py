@@ -59,7 +59,7 @@ def missing() -> str:
 
 @contextmanager
 def place(*, broker: bool = True) -> Iterator[dict[str, str]]:
-    """What the environment of one new network must say besides; `broker`: it needs Redis too."""
+    """Environment variables of a new network on the servers; `broker`: it needs Redis too."""
     if not _scaled_out:
         yield {}
         return
@@ -102,7 +102,7 @@ def _delete_queues() -> None:
 
 @contextmanager
 def redis_database() -> Iterator[str]:
-    """A numbered database that nobody uses, emptied afterwards."""
+    """An unused numbered Redis database, emptied afterwards."""
     for number in REDIS_NUMBERS:
         client = redis.Redis.from_url(f"{REDIS}/{number}")
         if client.dbsize() == 0 and client.set(CLAIM, uuid4().hex, nx=True, ex=CLAIM_SECONDS):

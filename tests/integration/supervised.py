@@ -146,7 +146,7 @@ class Ears:
 
 @contextmanager
 def supervised(data: Path, *flags: str, environment: Mapping[str, str] | None = None) -> Iterator[Supervised]:
-    """A supervisor that answers, and is ended in the end."""
+    """A supervisor that answers requests, stopped after the test."""
     with servers.place() as place:
         made = Supervised(data, *flags, environment=place | dict(environment or {}))
         with end_in_order(made):
@@ -164,7 +164,7 @@ def listening(made: Supervised, **headers: str) -> Iterator[Ears]:
 
 
 def eventually(look: Callable[[], object], *, within: float, what: str) -> None:
-    """`look` comes true within so many promised seconds."""
+    """Wait until `look` is true, within the promised seconds."""
     wait_until(look, timeout=allowed(within), what=what)
 
 
@@ -177,7 +177,7 @@ def error_of(answer: httpx.Response) -> str:
 
 
 def led_as_its_view_says(api: httpx.Client) -> bool:
-    """Where the machine is busy, the first primary may have been left already."""
+    """On a busy machine the first primary may have been replaced already."""
     nodes = api.get("/nodes").json()
     views = {node["view"] for node in nodes}
     leading = [node["id"] for node in nodes if node["is_primary"]]

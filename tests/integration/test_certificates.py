@@ -39,7 +39,7 @@ def opened(network: Network) -> Gateway:
 
 
 def fetch(client: httpx.Client, path: str, file: Path) -> Path:
-    """Where members were too slow to give receipts, the platform's word is to ask again."""
+    """Ask again if the platform says that members were too slow to give receipts."""
 
     def given() -> httpx.Response | None:
         response = client.get(f"/api/v1/{path}")
@@ -109,7 +109,7 @@ def test_r27_an_admission_in_an_idle_network_is_proved_at_once_and_offline(
     assert (code, "not proved: " in said) == (1, True)
 
 
-def test_the_verifiers_page_is_served_with_all_that_it_loads(running: Network) -> None:
+def test_the_verifiers_page_is_served_with_all_its_files(running: Network) -> None:
     with running.client() as client:
         page = client.get("/static/verifier/index.html")
         assert page.status_code == 200
@@ -131,7 +131,7 @@ def test_the_verifiers_page_is_served_with_all_that_it_loads(running: Network) -
 def test_r35_one_chain_proves_outcomes_of_two_epochs_and_reads_go_on(
     running: Network, tmp_path: Path
 ) -> None:
-    """The parameters change, and with them the epoch; nobody restarts the platform."""
+    """The parameters change, and with them the epoch; the platform is not restarted."""
     with running.client() as client, opened(running) as gateway:
         admit(client, "BEFORE")
         wanted = replace(gateway.present.parameters, view_timeout=gateway.present.parameters.view_timeout + 1)
@@ -164,7 +164,7 @@ def test_r35_one_chain_proves_outcomes_of_two_epochs_and_reads_go_on(
 def test_r18_an_idle_network_proves_tickets_again_after_all_nodes_died(
     running: Network, tmp_path: Path
 ) -> None:
-    """Their rows stand above the checkpoint: the state that it signed is gone. Nobody orders anything."""
+    """Their rows lie above the checkpoint, whose signed state is gone. No operation is ordered meanwhile."""
     wait_until_everyone_runs(running)
     with running.client() as client, opened(running) as gateway:
         interval = gateway.present.parameters.checkpoint_interval
@@ -197,9 +197,7 @@ def issue_more(client: httpx.Client, numbers: Iterator[int]) -> None:
 
 
 @pytest.mark.exhaustive
-def test_r26_what_a_checkpoint_covers_is_proved_without_a_living_node(
-    running: Network, tmp_path: Path
-) -> None:
+def test_r26_outcomes_below_a_checkpoint_are_proved_without_a_node(running: Network, tmp_path: Path) -> None:
     with running.client() as client:
         first, numbers = admit(client, "PROOF-2"), itertools.count()
         issue_more(client, numbers)

@@ -30,7 +30,7 @@ def manage(*arguments: object, **settings: str) -> str:
 
 
 def codes(gateway: Gateway, *tickets: str, command: type[Issue] | type[Admit]) -> list[str]:
-    """What becomes of each ticket, one after the other."""
+    """Outcome codes of the command for each ticket, in order."""
     return [submit(gateway, [operation(command(), ticket)])[0].code for ticket in tickets]
 
 
@@ -64,7 +64,7 @@ def test_r11_a_new_cluster_refuses_what_the_old_one_admitted(tmp_path: Path) -> 
             "already_consumed",
         ]
         stable = fill(cluster, gateway, sequence)
-        # A member that loses its ledger takes the state from the others: nobody needs the file again.
+        # A member that loses its ledger takes the state from the others: the file is not needed again.
         cluster.kill(3)
         cluster.lose_ledger(3)
         cluster.folder.continued.unlink()

@@ -57,7 +57,7 @@ def test_c25_a_validation_is_everywhere(whole: Four) -> None:
     whole.everywhere("TICKET-010", "VALIDATED", within=allowed(10))
 
 
-def test_c26_x8_any_node_takes_it_and_is_named_everywhere(whole: Four) -> None:
+def test_c26_x8_every_node_shows_which_node_took_the_validation(whole: Four) -> None:
     began = time.monotonic()
     whole[2].done("validate", "TICKET-011")
     assert time.monotonic() - began < allowed(20)
@@ -82,7 +82,7 @@ def test_c27_peers_have_the_documented_ids(whole: Four) -> None:
 
 
 @pytest.mark.bench
-def test_c29_nothing_happens_while_nothing_is_asked(whole: Four) -> None:
+def test_c29_an_idle_cluster_keeps_its_view(whole: Four) -> None:
     def watched() -> None:
         until = time.monotonic() + QUIET_SECONDS
         while time.monotonic() < until:
@@ -105,7 +105,7 @@ def test_x1_a_ticket_is_consumed_once_in_the_whole_network(whole: Four) -> None:
 
 
 @pytest.mark.backend
-def test_x2_of_eight_at_once_exactly_one_succeeds(whole: Four) -> None:
+def test_x2_of_eight_concurrent_validations_one_succeeds(whole: Four) -> None:
     for kind, operation in (("validate", "VALIDATE"), ("consume", "CONSUME")):
         with ThreadPoolExecutor(8) as pool:
             asked = [pool.submit(whole[index % 4].patiently, kind, "TICKET-102") for index in range(8)]
@@ -208,7 +208,7 @@ def test_c28_x6_three_of_four_go_on_and_the_fourth_catches_up(whole: Four) -> No
 
 
 @pytest.mark.backend
-def test_x9_a_restarted_node_forgets_nothing(whole: Four) -> None:
+def test_x9_a_restarted_node_keeps_its_state(whole: Four) -> None:
     before = whole[0].stats()
     assert whole[0].stop() == 0
     whole[0].start()
@@ -227,7 +227,7 @@ def send(number: int, nodes: list[Node]) -> None:
 
 
 @pytest.mark.exhaustive
-def test_x24_of_two_halves_none_decides_and_healed_they_have_one_history(whole: Four) -> None:
+def test_x24_two_halves_decide_nothing_and_share_one_log_when_healed(whole: Four) -> None:
     """The halves run in turn, never at once: neither hears from the other."""
     halves = (whole.nodes[:2], whole.nodes[2:])
     tickets = {"TICKET-240": halves[0][1], "TICKET-241": halves[1][1]}
@@ -307,7 +307,7 @@ def test_c28_x13_without_a_quorum_nothing_is_decided(whole: Four) -> None:
 
 
 @pytest.mark.exhaustive
-def test_x26b_a_bootstrap_peer_that_is_down_only_delays(tmp_path: Path) -> None:
+def test_x26b_an_absent_bootstrap_peer_only_delays_the_start(tmp_path: Path) -> None:
     with servers.place(broker=False) as place:
         made = Four(tmp_path / "late", place)
         (tmp_path / "late").mkdir()

@@ -85,7 +85,7 @@ def test_c17_another_salt_gives_another_identity(locked: Node) -> None:
     assert crypto["public_key"] == "81b0a8fb4232a934f44fce4e87b3f8d4421ce37d8091090cd30d0f6392b8c396"
 
 
-def test_c19_a_key_by_flag(locked: Node) -> None:
+def test_c19_a_key_can_be_given_by_flag(locked: Node) -> None:
     check_key(locked)
     assert locked.http.get("/").status_code == 200
     assert KEY not in locked.said()
@@ -104,7 +104,7 @@ def test_c20_cors_headers_are_on_every_answer(locked: Node) -> None:
     assert (options.status_code // 100, options.content) == (2, b"")
 
 
-def test_c20_c48_the_page_and_its_modules(locked: Node) -> None:
+def test_c20_c48_a_node_serves_the_page_and_its_modules(locked: Node) -> None:
     assert "<title>page" in locked.http.get("/").text
     assert locked.http.get("/js/app.js").headers["content-type"].startswith("text/javascript")
     assert locked.http.get("/css/main.css").status_code == 200
@@ -113,7 +113,7 @@ def test_c20_c48_the_page_and_its_modules(locked: Node) -> None:
         assert locked.http.get(path).status_code == 404, path
 
 
-def test_c21_named_origins_connect(locked: Node) -> None:
+def test_c21_sockets_of_named_origins_are_accepted(locked: Node) -> None:
     for origin in ("http://evil.example", "http://B"):
         with locked.socket(origin=origin):
             pass
@@ -122,7 +122,7 @@ def test_c21_named_origins_connect(locked: Node) -> None:
     assert refused.value.response.status_code == 403
 
 
-def test_x16_errors_are_json_beside_a_page_too(locked: Node) -> None:
+def test_x16_errors_are_json_although_a_page_is_served(locked: Node) -> None:
     key = {"X-API-Key": KEY}
     wrong = locked.http.delete(f"{P}/stats", headers=key)
     assert (wrong.status_code, wrong.headers["allow"], wrong.json()["success"]) == (405, "GET", False)
@@ -147,11 +147,11 @@ def helper_of(node: Node) -> psutil.Process:
 
 
 def helper_ends(helper: psutil.Process) -> None:
-    """Before a node that takes its port gives up."""
+    """Wait until a helper that has lost its node has ended and freed the port."""
     wait_until(lambda: not lives(helper), what="the end of a helper", timeout=allowed(PORT_PATIENCE))
 
 
-def test_c19_c24_x10_what_was_decided_outlives_stops_and_kills(tmp_path: Path) -> None:
+def test_c19_c24_x10_decided_tickets_survive_stops_and_kills(tmp_path: Path) -> None:
     """A key by environment alone; SIGTERM and kill -9; seeding again changes nothing."""
     headers = {"X-API-Key": KEY}
     with single(tmp_path / "data", settings={"DTVN_API_KEY": KEY}) as node:
@@ -240,7 +240,7 @@ def test_c30_x26_wrong_usage_ends_at_once_with_a_message(tmp_path: Path) -> None
     assert not (tmp_path / "evil").exists()
 
 
-def test_x18_the_file_says_how_the_api_is_served_and_a_flag_beats_it(tmp_path: Path) -> None:
+def test_x18_the_file_configures_the_api_and_a_flag_overrides_it(tmp_path: Path) -> None:
     [port] = free_ports(1)
     file = tmp_path / "validator.yaml"
     file.write_text(
@@ -275,7 +275,7 @@ def test_x18_the_file_says_how_the_api_is_served_and_a_flag_beats_it(tmp_path: P
         )
     ],
 )
-def test_x29_a_signal_while_everything_is_still_being_loaded_is_a_good_end(
+def test_x29_a_signal_during_loading_ends_a_node_regularly(
     held: bool, command: str, number: signal.Signals, tmp_path: Path
 ) -> None:
     """Sent as soon as the program has said to the kernel that it hears both, long before it serves; an
@@ -297,7 +297,7 @@ def test_x29_a_signal_while_everything_is_still_being_loaded_is_a_good_end(
 
 
 def endless_import(folder: Path) -> Path:
-    """Where a program that looks there first loads its framework for ever."""
+    """An import path whose Django never finishes loading."""
     package = folder / "loading" / "django"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("import threading\nwhile True:\n    threading.Event().wait(0.05)\n")

@@ -35,7 +35,7 @@ TICKET_KEYS = ["ID", "State", "Data", "ValidatorID", "Timestamp", "VectorClock",
 
 
 class Fresh:
-    """V, and what it said while it was new."""
+    """V, and its answers while it is new: empty, seeded, and after the first validation."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -187,7 +187,7 @@ def test_c14_status_counts_open_sockets(v: Node) -> None:
     wait_until(lambda: v.data_of("/status")["ws_clients"] == 0, what="no socket counted")
 
 
-def test_c15_config(v: Node) -> None:
+def test_c15_config_describes_the_single_node(v: Node) -> None:
     expected = {"node_id": "node0", "total_nodes": 1, "is_primary": True, "current_view": 0}
     assert v.data_of("/config") == expected
 
@@ -270,7 +270,7 @@ def test_c22_a_client_that_never_reads_delays_no_other(v: Node) -> None:
         assert time.monotonic() - began < allowed(10)
 
 
-def test_c23_what_only_a_supervisor_serves_is_404_here(v: Node) -> None:
+def test_c23_supervisor_routes_are_404_on_a_node(v: Node) -> None:
     for path in ("/nodes", "/simulator", "/cluster/start", "/nothing"):
         response = v.get(path)
         assert response.status_code == 404
@@ -283,7 +283,7 @@ def test_c23_what_only_a_supervisor_serves_is_404_here(v: Node) -> None:
 @pytest.mark.parametrize(
     "origin", [None, "http://localhost:9", "https://127.0.0.1", "http://[::1]:3000", "own"]
 )
-def test_c21_sockets_of_own_and_local_pages_connect(v: Node, origin: str | None) -> None:
+def test_c21_sockets_of_own_and_local_pages_are_accepted(v: Node, origin: str | None) -> None:
     with v.socket(origin=v.url if origin == "own" else origin) as socket:
         socket.send('{"type":"ping"}')
         assert frames(socket, 1) == [{"type": "pong"}]
@@ -323,7 +323,7 @@ def test_x4_a_refusal_is_an_ordered_outcome(v: Node, kind: str) -> None:
     assert v.stats()["current_view"] == 0
 
 
-def test_x12_status_codes(v: Node) -> None:
+def test_x12_invalid_requests_get_their_status_codes(v: Node) -> None:
     assert v.act("consume", "TICKET-120").status_code == 409
     assert v.post("/tickets/validate", b" " * 1_100_000).status_code == 413
     assert v.post("/tickets/validate", b'{"ticket_id":"TICKET-120"} junk').status_code == 400
@@ -332,7 +332,7 @@ def test_x12_status_codes(v: Node) -> None:
     assert v.state("TICKET-120") == "ISSUED"
 
 
-def test_x14_the_log_counts_what_it_shows_and_checkpoints_follow(v: Node) -> None:
+def test_x14_log_totals_match_its_entries_and_checkpoints_follow(v: Node) -> None:
     before = v.data_of("/storage/entries")["consensus_log_count"]
     for number in range(140, 152):
         v.done("validate", f"TICKET-{number}")
@@ -360,7 +360,7 @@ ROUTES = {
 }  # fmt: skip
 
 
-def test_x16_wrong_methods_and_unknown_paths(v: Node) -> None:
+def test_x16_wrong_methods_are_405_and_unknown_paths_404(v: Node) -> None:
     for taken, paths in ROUTES.items():
         for path in paths:
             for method in {"POST", "PUT", "DELETE", "PATCH"} - {taken}:
@@ -376,7 +376,7 @@ def test_x16_wrong_methods_and_unknown_paths(v: Node) -> None:
         assert (response.status_code, response.json()["success"]) == (404, False)
 
 
-def test_x17_metrics_tell_the_truth_about_the_api(v: Node) -> None:
+def test_x17_api_metrics_match_the_requests(v: Node) -> None:
     def as_of_now() -> Page | None:
         """A page waits for figures of its own moment, but only a while: a node that was held up is asked
         again."""
@@ -426,8 +426,8 @@ def test_x17_metrics_tell_the_truth_about_the_api(v: Node) -> None:
     wait_until(lambda: page().value("websocket_connections") == 0, what="no open socket")
 
 
-def test_a_line_for_each_request_without_its_query(v: Node) -> None:
-    """Section 1.8: method, URI, duration. What a query holds is nobody's business."""
+def test_each_request_is_logged_in_one_line_without_its_query(v: Node) -> None:
+    """Section 1.8: method, URI, duration. The query is private and not logged."""
     assert v.get("/tickets/LINE-OF-ITS-OWN?api_key=a-secret").status_code == 404
     shown = r"request method=GET path=/api/v1/tickets/LINE-OF-ITS-OWN status=404 ms=\d+\.\d"
     wait_until(lambda: re.search(shown, v.log.read_text()), what="its line")

@@ -1,4 +1,4 @@
-"""One whole network under gates that never stop, and all that issue 3 promises it survives.
+"""One whole network under constant scans, through every disaster that issue 3 promises it survives.
 
 Its primary is killed, then paused for 30 s; a node's data is deleted; all nodes are killed at once; members
 come and go, 4 to 7 to 4. In the end nothing acknowledged is lost, all states are equal, and the platform has
@@ -88,7 +88,7 @@ class Town:
         return sum(len(gate.admitted) for gate in self.gates)
 
     def goes_on(self) -> None:
-        """The gates are served now, whatever happened before."""
+        """Wait until the gates are served again."""
         goal = self.admitted() + GO_ON
         wait_until(
             lambda: self.admitted() >= goal,
@@ -124,13 +124,13 @@ class Town:
         return {} if answer.code else msgspec.json.decode(answer.text)
 
     def told_by(self, index: int) -> dict[str, Any]:
-        """A member's own word, once it answers."""
+        """A member's own answer, once it answers."""
         return wait_until(
             lambda: self.told(index), what=lambda: f"node{index} answers\n{self.running.said()}"
         )
 
     def everyone(self, check: Callable[[dict[str, Any]], bool], what: str) -> None:
-        """Every member's own word."""
+        """Every member's own answer."""
         places = range(len(self.gateway.present.members))
         wait_until(
             lambda: all((told := self.told(index)) and check(told) for index in places),
@@ -156,7 +156,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
             gate.join(PATIENCE)
 
 
-def test_the_primary_is_killed(town: Town) -> None:
+def test_gates_continue_after_the_primary_is_killed(town: Town) -> None:
     town.goes_on()
     old = town.primary()
     os.kill(old["pid"], signal.SIGKILL)
@@ -166,7 +166,7 @@ def test_the_primary_is_killed(town: Town) -> None:
     town.everyone(lambda told: told["voting"] and told["peer_count"] == 3, "all four vote")
 
 
-def test_the_primary_is_paused_for_30_seconds_and_resumed(town: Town) -> None:
+def test_gates_continue_while_the_primary_is_paused_for_30_seconds(town: Town) -> None:
     wait_until_everyone_runs(town.running)
     old = town.primary()
     os.kill(old["pid"], signal.SIGSTOP)
@@ -185,7 +185,7 @@ def test_the_primary_is_paused_for_30_seconds_and_resumed(town: Town) -> None:
     town.everyone(lambda told: told["voting"] and told["sequence"] >= last, "who slept has caught up")
 
 
-def test_the_ledger_of_a_running_node_is_deleted(town: Town) -> None:
+def test_a_running_node_whose_ledger_is_deleted_votes_again(town: Town) -> None:
     """It ends, starts without a vote, takes the state or the log from others, and votes again (R11)."""
     wait_until_everyone_runs(town.running)
     victim = town.running.nodes()["node3"]
@@ -204,7 +204,7 @@ def delete(town: Town, folder: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def test_all_nodes_are_killed_at_once(town: Town) -> None:
+def test_gates_continue_after_all_nodes_are_killed_at_once(town: Town) -> None:
     wait_until_everyone_runs(town.running)
     old = {node["pid"] for node in town.running.nodes().values()}
     for pid in old:
@@ -221,7 +221,7 @@ def test_all_nodes_are_killed_at_once(town: Town) -> None:
     town.everyone(lambda told: told["voting"], "all vote again")
 
 
-def test_the_whole_folder_of_a_node_is_deleted_and_members_come_and_go(town: Town) -> None:
+def test_members_change_after_the_folder_of_a_node_is_deleted(town: Town) -> None:
     """4 to 7 to 4 over REST. With its folder the key of node2 is gone: it leaves, others take its place."""
     delete(town, town.folder.node("node2").root)
     town.shown("node2", lambda node: "members replace" in node.get("error", ""), "is shown with a way out")
@@ -255,7 +255,7 @@ def done(client: httpx.Client, asked: httpx.Response) -> str:
 
 
 def nothing_is_lost(town: Town) -> None:
-    """What gates were told stands in the log, once; and members old and new have equal states."""
+    """Every acknowledged admission is in the log once, and all members have equal states."""
     for gate in town.gates:
         gate.ending.set()
     for gate in town.gates:

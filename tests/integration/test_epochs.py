@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200)]
 
 
 class Town:
-    """A cluster, its gateway, and who comes and goes."""
+    """A cluster, its gateway, and its members over time."""
 
     def __init__(self, cluster: Cluster, gateway: Gateway) -> None:
         self.cluster = cluster
@@ -96,7 +96,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
 
 
 @pytest.mark.exhaustive
-def test_four_to_seven_to_four_while_tickets_are_issued(town: Town) -> None:
+def test_a_cluster_grows_to_seven_and_shrinks_while_issuing_tickets(town: Town) -> None:
     stop = threading.Event()
     codes: list[str] = []
 
@@ -175,7 +175,9 @@ def test_a_wiped_node_unknown_to_genesis_takes_a_state_of_the_newest_epoch(town:
     assert town.told_at_last(2, "ticket", ("default", "LONG-7"))
 
 
-def test_the_commands_add_replace_rotate_and_remove(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_add_replace_rotate_and_remove_members(
+    town: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = str(town.cluster.data)
     port = free_ports(1)[0]
 

@@ -62,7 +62,7 @@ def run(running: Network, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_import_and_rehearsal(running: Network, tmp_path: Path) -> None:
+def test_an_import_and_a_rehearsal_succeed_on_a_running_network(running: Network, tmp_path: Path) -> None:
     path = tmp_path / "tickets.csv"
     path.write_text("ticket_id,name\n" + "".join(f"FEED-{number},Ada {number}\n" for number in range(1_500)))
     done = run(running, "import_tickets", str(path))
@@ -109,7 +109,7 @@ def test_the_feed_tells_each_event_and_resumes(running: Network) -> None:
     assert asyncio.run(follow()) == [*NEWS, *NEWS]
 
 
-def test_snapshot_and_lists(running: Network, person: httpx.Client) -> None:
+def test_the_snapshot_and_the_lists_have_the_same_counts(running: Network, person: httpx.Client) -> None:
     log = person.get("/dashboard/snapshot").json()["log"]
     with running.client() as client:
         listed = {

@@ -22,7 +22,7 @@ REFUSALS = 3
 them: a node that is not reached for a moment is one more."""
 
 
-def test_c48_a_front_end_by_the_rules_of_the_contract_works_unmodified(tmp_path: Path) -> None:
+def test_c48_a_front_end_made_for_the_contract_works_unmodified(tmp_path: Path) -> None:
     chromium = installed()
     with supervised(tmp_path / "data", "-static-dir", str(PAGE)) as s:
         with httpx.Client(base_url=s.url, trust_env=False, timeout=PATIENCE) as plain:

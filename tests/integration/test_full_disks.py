@@ -1,4 +1,4 @@
-"""While the nodes' disks are full nothing is decided, and whoever looks is told so at once (R8, 0150)."""
+"""While the nodes' disks are full nothing is decided, and pages and API report it at once (R8, 0150)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def running(tmp_path: Path) -> Iterator[Network]:
 
 
 def full(running: Network) -> list[str]:
-    """Who says that its disk is full."""
+    """The nodes that report a full disk."""
     return [
         name for name, node in running.nodes().items() if node.get("error", "").startswith("its disk is full")
     ]

@@ -28,7 +28,7 @@ def issue(gateway: Gateway, prefix: str, count: int) -> list[str]:
     return names
 
 
-def test_calls_of_many_threads_get_the_outcomes_of_the_one_log(running: tuple[Cluster, Gateway]) -> None:
+def test_calls_of_many_threads_get_outcomes_of_one_log(running: tuple[Cluster, Gateway]) -> None:
     """Every ticket admitted from eight threads at once: one `ok` each, at places of their own."""
     _cluster, gateway = running
     names = issue(gateway, "MANY", 50)
@@ -43,7 +43,7 @@ def test_calls_of_many_threads_get_the_outcomes_of_the_one_log(running: tuple[Cl
     assert len({(result.sequence, result.index) for result in results}) == len(results)
 
 
-def test_a_gateway_outlives_the_whole_cluster(running: tuple[Cluster, Gateway]) -> None:
+def test_a_gateway_reconnects_after_a_restart_of_the_whole_cluster(running: tuple[Cluster, Gateway]) -> None:
     """All nodes stopped and started: the same gateway, the same session, nothing lost."""
     cluster, gateway = running
     issue(gateway, "OUTLIVES", 2)

@@ -60,7 +60,7 @@ def run(*arguments: object) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_an_installation_brings_three_libraries_and_no_django(installed: Path) -> None:
+def test_an_installation_depends_on_three_libraries_and_not_django(installed: Path) -> None:
     code, listed = run(installed / "python", "-I", "-c", LISTED)
     assert code == 0
     assert "dtvn" in listed.split()

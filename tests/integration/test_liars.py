@@ -121,7 +121,7 @@ def one_view(cluster: Cluster, gateway: Gateway, indices: tuple[int, ...]) -> in
 
 
 def suspects(liars: list[Actor], gateway: Gateway, view: int, name: str) -> None:
-    """The liar would leave this view, for no reason, while the others decide."""
+    """The liars send SUSPECT for later views without cause while the others decide."""
     for number in range(SUSPICIONS):
         for liar in liars:
             liar.send(liar.seal(m.Suspect(0, 3, view + 1 + number % 3, "silent_primary")))
@@ -130,7 +130,7 @@ def suspects(liars: list[Actor], gateway: Gateway, view: int, name: str) -> None
             assert issued.code == "ok"
 
 
-def test_x22_an_impatient_member_moves_no_view_and_is_not_cut_off(tmp_path: Path) -> None:
+def test_x22_an_impatient_member_changes_no_view_and_stays_connected(tmp_path: Path) -> None:
     with running_cluster(tmp_path, MEMBERS) as (cluster, gateway):
         cluster.kill(3)
         with played(cluster, "node3", 0, 1, 2) as liars:

@@ -28,7 +28,7 @@ CHANGE_PATIENCE = 2 * PATIENCE
 
 
 class Town:
-    """A network, and somebody who scans tickets all the time."""
+    """A network, and a client that scans tickets all the time."""
 
     def __init__(self, net: Network) -> None:
         self.net = net
@@ -177,7 +177,7 @@ def the_gateways_key(town: Town, old: Path) -> None:
 
 
 def a_principal_with_little(town: Town, path: Path) -> None:
-    """What its grants do not name, the cluster refuses, whoever holds the key."""
+    """The cluster refuses operations that its grants do not name, although the key is valid."""
     body = {
         "name": "gate-7",
         "peer_id": peer_id(public_key_of(ensure_seed(path))),
@@ -273,7 +273,7 @@ def decided(asked: Callable[[], str], expected: str) -> None:
 
 
 def not_let_in(gateway: Gateway) -> bool:
-    """Nobody listens to it: connected or not, nothing is answered."""
+    """The members ignore it: connected or not, nothing is answered."""
     return ask(gateway, Issue(), "X-1") in ("unavailable", "outcome_unknown")
 
 

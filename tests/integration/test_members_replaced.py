@@ -26,7 +26,7 @@ def test_r36_a_newcomer_joins_when_no_founder_is_left(tmp_path: Path) -> None:
             for old, new in (("node0", "node4"), ("node1", "node5"), ("node2", "node6"), ("node3", "node7")):
                 assert town.change("POST", "members", {"node_id": new, "replaces": old})["code"] == "ok"
             assert town.ids() == ["node4", "node5", "node6", "node7"]
-            # The one that joined first gets a new key: nobody is left under a key that it was born knowing.
+            # The one that joined first gets a new key: no member keeps a key that genesis names.
             assert town.change("POST", "members/node4/rotate")["code"] == "ok"
             assert town.change("POST", "members", {"node_id": "node8"})["code"] == "ok"
             town.scanned_more()

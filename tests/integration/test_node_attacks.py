@@ -1,4 +1,4 @@
-"""What outsiders and liars get from a real node: nothing, and a count (issue 2 item 13, P2, P15)."""
+"""A real node does not answer outsiders and liars, and counts them (issue 2 item 13, P2, P15)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
     context.destroy(linger=0)
 
 
-def test_a_plain_zeromq_client_gets_nothing(tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+def test_a_plain_zeromq_client_gets_no_answer(
+    tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
     with running_cluster(tmp_path, 1) as (cluster, gateway):
         sockets = []
         for kind in (zmq.DEALER, zmq.REQ, zmq.SUB):
@@ -300,7 +302,7 @@ def muted_after_a_flood(cluster: Cluster, gateway: Gateway, liar: Actor) -> bool
 
 
 @pytest.mark.backend
-def test_r11_a_node_with_a_deleted_ledger_follows_voteless_and_says_so(tmp_path: Path) -> None:
+def test_r11_a_node_with_a_deleted_ledger_follows_without_a_vote(tmp_path: Path) -> None:
     with running_cluster(tmp_path, MEMBERS) as (cluster, gateway):
         cluster.settled()  # all four run: three are enough to commit, and the last one may only be starting
         for number in range(15):

@@ -47,7 +47,7 @@ class Gate(threading.Thread):
 
 @pytest.mark.backend
 @pytest.mark.parametrize("all_at_once", [pytest.param(False, marks=pytest.mark.exhaustive), True])
-def test_r6_what_was_acknowledged_survives_kill_9_at_random_moments(
+def test_r6_acknowledged_admissions_survive_kill_9_at_random_moments(
     tmp_path: Path, all_at_once: bool
 ) -> None:
     seed = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)

@@ -41,7 +41,7 @@ def fsync_p50(folder: Path) -> float:
     return statistics.median(spent) * 1_000
 
 
-def test_an_operation_at_rest_waits_for_no_timer(tmp_path: Path) -> None:
+def test_an_operation_in_an_idle_cluster_waits_for_no_timer(tmp_path: Path) -> None:
     rounds: list[tuple[float, float]] = []
     with running_cluster(tmp_path, 4) as (_cluster, gateway):
         # Any timer on the path would show in every round; other programs on the machine do not.

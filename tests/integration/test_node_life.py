@@ -64,7 +64,7 @@ def test_one_node_with_development_keys_commits_alone(tmp_path: Path) -> None:
     assert "crash-only, no liar tolerated" in printed
 
 
-def test_r10_a_second_process_of_a_node_ends_with_1_and_the_first_runs_on(tmp_path: Path) -> None:
+def test_r10_a_second_process_of_a_node_exits_and_the_first_continues(tmp_path: Path) -> None:
     with running_cluster(tmp_path, 1) as (cluster, gateway):
         with (tmp_path / "second").open("ab") as log:
             second = validator("-id", "node0", "-data-dir", str(tmp_path), log=log)
@@ -87,7 +87,7 @@ def run(*flags: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_port_in_use_is_one_line_and_1(tmp_path: Path) -> None:
+def test_a_validator_with_a_port_in_use_exits_with_one_line_and_1(tmp_path: Path) -> None:
     with Cluster(tmp_path, 1) as cluster:
         cluster.start()
         gateway = cluster.gateway()
@@ -100,14 +100,14 @@ def test_a_port_in_use_is_one_line_and_1(tmp_path: Path) -> None:
         assert "Address already in use" in line
 
 
-def test_an_unwritable_folder_is_one_line_and_1(tmp_path: Path) -> None:
+def test_a_validator_with_an_unwritable_folder_exits_with_1(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     ended = run("-dev-keys", "-total-nodes", "1", "-data-dir", str(tmp_path / "file"))
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
 
 
-def test_ctrl_c_ends_it_in_order_and_ps_names_the_node(tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_node_in_order_and_ps_names_it(tmp_path: Path) -> None:
     with running_cluster(tmp_path, 1) as (cluster, _gateway):
         process = cluster.processes[0]
         assert "dtvn validator node0" in " ".join(psutil.Process(process.pid).cmdline())
@@ -118,7 +118,7 @@ def test_ctrl_c_ends_it_in_order_and_ps_names_the_node(tmp_path: Path) -> None:
 
 
 def test_r31_a_paused_primary_is_replaced_and_follows_when_it_wakes(tmp_path: Path) -> None:
-    """Paused is not dead: nobody starts a rival, and what it wakes up with moves nothing."""
+    """A paused process is not replaced by a second one, and its old messages change nothing."""
     with running_cluster(tmp_path, 4) as (cluster, gateway):
         submit(gateway, [operation(Issue(), "T-1")])
         cluster.processes[0].send_signal(signal.SIGSTOP)
@@ -134,7 +134,7 @@ def test_r31_a_paused_primary_is_replaced_and_follows_when_it_wakes(tmp_path: Pa
 
 
 @pytest.mark.exhaustive
-def test_r31_nodes_measure_how_far_a_quorum_is(tmp_path: Path) -> None:
+def test_r31_nodes_measure_the_round_trip_to_a_quorum(tmp_path: Path) -> None:
     """Over real links: a positive round trip, and T not below its base nor beyond 5 s."""
     with running_cluster(tmp_path, 4) as (cluster, gateway):
         for index in range(4):

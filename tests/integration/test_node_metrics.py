@@ -43,7 +43,7 @@ class Measured(Cluster):
         return scrape(("127.0.0.1", self.ports[index]))
 
     def until(self, index: int, name: str, least: float, **labels: str) -> Page:
-        """A page on which a value is at least so high; waits for a node that starts."""
+        """Wait until a metric has reached a value; returns the page."""
 
         def shows() -> Page | None:
             try:
@@ -75,7 +75,7 @@ def measured(tmp_path: Path) -> Iterator[Measured]:
         yield cluster
 
 
-def test_x17_every_node_of_a_cluster_tells_the_truth_over_http(measured: Measured) -> None:
+def test_x17_http_metrics_of_every_node_match_its_work(measured: Measured) -> None:
     gateway = measured.gateway()
     for index in range(NODES):
         measured.until_it_votes(index, gateway)
@@ -108,7 +108,7 @@ def test_x17_every_node_of_a_cluster_tells_the_truth_over_http(measured: Measure
 
 
 @pytest.mark.exhaustive
-def test_a_view_change_is_seen_and_the_page_dies_with_its_node(measured: Measured) -> None:
+def test_metrics_show_a_view_change_and_end_with_their_node(measured: Measured) -> None:
     gateway = measured.gateway()
     measured.ready(gateway)
     view = int(measured.until(0, "peer_count", 3).number("dtvn_view"))
@@ -164,7 +164,7 @@ def test_a_taken_metrics_port_ends_a_node_configured_to_use_it(tmp_path: Path) -
     assert f"Cannot serve metrics on 127.0.0.1:{taken}: Address already in use" in text
 
 
-def test_x18_a_file_starts_a_node_and_a_flag_beats_it(tmp_path: Path) -> None:
+def test_x18_a_node_starts_from_a_file_and_a_flag_overrides_it(tmp_path: Path) -> None:
     port, metrics, unused = free_ports(3)
     file = tmp_path / "validator.yaml"
     content = {
@@ -231,7 +231,7 @@ def shows_quorum(address: tuple[str, int]) -> bool:
 
 
 def shown(address: tuple[str, int], name: str, **labels: str) -> float | None:
-    """A value, None while nobody answers."""
+    """A value, None while no node answers."""
     try:
         return scrape(address).value(name, **labels)
     except httpx.TransportError:

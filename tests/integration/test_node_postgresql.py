@@ -23,8 +23,8 @@ def test_four_nodes_on_one_server_keep_no_ledger_in_files(tmp_path: Path) -> Non
         assert cluster.stop() == [0, 0, 0, 0]
 
 
-def test_a_lost_database_is_a_failed_persist_and_ends_the_node(tmp_path: Path) -> None:
-    """R10: nothing is said of what may not be durable; whoever runs the node starts it again."""
+def test_a_lost_database_ends_the_node(tmp_path: Path) -> None:
+    """R10: nothing is sent that may not be durable; the node has to be started again."""
     with running_cluster(tmp_path, 1) as (cluster, gateway):
         with psycopg.connect(f"{servers.POSTGRESQL}/postgres", autocommit=True) as admin:
             admin.execute(

@@ -12,14 +12,16 @@ from typing import TypeVar
 
 import pytest
 
+from dtvn.api.errors import OutcomeUnknown, Unavailable
 from dtvn.gateway import Gateway
 from dtvn.machine import Issue, Validate, read_state
 from dtvn.machine.reasons import UNAVAILABLE
 from dtvn.protocol.consensus.messages import Operation
 from tests.integration.node_cluster import Cluster, operation, running_cluster, submit
 from tests.waiting import PATIENCE, wait_until
-from tickets.services import OutcomeUnknown, Unavailable, network, reading
+from tickets.services import reading
 from validators.ledger import read
+from validators.services import network
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.exhaustive]
 
@@ -78,7 +80,7 @@ class Load:
 
 
 def grow(gateway: Gateway) -> None:
-    """So many sequences that nobody would replay them."""
+    """Order more sequences than a node would replay."""
     submit(gateway, [operation(Issue(), f"T-{number}") for number in range(200)])
     while gateway.acknowledged < SEQUENCES:
         futures = [gateway.submit([operation(Validate(), f"T-{number}")]) for number in range(20)]
@@ -140,7 +142,7 @@ def test_a_node_whose_data_is_lost_under_load_takes_the_state_and_follows(
 
 
 def proved(ticket: str) -> reading.Proved:
-    """A quorum read, again where nobody proved anything within the three seconds that it takes itself."""
+    """A quorum read, repeated if no member proved anything within the three seconds of one read."""
 
     found = wait_until(
         lambda: unless_unavailable(lambda: reading.quorum_read("default", ticket)),

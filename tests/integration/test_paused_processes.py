@@ -1,4 +1,4 @@
-"""A web process or worker that is suspended, not dead: found out by its silence, killed, started again."""
+"""A web process or worker that is suspended, not dead, is detected by its silence and replaced."""
 
 from __future__ import annotations
 

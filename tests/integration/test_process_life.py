@@ -1,4 +1,4 @@
-"""What dies comes back by itself, with the same answers. Real processes throughout."""
+"""Processes that die are restarted, with the same answers. Real processes throughout."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def state_shown(client: httpx.Client, ticket_id: str) -> str:
 
 
 def wait_until_consumed(client: httpx.Client, node_id: str, ticket_id: str) -> None:
-    """A node has what others acknowledged once it caught up, which nobody waited for so far."""
+    """Wait until a node, which may lag, has what others acknowledged."""
 
     def consumed() -> bool:
         answer = client.get(f"/api/v1/nodes/{node_id}/tickets/{ticket_id}")
@@ -71,7 +71,7 @@ def wait_until_everyone_runs(running: Network) -> None:
 
 
 @pytest.mark.backend
-def test_the_process_list_says_which_process_is_which_node(running: Network) -> None:
+def test_the_process_list_names_the_node_of_each_process(running: Network) -> None:
     wait_until_everyone_runs(running)
     worker = running.titled("celeryd: validators@")
     assert worker is not None
@@ -120,7 +120,9 @@ def test_a_foreign_host_name_is_refused(running: Network) -> None:
 
 @pytest.mark.backend
 @pytest.mark.parametrize("node_id", ["node0", pytest.param("node2", marks=pytest.mark.exhaustive)])
-def test_a_killed_node_runs_again_and_nothing_acknowledged_is_lost(running: Network, node_id: str) -> None:
+def test_a_killed_node_is_restarted_and_no_acknowledged_ticket_is_lost(
+    running: Network, node_id: str
+) -> None:
     wait_until_everyone_runs(running)
     old = running.nodes()[node_id]["pid"]
     with running.client() as client:
@@ -159,7 +161,7 @@ def test_a_killed_learner_follows_again(running: Network) -> None:
 
 
 @pytest.mark.backend
-def test_a_killed_worker_brings_all_its_nodes_back(running: Network) -> None:
+def test_a_killed_worker_is_replaced_and_its_nodes_restarted(running: Network) -> None:
     wait_until_everyone_runs(running)
     old = {node["pid"] for node in running.nodes().values()}
     worker = running.titled("celeryd: validators@")
@@ -205,7 +207,7 @@ def test_no_node_ever_runs_twice(running: Network) -> None:
 
 
 @pytest.mark.exhaustive
-def test_stop_start_and_restart_by_a_person(running: Network) -> None:
+def test_a_person_can_stop_start_and_restart_a_node(running: Network) -> None:
     wait_until_everyone_runs(running)
     with running.client() as client:
 
@@ -244,7 +246,7 @@ def test_a_paused_node_is_unresponsive_then_killed_and_started(running: Network)
     wait_until(lambda: not process_lives(old), what="the paused process is gone")
 
 
-def test_twenty_gates_and_one_ticket(running: Network) -> None:
+def test_of_twenty_gates_exactly_one_admits_a_ticket(running: Network) -> None:
     wait_until_everyone_runs(running)
     with running.client() as client, ThreadPoolExecutor(20) as gates:
         body = {"ticket_id": "TICKET-490"}
@@ -254,7 +256,7 @@ def test_twenty_gates_and_one_ticket(running: Network) -> None:
     assert sorted(answers) == [200] + [409] * 19
 
 
-def test_a_second_up_on_the_same_folder_says_so(running: Network) -> None:
+def test_a_second_up_on_the_same_folder_exits_with_a_message(running: Network) -> None:
     second = Network(running.data)
     second.log = Path(f"{running.log}.second")
     second.launch()

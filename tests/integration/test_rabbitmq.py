@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 
-def test_a_network_whose_tasks_come_from_rabbitmq_heals_itself(tmp_path: Path) -> None:
+def test_a_network_with_rabbitmq_restarts_its_processes(tmp_path: Path) -> None:
     with (
         servers.rabbitmq() as broker,
         network(tmp_path / "data", environment={"CELERY_BROKER_URL": broker}) as started,

@@ -45,7 +45,7 @@ def own_states(client: httpx.Client, ticket: str) -> dict[str, str]:
 
 
 @pytest.mark.backend
-def test_the_tour(client: httpx.Client) -> None:
+def test_the_tour_of_the_rest_api_works(client: httpx.Client) -> None:
     assert client.get("/health").json() == {"status": "healthy"}
     wait_until(lambda: client.get("/ready").status_code == 200, what="the cluster commits")
     answers = [post(client, verb, "TICKET-001") for verb in ("validate", "consume", "consume")]
@@ -105,7 +105,7 @@ def test_r13_a_repeated_scan_gets_its_first_answer(client: httpx.Client) -> None
 
 
 @pytest.mark.backend
-def test_r17_what_was_acknowledged_is_read_at_once(client: httpx.Client) -> None:
+def test_r17_an_acknowledged_change_can_be_read_at_once(client: httpx.Client) -> None:
     at_once = 0
     for number in range(100, 120):
         ticket = f"TICKET-{number}"
@@ -143,7 +143,7 @@ def test_a_large_batch_is_in_order_and_can_be_read_at_once(client: httpx.Client)
 
 
 @pytest.mark.backend
-def test_c28_x13_no_quorum_means_503_or_504_in_time_and_later_all_goes_on(
+def test_c28_x13_no_quorum_is_503_or_504_and_service_resumes_later(
     running: Network, client: httpx.Client
 ) -> None:
     for node in ("node2", "node3"):
@@ -170,7 +170,7 @@ def test_c28_x13_no_quorum_means_503_or_504_in_time_and_later_all_goes_on(
     assert post(client, "validate", "TICKET-042").status_code == 200
 
 
-def test_bodies_over_the_limits_are_answered_over_a_real_connection(client: httpx.Client) -> None:
+def test_oversize_bodies_are_answered_over_a_real_connection(client: httpx.Client) -> None:
     big = b'{"ticket_id":"T","x":"' + b"x" * 1_100_000 + b'"}'
     assert client.post("/api/v1/tickets/validate", content=big).status_code == 413
     chunks = (big[start : start + 65_536] for start in range(0, len(big), 65_536))

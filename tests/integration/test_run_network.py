@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
 STOPS_WITHIN = 10.0
 
 
-def test_run_network_starts_four_that_agree_and_ends_them(tmp_path: Path) -> None:
+def test_run_network_starts_four_agreeing_nodes_and_ends_them(tmp_path: Path) -> None:
     p2p, api, metrics = ports_in_a_row(4), ports_in_a_row(4), ports_in_a_row(4)
     ports = {"P2P_PORT": str(p2p), "API_PORT": str(api), "METRICS_PORT": str(metrics)}
     log = tmp_path / "said"

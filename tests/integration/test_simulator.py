@@ -62,7 +62,7 @@ def wait_for_status(web: httpx.Client, wanted: str, *, timeout: float = PATIENCE
     wait_until(lambda: status(web) == wanted, timeout=timeout, what=f"status {wanted}", pause=0.1)
 
 
-def test_c44_before_the_first_run(running: Supervised, web: httpx.Client) -> None:
+def test_c44_the_simulator_is_idle_before_the_first_run(running: Supervised, web: httpx.Client) -> None:
     assert web.get("/simulator").json() == {"status": "idle", "output": []}
     nothing = web.get("/simulator/results")
     assert (nothing.status_code, nothing.json()["error"]) == (404, "no results available")
@@ -70,7 +70,7 @@ def test_c44_before_the_first_run(running: Supervised, web: httpx.Client) -> Non
     assert web.get("/status").json()["simulator_status"] == "idle"
 
 
-def test_c45_x37_a_run_is_reported_as_it_goes(running: Supervised, web: httpx.Client) -> None:
+def test_c45_x37_a_run_is_reported_while_it_plays(running: Supervised, web: httpx.Client) -> None:
     with listening(running) as ears:
         assert ears.wait_for("connected")["simulator_status"] == "idle"
         started = web.post("/simulator/start", json=SMALL | {"tickets": 100})
@@ -101,7 +101,7 @@ def test_c45_x37_a_run_is_reported_as_it_goes(running: Supervised, web: httpx.Cl
     assert web.get("/simulator/runs").json()[0]["results"] == results
 
 
-def test_c46_one_run_at_a_time_and_a_stop_is_followed(running: Supervised, web: httpx.Client) -> None:
+def test_c46_only_one_run_plays_and_a_stop_ends_it(running: Supervised, web: httpx.Client) -> None:
     for body in ({"nodes": 3}, {"nodes": 31}, {"byzantine_nodes": 3}, {"tickets": 0}, {"tickets": 1001}):
         assert web.post("/simulator/start", json=body).json()["error"]
         assert web.post("/simulator/start", json=body).status_code == 400
@@ -117,7 +117,9 @@ def test_c46_one_run_at_a_time_and_a_stop_is_followed(running: Supervised, web: 
     wait_for_status(web, "complete")
 
 
-def test_a_run_outlives_the_web_process_and_dies_with_its_own(running: Supervised, web: httpx.Client) -> None:
+def test_a_run_survives_the_web_process_and_fails_with_its_own(
+    running: Supervised, web: httpx.Client
+) -> None:
     player = start_long(running, web)
     front = running.wait_for_title("dtvn web")
     front.kill()
@@ -132,7 +134,7 @@ def test_a_run_outlives_the_web_process_and_dies_with_its_own(running: Supervise
     wait_for_status(web, "complete")
 
 
-def test_a_run_that_hears_nothing_is_killed_at_its_stop(running: Supervised, web: httpx.Client) -> None:
+def test_a_run_that_does_not_react_is_killed_at_its_stop(running: Supervised, web: httpx.Client) -> None:
     player = start_long(running, web)
     player.suspend()
     assert web.post("/simulator/stop").status_code == 200
@@ -169,7 +171,7 @@ def test_c47_the_executable_prints_what_the_seed_prints() -> None:
     assert [line.split(": ")[0] for line in results[:9]] == RESULT_KEYS
 
 
-def test_c47_an_interrupted_executable_tells_its_results_and_ends_with_0() -> None:
+def test_c47_an_interrupted_executable_prints_results_and_exits_with_0() -> None:
     words = ["-nodes=30", "-byzantine=9", "-tickets=1000", "-duration=600s"]
     with subprocess.Popen(
         ["bin/simulator", *words], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env=unbuffered()
@@ -189,7 +191,7 @@ def unbuffered() -> dict[str, str]:
     return os.environ | {"PYTHONUNBUFFERED": "1"}
 
 
-def test_x38_x39_the_executable_refuses_without_a_trace_and_repeats_itself() -> None:
+def test_x38_x39_the_executable_refuses_and_repeats_a_seed() -> None:
     """Every limit is in tests/simulation/test_command.py; here is what only a process shows."""
     repeated = ("-nodes", "4", "-byzantine", "1", "-tickets", "20", "-latency", "5ms", "-seed", "1", "-json")
     calls = [("-nodes", "0"), ("-packet-loss", "1.5"), repeated, repeated]

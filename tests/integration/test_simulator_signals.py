@@ -1,4 +1,4 @@
-"""The simulator's executable and its worker processes when somebody wants the end (C47)."""
+"""The simulator's executable and its worker processes under signals (C47)."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ while True:  # not one blocking call: a signal just before it begins would be he
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Path:
-    """A file that is there once Django is being imported, which takes for ever."""
+    """A file that appears when the import of Django, which never ends, has begun."""
     (tmp_path / "django").mkdir()
     (tmp_path / "django" / "__init__.py").write_text(ENDLESS.format(path=str(begun := tmp_path / "begun")))
     return begun
@@ -111,7 +111,7 @@ def slow(tmp_path: Path) -> Path:
     ("words", "number"),
     [(["run", "--json"], signal.SIGINT), (MANY, signal.SIGTERM), (MUTANTS, signal.SIGINT)],
 )
-def test_a_signal_before_it_has_begun_is_one_line(slow: Path, words: list[str], number: int) -> None:
+def test_a_signal_during_startup_ends_in_one_line(slow: Path, words: list[str], number: int) -> None:
     name = signal.Signals(number).name
     with playing(*words, path=slow.parent) as process:
         wait_until(slow.exists, what="it imports")
@@ -121,7 +121,7 @@ def test_a_signal_before_it_has_begun_is_one_line(slow: Path, words: list[str], 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_campaign_tells_its_totals_and_leaves_no_worker(number: int) -> None:
+def test_an_interrupted_campaign_prints_totals_and_leaves_no_worker(number: int) -> None:
     """Ctrl-C comes to all processes of the terminal."""
     with playing(*MANY) as process:
         workers = workers_of(process)
@@ -142,7 +142,7 @@ def test_no_worker_outlives_a_campaign_that_is_killed() -> None:
 
 
 @pytest.mark.parametrize("words", [NEVER_OVER, ["run", "--world", "random", "--seed", "3", "--json"]])
-def test_c47_a_run_ends_at_a_signal_whatever_it_was_asked(halting: Path, words: list[str]) -> None:
+def test_c47_a_signal_ends_a_run_of_every_verb(halting: Path, words: list[str]) -> None:
     with playing(*words, path=halting) as process:
         halted = psutil.Process(process.pid)
         wait_until(lambda: halted.status() == psutil.STATUS_STOPPED, what="it plays")
@@ -151,7 +151,7 @@ def test_c47_a_run_ends_at_a_signal_whatever_it_was_asked(halting: Path, words: 
         assert told(process)["ended"] == "interrupted"
 
 
-def test_c47_a_run_without_end_is_interrupted_under_way() -> None:
+def test_c47_an_unlimited_run_is_interrupted_by_a_signal() -> None:
     with playing(*NEVER_OVER[:-1]) as process:
         assert process.stdout is not None
         for line in process.stdout:

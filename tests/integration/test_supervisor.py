@@ -70,7 +70,7 @@ def api(s: Supervised) -> Iterator[httpx.Client]:
 # --- before anything was started -------------------------------------------------------------------
 
 
-def test_c31_it_starts_with_no_node(api: httpx.Client) -> None:
+def test_c31_a_supervisor_starts_without_nodes(api: httpx.Client) -> None:
     assert api.get("/nodes").json() == []
     assert api.get("/status").json() == {
         "supervisor": "running",
@@ -87,7 +87,7 @@ def test_c31_it_starts_with_no_node(api: httpx.Client) -> None:
         assert "no cluster has been started" in error_of(answer)
 
 
-def test_c42_the_first_frame_and_ping(s: Supervised, ears: Ears) -> None:
+def test_c42_the_first_frame_is_connected_and_pings_are_answered(s: Supervised, ears: Ears) -> None:
     first = ears.wait_for("connected")
     assert ears.frames[0] is first
     assert (first["nodes"], first["simulator_status"], first["cluster_status"]) == ([], "idle", "idle")
@@ -102,7 +102,7 @@ def test_c42_the_first_frame_and_ping(s: Supervised, ears: Ears) -> None:
     ("origin", "opens"),
     [("http://localhost:9", True), ("own", True), ("http://evil.example", False), ("null", False)],
 )
-def test_c42_the_origin_rule(s: Supervised, origin: str, opens: bool) -> None:
+def test_c42_websocket_origins_are_checked(s: Supervised, origin: str, opens: bool) -> None:
     headers = {"Origin": s.url if origin == "own" else origin}
     if opens:
         with open_socket(s.url, **headers):
@@ -112,11 +112,11 @@ def test_c42_the_origin_rule(s: Supervised, origin: str, opens: bool) -> None:
     assert refused.value.response.status_code == 403
 
 
-def test_c42_a_plain_request_to_ws(s: Supervised) -> None:
+def test_c42_a_plain_request_to_ws_is_400(s: Supervised) -> None:
     assert httpx.get(f"{s.url}/ws", trust_env=False, timeout=PATIENCE).status_code == 400
 
 
-def test_x40_health_pages_and_no_foreign_address(s: Supervised, api: httpx.Client) -> None:
+def test_x40_health_and_pages_answer_without_foreign_addresses(s: Supervised, api: httpx.Client) -> None:
     with httpx.Client(base_url=s.url, trust_env=False, timeout=PATIENCE) as plain:
         assert plain.get("/health").json() == {"status": "healthy"}
         assert plain.get("/ready").status_code == 503
@@ -142,7 +142,7 @@ def test_x41_a_page_of_another_site_changes_nothing(api: httpx.Client) -> None:
     assert api.get("/nodes", headers=foreign).json() == []
 
 
-def test_x40_without_a_key_only_known_names_but_health_at_any(s: Supervised) -> None:
+def test_x40_without_a_key_only_known_hosts_except_for_health(s: Supervised) -> None:
     far = {"Host": "tickets.example"}
     with httpx.Client(base_url=s.url, trust_env=False, timeout=PATIENCE) as plain:
         assert plain.get("/health", headers=far).json() == {"status": "healthy"}
@@ -154,7 +154,7 @@ def test_x40_without_a_key_only_known_names_but_health_at_any(s: Supervised) -> 
 @pytest.mark.parametrize(
     "body", [b"Content-Length: 5000000000\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n"]
 )
-def test_a_body_that_is_too_long_is_refused_before_its_end(s: Supervised, body: bytes) -> None:
+def test_an_oversize_body_is_refused_before_its_end(s: Supervised, body: bytes) -> None:
     with socket.create_connection(("127.0.0.1", s.port), PATIENCE) as client:
         client.sendall(b"POST /api/v1/tickets/validate HTTP/1.1\r\nHost: 127.0.0.1\r\n" + body)
         if b"chunked" in body:
@@ -166,7 +166,7 @@ def test_a_body_that_is_too_long_is_refused_before_its_end(s: Supervised, body: 
 
 
 @pytest.mark.parametrize("name", ["../../evil", "", "a b", "x" * 65, "-a", "<b>", 7, None])
-def test_x30_a_name_is_no_path(s: Supervised, api: httpx.Client, name: object) -> None:
+def test_x30_a_node_id_that_is_a_path_is_refused(s: Supervised, api: httpx.Client, name: object) -> None:
     before = sorted(s.data.parent.rglob("*evil*"))
     assert api.post("/nodes", json={"node_id": name}).status_code == 400
     assert sorted(s.data.parent.rglob("*evil*")) == before
@@ -174,7 +174,7 @@ def test_x30_a_name_is_no_path(s: Supervised, api: httpx.Client, name: object) -
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"node_count": "x"}', b'{"node_count": 31}', b"7"])
-def test_c33_x33_bodies_that_start_nothing(api: httpx.Client, body: bytes) -> None:
+def test_c33_x33_invalid_start_bodies_are_refused(api: httpx.Client, body: bytes) -> None:
     answer = api.post("/cluster/start", content=body)
     assert answer.status_code == 400
     error_of(answer)
@@ -183,7 +183,7 @@ def test_c33_x33_bodies_that_start_nothing(api: httpx.Client, body: bytes) -> No
 # --- a cluster of four -----------------------------------------------------------------------------
 
 
-def test_c32_c33_x33_a_cluster_starts_and_says_how_far_it_is(
+def test_c32_c33_x33_a_cluster_starts_and_reports_its_progress(
     s: Supervised, api: httpx.Client, ears: Ears
 ) -> None:
     answer = api.post("/cluster/start", json={"node_count": 0})
@@ -219,7 +219,7 @@ def test_c32_c33_x33_a_cluster_starts_and_says_how_far_it_is(
         assert datetime.fromisoformat(node["started_at"]).tzinfo is not None
 
 
-def test_c33_an_empty_object_starts_the_cluster_that_is_here(
+def test_c33_an_empty_object_starts_the_existing_cluster(
     s: Supervised, api: httpx.Client, ears: Ears
 ) -> None:
     here = len(ears.frames)
@@ -246,7 +246,7 @@ def test_c34_a_seed_counts_over_the_nodes(api: httpx.Client, ears: Ears) -> None
     assert api.post("/tickets/seed").json()["data"]["total_seeded"] == 0
 
 
-def test_c35_validating_through_the_platform_and_through_a_node(api: httpx.Client, ears: Ears) -> None:
+def test_c35_tickets_are_validated_by_the_platform_and_by_a_node(api: httpx.Client, ears: Ears) -> None:
     wait_until(lambda: len(api.get("/tickets").json()["data"]) == 500, what="a copy of all tickets")
     assert (
         api.post("/tickets/validate", json={"ticket_id": "TICKET-001", "data": None}).json()["success"]
@@ -271,7 +271,7 @@ def test_c35_validating_through_the_platform_and_through_a_node(api: httpx.Clien
     assert api.post("/tickets/validate", content=b" " * (1024 * 1024 + 1)).status_code == 413
 
 
-def test_c36_what_a_node_says_of_itself(api: httpx.Client) -> None:
+def test_c36_the_platform_returns_the_state_of_a_node(api: httpx.Client) -> None:
     stats = data_of(api, "/stats")
     assert set(stats) == {*STATS, "mode"}
     assert stats["mode"] == "supervisor"
@@ -281,7 +281,7 @@ def test_c36_what_a_node_says_of_itself(api: httpx.Client) -> None:
     assert data_of(api, "/storage/entries")["total_tickets"] == 500
 
 
-def test_c37_x34_logs(s: Supervised, api: httpx.Client) -> None:
+def test_c37_x34_logs_of_a_node_are_returned(s: Supervised, api: httpx.Client) -> None:
     assert api.get("/nodes/node1").json()["id"] == "node1"
     assert api.get("/nodes/nope").status_code == api.get("/nodes/nope/logs").status_code == 404
     told = api.get("/nodes/node1/logs").json()
@@ -301,7 +301,7 @@ def test_c37_x34_logs(s: Supervised, api: httpx.Client) -> None:
         assert (len(newest), any(line.endswith("filling 2999") for line in newest[-200:])) == (1000, True)
 
 
-def test_x35_orders_are_stable(api: httpx.Client) -> None:
+def test_x35_lists_have_a_stable_order(api: httpx.Client) -> None:
     tickets = [ticket["ID"] for ticket in api.get("/tickets").json()["data"]]
     assert tickets == sorted(tickets)
     for _ in range(20):
@@ -311,7 +311,7 @@ def test_x35_orders_are_stable(api: httpx.Client) -> None:
 
 
 def test_x42_ids_cannot_hold_html(api: httpx.Client) -> None:
-    """What may not exist cannot be shown: neither a node nor a ticket is named by markup."""
+    """Ids of nodes and tickets with markup are refused, so that no page can show them."""
     assert api.post("/nodes", json={"node_id": "<img src=x onerror=alert(1)>"}).status_code == 400
     evil = {"ticket_id": "<script>alert(1)</script>"}
     for verb in ("validate", "consume", "dispute"):
@@ -345,7 +345,7 @@ def refuses(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_x33_what_cannot_be_started(s: Supervised, api: httpx.Client) -> None:
+def test_x33_invalid_node_starts_are_refused(s: Supervised, api: httpx.Client) -> None:
     assert api.post("/nodes", json={"node_id": "node1"}).status_code == 409
     second = api.post("/nodes", json={"node_id": "node3", "is_primary": True})
     assert second.status_code == 409
@@ -353,7 +353,7 @@ def test_x33_what_cannot_be_started(s: Supervised, api: httpx.Client) -> None:
     assert api.post("/nodes", json={"node_id": "node3", "is_primary": "yes"}).status_code == 400
 
 
-def test_x27_ports_are_kept(s: Supervised, api: httpx.Client) -> None:
+def test_x27_nodes_keep_their_ports_over_restarts(s: Supervised, api: httpx.Client) -> None:
     before = {name: (node["port"], node["api_port"]) for name, node in s.nodes().items()}
     started = {name: node["started_at"] for name, node in s.nodes().items()}
     with occupied(before["node3"][1]):
@@ -455,7 +455,7 @@ def test_c40_a_newcomer_joins_the_running_cluster_as_a_member(
 # --- the end ---------------------------------------------------------------------------------------
 
 
-def test_c41_x32_the_cluster_stops(s: Supervised, api: httpx.Client, ears: Ears) -> None:
+def test_c41_x32_the_cluster_stops_on_request(s: Supervised, api: httpx.Client, ears: Ears) -> None:
     here = len(ears.frames)
     assert api.post("/cluster/stop").json() == {"status": "stopping"}
     eventually(lambda: set(s.statuses().values()) == {"stopped"}, within=15, what="all stopped")
@@ -470,7 +470,7 @@ def test_c41_x32_the_cluster_stops(s: Supervised, api: httpx.Client, ears: Ears)
     assert "start the cluster first" in error_of(stranger)
 
 
-def test_x32_a_start_that_fails_says_why_and_the_next_one_works(
+def test_x32_a_failed_start_gives_its_reason_and_the_next_one_works(
     s: Supervised, api: httpx.Client, ears: Ears
 ) -> None:
     here = len(ears.frames)
@@ -487,7 +487,7 @@ def test_x32_a_start_that_fails_says_why_and_the_next_one_works(
     assert found.json()["data"]["State"] == "VALIDATED", "the same cluster goes on"
 
 
-def test_x29_sigterm_leaves_nothing(s: Supervised) -> None:
+def test_x29_sigterm_leaves_no_process(s: Supervised) -> None:
     processes = s.processes()
     assert len(processes) > 8
     assert s.process is not None

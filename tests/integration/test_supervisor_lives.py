@@ -30,7 +30,7 @@ def run(*flags: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_lists_the_flags() -> None:
+def test_help_of_the_supervisor_lists_the_flags() -> None:
     answer = run("-h")
     assert answer.returncode == 0
     for flag in (
@@ -57,14 +57,14 @@ def test_help_lists_the_flags() -> None:
         (("-validator", "/nowhere/validator"), 1, "/nowhere/validator"),
     ],
 )
-def test_flags_that_make_no_sense(flags: tuple[str, ...], code: int, phrase: str) -> None:
+def test_invalid_supervisor_flags_are_refused(flags: tuple[str, ...], code: int, phrase: str) -> None:
     answer = run(*flags)
     assert answer.returncode == code
     assert phrase in answer.stderr
 
 
 @pytest.mark.exhaustive
-def test_c39_c40_one_node_then_another_cluster(tmp_path: Path) -> None:
+def test_c39_c40_a_single_node_is_replaced_by_a_larger_cluster(tmp_path: Path) -> None:
     with supervised(tmp_path / "data") as s, s.client() as api:
         assert "node_id is required" in api.post("/nodes", json={}).json()["error"]
         answer = api.post("/nodes", json={"node_id": "node0", "is_primary": True, "is_bootstrap": True})
@@ -90,7 +90,7 @@ def test_c39_c40_one_node_then_another_cluster(tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-def test_the_same_line_again_goes_on_with_a_cluster_that_has_grown(tmp_path: Path) -> None:
+def test_the_same_command_again_keeps_a_cluster_that_has_grown(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with supervised(data, "-auto-start", "1") as s, s.client() as api:
         s.wait_until_running(1)
@@ -114,7 +114,7 @@ def test_the_same_line_again_goes_on_with_a_cluster_that_has_grown(tmp_path: Pat
 
 
 def members(api: httpx.Client) -> list[str]:
-    """Their ids, none while nobody can be asked."""
+    """Ids of the members, empty while no node answers."""
     answer = api.get("/members")
     return [each["id"] for each in answer.json()["data"]["members"]] if answer.status_code == 200 else []
 
@@ -142,7 +142,7 @@ def seed(api: httpx.Client) -> dict[str, object]:
     return answer.json()["data"] if answer.status_code == 200 else {}
 
 
-def test_c43_x28_x29_a_key_an_automatic_start_and_a_killed_supervisor(tmp_path: Path) -> None:
+def test_c43_x28_x29_a_key_guards_an_auto_started_and_killed_supervisor(tmp_path: Path) -> None:
     key = "only-this-one"
     with supervised(tmp_path / "data", "-auto-start", "4", "-api-key", key) as s:
         with httpx.Client(base_url=s.url, trust_env=False, timeout=PATIENCE) as anybody:

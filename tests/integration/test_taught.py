@@ -1,4 +1,4 @@
-"""What the documentation teaches works as it stands there: the tour, a scanner, the client, a backup."""
+"""Commands and programs of the documentation work as printed: tour, scanner, client, backup."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def run(running: Network, *words: str, stdin: str = "") -> str:
 
 
 def state_of(running: Network, ticket: str, *, node: str = "") -> str:
-    """A ticket's state on the platform, or as a node itself has it; "" while nobody answers."""
+    """A ticket's state on the platform, or on a node; "" while there is no answer."""
     path = f"/api/v1/nodes/{node}/tickets/{ticket}" if node else f"/api/v1/tickets/{ticket}"
     with running.client() as client:
         answer = client.get(path)
     return str(answer.json()["data"]["State"]) if answer.status_code == 200 else ""
 
 
-def test_the_first_tour(running: Network) -> None:
+def test_the_commands_of_the_first_tour_work(running: Network) -> None:
     lines = typed(running, *blocks("start/five-minutes.md", "sh")).splitlines()
     codes = [line for line in lines if line.isdigit()]
     assert len(codes) == 20
@@ -73,7 +73,7 @@ def test_the_first_tour(running: Network) -> None:
         wait_until(lambda ticket=ticket: state_of(running, ticket) == "CONSUMED", what=f"{ticket} consumed")
 
 
-def test_the_scanner(running: Network, tmp_path: Path) -> None:
+def test_the_scanner_of_the_documentation_works(running: Network, tmp_path: Path) -> None:
     (program,) = blocks("use/scanner.md", "python")
     (file := tmp_path / "scanner.py").write_text(program, encoding="utf-8")
     shown = run(running, sys.executable, str(file), stdin="TICKET-010\nTICKET-010\nNOPE\n").splitlines()
@@ -82,12 +82,12 @@ def test_the_scanner(running: Network, tmp_path: Path) -> None:
     assert shown[2].startswith("NOPE RED ticket_not_found: ")
 
 
-def test_the_python_client(running: Network) -> None:
+def test_the_python_client_of_the_documentation_works(running: Network) -> None:
     (program,) = blocks("use/python-client.md", "python")
     wait_until(lambda: "ok at " in run(running, sys.executable, "-c", program), what="the outcome is known")
 
 
-def test_a_node_and_the_platform_come_back_from_a_backup(running: Network) -> None:
+def test_a_node_and_the_platform_are_restored_from_a_backup(running: Network) -> None:
     keys_and_platform, ledger, node, platform = blocks("operate/backup.md", "sh")
     key = running.credentials["api_key"]
     with running.client() as client:

@@ -60,7 +60,7 @@ def seed_and_consume(started: Network, ticket_id: str) -> None:
         pytest.param(signal.SIGINT, "all of them, twice", marks=pytest.mark.exhaustive),
     ],
 )
-def test_a_signal_ends_everything(
+def test_a_signal_ends_all_processes_of_a_network(
     fresh: Network, number: int, who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (scratch := tmp_path / "scratch").mkdir()
@@ -85,7 +85,7 @@ def test_a_signal_ends_everything(
 
 
 @pytest.mark.exhaustive
-def test_the_end_is_as_quick_and_quiet_after_nodes_were_killed(
+def test_a_network_ends_quickly_and_quietly_after_nodes_were_killed(
     fresh: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Celery takes a killed child's task for running for ten seconds more, and replaces its slot from a
@@ -135,7 +135,7 @@ def test_children_of_a_killed_up_end_and_it_can_start_again(fresh: Network) -> N
 
 
 @pytest.mark.exhaustive
-def test_a_start_right_after_a_kill_waits_for_what_the_killed_one_left(fresh: Network) -> None:
+def test_a_start_after_a_kill_waits_for_the_remaining_processes(fresh: Network) -> None:
     fresh.start()
     left = fresh.processes()
     left[0].kill()
@@ -147,7 +147,7 @@ def test_a_start_right_after_a_kill_waits_for_what_the_killed_one_left(fresh: Ne
 
 
 @pytest.mark.exhaustive
-def test_a_node_that_cannot_start_says_why_and_blocks_no_other(fresh: Network) -> None:
+def test_a_node_that_cannot_start_gives_the_reason_and_blocks_no_other(fresh: Network) -> None:
     fresh.start()
     fresh.stop()
     (fresh.data / "nodes" / "node3" / "identity" / "node.key").write_bytes(b"not a key")
@@ -161,8 +161,8 @@ def test_a_node_that_cannot_start_says_why_and_blocks_no_other(fresh: Network) -
     wait_until(says_why, what="the reason is shown")
 
 
-def test_a_second_start_on_another_port_goes_on_with_the_same_data(fresh: Network) -> None:
-    """NODES counts no more by then, and that is said; a kept port that is taken is one line."""
+def test_a_second_start_on_another_port_keeps_the_data(fresh: Network) -> None:
+    """NODES is then ignored with a message; a kept port that is taken is reported in one line."""
     fresh.start()
     seed_and_consume(fresh, "TICKET-001")
     first = fresh.credentials
@@ -227,7 +227,7 @@ def run_down(started: Network) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.exhaustive
-def test_an_unread_output_stops_nothing(fresh: Network) -> None:
+def test_an_unread_output_does_not_stop_the_network(fresh: Network) -> None:
     """`make up | head -1`."""
     fresh.launch_unread()
     wait_until(fresh.is_ready, timeout=START_PATIENCE, what="ready")
@@ -253,7 +253,7 @@ def refused(data: Path, **environment: str) -> str:
     return lines[0]
 
 
-def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         line = refused(tmp_path / "data", PORT=port)
@@ -261,7 +261,7 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     assert "in use" in line
 
 
-def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "cannot write" in refused(tmp_path / "file" / "data", DTVN_DATA=str(tmp_path / "file" / "data"))
 
@@ -278,17 +278,17 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
         ("DTVN_KILL_SILENT_AFTER", "soon"),
     ],
 )
-def test_a_number_that_makes_no_sense_is_one_clear_line(tmp_path: Path, name: str, value: str) -> None:
+def test_an_invalid_number_is_reported_in_one_line(tmp_path: Path, name: str, value: str) -> None:
     line = refused(tmp_path / "data", **{name: value})
     assert f"{name}={value}" in line
 
 
-def test_an_address_that_is_not_ours_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_foreign_listen_address_is_reported_in_one_line(tmp_path: Path) -> None:
     assert "203.0.113.7" in refused(tmp_path / "data", DTVN_HOST="203.0.113.7")
 
 
 @pytest.mark.exhaustive
-def test_an_early_interrupt_leaves_nothing(fresh: Network) -> None:
+def test_an_early_interrupt_leaves_no_process(fresh: Network) -> None:
     """Ctrl-C while the network is still being made."""
     fresh.launch(through_make=True)
     wait_until(lambda: (fresh.data / "up.lock").exists(), what="up has begun")

@@ -16,7 +16,7 @@ from dtvn.machine import commands
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import ApplicationChange, Executed, Note, Record
 from dtvn.protocol.host import Host
-from dtvn.protocol.host.ports import Recovery
+from dtvn.protocol.host.ports import LedgerTail
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.mutants import MUTANTS
@@ -48,7 +48,7 @@ class Both:
         self._real.materialise(changes, sequence, timestamp)
         self._virtual.materialise(changes, sequence, timestamp)
 
-    def load(self) -> Recovery:
+    def load(self) -> LedgerTail:
         self._real.load()
         return self._virtual.load()
 

@@ -8,12 +8,12 @@ import pytest
 
 from dtvn.protocol.consensus import log_tree
 from dtvn.protocol.consensus.effects import Prune, StateRecord
-from dtvn.protocol.host.ports import JournalError, Recovery
+from dtvn.protocol.host.ports import JournalError, LedgerTail
 from tests.ledger.samples import CLUSTER, LogWriter, slot
 from validators.ledger import Ledger, open_ledger
 
 
-def reopened(ledger: Ledger) -> tuple[Ledger, Recovery]:
+def reopened(ledger: Ledger) -> tuple[Ledger, LedgerTail]:
     """Close and open again, as a restart does."""
     ledger.close()
     again = open_ledger(ledger.location, cluster_id=CLUSTER, alias=ledger.alias)
@@ -21,11 +21,11 @@ def reopened(ledger: Ledger) -> tuple[Ledger, Recovery]:
 
 
 def test_an_empty_ledger_recovers_nothing(ledger: Ledger) -> None:
-    recovery = ledger.load()
-    assert recovery.frontier == log_tree.Frontier()
-    assert recovery.applied_sequence == 0
-    assert (recovery.entries, recovery.slots, recovery.states) == ((), (), ())
-    assert recovery.checkpoint is None
+    tail = ledger.load()
+    assert tail.frontier == log_tree.Frontier()
+    assert tail.applied_sequence == 0
+    assert (tail.entries, tail.slots, tail.states) == ((), (), ())
+    assert tail.checkpoint is None
     assert ledger.created
     assert ledger.voting
 
@@ -35,13 +35,13 @@ def test_a_turn_survives_a_restart(ledger: Ledger) -> None:
     entries = writer.entries(3)
     slots = [slot("pre_prepare", 4, body=b"batch four"), slot("prepare", 4), slot("commit", 4)]
     ledger.append([*entries, *slots, writer.checkpoint(), StateRecord("view", b"\x02")])
-    again, recovery = reopened(ledger)
+    again, tail = reopened(ledger)
     try:
-        assert recovery.entries == tuple(entries)
-        assert recovery.slots == tuple(slots)
-        assert recovery.checkpoint == writer.checkpoint()
-        assert recovery.states == (StateRecord("view", b"\x02"),)
-        assert recovery.frontier == writer.frontier
+        assert tail.entries == tuple(entries)
+        assert tail.slots == tuple(slots)
+        assert tail.checkpoint == writer.checkpoint()
+        assert tail.states == (StateRecord("view", b"\x02"),)
+        assert tail.frontier == writer.frontier
         assert not again.created
         assert again.incarnation == ledger.incarnation + 1
     finally:
@@ -79,9 +79,9 @@ def test_nothing_of_a_failed_turn_stays(ledger: Ledger) -> None:
         ledger.append([slot("commit", 9), skipping])
     with pytest.raises(JournalError):
         ledger.append([slot("commit", 10)])
-    recovery = ledger.load()
-    assert recovery.slots == ()
-    assert len(recovery.entries) == 1
+    tail = ledger.load()
+    assert tail.slots == ()
+    assert len(tail.entries) == 1
 
 
 def test_an_entry_of_another_history_is_refused(ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""An auditor reads ledgers of both databases, beside whoever writes them (P22)."""
+"""An auditor reads ledgers of both databases while their owner writes them (P22)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_p22_a_ledger_is_read_while_its_node_writes_it(ledger: Ledger, place: Lo
     assert "@" not in archive.name
 
 
-def test_a_ledger_of_another_cluster_or_none_is_said_so(
+def test_a_ledger_of_another_cluster_or_none_is_reported(
     ledger: Ledger, place: Location, tmp_path: Path
 ) -> None:
     with pytest.raises(ArchiveError, match="another cluster"):

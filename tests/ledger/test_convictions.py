@@ -48,7 +48,7 @@ def test_p22_evidence_is_in_the_transaction_of_the_turn_that_found_it(ledger: Le
     assert Evidence.objects.using(ALIAS).count() == 1
 
 
-def test_p15_a_member_cannot_fill_the_ledger_with_its_crimes(ledger: Ledger) -> None:
+def test_p15_a_member_cannot_fill_the_ledger_with_evidence(ledger: Ledger) -> None:
     for sequence in range(1, EVIDENCE_PER_MEMBER_MAX + 40):
         ledger.append([double_commit(sequence)])
     ledger.append([double_commit(1, member=2)])
@@ -58,7 +58,7 @@ def test_p15_a_member_cannot_fill_the_ledger_with_its_crimes(ledger: Ledger) -> 
     assert kept.filter(member=2).count() == 1
 
 
-def test_p15_a_removed_members_crimes_leave_room_for_its_index_successors(ledger: Ledger) -> None:
+def test_p15_evidence_of_an_old_epoch_leaves_room_for_the_next(ledger: Ledger) -> None:
     ledger.append([double_commit(sequence) for sequence in range(1, EVIDENCE_PER_MEMBER_MAX + 1)])
     ledger.append([double_commit(500, epoch=1)])
     kept = Evidence.objects.using(ALIAS)
@@ -66,7 +66,7 @@ def test_p15_a_removed_members_crimes_leave_room_for_its_index_successors(ledger
     assert kept.filter(epoch=1).count() == 1
 
 
-def test_p15_epochs_do_not_multiply_what_members_may_fill(
+def test_p15_epochs_do_not_multiply_the_bound_of_evidence(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond the bound of all, only the first few of each seat stay; and those do."""

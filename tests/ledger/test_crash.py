@@ -1,4 +1,4 @@
-"""Killed with -9 anywhere: what was acknowledged is there, what was not is there whole or not at all."""
+"""kill -9 at any point: acknowledged turns are there, others are whole or absent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from dtvn.ledger import Location
 from dtvn.protocol.consensus.effects import Prune, Record, StateRecord
-from dtvn.protocol.host.ports import Recovery
+from dtvn.protocol.host.ports import LedgerTail
 from tests.ledger.children import end_now, reopen_when_free, run_in_child, script
 from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot, ticket
 from tests.ledger.test_materialise import change
@@ -60,25 +60,25 @@ def test_r6_a_turn_killed_at_any_statement_is_whole_or_absent(sqlite_place: Loca
         ledger.append(last_turn(writer))
 
     status = run_in_child(work)
-    recovery, voting = recovered(sqlite_place)
+    tail, voting = recovered(sqlite_place)
     assert voting, "a crash is no loss"
     writer = LogWriter()
     before = writer.entries(2)
     whole = status == 0
     if not whole:
-        assert recovery.entries == tuple(before)
-        assert [record.phase for record in recovery.slots] == ["pre_prepare", "prepare", "commit"]
-        assert (recovery.checkpoint, recovery.states) == (None, ())
+        assert tail.entries == tuple(before)
+        assert [record.phase for record in tail.slots] == ["pre_prepare", "prepare", "commit"]
+        assert (tail.checkpoint, tail.states) == (None, ())
         return
     turn = last_turn(writer)
-    assert recovery.entries == tuple(writer.records)
-    assert recovery.checkpoint == turn[4]
-    assert recovery.states == (turn[5],)
-    assert recovery.slots == (turn[0], turn[1], turn[2], turn[6])
+    assert tail.entries == tuple(writer.records)
+    assert tail.checkpoint == turn[4]
+    assert tail.states == (turn[5],)
+    assert tail.slots == (turn[0], turn[1], turn[2], turn[6])
 
 
 @pytest.mark.parametrize("count", range(1, 12))
-def test_p20_r9_rows_killed_at_any_statement_are_never_half_of_it(sqlite_place: Location, count: int) -> None:
+def test_p20_r9_rows_killed_at_any_statement_are_whole_or_absent(sqlite_place: Location, count: int) -> None:
     def work() -> None:
         ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
         ledger.load()
@@ -92,15 +92,15 @@ def test_p20_r9_rows_killed_at_any_statement_are_never_half_of_it(sqlite_place: 
     status = run_in_child(work)
     ledger = reopen_when_free(sqlite_place)
     try:
-        recovery = ledger.load()
-        states = {found.row.ticket: found.row.state for found in recovery.rows}
+        tail = ledger.load()
+        states = {found.row.ticket: found.row.state for found in tail.rows}
         counters = dict(ledger._store.rows("SELECT name, value FROM ledger_counter WHERE value <> 0"))
         if status:
-            assert recovery.applied_sequence == 1
+            assert tail.applied_sequence == 1
             assert states == {"T-1": "ISSUED"}
             assert counters == {"ticket/ISSUED/default": 1}
         else:
-            assert recovery.applied_sequence == 2
+            assert tail.applied_sequence == 2
             assert states == {"T-1": "VALIDATED", "T-2": "ISSUED"}
             assert counters == {
                 "operation/validate/ok": 2,
@@ -155,18 +155,18 @@ def test_killed_at_random_moments_it_keeps_every_acknowledged_turn(place: Locati
         ledger = reopen_when_free(place)
         try:
             assert ledger.voting
-            recovery = ledger.load()
-            assert recovery.frontier.size >= logged
-            assert recovery.applied_sequence <= recovery.frontier.size
-            prepared = [one.sequence for one in recovery.slots if one.phase == "prepare"]
+            tail = ledger.load()
+            assert tail.frontier.size >= logged
+            assert tail.applied_sequence <= tail.frontier.size
+            prepared = [one.sequence for one in tail.slots if one.phase == "prepare"]
             assert max(prepared, default=0) >= voted
-            list(recovery.rows)
-            logged = recovery.frontier.size
+            list(tail.rows)
+            logged = tail.frontier.size
         finally:
             ledger.close()
 
 
-def recovered(place: Location) -> tuple[Recovery, bool]:
+def recovered(place: Location) -> tuple[LedgerTail, bool]:
     ledger = reopen_when_free(place)
     try:
         return ledger.load(), ledger.voting

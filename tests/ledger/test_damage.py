@@ -38,10 +38,10 @@ def fill(ledger: Ledger) -> None:
 
 def contents(ledger: Ledger) -> Any:
     """All that a replica restores itself from."""
-    recovery = ledger.load()
-    rows = sorted(map(repr, recovery.rows))
+    tail = ledger.load()
+    rows = sorted(map(repr, tail.rows))
     apart = ("rows", "continued")  # the second is no content: whether this machine wrote it last
-    return [getattr(recovery, name) for name in recovery.__struct_fields__ if name not in apart] + [rows]
+    return [getattr(tail, name) for name in tail.__struct_fields__ if name not in apart] + [rows]
 
 
 def reread(place: Location) -> Any:
@@ -229,7 +229,7 @@ def test_r11_a_power_cut_that_takes_an_unsynced_turn_back_costs_no_vote(sqlite_p
         ledger.close()
 
 
-def test_a_torn_witness_says_nothing(sqlite_place: Location) -> None:
+def test_a_torn_witness_file_is_ignored(sqlite_place: Location) -> None:
     """A power cut may leave it half written; the ledger itself is whole then."""
     open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS).close()
     flip(sqlite_place.folder / "ledger.turns", 20, 1)
@@ -239,9 +239,7 @@ def test_a_torn_witness_says_nothing(sqlite_place: Location) -> None:
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_r6_a_turn_in_a_file_that_lost_its_name_is_no_durable_turn(
-    sqlite_place: Location, *, replaced: bool
-) -> None:
+def test_r6_a_turn_in_a_deleted_file_is_not_durable(sqlite_place: Location, *, replaced: bool) -> None:
     """Its folder was deleted under a running node: SQLite goes on, and all of it would be gone at the end."""
     ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias=ALIAS)
     try:

@@ -27,7 +27,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def test_r8_a_real_full_disk_and_room_again(small_disk: Path) -> None:
+def test_r8_a_ledger_continues_once_a_full_disk_has_room(small_disk: Path) -> None:
     ledger = open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
     writer = LogWriter()
     ledger.load()
@@ -45,20 +45,20 @@ def test_r8_a_real_full_disk_and_room_again(small_disk: Path) -> None:
         ledger.materialise([change(ticket(f"T-{number}")) for number in range(3_000)], 3, START)
     filler.unlink()
     assert ledger.takes_writes()
-    recovery = ledger.load()
-    assert (recovery.frontier.size, recovery.applied_sequence) == (3, 2)
-    assert recovery.slots == (slot("prepare", 4),)
+    tail = ledger.load()
+    assert (tail.frontier.size, tail.applied_sequence) == (3, 2)
+    assert tail.slots == (slot("prepare", 4),)
     ledger.append([lost])
     ledger.materialise([change(ticket("T-2"))], 4, START)
     ledger.close()
     again = open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
-    recovery = again.load()
+    tail = again.load()
     assert again.voting
-    assert (recovery.frontier.size, recovery.applied_sequence) == (4, 4)
+    assert (tail.frontier.size, tail.applied_sequence) == (4, 4)
     again.close()
 
 
-def test_a_ledger_on_a_full_disk_does_not_open_half(small_disk: Path) -> None:
+def test_a_ledger_on_a_full_disk_does_not_open_partly(small_disk: Path) -> None:
     filler = fill(small_disk)
     with pytest.raises((JournalError, LedgerError)):
         open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
@@ -68,7 +68,7 @@ def test_a_ledger_on_a_full_disk_does_not_open_half(small_disk: Path) -> None:
     ledger.close()
 
 
-def test_r8_a_file_that_may_not_grow(sqlite_ledger: Ledger) -> None:
+def test_r8_a_file_at_its_size_limit_fails_the_turn_only(sqlite_ledger: Ledger) -> None:
     """SQLite's own limit gives the same error (SQLITE_FULL) without a file system of ours."""
     connection = sqlite_ledger._store._connection  # type: ignore[attr-defined]
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
@@ -84,7 +84,7 @@ def test_r8_a_file_that_may_not_grow(sqlite_ledger: Ledger) -> None:
     assert sqlite_ledger.load().entries == (record,)
 
 
-def test_r8_a_full_server(postgres_place: Location) -> None:
+def test_r8_a_full_server_fails_the_turn_only(postgres_place: Location) -> None:
     """PostgreSQL's own error for a full disk (53100), raised by a trigger as the server would."""
     ledger = open_ledger(postgres_place, cluster_id=CLUSTER, alias=ALIAS)
     try:

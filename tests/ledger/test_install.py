@@ -123,7 +123,7 @@ def broken(install: Install) -> Install:
     return Install(install.checkpoint, install.entry, install.peaks, rows)
 
 
-def test_p17_an_install_that_fails_half_way_leaves_everything_as_it_was(ledger: Ledger) -> None:
+def test_p17_an_install_that_fails_midway_leaves_the_old_state(ledger: Ledger) -> None:
     writer = LogWriter()
     behind(ledger, writer)
     before = ledger.load()
@@ -138,9 +138,7 @@ def test_p17_an_install_that_fails_half_way_leaves_everything_as_it_was(ledger: 
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 7, 9, 11, 13])
-def test_p17_killed_in_the_middle_of_an_install_the_state_is_never_half(
-    sqlite_place: Location, count: int
-) -> None:
+def test_p17_an_install_killed_in_the_middle_is_whole_or_absent(sqlite_place: Location, count: int) -> None:
     writer = LogWriter()
 
     def work() -> None:
@@ -171,7 +169,7 @@ def test_p17_killed_in_the_middle_of_an_install_the_state_is_never_half(
         ledger.close()
 
 
-def test_p17_a_disk_that_fills_up_in_the_middle_of_an_install(small_disk: Path) -> None:
+def test_p17_an_install_that_fills_the_disk_leaves_the_old_state(small_disk: Path) -> None:
     ledger = open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
     try:
         writer = LogWriter()
@@ -202,7 +200,7 @@ def test_a_base_that_is_not_the_checkpoints_log_is_noticed_at_start(ledger: Ledg
     assert SNAPSHOT_BASE == "snapshot_base", "a name on disk: never changed"
 
 
-def test_r11_a_searched_copy_begins_with_rows_and_their_counters(ledger: Ledger) -> None:
+def test_r11_an_indexed_copy_begins_with_rows_and_their_counters(ledger: Ledger) -> None:
     """The learner of a cluster that continues another one: columns and counts, as if it had executed them."""
     writer = LogWriter()
     writer.entries(10)

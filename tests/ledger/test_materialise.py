@@ -27,11 +27,11 @@ def test_every_kind_of_row_comes_back_equal(ledger: Ledger) -> None:
     ledger.append(LogWriter().entries(3))
     rows = [change(ticket("T-1", metadata={"a": "1", "b": "é"})), change(ticket("T-2")), *OTHERS]
     ledger.materialise(rows, 2, 17)
-    again, recovery = reopened(ledger)
+    again, tail = reopened(ledger)
     try:
-        assert recovery.applied_sequence == 2
-        assert sorted(map(repr, recovery.rows)) == sorted(map(repr, rows))
-        assert sorted(map(repr, recovery.rows)) == sorted(map(repr, rows)), "can be read twice"
+        assert tail.applied_sequence == 2
+        assert sorted(map(repr, tail.rows)) == sorted(map(repr, rows))
+        assert sorted(map(repr, tail.rows)) == sorted(map(repr, rows)), "can be read twice"
     finally:
         again.close()
 
@@ -46,7 +46,7 @@ def test_every_field_of_a_ticket_is_stored() -> None:
     assert len(msgspec.structs.astuple(row)) == len(msgspec.structs.fields(TicketRow))
 
 
-def test_a_row_of_none_deletes(ledger: Ledger) -> None:
+def test_a_row_set_to_none_is_deleted(ledger: Ledger) -> None:
     ledger.append(LogWriter().entries(2))
     ledger.materialise(OTHERS, 1, 1)
     gone = [ApplicationChange(one.table, one.key, None) for one in OTHERS[:2]]
@@ -101,9 +101,9 @@ def test_a_replay_counts_nothing_twice(ledger: Ledger) -> None:
     for record in writer.records:
         ledger.notice(executed(record, ["ok", "ok"]))
     ledger.materialise([], 1, 1)
-    again, recovery = reopened(ledger)
+    again, tail = reopened(ledger)
     try:
-        assert recovery.applied_sequence == 1
+        assert tail.applied_sequence == 1
         for record in writer.records:
             again.notice(executed(record, ["ok", "ok"]))
         again.materialise([], 2, 2)

@@ -116,14 +116,14 @@ class LedgerModel(RuleBasedStateMachine):
 
     @invariant()
     def recovers_what_the_dictionary_holds(self) -> None:
-        recovery = self.ledger.load()
-        assert recovery.entries == tuple(self.writer.records)
-        assert recovery.frontier == self.writer.frontier
-        assert recovery.applied_sequence == self.applied
-        assert recovery.checkpoint == self.checkpoint
-        assert sorted(map(repr, recovery.slots)) == sorted(map(repr, self.slots.values()))
-        assert {record.name: record for record in recovery.states} == self.states
-        assert {found.row.ticket: found.row for found in recovery.rows} == self.tickets
+        tail = self.ledger.load()
+        assert tail.entries == tuple(self.writer.records)
+        assert tail.frontier == self.writer.frontier
+        assert tail.applied_sequence == self.applied
+        assert tail.checkpoint == self.checkpoint
+        assert sorted(map(repr, tail.slots)) == sorted(map(repr, self.slots.values()))
+        assert {record.name: record for record in tail.states} == self.states
+        assert {found.row.ticket: found.row for found in tail.rows} == self.tickets
         counts = dict.fromkeys(STATES, 0)
         for row in self.tickets.values():
             counts[row.state] += 1

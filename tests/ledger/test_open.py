@@ -56,7 +56,7 @@ def test_r10_a_second_opener_is_refused_and_changes_nothing(place: Location) -> 
     assert not is_locked(place.folder)
 
 
-def test_r11_only_a_process_that_wrote_to_a_ledger_goes_on_with_it(place: Location) -> None:
+def test_r11_only_the_process_that_wrote_a_ledger_continues_it(place: Location) -> None:
     """What another one finds, and the same one in the next epoch, may be an older copy."""
     for _ in range(2):
         ledger = opened(place)
@@ -101,7 +101,7 @@ def test_the_lock_ends_with_its_process(sqlite_place: Location) -> None:
     opened(sqlite_place).close()
 
 
-def test_it_opens_right_after_installation(tmp_path: Path) -> None:
+def test_a_ledger_opens_right_after_installation(tmp_path: Path) -> None:
     """With the platform's settings, nothing migrated and no data folder."""
     source = (
         "import django, sys; django.setup(); from validators.ledger import open_ledger\n"
@@ -171,10 +171,10 @@ def test_r10_a_lost_connection_is_a_failed_persist(postgres_place: Location) -> 
 
 
 @pytest.mark.parametrize("setting", sorted(postgresql.SAFE_SETTINGS))
-def test_r10_a_server_that_could_forget_is_refused(
+def test_r10_a_server_without_durable_commits_is_refused(
     postgres_place: Location, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
-    """The server here is a safe one, so the test turns round what safe means."""
+    """The server here is durable, so the test inverts the required settings."""
     monkeypatch.setitem(postgresql.SAFE_SETTINGS, setting, "off")
     with pytest.raises(LedgerUnsafe, match=f"{setting} = on"):
         opened(postgres_place)
@@ -231,7 +231,7 @@ def test_r11_an_empty_ledger_of_a_replica_that_had_one_follows(place: Location) 
     again.close()
 
 
-def test_r11_a_deleted_database_is_noticed_by_what_lies_beside_it(sqlite_place: Location) -> None:
+def test_r11_a_deleted_database_is_noticed_by_the_files_beside_it(sqlite_place: Location) -> None:
     opened(sqlite_place).close()
     sqlite_place.database_file.unlink()
     ledger = opened(sqlite_place)
@@ -240,7 +240,7 @@ def test_r11_a_deleted_database_is_noticed_by_what_lies_beside_it(sqlite_place: 
     ledger.close()
 
 
-def test_r11_an_old_copy_put_back_follows(sqlite_place: Location, tmp_path: Path) -> None:
+def test_r11_a_restored_old_copy_follows_without_a_vote(sqlite_place: Location, tmp_path: Path) -> None:
     """A twin from an old disk image would vote again where it voted before."""
     ledger = opened(sqlite_place)
     ledger.load()

@@ -30,7 +30,7 @@ def test_tickets_are_listed_in_pages_by_key(ledger: Ledger) -> None:
     assert read.read_ticket(ALIAS, "b", "T-99") is None
 
 
-def test_tickets_are_filtered_by_event_state_and_beginning(ledger: Ledger) -> None:
+def test_tickets_are_filtered_by_event_state_and_prefix(ledger: Ledger) -> None:
     ledger.append(LogWriter().entries(1))
     states = ("ISSUED", "VALIDATED", "ISSUED", "CONSUMED")
     rows = [ticket(f"T-{number}", state=state) for number, state in enumerate(states)]
@@ -139,7 +139,7 @@ def test_an_indexed_ledger_has_a_row_for_each_operation(indexed: Ledger) -> None
 
 
 def test_what_a_malformed_operation_holds_fits_the_columns(indexed: Ledger) -> None:
-    """PostgreSQL refuses a NUL; a stranger's text must never end a learner."""
+    """PostgreSQL refuses a NUL; a client's text must never stop a learner."""
     record = LogWriter().entry(kinds=["k\0" * 100], tickets=["\0" + "t" * 1_000])
     indexed.append([record])
     indexed.notice(executed(record, ["malformed"]))

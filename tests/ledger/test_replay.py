@@ -95,10 +95,10 @@ class Replica:
         self.ledger = open_ledger(place, cluster_id=CLUSTER, alias=ALIAS)
         self.application = TicketApplication(FOUNDED, cluster_id(FOUNDED))
         self.executor = Executor(0, self.application)
-        recovery = self.ledger.load()
-        self.application.load(recovery.rows)
+        tail = self.ledger.load()
+        self.application.load(tail.rows)
         signer = FrameSigner(CLUSTER, b"", self)
-        for note in self.executor.restore(recovery, signer):
+        for note in self.executor.restore(tail, signer):
             self.ledger.notice(note)
 
     def member_key(self, epoch: int, index: int) -> bytes | None:
@@ -129,7 +129,7 @@ def tables(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def live(place: Location, batches: list[VerifiedBatch], *, seed: int) -> tuple[bytes, Any]:
-    """Execute all, materialising and restarting wherever the dice say; (state root, tables)."""
+    """Execute all, materialising and restarting at random points; (state root, tables)."""
     dice = random.Random(seed)
     replica = Replica(place)
     try:

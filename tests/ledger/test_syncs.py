@@ -1,4 +1,4 @@
-"""SQLite, the default ledger, syncs what is said before it is said, counted from outside the process (R6)."""
+"""SQLite, the default ledger, syncs each statement before it is sent; counted from outside (R6)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BESIDE_THE_KEY = {"stamp": ["voted", "identity"], "promise": ["promise.bin", "id
 
 @pytest.fixture(scope="module")
 def counter(tmp_path_factory: pytest.TempPathFactory) -> Counter:
-    """The first that works here. That none does is a failure: this promise is never left unlooked at."""
+    """The first counter that works here; none is a failure, so that the check is never skipped."""
     folder = tmp_path_factory.mktemp("counters")
     found = next((one for one in COUNTERS.values() if works(one, folder)), None)
     if found is None:
@@ -47,8 +47,9 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> Counter:
 
 
 def syncs_and_words(counter: Counter, folder: Path, *, members: int, bug: str = "") -> dict[str, list[str]]:
-    """Of each member, in order: files of its ledger that were synced, and words that it said, between the
-    beginning and the end of one operation."""
+    """Of each member, in order: files of its ledger that were synced, and messages that it sent, between the
+    beginning and the end of one operation.
+    """
     program = [sys.executable, "-m", "tests.ledger.lone_operation", str(folder), str(members), bug]
     found: dict[str, list[str]] = {}
     for path in counter(program, folder):
@@ -107,12 +108,12 @@ def test_r6_a_copy_is_synced_before_the_log_is_written_over(steps: dict[str, lis
 
 
 def test_r6_r10_r11_writes_outside_turns_are_synced(steps: dict[str, list[str]]) -> None:
-    """Incarnation, the word whether it votes, the operator's word, a snapshot."""
+    """Incarnation, voting state, operator's order, snapshot."""
     assert {name: steps[name] for name in OUTSIDE_TURNS} == OUTSIDE_TURNS
 
 
 def test_r11_files_beside_the_key_are_synced(steps: dict[str, list[str]]) -> None:
-    """That it has voted, before its first vote; which end of an epoch it signed, before it shows that."""
+    """The mark of its first vote, before that vote; a signed end of an epoch, before it shows that."""
     assert {name: steps[name] for name in BESIDE_THE_KEY} == BESIDE_THE_KEY
 
 
@@ -126,5 +127,5 @@ def test_r11_files_beside_the_key_are_synced(steps: dict[str, list[str]]) -> Non
 def test_a_planted_bug_that_leaves_a_sync_out_is_counted(
     counter: Counter, tmp_path: Path, bug: str, backup: list[str]
 ) -> None:
-    """The count is no count of what is always there."""
+    """The count notices a missing sync."""
     assert syncs_and_words(counter, tmp_path, members=4, bug=bug)["r1"] == backup

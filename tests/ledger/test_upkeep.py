@@ -46,8 +46,8 @@ def test_r25_the_log_is_filled_from_its_beginning_again(sqlite_ledger: Ledger) -
     assert log_size(sqlite_ledger) <= size + 2 * BODY
 
 
-def test_r25_a_reader_holds_up_no_turn(sqlite_ledger: Ledger) -> None:
-    """Somebody's open transaction makes the log grow, never wait; afterwards it shrinks to its place."""
+def test_r25_an_open_reader_delays_no_turn(sqlite_ledger: Ledger) -> None:
+    """An open read transaction makes the log grow, never wait; afterwards the log shrinks again."""
     sequence = write_until_copied(sqlite_ledger, 1)
     reader = sqlite3.connect(sqlite_ledger.location.database_file, isolation_level=None)
     reader.execute("BEGIN")
@@ -62,7 +62,7 @@ def test_r25_a_reader_holds_up_no_turn(sqlite_ledger: Ledger) -> None:
     assert len(sqlite_ledger.load().slots) == sequence - 1
 
 
-def test_maintain_copies_what_little_there_is(sqlite_ledger: Ledger) -> None:
+def test_maintain_copies_a_short_log(sqlite_ledger: Ledger) -> None:
     store = sqlite_ledger._store
     assert isinstance(store, SqliteStore)
     sqlite_ledger.append([slot("prepare", 1)])

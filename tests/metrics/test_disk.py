@@ -1,4 +1,4 @@
-"""When does the disk of a node end?"""
+"""The forecast of when a node's disk is full."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def test_a_ledger_that_does_not_grow_never_fills_the_disk(tmp_path: Path) -> Non
     assert watch.forecast(700.0, 4_000, 100) == math.inf
 
 
-def test_only_the_last_hour_counts(tmp_path: Path) -> None:
+def test_the_forecast_uses_the_last_hour_only(tmp_path: Path) -> None:
     watch = DiskWatch(tmp_path)
     watch.forecast(0.0, 0, 1_000)
     watch.forecast(3_000.0, 900_000, 1_000)
     assert watch.forecast(7_000.0, 900_000, 1_000) == math.inf
 
 
-def test_a_look_gives_sizes_and_a_folder_that_is_gone_gives_nothing(tmp_path: Path) -> None:
+def test_measuring_gives_sizes_and_nothing_for_a_missing_folder(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_bytes(bytes(12_345))
     found = DiskWatch(tmp_path).look()
     assert found["dtvn_ledger_bytes"] == 12_345

@@ -134,7 +134,7 @@ def test_a_core_that_is_rebuilt_keeps_its_counters(measured: Running) -> None:
         gateway.close()
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_a_clear_end() -> None:
+def test_a_requested_port_in_use_is_a_clear_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(StartError, match=rf"127\.0\.0\.1:{port}: Address already in use.*-metrics-port"):
@@ -158,7 +158,7 @@ def test_without_options_nothing_listens_and_nothing_is_gathered(measured: Runni
     assert exporter._snapshot is None
 
 
-def test_the_page_is_gone_with_its_node(measured: Running) -> None:
+def test_the_page_ends_with_its_node(measured: Running) -> None:
     address = measured.node.exporter.address
     assert address is not None
     assert measured.end() == 0

@@ -58,7 +58,7 @@ def test_phases_last_from_record_to_record() -> None:
     assert value(figures, "consensus_latency_seconds_sum") == pytest.approx(3.0, abs=0.5)
 
 
-def test_a_second_proposal_of_a_sequence_does_not_begin_it_anew() -> None:
+def test_a_second_proposal_of_a_sequence_does_not_restart_its_timing() -> None:
     figures = Figures(MEMBERS, 1)
     began = time.monotonic_ns() - 10 * SECOND
     figures.recorded([slot(7, "prepare", view=0)], began)
@@ -99,7 +99,7 @@ def test_outcomes_are_counted_by_kind_and_batches_by_size() -> None:
     assert [value(figures, "dtvn_batch_operations_bucket", le=le) for le in ("2.0", "5.0")] == [0, 1]
 
 
-def test_sequences_that_never_end_are_not_kept_for_ever() -> None:
+def test_undecided_sequences_are_kept_in_a_bounded_number() -> None:
     figures = Figures(MEMBERS, 1)
     now = time.monotonic_ns()
     for sequence in range(10_000):

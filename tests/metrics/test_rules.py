@@ -162,7 +162,7 @@ def test_thresholds_of_the_platform_can_be_crossed_and_no_healthy_one_does() -> 
     judge(Page(client.get("/metrics").content.decode()), platform=True)
 
 
-def test_labels_in_texts_of_alerts_are_there() -> None:
+def test_labels_in_alert_texts_exist() -> None:
     for rule in rules():
         expression = Expression(rule["expr"])
         shown = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
@@ -199,7 +199,7 @@ def test_dashboards_read_the_source_that_is_provisioned() -> None:
             assert {target["datasource"]["uid"] for target in panel["targets"]} == {source["uid"]}
 
 
-def test_prometheus_looks_where_make_up_writes() -> None:
+def test_prometheus_reads_its_targets_where_make_up_writes_them() -> None:
     content = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
     jobs = content["scrape_configs"]
     files = [path for job in jobs for found in job["file_sd_configs"] for path in found["files"]]
@@ -212,7 +212,7 @@ def test_prometheus_looks_where_make_up_writes() -> None:
     assert content["rule_files"] == [RULES.name]
 
 
-def test_the_contracts_scrape_file_is_as_promised() -> None:
+def test_the_scrape_file_is_that_of_the_contract() -> None:
     content = yaml.safe_load((ROOT / "config/prometheus.yml").read_text(encoding="utf-8"))
     assert content["global"] == {
         "scrape_interval": "15s",

@@ -1,4 +1,4 @@
-"""The server beside the loop: one path, few clients, patience with nobody."""
+"""The metrics server beside the loop: one path, few clients, strict deadlines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def url(server: MetricsServer, path: str = "/metrics") -> str:
     return "http://{}:{}{}".format(*server.address, path)
 
 
-def test_it_serves_the_page_and_nothing_else(server: MetricsServer) -> None:
+def test_the_server_serves_the_page_and_nothing_else(server: MetricsServer) -> None:
     with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
         page = client.get(url(server))
         assert (page.status_code, page.content) == (200, b"some_metric 1.0\n")
@@ -67,8 +67,8 @@ def test_hundreds_of_silent_connections_keep_no_other_out(server: MetricsServer)
         assert time.monotonic() - begun < THEIR_END / 6, "it did not wait for their end"
 
 
-def test_who_dribbles_a_request_is_ended(server: MetricsServer) -> None:
-    """Each byte in time, and the request never done."""
+def test_a_client_that_dribbles_its_request_is_disconnected(server: MetricsServer) -> None:
+    """Each byte is in time, but the request never ends."""
     with socket.create_connection(server.address) as slow:
 
         def ended() -> bool:
@@ -81,8 +81,8 @@ def test_who_dribbles_a_request_is_ended(server: MetricsServer) -> None:
         wait_until(ended, what="its connection is closed", pause=0.2)
 
 
-def test_more_askers_than_it_serves_are_turned_away_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those whose answer is being made keep their places."""
+def test_clients_above_the_limit_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that are being served keep their places."""
     monkeypatch.setattr(server_module, "PATIENCE", 4 * PATIENCE)  # so that a busy machine is not too late
     release = threading.Event()
     begun = threading.Semaphore(0)
@@ -114,7 +114,7 @@ def answers(server: MetricsServer) -> bool:
         return False
 
 
-def test_closed_is_closed() -> None:
+def test_a_closed_server_refuses_connections() -> None:
     made = MetricsServer(("127.0.0.1", 0), lambda: b"")
     made.close()
     with pytest.raises(ConnectionRefusedError):

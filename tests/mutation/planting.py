@@ -152,7 +152,7 @@ def _changes(guard: ast.expr) -> Iterator[ast.expr]:
 
 
 def _is_word(compared: ast.expr) -> bool:
-    """Words have no order that anybody would mistake."""
+    """Strings have no order to mutate."""
     return isinstance(compared, ast.Constant) and isinstance(compared.value, str | bytes)
 
 

@@ -1,4 +1,4 @@
-"""Each comparison on which a proof rests is missed when it is wrong (R13, R24, R33, R35; P4)."""
+"""Tests notice each wrong comparison on which a proof rests (R13, R24, R33, R35; P4)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def test_every_wrong_guard_is_noticed_by_the_tests_of_its_module(module: str) ->
     assert surviving == {name for name in EQUIVALENT if name.startswith(f"{module}.")}
 
 
-def test_a_wrong_guard_that_no_test_asks_about_survives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_guard_without_a_test_survives(monkeypatch: pytest.MonkeyPatch) -> None:
     module = "dtvn.protocol.consensus.epoch_change_proof"
     monkeypatch.setitem(SUBJECTS, module, guards.Subject(("tests/host/test_quorum.py",)))
     assert [each.function for each in hunt(module, "epoch_change_proof.sealed")] == ["sealed"] * 2
 
 
-def test_a_guard_is_planted_wrong_in_each_of_its_ways() -> None:
+def test_a_guard_is_planted_with_each_of_its_mutations() -> None:
     planted = {
         each.change
         for each in mutants_of("dtvn.protocol.consensus.new_view", frozenset({"check_view_change"}))

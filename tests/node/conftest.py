@@ -22,7 +22,7 @@ def ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def pauses_cut_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ends of a link are in this process: when that stands still for a moment, nobody has fallen silent,
+    """Both ends of a link are in this process: when it is paused for a moment, no peer has failed,
     and what was sent must not be lost with the link."""
     monkeypatch.setattr(dialled, "HEARTBEAT_TIMEOUT_MS", round(PATIENCE * 1_000))
 

@@ -94,7 +94,7 @@ def commits(gateway: Gateway, *, wait: float = 5.0) -> str:
 
 
 def is_sent_and_not_answered(gateway: Gateway) -> bool:
-    """An operation reaches the node, and nobody hears what became of it."""
+    """Send an operation to the node without waiting for its outcome."""
 
     def sent() -> str:
         found = commits(gateway, wait=0.5)
@@ -104,7 +104,7 @@ def is_sent_and_not_answered(gateway: Gateway) -> bool:
 
 
 def answer_of(gateway: Gateway, what: str, *arguments: str) -> Answered:
-    """What the node says, however slow the machine."""
+    """The node's answer, with a timeout that suits a slow machine."""
     return gateway.query(0, what, arguments, wait=PATIENCE).result(2 * PATIENCE)
 
 

@@ -35,7 +35,7 @@ def listens(taken: socket.socket, port: int) -> bool:
     return True
 
 
-def test_a_port_taken_at_first_is_replaced_and_taken_later_leaves_no_api(
+def test_a_taken_api_port_is_replaced_at_the_first_start_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     create_demo_cluster(tmp_path, nodes=1, host="127.0.0.1", ports=[41001])
@@ -112,7 +112,7 @@ def test_x31_a_hanging_helper_is_logged_killed_and_restarted(
         api.close()
 
 
-def test_a_folder_that_is_gone_stops_no_other_node(tmp_path: Path) -> None:
+def test_a_missing_node_folder_does_not_stop_the_other_nodes(tmp_path: Path) -> None:
     """Its node says that its key is gone; a network of four starts without it."""
     create_demo_cluster(tmp_path, nodes=2, host="127.0.0.1", ports=free_ports(2))
     folders = [ClusterFolder(tmp_path).node(name) for name in ("node0", "node1")]

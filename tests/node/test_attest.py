@@ -1,4 +1,4 @@
-"""What a node gives for proofs when asked: receipts of what it executed, misbehaviour it has stored."""
+"""Answers of a node for proofs: receipts of executed entries, and stored misbehaviour."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ask(gateway: Gateway, what: str, *arguments: str) -> Any:
     return answer.code or msgspec.json.decode(answer.text)
 
 
-def test_r26_a_receipt_is_signed_for_executed_entries_and_for_no_other(running: Running) -> None:
+def test_r26_receipts_are_signed_for_executed_entries_only(running: Running) -> None:
     with running.gateway() as gateway:
         until_commits(gateway)
         last = running.node.executed

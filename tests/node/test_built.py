@@ -1,4 +1,4 @@
-"""What a built node joins, where each part has its own tests with a stand-in."""
+"""Connections between the parts of a built node; each part alone has its own tests."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_follower_without_a_place_gets_the_members_addresses(
     assert msgspec.json.decode(answer.text) == {"members": {"node0": own, "node1": "127.0.0.1:2"}}
 
 
-def test_what_a_core_notes_is_in_the_figures_under_its_own_name(made: Node) -> None:
+def test_each_kind_of_core_note_has_a_metric_of_its_own(made: Node) -> None:
     assert set(METRICS) == SHOWN_APART - {"muted"}
     made.start()
     before = take(made).values

@@ -1,4 +1,4 @@
-"""A node that stopped because certificates exclude each other runs on to say so, after each start (R24)."""
+"""A node that halted on contradicting certificates keeps running to report it, after each start (R24)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find_two(running: Running) -> None:
     core.receive = receive  # type: ignore[method-assign]
 
 
-def test_r24_it_halts_says_why_and_stays_halted_after_a_restart(running: Running) -> None:
+def test_r24_the_node_reports_why_it_halts_and_stays_halted_after_restart(running: Running) -> None:
     with running.gateway() as gateway:
         until_commits(gateway)
         before = running.node.executed

@@ -1,4 +1,4 @@
-"""A node that is far behind leaves the processor to those that serve, and arrives all the same (R23)."""
+"""A node that is far behind yields the processor to serving nodes and still catches up (R23)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECOND = 1_000 * MILLISECOND
 
 
 class Thread:
-    """One thread's clocks. It stands in line as long as it works, unless told otherwise."""
+    """One thread's clocks. Its run-queue wait equals its work, unless given."""
 
     def __init__(self, *, told: bool = True) -> None:
         self.now = self.worked = self.waited = 0
@@ -40,7 +40,7 @@ class Thread:
 
 
 @pytest.mark.parametrize("turn", [MILLISECOND, 10 * MILLISECOND, 150 * MILLISECOND])
-def test_r23_it_works_a_third_of_the_time_where_the_processor_is_short(turn: int) -> None:
+def test_r23_catch_up_takes_a_third_of_the_time_of_a_busy_processor(turn: int) -> None:
     thread = Thread()
     for _ in range(2_000 * MILLISECOND // turn):
         thread.work(turn)
@@ -51,14 +51,14 @@ def test_r23_it_works_a_third_of_the_time_where_the_processor_is_short(turn: int
     assert max(thread.rests) <= rules.REST_LONGEST
 
 
-def test_r23_it_never_rests_while_nothing_else_waits() -> None:
+def test_r23_catch_up_never_pauses_on_an_idle_processor() -> None:
     thread = Thread()
     for _ in range(1_000):
         thread.work(10 * MILLISECOND, line=100_000)
     assert thread.rests == []
 
 
-def test_r23_a_line_that_ended_is_soon_forgotten() -> None:
+def test_r23_pauses_end_soon_after_the_processor_becomes_idle() -> None:
     thread = Thread()
     for _ in range(10):
         thread.work(10 * MILLISECOND)
@@ -70,15 +70,15 @@ def test_r23_a_line_that_ended_is_soon_forgotten() -> None:
     assert len(thread.rests) == rested
 
 
-def test_r23_it_rests_a_bounded_time_in_all() -> None:
-    """Whatever the host is like, it arrives: an hour of work takes little more than an hour."""
+def test_r23_the_total_time_of_pauses_is_bounded() -> None:
+    """On any host the catch-up ends: an hour of work takes little more than an hour."""
     thread = Thread()
     for _ in range(3_600 * 50):
         thread.work(20 * MILLISECOND)
     assert rules.REST_IN_ALL <= sum(thread.rests) <= rules.REST_IN_ALL + rules.REST_LONGEST
 
 
-def test_r23_nothing_is_rested_for_that_was_not_work_of_that_kind() -> None:
+def test_r23_only_catch_up_work_causes_pauses() -> None:
     thread = Thread()
     thread.work(10 * MILLISECOND)
     thread.courtesy.end()
@@ -88,14 +88,14 @@ def test_r23_nothing_is_rested_for_that_was_not_work_of_that_kind() -> None:
     assert thread.rests == []
 
 
-def test_r23_where_the_system_tells_nothing_it_does_not_rest() -> None:
+def test_r23_without_run_queue_statistics_there_are_no_pauses() -> None:
     thread = Thread(told=False)
     thread.work(SECOND)
     thread.work(SECOND)
     assert thread.rests == []
 
 
-def test_r23_rows_come_whole_and_in_order_with_rests_between_them() -> None:
+def test_r23_rows_are_complete_and_in_order_with_pauses_between_them() -> None:
     thread = Thread()
 
     def rows() -> Iterator[int]:
@@ -108,7 +108,7 @@ def test_r23_rows_come_whole_and_in_order_with_rests_between_them() -> None:
     assert len(thread.rests) == 9
 
 
-def test_this_system_tells_how_long_a_thread_stood_in_line() -> None:
+def test_this_system_reports_the_run_queue_wait_of_a_thread() -> None:
     if not rules.SCHEDULE.exists():
         pytest.skip("not on Linux")
     told = run_queue_wait()

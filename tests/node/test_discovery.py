@@ -76,7 +76,9 @@ def test_a_member_announces_its_address_and_the_newest_record_counts(book: Addre
         "none",
     ],
 )
-def test_a_false_record_moves_no_member(book: AddressBook, false: AddressRecord) -> None:
+def test_a_false_record_does_not_change_the_address_of_a_member(
+    book: AddressBook, false: AddressRecord
+) -> None:
     assert not book.learn(false)
     assert book.take_news() == {}
 
@@ -128,7 +130,7 @@ def test_malformed_records_are_refused(book: AddressBook) -> None:
         assert book.answer(arguments, record("node0")) == ("bad_arguments", None)
 
 
-def test_who_is_asked_keeps_the_question_and_gives_all_it_knows(book: AddressBook) -> None:
+def test_a_member_asked_for_addresses_learns_the_askers_and_returns_all(book: AddressBook) -> None:
     book.learn(record("node2", 5002))
     other = AddressBook(CLUSTER, KEYS, "node1")
     asking = Discovery(other, seed=dev_seed("node1"))

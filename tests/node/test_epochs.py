@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from dtvn.files import whole
 from dtvn.net import ensure_seed, public_key_of, read_seed
 from dtvn.node import epochs
 from dtvn.node.build import build_node
 from dtvn.node.epochs import own_place
-from dtvn.node.follower import Follower
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import NodeFolder
 from dtvn.node.node import Node
+from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import StateRecord
@@ -58,7 +59,7 @@ def test_r35_the_next_key_takes_its_place_only_in_the_epoch_that_names_it(folder
 
 
 @pytest.mark.parametrize("point", ["replaced", "synced"])
-def test_r35_a_crash_in_the_middle_of_a_key_change_leaves_one_whole_key(
+def test_r35_a_crash_during_a_key_change_leaves_one_complete_key(
     folder: NodeFolder, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     ensure_seed(folder.next_key)
@@ -69,7 +70,7 @@ def test_r35_a_crash_in_the_middle_of_a_key_change_leaves_one_whole_key(
 
     with monkeypatch.context() as patched:
         if point == "replaced":
-            patched.setattr(epochs, "sync_folder", cut)
+            patched.setattr(whole, "sync_folder", cut)
         else:
             patched.setattr(epochs.os, "fsync", cut)
         with pytest.raises(KeyboardInterrupt):
@@ -78,7 +79,7 @@ def test_r35_a_crash_in_the_middle_of_a_key_change_leaves_one_whole_key(
     assert own_place(folder, now)[:2] == (1, upcoming)
 
 
-def test_a_key_of_no_member_follows_it_may_be_that_of_a_later_epoch(folder: NodeFolder) -> None:
+def test_a_node_whose_key_genesis_does_not_name_starts_as_a_follower(folder: NodeFolder) -> None:
     assert own_place(folder, founding(make_genesis(4))) == (None, read_seed(folder.key), False)
 
 
@@ -109,7 +110,7 @@ def test_r11_a_member_unknown_to_genesis_votes_unless_its_ledger_was_lost(
         VotedStamp(folder.identity).write()
     logger, options = logging.getLogger("test"), NodeOptions(bind=("127.0.0.1", 0))
     made = build_node(folder.root, logger, options, open_ledger)
-    assert isinstance(made, Follower)
+    assert isinstance(made, NonMember)
     made.ledger.load()
     made.ledger.append([StateRecord(EPOCH, canonical.encode(named(folder, folder.key)))])
     made.close()

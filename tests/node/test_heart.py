@@ -1,4 +1,4 @@
-"""A process that writes or reads a large state is heard of meanwhile: else it is taken for hung and ended."""
+"""A process sends heartbeats while it writes or reads a large state, or it would be killed as hung."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Recovery(msgspec.Struct, frozen=True):
 
 
 class Slow:
-    """A ledger in whose hands every row takes time."""
+    """A ledger that takes time for every row."""
 
     def __init__(self, rows: int) -> None:
         self.time = 0
@@ -52,7 +52,7 @@ class Slow:
         return max(after - before for before, after in pairwise(times))
 
 
-def test_a_large_state_is_written_and_read_without_a_long_silence() -> None:
+def test_heartbeats_continue_while_a_large_state_is_written_and_read() -> None:
     ledger = Slow(300 * ROWS)
     ledger.heart.tell({"state": "following"}, 0)
     most = BEAT_NS + ROWS * ROW_NS
@@ -65,7 +65,7 @@ def test_a_large_state_is_written_and_read_without_a_long_silence() -> None:
 
 
 def test_a_process_that_has_not_reported_is_not_shown_as_running() -> None:
-    """Whoever starts it shows it as starting until it says how it is."""
+    """Its supervisor shows it as starting until its first report."""
     ledger = Slow(300 * ROWS)
     assert sum(1 for _ in ledger.journal.load().rows) == 300 * ROWS
     assert ledger.said == []

@@ -49,7 +49,7 @@ def started(folder: NodeFolder, **options: Any) -> Iterator[Node]:
         made.close()
 
 
-def test_r11_before_enough_have_answered_its_state_is_waiting(folder: NodeFolder) -> None:
+def test_r11_the_state_is_waiting_until_enough_members_have_answered(folder: NodeFolder) -> None:
     with started(folder) as made:
         brief = made.brief()
         assert (brief["state"], brief["voting"]) == ("waiting", False)
@@ -57,7 +57,7 @@ def test_r11_before_enough_have_answered_its_state_is_waiting(folder: NodeFolder
         assert "too few have answered" in made.voting_reason
 
 
-def test_r11_metrics_count_who_is_awaited(folder: NodeFolder) -> None:
+def test_r11_metrics_count_the_members_awaited(folder: NodeFolder) -> None:
     with started(folder) as made:
         assert made.awaited == ["r0", "r2"]
         assert made.brief()["awaits"] == ["r0", "r2"]
@@ -69,7 +69,7 @@ def test_r11_metrics_count_who_is_awaited(folder: NodeFolder) -> None:
 def test_r11_others_are_gone_is_logged_at_each_start_and_measured(
     folder: NodeFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody could see that it stood but by asking the node itself."""
+    """Otherwise only a query to the node itself would show that the flag is set."""
     with started(folder, others_are_gone=True):
         pass
     caplog.clear()

@@ -19,7 +19,7 @@ NOISY = Peer(name="noisy", member=1)
 QUIET = Peer(name="quiet", member=2)
 
 
-def test_pitfall_15_a_flood_takes_its_own_turns_only() -> None:
+def test_pitfall_15_a_flood_uses_only_the_turns_of_its_sender() -> None:
     inbox = Inbox()
     for _ in range(3_000):
         inbox.put(NOISY, VOTE, 0)
@@ -38,7 +38,7 @@ def test_bulk_keeps_a_share_of_every_turn() -> None:
     assert Counter(item.frame for item in taken) == {VOTE: 192, BULK: 64}
 
 
-def test_a_turn_without_bulk_is_all_votes() -> None:
+def test_a_turn_without_bulk_serves_only_votes() -> None:
     inbox = Inbox()
     for _ in range(1_000):
         inbox.put(NOISY, VOTE, 0)
@@ -65,7 +65,7 @@ def test_pitfall_15_a_queue_is_bounded_in_frames_and_bytes() -> None:
 def test_every_frame_comes_out_once_and_in_its_senders_order(
     arrivals: list[tuple[str, bool]], limit: int, turns: list[tuple[int, int]]
 ) -> None:
-    """Also where a turn looks at one frame or a few, puts back the others, and charges for what was dear."""
+    """Also if a turn processes only some frames, puts back the others and charges for expensive ones."""
     inbox = Inbox()
     sent: dict[tuple[str, int], list[bytes]] = {}
     for number, (name, is_vote) in enumerate(arrivals):
@@ -105,7 +105,7 @@ def test_a_mute_doubles_for_a_forger_and_is_forgiven_after_a_quiet_minute() -> N
     assert [inbox.bad_frame("noisy", now) for _ in range(16)][-1] == SECOND
 
 
-def test_what_a_forger_had_waiting_is_thrown_away() -> None:
+def test_the_queued_frames_of_a_forger_are_discarded() -> None:
     inbox = Inbox()
     for _ in range(5):
         inbox.put(NOISY, VOTE, 0)
@@ -116,8 +116,8 @@ def test_what_a_forger_had_waiting_is_thrown_away() -> None:
     assert inbox.counters("noisy").dropped_inbound == 5
 
 
-def test_who_forged_lately_gets_few_frames_a_turn() -> None:
-    """Or a turn full of its next forgeries would cost as much as the first."""
+def test_a_recent_forger_gets_few_frames_a_turn() -> None:
+    """Otherwise its next forgeries would cost as much as the first."""
     inbox = Inbox()
     inbox.bad_frame("noisy", 0)
     for _ in range(100):
@@ -138,7 +138,7 @@ def names(items: list[Inbound]) -> list[str]:
     return [item.peer.name for item in items]
 
 
-def test_row_15_who_is_in_debt_comes_after_the_others() -> None:
+def test_row_15_peers_in_debt_are_served_after_the_others() -> None:
     inbox = Inbox()
     for _ in range(10):
         inbox.put(NOISY, VOTE, 0)
@@ -148,7 +148,7 @@ def test_row_15_who_is_in_debt_comes_after_the_others() -> None:
     assert names(inbox.drain(64)) == ["quiet"] * 20 + ["noisy"] * 10
 
 
-def test_who_is_alone_is_served_whatever_it_owes() -> None:
+def test_a_peer_that_is_alone_is_served_whatever_its_debt() -> None:
     inbox = Inbox()
     inbox.charge("noisy", 500)
     for _ in range(100):
@@ -156,7 +156,7 @@ def test_who_is_alone_is_served_whatever_it_owes() -> None:
     assert len(inbox.drain(64)) == 64
 
 
-def test_a_debt_is_bounded_and_worn_off_so_that_no_peer_starves() -> None:
+def test_a_debt_is_bounded_and_decays_so_that_no_peer_starves() -> None:
     """While another one always has frames waiting: as many of these go first as the debt counts checks."""
     inbox = Inbox()
     inbox.charge("noisy", 1_000_000)
@@ -172,7 +172,7 @@ def test_a_debt_is_bounded_and_worn_off_so_that_no_peer_starves() -> None:
     assert inbox_module.DEBT_MAX - 64 <= served <= inbox_module.DEBT_MAX
 
 
-def test_peers_that_are_all_in_debt_are_served_by_how_much_they_owe() -> None:
+def test_of_peers_in_debt_the_one_with_the_smallest_debt_is_served_first() -> None:
     inbox = Inbox()
     inbox.charge("noisy", 4_000)
     inbox.charge("quiet", 400)
@@ -182,7 +182,7 @@ def test_peers_that_are_all_in_debt_are_served_by_how_much_they_owe() -> None:
     assert names(inbox.drain(64)) == ["quiet"] * 20 + ["noisy"] * 20
 
 
-def test_row_15_dear_votes_do_not_take_the_share_of_bulk() -> None:
+def test_row_15_expensive_votes_do_not_take_the_share_of_bulk() -> None:
     """Each turn here ends after the first frame, as if it had cost all the checks of a turn."""
     inbox = Inbox()
     for _ in range(50):
@@ -196,7 +196,7 @@ def test_row_15_dear_votes_do_not_take_the_share_of_bulk() -> None:
     assert Counter(seen) == {VOTE: 5, BULK: 5}
 
 
-def test_what_was_put_back_counts_among_the_bytes_and_goes_with_a_mute() -> None:
+def test_frames_put_back_count_as_queued_bytes_and_are_dropped_by_a_mute() -> None:
     inbox = Inbox()
     big = b"\x94\x01" + bytes(10 * 1024 * 1024)
     for _ in range(3):

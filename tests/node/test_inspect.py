@@ -1,4 +1,4 @@
-"""What a node answers when asked: the contract's keys, its own sequence, and codes instead of errors."""
+"""Answers of a node to queries: the contract's keys, its own sequence, and error codes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def do(gateway: Gateway, command: Any, ticket: str) -> str:
     return gateway.submit([operation], wait=PATIENCE).result(2 * PATIENCE)[0].code
 
 
-def test_a_revoked_genesis_principal_or_a_failing_question_ends_no_node(
+def test_a_revoked_principal_or_a_failing_question_does_not_stop_a_node(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`peers` was a KeyError once that principal was revoked, and what a question raised ended the loop."""
@@ -134,7 +134,7 @@ def test_r18_a_node_proves_from_its_newest_checkpoint_or_says_it_is_lost(
         ("", (), "unknown_query"),
     ],
 )
-def test_what_cannot_be_answered_is_a_code(
+def test_a_question_that_cannot_be_answered_gets_an_error_code(
     running: Running, what: str, arguments: tuple[str, ...], code: str
 ) -> None:
     with running.gateway() as gateway:

@@ -12,7 +12,7 @@ from dtvn.node.keys import VotedStamp
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Record, SlotRecord, StateRecord
 from dtvn.protocol.consensus.log_tree import Frontier
-from dtvn.protocol.host.ports import JournalError, Recovery
+from dtvn.protocol.host.ports import JournalError, LedgerTail
 from tests.host.support import Paper
 
 VOTE = SlotRecord(epoch=0, view=0, sequence=1, phase="prepare", frames=(b"frame",))
@@ -32,7 +32,7 @@ class Below:
         """Nothing to note."""
 
 
-def test_r11_the_stamp_is_there_before_the_first_vote_and_not_earlier(tmp_path: Path) -> None:
+def test_r11_the_voted_stamp_is_written_just_before_the_first_vote(tmp_path: Path) -> None:
     below = Below(tmp_path)
     journal = NodeJournal(below, VotedStamp(tmp_path))  # type: ignore[arg-type]
     journal.append([StateRecord("x", b"")])
@@ -74,8 +74,8 @@ class Holding:
     def __init__(self, *slots: SlotRecord) -> None:
         self.slots = slots
 
-    def load(self) -> Recovery:
-        return Recovery(Frontier(), 0, (), (), self.slots, None, (), None)
+    def load(self) -> LedgerTail:
+        return LedgerTail(Frontier(), 0, (), (), self.slots, None, (), None)
 
 
 @pytest.mark.parametrize("phase", ["prepare", "commit", "checkpoint", "view_change"])

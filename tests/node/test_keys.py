@@ -69,13 +69,13 @@ def test_the_curve_key_follows_from_the_signing_key_alone() -> None:
 
 
 @pytest.mark.parametrize("key", [b"", b"\0" * 32, b"\xff" * 32])
-def test_bytes_that_are_no_key_have_no_curve_key(key: bytes) -> None:
+def test_an_invalid_signing_key_has_no_curve_key(key: bytes) -> None:
     with pytest.raises(ValueError, match="public_key"):
         curve_public(key)
 
 
 def test_a_key_file_is_private_from_its_first_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even under umask 0, and even while it is being written, nobody else could open it."""
+    """Even under umask 0, and even while it is being written, no other user can open it."""
     modes = []
     really_open = os.open
 
@@ -106,7 +106,7 @@ def test_a_key_file_open_to_others_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"zz" * 32, b"00" * 33])
-def test_a_damaged_key_file_is_one_sentence_without_its_content(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_key_file_is_reported_without_its_content(tmp_path: Path, content: bytes) -> None:
     write_private(tmp_path / "node.key", content)
     with pytest.raises(KeyFileError) as caught:
         read_seed(tmp_path / "node.key")

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.node import follower
+from dtvn.node import non_member
 from dtvn.node.build import build_node
-from dtvn.node.follower import Follower
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.logs import node_logger
 from dtvn.node.node import Node
+from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions
 from dtvn.node.process import DISK_FULL
 from dtvn.node.provision import create_demo_cluster
@@ -37,14 +37,14 @@ def test_it_sends_heartbeats_and_stops_on_request(running: Running) -> None:
     assert gc.isenabled(), "the loop gives the collector back as it found it"
 
 
-def test_the_journal_of_a_node_has_its_heart(running: Running) -> None:
-    """With it, what writes or reads a large state is heard of (test_heart.py)."""
+def test_the_journal_of_a_node_reports_to_its_heartbeat(running: Running) -> None:
+    """So that heartbeats continue while a large state is written or read (test_heart.py)."""
     wait_until(lambda: running.beats, what="a heartbeat")
     assert running.node.journal.alive == running.heart.alive
     assert running.end() == EXIT_STOPPED
 
 
-def test_a_next_key_that_cannot_be_read_ends_no_running_node(
+def test_an_unreadable_next_key_does_not_stop_a_running_node(
     running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nor one whose core is made anew."""
@@ -81,10 +81,10 @@ def test_r8_on_a_full_disk_it_stops_voting_loudly_and_resumes_by_itself(
     assert any(message.startswith("rebuilt") for message in messages)
 
 
-def test_r8_with_a_full_disk_a_node_tells_its_status_but_no_unsaved_state(
+def test_r8_on_a_full_disk_a_node_reports_status_but_no_unsaved_state(
     running: Running,
 ) -> None:
-    """Whoever asked waited for nothing: every question was dropped, that for the status too."""
+    """Every question was dropped, the one for the status too, and the client waited in vain."""
     with running.gateway() as gateway:
         until_commits(gateway)
         running.breaks = JournalFull("No space left on device.")
@@ -202,7 +202,7 @@ def test_a_node_that_cannot_start_says_why_in_one_line(
         handler.close()
 
 
-def test_a_key_of_no_member_follows_and_has_no_vote(
+def test_a_node_whose_key_is_not_a_members_follows_without_a_vote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     create_demo_cluster(tmp_path / "a", nodes=1, host="127.0.0.1", ports=[1])
@@ -212,9 +212,9 @@ def test_a_key_of_no_member_follows_and_has_no_vote(
     logger = node_logger(ours.root)
     made = build_node(ours.root, logger, NodeOptions(bind=("127.0.0.1", 0)), open_ledger)
     try:
-        assert isinstance(made, Follower)
+        assert isinstance(made, NonMember)
         assert made.brief()["voting"] is False
-        monkeypatch.setattr(follower, "write_private", no_room)
+        monkeypatch.setattr(non_member, "write_private", no_room)
         made.publish()
         assert "word_not_written" in caplog.text, "a word for others that could not be written ends nothing"
     finally:

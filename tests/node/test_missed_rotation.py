@@ -92,7 +92,7 @@ def ordered(gateway: Gateway, command: Barrier | Reconfigure, *, wait: float = 5
 
 
 def rotate(gateway: Gateway, folder: ClusterFolder, life: Life, index: int) -> None:
-    """Order another key for a member, which gives its word and is away then."""
+    """Order a new key for a member, which signs its liveness proof and then stops."""
     epoch, place = gateway.present.epoch, gateway.present.members[index]
     key = public_key_of(ensure_seed(folder.node(place.id).next_key))
     words = tuple(gather_liveness_proofs(gateway, keys={place.id: key}))

@@ -1,4 +1,4 @@
-"""Multiaddrs in both directions, and one sentence for what is none."""
+"""Multiaddrs are formatted and parsed, and invalid ones refused in one sentence."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def test_the_peer_id_may_be_absent() -> None:
         "/ip4/127.0.0.1/tcp/1/quic/x",
     ],
 )
-def test_anything_else_is_refused_naming_it(text: str) -> None:
+def test_any_other_multiaddr_is_refused_with_the_reason(text: str) -> None:
     with pytest.raises(ValueError, match="is no"):
         parse_multiaddr(text)

@@ -101,7 +101,7 @@ def test_c30_a_bad_value_is_refused_with_the_usage(
     assert f"usage: manage.py {command}" in captured.err
 
 
-def test_an_empty_address_is_every_one_as_in_go() -> None:
+def test_an_empty_address_means_every_interface_as_in_go() -> None:
     environment = environment_of(supervisor.flags().parse(["-web-addr=", "-api-key", "-secret"]), {})
     assert (environment["DTVN_HOST"], environment["DTVN_API_KEY"]) == (supervisor.EVERYWHERE, "-secret")
 
@@ -162,7 +162,7 @@ def test_development_keys_have_a_salt(
         told.prepare(dev_keys=True)
 
 
-def test_with_nothing_to_start_from_the_sentence_names_both_ways(told: Told) -> None:
+def test_without_genesis_or_development_keys_the_error_names_both_flags(told: Told) -> None:
     with pytest.raises(UsageError, match=r"-genesis FILE, or -dev-keys"):
         told.prepare()
 
@@ -202,7 +202,7 @@ def test_a_genesis_file_is_kept_and_another_one_is_refused(told: Told, tmp_path:
         {"dev_keys": True, "genesis": "x"},
     ],
 )
-def test_a_wrong_flag_is_one_line(told: Told, changes: dict[str, Any]) -> None:
+def test_a_wrong_flag_is_reported_in_one_line(told: Told, changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as caught:
         told.prepare(**changes)
     assert str(caught.value).startswith("-")

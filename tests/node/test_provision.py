@@ -1,4 +1,4 @@
-"""A demonstration cluster: made once, private, and finished by whoever comes after a cut."""
+"""A demonstration cluster is created once, private, and completed by a later start after a crash."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_start_that_was_cut_off_is_finished_with_the_same_keys(
 
 
 @pytest.mark.parametrize("name", ["", "../node0", "a/b", ".hidden", "x" * 65])
-def test_a_node_id_never_leaves_its_folder(tmp_path: Path, name: str) -> None:
+def test_a_node_id_that_names_a_path_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="id:"):
         ClusterFolder(tmp_path).node(name)
 

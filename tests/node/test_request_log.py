@@ -34,7 +34,7 @@ def test_a_line_names_method_path_status_and_duration(clock: Clock, caplog: pyte
     assert caplog.messages == ["request method=GET path=/api/v1/stats status=200 ms=12.3"]
 
 
-def test_a_path_can_neither_begin_a_line_of_its_own_nor_fill_the_log(
+def test_a_path_can_neither_start_a_new_line_nor_fill_the_log(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = RequestLog(LOGGER, clock)
@@ -43,7 +43,7 @@ def test_a_path_can_neither_begin_a_line_of_its_own_nor_fill_the_log(
     assert len(caplog.messages[1]) < 300
 
 
-def test_who_only_asks_whether_it_lives_has_a_line_when_it_does_not(
+def test_health_requests_are_logged_only_when_they_fail(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     healthy = asked("/health", endpoint="/health")

@@ -1,4 +1,4 @@
-"""A node's own API hears of another view or vote in the turn in which it comes about (C29, X6b)."""
+"""A node tells its API of a changed view or vote in the same turn (C29, X6b)."""
 
 from __future__ import annotations
 

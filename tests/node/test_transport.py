@@ -1,4 +1,4 @@
-"""Links between members and principals over real sockets: who is heard, as whom, and how fairly."""
+"""Links between members and principals over real sockets: authentication, identity and fairness."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SLOW_FRAMES = 1_500
 
 
 def vote(text: bytes) -> bytes:
-    """Frame of the consensus lane whose content nobody looks at here."""
+    """Frame of the consensus lane whose content does not matter here."""
     return encode_envelope(17, text, b"")
 
 
@@ -76,7 +76,7 @@ def test_a_client_that_connects_again_is_answered_at_its_newest_connection() -> 
 
 
 @pytest.mark.parametrize("host", ["a b", "_x", "é", "*", "x/y", "a@b"])
-def test_an_invalid_address_ends_no_transport(host: str) -> None:
+def test_an_invalid_address_does_not_stop_the_transport(host: str) -> None:
     """ZeroMQ raised EINVAL out of the node's loop."""
     with net(2) as two:
         two.until(two.meshed)
@@ -91,7 +91,7 @@ def test_an_invalid_address_ends_no_transport(host: str) -> None:
         two.until(two.meshed)
 
 
-def test_a_listed_key_that_is_no_point_stays_outside_and_ends_no_node() -> None:
+def test_a_listed_key_without_a_curve_point_is_ignored_by_the_transport() -> None:
     """A log of before the rule may hold one: the node died of it at every start."""
     with net(1) as one:
         keys = {"door": sha256(b"0").digest(), "gateway": public_key_of(dev_seed("gateway"))}
@@ -130,7 +130,7 @@ def test_a_member_that_restarts_is_connected_again() -> None:
         assert [item.frame for item in collect(two.nodes[0], 1)] == [vote(b"back")]
 
 
-def test_the_dialling_side_may_restart_too() -> None:
+def test_a_dialling_member_that_restarts_is_connected_again() -> None:
     with net(2) as two:
         two.nodes.pop(0).close()
         two.until(lambda: not two.nodes[1].connected())
@@ -140,7 +140,7 @@ def test_the_dialling_side_may_restart_too() -> None:
         assert [item.frame for item in collect(two.nodes[0], 1)] == [vote(b"hello again")]
 
 
-def test_r35_a_next_key_is_tried_and_does_not_outlive_its_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r35_a_next_key_is_tried_only_while_its_rotation_is_pending(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sides of a link, to a member that takes the present key only."""
     for name in ("TURN_AFTER", "REBUILD_AFTER"):
         monkeypatch.setattr(dialled, name, 50 * MILLISECOND)
@@ -159,7 +159,7 @@ def test_r35_a_next_key_is_tried_and_does_not_outlive_its_rotation(monkeypatch: 
         assert made.nodes[1].connected() == ["node0"]
 
 
-def test_r35_a_next_key_is_dialled_with_where_a_member_listens_elsewhere() -> None:
+def test_r35_a_member_at_a_new_address_is_dialled_with_the_next_key() -> None:
     """The member is in the epoch that names it."""
     upcoming = dev_seed("node1 again")
     with net(2) as made:
@@ -179,7 +179,7 @@ def test_r35_a_next_key_is_dialled_with_where_a_member_listens_elsewhere() -> No
 
 
 def test_nothing_is_queued_for_a_member_that_is_away() -> None:
-    """Statements that waited through an outage are stale; consensus says again what still matters."""
+    """Statements queued during an outage would be stale; consensus sends again what is still needed."""
     with net(2) as two:
         two.nodes.pop(1).close()
         two.until(lambda: not two.nodes[0].connected())
@@ -216,7 +216,7 @@ def test_a_curve_client_with_a_foreign_key_gets_nothing_and_is_counted(key_is: s
 
 
 def test_a_dialler_does_not_talk_to_a_server_with_another_key() -> None:
-    """Who answers on the port of node0 without node0's key is nobody."""
+    """A server on the port of node0 without node0's key is not accepted."""
     with net(2) as two:
         wrong = dev_genesis(3, "127.0.0.1", lambda index: 1 + index)
         two.genesis = wrong

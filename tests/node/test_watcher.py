@@ -1,4 +1,4 @@
-"""What a node tells about itself: counted always, logged seldom, never forged by a peer's text."""
+"""Notes of a node are always counted, logged with a limit, and cannot be forged by a peer's text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_only_forgeries_lead_to_a_mute(logger: logging.Logger) -> None:
     assert watcher.events["muted"] == 3
 
 
-def test_a_refusal_at_will_is_logged_once_in_a_while(
+def test_repeated_refusals_of_one_peer_are_logged_once_per_interval(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
     watcher = NodeWatcher(logger, lambda peer: 0)
@@ -56,7 +56,9 @@ def test_a_refusal_at_will_is_logged_once_in_a_while(
     ]
 
 
-def test_what_matters_is_loud(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+def test_important_notes_are_logged_as_warnings_or_errors(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
     watcher = NodeWatcher(logger, lambda peer: 0)
     with caplog.at_level(logging.DEBUG):
         watcher.notice(Note(kind="entered_view", fields={"view": 2}))
@@ -67,7 +69,7 @@ def test_what_matters_is_loud(logger: logging.Logger, caplog: pytest.LogCaptureF
     ]
 
 
-def test_others_may_watch_too(logger: logging.Logger) -> None:
+def test_notes_are_passed_to_an_additional_observer(logger: logging.Logger) -> None:
     seen: list[Executed | Note] = []
     watcher = NodeWatcher(logger, lambda peer: 0, also=seen.append)
     note = Note(kind="caught_up", fields={})

@@ -1,4 +1,4 @@
-"""Node and helper talk in lines over a pair of sockets: nothing is torn, nobody waits, the end is told."""
+"""Node and helper exchange lines over a socket pair: complete, without blocking, and with an end."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_silence_is_reported_and_ends_with_the_next_message(ends: tuple[Channel,
     assert list(heard) == [], "nobody listens to a line that was hung up"
 
 
-def test_the_end_of_one_is_the_end_for_the_other(ends: tuple[Channel, Channel]) -> None:
+def test_closing_one_end_of_a_channel_ends_the_other(ends: tuple[Channel, Channel]) -> None:
     node, helper = ends
     node.close()
     assert list(helper.receive()) == []

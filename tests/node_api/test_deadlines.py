@@ -1,4 +1,4 @@
-"""Nobody is waited for without end: slow headers, bodies that never come, answers nobody takes (spec 1.8)."""
+"""Every wait has a deadline: slow headers, missing bodies, answers that are not read (spec 1.8)."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Brisk(TimedProtocol):
 
 
 class Narrow(TimedProtocol):
-    """With room for few, who may take their time."""
+    """The server's protocol with its real deadlines and room for eight connections."""
 
     connections_max = 8
 
 
 class App:
-    """Reads a body and answers with its length; `/long` answers with more than anybody's buffers hold, and a
+    """Reads a body and answers with its length; `/long` answers with more than the buffers hold, and a
     WebSocket is told "late" when its deadlines would be over."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ def serving(app: ASGIApp, protocol: type[TimedProtocol]) -> Iterator[tuple[str, 
 
 
 def until_the_end(client: socket.socket) -> bytes:
-    """What comes until the other side hangs up."""
+    """All bytes until the other side closes."""
     found = bytearray()
     with suppress(ConnectionResetError):
         while part := client.recv(65_536):
@@ -127,7 +127,7 @@ def test_the_deadlines_are_those_of_the_contract() -> None:
     ],
     ids=["nothing", "a line", "headers", "a body"],
 )
-def test_a_request_that_never_becomes_whole_is_hung_up_on(
+def test_an_incomplete_request_is_disconnected_at_its_deadline(
     app: App, address: tuple[str, int], begun: bytes
 ) -> None:
     with socket.create_connection(address, PATIENCE) as client:
@@ -138,7 +138,7 @@ def test_a_request_that_never_becomes_whole_is_hung_up_on(
     assert app.answered == 0
 
 
-def test_a_byte_now_and_then_gives_no_more_time(address: tuple[str, int]) -> None:
+def test_a_slow_trickle_of_bytes_does_not_extend_the_deadline(address: tuple[str, int]) -> None:
     with socket.create_connection(address, PATIENCE) as client:
         client.settimeout(SHORT / 8)
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n")
@@ -161,7 +161,7 @@ def test_the_second_request_of_a_connection_has_its_deadline_too(address: tuple[
     assert b"HTTP/1.1 408 " in answer
 
 
-def test_who_asks_again_after_a_while_is_answered(address: tuple[str, int]) -> None:
+def test_a_later_request_on_a_kept_connection_is_answered(address: tuple[str, int]) -> None:
     """Between two requests the keep-alive holds, not the deadlines of either."""
     with socket.create_connection(address, PATIENCE) as client:
         for _ in range(3):
@@ -242,14 +242,14 @@ def few_files() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_there_are_descriptors_for_all_connections(few_files: int) -> None:
+def test_the_file_limit_is_raised_for_all_connections(few_files: int) -> None:
     assert connections_within(100) == 100
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == OWN_FILES + 100
     if few_files != resource.RLIM_INFINITY:
         assert connections_within(few_files) == few_files - OWN_FILES
 
 
-def test_who_is_being_answered_is_not_hung_up_on(app: App) -> None:
+def test_a_client_that_is_being_answered_is_not_disconnected(app: App) -> None:
     with serving(app, Narrow) as address, ExitStack() as held:
         busy = [held.enter_context(socket.create_connection(address, PATIENCE)) for _ in range(8)]
         for client in busy:
@@ -261,7 +261,7 @@ def test_who_is_being_answered_is_not_hung_up_on(app: App) -> None:
             assert len(until_the_end(client)) >= LONG
 
 
-def test_a_socket_outlives_the_deadlines(address: tuple[str, int]) -> None:
+def test_a_websocket_stays_open_beyond_the_request_deadlines(address: tuple[str, int]) -> None:
     with connect(f"ws://{address[0]}:{address[1]}/", proxy=None) as socket_:
         with pytest.raises(TimeoutError):
             socket_.recv(timeout=3 * SHORT)

@@ -48,7 +48,7 @@ def feed() -> Feed:
     return Feed(cast(Service, SimpleNamespace(node="node3", sockets=0)))
 
 
-def test_sockets_leave_room_for_requests(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_websockets_leave_connections_for_requests(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "SOCKETS_MAX", 0)
     app = Starlette(routes=[WebSocketRoute("/ws", feed.serve)])
     with (
@@ -72,7 +72,7 @@ def test_c22_each_applied_change_is_a_frame(feed: Feed) -> None:
         assert (frame["ticket_id"], frame["timestamp"], frame["node_id"]) == ("T-1", 7, "node3")
 
 
-def test_c22_a_seed_tells_what_it_created_and_only_if_it_did(feed: Feed) -> None:
+def test_c22_a_seed_event_has_the_count_created_and_is_omitted_for_none(feed: Feed) -> None:
     changes = [
         listed("issue", 2),
         listed("seed", 3),
@@ -111,7 +111,7 @@ def test_a_fault_of_the_feed_is_counted_and_leaves_no_client_waiting(
     assert (failures, feed._queues) == ([1], {})
 
 
-def test_x19_a_client_hears_what_follows_its_handshake_once(feed: Feed) -> None:
+def test_x19_a_client_receives_each_event_after_its_handshake_once(feed: Feed) -> None:
     early: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
     late: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
     feed._queues.update({early: 2, late: 3})
@@ -121,7 +121,7 @@ def test_x19_a_client_hears_what_follows_its_handshake_once(feed: Feed) -> None:
     assert [late.get_nowait() for _ in range(late.qsize())] == ["4"]
 
 
-def test_x36_who_lags_is_hung_up_on_and_others_hear_everything(feed: Feed) -> None:
+def test_x36_a_lagging_client_is_disconnected_and_the_others_miss_nothing(feed: Feed) -> None:
     slow: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
     quick: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
     feed._queues.update({slow: 0, quick: 0})

@@ -15,12 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dtvn.api.access import allowed_origin
-from dtvn.api.errors import ApiError
+from dtvn.api.errors import ApiError, Unavailable
 from dtvn.api.helper.app import _route
 from dtvn.api.helper.front import PATH_MAX, Front, key_fits
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
-from tickets.services import Unavailable
 
 
 @pytest.mark.parametrize(
@@ -43,13 +42,18 @@ from tickets.services import Unavailable
         ("http://[", False),
     ],
 )
-def test_c21_whose_pages_may_speak(origin: str | None, *, fits: bool) -> None:
-    assert allowed_origin(origin, "node:8080", " http://named.example ,, http://b") is fits
+def test_c21_own_local_and_named_origins_are_allowed(
+    origin: str | None, *, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DTVN_WS_ORIGINS", " http://named.example ,, http://b")
+    assert allowed_origin(origin, "node:8080") is fits
 
 
-def test_c21_an_empty_origin_is_not_allowed() -> None:
-    assert not allowed_origin("", "", "")
-    assert not allowed_origin("http://evil.example", "", ",")
+def test_c21_an_empty_origin_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DTVN_WS_ORIGINS", raising=False)
+    assert not allowed_origin("", "")
+    monkeypatch.setenv("DTVN_WS_ORIGINS", ",")
+    assert not allowed_origin("http://evil.example", "")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +66,7 @@ def test_c21_an_empty_origin_is_not_allowed() -> None:
         ("GET", "/api/v1/nope", "", ("GET", "other", 401)),
     ],
 )
-def test_what_no_route_answered_is_counted_under_the_route_of_its_path(
+def test_an_unanswered_request_is_counted_under_the_route_of_its_path(
     method: str, path: str, key: str, told: tuple[str, str, int]
 ) -> None:
     routes = [Route("/api/v1/tickets/{id}", lambda http: Response(), methods=["GET"])]
@@ -73,9 +77,9 @@ def test_what_no_route_answered_is_counted_under_the_route_of_its_path(
 
 
 def ask(routes: list[Route], method: str, path: str, key: str = "right") -> tuple[Answered, int]:
-    """What the front told of one request, and the status that its client got; 0: it got nothing."""
+    """The front's record of one request, and the status that its client got; 0: no answer."""
     counted: list[Answered] = []
-    front = Front(Starlette(routes=routes), ApiOptions(port=0, key="right"), "", counted.append, routes)
+    front = Front(Starlette(routes=routes), ApiOptions(port=0, key="right"), counted.append, routes)
     plain, _, query = path.partition("?")
     scope = {"type": "http", "method": method, "path": unquote(plain), "raw_path": plain.encode()}
     scope |= {"headers": [(b"x-api-key", key.encode())], "query_string": query.encode(), "root_path": ""}
@@ -119,7 +123,7 @@ def test_only_unforeseen_errors_are_reported_as_faults(
     assert (told.status, told.unforeseen, seen) == (status, unforeseen, status)
 
 
-def test_an_error_outside_every_route_of_ours_is_a_fault_too() -> None:
+def test_an_error_outside_our_routes_is_reported_as_a_fault_too() -> None:
     async def fail(http: Request) -> Response:
         raise ValueError("a bug")
 
@@ -142,5 +146,5 @@ def test_an_error_outside_every_route_of_ours_is_a_fault_too() -> None:
         ({"X-API-Key": "\xe4"}, False),
     ],
 )
-def test_c19_which_header_counts(headers: dict[str, str], *, fits: bool) -> None:
+def test_c19_the_api_key_is_read_from_the_documented_headers(headers: dict[str, str], *, fits: bool) -> None:
     assert key_fits(Headers(headers), "right") is fits

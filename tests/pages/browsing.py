@@ -1,4 +1,4 @@
-"""A real browser for tests of pages; what it complains of; how things on our pages are found."""
+"""A real browser for tests of pages, its console errors, and helpers to find elements."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Complaints(list[str]):
-    """What a browser said that it should not have: errors, refusals, requests to elsewhere."""
+    """Errors of a browser: console errors, policy refusals, requests to other hosts."""
 
     def listen(self, page: Page, url: str) -> None:
         page.on("console", lambda message: message.type == "error" and self.append(message.text))

@@ -19,10 +19,9 @@ from dtvn.protocol.genesis import cluster_id
 from tests.host.support import key_pair, make_genesis
 from tests.pages.browsing import browser, complaints  # noqa: F401 - fixtures of all browser tests
 from tests.pages.learner import RealLearner
-from tickets.services import network
 from validators.feed import progress
 from validators.ledger import open_ledger
-from validators.services import cluster, nodes
+from validators.services import cluster, network, nodes
 
 COMMANDS: dict[str, Callable[[], Command]] = {
     "issue": Issue,

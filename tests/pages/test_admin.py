@@ -55,7 +55,7 @@ def states() -> dict[str, str]:
 # --- lists -----------------------------------------------------------------------------------------
 
 
-def test_pages_follow_each_other_by_key(learner: RealLearner, operate: Operate, admin: Client) -> None:
+def test_admin_lists_are_paged_by_key(learner: RealLearner, operate: Operate, admin: Client) -> None:
     operate(*(f"issue T-{number:03}" for number in range(150)))
     operate(*(f"issue U-{number:03}" for number in range(60)), event="other")
     seen: list[str] = []
@@ -79,7 +79,7 @@ def test_pages_follow_each_other_by_key(learner: RealLearner, operate: Operate, 
         f"{LOG}?outcome=refused",
     ],
 )
-def test_no_list_counts_or_walks_a_table(
+def test_no_admin_list_counts_or_scans_a_table(
     learner: RealLearner, operate: Operate, admin: Client, address: str
 ) -> None:
     """A million rows: each COUNT(*) is seconds, each OFFSET walks what it skips."""
@@ -94,7 +94,7 @@ def test_no_list_counts_or_walks_a_table(
 
 
 @pytest.mark.parametrize("after", ["default/T-100", "default/T-1499"])
-def test_a_page_of_many_tickets_is_found_in_the_index(
+def test_a_page_of_many_tickets_is_read_by_index(
     learner: RealLearner, operate: Operate, admin: Client, after: str
 ) -> None:
     with CaptureQueriesContext(connections["learner"]) as queries:
@@ -108,7 +108,7 @@ def test_a_page_of_many_tickets_is_found_in_the_index(
             assert "TEMP B-TREE" not in plan
 
 
-def test_search_finds_ids_that_begin_so_in_every_event(
+def test_search_finds_ticket_ids_by_prefix_in_every_event(
     learner: RealLearner, operate: Operate, admin: Client
 ) -> None:
     operate("issue AB-1", "issue AB-2", "issue AC-1")
@@ -116,7 +116,9 @@ def test_search_finds_ids_that_begin_so_in_every_event(
     assert listed(admin.get(f"{TICKETS}?q=AB")) == ["AB-1", "AB-2", "AB-3"]
 
 
-def test_filters_by_state_and_event(learner: RealLearner, operate: Operate, admin: Client) -> None:
+def test_tickets_are_filtered_by_state_and_event(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
     operate("issue T-1", "issue T-2", "validate T-2")
     operate("issue T-3", event="other")
     assert listed(admin.get(f"{TICKETS}?state=VALIDATED")) == ["T-2"]
@@ -124,7 +126,7 @@ def test_filters_by_state_and_event(learner: RealLearner, operate: Operate, admi
     assert listed(admin.get(f"{TICKETS}?event=other")) == ["T-3"]
 
 
-def test_a_key_of_nonsense_leads_back_to_the_list(learner: RealLearner, admin: Client) -> None:
+def test_a_malformed_ticket_key_redirects_to_the_list(learner: RealLearner, admin: Client) -> None:
     assert admin.get(f"{TICKETS}?after=a/b/c").status_code == 302
     assert admin.get(f"{LOG}?after=nonsense").status_code == 302
 
@@ -167,7 +169,7 @@ def test_r28_nothing_in_the_admin_writes_the_learners_tables(
 # --- actions ---------------------------------------------------------------------------------------
 
 
-def test_an_action_goes_through_consensus_and_tells_each_outcome(
+def test_an_action_is_ordered_and_reports_each_outcome(
     learner: RealLearner, operate: Operate, admin: Client
 ) -> None:
     operate("issue T-1", "issue T-2", "validate T-2")
@@ -200,7 +202,7 @@ def test_the_list_after_an_action_shows_what_it_did(
     assert "final" in act(admin, "clear_dispute", "T-2")[-1]
 
 
-def test_without_a_quorum_an_action_says_so_and_nothing_is_done(
+def test_without_a_quorum_an_action_reports_it_and_changes_nothing(
     learner: RealLearner, operate: Operate, admin: Client
 ) -> None:
     operate("issue T-1")
@@ -264,7 +266,9 @@ def nodes(learner: RealLearner) -> Callable[[], dict[str, str]]:
     return lambda: dict(ManagedNode.objects.values_list("node_id", "desired"))
 
 
-def test_nodes_are_started_and_stopped_by_wish(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
+def test_admin_actions_set_the_desired_state_of_nodes(
+    nodes: Callable[[], dict[str, str]], admin: Client
+) -> None:
     ManagedNode.objects.update(status="running")
     text(admin.post(NODES, {"action": "stop", "_selected_action": ["r1", "r2"]}, follow=True))
     assert [name for name, wish in nodes().items() if wish == DesiredState.STOPPED] == ["r1", "r2"]

@@ -7,6 +7,7 @@ from django.contrib import admin as admin_site
 from django.contrib.auth.models import Group, User
 from django.test import Client, RequestFactory
 
+import dtvn_project.urls  # noqa: F401 - fills the admin
 from tests.pages.test_admin_selected import VANISHED, act
 from validators.dashboard.bulk_actions import BulkActions
 
@@ -49,7 +50,7 @@ def test_a_group_that_the_search_no_longer_finds_is_deleted_too(admin: Client) -
     ]
 
 
-def test_a_user_is_made_and_given_a_password_as_ever(admin: Client) -> None:
+def test_a_user_is_created_with_a_password_in_the_admin(admin: Client) -> None:
     passwords = {"password1": "a-long-Word-7", "password2": "a-long-Word-7"}
     made = admin.post(f"{USERS}add/", {"username": "grace", "usable_password": "true", **passwords})
     assert made.status_code == 302

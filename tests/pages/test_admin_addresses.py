@@ -1,4 +1,4 @@
-"""Addresses and forms of the admin that nobody's links lead to: a sentence, never a 500."""
+"""Invalid query strings and forms of the admin get a message instead of a 500."""
 
 from __future__ import annotations
 
@@ -64,18 +64,20 @@ def test_a_filter_that_a_list_does_not_offer_is_refused(
         "/admin/validators/managednode/?role__exact=validator&status__exact=stopped",
     ],
 )
-def test_what_the_lists_offer_goes_through(learner: RealLearner, admin: Client, address: str) -> None:
+def test_filters_that_the_lists_offer_are_accepted(learner: RealLearner, admin: Client, address: str) -> None:
     assert told(admin.get(address, follow=True))
 
 
 @pytest.mark.parametrize("parameter", ["q", "after"])
-def test_text_that_no_row_can_hold_finds_nothing(learner: RealLearner, admin: Client, parameter: str) -> None:
+def test_a_search_for_a_nul_character_finds_nothing(
+    learner: RealLearner, admin: Client, parameter: str
+) -> None:
     """PostgreSQL has no character 0 in texts: asked for one, it fails."""
     assert admin.get(f"{TICKETS}?{parameter}=a/%00", follow=True).status_code == 200
 
 
 @pytest.mark.parametrize("page", ["change", "history", "delete"])
-def test_a_page_of_an_impossible_row_key_is_no_server_error(
+def test_a_page_of_an_invalid_row_key_is_no_server_error(
     learner: RealLearner, admin: Client, page: str
 ) -> None:
     response = admin.get(f"{NODES}a%00b/{page}/", follow=True)
@@ -84,7 +86,7 @@ def test_a_page_of_an_impossible_row_key_is_no_server_error(
 
 @pytest.mark.parametrize("key", ["abc", HUGE, "-" + HUGE, "", "1.5", "\x00"])
 @pytest.mark.parametrize(("address", "action"), [(TICKETS, "validate"), (USERS, "delete_selected")])
-def test_an_action_on_a_key_that_no_row_can_have_does_nothing_and_says_so(
+def test_an_action_on_an_invalid_row_key_is_reported_and_does_nothing(
     learner: RealLearner, operate: Callable[..., Any], admin: Client, address: str, action: str, key: str
 ) -> None:
     operate("issue T-1")
@@ -96,6 +98,6 @@ def test_an_action_on_a_key_that_no_row_can_have_does_nothing_and_says_so(
     assert Ticket.objects.get().state == "ISSUED"
 
 
-def test_strangers_are_asked_to_log_in_whatever_they_send(client: Client) -> None:
+def test_anonymous_requests_of_any_kind_lead_to_the_login_form(client: Client) -> None:
     response = client.get(f"{TICKETS}?ticket_id__regex=(")
     assert response.headers["Location"].startswith("/admin/login/")

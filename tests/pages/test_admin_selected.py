@@ -1,4 +1,4 @@
-"""Actions of the admin's lists work on what was ticked, also when the list's filter finds it no more."""
+"""Actions of the admin's lists apply to the ticked rows even if the list's filter no longer finds them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def states() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("action", ["validate", "consume", "dispute", "clear_dispute", "uphold_dispute"])
-def test_a_ticket_that_left_the_filter_gets_its_answer(
+def test_an_action_on_a_ticket_that_left_the_filter_is_answered(
     learner: RealLearner, operate: Operate, admin: Client, action: str
 ) -> None:
     operate("issue T-1", "validate T-1", "consume T-1", "dispute T-1", "uphold T-1", "issue T-2")
@@ -55,9 +55,7 @@ def test_a_ticket_that_left_the_filter_gets_its_answer(
     assert states() == {"T-1": before, "T-2": "ISSUED"}
 
 
-def test_of_several_tickets_none_is_dropped_in_silence(
-    learner: RealLearner, operate: Operate, admin: Client
-) -> None:
+def test_every_ticked_ticket_gets_an_outcome(learner: RealLearner, operate: Operate, admin: Client) -> None:
     operate("issue T-1", "issue T-2", "issue T-3")
     keys = [key("T-1"), key("T-2"), key("T-3")]
     operate("validate T-2")
@@ -70,7 +68,7 @@ def test_of_several_tickets_none_is_dropped_in_silence(
 
 
 @pytest.mark.parametrize("query", ["?q=U", "?event=other", "?state=DISPUTED"])
-def test_a_ticket_outside_the_lists_query_is_still_the_one_that_was_ticked(
+def test_an_action_on_a_ticket_outside_the_lists_query_still_applies(
     learner: RealLearner, operate: Operate, admin: Client, query: str
 ) -> None:
     operate("issue T-1")
@@ -108,7 +106,7 @@ def test_an_action_applies_to_existing_tickets_beside_missing_ones(
     ]
 
 
-def test_all_of_the_list_means_what_the_filter_finds(
+def test_select_all_applies_to_the_filtered_rows(
     learner: RealLearner, operate: Operate, admin: Client
 ) -> None:
     operate("issue T-1", "issue T-2", "validate T-2", "issue T-3")
@@ -131,7 +129,7 @@ def test_no_selection_or_no_action_is_reported(learner: RealLearner, operate: Op
     assert states() == {"T-1": "ISSUED"}
 
 
-def test_a_holder_whose_name_was_erased_meanwhile_is_still_the_one_ticked(admin: Client) -> None:
+def test_an_action_on_a_holder_erased_meanwhile_still_applies(admin: Client) -> None:
     holder = TicketHolder.objects.create(event="default", ticket="T-1", name="Ada", salt=b"s" * 32)
     told = act(admin, f"{HOLDERS}?q=Grace", "erase", str(holder.pk), VANISHED)
     assert told[0].startswith("Holders erased: 1.")
@@ -139,7 +137,7 @@ def test_a_holder_whose_name_was_erased_meanwhile_is_still_the_one_ticked(admin:
     assert len(told) == 2
 
 
-def test_a_node_that_left_the_filter_gets_its_wish(learner: RealLearner, admin: Client) -> None:
+def test_an_action_on_a_node_that_left_the_filter_still_applies(learner: RealLearner, admin: Client) -> None:
     ManagedNode.objects.update(status="running")
     ManagedNode.objects.filter(pk="r1").update(status="error")
     told = act(admin, f"{NODES}?status__exact=error", "stop", "r1", "r0", "r9")
@@ -159,7 +157,9 @@ def test_missing_nodes_and_keys_are_reported(learner: RealLearner, admin: Client
 
 
 @pytest.mark.parametrize("key", ["\x00", "r0\x00", "", "x" * 200])
-def test_a_key_that_no_node_can_have_stops_nothing(learner: RealLearner, admin: Client, key: str) -> None:
+def test_an_invalid_node_key_cancels_the_whole_stop_action(
+    learner: RealLearner, admin: Client, key: str
+) -> None:
     ManagedNode.objects.update(status="running", desired=DesiredState.RUNNING)
     told = act(admin, NODES, "stop", "r1", key)
     assert len(told) == 1

@@ -52,11 +52,11 @@ def expect_outcome(page: Page, ticket: str, word: str) -> None:
 
 
 def expect_model_equals_snapshot(page: Page) -> None:
-    """The page's own count of things, kept up by frames, is what a reload would show."""
+    """The page's model, updated by frames, equals a new snapshot."""
     wait_until(lambda: model(page) == fresh(page), what="the page's model equal to a snapshot")
 
 
-def test_what_happens_is_seen_at_once_and_adds_up(
+def test_events_are_shown_at_once_and_agree_with_a_new_snapshot(
     page: Page, api: httpx.Client, complaints: Complaints
 ) -> None:
     expect(page.locator("table.matrix tbody tr").first).to_contain_text("node0")
@@ -133,7 +133,7 @@ def test_everything_is_shown_without_scrolling_sideways(page: Page, width: int) 
 
 @pytest.mark.exhaustive
 def test_a_stopped_learner_is_shown_with_the_time_of_its_stop(page: Page, running: Network) -> None:
-    """The log on the page is the learner's: it may not look current while that is stopped."""
+    """The log on the page is the learner's and must not look current while the learner is stopped."""
     other = page.context.new_page()
 
     def wish(act: str) -> None:
@@ -156,7 +156,7 @@ def test_a_stopped_learner_is_shown_with_the_time_of_its_stop(page: Page, runnin
     expect_model_equals_snapshot(page)
 
 
-def test_everything_is_reached_by_keyboard(page: Page) -> None:
+def test_every_control_is_reachable_by_keyboard(page: Page) -> None:
     reached: list[str] = []
     page.locator("body").press("Tab")
     for _ in range(14):
@@ -170,7 +170,7 @@ def test_everything_is_reached_by_keyboard(page: Page) -> None:
 
 
 @pytest.mark.exhaustive
-def test_light_and_dark_are_remembered(page: Page) -> None:
+def test_the_light_or_dark_theme_is_remembered(page: Page) -> None:
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.get_by_role("button", name="Switch between light and dark").click()
     after = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -180,7 +180,7 @@ def test_light_and_dark_are_remembered(page: Page) -> None:
 
 
 @pytest.mark.exhaustive
-def test_a_node_that_is_down_is_named_with_what_it_means(page: Page, running: Network) -> None:
+def test_a_node_that_is_down_is_named_with_the_consequence(page: Page, running: Network) -> None:
     page.goto(f"{running.url}/admin/validators/managednode/")
     page.get_by_label("Select this object for an action - node3").check()
     page.get_by_label("Action:").select_option("stop")
@@ -203,7 +203,7 @@ def test_a_node_that_is_down_is_named_with_what_it_means(page: Page, running: Ne
 
 @pytest.mark.exhaustive
 def test_nodes_that_all_stopped_without_a_watcher_are_shown_stopped(page: Page, running: Network) -> None:
-    """The page that comes next shows neither who ran when the last one left, nor that all is well."""
+    """The next page shows neither the nodes that ran for the last watcher nor a healthy cluster."""
     members = [f"node{number}" for number in range(4)]
 
     def wish(act: str) -> None:

@@ -1,4 +1,4 @@
-"""`/ws`: who may listen, what a client is told, and how it gets on after losing its connection."""
+"""`/ws`: access, the frames of a client, and how it resumes after losing its connection."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_a_session_counts_only_on_our_own_pages(
         ("http://[broken", False),
     ],
 )
-async def test_a_key_may_come_from_where_the_contract_says(
+async def test_a_key_is_accepted_wherever_the_contract_allows(
     learner: RealLearner, monkeypatch: pytest.MonkeyPatch, origin: str | None, allowed: bool
 ) -> None:
     monkeypatch.setenv("DTVN_WS_ORIGINS", " https://Scanner.example ,")
@@ -165,7 +165,7 @@ async def test_a_foreign_host_name_is_refused(learner: RealLearner) -> None:
         ("localhost:8080", "http://evil.example", "none", False),
     ],
 )
-async def test_c21_whose_pages_a_supervisor_with_a_key_lets_listen(
+async def test_c21_origins_that_a_supervisor_with_a_key_accepts(
     learner: RealLearner,
     monkeypatch: pytest.MonkeyPatch,
     host: str,
@@ -197,7 +197,7 @@ async def test_c21_whose_pages_a_supervisor_with_a_key_lets_listen(
         ("localhost", "http://scanner.example", True),
     ],
 )
-async def test_c21_whose_pages_an_open_supervisor_lets_listen(
+async def test_c21_origins_that_an_open_supervisor_accepts(
     learner: RealLearner, monkeypatch: pytest.MonkeyPatch, host: str, origin: str | None, allowed: bool
 ) -> None:
     monkeypatch.setattr(settings, "SUPERVISOR", True)
@@ -214,7 +214,7 @@ async def test_c21_whose_pages_an_open_supervisor_lets_listen(
 # --- what a client is told -------------------------------------------------------------------------
 
 
-async def test_the_first_frame_says_how_things_stand(open_socket: Any) -> None:
+async def test_the_first_frame_holds_the_current_state(open_socket: Any) -> None:
     first = await (await open_socket()).receive()
     assert first["type"] == "connected"
     assert [node["id"] for node in first["nodes"]] == ["r0", "r1", "r2", "r3"]
@@ -254,9 +254,7 @@ async def test_an_event_carries_what_the_contract_names(open_socket: Any, operat
     assert isinstance(event["timestamp"], int)
 
 
-async def test_a_seed_counts_over_the_nodes_and_a_second_one_is_silent(
-    open_socket: Any, operate: Operate
-) -> None:
+async def test_a_seed_is_one_event_and_a_second_seed_is_none(open_socket: Any, operate: Operate) -> None:
     socket = await open_socket()
     await socket.until("connected")
     operate("seed")
@@ -302,7 +300,7 @@ async def test_a_change_of_a_node_is_sent(open_socket: Any) -> None:
 # --- in the client's pace --------------------------------------------------------------------------
 
 
-async def test_who_resumes_gets_what_it_missed(open_socket: Any, operate: Operate) -> None:
+async def test_a_client_that_resumes_gets_the_missed_frames(open_socket: Any, operate: Operate) -> None:
     first = await open_socket()
     sequence = (await first.until("connected"))["sequence"]
     await first.channel.disconnect(timeout=PATIENCE)
@@ -316,7 +314,9 @@ async def test_who_resumes_gets_what_it_missed(open_socket: Any, operate: Operat
     assert [event["code"] for event in frame["events"]] == ["ok", "ok", "already_validated"]
 
 
-async def test_frames_go_on_from_where_a_client_resumed(open_socket: Any, operate: Operate) -> None:
+async def test_frames_continue_from_the_sequence_a_client_resumed_at(
+    open_socket: Any, operate: Operate
+) -> None:
     """A snapshot is often newer than the relay: what it covers is not sent again."""
     socket = await open_socket()
     await socket.until("connected")
@@ -367,7 +367,7 @@ async def test_a_frame_that_was_dropped_is_read_again(
     assert [event["ticket_id"] for frame in frames for event in frame["events"]] == ["T-1", "T-2"]
 
 
-async def test_a_client_that_stops_acknowledging_gets_no_more_and_loses_nothing(
+async def test_a_client_that_stops_acknowledging_loses_no_frame(
     open_socket: Any, operate: Operate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumers, "UNACKNOWLEDGED_MAX", 1_000)
@@ -413,10 +413,10 @@ async def test_fifty_clients_get_every_event(open_socket: Any, operate: Operate)
     assert await asyncio.gather(*map(drain, sockets)) == [5_000] * 50
 
 
-async def test_clients_that_lag_at_one_place_cost_one_read(
+async def test_clients_that_lag_at_the_same_place_share_one_read(
     open_socket: Any, operate: Operate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Were each to read for itself, the slow ones would slow down everybody."""
+    """If each client read for itself, slow clients would delay all others."""
     for batch in range(6):
         operate(*(f"issue T-{batch}-{number}" for number in range(500)))
     reads: list[int] = []

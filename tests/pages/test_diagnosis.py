@@ -1,4 +1,4 @@
-"""Why is it stuck: the sentence names the reason, and who is missing."""
+"""The diagnosis of a stuck cluster names the reason and the missing members."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def node(name: str, **fields: Any) -> Node:
 
 def slot(**fields: Any) -> Slot:
     known = {"sequence": 41, "view": 2, "phase": "pre_prepared", "prepares": [], "commits": []}
-    return Slot(**{**known, "withheld": "", "open_for": 3.0, **fields})
+    return Slot(**{**known, "abstain_reason": "", "open_for": 3.0, **fields})
 
 
 def four(**changed: Node) -> list[Node]:
@@ -31,7 +31,7 @@ def test_a_healthy_cluster_is_not_stuck() -> None:
     assert judge(four()) == ("ok", "Nothing is stuck. Sequence 40 is executed.")
 
 
-def test_a_node_that_is_not_needed_only_degrades() -> None:
+def test_a_node_that_the_quorum_does_not_need_only_degrades() -> None:
     level, verdict = judge(four(r3=Node(id="r3", problem="not connected")))
     assert level == "slow"
     assert "r3 (not connected) is missing, but the others are enough" in verdict
@@ -79,22 +79,22 @@ def test_missing_votes_are_named_by_their_owners() -> None:
     )
 
 
-def test_the_primary_is_not_asked_for_a_prepare_but_for_a_commit() -> None:
+def test_the_primary_can_lack_a_commit_but_not_a_prepare() -> None:
     waiting = node("r1", slot=slot(phase="prepared", commits=["r1", "r2"]))
     assert "commits are missing from r0, r3" in judge(four(r1=waiting))[1]
 
 
-def test_a_proposal_that_never_came_is_the_primarys() -> None:
+def test_a_missing_proposal_is_attributed_to_the_primary() -> None:
     waiting = node("r1", slot=slot(phase="waiting"))
     assert "no proposal from r0 has arrived" in judge(four(r1=waiting))[1]
 
 
-def test_a_vote_that_is_withheld_gives_its_reason() -> None:
-    waiting = node("r1", slot=slot(prepares=["r2"], withheld="bad_timestamp"))
+def test_a_node_that_abstains_gives_its_reason() -> None:
+    waiting = node("r1", slot=slot(prepares=["r2"], abstain_reason="bad_timestamp"))
     assert "r1 withholds its own vote (bad_timestamp)" in judge(four(r1=waiting))[1]
 
 
-def test_what_was_just_proposed_is_not_stuck() -> None:
+def test_a_recent_proposal_is_not_stuck() -> None:
     assert judge(four(r1=node("r1", slot=slot(open_for=0.02))))[0] == "ok"
 
 
@@ -105,7 +105,7 @@ def test_a_view_change_is_reported() -> None:
     assert "view change to view 3 is in progress (r1, r2)" in verdict
 
 
-def test_a_suspicion_is_reported_with_its_ground() -> None:
+def test_a_suspicion_is_reported_with_its_cause() -> None:
     suspicious = node("r2", pending=7, suspicion="no heartbeat")
     assert judge(four(r2=suspicious)) == (
         "slow",
@@ -126,7 +126,7 @@ def test_a_stopped_learner_is_reported_as_a_problem() -> None:
 
 
 @pytest.mark.django_db(databases=["default", "learner"])
-def test_a_learner_that_stopped_is_named_with_since_when(learner: RealLearner) -> None:
+def test_a_stopped_learner_is_reported_with_the_time_of_its_stop(learner: RealLearner) -> None:
     heard = datetime(2026, 11, 20, 9, 17, 2, tzinfo=UTC)
     ManagedNode.objects.filter(role="learner").update(status="stopped", heartbeat_at=heard)
     assert _reading() == "the learner has been stopped since 2026-11-20 09:17:02 UTC; they show sequence 1"
@@ -138,7 +138,7 @@ def test_a_learner_that_stopped_is_named_with_since_when(learner: RealLearner) -
 
 
 @pytest.mark.django_db(databases=["default", "learner"])
-def test_full_disks_are_named(learner: RealLearner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nodes_with_full_disks_are_named(learner: RealLearner, monkeypatch: pytest.MonkeyPatch) -> None:
     def query(member: int, what: str, *, wait: float) -> Future[Answered]:
         assert what == "consensus"
         future: Future[Answered] = Future()

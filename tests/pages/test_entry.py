@@ -1,4 +1,4 @@
-"""In by an API key on the login page: what its session may do, and that it ends with the key (spec 9.4)."""
+"""Login with an API key: the rights of its session, and that it ends with the key (spec 9.4)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_wrong_key_is_reported_and_gives_no_access(client: Client, key: str) -
 
 
 @pytest.mark.parametrize("following", ["https://evil.example/", "//evil.example", "javascript:alert(1)", ""])
-def test_the_key_leads_to_no_other_site(client: Client, following: str) -> None:
+def test_the_key_form_redirects_to_no_other_site(client: Client, following: str) -> None:
     api_keys.store_api_key(KEY, label="entry")
     assert enter(client, following=following).headers["Location"] == "/"
 
@@ -74,7 +74,7 @@ def test_a_session_has_the_rights_of_its_key_and_needs_the_csrf_token() -> None:
     assert other.post(**stop).status_code == 200
 
 
-def test_it_ends_with_the_key_and_by_logging_out(client: Client) -> None:
+def test_a_key_session_ends_with_the_key_or_at_logout(client: Client) -> None:
     key = api_keys.store_api_key(KEY, label="entry")
     enter(client)
     client.post("/dashboard/leave")
@@ -94,7 +94,7 @@ def test_the_key_itself_is_kept_nowhere_and_is_no_way_into_the_admin(client: Cli
     assert "/admin/" not in client.get("/dashboard/nodes").content.decode().split("<main")[0]
 
 
-def test_it_takes_the_place_of_a_person_s_session(client: Client) -> None:
+def test_a_key_session_replaces_the_session_of_a_person(client: Client) -> None:
     client.force_login(User.objects.create_superuser("operator", password="x"))
     api_keys.store_api_key(KEY, label="entry", scopes=["gate"])
     enter(client)

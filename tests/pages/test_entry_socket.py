@@ -1,4 +1,4 @@
-"""The live feed for whoever came in by an API key: on our own pages, and as long as the key holds."""
+"""The live feed of an API key's session: on our own pages only, and while the key is valid."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_a_key_s_session_counts_only_on_our_own_pages(learner: RealLearner
     await live.live_of_this_loop().close()
 
 
-async def test_a_key_of_other_letters_opens_it(learner: RealLearner) -> None:
+async def test_a_key_with_non_ascii_letters_is_accepted(learner: RealLearner) -> None:
     await sync_to_async(api_keys.store_api_key)("schlüssel", label="letters")
     for shown in ({"X_API_Key": "schlüssel"}, {"Authorization": "Bearer schlüssel"}):
         socket = Socket(**shown)
@@ -51,7 +51,9 @@ async def test_a_key_of_other_letters_opens_it(learner: RealLearner) -> None:
     await live.live_of_this_loop().close()
 
 
-async def test_the_feed_ends_with_the_key(learner: RealLearner, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_feed_is_closed_when_the_key_ends(
+    learner: RealLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(live, "ACCESS_INTERVAL", 0.05)
     key, cookie = await enter()
     socket = Socket(Cookie=cookie, Origin=f"http://{HOST}")

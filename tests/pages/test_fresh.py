@@ -1,4 +1,4 @@
-"""What a page is told is so now: nodes that changed while nobody looked, and access that has ended."""
+"""Pages get current data: nodes that changed without a watcher, and access that has ended."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def wishes(frame: Any) -> list[str]:
 # --- nodes -----------------------------------------------------------------------------------------
 
 
-async def test_who_comes_after_a_pause_sees_the_nodes_as_they_are(open_socket: Any) -> None:
-    """Nobody watched in between, so nobody looked: what was known then is not told as if it were so."""
+async def test_the_first_watcher_after_a_pause_gets_the_current_nodes(open_socket: Any) -> None:
+    """Without watchers the nodes are not read: the last known state must not be sent as current."""
     first = await open_socket()
     before = await first.until("connected")
     await first.channel.disconnect(timeout=PATIENCE)
@@ -55,7 +55,7 @@ async def test_a_change_between_the_first_frame_and_resume_is_sent(open_socket: 
     assert wishes(await socket.until("nodes"))[2] == "stopped"
 
 
-async def test_a_frame_about_nodes_that_was_dropped_is_made_up_for(
+async def test_a_dropped_frame_about_nodes_is_sent_again(
     open_socket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     socket = await open_socket()
@@ -73,7 +73,7 @@ async def test_a_frame_about_nodes_that_was_dropped_is_made_up_for(
 
 
 async def test_a_page_that_took_a_new_snapshot_gets_the_nodes_again(open_socket: Any) -> None:
-    """Snapshot and frames come by different ways, so either may be the older one: a look decides."""
+    """Snapshot and frames arrive independently, so either may be older: the nodes are read again."""
     socket = await open_socket()
     as_of = (await socket.until("connected"))["nodes_as_of"]
     await socket.send({"type": "resume", "after": 1, "batch": True})
@@ -82,7 +82,7 @@ async def test_a_page_that_took_a_new_snapshot_gets_the_nodes_again(open_socket:
     assert (await socket.until("nodes"))["as_of"] > as_of
 
 
-async def test_a_learner_that_does_not_run_says_since_when(open_socket: Any) -> None:
+async def test_a_stopped_learner_is_sent_with_the_time_of_its_stop(open_socket: Any) -> None:
     heard = datetime(2026, 11, 20, 9, 17, tzinfo=UTC)
     await ManagedNode.objects.filter(node_id="learner").aupdate(status="stopped", heartbeat_at=heard)
     socket = await open_socket()
@@ -142,7 +142,7 @@ async def test_a_socket_closes_soon_after_its_session_ends(
     assert await staying.receive() == {"type": "pong"}
 
 
-async def test_who_may_watch_stays(
+async def test_a_client_that_still_has_access_stays_connected(
     open_socket: Any, learner: RealLearner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "ACCESS_INTERVAL", 0.01)

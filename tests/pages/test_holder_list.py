@@ -61,25 +61,25 @@ def shown(desk: Client, **query: str) -> list[str]:
         ("", ["ADA-4", "T-1", "T-2", "T-3"]),
     ],
 )
-def test_they_are_found_by_ticket_or_how_name_and_address_begin(
+def test_holders_are_found_by_ticket_or_prefix_of_name_or_address(
     desk: Client, term: str, found: list[str]
 ) -> None:
     assert shown(desk, q=term) == found
 
 
 @pytest.mark.usefixtures("people")
-def test_the_erased_are_listed_apart(desk: Client) -> None:
+def test_erased_holders_are_listed_by_a_filter(desk: Client) -> None:
     TicketHolder.objects.filter(ticket="T-2").update(erased_at=timezone.now(), name="", email="")
     assert shown(desk, erased="yes") == ["T-2"]
     assert shown(desk, q="grace") == []
 
 
 @pytest.mark.usefixtures("people")
-def test_pages_go_on_after_a_key(desk: Client) -> None:
+def test_a_page_of_holders_continues_after_the_given_key(desk: Client) -> None:
     assert shown(desk, after="default/T-1") == ["T-2", "T-3"]
 
 
-def test_searches_read_indexes_and_not_a_million_rows(db: None) -> None:
+def test_searches_of_holders_are_answered_from_indexes(db: None) -> None:
     first = SearchKey(Value("ada"))
     searches = {
         "holders_by_ticket": TicketHolder.objects.order_by().filter(ticket="T-1"),

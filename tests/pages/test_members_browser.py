@@ -61,7 +61,7 @@ def members_table(page: Page) -> Any:
 
 
 def previewed(page: Page) -> dict[str, tuple[str, str]]:
-    """What the calculator says: row to (now, after)."""
+    """Values of the calculator: row to (now, after)."""
     page.get_by_role("button", name="Preview the change").click()
     expect(page.get_by_role("heading", name="Preview")).to_be_visible()
     rows = page.locator("section[aria-live] table").first.locator("tbody tr")
@@ -185,10 +185,10 @@ def test_the_pages_can_be_read_on_a_phone(running: Network, page: Page, path: st
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_x42_names_with_html_in_them_are_text_in_the_admin(
+def test_x42_names_with_html_are_shown_as_text_in_the_admin(
     running: Network, page: Page, tmp_path: Path
 ) -> None:
-    """Holders, ticket data and labels of keys may be anything in truth."""
+    """Holders, ticket data and labels of keys can really contain markup."""
     file = tmp_path / "tickets.csv"
     quoted = HOSTILE.replace('"', '""')
     file.write_text(f'ticket,name,email\nH-1,"{quoted}",a@b.example\n')
@@ -209,7 +209,7 @@ def test_x42_names_with_html_in_them_are_text_in_the_admin(
         client.post("/api/v1/tickets", json=sent).raise_for_status()
 
     def listed() -> bool:
-        """In the platform's own copy, which may be a moment behind what was answered."""
+        """Whether the ticket is in the platform's copy, which may lag behind the answer."""
         page.goto(f"{running.url}/admin/ledger/ticket/?q=H-2")
         return page.get_by_role("link", name="H-2").count() == 1
 
@@ -220,12 +220,12 @@ def test_x42_names_with_html_in_them_are_text_in_the_admin(
 
 
 def expect_inert(page: Page) -> None:
-    """Nothing of it has become an element or has run."""
+    """No part of it became an element or ran."""
     assert page.locator("#content img[src=x], #content script:not([src])").count() == 0
     assert page.evaluate("window.hit") is None
 
 
-def test_p16_a_key_is_a_way_in_to_all_six_pages(running: Network, browser: Browser) -> None:
+def test_p16_an_api_key_gives_access_to_all_six_pages(running: Network, browser: Browser) -> None:
     context = window(browser)
     page = context.new_page()
     page.goto(f"{running.url}/dashboard/tickets")

@@ -104,7 +104,7 @@ def test_old_snapshot_and_frames_make_the_fresh_snapshot(
     assert page.state == as_sent(read_snapshot())
 
 
-def test_the_rate_forgets_seconds_as_a_snapshot_does(
+def test_the_rate_drops_seconds_that_a_snapshot_no_longer_holds(
     learner: RealLearner, operate: Callable[..., object], page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Log time jumps: what is older than two minutes is in neither."""
@@ -119,7 +119,7 @@ def test_the_rate_forgets_seconds_as_a_snapshot_does(
     assert len(page.state["rates"]) == 1
 
 
-def test_a_frame_seen_before_is_old_and_one_after_a_gap_is_not_applied(page: Page) -> None:
+def test_repeated_frames_and_frames_after_a_gap_are_not_applied(page: Page) -> None:
     page.load({"sequence": 10, "second": 0, "counts": {}, "rates": [], "latest": []})
     assert page.relation({"after": 8, "to": 10}) == "old"
     assert page.relation({"after": 9, "to": 12}) == "gap"

@@ -17,7 +17,7 @@ NODE: dict[str, Any] = {
 }
 
 
-def test_a_frame_has_an_error_only_where_there_is_one() -> None:
+def test_a_node_frame_has_an_error_only_if_the_node_has_one() -> None:
     failed, running = (
         Announcement(node_id="node2", status="error", error="no room"),
         Announcement(node_id="node2", status="running"),
@@ -27,7 +27,7 @@ def test_a_frame_has_an_error_only_where_there_is_one() -> None:
     assert second["node"] == {**NODE, "status": "running"}
 
 
-def test_the_last_frame_of_a_node_that_is_put_aside_is_a_whole_one() -> None:
+def test_the_last_frame_of_a_removed_node_is_complete() -> None:
     [frame] = node_changes([NODE], [], [Announcement(node_id="node2", status="stopped")])
     assert (frame["status"], frame["node"]) == ("stopped", {**NODE, "status": "stopped"})
 

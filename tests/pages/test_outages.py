@@ -23,7 +23,7 @@ def stranger() -> Client:
 
 @contextmanager
 def failing(error: Exception, *, statements: str = "") -> Iterator[None]:
-    """Every statement that begins so fails as it would below Django."""
+    """Every statement with this prefix fails as it would in the database driver."""
 
     def fail(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
         if sql.startswith(statements):
@@ -59,7 +59,7 @@ def test_a_session_that_cannot_be_written_is_not_called_deleted(stranger: Client
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
 
 
-def test_a_session_that_was_deleted_is_a_400_still(stranger: Client) -> None:
+def test_a_deleted_session_is_still_a_400(stranger: Client) -> None:
     stranger.force_login(User.objects.create_superuser("operator", password="x"))
 
     def first_delete(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
@@ -71,7 +71,7 @@ def test_a_session_that_was_deleted_is_a_400_still(stranger: Client) -> None:
         assert stranger.get("/admin/").status_code == 400
 
 
-def test_a_mistake_of_ours_is_a_500_still(stranger: Client) -> None:
+def test_an_internal_error_is_still_a_500(stranger: Client) -> None:
     with failing(IntegrityError("NOT NULL constraint failed")):
         response = stranger.post("/admin/login/", {"username": "operator", "password": "x"})
     assert response.status_code == 500

@@ -1,4 +1,4 @@
-"""What the pages ask for beside the API: who may, what it says while nobody can be asked, figures."""
+"""Data of the pages beside the API: access, answers while no node can be asked, metrics."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def person(client: Client) -> Client:
 
 
 @pytest.mark.parametrize("path", DATA)
-def test_it_is_for_people_who_are_logged_in(client: Client, path: str) -> None:
+def test_page_data_requires_a_login(client: Client, path: str) -> None:
     assert client.get(path).status_code == 401
 
 
 @pytest.mark.parametrize("path", [*DATA, *PAGES])
-def test_it_is_only_read(person: Client, path: str) -> None:
+def test_page_data_accepts_only_reads(person: Client, path: str) -> None:
     assert person.post(path).status_code == 405
 
 
@@ -52,10 +52,10 @@ def test_without_a_cluster_no_node_is_asked(person: Client) -> None:
     assert (found["asked"], found["nodes"]) == (0, {})
 
 
-def test_silent_nodes_are_distinguished_from_nodes_without_peers(
+def test_nodes_that_do_not_answer_differ_from_nodes_without_peers(
     learner: RealLearner, person: Client
 ) -> None:
-    """The test's gateway reaches nobody, and no node serves metrics."""
+    """The test's gateway reaches no node, and no node serves metrics."""
     names = {f"r{number}" for number in range(4)}
     links = person.get("/dashboard/links").json()["peers"]
     assert set(links) == names
@@ -64,7 +64,7 @@ def test_silent_nodes_are_distinguished_from_nodes_without_peers(
 
 
 @pytest.mark.parametrize("part", ["crypto", "storage", "consensus"])
-def test_a_node_that_cannot_tell_is_503_and_an_unknown_one_404(
+def test_a_node_that_cannot_answer_is_503_and_an_unknown_one_404(
     learner: RealLearner, person: Client, part: str
 ) -> None:
     assert person.get(f"/dashboard/node/r0/{part}").status_code == 503
@@ -95,7 +95,7 @@ def test_actions_that_a_user_may_not_do_are_not_offered(
     assert shown == offered
 
 
-def test_figures_are_sums_over_labels() -> None:
+def test_metrics_on_the_page_are_sums_over_labels() -> None:
     text = """
 # TYPE peer_count gauge
 peer_count 3
@@ -115,7 +115,7 @@ consensus_latency_seconds_count 4
 def test_a_snapshot_before_there_is_a_ledger_is_empty(
     learner: RealLearner, operate: Callable[..., Any], tmp_path: Any
 ) -> None:
-    """Not an error: the page of a place where nobody has made a cluster yet comes alive with it."""
+    """Not an error: the page fills itself once a cluster has been created."""
     operate("issue T-1")
     full = read_snapshot()
     settings = connections[ALIAS].settings_dict

@@ -1,4 +1,4 @@
-"""Announcements: what was announced can be read, waiting costs no polling, nothing depends on luck."""
+"""Announcements: announced rows can be read, waiting needs no polling, lost ones are repaired."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from validators.feed import ProgressListener, progress
 
 
 class Rows:
-    """Stands for the learner's tables: how far they are, and how often somebody looked."""
+    """Stands for the learner's tables: their sequence, and how often they were read."""
 
     def __init__(self) -> None:
         self.applied = 0
@@ -32,7 +32,7 @@ def rows() -> Rows:
     return Rows()
 
 
-def test_an_announcement_ends_the_wait_without_a_look_at_the_rows(
+def test_an_announcement_ends_the_wait_without_reading_the_rows(
     tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "REREAD", 3_600.0)
@@ -59,7 +59,7 @@ def test_r17_a_lost_announcement_is_repaired_from_the_rows(tmp_path: Path, rows:
         listener.close()
 
 
-def test_r17_a_wait_ends_after_its_time_and_says_how_far_the_rows_are(tmp_path: Path, rows: Rows) -> None:
+def test_r17_a_wait_that_times_out_returns_the_sequence_of_the_rows(tmp_path: Path, rows: Rows) -> None:
     rows.applied = 3
     listener = ProgressListener(feed_address(tmp_path), rows.read)
     try:
@@ -68,7 +68,7 @@ def test_r17_a_wait_ends_after_its_time_and_says_how_far_the_rows_are(tmp_path: 
         listener.close()
 
 
-def test_a_learner_that_comes_back_is_heard_again(tmp_path: Path, rows: Rows) -> None:
+def test_announcements_are_received_again_after_a_learner_restart(tmp_path: Path, rows: Rows) -> None:
     address = feed_address(tmp_path)
     first = FeedPublisher(address)
     listener = ProgressListener(address, rows.read)
@@ -82,7 +82,7 @@ def test_a_learner_that_comes_back_is_heard_again(tmp_path: Path, rows: Rows) ->
         listener.close()
 
 
-def test_subscribers_are_woken_until_they_leave(tmp_path: Path, rows: Rows) -> None:
+def test_subscribers_are_woken_until_they_unsubscribe(tmp_path: Path, rows: Rows) -> None:
     address = feed_address(tmp_path)
     publisher = FeedPublisher(address)
     listener = ProgressListener(address, rows.read)
@@ -97,7 +97,7 @@ def test_subscribers_are_woken_until_they_leave(tmp_path: Path, rows: Rows) -> N
     try:
         wait_until(lambda: (publisher.announce(1), woken)[1], what="woken")
         leave()
-        announced(5)  # whoever was just being woken while it left has been by now
+        announced(5)  # a subscriber that was being woken as it left is finished by now
         heard = len(woken)
         announced(6)
         announced(7)
@@ -124,7 +124,7 @@ def test_announcing_never_waits_for_a_subscriber_that_does_not_read(tmp_path: Pa
         publisher.close()
 
 
-def test_the_socket_lies_in_a_folder_of_its_owner_alone(tmp_path: Path) -> None:
+def test_the_socket_is_in_a_folder_only_its_owner_can_open(tmp_path: Path) -> None:
     path = Path(feed_address(tmp_path).removeprefix("ipc://"))
     assert path.parent == tmp_path / "run"
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700

@@ -1,4 +1,4 @@
-"""The relay: few frames for many events, none lost, nothing done while nobody watches."""
+"""The relay: few frames for many events, none lost, no work without watchers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_events_of_one_interval_share_a_frame(monkeypatch: pytest.MonkeyPa
     async with running(log):
         await log.relay.join()
         began = loop.time()
-        # However slow: so many events, and as many as fit into ten intervals; none is passed by yet.
+        # At least 100 events, and as many as fit into ten intervals; none is skipped yet.
         while log.applied < 100 or (log.applied < BEHIND_MAX and loop.time() < began + 10 * FRAME_INTERVAL):
             log.applied += 1
             log.relay.wake()
@@ -124,8 +124,8 @@ async def test_a_failing_read_delays_frames_and_loses_none(caplog: pytest.LogCap
     assert "trying again" in caplog.text
 
 
-async def test_a_lost_announcement_is_made_good_within_a_second() -> None:
-    """The first one too: it is lost where nobody has subscribed yet, and none comes from another host."""
+async def test_a_lost_announcement_is_repaired_within_a_second() -> None:
+    """The first one too: it is lost without a subscriber, and none arrives from another host."""
     log = Log()
     async with running(log):
         await asyncio.create_task(log.relay.join())  # behind the relay's own task, which waits by then
@@ -134,7 +134,7 @@ async def test_a_lost_announcement_is_made_good_within_a_second() -> None:
 
 
 async def test_a_relay_far_behind_jumps_to_the_newest() -> None:
-    """Clients catch up for themselves, or reload: frames of an hour ago help nobody."""
+    """Clients catch up by themselves or reload: frames of an hour ago are useless."""
     log = Log(per_sequence=FRAME_EVENTS)
     async with running(log):
         await log.relay.join()

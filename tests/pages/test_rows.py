@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 Operate = Callable[..., object]
 
 
-def test_a_frame_tells_each_applied_operation_and_each_refusal(
+def test_a_frame_lists_each_applied_operation_and_each_refusal(
     learner: RealLearner, operate: Operate
 ) -> None:
     start = read_applied()
@@ -51,7 +51,7 @@ def test_changes_that_concern_no_ticket_are_sent_too(learner: RealLearner, opera
     assert [event["operation"] for event in read_snapshot()["latest"]] == ["issue", "add_principal"]
 
 
-def test_a_seed_tells_how_many_tickets_it_created(learner: RealLearner, operate: Operate) -> None:
+def test_a_seed_event_has_the_number_of_tickets_created(learner: RealLearner, operate: Operate) -> None:
     operate("issue TICKET-007", "issue TICKET-008", "issue OTHER-1")
     operate("seed")
     operate("seed")
@@ -65,7 +65,7 @@ def test_a_dispute_that_was_upheld_leaves_the_ticket_disputed(learner: RealLearn
     assert states == ["VALIDATED", "DISPUTED"]
 
 
-def test_a_long_log_comes_in_frames_of_whole_sequences(learner: RealLearner, operate: Operate) -> None:
+def test_a_long_log_is_split_into_frames_of_whole_sequences(learner: RealLearner, operate: Operate) -> None:
     for batch in range(4):
         operate(*(f"issue T-{batch}-{number}" for number in range(5)))
     after, frames = 1, []
@@ -104,7 +104,7 @@ def test_an_empty_learner_has_an_empty_snapshot(learner: RealLearner) -> None:
     assert snapshot["counts"]["ISSUED"] == 0
 
 
-def test_every_read_of_the_feed_is_found_in_an_index(learner: RealLearner, operate: Operate) -> None:
+def test_every_query_of_the_feed_uses_an_index(learner: RealLearner, operate: Operate) -> None:
     """A million operations: walking them costs a second, for each frame of each 50 milliseconds."""
     operate("issue T-1", "validate T-1")
     with CaptureQueriesContext(connections["learner"]) as queries:

@@ -62,7 +62,7 @@ def api(s: Supervised) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def page(s: Supervised, browser: Browser, complaints: Complaints) -> Iterator[Page]:
-    """A window in which nothing may go wrong."""
+    """A browser window in which no error may occur."""
     with opened(browser, s.url, complaints) as found:
         yield found
     assert [text for text in complaints if REFUSED not in text] == []
@@ -84,7 +84,7 @@ def row(page: Page, body: str, text: str) -> Any:
 
 
 def start_four(s: Supervised, api: httpx.Client) -> None:
-    """For a test that is run alone; else they run already."""
+    """Start four nodes if the test runs alone; otherwise they run already."""
     if len(s.nodes()) != 4:
         api.post("/cluster/start", json={"node_count": 4}).raise_for_status()
         s.wait_until_running(4)
@@ -92,7 +92,7 @@ def start_four(s: Supervised, api: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_each_page_says_so_while_there_is_nothing(s: Supervised, page: Page, path: str) -> None:
+def test_each_page_has_a_message_while_it_is_empty(s: Supervised, page: Page, path: str) -> None:
     go(page, s, path)
     expect(page.locator("nav [aria-current]")).to_have_text(PAGES[path])
     expect(page.locator(".empty:visible, [data-at=answering]:visible").first).to_be_visible()
@@ -101,7 +101,7 @@ def test_each_page_says_so_while_there_is_nothing(s: Supervised, page: Page, pat
         expect_to_fit(page)
 
 
-def test_c32_a_cluster_is_started_on_the_page_and_seen_to_come_up(s: Supervised, page: Page) -> None:
+def test_c32_a_cluster_started_on_the_page_is_shown_until_it_runs(s: Supervised, page: Page) -> None:
     go(page, s, "/dashboard/nodes")
     page.get_by_label("Nodes", exact=True).fill("4")
     page.get_by_role("button", name="Start cluster").click()
@@ -115,7 +115,7 @@ def test_c32_a_cluster_is_started_on_the_page_and_seen_to_come_up(s: Supervised,
     asked: list[Any] = []
 
     def take_down(route: Any) -> None:
-        """What the page asks for; a start would stop first what runs."""
+        """Answer the page's request: a real start would first stop the running cluster."""
         asked.append(route.request.post_data_json)
         route.fulfill(json={"status": "starting", "node_count": 4})
 
@@ -127,7 +127,7 @@ def test_c32_a_cluster_is_started_on_the_page_and_seen_to_come_up(s: Supervised,
     s.wait_until_running(4)
 
 
-def test_a_node_is_stopped_and_started_and_its_output_followed(
+def test_a_node_is_stopped_and_started_with_its_output_on_the_page(
     s: Supervised, page: Page, api: httpx.Client
 ) -> None:
     start_four(s, api)
@@ -152,7 +152,7 @@ def test_a_node_is_stopped_and_started_and_its_output_followed(
 
 
 @pytest.mark.exhaustive
-def test_a_node_tells_its_identity_what_it_stores_and_its_log(
+def test_the_page_of_a_node_shows_its_identity_storage_and_log(
     s: Supervised, page: Page, api: httpx.Client
 ) -> None:
     start_four(s, api)
@@ -173,7 +173,7 @@ def test_a_node_tells_its_identity_what_it_stores_and_its_log(
 
 
 @pytest.mark.exhaustive
-def test_the_network_page_draws_the_links_there_are(s: Supervised, page: Page, api: httpx.Client) -> None:
+def test_the_network_page_draws_the_existing_links(s: Supervised, page: Page, api: httpx.Client) -> None:
     start_four(s, api)
     go(page, s, "/dashboard/network")
     expect(shown(page, "count")).to_have_text("6 of 6 links up")
@@ -202,7 +202,7 @@ def test_the_network_page_draws_the_links_there_are(s: Supervised, page: Page, a
     expect_no_reload(page)
 
 
-def test_tickets_are_changed_and_seen_to_change(s: Supervised, page: Page, api: httpx.Client) -> None:
+def test_ticket_changes_are_shown_without_a_reload(s: Supervised, page: Page, api: httpx.Client) -> None:
     start_four(s, api)
     go(page, s, "/dashboard/tickets")
     expect(shown(page, "total")).to_have_text("500 in all")
@@ -230,7 +230,7 @@ def test_tickets_are_changed_and_seen_to_change(s: Supervised, page: Page, api: 
     expect_no_reload(page)
 
 
-def test_x37_a_run_of_the_simulator_is_followed_and_kept(s: Supervised, page: Page) -> None:
+def test_x37_a_simulator_run_is_shown_live_and_stored(s: Supervised, page: Page) -> None:
     go(page, s, "/dashboard/simulator")
     for name, value in (("Nodes", "4"), ("Byzantine nodes", "1"), ("Tickets", "60"), ("Latency, ms", "5")):
         page.get_by_label(name, exact=True).fill(value)
@@ -251,7 +251,7 @@ def test_x37_a_run_of_the_simulator_is_followed_and_kept(s: Supervised, page: Pa
 
 
 @pytest.mark.exhaustive
-def test_a_run_is_stopped_and_an_earlier_one_looked_at(s: Supervised, page: Page) -> None:
+def test_a_simulator_run_is_stopped_and_an_earlier_one_opened(s: Supervised, page: Page) -> None:
     go(page, s, "/dashboard/simulator")
     for name, value in (("Nodes", "30"), ("Tickets", "1000"), ("Duration, s", "600")):
         page.get_by_label(name, exact=True).fill(value)
@@ -281,7 +281,7 @@ def test_a_run_is_stopped_and_an_earlier_one_looked_at(s: Supervised, page: Page
 
 
 @pytest.mark.exhaustive
-def test_the_charts_move_with_what_the_nodes_count(s: Supervised, page: Page, api: httpx.Client) -> None:
+def test_the_charts_follow_the_counters_of_the_nodes(s: Supervised, page: Page, api: httpx.Client) -> None:
     start_four(s, api)
     go(page, s, "/dashboard/metrics")
     expect(shown(page, "answering")).to_have_text("4 of 4 nodes respond.")
@@ -347,12 +347,12 @@ HOSTILE_EVENT = {
 
 
 def lie(page: Page, address: str, answer: Any, status: int = 200) -> None:
-    """Have the platform answer what it never would: names of this kind are refused everywhere."""
+    """Make the platform return names that it would otherwise refuse everywhere."""
     page.route(address, lambda route: route.fulfill(status=status, json=answer))
 
 
 def expect_inert(page: Page) -> None:
-    """It is read as text, and nothing of it has become an element or has run."""
+    """The text is shown, and no part of it became an element or ran."""
     expect(page.locator("main")).to_contain_text(HOSTILE)
     assert page.locator("main img, main script").count() == 0
     assert page.evaluate("window.hit") is None
@@ -360,7 +360,7 @@ def expect_inert(page: Page) -> None:
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("path", ["/", "/dashboard/nodes", "/dashboard/network"])
-def test_x42_names_and_errors_of_nodes_are_text(s: Supervised, page: Page, path: str) -> None:
+def test_x42_names_and_errors_of_nodes_are_shown_as_text(s: Supervised, page: Page, path: str) -> None:
     counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "applied", "refused"), 1)
     log = {"sequence": 9, "second": 1, "counts": counts, "rates": [], "latest": [HOSTILE_EVENT]}
     cluster = {"status": HOSTILE, "nodes_started": 0, "nodes_total": 1, "error": HOSTILE}
@@ -385,7 +385,7 @@ def test_x42_names_and_errors_of_nodes_are_text(s: Supervised, page: Page, path:
 
 
 @pytest.mark.exhaustive
-def test_c40_a_newcomer_is_seen_with_how_far_it_is(s: Supervised, page: Page) -> None:
+def test_c40_the_progress_of_a_newcomer_is_shown(s: Supervised, page: Page) -> None:
     counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "applied", "refused"), 0)
     log = {"sequence": 9, "second": 1, "counts": counts, "rates": [], "latest": []}
     cluster = {"status": "running", "nodes_started": 1, "nodes_total": 1}
@@ -399,7 +399,7 @@ def test_c40_a_newcomer_is_seen_with_how_far_it_is(s: Supervised, page: Page) ->
     expect(row(page, "nodes", "node7")).to_contain_text("joining: following")
 
 
-def test_x42_ids_and_data_of_tickets_are_text(s: Supervised, page: Page, api: httpx.Client) -> None:
+def test_x42_ids_and_data_of_tickets_are_shown_as_text(s: Supervised, page: Page, api: httpx.Client) -> None:
     """Data may be anything in truth; an id of this kind is refused in the platform's own words."""
     start_four(s, api)
     data = base64.b64encode(HOSTILE.encode()).decode()
@@ -426,7 +426,9 @@ def test_x42_ids_and_data_of_tickets_are_text(s: Supervised, page: Page, api: ht
 
 
 @pytest.mark.exhaustive
-def test_x42_what_a_run_or_a_process_says_is_text(s: Supervised, page: Page, api: httpx.Client) -> None:
+def test_x42_output_of_runs_and_processes_is_shown_as_text(
+    s: Supervised, page: Page, api: httpx.Client
+) -> None:
     start_four(s, api)
     with (s.data / "nodes" / "node1" / "log" / "node.log").open("a") as log:
         log.write(f"2026-11-20T00:00:00Z INFO {HOSTILE}\n")

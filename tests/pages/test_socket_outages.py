@@ -92,7 +92,7 @@ async def test_messages_beyond_a_clients_inbox_are_dropped_and_read_again(
     assert at < first["sequence"] < second["sequence"]
 
 
-async def test_who_resumes_beyond_the_log_starts_afresh_and_goes_on(
+async def test_a_client_that_resumes_beyond_the_log_starts_anew(
     open_socket: Any,  # noqa: F811
     operate: Operate,
 ) -> None:

@@ -13,11 +13,13 @@ from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 
+from simulator.web.output import LINES_KEPT
 from tests.fake_gateway import FakeGateway
 from tests.pages.learner import RealLearner
 from tests.proof.continuing import ContinuedLog, old_log
-from tickets.services import network
 from validators.dashboard import views
+from validators.dashboard.consumers import CLOSED_NO_ACCESS
+from validators.services import network
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -42,7 +44,7 @@ def test_a_missing_page_gets_the_own_404_page(client: Client) -> None:
     assert "This page does not exist." in response.content.decode()
 
 
-def test_the_page_asks_strangers_to_log_in(client: Client) -> None:
+def test_the_live_page_redirects_anonymous_clients_to_the_login(client: Client) -> None:
     response = client.get("/")
     assert response.status_code == 302
     assert response.headers["Location"] == "/admin/login/?next=/"
@@ -56,7 +58,7 @@ def test_the_login_form_leads_back_to_the_page(client: Client) -> None:
     assert client.post("/admin/login/?next=/", sent).headers["Location"] == "/"
 
 
-def test_r11_the_page_of_the_cluster_says_that_it_continues_another(person: Client) -> None:
+def test_r11_the_cluster_page_shows_that_it_continues_another(person: Client) -> None:
     old = old_log()
     page = reverse("dashboard:nodes")
     assert "This cluster continues" not in person.get(page).content.decode()
@@ -92,12 +94,12 @@ def test_a_snapshot_holds_log_nodes_and_clock(
 
 
 @pytest.mark.parametrize("path", ["/dashboard/snapshot", "/dashboard/stuck"])
-def test_data_of_the_page_is_for_people_who_are_logged_in(client: Client, path: str) -> None:
+def test_the_snapshot_requires_a_login(client: Client, path: str) -> None:
     assert client.get(path).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/dashboard/snapshot", "/dashboard/stuck"])
-def test_data_of_the_page_is_never_kept_by_a_cache(learner: RealLearner, person: Client, path: str) -> None:
+def test_the_snapshot_is_not_cacheable(learner: RealLearner, person: Client, path: str) -> None:
     assert person.get(path).headers["Cache-Control"] == "no-store"
 
 
@@ -116,7 +118,7 @@ def test_a_plain_request_to_the_socket_is_a_400(client: Client) -> None:
     assert client.get("/ws").status_code == 400
 
 
-def test_the_page_is_under_a_policy_that_allows_only_ourselves(person: Client) -> None:
+def test_the_content_security_policy_allows_only_our_own_origin(person: Client) -> None:
     response = person.get("/")
     policy = response.headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
@@ -145,3 +147,9 @@ def test_our_files_name_no_other_host(path: Path) -> None:
 def test_our_templates_hold_no_inline_script_or_style(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", text)
+
+
+def test_the_pages_hand_the_server_s_constants_to_the_scripts(person: Client) -> None:
+    page = person.get(reverse("simulator")).content.decode()
+    assert f'data-closed-no-access="{CLOSED_NO_ACCESS}"' in page
+    assert f'data-lines-kept="{LINES_KEPT}"' in page

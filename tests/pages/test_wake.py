@@ -24,7 +24,7 @@ pytestmark = [
 
 
 class SharedLayer(InMemoryChannelLayer):
-    """Stands for one that crosses processes."""
+    """Stands for a channel layer shared by processes."""
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
@@ -51,7 +51,7 @@ async def test_an_announcement_is_shown_before_the_next_poll(
         assert (await socket.until("node_status"))["node_id"] == "r1"
 
 
-async def test_a_layer_that_hangs_holds_no_writer_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_channel_layer_delays_no_writer(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = 0
 
     async def hang(group: str, message: Any) -> None:

@@ -209,7 +209,7 @@ def leave(cluster: Cluster, target: int, view: int, by: tuple[int, ...]) -> None
 
 def test_a_replica_in_a_view_change_accepts_no_ordering_messages() -> None:
     """ "It stops accepting messages (other than checkpoint, view-change, and new-view messages) and
-    multicasts a view-change message." 4.4. (COMMITs are counted, and bind nobody: R21.)"""
+    multicasts a view-change message." 4.4. (COMMITs are counted, and commit their sender to nothing: R21.)"""
     cluster = Cluster(4)
     leave(cluster, 3, 2, (1, 2))
     assert votes(cluster, m.ViewChange, 3)

@@ -14,7 +14,7 @@ FOUR = [f"node{number}" for number in range(4)]
 
 
 class Desk:
-    """A controller, and what it founded."""
+    """A controller, and the clusters that it created."""
 
     def __init__(self, root: Path) -> None:
         self.folder = DataFolder(root)

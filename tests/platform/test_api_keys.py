@@ -35,7 +35,7 @@ def test_an_expired_key_is_not_found() -> None:
     assert api_keys.find_api_key(plain) is None
 
 
-def test_another_text_is_not_found() -> None:
+def test_an_unknown_key_is_not_found() -> None:
     api_keys.store_api_key(api_keys.generate_api_key(), label="gate")
     assert api_keys.find_api_key("") is None
     assert api_keys.find_api_key("dtvn_\ud800") is None

@@ -1,4 +1,4 @@
-"""The platform reads no body for itself and none that is too long: the request that daphne makes."""
+"""The platform does not parse bodies and refuses oversize ones: daphne's request class."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def one() -> Connection:
     return Connection()
 
 
-def test_a_form_of_millions_of_fields_is_handed_on_unread(one: Connection) -> None:
-    """Read here it would hold up everybody for seconds, whoever sends it."""
+def test_a_form_of_millions_of_fields_is_not_parsed_by_the_platform(one: Connection) -> None:
+    """Parsing it here would block all clients for seconds, even for an anonymous sender."""
     body = b"a=1&" * 1_000
     one.posts(b"/nothing", body, FORM)
     assert one.channel.held == [({}, body)]
@@ -78,7 +78,7 @@ def test_a_form_of_millions_of_fields_is_handed_on_unread(one: Connection) -> No
 @pytest.mark.parametrize(
     "kind", [b"multipart/form-data", b"multipart/form-data; boundary=x", b"none of these"]
 )
-def test_the_content_type_is_not_looked_at(one: Connection, kind: bytes) -> None:
+def test_the_body_limit_ignores_the_content_type(one: Connection, kind: bytes) -> None:
     body = b'{"ticket_id":"TICKET-001"}'
     one.posts(b"/api/v1/tickets/validate", body, kind)
     assert one.channel.held == [({}, body)]

@@ -1,4 +1,4 @@
-"""The cluster as a whole: what a wish does, when a start has failed, and where an old cluster goes."""
+"""The cluster as a whole: effects of orders, failed starts, and clusters put aside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dtvn.protocol.genesis import GenesisError
 from tests.platform.desk import FOUR, Desk, own, show, started
 from tests.platform.test_reconcile import HOLD
 from validators.data_folder import ports as port_room
-from validators.models import ClusterWish, DesiredState, ManagedNode, NodePart, NodeStatus
+from validators.models import ClusterRequest, DesiredState, ManagedNode, NodePart, NodeStatus
 from validators.processes import founding
 from validators.processes.cluster_controller import ClusterController
 from validators.processes.supervisor_mode import SupervisorMode
@@ -28,7 +28,7 @@ from validators.services.errors import ClusterBusy, ClusterSize
 pytestmark = pytest.mark.django_db
 
 
-def test_a_start_founds_wants_and_counts(desk: Desk) -> None:
+def test_a_start_creates_the_cluster_and_counts_its_running_nodes(desk: Desk) -> None:
     started(desk)
     assert desk.founded == [FOUR]
     assert set(ManagedNode.objects.values_list("desired", flat=True)) == {DesiredState.RUNNING}
@@ -77,7 +77,7 @@ def test_a_start_is_taken_whenever_none_is_under_way(desk: Desk) -> None:
     cluster.start_cluster(4)
 
 
-def test_nothing_is_founded_while_a_process_of_before_lives(desk: Desk) -> None:
+def test_no_cluster_is_created_while_an_earlier_process_lives(desk: Desk) -> None:
     nodes.register_nodes(FOUR)
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(desk.folder.node_lock("node3"))],
@@ -105,13 +105,13 @@ def test_nothing_is_founded_while_a_process_of_before_lives(desk: Desk) -> None:
         (ValueError("id: no name of a node"), "ValueError: id"),
     ],
 )
-def test_x32_what_cannot_be_founded_is_said_and_the_cluster_is_idle(
+def test_x32_a_cluster_that_cannot_be_created_is_reported_and_idle(
     desk: Desk, refusal: Exception, said: str
 ) -> None:
     desk.refusal = refusal
     started(desk)
     now = cluster.cluster_now()
-    assert (now.status, now.wish) == ("idle", ClusterWish.NONE)
+    assert (now.status, now.wish) == ("idle", ClusterRequest.NONE)
     assert said in now.error
     desk.refusal = None
     started(desk)
@@ -135,7 +135,7 @@ def test_a_briefly_absent_database_ends_no_start_but_a_refusing_one_does(
     assert "must be owner" in cluster.cluster_now().error
 
 
-def test_a_start_without_a_quorum_has_failed_and_one_that_limps_has_not(desk: Desk) -> None:
+def test_a_start_fails_only_if_there_is_no_quorum(desk: Desk) -> None:
     started(desk)
     show(NodeStatus.ERROR, "node0", error="its key is damaged")
     desk.controller.turn()
@@ -150,7 +150,7 @@ def test_a_start_without_a_quorum_has_failed_and_one_that_limps_has_not(desk: De
     assert (now.status, now.error[:5]) == ("idle", "node0")
 
 
-def test_x33_who_is_stopped_during_a_start_stays_stopped(desk: Desk) -> None:
+def test_x33_a_node_stopped_during_a_start_stays_stopped(desk: Desk) -> None:
     started(desk)
     show(NodeStatus.RUNNING)
     desk.controller.turn()
@@ -170,7 +170,7 @@ def test_x33_who_is_stopped_during_a_start_stays_stopped(desk: Desk) -> None:
     show(NodeStatus.RUNNING, "node0", "node3")
     desk.controller.turn()
     now = cluster.cluster_now()
-    assert (now.status, now.started, now.wish) == ("running", 2, ClusterWish.NONE), "nobody is waited for"
+    assert (now.status, now.started, now.wish) == ("running", 2, ClusterRequest.NONE), "nobody is waited for"
     cluster.start_cluster(4)
     show(NodeStatus.STOPPED)
     for _ in range(2):
@@ -190,7 +190,7 @@ def test_a_start_whose_nodes_were_all_stopped_is_over(desk: Desk) -> None:
     cluster.start_cluster(4)
 
 
-def test_what_held_a_start_up_is_said_when_its_patience_ends(
+def test_the_reason_of_a_delayed_start_is_reported_at_its_timeout(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started(desk)
@@ -233,7 +233,7 @@ def test_nodes_that_vote_without_their_api_are_left_running(
     for _ in range(2):
         desk.controller.turn()
         now = cluster.cluster_now()
-        assert (now.status, now.wish) == ("running", ClusterWish.NONE), "three that vote are a quorum"
+        assert (now.status, now.wish) == ("running", ClusterRequest.NONE), "three that vote are a quorum"
         assert f"node3: {taken}" in now.error
     assert set(own().values_list("desired", flat=True)) == {DesiredState.RUNNING}
     show(NodeStatus.RUNNING)
@@ -244,7 +244,7 @@ def test_nodes_that_vote_without_their_api_are_left_running(
 @pytest.mark.parametrize(
     "facts", [{"pid": None}, {"report": {"voting": False}}, {"status": NodeStatus.ERROR}]
 )
-def test_who_neither_runs_nor_votes_does_not_count_as_up(
+def test_a_node_that_neither_runs_nor_votes_does_not_count_as_up(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]
 ) -> None:
     started(desk)
@@ -257,7 +257,7 @@ def test_who_neither_runs_nor_votes_does_not_count_as_up(
     assert set(own().values_list("desired", flat=True)) == {DesiredState.STOPPED}
 
 
-def test_a_stop_ends_a_start_too_and_comes_back_to_idle(desk: Desk) -> None:
+def test_a_stop_during_a_start_leads_back_to_idle(desk: Desk) -> None:
     started(desk)
     show(NodeStatus.STARTING)
     cluster.stop_cluster()
@@ -294,7 +294,7 @@ def is_aside(desk: Desk) -> bool:
 
 
 @pytest.mark.parametrize("count", [None, 2])
-def test_a_start_without_a_number_or_with_that_of_the_members_goes_on(desk: Desk, count: int | None) -> None:
+def test_a_start_with_no_size_or_the_current_one_keeps_the_cluster(desk: Desk, count: int | None) -> None:
     genesis = changed(desk)
     assert cluster.start_cluster(count) == 2
     with pytest.raises(ClusterBusy):
@@ -308,7 +308,7 @@ def test_a_start_without_a_number_or_with_that_of_the_members_goes_on(desk: Desk
     assert desk.told() == [("starting", 0, 2), ("running", 2, 2)]
 
 
-def test_who_is_about_to_join_makes_it_no_other_cluster(desk: Desk) -> None:
+def test_a_joining_node_does_not_count_as_another_cluster_size(desk: Desk) -> None:
     changed(desk)
     ManagedNode.objects.filter(node_id="node1").update(part=NodePart.JOINING)
     cluster.start_cluster(1)
@@ -319,7 +319,7 @@ def test_who_is_about_to_join_makes_it_no_other_cluster(desk: Desk) -> None:
     assert cluster.cluster_now().error == ""
 
 
-def test_who_is_about_to_join_is_not_waited_for(desk: Desk) -> None:
+def test_a_start_does_not_wait_for_a_joining_node(desk: Desk) -> None:
     started(desk)
     ManagedNode.objects.create(node_id="node4", part=NodePart.JOINING, position=4, status=NodeStatus.STARTING)
     with pytest.raises(ClusterBusy):
@@ -350,7 +350,7 @@ def test_a_cluster_stops_with_its_joining_nodes(desk: Desk) -> None:
     assert cluster.cluster_now().status == "idle"
 
 
-def test_only_another_number_that_is_named_puts_it_aside(desk: Desk) -> None:
+def test_a_start_with_another_size_puts_the_cluster_aside(desk: Desk) -> None:
     changed(desk)
     assert cluster.start_cluster(1) == 1
     desk.controller.turn()
@@ -369,7 +369,7 @@ def test_an_automatic_start_never_puts_a_cluster_aside(desk: Desk, number: int) 
     assert set(own().values_list("node_id", "desired")) == {("node0", "running"), ("node1", "running")}
 
 
-def test_an_automatic_start_where_no_member_runs_says_so(desk: Desk) -> None:
+def test_an_automatic_start_without_a_member_here_is_reported(desk: Desk) -> None:
     genesis = changed(desk)
     ManagedNode.objects.filter(role="validator").update(part=NodePart.LEFT)
     supervisor(desk, 4)._start_at_once(0)
@@ -396,7 +396,7 @@ def demo(root: Path) -> ClusterFolder:
     return places
 
 
-def test_a_cluster_that_is_put_aside_is_a_data_folder_of_its_own(desk: Desk) -> None:
+def test_a_cluster_put_aside_has_a_data_folder_of_its_own(desk: Desk) -> None:
     genesis = demo(desk.folder.root).genesis.read_bytes()
     place = founding.put_aside(desk.folder)
     kept = ClusterFolder(place)
@@ -409,7 +409,7 @@ def test_a_cluster_that_is_put_aside_is_a_data_folder_of_its_own(desk: Desk) -> 
 
 
 @pytest.mark.parametrize("part", range(1, len(founding.PARTS)))
-def test_what_a_crash_cut_off_is_finished_later(
+def test_putting_a_cluster_aside_is_completed_after_a_crash(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
     demo(desk.folder.root)

@@ -1,4 +1,4 @@
-"""Orders in quick succession: the newest counts, whatever the controller has seen of the ones before."""
+"""Orders in quick succession: the newest counts, whether or not the controller saw earlier ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from validators.services import cluster, nodes
 pytestmark = pytest.mark.django_db
 
 
-def test_x33_an_order_for_a_node_right_after_one_for_the_cluster_holds(desk: Desk) -> None:
+def test_x33_a_node_order_right_after_a_cluster_order_is_kept(desk: Desk) -> None:
     """Before the controller has seen the cluster's: the newer one counts."""
     started(desk)
     show(NodeStatus.RUNNING)
@@ -35,7 +35,7 @@ def test_x33_an_order_for_a_node_right_after_one_for_the_cluster_holds(desk: Des
     assert list(wanted.all()) == ["node0", "node2", "node3"]
 
 
-def test_a_stop_while_a_start_founds_its_cluster_is_the_newer_wish(desk: Desk) -> None:
+def test_a_stop_while_a_start_creates_the_cluster_overrides_it(desk: Desk) -> None:
     found = desk.found
 
     def slowly(names: Any) -> None:
@@ -49,7 +49,7 @@ def test_a_stop_while_a_start_founds_its_cluster_is_the_newer_wish(desk: Desk) -
     assert desk.told()[-1] == ("idle", 0, 4)
 
 
-def test_x32_a_stop_before_the_nodes_of_a_founding_have_rows_is_not_lost(
+def test_x32_a_stop_before_new_nodes_have_rows_is_not_lost(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped_meanwhile(*given: Any, **named: Any) -> None:
@@ -70,7 +70,7 @@ def test_x32_a_stop_before_the_nodes_of_a_founding_have_rows_is_not_lost(
     assert dict(own().values_list("node_id", "desired")) == dict.fromkeys(FOUR, DesiredState.RUNNING)
 
 
-def test_nothing_is_put_aside_under_a_process_that_does_not_end(
+def test_a_cluster_is_not_put_aside_while_a_process_of_it_lives(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nodes.register_nodes(FOUR)
@@ -83,7 +83,7 @@ def test_nothing_is_put_aside_under_a_process_that_does_not_end(
     assert "still runs" in cluster.cluster_now().error
 
 
-def test_c40_a_cluster_of_another_size_is_wanted_whole(desk: Desk) -> None:
+def test_c40_all_nodes_of_a_cluster_of_another_size_are_started(desk: Desk) -> None:
     """Rows of the same names are made anew, and are no orders of a person."""
     desk.controller = ClusterController(
         desk.folder, lambda names: founding.found_cluster(desk.folder, names, "x:1")

@@ -1,4 +1,4 @@
-"""A message in the file broker is there whole or not at all: half of one would end a worker."""
+"""A message in the file broker is complete or absent: half of one would end a worker."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def channel_in(data: Path) -> Any:
     return Connection(url, transport_options=options).channel()
 
 
-def test_the_application_uses_it() -> None:
+def test_celery_uses_the_file_broker() -> None:
     with app.connection_for_write() as connection:
         assert isinstance(connection.transport, file_broker.Transport)
 
 
-def test_who_looks_while_a_message_is_written_finds_nothing(
+def test_a_message_is_not_visible_while_it_is_being_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = channel_in(tmp_path)

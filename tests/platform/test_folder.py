@@ -56,13 +56,13 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_the_folders_are_for_their_owner_only(tmp_path: Path) -> None:
+def test_only_the_owner_can_open_the_folders(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path / "data")
     folder.create()
     assert stat.S_IMODE(folder.root.stat().st_mode) == 0o700
 
 
-def test_what_an_earlier_life_left_in_the_broker_is_gone(tmp_path: Path) -> None:
+def test_messages_of_an_earlier_run_are_cleared_from_the_broker(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     folder.create()
     (folder.celery_queue / "1_x.nodes.msg").write_text("{}")
@@ -94,7 +94,7 @@ def test_a_lock_ends_with_its_holder_however_that_dies(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["web", "validators", "background", "simulator"])
-def test_a_node_may_be_called_what_a_process_of_the_platform_is_called(tmp_path: Path, name: str) -> None:
+def test_a_node_may_have_the_name_of_a_platform_process(tmp_path: Path, name: str) -> None:
     folder = DataFolder(tmp_path)
     folder.create()
     node = hold_elsewhere(folder.node_lock(name))
@@ -107,7 +107,7 @@ def test_a_node_may_be_called_what_a_process_of_the_platform_is_called(tmp_path:
         end(node)
 
 
-def test_a_node_that_an_earlier_version_left_running_is_seen(tmp_path: Path) -> None:
+def test_a_node_left_running_by_an_earlier_version_is_found(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     folder.create()
     left = hold_elsewhere(folder.slots / "node0.v2.lock")
@@ -117,7 +117,7 @@ def test_a_node_that_an_earlier_version_left_running_is_seen(tmp_path: Path) -> 
         end(left)
 
 
-def test_asking_takes_nothing(tmp_path: Path) -> None:
+def test_asking_for_the_holder_does_not_take_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "node0.lock"
     process = hold_elsewhere(path)
     end(process)
@@ -147,8 +147,6 @@ def test_the_signing_key_is_made_once_and_private(tmp_path: Path, monkeypatch: p
     assert [path.name for path in tmp_path.iterdir()] == [environment.SECRET_KEY_FILE]
 
 
-def test_without_a_file_the_signing_key_is_never_a_known_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_file_the_signing_key_is_random(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DTVN_SECRET_KEY", raising=False)
     assert environment.read_secret_key(tmp_path) != environment.read_secret_key(tmp_path)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def base(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A range of three in place of 4001 on, which others on this machine may have; nobody is in it."""
+    """A range of three free ports in place of 4001 on, which may be in use on this machine."""
     first = ports_in_a_row(3)
     monkeypatch.setattr(port_room, "FIRST_MEMBER_PORT", first)
     return first
@@ -65,10 +65,10 @@ def test_a_name_without_a_number_gets_any_free_port(base: int) -> None:
     assert chosen[0] not in range(base, base + 3)
 
 
-def test_connections_that_ended_a_moment_ago_move_no_node_to_another_port(
+def test_connections_in_time_wait_do_not_change_a_nodes_port(
     base: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What waits in TIME-WAIT is of whoever had the port before: the node itself can listen there."""
+    """TIME-WAIT belongs to the previous user of the port: the node itself can listen there."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", base))

@@ -28,7 +28,7 @@ class Watched:
         self.health.begin(self.beat, self.now)
 
     def lives(self, seconds: float) -> set[Verdict]:
-        """What was found while it showed life at every look."""
+        """Verdicts of all checks in these seconds, while the process answers each."""
         return self._looks(seconds, beats=1)
 
     def is_silent(self, seconds: float) -> set[Verdict]:
@@ -48,30 +48,30 @@ def watched() -> Watched:
     return Watched()
 
 
-def test_one_that_shows_life_is_well(watched: Watched) -> None:
+def test_a_process_that_answers_every_check_is_healthy(watched: Watched) -> None:
     assert watched.lives(100) == {Verdict.WELL}
 
 
-def test_silence_is_shown_and_after_half_a_minute_ended(watched: Watched) -> None:
+def test_a_silent_process_is_shown_and_killed_after_30_seconds(watched: Watched) -> None:
     watched.lives(1)
     assert watched.is_silent(SILENT_AFTER - STEP) == {Verdict.WELL}
     assert watched.is_silent(KILL_AFTER - SILENT_AFTER - STEP) <= {Verdict.WELL, Verdict.SILENT}
     assert Verdict.LOST in watched.is_silent(1)
 
 
-def test_one_that_wakes_up_in_time_is_left_alone(watched: Watched) -> None:
+def test_a_silent_process_that_wakes_up_in_time_is_kept(watched: Watched) -> None:
     watched.lives(1)
     watched.is_silent(KILL_AFTER - 1)
     assert watched.lives(1) == {Verdict.WELL}
     assert Verdict.LOST not in watched.is_silent(KILL_AFTER - 1), "silence counts anew"
 
 
-def test_a_start_may_take_long_but_not_for_ever(watched: Watched) -> None:
+def test_a_start_has_a_longer_timeout(watched: Watched) -> None:
     assert watched.is_silent(STARTING_PATIENCE - 1) == {Verdict.WELL}
     assert Verdict.LOST in watched.is_silent(2)
 
 
-def test_a_new_process_gets_the_patience_of_a_start(watched: Watched) -> None:
+def test_a_replaced_process_gets_the_timeout_of_a_start(watched: Watched) -> None:
     watched.lives(1)
     watched.is_silent(KILL_AFTER + 1)
     watched.health.begin(watched.beat, watched.now)

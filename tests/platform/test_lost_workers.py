@@ -1,4 +1,4 @@
-"""What a worker says of a child that was killed, or failed: a real Celery worker with one slot."""
+"""Log lines of a real Celery worker with one slot about a killed or failed child."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def said(data: Path, life: str) -> list[str]:
     return ended.stdout.splitlines()
 
 
-def test_a_child_that_is_killed_is_one_line_with_the_nodes_name(tmp_path: Path) -> None:
+def test_a_killed_child_is_logged_in_one_line_with_the_nodes_name(tmp_path: Path) -> None:
     pid, line = said(tmp_path, "os.kill(os.getpid(), 9)")
     how = f"node7 (process {pid}) ended: signal 9 (SIGKILL); it is restarted unless it was asked to stop"
     assert line.endswith(f"] {how}")

@@ -1,4 +1,4 @@
-"""The first minutes on a fresh machine: make explains itself and says what is missing."""
+"""On a fresh machine make lists its commands and names missing packages."""
 
 import os
 import re
@@ -72,9 +72,7 @@ def test_python_311_is_found_first(present: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("own", "chosen"), [("0", "bin/further/python3.11"), ("1", "bin/python3.11")])
-def test_of_two_alike_the_distributions_own_is_taken_as_it_is_quicker(
-    own: str, chosen: str, tmp_path: Path
-) -> None:
+def test_of_equal_versions_the_distributions_python_is_chosen(own: str, chosen: str, tmp_path: Path) -> None:
     says = 'case "$1" in -m) echo made by $0 >&2; exit 1;; esac; case "$2" in *%d.%d*) echo 3.11;; '
     first = says + "*base_prefix*) exit 1;; esac"
     further = says + f"*base_prefix*) exit {own};; esac"
@@ -82,7 +80,7 @@ def test_of_two_alike_the_distributions_own_is_taken_as_it_is_quicker(
     assert refused.stderr.endswith(f"made by {tmp_path}/{chosen}\n")
 
 
-def test_one_that_can_make_no_environment_is_passed_over(tmp_path: Path) -> None:
+def test_a_python_without_ensurepip_is_skipped(tmp_path: Path) -> None:
     says = 'case "$1" in -m) echo made by $0 >&2; exit 1;; esac; case "$2" in *%d.%d*) echo 3.11;; '
     bare = says + "*ensurepip*) exit 1;; esac"
     whole = says + "*base_prefix*) exit 1;; esac"
@@ -98,7 +96,7 @@ def test_one_that_can_make_no_environment_is_passed_over(tmp_path: Path) -> None
         (["HOST=192.0.2.7"], {"DTVN_HOST": "192.0.2.8"}, "192.0.2.7"),
     ],
 )
-def test_the_address_is_no_stray_variable_of_the_shell(
+def test_the_variable_host_of_the_shell_does_not_set_the_address(
     words: list[str], environment: dict[str, str], expected: str | None
 ) -> None:
     """Some shells keep the machine's name in HOST: the platform would open itself to the network."""

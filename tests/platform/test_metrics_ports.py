@@ -42,7 +42,7 @@ def test_ports_are_kept_over_starts_and_written_for_prometheus(tmp_path: Path) -
 
 
 def another_port(root: Path, metrics: list[str]) -> int:
-    """A free one that the nodes have not: nobody listens at theirs here, so they could be drawn again."""
+    """A free port that no node has: the nodes do not listen here, so theirs could be drawn again."""
     founded = ceremony.open_genesis(ClusterFolder(root).genesis.read_bytes())
     theirs = {member.port for member in founded.members} | {int(one.rpartition(":")[2]) for one in metrics}
     return next(port for port in port_room.choose_ports([""] * (len(theirs) + 1)) if port not in theirs)
@@ -83,7 +83,7 @@ def test_a_newcomer_whose_port_is_taken_gets_another(
     assert newcomer(tmp_path, "node7") != member, "a founder's that is down"
 
 
-def test_a_damaged_file_of_ports_is_said_at_the_start(tmp_path: Path) -> None:
+def test_a_damaged_file_of_ports_is_reported_at_the_start(tmp_path: Path) -> None:
     prepare(tmp_path)
     (tmp_path / "nodes" / "node0" / "ports.json").write_text("{")
     with pytest.raises(StartError, match=r"ports\.json cannot be read"):

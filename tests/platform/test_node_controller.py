@@ -1,4 +1,4 @@
-"""What reconcile decides about a node, from facts and time alone."""
+"""Decisions of reconcile about a node, from facts and time alone."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def fresh() -> World:
     return world
 
 
-def test_a_request_dropped_between_two_wishes_is_sent_again_at_once() -> None:
+def test_a_request_dropped_between_two_orders_is_sent_again_at_once() -> None:
     world = fresh()
     wish(world, DesiredState.STOPPED)  # a slot takes the request up now, and drops it
     wish(world, DesiredState.RUNNING)
@@ -87,7 +87,7 @@ def test_a_request_dropped_between_two_wishes_is_sent_again_at_once() -> None:
     assert world.starts == 2, "once for each wish"
 
 
-def test_a_request_that_an_older_process_turned_away_is_sent_again_once() -> None:
+def test_a_request_refused_by_an_older_process_is_sent_again_once() -> None:
     world = fresh()
     wish(world, DesiredState.STOPPED)
     wish(world, DesiredState.RUNNING)
@@ -132,7 +132,7 @@ def test_a_wanted_node_is_started_once_and_waited_for() -> None:
     assert world.starts == 1
 
 
-def test_it_is_starting_until_its_loop_has_turned() -> None:
+def test_a_node_is_starting_until_its_loop_has_turned() -> None:
     world = World()
     world.look()
     world.claim()
@@ -140,7 +140,7 @@ def test_it_is_starting_until_its_loop_has_turned() -> None:
     assert world.look().status == NodeStatus.STARTING
 
 
-def test_no_free_slot_is_reported_not_waited_for_in_silence() -> None:
+def test_a_start_that_waits_for_a_free_slot_is_reported() -> None:
     world = World()
     decision = world.run_for(watch.CLAIM_PATIENCE + 1)
     assert decision.status == NodeStatus.STARTING
@@ -160,7 +160,7 @@ def test_a_killed_node_is_started_at_the_next_look(world: World) -> None:
     assert (world.starts, world.restarts) == (2, 1)
 
 
-def test_a_free_lock_proves_death_whatever_the_heartbeat_says(world: World) -> None:
+def test_a_free_lock_means_a_dead_process_despite_its_heartbeat(world: World) -> None:
     """R10, the other way round: held means alive, free means dead."""
     world.change(holder=None)
     world.look()
@@ -172,7 +172,7 @@ def test_the_reason_a_node_gave_is_shown(world: World) -> None:
     assert "entry 7" in world.look().error
 
 
-def test_ends_in_a_row_are_followed_by_longer_and_longer_pauses(world: World) -> None:
+def test_repeated_crashes_are_followed_by_growing_pauses(world: World) -> None:
     pauses = []
     for _ in range(6):
         world.end()
@@ -197,7 +197,7 @@ def crash_until_failed(world: World) -> None:
         world.run_for(watch.BACKOFF_MAX)
 
 
-def test_ten_restarts_in_five_minutes_then_failed() -> None:
+def test_a_node_fails_after_ten_restarts_in_five_minutes() -> None:
     world = World()
     world.look()
     crash_until_failed(world)
@@ -219,7 +219,7 @@ def test_a_failed_node_stays_failed_until_a_person_starts_it() -> None:
     assert world.look().action is Action.START
 
 
-def test_rare_ends_never_exhaust_the_budget(world: World) -> None:
+def test_rare_crashes_never_exhaust_the_restart_budget(world: World) -> None:
     for _ in range(30):
         world.end()
         world.run_for(1)
@@ -227,7 +227,7 @@ def test_rare_ends_never_exhaust_the_budget(world: World) -> None:
         assert world.run_for(60).status == NodeStatus.RUNNING
 
 
-def test_a_silent_process_is_unresponsive_and_gets_no_rival(world: World) -> None:
+def test_a_silent_process_is_unresponsive_and_no_second_is_started(world: World) -> None:
     world.beating = False
     decision = world.run_for(watch.SILENT_AFTER + 1)
     assert decision.status == NodeStatus.UNRESPONSIVE
@@ -250,7 +250,7 @@ def test_a_node_silent_for_30_seconds_is_restarted_outside_the_budget(
     assert (world.kills, world.starts, world.restarts) == (1, 2, 0)
 
 
-def test_our_own_pause_is_not_the_nodes_silence(world: World) -> None:
+def test_a_pause_of_the_controller_is_not_a_silent_node(world: World) -> None:
     """A machine that slept wakes up before its nodes have beaten again."""
     world.beating = False
     world.now += 3_600
@@ -273,7 +273,7 @@ def test_a_stopped_node_stays_stopped(world: World) -> None:
     assert world.starts == 1
 
 
-def test_a_wished_restart_is_no_crash(world: World) -> None:
+def test_a_requested_restart_is_not_counted_as_a_crash(world: World) -> None:
     world.change(generation=2)
     assert world.look().status == NodeStatus.STOPPING
     world.end()
@@ -281,7 +281,7 @@ def test_a_wished_restart_is_no_crash(world: World) -> None:
     assert (world.starts, world.restarts) == (2, 0)
 
 
-def test_the_end_of_its_worker_is_no_fault_of_a_node(world: World) -> None:
+def test_the_end_of_a_worker_is_not_counted_as_a_crash_of_its_node(world: World) -> None:
     world.watch.worker_lost()
     world.look()
     world.end()
@@ -297,8 +297,8 @@ def test_a_request_the_lost_worker_had_is_sent_again_at_once() -> None:
     assert world.starts == 2
 
 
-def test_r10_a_ledger_held_elsewhere_is_no_crash() -> None:
-    """Somebody runs `manage.py validator` on it: said, tried again in a while, never counted."""
+def test_r10_a_ledger_held_elsewhere_is_not_counted_as_a_crash() -> None:
+    """A `manage.py validator` run by hand holds it: reported, retried later, never counted."""
     world = World()
     world.look()
     for _ in range(3 * watch.RESTARTS_MAX):

@@ -24,11 +24,11 @@ def line(number: int, level: str = "INFO    ") -> str:
     return f"2026-11-20T10:00:00.{number % 1000:03d}Z {level} line {number}\n"
 
 
-def test_a_node_that_said_nothing_has_no_lines(log: Path) -> None:
+def test_a_node_without_output_has_no_lines(log: Path) -> None:
     assert last_lines("node0", 10) == []
 
 
-def test_each_line_says_where_it_would_have_gone(log: Path) -> None:
+def test_each_line_is_marked_as_stdout_or_stderr(log: Path) -> None:
     log.write_text(
         line(1) + line(2, "WARNING ") + "Traceback (most recent call last):\n" + line(3, "DEBUG   ")
     )
@@ -37,7 +37,7 @@ def test_each_line_says_where_it_would_have_gone(log: Path) -> None:
     ]
 
 
-def test_the_newest_lines_are_read_from_behind_and_through_a_rotation(
+def test_the_newest_lines_are_read_backwards_and_across_a_rotation(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node_logs, "READ_AT_ONCE", 100)
@@ -48,14 +48,14 @@ def test_the_newest_lines_are_read_from_behind_and_through_a_rotation(
     assert last_lines("node0", 3) == told[-3:]
 
 
-def test_never_more_than_asked_for_of_a_log_of_any_length(log: Path) -> None:
+def test_no_more_lines_are_returned_than_requested(log: Path) -> None:
     log.write_text("".join(map(line, range(3_000))))
     assert [text.rsplit(" ", 1)[1] for text in last_lines("node0", 1_000)] == [
         str(number) for number in range(2_000, 3_000)
     ]
 
 
-def test_a_start_that_was_asked_for_begins_it_anew(log: Path) -> None:
+def test_the_shown_log_begins_at_the_last_requested_start(log: Path) -> None:
     begun = f"2026-11-20T10:00:01.000Z INFO     {BEGUN}\n"
     log.write_text(line(1) + begun + line(2) + begun + line(3))
     assert last_lines("node0", 10) == [f"[stdout] {begun.strip()}", f"[stdout] {line(3).strip()}"]
@@ -65,14 +65,14 @@ def test_a_start_that_was_asked_for_begins_it_anew(log: Path) -> None:
     assert len(last_lines("node0", 10)) == 4, "through a rotation"
 
 
-def test_the_line_that_begins_a_log_is_the_one_that_is_looked_for(log: Path) -> None:
+def test_the_line_written_at_a_start_is_recognised(log: Path) -> None:
     log.write_text(line(1))
     begin_log(log.parent.parent)
     (told,) = last_lines("node0", 10)
     assert told.endswith(BEGUN)
 
 
-def test_a_tail_tells_each_whole_line_once(log: Path) -> None:
+def test_a_tail_returns_each_complete_line_once(log: Path) -> None:
     log.write_text(line(1))
     tail = Tail(log)
     assert tail.fresh() == []
@@ -84,7 +84,7 @@ def test_a_tail_tells_each_whole_line_once(log: Path) -> None:
     assert tail.fresh() == ["half a line"]
 
 
-def test_a_tail_goes_on_in_the_file_that_took_the_place_of_the_first(log: Path) -> None:
+def test_a_tail_continues_in_the_file_after_a_rotation(log: Path) -> None:
     log.write_text(line(1))
     tail = Tail(log)
     log.rename(log.with_name("node.log.1"))
@@ -93,7 +93,7 @@ def test_a_tail_goes_on_in_the_file_that_took_the_place_of_the_first(log: Path) 
     assert tail.fresh() == []
 
 
-def test_a_tail_of_nothing_waits_for_the_file(log: Path) -> None:
+def test_a_tail_waits_for_a_missing_file(log: Path) -> None:
     tail = Tail(log)
     assert tail.fresh() == []
     log.write_text(line(1))

@@ -1,4 +1,4 @@
-"""Starting and stopping nodes is writing a wish; only these services write it."""
+"""Starting and stopping nodes sets their desired state; only these services write it."""
 
 import pytest
 from django.db.models import F
@@ -23,7 +23,7 @@ def test_members_and_the_learner_are_registered_in_order() -> None:
     ]
 
 
-def test_registering_again_keeps_wishes_and_forgets_old_processes() -> None:
+def test_registering_again_keeps_orders_and_forgets_old_processes() -> None:
     nodes.stop_node("node1")
     ManagedNode.objects.update(
         pid=1, status=NodeStatus.RUNNING, start_token="old", running_generation=F("generation")
@@ -39,7 +39,7 @@ def test_only_the_nodes_that_this_platform_runs_are_registered() -> None:
     assert list(ManagedNode.objects.values_list("node_id", "position")) == [("c", 2), ("learner", 3)]
 
 
-def test_stop_then_start_changes_the_wish_and_the_generation() -> None:
+def test_stop_then_start_changes_the_desired_state_and_generation() -> None:
     stopped = nodes.stop_node("node0")
     started = nodes.start_node("node0")
     assert (stopped.desired, started.desired) == (DesiredState.STOPPED, DesiredState.RUNNING)

@@ -1,4 +1,4 @@
-"""A slot of a worker that is a node: whose log begins anew, and whose goes on (spec 3.2)."""
+"""A worker slot that runs a node: when its log begins anew and when it continues (spec 3.2)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)  # the lease's threads have
 
 @pytest.fixture
 def slot(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[DataFolder]:
-    """What a slot does to its process, this test's process is spared."""
+    """A data folder with one node; effects of a slot on its process, the test's here, are disabled."""
     settings.DATA = tmp_path
     folder = DataFolder(tmp_path)
     folder.create()
@@ -37,7 +37,7 @@ def slot(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def one_life(folder: DataFolder, said: str) -> None:
-    """A worker takes the start request up, and the node says something and ends."""
+    """A worker accepts the start request; the node logs a line and ends."""
     ManagedNode.objects.update(start_token="token")
     node_directory = folder.nodes / "node0"
 

@@ -14,7 +14,7 @@ from validators.processes.output import Output
 SEVERAL = 2_000
 
 
-def test_lines_are_whole_and_in_order_with_their_source(tmp_path: Path) -> None:
+def test_output_lines_are_complete_in_order_and_name_their_source(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as stream:
         made = Output(5, stream)
         for number in range(SEVERAL):
@@ -23,7 +23,7 @@ def test_lines_are_whole_and_in_order_with_their_source(tmp_path: Path) -> None:
     assert lines == [f"up    | {number}" for number in range(SEVERAL)]
 
 
-def test_a_reader_that_is_gone_is_no_error() -> None:
+def test_a_closed_output_pipe_is_no_error() -> None:
     """`make up | head`."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -37,7 +37,7 @@ def test_a_closed_descriptors_number_is_never_written_to(stream: TextIO | None) 
     Output(2, stream).say("up", "x")
 
 
-def test_letters_that_the_stream_lacks_are_escaped(tmp_path: Path) -> None:
+def test_characters_that_the_stream_cannot_encode_are_escaped(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w", encoding="ascii") as stream:
         Output(2, stream).say("up", "Zoë")
     assert (tmp_path / "log").read_text() == "up | Zo\\xeb\n"

@@ -1,4 +1,4 @@
-"""The platform's port waits for no request without end: the channel that daphne's server speaks (spec 3)."""
+"""The platform's port has a deadline for every request, in the channel of daphne's server (spec 3)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_deadline_is_that_of_the_contract() -> None:
     [b"", b"GET /", b"GET / HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab"],
     ids=["nothing", "a line", "headers", "a body"],
 )
-def test_a_request_that_never_becomes_whole_is_hung_up_on(one: Connection, begun: bytes) -> None:
+def test_an_incomplete_request_is_disconnected_at_its_deadline(one: Connection, begun: bytes) -> None:
     one.says(begun)
     one.clock.advance(READ - 1)
     assert not one.hung_up_on
@@ -70,7 +70,7 @@ def test_a_request_that_never_becomes_whole_is_hung_up_on(one: Connection, begun
     assert one.hung_up_on
 
 
-def test_a_byte_now_and_then_gives_no_more_time(one: Connection) -> None:
+def test_a_slow_trickle_of_bytes_does_not_extend_the_deadline(one: Connection) -> None:
     one.says(b"GET / HTTP/1.1\r\nX: ")
     for _ in range(int(READ)):
         assert not one.hung_up_on
@@ -79,7 +79,7 @@ def test_a_byte_now_and_then_gives_no_more_time(one: Connection) -> None:
     assert one.hung_up_on
 
 
-def test_an_answer_may_take_its_time(one: Connection) -> None:
+def test_a_slow_answer_is_not_disconnected(one: Connection) -> None:
     one.says(WHOLE)
     one.clock.advance(10 * READ)
     assert not one.transport.disconnecting
@@ -98,7 +98,7 @@ def test_no_deadline_runs_between_requests_and_each_has_its_own_time(one: Connec
     assert one.hung_up_on
 
 
-def test_what_came_during_an_answer_is_due_from_its_end(one: Connection) -> None:
+def test_a_request_begun_during_an_answer_is_due_from_the_answers_end(one: Connection) -> None:
     one.says(WHOLE + b"GET /")
     one.clock.advance(2 * READ)
     one.channel.held.pop().finish()
@@ -109,7 +109,7 @@ def test_what_came_during_an_answer_is_due_from_its_end(one: Connection) -> None
     assert one.hung_up_on
 
 
-def test_a_process_that_was_paused_hangs_up_on_no_client(
+def test_a_process_that_was_paused_disconnects_no_client(
     one: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from validators.processes import read_deadline
@@ -123,7 +123,7 @@ def test_a_process_that_was_paused_hangs_up_on_no_client(
     assert one.hung_up_on
 
 
-def test_daphne_serves_by_it() -> None:
+def test_daphne_uses_the_read_deadline() -> None:
     """In a process of its own: what is put in place holds for all servers of a process."""
     look = (
         "from validators.processes import read_deadline; read_deadline.install();"

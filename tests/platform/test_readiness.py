@@ -57,7 +57,7 @@ def test_a_start_with_a_deliberately_stopped_cluster_is_complete(monkeypatch: py
     assert "POST http://x:1/api/v1/cluster/start (body: {})" in said[0]
 
 
-def test_a_start_that_failed_is_not_said_to_have_been_asked_for(
+def test_a_failed_start_does_not_repeat_that_a_start_was_requested(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The controller told the reason; how to try again is all that is left to say."""
@@ -86,7 +86,7 @@ def test_readiness_is_not_announced_before_the_pages_answer(monkeypatch: pytest.
     assert waited(monkeypatch, SILENT) == (False, [])
 
 
-def test_nodes_that_are_wanted_running_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_waits_for_the_nodes_that_should_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert waited(monkeypatch, REFUSED) == (False, []), "other parties run all validators"
     nodes.register_nodes(FOUR)
     for name in FOUR[1:]:
@@ -97,7 +97,7 @@ def test_nodes_that_are_wanted_running_are_waited_for(monkeypatch: pytest.Monkey
     assert waited(monkeypatch, REFUSED)[0], "who joins needs a cluster that runs"
 
 
-def test_a_start_of_the_cluster_that_stops_its_nodes_first_is_waited_for(
+def test_a_cluster_start_that_stops_nodes_first_is_waited_for(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nodes.register_nodes(FOUR)
@@ -116,7 +116,7 @@ def test_a_cluster_that_commits_is_ready_once_the_learner_has_it(monkeypatch: py
     assert waited(monkeypatch, REFUSED, Reply(sequence=7, answered=True)) == (True, [])
 
 
-def test_a_database_that_is_away_for_a_moment_ends_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_briefly_absent_database_does_not_end_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> Any:
         raise OperationalError("database is locked")
 
@@ -151,7 +151,7 @@ def down(folder: DataFolder, settings: Any) -> str:
     return out.getvalue()
 
 
-def test_down_removes_what_a_network_that_was_killed_whole_left(tmp_path: Path, settings: Any) -> None:
+def test_down_cleans_up_after_a_network_that_was_killed(tmp_path: Path, settings: Any) -> None:
     folder = DataFolder(tmp_path)
     folder.create()
     folder.credentials.write_text("{}")

@@ -74,7 +74,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         process.communicate()
 
 
-def test_everyone_wanted_is_asked_for_once(desk: Desk) -> None:
+def test_one_start_request_is_sent_for_each_wanted_node(desk: Desk) -> None:
     desk.reconciler.turn()
     desk.reconciler.turn()
     assert sorted(node_id for node_id, _ in desk.sent) == ["learner", "node0"]
@@ -88,7 +88,7 @@ def test_a_living_process_is_shown_with_its_id(desk: Desk) -> None:
     assert desk.status("node0") == (NodeStatus.RUNNING, "", process.pid)
 
 
-def test_a_newcomer_starts_until_it_is_a_member(desk: Desk) -> None:
+def test_a_newcomer_is_shown_as_starting_until_it_is_a_member(desk: Desk) -> None:
     ManagedNode.objects.filter(pk="node0").update(part=NodePart.JOINING)
     desk.reconciler.turn()
     process = desk.run("node0")
@@ -101,7 +101,7 @@ def test_a_newcomer_starts_until_it_is_a_member(desk: Desk) -> None:
     assert list(told) == ["starting", "running"]
 
 
-def test_a_node_whose_api_has_no_port_starts_and_says_why_until_it_has(desk: Desk) -> None:
+def test_a_node_without_an_api_port_is_starting_with_the_reason(desk: Desk) -> None:
     desk.reconciler.turn()
     process = desk.run("node0")
     taken = "API port 9002 is in use by another program"
@@ -113,7 +113,7 @@ def test_a_node_whose_api_has_no_port_starts_and_says_why_until_it_has(desk: Des
     assert desk.status("node0") == (NodeStatus.RUNNING, "", process.pid)
 
 
-def test_a_dead_process_is_no_longer_shown_and_its_node_asked_for_again(desk: Desk) -> None:
+def test_a_dead_process_is_hidden_and_its_node_requested_again(desk: Desk) -> None:
     desk.reconciler.turn()
     process = desk.run("node0")
     desk.reconciler.turn()
@@ -138,10 +138,10 @@ def test_a_dead_process_is_no_longer_shown_and_its_node_asked_for_again(desk: De
         (nodes.stop_node, ["starting", "running", "stopping", "stopped"]),
     ],
 )
-def test_a_process_that_ends_after_a_wish_between_two_looks_was_stopping(
+def test_a_process_that_ends_between_two_checks_is_shown_stopping(
     desk: Desk, wish: Callable[[str], object], stages: list[str]
 ) -> None:
-    """`up` is not looking for a second, on a busy machine: every stage is told (0106), each once."""
+    """On a busy machine `up` may not check for a second: every stage is still sent once (0106)."""
     desk.reconciler.turn()
     process = desk.run("node0")
     desk.reconciler.turn()

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """Taken, and nobody listens there."""
+    """A bound port on which no server listens."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
@@ -85,7 +85,9 @@ def test_an_unreachable_redis_is_reported(closed_port: int) -> None:
         ("CELERY_BROKER_URL", "bogus://x", 1),
     ],
 )
-def test_the_network_does_not_start_with_it(tmp_path: Path, name: str, value: str, code: int) -> None:
+def test_the_network_does_not_start_with_an_unusable_server(
+    tmp_path: Path, name: str, value: str, code: int
+) -> None:
     ended = subprocess.run(
         [sys.executable, "manage.py", "up", "--port", "0" if code == 2 else str(free_ports(1)[0])],
         cwd=ROOT,

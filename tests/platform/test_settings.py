@@ -61,9 +61,7 @@ def test_redis_and_another_broker_are_taken_from_the_environment(
     ("host", "expected"),
     [("", "127.0.0.1"), ("192.0.2.7", "192.0.2.7"), ("::1", "[::1]"), ("tickets.example", "tickets.example")],
 )
-def test_it_answers_to_the_name_it_is_bound_to(
-    host: str, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_bound_host_name_is_allowed(host: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DTVN_HOST", host)
     monkeypatch.setenv("HOST", "desktop.example")
     assert expected in environment.allowed_hosts()
@@ -71,16 +69,14 @@ def test_it_answers_to_the_name_it_is_bound_to(
     assert "*" not in environment.allowed_hosts()
 
 
-def test_a_foreign_name_is_never_answered() -> None:
+def test_a_foreign_host_name_is_never_answered() -> None:
     """DNS rebinding: a page on evil.example that resolves to this machine."""
     request = RequestFactory().get("/", headers={"host": "evil.example"})
     with override_settings(ALLOWED_HOSTS=environment.allowed_hosts()), pytest.raises(DisallowedHost):
         request.get_host()
 
 
-def test_a_foreign_name_gets_one_line_and_fills_no_log(
-    client: Client, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_foreign_host_names_are_logged_in_one_line(client: Client, capfd: pytest.CaptureFixture[str]) -> None:
     with override_settings(ALLOWED_HOSTS=["127.0.0.1"]):
         page = client.get("/admin/", headers={"host": "evil.example"})
         api = client.get("/api/v1/tickets", headers={"host": "evil.example"})
@@ -97,7 +93,7 @@ def test_health_is_answered_for_any_host_name(client: Client) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
 
 
-def test_two_networks_on_one_host_have_cookies_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_networks_on_one_host_have_different_cookie_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "8080")
     first = environment.cookie_name("sessionid")
     monkeypatch.setenv("PORT", "8081")
@@ -122,7 +118,7 @@ def test_pages_carry_a_policy_that_allows_only_our_own_scripts() -> None:
     assert response.headers["X-Frame-Options"] == "DENY"
 
 
-def test_a_client_that_hung_up_is_no_fault_and_any_other_lost_task_is() -> None:
+def test_a_lost_task_is_a_fault_unless_its_client_disconnected() -> None:
     told: list[str] = []
 
     class Listener(logging.Handler):

@@ -23,7 +23,7 @@ def ending(tmp_path: Path) -> Supervisor:
 
 
 class Hanging:
-    """A thread that never ends: time passes only while somebody waits for one."""
+    """A thread that never ends: the clock advances only while one is joined."""
 
     now = 1_000.0
     ident = 1

@@ -1,4 +1,4 @@
-"""What the web process does for its parent in the end: credentials tell that a network is ready."""
+"""The web process removes the credentials, the sign of a ready network, if its parent is gone."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ def credentials(tmp_path: Path) -> Path:
     return made
 
 
-def test_those_of_a_parent_that_is_gone_are_taken_away(credentials: Path) -> None:
+def test_credentials_of_a_dead_parent_are_removed(credentials: Path) -> None:
     take_away(credentials, NOBODY)
     assert not credentials.exists()
 
 
-def test_a_parent_that_dies_slowly_is_waited_for(credentials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its last thread may wait for a disk when we hear of the first."""
+def test_removing_credentials_waits_for_a_slowly_dying_parent(
+    credentials: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last thread may still wait for a disk when the first one has ended."""
     monkeypatch.setattr(web, "PARENTS_LAST_MOMENT", PATIENCE)
     parents = iter([os.getppid()] * 30)
     monkeypatch.setattr(os, "getppid", lambda: next(parents, NOBODY))
@@ -37,7 +39,7 @@ def test_a_parent_that_dies_slowly_is_waited_for(credentials: Path, monkeypatch:
     assert not credentials.exists()
 
 
-def test_a_parent_that_ends_in_order_is_not_waited_for(
+def test_removing_credentials_does_not_wait_for_a_regular_end(
     credentials: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web, "PARENTS_LAST_MOMENT", PATIENCE)
@@ -47,8 +49,8 @@ def test_a_parent_that_ends_in_order_is_not_waited_for(
     assert time.monotonic() - since < PATIENCE / 2
 
 
-def test_those_of_a_parent_that_lives_stay(credentials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody ended this process alone."""
+def test_credentials_of_a_living_parent_are_kept(credentials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only this process was ended."""
     monkeypatch.setattr(web, "PARENTS_LAST_MOMENT", 0.1)
     take_away(credentials, os.getppid())
     assert credentials.exists()

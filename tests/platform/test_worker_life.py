@@ -1,4 +1,4 @@
-"""A worker shows that it lives from the moment it has its slot, not only once it has imported everything."""
+"""A worker reports life from the moment it has its slot, not only after its imports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ worker.main("background", "default", 1, os.getppid())
 """
 
 
-def test_a_worker_that_imports_for_long_is_not_silent(tmp_path: Path) -> None:
+def test_a_worker_reports_life_during_a_long_import(tmp_path: Path) -> None:
     environment = os.environ | {"DTVN_DATA": str(tmp_path), "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(
         [sys.executable, "-c", WORKER],

@@ -26,7 +26,7 @@ class Request:
         self.worker_pid = worker_pid
 
 
-def test_a_worker_takes_what_it_has_a_slot_for() -> None:
+def test_a_worker_takes_as_many_requests_as_it_has_free_slots() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     running, begun, killed = Request(os.getpid()), Request(None), Request(ended.pid)

@@ -15,19 +15,40 @@ const verifier = globalThis.dtvnVerify;
 verifier.fallback = process.argv.includes("--fallback");
 const bytes = (text) => Uint8Array.from(Buffer.from(text, "base64"));
 
+/* As JSON, with numbers above 2^53 exact. */
+const json = (value) =>
+  JSON.stringify(value, (_, each) => (typeof each === "bigint" ? `bigint:${each}` : each)).replace(/"bigint:(\d+)"/g, "$1");
+
+const hex = (data) => Buffer.from(data).toString("hex");
+
+/* As tests/proof/verdicts.py tells a certificate. */
+function facts(proved) {
+  const { event, ticket, kind, code, epoch, sequence, index, members } = proved;
+  const state = proved.ticketState;
+  return {
+    ...{ event, ticket, kind, code, epoch, sequence, index, members, offline: proved.continued },
+    time: proved.time,
+    checkpoint: proved.checkpoint && [proved.checkpoint.epoch, proved.checkpoint.sequence],
+    signers: proved.signers.map((member) => member.name),
+    state: state && [state[2], state[11], state[12]],
+    continues: proved.continues ? hex(proved.continues[0]) : null,
+  };
+}
+
 async function verdict(vector) {
   try {
     const chain = await verifier.readChain(verifier.unwrap("chain", bytes(vector.chain)));
     const proved = await verifier.prove(verifier.unwrap("certificate", bytes(vector.certificate)), chain);
-    const told = { sentences: verifier.sentences(proved) };
+    const told = facts(proved);
     if (vector.against) {
       const other = await verifier.prove(bytes(vector.against), chain);
-      told.against_sentences = verifier.contradiction(proved, other);
+      const found = verifier.contradiction(proved, other);
+      told.against = found && { code: found.code, place: found.place, convicted: found.convicted };
     }
     return told;
   } catch (error) {
     if (!(error instanceof verifier.Refused)) throw error; // it fell, which is no verdict
-    return { refused: true, why: error.message };
+    return { refused: error.code, place: error.place };
   }
 }
 
@@ -35,5 +56,5 @@ async function verdict(vector) {
   const given = JSON.parse(fs.readFileSync(0, "utf8"));
   const told = [];
   for (const vector of given.vectors) told.push(await verdict(vector));
-  process.stdout.write(JSON.stringify(told));
+  process.stdout.write(json(told));
 })();

@@ -1,4 +1,4 @@
-"""Leaves that q members signed and no honest one would: all verifiers read the same in them, or nothing."""
+"""Leaves signed by q members that no honest one would sign: all verifiers agree on them."""
 
 from __future__ import annotations
 

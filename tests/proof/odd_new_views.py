@@ -58,7 +58,7 @@ def new_views() -> Iterator[Case]:
 
 
 def following() -> Iterator[Case]:
-    """NEW-VIEWs that say what they must."""
+    """NEW-VIEWs that follow from their VIEW-CHANGEs."""
     calm, busy = quiet(), basis()
     carried = new_view(named(*busy), (6, ONE))
     yield Case("nothing to carry", "follows", [new_view(named(*calm)), *calm])
@@ -184,7 +184,7 @@ def misnaming() -> Iterator[Case]:
 
 
 def lacking() -> Iterator[Case]:
-    """What is not shown, or cannot be judged, speaks for nobody and against nobody."""
+    """Missing or undecidable parts lead to no verdict."""
     busy = basis()
     wrong = new_view(named(*busy), (6, TWO))
     yield Case("a VIEW-CHANGE is not there", "missing", [wrong, *busy[:2]])
@@ -230,7 +230,7 @@ def lacking() -> Iterator[Case]:
 
 
 def no_evidence() -> Iterator[Case]:
-    """What is no evidence of a NEW-VIEW."""
+    """Frames that are not evidence of a NEW-VIEW."""
     busy = basis()
     yield Case("no frame", "nothing", [])
     yield Case("a VIEW-CHANGE", "nothing", [busy[0], *busy])

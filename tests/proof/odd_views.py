@@ -131,7 +131,7 @@ def honest_later_changes() -> Iterator[tuple[str, bytes]]:
 
 
 def odd_checkpoints() -> Iterator[tuple[str, list[bytes]]]:
-    """What proves no checkpoint."""
+    """Invalid checkpoint certificates."""
     first, second, third = stable()
     yield "one CHECKPOINT too few", [first, second]
     yield "one CHECKPOINT too many", [first, second, third, checkpoint(3)]
@@ -162,7 +162,7 @@ def odd_checkpoints() -> Iterator[tuple[str, list[bytes]]]:
 
 
 def odd_proofs() -> Iterator[tuple[str, list[Any]]]:
-    """What proves nothing prepared, in a VIEW-CHANGE for view 3 above sequence 5."""
+    """Invalid prepared certificates, in a VIEW-CHANGE for view 3 above sequence 5."""
     said, (one, two) = proof(0, 6)
     yield "one PREPARE too few", [[said, [one]]]
     yield "no PREPARE", [[said, []]]

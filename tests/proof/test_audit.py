@@ -1,4 +1,4 @@
-"""Too many liars, a fork, and the auditor: f + 1 culprits, nobody honest (P22)."""
+"""Too many liars, a fork, and the auditor: f + 1 culprits, no honest member (P22)."""
 
 from __future__ import annotations
 
@@ -137,13 +137,13 @@ def test_p22_with_f_liars_no_log_forks_and_no_honest_member_is_named() -> None:
         assert audit.statements > 50
 
 
-def test_find_forks_names_where_two_ledgers_part() -> None:
+def test_find_forks_names_the_sequence_at_which_two_ledgers_differ() -> None:
     logs = {"a": {1: b"x", 2: b"y", 3: b"z"}, "b": {1: b"x", 2: b"w"}, "c": {1: b"x"}}
     assert [msgspec.structs.astuple(fork) for fork in find_forks(logs)] == [(2, "a", "b")]
 
 
-def test_p22_forgeries_in_a_ledger_hide_nothing_and_convict_no_member() -> None:
-    """Whoever hands over a ledger may have filled it with what was never signed."""
+def test_p22_forgeries_in_a_ledger_hide_no_crime_and_convict_no_member() -> None:
+    """The owner of a ledger may have filled it with frames that were never signed."""
     paper = Paper()
     commits = [m.Commit(0, 1, 0, 7, bytes([number]) * 32) for number in (1, 2)]
     signed = [paper.sign(each) for each in commits]

@@ -74,7 +74,7 @@ def test_r18_barriers_are_ordered_up_to_the_next_checkpoint_and_no_further() -> 
         assert reader.tried == INTERVAL - 3
 
 
-def test_r18_a_checkpoint_that_others_reach_is_looked_for_before_a_barrier() -> None:
+def test_r18_a_checkpoint_of_other_clients_is_awaited_before_a_barrier() -> None:
     reader = Reader(NOT_FROZEN, 2, INTERVAL - 1, proved=INTERVAL)
     reader.meanwhile = 1
     assert quorum_read(reader) == INTERVAL + 1
@@ -89,20 +89,20 @@ def test_r18_a_barrier_that_is_not_ordered_is_not_counted() -> None:
 
 
 @pytest.mark.parametrize(("said_by", "tried"), [(1, 0), (2, INTERVAL), (4, INTERVAL)])
-def test_p19_members_that_prove_nothing_cost_at_most_one_barrier_interval(said_by: int, tried: int) -> None:
+def test_p19_without_proofs_at_most_one_barrier_interval_is_ordered(said_by: int, tried: int) -> None:
     reader = Reader(NOT_FROZEN, said_by, 1)
     assert quorum_read(reader) is None
     assert (reader.tried, reader.asks) == (tried, 0)
 
 
-def test_p19_no_barrier_is_ordered_when_the_time_is_over() -> None:
+def test_p19_no_barrier_is_ordered_after_the_deadline() -> None:
     reader = Reader(NOT_FROZEN, 4, 1, asks=1)
     assert quorum_read(reader) is None
     assert reader.tried == 0
 
 
 @pytest.mark.parametrize("said_by", [2, 3, 4])
-def test_r18_f_plus_1_members_and_not_one_attest_that_nothing_is_stable(said_by: int) -> None:
+def test_r18_only_f_plus_1_members_can_attest_that_nothing_is_stable(said_by: int) -> None:
     reader = Reader(NO_PROOF, said_by, 1)
     with pytest.raises(NothingStable):
         quorum_read(reader)
@@ -114,7 +114,7 @@ def test_r18_f_plus_1_members_and_not_one_attest_that_nothing_is_stable(said_by:
         assert reader.tried == 0
 
 
-def test_r18_a_read_asks_for_newer_and_shows_the_newest_found_in_the_end() -> None:
+def test_r18_a_read_asks_for_newer_proofs_and_returns_the_newest() -> None:
     reader = Reader("", 0, 3, proved=1)
     reader.wanted = 4
     assert quorum_read(reader) == 3
@@ -134,7 +134,7 @@ def test_r18_a_reader_shares_the_barrier_that_is_sent_after_it_asked() -> None:
     assert (sent, barriers.begin(), barriers.begin()) == (["first"], ["second", "third"], None)
 
 
-def test_a_checkpoint_is_passed_at_its_own_sequence() -> None:
+def test_a_checkpoint_is_reached_at_its_own_sequence() -> None:
     assert [passed_checkpoint(9, reached, 5) for reached in (9, 10, 11)] == [False, True, True]
     assert not passed_checkpoint(10, 14, 5)
     assert not passed_checkpoint(10, 9, 5)

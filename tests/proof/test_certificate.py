@@ -40,7 +40,7 @@ def log() -> PaperLog:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 30, 33])
-def test_r26_every_entry_has_a_path_to_the_root_of_every_size_and_no_other(size: int) -> None:
+def test_r26_every_entry_has_one_path_to_the_root_of_every_log_size(size: int) -> None:
     hashes = [bytes([number]) * 32 for number in range(size)]
     for index in range(size):
         path = inclusion_path(index, size, subtree_of(hashes))
@@ -52,7 +52,7 @@ def test_r26_every_entry_has_a_path_to_the_root_of_every_size_and_no_other(size:
                 assert climb(other, size, hashes[index], path) != canonical.merkle_root(hashes)
 
 
-def test_r27_a_certificate_of_receipts_says_what_it_proves_and_who_signed(log: PaperLog) -> None:
+def test_r27_a_receipt_certificate_shows_its_outcome_and_signers(log: PaperLog) -> None:
     found = proved(log.receipts(3), log)
     assert found.sentences() == [
         "ticket TICKET-1 of event default: admit -> ok at sequence 3, index 0, epoch 0, "
@@ -82,7 +82,7 @@ def test_r27_each_operation_of_a_full_batch_has_its_own_certificate() -> None:
         assert (found.ticket, found.kind, found.index) == (ticket, "issue", index)
 
 
-def test_a_refusal_is_an_outcome_too() -> None:
+def test_a_refusal_is_proved_like_any_outcome() -> None:
     log = PaperLog()
     log.admit()
     log.order([log.operation(Admit(gate="south"), "TICKET-1")])
@@ -201,7 +201,7 @@ def test_r35_no_removed_member_signs_later_and_no_entry_leaves_its_epoch() -> No
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
-def test_r35_any_changed_byte_of_a_chain_gives_another_cluster_or_none(data: st.DataObject) -> None:
+def test_r35_any_changed_byte_of_a_chain_is_refused_or_another_cluster(data: st.DataObject) -> None:
     log = PaperLog()
     later = Later(log, ["r1", "r2", "r3", "r4"])
     whole = log.chain(later.epoch_change_proof)

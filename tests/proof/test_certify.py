@@ -31,13 +31,13 @@ from tests.fake_gateway import FakeGateway
 from tests.host.support import key_pair
 from tests.pages.learner import ALIAS, _Replaced
 from tests.proof.support import Later, PaperLog
-from tickets.services import certify, network
+from tickets.services import certify
 from validators.feed import progress
 from validators.ledger import Ledger, open_ledger
 from validators.ledger.models import Ticket
 from validators.ledger.proofs import LogPaths
 from validators.rest import keys
-from validators.services import api_keys
+from validators.services import api_keys, network
 from verifier import dtvn_verify
 
 KEY = "dtvn_test_key_of_the_proof_suite"
@@ -197,7 +197,7 @@ def test_any_outcome_of_the_ticket_is_proved_refusals_included(platform: Platfor
         assert told in say(file, "--genesis", chain)
 
 
-def test_what_cannot_be_proved_gets_a_clear_answer(platform: Platform) -> None:
+def test_an_outcome_that_cannot_be_proved_gets_the_reason(platform: Platform) -> None:
     log = platform.log
     log.admit()
     log.order([log.operation(Seed())])
@@ -331,9 +331,7 @@ def test_the_tickets_page_leads_to_its_certificate_and_to_the_chain(
     assert "admit -> ok" in say(files["certificate"], "--genesis", files["chain"])
 
 
-def test_r26_a_copy_without_the_log_below_gives_receipts_instead_of_a_path(
-    platform: Platform, tmp_path: Path
-) -> None:
+def test_r26_a_copy_that_lacks_the_log_below_gives_receipts(platform: Platform, tmp_path: Path) -> None:
     platform.log.admit()
     platform.log.fill(20)
     platform.learn(10, 20)
@@ -346,9 +344,7 @@ def test_r26_a_copy_without_the_log_below_gives_receipts_instead_of_a_path(
     assert code_of(platform.get("tickets/TICKET-1/certificate")) == (503, "not_provable_yet")
 
 
-def test_r26_the_chain_leads_through_all_epochs_and_proves_their_outcomes(
-    platform: Platform, tmp_path: Path
-) -> None:
+def test_r26_a_chain_through_all_epochs_proves_their_outcomes(platform: Platform, tmp_path: Path) -> None:
     log = platform.log
     log.admit("OLD")
     log.change(leaves="r1")
@@ -390,7 +386,7 @@ def test_r26_the_chain_leads_through_all_epochs_and_proves_their_outcomes(
 @pytest.mark.parametrize(
     ("frames", "stable"), [(0, False), (2, True)], ids=["not stable yet", "a broken copy"]
 )
-def test_r35_an_unproved_end_cuts_the_chain_and_costs_no_certificate(
+def test_r35_an_unproved_epoch_end_ends_the_chain_but_not_certificates(
     platform: Platform, tmp_path: Path, frames: int, stable: bool
 ) -> None:
     log = platform.log

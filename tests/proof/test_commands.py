@@ -82,7 +82,7 @@ def test_p22_two_ledgers_that_agree_convict_no_member(tmp_path: Path, chain: Pat
     assert (code, said.splitlines()[-1]) == (0, "no member is convicted")
 
 
-def test_p22_a_fork_in_one_view_convicts_who_committed_twice(tmp_path: Path, chain: Path) -> None:
+def test_p22_a_fork_in_one_view_convicts_members_that_committed_twice(tmp_path: Path, chain: Path) -> None:
     one, other = forked()
     first = keep(tmp_path / "first", one, 0, (0, 1, 2))
     second = keep(tmp_path / "second", other, 0, (1, 2, 3))
@@ -117,9 +117,7 @@ def test_p22_a_fork_needs_the_liars_of_its_own_epoch(tmp_path: Path) -> None:
     assert json.loads(audit(first, "--genesis", chain, "--json")[1])["needed"] == 2, "of the newest epoch"
 
 
-def test_p22_a_fork_over_two_views_convicts_who_hid_what_he_had_committed(
-    tmp_path: Path, chain: Path
-) -> None:
+def test_p22_a_fork_over_two_views_convicts_members_that_hid_commits(tmp_path: Path, chain: Path) -> None:
     one, other = forked()
     changes = [m.ViewChange(0, index, 1, (), ()) for index in (1, 2, 3)]
     new_view = m.NewView(0, 1, 1, tuple((each.sender, digest_of(each)) for each in changes), ())
@@ -146,10 +144,10 @@ def test_p22_evidence_that_a_node_stored_is_found_again(tmp_path: Path, chain: P
 
 
 @pytest.mark.parametrize(("view", "guilty"), [(0, ["r1", "r2"]), (1, [])], ids=["one view", "two views"])
-def test_p22_a_ledger_whose_node_stopped_is_never_called_fine(
+def test_p22_a_ledger_of_a_halted_node_is_never_reported_as_fine(
     tmp_path: Path, chain: Path, view: int, guilty: list[str]
 ) -> None:
-    """The other certificate lies in its record alone, where votes of different views convict nobody."""
+    """The other certificate lies in its record alone, where votes of different views convict no member."""
     log, other = forked()
     theirs = m.Commit(0, 0, view, 3, other.steps[-1].entry.batch_digest)
     frames = tuple(PAPER.sign(msgspec.structs.replace(theirs, sender=sender)) for sender in (1, 2, 3))
@@ -197,7 +195,7 @@ def test_unreadable_and_unwritable_pin_files_are_reported(tmp_path: Path) -> Non
         assert told.value.returncode == 1
 
 
-def test_a_file_that_is_no_ledger_of_this_cluster_is_reported(tmp_path: Path, chain: Path) -> None:
+def test_a_ledger_of_another_cluster_or_no_ledger_is_reported(tmp_path: Path, chain: Path) -> None:
     foreign = PaperLog(name="foreign")
     folder = keep(tmp_path / "foreign", foreign, 0, (0, 1, 2))
     (tmp_path / "noise").write_bytes(b"noise" * 1_000)

@@ -1,4 +1,4 @@
-"""One end of an epoch, one chain: what else is shown in its place leads nobody on (R27, R35, P18)."""
+"""An epoch has one end and one chain: any other end is refused (R27, R35, P18)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WORDS = "does not end with this epoch change proof"
 
 
 def founded(log: PaperLog) -> Chain:
-    """The chain of whoever knows genesis alone."""
+    """The chain of a verifier that knows genesis alone."""
     return read_chain(canonical.encode(chain_of_genesis(g.encode(log.genesis))))
 
 
@@ -60,7 +60,7 @@ def test_r35_the_next_epoch_begins_where_its_members_say() -> None:
     [{"epoch": 0}, {"epoch": 2}, {"kind": "barrier"}, {"code": "not_ready"}],
     ids=str,
 )
-def test_r35_what_ends_no_epoch_leads_to_none(wrong: dict[str, Any]) -> None:
+def test_r35_an_invalid_end_of_an_epoch_does_not_extend_the_chain(wrong: dict[str, Any]) -> None:
     with pytest.raises(ProofError, match=WORDS):
         ended(**wrong)
 
@@ -79,7 +79,7 @@ ODD_MEMBERS: dict[str, list[g.Member]] = {
 
 
 @pytest.mark.parametrize("name", ODD_MEMBERS)
-def test_p18_no_epoch_has_such_members(name: str) -> None:
+def test_p18_an_invalid_list_of_members_begins_no_epoch(name: str) -> None:
     with pytest.raises(ProofError):
         ended(members=ODD_MEMBERS[name])
 
@@ -119,7 +119,7 @@ def test_r35_each_sequence_is_in_one_epoch() -> None:
             begun.members(epoch, sequence)
 
 
-def test_r35_a_chain_is_held_to_what_was_pinned() -> None:
+def test_r35_a_chain_must_contain_the_pinned_epochs() -> None:
     log = changed()
     whole = read_chain(log.chain())
     pins = whole.pinned(())
@@ -147,7 +147,7 @@ SEALS: dict[str, Callable[[tuple[bytes, ...]], tuple[bytes, ...]]] = {
 
 
 @pytest.mark.parametrize("name", SEALS)
-def test_r35_a_kept_end_without_its_checkpoints_becomes_no_certificate(name: str) -> None:
+def test_r35_a_stored_epoch_end_without_checkpoints_is_refused(name: str) -> None:
     log = changed()
     whole = log.epoch_changes[0]
     assert extend_chain(founded(log), epoch_change_certificate(canonical.encode(whole), log.cluster))

@@ -41,7 +41,7 @@ LEFT_BEHIND = {
 
 
 class Minutes(Observer):
-    """Writes down each VIEW-CHANGE and NEW-VIEW, and the evidence that honest members found."""
+    """Records each VIEW-CHANGE and NEW-VIEW, and the evidence that honest members found."""
 
     kinds = frozenset({m.ViewChange, m.NewView})
     notes = frozenset({"evidence"})
@@ -79,7 +79,7 @@ def played(members: int, liar: str) -> tuple[Minutes, bytes]:
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 @pytest.mark.parametrize("members", [4, 5])
-def test_p22_the_verifiers_agree_on_all_that_was_said_in_a_view_change(members: int, forgery: str) -> None:
+def test_p22_the_verifiers_agree_on_all_view_change_messages(members: int, forgery: str) -> None:
     minutes, data = played(members, f"r1:view-change-forger/{forgery}")
     ours, theirs = read_chain(data), dtvn_verify.Chain(data)
 

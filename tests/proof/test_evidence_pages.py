@@ -22,9 +22,8 @@ from dtvn.protocol.consensus.offences import OFFENCES, offence_of
 from tests.fake_gateway import FakeGateway
 from tests.host.support import Paper
 from tests.proof.test_evidence import file_of, pairs
-from tickets.services import network
 from validators.models import MemberEvidence
-from validators.services import evidence
+from validators.services import evidence, network
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 PAPER = Paper()
@@ -81,9 +80,7 @@ def admin(witnesses: Witnesses) -> Client:
     return client
 
 
-def test_p22_what_nodes_report_is_checked_kept_once_and_shown_side_by_side(
-    admin: Client, witnesses: Witnesses
-) -> None:
+def test_p22_reported_evidence_is_verified_stored_once_and_shown(admin: Client, witnesses: Witnesses) -> None:
     for member in (0, 2):
         for code, messages in pairs().items():
             witnesses.tell(member, code, *messages)
@@ -129,7 +126,7 @@ def test_p15_one_liar_cannot_fill_the_platform_with_its_crimes(
 def test_p15_evidence_on_a_removed_member_leaves_room_for_its_successors(
     witnesses: Witnesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An index is somebody else in another epoch; beyond the bound of all, the first against each stay."""
+    """An index names another member in another epoch; above the total bound, the first of each stay."""
     monkeypatch.setattr(evidence, "PER_MEMBER_MAX", 4)
     for sequence in range(4):
         MemberEvidence.objects.create(
@@ -161,12 +158,12 @@ def test_suspicions_are_counted_by_peer_and_code_with_grave_ones_first(
     assert page.index("sent a signature that does not fit") < page.index("spoke in a view that was left")
 
 
-def test_the_list_is_there_while_no_node_answers(admin: Client, witnesses: Witnesses) -> None:
+def test_the_list_of_evidence_is_shown_while_no_node_answers(admin: Client, witnesses: Witnesses) -> None:
     witnesses.quorum = False
     assert admin.get(LIST).status_code == 200
 
 
-def test_evidence_cannot_be_written_and_needs_the_right_to_look(admin: Client, witnesses: Witnesses) -> None:
+def test_evidence_is_read_only_and_needs_the_view_permission(admin: Client, witnesses: Witnesses) -> None:
     witnesses.tell(0, "commit", *pairs()["commit"])
     evidence.collect_evidence()
     row = MemberEvidence.objects.get()
@@ -182,7 +179,7 @@ def test_evidence_cannot_be_written_and_needs_the_right_to_look(admin: Client, w
     assert client.get(f"{LIST}{row.pk}/file/").status_code == 200
 
 
-def test_every_reason_to_refuse_has_its_sentence_in_one_table() -> None:
+def test_every_refusal_reason_has_its_sentence_in_one_table() -> None:
     assert set(OFFENCES) == {reason.value for reason in Reason}
     assert offence_of("old_view").grave is False
     assert len({each.sentence for each in OFFENCES.values()}) == len(OFFENCES)

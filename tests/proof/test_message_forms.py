@@ -1,4 +1,4 @@
-"""The verifier of two files knows a message where it sees one: what is none proves nothing (row 15)."""
+"""The two-file verifier decodes exactly the messages of the wire, and refuses all else (row 15)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_kind_of_message_has_its_form() -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(any_message())
-def test_p15_the_door_and_the_small_verifier_accept_the_same_messages(message: Any) -> None:
+def test_p15_the_wire_and_the_small_verifier_accept_the_same_messages(message: Any) -> None:
     """And nothing else is: numbers out of range, hashes and texts of a wrong length."""
     kind, body = m.KIND_OF[type(message)], canonical.encode(message)
     assert formed(kind, body) is is_canonical(m.KINDS[kind], body)
@@ -46,7 +46,9 @@ def test_p15_the_door_and_the_small_verifier_accept_the_same_messages(message: A
 
 @settings(max_examples=400, deadline=None)
 @given(any_message(), st.data())
-def test_p15_a_message_with_a_field_replaced(message: Any, data: st.DataObject) -> None:
+def test_p15_both_decoders_agree_on_a_message_with_a_replaced_field(
+    message: Any, data: st.DataObject
+) -> None:
     fields = list(msgspec.structs.astuple(message))
     odd = st.sampled_from(
         [0, 1023, 1024, -1, 2**62, True, "", b"", ONE, [], [ONE], [[0, 0]], [""], None, 0.5, {}]

@@ -1,4 +1,4 @@
-"""A file of any size is refused in one sentence, and of it no more is read than may be in it."""
+"""An oversize file is refused in one sentence, and read only up to the size limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL, ZERO = ("-I", str(FILE)), "/dev/zero"
 
 @pytest.fixture
 def huge(tmp_path: Path) -> Path:
-    """Three gigabytes of nothing, which take no room on the disk."""
+    """A sparse file of three gigabytes."""
     path = tmp_path / "huge"
     path.touch()
     os.truncate(path, HUGE)
@@ -55,7 +55,7 @@ def run(*arguments: object) -> tuple[int, str]:
 
 
 def refusal(kind: str) -> str:
-    return f"this file is no {kind}: it is too large, over {2 * BYTES_MAX[kind]} bytes\n"
+    return f"this file is no {kind}: it is too large, over {2 * BYTES_MAX[kind]} bytes"
 
 
 @pytest.mark.parametrize("endless", [False, True], ids=["three gigabytes", "without an end"])
@@ -78,28 +78,28 @@ def test_files_larger_than_memory_are_refused(
     checked, trusted = (chain, large) if of == "chain" else (large, chain)
     code, said = run(*program, checked, "--genesis", trusted)
     told = said if program[0] == "-I" else said.removeprefix("CommandError: ")
-    assert (code, told) == (1, f"not proved: {refusal(of)}")
+    assert (code, told) == (1, f"not proved: {refusal(of)} [too_large]\n")
 
 
-def test_an_audit_with_a_chain_without_an_end(tmp_path: Path) -> None:
+def test_an_audit_refuses_an_endless_chain_file(tmp_path: Path) -> None:
     code, said = run(MANAGE, "audit", tmp_path, "--genesis", ZERO)
-    assert (code, said) == (2, f"CommandError: nothing was audited: {refusal('chain')}")
+    assert (code, said) == (2, f"CommandError: nothing was audited: {refusal('chain')}\n")
 
 
-def test_pins_without_an_end(tmp_path: Path, chain: Path) -> None:
+def test_an_endless_pin_file_is_refused(tmp_path: Path, chain: Path) -> None:
     code, said = run(MANAGE, "verify_certificate", chain, "--genesis", chain, "--pin", ZERO)
-    assert (code, said) == (1, f"CommandError: not proved: {ZERO} is not a pin file\n")
+    assert (code, said) == (1, f"CommandError: not proved: {ZERO} is not a pin file [wrong_file]\n")
 
 
-def test_a_founding_in_a_file_without_an_end(tmp_path: Path) -> None:
+def test_an_endless_genesis_file_is_refused(tmp_path: Path) -> None:
     code, said = run(MANAGE, "genesis", "show", ZERO)
     why = f"CommandError: {ZERO} is not an unfinished genesis: it is too large, over 1048576 bytes.\n"
     assert (code, said) == (1, why)
 
 
 @pytest.mark.parametrize("kind", ["certificate", "chain", "evidence"])
-def test_no_byte_more_than_the_bound(kind: str, tmp_path: Path) -> None:
-    """One that is just as large as it may be is looked at, and found to be none for another reason."""
+def test_a_file_is_refused_from_the_first_byte_above_the_bound(kind: str, tmp_path: Path) -> None:
+    """A file of exactly the maximum size is decoded, and refused for another reason."""
     most, path = FILE_BYTES_MAX[kind], tmp_path / "file"
     for size, why in ((most, "begins neither"), (most + 1, "too large")):
         path.touch()

@@ -18,6 +18,7 @@ from dtvn.proof import Receipts, compare, decode_certificate, encode_certificate
 from dtvn.proof.epoch_chain import epoch_change_certificate
 from tests.proof import odd_leaves
 from tests.proof.support import Later, PaperLog
+from tests.proof.verdicts import by_dtvn
 
 FILE = Path(__file__).resolve().parents[2] / "docs/understand/protocol/certificate-vectors.json"
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -41,7 +42,8 @@ def logs() -> tuple[PaperLog, PaperLog]:
 
 
 def build() -> list[dict[str, Any]]:
-    """Each vector: name, chain, certificate, maybe against, and the sentences or `refused`."""
+    """Each vector: name, chain, certificate, maybe against, and the sentences of DTVN's own verifier; or
+    `refused` with the code and the place."""
     log, fork = logs()
     chain = log.chain()
     found: list[dict[str, Any]] = []
@@ -59,7 +61,9 @@ def build() -> list[dict[str, Any]]:
         found.append(vector)
 
     def refused(name: str, data: bytes, trusted: bytes = chain) -> None:
-        found.append({"name": name, "chain": trusted, "certificate": data, "refused": True})
+        vector = {"name": name, "chain": trusted, "certificate": data}
+        verdict = by_dtvn(_coded(vector))
+        found.append(vector | {"refused": True, "code": verdict["refused"], "place": verdict["place"]})
 
     holds("receipts of q members", chain, log.receipts(3))
     holds("receipts of other q members", chain, log.receipts(3, signers=[0, 2, 3]))
@@ -261,17 +265,16 @@ def _broken(refused: Any, log: PaperLog) -> None:
 
 def text() -> str:
     """The file."""
-    vectors = [
-        {
-            key: base64.b64encode(value).decode() if isinstance(value, bytes) else value
-            for key, value in each.items()
-        }
-        for each in build()
-    ]
-    return (
-        json.dumps({"format": "dtvn-certificate-vectors/1", "vectors": vectors}, indent=1, ensure_ascii=True)
-        + "\n"
-    )
+    vectors = [_coded(each) for each in build()]
+    whole = {"format": "dtvn-certificate-vectors/1", "vectors": vectors}
+    return json.dumps(whole, indent=1, ensure_ascii=True) + "\n"
+
+
+def _coded(vector: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: base64.b64encode(value).decode() if isinstance(value, bytes) else value
+        for key, value in vector.items()
+    }
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ class Town:
         return FrameSigner(self.cluster, key_pair(f"r{index}")[1], self.keys)
 
     def _voters(self, index: int) -> list[int]:
-        """Whose votes a member has: its own, and those of the last members first, who may have lost them."""
+        """Members whose votes a member holds: itself, then the last members, who may have lost theirs."""
         return [index, *(at for at in reversed(range(self.n)) if at != index)]
 
     def _batch(self, sequence: int, null: bool = False, batch: Step | None = None) -> tuple[bytes, bytes]:
@@ -188,7 +188,7 @@ class Town:
         return PlanFile(PLAN, tuple(self.tell(at, vouches=at in vouchers) for at in range(self.n)))
 
     def plan(self, file: PlanFile) -> Plan:
-        """Read and made as everybody does."""
+        """The plan as every member computes it."""
         return make_plan(read_states(file, self.genesis))
 
     def sign(self, index: int, file: PlanFile, plan: Plan) -> tuple[SignedFile, Ending]:
@@ -213,5 +213,5 @@ def proofs_of(state: StateFile) -> Proofs:
 
 
 def lost(disk: VirtualDisk) -> None:
-    """Its node knows that it lost its vote."""
+    """Record on a disk that its member lost its vote."""
     disk.append([StateRecord("voting", b"0")])

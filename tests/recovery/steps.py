@@ -72,7 +72,7 @@ class Steps:
 
     @contextmanager
     def running(self) -> Iterator[Town]:
-        """The cluster decides: what members come to hold goes into their ledgers."""
+        """Yields the running cluster, whose disks are the members' ledgers."""
         with ExitStack() as stack:
             self.town.disks = [stack.enter_context(self.ledger(name)) for name in self.names]
             for name in self.names:

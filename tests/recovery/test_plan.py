@@ -1,4 +1,4 @@
-"""What all members told gives one log, with everything in it that was acknowledged, or a refusal (R11)."""
+"""The statements of all members give one log with every acknowledged entry, or a refusal (R11)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_r11_entries_that_one_member_executed_are_final(town: Town) -> None:
     assert plan.witnesses == (0, 1, 3), "r2 has no log at all"
 
 
-def test_r11_what_was_prepared_and_not_executed_stays(town: Town) -> None:
+def test_r11_a_prepared_batch_that_was_not_executed_is_kept(town: Town) -> None:
     """It may have been committed and acknowledged by those that lost their disks."""
     sequence = town.admit("T-0")
     town.propose(0, sequence)
@@ -54,7 +54,7 @@ def test_r11_what_was_prepared_and_not_executed_stays(town: Town) -> None:
     assert decided(plan) == {61: town.log.steps[60].entry.batch_digest}
 
 
-def test_r11_a_hole_is_the_null_request(town: Town) -> None:
+def test_r11_a_gap_is_filled_with_the_null_request(town: Town) -> None:
     town.admit("T-0")
     sequence = town.admit("T-1")
     town.prepare(0, sequence)
@@ -79,7 +79,7 @@ def test_r11_the_highest_view_wins_a_sequence(town: Town) -> None:
     assert decided(town.plan(town.told(0, 1))) == {61: town.log.steps[60].entry.batch_digest}
 
 
-def test_r11_what_was_executed_is_final_whatever_a_lower_view_prepared(town: Town) -> None:
+def test_r11_an_executed_entry_is_final_despite_a_lower_prepared_view(town: Town) -> None:
     sequence = town.admit("T-0")
     for index in (0, 1):
         town.enter(index, 3)
@@ -90,7 +90,7 @@ def test_r11_what_was_executed_is_final_whatever_a_lower_view_prepared(town: Tow
     assert plan.slots[-1].commits
 
 
-def test_r11_two_decisions_for_one_sequence_are_no_plan(town: Town) -> None:
+def test_r11_two_decisions_for_one_sequence_are_refused(town: Town) -> None:
     sequence = town.admit("T-0")
     town.execute(0, [sequence])
     for index in (0, 1):
@@ -127,7 +127,7 @@ def test_r11_too_few_or_too_many_vouchers_are_refused(
 @pytest.mark.parametrize(
     ("members", "vouchers"), [(1, None), (2, 1), (3, None), (4, 2), (5, 2), (6, 3), (7, 3)]
 )
-def test_r11_one_of_those_that_vouch_holds_every_committed_entry(members: int, vouchers: int | None) -> None:
+def test_r11_at_least_one_voucher_holds_every_committed_entry(members: int, vouchers: int | None) -> None:
     """n - q + 1 of them share a member with every quorum; where that is a quorum itself nothing is lost."""
     small = Town(members)
     least = None
@@ -141,7 +141,7 @@ def test_r11_one_of_those_that_vouch_holds_every_committed_entry(members: int, v
     assert least == vouchers
 
 
-def test_r11_a_ledger_that_knows_that_it_lost_its_vote_does_not_vouch(town: Town) -> None:
+def test_r11_a_ledger_that_lost_its_vote_cannot_vouch(town: Town) -> None:
     with pytest.raises(RecoveryError, match="r2 is refused: it vouches for a log of which its ledger knows"):
         town.plan(town.told(0, 2))
 
@@ -154,7 +154,7 @@ def test_r11_a_ledger_that_knows_that_it_lost_its_vote_does_not_vouch(town: Town
         ("commit", lambda town, sequence: town.execute(0, [sequence], voters=(0, 1, 3))),
     ],
 )
-def test_r11_a_vote_that_the_voucher_does_not_know_shows_that_it_lost_some(
+def test_r11_a_vote_unknown_to_its_voucher_reveals_lost_votes(
     town: Town, phase: str, held: Callable[[Town, int], None]
 ) -> None:
     """r1 was restored from a copy and its operator does not know it: r0 holds what it signed since."""
@@ -166,7 +166,7 @@ def test_r11_a_vote_that_the_voucher_does_not_know_shows_that_it_lost_some(
         town.plan(town.told(0, 1))
 
 
-def test_r11_a_proposal_that_no_certificate_shows_betrays_a_lost_vote_too(town: Town) -> None:
+def test_r11_a_proposal_without_a_certificate_reveals_a_lost_vote(town: Town) -> None:
     """r1 led view 1 and was restored from a copy: r0 holds its proposal, and was cut off before it was
     prepared there. The others committed it, acknowledged it and lost their disks."""
     sequence = town.admit("T-0")
@@ -177,7 +177,7 @@ def test_r11_a_proposal_that_no_certificate_shows_betrays_a_lost_vote_too(town: 
         town.plan(town.told(0, 1))
 
 
-def test_r11_a_vote_below_what_its_holder_executed_betrays_a_lost_vote_too(town: Town) -> None:
+def test_r11_a_vote_below_executed_entries_reveals_a_lost_vote(town: Town) -> None:
     """r0 has r1's PREPARE, and executed with the COMMITs of others."""
     sequence = town.admit("T-0")
     town.prepare(0, sequence, voters=(1, 3))
@@ -188,8 +188,8 @@ def test_r11_a_vote_below_what_its_holder_executed_betrays_a_lost_vote_too(town:
         town.plan(town.told(0, 1))
 
 
-def test_r11_who_led_a_new_view_knows_what_it_demanded(town: Town) -> None:
-    """The power goes right behind the NEW-VIEW: its PRE-PREPAREs are in that record and in no other."""
+def test_r11_the_primary_of_a_new_view_knows_its_reproposed_batches(town: Town) -> None:
+    """Power is lost right after the NEW-VIEW: only that record holds its PRE-PREPAREs."""
     sequence = town.admit("T-0")
     town.prepare(0, sequence)
     for index in (0, 1):
@@ -197,7 +197,7 @@ def test_r11_who_led_a_new_view_knows_what_it_demanded(town: Town) -> None:
     assert town.plan(town.told(0, 1)).last == sequence
 
 
-def test_r11_a_vote_in_a_view_that_the_voucher_left_is_older_than_its_log(town: Town) -> None:
+def test_r11_a_vote_in_a_view_that_the_voucher_left_reveals_no_loss(town: Town) -> None:
     """r1 led view 1, where r0 prepared and r1 did not; view 2 made r1 forget its NEW-VIEW."""
     sequence = town.admit("T-0")
     town.prepare(0, sequence, view=1)
@@ -206,7 +206,7 @@ def test_r11_a_vote_in_a_view_that_the_voucher_left_is_older_than_its_log(town: 
     assert town.plan(town.told(0, 1)).last == sequence
 
 
-def test_r11_a_view_that_the_voucher_does_not_know_shows_that_it_lost_some(town: Town) -> None:
+def test_r11_a_view_unknown_to_the_voucher_reveals_lost_votes(town: Town) -> None:
     town.enter(0, 3)
     with pytest.raises(RecoveryError, match=r"r1 vouches .* r0 holds a view change to view 3"):
         town.plan(town.told(0, 1))
@@ -214,7 +214,7 @@ def test_r11_a_view_that_the_voucher_does_not_know_shows_that_it_lost_some(town:
     assert town.plan(town.told(0, 1)).last == 60
 
 
-def test_r11_a_checkpoint_unknown_to_the_voucher_shows_that_it_lost_some(town: Town) -> None:
+def test_r11_a_checkpoint_unknown_to_the_voucher_reveals_lost_votes(town: Town) -> None:
     town.log.fill(70)
     town.execute(0, range(61, 71))
     town.stable(0, 70)
@@ -259,7 +259,7 @@ def test_r11_a_statement_of_another_epoch_or_cluster_is_refused(town: Town) -> N
         read_states(file, msgspec.structs.replace(town.genesis, name="another"))
 
 
-def test_r11_proofs_are_those_that_were_signed_and_each_proves_itself(town: Town) -> None:
+def test_r11_proofs_must_be_the_signed_ones_and_each_must_be_valid(town: Town) -> None:
     sequences = [town.admit(ticket) for ticket in SEVEN[:3]]
     town.execute(0, sequences[:2])
     town.prepare(0, sequences[2])
@@ -315,7 +315,7 @@ def test_r11_a_prepared_certificate_beyond_the_window_is_refused(town: Town) -> 
     refuses(town, town.told(0, 1), "r0 is refused: one of its prepared certificates proves nothing")
 
 
-def test_r11_the_checkpoint_is_the_one_that_the_member_names(town: Town) -> None:
+def test_r11_the_checkpoint_proof_must_match_the_statement_of_the_member(town: Town) -> None:
     file = town.told(0, 1)
     lower = retold(town, file.states[0], stable=50)
     refuses(town, changed(file, 0, lower), "do not prove the stable checkpoint 50")
@@ -339,8 +339,8 @@ def garbled(town: Town, state: StateFile, sequence: int) -> StateFile:
     return retold(town, state, msgspec.structs.replace(proofs, entries=tuple(entries)), head=previous)
 
 
-def test_r11_entries_below_a_checkpoint_prove_themselves_by_it(town: Town) -> None:
-    """r0 shows another batch below its checkpoint than r3 executed with COMMITs: r0 is named, nobody else."""
+def test_r11_entries_below_a_checkpoint_are_proved_by_it(town: Town) -> None:
+    """r0 shows another batch below its checkpoint than r3 executed with COMMITs: only r0 is named."""
     town.log.fill(70)
     town.execute(0, range(61, 71), voters=(0, 2, 3))
     town.stable(0, 70, voters=(0, 2, 3))
@@ -360,7 +360,7 @@ def test_r11_entries_below_a_checkpoint_prove_themselves_by_it(town: Town) -> No
         refuses(town, changed(file, 0, told), f"r0 is refused: {sentence}")
 
 
-def test_r11_a_change_of_the_members_that_took_effect_is_not_recovered(town: Town) -> None:
+def test_r11_a_log_with_a_completed_membership_change_is_refused(town: Town) -> None:
     """The epoch ended with it, unsealed: nothing behind it is of this epoch."""
     town.log.change(leaves="r3")
     town.prepare(0, 61)
@@ -369,7 +369,7 @@ def test_r11_a_change_of_the_members_that_took_effect_is_not_recovered(town: Tow
         town.sign(0, file, town.plan(file))
 
 
-def test_r11_a_prepared_batch_that_no_member_shows_prevents_a_plan(town: Town) -> None:
+def test_r11_a_prepared_batch_that_no_member_has_prevents_a_plan(town: Town) -> None:
     sequence = town.admit("T-0")
     town.prepare(0, sequence)
     file = town.told(0, 1)
@@ -379,7 +379,7 @@ def test_r11_a_prepared_batch_that_no_member_shows_prevents_a_plan(town: Town) -
     refuses(town, changed(file, 0, told), "Nobody shows the batch that was prepared at sequence 61")
 
 
-def test_r11_an_empty_ledger_shows_nothing_and_claims_nothing(town: Town) -> None:
+def test_r11_an_empty_ledger_reports_no_proofs_and_no_entries(town: Town) -> None:
     file = town.told(0, 1)
     empty = proofs_of(file.states[2])
     assert (empty.checkpoint, empty.entries, empty.prepared) == ((), (), ())
@@ -403,8 +403,8 @@ def test_r11_a_voucher_below_the_others_checkpoint_executes_the_plan_too(town: T
     assert ends[0] == ends[1] == ends[2]
 
 
-def test_r11_what_fewer_than_f_plus_1_can_execute_is_no_plan(town: Town) -> None:
-    """Nobody else could sign, and who has signed starts no more: the others could not fetch its log."""
+def test_r11_a_plan_that_fewer_than_f_plus_1_can_execute_is_refused(town: Town) -> None:
+    """No other member could sign, and a member that signed does not start: its log cannot be fetched."""
     town.log.fill(121)
     town.execute(0, range(61, 122), voters=(0, 2, 3))
     town.stable(0, 120, voters=(0, 2, 3))
@@ -413,7 +413,7 @@ def test_r11_what_fewer_than_f_plus_1_can_execute_is_no_plan(town: Town) -> None
         town.plan(town.told(0, 1))
 
 
-def test_r11_every_member_reaches_the_end_of_the_log_itself(town: Town) -> None:
+def test_r11_every_member_executes_the_plan_to_the_same_end(town: Town) -> None:
     """What was executed, then what was prepared, then `recover`: as one cluster would have executed it."""
     sequences = [town.admit(ticket) for ticket in SEVEN]
     town.execute(0, sequences[:4])
@@ -428,7 +428,7 @@ def test_r11_every_member_reaches_the_end_of_the_log_itself(town: Town) -> None:
     assert ended.epoch_change_proof.entry == ended.entries[-1].entry
 
 
-def test_r11_a_log_leading_to_a_state_other_than_signed_is_not_ended(town: Town) -> None:
+def test_r11_a_log_with_a_state_other_than_signed_is_refused(town: Town) -> None:
     """The entries are those of the checkpoint: what executes them is damaged, or was where it was signed."""
     town.log.fill(70)
     town.execute(0, range(61, 71), voters=(0, 2, 3))

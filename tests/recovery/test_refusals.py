@@ -34,7 +34,7 @@ from validators.ledger import Ledger, open_ledger
 from verifier import dtvn_verify, dtvn_verify_evidence
 
 
-def test_r11_each_step_may_be_done_again_and_says_the_same(sealed: Steps) -> None:
+def test_r11_each_step_can_be_repeated_with_the_same_output(sealed: Steps) -> None:
     files = {path.name: path.read_bytes() for path in sealed.root.iterdir() if path.is_file()}
     sealed.seal(vouchers=("r0", "r1"), late=("r2",))
     assert {path.name: path.read_bytes() for path in sealed.root.iterdir() if path.is_file()} == files
@@ -43,7 +43,7 @@ def test_r11_each_step_may_be_done_again_and_says_the_same(sealed: Steps) -> Non
 
 
 @pytest.mark.parametrize("moment", ["key offered", "ledger written"])
-def test_r11_a_crash_in_an_install_is_ended_by_the_next(
+def test_r11_an_install_cut_off_by_a_crash_is_completed_by_the_next(
     sealed: Steps, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = sealed.data.node("r0").key.read_bytes()
@@ -73,7 +73,7 @@ def test_r11_a_crash_in_an_install_is_ended_by_the_next(
         assert replayed(sealed, ledger, "r0")[0].executed == 68
 
 
-def test_r11_who_signed_votes_in_its_epoch_no_more(steps: Steps) -> None:
+def test_r11_a_member_that_signed_no_longer_votes_in_its_epoch(steps: Steps) -> None:
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     check_promise(steps.data.node("r0"), founding(steps.town.genesis))
     steps.sign("r0")
@@ -91,8 +91,8 @@ def test_r11_a_second_end_of_one_epoch_is_not_signed(steps: Steps) -> None:
     steps.sign("r1")
 
 
-def test_r11_the_promise_to_sign_one_end_is_kept_where_the_key_is(steps: Steps) -> None:
-    """r2's ledger goes right behind `sign`; then there is another plan, and r0 signs that too."""
+def test_r11_the_record_of_the_signed_end_is_stored_beside_the_key(steps: Steps) -> None:
+    """r2 loses its ledger right after `sign`; then there is another plan, and r0 signs that too."""
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     steps.sign("r0")
     steps.sign("r1")
@@ -121,7 +121,7 @@ def test_r11_a_node_that_ran_after_its_state_file_does_not_sign(steps: Steps) ->
         steps.sign("r1")
 
 
-def test_r11_who_cannot_execute_signs_only_what_f_plus_1_did_that_can(steps: Steps) -> None:
+def test_r11_a_member_without_the_log_signs_only_what_f_plus_1_executed(steps: Steps) -> None:
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     steps.sign("r0")
     with pytest.raises(CommandError, match="it signs what 2 of r0, r1, r3 signed"):
@@ -133,7 +133,7 @@ def test_r11_who_cannot_execute_signs_only_what_f_plus_1_did_that_can(steps: Ste
 
 
 def test_r11_the_signature_of_a_member_without_the_log_does_not_count(steps: Steps) -> None:
-    """r2 has no log: what it signed is another's word, and counts for nobody."""
+    """r2 has no log: it signed what others claim, so its signature does not count."""
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     steps.sign("r0")
     good = canonical.decode(SignedFile, Path(steps.file("r0.signed")).read_bytes())
@@ -161,7 +161,7 @@ def test_r11_a_signature_under_another_plan_is_refused(steps: Steps) -> None:
         steps.sign("r2", "epoch")
 
 
-def test_r11_a_ledger_that_does_not_come_to_the_signed_end_is_left_alone(
+def test_r11_a_ledger_that_does_not_reach_the_signed_end_is_unchanged(
     sealed: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def damaged(*given: Any) -> Ending:
@@ -169,14 +169,14 @@ def test_r11_a_ledger_that_does_not_come_to_the_signed_end_is_left_alone(
         end = msgspec.structs.replace(ending.continuation, state_root=bytes(32))
         return msgspec.structs.replace(ending, continuation=end)
 
-    monkeypatch.setattr("dtvn.node.recovering.reach", damaged)
+    monkeypatch.setattr("dtvn.node.recovery_steps.reach", damaged)
     with pytest.raises(CommandError, match="does not come to the end that all members signed"):
         sealed.install("r0")
     with sealed.ledger("r0") as ledger:
         assert membership_of(ledger, sealed.town.genesis).epoch == 0
 
 
-def test_r11_a_sealed_file_holds_the_end_of_its_own_plan(sealed: Steps, steps: Steps) -> None:
+def test_r11_a_sealed_file_with_the_end_of_another_plan_is_refused(sealed: Steps, steps: Steps) -> None:
     """The signatures of one plan under the statements of another."""
     with steps.running() as town:
         town.execute(1, [63])
@@ -189,14 +189,14 @@ def test_r11_a_sealed_file_holds_the_end_of_its_own_plan(sealed: Steps, steps: S
         steps.install("r0")
 
 
-def test_r11_the_node_of_who_signed_does_not_start(steps: Steps) -> None:
+def test_r11_the_node_of_a_member_that_signed_does_not_start(steps: Steps) -> None:
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     steps.sign("r0")
     with pytest.raises(StartError, match="votes in it no more"):
         build_node(steps.data.node("r0").root, logging.getLogger("test"), NodeOptions(), open_ledger)
 
 
-def test_r11_fewer_signatures_than_all_are_worth_nothing(steps: Steps) -> None:
+def test_r11_fewer_signatures_than_all_are_refused(steps: Steps) -> None:
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     signed = [steps.sign(name) for name in ("r0", "r1", "r3")]
     with pytest.raises(CommandError, match="r2 must still sign: all 4 signatures are needed"):
@@ -204,7 +204,7 @@ def test_r11_fewer_signatures_than_all_are_worth_nothing(steps: Steps) -> None:
 
 
 def test_r11_different_ends_are_not_sealed(steps: Steps) -> None:
-    """A member that executed something else, or lies: nobody goes on with it."""
+    """A member that executed something else, or lies: no member continues with its end."""
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     signed = [steps.sign(name) for name in ("r0", "r1", "r3")]
     good = canonical.decode(SignedFile, Path(signed[2]).read_bytes())
@@ -237,7 +237,7 @@ def test_r11_different_ends_are_not_sealed(steps: Steps) -> None:
             )
 
 
-def test_r11_a_liars_ending_does_not_stop_the_others(steps: Steps) -> None:
+def test_r11_a_liars_signed_file_does_not_stop_the_others(steps: Steps) -> None:
     """It signed the right end, and shows another entry: nothing signs that part of its file."""
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     signed = [steps.sign(name) for name in ("r0", "r1", "r3")] + [steps.sign("r2", "r0", "r1")]
@@ -263,8 +263,8 @@ def test_r11_a_liars_ending_does_not_stop_the_others(steps: Steps) -> None:
         steps.run(*seal)
 
 
-def test_r11_who_signed_two_ends_is_convicted_by_them(steps: Steps) -> None:
-    """As they come about: under two plans, with another key of the next epoch in each."""
+def test_r11_a_member_that_signed_two_ends_is_convicted(steps: Steps) -> None:
+    """As in practice: under two plans, each with another key of the next epoch."""
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     first = Path(steps.sign("r0")).rename(steps.file("first.signed"))
     steps.data.node("r0").promise.unlink()
@@ -305,7 +305,9 @@ def test_r11_no_step_touches_the_ledger_of_a_running_node(steps: Steps) -> None:
 
 
 @pytest.mark.parametrize(("node", "why"), [("r2", "was lost and is empty now"), ("r3", "holds .* turns of")])
-def test_r11_the_flag_is_refused_where_the_ledger_knows_better(steps: Steps, node: str, why: str) -> None:
+def test_r11_the_vouch_flag_is_refused_if_the_ledger_contradicts_it(
+    steps: Steps, node: str, why: str
+) -> None:
     if node == "r3":
         with steps.ledger("r3") as ledger:
             ledger._replace_meta([], voting=False, voting_reason="it holds 11 turns of 18")
@@ -314,7 +316,7 @@ def test_r11_the_flag_is_refused_where_the_ledger_knows_better(steps: Steps, nod
     assert not steps.data.node(node).recovery_key.exists()
 
 
-def test_r11_an_old_key_that_is_gone_points_to_a_new_cluster(steps: Steps) -> None:
+def test_r11_a_lost_old_key_leads_to_the_advice_of_a_new_cluster(steps: Steps) -> None:
     steps.data.node("r1").key.write_text(sha256(b"another").hexdigest())
     with pytest.raises(CommandError, match="genesis continue"):
         steps.run("state", "--out", steps.file("x.state"), node="r1")

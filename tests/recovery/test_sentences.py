@@ -1,4 +1,4 @@
-"""What the five steps say to people: what to do next, and which wrong file or folder was named (R11)."""
+"""Messages of the five steps: the next command, and the wrong file or folder (R11)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_each_step_ends_with_the_next_one(steps: Steps, tmp_path: Path) -> None:
     ends(steps.run("install", steps.file("cup.sealed")), "start")
 
 
-def test_a_wrong_file_is_named_as_what_it_is(steps: Steps) -> None:
+def test_a_wrong_file_is_reported_with_its_real_kind(steps: Steps) -> None:
     files = steps.states("r0", "r1")
     steps.run("plan", *files, "--out", steps.file("cup.plan"))
     plan, out = steps.file("cup.plan"), ("--out", steps.file("x"))
@@ -83,7 +83,7 @@ def test_a_wrong_file_is_named_as_what_it_is(steps: Steps) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_a_wrong_data_folder_is_named(sealed: Steps) -> None:
+def test_a_wrong_data_folder_is_reported_by_its_path(sealed: Steps) -> None:
     """As where --data-dir was forgotten and ./data is another folder, or none."""
     whole = sealed.data.root
     for folder, node, why in (
@@ -99,7 +99,7 @@ def test_a_wrong_data_folder_is_named(sealed: Steps) -> None:
     assert not sealed.data.epoch_changes.exists(), "nobody was told anything"
 
 
-def test_r11_an_unsealed_change_of_members_points_to_a_new_cluster(steps: Steps) -> None:
+def test_r11_an_unsealed_membership_change_leads_to_a_new_cluster(steps: Steps) -> None:
     with steps.ledger("r0") as ledger:
         ledger.append([StateRecord(epoch_change_proof.record_name(0), b"a change that was executed")])
     with pytest.raises(

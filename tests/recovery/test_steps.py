@@ -14,7 +14,7 @@ from dtvn.net import public_key_of, read_seed
 from dtvn.node.build import build_node
 from dtvn.node.continuing import save
 from dtvn.node.epochs import membership_of
-from dtvn.node.follower import Follower
+from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions
 from dtvn.node.state_file import open_state
 from dtvn.proof import ChainFile, ProofError, chain_json, decode_certificate, read_chain, read_stable, verify
@@ -33,7 +33,7 @@ from verifier import dtvn_verify
 
 
 def shown_again(log: PaperLog, application: TicketApplication, executor: Executor) -> list[str]:
-    """Each of the seven tickets at the gate once more, in the epoch that goes on; the outcomes."""
+    """Outcomes of admitting each of the seven tickets again in the recovered epoch."""
     log.application, log.executor = application, executor
     scans = [log.operation(Admit(gate="south"), ticket, nonce=ticket.encode()) for ticket in SEVEN]
     until = executor.timestamp + VALID
@@ -67,7 +67,7 @@ def test_r11_seven_admissions_above_the_checkpoint_stay_admitted(sealed: Steps) 
             assert codes == ["already_consumed"] * 7, name
 
 
-def test_r11_who_lost_its_disk_goes_on_and_waits_for_a_state(sealed: Steps) -> None:
+def test_r11_a_member_that_lost_its_disk_waits_for_a_state(sealed: Steps) -> None:
     for name in sealed.names:
         sealed.install(name)
     with sealed.ledger("r2") as ledger:
@@ -79,7 +79,7 @@ def test_r11_who_lost_its_disk_goes_on_and_waits_for_a_state(sealed: Steps) -> N
         assert core.transfer._base.sequence == 68
 
 
-def test_r26_outcomes_are_proved_by_checkpoints_not_by_the_end_of_an_epoch(sealed: Steps) -> None:
+def test_r26_outcomes_are_proved_by_checkpoints_not_by_an_epoch_end(sealed: Steps) -> None:
     """What all members signed has another form; the next checkpoint covers the same log."""
     sealed.install("r0")
     with sealed.ledger("r0") as ledger:
@@ -91,7 +91,7 @@ def test_r26_outcomes_are_proved_by_checkpoints_not_by_the_end_of_an_epoch(seale
 
 
 def test_r11_an_interrupted_install_completes_after_a_new_state_file(sealed: Steps) -> None:
-    """The key is in its place, the ledger is not written; then somebody begins at the first step again."""
+    """The key is installed, the ledger is not written; then the procedure starts again at step one."""
     node = sealed.data.node("r0")
     node.recovery_key.replace(node.next_key)
     sealed.run("state", "--vouch", "--out", sealed.file("again.state"), node="r0")
@@ -99,7 +99,7 @@ def test_r11_an_interrupted_install_completes_after_a_new_state_file(sealed: Ste
 
 
 def test_r11_an_older_recovery_sets_nothing_back(sealed: Steps) -> None:
-    """Installed once more behind a second one: ledger, gateway and nodes know the later epoch."""
+    """Installed again after a second one: ledger, gateway and nodes know the later epoch."""
     for name in sealed.names:
         sealed.install(name)
     older = Path(sealed.file("cup.sealed")).rename(sealed.file("older.sealed"))
@@ -127,7 +127,7 @@ def test_r11_a_member_removed_since_a_recovery_cannot_install_it(sealed: Steps) 
         sealed.install("r3")
 
 
-def test_r11_a_ledger_that_was_lost_behind_its_signature_takes_a_state(sealed: Steps) -> None:
+def test_r11_a_ledger_lost_after_signing_takes_a_state(sealed: Steps) -> None:
     sealed.lose("r0")
     assert "continues in epoch 1" in sealed.install("r0")
     with sealed.ledger("r0") as ledger:
@@ -135,7 +135,7 @@ def test_r11_a_ledger_that_was_lost_behind_its_signature_takes_a_state(sealed: S
         assert (core.voting, core.state.has_reached_epoch, core.transfer.wanted()) == (True, False, True)
 
 
-def test_r11_who_lost_its_ledger_behind_its_install_starts_its_node(sealed: Steps) -> None:
+def test_r11_a_member_that_lost_its_ledger_after_install_can_start(sealed: Steps) -> None:
     """Its key may have voted in the new epoch, so nothing is put in that ledger; it comes as others do."""
     sealed.install("r0")
     sealed.lose("r0")
@@ -146,11 +146,11 @@ def test_r11_who_lost_its_ledger_behind_its_install_starts_its_node(sealed: Step
         assert membership_of(ledger, sealed.town.genesis).epoch == 0
     built = build_node(sealed.data.node("r0").root, logging.getLogger("test"), NodeOptions(), open_ledger)
     built.close()
-    assert isinstance(built, Follower)
+    assert isinstance(built, NonMember)
 
 
-def test_r11_what_all_signed_can_be_continued_before_the_next_checkpoint(sealed: Steps) -> None:
-    """A second disaster right behind the recovery: the newest certified state is the end of the epoch."""
+def test_r11_a_recovered_end_can_be_continued_before_a_checkpoint(sealed: Steps) -> None:
+    """A second disaster right after the recovery: the newest certified state is the end of the epoch."""
     sealed.install("r0")
     out = sealed.root / "cup.state"
     with sealed.ledger("r0") as ledger:

@@ -55,7 +55,7 @@ class Story:
         return [self.world.boxes[member.id] for member in self.world.now.members]
 
     def admit(self, count: int) -> None:
-        """So many tickets are issued and admitted."""
+        """Issue and admit this number of tickets."""
         for _ in range(count):
             ticket = f"T-{len(self.tickets)}"
             assert self.world.do(Issue(), ticket) == "ok"
@@ -63,7 +63,7 @@ class Story:
             self.tickets.append(ticket)
 
     def power_cut(self) -> None:
-        """In the middle of work: some of it is proposed, prepared or committed, not all of it is executed."""
+        """Cut the power under load: some requests are proposed, prepared or committed but not executed."""
         for number in range(12):
             self.world.client.ask(Issue(), f"LATE-{self.world.now.epoch}-{number}")
         self.world.run(self.world.dice.between(0, 40 * MILLISECOND))
@@ -89,7 +89,7 @@ class Story:
     # --- the recovery -------------------------------------------------------------------------------
 
     def recover(self, sound: int = 2) -> None:
-        """All steps by all members, so many of whom vouch, and everybody starts again."""
+        """All steps by all members, of whom the given number vouch; then all nodes start again."""
         vouchers = [index for index in range(4) if index not in self.lost][:sound]
         file = PlanFile("dtvn-recovery-plan-1", tuple(self._tell(box, vouchers) for box in self.boxes))
         plan = make_plan(read_states(file, self.world.genesis, self.scheme))
@@ -141,7 +141,7 @@ class Story:
         return FrameSigner(self.world.cluster, secret, keys, scheme=self.scheme)
 
     def goes_on(self) -> None:
-        """Everybody votes in the newest epoch; what was admitted stays so; new tickets are admitted."""
+        """All members vote in the newest epoch; admissions are kept; new tickets are admitted."""
         world = self.world
         assert world.run(60 * SECOND, world.settled), [len(box.disk.log) for box in self.boxes]
         for ticket in self.tickets[-7:]:
@@ -168,7 +168,7 @@ def played(seed: int | str) -> Story:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_r11_what_was_acknowledged_stays_whatever_was_under_way(seed: int) -> None:
+def test_r11_acknowledged_admissions_survive_a_power_cut_and_recovery(seed: int) -> None:
     assert played(seed).world.now.epoch == 2
 
 
@@ -182,7 +182,7 @@ def the_last_checkpoint(plan: Callable[..., new_view.Plan]) -> Callable[..., new
     return planned
 
 
-def test_r11_a_base_that_forgets_what_was_prepared_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r11_a_recovery_that_drops_prepared_batches_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mistake that R11 names: acknowledged entries lie above the last stable checkpoint."""
     monkeypatch.setattr(new_view, "plan", the_last_checkpoint(new_view.plan))
     monkeypatch.setattr(planning, "_final", lambda _told: {})
@@ -190,8 +190,8 @@ def test_r11_a_base_that_forgets_what_was_prepared_is_noticed(monkeypatch: pytes
         played(0)
 
 
-def test_r11_one_sound_member_of_four_is_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody was asked whether the log is the newest: with one voucher acknowledged entries may be gone."""
+def test_r11_one_voucher_of_four_is_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With only one voucher for the newest log, acknowledged entries may be lost."""
     story = Story("one voucher")
     story.admit(7)
     story.power_cut()
@@ -200,7 +200,7 @@ def test_r11_one_sound_member_of_four_is_too_few(monkeypatch: pytest.MonkeyPatch
         story.recover(sound=1)
 
 
-def test_r11_a_member_that_slept_through_a_recovery_comes_after_it() -> None:
+def test_r11_a_member_absent_from_a_recovery_rejoins_after_it() -> None:
     """It installed what all signed, and starts when the others have long gone on."""
     story = Story("late")
     story.admit(6)
@@ -214,7 +214,7 @@ def test_r11_a_member_that_slept_through_a_recovery_comes_after_it() -> None:
     story.goes_on()
 
 
-def test_r11_a_log_that_does_not_reach_the_epoch_shows_nothing_of_it() -> None:
+def test_r11_a_log_that_ends_before_the_epoch_contributes_nothing() -> None:
     """An empty disk in the second epoch: what its member shows from there is not its own."""
     story = Story("empty")
     story.admit(3)

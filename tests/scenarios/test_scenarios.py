@@ -14,7 +14,7 @@ FILES = sorted(HERE.glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_the_story_plays_as_its_file_says(path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_scenario_gives_the_transcript_in_its_file(path: Path, request: pytest.FixtureRequest) -> None:
     told = path.read_text(encoding="utf-8")
     played = play(told)
     if request.config.getoption("--rewrite", default=False):
@@ -24,13 +24,13 @@ def test_the_story_plays_as_its_file_says(path: Path, request: pytest.FixtureReq
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_each_story_opens_with_what_it_shows_and_where_that_is_written(path: Path) -> None:
+def test_each_scenario_begins_with_its_purpose_and_its_source(path: Path) -> None:
     opening = path.read_text(encoding="utf-8").split("\n\n")[0]
     assert opening.startswith("# ")
     assert re.search(r"\bR\d+|Castro & Liskov|row \d+", opening), "cite the paper or a rule"
 
 
-def test_a_command_that_does_not_exist_is_named() -> None:
+def test_an_unknown_scenario_command_is_reported() -> None:
     with pytest.raises(ScenarioError, match="'fly'"):
         play("cluster 4\nfly r0\n")
     with pytest.raises(ScenarioError, match="begins with"):

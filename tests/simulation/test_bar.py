@@ -1,4 +1,4 @@
-"""Whoever waits for a campaign at a terminal sees how far it is; nothing else gets a byte of that."""
+"""A campaign shows its progress on a terminal and writes it nowhere else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_is_shown_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
     with bar(3, "Playing seeds", terminal) as played:
@@ -23,7 +23,7 @@ def test_a_terminal_is_shown_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> N
         assert "2/3" in terminal.getvalue()
 
 
-def test_a_file_stays_as_it_is() -> None:
+def test_no_progress_is_written_to_a_file() -> None:
     file = io.StringIO()
     with bar(3, "Playing seeds", file) as played:
         played()

@@ -87,7 +87,7 @@ def test_a_mutant_alone_brings_its_own_world(said: Any, verb: str) -> None:
 @pytest.mark.parametrize(
     "words", [("-seed=3",), EVERYTHING, ("-nodes", "3", "-byzantine", "0", "-tickets=5")]
 )
-def test_a_run_s_command_plays_it_again_with_every_verb_that_plays(said: Any, words: tuple[str, ...]) -> None:
+def test_the_command_of_a_run_replays_it_with_every_verb(said: Any, words: tuple[str, ...]) -> None:
     found = one_object(said("run", *words, "--json"))
     assert one_object(said("replay", *words, "--json")) == found, "the same flags, the same world"
     assert one_object(said(*words_of(found["command"]), "--json")) == found
@@ -133,19 +133,19 @@ def test_a_run_by_flags_shrinks_to_fewer_nodes_and_tickets(said: Any) -> None:
     assert lines[-2:] == [found["violation"], found["command"]]
 
 
-def test_what_was_done_before_a_promise_was_broken_is_counted(said: Any) -> None:
+def test_work_done_before_a_violation_is_counted(said: Any) -> None:
     found = one_object(said(*BROKEN_LATER, "--json", fails=True))
     assert 0 < found["successful_rounds"] <= found["consensus_rounds"] < 100
     assert found["validated_tickets"] > 0
 
 
-def test_liars_that_are_not_needed_are_left_out_with_their_kind(said: Any) -> None:
+def test_shrinking_removes_liars_that_are_not_needed(said: Any) -> None:
     found = one_object(said("shrink", *SMALL, "--mutant", "sends-before-persisting", "--json"))
     assert "--byzantine 0" in found["command"]
     assert "--adversary" not in found["command"]
 
 
-def test_there_is_nothing_to_shrink_in_a_run_that_breaks_no_promise(
+def test_a_run_without_a_violation_cannot_be_shrunk(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -154,7 +154,7 @@ def test_there_is_nothing_to_shrink_in_a_run_that_breaks_no_promise(
     assert "nothing to shrink: this run breaks no promise" in capsys.readouterr().err
 
 
-def test_an_interrupted_shrink_of_a_run_by_flags_has_what_it_found(
+def test_an_interrupted_shrink_of_a_run_by_flags_reports_its_result(
     said: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     played = shrinking.PlainRun.run
@@ -174,7 +174,7 @@ def test_an_interrupted_shrink_of_a_run_by_flags_has_what_it_found(
     monkeypatch.setattr(shrinking.PlainRun, "run", played)
 
 
-def test_an_interrupted_replay_of_a_run_by_flags_tells_how_far_it_came(
+def test_an_interrupted_replay_of_a_run_by_flags_reports_its_progress(
     said: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def say(command: Command, line: str) -> None:

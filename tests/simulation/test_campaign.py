@@ -31,12 +31,12 @@ def check(seed: int, world: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_a_random_world_is_safe_and_comes_back(seed: int) -> None:
+def test_a_random_world_is_safe_and_recovers(seed: int) -> None:
     check(seed, "small")
 
 
 @pytest.mark.parametrize(("world", "seed"), kept())
-def test_what_once_found_a_bug_finds_none_now(world: str, seed: int) -> None:
+def test_seeds_that_once_found_a_bug_find_none_now(world: str, seed: int) -> None:
     check(seed, world)
 
 

@@ -1,4 +1,4 @@
-"""Random worlds change their members, and what goes wrong with that may (R35, R36; P10, P18)."""
+"""Random worlds change their members among faults (R35, R36; P10, P18)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulator.worlds import world_of
 
 
 @pytest.mark.parametrize("world", ["epochs", "busy-epochs"])
-def test_row_18_members_come_and_go_while_callers_call(world: str) -> None:
+def test_row_18_members_change_while_clients_send_requests(world: str) -> None:
     report = run(Task(0, world))
     assert report.violation is None, f"{report.violation}\nreplay: {report.command}"
     assert report.epochs >= 3
@@ -34,7 +34,7 @@ def test_row_18_random_worlds_change_members_among_faults_and_liars() -> None:
 
 
 class Blamed(Observer):
-    """Who is found to have sent what proves nothing, and how often a learner changes its source."""
+    """Members blamed for invalid proofs, and how often a learner changes its source."""
 
     def __init__(self) -> None:
         self.fields: list[dict[str, Any]] = []
@@ -52,7 +52,7 @@ def test_r35_no_member_is_blamed_for_a_late_or_unsealed_end_of_an_epoch() -> Non
     blamed = Blamed()
     report = run(Task(6, "epoch-catch-up"), blamed)
     assert report.violation is None
-    assert report.probes["crossing.goes_on_in_a_later_epoch"], "this seed crosses"
+    assert report.probes["epoch_catch_up.in_a_later_epoch"], "this seed crosses"
     assert not blamed.fields, "all members are honest"
 
 

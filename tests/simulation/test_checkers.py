@@ -1,4 +1,4 @@
-"""Who guards the guards: every planted bug must be caught in its own world, from its own seed on.
+"""Tests of the checkers: every planted bug must be caught in its own world, from its own seed on.
 
 The bugs are in simulator/mutants; `manage.py simulator mutants` hunts them all and says with what command.
 """
@@ -24,7 +24,7 @@ def test_the_planted_bug_is_caught(name: str) -> None:
     assert f"--mutant {name} --seed {verdict.seed}" in verdict.command
 
 
-def test_every_mutant_can_be_planted_and_dug_out() -> None:
+def test_every_mutant_can_be_planted_and_removed() -> None:
     """Each replaces attributes that exist: `Plant.put` and `replaces` refuse any other."""
     for name in MUTANTS:
         with planted(name):
@@ -35,7 +35,7 @@ def test_every_mutant_can_be_planted_and_dug_out() -> None:
         replaces(Ordering, "no_such_method", "a-name", "R1")
 
 
-def test_each_rule_and_pitfall_is_planted_or_says_why_not() -> None:
+def test_each_rule_and_pitfall_has_a_mutant_or_a_reason_for_none() -> None:
     planted = {rule for mutant in MUTANTS.values() for rule in mutant.rule.split()}
     assert planted <= RULES
     assert planted | set(NOT_PLANTED) >= RULES, RULES - planted - set(NOT_PLANTED)

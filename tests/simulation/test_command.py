@@ -65,7 +65,7 @@ def test_x39_no_mode_of_lying_breaks_a_promise(adversary: str) -> None:
     assert results.validated_tickets == results.successful_rounds
 
 
-def test_partitions_and_crashes_are_survived_and_counted() -> None:
+def test_a_run_survives_and_counts_partitions_and_crashes() -> None:
     options = Options(nodes=4, byzantine_nodes=0, tickets=60, latency_ms=1, enable_partitions=True, seed=4)
     parted = PlainRun(check(options), lambda *_numbers: None).run()
     assert parted.violation is None
@@ -76,7 +76,7 @@ def test_partitions_and_crashes_are_survived_and_counted() -> None:
     assert crashed.crashes > 0
 
 
-def test_a_crash_rate_that_is_almost_none_brings_none() -> None:
+def test_a_tiny_crash_rate_causes_no_crash() -> None:
     options = Options(nodes=4, byzantine_nodes=0, tickets=2, latency_ms=1, crash_rate=5e-324)
     results = PlainRun(check(options), lambda *_numbers: None).run()
     assert (results.ended, results.crashes) == ("all_processed", 0)
@@ -224,7 +224,7 @@ def test_x38_a_flag_that_a_run_by_flags_would_ignore_is_refused(verb: str, play:
 
 @pytest.mark.parametrize("words", [["-nodes", "3"], ["-nodes", "1", "--mutant", "any-epoch"]])
 def test_x38_nodes_that_tolerate_no_liar_are_refused_by_their_own_name(words: list[str]) -> None:
-    """Nobody gave a number of liars, so nothing is said of one that was too many."""
+    """No number of liars was given, so the error does not mention one."""
     with pytest.raises(
         CommandError, match=r"^nodes: [13] tolerate no Byzantine node; use -byzantine 0"
     ) as caught:
@@ -254,7 +254,7 @@ def test_the_usual_number_of_liars_follows_the_nodes(nodes: int, liars: int) -> 
         (["replay", "-stop-after", f"{'9' * 400}s"], "is not a duration"),
     ],
 )
-def test_more_than_a_machine_can_play_is_refused_before_it_is_begun(
+def test_a_run_beyond_the_limits_is_refused_before_it_starts(
     words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -268,21 +268,21 @@ def test_the_largest_range_is_taken_as_it_is() -> None:
     assert text.jobs("64") == 64
 
 
-def test_a_trace_that_cannot_be_written_ends_with_a_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_trace_is_reported_in_one_sentence(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none" / "trace"):
         with pytest.raises(CommandError, match="cannot be written: ") as caught:
             call_command("simulator", "replay", "--trace", str(path), "--quiet", "--world", "calm")
         assert caught.value.returncode == 2
 
 
-def test_limits_hold_wherever_options_come_from() -> None:
+def test_limits_hold_for_options_of_every_source() -> None:
     with pytest.raises(OptionError) as caught:
         check(Options(latency_ms=100_000))
     assert caught.value.field == "latency_ms"
     assert check(Options()) == Options()
 
 
-def test_a_campaign_sums_up_and_a_planted_bug_fails_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_campaign_prints_totals_and_fails_on_a_planted_bug(capsys: pytest.CaptureFixture[str]) -> None:
     summary = json.loads(told(capsys, "campaign", "--seeds", "3:6", "--world", "calm", "--json"))
     assert summary["runs"] == 3
     assert summary["violations"] == []
@@ -295,7 +295,7 @@ def test_a_campaign_sums_up_and_a_planted_bug_fails_its_command(capsys: pytest.C
     call_command("simulator", "run", "--seed", "0", "--world", "calm")
 
 
-def test_a_campaign_ends_with_its_verdict_and_fails_for_a_probe_on_demand(
+def test_a_campaign_ends_with_its_verdict_and_can_require_probes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("campaign", "--seeds", "0:2")
@@ -311,7 +311,7 @@ def test_a_campaign_ends_with_its_verdict_and_fails_for_a_probe_on_demand(
         call_command("simulator", *words, "--all-probes", "--json")
 
 
-def test_a_campaign_goes_on_after_a_seed_that_breaks_the_simulator_itself(
+def test_a_campaign_continues_after_a_seed_that_raises_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An exception at one of ten thousand seeds took the result of all others with it."""
@@ -346,7 +346,7 @@ def test_a_replay_writes_a_trace_that_is_the_same_byte_for_byte(
     assert len({line.index("view") for line in shown if "(" not in line}) == 1, "aligned"
 
 
-def test_a_failing_run_shrinks_to_less_that_fails_alike() -> None:
+def test_a_failing_run_shrinks_to_a_smaller_one_that_fails_alike() -> None:
     task = Task(0, "crashes", "rows-replayed-twice")
     whole = run(task)
     found = shrink(task)
@@ -366,7 +366,7 @@ def test_a_cut_of_faults_leaves_the_calls_unchanged() -> None:
     assert cut.events != whole.events
 
 
-def test_durations_and_numbers() -> None:
+def test_durations_and_numbers_are_parsed() -> None:
     assert text.nanoseconds("1m30s") == 90 * 10**9
     assert text.seconds("2m") == 120
     assert text.seconds("300ms") == 0.3

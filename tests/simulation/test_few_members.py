@@ -11,7 +11,7 @@ from simulator.world import Settings
 from simulator.worlds import world_of
 
 
-def test_r37_one_member_becomes_four_and_few_again_among_faults() -> None:
+def test_r37_a_cluster_grows_from_one_to_four_and_shrinks_among_faults() -> None:
     drawn = world_of("few-members", 16)
     cluster = Cluster(16, drawn.settings)
     Play(cluster, drawn, Cut()).run()
@@ -30,7 +30,7 @@ def test_r37_random_worlds_have_fewer_than_four_members_that_change() -> None:
     assert any(each.adversaries for each in few)
 
 
-def test_r36_each_node_that_follows_has_a_name_and_a_key_of_its_own() -> None:
+def test_r36_each_follower_has_a_name_and_a_key_of_its_own() -> None:
     cluster = Cluster(0, Settings(learners=2, spares=4))
     world = cluster.world
     names = [world.peer(node.name, world.present).name for node in world.learners()]
@@ -39,7 +39,7 @@ def test_r36_each_node_that_follows_has_a_name_and_a_key_of_its_own() -> None:
     assert len({keys[name] for name in names}) == len(names)
 
 
-def test_r37_a_cluster_that_shrank_to_one_member_bears_no_lost_disk() -> None:
+def test_r37_a_cluster_of_one_member_tolerates_no_lost_disk() -> None:
     """Asking how many the members without one more bear ended a campaign: none would be left."""
     cluster = Cluster(7, Settings(members=1, spares=1))
     fault_injector = FaultInjector(

@@ -1,4 +1,4 @@
-"""Signatures that have many forms: what is signed counts, not its bytes (R4; P12)."""
+"""Malleable signatures: the signed content identifies a statement, not the signature (R4; P12)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Heard(Observer):
 
 
 class Said(Observer):
-    """What each node said in which of its lives, and in which bytes."""
+    """Statements of each node by process life, with their bytes."""
 
     kinds = BINDING
 
@@ -72,7 +72,7 @@ def test_r39_only_the_owner_signs_but_the_last_bytes_are_malleable() -> None:
         assert not scheme.verify(keyring.pair("r1")[0], b"word", form)
 
 
-def test_no_other_world_signs_so() -> None:
+def test_only_two_named_worlds_have_malleable_signatures() -> None:
     """Their seeds mean the same events as before. (A random world may be one of these two.)"""
     named = {name: drawing(0) for name, drawing in WORLDS.items() if name != "random"}
     assert {name for name, drawn in named.items() if drawn.settings.malleable} == {
@@ -91,8 +91,8 @@ def test_row_12_two_forms_of_one_statement_convict_no_member(seed: int) -> None:
     assert not {name for name in report.probes if name.startswith("evidence.")}
 
 
-def test_r4_what_was_said_before_a_restart_is_said_in_the_same_bytes() -> None:
-    """Here another signing would be other bytes."""
+def test_r4_statements_are_repeated_in_the_same_bytes_after_a_restart() -> None:
+    """In this world signing again would give other bytes."""
     said = Said()
     assert run(Task(0, "malleable-signatures"), said).violation is None
     again = [lives for lives in said.said.values() if len(lives) > 1]
@@ -108,8 +108,8 @@ def test_row_12_a_cluster_by_flags_has_the_malleator_too() -> None:
     assert any(len(found) > 1 for found in heard.forms.values())
 
 
-def test_r6_a_commit_is_looked_at_though_a_prepare_has_the_same_body() -> None:
-    """Their bodies are equal byte for byte: what is identified by its body alone is another statement."""
+def test_r6_a_commit_is_processed_although_a_prepare_has_the_same_body() -> None:
+    """Their bodies are equal byte for byte: the body alone does not identify a statement."""
     report = run(Task(1, "small", "certificate-not-kept"))
     assert report.checker == "durable-before-send"
     assert " Commit " in str(report.violation)
@@ -118,5 +118,5 @@ def test_r6_a_commit_is_looked_at_though_a_prepare_has_the_same_body() -> None:
 @pytest.mark.parametrize(
     "mutant", ["statement-identified-by-bytes", "two-forms-are-a-lie", "two-forms-are-two-votes"]
 )
-def test_a_bug_of_forms_shows_only_where_there_are_many(mutant: str) -> None:
+def test_a_signature_form_bug_shows_only_with_malleable_signatures(mutant: str) -> None:
     assert run(Task(0, "leaderless", mutant)).violation is None

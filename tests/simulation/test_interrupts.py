@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in any verb: what was found so far is told; tickets without end hold up nothing."""
+"""Ctrl-C and SIGTERM in any verb: partial results are printed; unlimited tickets delay nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from simulator.plain import PlainRun
 
 
 class Hasty(Command):
-    """Somebody presses Ctrl-C at the first line with this text."""
+    """Interrupts with Ctrl-C at the first line with this text."""
 
     text = " ms  "
 
@@ -41,7 +41,9 @@ def hasty(text: str, *words: str) -> None:
 
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("tickets", [10**9, 10**20])
-def test_tickets_without_end_end_with_the_duration(tickets: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unlimited_number_of_tickets_ends_with_the_duration(
+    tickets: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["-nodes", "4", "-byzantine", "1", "-tickets", str(tickets), "-duration", "1s", "-json"]
     Command().run_from_argv(["manage.py", "simulator", *words])
     results = json.loads(capsys.readouterr().out)
@@ -74,7 +76,7 @@ def test_tickets_are_issued_in_blocks_and_all_are_scanned(monkeypatch: pytest.Mo
     assert seen.most <= 60 + 5, "a block, and the scans that are under way when it is asked for"
 
 
-def test_an_interrupted_campaign_tells_what_was_found_before() -> None:
+def test_an_interrupted_campaign_reports_what_it_found() -> None:
     interrupts = Interrupts()
 
     def tasks() -> Iterator[Task]:
@@ -89,7 +91,7 @@ def test_an_interrupted_campaign_tells_what_was_found_before() -> None:
     assert [violation["seed"] for violation in summary["violations"]] == [0]
 
 
-def test_interrupted_mutants_count_those_that_were_hunted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupted_hunt_counts_the_mutants_played(capsys: pytest.CaptureFixture[str]) -> None:
     only = ["--only", "consumes-again", "--only", "half-of-rows-written"]
     hasty(" at seed ", "mutants", "--jobs", "1", *only)
     lines = capsys.readouterr().out.splitlines()
@@ -97,7 +99,7 @@ def test_interrupted_mutants_count_those_that_were_hunted(capsys: pytest.Capture
     assert not any("half-of-rows-written" in line for line in lines)
 
 
-def test_an_interrupted_replay_ends_with_a_report_and_a_trace_that_say_so(
+def test_an_interrupted_replay_is_marked_in_its_report_and_trace(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hasty("executes 3 ", "replay", "--world", "calm", "--trace", str(tmp_path / "trace"))
@@ -110,7 +112,7 @@ def test_an_interrupted_replay_ends_with_a_report_and_a_trace_that_say_so(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_an_interrupted_shrink_has_the_smallest_run_so_far(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupted_shrink_reports_the_smallest_run_so_far(capsys: pytest.CaptureFixture[str]) -> None:
     hasty(" faults, ", "shrink", "--world", "crashes", "--seed", "0", "--mutant", "half-of-rows-written")
     assert (
         "manage.py simulator run --seed 0 --world crashes --mutant half-of-rows-written"
@@ -133,7 +135,7 @@ def test_a_first_signal_outside_work_waits_and_a_second_ends_the_process() -> No
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGTERM, "whole\n", "")
 
 
-def test_a_signal_right_behind_the_first_is_the_same_one() -> None:
+def test_a_signal_right_after_the_first_counts_as_the_same() -> None:
     """`timeout` sends one to the process and one to its group; what was found is told all the same."""
     times, ends = iter([100.0, 100.004, 100.4, 100.49]), []
     interrupts = Interrupts(lambda: next(times))
@@ -143,7 +145,7 @@ def test_a_signal_right_behind_the_first_is_the_same_one() -> None:
     assert ends == ["ended"]
 
 
-def test_a_worker_that_begins_when_its_parent_is_gone_ends_at_once() -> None:
+def test_a_worker_that_starts_after_its_parent_died_ends_at_once() -> None:
     words = "import os; from simulator.cli import interrupts as i; i.begin_worker({}); print('works')"
     orphan = subprocess.run(
         [sys.executable, "-c", words.format("os.getppid() + 1")], capture_output=True, check=False, text=True

@@ -9,7 +9,7 @@ from simulator.campaign import Task, run
 from simulator.worlds import WORLDS
 
 
-def test_there_are_at_least_fifteen_and_each_has_a_world_of_its_own() -> None:
+def test_each_of_at_least_fifteen_liars_has_a_world_of_its_own() -> None:
     assert len(ADVERSARIES) >= 15
     assert set(ADVERSARIES) <= set(WORLDS)
 
@@ -35,7 +35,7 @@ def test_one_liar_of_four_breaks_no_promise(kind: str) -> None:
         ("bad-log-results", {"catch_up.entry_differs"}),
     ],
 )
-def test_a_liar_is_noticed(kind: str, marks: set[str]) -> None:
+def test_each_liar_leaves_its_expected_trace(kind: str, marks: set[str]) -> None:
     reached: set[str] = set()
     for seed in (0, 1, 2):
         reached |= set(run(Task(seed, kind)).probes)

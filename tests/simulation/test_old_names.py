@@ -14,7 +14,9 @@ TABLES = ((old_names.ADVERSARIES, ADVERSARIES), (old_names.WORLDS, WORLDS), (old
 
 
 @pytest.mark.parametrize(("renamed", "names"), TABLES, ids=["adversaries", "worlds", "mutants"])
-def test_each_new_name_exists_and_no_old_one(renamed: dict[str, str], names: dict[str, object]) -> None:
+def test_every_renamed_item_exists_under_its_new_name_only(
+    renamed: dict[str, str], names: dict[str, object]
+) -> None:
     assert set(renamed.values()) <= set(names)
     assert not set(renamed) & set(names)
 

@@ -11,7 +11,7 @@ SEEDS = range(3)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_r21_all_decide_by_commits_of_a_view_that_is_over(seed: int) -> None:
+def test_r21_late_commits_of_an_earlier_view_decide(seed: int) -> None:
     """By design, in each seed: members are two views further, and have heard no COMMITs since."""
     report = run(Task(seed, "late-committer"))
     assert report.violation is None
@@ -19,9 +19,9 @@ def test_r21_all_decide_by_commits_of_a_view_that_is_over(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_row_3_commits_of_different_views_would_fork_if_they_added_up(
+def test_row_3_adding_commits_of_different_views_leads_to_a_fork(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who looks at certificates notices before anybody else executes. Here nobody does: it is a fork."""
+    """Without the checker of certificates, which would notice earlier, this is a fork."""
     monkeypatch.setattr(Certificates, "_entry", lambda *_: None)
     assert run(Task(seed, "alternating-batches", "late-commits-across-views")).checker == "agreement"

@@ -64,7 +64,7 @@ class TwoBecomeThree:
         self.world.network.part([name], [*rest, *(client.name for client in clients)])
 
     def r0_comes_back_on_its_older_disk(self) -> None:
-        """What it may have said to n0 in the next epoch is forgotten. It reaches r1 alone."""
+        """Its possible statements to n0 in the next epoch are lost. It reaches r1 alone."""
         self.ask(self.cluster.gateways[0], commands.Barrier())
         self.r0.crash()
         self.r0.disk = self.older
@@ -84,9 +84,9 @@ class TwoBecomeThree:
         self.world.run_for(15 * SECOND)
 
 
-def test_r11_all_are_waited_for_in_the_next_epoch_too() -> None:
-    """r1 shows truthfully what it holds of r0's word, all of it from the first epoch. What r0 could have said
-    in the next one only n0 would know."""
+def test_r11_a_restored_member_waits_for_all_in_the_next_epoch_too() -> None:
+    """r1 truthfully shows the statements of r0 that it holds, all from the first epoch. Only n0 would know
+    those that r0 may have made in the next one."""
     story = TwoBecomeThree()
     assert story.r0.core.state.voting_right.holding, "r0 says nothing there before r1 has answered, either"
     (result,) = story.to_its_end().results or ()
@@ -96,11 +96,11 @@ def test_r11_all_are_waited_for_in_the_next_epoch_too() -> None:
     assert result.sequence, "all have heard each other"
 
 
-def test_r11_without_that_wait_an_honest_member_contradicts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r11_without_this_wait_an_honest_member_contradicts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     right = Pinging.begin
 
-    def waits_in_the_first_epoch_only(self: Pinging, recovery: Any) -> None:
-        right(self, recovery)
+    def waits_in_the_first_epoch_only(self: Pinging, tail: Any) -> None:
+        right(self, tail)
         self._quorum_suffices |= self.state.config.epoch > 0
 
     monkeypatch.setattr(Pinging, "begin", waits_in_the_first_epoch_only)

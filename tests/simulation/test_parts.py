@@ -25,14 +25,14 @@ from simulator.scheme import KeyedHash, Keyring
 # --- chance --------------------------------------------------------------------------------------
 
 
-def test_the_dice_fall_the_same_for_ever() -> None:
+def test_the_random_numbers_of_a_seed_never_change() -> None:
     """Kept seeds mean nothing once these numbers change."""
     dice = Dice(7)
     assert [dice.below(1_000) for _ in range(6)] == [829, 858, 835, 255, 865, 642]
     assert Dice(7).fork("network").below(1_000) == 879
 
 
-def test_forks_do_not_disturb_each_other() -> None:
+def test_forked_random_streams_are_independent() -> None:
     first, second = Dice("s"), Dice("s")
     fork = second.fork("other")
     for _ in range(10):
@@ -40,7 +40,7 @@ def test_forks_do_not_disturb_each_other() -> None:
     assert [first.word() for _ in range(5)] == [second.word() for _ in range(5)]
 
 
-def test_chances_are_what_they_say() -> None:
+def test_chances_occur_with_their_stated_frequency() -> None:
     dice = Dice(1)
     hits = sum(dice.hit(0.3) for _ in range(10_000))
     assert 2_800 < hits < 3_200
@@ -54,7 +54,7 @@ def test_chances_are_what_they_say() -> None:
 # --- clocks --------------------------------------------------------------------------------------
 
 
-def test_a_node_clock_is_wrong_in_its_own_way() -> None:
+def test_each_node_clock_has_an_offset_and_rate_of_its_own() -> None:
     true = TrueClock()
     clock = NodeClock(true, skew=-3 * MILLISECOND, rate_ppm=100)
     true.time = 5 * SECOND
@@ -66,7 +66,7 @@ def test_a_node_clock_is_wrong_in_its_own_way() -> None:
 
 
 @pytest.mark.parametrize("rate", [-100, -7, 0, 13, 100])
-def test_the_alarm_rings_when_the_nodes_clock_says_so_and_not_before(rate: int) -> None:
+def test_an_alarm_fires_at_its_time_on_the_nodes_clock(rate: int) -> None:
     true = TrueClock()
     clock = NodeClock(true, rate_ppm=rate)
     clock.boot(1_000)
@@ -111,7 +111,7 @@ def test_a_cut_has_a_direction_and_heals() -> None:
     assert network.arrivals("a", "b", FRAME, 0) != []
 
 
-def test_rules_speak_about_kind_sender_and_receiver() -> None:
+def test_link_rules_select_by_kind_sender_and_receiver() -> None:
     network = Network(Dice(1), PERFECT)
     network.when(kind=m.Hello, sender="a").drop()
     assert network.arrivals("a", "b", FRAME, 0) == []
@@ -124,7 +124,7 @@ def test_rules_speak_about_kind_sender_and_receiver() -> None:
     assert network.arrivals("a", "b", FRAME, 0) != [], "once only"
 
 
-def test_loss_and_duplication_are_shares() -> None:
+def test_loss_and_duplication_have_the_configured_rates() -> None:
     network = Network(Dice(1), LinkQuality(loss=0.2, duplication=0.5))
     counts = [len(network.arrivals("a", "b", FRAME, 0)) for _ in range(2_000)]
     assert 300 < counts.count(0) < 500
@@ -153,7 +153,7 @@ def row(value: int) -> ApplicationChange:
     return ApplicationChange("ticket", ("T",), value)
 
 
-def test_what_append_returned_from_survives_a_crash() -> None:
+def test_an_append_that_returned_survives_a_crash() -> None:
     disk = VirtualDisk(Dice(1))
     disk.append([slot(1), *entries(2), StateRecord("voting", b"yes")])
     disk.crash()
@@ -165,7 +165,7 @@ def test_what_append_returned_from_survives_a_crash() -> None:
 
 
 def held(disk: VirtualDisk) -> tuple[object, ...]:
-    """What a disk that has seen `unsynced_writes` shows: how far it got."""
+    """How many of the `unsynced_writes` a disk holds, by kind of record."""
     found = disk.load()
     return (
         {record.sequence for record in found.slots},
@@ -213,7 +213,7 @@ def test_r6_a_crash_loses_every_kind_of_write_after_the_last_sync() -> None:
     assert all(one in found for one in prefixes)
 
 
-def test_r6_one_sync_makes_all_that_was_written_before_it_durable() -> None:
+def test_r6_one_sync_makes_all_earlier_writes_durable() -> None:
     disk = VirtualDisk(Dice(1))
     for records in unsynced_writes():
         disk.append(records, durable=False)
@@ -240,7 +240,7 @@ def test_row_11_a_crash_before_a_write_leaves_nothing_and_after_it_all() -> None
     assert disk.load().slots == (slot(2),)
 
 
-def test_r9_rows_without_a_sync_of_their_own_may_be_lost_but_never_by_half() -> None:
+def test_r9_unsynced_rows_may_be_lost_but_only_as_a_whole() -> None:
     kept: set[object] = set()
     for seed in range(40):
         disk = VirtualDisk(Dice(seed))
@@ -261,7 +261,7 @@ def test_r9_rows_without_a_sync_of_their_own_may_be_lost_but_never_by_half() -> 
     assert kept == {1, 2, 3}, "what was synced by a later append is never lost"
 
 
-def test_a_full_disk_takes_nothing_and_forgets_nothing() -> None:
+def test_a_full_disk_accepts_no_write_and_loses_none() -> None:
     disk = VirtualDisk(Dice(1))
     disk.append([slot(1)])
     disk.full = True
@@ -273,7 +273,7 @@ def test_a_full_disk_takes_nothing_and_forgets_nothing() -> None:
     assert disk.load().slots == (slot(1),)
 
 
-def test_r7_a_second_vote_or_entry_is_refused_and_an_equal_one_taken() -> None:
+def test_r7_a_second_vote_or_entry_is_refused_unless_it_is_equal() -> None:
     disk = VirtualDisk(Dice(1))
     disk.append([slot(1), *entries(2)])
     disk.append([slot(1), *entries(2)])
@@ -285,7 +285,7 @@ def test_r7_a_second_vote_or_entry_is_refused_and_an_equal_one_taken() -> None:
         disk.append([gap])
 
 
-def test_pruning_spares_views_and_what_lies_above() -> None:
+def test_pruning_keeps_views_and_records_above_the_checkpoint() -> None:
     for seed in range(10):
         disk = VirtualDisk(Dice(seed))
         disk.append([slot(1), slot(12), slot(0, "view_change"), *entries(12)])
@@ -296,7 +296,7 @@ def test_pruning_spares_views_and_what_lies_above() -> None:
         assert all(record.commits for record in disk.entries(11, 12, 100))
 
 
-def test_ranges_are_cut_by_bytes_but_hold_at_least_one() -> None:
+def test_ranges_are_limited_by_bytes_but_hold_at_least_one_entry() -> None:
     disk = VirtualDisk(Dice(1))
     disk.append(entries(5))
     assert [record.entry.sequence for record in disk.entries(2, 9, 9)] == [2, 3]

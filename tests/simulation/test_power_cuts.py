@@ -1,4 +1,4 @@
-"""The whole house goes dark, and disks keep what they synced (R6): is that enough, and is less noticed?"""
+"""All nodes lose power, and disks keep what they synced (R6): it is enough, and less is noticed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEEDS = 8
 """Within so many the power goes at the one moment that matters."""
 
 
-def test_row_11_what_was_lost_in_power_cuts_was_never_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_11_writes_lost_in_power_cuts_are_never_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     lost: list[int] = []
     crash = VirtualDisk.crash
 
@@ -47,7 +47,7 @@ def test_row_11_what_was_lost_in_power_cuts_was_never_needed(monkeypatch: pytest
     ("phase", "first"),
     [("prepare", 0), ("commit", 1), ("checkpoint", 4), ("view-change", 0), ("new-view", 0)],
 )
-def test_r6_a_vote_that_was_not_synced_is_missed_later(
+def test_r6_an_unsynced_vote_that_was_lost_is_detected_later(
     phase: str, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who asks the disk at the moment of the word sees it at once. Here nobody does: what was forgotten is
@@ -58,7 +58,7 @@ def test_r6_a_vote_that_was_not_synced_is_missed_later(
     assert any(report.checker is not None for report in reports)
 
 
-def test_r24_killed_right_after_it_kept_two_certificates_it_stays_halted(
+def test_r24_a_node_killed_after_a_contradiction_stays_halted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The power goes between that write and the first word: it had said nothing, and says nothing later."""

@@ -27,7 +27,7 @@ def marks() -> dict[str, bool]:
     return found
 
 
-def test_the_table_names_every_mark_and_nothing_else() -> None:
+def test_the_table_of_probes_has_exactly_the_marks_in_the_code() -> None:
     found = marks()
     assert found, "no marks"
     for name, open_ended in found.items():
@@ -42,7 +42,7 @@ def test_the_table_names_every_mark_and_nothing_else() -> None:
     assert all(sentence for sentence in probes.PROBES.values())
 
 
-def test_no_probe_is_heard_outside_a_run_and_every_hit_is_in_the_table() -> None:
+def test_probes_count_only_in_a_run_and_every_hit_is_in_the_table() -> None:
     reached: set[str] = set()
     for world in ("leaderless", "crashes", "lone-commit", "lost-disks"):
         report = run(Task(0, world))
@@ -64,12 +64,12 @@ def test_no_probe_is_heard_outside_a_run_and_every_hit_is_in_the_table() -> None
         ("proposing.window_full", "lost-checkpoints"),
         ("catch_up.refused_a_page", "bad-log-server"),
         ("catch_up.entry_differs", "bad-log-results"),
-        ("crossing.shown_what_proves_nothing", "false-epoch-catch-up"),
-        pytest.param("crossing.goes_back_to_its_log", "stranded-member", marks=pytest.mark.exhaustive),
+        ("epoch_catch_up.bad_proof", "false-epoch-catch-up"),
+        pytest.param("epoch_catch_up.back_to_own_log", "stranded-member", marks=pytest.mark.exhaustive),
         ("pinging.awaits_all", "older-disk"),
         ("contradiction.restored", "forked"),
     ],
 )
-def test_what_chance_hardly_reaches_has_a_world_that_random_seeds_become(probe: str, world: str) -> None:
+def test_rarely_hit_probes_have_a_directed_world_that_hits_them(probe: str, world: str) -> None:
     assert any(world in worlds for _stream, _share, worlds in DIRECTED)
     assert any(probe in run(Task(seed, world)).probes for seed in range(SEEDS))

@@ -1,4 +1,4 @@
-"""Old processes really wake and are really fenced; what was told is really read.
+"""Old processes really resume and are fenced; announced changes are really read.
 
 That the checkers complain when they should is shown by planted bugs (test_checkers.py).
 """
@@ -22,7 +22,7 @@ def played(world: str, seed: int) -> Cluster:
     return cluster
 
 
-def test_r10_a_process_with_a_taken_over_ledger_wakes_and_ends_silently(
+def test_r10_a_paused_process_whose_ledger_was_taken_over_ends_silently(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     woken, ended = [], []
@@ -37,7 +37,7 @@ def test_r10_a_process_with_a_taken_over_ledger_wakes_and_ends_silently(
     )
 
 
-def test_r10_the_new_process_has_what_the_old_one_promised() -> None:
+def test_r10_the_new_process_has_the_votes_of_the_old_one() -> None:
     drawn = world_of("calm", 0)
     cluster = Cluster(0, drawn.settings)
     cluster.start()

@@ -7,7 +7,7 @@ from simulator.cluster import Cluster
 from simulator.worlds import world_of
 
 
-def test_r18_readers_share_barriers_among_faults_and_see_known_changes() -> None:
+def test_r18_readers_that_share_barriers_see_known_changes() -> None:
     drawn = world_of("barrier-reads", 1)
     cluster = Cluster(1, drawn.settings)
     play = Play(cluster, drawn, Cut())

@@ -1,4 +1,4 @@
-"""What the world's doors remember for each other changes nothing but the time that a run takes."""
+"""Shared signature checks of the world's readers change nothing but the time of a run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Keys:
 
 
 class Stage:
-    """Doors that share what they remember."""
+    """Readers that share their results."""
 
     def __init__(self) -> None:
         self.keyring = Keyring(real=False)
@@ -52,11 +52,11 @@ class Stage:
 
 
 def come(door: WatchedDoor, frame: bytes, peer: Peer = R0) -> Peer:
-    """A frame comes in; the peer of what the door made of it."""
+    """Deliver a frame; returns the peer of the reader's result."""
     return door.verify(door.peek(Inbound(peer, frame))).peer
 
 
-def test_a_signature_is_checked_once_for_all_doors_that_have_the_same_keys() -> None:
+def test_a_signature_is_checked_once_for_readers_with_the_same_keys() -> None:
     stage = Stage()
     first, second = stage.door(), stage.door()
     frame = stage.frame()
@@ -65,7 +65,7 @@ def test_a_signature_is_checked_once_for_all_doors_that_have_the_same_keys() -> 
     assert (first.verifications, second.verifications) == (1, 0)
 
 
-def test_a_result_counts_at_no_door_that_has_other_keys() -> None:
+def test_a_result_is_not_shared_with_a_reader_that_has_other_keys() -> None:
     stage = Stage()
     frame = stage.frame(epoch=1)
     come(stage.door(), frame)
@@ -77,7 +77,7 @@ def test_a_result_counts_at_no_door_that_has_other_keys() -> None:
     assert bad.value.reason is Reason.BAD_SIGNATURE
 
 
-def test_a_result_counts_only_for_its_peer_and_at_doors_with_equal_limits() -> None:
+def test_a_result_is_shared_only_for_its_peer_and_with_equal_limits() -> None:
     stage = Stage()
     frame = FrameSigner(CLUSTER, b"", Keys(b"", 0), scheme=stage.keyring.scheme).link(
         m.SupplyFrames((stage.frame(), stage.frame(epoch=1)))
@@ -92,9 +92,7 @@ def test_a_result_counts_only_for_its_peer_and_at_doors_with_equal_limits() -> N
 
 
 @pytest.mark.parametrize("world", ["flooder", "impostor", "epochs"])
-def test_a_world_that_remembers_nothing_is_the_same_world(
-    world: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_world_without_shared_results_plays_the_same(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = run(Task(1, world))
     monkeypatch.setattr(no_wasted_verification, "keep", lambda _table, _key, found: found)
     monkeypatch.setattr(frame_cache, "keep", lambda _table, _key, found: found)

@@ -1,5 +1,5 @@
-"""Reads while the primary is stingy (R18, P19: arXiv 2107.11144): the reader ends, and what it is
-told holds everything that was decided before it asked."""
+"""Reads while the primary withholds COMMITs (R18, P19: arXiv 2107.11144): they end, and the result
+holds everything that was decided before they began."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simulator.world import Settings
 
 
 class Stingy:
-    """A cluster whose primary says its COMMITs to f + 1 members only, or to none."""
+    """A cluster whose primary sends its COMMITs to f + 1 members only, or to none."""
 
     def __init__(self, told: int) -> None:
         settings = Settings(
@@ -45,7 +45,7 @@ class Stingy:
 
 
 @pytest.mark.parametrize("told", [2, 0])
-def test_p19_a_primary_that_spares_its_commits_keeps_no_reader_waiting(told: int) -> None:
+def test_p19_a_primary_that_withholds_commits_delays_no_reader(told: int) -> None:
     stingy = Stingy(told)
     stingy.ask(Issue(), "T-1")
     changes: list[Command] = [Validate(), *([Dispute(reason="x"), Resolve(verdict="clear")] * 5)]
@@ -56,8 +56,8 @@ def test_p19_a_primary_that_spares_its_commits_keeps_no_reader_waiting(told: int
     stingy.cluster.finish()
 
 
-def test_p19_what_a_replica_left_behind_proves_is_old_and_says_so() -> None:
-    """r3 hears nothing for a while: its proof is of an older checkpoint, and everybody else's wins."""
+def test_p19_a_proof_of_a_lagging_replica_shows_its_older_checkpoint() -> None:
+    """r3 is cut off for a while: its proof is of an older checkpoint, and the newer ones win."""
     stingy = Stingy(2)
     stingy.ask(Issue(), "T-1")
     for _ in range(5):

@@ -10,7 +10,7 @@ WITHOUT = {"R38"}
 """Leases stand apart."""
 
 
-def test_each_rule_has_a_row_and_something_that_holds_it() -> None:
+def test_each_rule_has_a_row_with_a_mutant_or_a_test() -> None:
     bugs, tests = planted(), named_tests()
     assert [rule for rule, _about in rule_rows((DOCS / RULES_PAGE).read_text(encoding="utf-8"))] == RULES
     assert set(bugs) <= set(RULES)

@@ -1,4 +1,4 @@
-"""The checker of R32: it catches judgements that are too mild, and asks no more than what they promise."""
+"""The checker of R32 catches too lenient thresholds, and requires no more than R32 promises."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from simulator.clock import SECOND
 
 
 @pytest.mark.parametrize(("name", "mild"), [("LATENCIES", 40), ("LATENCY_SHARE", 1), ("COMMIT_TIMES", 400)])
-def test_r32_who_judges_too_mildly_is_caught(monkeypatch: pytest.MonkeyPatch, name: str, mild: int) -> None:
+def test_r32_a_primary_monitor_that_is_too_mild_is_caught(
+    monkeypatch: pytest.MonkeyPatch, name: str, mild: int
+) -> None:
     monkeypatch.setattr(judgement, name, mild)
     assert run(Task(0, "slow-primary")).checker == "slow-primary-deposed"
 

@@ -1,4 +1,4 @@
-"""One liar's questions keep nobody from fetching a state: r3 lost its ledger, no peer has old entries, and r1
+"""One liar's questions do not prevent a state transfer: r3 lost its ledger, no peer has old entries, and r1
 neither serves nor leaves the others' service alone (R11, R23; P17)."""
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Nuisance(Observer):
         pytest.param(lambda sequence: (m.FetchGroups(sequence, (5_000,)),), id="a group that no state has"),
     ],
 )
-def test_p17_no_question_keeps_another_member_from_its_state(
+def test_p17_questions_of_a_liar_do_not_prevent_a_state_transfer(
     questions: Callable[[int], tuple[object, ...]],
 ) -> None:
     story = Story(r1="none", tickets=300)

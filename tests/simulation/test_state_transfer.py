@@ -26,7 +26,7 @@ from simulator.world import Settings, World
 
 
 class Told(Observer):
-    """What nodes note, and what may be done at that moment."""
+    """Notes of nodes, with actions that a test attaches to them."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, str, dict[str, Any]]] = []
@@ -87,7 +87,7 @@ class Story:
         return poisoner
 
     def back(self, seconds: int = 3) -> None:
-        """r3 starts, the crowd goes on; then all come to rest and every checker is asked."""
+        """r3 starts under load; then the cluster settles and every checker runs."""
         world = self.cluster.world
         world.start(self.node)
         world.run_for(seconds * SECOND)
@@ -154,7 +154,7 @@ def test_p17_an_offer_that_its_certificate_does_not_cover_is_no_target(lie: str)
 
 
 def test_p17_a_claimed_height_without_a_proof_starts_nothing() -> None:
-    """CVE-2025-24371: a peer reports a tall height; the node waits for it for ever."""
+    """CVE-2025-24371: a peer reports a false height, and the node waits for it forever."""
     story = Story(lose=False)
     story.back()
     before = len(story.told.of("transfer_began"))
@@ -172,8 +172,8 @@ def test_p17_a_claimed_height_without_a_proof_starts_nothing() -> None:
     assert story.node.look().catching_up_to == 0
 
 
-def test_p17_a_stale_but_valid_certificate_is_of_no_use() -> None:
-    """r1 offers what it could have offered before r3 went down: proved, and refused."""
+def test_p17_a_stale_but_valid_certificate_is_refused() -> None:
+    """r1 offers a certificate from before r3 went down: it is valid, and refused."""
     story = Story(lose=False)
     old = story.cluster.world.nodes["r1"].disk.checkpoints[2]
     entry = story.cluster.world.nodes["r1"].disk.entry(old.sequence)
@@ -230,8 +230,8 @@ def test_p17_a_disk_that_is_full_in_the_middle_of_an_install_is_survived() -> No
     assert story.missing > 0
 
 
-def test_others_help_themselves_from_a_member_that_has_no_old_entries() -> None:
-    """r3 came by snapshot; then r2 is wiped too: what r3 lacks, it does not pretend to have."""
+def test_a_member_without_old_entries_serves_a_wiped_member_a_state() -> None:
+    """r3 took a snapshot; then r2 is wiped too: r3 does not claim the entries that it lacks."""
     story = Story()
     story.back()
     world = story.cluster.world
@@ -296,7 +296,7 @@ class Answers(Observer):
 
 
 def test_r25_serving_a_state_never_holds_up_the_source() -> None:
-    """Answers are small and spaced, whoever asks; several sources share the work."""
+    """Answers are small and spaced for every client; several sources share the work."""
     story = Story(tickets=200)
     answers = Answers(story)
     story.cluster.world.observers.add(answers)

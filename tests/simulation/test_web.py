@@ -85,7 +85,7 @@ sys.stdin.read()
 
 @contextmanager
 def held_slot() -> Iterator[None]:
-    """As if the process that plays lived. A process does not see locks of its own: another one holds it."""
+    """Hold the slot lock in another process, since a process does not see its own locks."""
     path = DataFolder(services.settings.DATA).slot_lock(services.SLOT)
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -96,7 +96,7 @@ def held_slot() -> Iterator[None]:
         holder.kill()
 
 
-def test_c44_before_the_first_run(web: Web) -> None:
+def test_c44_the_simulator_is_idle_before_the_first_run(web: Web) -> None:
     assert web.get() == {"status": "idle", "output": []}
     assert web.get("/output") == {"output": []}
     assert web.get("/results", 404)["error"] == "no results available"
@@ -189,7 +189,7 @@ def test_c46_an_unclaimed_run_stops_at_once_and_is_not_played_later(web: Web) ->
     web.get("/results", 404)
 
 
-def test_c46_a_run_stops_on_its_way(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_c46_a_run_can_be_stopped_while_it_plays(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     web.post("/start", SMALL | {"nodes": 13, "byzantine_nodes": 4, "tickets": 1000})
     progress = playing._Told.progress
 
@@ -229,9 +229,7 @@ def test_a_run_that_no_worker_took_up_has_failed(web: Web) -> None:
     assert web.get()["error"] == "elsewhere did not respond"
 
 
-def test_without_a_way_to_a_worker_it_is_503_and_nothing_runs(
-    web: Web, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_broker_a_start_is_503_and_nothing_runs(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(_run_id: int) -> None:
         raise OperationalError("no broker")
 
@@ -279,7 +277,7 @@ def test_runs_are_paged_traced_on_request_and_forgotten_in_the_end(
     assert kept == {ids[3], ids[4]}
 
 
-def test_a_line_twice_within_half_a_second_is_one_line() -> None:
+def test_a_line_repeated_within_half_a_second_is_sent_once() -> None:
     now = 0.0
     distinct = Distinct(lambda: now)
     assert distinct.passes("a")

@@ -43,7 +43,7 @@ class Keys:
 
 
 class Members(Cluster):
-    """n members and two principals; what a member said is delivered at once, unless its sender is `cut`."""
+    """n members and two principals; messages are delivered at once, unless their sender is `cut`."""
 
     keys_of = Keys
 
@@ -107,13 +107,13 @@ class Members(Cluster):
         return (reply.entry.sequence, reply.first_index)
 
     def ask(self, frame: bytes, to: Iterable[int] = (0,)) -> None:
-        """Hand a request to some members, and deliver until nothing waits."""
+        """Send a request to some members, and deliver until no message is pending."""
         for member in to:
             self[member].hear(None, frame)
         self.stabilize()
 
     def told(self, member: int) -> list[Any]:
-        """What `member` told the client since the last call; receipts and repeats are opened."""
+        """Messages of `member` to the client since the last call; receipts and repeats are decoded."""
         told = [open_frame(reply.frame) for index, reply in self.replies if index == member]
         self.replies = [each for each in self.replies if each[0] != member]
         return told
@@ -121,7 +121,7 @@ class Members(Cluster):
     # --- the network -----------------------------------------------------------------------------
 
     def inject(self, sender: int, frames: Sequence[bytes], to: Iterable[int]) -> None:
-        """Frames as if `sender` had said them (it may lie with its own key)."""
+        """Deliver frames as if `sender` had sent them (it may lie with its own key)."""
         self.waiting += [(self[sender], self[receiver], frame) for receiver in to for frame in frames]
         self.stabilize()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from dtvn.machine import Command, OpenSession, TicketApplication, TicketState, build, read_state
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.application import Execution
+from dtvn.protocol.consensus.application import BatchResult
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.messages import Bundle, Operation, Outcome, bundle_digest
 from dtvn.protocol.consensus.verified import VerifiedBundle
@@ -54,7 +54,7 @@ def genesis(
 
 
 def sealed(bundle: Bundle) -> VerifiedBundle:
-    """The bundle as the door would hand it over: decoded from bytes, with its digest."""
+    """The bundle as the wire reader passes it on: decoded from bytes, with its digest."""
     body = canonical.encode(bundle)
     return VerifiedBundle(canonical.decode(Bundle, body), bundle_digest(body), b"")
 
@@ -132,7 +132,7 @@ class Machine:
             self.numbers[principal] = 0
         return self.sessions[principal]
 
-    def execute(self, bundles: Sequence[VerifiedBundle], *, after: int = 1) -> Execution:
+    def execute(self, bundles: Sequence[VerifiedBundle], *, after: int = 1) -> BatchResult:
         """Execute a batch at the next sequence, `after` microseconds later."""
         self.sequence += 1
         self.now += after
@@ -154,12 +154,12 @@ class Machine:
         return self.application.ticket(event, ticket)
 
     def state(self, ticket: str) -> str:
-        """The ticket's state by the name people use."""
+        """The ticket's state by its public name."""
         shown = self.show(ticket)
         return "" if shown is None else shown.state.name
 
     def _fresh(self) -> TicketApplication:
-        """Signatures of members' words are good here when they are of the member's key, repeated."""
+        """A liveness proof's signature is valid here if it is the member's key, repeated."""
         return TicketApplication(
             self.genesis,
             cluster_id(self.genesis),

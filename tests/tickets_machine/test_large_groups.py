@@ -39,7 +39,7 @@ def crowded(machine: Machine, group: int = CROWD) -> Iterator[str]:
 
 
 def fetched(source: TicketApplication, staging: Staging) -> int:
-    """Ask for everything as questions do; the largest answer's bytes."""
+    """Fetch every part in turn; returns the bytes of the largest answer."""
     largest = 0
     while staging.missing:
         question = canonical.encode(FetchGroups(10, parts.spell(parts.some(staging.missing, set(), 32))))
@@ -81,7 +81,7 @@ def listed(machine: Machine, staging: Staging) -> Items:
     return found
 
 
-def test_r23_a_state_travels_though_full_tickets_crowd_one_group() -> None:
+def test_r23_a_state_is_transferred_although_tickets_crowd_one_group() -> None:
     machine = Machine()
     crowd(machine, 400, Issue(data=b"d" * 4_096, metadata=LONG))
     root = machine.application.root()
@@ -91,7 +91,7 @@ def test_r23_a_state_travels_though_full_tickets_crowd_one_group() -> None:
     assert installed(staging).root() == root
 
 
-def test_r25_a_group_that_comes_in_parts_is_the_pinned_one(small: Machine) -> None:
+def test_r25_a_group_fetched_in_parts_equals_the_pinned_one(small: Machine) -> None:
     names = crowd(small, 150)
     root = small.application.root()
     staging = begun(small)
@@ -118,9 +118,10 @@ def test_p17_parts_of_any_size_are_accepted_from_any_member(small: Machine) -> N
     assert installed(staging).root() == small.application.root()
 
 
-def test_p17_what_comes_behind_a_quicker_liars_leaf_is_no_less_taken(small: Machine) -> None:
-    """It answers the same question with one leaf, so that what is missing has another number: else it could
-    make every honest answer one that brings nothing."""
+def test_p17_leaves_after_a_quicker_liars_answer_are_taken_too(small: Machine) -> None:
+    """A liar answers the same question with one leaf, which renumbers what is missing; it must not make every
+    honest answer look useless.
+    """
     crowd(small, 70)
     staging = begun(small)
     listed(small, staging)
@@ -178,7 +179,7 @@ def test_p17_a_poisoned_part_or_list_is_recognised_by_itself(small: Machine) -> 
     assert staging.add(number, items)
 
 
-def test_p17_serving_a_small_group_whole_after_a_liars_list_is_no_poison(
+def test_p17_a_whole_small_group_after_a_liars_list_is_accepted(
     small: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crowd(small, 70)
@@ -196,7 +197,7 @@ def test_p17_serving_a_small_group_whole_after_a_liars_list_is_no_poison(
     assert installed(staging).root() == small.application.root()
 
 
-def test_parts_that_are_here_are_kept_for_a_newer_snapshot(small: Machine) -> None:
+def test_received_parts_are_kept_for_a_newer_snapshot(small: Machine) -> None:
     crowd(small, 150)
     staging = begun(small)
     listed(small, staging)
@@ -240,10 +241,8 @@ def test_r25_large_groups_are_ordered_once_and_a_bounded_number_are_kept(
     assert list(small.application._state.freezer._pinned.ordered) == [3, 1]  # type: ignore[union-attr]
 
 
-def test_r25_the_order_of_a_group_that_did_not_change_is_not_found_again(
-    small: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever asks for each new checkpoint makes its source order what changed, and no more."""
+def test_r25_an_unchanged_group_is_not_ordered_again(small: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that asks for each new checkpoint makes its source order only the changed groups."""
     found = groups_put_in_order(monkeypatch)
     crowd(small, 70, group=1)
     names = crowd(small, 71, group=2)
@@ -259,7 +258,7 @@ def test_r25_the_order_of_a_group_that_did_not_change_is_not_found_again(
     assert installed(newer).root() == small.application.root()
 
 
-def test_a_part_that_no_group_has_is_empty(small: Machine) -> None:
+def test_a_part_beyond_every_group_is_empty(small: Machine) -> None:
     small.do(Seed())
     crowd(small, 70)
     begun(small)

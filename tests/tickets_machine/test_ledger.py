@@ -1,4 +1,4 @@
-"""The machine and the ledger together: what was materialised is the state, on disk too (R9, row 8)."""
+"""The machine and the ledger together: materialised rows equal the state, on disk too (R9, row 8)."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def test_r9_a_state_saved_batch_by_batch_is_loaded_with_the_same_root(tmp_path: 
 
     again = open_ledger(tmp_path / "ledger", cluster_id=CLUSTER, alias="machine-reads")
     try:
-        recovery = again.load()
-        assert recovery.applied_sequence == machine.sequence
+        tail = again.load()
+        assert tail.applied_sequence == machine.sequence
         fresh = TicketApplication(machine.genesis, cluster_id(machine.genesis))
-        fresh.load(recovery.rows)
+        fresh.load(tail.rows)
         assert fresh.root() == machine.application.root()
         assert fresh.size() == machine.application.size() == 501
     finally:

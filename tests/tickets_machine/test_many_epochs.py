@@ -1,4 +1,4 @@
-"""Thousands of members that came and went: what the state keeps of them, for ever (R35, decision 0167)."""
+"""Thousands of former members: what the state keeps of them (R35, decision 0167)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_r35_the_cost_of_former_members_is_not_quadratic_in_their_number() -> No
     assert machine.application.epoch(1) == rows[-1].row
 
 
-def test_r35_a_late_epochs_ticket_has_a_place_for_every_member_so_far() -> None:
+def test_r35_a_tickets_clock_has_an_entry_for_every_member_so_far() -> None:
     machine = Machine()
     epochs = stored(machine.genesis)
     machine.application.load(epochs)

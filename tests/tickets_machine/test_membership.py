@@ -30,7 +30,7 @@ def key(number: int) -> bytes:
 
 
 def reconfigured(machine: Machine, number: int, leaves: str = "", joins: tuple[Member, ...] = ()) -> None:
-    """Change the membership; all of the next members show life."""
+    """Change the membership, with liveness proofs of all next members."""
     now = machine.application.membership()
     members = [member for member in now.members if member.id != leaves] + list(joins)
     alive = tuple(LivenessProof(m.id, machine.sequence, machine.now, 2 * m.public_key) for m in members)
@@ -69,7 +69,7 @@ def test_r24_epochs_are_in_the_root_and_survive_a_restart(searched: bool) -> Non
     assert len(roots) == 3
 
 
-def test_a_vector_clock_names_every_member_there_ever_was() -> None:
+def test_a_vector_clock_names_every_present_and_former_member() -> None:
     machine = Machine()
     machine.do(Issue(), "T-1", entry="node1")
     reconfigured(machine, 0, leaves="node1", joins=(newcomer(7),))
@@ -100,7 +100,7 @@ def test_the_outcome_of_a_change_names_the_next_epoch_and_its_members() -> None:
     "host", ["_node5", "node_5", "é.example", "http://h", "*", "a b", "", "1.2.3.4.5", "[::1]"]
 )
 def test_a_newcomer_whose_host_cannot_be_dialled_never_joins(host: str) -> None:
-    """The log took it, and no member could start in the epoch that it began."""
+    """Before, the log accepted it, and no member could start in the epoch that it began."""
     machine = Machine()
     operation = machine.operation(Reconfigure(Change(epoch=0, joins=(newcomer(9),))))
     there = msgspec.structs.replace(newcomer(9), host=host)
@@ -132,8 +132,8 @@ def test_a_newcomer_is_dialled_at_an_address_or_a_name_of_dns(host: str) -> None
         *[("batch_operations_max", 5_001), ("batch_operations_max", 0)],
     ],
 )
-def test_parameters_that_would_prevent_all_ordering_are_refused(field: str, value: int) -> None:
-    """Neither the change back: a drift bound of 1 ms holds every proposal up, for good."""
+def test_parameters_that_prevent_all_ordering_are_refused(field: str, value: int) -> None:
+    """Not even the change back would be ordered: a drift bound of 1 ms delays every proposal without end."""
     machine = Machine()
     wanted = msgspec.structs.replace(machine.genesis.parameters, **{field: value})
     assert machine.do(Reconfigure(Change(epoch=0, parameters=(wanted,)))) == "malformed"
@@ -158,7 +158,7 @@ def test_the_largest_change_fits_into_the_smallest_batch() -> None:
     assert len(body) <= smallest.batch_bytes_max
 
 
-def test_a_key_that_another_had_is_refused() -> None:
+def test_a_key_that_another_member_used_is_refused() -> None:
     machine = Machine()
     machine.do(AddPrincipal("door", key(9)))
     taken = [

@@ -1,4 +1,4 @@
-"""Random lives against a model that is plain dictionaries (R12, R13, R14, R19; P9)."""
+"""Random operations against a model of plain dictionaries (R12, R13, R14, R19; P9)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ operations = st.tuples(
 
 
 class Model:
-    """What should be, in the plainest way: states, first outcomes by nonce, the change that stands."""
+    """The expected state in plain dictionaries: states, first outcomes by nonce, the last change."""
 
     def __init__(self) -> None:
         self.states: dict[str, str] = {}
@@ -118,7 +118,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def replay(self, data: st.DataObject) -> None:
-        """Anything sent before, in any order and number, is skipped."""
+        """Earlier bundles, repeated in any order and number, are skipped."""
         if self.sent:
             again = data.draw(st.lists(st.sampled_from(self.sent), min_size=1, max_size=4))
             execution = self.machine.execute(again)
@@ -126,7 +126,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(other=st.integers(0, 2))
     def others_come_and_go(self, other: int) -> None:
-        """Sessions of others never push out the one in use, which executed more recently."""
+        """Sessions of others never evict the one in use, which executed more recently."""
         nonce = bytes([other, self.machine.sequence % 251, self.machine.sequence // 251])
         self.machine.execute([self.machine.opening(nonce=nonce)])
         self.machine.do(Validate(), "none")
@@ -143,7 +143,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(backwards=st.booleans())
     def restart(self, backwards: bool) -> None:
-        """A node that starts from its rows goes on exactly where it was."""
+        """A node that starts from its rows continues exactly where it was."""
         self.machine.save()
         root = self.machine.application.root()
         self.machine.application = self.machine.reload(backwards=backwards)
@@ -173,7 +173,7 @@ TestLives.settings = settings(
 )
 
 
-def test_waiting_an_hour_forgets_nonces_but_no_ticket() -> None:
+def test_after_an_hour_nonces_are_forgotten_and_tickets_are_kept() -> None:
     """The model above never waits that long; the late retry is recognised by the ticket itself."""
     machine = Machine()
     machine.do(Issue(), "T-1")

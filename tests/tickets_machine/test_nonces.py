@@ -99,7 +99,7 @@ def test_r13_nonces_belong_to_principal_and_actor(machine: Machine) -> None:
     assert machine.do(Admit(), "T-1", nonce=b"k", principal="scanner") == "nonce_reused"
 
 
-def test_without_a_nonce_every_operation_is_its_own(machine: Machine) -> None:
+def test_without_a_nonce_every_operation_is_executed(machine: Machine) -> None:
     assert machine.do(Admit(), "T-1") == "ok"
     assert machine.do(Admit(), "T-1") == "already_consumed"
 
@@ -124,7 +124,7 @@ def test_r13_a_nonce_is_kept_until_an_hour_after_valid_until() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_r13_the_latest_member_of_a_group_keeps_it(order: int) -> None:
+def test_r13_a_group_of_nonces_is_kept_until_its_latest_one_ends(order: int) -> None:
     """Nonces of one sequence are forgotten together, the earliest not before its time."""
     machine = Machine()
     machine.session()
@@ -202,7 +202,7 @@ def test_r13_a_late_retry_of_a_resolution_is_recognised() -> None:
         (Validate(), Resolve(verdict="clear")),
     ],
 )
-def test_r13_another_body_under_a_standing_nonce_is_refused_for_ever(first: Body, second: Body) -> None:
+def test_r13_another_body_under_a_tickets_last_nonce_is_always_refused(first: Body, second: Body) -> None:
     """By the state alone the second would succeed, or count as the first; its nonce was used on this ticket
     for another body."""
     machine = Machine()
@@ -217,7 +217,7 @@ def test_r13_another_body_under_a_standing_nonce_is_refused_for_ever(first: Body
     assert machine.do(second, "T-1", nonce=b"k2", actor="bert") != "nonce_reused"
 
 
-def test_r13_a_late_stranger_does_not_pass_with_the_first_ones_nonce() -> None:
+def test_r13_another_principal_cannot_reuse_an_admissions_nonce() -> None:
     """The nonce of an admission is public in the log: another principal must not pass with it."""
     machine = Machine()
     machine.do(Issue(), "T-1")
@@ -229,7 +229,7 @@ def test_r13_a_late_stranger_does_not_pass_with_the_first_ones_nonce() -> None:
     assert machine.do(Admit(gate="z"), "T-1", nonce=b"k", actor="anna") == "nonce_reused"
 
 
-def test_r13_bytes_that_equal_a_nonce_by_chance_in_a_state_are_no_nonce() -> None:
+def test_r13_state_bytes_that_equal_a_nonce_by_chance_do_not_count() -> None:
     """Here in the time of the admission: its last bytes read as a nonce's own do."""
     machine = Machine()
     machine.do(Issue(), "T-1")
@@ -252,7 +252,7 @@ def test_r13_a_principal_holds_a_bounded_number_of_nonces() -> None:
 
 
 def test_r13_a_full_quota_of_nonces_leaves_room_to_open_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a principal whose session rested would stand still for an hour, nonces or not."""
+    """Otherwise a principal with an idle session would be blocked for an hour, nonces or not."""
     monkeypatch.setattr(nonces, "OPENINGS_RESERVED", 3)
     machine = Machine(genesis(nonces_max=100))
     codes = [machine.do(Barrier(), nonce=bytes([number, 1])) for number in range(100)]
@@ -273,7 +273,7 @@ def test_r13_a_full_quota_of_nonces_leaves_room_to_open_sessions(monkeypatch: py
     assert machine.do(Barrier()) == "ok"
 
 
-def test_r14_ordered_after_valid_until_is_expired_and_may_be_asked_again(machine: Machine) -> None:
+def test_r14_an_operation_after_valid_until_expires_and_may_be_retried(machine: Machine) -> None:
     late = machine.operation(Admit(), "T-1", nonce=b"k", valid_for=SECOND)
     machine.now += 2 * SECOND
     assert machine.order(late)[0].code == "expired"
@@ -282,7 +282,7 @@ def test_r14_ordered_after_valid_until_is_expired_and_may_be_asked_again(machine
     assert machine.order(late)[0].code == "ok"  # the same nonce: told what became of it
 
 
-def test_r13_a_retry_that_waited_past_valid_until_is_no_expired_one(machine: Machine) -> None:
+def test_r13_a_retry_past_valid_until_is_not_reported_as_expired(machine: Machine) -> None:
     """f + 1 such hints would tell its client that the admission did not happen."""
     refuse = machine.application.refuse
     assert machine.do(Admit(gate="n"), "T-1", nonce=b"b") == "ok"
@@ -308,7 +308,7 @@ def test_r14_valid_until_itself_is_still_in_time(machine: Machine) -> None:
     assert machine.order(operation)[0].code == "ok"
 
 
-def test_r14_valid_until_reaches_ten_minutes_at_most(machine: Machine) -> None:
+def test_r14_valid_until_is_at_most_ten_minutes_ahead(machine: Machine) -> None:
     machine.session()
     assert machine.do(Validate(), "T-1", valid_for=10 * MINUTE + 2) == "too_far_ahead"
     assert machine.do(Validate(), "T-1", valid_for=10 * MINUTE + 1) == "ok"
@@ -348,7 +348,7 @@ def altered(operation: Operation, **fields: object) -> Operation:
         {"payload": b"\x92\xd9\x01a\xa0"},
     ],
 )
-def test_a_malformed_operation_is_an_outcome_and_changes_nothing(
+def test_a_malformed_operation_has_an_outcome_and_changes_nothing(
     machine: Machine, fields: dict[str, object]
 ) -> None:
     machine.session()
@@ -359,7 +359,7 @@ def test_a_malformed_operation_is_an_outcome_and_changes_nothing(
     assert machine.show("T-1") == before
 
 
-def test_a_ticket_id_named_by_a_kind_that_has_none_is_malformed(machine: Machine) -> None:
+def test_an_operation_with_an_unexpected_ticket_id_is_malformed(machine: Machine) -> None:
     """Also when such a ticket exists and the payload has been seen before."""
     machine.do(Seed())
     machine.do(Validate(), "T-1")

@@ -1,4 +1,4 @@
-"""docs/understand/protocol/tickets.md says what the code says; run as a module it writes the tables anew."""
+"""The tables of docs/understand/protocol/tickets.md equal the code's; run as a module it writes them anew."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def machine_where_someone_holds(*grants: Grant) -> Machine:
 
 
 @pytest.mark.parametrize(("command", "ticket", "capability"), NEEDS)
-def test_r15_each_kind_takes_its_capability_in_its_event(
+def test_r15_each_kind_needs_its_capability_in_its_event(
     command: Command, ticket: str, capability: str
 ) -> None:
     others = [Grant("*", other) for other in CAPABILITIES if other != capability]
@@ -66,8 +66,8 @@ def test_r15_any_principal_may_open_a_session_and_wait_for_a_barrier() -> None:
     assert machine_where_someone_holds().do(Barrier(), principal="someone") == "ok"
 
 
-def test_r15_permission_comes_before_existence() -> None:
-    """Who may not ask learns nothing from the code."""
+def test_r15_permission_is_checked_before_existence() -> None:
+    """A principal without permission learns nothing from the code."""
     machine = machine_where_someone_holds()
     assert machine.do(Admit(), "nowhere", principal="someone") == "not_permitted"
 
@@ -76,8 +76,8 @@ EVENTS = ["final:2026", "a_b-c.d", "7", "*", "e" * 64, "e" * 65, ":a", "a\n", "a
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_r15_genesis_grants_in_the_events_that_the_log_grants_in(event: str) -> None:
-    """One rule, said twice: genesis knows no tickets."""
+def test_r15_genesis_and_log_accept_the_same_events_in_grants(event: str) -> None:
+    """One rule in two places: genesis knows no tickets."""
     wish = Grant(event, "gate")
     said = []
     for check in (check_grant, lambda grant: read("limit_principal", encode(LimitPrincipal("x", (grant,))))):

@@ -1,4 +1,4 @@
-"""Principals come, change keys and go by ordered operation; nodes enforce it (R15)."""
+"""Principals are added, re-keyed and revoked by ordered operations; nodes enforce it (R15)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def reloaded(machine: Machine) -> TicketApplication:
     return fresh
 
 
-def test_r15_a_new_principal_may_what_it_was_granted_and_no_more(machine: Machine) -> None:
+def test_r15_a_new_principal_may_do_only_what_it_was_granted(machine: Machine) -> None:
     assert machine.do(AddPrincipal("door", NEW, GATE)) == "ok"
     assert machine.application.principal_key("door") == NEW
     assert machine.do(Admit(), "T-1", principal="door") == "ok"
@@ -62,7 +62,7 @@ def test_r15_a_new_principal_may_what_it_was_granted_and_no_more(machine: Machin
         RevokePrincipal("gateway"),
     ],
 )
-def test_r15_only_an_administrator_of_everything_changes_principals(
+def test_r15_only_an_administrator_of_all_events_changes_principals(
     machine: Machine, command: Command
 ) -> None:
     for grants in ((), GATE, (Grant("default", "admin"),)):
@@ -87,8 +87,8 @@ def test_r15_a_rotated_key_signs_under_a_new_name_and_the_old_key_is_void(machin
     assert machine.do(Admit(), "T-1", principal="scanner#1") == "ok"
 
 
-def test_r13_nonces_and_sessions_outlive_a_rotation(machine: Machine) -> None:
-    """Else a retry with the new key would be executed a second time."""
+def test_r13_nonces_and_sessions_are_kept_over_a_key_rotation(machine: Machine) -> None:
+    """Otherwise a retry with the new key would be executed a second time."""
     machine.do(Barrier(), principal="scanner")
     session = machine.session("scanner")
     admission = machine.operation(Admit(), "T-1", nonce=b"once")
@@ -128,14 +128,14 @@ def test_a_key_that_another_has_or_had_is_refused(machine: Machine) -> None:
     assert machine.do(RevokePrincipal("nobody")) == "principal_not_found"
 
 
-def test_a_revoked_name_may_come_back_under_another_key(machine: Machine) -> None:
+def test_a_revoked_name_can_be_added_again_with_another_key(machine: Machine) -> None:
     machine.do(RevokePrincipal("scanner"))
     assert machine.do(AddPrincipal("scanner", NEW)) == "ok"
     assert machine.application.principals.wire("scanner") == "scanner#1"
     assert machine.do(Admit(), "T-1", principal="scanner#1") == "not_permitted"
 
 
-def test_the_last_administrator_cannot_go(machine: Machine) -> None:
+def test_the_last_administrator_cannot_be_revoked(machine: Machine) -> None:
     assert machine.do(RevokePrincipal("gateway")) == "last_admin"
     machine.do(AddPrincipal("chief", NEW, (Grant("*", "admin"),)))
     assert machine.do(RevokePrincipal("gateway")) == "ok"
@@ -197,7 +197,7 @@ NO_KEYS = (sha256(b"0").digest(), bytes(32), b"\1" + bytes(31), b"\xff" * 32)
 
 
 @pytest.mark.parametrize("key", NO_KEYS, ids=["no point", "order 4", "identity", "not canonical"])
-def test_a_key_that_is_no_point_is_never_listed(machine: Machine, key: bytes) -> None:
+def test_a_key_that_is_no_curve_point_is_never_listed(machine: Machine, key: bytes) -> None:
     """Listing one ended every node at once and at every start: no CURVE key comes out of it."""
     good = [
         machine.operation(command)
@@ -235,14 +235,14 @@ def test_a_malformed_command_names_its_field(command: Command, field: str) -> No
         build(command, actor="anna", entry="node0", valid_until=1)
 
 
-def test_grants_are_brought_into_order() -> None:
+def test_grants_are_sorted() -> None:
     unordered = (Grant("b", "gate"), Grant("*", "issue"), Grant("*", "gate"))
     one = build(AddPrincipal("a", NEW, unordered), actor="anna", entry="node0", valid_until=1)
     two = build(AddPrincipal("a", NEW, unordered[::-1]), actor="anna", entry="node0", valid_until=1)
     assert one == two
 
 
-def test_what_an_outcome_shows_of_a_revoked_one(machine: Machine) -> None:
+def test_the_outcome_of_a_revocation_shows_the_principal(machine: Machine) -> None:
     [outcome] = machine.order(machine.operation(RevokePrincipal("scanner")))
     assert shown_principal(outcome.state).wire == ""
     assert shown_principal(outcome.state).principal == Principal("scanner", public("s"), GATE)

@@ -1,4 +1,4 @@
-"""Outcome codes as whoever watches counts them."""
+"""Outcome codes as monitoring counts them."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""The operation that ends an epoch offline, as replicas execute it, and that nobody can order (R11)."""
+"""The operation that ends an epoch offline: replicas execute it, no client can order it (R11)."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
-from dtvn.machine import operation_for, recovery
-from dtvn.machine.recovery import Recover
+from dtvn.machine import operation_for, recover_operation
+from dtvn.machine.recover_operation import Recover
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
@@ -34,7 +34,7 @@ def with_operation(**fields: object) -> VerifiedBatch:
     return msgspec.structs.replace(batch, bundles=(VerifiedBundle(other, bytes(32), b""),))
 
 
-def test_r11_the_same_members_go_on_under_new_keys() -> None:
+def test_r11_the_same_members_continue_under_new_keys() -> None:
     machine = Machine()
     before = machine.application.membership()
     root = machine.application.root()
@@ -66,14 +66,14 @@ def test_r11_each_member_needs_a_new_and_unused_key(keys: tuple[bytes, ...], cod
     assert machine.application.membership().epoch == 0
 
 
-def test_r11_a_principals_key_is_no_members() -> None:
+def test_r11_a_principals_key_is_refused_as_a_members_key() -> None:
     machine = Machine()
     taken = machine.application.principal_key("gateway")
     assert taken is not None
     assert ended(machine, final_batch(0, (*NEW[:3], taken))) == "key_in_use"
 
 
-def test_r11_it_ends_its_own_epoch_alone_and_once() -> None:
+def test_r11_a_recovery_ends_its_own_epoch_alone_and_once() -> None:
     machine = Machine()
     assert ended(machine, final_batch(1, NEW)) is None
     two = (operation_for(NEW), operation_for(NEW))
@@ -86,7 +86,7 @@ def test_r11_it_ends_its_own_epoch_alone_and_once() -> None:
     assert ended(machine, final_batch(0, tuple(public(f"later{n}") for n in range(4)))) is None
 
 
-def test_r11_nothing_else_goes_past_permission_under_that_name() -> None:
+def test_r11_no_other_operation_passes_permission_under_its_name() -> None:
     machine = Machine()
     for other in (
         msgspec.structs.replace(operation_for(NEW), kind="seed"),
@@ -97,16 +97,16 @@ def test_r11_nothing_else_goes_past_permission_under_that_name() -> None:
     assert machine.application.membership().epoch == 0
 
 
-def test_r11_a_principal_that_asks_for_it_is_malformed_as_before() -> None:
-    """A cluster of two versions must not part over it."""
+def test_r11_a_principals_recovery_operation_is_malformed() -> None:
+    """Replicas of two versions must agree on it."""
     machine = Machine()
     asked = msgspec.structs.replace(operation_for(NEW), valid_until=machine.now + 1_000_000)
     assert machine.order(asked)[0].code == "malformed"
     assert machine.application.membership().epoch == 0
 
 
-def test_r11_no_door_lets_the_request_in() -> None:
-    """Nobody has that name's key: it enters no pool, no proposal and no batch that is fetched."""
+def test_r11_the_door_refuses_a_recovery_request() -> None:
+    """No key exists for that name: it enters no pool, no proposal and no batch that is fetched."""
     paper = Paper()
     batch = final_batch(0, tuple(key_pair(f"next{n}")[0] for n in range(4)))
     proposal = paper.signer("r0").sign(m.PrePrepare(0, 0, 0, 1, batch.digest), batch.body)
@@ -115,5 +115,7 @@ def test_r11_no_door_lets_the_request_in() -> None:
         with pytest.raises(PeerError) as caught:
             paper.verify(frame, 0)
         assert caught.value.reason is Reason.UNKNOWN_SENDER
-    assert recovery.is_recovery(batch.bundles[0].bundle)
-    assert not recovery.is_recovery(m.Bundle(0, "gateway", b"", (0, 0), 0, 0, (operation("T-1"),))), RECOVERY
+    assert recover_operation.is_recovery(batch.bundles[0].bundle)
+    assert not recover_operation.is_recovery(
+        m.Bundle(0, "gateway", b"", (0, 0), 0, 0, (operation("T-1"),))
+    ), RECOVERY

@@ -59,7 +59,7 @@ def test_r12_a_repeated_bundle_is_answered_from_the_table_and_not_executed(membe
     assert sequence_of(members) == executed
 
 
-def test_r16_repeats_of_all_members_are_equal_but_for_their_sender(four: Members) -> None:
+def test_r16_repeated_replies_differ_only_in_their_sender(four: Members) -> None:
     session = four.open_session()
     frame = four.signed([four.operation(Seed())], session=session, number=0)
     four.ask(frame)
@@ -73,7 +73,7 @@ def test_r16_repeats_of_all_members_are_equal_but_for_their_sender(four: Members
     )
 
 
-def test_r16_a_client_can_climb_from_its_operations_to_the_receipt(members: Members) -> None:
+def test_r16_a_client_can_verify_from_its_operations_to_the_receipt(members: Members) -> None:
     """Leaves, subtree, path, entry, receipt: with nothing but the reply and the own bundle."""
     session = members.open_session()
     members.told(0)
@@ -127,7 +127,7 @@ def test_r15_capabilities_are_checked_by_every_replica(four: Members) -> None:
     assert [node.application.size() for node in four.nodes] == [0] * 4
 
 
-def test_no_member_refuses_by_its_own_state(four: Members) -> None:
+def test_a_member_does_not_refuse_requests_by_its_own_state(four: Members) -> None:
     """R15: a member that lags passes on what it does not know; the log decides."""
     session = four.open_session()
     four.cut(3)
@@ -176,13 +176,13 @@ def test_r19_fresh_batches_with_executed_or_doubled_requests_get_no_vote(
     lie = proposal(four, frames, sequence=executed + 1, digest_of=digests)
     four.inject(0, [lie], to=[1, 2, 3])
     for member in (1, 2, 3):
-        withheld = [fields["reason"] for fields in four[member].told("withheld")]
-        assert withheld == ["duplicate_request"]
+        abstained = [fields["reason"] for fields in four[member].told("abstained")]
+        assert abstained == ["duplicate_request"]
     assert {node.core.executed for node in four.nodes[1:]} == {executed}
     assert four.ticket_states("T-1") == {"ISSUED"}
 
 
-def test_r12_a_request_survives_the_death_of_the_primary_and_runs_once(four: Members) -> None:
+def test_r12_a_request_is_executed_once_although_the_primary_dies(four: Members) -> None:
     session = four.open_session()
     four.ask(four.signed([four.operation(Issue(), "T-1")], session=session, number=0))
     four.cut(0)
@@ -212,7 +212,7 @@ def test_r22_r9_rows_and_root_of_all_members_are_equal(four: Members) -> None:
     assert {node.core.state.log.stable for node in four.nodes} == {10}
 
 
-def test_r13_an_opening_asked_twice_opens_one_session(members: Members) -> None:
+def test_r13_a_repeated_opening_opens_one_session(members: Members) -> None:
     frames = [
         members.signed(
             [members.operation(OpenSession(), nonce=b"same", valid_until=members.wall + 20_000_000 + extra)],

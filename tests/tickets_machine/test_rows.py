@@ -49,13 +49,13 @@ def test_r9_loaded_rows_give_the_same_root_in_any_order(lived: Machine, backward
     assert fresh.changes() == []
 
 
-def test_tickets_are_counted_by_state_and_counted_again_after_a_load(lived: Machine) -> None:
+def test_ticket_counts_by_state_are_the_same_after_a_load(lived: Machine) -> None:
     expected = {"ISSUED": 462, "VALIDATED": 37, "CONSUMED": 1, "DISPUTED": 1}
     assert lived.application.count_states() == expected
     assert lived.reload().count_states() == expected
 
 
-def test_r9_life_goes_on_equally_after_a_load(lived: Machine) -> None:
+def test_r9_execution_continues_equally_after_a_load(lived: Machine) -> None:
     fresh = lived.reload()
     bundle = lived.bundle(
         [
@@ -90,7 +90,7 @@ def test_a_refusal_changes_no_ticket_row() -> None:
     assert {change.table for change in machine.application.changes()} <= {"session", "bundle"}
 
 
-def test_a_ticket_row_has_everything(lived: Machine) -> None:
+def test_a_ticket_row_has_every_field(lived: Machine) -> None:
     row = lived.rows[("ticket", ("other", "T-1"))].row
     assert (row.product, row.seat, row.not_before, row.not_after) == ("Standing", "Z9", 5, 2**63 - 1)
     assert (row.commitment, row.metadata) == (b"c" * 32, {"channel": "web", "order": "ABCDE"})
@@ -148,14 +148,14 @@ def test_rows_fit_their_columns(lived: Machine) -> None:
                     assert -(2**63) <= value < 2**63, name
 
 
-def test_small_tables_travel_as_two_blobs(lived: Machine) -> None:
+def test_small_tables_are_stored_as_two_blobs(lived: Machine) -> None:
     assert {table for table, _ in lived.rows} | {"membership"} == set(ROW_TYPES)
     for (table, key), change in lived.rows.items():
         if table != "ticket":
             assert change_from(table, canonical.encode(key), canonical.encode(change.row)) == change
 
 
-def test_a_damaged_blob_is_noticed() -> None:
+def test_a_damaged_blob_is_refused_at_load() -> None:
     with pytest.raises(canonical.CanonicalError):
         change_from("session", canonical.encode((1, 0)), b"\x00")
     with pytest.raises(ValueError, match="columns"):
@@ -171,7 +171,7 @@ def test_a_load_replaces_what_was_there(lived: Machine) -> None:
     assert other.application.changes() == []
 
 
-def test_r9_rows_saved_now_and_then_are_the_rows_of_the_end() -> None:
+def test_r9_rows_saved_at_any_interval_end_equal() -> None:
     """Saving after every batch or once at the end: the ledger holds the same."""
     often, once = Machine(), Machine()
     for machine in (often, once):

@@ -19,7 +19,7 @@ def seeded() -> tuple[Machine, dict[str, TicketRow]]:
     return machine, rows
 
 
-def test_spec_5_check_values() -> None:
+def test_spec_5_seed_data_has_the_check_values() -> None:
     assert seed_data(1) == (
         b'{"event":"Summer Music Festival 2026","venue":"Grand Arena","section":"VIP","seat":"A1",'
         b'"price":"150.00","buyer":"buyer_001@email.com"}'
@@ -38,7 +38,7 @@ def test_spec_5_check_values() -> None:
     assert seats == {1: "A1", 10: "A10", 11: "B1", 260: "Z10", 261: "A1"}
 
 
-def test_spec_5_all_bytes_together() -> None:
+def test_spec_5_all_seed_data_has_the_given_digest() -> None:
     """SHA-256 over the 500 `Data` values one after the other."""
     everything = b"".join(seed_data(number) for number in range(1, 501))
     assert canonical.digest(everything).hex() == (
@@ -46,7 +46,7 @@ def test_spec_5_all_bytes_together() -> None:
     )
 
 
-def test_spec_5_a_seeded_ticket() -> None:
+def test_spec_5_a_seeded_ticket_has_the_given_fields() -> None:
     machine, rows = seeded()
     assert sorted(rows) == [f"TICKET-{number:03d}" for number in range(1, 501)]
     row = rows["TICKET-001"]
@@ -60,7 +60,7 @@ def test_spec_5_a_seeded_ticket() -> None:
     assert row.clock == {"node2": 1}
 
 
-def test_spec_5_existing_tickets_are_not_touched_and_not_counted() -> None:
+def test_spec_5_existing_tickets_are_neither_changed_nor_counted() -> None:
     machine, _ = seeded()
     machine.do(Validate(), "TICKET-001")
     before = machine.show("TICKET-001")

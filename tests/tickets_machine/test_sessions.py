@@ -23,7 +23,7 @@ def refused(machine: Machine, bundle: Bundle) -> Reason | None:
     return machine.application.refuse(bundle, machine.now)
 
 
-def test_r12_a_session_is_named_by_the_place_of_its_opening_operation() -> None:
+def test_r12_a_session_id_is_the_position_of_its_opening_operation() -> None:
     machine = Machine()
     barrier = machine.bundle([machine.operation(Barrier())] * 3)
     opening = machine.opening(nonce=b"second")
@@ -88,7 +88,7 @@ def test_bundles_of_one_session_may_come_in_any_order(machine: Machine) -> None:
     ("offset", "reason"),
     [(0, None), (WINDOW - 1, None), (WINDOW, Reason.OUTSIDE_SESSION_WINDOW)],
 )
-def test_r12_numbers_live_in_a_window(offset: int, reason: Reason | None) -> None:
+def test_r12_bundle_numbers_must_be_inside_a_window(offset: int, reason: Reason | None) -> None:
     machine = Machine()
     machine.session()
     bundle = machine.bundle([machine.operation(Barrier())], number=offset)
@@ -109,7 +109,7 @@ def test_r12_the_window_moves_only_by_done_below(machine: Machine) -> None:
     assert machine.execute([below]).results == (None,)
 
 
-def test_row_9_a_replay_of_what_the_client_is_done_with_changes_nothing(machine: Machine) -> None:
+def test_row_9_a_replay_below_done_below_changes_nothing(machine: Machine) -> None:
     machine.do(Issue(), "T-2")
     old = machine.bundle([machine.operation(Validate(), "T-2")])
     machine.execute([old])
@@ -126,7 +126,7 @@ def test_a_bundle_below_its_own_done_below_is_skipped(machine: Machine) -> None:
     assert machine.execute([bundle]).results == (None,)
 
 
-def test_done_below_may_leap_far_without_work(machine: Machine) -> None:
+def test_a_far_leap_of_done_below_costs_no_work(machine: Machine) -> None:
     far = 2**62  # the largest number that the wire carries
     bundle = machine.bundle([machine.operation(Barrier())], number=far, done_below=far)
     assert machine.execute([bundle]).results[0] is not None
@@ -195,7 +195,7 @@ def test_r12_the_least_recently_executed_session_is_evicted() -> None:
 
 
 def opened(machine: Machine, principal: str, count: int) -> list[tuple[int, int]]:
-    """That many new sessions, one a sequence."""
+    """`count` new sessions, one a sequence."""
     sessions = []
     for _ in range(count):
         nonce = machine.sequence.to_bytes(4, "big")
@@ -221,7 +221,7 @@ def test_r12_a_principal_without_grants_evicts_only_its_own_sessions() -> None:
     assert alive(machine, swept[-7:], "reader") == alive(machine, swept, "reader") == 7
 
 
-def test_r12_who_holds_less_than_its_share_takes_a_place_of_who_holds_more() -> None:
+def test_r12_a_principal_below_its_share_evicts_one_above_it() -> None:
     machine = Machine(genesis(sessions_max=12))
     scan = opened(machine, "scanner", 3)
     swept = opened(machine, "reader", 9)
@@ -295,7 +295,7 @@ def test_an_empty_bundle_is_refused_and_skipped(machine: Machine) -> None:
     assert machine.execute([bundle]).results == (None,)
 
 
-def test_the_door_refuses_expired_or_too_large_bundles(machine: Machine) -> None:
+def test_expired_or_too_large_bundles_are_refused_on_arrival(machine: Machine) -> None:
     late = machine.bundle([machine.operation(Barrier(), valid_for=-1)])
     assert refused(machine, late.bundle) is Reason.EXPIRED
     large = machine.bundle([machine.operation(Barrier())] * 1_001)

@@ -1,4 +1,4 @@
-"""A state frozen, read while later ones are made, and gathered elsewhere (R24, R25; P17)."""
+"""A frozen state is read while later ones are made, and assembled elsewhere (R24, R25; P17)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOTTOMLESS = (
 
 
 def gather(source: TicketApplication, manifest: bytes, root: bytes) -> Staging:
-    """Everything, read in one go."""
+    """All groups, read at once."""
     staging = source.staging(manifest, root)
     assert staging is not None
     for group in list(staging.missing):
@@ -45,7 +45,7 @@ def frozen(machine: Machine, sequence: int = 10) -> tuple[bytes, bytes]:
     return root, manifest
 
 
-def test_a_snapshot_gives_the_state_it_was_taken_of() -> None:
+def test_a_snapshot_restores_the_state_it_was_taken_of() -> None:
     machine = Machine()
     machine.do(Seed())
     machine.do(Validate(), "TICKET-001")
@@ -56,7 +56,7 @@ def test_a_snapshot_gives_the_state_it_was_taken_of() -> None:
     assert other.changes() == [], "what was installed is not stored twice"
 
 
-def test_r25_a_pinned_state_stays_as_it_was_while_execution_goes_on() -> None:
+def test_r25_a_pinned_state_is_unchanged_while_execution_continues() -> None:
     """Changes before and after the next freezes, tickets that came later, sessions and nonces that moved."""
     machine = Machine()
     machine.do(Seed())
@@ -90,7 +90,7 @@ def test_p17_a_manifest_that_is_not_the_roots_is_refused() -> None:
         assert machine.application.staging(wrong, root) is None
 
 
-def test_p17_a_poisoned_group_is_recognised_whatever_was_done_to_it() -> None:
+def test_p17_every_poisoned_group_is_recognised() -> None:
     machine = Machine()
     machine.do(Seed())
     root, manifest = frozen(machine)
@@ -140,7 +140,7 @@ def test_groups_that_did_not_change_are_kept_for_a_newer_snapshot() -> None:
     assert installed(newer).root() == newer_root
 
 
-def test_a_pinned_state_that_keeps_too_much_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pinned_state_that_keeps_too_much_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "KEPT_MAX", 5)
     machine = Machine()
     machine.do(Seed())
@@ -152,7 +152,7 @@ def test_a_pinned_state_that_keeps_too_much_is_let_go(monkeypatch: pytest.Monkey
     assert machine.application.read_pinned(0) is None
 
 
-def test_r18_a_frozen_state_proves_that_a_ticket_is_in_it_or_is_not() -> None:
+def test_r18_a_frozen_state_proves_presence_and_absence_of_a_ticket() -> None:
     machine = Machine()
     machine.do(Seed())
     cluster = cluster_id(machine.genesis)

@@ -1,4 +1,4 @@
-"""The life of a ticket: every action in every state, and every reason there is."""
+"""The states of a ticket: every action in every state, and every reason code."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def ticket_in(state: State) -> Machine:
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("action", TRANSITIONS)
-def test_every_action_in_every_state_does_what_the_table_says(action: str, state: State) -> None:
+def test_every_action_in_every_state_follows_the_table(action: str, state: State) -> None:
     machine = ticket_in(state)
     before = machine.show("T-1")
     (outcome,) = machine.order(machine.operation(COMMANDS[action], "T-1", entry="node2"))
@@ -74,7 +74,7 @@ def test_every_action_in_every_state_does_what_the_table_says(action: str, state
     assert machine.show("T-1") == shown(outcome)
 
 
-def test_spec_7_only_the_arrows_of_the_contract_exist() -> None:
+def test_spec_7_only_the_transitions_of_the_contract_exist() -> None:
     arrows = {
         (action, state.name, target.name)
         for action, row in TRANSITIONS.items()
@@ -92,16 +92,16 @@ def test_spec_7_only_the_arrows_of_the_contract_exist() -> None:
     }
 
 
-def test_no_action_leads_out_of_an_admission_so_at_most_one_can_stand() -> None:
+def test_no_transition_leaves_consumed_so_at_most_one_admission_holds() -> None:
     assert not any(isinstance(row[State.CONSUMED], State) for row in TRANSITIONS.values())
 
 
-def test_every_action_of_the_table_takes_a_capability() -> None:
+def test_every_action_of_the_table_needs_a_capability() -> None:
     kinds = {"resolve" if action in ("clear", "uphold") else action for action in TRANSITIONS}
     assert kinds | {"issue", "seed", "reconfigure", *commands.PRINCIPALS} == set(CAPABILITY)
 
 
-def test_an_admission_is_both_steps_at_once() -> None:
+def test_an_admission_validates_and_consumes_in_one_step() -> None:
     machine = ticket_in(State.ISSUED)
     operation = machine.operation(Admit(gate="north", device="d1"), "T-1", actor="gina", entry="node3")
     (outcome,) = machine.order(operation)
@@ -116,7 +116,7 @@ def test_an_admission_is_both_steps_at_once() -> None:
     assert (state.timestamp, state.sequence, state.index) == (machine.now, machine.sequence, 0)
 
 
-def test_a_second_admission_learns_when_and_where_the_first_one_was() -> None:
+def test_a_second_admission_gets_time_and_place_of_the_first() -> None:
     machine = ticket_in(State.ISSUED)
     machine.do(Admit(gate="north", device="d1"), "T-1", actor="gina")
     when = machine.now
@@ -131,7 +131,7 @@ def test_a_second_admission_learns_when_and_where_the_first_one_was() -> None:
     )
 
 
-def test_validator_is_the_entry_node_of_the_validation_and_stays_it() -> None:
+def test_the_validator_stays_the_entry_node_of_the_validation() -> None:
     """Spec 1.3: ValidatorID = entry node of the validating operation; consume and dispute keep it."""
     machine = Machine()
     machine.do(Issue(), "T-1", entry="node1")
@@ -180,7 +180,7 @@ def test_issued_data_is_never_overwritten_by_a_validation() -> None:
     assert machine.rows[("ticket", ("default", "T-1"))].row.data == b"issued"
 
 
-def test_tickets_of_two_events_are_strangers() -> None:
+def test_tickets_of_two_events_are_independent() -> None:
     machine = Machine()
     machine.do(Issue(), "T-1", event="monday")
     machine.do(Issue(), "T-1", event="tuesday")
@@ -236,8 +236,8 @@ def full(monkeypatch: pytest.MonkeyPatch) -> str:
     return ticket_in(State.ISSUED).do(Issue(), "T-2")
 
 
-def test_every_ordered_reason_can_be_met(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The vocabulary holds nothing that the machine cannot say, and the machine says nothing else."""
+def test_every_ordered_reason_can_occur(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine can give every reason of the vocabulary, and no other."""
     met = {
         "ok": Machine().do(Barrier()),
         "malformed": malformed(),
@@ -310,7 +310,7 @@ WITH_FIELDS: dict[str, commands.Command] = {
 """Commands that cannot be made of nothing."""
 
 
-def test_every_kind_is_built_and_read_the_same() -> None:
+def test_every_kind_of_operation_is_encoded_and_decoded_alike() -> None:
     machine = Machine()
     for kind, command in {
         **{kind: made() for kind, made in commands.COMMANDS.items() if kind not in WITH_FIELDS},

@@ -13,7 +13,7 @@ SALT = b"cluster"
 
 
 def slow_root(leaves: dict[bytes, bytes]) -> bytes:
-    """Everything anew, straight from the definition."""
+    """The root computed from scratch, by the definition."""
     buckets: list[list[tuple[bytes, bytes]]] = [[] for _ in range(BUCKETS)]
     for key, leaf in leaves.items():
         digest = sha256(b"dtvn/v1/state-key\0" + SALT + key).digest()

@@ -47,7 +47,7 @@ class Trouble(httpx.AsyncBaseTransport):
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses between attempts of a millisecond: the order of things stays the same."""
+    """Pauses between attempts of a millisecond: the order of events stays the same."""
     monkeypatch.setattr(platform, "PAUSE_FIRST", 0.001)
     monkeypatch.setattr(platform, "PAUSE_MAX", 0.002)
 

@@ -1,4 +1,4 @@
-"""What columns mean: pretix's exports as they are, plain files, and a reason for every row that is none."""
+"""Columns of pretix's exports and of plain files, and a reason for every row that is not a ticket."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def moment(*parts: int) -> int:
 
 
 @pytest.mark.parametrize("delimiter", [",", ";"])
-def test_an_export_of_order_positions_is_understood_as_it_is(tmp_path: Path, delimiter: str) -> None:
+def test_an_export_of_order_positions_is_read_without_options(tmp_path: Path, delimiter: str) -> None:
     row = pretix_row(
         Variation="Adult",
         Seat_name="Row 4, Seat 17",
@@ -98,7 +98,7 @@ def test_an_export_of_order_positions_is_understood_as_it_is(tmp_path: Path, del
     )
 
 
-def test_the_attendees_address_counts_before_the_orders(tmp_path: Path) -> None:
+def test_the_attendees_address_takes_precedence_over_the_orders(tmp_path: Path) -> None:
     row = only(tmp_path, as_csv(pretix_row(Attendee_email="ada@example.org")))
     assert row.holder.email == "ada@example.org"
 
@@ -127,7 +127,7 @@ def test_a_blocked_ticket_is_left_out(tmp_path: Path) -> None:
         ({"Blocked": "Yes"}, "is blocked"),
     ],
 )
-def test_a_position_is_left_out_whatever_column_names_the_ticket(
+def test_a_position_is_left_out_by_status_for_every_ticket_column(
     tmp_path: Path, name: str, cells: dict[str, str], says: str
 ) -> None:
     columns = Columns(chosen={"ticket_id": name})
@@ -167,7 +167,7 @@ def test_an_unknown_value_for_blocked_is_wrong(tmp_path: Path) -> None:
     assert reason(tmp_path, as_csv(pretix_row(Blocked="Ja"))) == says
 
 
-def test_a_row_that_was_torn_before_the_block_is_wrong(tmp_path: Path) -> None:
+def test_a_row_cut_off_before_the_blocked_column_is_wrong(tmp_path: Path) -> None:
     """It would be a valid ticket otherwise."""
     row = pretix_row(Blocked="Yes")
     short = row[: PRETIX.index("Blocked")]
@@ -176,7 +176,7 @@ def test_a_row_that_was_torn_before_the_block_is_wrong(tmp_path: Path) -> None:
     assert only(tmp_path, as_csv(trimmed)) == LeftOut(2, "ABC12-1 is blocked")
 
 
-def test_a_row_may_not_end_before_a_column_that_was_chosen(tmp_path: Path) -> None:
+def test_a_row_that_ends_before_a_chosen_column_is_wrong(tmp_path: Path) -> None:
     content = b"ticket_id,Sitzplatz\nT-1\n"
     assert only(tmp_path, content).seat == ""
     wrong = only(tmp_path, content, Columns(chosen={"seat": "Sitzplatz"}))
@@ -184,7 +184,7 @@ def test_a_row_may_not_end_before_a_column_that_was_chosen(tmp_path: Path) -> No
 
 
 def test_an_unknown_status_is_wrong(tmp_path: Path) -> None:
-    """Better to ask than to let unpaid people in: a translated export says `bezahlt`."""
+    """It must not admit unpaid tickets: a translated export says `bezahlt`."""
     assert reason(tmp_path, as_csv(pretix_row(Status="bezahlt"))) == "has an unknown status 'bezahlt'"
 
 
@@ -241,7 +241,7 @@ def test_pretix_order_data_in_json(tmp_path: Path) -> None:
 
 
 def test_an_order_of_pretix_s_test_mode_is_left_out(tmp_path: Path) -> None:
-    """doc/api/resources/orders: `testmode`; nobody paid for it."""
+    """doc/api/resources/orders: `testmode`; it was not paid."""
     order = {
         "code": "ABC12",
         "event": "summer",
@@ -296,7 +296,7 @@ def test_any_column_can_be_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"ticket_id,not_after\nT-1,\n", [{"ticket_id": "T-1"}]])
 def test_a_chosen_column_that_is_missing_is_reported(tmp_path: Path, content: Any) -> None:
-    """A slip of the pen would make tickets without an end, without a word."""
+    """A typing error would silently make tickets without an end of validity."""
     with pytest.raises(FileRefused, match="no column 'Ende', which --column names"):
         tickets(tmp_path, content, Columns(chosen={"not_after": "Ende"}))
     some_have_it = [{"ticket_id": "T-1"}, {"ticket_id": "T-2", "Ende": "2026-08-01 10:00"}]
@@ -355,7 +355,7 @@ def test_a_wrong_row_does_not_stop_the_others(tmp_path: Path) -> None:
         (b"[]", "no rows"),
     ],
 )
-def test_a_file_without_tickets_gets_a_sentence(tmp_path: Path, content: bytes, says: str) -> None:
+def test_a_file_without_tickets_is_refused_with_the_reason(tmp_path: Path, content: bytes, says: str) -> None:
     with pytest.raises(FileRefused, match=says):
         tickets(tmp_path, content)
 

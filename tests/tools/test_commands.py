@@ -1,4 +1,4 @@
-"""The two commands whole: file in, sentences and exit code out, over real HTTP."""
+"""The two commands from file to printed messages and exit code, over real HTTP."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
+from dtvn.api.errors import Refused
+from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
 from tests.pages.learner import RealLearner
 from tests.ports import free_ports
 from tests.tools.test_columns import as_csv, pretix_row
 from tickets.models import TicketHolder
 from tickets.rest import writes
-from tickets.services import Decision, Refused, Request
 from validators.ledger.models import Ticket
 from validators.services.api_keys import generate_api_key, store_api_key
 
@@ -55,7 +56,7 @@ def export(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_import_tells_what_went_in_and_what_did_not(at: list[str], export: Path) -> None:
+def test_an_import_reports_imported_and_rejected_rows(at: list[str], export: Path) -> None:
     ran = Ran("import_tickets", str(export), *at)
     assert ran.code == 1
     assert ran.text.splitlines() == [
@@ -69,7 +70,7 @@ def test_an_import_tells_what_went_in_and_what_did_not(at: list[str], export: Pa
     assert TicketHolder.objects.filter(name="Ada Lovelace").count() == 28
 
 
-def test_persons_are_in_the_platforms_table_and_nowhere_in_the_log(
+def test_persons_are_stored_in_the_platforms_table_and_not_in_the_log(
     at: list[str], export: Path, tmp_path: Path
 ) -> None:
     Ran("import_tickets", str(export), *at)
@@ -87,13 +88,13 @@ def test_a_dry_run_changes_nothing(at: list[str], export: Path) -> None:
     assert not TicketHolder.objects.exists()
 
 
-def test_running_it_again_is_safe_and_says_so(at: list[str], export: Path) -> None:
+def test_a_repeated_import_changes_nothing_and_reports_it(at: list[str], export: Path) -> None:
     Ran("import_tickets", str(export), *at)
     ran = Ran("import_tickets", str(export), *at)
     assert ran.text.startswith("30 rows read: 28 tickets in the network (28 had already been imported).")
 
 
-def test_a_report_lists_every_row_that_did_not_go_in(at: list[str], export: Path, tmp_path: Path) -> None:
+def test_a_report_lists_every_row_that_was_not_imported(at: list[str], export: Path, tmp_path: Path) -> None:
     Ran("import_tickets", str(export), "--report", str(tmp_path / "report.txt"), *at)
     report = (tmp_path / "report.txt").read_text(encoding="utf-8")
     assert [line.split(":")[0] for line in report.splitlines()] == ["row 6", "row 11"]
@@ -114,7 +115,7 @@ def test_a_report_lists_every_row_that_did_not_go_in(at: list[str], export: Path
         (["FILE", "--url", "ftp://here", "--api-key", "k"], "'ftp://here' is not the address of a platform"),
     ],
 )
-def test_what_cannot_begin_ends_with_2_and_a_sentence(
+def test_an_import_that_cannot_begin_ends_with_2_and_the_reason(
     learner: RealLearner, export: Path, arguments: list[str], sentence: str
 ) -> None:
     ran = Ran("import_tickets", *(str(export) if word == "FILE" else word for word in arguments))
@@ -135,7 +136,7 @@ def test_what_cannot_begin_ends_with_2_and_a_sentence(
         (["--column", "seat=Sitz"], "The file has no column 'Sitz', which --column names"),
     ],
 )
-def test_a_scan_that_could_not_be_proved_or_sent_does_not_begin(
+def test_a_scan_that_cannot_be_proved_or_sent_does_not_begin(
     at: list[str], export: Path, learner: RealLearner, arguments: list[str], sentence: str
 ) -> None:
     Ran("import_tickets", str(export), *at)
@@ -150,14 +151,14 @@ def test_a_scan_that_could_not_be_proved_or_sent_does_not_begin(
     "arguments",
     [["--limit", "0"], ["--limit", "-1"], ["--pace", "-1"], ["--patience", "nan"], ["--patience", "inf"]],
 )
-def test_a_scan_with_a_number_that_means_nothing_does_not_begin(
+def test_a_scan_with_an_invalid_number_does_not_begin(
     export: Path, at: list[str], arguments: list[str]
 ) -> None:
     with pytest.raises(CommandError, match=rf"argument {arguments[0]}: '{arguments[1]}' is not a "):
         call_command("scan", str(export), *at, *arguments)
 
 
-def test_the_verdict_is_printed_although_the_record_has_no_room(
+def test_the_verdict_is_printed_although_the_record_cannot_be_written(
     at: list[str], export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Ran("import_tickets", str(export), *at)
@@ -172,10 +173,10 @@ def test_a_wrong_key_ends_with_2(at: list[str], export: Path) -> None:
 
 
 @pytest.mark.parametrize("scopes", [None, ["gate", "operate"]])
-def test_a_key_that_may_not_issue_leaves_no_person_behind(
+def test_an_import_without_the_right_to_issue_stores_no_person(
     at: list[str], export: Path, scopes: list[str] | None
 ) -> None:
-    """What was kept of tickets that were never sent stood against the corrected file."""
+    """Holders stored for tickets that were never sent prevented the import of a corrected file."""
     key = generate_api_key()
     if scopes is not None:
         store_api_key(key, label="gate", scopes=scopes)
@@ -203,10 +204,10 @@ def refusing(monkeypatch: pytest.MonkeyPatch, *tickets: str) -> None:
     monkeypatch.setattr(writes, "batch", strict)
 
 
-def test_a_ticket_refused_for_good_leaves_no_person_behind(
+def test_no_person_is_stored_for_a_permanently_refused_ticket(
     at: list[str], export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was kept of it stood against a corrected row."""
+    """Its stored holder prevented the import of a corrected row."""
     with monkeypatch.context() as strict:
         refusing(strict, "ORD03-1", "ORD05-1")
         ran = Ran("import_tickets", str(export), *at)
@@ -222,17 +223,17 @@ def test_a_ticket_refused_for_good_leaves_no_person_behind(
     assert TicketHolder.objects.get(ticket="ORD03-1").name == "Ada King"
 
 
-def test_who_was_kept_by_an_earlier_import_stays(
+def test_persons_of_an_earlier_import_are_kept_after_a_refusal(
     at: list[str], export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ticket is there, whatever is said of issuing it again."""
+    """The ticket exists, although issuing it again is refused."""
     Ran("import_tickets", str(export), *at)
     refusing(monkeypatch, "ORD03-1")
     assert "ORD03-1 was refused" in Ran("import_tickets", str(export), *at).text
     assert TicketHolder.objects.filter(ticket="ORD03-1").exists()
 
 
-def test_a_platform_that_is_not_there_leaves_no_person_behind(learner: RealLearner, export: Path) -> None:
+def test_an_import_without_a_platform_stores_no_person(learner: RealLearner, export: Path) -> None:
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
     ran = Ran("import_tickets", str(export), "--url", url, "--api-key", "k", "--patience", "0.2")
     assert (ran.code, "no answer for" in ran.error) == (3, True)
@@ -328,7 +329,7 @@ def test_a_platform_that_admits_twice_is_found_out(
     assert all("admitted 2 times" in fault for fault in result["faults"])
 
 
-def test_people_get_sentences(at: list[str], export: Path) -> None:
+def test_a_scan_prints_a_summary_in_sentences(at: list[str], export: Path) -> None:
     Ran("import_tickets", str(export), *at)
     text = Ran("scan", str(export), *at).text
     assert "34 scans of 28 tickets at 8 gates" in text
@@ -337,5 +338,5 @@ def test_people_get_sentences(at: list[str], export: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [["--gates", "0"], ["--duplicates", "2"]])
-def test_nonsense_ends_with_2(at: list[str], export: Path, options: list[str]) -> None:
+def test_invalid_scan_options_end_with_exit_code_2(at: list[str], export: Path, options: list[str]) -> None:
     assert Ran("scan", str(export), *options, *at).code == 2

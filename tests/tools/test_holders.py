@@ -1,4 +1,4 @@
-"""Persons stay out of the log: a salted commitment there, an erasable row here."""
+"""Persons are not in the log: it has a salted commitment, the platform an erasable row."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_erasing_forgets_the_person_the_salt_and_the_secret() -> None:
     assert erase_holders("default", ["T-1"]) == 0
 
 
-def test_who_was_erased_does_not_come_back_with_the_next_import() -> None:
+def test_an_erased_person_is_not_stored_by_the_next_import() -> None:
     remember_holders([ticket(1)])
     erase_holders("default", ["T-1"])
     commitments, wrong, _ = remember_holders([ticket(1)])
@@ -76,13 +76,13 @@ def test_who_was_erased_does_not_come_back_with_the_next_import() -> None:
     assert TicketHolder.objects.get().name == ""
 
 
-def test_what_was_kept_for_nothing_is_taken_back() -> None:
+def test_holders_of_tickets_that_were_not_issued_can_be_removed() -> None:
     assert remember_holders([ticket(1), ticket(2)]).fresh == {"T-1", "T-2"}
     forget_holders("default", {"T-1", "T-9"})
     assert remember_holders([ticket(1, Holder("Ada King")), ticket(2)]).fresh == {"T-1"}
 
 
-def test_forgetting_is_no_way_back_for_who_was_erased() -> None:
+def test_removing_holders_keeps_the_rows_of_erased_ones() -> None:
     remember_holders([ticket(1)])
     erase_holders("default", ["T-1"])
     forget_holders("default", {"T-1"})

@@ -1,4 +1,4 @@
-"""The plan of a rehearsal, and the proof that must not be fooled."""
+"""The plan of a rehearsal, and the proof of its record."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ RECORDS = st.lists(st.sampled_from(("ok", "already_consumed", "", "disputed")), 
 
 @settings(deadline=None, print_blob=True)
 @given(codes=st.lists(RECORDS, min_size=1, max_size=5))
-def test_proved_means_one_ok_and_nothing_but_refusals_beside_it(codes: list[list[str]]) -> None:
+def test_proved_means_one_ok_and_otherwise_only_refusals(codes: list[list[str]]) -> None:
     numbers = iter(range(1_000))
     record = [outcome(next(numbers), f"T-{ticket}", code) for ticket, row in enumerate(codes) for code in row]
     proved = not prove([one.scan for one in record], record).faults
@@ -92,7 +92,7 @@ def test_proved_means_one_ok_and_nothing_but_refusals_beside_it(codes: list[list
     duplicates=st.floats(0, 1),
     seed=st.integers(0, 1_000),
 )
-def test_every_ticket_is_scanned_once_and_the_share_once_more(
+def test_every_ticket_is_scanned_once_and_a_share_twice(
     tickets: int, gates: int, duplicates: float, seed: int
 ) -> None:
     ids = [f"T-{number}" for number in range(tickets)]
@@ -124,9 +124,9 @@ def test_two_runs_share_no_nonce() -> None:
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100)])
-def test_percentiles_are_values_that_were_measured(share: float, value: float) -> None:
+def test_percentiles_are_measured_values(share: float, value: float) -> None:
     assert percentile([float(number) for number in range(100, 0, -1)], share) == value
 
 
-def test_a_percentile_of_nothing_is_nothing() -> None:
+def test_a_percentile_of_no_values_is_none() -> None:
     assert percentile([], 0.99) == 0.0

@@ -1,4 +1,4 @@
-"""Files as people have them: encodings, delimiters, quotes, and sentences for those that are none of ours."""
+"""Encodings, delimiters and quotes of real files, and messages for unsupported ones."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
 INVOICE = b"ticket_id,Company,City,%b,Company,Invoice address name,City\nT-1,A Ltd,Ulm,x,I Ltd,Zoe,Bonn\n"
 
 
-def test_of_columns_that_pretix_has_twice_the_attendees_counts(tmp_path: Path) -> None:
+def test_of_duplicate_pretix_columns_the_attendees_is_read(tmp_path: Path) -> None:
     """Its exports have the attendee's company, then the invoice's, under one name; older ones the address."""
     (record,) = read(tmp_path, INVOICE % b"VAT ID")
     assert (record.fields["company"], record.fields["city"]) == ("A Ltd", "Ulm")
@@ -86,7 +86,7 @@ def test_unread_columns_may_share_a_name(tmp_path: Path) -> None:
         ('{"ticket_id": "A", "name": {"en": "a", "en": "b"}}', "says 'en' twice in 'name'"),
     ],
 )
-def test_an_object_that_names_something_twice_is_a_wrong_row(tmp_path: Path, item: str, problem: str) -> None:
+def test_an_object_with_a_duplicate_key_is_a_wrong_row(tmp_path: Path, item: str, problem: str) -> None:
     listed = read(tmp_path, f'[{item}, {{"ticket_id": "C"}}]'.encode())
     by_line = read(tmp_path, f'{item}\n{{"ticket_id": "C"}}\n'.encode())
     assert problems(listed) == problems(by_line) == {1: problem, 2: ""}
@@ -100,7 +100,7 @@ def test_an_object_that_names_something_twice_is_a_wrong_row(tmp_path: Path, ite
         (b'{"event": {"orders": [], "orders": []}}', "'orders' twice in 'event'"),
     ],
 )
-def test_a_list_that_is_there_twice_is_refused(tmp_path: Path, content: bytes, twice: str) -> None:
+def test_a_json_file_with_a_duplicate_list_is_refused(tmp_path: Path, content: bytes, twice: str) -> None:
     with pytest.raises(FileRefused, match=rf"The JSON of this file says {twice}\."):
         read(tmp_path, content)
 
@@ -142,7 +142,7 @@ def test_a_row_may_end_before_unread_columns(tmp_path: Path, header: bytes, row:
     assert (found.problem == "") is right
 
 
-def test_a_json_file_of_another_form_is_refused_with_the_right_form(tmp_path: Path) -> None:
+def test_an_unknown_json_form_is_refused_with_the_expected_form(tmp_path: Path) -> None:
     path = tmp_path / "tickets.json"
     for content in ('"x"', "7", "null", '{"a": 1}'):
         path.write_text(content)
@@ -163,12 +163,12 @@ def test_a_json_file_of_another_form_is_refused_with_the_right_form(tmp_path: Pa
         (b"[" * 100_000, "is not JSON"),
     ],
 )
-def test_files_that_are_none_of_ours_get_a_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_unsupported_files_are_refused_with_the_reason(tmp_path: Path, content: bytes, sentence: str) -> None:
     with pytest.raises(FileRefused, match=sentence):
         read(tmp_path, content)
 
 
-def test_a_nul_that_no_database_keeps_is_a_wrong_row(tmp_path: Path) -> None:
+def test_a_cell_with_a_nul_character_is_a_wrong_row(tmp_path: Path) -> None:
     found = read(tmp_path, b"ticket_id,name\nQ-1,a\x00b\nQ-2,c\n")
     assert [(record.number, record.problem) for record in found] == [(2, "contains a NUL character"), (3, "")]
 
@@ -177,7 +177,7 @@ def problems(records: list[Record]) -> dict[int, str]:
     return {record.number: record.problem for record in records}
 
 
-def test_a_quotation_mark_that_is_never_closed_takes_only_what_follows_it(tmp_path: Path) -> None:
+def test_an_unclosed_quotation_mark_spoils_only_the_rows_after_it(tmp_path: Path) -> None:
     before = "".join(f"Q-{number},x\n" for number in range(2, 7))
     found = read(tmp_path, f'ticket_id,name\n{before}Q-7,"open\nQ-8,b\n\nQ-10,c\n'.encode())
     swallowed = "is inside a quoted cell that begins in row 7"
@@ -188,7 +188,7 @@ def test_a_quotation_mark_that_is_never_closed_takes_only_what_follows_it(tmp_pa
     }
 
 
-def test_rows_go_on_where_the_next_quotation_mark_ends_what_was_swallowed(tmp_path: Path) -> None:
+def test_rows_continue_after_the_next_closing_quotation_mark(tmp_path: Path) -> None:
     found = read(tmp_path, b'ticket_id,name\nQ-2,"open\n"Q-3","b"\n"Q-4","c"\nQ-5,d\n')
     assert problems(found) == {
         2: "cannot be read as CSV: ',' expected after '\"'",
@@ -200,19 +200,19 @@ def test_rows_go_on_where_the_next_quotation_mark_ends_what_was_swallowed(tmp_pa
 
 
 @pytest.mark.parametrize("quote", [b"", b'"'])
-def test_a_cell_that_is_no_ticket_by_its_length_is_a_wrong_row(tmp_path: Path, quote: bytes) -> None:
+def test_a_cell_that_is_too_long_is_a_wrong_row(tmp_path: Path, quote: bytes) -> None:
     long = quote + b"x" * 1_000_001 + quote
     found = read(tmp_path, b"ticket_id,name\nQ-2,a\nQ-3," + long + b"\nQ-4,c\n")
     assert problems(found) == {2: "", 3: "has a cell of 1,000,001 characters", 4: ""}
 
 
 @pytest.mark.parametrize("first", ["sep=|\r\n", '"SEP=|"\n'])
-def test_the_line_that_tells_excel_the_delimiter_is_no_row(tmp_path: Path, first: str) -> None:
+def test_the_delimiter_line_for_excel_is_not_a_row(tmp_path: Path, first: str) -> None:
     (record,) = read(tmp_path, f"{first}ticket_id|name;of;many\r\nT-1|x\r\n".encode())
     assert (record.number, record.fields) == (2, {"ticket id": "T-1", "name;of;many": "x"})
 
 
-def test_a_line_that_is_no_json_is_a_wrong_row(tmp_path: Path) -> None:
+def test_a_line_that_is_not_json_is_a_wrong_row(tmp_path: Path) -> None:
     lines = ['{"ticket_id": "A-1", "name": "one\u2028line"}', '{"ticket_id": ', '{"ticket_id": "A-3"}']
     found = read(tmp_path, "\r\n".join(lines).encode())
     assert [(record.number, record.fields.get("ticket id", "")) for record in found] == [
@@ -224,14 +224,14 @@ def test_a_line_that_is_no_json_is_a_wrong_row(tmp_path: Path) -> None:
     assert found[1].problem.startswith("is not JSON: ")
 
 
-def test_blank_lines_count_where_lines_are_counted(tmp_path: Path) -> None:
+def test_blank_lines_count_in_line_numbers(tmp_path: Path) -> None:
     found = read(tmp_path, b'{"ticket_id": "A-1"}\n\n \n{bad\n{"ticket_id": "A-5"}\n\n')
     assert [record.number for record in found] == [1, 4, 5]
     assert found[1].problem.startswith("is not JSON: ")
     assert found[1].problem.endswith(", at its character 2")
 
 
-def test_a_file_that_is_called_json_lines_may_begin_with_a_wrong_one(tmp_path: Path) -> None:
+def test_a_jsonl_file_may_begin_with_a_wrong_line(tmp_path: Path) -> None:
     path = tmp_path / "tickets.jsonl"
     path.write_text('oops\n{"ticket_id": "A-2"}\n', encoding="utf-8")
     wrong, right = read_records(path)
@@ -239,19 +239,19 @@ def test_a_file_that_is_called_json_lines_may_begin_with_a_wrong_one(tmp_path: P
     assert right.fields == {"ticket id": "A-2"}
 
 
-def test_a_list_that_breaks_off_is_not_taken_for_lines(tmp_path: Path) -> None:
+def test_a_truncated_json_list_is_not_read_as_json_lines(tmp_path: Path) -> None:
     with pytest.raises(FileRefused, match="not JSON"):
         read(tmp_path, b'[\n{"ticket_id": "A-1"},\n{"ticket_id": "A-2"},\n{"ticket_id": "A-3"}\n')
 
 
-def test_one_object_beyond_the_standard_does_not_sink_a_list(tmp_path: Path) -> None:
+def test_one_non_standard_object_does_not_invalidate_a_list(tmp_path: Path) -> None:
     odd = rb'[{"ticket_id": "A-1"}, {"ticket_id": "A-2", "x": "\ud800"}, {"ticket_id": "A-3", "x": NaN},'
     found = read(tmp_path, odd + b' {"ticket_id": "A-4", "x": ' + b"9" * 5_000 + b"}]")
     assert problems(found) == {1: "", 2: "contains half of a surrogate pair", 3: "", 4: ""}
     assert found[2].fields == {"ticket id": "A-3", "x": ""}
 
 
-def test_a_missing_file_gets_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(FileRefused, match="cannot be read: No such file"):
         list(read_records(tmp_path / "absent"))
 
@@ -261,7 +261,7 @@ CELLS = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs
 
 @settings(deadline=None, print_blob=True)
 @given(rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=6), delimiter=st.sampled_from(",;\t|"))
-def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]], delimiter: str) -> None:
+def test_rows_written_by_a_csv_writer_are_read_back(rows: list[list[str]], delimiter: str) -> None:
     out = io.StringIO()
     writer = csv.writer(out, delimiter=delimiter, quoting=csv.QUOTE_ALL)
     writer.writerow(["ticket_id", "b", "c"])
@@ -277,7 +277,9 @@ def unguarded(cell: str) -> str:
 
 @settings(deadline=None, print_blob=True)
 @given(content=st.binary(max_size=200))
-def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_random_bytes_do_not_break_the_reader(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     path = tmp_path_factory.getbasetemp() / "any"
     path.write_bytes(content)
     with contextlib.suppress(FileRefused):

@@ -61,7 +61,7 @@ def consumed(running: Network) -> int:
 
 
 def primary(running: Network) -> dict[str, Any]:
-    """The believed primary; during a view change there may be none for a moment."""
+    """The primary by the status of the nodes; none for a moment during a view change."""
 
     def look() -> list[dict[str, Any]]:
         return [node for node in running.nodes().values() if node["is_primary"] and node["pid"]]

@@ -1,4 +1,4 @@
-"""Sending an import: every ticket once, whatever the network loses, and a sentence when it cannot be."""
+"""Sending an import: every ticket once despite losses in the network, or a message why not."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_all_tickets_arrive_in_batches(client: httpx.AsyncClient, trouble:
     assert trouble.requests == 9
 
 
-async def test_nothing_is_lost_or_doubled_on_a_bad_network(
+async def test_no_ticket_is_lost_or_issued_twice_on_a_bad_network(
     client: httpx.AsyncClient, trouble: Trouble, learner: RealLearner
 ) -> None:
     trouble.share = 0.2
@@ -97,7 +97,7 @@ async def test_the_ordered_ticket_has_the_fields_of_its_row(client: httpx.AsyncC
     assert b"Ada" not in bytes(stored.row)
 
 
-async def test_a_silent_network_is_given_up_after_its_time(
+async def test_an_import_gives_up_on_a_silent_network_after_its_timeout(
     client: httpx.AsyncClient, learner: RealLearner
 ) -> None:
     learner.gateway.quorum = False
@@ -119,7 +119,7 @@ async def test_a_refused_ticket_is_reported_by_its_row(client: httpx.AsyncClient
     assert [(row.row, row.reason) for row in delivery.wrong] == [(8, "T-7 was refused: Not here.")]
 
 
-async def test_a_refusal_says_that_nothing_was_done_only_where_it_was_sent_once() -> None:
+async def test_a_refusal_is_final_only_for_a_request_that_was_sent_once() -> None:
     """The first sending may have been done, and its answer lost."""
     delivery, no = Delivery(), {"status": 403, "code": "not_permitted"}
     assert settled(ticket(1, Holder()), no, delivery, first=True)

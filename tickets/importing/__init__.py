@@ -1,6 +1,6 @@
 """Bring tickets from a file into the network: read, understand, keep persons apart, send.
 
-reading   a CSV or JSON file, whatever its encoding and delimiter  ->  Record
+reading   a CSV or JSON file in any encoding and with any delimiter  ->  Record
 pretix    the JSON shapes of pretix  ->  Record with the column names of its spreadsheet export
 columns   a Record  ->  ImportedTicket, or the reason why it is not a ticket
 holders   personal data  ->  an erasable table and a salted commitment

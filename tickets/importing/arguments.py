@@ -1,4 +1,4 @@
-"""What the commands that read a file of tickets share: arguments, their checks, a progress bar."""
+"""Shared parts of the commands that read a file of tickets: arguments, their checks, a progress bar."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add_file_arguments(parser: ArgumentParser) -> None:
 
 
 def columns_of(options: Mapping[str, Any]) -> Columns:
-    """How to read the file, from the arguments of `add_file_arguments`; raise FileRefused."""
+    """Return the settings for reading the file, from `add_file_arguments`; raise FileRefused."""
     check_event(options["event"])
     return Columns(
         event=options["event"],

@@ -21,7 +21,7 @@ from dtvn.machine.commands import DEFAULT_EVENT, is_name, is_text
 from tickets.importing.record import Record, normalised
 
 PLAIN_ID = "ticket id"
-"""The column that identifies tickets, whatever other columns the file has."""
+"""The column that identifies tickets, even if the file has other such columns."""
 PRETIX = frozenset({"order code", "position id"})
 """Columns that only pretix's export has."""
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -106,7 +106,7 @@ class _Refused(Exception):
 
 
 class Columns:
-    """How to read the rows of one file."""
+    """Settings for reading the rows of one file."""
 
     def __init__(
         self,

@@ -26,10 +26,10 @@ def commitment(holder: Holder, salt: bytes) -> bytes:
 
 
 class Kept(NamedTuple):
-    """What became of the holders of an import."""
+    """Results of an import of holders."""
 
     commitments: dict[str, bytes]
-    """By ticket id."""
+    """Ticket ID -> commitment to its holder."""
     contradictions: list[WrongRow]
     """Rows that contradict what was stored before."""
     fresh: set[str]
@@ -72,7 +72,7 @@ def forget_holders(event: str, tickets: Iterable[str]) -> None:
 
 
 def erase_holders(event: str, tickets: Sequence[str]) -> int:
-    """Erase the holders of these tickets for good; returns how many were known."""
+    """Erase the holders of these tickets permanently; returns how many were known."""
     return TicketHolder.objects.filter(event=event, ticket__in=tickets, erased_at=None).update(
         name="",
         email="",

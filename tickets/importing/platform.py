@@ -78,7 +78,7 @@ def pause_before(attempt: int, response: httpx.Response | None) -> float:
 
 
 class Asked(NamedTuple):
-    """What became of a request that was sent until its answer was final."""
+    """Result of a request that was sent until its answer was final."""
 
     response: httpx.Response | None
     """None: no final answer came in time."""

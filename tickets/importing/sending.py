@@ -32,7 +32,7 @@ class NetworkSilent(Exception):
 
 
 class Delivery(msgspec.Struct):
-    """What became of the tickets of one import."""
+    """Results of the tickets of one import."""
 
     issued: int = 0
     existed: int = 0

@@ -8,8 +8,9 @@ from dtvn.api.errors import SEQUENCE_HEADER, Refused
 from dtvn.api.queries import read_event
 from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
-from tickets.services import certify, epochs
+from tickets.services import certify
 from validators.rest.http import own_writes
+from validators.services import epochs
 
 
 def show_certificate(call: Call, ticket_id: str) -> Answer:

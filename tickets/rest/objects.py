@@ -10,11 +10,11 @@ from dtvn.machine import TicketState, seeded_count
 from dtvn.machine.contract import ticket_of_bytes, ticket_of_row
 from dtvn.protocol import canonical
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.services.network import gateway
 from validators import feed
 from validators.ledger import read
 from validators.ledger.models import Ticket
 from validators.rest.http import OWN_WRITES_WAIT
+from validators.services.network import gateway
 
 
 def proved_ticket(state: bytes, issued: bytes) -> dict[str, Any]:

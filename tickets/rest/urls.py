@@ -1,11 +1,11 @@
-"""URLs of the ticket API. Literal paths come before `{ticket_id}`."""
+"""URLs of the ticket API, and of the log that it reads from. Literal paths come before `{ticket_id}`."""
 
 from django.urls import URLPattern, URLResolver, path
 
 from dtvn.api.bodies import OPERATIONS
 from dtvn.machine import CAPABILITY
 from tickets.rest.certificates import show_certificate, show_epochs
-from tickets.rest.reads import list_tickets, show_ticket
+from tickets.rest.reads import list_records, list_tickets, show_ticket
 from tickets.rest.writes import BATCH_BYTES_MAX, change_tickets, operation
 from validators.rest.http import route
 from validators.rest.supervision import validate_via_node
@@ -36,5 +36,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         route(get=show_certificate, needs_nodes=True),
         name="ticket-certificate",
     ),
+    path("api/v1/consensus/logs", route(get=list_records, needs_nodes=True)),
     path("api/v1/epochs", route(get=show_epochs), name="epochs"),
 ]

@@ -11,8 +11,8 @@ from dtvn.api.bodies import OPERATIONS, SeedBody
 from dtvn.api.calls import Call
 from dtvn.api.writes import BatchBody, answer_batch, answer_operation
 from tickets.rest.objects import issued, seeded
-from tickets.services import batch, decide_one
 from validators.rest.http import Handler
+from validators.services.decide import batch, decide_one
 
 BATCH_BYTES_MAX = 16 * 1024 * 1024
 DATA = {"seed": seeded, "issue": issued}

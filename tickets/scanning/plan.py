@@ -16,11 +16,11 @@ class Scan(msgspec.Struct, frozen=True):
     gate: str
     nonce: str
     races: bool = False
-    """To be sent at the same time as another scan of this ticket."""
+    """Whether the scan is sent at the same time as another scan of this ticket."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """For each gate its scans in order; a racing pair is at the same position of two gates."""
+    """The scans of each gate in order; a racing pair is at the same position of two gates."""
 
     by_gate: tuple[tuple[Scan, ...], ...]
 

@@ -26,7 +26,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     """Sequence in the log; 0 if unknown."""
     attempts: int
-    """How often the scan was sent."""
+    """Number of times the scan was sent."""
     latency: float
     """Seconds from the first attempt to the decision."""
     remark: str = ""

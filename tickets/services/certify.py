@@ -32,10 +32,10 @@ from dtvn.proof import (
 from dtvn.protocol import genesis
 from dtvn.protocol.consensus.effects import CheckpointRecord
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.services.epochs import known_chain
-from tickets.services.network import gateway
 from validators.ledger import read
 from validators.ledger.proofs import EntryProof, LogPaths, lowest_checkpoint, read_entry_proof
+from validators.services.epochs import known_chain
+from validators.services.network import gateway
 
 CERTIFICATE_FILE_MAX = 2_048
 """Largest certificate file of an admission, in bytes (R27); if the log's path would exceed it, receipts are

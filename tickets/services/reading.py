@@ -29,9 +29,9 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.membership import Membership
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.services.epochs import known_chain
-from tickets.services.network import gateway
 from validators.ledger import read
+from validators.services.epochs import known_chain
+from validators.services.network import gateway
 
 WAIT = 3.0
 """Seconds within which a proof must be found."""

@@ -1,4 +1,4 @@
-"""Who may open the live feed: a session from our own pages, or an API key from any allowed origin.
+"""Access to the live feed: a session from our own pages, or an API key from any allowed origin.
 
 Browsers send the page's Origin with every WebSocket handshake and attach cookies whichever site the page
 belongs to, so a session counts only if the origin is this very host. A key is never attached automatically:
@@ -7,7 +7,6 @@ for it, the contract's wider rule holds (spec section 2).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -18,7 +17,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from dtvn.api.access import allowed_origin
+from dtvn.api.access import allowed_origin, named_origins
 from validators.rest.keys import caller_of_session, text_of_header
 from validators.services.api_keys import find_api_key
 
@@ -34,7 +33,7 @@ async def may_watch(scope: dict[str, Any]) -> bool:
     if not _is_host(host, settings.ALLOWED_HOSTS):
         return False
     if key := _api_key(headers):
-        return _allowed(origin, host) and await _is_key(key)
+        return allowed_origin(origin, host) and await _is_key(key)
     if not _same_host(origin, host):
         return False
     user = scope.get("user")
@@ -48,9 +47,9 @@ async def _may_watch_supervisor(headers: dict[str, str], host: str, origin: str 
     machine looks like same-origin: so without a key, its host must be known or its origin listed."""
     if origin is None:
         return _is_host(host, settings.ALLOWED_HOSTS)
-    if not _allowed(origin, host):
+    if not allowed_origin(origin, host):
         return False
-    if _is_named(origin) or _is_host(host, settings.KNOWN_HOSTS):
+    if origin.lower() in named_origins() or _is_host(host, settings.KNOWN_HOSTS):
         return True
     key = _api_key(headers)
     return bool(key) and await _is_key(key)
@@ -93,15 +92,3 @@ def _same_host(origin: str | None, host: str) -> bool:
         return urlsplit(origin).netloc.lower() == host.lower()
     except ValueError:
         return False
-
-
-def _allowed(origin: str | None, host: str) -> bool:
-    return allowed_origin(origin, host, _named_origins())
-
-
-def _is_named(origin: str) -> bool:
-    return origin.lower() in {name.strip().lower() for name in _named_origins().split(",")} - {""}
-
-
-def _named_origins() -> str:
-    return os.environ.get("DTVN_WS_ORIGINS", "")

@@ -1,4 +1,4 @@
-"""Admin list actions that apply to the ticked rows, whatever the list's filter matches by now."""
+"""Admin list actions that apply to the ticked rows, even if the list's filter no longer matches them."""
 
 from __future__ import annotations
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
+from dtvn.api.errors import Unavailable
 from dtvn.gateway import Answered, MemberView
 from dtvn.protocol import quorum
-from tickets.services import Unavailable, network
 from validators.feed.rows import read_applied
 from validators.membership.roster import CONTRADICTION, DISK_FULL, WAITING, error_of
 from validators.models import ManagedNode, NodeRole, NodeStatus
+from validators.services import network
 
 ANSWER_WAIT = 1.0
 """Seconds that a node has to answer."""
@@ -42,7 +43,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     phase: str
     prepares: list[str]
     commits: list[str]
-    withheld: str
+    abstain_reason: str
     open_for: float
     """Seconds."""
 
@@ -154,8 +155,8 @@ def _undecided(voting: Sequence[Node], nodes: Sequence[Node]) -> tuple[str, str]
     missing = [name for name in voters if name not in held]
     if slot.phase == "waiting":
         cause = f"no proposal from {node.primary} has arrived"
-    elif slot.withheld:
-        cause = f"{node.id} withholds its own vote ({slot.withheld})"
+    elif slot.abstain_reason:
+        cause = f"{node.id} withholds its own vote ({slot.abstain_reason})"
     else:
         cause = f"{kind} are missing from {', '.join(missing)}"
     where = (
@@ -208,7 +209,7 @@ def _told(node_id: str, said: dict[str, Any], ids: Sequence[str]) -> Node:
             phase=lowest["phase"],
             prepares=[ids[index] for index in lowest["prepares"]],
             commits=[ids[index] for index in lowest["commits"]],
-            withheld=lowest["withheld"],
+            abstain_reason=lowest["withheld"],
             open_for=max(0.0, (taken_at - lowest["opened"]) / NANOSECONDS),
         ),
     )

@@ -16,10 +16,8 @@ from weakref import WeakKeyDictionary
 import msgspec
 from channels.db import database_sync_to_async
 
+from dtvn.api.errors import Unavailable
 from dtvn.protocol.genesis import Genesis
-from simulator.web import feed as simulator
-from tickets.services import Unavailable
-from tickets.services.network import gateway
 from validators.dashboard.nodes import (
     describe_cluster,
     describe_nodes,
@@ -28,12 +26,13 @@ from validators.dashboard.nodes import (
     node_changes,
     read_announcements,
 )
-from validators.feed import Frame, Relay
+from validators.feed import Frame, Relay, simulation
 from validators.feed.outage import Outage
 from validators.feed.progress import process_listener
 from validators.feed.rows import read_applied, read_frame
 from validators.feed.wake import wake_ups
 from validators.models import Announcement
+from validators.services.network import gateway
 from validators.services.node_logs import Tail, log_file
 
 NODES_INTERVAL = 0.5
@@ -145,9 +144,9 @@ class Live:
         self._inboxes.add(inbox)
         try:
             await self.look_at_nodes()
-            self.simulator_status = await database_sync_to_async(simulator.status_now)()
+            self.simulator_status = await database_sync_to_async(simulation.simulator.status_now)()
             if not self._watchers:
-                self._simulator_event = await database_sync_to_async(simulator.newest_event)()
+                self._simulator_event = await database_sync_to_async(simulation.simulator.newest_event)()
             position = await self.relay.join()
         except BaseException:
             self._inboxes.discard(inbox)
@@ -211,7 +210,8 @@ class Live:
         while True:
             await self._watched.wait()
             with outage:
-                last, frames = await database_sync_to_async(simulator.read_frames)(self._simulator_event)
+                read_frames = database_sync_to_async(simulation.simulator.read_frames)
+                last, frames = await read_frames(self._simulator_event)
                 self._simulator_event = max(self._simulator_event, last)
                 if frames:
                     texts = [encoded(frame).decode() for frame in frames]

@@ -22,7 +22,7 @@ from validators.dashboard.principals import principals_page
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.membership import changes
 from validators.membership.epoch import PresentEpoch, present_epoch
-from validators.membership.membership import FIXED_PARAMETERS, Wish
+from validators.membership.membership import FIXED_PARAMETERS, ChangeRequest
 from validators.models import ChangeState, MembershipChange
 from validators.rest.keys import actor_of, may
 from validators.services.errors import ServiceError
@@ -40,7 +40,7 @@ LOOK_AGAIN = 3
 """Seconds between two refreshes of the page while something is under way."""
 
 
-class WishForm(forms.Form):
+class ChangeForm(forms.Form):
     """The fields of one kind of change."""
 
     node_id = forms.CharField(label="Node", max_length=64, help_text="Letters A-Z a-z, digits, and . _ -")
@@ -90,13 +90,13 @@ class WishForm(forms.Form):
                     value = getattr(now.parameters, name)
                     self.fields[name] = forms.IntegerField(label=name.replace("_", " "), initial=value)
 
-    def wish(self, now: PresentEpoch) -> Wish:
+    def requested(self, now: PresentEpoch) -> ChangeRequest:
         """The requested change of a valid form."""
         given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
         if self.kind == "parameters":
             changed = {name: value for name, value in given.items() if value != getattr(now.parameters, name)}
-            return Wish(change="parameters", parameters=changed)
-        return msgspec.convert({"change": self.kind, **given}, Wish)
+            return ChangeRequest(change="parameters", parameters=changed)
+        return msgspec.convert({"change": self.kind, **given}, ChangeRequest)
 
 
 @admin.register(MembershipChange)
@@ -216,14 +216,14 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
     def _ask(self, request: HttpRequest, kind: str, now: PresentEpoch) -> HttpResponse:
         posted = request.method == "POST"
         initial = {"node_id": request.GET.get("node_id", ""), "replaces": request.GET.get("replaces", "")}
-        form = WishForm(kind, now, request.POST if posted else None, None if posted else initial)
+        form = ChangeForm(kind, now, request.POST if posted else None, None if posted else initial)
         context: dict[str, Any] = {}
         if posted and form.is_valid():
             try:
-                wish = form.wish(now)
+                requested = form.requested(now)
                 if request.POST.get("step") == "confirm":
-                    return self._store(request, wish)
-                context["preview"] = changes.foresee(wish)
+                    return self._store(request, requested)
+                context["preview"] = changes.foresee(requested)
             except ServiceError as error:
                 form.add_error(None, str(error))
         context |= {
@@ -236,8 +236,8 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
         }
         return TemplateResponse(request, "admin/members_ask.html", context)
 
-    def _store(self, request: HttpRequest, wish: Wish) -> HttpResponse:
+    def _store(self, request: HttpRequest, requested: ChangeRequest) -> HttpResponse:
         """The nonce of the form makes a second click count as the same change."""
         nonce = request.POST.get("nonce", "")[:64].encode()
-        row = changes.ask(wish, actor=actor_of(request.user), nonce=nonce)
+        row = changes.ask(requested, actor=actor_of(request.user), nonce=nonce)
         return redirect(reverse("admin:validators_membershipchange_change", args=[row.pk]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tickets.services import Unavailable
+from dtvn.api.errors import Unavailable
 from validators.feed.rows import read_applied
 from validators.membership.node_list import list_nodes
 from validators.membership.roster import MemberNode, error_of
@@ -23,7 +23,7 @@ def describe_nodes() -> list[dict[str, Any]]:
     except Unavailable:
         members = []
     for member in members:
-        nodes.append({**node_object(member), **_wish(member.managed), "voting": _voting(member)})
+        nodes.append({**node_object(member), **_desired(member.managed), "voting": _voting(member)})
     for row in ManagedNode.objects.filter(role=NodeRole.LEARNER):
         report = row.report if isinstance(row.report, dict) else {}
         nodes.append(
@@ -38,7 +38,7 @@ def describe_nodes() -> list[dict[str, Any]]:
                 "is_primary": False,
                 "voting": False,
                 "heard_at": _heard_at(row),
-                **_wish(row),
+                **_desired(row),
             }
         )
     return nodes
@@ -116,7 +116,7 @@ def _heard_at(row: ManagedNode) -> float | None:
     return row.heartbeat_at.timestamp()
 
 
-def _wish(row: ManagedNode | None) -> dict[str, Any]:
+def _desired(row: ManagedNode | None) -> dict[str, Any]:
     """The desired state of the process, and how often the platform had to restart it."""
     if row is None:
         return {"role": NodeRole.VALIDATOR, "desired": DesiredState.RUNNING, "restarts": 0}

@@ -11,10 +11,9 @@ from typing import TypeVar
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
-from dtvn.api.errors import ApiError
+from dtvn.api.errors import ApiError, Unavailable
 from dtvn.machine import NAMES, TRANSITIONS, State
 from dtvn.protocol import quorum
-from tickets.services import Unavailable
 from validators.dashboard.views import for_pages
 from validators.membership.node_list import find_node
 from validators.membership.own_api import ask_api, read_figures

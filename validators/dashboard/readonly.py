@@ -35,7 +35,7 @@ class StrictAdmin(admin.ModelAdmin):
 
 
 class ReadOnlyAdmin(StrictAdmin):
-    """Rows cannot be added, changed or deleted here, whatever permissions a user has; the list's title names
+    """Rows cannot be added, changed or deleted here, even with all permissions; the list's title names
     its content instead of "Select ... to view"."""
 
     def changelist_view(

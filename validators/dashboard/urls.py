@@ -8,7 +8,7 @@ from validators.dashboard.views import page_of
 app_name = "dashboard"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", page_of("page", title="Live", quorums=pages.QUORUMS), name="page"),
-    *(path(f"dashboard/{name}", page_of(name), name=name) for name in ("nodes", "network", "simulator")),
+    *(path(f"dashboard/{name}", page_of(name), name=name) for name in ("nodes", "network")),
     path("dashboard/tickets", page_of("tickets", acts=pages.ACTS), name="tickets"),
     path("dashboard/metrics", page_of("metrics", charts=pages.CHARTS), name="metrics"),
     path("dashboard/links", pages.links, name="links"),

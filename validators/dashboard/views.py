@@ -14,13 +14,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from dtvn.api.errors import Unavailable
 from dtvn.proof.continuation import continues
-from tickets.services import Unavailable
-from tickets.services.network import gateway
+from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.dashboard.diagnosis import explain
 from validators.dashboard.nodes import describe_cluster, describe_nodes
 from validators.feed.rows import read_snapshot
 from validators.rest.keys import ANYBODY, caller_of_person
+from validators.services.network import gateway
 
 View = Callable[..., HttpResponse]
 
@@ -29,7 +30,7 @@ PAGES = (
     ("dashboard:nodes", "Nodes"),
     ("dashboard:network", "Network"),
     ("dashboard:tickets", "Tickets"),
-    ("dashboard:simulator", "Simulator"),
+    ("simulator", "Simulator"),
     ("dashboard:metrics", "Metrics"),
 )
 """URL name and page name."""
@@ -54,6 +55,7 @@ def page_of(name: str, **context: Any) -> View:
         shown = {
             "title": name.capitalize(),
             "pages": PAGES,
+            "closed_no_access": CLOSED_NO_ACCESS,
             "known": caller.actor != ANYBODY.actor,
             "may_change": bool(NEEDED.get(name, frozenset()) & caller.scopes),
             "continues": _continues() if name == "nodes" else "",

@@ -30,7 +30,7 @@ class DataFolder:
         self.celery_control = root / "celery" / "control"
         self.static = root / "static"
         self.prometheus = root / "prometheus"
-        """Where Prometheus finds the nodes and the platform (file_sd_config)."""
+        """File in which Prometheus finds the nodes and the platform (file_sd_config)."""
 
     def slot_lock(self, name: str) -> Path:
         """Lock file of one of the platform's own processes: web, a worker, the simulator."""

@@ -1,8 +1,11 @@
-"""Which process runs a node: a fact of the kernel, not a lapsed lease.
+"""Kernel locks that show which process runs a node, since a lease can only expire.
 
 The process that runs a node holds a POSIX record lock on the node's slot file until it ends, for whatever
 reason. A query does not take the lock (F_GETLK): a probe that held it briefly could reject a node that starts
 at that moment. The lock is not inherited by helper processes.
+
+Not a `flock` as on ledgers (validators.ledger.lock): that cannot be asked for its holder without taking it,
+and forked helpers would keep it.
 """
 
 import errno

@@ -183,7 +183,8 @@ def _event(record: OperationRecord) -> dict[str, Any]:
 
 
 def _created_by_seed(record: OperationRecord) -> int:
-    """How many tickets a seed created: the first seed in an event creates all that were not issued before."""
+    """Number of tickets that a seed created: the first seed in an event creates all that were not issued
+    before."""
     before = OperationRecord.objects.filter(event=record.event, code=OK, id__lt=record.id)
     if before.filter(operation="seed").exists():
         return 0

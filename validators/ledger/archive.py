@@ -128,8 +128,8 @@ class LedgerArchive:
             yield from self._unpacked(sql, (first,))
 
     def contradiction(self) -> tuple[str, tuple[bytes, ...]] | None:
-        """The recorded reason why its node stopped for good, and the signed frames of both certificates; None
-        if it did not stop. Raises ArchiveError."""
+        """The recorded reason why its node stopped permanently, and the signed frames of both certificates;
+        None if it did not stop. Raises ArchiveError."""
         for (value,) in self._rows(_CONTRADICTION, ()):
             try:
                 found = canonical.decode(Contradiction, bytes(value))

@@ -24,8 +24,8 @@ from dtvn.protocol.consensus.effects import (
     Record,
     StateRecord,
 )
-from dtvn.protocol.host.ports import JournalError, JournalFull, Recovery
-from validators.ledger import encoding, recovery
+from dtvn.protocol.host.ports import JournalError, JournalFull, LedgerTail
+from validators.ledger import encoding, integrity
 from validators.ledger.bodies import Bodies
 from validators.ledger.install import installing
 from validators.ledger.location import drop_alias
@@ -165,10 +165,10 @@ class Ledger:
         contradict it (R7)."""
         try:
             fresh = [
-                record for record in without_repeats(records) if not recovery.is_known(self._store, record)
+                record for record in without_repeats(records) if not integrity.is_known(self._store, record)
             ]
             # The failed plan numbered batches that were never written: read them again.
-            self._bodies = recovery.read_bodies(self._store)
+            self._bodies = integrity.read_bodies(self._store)
             if fresh or durable:  # a turn of known records alone still syncs what was written before it
                 self._write_turn(fresh, durable)
         except JournalError as error:
@@ -237,7 +237,7 @@ class Ledger:
         sequence = install.checkpoint.sequence
         if sequence <= self._head.sequence:
             raise JournalError(f"The log ends at {self._head.sequence}; a snapshot of {sequence} is older.")
-        known = recovery.is_known(self._store, install.checkpoint)
+        known = integrity.is_known(self._store, install.checkpoint)
         self._fail(JournalError("A snapshot was installed: the ledger must be loaded again."))
         self._replace_meta(
             installing(install, known=known),
@@ -262,28 +262,28 @@ class Ledger:
 
     # --- reading back -----------------------------------------------------------------------------
 
-    def load(self) -> Recovery:
+    def load(self) -> LedgerTail:
         """Read the whole ledger back and check every row against its checksum and the chain of hashes.
 
         Raises LedgerDamaged with the sequence and what differs. `rows` of the result is read, and checked,
         while it is iterated.
         """
         applied = self._meta.applied_sequence
-        found = recovery.load(self._store, MaterialisedRows(self._store), applied)
+        found = integrity.load(self._store, MaterialisedRows(self._store), applied)
         self._head = found.head
         self._noted = []
         self._bodies = found.bodies
         self._broken = ""
-        return msgspec.structs.replace(found.recovery, continued=self._written)
+        return msgspec.structs.replace(found.tail, continued=self._written)
 
     def state_value(self, name: str) -> bytes | None:
         """The value of a named state (effects.StateRecord), None if it was never written."""
-        return recovery.read_state(self._store, name)
+        return integrity.read_state(self._store, name)
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """Entries first..last, ascending, up to `bytes_max` of batches (but at least one entry, if any) and
         up to the first missing entry (below a snapshot)."""
-        found = recovery.read_entries(self._store, first, last, bytes_max)
+        found = integrity.read_entries(self._store, first, last, bytes_max)
         return found if found and found[0].entry.sequence == first else []
 
     def evidence(self, after: int, limit: int) -> Sequence[StoredEvidence]:

@@ -5,6 +5,8 @@ proves on this host that a node is dead; an expired lease would only be a guess.
 that forks must close the copy in its child (`FileLock.close`), or the child holds the lock too.
 
 Not the `filelock` package: it empties the file, which names the holder, before it asks for the lock.
+Not the record lock of slots (validators.data_folder.locks): it admits a second writer in the same process,
+and ends when the process closes any descriptor of the file.
 """
 
 from __future__ import annotations

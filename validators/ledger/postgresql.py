@@ -179,7 +179,7 @@ class PostgresStore:
             return {}
         events, tickets = zip(*self._expected, strict=True)
         found = self.rows(
-            # A lateral LIMIT keeps the planner at one index lookup per ticket, whatever it estimates.
+            # A lateral LIMIT keeps the planner at one index lookup per ticket, for any estimate.
             "SELECT 'ticket/' || old.state || '/' || wanted.event, count(*)"
             " FROM unnest(?::text[], ?::text[]) AS wanted (event, ticket_id)"
             " CROSS JOIN LATERAL (SELECT t.state FROM ledger_ticket t WHERE t.event = wanted.event"

@@ -87,7 +87,7 @@ def lowest_checkpoint(using: str, sequence: int) -> CheckpointRecord | None:
 
 class LogPaths:
     """Paths from entries to log roots, for one ledger and process. The log only grows, so roots of full tiles
-    are cached for good (32 bytes for 256 entries). May be used from any thread."""
+    are cached permanently (32 bytes for 256 entries). May be used from any thread."""
 
     def __init__(self, using: str) -> None:
         self._using = using

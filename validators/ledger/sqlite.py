@@ -77,7 +77,7 @@ class SqliteStore:
         finish: Callable[[], Sequence[Write]] | None = None,
     ) -> None:
         """See Store. A failed transaction is rolled back before the error is raised. If the file was deleted
-        or replaced, the transaction is lost whatever SQLite reports, so this raises: it must not be
+        or replaced, the transaction is lost even if SQLite reports success, so this raises: it must not be
         acknowledged (R6)."""
         connection = self._connection
         self._checkpointer.raise_failure()

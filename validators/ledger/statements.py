@@ -85,6 +85,6 @@ ADD_TO_COUNTER = (
 INDEX_STATES = "CREATE INDEX IF NOT EXISTS tickets_by_state ON ledger_ticket (state, event, ticket_id)"
 """Created only if tickets are searched: it doubles the cost of a changed ticket."""
 INDEX_KINDS = "CREATE INDEX IF NOT EXISTS operations_by_kind ON ledger_operationrecord (operation, id)"
-"""For lists of one kind, whose rows may come after a million others; the table is empty if operations are not
-searched."""
+"""Index for lists of one kind, whose rows may come after a million others; the table is empty if operations
+are not searched."""
 UNINDEX_STATES = "DROP INDEX IF EXISTS tickets_by_state"

@@ -34,7 +34,7 @@ class GoCommand(BaseCommand):
         self.flags().print_help()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """For call_command: options as on the command line, names with underscores."""
+        """Run for call_command, with options as on the command line, names with underscores."""
         given = vars(self.flags().parse([]))
         given.update({name: value for name, value in options.items() if name in given})
         if code := self.run(Namespace(**given)):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dtvn.files.whole import write_private
-from dtvn.node import recovering
+from dtvn.node import recovery_steps
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import NodeOptions, StartError, check_folder, read_genesis
 from dtvn.proof import evidence_json, shown
@@ -123,7 +123,7 @@ def run(options: dict[str, Any], say: Say) -> None:
 
 def _state(options: dict[str, Any], say: Say) -> None:
     others = [_read(StateFile, options["epochs"])] if options["epochs"] else []
-    told, names = recovering.state(_place(options), vouches=options["vouch"], others=others)
+    told, names = recovery_steps.state(_place(options), vouches=options["vouch"], others=others)
     _write(options["out"], told)
     statement = told.statement
     vouched = "vouches that this is its newest log" if statement.vouches else "does not vouch for its log"
@@ -141,7 +141,9 @@ def _state(options: dict[str, Any], say: Say) -> None:
 
 
 def _plan(options: dict[str, Any], say: Say) -> None:
-    file, plan = recovering.planned([_read(StateFile, path) for path in options["files"]], _genesis(options))
+    file, plan = recovery_steps.planned(
+        [_read(StateFile, path) for path in options["files"]], _genesis(options)
+    )
     _write(options["out"], file)
     _tell_plan(file, plan, say)
     members, late = plan.reading.config.members, _late(plan)
@@ -157,7 +159,7 @@ def _plan(options: dict[str, Any], say: Say) -> None:
 def _sign(options: dict[str, Any], say: Say) -> None:
     others = [_read(SignedFile, path) for path in options["files"]]
     file = _read(PlanFile, options["plan"])
-    signed, plan = recovering.sign(_place(options), file, others)
+    signed, plan = recovery_steps.sign(_place(options), file, others)
     _write(options["out"], signed)
     _tell_plan(file, plan, say)
     how = (
@@ -178,7 +180,7 @@ def _sign(options: dict[str, Any], say: Say) -> None:
 
 def _seal(options: dict[str, Any], say: Say) -> None:
     genesis = _genesis(options)
-    file, plan = recovering.planned(_read(PlanFile, options["plan"]).states, genesis)
+    file, plan = recovery_steps.planned(_read(PlanFile, options["plan"]).states, genesis)
     files = [_read(SignedFile, path) for path in options["files"]]
     sealed, wrong = sealing.seal(file, plan, files, genesis)
     _write(options["out"], sealed)
@@ -198,12 +200,12 @@ def _install(options: dict[str, Any], say: Say) -> None:
     sealed = _read(SealedFile, options["sealed"])
     place = None if options["id"] is None else _place(options)
     genesis = _genesis(options) if place is None else place.genesis
-    recovering.tell_platform(ClusterFolder(options["data_dir"]), genesis, sealed)
+    recovery_steps.tell_platform(ClusterFolder(options["data_dir"]), genesis, sealed)
     if place is None:
         say(f"{options['data_dir']}: its gateway and its learner know the members' new keys.")
         say("Next: install it for each node of this folder too (--id), or start the platform (make up).")
         return
-    following = recovering.install(place, sealed)
+    following = recovery_steps.install(place, sealed)
     say(
         f"{options['id']} continues in epoch {following.epoch} after sequence {following.after} under a "
         f"new key; the old one is erased."
@@ -246,7 +248,7 @@ def _shown(names: Sequence[str]) -> str:
     return ", ".join(shown(name) for name in names)
 
 
-def _place(options: dict[str, Any]) -> recovering.Place:
+def _place(options: dict[str, Any]) -> recovery_steps.Place:
     try:
         folder: NodeFolder = ClusterFolder(options["data_dir"]).node(options["id"])
     except ValueError as error:
@@ -256,7 +258,7 @@ def _place(options: dict[str, Any]) -> recovering.Place:
         own_url=os.environ.get("DTVN_STORAGE_URL", ""),
         platform_url=os.environ.get("DATABASE_URL", ""),
     )
-    return recovering.Place(folder, open_ledger, find_ledger, where)
+    return recovery_steps.Place(folder, open_ledger, find_ledger, where)
 
 
 def _genesis(options: dict[str, Any]) -> g.Genesis:
@@ -274,7 +276,7 @@ def _genesis(options: dict[str, Any]) -> g.Genesis:
 
 
 def _read(kind: type[Any], path: Path) -> Any:
-    content = recovering.read_bounded(path)
+    content = recovery_steps.read_bounded(path)
     try:
         return opened(kind, content)
     except RecoveryError as error:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from django.conf import settings
 
 from dtvn.waiting import look_until
-from tickets.services.network import gateway
 from validators.membership import changes
-from validators.membership.membership import Wish, check_new_name
+from validators.membership.membership import ChangeRequest, check_new_name
 from validators.membership.roster import list_members
-from validators.models import ClusterWish, DesiredState, ManagedNode, NodeRole, NodeStatus
+from validators.models import ClusterRequest, DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.services import nodes
 from validators.services.cluster import cluster_now, found_with, member_names, own_members
 from validators.services.errors import ClusterStopped, NodeExternal, NodeRunning, PrimaryExists
+from validators.services.network import gateway
 
 LISTED_WAIT = 5.0
 """Seconds until a cluster of one node, founded by another process, is listed."""
@@ -45,7 +45,7 @@ def add_node(node_id: str, *, as_primary: bool, actor: str) -> None:
     if not _is_to_run():
         raise ClusterStopped(node_id)
     # Even below four members: a cluster that grows node by node starts there.
-    changes.ask(Wish(change="add", node_id=node_id, allow_small=True), actor=actor)
+    changes.ask(ChangeRequest(change="add", node_id=node_id, allow_small=True), actor=actor)
 
 
 def _has_other_primary(node_id: str) -> bool:
@@ -63,8 +63,8 @@ def _is_to_run() -> bool:
     link: all links are cut when an epoch begins, and no link exists while the first node starts. For members
     run by others, the link decides."""
     own = {row.node_id: row for row in own_members()}
-    wish = cluster_now()
-    if wish.wish == ClusterWish.START and wish.members in ([], list(own)):
+    asked = cluster_now()
+    if asked.wish == ClusterRequest.START and asked.members in ([], list(own)):
         return True
     if any(row.desired == DesiredState.RUNNING and row.status != NodeStatus.ERROR for row in own.values()):
         return True

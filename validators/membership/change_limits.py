@@ -15,7 +15,7 @@ from dtvn.api.errors import TicketError
 from dtvn.machine import reasons
 from dtvn.protocol.consensus.membership import Change, Membership, outline
 from dtvn.protocol.quorum import faults
-from validators.membership.membership import Wish
+from validators.membership.membership import ChangeRequest
 from validators.models import FINISHED, MembershipChange
 from validators.services.errors import ChangePending, TooManyChanges
 
@@ -23,7 +23,7 @@ OPEN_MAX = 8
 """Unfinished changes; they are carried out one after the other."""
 ASKED_MAX = 30
 ASKED_WITHIN = timedelta(minutes=10)
-"""Period in which one caller may request ASKED_MAX changes, whatever their outcome."""
+"""Period in which one caller may request ASKED_MAX changes, with any outcome."""
 OPEN_RETRY = 10
 """Seconds after which an unfinished change may be done."""
 
@@ -33,12 +33,12 @@ def unfinished() -> QuerySet[MembershipChange]:
     return MembershipChange.objects.exclude(state__in=FINISHED)
 
 
-def refuse_rivals(wish: Wish) -> None:
+def refuse_rivals(asked: ChangeRequest) -> None:
     """Raise ChangePending while another change of the same member, or of the parameters, is unfinished."""
     for other in unfinished():
         named = {other.wish.get("node_id"), other.wish.get("replaces")} - {"", None}
-        both = wish.change == other.wish["change"] == "parameters"
-        if both or named & {wish.node_id, wish.replaces}:
+        both = asked.change == other.wish["change"] == "parameters"
+        if both or named & {asked.node_id, asked.replaces}:
             raise ChangePending(f"change {other.pk} ({other}) is in progress")
 
 

@@ -8,11 +8,10 @@ import threading
 from django.db import close_old_connections, connections
 
 from dtvn.api.errors import Unavailable
-from tickets.services import network
 from validators.database_url import first_line
 from validators.membership import changes, newcomers
 from validators.membership.membership import newest_epoch
-from validators.services import evidence
+from validators.services import evidence, network
 
 logger = logging.getLogger("dtvn.members")
 

@@ -23,6 +23,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dtvn.api.errors import OutcomeUnknown, TicketError, Unavailable
+from dtvn.api.ordering import Request
 from dtvn.gateway import GatewayFace, gather_liveness_proofs
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, public_key_of, read_seed
@@ -33,12 +34,10 @@ from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.quorum import weak_quorum
 from dtvn.protocol.wire import ED25519
 from dtvn.waiting import look_until
-from tickets.services.decide import Request, decide
-from tickets.services.network import gateway
 from validators.membership import change_limits, newcomers, node_list
 from validators.membership.membership import (
+    ChangeRequest,
     Preview,
-    Wish,
     change_of,
     incoming_keys,
     newest_epoch,
@@ -48,7 +47,9 @@ from validators.membership.membership import (
 )
 from validators.models import ChangeState, MembershipChange
 from validators.services.cluster import lock_cluster
+from validators.services.decide import decide
 from validators.services.errors import ChangeFinished, ChangeOrdered, ChangeUnknown, ServiceError
+from validators.services.network import gateway
 
 logger = logging.getLogger("dtvn.members")
 
@@ -72,32 +73,32 @@ class NonceReused(TicketError):
         super().__init__(reasons.NONCE_REUSED)
 
 
-def foresee(wish: Wish) -> Preview:
+def foresee(asked: ChangeRequest) -> Preview:
     """The quorum calculator's preview of a change, as of the newest epoch; raise InvalidRequest."""
     now = newest_epoch(gateway())
-    found = preview(now, wish)
-    newcomers.check(wish, now)
+    found = preview(now, asked)
+    newcomers.check(asked, now)
     return found
 
 
-def ask(wish: Wish, *, actor: str, nonce: bytes = b"") -> MembershipChange:
+def ask(asked: ChangeRequest, *, actor: str, nonce: bytes = b"") -> MembershipChange:
     """Store a change to be carried out; the same actor and nonce return the same change.
 
     Raises InvalidRequest, TicketError (a refusal that can be foreseen), ChangePending, TooManyChanges.
     """
-    told = msgspec.to_builtins(wish)
+    told = msgspec.to_builtins(asked)
     named = hashlib.sha256(nonce).hexdigest() if nonce else secrets.token_hex(16)
     same = MembershipChange.objects.filter(actor=actor, nonce=named)
     known = same.first()
     if known is None:
-        expected = foresee(wish)
+        expected = foresee(asked)
         if expected.code:
             raise TicketError(expected.code, expected.sentence)
         with transaction.atomic():
             lock_cluster()  # no other process stores a change meanwhile
             known = same.first()
             if known is None:
-                change_limits.refuse_rivals(wish)
+                change_limits.refuse_rivals(asked)
                 change_limits.refuse_flood(actor)
                 made = MembershipChange.objects.create(wish=told, actor=actor, nonce=named)
                 node_list.tell(made)
@@ -149,9 +150,9 @@ def wait(row: MembershipChange, seconds: float) -> MembershipChange:
     return row
 
 
-def wish_of(row: MembershipChange) -> Wish:
+def request_of(row: MembershipChange) -> ChangeRequest:
     """The change that a row requests."""
-    return msgspec.convert(row.wish, Wish)
+    return msgspec.convert(row.wish, ChangeRequest)
 
 
 def turn() -> MembershipChange | None:
@@ -184,32 +185,32 @@ def turn() -> MembershipChange | None:
 
 
 def _begin(row: MembershipChange) -> None:
-    wish = wish_of(row)
-    if wish.own and wish.change == "rotate":
-        newcomers.next_key(wish.node_id, gateway())
-    elif wish.own:
-        row.host, row.port = newcomers.make(wish.node_id, newest_epoch(gateway()), _asker(row))
+    asked = request_of(row)
+    if asked.own and asked.change == "rotate":
+        newcomers.next_key(asked.node_id, gateway())
+    elif asked.own:
+        row.host, row.port = newcomers.make(asked.node_id, newest_epoch(gateway()), _asker(row))
         row.save(update_fields=["host", "port"])
-        _note(row, state=ChangeState.FOLLOWING, sentence=f"{wish.node_id} is fetching the log.")
+        _note(row, state=ChangeState.FOLLOWING, sentence=f"{asked.node_id} is fetching the log.")
         return
     _note(row, state=ChangeState.ORDERING, sentence="Collecting liveness proofs from the members.")
 
 
 def _follow(row: MembershipChange) -> None:
-    wish = wish_of(row)
+    asked = request_of(row)
     network = gateway()
-    word = newcomers.word_of(wish.node_id)
+    word = newcomers.word_of(asked.node_id)
     if word is not None and _caught_up(word, network):
-        _note(row, state=ChangeState.ORDERING, sentence=f"{wish.node_id} has the log.")
+        _note(row, state=ChangeState.ORDERING, sentence=f"{asked.node_id} has the log.")
     elif (timezone.now() - row.created_at).total_seconds() > FOLLOW_WAIT:
         _refuse(
             row,
             reasons.NOT_READY,
-            f"{wish.node_id} did not fetch the log within {FOLLOW_WAIT:.0f} seconds.",
+            f"{asked.node_id} did not fetch the log within {FOLLOW_WAIT:.0f} seconds.",
             0,
         )
     elif word is not None:
-        _note(row, sentence=f"{wish.node_id} has executed up to {word.executed}.")
+        _note(row, sentence=f"{asked.node_id} has executed up to {word.executed}.")
 
 
 def _order(row: MembershipChange) -> None:
@@ -228,10 +229,13 @@ def _order(row: MembershipChange) -> None:
         _note(row, code=error.code, sentence=f"{error} Trying again.")
         time.sleep(ATTEMPT_PAUSE)
         return
-    wish = wish_of(row)
-    newcomers.settle(joined=wish.node_id if wish.own and wish.change != "rotate" else "", left=wish.leaving)
-    if wish.leaving:
-        newcomers.retire(wish.leaving, _asker(row))
+    asked = request_of(row)
+    newcomers.settle(
+        joined=asked.node_id if asked.own and asked.change != "rotate" else "",
+        left=asked.leaving,
+    )
+    if asked.leaving:
+        newcomers.retire(asked.leaving, _asker(row))
     _note(
         row,
         state=ChangeState.DONE,
@@ -253,20 +257,20 @@ def _prepare(row: MembershipChange) -> bool:
 
 def _build(row: MembershipChange) -> Change:
     """The change as of now, with fresh liveness proofs."""
-    wish, network = wish_of(row), gateway()
+    asked, network = request_of(row), gateway()
     key = bytes(32)
-    if wish.own:
-        folder = newcomers.folder_of(wish.node_id)
-        path = folder.next_key if wish.change == "rotate" else folder.key
+    if asked.own:
+        folder = newcomers.folder_of(asked.node_id)
+        path = folder.next_key if asked.change == "rotate" else folder.key
         key = public_key_of(read_seed(path))
-    keys = incoming_keys(wish, key)
-    words = gather_liveness_proofs(network, without=wish.leaving, keys=keys, wait=newcomers.WORDS_WAIT)
+    keys = incoming_keys(asked, key)
+    words = gather_liveness_proofs(network, without=asked.leaving, keys=keys, wait=newcomers.WORDS_WAIT)
     now = network.present
-    if wish.word:
-        words.append(read_word(wish.word))
-    elif wish.own and wish.change != "rotate":
-        words += [word] if (word := newcomers.word_of(wish.node_id)) else []
-    change = change_of(now, wish, key=key, place=(row.host, row.port), words=tuple(words))
+    if asked.word:
+        words.append(read_word(asked.word))
+    elif asked.own and asked.change != "rotate":
+        words += [word] if (word := newcomers.word_of(asked.node_id)) else []
+    change = change_of(now, asked, key=key, place=(row.host, row.port), words=tuple(words))
     change_limits.refuse_standstill(now, change)
     return change
 
@@ -290,9 +294,9 @@ def _caught_up(word: LivenessProof, network: GatewayFace) -> bool:
 
 def _take_back(row: MembershipChange) -> None:
     """Nothing of it was sent: stops a newcomer of ours, and deletes a next key that will not be used."""
-    wish = wish_of(row)
-    if wish.own:
-        newcomers.give_up(wish, gateway())
+    asked = request_of(row)
+    if asked.own:
+        newcomers.give_up(asked, gateway())
     _note(
         row,
         state=ChangeState.CANCELLED,
@@ -303,9 +307,9 @@ def _take_back(row: MembershipChange) -> None:
 
 
 def _refuse(row: MembershipChange, code: str, sentence: str, sequence: int) -> None:
-    wish = wish_of(row)
-    if wish.own:
-        newcomers.give_up(wish, gateway())
+    asked = request_of(row)
+    if asked.own:
+        newcomers.give_up(asked, gateway())
     _note(
         row,
         state=ChangeState.REFUSED,

@@ -11,11 +11,11 @@ from django.utils import timezone
 from dtvn.api.errors import Unavailable
 from dtvn.protocol.genesis import Parameters
 from dtvn.waiting import look_until
-from tickets.services.network import gateway
 from validators.membership.change_limits import unfinished
 from validators.membership.membership import Strength, strength
 from validators.membership.roster import MemberNode, list_members
 from validators.models import ChangeState, ManagedNode, MembershipChange, NodePart, NodeStatus
+from validators.services.network import gateway
 
 MET_WITHIN = 5.0
 """Seconds to wait until this process's gateway knows an epoch that another process saw begin (usually at

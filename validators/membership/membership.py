@@ -1,8 +1,8 @@
 """Changes of the membership: the request, its preview, and having it ordered (R35-R37).
 
-The command, REST and the admin share it: a `Wish` is the requested change, `preview` is the quorum calculator
-for it, `order` has the cluster decide. The additional steps for nodes that this platform runs itself are in
-`changes`.
+The command, REST and the admin share it: a `ChangeRequest` is the requested change, `preview` is the quorum
+calculator for it, `order` has the cluster decide. The additional steps for nodes that this platform runs
+itself are in `changes`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 from django.db import DatabaseError
 
 from dtvn.api.errors import InvalidRequest, OutcomeUnknown
+from dtvn.api.ordering import Request
 from dtvn.gateway import GatewayFace
 from dtvn.machine import Reconfigure, reasons
 from dtvn.node.keys import public_key_of_peer_id
@@ -25,9 +26,9 @@ from dtvn.protocol.consensus.membership import FIXED, Change, LivenessProof, Mem
 from dtvn.protocol.genesis import GenesisError, Member, Parameters, check_terms, is_host
 from dtvn.waiting import look_until
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.services.decide import Request, decide_one
-from tickets.services.network import gateway
 from validators.ledger import read
+from validators.services.decide import decide_one
+from validators.services.network import gateway
 
 KINDS = ("add", "remove", "replace", "rotate", "parameters")
 ORDER_WAIT = 9.0
@@ -43,7 +44,9 @@ NodeId = str
 FIXED_PARAMETERS = FIXED
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class ChangeRequest(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """One requested change. Without `peer_id`, this platform creates the newcomer, or the new key."""
 
     change: Literal["add", "remove", "replace", "rotate", "parameters"]
@@ -127,7 +130,7 @@ def newest_epoch(network: GatewayFace) -> Membership:
 
 
 def strength(members: int) -> Strength:
-    """What a cluster of this many members survives; one without members survives nothing."""
+    """Faults that a cluster of this many members survives; one without members survives none."""
     if not members:
         return Strength(0, 0, 0, 0, "no members", "no members")
     return Strength(
@@ -140,10 +143,10 @@ def strength(members: int) -> Strength:
     )
 
 
-def preview(now: Membership, wish: Wish, key: bytes = UNKNOWN_KEY) -> Preview:
+def preview(now: Membership, asked: ChangeRequest, key: bytes = UNKNOWN_KEY) -> Preview:
     """Preview of a change; `key`: that of a newcomer created here. Raises InvalidRequest."""
-    check_wish(wish)
-    change = change_of(now, wish, key=key)
+    check_request(asked)
+    change = change_of(now, asked, key=key)
     for parameters in change.parameters:
         try:
             check_terms("any", parameters, len(now.members))
@@ -152,7 +155,7 @@ def preview(now: Membership, wish: Wish, key: bytes = UNKNOWN_KEY) -> Preview:
     found = outline(now, change)
     before = strength(len(now.members))
     if isinstance(found, str):
-        count = len(now.members) + (wish.change == "add") - (wish.change == "remove")
+        count = len(now.members) + (asked.change == "add") - (asked.change == "remove")
         after = strength(count) if 0 <= count <= quorum.MEMBERS_MAX else before
         sentence = reasons.REASONS[found].sentence
         if found == reasons.MALFORMED:
@@ -171,64 +174,66 @@ def preview(now: Membership, wish: Wish, key: bytes = UNKNOWN_KEY) -> Preview:
 
 def change_of(
     now: Membership,
-    wish: Wish,
+    asked: ChangeRequest,
     *,
     key: bytes = UNKNOWN_KEY,
     place: tuple[str, int] = ("127.0.0.1", UNKNOWN_PORT),
     words: tuple[LivenessProof, ...] = (),
 ) -> Change:
-    """The change for a checked wish, in this epoch. `key`, `place` (host, port): those of a newcomer created
-    here."""
-    if wish.peer_id:
-        key, place = public_key_of_peer_id(wish.peer_id), (wish.host, wish.port)
-    leaves = {"remove": wish.node_id, "replace": wish.replaces, "rotate": wish.node_id}.get(wish.change, "")
+    """The change for a checked request, in this epoch. `key`, `place` (host, port): those of a newcomer
+    created here."""
+    if asked.peer_id:
+        key, place = public_key_of_peer_id(asked.peer_id), (asked.host, asked.port)
+    leaves = {"remove": asked.node_id, "replace": asked.replaces, "rotate": asked.node_id}.get(
+        asked.change, ""
+    )
     joins: tuple[Member, ...] = ()
     parameters: tuple[Parameters, ...] = ()
-    if wish.change in ("add", "replace"):
-        joins = (Member(wish.node_id, key, *place),)
-    elif wish.change == "rotate" and (index := now.find(wish.node_id)) is not None:
+    if asked.change in ("add", "replace"):
+        joins = (Member(asked.node_id, key, *place),)
+    elif asked.change == "rotate" and (index := now.find(asked.node_id)) is not None:
         joins = (msgspec.structs.replace(now.members[index], public_key=key),)
-    elif wish.change == "parameters":
-        parameters = (msgspec.structs.replace(now.parameters, **wish.parameters),)
+    elif asked.change == "parameters":
+        parameters = (msgspec.structs.replace(now.parameters, **asked.parameters),)
     return Change(
         epoch=now.epoch,
         leaves=leaves,
         joins=joins,
         parameters=parameters,
-        allow_small=wish.allow_small,
+        allow_small=asked.allow_small,
         alive=words,
     )
 
 
-def incoming_keys(wish: Wish, key: bytes = UNKNOWN_KEY) -> dict[str, bytes]:
+def incoming_keys(asked: ChangeRequest, key: bytes = UNKNOWN_KEY) -> dict[str, bytes]:
     """Keys that members have only after a change, by id: their liveness proofs are signed with them."""
-    if wish.change != "rotate":
+    if asked.change != "rotate":
         return {}
-    return {wish.node_id: public_key_of_peer_id(wish.peer_id) if wish.peer_id else key}
+    return {asked.node_id: public_key_of_peer_id(asked.peer_id) if asked.peer_id else key}
 
 
-def check_wish(wish: Wish) -> None:
+def check_request(asked: ChangeRequest) -> None:
     """Raise InvalidRequest naming the field that is wrong; does no lookups."""
-    if wish.change == "parameters":
-        _check_parameters(wish.parameters)
+    if asked.change == "parameters":
+        _check_parameters(asked.parameters)
         return
-    if wish.change in ("add", "replace"):
-        check_new_name(wish.node_id, made_here=not wish.peer_id)
-    if not is_node_id(wish.node_id):
+    if asked.change in ("add", "replace"):
+        check_new_name(asked.node_id, made_here=not asked.peer_id)
+    if not is_node_id(asked.node_id):
         raise InvalidRequest("node_id must be 1 to 64 of A-Z a-z 0-9 . _ -, with a letter or digit first")
-    if wish.change == "replace" and not is_node_id(wish.replaces):
+    if asked.change == "replace" and not is_node_id(asked.replaces):
         raise InvalidRequest("replaces must name a member")
-    if wish.change == "replace" and wish.replaces == wish.node_id:
+    if asked.change == "replace" and asked.replaces == asked.node_id:
         raise InvalidRequest("replaces: a member cannot replace itself; rotate its key instead")
-    if wish.change == "remove":
+    if asked.change == "remove":
         return
-    if wish.peer_id:
+    if asked.peer_id:
         try:
-            public_key_of_peer_id(wish.peer_id)
+            public_key_of_peer_id(asked.peer_id)
         except ValueError as error:
             raise InvalidRequest(f"peer_id: {error}") from error
-    if wish.change in ("add", "replace"):
-        _check_newcomer(wish)
+    if asked.change in ("add", "replace"):
+        _check_newcomer(asked)
 
 
 def check_new_name(node_id: NodeId, *, made_here: bool = True) -> None:
@@ -237,17 +242,17 @@ def check_new_name(node_id: NodeId, *, made_here: bool = True) -> None:
         raise InvalidRequest(f"node_id {why}")
 
 
-def _check_newcomer(wish: Wish) -> None:
-    if not wish.peer_id:
-        if wish.host or wish.port or wish.word:
+def _check_newcomer(asked: ChangeRequest) -> None:
+    if not asked.peer_id:
+        if asked.host or asked.port or asked.word:
             raise InvalidRequest("peer_id is required for a node that runs elsewhere (host, port, word)")
         return
-    if not is_host(wish.host):
+    if not is_host(asked.host):
         raise InvalidRequest("host must be an IP address or a DNS name that the members can reach")
-    if not 1 <= wish.port <= 65_535:
+    if not 1 <= asked.port <= 65_535:
         raise InvalidRequest("port must be between 1 and 65535")
-    if wish.word:
-        read_word(wish.word)
+    if asked.word:
+        read_word(asked.word)
 
 
 def _check_parameters(parameters: dict[str, int]) -> None:
@@ -305,7 +310,7 @@ def _seats(before: Members, after: Members) -> tuple[Seat, ...]:
 
 
 def _what(old: Member | None, new: Member | None, before: Members, after: Members) -> str:
-    """What happens to one seat."""
+    """The change of one seat."""
     if old == new:
         return "stays"
     if old is None:

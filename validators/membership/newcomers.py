@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F, Max
 
 from dtvn.api.errors import InvalidRequest, TicketError, Unavailable
+from dtvn.api.ordering import Decision
 from dtvn.gateway import GatewayFace, gather_liveness_proofs
 from dtvn.machine import AddPrincipal, Command, RevokePrincipal, reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
@@ -20,10 +21,9 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
 from dtvn.protocol.genesis.ceremony import open_genesis
-from tickets.services.decide import Decision
 from validators.data_folder import ports
 from validators.data_folder.folder import DataFolder
-from validators.membership.membership import Wish, newest_epoch
+from validators.membership.membership import ChangeRequest, newest_epoch
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.services.principals import find_principal
 
@@ -40,13 +40,13 @@ def folder_of(node_id: str) -> NodeFolder:
     return ClusterFolder(settings.DATA).node(node_id)
 
 
-def check(wish: Wish, now: Membership) -> None:
+def check(asked: ChangeRequest, now: Membership) -> None:
     """Raise InvalidRequest if this platform cannot do its part of the change."""
-    if wish.change in ("add", "replace") and wish.peer_id and not wish.word:
+    if asked.change in ("add", "replace") and asked.peer_id and not asked.word:
         raise InvalidRequest("word is required: the newcomer's identity/alive.bin in base64")
-    rotated = wish.change == "rotate" and wish.own and now.find(wish.node_id) is not None
-    if rotated and not _ours(wish.node_id):
-        raise InvalidRequest(f"peer_id is required: {wish.node_id} makes its next key on its own host")
+    rotated = asked.change == "rotate" and asked.own and now.find(asked.node_id) is not None
+    if rotated and not _ours(asked.node_id):
+        raise InvalidRequest(f"peer_id is required: {asked.node_id} makes its next key on its own host")
 
 
 def make(node_id: str, newest: Membership, ask: Asker) -> tuple[str, int]:
@@ -126,18 +126,18 @@ def settle(*, joined: str, left: str) -> None:
         _want(left, part=NodePart.LEFT, desired=DesiredState.STOPPED)
 
 
-def give_up(wish: Wish, network: GatewayFace) -> None:
+def give_up(asked: ChangeRequest, network: GatewayFace) -> None:
     """A change was refused: stops a newcomer of ours, or deletes a key that no member will have. Neither is
     done if an epoch names it: then another attempt, or an earlier change, took effect."""
-    if wish.change == "rotate":
-        path = folder_of(wish.node_id).next_key
+    if asked.change == "rotate":
+        path = folder_of(asked.node_id).next_key
         with suppress(KeyFileError, Unavailable):  # it may be the key of the present epoch: it is kept
             if path.exists() and not _is_named(path, _present(network)):
                 path.unlink()
-    elif newest_epoch(network).find(wish.node_id) is None:
-        joining = ManagedNode.objects.filter(node_id=wish.node_id, part=NodePart.JOINING)
+    elif newest_epoch(network).find(asked.node_id) is None:
+        joining = ManagedNode.objects.filter(node_id=asked.node_id, part=NodePart.JOINING)
         if joining.exists():
-            _want(wish.node_id, part=NodePart.LEFT, desired=DesiredState.STOPPED)
+            _want(asked.node_id, part=NodePart.LEFT, desired=DesiredState.STOPPED)
 
 
 def suspects() -> list[ManagedNode]:

@@ -12,12 +12,12 @@ from django.conf import settings
 from django.db.models import Q
 
 from dtvn.api.errors import Unavailable
-from tickets.services.network import gateway
 from validators.data_folder.folder import DataFolder
 from validators.membership.roster import MemberNode, api_port_of, list_members, process_of
 from validators.models import FINISHED, ChangeState, ManagedNode, MembershipChange, NodePart, NodeStatus
 from validators.services.announcing import announce
 from validators.services.errors import NodeUnknown
+from validators.services.network import gateway
 from validators.services.principals import find_principal
 
 AT_WORK = (ChangeState.WAITING, ChangeState.FOLLOWING, ChangeState.ORDERING)

@@ -18,10 +18,10 @@ from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from dtvn.node.process import CONTRADICTION, DISK_FULL, WAITING
-from tickets.services.network import gateway
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.models import ManagedNode, NodeRole, NodeStatus
+from validators.services.network import gateway
 
 __all__ = [
     "ALIVE",

@@ -23,8 +23,8 @@ from dtvn.protocol.genesis import GenesisError
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.models import (
+    ClusterRequest,
     ClusterStatus,
-    ClusterWish,
     DesiredState,
     ManagedCluster,
     ManagedNode,
@@ -94,7 +94,7 @@ class ClusterController:
         """Starts to carry out a new desired state."""
         ManagedCluster.objects.filter(pk=ONE_ROW).update(handled=row.generation)
         self._start = None
-        if row.wish == ClusterWish.START:
+        if row.wish == ClusterRequest.START:
             now = time.monotonic()
             self._start = Start(
                 members=list(row.members), since=now, generation=row.generation, told=dict(row.told)
@@ -120,7 +120,7 @@ class ClusterController:
             except Exception as error:
                 if isinstance(error, DatabaseError) and now - start.since < START_PATIENCE:
                     raise  # it is tried again: founding can be repeated
-                # Whatever the error is: this start has failed, but another one may work.
+                # After any error this start has failed, but another one may work.
                 known = isinstance(error, (StartError, GenesisError))
                 self._fail(start, str(error) if known else f"{type(error).__name__}: {error}", len(names))
                 return
@@ -131,7 +131,7 @@ class ClusterController:
 
     def _over(self) -> None:
         """The start is over, successful or not: another may be requested. A newer desired state is kept."""
-        ManagedCluster.objects.filter(pk=ONE_ROW, generation=F("handled")).update(wish=ClusterWish.NONE)
+        ManagedCluster.objects.filter(pk=ONE_ROW, generation=F("handled")).update(wish=ClusterRequest.NONE)
         self._start = None
 
     def _count(self, start: Start, now: float) -> None:
@@ -161,13 +161,13 @@ class ClusterController:
         self._over()
 
     def _any_runs(self) -> bool:
-        """Whether the kernel reports a running node, whatever the rows say: the folder is about to be
+        """Whether the kernel reports a running node, even if the rows do not: the folder is about to be
         reused."""
         names = ManagedNode.objects.values_list("node_id", flat=True)
         return any(lock_holder(self._folder.node_lock(name)) is not None for name in names)
 
     def _follow(self, row: ManagedCluster) -> None:
-        """Without a start in progress: derives the cluster's status from those of its members."""
+        """Without a start in progress, derives the cluster's status from those of its members."""
         everybody = list(own_validators())
         rows = [node for node in everybody if node.part != NodePart.JOINING]
         wanted = [node for node in rows if node.desired == DesiredState.RUNNING]

@@ -50,7 +50,7 @@ class Lease:
         self._turns = 0
         self._threads = [
             threading.Thread(target=self._show_life, daemon=True, name=f"life-{node.node_id}"),
-            threading.Thread(target=self._talk, daemon=True, name=f"wish-{node.node_id}"),
+            threading.Thread(target=self._talk, daemon=True, name=f"lease-{node.node_id}"),
         ]
 
     def claim(self) -> None:
@@ -102,7 +102,7 @@ class Lease:
         self._stop = True
 
     def _show_life(self) -> None:
-        """Only a turn of the main loop counts as a heartbeat; before the first turn, it is enough that the
+        """A heartbeat counts only after a turn of the main loop; before the first turn, it is enough that the
         process runs."""
         shown = -1
         while not self._finished.wait(LOOK_INTERVAL):
@@ -128,7 +128,7 @@ class Lease:
                     if report is not None and turns != written:
                         self._row().update(heartbeat_at=timezone.now(), report=dict(report))
                         written = turns
-                    self._read_wish()
+                    self._read_desired()
                     complained = False
                 except DatabaseError as error:
                     connection.close()
@@ -139,11 +139,11 @@ class Lease:
         finally:
             connection.close()
 
-    def _read_wish(self) -> None:
-        wish = (
+    def _read_desired(self) -> None:
+        desired = (
             ManagedNode.objects.filter(node_id=self.node_id)
             .values_list("desired", "generation", "start_token")
             .first()
         )
-        if wish != (DesiredState.RUNNING, self._generation, self._token):
+        if desired != (DesiredState.RUNNING, self._generation, self._token):
             self._stop = True

@@ -4,7 +4,7 @@ Pure: `step` gets an observation and a monotonic time in seconds, and returns th
 action to take. `reconcile` observes and acts.
 
 A node is *claimed* once its process has taken the slot lock and written the token of its start request;
-claimed and no process holds the lock means that it ended, whatever the heartbeat says (R10).
+claimed and no process holds the lock means that it ended, even if the heartbeat is recent (R10).
 """
 
 from __future__ import annotations
@@ -176,10 +176,10 @@ class NodeController:
     def _note_end(self, seen: Observation, now: float) -> None:
         """The process of our last request is gone: by request, killed by us, or on its own."""
         ran_for = 0.0 if self._present_since is None else now - self._present_since
-        wished = seen.running_generation != seen.generation or seen.desired == DesiredState.STOPPED
+        requested = seen.running_generation != seen.generation or seen.desired == DesiredState.STOPPED
         self._requested_at = self._present_since = None
         self._start_not_before = now
-        by_itself = not (wished or self._excused or seen.blocked)
+        by_itself = not (requested or self._excused or seen.blocked)
         self._excused = False
         self._counts = by_itself
         if seen.blocked:

@@ -18,7 +18,7 @@ import msgspec
 from django.db import DatabaseError, close_old_connections
 
 from validators.local_get import NO_ANSWER, get
-from validators.models import ClusterWish, DesiredState, ManagedNode, NodeRole
+from validators.models import ClusterRequest, DesiredState, ManagedNode, NodeRole
 from validators.services.cluster import cluster_now, own_members
 
 ASK_INTERVAL = 0.25
@@ -68,7 +68,7 @@ def way_out() -> str:
     except DatabaseError:
         close_old_connections()
         return ""
-    if wanted != {DesiredState.STOPPED} or cluster.wish == ClusterWish.START:
+    if wanted != {DesiredState.STOPPED} or cluster.wish == ClusterRequest.START:
         return ""
     # The cluster controller has already reported why a start failed.
     return "start it again" if cluster.error else "the cluster is stopped, as requested: start it"

@@ -256,7 +256,8 @@ class Supervisor:
         self._output.say("up", "stopped")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Only counts: a handler that sets an Event deadlocks when it interrupts a wait on that Event."""
+        """Counts the signal and does no more: a handler that sets an Event deadlocks when it interrupts a
+        wait on that Event."""
         self._signals += 1
 
 

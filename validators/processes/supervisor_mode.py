@@ -59,7 +59,7 @@ class SupervisorMode(Supervisor):
         return accounts, max(members, self._auto_start, USUAL_NODES)
 
     def _start_at_once(self, members: int) -> None:
-        """Starts the existing cluster, whatever its size is by now, so that a flag kept in a unit file since
+        """Starts the existing cluster, even if its size has changed, so that a flag kept in a unit file since
         the first start never sets tickets aside. Without a cluster, starts one of this many members."""
         if not ClusterFolder(self._folder.root).genesis.exists():
             start_cluster(self._auto_start)

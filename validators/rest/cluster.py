@@ -11,10 +11,10 @@ from dtvn.api.answers import Answer, bare, success
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, Unavailable
 from dtvn.gateway import Answered
-from simulator.web.feed import status_now
-from tickets.services.network import gateway
+from validators.feed import simulation
 from validators.membership.roster import MemberNode, list_members
 from validators.rest.nodes import ASK_WAIT, node_objects, own_sequence, read_answered
+from validators.services.network import gateway
 
 SUPERVISOR = "supervisor"
 
@@ -65,7 +65,7 @@ def show_status(call: Call) -> Answer:
         "supervisor": "running",
         "nodes_count": len(listed),
         "nodes": listed,
-        "simulator_status": status_now(),
+        "simulator_status": simulation.simulator.status_now(),
     }
     return bare(status)
 

@@ -13,14 +13,15 @@ from django.views.decorators.csrf import csrf_exempt
 
 from dtvn.api.answers import bare
 from dtvn.api.errors import SEQUENCE_HEADER, Unavailable
+from dtvn.api.ordering import Request
 from dtvn.gateway import MemberView
 from dtvn.machine import Barrier
 from dtvn.protocol import quorum
-from tickets.services import Request, decide_one
-from tickets.services.network import PRINCIPAL, gateway
 from validators.membership.roster import WAITING, awaited_by
 from validators.rest.errors import describe
 from validators.rest.http import response_of
+from validators.services.decide import decide_one
+from validators.services.network import PRINCIPAL, gateway
 
 GOOD_FOR = 1.0
 """Seconds for which one check answers all requests."""

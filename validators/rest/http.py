@@ -22,11 +22,10 @@ from dtvn.api.answers import Answer, failure
 from dtvn.api.bodies import read_body
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError
-from tickets.services import network
 from validators import feed
 from validators.rest.errors import describe
 from validators.rest.keys import Caller, KeyAuthentication, OpenAuthentication, PersonAuthentication, require
-from validators.services import cluster
+from validators.services import cluster, network
 
 BODY_BYTES_MAX = 1024 * 1024
 """Largest body of a single operation (spec 1.4)."""
@@ -156,7 +155,7 @@ def response_of(answer: Answer) -> HttpResponse:
 
 
 class NothingView(ApiView):
-    """Any unknown path below /api/, whatever the method: 404, but only for authenticated callers."""
+    """Answers 404 for any unknown path below /api/ and any method, but only to authenticated callers."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authentication only."""

@@ -9,7 +9,6 @@ sites cannot set, so they need no CSRF token; a session always does.
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 from collections.abc import Mapping
@@ -173,9 +172,7 @@ class OpenAuthentication(BaseAuthentication):
             return None
         plain = request._request
         if plain.method not in SAFE_METHODS and not allowed_origin(
-            plain.META.get("HTTP_ORIGIN"),
-            plain.META.get("HTTP_HOST", ""),
-            os.environ.get("DTVN_WS_ORIGINS", ""),
+            plain.META.get("HTTP_ORIGIN"), plain.META.get("HTTP_HOST", "")
         ):
             raise PermissionDenied("Pages of other sites may not change anything (Origin header).")
         return ANYBODY, "open"

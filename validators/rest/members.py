@@ -14,7 +14,7 @@ from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.machine import reasons
 from validators.membership import changes
 from validators.membership.epoch import ShownMember, met_newest, present_epoch
-from validators.membership.membership import KINDS, WORD_BYTES_MAX, Wish
+from validators.membership.membership import KINDS, WORD_BYTES_MAX, ChangeRequest
 from validators.models import ChangeState, ManagedNode, MembershipChange
 from validators.rest.errors import status_of
 from validators.rest.nodes import utc_text
@@ -94,23 +94,23 @@ def remove_member(call: Call, node_id: str, body: RemoveBody) -> Answer:
     if named not in ("true", "false"):
         raise InvalidRequest("allow_small must be true or false")
     small = named == "true" or body.allow_small
-    return _ask(call, Wish(change="remove", node_id=node_id, allow_small=small), body)
+    return _ask(call, ChangeRequest(change="remove", node_id=node_id, allow_small=small), body)
 
 
 def rotate_member(call: Call, node_id: str, body: RotateBody) -> Answer:
     """Rotate a member's key. `peer_id`: its next key; not for members that this platform runs."""
-    return _ask(call, Wish(change="rotate", node_id=node_id, peer_id=body.peer_id), body)
+    return _ask(call, ChangeRequest(change="rotate", node_id=node_id, peer_id=body.peer_id), body)
 
 
 def set_parameters(call: Call, body: ParametersBody) -> Answer:
     """Change the named parameters."""
     members = msgspec.json.decode(call.body) or {}
-    return _ask(call, Wish(change="parameters", parameters=_numbers(members)), body)
+    return _ask(call, ChangeRequest(change="parameters", parameters=_numbers(members)), body)
 
 
 def preview_change(call: Call, body: PreviewBody) -> Answer:
     """Preview a change: `change` and the fields of that change."""
-    found = changes.foresee(_wish(body))
+    found = changes.foresee(_requested(body))
     told = msgspec.to_builtins(found)
     told["parameters"] = {
         name: {"before": before, "after": after} for name, (before, after) in found.parameters.items()
@@ -138,9 +138,9 @@ def cancel_change(call: Call, number: int) -> Answer:
     return _told(changes.wait(changes.cancel(number), CANCEL_WAIT))
 
 
-def _ask(call: Call, wish: Wish, body: NonceBody) -> Answer:
-    """Store a wish, and return its state after a short wait."""
-    return _carry(changes.ask(wish, actor=call.actor, nonce=body.nonce_or(call.idempotency_key)))
+def _ask(call: Call, requested: ChangeRequest, body: NonceBody) -> Answer:
+    """Store a change request, and return its state after a short wait."""
+    return _carry(changes.ask(requested, actor=call.actor, nonce=body.nonce_or(call.idempotency_key)))
 
 
 def _change_object(row: MembershipChange) -> dict[str, Any]:
@@ -207,8 +207,8 @@ def _newcomer_object(row: ManagedNode) -> dict[str, Any]:
     return {"id": row.node_id, "status": row.status, "sequence": row.report.get("sequence", 0)}
 
 
-def _newcomer(body: MemberBody) -> Wish:
-    return Wish(
+def _newcomer(body: MemberBody) -> ChangeRequest:
+    return ChangeRequest(
         change="replace" if body.replaces else "add",
         node_id=body.node_id,
         replaces=body.replaces,
@@ -220,19 +220,19 @@ def _newcomer(body: MemberBody) -> Wish:
     )
 
 
-def _wish(body: PreviewBody) -> Wish:
+def _requested(body: PreviewBody) -> ChangeRequest:
     """The change to preview."""
     match body.change:
         case "add" | "replace":
             return _newcomer(body)
         case "remove":
-            return Wish(change="remove", node_id=body.node_id, allow_small=body.allow_small)
+            return ChangeRequest(change="remove", node_id=body.node_id, allow_small=body.allow_small)
         case "rotate":
-            return Wish(change="rotate", node_id=body.node_id, peer_id=body.peer_id)
+            return ChangeRequest(change="rotate", node_id=body.node_id, peer_id=body.peer_id)
         case "parameters":
             if body.parameters is None:
                 raise InvalidRequest("parameters must be an object")
-            return Wish(change="parameters", parameters=_numbers(body.parameters))
+            return ChangeRequest(change="parameters", parameters=_numbers(body.parameters))
     raise InvalidRequest(f"change must be one of {', '.join(KINDS)}")
 
 

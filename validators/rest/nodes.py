@@ -17,7 +17,6 @@ from dtvn.api.queries import read_event
 from dtvn.gateway import Answered
 from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
-from tickets.services.network import gateway
 from validators.membership import changes
 from validators.membership.adding import add_node
 from validators.membership.node_list import find_node, list_nodes
@@ -25,6 +24,7 @@ from validators.membership.roster import DISK_FULL, DISK_IS_FULL, MemberNode
 from validators.models import ChangeState
 from validators.services import node_logs, nodes
 from validators.services.errors import ChangePending, NodeExternal, NodeRunning
+from validators.services.network import gateway
 
 NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ASK_WAIT = 2.0
@@ -176,7 +176,7 @@ def start(call: Call, node_id: str) -> Answer:
 def stop(call: Call, node_id: str) -> Answer:
     """Stop a node; 409 if it is stopped.
 
-    A newcomer does not join then, and the change behind it goes on.
+    A newcomer does not join then, and the change behind it continues.
     """
     if not (_managed(node_id).joining and changes.call_off(node_id)):
         nodes.stop_node(node_id)

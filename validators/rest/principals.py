@@ -20,7 +20,12 @@ OVERLAP_MAX = 600
 """Most seconds for which a replaced key may stay valid."""
 
 Grants = Annotated[
-    list[Any], msgspec.Meta(max_length=GRANTS_MAX, description=f"a list of at most {GRANTS_MAX} grants")
+    list[Any],
+    msgspec.Meta(
+        max_length=GRANTS_MAX,
+        description=f"a list of at most {GRANTS_MAX} grants",
+        extra_json_schema={"items": {"type": "object"}},
+    ),
 ]
 
 

@@ -10,12 +10,12 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, TicketError
 from dtvn.api.writes import answer_operation
 from dtvn.waiting import look_until
-from tickets.services import decide_one
 from validators.membership.node_list import find_node
 from validators.membership.own_api import ask_any_api
 from validators.membership.roster import MemberNode
 from validators.models import NodeStatus
 from validators.services import cluster
+from validators.services.decide import decide_one
 
 LINK_WAIT = 2.0
 """Seconds to wait for our link to a running node: links are cut when an epoch begins, and re-established at

@@ -2,7 +2,6 @@
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from tickets.rest.reads import list_records
 from validators.rest import cluster, health, members, metrics, nodes, principals, supervision
 from validators.rest.http import not_found, route
 from validators.rest.openapi import show_document
@@ -21,7 +20,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{V1}/stats", route(get=cluster.show_stats)),
     path(f"{V1}/peers", route(get=cluster.show_peers)),
     path(f"{V1}/config", route(get=cluster.show_config)),
-    path(f"{V1}/consensus/logs", route(get=list_records, needs_nodes=True)),
     path(
         f"{V1}/nodes",
         route(get=nodes.list_node_objects, post=nodes.add, scope=ADMIN, enveloped=False),

@@ -15,11 +15,10 @@ from django.db.models import F, QuerySet
 
 from dtvn.api.errors import Unavailable
 from dtvn.protocol import quorum
-from tickets.services.network import gateway
 from validators.models import (
     ChangeState,
+    ClusterRequest,
     ClusterStatus,
-    ClusterWish,
     DesiredState,
     ManagedCluster,
     ManagedNode,
@@ -29,6 +28,7 @@ from validators.models import (
     NodeStatus,
 )
 from validators.services.errors import ClusterBusy, ClusterSize
+from validators.services.network import gateway
 
 CLUSTER_NODES_DEFAULT = 4
 CLUSTER_NODES_MAX = 30
@@ -85,7 +85,7 @@ def stop_cluster() -> None:
         # Before the rows: a newcomer created meanwhile either has a row by then, or is cancelled.
         waiting.filter(pk__in=[row.pk for row in waiting if row.newcomer]).update(cancelled=True)
         _want(own_validators(), DesiredState.STOPPED)
-        _wish(ClusterWish.STOP, told={})
+        _request(ClusterRequest.STOP, told={})
 
 
 def begin(generation: int, told: Mapping[str, int], stopped: Collection[str]) -> bool:
@@ -169,7 +169,7 @@ def reset_cluster() -> None:
     with transaction.atomic():
         row = lock_cluster()
         ManagedCluster.objects.filter(pk=ONE_ROW).update(
-            wish=ClusterWish.NONE,
+            wish=ClusterRequest.NONE,
             handled=row.generation,
             status=ClusterStatus.STARTING if wanted else ClusterStatus.IDLE,
             started=0,
@@ -184,13 +184,13 @@ def _want_start(names: Sequence[str]) -> None:
             raise ClusterBusy
         _want(_everybody(), DesiredState.STOPPED)
         told = dict(ManagedNode.objects.values_list("node_id", "generation"))
-        _wish(ClusterWish.START, members=list(names), told=told)
+        _request(ClusterRequest.START, members=list(names), told=told)
 
 
 def _starts(row: ManagedCluster) -> bool:
     """Whether a start is in progress: requested, and not all of its nodes run yet. A start that the cluster
     controller has not noticed yet counts as well: users see the nodes, not the controller."""
-    if row.wish != ClusterWish.START:
+    if row.wish != ClusterRequest.START:
         return False
     nodes = list(own_members())
     done = [node.node_id for node in nodes if _runs_as_wanted(node)]
@@ -216,8 +216,10 @@ def _want(rows: QuerySet[ManagedNode], desired: DesiredState) -> None:
     rows.update(desired=desired, generation=F("generation") + 1)
 
 
-def _wish(wish: ClusterWish, **changes: object) -> None:
-    ManagedCluster.objects.filter(pk=ONE_ROW).update(wish=wish, generation=F("generation") + 1, **changes)
+def _request(requested: ClusterRequest, **changes: object) -> None:
+    ManagedCluster.objects.filter(pk=ONE_ROW).update(
+        wish=requested, generation=F("generation") + 1, **changes
+    )
 
 
 def lock_cluster() -> ManagedCluster:

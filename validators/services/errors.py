@@ -90,7 +90,7 @@ class ChangePending(ServiceError):
 
 
 class TooManyChanges(ServiceError):
-    """So many changes are requested that the cluster would do nothing else. `retry_after`: seconds."""
+    """Too many changes are requested: the cluster would do nothing else. `retry_after`: seconds."""
 
     code, status = "too_many_changes", 429
 

@@ -17,9 +17,9 @@ from dtvn.protocol.canonical import HASH_SIZE
 from dtvn.protocol.consensus.offences import Offence, offence_of
 from dtvn.protocol.wire import decode_envelope
 from dtvn.waiting import look_until
-from tickets.services.epochs import known_chain
-from tickets.services.network import gateway
 from validators.models import MemberEvidence
+from validators.services.epochs import known_chain
+from validators.services.network import gateway
 
 LINKS_WAIT = 3.0
 """Seconds to wait for links to all members; a member that is down reports next time."""

@@ -12,6 +12,7 @@ import msgspec
 from django.db import DatabaseError
 
 from dtvn.api.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
+from dtvn.api.ordering import Request
 from dtvn.files.whole import write_private
 from dtvn.gateway import Identity, next_path, read_identity
 from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal, shown_principal
@@ -21,11 +22,11 @@ from dtvn.net import encode_seed
 from dtvn.node.keys import peer_id, public_key_of_peer_id
 from dtvn.protocol.genesis import Grant, Principal
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.services.decide import Request, decide_one
-from tickets.services.network import gateway, key_file
 from validators import feed
 from validators.ledger.signers import read_principals
+from validators.services.decide import decide_one
 from validators.services.errors import ServiceError
+from validators.services.network import gateway, key_file
 
 Administration = AddPrincipal | RotatePrincipal | LimitPrincipal | RevokePrincipal
 

@@ -19,7 +19,7 @@ from dtvn.api.errors import ApiError
 from dtvn.api.helper.front import FAULT, PATTERN, Front
 from dtvn.api.helper.responses import UNFORESEEN, describe, refusal, response_of
 from dtvn.api.helper.routes import Handler, Routes
-from dtvn.api.helper.service import Service, origins
+from dtvn.api.helper.service import Service
 from dtvn.api.helper.sockets import Feed
 
 TICKETS = "/api/v1/tickets"
@@ -59,7 +59,7 @@ def build_app(service: Service) -> ASGIApp:
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
     app.router.redirect_slashes = False
-    return Front(app, service.setup.options, origins(), service.answered, routes)
+    return Front(app, service.setup.options, service.answered, routes)
 
 
 def _route(pattern: str, handler: Handler, *methods: str) -> Route:

@@ -45,13 +45,11 @@ class Front:
         self,
         app: ASGIApp,
         options: ApiOptions,
-        origins: str,
         answered: Callable[[Answered], None],
         routes: Sequence[BaseRoute] = (),
     ) -> None:
         self._app = app
         self._options = options
-        self._origins = origins
         self._answered = answered
         self._routes = [route for route in routes if isinstance(route, Route)]
 
@@ -104,14 +102,14 @@ class Front:
                 return refusal(ApiError(401, "unauthorized", "Invalid or missing API key"))
             return None
         host = headers.get("host", "")
-        if scope["method"] in WRITES and not allowed_origin(headers.get("origin"), host, self._origins):
+        if scope["method"] in WRITES and not allowed_origin(headers.get("origin"), host):
             text = "Pages of other sites may not change tickets (Origin header)."
             return refusal(ApiError(403, "foreign_origin", text))
         return None
 
     def _refuse_socket(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        if not allowed_origin(headers.get("origin"), headers.get("host", ""), self._origins):
+        if not allowed_origin(headers.get("origin"), headers.get("host", "")):
             return Response(b"Forbidden\n", 403, media_type="text/plain")
         if self._options.closed and not key_fits(headers, self._options.key):
             return refusal(ApiError(401, "unauthorized", "Invalid or missing API key"))

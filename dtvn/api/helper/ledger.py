@@ -1,4 +1,4 @@
-"""What a node's API reads of that node's ledger."""
+"""Reads a node's ledger for that node's API."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Holdings(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What was applied since a position."""
+    """The operations applied since a position."""
 
     listed: list[Listed]
     created: dict[str, int]

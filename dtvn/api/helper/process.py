@@ -84,7 +84,7 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
 
 
 def connections_within(wanted: int) -> int:
-    """How many client connections this process may have open, at most `wanted`; requests more file
+    """Number of client connections that this process may have open, at most `wanted`; requests more file
     descriptors from the system if there are too few. Without a free descriptor, no connection is accepted,
     and so none is evicted."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -111,7 +111,7 @@ class Routes:
         return bare({"status": "healthy"})
 
     async def status(self, http: Request) -> Answer:
-        """That the node runs, and its number of sockets."""
+        """Reports that the node runs, and its number of sockets."""
         self._service.status  # noqa: B018 - raises before the first report
         data = {"status": "running", "timestamp": int(time.time()), "ws_clients": self._service.sockets}
         return success(data=data, sequence=await self._service.seen())

@@ -1,10 +1,9 @@
-"""What the routes use: the node's status, its ledger, and the gateway to consensus."""
+"""The services that the routes use: the node's status, its ledger, and the gateway to consensus."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -180,8 +179,3 @@ class Service:
             return None, f"This node's API is read-only: {reason}"
         gateway.dial(addresses)
         return gateway, ""
-
-
-def origins() -> str:
-    """`DTVN_WS_ORIGINS`."""
-    return os.environ.get("DTVN_WS_ORIGINS", "")

@@ -100,7 +100,7 @@ class Feed:
                 logger.debug("the feed is waiting: %s", error)
                 continue
             except Exception:
-                # A bug of ours: clients that stay would wait in vain, and clients that reconnect get the
+                # A bug of ours: clients that stay would wait for nothing, and clients that reconnect get the
                 # following events.
                 logger.exception("the live feed failed; its clients are disconnected")
                 self._service.failed()

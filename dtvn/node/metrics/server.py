@@ -60,7 +60,7 @@ class _Served:
 
     def __init__(self) -> None:
         self.since = time.monotonic()
-        """When the connection began or, later, when its request was read."""
+        """Time at which the connection began or, later, at which its request was read."""
         self.asked = False
 
 

@@ -1,6 +1,6 @@
 """The pure consensus core: PBFT after Castro & Liskov, behind one interface (docs/understand/protocol/).
 
-    core.restore(recovery, now) -> Effects     resume from the end of the ledger
+    core.restore(tail, now) -> Effects          resume from the end of the ledger
     core.wants(header) -> Reason | None        cheap refusal before any signature is checked
     core.on_refused(header, reason)            what a refused message still shows
     core.receive(verified, now) -> Effects     handle a message whose signatures the door has checked

@@ -29,7 +29,7 @@ class BundleResult(msgspec.Struct, frozen=True, gc=False):
     subtree: bytes
 
 
-class Execution(msgspec.Struct, frozen=True, gc=False):
+class BatchResult(msgspec.Struct, frozen=True, gc=False):
     """Results of one batch, one per request; None: skipped (duplicate, unknown session; R12, R19).
 
     `results_root` = canonical.merkle_root of the subtrees of executed bundles (EMPTY_ROOT if there are none).
@@ -68,7 +68,7 @@ class Staging(Protocol):
 class Application(Protocol):
     """A deterministic state machine with sessions, nonces, principals and tickets."""
 
-    def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> Execution:
+    def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> BatchResult:
         """Apply a batch in order; never raises on content. `timestamp` is effective, microseconds."""
 
     def refuse(self, bundle: Bundle, timestamp: int) -> Reason | None:
@@ -76,7 +76,7 @@ class Application(Protocol):
         Returns None also for a bundle that was executed (see `repeated`)."""
 
     def repeated(self, bundle: Bundle) -> Repeated | None:
-        """Where this (session, number) was executed; None if it was not."""
+        """Place where this (session, number) was executed; None if it was not."""
 
     def size(self) -> int:
         """Number of tickets in the state."""

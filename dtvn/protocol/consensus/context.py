@@ -1,4 +1,4 @@
-"""What every part of a replica may use during a step: the time, the effects, and who the others are."""
+"""The data that every part of a replica may use in a step: the time, the effects, the other members."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dtvn.protocol.consensus.outbox import Outbox
 
 
 class Context:
-    """What a subprotocol sees of the current step. `index`: the own member index; `members`: their number."""
+    """A subprotocol's view of the current step. `index`: the own member index; `members`: their number."""
 
     def __init__(self, index: int, members: int) -> None:
         self.index = index

@@ -5,7 +5,7 @@ Then every member signs, offline and with its old key, the log extended by one e
 operation `recover`, which names the same members under new keys. All n equal statements replace the q
 CHECKPOINTs that end an epoch normally; fewer prove nothing. The statement is a kind of its own, so that
 neither passes for a CHECKPOINT or the reverse, and two different ones of an epoch convict their signer,
-whatever end of the epoch they name.
+with any end of the epoch.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Each certificate has q signatures, so q + q - n >= f + 1 members signed both, and no later message of this
 replica could mean anything. The replica keeps both certificates, stops, and reports the contradiction after
 every start. Nothing here undoes a fork: the operators compare the logs (`manage.py audit`), and decide which
-log goes on.
+log continues.
 
 A single member's CHECKPOINT that differs from the others' proves no fork: the member is faulty, or the
 program is not deterministic. It is reported (`checkpoint_differs`), once for each member and sequence.

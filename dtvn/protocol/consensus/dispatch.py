@@ -1,4 +1,4 @@
-"""For each kind of message: the subprotocol that handles it, and the cheap refusal before that (R5)."""
+"""Table of message kinds: the subprotocol that handles each, and the cheap refusal before that (R5)."""
 
 from __future__ import annotations
 

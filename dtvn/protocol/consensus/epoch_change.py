@@ -1,7 +1,7 @@
 """The end of an epoch (R35).
 
 The sequence s of a reconfiguration that took effect is the last of its epoch and a checkpoint. Nothing above
-s is proposed, prepared or executed in this epoch, whatever a faulty member or an older view claims. When q
+s is proposed, prepared or executed in this epoch, even if a faulty member or an older view claims it. When q
 CHECKPOINTs for s are stable, this replica's work is done: the host builds the core of the next epoch, which
 begins in view 0 at s + 1. Pending requests are carried into it.
 
@@ -16,7 +16,7 @@ from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import StateRecord, Successor
 from dtvn.protocol.consensus.events import Listener, VotesReleased
 from dtvn.protocol.consensus.executor import Step
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.membership import is_reconfiguration
 from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
@@ -50,13 +50,13 @@ class EpochChange:
         self._begun: StateRecord | None = None
         """The epoch change proof record that proves the end, once it is stable."""
 
-    def restore(self, recovery: Recovery) -> None:
+    def restore(self, tail: LedgerTail) -> None:
         """Resume from the end of the ledger. If its last sequence ended the epoch, that end is stable only if
         it was received as a snapshot."""
         state = self.state
         if state.application.membership().epoch > state.config.epoch:
             self.ends_at = state.executed
-            self._begun = epoch_change_proof.find(recovery.states, state.config.epoch)
+            self._begun = epoch_change_proof.find(tail.states, state.config.epoch)
             self.on_stable(state.log.stable)
             return
         for slot in state.log.unexecuted(state.executed):
@@ -90,7 +90,7 @@ class EpochChange:
             state.outbox.persist(self._begun)
             state.outbox.note("epoch_ends", sequence=sequence, epoch=state.config.epoch)
         elif sequence in self._open:
-            # The change was refused, so the epoch goes on: give the votes that were held back.
+            # The change was refused, so the epoch continues: give the votes that were held back.
             self._open.discard(sequence)
             self._emit(VotesReleased())
 

@@ -1,4 +1,5 @@
-"""What a subprotocol reports to those above it: `Replica` handles each event before the reporter goes on."""
+"""Events that a subprotocol reports to those above it: `Replica` handles each event before the reporter goes
+on."""
 
 from __future__ import annotations
 

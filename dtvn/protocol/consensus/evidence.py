@@ -44,9 +44,9 @@ class Evidence:
         """Record that `first` and `second` contradict each other."""
         self._note(kind, second, (first, second.frame))
 
-    def note_single(self, kind: str, proof: Verified[Any], basis: tuple[bytes, ...] = ()) -> None:
-        """Record a statement that convicts its sender by itself, or with the frames in `basis`."""
-        self._note(kind, proof, (proof.frame, *basis))
+    def note_single(self, kind: str, proof: Verified[Any], view_changes: tuple[bytes, ...] = ()) -> None:
+        """Record a statement that convicts its sender by itself, or with the frames in `view_changes`."""
+        self._note(kind, proof, (proof.frame, *view_changes))
 
     def _note(self, kind: str, verified: Verified[Any], frames: tuple[bytes, ...]) -> None:
         message = verified.message

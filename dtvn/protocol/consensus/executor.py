@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import log_tree
-from dtvn.protocol.consensus.application import Application, BundleResult, Execution
+from dtvn.protocol.consensus.application import Application, BatchResult, BundleResult
 from dtvn.protocol.consensus.effects import EntryRecord, Executed
 from dtvn.protocol.consensus.errors import InvariantBreach
-from dtvn.protocol.consensus.ledger_tail import Base, Recovery
+from dtvn.protocol.consensus.ledger_tail import Base, LedgerTail
 from dtvn.protocol.consensus.log_tree import Frontier
 from dtvn.protocol.consensus.messages import (
     NO_PREDECESSOR,
@@ -29,19 +29,17 @@ Path = tuple[tuple[bool, bytes], ...]
 class Step:
     """One executed sequence: the entry, its hash, and the result of each request."""
 
-    __slots__ = ("batch", "entry", "entry_hash", "execution")
+    __slots__ = ("batch", "entry", "entry_hash", "result")
 
-    def __init__(
-        self, *, batch: VerifiedBatch, entry: Entry, entry_hash: bytes, execution: Execution
-    ) -> None:
+    def __init__(self, *, batch: VerifiedBatch, entry: Entry, entry_hash: bytes, result: BatchResult) -> None:
         self.batch = batch
         self.entry = entry
         self.entry_hash = entry_hash
-        self.execution = execution
+        self.result = result
 
     def done(self) -> list[tuple[VerifiedBundle, BundleResult]]:
         """The executed requests with their results; skipped requests are left out."""
-        pairs = zip(self.batch.bundles, self.execution.results, strict=True)
+        pairs = zip(self.batch.bundles, self.result.results, strict=True)
         return [(bundle, result) for bundle, result in pairs if result is not None]
 
     def record(self, commits: tuple[bytes, ...]) -> EntryRecord:
@@ -77,14 +75,14 @@ class Executor:
         sequence = self.executed + 1
         timestamp = self.effective(batch)
         if batch.digest == NULL_BATCH_DIGEST:
-            execution = Execution(results=(), results_root=canonical.EMPTY_ROOT)
+            result = BatchResult(results=(), results_root=canonical.EMPTY_ROOT)
         else:
-            execution = self.application.execute(batch.bundles, sequence=sequence, timestamp=timestamp)
+            result = self.application.execute(batch.bundles, sequence=sequence, timestamp=timestamp)
         entry = Entry(
             epoch=self.epoch,
             sequence=sequence,
             batch_digest=batch.digest,
-            results_root=execution.results_root,
+            results_root=result.results_root,
             timestamp=timestamp,
             previous=self.head,
         )
@@ -94,7 +92,7 @@ class Executor:
         self.head = hashed
         self.base = Base(entry, self.frontier.peaks)
         self.frontier = log_tree.append(self.frontier, hashed)
-        return Step(batch=batch, entry=entry, entry_hash=hashed, execution=execution)
+        return Step(batch=batch, entry=entry, entry_hash=hashed, result=result)
 
     def effective(self, batch: VerifiedBatch) -> int:
         """Effective timestamp of a batch: max(proposed, last effective + 1) (R3)."""
@@ -106,15 +104,15 @@ class Executor:
         """Root of the tree over all entry hashes (R26)."""
         return log_tree.root(self.frontier)
 
-    def restore(self, recovery: Recovery, signer: Signer) -> list[Executed]:
+    def restore(self, tail: LedgerTail, signer: Signer) -> list[Executed]:
         """Restore the head of the log, and replay entries that the rows do not contain yet (R9); the rows are
         already loaded.
 
         Returns the notes of the replayed entries: watchers have not seen these entries either.
         """
-        size = recovery.frontier.size
-        entries = recovery.entries
-        base = recovery.base
+        size = tail.frontier.size
+        entries = tail.entries
+        base = tail.base
         newest = entries[-1].entry.sequence if entries else 0
         if base is not None and newest < base.entry.sequence == size:
             self.base = base
@@ -122,13 +120,11 @@ class Executor:
             self.timestamp = base.entry.timestamp
         elif size and newest != size:
             raise InvariantBreach(f"restore: the log has {size} entries, the newest is not here")
-        replay = [record for record in entries if record.entry.sequence > recovery.applied_sequence]
-        if len(replay) != size - recovery.applied_sequence:
-            raise InvariantBreach(
-                f"restore: {len(replay)} entries to replay after {recovery.applied_sequence}"
-            )
+        replay = [record for record in entries if record.entry.sequence > tail.applied_sequence]
+        if len(replay) != size - tail.applied_sequence:
+            raise InvariantBreach(f"restore: {len(replay)} entries to replay after {tail.applied_sequence}")
         notes = [note for record in replay if (note := self._replay(record, signer)) is not None]
-        self.frontier = recovery.frontier
+        self.frontier = tail.frontier
         self.executed = size
         if entries and newest == size:
             self.head = entries[-1].entry_hash
@@ -142,12 +138,10 @@ class Executor:
         if entry.batch_digest == NULL_BATCH_DIGEST:
             return None
         batch = open_body(record.body, signer)
-        execution = self.application.execute(
-            batch.bundles, sequence=entry.sequence, timestamp=entry.timestamp
-        )
-        if execution.results_root != entry.results_root or batch.digest != entry.batch_digest:
+        result = self.application.execute(batch.bundles, sequence=entry.sequence, timestamp=entry.timestamp)
+        if result.results_root != entry.results_root or batch.digest != entry.batch_digest:
             raise InvariantBreach(f"restore: replay of {entry.sequence} gives other results")
-        step = Step(batch=batch, entry=entry, entry_hash=record.entry_hash, execution=execution)
+        step = Step(batch=batch, entry=entry, entry_hash=record.entry_hash, result=result)
         return step.note(batch.batch.origin_view)
 
 
@@ -167,7 +161,7 @@ def open_body(body: bytes, signer: Signer) -> VerifiedBatch:
 
 
 def subtree_paths(subtrees: list[bytes]) -> list[Path]:
-    """For each leaf of canonical.merkle_root's tree, its siblings from the bottom up: (is left, hash)."""
+    """Siblings of each leaf of canonical.merkle_root's tree, from the bottom up: (is left, hash)."""
     levels = [subtrees]
     while len(levels[-1]) > 1:
         level = levels[-1]

@@ -1,4 +1,4 @@
-"""Invariants that hold after every step, whatever peers sent."""
+"""Invariants that hold after every step, for any input of peers."""
 
 from __future__ import annotations
 

@@ -29,12 +29,12 @@ from dtvn.protocol.consensus.effects import (
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.errors import InvariantBreach
 from dtvn.protocol.consensus.executor import Executor
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.messages import Answer, Entries, FetchEntries, Follow
 from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
-from dtvn.protocol.consensus.transfer.entries import Link, read_range
+from dtvn.protocol.consensus.transfer.entries import ProvedEntry, read_range
 from dtvn.protocol.consensus.verified import Header, Verified
 
 RENEW = 1_000_000_000
@@ -104,12 +104,12 @@ class Learner:
     receiving = False
     """A learner never receives a state: it follows the log, however long that is."""
 
-    def restore(self, recovery: Recovery, now: Now) -> Effects:
+    def restore(self, tail: LedgerTail, now: Now) -> Effects:
         """Resume from the end of the ledger; the application's rows are already loaded."""
         self.now = now
-        for note in self.executor.restore(recovery, self.signer):
+        for note in self.executor.restore(tail, self.signer):
             self.outbox.executed(note)
-        checkpoint = recovery.checkpoint
+        checkpoint = tail.checkpoint
         if checkpoint is not None:
             self.stable = checkpoint.sequence
             content = (checkpoint.state_root, checkpoint.log_root, checkpoint.timestamp)
@@ -122,8 +122,8 @@ class Learner:
                 raise InvariantBreach(f"restore: not the state of checkpoint {self.stable}")
         if self.application.membership().epoch > self.config.epoch:
             self.ends_at = self.executor.executed
-            self._begun = epoch_change_proof.find(recovery.states, self.config.epoch)
-        if (found := read(recovery.states)) is not None:
+            self._begun = epoch_change_proof.find(tail.states, self.config.epoch)
+        if (found := read(tail.states)) is not None:
             self._stop(found.sentence)
             return self.outbox.take()
         self._follow()
@@ -282,23 +282,23 @@ class Learner:
             if source == self.source:
                 self._switch((source + 1) % self.sources, "sent what proves nothing")
             return
-        for link in found.links:
+        for proved in found.proved:
             if self.ends_at is not None:
                 break  # void (R35)
-            self._execute(link, source)
+            self._execute(proved, source)
             if self.alarm:
                 return
         if found.checkpoint is not None:
             self._check_state(found.checkpoint)
-        elif not found.links and verified.message.checkpoint:
+        elif not found.proved and verified.message.checkpoint:
             self._on_certificate(verified)
         if source == self.source:
-            self._brought += len(found.links)
-        elif found.links and source not in self._contradicted_by:
-            self._note_overtaking(len(found.links))
+            self._brought += len(found.proved)
+        elif found.proved and source not in self._contradicted_by:
+            self._note_overtaking(len(found.proved))
         if self._overtaken >= OVERTAKEN_MAX:
             self._switch(source, "had more than the source")
-        elif found.links and len(verified.batches) < len(entries):
+        elif found.proved and len(verified.batches) < len(entries):
             self._follow()  # the keys for the rest of the range are now known
 
     def _note_overtaking(self, brought: int) -> None:
@@ -313,13 +313,13 @@ class Learner:
         if self.now.monotonic >= since + self.config.fetch_retry:
             self._follow()
 
-    def _execute(self, link: Link, source: int) -> None:
-        step = self.executor.execute(link.batch)
+    def _execute(self, proved: ProvedEntry, source: int) -> None:
+        step = self.executor.execute(proved.batch)
         sequence = step.entry.sequence
         commits: tuple[bytes, ...] = ()
-        if link.commits is not None:
-            self.view = link.commits.view
-            commits = link.commits.frames
+        if proved.commits is not None:
+            self.view = proved.commits.view
+            commits = proved.commits.frames
         self.outbox.persist(step.record(commits))
         self.outbox.executed(step.note(self.view))
         if (following := self.application.membership()).epoch > self.config.epoch:
@@ -331,9 +331,9 @@ class Learner:
             self._contents[sequence] = self._content()
             if len(self._contents) > UNSTABLE_MAX:
                 del self._contents[next(iter(self._contents))]
-        if step.entry == link.entry:
+        if step.entry == proved.entry:
             return
-        if link.commits is None:
+        if proved.commits is None:
             self._stop(f"q members certified another entry {sequence} than was executed here")
             return
         # COMMITs bind the batch; its results are the claim of one member until f + 1 claim the same.

@@ -1,4 +1,4 @@
-"""What a replica restores itself from: the contents of its ledger."""
+"""The contents of a ledger from which a replica restores itself."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Base(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Frontier(self.entry.sequence - 1, self.peaks)
 
 
-class Recovery(msgspec.Struct, frozen=True):
+class LedgerTail(msgspec.Struct, frozen=True):
     """All data from which a replica restores itself."""
 
     frontier: Frontier

@@ -72,7 +72,7 @@ class Membership(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     after: int
     """Sequence of the operation that began the epoch; 0 for genesis."""
     members: tuple[Member, ...]
-    """In order of their index."""
+    """The members in order of their index."""
     parameters: Parameters
 
     def find(self, member_id: str) -> int | None:

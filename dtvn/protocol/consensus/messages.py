@@ -162,7 +162,7 @@ class Checkpoint(Wire, frozen=True):
 
 
 class Suspect(Wire, frozen=True):
-    """Not binding: the sender would move to `view` (R29)."""
+    """The sender would move to `view`; not binding (R29)."""
 
     epoch: Count
     sender: Count
@@ -347,8 +347,8 @@ class FetchGroups(Wire, frozen=True):
 
 
 class Groups(Wire, frozen=True):
-    """As many of the requested groups as fit, in order: (number, leaves with the data they cover). Empty if
-    the state is no longer served."""
+    """The first of the requested groups, as many as fit, in order: (number, leaves with the data they
+    cover). Empty if the state is no longer served."""
 
     sequence: Count
     groups: Annotated[tuple[tuple[Count, tuple[tuple[bytes, ...], ...]], ...], msgspec.Meta(max_length=32)]
@@ -380,8 +380,8 @@ class Pong(Wire, frozen=True):
 
 
 class Reply(Wire, frozen=True):
-    """To a client: its bundle was executed in `entry`, from `first_index` on. The client recomputes the
-    bundle's subtree from its operations and `outcomes`, climbs `path` to the results root, hashes
+    """Answer to a client: its bundle was executed in `entry`, from `first_index` on. The client recomputes
+    the bundle's subtree from its operations and `outcomes`, climbs `path` to the results root, hashes
     the entry and compares it with `receipt` (a Receipt frame)."""
 
     session: tuple[Count, Count]
@@ -397,7 +397,7 @@ class Reply(Wire, frozen=True):
 
 
 class Busy(Wire, frozen=True):
-    """To a client: its bundle was not ordered, and why (`busy`, `unknown_session`). A hint, never an
+    """Answer to a client: its bundle was not ordered, and why (`busy`, `unknown_session`). A hint, never an
     outcome."""
 
     session: tuple[Count, Count]

@@ -53,7 +53,7 @@ class VotingRight:
 
 
 class ViewStatus:
-    """Where this replica stands in its view and epoch (R29, R33, R35): active in `view`, or changing to it.
+    """Phase of this replica in its view and epoch (R29, R33, R35): active in `view`, or changing to it.
 
     An ended replica keeps both: another core, or none, goes on at the end of the turn.
     """

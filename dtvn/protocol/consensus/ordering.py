@@ -148,7 +148,7 @@ class Ordering:
         if reason is not slot.abstain_reason:
             slot.abstain_reason = reason
             if reason is not None:
-                state.outbox.note("withheld", sequence=slot.sequence, reason=reason.value)
+                state.outbox.note("abstained", sequence=slot.sequence, reason=reason.value)
                 probe(f"ordering.abstained_{reason.value}")
         if reason is not None:
             return
@@ -172,7 +172,7 @@ class Ordering:
             return Reason.BAD_BATCH
         ahead = batch.batch.proposed - state.now.wall // 1_000
         # On an overloaded replica a proposal is old by the time it is handled. Blaming the primary for that
-        # would stop the cluster for good: the next primary's would be as old (decision 0095).
+        # would stop the cluster permanently: the next primary's would be as old (decision 0095).
         late = (state.timeouts.timeout - config.timeout_base) // 1_000
         if not -config.drift_bound - late <= ahead <= config.drift_bound:
             return Reason.BAD_TIMESTAMP

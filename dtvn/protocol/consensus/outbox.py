@@ -50,7 +50,7 @@ class Outbox:
         self._effects.successor = successor
 
     def halt(self, reason: str) -> None:
-        """Stops this node for good, for the given reason."""
+        """Stops this node permanently, for the given reason."""
         self._effects.halted = reason
 
     def reply(self, principal: str, client: bytes, frame: bytes) -> None:

@@ -13,8 +13,8 @@ only one that knows its statements. Then the replica waits for all other members
 an empty ledger too: a disk restored from before the first vote looks like an unused one) and at the start of
 every epoch, since a member still in the epoch before cannot show statements of the new one. The operator may
 declare instead that the others are gone; the declaration holds until a checkpoint is stable. Only a core
-that its own process rebuilds (`Recovery.continued`) does not ask again, if all members had answered the core
-before it (`HEARD`).
+that its own process rebuilds (`LedgerTail.continued`) does not ask again, if all members had answered the
+core before it (`HEARD`).
 
 Later Pings only measure. The round trip used for T is the time within which a quorum answers: f liars that
 answer late cannot raise T, and early answers only lower it to its base.
@@ -29,7 +29,7 @@ from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import read_checkpoint
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.effects import Reason, StateRecord
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.messages import Ping, Pong
 from dtvn.protocol.consensus.rejoin import Rejoin
 from dtvn.protocol.consensus.rejoin_views import RejoinViews
@@ -106,18 +106,18 @@ class Pinging:
 
     # --- asking -------------------------------------------------------------------------------------
 
-    def begin(self, recovery: Recovery) -> None:
+    def begin(self, tail: LedgerTail) -> None:
         """Asks all members. Votes then wait for a quorum if the ledger is not empty (the host flags an empty
         ledger that replaces a lost one), and for all other members in any case where f = 0 (R11)."""
         state = self.state
-        self._commits = {r.entry.sequence: r.commits for r in recovery.entries if r.commits}
+        self._commits = {r.entry.sequence: r.commits for r in tail.entries if r.commits}
         self._number = max(0, state.now.wall)  # no answer to an earlier process is accepted by this one
         if state.n == 1:
             return
-        past = bool(recovery.slots) or bool(recovery.entries) or recovery.checkpoint is not None
-        self.vouched = OTHERS_ARE_GONE in recovery.states
-        self._heard = HEARD in recovery.states
-        if not recovery.continued:
+        past = bool(tail.slots) or bool(tail.entries) or tail.checkpoint is not None
+        self.vouched = OTHERS_ARE_GONE in tail.states
+        self._heard = HEARD in tail.states
+        if not tail.continued:
             self._note_heard(heard=False)
         self._quorum_suffices = state.config.f > 0 or self._heard or self.vouched
         if state.voting and (past or not self._quorum_suffices):
@@ -154,9 +154,9 @@ class Pinging:
             unanswered = {n: sent for n, sent in self._asked.get(member, {}).items() if sent >= since}
             self._asked[member] = {**unanswered, self._number: state.now.monotonic}
             mine = member not in self._shown if state.voting else self.rejoin.asks(member)
-            wished = self.rejoin.wished_view()
+            view = self.rejoin.requested_view()
             epoch = state.config.epoch
-            frame = state.signer.link(Ping(self._number, mine, state.views.view, wished, epoch))
+            frame = state.signer.link(Ping(self._number, mine, state.views.view, view, epoch))
             state.outbox.send(member, frame)
 
     def tick(self) -> None:
@@ -213,7 +213,7 @@ class Pinging:
 
     def _said_by(self, member: int, view: int) -> Iterator[bytes]:
         """Yields a member's statements that may still bind it, the most binding and newest first. `view` is
-        the member's view; it cannot vote in lower ones any more, whatever its ledger lost."""
+        the member's view; it cannot vote in lower ones any more, even if its ledger lost records."""
         state = self.state
         yield from self.view_change.said_by(member, view)
         yield from self.checkpoints.said_by(member)

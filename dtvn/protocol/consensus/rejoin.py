@@ -1,4 +1,4 @@
-"""How a replica that lost its ledger gets its vote back under its old key (R11; decision 0051).
+"""Gives a replica that lost its ledger its vote back under its old key (R11; decision 0051).
 
 The ledger notices the loss when it opens (validators/ledger/open.py): it is empty, and a stamp beside the key
 says that the node has voted.
@@ -86,7 +86,7 @@ class Rejoin:
         lowest = sorted(self._views.values())[: self._enough]
         return max(self._shown_view, *lowest, -1) + 1
 
-    def wished_view(self) -> int:
+    def requested_view(self) -> int:
         """The view that this replica waits for, if nothing else is missing for its vote; else 0."""
         state = self.state
         due = None if state.voting or state.n == 1 else self.waits_for()

@@ -1,7 +1,7 @@
 """Leaving a view so that a member may vote again (R11, decision 0164).
 
 A member that lost its ledger votes again only in a view above all views that it may have been bound to. A
-calm cluster stays in its view for weeks, so the member names in its Pings the view it waits for, once it
+calm cluster stays in its view for weeks, so the member requests in its Pings the view it waits for, once it
 needs nothing else. This is only a cause to suspect the view: q members must share it (R29). A liar may name
 a view too, so each member is granted one view per `GRANT_EVERY`.
 """
@@ -16,9 +16,9 @@ RETURNING = "returning_member"
 GRANT_EVERY = 60_000_000_000
 """Minimum nanoseconds between two views that are left for the same member."""
 ALIVE = 6_000_000_000
-"""Nanoseconds after which a wish lapses unless a Ping repeats it: two Pings may be lost in a row."""
+"""Nanoseconds until a requested view expires unless a Ping repeats it: two Pings may be lost in a row."""
 FARTHEST = 2
-"""A wish for a view further ahead than this is not granted: an honest member waits for a view just above
+"""A requested view further ahead than this is not granted: an honest member waits for a view just above
 those that other members reported, and a replica in a lower view will soon learn of these."""
 
 
@@ -37,8 +37,8 @@ class RejoinViews:
         self._granted: dict[int, int] = {}
         """Member -> monotonic time when a view was left while it waited."""
         self._used: set[int] = set()
-        """Members whose wish became a cause since the last change of view. A member that withdraws its wish
-        after that has had its turn."""
+        """Members whose request became a cause since the last change of view. A member that withdraws its
+        request after that has had its turn."""
 
     def on_said(self, member: int, view: int) -> None:
         """Handles the view that a member's Ping says it waits for; 0: it waits for no view."""
@@ -51,7 +51,7 @@ class RejoinViews:
         self._emit(ReturnViewRequested())
 
     def waits(self, member: int) -> bool:
-        """Whether this member has a wish that has not lapsed: it has no vote yet and cannot lead a view."""
+        """Whether this member's request has not expired: it has no vote yet and cannot lead a view."""
         found = self._heard.get(member)
         return found is not None and self.state.now.monotonic < found[1] + ALIVE
 
@@ -66,7 +66,7 @@ class RejoinViews:
         return self.waits(member) and view < self._heard[member][0] <= view + FARTHEST
 
     def on_cause(self, view: int) -> None:
-        """Marks the wishes for which this replica now sends SUSPECT."""
+        """Marks the members for whose request this replica now sends SUSPECT."""
         self._used.update(member for member in self._heard if self._heeded(member, view))
 
     def on_moved(self) -> None:
@@ -79,5 +79,5 @@ class RejoinViews:
         self._used.discard(member)
 
     def shift(self, gap: int) -> None:
-        """Moves the times of received wishes by a pause of this process, which must not age them (R31)."""
+        """Moves the times of received requests by a pause of this process, which must not age them (R31)."""
         self._heard = {member: (view, heard + gap) for member, (view, heard) in self._heard.items()}

@@ -17,7 +17,7 @@ from dtvn.protocol.consensus.application import Application
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.dispatch import Dispatcher
 from dtvn.protocol.consensus.effects import Effects, Now
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.consensus.state import State
@@ -62,18 +62,18 @@ class Replica(Dispatcher):
 
     # --- the face -----------------------------------------------------------------------------------
 
-    def restore(self, recovery: Recovery, now: Now) -> Effects:
+    def restore(self, tail: LedgerTail, now: Now) -> Effects:
         """Resumes where the ledger ends and sends the own statements again, byte for byte (R7)."""
         state = self.state
         state.now = now
         self._timers.start(now.monotonic)
-        restoring.restore(self, recovery)
-        self.epoch_change.restore(recovery)
-        self.transfer.restore(recovery)
-        self.serving.restore(recovery)
+        restoring.restore(self, tail)
+        self.epoch_change.restore(tail)
+        self.transfer.restore(tail)
+        self.serving.restore(tail)
         if not state.voting:
             self.own_vote.lose(state.voting_right.reason)
-        self.pinging.begin(recovery)
+        self.pinging.begin(tail)
         highest = max(state.log.highest, state.views.reproposed_up_to, state.executed)
         self.suspicion.begin()
         self.view_change.install_reproposed()
@@ -86,7 +86,7 @@ class Replica(Dispatcher):
         self._settle()
         if state.n > 1:
             self.retransmission.say()
-        self.contradictions.restore(recovery.states)
+        self.contradictions.restore(tail.states)
         return state.outbox.take()
 
     def receive(self, verified: Verified[Any], now: Now) -> Effects:
@@ -142,7 +142,7 @@ class Replica(Dispatcher):
     # --- what follows from an event -----------------------------------------------------------------
 
     def _on_event(self, event: events.Event) -> None:
-        """Handles an event at once: the subprotocol that reports it goes on afterwards."""
+        """Handles an event at once: the subprotocol that reports it continues afterwards."""
         match event:
             case events.Executed():
                 self.suspicion.on_executed()

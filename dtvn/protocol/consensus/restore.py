@@ -5,7 +5,7 @@ from __future__ import annotations
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, Prepared
 from dtvn.protocol.consensus.effects import CheckpointRecord, SlotRecord
 from dtvn.protocol.consensus.executor import open_body
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.messages import PreparedProof
 from dtvn.protocol.consensus.subprotocols import Subprotocols
 from dtvn.protocol.probes import probe
@@ -13,20 +13,20 @@ from dtvn.protocol.probes import probe
 VOTES = ("pre_prepare", "prepare", "commit")
 
 
-def restore(core: Subprotocols, recovery: Recovery) -> None:
+def restore(core: Subprotocols, tail: LedgerTail) -> None:
     """Fills every subprotocol from the ledger. The application's rows are already loaded."""
-    for state in recovery.states:
+    for state in tail.states:
         if state.name == "voting" and state.value == b"0":
             core.own_vote.restore()
-    for note in core.state.executor.restore(recovery, core.state.signer):
+    for note in core.state.executor.restore(tail, core.state.signer):
         core.state.outbox.executed(note)
-    _restore_checkpoint(core, recovery.checkpoint)
+    _restore_checkpoint(core, tail.checkpoint)
     stable = core.state.log.stable
-    for executed in recovery.entries:
+    for executed in tail.entries:
         if executed.entry.sequence > stable:
             core.state.log.remember(executed.entry.sequence, executed.entry.batch_digest)
             core.contradictions.on_executed(executed.entry.sequence, executed.commits)
-    slots = [record for record in recovery.slots if record.epoch == core.state.config.epoch]
+    slots = [record for record in tail.slots if record.epoch == core.state.config.epoch]
     _restore_view(core, slots)
     open_slots = [record for record in slots if record.sequence > stable]
     for record in open_slots:

@@ -58,6 +58,6 @@ class SelfMessageGuard:
     def on_own(self, verified: Verified[Any]) -> None:
         """Stops voting if a statement under the own key is not in the ledger."""
         if self.refuse(verified.message) is None:
-            probe("own.heard_what_it_never_said")
+            probe("self_messages.unknown_statement")
             kind = type(verified.message).__name__
             self.voting.lose(f"a {kind} under this node's key is not in its ledger")

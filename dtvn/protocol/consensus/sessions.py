@@ -36,7 +36,8 @@ class SessionRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     low: int
     """Bundle numbers below it are forgotten and refused."""
     last_sequence: int
-    """Where its newest bundle was executed (with `last_index`): the least recent session is evicted first."""
+    """Sequence at which its newest bundle was executed (with `last_index`): the least recent session is
+    evicted first."""
     last_index: int
 
 

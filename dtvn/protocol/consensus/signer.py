@@ -1,4 +1,4 @@
-"""What seals the messages of a replica."""
+"""The interface that signs the messages of a replica."""
 
 from __future__ import annotations
 

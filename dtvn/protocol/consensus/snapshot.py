@@ -23,8 +23,8 @@ class SlotSnapshot(msgspec.Struct, frozen=True):
     """Members whose PREPARE for `digest` is held."""
     commits: tuple[int, ...]
     """Members whose COMMIT for `digest` is held."""
-    withheld: str
-    """Why the own PREPARE is withheld; "" if it is not."""
+    abstain_reason: str = msgspec.field(name="withheld")
+    """Why this replica casts no PREPARE; "" if it does. The encoded name is older."""
     opened: int
     """Monotonic nanoseconds when the slot was opened."""
 
@@ -143,7 +143,7 @@ def _slots(core: Subprotocols) -> tuple[SlotSnapshot, ...]:
                 digest=digest,
                 prepares=_for(slot.prepares.votes, digest),
                 commits=_for(slot.commits.votes, digest),
-                withheld=slot.abstain_reason.value if slot.abstain_reason is not None else "",
+                abstain_reason=slot.abstain_reason.value if slot.abstain_reason is not None else "",
                 opened=slot.opened,
             )
         )

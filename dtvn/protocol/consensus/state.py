@@ -111,7 +111,7 @@ class Timeouts:
 
 
 class Lag:
-    """How far this replica is behind the members, as far as it knows (R23, R30)."""
+    """Lag of this replica behind the members, as far as it knows (R23, R30)."""
 
     def __init__(self, base: int) -> None:
         self._base = base
@@ -202,10 +202,10 @@ class State(Context):
             lambda digest: signer.link(FetchViewChange(digest)), config.n * config.q
         )
 
-    def _fetching(self, make: Callable[[bytes], bytes], wishes_max: int) -> Fetching:
+    def _fetching(self, make: Callable[[bytes], bytes], fetches_max: int) -> Fetching:
         config = self.config
         return Fetching(
-            self, make, wishes_max=wishes_max, delay=config.fetch_delay, retry=config.resend_after
+            self, make, fetches_max=fetches_max, delay=config.fetch_delay, retry=config.resend_after
         )
 
     @property

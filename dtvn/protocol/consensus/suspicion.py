@@ -40,7 +40,7 @@ CALM = 10_000_000_000
 """Nanoseconds after which earlier failed view changes no longer count, in a view with a live primary and no
 waiting work: an idle cluster has no stable checkpoint that would reset them (0164)."""
 LIFETIME_HEARTBEATS = 5
-"""Heartbeats after which a SUSPECT that is not repeated lapses: four may be lost in a row."""
+"""Heartbeats after which a SUSPECT that is not repeated expires: four may be lost in a row."""
 
 
 class Suspicion:
@@ -68,8 +68,8 @@ class Suspicion:
         self._relayed: dict[int, tuple[int, int]] = {}
         """As `suspects`, for SUSPECTs that another member relayed."""
         self._key: Key | None = None
-        """Key of the waiting request that caused the suspicion, which lapses once the request leaves the pool
-        (R29); or None."""
+        """Key of the waiting request that caused the suspicion, which expires once the request leaves the
+        pool (R29); or None."""
         self._mark = 0
         """`executed` when the cause arose."""
         self.primary_heard = 0
@@ -215,7 +215,7 @@ class Suspicion:
         others = self._others()
         first_hand = self._first_hand(others)
         if self.cause is not None and self._expired(first_hand):
-            state.outbox.note("suspicion_lapsed", view=state.views.view, reason=self.cause)
+            state.outbox.note("suspicion_expired", view=state.views.view, reason=self.cause)
             self._clear()
         if self.cause in (None, AMPLIFIED):
             cause = self._own_cause()
@@ -250,9 +250,9 @@ class Suspicion:
 
     def _first_hand(self, others: dict[int, int]) -> int:
         """Number of `others` that are bound to a higher view or suspect on a cause of their own. Members
-        that only joined do not count, since they must not keep a lapsed suspicion alive. Nor do those whose
-        cause is a member's wish, which each replica must receive itself: a liar could send one to a single
-        honest member and withdraw it before the others know (0164)."""
+        that only joined do not count, since they must not keep an expired suspicion alive. Nor do those whose
+        cause is a member's requested view, which each replica must receive itself: a liar could send one to a
+        single honest member and withdraw it before the others know (0164)."""
         changes = self.state.views.view_changes
         view = self.state.views.view
         return sum(
@@ -262,7 +262,7 @@ class Suspicion:
         )
 
     def _alive(self, table: dict[int, tuple[int, int]], view: int | None = None) -> dict[int, int]:
-        """Suspicions of `view` (default: the current one) that have not lapsed: member -> view wanted."""
+        """Suspicions of `view` (default: the current one) that have not expired: member -> view wanted."""
         state = self.state
         view = state.views.view if view is None else view
         since = state.now.monotonic - LIFETIME_HEARTBEATS * state.config.heartbeat

@@ -12,14 +12,14 @@ SHORT_PAUSE_EVERY = 5_000_000_000
 
 
 class Timed(Protocol):
-    """What keeps times and moves them by a pause of this process, in nanoseconds."""
+    """An object that keeps times, in nanoseconds, and moves them by a pause of this process."""
 
     def shift(self, gap: int) -> None:
         """Move all times by `gap`."""
 
 
 class Timer(Timed, Protocol):
-    """What must act at a time of its own."""
+    """An object that must act at a time of its own."""
 
     def tick(self) -> None:
         """Do what is due."""

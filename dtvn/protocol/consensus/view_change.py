@@ -92,8 +92,8 @@ class ViewChanging:
         config = self.state.config
         if len(message.prepared) > config.watermark_span or len(message.checkpoint) > config.n:
             return Reason.TOO_LARGE
-        wishes = self.state.view_change_fetches
-        if digest in wishes if digest is not None else len(wishes) > 0:
+        fetches = self.state.view_change_fetches
+        if digest in fetches if digest is not None else len(fetches) > 0:
             return None
         if not self.views.is_ahead(message.view):
             return Reason.OLD_VIEW
@@ -239,10 +239,10 @@ class ViewChanging:
             self._convict(verified)
             return
         self._waiting[message.sender] = verified
-        self._forget_wishes()
+        self._drop_fetches()
         self._try(verified)
 
-    def _forget_wishes(self) -> None:
+    def _drop_fetches(self) -> None:
         """Stops asking for VIEW-CHANGEs that no waiting NEW-VIEW names: a liar's digests must not pile up."""
         named = {
             digest for verified in self._waiting.values() for _sender, digest in verified.message.view_changes
@@ -262,7 +262,7 @@ class ViewChanging:
         state = self.state
         if not self.views.is_ahead(message.view):
             self._waiting.pop(message.sender, None)
-            self._forget_wishes()
+            self._drop_fetches()
             return
         used: list[CheckedViewChange] = []
         missing: list[bytes] = []
@@ -301,7 +301,7 @@ class ViewChanging:
         follow."""
         probe("views.bad_new_view")
         self._waiting.pop(verified.message.sender, None)
-        self._forget_wishes()
+        self._drop_fetches()
         self.state.evidence.note_single("bad_new_view", verified, view_changes)
         self.state.outbox.refused(Reason.BAD_PROOF, verified)
         self._emit(BadNewView(verified.message.view))
@@ -346,7 +346,7 @@ class ViewChanging:
         }
         self._previous = {s: c for s, c in self._previous.items() if c.view > self.views.view}
         self._waiting = {s: v for s, v in self._waiting.items() if v.message.view > self.views.view}
-        self._forget_wishes()
+        self._drop_fetches()
 
     def install_reproposed(self) -> None:
         """Opens slots for the batches that the NEW-VIEW demands, as far as the window reaches."""

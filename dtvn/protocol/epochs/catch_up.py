@@ -1,10 +1,10 @@
-"""How a node that missed epochs reaches the newest one without replaying their log. Pure.
+"""Brings a node that missed epochs to the newest one without replaying their log. Pure.
 
 The node asks its peers for the proofs of the ends of epochs and follows the chain from its own (R16, R23,
 R35). If the chain leads to an epoch far ahead of its log, in which it is a member under its own key, it
 continues there: a core of that epoch starts over the old log, does not vote, and fetches the state of a
 stable checkpoint, as any lagging member does. A node that lags a little fetches the log instead, epoch by
-epoch, and so does a node that is no longer a member: if it crossed to a later epoch before and still waits
+epoch, and so does a node that is no longer a member: if it skipped to a later epoch before and still waits
 for a state, it goes back to its log.
 """
 
@@ -78,8 +78,8 @@ class EpochCatchUp:
 
     def begin(self, application: Application, kept: EpochChangeProofs, now: int) -> None:
         """Start, after the application's rows were loaded: they hold the epochs up to the end of the log. If
-        this node crossed before and has no state of the present epoch yet, the proofs in `kept` lead to that
-        epoch; if it went back, they lead beyond it."""
+        this node skipped epochs before and has no state of the present epoch yet, the proofs in `kept` lead
+        to that epoch; if it returned to its log, they lead beyond it."""
         known: list[Membership] = []
         while len(known) <= self._present.epoch and (epoch := application.epoch(len(known))) is not None:
             known.append(epoch)
@@ -130,7 +130,7 @@ class EpochCatchUp:
                 if not asleep:
                     asleep, self._moved = True, self._ask_at
         except ValueError:
-            probe("crossing.shown_what_proves_nothing")
+            probe("epoch_catch_up.bad_proof")
             return Reason.BAD_PROOF
         return None
 
@@ -151,11 +151,11 @@ class EpochCatchUp:
             return self._back() if executed < self._present.after else None
         if not stuck and (lag <= self._far or now < self._by_log_until):
             return None
-        probe("crossing.goes_on_in_a_later_epoch")
+        probe("epoch_catch_up.in_a_later_epoch")
         return newest, [*self._shown, StateRecord(EPOCH, canonical.encode(newest))]
 
     def _back(self) -> tuple[Membership, list[Record]]:
         """The epoch of this node's log, and the records to persist. The node sent no vote in the epoch
         that it leaves, as it had no state of it."""
-        probe("crossing.goes_back_to_its_log")
+        probe("epoch_catch_up.back_to_own_log")
         return self._log, [*self._shown, StateRecord(EPOCH, canonical.encode(self._log))]

@@ -4,7 +4,7 @@
     records    one per party: its member and its principals, signed by every key in it
     seals      each member's signature over the cluster id, that is over the finished genesis
 
-No key leaves its owner's host. The file grows by `merge`, in whatever order the parties pass it on. The
+No key leaves its owner's host. The file grows by `merge`, in any order in which the parties pass it on. The
 genesis follows from terms and records alone, so all parties that hold all records hold the same genesis.
 The terms fix the number of members, so that no member seals before all have joined.
 """

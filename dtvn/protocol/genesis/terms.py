@@ -17,7 +17,7 @@ from dtvn.protocol.signatures import PUBLIC_KEY_SIZE, is_public_key
 
 ANY_EVENT = "*"
 CAPABILITIES = ("issue", "operate", "gate", "admin")
-"""What a principal may do in an event (R15): issue tickets, operate (validate, dispute, resolve),
+"""Capabilities of a principal in an event (R15): issue tickets, operate (validate, dispute, resolve),
 gate (consume, admit), admin (seed, principals, membership)."""
 
 

@@ -1,10 +1,10 @@
-"""Serves the durable log: ranges on request, and new entries to followers as they arrive (R23, R28).
+"""Serves the durable log: ranges on request, and new entries to subscribers as they arrive (R23, R28).
 
 Entries are sent with their proofs: q COMMITs of one view each, or one checkpoint certificate for the range.
-A follower that has the entries gets each new checkpoint certificate separately, so that it can compare its
+A subscriber that has the entries gets each new checkpoint certificate separately, so that it can compare its
 state (R28). The receiver verifies all of it; the server is not trusted.
 
-A follower beyond its share is refused (`Answer` number 0, code `busy`), and gets a place here in its turn.
+A subscriber beyond its share is refused (`Answer` number 0, code `busy`), and gets a place here in its turn.
 The addresses of other members in that answer are for operators and for programs that know only this member:
 the learner knows the members of its sealed epoch, and uses no address that a single member names.
 """
@@ -23,8 +23,8 @@ from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host.places import Places
 from dtvn.protocol.host.ports import Journal, Signer, Transport
 
-FOLLOWERS_MAX = 64
-"""Most followers of one node; a further one must ask another node, or wait for a place."""
+SUBSCRIBERS_MAX = 64
+"""Most subscribers of one node; a further one must ask another node, or wait for a place."""
 
 FOLLOW_TIME = 3_000_000_000
 """Nanoseconds for which a Follow is valid."""
@@ -49,7 +49,7 @@ PROOF_EVERY = 200_000_000
 a place."""
 
 CONNECTIONS_MAX = 4
-"""Most of these requests, and most followers, that may belong to one principal or member."""
+"""Most of these requests, and most subscribers, that may belong to one principal or member."""
 
 RANGES_PER_TURN = 2
 """Most ranges read from the ledger in one turn, in rotation, so that log requests never delay votes."""
@@ -65,14 +65,14 @@ SAVED_MAX = 400_000_000
 """Nanoseconds of unused range time that are saved up, so that the first few ranges are answered at once."""
 
 
-class _Follower(msgspec.Struct):
+class _Subscriber(msgspec.Struct):
     peer: Peer
     next: int
     until: int
     in_vain: bool = False
     """The entries it needs are not here (a snapshot was installed), or not certified yet. They are not looked
-    up again before its next Follow or the next checkpoint, or three such followers would keep this node
-    awake for ever."""
+    up again before its next Follow or the next checkpoint, or three such subscribers would keep this node
+    awake permanently."""
 
 
 class LogServer:
@@ -87,11 +87,11 @@ class LogServer:
     ) -> None:
         """`elsewhere` returns the addresses (host, port) of the members by id."""
         self._elsewhere = elsewhere
-        self._places = Places(most=FOLLOWERS_MAX, share=CONNECTIONS_MAX)
+        self._places = Places(most=SUBSCRIBERS_MAX, share=CONNECTIONS_MAX)
         self._journal = journal
         self._transport = transport
         self._signer = signer
-        self._followers: dict[str, _Follower] = {}
+        self._subscribers: dict[str, _Subscriber] = {}
         self._requests: dict[str, tuple[Peer, int, int]] = {}
         self._ranges = 0
         """Ranges that may still be read in this turn."""
@@ -124,12 +124,12 @@ class LogServer:
         self._forget_lapsed(now)
         placed, loser = self._places.take(name, now.monotonic)
         if loser:
-            self._turn_away(self._followers.pop(loser).peer, now)
+            self._turn_away(self._subscribers.pop(loser).peer, now)
         if not placed:
             self._turn_away(peer, now)
         else:
             until = now.monotonic + FOLLOW_TIME
-            self._followers[name] = _Follower(peer=peer, next=max(1, message.first), until=until)
+            self._subscribers[name] = _Subscriber(peer=peer, next=max(1, message.first), until=until)
 
     def on_lagging(self, peer: Peer, sequence: int, now: Now) -> None:
         """Send a member of a past epoch the certificate at `sequence` that ended its epoch, at most once per
@@ -141,7 +141,7 @@ class LogServer:
             self._transport.answer(peer, self._signer.link(_message([], checkpoint.frames)))
 
     def _turn_away(self, peer: Peer, now: Now) -> None:
-        """Refuse a follower because no place is free, and name the other members, which may have one."""
+        """Refuse a subscriber because no place is free, and name the other members, which may have one."""
         if not _is_due(self._turned_away, _name(peer), now):
             return
         members = {name: f"{host}:{port}" for name, (host, port) in self._elsewhere().items()}
@@ -151,17 +151,17 @@ class LogServer:
     def on_entry(self, record: EntryRecord) -> None:
         """Note a newly durable entry."""
         self._last = record.entry.sequence
-        if self._followers:
+        if self._subscribers:
             self._fresh[record.entry.sequence] = record
 
     def on_checkpoint(self, record: CheckpointRecord) -> None:
         """Note a newly stable checkpoint."""
         self._stable = record
-        for follower in self._followers.values():
-            follower.in_vain = False
+        for subscriber in self._subscribers.values():
+            subscriber.in_vain = False
 
     def push(self, now: Now) -> None:
-        """Answer requests and advance followers, one bounded range each."""
+        """Answer requests and advance subscribers, one bounded range each."""
         if not self._wanted and not self._fresh and self._stable is None and not self._behind:
             return  # most turns: only votes came
         self._wanted = False
@@ -177,14 +177,14 @@ class LogServer:
         )
         self._forget_lapsed(now)
         encoded: dict[tuple[int, int], bytes] = {}
-        for name in list(self._followers):
-            self._advance(name, self._followers[name], encoded, now)
+        for name in list(self._subscribers):
+            self._advance(name, self._subscribers[name], encoded, now)
         self._fresh.clear()
         if self._stable is not None:
             frame = self._signer.link(_message([], self._stable.frames))
-            for follower in self._followers.values():
-                if follower.next > self._stable.sequence:
-                    self._transport.answer(follower.peer, frame)
+            for subscriber in self._subscribers.values():
+                if subscriber.next > self._stable.sequence:
+                    self._transport.answer(subscriber.peer, frame)
             self._stable = None
 
     def deadline(self) -> int | None:
@@ -192,9 +192,9 @@ class LogServer:
         return self._rested_at if self._behind else None
 
     def _forget_lapsed(self, now: Now) -> None:
-        """Drop followers that did not renew their Follow."""
-        for name in [n for n, f in self._followers.items() if f.until < now.monotonic]:
-            del self._followers[name]
+        """Drop subscribers that did not renew their Follow."""
+        for name in [n for n, f in self._subscribers.items() if f.until < now.monotonic]:
+            del self._subscribers[name]
             self._places.leave(name)
 
     def _may_read(self, now: Now) -> bool:
@@ -202,9 +202,9 @@ class LogServer:
         return self._ranges > 0 and now.monotonic >= self._rested_at
 
     def _advance(
-        self, name: str, follower: _Follower, encoded: dict[tuple[int, int], bytes], now: Now
+        self, name: str, subscriber: _Subscriber, encoded: dict[tuple[int, int], bytes], now: Now
     ) -> None:
-        first = follower.next
+        first = subscriber.next
         if self._whole and first in self._fresh:
             last = max(self._fresh)
             frame = encoded.get((first, last))
@@ -212,21 +212,21 @@ class LogServer:
                 records = [self._fresh[s] for s in range(first, last + 1) if s in self._fresh]
                 frame = self._signer.link(_message(records, ()))
                 encoded[first, last] = frame
-            self._transport.answer(follower.peer, frame)
-            follower.next = last + 1
+            self._transport.answer(subscriber.peer, frame)
+            subscriber.next = last + 1
             return
-        if first > self._last or follower.in_vain:
+        if first > self._last or subscriber.in_vain:
             return
         if not self._may_read(now):
             self._behind = True
             return
-        sent = self._send_range(follower.peer, first, first + RANGE_ENTRIES_MAX - 1)
-        # A served follower goes to the end of the queue.
-        self._followers[name] = self._followers.pop(name)
-        follower.in_vain = not sent
+        sent = self._send_range(subscriber.peer, first, first + RANGE_ENTRIES_MAX - 1)
+        # A served subscriber goes to the end of the queue.
+        self._subscribers[name] = self._subscribers.pop(name)
+        subscriber.in_vain = not sent
         if sent:
-            follower.next = sent + 1
-            self._behind = self._behind or follower.next <= self._last
+            subscriber.next = sent + 1
+            self._behind = self._behind or subscriber.next <= self._last
 
     def _send_range(self, peer: Peer, first: int, last: int) -> int:
         """Send entries from `first` on; returns the last sequence sent, 0 if none was sent."""

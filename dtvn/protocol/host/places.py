@@ -1,9 +1,9 @@
-"""Assigns a node's limited places for followers of its log, and queues the others (R23, P15).
+"""Assigns a node's limited places for subscribers to its log, and queues the others (R23, P15).
 
-A follower keeps its place while no other waits for it. If another waits, a follower that has had its place
-for `PLACE_TIME` gives it up: if the waiting one's principal has its full share, one of that principal, else
-one of the principal with the most places. The follower that has waited longest, and still asks, is next; so
-each gets a place after at most `PLACE_TIME` for each one ahead of it.
+A subscriber keeps its place while no other waits for it. If another waits, a subscriber that has had its
+place for `PLACE_TIME` gives it up: if the waiting one's principal has its full share, one of that principal,
+else one of the principal with the most places. The subscriber that has waited longest, and still asks, is
+next; so each gets a place after at most `PLACE_TIME` for each one ahead of it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections import Counter
 
 PLACE_TIME = 10_000_000_000
-"""Nanoseconds for which a follower is sure to keep its place."""
+"""Nanoseconds for which a subscriber is sure to keep its place."""
 
 ASKS = 3_000_000_000
-"""Nanoseconds without a request after which a waiting follower loses its turn. It is long enough to ask every
-other member in between, and shorter than PLACE_TIME: a follower that had a place elsewhere in the meantime
-goes to the end of the queue."""
+"""Nanoseconds without a request after which a waiting subscriber loses its turn. It is long enough to ask
+every other member in between, and shorter than PLACE_TIME: a subscriber that had a place elsewhere in the
+meantime goes to the end of the queue."""
 
 WAITING_MAX = 1_024
 """Most names in the queue, at most a quarter of them of one principal. Among further ones chance decides."""
@@ -53,7 +53,7 @@ class Places:
         return True, loser
 
     def leave(self, name: str) -> None:
-        """Free the place of a follower that no longer follows."""
+        """Free the place of a subscriber that no longer follows."""
         self._since.pop(name, None)
 
     def _of_the_largest(self) -> list[str]:

@@ -21,7 +21,7 @@ from dtvn.protocol.consensus.effects import (
     ReplyTo,
     Send,
 )
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.verified import Inbound, Peer
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "JournalError",
     "JournalFenced",
     "JournalFull",
-    "Recovery",
+    "LedgerTail",
     "Signer",
     "Transport",
     "Watcher",
@@ -73,7 +73,7 @@ class Journal(Protocol):
         """Replace rows, checkpoint and head of the log by a snapshot, in one synced transaction; `load` then
         returns it. Raises JournalError."""
 
-    def load(self) -> Recovery:
+    def load(self) -> LedgerTail:
         """Read everything back and check the hash chain; raise JournalError if it is damaged."""
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:

@@ -29,7 +29,7 @@ from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, EpochChangeProofs
 from dtvn.protocol.host.log_server import LogServer
-from dtvn.protocol.host.ports import Clock, Journal, Recovery, Signer, Transport, Watcher
+from dtvn.protocol.host.ports import Clock, Journal, LedgerTail, Signer, Transport, Watcher
 from dtvn.protocol.host.questions import Questions
 from dtvn.protocol.host.rate_limiter import RateLimiter
 from dtvn.protocol.wire import CHECK, Door, PeerError
@@ -50,7 +50,7 @@ class Core(Protocol):
 
     @property
     def receiving(self) -> bool: ...
-    def restore(self, recovery: Recovery, now: Now) -> Effects: ...
+    def restore(self, tail: LedgerTail, now: Now) -> Effects: ...
     def wants(self, header: Header) -> Reason | None: ...
     def on_refused(self, header: Header, reason: Reason) -> None: ...
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None: ...
@@ -130,14 +130,14 @@ class Host:
     def start(self) -> None:
         """Load the ledger, rebuild application and core, and send earlier messages again (R7)."""
         now = self.clock.now()
-        recovery = self.journal.load()
-        self.epoch_changes.note(recovery.states)
+        tail = self.journal.load()
+        self.epoch_changes.note(tail.states)
         try:
-            self.application.load(recovery.rows)
-            self._materialised = self.executed = recovery.applied_sequence
-            effects = self.core.restore(recovery, now)
-            if recovery.entries:
-                self._seen(recovery.entries[-1], now)
+            self.application.load(tail.rows)
+            self._materialised = self.executed = tail.applied_sequence
+            effects = self.core.restore(tail, now)
+            if tail.entries:
+                self._seen(tail.entries[-1], now)
             self.log_server.begin(self.executed)
             if self.epoch_catch_up is not None:
                 self.epoch_catch_up.begin(self.application, self.epoch_changes, now.monotonic)

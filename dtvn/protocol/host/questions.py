@@ -22,7 +22,7 @@ class Questions:
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[tuple[Peer, Query]]] = {}
-        """In the order in which peers are served."""
+        """Peer -> its questions, in the order in which peers are served."""
 
     @property
     def waiting(self) -> bool:

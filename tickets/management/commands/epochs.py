@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from dtvn.api.errors import TicketError
 from dtvn.proof import Chain, shown
 from dtvn.protocol import quorum
-from tickets.services.epochs import epoch_chain, known_chain
+from validators.services.epochs import epoch_chain, known_chain
 
 
 class Command(BaseCommand):

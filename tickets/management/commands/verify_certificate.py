@@ -15,6 +15,7 @@ from dtvn.proof import (
     CHAIN,
     FILE_BYTES_MAX,
     Chain,
+    Code,
     ProofError,
     Proved,
     compare,
@@ -68,7 +69,7 @@ class Command(BaseCommand):
                 self._say(["", *other.sentences(), ""])
                 self._compare(found, other)
         except ProofError as error:
-            raise CommandError(f"not proved: {error}", returncode=EXIT_REFUSED) from error
+            raise CommandError(f"not proved: {error.coded()}", returncode=EXIT_REFUSED) from error
 
     def _compare(self, found: Proved, other: Proved) -> None:
         contradiction = compare(found, other)
@@ -98,9 +99,10 @@ def _pin(path: Path, chain: Chain) -> None:
             if held["format"] != PIN_FORMAT:
                 raise ValueError("format")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ProofError(f"{path} is not a pin file") from error
+            raise ProofError(Code.WRONG_FILE, "pin", f"{path} is not a pin file") from error
     links = [link.hex() for link in chain.pinned(pins)]
     try:
         path.write_text(json.dumps({"format": PIN_FORMAT, "epochs": links}) + "\n", encoding="utf-8")
     except OSError as error:
-        raise ProofError(f"{path} cannot be written: {error.strerror}") from error
+        said = f"{path} cannot be written: {error.strerror}"
+        raise ProofError(Code.UNWRITABLE, str(path), said) from error

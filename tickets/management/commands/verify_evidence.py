@@ -30,5 +30,5 @@ class Command(BaseCommand):
             chain = read_chain(read_file(CHAIN, options["genesis"]))
             found = convict(read_file(EVIDENCE, options["evidence"]), chain)
         except ProofError as error:
-            raise CommandError(f"not proved: {error}", returncode=EXIT_REFUSED) from error
+            raise CommandError(f"not proved: {error.coded()}", returncode=EXIT_REFUSED) from error
         self.stdout.write(found.sentence())

@@ -24,20 +24,20 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.genesis import GenesisError
 from dtvn.protocol.genesis.ceremony import open_genesis
-from tickets.services import network
 from validators.management.teaching import ACTOR, TeachingCommand, add_data_folder
 from validators.membership import change_limits, changes
 from validators.membership.membership import (
+    ChangeRequest,
     Preview,
-    Wish,
     change_of,
-    check_wish,
+    check_request,
     incoming_keys,
     order,
     preview,
     read_word,
 )
 from validators.models import MembershipChange
+from validators.services import network
 from validators.services.errors import ServiceError
 from validators.services.principals import add_principal, read_key
 
@@ -185,11 +185,11 @@ class Command(TeachingCommand):
 
     def _remove(self, options: dict[str, Any]) -> None:
         small = options["allow_small"]
-        self._change(options, Wish(change="remove", node_id=options["leaves"], allow_small=small))
+        self._change(options, ChangeRequest(change="remove", node_id=options["leaves"], allow_small=small))
 
     def _rotate(self, options: dict[str, Any]) -> None:
-        wish = Wish(change="rotate", node_id=options["leaves"], peer_id=options["peer_id"] or "")
-        self._change(options, wish)
+        asked = ChangeRequest(change="rotate", node_id=options["leaves"], peer_id=options["peer_id"] or "")
+        self._change(options, asked)
 
     def _parameters(self, options: dict[str, Any]) -> None:
         named = dict(text.partition("=")[::2] for text in options["set"])
@@ -197,7 +197,7 @@ class Command(TeachingCommand):
             wanted = {name: int(value) for name, value in named.items()}
         except ValueError as error:
             raise CommandError("write each parameter as NAME=NUMBER") from error
-        self._change(options, Wish(change="parameters", parameters=wanted))
+        self._change(options, ChangeRequest(change="parameters", parameters=wanted))
 
     def _changes(self, options: dict[str, Any]) -> None:
         self._must_be_platforms(options)
@@ -214,38 +214,38 @@ class Command(TeachingCommand):
         if not _is_platforms(options):
             raise CommandError("this is not the data folder of a platform, which keeps the changes")
 
-    def _change(self, options: dict[str, Any], wish: Wish) -> None:
+    def _change(self, options: dict[str, Any], asked: ChangeRequest) -> None:
         """Show the consequences, ask, have the change ordered, and wait for its epoch."""
-        if wish.own and not _is_platforms(options):
+        if asked.own and not _is_platforms(options):
             raise CommandError(
                 "PEER-ID is required: this is not the data folder of a platform, which could make the key"
             )
-        if wish.change in ("add", "replace") and wish.peer_id and not wish.word:
+        if asked.change in ("add", "replace") and asked.peer_id and not asked.word:
             raise CommandError("--word is required: the newcomer's identity/alive.bin")
         with self._gateway(options) as gateway:
-            check_wish(wish)
-            keys = {} if wish.own else incoming_keys(wish)
+            check_request(asked)
+            keys = {} if asked.own else incoming_keys(asked)
             gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
             now = gateway.present
-            expected = preview(now, wish)
+            expected = preview(now, asked)
             if expected.code:
                 raise CommandError(expected.sentence)
             self._foretell(expected)
             if not options["yes"] and not _agreed():
                 raise CommandError("nothing changed")
-            if wish.own:
-                self._through_platform(wish)
+            if asked.own:
+                self._through_platform(asked)
                 return
             words = gather_liveness_proofs(
-                gateway, without=wish.leaving, keys=keys
+                gateway, without=asked.leaving, keys=keys
             )  # current liveness proofs
             if gateway.present is not now:
                 raise CommandError(
                     f"epoch {gateway.present.epoch} has begun meanwhile: check it, then try again"
                 )
-            if wish.word:
-                words.append(read_word(wish.word))
-            change = change_of(now, wish, words=tuple(words))
+            if asked.word:
+                words.append(read_word(asked.word))
+            change = change_of(now, asked, words=tuple(words))
             change_limits.refuse_standstill(now, change)
             began = order(change, actor=ACTOR)
             self.stdout.write(f"epoch {began.epoch} has begun, after sequence {began.sequence}.")
@@ -263,9 +263,9 @@ class Command(TeachingCommand):
         for name, (before, after) in expected.parameters.items():
             self.stdout.write(f"{name}  {before} > {after}")
 
-    def _through_platform(self, wish: Wish) -> None:
-        """Without a key option, `make up` on this data folder makes the node or its key, and runs it."""
-        row = changes.ask(wish, actor=ACTOR)
+    def _through_platform(self, asked: ChangeRequest) -> None:
+        """Without a key option: has `make up` on this data folder make the node or its key, and run it."""
+        row = changes.ask(asked, actor=ACTOR)
         said = ""
         while not row.finished:
             row = changes.wait(row, 0.5)
@@ -319,7 +319,7 @@ def _is_platforms(options: dict[str, Any]) -> bool:
 
 
 def _sentence(error: OSError) -> str:
-    """What cannot be read or written, and why, without the system's error number."""
+    """The file that cannot be read or written, and why, without the system's error number."""
     return f"{error.filename}: {error.strerror}." if error.filename else str(error)
 
 
@@ -333,9 +333,9 @@ def _agreed() -> bool:
         raise CommandError("nothing changed", returncode=INTERRUPTED) from error
 
 
-def _newcomer(change: Literal["add", "replace"], options: dict[str, Any]) -> Wish:
+def _newcomer(change: Literal["add", "replace"], options: dict[str, Any]) -> ChangeRequest:
     word = options["word"]
-    return Wish(
+    return ChangeRequest(
         change=change,
         node_id=options["newcomer"],
         replaces=options.get("leaves") or "",

@@ -11,9 +11,8 @@ from django.core.management.base import CommandError, CommandParser
 from dtvn.machine import commands
 from dtvn.net import KeyFileError
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant
-from tickets.services import network
 from validators.management.teaching import ACTOR, TeachingCommand
-from validators.services import principals
+from validators.services import network, principals
 from validators.services.errors import ServiceError
 from validators.services.principals import Changed, ShownPrincipal
 

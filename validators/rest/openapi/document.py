@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
-
-from validators.rest.openapi import shapes
+from validators.rest.openapi import bodies, shapes
 from validators.rest.openapi.routes import Route, routes
 
 VERSION = "0.1.0"
@@ -41,9 +39,6 @@ ACCEPTED_LATER = ("/api/v1/members", "/api/v1/parameters", "/api/v1/principals")
 def document() -> dict[str, Any]:
     """OpenAPI 3.1, as JSON values in a fixed order."""
     paths: dict[str, Any] = {}
-    bodies = {shape for route in routes() for method in route.methods if (shape := route.body(method))}
-    ordered = sorted(bodies, key=lambda shape: shape.__name__)
-    _, described = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
     for route in routes():
         paths.setdefault(route.path, {}).update(
             {method.lower(): _operation(route, method) for method in route.methods}
@@ -55,7 +50,7 @@ def document() -> dict[str, Any]:
         "security": [{name: []} for name in SECURITY],
         "paths": paths,
         "components": {
-            "schemas": shapes.SCHEMAS | described,
+            "schemas": shapes.SCHEMAS | bodies.components(routes()),
             "responses": REFUSALS,
             "securitySchemes": SECURITY,
         },
@@ -90,11 +85,10 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
     if parameters := _parameters(route, method):
         told["parameters"] = parameters
     if method in ("POST", "PUT", "PATCH"):
-        shape = route.body(method)
-        known = shapes.BODIES.get((method, route.path), shapes.OBJECT)
+        body = bodies.schema(route, method)
         told["requestBody"] = {
-            "required": shape is not None and not (shape.may_be_empty or shape.may_be_unreadable),
-            "content": {JSON: {"schema": known if shape is None else shapes.of(shape.__name__)}},
+            "required": bool(body.get("required") or body.get("allOf")),
+            "content": {JSON: {"schema": body}},
         }
     told["responses"] = {str(status): _response(route, method, status) for status in statuses(route, method)}
     if route.path in NO_KEY:

@@ -189,7 +189,7 @@ class Pool:
         return True
 
     def remove(self, key: Key) -> Pending | None:
-        """Removes the request of a key that was executed or is refused for good; returns it, or None."""
+        """Removes the request of a key that was executed or is refused finally; returns it, or None."""
         item = self._pending.get(key)
         if item is None:
             return None

@@ -212,15 +212,15 @@ class CatchUp:
 
     def _execute(self, found: Range) -> None:
         state = self.state
-        for link in found.links:
+        for proved in found.proved:
             if self.epoch_change.ends_at is not None:
                 break
-            entry, certificate = link.entry, link.commits
+            entry, certificate = proved.entry, proved.commits
             recent = entry.sequence + state.log.window > self._lag.target()
             if recent:
-                self.ordering.keep_body(link.batch, entry.sequence)
+                self.ordering.keep_body(proved.batch, entry.sequence)
             step = self.execution.perform(
-                link.batch,
+                proved.batch,
                 commits=certificate.frames if certificate is not None else (),
                 view=certificate.view if certificate is not None else state.views.view,
                 answer=recent,

@@ -23,7 +23,7 @@ from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST, Entries, Entry, 
 from dtvn.protocol.consensus.verified import Verified, VerifiedBatch
 
 
-class Link(msgspec.Struct, frozen=True):
+class ProvedEntry(msgspec.Struct, frozen=True):
     """One proved entry above the reader's log."""
 
     entry: Entry
@@ -35,14 +35,14 @@ class Link(msgspec.Struct, frozen=True):
 class Range(msgspec.Struct, frozen=True):
     """The proved part, contiguous from the head of the reader's log; empty if nothing is proved."""
 
-    links: tuple[Link, ...]
+    proved: tuple[ProvedEntry, ...]
     checkpoint: CheckpointCertificate | None
     honest: bool
     """False if the source sent an invalid proof: ask another member."""
 
 
-NOTHING = Range(links=(), checkpoint=None, honest=True)
-LIE = Range(links=(), checkpoint=None, honest=False)
+NOTHING = Range(proved=(), checkpoint=None, honest=True)
+LIE = Range(proved=(), checkpoint=None, honest=False)
 
 
 def read_range(verified: Verified[Entries], executor: Executor, config: Config) -> Range:
@@ -51,14 +51,14 @@ def read_range(verified: Verified[Entries], executor: Executor, config: Config) 
     if len(message.entries) < len(verified.batches):
         return LIE
     readable = message.entries[: len(verified.batches)]
-    links: list[Link] = []
+    proved: list[ProvedEntry] = []
     expected = executor.executed + 1
     for (entry, body, commits), found in zip(readable, verified.batches, strict=True):
-        if entry.sequence < expected and not links:
+        if entry.sequence < expected and not proved:
             continue  # executed in the meantime
-        if entry.sequence > expected and not links:
+        if entry.sequence > expected and not proved:
             return NOTHING  # the part before it was lost in transit
-        if entry.epoch > config.epoch and not links:
+        if entry.epoch > config.epoch and not proved:
             return NOTHING  # the sender is in a later epoch; the end of this one must be proved first (R35)
         batch = NULL_BATCH if found is None and not body else found
         if batch is None or entry.sequence != expected or entry.epoch != config.epoch:
@@ -70,15 +70,15 @@ def read_range(verified: Verified[Entries], executor: Executor, config: Config) 
         certificate = read_commits(commits, verified.nested, config) if commits else None
         if commits and not _fits(certificate, entry):
             return LIE
-        links.append(Link(entry, batch, certificate))
+        proved.append(ProvedEntry(entry, batch, certificate))
         expected += 1
-    if not links:
+    if not proved:
         return NOTHING
     if message.checkpoint:
-        return _certified(verified, links, executor, config)
-    if any(link.commits is None for link in links):
+        return _certified(verified, proved, executor, config)
+    if any(one.commits is None for one in proved):
         return LIE
-    return Range(links=tuple(links), checkpoint=None, honest=True)
+    return Range(proved=tuple(proved), checkpoint=None, honest=True)
 
 
 def _fits(certificate: CommitCertificate | None, entry: Entry) -> bool:
@@ -89,16 +89,18 @@ def _fits(certificate: CommitCertificate | None, entry: Entry) -> bool:
     )
 
 
-def _certified(verified: Verified[Entries], links: list[Link], executor: Executor, config: Config) -> Range:
+def _certified(
+    verified: Verified[Entries], proved: list[ProvedEntry], executor: Executor, config: Config
+) -> Range:
     """The forward check: the reader's frontier extended by these entries has the root that q members signed.
     The root fixes every field of each entry, including the hash of its predecessor."""
     certificate = read_end(verified.message.checkpoint, verified.nested, config)
-    if certificate is None or certificate.sequence != links[-1].entry.sequence:
+    if certificate is None or certificate.sequence != proved[-1].entry.sequence:
         return LIE
     frontier = executor.frontier
-    for link in links:
-        frontier = log_tree.append(frontier, entry_hash(link.entry))
+    for one in proved:
+        frontier = log_tree.append(frontier, entry_hash(one.entry))
     if log_tree.root(frontier) != certificate.log_root:
         return LIE
-    covered = tuple(Link(link.entry, link.batch, None) for link in links)
-    return Range(links=covered, checkpoint=certificate, honest=True)
+    covered = tuple(ProvedEntry(one.entry, one.batch, None) for one in proved)
+    return Range(proved=covered, checkpoint=certificate, honest=True)

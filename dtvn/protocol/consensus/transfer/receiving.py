@@ -23,7 +23,7 @@ from dtvn.protocol.consensus.certificate import CheckpointCertificate, ends_log,
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.effects import CheckpointRecord, Install, Reason
-from dtvn.protocol.consensus.ledger_tail import Recovery
+from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.transfer import parts
@@ -92,10 +92,10 @@ class Transfer:
         """Certificate of the checkpoint that ended the epoch before, out of the own ledger; or None."""
         self._progress = state.transfer
 
-    def restore(self, recovery: Recovery) -> None:
+    def restore(self, tail: LedgerTail) -> None:
         """Reads the checkpoint that ended the epoch before, if the ledger has it: a state to fetch."""
         state = self.state
-        found = epoch_change_proof.read(recovery.states, state.config.epoch - 1)
+        found = epoch_change_proof.read(tail.states, state.config.epoch - 1)
         if found is None or not found.checkpoint:
             return
         said = state.signer.open(found.checkpoint[0]).message

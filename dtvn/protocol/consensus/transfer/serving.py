@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.application import Item
-from dtvn.protocol.consensus.ledger_tail import Base, Recovery
+from dtvn.protocol.consensus.ledger_tail import Base, LedgerTail
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.throttle import Throttle
@@ -59,10 +59,10 @@ class Serving:
         self._answered = 0
         self._offers = Throttle(state, OFFER_GAP)
 
-    def restore(self, recovery: Recovery) -> None:
+    def restore(self, tail: LedgerTail) -> None:
         """Prepares the state that ended the epoch before for serving, if no later sequence was executed."""
         state = self.state
-        found = epoch_change_proof.read(recovery.states, state.config.epoch - 1)
+        found = epoch_change_proof.read(tail.states, state.config.epoch - 1)
         if found is None or not found.entry.sequence == state.executed == state.log.stable:
             return
         state.application.freeze(state.executed)

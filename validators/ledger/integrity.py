@@ -1,4 +1,4 @@
-"""Reads a ledger back and checks all of it : a damaged disk is noticed at start.
+"""Reads a ledger back and checks all of it: a damaged disk is noticed at start.
 
 Every entry is hashed again and must name its predecessor; every batch must have the digest that its entry
 names; the Merkle root over all entries must be the one that the newest stable checkpoint signed; and every
@@ -30,7 +30,7 @@ from dtvn.protocol.consensus.messages import (
     bundle_digest,
     entry_hash,
 )
-from dtvn.protocol.host.ports import JournalError, Recovery
+from dtvn.protocol.host.ports import JournalError, LedgerTail
 from validators.ledger import encoding
 from validators.ledger.bodies import Bodies
 from validators.ledger.install import read_base
@@ -62,9 +62,9 @@ LAST = (1 << 63) - 1
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """The Recovery, and what `Ledger` itself keeps in memory."""
+    """The LedgerTail, and what `Ledger` itself keeps in memory."""
 
-    recovery: Recovery
+    tail: LedgerTail
     bodies: Bodies
     head: Head
 
@@ -164,7 +164,7 @@ def load(store: Store, rows: Iterable[ApplicationChange], applied: int) -> Loade
     _check_outcomes(store)
     _check_certificates(store)
     slots, bodies, slot_number = _read_slots(store)
-    recovery = Recovery(
+    tail = LedgerTail(
         frontier=log.frontier,
         applied_sequence=applied,
         rows=rows,
@@ -174,7 +174,7 @@ def load(store: Store, rows: Iterable[ApplicationChange], applied: int) -> Loade
         states=states,
         base=base,
     )
-    return Loaded(recovery, bodies, Head(log.head, log.head_hash, slot_number))
+    return Loaded(tail, bodies, Head(log.head, log.head_hash, slot_number))
 
 
 def read_bodies(store: Store) -> Bodies:

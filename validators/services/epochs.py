@@ -14,8 +14,8 @@ from dtvn.proof import Chain, ChainFile, ProofError, chain_json, chain_of_genesi
 from dtvn.proof.epoch_chain import epoch_change_certificate
 from dtvn.protocol import canonical, genesis
 from dtvn_project.routers import LEARNER_ALIAS
-from tickets.services.network import gateway
 from validators.ledger import read
+from validators.services.network import gateway
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""More followers than a node has places for: none of them starves (R23, R28)."""
+"""More subscribers to a log than a node has places for: none of them starves (R23, R28)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def followed(members: int, learners: int, *, pause: int = 200 * MILLISECOND) -> 
     return cluster
 
 
-def test_r28_who_finds_no_place_goes_to_another_member() -> None:
-    """All begin at the first one; nothing has to be overtaken for that."""
+def test_r28_a_follower_without_a_place_goes_to_another_member() -> None:
+    """All begin at the first one; they need not lag behind to change the source."""
     cluster = followed(2, 2 * CONNECTIONS_MAX)
     cluster.world.run_for(500 * MILLISECOND)
     sources = [node.core.source for node in cluster.world.learners()]
@@ -32,8 +32,9 @@ def test_r28_who_finds_no_place_goes_to_another_member() -> None:
 
 
 def test_r23_each_of_seventy_followers_of_one_platform_is_served() -> None:
-    """Four members have sixteen places for them. Who has none is kept abreast by what it asks other members
-    for; within ten seconds for each sixteen ahead of it, it has a place."""
+    """Four members have sixteen places. A follower without one asks other members for entries; it gets a
+    place within ten seconds for each sixteen ahead of it.
+    """
     cluster = followed(4, 70, pause=2 * SECOND)
     members = [node for name, node in cluster.world.nodes.items() if name.startswith("r")]
     had: set[str] = set()
@@ -42,13 +43,13 @@ def test_r23_each_of_seventy_followers_of_one_platform_is_served() -> None:
         cluster.world.run_for(SECOND)
         for node in members:
             assert node.host is not None
-            had |= set(node.host.log_server._followers)
+            had |= set(node.host.log_server._subscribers)
         assert second < 5 or min(ends(cluster)) >= max(ends(cluster)) - 1
     assert len(had) == 70
 
 
-def test_r23_places_of_a_lone_node_go_round() -> None:
-    """Nobody else could be asked: the fifth and sixth got nothing at all."""
+def test_r23_followers_of_a_lone_node_take_turns() -> None:
+    """No other node can be asked: before, the fifth and sixth got nothing."""
     cluster = followed(1, CONNECTIONS_MAX + 2)
     cluster.world.run_for(5 * SECOND)
     assert sum(end == 0 for end in ends(cluster)) == 2

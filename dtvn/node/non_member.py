@@ -43,7 +43,7 @@ def liveness_proof(cluster: bytes, epoch: int, member: str, executed: int, seed:
     return LivenessProof(member, executed, timestamp, signature)
 
 
-class Follower(LearningProcess):
+class NonMember(LearningProcess):
     """All objects of the process of a node that does not vote because it is not a member. If it has a next
     key, a later epoch may name that already, and its members then accept no other (R35)."""
 

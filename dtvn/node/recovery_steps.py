@@ -15,7 +15,7 @@ import msgspec
 from nacl import bindings
 
 from dtvn.files.epoch_changes import encode_epoch_changes
-from dtvn.files.whole import sync_folder, write_private
+from dtvn.files.whole import put_in_place, write_private
 from dtvn.ledger import FindLedger, LedgerError, NodeLedger, OpenLedger
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.epochs import membership_of, own_place
@@ -120,14 +120,14 @@ def state(
     `others`: statements of members that know later epochs than this ledger. Raises RecoveryError.
     """
     with _Member.opened(place, others) as member:
-        lost = why_lost(member.recovery, member.ledger.voting, member.ledger.voting_reason)
+        lost = why_lost(member.tail, member.ledger.voting, member.ledger.voting_reason)
         if vouches and lost:
             raise RecoveryError(f"{member.id} cannot vouch that its log is its newest one: {lost}.")
-        if vouches and not member.recovery.frontier.size:
+        if vouches and not member.tail.frontier.size:
             raise RecoveryError(
                 f"{member.id} cannot vouch that its log is its newest one: its ledger is empty."
             )
-        if epoch_change_proof.find(member.recovery.states, member.membership.epoch) is not None:
+        if epoch_change_proof.find(member.tail.states, member.membership.epoch) is not None:
             raise RecoveryError(
                 f"The log of {member.id} ends with a change of the members that is not sealed, and recovery "
                 f"cannot go on behind one. {CONTINUE}"
@@ -152,7 +152,7 @@ def sign(place: Place, file: PlanFile, others: Sequence[SignedFile] = ()) -> tup
         member.check_told(file)
         ending: Ending | None = None
         if plan.executes(member.index):
-            ending = reach(plan, member.recovery, genesis)
+            ending = reach(plan, member.tail, genesis)
             said = ending.continuation
         else:
             said = sealing.by_witnesses(others, plan, file)
@@ -181,8 +181,8 @@ def install(place: Place, file: SealedFile) -> Membership:
             key = member.key_file(following.members[member.index].public_key)
             # A ledger that was lost after `sign` fetches a state, like one that was empty before: its new
             # key has never voted.
-            follows = plan.follows(member.recovery.frontier.size)
-            records = sealing.records(sealed, reach(plan, member.recovery, genesis) if follows else None)
+            follows = plan.follows(member.tail.frontier.size)
+            records = sealing.records(sealed, reach(plan, member.tail, genesis) if follows else None)
             member.offer_new_key(key)
             member.ledger.append(records)
             now = following
@@ -260,7 +260,7 @@ class _Member:
         self._keys = MemberKeys(self.membership)
         self.signer = FrameSigner(self.cluster, secret, self._keys)
         self._config = configuration.build(genesis, self.cluster, self.id, self.membership)
-        self.recovery = ledger.load()
+        self.tail = ledger.load()
 
     @classmethod
     @contextmanager
@@ -284,7 +284,7 @@ class _Member:
     def tell(self, *, vouches: bool, lost: str, new_key: bytes) -> StateFile:
         """The signed statement of this ledger."""
         return tell(
-            self.recovery,
+            self.tail,
             self._entries,
             self._config,
             Door(self.cluster, self._keys),
@@ -297,7 +297,7 @@ class _Member:
     def check_told(self, file: PlanFile) -> None:
         """Raise RecoveryError unless the plan rests on what this ledger holds now."""
         said = file.states[self.index].statement
-        lost = why_lost(self.recovery, self.ledger.voting, self.ledger.voting_reason)
+        lost = why_lost(self.tail, self.ledger.voting, self.ledger.voting_reason)
         now = self.tell(vouches=said.vouches, lost=lost, new_key=public_key_of(self.new_seed(make=False)))
         if now.statement != said:
             raise RecoveryError(
@@ -326,8 +326,7 @@ class _Member:
         """Move the new key, durably, to where `own_place` finds it in the epoch that names it."""
         if key != self._folder.next_key:
             self.check_no_rotation()
-            key.replace(self._folder.next_key)
-            sync_folder(self._folder.identity)
+            put_in_place(key, self._folder.next_key)
 
     def check_no_rotation(self) -> None:
         """Raise RecoveryError if `next.key` is not of a recovery that this member signed: the change that

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dtvn.api import ordering
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import DEFAULT_WAIT
-from tickets.services.network import gateway
-
-__all__ = ["Decision", "Request", "batch", "decide", "decide_one"]
+from validators.services.network import gateway
 
 
 def decide(
