@@ -26,6 +26,7 @@ from django.views import defaults
 
 from dtvn.api import answers
 from dtvn.api.errors import ApiError
+from validators.database_url import first_line
 from validators.rest import http
 
 OWN_FAULTS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
@@ -59,8 +60,7 @@ def _outage(error: BaseException | None) -> BaseException | None:
 
 
 def _unavailable(request: HttpRequest, failure: BaseException) -> HttpResponse:
-    reason = str(failure).strip().partition("\n")[0]
-    logger.warning("%s %s was answered with 503: %s", request.method, request.path[:200], reason)
+    logger.warning("%s %s was answered with 503: %s", request.method, request.path[:200], first_line(failure))
     answer = ApiError(503, "database_busy", "The platform's database is busy; try again.")
     if request.path.startswith("/api/"):
         return http.response_of(answers.failure(answer, enveloped=not settings.SUPERVISOR))

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 
+from validators.database_url import first_line
+
 TRY_AGAIN_LATER = 4503
 """Close code after which clients reconnect. The registered code would be 1013, but daphne's WebSockets
 (autobahn) let an application close only with 1000 and 3000 to 4999."""
@@ -37,8 +39,9 @@ class ClosedWhileAway:
         try:
             await self._application(scope, heard, noted)
         except (OSError, DatabaseError, InterfaceError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            logger.warning("a client of %s was asked to come back later: %s", scope["path"][:200], reason)
+            logger.warning(
+                "a client of %s was asked to come back later: %s", scope["path"][:200], first_line(error)
+            )
             if said & {"websocket.close", "websocket.disconnect"}:
                 return
             if "websocket.accept" not in said:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server's URL as an entry of Django's DATABASES."""
+"""A PostgreSQL server's URL as an entry of Django's DATABASES, and the server's errors in one line."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def postgresql_database(url: str, *, schema: str) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "OPTIONS": options,
     }
+
+
+def first_line(error: BaseException) -> str:
+    """What a database's error says, without its hints, which follow in lines of their own."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

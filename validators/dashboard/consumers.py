@@ -31,6 +31,7 @@ from django.db import DatabaseError
 from validators.dashboard.access import may_watch, may_watch_still
 from validators.dashboard.live import Inbox, Live, encoded, live_of_this_loop
 from validators.dashboard.nodes import members_of
+from validators.database_url import first_line
 from validators.feed.rows import REFUSED_TYPE, read_applied
 
 CATCH_UP_FRAMES = 40
@@ -184,7 +185,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
             if self.live is None or await may_watch_still(self.scope):
                 return
         except DatabaseError as error:
-            logger.warning("cannot read a client's access, trying again: %s", error)
+            logger.warning("cannot read a client's access, trying again: %s", first_line(error))
             return
         self._leave()
         await self.close(code=CLOSED_NO_ACCESS)

@@ -7,6 +7,8 @@ from types import TracebackType
 
 from django.db import DatabaseError, InterfaceError
 
+from validators.database_url import first_line
+
 logger = logging.getLogger("dtvn.feed")
 
 
@@ -30,9 +32,8 @@ class Outage:
         if not isinstance(error, Exception):
             return False
         if not lasted:
-            reason = str(error).strip().partition("\n")[0]
             known = isinstance(error, DatabaseError | InterfaceError)
             logger.warning(
-                "the feed cannot read %s, trying again: %s", self._what, reason, exc_info=not known
+                "the feed cannot read %s, trying again: %s", self._what, first_line(error), exc_info=not known
             )
         return True

@@ -8,6 +8,7 @@ import threading
 from django.db import close_old_connections, connections
 
 from dtvn.api.errors import Unavailable
+from validators.database_url import first_line
 from validators.membership import changes, newcomers
 from validators.membership.membership import newest_epoch
 from validators.services import evidence, network
@@ -38,9 +39,9 @@ def run(stop: threading.Event) -> None:
                     logger.warning("there is new evidence against a member: see the admin")
             complained = ""
         except Exception as error:  # noqa: BLE001 - logged, and tried again
-            if str(error) != complained:
-                logger.warning("members: %s: %s", type(error).__name__, error)
-            complained = str(error)
+            if (reason := first_line(error)) != complained:
+                logger.warning("members: %s: %s", type(error).__name__, reason)
+            complained = reason
     network.close()
     connections.close_all()
 

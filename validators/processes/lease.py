@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from validators.data_folder.locks import SlotLock
+from validators.database_url import first_line
 from validators.models import DesiredState, ManagedNode
 from validators.processes import stopping
 
@@ -90,7 +91,7 @@ class Lease:
             close_old_connections()  # that of the claim may be lost by now
             self._row().update(pid=None, exit_reason=exit_reason[:1000], report={"exit_code": exit_code})
         except DatabaseError as error:
-            logger.warning("%s cannot report its end: %s", self.node_id, error)
+            logger.warning("%s cannot report its end: %s", self.node_id, first_line(error))
         signal.signal(signal.SIGTERM, self._handled_before)
 
     def _row(self) -> QuerySet[ManagedNode]:
@@ -132,7 +133,8 @@ class Lease:
                 except DatabaseError as error:
                     connection.close()
                     if not complained:
-                        logger.warning("%s goes on without the platform's database: %s", self.node_id, error)
+                        reason = first_line(error)
+                        logger.warning("%s goes on without the platform's database: %s", self.node_id, reason)
                     complained = True
         finally:
             connection.close()

@@ -26,6 +26,7 @@ from dtvn_project.celery import send_task
 from validators.data_folder import ports
 from validators.data_folder.folder import DataFolder, write_private_json
 from validators.data_folder.locks import RecordLock, heartbeat, lock_holder
+from validators.database_url import first_line
 from validators.membership.change_loop import run as run_changes
 from validators.models import ManagedNode, NodeRole
 from validators.processes import preparation, readiness, servers
@@ -201,7 +202,7 @@ class Supervisor:
         try:
             names = list(ManagedNode.objects.filter(role=role).values_list("node_id", flat=True))
         except DatabaseError as error:
-            logger.warning("cannot read which nodes the worker was running: %s", error)
+            logger.warning("cannot read which nodes the worker was running: %s", first_line(error))
             return
         finally:
             close_old_connections()  # this thread needs it rarely: the server may have restarted by then
@@ -217,10 +218,9 @@ class Supervisor:
                 complained = ""
             except Exception as error:  # noqa: BLE001 - logged, and tried again
                 close_old_connections()  # the next turn needs a new one: a lost connection stays lost
-                if str(error) != complained:
-                    logger.warning("reconcile: %s: %s", type(error).__name__, error)
-                complained = str(error)
-        connections.close_all()
+                if (reason := first_line(error)) != complained:
+                    logger.warning("reconcile: %s: %s", type(error).__name__, reason)
+                complained = reason
 
     def _announce_when_ready(self, accounts: dict[str, Any]) -> None:
         if not self._wait_until_ready() or self._stop.is_set():

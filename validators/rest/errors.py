@@ -12,6 +12,7 @@ from rest_framework import exceptions
 
 from dtvn.api.errors import ApiError, ServiceError
 from dtvn.machine import reasons
+from validators.database_url import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def describe(error: Exception) -> ServiceError:
         case BadRequest() | SuspiciousOperation() | UnreadablePostError() | exceptions.ParseError():
             return ApiError(400, reasons.BAD_REQUEST, "The request could not be parsed.")
         case DatabaseError():
-            logger.warning("the database did not answer: %s", error)
+            logger.warning("the database did not answer: %s", first_line(error))
             return ApiError(503, "database_busy", "The platform's database is busy; try again.")
     _unforeseen.inc()
     logger.error("an answer failed", exc_info=error)
