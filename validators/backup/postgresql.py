@@ -25,11 +25,12 @@ def dump(url: str, schema: str, out: Path) -> None:
         _run(url, ["pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--schema={schema}"], file)
 
 
-def restore(url: str, schema: str, dumped: Path) -> None:
-    """Restore what `dump` wrote, completely or not at all; the schema must be empty or absent
+def restore(url: str, dumped: Path) -> None:
+    """Restore the schema that `dump` wrote, completely or not at all; it must be empty or absent
     (`occupied`). Raises BackupError."""
     words = ["pg_restore", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]
-    _run(url, [*words, "--clean", "--if-exists", f"--schema={schema}", str(dumped)], None)
+    # --clean: a new database has an empty schema `public` already.
+    _run(url, [*words, "--clean", "--if-exists", str(dumped)], None)
 
 
 def occupied(url: str, schema: str) -> bool:

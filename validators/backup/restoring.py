@@ -85,7 +85,7 @@ def restore(path: Path, manifest: Manifest, target: Source, wish: Wish) -> list[
         raise BackupError(f"{error.filename or target.root}: {error.strerror}.") from error
     for place, dumped in servers:
         try:
-            postgresql.restore(place.url, place.schema, target.root / dumped)
+            postgresql.restore(place.url, target.root / dumped)
         except BackupError as error:
             raise BackupError(
                 f"{error} The files in {target.root} are restored, and {target.root / dumped} is not."

@@ -1,0 +1,73 @@
+"""The platform's copy of the log is verified against what its log leads to, or removed."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtvn.files.whole import write_private
+from dtvn.node.layout import ClusterFolder
+from dtvn.protocol import genesis as g
+from tests.proof.continuing import keep, old_log
+from validators.backup.forms import BackupError
+from validators.backup.learner import remove, verify
+from validators.backup.sources import Source
+from validators.ledger.lock import FileLock
+
+
+@pytest.fixture(autouse=True)
+def _ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Source:
+    """A platform whose copy ends at 12, with a checkpoint at 10."""
+    log = old_log(12)
+    keep(log, tmp_path / "data", stable=10)
+    folder = ClusterFolder(tmp_path / "data")
+    write_private(folder.genesis, g.encode(log.genesis))
+    shutil.copytree(folder.node("r0").ledger, folder.learner)
+    return Source(folder.root)
+
+
+def test_a_good_copy_is_verified_up_to_its_rows(platform: Source) -> None:
+    assert verify(platform) == (12, 10)
+    assert sorted(path.name for path in platform.root.iterdir()) == ["cluster", "keys", "learner", "nodes"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM ledger_ticket WHERE ticket_id = 'TICKET-1'",
+        "UPDATE ledger_consensusentry SET timestamp = timestamp + 1 WHERE sequence = 5",
+        "DELETE FROM ledger_consensusentry WHERE sequence = 5",
+        "UPDATE ledger_checkpoint SET state_root = zeroblob(32)",
+    ],
+)
+def test_a_changed_copy_is_found(platform: Source, sql: str) -> None:
+    with sqlite3.connect(platform.places.learner / "ledger.sqlite3") as ledger:
+        assert ledger.execute(sql).rowcount
+    with pytest.raises(BackupError):
+        verify(platform)
+
+
+def test_a_copy_in_use_is_not_removed(platform: Source) -> None:
+    lock = FileLock(platform.places.learner)
+    with pytest.raises(BackupError, match="Stop the platform first"):
+        remove(platform)
+    lock.close()
+    assert (platform.places.learner / "ledger.sqlite3").exists()
+
+
+def test_only_the_copy_itself_is_removed(platform: Source) -> None:
+    (platform.places.learner / "sources.bin").touch()
+    remove(platform)
+    assert {path.name for path in platform.places.learner.iterdir()} == {"sources.bin", "ledger.lock"}
+    assert (platform.places.node("r0").ledger / "ledger.sqlite3").exists()
