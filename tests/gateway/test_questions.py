@@ -61,7 +61,7 @@ def test_a_lost_member_holds_nobody_back() -> None:
     assert sequences(questions) == [100, 0]
 
 
-def test_a_member_connected_again_is_asked_at_once_and_says_nothing_until_then() -> None:
+def test_a_reconnected_member_is_asked_at_once_and_unknown_until_then() -> None:
     questions = Questions(2)
     first = Poll(questions, 0)
     for member in BOTH:

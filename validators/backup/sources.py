@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from dtvn.ledger import Location
-from dtvn.node.build import ledger_location
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.learner import LEARNER_SCHEMA
+from dtvn.node.ledger_place import ledger_schema, own_server
 from dtvn.node.options import StartError, genesis_in, read_genesis
 from dtvn.protocol import genesis as g
 from validators.backup.forms import BackupError
@@ -68,11 +68,18 @@ class Source(msgspec.Struct, frozen=True):
         return {name: self.ledger(genesis, name) for name in names}
 
     def ledger(self, genesis: g.Genesis, name: str) -> Location:
-        """Where the ledger of a node, or of the learner, would be."""
-        url, places = self.database_url, self.places
+        """Where the ledger of a node, or of the learner, is or would be: a node's beside it, on its own
+        server, or, in the form before, on the platform's. Raises BackupError."""
         if name == LEARNER_SCHEMA:
-            return ledger_location(places.learner, genesis, name, url, schema=LEARNER_SCHEMA)
-        return ledger_location(places.node(name).ledger, genesis, name, url)
+            return Location.choose(self.places.learner, url=self.database_url, schema=LEARNER_SCHEMA)
+        node = self.places.node(name)
+        try:
+            url = own_server(node)
+        except StartError as error:
+            raise BackupError(str(error)) from error
+        if not url and not Location(node.ledger).database_file.exists():
+            url = self.database_url
+        return Location.choose(node.ledger, url=url, schema=ledger_schema(genesis, name))
 
     def files(self, *, keys: bool) -> Iterator[Path]:
         """The files that are copied as they are; `keys`: the private ones too."""
@@ -80,6 +87,8 @@ class Source(msgspec.Struct, frozen=True):
         for node in self.nodes():
             yield from (node.identity / name for name in IDENTITY_FILES + keys * IDENTITY_KEYS)
             yield node.root / "ports.json"
+            if keys:  # it holds a password
+                yield node.ledger_url
         if keys:
             yield self.root / SECRET_KEY
             if self.places.keys.is_dir():
