@@ -24,7 +24,6 @@ from tickets.importing.arguments import (
     progress_bar,
     seconds,
 )
-from tickets.importing.holders import forget_holders, remember_holders
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
 from tickets.importing.sending import IN_FLIGHT, Delivery, NetworkSilent, check_may_issue, send_tickets
 
@@ -81,6 +80,7 @@ class Command(BaseCommand):
         ticket that was never sent would conflict with a corrected file."""
         if not found.tickets:
             return Delivery()
+        from tickets.importing.holders import forget_holders, remember_holders  # imports models
 
         async def ask() -> None:
             async with open_client(platform, connections=1, patience=ANSWER_PATIENCE) as client:
