@@ -31,7 +31,7 @@ def test_r11_ready_names_waiting_members_and_the_remedy(
     answer = read(Api(None).get("/ready"))
     why = "waits for the word of r2 about its own votes: start r2; if that is gone for good, see the runbook"
     assert answer["error"].startswith(
-        f"The validators cannot be reached. r0 {why}, DtvnNodeNotVoting (-others-"
+        f"No quorum: 2 of 4 members vote in one view, 3 needed. r0 {why}, DtvnNodeNotVoting (-others-"
     )
     assert f". r1 {why}" in answer["error"]
     assert "genesis recover" not in answer["error"], "no vote is lost"

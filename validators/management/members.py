@@ -47,6 +47,7 @@ CANCEL_WAIT = 5.0
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as in shells."""
 
+
 class Verbs:
     """The command's verbs, after its parser."""
 

@@ -18,6 +18,7 @@ from validators.services.principals import Changed, ShownPrincipal
 OVERLAP_MAX = commands.OVERLAP_MAX // 1_000_000
 """Seconds."""
 
+
 class Verbs:
     """The command's verbs, after its parser."""
 
