@@ -80,7 +80,7 @@ def test_dtvn_raises_every_code() -> None:
     assert set(re.findall(r"Code\.([A-Z_]+)", text)) == {code.name for code in Code}
 
 
-def test_the_vectors_hold_each_code_that_a_certificate_or_chain_can_be_refused_for() -> None:
+def test_the_vectors_hold_each_refusal_code_of_certificates_and_chains() -> None:
     kept: list[dict[str, Any]] = json.loads(vectors.FILE.read_text(encoding="utf-8"))["vectors"]
     found = {vector["code"] for vector in kept if "refused" in vector}
     for row in ROWS:
