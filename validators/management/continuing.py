@@ -31,7 +31,6 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.host.ports import JournalError
-from validators.ledger import open_ledger
 from validators.management.teaching import add_data_folder
 
 TEACH = """\
@@ -174,6 +173,8 @@ def _save(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     name = options["id"] or LEARNER_SCHEMA
     genesis = read_genesis(genesis_in(folder, options["id"]))
     location = _location(folder, genesis, name, learner=options["learner"])
+    from validators.ledger import open_ledger  # not for --help
+
     ledger = open_ledger(
         location,
         cluster_id=g.cluster_id(genesis),
