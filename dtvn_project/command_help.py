@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from django.conf import settings
+from django.core.exceptions import AppRegistryNotReady
 from django.core.management import find_commands, load_command_class
 from django.core.management.base import BaseCommand
 
@@ -41,7 +42,10 @@ def show(argv: Sequence[str]) -> bool:
     homes = {name: app for app, names in _commands().items() for name in names}
     if not words or words[0] not in homes:
         return False
-    command = load_command_class(homes[words[0]], words[0])
+    try:
+        command = load_command_class(homes[words[0]], words[0])
+    except AppRegistryNotReady:  # its module imports models
+        return False
     if argv[1] == "help":
         command.print_help("manage.py", words[0])
     else:

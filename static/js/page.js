@@ -141,7 +141,7 @@ dtvn.ui = (function () {
 
   /* The one sentence of the cluster's state, on every page. */
   function drawState() {
-    const element = at("state");
+    const element = at("cluster-state");
     element.className = `state ${standing.level}`;
     put("state", standing.sentence);
     if (consequence) {

@@ -30,8 +30,7 @@ ABOUT_EVENTS = {
     *(("POST", f"/api/v1/tickets/{verb}") for verb in ("consume", "admit", "validate-via-node")),
 }
 ABOUT_NO_TICKET = {
-    f"/api/v1/{name}"
-    for name in ("stats", "status", "peers", "config", "nodes/r0/stats", "openapi.json", "epochs")
+    f"/api/v1/{name}" for name in ("stats", "status", "peers", "config", "nodes/r0/stats", "epochs")
 }
 OTHERS = {
     *((method, path) for method, path, _scope in ROUTES),

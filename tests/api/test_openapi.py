@@ -13,6 +13,7 @@ import pytest
 
 from tests.api.conftest import Api, read
 from tests.api.test_permissions import ROUTES
+from tests.fake_gateway import FakeGateway
 from validators.rest.openapi import document
 from validators.rest.openapi.routes import Route, routes
 from validators.rest.openapi.view import text
@@ -58,6 +59,27 @@ def check(method: str, route: Route, response: Any) -> None:
 def test_the_file_equals_what_the_platform_serves(api: Api) -> None:
     assert FILE.read_bytes() == text(), "run `make schema`"
     assert api.get("openapi.json").content == text()
+
+
+def test_what_is_here_needs_no_key(fake: FakeGateway) -> None:
+    assert Api(None).get("openapi.json").content == text()
+    index = read(Api(None).get("/api/v1/"))
+    assert index["routes"] == list(described()["paths"])
+    page = Api(None).get(index["documentation"])
+    assert page.status_code == 200
+    assert 'data-document="/api/v1/openapi.json"' in page.content.decode()
+    assert "script-src" not in page.headers["Content-Security-Policy"], "only our own scripts"
+    assert Api(None).get("/api/v2/").status_code == 401
+
+
+def test_examples_fit_their_schemas() -> None:
+    calls = [told for methods in described()["paths"].values() for told in methods.values()]
+    bodies = [told["requestBody"]["content"]["application/json"] for told in calls if "requestBody" in told]
+    shown = [body for body in bodies if "example" in body]
+    assert len(shown) >= 8
+    for body in shown:
+        whole = {**body["schema"], "components": described()["components"]}
+        jsonschema.Draft202012Validator(whole).validate(body["example"])
 
 
 def test_the_document_names_the_existing_routes_methods_and_scopes() -> None:

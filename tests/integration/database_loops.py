@@ -82,7 +82,7 @@ def _readiness_goes_on(folder: object) -> None:
     from validators.processes import readiness
 
     ManagedNode.objects.filter(role="learner").update(report={"sequence": 7})
-    for look, away in ((readiness.learned, 0), (readiness.way_out, ""), (readiness.node_states, None)):
+    for look, away in ((readiness.learned, -1), (readiness.way_out, ""), (readiness.node_states, None)):
         before = look()
         lose_connections()
         during = look()

@@ -12,6 +12,7 @@ import pytest
 from simulator import shrinking
 from simulator.campaign import Task
 from simulator.cli.command import Command
+from simulator.cli.verbs import Verbs
 from simulator.mutants import MUTANTS
 
 SMALL = ("--nodes", "4", "-tickets=6", "--latency", "5ms", "-adversary", "equivocator")
@@ -177,14 +178,14 @@ def test_an_interrupted_shrink_of_a_run_by_flags_reports_its_result(
 def test_an_interrupted_replay_of_a_run_by_flags_reports_its_progress(
     said: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def say(command: Command, line: str) -> None:
-        command.stdout.write(line)
+    def say(verbs: Verbs, line: str) -> None:
+        verbs.stdout.write(line)
         if " executes 2 " in line and not said_once:
             said_once.append(line)
             signal.raise_signal(signal.SIGINT)
 
     said_once: list[str] = []
-    monkeypatch.setattr(Command, "_say", say)
+    monkeypatch.setattr(Verbs, "_say", say)
     lines = said("replay", *SMALL).splitlines()
     assert "Simulation interrupted" in lines
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from simulator.campaign import Cut, Report, Task, run
 from simulator.cli import batch, text
 from simulator.cli.command import Command
+from simulator.cli.verbs import Verbs
 from simulator.options import OptionError, Options, by_hand, check
 from simulator.plain import PlainRun, Results
 from simulator.shrinking import shrink
@@ -135,17 +136,19 @@ def test_c47_too_many_liars_end_with_code_1_and_a_line_on_stdout(
 
 
 def test_c47_an_interrupt_ends_the_run_and_the_results_are_printed(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C at the first progress line: exit 0, as the seed does."""
 
-    class Hasty(Command):
-        def _say(self, line: str) -> None:
-            super()._say(line)
-            if line.startswith("Progress: 10/"):  # the last one is told after it: a second signal ends pytest
-                signal.raise_signal(signal.SIGINT)
+    say = Verbs._say
 
-    Hasty().run_from_argv(["manage.py", "simulator", "-nodes", "4", "-byzantine", "0", "-tickets", "100"])
+    def interrupting(verbs: Verbs, line: str) -> None:
+        say(verbs, line)
+        if line.startswith("Progress: 10/"):  # the last one is told after it: a second signal ends pytest
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Verbs, "_say", interrupting)
+    Command().run_from_argv(["manage.py", "simulator", "-nodes", "4", "-byzantine", "0", "-tickets", "100"])
     lines = capsys.readouterr().out.splitlines()
     assert "Simulation interrupted" in lines
     rounds = next(line for line in lines if line.startswith("Consensus Rounds: "))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -16,27 +17,24 @@ from simulator.campaign import Task
 from simulator.cli import batch
 from simulator.cli.command import Command
 from simulator.cli.interrupts import Interrupts
+from simulator.cli.verbs import Verbs
 from simulator.gateway import Gateway, Request
 from simulator.options import Options
 from simulator.plain import PlainRun
 
 
-class Hasty(Command):
-    """Interrupts with Ctrl-C at the first line with this text."""
+def hasty(text: str, *words: str) -> None:
+    """Run the command, and interrupt it with Ctrl-C at the first line with this text."""
+    say, said = Verbs._say, []
 
-    text = " ms  "
-
-    def _say(self, line: str) -> None:
-        super()._say(line)
-        if self.text in line:
-            self.text = "never again"
+    def interrupting(verbs: Verbs, line: str) -> None:
+        say(verbs, line)
+        if text in line and not said:
+            said.append(line)
             signal.raise_signal(signal.SIGINT)
 
-
-def hasty(text: str, *words: str) -> None:
-    command = Hasty()
-    command.text = text
-    command.run_from_argv(["manage.py", "simulator", *words])
+    with patch.object(Verbs, "_say", interrupting):
+        Command().run_from_argv(["manage.py", "simulator", *words])
 
 
 @pytest.mark.timeout(90)

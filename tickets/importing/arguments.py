@@ -18,7 +18,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from dtvn.machine.commands import DEFAULT_EVENT, is_name
 from tickets.importing.columns import ALIASES, EVENT_LENGTH_MAX, Columns
 from tickets.importing.record import FileRefused
-from tickets.models import EventTimeZone
 
 
 def add_file_arguments(parser: ArgumentParser) -> None:
@@ -63,6 +62,8 @@ def columns_of(options: Mapping[str, Any]) -> Columns:
 def event_zones() -> dict[str, ZoneInfo]:
     """The time zone of each event that has one of its own; raise FileRefused without a database."""
     try:
+        from tickets.models import EventTimeZone  # not for --help
+
         rows = list(EventTimeZone.objects.values_list("event", "zone"))
     except DatabaseError as error:
         raise FileRefused(

@@ -31,7 +31,6 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.host.ports import JournalError
-from validators.ledger import find_ledger, open_ledger
 from validators.management.teaching import add_data_folder
 
 TEACH = """\
@@ -175,6 +174,8 @@ def _save(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     name = options["id"] or LEARNER_SCHEMA
     genesis = read_genesis(genesis_in(folder, options["id"]))
     location = _location(folder, genesis, name, learner=options["learner"])
+    from validators.ledger import open_ledger  # not for --help
+
     ledger = open_ledger(
         location,
         cluster_id=g.cluster_id(genesis),
@@ -275,6 +276,8 @@ def _location(folder: ClusterFolder, genesis: g.Genesis, name: str, *, learner: 
     if learner:
         found = Location.choose(folder.learner, url=url, schema=LEARNER_SCHEMA)
     else:
+        from validators.ledger import find_ledger  # not for --help
+
         found = find_place(find_ledger, folder.node(name), genesis, NodeOptions(platform_url=url)).location
     if not found.url and not found.database_file.exists():
         raise FoundingError(f"{found.database_file} does not exist: this folder holds no ledger.")

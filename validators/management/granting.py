@@ -32,11 +32,8 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, read_genesis
 from dtvn.proof import shown
 from dtvn.protocol import genesis as g
-from validators.management.own_gateway import gateway_of, is_platforms
 from validators.management.teaching import ACTOR, add_data_folder
-from validators.services.decide import decide_one
 from validators.services.errors import ServiceError
-from validators.services.principals import find_principal
 
 PRESENT_WAIT = 3.0
 DAYS_MAX = granting.VALID_MAX // (24 * 3_600 * 1_000_000)
@@ -99,6 +96,8 @@ def _propose(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     grants = tuple(sorted(set(options["grant"]), key=lambda each: (each.event, each.capability)))
     if len(grants) > granting.STATEMENT_GRANTS_MAX:
         raise CommandError(f"--grant: at most {granting.STATEMENT_GRANTS_MAX} in one statement")
+    from validators.management.own_gateway import gateway_of  # not for --help
+
     with gateway_of(options["data_dir"]) as gateway:
         gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
         statement = GrantStatement(
@@ -116,6 +115,9 @@ def _propose(options: dict[str, Any], say: Callable[[str], Any]) -> None:
 
 def _key_of(name: str, gateway: GatewayFace, data_dir: Path) -> bytes:
     """The principal's present key: from the platform's copy of the log, else from genesis."""
+    from validators.management.own_gateway import is_platforms  # not for --help
+    from validators.services.principals import find_principal
+
     if is_platforms(data_dir) and (found := find_principal(name)) is not None:
         return found.public_key
     for principal in gateway.genesis.principals:
@@ -144,6 +146,9 @@ def _sign(options: dict[str, Any], say: Callable[[str], Any]) -> None:
 
 
 def _order(options: dict[str, Any], say: Callable[[str], Any]) -> None:
+    from validators.management.own_gateway import gateway_of  # not for --help
+    from validators.services.decide import decide_one
+
     file = merged(read_grant(options["file"]), map(read_grant, options["others"]))
     with gateway_of(options["data_dir"]) as gateway:
         if g.cluster_id(gateway.genesis) != file.cluster:

@@ -27,7 +27,6 @@ from dtvn.recovery import (
     plan_digest,
     sealing,
 )
-from validators.ledger import find_ledger, open_ledger
 from validators.management.teaching import add_data_folder
 
 Say = Callable[[str], object]
@@ -253,6 +252,8 @@ def _place(options: dict[str, Any]) -> recovery_steps.Place:
         folder: NodeFolder = ClusterFolder(options["data_dir"]).node(options["id"])
     except ValueError as error:
         raise RecoveryError(f"{error}.") from error
+    from validators.ledger import find_ledger, open_ledger  # not for --help
+
     where = NodeOptions(
         ledger_folder=options["ledger"],
         own_url=os.environ.get("DTVN_STORAGE_URL", ""),
