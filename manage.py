@@ -35,10 +35,13 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+
+        from dtvn_project import command_help
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is not installed: run `make install`, then .venv/bin/python manage.py")
     try:
-        execute_from_command_line(sys.argv)
+        if not (command_help.asked(sys.argv[1:]) and command_help.show(sys.argv)):
+            execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:  # a variable of the environment has an invalid value
         sys.stderr.write(f"{' '.join(['manage.py', *sys.argv[1:2]])}: {error}\n")
         sys.exit(2)

@@ -168,11 +168,12 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {
         "expected": {"()": "dtvn_project.environment.ExpectedAnswers"},
+        "limit": {"()": "dtvn.node.log_limit.shared"},
         "left": {"()": "dtvn_project.environment.ClientsThatLeft"},
     },
     "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "plain"},
+        "console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["limit"]},
         "nowhere": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["console"], "level": os.environ.get("DTVN_LOG_LEVEL", "INFO")},

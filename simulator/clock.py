@@ -6,10 +6,10 @@ All times are integer nanoseconds.
 from __future__ import annotations
 
 from dtvn.protocol.consensus.effects import Now
+from dtvn.protocol.durations import MILLISECOND as MILLISECOND
+from dtvn.protocol.durations import SECOND as SECOND
 
 MICROSECOND = 1_000
-MILLISECOND = 1_000_000
-SECOND = 1_000_000_000
 
 WALL_START = 1_700_000_000 * SECOND
 """Unix time, in nanoseconds, of a correct wall clock when the world begins."""

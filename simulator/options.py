@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 
 from dtvn.protocol import quorum
-from dtvn.protocol.durations import format_duration
-from simulator.adversary import ADVERSARIES
-from simulator.clock import MILLISECOND, SECOND
+from dtvn.protocol.durations import MILLISECOND, SECOND, format_duration
+from simulator.names import ADVERSARIES
 
 PLAIN = "plain"
 """Name of the world of a run for which none is named: a cluster by flags."""

@@ -313,7 +313,7 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
 
 
 @admin.register(EventTimeZone)
-class EventTimeZoneAdmin(StrictAdmin):
+class EventTimeZoneAdmin(BulkActions, StrictAdmin):
     """Time zones of events, for imports."""
 
     list_display = ("event", "zone")

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from dtvn.node.layout import NodeFolder, make_private
+from dtvn.node.log_limit import limit
 from dtvn.node.options import StartError
 from dtvn.node.settings import Settings
 
@@ -47,6 +48,7 @@ def node_logger(node_directory: Path) -> logging.Logger:
     formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)-8s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
+    handler.addFilter(limit)
     logger.addHandler(handler)
     return logger
 
@@ -90,5 +92,6 @@ def log_as_told(settings: Settings) -> None:
     for old in list(root.handlers):
         root.removeHandler(old)
     handler.setLevel(LEVELS[settings["logging.level"]])
+    handler.addFilter(limit)
     root.addHandler(handler)
     root.setLevel(LEVELS[settings["logging.level"]])

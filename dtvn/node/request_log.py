@@ -19,8 +19,11 @@ LINES_MAX = 100
 SECOND = 1.0
 PATH_MAX = 200
 """Characters of a path that are shown."""
-QUIET = ("/health", 200)
-"""A monitor sends this request several times a second: it is logged only with another status."""
+QUIET = frozenset({("/health", 200), ("/live", 200), ("/ready", 200)})
+"""Monitors send these requests several times a second: they are logged only with another status, and refused
+probes of a node that starts not at all."""
+
+PROBES = frozenset(endpoint for endpoint, _ in QUIET)
 
 
 class RequestLog:
@@ -31,13 +34,18 @@ class RequestLog:
         self._now = now
         self._since = now()
         self._written = self._left_out = 0
+        self._served = False
+        """Whether a probe was answered with 200 since the start."""
 
     def answered(self, requests: Iterable[Answered]) -> None:
         """Log these answered requests, or count them beyond LINES_MAX."""
         if self._now() - self._since >= SECOND:
             self.flush()
         for request in requests:
-            if (request.endpoint, request.status) == QUIET:
+            self._served = self._served or (request.endpoint, request.status) in QUIET
+            if (request.endpoint, request.status) in QUIET or (
+                request.endpoint in PROBES and not self._served
+            ):
                 continue
             if self._written >= LINES_MAX:
                 self._left_out += 1

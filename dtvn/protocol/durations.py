@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+"""In nanoseconds."""
+
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
 

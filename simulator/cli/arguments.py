@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -10,11 +10,9 @@ from django.core.management.base import CommandError, CommandParser
 
 from dtvn.node.flags import GoFlags
 from simulator import old_names
-from simulator.adversary import ADVERSARIES
 from simulator.cli import text
-from simulator.mutants import MUTANTS
+from simulator.names import ADVERSARIES, WORLDS
 from simulator.options import FLAGS, PLAIN, Options
-from simulator.worlds import WORLDS
 
 INTERRUPT_EPILOG = "Ctrl-C and SIGTERM end it and print the results so far; a second one ends it at once"
 OTHER_VERBS = "other verbs: campaign, replay, shrink, mutants; `simulator VERB -h` shows their flags"
@@ -23,6 +21,18 @@ RUN_EPILOG = f"{INTERRUPT_EPILOG}\n{OTHER_VERBS}"
 adversary_name = partial(old_names.current, renamed=old_names.ADVERSARIES)
 world_name = partial(old_names.current, renamed=old_names.WORLDS)
 mutant_name = partial(old_names.current, renamed=old_names.MUTANTS)
+
+
+class MutantNames(Container[str]):
+    """The names of all mutants; imports them only when a name is checked, so not for help."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in set(self)
+
+    def __iter__(self) -> Iterator[str]:
+        from simulator.mutants import MUTANTS
+
+        return iter(sorted(MUTANTS))
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -85,7 +95,7 @@ def _add_task(one: VerbParser) -> None:
     one.option(
         "mutant",
         type=mutant_name,
-        choices=sorted(MUTANTS),
+        choices=MutantNames(),
         default="",
         metavar="NAME",
         help="inject this bug",

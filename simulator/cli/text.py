@@ -5,13 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dtvn.protocol.durations import parse_duration
-from simulator.campaign import Report
-from simulator.clock import MILLISECOND, SECOND
+from dtvn.protocol.durations import MILLISECOND, SECOND, parse_duration
 from simulator.options import Options
-from simulator.plain import Results
+
+if TYPE_CHECKING:
+    from simulator.campaign import Report
+    from simulator.plain import Results
 
 SEEDS_MAX = 1_000_000
 """Most seeds of one campaign, and most numbers in one list."""

@@ -1,6 +1,7 @@
-from django.apps import AppConfig
+from importlib import import_module
+from typing import Any
 
-from validators.feed import simulation
+from django.apps import AppConfig
 
 
 class SimulatorConfig(AppConfig):
@@ -12,6 +13,13 @@ class SimulatorConfig(AppConfig):
 
     def ready(self) -> None:
         """Give the live feed its part about the simulator."""
-        from simulator.web import feed  # its models exist only now
+        from validators.feed import simulation
 
-        simulation.simulator = feed
+        simulation.simulator = LazyFeed()
+
+
+class LazyFeed:
+    """`simulator.web.feed`, imported with the simulator when the feed first asks: no node needs either."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module("simulator.web.feed"), name)

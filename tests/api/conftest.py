@@ -21,7 +21,7 @@ from tests.host.support import make_genesis
 from validators.feed import progress
 from validators.membership import changes, newcomers
 from validators.models import MembershipChange
-from validators.rest import health, keys, members
+from validators.rest import keys, members
 from validators.services import api_keys, network, nodes
 
 KEY = "dtvn_test_key_of_the_api_suite"
@@ -68,7 +68,6 @@ def tables(db: None, settings: Any) -> TableWriter:
 @pytest.fixture
 def fake(tables: TableWriter, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
     keys.forget()
-    health.readiness.forget()
     monkeypatch.setattr(progress, "_listener", None)
     given = FakeGateway(make_genesis(4), principal="gateway", on_executed=tables.on_executed)
     network.use(given)

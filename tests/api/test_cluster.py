@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from tests.waiting import PATIENCE
 from validators.models import DesiredState, ManagedNode, MembershipChange, NodeStatus
-from validators.rest import cluster, health
+from validators.rest import cluster
 from validators.services import nodes
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -81,23 +80,53 @@ def test_c1_health_is_exact_and_needs_no_key() -> None:
     assert response.headers["Content-Type"] == "application/json"
 
 
-def test_ready_commits_an_operation_and_needs_no_key(fake: FakeGateway) -> None:
-    before = fake.acknowledged
-    response = Api(None).get("/ready")
-    assert response.status_code == 200
-    assert read(response)["sequence"] > before
+def test_probes_order_nothing_and_need_no_key(fake: FakeGateway) -> None:
+    """An hour of probes leaves the sequence as it was."""
+    before = fake.members()[0].sequence
+    for _ in range(300):
+        response = Api(None).get("/ready")
+        assert (response.status_code, read(response)["sequence"]) == (200, before)
+        assert read(Api(None).get("/live")) == {"status": "live"}
+    assert fake.members()[0].sequence == before
 
 
-def test_ready_asks_the_cluster_once_a_second_for_all_callers(
-    fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("statuses", "heard", "status", "said"),
+    [
+        ({0: {"state": "following"}}, 0.0, 200, ""),
+        (
+            {0: {"state": "following"}, 1: {"state": "disk_full"}},
+            0.0,
+            503,
+            "No quorum: 2 of 4 members vote in",
+        ),
+        ({}, 5.1, 503, "No quorum: 0 of 4 members vote in one view, 3 needed."),
+    ],
+    ids=["one lost", "two lost", "silent"],
+)
+def test_ready_needs_a_quorum_that_answered_lately_and_votes(
+    fake: FakeGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    statuses: dict[int, Any],
+    heard: float,
+    status: int,
+    said: str,
 ) -> None:
-    now = 1_000.0
-    monkeypatch.setattr(health, "time", SimpleNamespace(monotonic=lambda: now))
-    first = read(Api(None).get("/ready"))["sequence"]
-    now += 0.9
-    assert [read(Api(None).get("/ready"))["sequence"] for _ in range(5)] == [first] * 5
-    now += 0.1
-    assert read(Api(None).get("/ready"))["sequence"] > first
+    members = fake.members()
+    shown = [
+        msgspec.structs.replace(m, heard=heard, status=statuses.get(m.index, {"state": "voting"}))
+        for m in members
+    ]
+    monkeypatch.setattr(fake, "members", lambda: tuple(shown))
+    response = Api(None).get("/ready")
+    assert response.status_code == status
+    assert read(response).get("error", "").startswith(said)
+
+
+def test_ready_needs_one_view_shared_by_a_quorum(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = [msgspec.structs.replace(m, view=m.index // 2) for m in fake.members()]
+    monkeypatch.setattr(fake, "members", lambda: tuple(shown))
+    assert Api(None).get("/ready").status_code == 503
 
 
 def test_ready_gives_the_reason_when_not_ready(fake: FakeGateway) -> None:
@@ -115,14 +144,15 @@ def test_ready_gives_the_reason_when_not_ready(fake: FakeGateway) -> None:
 def test_r11_ready_says_when_only_a_recovery_helps(
     fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, lost: int, told: bool
 ) -> None:
-    """Two of four run without a vote: no quorum is left that could restore their votes."""
+    """Two of four run without a vote: no quorum is left that could restore their votes. One that
+    is away may come back."""
     members = fake.members()
     without = {"state": "following", "voting": False}
     shown = [msgspec.structs.replace(m, status=without) if m.index < lost else m for m in members]
-    fake.quorum = False
+    shown[3] = msgspec.structs.replace(shown[3], connected=lost == 2)
     monkeypatch.setattr(fake, "members", lambda: tuple(shown))
     error = read(Api(None).get("/ready"))["error"]
-    assert error.startswith("Nothing was sent")
+    assert error.startswith("No quorum: 2 of 4 members vote in one view, 3 needed.")
     assert ("manage.py genesis recover --help" in error) is told
 
 

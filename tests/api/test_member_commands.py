@@ -19,7 +19,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from tests.api.living import LivingGateway
 from tests.host.support import key_pair, make_genesis
-from validators.management.commands import members
+from validators.management import members
 from validators.membership import changes
 from validators.services import network
 

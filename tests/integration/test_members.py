@@ -66,7 +66,9 @@ class Town:
         found: dict[str, Any] = {}
 
         def done() -> bool:
-            found.update(self.client.get(number).json()["data"])
+            answer = self.client.get(number)
+            assert answer.status_code == 200, answer.text
+            found.update(answer.json()["data"])
             return found["finished_at"] is not None
 
         wait_until(done, timeout=CHANGE_PATIENCE, what=lambda: f"{found}\n{self.net.said()}")

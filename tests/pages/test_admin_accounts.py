@@ -11,7 +11,7 @@ import dtvn_project.urls  # noqa: F401 - fills the admin
 from tests.pages.test_admin_selected import VANISHED, act
 from validators.dashboard.bulk_actions import BulkActions
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 USERS = "/admin/auth/user/"
 GROUPS = "/admin/auth/group/"

@@ -175,7 +175,9 @@ def test_without_the_scope_nothing_is_imported_or_listed_with_names(
     learner: RealLearner, client: Client, asked: Any
 ) -> None:
     assert client.get(URL).status_code == 302
-    client.force_login(User.objects.create_user("reader"))
+    auditor = User.objects.create_user("auditor")
+    auditor.groups.add(Group.objects.get(name="auditor"))
+    client.force_login(auditor)
     page = client.get(URL)
     assert (page.status_code, b"Read the file" in page.content) == (200, False)
     assert b"Admission list" not in page.content
@@ -199,7 +201,7 @@ async def test_a_gate_downloads_the_admission_list(learner: RealLearner, operate
     def made() -> User:
         operate("issue T-1")
         user = User.objects.create_user("gate")
-        user.groups.add(Group.objects.create(name="gate"))
+        user.groups.add(Group.objects.get(name="gate"))
         return user
 
     client = AsyncClient()

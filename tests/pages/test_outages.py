@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, OperationalError, connection
 from django.test import Client, override_settings
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 LOCKED, FULL = "database is locked", "database or disk is full"
 

@@ -36,11 +36,13 @@ def recorded() -> list[tuple[str, str, str, str]]:
 def test_changes_by_rest_are_recorded_with_their_outcome(api: Api) -> None:
     actor = f"key:{ApiKey.objects.get().pk}"
     api.post("nodes/r0/stop")
+    api.post("nodes/r0/stop")
     api.post("nodes/r9/start")
     api.post("cluster/stop")
     api.get("nodes")
     api.post("tickets", {"ticket_id": "T-1"})
     assert recorded() == [
+        (actor, "POST /api/v1/nodes/r0/stop", "", "ok"),
         (actor, "POST /api/v1/nodes/r0/stop", "", "node_not_running"),
         (actor, "POST /api/v1/nodes/r9/start", "", "node_not_found"),
         (actor, "POST /api/v1/cluster/stop", "", "ok"),

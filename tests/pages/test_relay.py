@@ -142,3 +142,28 @@ async def test_a_relay_far_behind_jumps_to_the_newest() -> None:
         log.relay.wake()
         await log.until(10_000)
     assert len(log.frames) < 5
+
+
+async def test_a_read_of_an_earlier_log_does_not_hide_the_next_one() -> None:
+    """Another cluster is founded while rows are read: without `begin_anew` the relay waited above its log."""
+    log = Log()
+    reading, founded = asyncio.Event(), asyncio.Event()
+
+    async def slow(after: int) -> Frame:
+        if not founded.is_set():
+            reading.set()
+            await founded.wait()
+            return Frame(after=after, to=3, second=0, counts={}, rates=(), events=())
+        return await log.read(after)
+
+    log.relay = Relay(read=slow, publish=log.publish, applied=log.tell)
+    async with running(log):
+        await log.relay.join()
+        log.applied = 3
+        log.relay.wake()
+        await asyncio.wait_for(reading.wait(), PATIENCE)
+        log.applied = 1
+        log.relay.begin_anew()
+        founded.set()
+        await log.until(1)
+    assert [(frame.after, frame.to) for frame in log.frames] == [(0, 1)]

@@ -14,6 +14,8 @@ from dtvn.machine import (
     Command,
     Consume,
     Dispute,
+    GrantPrincipal,
+    GrantStatement,
     Issue,
     LimitPrincipal,
     OpenSession,
@@ -28,7 +30,7 @@ from dtvn.machine import (
     reasons,
 )
 from dtvn.protocol.consensus.membership import Change
-from dtvn.protocol.genesis import Member
+from dtvn.protocol.genesis import Grant, Member
 from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown
 
 ROADS: dict[State, tuple[Command, ...]] = {
@@ -305,6 +307,9 @@ WITH_FIELDS: dict[str, commands.Command] = {
     "rotate_principal": RotatePrincipal("door", public("n")),
     "limit_principal": LimitPrincipal("door"),
     "revoke_principal": RevokePrincipal("door"),
+    "grant": GrantPrincipal(
+        GrantStatement(0, "door", public("n"), (Grant("*", "issue"),), until=1), (bytes(64),)
+    ),
     "reconfigure": Reconfigure(Change(epoch=0, leaves="node0")),
 }
 """Commands that cannot be made of nothing."""

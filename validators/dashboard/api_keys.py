@@ -83,7 +83,7 @@ class ApiKeyAdmin(BulkActions):
         stored = store_api_key(
             plain, label=obj.label, scopes=obj.scopes, expires_at=obj.expires_at, event=obj.event
         )
-        obj.pk = stored.pk
+        obj.pk, obj.prefix = stored.pk, stored.prefix
         request.new_api_key = plain  # type: ignore[attr-defined]
 
     def render_change_form(

@@ -177,9 +177,10 @@ class Live:
         return await asyncio.shield(read)
 
     async def _read(self, position: int) -> Sendable:
+        recent = self._recent
         frame = _sendable(await database_sync_to_async(read_frame)(position))
         if frame.to > position:
-            self._recent.add(frame)
+            recent.add(frame)
         return frame
 
     def tell(self, message: dict[str, Any]) -> None:
@@ -237,7 +238,7 @@ class Live:
 
     async def _begin_anew(self) -> None:
         """Another cluster has replaced the one that this feed showed: its log starts from the beginning."""
-        self.relay.position = 0
+        self.relay.begin_anew()
         self._recent = Recent()
         self.tell({"type": "feed.founded"})
 

@@ -68,6 +68,8 @@ class Relay:
         self._watchers = 0
         self.position = 0
         """The last sequence that was published, or skipped because no client watched."""
+        self._logs = 0
+        """Logs so far: what was read of an earlier one says nothing about this one."""
 
     def wake(self) -> None:
         """Signals that operations were applied; call it in the relay's event loop."""
@@ -77,12 +79,20 @@ class Relay:
         """Adds a client; returns the sequence after which it will be sent everything."""
         self._watchers += 1
         if self._watchers == 1:
+            log = self._logs
             try:
-                self.position = max(self.position, await self._applied())
+                applied = await self._applied()
             except BaseException:
                 self._watchers -= 1
                 raise
+            if log == self._logs:
+                self.position = max(self.position, applied)
         return self.position
+
+    def begin_anew(self) -> None:
+        """Another cluster was founded: its log begins at 0."""
+        self.position = 0
+        self._logs += 1
 
     def leave(self) -> None:
         """Removes a client."""
@@ -103,13 +113,15 @@ class Relay:
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
         while self._watchers:
-            started = loop.time()
+            started, log = loop.time(), self._logs
             frame = await self._read(self.position)
+            if log != self._logs:
+                continue
             if frame.to <= self.position:
                 return
             self.position = frame.to
             await self._publish(frame)
             if len(frame.events) < FRAME_EVENTS:
                 await asyncio.sleep(max(0.0, started + FRAME_INTERVAL - loop.time()))
-            elif (applied := await self._applied()) > self.position + BEHIND_MAX:
+            elif (applied := await self._applied()) > self.position + BEHIND_MAX and log == self._logs:
                 self.position = applied - 1

@@ -1,8 +1,8 @@
-"""Asks the platform over HTTP whether the cluster has committed an operation since this start.
+"""Asks the platform over HTTP whether a quorum votes.
 
-`/ready` answers 200 only when a fresh operation went through the gateway, the ordered log and back, so one
-answer shows that web process, keys, nodes and quorum work together. Then the learner must have it too, or the
-first page opened would be empty.
+`/ready` answers 200 when the web process's gateway hears a quorum of members that vote in one view, so one
+answer shows that web process, keys, nodes and quorum work together. Then the learner must have reached their
+sequence too, or the first page opened would be empty.
 
 A stopped cluster commits nothing until it is started again. Starting it needs the API key that is written
 when this wait ends, so the wait also ends if the cluster is stopped.
@@ -29,7 +29,8 @@ ANSWER_PATIENCE = 12.0
 class Reply(msgspec.Struct, frozen=True):
     """The answer of `/ready`: a sequence, or a reason why not."""
 
-    sequence: int = 0
+    sequence: int = -1
+    """What a quorum has executed; -1: not ready."""
     reason: str = ""
     answered: bool = False
     """True if the web process sent it."""
@@ -38,13 +39,13 @@ class Reply(msgspec.Struct, frozen=True):
 def wait(url: str, stop: threading.Event, say: Callable[[str], None]) -> bool:
     """Return True when the cluster commits and the learner follows, or when the cluster is stopped, on
     request or because its start failed; False when `stop` is set before."""
-    said_at, committed, reason = time.monotonic(), 0, ""
+    said_at, committed, reason = time.monotonic(), -1, ""
     reply = Reply()
     while not stop.wait(ASK_INTERVAL):
-        if not committed:
+        if committed < 0:
             reply = ask(url)
             committed, reason = reply.sequence, reply.reason
-        if committed:
+        if committed >= 0:
             if learned() >= committed:
                 return True
             reason = f"the learner has not reached sequence {committed}"
@@ -89,17 +90,17 @@ def ask(url: str) -> Reply:
         said = str(told.get("error") or f"/ready answered {found.status}")
         return Reply(reason=said, answered=True)
     sequence = told.get("sequence")
-    return Reply(sequence if isinstance(sequence, int) else 0, "no sequence in the answer", answered=True)
+    return Reply(sequence if isinstance(sequence, int) else -1, "no sequence in the answer", answered=True)
 
 
 def learned() -> int:
-    """The last sequence the learner reported; 0 while the database is away."""
+    """The last sequence the learner reported; -1 before its first report and while the database is away."""
     try:
         learner = ManagedNode.objects.filter(role=NodeRole.LEARNER).first()
     except DatabaseError:
         close_old_connections()
-        return 0
-    return int(learner.report.get("sequence", 0)) if learner is not None else 0
+        return -1
+    return int(learner.report.get("sequence", -1)) if learner is not None else -1
 
 
 def node_states() -> str:

@@ -1,37 +1,30 @@
-"""/health: this process runs. /ready: the cluster commits, as of at most a second ago."""
+"""Probes without side effects. /health and /live: this process runs. /ready: a quorum votes in one view."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from dtvn.api.answers import bare
 from dtvn.api.errors import SEQUENCE_HEADER, Unavailable
-from dtvn.api.ordering import Request
 from dtvn.gateway import MemberView
-from dtvn.machine import Barrier
+from dtvn.machine.reasons import UNAVAILABLE
 from dtvn.protocol import quorum
 from validators.membership.roster import WAITING, awaited_by
-from validators.rest.errors import describe
 from validators.rest.http import response_of
-from validators.services.decide import decide_one
-from validators.services.network import PRINCIPAL, gateway
+from validators.services.network import gateway
 
-GOOD_FOR = 1.0
-"""Seconds for which one check answers all requests."""
-
-BARRIER_WAIT = 5.0
-"""Seconds; enough for a view change."""
-
+HEARD_MAX = 5.0
+"""Seconds after which a member's newest report no longer counts; members are asked once a second."""
+VOTING = "voting"
+"""State of a node that votes, in its status answer."""
 FOLLOWING = "following"
 """State of a node without a vote, in its status answer."""
 METHODS = ("GET", "HEAD")
+PROBES = frozenset({"/health", "/live", "/ready"})
 OWN_NAME = "127.0.0.1"
 """Host name that is always allowed."""
 
@@ -44,8 +37,14 @@ def health(request: HttpRequest) -> HttpResponse:
     return _answer({"status": "healthy"})
 
 
+@csrf_exempt
+def live(request: HttpRequest) -> HttpResponse:
+    """200 while this process answers at all."""
+    return _answer({"status": "live"}) if request.method in METHODS else _not_allowed()
+
+
 class HealthAtAnyName:
-    """Allows /health under any Host name: probes use addresses, and the answer reveals nothing."""
+    """Allows the probes under any Host name: they come by address, and need no key anyway."""
 
     sync_capable = True
     async_capable = False
@@ -55,72 +54,47 @@ class HealthAtAnyName:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """See Django."""
-        if request.path == "/health":
+        if request.path in PROBES:
             request.META["HTTP_HOST"] = OWN_NAME
         return self._get_response(request)
 
 
 @csrf_exempt
 def ready(request: HttpRequest) -> HttpResponse:
-    """200 if an operation was committed just now, else 503 with the reason."""
+    """200 while a quorum votes in one view, by the members' newest reports; else 503 with the reason. Orders
+    nothing. `sequence`: what a quorum has executed."""
     if request.method not in METHODS:
         return _not_allowed()
-    found = readiness.look()
-    headers = {SEQUENCE_HEADER: str(found.sequence)}
-    if found.error:
-        body: dict[str, Any] = {"status": "not ready", "error": found.error, "code": found.code}
-        return _answer(body | found.told, status=503, headers=headers | {"Retry-After": "1"})
-    return _answer({"status": "ready", "sequence": found.sequence} | found.told, headers=headers)
+    views = _views()
+    agreeing = _agreeing(views)
+    needed = quorum.quorum(len(views)) if views else 1
+    if len(agreeing) < needed:
+        body: dict[str, Any] = {"status": "not ready", "error": _not_ready(views, len(agreeing))}
+        headers = {SEQUENCE_HEADER: "0", "Retry-After": "1"}
+        return _answer(body | {"code": UNAVAILABLE} | _told(views), status=503, headers=headers)
+    sequence = sorted((view.sequence for view in agreeing), reverse=True)[needed - 1]
+    body = {"status": "ready", "sequence": sequence} | _told(views)
+    return _answer(body, headers={SEQUENCE_HEADER: str(sequence)})
 
 
-class Look(msgspec.Struct, frozen=True):
-    """The result of one check; `error` is "" when the cluster commits."""
-
-    taken_at: float
-    sequence: int
-    code: str
-    error: str
-    told: dict[str, Any]
-    """See _told."""
-
-
-class Readiness:
-    """Commits a barrier (an ordered operation without effect) on request, shared by concurrent requests."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._last: Look | None = None
-
-    def look(self) -> Look:
-        """The newest check, or a new one if that is too old; concurrent callers share it."""
-        known = self._last
-        if known is not None and time.monotonic() - known.taken_at < GOOD_FOR:
-            return known
-        with self._lock:
-            if self._last is known:
-                self._last = self._take()
-            found = self._last
-        if found is None:
-            raise RuntimeError("a look that was not taken")
-        return found
-
-    def forget(self) -> None:
-        """Make the next call check anew."""
-        self._last = None
-
-    @staticmethod
-    def _take() -> Look:
-        try:
-            decision = decide_one(Request(Barrier()), actor=PRINCIPAL, wait=BARRIER_WAIT)
-        except Exception as error:  # noqa: BLE001 - answered, and logged if unexpected
-            described = describe(error)
-            views = _views()
-            text = " ".join([str(described), *_waits(views), _lost_votes(views)]).rstrip()
-            return Look(time.monotonic(), 0, described.code, text, _told(views))
-        return Look(time.monotonic(), decision.result.sequence, "ok", "", _told(_views()))
+def _not_ready(views: Sequence[MemberView], agreeing: int) -> str:
+    """Why the cluster decides nothing, and the remedy if one is known."""
+    if not any(view.connected for view in views):
+        begun = str(Unavailable())
+    else:
+        needed = quorum.quorum(len(views))
+        begun = f"No quorum: {agreeing} of {len(views)} members vote in one view, {needed} needed."
+    return " ".join([begun, *_waits(views), _lost_votes(views)]).rstrip()
 
 
-readiness = Readiness()
+def _agreeing(views: Sequence[MemberView]) -> list[MemberView]:
+    """The largest group of members that answered lately, vote, and are in one view."""
+    groups: dict[int, list[MemberView]] = {}
+    for view in views:
+        lately = view.connected and view.heard is not None and view.heard <= HEARD_MAX
+        if lately and view.status.get("state", VOTING) == VOTING:
+            groups.setdefault(view.view, []).append(view)
+    return max(groups.values(), key=len, default=[])
 
 
 def _views() -> Sequence[MemberView]:

@@ -4,7 +4,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 
 from validators.rest import cluster, health, members, metrics, nodes, principals, supervision
 from validators.rest.http import not_found, route
-from validators.rest.openapi import show_document
+from validators.rest.openapi import show_document, show_index, show_page
 
 V1 = "api/v1"
 NODE = f"{V1}/nodes/<str:node_id>"
@@ -14,6 +14,7 @@ ADMIN = "admin"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health.health),
+    path("live", health.live),
     path("ready", health.ready),
     path("metrics", metrics.metrics),
     path(f"{V1}/status", route(get=cluster.show_status, enveloped=False, about="cluster")),
@@ -62,6 +63,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         f"{V1}/changes/<int:number>",
         route(get=members.show_change, delete=members.cancel_change, scope=ADMIN, body_bytes=0),
     ),
-    path(f"{V1}/openapi.json", route(get=show_document, about="cluster")),
+    path(f"{V1}/openapi.json", show_document),
+    path(f"{V1}/", show_index),
+    path("api/docs", show_page),
     re_path(r"^api(/|$)", not_found),
 ]

@@ -20,7 +20,7 @@ from validators.services.cluster import (
 from validators.services.network import informed_gateway
 
 RESTART_USUAL = "5 to 15"
-"""Seconds from the first stop to the next decision when all nodes restart, as measured with four nodes."""
+"""Seconds from the first stop to the next decision when all nodes restart: an estimate for four nodes."""
 
 
 def cluster_state(*, without: Collection[str] = ()) -> Agreement:

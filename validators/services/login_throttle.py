@@ -3,7 +3,7 @@
 Attempts are counted before the password is checked, in the platform's database: attempts at the same moment,
 several web processes and restarts do not get more. Rows are bounded by ROWS_MAX, and by the rate of hashing.
 
-django-axes (8.3) was tried and not taken: it counts after the hash, so all attempts at one moment pass; its
+django-axes (8.3) was read and not taken: it counts after the hash, so all attempts at one moment pass; its
 rows are bounded by no number; it answers without Retry-After; and it brings four tables. Throttles of DRF and
 django-ratelimit count in Django's cache, which without a Redis is each process's own.
 """

@@ -36,6 +36,8 @@ def build_app(service: Service) -> ASGIApp:
 
     gets: dict[str, Handler] = {
         "/health": handlers.health,
+        "/live": handlers.live,
+        "/ready": handlers.ready,
         f"{TICKETS}/{{id}}": handlers.ticket,
         "/api/v1/status": handlers.status,
         "/api/v1/stats": handlers.stats,

@@ -24,6 +24,8 @@ from dtvn.machine.contract import MICROSECONDS, ticket_of_bytes
 
 Handler = Callable[[Request], Awaitable[Answer | Response]]
 
+VOTING = "voting"
+"""State of a node that votes."""
 BODY_BYTES_MAX = 1024 * 1024
 """Largest body of an operation (spec 1.4)."""
 BODY_BYTES_READ = 16 * 1024 * 1024
@@ -109,6 +111,17 @@ class Routes:
         if not self._service.healthy:
             return bare({"status": "unhealthy"}, status=503)
         return bare({"status": "healthy"})
+
+    async def live(self, http: Request) -> Answer:
+        """200 while this process answers at all."""
+        return bare({"status": "live"})
+
+    async def ready(self, http: Request) -> Answer:
+        """200 while the node's loop runs and it votes; else 503 with its state. Orders nothing."""
+        state = self._service.status["state"] if self._service.healthy else "unhealthy"
+        if state != VOTING:
+            return bare({"status": "not ready", "state": state}, status=503)
+        return bare({"status": "ready", "sequence": self._service.status["sequence"]})
 
     async def status(self, http: Request) -> Answer:
         """Reports that the node runs, and its number of sockets."""

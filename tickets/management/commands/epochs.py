@@ -11,7 +11,6 @@ from django.core.management.base import BaseCommand, CommandError
 from dtvn.api.errors import TicketError
 from dtvn.proof import Chain, shown
 from dtvn.protocol import quorum
-from validators.services.epochs import epoch_chain, known_chain
 
 
 class Command(BaseCommand):
@@ -25,6 +24,8 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, help="write the chain to this file")
 
     def handle(self, **options: Any) -> None:
+        from validators.services.epochs import epoch_chain, known_chain  # imports models
+
         try:
             chain, content = known_chain(), epoch_chain()
         except TicketError as error:

@@ -24,7 +24,6 @@ from tickets.importing.arguments import (
     progress_bar,
     seconds,
 )
-from tickets.importing.delivering import Part, deliver, store_holders
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
 from tickets.importing.sending import IN_FLIGHT, Delivery, NetworkSilent, check_may_issue, send_tickets
 
@@ -82,6 +81,7 @@ class Command(BaseCommand):
         delivery = Delivery()
         if not found.tickets:
             return delivery
+        from tickets.importing.delivering import Part, deliver, store_holders  # imports models
 
         async def ask() -> None:
             async with open_client(platform, connections=1, patience=ANSWER_PATIENCE) as client:

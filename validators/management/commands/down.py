@@ -11,7 +11,6 @@ from django.core.management.base import BaseCommand, CommandError
 from dtvn.waiting import look_until
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
-from validators.processes.supervisor import end_process, holders
 
 PATIENCE = 15.0
 """Seconds for an orderly end before all remaining processes are killed."""
@@ -22,6 +21,8 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
+        from validators.processes.supervisor import end_process  # imports models, which a parser needs not
+
         folder = DataFolder(settings.DATA)
         try:
             running = everything(folder)
@@ -46,5 +47,7 @@ class Command(BaseCommand):
 
 def everything(folder: DataFolder) -> dict[str, int]:
     """All processes of the network, including `up`."""
+    from validators.processes.supervisor import holders
+
     up = lock_holder(folder.lock_file)
     return holders(folder) | ({"up": up} if up is not None else {})

@@ -88,23 +88,7 @@ class Command(TeachingCommand):
             "repeated. Default: none, so that no party can admit tickets by itself",
         )
         two.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
-        three = verbs.add_parser(
-            "seal", help="merge files and sign; install the genesis when all have signed"
-        )
-        three.add_argument("file", type=Path)
-        three.add_argument("others", type=Path, nargs="*", help="the other parties' copies of the file")
-        add_data_folder(three)
-        three.add_argument("--merge-only", action="store_true", help="merge files without signing")
-        three.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
-        three.add_argument(
-            "--state", type=Path, metavar="FILE", help="state file of a cluster that continues another"
-        )
-        three.add_argument(
-            "--without-grants",
-            action="store_true",
-            help="seal although no principal may issue, admit or administer",
-        )
-        continuing.add_old_chain(three)
+        _add_seal(verbs)
         last = verbs.add_parser("install", help="install the file that all have sealed")
         last.add_argument("file", type=Path)
         add_data_folder(last)
@@ -278,3 +262,21 @@ def grant(text: str) -> g.Grant:
             f"{event!r} is not an event; without a colon the grant is for all events"
         ) from error
     return wanted
+
+
+def _add_seal(verbs: Any) -> None:
+    seal = verbs.add_parser("seal", help="merge files and sign; install the genesis when all have signed")
+    seal.add_argument("file", type=Path)
+    seal.add_argument("others", type=Path, nargs="*", help="the other parties' copies of the file")
+    add_data_folder(seal)
+    seal.add_argument("--merge-only", action="store_true", help="merge files without signing")
+    seal.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
+    seal.add_argument(
+        "--state", type=Path, metavar="FILE", help="state file of a cluster that continues another"
+    )
+    seal.add_argument(
+        "--without-grants",
+        action="store_true",
+        help="seal although no principal may issue, admit or administer",
+    )
+    continuing.add_old_chain(seal)

@@ -1,50 +1,15 @@
-"""`manage.py members show | prepare | enlist | add | remove | replace | next-key | rotate | moved | move |
-parameters | changes | cancel`."""
+"""`manage.py members VERB`: its parser; the work is in validators.management.members, which --help does not
+import."""
 
 from __future__ import annotations
 
-import base64
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
-from dtvn.files.genesis import read_genesis_bytes
-from dtvn.gateway import gather_liveness_proofs
-from dtvn.machine import reasons
-from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
-from dtvn.node.keys import peer_id
-from dtvn.node.layout import ClusterFolder
-from dtvn.node.moved import keep_address
-from dtvn.node.provision import make_newcomer
-from dtvn.protocol import canonical, quorum
-from dtvn.protocol.consensus.membership import Membership
-from dtvn.protocol.genesis import GenesisError
-from dtvn.protocol.genesis.ceremony import check_address, open_genesis
-from validators.management.own_gateway import gateway_of, is_platforms
-from validators.management.teaching import ACTOR, TeachingCommand, add_data_folder
-from validators.membership import change_limits, changes
-from validators.membership.membership import (
-    ChangeRequest,
-    Preview,
-    change_of,
-    check_request,
-    incoming_keys,
-    order,
-    preview,
-    read_word,
-)
-from validators.models import MembershipChange
-from validators.services.errors import ServiceError
-from validators.services.principals import add_principal, read_key
-
-SHOWN_CHANGES = 20
-PRESENT_WAIT = 3.0
-"""Seconds to wait for later epochs if a member does not answer."""
-CANCEL_WAIT = 5.0
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as in shells."""
+from validators.management.teaching import TeachingCommand, add_data_folder
 
 TEACH = """\
 Change the members of the cluster, one at a time. A newcomer first follows the log, then it votes.
@@ -76,6 +41,23 @@ With `make up` the platform makes nodes and keys itself: omit PEER-ID.
 Each change first shows the tolerated faults before and after, and asks; --yes confirms. The data
 folder is the platform's own (DTVN_DATA, ./data) unless --data-dir names another.
 """
+
+
+VERBS = {
+    "show": "show the members and the faults they tolerate",
+    "prepare": "on a newcomer's host: make its key",
+    "enlist": "allow a newcomer to follow the log",
+    "add": "make a newcomer a member",
+    "remove": "remove a member",
+    "replace": "replace a member with a newcomer",
+    "next-key": "on a member's host: make its next key",
+    "rotate": "change to a member's next key",
+    "moved": "on a member's host: the address at which it is reached now",
+    "move": "have a member's new address ordered",
+    "parameters": "change parameters",
+    "changes": "list the changes requested on this platform, newest first",
+    "cancel": "cancel a change that was not sent yet",
+}
 
 
 class Command(TeachingCommand):
@@ -131,213 +113,7 @@ class Command(TeachingCommand):
                 verb.add_argument("--allow-small", action="store_true", help="allow fewer than four members")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Dispatch."""
-        try:
-            getattr(self, "_" + options["verb"].replace("-", "_"))(options)
-        except OSError as error:
-            raise CommandError(_sentence(error)) from error
-        except (ValueError, KeyFileError, GenesisError, ServiceError) as error:
-            raise CommandError(str(error)) from error
+        """Run the verb."""
+        from validators.management.members import Verbs
 
-    # --- on a node's own host ------------------------------------------------------------------------
-
-    def _prepare(self, options: dict[str, Any]) -> None:
-        try:
-            open_genesis(data := read_genesis_bytes(options["genesis"]))
-        except GenesisError as error:
-            raise CommandError(f"The genesis {options['genesis']} is not usable: {error}.") from error
-        node = ClusterFolder(options["data_dir"]).node(options["id"])
-        newest = None
-        if options["sources"] is not None:
-            newest = canonical.decode(Membership, options["sources"].read_bytes())
-        self.stdout.write(peer_id(make_newcomer(node, data, newest)))
-
-    def _next_key(self, options: dict[str, Any]) -> None:
-        node = ClusterFolder(options["data_dir"]).node(options["id"])
-        read_seed(node.key)
-        self.stdout.write(peer_id(public_key_of(ensure_seed(node.next_key))))
-
-    def _moved(self, options: dict[str, Any]) -> None:
-        node, host, port = (
-            ClusterFolder(options["data_dir"]).node(options["id"]),
-            options["host"],
-            options["port"],
-        )
-        check_address(node.id, host, port)
-        keep_address(node, host, port, peer_id(public_key_of(read_seed(node.key))))
-        self.stdout.write(
-            f"{node.id} is reached at {host}:{port} from its next start on; the other members learn it from "
-            f"the node. Then have it ordered: manage.py members move {node.id} --host {host} --port {port}"
-        )
-
-    # --- at an administrator's gateway ---------------------------------------------------------------
-
-    def _show(self, options: dict[str, Any]) -> None:
-        with gateway_of(options["data_dir"]) as gateway:
-            gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
-            now = gateway.present
-            if options["write"] is not None:
-                options["write"].write_bytes(canonical.encode(now))
-            self.stdout.write(f"epoch {now.epoch}, after sequence {now.after}")
-            self.stdout.write(quorum.fault_tolerance_sentence(len(now.members)))
-            for member in now.members:
-                self.stdout.write(f"{member.id}  {member.host}:{member.port}  {peer_id(member.public_key)}")
-            for name in now.parameters.__struct_fields__:
-                self.stdout.write(f"{name} = {getattr(now.parameters, name)}")
-
-    def _enlist(self, options: dict[str, Any]) -> None:
-        key = read_key(options["peer_id"])
-        with gateway_of(options["data_dir"]):
-            add_principal(options["newcomer"], key, (), actor=ACTOR)
-        self.stdout.write(f"{options['newcomer']} may now follow the log.")
-
-    def _add(self, options: dict[str, Any]) -> None:
-        self._change(options, _newcomer("add", options))
-
-    def _replace(self, options: dict[str, Any]) -> None:
-        self._change(options, _newcomer("replace", options))
-
-    def _remove(self, options: dict[str, Any]) -> None:
-        small = options["allow_small"]
-        self._change(options, ChangeRequest(change="remove", node_id=options["leaves"], allow_small=small))
-
-    def _rotate(self, options: dict[str, Any]) -> None:
-        asked = ChangeRequest(change="rotate", node_id=options["leaves"], peer_id=options["peer_id"] or "")
-        self._change(options, asked)
-
-    def _move(self, options: dict[str, Any]) -> None:
-        place = (options["host"], options["port"])
-        asked = ChangeRequest(change="move", node_id=options["leaves"], host=place[0], port=place[1])
-        self._change(options, asked)
-
-    def _parameters(self, options: dict[str, Any]) -> None:
-        named = dict(text.partition("=")[::2] for text in options["set"])
-        try:
-            wanted = {name: int(value) for name, value in named.items()}
-        except ValueError as error:
-            raise CommandError("write each parameter as NAME=NUMBER") from error
-        self._change(options, ChangeRequest(change="parameters", parameters=wanted))
-
-    def _changes(self, options: dict[str, Any]) -> None:
-        self._must_be_platforms(options)
-        for row in MembershipChange.objects.all()[:SHOWN_CHANGES]:
-            self.stdout.write(f"{row.pk}  {row}  {row.state}  {row.sentence}".rstrip())
-
-    def _cancel(self, options: dict[str, Any]) -> None:
-        self._must_be_platforms(options)
-        row = changes.cancel(options["number"])
-        row = changes.wait(row, CANCEL_WAIT)
-        self.stdout.write(row.sentence if row.finished else f"{row} will be cancelled when `make up` runs.")
-
-    def _must_be_platforms(self, options: dict[str, Any]) -> None:
-        if not is_platforms(options["data_dir"]):
-            raise CommandError("this is not the data folder of a platform, which keeps the changes")
-
-    def _change(self, options: dict[str, Any], asked: ChangeRequest) -> None:
-        """Show the consequences, ask, have the change ordered, and wait for its epoch."""
-        if asked.own and not is_platforms(options["data_dir"]):
-            raise CommandError(
-                "PEER-ID is required: this is not the data folder of a platform, which could make the key"
-            )
-        waits = asked.change in ("add", "replace") and not asked.word
-        if waits and not is_platforms(options["data_dir"]):
-            raise CommandError("--word is required without a platform: the newcomer's identity/alive.bin")
-        with gateway_of(options["data_dir"]) as gateway:
-            check_request(asked)
-            if asked.change == "move":
-                gateway.dial({asked.node_id: (asked.host, asked.port)})
-            keys = {} if asked.own else incoming_keys(asked)
-            gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
-            now = gateway.present
-            expected = preview(now, asked)
-            if expected.code:
-                raise CommandError(expected.sentence)
-            self._foretell(expected)
-            if not options["yes"] and not _agreed():
-                raise CommandError("nothing changed")
-            if asked.own or waits:
-                self._through_platform(asked)
-                return
-            words = gather_liveness_proofs(
-                gateway, without=asked.leaving, keys=keys
-            )  # current liveness proofs
-            if gateway.present is not now:
-                raise CommandError(
-                    f"epoch {gateway.present.epoch} has begun meanwhile: check it, then try again"
-                )
-            if asked.word:
-                words.append(read_word(asked.word))
-            change = change_of(now, asked, words=tuple(words))
-            change_limits.refuse_standstill(now, change)
-            began = order(change, actor=ACTOR)
-            self.stdout.write(f"epoch {began.epoch} has begun, after sequence {began.sequence}.")
-
-    def _foretell(self, expected: Preview) -> None:
-        self.stdout.write(f"now    {expected.before.sentence}\nafter  {expected.after.sentence}")
-        for seat in expected.seats:
-            if seat.what != "stays":
-                who = (
-                    seat.before
-                    if seat.before == seat.after
-                    else f"{seat.before or '-'} > {seat.after or '-'}"
-                )
-                self.stdout.write(f"seat {seat.index}  {who}  {seat.what}")
-        for name, (before, after) in expected.parameters.items():
-            self.stdout.write(f"{name}  {before} > {after}")
-
-    def _through_platform(self, asked: ChangeRequest) -> None:
-        """Without a key option: has `make up` on this data folder make the node or its key, and run it."""
-        row = changes.ask(asked, actor=ACTOR)
-        said = ""
-        while not row.finished:
-            row = changes.wait(row, 0.5)
-            if row.sentence != said:
-                said = row.sentence
-                self.stdout.write(said)
-        if row.code != reasons.OK:
-            raise CommandError(row.sentence)
-
-
-VERBS = {
-    "show": "show the members and the faults they tolerate",
-    "prepare": "on a newcomer's host: make its key",
-    "enlist": "allow a newcomer to follow the log",
-    "add": "make a newcomer a member",
-    "remove": "remove a member",
-    "replace": "replace a member with a newcomer",
-    "next-key": "on a member's host: make its next key",
-    "rotate": "change to a member's next key",
-    "moved": "on a member's host: the address at which it is reached now",
-    "move": "have a member's new address ordered",
-    "parameters": "change parameters",
-    "changes": "list the changes requested on this platform, newest first",
-    "cancel": "cancel a change that was not sent yet",
-}
-
-
-def _sentence(error: OSError) -> str:
-    """The file that cannot be read or written, and why, without the system's error number."""
-    return f"{error.filename}: {error.strerror}." if error.filename else str(error)
-
-
-def _agreed() -> bool:
-    """Ask the operator for confirmation."""
-    try:
-        return input("Apply this change? [y/N] ").strip().lower() == "y"
-    except EOFError as error:
-        raise CommandError("no terminal to ask on, nothing changed: confirm with --yes") from error
-    except KeyboardInterrupt as error:
-        raise CommandError("nothing changed", returncode=INTERRUPTED) from error
-
-
-def _newcomer(change: Literal["add", "replace"], options: dict[str, Any]) -> ChangeRequest:
-    word = options["word"]
-    return ChangeRequest(
-        change=change,
-        node_id=options["newcomer"],
-        replaces=options.get("leaves") or "",
-        peer_id=options["peer_id"] or "",
-        host=options["host"] or "",
-        port=options["port"] or 0,
-        word="" if word is None else base64.b64encode(word.read_bytes()).decode(),
-    )
+        Verbs(self.stdout).run(options)

@@ -15,7 +15,6 @@ from dtvn.node.flags import GoFlags
 from dtvn.node.options import UsageError
 from validators.data_folder.ports import PORT_MAX
 from validators.management.go_command import GoCommand
-from validators.services.cluster import CLUSTER_NODES_MAX
 
 DESCRIPTION = """\
 Run a network from its API and dashboard: no node runs at first, POST /api/v1/cluster/start starts them.
@@ -55,6 +54,8 @@ def flags() -> GoFlags:
 
 def environment_of(options: Namespace, environ: Mapping[str, str]) -> dict[str, str]:
     """Environment for the network's processes; raise UsageError naming the flag that is wrong."""
+    from validators.services.cluster import CLUSTER_NODES_MAX  # imports models, which a parser needs not
+
     if not 1 <= options.web_port <= PORT_MAX:
         raise UsageError(f"-web-port {options.web_port} is not between 1 and {PORT_MAX}")
     if not 0 <= options.auto_start <= CLUSTER_NODES_MAX:

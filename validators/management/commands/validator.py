@@ -16,10 +16,7 @@ from setproctitle import setproctitle
 from dtvn.node.flags import GoFlags
 from dtvn.node.logs import log_as_told
 from dtvn.node.options import StartError, UsageError
-from dtvn.node.run import EXIT_FAILED, EXIT_FENCED, EXIT_UNREACHABLE, run_node
 from dtvn.node.settings import SETTINGS, Settings, settings_of
-from dtvn.node.start import get_ready
-from validators.ledger import find_ledger, open_ledger
 from validators.management.go_command import GoCommand
 
 DESCRIPTION = """\
@@ -86,6 +83,15 @@ class Command(GoCommand):
 
     def run(self, options: Namespace) -> int:
         """Runs the node to its end; returns its exit code."""
+        from dtvn.node.run import (  # the whole engine: not for --help
+            EXIT_FAILED,
+            EXIT_FENCED,
+            EXIT_UNREACHABLE,
+            run_node,
+        )
+        from dtvn.node.start import get_ready
+        from validators.ledger import find_ledger, open_ledger
+
         try:
             settings = settings_of(vars(options), os.environ)
             log_as_told(settings)

@@ -3,6 +3,6 @@ shapes of bodies from their Structs, shapes of answers from tables. `make schema
 test checks answers against it."""
 
 from validators.rest.openapi.document import document
-from validators.rest.openapi.view import show_document
+from validators.rest.openapi.view import show_document, show_index, show_page
 
-__all__ = ["document", "show_document"]
+__all__ = ["document", "show_document", "show_index", "show_page"]

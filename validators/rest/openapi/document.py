@@ -30,7 +30,9 @@ MEDIA = {
     ("GET", "/metrics"): "text/plain",
     ("GET", "/api/v1/simulator/runs/{run_id}/trace"): "application/gzip",
 }
-NO_KEY = frozenset({"/health", "/ready", "/metrics"})
+NO_KEY = frozenset({"/health", "/live", "/ready", "/metrics", "/api/v1/", "/api/v1/openapi.json"})
+ALWAYS = frozenset({"/health", "/live", "/api/v1/"})
+"""Routes that answer 200 while the process runs."""
 WITH_IDEMPOTENCY = ("/api/v1/tickets", "/api/v1/members", "/api/v1/parameters", "/api/v1/principals")
 ACCEPTED_LATER = ("/api/v1/members", "/api/v1/parameters", "/api/v1/principals")
 """Writes below these paths may be answered with 202: accepted, not yet done."""
@@ -59,7 +61,7 @@ def document() -> dict[str, Any]:
 
 def statuses(route: Route, method: str) -> list[int]:
     """Possible statuses of a call, besides the 405 for a method that does not exist."""
-    if route.path == "/health":
+    if route.path in ALWAYS:
         return [200]
     if route.path in NO_KEY:
         return [200, 401, 403, 503]
@@ -88,7 +90,7 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
         body = bodies.schema(route, method)
         told["requestBody"] = {
             "required": bool(body.get("required") or body.get("allOf")),
-            "content": {JSON: {"schema": body}},
+            "content": {JSON: {"schema": body} | _example(method, route.path)},
         }
     told["responses"] = {str(status): _response(route, method, status) for status in statuses(route, method)}
     if route.path in NO_KEY:
@@ -96,6 +98,11 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
     if scope is not None:
         told["x-scope"] = scope
     return told
+
+
+def _example(method: str, path: str) -> dict[str, Any]:
+    body = shapes.EXAMPLES.get((method, path))
+    return {} if body is None else {"example": body}
 
 
 def _response(route: Route, method: str, status: int) -> dict[str, Any]:
@@ -124,7 +131,7 @@ def _parameters(route: Route, method: str) -> list[dict[str, Any]]:
 
 
 def _words(route: Route) -> Sequence[str]:
-    return [part for part in route.path.removeprefix("/api/v1").split("/") if part]
+    return [part for part in route.path.removeprefix("/api/v1").split("/") if part] or ["index"]
 
 
 def _tag(route: Route) -> str:

@@ -11,8 +11,11 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from dtvn.api.bodies import Body
 
-PLAIN = {"health": "/health", "ready": "/ready", "metrics": "/metrics"}
-"""Routes outside /api/ for programs; their views are functions."""
+PLAIN = {
+    **{name: f"/{name}" for name in ("health", "live", "ready", "metrics")},
+    **{name: f"/{name}" for name in ("api/v1/openapi.json", "api/v1/")},
+}
+"""Routes whose views are functions: probes, and what needs no key."""
 PARAMETER = re.compile(r"<(?P<kind>\w+):(?P<name>\w+)>")
 TYPES = {"str": "string", "int": "integer"}
 

@@ -185,8 +185,25 @@ BODIES: dict[tuple[str, str], Schema] = {
 """Request bodies by method and path that no handler takes as a Struct; other writes take a JSON object that
 may be empty."""
 
+EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", _TICKETS): {"ticket_id": "T-1", "event": "default"},
+    ("POST", f"{_TICKETS}/admit"): {"ticket_id": "T-1", "gate": "north", "nonce": "scan-0001"},
+    **{
+        ("POST", f"{_TICKETS}/{verb}"): {"ticket_id": "T-1"}
+        for verb in ("validate", "consume", "dispute", "resolve")
+    },
+    ("POST", f"{_SIMULATOR}/start"): {"nodes": 7, "byzantine_nodes": 2, "tickets": 20},
+    ("POST", "/api/v1/cluster/start"): {"nodes": 4},
+}
+"""Request bodies to try, by method and path."""
+
 ANSWERS: dict[tuple[str, str], Schema] = {
     ("GET", "/health"): shape({"status": {"const": "healthy"}}),
+    ("GET", "/live"): shape({"status": {"const": "live"}}),
+    ("GET", "/api/v1/"): shape(
+        dict.fromkeys(("name", "version", "documentation", "openapi", "key"), STRING)
+        | {"routes": many(STRING)}
+    ),
     ("GET", "/ready"): shape(
         {"status": STRING},
         sequence=INTEGER,

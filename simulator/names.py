@@ -1,0 +1,33 @@
+"""Names of adversaries and worlds, for parsers and checks that must not import the simulator itself.
+
+`simulator.adversary` and `simulator.worlds` hold what the names stand for; a test compares them.
+"""
+
+# fmt: off
+ADVERSARIES = (
+    "amnesiac", "progress-inflator", "byzzfuzz", "censor", "invalid-batcher", "equivocator", "flooder",
+    "cross-cluster-replayer", "forger", "idle-primary", "impostor", "bad-log-server",
+    "minimal-quorum-sender", "mutator", "mute", "replayer", "slow-primary", "false-timestamper",
+    "view-change-forger", "byte-corrupter", "twin", "false-suspector", "future-epoch-voter",
+    "duplicate-session-client", "bad-state-server", "removed-member", "vote-repeater",
+    "early-equivocator", "malleable-signer", "late-committer",
+)
+WORLDS = (
+    "random", "small", "twins", "calm", "lossy", "crashes", "power-cut", "all-crash", "full-disks",
+    "lost-disks", "suspended-nodes", "leaderless", "sequence-gaps", "long-run", "lost-checkpoints",
+    "tiny-batches", "retries", "expiring-requests", "many-sessions", "unauthorized-client",
+    "lying-client", "false-suspicions", "equivocator-of-five", "idle-primary", "unheard-view-change",
+    "view-change-heard-by-liar", "many-learners", "forked", "older-disk", "unused-disk", "node-reads",
+    "barrier-reads", "two-processes", "malleable-signatures", "malleable-signer", "one-way-links",
+    "view-change-forger", "slow-primary", "epochs", "busy-epochs", "future-epoch-voter", "removed-member",
+    "unready-members", "shrinking", "few-members", "epoch-catch-up", "false-epoch-catch-up",
+    "stranded-member", "state-transfers", "bad-state-server", "poisoned-chunks", "poisoned-logs",
+    "poisoned-proofs", "bad-log-server", "lone-commit", "lone-commit-swapped-proofs",
+    "lone-commit-reused-proofs", "lone-commit-fake-checkpoint", "two-certificates", "late-committer",
+    "alternating-batches", "late-votes", "bad-log-results", "idle-primaries", "censor", "amnesiac",
+    "progress-inflator", "byzzfuzz", "minimal-quorum-sender", "mutator", "invalid-batcher", "equivocator",
+    "flooder", "cross-cluster-replayer", "forger", "impostor", "mute", "replayer", "false-timestamper",
+    "twin", "byte-corrupter", "false-suspector", "duplicate-session-client", "vote-repeater",
+    "early-equivocator",
+)
+# fmt: on
