@@ -143,7 +143,7 @@ dtvn.ui = (function () {
   function drawState() {
     const element = at("cluster-state");
     element.className = `state ${standing.level}`;
-    put("state", standing.sentence);
+    put("cluster-state", standing.sentence);
     if (consequence) {
       put("confirm-text", consequence());
     }
