@@ -193,7 +193,7 @@ def test_a_node_that_is_down_is_named_with_the_consequence(page: Page, running: 
     expect(page.locator(".messagelist")).to_contain_text("Requested: stop node3.")
     page.goto(f"{running.url}/")
     expect(shown(page, "running")).to_have_text("3 of 4 running")
-    expect(shown(page, "state")).to_have_text("3 of 4 agree, can lose none")
+    expect(shown(page, "cluster-state")).to_have_text("3 of 4 agree, can lose none")
     shown(page, "ask").click()
     expect(shown(page, "verdict")).to_contain_text(
         "node3 (not connected) is missing, but the others are enough"
@@ -231,11 +231,13 @@ def test_nodes_that_all_stopped_without_a_watcher_are_shown_stopped(page: Page, 
     page.goto(f"{running.url}/")
     expect(shown(page, "connection")).to_have_text("Live")
     expect(shown(page, "running")).to_have_text("0 of 4 running")
-    expect(shown(page, "state")).to_have_text("No quorum: 0 of 4 reachable, 3 needed; nothing can be decided")
+    expect(shown(page, "cluster-state")).to_have_text(
+        "No quorum: 0 of 4 reachable, 3 needed; nothing can be decided"
+    )
     wish("start")
     page.goto(f"{running.url}/")
     expect(shown(page, "running")).to_have_text("4 of 4 running")
-    expect(shown(page, "state")).to_have_text("4 of 4 agree, can lose 1 more")
+    expect(shown(page, "cluster-state")).to_have_text("4 of 4 agree, can lose 1 more")
 
 
 def test_tickets_are_changed_from_the_admin_through_consensus(

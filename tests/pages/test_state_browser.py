@@ -71,23 +71,23 @@ def test_killed_nodes_change_the_sentence_on_page_and_api(
     s: Supervised, browser: Browser, api: httpx.Client
 ) -> None:
     with at_nodes(s, browser) as page:
-        expect(shown(page, "state")).to_have_text(WHOLE)
+        expect(shown(page, "cluster-state")).to_have_text(WHOLE)
         wait_for(api, WHOLE)
         pids = {name: node["pid"] for name, node in s.nodes().items()}
         with nothing_is_healed(s):
             os.kill(pids["node3"], signal.SIGKILL)
-            expect(shown(page, "state")).to_have_text(TIGHT)
+            expect(shown(page, "cluster-state")).to_have_text(TIGHT)
             wait_for(api, TIGHT)
             api.post("/tickets", json={"ticket_id": "STILL-DECIDED"}).raise_for_status()
             os.kill(pids["node2"], signal.SIGKILL)
-            expect(shown(page, "state")).to_have_text(STUCK)
+            expect(shown(page, "cluster-state")).to_have_text(STUCK)
             expect(page.locator(".state.stuck")).to_be_visible()
             expect(shown(page, "nodes").locator(".pill.ok")).to_have_count(0)
             wait_for(api, STUCK)
             refused = api.post("/tickets", json={"ticket_id": "REFUSED"})
             assert refused.status_code == 503
             assert refused.json()["error"] == f"Nothing was sent. {STUCK}."
-        expect(shown(page, "state")).to_have_text(WHOLE)
+        expect(shown(page, "cluster-state")).to_have_text(WHOLE)
 
 
 def test_stopped_nodes_are_started_and_a_second_operator_sees_it(
@@ -102,7 +102,7 @@ def test_stopped_nodes_are_started_and_a_second_operator_sees_it(
         other.get_by_role("button", name="Stop node2").click()
         confirm(other, "Stop", f"Then: {STUCK}.")
         for page in (one, other):
-            expect(shown(page, "state")).to_have_text(STUCK)
+            expect(shown(page, "cluster-state")).to_have_text(STUCK)
             expect(shown(page, "cluster-start")).to_have_text("Start 2 stopped nodes")
         one.bring_to_front()
         shown(one, "cluster-start").click()
@@ -110,7 +110,7 @@ def test_stopped_nodes_are_started_and_a_second_operator_sees_it(
         expect(shown(other, "cluster-progress")).to_be_visible()
         expect(shown(other, "cluster-start")).to_be_hidden()
         for page in (one, other):
-            expect(shown(page, "state")).to_have_text(WHOLE)
+            expect(shown(page, "cluster-state")).to_have_text(WHOLE)
             expect(shown(page, "cluster-text")).to_have_text("4 of 4 processes run")
     after = {name: node["pid"] for name, node in s.nodes().items()}
     assert [name for name in after if after[name] == before[name]] == ["node0", "node1"]
