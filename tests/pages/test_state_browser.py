@@ -98,7 +98,7 @@ def test_stopped_nodes_are_started_and_a_second_operator_sees_it(
     with at_nodes(s, browser) as one, at_nodes(s, browser) as other:
         _stop_by_keyboard(one, "node3", f"Then: {TIGHT}.")
         expect(shown(one, "cluster-start")).to_have_text("Start 1 stopped node")
-        expect(shown(other, "state")).to_have_text(TIGHT)
+        expect(shown(other, "cluster-state")).to_have_text(TIGHT)
         other.get_by_role("button", name="Stop node2").click()
         confirm(other, "Stop", f"Then: {STUCK}.")
         for page in (one, other):
