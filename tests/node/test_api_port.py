@@ -72,7 +72,7 @@ def answered(address: tuple[str, int]) -> int:
         suppress(OSError, http.client.HTTPException),
         closing(http.client.HTTPConnection(*address, timeout=0.3)) as connection,
     ):
-        connection.request("GET", "/health")
+        connection.request("GET", "/no-such-page")
         return connection.getresponse().status
     return 0
 
@@ -99,7 +99,7 @@ def test_x31_a_hanging_helper_is_logged_killed_and_restarted(
         address = api.address
         assert address is not None
         wait_until(lambda: answered(address), what="it answers")
-        wait_until(lambda: "path=/health" in caplog.text, what="the node heard of it")
+        wait_until(lambda: "path=/no-such-page" in caplog.text, what="the node heard of it")
         first = api._process
         assert first is not None
         os.kill(first.pid, signal.SIGSTOP)
