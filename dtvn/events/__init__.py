@@ -1,0 +1,36 @@
+"""Rules for streams of AG-UI events (protocol 1.0): shape, chunks, order and advice, in bounded memory.
+
+`Stream` judges one stream, event by event; `Linter` adds advice, which never refuses; `Table` holds many
+streams. `RunState` is what votes name: `state.digest()` before and after, `decode_state` for a validator that
+lacks it, `rules_digest` for the rules themselves.
+"""
+
+from dtvn.events.framing import Framing, FramingError, recognise
+from dtvn.events.limits import Limits, rules_digest
+from dtvn.events.lint import Linter
+from dtvn.events.shapes import TYPES
+from dtvn.events.state import RunState, StateError, decode_state, state_digest
+from dtvn.events.stream import Stream, Verdict
+from dtvn.events.table import Bounds, Table
+from dtvn.events.violation import SUGGESTIONS, Severity, Violation
+
+__all__ = [
+    "Stream",
+    "Verdict",
+    "Violation",
+    "Severity",
+    "SUGGESTIONS",
+    "Linter",
+    "Limits",
+    "Table",
+    "Bounds",
+    "RunState",
+    "StateError",
+    "decode_state",
+    "state_digest",
+    "rules_digest",
+    "TYPES",
+    "Framing",
+    "FramingError",
+    "recognise",
+]
