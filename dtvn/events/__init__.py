@@ -5,7 +5,7 @@ streams. `RunState` is what votes name: `state.digest()` before and after, `deco
 lacks it, `rules_digest` for the rules themselves.
 """
 
-from dtvn.events.framing import Framing, FramingError, recognise
+from dtvn.events.framing import EventReader, FramingError
 from dtvn.events.limits import Limits, rules_digest
 from dtvn.events.lint import Linter
 from dtvn.events.shapes import TYPES
@@ -30,7 +30,6 @@ __all__ = [
     "state_digest",
     "rules_digest",
     "TYPES",
-    "Framing",
+    "EventReader",
     "FramingError",
-    "recognise",
 ]

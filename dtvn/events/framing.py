@@ -157,23 +157,52 @@ class JsonList:
         return events
 
 
-def recognise(head: bytes, event_bytes: int) -> Framing | None:
-    """The framing that a stream beginning with `head` has; None if more bytes are needed to tell.
+class EventReader:
+    """Recognises the framing of a stream from its first bytes, then gives its events."""
 
-    Raise FramingError for what is none of the three.
-    """
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip(WHITE)
-    if not text:
-        return None
-    if text[:1] == b"[":
-        return JsonList()
-    if text[:1] == b"{":
-        return Ndjson(event_bytes)
-    if text[:1] == b":":
-        return ServerSentEvents(event_bytes)
-    name, colon, _ = text.partition(b":")
-    if colon and name in (b"data", b"event", b"id", b"retry"):
-        return ServerSentEvents(event_bytes)
-    if not colon and len(text) < len(b"event:"):
-        return None
-    raise FramingError("neither server-sent events, nor JSON objects one a line, nor a JSON list")
+    def __init__(self, event_bytes: int) -> None:
+        self._event_bytes = event_bytes
+        self._framing: Framing | None = None
+        self._head = b""
+
+    def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
+        """The events that `piece` completes; raise FramingError if there can be none."""
+        if self._framing is None:
+            self._head += piece
+            self._framing = self._recognised()
+            piece, self._head = (self._head, b"") if self._framing is not None else (b"", self._head)
+        return self._framing.feed(piece) if self._framing is not None else []
+
+    def end(self) -> list[tuple[int, bytes]]:
+        """The events that only the end of the stream completes; raise FramingError if there can be none."""
+        if self._framing is None:
+            if self._head.strip(WHITE):
+                raise FramingError(_NONE)
+            return []
+        return self._framing.end()
+
+    def _recognised(self) -> Framing | None:
+        if len(self._head) < len(_BOM) and _BOM.startswith(self._head):
+            return None
+        self._head = self._head.removeprefix(_BOM)
+        if len(self._head) > _WHITE_MAX and not self._head.strip(WHITE):
+            raise FramingError(_NONE)
+        text = self._head.lstrip(WHITE)
+        if text[:1] == b"[":
+            return JsonList()
+        if text[:1] == b"{":
+            return Ndjson(self._event_bytes)
+        if text[:1] == b":":
+            return ServerSentEvents(self._event_bytes)
+        name, colon, _ = text.partition(b":")
+        if colon and name in _FIELDS:
+            return ServerSentEvents(self._event_bytes)
+        if not colon and any(field.startswith(name) for field in _FIELDS):
+            return None
+        raise FramingError(_NONE)
+
+
+_BOM = b"\xef\xbb\xbf"
+_FIELDS = (b"data", b"event", b"id", b"retry")
+_WHITE_MAX = 64 * 1024
+_NONE = "neither server-sent events, nor JSON objects one a line, nor a JSON list"

@@ -54,7 +54,7 @@ INPUT = {
     "messages": MESSAGES,
     "tools": [{"name": "n", "description": "d", "parameters": {}, "metadata": {}}],
     "context": [{"description": "d", "value": "v"}],
-    "forwardedProps": None,
+    "forwardedProps": {"a": 1},
     "resume": [{"interruptId": "i", "status": "resolved", "payload": 1, "metadata": {}}],
 }
 INTERRUPT = {
