@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import msgspec
 from msgspec import Struct
@@ -153,13 +154,12 @@ def _emptiest(kind: object) -> object:
     return None
 
 
-KNOWN_FIELDS: dict[type[s.Event], frozenset[str]] = {
-    kind: frozenset({"type", *(each.encode_name for each in msgspec.structs.fields(kind))})
-    for kind in s.NAMES
-}
-"""Class of an event -> wire names of its fields."""
+@cache
+def known_fields(kind: type[s.Event]) -> frozenset[str]:
+    """Wire names of the fields of an event."""
+    return frozenset({"type", *(field.encode_name for field in msgspec.structs.fields(kind))})
 
 
 def unknown_fields(data: bytes, kind: type[s.Event]) -> list[str]:
     """Names in the JSON text of an event of right shape that the protocol does not know, at its top level."""
-    return [name for name in _as_object.decode(data) if name not in KNOWN_FIELDS[kind]]
+    return [name for name in _as_object.decode(data) if name not in known_fields(kind)]

@@ -29,13 +29,13 @@ def mismatch(what: str, identifier: str, owner: Owner, tag: str | None) -> Refus
     )
 
 
-def opening(state: RunState, field: str, *names: str | None) -> Refusal | None:
-    """Whether something of these names may be opened within the limits."""
-    for name in names:
-        if name is not None and len(name) > state.limits.id_characters:
-            return Refusal("ID_TOO_LONG", f"{field} has {len(name)} characters.", field)
-    if state.open_items() >= state.limits.open_items:
-        return Refusal("TOO_MANY_OPEN", f"{state.limits.open_items} items are open.", field)
+def opening(state: RunState, field: str, name: str, owner: Owner) -> Refusal | None:
+    """Whether `owner` may open something of this name within the limits."""
+    limits = state.limits
+    if len(name) > limits.id_characters or (owner is not None and len(owner) > limits.id_characters):
+        return Refusal("ID_TOO_LONG", f"An id or name has over {limits.id_characters} characters.", field)
+    if state.open_items() >= limits.open_items:
+        return Refusal("TOO_MANY_OPEN", f"{limits.open_items} items are open.", field)
     return None
 
 

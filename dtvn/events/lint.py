@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from dtvn.events import messages as m
@@ -36,6 +37,11 @@ _NAMES = (
 _FORMATTED = {"threadId", "runId", "messageId", "toolCallId"}
 Said = Iterator[tuple[str, str | None, str]]
 """Rule id, field, sentence."""
+
+
+@cache
+def _names_of(kind: type[s.Event]) -> tuple[tuple[str, str], ...]:
+    return tuple(name for name in _NAMES if name[0] in kind.__struct_fields__)
 
 
 class Linter:
@@ -82,8 +88,8 @@ class Linter:
 
     def _ids(self, event: s.Event) -> Said:
         starts = isinstance(event, _STARTS)
-        for attribute, field in _NAMES:
-            value = getattr(event, attribute, None)
+        for attribute, field in _names_of(type(event)):
+            value = getattr(event, attribute)
             if value == "" and self.empty_ids:
                 yield "EMPTY_ID", field, f"{field} is empty."
             elif value and starts and field in _FORMATTED and not _PLAIN_ID.fullmatch(value):

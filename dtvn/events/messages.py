@@ -24,8 +24,8 @@ Count = (
     | Annotated[float, Meta(ge=0, le=float(SAFE_INTEGER), multiple_of=1)]
     | Annotated[str, Meta(pattern=r"^\+?0*(\d{1,15}|[1-8]\d{15})\Z")]
 )
-Pointer = Annotated[str, Meta(pattern=r"^(/([^/~]|~[01])*)*\Z")]
-"""A JSON Pointer (RFC 6901); the empty one names the whole document."""
+Pointer = Annotated[str, Meta(pattern=r"^(?:/(?:[^/~]++|~[01])*+)*+\Z")]
+"""A JSON Pointer (RFC 6901); the empty one names the whole document. Possessive: it never goes back."""
 Open = dict[str, Raw]
 """An object with any keys."""
 Tag = str | UnsetType | None

@@ -106,7 +106,7 @@ def subagent_started(state: RunState, event: s.SubagentStarted) -> Refusal | Non
     if not known and not state.expired:
         said = f"Subagent {quoted(str(parent))} was not started in this run."
         return Refusal("SUBAGENT_UNKNOWN_PARENT", said, "parentSubagentRunId")
-    if refusal := opening(state, TAG, identifier):
+    if refusal := opening(state, TAG, identifier, None):
         return refusal
     state.subagents.add(identifier)
     return None
@@ -200,8 +200,8 @@ def run_finished(state: RunState, event: s.RunFinished) -> Refusal | None:
         for number, interrupt in enumerate(event.outcome.interrupts):
             if interrupt.subagent_run_id is None:
                 return null(f"outcome.interrupts[{number}].subagentRunId")
-    for code, said in still_open(state):
-        return Refusal(code, said)
+    if state.open_items():
+        return Refusal(*next(iter(still_open(state))))
     state.clear()
     state.phase = Phase.FINISHED
     return None

@@ -35,10 +35,18 @@ class Verdict(Struct, frozen=True):
 
 
 ACCEPTED = Verdict(True)
-# What may come at once while a run is active and no chunked stream is open: most of all events.
-_LATER = {*CHUNKS, s.RunStarted, s.RunFinished, s.RunError}
-_AT_ONCE = {kind: rule for kind, rule in RULES.items() if kind not in _LATER}
-_NONE: dict[type[s.Event], Callable[[RunState, Any], Refusal | None]] = {}
+_LATER = Refusal("", "Guard and lanes are asked first.")
+
+
+def _later(state: RunState, event: s.Event) -> Refusal | None:
+    return _LATER
+
+
+# Two tables that hold every kind: what needs neither guard nor lanes while a run is active and no chunked
+# stream is open, most of all events; and none. One look-up and one call for an event are what the rate hangs
+# on.
+_NONE: dict[type[s.Event], Callable[[RunState, Any], Refusal | None]] = dict.fromkeys(RULES, _later)
+_AT_ONCE = RULES | dict.fromkeys((*CHUNKS, s.RunStarted, s.RunFinished, s.RunError), _later)
 
 
 class Stream:
@@ -81,11 +89,12 @@ class Stream:
         except NOT_DECODED as broken:
             return self._malformed(index, data, broken)
         self.event = event
-        rule = self._at_once.get(type(event))
-        if rule is None:
+        refusal = self._at_once[type(event)](self.state, event)
+        if refusal is None:
+            return ACCEPTED
+        if refusal is _LATER:
             return self._judged(index, event)
-        refusal = rule(self.state, event)
-        return ACCEPTED if refusal is None else Verdict(False, (error(index, refusal),))
+        return Verdict(False, (error(index, refusal),))
 
     def end(self) -> tuple[Violation, ...]:
         """The stream has ended: a warning if a run has not."""
@@ -96,7 +105,11 @@ class Stream:
 
     def _judged(self, index: int, event: s.Event) -> Verdict:
         """Judge an event that may be a chunk, end chunked streams, or come outside a run."""
-        refusal = guard(self.state.phase, type(event)) or self._expanded(event)
+        state, kind = self.state, type(event)
+        refusal = guard(state.phase, kind)
+        if refusal is None:
+            whole = not state.lanes and kind not in CHUNKS
+            refusal = RULES[kind](state, event) if whole else self._expanded(event)
         if refusal is not None:
             return Verdict(False, (error(index, refusal),))
         self._look()
