@@ -142,8 +142,8 @@ class Stream:
         return None
 
     def _reopen(self, done: list[s.Event]) -> None:
-        """Take back the ends of lanes, which are all that can have happened before a part was refused: the
-        content after a start that passed belongs to whoever the start belongs to."""
+        """Take back the ends of lanes. Nothing else can have happened before a part was refused: the content
+        after a start that passed has the start's owner."""
         for part in done:
             if isinstance(part, s.TextMessageEnd):
                 self.state.messages.add(part.message_id)
