@@ -3,6 +3,9 @@ digest of the rules covers them."""
 
 from __future__ import annotations
 
+import re
+from itertools import accumulate
+
 from msgspec import Struct
 
 from dtvn.protocol.canonical import encode, tagged_digest
@@ -43,26 +46,29 @@ def rules_digest(limits: Limits, *, drop_unknown: bool = False) -> bytes:
     return tagged_digest("dtvn.events.rules", encode((RULES_VERSION, limits, drop_unknown)))
 
 
+# A string that does not end goes to the end: looking for its quote again and again would take quadratic time.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKETS = bytes(sorted({*range(256)} - {*b"[]{}"}))
+_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_SLICE = 4096
+_PASSES = 16
+
+
 def nesting(data: bytes, limit: int) -> bool:
     """Whether arrays and objects in JSON text are nested deeper than `limit`."""
     if data.count(b"[") + data.count(b"{") <= limit:
         return False
+    brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
+    # Most values are wide and flat: each pass removes one level at least, two at most.
+    rest = brackets
+    for _ in range(min(limit // 2, _PASSES)):
+        rest = rest.replace(b"[]", b"").replace(b"{}", b"")
+        if not rest:
+            return False
     depth = 0
-    within = escaped = False
-    for byte in data:
-        if within:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                within = False
-        elif byte == 0x22:
-            within = True
-        elif byte in b"[{":
-            depth += 1
-            if depth > limit:
-                return True
-        elif byte in b"]}":
-            depth -= 1
+    for start in range(0, len(brackets), _SLICE):
+        steps = [_STEP[bracket] for bracket in brackets[start : start + _SLICE]]
+        if max(accumulate(steps, initial=depth)) > limit:
+            return True
+        depth += sum(steps)
     return False

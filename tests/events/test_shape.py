@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from dtvn.events import TYPES, Severity, Stream
+from dtvn.events.limits import nesting
 from tests.events.samples import FULL, event
 
 TEXT = {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "x"}
@@ -178,3 +181,29 @@ def test_a_binary_part_of_protocol_0x_is_named() -> None:
     given = {"type": "MESSAGES_SNAPSHOT", "messages": [{"id": "m", "role": "user", "content": [part]}]}
     (violation,) = within_a_run().feed(json.dumps(given).encode()).violations
     assert (violation.code, violation.field) == ("PROTOCOL_0X", "messages[0].content[0].type")
+
+
+@hypothesis.given(
+    st.lists(st.sampled_from(["[", "]", "{", "}", '"', "\\", "a", " "]), max_size=40), st.integers(8, 12)
+)
+def test_nesting_is_counted_outside_of_strings(signs: list[str], limit: int) -> None:
+    depth, deepest, within, escaped = 0, 0, False, False
+    for sign in signs:
+        if within:
+            within, escaped = escaped or sign != '"', not escaped and sign == "\\"
+        elif sign == '"':
+            within = True
+        else:
+            depth += (sign in "[{") - (sign in "]}")
+            deepest = max(deepest, depth)
+    text = "".join(signs).encode()
+    assert nesting(text, limit) == (deepest > limit)
+    assert nesting(b"[{" * limit + text, limit)
+    assert not nesting(b'"' + b"[{" * limit + b'"', limit)
+
+
+def test_nesting_of_long_text_takes_time_in_proportion() -> None:
+    """Text in which a quadratic search would take minutes."""
+    assert not nesting(b'\\"' * 500_000 + b"[" * 200, 128)
+    assert not nesting(b"[]" * 500_000, 128)
+    assert nesting(b"[]" * 500_000 + b"[" * 200, 128)
