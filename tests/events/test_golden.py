@@ -1,5 +1,8 @@
-"""The contract's golden cases, executed on the official verifier 1.0.0: how many events pass, and what
-refuses the next."""
+"""Sequences executed on the official client 1.0.0: how many events pass, and whether the next is refused.
+
+`golden_cases.json` are the contract's, on its verifier alone. `official_streams.json` are random streams on
+its expansion of chunks and its verifier together, with the words of its refusal.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ import pytest
 
 from dtvn.events import Limits, Stream, decode_state
 
-CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "golden_cases.json").read_bytes())
+HERE = Path(__file__).parent
+CASES: list[dict[str, Any]] = json.loads((HERE / "golden_cases.json").read_bytes())
+OFFICIAL: list[dict[str, Any]] = json.loads((HERE / "official_streams.json").read_bytes())
 OF_BAD_SHAPE = {"V89"}
 """Sent with events that lack required fields: rules of order accept them, rules of shape do not."""
 
@@ -45,3 +50,9 @@ def test_all_rules(case: dict[str, Any]) -> None:
 def test_events_without_required_fields_are_refused_with_all_rules() -> None:
     (case,) = [case for case in CASES if case["id"] in OF_BAD_SHAPE]
     assert judged(case["events"], Stream()) == (2, "FIELD_MISSING")
+
+
+@pytest.mark.parametrize("case", OFFICIAL, ids=range(len(OFFICIAL)))
+def test_streams_pass_as_far_as_with_the_official_client(case: dict[str, Any]) -> None:
+    delivered, code = judged(case["events"], Stream())
+    assert (delivered, code is None) == (case["delivered"], case["refused"] is None), (code, case["refused"])
