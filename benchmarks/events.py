@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from nacl.signing import SigningKey
 
-from dtvn.events import Linter, Stream
+from dtvn.events.rules import Linter, Stream
 
 ROUNDS = 15
 REPEATS = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.sax.saxutils import quoteattr
 
 from dtvn.cli.report import Report
-from dtvn.events import Severity
+from dtvn.events.rules import Severity
 
 
 def as_junit(report: Report, source: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from dtvn.events import Severity, Verdict, Violation
+from dtvn.events.rules import Severity, Verdict, Violation
 
 SCOPE = "LOCAL_ONLY"
 KEPT = 1_000

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 from dtvn.cli.report import Report, as_json, as_text
 from dtvn.cli.sources import SourceError, pieces
-from dtvn.events import EventReader, FramingError, Linter, Stream
+from dtvn.events.rules import EventReader, FramingError, Linter, Stream
 
 HELP = "check an AG-UI event stream"
 TEACH = """\

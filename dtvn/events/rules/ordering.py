@@ -11,12 +11,12 @@ from typing import Any
 
 from msgspec import UNSET
 
-from dtvn.events import items as i
-from dtvn.events import messages as m
-from dtvn.events import shapes as s
-from dtvn.events.items import TAG, mismatch, null, opening, owner_of
-from dtvn.events.state import Owner, Phase, RunState
-from dtvn.events.violation import Refusal, quoted
+from dtvn.events.rules import items as i
+from dtvn.events.rules import messages as m
+from dtvn.events.rules import shapes as s
+from dtvn.events.rules.items import TAG, mismatch, null, opening, owner_of
+from dtvn.events.rules.state import Owner, Phase, RunState
+from dtvn.events.rules.violation import Refusal, quoted
 
 
 def guard(phase: Phase, kind: type[s.Event] | None) -> Refusal | None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dtvn.events import Limits, Linter, Severity, Stream
-from tests.events.samples import event
+from dtvn.events.rules import Limits, Linter, Severity, Stream
+from tests.events.rules.samples import event
 
 NOW = 1_732_380_000_000
 DAY = 24 * 3600 * 1000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dtvn.events import Bounds, Table
-from tests.events.samples import event
+from dtvn.events.rules import Bounds, Table
+from tests.events.rules.samples import event
 
 
 def test_thousands_of_streams_are_told_apart() -> None:
@@ -26,8 +26,8 @@ def test_no_more_streams_than_the_bound_are_held() -> None:
 
 def test_a_silent_stream_is_forgotten_and_its_late_event_told() -> None:
     table = Table(bounds=Bounds(streams=2, idle_seconds=10.0))
-    table.feed("silent", event("RS"), 0.0)
     table.feed("busy", event("RS"), 0.0)
+    table.feed("silent", event("RS"), 0.0)
     assert table.feed("busy", event("CU"), 9.0).accepted
     assert table.feed("busy", event("CU"), 11.0).accepted
     assert len(table) == 1

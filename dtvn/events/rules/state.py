@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from dtvn.events.limits import Limits
+from dtvn.events.rules.limits import Limits
 from dtvn.protocol.canonical import CanonicalError, decode, encode, tagged_digest
 
 STATE_VERSION = 1

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from dtvn.events import messages as m
-from dtvn.events import shapes as s
-from dtvn.events.decoding import unknown_fields
-from dtvn.events.stream import Stream
-from dtvn.events.violation import Violation, quoted, warning
+from dtvn.events.rules import messages as m
+from dtvn.events.rules import shapes as s
+from dtvn.events.rules.decoding import unknown_fields
+from dtvn.events.rules.stream import Stream
+from dtvn.events.rules.violation import Violation, quoted, warning
 
 MESSAGE_CHARACTERS = 10_000
 ARGUMENT_CHARACTERS = 50_000

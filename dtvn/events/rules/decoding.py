@@ -8,9 +8,9 @@ from functools import cache
 import msgspec
 from msgspec import Struct
 
-from dtvn.events import shapes as s
-from dtvn.events.limits import SCAN_FROM, Limits, nesting
-from dtvn.events.violation import Refusal, quoted
+from dtvn.events.rules import shapes as s
+from dtvn.events.rules.limits import SCAN_FROM, Limits, nesting
+from dtvn.events.rules.violation import Refusal, quoted
 
 NOT_DECODED = (msgspec.MsgspecError, ValueError, RecursionError)
 """What `decode_event` raises."""

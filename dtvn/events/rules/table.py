@@ -6,9 +6,9 @@ from collections import OrderedDict
 
 from msgspec import Struct
 
-from dtvn.events.limits import Limits
-from dtvn.events.stream import Stream, Verdict
-from dtvn.events.violation import Refusal, error
+from dtvn.events.rules.limits import Limits
+from dtvn.events.rules.stream import Stream, Verdict
+from dtvn.events.rules.violation import Refusal, error
 
 
 class Bounds(Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from dtvn.events.messages import (
+from dtvn.events.rules.messages import (
     Body,
     Cancelled,
     Interrupted,

@@ -8,14 +8,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from dtvn.events import shapes as s
-from dtvn.events.chunks import CHUNKS, Expansion, ending, expand
-from dtvn.events.decoding import NOT_DECODED, bad_shape, over_bounds, without_shape
-from dtvn.events.limits import SCAN_FROM, Limits
-from dtvn.events.ordering import RULES, guard, still_open
-from dtvn.events.shapes import decode_event
-from dtvn.events.state import Phase, RunState
-from dtvn.events.violation import Refusal, Violation, error, warning
+from dtvn.events.rules import shapes as s
+from dtvn.events.rules.chunks import CHUNKS, Expansion, ending, expand
+from dtvn.events.rules.decoding import NOT_DECODED, bad_shape, over_bounds, without_shape
+from dtvn.events.rules.limits import SCAN_FROM, Limits
+from dtvn.events.rules.ordering import RULES, guard, still_open
+from dtvn.events.rules.shapes import decode_event
+from dtvn.events.rules.state import Phase, RunState
+from dtvn.events.rules.violation import Refusal, Violation, error, warning
 
 
 class Verdict(Struct, frozen=True):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from dtvn.events import shapes as s
-from dtvn.events.messages import Tag
-from dtvn.events.state import Owner, RunState
-from dtvn.events.violation import Refusal, quoted
+from dtvn.events.rules import shapes as s
+from dtvn.events.rules.messages import Tag
+from dtvn.events.rules.state import Owner, RunState
+from dtvn.events.rules.violation import Refusal, quoted
 
 TAG = "subagentRunId"
 

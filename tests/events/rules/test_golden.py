@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dtvn.events import Limits, Stream, decode_state
+from dtvn.events.rules import Limits, Stream, decode_state
 
 HERE = Path(__file__).parent
 CASES: list[dict[str, Any]] = json.loads((HERE / "golden_cases.json").read_bytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import events
-from dtvn.events import Stream
+from dtvn.events.rules import Stream
 
 
 def test_the_conversation_that_is_measured_is_valid() -> None:

@@ -9,9 +9,9 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from dtvn.events import TYPES, Severity, Stream
-from dtvn.events.limits import nesting
-from tests.events.samples import FULL, event
+from dtvn.events.rules import TYPES, Severity, Stream
+from dtvn.events.rules.limits import nesting
+from tests.events.rules.samples import FULL, event
 
 TEXT = {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "x"}
 START = {"type": "TEXT_MESSAGE_START", "messageId": "m"}

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct
 
-from dtvn.events import shapes as s
-from dtvn.events.items import TAG, mismatch, null
-from dtvn.events.messages import Tag
-from dtvn.events.state import Kind, Lane, Owner
-from dtvn.events.violation import Refusal, quoted
+from dtvn.events.rules import shapes as s
+from dtvn.events.rules.items import TAG, mismatch, null
+from dtvn.events.rules.messages import Tag
+from dtvn.events.rules.state import Kind, Lane, Owner
+from dtvn.events.rules.violation import Refusal, quoted
 
 Lanes = dict[Owner, Lane]
 Chunk = s.TextMessageChunk | s.ToolCallChunk | s.ReasoningMessageChunk

@@ -19,8 +19,8 @@ from django.core.management import call_command
 
 from dtvn.cli import validate
 from dtvn.cli.report import KEPT
-from tests.events.samples import event
-from tests.events.test_golden import CASES, OF_BAD_SHAPE
+from tests.events.rules.samples import event
+from tests.events.rules.test_golden import CASES, OF_BAD_SHAPE
 
 GOOD = [event("RS"), event("TS:m"), event("TC:m"), event("TE:m"), event("RF")]
 BAD = [*GOOD[:3], event("TC:z"), event("TE:m"), event("RF")]

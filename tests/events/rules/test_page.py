@@ -12,7 +12,7 @@ import pytest
 
 from dtvn.cli import main
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "use" / "events.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "use" / "events.md"
 
 
 def test_the_five_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +30,7 @@ def test_the_five_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_limits_that_the_page_names_are_the_defaults() -> None:
-    from dtvn.events import Limits
+    from dtvn.events.rules import Limits
 
     said = " ".join(PAGE.read_text(encoding="utf-8").split())
     limits = Limits()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtvn.events import EventReader, FramingError
-from dtvn.events import framing as framings
+from dtvn.events.rules import EventReader, FramingError
+from dtvn.events.rules import framing as framings
 
 EVENTS = [b'{"type":"RUN_STARTED"}', b'{"a":"\xc3\xa9"}', b'{"b":{"c":[1,2]}}', b'{"b":{"c":[1,2]}}']
 NDJSON = b"\r\n".join([EVENTS[0], b"", *EVENTS[1:]])

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from dtvn.events import Stream
-from dtvn.events.chunks import Expansion, ending, expand
-from dtvn.events.shapes import NAMES, Event, decode_event
-from tests.events.samples import event
+from dtvn.events.rules import Stream
+from dtvn.events.rules.chunks import Expansion, ending, expand
+from dtvn.events.rules.shapes import NAMES, Event, decode_event
+from tests.events.rules.samples import event
 
 SHORT = {
     "RUN_STARTED": "RS",

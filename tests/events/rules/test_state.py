@@ -12,9 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from dtvn.events import Limits, RunState, StateError, Stream, decode_state, rules_digest, state_digest
-from dtvn.events.state import StateForm
-from tests.events.samples import FULL, event
+from dtvn.events.rules import Limits, RunState, StateError, Stream, decode_state, rules_digest, state_digest
+from dtvn.events.rules.state import StateForm
+from tests.events.rules.samples import FULL, event
 
 SMALL = Limits(open_items=3, owners=12, id_characters=16)
 IDS = st.sampled_from(["a", "b", "c", "x" * 17])
@@ -103,6 +103,13 @@ def test_the_digest_is_of_the_state_and_not_of_the_way_to_it() -> None:
     other = fed(event("RS"), event("TS:a"), event("TC:a"), event("TS:b"), event("TE:a"), event("CU"))
     assert one.state.digest() == other.state.digest() == state_digest(one.state.encoded())
     assert one.state.digest() != fed(event("RS"), event("TS:a"), event("TS:b")).state.digest()
+
+
+def test_what_is_open_is_sorted_in_the_canonical_form() -> None:
+    names = [f"id-{number}" for number in range(20)]
+    opened = [event(f"{code}:{name}") for name in reversed(names) for code in ("TS", "KS", "GS")]
+    form = msgspec.msgpack.decode(fed(event("RS"), *opened).state.encoded(), type=StateForm)
+    assert [*form.messages] == [*form.calls] == [*form.subagents] == sorted(names)
 
 
 def test_the_digest_of_a_known_state_stays() -> None:
