@@ -109,5 +109,5 @@ def _alias_of(error: BaseException) -> str:
         raiser = frame.f_locals.get("self")
         # Not isinstance, which evaluates a lazy object: with a statement, for the user of a request.
         if type(raiser) is DatabaseErrorWrapper:
-            return str(raiser.wrapper.alias)
+            return str(vars(raiser)["wrapper"].alias)
     return ""
