@@ -48,9 +48,9 @@ def fail(request: HttpRequest) -> HttpResponse:
 def stream(request: HttpRequest) -> StreamingHttpResponse:
     async def parts() -> AsyncIterator[bytes]:
         try:
-            while True:
-                yield b"part"
-                await asyncio.sleep(0)
+            yield b"one"
+            yield b"two"
+            await asyncio.Event().wait()
         finally:
             closed.set()
 
