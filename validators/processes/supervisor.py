@@ -36,6 +36,7 @@ from validators.processes.cluster_controller import ClusterController
 from validators.processes.founding import finish_putting_aside, found_cluster
 from validators.processes.health_check import HealthCheck, WebProbe
 from validators.processes.node_controller import KILL_SILENT_AFTER
+from validators.processes.orphans import reap
 from validators.processes.output import Output
 from validators.processes.reconcile import Reconciler
 from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
@@ -187,7 +188,12 @@ class Supervisor:
             self._make_room()
             for child in self._children:
                 child.keep_alive()
+            self._reap_orphans()
             self._alarm.wait(LOOK_INTERVAL)
+
+    def _reap_orphans(self) -> None:
+        """As process 1 (in a container), `up` inherits the children of its children that end."""
+        reap(own=[child.process_id for child in self._children])
 
     def _make_room(self) -> None:
         """Adds a worker when there are more nodes than slots; the next check starts it."""
@@ -244,6 +250,7 @@ class Supervisor:
             grace = STOP_GRACE if self._signals < 2 else STOP_GRACE_HURRIED
             if time.monotonic() - since > grace:
                 break
+            self._reap_orphans()
             self._alarm.wait(0.05)
         for child in self._children:
             child.kill()
