@@ -19,6 +19,7 @@ from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connections
 
+from dtvn.node.json_lines import JsonLines
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from dtvn_project import environment
@@ -37,7 +38,7 @@ from validators.processes.founding import finish_putting_aside, found_cluster
 from validators.processes.health_check import HealthCheck, WebProbe
 from validators.processes.node_controller import KILL_SILENT_AFTER
 from validators.processes.orphans import reap
-from validators.processes.output import Output
+from validators.processes.output import JsonOutput, Output
 from validators.processes.reconcile import Reconciler
 from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
 from validators.processes.worker import GRACE as WORKER_GRACE
@@ -72,7 +73,8 @@ class Supervisor:
         self._host = host
         self._port = port
         self._nodes = nodes
-        self._output = Output(NAME_WIDTH, sys.stdout)
+        json = environment.log_format() == "json"
+        self._output = JsonOutput(sys.stdout) if json else Output(NAME_WIDTH, sys.stdout)
         self._stop = threading.Event()
         self._signals = 0
         self._alarm = Alarm()
@@ -282,7 +284,7 @@ class OutputHandler(logging.Handler):
 
 def log_through(output: Output) -> None:
     handler = OutputHandler(output)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(JsonLines() if isinstance(output, JsonOutput) else logging.Formatter("%(message)s"))
     logging.getLogger().handlers[:] = [handler]
 
 
