@@ -171,9 +171,11 @@ class Inquiry:
     def _go_on(self, tally: Tally, *, final: bool = False) -> None:
         """Asks more members, or settles the piece and begins the next one."""
         if tally.decision is None:
-            self._ask(tally, len(self._candidates) if self._impatient else tally.equal_votes_short())
-        if tally.decision is None and tally.asked.issuperset(self._candidates) and not tally.waiting:
-            tally.close()
+            more = len(self._candidates) if self._impatient else tally.equal_votes_short()
+            if more:
+                self._ask(tally, more)
+            if not tally.waiting and tally.asked.issuperset(self._candidates):
+                tally.close()
         if tally.decision is None:
             return
         self._outbox = [ask for ask in self._outbox if ask.question != tally.question]

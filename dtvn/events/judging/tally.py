@@ -67,6 +67,8 @@ class Tally:
         """Member -> two different votes of it."""
         self.verdict: Verdict | None = None
         self.decision: Decision | None = None
+        self._groups: dict[bytes, list[MemberVote]] = {}
+        """The votes by what they say."""
         self._abstained: set[int] = set()
         self._warnings: dict[int, tuple[str, ...]] = {}
 
@@ -98,6 +100,7 @@ class Tally:
         if known is not None or member in self._abstained:
             return Ignored.DUPLICATE
         self.votes[member] = vote
+        self._groups.setdefault(vote.encoded, []).append(vote)
         self._warnings[member] = tuple(warnings[:WARNINGS_MAX])
         self._judge()
         return None
@@ -111,24 +114,19 @@ class Tally:
     def close(self) -> Decision:
         """The decision with the votes that there are: the time is over, or nobody else can be asked."""
         if self.decision is None:
-            groups = self.groups()
-            count = self._count(groups, closed=True)
+            count = self._count(closed=True)
             self.verdict = self.verdict or self.rule.verdict(count) or Verdict.NONE
-            self.decision = self._decided(self.verdict, count, groups, closed=True)
+            self.decision = self._decided(self.verdict, count, closed=True)
         return self.decision
 
     def groups(self) -> list[list[MemberVote]]:
-        """The votes by what they say, each group and the groups in the order of their members."""
-        found: dict[bytes, list[MemberVote]] = {}
-        for member in sorted(self.votes):
-            found.setdefault(self.votes[member].encoded, []).append(self.votes[member])
-        return list(found.values())
+        """The votes by what they say, in the order in which each was first said."""
+        return list(self._groups.values())
 
     def equal_votes_short(self) -> int:
         """How many more members must be asked for a certificate, if all that were asked agree with the
         largest group of votes."""
-        groups = self.groups()
-        largest = max(groups, key=len, default=[])
+        largest: list[MemberVote] = max(self._groups.values(), key=len, default=[])
         needed = self.rule.needed_equal(largest[0].vote.valid if largest else True)
         return max(0, needed - len(largest) - len(self.waiting))
 
@@ -136,38 +134,41 @@ class Tally:
         self.contradictions[known.member] = (known, vote)
         if self.decision is None:
             del self.votes[known.member]
+            self._groups[known.encoded].remove(known)
+            if not self._groups[known.encoded]:
+                del self._groups[known.encoded]
             self._abstained.add(known.member)
             self._judge()
 
     def _judge(self) -> None:
-        groups = self.groups()
-        count = self._count(groups, closed=False)
+        count = self._count(closed=False)
         self.verdict = self.verdict or self.rule.verdict(count)
         if self.verdict is None:
             return
-        decision = self._decided(self.verdict, count, groups, closed=False)
+        decision = self._decided(self.verdict, count, closed=False)
         waits = decision.certified is None and self.verdict is not Verdict.NONE
         if not (waits and self.rule.certificate_within_reach(count, self.verdict is Verdict.VALID)):
             self.decision = decision
 
-    def _count(self, groups: list[list[MemberVote]], *, closed: bool) -> Count:
-        valid = [len(group) for group in groups if group[0].vote.valid]
-        invalid = [len(group) for group in groups if not group[0].vote.valid]
+    def _count(self, *, closed: bool) -> Count:
+        votes, largest = [0, 0], [0, 0]
+        for group in self._groups.values():
+            size, valid = len(group), group[0].vote.valid
+            votes[valid] += size
+            largest[valid] = max(largest[valid], size)
         answered = len(self.votes) + len(self._abstained)
         return Count(
-            valid=sum(valid),
-            invalid=sum(invalid),
-            largest_valid=max(valid, default=0),
-            largest_invalid=max(invalid, default=0),
+            valid=votes[True],
+            invalid=votes[False],
+            largest_valid=largest[True],
+            largest_invalid=largest[False],
             missing=0 if closed else self.rule.members - answered,
         )
 
-    def _decided(
-        self, verdict: Verdict, count: Count, groups: list[list[MemberVote]], *, closed: bool
-    ) -> Decision:
-        certified = self._certified(verdict, groups)
+    def _decided(self, verdict: Verdict, count: Count, *, closed: bool) -> Decision:
+        certified = self._certified(verdict)
         code, text = self.rule.failure(count) if verdict is Verdict.NONE else ("", "")
-        shown = [group[0].vote for group in groups] if certified is None else [certified]
+        shown = [group[0].vote for group in self._groups.values()] if certified is None else [certified]
         errors = (
             {code for vote in shown for _index, code in vote.errors} if verdict is Verdict.INVALID else ()
         )
@@ -184,8 +185,8 @@ class Tally:
             partial=closed and bool(self.waiting),
         )
 
-    def _certified(self, verdict: Verdict, groups: list[list[MemberVote]]) -> Vote | None:
-        for group in groups:
+    def _certified(self, verdict: Verdict) -> Vote | None:
+        for group in self._groups.values():
             vote = group[0].vote
             fits = verdict is (Verdict.VALID if vote.valid else Verdict.INVALID)
             if fits and len(group) >= self.rule.needed_equal(vote.valid):
