@@ -125,7 +125,7 @@
     }
     const name = cell("whole", "");
     const opener = button("", () => toggle(ticket), `History of ${ticket.id}`);
-    opener.className = "link mono";
+    opener.className = "opener mono";
     opener.setAttribute("aria-expanded", history.isOpen(ticket));
     opener.append(make("b", "", ticket.id));
     name.append(opener);
