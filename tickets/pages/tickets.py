@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
@@ -18,7 +18,7 @@ from dtvn.machine.contract import MICROSECONDS
 from dtvn.machine.rows import TicketRow
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.models import TicketHolder
-from tickets.pages.access import View, may_see_holders, with_scope
+from tickets.pages.access import may_see_holders, with_scope
 from tickets.services.search import Found, Key, Search, folded, search, state_of_row
 from validators import feed
 from validators.dashboard.views import for_pages, frame
@@ -63,13 +63,13 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     return render(request, "dashboard/tickets.html", context)
 
 
-def _data(view: View[[]]) -> Any:
+def _data(view: Callable[[HttpRequest, Caller], HttpResponse]) -> Callable[..., HttpResponse]:
     """Decorator of the page's data: for_pages, with the caller; errors of services become JSON."""
 
     @require_GET
     @for_pages
     @wraps(view)
-    def answer(request: HttpRequest) -> HttpResponseBase:
+    def answer(request: HttpRequest) -> HttpResponse:
         caller = caller_of_person(request)
         if caller is None:  # logged out meanwhile
             return JsonResponse({"error": "log in first"}, status=401)
