@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dtvn.machine import NAMES, TicketState
+from dtvn.machine import TicketState
 from dtvn.proof.certificate import (
     CLUSTER_TAG_SIZE,
     Certificate,
@@ -135,7 +135,7 @@ class Proved(msgspec.Struct, frozen=True):
                 for word, text in (("gate", state.gate), ("device", state.device))
                 if text
             )
-            lines.append(f"right after it the ticket was {NAMES[state.state]}{place}")
+            lines.append(f"right after it the ticket was {state.state.name}{place}")
         if self.continued is not None:
             lines.append(continued_sentence(self.continued))
         return [*lines, CAVEAT]

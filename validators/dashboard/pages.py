@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import ApiError, Unavailable
-from dtvn.machine import NAMES, TRANSITIONS, State
 from validators.dashboard.views import for_pages
 from validators.membership.node_list import find_node
 from validators.membership.own_api import ask_api, read_figures
@@ -42,12 +40,6 @@ FIGURES = {
     "dtvn_sequence": "sequence",
 }
 """Sample of a node's metrics to the name that the page uses for it."""
-
-OFFERED = ("validate", "consume", "dispute")
-ACTS = json.dumps(
-    {NAMES[state]: [act for act in OFFERED if isinstance(TRANSITIONS[act][state], State)] for state in State}
-)
-"""State of a ticket to the acts that are not refused in it, as JSON for the tickets page."""
 
 Found = TypeVar("Found")
 
