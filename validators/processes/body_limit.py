@@ -8,7 +8,7 @@ from typing import Any
 from daphne import http_protocol
 
 from dtvn.api.answers import bare, last_response
-from validators.processes.read_deadline import LINGER
+from validators.processes.http_channel import LINGER
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """The longest body of any route (spec 1.4)."""

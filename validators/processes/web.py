@@ -33,10 +33,10 @@ def main(descriptor: int, parent_id: int) -> None:
 
     from daphne.cli import CommandLineInterface
 
-    from validators.processes import body_limit, read_deadline
+    from validators.processes import body_limit, http_channel
 
     body_limit.install()
-    read_deadline.install()
+    http_channel.install()
     from twisted.internet import reactor
 
     last_words = partial(take_away, folder.credentials, parent_id)

@@ -13,7 +13,7 @@ from twisted.internet.testing import StringTransport
 from twisted.web import http
 
 from tests.waiting import PATIENCE
-from validators.processes.read_deadline import READ, TimedChannel
+from validators.processes.http_channel import READ, TimedChannel
 
 ROOT = Path(__file__).parents[2]
 WHOLE = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
@@ -112,21 +112,21 @@ def test_a_request_begun_during_an_answer_is_due_from_the_answers_end(one: Conne
 def test_a_process_that_was_paused_disconnects_no_client(
     one: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from validators.processes import read_deadline
+    from validators.processes import http_channel
 
     one.says(b"GET /")
-    later = read_deadline.time.monotonic() + 60
-    monkeypatch.setattr(read_deadline.time, "monotonic", lambda: later)
+    later = http_channel.time.monotonic() + 60
+    monkeypatch.setattr(http_channel.time, "monotonic", lambda: later)
     one.clock.advance(READ)
     assert not one.transport.disconnecting
     one.clock.advance(READ)
     assert one.hung_up_on
 
 
-def test_daphne_uses_the_read_deadline() -> None:
+def test_daphne_uses_the_http_channel() -> None:
     """In a process of its own: what is put in place holds for all servers of a process."""
     look = (
-        "from validators.processes import read_deadline; read_deadline.install();"
+        "from validators.processes import http_channel; http_channel.install();"
         "from daphne.http_protocol import HTTPFactory;"
         "print(type(HTTPFactory(None).buildProtocol(None)._channel).__name__)"
     )
