@@ -13,8 +13,8 @@ from contextlib import suppress
 IDLE = 1_500
 SLOW = 3
 LOGINS = 30
-PAUSE = 0.05
-"""Seconds before whoever was disconnected comes again."""
+AT_ONCE, LATER = 0.05, 5.0
+"""Seconds before whoever was disconnected comes again: connections that only wait are not a flood."""
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
@@ -92,28 +92,28 @@ def login(port: int, key: str) -> None:
         client.post("/admin/login/", data=sent)
 
 
-KINDS: dict[str, tuple[int, Callable[[int, str], None]]] = {
-    "slow_chunks": (SLOW, slow_chunks),
-    "idle": (IDLE, idle),
-    "deaf_pings": (1, deaf_pings),
-    "deaf_messages": (1, deaf_messages),
-    "logins": (LOGINS, login),
+KINDS: dict[str, tuple[int, float, Callable[[int, str], None]]] = {
+    "slow_chunks": (SLOW, AT_ONCE, slow_chunks),
+    "idle": (IDLE, LATER, idle),
+    "deaf_pings": (1, AT_ONCE, deaf_pings),
+    "deaf_messages": (1, AT_ONCE, deaf_messages),
+    "logins": (LOGINS, AT_ONCE, login),
 }
-"""Number of connections at a time, and what each does."""
+"""Number of connections at a time, pause between two of each, and what each does."""
 
 
-def again_and_again(attack: Callable[[int, str], None], port: int, key: str) -> None:
+def again_and_again(pause: float, attack: Callable[[int, str], None], port: int, key: str) -> None:
     while True:
         with suppress(OSError):
             attack(port, key)
-        time.sleep(PAUSE)
+        time.sleep(pause)
 
 
 def main(kind: str, port: int, key: str) -> None:
     threading.stack_size(256 * 1024)
-    count, attack = KINDS[kind]
+    count, pause, attack = KINDS[kind]
     for _ in range(count):
-        threading.Thread(target=again_and_again, args=(attack, port, key), daemon=True).start()
+        threading.Thread(target=again_and_again, args=(pause, attack, port, key), daemon=True).start()
     print("at work", flush=True)  # noqa: T201 - for whoever started it
     threading.Event().wait()
 
