@@ -73,6 +73,7 @@ class TimedChannel(http.HTTPChannel):
     read_within = READ
     was_answered = False
     transport: Any
+    _networkProducer: Any
 
     _late: Any = None
     """The timer that fires when a request is incomplete."""

@@ -120,7 +120,7 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
 
             self._resting = True
             self.transport.pauseProducing()
-            reactor.callLater(wait, self._rested)  # type: ignore[attr-defined]
+            reactor.callLater(wait, self._rested)  # type: ignore[attr-defined,arg-type]
 
     def processData(self) -> bool:
         """See autobahn: one step of its parser; False ends the steps."""
