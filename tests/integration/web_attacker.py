@@ -103,10 +103,11 @@ KINDS: dict[str, tuple[int, float, Callable[[int, str], None]]] = {
 
 
 def again_and_again(pause: float, attack: Callable[[int, str], None], port: int, key: str) -> None:
+    pausing = threading.Event()
     while True:
         with suppress(OSError):
             attack(port, key)
-        time.sleep(pause)
+        pausing.wait(pause)
 
 
 def main(kind: str, port: int, key: str) -> None:

@@ -161,9 +161,8 @@ def test_the_application_waits_until_its_client_reads(clock: Clock) -> None:
         server.connections = {client.socket: {}}
         message = {"type": "websocket.send", "text": "x" * 2 * BUFFER}
         sending = asyncio.ensure_future(server.handle_reply(client.socket, message))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert not sending.done()
+        _done, waiting = await asyncio.wait({sending}, timeout=0.05)
+        assert waiting
         client.transport.is_read()
         await asyncio.wait_for(sending, 10)
 
