@@ -129,9 +129,8 @@ WHITENOISE_MIMETYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
-# Browsers share cookies between ports of a host, so each network on a host needs its own cookie names.
-SESSION_COOKIE_NAME = environment.cookie_name("sessionid")
-CSRF_COOKIE_NAME = environment.cookie_name("csrftoken")
+SESSION_COOKIE_NAME = environment.cookie_name("sessionid", SECRET_KEY)
+CSRF_COOKIE_NAME = environment.cookie_name("csrftoken", SECRET_KEY)
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -14,11 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dtvn_project.environment import cookie_name
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[2]
 LOGINS = 30
+SECRET_KEY = "s" * 64
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def web(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "platform").mkdir()
     (tmp_path / "static").mkdir()
     port = free_ports(1)[0]
-    environment = {"PATH": os.environ["PATH"], "DTVN_DATA": str(tmp_path), "DTVN_SECRET_KEY": "s" * 64}
+    environment = {"PATH": os.environ["PATH"], "DTVN_DATA": str(tmp_path), "DTVN_SECRET_KEY": SECRET_KEY}
     for part in ("migrate", "collectstatic"):
         step = [sys.executable, "manage.py", part, "-v", "0", "--no-input"]
         subprocess.run(step, cwd=ROOT, env=environment, check=True, timeout=PATIENCE)
@@ -61,7 +63,8 @@ def answers(address: str) -> bool:
 def log_in(address: str, name: str) -> httpx.Response:
     with httpx.Client(base_url=address, timeout=PATIENCE) as client:
         client.get("/admin/login/")
-        sent = {"username": name, "password": "wrong", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        token = client.cookies[cookie_name("csrftoken", SECRET_KEY)]
+        sent = {"username": name, "password": "wrong", "csrfmiddlewaretoken": token}
         return client.post("/admin/login/", data=sent)
 
 
