@@ -39,11 +39,19 @@ def main(descriptor: int, parent_id: int) -> None:
     read_deadline.install()
     from twisted.internet import reactor
 
+    reactor.callWhenRunning(keep_figures)  # type: ignore[attr-defined]
     last_words = partial(take_away, folder.credentials, parent_id)
     reactor.addSystemEventTrigger("before", "shutdown", last_words)  # type: ignore[attr-defined,arg-type]
     CommandLineInterface().run(
         ["--fd", str(descriptor), "--verbosity=0", "--no-server-name", "dtvn_project.asgi:application"]
     )
+
+
+def keep_figures() -> None:
+    """Sample the nodes' metrics; called once Django is set up."""
+    from validators.membership.figures import keep_sampling
+
+    keep_sampling()
 
 
 def take_away(credentials: Path, parent_id: int) -> None:
