@@ -8,7 +8,7 @@
   const LOOK_AFTER = 500; // milliseconds from a change of a node to a look
   const PHONE = matchMedia("(max-width: 780px)");
   const LABELLED_MAX = 8; // nodes; with more of them the labels of links would cover one another
-  const LABEL_AT = 0.3; // of a link's length: in the middle they would meet
+  const LABEL_AT = 0.38; // of a link's length: in the middle they would meet
   const ZOOM_MIN = 0.1;
   const ZOOM_MAX = 4;
   const KIB = 1024;
