@@ -46,6 +46,7 @@ VARIABLES = (
     Variable("DTVN_SECRET_KEY", "(DATA/secret.key)", secret=True),
     Variable("DTVN_KEY_SEED", "(public)", secret=True),
     Variable("DTVN_LOG_LEVEL", "INFO"),
+    Variable("DTVN_LOG_FORMAT", "text"),
     Variable("DTVN_DEBUG", "0"),
 )
 """Variables that an operator may set."""
@@ -105,6 +106,14 @@ def event_time_zone() -> str:
         raise ImproperlyConfigured(
             f"DTVN_TIME_ZONE={name} is not a time zone such as Europe/Berlin"
         ) from error
+
+
+def log_format() -> str:
+    """`text` or `json`: how the platform's processes log (`DTVN_LOG_FORMAT`)."""
+    name = os.environ.get("DTVN_LOG_FORMAT") or "text"
+    if name not in ("text", "json"):
+        raise ImproperlyConfigured(f"DTVN_LOG_FORMAT={name} is neither text nor json")
+    return name
 
 
 def node_ports() -> range | None:

@@ -171,9 +171,16 @@ LOGGING = {
         "limit": {"()": "dtvn.node.log_limit.shared"},
         "left": {"()": "dtvn_project.environment.ClientsThatLeft"},
     },
-    "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "text": {"format": "%(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "dtvn.node.json_lines.JsonLines"},
+    },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["limit"]},
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": environment.log_format(),
+            "filters": ["limit"],
+        },
         "nowhere": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["console"], "level": os.environ.get("DTVN_LOG_LEVEL", "INFO")},

@@ -21,6 +21,7 @@ dtvn.ui = (function () {
     stopped: "",
   };
 
+  const { make, pill } = dtvn.outcomes;
   const root = document.querySelector("[data-dashboard]");
   const grouped = new Intl.NumberFormat("en");
   let connection = "connecting";
@@ -29,17 +30,6 @@ dtvn.ui = (function () {
   let hiding = null;
 
   const at = (name) => root.querySelector(`[data-at="${name}"]`);
-
-  function make(tag, className, text) {
-    const element = document.createElement(tag);
-    if (className) {
-      element.className = className;
-    }
-    if (text !== undefined) {
-      element.textContent = text;
-    }
-    return element;
-  }
 
   /* A shape of a drawing; `text` is its title, which browsers show as a tip. */
   function shape(tag, attributes, text) {
@@ -60,10 +50,6 @@ dtvn.ui = (function () {
     if (element.textContent !== String(text)) {
       element.textContent = text;
     }
-  }
-
-  function pill(tone, text) {
-    return make("span", `pill ${tone}`.trim(), text);
   }
 
   function cell(className, text, label) {

@@ -120,7 +120,7 @@ def _pages_are_unavailable(started: Network, client: httpx.Client) -> None:
     """What people look at needs rows, and says so."""
     assert client.get("/api/v1/nodes").status_code == 503
     page = httpx.get(f"{started.url}/", cookies={f"sessionid_{started.port}": "a" * 32}, trust_env=False)
-    assert (page.status_code, page.text) == (503, "The platform's database is busy; try again.\n")
+    assert (page.status_code, page.text) == (503, "The platform's database does not answer; try again.\n")
 
 
 def _all_heals(started: Network, client: httpx.Client) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -14,48 +10,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.ports import free_ports
-from tests.waiting import PATIENCE, wait_until
+from tests.integration.web_process import web_process
+from tests.waiting import PATIENCE
 
-ROOT = Path(__file__).parents[2]
 LOGINS = 30
 
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
-    """The address of a web process without a cluster, on a data folder of its own."""
-    (tmp_path / "platform").mkdir()
-    (tmp_path / "static").mkdir()
-    port = free_ports(1)[0]
-    environment = {"PATH": os.environ["PATH"], "DTVN_DATA": str(tmp_path), "DTVN_SECRET_KEY": "s" * 64}
-    for part in ("migrate", "collectstatic"):
-        step = [sys.executable, "manage.py", part, "-v", "0", "--no-input"]
-        subprocess.run(step, cwd=ROOT, env=environment, check=True, timeout=PATIENCE)
-    serve = [
-        sys.executable,
-        "-m",
-        "daphne",
-        "-b",
-        "127.0.0.1",
-        "-p",
-        str(port),
-        "dtvn_project.asgi:application",
-    ]
-    process = subprocess.Popen(serve, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: answers(address), what=f"{address} answers")
-        yield address
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE)
-
-
-def answers(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/health").status_code == 200
-    except httpx.TransportError:
-        return False
+    """The address of a web process without a cluster."""
+    with web_process(tmp_path) as started:
+        yield started.url
 
 
 def log_in(address: str, name: str) -> httpx.Response:

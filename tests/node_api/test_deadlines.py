@@ -14,8 +14,9 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.sync.client import connect
 
-from dtvn.api.helper.deadlines import IDLE, READ, WRITE, TimedProtocol
-from dtvn.api.helper.process import OWN_FILES, _configuration, _Server, connections_within
+from dtvn.api.connections import OWN_FILES, READ, connections_within
+from dtvn.api.helper.deadlines import IDLE, WRITE, TimedProtocol
+from dtvn.api.helper.process import _configuration, _Server
 from tests.waiting import PATIENCE, wait_until
 
 SHORT = 0.4
@@ -247,6 +248,14 @@ def test_the_file_limit_is_raised_for_all_connections(few_files: int) -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == OWN_FILES + 100
     if few_files != resource.RLIM_INFINITY:
         assert connections_within(few_files) == few_files - OWN_FILES
+
+
+def test_idle_connections_that_were_answered_make_room_for_a_newcomer(app: App) -> None:
+    with serving(app, Narrow) as address, ExitStack() as held:
+        for _ in range(Narrow.connections_max):
+            assert ask(held.enter_context(socket.create_connection(address, PATIENCE)))
+        with socket.create_connection(address, PATIENCE) as newcomer:
+            assert ask(newcomer)
 
 
 def test_a_client_that_is_being_answered_is_not_disconnected(app: App) -> None:

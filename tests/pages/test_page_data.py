@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -147,13 +146,3 @@ def test_a_snapshot_before_there_is_a_ledger_is_empty(
     assert (empty["sequence"], set(empty["counts"].values()), empty["latest"]) == (0, {0}, [])
     assert set(empty) == set(full)
     assert set(empty["counts"]) == set(full["counts"])
-
-
-def test_the_tickets_page_offers_what_the_table_of_transitions_allows(person: Client) -> None:
-    assert json.loads(pages.ACTS) == {
-        "ISSUED": ["validate"],
-        "VALIDATED": ["consume", "dispute"],
-        "CONSUMED": [],
-        "DISPUTED": [],
-    }
-    assert "validate" in person.get("/dashboard/tickets").content.decode().partition("data-acts=")[2][:40]

@@ -231,7 +231,7 @@ def test_ticket_changes_are_shown_without_a_reload(s: Supervised, page: Page, ap
     page.get_by_role("button", name="Next page").click()
     expect(row(page, "tickets", "TICKET-051")).to_be_visible()
     page.get_by_role("button", name="First page").click()
-    shown(page, "state").select_option("DISPUTED")
+    shown(page, "state").select_option("disputed")
     expect(shown(page, "total")).to_have_text("1 in all")
     expect(shown(page, "tickets").locator("tr")).to_have_count(1)
     expect_no_reload(page)
@@ -441,9 +441,10 @@ def test_x42_ids_and_data_of_tickets_are_shown_as_text(s: Supervised, page: Page
     page.get_by_role("button", name="Validate", exact=True).first.click()
     expect(shown(page, "said")).to_have_class("notice said bad")
     assert page.evaluate("window.hit") is None
-    hostile = {"ID": HOSTILE, "State": "ISSUED", "Data": None, "ValidatorID": HOSTILE, "Timestamp": 1}
-    lie(page, "**/api/v1/tickets?*", {"success": True, "data": [hostile]})
-    shown(page, "state").select_option("ISSUED")
+    texts = dict.fromkeys(("event", "id", "state", "meaning", "entry", "about", "holder"), HOSTILE)
+    found = {"sequence": 9, "tickets": [texts | {"changed": 1, "acts": ["validate"]}], "after": None}
+    lie(page, "**/dashboard/tickets/found?*", found | {"total": 1, "events": [HOSTILE]})
+    shown(page, "state").select_option("issued")
     expect(shown(page, "tickets").locator("b")).to_have_count(1)
     expect(shown(page, "tickets").locator("b")).to_have_text(HOSTILE)
     expect_inert(page)

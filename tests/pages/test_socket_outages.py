@@ -1,4 +1,4 @@
-"""`/ws` while the database is away, and for a client that is ahead of the log."""
+"""`/ws` while the database is away, for a client ahead of the log, and for one WebSocket too many."""
 
 from __future__ import annotations
 
@@ -72,3 +72,17 @@ async def test_a_client_that_resumes_beyond_the_log_starts_anew(
     assert await socket.until("reset") == {"type": "reset", "sequence": at}
     await sync_to_async(operate)("issue T-2")
     assert (await socket.until("ticket_issued"))["ticket_id"] == "T-2"
+
+
+async def test_a_key_beyond_its_number_of_websockets_is_asked_to_come_back(
+    open_socket: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(consumers, "SOCKETS_EACH", 1)
+    first = await open_socket()
+    await first.until("connected")
+    second = await open_socket()
+    assert without_reason(await second.channel.receive_output(timeout=PATIENCE)) == TRY_AGAIN_LATER
+    await first.channel.disconnect(timeout=PATIENCE)
+    third = await open_socket()
+    await third.until("connected")

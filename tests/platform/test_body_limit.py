@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
-from twisted.web import http
 
+from tests.platform.transports import HalfClosing
 from tickets.rest.writes import BATCH_BYTES_MAX
-from validators.processes.body_limit import BODY_BYTES_MAX, BoundedRequest
+from validators.processes.body_limit import BODY_BYTES_MAX, CHUNK_MEAN, CHUNKS_FREE, BoundedRequest
+from validators.processes.http_channel import TimedChannel
 from validators.rest.http import BODY_BYTES_MAX as OPERATION_BYTES_MAX
 
 FORM = b"application/x-www-form-urlencoded"
@@ -31,21 +31,11 @@ class Held(BoundedRequest):
         self.channel.held.append((self.args, self.content.read()))
 
 
-class HalfClosing(StringTransport):
-    """A TCP transport can end its own direction alone."""
-
-    half_closed = False
-
-    def loseWriteConnection(self) -> None:
-        """See twisted."""
-        self.half_closed = True
-
-
 class Connection:
     """One client's."""
 
     def __init__(self) -> None:
-        self.channel: Any = http.HTTPChannel()
+        self.channel: Any = TimedChannel()
         self.channel.callLater = Clock().callLater
         self.channel.timeOut = None
         self.channel.requestFactory = Held
@@ -61,6 +51,10 @@ class Connection:
             b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
             % (path, kind, said, body)
         )
+
+    def posts_chunks(self, size: int, count: int) -> None:
+        self.channel.dataReceived(b"POST /nothing HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.channel.dataReceived((b"%x\r\n" % size + b"a" * size + b"\r\n") * count + b"0\r\n\r\n")
 
 
 @pytest.fixture
@@ -96,9 +90,8 @@ def test_the_body_limit_ignores_the_content_type(one: Connection, kind: bytes) -
     ],
 )
 def test_an_announced_oversize_body_is_refused_in_its_routes_own_form(
-    one: Connection, path: bytes, envelope: dict[str, Any], limit: int, monkeypatch: pytest.MonkeyPatch
+    one: Connection, path: bytes, envelope: dict[str, Any], limit: int
 ) -> None:
-    monkeypatch.setattr("twisted.internet.reactor.callLater", lambda *_: None)
     one.posts(path, b"", b"application/json", length=BODY_BYTES_MAX + 1)
     head, _, content = one.transport.value().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
@@ -106,3 +99,17 @@ def test_an_announced_oversize_body_is_refused_in_its_routes_own_form(
     assert msgspec.json.decode(content) == envelope | sentence
     assert one.transport.half_closed
     assert not one.channel.held
+
+
+def test_a_body_of_one_byte_chunks_is_refused_without_being_parsed(one: Connection) -> None:
+    one.posts_chunks(1, 100_000)
+    assert one.transport.value().startswith(b"HTTP/1.1 400 ")
+    assert b"chunks" in one.transport.value()
+    assert one.channel.requests[0].content.tell() <= CHUNKS_FREE + 1
+    assert not one.channel.held
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, CHUNKS_FREE), (CHUNK_MEAN, 4_000)], ids=["few", "fair"])
+def test_a_body_of_few_or_fair_chunks_is_accepted(one: Connection, size: int, count: int) -> None:
+    one.posts_chunks(size, count)
+    assert one.channel.held == [({}, b"a" * size * count)]

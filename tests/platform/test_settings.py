@@ -132,3 +132,17 @@ def test_a_lost_task_is_a_fault_unless_its_client_disconnected() -> None:
     finally:
         logger.removeHandler(listener)
     assert told == ["lost: RuntimeError('a fault')"]
+
+
+@pytest.mark.parametrize(("text", "told"), [("", "text"), ("json", "json"), ("text", "text")])
+def test_the_log_format_follows_the_environment(
+    monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    monkeypatch.setenv("DTVN_LOG_FORMAT", text)
+    assert environment.log_format() == told
+
+
+def test_an_unknown_log_format_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DTVN_LOG_FORMAT", "xml")
+    with pytest.raises(ImproperlyConfigured, match="DTVN_LOG_FORMAT=xml"):
+        environment.log_format()

@@ -21,11 +21,14 @@ from dtvn.api.access import allowed_origin, named_origins
 from validators.rest.keys import authenticate_key, caller_of_session, caller_of_user, text_of_header
 
 
+def watcher_of(scope: dict[str, Any]) -> str:
+    """Whose WebSocket this is, for its bound: the key, else the session; "" for all that have neither."""
+    return _api_key(_headers(scope)) or getattr(scope.get("session"), "session_key", None) or ""
+
+
 async def may_watch(scope: dict[str, Any]) -> bool:
     """Decide about one handshake, from its headers and session."""
-    headers = {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", ())
-    }
+    headers = _headers(scope)
     host, origin = headers.get("host", ""), headers.get("origin")
     if settings.SUPERVISOR:
         return await _may_watch_supervisor(headers, host, origin)
@@ -70,6 +73,12 @@ async def may_watch_still(scope: dict[str, Any]) -> bool:
         stored = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
         scope = {**scope, "session": stored, "user": await get_user({**scope, "session": stored})}
     return await may_watch(scope)
+
+
+def _headers(scope: dict[str, Any]) -> dict[str, str]:
+    return {
+        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", ())
+    }
 
 
 def _api_key(headers: dict[str, str]) -> str:

@@ -28,7 +28,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.utils import await_many_dispatch
 from django.db import DatabaseError
 
-from validators.dashboard.access import may_watch, may_watch_still
+from dtvn_project.sockets import TRY_AGAIN_LATER
+from validators.dashboard.access import may_watch, may_watch_still, watcher_of
 from validators.dashboard.live import Inbox, Live, encoded, live_of_this_loop
 from validators.dashboard.nodes import members_of
 from validators.database_url import first_line
@@ -39,6 +40,8 @@ CATCH_UP_FRAMES = 40
 UNACKNOWLEDGED_MAX = 1_000_000
 """Unacknowledged characters in flight to a client; beyond it, sending pauses until the client
 acknowledges."""
+SOCKETS_EACH = 100
+"""WebSockets of one key or session."""
 INBOX_MAX = 100
 """Messages of the relay that wait until those before them are sent; see live.Inbox."""
 CLOSED_NO_ACCESS = 4401
@@ -85,8 +88,12 @@ class FeedConsumer(AsyncWebsocketConsumer):
             return
         self._on_the_way: deque[tuple[int, int]] = deque()
         """(to, characters) of frames not yet acknowledged."""
-        live = live_of_this_loop()
-        self.position = await live.join(self.inbox)
+        live, watcher = live_of_this_loop(), watcher_of(self.scope)
+        if live.clients_of(watcher) >= SOCKETS_EACH:
+            await self.accept()
+            await self.close(code=TRY_AGAIN_LATER)
+            return
+        self.position = await live.join(self.inbox, watcher)
         self.live = live
         await self.accept()
         await self._send(

@@ -120,7 +120,8 @@ class Live:
         self._looking = asyncio.Lock()
         self._looks = self._seen = 0
         """Polls of the nodes: how many have begun, and the number of the last successful one."""
-        self._inboxes: set[Inbox] = set()
+        self._inboxes: dict[Inbox, str] = {}
+        """Each client's, and whose it is."""
         self._watched = asyncio.Event()
         self._watchers = 0
         loop = asyncio.get_running_loop()
@@ -136,9 +137,13 @@ class Live:
             )
         ]
 
-    async def join(self, inbox: Inbox) -> int:
-        """Adds a client and refreshes `nodes`; see Relay.join."""
-        self._inboxes.add(inbox)
+    def clients_of(self, watcher: str) -> int:
+        """Number of clients that count for this watcher; see access.watcher_of."""
+        return sum(each == watcher for each in self._inboxes.values())
+
+    async def join(self, inbox: Inbox, watcher: str = "") -> int:
+        """Adds a client of this watcher's and refreshes `nodes`; see Relay.join."""
+        self._inboxes[inbox] = watcher
         try:
             await self.look_at_nodes()
             self.simulator_status = await database_sync_to_async(simulation.simulator.status_now)()
@@ -146,7 +151,7 @@ class Live:
                 self._simulator_event = await database_sync_to_async(simulation.simulator.newest_event)()
             position = await self.relay.join()
         except BaseException:
-            self._inboxes.discard(inbox)
+            self._inboxes.pop(inbox, None)
             raise
         self._watchers += 1
         self._watched.set()
@@ -154,7 +159,7 @@ class Live:
 
     def leave(self, inbox: Inbox) -> None:
         """Removes a client."""
-        self._inboxes.discard(inbox)
+        self._inboxes.pop(inbox, None)
         self._watchers -= 1
         if not self._watchers:
             self._watched.clear()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import ApiError, Unavailable
-from dtvn.machine import NAMES, TRANSITIONS, State
 from validators.dashboard.views import for_pages
 from validators.membership.figures import INTERVAL, SPAN, sampler
 from validators.membership.node_list import find_node
@@ -34,11 +32,6 @@ CHARTS = (
     ("sequence", "Sequence", "batches decided"),
     ("peers", "Peers", "of the best connected node"),
 )
-OFFERED = ("validate", "consume", "dispute")
-ACTS = json.dumps(
-    {NAMES[state]: [act for act in OFFERED if isinstance(TRANSITIONS[act][state], State)] for state in State}
-)
-"""State of a ticket to the acts that are not refused in it, as JSON for the tickets page."""
 
 Found = TypeVar("Found")
 Measured = Annotated[float, msgspec.Meta(ge=0)]

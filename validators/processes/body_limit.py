@@ -1,5 +1,5 @@
-"""Refuses oversized bodies by their announced length, or once they exceed it: daphne would first read them
-whole."""
+"""Refuses oversized bodies by their announced length, or once they exceed it, and bodies in very many small
+chunks: daphne would first read them whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from daphne import http_protocol
 
 from dtvn.api.answers import bare, last_response
-from validators.processes.read_deadline import LINGER
+from validators.processes.http_channel import Refused
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """The longest body of any route (spec 1.4)."""
@@ -19,9 +19,22 @@ API = b"/api/v1/"
 TICKETS = b"/api/v1/tickets"
 """Errors of these routes use the validator's envelope (spec 1.1)."""
 BATCH = b"/api/v1/tickets/batch"
+CHUNKS_FREE = 256
+CHUNK_MEAN = 256
+"""A body may have CHUNKS_FREE chunks, and one more for each CHUNK_MEAN bytes: each costs the event loop about
+10 µs, however short it is."""
+TOO_MANY_CHUNKS = last_response(
+    bare(
+        {
+            "error": f"The body has over {CHUNKS_FREE} chunks, of less than {CHUNK_MEAN} bytes on average.",
+            "code": "bad_request",
+        },
+        status=400,
+    )
+)
 
 
-def answer(path: bytes) -> bytes:
+def too_large(path: bytes) -> bytes:
     """The complete response of a refusal."""
     single = path.startswith(API) and path.partition(b"?")[0] != BATCH
     limit = OPERATION_BYTES_MAX if single else BODY_BYTES_MAX
@@ -35,7 +48,8 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
     application has authenticated the sender."""
 
     _length = 0
-    _refused = False
+    _chunks: int | None = None
+    """Number of chunks so far, if the body comes in chunks."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,35 +59,22 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
 
     def gotLength(self, length: int | None) -> None:
         """See twisted.web: the headers are read; None if chunks follow."""
-        refused = length is not None and length > BODY_BYTES_MAX
-        super().gotLength(0 if refused else length)
-        if refused:
-            self._refuse()
+        if length is None:
+            self._chunks = 0
+        elif length > BODY_BYTES_MAX:
+            raise Refused(too_large(self.channel._path))
+        super().gotLength(length)
 
     def handleContentChunk(self, data: bytes) -> None:
         """See twisted.web."""
         self._length += len(data)
-        if self._refused:
-            return
         if self._length > BODY_BYTES_MAX:
-            self._refuse()
-        else:
-            super().handleContentChunk(data)
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """See twisted.web."""
-        if not self._refused:
-            super().requestReceived(command, path, version)
-
-    def _refuse(self) -> None:
-        from twisted.internet import reactor
-
-        self._refused = True
-        channel: Any = self.channel
-        channel.dataReceived = lambda data: None
-        channel.transport.write(answer(channel._path))
-        channel.transport.loseWriteConnection()
-        reactor.callLater(LINGER, channel.transport.abortConnection)  # type: ignore[attr-defined,arg-type]
+            raise Refused(too_large(self.channel._path))
+        if self._chunks is not None:
+            self._chunks += 1
+            if self._chunks > CHUNKS_FREE + self._length // CHUNK_MEAN:
+                raise Refused(TOO_MANY_CHUNKS)
+        super().handleContentChunk(data)
 
 
 def install() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connections
 
+from dtvn.node.json_lines import JsonLines
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from dtvn_project import environment
@@ -36,7 +37,8 @@ from validators.processes.cluster_controller import ClusterController
 from validators.processes.founding import finish_putting_aside, found_cluster
 from validators.processes.health_check import HealthCheck, WebProbe
 from validators.processes.node_controller import KILL_SILENT_AFTER
-from validators.processes.output import Output
+from validators.processes.orphans import reap
+from validators.processes.output import JsonOutput, Output
 from validators.processes.reconcile import Reconciler
 from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
 from validators.processes.worker import GRACE as WORKER_GRACE
@@ -71,7 +73,8 @@ class Supervisor:
         self._host = host
         self._port = port
         self._nodes = nodes
-        self._output = Output(NAME_WIDTH, sys.stdout)
+        json = environment.log_format() == "json"
+        self._output = JsonOutput(sys.stdout) if json else Output(NAME_WIDTH, sys.stdout)
         self._stop = threading.Event()
         self._signals = 0
         self._alarm = Alarm()
@@ -187,7 +190,12 @@ class Supervisor:
             self._make_room()
             for child in self._children:
                 child.keep_alive()
+            self._reap_orphans()
             self._alarm.wait(LOOK_INTERVAL)
+
+    def _reap_orphans(self) -> None:
+        """As process 1 (in a container), `up` inherits the children of its children that end."""
+        reap(own=[child.process_id for child in self._children])
 
     def _make_room(self) -> None:
         """Adds a worker when there are more nodes than slots; the next check starts it."""
@@ -244,6 +252,7 @@ class Supervisor:
             grace = STOP_GRACE if self._signals < 2 else STOP_GRACE_HURRIED
             if time.monotonic() - since > grace:
                 break
+            self._reap_orphans()
             self._alarm.wait(0.05)
         for child in self._children:
             child.kill()
@@ -275,7 +284,7 @@ class OutputHandler(logging.Handler):
 
 def log_through(output: Output) -> None:
     handler = OutputHandler(output)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(JsonLines() if isinstance(output, JsonOutput) else logging.Formatter("%(message)s"))
     logging.getLogger().handlers[:] = [handler]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from setproctitle import setproctitle
 
+from dtvn.api.connections import CONNECTIONS_MAX, connections_within
 from dtvn.waiting import look_until
 from dtvn_project import environment
 from validators.data_folder.folder import DataFolder
@@ -18,6 +19,8 @@ from validators.data_folder.locks import SlotLock
 from validators.processes import parent
 
 NAME = "web"
+FILES_EACH = 2
+"""File descriptors of a connection: a long body waits in a file."""
 GRACE = 5.0
 """Seconds from the loss of our parent until this process exits by force."""
 PARENTS_LAST_MOMENT = 3.0
@@ -33,17 +36,25 @@ def main(descriptor: int, parent_id: int) -> None:
 
     from daphne.cli import CommandLineInterface
 
-    from validators.processes import body_limit, read_deadline
+    from validators.processes import body_limit, http_channel, websocket_limit
 
-    body_limit.install()
-    read_deadline.install()
+    for bounded in (body_limit, http_channel, websocket_limit):
+        bounded.install()
+    http_channel.TimedChannel.room.most = connections_within(CONNECTIONS_MAX, files_each=FILES_EACH)
     from twisted.internet import reactor
 
     reactor.callWhenRunning(keep_figures)  # type: ignore[attr-defined]
     last_words = partial(take_away, folder.credentials, parent_id)
     reactor.addSystemEventTrigger("before", "shutdown", last_words)  # type: ignore[attr-defined,arg-type]
-    CommandLineInterface().run(
-        ["--fd", str(descriptor), "--verbosity=0", "--no-server-name", "dtvn_project.asgi:application"]
+    server = CommandLineInterface()
+    server.server_class = websocket_limit.BoundedServer
+    largest = websocket_limit.MESSAGE_BYTES_MAX
+    server.run(
+        [
+            *("--fd", str(descriptor), "--verbosity=0", "--no-server-name"),
+            *(f"--websocket-max-message-size={largest}", f"--websocket-max-frame-size={largest}"),
+            "dtvn_project.asgi:application",
+        ]
     )
 
 

@@ -19,16 +19,11 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dtvn.api.answers import bare, last_response
+from dtvn.api.connections import CONNECTIONS_MAX, PAUSE_OF_OURS, READ, longest_waiting
 
-CONNECTIONS_MAX = 2_000
-"""Including WebSockets, which have their own lower bound (sockets.SOCKETS_MAX)."""
-
-READ = 15.0
 WRITE = 30.0
 IDLE = 60
 """Seconds, as in the seed."""
-PAUSE_OF_OURS = 1.0
-"""If a deadline timer fires this many seconds late, this process counts as paused."""
 ANSWER = last_response(bare({"success": False, "error": "The request was not complete in time."}, status=408))
 
 
@@ -44,8 +39,8 @@ class TimedProtocol(H11Protocol):
         self._writing: asyncio.TimerHandle | None = None
         self._timed: object = None
         """The request that the timer `_writing` is for."""
-        self._answered_at: float | None = None
-        self._since = self.loop.time()
+        self.was_answered = False
+        self.since = self.loop.time()
         """Loop time since when the connection waits for its client."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -68,17 +63,15 @@ class TimedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """See uvicorn: pipelined bytes may contain the next request."""
         super().on_response_complete()
-        self._since = self._answered_at = self.loop.time()
+        self.since, self.was_answered = self.loop.time(), True
         self._look()
 
     def _make_room(self) -> None:
-        """Disconnect the client that has kept us waiting longest, those that never sent a request first. If
-        no client keeps us waiting, disconnect the newest connection."""
+        """If no client keeps us waiting, disconnect the newest connection, which is this one."""
         open_ = [each for each in self.connections if not each.transport.is_closing()]
-        if len(open_) <= self.connections_max:
-            return
-        waiting = (each for each in open_ if isinstance(each, TimedProtocol) and each.waits_for_client)
-        min(waiting, key=lambda each: (each._answered_at is not None, each._since)).transport.abort()
+        if len(open_) > self.connections_max:
+            others = [each for each in open_ if isinstance(each, TimedProtocol) and each is not self]
+            (longest_waiting(sorted(others, key=lambda each: each.since)) or self).transport.abort()
 
     @property
     def waits_for_client(self) -> bool:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -17,11 +16,13 @@ import uvicorn
 from setproctitle import setproctitle
 from starlette.types import ASGIApp
 
+from dtvn.api.connections import CONNECTIONS_MAX, connections_within
 from dtvn.api.helper.app import build_app
-from dtvn.api.helper.deadlines import CONNECTIONS_MAX, IDLE, TimedProtocol
+from dtvn.api.helper.deadlines import IDLE, TimedProtocol
 from dtvn.api.helper.ledger import OpenReader
 from dtvn.api.helper.service import Service
 from dtvn.node.api_channel import Answered, Channel, Counted, Setup, Status, Stop
+from dtvn.node.json_lines import JsonLines
 from dtvn.node.log_limit import limit
 
 GRACE = 2
@@ -36,8 +37,6 @@ ANSWERED_MAX = 20_000
 """Answers recorded for a node that reads none (because it is paused, say); beyond, the oldest are not
 counted."""
 SOCKET_FRAME_MAX = 64 * 1024
-OWN_FILES = 512
-"""File descriptors that are not client connections: those of the ledger, the gateway and pages."""
 
 
 class _Server(uvicorn.Server):
@@ -62,6 +61,8 @@ def main(open_reader: OpenReader) -> None:
     logging.basicConfig(format=f"%(levelname)s api {setup.node}: %(message)s", level=logging.WARNING)
     for handler in logging.getLogger().handlers:
         handler.addFilter(limit)
+        if setup.json_logs:
+            handler.setFormatter(JsonLines({"node": setup.node}))
     TimedProtocol.connections_max = connections_within(CONNECTIONS_MAX)
     service = Service(setup, open_reader)
     server = _Server(_configuration(build_app(service)))
@@ -84,18 +85,6 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
         timeout_graceful_shutdown=GRACE,
         proxy_headers=False,
     )
-
-
-def connections_within(wanted: int) -> int:
-    """Number of client connections that this process may have open, at most `wanted`; requests more file
-    descriptors from the system if there are too few. Without a free descriptor, no connection is accepted,
-    and so none is evicted."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + OWN_FILES
-    if soft < needed:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(1, min(wanted, soft - OWN_FILES))
 
 
 def _heed(messages: Iterator[object], service: Service, server: uvicorn.Server) -> None:

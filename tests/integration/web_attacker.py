@@ -1,0 +1,123 @@
+"""Attackers of a web process: `python -m tests.integration.web_attacker KIND PORT KEY`, until it is killed.
+It says "at work" when they have begun."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+IDLE = 1_500
+SLOW = 3
+LOGINS = 30
+AT_ONCE, LATER = 0.05, 5.0
+"""Seconds before whoever was disconnected comes again: connections that only wait are not a flood."""
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """As a client sends it, masked with zeros."""
+    return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
+
+
+PING = frame(9, b"x" * 100)
+JSON_PING = frame(1, b'{"type":"ping"}')
+
+
+def dial(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=60)
+
+
+def open_websocket(port: int, key: str) -> socket.socket:
+    """An open WebSocket whose client takes few bytes."""
+    opened = socket.socket()
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    opened.settimeout(60)
+    opened.connect(("127.0.0.1", port))
+    lines = [
+        "GET /ws HTTP/1.1",
+        "Host: 127.0.0.1",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Version: 13",
+        f"X-API-Key: {key}",
+    ]
+    opened.sendall("\r\n".join([*lines, "", ""]).encode())
+    if not (answer := opened.recv(12)).endswith(b"101"):
+        raise ConnectionError(answer)
+    return opened
+
+
+def slow_chunks(port: int, key: str) -> None:
+    """A body in chunks of one byte, as fast as it is taken."""
+    head = b"POST /api/v1/tickets/validate HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with dial(port) as client:
+        client.sendall(head)
+        while True:
+            client.sendall(b"1\r\nx\r\n" * 10_000)
+
+
+def deaf_pings(port: int, key: str) -> None:
+    """Pings whose pongs nobody reads."""
+    with open_websocket(port, key) as client:
+        while True:
+            client.sendall(PING * 500)
+
+
+def deaf_messages(port: int, key: str) -> None:
+    """Requests for pongs that nobody reads."""
+    with open_websocket(port, key) as client:
+        while True:
+            client.sendall(JSON_PING * 500)
+
+
+def idle(port: int, key: str) -> None:
+    """A connection that sends nothing, until it is closed."""
+    with dial(port) as client:
+        client.settimeout(None)
+        client.recv(1)
+
+
+def login(port: int, key: str) -> None:
+    """A wrong password, whose hash has to be computed."""
+    import httpx
+
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        client.get("/admin/login/")
+        name = f"person{time.monotonic_ns()}"
+        sent = {"username": name, "password": "wrong", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        client.post("/admin/login/", data=sent)
+
+
+KINDS: dict[str, tuple[int, float, Callable[[int, str], None]]] = {
+    "slow_chunks": (SLOW, AT_ONCE, slow_chunks),
+    "idle": (IDLE, LATER, idle),
+    "deaf_pings": (1, AT_ONCE, deaf_pings),
+    "deaf_messages": (1, AT_ONCE, deaf_messages),
+    "logins": (LOGINS, AT_ONCE, login),
+}
+"""Number of connections at a time, pause between two of each, and what each does."""
+
+
+def again_and_again(pause: float, attack: Callable[[int, str], None], port: int, key: str) -> None:
+    pausing = threading.Event()
+    while True:
+        with suppress(OSError):
+            attack(port, key)
+        pausing.wait(pause)
+
+
+def main(kind: str, port: int, key: str) -> None:
+    threading.stack_size(256 * 1024)
+    count, pause, attack = KINDS[kind]
+    for _ in range(count):
+        threading.Thread(target=again_and_again, args=(pause, attack, port, key), daemon=True).start()
+    print("at work", flush=True)  # noqa: T201 - for whoever started it
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,246 @@
+"""Connections of the platform's port: deadlines (spec 3), refusals, pace and number, in the channel of
+daphne's server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.task import Clock
+from twisted.web import http
+
+from tests.platform.transports import HalfClosing
+from tests.waiting import PATIENCE
+from validators.processes import http_channel
+from validators.processes.http_channel import LINGER, READ, READS_FREE, Room, TimedChannel
+from validators.processes.pace import SHARE, SLACK, Pace
+
+ROOT = Path(__file__).parents[2]
+WHOLE = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+
+
+class Held(http.Request):
+    """A request that is answered when the test says so."""
+
+    def process(self) -> None:
+        self.channel.held.append(self)
+
+
+class Connection:
+    """One client's, with a clock that the test moves."""
+
+    def __init__(self, room: Room | None = None) -> None:
+        self.clock = Clock()
+        self.channel: Any = TimedChannel()
+        self.channel.room = Room() if room is None else room
+        self.channel.callLater = self.clock.callLater
+        self.channel.timeOut = None
+        self.channel.requestFactory = Held
+        self.channel.held = []
+        self.channel.site = None
+        self.transport = HalfClosing()
+        self.channel.makeConnection(self.transport)
+
+    def says(self, data: bytes) -> None:
+        self.channel.dataReceived(data)
+
+    @property
+    def hung_up_on(self) -> bool:
+        return self.transport.half_closed and self.transport.value().startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.fixture
+def one() -> Connection:
+    return Connection()
+
+
+def test_the_deadline_is_that_of_the_contract() -> None:
+    assert READ == 15.0
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"GET /", b"GET / HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab"],
+    ids=["nothing", "a line", "headers", "a body"],
+)
+def test_an_incomplete_request_is_disconnected_at_its_deadline(one: Connection, begun: bytes) -> None:
+    one.says(begun)
+    one.clock.advance(READ - 1)
+    assert not one.hung_up_on
+    one.clock.advance(1)
+    assert one.hung_up_on
+
+
+def test_a_slow_trickle_of_bytes_does_not_extend_the_deadline(one: Connection) -> None:
+    one.says(b"GET / HTTP/1.1\r\nX: ")
+    for _ in range(int(READ)):
+        assert not one.hung_up_on
+        one.says(b"x")
+        one.clock.advance(1)
+    assert one.hung_up_on
+
+
+def test_a_slow_answer_is_not_disconnected(one: Connection) -> None:
+    one.says(WHOLE)
+    one.clock.advance(10 * READ)
+    assert not one.transport.half_closed
+    one.channel.held.pop().finish()
+    assert one.transport.value().startswith(b"HTTP/1.1 200 ")
+
+
+def test_no_deadline_runs_between_requests_and_each_has_its_own_time(one: Connection) -> None:
+    one.says(WHOLE)
+    one.channel.held.pop().finish()
+    one.clock.advance(3 * READ)
+    assert not one.transport.half_closed
+    one.transport.clear()
+    one.says(b"GET /")
+    one.clock.advance(READ)
+    assert one.hung_up_on
+
+
+def test_a_request_begun_during_an_answer_is_due_from_the_answers_end(one: Connection) -> None:
+    one.says(WHOLE + b"GET /")
+    one.clock.advance(2 * READ)
+    one.channel.held.pop().finish()
+    one.transport.clear()
+    one.clock.advance(READ - 1)
+    assert not one.transport.half_closed
+    one.clock.advance(1)
+    assert one.hung_up_on
+
+
+def test_a_process_that_was_paused_disconnects_no_client(
+    one: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one.says(b"GET /")
+    later = http_channel.time.monotonic() + 60
+    monkeypatch.setattr(http_channel.time, "monotonic", lambda: later)
+    one.clock.advance(READ)
+    assert not one.transport.half_closed
+    one.clock.advance(READ)
+    assert one.hung_up_on
+
+
+def test_daphne_uses_the_read_deadline() -> None:
+    """In a process of its own: what is put in place holds for all servers of a process."""
+    look = (
+        "from validators.processes import http_channel; http_channel.install();"
+        "from daphne.http_protocol import HTTPFactory;"
+        "print(type(HTTPFactory(None).buildProtocol(None)._channel).__name__)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert found.stdout == "TimedChannel\n"
+
+
+# --- refusals --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000,
+        b"GET / HTTP/1.1\r\n" + b"".join(b"X%d: %s\r\n" % (n, b"x" * 1_000) for n in range(20)),
+        b"GET / HTTP/1.1\r\n" + b"X: 1\r\n" * 600,
+        b"GET /" + b"x" * 20_000,
+    ],
+    ids=["a line", "lines", "fields", "a request line"],
+)
+def test_oversized_headers_are_answered_with_431(one: Connection, head: bytes) -> None:
+    one.says(head)
+    assert one.transport.value().startswith(b"HTTP/1.1 431 ")
+    assert b'"code":"headers_too_large"' in one.transport.value()
+    assert one.transport.half_closed
+
+
+def test_a_malformed_request_gets_an_error_with_a_body(one: Connection) -> None:
+    one.says(b"GET\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert one.transport.value().startswith(b"HTTP/1.1 400 ")
+    assert one.transport.value().endswith(b'"code":"bad_request"}')
+    assert not one.channel.held
+
+
+def test_a_refused_client_may_go_on_sending_until_it_is_disconnected(one: Connection) -> None:
+    one.says(b"GET\r\n")
+    for _ in range(10):
+        one.says(WHOLE)
+    assert not one.channel.held
+    one.clock.advance(LINGER)
+    assert one.transport.disconnected
+
+
+# --- pace ------------------------------------------------------------------------------------------
+
+
+def test_costly_reads_of_a_body_are_paced(one: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Spent:
+        def wait(self, spent: float) -> float:
+            return 3.0
+
+    monkeypatch.setattr(http_channel, "PACE", Spent())
+    one.says(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n")
+    for _ in range(READS_FREE):
+        assert one.transport.producerState == "producing"
+        one.says(b"a")
+    assert one.transport.producerState == "paused"
+    one.clock.advance(3)
+    assert one.transport.producerState == "producing"
+
+
+def test_all_clients_together_use_the_share_of_the_pace() -> None:
+    clock = Clock()
+    pace = Pace(clock.seconds)
+    assert pace.wait(SLACK * SHARE) == pytest.approx(0)
+    used = 0.0
+    for _ in range(100):
+        clock.advance(pace.wait(0.01))
+        used += 0.01
+    assert used / clock.seconds() == pytest.approx(SHARE, rel=0.1)
+
+
+# --- number ----------------------------------------------------------------------------------------
+
+
+def test_the_connection_that_never_sent_a_request_is_evicted_first() -> None:
+    room = Room(3)
+    answered, idle, busy = (Connection(room) for _ in range(3))
+    for one in (answered, busy):
+        one.says(WHOLE)
+    answered.channel.held.pop().finish()
+    newest = Connection(room)
+    assert idle.transport.disconnected
+    for one in (answered, busy, newest):
+        assert not one.transport.disconnected
+
+
+def test_of_answered_connections_the_longest_idle_is_evicted() -> None:
+    room = Room(2)
+    first, second = Connection(room), Connection(room)
+    for one in (first, second, first):
+        one.says(WHOLE)
+        one.channel.held.pop().finish()
+    newest = Connection(room)
+    newest.says(WHOLE)
+    assert second.transport.disconnected
+    assert not first.transport.disconnected
+
+
+def test_a_newcomer_is_evicted_where_all_others_are_being_answered() -> None:
+    room = Room(2)
+    for one in (busy := [Connection(room), Connection(room)]):
+        one.says(WHOLE)
+    newcomer = Connection(room)
+    assert newcomer.transport.disconnected
+    assert not any(one.transport.disconnected for one in busy)
+
+
+def test_closed_connections_are_not_counted() -> None:
+    room = Room(2)
+    for _ in range(5):
+        Connection(room).channel.connectionLost(None)
+    assert len(room) == 0

@@ -1,0 +1,169 @@
+"""WebSockets of the web process: a client that floods, or never reads, is not read; autobahn's protocol in
+memory."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from daphne import ws_protocol
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from tests.platform.transports import BUFFER, Unread
+from validators.processes import websocket_limit
+from validators.processes.http_channel import Room, TimedChannel
+from validators.processes.pace import Pace
+from validators.processes.websocket_limit import STEPS, WAITING_MAX, BoundedServer, BoundedSocket
+
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: " + b64encode(bytes(16)) + b"\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """As a client sends it, masked with zeros."""
+    return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
+
+
+PING = frame(9, b"x" * 100)
+MESSAGE = frame(1, b"{}")
+READ = 65_536
+"""Bytes that twisted reads at once."""
+
+
+class Application:
+    """What daphne's server does with a socket: its queue is read when the test says so."""
+
+    proxy_forwarded_address_header = None
+    root_path = ""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.handshakes = 0
+
+    def protocol_connected(self, protocol: Any) -> None:
+        """See daphne."""
+        self.handshakes += 1
+
+    def protocol_disconnected(self, protocol: Any) -> None:
+        """See daphne."""
+
+    def create_application(self, protocol: Any, scope: Any) -> Any:
+        """See daphne."""
+        return self.queue
+
+    def log_action(self, *_: Any) -> None:
+        """See daphne."""
+
+
+class Client:
+    """One WebSocket, and the clock of the reactor."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.application = Application()
+        factory = ws_protocol.WebSocketFactory(self.application)
+        factory.protocol = BoundedSocket
+        factory.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0)
+        self.socket: Any = factory.buildProtocol(None)
+        self.socket._raw_query_string = b""
+        self.transport = Unread()
+        self.socket.makeConnection(self.transport)
+
+    def opened(self) -> Client:
+        self.socket.dataReceived(HANDSHAKE)
+        self.socket.handle_reply({"type": "websocket.accept"})
+        assert self.transport.value().startswith(b"HTTP/1.1 101 ")
+        self.transport.clear()
+        return self
+
+    def says(self, data: bytes) -> int:
+        """The number of bytes that were read until reading stopped for good."""
+        sent = 0
+        for _ in range(10_000):
+            if self.transport.producerState == "producing" and sent < len(data):
+                self.socket.dataReceived(data[sent : sent + READ])
+                sent += READ
+            self.clock.advance(0.05)
+        return sent
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("twisted.internet.reactor.callLater", clock.callLater)
+    monkeypatch.setattr(websocket_limit, "PACE", Pace(clock.seconds))
+    monkeypatch.setattr(BoundedSocket, "sockets", set())
+    monkeypatch.setattr(TimedChannel, "room", Room())
+    return clock
+
+
+def test_a_client_that_reads_no_pong_is_read_no_more(clock: Clock) -> None:
+    client = Client(clock).opened()
+    assert client.says(PING * 20_000) < 3 * READ
+    assert len(client.transport.value()) < BUFFER + 2 * len(PING)
+    client.transport.is_read()
+    clock.advance(1)
+    assert client.transport.value(), "it is answered again"
+
+
+def test_a_flood_of_pings_is_answered_in_parts(clock: Clock) -> None:
+    client = Client(clock).opened()
+    client.socket.dataReceived(frame(9, b"") * 5_000)
+    assert len(client.transport.value()) <= 2 * STEPS
+    assert client.transport.producerState == "paused"
+    for _ in range(1_000):
+        clock.advance(0.05)
+    assert len(client.transport.value()) == 2 * 5_000
+    assert client.transport.producerState == "producing"
+
+
+def test_messages_wait_while_the_application_is_behind(clock: Clock) -> None:
+    client = Client(clock).opened()
+    queue = client.application.queue
+    assert queue.get_nowait() == {"type": "websocket.connect"}
+    assert client.says(MESSAGE * 20_000) <= READ
+    assert queue.qsize() == WAITING_MAX
+    for _ in range(50):
+        assert queue.get_nowait()["text"] == "{}"
+        clock.advance(0.1)
+    assert queue.qsize() == WAITING_MAX
+
+
+def test_bytes_behind_a_handshake_are_not_taken_for_another(clock: Clock) -> None:
+    client = Client(clock)
+    client.socket.dataReceived(HANDSHAKE)
+    client.socket.dataReceived(HANDSHAKE)
+    assert client.application.handshakes == 1
+    assert client.transport.producerState == "paused"
+
+
+def test_websockets_leave_half_of_the_connections(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TimedChannel.room, "most", 4)
+    first, _second = Client(clock).opened(), Client(clock).opened()
+    third = Client(clock)
+    third.socket.dataReceived(HANDSHAKE)
+    assert third.transport.value().startswith(b"HTTP/1.1 503 ")
+    first.socket.connectionLost(Failure(ConnectionError()))
+    Client(clock).opened()
+
+
+def test_the_application_waits_until_its_client_reads(clock: Clock) -> None:
+    """Only then does the feed notice that a client lags."""
+
+    async def sends() -> None:
+        client = Client(clock).opened()
+        server = BoundedServer.__new__(BoundedServer)
+        server.connections = {client.socket: {}}
+        message = {"type": "websocket.send", "text": "x" * 2 * BUFFER}
+        sending = asyncio.ensure_future(server.handle_reply(client.socket, message))
+        _done, waiting = await asyncio.wait({sending}, timeout=0.05)
+        assert waiting
+        client.transport.is_read()
+        await asyncio.wait_for(sending, 10)
+
+    asyncio.run(sends())

@@ -1,0 +1,179 @@
+"""Connections of the web process, each with a deadline of 15 s for reading a request, headers and body (spec
+3): twisted keeps waiting while one byte per minute arrives.
+
+A request that is refused while it is read gets a whole answer, of which twisted would send none or only a
+status line. Connections are bounded in number: a new one beyond the bound evicts the one that has waited
+longest for its client (0131).
+
+A client that does not accept its answer is disconnected by twisted itself, a minute after the answer's end.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NoReturn
+
+from twisted.web import http
+
+from dtvn.api.answers import bare, last_response
+from dtvn.api.connections import CONNECTIONS_MAX, PAUSE_OF_OURS, READ, longest_waiting
+from validators.processes.pace import PACE
+
+LINGER = 2.0
+"""Seconds that a refused client gets to read the error before it is disconnected; it may go on sending."""
+READS_FREE = 4
+"""Reads of a request that do not count for the pace: nearly all requests need one or two."""
+LATE = last_response(bare({"error": "The request was not complete in time.", "code": "too_slow"}, status=408))
+MALFORMED = last_response(bare({"error": "The request is malformed.", "code": "bad_request"}, status=400))
+
+
+class Refused(Exception):
+    """Ends the parsing of a request with a complete response."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
+class Room:
+    """The open connections of this process, WebSockets included."""
+
+    def __init__(self, most: int = CONNECTIONS_MAX) -> None:
+        self.most = most
+        self._open: dict[Any, TimedChannel] = {}
+        """By transport, in the order since when they wait for their clients."""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def enter(self, channel: TimedChannel) -> None:
+        """Count a new connection; if there are too many now and no client keeps us waiting, disconnect it."""
+        evicted = None
+        if len(self._open) >= self.most:
+            evicted = longest_waiting(self._open.values()) or channel
+        self._open[channel.transport] = channel
+        if evicted is not None:
+            del self._open[evicted.transport]
+            evicted.transport.abortConnection()
+
+    def waits(self, channel: TimedChannel) -> None:
+        """From now on the connection waits for its client's next request."""
+        if self._open.pop(channel.transport, None):
+            self._open[channel.transport] = channel
+
+    def leave(self, transport: Any) -> None:
+        """The connection is closed."""
+        self._open.pop(transport, None)
+
+
+class TimedChannel(http.HTTPChannel):
+    """A twisted connection with a deadline for the first request and for each one that has begun."""
+
+    room = Room()
+    read_within = READ
+    was_answered = False
+    transport: Any
+    _networkProducer: Any
+
+    _late: Any = None
+    """The timer that fires when a request is incomplete."""
+    _due = 0.0
+    """When it should fire, in monotonic seconds."""
+    _refused = False
+    _reads = 0
+    """How often bytes of the request that is being read have arrived."""
+
+    def connectionMade(self) -> None:
+        """See twisted.web."""
+        super().connectionMade()
+        self._begin()
+        self.room.enter(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """See twisted.web; bytes that arrive during an answer are queued."""
+        began = time.monotonic()
+        if not self._refused:
+            if not self._handlingRequest:
+                self._begin()
+            try:
+                super().dataReceived(data)
+            except Refused as refused:
+                self._refuse(refused.answer)
+        if self._refused or self._late is not None:
+            self._reads += 1
+            if self._reads > READS_FREE and (wait := PACE.wait(time.monotonic() - began)):
+                self._networkProducer.pauseProducing()
+                self.callLater(wait, self._read_on)
+
+    def allContentReceived(self) -> None:
+        """See twisted.web: the request is complete."""
+        self._forget()
+        self._reads, self.was_answered = 0, True
+        super().allContentReceived()
+
+    def requestDone(self, request: Any) -> None:
+        """See twisted.web: queued bytes may contain the next request."""
+        if any(self._dataBuffer) and self.persistent:
+            self._begin()
+        self.room.waits(self)
+        super().requestDone(request)
+
+    def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
+        """See twisted.web."""
+        self._forget()
+        self.room.leave(self.transport)
+        super().connectionLost(reason)
+
+    def lineLengthExceeded(self, line: bytes) -> NoReturn:
+        """See twisted: a header line that is too long, or the request line."""
+        self._receivedHeaderSize += len(line)
+        self._respondToBadRequestAndDisconnect()
+
+    def _respondToBadRequestAndDisconnect(self) -> NoReturn:
+        """See twisted.web, which would send a status line alone."""
+        if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
+            most = f"{self.totalHeadersSize} bytes or {self.maxHeaders} fields"
+            error = {"error": f"The headers have more than {most}.", "code": "headers_too_large"}
+            raise Refused(last_response(bare(error, status=431)))
+        raise Refused(MALFORMED)
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether there is no complete request that still has to be answered, and no WebSocket."""
+        return not self._handlingRequest
+
+    def _read_on(self) -> None:
+        if not self._waitingForTransport:
+            self._networkProducer.resumeProducing()
+
+    def _begin(self) -> None:
+        if self._late is None:
+            self._due = time.monotonic() + self.read_within
+            self._late = self.callLater(self.read_within, self._on_late)
+
+    def _forget(self) -> None:
+        late, self._late = self._late, None
+        if late is not None and late.active():
+            late.cancel()
+
+    def _on_late(self) -> None:
+        self._late = None
+        if time.monotonic() - self._due > PAUSE_OF_OURS:
+            self._begin()
+            return
+        self._refuse(LATE)
+
+    def _refuse(self, answer: bytes) -> None:
+        """Answer, and discard what still comes: a client may go on sending before it reads, and would lose
+        the answer if its bytes met a closed socket."""
+        self._forget()
+        self._refused = True
+        self.clearLineBuffer()
+        self.transport.write(answer)
+        self.transport.loseWriteConnection()
+        self.callLater(LINGER, self.transport.abortConnection)
+
+
+def install() -> None:
+    """Make twisted's server use it: daphne has no setting for this."""
+    http.HTTPChannel = TimedChannel  # type: ignore[misc]

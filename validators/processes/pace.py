@@ -1,0 +1,34 @@
+"""Limits the share of the event loop's time that goes into reading what clients have not finished sending.
+
+Reading is paid for in time: twisted parses bodies and frames in Python, so a few clients that send the
+costliest bytes without a pause would hold all others. All of them together get SHARE of the time; whoever
+exceeds it is not read for a moment, and TCP slows it down.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+SHARE = 0.2
+SLACK = 0.02
+"""Seconds of waiting that nobody is asked for: a fifth of it may be spent at once."""
+
+
+class Pace:
+    """The time that all clients of this process have used."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._even = clock() - SLACK
+        """Clock time at which what was used will be no more than SHARE."""
+
+    def wait(self, spent: float) -> float:
+        """Seconds during which the client is not to be read whose data took `spent` seconds of the loop."""
+        now = self._clock()
+        self._even = max(self._even, now - SLACK) + spent / SHARE
+        return max(0.0, self._even - now)
+
+
+PACE = Pace()
+"""Of this process."""

@@ -1,0 +1,165 @@
+"""WebSockets that a client can neither flood nor fill: daphne and autobahn read, answer and queue all that is
+sent.
+
+A client is not read while it does not take what was sent to it, while the application is behind with its
+messages, and while it exceeds its pace; so at most one read of it waits here. The application waits as well:
+the feed then catches up from its rows. The listening socket's TCP_USER_TIMEOUT ends a client that takes
+nothing (data_folder.ports).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from autobahn.websocket.types import ConnectionDeny
+from daphne import ws_protocol
+from daphne.server import Server
+
+from validators.processes.http_channel import TimedChannel
+from validators.processes.pace import PACE
+
+MESSAGE_BYTES_MAX = 64 * 1024
+"""Those of our clients have less than 100."""
+STEPS = 64
+"""Steps of autobahn's parser in a row, one or two for each frame: its buffer is copied at each."""
+WAITING_MAX = 8
+"""Messages of a client that wait for the application."""
+WHILE_BEHIND = 0.02
+"""Seconds between two looks whether the application has taken them."""
+MESSAGE_COST = 0.0002
+"""Seconds that the application needs for a message, about: they count for the pace."""
+
+
+class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
+    """One WebSocket, from its handshake on."""
+
+    sockets: set[BoundedSocket] = set()
+    """Those that are open."""
+
+    _full = False
+    """Whether more is to be sent than the system takes now."""
+    _resting = False
+    _handshake_read = False
+    _steps = 0
+    _messages = 0
+
+    def connectionMade(self) -> None:
+        """See twisted: from now on the transport tells this object when its buffer is full."""
+        self._taken = asyncio.Event()
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(self, True)
+        super().connectionMade()
+
+    def onConnect(self, request: Any) -> Any:
+        """See autobahn: the handshake; idle WebSockets leave half of the connections to requests."""
+        if len(self.sockets) >= TimedChannel.room.most // 2:
+            raise ConnectionDeny(503, "Too many WebSockets; try again later")
+        return super().onConnect(request)
+
+    def onOpen(self) -> None:
+        """See autobahn."""
+        self.sockets.add(self)
+        super().onOpen()
+        self._read_on()
+
+    def connectionLost(self, reason: Any) -> None:
+        """See twisted."""
+        self.sockets.discard(self)
+        TimedChannel.room.leave(self.transport)
+        self._taken.set()
+        super().connectionLost(reason)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """See daphne, which knows nothing of a handshake that was denied above."""
+        if hasattr(self, "server"):
+            super().onClose(wasClean, code, reason)
+
+    # --- writing -----------------------------------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        """See twisted: the transport's buffer is full."""
+        self._full = True
+        self._taken.clear()
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """See twisted: the transport's buffer is empty."""
+        self._full = False
+        self._taken.set()
+        self._read_on()
+
+    def stopProducing(self) -> None:
+        """See twisted: the connection is lost."""
+
+    async def taken(self) -> None:
+        """Returns when the client has taken what was sent, or is gone."""
+        if self._full:
+            await self._taken.wait()
+
+    # --- reading -----------------------------------------------------------------------------------
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """See daphne."""
+        self._messages += 1
+        super().onMessage(payload, isBinary)
+
+    def consumeData(self) -> None:
+        """See autobahn: some of the frames that have arrived."""
+        if self._resting or self._full or self._is_connecting():
+            self.transport.pauseProducing()
+            return
+        began, self._steps, self._messages = time.monotonic(), 0, 0
+        super().consumeData()
+        wait = PACE.wait(time.monotonic() - began + self._messages * MESSAGE_COST)
+        if self._is_behind():
+            wait = max(wait, WHILE_BEHIND)
+        if (wait or self._steps >= STEPS) and not self._full:
+            from twisted.internet import reactor
+
+            self._resting = True
+            self.transport.pauseProducing()
+            reactor.callLater(wait, self._rested)  # type: ignore[attr-defined,arg-type]
+
+    def processData(self) -> bool:
+        """See autobahn: one step of its parser; False ends the steps."""
+        if self._full or self._steps >= STEPS or self._is_behind():
+            return False
+        self._steps += 1
+        return bool(super().processData())
+
+    def _is_connecting(self) -> bool:
+        """Whether the handshake was read and is not answered: autobahn would take more for another."""
+        before, self._handshake_read = self._handshake_read, True
+        return before and self.state == self.STATE_CONNECTING
+
+    def _is_behind(self) -> bool:
+        queue = getattr(self, "application_queue", None)
+        return queue is not None and queue.qsize() >= WAITING_MAX
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Continue with what has arrived, then with what arrives."""
+        if self._resting or self._full or self.state == self.STATE_CLOSED:
+            return
+        self.transport.resumeProducing()
+        self.consumeData()
+
+
+class BoundedServer(Server):  # type: ignore[misc]
+    """A daphne whose application waits for the clients of its WebSockets."""
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """See daphne."""
+        await super().handle_reply(protocol, message)
+        if isinstance(protocol, BoundedSocket):
+            await protocol.taken()
+
+
+def install() -> None:
+    """Make daphne use it: daphne has no setting for this."""
+    ws_protocol.WebSocketFactory.protocol = BoundedSocket
