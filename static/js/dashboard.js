@@ -4,8 +4,10 @@
 
   const SPARK_SECONDS = 60;
   const ASK_EVERY = 3000; // milliseconds between two questions to the nodes, once they were asked
+  const LOOK_EVERY = 4000; // milliseconds between two looks at the latency
   const STATES = ["ISSUED", "VALIDATED", "CONSUMED", "DISPUTED"];
   const { at, cell, clock: moment, drawConnection, fetchJson, grouped, make, pill, put, root } = dtvn.ui;
+  const milliseconds = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
   let state = null;
   let nodes = [];
   let standing = null; // the state of the cluster
@@ -16,6 +18,8 @@
 
   function drawLog(fresh) {
     put("sequence", grouped.format(state.sequence));
+    put("admitted", grouped.format(state.day.admitted));
+    put("today", `since midnight, ${state.day.zone}`);
     const total = STATES.reduce((sum, name) => sum + state.counts[name], 0);
     put("tickets", grouped.format(total));
     for (const name of STATES) {
@@ -27,6 +31,13 @@
     dtvn.outcomes.draw(at("outcomes"), state.latest, fresh);
     at("nothing").hidden = state.latest.length > 0;
     drawRate();
+  }
+
+  /* Percentiles of the last minute, from the nodes' metrics. */
+  function drawLatency(found) {
+    const text = (seconds) => (seconds === null ? "–" : `${milliseconds.format(1000 * seconds)} ms`);
+    put("p95", text(found.p95));
+    put("latency", found.p95 === null ? "nothing decided in the last minute" : `p50 ${text(found.p50)}, p99 ${text(found.p99)}`);
   }
 
   function drawStack(total) {
@@ -201,8 +212,21 @@
     },
   });
 
+  async function look() {
+    if (!document.hidden) {
+      const now = Date.now() / 1000 + live.clock();
+      drawLatency((await fetchJson(`${root.dataset.figuresUrl}?after=${now}`)).latency);
+      if (state && now >= state.day.end) {
+        live.renew(); // a new day: what was admitted before it is known to the platform alone
+      }
+    }
+  }
+
   at("ask").addEventListener("click", startAsking);
   setInterval(() => state && drawRate(), 1000);
+  const lookSoon = dtvn.ui.soon(look, 0);
+  lookSoon();
+  setInterval(lookSoon, LOOK_EVERY);
 
   // For the tests: the page's own idea of the log, to be held against a fresh snapshot.
   dtvn.page = { state: live.state, position: live.position };

@@ -244,7 +244,7 @@ dtvn.ui = (function () {
   /*
    * Follow the cluster: page.onLog(state, fresh events or null, snapshot), page.onNodes(nodes, standing),
    * page.onMessage(any other frame), page.onLive(): connected (again).
-   * Returns {state(), nodes(), clock(), position()}.
+   * Returns {state(), nodes(), clock(), position(), renew(): takes a fresh snapshot}.
    */
   function follow(page) {
     let state = null;
@@ -294,7 +294,7 @@ dtvn.ui = (function () {
         }
       },
     });
-    return { state: () => state, nodes: () => nodes, clock: () => ahead, position: feed.position };
+    return { state: () => state, nodes: () => nodes, clock: () => ahead, position: feed.position, renew: feed.renew };
   }
 
   return {

@@ -48,6 +48,7 @@ def serve(descriptor: int, *, before_end: Callable[[], object] | None = None) ->
     http_channel.TimedChannel.room.most = connections_within(CONNECTIONS_MAX, files_each=FILES_EACH)
     from twisted.internet import reactor
 
+    reactor.callWhenRunning(keep_figures)  # type: ignore[attr-defined]
     if before_end is not None:
         reactor.addSystemEventTrigger("before", "shutdown", before_end)  # type: ignore[attr-defined,arg-type]
     server = CommandLineInterface()
@@ -60,6 +61,13 @@ def serve(descriptor: int, *, before_end: Callable[[], object] | None = None) ->
             "dtvn_project.asgi:application",
         ]
     )
+
+
+def keep_figures() -> None:
+    """Sample the nodes' metrics; called once Django is set up."""
+    from validators.membership.figures import keep_sampling
+
+    keep_sampling()
 
 
 def take_away(credentials: Path, parent_id: int) -> None:
