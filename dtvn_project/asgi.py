@@ -4,19 +4,20 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
 
+import django
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
-from django.core.asgi import get_asgi_application
 
-http = get_asgi_application()
+django.setup(set_prefix=False)
 
+from dtvn_project.one_hop import OneHopHandler
 from dtvn_project.sockets import ClosedWhileAway
 from validators.dashboard.routing import websocket_urlpatterns
 
 # Who may open a socket (Host, Origin, session or key) is decided in validators.dashboard.access.
 application = ProtocolTypeRouter(
     {
-        "http": http,
+        "http": OneHopHandler(),
         "websocket": ClosedWhileAway(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

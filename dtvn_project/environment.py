@@ -5,6 +5,7 @@ files and a file broker under one data folder.
 """
 
 import fcntl
+import hashlib
 import logging
 import os
 import secrets
@@ -46,6 +47,7 @@ VARIABLES = (
     Variable("DTVN_SECRET_KEY", "(DATA/secret.key)", secret=True),
     Variable("DTVN_KEY_SEED", "(public)", secret=True),
     Variable("DTVN_LOG_LEVEL", "INFO"),
+    Variable("DTVN_LOG_FORMAT", "text"),
     Variable("DTVN_DEBUG", "0"),
 )
 """Variables that an operator may set."""
@@ -105,6 +107,14 @@ def event_time_zone() -> str:
         raise ImproperlyConfigured(
             f"DTVN_TIME_ZONE={name} is not a time zone such as Europe/Berlin"
         ) from error
+
+
+def log_format() -> str:
+    """`text` or `json`: how the platform's processes log (`DTVN_LOG_FORMAT`)."""
+    name = os.environ.get("DTVN_LOG_FORMAT") or "text"
+    if name not in ("text", "json"):
+        raise ImproperlyConfigured(f"DTVN_LOG_FORMAT={name} is neither text nor json")
+    return name
 
 
 def node_ports() -> range | None:
@@ -251,10 +261,10 @@ def _own_addresses() -> set[str]:
     return found | {f"[{entry[4][0]}]" if ":" in str(entry[4][0]) else str(entry[4][0]) for entry in resolved}
 
 
-def cookie_name(base: str) -> str:
-    """`base` with the platform's port, because browsers share cookies between ports of a host."""
-    port = os.environ.get("PORT", "")
-    return f"{base}_{port}" if port.isdigit() else base
+def cookie_name(base: str, secret_key: str) -> str:
+    """`base` with a mark of the platform: browsers share cookies between ports of a host, and several web
+    processes of one platform share its cookies."""
+    return f"{base}_{hashlib.sha256(f'cookies {secret_key}'.encode()).hexdigest()[:8]}"
 
 
 class ExpectedAnswers(logging.Filter):

@@ -1,4 +1,4 @@
-"""Pages and the admin while the database is locked or the disk is full: 503 and one line, as the API answers.
+"""Pages and the admin while the database or the disk fails: 503 and one line, as the API answers.
 
 These are error handlers, not a middleware: Django turns an exception of a middleware into an answer before
 any other middleware sees it, and gets that answer from these two handlers.
@@ -6,7 +6,6 @@ any other middleware sees it, and gets that answer from these two handlers.
 
 from __future__ import annotations
 
-import errno
 import logging
 import sys
 
@@ -25,13 +24,12 @@ from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
 from dtvn.api import answers
-from dtvn.api.errors import ApiError
+from validators.database_failures import NO_ROOM, answer_to
 from validators.database_url import first_line
 from validators.rest import http
 
 OWN_FAULTS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """Database errors that do not go away by waiting: bugs of ours, which stay a 500 with a traceback."""
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 logger = logging.getLogger("dtvn.web")
 
@@ -61,7 +59,7 @@ def _outage(error: BaseException | None) -> BaseException | None:
 
 def _unavailable(request: HttpRequest, failure: BaseException) -> HttpResponse:
     logger.warning("%s %s was answered with 503: %s", request.method, request.path[:200], first_line(failure))
-    answer = ApiError(503, "database_busy", "The platform's database is busy; try again.")
+    answer = answer_to(failure)
     if request.path.startswith("/api/"):
         return http.response_of(answers.failure(answer, enveloped=not settings.SUPERVISOR))
     text = f"{answer}\n"

@@ -19,10 +19,11 @@ from django.utils.safestring import SafeString
 
 from dtvn.api.errors import TicketError
 from dtvn.api.ordering import Decision, Request
-from dtvn.machine import CAPABILITY, Command, Consume, Dispute, Resolve, Validate
+from dtvn.machine import CAPABILITY, NAMES, Command, Consume, Dispute, Resolve, State, Validate
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
 from tickets.models import EventTimeZone, SearchKey, TicketHolder
+from tickets.services.search import state_of_row
 from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.confirming import confirmed
 from validators.dashboard.formatting import moment, outcome_pill
@@ -38,7 +39,7 @@ from validators.services.decide import batch
 CONSUMED_MEANS = (
     "A consumed ticket counts as admitted: every gate refuses it from then on, and nothing takes that back."
 )
-UPHELD_MEANS = "An upheld dispute is final: the ticket stays disputed, and no gate ever admits it."
+UPHELD_MEANS = "An upheld dispute is final: no gate ever admits the ticket, and nothing takes that back."
 ERASED_MEANS = (
     "Name, company, e-mail, phone and address are deleted from this platform and cannot be restored. The "
     "ticket stays as it is; it is no longer found by its holder's name."
@@ -55,7 +56,8 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name.capitalize()) for name in STATES]
+        both = {NAMES[State.UPHELD]: "Disputed or upheld"}
+        return [(name, both.get(name, name.capitalize())) for name in STATES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> QuerySet[Ticket]:
         state = self.value()
@@ -151,7 +153,8 @@ class TicketAdmin(BulkActions, KeysetAdmin):
 
     @admin.display(description="state")
     def state_pill(self, ticket: Ticket) -> SafeString:
-        return format_html('<span class="pill state-{}">{}</span>', ticket.state.lower(), ticket.state)
+        state = state_of_row(ticket.whole).name if ticket.state == NAMES[State.UPHELD] else ticket.state
+        return format_html('<span class="pill state-{}">{}</span>', state.lower(), state)
 
     @admin.display(description="changed")
     def changed(self, ticket: Ticket) -> str:

@@ -37,7 +37,7 @@ PROOF = {2: ("receipts", VOTES), 7: ("checkpoint", NUMBER, NUMBER, HASH, NUMBER,
 PROOF |= {4: ("continuation", HASH, PATH, VOTES)}
 CERTIFICATE = (NUMBER, TAG, bytes, NUMBER, PATH, NUMBER, NUMBER, HASH, HASH, PROOF)
 BYTES_MAX = {"certificate": 1 << 18, "chain": 1 << 24, "evidence": 1 << 23}
-STATES, Y10K = ("", "ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "DISPUTED"), 253_402_300_800_000_000
+STATES, Y10K = ("", "ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "UPHELD"), 253_402_300_800_000_000
 
 
 class Refused(ValueError):

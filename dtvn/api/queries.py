@@ -15,6 +15,9 @@ from dtvn.machine.commands import DEFAULT_EVENT, is_name
 LIST_MAX = 10_000
 """Most items in one answer (spec 1.2)."""
 
+SEARCH_LENGTH_MAX = 200
+SEARCH_WORDS_MAX = 5
+
 STATES = frozenset(NAMES.values()) | {"PENDING"}
 """PENDING exists only on the wire: no ticket is ever in this state (spec 7)."""
 
@@ -66,6 +69,14 @@ def read_event(query: Mapping[str, str]) -> str:
     if not is_name(event):
         raise InvalidRequest("event must be 1 to 64 characters of A-Z a-z 0-9 . _ : -")
     return event
+
+
+def read_words(text: str) -> list[str]:
+    """The words of a search, `q`; each costs a pass over what is searched."""
+    words = text.split() if len(text) <= SEARCH_LENGTH_MAX else []
+    if len(text) > SEARCH_LENGTH_MAX or len(words) > SEARCH_WORDS_MAX:
+        raise InvalidRequest(f"q must be at most {SEARCH_WORDS_MAX} words and {SEARCH_LENGTH_MAX} characters")
+    return words
 
 
 def read_tickets_query(query: Mapping[str, str]) -> TicketsQuery:

@@ -31,7 +31,7 @@ from dtvn.machine.recover_operation import operation_for
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.snapshot import Proof, prove_ticket
 from dtvn.machine.ticket import TicketState, name_in_bytes, read_head, read_packed, read_state, seeded_count
-from dtvn.machine.transitions import NAMES, TRANSITIONS, State
+from dtvn.machine.transitions import NAMES, TRANSITIONS, State, state_of
 
 __all__ = [
     "CAPABILITY",
@@ -74,6 +74,7 @@ __all__ = [
     "read_packed",
     "read_state",
     "seeded_count",
+    "state_of",
     "shown_principal",
     "statement_bytes",
 ]

@@ -3,7 +3,7 @@
     ISSUED -> VALIDATED -> CONSUMED
                  |  ^
                  v  | clear
-              DISPUTED -> UPHELD (shown as DISPUTED)
+              DISPUTED -> UPHELD (DISPUTED in the API)
 
 An admission is both steps at once. Every pair of action and state is in TRANSITIONS: it leads to a
 state, or to the reason why nothing changes (spec 7). A ticket is admitted at most once,
@@ -34,7 +34,7 @@ NAMES: dict[State, str] = {
     State.DISPUTED: "DISPUTED",
     State.UPHELD: "DISPUTED",
 }
-"""State -> its name in pages and the API."""
+"""State -> its name in the API."""
 
 _ROWS: dict[str, tuple[State | str, State | str, State | str, State | str, State | str]] = {
     # action: from ISSUED, VALIDATED, CONSUMED, DISPUTED, UPHELD

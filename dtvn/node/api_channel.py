@@ -29,6 +29,8 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
     ledger_url: str
     ledger_schema: str
     options: ApiOptions
+    json_logs: bool = False
+    """Whether the helper logs JSON, as its node does."""
 
 
 class Status(msgspec.Struct, frozen=True, tag="status"):
@@ -53,6 +55,10 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
     """The requested path without the query, truncated."""
     unforeseen: bool = False
     """Whether the request met an unforeseen error, answered or not."""
+    nonce: str = ""
+    """The request's nonce; bytes that are not UTF-8 as escapes."""
+    sequence: int = 0
+    """The sequence that the answer reflects (R17); 0 if it names none."""
 
 
 class Counted(msgspec.Struct, frozen=True, tag="counted"):

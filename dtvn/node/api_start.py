@@ -10,6 +10,7 @@ import msgspec
 from dtvn.ledger import Location
 from dtvn.node.api_channel import Setup
 from dtvn.node.api_helper import ApiHelper
+from dtvn.node.json_lines import is_json
 from dtvn.node.kept_ports import kept_port, rewrite_ports
 from dtvn.node.layout import NodeFolder
 from dtvn.node.options import NodeOptions, StartError
@@ -30,6 +31,7 @@ def start_api(folder: NodeFolder, options: NodeOptions, logger: logging.Logger) 
         ledger_url=place.url,
         ledger_schema=place.schema,
         options=options.api,
+        json_logs=is_json(logging.getLogger()),
     )
     if options.api.needed or kept_port(folder, API_SERVED) is not None:
         return ApiHelper(setup, logger)

@@ -5,7 +5,7 @@
 | status | none                      | view, sequence, role, voting, peers, versions: see `status`    |
 | stats  | none                      | exactly the keys of the seed's /stats (spec/dtvn 1.3)          |
 | consensus | none                   | ReplicaSnapshot: view, phase and votes of every open sequence  |
-| peers  | none                      | {"peers": [{"id", "addrs", "node_id", "connected", counters}]} |
+| peers  | none                      | {"peers": [...], "principals": [...]}: links, see `peers`      |
 | addresses | a record   | {"addresses": [...]}: see `discovery`                          |
 | receipt | a sequence            | {"node_id", "sequence", "signature"}: see `attest.receipt`     |
 | evidence | last id that is known | {"node_id", "evidence": [...]}: see `attest.evidence`         |
@@ -207,7 +207,8 @@ class Inspector:
         }
 
     def peers(self) -> dict[str, Any]:
-        """Other members and principals: links and their counters."""
+        """Other members and principals: links and their counters. `round_trip_ms`: the median of the newest
+        round trips; 0 before the first."""
         node = self._node
         connected = set(node.transport.connected())
         counters = node.transport.counters()
@@ -224,6 +225,7 @@ class Inspector:
                     "addrs": [format_multiaddr(*addresses[member.id], name)],
                     "connected": member.id in connected,
                     "connected_at": counters[member.id].connected_at,
+                    "round_trip_ms": node.core.state.round_trips.of_member(index) / 1e6,
                     "counters": msgspec.to_builtins(counters[member.id]),
                 }
             )

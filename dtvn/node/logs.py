@@ -8,8 +8,7 @@ import time
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-import msgspec
-
+from dtvn.node.json_lines import JsonLines
 from dtvn.node.layout import NodeFolder, make_private
 from dtvn.node.log_limit import limit
 from dtvn.node.options import StartError
@@ -56,23 +55,6 @@ def node_logger(node_directory: Path) -> logging.Logger:
 def begin_log(node_directory: Path) -> None:
     """Log the line that marks the beginning of a start which an operator asked for."""
     node_logger(node_directory).info(BEGUN)
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object per line: time (UTC, ISO 8601), level, logger, message, and traceback if any."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """See logging.Formatter."""
-        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line = {
-            "time": f"{seconds}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
 
 
 def log_as_told(settings: Settings) -> None:

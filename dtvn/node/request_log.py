@@ -2,7 +2,7 @@
 
 The lines go to the node's log. A client that asks thousands of times a second must neither keep the node busy
 with them nor push everything else out of the log: beyond LINES_MAX in a second requests are only counted. A
-line never holds a query, a header or a body, which may contain keys and names.
+line never holds a query, a header or a body, which may contain keys and names; of these only the nonce.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from dtvn.node.api_channel import Answered
+from dtvn.node.json_lines import FIELDS
 from dtvn.node.watcher import line
 
 LINES_MAX = 100
@@ -51,7 +52,8 @@ class RequestLog:
                 self._left_out += 1
                 continue
             self._written += 1
-            self._logger.info("%s", line("request", _shown(request)))
+            shown = _shown(request)
+            self._logger.info("%s", line("request", shown), extra={FIELDS: shown})
 
     def flush(self) -> None:
         """Begin the next second: log how many requests had no line."""
@@ -61,11 +63,21 @@ class RequestLog:
         self._written = self._left_out = 0
 
 
+def nonce_text(nonce: bytes) -> str:
+    """A nonce as text, for a log line."""
+    return nonce.decode("utf-8", "backslashreplace")
+
+
 def _shown(request: Answered) -> dict[str, object]:
     path = request.path if len(request.path) <= PATH_MAX else f"{request.path[:PATH_MAX]}..."
-    return {
+    shown: dict[str, object] = {
         "method": request.method[:PATH_MAX],
         "path": path,
         "status": request.status,
         "ms": round(1000 * request.seconds, 1),
     }
+    if request.nonce:
+        shown["nonce"] = request.nonce
+    if request.sequence:
+        shown["sequence"] = request.sequence
+    return shown

@@ -17,7 +17,6 @@ from dtvn.proof.certificate import (
 )
 from dtvn.proof.chain import Chain, ChainFile, Epoch, chain_of_genesis, extend_chain, read_chain
 from dtvn.proof.compare import Contradiction, compare
-from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.files import (
     CERTIFICATE,
     CHAIN,
@@ -31,7 +30,9 @@ from dtvn.proof.files import (
     unwrap,
 )
 from dtvn.proof.statements import read_stable
-from dtvn.proof.verify import Proved, shown, time_text, verify
+from dtvn.proof.verify import Proved, time_text, verify
+from dtvn.protocol.proof_errors import Code, ProofError
+from dtvn.protocol.proof_forms import shown
 
 __all__ = [
     "CERTIFICATE",

@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from dtvn.proof.errors import ProofError
 from dtvn.proof.evidence import DOUBLES, Conviction, convict, encode_evidence, hides
 from dtvn.proof.statements import open_signed
 from dtvn.proof.verify import Chain, Epoch
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.proof_errors import ProofError
 from dtvn.protocol.wire import decode_envelope
 from dtvn.protocol.wire.envelope import encode_envelope
 

@@ -13,13 +13,13 @@ from typing import Annotated
 import msgspec
 
 from dtvn.machine.leaf import operation_leaf
-from dtvn.proof.errors import Code, ProofError
-from dtvn.proof.forms import no_form, opened
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import subtree_paths
 from dtvn.protocol.consensus.fields import Count, Hash, Word
 from dtvn.protocol.consensus.messages import Operation, Outcome
 from dtvn.protocol.genesis import Member
+from dtvn.protocol.proof_errors import Code, ProofError
+from dtvn.protocol.proof_forms import no_form, opened
 from dtvn.protocol.quorum import MEMBERS_MAX
 
 VERSION = 1

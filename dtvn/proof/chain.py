@@ -10,15 +10,15 @@ from __future__ import annotations
 import msgspec
 
 from dtvn.proof.certificate import EpochStart, decode_certificate
-from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.files import BYTES_MAX, CHAIN
-from dtvn.proof.forms import no_form, opened
 from dtvn.proof.verify import COUNT_MAX, Chain, Epoch, verify
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.fields import Count
 from dtvn.protocol.consensus.membership import KIND, RECOVER
 from dtvn.protocol.genesis import ceremony
+from dtvn.protocol.proof_errors import Code, ProofError
+from dtvn.protocol.proof_forms import no_form, opened
 from dtvn.protocol.quorum import MEMBERS_MAX
 
 __all__ = [

@@ -9,8 +9,9 @@ from __future__ import annotations
 import msgspec
 
 from dtvn.machine import State
-from dtvn.proof.verify import Proved, shown
+from dtvn.proof.verify import Proved
 from dtvn.protocol import quorum
+from dtvn.protocol.proof_forms import shown
 
 TWO_ENTRIES = "two_entries"
 """Code: different entries at one sequence."""

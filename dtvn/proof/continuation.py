@@ -13,8 +13,6 @@ from typing import Annotated
 import msgspec
 
 from dtvn.proof.chain import read_chain
-from dtvn.proof.errors import Code, ProofError
-from dtvn.proof.forms import opened
 from dtvn.proof.statements import decoded, read_stable
 from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
@@ -22,6 +20,8 @@ from dtvn.protocol.consensus.certificate import ends_log
 from dtvn.protocol.consensus.fields import Hash
 from dtvn.protocol.consensus.ledger_tail import Base
 from dtvn.protocol.consensus.messages import Entry
+from dtvn.protocol.proof_errors import Code, ProofError
+from dtvn.protocol.proof_forms import opened
 
 FORMAT = "dtvn-state-1"
 

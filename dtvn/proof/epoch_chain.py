@@ -19,13 +19,13 @@ from dtvn.proof.certificate import (
     encode_certificate,
 )
 from dtvn.proof.chain import extend_chain
-from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.verify import Chain, Epoch
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Checkpoint, Continuation
+from dtvn.protocol.proof_errors import Code, ProofError
 from dtvn.protocol.wire import ED25519, Scheme, decode_envelope
 
 PROOF = "epoch change proof"

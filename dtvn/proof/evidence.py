@@ -22,17 +22,17 @@ from typing import Annotated, Any
 import msgspec
 
 from dtvn.proof.certificate import CLUSTER_TAG_SIZE
-from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.files import BYTES_MAX, EVIDENCE
-from dtvn.proof.forms import opened
 from dtvn.proof.statements import ChainKeys, config_of, decoded, member_of, open_signed
-from dtvn.proof.verify import Chain, shown
+from dtvn.proof.verify import Chain
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.fields import Count
 from dtvn.protocol.consensus.new_view import CheckedViewChange, check_view_change, plan, proposals
 from dtvn.protocol.consensus.verified import Peer, Verified
+from dtvn.protocol.proof_errors import Code, ProofError
+from dtvn.protocol.proof_forms import opened, shown
 from dtvn.protocol.wire import Door, PeerError
 from dtvn.protocol.wire.envelope import encode_envelope
 

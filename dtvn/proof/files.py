@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from dtvn.proof.certificate import CERTIFICATE_BYTES_MAX
-from dtvn.proof.errors import Code, ProofError
+from dtvn.protocol.proof_errors import Code, ProofError
 
 CERTIFICATE = "certificate"
 CHAIN = "chain"

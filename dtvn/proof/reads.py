@@ -9,10 +9,10 @@ from collections.abc import Callable
 import msgspec
 
 from dtvn.machine import Proof, prove_ticket
-from dtvn.proof.errors import Code, ProofError
 from dtvn.proof.statements import read_stable
 from dtvn.proof.verify import Chain
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
+from dtvn.protocol.proof_errors import Code, ProofError
 
 NO_PROOF = "unavailable"
 """Code of a node without a stable checkpoint, or whose frozen state is newer than its stable checkpoint."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dtvn.proof.errors import Code, ProofError
-from dtvn.proof.forms import no_form, opened
-from dtvn.proof.verify import COUNT_MAX, Chain, shown
+from dtvn.proof.verify import COUNT_MAX, Chain
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, read_end
 from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.verified import Peer
+from dtvn.protocol.proof_errors import Code, ProofError
+from dtvn.protocol.proof_forms import no_form, opened, shown
 from dtvn.protocol.wire import Door, Envelope, PeerError
 from dtvn.protocol.wire.envelope import signed_bytes
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import msgspec
 
-from dtvn.machine import NAMES, TicketState
+from dtvn.machine import TicketState
 from dtvn.proof.certificate import (
     CLUSTER_TAG_SIZE,
     Certificate,
@@ -18,19 +17,16 @@ from dtvn.proof.certificate import (
     Signatures,
     split_hashes,
 )
-from dtvn.proof.errors import Code, ProofError
-from dtvn.proof.forms import no_form, opened
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import log_tree
 from dtvn.protocol.consensus.messages import KIND_OF, Checkpoint, Continuation, Entry, Receipt, entry_hash
 from dtvn.protocol.genesis import Continued, Member
+from dtvn.protocol.proof_errors import Code, ProofError
+from dtvn.protocol.proof_forms import no_form, opened, shown
 from dtvn.protocol.scheme import ED25519, Scheme
 from dtvn.protocol.wire.envelope import signed_bytes
 
 CAVEAT = "It is an outcome at one point of the log and says nothing about what came later."
-UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-"""Characters that a terminal or a page might interpret instead of showing them."""
-SHOWN_MAX = 128
 TICKET_HEAD = b"\x9f"
 """First byte of a canonical TicketState: an array of fifteen fields; no other state has as many."""
 COUNT_MAX = 2**62
@@ -139,7 +135,7 @@ class Proved(msgspec.Struct, frozen=True):
                 for word, text in (("gate", state.gate), ("device", state.device))
                 if text
             )
-            lines.append(f"right after it the ticket was {NAMES[state.state]}{place}")
+            lines.append(f"right after it the ticket was {state.state.name}{place}")
         if self.continued is not None:
             lines.append(continued_sentence(self.continued))
         return [*lines, CAVEAT]
@@ -296,11 +292,6 @@ def _signers(
 def _tolerance(members: int) -> str:
     faults = quorum.faults(members)
     return f"of whom {faults} may lie" if faults else quorum.CRASH_ONLY
-
-
-def shown(text: str) -> str:
-    """A text of a certificate, safe to show: bounded, and without characters that a terminal interprets."""
-    return UNSHOWN.sub("?", text[:SHOWN_MAX])
 
 
 def time_text(microseconds: int) -> str:

@@ -3,21 +3,11 @@
   "use strict";
 
   const SPARK_SECONDS = 60;
-  const FRESH_MAX = 3; // more at once than this are not highlighted: everything would flash
   const ASK_EVERY = 3000; // milliseconds between two questions to the nodes, once they were asked
+  const LOOK_EVERY = 4000; // milliseconds between two looks at the latency
   const STATES = ["ISSUED", "VALIDATED", "CONSUMED", "DISPUTED"];
-  const VERBS = {
-    issue: "issued",
-    seed: "seeded",
-    validate: "validated",
-    consume: "consumed",
-    admit: "admitted",
-    dispute: "disputed",
-    resolve: "resolved",
-  };
-  // What an operation that names no ticket is about.
-  const SUBJECTS = { seed: "demo tickets", reconfigure: "membership", barrier: "log", open_session: "session" };
   const { at, cell, clock: moment, drawConnection, fetchJson, grouped, make, pill, put, root } = dtvn.ui;
+  const milliseconds = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
   let state = null;
   let nodes = [];
   let standing = null; // the state of the cluster
@@ -28,6 +18,8 @@
 
   function drawLog(fresh) {
     put("sequence", grouped.format(state.sequence));
+    put("admitted", grouped.format(state.day.admitted));
+    put("today", `since midnight, ${state.day.zone}`);
     const total = STATES.reduce((sum, name) => sum + state.counts[name], 0);
     put("tickets", grouped.format(total));
     for (const name of STATES) {
@@ -36,9 +28,16 @@
     drawStack(total);
     put("applied", grouped.format(state.counts.applied));
     put("refused", grouped.format(state.counts.refused));
-    drawOutcomes(fresh);
+    dtvn.outcomes.draw(at("outcomes"), state.latest, fresh);
     at("nothing").hidden = state.latest.length > 0;
     drawRate();
+  }
+
+  /* Percentiles of the last minute, from the nodes' metrics. */
+  function drawLatency(found) {
+    const text = (seconds) => (seconds === null ? "–" : `${milliseconds.format(1000 * seconds)} ms`);
+    put("p95", text(found.p95));
+    put("latency", found.p95 === null ? "nothing decided in the last minute" : `p50 ${text(found.p50)}, p99 ${text(found.p99)}`);
   }
 
   function drawStack(total) {
@@ -66,38 +65,6 @@
     });
     at("spark-line").setAttribute("points", points.join(" "));
     at("spark-area").setAttribute("points", `0,40 ${points.join(" ")} 100,40`);
-  }
-
-  function drawOutcomes(fresh) {
-    const list = at("outcomes");
-    if (fresh === null) {
-      list.replaceChildren(...state.latest.map((event) => outcome(event, false)));
-      return;
-    }
-    const highlight = fresh <= FRESH_MAX;
-    list.prepend(...state.latest.slice(0, fresh).map((event) => outcome(event, highlight)));
-    while (list.children.length > state.latest.length) {
-      list.lastElementChild.remove();
-    }
-  }
-
-  function outcome(event, fresh) {
-    const item = make("li", fresh ? "fresh" : "");
-    const time = make("time", "", new Date(event.timestamp * 1000).toLocaleTimeString("en-GB"));
-    time.dateTime = new Date(event.timestamp * 1000).toISOString();
-    const what = make("span", "what");
-    what.append(make("span", "mono", event.ticket_id || SUBJECTS[event.operation] || "principals"));
-    const ok = event.code === "ok";
-    const word = ok ? VERBS[event.operation] || event.operation.replaceAll("_", " ") : event.code.replaceAll("_", " ");
-    const count = event.count === undefined ? "" : ` ${event.count}`;
-    const where = make("span", "where");
-    const asked = ok ? "" : `${event.operation} refused, `;
-    where.textContent = `${asked}via ${event.node_id} by ${event.actor}, at ${event.sequence}.${event.index}`;
-    if (event.event && event.event !== "default") {
-      where.textContent += ` in ${event.event}`;
-    }
-    item.append(time, what, pill(ok ? "plain ok" : "plain bad", word + count), where);
-    return item;
   }
 
   // --- the nodes ---------------------------------------------------------------------------------
@@ -245,8 +212,21 @@
     },
   });
 
+  async function look() {
+    if (!document.hidden) {
+      const now = Date.now() / 1000 + live.clock();
+      drawLatency((await fetchJson(`${root.dataset.figuresUrl}?after=${now}`)).latency);
+      if (state && now >= state.day.end) {
+        live.renew(); // a new day: what was admitted before it is known to the platform alone
+      }
+    }
+  }
+
   at("ask").addEventListener("click", startAsking);
   setInterval(() => state && drawRate(), 1000);
+  const lookSoon = dtvn.ui.soon(look, 0);
+  lookSoon();
+  setInterval(lookSoon, LOOK_EVERY);
 
   // For the tests: the page's own idea of the log, to be held against a fresh snapshot.
   dtvn.page = { state: live.state, position: live.position };

@@ -2,7 +2,7 @@
  * The connection: a snapshot, then every frame after it, for ever. It reconnects by itself, resumes
  * where it was, and takes a fresh snapshot when the server says that too much was missed.
  *
- * dtvn.feed({closedNoAccess, fetchSnapshot, onSnapshot, onFrame, onNodes, onMessage, onState}) -> {position()}
+ * dtvn.feed({closedNoAccess, fetchSnapshot, onSnapshot, onFrame, onNodes, onMessage, onState}) -> {position(), renew()}
  */
 dtvn.feed = function (page) {
   "use strict";
@@ -136,5 +136,5 @@ dtvn.feed = function (page) {
   }, PING_EVERY);
 
   start();
-  return { position: () => position };
+  return { position: () => position, renew: () => renewing || reload() };
 };

@@ -1,57 +1,30 @@
-/* Figures over time: what the nodes count, asked for every two seconds, and the platform's own log. */
+/* Figures over time: the platform's window of what the nodes count, asked for every two seconds, and the log. */
 (function () {
   "use strict";
 
-  const { at, fetchJson, grouped, put, root } = dtvn.ui;
-  const ASK_EVERY = 2000;
-  const POINTS = 60;
-  const STATES = [["issued", "ISSUED"], ["validated", "VALIDATED"], ["consumed", "CONSUMED"], ["disputed", "DISPUTED"]];
-  const KINDS = [["running", ["running"], "consumed"], ["changing", ["starting", "stopping"], "validated"], ["stopped", ["stopped"], "issued"], ["failed", ["error", "unresponsive"], "disputed"]];
-  /* name -> the value of a moment, out of two answers and the seconds between them; null: nobody knows */
+  const { at, fetchJson, grouped, make, put, root } = dtvn.ui;
+  const STATES = [["issued", "ISSUED"], ["validated", "VALIDATED"], ["consumed", "CONSUMED"], ["disputed", "DISPUTED OR UPHELD"]];
+  const KINDS = [["running", ["running"], "consumed"], ["changing", ["starting", "stopping"], "validated"], ["stopped", ["stopped"], "issued"], ["failed", ["error", "unresponsive"], "failed"]];
+  const QUANTILES = ["p50", "p95", "p99"];
+  const KIB = 1024;
+  /* name -> the fields of a point that it draws, and its axis (see dtvn.charts.line); `unit` is written at the axis */
   const CHARTS = {
-    sequence: { of: (now) => most(now, "sequence"), text: whole },
-    peers: { of: (now) => most(now, "peers"), text: whole },
-    throughput: { of: (now, before, seconds) => rate(now, before, "decided", seconds, "most"), text: (value) => `${value.toFixed(1)} / s` },
-    latency: { of: latency, text: (value) => `${(1000 * value).toFixed(1)} ms` },
-    gossip: { of: (now, before, seconds) => rate(now, before, "gossip", seconds, "sum"), text: (value) => `${value.toFixed(1)} / s` },
-    traffic: { of: (now, before, seconds) => rate(now, before, "bytes", seconds, "sum"), text: (value) => `${(value / 1024).toFixed(1)} KiB / s` },
+    throughput: { fields: ["throughput"], scale: 1, text: (value) => `${short(value)} / s` },
+    latency: { fields: QUANTILES, scale: 0.001, text: (value) => `${short(1000 * value)} ms` },
+    gossip: { fields: ["gossip"], scale: 1, text: (value) => `${short(value)} / s` },
+    traffic: { fields: ["traffic"], scale: KIB, text: (value) => `${short(value / KIB)} KiB/s` },
+    sequence: { fields: ["sequence"], scale: 1, low: true, whole: true, text: grouped.format },
+    peers: { fields: ["peers"], scale: 1, whole: true, text: grouped.format },
   };
 
-  const history = Object.fromEntries(Object.keys(CHARTS).map((name) => [name, []]));
-  let before = null;
+  let points = []; // of the window, oldest first
+  let told = null; // the newest answer
   let asking = false;
 
-  function whole(value) {
-    return grouped.format(value);
-  }
+  const decimals = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
-  function most(now, name) {
-    const values = Object.values(now.nodes).map((node) => node[name]);
-    return values.length ? Math.max(...values) : null;
-  }
-
-  /* What each node that answered both times counted between them; a node that began anew is left out. */
-  function counted(now, earlier, name) {
-    return Object.entries(now.nodes)
-      .filter(([id]) => earlier?.nodes[id] !== undefined)
-      .map(([id, node]) => node[name] - earlier.nodes[id][name])
-      .filter((value) => value >= 0);
-  }
-
-  /* "most": every node counts the same operations; "sum": each counts what it did itself. */
-  function rate(now, earlier, name, seconds, how) {
-    const values = counted(now, earlier, name);
-    if (!values.length || seconds <= 0) {
-      return null;
-    }
-    return (how === "most" ? Math.max(...values) : values.reduce((sum, value) => sum + value, 0)) / seconds;
-  }
-
-  /* Mean over the sequences decided between two answers; none: no latency. */
-  function latency(now, earlier) {
-    const count = counted(now, earlier, "latency_count").reduce((sum, value) => sum + value, 0);
-    const seconds = counted(now, earlier, "latency_sum").reduce((sum, value) => sum + value, 0);
-    return count > 0 ? seconds / count : null;
+  function short(value) {
+    return decimals.format(value);
   }
 
   async function ask() {
@@ -60,7 +33,10 @@
     }
     asking = true;
     try {
-      take(await fetchJson(root.dataset.figuresUrl));
+      const newest = points.length ? points[points.length - 1].at : 0;
+      told = await fetchJson(`${root.dataset.figuresUrl}?after=${newest}`);
+      points = points.concat(told.points).filter((point) => point.at > told.now - told.span);
+      draw();
     } catch (error) {
       dtvn.ui.say(error.message, "bad");
     } finally {
@@ -68,20 +44,32 @@
     }
   }
 
-  function take(now) {
-    const seconds = before === null ? 0 : now.at - before.at;
-    const [answering, all] = [Object.keys(now.nodes).length, now.asked];
-    put("answering", all ? `${answering} of ${all} nodes respond.` : "No nodes yet.");
+  function draw() {
+    put("answering", told.asked ? `${told.answering} of ${told.asked} nodes respond.` : "No nodes yet.");
     for (const [name, chart] of Object.entries(CHARTS)) {
-      const values = history[name];
-      values.push(chart.of(now, before, seconds));
-      values.splice(0, Math.max(0, values.length - POINTS));
-      const value = values[values.length - 1];
-      const range = dtvn.charts.line(at(name), values, POINTS);
-      put(`${name}-now`, value === null ? "–" : chart.text(value));
+      const axis = { span: told.span, apart: 2.5 * told.interval, ...chart };
+      const lines = chart.fields.map((field) => ({ kind: field, points: points.map((point) => [told.now - point.at, point[field]]) }));
+      const range = dtvn.charts.line(at(name), lines, axis);
       put(`${name}-range`, range === null ? "no data yet" : `${chart.text(range.low)} to ${chart.text(range.high)}`);
+      if (name !== "latency") {
+        const value = points.length ? points[points.length - 1][name] : null;
+        put(`${name}-now`, value === null ? "–" : chart.text(value));
+      }
     }
-    before = now;
+    drawLatency();
+  }
+
+  /* The percentiles of the last minute: those of the last two seconds rest on a handful of decisions. */
+  function drawLatency() {
+    at("latency-now").replaceChildren(
+      ...QUANTILES.map(function (name) {
+        const value = told.latency[name];
+        const part = make("span", `percentile ${name}`, value === null ? "–" : CHARTS.latency.text(value));
+        part.prepend(make("b", "", name), " ");
+        return part;
+      }),
+      make("span", "soft", "last minute"),
+    );
   }
 
   dtvn.page = dtvn.ui.follow({
@@ -96,5 +84,6 @@
     },
     onLive: ask,
   });
-  setInterval(ask, ASK_EVERY);
+  setInterval(ask, 1000 * Number(root.dataset.figuresInterval));
+  addEventListener("resize", () => told && draw());
 })();

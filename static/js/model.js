@@ -2,8 +2,9 @@
  * What the page knows of the log, and how a frame of the feed changes it. No DOM, no network, no clock:
  * the tests run this very file, and hold it to "old snapshot + frames == fresh snapshot".
  *
- * A state is what /dashboard/snapshot calls "log": {sequence, second, counts, rates, latest, limits}; its
- * limits, {latest, rate_seconds}, say how much of the last two it keeps.
+ * A state is what /dashboard/snapshot calls "log": {sequence, second, counts, rates, latest, day, limits}; its
+ * limits, {latest, rate_seconds}, say how much of rates and latest it keeps; its day, {start, end, zone,
+ * admitted}, counts the tickets admitted between two midnights.
  */
 var dtvn = globalThis.dtvn || {};
 globalThis.dtvn = dtvn;
@@ -26,12 +27,17 @@ dtvn.model = (function () {
     const { latest, rate_seconds } = state.limits;
     return {
       limits: state.limits,
+      day: { ...state.day, admitted: state.day.admitted + admissions(frame.events, state.day) },
       sequence: frame.to,
       second: frame.second,
       counts: frame.counts,
       rates: joined(state.rates, frame.rates, frame.second - rate_seconds),
       latest: frame.events.slice(-latest).reverse().concat(state.latest).slice(0, latest),
     };
+  }
+
+  function admissions(events, day) {
+    return events.filter((event) => event.type === "ticket_consumed" && event.timestamp >= day.start && event.timestamp < day.end).length;
   }
 
   /* Both lists ascend by second; the second at the seam is in both when its operations were split. */

@@ -21,6 +21,7 @@ dtvn.ui = (function () {
     stopped: "",
   };
 
+  const { make, pill } = dtvn.outcomes;
   const root = document.querySelector("[data-dashboard]");
   const grouped = new Intl.NumberFormat("en");
   let connection = "connecting";
@@ -29,17 +30,6 @@ dtvn.ui = (function () {
   let hiding = null;
 
   const at = (name) => root.querySelector(`[data-at="${name}"]`);
-
-  function make(tag, className, text) {
-    const element = document.createElement(tag);
-    if (className) {
-      element.className = className;
-    }
-    if (text !== undefined) {
-      element.textContent = text;
-    }
-    return element;
-  }
 
   /* A shape of a drawing; `text` is its title, which browsers show as a tip. */
   function shape(tag, attributes, text) {
@@ -60,10 +50,6 @@ dtvn.ui = (function () {
     if (element.textContent !== String(text)) {
       element.textContent = text;
     }
-  }
-
-  function pill(tone, text) {
-    return make("span", `pill ${tone}`.trim(), text);
   }
 
   function cell(className, text, label) {
@@ -258,7 +244,7 @@ dtvn.ui = (function () {
   /*
    * Follow the cluster: page.onLog(state, fresh events or null, snapshot), page.onNodes(nodes, standing),
    * page.onMessage(any other frame), page.onLive(): connected (again).
-   * Returns {state(), nodes(), clock(), position()}.
+   * Returns {state(), nodes(), clock(), position(), renew(): takes a fresh snapshot}.
    */
   function follow(page) {
     let state = null;
@@ -308,7 +294,7 @@ dtvn.ui = (function () {
         }
       },
     });
-    return { state: () => state, nodes: () => nodes, clock: () => ahead, position: feed.position };
+    return { state: () => state, nodes: () => nodes, clock: () => ahead, position: feed.position, renew: feed.renew };
   }
 
   return {

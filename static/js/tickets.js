@@ -1,119 +1,191 @@
-/* Tickets, a page of them at a time, kept as they are now; and what may be done with each. */
+/* Tickets: searched, a page of them at a time, kept as they are now; and what may be done with each. */
 (function () {
   "use strict";
 
-  const { at, attempt, button, call, cell, grouped, look, make, pill, put } = dtvn.ui;
-  const PAGE = 50;
+  const { at, attempt, button, call, cell, fetchJson, grouped, make, pill, put, root } = dtvn.ui;
+  const history = dtvn.ticketHistory;
+  const selection = dtvn.ticketSelection;
+  const PAGE = Number(root.dataset.pageSize);
   const LOOK_AFTER = 250; // milliseconds from news to a fresh look, so that a flood is one look
-  const TONE = { VALIDATED: "accent", CONSUMED: "ok", DISPUTED: "warn" };
-  const ACTS = JSON.parse(dtvn.ui.root.dataset.acts); // state -> acts that are not refused
+  const LOOK_AGAIN_AFTER = 5000; // the same for a search that takes several requests
+  const TONE = { validated: "accent", consumed: "ok", disputed: "warn", upheld: "bad" };
+  const ACTS = {
+    validate: { path: "validate", past: "validated" },
+    consume: {
+      path: "consume",
+      past: "consumed",
+      consequence: "A consumed ticket counts as admitted: every gate refuses it from now on, and nothing takes that back.",
+    },
+    dispute: { path: "dispute", past: "disputed" },
+    clear: { path: "resolve", past: "cleared: it is validated again", verdict: "clear" },
+    uphold: {
+      path: "resolve",
+      past: "upheld: it is never admitted",
+      verdict: "uphold",
+      consequence: "An upheld dispute is final: no gate ever admits the ticket, and nothing takes that back.",
+    },
+  };
+  const ASKED_OF_MANY = "This is sent for each selected ticket; those in another state stay as they are.";
   const form = at("act-form");
+  const columns = root.querySelectorAll("table.tickets thead th").length;
+  const seesHolders = [...root.querySelectorAll("table.tickets thead th")].some((th) => th.textContent === "Holder");
 
-  let next = null; // `after` of the next page, null at the last
+  let shown = []; // the tickets of this page
+  let from = ""; // key before this page
+  let next = null; // key before the next page, null at the last
   let seen = 0; // the sequence as of which the page is
+  let asked = 0; // number of the newest search: an earlier one ends at its next answer
+  let requests = 0; // of the last search
 
   // --- the list ----------------------------------------------------------------------------------
 
+  function address(after) {
+    const query = new URLSearchParams({ q: at("q").value.trim(), event: at("event").value, state: at("state").value, after });
+    return `${root.dataset.foundUrl}?${query}`;
+  }
+
+  /* Ask until the page is full: with words, an answer covers only a part of the tickets. */
   async function draw() {
-    const query = new URLSearchParams({ limit: PAGE });
-    if (at("state").value) {
-      query.set("state", at("state").value);
-    }
-    const from = at("after").value.trim();
-    if (from) {
-      query.set("after", from);
-    }
-    let found;
+    const mine = asked;
+    const found = [];
+    let part = { after: from };
+    requests = 0;
     try {
-      found = await look(`/tickets?${query}`);
+      do {
+        part = await fetchJson(address(part.after));
+        if (mine !== asked) {
+          return;
+        }
+        requests += 1;
+        found.push(...part.tickets);
+        if (found.length < PAGE && part.after !== null) {
+          put("total", `${found.length} found so far, searching after ${part.after.split("/")[1]}`);
+        }
+      } while (found.length < PAGE && part.after !== null);
     } catch (error) {
-      at("tickets").replaceChildren();
-      put("no-tickets", error.message);
-      at("no-tickets").hidden = false;
-      at("paging").hidden = true;
-      put("total", "");
+      if (mine === asked) {
+        drawTickets([]);
+        put("no-tickets", error.message);
+        put("total", "");
+        at("no-tickets").hidden = false;
+        at("paging").hidden = true;
+      }
       return;
     }
-    const tickets = found.content;
-    seen = Number(found.headers.get("X-DTVN-Sequence"));
-    next = found.headers.get("Link") ? tickets[tickets.length - 1].ID : null;
-    drawTickets(tickets);
-    put("total", `${grouped.format(Number(found.headers.get("X-Total-Count") ?? tickets.length))} in all`);
-    put("no-tickets", at("state").value || from ? "No matching tickets." : "No tickets yet. Import the demo tickets, or issue some.");
-    at("no-tickets").hidden = tickets.length > 0;
-    at("paging").hidden = !from && next === null;
+    seen = part.sequence;
+    next = found.length > PAGE ? keyOf(found[PAGE - 1]) : part.after;
+    drawEvents(part.events);
+    drawTickets(found.slice(0, PAGE));
+    drawRest(part.total);
+  }
+
+  const keyOf = (ticket) => `${ticket.event}/${ticket.id}`;
+
+  function drawRest(total) {
+    const all = from === "" && next === null;
+    const many = total === null && !all ? `${shown.length} on this page` : `${grouped.format(total ?? shown.length)} in all`;
+    const narrowed = at("q").value.trim() || at("state").value || at("event").value;
+    put("total", many);
+    put("no-tickets", narrowed || from ? "No matching tickets." : "No tickets yet. Import the demo tickets, or issue some.");
+    at("no-tickets").hidden = shown.length > 0;
+    at("paging").hidden = all;
+    at("first").disabled = from === "";
     at("next").disabled = next === null;
   }
 
+  function drawEvents(events) {
+    for (const [list, first] of [[at("event"), [new Option("all", "")]], [at("act-event"), []]]) {
+      const names = list === at("act-event") && !events.includes("default") ? ["default", ...events] : events;
+      if (list && [...list.options].slice(first.length).map((one) => one.value).join() !== names.join()) {
+        const chosen = list.value;
+        list.replaceChildren(...first, ...names.map((name) => new Option(name, name)));
+        list.value = [...list.options].some((one) => one.value === chosen) ? chosen : list.options[0].value;
+      }
+    }
+  }
+
   function drawTickets(tickets) {
-    const held = document.activeElement?.closest("[data-at=tickets] button")?.getAttribute("aria-label");
-    at("tickets").replaceChildren(...tickets.map(row));
+    const held = document.activeElement?.closest("[data-at=tickets]") && document.activeElement.getAttribute("aria-label");
+    shown = tickets;
+    at("tickets").replaceChildren(...tickets.flatMap((ticket) => [row(ticket), history.rowOf(ticket)].filter(Boolean)));
+    if (at("selection")) {
+      selection.draw();
+    }
     if (held) {
-      [...at("tickets").querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === held)?.focus();
+      [...at("tickets").querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === held)?.focus();
     }
   }
 
   function row(ticket) {
     const made = make("tr");
+    if (at("selection")) {
+      const box = cell("whole select", "");
+      box.append(selection.box(ticket));
+      made.append(box);
+    }
     const name = cell("whole", "");
-    name.append(make("b", "mono", ticket.ID));
+    const opener = button("", () => toggle(ticket), `History of ${ticket.id}`);
+    opener.className = "opener mono";
+    opener.setAttribute("aria-expanded", history.isOpen(ticket));
+    opener.append(make("b", "", ticket.id));
+    name.append(opener);
     const state = cell("whole", "");
-    state.append(pill(`plain ${TONE[ticket.State] ?? ""}`, ticket.State.toLowerCase()));
-    const data = cell("data mono", text(ticket.Data), "Data");
-    data.title = data.textContent;
+    state.append(pill(`plain ${TONE[ticket.state] ?? ""}`, ticket.state), " ", make("span", "soft meaning", ticket.meaning));
+    const about = cell("data roomy", ticket.about || "–", "About");
+    about.title = about.textContent;
     made.append(
       name,
       state,
-      cell("", ticket.Timestamp ? dtvn.ui.clock(ticket.Timestamp) : "–", "Decided at"),
-      cell("", ticket.ValidatorID || "–", "Entry node"),
-      data,
+      ...(seesHolders ? [cell("", ticket.holder || "–", "Holder")] : []),
+      cell("", ticket.changed ? dtvn.ui.clock(ticket.changed) : "–", "Changed"),
+      cell("roomy", ticket.entry || "–", "Entry node"),
+      about,
     );
-    if (form) {
+    if (at("selection")) {
       const acts = cell("whole acts", "");
-      acts.append(
-        ...ACTS[ticket.State].map((verb) => button(verb[0].toUpperCase() + verb.slice(1), () => act(verb, ticket.ID), `${verb} ${ticket.ID}`)),
-      );
+      acts.append(...ticket.acts.map((name) => button(titled(name), () => act(name, ticket), `${name} ${ticket.id}`)));
       made.append(acts);
+    }
+    if (history.isOpen(ticket)) {
+      made.setAttribute("aria-current", "true");
     }
     return made;
   }
 
-  /* Data is base64 of any bytes: shown as text where it is text. */
-  function text(data) {
-    if (!data) {
-      return "–";
-    }
-    try {
-      const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
-      return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    } catch (error) {
-      return data;
-    }
+  function toggle(ticket) {
+    history.toggle(ticket, columns);
+    drawTickets(shown);
   }
 
   // --- acts --------------------------------------------------------------------------------------
 
-  async function act(verb, id) {
-    const final = () => "It then counts as admitted: every gate refuses it from now on, and nothing takes that back.";
-    if (verb === "consume" && !(await dtvn.ui.ask(`Consume ${id}?`, final, "Consume"))) {
-      return false;
+  const titled = (name) => name[0].toUpperCase() + name.slice(1);
+
+  async function act(name, ticket) {
+    const { path, past, verdict, consequence } = ACTS[name];
+    if (consequence && !(await dtvn.ui.ask(`${titled(name)} ${ticket.id}?`, () => consequence, titled(name)))) {
+      return;
     }
-    const node = form.elements.node.value;
-    const by = node ? ` via ${node}` : "";
-    const send =
-      node && verb === "validate"
-        ? () => call("POST", "/tickets/validate-via-node", { ticket_id: id, node_id: node })
-        : () => call("POST", `/tickets/${verb}`, { ticket_id: id, data: null });
-    const past = { validate: "validated", consume: "consumed", dispute: "disputed" }[verb];
-    return attempt(send, `${id} is ${past}${verb === "validate" ? by : ""}`);
+    const node = name === "validate" ? form.elements.node.value : "";
+    const about = { ticket_id: ticket.id, event: ticket.event };
+    const send = node
+      ? () => call("POST", "/tickets/validate-via-node", { ...about, node_id: node })
+      : () => call("POST", `/tickets/${path}`, verdict ? { ...about, verdict } : about);
+    await attempt(send, `${ticket.id} is ${past}${node ? ` via ${node}` : ""}`);
+  }
+
+  function actOnAll(name) {
+    const { path, verdict, consequence } = ACTS[name];
+    const text = `${consequence ? `${consequence} ` : ""}${ASKED_OF_MANY}`;
+    selection.actOnAll(name, verdict ? { op: path, verdict } : { op: path }, text);
   }
 
   function drawEntries(nodes) {
-    if (!form) {
+    const list = at("entry");
+    if (!list) {
       return;
     }
     const running = nodes.filter((node) => node.role === "validator" && node.status === "running").map((node) => node.id);
-    const list = at("entry");
     if ([...list.options].slice(1).map((one) => one.value).join() !== running.join()) {
       const chosen = list.value;
       list.replaceChildren(new Option("any node", ""), ...running.map((id) => new Option(id, id)));
@@ -121,33 +193,42 @@
     }
   }
 
-  const renew = dtvn.ui.soon(draw, 0);
-  const renewSoon = dtvn.ui.soon(draw, LOOK_AFTER);
+  // --- what comes in -----------------------------------------------------------------------------
+
+  const look = dtvn.ui.soon(draw, 0);
+  const lookSoon = dtvn.ui.soon(draw, LOOK_AFTER);
+  const lookAgain = dtvn.ui.soon(draw, LOOK_AGAIN_AFTER);
+
+  /* Another search, or another page of it. */
+  function search(after) {
+    asked += 1;
+    from = after;
+    look();
+  }
 
   dtvn.page = dtvn.ui.follow({
-    onLog: (state) => state.sequence > seen && renewSoon(),
+    onLog: (state) => state.sequence > seen && (requests > 1 ? lookAgain() : lookSoon()),
     onNodes: drawEntries,
-    onLive: renewSoon,
+    onLive: lookSoon,
   });
 
-  at("state").addEventListener("change", renew);
-  at("after").addEventListener("change", renew);
-  at("first").addEventListener("click", () => turn(""));
-  at("next").addEventListener("click", () => next !== null && turn(next));
-
-  function turn(after) {
-    at("after").value = after;
-    renew();
+  at("search").addEventListener("submit", (event) => event.preventDefault());
+  at("search").addEventListener("input", () => search(""));
+  at("first").addEventListener("click", () => search(""));
+  at("next").addEventListener("click", () => next !== null && search(next));
+  at("select-found")?.addEventListener("click", () => selection.selectFound(address));
+  for (const one of root.querySelectorAll("[data-all]")) {
+    one.addEventListener("click", () => actOnAll(one.dataset.all));
   }
-
-  if (form) {
-    form.addEventListener("submit", function (event) {
+  for (const one of form?.querySelectorAll("[data-act]") ?? []) {
+    one.addEventListener("click", function (event) {
       event.preventDefault();
-      act("validate", form.elements.ticket_id.value.trim());
+      if (form.reportValidity()) {
+        act(one.dataset.act, { event: form.elements.event.value, id: form.elements.ticket_id.value.trim() });
+      }
     });
-    for (const one of form.querySelectorAll("[data-act][type=button]")) {
-      one.addEventListener("click", () => form.reportValidity() && act(one.dataset.act, form.elements.ticket_id.value.trim()));
-    }
-    at("seed").addEventListener("click", () => attempt(() => call("POST", "/tickets/seed"), (found) => `${grouped.format(found.unique)} tickets imported`));
   }
+  at("seed")?.addEventListener("click", () =>
+    attempt(() => call("POST", "/tickets/seed"), (found) => `${grouped.format(found.unique)} tickets imported`),
+  );
 })();

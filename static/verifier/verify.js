@@ -5,7 +5,7 @@
 (function (root) {
   "use strict";
 
-  const STATES = ["", "ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "DISPUTED"];
+  const STATES = ["", "ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "UPHELD"];
   const FINAL = [3, 5];
   const CHECKPOINT = 19;
   const RECEIPT = 24;

@@ -98,9 +98,9 @@ def test_probes_order_nothing_and_need_no_key(fake: FakeGateway) -> None:
             {0: {"state": "following"}, 1: {"state": "disk_full"}},
             0.0,
             503,
-            "No quorum: 2 of 4 members vote in",
+            "No quorum: 4 of 4 reachable, 2 voting, 3 needed",
         ),
-        ({}, 5.1, 503, "No quorum: 0 of 4 members vote in one view, 3 needed."),
+        ({}, 5.1, 503, "No quorum: 0 of 4 reachable, 3 needed; nothing can be decided."),
     ],
     ids=["one lost", "two lost", "silent"],
 )
@@ -114,7 +114,9 @@ def test_ready_needs_a_quorum_that_answered_lately_and_votes(
 ) -> None:
     members = fake.members()
     shown = [
-        msgspec.structs.replace(m, heard=heard, status=statuses.get(m.index, {"state": "voting"}))
+        msgspec.structs.replace(
+            m, heard=heard, status=statuses.get(m.index, {"state": "voting", "voting": True})
+        )
         for m in members
     ]
     monkeypatch.setattr(fake, "members", lambda: tuple(shown))
@@ -149,7 +151,7 @@ def test_r11_ready_says_when_only_a_recovery_helps(
     shown[3] = msgspec.structs.replace(shown[3], connected=lost == 2)
     monkeypatch.setattr(fake, "members", lambda: tuple(shown))
     error = read(Api(None).get("/ready"))["error"]
-    assert error.startswith("No quorum: 2 of 4 members vote in one view, 3 needed.")
+    assert error.startswith(f"No quorum: {2 + lost} of 4 reachable, 2 voting, 3 needed; nothing")
     assert ("manage.py genesis recover --help" in error) is told
 
 

@@ -89,3 +89,16 @@ def test_the_installed_proof_and_verifier_check_a_certificate(installed: Path, t
     certificate.write_bytes(certificate_json(receipts[:-1] + b"\0"))
     code, said = run(*checked)
     assert (code, said[:11]) == (1, "not proved:")
+
+
+def test_an_event_stream_is_checked_without_the_platform(installed: Path, tmp_path: Path) -> None:
+    stream = tmp_path / "run.ndjson"
+    started = '{"type":"RUN_STARTED","threadId":"t","runId":"r"}\n'
+    stream.write_text(started + '{"type":"RUN_FINISHED","threadId":"t","runId":"r"}\n')
+    assert run(installed / "dtvn", "validate", stream)[0] == 0
+    stream.write_text(started * 2)
+    code, said = run(installed / "dtvn", "validate", stream)
+    assert code == 1
+    assert "RUN_ALREADY_ACTIVE at event 1 (line 2)" in said
+    code, said = run(installed / "dtvn", "validate", "http://127.0.0.1:1/")
+    assert (code, "pip install" in said) == (2, True)

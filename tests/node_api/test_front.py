@@ -15,9 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dtvn.api.access import allowed_origin
-from dtvn.api.errors import ApiError, Unavailable
+from dtvn.api.errors import SEQUENCE_HEADER, ApiError, Unavailable
 from dtvn.api.helper.app import _route
-from dtvn.api.helper.front import PATH_MAX, Front, key_fits
+from dtvn.api.helper.front import NONCE, PATH_MAX, Front, key_fits
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
 
@@ -103,6 +103,18 @@ def test_a_path_is_logged_as_it_came_without_its_query() -> None:
     assert told.path == "/api/v1/tickets/a%0Ab"
     told, _ = ask(routes, "GET", "/" + "x" * 100_000)
     assert len(told.path) == PATH_MAX
+
+
+def test_an_answered_operation_is_recorded_with_nonce_and_sequence() -> None:
+    async def consume(http: Request) -> Response:
+        http.scope[NONCE] = b"scan-1"
+        return Response(headers={SEQUENCE_HEADER: "12"})
+
+    routes = [Route("/api/v1/tickets/consume", consume, methods=["POST"])]
+    told, _ = ask(routes, "POST", "/api/v1/tickets/consume")
+    assert (told.nonce, told.sequence) == ("scan-1", 12)
+    told, _ = ask(routes, "GET", "/api/v1/tickets/consume")
+    assert (told.nonce, told.sequence) == ("", 0)
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,7 @@ def test_the_list_after_an_action_shows_what_it_did(
     act(admin, "dispute", "T-2")
     act(admin, "uphold_dispute", "T-2")
     assert "final" in act(admin, "clear_dispute", "T-2")[-1]
+    assert re.findall(r"pill state-[^>]*>(\w+)<", text(admin.get(TICKETS))) == ["CONSUMED", "UPHELD"]
 
 
 def test_without_a_quorum_an_action_reports_it_and_changes_nothing(

@@ -101,3 +101,12 @@ def test_an_action_on_an_invalid_row_key_is_reported_and_does_nothing(
 def test_anonymous_requests_of_any_kind_lead_to_the_login_form(client: Client) -> None:
     response = client.get(f"{TICKETS}?ticket_id__regex=(")
     assert response.headers["Location"].startswith("/admin/login/")
+
+
+@pytest.mark.parametrize("address", [TICKETS, LOG, USERS, NODES, "/admin/tickets/ticketholder/"])
+@pytest.mark.parametrize("words", ["word " * 1_000, "one two three four five six", "x" * 201])
+def test_a_search_of_too_many_words_is_refused_with_a_message(
+    learner: RealLearner, admin: Client, address: str, words: str
+) -> None:
+    page = told(admin.get(address, {"q": words}, follow=True))
+    assert "Not searched: q must be at most 5 words and 200 characters." in page

@@ -1,7 +1,8 @@
-"""A database that is locked, or a full disk, is a 503 on pages and in the admin, and one line in the log."""
+"""A database that is locked, full or damaged is a 503 on pages and in the admin, and one line in the log."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,29 @@ from django.test import Client, override_settings
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
-LOCKED, FULL = "database is locked", "database or disk is full"
+BUSY = b"The platform's database is busy; try again.\n"
+
+
+def refused(message: str, code: int) -> OperationalError:
+    """The error as Django raises it, with the driver's as its cause."""
+    error, cause = OperationalError(message), sqlite3.OperationalError(message)
+    cause.sqlite_errorcode = code
+    error.__cause__ = cause
+    return error
+
+
+LOCKED = refused("database is locked", sqlite3.SQLITE_BUSY)
+FAILURES = {
+    "locked": (LOCKED, BUSY),
+    "full": (
+        refused("database or disk is full", sqlite3.SQLITE_FULL),
+        b"The platform's database has no room left on its disk.\n",
+    ),
+    "damaged": (
+        refused("database disk image is malformed", sqlite3.SQLITE_CORRUPT_INDEX),
+        b"The platform's database is damaged: stop the platform and restore a backup (manage.py restore).\n",
+    ),
+}
 
 
 @pytest.fixture
@@ -34,18 +57,19 @@ def failing(error: Exception, *, statements: str = "") -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("reason", [LOCKED, FULL])
+@pytest.mark.parametrize("what", FAILURES)
 @pytest.mark.parametrize("asked", ["POST /admin/login/", "GET /admin/", "GET /"])
-def test_a_page_says_that_the_database_is_busy(
-    stranger: Client, caplog: pytest.LogCaptureFixture, asked: str, reason: str
+def test_a_page_says_how_the_database_failed(
+    stranger: Client, caplog: pytest.LogCaptureFixture, asked: str, what: str
 ) -> None:
+    failure, sentence = FAILURES[what]
     stranger.force_login(User.objects.create_superuser("operator", password="x"))
-    with failing(OperationalError(reason)):
+    with failing(failure):
         response = stranger.generic(*asked.split())
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
-    assert response.content == b"The platform's database is busy; try again.\n"
+    assert response.content == sentence
     lines = [record for record in caplog.records if record.name == "dtvn.web"]
-    assert [record.getMessage() for record in lines] == [f"{asked} was answered with 503: {reason}"]
+    assert [record.getMessage() for record in lines] == [f"{asked} was answered with 503: {failure}"]
     assert lines[0].exc_info is None
 
 
@@ -53,7 +77,7 @@ def test_a_session_that_cannot_be_written_is_not_called_deleted(stranger: Client
     stranger.force_login(User.objects.create_superuser("operator", password="x"))
     with (
         override_settings(SESSION_SAVE_EVERY_REQUEST=True),
-        failing(OperationalError(LOCKED), statements='UPDATE "django_session"'),
+        failing(LOCKED, statements='UPDATE "django_session"'),
     ):
         response = stranger.get("/admin/")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")

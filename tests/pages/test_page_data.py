@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,14 +12,18 @@ from django.test import Client
 
 from tests.pages.learner import ALIAS, RealLearner
 from validators.dashboard import pages
-from validators.dashboard.pages import FIGURES
 from validators.feed.rows import read_snapshot
-from validators.membership.own_api import sums
+from validators.membership.figures import Sampler
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 DATA = ("/dashboard/links", "/dashboard/figures", "/dashboard/node/node0/crypto")
 PAGES = tuple(f"/dashboard/{name}" for name in ("nodes", "network", "tickets", "simulator", "metrics"))
+
+
+@pytest.fixture(autouse=True)
+def no_samples_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "sampler", Sampler())
 
 
 @pytest.fixture
@@ -47,9 +50,9 @@ def test_each_page_is_shown_before_there_is_a_cluster(person: Client, path: str)
 
 
 def test_without_a_cluster_no_node_is_asked(person: Client) -> None:
-    assert person.get("/dashboard/links").json() == {"peers": {}}
+    assert person.get("/dashboard/links").json()["peers"] == {}
     found = person.get("/dashboard/figures").json()
-    assert (found["asked"], found["nodes"]) == (0, {})
+    assert (found["asked"], found["points"]) == (0, [])
 
 
 def test_nodes_that_do_not_answer_differ_from_nodes_without_peers(
@@ -60,7 +63,37 @@ def test_nodes_that_do_not_answer_differ_from_nodes_without_peers(
     links = person.get("/dashboard/links").json()["peers"]
     assert set(links) == names
     found = person.get("/dashboard/figures").json()
-    assert (found["asked"], found["nodes"]) == (4, {})
+    assert (found["asked"], found["answering"]) == (4, 0)
+    assert [point["throughput"] for point in found["points"]] == [None]
+
+
+LINK = {
+    "node_id": "r1",
+    "connected": True,
+    "round_trip_ms": 0.7,
+    "counters": {"bytes_sent": 5, "bytes_received": 6},
+}
+
+
+@pytest.mark.parametrize(
+    ("told", "links"),
+    [
+        ({"peers": [LINK]}, {"r1": {"round_trip_ms": 0.7, "bytes": 11}}),
+        ({"peers": [LINK | {"round_trip_ms": 0}]}, {"r1": {"round_trip_ms": None, "bytes": 11}}),
+        ({"peers": [{"node_id": "r1", "connected": True}]}, {"r1": {"round_trip_ms": None, "bytes": 0}}),
+        ({"peers": [LINK | {"connected": False}]}, {}),
+        ({"peers": [LINK | {"round_trip_ms": -1}]}, None),
+        ({"peers": [LINK | {"counters": {"bytes_sent": "many"}}]}, None),
+        ({"peers": "none"}, None),
+        ({}, None),
+    ],
+)
+def test_links_are_shown_only_if_the_answer_can_be_read(
+    learner: RealLearner, person: Client, monkeypatch: pytest.MonkeyPatch, told: Any, links: Any
+) -> None:
+    """A node may be another party's, of an older release, or lie."""
+    monkeypatch.setattr(pages, "ask_node", lambda member, what: told)
+    assert person.get("/dashboard/links").json()["peers"]["r0"] == links
 
 
 @pytest.mark.parametrize("part", ["crypto", "storage", "consensus"])
@@ -95,23 +128,6 @@ def test_actions_that_a_user_may_not_do_are_not_offered(
     assert shown == offered
 
 
-def test_metrics_on_the_page_are_sums_over_labels() -> None:
-    text = """
-# TYPE peer_count gauge
-peer_count 3
-# TYPE network_bytes_transmitted counter
-network_bytes_transmitted_total{peer="a"} 10
-network_bytes_transmitted_total{peer="b"} 5
-# TYPE consensus_latency_seconds histogram
-consensus_latency_seconds_bucket{le="+Inf"} 4
-consensus_latency_seconds_sum 0.5
-consensus_latency_seconds_count 4
-"""
-    found = sums(text, FIGURES)
-    told = {"peers": 3.0, "bytes": 15.0, "latency_sum": 0.5, "latency_count": 4.0}
-    assert found == dict.fromkeys(FIGURES.values(), 0.0) | told
-
-
 def test_a_snapshot_before_there_is_a_ledger_is_empty(
     learner: RealLearner, operate: Callable[..., Any], tmp_path: Any
 ) -> None:
@@ -130,13 +146,3 @@ def test_a_snapshot_before_there_is_a_ledger_is_empty(
     assert (empty["sequence"], set(empty["counts"].values()), empty["latest"]) == (0, {0}, [])
     assert set(empty) == set(full)
     assert set(empty["counts"]) == set(full["counts"])
-
-
-def test_the_tickets_page_offers_what_the_table_of_transitions_allows(person: Client) -> None:
-    assert json.loads(pages.ACTS) == {
-        "ISSUED": ["validate"],
-        "VALIDATED": ["consume", "dispute"],
-        "CONSUMED": [],
-        "DISPUTED": [],
-    }
-    assert "validate" in person.get("/dashboard/tickets").content.decode().partition("data-acts=")[2][:40]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
 import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from tests.pages.learner import RealLearner
+from validators.feed import rows
 from validators.feed.rows import read_applied, read_frame, read_snapshot
+from validators.ledger.models import OperationRecord
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -117,3 +121,41 @@ def test_every_query_of_the_feed_uses_an_index(learner: RealLearner, operate: Op
             plan = [row[-1] for row in cursor.fetchall()]
             walked = [step for step in plan if step.startswith("SCAN")]
             assert all("counter" in step or "ledgermeta" in step for step in walked), (sql, plan)
+
+
+def test_a_snapshot_counts_the_tickets_admitted_since_midnight(
+    learner: RealLearner, operate: Operate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Midnight in the zone of events: consumed and admitted tickets count, refusals do not."""
+    operate("issue T-1", "validate T-1", "issue T-2", "validate T-2", "issue T-3", "validate T-3")
+    operate("consume T-1")
+    learner.gateway._timestamp += 5_000_000  # five seconds later
+    operate("consume T-2", "admit T-3", "admit T-3")
+    logged = [record.timestamp // 1_000_000 for record in OperationRecord.objects.order_by("id")]
+    assert read_snapshot()["day"]["admitted"] == 3
+
+    def today(start: int) -> dict[str, Any]:
+        return {"start": start, "end": start + 86_400, "zone": "UTC"}
+
+    monkeypatch.setattr(rows, "_day", lambda: today(logged[-1]))
+    assert read_snapshot()["day"]["admitted"] == 2
+    monkeypatch.setattr(rows, "_day", lambda: today(logged[-1] + 1))
+    assert read_snapshot()["day"]["admitted"] == 0
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "start", "hours"),
+    [
+        ("UTC", "2026-11-23T10:00:00+00:00", "2026-11-23T00:00:00+00:00", 24),
+        ("Europe/Berlin", "2026-11-22T23:30:00+00:00", "2026-11-22T23:00:00+00:00", 24),
+        ("Europe/Berlin", "2026-03-29T10:00:00+00:00", "2026-03-28T23:00:00+00:00", 23),
+        ("America/Los_Angeles", "2026-11-23T02:00:00+00:00", "2026-11-22T08:00:00+00:00", 24),
+    ],
+)
+def test_a_day_is_one_in_the_time_zone_of_events(
+    settings: Any, zone: str, now: str, start: str, hours: int
+) -> None:
+    settings.EVENT_TIME_ZONE = zone
+    found = rows._day(datetime.fromisoformat(now))
+    assert found["start"] == datetime.fromisoformat(start).timestamp()
+    assert (found["end"] - found["start"], found["zone"]) == (hours * 3600, zone)

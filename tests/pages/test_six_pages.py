@@ -181,10 +181,13 @@ def test_the_network_page_draws_the_existing_links(s: Supervised, page: Page, ap
     go(page, s, "/dashboard/network")
     expect(shown(page, "count")).to_have_text("6 of 6 links up")
     expect(page.locator("line.link:not(.half)")).to_have_count(6 + 1)  # one is the legend's
+    expect(page.locator("text.label")).to_have_count(6)
+    for link in (page.locator("text.label").first, row(page, "links", "node0 – node3")):
+        expect(link).to_have_text(re.compile(r"\d ms.*\d KiB/s"))
     expect(row(page, "peers", "node0").first).to_contain_text("node1, node2, node3")
     api.delete("/nodes/node2").raise_for_status()
     expect(shown(page, "count")).to_have_text("3 of 6 links up")
-    expect(page.locator("[data-node=node2]")).to_have_class("dot down")
+    expect(page.locator("[data-node=node2]")).to_have_class("dot stopped")
     api.post("/nodes", json={"node_id": "node2"}).raise_for_status()
     expect(shown(page, "count")).to_have_text("6 of 6 links up")
     node1 = page.locator("[data-node=node1]")
@@ -228,7 +231,7 @@ def test_ticket_changes_are_shown_without_a_reload(s: Supervised, page: Page, ap
     page.get_by_role("button", name="Next page").click()
     expect(row(page, "tickets", "TICKET-051")).to_be_visible()
     page.get_by_role("button", name="First page").click()
-    shown(page, "state").select_option("DISPUTED")
+    shown(page, "state").select_option("disputed")
     expect(shown(page, "total")).to_have_text("1 in all")
     expect(shown(page, "tickets").locator("tr")).to_have_count(1)
     expect_no_reload(page)
@@ -298,6 +301,9 @@ def test_the_charts_follow_the_counters_of_the_nodes(s: Supervised, page: Page, 
 
     wait_until(decided, what="a latency", pause=0.5)
     wait_until(lambda: page.locator("svg[data-at=throughput] polyline").count() > 0, what="a line")
+    expect(page.locator("svg[data-at=latency] .point, svg[data-at=latency] .line").first).to_be_visible()
+    expect(page.locator("svg[data-at=latency] .tick", has_text=" ms").first).to_be_visible()
+    expect(page.locator("svg[data-at=latency] .tick", has_text="5 min ago")).to_be_visible()
     expect(shown(page, "gossip-range")).not_to_contain_text("no data")
     expect(shown(page, "states-total")).to_have_text("500 in all")
     expect(shown(page, "health")).to_contain_text("running")
@@ -359,6 +365,14 @@ HOSTILE_EVENT = {
 }
 
 
+HOSTILE_LOG = {
+    "sequence": 9,
+    "second": 1,
+    "rates": [],
+    "day": {"start": 0, "end": 1 << 40, "zone": HOSTILE, "admitted": 0},
+}
+
+
 def lie(page: Page, address: str, answer: Any, status: int = 200) -> None:
     """Make the platform return names that it would otherwise refuse everywhere."""
     page.route(address, lambda route: route.fulfill(status=status, json=answer))
@@ -375,11 +389,13 @@ def expect_inert(page: Page) -> None:
 @pytest.mark.parametrize("path", ["/", "/dashboard/nodes", "/dashboard/network"])
 def test_x42_names_and_errors_of_nodes_are_shown_as_text(s: Supervised, page: Page, path: str) -> None:
     counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "applied", "refused"), 1)
-    log = {"sequence": 9, "second": 1, "counts": counts, "rates": [], "latest": [HOSTILE_EVENT]}
+    log = HOSTILE_LOG | {"counts": counts, "latest": [HOSTILE_EVENT]}
     page.route_web_socket("**/ws", lambda _: None)  # nothing true comes after it
     snapshot = {"log": log, "nodes": [HOSTILE_NODE], "nodes_as_of": 1, "state": HOSTILE_STATE, "now": 1}
     lie(page, "**/dashboard/snapshot", snapshot)
-    lie(page, "**/dashboard/links", {"peers": {HOSTILE: [HOSTILE]}})
+    lie(
+        page, "**/dashboard/links", {"at": 1, "peers": {HOSTILE: {HOSTILE: {"round_trip_ms": 1, "bytes": 1}}}}
+    )
     lie(page, "**/dashboard/node/**", {"error": HOSTILE}, 503)
     lie(page, "**/api/v1/nodes/**", {"logs": [f"[stdout] {HOSTILE}"]})
     stuck = {"id": HOSTILE, "problem": HOSTILE}
@@ -387,6 +403,7 @@ def test_x42_names_and_errors_of_nodes_are_shown_as_text(s: Supervised, page: Pa
     page.goto(f"{s.url}{path}")
     expect_inert(page)
     if path == "/":
+        shown(page, "ask").click()
         expect(shown(page, "verdict")).to_have_text(HOSTILE)
         expect(shown(page, "outcomes")).to_contain_text(HOSTILE)
     if path == "/dashboard/nodes":
@@ -399,7 +416,7 @@ def test_x42_names_and_errors_of_nodes_are_shown_as_text(s: Supervised, page: Pa
 @pytest.mark.exhaustive
 def test_c40_the_progress_of_a_newcomer_is_shown(s: Supervised, page: Page) -> None:
     counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "applied", "refused"), 0)
-    log = {"sequence": 9, "second": 1, "counts": counts, "rates": [], "latest": []}
+    log = HOSTILE_LOG | {"counts": counts, "latest": []}
     newcomer = HOSTILE_NODE | {"id": "node7", "status": "starting", "joining": "following"}
     newcomer.pop("error", None)
     page.route_web_socket("**/ws", lambda _: None)  # nothing true comes after it
@@ -424,9 +441,10 @@ def test_x42_ids_and_data_of_tickets_are_shown_as_text(s: Supervised, page: Page
     page.get_by_role("button", name="Validate", exact=True).first.click()
     expect(shown(page, "said")).to_have_class("notice said bad")
     assert page.evaluate("window.hit") is None
-    hostile = {"ID": HOSTILE, "State": "ISSUED", "Data": None, "ValidatorID": HOSTILE, "Timestamp": 1}
-    lie(page, "**/api/v1/tickets?*", {"success": True, "data": [hostile]})
-    shown(page, "state").select_option("ISSUED")
+    texts = dict.fromkeys(("event", "id", "state", "meaning", "entry", "about", "holder"), HOSTILE)
+    found = {"sequence": 9, "tickets": [texts | {"changed": 1, "acts": ["validate"]}], "after": None}
+    lie(page, "**/dashboard/tickets/found?*", found | {"total": 1, "events": [HOSTILE]})
+    shown(page, "state").select_option("issued")
     expect(shown(page, "tickets").locator("b")).to_have_count(1)
     expect(shown(page, "tickets").locator("b")).to_have_text(HOSTILE)
     expect_inert(page)

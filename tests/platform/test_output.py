@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from pathlib import Path
 from typing import TextIO
 
 import pytest
 
-from validators.processes.output import Output
+from validators.processes.output import JsonOutput, Output
 
 SEVERAL = 2_000
 
@@ -41,3 +42,14 @@ def test_characters_that_the_stream_cannot_encode_are_escaped(tmp_path: Path) ->
     with (tmp_path / "log").open("w", encoding="ascii") as stream:
         Output(2, stream).say("up", "Zoë")
     assert (tmp_path / "log").read_text() == "up | Zo\\xeb\n"
+
+
+def test_as_json_each_line_is_one_object_that_names_its_process(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as stream:
+        made = JsonOutput(stream)
+        for text in ('{"level":"error","message":"m"}', "Traceback:", "{not json", '["no object"]'):
+            made.say("web", text)
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert lines[0] == {"process": "web", "level": "error", "message": "m"}
+    assert [line["message"] for line in lines[1:]] == ["Traceback:", "{not json", '["no object"]']
+    assert {line["process"] for line in lines} == {"web"}

@@ -92,11 +92,12 @@ def test_health_is_answered_for_any_host_name(client: Client) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
 
 
-def test_two_networks_on_one_host_have_different_cookie_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_web_processes_share_cookies_with_their_platform_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "8080")
-    first = environment.cookie_name("sessionid")
+    first = environment.cookie_name("sessionid", "one platform's key")
+    assert environment.cookie_name("sessionid", "another one's") != first
     monkeypatch.setenv("PORT", "8081")
-    assert environment.cookie_name("sessionid") != first
+    assert environment.cookie_name("sessionid", "one platform's key") == first
 
 
 def test_the_ledgers_tables_are_never_in_the_platforms_database() -> None:
@@ -132,3 +133,17 @@ def test_a_lost_task_is_a_fault_unless_its_client_disconnected() -> None:
     finally:
         logger.removeHandler(listener)
     assert told == ["lost: RuntimeError('a fault')"]
+
+
+@pytest.mark.parametrize(("text", "told"), [("", "text"), ("json", "json"), ("text", "text")])
+def test_the_log_format_follows_the_environment(
+    monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    monkeypatch.setenv("DTVN_LOG_FORMAT", text)
+    assert environment.log_format() == told
+
+
+def test_an_unknown_log_format_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DTVN_LOG_FORMAT", "xml")
+    with pytest.raises(ImproperlyConfigured, match="DTVN_LOG_FORMAT=xml"):
+        environment.log_format()

@@ -12,6 +12,7 @@ from dtvn.machine.contract import MICROSECONDS
 from dtvn.machine.rows import TicketRow
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.models import TicketHolder
+from tickets.services.search import state_of_row
 from validators.feed.rows import read_applied
 from validators.ledger import read
 from validators.ledger.models import OperationRecord
@@ -63,7 +64,7 @@ def _tickets(event: str | None) -> Iterator[list[Row]]:
             [
                 row.event,
                 row.ticket,
-                row.state,
+                state_of_row(row).name,
                 row.product,
                 row.seat,
                 moment(row.not_before),
@@ -93,7 +94,7 @@ def _admission_row(row: TicketRow, holder: TicketHolder | None) -> Row:
         row.event,
         row.ticket,
         "yes" if row.state in ADMITTED_FROM else "no",
-        row.state,
+        state_of_row(row).name,
         holder.name if holder else "",
         holder.company if holder else "",
         row.product,

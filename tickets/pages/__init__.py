@@ -1,1 +1,1 @@
-"""The pages of files: import (upload, preview, progress, report) and export."""
+"""The tickets page, and the pages of files: import (upload, preview, progress, report) and export."""

@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from validators.dashboard.views import frame
-from validators.rest.keys import Caller, caller_of_person
+from validators.rest.keys import Caller, caller_of_person, caller_of_user
 
 Named = ParamSpec("Named")
 View = Callable[Concatenate[HttpRequest, Caller, Named], HttpResponseBase]
@@ -40,6 +40,14 @@ def with_scope(
         return answer
 
     return decorate
+
+
+def may_see_holders(request: HttpRequest, caller: Caller) -> bool:
+    """Whether the visitor may see and search names: users by their role's permission (services.roles), others
+    (holders of a key, visitors of an open platform) by the scope `operate`."""
+    if caller == caller_of_user(request.user):
+        return bool(request.user.has_perm("tickets.view_ticketholder"))
+    return "operate" in caller.scopes
 
 
 def sentence_page(request: HttpRequest, caller: Caller, text: str, status: int) -> HttpResponse:

@@ -59,7 +59,7 @@ def files(request: HttpRequest, caller: Caller) -> HttpResponseBase:
         return _files_page(request, caller, problem=str(error), status=400)
     except ServiceError as error:
         return _files_page(request, caller, problem=str(error), status=error.status)
-    return redirect("files:import", import_id=made.pk)
+    return redirect("tickets:import", import_id=made.pk)
 
 
 @require_GET
@@ -117,7 +117,7 @@ def confirm(request: HttpRequest, caller: Caller, import_id: int) -> HttpRespons
         uploads.confirm(one, actor=caller.actor, send=send)
     except ServiceError as error:
         return sentence_page(request, caller, str(error), error.status)
-    return redirect("files:import", import_id=one.pk)
+    return redirect("tickets:import", import_id=one.pk)
 
 
 @require_POST
@@ -128,7 +128,7 @@ def discard(request: HttpRequest, caller: Caller, import_id: int) -> HttpRespons
         uploads.discard(_find(import_id))
     except ServiceError as error:
         return sentence_page(request, caller, str(error), error.status)
-    return redirect("files:files")
+    return redirect("tickets:files")
 
 
 def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status: int = 200) -> HttpResponse:

@@ -1,11 +1,14 @@
-"""Addresses of the import page and of the exports."""
+"""Addresses of the tickets page, the import page and the exports."""
 
 from django.urls import URLPattern, URLResolver, path
 
-from tickets.pages import exports, imports
+from tickets.pages import exports, imports, tickets
 
-app_name = "files"
+app_name = "tickets"
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("dashboard/tickets", tickets.page, name="page"),
+    path("dashboard/tickets/found", tickets.found, name="found"),
+    path("dashboard/tickets/one", tickets.one, name="one"),
     path("dashboard/tickets/files", imports.files, name="files"),
     path("dashboard/tickets/files/<int:import_id>", imports.show, name="import"),
     path("dashboard/tickets/files/<int:import_id>/state", imports.state, name="state"),

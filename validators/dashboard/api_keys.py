@@ -27,6 +27,12 @@ class ApiKeyForm(forms.ModelForm):
         help_text="Read access is always included.",
     )
 
+    def __init__(self, *rest: Any, **named: Any) -> None:
+        super().__init__(*rest, **named)
+        widget = self.fields["expires_at"].widget if "expires_at" in self.fields else None
+        for part, name in zip(getattr(widget, "widgets", ()), ("Expiry date", "Expiry time"), strict=False):
+            part.attrs["aria-label"] = name  # the admin shows two fields, and names neither
+
     class Meta:
         model = ApiKey
         fields = ("label", "scopes", "event", "expires_at")

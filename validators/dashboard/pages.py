@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+import msgspec
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import ApiError, Unavailable
-from dtvn.machine import NAMES, TRANSITIONS, State
 from validators.dashboard.views import for_pages
+from validators.membership.figures import INTERVAL, SPAN, sampler
 from validators.membership.node_list import find_node
-from validators.membership.own_api import ask_api, read_figures
+from validators.membership.own_api import ask_api
 from validators.membership.roster import MemberNode, list_members
 from validators.rest.nodes import ask_node
 from validators.services.errors import NodeUnknown
@@ -32,40 +32,59 @@ CHARTS = (
     ("sequence", "Sequence", "batches decided"),
     ("peers", "Peers", "of the best connected node"),
 )
-FIGURES = {
-    "consensus_rounds_total": "decided",
-    "consensus_latency_seconds_sum": "latency_sum",
-    "consensus_latency_seconds_count": "latency_count",
-    "gossip_messages_sent_total": "gossip",
-    "network_bytes_transmitted_total": "bytes",
-    "peer_count": "peers",
-    "dtvn_sequence": "sequence",
-}
-"""Sample of a node's metrics to the name that the page uses for it."""
-
-OFFERED = ("validate", "consume", "dispute")
-ACTS = json.dumps(
-    {NAMES[state]: [act for act in OFFERED if isinstance(TRANSITIONS[act][state], State)] for state in State}
-)
-"""State of a ticket to the acts that are not refused in it, as JSON for the tickets page."""
 
 Found = TypeVar("Found")
+Measured = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class _Counters(msgspec.Struct, frozen=True):
+    bytes_sent: Measured = 0
+    bytes_received: Measured = 0
+
+
+class _Peer(msgspec.Struct, frozen=True):
+    """A link in a node's answer, which may come from another party's node, or from an older one."""
+
+    node_id: str
+    connected: bool = False
+    round_trip_ms: Measured = 0
+    counters: _Counters = _Counters()
+
+
+class _Peers(msgspec.Struct, frozen=True):
+    peers: list[_Peer]
 
 
 @require_GET
 @for_pages
 def links(request: HttpRequest) -> HttpResponse:
-    """Each member's peers as it reports them: {id: [ids]}, null for a member that does not answer."""
-    return JsonResponse({"peers": dict(_of_each(_peers))})
+    """The links of each member to its peers as it reports them, and when: {id: {peer: {"round_trip_ms":
+    median, null before the first measurement, "bytes": sent and received since it started}}}; null for a
+    member that does not answer."""
+    return JsonResponse({"at": time.time(), "peers": dict(_of_each(_links))})
 
 
 @require_GET
 @for_pages
 def figures(request: HttpRequest) -> HttpResponse:
-    """Metrics of each node of ours that answers on its metrics port, and when they were taken."""
-    told = _of_each(lambda member: read_figures(member, FIGURES))
-    answered = {node_id: found for node_id, found in told if found is not None}
-    return JsonResponse({"at": time.time(), "asked": len(told), "nodes": answered})
+    """The window of the nodes' metrics, or its points later than `after`, Unix seconds; and the latency of
+    the last minute."""
+    try:
+        after = float(request.GET.get("after", "0"))
+    except ValueError:
+        return JsonResponse({"error": "after is not a number of seconds"}, status=400)
+    sampler.refresh()
+    now = time.time()
+    told = {
+        "now": now,
+        "span": SPAN,
+        "interval": INTERVAL,
+        "asked": sampler.asked,
+        "answering": sampler.answering,
+        "points": sampler.window.points(now, after),
+        "latency": sampler.window.latency(now),
+    }
+    return JsonResponse(msgspec.to_builtins(told))
 
 
 @require_GET
@@ -97,12 +116,17 @@ def _of_each(ask: Callable[[MemberNode], Found]) -> list[tuple[str, Found]]:
         return list(zip([member.id for member in members], pool.map(ask, members), strict=True))
 
 
-def _peers(member: MemberNode) -> list[str] | None:
+def _links(member: MemberNode) -> dict[str, dict[str, float | None]] | None:
     try:
-        told = ask_node(member, "peers").get("peers")
-    except (ApiError, TimeoutError):
+        told = ask_node(member, "peers")
+        peers = msgspec.convert(told, _Peers).peers
+    except (ApiError, TimeoutError, msgspec.ValidationError):
         return None
-    listed = told if isinstance(told, list) else []
-    return [
-        str(peer.get("node_id", "")) for peer in listed if isinstance(peer, dict) and peer.get("connected")
-    ]
+    return {
+        peer.node_id: {
+            "round_trip_ms": peer.round_trip_ms or None,
+            "bytes": peer.counters.bytes_sent + peer.counters.bytes_received,
+        }
+        for peer in peers
+        if peer.connected
+    }

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
+from dtvn.api.errors import InvalidRequest
+from dtvn.api.queries import read_words
 from validators.rest.keys import actor_of
 from validators.services import audit
 from validators.services.login_throttle import client_address
@@ -22,6 +26,19 @@ class StrictAdmin(admin.ModelAdmin):
     """A list that is queried only by the filters that it offers: Django passes any other lookup to the
     database, which fails on an invalid regular expression or a number beyond 64 bits, and may scan for
     long."""
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Refuses a search of too many words, each of which would be a further condition on every row."""
+        try:
+            read_words(request.GET.get(SEARCH_VAR, ""))
+        except InvalidRequest as error:
+            query = request.GET.copy()
+            del query[SEARCH_VAR]
+            self.message_user(request, f"Not searched: {error}.", messages.ERROR)
+            return redirect(f"{request.path}?{query.urlencode()}")
+        return super().changelist_view(request, extra_context)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Whether one of the list's filters makes this query parameter; 400 if not."""

@@ -4,13 +4,13 @@ from django.urls import URLPattern, URLResolver, path
 
 from validators.dashboard import login, pages, views
 from validators.dashboard.views import page_of
+from validators.membership.figures import INTERVAL
 
 app_name = "dashboard"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", page_of("page", title="Live"), name="page"),
     *(path(f"dashboard/{name}", page_of(name), name=name) for name in ("nodes", "network")),
-    path("dashboard/tickets", page_of("tickets", acts=pages.ACTS), name="tickets"),
-    path("dashboard/metrics", page_of("metrics", charts=pages.CHARTS), name="metrics"),
+    path("dashboard/metrics", page_of("metrics", charts=pages.CHARTS, interval=INTERVAL), name="metrics"),
     path("dashboard/links", pages.links, name="links"),
     path("dashboard/figures", pages.figures, name="figures"),
     *(

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import DatabaseError, connections, router
 from django.db.models import QuerySet
 
@@ -18,7 +21,7 @@ from dtvn.machine.contract import MICROSECONDS
 from dtvn.machine.reasons import OK
 from validators.feed.relay import FRAME_EVENTS, Frame
 from validators.ledger.models import ConsensusEntry, OperationRecord, Ticket
-from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
+from validators.ledger.outcomes import ABOUT, ORDERED_OPERATION_SLOTS
 from validators.ledger.read import SILENT, applied_sequence, count_operations, count_tickets
 
 LATEST_MAX = 40
@@ -98,7 +101,8 @@ def read_snapshot() -> dict[str, Any]:
         if not _is_missing(error):
             raise
     counts = dict.fromkeys((*STATES.values(), "applied", "refused"), 0)
-    return {"sequence": 0, "second": 0, "counts": counts, "rates": [], "latest": [], "limits": LIMITS}
+    empty = {"sequence": 0, "second": 0, "counts": counts, "rates": [], "latest": [], "limits": LIMITS}
+    return empty | {"day": _day() | {"admitted": 0}}
 
 
 def _snapshot() -> dict[str, Any]:
@@ -107,10 +111,12 @@ def _snapshot() -> dict[str, Any]:
         second = _second(applied)
         since = _first_since((second - RATE_SECONDS + 1) * MICROSECONDS, applied)
         latest = _shown(0, applied).order_by("-id")[:LATEST_MAX]
+        day = _day()
         return {
             "sequence": applied,
             "second": second,
             "counts": _counts(),
+            "day": day | {"admitted": _admissions_since(day["start"], applied)},
             "rates": _rates(since - 1, applied),
             "latest": [_event(record) for record in latest],
             "limits": LIMITS,
@@ -208,6 +214,24 @@ def _counts() -> dict[str, int]:
     applied = count_operations(alias, all_kinds=True)
     refused = count_operations(alias, all_kinds=True, refused=True) - applied
     return {**count_tickets(alias), "applied": applied, "refused": refused}
+
+
+def _day(now: datetime | None = None) -> dict[str, Any]:
+    """Today in the time zone of events: Unix seconds of its `start` and `end`, and the zone."""
+    zone = ZoneInfo(settings.EVENT_TIME_ZONE)
+    today = (now or datetime.now(zone)).astimezone(zone).date()
+    start = datetime.combine(today, datetime.min.time(), zone)
+    end = datetime.combine(start.date() + timedelta(days=1), datetime.min.time(), zone)
+    return {"start": int(start.timestamp()), "end": int(end.timestamp()), "zone": settings.EVENT_TIME_ZONE}
+
+
+def _admissions_since(second: int, applied: int) -> int:
+    """Tickets admitted at `second` of log time or later, up to sequence `applied`."""
+    if _second(applied) < second:
+        return 0
+    first = _first_since(second * MICROSECONDS, applied)
+    admitted = _shown(first - 1, applied).filter(operation__in=ABOUT["CONSUMED"], code=OK)
+    return admitted.count()
 
 
 def _rates(after: int, to: int) -> tuple[tuple[int, int], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -11,9 +12,11 @@ from django.db import DatabaseError, connections, transaction
 from dtvn.api.helper.ledger import BEYOND, Changes, Holdings, Position
 from dtvn.api.queries import RecordsQuery, TicketsQuery
 from dtvn.api.reads import Page
-from dtvn.ledger import LedgerUnreachable, Location
+from dtvn.ledger import Location
 from dtvn.machine.contract import Listed, ticket_of_bytes
 from dtvn.protocol.genesis import Principal
+from validators.database_failures import answer_to
+from validators.database_url import first_line
 from validators.ledger import read, read_packed
 from validators.ledger.location import add_alias
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
@@ -27,6 +30,8 @@ AT_ONCE = 1_000
 LISTED_MAX = 50_000
 """Most operations of one `since`."""
 
+logger = logging.getLogger("dtvn.node_api")
+
 Arguments = ParamSpec("Arguments")
 Found = TypeVar("Found")
 
@@ -34,7 +39,7 @@ Found = TypeVar("Found")
 def _reading(
     look: Callable[Concatenate[NodeReader, Arguments], Found],
 ) -> Callable[Concatenate[NodeReader, Arguments], Found]:
-    """Raises LedgerUnreachable when the database fails; the thread's next read opens a new connection."""
+    """Raises ApiError (503) when the database fails; the thread's next read opens a new connection."""
 
     @wraps(look)
     def read_ledger(self: NodeReader, *arguments: Arguments.args, **named: Arguments.kwargs) -> Found:
@@ -42,7 +47,8 @@ def _reading(
             return look(self, *arguments, **named)
         except DatabaseError as error:
             connections[ALIAS].close()
-            raise LedgerUnreachable(str(error)) from error
+            logger.warning("the ledger did not answer: %s", first_line(error))
+            raise answer_to(error) from error
 
     return read_ledger
 

@@ -29,6 +29,8 @@ CACHE_KIBIBYTES = 32_768
 FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 """Errors of a full disk. SHMSIZE: the index of the write-ahead log could not grow, which only a full disk
 causes."""
+DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""Primary codes: the low byte of the extended ones."""
 DUPLICATE_CODES = frozenset({sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE})
 
 
@@ -222,6 +224,8 @@ def translated(what: str) -> Iterator[None]:
             raise JournalFull(text) from error
         if code in DUPLICATE_CODES:
             raise DuplicateKeyError(text) from error
+        if code & 0xFF in DAMAGE_CODES:
+            raise LedgerDamaged(text.removesuffix(".")) from error
         raise JournalError(text) from error
     except UnicodeDecodeError as error:
         # SQLite quotes a damaged schema in its message, which then may not be valid UTF-8.

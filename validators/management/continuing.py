@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.host.ports import JournalError
-from validators.management.teaching import add_data_folder
+from validators.management.teaching import add_data_folder, add_steps
 
 TEACH = """\
 The last resort, at a cost: a NEW cluster that begins with the old one's last certified state, the
@@ -67,13 +67,8 @@ sessions), principals, grants and members (the new genesis sets them). Certifica
 
 def add_parser(verbs: Any) -> None:
     """The verb `continue` and its own verbs."""
-    parser = verbs.add_parser(
-        "continue",
-        help="found a new cluster on the last certified state of a lost one",
-        description=TEACH,
-        formatter_class=RawDescriptionHelpFormatter,
-    )
-    steps = parser.add_subparsers(dest="step", required=True, parser_class=ArgumentParser)
+    summary = "found a new cluster on the last certified state of a lost one"
+    steps = add_steps(verbs, "continue", summary=summary, teaches=TEACH)
     one = steps.add_parser("save", help="write the last certified state in an old ledger to a file")
     add_data_folder(one)
     whose = one.add_mutually_exclusive_group(required=True)

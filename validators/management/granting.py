@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +31,7 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, read_genesis
 from dtvn.proof import shown
 from dtvn.protocol import genesis as g
-from validators.management.teaching import ACTOR, add_data_folder
+from validators.management.teaching import ACTOR, add_data_folder, add_steps
 from validators.services.errors import ServiceError
 
 PRESENT_WAIT = 3.0
@@ -57,14 +56,8 @@ in its epoch. All members must run a release that knows the operation before one
 
 
 def add_parser(verbs: Any, read_wish: Callable[[str], g.Grant]) -> None:
-    """Add `grant` with its steps. `read_wish`: reads `issue` or `issue:EVENT`."""
-    parser = verbs.add_parser(
-        "grant",
-        help="all members together give a principal grants",
-        description=TEACH,
-        formatter_class=RawDescriptionHelpFormatter,
-    )
-    steps = parser.add_subparsers(dest="step", required=True, parser_class=ArgumentParser)
+    """Add the verb `grant` with its steps. `read_wish`: parses `issue` or `issue:EVENT`."""
+    steps = add_steps(verbs, "grant", summary="all members together give a principal grants", teaches=TEACH)
     one = steps.add_parser("propose", help="write the statement that all members sign")
     one.add_argument("name", metavar="PRINCIPAL", help="as `genesis show` lists them")
     one.add_argument("--grant", action="append", type=read_wish, required=True, metavar="WHAT[:EVENT]")
@@ -83,7 +76,7 @@ def add_parser(verbs: Any, read_wish: Callable[[str], g.Grant]) -> None:
 
 
 def run(options: dict[str, Any], say: Callable[[str], Any]) -> None:
-    """Do one step; raises FoundingError or CommandError."""
+    """Execute one step; raises FoundingError or CommandError."""
     try:
         {"propose": _propose, "sign": _sign, "order": _order}[options["step"]](options, say)
     except (GrantError, KeyFileError, StartError, ServiceError, OSError, ValueError) as error:

@@ -4,7 +4,6 @@ function."""
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from dtvn.recovery import (
     plan_digest,
     sealing,
 )
-from validators.management.teaching import add_data_folder
+from validators.management.teaching import add_data_folder, add_steps
 
 Say = Callable[[str], object]
 
@@ -63,11 +62,10 @@ second channel. Signing a second end of one epoch convicts the signer.
 """
 
 
-def add_verbs(parser: ArgumentParser) -> None:
-    """The five steps as verbs of `recover`."""
-    parser.description = TEACH
-    parser.formatter_class = RawDescriptionHelpFormatter
-    steps = parser.add_subparsers(dest="step", required=True, parser_class=ArgumentParser)
+def add_parser(verbs: Any) -> None:
+    """Add the verb `recover` with its five steps."""
+    summary = "recover a cluster in which too many members lost their votes"
+    steps = add_steps(verbs, "recover", summary=summary, teaches=TEACH)
     one = steps.add_parser("state", help="state what this member's ledger holds, signed with its key")
     one.add_argument(
         "--vouch",

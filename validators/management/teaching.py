@@ -28,6 +28,15 @@ class TeachingCommand(BaseCommand):
         return parser
 
 
+def add_steps(verbs: Any, name: str, *, summary: str, teaches: str) -> Any:
+    """Add the verb `name`, whose help shows `teaches` unchanged; returns the subparsers for its steps, of
+    which the user chooses one (option `step`)."""
+    parser = verbs.add_parser(
+        name, help=summary, description=teaches, formatter_class=RawDescriptionHelpFormatter
+    )
+    return parser.add_subparsers(dest="step", required=True, parser_class=ArgumentParser)
+
+
 def add_data_folder(parser: ArgumentParser) -> None:
     """`--data-dir`; by default the platform's own folder."""
     parser.add_argument(

@@ -4,13 +4,11 @@ node has."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from django.conf import settings
-from prometheus_client.parser import text_string_to_metric_families
 
 from dtvn.api.errors import Unavailable
 from dtvn.node.kept_ports import kept_api, kept_metrics
@@ -44,32 +42,22 @@ def ask_any_api(path: str) -> dict[str, Any]:
     raise Unavailable("No node answers on its own API.")
 
 
-def read_figures(member: MemberNode, names: Mapping[str, str]) -> dict[str, float] | None:
-    """`sums` of this member's metrics; None if it does not answer, or is not ours."""
+def read_metrics(node_id: str) -> str | None:
+    """The metrics of a node of ours as Prometheus text; None if it does not answer."""
     try:
-        where = None if member.managed is None else kept_metrics(_folder_of(member))
+        where = kept_metrics(_folder_of(node_id))
         found = None if where is None else get(where.host, where.port, "/metrics", patience=WAIT)
     except UNUSABLE:
         return None
     if found is None or found.status != HTTPStatus.OK:
         return None
-    return sums(found.body.decode("utf-8", "replace"), names)
-
-
-def sums(text: str, names: Mapping[str, str]) -> dict[str, float]:
-    """Samples of Prometheus text, summed over all labels, renamed as `names` says; 0 if there are none."""
-    found = dict.fromkeys(names.values(), 0.0)
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if (name := names.get(sample.name)) is not None:
-                found[name] += sample.value
-    return found
+    return found.body.decode("utf-8", "replace")
 
 
 def _ask(member: MemberNode, path: str) -> Any:
     """The answer of one node, None if it gives none."""
     try:
-        api = kept_api(_folder_of(member), os.environ.get("DTVN_API_KEY", ""))
+        api = kept_api(_folder_of(member.id), os.environ.get("DTVN_API_KEY", ""))
         if api is None:
             return None
         headers = {"X-API-Key": api.key.encode()} if api.key else {}
@@ -79,5 +67,5 @@ def _ask(member: MemberNode, path: str) -> Any:
         return None
 
 
-def _folder_of(member: MemberNode) -> NodeFolder:
-    return ClusterFolder(settings.DATA).node(member.id)
+def _folder_of(node_id: str) -> NodeFolder:
+    return ClusterFolder(settings.DATA).node(node_id)

@@ -100,6 +100,11 @@ class Child:
         except ProcessLookupError:
             return
 
+    @property
+    def process_id(self) -> int | None:
+        """None if it is not started, or its end was noticed."""
+        return None if self._process is None else self._process.pid
+
     def lives(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from setproctitle import setproctitle
 
+from dtvn.node.json_lines import JsonLines, is_json
 from dtvn.node.logs import begin_log
 from dtvn.node.run import EXIT_FAILED
 from validators.data_folder.folder import DataFolder
@@ -77,6 +78,9 @@ class LastError(logging.Handler):
 
 
 def name_log_lines(node_id: str) -> None:
-    """Prefix every log line of this process with the node's name."""
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(logging.Formatter(f"{node_id}: %(levelname)s %(name)s: %(message)s"))
+    """Name the node in every log line of this process."""
+    root = logging.getLogger()
+    text = logging.Formatter(f"{node_id}: %(levelname)s %(name)s: %(message)s")
+    formatter = JsonLines({"node": node_id}) if is_json(root) else text
+    for handler in root.handlers:
+        handler.setFormatter(formatter)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from contextlib import suppress
-from typing import TextIO
+from typing import Any, TextIO
+
+import msgspec
+
+from dtvn.node.json_lines import utc
 
 
 class Output:
@@ -29,6 +34,23 @@ class Output:
         content = f"{text}\n".encode(self._encoding, "backslashreplace")
         with self._lock, suppress(OSError):
             os.write(self._descriptor, content)
+
+
+class JsonOutput(Output):
+    """Prints one JSON object per line, with its source as `process`: a line that is one already gets that
+    member; any other text, such as a traceback of a library, becomes the `message` of one."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__(0, stream)
+
+    def say(self, name: str, text: str) -> None:
+        """One line of the source `name`."""
+        try:
+            told = msgspec.json.decode(text, type=dict[str, Any]) if text.startswith("{") else None
+        except msgspec.MsgspecError:
+            told = None
+        told = told or {"time": utc(time.time()), "level": "info", "message": text}
+        self.line(msgspec.json.encode({"process": name, **told}).decode())
 
 
 def descriptor_of(stream: TextIO | None) -> int:

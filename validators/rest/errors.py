@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from django.http import Http404, UnreadablePostError
 from prometheus_client import Counter
 from rest_framework import exceptions
 
 from dtvn.api.errors import ApiError, ServiceError
 from dtvn.machine import reasons
+from validators.database_failures import answer_to
 from validators.database_url import first_line
 
 logger = logging.getLogger(__name__)
@@ -38,9 +39,9 @@ def describe(error: Exception) -> ServiceError:
             return ApiError(413, reasons.TOO_LARGE, "The request is too large.")
         case BadRequest() | SuspiciousOperation() | UnreadablePostError() | exceptions.ParseError():
             return ApiError(400, reasons.BAD_REQUEST, "The request could not be parsed.")
-        case DatabaseError():
+        case DatabaseError() | InterfaceError():
             logger.warning("the database did not answer: %s", first_line(error))
-            return ApiError(503, "database_busy", "The platform's database is busy; try again.")
+            return answer_to(error)
     _unforeseen.inc()
     logger.error("an answer failed", exc_info=error)
     return ApiError(503, "internal_error", "Internal error: see the platform's log.")

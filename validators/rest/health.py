@@ -10,17 +10,13 @@ from django.views.decorators.csrf import csrf_exempt
 
 from dtvn.api.answers import bare
 from dtvn.api.errors import SEQUENCE_HEADER, Unavailable
-from dtvn.gateway import MemberView
+from dtvn.gateway import NO_CLUSTER, Agreement, MemberView, agreement_of
 from dtvn.machine.reasons import UNAVAILABLE
 from dtvn.protocol import quorum
 from validators.membership.roster import WAITING, awaited_by
 from validators.rest.http import response_of
 from validators.services.network import gateway
 
-HEARD_MAX = 5.0
-"""Seconds after which a member's newest report no longer counts; members are asked once a second."""
-VOTING = "voting"
-"""State of a node that votes, in its status answer."""
 FOLLOWING = "following"
 """State of a node without a vote, in its status answer."""
 METHODS = ("GET", "HEAD")
@@ -65,44 +61,32 @@ def ready(request: HttpRequest) -> HttpResponse:
     nothing. `sequence`: what a quorum has executed."""
     if request.method not in METHODS:
         return _not_allowed()
-    views = _views()
-    agreeing = _agreeing(views)
-    needed = quorum.quorum(len(views)) if views else 1
-    if len(agreeing) < needed:
-        body: dict[str, Any] = {"status": "not ready", "error": _not_ready(views, len(agreeing))}
+    state, views = _cluster()
+    executed = sorted((view.sequence for view in views if view.id in state.agreeing_members), reverse=True)
+    if not executed or len(executed) < state.needed:
+        body: dict[str, Any] = {"status": "not ready", "error": _not_ready(state, views)}
         headers = {SEQUENCE_HEADER: "0", "Retry-After": "1"}
         return _answer(body | {"code": UNAVAILABLE} | _told(views), status=503, headers=headers)
-    sequence = sorted((view.sequence for view in agreeing), reverse=True)[needed - 1]
+    sequence = executed[state.needed - 1]
     body = {"status": "ready", "sequence": sequence} | _told(views)
     return _answer(body, headers={SEQUENCE_HEADER: str(sequence)})
 
 
-def _not_ready(views: Sequence[MemberView], agreeing: int) -> str:
+def _not_ready(state: Agreement, views: Sequence[MemberView]) -> str:
     """Why the cluster decides nothing, and the remedy if one is known."""
-    if not any(view.connected for view in views):
-        begun = str(Unavailable())
-    else:
-        needed = quorum.quorum(len(views))
-        begun = f"No quorum: {agreeing} of {len(views)} members vote in one view, {needed} needed."
+    connected = any(view.connected for view in views)
+    begun = f"{state.sentence}." if connected else str(Unavailable())
     return " ".join([begun, *_waits(views), _lost_votes(views)]).rstrip()
 
 
-def _agreeing(views: Sequence[MemberView]) -> list[MemberView]:
-    """The largest group of members that answered lately, vote, and are in one view."""
-    groups: dict[int, list[MemberView]] = {}
-    for view in views:
-        lately = view.connected and view.heard is not None and view.heard <= HEARD_MAX
-        if lately and view.status.get("state", VOTING) == VOTING:
-            groups.setdefault(view.view, []).append(view)
-    return max(groups.values(), key=len, default=[])
-
-
-def _views() -> Sequence[MemberView]:
-    """All members with their newest reports as held by the gateway: no node is queried."""
+def _cluster() -> tuple[Agreement, Sequence[MemberView]]:
+    """The cluster's state, and all members with their newest reports as held by the gateway: no node is
+    queried."""
     try:
-        return gateway().members()
+        network = gateway()
+        return agreement_of(network), network.members()
     except Unavailable:
-        return ()
+        return NO_CLUSTER, ()
 
 
 def _waits(views: Sequence[MemberView]) -> list[str]:

@@ -7,6 +7,8 @@ import os
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
@@ -80,7 +82,7 @@ def revoke_api_key(key: ApiKey) -> None:
 
 def tell_of_change() -> None:
     """Make every process that caches keys look them up again: called once the change can be read."""
-    path = DataFolder(settings.DATA).key_changes
+    path = _key_changes(settings.DATA)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -93,10 +95,15 @@ def tell_of_change() -> None:
 def change_mark() -> tuple[int, int]:
     """Changes with every `tell_of_change`; costs one stat call."""
     try:
-        found = os.stat(DataFolder(settings.DATA).key_changes)
+        found = os.stat(_key_changes(settings.DATA))
     except OSError:
         return (0, 0)
     return (found.st_ino, found.st_size)
+
+
+@lru_cache(maxsize=4)
+def _key_changes(data: Path) -> Path:
+    return DataFolder(data).key_changes
 
 
 def api_key_digest(plain: str) -> str:

@@ -15,13 +15,16 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dtvn.api.access import allowed_origin, key_of
-from dtvn.api.errors import ApiError
+from dtvn.api.errors import SEQUENCE_HEADER, ApiError
 from dtvn.api.helper.responses import refusal
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
+from dtvn.node.request_log import nonce_text
 
 PATTERN = "dtvn.pattern"
 """Scope key for a route's pattern, under which the request is counted."""
+NONCE = "dtvn.nonce"
+"""Scope key for the request's nonce (bytes), for its log line."""
 FAULT = "dtvn.fault"
 """Scope key that marks an unexpected error."""
 OTHER = "other"
@@ -63,12 +66,13 @@ class Front:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began, status = time.perf_counter(), 0
+        began, status, sequence = time.perf_counter(), 0, ""
 
         async def sent(message: Message) -> None:
-            nonlocal status
+            nonlocal status, sequence
             if message["type"] == "http.response.start":
                 status = message["status"]
+                sequence = Headers(raw=message.get("headers", [])).get(SEQUENCE_HEADER, "")
                 if self._options.cors:
                     MutableHeaders(scope=message).update(CORS)
             await send(message)
@@ -82,7 +86,16 @@ class Front:
             endpoint = scope.get(PATTERN) or self._pattern(scope["path"])
             seconds = time.perf_counter() - began
             fault = bool(scope.get(FAULT))
-            told = Answered(scope["method"], endpoint, status or 499, seconds, _path_of(scope), fault)
+            told = Answered(
+                scope["method"],
+                endpoint,
+                status or 499,
+                seconds,
+                _path_of(scope),
+                fault,
+                nonce_text(scope.get(NONCE, b"")),
+                int(sequence) if sequence.isdecimal() else 0,
+            )
             self._answered(told)
 
     def _pattern(self, path: str) -> str:

@@ -41,7 +41,7 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 class HelperLedger(TicketLedger, Protocol):
-    """A node's ledger, read-only, from any thread. Every method raises LedgerUnreachable when its database
+    """A node's ledger, read-only, from any thread. Every method raises ApiError (503) when its database
     fails."""
 
     def applied_sequence(self) -> int:

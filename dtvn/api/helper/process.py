@@ -22,6 +22,7 @@ from dtvn.api.helper.deadlines import IDLE, TimedProtocol
 from dtvn.api.helper.ledger import OpenReader
 from dtvn.api.helper.service import Service
 from dtvn.node.api_channel import Answered, Channel, Counted, Setup, Status, Stop
+from dtvn.node.json_lines import JsonLines
 from dtvn.node.log_limit import limit
 
 GRACE = 2
@@ -60,6 +61,8 @@ def main(open_reader: OpenReader) -> None:
     logging.basicConfig(format=f"%(levelname)s api {setup.node}: %(message)s", level=logging.WARNING)
     for handler in logging.getLogger().handlers:
         handler.addFilter(limit)
+        if setup.json_logs:
+            handler.setFormatter(JsonLines({"node": setup.node}))
     TimedProtocol.connections_max = connections_within(CONNECTIONS_MAX)
     service = Service(setup, open_reader)
     server = _Server(_configuration(build_app(service)))

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from dtvn.api.answers import Answer, failure
 from dtvn.api.errors import ApiError, ServiceError
-from dtvn.ledger import LedgerUnreachable
 
 logger = logging.getLogger("dtvn.node_api")
 
@@ -34,8 +33,5 @@ def describe(error: Exception) -> ServiceError:
             return error
         case ClientDisconnect():
             return ApiError(400, "client_gone", "The client disconnected before its request was complete.")
-        case LedgerUnreachable():
-            logger.warning("the ledger did not answer: %s", error)
-            return ApiError(503, "database_busy", "The ledger is busy; try again.")
     logger.error("an answer failed", exc_info=error)
     return ApiError(503, UNFORESEEN, "Internal error: see the node's log.")

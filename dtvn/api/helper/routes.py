@@ -14,6 +14,7 @@ from dtvn.api.answers import Answer, bare, success
 from dtvn.api.bodies import OPERATIONS, read_body
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError
+from dtvn.api.helper.front import NONCE
 from dtvn.api.helper.service import Service
 from dtvn.api.ordering import Decision
 from dtvn.api.queries import RecordsQuery, TicketsQuery, read_event, read_records_query, read_tickets_query
@@ -44,6 +45,7 @@ class Routes:
         async def handle(http: Request) -> Answer:
             body = read_body(await _body(http), OPERATIONS[kind])
             request = body.request(kind, http.headers.get("Idempotency-Key"))
+            http.scope[NONCE] = request.nonce
             decision = await self._service.decide(request)
             return answer_operation(kind, decision, self._data(kind, decision))
 

@@ -15,7 +15,6 @@ from dtvn.api.errors import ApiError
 from dtvn.api.helper.ledger import Position
 from dtvn.api.helper.responses import refusal
 from dtvn.api.helper.service import Service
-from dtvn.ledger import LedgerUnreachable
 from dtvn.machine.contract import MICROSECONDS, Listed
 
 logger = logging.getLogger("dtvn.node_api")
@@ -84,7 +83,7 @@ class Feed:
         try:
             await self._service.seen()
             return await self._service.read(self._service.ledger.position)
-        except (LedgerUnreachable, ApiError):
+        except ApiError:
             return None
 
     async def _look_on(self) -> None:
@@ -96,7 +95,7 @@ class Feed:
             try:
                 found = await self._service.read(self._service.ledger.since, self._at)
                 frames = [] if found is None else self._frames(found.listed, found.created)
-            except (LedgerUnreachable, ApiError) as error:
+            except ApiError as error:
                 logger.debug("the feed is waiting: %s", error)
                 continue
             except Exception:

@@ -148,9 +148,14 @@ class RoundTrips:
         self.trips: dict[int, deque[int]] = {}
         """Member -> its newest round trips, nanoseconds."""
 
+    def of_member(self, member: int) -> int:
+        """The median of a member's newest round trips, nanoseconds; 0 before the first."""
+        trips = sorted(self.trips.get(member, ()))
+        return trips[len(trips) // 2] if trips else 0
+
     def of_quorum(self) -> int:
         """Nanoseconds within which a quorum answers; 0 while too few members were measured."""
-        return self._needed(sorted(sorted(trips)[len(trips) // 2] for trips in self.trips.values()))
+        return self._needed(sorted(map(self.of_member, self.trips)))
 
     def shortest(self) -> int:
         """Nanoseconds within which a quorum answered at its quickest, over the newest round trips of each

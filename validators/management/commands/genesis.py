@@ -104,9 +104,7 @@ class Command(TeachingCommand):
         )
         four = verbs.add_parser("show", help="show its content, its seals and the faults it tolerates")
         four.add_argument("file", type=Path)
-        recover.add_verbs(
-            verbs.add_parser("recover", help="recover a cluster in which too many members lost their votes")
-        )
+        recover.add_parser(verbs)
         continuing.add_parser(verbs)
         granting.add_parser(verbs, grant)
 

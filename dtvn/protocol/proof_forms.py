@@ -6,12 +6,17 @@ only this, and the decoder's own message is kept for programmers (`__cause__`).
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
-from dtvn.proof.errors import Code, ProofError
 from dtvn.protocol import canonical
+from dtvn.protocol.proof_errors import Code, ProofError
 
 Value = TypeVar("Value")
+
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""Characters that a terminal or a page might interpret instead of showing them."""
+SHOWN_MAX = 128
 
 
 def opened(kind: type[Value], data: bytes, what: str) -> Value:
@@ -25,3 +30,8 @@ def opened(kind: type[Value], data: bytes, what: str) -> Value:
 def no_form(what: str) -> ProofError:
     """The error for data that does not have the form of `what`, a noun after its article."""
     return ProofError(Code.MALFORMED, what.partition(" ")[2], f"{what} has not the form of one")
+
+
+def shown(text: str) -> str:
+    """A text of a certificate, safe to show: bounded, and without characters that a terminal interprets."""
+    return UNSHOWN.sub("?", text[:SHOWN_MAX])

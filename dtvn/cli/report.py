@@ -1,0 +1,146 @@
+"""What was found in a stream, in bounded memory; as text for people and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from dtvn.events.rules import Severity, Verdict, Violation
+
+SCOPE = "LOCAL_ONLY"
+KEPT = 1_000
+"""Violations of one rule that are kept; more are counted."""
+SHOWN = 10
+"""Of these, how many are shown with their events."""
+NEIGHBOURS = 2
+TEXT_CHARACTERS = 160
+# What is true of a whole stream is not said of each of its events.
+_KEPT_OF = {"PROTOCOL_0X": 1}
+_SHOWN_OF = {"FIRST_EVENT": 1, "RUN_ALREADY_FINISHED": 1, "RUN_ALREADY_ERRORED": 1}
+
+
+class Result(Struct, frozen=True, omit_defaults=True):
+    """The verdict on a stream. `delivered` events came before the first refusal, whose rule is `code`;
+    `omitted` counts, by rule, the violations that are not listed."""
+
+    valid: bool
+    events: int
+    delivered: int
+    code: str | None = msgspec.field()
+    violations: list[Violation] = msgspec.field()
+    scope: str = msgspec.field()
+    omitted: dict[str, int] = {}
+
+
+class Shown(Struct):
+    """A violation with the events around it."""
+
+    violation: Violation
+    line: int
+    before: list[tuple[int, str]]
+    text: str
+    after: tuple[int, str] | None = None
+
+
+class Report:
+    """Collects the verdicts on a stream, event by event."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.delivered = 0
+        self.code: str | None = None
+        self.violations: list[Violation] = []
+        self.shown: list[Shown] = []
+        self.counts: Counter[str] = Counter()
+        self.severities: Counter[Severity] = Counter()
+        self._recent: deque[tuple[int, str]] = deque(maxlen=NEIGHBOURS)
+        self._waiting: list[Shown] = []
+
+    def take(
+        self, line: int, data: bytes, verdict: Verdict, advice: tuple[Violation, ...], known: bool
+    ) -> None:
+        """Add an event: its line, its text, what the rules and the advice say; `known` if it is of a known
+        type."""
+        index, self.events = self.events, self.events + 1
+        if not verdict.accepted and self.code is None:
+            self.code = verdict.code
+        if self.code is None and known:
+            self.delivered += 1
+        text = _one_line(data)
+        for shown in self._waiting:
+            shown.after = (index, text)
+        self._waiting = []
+        for violation in (*verdict.violations, *advice):
+            self._add(violation, line, text)
+        self._recent.append((index, text))
+
+    def end(self, advice: tuple[Violation, ...]) -> None:
+        """Add what only the end of the stream shows."""
+        for violation in advice:
+            self._add(violation, 0, "")
+
+    def result(self) -> Result:
+        """The verdict so far."""
+        listed = Counter(violation.code for violation in self.violations)
+        omitted = dict(self.counts - listed)
+        return Result(
+            self.code is None, self.events, self.delivered, self.code, self.violations, SCOPE, omitted
+        )
+
+    def _add(self, violation: Violation, line: int, text: str) -> None:
+        self.counts[violation.code] += 1
+        self.severities[violation.severity] += 1
+        if self.counts[violation.code] > _KEPT_OF.get(violation.code, KEPT):
+            return
+        self.violations.append(violation)
+        if self.counts[violation.code] <= _SHOWN_OF.get(violation.code, SHOWN):
+            shown = Shown(violation, line, list(self._recent) if text else [], text)
+            self.shown.append(shown)
+            self._waiting += [shown] if text else []
+
+
+def _one_line(data: bytes) -> str:
+    """The start of an event's text, without characters that a terminal would obey."""
+    text = data[: TEXT_CHARACTERS * 4].decode(errors="replace")
+    text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return text if len(text) <= TEXT_CHARACTERS else text[: TEXT_CHARACTERS - 3] + "..."
+
+
+def as_json(report: Report) -> str:
+    """One object in one line."""
+    return msgspec.json.encode(report.result()).decode() + "\n"
+
+
+def as_text(report: Report, source: str) -> str:
+    """For people: the verdict, then each violation with its event and the neighbours."""
+    return "\n".join(_lines(report, source)) + "\n"
+
+
+def _lines(report: Report, source: str) -> Iterator[str]:
+    errors, warnings = (report.severities[severity] for severity in (Severity.ERROR, Severity.WARNING))
+    verdict = "valid" if report.code is None else "NOT VALID"
+    counted = f"{report.events} events, {errors} errors, {warnings} warnings"
+    yield f"{source}: {verdict}. {counted}. AG-UI 1.0, {SCOPE}."
+    signs = report.counts["PROTOCOL_0X"]
+    if signs:
+        yield f"This stream is of AG-UI protocol 0.x: {signs} signs of it."
+    for shown in sorted(report.shown, key=lambda shown: shown.violation.severity):
+        violation = shown.violation
+        place = f" at event {violation.index} (line {shown.line})" if shown.text else " at the end"
+        field = f", {violation.field}" if violation.field else ""
+        yield ""
+        yield f"{violation.severity} {violation.code}{place}{field}: {violation.message}"
+        yield f"  {violation.suggestion}"
+        for index, text in shown.before:
+            yield f"    {index:>5}  {text}"
+        if shown.text:
+            yield f"  > {violation.index:>5}  {shown.text}"
+        if shown.after is not None:
+            yield f"    {shown.after[0]:>5}  {shown.after[1]}"
+    told = Counter(shown.violation.code for shown in report.shown)
+    for code, count in (report.counts - told).items():
+        yield ""
+        yield f"... and {count} more {code}"

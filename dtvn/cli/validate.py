@@ -1,0 +1,94 @@
+"""`dtvn validate SOURCE`: judges a recorded or running stream on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from dtvn.cli.report import Report, as_json, as_text
+from dtvn.cli.sources import SourceError, pieces
+from dtvn.events.rules import EventReader, FramingError, Linter, Stream
+
+HELP = "check an AG-UI event stream"
+TEACH = """\
+Checks a stream of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file, an
+http(s) address, or - for standard input: server-sent events, JSON objects one a line, or a JSON list.
+
+Exit status: 0 valid, 1 not valid, 2 not read.
+"""
+VALID, NOT_VALID, NOT_READ = range(3)
+
+
+class Output(Protocol):
+    """Where text goes."""
+
+    def write(self, text: str, /) -> object:
+        """Write it."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `run` reads."""
+    parser.add_argument(
+        "source", metavar="SOURCE", help="a file, an http(s) address, or - for standard input"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--junit", metavar="FILE", type=Path, help="write the result as JUnit XML besides")
+    parser.add_argument("--first", action="store_true", help="stop at the first event that is refused")
+    parser.add_argument("--drop-unknown", action="store_true", help="only warn of unknown event types")
+    parser.add_argument(
+        "--skip",
+        choices=["shape", "advice", "timestamps", "empty"],
+        action="append",
+        default=[],
+        help="leave out rules of shape, all advice, that on timestamps, or that on empty ids and texts",
+    )
+
+
+def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Output) -> int:
+    """Judge `options["source"]` and print the result; return the exit code."""
+    report = Report()
+    try:
+        _judge(options, stdin, report)
+    except (SourceError, FramingError) as error:
+        stderr.write(f"dtvn validate: {error}\n")
+        return NOT_READ
+    stdout.write(as_json(report) if options["json"] else as_text(report, options["source"]))
+    if options["junit"] is not None:
+        from dtvn.cli.junit import as_junit
+
+        try:
+            options["junit"].write_text(as_junit(report, options["source"]), encoding="utf-8")
+        except OSError as error:
+            stderr.write(f"dtvn validate: cannot write {options['junit']}: {error.strerror}\n")
+            return NOT_READ
+    return VALID if report.code is None else NOT_VALID
+
+
+def _judge(options: Mapping[str, Any], stdin: BinaryIO, report: Report) -> None:
+    skip = options["skip"]
+    stream = Stream(drop_unknown=options["drop_unknown"], shape="shape" not in skip)
+    linter = Linter(stream, timestamps="timestamps" not in skip, empty_ids="empty" not in skip)
+    reader = EventReader(stream.limits.event_bytes)
+
+    def take(events: list[tuple[int, bytes]]) -> bool:
+        now = int(time.time() * 1000)
+        for line, data in events:
+            verdict = stream.feed(data)
+            advice = linter.advise(data, now) if verdict.accepted and "advice" not in skip else ()
+            report.take(line, data, verdict, advice, stream.event is not None)
+            if not verdict.accepted and options["first"]:
+                return False
+        return True
+
+    try:
+        for piece in pieces(options["source"], stdin):
+            if not take(reader.feed(piece)):
+                return
+    except KeyboardInterrupt:
+        # A stream that does not end is judged as far as it was read.
+        pass
+    if take(reader.end()) and "advice" not in skip:
+        report.end(stream.end())

@@ -1,0 +1,424 @@
+"""Configuration of the distributed validation of events: the contract's objects, their defaults and profiles.
+
+All times are seconds. Every object is refused at construction, with a ConfigError that names field, value and
+rule (contract 1.10). Thresholds are effective ones only together with the number of members: see
+`dtvn.events.judging.DecisionRule`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from dtvn.protocol.consensus.config import ConfigError
+
+__all__ = [
+    "Algorithm",
+    "Balancing",
+    "CircuitBreakerConfig",
+    "ConfigError",
+    "ConflictResolution",
+    "ConsensusConfig",
+    "DetectionMethod",
+    "DistributedValidatorConfig",
+    "LoadBalancerConfig",
+    "MonitoringConfig",
+    "PROFILES",
+    "PartitionHandlerConfig",
+    "RecoveryStrategy",
+    "RestartPolicy",
+    "SecurityConfig",
+    "StateSyncConfig",
+    "SyncProtocol",
+    "from_profile",
+    "read_config",
+    "testing_config",
+]
+
+
+class Algorithm(StrEnum):
+    """How the votes of several members become one decision."""
+
+    MAJORITY = "majority"
+    UNANIMOUS = "unanimous"
+    RAFT = "raft"
+    PBFT = "pbft"
+
+
+class SyncProtocol(StrEnum):
+    """How members bring their shared state together."""
+
+    GOSSIP = "gossip"
+    MERKLE = "merkle"
+    CRDT = "crdt"
+    SNAPSHOT = "snapshot"
+
+
+class ConflictResolution(StrEnum):
+    """Which of two items with one key stays."""
+
+    LAST_WRITE = "last_write"
+    HIGHEST_VERSION = "highest_version"
+    MERGE = "merge"
+    CUSTOM = "custom"
+
+
+class DetectionMethod(StrEnum):
+    """How a partition is noticed."""
+
+    HEARTBEAT = "heartbeat"
+    QUORUM = "quorum"
+    GOSSIP = "gossip"
+    HYBRID = "hybrid"
+
+
+class RecoveryStrategy(StrEnum):
+    """What ends a partition."""
+
+    WAIT = "wait"
+    MERGE = "merge"
+    RESET = "reset"
+    MANUAL = "manual"
+
+
+class Balancing(StrEnum):
+    """How the load balancer chooses nodes."""
+
+    ROUND_ROBIN = "round_robin"
+    LEAST_CONNECTIONS = "least_connections"
+    WEIGHTED_ROUND_ROBIN = "weighted_round_robin"
+    CONSISTENT_HASH = "consistent_hash"
+    LEAST_RESPONSE_TIME = "least_response_time"
+    RANDOM = "random"
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all objects here. Fields named in the class's table are checked by kind, the rest by
+    `_check`."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming field, value and rule. Text becomes its enum value, and None where an
+        object is expected the default object."""
+        for field, kind, default in _typed_fields(type(self)):
+            value = getattr(self, field)
+            if value is None and isinstance(default, Checked):
+                msgspec.structs.force_setattr(self, field, default)
+            elif issubclass(kind, StrEnum) and not isinstance(value, kind):
+                msgspec.structs.force_setattr(self, field, _enum_value(field, kind, value))
+        for field in POSITIVE.get(type(self).__name__, ()):
+            value = getattr(self, field)
+            if not 0 < value < float("inf"):
+                raise ConfigError(f"{field}: {value} is not greater than 0")
+        for field in AT_LEAST_ONE.get(type(self).__name__, ()):
+            value = getattr(self, field)
+            if value < 1:
+                raise ConfigError(f"{field}: {value} is less than 1")
+        for field in FRACTIONS.get(type(self).__name__, ()):
+            value = getattr(self, field)
+            if not 0 < value <= 1:
+                raise ConfigError(f"{field}: {value} is not in (0, 1]")
+        self._check()
+
+    def _check(self) -> None:
+        """Rules of one class."""
+
+
+@cache
+def _typed_fields(owner: type[Checked]) -> tuple[tuple[str, type, Any], ...]:
+    """(name, type, default) of each field that is an enum value or another object."""
+    return tuple(
+        (field.name, field.type, field.default)
+        for field in msgspec.structs.fields(owner)
+        if isinstance(field.type, type) and issubclass(field.type, StrEnum | Checked)
+    )
+
+
+def _enum_value(field: str, kind: type[StrEnum], value: Any) -> StrEnum:
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise ConfigError(f"{field}: {value!r} is none of {', '.join(kind)}") from error
+
+
+POSITIVE: dict[str, tuple[str, ...]] = {
+    "ConsensusConfig": ("election_timeout", "heartbeat_interval"),
+    "StateSyncConfig": ("sync_interval",),
+    "PartitionHandlerConfig": ("heartbeat_timeout", "max_partition_duration", "recovery_timeout"),
+    "LoadBalancerConfig": ("health_check_interval", "load_update_interval", "circuit_breaker_timeout"),
+    "RestartPolicy": ("restart_window", "base_backoff", "max_backoff"),
+    "CircuitBreakerConfig": ("reset_timeout",),
+    "MonitoringConfig": ("metrics_interval",),
+    "DistributedValidatorConfig": ("validation_timeout", "heartbeat_interval", "node_cleanup_interval"),
+}
+"""Class -> its intervals and time-outs, which are finite and greater than 0."""
+AT_LEAST_ONE: dict[str, tuple[str, ...]] = {
+    "ConsensusConfig": ("min_nodes", "quorum_size", "max_log_entries"),
+    "StateSyncConfig": ("batch_size", "gossip_fanout", "snapshot_threshold"),
+    "PartitionHandlerConfig": ("quorum_size", "min_nodes_for_operation"),
+    "LoadBalancerConfig": ("unhealthy_threshold", "healthy_threshold"),
+    "CircuitBreakerConfig": ("max_failures", "half_open_max_calls", "success_threshold"),
+}
+"""Class -> its numbers of nodes, items or calls, of which there is at least one."""
+FRACTIONS: dict[str, tuple[str, ...]] = {
+    "LoadBalancerConfig": ("max_load_per_node", "circuit_breaker_threshold"),
+}
+"""Class -> its thresholds, which are greater than 0 and at most 1."""
+
+
+class ConsensusConfig(Checked, frozen=True, kw_only=True):
+    """Contract 1.2."""
+
+    algorithm: Algorithm = Algorithm.MAJORITY
+    min_nodes: int = 1
+    quorum_size: int = 1
+    """Never the effective quorum alone: one below what is safe for the members is raised to that."""
+    require_unanimous: bool = False
+    """Makes majority decide as unanimous does."""
+    election_timeout: float = 5.0
+    heartbeat_interval: float = 1.0
+    max_log_entries: int = 10_000
+    byzantine_fault_tolerance: int = 1
+    """f of pbft."""
+    timeout: float | None = None
+    """Of one decision; None stands for the validator's `validation_timeout`."""
+
+    def _check(self) -> None:
+        if self.timeout is not None and not 0 < self.timeout < float("inf"):
+            raise ConfigError(f"timeout: {self.timeout} is not greater than 0")
+        liars = self.byzantine_fault_tolerance
+        if liars < 0:
+            raise ConfigError(f"byzantine_fault_tolerance: {liars} is less than 0")
+        if self.algorithm is Algorithm.PBFT and self.min_nodes < 3 * liars + 1:
+            raise ConfigError(f"min_nodes: {self.min_nodes} is less than 3f + 1 = {3 * liars + 1} for pbft")
+
+    def get_required_nodes(self) -> int:
+        """Number of nodes that the settings alone ask for (contract 3.1)."""
+        if self.algorithm is Algorithm.UNANIMOUS:
+            return self.min_nodes
+        if self.algorithm is Algorithm.PBFT:
+            return 3 * self.byzantine_fault_tolerance + 1
+        return self.quorum_size
+
+
+class StateSyncConfig(Checked, frozen=True, kw_only=True):
+    """Contract 1.3."""
+
+    protocol: SyncProtocol = SyncProtocol.GOSSIP
+    sync_interval: float = 5.0
+    batch_size: int = 100
+    max_retries: int = 3
+    conflict_resolution: ConflictResolution = ConflictResolution.LAST_WRITE
+    enable_compression: bool = True
+    gossip_fanout: int = 3
+    snapshot_threshold: int = 1000
+
+    def _check(self) -> None:
+        if self.max_retries < 0:
+            raise ConfigError(f"max_retries: {self.max_retries} is less than 0")
+
+
+class PartitionHandlerConfig(Checked, frozen=True, kw_only=True):
+    """Contract 1.4."""
+
+    detection_method: DetectionMethod = DetectionMethod.HYBRID
+    recovery_strategy: RecoveryStrategy = RecoveryStrategy.MERGE
+    heartbeat_timeout: float = 10.0
+    quorum_size: int = 2
+    max_partition_duration: float = 300.0
+    allow_local_validation: bool = True
+    auto_recovery: bool = True
+    recovery_timeout: float = 30.0
+    min_nodes_for_operation: int = 1
+
+
+class LoadBalancerConfig(Checked, frozen=True, kw_only=True):
+    """Contract 1.5."""
+
+    algorithm: Balancing = Balancing.LEAST_RESPONSE_TIME
+    health_check_interval: float = 10.0
+    unhealthy_threshold: int = 3
+    """Failures in a row."""
+    healthy_threshold: int = 2
+    """Successes in a row."""
+    load_update_interval: float = 5.0
+    max_load_per_node: float = 0.8
+    enable_circuit_breaker: bool = True
+    circuit_breaker_threshold: float = 0.5
+    """Error rate above which a node's breaker opens."""
+    circuit_breaker_timeout: float = 30.0
+
+
+class RestartPolicy(Checked, frozen=True, kw_only=True):
+    """Contract 1.6."""
+
+    max_restarts: int = 10
+    restart_window: float = 300.0
+    base_backoff: float = 0.1
+    max_backoff: float = 30.0
+    backoff_multiplier: float = 2.0
+
+    def _check(self) -> None:
+        if self.max_restarts < 0:
+            raise ConfigError(f"max_restarts: {self.max_restarts} is less than 0")
+        if self.base_backoff > self.max_backoff:
+            raise ConfigError(
+                f"base_backoff: {self.base_backoff} is greater than max_backoff {self.max_backoff}"
+            )
+        if not 1 <= self.backoff_multiplier < float("inf"):
+            raise ConfigError(f"backoff_multiplier: {self.backoff_multiplier} is less than 1")
+
+
+class CircuitBreakerConfig(Checked, frozen=True, kw_only=True):
+    """Contract 1.7, the breaker around calls."""
+
+    name: str
+    max_failures: int = 5
+    """Failures in a row that open it."""
+    reset_timeout: float = 60.0
+    half_open_max_calls: int = 3
+    success_threshold: int = 2
+    """Successes in a row that close it again."""
+    timeout: float = 10.0
+    """Of one operation; 0 stands for none."""
+
+    def _check(self) -> None:
+        if not self.name:
+            raise ConfigError("name: '' is empty")
+        if not 0 <= self.timeout < float("inf"):
+            raise ConfigError(f"timeout: {self.timeout} is less than 0")
+        if self.success_threshold > self.half_open_max_calls:
+            most = self.half_open_max_calls
+            raise ConfigError(
+                f"success_threshold: {self.success_threshold} is greater than half_open_max_calls {most}"
+            )
+
+
+class MonitoringConfig(Checked, frozen=True, kw_only=True):
+    """Contract 1.1."""
+
+    enabled: bool = False
+    metrics_interval: float = 30.0
+    health_check_url: str = "/health"
+    prometheus_enabled: bool = False
+
+
+class SecurityConfig(Checked, frozen=True, kw_only=True):
+    """Contract 1.1. Links between nodes are encrypted and authenticated and votes are signed in any case: a
+    cluster has no other mode, and these fields only say that an operator relies on it."""
+
+    enable_encryption: bool = False
+    enable_authentication: bool = False
+    sign_messages: bool = False
+
+
+class DistributedValidatorConfig(Checked, frozen=True, kw_only=True):
+    """Contract 1.1. The Python name of `goroutine_restart_policy` is `restart_policy`."""
+
+    node_id: str
+    consensus_config: ConsensusConfig = ConsensusConfig()
+    state_sync: StateSyncConfig = StateSyncConfig()
+    load_balancer: LoadBalancerConfig = LoadBalancerConfig()
+    partition_handler: PartitionHandlerConfig = PartitionHandlerConfig()
+    max_node_failures: int = 2
+    validation_timeout: float = 5.0
+    heartbeat_interval: float = 1.0
+    node_cleanup_interval: float = 300.0
+    enable_metrics: bool = True
+    consensus_circuit_breaker_config: CircuitBreakerConfig = CircuitBreakerConfig(name="consensus")
+    state_sync_circuit_breaker_config: CircuitBreakerConfig = CircuitBreakerConfig(name="state-sync")
+    heartbeat_circuit_breaker_config: CircuitBreakerConfig = CircuitBreakerConfig(name="heartbeat")
+    restart_policy: RestartPolicy = RestartPolicy()
+    bind_address: str = ""
+    """"" stands for the address of the node's own settings."""
+    discovery_method: str = ""
+    """"" stands for the network's own discovery."""
+    debug_mode: bool = False
+    log_level: str = "INFO"
+    monitoring: MonitoringConfig = MonitoringConfig()
+    security: SecurityConfig = SecurityConfig()
+
+    def _check(self) -> None:
+        if not self.node_id:
+            raise ConfigError("node_id: '' is empty")
+        if self.max_node_failures < 0:
+            raise ConfigError(f"max_node_failures: {self.max_node_failures} is less than 0")
+
+    @property
+    def decision_timeout(self) -> float:
+        """Seconds until a decision is taken with the votes that there are."""
+        timeout = self.consensus_config.timeout
+        return self.validation_timeout if timeout is None else timeout
+
+
+PROFILES: dict[str, dict[str, dict[str, Any]]] = {
+    "small": {
+        "consensus_config": {"algorithm": "majority", "min_nodes": 3, "quorum_size": 2, "timeout": 5.0},
+        "load_balancer": {
+            "algorithm": "round_robin",
+            "enable_circuit_breaker": True,
+            "circuit_breaker_threshold": 0.5,
+        },
+        "partition_handler": {"allow_local_validation": True, "recovery_strategy": "merge"},
+    },
+    "large": {
+        "consensus_config": {
+            "algorithm": "raft",
+            "min_nodes": 5,
+            "quorum_size": 3,
+            "timeout": 10.0,
+            "heartbeat_interval": 1.0,
+        },
+        "load_balancer": {
+            "algorithm": "least_response_time",
+            "enable_circuit_breaker": True,
+            "circuit_breaker_threshold": 0.3,
+        },
+        "state_sync": {"protocol": "gossip", "sync_interval": 30.0},
+    },
+    "high_security": {
+        "consensus_config": {
+            "algorithm": "pbft",
+            "min_nodes": 4,
+            "quorum_size": 3,
+            "byzantine_fault_tolerance": 1,
+            "timeout": 15.0,
+        },
+        "security": {"enable_encryption": True, "enable_authentication": True, "sign_messages": True},
+    },
+}
+"""Name -> the fields that differ from the defaults (contract 1.9)."""
+
+
+def read_config(values: dict[str, Any]) -> DistributedValidatorConfig:
+    """The configuration with these fields, as JSON or TOML give them; null stands for the default. Raises
+    ConfigError."""
+    given = {name: value for name, value in values.items() if value is not None}
+    try:
+        return msgspec.convert(given, DistributedValidatorConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error)) from error
+
+
+def from_profile(name: str, node_id: str) -> DistributedValidatorConfig:
+    """The profile with this name; raises ConfigError if there is none."""
+    if name not in PROFILES:
+        raise ConfigError(f"profile: {name!r} is none of {', '.join(PROFILES)}")
+    return read_config({"node_id": node_id, **PROFILES[name]})
+
+
+def testing_config(node_id: str) -> DistributedValidatorConfig:
+    """The contract's preset `testing`, with short times (1.1, 1.6)."""
+    return DistributedValidatorConfig(
+        node_id=node_id,
+        state_sync=StateSyncConfig(sync_interval=0.05),
+        partition_handler=PartitionHandlerConfig(heartbeat_timeout=0.1),
+        validation_timeout=2.0,
+        heartbeat_interval=0.1,
+        node_cleanup_interval=1.0,
+        restart_policy=RestartPolicy(
+            max_restarts=0, restart_window=1.0, base_backoff=0.01, max_backoff=0.1, backoff_multiplier=1.0
+        ),
+    )

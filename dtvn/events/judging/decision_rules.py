@@ -1,0 +1,179 @@
+"""The rules by which votes become a decision (contract 3.1 and 3.2), over the same votes for all algorithms.
+
+| algorithm | verdict | without one |
+|---|---|---|
+| majority | at least `needed` votes; valid if more are valid than invalid | NO_QUORUM |
+| unanimous | any invalid vote: invalid; valid votes of all members: valid | INSUFFICIENT_NODES |
+| pbft | that of `needed` equal votes | PBFT_NO_CONSENSUS |
+
+`needed` is the contract's size or the quorum of the members, whichever is greater: of two sets of that size
+an honest member is in both, so up to f liars never bring about two verdicts, whatever is lost or late. With
+3f + 1 members both are the same number; with 5 or 7 members the contract's majority (3, 4) could be turned by
+f liars.
+
+A certificate holds `needed` equal votes (all members' for a valid verdict of *unanimous*, a quorum's for an
+invalid one), so there can be a verdict without a certificate, never a certificate against the verdict.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig
+from dtvn.protocol import quorum
+
+NO_DECISIONS = "NO_DECISIONS"
+NO_QUORUM = "NO_QUORUM"
+INSUFFICIENT_NODES = "INSUFFICIENT_NODES"
+PBFT_NO_CONSENSUS = "PBFT_NO_CONSENSUS"
+"""Rule ids of decisions that could not be made (contract 2.1)."""
+ALGORITHM_NOT_OFFERED = "algorithm_not_offered"
+OFFERED = (Algorithm.MAJORITY, Algorithm.UNANIMOUS, Algorithm.PBFT)
+
+
+class AlgorithmNotOffered(ValueError):
+    """The cluster cannot decide by this algorithm."""
+
+    code = ALGORITHM_NOT_OFFERED
+
+    def __init__(self, algorithm: Algorithm, offered: tuple[Algorithm, ...]) -> None:
+        names = ", ".join(offered) or "none"
+        super().__init__(f"algorithm: {algorithm.value} is not offered here; offered: {names}")
+        self.algorithm = algorithm
+
+
+class Verdict(StrEnum):
+    """What the members say of a chunk together."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    NONE = "none"
+    """Too few votes, or votes too different."""
+
+
+class Count(msgspec.Struct, frozen=True):
+    """Votes on one question, by what they say."""
+
+    valid: int
+    invalid: int
+    largest_valid: int
+    """Size of the largest group of equal valid votes."""
+    largest_invalid: int
+    missing: int
+    """Members that may still vote."""
+
+    @property
+    def votes(self) -> int:
+        return self.valid + self.invalid
+
+
+class DecisionRule(msgspec.Struct, frozen=True):
+    """One algorithm for one number of members."""
+
+    algorithm: Algorithm
+    members: int
+    needed: int
+    """Votes without which there is no verdict."""
+
+    def needed_equal(self, valid: bool) -> int:
+        """Equal votes in a certificate of this verdict."""
+        if self.algorithm is Algorithm.UNANIMOUS and not valid:
+            return quorum.quorum(self.members)
+        return self.needed
+
+    @property
+    def asked_first(self) -> int:
+        """Members to ask at once; majority asks another one only where an answer fails or differs."""
+        return self.needed if self.algorithm is Algorithm.MAJORITY else self.members
+
+    def verdict(self, count: Count) -> Verdict | None:
+        """The verdict that no missing vote can change; None while one can."""
+        match self.algorithm:
+            case Algorithm.MAJORITY:
+                return self._majority(count)
+            case Algorithm.UNANIMOUS:
+                return self._unanimous(count)
+            case _:
+                return self._equal_votes(count)
+
+    def _majority(self, count: Count) -> Verdict | None:
+        if count.votes + count.missing < self.needed:
+            return Verdict.NONE
+        if count.votes < self.needed:
+            return None
+        if count.valid > count.invalid + count.missing:
+            return Verdict.VALID
+        return Verdict.INVALID if count.valid + count.missing <= count.invalid else None
+
+    def _unanimous(self, count: Count) -> Verdict | None:
+        if count.invalid:
+            return Verdict.INVALID
+        if count.valid >= self.needed:
+            return Verdict.VALID
+        return None if count.missing else Verdict.NONE
+
+    def _equal_votes(self, count: Count) -> Verdict | None:
+        if count.largest_valid >= self.needed:
+            return Verdict.VALID
+        if count.largest_invalid >= self.needed:
+            return Verdict.INVALID
+        within_reach = max(count.largest_valid, count.largest_invalid) + count.missing >= self.needed
+        return None if within_reach else Verdict.NONE
+
+    def certificate_within_reach(self, count: Count, valid: bool) -> bool:
+        """Whether missing votes could still complete a certificate of this verdict."""
+        largest = count.largest_valid if valid else count.largest_invalid
+        return count.missing > 0 and largest + count.missing >= self.needed_equal(valid)
+
+    def failure(self, count: Count) -> tuple[str, str]:
+        """(rule id, sentence) of a decision that could not be made."""
+        if not count.votes:
+            return NO_DECISIONS, "No member has voted."
+        only = f"Only {count.votes} of {self.needed} members have voted."
+        if self.algorithm is Algorithm.MAJORITY:
+            return NO_QUORUM, only
+        if self.algorithm is Algorithm.UNANIMOUS:
+            return INSUFFICIENT_NODES, only
+        largest = max(count.largest_valid, count.largest_invalid)
+        return PBFT_NO_CONSENSUS, f"Only {largest} of {self.needed} votes are equal."
+
+
+def decision_rule(config: ConsensusConfig, members: int, algorithm: Algorithm | None = None) -> DecisionRule:
+    """The rule of a cluster of `members` for `algorithm`, or for the configured one.
+
+    Raises AlgorithmNotOffered for an algorithm that is not built yet or that this cluster is too small for,
+    and ConfigError if the configured one cannot work with so few members.
+    """
+    chosen = config.algorithm if algorithm is None else algorithm
+    if chosen not in offered(config, members):
+        if algorithm is None and chosen in OFFERED:
+            raise ConfigError(_too_small(config, members))
+        raise AlgorithmNotOffered(chosen, offered(config, members))
+    if chosen is Algorithm.MAJORITY and config.require_unanimous:
+        chosen = Algorithm.UNANIMOUS
+    safe = quorum.quorum(members)
+    needed = {
+        Algorithm.MAJORITY: max(config.quorum_size, safe),
+        Algorithm.UNANIMOUS: members,
+        Algorithm.PBFT: max(2 * config.byzantine_fault_tolerance + 1, safe),
+    }
+    return DecisionRule(chosen, members, needed[chosen])
+
+
+def offered(config: ConsensusConfig, members: int) -> tuple[Algorithm, ...]:
+    """The algorithms by which a cluster of `members` can decide with these settings."""
+    if members < max(config.min_nodes, config.quorum_size):
+        return ()
+    pbft = members > 3 * config.byzantine_fault_tolerance
+    return tuple(each for each in OFFERED if each is not Algorithm.PBFT or pbft)
+
+
+def _too_small(config: ConsensusConfig, members: int) -> str:
+    if members < config.min_nodes:
+        return f"min_nodes: {config.min_nodes} is more than the {members} members"
+    if config.quorum_size > members:
+        return f"quorum_size: {config.quorum_size} is more than the {members} members"
+    liars = config.byzantine_fault_tolerance
+    return f"byzantine_fault_tolerance: {liars} needs {3 * liars + 1} members, not {members}"

@@ -1,0 +1,35 @@
+"""Rules for streams of AG-UI events (protocol 1.0): shape, chunks, order and advice, in bounded memory.
+
+`Stream` judges one stream, event by event; `Linter` adds advice, which never refuses; `Table` holds many
+streams. `RunState` is what votes name: `state.digest()` before and after, `decode_state` for a validator that
+lacks it, `rules_digest` for the rules themselves.
+"""
+
+from dtvn.events.rules.framing import EventReader, FramingError
+from dtvn.events.rules.limits import Limits, rules_digest
+from dtvn.events.rules.lint import Linter
+from dtvn.events.rules.shapes import TYPES
+from dtvn.events.rules.state import RunState, StateError, decode_state, state_digest
+from dtvn.events.rules.stream import Stream, Verdict
+from dtvn.events.rules.table import Bounds, Table
+from dtvn.events.rules.violation import SUGGESTIONS, Severity, Violation
+
+__all__ = [
+    "Stream",
+    "Verdict",
+    "Violation",
+    "Severity",
+    "SUGGESTIONS",
+    "Linter",
+    "Limits",
+    "Table",
+    "Bounds",
+    "RunState",
+    "StateError",
+    "decode_state",
+    "state_digest",
+    "rules_digest",
+    "TYPES",
+    "EventReader",
+    "FramingError",
+]

@@ -1,0 +1,263 @@
+"""Advice about accepted events: the profile `seed`. It never refuses an event, and no vote covers it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from dtvn.events.rules import messages as m
+from dtvn.events.rules import shapes as s
+from dtvn.events.rules.decoding import unknown_fields
+from dtvn.events.rules.stream import Stream
+from dtvn.events.rules.violation import Violation, quoted, warning
+
+MESSAGE_CHARACTERS = 10_000
+ARGUMENT_CHARACTERS = 50_000
+LINE_CHARACTERS = 1_000
+AHEAD_MS = 5_000
+OLD_MS = 24 * 3600 * 1000
+RESERVED_NAMES = {"system", "internal", "reserved", "ag-ui"}
+REMEMBERED = 64
+"""How many run ids, and how many notices given once, a linter remembers."""
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e\x0f]")
+_SCRIPT = re.compile("javascript:", re.IGNORECASE)
+_PLAIN_ID = re.compile(r"[a-zA-Z0-9_-]+")
+_NAMES = (
+    ("message_id", "messageId"),
+    ("tool_call_id", "toolCallId"),
+    ("tool_call_name", "toolCallName"),
+    ("thread_id", "threadId"),
+    ("run_id", "runId"),
+    ("step_name", "stepName"),
+    ("entity_id", "entityId"),
+)
+_FORMATTED = {"threadId", "runId", "messageId", "toolCallId"}
+Said = Iterator[tuple[str, str | None, str]]
+"""Rule id, field, sentence."""
+
+
+@cache
+def _names_of(kind: type[s.Event]) -> tuple[tuple[str, str], ...]:
+    return tuple(name for name in _NAMES if name[0] in kind.__struct_fields__)
+
+
+class Linter:
+    """Advice about one stream, event by event, after `Stream.feed` accepted each. `timestamps` false leaves
+    out all about times, `empty_ids` false all about empty ids and texts."""
+
+    def __init__(self, stream: Stream, *, timestamps: bool = True, empty_ids: bool = True) -> None:
+        self.stream = stream
+        self.timestamps = timestamps
+        self.empty_ids = empty_ids
+        self._run_id: str | None = None
+        self._earlier: dict[str, None] = {}
+        self._latest: int | None = None
+        self._once: set[tuple[str, str]] = set()
+
+    def advise(self, data: bytes, now_ms: int) -> tuple[Violation, ...]:
+        """Warnings about the event that the stream accepted last; `now_ms` is milliseconds since 1970."""
+        event = self.stream.event
+        if event is None:
+            return ()
+        kind = type(event)
+        said = [*self._ids(event), *self._unknown(data, kind)]
+        if kind in _ADVICE:
+            said += _ADVICE[kind](self, event)
+        if self.timestamps:
+            said += self._times(event, now_ms)
+        if self.stream.state.expired and self._first("expired", ""):
+            limit = self.stream.limits.owners
+            said.append(("OWNER_EXPIRED", None, f"Of over {limit} ids of a kind the oldest are forgotten."))
+        return tuple(warning(self.stream.index - 1, *each) for each in said)
+
+    def _first(self, about: str, detail: str) -> bool:
+        """Whether this notice was not given in this run."""
+        notice = (about, detail[:REMEMBERED])
+        if notice in self._once or len(self._once) >= REMEMBERED:
+            return False
+        self._once.add(notice)
+        return True
+
+    def _unknown(self, data: bytes, kind: type[s.Event]) -> Said:
+        for name in unknown_fields(data, kind):
+            if self._first(s.NAMES[kind], name):
+                yield "UNKNOWN_FIELD", name, f"{s.NAMES[kind]} has no field {quoted(name)}; clients drop it."
+
+    def _ids(self, event: s.Event) -> Said:
+        starts = isinstance(event, _STARTS)
+        for attribute, field in _names_of(type(event)):
+            value = getattr(event, attribute)
+            if value == "" and self.empty_ids:
+                yield "EMPTY_ID", field, f"{field} is empty."
+            elif value and starts and field in _FORMATTED and not _PLAIN_ID.fullmatch(value):
+                yield (
+                    "ID_FORMAT",
+                    field,
+                    f"{field} {quoted(value)} has signs beside letters, digits, _ and -.",
+                )
+
+    def _times(self, event: s.Event, now_ms: int) -> Said:
+        if event.timestamp is None:
+            if self._first("timestamp", "missing"):
+                yield (
+                    "TIMESTAMP_VALIDATION",
+                    "timestamp",
+                    "Events have no timestamp (said once a run).",
+                )
+            return
+        at = int(event.timestamp)
+        if at > now_ms + AHEAD_MS:
+            yield "TIMESTAMP_VALIDATION", "timestamp", f"The timestamp is {(at - now_ms) / 1000:.1f} s ahead."
+        elif at < now_ms - OLD_MS and self._first("timestamp", "old"):
+            yield (
+                "TIMESTAMP_VALIDATION",
+                "timestamp",
+                "Timestamps are older than a day (said once a run).",
+            )
+        if self._latest is not None and at < self._latest:
+            said = f"The timestamp is {self._latest - at} ms before the one of an event before it."
+            yield "TIMESTAMP_VALIDATION", "timestamp", said
+        self._latest = at
+
+    def _short(self, run_id: str) -> str:
+        return run_id[: self.stream.limits.id_characters]
+
+    def run_started(self, event: s.RunStarted) -> Said:
+        self._once.clear()
+        self._latest = None
+        self._run_id = run_id = self._short(event.run_id)
+        if run_id in self._earlier:
+            yield "RUN_LIFECYCLE", "runId", f"Run {quoted(event.run_id)} was in this stream before."
+        self._earlier[run_id] = None
+        if len(self._earlier) > REMEMBERED:
+            del self._earlier[next(iter(self._earlier))]
+        version = event.protocol_version
+        if version is not None and version.startswith("0."):
+            yield (
+                "PROTOCOL_0X",
+                "protocolVersion",
+                f"The run says protocol {quoted(version)}; it is judged as 1.0.",
+            )
+
+    def run_finished(self, event: s.RunFinished) -> Said:
+        if self._run_id is not None and self._short(event.run_id) != self._run_id:
+            said = f"RUN_FINISHED names run {quoted(event.run_id)}; {quoted(self._run_id)} was started."
+            yield "RUN_ID_MISMATCH", "runId", said
+
+    def run_error(self, event: s.RunError) -> Said:
+        if not event.message:
+            yield "RUN_LIFECYCLE", "message", "The error's message is empty."
+
+    def text(self, event: s.TextMessageContent | s.TextMessageChunk | s.ReasoningMessageContent) -> Said:
+        delta = event.delta
+        if delta and len(delta) > MESSAGE_CHARACTERS:
+            yield (
+                "MESSAGE_CONTENT",
+                "delta",
+                f"delta has {len(delta)} characters.",
+            )
+        if delta and _CONTROL.search(delta):
+            yield "MESSAGE_CONTENT", "delta", "delta has control characters."
+        yield from self._delta(delta)
+
+    def arguments(self, event: s.ToolCallArgs | s.ToolCallChunk) -> Said:
+        delta = event.delta
+        if delta and len(delta) > ARGUMENT_CHARACTERS:
+            yield (
+                "TOOL_CALL_CONTENT",
+                "delta",
+                f"delta has {len(delta)} characters.",
+            )
+        yield from self._delta(delta)
+
+    def _delta(self, delta: str | None) -> Said:
+        if delta is None:
+            return
+        if not delta and self.empty_ids:
+            yield "EMPTY_DELTA", "delta", "delta is empty."
+        if "\x00" in delta:
+            yield "CONTENT_VALIDATION", "delta", "delta has null characters."
+        if len(delta) > LINE_CHARACTERS and max(map(len, delta.split("\n"))) > LINE_CHARACTERS:
+            yield (
+                "CONTENT_VALIDATION",
+                "delta",
+                f"A line has over {LINE_CHARACTERS} characters.",
+            )
+        if _SCRIPT.search(delta):
+            yield "CONTENT_VALIDATION", "delta", 'delta has "javascript:".'
+
+    def tool_call(self, event: s.ToolCallStart) -> Said:
+        state = self.stream.state
+        parent = event.parent_message_id
+        if parent is not None and not state.expired and parent not in state.owners_message:
+            said = f"No message {quoted(parent)} is known in this run."
+            yield "PARENT_MESSAGE_UNKNOWN", "parentMessageId", said
+
+    def result(self, event: s.ToolCallResult) -> Said:
+        state = self.stream.state
+        if not state.expired and event.tool_call_id not in state.owners_call:
+            said = f"No tool call {quoted(event.tool_call_id)} is known in this run."
+            yield "TOOL_RESULT_UNKNOWN_CALL", "toolCallId", said
+
+    def snapshot(self, event: s.StateSnapshot) -> Said:
+        if bytes(event.snapshot) == b"null":
+            yield "STATE_VALIDATION", "snapshot", "The snapshot is null."
+
+    def patch(self, event: s.StateDelta | s.ActivityDelta) -> Said:
+        field = "delta" if isinstance(event, s.StateDelta) else "patch"
+        operations = event.delta if isinstance(event, s.StateDelta) else event.patch
+        if not operations:
+            yield "EMPTY_PATCH", field, "The patch has no operation."
+        for number, operation in enumerate(operations):
+            if not operation.path:
+                yield (
+                    "EMPTY_PATCH",
+                    f"{field}[{number}].path",
+                    "The path names the whole document.",
+                )
+            valued = isinstance(operation, m.Add | m.Replace | m.Test)
+            if valued and bytes(operation.value) == b"null":  # type: ignore[union-attr]
+                yield "EMPTY_PATCH", f"{field}[{number}].value", "The value is null."
+
+    def custom(self, event: s.Custom) -> Said:
+        if not event.name and self.empty_ids:
+            yield "CUSTOM_EVENT", "name", "The name is empty."
+        elif event.name in RESERVED_NAMES:
+            yield "CUSTOM_EVENT", "name", f"The name {quoted(event.name)} is reserved."
+
+    def raw(self, event: s.RawEvent) -> Said:
+        if bytes(event.event) == b"null":
+            yield "CONTENT_VALIDATION", "event", "The event is null."
+
+
+_STARTS = (
+    s.RunStarted,
+    s.TextMessageStart,
+    s.ToolCallStart,
+    s.ReasoningMessageStart,
+    s.ReasoningStart,
+    s.TextMessageChunk,
+    s.ToolCallChunk,
+    s.ReasoningMessageChunk,
+)
+_ADVICE: dict[type[s.Event], Callable[[Linter, Any], Said]] = {
+    s.RunStarted: Linter.run_started,
+    s.RunFinished: Linter.run_finished,
+    s.RunError: Linter.run_error,
+    s.TextMessageContent: Linter.text,
+    s.TextMessageChunk: Linter.text,
+    s.ReasoningMessageContent: Linter.text,
+    s.ReasoningMessageChunk: Linter.text,
+    s.ToolCallArgs: Linter.arguments,
+    s.ToolCallChunk: Linter.arguments,
+    s.ToolCallStart: Linter.tool_call,
+    s.ToolCallResult: Linter.result,
+    s.StateSnapshot: Linter.snapshot,
+    s.StateDelta: Linter.patch,
+    s.ActivityDelta: Linter.patch,
+    s.Custom: Linter.custom,
+    s.RawEvent: Linter.raw,
+}

@@ -1,0 +1,182 @@
+"""One stream of events, judged one event at a time: shape, then chunks, then order. A refused event changes
+no state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from dtvn.events.rules import shapes as s
+from dtvn.events.rules.chunks import CHUNKS, Expansion, ending, expand
+from dtvn.events.rules.decoding import NOT_DECODED, bad_shape, over_bounds, without_shape
+from dtvn.events.rules.limits import SCAN_FROM, Limits
+from dtvn.events.rules.ordering import RULES, guard, still_open
+from dtvn.events.rules.shapes import decode_event
+from dtvn.events.rules.state import Phase, RunState
+from dtvn.events.rules.violation import Refusal, Violation, error, warning
+
+
+class Verdict(Struct, frozen=True):
+    """What the rules say of one event: whether it is accepted, and which rules it breaks.
+
+    Of an event that may not come now and is malformed besides, both are told, the first being the verdict's
+    `code`.
+    """
+
+    accepted: bool
+    violations: tuple[Violation, ...] = ()
+
+    @property
+    def code(self) -> str | None:
+        """The rule that refused the event; None if it was accepted."""
+        return None if self.accepted else self.violations[0].code
+
+
+ACCEPTED = Verdict(True)
+_LATER = Refusal("", "Guard and lanes are asked first.")
+
+
+def _later(state: RunState, event: s.Event) -> Refusal | None:
+    return _LATER
+
+
+# Two tables that hold every kind: what needs neither guard nor lanes while a run is active and no chunked
+# stream is open, most of all events; and none. One look-up and one call for an event are what the rate hangs
+# on.
+_NONE: dict[type[s.Event], Callable[[RunState, Any], Refusal | None]] = dict.fromkeys(RULES, _later)
+_AT_ONCE = RULES | dict.fromkeys((*CHUNKS, s.RunStarted, s.RunFinished, s.RunError), _later)
+
+
+class Stream:
+    """The rules over one stream of events, which may hold several runs one after the other.
+
+    `drop_unknown` passes over events of unknown type with a warning, as clients do. `shape` false judges
+    order alone: missing and invalid fields are filled with empty values. After each event `event` is its
+    value, None if its shape was wrong.
+    """
+
+    __slots__ = ("_at_once", "drop_unknown", "event", "index", "limits", "shape", "state")
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        state: RunState | None = None,
+        *,
+        drop_unknown: bool = False,
+        shape: bool = True,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.state = state or RunState(self.limits)
+        self.drop_unknown = drop_unknown
+        self.shape = shape
+        self.index = 0
+        self.event: s.Event | None = None
+        self._look()
+
+    def feed(self, data: bytes) -> Verdict:
+        """Judge the JSON text of the next event and, if it is accepted, bring the state forward."""
+        index = self.index
+        self.index = index + 1
+        if len(data) > SCAN_FROM or not data.isascii():
+            bounded = over_bounds(data, self.limits)
+            if bounded is not None:
+                self.event = None
+                return Verdict(False, (error(index, bounded),))
+        try:
+            event = decode_event(data)
+        except NOT_DECODED as broken:
+            return self._malformed(index, data, broken)
+        self.event = event
+        refusal = self._at_once[type(event)](self.state, event)
+        if refusal is None:
+            return ACCEPTED
+        if refusal is _LATER:
+            return self._judged(index, event)
+        return Verdict(False, (error(index, refusal),))
+
+    def end(self) -> tuple[Violation, ...]:
+        """The stream has ended: a warning if a run has not."""
+        if self.state.phase is not Phase.ACTIVE:
+            return ()
+        said = " ".join(["The stream ends within a run.", *(said for _, said in still_open(self.state))])
+        return (warning(max(self.index - 1, 0), "STREAM_NOT_TERMINATED", None, said),)
+
+    def _judged(self, index: int, event: s.Event) -> Verdict:
+        """Judge an event that may be a chunk, end chunked streams, or come outside a run."""
+        state, kind = self.state, type(event)
+        refusal = guard(state.phase, kind)
+        if refusal is None:
+            whole = not state.lanes and kind not in CHUNKS
+            refusal = RULES[kind](state, event) if whole else self._expanded(event)
+        if refusal is not None:
+            return Verdict(False, (error(index, refusal),))
+        self._look()
+        return ACCEPTED
+
+    def _look(self) -> None:
+        """Choose the rules that need neither guard nor lanes, if any may be asked now."""
+        state = self.state
+        self._at_once = _AT_ONCE if state.phase is Phase.ACTIVE and not state.lanes else _NONE
+
+    def _expanded(self, event: s.Event) -> Refusal | None:
+        """Judge what an event stands for while chunked streams are open; all of it is accepted, or
+        nothing."""
+        state = self.state
+        expansion = expand(state.lanes, event, self.limits.id_characters)
+        if isinstance(expansion, Refusal):
+            return expansion
+        done: list[s.Event] = []
+        closed = [(lane, ending(lane)) for lane in expansion.closed]
+        refusal: Refusal | None = None
+        for part in (*(end for _, end in closed), *expansion.events):
+            refusal = RULES[type(part)](state, part)
+            if refusal is not None:
+                break
+            done.append(part)
+        if refusal is not None:
+            self._reopen(done)
+            return refusal
+        self._follow(expansion)
+        return None
+
+    def _reopen(self, done: list[s.Event]) -> None:
+        """Take back the ends of lanes. Nothing else can have happened before a part was refused: the content
+        after a start that passed has the start's owner."""
+        for part in done:
+            if isinstance(part, s.TextMessageEnd):
+                self.state.messages.add(part.message_id)
+            elif isinstance(part, s.ToolCallEnd):
+                self.state.calls.add(part.tool_call_id)
+            elif isinstance(part, s.ReasoningMessageEnd):
+                self.state.reasoning.add(part.message_id)
+            else:
+                raise AssertionError(f"{type(part).__name__} was accepted before a part of it was refused")
+
+    def _follow(self, expansion: Expansion) -> None:
+        lanes = self.state.lanes
+        for lane in expansion.closed:
+            lanes.pop(lane.owner, None)
+        if expansion.opened is not None:
+            lanes[expansion.opened.owner] = expansion.opened
+
+    def _malformed(self, index: int, data: bytes, broken: Exception) -> Verdict:
+        self.event = None
+        bad = bad_shape(data, broken)
+        if not self.shape and bad.kind is not None and bad.refusal.code in ("FIELD_MISSING", "FIELD_INVALID"):
+            filled = without_shape(data, bad.kind)
+            if filled is not None:
+                self.event = filled
+                return self._judged(index, filled)
+        shaped = error(index, bad.refusal, bad.suggestion)
+        if (
+            self.drop_unknown
+            and bad.refusal.code in ("UNKNOWN_EVENT_TYPE", "PROTOCOL_0X")
+            and bad.kind is None
+        ):
+            passed = warning(index, bad.refusal.code, bad.refusal.field, bad.refusal.message)
+            return Verdict(True, (passed,))
+        named = bad.refusal.code not in ("NOT_JSON", "NOT_AN_OBJECT") and bad.refusal.field != "type"
+        late = guard(self.state.phase, bad.kind) if bad.kind is not None and named else None
+        return Verdict(False, (shaped,) if late is None else (error(index, late), shaped))

@@ -1,0 +1,124 @@
+"""What the rules say about an event: rule id, severity, field, message, and what to do about it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Severity(StrEnum):
+    """An error refuses its event; a warning never does."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Violation(Struct, frozen=True):
+    """One rule broken by one event. `index` counts the events of the stream from 0; `field` is a path in the
+    event (`outcome.interrupts[0].id`), None if the event as a whole is meant."""
+
+    index: int
+    code: str
+    severity: Severity
+    field: str | None
+    message: str
+    suggestion: str
+
+
+class Refusal(Struct, frozen=True):
+    """Why an event may not come now: what a rule returns, before index and suggestion are known."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+SUGGESTIONS: dict[str, str] = {
+    # shape
+    "NOT_JSON": "Send one complete JSON object in UTF-8 for each event.",
+    "NOT_AN_OBJECT": "An event is a JSON object with a `type`.",
+    "FIELD_MISSING": "Add the field; names are in camelCase.",
+    "FIELD_INVALID": "Give the field the type and values of protocol 1.0.",
+    "UNKNOWN_EVENT_TYPE": "Use one of the 31 types of protocol 1.0, or CUSTOM for what is your own.",
+    "PROTOCOL_0X": "Upgrade the agent's AG-UI library to 1.0.",
+    "EVENT_TOO_LARGE": "Split the event, or raise the limit `event_bytes`.",
+    "NESTED_TOO_DEEP": "Flatten the value, or send it as a string.",
+    # where a run stands
+    "FIRST_EVENT": "Begin the stream with RUN_STARTED (or RUN_ERROR).",
+    "RUN_ALREADY_ACTIVE": "End the run with RUN_FINISHED or RUN_ERROR before the next RUN_STARTED.",
+    "RUN_ALREADY_FINISHED": "Send it before RUN_FINISHED, or begin another run with RUN_STARTED.",
+    "RUN_ALREADY_ERRORED": "Send nothing after RUN_ERROR, or begin another run with RUN_STARTED.",
+    "NULL_NOT_ALLOWED": "Leave the field out instead of sending null.",
+    # what is open
+    "MESSAGE_ALREADY_OPEN": "Send TEXT_MESSAGE_END first, or use another messageId.",
+    "MESSAGE_NOT_OPEN": "Send TEXT_MESSAGE_START with this messageId first.",
+    "TOOL_CALL_ALREADY_OPEN": "Send TOOL_CALL_END first, or use another toolCallId.",
+    "TOOL_CALL_NOT_OPEN": "Send TOOL_CALL_START with this toolCallId first.",
+    "REASONING_MESSAGE_ALREADY_OPEN": "Send REASONING_MESSAGE_END first, or use another messageId.",
+    "REASONING_MESSAGE_NOT_OPEN": "Send REASONING_MESSAGE_START with this messageId first.",
+    "REASONING_SPAN_ALREADY_OPEN": "Send REASONING_END first, or use another messageId.",
+    "REASONING_SPAN_NOT_OPEN": "Send REASONING_START with this messageId first.",
+    "STEP_ALREADY_ACTIVE": "Send STEP_FINISHED first, or use another stepName.",
+    "STEP_NOT_STARTED": "Send STEP_STARTED with this stepName first.",
+    "STEP_OWNER_MISMATCH": "A step is finished by the agent that started it: give the same subagentRunId.",
+    "OWNER_MISMATCH": "Give the subagentRunId of the event that opened it, or none.",
+    "SUBAGENT_MISSING_FIELD": "Add the field: an event of a subagent's life needs it.",
+    "SUBAGENT_ALREADY_ACTIVE": "Use a new subagentRunId for each invocation.",
+    "SUBAGENT_ID_REUSED": "Use a new subagentRunId for each invocation.",
+    "SUBAGENT_NOT_ACTIVE": "Send SUBAGENT_STARTED with this subagentRunId first, and end it once.",
+    "SUBAGENT_UNKNOWN_PARENT": "Start the parent subagent first, or leave parentSubagentRunId out.",
+    "SUBAGENT_BAD_OUTCOME": "The outcome's type is success or suspended.",
+    "RUN_HAS_OPEN_STEPS": "Send STEP_FINISHED for each before RUN_FINISHED.",
+    "RUN_HAS_OPEN_MESSAGES": "Send TEXT_MESSAGE_END for each before RUN_FINISHED.",
+    "RUN_HAS_OPEN_REASONING_MESSAGES": "Send REASONING_MESSAGE_END for each before RUN_FINISHED.",
+    "RUN_HAS_OPEN_REASONING_SPANS": "Send REASONING_END for each before RUN_FINISHED.",
+    "RUN_HAS_OPEN_TOOL_CALLS": "Send TOOL_CALL_END for each before RUN_FINISHED.",
+    "RUN_HAS_OPEN_SUBAGENTS": "Send SUBAGENT_FINISHED or SUBAGENT_ERROR for each before RUN_FINISHED.",
+    # chunks
+    "CHUNK_MISSING_ID": "The first chunk carries its id; events between chunks may end their stream.",
+    "CHUNK_MISSING_NAME": "The first chunk of a tool call carries toolCallName.",
+    "CHUNK_FIELD_CONFLICT": "Repeat the first chunk's value, or leave the field out.",
+    "CHUNK_AMBIGUOUS": "Give the chunk its id or its subagentRunId.",
+    # bounds
+    "ID_TOO_LONG": "Use a shorter id or name.",
+    "TOO_MANY_OPEN": "End messages, calls, steps or subagents before opening more.",
+    "TOO_MANY_RUNS": "Try again when other runs have ended.",
+    "RUN_EXPIRED": "Begin the run again with RUN_STARTED, and send its events without long pauses.",
+    "OWNER_EXPIRED": "Nothing to do: in very long runs the oldest ids are no longer compared.",
+    # advice: the profile `seed`
+    "RUN_LIFECYCLE": "Use a new runId for each run.",
+    "RUN_ID_MISMATCH": "Finish the run with the runId that started it.",
+    "TOOL_RESULT_UNKNOWN_CALL": "Refer to a toolCallId of this run.",
+    "PARENT_MESSAGE_UNKNOWN": "Refer to a messageId of this run, or leave parentMessageId out.",
+    "STREAM_NOT_TERMINATED": "End all that is open, then send RUN_FINISHED or RUN_ERROR.",
+    "EMPTY_ID": "Use an id or name that is not empty.",
+    "EMPTY_DELTA": "Leave out events without text.",
+    "EMPTY_PATCH": "Leave out patches that change nothing; name a member in each path.",
+    "ID_FORMAT": "Use letters, digits, _ and - in ids.",
+    "MESSAGE_CONTENT": "Split long texts; remove control characters.",
+    "TOOL_CALL_CONTENT": "Split long arguments.",
+    "CONTENT_VALIDATION": "Check the content before it is shown.",
+    "STATE_VALIDATION": "Send an object for a state.",
+    "TIMESTAMP_VALIDATION": "Send milliseconds since 1970, from a right clock, never going back.",
+    "CUSTOM_EVENT": "Use a name of your own for a CUSTOM event.",
+    "UNKNOWN_FIELD": "Remove the field: clients drop it.",
+}
+"""Rule id -> what to do. Every rule id that exists is a key."""
+
+
+def error(index: int, refusal: Refusal, suggestion: str | None = None) -> Violation:
+    """The violation that refuses the event at `index`."""
+    advice = suggestion or SUGGESTIONS[refusal.code]
+    return Violation(index, refusal.code, Severity.ERROR, refusal.field, refusal.message, advice)
+
+
+def warning(index: int, code: str, field: str | None, message: str) -> Violation:
+    """A violation that lets the event at `index` pass."""
+    return Violation(index, code, Severity.WARNING, field, message, SUGGESTIONS[code])
+
+
+def quoted(text: str) -> str:
+    """An id for a message: in quotes, shortened, and without characters that a terminal would obey."""
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    return '"' + "".join(sign if sign.isprintable() else "?" for sign in shown) + '"'

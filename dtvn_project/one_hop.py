@@ -1,0 +1,102 @@
+"""Django behind ASGI with one thread hop a request.
+
+Django's own handler runs an asynchronous chain: each synchronous middleware, and the view, crosses into a
+thread and back, a new thread a request (3 ms of an empty view's 3.5). Here the whole synchronous chain, with
+its signals, is one call in a thread of a pool that lives as long as the process, so that database connections
+do too. Bodies are received, and streams sent, in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import IO, Any, TypeVar, cast
+
+from django.core import signals
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.db import connections
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+READS = 32
+"""Threads for GET and HEAD, which wait for the cluster a second at most."""
+WRITES = 128
+"""Threads for all other requests, which may wait for a quorum; they take none of READS."""
+CONNECTION_SECONDS = 60
+"""Seconds for which a thread keeps its database connections."""
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Result = TypeVar("Result")
+
+
+class OneHopHandler(ASGIHandler):
+    """See the module. Exceptions of views become answers, as in Django."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_middleware(is_async=False)
+        self._reads = ThreadPoolExecutor(READS, "read")
+        self._writes = ThreadPoolExecutor(WRITES, "write")
+        for alias in connections:
+            connections.settings[alias]["CONN_MAX_AGE"] = CONNECTION_SECONDS
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one HTTP request (ASGI 3)."""
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        pool = self._reads if scope["method"] in ("GET", "HEAD") else self._writes
+        answering = asyncio.ensure_future(self._answer(pool, scope, body, send))
+        gone = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not answering.done():
+                answering.cancel()
+        with suppress(asyncio.CancelledError):
+            await answering
+
+    async def _answer(
+        self, pool: ThreadPoolExecutor, scope: Mapping[str, Any], body: IO[bytes], send: Send
+    ) -> None:
+        """Answer a received request. Cancelled if the client leaves; a call that runs then ends by itself."""
+        response = await _in(pool, self._respond, scope, body)
+        if not isinstance(response, StreamingHttpResponse):
+            await self.send_response(response, send)
+            return
+        if not response.is_async:
+            response.streaming_content = _parts(pool, iter(response))
+        try:
+            await self.send_response(response, send)
+        finally:
+            await _in(pool, response.close)
+
+    def _respond(self, scope: Mapping[str, Any], body: IO[bytes]) -> HttpResponseBase:
+        """The answer. One that is not streamed is in memory: it is closed here, with the last signal."""
+        set_script_prefix(get_script_prefix(scope))
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        request, refusal = self.create_request(scope, body)
+        response: Any = refusal if request is None else self.get_response(request)
+        response._handler_class = self.__class__
+        if not response.streaming:
+            response.close()
+        return cast(HttpResponseBase, response)
+
+
+async def _parts(pool: ThreadPoolExecutor, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while (part := await _in(pool, next, parts, None)) is not None:
+        yield part
+
+
+async def _in(pool: ThreadPoolExecutor, call: Callable[..., Result], *arguments: Any) -> Result:
+    """The result of a call in the pool, in a context of its own: a thread keeps nothing of a request."""
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(pool, context.run, call, *arguments)

@@ -1,0 +1,131 @@
+/*
+ * Keeps pages of the admin as things are now: the sentence of the cluster's state, the latest outcomes, and the
+ * list of tickets, whose rows are read again after news.
+ */
+(function () {
+  "use strict";
+
+  const LOOK_AFTER = 1000; // milliseconds from news to a fresh look at the list, so that a flood is one look
+  const KEY = "input.action-select";
+  const element = document.querySelector("[data-state-url]");
+  const outcomes = document.querySelector("[data-outcomes]");
+  const isTicketList = document.body.matches(".model-ticket.change-list");
+  let log = null;
+  let looking = false;
+
+  async function fetched(url) {
+    const response = await fetch(url, { credentials: "same-origin" });
+    if (!response.ok) {
+      throw new Error(`${response.url} answered ${response.status}`);
+    }
+    return response;
+  }
+
+  function drawState(state) {
+    element.className = `state ${state.level}`;
+    if (element.textContent !== state.sentence) {
+      element.textContent = state.sentence;
+    }
+  }
+
+  function drawOutcomes(fresh) {
+    if (outcomes) {
+      dtvn.outcomes.draw(outcomes, log.latest, fresh);
+      document.querySelector("[data-no-outcomes]").hidden = log.latest.length > 0;
+    }
+  }
+
+  // --- the list of tickets -----------------------------------------------------------------------
+
+  function lookSoon() {
+    if (isTicketList && !looking) {
+      looking = true;
+      setTimeout(look, LOOK_AFTER);
+    }
+  }
+
+  async function look() {
+    looking = false;
+    try {
+      const response = await fetched(location.href);
+      if (!response.redirected) {
+        followRows(new DOMParser().parseFromString(await response.text(), "text/html"));
+      }
+    } catch (error) {
+      console.warn("the list of tickets was not read again:", error.message);
+    }
+  }
+
+  /* Rows that are still there keep their checkbox, selected rows stay even if the filter no longer shows them. */
+  function followRows(fresh) {
+    const body = document.querySelector("#result_list tbody");
+    const found = fresh.querySelector("#result_list tbody");
+    if (!body || !found) {
+      if (found) {
+        location.reload(); // the list was empty: there is no table to fill
+      }
+      return;
+    }
+    const known = new Map([...body.rows].map((row) => [keyOf(row), row]));
+    const rows = [...found.rows].map((row) => renewed(known, document.importNode(row, true)));
+    const kept = [...body.rows].filter((row) => !rows.includes(row) && row.querySelector(KEY)?.checked);
+    const same = rows.length === body.rows.length && rows.every((row, place) => row === body.rows[place]);
+    if (!same) {
+      replaceRows(body, [...rows, ...kept]);
+    }
+  }
+
+  const keyOf = (row) => row.querySelector(KEY)?.value ?? row.textContent;
+
+  function renewed(known, row) {
+    const old = known.get(keyOf(row));
+    if (!old) {
+      return row;
+    }
+    [...row.cells].forEach(function (cell, place) {
+      const shown = old.cells[place];
+      if (!cell.querySelector(KEY) && shown.innerHTML !== cell.innerHTML) {
+        shown.replaceChildren(...cell.childNodes);
+      }
+    });
+    return old;
+  }
+
+  /* Django's script knows the checkboxes that it was given: with other rows it starts anew. */
+  function replaceRows(body, rows) {
+    const anew = body.cloneNode(false);
+    anew.append(...rows);
+    body.replaceWith(anew);
+    const toggle = document.getElementById("action-toggle");
+    if (toggle) {
+      toggle.replaceWith(toggle.cloneNode(true));
+      window.Actions(anew.querySelectorAll(KEY));
+    }
+  }
+
+  // --- what comes in -----------------------------------------------------------------------------
+
+  if (element) {
+    dtvn.feed({
+      fetchSnapshot: async () => (await fetched(element.dataset.stateUrl)).json(),
+      onSnapshot: function (snapshot) {
+        drawState(snapshot.state);
+        log = snapshot.log;
+        drawOutcomes(null);
+        lookSoon();
+      },
+      onNodes: (message) => drawState(message.state),
+      onFrame: function (frame) {
+        const relation = dtvn.model.relation(log, frame);
+        if (relation === "next") {
+          log = dtvn.model.apply(log, frame);
+          drawOutcomes(Math.min(frame.events.length, log.limits.latest));
+          lookSoon();
+        }
+        return relation;
+      },
+      onMessage: () => {},
+      onState: () => {},
+    });
+  }
+})();

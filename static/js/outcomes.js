@@ -1,0 +1,72 @@
+/* The list of the latest outcomes, on pages and in the admin. Text only ever goes in as text. */
+dtvn.outcomes = (function () {
+  "use strict";
+
+  const FRESH_MAX = 3; // more at once than this are not highlighted: everything would flash
+  const VERBS = {
+    issue: "issued",
+    seed: "seeded",
+    validate: "validated",
+    consume: "consumed",
+    admit: "admitted",
+    dispute: "disputed",
+  };
+  const RESOLVED = { VALIDATED: "dispute cleared", DISPUTED: "dispute upheld" }; // by the state after it
+  // What an operation that names no ticket is about.
+  const SUBJECTS = { seed: "demo tickets", reconfigure: "membership", barrier: "log", open_session: "session" };
+
+  function make(tag, className, text) {
+    const element = document.createElement(tag);
+    if (className) {
+      element.className = className;
+    }
+    if (text !== undefined) {
+      element.textContent = text;
+    }
+    return element;
+  }
+
+  function pill(tone, text) {
+    return make("span", `pill ${tone}`.trim(), text);
+  }
+
+  /* Show the events of `latest`, newest first; the first `fresh` of them are new, null: all are drawn anew. */
+  function draw(list, latest, fresh) {
+    if (fresh === null) {
+      list.replaceChildren(...latest.map((event) => outcome(event, false)));
+      return;
+    }
+    const highlight = fresh <= FRESH_MAX;
+    list.prepend(...latest.slice(0, fresh).map((event) => outcome(event, highlight)));
+    while (list.children.length > latest.length) {
+      list.lastElementChild.remove();
+    }
+  }
+
+  function outcome(event, fresh) {
+    const item = make("li", fresh ? "fresh" : "");
+    const time = make("time", "", new Date(event.timestamp * 1000).toLocaleTimeString("en-GB"));
+    time.dateTime = new Date(event.timestamp * 1000).toISOString();
+    const what = make("span", "what");
+    what.append(make("span", "mono", event.ticket_id || SUBJECTS[event.operation] || "principals"));
+    const ok = event.code === "ok";
+    const count = event.count === undefined ? "" : ` ${event.count}`;
+    const where = make("span", "where");
+    const asked = ok ? "" : `${event.operation} refused, `;
+    where.textContent = `${asked}via ${event.node_id} by ${event.actor}, at ${event.sequence}.${event.index}`;
+    if (event.event && event.event !== "default") {
+      where.textContent += ` in ${event.event}`;
+    }
+    item.append(time, what, pill(ok ? "plain ok" : "plain bad", word(event, ok) + count), where);
+    return item;
+  }
+
+  function word(event, ok) {
+    if (!ok) {
+      return event.code.replaceAll("_", " ");
+    }
+    return (event.operation === "resolve" && RESOLVED[event.state]) || VERBS[event.operation] || event.operation.replaceAll("_", " ");
+  }
+
+  return { draw, make, pill };
+})();

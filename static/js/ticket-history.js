@@ -1,0 +1,128 @@
+/* The history of one ticket below its row, and the certificates of its outcomes: shown, saved and verified here. */
+dtvn.ticketHistory = (function () {
+  "use strict";
+
+  const { button, cell, clock, facts, fetchJson, make, pill, root } = dtvn.ui;
+  const ABOUT_VERIFYING =
+    "Verified by this browser with the epoch chain of this platform. To check it without trusting this platform, save it and use ";
+  let open = null; // {event, id, row, seen, certificate}
+
+  const isOpen = (ticket) => open !== null && open.event === ticket.event && open.id === ticket.id;
+
+  /* Open the history of a ticket, or close it. */
+  function toggle(ticket, columns) {
+    if (isOpen(ticket)) {
+      open = null;
+      return;
+    }
+    const row = make("tr", "history");
+    const td = cell("", "");
+    td.colSpan = columns;
+    const certificate = make("div", "certificate");
+    const body = make("div");
+    td.append(body, certificate);
+    row.append(td);
+    open = { event: ticket.event, id: ticket.id, row, body, certificate };
+  }
+
+  /* The row with the history of this ticket, read anew; null if it is not open. */
+  function rowOf(ticket) {
+    if (!isOpen(ticket)) {
+      return null;
+    }
+    renew(open);
+    return open.row;
+  }
+
+  async function renew(mine) {
+    const query = new URLSearchParams({ event: mine.event, ticket: mine.id });
+    try {
+      const found = await fetchJson(`${root.dataset.oneUrl}?${query}`);
+      if (mine === open) {
+        draw(mine, found);
+      }
+    } catch (error) {
+      mine.body.replaceChildren(make("p", "reason", error.message));
+    }
+  }
+
+  function draw(mine, found) {
+    const held = mine.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
+    const list = make("dl", "facts");
+    facts(list, found.facts.map(([name, value]) => [name, typeof value === "number" ? clock(value) : value]));
+    const caption = found.more ? `Newest ${found.history.length} operations; the export of outcomes has all.` : "History, newest first";
+    const operations = make("ol", "outcomes");
+    operations.append(...found.history.map((one) => operation(mine, one)));
+    mine.body.replaceChildren(list, make("p", "soft caption", caption), operations);
+    if (held) {
+      [...mine.body.querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === held)?.focus();
+    }
+  }
+
+  function operation(mine, one) {
+    const item = make("li");
+    const ok = one.code === "ok";
+    const what = make("span", "what");
+    what.append(make("b", "", one.operation), " ", pill(ok ? "plain ok" : "plain bad", ok ? "applied" : one.code.replaceAll("_", " ")));
+    const proof = button("Certificate", () => show(mine, one.at), `Certificate of ${one.operation} at ${one.at}`);
+    item.append(make("time", "", clock(one.time)), what, proof, make("span", "where", `via ${one.entry} by ${one.actor}, at ${one.at}`));
+    return item;
+  }
+
+  // --- certificates ------------------------------------------------------------------------------
+
+  async function show(mine, at) {
+    const path = `/api/v1/tickets/${encodeURIComponent(mine.id)}/certificate?${new URLSearchParams({ event: mine.event, at })}`;
+    const title = make("h3", "", `Certificate of the outcome at ${at}`);
+    mine.certificate.replaceChildren(title, make("p", "soft", "Asking for it"));
+    try {
+      const bytes = await bytesOf(path);
+      const verdict = make("div");
+      verdict.setAttribute("role", "status");
+      const save = make("a", "button small", "Download");
+      save.href = path;
+      save.download = "";
+      const acts = make("p", "acts");
+      const check = button("Verify", () => verify(mine, bytes, verdict));
+      acts.append(check, save);
+      const content = JSON.stringify(JSON.parse(new TextDecoder().decode(bytes)).data, null, 2);
+      const pre = make("pre", "output", content);
+      pre.tabIndex = 0;
+      mine.certificate.replaceChildren(title, acts, verdict, pre);
+      check.focus();
+    } catch (error) {
+      mine.certificate.replaceChildren(title, make("p", "reason", error.message));
+    }
+  }
+
+  async function bytesOf(path) {
+    const response = await fetch(path, { credentials: "same-origin" });
+    if (!response.ok) {
+      const told = await response.json().catch(() => ({}));
+      throw new Error(told.error || `${path} answered ${response.status}`);
+    }
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
+  async function verify(mine, bytes, verdict) {
+    const { prove, readChain, sentences, unwrap } = globalThis.dtvnVerify;
+    try {
+      const chain = await readChain(unwrap("chain", await bytesOf(root.dataset.epochsUrl)));
+      const proved = await prove(unwrap("certificate", bytes), chain);
+      if (proved.event !== mine.event || proved.ticket !== mine.id) {
+        throw new Error("It is the certificate of another ticket.");
+      }
+      const list = make("ul");
+      list.append(...sentences(proved).map((line) => make("li", "", line)));
+      const about = make("p", "soft", ABOUT_VERIFYING);
+      const link = make("a", "", "the verifier");
+      link.href = root.dataset.verifierUrl;
+      about.append(link, ".");
+      verdict.replaceChildren(pill("ok", "The certificate is valid."), list, about);
+    } catch (error) {
+      verdict.replaceChildren(pill("bad", "Verification failed."), make("p", "reason", error.message));
+    }
+  }
+
+  return { isOpen, toggle, rowOf };
+})();

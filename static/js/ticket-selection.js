@@ -1,0 +1,151 @@
+/* Selected tickets, and one act on all of them: sent in parts, with progress, until done or stopped. */
+dtvn.ticketSelection = (function () {
+  "use strict";
+
+  const { at, ask, call, fetchJson, grouped, make, put, root } = dtvn.ui;
+  const PART = 50; // operations in one request
+  const SELECTED_MAX = 10000;
+  const REFUSED_SHOWN = 20;
+  const selected = new Map(); // "event/id" -> {event, id}
+  let running = false;
+  let stopped = false;
+
+  const keyOf = (ticket) => `${ticket.event}/${ticket.id}`;
+
+  function draw() {
+    at("selection").hidden = selected.size === 0 && !running;
+    put("selected", `${grouped.format(selected.size)} selected`);
+    for (const one of at("selection").querySelectorAll("button")) {
+      one.disabled = running && one !== at("stop");
+    }
+    at("stop").hidden = !running;
+    const boxes = [...root.querySelectorAll("[data-select]")];
+    for (const box of boxes) {
+      box.checked = selected.has(box.dataset.select);
+      box.disabled = running;
+    }
+    at("select-page").checked = boxes.length > 0 && boxes.every((box) => box.checked);
+    at("select-page").disabled = running;
+  }
+
+  function box(ticket) {
+    const made = make("input");
+    made.type = "checkbox";
+    made.dataset.select = keyOf(ticket);
+    made.setAttribute("aria-label", `Select ${ticket.id}`);
+    made.checked = selected.has(keyOf(ticket));
+    made.disabled = running;
+    made.addEventListener("change", function () {
+      choose([ticket], made.checked);
+      draw();
+    });
+    return made;
+  }
+
+  function choose(tickets, wanted) {
+    for (const { event, id } of tickets) {
+      if (!wanted) {
+        selected.delete(keyOf({ event, id }));
+      } else if (selected.size < SELECTED_MAX) {
+        selected.set(keyOf({ event, id }), { event, id });
+      }
+    }
+  }
+
+  /* Select all that the search finds; `address(after)` is that of a part of it. */
+  async function selectFound(address) {
+    let after = "";
+    begin();
+    try {
+      while (after !== null && !stopped && selected.size < SELECTED_MAX) {
+        const part = await fetchJson(address(after));
+        choose(part.tickets, true);
+        after = part.after;
+        draw();
+      }
+      report(selected.size < SELECTED_MAX ? "" : `At most ${grouped.format(SELECTED_MAX)} tickets can be selected.`);
+    } catch (error) {
+      report(error.message);
+    } finally {
+      running = false;
+      draw();
+    }
+  }
+
+  function begin() {
+    running = true;
+    stopped = false;
+    report("");
+    draw();
+  }
+
+  /* Do one act with all selected tickets. Those that were not changed stay selected. */
+  async function actOnAll(name, operation, consequence) {
+    const tickets = [...selected.values()];
+    const count = `${grouped.format(tickets.length)} ticket${tickets.length === 1 ? "" : "s"}`;
+    const title = name[0].toUpperCase() + name.slice(1);
+    if (!(await ask(`${title} ${count}?`, () => consequence, title))) {
+      return;
+    }
+    const refused = [];
+    let done = 0;
+    begin();
+    at("bulk-progress").max = tickets.length;
+    at("bulk-progress").value = 0;
+    at("bulk-progress").hidden = false;
+    try {
+      for (let start = 0; start < tickets.length && !stopped; start += PART) {
+        const part = tickets.slice(start, start + PART);
+        const operations = part.map((ticket) => ({ ...operation, event: ticket.event, ticket_id: ticket.id }));
+        const { results } = await call("POST", "/tickets/batch", { operations });
+        results.forEach(function (result, place) {
+          if (result.status === 200) {
+            done += 1;
+            choose([part[place]], false);
+          } else {
+            refused.push(`${part[place].id}: ${result.error}`);
+          }
+        });
+        at("bulk-progress").value = start + part.length;
+        report(progress(name, start + part.length, tickets.length, done), refused);
+      }
+      const rest = tickets.length - done - refused.length;
+      report(`${name}: ${done} of ${count} done${rest ? `, stopped with ${rest} not sent` : ""}`, refused);
+    } catch (error) {
+      report(`${name}: ${done} of ${count} done, then it stopped: ${error.message}`, refused);
+    } finally {
+      running = false;
+      at("bulk-progress").hidden = true;
+      draw();
+    }
+  }
+
+  function progress(name, sent, all, done) {
+    return `${name}: ${grouped.format(sent)} of ${grouped.format(all)} sent, ${grouped.format(done)} done`;
+  }
+
+  function report(text, refused = []) {
+    at("bulk").hidden = !text;
+    const list = make("ul");
+    list.append(...refused.slice(0, REFUSED_SHOWN).map((line) => make("li", "", line)));
+    const more = refused.length - REFUSED_SHOWN;
+    if (more > 0) {
+      list.append(make("li", "", `and ${grouped.format(more)} more`));
+    }
+    at("bulk").replaceChildren(make("b", "", refused.length ? `${text}; ${grouped.format(refused.length)} not changed:` : text), list);
+  }
+
+  at("stop")?.addEventListener("click", () => (stopped = true));
+  at("select-none")?.addEventListener("click", function () {
+    selected.clear();
+    draw();
+  });
+  at("select-page")?.addEventListener("change", function () {
+    for (const one of root.querySelectorAll("[data-select]")) {
+      const [event, id] = one.dataset.select.split("/");
+      choose([{ event, id }], at("select-page").checked);
+    }
+    draw();
+  });
+  return { box, draw, actOnAll, selectFound };
+})();

@@ -1,0 +1,223 @@
+"""Decision rules over votes: acceptance cases A1 to A10, A14, A30, A36 of the contract, and their limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig, from_profile
+from dtvn.events.judging import AlgorithmNotOffered, Decision, Ignored, Vote, decision_rule
+from tests.events.judging.support import electorate, given, honest, lie, rule, tally
+
+VALID = honest()
+INVALID = lie(VALID, (0, "FIRST_EVENT"))
+OTHER = lie(VALID, (0, "MESSAGE_NOT_OPEN"))
+
+
+def decided(algorithm: str, votes: list[Vote], members: int = 4, **settings: int | bool) -> Decision:
+    """The decision with these votes of n0, n1, ... when the time is over."""
+    counted = tally(algorithm, members, **settings)
+    for member, vote in enumerate(votes):
+        counted.add(given(member, vote, electorate(members)))
+    return counted.close()
+
+
+@pytest.mark.parametrize(
+    ("votes", "verdict"),
+    [([VALID, INVALID, VALID], "valid"), ([INVALID, INVALID, VALID], "invalid")],
+)
+def test_majority_of_three_decides_a1(votes: list[Vote], verdict: str) -> None:
+    found = decided("majority", votes, members=3, quorum_size=2)
+    assert (found.verdict, found.code) == (verdict, "")
+    assert found.certified == (VALID if verdict == "valid" else INVALID)
+
+
+def test_majority_tie_is_invalid_a2() -> None:
+    found = decided("majority", [VALID, INVALID], members=3, quorum_size=2)
+    assert (found.verdict, found.certified, found.partial) == ("invalid", None, True)
+
+
+def test_majority_of_one_vote_has_no_quorum_a3() -> None:
+    found = decided("majority", [VALID], members=3, quorum_size=2)
+    assert (found.verdict, found.code) == ("none", "NO_QUORUM")
+    assert "1 of 2" in found.text
+
+
+def test_unanimous_needs_all_valid_votes_a4() -> None:
+    assert decided("unanimous", [VALID] * 3, members=3, min_nodes=3).verdict == "valid"
+    assert decided("unanimous", [VALID, INVALID, VALID], members=3, min_nodes=3).verdict == "invalid"
+    two = decided("unanimous", [VALID] * 2, members=3, min_nodes=3)
+    assert (two.verdict, two.code) == ("none", "INSUFFICIENT_NODES")
+    assert "2 of 3" in two.text
+
+
+@pytest.mark.parametrize("algorithm", ["majority", "unanimous", "pbft"])
+def test_no_votes_are_no_decisions_a5(algorithm: str) -> None:
+    found = decided(algorithm, [])
+    assert (found.verdict, found.code, found.silent) == ("none", "NO_DECISIONS", (0, 1, 2, 3))
+
+
+def test_pbft_decides_by_equal_votes_a6() -> None:
+    assert decided("pbft", [VALID, VALID, INVALID, VALID]).verdict == "valid"
+    split = decided("pbft", [VALID, INVALID, VALID, INVALID])
+    assert (split.verdict, split.code) == ("none", "PBFT_NO_CONSENSUS")
+    refused = decided("pbft", [INVALID, VALID, INVALID, INVALID])
+    assert (refused.verdict, refused.errors) == ("invalid", ("FIRST_EVENT",))
+    apart = decided("pbft", [INVALID, OTHER, INVALID, OTHER])
+    assert apart.code == "PBFT_NO_CONSENSUS"
+
+
+def test_pbft_counts_a_member_once_a7() -> None:
+    counted = tally("pbft")
+    assert counted.add(given(0, VALID)) is None
+    assert counted.add(given(0, VALID)) is Ignored.DUPLICATE
+    assert counted.add(given(1, VALID)) is None
+    assert counted.close().code == "PBFT_NO_CONSENSUS"
+
+
+def test_required_nodes_follow_the_settings_a8() -> None:
+    def required(**settings: object) -> int:
+        return ConsensusConfig(**settings).get_required_nodes()  # type: ignore[arg-type]
+
+    assert required(algorithm="unanimous", min_nodes=3) == 3
+    assert required(algorithm="pbft", min_nodes=4, byzantine_fault_tolerance=1) == 4
+    assert required(algorithm="pbft", min_nodes=7, byzantine_fault_tolerance=2) == 7
+    assert required(algorithm="majority", quorum_size=2) == 2
+
+
+def test_majority_keeps_warnings_or_errors_once_a9() -> None:
+    counted = tally("majority", 3)
+    counted.add(given(0, VALID, electorate(3)), ["EMPTY_DELTA", "EMPTY_ID"])
+    counted.add(given(1, VALID, electorate(3)), ["EMPTY_DELTA"])
+    assert counted.decision is not None
+    assert (counted.decision.warnings, counted.decision.errors) == (("EMPTY_DELTA", "EMPTY_ID"), ())
+    refused = decided("majority", [INVALID, OTHER, VALID], members=3)
+    assert (refused.verdict, refused.errors) == ("invalid", ("FIRST_EVENT", "MESSAGE_NOT_OPEN"))
+    assert refused.warnings == ()
+
+
+def test_unanimous_errors_are_sorted_and_unique_a10() -> None:
+    both = lie(honest("a", "b"), (0, "MESSAGE_NOT_OPEN"), (1, "FIRST_EVENT"))
+    counted = tally("unanimous", 3, about=both)
+    for member, vote in enumerate([both, both, lie(both, (0, "MESSAGE_NOT_OPEN"))]):
+        counted.add(given(member, vote, electorate(3)))
+    assert counted.close().errors == ("FIRST_EVENT", "MESSAGE_NOT_OPEN")
+
+
+def test_a_quorum_of_one_is_raised_to_what_is_safe_a14() -> None:
+    two = decided("majority", [VALID, VALID], members=4, quorum_size=1)
+    assert (two.verdict, two.code) == ("none", "NO_QUORUM")
+    assert decided("majority", [VALID] * 3, members=4, quorum_size=1).verdict == "valid"
+
+
+@pytest.mark.parametrize(("members", "needed"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 4), (7, 5), (10, 7)])
+def test_needed_votes_leave_an_honest_member_in_two_sets(members: int, needed: int) -> None:
+    assert rule("majority", members).needed == rule("pbft", members).needed == needed
+    assert 2 * needed - members > (members - 1) // 3
+    assert rule("majority", members, quorum_size=members).needed == members
+    assert rule("unanimous", members).needed == members
+
+
+def test_late_and_double_answers_change_nothing_a30() -> None:
+    counted = tally("pbft")
+    for member in range(3):
+        counted.add(given(member, VALID))
+    decision = counted.decision
+    assert decision is not None
+    assert decision.certified == VALID
+    assert counted.add(given(3, INVALID)) is Ignored.LATE
+    assert counted.add(given(2, VALID)) is Ignored.LATE
+    assert (counted.decision, counted.close()) == (decision, decision)
+
+
+def test_answers_to_others_or_other_questions_do_not_count() -> None:
+    counted = tally("majority")
+    counted.asked = {0, 1, 2}
+    assert counted.add(given(3, VALID)) is Ignored.NOT_ASKED
+    assert counted.add(given(0, honest("another"))) is Ignored.OTHER_QUESTION
+    assert counted.close().code == "NO_DECISIONS"
+
+
+def test_unanimous_majority_is_ended_by_one_invalid_vote_a36() -> None:
+    counted = tally("majority", 3, require_unanimous=True)
+    counted.add(given(0, VALID, electorate(3)))
+    assert counted.verdict is None
+    counted.add(given(1, INVALID, electorate(3)))
+    assert counted.verdict == "invalid"
+
+
+def test_one_to_one_is_not_decided_before_the_third_a27_a28() -> None:
+    counted = tally("majority", 3)
+    counted.add(given(0, VALID, electorate(3)))
+    counted.add(given(1, INVALID, electorate(3)))
+    assert counted.verdict is None
+    counted.add(given(2, INVALID, electorate(3)))
+    assert counted.decision is not None
+    assert (counted.decision.verdict, counted.decision.partial) == ("invalid", False)
+
+
+def test_a_verdict_waits_for_its_certificate_only_within_reach() -> None:
+    """Two codes for one event: the verdict is known, and the fourth vote still completes a certificate."""
+    counted = tally("majority")
+    for member, vote in enumerate([INVALID, OTHER, INVALID]):
+        counted.add(given(member, vote))
+    assert (counted.verdict, counted.decision) == ("invalid", None)
+    counted.add(given(3, INVALID))
+    assert counted.decision is not None
+    assert (counted.decision.certified, counted.decision.errors) == (INVALID, ("FIRST_EVENT",))
+    failed = tally("majority")
+    for member, vote in enumerate([INVALID, OTHER, INVALID]):
+        failed.add(given(member, vote))
+    failed.abstain(3)
+    assert failed.decision is not None
+    assert failed.decision.certified is None
+
+
+def test_members_that_fail_are_not_waited_for() -> None:
+    counted = tally("pbft")
+    for member in (0, 1):
+        counted.abstain(member)
+    assert counted.decision is not None
+    assert counted.decision.code == "NO_DECISIONS"
+
+
+def test_a_member_that_contradicts_itself_has_no_vote() -> None:
+    counted = tally("pbft")
+    counted.add(given(0, VALID))
+    counted.add(given(1, VALID))
+    assert counted.add(given(0, INVALID)) is Ignored.CONTRADICTION
+    assert counted.add(given(0, VALID)) is Ignored.CONTRADICTION
+    counted.add(given(2, VALID))
+    assert counted.decision is None
+    counted.add(given(3, VALID))
+    assert counted.decision is not None
+    assert (counted.decision.voters, counted.decision.certified) == ((1, 2, 3), VALID)
+    assert [vote.member for vote in counted.contradictions[0]] == [0, 0]
+
+
+def test_raft_is_read_and_not_offered() -> None:
+    config = from_profile("large", "n0").consensus_config
+    assert config.algorithm is Algorithm.RAFT
+    with pytest.raises(
+        AlgorithmNotOffered, match="raft is not offered here; offered: majority, unanimous"
+    ) as told:
+        decision_rule(config, 10)
+    assert told.value.code == "algorithm_not_offered"
+
+
+def test_a_request_may_name_an_offered_algorithm() -> None:
+    config = ConsensusConfig(min_nodes=3, quorum_size=2)
+    assert decision_rule(config, 4, Algorithm.PBFT).algorithm is Algorithm.PBFT
+    with pytest.raises(AlgorithmNotOffered, match="pbft is not offered"):
+        decision_rule(config, 3, Algorithm.PBFT)
+
+
+@pytest.mark.parametrize(
+    ("settings", "members", "said"),
+    [
+        ({"min_nodes": 3}, 2, "min_nodes: 3 is more than the 2 members"),
+        ({"quorum_size": 4}, 3, "quorum_size: 4 is more than the 3 members"),
+    ],
+)
+def test_a_cluster_too_small_for_its_settings_is_refused(settings: dict, members: int, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        decision_rule(ConsensusConfig(**settings), members)

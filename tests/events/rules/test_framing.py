@@ -1,0 +1,93 @@
+"""Events out of bytes: the three framings, in pieces of any size, and bounded."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtvn.events.rules import EventReader, FramingError
+from dtvn.events.rules import framing as framings
+
+EVENTS = [b'{"type":"RUN_STARTED"}', b'{"a":"\xc3\xa9"}', b'{"b":{"c":[1,2]}}', b'{"b":{"c":[1,2]}}']
+NDJSON = b"\r\n".join([EVENTS[0], b"", *EVENTS[1:]])
+SSE = (
+    b": comment\r\nevent: message\r\nid: 1\r\ndata: "
+    + EVENTS[0]
+    + b'\r\n\r\ndata:{"a":\ndata:"\xc3\xa9"}\n\nretry: 10\n\ndata: '
+    + EVENTS[2]
+    + b"\r\rdata: "
+    + EVENTS[3]
+)
+LIST = b" [" + b",\n".join(EVENTS) + b"]"
+LINES = {"ndjson": [1, 3, 4, 5], "sse": [4, 6, 11, 13], "list": [1, 2, 3, 4]}
+WHOLE = {"ndjson": NDJSON, "sse": SSE, "list": LIST}
+
+
+def read(data: bytes, cuts: list[int], event_bytes: int = 1000) -> list[tuple[int, bytes]]:
+    reader = EventReader(event_bytes)
+    found = []
+    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    for start, end in pairwise(edges):
+        found += reader.feed(data[start:end])
+    return found + reader.end()
+
+
+@pytest.mark.parametrize("form", WHOLE)
+@given(cuts=st.lists(st.integers(0, 400), max_size=12))
+def test_the_same_events_however_they_are_cut(form: str, cuts: list[int]) -> None:
+    found = read(WHOLE[form], cuts)
+    assert [json.loads(text) for _, text in found] == [json.loads(text) for text in EVENTS]
+    assert [line for line, _ in found] == LINES[form]
+
+
+@pytest.mark.parametrize("form", WHOLE)
+def test_byte_by_byte(form: str) -> None:
+    assert read(WHOLE[form], list(range(400))) == read(WHOLE[form], [])
+
+
+@pytest.mark.parametrize("prefix", [b"", b"data: "])
+def test_of_an_event_that_is_too_large_one_byte_more_is_kept(prefix: bytes) -> None:
+    ((_, text), *_) = read(prefix + b'{"a":"' + b"x" * 5000 + b'"}\n\n', list(range(0, 5000, 7)), 100)
+    assert 100 < len(text) <= 106
+
+
+def test_lines_of_one_event_are_bounded_together() -> None:
+    ((_, text),) = read(b"data: {}\n" * 1000 + b"\n", [], 100)
+    assert 100 < len(text) < 110
+
+
+@pytest.mark.parametrize("data", [b"<html>", b"HTTP/1.1 200 OK\r\n", b"hello world", b"\0", b"data"])
+def test_what_is_no_stream_of_events_is_said(data: bytes) -> None:
+    with pytest.raises(FramingError):
+        read(data, [])
+
+
+@pytest.mark.parametrize("data", [b"[{}", b"[1,", b"[\xff]", b"[" * 100_000])
+def test_a_list_that_cannot_be_read_is_said(data: bytes) -> None:
+    with pytest.raises(FramingError):
+        read(data, [])
+
+
+def test_a_list_that_is_too_long_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framings, "LIST_BYTES_MAX", 10)
+    with pytest.raises(FramingError, match="one a line"):
+        read(LIST, [])
+
+
+@pytest.mark.parametrize("data", [b"", b" \n", b"\xef\xbb\xbf"])
+def test_an_empty_stream_has_no_events(data: bytes) -> None:
+    assert read(data, list(range(9))) == []
+
+
+@pytest.mark.parametrize("form", WHOLE)
+def test_a_byte_order_mark_is_passed_over(form: str) -> None:
+    assert read(b"\xef\xbb\xbf" + WHOLE[form], [1, 2]) == read(WHOLE[form], [])
+
+
+def test_endless_white_space_is_no_stream() -> None:
+    with pytest.raises(FramingError):
+        read(b"\n" * 100_000, [])

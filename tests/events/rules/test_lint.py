@@ -1,0 +1,138 @@
+"""Advice of the profile `seed`: it warns and never refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dtvn.events.rules import Limits, Linter, Severity, Stream
+from tests.events.rules.samples import event
+
+NOW = 1_732_380_000_000
+DAY = 24 * 3600 * 1000
+TEXT = "TEXT_MESSAGE_CONTENT"
+
+
+def advised(*given: dict[str, Any] | bytes, **options: bool) -> list[tuple[str, str | None]]:
+    """Rule id and field of each warning about these events, after RUN_STARTED."""
+    stream = Stream(Limits(open_items=3, owners=12))
+    linter = Linter(stream, **options)
+    found = []
+    for each in (event("RS", timestamp=NOW), event("TS:m", timestamp=NOW), *given):
+        data = each if isinstance(each, bytes) else json.dumps(each).encode()
+        assert stream.feed(data).accepted, data
+        said = linter.advise(data, NOW)
+        assert {violation.severity for violation in said} <= {Severity.WARNING}
+        assert {violation.index for violation in said} <= {stream.index - 1}
+        found += [(violation.code, violation.field) for violation in said]
+    return found
+
+
+def text(delta: str) -> dict[str, Any]:
+    return {"type": TEXT, "messageId": "m", "delta": delta, "timestamp": NOW}
+
+
+def stamped(code: str, **fields: Any) -> bytes:
+    return event(code, **({"timestamp": NOW} | fields))
+
+
+CASES: dict[str, tuple[list[dict[str, Any] | bytes], list[tuple[str, str | None]]]] = {
+    "nothing to say": ([text("x" * 1000)], []),
+    "long text": ([text("x\n" * 5001)], [("MESSAGE_CONTENT", "delta")]),
+    "as long as allowed": ([text("x\n" * 5000)], []),
+    "control characters": ([text("a\x0bb")], [("MESSAGE_CONTENT", "delta")]),
+    "tab and line end": ([text("a\tb\r\n")], []),
+    "null character": ([text("\0")], [("MESSAGE_CONTENT", "delta"), ("CONTENT_VALIDATION", "delta")]),
+    "long line": ([text("x" * 1001)], [("CONTENT_VALIDATION", "delta")]),
+    "script": ([text("JavaScript:x")], [("CONTENT_VALIDATION", "delta")]),
+    "empty text": ([text("")], [("EMPTY_DELTA", "delta")]),
+    "long arguments": (
+        [
+            stamped("KS:c"),
+            {"type": "TOOL_CALL_ARGS", "toolCallId": "c", "delta": "x\n" * 25_001, "timestamp": NOW},
+        ],
+        [("TOOL_CALL_CONTENT", "delta")],
+    ),
+    "empty id": ([stamped("TS", messageId="")], [("EMPTY_ID", "messageId")]),
+    "form of an id": ([stamped("TS:a b")], [("ID_FORMAT", "messageId")]),
+    "time ahead": ([stamped("CU", timestamp=NOW + 6_000)], [("TIMESTAMP_VALIDATION", "timestamp")]),
+    "time 5 s ahead": ([stamped("CU", timestamp=NOW + 5_000)], []),
+    "time back": ([stamped("CU", timestamp=NOW - 1)], [("TIMESTAMP_VALIDATION", "timestamp")]),
+    "old time, once": (
+        [stamped("RE"), *(stamped("RS", timestamp=NOW - DAY - 1), stamped("CU", timestamp=NOW - DAY - 1))],
+        [("RUN_LIFECYCLE", "runId"), ("TIMESTAMP_VALIDATION", "timestamp")],
+    ),
+    "no time, once": ([event("CU"), event("CU")], [("TIMESTAMP_VALIDATION", "timestamp")]),
+    "reserved name": ([stamped("CU", name="ag-ui")], [("CUSTOM_EVENT", "name")]),
+    "empty name": ([stamped("CU", name="")], [("CUSTOM_EVENT", "name")]),
+    "unknown field, once": (
+        [stamped("CU", colour=1), stamped("CU", colour=1)],
+        [("UNKNOWN_FIELD", "colour")],
+    ),
+    "other run finished": (
+        [stamped("TE:m"), stamped("RF:other")],
+        [("RUN_ID_MISMATCH", "runId")],
+    ),
+    "parent unknown": (
+        [stamped("KS:c", parentMessageId="z")],
+        [("PARENT_MESSAGE_UNKNOWN", "parentMessageId")],
+    ),
+    "parent known": ([stamped("KS:c", parentMessageId="m")], []),
+    "result of no call": (
+        [{"type": "TOOL_CALL_RESULT", "messageId": "r", "toolCallId": "z", "content": "", "timestamp": NOW}],
+        [("TOOL_RESULT_UNKNOWN_CALL", "toolCallId")],
+    ),
+    "empty patch": ([{"type": "STATE_DELTA", "delta": [], "timestamp": NOW}], [("EMPTY_PATCH", "delta")]),
+    "patch of all by null": (
+        [{"type": "STATE_DELTA", "delta": [{"op": "add", "path": "", "value": None}], "timestamp": NOW}],
+        [("EMPTY_PATCH", "delta[0].path"), ("EMPTY_PATCH", "delta[0].value")],
+    ),
+    "snapshot null": (
+        [{"type": "STATE_SNAPSHOT", "snapshot": None, "timestamp": NOW}],
+        [("STATE_VALIDATION", "snapshot")],
+    ),
+    "raw null": ([stamped("RW")], [("CONTENT_VALIDATION", "event")]),
+    "error without words": ([stamped("RE", message="")], [("RUN_LIFECYCLE", "message")]),
+    "protocol 0.x": (
+        [stamped("RE"), stamped("RS:r2", protocolVersion="0.1.21")],
+        [("PROTOCOL_0X", "protocolVersion")],
+    ),
+    "owners forgotten, once": (
+        [stamped(code + f":{number}") for number in range(20) for code in ("TS", "TE")],
+        [("OWNER_EXPIRED", None)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), CASES.values(), ids=CASES)
+def test_advice(given: list[dict[str, Any] | bytes], said: list[tuple[str, str | None]]) -> None:
+    assert advised(*given) == said
+
+
+def test_advice_about_times_and_empty_ids_can_be_left_out() -> None:
+    given = [event("CU"), event("TS", messageId=""), text("")]
+    assert advised(*given, timestamps=False, empty_ids=False) == []
+
+
+def test_a_stream_that_ends_within_a_run_is_named_with_what_is_open() -> None:
+    stream = Stream()
+    for data in (event("RS"), event("TS:m"), event("KS:c")):
+        stream.feed(data)
+    (violation,) = stream.end()
+    assert (violation.code, violation.index, violation.severity) == (
+        "STREAM_NOT_TERMINATED",
+        2,
+        Severity.WARNING,
+    )
+    assert '"m"' in violation.message
+    assert '"c"' in violation.message
+
+
+@pytest.mark.parametrize("events", [[], [event("RS"), event("RF")], [event("RE")]])
+def test_a_stream_that_ends_outside_a_run_is_whole(events: list[bytes]) -> None:
+    stream = Stream()
+    for data in events:
+        stream.feed(data)
+    assert stream.end() == ()

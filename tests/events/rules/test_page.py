@@ -1,0 +1,43 @@
+"""The five minutes of docs/use/events.md, word for word."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from dtvn.cli import main
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "use" / "events.md"
+
+
+def test_the_five_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed, shown = re.findall(r"```\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[:2]
+    name, text = re.search(r"cat > (\S+) <<END\n(.*?)END\n", typed, re.DOTALL).groups()  # type: ignore[union-attr]
+    (tmp_path / name).write_text(text)
+    program, *arguments = shlex.split(typed.splitlines()[-1])
+    assert os.path.basename(program) == "dtvn"
+    monkeypatch.chdir(tmp_path)
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    assert main.run(arguments) == 1
+    assert out.getvalue() == shown
+
+
+def test_the_limits_that_the_page_names_are_the_defaults() -> None:
+    from dtvn.events.rules import Limits
+
+    said = " ".join(PAGE.read_text(encoding="utf-8").split())
+    limits = Limits()
+    for words in (
+        f"at most {limits.event_bytes >> 20} MiB and {limits.depth} levels",
+        f"ids of {limits.id_characters} characters",
+        f"{limits.open_items} open items",
+        f"{limits.owners:,} remembered ids",
+    ):
+        assert words in said

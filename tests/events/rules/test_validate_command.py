@@ -1,0 +1,245 @@
+"""`dtvn validate`: sources, framings, exit codes, and the three forms of the result."""
+
+from __future__ import annotations
+
+import io
+import json
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from defusedxml.ElementTree import fromstring
+from django.core.management import call_command
+
+from dtvn.cli import validate
+from dtvn.cli.report import KEPT
+from tests.events.rules.samples import event
+from tests.events.rules.test_golden import CASES, OF_BAD_SHAPE
+
+GOOD = [event("RS"), event("TS:m"), event("TC:m"), event("TE:m"), event("RF")]
+BAD = [*GOOD[:3], event("TC:z"), event("TE:m"), event("RF")]
+
+
+def written(folder: Path, events: list[bytes], form: str = "ndjson") -> Path:
+    path = folder / f"run.{form}"
+    if form == "list":
+        path.write_bytes(b"[" + b",\n".join(events) + b"]")
+    elif form == "sse":
+        path.write_bytes(b"".join(b"data: " + each + b"\n\n" for each in events))
+    else:
+        path.write_bytes(b"".join(each + b"\n" for each in events))
+    return path
+
+
+def run(source: object, *, stdin: bytes = b"", **options: Any) -> tuple[int, str, str]:
+    """Exit code, output, errors."""
+    given = {"json": False, "junit": None, "first": False, "drop_unknown": False, "skip": []} | options
+    out, err = io.StringIO(), io.StringIO()
+    code = validate.run(given | {"source": str(source)}, io.BytesIO(stdin), out, err)
+    return code, out.getvalue(), err.getvalue()
+
+
+def result(source: object, **options: Any) -> dict[str, Any]:
+    code, out, err = run(source, json=True, **options)
+    found: dict[str, Any] = json.loads(out)
+    assert (code == 0) == found["valid"]
+    assert err == ""
+    return found
+
+
+@pytest.mark.parametrize("form", ["ndjson", "list", "sse"])
+def test_a_valid_stream_in_each_form(tmp_path: Path, form: str) -> None:
+    found = result(written(tmp_path, GOOD, form), skip=["timestamps"])
+    assert found == {
+        "valid": True,
+        "events": 5,
+        "delivered": 5,
+        "code": None,
+        "violations": [],
+        "scope": "LOCAL_ONLY",
+    }
+
+
+@pytest.mark.parametrize("form", ["ndjson", "list", "sse"])
+def test_an_invalid_stream_goes_on_after_its_error(tmp_path: Path, form: str) -> None:
+    found = result(written(tmp_path, BAD, form), skip=["advice"])
+    (violation,) = found.pop("violations")
+    assert found == {
+        "valid": False,
+        "events": 6,
+        "delivered": 3,
+        "code": "MESSAGE_NOT_OPEN",
+        "scope": "LOCAL_ONLY",
+    }
+    assert violation == {
+        "index": 3,
+        "code": "MESSAGE_NOT_OPEN",
+        "severity": "error",
+        "field": "messageId",
+        "message": 'Message "z" is not open.',
+        "suggestion": "Send TEXT_MESSAGE_START with this messageId first.",
+    }
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_the_golden_cases(tmp_path: Path, case: dict[str, Any]) -> None:
+    source = written(tmp_path, [json.dumps(each).encode() for each in case["events"]])
+    expected = (case["delivered"], case["code"])
+    for skip in ["advice"], ["advice", "shape"]:
+        found = result(source, skip=skip)
+        if "shape" in skip or case["id"] not in OF_BAD_SHAPE:
+            assert (found["delivered"], found["code"]) == expected
+
+
+def test_one_refused_event_is_one_error(tmp_path: Path) -> None:
+    """A78 of the contract: an event that is refused does not advance the state."""
+    events = [event("RS"), event("TC:m"), event("TS:m"), event("TC:m"), event("TE:m"), event("RF")]
+    found = result(written(tmp_path, events), skip=["advice"])
+    assert [(each["index"], each["code"]) for each in found["violations"]] == [(1, "MESSAGE_NOT_OPEN")]
+
+
+def test_the_text_shows_the_event_and_its_neighbours(tmp_path: Path) -> None:
+    code, out, _ = run(written(tmp_path, BAD), skip=["advice"])
+    assert code == 1
+    head, blank, error, advice, *lines = out.splitlines()
+    assert head.endswith("run.ndjson: NOT VALID. 6 events, 1 errors, 0 warnings. AG-UI 1.0, LOCAL_ONLY.")
+    assert (blank, error) == (
+        "",
+        'error MESSAGE_NOT_OPEN at event 3 (line 4), messageId: Message "z" is not open.',
+    )
+    assert advice == "  Send TEXT_MESSAGE_START with this messageId first."
+    assert lines == [
+        f"  {'>' if number == 3 else ' '}     {number}  {BAD[number].decode()}" for number in (1, 2, 3, 4)
+    ]
+
+
+def test_warnings_let_a_stream_be_valid(tmp_path: Path) -> None:
+    events = [event("RS"), event("TS:m"), event("TC:m", delta="x\n" * 5001)]
+    code, out, _ = run(written(tmp_path, events))
+    assert code == 0
+    for rule in ("TIMESTAMP_VALIDATION", "MESSAGE_CONTENT", "STREAM_NOT_TERMINATED"):
+        assert f"warning {rule}" in out
+
+
+def test_protocol_0x_is_named_once(tmp_path: Path) -> None:
+    thinking = [json.dumps({"type": f"THINKING_{what}"}).encode() for what in ("START", "END") * 20]
+    source = written(tmp_path, [event("RS"), *thinking, event("RF")])
+    found = result(source, skip=["advice"])
+    assert [each["code"] for each in found["violations"]] == ["PROTOCOL_0X"]
+    assert (found["code"], found["omitted"]) == ("PROTOCOL_0X", {"PROTOCOL_0X": 39})
+    assert "This stream is of AG-UI protocol 0.x: 40 signs of it." in run(source)[1]
+    dropped = result(source, skip=["advice"], drop_unknown=True)
+    assert (dropped["valid"], dropped["events"], dropped["delivered"]) == (True, 42, 2)
+
+
+def test_of_many_violations_a_bounded_number_is_kept(tmp_path: Path) -> None:
+    source = written(tmp_path, [event("RS"), *[event("TC:z")] * (KEPT + 7), event("RF")])
+    found = result(source, skip=["advice"])
+    assert (len(found["violations"]), found["omitted"]) == (KEPT, {"MESSAGE_NOT_OPEN": 7})
+    assert f"... and {KEPT - 3} more MESSAGE_NOT_OPEN" in run(source)[1]
+
+
+def test_the_first_refusal_can_end_the_check(tmp_path: Path) -> None:
+    found = result(written(tmp_path, BAD), skip=["advice"], first=True)
+    assert (found["events"], found["delivered"]) == (4, 3)
+
+
+def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    _, out, _ = run(written(tmp_path, [event("RS"), b'{"type":"\x1b[31m"}', b'{"type":"\\u001b[31m"}']))
+    assert "\x1b" not in out
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    assert result("-", stdin=b"\n".join(GOOD))["delivered"] == 5
+    assert result("-", stdin=b"")["events"] == 0
+
+
+@pytest.mark.parametrize("source", ["nowhere.ndjson", ".", "http://127.0.0.1:1/", "http://[", "-"])
+def test_what_cannot_be_read_is_said(source: str) -> None:
+    code, out, err = run(source, stdin=b"hello\n")
+    assert (code, out) == (2, "")
+    assert err.startswith("dtvn validate: ")
+    assert err.count("\n") == 1
+
+
+def test_junit_names_each_error(tmp_path: Path) -> None:
+    target = tmp_path / "result.xml"
+    bad = b'{"type":"\\u0001<&\\""}'
+    assert run(written(tmp_path, [*BAD[:4], bad]), junit=target, skip=["advice"])[0] == 1
+    suite = fromstring(target.read_text("utf-8"))
+    assert (suite.get("tests"), suite.get("failures")) == ("3", "3")
+    names = [case.get("name") for case in suite]
+    assert names == ["5 events", "event 3: MESSAGE_NOT_OPEN", "event 4: UNKNOWN_EVENT_TYPE"]
+    assert run(written(tmp_path, GOOD), junit=target)[0] == 0
+    assert fromstring(target.read_text("utf-8")).get("failures") == "0"
+    assert run(written(tmp_path, GOOD), junit=tmp_path / "no" / "x.xml")[0] == 2
+
+
+class Agent(BaseHTTPRequestHandler):
+    """Serves a run as server-sent events, the protobuf transport, and an error."""
+
+    def do_GET(self) -> None:
+        self.send_response(500 if self.path == "/broken" else 200)
+        kind = "application/vnd.ag-ui.event+proto" if self.path == "/proto" else "text/event-stream"
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+        self.wfile.write(b"".join(b"data: " + each + b"\n\n" for each in GOOD))
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def agent() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Agent) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_an_address_is_read(agent: str) -> None:
+    assert result(agent + "/run")["delivered"] == 5
+    assert run(agent + "/broken")[2].endswith("it answers 500\n")
+    assert "not validated" in run(agent + "/proto")[2]
+
+
+def test_manage_py_does_the_same(tmp_path: Path) -> None:
+    out = io.StringIO()
+    call_command("validate_events", str(written(tmp_path, GOOD)), "--json", stdout=out)
+    assert json.loads(out.getvalue())["valid"]
+    with pytest.raises(SystemExit) as stopped:
+        call_command("validate_events", str(written(tmp_path, BAD)), stdout=out)
+    assert stopped.value.code == 1
+
+
+def program(*arguments: object) -> subprocess.CompletedProcess[str]:
+    start = "from dtvn.cli.main import command; command()"
+    given = [sys.executable, "-c", start, "validate", *map(str, arguments)]
+    return subprocess.run(given, capture_output=True, text=True, check=False)
+
+
+def test_the_program_needs_neither_django_nor_httpx_for_a_file(tmp_path: Path) -> None:
+    start = "import sys; from dtvn.cli.main import run; code = run(sys.argv[1:]); print(code, *sys.modules)"
+    given = [sys.executable, "-c", start, "validate", str(written(tmp_path, BAD)), "--json"]
+    said = subprocess.run(given, capture_output=True, text=True, check=True).stdout.splitlines()[-1].split()
+    assert said[0] == "1"
+    assert not {"django", "httpx", "zmq", "asyncio"} & set(said)
+
+
+@pytest.mark.bench
+def test_a_small_file_takes_under_400_ms_of_processor(tmp_path: Path) -> None:
+    source = written(tmp_path, GOOD)
+    program(source)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert program(source).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert spent < 0.4

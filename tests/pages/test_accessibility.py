@@ -1,0 +1,135 @@
+"""Pages and admin as everyone can use them: axe finds nothing, in both themes, at a desk and on a phone; and
+what is touched on a phone is large enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.integration.network import Network
+from tests.pages.browsing import PATIENCE, log_in, shown
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+AXE = Path(__file__).parents[1] / "vendor/axe.min.js"
+HEADER_MAX = 64
+TARGET_MIN = 44
+"""Pixels."""
+SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+PAGES = (
+    "/",
+    "/dashboard/nodes",
+    "/dashboard/network",
+    "/dashboard/tickets",
+    "/dashboard/simulator",
+    "/dashboard/metrics",
+    "/dashboard/tickets/files",
+)
+ADMIN = (
+    "/admin/",
+    "/admin/ledger/ticket/",
+    "/admin/ledger/operationrecord/",
+    "/admin/validators/managednode/",
+    "/admin/validators/apikey/",
+    "/admin/validators/apikey/add/",
+    "/admin/auth/user/add/",
+)
+LOGIN = ("/admin/login/",)
+
+FIND = """async () => {
+  const found = await axe.run(document, { resultTypes: ["violations"] });
+  return found.violations.flatMap((rule) =>
+    rule.nodes.map((node) =>
+      `${rule.impact} ${rule.id}: ${node.html.slice(0, 160)} ${node.any.map((one) => one.message)}`));
+}"""
+
+SMALL = """(least) => {
+  const all = [...document.querySelectorAll("a, button, input, select, textarea, summary")];
+  const target = (one) => ["checkbox", "radio"].includes(one.type) ? one.closest("label") ?? one : one;
+  const inText = (one) => one.matches("p a, li a, .notice a");
+  return all.filter((one) => one.checkVisibility() && !inText(one)).map(target)
+    .map((one) => [one, one.getBoundingClientRect()])
+    .filter(([one, box]) => box.width && box.right > 0 && Math.min(box.height, box.width) < least - 0.5)
+    .map(([one, box]) => `${one.outerHTML.slice(0, 100)} ${box.width.toFixed(0)}x${box.height.toFixed(0)}`);
+}"""
+
+
+@contextmanager
+def visitor(browser: Browser, size: str, theme: Any) -> Iterator[Page]:
+    """A window with axe in every page; it is brought in before the policy of the page applies."""
+    context = browser.new_context(viewport=SIZES[size], color_scheme=theme, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE)
+    context.add_init_script(path=AXE)
+    yield context.new_page()
+    context.close()
+
+
+def violations(page: Page, url: str, paths: tuple[str, ...]) -> dict[str, list[str]]:
+    """Path to what axe finds there, where it finds anything."""
+    found = {}
+    for path in paths:
+        assert page.goto(f"{url}{path}").ok
+        if path in PAGES:
+            expect(shown(page, "connection")).to_have_text("Live")
+        found[path] = page.evaluate(FIND)
+    return {path: problems for path, problems in found.items() if problems}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_axe_finds_nothing_on_pages_and_admin(
+    shared: Network, browser: Browser, size: str, theme: str
+) -> None:
+    with visitor(browser, size, theme) as page:
+        found = violations(page, shared.url, LOGIN)
+        log_in(page, shared.url, shared.credentials)
+        found |= violations(page, shared.url, PAGES + ADMIN)
+        ticket = page.goto(f"{shared.url}/admin/ledger/ticket/")
+        assert ticket is not None
+        page.locator("#result_list th a").first.click()
+        found["a ticket"] = page.evaluate(FIND)
+    assert {path: problems for path, problems in found.items() if problems} == {}
+
+
+def test_a_phone_has_a_low_header_and_large_targets(shared: Network, browser: Browser) -> None:
+    with visitor(browser, "phone", "light") as page:
+        log_in(page, shared.url, shared.credentials)
+        for path in PAGES:
+            page.goto(f"{shared.url}{path}")
+            expect(shown(page, "connection")).to_have_text("Live")
+            box = page.locator(".topbar").bounding_box()
+            assert box is not None
+            assert box["height"] < HEADER_MAX, path
+            assert page.evaluate(SMALL, TARGET_MIN) == [], path
+            page.get_by_role("button", name="Menu").click()
+            expect(page.get_by_role("link", name="Metrics")).to_be_visible()
+            assert page.evaluate(SMALL, TARGET_MIN) == [], f"the menu of {path}"
+        page.get_by_role("link", name="Nodes").click()
+        expect(page).to_have_url(f"{shared.url}/dashboard/nodes")
+        expect(page.get_by_role("link", name="Metrics")).to_be_hidden()
+
+
+def test_the_live_page_is_largest_where_its_reader_looks(shared: Network, browser: Browser) -> None:
+    """State, admitted today, rate and p95 are set larger than sequence and view."""
+    with visitor(browser, "desktop", "light") as page:
+        log_in(page, shared.url, shared.credentials)
+
+        def size(name: str) -> float:
+            return float(shown(page, name).evaluate("(one) => parseFloat(getComputedStyle(one).fontSize)"))
+
+        small = max(size(name) for name in ("sequence", "view", "primary"))
+        for name in ("cluster-state", "admitted", "rate", "p95"):
+            assert size(name) > 1.5 * small, name
+        before = int(shown(page, "admitted").text_content().replace(",", ""))
+        with shared.client() as client:
+            sent = {"ticket_id": "TICKET-470", "nonce": "admitted-today"}
+            client.post("/api/v1/tickets/admit", json=sent).raise_for_status()
+        expect(shown(page, "admitted")).to_have_text(f"{before + 1:,}")
+        expect(shown(page, "p95")).to_contain_text(" ms")
+        page.reload()
+        expect(shown(page, "admitted")).to_have_text(f"{before + 1:,}")

@@ -1,0 +1,195 @@
+"""The web process's handler: one thread hop a request, in threads that stay."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import io
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from django.core import signals
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+
+from dtvn_project.one_hop import OneHopHandler
+from tests.waiting import PATIENCE
+
+pytestmark = pytest.mark.urls(__name__)
+
+WAITING_WRITES = 64
+REQUESTS = 20
+entered = threading.Semaphore(0)
+quorum = threading.Event()
+closed = threading.Event()
+kept: contextvars.ContextVar[str] = contextvars.ContextVar("kept", default="nothing")
+
+
+@csrf_exempt
+def admit(request: HttpRequest) -> HttpResponse:
+    entered.release()
+    quorum.wait(PATIENCE)
+    return HttpResponse(request.body)
+
+
+def name_thread(request: HttpRequest) -> HttpResponse:
+    before = kept.get()
+    kept.set("a request's own")
+    return HttpResponse(f"{threading.current_thread().name} {before}")
+
+
+def fail(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("a view failed")
+
+
+def stream(request: HttpRequest) -> StreamingHttpResponse:
+    async def parts() -> AsyncIterator[bytes]:
+        try:
+            yield b"one"
+            yield b"two"
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    return StreamingHttpResponse(parts())
+
+
+def download(request: HttpRequest) -> FileResponse:
+    return FileResponse(io.BytesIO(b"x" * 100_000), filename="x.bin")
+
+
+urlpatterns = [
+    path("admit", admit),
+    path("thread", name_thread),
+    path("fail", fail),
+    path("stream", stream),
+    path("download", download),
+]
+
+
+class Request:
+    """One ASGI request and what was sent as its answer; `leave` is the client's disconnect."""
+
+    def __init__(self, method: str, target: str, body: bytes = b"") -> None:
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "method": method,
+            "path": f"/{target}",
+            "query_string": b"",
+            "headers": [(b"host", b"127.0.0.1")],
+        }
+        self.sent: list[Mapping[str, Any]] = []
+        self.streaming = asyncio.Event()
+        """Set once the head and two parts were sent."""
+        self._left = asyncio.Event()
+        self._received = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive(self) -> Mapping[str, Any]:
+        if self._received:
+            return self._received.pop()
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        self.sent.append(message)
+        if len(self.sent) > 2:
+            self.streaming.set()
+
+    def leave(self) -> None:
+        self._left.set()
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent[1:])
+
+    async def answered(self, handler: OneHopHandler) -> Request:
+        await asyncio.wait_for(handler(self.scope, self.receive, self.send), PATIENCE)
+        return self
+
+
+@pytest.fixture
+def handler() -> Iterator[OneHopHandler]:
+    quorum.clear()
+    closed.clear()
+    yield OneHopHandler()
+    quorum.set()
+
+
+def test_a_read_is_answered_while_64_writes_wait(handler: OneHopHandler) -> None:
+    async def play() -> list[bytes]:
+        writes = [Request("POST", "admit", b"%d" % number) for number in range(WAITING_WRITES)]
+        waiting = [asyncio.ensure_future(write.answered(handler)) for write in writes]
+        for _ in writes:
+            assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
+        assert (await Request("GET", "thread").answered(handler)).status == 200
+        assert not any(write.done() for write in waiting), "the read waited for none of them"
+        quorum.set()
+        return [write.content for write in await asyncio.gather(*waiting)]
+
+    assert asyncio.run(play()) == [b"%d" % number for number in range(WAITING_WRITES)]
+
+
+def test_a_thread_stays_and_keeps_nothing_of_a_request(handler: OneHopHandler) -> None:
+    async def play() -> list[bytes]:
+        return [(await Request("GET", "thread").answered(handler)).content for _ in range(REQUESTS)]
+
+    answers = [content.decode().split(maxsplit=1) for content in asyncio.run(play())]
+    assert {left for _, left in answers} == {"nothing"}
+    assert len({thread for thread, _ in answers}) < REQUESTS // 2
+
+
+def test_signals_come_once_in_the_thread_of_the_view(handler: OneHopHandler) -> None:
+    seen: list[str] = []
+
+    def note(name: str) -> Callable[..., None]:
+        return lambda **_: seen.append(f"{name} {threading.current_thread().name}")
+
+    started, finished = note("started"), note("finished")
+    signals.request_started.connect(started)
+    signals.request_finished.connect(finished)
+    try:
+        asyncio.run(Request("GET", "thread").answered(handler))
+    finally:
+        signals.request_started.disconnect(started)
+        signals.request_finished.disconnect(finished)
+    assert seen == ["started read_0", "finished read_0"]
+
+
+def test_a_view_that_fails_is_500(handler: OneHopHandler, settings: Any) -> None:
+    settings.DEBUG = False
+    assert asyncio.run(Request("GET", "fail").answered(handler)).status == 500
+
+
+def test_a_file_is_sent_whole_in_parts(handler: OneHopHandler) -> None:
+    answer = asyncio.run(Request("GET", "download").answered(handler))
+    assert (answer.status, answer.content) == (200, b"x" * 100_000)
+
+
+def test_a_stream_ends_when_its_client_leaves(handler: OneHopHandler) -> None:
+    async def play() -> Request:
+        request = Request("GET", "stream")
+        streaming = asyncio.ensure_future(request.answered(handler))
+        await asyncio.wait_for(request.streaming.wait(), PATIENCE)
+        request.leave()
+        return await streaming
+
+    assert asyncio.run(play()).status == 200
+    assert closed.is_set()
+
+
+def test_a_client_that_leaves_a_waiting_write_frees_its_task(handler: OneHopHandler) -> None:
+    async def play() -> Request:
+        request = Request("POST", "admit")
+        waiting = asyncio.ensure_future(request.answered(handler))
+        assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
+        request.leave()
+        return await waiting
+
+    assert asyncio.run(play()).sent == []

@@ -1,0 +1,121 @@
+"""Tickets in a real browser over a real supervisor: found, proved, resolved; and the admin, live."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.integration.supervised import Supervised, supervised
+from tests.pages.browsing import Complaints, confirm, expect_to_fit, opened, shown
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+HOLDER = "INSERT INTO tickets_ticketholder (event, ticket, name, email, phone, company, address, salt, secret_digest, imported_at) VALUES ('default', ?, ?, '', '', '', '', x'00', '', '2026-01-01')"  # noqa: E501
+
+
+@pytest.fixture(scope="module")
+def s(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
+    with supervised(tmp_path_factory.mktemp("tickets") / "data", "-auto-start=4") as made:
+        made.wait_until_running(4)
+        yield made
+
+
+@pytest.fixture
+def api(s: Supervised) -> Iterator[httpx.Client]:
+    with s.client() as client:
+        client.post("/tickets/seed").raise_for_status()
+        yield client
+
+
+@pytest.fixture
+def page(s: Supervised, browser: Browser, complaints: Complaints) -> Iterator[Page]:
+    with opened(browser, s.url, complaints) as found:
+        yield found
+    assert complaints == []
+
+
+def row(page: Page, ticket: str) -> Any:
+    return shown(page, "tickets").locator("tr:not(.history)", has_text=ticket)
+
+
+def test_a_disputed_ticket_is_found_by_name_proved_and_upheld(
+    s: Supervised, page: Page, api: httpx.Client
+) -> None:
+    with sqlite3.connect(s.data / "platform" / "platform.sqlite3", timeout=30) as platform:
+        platform.execute(HOLDER, ("TICKET-007", "Ada Lovelace"))
+    for verb in ("validate", "dispute"):
+        api.post(f"/tickets/{verb}", json={"ticket_id": "TICKET-007"}).raise_for_status()
+    page.goto(f"{s.url}/dashboard/tickets")
+    expect(shown(page, "total")).to_have_text("500 in all")
+    page.get_by_label("Search", exact=True).fill("LOVE ada")
+    expect(shown(page, "tickets").locator("tr")).to_have_count(1)
+    expect(row(page, "TICKET-007")).to_contain_text("Ada Lovelace")
+    expect(row(page, "TICKET-007")).to_contain_text("not admitted until the dispute is resolved")
+    opener = page.get_by_role("button", name="History of TICKET-007")
+    opener.focus()
+    page.keyboard.press("Enter")
+    expect(opener).to_have_attribute("aria-expanded", "true")
+    expect(opener).to_be_focused()
+    history = shown(page, "tickets").locator("tr.history")
+    expect(history.locator("ol li")).to_have_count(2)
+    page.get_by_role("button", name="Certificate of dispute").click()
+    expect(history.locator("pre")).to_contain_text("certificate")
+    expect(history.get_by_role("link", name="Download")).to_have_attribute("download", "")
+    page.get_by_role("button", name="Verify", exact=True).click()
+    expect(history).to_contain_text("The certificate is valid.")
+    expect(history).to_contain_text("ticket TICKET-007 of event default: dispute -> ok")
+    page.get_by_role("button", name="uphold TICKET-007").click()
+    confirm(page, "Uphold", "no gate ever admits the ticket")
+    expect(row(page, "TICKET-007")).to_contain_text("upheld")
+    expect(row(page, "TICKET-007")).not_to_contain_text("disputed")
+    expect(history.locator("ol li")).to_have_count(3)
+    expect(history).to_contain_text("The certificate is valid.")  # what was opened stays
+    page.set_viewport_size({"width": 390, "height": 800})
+    expect_to_fit(page)
+
+
+def test_one_act_on_selected_tickets_shows_its_progress(s: Supervised, page: Page, api: httpx.Client) -> None:
+    page.goto(f"{s.url}/dashboard/tickets")
+    page.get_by_label("Search", exact=True).fill("ticket-10")
+    page.get_by_label("Select TICKET-100").check()
+    page.get_by_role("button", name="Select all found").click()
+    expect(shown(page, "selected")).to_have_text("10 selected")
+    api.post("/tickets/validate", json={"ticket_id": "TICKET-105"}).raise_for_status()
+    shown(page, "selection").get_by_role("button", name="Validate").click()
+    confirm(page, "Validate", "those in another state stay as they are")
+    expect(shown(page, "bulk")).to_contain_text("validate: 9 of 10 tickets done; 1 not changed:")
+    expect(shown(page, "bulk")).to_contain_text("TICKET-105: The ticket is already validated")
+    expect(shown(page, "selected")).to_have_text("1 selected")
+    expect(shown(page, "bulk-progress")).to_be_hidden()
+    expect(row(page, "TICKET-109")).to_contain_text("validated")
+
+
+def test_the_admin_shows_outcomes_and_tickets_as_they_change(
+    s: Supervised, page: Page, api: httpx.Client
+) -> None:
+    page.goto(f"{s.url}/admin/")
+    page.get_by_label("User name").fill(s.credentials["admin_user"])
+    page.get_by_label("Password").fill(s.credentials["admin_password"])
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#container .state")).to_have_text("4 of 4 agree, can lose 1 more")
+    page.evaluate("window.mark = 1")
+    api.post("/tickets/validate", json={"ticket_id": "TICKET-200"}).raise_for_status()
+    expect(page.locator("[data-outcomes] li").first).to_contain_text("TICKET-200validated")
+    assert page.evaluate("window.mark") == 1
+    page.goto(f"{s.url}/admin/ledger/ticket/?q=TICKET-20")
+    page.evaluate("window.mark = 1")
+    line = page.locator("#result_list tbody tr", has_text="TICKET-201")
+    line.locator("input.action-select").check()
+    api.post("/tickets/validate", json={"ticket_id": "TICKET-201"}).raise_for_status()
+    expect(line.locator(".pill")).to_have_text("VALIDATED")
+    expect(line.locator("input.action-select")).to_be_checked()
+    api.post("/tickets", json={"ticket_id": "TICKET-20-NEW"}).raise_for_status()
+    expect(page.locator("#result_list tbody tr", has_text="TICKET-20-NEW")).to_be_visible()
+    page.locator("tr", has_text="TICKET-20-NEW").locator("input.action-select").check()
+    expect(page.locator(".action-counter")).to_contain_text("2 of")
+    assert page.evaluate("window.mark") == 1

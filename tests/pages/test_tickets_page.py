@@ -1,0 +1,193 @@
+"""The tickets page's data: searching by id and holder's name, states apart, one ticket with its history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from tests.pages.learner import RealLearner
+from tickets.models import TicketHolder
+from tickets.services import search as searching
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+Operate = Callable[..., Any]
+FOUND = "/dashboard/tickets/found"
+ONE = "/dashboard/tickets/one"
+HOLDERS = {
+    "ABC12-1": "Ada Lovelace",
+    "ABC12-2": "Grace Hopper",
+    "XYZ99-1": "Jürgen MÜLLER",
+    "GATE-ADA": "",
+}
+
+
+@pytest.fixture
+def guests(learner: RealLearner, operate: Operate) -> None:
+    operate(*(f"issue {ticket}" for ticket in HOLDERS), "issue NOBODY")
+    operate("issue ABC12-3", event="friday")
+    named = [*(("default", *each) for each in HOLDERS.items()), ("friday", "ABC12-3", "Ada Friday")]
+    TicketHolder.objects.bulk_create(
+        TicketHolder(event=event, ticket=ticket, name=name, salt=b"s") for event, ticket, name in named
+    )
+
+
+def person(group: str) -> Client:
+    user = User.objects.create_user(f"person-{group}")
+    user.groups.add(Group.objects.get_or_create(name=group)[0])
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def ids(client: Client, **query: str) -> list[str]:
+    response = client.get(FOUND, query)
+    assert response.status_code == 200, response.content
+    return [ticket["id"] for ticket in response.json()["tickets"]]
+
+
+@pytest.mark.usefixtures("guests")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("abc12", ["ABC12-1", "ABC12-2", "ABC12-3"]),
+        ("c12-2", ["ABC12-2"]),
+        ("LOVE", ["ABC12-1"]),
+        ("ada", ["ABC12-1", "GATE-ADA", "ABC12-3"]),
+        ("müller", ["XYZ99-1"]),
+        ("mu\u0308ller", ["XYZ99-1"]),
+        ("ada abc12-1", ["ABC12-1"]),
+        ("a%", []),
+        ("a\x00", []),
+    ],
+)
+def test_tickets_are_found_by_any_part_of_id_and_name(admin: Client, words: str, expected: list[str]) -> None:
+    assert ids(admin, q=words) == expected
+
+
+@pytest.mark.usefixtures("guests")
+def test_a_search_may_be_of_one_event_and_state(admin: Client, operate: Operate) -> None:
+    operate("validate ABC12-1")
+    assert ids(admin, q="ada", event="friday") == ["ABC12-3"]
+    assert ids(admin, q="abc", state="validated") == ["ABC12-1"]
+    assert admin.get(FOUND).json()["events"] == ["default", "friday"]
+
+
+@pytest.mark.usefixtures("guests")
+@pytest.mark.parametrize(("group", "sees"), [("organiser", True), ("gate", False), ("auditor", False)])
+def test_only_roles_that_see_holders_search_and_get_names(group: str, sees: bool) -> None:
+    client = person(group)
+    assert ids(client, q="lovelace") == (["ABC12-1"] if sees else [])
+    assert ids(client, q="abc12-1") == ["ABC12-1"]
+    for answer in (client.get(FOUND), client.get(ONE, {"event": "default", "ticket": "ABC12-1"})):
+        assert ("Lovelace" in answer.content.decode()) == sees
+
+
+def test_pages_of_a_search_continue_after_a_key(
+    learner: RealLearner, operate: Operate, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "SCANNED_AT_ONCE", 7)
+    monkeypatch.setattr(searching, "SCANNED_MAX", 21)
+    operate(*(f"issue T-{number:03}" for number in range(130)))
+    operate(*(f"issue U-{number:03}" for number in range(30)), event="other")
+    for query, expected in (
+        ({}, 160),
+        ({"q": "0"}, sum("0" in f"{number:03}" for number in (*range(130), *range(30)))),
+        ({"q": "nowhere"}, 0),
+    ):
+        seen: list[str] = []
+        after, answers = "", 0
+        while after is not None:
+            part = admin.get(FOUND, {**query, "after": after}).json()
+            seen += [ticket["id"] for ticket in part["tickets"]]
+            assert len(part["tickets"]) <= 50
+            after, answers = part["after"], answers + 1
+            assert answers < 20
+        assert len(seen) == len(set(seen)) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"q": "a " * 6}, "q"),
+        ({"q": "word " * 1_000}, "q"),
+        ({"q": "x" * 201}, "q"),
+        ({"state": "DISPUTED"}, "state"),
+        ({"event": "a/b"}, "event"),
+        ({"after": "nonsense"}, "after"),
+        ({"after": "a/b/c"}, "after"),
+    ],
+)
+def test_a_bad_search_is_400_and_names_the_parameter(
+    learner: RealLearner, operate: Operate, admin: Client, query: dict[str, str], field: str
+) -> None:
+    operate("issue T-1")
+    response = admin.get(FOUND, query)
+    assert (response.status_code, response.json()["error"].split()[0]) == (400, field)
+
+
+def test_an_upheld_ticket_is_never_shown_as_disputed(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    for ticket in ("T-1", "T-2"):
+        operate(f"issue {ticket}", f"validate {ticket}", f"dispute {ticket}")
+    operate("uphold T-2")
+    assert ids(admin, state="disputed") == ["T-1"]
+    assert ids(admin, state="upheld") == ["T-2"]
+    shown = {ticket["id"]: ticket for ticket in admin.get(FOUND).json()["tickets"]}
+    assert [shown[name]["acts"] for name in ("T-1", "T-2")] == [["clear", "uphold"], []]
+    assert shown["T-2"]["meaning"] == "final, never admitted"
+
+
+@pytest.mark.parametrize(
+    ("group", "offered"),
+    [("organiser", ["consume", "dispute"]), ("gate", ["consume"]), ("auditor", []), ("admin", [])],
+)
+def test_each_ticket_offers_what_role_and_state_allow(
+    learner: RealLearner, operate: Operate, group: str, offered: list[str]
+) -> None:
+    operate("issue T-1", "validate T-1", "issue T-2", "issue T-3", "validate T-3", "consume T-3")
+    acts = {ticket["id"]: ticket["acts"] for ticket in person(group).get(FOUND).json()["tickets"]}
+    assert acts["T-1"] == offered
+    assert acts["T-2"] == (["validate"] if group == "organiser" else [])
+    assert acts["T-3"] == []
+
+
+def test_one_ticket_is_shown_with_refusals_and_the_newest_first(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    operate("issue T-1", "validate T-1", "validate T-1", "dispute T-1")
+    shown = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()
+    told = [(each["operation"], each["code"]) for each in shown["history"]]
+    assert told == [
+        ("dispute", "ok"),
+        ("validate", "already_validated"),
+        ("validate", "ok"),
+        ("issue", "ok"),
+    ]
+    assert (shown["state"], shown["more"]) == ("disputed", False)
+
+
+@pytest.mark.parametrize(
+    ("event", "ticket", "status"), [("default", "T-9", 404), ("default", "a b", 404), ("", "T-1", 400)]
+)
+def test_a_ticket_that_does_not_exist_is_404(
+    learner: RealLearner, operate: Operate, admin: Client, event: str, ticket: str, status: int
+) -> None:
+    operate("issue T-1")
+    assert admin.get(ONE, {"event": event, "ticket": ticket}).status_code == status
+
+
+@pytest.mark.parametrize("path", [FOUND, ONE])
+def test_ticket_data_needs_a_login_and_is_not_cached(client: Client, admin: Client, path: str) -> None:
+    assert Client().get(path).status_code == 401
+    assert admin.get(path).headers["Cache-Control"] == "no-store"
+    assert admin.post(path).status_code == 405
+
+
+def test_before_there_is_a_ledger_no_ticket_is_found(admin: Client) -> None:
+    assert admin.get(FOUND).json() == {"sequence": 0, "tickets": [], "after": None, "total": 0, "events": []}

@@ -1,0 +1,122 @@
+"""Finds tickets by id and holder's name, in any case and anywhere in them, from the platform's own copies.
+
+No index of the two databases finds a text inside another one, so tickets are read in the order of their
+keys, at most SCANNED_MAX of them in one call: a search of a million tickets is many short answers, each of
+which names the key to continue after, and none holds up other requests.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from dtvn.machine import NAMES, State, state_of
+from dtvn.machine.rows import TicketRow
+from tickets.models import TicketHolder
+from validators.ledger import read
+from validators.ledger.models import Ticket
+from validators.ledger.state_rows import unpack_ticket
+
+SCANNED_MAX = 5_000
+"""Tickets that one call compares with the words."""
+SCANNED_AT_ONCE = 1_000
+"""Of these in one query."""
+
+Key = tuple[str, str]
+"""(event, ticket id)."""
+
+
+class Search(msgspec.Struct, frozen=True):
+    """What is looked for."""
+
+    words: tuple[str, ...] = ()
+    """Folded; each must occur in the ticket's id or in its holder's name."""
+    event: str | None = None
+    """None: all events."""
+    state: State | None = None
+    """None: all states."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A part of the result, in the order of the keys."""
+
+    tickets: list[TicketRow]
+    names: dict[Key, str]
+    """Holders' names of these tickets; empty if they were not to be read."""
+    after: Key | None
+    """Key to continue after, None at the end. There may be more behind it even if no ticket was found."""
+
+
+def folded(text: str) -> str:
+    """A text without differences of case and of Unicode form."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def state_of_row(row: TicketRow) -> State:
+    """The state of a ticket, an upheld dispute apart from an open one."""
+    return state_of(row.state, upheld=row.upheld)
+
+
+def search(using: str, wanted: Search, *, limit: int, after: Key = ("", ""), with_holders: bool) -> Found:
+    """At most `limit` tickets after `after`, of at most SCANNED_MAX that are compared with the words.
+
+    `with_holders`: names are searched and returned too; only for callers who may see them.
+    """
+    tickets: list[TicketRow] = []
+    names: dict[Key, str] = {}
+    size = SCANNED_AT_ONCE if wanted.words else limit + 1
+    scanned = 0
+    for event in read.list_events(using) if wanted.event is None else [wanted.event]:
+        if event < after[0]:
+            continue
+        behind = after[1] if event == after[0] else ""
+        while True:
+            ids = _ids(using, event, wanted.state, behind, size)
+            known = _names(event, ids) if with_holders else {}
+            hits = [one for one in ids if _fits(f"{one} {known.get(one, '')}", wanted.words)]
+            for row in _rows(using, event, hits, wanted.state, limit + 1):
+                if len(tickets) == limit:
+                    return Found(tickets, names, (tickets[-1].event, tickets[-1].ticket))
+                tickets.append(row)
+                if row.ticket in known:
+                    names[event, row.ticket] = known[row.ticket]
+            scanned += len(ids)
+            if len(ids) < size:
+                break
+            behind = ids[-1]
+            if scanned >= SCANNED_MAX:
+                return Found(tickets, names, (event, behind))
+    return Found(tickets, names, None)
+
+
+def _ids(using: str, event: str, state: State | None, behind: str, limit: int) -> list[str]:
+    """The next ids of one event, ascending."""
+    rows = Ticket.objects.using(using).filter(event=event, ticket_id__gt=behind).order_by("ticket_id")
+    if state is not None:
+        rows = rows.filter(state=NAMES[state])
+    return list(rows.values_list("ticket_id", flat=True)[:limit])
+
+
+def _names(event: str, ids: Sequence[str]) -> dict[str, str]:
+    """Ticket id -> name of its holder, of those that have one."""
+    found = TicketHolder.objects.filter(event=event, ticket__in=ids).exclude(name="").order_by()
+    return dict(found.values_list("ticket", "name"))
+
+
+def _fits(text: str, words: Sequence[str]) -> bool:
+    text = folded(text) if words else ""
+    return all(word in text for word in words)
+
+
+def _rows(
+    using: str, event: str, ids: Sequence[str], state: State | None, at_once: int
+) -> Iterator[TicketRow]:
+    """The tickets with these ids that are in this state, in their order; read as they are taken."""
+    for start in range(0, len(ids), at_once):
+        found = Ticket.objects.using(using).filter(event=event, ticket_id__in=ids[start : start + at_once])
+        for packed in found.order_by("ticket_id").values_list("row", flat=True):
+            row = unpack_ticket(bytes(packed))
+            if state is None or state_of_row(row) is state:
+                yield row

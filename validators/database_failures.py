@@ -1,0 +1,113 @@
+"""What a failed statement says about its database, and the answer to it: only a lock is "busy".
+
+The drivers' codes decide, not Django's classes: SQLite reports a lock, damage and a full disk as the same
+class.
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import traceback
+from enum import Enum
+
+import psycopg
+from django.db.utils import DatabaseErrorWrapper
+from psycopg import errors as postgresql
+
+from dtvn.api.errors import ApiError
+
+
+class Failure(Enum):
+    """Why a statement failed; the value is the code in answers."""
+
+    BUSY = "database_busy"
+    DAMAGED = "database_damaged"
+    FULL = "disk_full"
+    READ_ONLY = "database_read_only"
+    MISSING = "database_missing"
+    """The database, or a table of it, has not been made."""
+    AWAY = "database_away"
+    """Everything else: no connection, an input/output error."""
+
+
+SUBJECTS = {
+    "default": ("The platform's database", "stop the platform and restore a backup (manage.py restore)"),
+    "learner": (
+        "The platform's copy of the log",
+        "stop the platform, run manage.py rebuild_learner, and start it: the copy is built anew",
+    ),
+    "node": (
+        "This node's ledger",
+        "stop the node, keep its ledger's folder as evidence, and start it with an empty one",
+    ),
+}
+"""Database alias -> name, and what to do when it is damaged."""
+SENTENCES = {
+    Failure.BUSY: "{name} is busy; try again.",
+    Failure.DAMAGED: "{name} is damaged: {remedy}.",
+    Failure.FULL: "{name} has no room left on its disk.",
+    Failure.READ_ONLY: "{name} is read-only: its file or folder takes no writes.",
+    Failure.MISSING: "{name} has no tables yet; try again.",
+    Failure.AWAY: "{name} does not answer; try again.",
+}
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+_SQLITE = {
+    sqlite3.SQLITE_BUSY: Failure.BUSY,
+    sqlite3.SQLITE_LOCKED: Failure.BUSY,
+    sqlite3.SQLITE_PROTOCOL: Failure.BUSY,  # it gave up after many tries to lock the write-ahead log
+    sqlite3.SQLITE_CORRUPT: Failure.DAMAGED,
+    sqlite3.SQLITE_NOTADB: Failure.DAMAGED,
+    sqlite3.SQLITE_FULL: Failure.FULL,
+    sqlite3.SQLITE_READONLY: Failure.READ_ONLY,
+    sqlite3.SQLITE_CANTOPEN: Failure.MISSING,
+}
+"""By primary result code, the low byte of the extended one."""
+_POSTGRESQL: dict[type[Exception], Failure] = {
+    postgresql.LockNotAvailable: Failure.BUSY,
+    postgresql.DeadlockDetected: Failure.BUSY,
+    postgresql.SerializationFailure: Failure.BUSY,
+    postgresql.QueryCanceled: Failure.BUSY,
+    postgresql.DataCorrupted: Failure.DAMAGED,
+    postgresql.IndexCorrupted: Failure.DAMAGED,
+    postgresql.DiskFull: Failure.FULL,
+    postgresql.ReadOnlySqlTransaction: Failure.READ_ONLY,
+    postgresql.UndefinedTable: Failure.MISSING,
+    postgresql.InvalidSchemaName: Failure.MISSING,
+}
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What a database's error means; `error` is Django's, with the driver's as its cause."""
+    cause = error.__cause__ or error
+    if isinstance(cause, OSError) and cause.errno in NO_ROOM:
+        return Failure.FULL
+    if isinstance(cause, UnicodeDecodeError):  # SQLite quotes a damaged schema, which need not be text
+        return Failure.DAMAGED
+    if isinstance(cause, psycopg.Error):
+        return _POSTGRESQL.get(type(cause), Failure.AWAY)
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # the write-ahead log's index could not grow
+        return Failure.FULL
+    if code == sqlite3.SQLITE_ERROR and str(cause).startswith("no such table"):
+        return Failure.MISSING
+    return Failure.AWAY if code is None else _SQLITE.get(code & 0xFF, Failure.AWAY)
+
+
+def answer_to(error: BaseException) -> ApiError:
+    """503, saying which database failed and how."""
+    failure = failure_of(error)
+    name, remedy = SUBJECTS.get(_alias_of(error), SUBJECTS["default"])
+    return ApiError(503, failure.value, SENTENCES[failure].format(name=name, remedy=remedy))
+
+
+def _alias_of(error: BaseException) -> str:
+    """The alias of the database that failed: Django's errors carry it only in the frame that raised them."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        raiser = frame.f_locals.get("self")
+        # Not isinstance, which evaluates a lazy object: with a statement, for the user of a request.
+        if type(raiser) is DatabaseErrorWrapper:
+            return str(vars(raiser)["wrapper"].alias)
+    return ""

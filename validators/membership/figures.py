@@ -1,0 +1,230 @@
+"""The nodes' metrics of the last minutes, kept by this process, so that a page opened later shows them.
+
+A node counts since its start; a point of the window is what all nodes did between two samples.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+from django.db import close_old_connections
+
+from validators.feed.outage import Outage
+from validators.membership.own_api import read_metrics
+from validators.services.cluster import own_members
+
+INTERVAL = 2.0
+"""Seconds between two samples."""
+SPAN = 300.0
+"""Seconds that the window holds."""
+RECENT = 60.0
+"""Seconds over which the latency of now is computed."""
+ASKED_AT_ONCE = 8
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+SAMPLES = {
+    "consensus_rounds_total": "decided",
+    "gossip_messages_sent_total": "gossip",
+    "network_bytes_transmitted_total": "traffic",
+    "peer_count": "peers",
+    "dtvn_sequence": "sequence",
+}
+"""Sample of a node's metrics to the field of NodeFigures."""
+LATENCY = "consensus_latency_seconds_bucket"
+SAMPLE = re.compile(
+    rf'^({"|".join((*SAMPLES, LATENCY))})(?:\{{(?:le="([^"]*)"|[^}}\n]*)\}})? (\S+)$', re.MULTILINE
+)
+"""A line of Prometheus text with its name, its label `le` and its value. prometheus_client's parser reads the
+whole page in 50 times the time, and does not end on one that is cut off within a label."""
+
+Buckets = dict[float, float]
+"""Upper bound in seconds to the number of observations up to it, ascending; the last bound is infinite."""
+
+
+class NodeFigures(msgspec.Struct, frozen=True):
+    """One node's counters and gauges at one time; 0 for what it does not report."""
+
+    decided: float = 0.0
+    """Ticket operations."""
+    gossip: float = 0.0
+    """Messages sent that keep members in sync."""
+    traffic: float = 0.0
+    """Bytes sent."""
+    peers: float = 0.0
+    sequence: float = 0.0
+    latency: Buckets = {}
+    """From the first sight of a proposal to its durable execution."""
+
+
+class Point(msgspec.Struct, frozen=True):
+    """What the nodes did until `at`, since the point before it; None: unknown."""
+
+    at: float
+    """Unix seconds."""
+    sequence: float | None
+    peers: float | None
+    """Of the best connected node."""
+    throughput: float | None
+    """Operations decided per second."""
+    gossip: float | None
+    """Messages per second, all nodes together."""
+    traffic: float | None
+    """Bytes per second, all nodes together."""
+    p50: float | None
+    """Seconds, as p95 and p99: of the sequences decided meanwhile; None if there were none."""
+    p95: float | None
+    p99: float | None
+
+
+class FiguresWindow:
+    """The points of the last SPAN seconds."""
+
+    def __init__(self) -> None:
+        self._points: deque[Point] = deque(maxlen=round(SPAN / INTERVAL))
+        self._latencies: deque[tuple[float, Buckets]] = deque(maxlen=round(RECENT / INTERVAL))
+        self._before: tuple[float, Mapping[str, NodeFigures]] = (0.0, {})
+
+    def add(self, at: float, nodes: Mapping[str, NodeFigures]) -> None:
+        """Take a sample: the nodes that answered at `at`, Unix seconds. A node that did not answer the
+        sample before, or began to count anew, adds nothing to rates and latencies."""
+        then, before = self._before
+        self._before = (at, nodes)
+        common = [(node, before[name]) for name, node in nodes.items() if name in before]
+        pairs = [
+            (now, was) for now, was in common if now.decided >= was.decided and now.traffic >= was.traffic
+        ]
+        latency = _sum([_difference(now.latency, was.latency) for now, was in pairs])
+        self._latencies.append((at, latency))
+        seconds = at - then
+        rates: dict[str, float | None] = dict.fromkeys(("throughput", "gossip", "traffic"))
+        if pairs and seconds > 0:
+            # every node counts the same operations; messages and bytes are its own
+            rates["throughput"] = max(now.decided - was.decided for now, was in pairs) / seconds
+            rates["gossip"] = sum(now.gossip - was.gossip for now, was in pairs) / seconds
+            rates["traffic"] = sum(now.traffic - was.traffic for now, was in pairs) / seconds
+        self._points.append(
+            Point(
+                at=at,
+                sequence=max((node.sequence for node in nodes.values()), default=None),
+                peers=max((node.peers for node in nodes.values()), default=None),
+                **rates,
+                **{name: quantile(latency, share) for name, share in QUANTILES.items()},
+            )
+        )
+
+    def points(self, now: float, after: float = 0.0) -> list[Point]:
+        """The points later than `after`, oldest first; none is older than SPAN."""
+        return [point for point in self._points if point.at > max(after, now - SPAN)]
+
+    def latency(self, now: float) -> dict[str, float | None]:
+        """QUANTILES of all sequences decided in the last RECENT seconds; None if there were none."""
+        found = _sum([buckets for at, buckets in self._latencies if at > now - RECENT])
+        return {name: quantile(found, share) for name, share in QUANTILES.items()}
+
+
+def quantile(buckets: Buckets, share: float) -> float | None:
+    """The value that `share` of the observations do not exceed, interpolated within its bucket as
+    Prometheus' histogram_quantile does: at most the highest finite bound. None without observations."""
+    total = buckets.get(math.inf, 0.0)
+    if total <= 0:
+        return None
+    low, below = 0.0, 0.0
+    for bound, count in buckets.items():
+        if count >= share * total:
+            within = (share * total - below) / (count - below)
+            return low if math.isinf(bound) else low + (bound - low) * within
+        low, below = bound, count
+    return low
+
+
+def _difference(now: Buckets, earlier: Buckets) -> Buckets:
+    return {bound: max(0.0, count - earlier.get(bound, 0.0)) for bound, count in now.items()}
+
+
+def _sum(several: list[Buckets]) -> Buckets:
+    found: Buckets = {}
+    for buckets in several:
+        for bound, count in buckets.items():
+            found[bound] = found.get(bound, 0.0) + count
+    return dict(sorted(found.items()))
+
+
+def read_node_figures(text: str) -> NodeFigures:
+    """A node's figures from its Prometheus text, summed over labels; raise ValueError."""
+    sums: dict[str, float] = {}
+    latency: Buckets = {}
+    for name, bound, value in SAMPLE.findall(text):
+        number = float(value)
+        if not math.isfinite(number):
+            raise ValueError(f"{name} is not finite")
+        if name == LATENCY:
+            latency[float(bound)] = latency.get(float(bound), 0.0) + number
+        else:
+            sums[SAMPLES[name]] = sums.get(SAMPLES[name], 0.0) + number
+    return NodeFigures(**sums, latency=dict(sorted(latency.items())))
+
+
+class Sampler:
+    """Fills the window of this process."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.window = FiguresWindow()
+        self.asked = 0
+        """This platform's members, as of the newest sample."""
+        self.answering = 0
+        self._clock = clock
+        self._newest = 0.0
+        self._looking = threading.Lock()
+
+    def refresh(self) -> None:
+        """Take a sample if the newest is INTERVAL old, and none is being taken; raise DatabaseError."""
+        if not self._looking.acquire(blocking=False):
+            return
+        try:
+            if abs(self._clock() - self._newest) >= INTERVAL * 0.9:
+                self._look()
+        finally:
+            self._looking.release()
+
+    def run_forever(self) -> None:
+        """The main function of a thread: a sample every INTERVAL."""
+        outage = Outage("the nodes' metrics")
+        while True:
+            begun = time.monotonic()
+            close_old_connections()  # a lost connection stays lost
+            with outage:
+                self.refresh()
+            time.sleep(max(0.0, begun + INTERVAL - time.monotonic()))
+
+    def _look(self) -> None:
+        names = list(own_members().values_list("node_id", flat=True))
+        with ThreadPoolExecutor(ASKED_AT_ONCE, "metrics") as pool:  # one that hangs delays no other
+            answers = zip(names, pool.map(_ask, names), strict=True)
+            nodes = {name: found for name, found in answers if found is not None}
+        self.asked, self.answering = len(names), len(nodes)
+        self._newest = self._clock()
+        if names:
+            self.window.add(self._newest, nodes)
+
+
+def _ask(name: str) -> NodeFigures | None:
+    text = read_metrics(name)
+    try:
+        return None if text is None else read_node_figures(text)
+    except ValueError:
+        return None
+
+
+sampler = Sampler()
+"""That of this process."""
+
+
+def keep_sampling() -> None:
+    """Fill the window from now on, whether a page is open or not."""
+    threading.Thread(target=sampler.run_forever, daemon=True, name="figures").start()
