@@ -28,6 +28,7 @@ LEASE = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def long_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform_lease, "LEASE", LEASE)
+    monkeypatch.setattr(platform_lease, "RENEW_INTERVAL", LEASE.total_seconds())  # a test renews itself
 
 
 @pytest.fixture
