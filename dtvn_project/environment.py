@@ -5,6 +5,7 @@ files and a file broker under one data folder.
 """
 
 import fcntl
+import hashlib
 import logging
 import os
 import secrets
@@ -260,10 +261,10 @@ def _own_addresses() -> set[str]:
     return found | {f"[{entry[4][0]}]" if ":" in str(entry[4][0]) else str(entry[4][0]) for entry in resolved}
 
 
-def cookie_name(base: str) -> str:
-    """`base` with the platform's port, because browsers share cookies between ports of a host."""
-    port = os.environ.get("PORT", "")
-    return f"{base}_{port}" if port.isdigit() else base
+def cookie_name(base: str, secret_key: str) -> str:
+    """`base` with a mark of the platform: browsers share cookies between ports of a host, and several web
+    processes of one platform share its cookies."""
+    return f"{base}_{hashlib.sha256(f'cookies {secret_key}'.encode()).hexdigest()[:8]}"
 
 
 class ExpectedAnswers(logging.Filter):

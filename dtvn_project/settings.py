@@ -90,11 +90,6 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True  # those acknowledged late: no node is
-CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {
-    "validators.tasks.run_validator": {"queue": "nodes"},
-    "simulator.web.tasks.run_simulation": {"queue": "simulations"},
-}
 # Remote control commands stay in the file broker after their sender is gone: a worker executed a `shutdown`
 # that was 14 s old. Nodes are stopped through the database and signals, never through the broker.
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
@@ -134,9 +129,8 @@ WHITENOISE_MIMETYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
-# Browsers share cookies between ports of a host, so each network on a host needs its own cookie names.
-SESSION_COOKIE_NAME = environment.cookie_name("sessionid")
-CSRF_COOKIE_NAME = environment.cookie_name("csrftoken")
+SESSION_COOKIE_NAME = environment.cookie_name("sessionid", SECRET_KEY)
+CSRF_COOKIE_NAME = environment.cookie_name("csrftoken", SECRET_KEY)
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from dtvn_project.celery import app
+from dtvn_project.celery import app, send_task
 from tickets.importing.work import work
 from tickets.models import TicketImport
 from validators.services.decide import batch
+from validators.services.platform import DEFAULT, own_queue
+
+NAME = "tickets.tasks.run_import"
 
 
-@app.task(name="tickets.tasks.run_import")  # type: ignore[untyped-decorator]
+@app.task(name=NAME)  # type: ignore[untyped-decorator]
 def run_import(import_id: int, token: str) -> str:
     """Read a file of tickets, or issue them, in this worker slot."""
     actor = TicketImport.objects.filter(pk=import_id).values_list("actor", flat=True).first() or ""
@@ -18,5 +19,5 @@ def run_import(import_id: int, token: str) -> str:
 
 
 def send(import_id: int, token: str) -> None:
-    """Ask a worker to run an import; raise OSError or OperationalError if none can be reached."""
-    cast("object", run_import.apply_async((import_id, token), queue="default", retry=False))
+    """Ask a worker to run an import; raise OperationalError if the broker does not take the request."""
+    send_task(NAME, (import_id, token), queue=own_queue(DEFAULT))

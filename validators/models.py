@@ -14,6 +14,28 @@ from django.db.models.functions import Now
 NODE_ID_LENGTH_MAX = 64
 
 
+class Platform(models.Model):
+    """Which platform this database belongs to, and which run of it has the lease: one row, written by
+    processes.platform_lease. Times are the database's."""
+
+    platform_id = models.CharField(max_length=32, help_text="Random; the data folder keeps it too.")
+    cluster = models.CharField(
+        max_length=64, blank=True, default="", help_text="Cluster id in hex; empty before one is founded."
+    )
+    run = models.CharField(
+        max_length=32, blank=True, default="", help_text="Random name of the run with the lease; empty: free."
+    )
+    process = models.CharField(
+        max_length=128, blank=True, default="", help_text="Its process; see platform_lease.this_process."
+    )
+    host = models.CharField(max_length=255, blank=True, default="")
+    folder = models.TextField(blank=True, default="", help_text="Its data folder on that host.")
+    renewed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.platform_id
+
+
 class NodeRole(models.TextChoices):
     VALIDATOR = "validator", "Validator"
     LEARNER = "learner", "Learner"

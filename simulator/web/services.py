@@ -167,10 +167,11 @@ def _lost(run: SimulatorRun) -> str:
     now = timezone.now()
     if not run.host:
         return "no free worker started it" if now - run.created_at > CLAIM_PATIENCE else ""
-    if run.host != os.uname().nodename:
+    slot = DataFolder(settings.DATA).slot_lock(SLOT)
+    if run.host != os.uname().nodename or not slot.exists():  # or a web process on a folder of its own
         heard = run.heartbeat_at or run.created_at
         return f"{run.host} did not respond" if now - heard > HEARTBEAT_PATIENCE else ""
-    holder = lock_holder(DataFolder(settings.DATA).slot_lock(SLOT))
+    holder = lock_holder(slot)
     if holder is None:
         return "its process ended"
     if run.stop_asked_at is not None and now - run.stop_asked_at > STOP_PATIENCE:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dtvn_project.celery import app, send_task
 from simulator.web.playing import play
+from validators.services.platform import SIMULATIONS, own_queue
 
 NAME = "simulator.web.tasks.run_simulation"
-QUEUE = "simulations"
 
 
 @app.task(name=NAME)  # type: ignore[untyped-decorator]
@@ -17,4 +17,4 @@ def run_simulation(run_id: int) -> str:
 
 def send(run_id: int) -> None:
     """Ask a worker to play a run; raise OperationalError if the broker does not take the request."""
-    send_task(NAME, (run_id,), queue=QUEUE)
+    send_task(NAME, (run_id,), queue=own_queue(SIMULATIONS))

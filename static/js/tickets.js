@@ -131,14 +131,14 @@
     name.append(opener);
     const state = cell("whole", "");
     state.append(pill(`plain ${TONE[ticket.state] ?? ""}`, ticket.state), " ", make("span", "soft meaning", ticket.meaning));
-    const about = cell("data", ticket.about || "–", "About");
+    const about = cell("data roomy", ticket.about || "–", "About");
     about.title = about.textContent;
     made.append(
       name,
       state,
       ...(seesHolders ? [cell("", ticket.holder || "–", "Holder")] : []),
       cell("", ticket.changed ? dtvn.ui.clock(ticket.changed) : "–", "Changed"),
-      cell("", ticket.entry || "–", "Entry node"),
+      cell("roomy", ticket.entry || "–", "Entry node"),
       about,
     );
     if (at("selection")) {

@@ -1,6 +1,7 @@
 """docs/use/api.md names every code with its status, and every route."""
 
 import re
+from collections import defaultdict
 from pathlib import Path
 
 from dtvn.machine import REASONS
@@ -10,7 +11,9 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "use" / "api.md").read_te
 
 
 def test_every_code_is_in_the_row_of_its_status() -> None:
-    rows = {int(status): text for status, text in re.findall(r"^\| (\d{3}) \|(.*)$", PAGE, re.MULTILINE)}
+    rows: defaultdict[int, str] = defaultdict(str)
+    for status, text in re.findall(r"^\| (\d{3}) \|(.*)$", PAGE, re.MULTILINE):
+        rows[int(status)] += text
     for reason in REASONS.values():
         if reason.status != 200:
             assert f"`{reason.code}`" in rows[reason.status], reason.code

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
@@ -258,7 +259,7 @@ def test_a_cookie_alone_reads_but_writes_only_with_its_token(fake: FakeGateway, 
     for content_type in ("application/json", "text/plain", "application/x-www-form-urlencoded"):
         refused = client.post("/api/v1/tickets/seed", b"", content_type=content_type)
         assert (refused.status_code, read(refused)["success"]) == (403, False)
-    client.cookies["csrftoken"] = TOKEN
+    client.cookies[settings.CSRF_COOKIE_NAME] = TOKEN
     allowed = client.post(
         "/api/v1/tickets/seed", b"", content_type="text/plain", headers={"X-CSRFToken": TOKEN}
     )
@@ -273,7 +274,7 @@ def test_a_valid_session_does_not_excuse_a_wrong_key(fake: FakeGateway, person: 
 def test_a_person_may_do_what_their_groups_grant(fake: FakeGateway, person: User) -> None:
     person.groups.add(Group.objects.get(name="gate"))
     client = browser(person)
-    client.cookies["csrftoken"] = TOKEN
+    client.cookies[settings.CSRF_COOKIE_NAME] = TOKEN
 
     def status(verb: str) -> int:
         return client.post(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import kombu
@@ -16,11 +17,12 @@ import kombu.exceptions
 import psycopg
 import redis
 
+from validators.services.platform import DEFAULT, NODES, SIMULATIONS, queue_name
+
 POSTGRESQL = os.environ.get("TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432")
 REDIS = os.environ.get("TEST_REDIS", "redis://127.0.0.1:6379")
 RABBITMQ = os.environ.get("TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//")
-QUEUES = ("default", "nodes", "simulations")
-"""Of Celery; one network at a time uses them in RabbitMQ's one virtual host."""
+PURPOSES = (NODES, DEFAULT, SIMULATIONS)
 REDIS_NUMBERS = range(1, 16)
 CLAIM = "dtvn-tests-claim"
 CLAIM_SECONDS = 3_600
@@ -85,19 +87,16 @@ def database() -> Iterator[str]:
 
 
 @contextmanager
-def rabbitmq() -> Iterator[str]:
-    """The broker's address, with no task in its queues, before and afterwards."""
-    _delete_queues()
+def rabbitmq(*data: Path) -> Iterator[str]:
+    """The broker's address; afterwards without the queues of the networks in these data folders."""
     try:
         yield RABBITMQ
     finally:
-        _delete_queues()
-
-
-def _delete_queues() -> None:
-    with kombu.Connection(RABBITMQ, connect_timeout=10) as client:
-        for name in QUEUES:
-            client.default_channel.queue_delete(name)
+        known = [(folder / "platform" / "identity").read_text() for folder in data]
+        with kombu.Connection(RABBITMQ, connect_timeout=10) as client:
+            for name in (queue_name(each, purpose) for each in known for purpose in PURPOSES):
+                client.default_channel.queue_delete(name)
+                client.default_channel.exchange_delete(name)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dtvn_project import environment
 from tests.integration.network import REPOSITORY, Network, network
 from tests.integration.postgresql import postgresql
 from tests.integration.supervised import Ears, listening
@@ -119,7 +120,8 @@ def _a_node_dies(started: Network, client: httpx.Client) -> None:
 def _pages_are_unavailable(started: Network, client: httpx.Client) -> None:
     """What people look at needs rows, and says so."""
     assert client.get("/api/v1/nodes").status_code == 503
-    page = httpx.get(f"{started.url}/", cookies={f"sessionid_{started.port}": "a" * 32}, trust_env=False)
+    session = environment.cookie_name("sessionid", environment.read_secret_key(started.data))
+    page = httpx.get(f"{started.url}/", cookies={session: "a" * 32}, trust_env=False)
     assert (page.status_code, page.text) == (503, "The platform's database does not answer; try again.\n")
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.web_process import web_process
+from dtvn_project.environment import cookie_name
+from tests.integration.web_process import SECRET_KEY, web_process
 from tests.waiting import PATIENCE
 
 LOGINS = 30
@@ -26,7 +27,8 @@ def web(tmp_path: Path) -> Iterator[str]:
 def log_in(address: str, name: str) -> httpx.Response:
     with httpx.Client(base_url=address, timeout=PATIENCE) as client:
         client.get("/admin/login/")
-        sent = {"username": name, "password": "wrong", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        token = client.cookies[cookie_name("csrftoken", SECRET_KEY)]
+        sent = {"username": name, "password": "wrong", "csrfmiddlewaretoken": token}
         return client.post("/admin/login/", data=sent)
 
 

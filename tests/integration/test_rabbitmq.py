@@ -23,7 +23,7 @@ pytestmark = [
 
 def test_a_network_with_rabbitmq_restarts_its_processes(tmp_path: Path) -> None:
     with (
-        servers.rabbitmq() as broker,
+        servers.rabbitmq(tmp_path / "data") as broker,
         network(tmp_path / "data", environment={"CELERY_BROKER_URL": broker}) as started,
     ):
         started.start()

@@ -88,7 +88,8 @@ def login(port: int, key: str) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         client.get("/admin/login/")
         name = f"person{time.monotonic_ns()}"
-        sent = {"username": name, "password": "wrong", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        token = next(value for cookie, value in client.cookies.items() if cookie.startswith("csrftoken"))
+        sent = {"username": name, "password": "wrong", "csrfmiddlewaretoken": token}
         client.post("/admin/login/", data=sent)
 
 

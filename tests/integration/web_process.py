@@ -18,6 +18,7 @@ from tests.waiting import PATIENCE, wait_until
 from validators.data_folder.ports import listen
 
 ROOT = Path(__file__).parents[2]
+SECRET_KEY = "s" * 64
 KEY = "dtvn_key_of_a_client_of_the_web_process"
 MAKE_KEY = f"""
 import django; django.setup()
@@ -56,7 +57,7 @@ def web_process(folder: Path, *, files: int = 0) -> Iterator[WebProcess]:
     """It may open at most `files` file descriptors, if that is given; KEY opens its API and its feed."""
     for part in ("platform", "static", "slots"):
         (folder / part).mkdir()
-    environment = {"PATH": os.environ["PATH"], "DTVN_DATA": str(folder), "DTVN_SECRET_KEY": "s" * 64}
+    environment = {"PATH": os.environ["PATH"], "DTVN_DATA": str(folder), "DTVN_SECRET_KEY": SECRET_KEY}
     environment |= {"DJANGO_SETTINGS_MODULE": "dtvn_project.settings"}
     for step in (["manage.py", "migrate", "-v0"], ["manage.py", "collectstatic", "-v0"], ["-c", MAKE_KEY]):
         subprocess.run([sys.executable, *step], cwd=ROOT, env=environment, check=True, timeout=PATIENCE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client, RequestFactory
@@ -83,7 +84,7 @@ def test_each_role_may_do_what_the_table_says_and_nothing_else(
     assert allowed_in_admin(user, rf) == LISTS[group]
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)
-    client.cookies["csrftoken"] = TOKEN
+    client.cookies[settings.CSRF_COOKIE_NAME] = TOKEN
     for method, path, scope in ROUTES:
         if scope == "admin" and scope in SCOPES[group]:
             continue

@@ -92,11 +92,12 @@ def test_health_is_answered_for_any_host_name(client: Client) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
 
 
-def test_two_networks_on_one_host_have_different_cookie_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_web_processes_share_cookies_with_their_platform_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "8080")
-    first = environment.cookie_name("sessionid")
+    first = environment.cookie_name("sessionid", "one platform's key")
+    assert environment.cookie_name("sessionid", "another one's") != first
     monkeypatch.setenv("PORT", "8081")
-    assert environment.cookie_name("sessionid") != first
+    assert environment.cookie_name("sessionid", "one platform's key") == first
 
 
 def test_the_ledgers_tables_are_never_in_the_platforms_database() -> None:

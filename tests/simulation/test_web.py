@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError as OperationalDatabaseError
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -216,6 +217,17 @@ def test_a_run_whose_process_died_has_failed(web: Web) -> None:
     assert shown["status"] == "error"
     assert shown["output"][-1] == "Simulation failed: its process ended"
     assert web.post("/start", SMALL)["status"] == "started"
+
+
+def test_a_web_process_on_a_folder_of_its_own_leaves_a_run_alone(web: Web, tmp_path: Path) -> None:
+    """On the run's host, but without the folder in which its process holds the slot."""
+    web.post("/start", SMALL)
+    host = services.os.uname().nodename
+    SimulatorRun.objects.update(host=host, heartbeat_at=timezone.now())
+    with override_settings(DATA=tmp_path / "own"):
+        assert web.get()["status"] == "running"
+        SimulatorRun.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=2))
+        assert web.get()["error"] == f"{host} did not respond"
 
 
 def test_a_run_that_no_worker_took_up_has_failed(web: Web) -> None:

@@ -29,7 +29,7 @@ IMPORTS_KEPT = 50
 FILE_NAME_MAX = 200
 
 Send = Callable[[int, str], object]
-"""Asks a worker to work on (import id, token); raises OSError or kombu's OperationalError."""
+"""Asks a worker to work on (import id, token); raises kombu's OperationalError."""
 
 
 class ImportRefused(ServiceError):
@@ -137,7 +137,7 @@ def _check_idle() -> None:
 def _ask(one: TicketImport, send: Send) -> None:
     try:
         send(one.pk, one.token)
-    except (OSError, OperationalError) as error:
+    except OperationalError as error:
         TicketImport.objects.filter(pk=one.pk, token=one.token).update(
             state=ImportState.STOPPED, error="No worker could be asked."
         )

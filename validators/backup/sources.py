@@ -84,6 +84,7 @@ class Source(msgspec.Struct, frozen=True):
     def files(self, *, keys: bool) -> Iterator[Path]:
         """The files that are copied as they are; `keys`: the private ones too."""
         yield from (self.places.cluster / name for name in CLUSTER_FILES)
+        yield DataFolder(self.root).identity
         for node in self.nodes():
             yield from (node.identity / name for name in IDENTITY_FILES + keys * IDENTITY_KEYS)
             yield node.root / "ports.json"

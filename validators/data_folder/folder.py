@@ -23,6 +23,8 @@ class DataFolder:
         self.nodes = root / "nodes"
         self.learner = root / "learner"
         self.platform = root / "platform"
+        self.identity = self.platform / "identity"
+        """Id of the platform, as in its database: see models.Platform."""
         self.slots = root / "run" / "slots"
         self.key_changes = root / "run" / "keys.changed"
         """Grows by a byte when an API key changes: see services.api_keys."""

@@ -19,7 +19,7 @@ from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
 from validators.data_folder.folder import DataFolder, read_json, write_private_json
 from validators.data_folder.ports import LOOPBACK, choose_ports
-from validators.models import ManagedNode, NodePart, NodeRole
+from validators.models import ManagedNode, NodePart, NodeRole, Platform
 from validators.services import api_keys
 from validators.services.nodes import register_nodes
 
@@ -123,5 +123,6 @@ def register_cluster(folder: DataFolder, founded: genesis.Genesis, own: Sequence
     known = ManagedNode.objects.filter(role=NodeRole.VALIDATOR).values_list("node_id", flat=True)
     made = [node_id for node_id in known if places.node(node_id).key.exists()]
     register_nodes([member.id for member in founded.members], own, made)
+    Platform.objects.update(cluster=genesis.cluster_id(founded).hex())
     taking_part = ManagedNode.objects.filter(role=NodeRole.VALIDATOR).exclude(part=NodePart.LEFT)
     return list(taking_part.values_list("node_id", flat=True))

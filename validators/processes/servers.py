@@ -14,11 +14,11 @@ from kombu.messaging import Consumer, Producer
 
 from dtvn.node.options import StartError
 from dtvn_project import environment
-from dtvn_project.celery import app, used_once
+from dtvn_project.celery import used_once
+from validators.services.platform import queue_name
 
 PATIENCE = 3.0
 """Seconds for a connection and its greeting, and again for each of the calls."""
-QUEUES = ("nodes", "default", "simulations")
 
 
 def check_servers() -> None:
@@ -44,11 +44,10 @@ def check_broker(url: str, options: dict[str, object]) -> None:
 
 
 def _use(connection: Connection) -> None:
-    """Declare the queues of our tasks, then publish to one of our own and consume from it."""
+    """Publish to a queue of this call alone and consume from it. Its name begins like those of our tasks, for
+    which a broker may have permissions."""
     channel = connection.default_channel
-    for name in QUEUES:
-        app.amqp.queues[name](channel).declare()
-    queue = Queue(f"{QUEUES[0]}.check-{uuid4().hex}", exclusive=True, auto_delete=True)(channel)
+    queue = Queue(queue_name(uuid4().hex, "check"), exclusive=True, auto_delete=True)(channel)
     queue.declare()
     channel.basic_qos(0, 1, False)
     try:

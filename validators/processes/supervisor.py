@@ -39,9 +39,11 @@ from validators.processes.health_check import HealthCheck, WebProbe
 from validators.processes.node_controller import KILL_SILENT_AFTER
 from validators.processes.orphans import reap
 from validators.processes.output import JsonOutput, Output
+from validators.processes.platform_lease import PlatformLease
 from validators.processes.reconcile import Reconciler
 from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
 from validators.processes.worker import GRACE as WORKER_GRACE
+from validators.services import platform
 from validators.services.cluster import reset_cluster
 
 logger = logging.getLogger("dtvn.up")
@@ -78,6 +80,7 @@ class Supervisor:
         self._stop = threading.Event()
         self._signals = 0
         self._alarm = Alarm()
+        self._lease = PlatformLease(folder)
         self._children: list[Child] = []
         self._url = public_url(host, port)
         self._probes = ApiProbes(folder)
@@ -98,7 +101,8 @@ class Supervisor:
             return 1
 
     def run(self) -> int:
-        """Prepare, start, watch, end. Returns the exit code; raises StartError before any child has run."""
+        """Prepare, start, watch, end. Returns the exit code; raises StartError before any child has run, or
+        after another run has replaced this one."""
         log_through(self._output)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
@@ -110,6 +114,16 @@ class Supervisor:
         self._folder.credentials.unlink(missing_ok=True)
         end_leftovers(self._folder)
         servers.check_servers()
+        self._lease.take()
+        try:
+            self._run_network()
+        finally:
+            self._lease.release()
+        if self._lease.lost:
+            raise StartError(self._lease.lost)
+        return 0
+
+    def _run_network(self) -> None:
         listener = ports.listen(self._host, self._port)
         finish_putting_aside(self._folder)
         accounts, members = self._prepare()
@@ -120,7 +134,6 @@ class Supervisor:
         finally:
             self._end(threads)
             listener.close()
-        return 0
 
     def _threads(self, accounts: dict[str, Any]) -> list[threading.Thread]:
         """Daemon threads: one that hangs does not delay the end. An abrupt end is safe: the work of each
@@ -153,8 +166,10 @@ class Supervisor:
     def _make_children(self, listening: int, members: int) -> None:
         self._slots = members + SPARE_SLOTS
         self._children = [
-            self._worker(NODES_WORKER, "nodes", self._slots, NodeRole.VALIDATOR),
-            self._worker(DEFAULT_WORKER, "default,simulations", DEFAULT_SLOTS, NodeRole.LEARNER),
+            self._worker(NODES_WORKER, [platform.NODES], self._slots, NodeRole.VALIDATOR),
+            self._worker(
+                DEFAULT_WORKER, [platform.DEFAULT, platform.SIMULATIONS], DEFAULT_SLOTS, NodeRole.LEARNER
+            ),
             Child(
                 WEB,
                 ["validators.processes.web", str(listening)],
@@ -165,11 +180,12 @@ class Supervisor:
             ),
         ]
 
-    def _worker(self, name: str, queue: str, slots: int, role: str) -> Child:
+    def _worker(self, name: str, purposes: Sequence[str], slots: int, role: str) -> Child:
         slot = self._folder.slot_lock(name)
+        queues = ",".join(platform.queue_name(self._lease.platform_id, purpose) for purpose in purposes)
         return Child(
             name,
-            ["validators.processes.worker", name, queue, str(slots)],
+            ["validators.processes.worker", name, queues, str(slots)],
             self._output,
             ended=lambda: self._worker_lost(role),
             health=HealthCheck(kill_after=KILL_SILENT_AFTER),
@@ -186,7 +202,7 @@ class Supervisor:
             thread.start()
         # Its end is not waited for: it may be blocked waiting for an answer that will never come.
         threading.Thread(target=self._probe.run, args=(self._stop,), name="probe", daemon=True).start()
-        while not self._signals:
+        while not self._signals and not self._lease.lost:
             self._make_room()
             for child in self._children:
                 child.keep_alive()
@@ -204,7 +220,7 @@ class Supervisor:
             more = max(lacking, FURTHER_SLOTS)
             self._slots += more
             name = f"{NODES_WORKER}{self._slots}"
-            self._children.append(self._worker(name, "nodes", more, NodeRole.VALIDATOR))
+            self._children.append(self._worker(name, [platform.NODES], more, NodeRole.VALIDATOR))
 
     def _worker_lost(self, role: str) -> None:
         try:
@@ -303,8 +319,8 @@ class Alarm:
 def send_start(node: ManagedNode, token: str) -> None:
     """Ask a worker to run this node; raise OperationalError if the broker does not take the request."""
     voting = node.role == NodeRole.VALIDATOR
-    task, queue = (RUN_VALIDATOR, "nodes") if voting else (FOLLOW_CLUSTER, "default")
-    send_task(task, (node.node_id, token), queue=queue)
+    task, purpose = (RUN_VALIDATOR, platform.NODES) if voting else (FOLLOW_CLUSTER, platform.DEFAULT)
+    send_task(task, (node.node_id, token), queue=platform.own_queue(purpose))
 
 
 def public_url(host: str, port: int) -> str:

@@ -6,6 +6,7 @@ connections wait in the kernel's queue instead of being refused.
 
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +34,11 @@ def main(descriptor: int, parent_id: int) -> None:
     if not SlotLock(folder.slot_lock(NAME)).take():
         sys.exit(f"{NAME} is already running on {folder.root}")
     setproctitle(f"dtvn web ({folder.root})")
+    serve(descriptor, before_end=partial(take_away, folder.credentials, parent_id))
 
+
+def serve(descriptor: int, *, before_end: Callable[[], object] | None = None) -> None:
+    """Serve on a listening socket until SIGTERM or SIGINT."""
     from daphne.cli import CommandLineInterface
 
     from validators.processes import body_limit, http_channel, websocket_limit
@@ -44,8 +49,8 @@ def main(descriptor: int, parent_id: int) -> None:
     from twisted.internet import reactor
 
     reactor.callWhenRunning(keep_figures)  # type: ignore[attr-defined]
-    last_words = partial(take_away, folder.credentials, parent_id)
-    reactor.addSystemEventTrigger("before", "shutdown", last_words)  # type: ignore[attr-defined,arg-type]
+    if before_end is not None:
+        reactor.addSystemEventTrigger("before", "shutdown", before_end)  # type: ignore[attr-defined,arg-type]
     server = CommandLineInterface()
     server.server_class = websocket_limit.BoundedServer
     largest = websocket_limit.MESSAGE_BYTES_MAX

@@ -1,4 +1,4 @@
-"""A Celery worker as a child of `up`: `python -m validators.processes.worker NAME QUEUE SLOTS PARENT`.
+"""A Celery worker as a child of `up`: `python -m validators.processes.worker NAME QUEUES SLOTS PARENT`.
 
 The worker's main process only holds slots. The nodes are its pool children, forked from here with everything
 imported, so that a node that died restarts quickly.
@@ -39,7 +39,7 @@ _main_process = 0
 another one."""
 
 
-def main(name: str, queue: str, slots: int, parent_id: int) -> None:
+def main(name: str, queues: str, slots: int, parent_id: int) -> None:
     global _main_process
     _main_process = os.getpid()
     parent.follow(parent_id, grace=GRACE)
@@ -63,7 +63,7 @@ def main(name: str, queue: str, slots: int, parent_id: int) -> None:
         [
             "--quiet",
             "worker",
-            f"--queues={queue}",
+            f"--queues={queues}",
             # No autoscale: its thread and the pool's own fill the same gaps, and when both do so at once they
             # fail (seen: no slot was replaced any more). `up` starts a further worker instead.
             f"--concurrency={slots}",

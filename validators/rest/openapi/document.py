@@ -18,7 +18,12 @@ DESCRIPTION = (
 SECURITY = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
-    "session": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "sessionid",
+        "description": "The name ends with an underscore and eight characters of the platform.",
+    },
 }
 JSON = "application/json"
 REFUSALS = {

@@ -1,0 +1,61 @@
+"""`manage.py web` refuses, in one line, a folder or settings that are not those of a platform."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.options import StartError, read_genesis
+from dtvn.node.provision import create_demo_cluster
+from dtvn.protocol import genesis
+from validators.data_folder.folder import DataFolder
+from validators.models import Platform
+from validators.processes.further_web import FILES, check
+
+pytestmark = pytest.mark.django_db
+
+
+def make_cluster(folder: Path) -> str:
+    """The id of a new cluster in the folder, in hex."""
+    create_demo_cluster(folder, 1, "127.0.0.1", [4001])
+    return genesis.cluster_id(read_genesis(ClusterFolder(folder).genesis)).hex()
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(StartError) as refused:
+        check(DataFolder(folder))
+    said = str(refused.value)
+    assert "\n" not in said
+    return said
+
+
+def test_it_needs_a_platform_broker_secret_and_the_same_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CELERY_BROKER_URL", "DTVN_SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    assert refusal(tmp_path).startswith("no platform was started on this database")
+    cluster = make_cluster(tmp_path / "up")
+    Platform.objects.create(platform_id="a" * 32, cluster=cluster, host="other", folder="/data")
+    assert refusal(tmp_path) == "CELERY_BROKER_URL is not set: files do not reach the workers on other"
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://cache:6379/1")
+    assert refusal(tmp_path).startswith("set DTVN_SECRET_KEY as for make up, or copy its secret.key")
+    (tmp_path / "secret.key").write_text("s" * 64)
+    for name in FILES:
+        assert refusal(tmp_path) == f"{tmp_path / name} is missing: copy it from /data on other"
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes((tmp_path / "up" / name).read_bytes())
+    check(DataFolder(tmp_path))
+    Platform.objects.update(cluster=make_cluster(tmp_path / "another"))
+    assert refusal(tmp_path).startswith(f"{tmp_path} has cluster {cluster[:12]}, and the platform has ")
+
+
+def test_on_the_folder_of_the_platform_it_needs_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+    Platform.objects.create(platform_id="a" * 32, host=os.uname().nodename, folder=str(tmp_path))
+    check(DataFolder(tmp_path))

@@ -1,0 +1,77 @@
+"""`manage.py web`: another web process of a platform that `make up` runs, on this host or another one.
+
+It needs the platform's database, broker and secret key, and on a data folder of its own the files FILES. Run
+as `python -m validators.processes.further_web`, with everything in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import django
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
+    django.setup()
+
+from django.db import DatabaseError
+from setproctitle import setproctitle
+
+from dtvn.node.layout import ClusterFolder
+from dtvn.node.options import StartError, read_genesis
+from dtvn.protocol import genesis
+from dtvn_project import environment
+from validators.data_folder import ports
+from validators.data_folder.folder import DataFolder
+from validators.database_url import first_line
+from validators.models import Platform
+from validators.processes import preparation, servers, web
+
+FILES = ("cluster/genesis.bin", "keys/gateway.key")
+"""In the data folder, as in that of `make up`; and `secret.key`, unless DTVN_SECRET_KEY is set."""
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; exit with 1 and one line if that is not possible."""
+    folder, host, port = DataFolder(environment.data_folder()), os.environ["DTVN_HOST"], os.environ["PORT"]
+    try:
+        folder.create()
+        check(folder)
+        servers.check_servers()
+        listener = ports.listen(host, int(port))
+        preparation.collect_static(folder)
+    except StartError as error:
+        sys.exit(f"web: {error}")
+    setproctitle(f"dtvn web {port} ({folder.root})")
+    print(f"web: serving {host}:{port}", flush=True)  # noqa: T201 - a command's output
+    web.serve(listener.fileno())
+
+
+def check(folder: DataFolder) -> None:
+    """Raise StartError unless folder and settings are those of a platform that was started."""
+    try:
+        row = Platform.objects.first()
+    except DatabaseError as error:
+        raise StartError(f"the platform's database: {first_line(error)}") from error
+    if row is None:
+        raise StartError("no platform was started on this database: set DATABASE_URL as for make up")
+    if (row.folder, row.host) == (str(folder.root), os.uname().nodename):
+        return
+    if not os.environ.get("CELERY_BROKER_URL"):
+        raise StartError(f"CELERY_BROKER_URL is not set: files do not reach the workers on {row.host}")
+    secret = folder.root / environment.SECRET_KEY_FILE
+    if not os.environ.get("DTVN_SECRET_KEY") and not secret.exists():
+        raise StartError(f"set DTVN_SECRET_KEY as for make up, or copy its secret.key to {secret}")
+    if not row.cluster:
+        return
+    for name in FILES:
+        if not (folder.root / name).exists():
+            raise StartError(f"{folder.root / name} is missing: copy it from {row.folder} on {row.host}")
+    found = genesis.cluster_id(read_genesis(ClusterFolder(folder.root).genesis)).hex()
+    if found != row.cluster:
+        raise StartError(f"{folder.root} has cluster {found[:12]}, and the platform has {row.cluster[:12]}")
+
+
+if __name__ == "__main__":
+    main()
