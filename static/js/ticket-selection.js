@@ -39,7 +39,9 @@ dtvn.ticketSelection = (function () {
       choose([ticket], made.checked);
       draw();
     });
-    return made;
+    const target = make("label"); // larger than the box, for fingers
+    target.append(made);
+    return target;
   }
 
   function choose(tickets, wanted) {

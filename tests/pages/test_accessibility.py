@@ -51,8 +51,8 @@ FIND = """async () => {
 SMALL = """(least) => {
   const all = [...document.querySelectorAll("a, button, input, select, textarea, summary")];
   const target = (one) => ["checkbox", "radio"].includes(one.type) ? one.closest("label") ?? one : one;
-  const inText = (one) => one.matches("p a, li a, .notice a");
-  return all.filter((one) => one.checkVisibility() && !inText(one)).map(target)
+  const apart = (one) => one.matches("p a, li a, .notice a, table.matrix thead *"); // in text, or unseen
+  return all.filter((one) => one.checkVisibility() && !apart(one)).map(target)
     .map((one) => [one, one.getBoundingClientRect()])
     .filter(([one, box]) => box.width && box.right > 0 && Math.min(box.height, box.width) < least - 0.5)
     .map(([one, box]) => `${one.outerHTML.slice(0, 100)} ${box.width.toFixed(0)}x${box.height.toFixed(0)}`);
