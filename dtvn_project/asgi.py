@@ -14,10 +14,12 @@ from dtvn_project.one_hop import OneHopHandler
 from dtvn_project.sockets import ClosedWhileAway
 from validators.dashboard.routing import websocket_urlpatterns
 
+http = OneHopHandler()
+
 # Who may open a socket (Host, Origin, session or key) is decided in validators.dashboard.access.
 application = ProtocolTypeRouter(
     {
-        "http": OneHopHandler(),
+        "http": http,
         "websocket": ClosedWhileAway(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

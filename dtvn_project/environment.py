@@ -261,6 +261,16 @@ def _own_addresses() -> set[str]:
     return found | {f"[{entry[4][0]}]" if ":" in str(entry[4][0]) else str(entry[4][0]) for entry in resolved}
 
 
+def without_password(url: str) -> str:
+    """A URL without its password, for a terminal and its log."""
+    try:
+        parts = urlsplit(url)
+        place = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+    except ValueError:
+        return "(no URL)"
+    return f"{parts.scheme}://{place}/"
+
+
 def cookie_name(base: str, secret_key: str) -> str:
     """`base` with a mark of the platform: browsers share cookies between ports of a host, and several web
     processes of one platform share its cookies."""

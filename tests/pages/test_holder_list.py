@@ -57,7 +57,7 @@ def shown(desk: Client, **query: str) -> list[str]:
         ("grace@", ["T-2"]),
         ("Lovelace", []),
         ("a%", []),
-        ("x" * 300, []),
+        ("x" * 200, []),
         ("", ["ADA-4", "T-1", "T-2", "T-3"]),
     ],
 )

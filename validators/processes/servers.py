@@ -3,7 +3,6 @@ one clear line, instead of processes that end and restart in a loop."""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from django.conf import settings
@@ -40,7 +39,9 @@ def check_broker(url: str, options: dict[str, object]) -> None:
         with used_once(Connection(url, connect_timeout=PATIENCE, transport_options=options)) as connection:
             _use(connection)
     except Exception as error:  # every transport has errors of its own
-        raise StartError(f"CELERY_BROKER_URL={shown(url)}: {_reason(error)}") from error
+        raise StartError(
+            f"CELERY_BROKER_URL={environment.without_password(url)}: {_reason(error)}"
+        ) from error
 
 
 def _use(connection: Connection) -> None:
@@ -59,16 +60,6 @@ def _use(connection: Connection) -> None:
         while not received:
             connection.drain_events(timeout=PATIENCE)
         received[0].ack()
-
-
-def shown(url: str) -> str:
-    """A URL without its password, for a terminal and its log."""
-    try:
-        parts = urlsplit(url)
-        place = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
-    except ValueError:
-        return "(no URL)"
-    return f"{parts.scheme}://{place}/"
 
 
 def _reason(error: Exception) -> str:

@@ -10,10 +10,9 @@ from typing import Any
 from dtvn.node.flags import GoFlags
 from dtvn.node.options import UsageError
 from dtvn.node.settings import SETTINGS, Setting, Settings, settings_of
-from dtvn_project.environment import VARIABLES
+from dtvn_project.environment import VARIABLES, without_password
 from validators.management.commands.validator import validator_flags
 from validators.management.go_command import GoCommand
-from validators.processes.servers import shown
 
 DESCRIPTION = """\
 Check and show the configuration of a validator with the same flags, and of the platform.
@@ -96,4 +95,4 @@ def _told(name: str, value: str) -> str:
     """A variable's value; of a URL only scheme, host and port, since a password may stand in the rest."""
     if not name.endswith("_URL"):
         return value
-    return shown(value) if "://" in value else NOT_SHOWN
+    return without_password(value) if "://" in value else NOT_SHOWN
