@@ -3,7 +3,7 @@
   "use strict";
 
   const { at, fetchJson, grouped, make, put, root } = dtvn.ui;
-  const STATES = [["issued", "ISSUED"], ["validated", "VALIDATED"], ["consumed", "CONSUMED"], ["disputed", "DISPUTED OR UPHELD"]];
+  const STATES = [["issued", "ISSUED"], ["validated", "VALIDATED"], ["consumed", "CONSUMED"], ["disputed", "DISPUTED"]];
   const KINDS = [["running", ["running"], "consumed"], ["changing", ["starting", "stopping"], "validated"], ["stopped", ["stopped"], "issued"], ["failed", ["error", "unresponsive"], "failed"]];
   const QUANTILES = ["p50", "p95", "p99"];
   const KIB = 1024;
