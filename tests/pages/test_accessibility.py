@@ -91,7 +91,8 @@ def test_axe_finds_nothing_on_pages_and_admin(
         found |= violations(page, shared.url, PAGES + ADMIN)
         ticket = page.goto(f"{shared.url}/admin/ledger/ticket/")
         assert ticket is not None
-        page.locator("#result_list th a").first.click()
+        with page.expect_navigation():
+            page.locator("#result_list th a").first.click()
         found["a ticket"] = page.evaluate(FIND)
     assert {path: problems for path, problems in found.items() if problems} == {}
 
