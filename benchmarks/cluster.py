@@ -17,9 +17,9 @@ from benchmarks.settings import use_folder
 from dtvn.gateway import Gateway
 from dtvn.net import read_seed
 from dtvn.node.layout import ClusterFolder
+from dtvn.node.parents_death import signal_at_parents_death
 from dtvn.node.provision import create_demo_cluster, member_id
 from dtvn.protocol.genesis import decode
-from validators.processes.parent import signal_at_parents_death
 
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.2

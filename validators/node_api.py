@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dtvn.api.helper.ledger import HelperLedger
 from dtvn.api.helper.process import main
 from dtvn.ledger import Location
+from dtvn.node.parents_death import signal_at_parents_death
 from validators.ledger.location import prepare_models
-from validators.processes.parent import signal_at_parents_death
 
 
 def open_reader(place: Location, founders: Sequence[str]) -> HelperLedger:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from dtvn.node.parents_death import signal_at_parents_death
 from simulator.violation import Interrupted
-from validators.processes.parent import signal_at_parents_death
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 SAME_WITHIN = 0.5

@@ -28,7 +28,7 @@ def slot(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr(node_task, "setproctitle", lambda title: None)
     monkeypatch.setattr(node_task, "name_log_lines", lambda node_id: None)
     monkeypatch.setattr(parent, "now_busy", lambda: None)
-    monkeypatch.setattr(parent, "signal_at_parents_death", lambda number: None)
+    monkeypatch.setattr(node_task, "signal_at_parents_death", lambda number: None)
     root = logging.getLogger()
     before = root.handlers[:]
     nodes.register_nodes(["node0"])

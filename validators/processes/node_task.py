@@ -11,6 +11,7 @@ from setproctitle import setproctitle
 
 from dtvn.node.json_lines import JsonLines, is_json
 from dtvn.node.logs import begin_log
+from dtvn.node.parents_death import signal_at_parents_death
 from dtvn.node.run import EXIT_FAILED
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock
@@ -44,7 +45,7 @@ def occupy_slot(node_id: str, token: str, run: Run) -> str:
     lease.claim()
     # From now on an end needs cleaning up when the worker dies: see worker._on_child_start.
     parent.now_busy()
-    parent.signal_at_parents_death(signal.SIGTERM)
+    signal_at_parents_death(signal.SIGTERM)
     code, exit_reason = EXIT_FAILED, "ended without a reason"
     try:
         if node.role == NodeRole.VALIDATOR and node.running_generation != node.generation:

@@ -5,27 +5,17 @@ and the only means on other systems. Both, because the signal can be lost: it is
 started us and is forgotten when a program changes its credentials.
 """
 
-import ctypes
 import os
 import signal
 import sys
 import threading
 
-PR_SET_PDEATHSIG = 1
+from dtvn.node.parents_death import signal_at_parents_death
+
 WATCH_INTERVAL = 0.5
 """Seconds between two checks of the parent's id."""
 IDLE_INTERVAL = 0.2
 """The same while no cleanup is needed."""
-
-
-def signal_at_parents_death(number: int) -> None:
-    """Ask the kernel for a signal when our parent dies, 0 for none; does nothing on systems other than
-    Linux."""
-    if not sys.platform.startswith("linux"):
-        return
-    library = ctypes.CDLL(None, use_errno=True)
-    if library.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
 
 
 def follow(parent: int, *, grace: float) -> None:

@@ -21,6 +21,7 @@ from celery.exceptions import SecurityWarning
 from celery.worker import state
 from setproctitle import setproctitle
 
+from dtvn.node.parents_death import signal_at_parents_death
 from dtvn_project import environment
 from dtvn_project.celery import app
 from validators.data_folder.folder import DataFolder
@@ -175,7 +176,7 @@ def _on_child_start(**_: Any) -> None:
     # Not the kernel's signal, which Celery requested: replacement children are forked by a thread of the
     # pool, which ends before its process, and each child killed by the signal is reported as a fault and
     # waited for.
-    parent.signal_at_parents_death(0)
+    signal_at_parents_death(0)
     parent.leave_when_idle(_main_process)
     setproctitle(f"dtvn idle slot ({Path(environment.data_folder())})")
 
