@@ -115,6 +115,19 @@ def test_a_phone_has_a_low_header_and_large_targets(shared: Network, browser: Br
         expect(page.get_by_role("link", name="Metrics")).to_be_hidden()
 
 
+def test_the_admin_on_a_phone_has_a_low_header_and_the_same_menu(shared: Network, browser: Browser) -> None:
+    with visitor(browser, "phone", "light") as page:
+        log_in(page, shared.url, shared.credentials)
+        for path in ADMIN:
+            page.goto(f"{shared.url}{path}")
+            box = page.locator("#header").bounding_box()
+            assert box is not None
+            assert box["height"] < HEADER_MAX, path
+        page.get_by_role("button", name="Menu").click()
+        page.get_by_role("link", name="Tickets", exact=True).click()
+        expect(page).to_have_url(f"{shared.url}/admin/ledger/ticket/")
+
+
 def test_the_live_page_is_largest_where_its_reader_looks(shared: Network, browser: Browser) -> None:
     """State, admitted today, rate and p95 are set larger than sequence and view."""
     with visitor(browser, "desktop", "light") as page:
