@@ -295,15 +295,22 @@ def test_show_prints_no_terminal_control_characters(
     odd = replace(good, records=(replace(record, party=party),))
     monkeypatch.setattr("validators.management.commands.genesis.read_file", lambda path: odd)
     text = Said("show", pair[0].file).text
-    assert "gate:a??[2Kprincipal" in text
+    assert "a??[2Kprincipal" in text
     assert "\r" not in text
     assert "\x1b" not in text
 
 
-@pytest.mark.parametrize("wish", ["gate:", "gate:ü", "gate:two words", f"gate:{'e' * 65}", "walk"])
+@pytest.mark.parametrize("wish", [":gate", "gate:", "ü:gate", "two words:gate", f"{'e' * 65}:gate", "walk"])
 def test_a_grant_of_no_event_is_refused(wish: str) -> None:
-    with pytest.raises(ArgumentTypeError, match=r"is not an event|is not one of"):
+    with pytest.raises(ArgumentTypeError, match=r"names no event|is not one of"):
         grant(wish)
+
+
+@pytest.mark.parametrize(
+    ("wish", "event"), [("gate", g.ANY_EVENT), ("final:gate", "final"), ("gate:final", "final")]
+)
+def test_a_grant_may_be_written_in_either_order(wish: str, event: str) -> None:
+    assert grant(wish) == g.Grant(event, "gate")
 
 
 def test_r37_show_names_missing_parties_and_tolerated_faults(pair: list[Party]) -> None:

@@ -93,13 +93,8 @@ def _act(request: HttpRequest, form: AddForm) -> str:
 
 
 def _grants(request: HttpRequest) -> list[Grant]:
-    """Grants from lines of text, one each: EVENT:CAPABILITY."""
-    lines = request.POST.get("grants", "").split()
-    return [Grant(event or ANY_EVENT, capability) for event, _, capability in map(_parted, lines)]
-
-
-def _parted(line: str) -> tuple[str, str, str]:
-    return line.rpartition(":")
+    """Grants from lines of text, one each."""
+    return principals.read_grants(request.POST.get("grants", "").split())
 
 
 def _add(form: AddForm, asker: dict[str, Any]) -> Changed:

@@ -56,11 +56,11 @@ in its epoch. All members must run a release that knows the operation before one
 
 
 def add_parser(verbs: Any, read_wish: Callable[[str], g.Grant]) -> None:
-    """Add the verb `grant` with its steps. `read_wish`: parses `issue` or `issue:EVENT`."""
+    """Add the verb `grant` with its steps. `read_wish`: parses `issue` or `EVENT:issue`."""
     steps = add_steps(verbs, "grant", summary="all members together give a principal grants", teaches=TEACH)
     one = steps.add_parser("propose", help="write the statement that all members sign")
     one.add_argument("name", metavar="PRINCIPAL", help="as `genesis show` lists them")
-    one.add_argument("--grant", action="append", type=read_wish, required=True, metavar="WHAT[:EVENT]")
+    one.add_argument("--grant", action="append", type=read_wish, required=True, metavar="[EVENT:]CAPABILITY")
     one.add_argument("--days", type=int, default=DAYS, help=f"days until it expires (1 to {DAYS_MAX})")
     one.add_argument("--out", type=Path, required=True, metavar="FILE")
     add_data_folder(one)
@@ -156,6 +156,6 @@ def _show(file: GrantFile, say: Callable[[str], Any]) -> None:
     told = file.statement
     say(f"cluster id   {file.cluster.hex()}")
     say(f"principal    {told.name}  {peer_id(told.public_key)}")
-    say(f"grants       {', '.join(shown(f'{each.capability}:{each.event}') for each in told.grants)}")
+    say(f"grants       {', '.join(shown(f'{each.event}:{each.capability}') for each in told.grants)}")
     until = datetime.fromtimestamp(told.until // 1_000_000, UTC)
     say(f"valid until  {until:%Y-%m-%d %H:%M} UTC, in epoch {told.epoch}")

@@ -9,7 +9,6 @@ from django.core.management.base import CommandError, OutputWrapper
 
 from dtvn.machine import commands
 from dtvn.net import KeyFileError
-from dtvn.protocol.genesis import Grant
 from validators.management.teaching import ACTOR
 from validators.services import network, principals
 from validators.services.errors import ServiceError
@@ -40,7 +39,7 @@ class Verbs:
 
     def _add(self, options: dict[str, Any]) -> None:
         key = principals.read_key(options["peer_id"])
-        grants = [_grant(text) for text in options["grant"]]
+        grants = principals.read_grants(options["grant"])
         self._tell(principals.add_principal(options["name"], key, grants, actor=ACTOR))
 
     def _rotate(self, options: dict[str, Any]) -> None:
@@ -55,7 +54,7 @@ class Verbs:
         self._tell(principals.rotate_principal(name, key, overlap=overlap or 0.0, actor=ACTOR))
 
     def _limit(self, options: dict[str, Any]) -> None:
-        grants = [_grant(text) for text in options["grant"]]
+        grants = principals.read_grants(options["grant"])
         self._tell(principals.limit_principal(options["name"], grants, actor=ACTOR))
 
     def _revoke(self, options: dict[str, Any]) -> None:
@@ -68,10 +67,3 @@ class Verbs:
     def _show(self, each: ShownPrincipal) -> None:
         grants = " ".join(f"{grant.event}:{grant.capability}" for grant in each.grants) or "follows the log"
         self.stdout.write(f"{each.name}  signs as {each.wire or 'none'}  {each.peer_id}  {grants}")
-
-
-def _grant(text: str) -> Grant:
-    event, colon, capability = text.rpartition(":")
-    if not colon:
-        raise CommandError(f"{text!r} is not a grant: write EVENT:CAPABILITY")
-    return Grant(event, capability)

@@ -20,7 +20,7 @@ from dtvn.machine.contract import MICROSECONDS
 from dtvn.machine.reasons import KEY_IN_USE
 from dtvn.net import encode_seed
 from dtvn.node.keys import peer_id, public_key_of_peer_id
-from dtvn.protocol.genesis import Grant, Principal
+from dtvn.protocol.genesis import GenesisError, Grant, Principal, grant_of
 from dtvn_project.routers import LEARNER_ALIAS
 from validators import feed
 from validators.ledger.signers import read_principals
@@ -94,6 +94,14 @@ def read_key(text: str) -> bytes:
         return public_key_of_peer_id(text)
     except ValueError as error:
         raise InvalidRequest(f"peer_id: {error}") from error
+
+
+def read_grants(texts: Iterable[str]) -> list[Grant]:
+    """The grants that a person wrote, see grant_of; raise InvalidRequest."""
+    try:
+        return [grant_of(text) for text in texts]
+    except GenesisError as error:
+        raise InvalidRequest(str(error)) from error
 
 
 def add_principal(

@@ -276,6 +276,17 @@ def check_grant(grant: Grant) -> None:
         raise GenesisError(f"grants: {grant.event[:64]!r} names no event, nor is it {ANY_EVENT!r} for all")
 
 
+def grant_of(text: str) -> Grant:
+    """The grant that a person wrote: `EVENT:CAPABILITY`, or `CAPABILITY` alone for all events. `CAPABILITY:EVENT`,
+    the earlier form of `genesis join`, is understood where it cannot mean the other. Raises GenesisError."""
+    before, colon, after = text.rpartition(":")
+    grant = Grant(before if colon else ANY_EVENT, after)
+    if after not in CAPABILITIES and before in CAPABILITIES:
+        grant = Grant(after, before)
+    check_grant(grant)
+    return grant
+
+
 def is_host(text: str) -> bool:
     """Whether the text is a host that can be dialled: an IP address without a zone, or a DNS name (RFC 1123:
     labels of letters, digits and inner hyphens; the last label is not a number)."""

@@ -83,7 +83,7 @@ class Command(TeachingCommand):
             action="append",
             type=grant,
             default=[],
-            metavar="WHAT[:EVENT]",
+            metavar="[EVENT:]CAPABILITY",
             help=f"ask that this party's gateway may {', '.join(g.CAPABILITIES)} (in one event); may be "
             "repeated. Default: none, so that no party can admit tickets by itself",
         )
@@ -194,7 +194,7 @@ class Command(TeachingCommand):
         (gateway, its_key), (learner, key) = made.gateway, made.learner
         self.stdout.write(
             f"{folder.root}: keys made. An administrator of the cluster adds them, with the grants needed:\n"
-            f"  manage.py principals add {gateway} {peer_id(its_key)} --grant EVENT:CAPABILITY\n"
+            f"  manage.py principals add {gateway} {peer_id(its_key)} --grant [EVENT:]CAPABILITY\n"
             f"  manage.py principals add {learner} {peer_id(key)}\n"
             f"Then start it with: make up DATA={folder.root}"
         )
@@ -231,7 +231,7 @@ class Command(TeachingCommand):
                 f"member       {member.id}  {member.host}:{member.port}  {peer_id(member.public_key)}  {mark}"
             )
         for principal in (principal for party in parties for principal in party.principals):
-            rights = ", ".join(shown(f"{a.capability}:{a.event}") for a in principal.grants) or "no grants"
+            rights = ", ".join(shown(f"{a.event}:{a.capability}") for a in principal.grants) or "no grants"
             say(f"principal    {principal.name}  {peer_id(principal.public_key)}  {rights}")
         for field in terms.parameters.__struct_fields__:
             say(f"parameter    {field} = {getattr(terms.parameters, field)}")
@@ -248,18 +248,11 @@ class Command(TeachingCommand):
 
 
 def grant(text: str) -> g.Grant:
-    """`issue` or `issue:EVENT` as a grant."""
-    capability, colon, event = text.partition(":")
-    if capability not in g.CAPABILITIES:
-        raise ArgumentTypeError(f"{capability!r} is not one of {', '.join(g.CAPABILITIES)}")
-    wanted = g.Grant(event=event if colon else g.ANY_EVENT, capability=capability)
+    """A grant of the command line, see genesis.grant_of."""
     try:
-        g.check_grant(wanted)
+        return g.grant_of(text)
     except g.GenesisError as error:
-        raise ArgumentTypeError(
-            f"{event!r} is not an event; without a colon the grant is for all events"
-        ) from error
-    return wanted
+        raise ArgumentTypeError(str(error)) from error
 
 
 def _add_seal(verbs: Any) -> None:

@@ -22,7 +22,7 @@ only what its grants allow. Uses the gateway key of the platform's data folder (
   manage.py principals rotate gateway                         the platform's own key: it makes a new one
   manage.py principals revoke gate-7
 
-A grant is EVENT:CAPABILITY. EVENT {ANY_EVENT} means all events; a capability is one of
+A grant is EVENT:CAPABILITY, or CAPABILITY alone for all events ({ANY_EVENT}); a capability is one of
 {", ".join(CAPABILITIES)}.
 """
 
@@ -57,7 +57,7 @@ class Command(TeachingCommand):
                 verb.add_argument("peer_id", metavar="PEER-ID", nargs="?", default="")
                 verb.add_argument("--overlap", type=float, help="seconds for which the old key stays valid")
             if name in ("add", "limit"):
-                verb.add_argument("--grant", action="append", default=[], metavar="EVENT:CAPABILITY")
+                verb.add_argument("--grant", action="append", default=[], metavar="[EVENT:]CAPABILITY")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the verb."""
