@@ -277,8 +277,8 @@ def check_grant(grant: Grant) -> None:
 
 
 def grant_of(text: str) -> Grant:
-    """The grant that a person wrote: `EVENT:CAPABILITY`, or `CAPABILITY` alone for all events. `CAPABILITY:EVENT`,
-    the earlier form of `genesis join`, is understood where it cannot mean the other. Raises GenesisError."""
+    """The grant that a person wrote: `EVENT:CAPABILITY`, or `CAPABILITY` alone for all events. The form
+    `CAPABILITY:EVENT` is understood as well where it cannot mean the other. Raises GenesisError."""
     before, colon, after = text.rpartition(":")
     grant = Grant(before if colon else ANY_EVENT, after)
     if after not in CAPABILITIES and before in CAPABILITIES:
