@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NODE_ID = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""Pattern of a node's id."""
+_NODE_ID = re.compile(NODE_ID)
 
 _RESERVED = frozenset({"gateway", "learner", "preview"})
 """Names of a cluster's own principals and processes, and a path segment of the API."""
