@@ -11,7 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import zmq
 from nacl import bindings
 
@@ -20,7 +22,7 @@ from dtvn.machine import Issue, OpenSession, build
 from dtvn.net import Dialler, public_key_of, read_seed
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.genesis import Genesis, cluster_id
+from dtvn.protocol.genesis import Genesis, Member, cluster_id
 from dtvn.protocol.genesis.ceremony import open_genesis
 from dtvn.protocol.scheme import ED25519
 from dtvn.protocol.wire import kind_of, link_frame, signed_bytes
@@ -38,26 +40,44 @@ attacker takes little time of the processors."""
 class Insider:
     """A principal's key, and a link to every node."""
 
-    def __init__(self, genesis: Genesis, seed: bytes, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self,
+        genesis: Genesis,
+        seed: bytes,
+        context: zmq.Context[zmq.Socket[bytes]],
+        *,
+        members: tuple[Member, ...] = (),
+    ) -> None:
+        """`members`: of the present epoch, if it is not the first."""
         self._cluster = cluster_id(genesis)
         self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
         own = public_key_of(seed)
         self._principal = next(p.name for p in genesis.principals if p.public_key == own)
         self._client = os.urandom(8)
-        self.nodes = len(genesis.members)
-        self.dialler = Dialler(context, genesis, seed, hello=m.Hello(client=self._client))
+        present = msgspec.structs.replace(genesis, members=members or genesis.members)
+        self.nodes = len(present.members)
+        self.dialler = Dialler(context, present, seed, hello=m.Hello(client=self._client))
         while len(self.dialler.connected()) < self.nodes:
             self.dialler.poll(50)
+
+    def seal(self, message: Any, *, signed: bool = True) -> bytes:
+        """A frame of any kind under the insider's own key, or without a valid signature."""
+        kind, body = kind_of(message), canonical.encode(message)
+        data = signed_bytes(self._cluster, kind, body)
+        return encode_envelope(kind, body, ED25519.sign(self._secret, data) if signed else bytes(64))
 
     def bundle(self, *, session: tuple[int, int] = (0, 0), number: int = 0, signed: bool = True) -> bytes:
         """A request that opens a session, or one in this session."""
         command, ticket = (OpenSession(), "") if session == (0, 0) else (Issue(), f"T-{os.urandom(8).hex()}")
         until = valid_until(30.0)
         operation = build(command, ticket=ticket, actor="insider", entry="node0", valid_until=until)
-        body = canonical.encode(m.Bundle(0, self._principal, self._client, session, number, 0, (operation,)))
-        kind = kind_of(m.Bundle(0, "", b"", (0, 0), 0, 0, ()))
-        data = signed_bytes(self._cluster, kind, body)
-        return encode_envelope(kind, body, ED25519.sign(self._secret, data) if signed else bytes(64))
+        bundle = m.Bundle(0, self._principal, self._client, session, number, 0, (operation,))
+        return self.seal(bundle, signed=signed)
+
+    def send(self, index: int, frame: bytes) -> None:
+        """Send a frame to a node once a link to it stands."""
+        while not self.dialler.send(index, frame):
+            self.dialler.poll(50)
 
     def flood(self, frames: Iterator[bytes]) -> None:
         """Send to every node at RATE, for ever."""
