@@ -14,7 +14,8 @@ IDLE = 1_500
 SLOW = 3
 LOGINS = 30
 AT_ONCE, LATER = 0.05, 5.0
-"""Seconds before whoever was disconnected comes again: connections that only wait are not a flood."""
+"""Seconds before a client comes again. Connections that only wait are not a flood, and a refused login comes
+again after the five seconds that Retry-After names: thirty that come at once are a flood of requests."""
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
@@ -98,7 +99,7 @@ KINDS: dict[str, tuple[int, float, Callable[[int, str], None]]] = {
     "idle": (IDLE, LATER, idle),
     "deaf_pings": (1, AT_ONCE, deaf_pings),
     "deaf_messages": (1, AT_ONCE, deaf_messages),
-    "logins": (LOGINS, AT_ONCE, login),
+    "logins": (LOGINS, LATER, login),
 }
 """Number of connections at a time, pause between two of each, and what each does."""
 

@@ -4,6 +4,7 @@ memory."""
 from __future__ import annotations
 
 import asyncio
+import zlib
 from base64 import b64encode
 from typing import Any
 
@@ -167,3 +168,21 @@ def test_the_application_waits_until_its_client_reads(clock: Clock) -> None:
         await asyncio.wait_for(sending, 10)
 
     asyncio.run(sends())
+
+
+def test_compression_is_not_negotiated_and_compressed_frames_are_refused(clock: Clock) -> None:
+    """So a small frame cannot grow in memory."""
+    client = Client(clock)
+    client.socket.dataReceived(HANDSHAKE[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
+    client.socket.handle_reply({"type": "websocket.accept"})
+    head = client.transport.value()
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert b"extensions" not in head.lower()
+    queue = client.application.queue
+    assert queue.get_nowait() == {"type": "websocket.connect"}
+    client.transport.clear()
+    compressed = bytes([frame(1, b"")[0] | 0x40]) + frame(1, zlib.compress(bytes(60_000))[2:-4])[1:]
+    client.socket.dataReceived(compressed)
+    assert client.transport.disconnecting or client.transport.disconnected
+    assert "RSV = 4 and no extension negotiated" in client.socket.wasNotCleanReason
+    assert queue.empty()

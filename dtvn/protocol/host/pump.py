@@ -19,12 +19,14 @@ from dtvn.protocol.consensus.effects import (
     Effects,
     EntryRecord,
     EvidenceRecord,
+    Executed,
     Install,
     Note,
     Now,
     Reason,
     Successor,
 )
+from dtvn.protocol.consensus.request_key import UNOPENED
 from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, EpochChangeProofs
@@ -43,6 +45,15 @@ INBOUND_MAX = 256
 CHECKS_MAX = 1_024
 """Signature checks in one turn after which no further frame is read: a frame may hold hundreds. Recognised
 signatures count as well, but less."""
+
+STATEMENTS_PER_SECOND, STATEMENTS_BURST = 4_096, 8_192
+"""Unwanted statements of a member: two full SupplyFrames in most rounds in which it may send them."""
+
+SETTLED_PER_SECOND, SETTLED_BURST = 128, 256
+"""Settled requests of a principal that are answered, over all its connections. A burst takes some 0.1 s."""
+
+OPENINGS_PER_SECOND, OPENINGS_BURST = 32, 256
+"""Requests of a principal to open a session, over all its connections: a client process needs few."""
 
 
 class Core(Protocol):
@@ -121,7 +132,9 @@ class Host:
         self.epoch_changes = EpochChangeProofs()
         self.executed = 0
         self._questions = Questions()
-        self._rate_limiter = RateLimiter()
+        self._statements = RateLimiter(per_second=STATEMENTS_PER_SECOND, burst=STATEMENTS_BURST)
+        self._settled = RateLimiter(per_second=SETTLED_PER_SECOND, burst=SETTLED_BURST)
+        self._openings = RateLimiter(per_second=OPENINGS_PER_SECOND, burst=OPENINGS_BURST)
         self._timestamp = 0
         self._dirty_since: int | None = None
         self._materialised = 0
@@ -235,7 +248,7 @@ class Host:
                 return
             header, left_out = self.door.sift(header, self.core.wants_within)
             if left_out:
-                self._rate_limiter.consume(item.peer.name, len(left_out), now.monotonic)
+                self._statements.consume(item.peer.name, len(left_out), now.monotonic)
                 for reason, times in Counter(left_out).items():
                     effects.notes.append(_refused(item, reason, f"in {type(header.message).__name__}", times))
                 if isinstance(header.message, m.SupplyFrames) and not header.message.frames:
@@ -244,18 +257,32 @@ class Host:
         except PeerError as error:
             effects.notes.append(_refused(item, error.reason, str(error)))
             return
-        effects.merge(self.core.receive(verified, now))
+        received = self.core.receive(verified, now)
+        if item.peer.member is None and any(map(_is_settled, received.notes)):
+            self._settled.consume(item.peer.name, 1, now.monotonic)
+        effects.merge(received)
         self.core.invariants()
 
     def _spared(self, header: Header, now: Now) -> Reason | None:
         """Why a message is dropped unread: a batch that is not wanted, judging by its digest, or statements
-        via a peer that recently sent too many unwanted ones. Else None."""
+        or requests via a peer that recently sent too many useless ones. Else None."""
         message = header.message
+        if isinstance(message, m.Bundle):
+            return None if header.peer.member is not None or self._heeds(header, now) else Reason.BUSY
         if isinstance(message, m.SupplyBatch):
             return None if self.core.awaits(self.door.digest_of(message.body)) else Reason.NOT_ASKED
         if isinstance(message, m.SupplyFrames):
-            return None if self._rate_limiter.allows(header.peer.name, now.monotonic) else Reason.BUSY
+            return None if self._statements.allows(header.peer.name, now.monotonic) else Reason.BUSY
         return None
+
+    def _heeds(self, header: Header, now: Now) -> bool:
+        """Whether a principal's request is examined; counts it if it opens a session."""
+        name = header.peer.name
+        if header.message.session == UNOPENED:
+            if not self._openings.allows(name, now.monotonic):
+                return False
+            self._openings.consume(name, 1, now.monotonic)
+        return self._settled.allows(name, now.monotonic)
 
     def _serve(self, item: Inbound, header: Header, now: Now, effects: Effects) -> bool:
         """Whether the host handles the message itself, as it does requests for durable data, instead of
@@ -389,6 +416,11 @@ def _must_last(effects: Effects) -> bool:
 _UNSYNCED = (EntryRecord, EvidenceRecord)
 _SERVED = frozenset({m.FetchEntries, m.Follow, m.Query, m.Status, m.Answer, m.Hello})
 """Messages that `_serve` may handle."""
+
+
+def _is_settled(note: Executed | Note) -> bool:
+    """Whether a note says that a request was answered without being ordered."""
+    return isinstance(note, Note) and note.fields.get("reason") == Reason.DECIDED.value
 
 
 def _refused(item: Inbound, reason: Reason, text: str, times: int = 1) -> Note:

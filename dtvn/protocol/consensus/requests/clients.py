@@ -85,6 +85,7 @@ class Clients:
             state.outbox.refused(reason, verified)
             return
         if self.answer_if_settled(bundle):
+            state.outbox.refused(Reason.DECIDED, verified)
             return
         member = verified.peer.member
         known = self.pool.get(key_of(message, bundle.digest))

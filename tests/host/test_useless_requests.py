@@ -1,0 +1,95 @@
+"""A principal's settled requests and openings of sessions cost few signature checks (P15)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.effects import Effects, Note, Reason
+from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.host.pump import (
+    OPENINGS_BURST,
+    OPENINGS_PER_SECOND,
+    SETTLED_BURST,
+    SETTLED_PER_SECOND,
+)
+from tests.consensus.helpers import Cluster
+from tests.host.doubles import Bench
+from tests.host.support import bundle
+
+SECOND = 1_000_000_000
+CHUNK = 200
+
+
+class Doorway:
+    """A host whose core takes every request, or has settled it, and the clients at its door."""
+
+    def __init__(self, *, settled: bool) -> None:
+        self.bench = Bench()
+        note = Note("refused", {"peer": "", "reason": Reason.DECIDED.value, "text": ""})
+        self.bench.core.on_receive = lambda _verified: Effects(notes=[note] if settled else [])
+
+    def reached_the_core(self, frames: list[bytes], peer: Peer) -> int:
+        """How many of these frames of `peer` were examined."""
+        before = self._received()
+        while frames:
+            frames, now = frames[CHUNK:], frames[:CHUNK]
+            self.bench.transport.waiting += [Inbound(peer, frame) for frame in now]
+            self.bench.host.turn()
+        return self._received() - before
+
+    def _received(self) -> int:
+        return Counter(self.bench.tape.words())["receive"]
+
+    def wait(self, nanoseconds: int) -> None:
+        self.bench.clock.monotonic += nanoseconds
+
+
+INSIDER, HONEST, MEMBER = Peer("insider", None), Peer("gateway", None), Peer("r1", 1)
+
+
+def many(bench: Bench, count: int, **fields: Any) -> list[bytes]:
+    """The same request `count` times: its signature is checked once and then recognised."""
+    return [bench.paper.sign(msgspec.structs.replace(bundle(), **fields))] * count
+
+
+def test_settled_requests_are_examined_at_a_limited_rate() -> None:
+    doorway = Doorway(settled=True)
+    requests = many(doorway.bench, 2 * SETTLED_BURST)
+    assert doorway.reached_the_core(requests, INSIDER) == SETTLED_BURST
+    assert doorway.reached_the_core(requests[:50], HONEST) == 50, "each principal has a limit of its own"
+    assert doorway.reached_the_core(requests, MEMBER) == len(requests), "members forward what they were sent"
+    doorway.wait(SECOND)
+    assert doorway.reached_the_core(requests, INSIDER) == SETTLED_PER_SECOND
+
+
+def test_requests_that_are_taken_are_not_limited() -> None:
+    doorway = Doorway(settled=False)
+    requests = many(doorway.bench, 2 * SETTLED_BURST)
+    assert doorway.reached_the_core(requests, INSIDER) == len(requests)
+
+
+def test_openings_of_sessions_are_examined_at_a_limited_rate() -> None:
+    doorway = Doorway(settled=False)
+    openings = many(doorway.bench, 2 * OPENINGS_BURST, session=(0, 0))
+    assert doorway.reached_the_core(openings, INSIDER) == OPENINGS_BURST
+    assert doorway.reached_the_core(openings[:50], HONEST) == 50
+    doorway.wait(SECOND)
+    assert doorway.reached_the_core(openings, INSIDER) == OPENINGS_PER_SECOND
+    assert doorway.reached_the_core(many(doorway.bench, 9), INSIDER) == 9, "open sessions go on"
+
+
+def test_a_core_says_which_requests_of_a_client_are_settled() -> None:
+    """Executed ones, and those that the state refuses; not those that it takes."""
+    cluster = Cluster(4)
+    executed = cluster.request("T-1")
+    cluster.stabilize()
+    assert cluster[0].told("refused") == []
+    cluster[0].hear(None, executed)
+    cluster[0].application.refusing.add((1, 1))
+    cluster.request("T-2", session=(1, 1))
+    assert [note["reason"] for note in cluster[0].told("refused")] == [Reason.DECIDED.value] * 2
+    assert len(cluster.answers(m.Repeat)) == 1

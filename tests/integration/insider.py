@@ -1,0 +1,139 @@
+"""An attacker with a gateway key: `python -m tests.integration.insider GENESIS KEY KIND`, until it is killed.
+
+It sends RATE frames a second to every node, and does not read what it is answered faster than it must.
+It says "at work" when it has begun."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+from nacl import bindings
+
+from dtvn.gateway import valid_until
+from dtvn.machine import Issue, OpenSession, build
+from dtvn.net import Dialler, public_key_of, read_seed
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.genesis import Genesis, Member, cluster_id
+from dtvn.protocol.genesis.ceremony import open_genesis
+from dtvn.protocol.scheme import ED25519
+from dtvn.protocol.wire import kind_of, link_frame, signed_bytes
+from dtvn.protocol.wire.envelope import encode_envelope
+
+RATE = 2_000
+"""Frames a second to each node."""
+KEPT = 200
+"""Different frames of a kind that repeats them."""
+MANY = 4 * RATE
+"""Different frames of a kind that has new ones for a whole round. They are signed beforehand, so that the
+attacker takes little time of the processors."""
+
+
+class Insider:
+    """A principal's key, and a link to every node."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        seed: bytes,
+        context: zmq.Context[zmq.Socket[bytes]],
+        *,
+        members: tuple[Member, ...] = (),
+    ) -> None:
+        """`members`: of the present epoch, if it is not the first."""
+        self._cluster = cluster_id(genesis)
+        self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
+        own = public_key_of(seed)
+        self._principal = next(p.name for p in genesis.principals if p.public_key == own)
+        self._client = os.urandom(8)
+        present = msgspec.structs.replace(genesis, members=members or genesis.members)
+        self.nodes = len(present.members)
+        self.dialler = Dialler(context, present, seed, hello=m.Hello(client=self._client))
+        while len(self.dialler.connected()) < self.nodes:
+            self.dialler.poll(50)
+
+    def seal(self, message: Any, *, signed: bool = True) -> bytes:
+        """A frame of any kind under the insider's own key, or without a valid signature."""
+        kind, body = kind_of(message), canonical.encode(message)
+        data = signed_bytes(self._cluster, kind, body)
+        return encode_envelope(kind, body, ED25519.sign(self._secret, data) if signed else bytes(64))
+
+    def bundle(self, *, session: tuple[int, int] = (0, 0), number: int = 0, signed: bool = True) -> bytes:
+        """A request that opens a session, or one in this session."""
+        command, ticket = (OpenSession(), "") if session == (0, 0) else (Issue(), f"T-{os.urandom(8).hex()}")
+        until = valid_until(30.0)
+        operation = build(command, ticket=ticket, actor="insider", entry="node0", valid_until=until)
+        bundle = m.Bundle(0, self._principal, self._client, session, number, 0, (operation,))
+        return self.seal(bundle, signed=signed)
+
+    def send(self, index: int, frame: bytes) -> None:
+        """Send a frame to a node once a link to it stands."""
+        while not self.dialler.send(index, frame):
+            self.dialler.poll(50)
+
+    def flood(self, frames: Iterator[bytes]) -> None:
+        """Send to every node at RATE, for ever."""
+        sent, began = 0, time.monotonic()
+        while True:
+            due = int((time.monotonic() - began) * RATE)
+            for frame in itertools.islice(frames, min(due - sent, RATE // 10)):
+                for index in range(self.nodes):
+                    self.dialler.send(index, frame)
+            sent = due
+            self.dialler.poll(1)
+
+
+def executed(insider: Insider) -> Iterator[bytes]:
+    """Requests that were executed, again and again."""
+    frames = [insider.bundle() for _ in range(KEPT)]
+    for frame in frames:
+        for index in range(insider.nodes):
+            insider.dialler.send(index, frame)
+        insider.dialler.poll(10)
+    return itertools.cycle(frames)
+
+
+def forged(insider: Insider) -> Iterator[bytes]:
+    return itertools.cycle([insider.bundle(signed=False) for _ in range(KEPT)])
+
+
+def sessionless(insider: Insider) -> Iterator[bytes]:
+    """Well-signed requests in a session that does not exist."""
+    return itertools.cycle([insider.bundle(session=(1 << 40, 0), number=number) for number in range(MANY)])
+
+
+def openings(insider: Insider) -> Iterator[bytes]:
+    """Session after session."""
+    return itertools.cycle([insider.bundle() for _ in range(MANY)])
+
+
+def questions(insider: Insider) -> Iterator[bytes]:
+    return (link_frame(m.Query(number=number, what="status", arguments=())) for number in itertools.count(1))
+
+
+KINDS: dict[str, Callable[[Insider], Iterator[bytes]]] = {
+    "executed": executed,
+    "forged": forged,
+    "sessionless": sessionless,
+    "openings": openings,
+    "questions": questions,
+}
+
+
+def main(genesis_file: str, key_file: str, kind: str) -> None:
+    insider = Insider(open_genesis(Path(genesis_file).read_bytes()), read_seed(Path(key_file)), zmq.Context())
+    frames = KINDS[kind](insider)
+    print("at work", flush=True)  # noqa: T201 - for whoever started it
+    insider.flood(frames)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
