@@ -41,12 +41,12 @@ CONSUMED_MEANS = (
 )
 UPHELD_MEANS = "An upheld dispute is final: no gate ever admits the ticket, and nothing takes that back."
 ERASED_MEANS = (
-    "Name, company, e-mail, phone and address are deleted from this platform and cannot be restored. The "
-    "ticket stays as it is; it is no longer found by its holder's name."
+    "Name, order, company, e-mail, phone and address are deleted from this platform and cannot be restored. "
+    "The ticket stays as it is; it is no longer found by its holder's name or its order."
 )
 HISTORY_MAX = 50
 FOUND_MAX = 1_000
-"""The most holders a search shows whose name (or e-mail address) begins with the text."""
+"""The most holders a search shows whose name (or order, or e-mail address) begins with the text."""
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -208,7 +208,9 @@ class TicketAdmin(BulkActions, KeysetAdmin):
             return "unknown"
         if found.erased_at:
             return f"erased on {found.erased_at:%Y-%m-%d %H:%M}"
-        return ", ".join(filter(None, (found.name, found.company, found.email, found.phone, found.address)))
+        order = f"order {found.order}" if found.order else ""
+        shown = (found.name, found.company, found.email, found.phone, found.address, order)
+        return ", ".join(filter(None, shown))
 
     def history(self, ticket: Ticket) -> SafeString:
         """Operations on this ticket, newest first, refusals included."""
@@ -281,10 +283,10 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
     """Holders of tickets: searched by the people at the help desk, erased on request."""
 
     keyset = ("event", "ticket")
-    list_display = ("ticket", "event", "name", "email", "company", "erased_at")
+    list_display = ("ticket", "event", "name", "order", "email", "company", "erased_at")
     list_display_links = ("ticket",)
     search_fields = ("ticket",)
-    search_help_text = "A full ticket ID, or the start of a name or e-mail address"
+    search_help_text = "A full ticket ID, or the start of an order, a name or an e-mail address"
     list_filter = (ErasedFilter,)
     actions = ["erase"]
 
@@ -299,7 +301,7 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
         everyone = TicketHolder.objects.order_by()
         found = set(everyone.filter(ticket=term).values_list("pk", flat=True)[:FOUND_MAX])
         first = SearchKey(Value(term))
-        for field in ("name", "email"):
+        for field in ("name", "email", "order"):
             rows = everyone.alias(key=SearchKey(field))
             rows = rows.filter(key__gte=first, key__lt=Concat(first, Value(LAST_CHARACTER)))
             found.update(rows.values_list("pk", flat=True)[:FOUND_MAX])

@@ -136,7 +136,7 @@
     made.append(
       name,
       state,
-      ...(seesHolders ? [cell("", ticket.holder || "–", "Holder")] : []),
+      ...(seesHolders ? [cell("", holderOf(ticket) || "–", "Holder")] : []),
       cell("", ticket.changed ? dtvn.ui.clock(ticket.changed) : "–", "Changed"),
       cell("roomy", ticket.entry || "–", "Entry node"),
       about,
@@ -150,6 +150,11 @@
       made.setAttribute("aria-current", "true");
     }
     return made;
+  }
+
+  /* Name and order; an id such as ABC12-1 begins with its order. */
+  function holderOf({ id, holder, order }) {
+    return [holder, order && !id.startsWith(order) ? `order ${order}` : ""].filter(Boolean).join(", ");
   }
 
   function toggle(ticket) {

@@ -1,4 +1,4 @@
-"""The tickets page's data: searching by id and holder's name, states apart, one ticket with its history."""
+"""The tickets page's data: searching by id, order and name, states apart, one ticket with its history."""
 
 from __future__ import annotations
 
@@ -67,6 +67,14 @@ def ids(client: Client, **query: str) -> list[str]:
 )
 def test_tickets_are_found_by_any_part_of_id_and_name(admin: Client, words: str, expected: list[str]) -> None:
     assert ids(admin, q=words) == expected
+
+
+@pytest.mark.usefixtures("guests")
+def test_tickets_are_found_by_any_part_of_their_order(admin: Client) -> None:
+    TicketHolder.objects.filter(ticket="GATE-ADA").update(order="Web-Größe-4711")
+    assert ids(admin, q="GRÖSSE-47") == ["GATE-ADA"]
+    shown = admin.get(ONE, {"event": "default", "ticket": "GATE-ADA"}).json()["facts"]
+    assert ["Order", "Web-Größe-4711"] in shown
 
 
 @pytest.mark.usefixtures("guests")

@@ -151,6 +151,7 @@ def _after(request: HttpRequest) -> Key:
 
 def _row(row: TicketRow, caller: Caller, part: Found) -> dict[str, Any]:
     state = state_of_row(row)
+    holder, order = part.holders.get((row.event, row.ticket), ("", ""))
     return {
         "event": row.event,
         "id": row.ticket,
@@ -159,7 +160,8 @@ def _row(row: TicketRow, caller: Caller, part: Found) -> dict[str, Any]:
         "changed": row.timestamp // MICROSECONDS,
         "entry": row.validator,
         "about": ", ".join(filter(None, (row.product, row.seat, _text(row.data)))),
-        "holder": part.names.get((row.event, row.ticket), ""),
+        "holder": holder,
+        "order": order,
         "acts": _acts(row, caller),
     }
 
@@ -206,7 +208,8 @@ def _holder(event: str, ticket_id: str) -> list[tuple[str, str | int]]:
     if holder.erased_at is not None:
         return [("Holder", f"erased on {holder.erased_at:%Y-%m-%d}")]
     shown = (holder.name, holder.company, holder.email, holder.phone, holder.address)
-    return [("Holder", ", ".join(filter(None, shown)))]
+    facts = [("Holder", ", ".join(filter(None, shown))), ("Order", holder.order)]
+    return [(name, value) for name, value in facts if value]
 
 
 def _operation(record: OperationRecord) -> dict[str, Any]:
