@@ -35,6 +35,7 @@ from validators.ledger.read import LAST_CHARACTER, STATES, count_tickets, list_e
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import actor_of, may
 from validators.services.decide import batch
+from validators.services.roles import NAMES_SEEN_WITH
 
 CONSUMED_MEANS = (
     "A consumed ticket counts as admitted: every gate refuses it from then on, and nothing takes that back."
@@ -131,14 +132,18 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         "note",
         "vector_clock",
         "holder",
+        "guest",
         "history",
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Ticket | None = None) -> Any:
-        """Without the holder for roles that may not see holders."""
+        """With as much of the holder as the role may see."""
         if request.user.has_perm("tickets.view_ticketholder"):
             return self.fieldsets
-        return [part for part in self.fieldsets if part[0] != "Holder"]
+        parts = [part for part in self.fieldsets if part[0] != "Holder"]
+        if any(may(request, scope) for scope in NAMES_SEEN_WITH):
+            parts.insert(-1, ("Holder", {"fields": ("guest",)}))
+        return parts
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Ticket], search_term: str
@@ -203,14 +208,12 @@ class TicketAdmin(BulkActions, KeysetAdmin):
 
     def holder(self, ticket: Ticket) -> str:
         """The holder, stored outside the log and erasable."""
-        found = TicketHolder.objects.filter(event=ticket.event, ticket=ticket.ticket_id).first()
-        if found is None:
-            return "unknown"
-        if found.erased_at:
-            return f"erased on {found.erased_at:%Y-%m-%d %H:%M}"
-        order = f"order {found.order}" if found.order else ""
-        shown = (found.name, found.company, found.email, found.phone, found.address, order)
-        return ", ".join(filter(None, shown))
+        return _holder(ticket, "name", "company", "email", "phone", "address")
+
+    @admin.display(description="holder")
+    def guest(self, ticket: Ticket) -> str:
+        """What a gate sees of the holder."""
+        return _holder(ticket, "name", "company")
 
     def history(self, ticket: Ticket) -> SafeString:
         """Operations on this ticket, newest first, refusals included."""
@@ -322,6 +325,17 @@ class EventTimeZoneAdmin(BulkActions, StrictAdmin):
     """Time zones of events, for imports."""
 
     list_display = ("event", "zone")
+
+
+def _holder(ticket: Ticket, *fields: str) -> str:
+    """These fields of a ticket's holder, and the order."""
+    found = TicketHolder.objects.filter(event=ticket.event, ticket=ticket.ticket_id).first()
+    if found is None:
+        return "unknown"
+    if found.erased_at:
+        return f"erased on {found.erased_at:%Y-%m-%d %H:%M}"
+    shown = [getattr(found, field) for field in fields]
+    return ", ".join(filter(None, (*shown, found.order and f"order {found.order}")))
 
 
 def _history_row(record: OperationRecord) -> tuple[Any, ...]:

@@ -85,16 +85,6 @@ def test_a_search_may_be_of_one_event_and_state(admin: Client, operate: Operate)
     assert admin.get(FOUND).json()["events"] == ["default", "friday"]
 
 
-@pytest.mark.usefixtures("guests")
-@pytest.mark.parametrize(("group", "sees"), [("organiser", True), ("gate", False), ("auditor", False)])
-def test_only_roles_that_see_holders_search_and_get_names(group: str, sees: bool) -> None:
-    client = person(group)
-    assert ids(client, q="lovelace") == (["ABC12-1"] if sees else [])
-    assert ids(client, q="abc12-1") == ["ABC12-1"]
-    for answer in (client.get(FOUND), client.get(ONE, {"event": "default", "ticket": "ABC12-1"})):
-        assert ("Lovelace" in answer.content.decode()) == sees
-
-
 def test_pages_of_a_search_continue_after_a_key(
     learner: RealLearner, operate: Operate, admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from dtvn.machine.contract import MICROSECONDS
 from dtvn.machine.rows import TicketRow
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.models import TicketHolder
-from tickets.pages.access import may_see_holders, with_scope
+from tickets.pages.access import may_see_addresses, may_see_names, with_scope
 from tickets.services.search import Found, Key, Search, folded, search, state_of_row
 from validators import feed
 from validators.dashboard.views import for_pages, frame
@@ -56,7 +56,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         "may_seed": CAPABILITY["seed"] in caller.scopes,
         "acts": _offered(caller),
         "states": [state.name.lower() for state in State],
-        "sees_holders": may_see_holders(request, caller),
+        "sees_holders": may_see_names(caller),
         "text_max": SEARCH_LENGTH_MAX,
         "page_size": PAGE_SIZE,
     }
@@ -88,7 +88,7 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
     words = tuple(folded(word) for word in read_words(request.GET.get("q", "")))
     wanted = Search(words, event, _state(request))
     sequence = feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT)
-    after, sees = _after(request), may_see_holders(request, caller)
+    after, sees = _after(request), may_see_names(caller)
     if not sequence:  # there may be no ledger yet
         return JsonResponse({"sequence": 0, "tickets": [], "after": None, "total": 0, "events": []})
     part = search(LEARNER_ALIAS, wanted, limit=PAGE_SIZE, after=after, with_holders=sees)
@@ -116,7 +116,7 @@ def one(request: HttpRequest, caller: Caller) -> HttpResponse:
     return JsonResponse(
         {
             "sequence": sequence,
-            "facts": [*_facts(row), *(_holder(event, ticket_id) if may_see_holders(request, caller) else [])],
+            "facts": [*_facts(row), *(_holder(request, caller, row) if may_see_names(caller) else [])],
             "state": state_of_row(row).name.lower(),
             "acts": _acts(row, caller),
             "history": [_operation(record) for record in history[:HISTORY_MAX]],
@@ -201,13 +201,15 @@ def _facts(row: TicketRow) -> list[tuple[str, str | int]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _holder(event: str, ticket_id: str) -> list[tuple[str, str | int]]:
-    holder = TicketHolder.objects.filter(event=event, ticket=ticket_id).first()
+def _holder(request: HttpRequest, caller: Caller, row: TicketRow) -> list[tuple[str, str | int]]:
+    holder = TicketHolder.objects.filter(event=row.event, ticket=row.ticket).first()
     if holder is None:
         return []
     if holder.erased_at is not None:
         return [("Holder", f"erased on {holder.erased_at:%Y-%m-%d}")]
-    shown = (holder.name, holder.company, holder.email, holder.phone, holder.address)
+    shown = [holder.name, holder.company]
+    if may_see_addresses(request, caller):
+        shown += [holder.email, holder.phone, holder.address]
     facts = [("Holder", ", ".join(filter(None, shown))), ("Order", holder.order)]
     return [(name, value) for name, value in facts if value]
 
