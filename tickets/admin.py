@@ -23,6 +23,7 @@ from dtvn.machine import CAPABILITY, NAMES, Command, Consume, Dispute, Resolve, 
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
 from tickets.models import EventTimeZone, SearchKey, TicketHolder
+from tickets.pages.handover import followed
 from tickets.services.search import state_of_row
 from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.confirming import confirmed
@@ -238,23 +239,28 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         return may(request, CAPABILITY["consume"])
 
     @admin.action(description="Validate", permissions=["operate"])
+    @followed("validate")
     def validate(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Validate(), "validated")
 
     @admin.action(description="Consume", permissions=["gate"])
+    @followed("consume")
     @confirmed("Consume", lambda _: CONSUMED_MEANS)
     def consume(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Consume(), "consumed")
 
     @admin.action(description="Dispute", permissions=["operate"])
+    @followed("dispute")
     def dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Dispute(reason=request.POST.get("reason", "")[:256]), "disputed")
 
     @admin.action(description="Resolve dispute: clear", permissions=["operate"])
+    @followed("clear")
     def clear_dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Resolve(verdict="clear"), "cleared")
 
     @admin.action(description="Resolve dispute: uphold (final)", permissions=["operate"])
+    @followed("uphold")
     @confirmed("Uphold the dispute of", lambda _: UPHELD_MEANS)
     def uphold_dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Resolve(verdict="uphold"), "upheld")

@@ -179,10 +179,11 @@
     await attempt(send, `${ticket.id} is ${past}${node ? ` via ${node}` : ""}`);
   }
 
-  function actOnAll(name) {
+  function actOnAll(name, reason) {
     const { path, verdict, consequence } = ACTS[name];
+    const operation = { op: path, ...(verdict && { verdict }), ...(reason && { reason }) };
     const text = `${consequence ? `${consequence} ` : ""}${ASKED_OF_MANY}`;
-    selection.actOnAll(name, verdict ? { op: path, verdict } : { op: path }, text);
+    selection.actOnAll(name, operation, text);
   }
 
   function drawEntries(nodes) {
@@ -232,6 +233,13 @@
         act(one.dataset.act, { event: form.elements.event.value, id: form.elements.ticket_id.value.trim() });
       }
     });
+  }
+  const handed = document.getElementById("handed"); // by the admin, with what to do
+  if (handed) {
+    const { act: name, reason, tickets, page } = JSON.parse(handed.textContent);
+    window.history.replaceState(null, "", page);
+    selection.take(tickets);
+    actOnAll(name, reason);
   }
   at("seed")?.addEventListener("click", () =>
     attempt(() => call("POST", "/tickets/seed"), (found) => `${grouped.format(found.unique)} tickets imported`),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import InvalidRequest, ServiceError, not_found
@@ -52,6 +53,19 @@ MEANINGS = {
 @with_scope()
 def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The page; its content comes from `found`, `one`, the feed and the API."""
+    return _page(request, caller)
+
+
+def page_with_selection(
+    request: HttpRequest, caller: Caller, act: str, keys: Iterable[Key], *, reason: str
+) -> HttpResponse:
+    """The page with these tickets selected, about to be asked whether to do `act` (of ACTS) with all."""
+    selected = [{"event": event, "id": ticket} for event, ticket in keys]
+    handed = {"act": act, "reason": reason, "tickets": selected, "page": reverse("tickets:page")}
+    return _page(request, caller, handed=handed)
+
+
+def _page(request: HttpRequest, caller: Caller, **more: Any) -> HttpResponse:
     context = frame(caller, "Tickets") | {
         "may_seed": CAPABILITY["seed"] in caller.scopes,
         "acts": _offered(caller),
@@ -60,7 +74,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
         "text_max": SEARCH_LENGTH_MAX,
         "page_size": PAGE_SIZE,
     }
-    return render(request, "dashboard/tickets.html", context)
+    return render(request, "dashboard/tickets.html", context | more)
 
 
 def _data(view: Callable[[HttpRequest, Caller], HttpResponse]) -> Callable[..., HttpResponse]:
