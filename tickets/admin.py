@@ -141,7 +141,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         """With as much of the holder as the role may see."""
         if request.user.has_perm("tickets.view_ticketholder"):
             return self.fieldsets
-        parts = [part for part in self.fieldsets if part[0] != "Holder"]
+        parts: list[Any] = [part for part in self.fieldsets if part[0] != "Holder"]
         if any(may(request, scope) for scope in NAMES_SEEN_WITH):
             parts.insert(-1, ("Holder", {"fields": ("guest",)}))
         return parts
