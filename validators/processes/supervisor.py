@@ -154,6 +154,7 @@ class Supervisor:
             self._output.say("up", remark)
         with saying("the tables of the platform's database", say=logger.info):
             preparation.migrate()
+        preparation.keep_fingerprint(self._folder)
         own = preparation.own_members(self._folder, founded)
         own = preparation.register_cluster(self._folder, founded, own)
         ports.check_node_ports(founded, own, ClusterFolder(self._folder.root))
