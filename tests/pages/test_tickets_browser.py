@@ -119,3 +119,23 @@ def test_the_admin_shows_outcomes_and_tickets_as_they_change(
     page.locator("tr", has_text="TICKET-20-NEW").locator("input.action-select").check()
     expect(page.locator(".action-counter")).to_contain_text("2 of")
     assert page.evaluate("window.mark") == 1
+
+
+def test_an_act_of_the_admin_on_many_tickets_shows_its_progress(
+    s: Supervised, page: Page, api: httpx.Client
+) -> None:
+    page.goto(f"{s.url}/admin/")
+    page.get_by_label("User name").fill(s.credentials["admin_user"])
+    page.get_by_label("Password").fill(s.credentials["admin_password"])
+    page.get_by_role("button", name="Log in").click()
+    operations = [{"op": "issue", "ticket_id": f"MANY-{number:03}"} for number in range(60)]
+    api.post("/tickets/batch", json={"operations": operations}).raise_for_status()
+    page.goto(f"{s.url}/admin/ledger/ticket/?q=MANY-")
+    page.locator("#action-toggle").check()
+    page.locator("select[name=action]").select_option("validate")
+    page.get_by_role("button", name="Go", exact=True).click()
+    expect(page).to_have_url(f"{s.url}/dashboard/tickets")
+    confirm(page, "Validate", "those in another state stay as they are")
+    expect(shown(page, "bulk")).to_have_text("validate: 60 of 60 tickets done")
+    page.get_by_label("Search", exact=True).fill("MANY-059")
+    expect(row(page, "MANY-059")).to_contain_text("validated")
