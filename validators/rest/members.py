@@ -12,8 +12,7 @@ from dtvn.api.bodies import Flag, NonceBody, Text
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.machine import reasons
-from dtvn.node.layout import NODE_ID
-from dtvn.protocol.genesis import BOUNDS, HOST_MAX, PORT_MAX
+from dtvn.protocol.genesis import BOUNDS, HOST_MAX, PORT_MAX, PRINCIPAL_NAME
 from validators.membership import changes
 from validators.membership.epoch import ShownMember, met_newest, present_epoch
 from validators.membership.membership import FIXED_PARAMETERS, WORD_BYTES_MAX, ChangeRequest, Kind
@@ -40,7 +39,7 @@ NodeId = Annotated[
     str,
     msgspec.Meta(
         max_length=64,
-        pattern=f"^({NODE_ID[1:-1]})?$",
+        pattern=f"^({PRINCIPAL_NAME[1:-1]})?$",
         description="a string of 1 to 60 of A-Z a-z 0-9 . _ -, with a letter or digit first, "
         "or of 1 to 64 for a node that runs elsewhere",
     ),

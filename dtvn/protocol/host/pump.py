@@ -26,7 +26,6 @@ from dtvn.protocol.consensus.effects import (
     Reason,
     Successor,
 )
-from dtvn.protocol.consensus.request_key import UNOPENED
 from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, EpochChangeProofs
@@ -278,7 +277,7 @@ class Host:
     def _heeds(self, header: Header, now: Now) -> bool:
         """Whether a principal's request is examined; counts it if it opens a session."""
         name = header.peer.name
-        if header.message.session == UNOPENED:
+        if header.message.session == m.UNOPENED:
             if not self._openings.allows(name, now.monotonic):
                 return False
             self._openings.consume(name, 1, now.monotonic)

@@ -6,7 +6,6 @@ from typing import Any
 
 from dtvn.api.queries import LIST_MAX, POSITION, STATES
 from dtvn.machine.commands import NONCE_BYTES_MAX, TICKET_NAME
-from dtvn.node.layout import NODE_ID
 from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
 
 Schema = dict[str, Any]
@@ -292,7 +291,7 @@ QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
 PATH_PARAMETERS: dict[str, Schema] = {
     "ticket_id": {"pattern": TICKET_NAME},
     "name": {"pattern": PRINCIPAL_NAME},
-    "node_id": {"pattern": NODE_ID},
+    "node_id": {"pattern": PRINCIPAL_NAME},
     "number": {"minimum": 0},
     "run_id": {"minimum": 0},
 }
