@@ -20,6 +20,7 @@ from dtvn.api.ordering import Request
 from dtvn.gateway import GatewayFace
 from dtvn.machine import Reconfigure, reasons
 from dtvn.node.keys import public_key_of_peer_id
+from dtvn.node.layout import NODE_ID as NODE_ID
 from dtvn.node.layout import is_node_id, why_not_joins_as
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import FIXED, Change, LivenessProof, Membership, outline

@@ -12,11 +12,10 @@ from dtvn.api.bodies import Flag, NonceBody, Text
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.machine import reasons
-from dtvn.node.layout import NODE_ID
 from dtvn.protocol.genesis import BOUNDS, HOST_MAX, PORT_MAX
 from validators.membership import changes
 from validators.membership.epoch import ShownMember, met_newest, present_epoch
-from validators.membership.membership import FIXED_PARAMETERS, WORD_BYTES_MAX, ChangeRequest, Kind
+from validators.membership.membership import FIXED_PARAMETERS, NODE_ID, WORD_BYTES_MAX, ChangeRequest, Kind
 from validators.models import ChangeState, ManagedNode, MembershipChange
 from validators.rest.errors import status_of
 from validators.rest.nodes import utc_text

@@ -6,8 +6,8 @@ from typing import Any
 
 from dtvn.api.queries import LIST_MAX, POSITION, STATES
 from dtvn.machine.commands import NONCE_BYTES_MAX, TICKET_NAME
-from dtvn.node.layout import NODE_ID
 from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
+from validators.membership.membership import NODE_ID
 
 Schema = dict[str, Any]
 
