@@ -101,6 +101,14 @@ def plays() -> list[tuple[str, GenerationMode]]:
     ]
 
 
+def boundary_cases(operation: Any, mode: GenerationMode) -> list[Any]:
+    """Each parameter and field in turn at, or just outside of, each of its bounds."""
+    schema = operation.schema
+    config = schema.config.generation_for(operation=operation)
+    cases = schema.iter_coverage_cases(operation, generation_modes=[mode], generation_config=config)
+    return [case for case in cases if case.method == operation.method.upper()]
+
+
 def send(api: Api, case: Any) -> schemathesis.Response:
     """The platform's answer to a generated request."""
     request = requests.Request(**case.as_transport_kwargs(base_url=BASE)).prepare()
@@ -123,6 +131,9 @@ def test_a_route_keeps_to_its_document(town: Api, name: str, mode: GenerationMod
     operation = operations()[name]
     checks = CHECKS if name in PROCESSLESS else [*CHECKS, not_a_server_error]
 
+    def check(case: Any) -> None:
+        case.validate_response(send(town, case), checks=checks)
+
     @seed(SEED)
     @settings(
         max_examples=EXAMPLES,
@@ -133,9 +144,11 @@ def test_a_route_keeps_to_its_document(town: Api, name: str, mode: GenerationMod
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def play(case: Any) -> None:
-        case.validate_response(send(town, case), checks=checks)
+        check(case)
 
     try:
+        for case in boundary_cases(operation, mode):
+            check(case)
         play()
     except FailureGroup as group:
         pytest.fail(f"seed {SEED}: {group}")

@@ -7,6 +7,7 @@ from typing import Any
 from dtvn.api.queries import LIST_MAX, POSITION, STATES
 from dtvn.machine.commands import NONCE_BYTES_MAX, TICKET_NAME
 from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
+from validators.services.node_logs import LINES_MAX
 
 Schema = dict[str, Any]
 
@@ -282,6 +283,7 @@ QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
         "kind": {"const": "all"},
         "state": _STATE,
     },
+    ("GET", f"{_NODE}/logs"): {"lines": INTEGER | {"minimum": 1, "default": LINES_MAX}},
     ("GET", f"{_NODE}/tickets/{{ticket_id}}"): {"event": EVENT},
     ("GET", f"{_SIMULATOR}/runs"): _LIMIT | {"after": STRING | {"pattern": "^[0-9]{1,18}$"}},
     ("DELETE", "/api/v1/members/{node_id}"): {"allow_small": BOOLEAN},
