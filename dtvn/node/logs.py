@@ -28,7 +28,8 @@ LEVELS = {
 
 
 def node_logger(node_directory: Path) -> logging.Logger:
-    """The logger of the node in this folder; its lines reach the handlers of the root logger too.
+    """The logger of the node in this folder; its lines reach the handlers of the root logger too. Raises
+    StartError if the folder of its log cannot be written.
 
     Repeated calls in a process return the same logger and file.
     """
@@ -42,8 +43,13 @@ def node_logger(node_directory: Path) -> logging.Logger:
                 return logger
             logger.removeHandler(handler)
             handler.close()
-    make_private(folder.log)
-    handler = RotatingFileHandler(target, maxBytes=FILE_BYTES_MAX, backupCount=FILES_KEPT, encoding="utf-8")
+    try:
+        make_private(folder.log)
+        handler = RotatingFileHandler(
+            target, maxBytes=FILE_BYTES_MAX, backupCount=FILES_KEPT, encoding="utf-8"
+        )
+    except OSError as error:
+        raise StartError(f"{folder.log} cannot be written: {error.strerror}.") from error
     formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)-8s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,17 @@ from django.core.management import load_command_class
 from dtvn.net import public_key_of
 from dtvn.node.flags import GoFlags
 from dtvn.node.keys import dev_seed, peer_id
-from dtvn.node.layout import NodeFolder
+from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import NodeOptions, StartError, UsageError
 from dtvn.node.own_folder import prepare
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.settings import settings_of
 from dtvn.protocol import genesis as g
+from tests.waiting import PATIENCE
 from validators.management.commands import supervisor
 from validators.management.commands.supervisor import environment_of
+
+ROOT = Path(__file__).parents[2]
 
 
 def parser() -> GoFlags:
@@ -224,3 +229,14 @@ def test_bootstrap_addresses_are_matched_by_key_and_others_are_warned_of(told: T
     _, options = told.prepare(dev_keys=True, bootstrap=",".join(items))
     assert options.addresses == {1: ("10.0.0.1", 7001), 2: ("10.0.0.2", 7002)}
     assert sum("ignored" in warning for warning in told.warnings) == 4
+
+
+def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+    """As on a read-only file system, which takes rights to make: a file stands where the log's folder was."""
+    create_demo_cluster(tmp_path, nodes=1, host="127.0.0.1", ports=[7_000])
+    log = ClusterFolder(tmp_path).node("node0").log
+    log.rmdir()
+    log.touch()
+    command = [sys.executable, "manage.py", "validator", "-id", "node0", "-data-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (1, f"{log} cannot be written: File exists.\n")

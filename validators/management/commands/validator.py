@@ -14,7 +14,7 @@ import msgspec
 from setproctitle import setproctitle
 
 from dtvn.node.flags import GoFlags
-from dtvn.node.logs import log_as_told
+from dtvn.node.logs import log_as_told, node_logger
 from dtvn.node.options import StartError, UsageError
 from dtvn.node.settings import SETTINGS, Settings, settings_of
 from validators.management.go_command import GoCommand
@@ -101,6 +101,7 @@ class Command(GoCommand):
                 tell=_teller(settings),
                 warn=lambda text: print(text, file=sys.stderr, flush=True),  # noqa: T201 - to the operator
             )
+            node_logger(folder.root)  # a data folder on a read-only file system is refused here
         except UsageError as error:
             print(error, file=sys.stderr)  # noqa: T201 - to the operator at the terminal
             if str(error).startswith("-"):  # a wrong flag: show usage; not for a variable or a file
