@@ -46,7 +46,7 @@ def test_it_needs_a_platform_broker_secret_and_the_same_cluster(
     assert refusal(tmp_path).startswith("set DTVN_SECRET_KEY as for make up, or copy its secret.key")
     (tmp_path / "secret.key").write_text("t" * 64)
     Platform.objects.update(secret_fingerprint=fingerprint("a" * 32, "s" * 64))
-    assert refusal(tmp_path).startswith("its secret key is not that of the platform on other")
+    assert refusal(tmp_path).startswith("the secret key is not that of the platform on other: set")
     (tmp_path / "secret.key").write_text("s" * 64)
     for name in FILES:
         assert refusal(tmp_path) == f"{tmp_path / name} is missing: copy it from /data on other"

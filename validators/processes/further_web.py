@@ -32,7 +32,10 @@ from validators.services.platform import fingerprint
 FILES = ("cluster/genesis.bin", "keys/gateway.key")
 """In the data folder, as in that of `make up`; and `secret.key`, unless DTVN_SECRET_KEY is set."""
 
-OTHER_KEY = "its secret key is not that of the platform on {row.host}: logins there would not count here"
+OTHER_KEY = (
+    "the secret key is not that of the platform on {row.host}: set DTVN_SECRET_KEY as for make up, or copy "
+    "its secret.key"
+)
 
 
 def main() -> None:
