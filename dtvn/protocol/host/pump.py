@@ -49,8 +49,8 @@ STATEMENTS_PER_SECOND, STATEMENTS_BURST = 4_096, 8_192
 """Unwanted statements of a member: two full SupplyFrames in most rounds in which it may send them."""
 
 SETTLED_PER_SECOND, SETTLED_BURST = 512, 2_048
-"""Settled requests of a principal that are answered, over all its connections: some 4 % of a processor. An honest
-gateway with 512 requests under way asks again for each after 300 ms, up to three times (R34)."""
+"""Settled requests of a principal that are answered, over all its connections: some 4 % of a processor. An
+honest gateway with 512 requests under way asks again for each after 300 ms, up to three times (R34)."""
 
 OPENINGS_PER_SECOND, OPENINGS_BURST = 32, 256
 """Requests of a principal to open a session, over all its connections: a client process needs few."""
