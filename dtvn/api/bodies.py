@@ -266,8 +266,9 @@ def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
     if None in members.values():
         present = {name: value for name, value in members.items() if value is not None}
     for name in _composed(shape) & present.keys():
-        if isinstance(present[name], str):
-            present = present | {name: unicodedata.normalize("NFC", present[name])}
+        text = present[name]
+        if isinstance(text, str) and not text.isascii():
+            present = present | {name: unicodedata.normalize("NFC", text)}
     try:
         return msgspec.convert(present, shape)
     except msgspec.ValidationError as error:
