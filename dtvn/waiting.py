@@ -1,12 +1,17 @@
-"""Polls a condition, or tries an action again, until a deadline passes."""
+"""Polls a condition, or tries an action again, until a deadline passes; says what a command waits for."""
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 Result = TypeVar("Result")
+SAID_AFTER = 2.0
+"""Seconds after which a command that waits says for what."""
 
 
 def look_until(look: Callable[[], object], seconds: float, *, pause: float) -> bool:
@@ -33,3 +38,24 @@ def try_until(
             if not again(error) or time.monotonic() >= until:
                 raise
         time.sleep(pause)
+
+
+def to_standard_error(line: str) -> None:
+    """Print a line that is no result."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def saying(
+    what: str, *, after: float = SAID_AFTER, say: Callable[[str], object] = to_standard_error
+) -> Iterator[None]:
+    """If the block still runs after `after` seconds, `say` is told, by another thread, that it waits for
+    `what`."""
+    timer = threading.Timer(after, say, (f"waiting for {what}",))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -11,25 +11,14 @@ import sys
 
 from django.conf import settings
 from django.contrib.sessions.exceptions import SessionInterrupted
-from django.db import (
-    DatabaseError,
-    DataError,
-    IntegrityError,
-    InterfaceError,
-    NotSupportedError,
-    OperationalError,
-    ProgrammingError,
-)
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
 from dtvn.api import answers
-from validators.database_failures import NO_ROOM, answer_to
+from validators.database_failures import NO_ROOM, answer_to, is_outage
 from validators.database_url import first_line
 from validators.rest import http
-
-OWN_FAULTS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
-"""Database errors that do not go away by waiting: bugs of ours, which stay a 500 with a traceback."""
 
 logger = logging.getLogger("dtvn.web")
 
@@ -51,8 +40,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def _outage(error: BaseException | None) -> BaseException | None:
-    """`error` if it is a temporary outage (a lock, a full disk, an unreachable server), else None."""
-    if isinstance(error, DatabaseError | InterfaceError) and not isinstance(error, OWN_FAULTS):
+    """`error` if it is a temporary outage (a lock, a full disk, an unreachable server). A bug of ours stays a
+    500 with a traceback."""
+    if isinstance(error, DatabaseError | InterfaceError) and is_outage(error):
         return error
     return error if isinstance(error, OSError) and error.errno in NO_ROOM else None
 

@@ -38,6 +38,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "dtvn_project.request_lines.RequestLines",
     "django.middleware.security.SecurityMiddleware",
     "dtvn_project.middleware.ServedFiles",
     "dtvn_project.middleware.ContentSecurityPolicy",

@@ -21,7 +21,7 @@ from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.host import Host
 from dtvn.protocol.host.ports import JournalFenced, LedgerTail
-from dtvn.protocol.wire import FrameSigner
+from dtvn.protocol.wire import FrameSigner, one_in_64
 from simulator.checkers import Durability, History, Linearizable, all_checkers
 from simulator.checkers.epoch_changes import EpochChanges
 from simulator.checkers.no_wasted_verification import WatchedDoor
@@ -205,10 +205,7 @@ class Cluster:
                     core.state, core.own_vote, node
                 )
         node.look, node.core = core.snapshot, core
-        door = WatchedDoor(
-            world.cluster, keys, world.frame_cache, scheme=scheme, statements_max=config.statements_max
-        )
-        door.core, door.name = core, node.name
+        door = self._door(core, node.name, keys)
         host: Host
 
         def answer_query(query: m.Query) -> m.Answer:
@@ -229,6 +226,19 @@ class Cluster:
             epoch_catch_up=self._epoch_catch_up(node, config) if settings.epoch_catch_up else None,
         )
         return host
+
+    def _door(self, core: Learner | Replica, name: str, keys: KeyRing) -> WatchedDoor:
+        world = self.world
+        door = WatchedDoor(
+            world.cluster,
+            keys,
+            world.frame_cache,
+            scheme=world.keyring.scheme,
+            statements_max=core.config.statements_max,
+            sampled=one_in_64(0) if isinstance(core, Learner) else None,
+        )
+        door.core, door.name = core, name
+        return door
 
     def _epoch_catch_up(self, node: Node, config: configuration.Config) -> EpochCatchUp | None:
         """Takes a node over epochs that it slept through; None for learners, which read every entry."""

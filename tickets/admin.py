@@ -23,6 +23,7 @@ from dtvn.machine import CAPABILITY, NAMES, Command, Consume, Dispute, Resolve, 
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
 from tickets.models import EventTimeZone, SearchKey, TicketHolder
+from tickets.pages.handover import followed
 from tickets.services.search import state_of_row
 from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.confirming import confirmed
@@ -35,18 +36,19 @@ from validators.ledger.read import LAST_CHARACTER, STATES, count_tickets, list_e
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import actor_of, may
 from validators.services.decide import batch
+from validators.services.roles import NAMES_SEEN_WITH
 
 CONSUMED_MEANS = (
     "A consumed ticket counts as admitted: every gate refuses it from then on, and nothing takes that back."
 )
 UPHELD_MEANS = "An upheld dispute is final: no gate ever admits the ticket, and nothing takes that back."
 ERASED_MEANS = (
-    "Name, company, e-mail, phone and address are deleted from this platform and cannot be restored. The "
-    "ticket stays as it is; it is no longer found by its holder's name."
+    "Name, order, company, e-mail, phone and address are deleted from this platform and cannot be restored. "
+    "The ticket stays as it is; it is no longer found by its holder's name or its order."
 )
 HISTORY_MAX = 50
 FOUND_MAX = 1_000
-"""The most holders a search shows whose name (or e-mail address) begins with the text."""
+"""The most holders a search shows whose name (or order, or e-mail address) begins with the text."""
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -131,14 +133,18 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         "note",
         "vector_clock",
         "holder",
+        "guest",
         "history",
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Ticket | None = None) -> Any:
-        """Without the holder for roles that may not see holders."""
+        """With as much of the holder as the role may see."""
         if request.user.has_perm("tickets.view_ticketholder"):
             return self.fieldsets
-        return [part for part in self.fieldsets if part[0] != "Holder"]
+        parts: list[Any] = [part for part in self.fieldsets if part[0] != "Holder"]
+        if any(may(request, scope) for scope in NAMES_SEEN_WITH):
+            parts.insert(-1, ("Holder", {"fields": ("guest",)}))
+        return parts
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Ticket], search_term: str
@@ -203,12 +209,12 @@ class TicketAdmin(BulkActions, KeysetAdmin):
 
     def holder(self, ticket: Ticket) -> str:
         """The holder, stored outside the log and erasable."""
-        found = TicketHolder.objects.filter(event=ticket.event, ticket=ticket.ticket_id).first()
-        if found is None:
-            return "unknown"
-        if found.erased_at:
-            return f"erased on {found.erased_at:%Y-%m-%d %H:%M}"
-        return ", ".join(filter(None, (found.name, found.company, found.email, found.phone, found.address)))
+        return _holder(ticket, "name", "company", "email", "phone", "address")
+
+    @admin.display(description="holder")
+    def guest(self, ticket: Ticket) -> str:
+        """What a gate sees of the holder."""
+        return _holder(ticket, "name", "company")
 
     def history(self, ticket: Ticket) -> SafeString:
         """Operations on this ticket, newest first, refusals included."""
@@ -233,23 +239,28 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         return may(request, CAPABILITY["consume"])
 
     @admin.action(description="Validate", permissions=["operate"])
+    @followed("validate")
     def validate(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Validate(), "validated")
 
     @admin.action(description="Consume", permissions=["gate"])
+    @followed("consume")
     @confirmed("Consume", lambda _: CONSUMED_MEANS)
     def consume(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Consume(), "consumed")
 
     @admin.action(description="Dispute", permissions=["operate"])
+    @followed("dispute")
     def dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Dispute(reason=request.POST.get("reason", "")[:256]), "disputed")
 
     @admin.action(description="Resolve dispute: clear", permissions=["operate"])
+    @followed("clear")
     def clear_dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Resolve(verdict="clear"), "cleared")
 
     @admin.action(description="Resolve dispute: uphold (final)", permissions=["operate"])
+    @followed("uphold")
     @confirmed("Uphold the dispute of", lambda _: UPHELD_MEANS)
     def uphold_dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
         self._decide(request, queryset, Resolve(verdict="uphold"), "upheld")
@@ -281,10 +292,10 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
     """Holders of tickets: searched by the people at the help desk, erased on request."""
 
     keyset = ("event", "ticket")
-    list_display = ("ticket", "event", "name", "email", "company", "erased_at")
+    list_display = ("ticket", "event", "name", "order", "email", "company", "erased_at")
     list_display_links = ("ticket",)
     search_fields = ("ticket",)
-    search_help_text = "A full ticket ID, or the start of a name or e-mail address"
+    search_help_text = "A full ticket ID, or the start of an order, a name or an e-mail address"
     list_filter = (ErasedFilter,)
     actions = ["erase"]
 
@@ -299,7 +310,7 @@ class TicketHolderAdmin(BulkActions, KeysetAdmin):
         everyone = TicketHolder.objects.order_by()
         found = set(everyone.filter(ticket=term).values_list("pk", flat=True)[:FOUND_MAX])
         first = SearchKey(Value(term))
-        for field in ("name", "email"):
+        for field in ("name", "email", "order"):
             rows = everyone.alias(key=SearchKey(field))
             rows = rows.filter(key__gte=first, key__lt=Concat(first, Value(LAST_CHARACTER)))
             found.update(rows.values_list("pk", flat=True)[:FOUND_MAX])
@@ -320,6 +331,17 @@ class EventTimeZoneAdmin(BulkActions, StrictAdmin):
     """Time zones of events, for imports."""
 
     list_display = ("event", "zone")
+
+
+def _holder(ticket: Ticket, *fields: str) -> str:
+    """These fields of a ticket's holder, and the order."""
+    found = TicketHolder.objects.filter(event=ticket.event, ticket=ticket.ticket_id).first()
+    if found is None:
+        return "unknown"
+    if found.erased_at:
+        return f"erased on {found.erased_at:%Y-%m-%d %H:%M}"
+    shown = [getattr(found, field) for field in fields]
+    return ", ".join(filter(None, (*shown, found.order and f"order {found.order}")))
 
 
 def _history_row(record: OperationRecord) -> tuple[Any, ...]:

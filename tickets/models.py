@@ -36,6 +36,7 @@ class TicketHolder(models.Model):
     event = models.CharField(max_length=64)
     ticket = models.CharField(max_length=128)
     name = models.TextField(blank=True, default="")
+    order = models.TextField(blank=True, default="", db_default="", help_text="The seller's order number.")
     email = models.TextField(blank=True, default="")
     phone = models.TextField(blank=True, default="")
     company = models.TextField(blank=True, default="")
@@ -61,6 +62,7 @@ class TicketHolder(models.Model):
             models.Index(fields=["ticket"], name="holders_by_ticket"),
             models.Index(SearchKey("name"), name="holders_by_name"),
             models.Index(SearchKey("email"), name="holders_by_email"),
+            models.Index(SearchKey("order"), name="holders_by_order"),
             models.Index(
                 fields=["event", "ticket"],
                 condition=models.Q(erased_at__isnull=False),

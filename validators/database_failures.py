@@ -12,6 +12,7 @@ import traceback
 from enum import Enum
 
 import psycopg
+from django.db import DataError, IntegrityError, NotSupportedError, ProgrammingError
 from django.db.utils import DatabaseErrorWrapper
 from psycopg import errors as postgresql
 
@@ -51,6 +52,9 @@ SENTENCES = {
     Failure.MISSING: "{name} has no tables yet; try again.",
     Failure.AWAY: "{name} does not answer; try again.",
 }
+
+OWN_FAULTS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+"""Errors that waiting does not cure: bugs of ours, unless the driver's code names what the database lacks."""
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -94,6 +98,11 @@ def failure_of(error: BaseException) -> Failure:
     if code == sqlite3.SQLITE_ERROR and str(cause).startswith("no such table"):
         return Failure.MISSING
     return Failure.AWAY if code is None else _SQLITE.get(code & 0xFF, Failure.AWAY)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database failed, and not the statement; `error` is a DatabaseError or InterfaceError."""
+    return not isinstance(error, OWN_FAULTS) or failure_of(error) is not Failure.AWAY
 
 
 def answer_to(error: BaseException) -> ApiError:

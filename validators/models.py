@@ -31,6 +31,12 @@ class Platform(models.Model):
     host = models.CharField(max_length=255, blank=True, default="")
     folder = models.TextField(blank=True, default="", help_text="Its data folder on that host.")
     renewed_at = models.DateTimeField(null=True, blank=True)
+    secret_fingerprint = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        help_text="Of the secret key of its run; see services.platform.fingerprint.",
+    )
 
     def __str__(self) -> str:
         return self.platform_id

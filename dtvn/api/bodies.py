@@ -7,6 +7,7 @@ ignored, and null counts as absent.
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 
@@ -20,15 +21,80 @@ from dtvn.machine.commands import (
     COMMANDS,
     DATA_BYTES_MAX,
     DEFAULT_EVENT,
+    LABEL_LENGTH_MAX,
+    METADATA_KEY_LENGTH_MAX,
+    METADATA_MAX,
+    NAME_LENGTH_MAX,
     NONCE_BYTES_MAX,
+    REASON_LENGTH_MAX,
+    TICKET_NAME,
     VALIDATION_DATA_BYTES_MAX,
 )
 from dtvn.machine.contract import MICROSECONDS
+from dtvn.protocol.genesis import EVENT_NAME
 
 SECONDS_MAX = 2**63 // MICROSECONDS - 1
 
+COMPOSED = {"form": "NFC"}
+"""Of texts that are composed before their length is checked: the log keeps them so."""
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+"""Pattern of a text without control characters."""
+
 Text = Annotated[str, Meta(description="a string")]
 Required = Annotated[str, Meta(min_length=1, description="a string")]
+TicketId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=TICKET_NAME,
+        description="a string of 1 to 128 characters of A-Z a-z 0-9 . _ : -, no sign first",
+    ),
+]
+EventName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=EVENT_NAME,
+        description="a string of 1 to 64 characters of A-Z a-z 0-9 . _ : -, no sign first",
+    ),
+]
+Nonce = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=NONCE_BYTES_MAX,
+        description=f"a string of 1 to {NONCE_BYTES_MAX} bytes of UTF-8",
+    ),
+]
+Name = Annotated[
+    str,
+    Meta(
+        max_length=NAME_LENGTH_MAX,
+        pattern=PRINTABLE,
+        description=f"a string of at most {NAME_LENGTH_MAX} characters, none of control",
+        extra=COMPOSED,
+    ),
+]
+Label = Annotated[
+    str,
+    Meta(
+        max_length=LABEL_LENGTH_MAX,
+        pattern=PRINTABLE,
+        description=f"a string of at most {LABEL_LENGTH_MAX} characters, none of control",
+        extra=COMPOSED,
+    ),
+]
+Reason = Annotated[
+    str,
+    Meta(
+        max_length=REASON_LENGTH_MAX,
+        pattern=PRINTABLE,
+        description=f"a string of at most {REASON_LENGTH_MAX} characters, none of control",
+        extra=COMPOSED,
+    ),
+]
 Number = Annotated[int, Meta(description="a number")]
 Flag = Annotated[bool, Meta(description="true or false")]
 Seconds = Annotated[int, Meta(ge=0, le=SECONDS_MAX, description="a number of Unix seconds")]
@@ -46,13 +112,14 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the call needs no body at all."""
     may_be_unreadable: ClassVar[bool] = False
     """Whether a body that is no JSON object counts as an empty one."""
+    further: ClassVar[dict[str, Any]] = {}
+    """Members that the handler reads besides the fields, as JSON Schema by name."""
 
 
 class NonceBody(Body, frozen=True, kw_only=True):
     """Body of a call that may be repeated (R13)."""
 
-    nonce: Text | None = None
-    """1 to 64 bytes of UTF-8."""
+    nonce: Nonce | None = None
 
     def nonce_or(self, header: str | None) -> bytes:
         """The nonce of the call: the field, or header Idempotency-Key (as Latin-1); both must agree. b"" if
@@ -72,7 +139,7 @@ class NonceBody(Body, frozen=True, kw_only=True):
 class SeedBody(NonceBody, frozen=True, kw_only=True):
     """Body of /tickets/seed, which may be empty (spec 1.2)."""
 
-    event: Text = DEFAULT_EVENT
+    event: EventName = DEFAULT_EVENT
     may_be_unreadable: ClassVar[bool] = True
 
     def fields(self) -> dict[str, Any]:
@@ -88,7 +155,7 @@ class SeedBody(NonceBody, frozen=True, kw_only=True):
 class TicketBody(SeedBody, frozen=True, kw_only=True):
     """Fields in the body of every operation on a ticket."""
 
-    ticket_id: Required
+    ticket_id: TicketId
     may_be_unreadable: ClassVar[bool] = False
 
 
@@ -100,14 +167,21 @@ class IssueBody(TicketBody, frozen=True, kw_only=True):
 
     not_before: Seconds = 0
     not_after: Seconds = 0
-    product: Text = ""
-    seat: Text = ""
+    product: Label = ""
+    seat: Label = ""
     commitment: Digest = ""
     data: Annotated[
         bytes,
         Meta(max_length=DATA_BYTES_MAX, description=f"standard base64 of at most {DATA_BYTES_MAX} bytes"),
     ] = b""
-    metadata: Annotated[dict[str, str], Meta(description="an object of strings")] = {}
+    metadata: Annotated[
+        dict[str, str],
+        Meta(
+            max_length=METADATA_MAX,
+            description=f"an object of strings, at most {METADATA_MAX}",
+            extra_json_schema={"propertyNames": {"minLength": 1, "maxLength": METADATA_KEY_LENGTH_MAX}},
+        ),
+    ] = {}
 
     def fields(self) -> dict[str, Any]:
         """Return the fields in the form that Issue takes."""
@@ -137,14 +211,14 @@ class ValidateBody(TicketBody, frozen=True, kw_only=True):
 class GateBody(TicketBody, frozen=True, kw_only=True):
     """Body of /tickets/consume and /tickets/admit."""
 
-    gate: Text = ""
-    device: Text = ""
+    gate: Name = ""
+    device: Name = ""
 
 
 class DisputeBody(TicketBody, frozen=True, kw_only=True):
     """Body of /tickets/dispute."""
 
-    reason: Text = ""
+    reason: Reason = ""
 
 
 class ResolveBody(TicketBody, frozen=True, kw_only=True):
@@ -191,13 +265,16 @@ def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
     present = members
     if None in members.values():
         present = {name: value for name, value in members.items() if value is not None}
+    for name in _composed(shape) & present.keys():
+        if isinstance(present[name], str):
+            present = present | {name: unicodedata.normalize("NFC", present[name])}
     try:
         return msgspec.convert(present, shape)
     except msgspec.ValidationError as error:
         found = _FIELD.search(str(error))
         name = found[1] if found else "body"
         rule = _rules(shape).get(name, Meta(description="an object"))
-        if rule.min_length and present.get(name, "") == "":
+        if rule.min_length and present.get(name, "") == "" and name in _required(shape):
             code = reasons.TICKET_ID_REQUIRED if name == "ticket_id" else reasons.BAD_REQUEST
             raise InvalidRequest(f"{name} is required", code) from error
         raise InvalidRequest(f"{name} must be {rule.description}") from error
@@ -212,6 +289,16 @@ def _rules(shape: type[msgspec.Struct]) -> dict[str, Meta]:
         for each in (hint, *get_args(hint))
         if hasattr(each, "__metadata__")
     }
+
+
+@cache
+def _composed(shape: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(name for name, rule in _rules(shape).items() if rule.extra == COMPOSED)
+
+
+@cache
+def _required(shape: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(field.name for field in msgspec.structs.fields(shape) if field.required)
 
 
 def _nonce(name: str, nonce: bytes) -> bytes:

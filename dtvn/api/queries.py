@@ -11,6 +11,7 @@ import msgspec
 from dtvn.api.errors import InvalidRequest
 from dtvn.machine import NAMES
 from dtvn.machine.commands import DEFAULT_EVENT, is_name
+from dtvn.protocol.genesis import EVENT_NAME
 
 LIST_MAX = 10_000
 """Most items in one answer (spec 1.2)."""
@@ -21,7 +22,11 @@ SEARCH_WORDS_MAX = 5
 STATES = frozenset(NAMES.values()) | {"PENDING"}
 """PENDING exists only on the wire: no ticket is ever in this state (spec 7)."""
 
-_POSITION = re.compile(r"(\d{1,18})(?:\.(\d{1,5}))?", re.ASCII)
+POSITION = "^([0-9]{1,18})(?:\\.([0-9]{1,5}))?$"
+"""Pattern of a place in the log: sequence, or sequence.index."""
+
+_POSITION = re.compile(POSITION)
+_EVENT = re.compile(EVENT_NAME)
 
 
 class TicketsQuery(msgspec.Struct, frozen=True):
@@ -66,7 +71,7 @@ def read_limit(query: Mapping[str, str]) -> int:
 def read_event(query: Mapping[str, str]) -> str:
     """`event`: the default event when absent."""
     event = query.get("event", DEFAULT_EVENT)
-    if not is_name(event):
+    if _EVENT.fullmatch(event) is None:
         raise InvalidRequest("event must be 1 to 64 characters of A-Z a-z 0-9 . _ : -")
     return event
 

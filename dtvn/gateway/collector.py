@@ -30,7 +30,7 @@ from dtvn.gateway.epochs import Epochs
 from dtvn.gateway.flights import Flight, Flights
 from dtvn.gateway.questions import Answered, MemberStatus, Questions
 from dtvn.gateway.round_trips import RETRY_MAX, Latencies, Views
-from dtvn.gateway.sessions import UNOPENED, Sessions
+from dtvn.gateway.sessions import Sessions
 from dtvn.machine.reasons import CLUSTER_CONTRADICTION, OK, UNAVAILABLE
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import BATCH_HEADER, FRAMING
@@ -325,7 +325,7 @@ class Collector:
         request = flight.tally.request
         self._latencies.add(now.monotonic - flight.first_sent)
         self.acknowledged = max(self.acknowledged, verdict.sequence)
-        if flight.session != UNOPENED:
+        if flight.session != m.UNOPENED:
             self._sessions.executed(flight.session, now)
         elif verdict.outcomes[0].code == OK:
             self._sessions.opened(request, (verdict.sequence, verdict.first_index), now)
@@ -413,7 +413,7 @@ class Collector:
     def _open_session(self, now: Now) -> None:
         operation = self._sessions.to_open(now)
         if operation is not None:
-            self._sessions.opening(self._fly(UNOPENED, 0, 0, (operation,), [], now))
+            self._sessions.opening(self._fly(m.UNOPENED, 0, 0, (operation,), [], now))
 
     def _fly(
         self,

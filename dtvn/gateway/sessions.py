@@ -20,9 +20,6 @@ OPEN_SESSION_VALID = 10 * SECOND
 REOPEN_AFTER = 1 * SECOND
 """Time between two attempts to open a session."""
 
-UNOPENED = (0, 0)
-"""Session of a bundle that opens one."""
-
 _MASK_64 = (1 << 64) - 1
 
 

@@ -32,22 +32,31 @@ VALIDATION_DATA_BYTES_MAX = 64 * 1024
 """Most bytes of data sent with a validation; the log keeps them, the state does not."""
 ACTOR_LENGTH_MAX = 128
 METADATA_MAX = 16
+METADATA_KEY_LENGTH_MAX = 64
+METADATA_VALUE_LENGTH_MAX = 256
+NAME_LENGTH_MAX = 64
+"""Most characters of a gate or a device."""
+LABEL_LENGTH_MAX = 128
+"""Most characters of a product or a seat."""
+REASON_LENGTH_MAX = 256
+TICKET_NAME = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
+"""Pattern of a ticket's id (spec 1.4)."""
 OVERLAP_MAX = 600_000_000
 """Longest time in microseconds for which a rotated key may remain valid."""
 
-Name = Annotated[str, msgspec.Meta(max_length=64)]
+Name = Annotated[str, msgspec.Meta(max_length=NAME_LENGTH_MAX)]
 PrincipalName = Annotated[str, msgspec.Meta(pattern=PRINCIPAL_NAME)]
 PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
-Label = Annotated[str, msgspec.Meta(max_length=128)]
+Label = Annotated[str, msgspec.Meta(max_length=LABEL_LENGTH_MAX)]
 Moment = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """Unix microseconds; 0 means no bound."""
 Pair = tuple[
-    Annotated[str, msgspec.Meta(min_length=1, max_length=64)],
-    Annotated[str, msgspec.Meta(max_length=256)],
+    Annotated[str, msgspec.Meta(min_length=1, max_length=METADATA_KEY_LENGTH_MAX)],
+    Annotated[str, msgspec.Meta(max_length=METADATA_VALUE_LENGTH_MAX)],
 ]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_NAME = re.compile(TICKET_NAME)
 _MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -113,7 +122,7 @@ class Admit(Command, frozen=True):
 class Dispute(Command, frozen=True):
     """VALIDATED to DISPUTED."""
 
-    reason: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    reason: Annotated[str, msgspec.Meta(max_length=REASON_LENGTH_MAX)] = ""
     """A text for operators; the log keeps it for ever, so it must hold no personal data."""
 
 

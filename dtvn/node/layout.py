@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+from dtvn.protocol.genesis import PRINCIPAL_NAME
+
+_NODE_ID = re.compile(PRINCIPAL_NAME)
+"""A node that is not a member follows the log as a principal of its own name."""
 
 _RESERVED = frozenset({"gateway", "learner", "preview"})
 """Names of a cluster's own principals and processes, and a path segment of the API."""

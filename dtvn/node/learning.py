@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,7 @@ from dtvn.protocol.consensus.messages import Answer, Hello, Query
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.genesis import Genesis, Member, cluster_id
 from dtvn.protocol.host import Host
-from dtvn.protocol.wire import Door, FrameSigner
+from dtvn.protocol.wire import Door, FrameSigner, one_in_64
 
 
 class LearningProcess:
@@ -98,7 +99,12 @@ class LearningProcess:
         self.host = Host(
             core=self.core,
             application=application,
-            door=Door(self.cluster, keys, statements_max=config.statements_max),
+            door=Door(
+                self.cluster,
+                keys,
+                statements_max=config.statements_max,
+                sampled=one_in_64(secrets.randbelow(64)),
+            ),
             journal=self.journal,
             transport=self.links,
             clock=SystemClock(),

@@ -1,4 +1,4 @@
-"""Logs a line for each request to a node's own API, as the seed does (spec 1.8), at a bounded rate.
+"""Logs a line for each request to an API, as the seed does (spec 1.8), at a bounded rate.
 
 The lines go to the node's log. A client that asks thousands of times a second must neither keep the node busy
 with them nor push everything else out of the log: beyond LINES_MAX in a second requests are only counted. A
@@ -30,8 +30,15 @@ PROBES = frozenset(endpoint for endpoint, _ in QUIET)
 class RequestLog:
     """Logs requests at a bounded rate. Used by one thread."""
 
-    def __init__(self, logger: logging.Logger, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        logger: logging.Logger,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        level: int = logging.INFO,
+    ) -> None:
         self._logger = logger
+        self._level = level
         self._now = now
         self._since = now()
         self._written = self._left_out = 0
@@ -53,12 +60,12 @@ class RequestLog:
                 continue
             self._written += 1
             shown = _shown(request)
-            self._logger.info("%s", line("request", shown), extra={FIELDS: shown})
+            self._logger.log(self._level, "%s", line("request", shown), extra={FIELDS: shown})
 
     def flush(self) -> None:
         """Begin the next second: log how many requests had no line."""
         if self._left_out:
-            self._logger.info("%s", line("requests_left_out", {"count": self._left_out}))
+            self._logger.log(self._level, "%s", line("requests_left_out", {"count": self._left_out}))
         self._since = self._now()
         self._written = self._left_out = 0
 

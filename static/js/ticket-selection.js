@@ -5,6 +5,7 @@ dtvn.ticketSelection = (function () {
   const { at, ask, call, fetchJson, grouped, make, put, root } = dtvn.ui;
   const PART = 50; // operations in one request
   const SELECTED_MAX = 10000;
+  const LIMIT_SAID = `At most ${grouped.format(SELECTED_MAX)} tickets can be selected.`;
   const REFUSED_SHOWN = 20;
   const selected = new Map(); // "event/id" -> {event, id}
   let running = false;
@@ -65,7 +66,7 @@ dtvn.ticketSelection = (function () {
         after = part.after;
         draw();
       }
-      report(selected.size < SELECTED_MAX ? "" : `At most ${grouped.format(SELECTED_MAX)} tickets can be selected.`);
+      report(selected.size < SELECTED_MAX ? "" : LIMIT_SAID);
     } catch (error) {
       report(error.message);
     } finally {
@@ -149,5 +150,13 @@ dtvn.ticketSelection = (function () {
     }
     draw();
   });
-  return { box, draw, actOnAll, selectFound };
+  /* Select these and no others. */
+  function take(tickets) {
+    selected.clear();
+    choose(tickets, true);
+    draw();
+    report(tickets.length > SELECTED_MAX ? LIMIT_SAID : "");
+  }
+
+  return { box, draw, take, actOnAll, selectFound };
 })();

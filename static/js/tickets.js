@@ -136,7 +136,7 @@
     made.append(
       name,
       state,
-      ...(seesHolders ? [cell("", ticket.holder || "–", "Holder")] : []),
+      ...(seesHolders ? [cell("", holderOf(ticket) || "–", "Holder")] : []),
       cell("", ticket.changed ? dtvn.ui.clock(ticket.changed) : "–", "Changed"),
       cell("roomy", ticket.entry || "–", "Entry node"),
       about,
@@ -150,6 +150,11 @@
       made.setAttribute("aria-current", "true");
     }
     return made;
+  }
+
+  /* Name and order; an id such as ABC12-1 begins with its order. */
+  function holderOf({ id, holder, order }) {
+    return [holder, order && !id.startsWith(order) ? `order ${order}` : ""].filter(Boolean).join(", ");
   }
 
   function toggle(ticket) {
@@ -174,10 +179,11 @@
     await attempt(send, `${ticket.id} is ${past}${node ? ` via ${node}` : ""}`);
   }
 
-  function actOnAll(name) {
+  function actOnAll(name, reason) {
     const { path, verdict, consequence } = ACTS[name];
+    const operation = { op: path, ...(verdict && { verdict }), ...(reason && { reason }) };
     const text = `${consequence ? `${consequence} ` : ""}${ASKED_OF_MANY}`;
-    selection.actOnAll(name, verdict ? { op: path, verdict } : { op: path }, text);
+    selection.actOnAll(name, operation, text);
   }
 
   function drawEntries(nodes) {
@@ -227,6 +233,13 @@
         act(one.dataset.act, { event: form.elements.event.value, id: form.elements.ticket_id.value.trim() });
       }
     });
+  }
+  const handed = document.getElementById("handed"); // by the admin, with what to do
+  if (handed) {
+    const { act: name, reason, tickets, page } = JSON.parse(handed.textContent);
+    window.history.replaceState(null, "", page);
+    selection.take(tickets);
+    actOnAll(name, reason);
   }
   at("seed")?.addEventListener("click", () =>
     attempt(() => call("POST", "/tickets/seed"), (found) => `${grouped.format(found.unique)} tickets imported`),

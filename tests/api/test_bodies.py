@@ -53,6 +53,14 @@ def test_a_seed_takes_any_body(content: bytes) -> None:
         ("issue", {"metadata": {"a": 1}}, "metadata must be an object of strings"),
         ("issue", {"not_after": -1}, "not_after must be a number of Unix seconds"),
         ("issue", {"commitment": "ab" * 32 + "\n"}, "commitment must be 64 hex digits"),
+        ("admit", {"gate": "n" * 65}, "gate must be a string of at most 64 characters"),
+        ("admit", {"device": "n\x00"}, "device must be a string of at most 64 characters, none of control"),
+        ("admit", {"ticket_id": "T 1"}, "ticket_id must be a string of 1 to 128 characters of A-Z"),
+        ("admit", {"event": "e" * 65}, "event must be a string of 1 to 64 characters of A-Z"),
+        ("admit", {"nonce": ""}, "nonce must be a string of 1 to 64 bytes"),
+        ("issue", {"seat": "s" * 129}, "seat must be a string of at most 128 characters"),
+        ("issue", {"metadata": dict.fromkeys(map(str, range(17)), "")}, "metadata must be an object of"),
+        ("dispute", {"reason": "r" * 257}, "reason must be a string of at most 256 characters"),
         ("resolve", {}, 'verdict must be "clear" or "uphold"'),
         ("resolve", {"verdict": "perhaps"}, 'verdict must be "clear" or "uphold"'),
     ],
@@ -74,3 +82,10 @@ def test_the_command_has_the_fields_of_its_body() -> None:
     )
     wanted = Issue(not_after=2_000_000, commitment=b"\xab" * 32, metadata=(("a", "2"), ("b", "1")))
     assert issue.request("issue").command == wanted
+
+
+def test_a_text_is_composed_before_it_is_counted() -> None:
+    """As the log keeps it: "e" with an accent of its own is one character there."""
+    decomposed = {"ticket_id": "T", "gate": "e\u0301" * 64}
+    body = read_body(msgspec.json.encode(decomposed), OPERATIONS["admit"])
+    assert body.request("admit").command == Admit(gate="\u00e9" * 64)

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
 from tests.api.conftest import Api, read
 from tests.api.test_permissions import ROUTES
 from tests.fake_gateway import FakeGateway
@@ -166,6 +167,26 @@ def test_free_form_bodies_name_the_schema_of_their_fields() -> None:
     assert named["patch_parameters"] == "#/components/schemas/ParametersBody"
     schemas = described()["components"]["schemas"]
     assert {each.rpartition("/")[2] for each in named.values()} == {n for n in schemas if n.endswith("Body")}
+
+
+@pytest.mark.parametrize(
+    ("schema", "field", "bounds"),
+    [
+        ("Operation", "ticket_id", {"minLength": 1, "maxLength": 128}),
+        ("Operation", "nonce", {"minLength": 1, "maxLength": 64}),
+        ("Operation", "event", {"maxLength": 64, "pattern": EVENT_NAME}),
+        ("PrincipalBody", "name", {"maxLength": 64, "pattern": PRINCIPAL_NAME}),
+        ("PrincipalBody", "grants", {"maxItems": 64}),
+        ("KeyBody", "overlap", {"minimum": 0, "maximum": 600}),
+        ("ClusterBody", "node_count", {"maximum": 30}),
+        ("MemberBody", "port", {"minimum": 0, "maximum": 65_535}),
+        ("MemberBody", "host", {"maxLength": 253}),
+        ("ParametersBody", "view_timeout", {"minimum": 50_000, "maximum": 60_000_000}),
+    ],
+)
+def test_enforced_bounds_are_in_the_document(schema: str, field: str, bounds: dict[str, Any]) -> None:
+    told = described()["components"]["schemas"][schema]["properties"][field]
+    assert {name: told.get(name) for name in bounds} == bounds
 
 
 def test_every_array_describes_its_items() -> None:

@@ -16,7 +16,16 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.verified import Peer
-from dtvn.protocol.wire import FRAME_BYTES_MAX, Door, Envelope, PeerError, decode_envelope, limits, link_frame
+from dtvn.protocol.wire import (
+    FRAME_BYTES_MAX,
+    Door,
+    Envelope,
+    PeerError,
+    decode_envelope,
+    limits,
+    link_frame,
+    one_in_64,
+)
 from dtvn.protocol.wire.envelope import encode_envelope, signed_bytes
 from tests.canonical_form import is_canonical
 from tests.host.support import EPOCH, Paper, bundle, key_pair, operation, sample_statements
@@ -407,6 +416,20 @@ def test_row_17_a_request_out_of_the_log_has_the_form_that_a_restart_opens() -> 
         assert refused(PAPER, supplied_entry(unsigned, covered)) is Reason.BAD_SIGNATURE
     assert refused(PAPER, supplied_entry(forged, commits)) is Reason.BAD_SIGNATURE
     assert PAPER.verify(supplied_entry(PAPER.sign(bundle()), commits)).batches[0] is not None
+
+
+def test_r28_a_learner_checks_a_sample_of_the_requests_under_commits() -> None:
+    commits = (PAPER.sign(m.Commit(EPOCH, 1, 0, 1, b"d" * 32)),)
+    good = canonical.decode(Envelope, PAPER.sign(bundle()))
+    forged = canonical.encode(Envelope(good.kind, good.body, b"f" * 64, b""))
+    digest = m.bundle_digest(good.body)
+    learner = Paper()
+    learner.door.sampled = one_in_64((digest[0] & 63) ^ 1)
+    assert learner.verify(supplied_entry(forged, commits)).batches[0] is not None
+    assert refused(learner, pre_prepare(forged)) is Reason.BAD_SIGNATURE
+    learner.door.sampled = one_in_64(digest[0] & 63)
+    assert refused(learner, supplied_entry(forged, commits)) is Reason.BAD_SIGNATURE
+    assert sum(map(one_in_64(7), (bytes([first]) for first in range(256)))) == 4
 
 
 def test_lengths_are_refused_before_the_content_is_decoded() -> None:

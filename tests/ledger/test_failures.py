@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from psycopg import errors as postgresql
 
 from dtvn.api.errors import ApiError
@@ -19,6 +19,7 @@ from tests.ledger.test_damage import fill
 from validators.database_failures import Failure, answer_to, failure_of
 from validators.ledger import node_reader, open_ledger
 from validators.ledger.location import drop_alias
+from validators.rest.errors import describe
 
 ALIAS = "ledger-of-failures"
 
@@ -110,3 +111,22 @@ def test_an_outage_is_not_called_busy() -> None:
     error = OperationalError("connection refused")
     error.__cause__ = psycopg.OperationalError("connection refused")
     assert answer_to(error).code == "database_away"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OperationalError("connection refused"), "database_away"),
+        (InterfaceError("connection already closed"), "database_away"),
+        (ProgrammingError("syntax error"), "internal_error"),
+        (IntegrityError("UNIQUE constraint failed"), "internal_error"),
+    ],
+)
+def test_a_bug_of_ours_is_not_called_an_outage(error: Exception, code: str) -> None:
+    assert (describe(error).status, describe(error).code) == (503, code)
+
+
+def test_a_server_without_our_tables_is_not_called_a_bug() -> None:
+    error = ProgrammingError('relation "ledger_ticket" does not exist')
+    error.__cause__ = postgresql.UndefinedTable()
+    assert describe(error).code == "database_missing"

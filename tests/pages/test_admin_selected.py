@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ TICKETS = "/admin/ledger/ticket/"
 HOLDERS = "/admin/tickets/ticketholder/"
 NODES = "/admin/validators/managednode/"
 KEYS = "/admin/validators/apikey/"
+PAGE = "/dashboard/tickets"
 VANISHED = "999999999"
 
 
@@ -120,6 +122,19 @@ def test_select_all_applies_to_the_filtered_rows(
     assert nothing == ["The list is now empty. Nothing changed."]
     assert states()["T-2"] == "VALIDATED"
     assert act(admin, filtered, "dispute", one, select_across="0")[0].startswith("1 disputed: T-2")
+
+
+def test_an_act_on_many_tickets_goes_to_the_tickets_page(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    operate(*(f"issue T-{number:03}" for number in range(51)), "issue U-1")
+    sent = {"action": "dispute", "_selected_action": [key("U-1")], "select_across": "1", "reason": "stolen"}
+    page = admin.post(f"{TICKETS}?q=T-", sent).content.decode()
+    handed = json.loads(re.findall(r'<script id="handed"[^>]*>(.*?)</script>', page)[0])
+    expected = [{"event": "default", "id": f"T-{number:03}"} for number in range(51)]
+    assert handed == {"act": "dispute", "reason": "stolen", "tickets": expected, "page": PAGE}
+    assert 'data-at="bulk-progress"' in page
+    assert set(states().values()) == {"ISSUED"}
 
 
 def test_no_selection_or_no_action_is_reported(learner: RealLearner, operate: Operate, admin: Client) -> None:

@@ -28,7 +28,9 @@ PEOPLE = {
 @pytest.fixture
 def people(db: None) -> None:
     TicketHolder.objects.bulk_create(
-        TicketHolder(event="default", ticket=ticket, name=name, email=email, salt=b"s" * 32)
+        TicketHolder(
+            event="default", ticket=ticket, name=name, email=email, order=f"R{ticket}", salt=b"s" * 32
+        )
         for ticket, (name, email) in PEOPLE.items()
     )
 
@@ -55,6 +57,7 @@ def shown(desk: Client, **query: str) -> list[str]:
         ("ada", ["T-1", "T-3"]),
         ("ADAM", ["T-3"]),
         ("grace@", ["T-2"]),
+        ("rt-3", ["T-3"]),
         ("Lovelace", []),
         ("a%", []),
         ("x" * 200, []),

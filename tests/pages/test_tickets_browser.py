@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,8 @@ from tests.pages.browsing import Complaints, confirm, expect_to_fit, opened, sho
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
+GUESTS = 4_000
+"""So many that their import lasts long enough to be seen."""
 HOLDER = "INSERT INTO tickets_ticketholder (event, ticket, name, email, phone, company, address, salt, secret_digest, imported_at) VALUES ('default', ?, ?, '', '', '', '', x'00', '', '2026-01-01')"  # noqa: E501
 
 
@@ -119,3 +123,75 @@ def test_the_admin_shows_outcomes_and_tickets_as_they_change(
     page.locator("tr", has_text="TICKET-20-NEW").locator("input.action-select").check()
     expect(page.locator(".action-counter")).to_contain_text("2 of")
     assert page.evaluate("window.mark") == 1
+
+
+def test_an_act_of_the_admin_on_many_tickets_shows_its_progress(
+    s: Supervised, page: Page, api: httpx.Client
+) -> None:
+    page.goto(f"{s.url}/admin/")
+    page.get_by_label("User name").fill(s.credentials["admin_user"])
+    page.get_by_label("Password").fill(s.credentials["admin_password"])
+    page.get_by_role("button", name="Log in").click()
+    operations = [{"op": "issue", "ticket_id": f"MANY-{number:03}"} for number in range(60)]
+    api.post("/tickets/batch", json={"operations": operations}).raise_for_status()
+    page.goto(f"{s.url}/admin/ledger/ticket/?q=MANY-")
+    page.locator("#action-toggle").check()
+    page.locator("select[name=action]").select_option("validate")
+    page.get_by_role("button", name="Go", exact=True).click()
+    expect(page).to_have_url(f"{s.url}/dashboard/tickets")
+    confirm(page, "Validate", "those in another state stay as they are")
+    expect(shown(page, "bulk")).to_have_text("validate: 60 of 60 tickets done")
+    page.get_by_label("Search", exact=True).fill("MANY-059")
+    expect(row(page, "MANY-059")).to_contain_text("validated")
+
+
+def test_a_file_is_understood_confirmed_imported_and_harmless_again(
+    s: Supervised, page: Page, tmp_path: Path
+) -> None:
+    """As a spreadsheet of this country writes it: Windows-1252, semicolons, dates without a time."""
+    rows = [f"G-{number:04};R-{number // 2:04};Jürgen Müller;40;2027-08-01" for number in range(GUESTS)]
+    wrong = ["G 17;R-1;Zoë;38;", "G-0003;R-1;Bob;41;", "G-9999;R-1;Eve;39;soon"]
+    file = tmp_path / "gäste.csv"
+    file.write_text("\r\n".join(["Ticket ID;Order;Name;Schuhgröße;Valid until", *rows, *wrong]), "cp1252")
+
+    def give() -> None:
+        page.goto(f"{s.url}/dashboard/tickets")
+        page.get_by_role("link", name="Import and export").click()
+        page.get_by_label("File", exact=True).set_input_files(file)
+        page.get_by_label("Time zone").fill("Europe/Berlin")
+        page.get_by_role("button", name="Read the file").click()
+        expect(shown(page, "import-state")).to_have_text("To be confirmed")
+
+    give()
+    for text in ("CSV, Windows-1252, separated by semicolon", "schuhgröße", "Europe/Berlin"):
+        expect(page.locator("main")).to_contain_text(text)
+    understood = page.locator("tr", has_text="G-0003").first
+    for text in ("R-0001", "Jürgen Müller", "2027-08-01 23:59:59 CEST"):
+        expect(understood).to_contain_text(text)
+    problems = page.get_by_role("region", name="Wrong rows")
+    expect(problems.locator("tbody tr")).to_have_count(len(wrong))
+    last = GUESTS + 1
+    for row, reason in (
+        (last + 1, "'G 17' is not"),
+        (last + 2, "in row 5"),
+        (last + 3, "'soon' is not a time"),
+    ):
+        expect(problems.locator("tr", has_text=str(row))).to_contain_text(reason)
+    expect_to_fit(page)
+    page.get_by_role("button", name=f"Import {GUESTS} tickets").click()
+    expect(shown(page, "import-progress")).to_be_visible()
+    expect(shown(page, "import-text")).to_contain_text(re.compile(r"of 4,?000 tickets"))
+    expect(shown(page, "import-state")).to_have_text("Imported")
+    facts = page.locator("dl.facts").first
+    expect(facts).to_contain_text(f"{GUESTS} tickets, 0 of them before")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Rows not imported (CSV)").click()
+    lines = saved.value.path().read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [[str(last + n), "wrong"] for n in (1, 2, 3)]
+    page.goto(f"{s.url}/dashboard/tickets")
+    page.get_by_label("Search", exact=True).fill("r-0001 müller")
+    expect(shown(page, "tickets").locator("tr")).to_have_count(2)
+    give()
+    page.get_by_role("button", name=f"Import {GUESTS} tickets").click()
+    expect(shown(page, "import-state")).to_have_text("Imported")
+    expect(facts).to_contain_text(f"{GUESTS} tickets, {GUESTS} of them before")

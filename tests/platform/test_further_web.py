@@ -14,6 +14,7 @@ from dtvn.protocol import genesis
 from validators.data_folder.folder import DataFolder
 from validators.models import Platform
 from validators.processes.further_web import FILES, check
+from validators.services.platform import fingerprint
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +44,9 @@ def test_it_needs_a_platform_broker_secret_and_the_same_cluster(
     assert refusal(tmp_path) == "CELERY_BROKER_URL is not set: files do not reach the workers on other"
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://cache:6379/1")
     assert refusal(tmp_path).startswith("set DTVN_SECRET_KEY as for make up, or copy its secret.key")
+    (tmp_path / "secret.key").write_text("t" * 64)
+    Platform.objects.update(secret_fingerprint=fingerprint("a" * 32, "s" * 64))
+    assert refusal(tmp_path).startswith("the secret key is not that of the platform on other: set")
     (tmp_path / "secret.key").write_text("s" * 64)
     for name in FILES:
         assert refusal(tmp_path) == f"{tmp_path / name} is missing: copy it from /data on other"
@@ -59,3 +63,6 @@ def test_on_the_folder_of_the_platform_it_needs_nothing_more(
     monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
     Platform.objects.create(platform_id="a" * 32, host=os.uname().nodename, folder=str(tmp_path))
     check(DataFolder(tmp_path))
+    monkeypatch.setenv("DTVN_SECRET_KEY", "t" * 64)
+    Platform.objects.update(secret_fingerprint=fingerprint("a" * 32, "s" * 64))
+    assert "s" * 9 not in refusal(tmp_path)

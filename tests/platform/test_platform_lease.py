@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 
 from dtvn.node.options import StartError
@@ -64,6 +65,17 @@ def test_folder_and_database_get_one_identity(first: PlatformLease, folder: Data
     assert len(row.platform_id) == 32
     assert stat.S_IMODE(folder.identity.stat().st_mode) == 0o600
     assert own_queue(NODES) == f"dtvn.{row.platform_id[:12]}.nodes"
+
+
+def test_a_lease_is_taken_before_the_columns_of_a_later_version_exist(
+    first: PlatformLease, folder: DataFolder
+) -> None:
+    first.release()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE validators_platform DROP COLUMN secret_fingerprint")
+    second = PlatformLease(folder)
+    second.take()
+    second.release()
 
 
 def test_a_second_run_is_refused_while_the_first_lives(first: PlatformLease, folder: DataFolder) -> None:

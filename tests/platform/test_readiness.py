@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import OperationalError
 
 from dtvn.node.options import StartError
+from dtvn.waiting import SAID_AFTER
 from tests.platform.desk import FOUR, Desk
 from tests.platform.test_folder import end, hold_elsewhere
 from validators.data_folder.folder import DataFolder
@@ -160,15 +161,16 @@ def test_down_cleans_up_after_a_network_that_was_killed(tmp_path: Path, settings
 
 
 def test_down_of_a_network_that_runs_ends_it_first(
-    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = DataFolder(tmp_path)
     folder.create()
     folder.credentials.write_text("{}")
     node = hold_elsewhere(folder.node_lock("node0"))
-    monkeypatch.setattr("validators.management.commands.down.PATIENCE", 0.2)
+    monkeypatch.setattr("validators.management.commands.down.PATIENCE", SAID_AFTER + 0.5)
     try:
         assert "stopped the network" in down(folder, settings)
         assert not folder.credentials.exists()
+        assert capfd.readouterr().err.startswith("waiting for nodes/node0 to end; after ")
     finally:
         end(node)

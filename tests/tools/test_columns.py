@@ -95,6 +95,7 @@ def test_an_export_of_order_positions_is_read_without_options(tmp_path: Path, de
         not_after=0,
         holder=Holder("Ada Lovelace", "buyer@example.org", "", "", "Hauptstr. 1, 10115 Berlin, DE"),
         secret_digest=hashlib.sha256(b"z9x8y7").digest(),
+        order="ABC12",
     )
 
 

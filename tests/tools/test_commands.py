@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -375,6 +376,26 @@ def test_a_platform_that_admits_twice_is_found_out(
     assert ran.code == 1
     assert len(result["faults"]) == 14
     assert all("admitted 2 times" in fault for fault in result["faults"])
+
+
+def test_a_rehearsal_uses_tickets_of_its_own_and_foretells_its_end(
+    at: list[str], export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Ran("import_tickets", str(export), *at)
+    ran = Ran("scan", "--rehearse", "30", "--gates", "4", "--duplicates", "0.5", "--json", *at)
+    result, said = json.loads(ran.text), " ".join(capsys.readouterr().err.split())
+    assert (ran.code, result["proved"], result["tickets"], result["scans"]) == (0, True, 30, 45)
+    rehearsed = Ticket.objects.filter(event__startswith="rehearsal-20")
+    assert set(rehearsed.values_list("state", flat=True)) == {"CONSUMED"}
+    assert rehearsed.count() == 30
+    assert set(Ticket.objects.exclude(pk__in=rehearsed).values_list("state", flat=True)) == {"ISSUED"}
+    assert re.search(r"45 scans at 4 gates take about .*, at the rate of the first 20", said)
+
+
+@pytest.mark.parametrize("arguments", [[], ["FILE", "--rehearse", "5"]])
+def test_a_scan_is_of_a_file_or_a_rehearsal(at: list[str], export: Path, arguments: list[str]) -> None:
+    words = [str(export) if word == "FILE" else word for word in arguments]
+    assert Ran("scan", *words, *at).code == 2
 
 
 def test_a_scan_prints_a_summary_in_sentences(at: list[str], export: Path) -> None:

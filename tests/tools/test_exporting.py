@@ -18,6 +18,7 @@ from openpyxl import load_workbook
 from tests.pages.learner import RealLearner
 from tickets.exporting import FORMS, KINDS, Table, defused, write_chunks
 from tickets.importing.reading import records_of_csv
+from tickets.management.commands import export_tickets
 from tickets.models import TicketHolder
 
 RUN = frozenset("=+-@\t\r")
@@ -68,7 +69,9 @@ def evening(learner: RealLearner, operate: Callable[..., Any]) -> None:
     operate("dispute T-3", event="fest")
     operate("issue T-1", event="gala")
     for ticket, name in (("T-1", "Ada"), ("T-2", "=cmd|x")):
-        TicketHolder.objects.create(event="fest", ticket=ticket, name=name, secret_digest="ab" * 32)
+        TicketHolder.objects.create(
+            event="fest", ticket=ticket, name=name, order=f"R-{ticket}", secret_digest="ab" * 32
+        )
 
 
 def exported(tmp_path: Path, kind: str, *options: str) -> list[dict[str, str]]:
@@ -87,6 +90,7 @@ def test_the_admission_list_says_who_may_come_in(evening: None, tmp_path: Path) 
         ("T-3", "yes" if rows[2]["state"] == "ISSUED" else "no", rows[2]["state"], "", ""),
     ]
     assert rows[1]["admitted_at"] > "2020"
+    assert [row["order"] for row in rows] == ["R-T-1", "R-T-2", ""]
 
 
 def test_all_tickets_and_outcomes_are_exported(evening: None, tmp_path: Path) -> None:
@@ -128,5 +132,5 @@ def test_an_export_that_cannot_begin_says_why(learner: RealLearner, words: list[
 
 
 def test_every_kind_has_every_form() -> None:
-    assert set(KINDS) == {"tickets", "outcomes", "admission"}
-    assert set(FORMS) == {"csv", "xlsx", "json"}
+    assert sorted(export_tickets.KINDS) == sorted(KINDS) == ["admission", "outcomes", "tickets"]
+    assert sorted(export_tickets.FORMS) == sorted(FORMS) == ["csv", "json", "xlsx"]

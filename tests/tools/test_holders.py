@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 ADA = Holder("Ada Lovelace", "ada@example.org")
 
 
-def ticket(number: int, holder: Holder = ADA, secret: bytes = b"") -> ImportedTicket:
+def ticket(number: int, holder: Holder = ADA, secret: bytes = b"", order: str = "") -> ImportedTicket:
     return ImportedTicket(
         row=number + 1,
         ticket_id=f"T-{number}",
@@ -24,6 +24,7 @@ def ticket(number: int, holder: Holder = ADA, secret: bytes = b"") -> ImportedTi
         not_after=0,
         holder=holder,
         secret_digest=secret,
+        order=order,
     )
 
 
@@ -46,6 +47,17 @@ def test_a_repeated_import_takes_up_the_same_salt() -> None:
 def test_a_ticket_without_a_person_has_no_row() -> None:
     assert remember_holders([ticket(1, Holder())]) == ({}, [], set())
     assert not TicketHolder.objects.exists()
+
+
+def test_an_order_is_kept_outside_the_commitment_and_erased() -> None:
+    first = remember_holders([ticket(1), ticket(2, Holder(), order="R-9")])
+    assert first.commitments.keys() == {"T-1"}
+    again = remember_holders([ticket(1, order="R-7"), ticket(2, Holder(), order="R-8")])
+    assert again.commitments == first.commitments
+    assert [wrong.row for wrong in again.contradictions] == [3]
+    assert list(TicketHolder.objects.values_list("ticket", "order")) == [("T-1", "R-7"), ("T-2", "R-9")]
+    erase_holders("default", ["T-1", "T-2"])
+    assert set(TicketHolder.objects.values_list("order", flat=True)) == {""}
 
 
 def test_other_data_for_a_known_ticket_is_refused_with_its_row() -> None:

@@ -20,10 +20,15 @@ from tickets.importing.columns import ALIASES, EVENT_LENGTH_MAX, Columns
 from tickets.importing.record import FileRefused
 
 
-def add_file_arguments(parser: ArgumentParser) -> None:
+def add_file_arguments(parser: ArgumentParser, *, may_lack_file: bool = False) -> None:
     """Arguments of every command that reads a file of tickets and talks to the platform: the gates need the
     same values as the import."""
-    parser.add_argument("file", type=Path, help="CSV (any common delimiter and encoding), XLSX or JSON")
+    parser.add_argument(
+        "file",
+        type=Path,
+        nargs="?" if may_lack_file else None,
+        help="CSV (any common delimiter and encoding), XLSX or JSON",
+    )
     parser.add_argument(
         "--event", help=f"the only event of the file (default: its column event, else {DEFAULT_EVENT})"
     )

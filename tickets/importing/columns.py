@@ -2,7 +2,8 @@
 
 It understands pretix's unmodified export of order positions, and plain files with a column such as
 `ticket_id`. Only id, event, product, seat and validity leave this module for the log; names and addresses go
-to `Holder`; all other columns (answers to questions, comments, invoice addresses) are named as not read.
+to `Holder`, the order's number stays beside it; all other columns (answers to questions, comments, invoice
+addresses) are named as not read.
 
 A pretix ticket's id is order code and position, `ABC12-1`, as pretix prints it. Its secret is the code that a
 gate scans and is enough to enter, so it is never written to the log: only its hash is kept here.
@@ -56,8 +57,6 @@ YES = frozenset({"yes", "true", "1"})
 NO = frozenset({"no", "false", "0", "none", ""})
 POSITION = re.compile(r"[1-9][0-9]{0,8}")
 """pretix numbers the positions of an order from 1."""
-ORDER_FIELDS = ("order", "position")
-"""Read only if they identify the ticket."""
 STATUS_FIELDS = ("status", "blocked", "testmode")
 """Read only in rows that are order positions."""
 EVENT_LENGTH_MAX = 64
@@ -105,6 +104,8 @@ class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
     holder: Holder
     secret_digest: bytes
     """SHA-256 of the code that a gate scans; b"" if it scans the id."""
+    order: str = ""
+    """The seller's order number: kept with the holder, outside the log and its commitment."""
 
 
 class _Refused(Exception):
@@ -150,7 +151,7 @@ class Columns:
         present = dict.fromkeys(names)
         found = {field: [name for name in known if name in present] for field, known in self._names.items()}
         if not self._by_position(present):
-            found |= {field: [] for field in ORDER_FIELDS}
+            found["position"] = []  # read only where it identifies the ticket
         if not self._of_pretix(present):
             found |= {field: [] for field in STATUS_FIELDS}
         return {field: columns for field, columns in found.items() if columns}
@@ -198,6 +199,7 @@ class Columns:
             not_after=not_after,
             holder=self._holder(fields),
             secret_digest=hashlib.sha256(secret.encode()).digest() if secret else b"",
+            order=self._value("order", fields),
         )
 
     def _by_position(self, fields: Mapping[str, object]) -> bool:

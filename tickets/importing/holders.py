@@ -17,7 +17,7 @@ from tickets.importing.columns import Holder, ImportedTicket, WrongRow
 from tickets.models import COMMITMENT_SALT_BYTES, TicketHolder
 
 ROWS_AT_ONCE = 500
-"""Tickets per query; SQLite takes at most 32,766 parameters, and a row has nine."""
+"""Tickets per query; SQLite takes at most 32,766 parameters, and a row has 12."""
 
 
 def commitment(holder: Holder, salt: bytes) -> bytes:
@@ -40,10 +40,11 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
     """Store the holders of tickets of one event.
 
     They are stored before the tickets are sent, so no ticket is ever without its holder. A repeated import
-    reuses the stored salt, so it sends the same bytes (R13).
+    reuses the stored salt, so it sends the same bytes (R13). An order's number is not committed to: one that
+    an earlier import did not read is added.
     """
     kept = Kept({}, [], set())
-    with_data = [ticket for ticket in tickets if ticket.holder or ticket.secret_digest]
+    with_data = [ticket for ticket in tickets if ticket.holder or ticket.secret_digest or ticket.order]
     for start in range(0, len(with_data), ROWS_AT_ONCE):
         part = with_data[start : start + ROWS_AT_ONCE]
         made = {ticket.ticket_id: _row(ticket) for ticket in part}
@@ -52,14 +53,20 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
             event=part[0].event, ticket__in=[ticket.ticket_id for ticket in part]
         )
         rows = {row.ticket: row for row in stored}
+        added = []
         for ticket in part:
             row = rows[ticket.ticket_id]
             if problem := _contradiction(row, ticket):
                 kept.contradictions.append(WrongRow(ticket.row, f"{ticket.ticket_id} {problem}"))
                 continue
-            kept.commitments[ticket.ticket_id] = commitment(ticket.holder, bytes(row.salt))
+            if ticket.holder or ticket.secret_digest:
+                kept.commitments[ticket.ticket_id] = commitment(ticket.holder, bytes(row.salt))
             if bytes(row.salt) == made[ticket.ticket_id].salt:
                 kept.fresh.add(ticket.ticket_id)
+            elif ticket.order and not row.order:
+                row.order = ticket.order
+                added.append(row)
+        TicketHolder.objects.bulk_update(added, ["order"])
     return kept
 
 
@@ -75,6 +82,7 @@ def erase_holders(event: str, tickets: Sequence[str]) -> int:
     """Erase the holders of these tickets permanently; returns how many were known."""
     return TicketHolder.objects.filter(event=event, ticket__in=tickets, erased_at=None).update(
         name="",
+        order="",
         email="",
         phone="",
         company="",
@@ -90,6 +98,7 @@ def _row(ticket: ImportedTicket) -> TicketHolder:
         event=ticket.event,
         ticket=ticket.ticket_id,
         name=ticket.holder.name,
+        order=ticket.order,
         email=ticket.holder.email,
         phone=ticket.holder.phone,
         company=ticket.holder.company,
@@ -105,4 +114,6 @@ def _contradiction(row: TicketHolder, ticket: ImportedTicket) -> str:
     stored = Holder(row.name, row.email, row.phone, row.company, row.address)
     if stored != ticket.holder or row.secret_digest != ticket.secret_digest.hex():
         return "was imported before with other personal data or another secret: the first ones are kept"
+    if row.order and ticket.order and row.order != ticket.order:
+        return f"was imported before with order {row.order[:80]!r}: the first one is kept"
     return ""

@@ -148,6 +148,7 @@ def _shown(ticket: ImportedTicket, found: TicketFile) -> dict[str, str]:
         "not_before": moment(ticket.not_before),
         "not_after": moment(ticket.not_after),
         "name": ticket.holder.name,
+        "order": ticket.order,
     }
 
 

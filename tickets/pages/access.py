@@ -13,6 +13,7 @@ from django.shortcuts import render
 
 from validators.dashboard.views import frame
 from validators.rest.keys import Caller, caller_of_person, caller_of_user
+from validators.services.roles import NAMES_SEEN_WITH
 
 Named = ParamSpec("Named")
 View = Callable[Concatenate[HttpRequest, Caller, Named], HttpResponseBase]
@@ -42,9 +43,14 @@ def with_scope(
     return decorate
 
 
-def may_see_holders(request: HttpRequest, caller: Caller) -> bool:
-    """Whether the visitor may see and search names: users by their role's permission (services.roles), others
-    (holders of a key, visitors of an open platform) by the scope `operate`."""
+def may_see_names(caller: Caller) -> bool:
+    """Whether the visitor may see and search the guests' names, companies and orders: services.roles."""
+    return bool(caller.scopes & NAMES_SEEN_WITH)
+
+
+def may_see_addresses(request: HttpRequest, caller: Caller) -> bool:
+    """Whether the visitor may see all of a holder's data: users by their role's permission (services.roles),
+    others (holders of a key, visitors of an open platform) by the scope `operate`."""
     if caller == caller_of_user(request.user):
         return bool(request.user.has_perm("tickets.view_ticketholder"))
     return "operate" in caller.scopes

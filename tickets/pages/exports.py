@@ -16,11 +16,12 @@ from dtvn.api.queries import read_event
 from tickets.exporting import FORMS, KINDS, open_table, write_chunks
 from tickets.pages.access import sentence_page, with_scope
 from validators.rest.keys import Caller
+from validators.services.roles import NAMES_SEEN_WITH
 
 SCOPES: dict[str, frozenset[str]] = {
     "tickets": frozenset(),
     "outcomes": frozenset(),
-    "admission": frozenset({"operate", "gate", "admin"}),
+    "admission": NAMES_SEEN_WITH,
 }
 """Scopes any one of which allows an export; the admission list has names."""
 _threads = ThreadPoolExecutor(2, "export")

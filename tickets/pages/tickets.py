@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import InvalidRequest, ServiceError, not_found
@@ -18,7 +19,7 @@ from dtvn.machine.contract import MICROSECONDS
 from dtvn.machine.rows import TicketRow
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.models import TicketHolder
-from tickets.pages.access import may_see_holders, with_scope
+from tickets.pages.access import may_see_addresses, may_see_names, with_scope
 from tickets.services.search import Found, Key, Search, folded, search, state_of_row
 from validators import feed
 from validators.dashboard.views import for_pages, frame
@@ -52,15 +53,28 @@ MEANINGS = {
 @with_scope()
 def page(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The page; its content comes from `found`, `one`, the feed and the API."""
+    return _page(request, caller)
+
+
+def page_with_selection(
+    request: HttpRequest, caller: Caller, act: str, keys: Iterable[Key], *, reason: str
+) -> HttpResponse:
+    """The page with these tickets selected, about to be asked whether to do `act` (of ACTS) with all."""
+    selected = [{"event": event, "id": ticket} for event, ticket in keys]
+    handed = {"act": act, "reason": reason, "tickets": selected, "page": reverse("tickets:page")}
+    return _page(request, caller, handed=handed)
+
+
+def _page(request: HttpRequest, caller: Caller, **more: Any) -> HttpResponse:
     context = frame(caller, "Tickets") | {
         "may_seed": CAPABILITY["seed"] in caller.scopes,
         "acts": _offered(caller),
         "states": [state.name.lower() for state in State],
-        "sees_holders": may_see_holders(request, caller),
+        "sees_holders": may_see_names(caller),
         "text_max": SEARCH_LENGTH_MAX,
         "page_size": PAGE_SIZE,
     }
-    return render(request, "dashboard/tickets.html", context)
+    return render(request, "dashboard/tickets.html", context | more)
 
 
 def _data(view: Callable[[HttpRequest, Caller], HttpResponse]) -> Callable[..., HttpResponse]:
@@ -88,7 +102,7 @@ def found(request: HttpRequest, caller: Caller) -> HttpResponse:
     words = tuple(folded(word) for word in read_words(request.GET.get("q", "")))
     wanted = Search(words, event, _state(request))
     sequence = feed.wait_for(network.acknowledged(), OWN_WRITES_WAIT)
-    after, sees = _after(request), may_see_holders(request, caller)
+    after, sees = _after(request), may_see_names(caller)
     if not sequence:  # there may be no ledger yet
         return JsonResponse({"sequence": 0, "tickets": [], "after": None, "total": 0, "events": []})
     part = search(LEARNER_ALIAS, wanted, limit=PAGE_SIZE, after=after, with_holders=sees)
@@ -116,7 +130,7 @@ def one(request: HttpRequest, caller: Caller) -> HttpResponse:
     return JsonResponse(
         {
             "sequence": sequence,
-            "facts": [*_facts(row), *(_holder(event, ticket_id) if may_see_holders(request, caller) else [])],
+            "facts": [*_facts(row), *(_holder(request, caller, row) if may_see_names(caller) else [])],
             "state": state_of_row(row).name.lower(),
             "acts": _acts(row, caller),
             "history": [_operation(record) for record in history[:HISTORY_MAX]],
@@ -151,6 +165,7 @@ def _after(request: HttpRequest) -> Key:
 
 def _row(row: TicketRow, caller: Caller, part: Found) -> dict[str, Any]:
     state = state_of_row(row)
+    holder, order = part.holders.get((row.event, row.ticket), ("", ""))
     return {
         "event": row.event,
         "id": row.ticket,
@@ -159,7 +174,8 @@ def _row(row: TicketRow, caller: Caller, part: Found) -> dict[str, Any]:
         "changed": row.timestamp // MICROSECONDS,
         "entry": row.validator,
         "about": ", ".join(filter(None, (row.product, row.seat, _text(row.data)))),
-        "holder": part.names.get((row.event, row.ticket), ""),
+        "holder": holder,
+        "order": order,
         "acts": _acts(row, caller),
     }
 
@@ -199,14 +215,17 @@ def _facts(row: TicketRow) -> list[tuple[str, str | int]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _holder(event: str, ticket_id: str) -> list[tuple[str, str | int]]:
-    holder = TicketHolder.objects.filter(event=event, ticket=ticket_id).first()
+def _holder(request: HttpRequest, caller: Caller, row: TicketRow) -> list[tuple[str, str | int]]:
+    holder = TicketHolder.objects.filter(event=row.event, ticket=row.ticket).first()
     if holder is None:
         return []
     if holder.erased_at is not None:
         return [("Holder", f"erased on {holder.erased_at:%Y-%m-%d}")]
-    shown = (holder.name, holder.company, holder.email, holder.phone, holder.address)
-    return [("Holder", ", ".join(filter(None, shown)))]
+    shown = [holder.name, holder.company]
+    if may_see_addresses(request, caller):
+        shown += [holder.email, holder.phone, holder.address]
+    facts = [("Holder", ", ".join(filter(None, shown))), ("Order", holder.order)]
+    return [(name, value) for name, value in facts if value]
 
 
 def _operation(record: OperationRecord) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Finds tickets by id and holder's name, in any case and anywhere in them, from the platform's own copies.
+"""Finds tickets by id, order and holder's name: any case, any part, from the platform's own copies.
 
 No index of the two databases finds a text inside another one, so tickets are read in the order of their
 keys, at most SCANNED_MAX of them in one call: a search of a million tickets is many short answers, each of
@@ -32,7 +32,7 @@ class Search(msgspec.Struct, frozen=True):
     """What is looked for."""
 
     words: tuple[str, ...] = ()
-    """Folded; each must occur in the ticket's id or in its holder's name."""
+    """Folded; each must occur in the ticket's id, its order or its holder's name."""
     event: str | None = None
     """None: all events."""
     state: State | None = None
@@ -43,8 +43,8 @@ class Found(msgspec.Struct, frozen=True):
     """A part of the result, in the order of the keys."""
 
     tickets: list[TicketRow]
-    names: dict[Key, str]
-    """Holders' names of these tickets; empty if they were not to be read."""
+    holders: dict[Key, tuple[str, str]]
+    """(name, order) of these tickets' holders; empty if they were not to be read."""
     after: Key | None
     """Key to continue after, None at the end. There may be more behind it even if no ticket was found."""
 
@@ -62,10 +62,10 @@ def state_of_row(row: TicketRow) -> State:
 def search(using: str, wanted: Search, *, limit: int, after: Key = ("", ""), with_holders: bool) -> Found:
     """At most `limit` tickets after `after`, of at most SCANNED_MAX that are compared with the words.
 
-    `with_holders`: names are searched and returned too; only for callers who may see them.
+    `with_holders`: names and orders are searched and returned too; only for callers who may see them.
     """
     tickets: list[TicketRow] = []
-    names: dict[Key, str] = {}
+    holders: dict[Key, tuple[str, str]] = {}
     size = SCANNED_AT_ONCE if wanted.words else limit + 1
     scanned = 0
     for event in read.list_events(using) if wanted.event is None else [wanted.event]:
@@ -74,21 +74,21 @@ def search(using: str, wanted: Search, *, limit: int, after: Key = ("", ""), wit
         behind = after[1] if event == after[0] else ""
         while True:
             ids = _ids(using, event, wanted.state, behind, size)
-            known = _names(event, ids) if with_holders else {}
-            hits = [one for one in ids if _fits(f"{one} {known.get(one, '')}", wanted.words)]
+            known = _holders(event, ids) if with_holders else {}
+            hits = [one for one in ids if _fits(" ".join((one, *known.get(one, ()))), wanted.words)]
             for row in _rows(using, event, hits, wanted.state, limit + 1):
                 if len(tickets) == limit:
-                    return Found(tickets, names, (tickets[-1].event, tickets[-1].ticket))
+                    return Found(tickets, holders, (tickets[-1].event, tickets[-1].ticket))
                 tickets.append(row)
                 if row.ticket in known:
-                    names[event, row.ticket] = known[row.ticket]
+                    holders[event, row.ticket] = known[row.ticket]
             scanned += len(ids)
             if len(ids) < size:
                 break
             behind = ids[-1]
             if scanned >= SCANNED_MAX:
-                return Found(tickets, names, (event, behind))
-    return Found(tickets, names, None)
+                return Found(tickets, holders, (event, behind))
+    return Found(tickets, holders, None)
 
 
 def _ids(using: str, event: str, state: State | None, behind: str, limit: int) -> list[str]:
@@ -99,10 +99,10 @@ def _ids(using: str, event: str, state: State | None, behind: str, limit: int) -
     return list(rows.values_list("ticket_id", flat=True)[:limit])
 
 
-def _names(event: str, ids: Sequence[str]) -> dict[str, str]:
-    """Ticket id -> name of its holder, of those that have one."""
-    found = TicketHolder.objects.filter(event=event, ticket__in=ids).exclude(name="").order_by()
-    return dict(found.values_list("ticket", "name"))
+def _holders(event: str, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Ticket id -> its holder's name and order, of those that have one."""
+    found = TicketHolder.objects.filter(event=event, ticket__in=ids).exclude(name="", order="").order_by()
+    return {ticket: (name, order) for ticket, name, order in found.values_list("ticket", "name", "order")}
 
 
 def _fits(text: str, words: Sequence[str]) -> bool:

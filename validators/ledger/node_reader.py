@@ -15,7 +15,7 @@ from dtvn.api.reads import Page
 from dtvn.ledger import Location
 from dtvn.machine.contract import Listed, ticket_of_bytes
 from dtvn.protocol.genesis import Principal
-from validators.database_failures import answer_to
+from validators.database_failures import answer_to, is_outage
 from validators.database_url import first_line
 from validators.ledger import read, read_packed
 from validators.ledger.location import add_alias
@@ -47,6 +47,8 @@ def _reading(
             return look(self, *arguments, **named)
         except DatabaseError as error:
             connections[ALIAS].close()
+            if not is_outage(error):
+                raise
             logger.warning("the ledger did not answer: %s", first_line(error))
             raise answer_to(error) from error
 

@@ -31,6 +31,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.host.ports import JournalError
+from dtvn.waiting import saying
 from validators.management.teaching import add_data_folder, add_steps
 
 TEACH = """\
@@ -316,7 +317,8 @@ def _check_known(file: StateFile, known: Path | None) -> None:
 def _whole(file: StateFile) -> Counter[str]:
     """Number of tickets by state, after verifying every one of them."""
     tickets = (item for items in file.items() for item in items if len(item) == 2)
-    return Counter(NAMES[read_head(item[0]).state] for item in tickets)
+    with saying(f"the verification of every ticket in {file.path}"):
+        return Counter(NAMES[read_head(item[0]).state] for item in tickets)
 
 
 def _names(continued: g.Continued) -> str:

@@ -31,6 +31,7 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, read_genesis
 from dtvn.proof import shown
 from dtvn.protocol import genesis as g
+from dtvn.waiting import saying
 from validators.management.teaching import ACTOR, add_data_folder, add_steps
 from validators.services.errors import ServiceError
 
@@ -92,7 +93,8 @@ def _propose(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     from validators.management.own_gateway import gateway_of  # not for --help
 
     with gateway_of(options["data_dir"]) as gateway:
-        gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
+        with saying("all members to answer"):
+            gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
         statement = GrantStatement(
             epoch=gateway.present.epoch,
             name=options["name"],
@@ -146,8 +148,10 @@ def _order(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     with gateway_of(options["data_dir"]) as gateway:
         if g.cluster_id(gateway.genesis) != file.cluster:
             raise GrantError(f"{options['file']} is of another cluster than {options['data_dir']}.")
-        gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
-        decided = decide_one(Request(command(file, gateway.present)), actor=ACTOR)
+        with saying("all members to answer"):
+            gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
+        with saying("the cluster to order it"):
+            decided = decide_one(Request(command(file, gateway.present)), actor=ACTOR)
         _show(file, say)
         say(f"decided at sequence {decided.result.sequence}")
 

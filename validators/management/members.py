@@ -20,6 +20,7 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.genesis import GenesisError
 from dtvn.protocol.genesis.ceremony import check_address, open_genesis
+from dtvn.waiting import saying
 from validators.management.own_gateway import gateway_of, is_platforms
 from validators.management.teaching import ACTOR
 from validators.membership import change_limits, changes
@@ -95,7 +96,8 @@ class Verbs:
 
     def _show(self, options: dict[str, Any]) -> None:
         with gateway_of(options["data_dir"]) as gateway:
-            gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
+            with saying("all members to answer"):
+                gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
             now = gateway.present
             if options["write"] is not None:
                 options["write"].write_bytes(canonical.encode(now))
@@ -108,7 +110,7 @@ class Verbs:
 
     def _enlist(self, options: dict[str, Any]) -> None:
         key = read_key(options["peer_id"])
-        with gateway_of(options["data_dir"]):
+        with gateway_of(options["data_dir"]), saying("the cluster to order it"):
             add_principal(options["newcomer"], key, (), actor=ACTOR)
         self.stdout.write(f"{options['newcomer']} may now follow the log.")
 
@@ -147,7 +149,8 @@ class Verbs:
     def _cancel(self, options: dict[str, Any]) -> None:
         self._must_be_platforms(options)
         row = changes.cancel(options["number"])
-        row = changes.wait(row, CANCEL_WAIT)
+        with saying("`make up` to cancel it"):
+            row = changes.wait(row, CANCEL_WAIT)
         self.stdout.write(row.sentence if row.finished else f"{row} will be cancelled when `make up` runs.")
 
     def _must_be_platforms(self, options: dict[str, Any]) -> None:
@@ -168,7 +171,8 @@ class Verbs:
             if asked.change == "move":
                 gateway.dial({asked.node_id: (asked.host, asked.port)})
             keys = {} if asked.own else incoming_keys(asked)
-            gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
+            with saying("all members to answer"):
+                gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
             now = gateway.present
             expected = preview(now, asked)
             if expected.code:
@@ -179,9 +183,8 @@ class Verbs:
             if asked.own or waits:
                 self._through_platform(asked)
                 return
-            words = gather_liveness_proofs(
-                gateway, without=asked.leaving, keys=keys
-            )  # current liveness proofs
+            with saying("a liveness proof of each member"):
+                words = gather_liveness_proofs(gateway, without=asked.leaving, keys=keys)
             if gateway.present is not now:
                 raise CommandError(
                     f"epoch {gateway.present.epoch} has begun meanwhile: check it, then try again"
@@ -190,7 +193,8 @@ class Verbs:
                 words.append(read_word(asked.word))
             change = change_of(now, asked, words=tuple(words))
             change_limits.refuse_standstill(now, change)
-            began = order(change, actor=ACTOR)
+            with saying(f"the cluster to order the change, and epoch {now.epoch + 1} to begin"):
+                began = order(change, actor=ACTOR)
             self.stdout.write(f"epoch {began.epoch} has begun, after sequence {began.sequence}.")
 
     def _foretell(self, expected: Preview) -> None:
@@ -210,11 +214,12 @@ class Verbs:
         """Without a key option: has `make up` on this data folder make the node or its key, and run it."""
         row = changes.ask(asked, actor=ACTOR)
         said = ""
-        while not row.finished:
-            row = changes.wait(row, 0.5)
-            if row.sentence != said:
-                said = row.sentence
-                self.stdout.write(said)
+        with saying("`make up` on this data folder to carry it out"):
+            while not row.finished:
+                row = changes.wait(row, 0.5)
+                if row.sentence != said:
+                    said = row.sentence
+                    self.stdout.write(said)
         if row.code != reasons.OK:
             raise CommandError(row.sentence)
 

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError, OutputWrapper
 
 from dtvn.machine import commands
 from dtvn.net import KeyFileError
+from dtvn.waiting import saying
 from validators.management.teaching import ACTOR
 from validators.services import network, principals
 from validators.services.errors import ServiceError
@@ -27,7 +28,8 @@ class Verbs:
     def run(self, options: dict[str, Any]) -> None:
         """Dispatch; raises CommandError with one sentence."""
         try:
-            getattr(self, "_" + options["verb"])(options)
+            with saying("the cluster to answer"):
+                getattr(self, "_" + options["verb"])(options)
         except (OSError, ValueError, KeyFileError, ServiceError) as error:
             raise CommandError(str(error)) from error
         finally:

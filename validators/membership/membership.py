@@ -30,7 +30,7 @@ from validators.ledger import read
 from validators.services.decide import decide_one
 from validators.services.network import gateway
 
-KINDS = ("add", "remove", "replace", "rotate", "parameters")
+Kind = Literal["add", "remove", "replace", "rotate", "parameters"]
 """Changes that REST offers."""
 ORDER_WAIT = 9.0
 EPOCH_WAIT = 20.0

@@ -27,9 +27,15 @@ from validators.data_folder.folder import DataFolder
 from validators.database_url import first_line
 from validators.models import Platform
 from validators.processes import preparation, servers, web
+from validators.services.platform import fingerprint
 
 FILES = ("cluster/genesis.bin", "keys/gateway.key")
 """In the data folder, as in that of `make up`; and `secret.key`, unless DTVN_SECRET_KEY is set."""
+
+OTHER_KEY = (
+    "the secret key is not that of the platform on {row.host}: set DTVN_SECRET_KEY as for make up, or copy "
+    "its secret.key"
+)
 
 
 def main() -> None:
@@ -56,13 +62,19 @@ def check(folder: DataFolder) -> None:
         raise StartError(f"the platform's database: {first_line(error)}") from error
     if row is None:
         raise StartError("no platform was started on this database: set DATABASE_URL as for make up")
+    secret_key = environment.read_secret_key(folder.root)
+    other = row.secret_fingerprint not in ("", fingerprint(row.platform_id, secret_key))
     if (row.folder, row.host) == (str(folder.root), os.uname().nodename):
+        if other:
+            raise StartError(OTHER_KEY.format(row=row))
         return
     if not os.environ.get("CELERY_BROKER_URL"):
         raise StartError(f"CELERY_BROKER_URL is not set: files do not reach the workers on {row.host}")
     secret = folder.root / environment.SECRET_KEY_FILE
     if not os.environ.get("DTVN_SECRET_KEY") and not secret.exists():
         raise StartError(f"set DTVN_SECRET_KEY as for make up, or copy its secret.key to {secret}")
+    if other:
+        raise StartError(OTHER_KEY.format(row=row))
     if not row.cluster:
         return
     for name in FILES:

@@ -33,6 +33,8 @@ RENEW_INTERVAL = 3.0
 LEASE = timedelta(seconds=15)
 """How long a lease lasts after its last renewal."""
 ROW = 1
+ROWS = Platform.objects.filter(pk=ROW).defer("secret_fingerprint")
+"""The row, by the columns of its first version: tables are brought to this version under the lease."""
 
 
 class PlatformLease:
@@ -53,7 +55,7 @@ class PlatformLease:
         try:
             if Platform._meta.db_table not in connection.introspection.table_names():
                 preparation.migrate()
-            row = Platform.objects.filter(pk=ROW).first() or self._make_row()
+            row = ROWS.first() or self._make_row()
             self._check_identity(row)
             self._take(row)
         except DatabaseError as error:
@@ -69,12 +71,13 @@ class PlatformLease:
 
     def _make_row(self) -> Platform:
         """The file before the row: after a crash in between, the next start makes the row."""
+        preparation.migrate()  # the table may be of an earlier version
         known = self._known() or secrets.token_hex(16)
         self._remember(known)
         try:
             return Platform.objects.create(pk=ROW, platform_id=known)
         except IntegrityError:  # another platform was first
-            return Platform.objects.get(pk=ROW)
+            return ROWS.get()
 
     def _check_identity(self, row: Platform) -> None:
         if row.platform_id == self._known():
@@ -108,7 +111,7 @@ class PlatformLease:
     def renew(self) -> None:
         """Renew the lease, or set `lost`."""
         if not self._row().update(renewed_at=Now()) and not self._ended.is_set():
-            row = Platform.objects.filter(pk=ROW).first()
+            row = ROWS.first()
             taker = "no run" if row is None else f"one on {row.host} with the data folder {row.folder}"
             self.lost = f"the platform's database now belongs to another run: {taker}"
 

@@ -17,11 +17,13 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, read_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
+from dtvn_project import environment
 from validators.data_folder.folder import DataFolder, read_json, write_private_json
 from validators.data_folder.ports import LOOPBACK, choose_ports
 from validators.models import ManagedNode, NodePart, NodeRole, Platform
 from validators.services import api_keys
 from validators.services.nodes import register_nodes
+from validators.services.platform import fingerprint
 
 ADMIN_USER = "admin"
 NODES_DEFAULT = 4
@@ -114,6 +116,13 @@ def ensure_accounts(folder: DataFolder) -> dict[str, Any]:
         user.save(update_fields=["password"])
     api_keys.store_api_key(kept["api_key"], label="first key")
     return kept
+
+
+def keep_fingerprint(folder: DataFolder) -> None:
+    """Write down by what further web processes recognise this platform's secret key."""
+    row = Platform.objects.get()
+    row.secret_fingerprint = fingerprint(row.platform_id, environment.read_secret_key(folder.root))
+    row.save(update_fields=["secret_fingerprint"])
 
 
 def register_cluster(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str]) -> list[str]:

@@ -22,6 +22,7 @@ from django.db import DatabaseError, close_old_connections, connections
 from dtvn.node.json_lines import JsonLines
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
+from dtvn.waiting import saying
 from dtvn_project import environment
 from dtvn_project.celery import send_task
 from validators.data_folder import ports
@@ -151,7 +152,9 @@ class Supervisor:
         founded, remark = preparation.ensure_cluster(self._folder, self._nodes)
         if remark:
             self._output.say("up", remark)
-        preparation.migrate()
+        with saying("the tables of the platform's database", say=logger.info):
+            preparation.migrate()
+        preparation.keep_fingerprint(self._folder)
         own = preparation.own_members(self._folder, founded)
         own = preparation.register_cluster(self._folder, founded, own)
         ports.check_node_ports(founded, own, ClusterFolder(self._folder.root))
@@ -358,11 +361,12 @@ def end_leftovers(folder: DataFolder) -> None:
     """Wait for the processes of an `up` that was killed; kill those that do not end on their own."""
     pause = threading.Event()
     since = time.monotonic()
-    while left := holders(folder):
-        if time.monotonic() - since > LEFTOVER_PATIENCE:
-            for pid in left.values():
-                end_process(pid)
-        pause.wait(0.1)
+    with saying(f"processes of an earlier network on {folder.root} to end", say=logger.info):
+        while left := holders(folder):
+            if time.monotonic() - since > LEFTOVER_PATIENCE:
+                for pid in left.values():
+                    end_process(pid)
+            pause.wait(0.1)
 
 
 def end_process(pid: int) -> None:

@@ -12,7 +12,7 @@ from rest_framework import exceptions
 
 from dtvn.api.errors import ApiError, ServiceError
 from dtvn.machine import reasons
-from validators.database_failures import answer_to
+from validators.database_failures import answer_to, is_outage
 from validators.database_url import first_line
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def describe(error: Exception) -> ServiceError:
             return ApiError(413, reasons.TOO_LARGE, "The request is too large.")
         case BadRequest() | SuspiciousOperation() | UnreadablePostError() | exceptions.ParseError():
             return ApiError(400, reasons.BAD_REQUEST, "The request could not be parsed.")
-        case DatabaseError() | InterfaceError():
+        case DatabaseError() | InterfaceError() if is_outage(error):
             logger.warning("the database did not answer: %s", first_line(error))
             return answer_to(error)
     _unforeseen.inc()

@@ -19,11 +19,12 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from dtvn.api.answers import Answer, failure
-from dtvn.api.bodies import SeedBody, read_body
+from dtvn.api.bodies import NonceBody, SeedBody, read_body
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError
 from dtvn.api.queries import read_event
 from dtvn.machine import reasons
+from dtvn_project.request_lines import NONCE
 from validators import feed
 from validators.rest.errors import describe
 from validators.rest.keys import (
@@ -161,6 +162,8 @@ def _method(handler: Handler, limit: int, *, audited: bool) -> Callable[..., Htt
             names["body"] = body = read_body(call.body, shape)
             if isinstance(body, SeedBody):
                 call.require_event(body.event)
+            if isinstance(body, NonceBody):
+                setattr(view.request._request, NONCE, body.nonce_or(call.idempotency_key))
         if not audited:
             return _response(handler(call, **names))
         return _audited(view.request._request, call.actor, partial(handler, call, **names))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
 import msgspec
 
 from dtvn.api.answers import Answer, bare, success
-from dtvn.api.bodies import Flag, NonceBody, Number, Text
+from dtvn.api.bodies import Flag, NonceBody, Text
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.machine import reasons
+from dtvn.protocol.genesis import BOUNDS, HOST_MAX, PORT_MAX, PRINCIPAL_NAME
 from validators.membership import changes
 from validators.membership.epoch import ShownMember, met_newest, present_epoch
-from validators.membership.membership import KINDS, WORD_BYTES_MAX, ChangeRequest
+from validators.membership.membership import FIXED_PARAMETERS, WORD_BYTES_MAX, ChangeRequest, Kind
 from validators.models import ChangeState, ManagedNode, MembershipChange
 from validators.rest.errors import status_of
 from validators.rest.nodes import utc_text
@@ -27,14 +28,36 @@ CANCEL_WAIT = 3.0
 SHOWN_CHANGES = 100
 
 
+PARAMETERS = {
+    name: {"type": "integer", "minimum": least, "maximum": most}
+    for name, (least, most) in BOUNDS.items()
+    if name not in FIXED_PARAMETERS
+}
+"""Parameters that a change may name, as JSON Schema; the machine decides about them."""
+
+NodeId = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=64,
+        pattern=f"^({PRINCIPAL_NAME[1:-1]})?$",
+        description="a string of 1 to 60 of A-Z a-z 0-9 . _ -, with a letter or digit first, "
+        "or of 1 to 64 for a node that runs elsewhere",
+    ),
+]
+""" "" counts as absent."""
+
+
 class MemberBody(NonceBody, frozen=True, kw_only=True):
     """Of POST /members."""
 
-    node_id: Text = ""
-    replaces: Text = ""
+    node_id: NodeId = ""
+    replaces: NodeId = ""
     peer_id: Text = ""
-    host: Text = ""
-    port: Number = 0
+    host: Annotated[
+        str, msgspec.Meta(max_length=HOST_MAX, description="a string: IP address or DNS name")
+    ] = ""
+    port: Annotated[int, msgspec.Meta(ge=0, le=PORT_MAX, description=f"a number from 1 to {PORT_MAX}")] = 0
+    """0 counts as absent."""
     word: Annotated[
         bytes,
         msgspec.Meta(
@@ -61,12 +84,20 @@ class RotateBody(NonceBody, frozen=True, kw_only=True):
 class ParametersBody(NonceBody, frozen=True, kw_only=True):
     """Of PATCH /parameters: all its other members are parameters."""
 
+    further: ClassVar[dict[str, Any]] = PARAMETERS
+
 
 class PreviewBody(MemberBody, frozen=True, kw_only=True):
     """Of POST /members/preview: the fields of any change, and which one it is."""
 
-    change: Text = ""
-    parameters: Annotated[dict[str, Any], msgspec.Meta(description="an object")] | None = None
+    change: Annotated[Kind, msgspec.Meta(description=f"one of {', '.join(get_args(Kind))}")]
+    parameters: (
+        Annotated[
+            dict[str, Any],
+            msgspec.Meta(description="an object", extra_json_schema={"properties": PARAMETERS}),
+        ]
+        | None
+    ) = None
 
 
 def show_members(call: Call) -> Answer:
@@ -233,7 +264,6 @@ def _requested(body: PreviewBody) -> ChangeRequest:
             if body.parameters is None:
                 raise InvalidRequest("parameters must be an object")
             return ChangeRequest(change="parameters", parameters=_numbers(body.parameters))
-    raise InvalidRequest(f"change must be one of {', '.join(KINDS)}")
 
 
 def _numbers(members: dict[str, Any]) -> dict[str, int]:

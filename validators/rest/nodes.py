@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from dtvn.api.answers import Answer, bare, success
-from dtvn.api.bodies import Body, Flag, Required, Text
+from dtvn.api.bodies import Body, Flag, Text
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, Unavailable, not_found
 from dtvn.api.queries import read_event
@@ -26,7 +25,6 @@ from validators.services import node_logs, nodes
 from validators.services.errors import ChangePending, NodeExternal, NodeRunning
 from validators.services.network import gateway
 
-NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ASK_WAIT = 2.0
 """Seconds for a node's own answer."""
 
@@ -114,7 +112,15 @@ class NodeBody(Body, frozen=True, kw_only=True):
     """Of POST /nodes. `bootstrap_addr` and `is_bootstrap` are the seed's and ignored: members learn each
     other's addresses from the cluster."""
 
-    node_id: Required
+    node_id: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1,
+            max_length=64,
+            pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+            description="a string of 1 to 60 of A-Z a-z 0-9 _ -, with a letter or digit first",
+        ),
+    ]
     is_primary: Flag = False
     is_bootstrap: Flag = False
     bootstrap_addr: Text = ""
@@ -127,8 +133,6 @@ def list_node_objects(call: Call) -> Answer:
 
 def add(call: Call, body: NodeBody) -> Answer:
     """Start a member that this platform runs, the first node of a cluster, or a newcomer, which joins."""
-    if not NODE_ID.fullmatch(body.node_id):
-        raise InvalidRequest("node_id must be 1 to 60 of A-Z a-z 0-9 _ -, with a letter or digit first")
     add_node(body.node_id, as_primary=body.is_primary, actor=call.actor)
     return bare({"status": "starting", "node_id": body.node_id})
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from dtvn.api.answers import Answer, success
-from dtvn.api.bodies import NonceBody, Number, Required, Text, convert
+from dtvn.api.bodies import NonceBody, Text, convert
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest
 from dtvn.machine.commands import GRANTS_MAX
-from dtvn.protocol.genesis import Grant
+from dtvn.protocol.genesis import CAPABILITIES, EVENT_NAME, PRINCIPAL_NAME, Grant
 from validators.rest.http import own_writes
 from validators.services import principals
 from validators.services.principals import Changed, ShownPrincipal
@@ -24,7 +24,16 @@ Grants = Annotated[
     msgspec.Meta(
         max_length=GRANTS_MAX,
         description=f"a list of at most {GRANTS_MAX} grants",
-        extra_json_schema={"items": {"type": "object"}},
+        extra_json_schema={
+            "items": {
+                "type": "object",
+                "required": ["capability"],
+                "properties": {
+                    "event": {"type": "string", "pattern": f"^([*]|{EVENT_NAME[1:-1]})$", "default": "*"},
+                    "capability": {"enum": list(CAPABILITIES)},
+                },
+            }
+        },
     ),
 ]
 
@@ -32,7 +41,15 @@ Grants = Annotated[
 class PrincipalBody(NonceBody, frozen=True, kw_only=True):
     """Of POST /principals."""
 
-    name: Required
+    name: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1,
+            max_length=64,
+            pattern=PRINCIPAL_NAME,
+            description="a string of 1 to 64 characters of A-Z a-z 0-9 . _ -, with a letter or digit first",
+        ),
+    ]
     peer_id: Text = ""
     grants: Grants = []
 
@@ -54,7 +71,13 @@ class KeyBody(NonceBody, frozen=True, kw_only=True):
     """Of POST /principals/{name}/rotate."""
 
     peer_id: Text = ""
-    overlap: Number | None = None
+    overlap: (
+        Annotated[
+            int,
+            msgspec.Meta(ge=0, le=OVERLAP_MAX, description=f"a number of seconds from 0 to {OVERLAP_MAX}"),
+        ]
+        | None
+    ) = None
     may_be_empty: ClassVar[bool] = True
 
 
@@ -105,8 +128,6 @@ def rotate_principal(call: Call, name: str, body: KeyBody) -> Answer:
     makes it here. `overlap`: seconds for which the old key stays valid."""
     own = principals.is_own(name) and not body.peer_id
     overlap = body.overlap if body.overlap is not None else int(principals.OWN_OVERLAP) if own else 0
-    if not 0 <= overlap <= OVERLAP_MAX:
-        raise InvalidRequest(f"overlap must be from 0 to {OVERLAP_MAX} seconds")
     nonce = body.nonce_or(call.idempotency_key)
     if own:
         rotated = principals.rotate_own(overlap=overlap, actor=call.actor)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from dtvn.api.answers import Answer, bare, failure, success
-from dtvn.api.bodies import Body, Flag, Number, Required, ValidateBody
+from dtvn.api.bodies import Body, Flag, Required, ValidateBody
 from dtvn.api.calls import Call
-from dtvn.api.errors import ApiError, InvalidRequest, TicketError
+from dtvn.api.errors import ApiError, TicketError
 from dtvn.api.writes import answer_operation
 from dtvn.waiting import look_until
 from validators.membership.node_list import find_node
@@ -27,7 +29,12 @@ LOOK_INTERVAL = 0.05
 class ClusterBody(Body, frozen=True, kw_only=True):
     """Of POST /cluster/start."""
 
-    node_count: Number = 0
+    node_count: Annotated[
+        int,
+        msgspec.Meta(
+            le=cluster.CLUSTER_NODES_MAX, description=f"a number of at most {cluster.CLUSTER_NODES_MAX}"
+        ),
+    ] = 0
     only_stopped: Flag = False
 
 
@@ -50,8 +57,6 @@ def start_cluster(call: Call, body: ClusterBody) -> Answer:
     if body.only_stopped and cluster.own_validators().exists():
         return _start_stopped()
     count = body.node_count
-    if count > cluster.CLUSTER_NODES_MAX:
-        raise InvalidRequest(f"node_count must be at most {cluster.CLUSTER_NODES_MAX}")
     started = cluster.start_cluster(count if count >= 1 else None)
     return bare({"status": "starting", "node_count": started})
 

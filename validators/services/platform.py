@@ -1,6 +1,10 @@
-"""Names of the Celery queues of this platform. Several platforms may share a broker, so each has its own."""
+"""Names of the Celery queues of this platform: several platforms may share a broker, so each has its own.
+And what its web processes compare their secret keys by."""
 
 from __future__ import annotations
+
+import hashlib
+import hmac
 
 from dtvn.api.errors import Unavailable
 from validators.models import Platform
@@ -9,6 +13,12 @@ NODES, DEFAULT, SIMULATIONS = "nodes", "default", "simulations"
 """What a queue is for: validators; the learner and short tasks; runs of the simulator."""
 ID_CHARACTERS = 12
 """Of a platform's id in the names of its queues: 48 bits."""
+
+
+def fingerprint(platform_id: str, secret_key: str) -> str:
+    """What tells two secret keys apart and reveals neither: HMAC-SHA-256 under the key, 64 hex digits."""
+    text = f"dtvn/v1/secret-key {platform_id}"
+    return hmac.new(secret_key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def queue_name(platform_id: str, purpose: str) -> str:

@@ -27,6 +27,11 @@ AUDITED = frozenset(
 )
 
 
+NAMES_SEEN_WITH = frozenset({"operate", "gate", "admin"})
+"""Scopes any one of which shows the names of guests, on pages and in the admission list: gates check them at
+the door. Addresses and telephone numbers need the permission on holders."""
+
+
 class Role(msgspec.Struct, frozen=True):
     """What a group grants."""
 

@@ -1,7 +1,8 @@
 """A learner: a replica that is no member and does not vote, but follows the log and verifies it (R28).
 
 It asks one member, the source, to send each new entry (Follow, renewed), executes every batch itself, and
-accepts only what q COMMITs of one view or a checkpoint certificate cover. Periodically it probes another
+accepts only what q COMMITs of one view or a checkpoint certificate cover; of the requests under them its
+door checks a sample. Periodically it probes another
 member for the next entries: if these bring more entries than the source has brought since the last probe,
 the learner changes its source. A single additional entry proves nothing: under load every probe wins by
 milliseconds. If the certified log or state differs from its own, the learner stops and raises an alarm.

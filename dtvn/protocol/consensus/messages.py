@@ -95,6 +95,10 @@ class Operation(Wire, frozen=True):
     """Canonical bytes of the kind's specific fields (see dtvn.machine.commands); b"" means none."""
 
 
+UNOPENED = (0, 0)
+"""Session of a bundle that opens one (R12)."""
+
+
 class Bundle(Wire, frozen=True):
     """Operations of one client, signed once (R12). A session is opened by a bundle with session (0, 0)
     that holds exactly one `open_session` operation, with a nonce."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.messages import Bundle
+from dtvn.protocol.consensus.messages import UNOPENED, Bundle
 
 Key = tuple[str, int, int, int] | bytes
-UNOPENED = (0, 0)
-"""Value of `Bundle.session` in a bundle that opens a session (R12)."""
 FRAMING = 8
 """Bytes that a request takes in a batch besides its frame (MessagePack header of `bin`)."""
 BATCH_HEADER = 32

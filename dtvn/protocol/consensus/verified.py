@@ -55,7 +55,8 @@ class VerifiedBundle(msgspec.Struct, frozen=True, gc=False):
 
 class VerifiedBatch(msgspec.Struct, frozen=True, gc=False):
     """A batch body. `digest` is recomputed from it. The bundles' signatures are checked, unless the body came
-    from the own ledger or is covered by a certificate (`trusted`)."""
+    from the own ledger or is covered by a certificate (`trusted`); of a body under COMMITs a learner checks a
+    sample."""
 
     batch: Batch
     digest: bytes

@@ -56,7 +56,7 @@ BOUNDS = {
 members (`check_terms`)."""
 
 PORT_MAX = 65_535
-_HOST_MAX = 253
+HOST_MAX = 253
 _DNS_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DNS_NAME = re.compile(rf"(?:{_DNS_LABEL}\.)*(?![0-9]+$){_DNS_LABEL}")
 
@@ -293,7 +293,7 @@ def is_host(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        return len(text) <= _HOST_MAX and _DNS_NAME.fullmatch(text) is not None
+        return len(text) <= HOST_MAX and _DNS_NAME.fullmatch(text) is not None
     return "%" not in text
 
 

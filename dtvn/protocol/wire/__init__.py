@@ -1,7 +1,7 @@
 """Conversion between bytes and messages: framing, limits, signatures (the door). No sockets."""
 
 from dtvn.protocol.scheme import ED25519, Ed25519, Scheme
-from dtvn.protocol.wire.door import CHECK, Door, Keys, PeerError
+from dtvn.protocol.wire.door import CHECK, Door, Keys, PeerError, one_in_64
 from dtvn.protocol.wire.envelope import Envelope, decode_envelope, kind_of, signed_bytes
 from dtvn.protocol.wire.limits import FRAME_BYTES_MAX
 from dtvn.protocol.wire.signer import FrameSigner, link_frame
@@ -20,5 +20,6 @@ __all__ = [
     "decode_envelope",
     "kind_of",
     "link_frame",
+    "one_in_64",
     "signed_bytes",
 ]

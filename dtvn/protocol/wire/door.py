@@ -58,6 +58,15 @@ ALIKE_MAX = 2
 """Most statements of one sender about one slot in such a message: a vote, and one that contradicts it."""
 
 
+Sampled = Callable[[bytes], bool]
+"""Whether the request with this digest is checked."""
+
+
+def one_in_64(secret: int) -> Sampled:
+    """Samples one request in 64, always the same ones; only who knows `secret` (0 to 63) knows which."""
+    return lambda digest: (digest[0] ^ secret) & 63 == 0
+
+
 class PeerError(Exception):
     """An invalid frame, which its sender should not have sent; `reason` is counted per peer."""
 
@@ -81,7 +90,8 @@ class Door:
 
     `trusted`: signatures are not checked again (records of this node's ledger, guarded by its hash chain).
     `statements_max`: most statements that one message may carry, at any depth. `remembered_max`: most valid
-    signatures remembered; the oldest are forgotten first.
+    signatures remembered; the oldest are forgotten first. `sampled`: which requests under COMMITs are
+    checked, by digest; None, for whoever may vote: all.
     """
 
     def __init__(
@@ -93,6 +103,7 @@ class Door:
         trusted: bool = False,
         statements_max: int = limits.STATEMENTS_MAX,
         remembered_max: int = limits.VERIFIED_CACHE_MAX,
+        sampled: Sampled | None = None,
     ) -> None:
         self.cluster = cluster
         self.keys = keys
@@ -100,6 +111,7 @@ class Door:
         self.trusted = trusted
         self.statements_max = statements_max
         self.remembered_max = remembered_max
+        self.sampled = sampled
         self.verifications = 0
         """Number of signatures checked, without cache hits (a metric)."""
         self.recognitions = 0
@@ -187,10 +199,11 @@ class Door:
             raise PeerError(Reason.WRONG_KIND, f"{type(message).__name__} is no statement")
         return self._verified(peer, message, envelope, frame)
 
-    def batch(self, body: bytes, *, trusted: bool = False) -> VerifiedBatch:
-        """Decode a batch body, check each request's signature, and recompute the digest."""
+    def batch(self, body: bytes, *, trusted: bool = False, sampled: Sampled | None = None) -> VerifiedBatch:
+        """Decode a batch body, check each request's signature (`trusted`: none; `sampled`: of these), and
+        recompute the digest."""
         batch = _read_batch(body)
-        bundles = tuple(self._request(frame, trusted=trusted) for frame in batch.requests)
+        bundles = tuple(self._request(frame, trusted, sampled) for frame in batch.requests)
         digest = m.batch_digest(batch.origin_view, batch.proposed, tuple(b.digest for b in bundles))
         return VerifiedBatch(batch=batch, digest=digest, body=body, bundles=bundles)
 
@@ -254,13 +267,14 @@ class Door:
 
         The members that signed a certificate verified the entries it covers, whose signers' keys may have
         changed since, so these are not checked. The entries above it may still be carried into a view, so
-        they are checked.
+        they are checked, unless this process carries nothing: among q members that committed a batch f + 1
+        honest ones checked it, so a learner checks a sample.
         """
         batches: list[VerifiedBatch | None] = []
         for _entry, body, commits in message.entries:
             trusted = self.trusted or not commits or bool(message.checkpoint)
             try:
-                batches.append(self.batch(body, trusted=trusted) if body else None)
+                batches.append(self.batch(body, trusted=trusted, sampled=self.sampled) if body else None)
             except PeerError as error:
                 if error.reason is not Reason.UNKNOWN_SENDER or not batches:
                     raise
@@ -299,17 +313,18 @@ class Door:
             verified[frame] = self._verified(peer, inner, envelope, frame)
         return verified
 
-    def _request(self, frame: bytes, *, trusted: bool) -> VerifiedBundle:
+    def _request(self, frame: bytes, trusted: bool, sampled: Sampled | None) -> VerifiedBundle:
         if len(frame) > limits.BUNDLE_FRAME_BYTES_MAX:
             raise PeerError(Reason.TOO_LARGE, f"a request of {len(frame)} bytes")
         envelope, message = self._decode(frame)
         if type(message) is not m.Bundle:
             raise PeerError(Reason.BAD_BATCH, f"{type(message).__name__} is no request")
-        if trusted:
+        digest = m.bundle_digest(envelope.body)
+        if trusted or not (sampled is None or sampled(digest)):
             _check_request_form(envelope)
         else:
             self._check_bundle(message, envelope)
-        return VerifiedBundle(message, m.bundle_digest(envelope.body), frame)
+        return VerifiedBundle(message, digest, frame)
 
     def _check_bundle(self, bundle: m.Bundle, envelope: Envelope) -> None:
         _check_request_form(envelope)

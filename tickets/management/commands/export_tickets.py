@@ -10,9 +10,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from tickets.exporting import FORMS, KINDS, open_table, write_chunks
 from tickets.importing.arguments import check_event
 from tickets.importing.record import FileRefused
+
+KINDS = ("admission", "outcomes", "tickets")
+FORMS = ("csv", "xlsx", "json")
+"""As in tickets.exporting, which imports models: a parser needs none."""
 
 
 class Command(BaseCommand):
@@ -24,11 +27,13 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("kind", choices=sorted(KINDS))
+        parser.add_argument("kind", choices=KINDS)
         parser.add_argument("file", type=Path, help=f"NAME.{', NAME.'.join(FORMS)}")
         parser.add_argument("--event", default=None, help="only this event (default: all)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        from tickets.exporting import open_table, write_chunks  # imports models
+
         path: Path = options["file"]
         form = path.suffix.lower().removeprefix(".")
         if form not in FORMS:

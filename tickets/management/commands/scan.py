@@ -8,6 +8,8 @@ import secrets
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import TextColumn, TimeElapsedColumn
 
-from tickets.importing import FileRefused, by_event, read_tickets
+from dtvn.waiting import saying
+from tickets.importing import FileRefused, ImportedTicket, by_event, read_tickets
 from tickets.importing.arguments import (
     add_file_arguments,
     at_least_one,
@@ -25,8 +28,16 @@ from tickets.importing.arguments import (
     seconds,
 )
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
+from tickets.importing.sending import (
+    IN_FLIGHT,
+    Delivery,
+    NetworkSilent,
+    check_may_issue,
+    send_tickets,
+)
 from tickets.scanning import Outcome, Plan, Verdict, make_plan, play, prove
 from tickets.scanning.proof import percentile
+from tickets.scanning.rehearsal import expectation, make_tickets, measured_over
 
 EXIT_NOT_PROVED = 1
 EXIT_NOTHING_DONE = 2
@@ -46,7 +57,14 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        add_file_arguments(parser)
+        add_file_arguments(parser, may_lack_file=True)
+        parser.add_argument(
+            "--rehearse",
+            type=at_least_one,
+            metavar="N",
+            help="instead of a file: issue N tickets of the event rehearsal-DATE and scan these (needs a key "
+            "that may issue); the tickets of the door stay unused",
+        )
         parser.add_argument("--gates", type=int, default=8, help="number of gates (default: %(default)s)")
         parser.add_argument(
             "--duplicates",
@@ -75,8 +93,14 @@ class Command(BaseCommand):
             raise CommandError(
                 "--gates must be at least 1, --duplicates from 0 to 1.", returncode=EXIT_NOTHING_DONE
             )
+        if (options["file"] is None) == (options["rehearse"] is None):
+            raise CommandError("Give a file of tickets or --rehearse N.", returncode=EXIT_NOTHING_DONE)
+        run = secrets.token_hex(6)
         try:
-            tickets = read_tickets(options["file"], columns_of(options), slug=options["slug"]).tickets
+            if options["rehearse"] is None:
+                tickets = read_tickets(options["file"], columns_of(options), slug=options["slug"]).tickets
+            else:
+                tickets = make_tickets(options["rehearse"], run=run, today=datetime.now(UTC).date())
             platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
             check_writable(options["record"], "--record")
         except (FileRefused, PlatformUnknown) as error:
@@ -92,27 +116,50 @@ class Command(BaseCommand):
         if not ids:
             raise CommandError("The file contains no valid ticket.", returncode=EXIT_NOTHING_DONE)
         seed = secrets.randbelow(2**32) if options["seed"] is None else options["seed"]
-        plan = make_plan(
-            ids, gates=options["gates"], duplicates=options["duplicates"], seed=seed, run=secrets.token_hex(6)
-        )
+        plan = make_plan(ids, gates=options["gates"], duplicates=options["duplicates"], seed=seed, run=run)
+        if options["rehearse"] is not None:
+            self._issue(platform, tickets, options["patience"])
         began = time.monotonic()
         record = self._play(platform, plan, options)
         elapsed = time.monotonic() - began
         self._write(options["record"], record)
         self._tell(prove(plan.scans, record), record, elapsed, seed, options)
 
+    def _issue(self, platform: Platform, tickets: Sequence[ImportedTicket], patience: float) -> None:
+        """Have the tickets of a rehearsal issued."""
+        delivery = Delivery()
+
+        async def run() -> None:
+            async with open_client(platform, connections=IN_FLIGHT, patience=ANSWER_PATIENCE) as client:
+                await check_may_issue(client, patience=patience)
+                await send_tickets(client, tickets, {}, delivery, patience=patience, told=lambda _: None)
+
+        try:
+            with saying(f"{len(tickets):,} tickets of {tickets[0].event} to be issued"):
+                asyncio.run(run())
+        except (Refused, NetworkSilent) as error:
+            raise CommandError(
+                f"The tickets to rehearse with were not issued: {error}.", returncode=EXIT_NOTHING_DONE
+            ) from error
+        if delivery.wrong:
+            raise CommandError(delivery.wrong[0].reason, returncode=EXIT_NOTHING_DONE)
+        self.stderr.write(f"{len(tickets):,} tickets of the event {tickets[0].event} are issued.")
+
     def _play(self, platform: Platform, plan: Plan, options: dict[str, Any]) -> list[Outcome]:
         with progress_bar(COUNTED, TimeElapsedColumn()) as progress:
             task = progress.add_task("Scanning", total=len(plan.scans), admitted=0, refused=0)
             counted = {"admitted": 0, "refused": 0}
+            gates, scans, began = len(plan.by_gate), len(plan.scans), time.monotonic()
 
             def told(outcome: Outcome) -> None:
                 counted["admitted" if outcome.code == "ok" else "refused"] += 1
                 admitted, refused = counted["admitted"], counted["refused"]
+                if admitted + refused == measured_over(scans, gates):
+                    seconds = time.monotonic() - began
+                    progress.console.print(expectation(scans, gates, seconds=seconds), highlight=False)
                 progress.update(task, advance=1, admitted=admitted, refused=refused)
 
             async def run() -> list[Outcome]:
-                gates = len(plan.by_gate)
                 async with open_client(platform, connections=gates, patience=ANSWER_PATIENCE) as client:
                     return await play(
                         client,

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from dtvn.waiting import saying
 from validators.backup.forms import BackupError, Manifest
 from validators.management.teaching import TeachingCommand, add_data_folder
 
@@ -50,10 +51,12 @@ class Command(TeachingCommand):
         try:
             stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
             out = options["out"] or Path(f"backup-{source.genesis().name}-{stamp}.tar.gz".replace("/", "_"))
-            covered, reason = (0, "") if options["no_ledgers"] else cover(source)
-            manifest = back_up(
-                source, out, keys=options["keys"], ledgers=not options["no_ledgers"], covered=covered
-            )
+            with saying("the cluster to certify its newest operations"):
+                covered, reason = (0, "") if options["no_ledgers"] else cover(source)
+            with saying("the copies and their verification"):
+                manifest = back_up(
+                    source, out, keys=options["keys"], ledgers=not options["no_ledgers"], covered=covered
+                )
         except BackupError as error:
             raise CommandError(str(error)) from error
         self._say(out, manifest, reason, ledgers=not options["no_ledgers"])

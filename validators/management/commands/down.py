@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from dtvn.waiting import look_until
+from dtvn.waiting import look_until, saying
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 
@@ -35,10 +35,12 @@ class Command(BaseCommand):
             return
         if up := running.get("up"):
             os.kill(up, signal.SIGTERM)
-        look_until(lambda: not everything(folder), PATIENCE, pause=0.1)
+        with saying(f"{', '.join(running)} to end; after {PATIENCE:.0f} s they are killed"):
+            look_until(lambda: not everything(folder), PATIENCE, pause=0.1)
         for pid in everything(folder).values():
             end_process(pid)
-        look_until(lambda: not everything(folder), PATIENCE, pause=0.1)
+        with saying("the killed processes to end"):
+            look_until(lambda: not everything(folder), PATIENCE, pause=0.1)
         if left := everything(folder):
             sys.exit(f"make down: {', '.join(f'{name} ({pid})' for name, pid in left.items())} did not stop")
         folder.credentials.unlink(missing_ok=True)

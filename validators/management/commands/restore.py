@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from dtvn.protocol import quorum
+from dtvn.waiting import saying
 from validators.backup.forms import BackupError, Manifest
 from validators.management.teaching import TeachingCommand, add_data_folder
 
@@ -55,11 +56,13 @@ class Command(TeachingCommand):
         if options["platform"]:
             wish = Wish("platform")
         try:
-            manifest = check(path)
+            with saying(f"the verification of {path}"):
+                manifest = check(path)
             self.stdout.write("\n".join(described(path, manifest)))
             if options["check"]:
                 return
-            restored = restore(path, manifest, Source(root, os.environ.get("DATABASE_URL", "")), wish)
+            with saying(f"the files of {path} to be written to {root}"):
+                restored = restore(path, manifest, Source(root, os.environ.get("DATABASE_URL", "")), wish)
         except BackupError as error:
             raise CommandError(str(error)) from error
         self.stdout.write("\n".join(advice(path, root, manifest, restored, ledgers=wish.part == "all")))

@@ -58,7 +58,8 @@ def _described(shape: type[Body]) -> dict[str, Any]:
     type of their values."""
     _, found = msgspec.json.schema_components([shape], ref_template=REFERENCE)
     told = found[shape.__name__]
-    return told | {"properties": {name: _plain(each) for name, each in told["properties"].items()}}
+    fields = {name: _plain(each) for name, each in told["properties"].items()}
+    return told | {"properties": fields | shape.further}
 
 
 def _plain(field: dict[str, Any]) -> dict[str, Any]:

@@ -123,7 +123,12 @@ def _response(route: Route, method: str, status: int) -> dict[str, Any]:
 
 def _parameters(route: Route, method: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": kind}}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": kind} | shapes.PATH_PARAMETERS.get(name, {}),
+        }
         for name, kind in route.parameters.items()
     ]
     found += [
@@ -131,7 +136,7 @@ def _parameters(route: Route, method: str) -> list[dict[str, Any]]:
         for name, schema in shapes.QUERIES.get((method, route.path), {}).items()
     ]
     if method != "GET" and route.path.startswith(WITH_IDEMPOTENCY) and not route.path.endswith("/batch"):
-        found.append({"name": "Idempotency-Key", "in": "header", "schema": shapes.STRING})
+        found.append({"name": "Idempotency-Key", "in": "header", "schema": shapes.NONCE})
     return found
 
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from dtvn.api.queries import LIST_MAX, POSITION, STATES
+from dtvn.machine.commands import NONCE_BYTES_MAX, TICKET_NAME
+from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
+from validators.services.node_logs import LINES_MAX
+
 Schema = dict[str, Any]
 
 STRING: Schema = {"type": "string"}
@@ -67,7 +72,7 @@ SIMULATION: Schema = {
     "latency_ms": whole(0, 1_000, 50),
     "packet_loss_rate": {"type": "number", "minimum": 0, "maximum": 0.5, "default": 0.01},
     "enable_partitions": BOOLEAN | {"default": False},
-    "seed": {"type": "integer", "minimum": 0, "default": 1},
+    "seed": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1, "default": 1},
     "adversary": STRING | {"default": ""},
     "crash_rate": {"type": "number", "minimum": 0, "maximum": 10, "default": 0},
 }
@@ -258,21 +263,42 @@ ANSWERS: dict[tuple[str, str], Schema] = {
 }
 """Response bodies of 200 by method and path; others are described as JSON of any shape."""
 
-_PAGE = {"limit": whole(1, 10_000, 10_000), "after": STRING}
+EVENT = STRING | {"pattern": EVENT_NAME}
+_LIMIT = {"limit": whole(1, LIST_MAX, LIST_MAX)}
+_STATE = {"enum": sorted(STATES)}
 QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
-    ("GET", _TICKETS): _PAGE | {"state": STRING, "event": STRING},
+    ("GET", _TICKETS): _LIMIT | {"after": STRING | {"pattern": TICKET_NAME}, "state": _STATE, "event": EVENT},
     ("GET", f"{_TICKETS}/{{ticket_id}}"): {
-        "event": STRING,
+        "event": EVENT,
         "read": {"enum": ["local", "quorum", "linearizable"]},
     },
-    ("GET", f"{_TICKETS}/{{ticket_id}}/certificate"): {"event": STRING, "at": STRING},
-    ("GET", "/api/v1/consensus/logs"): _PAGE
-    | {"outcome": {"const": "all"}, "kind": {"const": "all"}, "state": STRING},
-    ("GET", f"{_NODE}/tickets/{{ticket_id}}"): {"event": STRING},
-    ("GET", f"{_SIMULATOR}/runs"): _PAGE,
+    ("GET", f"{_TICKETS}/{{ticket_id}}/certificate"): {
+        "event": EVENT,
+        "at": STRING | {"pattern": "^[0-9]{1,18}(\\.[0-9]{1,18})?$"},
+    },
+    ("GET", "/api/v1/consensus/logs"): _LIMIT
+    | {
+        "after": STRING | {"pattern": POSITION},
+        "outcome": {"const": "all"},
+        "kind": {"const": "all"},
+        "state": _STATE,
+    },
+    ("GET", f"{_NODE}/logs"): {"lines": INTEGER | {"minimum": 1, "default": LINES_MAX}},
+    ("GET", f"{_NODE}/tickets/{{ticket_id}}"): {"event": EVENT},
+    ("GET", f"{_SIMULATOR}/runs"): _LIMIT | {"after": STRING | {"pattern": "^[0-9]{1,18}$"}},
     ("DELETE", "/api/v1/members/{node_id}"): {"allow_small": BOOLEAN},
 }
 """Query parameters by method and path."""
+
+PATH_PARAMETERS: dict[str, Schema] = {
+    "ticket_id": {"pattern": TICKET_NAME},
+    "name": {"pattern": PRINCIPAL_NAME},
+    "node_id": {"pattern": PRINCIPAL_NAME},
+    "number": {"minimum": 0},
+    "run_id": {"minimum": 0},
+}
+"""Bounds of path parameters by name; a value outside of them names nothing, 404."""
+NONCE = STRING | {"minLength": 1, "maxLength": NONCE_BYTES_MAX}
 
 SUMMARIES: dict[tuple[str, str], str] = {
     ("POST", _TICKETS): "Issue a ticket.",

@@ -8,8 +8,8 @@ from itertools import islice
 from dtvn.protocol.consensus.application import Repeated
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.membership import KIND, is_reconfiguration
-from dtvn.protocol.consensus.messages import Bundle, Busy, Repeat
-from dtvn.protocol.consensus.request_key import BATCH_HEADER, FRAMING, UNOPENED, end_of, key_of
+from dtvn.protocol.consensus.messages import UNOPENED, Bundle, Busy, Repeat
+from dtvn.protocol.consensus.request_key import BATCH_HEADER, FRAMING, end_of, key_of
 from dtvn.protocol.consensus.requests.pending import Pending
 from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.requests.throughput import Throughput, work_of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dtvn.protocol.consensus.messages import Bundle
-from dtvn.protocol.consensus.request_key import FRAMING, UNOPENED, Key
+from dtvn.protocol.consensus.messages import UNOPENED, Bundle
+from dtvn.protocol.consensus.request_key import FRAMING, Key
 from dtvn.protocol.consensus.requests.throughput import work_of
 from dtvn.protocol.consensus.verified import VerifiedBundle
 

@@ -1,0 +1,54 @@
+"""A log line for each request that the web process answered, in the form of a node's (node.request_log).
+
+Requests below /api/ are programs' and have level INFO; those of the platform's own pages and their files have
+DEBUG. Each kind is limited to so many lines a second, and tells how many it left out.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from dtvn.api.errors import SEQUENCE_HEADER
+from dtvn.node.api_channel import Answered
+from dtvn.node.request_log import RequestLog, nonce_text
+
+NONCE = "dtvn_nonce"
+"""Attribute of a Django request: the operation's nonce (bytes), once it was read."""
+LOGGER = logging.getLogger("dtvn.requests")
+
+
+class RequestLines:
+    """Middleware, the first of those that answer. Thread-safe."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+        self._lock = threading.Lock()
+        self._logs = {level: RequestLog(LOGGER, level=level) for level in (logging.INFO, logging.DEBUG)}
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """See Django."""
+        began = time.perf_counter()
+        response = self._get_response(request)
+        level = logging.INFO if request.path.startswith("/api/") else logging.DEBUG
+        if LOGGER.isEnabledFor(level):
+            sequence = response.headers.get(SEQUENCE_HEADER, "")
+            told = Answered(
+                request.method or "",
+                request.path,
+                response.status_code,
+                time.perf_counter() - began,
+                request.path,
+                nonce=nonce_text(getattr(request, NONCE, b"")),
+                sequence=int(sequence) if sequence.isdecimal() else 0,
+            )
+            with self._lock:
+                self._logs[level].answered([told])
+        return response

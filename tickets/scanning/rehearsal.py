@@ -1,0 +1,45 @@
+"""What a rehearsal needs besides a plan: tickets of its own, and how long the scans will take."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from tickets.importing.columns import Holder, ImportedTicket
+
+MEASURED_EACH = 5
+"""Scans of each gate after which their rate is known."""
+
+
+def make_tickets(count: int, *, run: str, today: date) -> list[ImportedTicket]:
+    """Tickets that no guest has, of an event of their own. `run` makes their ids differ from those of any
+    other rehearsal of the day."""
+    return [
+        ImportedTicket(
+            row=number,
+            ticket_id=f"REHEARSAL-{run}-{number}",
+            event=f"rehearsal-{today.isoformat()}",
+            product="",
+            seat="",
+            not_before=0,
+            not_after=0,
+            holder=Holder(),
+            secret_digest=b"",
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def measured_over(scans: int, gates: int) -> int:
+    """Number of the first scans from whose rate the duration of all is foretold."""
+    return min(scans, MEASURED_EACH * gates)
+
+
+def expectation(scans: int, gates: int, *, seconds: float) -> str:
+    """How long `scans` take at `gates`, of which the first `measured_over` took `seconds`."""
+    first = measured_over(scans, gates)
+    whole = seconds * scans / first
+    told = f"{whole / 60:.0f} min" if whole >= 120 else f"{whole:.0f} s" if whole >= 1 else "a second"
+    return (
+        f"{scans:,} scans at {gates} gates take about {told}, at the rate of the first {first}: "
+        f"{first / max(seconds, 1e-6):,.0f} per second."
+    )
