@@ -198,7 +198,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         for verb in ("validate", "consume", "dispute", "resolve")
     },
     ("POST", f"{_SIMULATOR}/start"): {"nodes": 7, "byzantine_nodes": 2, "tickets": 20},
-    ("POST", "/api/v1/cluster/start"): {"nodes": 4},
+    ("POST", "/api/v1/cluster/start"): {"node_count": 4},
 }
 """Request bodies to try, by method and path."""
 
