@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import msgspec
+import pytest
 
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Effects, Note, Reason
@@ -13,8 +14,10 @@ from dtvn.protocol.consensus.verified import Inbound, Peer
 from dtvn.protocol.host.pump import (
     OPENINGS_BURST,
     OPENINGS_PER_SECOND,
-    SETTLED_BURST,
-    SETTLED_PER_SECOND,
+    REFUSALS_BURST,
+    REFUSALS_PER_SECOND,
+    REPEATS_BURST,
+    REPEATS_PER_SECOND,
 )
 from tests.consensus.helpers import Cluster
 from tests.host.doubles import Bench
@@ -25,12 +28,12 @@ CHUNK = 200
 
 
 class Doorway:
-    """A host whose core takes every request, or has settled it, and the clients at its door."""
+    """A host whose core takes every request, or refuses it for a reason, and the clients at its door."""
 
-    def __init__(self, *, settled: bool) -> None:
+    def __init__(self, refused: Reason | None) -> None:
         self.bench = Bench()
-        note = Note("refused", {"peer": "", "reason": Reason.DECIDED.value, "text": ""})
-        self.bench.core.on_receive = lambda _verified: Effects(notes=[note] if settled else [])
+        notes = [Note("refused", {"peer": "", "reason": refused.value, "text": ""})] if refused else []
+        self.bench.core.on_receive = lambda _verified: Effects(notes=list(notes))
 
     def reached_the_core(self, frames: list[bytes], peer: Peer) -> int:
         """How many of these frames of `peer` were examined."""
@@ -56,24 +59,33 @@ def many(bench: Bench, count: int, **fields: Any) -> list[bytes]:
     return [bench.paper.sign(msgspec.structs.replace(bundle(), **fields))] * count
 
 
-def test_settled_requests_are_examined_at_a_limited_rate() -> None:
-    doorway = Doorway(settled=True)
-    requests = many(doorway.bench, 2 * SETTLED_BURST)
-    assert doorway.reached_the_core(requests, INSIDER) == SETTLED_BURST
+@pytest.mark.parametrize(
+    ("refused", "burst", "per_second"),
+    [
+        (Reason.DECIDED, REPEATS_BURST, REPEATS_PER_SECOND),
+        (Reason.UNKNOWN_SESSION, REFUSALS_BURST, REFUSALS_PER_SECOND),
+    ],
+)
+def test_settled_requests_are_examined_at_a_limited_rate(
+    refused: Reason, burst: int, per_second: int
+) -> None:
+    doorway = Doorway(refused)
+    requests = many(doorway.bench, 2 * burst)
+    assert doorway.reached_the_core(requests, INSIDER) == burst
     assert doorway.reached_the_core(requests[:50], HONEST) == 50, "each principal has a limit of its own"
     assert doorway.reached_the_core(requests, MEMBER) == len(requests), "members forward what they were sent"
     doorway.wait(SECOND)
-    assert doorway.reached_the_core(requests, INSIDER) == SETTLED_PER_SECOND
+    assert doorway.reached_the_core(requests, INSIDER) == per_second
 
 
 def test_requests_that_are_taken_are_not_limited() -> None:
-    doorway = Doorway(settled=False)
-    requests = many(doorway.bench, 2 * SETTLED_BURST)
+    doorway = Doorway(None)
+    requests = many(doorway.bench, 2 * REFUSALS_BURST)
     assert doorway.reached_the_core(requests, INSIDER) == len(requests)
 
 
 def test_openings_of_sessions_are_examined_at_a_limited_rate() -> None:
-    doorway = Doorway(settled=False)
+    doorway = Doorway(None)
     openings = many(doorway.bench, 2 * OPENINGS_BURST, session=(0, 0))
     assert doorway.reached_the_core(openings, INSIDER) == OPENINGS_BURST
     assert doorway.reached_the_core(openings[:50], HONEST) == 50
@@ -91,5 +103,8 @@ def test_a_core_says_which_requests_of_a_client_are_settled() -> None:
     cluster[0].hear(None, executed)
     cluster[0].application.refusing.add((1, 1))
     cluster.request("T-2", session=(1, 1))
-    assert [note["reason"] for note in cluster[0].told("refused")] == [Reason.DECIDED.value] * 2
+    assert [note["reason"] for note in cluster[0].told("refused")] == [
+        Reason.DECIDED.value,
+        Reason.UNKNOWN_SESSION.value,
+    ]
     assert len(cluster.answers(m.Repeat)) == 1

@@ -48,9 +48,12 @@ signatures count as well, but less."""
 STATEMENTS_PER_SECOND, STATEMENTS_BURST = 4_096, 8_192
 """Unwanted statements of a member: two full SupplyFrames in most rounds in which it may send them."""
 
-SETTLED_PER_SECOND, SETTLED_BURST = 512, 2_048
-"""Settled requests of a principal that are answered, over all its connections: some 4 % of a processor. An
-honest gateway with 512 requests under way asks again for each after 300 ms, up to three times (R34)."""
+REPEATS_PER_SECOND, REPEATS_BURST = 512, 2_048
+"""Executed requests of a principal that are answered again, over all its connections. An honest gateway
+with 512 requests under way asks again for each after 300 ms, up to three times (R34)."""
+
+REFUSALS_PER_SECOND, REFUSALS_BURST = 128, 256
+"""Requests of a principal that the state refuses, over all its connections: each costs a signature check."""
 
 OPENINGS_PER_SECOND, OPENINGS_BURST = 32, 256
 """Requests of a principal to open a session, over all its connections: a client process needs few."""
@@ -133,7 +136,8 @@ class Host:
         self.executed = 0
         self._questions = Questions()
         self._statements = RateLimiter(per_second=STATEMENTS_PER_SECOND, burst=STATEMENTS_BURST)
-        self._settled = RateLimiter(per_second=SETTLED_PER_SECOND, burst=SETTLED_BURST)
+        self._repeats = RateLimiter(per_second=REPEATS_PER_SECOND, burst=REPEATS_BURST)
+        self._refusals = RateLimiter(per_second=REFUSALS_PER_SECOND, burst=REFUSALS_BURST)
         self._openings = RateLimiter(per_second=OPENINGS_PER_SECOND, burst=OPENINGS_BURST)
         self._timestamp = 0
         self._dirty_since: int | None = None
@@ -258,8 +262,10 @@ class Host:
             effects.notes.append(_refused(item, error.reason, str(error)))
             return
         received = self.core.receive(verified, now)
-        if item.peer.member is None and any(map(_is_settled, received.notes)):
-            self._settled.consume(item.peer.name, 1, now.monotonic)
+        if item.peer.member is None:
+            for told in _refusals(received.notes):
+                limiter = self._repeats if told == Reason.DECIDED.value else self._refusals
+                limiter.consume(item.peer.name, 1, now.monotonic)
         effects.merge(received)
         self.core.invariants()
 
@@ -282,7 +288,7 @@ class Host:
             if not self._openings.allows(name, now.monotonic):
                 return False
             self._openings.consume(name, 1, now.monotonic)
-        return self._settled.allows(name, now.monotonic)
+        return all(each.allows(name, now.monotonic) for each in (self._repeats, self._refusals))
 
     def _serve(self, item: Inbound, header: Header, now: Now, effects: Effects) -> bool:
         """Whether the host handles the message itself, as it does requests for durable data, instead of
@@ -418,9 +424,9 @@ _SERVED = frozenset({m.FetchEntries, m.Follow, m.Query, m.Status, m.Answer, m.He
 """Messages that `_serve` may handle."""
 
 
-def _is_settled(note: Executed | Note) -> bool:
-    """Whether a note says that a request was answered without being ordered."""
-    return isinstance(note, Note) and note.fields.get("reason") == Reason.DECIDED.value
+def _refusals(notes: Sequence[Executed | Note]) -> list[str]:
+    """The reasons of the refusals among these notes."""
+    return [str(note.fields["reason"]) for note in notes if isinstance(note, Note) and note.kind == "refused"]
 
 
 def _refused(item: Inbound, reason: Reason, text: str, times: int = 1) -> Note:

@@ -85,7 +85,7 @@ class Clients:
             state.outbox.refused(reason, verified)
             return
         if self.answer_if_settled(bundle):
-            state.outbox.refused(Reason.DECIDED, verified)
+            state.outbox.refused(self._why_settled(bundle), verified)
             return
         member = verified.peer.member
         known = self.pool.get(key_of(message, bundle.digest))
@@ -173,6 +173,14 @@ class Clients:
             self._busy(bundle, reason)
         self._leave(bundle)
         return True
+
+    def _why_settled(self, bundle: VerifiedBundle) -> Reason:
+        """DECIDED for a request that was executed, else why it cannot be."""
+        application = self.state.application
+        repeated = application.repeated(bundle.bundle)
+        if repeated is not None:
+            return Reason.DECIDED if repeated.digest == bundle.digest else Reason.DUPLICATE_REQUEST
+        return application.refuse(bundle.bundle, self.state.executor.timestamp) or Reason.DECIDED
 
     def leave_pool(self, bundle: VerifiedBundle) -> Pending | None:
         """Remove a request that was executed or skipped. If it is the opening of a session, another body of
