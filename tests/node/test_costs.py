@@ -1,0 +1,87 @@
+"""What one operation costs: turns, frames, signature checks and SQL statements of each member, exactly.
+
+Four real hosts with real ledgers on a virtual clock (`benchmarks.hosts`), so the numbers depend on no machine. A
+change that raises one says why; the syncs are counted in tests/ledger/test_syncs.py.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.hosts import SECOND, WAIT, Call, Caller, Price, World
+from dtvn.machine import Issue
+
+PRICE = Price(turn=250_000, frame=70_000)
+REST = 30_000_000
+"""Nanoseconds after the last answer: the late messages, but no heartbeat."""
+NUMBERS = ("turns", "frames", "checks", "statements")
+
+LONE = [(4, 7, 5, 24), (3, 7, 5, 25), (3, 7, 5, 22), (2, 7, 5, 22)]
+SINGLES = [(5, 28, 24, 79), (4, 28, 25, 78), (3, 28, 24, 78), (3, 28, 24, 78)]
+BUNDLE = [(4, 7, 5, 123), (3, 7, 5, 124), (3, 7, 5, 121), (2, 7, 5, 121)]
+
+
+def issues(name: str, count: int) -> Call:
+    return [(Issue(), f"{name}-{number}", b"") for number in range(count)]
+
+
+class Counted:
+    """A member's work since it was made."""
+
+    def __init__(self, world: World, index: int) -> None:
+        self._door = world._hosts[index].door
+        self._checked = self._door.verifications
+        self._turns = self._frames = self._statements = 0
+        process, connection = world.processes[index], world._ledgers[index]._store
+        self._run = process.run
+        process.run = self.run  # type: ignore[method-assign]
+        assert isinstance(connection._connection, sqlite3.Connection)
+        connection._connection.set_trace_callback(self._on_statement)
+
+    def run(self) -> tuple[list[Any], int]:
+        said, handled = self._run()
+        self._turns += 1
+        self._frames += len(said)
+        return said, handled
+
+    def _on_statement(self, sql: str) -> None:
+        self._statements += not sql.startswith("PRAGMA")  # a copy of the write-ahead log, when it is due
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return self._turns, self._frames, self._door.verifications - self._checked, self._statements
+
+
+def costs(folder: Path, calls: Sequence[Call]) -> list[tuple[int, ...]]:
+    """The numbers of each member for calls that are made at once, each in a session that is open."""
+    with closing(World(folder / "cluster", PRICE)) as world:
+        warm = iter([issues(f"warm{number}", 1) for number in range(len(calls))])
+        caller = world.joins(Caller(world, world.folder.gateway_key, warm, sessions=len(calls)))
+        world.go(WAIT, done=lambda: caller.idle)
+        world.go(SECOND)
+        members = [Counted(world, index) for index in range(len(world.links))]
+        caller.work = iter(calls)
+        caller.ask()
+        world.go(WAIT, done=lambda: caller.idle)
+        world.go(REST)
+    return [member.numbers for member in members]
+
+
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        pytest.param([issues("T", 1)], LONE, id="a lone operation"),
+        pytest.param([issues(f"T{number}", 1) for number in range(16)], SINGLES, id="sixteen singles"),
+        pytest.param([issues("T", 100)], BUNDLE, id="a bundle of 100"),
+    ],
+)
+def test_an_operation_costs_what_it_did(
+    calls: Sequence[Call], expected: list[tuple[int, ...]], tmp_path: Path
+) -> None:
+    assert costs(tmp_path, calls) == expected, NUMBERS
