@@ -1,7 +1,7 @@
 """What one operation costs: turns, frames, signature checks and SQL statements of each member, exactly.
 
-Four real hosts with real ledgers on a virtual clock (`benchmarks.hosts`), so the numbers depend on no machine. A
-change that raises one says why; the syncs are counted in tests/ledger/test_syncs.py.
+Four real hosts with real ledgers on a virtual clock (`benchmarks.hosts`), so the numbers depend on no
+machine. A change that raises one says why; the syncs are counted in tests/ledger/test_syncs.py.
 """
 
 from __future__ import annotations
