@@ -66,7 +66,11 @@ def test_keys_users_and_nodes_changed_in_the_admin_are_recorded(learner: RealLea
     admin.post("/admin/validators/apikey/", {"action": "revoke", "_selected_action": [str(key.pk)]})
     passwords = {"password1": "a-long-Word-7", "password2": "a-long-Word-7"}
     admin.post("/admin/auth/user/add/", {"username": "grace", "usable_password": "true", **passwords})
-    admin.post("/admin/validators/managednode/", {"action": "restart", "_selected_action": ["r0"]})
+    restart = {"action": "restart", "_selected_action": ["r0"]}
+    admin.post("/admin/validators/managednode/", restart)  # is asked, and does not answer
+    before = recorded()
+    admin.post("/admin/validators/managednode/", restart | {"confirmed": "yes"})
+    assert len(recorded()) == len(before) + 1
     admin.post("/admin/validators/managednode/", {"action": "explode", "_selected_action": ["r0"]})
     assert recorded() == [
         ("user:operator", "add API key", str(key), "ok"),

@@ -60,9 +60,11 @@ class BulkActions(StrictAdmin):
 
     @contextmanager
     def _recorded(self, request: HttpRequest, *, across: bool) -> Iterator[None]:
-        """Record the selected action, if it is one that this user may take, as a platform action."""
+        """Record the selected action, if it is one that this user may take, as a platform action; one that
+        asks first (confirming.confirmed) only with the answer."""
         action = next((name for name in request.POST.getlist("action") if name), "")
-        if action not in self.get_actions(request):
+        known = self.get_actions(request).get(action)
+        if known is None or (getattr(known[0], "asks", False) and request.POST.get("confirmed") != "yes"):
             yield
             return
         keys = request.POST.getlist(ACTION_CHECKBOX_NAME)

@@ -31,6 +31,7 @@ def confirmed(verb: str, consequence: Callable[[QuerySet[Any]], str]) -> Callabl
                 return action(model_admin, request, queryset)
             return _question(model_admin, request, queryset, verb, consequence(queryset))
 
+        asking.asks = True  # type: ignore[attr-defined]
         return asking
 
     return ask_first
