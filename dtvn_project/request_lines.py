@@ -1,7 +1,7 @@
 """A log line for each request that the web process answered, in the form of a node's (node.request_log).
 
-Requests below /api/ are programs' and have level INFO; those of the platform's own pages and their files have
-DEBUG. Each kind is limited to so many lines a second, and tells how many it left out.
+Requests of programs have level INFO; those of the platform's own pages, which come with a session or from
+outside /api/, have DEBUG. Each kind is limited to so many lines a second, and tells how many it left out.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from dtvn.api.errors import SEQUENCE_HEADER
@@ -37,7 +38,8 @@ class RequestLines:
         """See Django."""
         began = time.perf_counter()
         response = self._get_response(request)
-        level = logging.INFO if request.path.startswith("/api/") else logging.DEBUG
+        own = settings.SESSION_COOKIE_NAME in request.COOKIES or not request.path.startswith("/api/")
+        level = logging.DEBUG if own else logging.INFO
         if LOGGER.isEnabledFor(level):
             sequence = response.headers.get(SEQUENCE_HEADER, "")
             told = Answered(

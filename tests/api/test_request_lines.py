@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,13 @@ def test_a_programs_request_has_a_line_with_its_nonce_and_sequence(
     assert {line["level"] for line in lines} == {"info"}
 
 
-def test_requests_of_the_platforms_own_pages_are_debug(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+def test_requests_of_the_platforms_own_pages_are_debug(
+    api: Api, caplog: pytest.LogCaptureFixture, settings: Any
+) -> None:
     caplog.set_level(logging.DEBUG, LOGGER)
     status = api.client.get("/login/").status_code
-    (record,) = [record for record in caplog.records if record.name == LOGGER]
-    assert record.levelno == logging.DEBUG
-    assert f"path=/login/ status={status}" in record.getMessage()
+    api.client.cookies[settings.SESSION_COOKIE_NAME] = "a page's"
+    api.get("nodes")
+    page, call = [record for record in caplog.records if record.name == LOGGER]
+    assert {page.levelno, call.levelno} == {logging.DEBUG}
+    assert f"path=/login/ status={status}" in page.getMessage()
