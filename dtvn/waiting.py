@@ -47,6 +47,34 @@ def to_standard_error(line: str) -> None:
 
 
 @contextmanager
+def saying_in_silence(
+    what: str, *, after: float = SAID_AFTER, say: Callable[[str], object] = to_standard_error
+) -> Iterator[Callable[[], None]]:
+    """Yields a function for the block to call at every sign of progress. If there was none for `after`
+    seconds, `say` is told, by another thread and once until the next, that the block waits for `what`."""
+    heard, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        said = False
+        while not over.is_set():
+            if heard.wait(None if said else after):
+                heard.clear()
+                said = False
+            else:
+                said = True
+                say(f"waiting for {what}")
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield heard.set
+    finally:
+        over.set()
+        heard.set()
+        watching.join()
+
+
+@contextmanager
 def saying(
     what: str, *, after: float = SAID_AFTER, say: Callable[[str], object] = to_standard_error
 ) -> Iterator[None]:

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 from rich.progress import TimeRemainingColumn
 
+from dtvn.waiting import saying_in_silence
 from tickets.importing import FileRefused, LeftOut, TicketFile, WrongRow, by_event, read_tickets
 from tickets.importing.arguments import (
     add_file_arguments,
@@ -33,6 +34,7 @@ EXIT_UNFINISHED = 3
 REPORTED_MAX = 200
 """Wrong rows printed one by one; --report writes all of them."""
 ANSWER_PATIENCE = 60.0
+UNDECIDED = "the validators to decide; the pages say whether they can"
 
 
 class Command(BaseCommand):
@@ -96,8 +98,16 @@ class Command(BaseCommand):
                 f"The platform's database cannot be used, so holders could not be saved: {error}.",
                 returncode=EXIT_NOTHING_DONE,
             ) from error
-        with progress_bar(TimeRemainingColumn()) as progress, _explained(platform, delivery, found):
+        with (
+            progress_bar(TimeRemainingColumn()) as progress,
+            saying_in_silence(UNDECIDED, say=progress.console.print) as heard,
+            _explained(platform, delivery, found),
+        ):
             task = progress.add_task("Issuing tickets", total=sum(len(part.tickets) for part in parts))
+
+            def told(count: int) -> None:
+                progress.advance(task, count)
+                heard()
 
             async def send(part: Part, own: Delivery) -> None:
                 in_flight = options["in_flight"]
@@ -108,7 +118,7 @@ class Command(BaseCommand):
                         part.commitments,
                         own,
                         patience=options["patience"],
-                        told=lambda count: progress.advance(task, count),
+                        told=told,
                         in_flight=in_flight,
                     )
 
