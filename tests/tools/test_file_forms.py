@@ -227,6 +227,7 @@ ENTITIES = b'<!DOCTYPE x [<!ENTITY a "' + b"x" * 1_000 + b'">]>'
     [
         (packed({"a": bytes(300 * 2**20)}), "unpacks to 300 MiB, more than 256 MiB"),
         (packed({f"{number}": b"" for number in range(1_001)}), "1,001 parts"),
+        (packed({"xl/styles.xml": b"<xf/>" * 150_000}), "xl/styles.xml of the workbook unpacks to more than"),
         (packed({"a": b"x"}), r"cannot be read \(KeyError\)"),
         (b"PK\x03\x04rest", r"cannot be read \(BadZipFile\)"),
         (workbook.OLD_EXCEL_MARK + b"rest", "old Excel"),
@@ -234,7 +235,7 @@ ENTITIES = b'<!DOCTYPE x [<!ENTITY a "' + b"x" * 1_000 + b'">]>'
         (with_sheet(b'<row r="-5"><c r="A2"'), "cannot be read"),
         (with_sheet(b"<row><c><v>&a;</v></c></row>", ENTITIES), "cannot be read"),
     ],
-    ids=["bomb", "parts", "no workbook", "no zip", "old", "rows", "broken", "entities"],
+    ids=["bomb", "parts", "styles", "no workbook", "no zip", "old", "rows", "broken", "entities"],
 )
 def test_a_hostile_workbook_is_refused_with_the_reason(tmp_path: Path, content: bytes, says: str) -> None:
     with pytest.raises(FileRefused, match=says):

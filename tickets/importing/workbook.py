@@ -18,6 +18,10 @@ ZIP_MARK = b"PK\x03\x04"
 OLD_EXCEL_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 UNPACKED_BYTES_MAX = 256 * 1024 * 1024
 """All parts together: about a million tickets."""
+TREE_BYTES_MAX = 512 * 1024
+"""A part that openpyxl reads as a tree, which takes a hundred times its bytes: styles, names, relations."""
+STREAMED = ("xl/worksheets/", "xl/sharedStrings.xml", "xl/media/", "xl/drawings/", "docProps/thumbnail")
+"""Parts that are read bit by bit, or not at all."""
 PARTS_MAX = 1_000
 ROWS_MAX = 1_048_576
 """What Excel itself can show."""
@@ -73,6 +77,10 @@ def _check_size(content: bytes) -> None:
     if unpacked > UNPACKED_BYTES_MAX:
         limit = UNPACKED_BYTES_MAX // 2**20
         raise FileRefused(f"The workbook unpacks to {unpacked // 2**20:,} MiB, more than {limit} MiB.")
+    for part in parts:
+        if part.file_size > TREE_BYTES_MAX and not part.filename.startswith(STREAMED):
+            limit = TREE_BYTES_MAX // 1024
+            raise FileRefused(f"Part {part.filename} of the workbook unpacks to more than {limit} KiB.")
 
 
 def _columns(sheet: Any) -> list[str]:
