@@ -170,9 +170,21 @@ def learner_sqlite(path: Path) -> dict[str, Any]:
     }
 
 
+POSTGRESQL_PATIENCE = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 5_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+"""libpq's bounds, in seconds (tcp_user_timeout: milliseconds), for a server that is there no longer; those of
+the URL have precedence."""
+
+
 def postgresql(url: str, *, schema: str, read_only: bool = False) -> dict[str, Any]:
     """A PostgreSQL alias confined to one schema by its search path."""
     database = postgresql_database(url, schema=schema)
+    database["OPTIONS"] = POSTGRESQL_PATIENCE | database["OPTIONS"]
     if read_only:
         database["OPTIONS"]["options"] += " -c default_transaction_read_only=on"
     return {**database, "CONN_HEALTH_CHECKS": True}
