@@ -3,7 +3,7 @@
   "use strict";
 
   const { at, fetchJson, grouped, make, put, root } = dtvn.ui;
-  const STATES = [["issued", "ISSUED"], ["validated", "VALIDATED"], ["consumed", "CONSUMED"], ["disputed", "DISPUTED"]];
+  const STATES = [["issued", "ISSUED", "issued"], ["validated", "VALIDATED", "validated"], ["consumed", "CONSUMED", "consumed"], ["disputed or upheld", "DISPUTED", "disputed"]];
   const KINDS = [["running", ["running"], "consumed"], ["changing", ["starting", "stopping"], "validated"], ["stopped", ["stopped"], "issued"], ["failed", ["error", "unresponsive"], "failed"]];
   const QUANTILES = ["p50", "p95", "p99"];
   const KIB = 1024;
@@ -74,7 +74,7 @@
 
   dtvn.page = dtvn.ui.follow({
     onLog: function (state) {
-      dtvn.charts.bars(at("states"), STATES.map(([words, name]) => [words, state.counts[name], words]));
+      dtvn.charts.bars(at("states"), STATES.map(([words, name, colour]) => [words, state.counts[name], colour]));
       put("states-total", `${grouped.format(STATES.reduce((sum, [, name]) => sum + state.counts[name], 0))} in all`);
     },
     onNodes: function (nodes) {
