@@ -264,8 +264,9 @@ def nothing_is_lost(town: Town) -> None:
     told = {ticket: sequence for gate in town.gates for ticket, sequence in gate.admitted.items()}
     assert len(told) > 100
     admitted = in_the_log(town, last=max(told.values()))
-    assert len(admitted) == len(set(admitted)), "nobody was admitted twice"
-    found = dict(admitted)
+    found = {ticket: sequence for ticket, sequence, _digest in reversed(admitted)}
+    again = {(ticket, digest) for ticket, _sequence, digest in admitted}
+    assert len(again) == len(found), "nobody was admitted twice; a repeated scan is the same operation (R13)"
     assert {ticket: found.get(ticket) for ticket in told} == told
     last = max(found.values())
     town.everyone(lambda said: said["sequence"] >= last and said["epoch"] == 6, "all have everything")
@@ -294,9 +295,10 @@ def roots(town: Town) -> set[tuple[int, str]]:
     return {(status["stable"], status["state_root"]) for status in said if status}
 
 
-def in_the_log(town: Town, *, last: int) -> list[tuple[str, int]]:
-    """(ticket, sequence) of all admissions, as the platform lists them once its copy is so far."""
-    admitted: list[tuple[str, int]] = []
+def in_the_log(town: Town, *, last: int) -> list[tuple[str, int, str]]:
+    """(ticket, sequence, operation's digest) of all admissions, in the order of the log, as the platform
+    lists them once its copy is so far."""
+    admitted: list[tuple[str, int, str]] = []
     with town.running.client() as client:
 
         def copied() -> int:
@@ -309,7 +311,9 @@ def in_the_log(town: Town, *, last: int) -> list[tuple[str, int]]:
             query = {"limit": str(PAGE)} | ({"after": after} if after else {})
             records = client.get("/api/v1/consensus/logs", params=query).json()["data"]
             admitted += [
-                (one["ticket_id"], one["sequence"]) for one in records if one["operation"] == "ADMIT"
+                (one["ticket_id"], one["sequence"], one["digest"])
+                for one in records
+                if one["operation"] == "ADMIT"
             ]
             if len(records) < PAGE:
                 return admitted

@@ -231,7 +231,9 @@ def test_p16_an_api_key_gives_access_to_all_six_pages(running: Network, browser:
     page.goto(f"{running.url}/dashboard/tickets")
     page.get_by_label("API key").fill("dtvn_wrong")
     page.get_by_role("button", name="Use the API key").click()
-    expect(page.get_by_role("alert")).to_have_text("This key is not valid, or no longer valid.")
+    expect(page.get_by_role("alert")).to_have_text(
+        "This key is not valid, no longer valid, or for one event only."
+    )
     page.get_by_label("API key").fill(running.credentials["api_key"])
     page.get_by_role("button", name="Use the API key").click()
     expect(page).to_have_url(f"{running.url}/dashboard/tickets")
