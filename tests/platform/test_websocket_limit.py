@@ -17,7 +17,13 @@ from tests.platform.transports import BUFFER, Unread
 from validators.processes import websocket_limit
 from validators.processes.http_channel import Room, TimedChannel
 from validators.processes.pace import Pace
-from validators.processes.websocket_limit import STEPS, WAITING_MAX, BoundedServer, BoundedSocket
+from validators.processes.websocket_limit import (
+    MESSAGE_BYTES_MAX,
+    STEPS,
+    WAITING_MAX,
+    BoundedServer,
+    BoundedSocket,
+)
 
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -186,3 +192,12 @@ def test_compression_is_not_negotiated_and_compressed_frames_are_refused(clock: 
     assert client.transport.disconnecting or client.transport.disconnected
     assert "RSV = 4 and no extension negotiated" in client.socket.wasNotCleanReason
     assert queue.empty()
+
+
+def test_the_limit_of_what_is_read_does_not_bound_what_is_sent(clock: Clock) -> None:
+    """The news of a batch of 2,000 tickets are 200 kB: the page lost its connection again and again."""
+    client = Client(clock).opened()
+    client.socket.maxMessagePayloadSize = MESSAGE_BYTES_MAX
+    client.socket.handle_reply({"type": "websocket.send", "text": "x" * 4 * MESSAGE_BYTES_MAX})
+    assert len(client.transport.value()) > 4 * MESSAGE_BYTES_MAX
+    assert client.socket.maxMessagePayloadSize == MESSAGE_BYTES_MAX

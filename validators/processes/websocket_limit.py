@@ -35,6 +35,7 @@ MESSAGE_COST = 0.0002
 class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
     """One WebSocket, from its handshake on."""
 
+    maxMessagePayloadSize: int
     sockets: set[BoundedSocket] = set()
     """Those that are open."""
 
@@ -97,6 +98,15 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
         """Returns when the client has taken what was sent, or is gone."""
         if self._full:
             await self._taken.wait()
+
+    def sendMessage(self, *message: Any, **named: Any) -> None:
+        """See autobahn, which would apply the limit of messages that are read to those that are sent as well:
+        the news of a large batch are longer."""
+        limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
+        try:
+            super().sendMessage(*message, **named)
+        finally:
+            self.maxMessagePayloadSize = limit
 
     # --- reading -----------------------------------------------------------------------------------
 
