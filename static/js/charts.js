@@ -98,8 +98,8 @@ dtvn.charts = (function () {
       number.append(new Intl.NumberFormat("en").format(count));
       return [
         words,
-        shape("rect", { class: "rail", x: 90, y, width: 150, height: BAR, rx: 4 }),
-        shape("rect", { class: kind, x: 90, y, width: (150 * count) / most, height: BAR, rx: 4 }),
+        shape("rect", { class: "rail", x: 124, y, width: 126, height: BAR, rx: 4 }),
+        shape("rect", { class: kind, x: 124, y, width: (126 * count) / most, height: BAR, rx: 4 }),
         number,
       ];
     });
