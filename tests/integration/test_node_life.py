@@ -67,7 +67,8 @@ def test_one_node_with_development_keys_commits_alone(tmp_path: Path) -> None:
 def test_r10_a_second_process_of_a_node_exits_and_the_first_continues(tmp_path: Path) -> None:
     with running_cluster(tmp_path, 1) as (cluster, gateway):
         with (tmp_path / "second").open("ab") as log:
-            second = validator("-id", "node0", "-data-dir", str(tmp_path), log=log)
+            settings = cluster.settings
+            second = validator("-id", "node0", "-data-dir", str(tmp_path), log=log, settings=settings)
             assert second.wait(PATIENCE) == 1
         assert "in use by another process" in (tmp_path / "second").read_text(encoding="utf-8")
         [issued] = submit(gateway, [operation(Issue(), "T-1")])

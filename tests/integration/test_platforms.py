@@ -108,6 +108,7 @@ def rows(platform: sqlite3.Connection) -> dict[str, int]:
     return {table: platform.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in KEPT}  # noqa: S608
 
 
+@pytest.mark.embedded_only
 def test_a_platform_from_before_the_identity_starts_with_all_its_rows(tmp_path: Path) -> None:
     with network(tmp_path / "data", environment={"NODES": "1"}) as old:
         old.start()
