@@ -90,8 +90,8 @@ class Door:
 
     `trusted`: signatures are not checked again (records of this node's ledger, guarded by its hash chain).
     `statements_max`: most statements that one message may carry, at any depth. `remembered_max`: most valid
-    signatures remembered; the oldest are forgotten first. `sampled`: which requests under COMMITs are
-    checked, by digest; None, for whoever may vote: all.
+    signatures remembered; the oldest are forgotten first. `sampled`: selects by its digest each
+    request under COMMITs that is checked; without it all are, as a process that may vote needs.
     """
 
     def __init__(
