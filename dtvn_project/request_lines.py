@@ -1,7 +1,8 @@
 """A log line for each request that the web process answered, in the form of a node's (node.request_log).
 
-Requests of programs have level INFO; those of the platform's own pages, which come with a session or from
-outside /api/, have DEBUG. Each kind is limited to so many lines a second, and tells how many it left out.
+Requests of programs have level INFO; those of the platform's own pages, which come with a session and without
+a key, or are not below /api/, have DEBUG. Each kind is limited to so many lines a second, and tells how many
+it left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from dtvn.api.access import key_of
 from dtvn.api.errors import SEQUENCE_HEADER
 from dtvn.node.api_channel import Answered
 from dtvn.node.request_log import RequestLog, nonce_text
@@ -38,7 +40,8 @@ class RequestLines:
         """See Django."""
         began = time.perf_counter()
         response = self._get_response(request)
-        own = settings.SESSION_COOKIE_NAME in request.COOKIES or not request.path.startswith("/api/")
+        with_session = settings.SESSION_COOKIE_NAME in request.COOKIES and key_of(request.headers) is None
+        own = with_session or not request.path.startswith("/api/")
         level = logging.DEBUG if own else logging.INFO
         if LOGGER.isEnabledFor(level):
             sequence = response.headers.get(SEQUENCE_HEADER, "")

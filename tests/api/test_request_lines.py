@@ -43,7 +43,9 @@ def test_requests_of_the_platforms_own_pages_are_debug(
     caplog.set_level(logging.DEBUG, LOGGER)
     status = api.client.get("/login/").status_code
     api.client.cookies[settings.SESSION_COOKIE_NAME] = "a page's"
+    api.client.get("/api/v1/nodes")
     api.get("nodes")
-    page, call = [record for record in caplog.records if record.name == LOGGER]
+    page, call, program = [record for record in caplog.records if record.name == LOGGER]
     assert {page.levelno, call.levelno} == {logging.DEBUG}
+    assert program.levelno == logging.INFO, "a key makes it a program's, whatever cookie it sends"
     assert f"path=/login/ status={status}" in page.getMessage()
