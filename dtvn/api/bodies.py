@@ -48,7 +48,7 @@ TicketId = Annotated[
         min_length=1,
         max_length=128,
         pattern=TICKET_NAME,
-        description="a string of 1 to 128 characters of A-Z a-z 0-9 . _ : -, no sign first",
+        description="a string of 1 to 128 characters of A-Z a-z 0-9 . _ : -, a letter or digit first",
     ),
 ]
 EventName = Annotated[
@@ -57,7 +57,7 @@ EventName = Annotated[
         min_length=1,
         max_length=64,
         pattern=EVENT_NAME,
-        description="a string of 1 to 64 characters of A-Z a-z 0-9 . _ : -, no sign first",
+        description="a string of 1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter or digit first",
     ),
 ]
 Nonce = Annotated[
@@ -73,7 +73,7 @@ Name = Annotated[
     Meta(
         max_length=NAME_LENGTH_MAX,
         pattern=PRINTABLE,
-        description=f"a string of at most {NAME_LENGTH_MAX} characters, none of control",
+        description=f"a string of at most {NAME_LENGTH_MAX} characters without control characters",
         extra=COMPOSED,
     ),
 ]
@@ -82,7 +82,7 @@ Label = Annotated[
     Meta(
         max_length=LABEL_LENGTH_MAX,
         pattern=PRINTABLE,
-        description=f"a string of at most {LABEL_LENGTH_MAX} characters, none of control",
+        description=f"a string of at most {LABEL_LENGTH_MAX} characters without control characters",
         extra=COMPOSED,
     ),
 ]
@@ -91,7 +91,7 @@ Reason = Annotated[
     Meta(
         max_length=REASON_LENGTH_MAX,
         pattern=PRINTABLE,
-        description=f"a string of at most {REASON_LENGTH_MAX} characters, none of control",
+        description=f"a string of at most {REASON_LENGTH_MAX} characters without control characters",
         extra=COMPOSED,
     ),
 ]

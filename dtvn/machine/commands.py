@@ -267,14 +267,14 @@ def check(operation: Operation) -> Command:
         if operation.ticket:
             raise CommandError(f"ticket: {kind} names none")
     elif not is_name(operation.ticket):
-        raise CommandError("ticket: 1 to 128 characters of A-Z a-z 0-9 . _ : -, no sign first")
+        raise CommandError("ticket: 1 to 128 characters of A-Z a-z 0-9 . _ : -, a letter or digit first")
     if kind in EVENTLESS:
         if operation.event:
             raise CommandError(f"event: {kind} names none")
     elif len(operation.event) > 64 or not is_name(operation.event):
-        raise CommandError("event: 1 to 64 characters of A-Z a-z 0-9 . _ : -, no sign first")
+        raise CommandError("event: 1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter or digit first")
     if len(operation.actor) > ACTOR_LENGTH_MAX or not is_text(operation.actor):
-        raise CommandError(f"actor: at most {ACTOR_LENGTH_MAX} characters, none of control")
+        raise CommandError(f"actor: at most {ACTOR_LENGTH_MAX} characters without control characters")
     if len(operation.nonce) > NONCE_BYTES_MAX:
         raise CommandError(f"nonce: at most {NONCE_BYTES_MAX} bytes")
     return read(kind, operation.payload)
