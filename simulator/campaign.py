@@ -16,11 +16,16 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.adversary import corrupt
 from simulator.adversary.client import add_rogue
+from simulator.checkers.one_history import OneHistory
+from simulator.checkers.one_holder import OneHolder
+from simulator.checkers.vote_evidence import VoteEvidence
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
 from simulator.dice import Dice
 from simulator.disk import VirtualDisk
+from simulator.event_runs import EventRuns
 from simulator.faults import FaultInjector
+from simulator.lock_races import LockRaces
 from simulator.membership_changes import MembershipChanger
 from simulator.mutants.registry import planted
 from simulator.node import Node
@@ -219,6 +224,14 @@ class Play:
             self.readers = Readers(
                 world, cluster.gateways, dice.fork("readers"), traffic.tickets, traffic.pause_max
             )
+        self.event_runs: EventRuns | None = None
+        self.lock_races: LockRaces | None = None
+        if drawn.event_runs:
+            runs = self.event_runs = EventRuns(world, cluster.gateways, dice.fork("event runs"))
+            self.lock_races = LockRaces(world, cluster.gateways, dice.fork("lock races"))
+            cluster.add_checkers(
+                OneHistory(runs, cluster.history), VoteEvidence(runs), OneHolder(world, cluster.history)
+            )
         for message_loss in drawn.message_losses:
             world.at(message_loss.start, self._lose_messages, message_loss)
         for partition in drawn.partitions:
@@ -245,6 +258,8 @@ class Play:
                 (200 * MILLISECOND, self._rogue),
                 (300 * MILLISECOND, self.membership_changer),
                 (400 * MILLISECOND, self.readers),
+                (400 * MILLISECOND, self.event_runs),
+                (400 * MILLISECOND, self.lock_races),
             )
             if each is not None
         ]

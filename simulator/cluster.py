@@ -22,7 +22,7 @@ from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.host import Host
 from dtvn.protocol.host.ports import JournalFenced, LedgerTail
 from dtvn.protocol.wire import FrameSigner, one_in_64
-from simulator.checkers import Durability, History, Linearizable, all_checkers
+from simulator.checkers import Checker, Durability, History, Linearizable, all_checkers
 from simulator.checkers.epoch_changes import EpochChanges
 from simulator.checkers.no_wasted_verification import WatchedDoor
 from simulator.clock import NodeClock
@@ -131,6 +131,11 @@ class Cluster:
             gateway.observers += self.checkers
         if self.operator is not None:
             self.operator.observers.append(self.durability)
+
+    def add_checkers(self, *checkers: Checker) -> None:
+        """Checkers that only some worlds have. They observe nodes."""
+        self.checkers += checkers
+        self.world.observers.add(*checkers)
 
     def start(self) -> None:
         """Start every node."""

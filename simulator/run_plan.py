@@ -74,6 +74,9 @@ class RunPlan(msgspec.Struct, frozen=True):
     """Changes of the membership; None: there are none."""
     rogue: bool = False
     """True: one client lies too."""
+    event_runs: bool = False
+    """True: gateways also have runs of agent events judged and recorded, and clients race for locks
+    (simulator.event_runs, simulator.lock_races)."""
     readers: bool = False
     """True: clients read behind barriers meanwhile (simulator.readers); there is a learner then."""
     liars: tuple[int, ...] = ()

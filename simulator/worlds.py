@@ -316,6 +316,8 @@ WORLDS: dict[str, Drawing] = {
     "forked": of("twin/parted", "twin/parted", **FORKED),
     "older-disk": of(**OLDER_DISK, traffic=BRISK),
     "unused-disk": of(**UNUSED_DISK, traffic=BRISK),
+    "recorded-runs": of(**TRANSFERS, event_runs=True),
+    "two-votes": of("equivocator", at=(3,), event_runs=True),
     "node-reads": of(node_reads=True),
     "barrier-reads": of(
         readers=True,

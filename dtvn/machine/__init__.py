@@ -4,6 +4,7 @@ from dtvn.machine.administration import shown_principal
 from dtvn.machine.application import TicketApplication
 from dtvn.machine.commands import (
     CAPABILITY,
+    Acquire,
     AddPrincipal,
     Admit,
     Barrier,
@@ -16,6 +17,8 @@ from dtvn.machine.commands import (
     LimitPrincipal,
     OpenSession,
     Reconfigure,
+    Record,
+    Release,
     Resolve,
     RevokePrincipal,
     RotatePrincipal,
@@ -30,7 +33,15 @@ from dtvn.machine.reasons import REASONS, OutcomeReason
 from dtvn.machine.recover_operation import operation_for
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.snapshot import Proof, prove_ticket
-from dtvn.machine.ticket import TicketState, name_in_bytes, read_head, read_packed, read_state, seeded_count
+from dtvn.machine.ticket import (
+    TicketState,
+    is_upheld,
+    name_in_bytes,
+    read_head,
+    read_packed,
+    read_state,
+    seeded_count,
+)
 from dtvn.machine.transitions import NAMES, TRANSITIONS, State, state_of
 
 __all__ = [
@@ -40,6 +51,7 @@ __all__ = [
     "SEED_COUNT",
     "SEED_TICKETS",
     "TRANSITIONS",
+    "Acquire",
     "AddPrincipal",
     "Admit",
     "Barrier",
@@ -56,6 +68,8 @@ __all__ = [
     "Principals",
     "Proof",
     "Reconfigure",
+    "Record",
+    "Release",
     "Resolve",
     "RetiredKey",
     "RevokePrincipal",
@@ -72,6 +86,7 @@ __all__ = [
     "prove_ticket",
     "read_head",
     "read_packed",
+    "is_upheld",
     "read_state",
     "seeded_count",
     "state_of",

@@ -15,12 +15,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from dtvn.events.judging import VoteCertificate, check_form
 from dtvn.machine.granting import GRANTS_MAX as GRANTS_MAX
 from dtvn.machine.granting import GrantStatement
 from dtvn.protocol import canonical
+from dtvn.protocol.consensus.fields import Hash
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, PRINCIPAL_NAME, Grant, is_host
+from dtvn.protocol.proof_errors import ProofError
 from dtvn.protocol.quorum import MEMBERS_MAX
 from dtvn.protocol.signatures import is_public_key
 
@@ -44,6 +47,12 @@ TICKET_NAME = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 OVERLAP_MAX = 600_000_000
 """Longest time in microseconds for which a rotated key may remain valid."""
 
+LEASE_MAX = 600_000_000
+"""Longest lease of a lock in microseconds."""
+
+LockName = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Holder = Annotated[bytes, msgspec.Meta(min_length=1, max_length=32)]
+"""A word that the client chose; clients of one principal that choose different ones exclude each other."""
 Name = Annotated[str, msgspec.Meta(max_length=NAME_LENGTH_MAX)]
 PrincipalName = Annotated[str, msgspec.Meta(pattern=PRINCIPAL_NAME)]
 PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
@@ -176,6 +185,34 @@ class Reconfigure(Command, frozen=True):
     change: Change
 
 
+class Record(Command, frozen=True):
+    """Record the next chunk of a run of agent events. Run, position, verdict and the head afterwards are
+    those of the certificate's vote. Its payload has some KB at most, unless many events were refused."""
+
+    previous: Hash
+    """Head of the run so far; for its first chunk, dtvn.events.judging.first_head."""
+    certificate: VoteCertificate
+    """Of the present epoch."""
+    ends: bool = False
+    """Whether nothing of the run may follow."""
+
+
+class Acquire(Command, frozen=True):
+    """Take a lock, or extend the lease if `holder` has it."""
+
+    name: LockName
+    holder: Holder
+    lease: Annotated[int, msgspec.Meta(ge=1, le=LEASE_MAX)]
+    """Microseconds of batch time, from when this is ordered."""
+
+
+class Release(Command, frozen=True):
+    """Give a lock back before its lease ends."""
+
+    name: LockName
+    holder: Holder
+
+
 class Kind(msgspec.Struct, frozen=True):
     """Declaration of one kind of operation; its rule is in operations.py."""
 
@@ -202,6 +239,9 @@ KINDS: dict[str, Kind] = {
     "revoke_principal": Kind(RevokePrincipal, "admin", names="nothing"),
     "grant": Kind(GrantPrincipal, names="nothing"),
     "reconfigure": Kind(Reconfigure, "admin", names="nothing"),
+    "record": Kind(Record, "operate", names="event"),
+    "acquire": Kind(Acquire, "operate", names="event"),
+    "release": Kind(Release, "operate", names="event"),
 }
 """All kinds of operations; a new one begins here (operations.py says what else it needs)."""
 
@@ -294,6 +334,8 @@ def read(kind: str, payload: bytes) -> Command:
         _check_grants(command.statement.grants)
     elif isinstance(command, Reconfigure):
         _check_newcomers(command.change)
+    elif isinstance(command, Record):
+        _check_certificate(command.certificate)
     if isinstance(command, AddPrincipal | RotatePrincipal) and not is_public_key(command.public_key):
         raise CommandError("public_key: these 32 bytes are not an Ed25519 key")
     for field in command.__struct_fields__:
@@ -363,6 +405,13 @@ def _check_newcomers(change: Change) -> None:
             raise CommandError("change: the newcomer's key is not an Ed25519 key of 32 bytes")
         if not is_host(newcomer.host) or not 1 <= newcomer.port <= 65_535:
             raise CommandError("change: the newcomer's address cannot be dialled")
+
+
+def _check_certificate(certificate: VoteCertificate) -> None:
+    try:
+        check_form(certificate)
+    except ProofError as error:
+        raise CommandError(f"certificate: {error}") from error
 
 
 def _check_grants(grants: tuple[Grant, ...]) -> None:

@@ -8,8 +8,9 @@ Tickets are kept whole: state, window, product, seat, data, dispute, and the (pr
 sequence) of the last transition, so that an admitted ticket is refused again and a late retry of its
 admission is recognised (R13). Only the vector clock is set to zeros: it counts by members of the old cluster.
 Left behind are sessions and their bundles (signed under the old cluster id, they are valid nowhere else), the
-nonces of the last hour (the ticket's own nonce is enough to prevent a second admission), and principals,
-retired keys, members, epochs and parameters, which the new genesis decides.
+nonces of the last hour (the ticket's own nonce is enough to prevent a second admission), runs of agent events
+(their certificates name the old cluster), locks, and principals, retired keys, members, epochs and
+parameters, which the new genesis decides.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from dtvn.machine.transitions import NAMES
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 
-UNLISTED = frozenset({"issue", "seed", "open_session", "barrier"})
+UNLISTED = frozenset({"issue", "seed", "open_session", "barrier", "record", "acquire", "release"})
 """Kinds that the plain consensus log leaves out."""
 MICROSECONDS = 1_000_000
 REQUEST_DIGITS = 32

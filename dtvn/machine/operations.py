@@ -18,10 +18,12 @@ from typing import Any
 
 from dtvn.machine import administration, commands, reasons
 from dtvn.machine.commands import Command, is_name
+from dtvn.machine.locks import Locks
 from dtvn.machine.membership import Memberships
 from dtvn.machine.nonces import NonceTable, Remembered
 from dtvn.machine.principals import Principals
 from dtvn.machine.registry import TICKETS_MAX, TicketRegistry
+from dtvn.machine.runs import Runs
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.ticket import Seeded, Ticket, TicketState, read_state, read_window
 from dtvn.machine.transitions import TRANSITIONS, State
@@ -55,12 +57,16 @@ class Operations:
         principals: Principals,
         nonces: NonceTable,
         registry: TicketRegistry,
+        runs: Runs,
+        locks: Locks,
         open_session: Callable[[tuple[int, int], str], None],
     ) -> None:
         self._demo = demo
         self._principals = principals
         self._nonces = nonces
         self._registry = registry
+        self._runs = runs
+        self._locks = locks
         self._open_session = open_session
         self._memberships = memberships
         self._member_index: dict[str, int] = {}
@@ -93,6 +99,9 @@ class Operations:
                 *((kind, self._administer) for kind in commands.PRINCIPALS),
                 ("grant", self._grant),
                 ("reconfigure", self._reconfigure),
+                ("record", self._record),
+                ("acquire", self._acquire),
+                ("release", self._release),
             )
         }
 
@@ -101,6 +110,8 @@ class Operations:
         self._sequence = sequence
         self._timestamp = timestamp
         self._granting = False
+        self._runs.begin()
+        self._locks.begin(timestamp)
 
     def apply(self, operation: Operation, principal: str, index: int, *, opening: bool = False) -> Result:
         """Apply the operation at `index` of the batch; its content never makes it raise.
@@ -240,6 +251,48 @@ class Operations:
             place=(self._sequence, index),
             timestamp=self._timestamp,
         )
+
+    def _record(
+        self,
+        operation: Operation,
+        command: commands.Record,
+        principal: str,
+        index: int,
+        ticket: Ticket | None,
+    ) -> Result:
+        return self._runs.record(
+            operation.event,
+            command,
+            principal,
+            place=(self._sequence, index),
+            timestamp=self._timestamp,
+        )
+
+    def _acquire(
+        self,
+        operation: Operation,
+        command: commands.Acquire,
+        principal: str,
+        index: int,
+        ticket: Ticket | None,
+    ) -> Result:
+        return self._locks.acquire(
+            operation.event,
+            command,
+            principal,
+            place=(self._sequence, index),
+            timestamp=self._timestamp,
+        )
+
+    def _release(
+        self,
+        operation: Operation,
+        command: commands.Release,
+        principal: str,
+        index: int,
+        ticket: Ticket | None,
+    ) -> Result:
+        return self._locks.release(operation.event, command, principal)
 
     def _administer(
         self, operation: Operation, command: Command, principal: str, index: int, ticket: Ticket | None

@@ -46,6 +46,8 @@ DISPUTED = "disputed"
 ALREADY_DISPUTED = "already_disputed"
 NOT_DISPUTED = "not_disputed"
 ALREADY_UPHELD = "already_upheld"
+ABOUT_DISPUTES = frozenset({DISPUTED, ALREADY_DISPUTED})
+"""Codes that the contract has for open and for upheld disputes alike; what people read tells them apart."""
 NOT_YET_VALID = "not_yet_valid"
 NO_LONGER_VALID = "no_longer_valid"
 PRINCIPAL_EXISTS = "principal_exists"
@@ -58,6 +60,8 @@ MEMBER_NOT_FOUND = "member_not_found"
 MEMBER_EXISTS = "member_exists"
 NOT_READY = "not_ready"
 TOO_FEW_MEMBERS = "too_few_members"
+NOT_NEXT = "not_next"
+LOCK_HELD = "lock_held"
 
 UNREMEMBERED = frozenset({EXPIRED, TOO_FAR_AHEAD, BUSY, MALFORMED, NONCE_REUSED})
 """Outcomes that do not bind a nonce: the same operation may still be executed later, and a nonce bound to one
@@ -119,6 +123,8 @@ _ALL = (
         "Fewer than four members tolerate no Byzantine member; set allow_small to accept that.",
         "error",
     ),
+    OutcomeReason(NOT_NEXT, 30, 409, "The record does not continue its run.", "error"),
+    OutcomeReason(LOCK_HELD, 31, 409, "Another one holds the lock.", "error"),
     OutcomeReason(BAD_REQUEST, None, 400, "The request could not be parsed.", "error"),
     OutcomeReason(TICKET_ID_REQUIRED, None, 400, "ticket_id is required", "error"),
     OutcomeReason(TOO_LARGE, None, 413, "The request is too large.", "error"),

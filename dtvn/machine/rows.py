@@ -11,6 +11,8 @@
 | principal | (name,)                     | Principal  | canonical bytes; only what genesis does not say |
 | retired | (name on the wire,)           | RetiredKey | canonical bytes                          |
 | membership | (epoch,), from 1           | Membership | canonical bytes                          |
+| lock    | (event, name)                 | LockRow    | canonical bytes                          |
+| run     | (event, its first head)       | RunRow     | canonical bytes                          |
 
 A row of None deletes the key, which may never have been stored (tickets are never deleted). All but
 tickets fit one table of two blobs, the canonical bytes of key and row, which `change_from` reads back. The
@@ -35,8 +37,10 @@ __all__ = [
     "ROW_TYPES",
     "BundlePage",
     "ClockRow",
+    "LockRow",
     "NonceEntry",
     "NonceGroup",
+    "RunRow",
     "SessionRow",
     "TicketBytes",
     "TicketRow",
@@ -129,6 +133,41 @@ class ClockRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     counts: tuple[int, ...]
 
 
+class RunRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is recorded of one run of agent events: the operation `record` moves it on, and returns it."""
+
+    principal: str
+    """Who began the run; nobody else continues it."""
+    began: int
+    """Sequence of its first record."""
+    sequence: int
+    """Sequence of its last record."""
+    index: int
+    """Index in its batch of the last record."""
+    timestamp: int
+    """Effective timestamp of the last record, Unix microseconds."""
+    position: int
+    """Number of recorded events, refused ones included."""
+    refused: int
+    """Number of recorded events that the validators refused; 0: the run is valid so far."""
+    head: bytes
+    """dtvn.events.judging.next_head of the last record."""
+    state: bytes
+    """Digest of the rule state after the last recorded event."""
+    ended: bool
+
+
+class LockRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A lock that is held."""
+
+    principal: str
+    holder: bytes
+    token: int
+    """Of every later lease it is higher, also of other locks."""
+    ends: int
+    """Last microsecond of batch time at which it is held."""
+
+
 ROW_TYPES: dict[str, type[Any]] = {
     "ticket": TicketRow,
     "session": SessionRow,
@@ -138,6 +177,8 @@ ROW_TYPES: dict[str, type[Any]] = {
     "principal": Principal,
     "retired": RetiredKey,
     "membership": Membership,
+    "run": RunRow,
+    "lock": LockRow,
 }
 
 

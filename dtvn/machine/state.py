@@ -1,7 +1,7 @@
 """The whole replicated state of one cluster: its tables, the tree over them, and their rows.
 
-Everything that execution reads is here and under the root: tickets, sessions, nonces, the vector clock,
-and what genesis fixes (parameters, members, demo, principals).
+Everything that execution reads is here and under the root: tickets, sessions, nonces, runs, locks, the
+vector clock, and what genesis fixes (parameters, members, demo, principals).
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from hashlib import sha256
 from typing import Any
 
 from dtvn.machine.blobs import BlobTable
+from dtvn.machine.locks import Locks
 from dtvn.machine.membership import Memberships
 from dtvn.machine.nonces import NonceTable
 from dtvn.machine.operations import Operations
 from dtvn.machine.principals import Principals
 from dtvn.machine.registry import TicketRegistry
 from dtvn.machine.rows import ClockRow
+from dtvn.machine.runs import Runs
 from dtvn.machine.snapshot import Freezer
 from dtvn.machine.tree import GROUP_BUCKETS, StateTree
 from dtvn.protocol import canonical
@@ -43,6 +45,8 @@ class MachineState:
             "principal": BlobTable("principal", self._tree, lambda key: self.principals.get(key[0])),
             "retired": BlobTable("retired", self._tree, lambda key: self.principals.retired(key[0])),
             "membership": BlobTable("membership", self._tree, lambda key: self.memberships.row(key[0])),
+            "lock": BlobTable("lock", self._tree, lambda key: self.locks.row((key[0], key[1]))),
+            "run": BlobTable("run", self._tree, lambda key: self.runs.row((key[0], key[1]))),
         }
         self.memberships = Memberships(
             genesis, cluster_id, verify, lambda epoch: self._tables["membership"].touch((epoch,))
@@ -54,12 +58,16 @@ class MachineState:
         self.sessions = SessionTable(parameters.sessions_max, self._touch_session, self.principals.count)
         self.nonces = NonceTable(parameters.nonces_max, self._tables["nonce"].touch)
         self.registry = TicketRegistry(self.memberships.names_at, self._tree, searched=searched)
+        self.runs = Runs(self.memberships, self._tables["run"].touch)
+        self.locks = Locks(self._tables["lock"].touch)
         self.operations = Operations(
             memberships=self.memberships,
             demo=genesis.demo,
             principals=self.principals,
             nonces=self.nonces,
             registry=self.registry,
+            runs=self.runs,
+            locks=self.locks,
             open_session=self.sessions.open,
         )
         self._counts = tuple(self.operations.counts)
@@ -126,6 +134,8 @@ class MachineState:
         self.principals.load(
             stored["principal"].values(), ((key[0], row) for key, row in stored["retired"].items())
         )
+        self.runs.load(((key[0], key[1]), row) for key, row in stored["run"].items())
+        self.locks.load(((key[0], key[1]), row) for key, row in stored["lock"].items())
         for row in stored["clock"].values():
             self.operations.counts[:] = row.counts
         self.operations.follow_members()

@@ -95,6 +95,12 @@ def read_state(state: bytes) -> TicketState | None:
     return canonical.decode(TicketState, state) if state else None
 
 
+def is_upheld(state: bytes) -> bool:
+    """Whether `Outcome.state` is that of a ticket whose dispute was upheld."""
+    ticket = read_state(state)
+    return ticket is not None and ticket.state is State.UPHELD
+
+
 def seeded_count(state: bytes) -> int:
     """Number of tickets created, from `Outcome.state` of a seed; 0 for a repetition."""
     return canonical.decode(Seeded, state).created if state else 0

@@ -7,6 +7,8 @@ All comparisons elsewhere are `>=`.
 
 from __future__ import annotations
 
+from dtvn.wording import counted
+
 CRASH_ONLY = "crash-only, no liar tolerated"
 """The label of n = 1, 2, 3 (R37)."""
 
@@ -56,7 +58,7 @@ def fault_tolerance_sentence(members: int) -> str:
     """One sentence of the quorum calculator, which counts Byzantine and crashed members separately (R37)."""
     liars, crashes = faults(members), crashes_tolerated(members)
     text = (
-        f"{members} {_plural(members, 'member')}: {quorum(members)} decide; safe with {liars} "
+        f"{counted(members, 'member')}: {quorum(members)} decide; safe with {liars} "
         f"Byzantine, available with {crashes} down"
     )
     return f"{text} ({fault_tolerance_note(members)})" if fault_tolerance_note(members) else text
@@ -74,10 +76,6 @@ def lost_votes_sentence(members: int, lost: int) -> str:
     if crashes_tolerated(members) + 1 >= quorum(members):  # enough members to recover it could also decide
         return f"{text}; only a new cluster can go on from what is left (manage.py genesis continue --help)."
     return f"{text} until all members recover the cluster (manage.py genesis recover --help)."
-
-
-def _plural(count: int, word: str) -> str:
-    return word if count == 1 else f"{word}s"
 
 
 def _check(members: int) -> None:

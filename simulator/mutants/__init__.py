@@ -8,6 +8,7 @@ from simulator.mutants import (
     beyond_f,
     durability,
     epochs,
+    event_runs,
     gateways_and_bounds,
     ordering,
     proofs,

@@ -36,7 +36,7 @@ def other_epochs(_right: Any, self: Replica, message: Any) -> Reason | None:
     return None if 0 <= message.sender < self.state.n else Reason.UNKNOWN_SENDER
 
 
-@mutant("goes-on-past-the-end", "R35 P18", world="busy-epochs")
+@mutant("goes-on-past-the-end", "R35 P18", world="busy-epochs", seed=7)
 def past_the_end(plant: Plant) -> None:
     """Sequences after the last one of an epoch are proposed, decided and executed in it."""
     plant.put(EpochChange, "holds", lambda self, sequence: False)
@@ -71,7 +71,7 @@ def hand_over(right: Any, self: Epochs, genesis: Any, _scheme: Any, *more: Any) 
     right(self, genesis, Credulous(), *more)
 
 
-@replaces(EpochCatchUp, "begin", "epoch-end-unproved", "R35 R16 P18", world="false-epoch-catch-up", seed=27)
+@replaces(EpochCatchUp, "begin", "epoch-end-unproved", "R35 R16 P18", world="false-epoch-catch-up", seed=53)
 def epoch_end_unproved(right: Any, self: EpochCatchUp, *arguments: Any) -> None:
     """A node that slept through epochs believes any member about who the members are now."""
     self._follow = partial(self._follow, scheme=Credulous())  # type: ignore[call-arg]

@@ -11,9 +11,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from dtvn.events import judging
+from dtvn.events.judging import DecisionRule
+from dtvn.events.judging import Tally as VoteTally
+from dtvn.events.ruled_run import RuledRun
 from dtvn.gateway import Collector
 from dtvn.gateway.epochs import Epochs
-from dtvn.machine import TRANSITIONS, Principals, State, TicketApplication, operations, reasons
+from dtvn.machine import TRANSITIONS, Principals, State, TicketApplication, locks, operations, reasons, runs
+from dtvn.machine.locks import Locks
 from dtvn.machine.nonces import NonceTable
 from dtvn.machine.operations import Operations
 from dtvn.machine.snapshot import Freezer, Staging

@@ -46,7 +46,7 @@ def forgets_unproved(right: Any, self: Checkpoints, sequence: int) -> None:
     self.state.outbox.persist(Prune(sequence))
 
 
-@mutant("believes-any-page", "R23 P17", world="bad-log-server")
+@mutant("believes-any-page", "R23 P17", world="bad-log-server", seed=7)
 def any_page(plant: Plant) -> None:
     """An entry's COMMITs need not be those of a quorum, nor name its batch."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dtvn_project.celery import app, send_task
-from simulator.web.playing import play
 from validators.services.platform import SIMULATIONS, own_queue
 
 NAME = "simulator.web.tasks.run_simulation"
@@ -12,6 +11,8 @@ NAME = "simulator.web.tasks.run_simulation"
 @app.task(name=NAME)  # type: ignore[untyped-decorator]
 def run_simulation(run_id: int) -> str:
     """Play a run in this worker slot until it ends or is asked to stop."""
+    from simulator.web.playing import play  # the simulator, which neither workers nor the web process use
+
     return play(run_id)
 
 

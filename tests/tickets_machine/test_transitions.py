@@ -8,6 +8,7 @@ from dtvn.machine import (
     CAPABILITY,
     REASONS,
     TRANSITIONS,
+    Acquire,
     AddPrincipal,
     Admit,
     Barrier,
@@ -20,6 +21,7 @@ from dtvn.machine import (
     LimitPrincipal,
     OpenSession,
     Reconfigure,
+    Release,
     Resolve,
     RevokePrincipal,
     RotatePrincipal,
@@ -31,6 +33,7 @@ from dtvn.machine import (
 )
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Grant, Member
+from tests.tickets_machine.recording import Recorder
 from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown
 
 ROADS: dict[State, tuple[Command, ...]] = {
@@ -100,7 +103,15 @@ def test_no_transition_leaves_consumed_so_at_most_one_admission_holds() -> None:
 
 def test_every_action_of_the_table_needs_a_capability() -> None:
     kinds = {"resolve" if action in ("clear", "uphold") else action for action in TRANSITIONS}
-    assert kinds | {"issue", "seed", "reconfigure", *commands.PRINCIPALS} == set(CAPABILITY)
+    assert kinds | {
+        "issue",
+        "seed",
+        "reconfigure",
+        "record",
+        "acquire",
+        "release",
+        *commands.PRINCIPALS,
+    } == set(CAPABILITY)
 
 
 def test_an_admission_validates_and_consumes_in_one_step() -> None:
@@ -233,6 +244,12 @@ def fields_of(operation: object) -> dict[str, object]:
     return {name: getattr(operation, name) for name in operation.__struct_fields__}  # type: ignore[attr-defined]
 
 
+def held_lock() -> str:
+    machine = Machine()
+    machine.do(Acquire("leader", b"a", MINUTE))
+    return machine.do(Acquire("leader", b"b", MINUTE))
+
+
 def full(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("dtvn.machine.operations.TICKETS_MAX", 1)
     return ticket_in(State.ISSUED).do(Issue(), "T-2")
@@ -270,6 +287,8 @@ def test_every_ordered_reason_can_occur(monkeypatch: pytest.MonkeyPatch) -> None
         "member_not_found": Machine().do(Reconfigure(Change(epoch=0, leaves="nobody"))),
         "member_exists": Machine().do(Reconfigure(Change(epoch=0, joins=(NEWCOMER,)))),
         "not_ready": Machine(genesis(members=5)).do(Reconfigure(Change(epoch=0, leaves="node0"))),
+        "lock_held": held_lock(),
+        "not_next": Recorder().out_of_order(),
         "too_few_members": Machine().do(Reconfigure(Change(epoch=0, leaves="node0"))),
     }
     assert met == {code: code for code in reasons.NUMBER_OF}
@@ -311,6 +330,9 @@ WITH_FIELDS: dict[str, commands.Command] = {
         GrantStatement(0, "door", public("n"), (Grant("*", "issue"),), until=1), (bytes(64),)
     ),
     "reconfigure": Reconfigure(Change(epoch=0, leaves="node0")),
+    "record": Recorder().run().next("a"),
+    "acquire": Acquire("leader", b"a", 1),
+    "release": Release("leader", b"a"),
 }
 """Commands that cannot be made of nothing."""
 
