@@ -2,9 +2,11 @@
 
     dtvn_verify.py certificate CERT --genesis CHAIN [--against OTHER]
     dtvn_verify.py evidence FILE --genesis CHAIN
+    dtvn_verify.py transcript FILE --genesis CHAIN
 
 CHAIN, from a source you trust: the epoch chain, or the genesis.bin that its parties sealed. Exit code 0: it
-holds, 1: not. Evidence, --against, a genesis.bin, a continued cluster: with dtvn_verify_evidence.py beside.
+holds, 1: not. Evidence, --against, a genesis.bin, a continued cluster: with dtvn_verify_evidence.py beside;
+transcripts: with dtvn_verify_transcript.py.
 """
 
 import base64
@@ -36,7 +38,7 @@ TICKET = (str, str, {int: range(1, 6)}, str, *[NUMBER] * 3, *[str] * 3, bytes, *
 PROOF = {2: ("receipts", VOTES), 7: ("checkpoint", NUMBER, NUMBER, HASH, NUMBER, PATH, VOTES)}
 PROOF |= {4: ("continuation", HASH, PATH, VOTES)}
 CERTIFICATE = (NUMBER, TAG, bytes, NUMBER, PATH, NUMBER, NUMBER, HASH, HASH, PROOF)
-BYTES_MAX = {"certificate": 1 << 18, "chain": 1 << 24, "evidence": 1 << 23}
+BYTES_MAX = {"certificate": 1 << 18, "chain": 1 << 24, "evidence": 1 << 23, "transcript": 1 << 26}
 STATES, Y10K = ("", "ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "UPHELD"), 253_402_300_800_000_000
 
 
@@ -266,9 +268,9 @@ def shown(text):
     return re.sub("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]", "?", text[:128])
 
 
-def second_file(what):
-    """Imports the optional module beside this file; Refused if it is missing."""
-    path = pathlib.Path(__file__).with_name("dtvn_verify_evidence.py")
+def second_file(what, name="dtvn_verify_evidence.py"):
+    """Imports an optional module beside this file; Refused if it is missing."""
+    path = pathlib.Path(__file__).with_name(name)
     why = f"{what} is judged by {path.name}, which is not beside this file"
     need(path.is_file(), "missing_file", path.name, why)
     sys.path.insert(0, str(path.parent))
@@ -280,8 +282,10 @@ def main(kind, path, *options):
     try:
         given = dict(zip(options[::2], options[1::2], strict=False))
         good = len(options) % 2 == 0 and {"--genesis"} <= {*given} <= {"--genesis", "--against"}
-        need(good and kind in ("certificate", "evidence"), "usage", "", __doc__)
+        need(good and kind in ("certificate", "evidence", "transcript"), "usage", "", __doc__)
         chain, other = Chain(read(given["--genesis"], "chain")), given.get("--against")
+        if kind == "transcript":
+            return second_file(kind, "dtvn_verify_transcript.py").main(path, chain)
         if kind == "evidence" or other:
             return second_file("--against" if other else kind).main(kind, path, chain, other)
         print(*Proved(read(path, kind), chain).sentences(), sep="\n")

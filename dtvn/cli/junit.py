@@ -6,6 +6,7 @@ from xml.sax.saxutils import quoteattr
 
 from dtvn.cli.report import Report
 from dtvn.events.rules import Severity
+from dtvn.wording import counted
 
 
 def as_junit(report: Report, source: str) -> str:
@@ -16,7 +17,7 @@ def as_junit(report: Report, source: str) -> str:
     suite = f'<testsuite name={name} tests="{len(errors) + 1}" failures="{failures}">'
     first = "" if report.code is None else f"<failure message={_attribute(f'refused: {report.code}')}/>"
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', suite]
-    lines.append(f'  <testcase classname={name} name="{report.events} events">{first}</testcase>')
+    lines.append(f'  <testcase classname={name} name="{counted(report.events, "event")}">{first}</testcase>')
     for violation in errors:
         case = _attribute(f"event {violation.index}: {violation.code}")
         said = _attribute(f"{violation.message} {violation.suggestion}")

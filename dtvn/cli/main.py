@@ -6,21 +6,25 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dtvn.cli import validate
+from dtvn.cli import validate, verify_transcript
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     parser = argparse.ArgumentParser(prog="dtvn", description="Tools for AG-UI event streams.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    checker = commands.add_parser(
-        "validate",
-        help=validate.HELP,
-        description=validate.TEACH,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    validate.add_options(checker)
-    return validate.run(vars(parser.parse_args(arguments)), sys.stdin.buffer, sys.stdout, sys.stderr)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for name, module in (("validate", validate), ("verify-transcript", verify_transcript)):
+        one = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.TEACH,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_options(one)
+    options = vars(parser.parse_args(arguments))
+    if options["command"] == "verify-transcript":
+        return verify_transcript.run(options, sys.stdout, sys.stderr)
+    return validate.run(options, sys.stdin.buffer, sys.stdout, sys.stderr)
 
 
 def command() -> None:

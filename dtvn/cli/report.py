@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from dtvn.events.rules import Severity, Verdict, Violation
+from dtvn.wording import counted
 
 SCOPE = "LOCAL_ONLY"
 KEPT = 1_000
@@ -122,11 +123,14 @@ def as_text(report: Report, source: str) -> str:
 def _lines(report: Report, source: str) -> Iterator[str]:
     errors, warnings = (report.severities[severity] for severity in (Severity.ERROR, Severity.WARNING))
     verdict = "valid" if report.code is None else "NOT VALID"
-    counted = f"{report.events} events, {errors} errors, {warnings} warnings"
-    yield f"{source}: {verdict}. {counted}. AG-UI 1.0, {SCOPE}."
+    counts = ", ".join(
+        counted(count, noun)
+        for count, noun in ((report.events, "event"), (errors, "error"), (warnings, "warning"))
+    )
+    yield f"{source}: {verdict}. {counts}. AG-UI 1.0, {SCOPE}."
     signs = report.counts["PROTOCOL_0X"]
     if signs:
-        yield f"This stream is of AG-UI protocol 0.x: {signs} signs of it."
+        yield f"This stream is of AG-UI protocol 0.x: {counted(signs, 'sign')} of it."
     for shown in sorted(report.shown, key=lambda shown: shown.violation.severity):
         violation = shown.violation
         place = f" at event {violation.index} (line {shown.line})" if shown.text else " at the end"

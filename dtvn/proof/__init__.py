@@ -22,11 +22,13 @@ from dtvn.proof.files import (
     CHAIN,
     EVIDENCE,
     FILE_BYTES_MAX,
+    TRANSCRIPT,
     certificate_json,
     chain_json,
     evidence_json,
     read_bounded,
     read_file,
+    transcript_json,
     unwrap,
 )
 from dtvn.proof.statements import read_stable
@@ -52,6 +54,7 @@ __all__ = [
     "ProofError",
     "Proved",
     "Receipts",
+    "TRANSCRIPT",
     "certificate_json",
     "chain_json",
     "chain_of_genesis",
@@ -67,6 +70,7 @@ __all__ = [
     "results_path",
     "shown",
     "time_text",
+    "transcript_json",
     "unwrap",
     "verify",
 ]

@@ -20,7 +20,13 @@ from dtvn.protocol.proof_errors import Code, ProofError
 CERTIFICATE = "certificate"
 CHAIN = "chain"
 EVIDENCE = "evidence"
-BYTES_MAX = {CERTIFICATE: CERTIFICATE_BYTES_MAX, CHAIN: 16 * 1024 * 1024, EVIDENCE: 8 * 1024 * 1024}
+TRANSCRIPT = "transcript"
+BYTES_MAX = {
+    CERTIFICATE: CERTIFICATE_BYTES_MAX,
+    CHAIN: 16 * 1024 * 1024,
+    EVIDENCE: 8 * 1024 * 1024,
+    TRANSCRIPT: 64 * 1024 * 1024,
+}
 """Kind -> most bytes inside a file; every verifier has these bounds."""
 FILE_BYTES_MAX = {kind: 2 * size for kind, size in BYTES_MAX.items()}
 """Kind -> most bytes of the file itself. Base64 makes four bytes of three; the rest is for white space."""
@@ -44,6 +50,11 @@ def chain_json(data: bytes) -> bytes:
 def evidence_json(data: bytes) -> bytes:
     """The file of a piece of evidence."""
     return msgspec.json.encode(wrap(EVIDENCE, data))
+
+
+def transcript_json(data: bytes) -> bytes:
+    """The file of a transcript of events."""
+    return msgspec.json.encode(wrap(TRANSCRIPT, data))
 
 
 @cache

@@ -55,16 +55,21 @@ class Chain(msgspec.Struct, frozen=True):
     continued: Continued | None = None
     """The old cluster that this one continues, according to its genesis."""
 
+    def epoch(self, number: int) -> Epoch:
+        """The epoch with this number; raises ProofError if the chain lacks it."""
+        if number >= len(self.epochs):
+            said = f"epoch {number} is not in this chain, which ends with {len(self.epochs) - 1}"
+            raise ProofError(Code.UNKNOWN_EPOCH, f"epoch {number}", said)
+        return self.epochs[number]
+
     def members(self, epoch: int, sequence: int) -> tuple[Member, ...]:
         """Members of `epoch`; raises ProofError unless it is in the chain and contains `sequence`."""
-        if epoch >= len(self.epochs):
-            said = f"epoch {epoch} is not in this chain, which ends with {len(self.epochs) - 1}"
-            raise ProofError(Code.UNKNOWN_EPOCH, f"epoch {epoch}", said)
+        found = self.epoch(epoch)
         last = self.epochs[epoch + 1].after if epoch + 1 < len(self.epochs) else None
-        if sequence <= self.epochs[epoch].after or (last is not None and sequence > last):
+        if sequence <= found.after or (last is not None and sequence > last):
             said = f"sequence {sequence} is not in epoch {epoch}"
             raise ProofError(Code.OUTSIDE_EPOCH, f"sequence {sequence}", said)
-        return self.epochs[epoch].members
+        return found.members
 
     def pinned(self, pins: Sequence[bytes]) -> tuple[bytes, ...]:
         """The pins of a verifier that has seen this chain too. Raises ProofError if the chain contradicts the

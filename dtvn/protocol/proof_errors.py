@@ -39,6 +39,11 @@ class Code(StrEnum):
     """CHECKPOINTs that do not prove the state or the log in question."""
     BAD_ANSWER = "bad_answer"
     """A node's answer that proves no state of a ticket."""
+    # --- transcripts ---
+    WRONG_EVENT = "wrong_event"
+    """An event whose digest is that of another one."""
+    WRONG_CHUNK = "wrong_chunk"
+    """A certificate that does not continue the run, or is of other events; or events without one."""
     # --- evidence ---
     UNKNOWN_EVIDENCE = "unknown_evidence"
     WRONG_STATEMENT = "wrong_statement"

@@ -5,7 +5,7 @@
   "use strict";
 
   const COUNT_MAX = 2n ** 62n;
-  const BYTES_MAX = { certificate: 2 ** 18, chain: 2 ** 24 };
+  const BYTES_MAX = { certificate: 2 ** 18, chain: 2 ** 24, transcript: 2 ** 26 };
   const utf8 = new TextEncoder();
 
   /* A file that proves nothing: a sentence, its stable code, and the place that the code is about. */
@@ -112,9 +112,29 @@
   const isArray = (value, shape) =>
     Array.isArray(value) && value.length === shape.length && value.every((each, at) => FITS[shape[at]](each));
 
+  /* Of a transcript: events, certificates, their votes and signatures, each with its bounds. */
+  const isWithin = (value, least, most) => value >= least && value <= most;
+  const OF_EVENTS = {
+    a: (value) => isNumber(value) && isWithin(value, 0, 255),
+    c: (value) => isBytes(value) && value.length <= 2 ** 16,
+    e: (value) => isArray(value, "hlb"),
+    g: (value) => isNumber(value) && isWithin(value, 1, 4096),
+    l: (value) => isBytes(value) && (value.length === 0 || value.length === 16),
+    n: (value) => isNumber(value) && isWithin(value, 1, 256),
+    v: (value) => isBytes(value) && value.length <= 2 ** 15,
+    B: (value) => isList(value, (each) => isArray(each, "iigHk")) && value.length <= 31,
+    D: (value) => isList(value, FITS.c) && isWithin(value.length, 1, 2 ** 18),
+    E: (value) => isList(value, FITS.e) && isWithin(value.length, 1, 2 ** 18),
+    H: (value) => isList(value, FITS.h) && value.length <= 12,
+    L: (value) => isList(value, (each) => isArray(each, "as")) && value.length <= 256,
+    T: (value) => typeof value === "string" && Array.from(value).length <= 1024,
+    V: (value) => isArray(value, "TTinhhh"),
+  };
+
   /* One letter for each type: int, text, word, bytes, hash, tag, signature (k),
      path, flag; Capitals: lists, and what a certificate's proof may be. */
   const FITS = {
+    ...OF_EVENTS,
     i: (value) => isNumber(value) && value <= COUNT_MAX,
     s: (value) => typeof value === "string",
     w: (value) => typeof value === "string" && Array.from(value).length <= 256,

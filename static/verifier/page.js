@@ -33,6 +33,18 @@
     return verifier.unwrap(kind, new Uint8Array(content));
   }
 
+  async function ofCertificates(certificate, against, chain) {
+    const proved = await verifier.prove(certificate, chain);
+    const lines = verifier.sentences(proved);
+    if (!against) return ["good", "The certificate is valid.", lines];
+    const other = await verifier.prove(against, chain);
+    const found = verifier.contradiction(proved, other);
+    const more = [...lines, ...verifier.sentences(other), ...(found ? found.sentences : [])];
+    return found
+      ? ["bad", "Both certificates are valid, but they contradict each other.", more]
+      : ["good", "Both certificates are valid, and both can be true.", more];
+  }
+
   async function check() {
     const mine = (turn += 1);
     let told;
@@ -40,18 +52,13 @@
       const chain = await bytesOf("chain", "chain");
       const certificate = await bytesOf("certificate", "certificate");
       const against = await bytesOf("against", "certificate");
-      if (!chain || !certificate) return;
+      const transcript = await bytesOf("transcript", "transcript");
+      if (!chain || !(certificate || transcript)) return;
       const trusted = await verifier.readChain(chain);
-      const proved = await verifier.prove(certificate, trusted);
-      const lines = verifier.sentences(proved);
-      told = ["good", "The certificate is valid.", lines];
-      if (against) {
-        const other = await verifier.prove(against, trusted);
-        const found = verifier.contradiction(proved, other);
-        const more = [...lines, ...verifier.sentences(other), ...(found ? found.sentences : [])];
-        told = found
-          ? ["bad", "Both certificates are valid, but they contradict each other.", more]
-          : ["good", "Both certificates are valid, and both can be true.", more];
+      told = certificate ? await ofCertificates(certificate, against, trusted) : ["good", "", []];
+      if (transcript) {
+        const more = await verifier.transcript(transcript, trusted);
+        told = [told[0], `${told[1]} The transcript is valid.`.trim(), [...told[2], ...more]];
       }
     } catch (error) {
       told = ["bad", "Verification failed.", [error.code ? `${error.message} [${error.code}]` : error.message]];

@@ -315,6 +315,7 @@
     return { code, place: `sequence ${first.sequence}`, convicted, sentences: said };
   }
 
-  const api = { Refused, contradiction, fallback: false, needRoom, prove, readChain, sentences, unwrap };
+  const shared = { climb, isSigned, node, quorum, shown }; // with transcripts.js
+  const api = { ...shared, Refused, contradiction, fallback: false, needRoom, prove, readChain, sentences, unwrap };
   root.dtvnVerify = api;
 })(globalThis);

@@ -8,7 +8,9 @@ const vm = require("vm");
 const shelf = path.join(__dirname, "../../static");
 globalThis.self = globalThis;
 globalThis.crypto ??= require("crypto").webcrypto;
-for (const file of ["vendor/sha256.min.js", "vendor/nacl-fast.min.js", "verifier/forms.js", "verifier/verify.js"]) {
+const files = ["vendor/sha256.min.js", "vendor/nacl-fast.min.js"];
+files.push(...["forms", "verify", "transcripts"].map((name) => `verifier/${name}.js`));
+for (const file of files) {
   vm.runInThisContext(fs.readFileSync(path.join(shelf, file), "utf8"), { filename: file });
 }
 const verifier = globalThis.dtvnVerify;
@@ -38,6 +40,10 @@ function facts(proved) {
 async function verdict(vector) {
   try {
     const chain = await verifier.readChain(verifier.unwrap("chain", bytes(vector.chain)));
+    if (vector.transcript) {
+      const data = verifier.unwrap("transcript", bytes(vector.transcript));
+      return { sentences: await verifier.transcript(data, chain) };
+    }
     const proved = await verifier.prove(verifier.unwrap("certificate", bytes(vector.certificate)), chain);
     const told = facts(proved);
     if (vector.against) {
@@ -48,7 +54,7 @@ async function verdict(vector) {
     return told;
   } catch (error) {
     if (!(error instanceof verifier.Refused)) throw error; // it fell, which is no verdict
-    return { refused: error.code, place: error.place };
+    return { refused: error.code, place: error.place, ...(vector.transcript && { said: error.message }) };
   }
 }
 

@@ -19,8 +19,11 @@ from tests.proof.support import Later, PaperLog
 from tests.proof.test_odd_files import ROWS
 from tests.proof.verdicts import ROOT, by_browser, by_dtvn, by_one_file
 
-SMALL = [ROOT / "verifier" / name for name in ("dtvn_verify.py", "dtvn_verify_evidence.py")]
-BROWSER = [ROOT / "static/verifier" / name for name in ("forms.js", "verify.js", "page.js")]
+SMALL = [
+    ROOT / "verifier" / name
+    for name in ("dtvn_verify.py", "dtvn_verify_evidence.py", "dtvn_verify_transcript.py")
+]
+BROWSER = [ROOT / "static/verifier" / name for name in ("forms.js", "verify.js", "transcripts.js", "page.js")]
 OURS_ONLY = {"unwritable", "pin_contradicted", "pin_ahead", "bad_checkpoint", "bad_answer"}
 """Pins, and proofs that are no files of users."""
 EVIDENCE = {
@@ -37,6 +40,8 @@ EVIDENCE = {
     "undecided_size",
 }
 """Evidence, which the browser does not read."""
+TRANSCRIPTS = {"wrong_event", "wrong_chunk"}
+"""Transcripts, which have vectors of their own (tests/events/transcript)."""
 SMALL_ONLY = {"usage", "missing_file"}
 CONTRADICTIONS = {"two_entries", "changed_final"}
 ALL = {str(code) for code in Code}
@@ -75,7 +80,8 @@ def test_the_browser_gives_every_code_but_those_of_evidence() -> None:
 
 
 def test_dtvn_raises_every_code() -> None:
-    rooms = [*(ROOT / "dtvn/proof").glob("*.py"), *(ROOT / "tickets/management/commands").glob("verify_*.py")]
+    places = ("dtvn/proof/*.py", "dtvn/events/transcript/*.py", "tickets/management/commands/verify_*.py")
+    rooms = [path for place in places for path in ROOT.glob(place)]
     text = "\n".join(path.read_text(encoding="utf-8") for path in rooms if path.name != "errors.py")
     assert set(re.findall(r"Code\.([A-Z_]+)", text)) == {code.name for code in Code}
 
@@ -88,7 +94,7 @@ def test_the_vectors_hold_each_refusal_code_of_certificates_and_chains() -> None
         found |= set(code if isinstance(code, list) else [code])
     # Of genesis files see test_sealed, of files that cannot be read test_same_verdict.
     elsewhere = {"unreadable", "invalid_genesis", "early_checkpoint", "bad_members"}
-    assert ALL - OURS_ONLY - EVIDENCE - elsewhere <= found
+    assert ALL - OURS_ONLY - EVIDENCE - TRANSCRIPTS - elsewhere <= found
 
 
 def test_all_verifiers_give_the_codes_that_no_kept_vector_has() -> None:

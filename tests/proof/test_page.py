@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.events.transcript.support import GOLDEN, cluster
 from tests.pages.browsing import FLAGS, PATIENCE, installed
 from tests.proof import vectors
 
@@ -61,7 +62,7 @@ def named(name: str) -> dict[str, bytes]:
 
 def test_r27_the_page_proves_refuses_and_convicts_offline(page: Page) -> None:
     headline, lines = page.locator("#headline"), page.locator("#sentences li")
-    expect(headline).to_have_text("Choose the epoch chain and a certificate.")
+    expect(headline).to_have_text("Choose the epoch chain and a certificate or a transcript.")
     choose(page, **named("under a later checkpoint"))
     expect(headline).to_have_text("The certificate is valid.")
     vector = next(vector for vector in VECTORS if vector["name"] == "under a later checkpoint")
@@ -72,6 +73,19 @@ def test_r27_the_page_proves_refuses_and_convicts_offline(page: Page) -> None:
     choose(page, **named("two receipts"))
     expect(headline).to_have_text("Both certificates are valid, but they contradict each other.")
     expect(lines.last).to_have_text("convicted, having signed both: r1, r2 (f + 1 = 2)")
+
+
+def test_the_page_proves_and_refuses_transcripts_beside_certificates(page: Page) -> None:
+    headline, lines = page.locator("#headline"), page.locator("#sentences li")
+    story = bytes.fromhex(GOLDEN.read_text(encoding="ascii"))
+    choose(page, chain=cluster().chain(), transcript=story)
+    expect(headline).to_have_text("The transcript is valid.")
+    expect(lines.first).to_have_text("run r1 of thread t1: 7 events, 1 refused")
+    choose(page, transcript=story.replace(b"an alle", b"an alte"))
+    expect(headline).to_have_text("Verification failed.")
+    expect(lines).to_have_text([re.compile(r"^event 4 .* \[wrong_event\]$")])
+    choose(page, transcript=story, certificate=cluster().receipts(1))
+    expect(headline).to_have_text("The certificate is valid. The transcript is valid.")
 
 
 def test_r27_chromium_agrees_with_every_vector(page: Page) -> None:

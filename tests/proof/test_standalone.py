@@ -32,7 +32,7 @@ from tests.proof.verdicts import facts, small_facts
 from verifier import dtvn_verify
 
 FILE = Path(dtvn_verify.__file__)
-SECOND = FILE.with_name("dtvn_verify_evidence.py")
+SECOND, THIRD = (FILE.with_name(f"dtvn_verify_{name}.py") for name in ("evidence", "transcript"))
 MANAGE = FILE.parents[1] / "manage.py"
 
 
@@ -61,8 +61,8 @@ def run(
 
 @pytest.mark.parametrize(
     ("file", "lines", "needs"),
-    [(FILE, 305, {"nacl"}), (SECOND, 465, {"nacl", FILE.stem})],
-    ids=["first", "second"],
+    [(FILE, 310, {"nacl"}), (SECOND, 465, {"nacl", FILE.stem}), (THIRD, 190, {"nacl", FILE.stem})],
+    ids=["first", "second", "third"],
 )
 def test_the_standalone_verifier_is_small_and_has_no_other_imports(
     file: Path, lines: int, needs: set[str]

@@ -84,7 +84,7 @@ def test_the_page_has_no_inline_script_and_loads_only_local_files() -> None:
     page = (ROOT / "static/verifier/index.html").read_text(encoding="utf-8")
     sources = [part.split('"')[0] for part in page.split('src="')[1:]]
     vendored = ["../vendor/sha256.min.js", "../vendor/nacl-fast.min.js"]
-    assert sources == [*vendored, "forms.js", "verify.js", "page.js"]
+    assert sources == [*vendored, "forms.js", "verify.js", "transcripts.js", "page.js"]
     assert all((ROOT / "static/verifier" / source).exists() for source in sources)
     assert page.count("<script") == len(sources)
     assert not [word for word in ("http:", "https:", "onclick", "style=") if word in page]

@@ -5,10 +5,12 @@ A validator casts votes (`cast_vote`) and signs those of a turn together (`sign_
 evidence of two contradicting votes. Anyone checks those offline (`check_certificate`, `convict`)."""
 
 from dtvn.events.judging.certificate import (
+    CERTIFICATE_BYTES_MAX,
     Certified,
     VoteCertificate,
     assemble,
     check_certificate,
+    check_form,
     decode_certificate,
 )
 from dtvn.events.judging.decision_rules import (
@@ -26,11 +28,13 @@ from dtvn.events.judging.decision_rules import (
 )
 from dtvn.events.judging.electorate import Electorate
 from dtvn.events.judging.evidence import VoteConviction, convict, encode_evidence
+from dtvn.events.judging.heads import first_head, next_head
 from dtvn.events.judging.inquiry import Ask, Inquiry, Piece, RunPoint
 from dtvn.events.judging.tally import PARTIAL_DECISIONS, Decision, Ignored, Tally
-from dtvn.events.judging.turns import TURN_VOTES_MAX, MemberVote, open_turn, sign_turn
+from dtvn.events.judging.turns import TURN_VOTES_MAX, MemberVote, open_turn, open_vote, sign_turn
 from dtvn.events.judging.votes import (
     CHUNK_EVENTS_MAX,
+    SALT_SIZE,
     Abstains,
     Abstention,
     Event,
@@ -48,6 +52,7 @@ __all__ = [
     "Abstention",
     "AlgorithmNotOffered",
     "Ask",
+    "CERTIFICATE_BYTES_MAX",
     "CHUNK_EVENTS_MAX",
     "Certified",
     "Decision",
@@ -67,6 +72,7 @@ __all__ = [
     "Piece",
     "Question",
     "RunPoint",
+    "SALT_SIZE",
     "TURN_VOTES_MAX",
     "Tally",
     "Verdict",
@@ -76,13 +82,17 @@ __all__ = [
     "assemble",
     "cast_vote",
     "check_certificate",
+    "check_form",
     "chunk_digest",
     "convict",
     "decision_rule",
     "decode_certificate",
     "encode_evidence",
     "event_digest",
+    "first_head",
+    "next_head",
     "offered",
     "open_turn",
+    "open_vote",
     "sign_turn",
 ]

@@ -80,6 +80,13 @@ def decode_certificate(data: bytes) -> VoteCertificate:
     return certificate
 
 
+def check_form(certificate: VoteCertificate) -> Vote:
+    """The certificate's vote; raises ProofError for another version or a vote without form. No signature is
+    checked."""
+    check_version(certificate.version, A_CERTIFICATE)
+    return open_vote(certificate.vote)
+
+
 def check_certificate(certificate: VoteCertificate, electorate: Electorate) -> Certified:
     """Checks every signature against the members of the certificate's epoch; raises ProofError naming the
     place. At least a quorum must have signed."""

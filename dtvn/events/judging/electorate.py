@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import Member
 from dtvn.protocol.proof_errors import Code, ProofError
 from dtvn.protocol.proof_forms import shown
-from dtvn.protocol.scheme import ED25519, Scheme
+from dtvn.protocol.scheme import ED25519
+
+
+class Verifier(Protocol):
+    """Checks signatures."""
+
+    def verify(self, public_key: bytes, data: bytes, signature: bytes) -> bool:
+        """See protocol.scheme.Scheme."""
 
 
 class Electorate(msgspec.Struct, frozen=True):
@@ -19,7 +28,7 @@ class Electorate(msgspec.Struct, frozen=True):
     epoch: int
     members: tuple[Member, ...]
     """In the order of their indexes."""
-    scheme: Scheme = ED25519
+    scheme: Verifier = ED25519
 
     @property
     def quorum(self) -> int:

@@ -9,7 +9,7 @@ from dtvn.events.rules.framing import EventReader, FramingError
 from dtvn.events.rules.limits import Limits, rules_digest
 from dtvn.events.rules.lint import Linter
 from dtvn.events.rules.shapes import TYPES
-from dtvn.events.rules.state import RunState, StateError, decode_state, state_digest
+from dtvn.events.rules.state import Phase, RunState, StateError, decode_state, state_digest
 from dtvn.events.rules.stream import Stream, Verdict
 from dtvn.events.rules.table import Bounds, Table
 from dtvn.events.rules.violation import SUGGESTIONS, Severity, Violation
@@ -24,6 +24,7 @@ __all__ = [
     "Limits",
     "Table",
     "Bounds",
+    "Phase",
     "RunState",
     "StateError",
     "decode_state",

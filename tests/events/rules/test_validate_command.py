@@ -108,7 +108,7 @@ def test_the_text_shows_the_event_and_its_neighbours(tmp_path: Path) -> None:
     code, out, _ = run(written(tmp_path, BAD), skip=["advice"])
     assert code == 1
     head, blank, error, advice, *lines = out.splitlines()
-    assert head.endswith("run.ndjson: NOT VALID. 6 events, 1 errors, 0 warnings. AG-UI 1.0, LOCAL_ONLY.")
+    assert head.endswith("run.ndjson: NOT VALID. 6 events, 1 error, 0 warnings. AG-UI 1.0, LOCAL_ONLY.")
     assert (blank, error) == (
         "",
         'error MESSAGE_NOT_OPEN at event 3 (line 4), messageId: Message "z" is not open.',

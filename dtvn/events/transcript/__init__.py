@@ -1,0 +1,28 @@
+"""Transcripts: what an agent emitted, in which order, and what enough validators said of it. Pure.
+
+Who ran the agent keeps events, salts and certificates, and makes a transcript of them (`compose`), of which
+it may `withhold` events. Anyone checks it offline (`check_transcript`). One event is shown under the run's
+root without any other (`event_path`, `is_included`)."""
+
+from dtvn.events.transcript.checking import CheckedRun, check_transcript
+from dtvn.events.transcript.form import (
+    Transcript,
+    compose,
+    decode_transcript,
+    encode_transcript,
+    withhold,
+)
+from dtvn.events.transcript.inclusion import event_path, is_included, run_root
+
+__all__ = [
+    "CheckedRun",
+    "Transcript",
+    "check_transcript",
+    "compose",
+    "decode_transcript",
+    "encode_transcript",
+    "event_path",
+    "is_included",
+    "run_root",
+    "withhold",
+]

@@ -1,0 +1,164 @@
+"""The stand-alone verifier and the browser's say of a transcript what DTVN's own says, word for word."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dtvn.events.judging import VoteCertificate
+from dtvn.events.transcript import Transcript, decode_transcript, encode_transcript, withhold
+from dtvn.proof import read_chain, transcript_json
+from dtvn.proof.transcripts import verify_transcript
+from dtvn.protocol import canonical
+from tests.events.judging.support import changed
+from tests.events.transcript.support import CHUNKS, GOLDEN, JudgedRun, cluster, story, voters_of
+from tests.proof.support import PaperLog
+from tests.proof.verdicts import by_browser
+from verifier import dtvn_verify, dtvn_verify_transcript
+
+FILE = Path(dtvn_verify.__file__)
+STORY = bytes.fromhex(GOLDEN.read_text(encoding="ascii"))
+CHAIN = cluster().chain()
+OURS, THEIRS = read_chain(CHAIN), dtvn_verify.Chain(CHAIN)
+REPLACE = msgspec.structs.replace
+
+
+def verdict(sentences: Callable[[], Iterable[str]]) -> Any:
+    """Sentences, or code, place and sentence of the refusal."""
+    try:
+        return list(sentences())
+    except ValueError as error:  # ProofError, or a Refused of either copy of the first file
+        refused: Any = error
+        return str(refused.code), refused.place, str(refused)
+
+
+def verdicts(data: bytes) -> tuple[Any, Any]:
+    """Those of DTVN's own and of the stand-alone verifier."""
+    ours = verdict(lambda: verify_transcript(data, OURS).sentences())
+    return ours, verdict(lambda: dtvn_verify_transcript.sentences(data, THEIRS))
+
+
+def by_page(transcripts: list[bytes]) -> list[Any]:
+    """The same by static/verifier."""
+    chain = base64.b64encode(CHAIN).decode()
+    vectors = [{"chain": chain, "transcript": base64.b64encode(data).decode()} for data in transcripts]
+    found = by_browser(vectors)
+    return [each.get("sentences") or (each["refused"], each["place"], each["said"]) for each in found]
+
+
+def alike(transcripts: list[bytes]) -> list[Any]:
+    """The verdict on each, after all verifiers agreed."""
+    found = [verdicts(data) for data in transcripts]
+    assert [ours for ours, _theirs in found] == [theirs for _ours, theirs in found]
+    assert [ours for ours, _theirs in found] == by_page(transcripts)
+    return [ours for ours, _theirs in found]
+
+
+def over_two_epochs() -> Transcript:
+    run = JudgedRun()
+    for _ in range(12):
+        run.judge(CHUNKS[1], voters_of(cluster()))
+    run.judge(CHUNKS[0], voters_of(cluster(), 1), (0, 1, 2, 4))
+    return run.transcript()
+
+
+def test_all_prove_the_same_in_the_same_words() -> None:
+    made = [withhold(story().transcript(), {0, 3}), over_two_epochs()]
+    assert all(isinstance(found, list) for found in alike([encode_transcript(each) for each in made]))
+
+
+def flipped(places: range) -> list[bytes]:
+    """The story with one other bit at each of these places."""
+    return [STORY[:at] + bytes([STORY[at] ^ 1 << at % 8]) + STORY[at + 1 :] for at in places]
+
+
+def test_each_changed_byte_is_refused_alike_without_a_browser() -> None:
+    for ours, theirs in map(verdicts, flipped(range(len(STORY)))):
+        assert isinstance(ours, tuple)
+        assert ours == theirs
+
+
+def test_changed_bytes_are_refused_alike_by_all() -> None:
+    assert all(isinstance(found, tuple) for found in alike(flipped(range(0, len(STORY), 7))))
+
+
+def forgeries() -> list[Transcript]:
+    """Transcripts that are whole in form."""
+    whole = decode_transcript(STORY)
+    one, two, three, four = whole.certificates
+    first, second, *rest = whole.events
+    sealed = canonical.decode(VoteCertificate, two)
+    ballots = sealed.ballots
+    found = [
+        REPLACE(whole, certificates=certificates)
+        for certificates in (
+            (two, one, three, four),
+            (one, two, three),
+            (one, changed(two, VoteCertificate, ballots=ballots[:2])),
+            (one, changed(two, VoteCertificate, ballots=ballots[::-1])),
+            (one, changed(two, VoteCertificate, ballots=(*ballots[:2], REPLACE(ballots[2], member=4)))),
+            (one, changed(two, VoteCertificate, ballots=(*ballots[:2], REPLACE(ballots[2], path=())))),
+            (one, changed(two, VoteCertificate, ballots=(*ballots[:2], REPLACE(ballots[2], place=0)))),
+            (one, changed(two, VoteCertificate, epoch=1)),
+            (one, changed(two, VoteCertificate, epoch=2)),
+            (one, changed(two, VoteCertificate, version=2)),
+            (one, changed(two, VoteCertificate, cluster=bytes(32))),
+            (one, changed(two, VoteCertificate, vote=b"")),
+            (b"",),
+            (),
+        )
+    ]
+    found += [REPLACE(whole, events=events) for events in ((second, first, *rest), (first, *rest), ())]
+    found += [REPLACE(whole, **{name: "other"}) for name in ("thread", "run")]
+    found += [REPLACE(whole, **{name: bytes(32)}) for name in ("cluster", "rules")]
+    return [*found, REPLACE(whole, version=2), REPLACE(whole, run="r" * 1025)]
+
+
+def test_all_refuse_forgeries_with_one_code_and_place() -> None:
+    codes = {code for code, _place, _said in alike([encode_transcript(each) for each in forgeries()])}
+    assert codes == {
+        "bad_path",
+        "bad_signature",
+        "bad_signers",
+        "malformed",
+        "other_cluster",
+        "signature_count",
+        "unknown_epoch",
+        "unknown_member",
+        "unknown_version",
+        "wrong_chunk",
+    }
+
+
+def test_the_stand_alone_command_needs_its_third_file(tmp_path: Path) -> None:
+    chain, file, odd = tmp_path / "chain", tmp_path / "run.json", tmp_path / "odd.json"
+    chain.write_bytes(CHAIN)
+    file.write_bytes(transcript_json(STORY))
+    odd.write_bytes(transcript_json(STORY[:-1]))
+
+    def run(path: Path) -> tuple[int, str]:
+        given = [
+            sys.executable,
+            "-I",
+            *map(str, (tmp_path / FILE.name, "transcript", path, "--genesis", chain)),
+        ]
+        done = subprocess.run(given, capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+        return done.returncode, done.stdout
+
+    shutil.copy(FILE, tmp_path)
+    lacks = "transcript is judged by dtvn_verify_transcript.py, which is not beside this file [missing_file]"
+    assert run(file) == (1, f"not proved: {lacks}\n")
+    shutil.copy(dtvn_verify_transcript.__file__, tmp_path)
+    assert run(file) == (0, "\n".join(verify_transcript(STORY, OURS).sentences()) + "\n")
+    assert run(odd) == (1, "not proved: a transcript has not the form of one [malformed]\n")
+    chain.write_bytes(PaperLog(name="foreign").chain())
+    code, said = run(file)
+    assert (code, said.split()[-1]) == (1, "[other_cluster]")

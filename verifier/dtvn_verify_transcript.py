@@ -1,0 +1,174 @@
+"""Third file of DTVN's stand-alone verifier: checks transcripts of runs that a cluster judged.
+
+dtvn_verify.py loads it from its own folder for `transcript`; docs/understand/protocol/certificates.md has the
+forms. Whatever was changed is refused with the event or the chunk that it is in.
+"""
+
+import hashlib
+import re
+
+from dtvn_verify import HASH, NUMBER, SIGNATURE, Refused, log_root, need, opened, pack, read, shown
+from nacl import exceptions, signing
+
+TEXT, SALT = {str: range(1025)}, {bytes: (0, 16)}  # a withheld event has no salt
+EVENT, CERTIFICATES = (HASH, SALT, bytes), [{bytes: range((1 << 16) + 1)}, 1 << 18]
+TRANSCRIPT = (NUMBER, HASH, TEXT, TEXT, HASH, [EVENT, 1 << 18], CERTIFICATES)
+BALLOT = (NUMBER, NUMBER, {int: range(1, 4097)}, [HASH, 12], SIGNATURE)
+CERTIFICATE = (NUMBER, HASH, NUMBER, {bytes: range((1 << 15) + 1)}, [BALLOT, 31])
+QUESTION = (TEXT, TEXT, NUMBER, {int: range(1, 257)}, HASH, HASH, HASH)
+VOTE = (QUESTION, HASH, [({int: range(256)}, str), 256])
+# The state of the rules before the first event of a run, and after its end.
+START = bytes.fromhex("d10bc796c3143e7158ae057c6658306fce3cc50dcbe91d9709bf8a8742cce25a")
+ENDS = {
+    bytes.fromhex("34239c7b76db35447534682f805b7accbf13af8c70881b46b8d1f10adead471f"): "RUN_FINISHED",
+    bytes.fromhex("09629bdc1f14ab6ad8acca0de2d67f06ed6fcc7395793eb16e0078ee9169fe74"): "RUN_ERROR",
+}
+SINCE = "It says what was emitted and judged, not when, and nothing of what came later."
+
+
+def main(path, chain):
+    """Prints what the transcript at `path` proves."""
+    print(*sentences(read(path, "transcript"), chain), sep="\n")
+    return 0
+
+
+def sentences(data, chain):
+    """What a transcript proves, in words; Refused if it proves nothing."""
+    _, _, thread, run, rules, events, certificates = transcript(data, chain)
+    digests = [digest for digest, *_ in events]
+    point, chunks = (0, START), []
+    head = sha256(b"dtvn/events/v1/run\0" + pack([thread, run]))
+    for number, encoded in enumerate(certificates):
+        place = f"chunk {number}, from event {point[0]}"
+        try:
+            found = certified(encoded, chain)
+        except Refused as error:
+            raise Refused(error.code, f"{place}, {error.place}", f"{place}: {error}") from None
+        follows(found["question"], (thread, run, *point, rules), digests, place)
+        point = point[0] + found["question"][3], found["after"]
+        head = sha256(b"dtvn/events/v1/head\0" + head + found["encoded"])
+        chunks.append(found)
+    first = f"event {point[0]}"
+    why = f"no certificate covers {first} and those after it"
+    need(point[0] >= len(digests), "wrong_chunk", first, why)
+    yield from told(thread, run, events, chunks, ENDS.get(point[1]))
+    yield f"head {head.hex()}, root {root(digests).hex()}, rules {rules.hex()}"
+    yield SINCE
+
+
+def transcript(data, chain):
+    """The fields of a transcript of this cluster, after each event that is shown was compared with its
+    digest."""
+    found = opened(data, TRANSCRIPT, "a transcript")
+    why = f"a transcript of version {found[0]}; this verifier knows 1"
+    need(all(found[5:]), "malformed", "transcript", "a transcript has not the form of one")
+    need(found[0] == 1, "unknown_version", "transcript", why)
+    shaped = all(salt or not text for _, salt, text in found[5])
+    need(shaped, "malformed", "transcript", "a transcript has not the form of one")
+    why = "the transcript is of another cluster than this chain"
+    need(found[1] == chain.cluster, "other_cluster", "transcript", why)
+    for index, (digest, salt, text) in enumerate(found[5]):
+        same = not salt or sha256(b"dtvn/events/v1/event\0" + salt + text) == digest
+        why = f"event {index} is not the one that its digest names"
+        need(same, "wrong_event", f"event {index}", why)
+    return found
+
+
+def certified(data, chain):
+    """What a certificate of one chunk proves, after every signature was checked."""
+    what = "a certificate of events"
+    version, cluster, epoch, encoded, ballots = opened(data, CERTIFICATE, what)
+    why = f"{what} of version {version}; this verifier knows 1"
+    need(version == 1, "unknown_version", what[2:], why)
+    why = f"epoch {epoch} is not in this chain, which ends with {len(chain.epochs) - 1}"
+    need(epoch < len(chain.epochs), "unknown_epoch", f"epoch {epoch}", why)
+    members, _ = chain.epochs[epoch]
+    why = "the certificate is of another cluster"
+    need(cluster == chain.cluster, "other_cluster", "certificate", why)
+    question, after, errors = opened(encoded, VOTE, "a vote")
+    places = [place for place, _ in errors]
+    shaped = places == sorted({*places}) and all(place < question[3] for place in places)
+    shaped = shaped and all(re.match("[A-Z][A-Z0-9_]{0,63}$", code) for _, code in errors)
+    need(shaped, "malformed", "vote", "a vote has not the form of one")
+    n, signers = len(members), [ballot[0] for ballot in ballots]
+    q = (n + (n - 1) // 3 + 2) // 2
+    why = f"it has {len(signers)} signatures; at least {q} of {n} are needed"
+    need(len(signers) >= q, "signature_count", "signatures", why)
+    why = "its signers are not distinct members in ascending order"
+    need(signers == sorted({*signers}), "bad_signers", "signatures", why)
+    for ballot in ballots:
+        check(ballot, sha256(b"\0" + encoded), epoch, members, chain.cluster)
+    names = [shown(members[member][0]) for member in signers]
+    said = {"encoded": encoded, "question": question, "after": after, "errors": errors}
+    return {**said, "epoch": epoch, "n": n, "names": names}
+
+
+def check(ballot, leaf, epoch, members, cluster):
+    """Checks that a member signed a turn of votes that holds this one."""
+    member, place, size, path, signature = ballot
+    why = f"epoch {epoch} has no member {member}"
+    need(member < len(members), "unknown_member", f"member {member}", why)
+    name, key = members[member]
+    try:
+        turn = log_root(place, size, leaf, b"".join(path))
+    except Refused:
+        why = f"the path of {shown(name)} does not lead to its signature"
+        raise Refused("bad_path", shown(name), why) from None
+    head = b"dtvn/events/v1/votes\0" + cluster + pack([epoch, member, size, turn])
+    try:
+        signing.VerifyKey(key).verify(head, signature)
+    except exceptions.CryptoError:
+        why = f"the signature of {shown(name)} does not fit what it should say"
+        raise Refused("bad_signature", shown(name), why) from None
+
+
+def follows(question, point, digests, place):
+    """Checks that a chunk continues the run and is of its events."""
+    thread, run, position, count, before, chunk, rules = question
+    for good, why in (
+        (thread == point[0], "it is of another thread"),
+        (run == point[1], "it is of another run"),
+        (rules == point[4], "it was judged by other rules"),
+        (position == point[2], f"it begins at event {position}"),
+        (before == point[3], "it does not continue the state of the run before it"),
+        (chunk == root(digests[position : position + count]), "its events are not those that were judged"),
+    ):
+        need(good, "wrong_chunk", place, f"{place}: {why}")
+
+
+def told(thread, run, events, chunks, end):
+    """The proved facts in words."""
+    refused = [(chunk["question"][2] + place, code) for chunk in chunks for place, code in chunk["errors"]]
+    held = sum(not salt for _, salt, _ in events)
+    verdict = f"{len(refused)} refused" if refused else "all valid"
+    verdict += f", {held} withheld" if held else ""
+    yield f"run {shown(run)} of thread {shown(thread)}: {counted(len(events), 'event')}, {verdict}"
+    yield from (f"event {index} was refused: {code}" for index, code in refused[:10])
+    yield from (f"... and {len(refused) - 10} more" for _ in refused[10:11])
+    for epoch in sorted({chunk["epoch"] for chunk in chunks}):
+        group = [chunk for chunk in chunks if chunk["epoch"] == epoch]
+        names = ", ".join(sorted({name for chunk in group for name in chunk["names"]}))
+        least, n = min(len(chunk["names"]) for chunk in group), group[0]["n"]
+        faults = (n - 1) // 3
+        liars = f"of whom {faults} may lie" if faults else "crash-only, no liar tolerated"
+        signed = f"{counted(len(group), 'chunk')} of epoch {epoch} signed by {names}"
+        yield f"{signed}: each by at least {least} of {n} members, {liars}"
+    yield f"the run ended with {end}" if end else "the run had not ended: there may be more of it"
+
+
+def counted(count, what):
+    """The number of things, with their name."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def sha256(data):
+    """The SHA-256 of bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def root(level):
+    """Root over digests: pairs from the left, a last single one moves up as it is (RFC 9162, section 2.1)."""
+    while len(level) > 1:
+        pairs = [sha256(b"\1" + level[at] + level[at + 1]) for at in range(0, len(level) - 1, 2)]
+        level = pairs + level[len(level) - len(level) % 2 :]
+    return level[0] if level else sha256(b"")
