@@ -10,6 +10,12 @@ from django.core.management import CommandError, call_command
 
 from dtvn.node.layout import ClusterFolder
 
+NOWHERE = (
+    *("0.0.0.0", "::", "::ffff:0.0.0.0", "224.0.0.1", "ff02::1"),  # noqa: S104
+    *("169.254.1.1", "fe80::1", "255.255.255.255"),
+)
+"""Addresses at which no other member reaches this host."""
+
 
 class Said:
     """Output and exit of `manage.py genesis`."""

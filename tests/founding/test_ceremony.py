@@ -15,7 +15,7 @@ from dtvn.node.options import StartError, read_genesis
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.genesis import terms
-from tests.founding.parties import Party, Said, found
+from tests.founding.parties import NOWHERE, Party, Said, found
 from tests.node.test_own_folder import Told
 from validators.management.commands.genesis import grant
 
@@ -166,10 +166,22 @@ def test_r20_impossible_terms_are_not_joined(tmp_path: Path, draft: Path) -> Non
 
 def test_an_address_that_cannot_be_dialled_is_refused_at_once(tmp_path: Path, draft: Path) -> None:
     """Not only when all have joined and the first one seals."""
-    place = ("--data-dir", tmp_path / "data", "--id", "venue", "--host", "node_1", "--port", 41001)
-    said = Said("join", draft, *place)
-    assert (said.code, "gives no address that others could dial" in said.error) == (1, True)
-    assert not (tmp_path / "data").exists()
+    for host in ("node_1", *NOWHERE):
+        place = ("--data-dir", tmp_path / "data", "--id", "venue", "--host", host, "--port", 41001)
+        said = Said("join", draft, *place)
+        assert (said.code, "gives no address that others could dial: host must be" in said.error) == (1, True)
+        assert not (tmp_path / "data").exists()
+
+
+def test_a_file_from_before_an_address_was_refused_stays_readable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, draft: Path
+) -> None:
+    """Clusters run from such files: their members learned each other's addresses."""
+    place = ("--data-dir", tmp_path / "data", "--id", "venue", "--host", NOWHERE[0], "--port", 41001)
+    with monkeypatch.context() as before:
+        before.setattr(g, "why_not_reached", lambda host: "")
+        assert Said("join", draft, *place).code == 0
+    assert c.decode(draft.read_bytes()).records[0].party.member.host == NOWHERE[0]
 
 
 def test_a_party_s_keys_lie_in_its_platform_s_folder_by_default(
@@ -293,7 +305,7 @@ def test_show_prints_no_terminal_control_characters(
     gateway, learner = record.party.principals
     party = replace(record.party, principals=(replace(gateway, grants=(g.Grant(HIDDEN, "gate"),)), learner))
     odd = replace(good, records=(replace(record, party=party),))
-    monkeypatch.setattr("validators.management.commands.genesis.read_file", lambda path: odd)
+    monkeypatch.setattr("validators.management.founding.read_file", lambda path: odd)
     text = Said("show", pair[0].file).text
     assert "a??[2Kprincipal" in text
     assert "\r" not in text

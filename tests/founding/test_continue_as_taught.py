@@ -12,7 +12,7 @@ from dtvn.node.layout import ClusterFolder
 from tests.docs.taught import commands
 from tests.founding.parties import Said
 from tests.proof.continuing import keep, old_log
-from validators.management.continuing import TEACH
+from validators.management.genesis_parsers import CONTINUE as TEACH
 
 RUNBOOK = Path(__file__).resolve().parents[2] / "docs/operate/runbook.md"
 PARTIES = {"venue": "4001", "promoter": "4002", "seller": "4003", "auditor": "4004"}

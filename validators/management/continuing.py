@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -32,87 +31,7 @@ from dtvn.protocol import quorum
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.host.ports import JournalError
 from dtvn.waiting import saying
-from validators.management.teaching import add_data_folder, add_steps
-
-TEACH = """\
-The last resort, at a cost: a NEW cluster that begins with the old one's last certified state, the
-newest stable checkpoint in any remaining ledger. What the old cluster acknowledged after that may be
-lost: a ticket that was admitted then can be admitted again. Use it only if `genesis recover` refuses (an old
-key is lost, too few members vouch that their logs are their newest (with three members: always), or a
-membership change was in progress).
-
-  1. stop every old node that still runs; save and show the certified state of each remaining ledger: the
-     one with the highest sequence loses least
-       manage.py genesis continue save --data-dir ./old --id venue --out cup.state
-       manage.py genesis continue show cup.state
-  2. one party proposes the new cluster; pass the state file on with the genesis
-       manage.py genesis continue init cup.state --name "Cup final 2" --members 4 --out cup2.genesis
-  3. each party joins with a NEW data folder and seals as usual; `seal` first checks the whole state
-       manage.py genesis join cup2.genesis --data-dir ./new --id venue --host venue.example --port 4001 \\
-           --grant issue --grant gate --grant admin
-       manage.py genesis seal cup2.genesis --data-dir ./new --state cup.state
-  4. when all have sealed, a second `seal` installs genesis and state; then each party starts its node
-       manage.py genesis seal cup2.genesis --data-dir ./new --state cup.state
-       manage.py validator -data-dir ./new -id venue
-
-Compare the old cluster's id that `show` prints with the one you know; a party that has its old genesis or
-epoch chain gives it to `show` and `seal` (--old-chain FILE). For a demo cluster of one party:
-  manage.py genesis continue demo cup.state --data-dir ./new, then make up DATA=./new
-A member that joins later needs the file too: `genesis continue install` with its --id.
-
-Kept: complete tickets, with their admissions. Not kept: clients' sessions and nonces (clients open new
-sessions), principals, grants and members (the new genesis sets them). Certificates of the new cluster say
-"continued, not proved by all"; those of the old one stay valid under its own id, and convict no member.
-"""
-
-
-def add_parser(verbs: Any) -> None:
-    """The verb `continue` and its own verbs."""
-    summary = "found a new cluster on the last certified state of a lost one"
-    steps = add_steps(verbs, "continue", summary=summary, teaches=TEACH)
-    one = steps.add_parser("save", help="write the last certified state in an old ledger to a file")
-    add_data_folder(one)
-    whose = one.add_mutually_exclusive_group(required=True)
-    whose.add_argument("--id", default="", help="use the ledger of this node, which must be stopped")
-    whose.add_argument("--learner", action="store_true", help="use the ledger of the platform's learner")
-    one.add_argument("--out", type=Path, required=True, metavar="FILE")
-    two = steps.add_parser("show", help="check signatures, log and every ticket; show what may be lost")
-    two.add_argument("state", type=Path)
-    add_old_chain(two)
-    three = steps.add_parser("init", help="propose the new cluster, no members yet")
-    three.add_argument("state", type=Path)
-    add_terms(three)
-    four = steps.add_parser("demo", help="make the new cluster as a demo, all keys on this host")
-    four.add_argument("state", type=Path)
-    add_data_folder(four)
-    four.add_argument("--nodes", type=int, default=4, help="number of validators (default 4)")
-    four.add_argument("--name", default="demo", help="name of the cluster (default demo)")
-    five = steps.add_parser("install", help="install the state for this host's nodes and platform")
-    five.add_argument("state", type=Path)
-    add_data_folder(five)
-    five.add_argument("--id", default="", help="a newcomer made here by `members prepare`")
-
-
-def add_old_chain(parser: ArgumentParser) -> None:
-    """`--old-chain`: this party's own copy of the old cluster's chain."""
-    parser.add_argument(
-        "--old-chain",
-        type=Path,
-        metavar="FILE",
-        help="your copy of the old cluster's genesis or epoch chain: it must prove the state",
-    )
-
-
-def add_terms(parser: ArgumentParser) -> None:
-    """Options for the terms of a proposed cluster."""
-    parser.add_argument("--name", required=True, help="name of the cluster, 1 to 64 characters")
-    parser.add_argument("--members", type=int, required=True, help="number of parties")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
-    for field in g.Parameters.__struct_fields__:
-        default = getattr(g.Parameters(), field)
-        parser.add_argument(
-            f"--{field.replace('_', '-')}", type=int, default=default, help=f"default {default}"
-        )
+from dtvn.wording import counted
 
 
 def parameters_of(options: dict[str, Any]) -> g.Parameters:
@@ -250,7 +169,7 @@ def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     except OSError as error:
         raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error
     put_in_place(options["state"], folder)
-    say(f"{folder.root}: {count} nodes.")
+    say(f"{folder.root}: {counted(count, 'node')}.")
     say(_loss(file.continued))
     say(f"Next: start them with make up DATA={folder.root}")
 

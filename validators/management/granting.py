@@ -32,48 +32,13 @@ from dtvn.node.options import StartError, read_genesis
 from dtvn.proof import shown
 from dtvn.protocol import genesis as g
 from dtvn.waiting import saying
-from validators.management.teaching import ACTOR, add_data_folder, add_steps
+from dtvn.wording import counted
+from validators.management.genesis_parsers import GRANT_DAYS_MAX
+from validators.management.teaching import ACTOR
 from validators.services.errors import ServiceError
 
 PRESENT_WAIT = 3.0
-DAYS_MAX = granting.VALID_MAX // (24 * 3_600 * 1_000_000)
-DAYS = 7
 DAY = 24 * 3_600 * 1_000_000
-
-TEACH = """\
-All members together give a principal grants. This is the way out of a cluster that was founded without any:
-no principal needs a permission for it. Signatures of all members of the epoch are needed.
-
-  1. one party proposes, and passes the file on; it holds no secrets
-       manage.py genesis grant propose seller-gateway --grant issue --out seller.grant --data-dir ./data
-  2. each member signs on its own host, after reading what `sign` prints
-       manage.py genesis grant sign seller.grant --data-dir ./data
-  3. any party orders it while the cluster runs
-       manage.py genesis grant order seller.grant --data-dir ./data
-
-Grants are added to those that the principal has. A statement takes effect once, until it expires, and only
-in its epoch. All members must run a release that knows the operation before one signs.
-"""
-
-
-def add_parser(verbs: Any, read_wish: Callable[[str], g.Grant]) -> None:
-    """Add the verb `grant` with its steps. `read_wish`: parses `issue` or `EVENT:issue`."""
-    steps = add_steps(verbs, "grant", summary="all members together give a principal grants", teaches=TEACH)
-    one = steps.add_parser("propose", help="write the statement that all members sign")
-    one.add_argument("name", metavar="PRINCIPAL", help="as `genesis show` lists them")
-    one.add_argument("--grant", action="append", type=read_wish, required=True, metavar="[EVENT:]CAPABILITY")
-    one.add_argument("--days", type=int, default=DAYS, help=f"days until it expires (1 to {DAYS_MAX})")
-    one.add_argument("--out", type=Path, required=True, metavar="FILE")
-    add_data_folder(one)
-    two = steps.add_parser("sign", help="print the statement, and sign it with this host's member key")
-    two.add_argument("file", type=Path)
-    two.add_argument("others", type=Path, nargs="*", help="the other members' copies of the file")
-    add_data_folder(two)
-    two.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
-    three = steps.add_parser("order", help="have it ordered; needs the signatures of all members")
-    three.add_argument("file", type=Path)
-    three.add_argument("others", type=Path, nargs="*", help="the other members' copies of the file")
-    add_data_folder(three)
 
 
 def run(options: dict[str, Any], say: Callable[[str], Any]) -> None:
@@ -85,8 +50,8 @@ def run(options: dict[str, Any], say: Callable[[str], Any]) -> None:
 
 
 def _propose(options: dict[str, Any], say: Callable[[str], Any]) -> None:
-    if not 1 <= options["days"] <= DAYS_MAX:
-        raise CommandError(f"--days {options['days']} is not between 1 and {DAYS_MAX}")
+    if not 1 <= options["days"] <= GRANT_DAYS_MAX:
+        raise CommandError(f"--days {options['days']} is not between 1 and {GRANT_DAYS_MAX}")
     grants = tuple(sorted(set(options["grant"]), key=lambda each: (each.event, each.capability)))
     if len(grants) > granting.STATEMENT_GRANTS_MAX:
         raise CommandError(f"--grant: at most {granting.STATEMENT_GRANTS_MAX} in one statement")
@@ -137,7 +102,7 @@ def _sign(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     out = options["out"] or options["file"]
     write_grant(out, file, replace=out == options["file"])
     _show(file, say)
-    say(f"{out}: signed, {len(file.signatures)} signatures so far.")
+    say(f"{out}: signed, {counted(len(file.signatures), 'signature')} so far.")
 
 
 def _order(options: dict[str, Any], say: Callable[[str], Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from django.core.management.base import CommandError, OutputWrapper
 
 from dtvn.files.genesis import read_genesis_bytes
-from dtvn.gateway import gather_liveness_proofs
+from dtvn.gateway import Agreement, agreement_of, gather_liveness_proofs
 from dtvn.machine import reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.keys import peer_id
@@ -181,7 +181,7 @@ class Verbs:
             if not options["yes"] and not _agreed():
                 raise CommandError("nothing changed")
             if asked.own or waits:
-                self._through_platform(asked)
+                self._through_platform(asked, agreement_of(gateway))
                 return
             with saying("a liveness proof of each member"):
                 words = gather_liveness_proofs(gateway, without=asked.leaving, keys=keys)
@@ -210,9 +210,14 @@ class Verbs:
         for name, (before, after) in expected.parameters.items():
             self.stdout.write(f"{name}  {before} > {after}")
 
-    def _through_platform(self, asked: ChangeRequest) -> None:
+    def _through_platform(self, asked: ChangeRequest, now: Agreement) -> None:
         """Without a key option: has `make up` on this data folder make the node or its key, and run it."""
         row = changes.ask(asked, actor=ACTOR)
+        if now.level == "stuck":
+            self.stdout.write(
+                f"{now.sentence}. Change {row.pk} waits for a quorum; after that `make up` has it ordered. "
+                f"Ctrl-C leaves it waiting, `manage.py members cancel {row.pk}` takes it back."
+            )
         said = ""
         with saying("`make up` on this data folder to carry it out"):
             while not row.finished:

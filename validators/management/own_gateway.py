@@ -23,17 +23,17 @@ def is_platforms(data_dir: Path) -> bool:
 def gateway_of(data_dir: Path) -> Iterator[GatewayFace]:
     """Make the services use the gateway of this folder; if it is the platform's, its own gateway. Raise
     CommandError if no cluster is in it."""
+    folder = ClusterFolder(data_dir)
+    if not folder.genesis.exists():
+        raise CommandError(
+            f"No cluster has been made in {folder.root} yet; use --data-dir for another folder."
+        )
     if is_platforms(data_dir):
         try:
             yield network.gateway()
         finally:
             network.close()
         return
-    folder = ClusterFolder(data_dir)
-    if not folder.genesis.exists():
-        raise CommandError(
-            f"No cluster has been made in {folder.root} yet; use --data-dir for another folder."
-        )
     with Gateway.open(folder.genesis, folder.gateway_key) as gateway:
         network.use(gateway)
         try:

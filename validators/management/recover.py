@@ -26,86 +26,8 @@ from dtvn.recovery import (
     plan_digest,
     sealing,
 )
-from validators.management.teaching import add_data_folder, add_steps
 
 Say = Callable[[str], object]
-
-TEACH = """\
-Recover a cluster in which more than n - q members lost their votes: restored from copies, or without
-their disks. Nothing can be ordered then, and no vote returns by itself. All members sign offline where
-the log ends, and continue in a new epoch under new keys; every acknowledged operation stays. All nodes stay
-stopped until the last step. The files that members exchange hold nothing secret.
-
-  0. start the nodes that can still run, so that lagging members catch up; then stop every node
-  1. each member states what its ledger holds. With --vouch its operator confirms that this log is its newest
-     ever: not restored from a copy, not on a disk that lost writes. Use --vouch only if that is true
-       manage.py genesis recover state --data-dir ./data --id node0 --vouch --out node0.state
-       manage.py genesis recover state --data-dir ./data --id node1 --out node1.state
-  2. anyone combines all statements and passes the plan on; it is refused if too few vouch
-       manage.py genesis recover plan node0.state node1.state --data-dir ./data --out cup.plan
-  3. each member recomputes the plan, executes it and signs where the epoch ends; then it votes no more in
-     that epoch, and signs no other end of it. Members whose logs do not reach the plan sign last
-       manage.py genesis recover sign cup.plan --data-dir ./data --id node0 --out node0.signed
-       manage.py genesis recover sign cup.plan node0.signed --data-dir ./data --id node1 --out node1.signed
-  4. anyone combines all signatures: all of them are needed
-       manage.py genesis recover seal cup.plan node0.signed node1.signed --data-dir ./data --out cup.sealed
-  5. each member installs the result and starts its node. Repeating it there is harmless; never do it
-     in a copy of the data folder, which does not know the later votes of the new key
-       manage.py genesis recover install cup.sealed --data-dir ./data --id node0
-       manage.py validator -data-dir ./data -id node0
-
-At least n - q + 1 members must vouch: one of them holds every acknowledged entry, unless it lies.
-With three members that is two, which can decide by themselves: after the loss of two it never helps.
-If fewer can vouch, if a member's old key is lost, or if a membership change is only prepared or not
-sealed, recovery is refused, and only `manage.py genesis continue` remains. Compare the plan's id over a
-second channel. Signing a second end of one epoch convicts the signer.
-"""
-
-
-def add_parser(verbs: Any) -> None:
-    """Add the verb `recover` with its five steps."""
-    summary = "recover a cluster in which too many members lost their votes"
-    steps = add_steps(verbs, "recover", summary=summary, teaches=TEACH)
-    one = steps.add_parser("state", help="state what this member's ledger holds, signed with its key")
-    one.add_argument(
-        "--vouch",
-        action="store_true",
-        help="confirm that this log is the newest that this member ever had",
-    )
-    one.add_argument(
-        "--epochs",
-        type=Path,
-        metavar="STATE",
-        help="another member's statement, if this ledger does not know the latest epoch",
-    )
-    two = steps.add_parser("plan", help="combine the statements of all members")
-    two.add_argument("files", type=Path, nargs="+", metavar="STATE")
-    three = steps.add_parser("sign", help="execute the plan and sign where the epoch ends")
-    three.add_argument("plan", type=Path)
-    three.add_argument(
-        "files",
-        type=Path,
-        nargs="*",
-        metavar="SIGNED",
-        help="signed files of others, for a log that does not reach the plan",
-    )
-    four = steps.add_parser("seal", help="combine the signatures of all members")
-    four.add_argument("plan", type=Path)
-    four.add_argument("files", type=Path, nargs="+", metavar="SIGNED")
-    five = steps.add_parser("install", help="install the result in this member's ledger, with its new key")
-    five.add_argument("sealed", type=Path)
-    for step in (one, two, three, four, five):
-        add_data_folder(step)
-        if step is not five:
-            step.add_argument("--out", type=Path, required=True, metavar="FILE")
-        if step in (one, three, five):
-            named = "name of this member's node" + (
-                " (without it: only the platform)" if step is five else ""
-            )
-            step.add_argument("--id", required=step is not five, help=named)
-            step.add_argument(
-                "--ledger", type=Path, help="folder of its ledger, if its settings name another"
-            )
 
 
 def run(options: dict[str, Any], say: Say) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 ACTOR = "operator"
 """The actor that the log names for operations requested on the command line."""
@@ -45,3 +47,12 @@ def add_data_folder(parser: ArgumentParser) -> None:
         default=Path(settings.DATA),
         help="data folder (default $DTVN_DATA, or ./data)",
     )
+
+
+def begin_again(folder: Path) -> None:
+    """Run this process's command line anew with `folder` as the platform's own: settings were read before the
+    arguments. Raises CommandError if they name another folder even so."""
+    if os.environ.get("DTVN_DATA") == str(folder):
+        raise CommandError(f"the settings name another data folder, {settings.DATA}")
+    os.environ["DTVN_DATA"] = str(folder)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself

@@ -1,5 +1,6 @@
 """Genesis: the terms that a cluster begins with, and the ceremony in which its members sign them. Pure."""
 
+from dtvn.protocol.genesis.places import why_not_reached
 from dtvn.protocol.genesis.terms import (
     ANY_EVENT,
     BOUNDS,
@@ -72,6 +73,7 @@ __all__ = [
     "is_host",
     "make_genesis",
     "watermark_span",
+    "why_not_reached",
     "view_change_bytes",
     "window",
 ]

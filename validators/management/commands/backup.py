@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,7 @@ class Command(TeachingCommand):
 
         source = Source(options["data_dir"].absolute(), os.environ.get("DATABASE_URL", ""))
         try:
-            stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
-            out = options["out"] or Path(f"backup-{source.genesis().name}-{stamp}.tar.gz".replace("/", "_"))
+            out = options["out"] or new_name(source.genesis().name)
             with saying("the cluster to certify its newest operations"):
                 covered, reason = (0, "") if options["no_ledgers"] else cover(source)
             with saying("the copies and their verification"):
@@ -74,3 +74,10 @@ class Command(TeachingCommand):
             say("It holds private keys: keep it offline and encrypted, and delete older ones.")
         else:
             say("It holds no private keys: without them (--keys) no node and no platform can start from it.")
+
+
+def new_name(cluster: str) -> Path:
+    """A file name of letters, digits, `.`, `_` and `-`, which no shell must quote: a cluster's name may
+    hold spaces and colons. The time is ISO 8601 in its basic form."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", cluster).strip("-.")
+    return Path("-".join(filter(None, ("backup", plain, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz"))))

@@ -5,25 +5,28 @@ import signal
 import sys
 from typing import Any
 
-from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dtvn.waiting import look_until, saying
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
+from validators.management.teaching import add_data_folder
 
 PATIENCE = 15.0
 """Seconds for an orderly end before all remaining processes are killed."""
 
 
 class Command(BaseCommand):
-    help = "Stop the network on the data folder DTVN_DATA, however it was started."
+    help = "Stop the network on a data folder, however it was started."
     requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_data_folder(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         from validators.processes.supervisor import end_process  # imports models, which a parser needs not
 
-        folder = DataFolder(settings.DATA)
+        folder = DataFolder(options["data_dir"].expanduser().absolute())
         try:
             running = everything(folder)
             if not running:  # left behind by a network that was killed

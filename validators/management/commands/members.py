@@ -7,9 +7,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandParser
 
-from validators.management.teaching import TeachingCommand, add_data_folder
+from validators.data_folder.folder import DataFolder
+from validators.management.teaching import TeachingCommand, add_data_folder, begin_again
 
 TEACH = """\
 Change the members of the cluster, one at a time. A newcomer first follows the log, then it votes.
@@ -18,7 +20,7 @@ Change the members of the cluster, one at a time. A newcomer first follows the l
     on its host        manage.py members prepare --data-dir ./data --id n5 --genesis cup.genesis
                        prints its peer id; the key stays on that host
     an administrator   manage.py members add n5 PEER-ID --host HOST --port PORT
-    on its host        manage.py validator -data-dir ./data -id n5        follows the log, then votes
+    on its host        manage.py validator -data-dir ./data -id n5 -api-port 0     follows the log, then votes
                        (an administrator without a platform: `members enlist n5 PEER-ID` first, then `add`
                        with --word DATA/nodes/n5/identity/alive.bin of its host, at most 30 s old)
   remove a member      manage.py members remove n2
@@ -113,7 +115,10 @@ class Command(TeachingCommand):
                 verb.add_argument("--allow-small", action="store_true", help="allow fewer than four members")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the verb."""
+        """Run the verb; on a folder of another platform than DTVN_DATA's, as that platform."""
+        folder = options["data_dir"].expanduser().absolute()
+        if folder.resolve() != settings.DATA.resolve() and DataFolder(folder).identity.exists():
+            begin_again(folder)
         from validators.management.members import Verbs
 
         Verbs(self.stdout).run(options)

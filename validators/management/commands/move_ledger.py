@@ -1,22 +1,13 @@
-"""`manage.py move_ledger NODE`: moves a stopped node's ledger beside the node, or to a server of its own."""
+"""`manage.py move_ledger NODE`: moves a stopped node's ledger beside the node, or to a server of its own.
+
+This is its parser; the work is in validators.management.moving, which --help does not import."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-
-from dtvn.ledger import LedgerError, Location
-from dtvn.node.layout import ClusterFolder, NodeFolder
-from dtvn.node.ledger_place import find_place, keep_server, ledger_schema
-from dtvn.node.options import NodeOptions, StartError, check_folder, read_genesis
-from dtvn.protocol.host.ports import JournalError
-from validators.ledger import find_ledger
-from validators.ledger.move import drop_left_over, move_ledger
+from django.core.management.base import BaseCommand, CommandParser
 
 
 class Command(BaseCommand):
@@ -38,44 +29,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Move it; raises CommandError with one sentence."""
-        data = ClusterFolder(options["data_dir"] or settings.DATA)
-        own_url = os.environ.get("DTVN_STORAGE_URL", "")
-        if options["to_server"] and not own_url:
-            raise CommandError("--to-server needs DTVN_STORAGE_URL=postgresql://user:password@host/database.")
-        try:
-            check_folder(data, options["node"])
-            where = NodeOptions(
-                ledger_folder=options["ledger"], platform_url=os.environ.get("DATABASE_URL", "")
-            )
-            said = _move(data.node(options["node"]), where, own_url, to_server=options["to_server"])
-        except (StartError, LedgerError, JournalError, ValueError, OSError) as error:
-            raise CommandError(str(error)) from error
-        self.stdout.write(said)
+        from validators.management.moving import moved
 
-
-def _move(folder: NodeFolder, where: NodeOptions, own_url: str, *, to_server: bool) -> str:
-    """What was done, as a sentence."""
-    genesis = read_genesis(folder.genesis)
-    beside = Location(where.ledger_folder or folder.ledger)
-    target = beside
-    if to_server:
-        target = Location(beside.folder, own_url, ledger_schema(genesis, folder.id))
-    else:
-        where = msgspec.structs.replace(where, own_url=own_url)
-    source = find_place(find_ledger, folder, genesis, where).location
-    if source == target:
-        return _already_there(folder, source, where)
-    copied = move_ledger(source, target, settle=lambda: keep_server(folder, target.url))
-    return f"{folder.id}: {copied} rows moved from {source.name} to {target.name}. Start it again."
-
-
-def _already_there(folder: NodeFolder, ledger: Location, where: NodeOptions) -> str:
-    """Finishes an interrupted move."""
-    if not ledger.url and where.platform_url:
-        schema = ledger_schema(read_genesis(folder.genesis), folder.id)
-        left_over = Location(ledger.folder, where.platform_url, schema)
-        if drop_left_over(ledger, left_over):
-            return (
-                f"{folder.id}: its ledger is in {ledger.name}; what was left in {left_over.name} is dropped."
-            )
-    return f"{folder.id}: its ledger is in {ledger.name} already."
+        self.stdout.write(moved(options))

@@ -116,7 +116,7 @@ def _continue(path: Path, root: Path, manifest: Manifest) -> list[str]:
     newest = manifest.certified
     if newest is None:
         return []
-    new = f"{root}-continued"
+    new, on_server = f"{root}-continued", manifest.database == "postgresql"
     whose = "--learner" if newest.name == "learner" else f"--id {newest.name}"
     found = (
         [f"  manage.py genesis continue demo cluster.state --data-dir {new}"]
@@ -133,6 +133,7 @@ def _continue(path: Path, root: Path, manifest: Manifest) -> list[str]:
         f"  manage.py genesis continue save --data-dir {root} {whose} --out cluster.state",
         "  manage.py genesis continue show cluster.state",
         *found,
+        *["  export DATABASE_URL=...   (an empty database: the copy fills this one)"] * on_server,
         f"  manage.py restore {path} --data-dir {new} --platform",
         f"  make up DATA={new}",
     ]

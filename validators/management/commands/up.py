@@ -6,9 +6,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from validators.data_folder.folder import DataFolder
+from validators.management.teaching import add_data_folder, begin_again
 
 PORT_DEFAULT = "8080"
 HOST_DEFAULT = "127.0.0.1"
@@ -17,11 +18,12 @@ HOST_DEFAULT = "127.0.0.1"
 class Command(BaseCommand):
     help = (
         "Run a network: validators, learner, workers and web process, until Ctrl-C. "
-        "Other settings come from the environment: DTVN_DATA, DATABASE_URL, CELERY_BROKER_URL."
+        "Other settings come from the environment: DATABASE_URL, CELERY_BROKER_URL."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
+        add_data_folder(parser)
         parser.add_argument(
             "--nodes", default=os.environ.get("NODES", ""), help="number of validators (first start only)"
         )
@@ -29,6 +31,12 @@ class Command(BaseCommand):
         parser.add_argument("--port", default=os.environ.get("PORT") or PORT_DEFAULT)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        folder = options["data_dir"].expanduser().absolute()
+        if folder != settings.DATA:
+            try:
+                begin_again(folder)
+            except CommandError as error:
+                sys.exit(f"make up: {error}")
         nodes, port = number(options["nodes"], "NODES"), number(options["port"], "PORT")
         if port is None or not 1 <= port <= 65_535:
             sys.exit(f"make up: PORT={options['port']} is not between 1 and 65535")
