@@ -24,6 +24,7 @@ from dtvn.machine.commands import (
     LABEL_LENGTH_MAX,
     METADATA_KEY_LENGTH_MAX,
     METADATA_MAX,
+    METADATA_VALUE_LENGTH_MAX,
     NAME_LENGTH_MAX,
     NONCE_BYTES_MAX,
     REASON_LENGTH_MAX,
@@ -31,6 +32,7 @@ from dtvn.machine.commands import (
     VALIDATION_DATA_BYTES_MAX,
 )
 from dtvn.machine.contract import MICROSECONDS
+from dtvn.node.keys import PEER_ID_LENGTH_MAX
 from dtvn.protocol.genesis import EVENT_NAME
 
 SECONDS_MAX = 2**63 // MICROSECONDS - 1
@@ -41,7 +43,13 @@ PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 """Pattern of a text without control characters."""
 
 Text = Annotated[str, Meta(description="a string")]
-Required = Annotated[str, Meta(min_length=1, description="a string")]
+PeerId = Annotated[
+    str,
+    Meta(
+        max_length=PEER_ID_LENGTH_MAX,
+        description=f"a peer id, a string of at most {PEER_ID_LENGTH_MAX} characters",
+    ),
+]
 TicketId = Annotated[
     str,
     Meta(
@@ -95,6 +103,10 @@ Reason = Annotated[
         extra=COMPOSED,
     ),
 ]
+MetadataValue = Annotated[
+    str, Meta(extra_json_schema={"maxLength": METADATA_VALUE_LENGTH_MAX, "pattern": PRINTABLE})
+]
+"""Only described: the machine decides, about the text in its composed form."""
 Number = Annotated[int, Meta(description="a number")]
 Flag = Annotated[bool, Meta(description="true or false")]
 Seconds = Annotated[int, Meta(ge=0, le=SECONDS_MAX, description="a number of Unix seconds")]
@@ -114,6 +126,11 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a body that is no JSON object counts as an empty one."""
     further: ClassVar[dict[str, Any]] = {}
     """Members that the handler reads besides the fields, as JSON Schema by name."""
+
+    @property
+    def recorded(self) -> str:
+        """What the audit says besides the call's path."""
+        return ""
 
 
 class NonceBody(Body, frozen=True, kw_only=True):
@@ -175,11 +192,17 @@ class IssueBody(TicketBody, frozen=True, kw_only=True):
         Meta(max_length=DATA_BYTES_MAX, description=f"standard base64 of at most {DATA_BYTES_MAX} bytes"),
     ] = b""
     metadata: Annotated[
-        dict[str, str],
+        dict[str, MetadataValue],
         Meta(
             max_length=METADATA_MAX,
             description=f"an object of strings, at most {METADATA_MAX}",
-            extra_json_schema={"propertyNames": {"minLength": 1, "maxLength": METADATA_KEY_LENGTH_MAX}},
+            extra_json_schema={
+                "propertyNames": {
+                    "minLength": 1,
+                    "maxLength": METADATA_KEY_LENGTH_MAX,
+                    "pattern": PRINTABLE,
+                },
+            },
         ),
     ] = {}
 
@@ -242,9 +265,9 @@ Shape = TypeVar("Shape", bound=msgspec.Struct)
 BodyShape = TypeVar("BodyShape", bound=Body)
 
 
-def read_body(content: bytes, shape: type[BodyShape]) -> BodyShape:
+def read_body(content: bytes, shape: type[BodyShape], event: str = "") -> BodyShape:
     """The Struct that a body holds; raises as `convert` does. `null` is an object without members, as clients
-    of the seed send it."""
+    of the seed send it. `event`: that of a body which names none, "" for the default."""
     if shape.may_be_empty and not content.strip():
         return shape()
     value: Any = None
@@ -257,7 +280,12 @@ def read_body(content: bytes, shape: type[BodyShape]) -> BodyShape:
         if not shape.may_be_unreadable:
             raise InvalidRequest("Invalid request body: an object is needed")
         value = None
-    return convert(value or {}, shape)
+    return convert(with_event(value or {}, event), shape)
+
+
+def with_event(members: dict[str, Any], event: str) -> dict[str, Any]:
+    """The members, with this event if they name none and it is not ""."""
+    return members | {"event": event} if event and members.get("event") is None else members
 
 
 def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:

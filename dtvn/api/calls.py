@@ -28,7 +28,8 @@ class Call(msgspec.Struct, frozen=True):
     scopes: frozenset[str] = frozenset()
     """Capabilities of the caller besides reading: a subset of issue, operate, gate, admin."""
     only_event: str = ""
-    """The one event whose tickets the caller may read and change; "" for all."""
+    """The one event whose tickets the caller may read and change, which requests then need not name; "" for
+    all."""
 
     def require_event(self, event: str) -> None:
         """Raise ApiError (403) if the caller may not read or change tickets of `event`."""

@@ -26,7 +26,7 @@ from dtvn.gateway import (
     agreement_of,
     valid_until,
 )
-from dtvn.machine import Command, CommandError, build, read_state, reasons
+from dtvn.machine import Command, CommandError, build, is_upheld, read_state, reasons
 from dtvn.machine.commands import DEFAULT_EVENT
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.quorum import faults
@@ -88,6 +88,8 @@ class Decision(msgspec.Struct, frozen=True):
         sentence = self.remark or reasons.REASONS[self.result.code].sentence
         if self.result.code == reasons.ALREADY_CONSUMED:
             return _admitted(self.result, sentence)
+        if self.result.code in reasons.ABOUT_DISPUTES and is_upheld(self.result.state):
+            return reasons.REASONS[reasons.ALREADY_UPHELD].sentence
         return sentence
 
     def check(self) -> Decision:

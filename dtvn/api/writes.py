@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from dtvn.api.answers import Answer, success
-from dtvn.api.bodies import OPERATIONS, Body, convert
+from dtvn.api.bodies import OPERATIONS, Body, convert, with_event
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, ServiceError
 from dtvn.api.ordering import BATCH_OPERATIONS_MAX, Decision, Request
@@ -102,7 +102,7 @@ def _read_item(item: Any, call: Call) -> Request:
     if not isinstance(item, dict):
         raise InvalidRequest("each operation must be an object")
     kind = convert(item, BatchItem).op
-    request = convert(item, OPERATIONS[kind]).request(kind)
+    request = convert(with_event(item, call.only_event), OPERATIONS[kind]).request(kind)
     if CAPABILITY[kind] not in call.scopes:
         raise ApiError(403, reasons.NOT_PERMITTED, f"This needs the scope {CAPABILITY[kind]!r}.")
     call.require_event(request.event)

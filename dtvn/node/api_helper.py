@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from dtvn.node.api_channel import Channel, Counted, Setup, Status, Stop
+from dtvn.node.helper_process import Forked, start_helper
 from dtvn.node.listening import listen_on
 from dtvn.node.metrics import ApiFigures
 from dtvn.node.metrics.exporter import shown_host
@@ -30,9 +28,7 @@ from dtvn.node.request_log import RequestLog
 from dtvn.node.watcher import line
 from dtvn.waiting import try_until
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PROGRAM = "validators.node_api"
-"""The program that joins dtvn.api.helper with a ledger; started by name, since the engine imports no app."""
+Helper = subprocess.Popen[bytes] | Forked
 PORT_PATIENCE = 2.0
 """Seconds that a start waits for its port: the helper of an earlier run ends a moment after its node."""
 DRAIN_SECONDS = 3.0
@@ -67,7 +63,7 @@ class ApiHelper:
         self._listen(wait=PORT_PATIENCE if setup.options.needed else 0.0)
         self._lock = threading.Lock()
         self._channel: Channel | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Helper | None = None
         self._status: Status | None = None
         self._draining_until = 0.0
         self._closing = threading.Event()
@@ -162,19 +158,7 @@ class ApiHelper:
             if self._closing.is_set() or self._listener is None:
                 channel.close()
                 return 0
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    PROGRAM,
-                    str(theirs.fileno()),
-                    str(self._listener.fileno()),
-                ],
-                pass_fds=(theirs.fileno(), self._listener.fileno()),
-                stdin=subprocess.DEVNULL,
-                env=_environment(),
-            )
+            process = start_helper(theirs, self._listener)
             self._process, self._channel = process, channel
             channel.send(self._setup)
             if self._status is not None:
@@ -190,7 +174,7 @@ class ApiHelper:
         process.kill()
         return process.wait()
 
-    def _listen_to(self, channel: Channel, process: subprocess.Popen[bytes]) -> None:
+    def _listen_to(self, channel: Channel, process: Helper) -> None:
         """Receive from a helper until it ends; kill one that is silent for too long, for example stopped."""
         serves, silences = False, 0
         for message in channel.listen(SILENCE):
@@ -212,13 +196,6 @@ class ApiHelper:
         self.figures.faults.inc(message.faults)
         self._requests.answered(message.answered)
         self.figures.sockets.set(message.sockets)
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment without the platform's settings: a helper needs only the ledger's tables."""
-    kept = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH", "")]))
-    return kept
 
 
 def _listen(options: ApiOptions, wait: float) -> socket.socket:

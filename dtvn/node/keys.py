@@ -17,6 +17,9 @@ from dtvn.protocol.signatures import is_public_key
 DEV_SALT = "dtvn-validator-key-v1"
 """Public, so every development key can be derived by anyone (spec/dtvn 8.4)."""
 
+PEER_ID_LENGTH_MAX = 64
+"""Longest text that is read as a peer id; that of an Ed25519 key has 52 characters."""
+
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _IDENTITY_ED25519 = bytes.fromhex("002408011220")
 """Multihash `identity` of 36 bytes: a protobuf of key type Ed25519 with 32 bytes of key."""
@@ -35,6 +38,8 @@ def peer_id(public_key: bytes) -> str:
 
 def public_key_of_peer_id(text: str) -> bytes:
     """The 32-byte public key inside a peer id; raise ValueError if it is not of an Ed25519 key."""
+    if len(text) > PEER_ID_LENGTH_MAX:  # the arithmetic below is quadratic, and the error repeats the text
+        raise ValueError(f"peer id: {text[:PEER_ID_LENGTH_MAX]!r}... is too long")
     number = 0
     for character in text:
         digit = _ALPHABET.find(character)

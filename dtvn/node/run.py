@@ -40,8 +40,11 @@ EXIT_FAILED = 1
 EXIT_FENCED = 3
 EXIT_UNREACHABLE = 4
 
-LOOK_NS = 50_000_000
-"""The loop calls `should_stop` at least this often."""
+LOOK_NS = 200_000_000
+"""The loop looks this often at what wakes it not: `should_stop`, and scrapes that wait."""
+
+FREE_PAUSE = 0.05
+"""Seconds between two attempts to open a ledger that another process holds."""
 
 DISK_RETRY_NS = 1_000_000_000
 """Time between two reports of a process that only reports, and two checks whether a full disk has room."""
@@ -160,7 +163,7 @@ def _once_free(build: Callable[[], Process], patience: int, should_stop: Callabl
             raise ToldToStop from None
         return isinstance(error, LedgerBusy)
 
-    return try_until(build, patience / 1e9, pause=LOOK_NS / 1e9, again=again)
+    return try_until(build, patience / 1e9, pause=FREE_PAUSE, again=again)
 
 
 def _live(

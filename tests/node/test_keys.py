@@ -59,6 +59,12 @@ def test_a_peer_id_that_holds_no_ed25519_key_is_refused(text: str) -> None:
         public_key_of_peer_id(text)
 
 
+def test_a_long_text_is_no_peer_id_and_errors_repeat_only_its_beginning() -> None:
+    with pytest.raises(ValueError, match="too long") as found:
+        public_key_of_peer_id("z" * 100_000)
+    assert len(str(found.value)) < 100, "not the whole text"
+
+
 def test_the_curve_key_follows_from_the_signing_key_alone() -> None:
     """What a dialler computes from genesis is what the owner computes from its seed."""
     seed = dev_seed("node0")

@@ -91,6 +91,16 @@ def ordered(gateway: Gateway, command: Barrier | Reconfigure, *, wait: float = 5
     return gateway.submit([operation], wait=wait).result(PATIENCE)[0].code
 
 
+def decide_together(gateway: Gateway, built: dict[str, list[Node]]) -> None:
+    """Two decide before the third votes: if one of these then ended, the third would wait for it (R11)."""
+
+    def all_vote() -> bool:
+        return len(built) == 3 and all(nodes[-1].voting for nodes in built.values())
+
+    wait_until(all_vote, what="three members vote")
+    wait_until(lambda: ordered(gateway, Barrier()) == "ok", what="three members decide")
+
+
 def rotate(gateway: Gateway, folder: ClusterFolder, life: Life, index: int) -> None:
     """Order a new key for a member, which signs its liveness proof and then stops."""
     epoch, place = gateway.present.epoch, gateway.present.members[index]
@@ -110,7 +120,7 @@ def test_r35_a_member_away_at_its_key_change_returns_under_the_new_key(
     name, other = f"node{away}", f"node{2 - away}"
     next_key = folder.node(name).next_key
     with Gateway.open(folder.genesis, folder.gateway_key) as gateway:
-        wait_until(lambda: ordered(gateway, Barrier()) == "ok", what="three members decide")
+        decide_together(gateway, built)
         rotate(gateway, folder, lives[away], away)
         wait_until(lambda: built[other][-1].membership.epoch == 1, what="the epoch begins")
         lives[away] = Life(folder, name)
@@ -126,7 +136,7 @@ def test_r35_a_member_without_a_ledger_finds_the_epoch_with_its_next_key(
     node = folder.node("node2")
     with Gateway.open(folder.genesis, folder.gateway_key) as gateway:
         for epoch in (1, 2):
-            wait_until(lambda: ordered(gateway, Barrier()) == "ok", what="three members decide")
+            decide_together(gateway, built)
             rotate(gateway, folder, lives[2], 2)
             wait_until(lambda: built["node0"][-1].membership.epoch == epoch, what="the epoch begins")  # noqa: B023
             if epoch == 2:

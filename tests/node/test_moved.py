@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 
-from dtvn.net import bindable
+from dtvn.net import bindable, ensure_seed
 from dtvn.node.layout import NodeFolder
 from dtvn.node.moved import keep_address, moved_to
 from dtvn.node.options import StartError
+from tests.founding.parties import NOWHERE
 
 
 @pytest.mark.parametrize(
@@ -37,3 +41,14 @@ def test_a_moved_node_keeps_its_address(tmp_path: Path) -> None:
     folder.address.write_text("elsewhere")
     with pytest.raises(StartError, match="address cannot be read"):
         moved_to(folder)
+
+
+@pytest.mark.parametrize("host", NOWHERE)
+def test_a_node_does_not_move_to_where_nobody_reaches_it(tmp_path: Path, host: str) -> None:
+    folder = NodeFolder(tmp_path / "nodes" / "venue")
+    folder.create()
+    ensure_seed(folder.key)
+    place = ("--data-dir", tmp_path, "--id", "venue", "--host", host, "--port", 5001)
+    with pytest.raises(CommandError, match=f"{re.escape(host)} is "):
+        call_command("members", "moved", *(str(each) for each in place))
+    assert moved_to(folder) is None

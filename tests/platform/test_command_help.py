@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.core.management import load_command_class
 
+from dtvn.machine import granting
 from simulator import names
 from simulator.adversary import ADVERSARIES
 from simulator.worlds import WORLDS
+from validators.management.genesis_parsers import GRANT_DAYS_MAX
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = sorted(
@@ -28,6 +34,19 @@ except SystemExit as ended:
     assert not ended.code, ended.code
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(used.ru_utime + used.ru_stime, "django.contrib.auth.models" in sys.modules, file=sys.stderr)
+"""
+WORK = {"psycopg", "validators.ledger", "dtvn.proof.audit", "dtvn.recovery"}
+"""What commands use when they run, and no help needs: each takes 0.05 s of processor or more."""
+ALL_HELPS = """\
+import json, runpy, sys
+for line in sys.stdin:
+    words, before = json.loads(line), set(sys.modules)
+    sys.argv = ["manage.py", *words, "--help"]
+    try:
+        runpy.run_path("manage.py", run_name="__main__")
+    except SystemExit as ended:
+        assert not ended.code, ended.code
+    print(json.dumps([words, sorted(set(sys.modules) - before)]), file=sys.stderr)
 """
 PROGRAMS = sorted(path.name for path in (ROOT / "bin").iterdir())
 TIMES_DJANGO = 5.0
@@ -55,6 +74,38 @@ def test_help_of_a_command_loads_no_model_and_costs_little(name: str, bound: flo
     runs = [measured(name, "--help") for _ in range(3)]
     assert all(text.startswith("usage: ") and not models for _, models, text in runs)
     assert min(seconds for seconds, *_ in runs) <= bound
+
+
+def verbs(parser: ArgumentParser) -> Iterator[list[str]]:
+    """The words of each verb of a parser, and of the verbs' own."""
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            for name, verb in action.choices.items():
+                yield [name]
+                yield from ([name, *further] for further in verbs(verb))
+
+
+def test_no_help_of_a_command_or_a_verb_imports_what_does_the_work() -> None:
+    asked = [[name] for name in COMMANDS]
+    for name in ("genesis", "members", "principals"):
+        parser = load_command_class("validators", name).create_parser("manage.py", name)
+        asked += [[name, *words] for words in verbs(parser)]
+    assert ["genesis", "recover", "plan"] in asked
+    run = subprocess.run(
+        [sys.executable, "-c", ALL_HELPS],
+        input="".join(json.dumps(words) + "\n" for words in asked),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = [json.loads(line) for line in run.stderr.splitlines()]
+    assert [words for words, _ in told] == asked
+    assert {" ".join(words): found for words, new in told if (found := sorted(WORK & set(new)))} == {}
+
+
+def test_days_of_a_grant_are_those_of_the_machine() -> None:
+    assert GRANT_DAYS_MAX * 24 * 3_600 * 1_000_000 == granting.VALID_MAX
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

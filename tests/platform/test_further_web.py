@@ -57,6 +57,11 @@ def test_it_needs_a_platform_broker_secret_and_the_same_cluster(
     assert refusal(tmp_path).startswith(f"{tmp_path} has cluster {cluster[:12]}, and the platform has ")
 
 
+def test_before_the_first_make_up_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Platform._meta, "db_table", "not_made_yet")
+    assert "run make up first" in refusal(tmp_path)
+
+
 def test_on_the_folder_of_the_platform_it_needs_nothing_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.web import http
 
@@ -27,6 +28,15 @@ class Held(http.Request):
 
     def process(self) -> None:
         self.channel.held.append(self)
+
+
+class Answered(Held):
+    """A request that is answered while it is read."""
+
+    def process(self) -> None:
+        super().process()
+        self.finish()
+        self.finish = lambda: None
 
 
 class Connection:
@@ -91,6 +101,22 @@ def test_a_slow_answer_is_not_disconnected(one: Connection) -> None:
     assert one.transport.value().startswith(b"HTTP/1.1 200 ")
 
 
+def test_no_further_request_is_answered_before_the_client_reads(one: Connection) -> None:
+    """Of 1,200 requests in 64 kB, twisted would queue all answers: half a gigabyte for a document."""
+    one.says(3 * WHOLE + b"GET /")
+    one.channel.pauseProducing()
+    one.channel.held.pop().finish()
+    assert not one.channel.held
+    one.clock.advance(3 * READ)
+    assert not one.transport.half_closed
+    one.channel.resumeProducing()
+    one.channel.held.pop().finish()
+    one.channel.held.pop().finish()
+    one.clock.advance(READ)
+    assert one.transport.value().count(b"HTTP/1.1 200 ") == 3
+    assert one.transport.half_closed
+
+
 def test_no_deadline_runs_between_requests_and_each_has_its_own_time(one: Connection) -> None:
     one.says(WHOLE)
     one.channel.held.pop().finish()
@@ -100,6 +126,42 @@ def test_no_deadline_runs_between_requests_and_each_has_its_own_time(one: Connec
     one.says(b"GET /")
     one.clock.advance(READ)
     assert one.hung_up_on
+
+
+@pytest.mark.parametrize("factory", [Held, Answered], ids=["answered later", "answered at once"])
+def test_a_request_that_comes_whole_costs_no_deadline(one: Connection, factory: type[Held]) -> None:
+    one.channel.requestFactory = factory
+    one.says(WHOLE)
+    one.channel.held.pop().finish()
+    set_later: list[float] = []
+    one.channel.callLater = lambda seconds, *_: set_later.append(seconds)
+    for _ in range(3):
+        one.says(WHOLE)
+        one.channel.held.pop().finish()
+    assert set_later == []
+
+
+def test_the_system_is_asked_once_for_a_connections_own_address(one: Connection) -> None:
+    asked: list[int] = []
+    one.transport.getHost = lambda: asked.append(1) or IPv4Address("TCP", "127.0.0.1", 80)
+    for _ in range(3):
+        one.says(WHOLE)
+        one.channel.held.pop().finish()
+    assert len(asked) == 1
+
+
+def test_the_head_of_an_answer_goes_out_in_one_piece(one: Connection) -> None:
+    pieces: list[bytes] = []
+    one.transport.write = pieces.append
+    one.transport.writeSequence = pieces.extend
+    one.says(WHOLE)
+    request = one.channel.held.pop()
+    for name, value in ((b"Content-Length", b"2"), (b"X-A", b"1"), (b"X-A", b"2")):
+        request.responseHeaders.addRawHeader(name, value)
+    request.write(b"ok")
+    request.finish()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\nX-A: 2\r\n\r\n"
+    assert pieces == [head, b"ok"]
 
 
 def test_a_request_begun_during_an_answer_is_due_from_the_answers_end(one: Connection) -> None:
@@ -125,12 +187,13 @@ def test_a_process_that_was_paused_disconnects_no_client(
     assert one.hung_up_on
 
 
-def test_daphne_uses_the_read_deadline() -> None:
+def test_daphne_uses_the_read_deadline_and_formats_no_access_line() -> None:
     """In a process of its own: what is put in place holds for all servers of a process."""
     look = (
         "from validators.processes import http_channel; http_channel.install();"
         "from daphne.http_protocol import HTTPFactory;"
-        "print(type(HTTPFactory(None).buildProtocol(None)._channel).__name__)"
+        "factory = HTTPFactory(None); factory._logFile = open('/dev/null', 'w'); factory.log(None);"
+        "print(type(factory.buildProtocol(None)._channel).__name__)"
     )
     found = subprocess.run(
         [sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE

@@ -5,7 +5,7 @@ from django.db.models import F
 
 from validators.models import DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.services import nodes
-from validators.services.errors import NodeNotRunning, NodeUnknown
+from validators.services.errors import NodeNotRunning, NodeRunning, NodeUnknown
 
 pytestmark = pytest.mark.django_db
 
@@ -46,9 +46,11 @@ def test_stop_then_start_changes_the_desired_state_and_generation() -> None:
     assert started.generation == stopped.generation + 1
 
 
-def test_starting_a_running_node_changes_nothing() -> None:
+def test_starting_a_running_node_is_refused() -> None:
     ManagedNode.objects.update(status=NodeStatus.RUNNING)
-    assert nodes.start_node("node0").generation == 1
+    with pytest.raises(NodeRunning):
+        nodes.start_node("node0")
+    assert ManagedNode.objects.get(node_id="node0").generation == 1
 
 
 def test_starting_a_failed_node_is_a_new_generation() -> None:

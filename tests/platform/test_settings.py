@@ -41,12 +41,6 @@ def test_postgresql_keeps_platform_and_learner_in_schemas_of_their_own(
     assert "search_path=learner" in databases["learner"]["OPTIONS"]["options"]
 
 
-def test_another_database_is_refused_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "mysql://x/y")
-    with pytest.raises(ImproperlyConfigured, match="postgresql://"):
-        environment.databases(tmp_path)
-
-
 def test_another_broker_is_taken_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

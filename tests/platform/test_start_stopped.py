@@ -100,3 +100,15 @@ def test_a_stop_under_way_is_told(running: Desk) -> None:
     assert cluster.under_way() == Progress("stopping", 0, 4, whole=False)
     show(NodeStatus.STOPPED, "node2")
     assert str(cluster.under_way()) == "1 of 4 nodes have stopped"
+
+
+def test_the_learner_is_not_counted_among_the_stopped_nodes(running: Desk) -> None:
+    cluster.stop_cluster()
+    show(NodeStatus.STOPPED, *FOUR, nodes.LEARNER_ID)
+    cluster.start_cluster()  # all stop first, the learner too
+    assert cluster.stopped_nodes() == list(FOUR)
+    running.controller.turn()
+    show(NodeStatus.ERROR, nodes.LEARNER_ID)
+    assert cluster.stopped_nodes() == [], "while the start is under way"
+    run(*FOUR)
+    assert cluster.stopped_nodes() == [nodes.LEARNER_ID]

@@ -18,7 +18,8 @@ from validators.data_folder.ports import LOOPBACK
 from validators.local_get import NO_ANSWER, get
 
 LOOK_INTERVAL = 0.25
-"""Seconds between two probes of one node."""
+WELL_INTERVAL = 1.0
+"""Seconds between two probes of one node, and of one that answers."""
 ANSWER_PATIENCE = 2.0
 MISSES_MAX = 3
 """This many late answers in a row count as no answer, because a busy machine is slow. A refused connection
@@ -31,6 +32,7 @@ class Known(msgspec.Struct):
 
     answers: bool = False
     misses: int = 0
+    asked_at: float = 0.0
 
 
 class ApiProbes:
@@ -39,11 +41,9 @@ class ApiProbes:
     def __init__(self, folder: DataFolder) -> None:
         self._places = ClusterFolder(folder.root)
         self._known: dict[str, Known] = {}
-        self._names: tuple[str, ...] = ()
 
     def watch(self, names: Sequence[str]) -> None:
         """Sets the nodes to probe: those whose process runs. A new one is unknown until it has answered."""
-        self._names = tuple(names)
         self._known = {name: self._known.get(name) or Known() for name in names}
 
     def answers(self, name: str) -> bool:
@@ -55,12 +55,20 @@ class ApiProbes:
         """The thread's main function."""
         with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="api-probe") as pool:
             while not stop.wait(LOOK_INTERVAL):
-                list(pool.map(self._ask, self._names))
+                list(pool.map(self._ask, self.due(time.monotonic())))
+
+    def due(self, now: float) -> list[str]:
+        """The nodes to probe now, in monotonic seconds."""
+        known = self._known
+        return [
+            name for name, each in known.items() if not each.answers or now - each.asked_at >= WELL_INTERVAL
+        ]
 
     def _ask(self, name: str) -> None:
         known = self._known.get(name)
         if known is None:
             return
+        begun = known.asked_at = time.monotonic()
         try:
             port = kept_port(self._places.node(name), "api")
         except StartError:
@@ -68,7 +76,6 @@ class ApiProbes:
         if not port:
             known.answers = True
             return
-        begun = time.monotonic()
         try:
             healthy = get(LOOPBACK, port, "/health", patience=ANSWER_PATIENCE, most=0).status == HTTPStatus.OK
         except NO_ANSWER:

@@ -76,6 +76,11 @@ class ClusterController:
         self.validators = 0
         """Number of nodes that need a slot, as of the last turn."""
 
+    @property
+    def starting(self) -> bool:
+        """Whether a start is in progress."""
+        return self._start is not None
+
     def turn(self) -> None:
         """Check the desired state and the nodes once."""
         row = cluster_now()

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from django.conf import settings
 from django.db import connections, transaction
 
 from dtvn.node.layout import ClusterFolder, make_private
@@ -89,7 +88,7 @@ def _move(folder: DataFolder, place: Path) -> None:
 def _rename_learner_schema(place: Path) -> None:
     """On PostgreSQL the learner's tables are in a schema; those of nodes already have their cluster in the
     name."""
-    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    if connections["default"].vendor != "postgresql":
         return
     kept = re.sub(r"[^a-z0-9]", "_", f"learner_{place.name}")
     with connections["default"].cursor() as cursor:

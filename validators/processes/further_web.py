@@ -15,7 +15,7 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
     django.setup()
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from setproctitle import setproctitle
 
 from dtvn.node.layout import ClusterFolder
@@ -57,11 +57,15 @@ def main() -> None:
 def check(folder: DataFolder) -> None:
     """Raise StartError unless folder and settings are those of a platform that was started."""
     try:
-        row = Platform.objects.first()
+        made = Platform._meta.db_table in connection.introspection.table_names()
+        row = Platform.objects.first() if made else None
     except DatabaseError as error:
         raise StartError(f"the platform's database: {first_line(error)}") from error
     if row is None:
-        raise StartError("no platform was started on this database: set DATABASE_URL as for make up")
+        raise StartError(
+            "no platform was started on this database: run make up first, with the same DATABASE_URL and "
+            "DTVN_DATA"
+        )
     secret_key = environment.read_secret_key(folder.root)
     other = row.secret_fingerprint not in ("", fingerprint(row.platform_id, secret_key))
     if (row.folder, row.host) == (str(folder.root), os.uname().nodename):

@@ -80,8 +80,12 @@ class TimedChannel(http.HTTPChannel):
     _due = 0.0
     """When it should fire, in monotonic seconds."""
     _refused = False
+    _requests_read = 0
+    _host: Any = None
     _reads = 0
     """How often bytes of the request that is being read have arrived."""
+    _ahead = b""
+    """Requests that wait until the client has read the answer before."""
 
     def connectionMade(self) -> None:
         """See twisted.web."""
@@ -93,30 +97,55 @@ class TimedChannel(http.HTTPChannel):
         """See twisted.web; bytes that arrive during an answer are queued."""
         began = time.monotonic()
         if not self._refused:
-            if not self._handlingRequest:
-                self._begin()
+            read = self._requests_read
             try:
                 super().dataReceived(data)
             except Refused as refused:
                 self._refuse(refused.answer)
+            if not self._refused and not self._handlingRequest and self._requests_read == read:
+                self._begin()
         if self._refused or self._late is not None:
             self._reads += 1
             if self._reads > READS_FREE and (wait := PACE.wait(time.monotonic() - began)):
                 self._networkProducer.pauseProducing()
                 self.callLater(wait, self._read_on)
 
+    def getHost(self) -> Any:
+        """See twisted.web, which asks the system at every request."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
+
     def allContentReceived(self) -> None:
         """See twisted.web: the request is complete."""
         self._forget()
         self._reads, self.was_answered = 0, True
+        self._requests_read += 1
         super().allContentReceived()
 
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
+        """See twisted.web, whose transport would check each of 40 pieces."""
+        fields = [(name, value) for name, values in headers.getAllRawHeaders() for value in values]
+        lines = [b"%b %b %b" % (version, code, reason), *(b"%b: %b" % field for field in fields)]
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n")
+
     def requestDone(self, request: Any) -> None:
-        """See twisted.web: queued bytes may contain the next request."""
-        if any(self._dataBuffer) and self.persistent:
+        """See twisted.web: queued bytes may contain the next request, which is not answered before the client
+        reads: twisted would answer all that it queued, and keep the answers."""
+        if self._waitingForTransport and self.persistent:
+            self._ahead, self._dataBuffer = b"".join(self._dataBuffer), []
+            self._networkProducer.pauseProducing()
+        elif any(self._dataBuffer) and self.persistent:
             self._begin()
         self.room.waits(self)
         super().requestDone(request)
+
+    def resumeProducing(self) -> None:
+        """See twisted.web: the client has read what was sent."""
+        super().resumeProducing()
+        ahead, self._ahead = self._ahead, b""
+        if ahead:
+            self.dataReceived(ahead)
 
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
         """See twisted.web."""
@@ -175,5 +204,7 @@ class TimedChannel(http.HTTPChannel):
 
 
 def install() -> None:
-    """Make twisted's server use it: daphne has no setting for this."""
+    """Make twisted's server use it, and write no access log: daphne has no setting for this, and discards the
+    log's lines."""
     http.HTTPChannel = TimedChannel  # type: ignore[misc]
+    http.HTTPFactory.log = lambda _factory, _request: None  # type: ignore[method-assign,assignment]

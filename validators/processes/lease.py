@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Mapping
 from types import FrameType
 from typing import Any
@@ -46,6 +45,8 @@ class Lease:
         self._stop = False
         self._handled_before: Any = signal.SIG_DFL
         self._finished = threading.Event()
+        self._turned = threading.Event()
+        """Set at the first turn of the main loop, and at the end."""
         self._report: Mapping[str, Any] | None = None
         self._turns = 0
         self._threads = [
@@ -76,6 +77,8 @@ class Lease:
         """Called by the main loop at every turn: its heartbeat and status."""
         self._report = report
         self._turns += 1
+        if not self._turned.is_set():
+            self._turned.set()
 
     @property
     def orphaned(self) -> bool:
@@ -85,6 +88,7 @@ class Lease:
     def end(self, exit_reason: str, exit_code: int) -> None:
         """Report the reason of the end and stop watching."""
         self._finished.set()
+        self._turned.set()
         for thread in self._threads:
             thread.join(timeout=2 * DATABASE_INTERVAL)
         try:
@@ -117,13 +121,11 @@ class Lease:
 
     def _talk(self) -> None:
         """Write the status, read the desired state; at once when the main loop turns for the first time."""
-        talked_at, written, complained = 0.0, 0, False
+        written, complained = 0, False
         try:
-            while not self._finished.wait(LOOK_INTERVAL):
+            while not self._finished.is_set():
+                waiting = self._finished if self._turned.is_set() else self._turned
                 turns, report = self._turns, self._report
-                if (written or not turns) and time.monotonic() - talked_at < DATABASE_INTERVAL:
-                    continue
-                talked_at = time.monotonic()
                 try:
                     if report is not None and turns != written:
                         self._row().update(heartbeat_at=timezone.now(), report=dict(report))
@@ -136,6 +138,7 @@ class Lease:
                         reason = first_line(error)
                         logger.warning("%s goes on without the platform's database: %s", self.node_id, reason)
                     complained = True
+                waiting.wait(DATABASE_INTERVAL)
         finally:
             connection.close()
 

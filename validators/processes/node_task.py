@@ -1,7 +1,6 @@
 """The body of the tasks that are a node: take the slot, run, report why it ended."""
 
 import logging
-import os
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -61,8 +60,7 @@ def occupy_slot(node_id: str, token: str, run: Run) -> str:
         lease.end(exit_reason, code)
         lock.release()
         setproctitle(f"dtvn ended slot ({folder.root})")
-        if lease.orphaned:
-            os._exit(0)
+        parent.now_idle()
     return exit_reason or "stopped"
 
 

@@ -1,21 +1,20 @@
 """Ends a process together with its parent: no process of a network outlives the one that started it.
 
-Linux sends a signal at the parent's death (prctl PR_SET_PDEATHSIG); polling the parent's id is the fallback,
-and the only means on other systems. Both, because the signal can be lost: it is tied to the *thread* that
-started us and is forgotten when a program changes its credentials.
+Linux sends a signal at the parent's death (prctl PR_SET_PDEATHSIG); a thread that waits for it is the
+fallback, and the only means on other systems. Both, because the signal can be lost: it is tied to the
+*thread* that started us and is forgotten when a program changes its credentials.
 """
 
 import os
+import select
 import signal
 import sys
 import threading
 
 from dtvn.node.parents_death import signal_at_parents_death
 
-WATCH_INTERVAL = 0.5
-"""Seconds between two checks of the parent's id."""
-IDLE_INTERVAL = 0.2
-"""The same while no cleanup is needed."""
+WATCH_INTERVAL = 0.2
+"""Seconds between two checks of the parent's id, on systems without descriptors of processes."""
 
 
 def follow(parent: int, *, grace: float) -> None:
@@ -29,11 +28,12 @@ def follow(parent: int, *, grace: float) -> None:
     threading.Thread(target=_watch, args=(parent, grace), daemon=True, name="parent").start()
 
 
-_busy = False
+_idle = threading.Event()
+_idle.set()
 
 
 def leave_when_idle(parent: int) -> None:
-    """Exit at once when `parent` ends, unless `now_busy` was called by then.
+    """Exit when `parent` ends: at once, or after what `now_busy` announced.
 
     For a child forked by a thread of its parent: that thread may end long before its process, and the
     kernel's signal is tied to the end of the thread.
@@ -42,23 +42,38 @@ def leave_when_idle(parent: int) -> None:
 
 
 def now_busy() -> None:
-    """From now on this process needs cleanup before it may exit."""
-    global _busy
-    _busy = True
+    """From now on this process needs cleanup before it may exit, until `now_idle`."""
+    _idle.clear()
+
+
+def now_idle() -> None:
+    """The cleanup is done. Celery's own end may wait for ever for a lock that a killed process held."""
+    _idle.set()
 
 
 def _watch_idle(parent: int) -> None:
-    never = threading.Event()
-    while os.getppid() == parent:
-        never.wait(IDLE_INTERVAL)
-    if not _busy:
-        os._exit(0)
+    _wait_for_end(parent)
+    _idle.wait()
+    os._exit(0)
 
 
 def _watch(parent: int, grace: float) -> None:
+    _wait_for_end(parent)
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(grace)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _wait_for_end(parent: int) -> None:
+    """Return once our parent is not, or no longer, the process `parent`."""
+    try:
+        ended = select.poll()
+        ended.register(os.pidfd_open(parent), select.POLLIN)
+    except (AttributeError, OSError):  # not on this system, or it has ended
+        pass
+    else:
+        if os.getppid() == parent:
+            ended.poll()
     never = threading.Event()
     while os.getppid() == parent:
         never.wait(WATCH_INTERVAL)
-    os.kill(os.getpid(), signal.SIGTERM)
-    never.wait(grace)
-    os.killpg(0, signal.SIGKILL)

@@ -119,7 +119,7 @@ class PlatformLease:
         while not self._ended.wait(RENEW_INTERVAL) and not self.lost:
             try:
                 self.renew()
-            except DatabaseError:  # reported by reconcile, which accesses it five times a second
+            except DatabaseError:  # reported by reconcile, which accesses it every second
                 close_old_connections()
 
     def _row(self) -> QuerySet[Platform]:

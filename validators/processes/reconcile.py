@@ -28,6 +28,8 @@ logger = logging.getLogger("dtvn.reconcile")
 SendStart = Callable[[ManagedNode, str], None]
 """Sends a worker the request to run a node: (row, start token). Raises OperationalError if the broker takes
 none."""
+SETTLED = frozenset({NodeStatus.RUNNING, NodeStatus.STOPPED})
+"""Statuses that only an event changes."""
 SEND_PAUSE = 1.0
 """Seconds without another start request after one that the broker did not take."""
 
@@ -44,18 +46,27 @@ class Reconciler:
         """Why the broker took no start request the last time; empty if it did."""
         self._send_not_before = 0.0
 
-    def turn(self) -> None:
-        """Check every node once and act."""
+    @property
+    def names(self) -> list[str]:
+        """Of the nodes, as of the last turn."""
+        return list(self._controllers)
+
+    def turn(self) -> bool:
+        """Check every node once and act; False if time or what was done now needs another turn soon."""
         rows = list(ManagedNode.objects.all())
+        settled = True
         for row in rows:
             controller = self._controllers.setdefault(row.node_id, NodeController(row.generation))
             seen = observe(row, self._folder, self._probes)
-            self._act(row, seen, controller.step(seen, time.monotonic()), controller)
+            decision = controller.step(seen, time.monotonic())
+            settled &= decision.status == row.status and decision.status in SETTLED
+            self._act(row, seen, decision, controller)
         if self._probes is not None:
             validators = (row for row in rows if row.role == NodeRole.VALIDATOR)
             self._probes.watch([row.node_id for row in validators if row.pid is not None])
         known = {row.node_id for row in rows}
         self._controllers = {node_id: each for node_id, each in self._controllers.items() if node_id in known}
+        return settled
 
     def worker_lost(self, node_ids: Iterable[str]) -> None:
         """The worker that these nodes run in has ended."""

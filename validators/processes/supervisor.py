@@ -33,6 +33,7 @@ from validators.membership.change_loop import run as run_changes
 from validators.models import ManagedNode, NodeRole
 from validators.processes import preparation, readiness, servers
 from validators.processes.api_probes import ApiProbes
+from validators.processes.attention import Attention
 from validators.processes.children import Child
 from validators.processes.cluster_controller import ClusterController
 from validators.processes.founding import finish_putting_aside, found_cluster
@@ -44,6 +45,7 @@ from validators.processes.platform_lease import PlatformLease
 from validators.processes.reconcile import Reconciler
 from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
 from validators.processes.worker import GRACE as WORKER_GRACE
+from validators.processes.worker import NODES
 from validators.services import platform
 from validators.services.cluster import reset_cluster
 
@@ -65,7 +67,7 @@ FURTHER_SLOTS = 4
 DEFAULT_SLOTS = 4
 """Slots for the learner, a simulation, and two background tasks."""
 NAME_WIDTH = len("background")
-NODES_WORKER, DEFAULT_WORKER, WEB = "validators", "background", "web"
+NODES_WORKER, DEFAULT_WORKER, WEB = NODES, "background", "web"
 
 
 class Supervisor:
@@ -86,6 +88,7 @@ class Supervisor:
         self._url = public_url(host, port)
         self._probes = ApiProbes(folder)
         self._reconciler = Reconciler(folder, send_start, self._probes)
+        self._attention = Attention(folder, self._probes.answers)
         self._cluster = ClusterController(
             folder, lambda names: found_cluster(folder, names, self._url.removeprefix("http://"))
         )
@@ -240,8 +243,9 @@ class Supervisor:
         complained = ""
         while not self._stop.wait(LOOK_INTERVAL):
             try:
-                self._cluster.turn()
-                self._reconciler.turn()
+                if self._attention.is_due(self._reconciler.names, time.monotonic()):
+                    self._cluster.turn()
+                    self._attention.settled = self._reconciler.turn() and not self._cluster.starting
                 complained = ""
             except Exception as error:  # noqa: BLE001 - logged, and tried again
                 close_old_connections()  # the next turn needs a new one: a lost connection stays lost

@@ -4,6 +4,7 @@ The worker's main process only holds slots. The nodes are its pool children, for
 imported, so that a node that died restarts quickly.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -16,24 +17,28 @@ from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
 
-from celery import bootsteps, signals
+from celery import bootsteps, platforms, signals
 from celery.exceptions import SecurityWarning
 from celery.worker import state
 from setproctitle import setproctitle
 
-from dtvn.node.parents_death import signal_at_parents_death
+from dtvn.node import helper_process
 from dtvn_project import environment
 from dtvn_project.celery import app
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock, process_lives
 from validators.processes import broker_consumer, lost_workers, parent, stopping
 
+NODES = "validators"
+"""What the names of workers that run validators begin with."""
 GRACE = 4.0
 """Seconds from the loss of our parent until this worker and its children exit by force."""
 LOOK_INTERVAL = 0.5
 """Seconds between two checks for a free slot, for a broker that pushes messages."""
 LIFE_INTERVAL = 0.5
 """Seconds between two heartbeats to `up`."""
+STOP_INTERVAL = 0.25
+"""Seconds between two looks whether to stop."""
 
 _main_process = 0
 """Inherited by the children, which are forked from it: a child that asks for its parent's id too late may get
@@ -51,10 +56,18 @@ def main(name: str, queues: str, slots: int, parent_id: int) -> None:
     # Before the imports, which take seconds on a busy machine: `up` takes the creation of the lock's file as
     # a heartbeat, and must not see silence after it.
     threading.Thread(target=_show_life_until_done, args=(lock,), daemon=True, name="life").start()
+    if name.startswith(NODES):
+        helper_process.begin_forks()
     signals.worker_shutting_down.connect(_on_shutting_down)
+    # Celery would have each child killed with the thread that forked it: that of a replacement ends before
+    # its process, and the death is reported as a fault and waited for. Asking costs 8 MB, a parser of C.
+    platforms.set_pdeathsig = lambda name: None
+    os.register_at_fork(before=_share_memory)  # Celery's signal is sent by one of its two pools only
     signals.worker_process_init.connect(_on_child_start)
     # Celery warns of running as root because of pickle, which our serializer never accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    # Django's checks import all pages and the whole of REST: a third of a worker's memory.
+    os.environ["CELERY_SKIP_CHECKS"] = "1"
     app.loader.import_default_modules()
     app.steps["consumer"].add(OnlyIntoFreeSlots)
     app.conf.worker_consumer = broker_consumer.BrokerConsumer
@@ -150,7 +163,7 @@ def _show_life_until_done(lock: SlotLock) -> None:
         if time.monotonic() - shown_at >= LIFE_INTERVAL:
             lock.show_life()
             shown_at = time.monotonic()
-        never.wait(0.1)
+        never.wait(0.1 if stopping.requested() else STOP_INTERVAL)
     # The pool's shared memory folder, which Celery's own slower shutdown would remove.
     shutil.rmtree(get_temp_dir(), ignore_errors=True)
     os._exit(0)
@@ -165,6 +178,12 @@ def _runs(request: Any) -> bool:
     return request.worker_pid is None or process_lives(request.worker_pid)
 
 
+def _share_memory() -> None:
+    """Before each fork: a collection in a child would write to every page of the objects it inherits."""
+    gc.collect()
+    gc.freeze()
+
+
 def _on_child_start(**_: Any) -> None:
     """In a pool child: end with the worker's main process, at once if there is no node to shut down.
 
@@ -173,10 +192,6 @@ def _on_child_start(**_: Any) -> None:
     slot ignores the signal, and a node in its slot has its own handler (node_task).
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Not the kernel's signal, which Celery requested: replacement children are forked by a thread of the
-    # pool, which ends before its process, and each child killed by the signal is reported as a fault and
-    # waited for.
-    signal_at_parents_death(0)
     parent.leave_when_idle(_main_process)
     setproctitle(f"dtvn idle slot ({Path(environment.data_folder())})")
 

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -27,12 +26,12 @@ from dtvn.node.log_limit import limit
 
 GRACE = 2
 """Seconds to finish requests in progress once the node asks this process to stop."""
-TELL_EVERY = 0.1
 TELL_SPACE = 0.01
-"""Minimum seconds between two reports of request counts to the node, which exports them as metrics;
-TELL_EVERY is the maximum."""
-PULSE = 1.0
+"""Minimum seconds between two reports of request counts to the node, which exports them as metrics."""
+PULSE = 0.5
 """Seconds after which an empty report is sent: a helper that is silent for long is killed."""
+DATE_INTERVAL = 1.0
+"""Seconds between two updates of the Date header."""
 ANSWERED_MAX = 20_000
 """Answers recorded for a node that reads none (because it is paused, say); beyond, the oldest are not
 counted."""
@@ -40,19 +39,41 @@ SOCKET_FRAME_MAX = 64 * 1024
 
 
 class _Server(uvicorn.Server):
-    """Stopped by the node, not by signals: Ctrl-C reaches the whole process group, and the node decides."""
+    """Stopped by the node, not by signals: Ctrl-C reaches the whole process group, and the node decides.
+
+    uvicorn itself looks ten times a second whether it should exit.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def main_loop(self) -> None:
+        """See uvicorn.Server."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), DATE_INTERVAL)
 
-def main(open_reader: OpenReader) -> None:
-    """Serve until the node requests a stop or is gone. `open_reader` opens the node's ledger."""
+    def stop(self) -> None:
+        """End in order; called by another thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+
+def main(open_reader: OpenReader, channel_end: int, listening: int) -> None:
+    """Serve until the node requests a stop or is gone. `open_reader` opens the node's ledger; the descriptors
+    are of the channel to the node and of the listening socket."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
-    listener = socket.socket(fileno=int(sys.argv[2]))
+    channel = Channel(socket.socket(fileno=channel_end))
+    listener = socket.socket(fileno=listening)
     messages = channel.receive()
     setup = next(messages, None)
     if not isinstance(setup, Setup):
@@ -87,12 +108,12 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
     )
 
 
-def _heed(messages: Iterator[object], service: Service, server: uvicorn.Server) -> None:
+def _heed(messages: Iterator[object], service: Service, server: _Server) -> None:
     for message in messages:
         if isinstance(message, Status):
             service.heard(message.fields)
         elif isinstance(message, Stop):
-            server.should_exit = True
+            server.stop()
     if not server.should_exit:
         os._exit(0)  # the node is gone, so this process must no longer answer for it
 
@@ -108,12 +129,12 @@ async def _tell(channel: Channel, service: Service) -> None:
     answered: tuple[Answered, ...] = ()
     while True:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(service.news.wait(), TELL_EVERY)
+            await asyncio.wait_for(service.news.wait(), PULSE)
         service.news.clear()
         answered = (answered + service.take_answered())[-ANSWERED_MAX:]
         faults += service.take_faults()
         now = asyncio.get_running_loop().time()
-        news = answered or faults or said != service.sockets or now - told_at >= PULSE / 2
+        news = answered or faults or said != service.sockets or now - told_at >= PULSE
         if news and channel.send(Counted(answered, service.sockets, faults)):
             said, answered, faults, told_at = service.sockets, (), 0, now
         await asyncio.sleep(TELL_SPACE)

@@ -62,9 +62,8 @@ class Service:
         self._answered: list[Answered] = []
         self._faults = 0
         self.news = asyncio.Event()
-        """Set when there are answers that were not reported to the node yet."""
-        self.sockets = 0
-        """Open WebSockets."""
+        """Set when something was not reported to the node yet."""
+        self._sockets = 0
 
     # --- the node's status ----------------------------------------------------------------------
 
@@ -101,6 +100,16 @@ class Service:
         """The requests answered since the last call."""
         taken, self._answered = self._answered, []
         return tuple(taken)
+
+    @property
+    def sockets(self) -> int:
+        """Open WebSockets."""
+        return self._sockets
+
+    @sockets.setter
+    def sockets(self, count: int) -> None:
+        self._sockets = count
+        self.news.set()
 
     def failed(self) -> None:
         """An unexpected error occurred outside of a request."""

@@ -1,0 +1,97 @@
+"""Forks the API helpers of the nodes of one worker: memory and imports are shared (see helper_process).
+
+One thread, and nothing is read from nodes but descriptors. A helper does not outlive this process: its node
+then starts another one by itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from dtvn.node.parents_death import signal_at_parents_death
+
+Serve = Callable[[int, int], None]
+"""The life of a helper: (channel, listener)."""
+
+
+class _Helper(msgspec.Struct):
+    pid: int
+    ended: int
+    """Descriptor of the process, readable once it has ended."""
+    control: socket.socket
+
+
+class Forks:
+    """All helpers of now."""
+
+    def __init__(self, requests: socket.socket, serve: Serve) -> None:
+        self._requests = requests
+        self._serve = serve
+        self._helpers: list[_Helper] = []
+        self._poll = select.poll()
+        self._poll.register(requests, select.POLLIN)
+
+    def run(self) -> None:
+        """Until no process is left that may ask."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        gc.collect()
+        gc.freeze()
+        while True:
+            ready = {descriptor for descriptor, _ in self._poll.poll()}
+            for helper in list(self._helpers):
+                if helper.ended in ready:
+                    self._reap(helper)
+                elif helper.control.fileno() in ready:
+                    os.kill(helper.pid, signal.SIGKILL)  # not reaped yet, so the id is still its own
+                    self._poll.unregister(helper.control)
+            if self._requests.fileno() in ready and not self._take():
+                return
+
+    def _take(self) -> bool:
+        """Fork what one request asks for; False at the end of all requests."""
+        asked, descriptors, _, _ = socket.recv_fds(self._requests, 16, 3)
+        if len(descriptors) == 3:
+            self._fork(*descriptors)
+        return bool(asked)
+
+    def _fork(self, control: int, channel: int, listener: int) -> None:
+        pid = os.fork()
+        if not pid:
+            try:
+                signal_at_parents_death(signal.SIGKILL)
+                os.close(control)
+                self._requests.close()
+                for other in self._helpers:
+                    other.control.close()
+                    os.close(other.ended)
+                self._serve(channel, listener)
+            except BaseException:  # noqa: BLE001 - its traceback ends in the log, as that of a program
+                traceback.print_exc()
+            os._exit(1)
+        os.close(channel)
+        os.close(listener)
+        helper = _Helper(pid, os.pidfd_open(pid), socket.socket(fileno=control))
+        self._helpers.append(helper)
+        self._poll.register(helper.ended, select.POLLIN)
+        self._poll.register(helper.control, select.POLLIN)
+
+    def _reap(self, helper: _Helper) -> None:
+        code = os.waitstatus_to_exitcode(os.waitpid(helper.pid, 0)[1])
+        with suppress(OSError):  # its node is gone
+            helper.control.send(str(code).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        self._helpers.remove(helper)
+        self._poll.unregister(helper.ended)
+        with suppress(KeyError):
+            self._poll.unregister(helper.control)
+        os.close(helper.ended)
+        helper.control.close()

@@ -1,0 +1,102 @@
+"""How often an idle network is looked at: reconcile and the probes of the nodes' APIs, on a virtual clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from validators.data_folder.changes import note_change
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import SlotLock
+from validators.processes import attention
+from validators.processes.api_probes import ApiProbes
+from validators.processes.attention import Attention
+from validators.processes.supervisor import LOOK_INTERVAL
+
+NODE = "node0"
+HOUR = 3_600.0
+
+
+class Watched:
+    """A node's slot, whose API answers; `turns` counts those of an hour's looks."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = DataFolder(root)
+        self.folder.create()
+        self.answers = True
+        self.now = 1_000.0
+        self.attention = Attention(self.folder, lambda name: self.answers)
+        assert self.look()
+        self.attention.settled = True
+
+    def look(self, after: float = LOOK_INTERVAL) -> bool:
+        self.now += after
+        return self.attention.is_due([NODE], self.now)
+
+    def turns(self, seconds: float) -> int:
+        count = 0
+        for _ in range(round(seconds / LOOK_INTERVAL)):
+            if self.look():
+                count += 1
+                self.attention.settled = True
+        return count
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    return Watched(tmp_path)
+
+
+def test_reconcile_turns_once_a_second_while_nothing_changes(watched: Watched) -> None:
+    assert watched.turns(HOUR) <= HOUR
+
+
+def test_it_turns_at_every_look_until_all_is_settled(watched: Watched) -> None:
+    watched.attention.settled = False
+    assert watched.look()
+    assert watched.look(), "the turn did not settle it"
+
+
+def test_it_turns_at_the_next_look_after_a_change(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wish() -> None:
+        note_change(watched.folder.wishes)
+
+    def start() -> None:
+        monkeypatch.setattr(attention, "lock_holder", lambda path: 7)
+
+    def die() -> None:
+        monkeypatch.setattr(attention, "lock_holder", lambda path: None)
+
+    def api_dies() -> None:
+        watched.answers = False
+
+    for change in (wish, start, die, api_dies):
+        assert not watched.look(), change.__name__
+        change()
+        assert watched.look(), change.__name__
+        watched.attention.settled = True
+
+
+def test_a_node_that_falls_silent_is_noticed_at_the_next_look(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = SlotLock(watched.folder.node_lock(NODE))
+    lock.show_life()
+    assert watched.look()
+    watched.attention.settled = True
+    assert not watched.look()
+    monkeypatch.setattr(attention, "SILENT_AFTER", 0.0)
+    assert watched.look()
+    lock.release()
+
+
+def test_an_api_that_answers_is_probed_once_a_second(tmp_path: Path) -> None:
+    probes = ApiProbes(DataFolder(tmp_path))
+    probes.watch([NODE])
+    assert probes.due(0.0) == [NODE]
+    probes._known[NODE].answers = True
+    probes._known[NODE].asked_at = 5.0
+    assert (probes.due(5.9), probes.due(6.0)) == ([], [NODE])
+    probes._known[NODE].answers = False
+    assert probes.due(5.1) == [NODE]

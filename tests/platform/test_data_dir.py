@@ -1,0 +1,63 @@
+"""`up`, `down` and `members` take the data folder as the other commands do, whatever DTVN_DATA says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from django.core.management import call_command
+
+from tests.waiting import PATIENCE
+from validators.data_folder.folder import DataFolder
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_up_runs_on_the_folder_that_it_is_given(tmp_path: Path) -> None:
+    """A file is refused as a folder, by its name."""
+    (file := tmp_path / "named").write_text("")
+    run = subprocess.run(
+        [sys.executable, "manage.py", "up", "--data-dir", str(file)],
+        cwd=ROOT,
+        env=os.environ
+        | {"DTVN_DATA": str(tmp_path / "own"), "DJANGO_SETTINGS_MODULE": "dtvn_project.settings"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert run.stderr.startswith(f"make up: cannot write to the data folder {file}: ")
+    assert not (tmp_path / "own").exists()
+
+
+def test_members_acts_for_the_platform_of_the_folder_that_it_is_given(tmp_path: Path) -> None:
+    """Only DTVN_DATA worked: with --data-dir it said "--word is required without a platform"."""
+    (folder := DataFolder(tmp_path / "named")).create()
+    folder.identity.write_text("a platform")
+    words = ("add", "n5", "PEER-ID", "--host", "n5.example", "--port", "4001", "--data-dir", str(folder.root))
+    run = subprocess.run(
+        [sys.executable, "manage.py", "members", *words],
+        cwd=ROOT,
+        env=os.environ
+        | {"DTVN_DATA": str(tmp_path / "own"), "DJANGO_SETTINGS_MODULE": "dtvn_project.settings"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert run.stderr.startswith(f"CommandError: No cluster has been made in {folder.root} yet")
+
+
+def test_down_stops_what_runs_on_the_folder_that_it_is_given(tmp_path: Path, settings: Any) -> None:
+    own, named = (DataFolder(tmp_path / name) for name in ("own", "named"))
+    for folder in (own, named):
+        folder.create()
+        folder.credentials.write_text("{}")
+    settings.DATA = own.root
+    call_command("down", "--data-dir", str(named.root), stdout=(said := StringIO()))
+    assert said.getvalue() == f"no network is running on {named.root}\n"
+    assert (own.credentials.exists(), named.credentials.exists()) == (True, False)

@@ -1,0 +1,39 @@
+"""When reconcile takes a turn: at once after a change that costs no query to see, else once a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from validators.data_folder.changes import change_mark
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import heartbeat, lock_holder
+from validators.processes.node_controller import SILENT_AFTER
+
+TURN_INTERVAL = 1.0
+"""Seconds between two turns while nothing changes: a wish from another host is seen by then."""
+
+
+class Attention:
+    """`answers`: whether a node's API answers."""
+
+    def __init__(self, folder: DataFolder, answers: Callable[[str], bool]) -> None:
+        self._folder = folder
+        self._answers = answers
+        self._seen: object = None
+        self._turned_at = 0.0
+        self.settled = False
+        """Set after each turn: whether only a change needs another one soon."""
+
+    def is_due(self, names: Iterable[str], now: float) -> bool:
+        """Whether to take a turn now, in monotonic seconds, over the nodes with these names."""
+        seen = (change_mark(self._folder.wishes), [self._look(name) for name in names])
+        due = not self.settled or seen != self._seen or now - self._turned_at >= TURN_INTERVAL
+        if due:
+            self._seen, self._turned_at, self.settled = seen, now, False
+        return due
+
+    def _look(self, name: str) -> tuple[int | None, bool, bool]:
+        slot = self._folder.node_lock(name)
+        silent = time.time() - heartbeat(slot) / 1e9 > SILENT_AFTER
+        return lock_holder(slot), silent, self._answers(name)
