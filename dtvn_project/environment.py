@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.core.exceptions import ImproperlyConfigured
 
 from dtvn.files.whole import write_private
+from dtvn_project.addresses import FILE_BROKER, RABBITMQ
 from validators.database_url import postgresql_database
 
 
@@ -56,9 +57,6 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file name
 SIOCGIFADDR = 0x8915
 """Linux: the IPv4 address of a named interface (netdevice(7))."""
-FILE_BROKER = "filesystem:"
-RABBITMQ = ("amqp:", "amqps:", "pyamqp:")
-REDIS = ("redis:", "rediss:", "redis+socket:")
 BROKER_TIMEOUT = 3.0
 """Seconds that one call waits for the broker: one that hangs must not hold up who watches the nodes."""
 WILDCARD_HOSTS = {"0.0.0.0", "::", ""}  # noqa: S104 - recognised here, never a default
@@ -187,7 +185,7 @@ def postgresql(url: str, *, schema: str, read_only: bool = False) -> dict[str, A
     database["OPTIONS"] = POSTGRESQL_PATIENCE | database["OPTIONS"]
     if read_only:
         database["OPTIONS"]["options"] += " -c default_transaction_read_only=on"
-    return {**database, "CONN_HEALTH_CHECKS": True}
+    return {**database, "ENGINE": "dtvn_project.postgresql", "CONN_HEALTH_CHECKS": True}
 
 
 def databases(data: Path) -> dict[str, dict[str, Any]]:
@@ -201,25 +199,10 @@ def databases(data: Path) -> dict[str, dict[str, Any]]:
             "default": platform_sqlite(data / "platform" / "platform.sqlite3"),
             "learner": learner_sqlite(data / "learner" / "ledger.sqlite3"),
         }
-    if _scheme("DATABASE_URL", url) not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured("DATABASE_URL must start with postgresql:// (or be unset for SQLite)")
-    if not urlsplit(url).path.strip("/") and "service=" not in urlsplit(url).query:
-        raise ImproperlyConfigured("DATABASE_URL names no database: postgresql://user:password@host/database")
     return {
         "default": postgresql(url, schema="public"),
         "learner": postgresql(url, schema="learner", read_only=True),
     }
-
-
-def _scheme(name: str, url: str) -> str:
-    """The scheme of the URL in a variable. Error messages quote no part of the URL that holds its
-    password."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} is not a valid URL: scheme://host:port/name") from error
-    return parts.scheme
 
 
 def broker(data: Path) -> tuple[str, dict[str, Any]]:
@@ -230,9 +213,10 @@ def broker(data: Path) -> tuple[str, dict[str, Any]]:
     mailboxes in the current directory.
     """
     url = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost//"
-    if url.startswith(RABBITMQ):
+    scheme = urlsplit(url).scheme
+    if scheme in RABBITMQ:
         return url, {"confirm_publish": True, "read_timeout": BROKER_TIMEOUT, "write_timeout": BROKER_TIMEOUT}
-    if not url.startswith(FILE_BROKER):
+    if scheme != FILE_BROKER:
         return url, {"socket_timeout": BROKER_TIMEOUT, "socket_connect_timeout": BROKER_TIMEOUT}
     queue = str(data / "celery" / "queue")
     return url, {

@@ -1,10 +1,16 @@
-"""Middleware for every page: static files and response headers."""
+"""Middleware: static files, response headers, figures, and what only visitors with a browser need."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
+from django.utils.deprecation import MiddlewareMixin
+from django_prometheus.middleware import PrometheusAfterMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 POLICY = "; ".join(
@@ -17,6 +23,9 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+API = "/api/v1/"
+SERIES_MAX = 1_024
+"""Series of request figures that are found at once."""
 
 
 class ContentSecurityPolicy:
@@ -42,3 +51,42 @@ class ServedFiles(WhiteNoiseMiddleware):  # type: ignore[misc] # whitenoise has 
         moved = super().redirect(from_url, to_url)
         moved.response.status = HTTPStatus.MOVED_PERMANENTLY
         return moved
+
+
+class _Visitors(MiddlewareMixin):
+    """Leaves out the calls of programs. With a key, the API asks neither session nor user (spec 1.6), and
+    without a cookie none of the three adds to an answer."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """See Django."""
+        sent = request.META
+        program = sent.get("HTTP_X_API_KEY") and not sent.get("HTTP_COOKIE")
+        if program and request.path_info.startswith(API):
+            return self.get_response(request)
+        return super().__call__(request)
+
+
+class Sessions(_Visitors, SessionMiddleware):
+    """Sessions of visitors."""
+
+
+class Users(_Visitors, AuthenticationMiddleware):
+    """Users of visitors."""
+
+
+class Messages(_Visitors, MessageMiddleware):
+    """Messages to visitors."""
+
+
+class RequestFigures(PrometheusAfterMiddleware):  # type: ignore[misc] # django_prometheus has no types
+    """The figures of requests."""
+
+    def label_metric(self, metric: Any, request: Any, response: Any = None, **labels: Any) -> Any:
+        """See django_prometheus."""
+        return _series(metric, **labels) if labels else metric
+
+
+@lru_cache(maxsize=SERIES_MAX)
+def _series(metric: Any, **labels: Any) -> Any:
+    """The series with these labels; its metric would check them all each time."""
+    return metric.labels(**labels)

@@ -19,7 +19,7 @@ from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import connections
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
@@ -27,12 +27,25 @@ READS = 32
 """Threads for GET and HEAD, which wait for the cluster a second at most."""
 WRITES = 128
 """Threads for all other requests, which may wait for a quorum; they take none of READS."""
+PROMPT = 0.05
+"""Seconds from which it is watched whether the client of a call leaves: the watch costs two tasks."""
 CONNECTION_SECONDS = 60
 """Seconds for which a thread keeps its database connections."""
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Result = TypeVar("Result")
+
+
+class HeldResponse(HttpResponse):
+    """A response that is sent `held_for` seconds after it was made, while it takes no thread: a client that
+    asks again at once, whatever `Retry-After` says, is slowed."""
+
+    held_for = 0.0
+
+
+LASTING = (HeldResponse, StreamingHttpResponse)
+"""Answers during which a client may leave."""
 
 
 class OneHopHandler(ASGIHandler):
@@ -53,7 +66,12 @@ class OneHopHandler(ASGIHandler):
         except RequestAborted:
             return
         pool = self._reads if scope["method"] in ("GET", "HEAD") else self._writes
-        answering = asyncio.ensure_future(self._answer(pool, scope, body, send))
+        answer = _in(pool, self._respond, scope, body)
+        await asyncio.wait((answer,), timeout=PROMPT)
+        if answer.done() and not isinstance(answer.result(), LASTING):
+            await self.send_response(answer.result(), send)
+            return
+        answering = asyncio.ensure_future(self._finish(pool, answer, send))
         gone = asyncio.ensure_future(receive())
         try:
             await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -64,11 +82,14 @@ class OneHopHandler(ASGIHandler):
         with suppress(asyncio.CancelledError):
             await answering
 
-    async def _answer(
-        self, pool: ThreadPoolExecutor, scope: Mapping[str, Any], body: IO[bytes], send: Send
+    async def _finish(
+        self, pool: ThreadPoolExecutor, answer: asyncio.Future[HttpResponseBase], send: Send
     ) -> None:
-        """Answer a received request. Cancelled if the client leaves; a call that runs then ends by itself."""
-        response = await _in(pool, self._respond, scope, body)
+        """Send an answer that is not prompt. Cancelled if the client leaves; a call that runs then ends by
+        itself."""
+        response = await answer
+        if isinstance(response, HeldResponse):
+            await asyncio.sleep(response.held_for)
         if not isinstance(response, StreamingHttpResponse):
             await self.send_response(response, send)
             return
@@ -96,7 +117,7 @@ async def _parts(pool: ThreadPoolExecutor, parts: Iterator[bytes]) -> AsyncItera
         yield part
 
 
-async def _in(pool: ThreadPoolExecutor, call: Callable[..., Result], *arguments: Any) -> Result:
-    """The result of a call in the pool, in a context of its own: a thread keeps nothing of a request."""
+def _in(pool: ThreadPoolExecutor, call: Callable[..., Result], *arguments: Any) -> asyncio.Future[Result]:
+    """A call in the pool, in a context of its own: a thread keeps nothing of a request."""
     context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(pool, context.run, call, *arguments)
+    return asyncio.get_running_loop().run_in_executor(pool, context.run, call, *arguments)

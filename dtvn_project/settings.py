@@ -3,6 +3,7 @@
 import os
 
 from dtvn_project import environment
+from dtvn_project.addresses import check_addresses
 
 BASE_DIR = environment.REPOSITORY
 DATA = environment.data_folder()
@@ -43,14 +44,14 @@ MIDDLEWARE = [
     "dtvn_project.middleware.ServedFiles",
     "dtvn_project.middleware.ContentSecurityPolicy",
     "validators.rest.health.HealthAtAnyName",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "dtvn_project.middleware.Sessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "dtvn_project.middleware.Users",
+    "dtvn_project.middleware.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "validators.dashboard.login.RefusedLogins",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
+    "dtvn_project.middleware.RequestFigures",
 ]
 
 ROOT_URLCONF = "dtvn_project.urls"
@@ -68,11 +69,13 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "validators.dashboard.context.state_of_cluster",
+                "validators.dashboard.context.access",
             ],
         },
     },
 ]
 
+check_addresses(os.environ)
 DATABASES = environment.databases(DATA)
 DATABASE_ROUTERS = ["dtvn_project.routers.LedgerRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -176,15 +179,21 @@ LOGGING = {
             "formatter": environment.log_format(),
             "filters": ["limit"],
         },
-        "nowhere": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["console"], "level": os.environ.get("DTVN_LOG_LEVEL", "INFO")},
     "loggers": {
         "django.request": {"filters": ["expected"]},
         "asyncio": {"filters": ["left"]},
-        # A request with a foreign Host header gets its 400 but no line in the log, which it could otherwise
-        # flood.
-        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
+        # These requests get their 400 but no line in the log, which their tracebacks could otherwise flood.
+        **{
+            f"django.security.{refused}": {"level": "CRITICAL"}
+            for refused in (
+                "DisallowedHost",
+                "DisallowedModelAdminLookup",
+                "DisallowedModelAdminToField",
+                "TooManyFieldsSent",
+            )
+        },
         "httpx": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "daphne.http_protocol": {"level": "ERROR"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -31,6 +32,7 @@ from validators.backup.forms import BackupError
 from validators.backup.restoring import Wish, check, restore
 from validators.backup.sources import Source
 from validators.ledger import open_ledger
+from validators.management.commands.backup import new_name
 from validators.management.commands.restore import advice
 
 LEDGER = "nodes/r0/ledger/ledger.sqlite3"
@@ -245,6 +247,20 @@ def test_a_platform_is_not_restored_into_an_unrelated_cluster(old: Source, tmp_p
         restore(out, check(out), Source(tmp_path / "new"), Wish("platform"))
 
 
+def test_files_are_not_restored_where_a_server_is_the_database(old: Source, tmp_path: Path) -> None:
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    new = Source(tmp_path / "new", "postgresql://dtvn@127.0.0.1:9/dtvn")
+    for wish in (Wish(), Wish("platform")):
+        with pytest.raises(BackupError, match="unset DATABASE_URL, restore"):
+            restore(out, check(out), new, wish)
+    assert not new.root.exists()
+
+
+def test_the_name_of_a_backup_needs_no_quotes() -> None:
+    assert re.fullmatch(r"backup-Fest-12-Tor-A-\d{8}T\d{6}Z\.tar\.gz", str(new_name("Fest 12: Tor/A é")))
+    assert re.fullmatch(r"backup-\d{8}T\d{6}Z\.tar\.gz", str(new_name("…")))
+
+
 def test_one_restored_member_is_told_that_it_votes_again(old: Source, tmp_path: Path) -> None:
     run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz", "--keys")
     said = run("restore", tmp_path / "a.tar.gz", "--data-dir", tmp_path / "new")
@@ -263,6 +279,16 @@ def test_restored_members_that_cannot_decide_are_told_how_to_continue(old: Sourc
     [save] = [line.split() for line in lines if "continue save" in line]
     run("genesis", *save[2:-1], state)
     assert state.exists()
+    assert not any("DATABASE_URL" in line for line in lines)
+
+
+def test_a_continued_platform_on_a_server_needs_an_empty_database(old: Source, tmp_path: Path) -> None:
+    """The one that holds the restored copy is refused for a second restore."""
+    manifest = back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    served = msgspec.structs.replace(manifest, members=("r0",), database="postgresql")
+    lines = advice(out, tmp_path / "new", served, ["r0"], ledgers=True)
+    [export] = [place for place, line in enumerate(lines) if "export DATABASE_URL=" in line]
+    assert lines[export + 1].endswith("--platform")
 
 
 def test_a_copy_made_while_rows_are_written_is_one_snapshot(tmp_path: Path) -> None:

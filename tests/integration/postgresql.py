@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import getpass
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -46,13 +47,28 @@ class PostgreSQL:
     def kill(self) -> None:
         """kill -9 of the server and its backends."""
         assert self._process is not None
-        everything = [psutil.Process(self._process.pid)]
-        everything += everything[0].children(recursive=True)
-        for process in everything:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        self._send(signal.SIGKILL)
         self._process.wait(PATIENCE)
         self._process = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """SIGSTOP of the server and its backends: it keeps its connections and takes new ones, and answers
+        nothing. Goes on afterwards."""
+        self._send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
+        """The server first: a paused one makes no further backends."""
+        assert self._process is not None
+        server = psutil.Process(self._process.pid)
+        server.send_signal(number)
+        for backend in server.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                backend.send_signal(number)
 
     def database(self, name: str = "dtvn") -> str:
         """The URL of a new database."""

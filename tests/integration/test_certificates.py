@@ -119,6 +119,7 @@ def test_the_verifiers_page_is_served_with_all_its_files(running: Network) -> No
             "../vendor/nacl-fast.min.js",
             "forms.js",
             "verify.js",
+            "transcripts.js",
             "page.js",
             "verifier.css",
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +29,15 @@ LAG = "dtvn_platform_learner_lag_sequences"
 AWAY = 10.0
 LONG_AWAY = 60.0
 """Seconds without a database."""
+PAUSED = 20.0
+HANGING_GATES = 4
+GATES_ALONE = 4.0
+"""Seconds in which no other request can notice first that the database hangs: a gate's key is looked up every
+2 s."""
+IN_TIME = 2.0
+"""Seconds in which each request is answered while the database hangs."""
+STARTED = 5.0
+"""Seconds until a start says that it needs the database."""
 NOTICED = 5.0
 """Seconds until the metrics say that a node has ended."""
 
@@ -35,8 +45,14 @@ NOTICED = 5.0
 class Gate(threading.Thread):
     """Admits seeded tickets one after another, as a program at a gate does, and notes each answer."""
 
-    def __init__(self, started: Network) -> None:
+    def __init__(self, started: Network, first: int = 1, gates: int = 1, pause: float = 0.1) -> None:
+        """`first`: the number of its first ticket; it takes every `gates`-th from there, each `pause` seconds
+        after an answer."""
         super().__init__(daemon=True)
+        self._tickets = range(first, 500, gates)
+        self._pause = pause
+        self.slowest = 0.0
+        """Seconds until the latest of all answers."""
         self._client = started.client(patient=False)
         self._ended = threading.Event()
         self.admitted: list[str] = []
@@ -44,13 +60,15 @@ class Gate(threading.Thread):
 
     def run(self) -> None:
         with self._client:
-            for number in range(1, 500):
+            for number in self._tickets:
                 self._admit(f"TICKET-{number:03}")
-                if self._ended.wait(0.1):
+                if self._ended.wait(self._pause):
                     return
 
     def _admit(self, ticket: str) -> None:
+        asked = time.monotonic()
         answer = self._client.post("/api/v1/tickets/admit", json={"ticket_id": ticket, "nonce": ticket})
+        self.slowest = max(self.slowest, time.monotonic() - asked)
         if answer.status_code == 200:
             self.admitted.append(ticket)
         else:
@@ -63,9 +81,9 @@ class Gate(threading.Thread):
 
 
 @contextmanager
-def admitting(started: Network) -> Iterator[Gate]:
+def admitting(started: Network, first: int = 1, gates: int = 1, pause: float = 0.1) -> Iterator[Gate]:
     """A gate at work."""
-    gate = Gate(started)
+    gate = Gate(started, first, gates, pause)
     gate.start()
     try:
         yield gate
@@ -102,6 +120,52 @@ def test_gates_admit_while_the_database_is_away_and_all_heals(tmp_path: Path, aw
             _rows_hold(client, gate.admitted)
             _events_came(ears, gate.admitted)
             _commands_work(started, client)
+
+
+@pytest.mark.parametrize("paused", [PAUSED, pytest.param(LONG_AWAY, marks=pytest.mark.exhaustive)])
+def test_gates_admit_while_the_database_hangs(tmp_path: Path, paused: float) -> None:
+    with (
+        postgresql() as server,
+        network(tmp_path / "data", environment={"DATABASE_URL": server.database()}) as started,
+        ExitStack() as stopped,
+    ):
+        started.start()
+        wait_until_everyone_runs(started)
+        with started.client() as client:
+            assert client.post("/api/v1/tickets/seed").status_code == 200
+            pause = (paused + PATIENCE) * HANGING_GATES / 500  # tickets for longer than that
+            gates = [
+                stopped.enter_context(admitting(started, first, HANGING_GATES, pause))
+                for first in range(1, 1 + HANGING_GATES)
+            ]
+            wait_until(lambda: all(gate.admitted for gate in gates), what="all gates admit")
+            before = len(gates[0].admitted)
+            with server.paused():
+                since = time.monotonic()
+                wait_until(lambda: time.monotonic() - since > GATES_ALONE, what="gates noticed it")
+                while time.monotonic() - since < paused:
+                    _answers_come_in_time(started, client)
+                assert len(gates[0].admitted) - before > paused / 2
+            _all_heals(started, client)
+            for gate in gates:
+                gate.end()
+                assert gate.refused == []
+                assert gate.slowest < allowed(IN_TIME)
+            _rows_hold(client, [ticket for gate in gates for ticket in gate.admitted])
+
+
+def _answers_come_in_time(started: Network, client: httpx.Client) -> None:
+    """What needs no database is answered as ever; what does is refused, with the reason."""
+    expected = {"/health": 200, "/live": 200, "/ready": 200, "/metrics": 200, "/api/v1/cluster": 503}
+    for path, status in expected.items():
+        asked = time.monotonic()
+        answer = client.get(path)
+        took = time.monotonic() - asked
+        assert (answer.status_code, took < allowed(IN_TIME)) == (status, True), (path, took, answer.text)
+    assert "The platform's database does not answer" in answer.text
+    assert figure(client, "dtvn_platform_database_up") == 0
+    assert figure(client, UP, node_id="node1") == 1
+    _pages_are_unavailable(started, client)
 
 
 def _a_node_dies(started: Network, client: httpx.Client) -> None:
@@ -186,3 +250,23 @@ def test_threads_that_rarely_read_the_database_survive_its_restart(tmp_path: Pat
             check=False,
         )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["web", "up"])
+def test_a_start_at_a_database_that_hangs_says_so_in_time(tmp_path: Path, command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        url = f"postgresql://dtvn@127.0.0.1:{hanging.getsockname()[1]}/dtvn"
+        environment = Network(tmp_path / "data", environment={"DATABASE_URL": url}).environment()
+        begun = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "manage.py", command],
+            cwd=REPOSITORY,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert time.monotonic() - begun < allowed(STARTED)
+    assert "the platform's database: the server does not answer" in done.stdout + done.stderr
+    assert done.returncode == 1

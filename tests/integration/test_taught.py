@@ -79,6 +79,16 @@ def test_the_scanner_of_the_documentation_works(running: Network, tmp_path: Path
     assert shown[0] == "TICKET-010 GREEN"
     assert shown[1].startswith("TICKET-010 RED already_consumed: ")
     assert shown[2].startswith("NOPE RED ticket_not_found: ")
+    with running.client() as client:
+        client.post("/api/v1/tickets", json={"ticket_id": "F-1", "event": "fest"}).raise_for_status()
+    key = "dtvn_" + "k" * 43
+    make = f"""from validators.services.api_keys import store_api_key
+store_api_key("{key}", label="fest", scopes=["gate"], event="fest")"""
+    manage = (sys.executable, str(REPOSITORY / "manage.py"), "shell", "-c", make)
+    settings = "DJANGO_SETTINGS_MODULE=dtvn_project.settings"
+    run(running, "env", f"DTVN_DATA={running.data}", settings, *manage)
+    limited = ("env", f"DTVN_KEY={key}", "DTVN_EVENT=fest", sys.executable, str(file))
+    assert run(running, *limited, stdin="F-1\n") == "F-1 GREEN\n"
 
 
 def test_the_python_client_of_the_documentation_works(running: Network) -> None:

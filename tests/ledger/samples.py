@@ -142,6 +142,7 @@ def ticket(
     state: str = "ISSUED",
     sequence: int = 1,
     metadata: dict[str, str] | None = None,
+    upheld: bool = False,
 ) -> TicketRow:
     return TicketRow(
         event=event,
@@ -158,7 +159,7 @@ def ticket(
         gate="north" if state == "CONSUMED" else "",
         device="",
         note="",
-        upheld=False,
+        upheld=upheld,
         clock={"node1": sequence},
         product="Day pass",
         seat="A1",

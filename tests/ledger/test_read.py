@@ -2,13 +2,19 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
+from dtvn.api.queries import TicketsQuery
 from dtvn.ledger import Location
+from dtvn.machine.rows import TicketRow
 from dtvn_project.routers import LearnerIsReadOnly
 from tests.ledger.samples import CLUSTER, LogWriter, executed, ticket
+from tests.ledger.test_append import reopened
 from tests.ledger.test_materialise import change
 from validators.ledger import Ledger, open_ledger, read
+from validators.ledger.copy_reader import CopyReader
+from validators.ledger.meta import read_meta, replace_meta
 from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.outcomes import Listed
 
@@ -41,13 +47,64 @@ def test_tickets_are_filtered_by_event_state_and_prefix(ledger: Ledger) -> None:
     assert read.starting_with(Ticket.objects.using(ALIAS), "ticket_id", "T-").count() == 5
 
 
-def test_counts_name_all_four_states(ledger: Ledger) -> None:
+def disputed(number: int, *, upheld: bool) -> TicketRow:
+    return ticket(f"T-{number}", state="DISPUTED", upheld=upheld)
+
+
+NONE = {"ISSUED": 0, "VALIDATED": 0, "CONSUMED": 0, "DISPUTED": 0, "UPHELD": 0}
+
+
+def test_counts_name_all_states(ledger: Ledger) -> None:
     ledger.append(LogWriter().entries(1))
-    rows = [ticket("T-1"), ticket("T-2"), ticket("T-3", state="DISPUTED"), ticket("T-1", event="x")]
+    rows = [ticket("T-1"), ticket("T-2"), disputed(3, upheld=False), ticket("T-1", event="x")]
     ledger.materialise([change(row) for row in rows], 1, 1)
-    assert read.count_tickets(ALIAS) == {"ISSUED": 3, "VALIDATED": 0, "CONSUMED": 0, "DISPUTED": 1}
+    assert read.count_tickets(ALIAS) == {**NONE, "ISSUED": 3, "DISPUTED": 1}
     assert read.count_tickets(ALIAS, "x")["ISSUED"] == 1
     assert read.applied_sequence(ALIAS) == 1
+
+
+def test_upheld_disputes_are_counted_and_found_apart(ledger: Ledger) -> None:
+    """The contract has one state for both."""
+    ledger.append(LogWriter().entries(2))
+    ledger.materialise([change(disputed(number, upheld=False)) for number in range(6)], 1, 1)
+    assert read.count_tickets(ALIAS) == {**NONE, "DISPUTED": 6}
+    ledger.materialise([change(disputed(number, upheld=True)) for number in (1, 3)], 2, 2)
+    assert read.count_tickets(ALIAS) == {**NONE, "DISPUTED": 4, "UPHELD": 2}
+    upheld = Ticket.objects.using(ALIAS).filter(state="UPHELD")
+    assert list(upheld.values_list("ticket_id", flat=True)) == ["T-1", "T-3"]
+    both = read.list_tickets(ALIAS, limit=4, state="DISPUTED")
+    assert [(row.ticket, row.state) for row in both] == [(f"T-{number}", "DISPUTED") for number in range(4)]
+    assert len(read.list_tickets(ALIAS, limit=9, state="DISPUTED", after=("default", "T-2"))) == 3
+    assert (
+        CopyReader(ALIAS)
+        .list_tickets(TicketsQuery(event="default", state="DISPUTED", limit=1, after=""))
+        .total
+        == 6
+    )
+
+
+def test_a_ledger_of_the_form_before_sets_upheld_apart(ledger: Ledger) -> None:
+    """Until schema 3 column and counter had one state for both."""
+    ledger.append(LogWriter().entries(1))
+    rows = [*(disputed(number, upheld=number < 2) for number in range(5)), ticket("T-9")]
+    ledger.materialise([change(row) for row in rows], 1, 1)
+    for sql in (
+        "UPDATE ledger_ticket SET state = 'DISPUTED' WHERE state = 'UPHELD'",
+        "DELETE FROM ledger_counter WHERE name = 'ticket/UPHELD/default'",
+        "UPDATE ledger_counter SET value = 5 WHERE name = 'ticket/DISPUTED/default'",
+        "DELETE FROM django_migrations WHERE name = '0003_upheld'",
+    ):
+        ledger._store.define(sql)
+    found = read_meta(ledger._store)
+    assert found is not None
+    before = msgspec.structs.replace(found[0], schema=2)
+    ledger._store.commit(replace_meta(before, held_by=before.incarnation), [], durable=True)
+    again, tail = reopened(ledger)
+    try:
+        assert sorted(change.row.ticket for change in tail.rows) == [row.ticket for row in rows]
+        assert read.count_tickets(again.alias) == {**NONE, "ISSUED": 1, "DISPUTED": 3, "UPHELD": 2}
+    finally:
+        again.close()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from dtvn.protocol.genesis import ceremony
 from validators.backup import postgresql
 from validators.backup.archive import extract, read, verify
 from validators.backup.forms import BackupError, Manifest
-from validators.backup.sources import DATABASE_SCHEMA, SECRET_KEY, STAMP, WITNESS, Source
+from validators.backup.sources import DATABASE_FILE, DATABASE_SCHEMA, SECRET_KEY, STAMP, WITNESS, Source
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 
@@ -184,6 +184,11 @@ def _servers(
     url, found = target.database_url, []
     dumped = [each.path for each in manifest.ledgers if each.kind == "postgresql"]
     dumped += ["platform/platform.pgdump"] * (manifest.database == "postgresql")
+    if url and manifest.database == "sqlite" and DATABASE_FILE in names:
+        raise BackupError(
+            "The archive's database is an SQLite file, which a platform with DATABASE_URL never reads: unset "
+            "DATABASE_URL, restore, and start the platform without it."
+        )
     if not url and (needing := sorted(set(dumped) & set(names))):
         raise BackupError(f"{needing[0]} belongs on a PostgreSQL server: set DATABASE_URL.")
     for copy in manifest.ledgers:

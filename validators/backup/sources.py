@@ -25,6 +25,7 @@ has never voted (R11)."""
 STAMP = "identity/voted"
 WITNESS = "ledger/ledger.turns"
 DATABASE_SCHEMA = "public"
+DATABASE_FILE = "platform/platform.sqlite3"
 SECRET_KEY = "secret.key"  # noqa: S105 - a file name
 
 
@@ -43,7 +44,7 @@ class Source(msgspec.Struct, frozen=True):
     @property
     def database(self) -> Path:
         """The platform's database file, without a server."""
-        return DataFolder(self.root).platform / "platform.sqlite3"
+        return self.root / DATABASE_FILE
 
     def nodes(self) -> list[NodeFolder]:
         """Its nodes, by name."""

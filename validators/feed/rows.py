@@ -23,6 +23,7 @@ from validators.feed.relay import FRAME_EVENTS, Frame
 from validators.ledger.models import ConsensusEntry, OperationRecord, Ticket
 from validators.ledger.outcomes import ABOUT, ORDERED_OPERATION_SLOTS
 from validators.ledger.read import SILENT, applied_sequence, count_operations, count_tickets
+from validators.ledger.read import STATES as TICKET_STATES
 
 LATEST_MAX = 40
 """Outcomes that a snapshot lists, newest first."""
@@ -100,7 +101,7 @@ def read_snapshot() -> dict[str, Any]:
     except DatabaseError as error:
         if not _is_missing(error):
             raise
-    counts = dict.fromkeys((*STATES.values(), "applied", "refused"), 0)
+    counts = dict.fromkeys((*TICKET_STATES, "applied", "refused"), 0)
     empty = {"sequence": 0, "second": 0, "counts": counts, "rates": [], "latest": [], "limits": LIMITS}
     return empty | {"day": _day() | {"admitted": 0}}
 
@@ -178,7 +179,7 @@ def _event(record: OperationRecord) -> dict[str, Any]:
         "code": record.code,
     }
     if not ok:
-        return event
+        return event | {"shown": record.shown_code}
     if record.operation == "seed":
         event["count"] = _created_by_seed(record)
     elif record.operation == "resolve":
@@ -202,9 +203,9 @@ def _state_after_resolve(record: OperationRecord) -> str:
     """VALIDATED when the dispute was cleared. An upheld dispute is final, so the ticket still has that
     state."""
     ticket = Ticket.objects.filter(
-        event=record.event, ticket_id=record.ticket_id, sequence=record.sequence, state="DISPUTED"
+        event=record.event, ticket_id=record.ticket_id, sequence=record.sequence, state="UPHELD"
     ).first()
-    upheld = ticket is not None and ticket.whole.upheld and ticket.whole.index == record.batch_index
+    upheld = ticket is not None and ticket.whole.index == record.batch_index
     return "DISPUTED" if upheld else "VALIDATED"
 
 
@@ -257,11 +258,14 @@ def _second(sequence: int) -> int:
 def _first_since(timestamp: int, applied: int) -> int:
     """The lowest sequence with an effective timestamp of at least `timestamp`.
 
-    Timestamps ascend with sequences, so a binary search finds it: twenty lookups without an index.
+    Timestamps ascend with sequences, so a binary search finds it: twenty lookups without an index. A log that
+    continues another cluster, or was not kept whole, has no entries at its beginning.
     """
+    entries = ConsensusEntry.objects.order_by("sequence").values_list("sequence", "timestamp")
     low, high = 1, applied
     while low < high:
         middle = (low + high) // 2
-        found = ConsensusEntry.objects.values_list("timestamp", flat=True).get(sequence=middle)
-        low, high = (low, middle) if found >= timestamp else (middle + 1, high)
+        after = entries.filter(sequence__gte=middle, sequence__lte=applied).first()
+        sequence, found = after or (applied, timestamp)
+        low, high = (low, middle) if found >= timestamp else (sequence + 1, high)
     return low

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from dtvn.api.queries import RecordsQuery, TicketsQuery
 from dtvn.api.reads import Page
+from dtvn.machine import NAMES, State
 from dtvn.machine.contract import consensus_record, ticket_of_row
 from validators.ledger import read
 from validators.ledger.models import OperationRecord
@@ -37,7 +38,7 @@ class CopyReader:
             self._alias, limit=query.limit + 1, event=event, state=state, after=(event, query.after)
         )
         counts = read.count_tickets(self._alias, event)
-        total = sum(counts.values()) if state is None else counts.get(state, 0)
+        total = sum(counts[one.name] for one in State if state in (None, NAMES[one]))
         shown = [ticket_of_row(row) for row in rows[: query.limit]]
         return Page(shown, total, len(rows) > query.limit)
 

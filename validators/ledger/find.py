@@ -10,8 +10,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import psycopg
-
 from dtvn.ledger import FoundLedger, LedgerElsewhere, LedgerUnreachable, Location
 from validators.ledger.location import BUSY_SECONDS
 from validators.ledger.witness import seen_in
@@ -66,6 +64,8 @@ def _file_holds(path: Path) -> bool:
 
 
 def _server_holds(location: Location) -> bool:
+    import psycopg  # where a server is used
+
     table = f'"{location.schema}".ledger_ledgermeta'
     try:
         with psycopg.connect(location.url, connect_timeout=PATIENCE) as server:

@@ -21,11 +21,12 @@ from __future__ import annotations
 from django.db import models
 from django.utils.functional import cached_property
 
+from dtvn.machine.reasons import ABOUT_DISPUTES
 from dtvn.machine.rows import TicketRow
 from validators.ledger.fields import KeyField, RowNumberField, SequenceField
 from validators.ledger.state_rows import unpack_ticket
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Number of the newest migration; a ledger with a higher one is refused."""
 
 
@@ -145,6 +146,7 @@ class Ticket(models.Model):
     event = KeyField(max_length=64)
     ticket_id = KeyField(max_length=128)
     state = models.CharField(max_length=16)
+    """Where tickets are searched, UPHELD apart from DISPUTED (read.STATES); on a node one for both."""
     validator = models.TextField(db_default="")
     """Entry node of the validating operation; "" until validated."""
     timestamp = models.BigIntegerField(db_default=0)
@@ -239,6 +241,18 @@ class OperationRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.ticket_id} at {self.sequence}.{self.batch_index}"
+
+    @property
+    def shown_code(self) -> str:
+        """`code` for people: "upheld" in place of "disputed" if the dispute had been upheld by then. Programs
+        get the contract's code, which is one for both."""
+        if self.code not in ABOUT_DISPUTES:
+            return self.code
+        upheld = Ticket.objects.filter(event=self.event, ticket_id=self.ticket_id, state="UPHELD").first()
+        row = None if upheld is None else upheld.whole
+        if row is None or (row.sequence, row.index) > (self.sequence, self.batch_index):
+            return self.code
+        return self.code.replace("disputed", "upheld")
 
 
 class Counter(models.Model):

@@ -32,6 +32,7 @@ __all__ = [
     "Noted",
     "batch_view",
     "executed_bundles",
+    "fitting",
     "note_executed",
     "operations_of",
     "read_batch",
@@ -170,19 +171,19 @@ def _operation_rows(
             index,
             view,
             timestamp,
-            operation.event if fits else _fitting(operation.event, 64),
-            operation.ticket if fits else _fitting(operation.ticket, 128),
-            operation.kind if fits else _fitting(operation.kind, 32),
+            operation.event if fits else fitting(operation.event, 64),
+            operation.ticket if fits else fitting(operation.ticket, 128),
+            operation.kind if fits else fitting(operation.kind, 32),
             code,
             bundle.principal,
-            operation.actor if fits else _fitting(operation.actor, 128),
-            _fitting(operation.entry, 128),
+            operation.actor if fits else fitting(operation.actor, 128),
+            fitting(operation.entry, 128),
             operation_digest(operation),
             request,
         )
 
 
-def _fitting(text: str, length: int) -> str:
+def fitting(text: str, length: int) -> str:
     """A text made to fit a column: printable and of bounded length, since a malformed operation may hold
     anything."""
     if len(text) <= length and text.isprintable():

@@ -14,6 +14,7 @@ from django.db import connections
 from django.db.models import CharField, F, Func, QuerySet
 
 from dtvn.ledger import StoredEvidence
+from dtvn.machine import NAMES, State
 from dtvn.machine.contract import UNLISTED
 from dtvn.machine.reasons import OK
 from dtvn.machine.rows import TicketRow, change_from
@@ -26,7 +27,8 @@ from validators.ledger.models import Checkpoint, Counter, Evidence, LedgerMeta, 
 from validators.ledger.outcomes import ABOUT, Listed, operations_of
 from validators.ledger.state_rows import TABLE_NUMBER, unpack_ticket
 
-STATES = ("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED")
+STATES = tuple(state.name for state in State)
+"""States of a searched ticket. The contract (machine.NAMES) has DISPUTED for open and upheld disputes."""
 SILENT = frozenset({"open_session", "barrier"})
 """Kinds that concern no ticket; lists of operations leave them out."""
 STORAGE_KEYS = (
@@ -87,17 +89,21 @@ def list_tickets(
 ) -> list[TicketRow]:
     """At most `limit` tickets after (event, ticket id) `after`, ascending.
 
-    `event`, `state`: only tickets of these. `prefix`: only ids that begin with it. It reads one index range
-    per event, so a page in the middle of a million costs as much as the first one.
+    `event`, `state` of the contract: only tickets of these. `prefix`: only ids that begin with it. It reads
+    one index range per event and State, so a page in the middle of a million costs as much as the first one.
     """
     found: list[TicketRow] = []
+    states = [None] if state is None else [one.name for one in State if NAMES[one] == state]
     for name in list_events(using) if event is None else [event]:
         if name < after[0]:
             continue
         behind = after[1] if name == after[0] else ""
         rest = limit - len(found)
-        rows = ticket_rows(using, name, limit=rest, state=state, prefix=prefix, after=behind)
-        found += map(unpack_ticket, rows)
+        rows: list[TicketRow] = []
+        for one in states:
+            part = ticket_rows(using, name, limit=rest, state=one, prefix=prefix, after=behind)
+            rows += map(unpack_ticket, part)
+        found += sorted(rows, key=lambda row: row.ticket)[:rest]
         if len(found) == limit:
             break
     return found
@@ -111,8 +117,8 @@ def list_events(using: str) -> list[str]:
 def ticket_rows(
     using: str, event: str, *, limit: int, state: str | None = None, prefix: str = "", after: str = ""
 ) -> list[bytes]:
-    """The `row` columns of at most `limit` tickets of one event after ticket id `after`, ascending; `state`
-    and `prefix` as in `list_tickets`."""
+    """The `row` columns of at most `limit` tickets of one event after ticket id `after`, ascending. `state`:
+    as in its column; `prefix` as in `list_tickets`."""
     tickets = Ticket.objects.using(using).filter(event=event)
     # Use one lower bound only: given two, the planner may choose either.
     bound = {"ticket_id__gte": prefix} if prefix > after else {"ticket_id__gt": after}
@@ -125,7 +131,7 @@ def ticket_rows(
 
 
 def count_tickets(using: str, event: str | None = None) -> dict[str, int]:
-    """Number of tickets by state, all four states present; of one event, or of all."""
+    """Number of tickets by state, all of STATES present; of one event, or of all."""
     counts = dict.fromkeys(STATES, 0)
     for state, of_event, count in _counters(using, "ticket"):
         if event is None or of_event == event:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.db.models import Count, Max
 
-from dtvn.machine import read_packed
+from dtvn.machine import NAMES, read_packed
 from dtvn.protocol.genesis import Principal
 from validators.ledger import read
 from validators.ledger.models import Ticket
@@ -43,7 +43,7 @@ def count_states(using: str, event: str | None = None) -> dict[str, int]:
     keeps no counters."""
     tickets = Ticket.objects.using(using)
     counted = tickets if event is None else tickets.filter(event=event)
-    return dict.fromkeys(read.STATES, 0) | dict(counted.values_list("state").annotate(Count("id")))
+    return dict.fromkeys(NAMES.values(), 0) | dict(counted.values_list("state").annotate(Count("id")))
 
 
 def count_event(using: str, event: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dtvn.ledger import LedgerDamaged
-from dtvn.machine import name_in_bytes
+from dtvn.machine import State, name_in_bytes
 from dtvn.machine.rows import TicketBytes, TicketRow, change_from
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
@@ -25,9 +25,12 @@ TABLE_NUMBER = {
     "principal": b"\x05",
     "retired": b"\x06",
     "membership": b"\x07",
+    "run": b"\x08",
+    "lock": b"\x09",
 }
 """Table -> first byte of a StateRow's key. It is written to disk, so it is never reused for another table."""
 _TABLE_OF = {number: table for table, number in TABLE_NUMBER.items()}
+UPHELD = State.UPHELD.name
 _CHUNK = 4_096
 _PAIR = b"\x92"
 """First byte of the packed row of a TicketBytes (an array of two); a TicketRow has more fields."""
@@ -60,11 +63,12 @@ def ticket_bytes(row: TicketBytes) -> tuple[Any, ...]:
 
 
 def _searched(row: TicketRow) -> tuple[Any, ...]:
-    """The columns that repeat fields of the packed row."""
+    """The columns that repeat fields of the packed row; an upheld dispute has a state of its own, so that
+    lists and counters tell it from an open one."""
     return (
         row.event,
         row.ticket,
-        row.state,
+        UPHELD if row.upheld else row.state,
         row.validator,
         row.timestamp,
         row.sequence,
