@@ -19,12 +19,12 @@ from django.utils.safestring import SafeString
 
 from dtvn.api.errors import TicketError
 from dtvn.api.ordering import Decision, Request
-from dtvn.machine import CAPABILITY, NAMES, Command, Consume, Dispute, Resolve, State, Validate
+from dtvn.machine import CAPABILITY, Command, Consume, Dispute, Resolve, Validate
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
 from tickets.models import EventTimeZone, SearchKey, TicketHolder
 from tickets.pages.handover import followed
-from tickets.services.search import state_of_row
+from tickets.services.shown_data import in_words
 from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.confirming import confirmed
 from validators.dashboard.formatting import moment, outcome_pill
@@ -58,8 +58,7 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        both = {NAMES[State.UPHELD]: "Disputed or upheld"}
-        return [(name, both.get(name, name.capitalize())) for name in STATES]
+        return [(name, name.capitalize()) for name in STATES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> QuerySet[Ticket]:
         state = self.value()
@@ -159,8 +158,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
 
     @admin.display(description="state")
     def state_pill(self, ticket: Ticket) -> SafeString:
-        state = state_of_row(ticket.whole).name if ticket.state == NAMES[State.UPHELD] else ticket.state
-        return format_html('<span class="pill state-{}">{}</span>', state.lower(), state)
+        return format_html('<span class="pill state-{}">{}</span>', ticket.state.lower(), ticket.state)
 
     @admin.display(description="changed")
     def changed(self, ticket: Ticket) -> str:
@@ -195,7 +193,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
         return ", ".join(f"{key}: {value}" for key, value in ticket.whole.metadata.items()) or "none"
 
     def data(self, ticket: Ticket) -> str:
-        return ticket.whole.data.decode("utf-8", "replace") or "none"
+        return in_words(ticket.whole.data) or "none"
 
     def commitment(self, ticket: Ticket) -> str:
         return ticket.whole.commitment.hex() or "none"
@@ -349,7 +347,7 @@ def _history_row(record: OperationRecord) -> tuple[Any, ...]:
     return (
         moment(record.timestamp),
         record.operation,
-        outcome_pill(record.code),
+        outcome_pill(record.shown_code),
         record.entry,
         record.actor,
         at,

@@ -61,8 +61,8 @@ def tickets(tmp_path: Path, content: bytes | Any, columns: Columns | None = None
     return read_tickets(path, columns or Columns(), slug=slug)
 
 
-def reason(tmp_path: Path, content: bytes) -> str:
-    row = only(tmp_path, content)
+def reason(tmp_path: Path, content: bytes, columns: Columns | None = None) -> str:
+    row = only(tmp_path, content, columns)
     assert isinstance(row, WrongRow)
     return row.reason
 
@@ -315,14 +315,23 @@ def test_a_chosen_column_that_is_missing_is_reported(tmp_path: Path, content: An
         (f"{'x' * 129},x,,", "is not 1 to 128"),
         (f"T-1,{'x' * 129},,", "product is longer than 128 characters"),
         ("T-1,a\x07b,,", "product contains a control character"),
-        ("T-1,x,tomorrow,", "not_before 'tomorrow' is not a time"),
+        ("T-1,x,tomorrow,", "column 'valid from': 'tomorrow' is not a time"),
         ("T-1,x,02/03/2026 10:00,", "is not a time"),
         ("T-1,x,1960-01-01 10:00,", "is before 1970"),
-        ("T-1,x,2026-02-01 10:00,2026-01-01 10:00", "is valid until a time before"),
+        (
+            "T-1,x,2026-02-01 10:00,2026-01-01 10:00",
+            "column 'valid until' is a time before that of column",
+        ),
     ],
 )
 def test_a_wrong_row_is_reported_with_its_error(tmp_path: Path, cells: str, says: str) -> None:
     assert says in reason(tmp_path, f"ticket_id,product,valid from,valid until\n{cells}\n".encode())
+
+
+def test_a_wrong_time_is_named_by_the_column_of_the_file(tmp_path: Path) -> None:
+    content = "ticket_id;Gültig bis\nT-1;bald\n".encode()
+    said = reason(tmp_path, content, Columns(chosen={"not_after": "Gültig bis"}))
+    assert said == "column 'Gültig bis': 'bald' is not a time such as 2026-07-31 18:00"
 
 
 @pytest.mark.parametrize(

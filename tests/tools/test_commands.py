@@ -91,7 +91,8 @@ def test_persons_are_stored_in_the_platforms_table_and_not_in_the_log(
 
 def test_a_dry_run_changes_nothing(at: list[str], export: Path) -> None:
     ran = Ran("import_tickets", str(export), "--dry-run", *at)
-    assert ran.text.startswith("30 rows read: 28 tickets would be imported.")
+    told = "28 new tickets would be imported; stored already: 0 identical, 0 differing."
+    assert ran.text.startswith(f"30 rows read: {told}")
     assert ran.code == 1
     assert not Ticket.objects.exists()
     assert not TicketHolder.objects.exists()
@@ -101,6 +102,37 @@ def test_a_repeated_import_changes_nothing_and_reports_it(at: list[str], export:
     Ran("import_tickets", str(export), *at)
     ran = Ran("import_tickets", str(export), *at)
     assert ran.text.startswith("30 rows read: 28 tickets in the network (28 had already been imported).")
+
+
+def test_a_stored_ticket_that_differs_is_a_wrong_row_in_a_dry_run_too(at: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "fest.csv"
+    path.write_text("ticket_id,seat\nT-1,A11\n")
+    Ran("import_tickets", str(path), *at)
+    path.write_text("ticket_id,seat\nT-1,A12\n")
+    for options in (["--dry-run"], []):
+        ran = Ran("import_tickets", str(path), *options, *at)
+        assert (ran.code, "  row 2: T-1 is stored and differs: seat A12, stored A11" in ran.text) == (1, True)
+    assert Ticket.objects.get().seat == "A11"
+
+
+def test_a_dry_run_tells_new_tickets_from_stored_ones(at: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "fest.csv"
+    rows = [f"T-{number},A{number},Ada" for number in range(6)]
+
+    def dry_run(*lines: str) -> list[str]:
+        path.write_text("\n".join(("ticket_id,seat,name", *lines, "")))
+        return Ran("import_tickets", str(path), "--dry-run", *at).text.splitlines()
+
+    dry_run(*rows[:5])
+    Ran("import_tickets", str(path), *at)
+    told = dry_run(*rows[:3], "T-3,B3,Ada", "T-4,A4,Eve", rows[5])
+    assert told[0] == "6 rows read: 1 new ticket would be imported; stored already: 3 identical, 2 differing."
+    assert told[-2:] == [
+        "  row 5: T-3 is stored and differs: seat B3, stored A3",
+        "  row 6: T-4 was imported before with other personal data or another secret: "
+        "the first ones are kept",
+    ]
+    assert Ticket.objects.count() == 5
 
 
 def test_a_report_lists_every_row_that_was_not_imported(at: list[str], export: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tracemalloc
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -249,6 +250,26 @@ def test_a_wide_sheet_is_refused_before_it_fills_the_memory(
     rows = b"".join(b'<row r="%d"><c r="XFD%d"><v>1</v></c></row>' % (row, row) for row in range(2, 12))
     with pytest.raises(FileRefused, match="or 100,000 cells"):
         read(tmp_path, with_sheet(rows))
+
+
+@pytest.mark.parametrize("part", [b"<c><v>1</v></c>", b"<is><r><t>a</t></r></is>"])
+def test_a_row_of_too_many_cells_is_refused_before_it_is_built(tmp_path: Path, part: bytes) -> None:
+    content = with_sheet(b'<row r="7">' + part * 100_000 + b"</row>")
+    tracemalloc.start()
+    with pytest.raises(FileRefused, match="Row 7 of the workbook has more than 4,096 cells"):
+        read(tmp_path, content)
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used < 10 * 2**20
+
+
+def test_what_follows_the_rows_is_no_part_of_the_last_one(tmp_path: Path) -> None:
+    row = b'<row r="2"><c r="A2"><v>1</v></c></row></sheetData><rowBreaks>' + b'<brk id="1"/>' * 5_000
+    parts = parts_of(with_sheet(row))
+    sheet = parts["xl/worksheets/sheet1.xml"].replace(
+        b"</sheetData></worksheet>", b"</rowBreaks></worksheet>"
+    )
+    assert read(tmp_path, packed({**parts, "xl/worksheets/sheet1.xml": sheet})).rows == 1
 
 
 WHOLE = book(["ticket_id", "name"], ["T-1", "Ada"])

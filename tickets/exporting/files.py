@@ -10,20 +10,16 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from tickets.exporting.tables import Cell, Row, Table
+from tickets.formulas import quoted
 
-FORMULA_STARTS = frozenset("=+-@\t\r\n|%＝＋－＠")
-"""First characters with which a spreadsheet takes a cell for a formula or a command; the import takes the
-apostrophe off again."""
 SHEET_ROWS_MAX = 1_000_000
 """Rows of a sheet; Excel shows 1,048,576. Further ones go to further sheets."""
 CHUNK_BYTES = 64 * 1024
 
 
 def defused(cell: Cell) -> Cell:
-    """The cell with an apostrophe before it if a spreadsheet would run it; numbers stay numbers."""
-    if isinstance(cell, str) and (cell[:1] in FORMULA_STARTS or cell.lstrip()[:1] in FORMULA_STARTS) and cell:
-        return f"'{cell}"
-    return cell
+    """The cell as `formulas.quoted`; numbers stay numbers."""
+    return quoted(cell) if isinstance(cell, str) else cell
 
 
 def write_chunks(table: Table, form: str) -> Generator[bytes]:

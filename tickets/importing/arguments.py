@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 
 from dtvn.machine.commands import DEFAULT_EVENT, is_name
 from tickets.importing.columns import ALIASES, EVENT_LENGTH_MAX, Columns
-from tickets.importing.record import FileRefused
+from tickets.importing.record import COMMAND_LINE, FileRefused, Settings
 
 
 def add_file_arguments(parser: ArgumentParser, *, may_lack_file: bool = False) -> None:
@@ -64,7 +64,7 @@ def columns_of(options: Mapping[str, Any]) -> Columns:
     )
 
 
-def event_zones() -> dict[str, ZoneInfo]:
+def event_zones(named: Settings = COMMAND_LINE) -> dict[str, ZoneInfo]:
     """The time zone of each event that has one of its own; raise FileRefused without a database."""
     try:
         from tickets.models import EventTimeZone  # not for --help
@@ -72,7 +72,8 @@ def event_zones() -> dict[str, ZoneInfo]:
         rows = list(EventTimeZone.objects.values_list("event", "zone"))
     except DatabaseError as error:
         raise FileRefused(
-            f"The time zones of events, in the platform's database, cannot be read: give --timezone. {error}"
+            "The time zones of events, in the platform's database, cannot be read: give "
+            f"{named.timezone}. {error}"
         ) from error
     return {event: zone_of(zone) for event, zone in rows}
 
@@ -88,32 +89,36 @@ def progress_bar(*columns: ProgressColumn) -> Progress:
     )
 
 
-def zone_of(name: str) -> ZoneInfo:
+def zone_of(name: str, named: Settings = COMMAND_LINE) -> ZoneInfo:
     """The time zone of this name; raise FileRefused."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise FileRefused(f"--timezone {name!r} is unknown; use a name such as Europe/Berlin.") from error
+        raise FileRefused(
+            f"{named.timezone} {name!r} is unknown; use a name such as Europe/Berlin."
+        ) from error
 
 
-def chosen_columns(pairs: Iterable[str]) -> dict[str, str]:
-    """Field to column name, as given by --column; raise FileRefused for an unknown field, or one given
+def chosen_columns(pairs: Iterable[str], named: Settings = COMMAND_LINE) -> dict[str, str]:
+    """Field to column name, from FIELD=NAME; raise FileRefused for an unknown field, or one given
     twice."""
     chosen: dict[str, str] = {}
     for pair in pairs:
         field, equals, name = pair.partition("=")
         if not equals or field not in ALIASES:
-            raise FileRefused(f"--column {pair!r} is not FIELD=NAME with FIELD one of {', '.join(ALIASES)}.")
+            raise FileRefused(
+                f"{named.column.format(repr(pair))} is not FIELD=NAME with FIELD one of {', '.join(ALIASES)}."
+            )
         if field in chosen:
-            raise FileRefused(f"--column names {field} twice: {chosen[field]!r} and {name!r}.")
+            raise FileRefused(f"{named.columns} names {field} twice: {chosen[field]!r} and {name!r}.")
         chosen[field] = name
     return chosen
 
 
-def check_event(event: str) -> None:
+def check_event(event: str, named: Settings = COMMAND_LINE) -> None:
     """Raise FileRefused if the text is not a valid event name."""
     if not is_name(event) or len(event) > EVENT_LENGTH_MAX:
-        raise FileRefused(f"--event {event!r} is not 1 to {EVENT_LENGTH_MAX} of A-Z a-z 0-9 . _ : -")
+        raise FileRefused(f"{named.event} {event!r} is not 1 to {EVENT_LENGTH_MAX} of A-Z a-z 0-9 . _ : -")
 
 
 def check_writable(path: Path | None, option: str) -> None:

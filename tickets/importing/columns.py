@@ -20,7 +20,7 @@ import msgspec
 
 from dtvn.machine.commands import DEFAULT_EVENT, is_name, is_text
 from tickets.importing.moments import read_moment
-from tickets.importing.record import Record, normalised
+from tickets.importing.record import COMMAND_LINE, Record, Settings, normalised
 
 PLAIN_ID = "ticket id"
 """The column that identifies tickets, even if the file has other such columns."""
@@ -123,10 +123,12 @@ class Columns:
         zones: Mapping[str, tzinfo] | None = None,
         chosen: Mapping[str, str] | None = None,
         include_pending: bool = False,
+        named: Settings = COMMAND_LINE,
     ) -> None:
         """`event`: the only event of the file; "" for what its column says, else the default event. `zone`
         applies to times without an offset, unless the event is in `zones`. `chosen` maps fields of ALIASES to
         the file's own column names; a field with the name "" is not read."""
+        self.named = named
         self._event = event
         self._zone = zone
         self._zones = zones or {}
@@ -187,7 +189,8 @@ class Columns:
         zone = self.zone_of(event)
         not_before, not_after = (self._moment(field, fields, zone) for field in ("not_before", "not_after"))
         if not_after and not_after < not_before:
-            raise _Refused("is valid until a time before it becomes valid")
+            ends, begins = (self._column(field, fields) for field in ("not_after", "not_before"))
+            raise _Refused(f"column {ends!r} is a time before that of column {begins!r}")
         secret = self._value("secret", fields)
         return ImportedTicket(
             row=record.number,
@@ -221,7 +224,7 @@ class Columns:
         if not is_name(event) or len(event) > EVENT_LENGTH_MAX:
             raise _Refused(
                 f"event {event[:80]!r} is not 1 to {EVENT_LENGTH_MAX} of A-Z a-z 0-9 . _ : - "
-                "(the column is not read with --column event=)"
+                f"(the column is not read with {self.named.column.format('event=')})"
             )
         if self._event and event != self._event:
             raise _Refused(f"belongs to event {event!r}, not to {self._event!r}")
@@ -280,15 +283,16 @@ class Columns:
         text = self._value(field, fields)
         if not text:
             return 0
+        said = f"column {self._column(field, fields)!r}: {text[:40]!r}"
         moment = read_moment(text, zone, ends=field == "not_after")
         if moment is None:
-            raise _Refused(f"{field} {text[:40]!r} is not a time such as 2026-07-31 18:00")
+            raise _Refused(f"{said} is not a time such as 2026-07-31 18:00")
         try:
             seconds = int(moment.timestamp())
         except OverflowError as error:
-            raise _Refused(f"{field} {text[:40]!r} is outside the calendar") from error
+            raise _Refused(f"{said} is outside the calendar") from error
         if seconds <= 0:
-            raise _Refused(f"{field} {text[:40]!r} is before 1970")
+            raise _Refused(f"{said} is before 1970")
         return seconds * 1_000_000
 
     def _label(self, field: str, fields: Mapping[str, str]) -> str:
@@ -297,6 +301,11 @@ class Columns:
     def _value(self, field: str, fields: Mapping[str, str]) -> str:
         """The first non-empty column of a field."""
         return next((value for name in self._names[field] if (value := fields.get(name))), "")
+
+    def _column(self, field: str, fields: Mapping[str, str]) -> str:
+        """The column that `_value` reads, as it was chosen, else normalised."""
+        name = next(name for name in self._names[field] if fields.get(name))
+        return self._chosen.get(name, name)
 
     def _has(self, field: str, fields: Mapping[str, object]) -> bool:
         return any(name in fields for name in self._names[field])

@@ -7,7 +7,7 @@ without the salt a guess cannot be tested against the log, and erasing destroys 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from django.utils import timezone
@@ -44,15 +44,10 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
     an earlier import did not read is added.
     """
     kept = Kept({}, [], set())
-    with_data = [ticket for ticket in tickets if ticket.holder or ticket.secret_digest or ticket.order]
-    for start in range(0, len(with_data), ROWS_AT_ONCE):
-        part = with_data[start : start + ROWS_AT_ONCE]
+    for part in _parts(tickets):
         made = {ticket.ticket_id: _row(ticket) for ticket in part}
         TicketHolder.objects.bulk_create(made.values(), ignore_conflicts=True)
-        stored = TicketHolder.objects.filter(
-            event=part[0].event, ticket__in=[ticket.ticket_id for ticket in part]
-        )
-        rows = {row.ticket: row for row in stored}
+        rows = _stored(part)
         added = []
         for ticket in part:
             row = rows[ticket.ticket_id]
@@ -68,6 +63,28 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
                 added.append(row)
         TicketHolder.objects.bulk_update(added, ["order"])
     return kept
+
+
+def contradicting(tickets: Sequence[ImportedTicket]) -> Iterator[WrongRow]:
+    """The rows of one event that contradict holders stored before."""
+    for part in _parts(tickets):
+        rows = _stored(part)
+        for ticket in part:
+            row = rows.get(ticket.ticket_id)
+            if row is not None and (problem := _contradiction(row, ticket)):
+                yield WrongRow(ticket.row, f"{ticket.ticket_id} {problem}")
+
+
+def _parts(tickets: Sequence[ImportedTicket]) -> Iterator[Sequence[ImportedTicket]]:
+    """The tickets that name a holder, a secret or an order, ROWS_AT_ONCE at a time."""
+    with_data = [ticket for ticket in tickets if ticket.holder or ticket.secret_digest or ticket.order]
+    for start in range(0, len(with_data), ROWS_AT_ONCE):
+        yield with_data[start : start + ROWS_AT_ONCE]
+
+
+def _stored(part: Sequence[ImportedTicket]) -> dict[str, TicketHolder]:
+    names = [ticket.ticket_id for ticket in part]
+    return {row.ticket: row for row in TicketHolder.objects.filter(event=part[0].event, ticket__in=names)}
 
 
 def forget_holders(event: str, tickets: Iterable[str]) -> None:

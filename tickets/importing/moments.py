@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
+
+from dtvn.machine.contract import MICROSECONDS
 
 DATE_FORM = "%d.%m.%Y"
 MOMENT_FORMS = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S")
@@ -19,6 +21,15 @@ def read_moment(text: str, zone: tzinfo, *, ends: bool = False) -> datetime | No
         return datetime.combine(day, LAST_SECOND if ends else time.min, zone)
     moment = _moment(text)
     return moment.replace(tzinfo=zone) if moment is not None and moment.tzinfo is None else moment
+
+
+def shown_moment(microseconds: int, zone: tzinfo) -> str:
+    """A time of the log in this zone, with the zone's name; "" for 0, no bound."""
+    if not microseconds:
+        return ""
+    return (
+        f"{datetime.fromtimestamp(microseconds // MICROSECONDS, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+    )
 
 
 def _date(text: str) -> date | None:

@@ -2,7 +2,7 @@
 
 * pretix "Order data (JSON)": {"event": {"slug", "items", "orders": [{"code", "positions": [...]}]}}
 * pretix REST lists of orders or order positions: {"results": [...]}, or the bare list
-* any list of flat objects, or one object per line (JSON Lines)
+* any list of flat objects, or one object per line (JSON Lines); this platform's own exports
 
 Each becomes Records with the column names of pretix's spreadsheet export, so that only one module has to know
 what a column means.
@@ -68,7 +68,7 @@ def _items(content: Any) -> list[Any]:
         if len(content) == 1 and isinstance(content[0], dict) and "results" in content[0]:
             return _items(content[0])
         return content
-    for key in ("results", "tickets", "orders", "positions"):
+    for key in ("results", "tickets", "orders", "positions", "rows"):
         if isinstance(content, dict) and isinstance(content.get(key), list):
             found: list[Any] = content[key]
             return found

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from dtvn.wording import counted
+from tickets.formulas import unquoted
 from tickets.importing import workbook
 from tickets.importing.pretix import records_of_json
 from tickets.importing.record import FileRefused, Record, normalised
@@ -41,8 +43,6 @@ MARKS = (
 INVOICE = frozenset({"company", "address", "zip code", "city", "country", "state"})
 """Columns that pretix's exports have twice under the same names: first for the attendee, then for the
 invoice."""
-FORMULA_STARTS = "=+-@|%"
-"""pretix puts an apostrophe before cells with these prefixes, to keep spreadsheets from running them."""
 
 
 class Records(NamedTuple):
@@ -205,17 +205,9 @@ def _record(number: int, header: list[str], row: list[str], matters: Callable[[s
     # a block or a name, a missing cell is not read as an empty one.
     missing = any(name and matters(name) for name in header[len(row) :] if name not in header[: len(row)])
     if beyond or missing:
-        cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
-        return Record(number, {}, f"has {cells}, but the header has {len(header)}")
+        return Record(number, {}, f"has {counted(len(row), 'cell')}, but the header has {len(header)}")
     fields: dict[str, str] = {}
     for name, cell in zip(header, row, strict=False):
         if name:
-            fields.setdefault(name, _cell(cell))
+            fields.setdefault(name, unquoted(cell).strip())
     return Record(number, fields)
-
-
-def _cell(cell: str) -> str:
-    cell = cell.strip()
-    if cell[:1] == "'" and cell[1:2] and cell[1] in FORMULA_STARTS:
-        return cell[1:].replace("\\|", "|")
-    return cell

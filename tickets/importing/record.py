@@ -9,6 +9,27 @@ class FileRefused(ValueError):
     """The file as a whole cannot be read; the message gives the reason and the remedy."""
 
 
+class Settings(msgspec.Struct, frozen=True):
+    """What the settings of an import are called where they are given, for messages."""
+
+    event: str
+    slug: str
+    timezone: str
+    columns: str
+    column: str
+    """Around a FIELD=NAME, which is {}."""
+
+
+COMMAND_LINE = Settings("--event", "--slug", "--timezone", "--column", "--column {}")
+PAGE = Settings(
+    '"Event"',
+    '"Event slug in pretix"',
+    '"Time zone"',
+    '"Columns with other names"',
+    '{} in "Columns with other names"',
+)
+
+
 class Record(msgspec.Struct, frozen=True):
     """One row. If its shape is wrong, `problem` is a sentence and `fields` is empty."""
 

@@ -26,6 +26,9 @@ BATCH_SIZE = 1_000
 IN_FLIGHT = 4
 """Concurrent requests: enough to keep the validators busy while answers travel."""
 
+UNDECIDED = "the validators to decide; the pages say whether they can"
+"""What an import without progress waits for, to follow "waiting for"."""
+
 
 class NetworkSilent(Exception):
     """No answer within the allowed time; the requests that were sent may or may not have been executed."""

@@ -12,7 +12,6 @@ from tickets.importing.reading import open_records
 from tickets.importing.record import FileRefused
 
 NO_COLUMN = "No column has the ticket IDs: ticket_id, or order code and position id."
-NAME_IT = "Choose the column with --column ticket_id=NAME."
 
 
 class TicketFile(msgspec.Struct):
@@ -29,6 +28,15 @@ class TicketFile(msgspec.Struct):
     """Columns that are not read, normalised."""
     zones: dict[str, str] = {}
     """Event -> the time zone of its times without an offset."""
+    identical: int | None = None
+    """Tickets that are stored already; None: not compared with the stored ones."""
+    differing: int = 0
+    """Wrong rows whose tickets are stored with other values."""
+
+    @property
+    def new(self) -> int:
+        """Tickets that are not stored yet, as far as is known."""
+        return len(self.tickets) - (self.identical or 0)
 
     @property
     def rows(self) -> int:
@@ -54,7 +62,8 @@ def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
         present |= dict.fromkeys(record.fields)
         if not columns.knows(record.fields):
             if found.rows == 0:
-                raise FileRefused(f"{NO_COLUMN} {_found(present)} {NAME_IT}")
+                choose = columns.named.column.format("ticket_id=NAME")
+                raise FileRefused(f"{NO_COLUMN} {_found(present)} Choose the column with {choose}.")
             found.wrong.append(WrongRow(record.number, "has no ticket ID"))
             continue
         row_slug = columns.slug(record)
@@ -93,12 +102,15 @@ def _check_whole(found: TicketFile, columns: Columns, slugs: set[str], present: 
     """Raise FileRefused for what only the whole file shows."""
     if len(slugs) > 1:
         listed = ", ".join(sorted(slugs))
-        raise FileRefused(f"The file contains tickets of several events ({listed}): choose one with --slug.")
+        raise FileRefused(
+            f"The file contains tickets of several events ({listed}): choose one with {columns.named.slug}."
+        )
     if found.rows == 0:
         raise FileRefused("The file has no rows below its header.")
     names = list(present)
     if names and (absent := columns.absent(names)):
-        raise FileRefused(f"The file has no column {absent[0]!r}, which --column names. {_found(names)}")
+        by = columns.named.columns
+        raise FileRefused(f"The file has no column {absent[0]!r}, which {by} names. {_found(names)}")
 
 
 def _found(names: Iterable[str]) -> str:

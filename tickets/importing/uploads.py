@@ -15,7 +15,8 @@ from kombu.exceptions import OperationalError
 
 from dtvn.api.errors import ServiceError, Unavailable
 from tickets.importing.arguments import check_event, chosen_columns, zone_of
-from tickets.importing.record import FileRefused
+from tickets.importing.record import PAGE, FileRefused
+from tickets.importing.sending import UNDECIDED
 from tickets.models import ImportState, TicketImport
 
 WORKING = (ImportState.READING, ImportState.ISSUING)
@@ -51,10 +52,10 @@ class UploadOptions(msgspec.Struct, frozen=True):
     def check(self) -> None:
         """Raise FileRefused for a wrong option."""
         if self.event:
-            check_event(self.event)
+            check_event(self.event, PAGE)
         if self.timezone:
-            zone_of(self.timezone)
-        chosen_columns(self.columns)
+            zone_of(self.timezone, PAGE)
+        chosen_columns(self.columns, PAGE)
 
 
 def begin(file_name: str, content: bytes, options: UploadOptions, *, actor: str, send: Send) -> TicketImport:
@@ -92,11 +93,20 @@ def confirm(one: TicketImport, *, actor: str, send: Send) -> None:
         heartbeat_at=timezone.now(),
         error="",
         done=0,
+        total=0,
     )
     one.refresh_from_db()
     if not changed:
         raise ImportRefused(f"This import cannot be started: it is {one.get_state_display().lower()}.")
     _ask(one, send)
+
+
+def waits_for(one: TicketImport) -> str:
+    """What an import in work waits for, to follow "waiting for"."""
+    if not one.claimed:
+        return "a worker to take up the file"
+    issuing = one.state == ImportState.ISSUING and one.total
+    return UNDECIDED if issuing else "the worker to read the file"
 
 
 def discard(one: TicketImport) -> None:

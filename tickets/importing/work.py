@@ -11,25 +11,27 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from tickets.importing.arguments import chosen_columns, event_zones, zone_of
 from tickets.importing.columns import Columns, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.delivering import deliver, store_holders
+from tickets.importing.moments import shown_moment
 from tickets.importing.ordering import Order, order_tickets
 from tickets.importing.platform import Refused
-from tickets.importing.record import FileRefused
+from tickets.importing.record import PAGE, FileRefused
 from tickets.importing.sending import Delivery, NetworkSilent
+from tickets.importing.stored import set_aside_differing
 from tickets.importing.tickets import TicketFile, by_event, read_tickets
 from tickets.importing.uploads import UploadOptions, storable
 from tickets.models import ImportState, TicketImport
+from validators.database_failures import is_outage
 
 BEAT_INTERVAL = 1.0
 PATIENCE = 120.0
@@ -56,6 +58,8 @@ def work(import_id: int, token: str, order: Order) -> str:
         except FileRefused as error:
             written = {"state": ImportState.REFUSED, "error": str(error), "content": b""}
         except Exception as error:
+            if isinstance(error, DatabaseError | InterfaceError) and is_outage(error):
+                raise
             logger.exception("import %s failed", import_id)
             written = {"state": ImportState.STOPPED, "error": f"{type(error).__name__}: {error}"}
     mine.update(heartbeat_at=timezone.now(), **written)
@@ -66,15 +70,18 @@ def _read(one: TicketImport) -> TicketFile:
     options = msgspec.convert(one.options, UploadOptions)
     columns = Columns(
         event=options.event,
-        zone=zone_of(options.timezone or settings.EVENT_TIME_ZONE),
-        zones={} if options.timezone else event_zones(),
-        chosen=chosen_columns(options.columns),
+        zone=zone_of(options.timezone or settings.EVENT_TIME_ZONE, PAGE),
+        zones={} if options.timezone else event_zones(PAGE),
+        chosen=chosen_columns(options.columns, PAGE),
         include_pending=options.include_pending,
+        named=PAGE,
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"file{PurePath(one.file_name).suffix[:8]}"
         path.write_bytes(bytes(one.content))
-        return read_tickets(path, columns, slug=options.slug)
+        found = read_tickets(path, columns, slug=options.slug)
+    set_aside_differing(found)
+    return found
 
 
 def _preview(found: TicketFile) -> dict[str, Any]:
@@ -113,6 +120,9 @@ def _report(found: TicketFile, wrong: Sequence[WrongRow]) -> dict[str, Any]:
         "form": found.form,
         "rows": found.rows,
         "tickets": len(found.tickets),
+        "new": found.new,
+        "identical": found.identical,
+        "differing": found.differing,
         "events": [
             {"event": event, "tickets": len(tickets), "zone": found.zones[event]}
             for event, tickets in by_event(found.tickets).items()
@@ -135,18 +145,13 @@ def _listed(rows: Sequence[WrongRow | LeftOut]) -> list[dict[str, Any]]:
 
 def _shown(ticket: ImportedTicket, found: TicketFile) -> dict[str, str]:
     zone = zone_of(found.zones[ticket.event])
-
-    def moment(microseconds: int) -> str:
-        then = datetime.fromtimestamp(microseconds / 1_000_000, UTC).astimezone(zone)
-        return f"{then:%Y-%m-%d %H:%M:%S %Z}" if microseconds else ""
-
     return {
         "ticket_id": ticket.ticket_id,
         "event": ticket.event,
         "product": ticket.product,
         "seat": ticket.seat,
-        "not_before": moment(ticket.not_before),
-        "not_after": moment(ticket.not_after),
+        "not_before": shown_moment(ticket.not_before, zone),
+        "not_after": shown_moment(ticket.not_after, zone),
         "name": ticket.holder.name,
         "order": ticket.order,
     }

@@ -1,16 +1,18 @@
 """Reads the sheet with tickets in an Excel workbook (.xlsx), within bounds: a small file may unpack to much.
 
 The size of every part, unpacked, is checked before one is unpacked; `zipfile` reads no more of a part than
-its entry announces. Rows and cells are counted as they come, since a sheet may name its millionth row alone.
+its entry announces. A first pass over the XML counts the parts of each row. Rows and cells are counted as
+they come, since a sheet may name its millionth row alone.
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
+from xml.parsers.expat import ParserCreate
 
 from tickets.importing.record import FileRefused, normalised
 
@@ -26,6 +28,13 @@ PARTS_MAX = 1_000
 ROWS_MAX = 1_048_576
 """What Excel itself can show."""
 CELLS_MAX = 20_000_000
+ROW_PARTS_MAX = 4_096
+"""Cells, values and pieces of text of one row, which openpyxl builds as a whole; 256 columns have at most
+1,024. It holds for one shared text too."""
+BUILT_WHOLE = {"row": "Row", "si": "Shared text"}
+"""Elements that openpyxl builds as a whole -> their names in a sentence."""
+SCANNED = ("xl/worksheets/", "xl/sharedStrings.xml")
+SCAN_BYTES = 64 * 1024
 SHEETS_MAX = 50
 WHOLE_MAX = 2**53
 """Beyond it a workbook's numbers are not exact."""
@@ -47,6 +56,7 @@ def open_sheet(content: bytes, rank: Callable[[list[str]], tuple[int, ...]]) -> 
 
     _check_size(content)
     try:
+        _check_rows(content)
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
         sheets = [one for one in book.worksheets if hasattr(one, "iter_rows")]
         if len(sheets) > SHEETS_MAX:
@@ -81,6 +91,44 @@ def _check_size(content: bytes) -> None:
         if part.file_size > TREE_BYTES_MAX and not part.filename.startswith(STREAMED):
             limit = TREE_BYTES_MAX // 1024
             raise FileRefused(f"Part {part.filename} of the workbook unpacks to more than {limit} KiB.")
+
+
+def _check_rows(content: bytes) -> None:
+    """Raise FileRefused for a row that takes too much memory: openpyxl builds all cells of a row at once."""
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        for part in packed.infolist():
+            if part.filename.startswith(SCANNED) and part.filename.endswith(".xml"):
+                with packed.open(part) as source:
+                    _scan(source)
+
+
+def _scan(source: IO[bytes]) -> None:
+    kind, number, parts, built = "", "", 0, 0
+
+    def start(name: str, attributes: Mapping[str, str]) -> None:
+        nonlocal kind, number, parts, built
+        plain = name.rpartition(":")[2]
+        if plain in BUILT_WHOLE:
+            kind, parts, built = plain, 0, built + 1
+            number = attributes.get("r", str(built))[:12]
+        elif kind:
+            parts += 1
+            if parts > ROW_PARTS_MAX:
+                raise FileRefused(
+                    f"{BUILT_WHOLE[kind]} {number} of the workbook has more than {ROW_PARTS_MAX:,} cells,"
+                    " values and pieces of text."
+                )
+
+    def end(name: str) -> None:
+        nonlocal kind
+        if name.rpartition(":")[2] == kind:
+            kind = ""
+
+    parser = ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    while chunk := source.read(SCAN_BYTES):
+        parser.Parse(chunk)
+    parser.Parse(b"", True)
 
 
 def _columns(sheet: Any) -> list[str]:

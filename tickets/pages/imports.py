@@ -88,9 +88,10 @@ def show(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
 @require_GET
 @with_scope(SCOPE)
 def state(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
-    """State and progress of one import, as JSON for its page."""
+    """State and progress of one import, and what it waits for, as JSON for its page."""
     one = _find(import_id)
-    return JsonResponse({"state": one.state, "done": one.done, "total": one.total})
+    waits_for = uploads.waits_for(one)
+    return JsonResponse({"state": one.state, "done": one.done, "total": one.total, "waits_for": waits_for})
 
 
 @require_GET

@@ -21,6 +21,7 @@ from dtvn_project.routers import LEARNER_ALIAS
 from tickets.models import TicketHolder
 from tickets.pages.access import may_see_addresses, may_see_names, with_scope
 from tickets.services.search import Found, Key, Search, folded, search, state_of_row
+from tickets.services.shown_data import in_words
 from validators import feed
 from validators.dashboard.views import for_pages, frame
 from validators.ledger import read
@@ -166,6 +167,7 @@ def _after(request: HttpRequest) -> Key:
 def _row(row: TicketRow, caller: Caller, part: Found) -> dict[str, Any]:
     state = state_of_row(row)
     holder, order = part.holders.get((row.event, row.ticket), ("", ""))
+    labels = (row.product, row.seat)
     return {
         "event": row.event,
         "id": row.ticket,
@@ -173,7 +175,7 @@ def _row(row: TicketRow, caller: Caller, part: Found) -> dict[str, Any]:
         "meaning": MEANINGS[state],
         "changed": row.timestamp // MICROSECONDS,
         "entry": row.validator,
-        "about": ", ".join(filter(None, (row.product, row.seat, _text(row.data)))),
+        "about": ", ".join(filter(None, (*labels, in_words(row.data, labels)))),
         "holder": holder,
         "order": order,
         "acts": _acts(row, caller),
@@ -192,7 +194,7 @@ def _acts(row: TicketRow, caller: Caller) -> list[str]:
 
 def _total(wanted: Search) -> int | None:
     """Length of the whole list, from the counters; None where they do not tell."""
-    if wanted.words or wanted.state in (State.DISPUTED, State.UPHELD):  # the counters hold both as one
+    if wanted.words:
         return None
     counts = read.count_tickets(LEARNER_ALIAS, wanted.event)
     return sum(counts.values()) if wanted.state is None else counts[wanted.state.name]
@@ -209,7 +211,7 @@ def _facts(row: TicketRow) -> list[tuple[str, str | int]]:
         ("Admitted at gate", row.gate),
         ("Device", row.device),
         ("Reason of the dispute", row.note),
-        ("Data", _text(row.data)),
+        ("Data", in_words(row.data)),
         ("Metadata", ", ".join(f"{name}: {value}" for name, value in row.metadata.items())),
     ]
     return [(name, value) for name, value in facts if value]
@@ -233,11 +235,7 @@ def _operation(record: OperationRecord) -> dict[str, Any]:
         "at": f"{record.sequence}.{record.batch_index}",
         "time": record.timestamp // MICROSECONDS,
         "operation": record.operation,
-        "code": record.code,
+        "code": record.shown_code,
         "entry": record.entry,
         "actor": record.actor,
     }
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")

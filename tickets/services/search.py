@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from dtvn.machine import NAMES, State, state_of
+from dtvn.machine import State, state_of
 from dtvn.machine.rows import TicketRow
 from tickets.models import TicketHolder
 from validators.ledger import read
@@ -95,7 +95,7 @@ def _ids(using: str, event: str, state: State | None, behind: str, limit: int) -
     """The next ids of one event, ascending."""
     rows = Ticket.objects.using(using).filter(event=event, ticket_id__gt=behind).order_by("ticket_id")
     if state is not None:
-        rows = rows.filter(state=NAMES[state])
+        rows = rows.filter(state=state.name)
     return list(rows.values_list("ticket_id", flat=True)[:limit])
 
 

@@ -1,23 +1,14 @@
-"""`manage.py audit LEDGER... --genesis CHAIN`: did these ledgers fork, and who lied? Reads, never writes."""
+"""`manage.py audit LEDGER... --genesis CHAIN`: did these ledgers fork, and who lied? Reads, never writes.
+
+This is its parser; the work is in tickets.management.auditing, which --help does not import."""
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-
-from dtvn.proof import CHAIN, Chain, ProofError, evidence_json, read_chain, read_file
-from dtvn.proof.audit import Audit, Fork, find_forks
-from dtvn.proof.evidence import Conviction
-from validators.ledger.archive import ArchiveError, open_archives
-
-EXIT_FORKED = 1
-EXIT_UNREADABLE = 2
-
-Culprits = dict[str, list[tuple[Conviction, bytes]]]
+from django.core.management.base import BaseCommand
 
 
 class Command(BaseCommand):
@@ -40,77 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, help="folder for evidence files, one per conviction")
         parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
-    def handle(self, **options: Any) -> None:
-        try:
-            chain = read_chain(read_file(CHAIN, options["genesis"]))
-            archives = [each for place in options["ledgers"] for each in open_archives(place, chain.cluster)]
-            forks = find_forks({archive.name: archive.entry_hashes() for archive in archives})
-            audit = Audit(chain)
-            contradictions: dict[str, str] = {}
-            for archive in archives:
-                audit.add(archive.frames(first=min((fork.sequence for fork in forks), default=0)))
-                if (found := archive.contradiction()) is not None:
-                    contradictions[archive.name], frames = found
-                    audit.add(frames)
-        except (ProofError, ArchiveError, OSError) as error:
-            raise CommandError(f"nothing was audited: {error}", returncode=EXIT_UNREADABLE) from error
-        culprits = audit.culprits()
-        if options["out"]:
-            try:
-                _write_files(options["out"], culprits)
-            except OSError as error:
-                text = f"no evidence was written: {error}"
-                raise CommandError(text, returncode=EXIT_UNREADABLE) from error
-        if options["json"]:
-            self.stdout.write(json.dumps(_report(audit, forks, contradictions, culprits)))
-        else:
-            self._tell(chain, audit, forks, contradictions, culprits)
-        if forks or contradictions or culprits:
-            raise SystemExit(EXIT_FORKED)
+    def handle(self, *args: Any, **options: Any) -> None:
+        from tickets.management.auditing import Auditing
 
-    def _tell(
-        self,
-        chain: Chain,
-        audit: Audit,
-        forks: list[Fork],
-        contradictions: dict[str, str],
-        culprits: Culprits,
-    ) -> None:
-        self.stdout.write(f"{audit.statements} signed statements of cluster {chain.name} were compared")
-        for fork in forks:
-            self.stdout.write(f"fork: {fork.one} and {fork.other} differ from sequence {fork.sequence} on")
-        for name, sentence in contradictions.items():
-            self.stdout.write(f"contradiction: {name} reports that {sentence}")
-        for name, pieces in culprits.items():
-            self.stdout.write(f"{name}: {len(pieces)} proofs, the first:")
-            self.stdout.write(f"  {pieces[0][0].sentence()}")
-        if not culprits:
-            self.stdout.write("no member is convicted")
-        needed = audit.needed(forks)
-        if forks and len(culprits) < needed:
-            lacking = (
-                f"a fork needs {needed} Byzantine members: ledgers of more members may convict the others"
-            )
-            self.stdout.write(lacking)
-
-
-def _write_files(folder: Path, culprits: Culprits) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, pieces in culprits.items():
-        safe = "".join(letter if letter.isalnum() else "_" for letter in name)
-        for number, (found, data) in enumerate(pieces):
-            (folder / f"{safe}-{number:02}-{found.code}.json").write_bytes(evidence_json(data))
-
-
-def _report(
-    audit: Audit, forks: list[Fork], contradictions: dict[str, str], culprits: Culprits
-) -> dict[str, Any]:
-    return {
-        "statements": audit.statements,
-        "forks": [{"sequence": fork.sequence, "ledgers": [fork.one, fork.other]} for fork in forks],
-        "contradictions": contradictions,
-        "needed": audit.needed(forks),
-        "culprits": {
-            name: [found.sentence() for found, _data in pieces] for name, pieces in culprits.items()
-        },
-    }
+        Auditing(self.stdout).run(options)

@@ -12,10 +12,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 from rich.progress import TimeRemainingColumn
 
 from dtvn.waiting import saying_in_silence
+from dtvn.wording import counted
 from tickets.importing import FileRefused, LeftOut, TicketFile, WrongRow, by_event, read_tickets
 from tickets.importing.arguments import (
     add_file_arguments,
@@ -26,7 +27,14 @@ from tickets.importing.arguments import (
     seconds,
 )
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
-from tickets.importing.sending import IN_FLIGHT, Delivery, NetworkSilent, check_may_issue, send_tickets
+from tickets.importing.sending import (
+    IN_FLIGHT,
+    UNDECIDED,
+    Delivery,
+    NetworkSilent,
+    check_may_issue,
+    send_tickets,
+)
 
 EXIT_SOME_WRONG = 1
 EXIT_NOTHING_DONE = 2
@@ -34,7 +42,6 @@ EXIT_UNFINISHED = 3
 REPORTED_MAX = 200
 """Wrong rows printed one by one; --report writes all of them."""
 ANSWER_PATIENCE = 60.0
-UNDECIDED = "the validators to decide; the pages say whether they can"
 
 
 class Command(BaseCommand):
@@ -68,6 +75,7 @@ class Command(BaseCommand):
         try:
             found = read_tickets(options["file"], columns_of(options), slug=options["slug"])
             check_writable(options["report"], "--report")
+            self._compare(found)
             if options["dry_run"]:
                 self._summarise(found, None, options["report"])
                 return
@@ -76,6 +84,14 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
         delivery = self._deliver(found, platform, options)
         self._summarise(found, delivery, options["report"])
+
+    def _compare(self, found: TicketFile) -> None:
+        from tickets.importing.stored import set_aside_differing  # imports models
+
+        try:
+            set_aside_differing(found)
+        except DatabaseError as error:
+            self.stdout.write(f"Not compared with the stored tickets, which cannot be read: {error}.")
 
     def _deliver(self, found: TicketFile, platform: Platform, options: dict[str, Any]) -> Delivery:
         """Stores holders only once their tickets are sure to be accepted for issuing: the stored holder of a
@@ -128,19 +144,18 @@ class Command(BaseCommand):
     def _summarise(self, found: TicketFile, delivery: Delivery | None, report: Path | None) -> None:
         wrong = sorted(found.wrong + (delivery.wrong if delivery else []), key=lambda one: one.row)
         if delivery is None:
-            self.stdout.write(
-                f"{_count(found.rows, 'row')} read: {_count(len(found.tickets), 'ticket')} would be imported."
-            )
+            new = counted(found.new, "ticket" if found.identical is None else "new ticket")
+            self.stdout.write(f"{counted(found.rows, 'row')} read: {new} would be imported{_stored(found)}.")
         else:
             before = f" ({delivery.existed:,} had already been imported)" if delivery.existed else ""
-            present = _count(delivery.present, "ticket")
-            self.stdout.write(f"{_count(found.rows, 'row')} read: {present} in the network{before}.")
+            present = counted(delivery.present, "ticket")
+            self.stdout.write(f"{counted(found.rows, 'row')} read: {present} in the network{before}.")
         self._describe(found)
         if found.left_out:
-            self.stdout.write(f"{_count(len(found.left_out), 'row')} left out:")
+            self.stdout.write(f"{counted(len(found.left_out), 'row')} left out:")
             self._rows([f"row {one.row}: {one.reason}" for one in found.left_out])
         if wrong:
-            self.stdout.write(f"{_count(len(wrong), 'row')} wrong:")
+            self.stdout.write(f"{counted(len(wrong), 'row')} wrong:")
             self._rows([f"row {one.row}: {one.reason}" for one in wrong])
         if report is not None:
             rows: list[LeftOut | WrongRow] = [*found.left_out, *wrong]
@@ -153,7 +168,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Read as {found.form}.")
         for event, tickets in by_event(found.tickets).items():
             zone = f"times without an offset in {found.zones[event]}"
-            self.stdout.write(f"Event {event}: {_count(len(tickets), 'ticket')}, {zone}.")
+            self.stdout.write(f"Event {event}: {counted(len(tickets), 'ticket')}, {zone}.")
         if found.unread:
             self.stdout.write(f"Columns not read: {', '.join(found.unread)}.")
 
@@ -171,7 +186,7 @@ def _explained(platform: Platform, delivery: Delivery, found: TicketFile) -> Ite
         yield
     except (Refused, NetworkSilent) as error:
         began = delivery.present or delivery.wrong
-        done = f"{delivery.present:,} of {_count(len(found.tickets), 'ticket')} are in the network. "
+        done = f"{delivery.present:,} of {counted(len(found.tickets), 'ticket')} are in the network. "
         silent = f" from {platform.url}" if isinstance(error, NetworkSilent) else ""
         again = "Run the same command again to finish."
         text = f"Stopped: {error}{silent}. {done if began else ''}{again if began or silent else ''}"
@@ -180,5 +195,7 @@ def _explained(platform: Platform, delivery: Delivery, found: TicketFile) -> Ite
         raise CommandError(text.strip(), returncode=code) from error
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def _stored(found: TicketFile) -> str:
+    if found.identical is None:
+        return ""
+    return f"; stored already: {found.identical:,} identical, {found.differing:,} differing"

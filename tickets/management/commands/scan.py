@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.progress import TextColumn, TimeElapsedColumn
 
 from dtvn.waiting import saying
+from dtvn.wording import counted
 from tickets.importing import FileRefused, ImportedTicket, by_event, read_tickets
 from tickets.importing.arguments import (
     add_file_arguments,
@@ -135,7 +136,7 @@ class Command(BaseCommand):
                 await send_tickets(client, tickets, {}, delivery, patience=patience, told=lambda _: None)
 
         try:
-            with saying(f"{len(tickets):,} tickets of {tickets[0].event} to be issued"):
+            with saying(f"{counted(len(tickets), 'ticket')} of {tickets[0].event} to be issued"):
                 asyncio.run(run())
         except (Refused, NetworkSilent) as error:
             raise CommandError(
@@ -143,7 +144,7 @@ class Command(BaseCommand):
             ) from error
         if delivery.wrong:
             raise CommandError(delivery.wrong[0].reason, returncode=EXIT_NOTHING_DONE)
-        self.stderr.write(f"{len(tickets):,} tickets of the event {tickets[0].event} are issued.")
+        self.stderr.write(f"Issued {counted(len(tickets), 'ticket')} of the event {tickets[0].event}.")
 
     def _play(self, platform: Platform, plan: Plan, options: dict[str, Any]) -> list[Outcome]:
         with progress_bar(COUNTED, TimeElapsedColumn()) as progress:
@@ -212,18 +213,19 @@ class Command(BaseCommand):
     def _tell_people(self, result: dict[str, Any]) -> None:
         latency = result["latency_ms"]
         self.stdout.write(
-            f"{result['scans']:,} scans of {result['tickets']:,} tickets at {result['gates']} gates in "
+            f"{counted(result['scans'], 'scan')} of {counted(result['tickets'], 'ticket')} "
+            f"at {counted(result['gates'], 'gate')} in "
             f"{result['seconds']:.1f} s: {result['scans_per_second']:,.0f} per second.\n"
             f"Scan to answer: p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms, "
             f"p99 {latency['p99']:.0f} ms, slowest {latency['max']:.0f} ms.\n"
             f"{result['admitted_once']:,} admitted once, {result['refused_again']:,} refused when shown "
-            f"again; {result['sent_again']:,} scans repeated after errors (seed {result['seed']})."
+            f"again; {counted(result['sent_again'], 'scan')} repeated after errors (seed {result['seed']})."
         )
         faults = result["faults"]
         if not faults:
             self.stdout.write("Proved: each ticket was admitted exactly once.")
             return
-        self.stdout.write(f"NOT proved for {len(faults):,} tickets:")
+        self.stdout.write(f"NOT proved for {counted(len(faults), 'ticket')}:")
         for fault in faults[:FAULTS_SHOWN_MAX]:
             self.stdout.write(f"  {fault}")
         if len(faults) > FAULTS_SHOWN_MAX:

@@ -1,0 +1,77 @@
+"""Compares the tickets of a file with the stored ones: an import never changes a ticket that is issued."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from dtvn.machine.rows import TicketRow
+from dtvn_project.routers import LEARNER_ALIAS
+from tickets.importing.arguments import zone_of
+from tickets.importing.columns import ImportedTicket, WrongRow
+from tickets.importing.holders import contradicting
+from tickets.importing.moments import shown_moment
+from tickets.importing.tickets import TicketFile, by_event
+from validators.ledger.models import Ticket
+from validators.ledger.read import list_events
+
+ROWS_AT_ONCE = 500
+"""Tickets per query."""
+COMPARED = {
+    "product": ("product", ("product", "variation")),
+    "seat": ("seat", ("seat",)),
+    "not_before": ("valid from", ("not_before",)),
+    "not_after": ("valid until", ("not_after",)),
+}
+"""Field of a ticket -> its name in a sentence, and the fields of a file that it is read from."""
+
+
+def set_aside_differing(found: TicketFile) -> None:
+    """Move tickets that are stored with other values to `found.wrong`, with each field that differs, or with
+    another holder; fill in `identical` and `differing`.
+
+    A field that the file has no column for is not compared. Raises DatabaseError if stored tickets cannot be
+    read."""
+    compared = [
+        field for field, (_, columns) in COMPARED.items() if not found.read.keys().isdisjoint(columns)
+    ]
+    known = set(list_events(LEARNER_ALIAS))
+    stored: set[int] = set()
+    differing: dict[int, WrongRow] = {}
+    for event, tickets in by_event(found.tickets).items():
+        for wrong in contradicting(tickets):
+            differing[wrong.row] = wrong
+        if event in known:
+            for row, words in _stored(tickets, compared, found.zones[event]):
+                stored.add(row)
+                if words:
+                    differing[row] = WrongRow(row, words)
+    found.tickets = [ticket for ticket in found.tickets if ticket.row not in differing]
+    found.wrong += differing.values()
+    found.identical, found.differing = len(stored - differing.keys()), len(differing)
+
+
+def _stored(
+    tickets: Sequence[ImportedTicket], fields: Collection[str], zone: str
+) -> Iterator[tuple[int, str]]:
+    """The row of each ticket of one event that is stored, and how it differs; "" if it does not."""
+    for start in range(0, len(tickets), ROWS_AT_ONCE):
+        part = {ticket.ticket_id: ticket for ticket in tickets[start : start + ROWS_AT_ONCE]}
+        event = tickets[start].event
+        rows = Ticket.objects.using(LEARNER_ALIAS).filter(event=event, ticket_id__in=part).only("row")
+        for stored in rows:
+            ticket = part[stored.whole.ticket]
+            words = "; ".join(_differences(ticket, stored.whole, fields, zone))
+            yield ticket.row, words and f"{ticket.ticket_id} is stored and differs: {words}"
+
+
+def _differences(
+    ticket: ImportedTicket, stored: TicketRow, fields: Collection[str], zone: str
+) -> Iterator[str]:
+    for field in fields:
+        new, old = getattr(ticket, field), getattr(stored, field)
+        if new != old:
+            yield f"{COMPARED[field][0]} {_shown(new, zone)}, stored {_shown(old, zone)}"
+
+
+def _shown(value: str | int, zone: str) -> str:
+    return (value if isinstance(value, str) else shown_moment(value, zone_of(zone))) or "none"
