@@ -8,7 +8,7 @@ from django.db.models import F
 
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
-from validators.models import ManagedNode, NodeStatus
+from validators.models import ManagedNode, NodeStatus, PlatformAction
 from validators.services import network, nodes
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -84,5 +84,9 @@ def test_only_stopped_nodes_are_started_and_a_second_call_sees_it(api: Api) -> N
     assert second == first | {"started": []}
     assert read(api.get("cluster"))["data"]["under_way"] == progress
     ManagedNode.objects.update(status=NodeStatus.RUNNING, running_generation=F("generation"))
+    recorded = PlatformAction.objects.filter(action="POST /api/v1/cluster/start")
+    assert set(recorded.values_list("target", flat=True)) == {"stopped nodes"}
     done = read(api.post("cluster/start", {"only_stopped": True}))
     assert done == {"status": "running", "node_count": 4, "started": [], "progress": None}
+    api.post("cluster/start", {})
+    assert "all nodes" in recorded.values_list("target", flat=True), "another act than the one above"

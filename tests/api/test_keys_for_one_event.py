@@ -30,7 +30,8 @@ ABOUT_EVENTS = {
     *(("POST", f"/api/v1/tickets/{verb}") for verb in ("consume", "admit", "validate-via-node")),
 }
 ABOUT_NO_TICKET = {
-    f"/api/v1/{name}" for name in ("stats", "status", "peers", "config", "nodes/r0/stats", "epochs")
+    f"/api/v1/{name}"
+    for name in ("cluster", "stats", "status", "peers", "config", "nodes/r0/stats", "epochs")
 }
 OTHERS = {
     *((method, path) for method, path, _scope in ROUTES),
@@ -58,12 +59,14 @@ def ask(api: Api, method: str, path: str, event: str | None) -> Any:
 
 @pytest.mark.parametrize(("method", "path"), sorted(ABOUT_EVENTS))
 def test_a_key_for_one_event_is_refused_for_all_others(friday: Api, method: str, path: str) -> None:
-    for event in ("saturday", None, "friday "):
+    for event in ("saturday", "default", "friday "):
         refused = ask(friday, method, path, event)
         assert refused.status_code in (400, 403), (event, refused.content)
     assert "only for the event 'friday'" in read(ask(friday, method, path, "saturday"))["error"]
     allowed = ask(friday, method, path, "friday")
     assert "friday'" not in allowed.content.decode()
+    implied = ask(friday, method, path, None)
+    assert "only for the event" not in implied.content.decode(), "the key names the event"
     assert not Ticket.objects.exclude(event="friday").exists()
 
 
@@ -117,10 +120,13 @@ def test_each_operation_of_a_batch_is_held_to_the_keys_event(friday: Api, fake: 
         {"op": "issue", "ticket_id": "A", "event": "friday"},
         {"op": "issue", "ticket_id": "B", "event": "saturday"},
         {"op": "issue", "ticket_id": "C"},
+        {"op": "issue", "ticket_id": "D", "event": None},
+        {"op": "issue", "ticket_id": "E", "event": "default"},
     ]
     results = read(friday.post("tickets/batch", {"operations": operations}))["data"]["results"]
-    assert [result["status"] for result in results] == [200, 403, 403]
-    assert list(Ticket.objects.values_list("ticket_id", flat=True)) == ["A"]
+    assert [result["status"] for result in results] == [200, 403, 200, 200, 403]
+    issued = Ticket.objects.values_list("ticket_id", "event").order_by("ticket_id")
+    assert list(issued) == [("A", "friday"), ("C", "friday"), ("D", "friday")]
 
 
 def test_a_key_for_one_event_opens_no_page_and_reads_no_metrics(friday: Api) -> None:

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from dtvn.files.whole import write_private
-from dtvn.net import read_seed
+from dtvn.net import ensure_seed, read_seed
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.non_member import liveness_proof
@@ -207,5 +207,29 @@ def test_an_unreadable_file_gets_one_sentence(
 def test_a_platform_folder_without_a_cluster_gets_one_sentence(settings: Any, tmp_path: Path) -> None:
     settings.DATA = tmp_path
     network.close()
-    with pytest.raises(CommandError, match=r"^This data folder has no cluster yet\.$"):
+    with pytest.raises(CommandError, match=f"^No cluster has been made in {tmp_path} yet"):
         call_command("members", "show")
+
+
+def test_a_change_without_a_quorum_says_that_it_waits_for_one(
+    say: Say,
+    living: LivingGateway,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    node = ClusterFolder(settings.DATA).node("r1")
+    node.create()
+    ensure_seed(node.key)
+    living.quorum = False
+    wait = changes.wait
+
+    def taken_back(row: Any, seconds: float) -> Any:
+        changes.cancel(row.pk)
+        return wait(row, seconds)
+
+    monkeypatch.setattr(changes, "wait", taken_back)
+    with pytest.raises(CommandError, match="Cancelled before anything was sent"):
+        say("members", "rotate", "r1", "--yes")
+    told = capsys.readouterr().out
+    assert "3 needed; nothing can be decided. Change 1 waits for a quorum; after that `make up`" in told

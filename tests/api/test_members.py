@@ -13,6 +13,7 @@ from dtvn.gateway import Identity, gather_liveness_proofs, next_path, read_ident
 from dtvn.node.keys import peer_id
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
+from tests.founding.parties import NOWHERE
 from tests.host.support import key_pair
 from validators.membership import changes
 from validators.models import MembershipChange
@@ -198,6 +199,10 @@ def test_a_small_cluster_requires_explicit_consent(town: Api) -> None:
         (
             {"node_id": "n", "peer_id": peer_id(key_pair("n")[0]), "host": "http://h", "port": 1},
             "host must be",
+        ),
+        *(
+            ({"node_id": "n", "peer_id": peer_id(key_pair("n")[0]), "host": host, "port": 1}, f"{host} is")
+            for host in NOWHERE
         ),
         ({"node_id": "n", "peer_id": peer_id(key_pair("n")[0])}, "host"),
         ({"node_id": "n", "peer_id": peer_id(key_pair("n")[0]), "host": "a b", "port": 1}, "host"),

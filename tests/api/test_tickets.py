@@ -131,6 +131,18 @@ def test_a_second_admission_names_time_and_place_of_the_first(seeded: Api) -> No
     assert "at gate north, device scanner-7" in refusal["error"]
 
 
+def test_a_gate_is_told_that_a_dispute_was_upheld(seeded: Api) -> None:
+    """The code is the contract's, which has one for both."""
+    body = {"ticket_id": "TICKET-009"}
+    assert seeded.codes("tickets/validate", body) == [200]
+    for step, said in (("dispute", "disputed"), ("resolve", "upheld")):
+        assert seeded.codes(f"tickets/{step}", body | {"verdict": "uphold"}) == [200]
+        refused = read(seeded.post("tickets/admit", body))
+        assert (refused["code"], said in refused["error"]) == ("disputed", True), refused
+    again = read(seeded.post("tickets/dispute", body))
+    assert (again["code"], "upheld" in again["error"]) == ("already_disputed", True)
+
+
 def test_c11_dispute_and_resolve(seeded: Api) -> None:
     body = {"ticket_id": "TICKET-003", "reason": "shown twice"}
     assert seeded.codes("tickets/dispute", body) == [409], "X11: ISSUED"

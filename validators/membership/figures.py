@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 from django.db import close_old_connections
 
+from dtvn.machine.commands import EVENTLESS
 from validators.feed.outage import Outage
 from validators.membership.own_api import read_metrics
 from validators.services.cluster import own_members
@@ -29,7 +30,7 @@ RECENT = 60.0
 ASKED_AT_ONCE = 8
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 SAMPLES = {
-    "consensus_rounds_total": "decided",
+    "dtvn_operations_total": "decided",
     "gossip_messages_sent_total": "gossip",
     "network_bytes_transmitted_total": "traffic",
     "peer_count": "peers",
@@ -38,10 +39,11 @@ SAMPLES = {
 """Sample of a node's metrics to the field of NodeFigures."""
 LATENCY = "consensus_latency_seconds_bucket"
 SAMPLE = re.compile(
-    rf'^({"|".join((*SAMPLES, LATENCY))})(?:\{{(?:le="([^"]*)"|[^}}\n]*)\}})? (\S+)$', re.MULTILINE
+    rf'^({"|".join((*SAMPLES, LATENCY))})(?:\{{(?:(?:le|kind)="([^"]*)")?[^}}\n]*\}})? (\S+)$', re.MULTILINE
 )
-"""A line of Prometheus text with its name, its label `le` and its value. prometheus_client's parser reads the
-whole page in 50 times the time, and does not end on one that is cut off within a label."""
+"""A line of Prometheus text with its name, its first label if that is `le` or `kind`, and its value.
+prometheus_client's parser reads the whole page in 50 times the time, and does not end on one that is cut off
+within a label."""
 
 Buckets = dict[float, float]
 """Upper bound in seconds to the number of observations up to it, ascending; the last bound is infinite."""
@@ -51,7 +53,7 @@ class NodeFigures(msgspec.Struct, frozen=True):
     """One node's counters and gauges at one time; 0 for what it does not report."""
 
     decided: float = 0.0
-    """Ticket operations."""
+    """Operations on tickets, refused ones included."""
     gossip: float = 0.0
     """Messages sent that keep members in sync."""
     traffic: float = 0.0
@@ -159,13 +161,13 @@ def read_node_figures(text: str) -> NodeFigures:
     """A node's figures from its Prometheus text, summed over labels; raise ValueError."""
     sums: dict[str, float] = {}
     latency: Buckets = {}
-    for name, bound, value in SAMPLE.findall(text):
+    for name, label, value in SAMPLE.findall(text):
         number = float(value)
         if not math.isfinite(number):
             raise ValueError(f"{name} is not finite")
         if name == LATENCY:
-            latency[float(bound)] = latency.get(float(bound), 0.0) + number
-        else:
+            latency[float(label)] = latency.get(float(label), 0.0) + number
+        elif label not in EVENTLESS:
             sums[SAMPLES[name]] = sums.get(SAMPLES[name], 0.0) + number
     return NodeFigures(**sums, latency=dict(sorted(latency.items())))
 

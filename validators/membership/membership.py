@@ -23,7 +23,7 @@ from dtvn.node.keys import public_key_of_peer_id
 from dtvn.node.layout import is_node_id, why_not_joins_as
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import FIXED, Change, LivenessProof, Membership, outline
-from dtvn.protocol.genesis import GenesisError, Member, Parameters, check_terms, is_host
+from dtvn.protocol.genesis import GenesisError, Member, Parameters, check_terms, why_not_reached
 from dtvn.waiting import look_until
 from dtvn_project.routers import LEARNER_ALIAS
 from validators.ledger import read
@@ -258,8 +258,8 @@ def _check_newcomer(asked: ChangeRequest) -> None:
 
 
 def _check_address(asked: ChangeRequest) -> None:
-    if not is_host(asked.host):
-        raise InvalidRequest("host must be an IP address or a DNS name that the members can reach")
+    if why := why_not_reached(asked.host):
+        raise InvalidRequest(f"host {why}")
     if not 1 <= asked.port <= 65_535:
         raise InvalidRequest("port must be between 1 and 65535")
 

@@ -28,6 +28,7 @@ from validators.data_folder import ports
 from validators.data_folder.folder import DataFolder
 from validators.membership.membership import ChangeRequest, newest_epoch
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
+from validators.services.announcing import wish_changed
 from validators.services.principals import find_principal
 
 Asker = Callable[[Command, str], Decision]
@@ -229,3 +230,4 @@ def _enlist(name: str, key: bytes, grants: tuple[Grant, ...], ask: Asker) -> Non
 
 def _want(node_id: str, **changes: str) -> None:
     ManagedNode.objects.filter(node_id=node_id).update(generation=F("generation") + 1, **changes)
+    wish_changed()

@@ -15,6 +15,7 @@ from dtvn.machine.reasons import UNAVAILABLE
 from dtvn.protocol import quorum
 from validators.membership.roster import WAITING, awaited_by
 from validators.rest.http import response_of
+from validators.services import principals
 from validators.services.network import gateway
 
 FOLLOWING = "following"
@@ -75,7 +76,7 @@ def ready(request: HttpRequest) -> HttpResponse:
 def _not_ready(state: Agreement, views: Sequence[MemberView]) -> str:
     """Why the cluster decides nothing, and the remedy if one is known."""
     connected = any(view.connected for view in views)
-    begun = f"{state.sentence}." if connected else str(Unavailable())
+    begun = f"{state.sentence}." if connected else f"{Unavailable()}{principals.unlisted() if views else ''}"
     return " ".join([begun, *_waits(views), _lost_votes(views)]).rstrip()
 
 

@@ -7,7 +7,8 @@ msgspec, because they are most of the cost of a small answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any, ClassVar, Literal, get_type_hints
 
@@ -19,9 +20,9 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from dtvn.api.answers import Answer, failure
-from dtvn.api.bodies import NonceBody, SeedBody, read_body
+from dtvn.api.bodies import PRINTABLE, NonceBody, SeedBody, read_body
 from dtvn.api.calls import Call
-from dtvn.api.errors import SEQUENCE_HEADER, ApiError
+from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.api.queries import read_event
 from dtvn.machine import reasons
 from dtvn_project.request_lines import NONCE
@@ -62,16 +63,21 @@ class ApiView(APIView):
     enveloped: ClassVar[bool] = True
     """Errors carry "success": false; the platform's own routes leave it out (spec 3)."""
     about: ClassVar[About] = ""
+    allowed_methods: ClassVar[Sequence[str]] = ()  # type: ignore[assignment]
+    """Methods with a handler of ours; OPTIONS is not one of them."""
     needs_nodes: ClassVar[bool] = False
     """Like the seed's supervisor, which queried a node: 503 while no node can be queried (spec 3.3)."""
+    caller: Caller
+    """Of the request, once it is authenticated."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authentication and authorisation before the handler. (No content negotiation: all is JSON.)"""
-        require(request.user, None)  # first of all (spec 1.6); pages of other sites never send OPTIONS here
-        if not self._allows(request.method or ""):
+        # First of all (spec 1.6); pages of other sites never send OPTIONS here.
+        self.caller = caller = require(request.user, None)
+        if request.method not in self.allowed_methods:
             self.http_method_not_allowed(request, *args, **kwargs)
-        require(request.user, self.scopes.get(request.method or ""))
-        self._require_content(request.user)
+        require(caller, self.scopes.get(request.method or ""))
+        self._require_content(caller)
         if self.needs_nodes and (why := cluster.why_no_node()):
             raise ApiError(503, "no_node", why, bare=True)
 
@@ -96,31 +102,23 @@ class ApiView(APIView):
             response.headers[SEQUENCE_HEADER] = str(network.acknowledged())
         return response
 
-    @property
-    def allowed_methods(self) -> list[str]:
-        """Methods with a handler of ours; OPTIONS is not one of them."""
-        return [name for name in super().allowed_methods if name != "OPTIONS"]
-
     def call(self, *, limit: int) -> Call:
         """The request for a plain handler, with its body if `limit` (bytes) is above 0."""
-        raw, caller = self.request._request, self.request.user
-        if not isinstance(caller, Caller):
-            raise TypeError("a handler ran without a caller")
+        raw, caller = self.request._request, self.caller
         pairs = tuple((name, value) for name, values in raw.GET.lists() for value in values)
+        if self.about == "event" and caller.only_event and "event" not in raw.GET:
+            pairs = (*pairs, ("event", caller.only_event))
         body = _read_body(raw, limit) if limit else b""
         call = Call(raw.path, pairs, raw.headers, body, caller.actor, caller.scopes, caller.only_event)
         if self.about == "event" and not limit:
             call.require_event(read_event(call.query))
         return call
 
-    def _require_content(self, caller: object) -> None:
+    def _require_content(self, caller: Caller) -> None:
         """Raise ApiError (403) if the caller's key is for one event and this route shows or changes more."""
-        if isinstance(caller, Caller) and caller.only_event and not self.about:
+        if caller.only_event and not self.about:
             text = f"This key is only for tickets of the event {caller.only_event!r}."
             raise ApiError(403, reasons.NOT_PERMITTED, text)
-
-    def _allows(self, method: str) -> bool:
-        return method in self.allowed_methods or (method == "HEAD" and "GET" in self.allowed_methods)
 
 
 def route(
@@ -139,8 +137,10 @@ def route(
         for name, handler in handlers.items()
     }
     scopes = {name.upper(): scope for name in handlers if scope and name != "get"}
+    answered = {*handlers, "head"} if "get" in handlers else handlers
     members = {
         **methods,
+        "allowed_methods": [name.upper() for name in ApiView.http_method_names if name in answered],
         "scopes": scopes,
         "enveloped": enveloped,
         "needs_nodes": needs_nodes,
@@ -157,25 +157,35 @@ def _method(handler: Handler, limit: int, *, audited: bool) -> Callable[..., Htt
 
     @wraps(handler)
     def method(view: ApiView, _request: Request, **names: Any) -> HttpResponseBase:
-        call = view.call(limit=limit)
+        call, recorded = view.call(limit=limit), ""
         if shape is not None:
-            names["body"] = body = read_body(call.body, shape)
+            names["body"] = body = read_body(call.body, shape, call.only_event)
+            recorded = body.recorded
             if isinstance(body, SeedBody):
                 call.require_event(body.event)
             if isinstance(body, NonceBody):
                 setattr(view.request._request, NONCE, body.nonce_or(call.idempotency_key))
         if not audited:
             return _response(handler(call, **names))
-        return _audited(view.request._request, call.actor, partial(handler, call, **names))
+        _require_printable(names)
+        return _audited(view.request._request, call.actor, recorded, partial(handler, call, **names))
 
     return method
 
 
-def _audited(raw: HttpRequest, actor: str, answer: Handler) -> HttpResponseBase:
-    """The answer; if it is a change or a download, it is recorded who asked for it."""
+def _require_printable(names: Mapping[str, Any]) -> None:
+    """Raise InvalidRequest (400) if a name in the path holds a control character, which no name may."""
+    for field, name in names.items():
+        if isinstance(name, str) and not re.fullmatch(PRINTABLE, name):
+            raise InvalidRequest(f"{field} must not contain control characters")
+
+
+def _audited(raw: HttpRequest, actor: str, recorded: str, answer: Handler) -> HttpResponseBase:
+    """The answer; if it is a change or a download, it is recorded who asked for it. `recorded`: what the
+    body says about it."""
     action, query, address = f"{raw.method} {raw.path}", raw.META.get("QUERY_STRING", ""), client_address(raw)
     if raw.method not in SAFE_METHODS:
-        with audit.recorded(actor, action, query, address):
+        with audit.recorded(actor, action, " ".join(filter(None, (query, recorded))), address):
             return _response(answer())
     response = _response(answer())
     if "Content-Disposition" in response.headers:

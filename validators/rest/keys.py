@@ -246,9 +246,10 @@ def caller_of_user(user: object) -> Caller | None:
     return None if scopes is None else Caller(actor=actor_of(user), scopes=scopes)
 
 
-def require(caller: object, scope: str | None) -> None:
-    """Raise unless there is a caller with `scope` (None: reading)."""
+def require(caller: object, scope: str | None) -> Caller:
+    """The caller; raise unless there is one with `scope` (None: reading)."""
     if not isinstance(caller, Caller):
         raise NotAuthenticated
     if scope is not None and scope not in caller.scopes:
         raise PermissionDenied(f"This needs the scope {scope!r}.")
+    return caller

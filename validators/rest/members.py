@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, get_args
 import msgspec
 
 from dtvn.api.answers import Answer, bare, success
-from dtvn.api.bodies import Flag, NonceBody, Text
+from dtvn.api.bodies import Flag, NonceBody, PeerId
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.machine import reasons
@@ -45,14 +45,24 @@ NodeId = Annotated[
     ),
 ]
 """ "" counts as absent."""
+NewName = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=64,
+        pattern=PRINCIPAL_NAME,
+        description="a string of 1 to 60 of A-Z a-z 0-9 . _ -, with a letter or digit first, "
+        "or of 1 to 64 for a node that runs elsewhere",
+    ),
+]
 
 
 class MemberBody(NonceBody, frozen=True, kw_only=True):
-    """Of POST /members."""
+    """Of POST /members. `host` and `port` are required with `peer_id`, and refused without it."""
 
-    node_id: NodeId = ""
+    node_id: NewName
     replaces: NodeId = ""
-    peer_id: Text = ""
+    peer_id: PeerId = ""
     host: Annotated[
         str, msgspec.Meta(max_length=HOST_MAX, description="a string: IP address or DNS name")
     ] = ""
@@ -77,7 +87,7 @@ class RemoveBody(NonceBody, frozen=True, kw_only=True):
 class RotateBody(NonceBody, frozen=True, kw_only=True):
     """Of POST /members/{node_id}/rotate."""
 
-    peer_id: Text = ""
+    peer_id: PeerId = ""
     may_be_empty: ClassVar[bool] = True
 
 
@@ -90,6 +100,7 @@ class ParametersBody(NonceBody, frozen=True, kw_only=True):
 class PreviewBody(MemberBody, frozen=True, kw_only=True):
     """Of POST /members/preview: the fields of any change, and which one it is."""
 
+    node_id: NodeId = ""
     change: Annotated[Kind, msgspec.Meta(description=f"one of {', '.join(get_args(Kind))}")]
     parameters: (
         Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from dtvn.api.answers import Answer, bare, success
-from dtvn.api.bodies import Body, Flag, Text
+from dtvn.api.bodies import Body, Flag
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, Unavailable, not_found
 from dtvn.api.queries import read_event
@@ -123,7 +123,9 @@ class NodeBody(Body, frozen=True, kw_only=True):
     ]
     is_primary: Flag = False
     is_bootstrap: Flag = False
-    bootstrap_addr: Text = ""
+    bootstrap_addr: Annotated[
+        str, msgspec.Meta(max_length=1_024, description="a string of at most 1024 characters")
+    ] = ""
 
 
 def list_node_objects(call: Call) -> Answer:

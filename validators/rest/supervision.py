@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from dtvn.api.answers import Answer, bare, failure, success
-from dtvn.api.bodies import Body, Flag, Required, ValidateBody
+from dtvn.api.bodies import Body, Flag, ValidateBody
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, TicketError
 from dtvn.api.writes import answer_operation
@@ -32,16 +32,24 @@ class ClusterBody(Body, frozen=True, kw_only=True):
     node_count: Annotated[
         int,
         msgspec.Meta(
-            le=cluster.CLUSTER_NODES_MAX, description=f"a number of at most {cluster.CLUSTER_NODES_MAX}"
+            le=cluster.CLUSTER_NODES_MAX,
+            description=f"a number of at most {cluster.CLUSTER_NODES_MAX}; below 1 counts as absent",
         ),
     ] = 0
     only_stopped: Flag = False
+
+    @property
+    def recorded(self) -> str:
+        """Whether running nodes restart."""
+        return "stopped nodes" if self.only_stopped else "all nodes"
 
 
 class EntryBody(ValidateBody, frozen=True, kw_only=True):
     """Of POST /tickets/validate-via-node."""
 
-    node_id: Required
+    node_id: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=64, description="a string of 1 to 64 characters")
+    ]
 
     def fields(self) -> dict[str, Any]:
         """Those of /tickets/validate."""
@@ -49,8 +57,8 @@ class EntryBody(ValidateBody, frozen=True, kw_only=True):
 
 
 def start_cluster(call: Call, body: ClusterBody) -> Answer:
-    """Start the cluster. `node_count`: its members; below 1 or absent: the existing cluster, else 4.
-    `only_stopped`: leave running nodes alone. Events report the progress.
+    """Start the cluster; nodes that run are stopped first. `node_count`: its members; below 1 or absent: the
+    existing cluster, else 4. `only_stopped`: leave running nodes alone. Events report the progress.
 
     With `only_stopped` a start that is under way is no error: its progress is answered.
     """

@@ -29,7 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{NODE}/logs", route(get=nodes.show_logs, enveloped=False)),
     path(f"{V1}/node/crypto", route(get=supervision.show_crypto, needs_nodes=True)),
     path(f"{V1}/storage/entries", route(get=supervision.show_storage, needs_nodes=True)),
-    path(f"{V1}/cluster", route(get=supervision.show_cluster)),
+    path(f"{V1}/cluster", route(get=supervision.show_cluster, about="cluster")),
     path(f"{V1}/cluster/start", route(post=supervision.start_cluster, scope=ADMIN, enveloped=False)),
     path(
         f"{V1}/cluster/stop", route(post=supervision.stop_cluster, scope=ADMIN, body_bytes=0, enveloped=False)
@@ -65,6 +65,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path(f"{V1}/openapi.json", show_document),
     path(f"{V1}/", show_index),
+    path(V1, show_index),
     path("api/docs", show_page),
     re_path(r"^api(/|$)", not_found),
 ]

@@ -3,7 +3,6 @@ it."""
 
 import hashlib
 import logging
-import os
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from validators.data_folder import changes
 from validators.data_folder.folder import DataFolder
 from validators.models import ApiKey
 
@@ -74,31 +74,23 @@ def note_use(key: ApiKey) -> None:
         logger.warning("the last use of key %s was not written: %s", key.pk, error)
 
 
-def revoke_api_key(key: ApiKey) -> None:
-    """Revoke a key now, in every process of this data folder; it stays listed."""
-    ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+def revoke_api_key(key: ApiKey) -> bool:
+    """Revoke a key now, in every process of this data folder; it stays listed. Returns False if it was
+    revoked before: the time of that stays."""
+    active = ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True)
+    revoked = active.update(revoked_at=timezone.now()) > 0
     transaction.on_commit(tell_of_change)
+    return revoked
 
 
 def tell_of_change() -> None:
     """Make every process that caches keys look them up again: called once the change can be read."""
-    path = _key_changes(settings.DATA)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(b".")
-    except OSError as error:
-        logger.warning("%s: %s; other processes see changed keys a moment later", path, error)
+    changes.note_change(_key_changes(settings.DATA))
 
 
 def change_mark() -> tuple[int, int]:
     """Changes with every `tell_of_change`; costs one stat call."""
-    try:
-        found = os.stat(_key_changes(settings.DATA))
-    except OSError:
-        return (0, 0)
-    return (found.st_ino, found.st_size)
+    return changes.change_mark(_key_changes(settings.DATA))
 
 
 @lru_cache(maxsize=4)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from django.db import DatabaseError
 
 from dtvn.api.errors import ServiceError
+from validators.ledger.outcomes import fitting
 from validators.models import PlatformAction
 
 logger = logging.getLogger("dtvn.audit")
@@ -24,13 +25,14 @@ PRUNE_EVERY = 100
 
 
 def record(actor: str, action: str, target: str = "", outcome: str = "", address: str = "") -> PlatformAction:
-    """Write one action; longer texts are cut. `actor`: user:NAME or key:NUMBER, "" for an unknown caller."""
+    """Write one action; its texts are cut and made printable, so that none can make it fail. `actor`:
+    user:NAME or key:NUMBER, "" for an unknown caller."""
     row = PlatformAction.objects.create(
-        actor=actor[:128],
-        action=action[:128],
-        target=target[:256],
-        outcome=outcome[:64],
-        address=address[:45],
+        actor=fitting(actor, 128),
+        action=fitting(action, 128),
+        target=fitting(target, 256),
+        outcome=fitting(outcome, 64),
+        address=fitting(address, 45),
     )
     if not actor and row.pk % PRUNE_EVERY == 0:
         unknown = PlatformAction.objects.filter(actor="").order_by("-pk").values_list("pk", flat=True)

@@ -28,6 +28,7 @@ from validators.models import (
     NodeRole,
     NodeStatus,
 )
+from validators.services.announcing import wish_changed
 from validators.services.errors import ClusterBusy, ClusterSize
 from validators.services.network import gateway
 
@@ -102,7 +103,7 @@ def start_stopped() -> Started:
     with transaction.atomic():
         if _starts(lock_cluster()):
             return Started([], under_way())
-        names = stopped_nodes()
+        names = [row.node_id for row in _ended()]
         if names and not own_validators().exclude(node_id__in=names).exists():
             _want_start([])
         else:
@@ -111,9 +112,17 @@ def start_stopped() -> Started:
 
 
 def stopped_nodes() -> list[str]:
-    """Names of our nodes, the learner included, that are to be stopped, or have failed."""
+    """Names of our validators that are to be stopped, or have failed. The learner starts and stops with them:
+    it is named only where it alone has failed."""
+    rows = list(_ended())
+    validators = [row for row in rows if row.role == NodeRole.VALIDATOR]
+    alone = [] if validators or under_way() else rows
+    return [row.node_id for row in validators or alone]
+
+
+def _ended() -> QuerySet[ManagedNode]:
     stopped = Q(desired=DesiredState.STOPPED) | Q(status=NodeStatus.ERROR)
-    return list(_everybody().filter(stopped).values_list("node_id", flat=True))
+    return _everybody().filter(stopped)
 
 
 def under_way() -> Progress | None:
@@ -278,12 +287,14 @@ def _want(rows: QuerySet[ManagedNode], desired: DesiredState) -> None:
     if desired == DesiredState.STOPPED:
         rows = rows.exclude(desired=DesiredState.STOPPED)
     rows.update(desired=desired, generation=F("generation") + 1)
+    wish_changed()
 
 
 def _request(requested: ClusterRequest, **changes: object) -> None:
     ManagedCluster.objects.filter(pk=ONE_ROW).update(
         wish=requested, generation=F("generation") + 1, **changes
     )
+    wish_changed()
 
 
 def lock_cluster() -> ManagedCluster:

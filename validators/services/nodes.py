@@ -10,7 +10,8 @@ from django.db import transaction
 from django.db.models import F
 
 from validators.models import DesiredState, ManagedNode, NodeRole, NodeStatus
-from validators.services.errors import NodeNotRunning, NodeUnknown
+from validators.services.announcing import wish_changed
+from validators.services.errors import NodeNotRunning, NodeRunning, NodeUnknown
 
 LEARNER_ID = "learner"
 RUNNING = frozenset({NodeStatus.RUNNING, NodeStatus.STARTING, NodeStatus.UNRESPONSIVE})
@@ -51,11 +52,11 @@ def register_nodes(
 
 
 def start_node(node_id: str) -> ManagedNode:
-    """Set a node to run. A failed one gets a new restart budget; a running one is left alone."""
+    """Set a node to run; raise NodeRunning if it already does. A failed one gets a new restart budget."""
     with transaction.atomic():
         node = _locked(node_id)
         if node.desired == DesiredState.RUNNING and node.status in RUNNING:
-            return node
+            raise NodeRunning(node_id)
         return _want(node, DesiredState.RUNNING)
 
 
@@ -83,5 +84,6 @@ def _locked(node_id: str) -> ManagedNode:
 
 def _want(node: ManagedNode, desired: DesiredState) -> ManagedNode:
     ManagedNode.objects.filter(node_id=node.node_id).update(desired=desired, generation=F("generation") + 1)
+    wish_changed()
     node.refresh_from_db()
     return node

@@ -18,7 +18,7 @@ from dtvn.gateway import Identity, next_path, read_identity
 from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal, shown_principal
 from dtvn.machine.contract import MICROSECONDS
 from dtvn.machine.reasons import KEY_IN_USE
-from dtvn.net import encode_seed
+from dtvn.net import encode_seed, public_key_of, read_seed
 from dtvn.node.keys import peer_id, public_key_of_peer_id
 from dtvn.protocol.genesis import GenesisError, Grant, Principal, grant_of
 from dtvn_project.routers import LEARNER_ALIAS
@@ -84,6 +84,19 @@ def find_principal(name: str) -> ShownPrincipal | None:
 def is_own(name: str) -> bool:
     """Whether this platform signs as this principal."""
     return gateway().principal.partition("#")[0] == name
+
+
+def unlisted() -> str:
+    """What to do if no member admits this platform, whose principal was not founded with the cluster; "" if
+    it was. Whether it was added since, only members could tell."""
+    network = gateway()
+    name = network.principal.partition("#")[0]
+    if any(each.name == name for each in network.genesis.principals):
+        return ""
+    return (
+        " Unless the cluster has added this platform's principal, no member admits it: have an administrator "
+        f"run manage.py principals add {name} {peer_id(public_key_of(read_seed(key_file())))}."
+    )
 
 
 def read_key(text: str) -> bytes:

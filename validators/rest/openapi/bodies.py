@@ -1,7 +1,7 @@
 """Schemas of request bodies, from the Structs that handlers take.
 
-Generated clients must not change their types with the Structs: `Operation`, the bodies that are named after
-their call, and the free-form objects stay what they are.
+`Operation` is what the bodies of all calls on tickets have in common; a batch and a new node are described
+in their calls, all others under the names of their Structs.
 """
 
 from __future__ import annotations
@@ -21,26 +21,31 @@ OPERATION = "Operation"
 ON_TICKETS = frozenset(shape for shape in OPERATIONS.values() if issubclass(shape, TicketBody))
 """Bodies that extend `Operation`."""
 INLINE = frozenset({BatchBody, NodeBody})
-"""Bodies described in their call; all others are free-form objects."""
-REFERENCE = "#/components/schemas/{name}"
+"""Bodies described in their call."""
 
 
-def schema(route: Route, method: str) -> shapes.Schema:
-    """The schema of a call's body; `x-fields` of a free-form object refers to the schema of its fields."""
+def schema(route: Route, method: str) -> shapes.Schema | None:
+    """The schema of a call's body; None if it takes none."""
     shape = route.body(method)
     if shape is None:
-        return shapes.BODIES.get((method, route.path), shapes.OBJECT)
+        return shapes.BODIES.get((method, route.path))
     if shape in ON_TICKETS:
         shared = _described(TicketBody)["properties"]
         fields = {name: each for name, each in _described(shape)["properties"].items() if name not in shared}
-        return {"allOf": [shapes.of(OPERATION), {"type": "object", "properties": fields}]}
-    if shape in INLINE:
-        return {key: _described(shape)[key] for key in ("type", "required", "properties")}
-    return shapes.OBJECT | {"x-fields": REFERENCE.format(name=shape.__name__)}
+        more = {"type": "object", "required": _needed(shape, but=shared), "properties": fields}
+        return {"allOf": [shapes.of(OPERATION), more]}
+    described = _inline(shape) if shape in INLINE else shapes.of(shape.__name__)
+    return described if _needed(shape) else shapes.or_null(described)
+
+
+def is_required(route: Route, method: str) -> bool:
+    """Whether a request without a body is refused."""
+    shape = route.body(method)
+    return shape is not None and not (shape.may_be_empty or shape.may_be_unreadable)
 
 
 def components(routes: Iterable[Route]) -> dict[str, shapes.Schema]:
-    """`Operation`, and the schemas of free-form bodies by the names of their Structs."""
+    """`Operation`, and the schemas of the other bodies by the names of their Structs."""
     writes = ("POST", "PUT", "PATCH")
     found = {
         shape
@@ -48,21 +53,43 @@ def components(routes: Iterable[Route]) -> dict[str, shapes.Schema]:
         for method in route.methods
         if method in writes and (shape := route.body(method))
     }
-    free = sorted(found - ON_TICKETS - INLINE, key=lambda shape: shape.__name__)
-    operation = {key: _described(TicketBody)[key] for key in ("type", "required", "properties")}
-    return {OPERATION: operation} | {shape.__name__: _described(shape) for shape in free}
+    named = sorted(found - ON_TICKETS - INLINE, key=lambda shape: shape.__name__)
+    return {OPERATION: _inline(TicketBody)} | {shape.__name__: _described(shape) for shape in named}
+
+
+def _inline(shape: type[Body]) -> shapes.Schema:
+    described = _described(shape)
+    if shape is BatchBody:
+        described["properties"]["operations"]["items"] = {"oneOf": [_item(kind) for kind in OPERATIONS]}
+    return {key: described[key] for key in ("type", "required", "properties")}
+
+
+def _item(kind: str) -> shapes.Schema:
+    """One operation of a batch: the body of its own call, and `op`."""
+    described = _inline(OPERATIONS[kind])
+    return {
+        "title": kind,
+        "type": "object",
+        "required": ["op", *described["required"]],
+        "properties": {"op": {"const": kind}} | described["properties"],
+    }
+
+
+def _needed(shape: type[Body], but: Iterable[str] = ()) -> list[str]:
+    """Fields without a default."""
+    return [each.name for each in msgspec.structs.fields(shape) if each.required and each.name not in but]
 
 
 def _described(shape: type[Body]) -> dict[str, Any]:
-    """The schema of a Struct. Types are the plain ones: without null if it means absent, and maps without the
-    type of their values."""
-    _, found = msgspec.json.schema_components([shape], ref_template=REFERENCE)
-    told = found[shape.__name__]
-    fields = {name: _plain(each) for name, each in told["properties"].items()}
-    return told | {"properties": fields | shape.further}
+    """The schema of a Struct; null counts as absent, so every field with a default may be null."""
+    _, found = msgspec.json.schema_components([shape], ref_template="#/components/schemas/{name}")
+    told, needed = found[shape.__name__], _needed(shape)
+    fields = {name: each if name in needed else _or_null(each) for name, each in told["properties"].items()}
+    return told | {"required": needed, "properties": fields | shape.further}
 
 
-def _plain(field: dict[str, Any]) -> dict[str, Any]:
-    if "anyOf" in field and field.get("default", ...) is None:
-        field = next(each for each in field["anyOf"] if each != {"type": "null"})
-    return {key: value for key, value in field.items() if key != "additionalProperties"}
+def _or_null(field: dict[str, Any]) -> dict[str, Any]:
+    plain = next((each for each in field.get("anyOf", ()) if each != {"type": "null"}), field)
+    if "type" not in plain:
+        return shapes.or_null(plain)
+    return plain | {"type": [plain["type"], "null"]}

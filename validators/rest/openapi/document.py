@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from validators.rest.openapi import bodies, shapes
+from validators.rest.openapi import answers, bodies, shapes
 from validators.rest.openapi.routes import Route, routes
 
 VERSION = "0.1.0"
@@ -39,7 +39,7 @@ NO_KEY = frozenset({"/health", "/live", "/ready", "/metrics", "/api/v1/", "/api/
 ALWAYS = frozenset({"/health", "/live", "/api/v1/"})
 """Routes that answer 200 while the process runs."""
 WITH_IDEMPOTENCY = ("/api/v1/tickets", "/api/v1/members", "/api/v1/parameters", "/api/v1/principals")
-ACCEPTED_LATER = ("/api/v1/members", "/api/v1/parameters", "/api/v1/principals")
+ACCEPTED_LATER = ("/api/v1/members", "/api/v1/parameters")
 """Writes below these paths may be answered with 202: accepted, not yet done."""
 
 
@@ -57,7 +57,7 @@ def document() -> dict[str, Any]:
         "security": [{name: []} for name in SECURITY],
         "paths": paths,
         "components": {
-            "schemas": shapes.SCHEMAS | bodies.components(routes()),
+            "schemas": shapes.SCHEMAS | answers.SCHEMAS | bodies.components(routes()),
             "responses": REFUSALS,
             "securitySchemes": SECURITY,
         },
@@ -77,7 +77,7 @@ def statuses(route: Route, method: str) -> list[int]:
             break
     if method in getattr(route.view, "scopes", {}) or route.path.endswith("/batch"):
         found.add(403)
-    if method != "GET" and route.path.startswith(ACCEPTED_LATER):
+    if method != "GET" and route.path.startswith(ACCEPTED_LATER) and not route.path.endswith("/preview"):
         found.add(202)
     return sorted(found)
 
@@ -93,10 +93,11 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
         told["parameters"] = parameters
     if method in ("POST", "PUT", "PATCH"):
         body = bodies.schema(route, method)
-        told["requestBody"] = {
-            "required": bool(body.get("required") or body.get("allOf")),
-            "content": {JSON: {"schema": body} | _example(method, route.path)},
-        }
+        if body is not None:
+            told["requestBody"] = {
+                "required": bodies.is_required(route, method),
+                "content": {JSON: {"schema": body} | _example(method, route.path)},
+            }
     told["responses"] = {str(status): _response(route, method, status) for status in statuses(route, method)}
     if route.path in NO_KEY:
         told["security"] = []
@@ -113,11 +114,10 @@ def _example(method: str, path: str) -> dict[str, Any]:
 def _response(route: Route, method: str, status: int) -> dict[str, Any]:
     if status >= 400:
         return {"$ref": f"#/components/responses/{HTTPStatus(status).name}"}
-    schema = shapes.ANSWERS.get((method, route.path)) if status == 200 else None
     media = MEDIA.get((method, route.path), JSON)
     return {
         "description": HTTPStatus(status).phrase,
-        "content": {media: {} if schema is None else {"schema": schema}},
+        "content": {media: {"schema": answers.ANSWERS[method, route.path]}},
     }
 
 
@@ -135,6 +135,8 @@ def _parameters(route: Route, method: str) -> list[dict[str, Any]]:
         {"name": name, "in": "query", "schema": schema}
         for name, schema in shapes.QUERIES.get((method, route.path), {}).items()
     ]
+    if method == "GET" and route.path in shapes.READS_OF_THE_COPY:
+        found.append({"name": "X-DTVN-Min-Sequence", "in": "header", "schema": shapes.MIN_SEQUENCE})
     if method != "GET" and route.path.startswith(WITH_IDEMPOTENCY) and not route.path.endswith("/batch"):
         found.append({"name": "Idempotency-Key", "in": "header", "schema": shapes.NONCE})
     return found

@@ -1,9 +1,10 @@
-"""Schemas of response bodies and queries, which neither the URL conf nor a Struct defines."""
+"""Schemas and queries that neither the URL conf nor a Struct defines."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from dtvn.api.calls import SEQUENCE_MAX
 from dtvn.api.queries import LIST_MAX, POSITION, STATES
 from dtvn.machine.commands import NONCE_BYTES_MAX, TICKET_NAME
 from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
@@ -73,7 +74,7 @@ SIMULATION: Schema = {
     "packet_loss_rate": {"type": "number", "minimum": 0, "maximum": 0.5, "default": 0.01},
     "enable_partitions": BOOLEAN | {"default": False},
     "seed": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1, "default": 1},
-    "adversary": STRING | {"default": ""},
+    "adversary": STRING | {"maxLength": 64, "default": ""},
     "crash_rate": {"type": "number", "minimum": 0, "maximum": 10, "default": 0},
 }
 PROGRESS = ("current_ticket", "total_tickets", "consensus_rounds", "successful_rounds", "failed_rounds")
@@ -187,81 +188,17 @@ _SIMULATOR = "/api/v1/simulator"
 BODIES: dict[tuple[str, str], Schema] = {
     ("POST", f"{_SIMULATOR}/start"): {"type": "object", "properties": SIMULATION | {"trace": BOOLEAN}},
 }
-"""Request bodies by method and path that no handler takes as a Struct; other writes take a JSON object that
-may be empty."""
+"""Request bodies by method and path that no handler takes as a Struct; other writes take no body."""
 
 EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", _TICKETS): {"ticket_id": "T-1", "event": "default"},
     ("POST", f"{_TICKETS}/admit"): {"ticket_id": "T-1", "gate": "north", "nonce": "scan-0001"},
-    **{
-        ("POST", f"{_TICKETS}/{verb}"): {"ticket_id": "T-1"}
-        for verb in ("validate", "consume", "dispute", "resolve")
-    },
+    **{("POST", f"{_TICKETS}/{verb}"): {"ticket_id": "T-1"} for verb in ("validate", "consume", "dispute")},
+    ("POST", f"{_TICKETS}/resolve"): {"ticket_id": "T-1", "verdict": "clear"},
     ("POST", f"{_SIMULATOR}/start"): {"nodes": 7, "byzantine_nodes": 2, "tickets": 20},
     ("POST", "/api/v1/cluster/start"): {"node_count": 4},
 }
 """Request bodies to try, by method and path."""
-
-ANSWERS: dict[tuple[str, str], Schema] = {
-    ("GET", "/health"): shape({"status": {"const": "healthy"}}),
-    ("GET", "/live"): shape({"status": {"const": "live"}}),
-    ("GET", "/api/v1/"): shape(
-        dict.fromkeys(("name", "version", "documentation", "openapi", "key"), STRING)
-        | {"routes": many(STRING)}
-    ),
-    ("GET", "/ready"): shape(
-        {"status": STRING},
-        sequence=INTEGER,
-        others_are_gone=many(STRING),
-        awaits={"type": "object", "additionalProperties": many(STRING)},
-    ),
-    ("GET", _TICKETS): success(many(of("Ticket"))),
-    ("POST", _TICKETS): success(of("Ticket")),
-    ("GET", f"{_TICKETS}/{{ticket_id}}"): success(of("Ticket")),
-    ("POST", f"{_TICKETS}/seed"): success(shape({"seeded": INTEGER})),
-    **{
-        ("POST", f"{_TICKETS}/{verb}"): success()
-        for verb in ("validate", "consume", "admit", "dispute", "resolve")
-    },
-    ("POST", f"{_TICKETS}/batch"): success(shape({"results": many(OBJECT), "counts": COUNTS})),
-    ("GET", "/api/v1/consensus/logs"): success(many(of("ConsensusRecord"))),
-    ("GET", "/api/v1/stats"): {"anyOf": [success(of("Stats")), of("Stats")]},
-    ("GET", "/api/v1/status"): shape(
-        {"supervisor": STRING, "nodes_count": INTEGER, "nodes": many(of("Node")), "simulator_status": STRING}
-    ),
-    ("GET", "/api/v1/peers"): success(shape({"peers": many(OBJECT)})),
-    ("GET", "/api/v1/config"): success(OBJECT),
-    ("GET", "/api/v1/cluster"): success(of("ClusterState")),
-    ("POST", "/api/v1/cluster/start"): shape(
-        {"status": {"enum": ["starting", "stopping", "running"]}, "node_count": INTEGER},
-        started=many(STRING),
-        progress=or_null(of("Progress")),
-    ),
-    ("GET", "/api/v1/nodes"): many(of("Node")),
-    ("POST", "/api/v1/nodes"): of("NodeWish"),
-    ("GET", _NODE): of("Node"),
-    ("DELETE", _NODE): of("NodeWish"),
-    **{("POST", f"{_NODE}/{verb}"): of("NodeWish") for verb in ("start", "stop", "restart")},
-    ("GET", f"{_NODE}/stats"): success(of("Stats")),
-    ("GET", f"{_NODE}/tickets/{{ticket_id}}"): success(of("Ticket")),
-    ("GET", _SIMULATOR): shape(
-        {"status": {"enum": ["idle", "running", "complete", "error"]}, "output": many(STRING)},
-        run_id=INTEGER,
-        config=of("SimulatorConfig"),
-        progress=of("SimulatorProgress"),
-        results=of("SimulatorResults"),
-        error=STRING,
-    ),
-    ("POST", f"{_SIMULATOR}/start"): shape(
-        {"status": {"const": "started"}, "config": of("SimulatorConfig"), "run_id": INTEGER}
-    ),
-    ("POST", f"{_SIMULATOR}/stop"): shape({"status": {"const": "stopping"}}),
-    ("GET", f"{_SIMULATOR}/output"): shape({"output": many(STRING)}),
-    ("GET", f"{_SIMULATOR}/results"): of("SimulatorResults"),
-    ("GET", f"{_SIMULATOR}/runs"): many(of("SimulatorRun")),
-    ("GET", f"{_SIMULATOR}/runs/{{run_id}}"): of("SimulatorRun"),
-}
-"""Response bodies of 200 by method and path; others are described as JSON of any shape."""
 
 EVENT = STRING | {"pattern": EVENT_NAME}
 _LIMIT = {"limit": whole(1, LIST_MAX, LIST_MAX)}
@@ -299,6 +236,19 @@ PATH_PARAMETERS: dict[str, Schema] = {
 }
 """Bounds of path parameters by name; a value outside of them names nothing, 404."""
 NONCE = STRING | {"minLength": 1, "maxLength": NONCE_BYTES_MAX}
+MIN_SEQUENCE = {"type": "integer", "minimum": 0, "maximum": SEQUENCE_MAX, "default": 0}
+READS_OF_THE_COPY = frozenset(
+    {
+        _TICKETS,
+        f"{_TICKETS}/{{ticket_id}}",
+        f"{_TICKETS}/{{ticket_id}}/certificate",
+        "/api/v1/consensus/logs",
+        "/api/v1/epochs",
+        "/api/v1/principals",
+        "/api/v1/principals/{name}",
+    }
+)
+"""Paths whose GET waits for the sequence in X-DTVN-Min-Sequence."""
 
 SUMMARIES: dict[tuple[str, str], str] = {
     ("POST", _TICKETS): "Issue a ticket.",

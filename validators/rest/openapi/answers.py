@@ -1,0 +1,233 @@
+"""Schemas of the answers of 200 and 202."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dtvn.proof import certificate_json, chain_json
+from dtvn.protocol.genesis import Parameters
+from validators.membership.membership import ChangeRequest, Preview
+from validators.models import ChangeState, NodeStatus
+from validators.rest.openapi.shapes import (
+    BOOLEAN,
+    COUNTS,
+    INTEGER,
+    NUMBER,
+    OBJECT,
+    STRING,
+    Schema,
+    many,
+    of,
+    or_null,
+    shape,
+    success,
+)
+
+_TICKETS = "/api/v1/tickets"
+_NODE = "/api/v1/nodes/{node_id}"
+_MEMBERS = "/api/v1/members"
+_PRINCIPALS = "/api/v1/principals"
+_SIMULATOR = "/api/v1/simulator"
+_MOMENT = STRING | {"format": "date-time"}
+_STATUS = {"enum": sorted(NodeStatus.values)}
+_PARAMETERS = shape(dict.fromkeys(Parameters.__struct_fields__, INTEGER))
+
+
+def _of_structs(*structs: type[msgspec.Struct]) -> dict[str, Any]:
+    """Schemas by name, of these Structs and those inside of them."""
+    return msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")[1]
+
+
+def _file(empty: bytes) -> Schema:
+    """A file of `dtvn.proof` in the envelope, from an empty one."""
+    (said, form), (kind, _) = msgspec.json.decode(empty).items()
+    return success(shape({said: {"const": form}, kind: STRING | {"contentEncoding": "base64"}}))
+
+
+_STRUCTS = _of_structs(Preview, ChangeRequest)
+_WISH = {name: each for name, each in _STRUCTS["ChangeRequest"]["properties"].items() if name != "word"}
+
+SCHEMAS: dict[str, Schema] = {
+    "Strength": _STRUCTS["Strength"],
+    "Seat": _STRUCTS["Seat"],
+    "Preview": shape(
+        _STRUCTS["Preview"]["properties"]
+        | {
+            "parameters": {
+                "type": "object",
+                "additionalProperties": shape({"before": INTEGER, "after": INTEGER}),
+            }
+        }
+    ),
+    "Member": shape(
+        dict.fromkeys(("id", "peer_id", "public_key", "host"), STRING)
+        | dict.fromkeys(("seat", "port", "sequence", "view"), INTEGER)
+        | {"external": BOOLEAN, "status": _STATUS}
+    ),
+    "Members": shape(
+        _STRUCTS["Strength"]["properties"]
+        | dict.fromkeys(("epoch", "after", "count"), INTEGER)
+        | {
+            "parameters": _PARAMETERS,
+            "members": many(of("Member")),
+            "joining": many(shape({"id": STRING, "status": _STATUS, "sequence": INTEGER})),
+        }
+    ),
+    "Change": shape(
+        {"id": INTEGER, "change": _WISH.pop("change"), "state": {"enum": sorted(ChangeState.values)}}
+        | dict.fromkeys(("code", "sentence", "asked_by"), STRING)
+        | {
+            "epoch": or_null(INTEGER),
+            "sequence": INTEGER,
+            "created_at": _MOMENT,
+            "finished_at": or_null(_MOMENT),
+        },
+        **_WISH,
+    ),
+    "Principal": shape(
+        dict.fromkeys(("name", "peer_id", "public_key"), STRING)
+        | {
+            "wire": STRING,
+            "own": BOOLEAN,
+            "grants": many(shape({"event": STRING, "capability": STRING})),
+        }
+    ),
+}
+
+ANSWERS: dict[tuple[str, str], Schema] = {
+    ("GET", "/health"): shape({"status": {"const": "healthy"}}),
+    ("GET", "/live"): shape({"status": {"const": "live"}}),
+    ("GET", "/metrics"): STRING,
+    ("GET", "/api/v1/openapi.json"): shape({"openapi": STRING, "info": OBJECT, "paths": OBJECT}),
+    ("GET", "/api/v1/"): shape(
+        dict.fromkeys(("name", "version", "documentation", "openapi", "key"), STRING)
+        | {"routes": many(STRING)}
+    ),
+    ("GET", "/ready"): shape(
+        {"status": STRING},
+        sequence=INTEGER,
+        others_are_gone=many(STRING),
+        awaits={"type": "object", "additionalProperties": many(STRING)},
+    ),
+    ("GET", _TICKETS): success(many(of("Ticket"))),
+    ("POST", _TICKETS): success(of("Ticket")),
+    ("GET", f"{_TICKETS}/{{ticket_id}}"): success(of("Ticket")),
+    ("GET", f"{_TICKETS}/{{ticket_id}}/certificate"): _file(certificate_json(b"")),
+    ("GET", "/api/v1/epochs"): _file(chain_json(b"")),
+    ("POST", f"{_TICKETS}/seed"): success(
+        shape(
+            dict.fromkeys(("seeded", "unique", "total_seeded"), INTEGER)
+            | {"nodes": many(shape({"node_id": STRING, "seeded": INTEGER}))}
+        )
+    ),
+    **{
+        ("POST", f"{_TICKETS}/{verb}"): success()
+        for verb in ("validate", "consume", "admit", "dispute", "resolve", "validate-via-node")
+    },
+    ("POST", f"{_TICKETS}/batch"): success(
+        shape(
+            {
+                "results": many(shape({"ticket_id": STRING, "status": INTEGER}, code=STRING, error=STRING)),
+                "counts": COUNTS,
+            }
+        )
+    ),
+    ("GET", "/api/v1/consensus/logs"): success(many(of("ConsensusRecord"))),
+    ("GET", "/api/v1/stats"): {"anyOf": [success(of("Stats")), of("Stats")]},
+    ("GET", "/api/v1/status"): shape(
+        {"supervisor": STRING, "nodes_count": INTEGER, "nodes": many(of("Node")), "simulator_status": STRING}
+    ),
+    ("GET", "/api/v1/peers"): success(
+        shape({"peers": many(shape({}, id=STRING, node_id=STRING, addrs=many(STRING), connected_at=INTEGER))})
+    ),
+    ("GET", "/api/v1/config"): success(
+        shape(
+            {"mode": STRING},
+            node_id=STRING,
+            nodes_count=INTEGER,
+            total_nodes=INTEGER,
+            current_view=INTEGER,
+            is_primary=BOOLEAN,
+            continues=STRING,
+        )
+    ),
+    ("GET", "/api/v1/cluster"): success(of("ClusterState")),
+    ("POST", "/api/v1/cluster/start"): shape(
+        {"status": {"enum": ["starting", "stopping", "running"]}, "node_count": INTEGER},
+        started=many(STRING),
+        progress=or_null(of("Progress")),
+    ),
+    ("POST", "/api/v1/cluster/stop"): shape({"status": {"const": "stopping"}}),
+    ("GET", "/api/v1/nodes"): many(of("Node")),
+    ("POST", "/api/v1/nodes"): of("NodeWish"),
+    ("GET", _NODE): of("Node"),
+    ("DELETE", _NODE): of("NodeWish"),
+    **{("POST", f"{_NODE}/{verb}"): of("NodeWish") for verb in ("start", "stop", "restart")},
+    ("GET", f"{_NODE}/logs"): shape({"node_id": STRING, "logs": many(STRING)}),
+    ("GET", f"{_NODE}/stats"): success(of("Stats")),
+    ("GET", f"{_NODE}/tickets/{{ticket_id}}"): success(of("Ticket")),
+    ("GET", "/api/v1/node/crypto"): success(
+        shape(
+            dict.fromkeys(("node_id", "peer_id", "public_key", "key_algorithm"), STRING)
+            | dict.fromkeys(("transport_security", "listen_addresses"), many(STRING))
+        )
+    ),
+    ("GET", "/api/v1/storage/entries"): success(
+        shape(
+            {"node_id": STRING, "total_tickets": INTEGER, "ticket_states": COUNTS}
+            | {
+                "consensus_log_count": INTEGER,
+                "latest_checkpoint": or_null(
+                    shape(
+                        dict.fromkeys(("sequence", "timestamp"), INTEGER)
+                        | dict.fromkeys(("state_digest", "node_id"), STRING)
+                    )
+                ),
+                "db_stats": {"type": "object", "additionalProperties": NUMBER},
+            }
+        )
+    ),
+    ("GET", _MEMBERS): success(of("Members")),
+    ("POST", f"{_MEMBERS}/preview"): success(of("Preview")),
+    **{
+        call: success(of("Change"))
+        for call in (
+            ("POST", _MEMBERS),
+            ("DELETE", f"{_MEMBERS}/{{node_id}}"),
+            ("POST", f"{_MEMBERS}/{{node_id}}/rotate"),
+            ("PATCH", "/api/v1/parameters"),
+            ("GET", "/api/v1/changes/{number}"),
+            ("DELETE", "/api/v1/changes/{number}"),
+        )
+    },
+    ("GET", "/api/v1/changes"): success(many(of("Change"))),
+    ("GET", _PRINCIPALS): success(many(of("Principal"))),
+    **{
+        call: success(of("Principal"))
+        for call in (
+            ("POST", _PRINCIPALS),
+            ("POST", f"{_PRINCIPALS}/{{name}}/rotate"),
+            *((method, f"{_PRINCIPALS}/{{name}}") for method in ("GET", "PATCH", "DELETE")),
+        )
+    },
+    ("GET", _SIMULATOR): shape(
+        {"status": {"enum": ["idle", "running", "complete", "error"]}, "output": many(STRING)},
+        run_id=INTEGER,
+        config=of("SimulatorConfig"),
+        progress=of("SimulatorProgress"),
+        results=of("SimulatorResults"),
+        error=STRING,
+    ),
+    ("POST", f"{_SIMULATOR}/start"): shape(
+        {"status": {"const": "started"}, "config": of("SimulatorConfig"), "run_id": INTEGER}
+    ),
+    ("POST", f"{_SIMULATOR}/stop"): shape({"status": {"const": "stopping"}}),
+    ("GET", f"{_SIMULATOR}/output"): shape({"output": many(STRING)}),
+    ("GET", f"{_SIMULATOR}/results"): of("SimulatorResults"),
+    ("GET", f"{_SIMULATOR}/runs"): many(of("SimulatorRun")),
+    ("GET", f"{_SIMULATOR}/runs/{{run_id}}"): of("SimulatorRun"),
+    ("GET", f"{_SIMULATOR}/runs/{{run_id}}/trace"): STRING | {"contentMediaType": "application/gzip"},
+}
+"""By method and path; of 202 the same as of 200."""
