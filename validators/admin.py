@@ -137,7 +137,7 @@ class OperationAdmin(KeysetAdmin):
         return moment(record.timestamp)
 
     def outcome(self, record: OperationRecord) -> SafeString:
-        return outcome_pill(record.code)
+        return outcome_pill(record.shown_code)
 
     def hash(self, record: OperationRecord) -> str:
         return bytes(record.digest).hex()

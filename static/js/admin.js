@@ -1,15 +1,16 @@
 /*
- * Keeps pages of the admin as things are now: the sentence of the cluster's state, the latest outcomes, and the
- * list of tickets, whose rows are read again after news.
+ * Keeps pages of the admin as things are now: the sentence of the cluster's state, the states of nodes, the
+ * latest outcomes, and the list of tickets, whose rows are read again after news.
  */
 (function () {
   "use strict";
 
   const LOOK_AFTER = 1000; // milliseconds from news to a fresh look at the list, so that a flood is one look
   const KEY = "input.action-select";
+  const TICKETS = ".model-ticket.change-list";
+  const NODE = ".pill[data-node]";
   const element = document.querySelector("[data-state-url]");
   const outcomes = document.querySelector("[data-outcomes]");
-  const isTicketList = document.body.matches(".model-ticket.change-list");
   let log = null;
   let looking = false;
 
@@ -35,10 +36,10 @@
     }
   }
 
-  // --- the list of tickets -----------------------------------------------------------------------
+  // --- the list of tickets, and nodes on any page ------------------------------------------------
 
-  function lookSoon() {
-    if (isTicketList && !looking) {
+  function lookSoon(selector) {
+    if (!looking && document.querySelector(selector)) {
       looking = true;
       setTimeout(look, LOOK_AFTER);
     }
@@ -49,10 +50,24 @@
     try {
       const response = await fetched(location.href);
       if (!response.redirected) {
-        followRows(new DOMParser().parseFromString(await response.text(), "text/html"));
+        const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+        followNodes(fresh);
+        if (document.querySelector(TICKETS)) {
+          followRows(fresh);
+        }
       }
     } catch (error) {
       console.warn("the list of tickets was not read again:", error.message);
+    }
+  }
+
+  function followNodes(fresh) {
+    const found = new Map([...fresh.querySelectorAll(NODE)].map((pill) => [pill.dataset.node, pill]));
+    for (const pill of document.querySelectorAll(NODE)) {
+      const now = found.get(pill.dataset.node);
+      if (now && now.outerHTML !== pill.outerHTML) {
+        pill.replaceWith(document.importNode(now, true));
+      }
     }
   }
 
@@ -112,15 +127,18 @@
         drawState(snapshot.state);
         log = snapshot.log;
         drawOutcomes(null);
-        lookSoon();
+        lookSoon(`${TICKETS}, ${NODE}`);
       },
-      onNodes: (message) => drawState(message.state),
+      onNodes: function (message) {
+        drawState(message.state);
+        lookSoon(NODE);
+      },
       onFrame: function (frame) {
         const relation = dtvn.model.relation(log, frame);
         if (relation === "next") {
           log = dtvn.model.apply(log, frame);
           drawOutcomes(Math.min(frame.events.length, log.limits.latest));
-          lookSoon();
+          lookSoon(TICKETS);
         }
         return relation;
       },

@@ -103,6 +103,7 @@ dtvn.charts = (function () {
         number,
       ];
     });
+    element.setAttribute("viewBox", `0 0 300 ${counts.length * (BAR + GAP)}`);
     element.replaceChildren(...drawn);
   }
 

@@ -5,7 +5,7 @@
   const SPARK_SECONDS = 60;
   const ASK_EVERY = 3000; // milliseconds between two questions to the nodes, once they were asked
   const LOOK_EVERY = 4000; // milliseconds between two looks at the latency
-  const STATES = ["ISSUED", "VALIDATED", "CONSUMED", "DISPUTED"];
+  const STATES = ["ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "UPHELD"];
   const { at, cell, clock: moment, drawConnection, fetchJson, grouped, make, pill, put, root } = dtvn.ui;
   const milliseconds = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
   let state = null;

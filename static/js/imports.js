@@ -1,32 +1,56 @@
-/* The progress of one import: asked for while a worker has the file; the page is drawn anew when it ends. */
+/*
+ * The progress of one import: asked for while a worker has the file; the page is drawn anew when it ends.
+ * Without progress it says what the import waits for.
+ */
 (function () {
   "use strict";
 
-  const { at, fetchJson, grouped, put, root } = dtvn.ui;
+  const { at, counted, fetchJson, grouped, put, root } = dtvn.ui;
   const ASK_AFTER = 700; // milliseconds
+  const SAID_AFTER = 2000; // milliseconds without progress, as in the commands
+  const SAY_AFTER = 500;
   const WORKING = ["reading", "issuing"];
   const begun = root.dataset.importState;
+  let text = at("import-text")?.textContent;
+  let waitsFor = "";
+  let done = null; // tickets with a final answer, as of the newest answer of the platform
+  let progressAt = Date.now();
+  let answeredAt = Date.now();
 
   async function ask() {
     try {
       const found = await fetchJson(root.dataset.importUrl);
+      answeredAt = Date.now();
       if (found.state !== begun) {
         location.reload();
         return;
       }
+      if (done !== null && found.done !== done) {
+        progressAt = answeredAt;
+      }
+      done = found.done;
+      waitsFor = found.waits_for;
       if (found.total) {
         at("import-progress").max = found.total;
         at("import-progress").value = found.done;
-        put("import-text", `${grouped.format(found.done)} of ${grouped.format(found.total)} tickets`);
       }
+      text = found.total ? `${grouped.format(found.done)} of ${counted(found.total, "ticket")}` : "Reading the file";
     } catch (error) {
-      put("import-text", `${error.message}; asking again`);
+      text = `${error.message}; asking again`;
     }
+    say();
     setTimeout(ask, ASK_AFTER);
+  }
+
+  function say() {
+    const now = Date.now();
+    const what = now - answeredAt >= SAID_AFTER ? "the platform to answer" : waitsFor;
+    put("import-text", now - progressAt >= SAID_AFTER ? `${text}; waiting for ${what}` : text);
   }
 
   dtvn.page = dtvn.ui.follow({});
   if (WORKING.includes(begun)) {
     setTimeout(ask, ASK_AFTER);
+    setInterval(say, SAY_AFTER);
   }
 })();

@@ -2,9 +2,9 @@
 (function () {
   "use strict";
 
-  const { at, fetchJson, grouped, make, put, root } = dtvn.ui;
-  const STATES = [["issued", "ISSUED", "issued"], ["validated", "VALIDATED", "validated"], ["consumed", "CONSUMED", "consumed"], ["disputed or upheld", "DISPUTED", "disputed"]];
-  const KINDS = [["running", ["running"], "consumed"], ["changing", ["starting", "stopping"], "validated"], ["stopped", ["stopped"], "issued"], ["failed", ["error", "unresponsive"], "failed"]];
+  const { at, fetchJson, grouped, make, put, root, standingOf } = dtvn.ui;
+  const STATES = [["issued", "ISSUED", "issued"], ["validated", "VALIDATED", "validated"], ["consumed", "CONSUMED", "consumed"], ["disputed", "DISPUTED", "disputed"], ["upheld", "UPHELD", "upheld"]];
+  const KINDS = [["running", "ok", "consumed"], ["in no quorum", "warn", "disputed"], ["changing", "accent", "validated"], ["stopped", "", "issued"], ["failed", "bad", "failed"]];
   const QUANTILES = ["p50", "p95", "p99"];
   const KIB = 1024;
   /* name -> the fields of a point that it draws, and its axis (see dtvn.charts.line); `unit` is written at the axis */
@@ -79,7 +79,7 @@
     },
     onNodes: function (nodes) {
       const members = nodes.filter((node) => node.role === "validator");
-      dtvn.charts.bars(at("health"), KINDS.map(([words, kinds, colour]) => [words, members.filter((node) => kinds.includes(node.status)).length, colour]));
+      dtvn.charts.bars(at("health"), KINDS.map(([words, tone, colour]) => [words, members.filter((node) => standingOf(node).tone === tone).length, colour]));
       put("health-total", `${members.length} in all`);
     },
     onLive: ask,

@@ -2,13 +2,14 @@
 (function () {
   "use strict";
 
-  const { at, cell, fetchJson, make, nodeState, put, root, shape } = dtvn.ui;
+  const { at, cell, fetchJson, make, nodeState, put, root, shape, standingOf } = dtvn.ui;
   const LOOK_EVERY = 3000;
   const LOOK_FIRST = 1000; // milliseconds to the second look: a rate needs two
   const LOOK_AFTER = 500; // milliseconds from a change of a node to a look
   const PHONE = matchMedia("(max-width: 780px)");
   const LABELLED_MAX = 8; // nodes; with more of them the labels of links would cover one another
   const LABEL_AT = 0.38; // of a link's length: in the middle they would meet
+  const LINE = 24; // of a node's name and state
   const ZOOM_MIN = 0.1;
   const ZOOM_MAX = 4;
   const KIB = 1024;
@@ -22,7 +23,7 @@
   let zoom = 1;
 
   /* Units of the drawing: on a phone there are fewer of them, so that dots can be touched and names be read. */
-  const size = () => (PHONE.matches ? { width: 560, height: 560, x: 200, y: 200, radius: 34 } : { width: 1000, height: 680, x: 340, y: 240, radius: 26 });
+  const size = () => (PHONE.matches ? { width: 560, height: 620, x: 200, y: 200, radius: 34 } : { width: 1000, height: 680, x: 340, y: 240, radius: 26 });
 
   // --- the drawing -------------------------------------------------------------------------------
 
@@ -87,10 +88,16 @@
   function dot(node) {
     const where = places.get(node.id);
     const { radius } = size();
-    const kind = KINDS[node.status] ?? "failed";
+    const { tone, lacks } = standingOf(node);
+    const kind = tone === "bad" ? "failed" : lacks ? "waiting" : (KINDS[node.status] ?? "failed");
     const made = shape("g", { class: `dot ${kind === "running" && node.is_primary ? "primary" : kind}`, transform: `translate(${where.x} ${where.y})`, "data-node": node.id }, tip(node));
-    const name = shape("text", { y: where.y < 0 ? -radius - 12 : radius + 24, "text-anchor": "middle" });
-    name.append(kind === "running" ? node.id : `${node.id}: ${node.status}`);
+    const lines = kind === "running" ? [node.id] : [node.id, lacks || node.status];
+    const name = shape("text", { y: where.y < 0 ? -radius - 12 - LINE * (lines.length - 1) : radius + LINE, "text-anchor": "middle" });
+    for (const [place, text] of lines.entries()) {
+      const part = shape("tspan", { x: 0, dy: place && LINE });
+      part.append(text);
+      name.append(part);
+    }
     made.append(shape("circle", { r: radius }), name);
     if (kind === "failed") {
       const arm = radius / 2.5;
@@ -100,7 +107,8 @@
   }
 
   function tip(node) {
-    return `${node.id}${node.is_primary ? ", primary" : ""}\n${node.status}\nport ${node.port}, API ${node.api_port}\nview ${node.view}, sequence ${node.sequence}`;
+    const { lacks } = standingOf(node);
+    return `${node.id}${node.is_primary ? ", primary" : ""}\n${node.error || lacks || node.status}\nport ${node.port}, API ${node.api_port}\nview ${node.view}, sequence ${node.sequence}`;
   }
 
   function nameCell(text) {

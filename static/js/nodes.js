@@ -16,9 +16,11 @@
 
   // --- the cluster -------------------------------------------------------------------------------
 
+  const ownNodes = () => nodes.filter((node) => !node.external && !node.joining);
+
   /* How many processes run, and the start or stop that is under way: whoever asked for it, all see it. */
   function drawCluster() {
-    const own = nodes.filter((node) => !node.external && !node.joining);
+    const own = ownNodes();
     const running = own.filter((node) => node.status === "running").length;
     const { under_way: way, stopped, error } = standing;
     const verb = way?.verb === "stopping" ? "Stopping" : "Starting";
@@ -247,7 +249,7 @@
       const count = Number(event.target.elements.node_count.value);
       const [asked, said] = nodes.length
         ? [{ only_stopped: true }, startSaid]
-        : [{ node_count: count }, `Starting a cluster of ${count} nodes`];
+        : [{ node_count: count }, `Starting a cluster of ${dtvn.ui.counted(count, "node")}`];
       dtvn.ui.attempt(() => call("POST", "/cluster/start", asked), said);
     });
     at("cluster-restart").addEventListener("click", async function () {
@@ -259,7 +261,8 @@
     at("cluster-stop").addEventListener("click", async function () {
       const said = () => `Then: ${standing.if_all_stopped}.`;
       if (await dtvn.ui.ask("Stop all nodes?", said, "Stop all")) {
-        dtvn.ui.attempt(() => call("POST", "/cluster/stop"), "Stopping all nodes");
+        const ended = ownNodes().every((node) => node.status === "stopped"); // by another operator, while this one was asked
+        dtvn.ui.attempt(() => call("POST", "/cluster/stop"), ended ? "All nodes are stopped already" : "Stopping all nodes");
       }
     });
     at("add-form").addEventListener("submit", async function (event) {

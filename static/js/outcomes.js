@@ -63,7 +63,7 @@ dtvn.outcomes = (function () {
 
   function word(event, ok) {
     if (!ok) {
-      return event.code.replaceAll("_", " ");
+      return (event.shown || event.code).replaceAll("_", " ");
     }
     return (event.operation === "resolve" && RESOLVED[event.state]) || VERBS[event.operation] || event.operation.replaceAll("_", " ");
   }

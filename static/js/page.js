@@ -12,14 +12,6 @@ dtvn.ui = (function () {
     live: ["Live", "ok"],
     lost: ["Connection lost, reconnecting", "bad"],
   };
-  const STATUS_TONE = {
-    running: "ok",
-    starting: "accent",
-    stopping: "accent",
-    unresponsive: "bad",
-    error: "bad",
-    stopped: "",
-  };
 
   const { make, pill } = dtvn.outcomes;
   const root = document.querySelector("[data-dashboard]");
@@ -30,6 +22,8 @@ dtvn.ui = (function () {
   let hiding = null;
 
   const at = (name) => root.querySelector(`[data-at="${name}"]`);
+
+  const counted = (count, noun) => `${grouped.format(count)} ${noun}${count === 1 ? "" : "s"}`;
 
   /* A shape of a drawing; `text` is its title, which browsers show as a tip. */
   function shape(tag, attributes, text) {
@@ -63,8 +57,8 @@ dtvn.ui = (function () {
   /* The cell of a node's state: with what is wrong with it, though it may run, or how far a newcomer is. */
   function nodeState(node) {
     const td = cell("whole", "");
-    const tone = node.status !== "running" ? (STATUS_TONE[node.status] ?? "") : node.error ? "bad" : runningTone(node);
-    td.append(pill(tone, node.status));
+    const { tone, lacks } = standingOf(node);
+    td.append(pill(tone, lacks ? `${node.status}, ${lacks}` : node.status));
     const reason = node.error || (node.joining ? `joining: ${node.joining}` : "");
     if (reason) {
       td.append(make("span", "reason", reason));
@@ -72,14 +66,7 @@ dtvn.ui = (function () {
     return td;
   }
 
-  /* A process that runs is good news only if its node takes part in a quorum. */
-  function runningTone(node) {
-    if (node.role === "learner" || standing === null) {
-      return "ok";
-    }
-    const agrees = standing.agreeing_members.includes(node.id);
-    return agrees ? (standing.level === "stuck" ? "" : "ok") : "warn";
-  }
+  const standingOf = (node) => dtvn.model.standingOf(node, standing);
 
   function button(text, act, label) {
     const made = make("button", "button small", text);
@@ -167,7 +154,8 @@ dtvn.ui = (function () {
       content = {};
     }
     if (!response.ok) {
-      throw new Error(content.error || `${url} answered ${response.status}`);
+      const error = new Error(content.error || `${url} answered ${response.status}`);
+      throw Object.assign(error, { status: response.status });
     }
     return { content, headers: response.headers };
   }
@@ -193,14 +181,18 @@ dtvn.ui = (function () {
     return content && typeof content === "object" && "success" in content && "data" in content ? content.data : content;
   }
 
-  /* Have something done on a person's word, and say how it went. True if it was done. */
-  async function attempt(act, done) {
+  /*
+   * Have something done on a person's word, and say how it went; until then nothing of an earlier act is said.
+   * `refused` gives the sentence for an error, by default the platform's own. True if it was done.
+   */
+  async function attempt(act, done, refused = (error) => error.message) {
+    say("");
     try {
       const found = await act();
       say(typeof done === "function" ? done(found) : done);
       return true;
     } catch (error) {
-      say(error.message, "bad");
+      say(await refused(error), "bad");
       return false;
     }
   }
@@ -298,7 +290,7 @@ dtvn.ui = (function () {
   }
 
   return {
-    at, root, make, shape, put, pill, cell, nodeState, button, facts, say, ask, clock, grouped,
+    at, root, counted, make, shape, put, pill, cell, nodeState, standingOf, button, facts, say, ask, clock, grouped,
     fetchJson, look, call, attempt, soon, follow, drawConnection,
   };
 })();

@@ -2,7 +2,7 @@
 dtvn.ticketSelection = (function () {
   "use strict";
 
-  const { at, ask, call, fetchJson, grouped, make, put, root } = dtvn.ui;
+  const { at, ask, call, counted, fetchJson, grouped, make, put, root } = dtvn.ui;
   const PART = 50; // operations in one request
   const SELECTED_MAX = 10000;
   const LIMIT_SAID = `At most ${grouped.format(SELECTED_MAX)} tickets can be selected.`;
@@ -85,7 +85,7 @@ dtvn.ticketSelection = (function () {
   /* Do one act with all selected tickets. Those that were not changed stay selected. */
   async function actOnAll(name, operation, consequence) {
     const tickets = [...selected.values()];
-    const count = `${grouped.format(tickets.length)} ticket${tickets.length === 1 ? "" : "s"}`;
+    const count = counted(tickets.length, "ticket");
     const title = name[0].toUpperCase() + name.slice(1);
     if (!(await ask(`${title} ${count}?`, () => consequence, title))) {
       return;

@@ -2,7 +2,7 @@
 (function () {
   "use strict";
 
-  const { at, attempt, button, call, cell, fetchJson, grouped, make, pill, put, root } = dtvn.ui;
+  const { at, attempt, button, call, cell, counted, fetchJson, grouped, make, pill, put, root } = dtvn.ui;
   const history = dtvn.ticketHistory;
   const selection = dtvn.ticketSelection;
   const PAGE = Number(root.dataset.pageSize);
@@ -25,6 +25,7 @@
       consequence: "An upheld dispute is final: no gate ever admits the ticket, and nothing takes that back.",
     },
   };
+  const CONFLICT = 409; // the ticket is in another state
   const ASKED_OF_MANY = "This is sent for each selected ticket; those in another state stay as they are.";
   const form = at("act-form");
   const columns = root.querySelectorAll("table.tickets thead th").length;
@@ -86,7 +87,7 @@
     const many = total === null && !all ? `${shown.length} on this page` : `${grouped.format(total ?? shown.length)} in all`;
     const narrowed = at("q").value.trim() || at("state").value || at("event").value;
     put("total", many);
-    put("no-tickets", narrowed || from ? "No matching tickets." : "No tickets yet. Import the demo tickets, or issue some.");
+    put("no-tickets", narrowed || from ? "No matching tickets." : "No tickets yet. Import a file of tickets, or the demo tickets.");
     at("no-tickets").hidden = shown.length > 0;
     at("paging").hidden = all;
     at("first").disabled = from === "";
@@ -176,7 +177,23 @@
     const send = node
       ? () => call("POST", "/tickets/validate-via-node", { ...about, node_id: node })
       : () => call("POST", `/tickets/${path}`, verdict ? { ...about, verdict } : about);
-    await attempt(send, `${ticket.id} is ${past}${node ? ` via ${node}` : ""}`);
+    await attempt(send, `${ticket.id} is ${past}${node ? ` via ${node}` : ""}`, (error) => refusal(error, ticket));
+  }
+
+  /* Why an act was refused, and what another operator or a gate did with the ticket before. */
+  async function refusal(error, ticket) {
+    if (error.status !== CONFLICT) {
+      return error.message;
+    }
+    const query = new URLSearchParams({ event: ticket.event, ticket: ticket.id });
+    try {
+      const { history: operations } = await fetchJson(`${root.dataset.oneUrl}?${query}`);
+      const last = operations.find((one) => one.code === "ok");
+      const by = last?.actor ? ` by ${last.actor}` : "";
+      return last ? `${error.message} ${ticket.id}: ${last.operation}${by} at ${dtvn.ui.clock(last.time)}.` : error.message;
+    } catch (failure) {
+      return error.message;
+    }
   }
 
   function actOnAll(name, reason) {
@@ -242,6 +259,6 @@
     actOnAll(name, reason);
   }
   at("seed")?.addEventListener("click", () =>
-    attempt(() => call("POST", "/tickets/seed"), (found) => `${grouped.format(found.unique)} tickets imported`),
+    attempt(() => call("POST", "/tickets/seed"), (found) => `${counted(found.unique, "ticket")} imported`),
   );
 })();

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 Operate = Callable[..., Any]
 TICKETS = "/admin/ledger/ticket/"
 NODES = "/admin/validators/managednode/"
+MEMBERS = "/admin/validators/membershipchange/"
 LOG = "/admin/ledger/operationrecord/"
 
 
@@ -124,6 +125,9 @@ def test_tickets_are_filtered_by_state_and_event(
     assert listed(admin.get(f"{TICKETS}?state=VALIDATED")) == ["T-2"]
     assert listed(admin.get(f"{TICKETS}?state=DISPUTED")) == []
     assert listed(admin.get(f"{TICKETS}?event=other")) == ["T-3"]
+    operate("validate T-1", "dispute T-1", "dispute T-2", "uphold T-2")
+    assert listed(admin.get(f"{TICKETS}?state=DISPUTED")) == ["T-1"]
+    assert listed(admin.get(f"{TICKETS}?state=UPHELD")) == ["T-2"]
 
 
 def test_a_malformed_ticket_key_redirects_to_the_list(learner: RealLearner, admin: Client) -> None:
@@ -299,9 +303,42 @@ def test_the_list_of_nodes_names_a_full_disk(learner: RealLearner, admin: Client
     assert "its disk is full" in text(admin.get(f"{NODES}r2/change/"))
 
 
+def states_of_nodes(page: str) -> dict[str, tuple[str, str]]:
+    """Tone and words of each node's state on a page of the admin."""
+    found = re.findall(r'<span class="pill (\w*)" data-node="([^"]*)">([^<]*)<', page)
+    return {name: (tone, words) for tone, name, words in found}
+
+
+def test_no_node_is_green_beside_a_dead_quorum(learner: RealLearner, admin: Client) -> None:
+    """Two of four are gone, and the platform has not seen that r3's process ended."""
+    ManagedNode.objects.update(status="running")
+    assert set(states_of_nodes(text(admin.get(NODES))).values()) == {("ok", "Running")}
+    learner.gateway.down = frozenset({3})
+    assert states_of_nodes(text(admin.get(NODES)))["r3"] == ("warn", "Running, does not agree")
+    learner.gateway.down = frozenset({2, 3})
+    ManagedNode.objects.filter(pk="r2").update(status="error", error="It ended.")
+    for address in (NODES, MEMBERS):
+        page = text(admin.get(address))
+        found = states_of_nodes(page)
+        assert "No quorum: 2 of 4 reachable, 3 needed" in page
+        assert found["r0"] == found["r1"] == found["r3"] == ("warn", "Running, no quorum")
+        assert found["r2"] == ("bad", "Error")
+    assert ("warn", "Running, no quorum") in states_of_nodes(text(admin.get(f"{NODES}r0/change/"))).values()
+
+
+def test_the_learner_is_not_called_a_member(learner: RealLearner, admin: Client) -> None:
+    ManagedNode.objects.update(status="running")
+    page = text(admin.get(NODES))
+    assert re.findall(r'field-part_of_cluster">([^<]*)<', page) == ["Member"] * 4 + ["–"]
+    learner.gateway.quorum = False
+    assert states_of_nodes(text(admin.get(NODES)))["learner"] == ("ok", "Running"), "it has no vote"
+
+
 def test_an_impossible_action_is_reported(nodes: Callable[[], dict[str, str]], admin: Client) -> None:
     ManagedNode.objects.filter(node_id="r1").update(desired=DesiredState.STOPPED, status="stopped")
     assert "Failed: r1 is not running." in run_action(admin, "stop", "r1")
+    ManagedNode.objects.filter(node_id="r1").update(desired=DesiredState.RUNNING, status="running")
+    assert "Failed: r1 is already running." in run_action(admin, "start", "r1")
 
 
 def test_a_new_key_is_shown_once_and_kept_as_a_hash(admin: Client) -> None:
@@ -328,6 +365,9 @@ def test_a_revoked_key_stays_listed(admin: Client) -> None:
     revoke = {"action": "revoke", "_selected_action": [str(ApiKey.objects.get().pk)]}
     assert "Revoked: " in text(admin.post("/admin/validators/apikey/", revoke, follow=True))
     assert find_api_key(plain.group()) is None
+    again = text(admin.post("/admin/validators/apikey/", revoke, follow=True))
+    assert "Revoked: " not in again, "a second operator is told what the first one did"
+    assert re.search(r"Not changed: .* was revoked at \d{4}-", again)
 
 
 def test_the_index_says_where_to_begin(admin: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -266,6 +267,25 @@ def test_tickets_are_changed_from_the_admin_through_consensus(
 
 
 @pytest.mark.exhaustive
+def test_a_second_operator_is_told_what_the_first_one_did(
+    page: Page, running: Network, api: httpx.Client
+) -> None:
+    api.post("/api/v1/tickets", json={"ticket_id": "SECOND-1"}).raise_for_status()
+    page.goto(f"{running.url}/dashboard/tickets")
+    expect(shown(page, "connection")).to_have_text("Live")
+    page.get_by_label("Ticket", exact=True).fill("SECOND-1")
+    validate = page.get_by_role("button", name="Validate", exact=True).first
+    api.post("/api/v1/tickets/validate", json={"ticket_id": "SECOND-1"}).raise_for_status()
+    validate.click()
+    expect(shown(page, "said")).to_have_text(
+        re.compile(r"The ticket is already validated\. SECOND-1: validate by key:\S+ at .*\d\d:\d\d:\d\d\.")
+    )
+    page.route("**/api/v1/tickets/validate", lambda route: None)  # an answer that does not come
+    validate.click()
+    expect(shown(page, "said")).to_be_hidden()
+    page.unroute_all(behavior="ignoreErrors")
+
+
 def test_logging_out_elsewhere_leads_to_the_login_form(page: Page, running: Network) -> None:
     page.context.clear_cookies()
     running.wait_for_title("dtvn web").send_signal(signal.SIGKILL)

@@ -46,6 +46,22 @@ def test_figures_of_a_node_are_sums_over_labels() -> None:
     assert found.latency == {0.005: 1, 0.01: 4, math.inf: 4}
 
 
+def test_an_import_counts_as_throughput() -> None:
+    """Tickets that are issued or seeded are decided; sessions and barriers are no ticket's."""
+    text = "".join(
+        f'dtvn_operations_total{{kind="{kind}",outcome="{outcome}"}} {number}\n'
+        for kind, outcome, number in (
+            ("issue", "ok", 20_000.0),
+            ("issue", "already_issued", 300.0),
+            ("seed", "ok", 1.0),
+            ("validate", "ok", 40.0),
+            ("open_session", "ok", 7_000.0),
+            ("barrier", "ok", 60_000.0),
+        )
+    )
+    assert read_node_figures(text).decided == 20_341
+
+
 def test_a_page_cut_off_within_a_label_is_read_up_to_there() -> None:
     found = read_node_figures('peer_count 2\nnetwork_bytes_transmitted_total{peer="')
     assert (found.peers, found.traffic) == (2, 0)
@@ -124,7 +140,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def tell(node_id: str) -> str | None:
         names.append(node_id)
-        return None if node_id == "r3" else f"consensus_rounds_total {names.count(node_id)}\n"
+        decided = f'dtvn_operations_total{{kind="admit",outcome="ok"}} {names.count(node_id)}\n'
+        return None if node_id == "r3" else decided
 
     monkeypatch.setattr(figures, "read_metrics", tell)
     return names

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import OperationalError
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
@@ -17,9 +19,11 @@ from dtvn.gateway import Result
 from tests.pages.learner import RealLearner
 from tickets import tasks
 from tickets.importing import uploads, work
+from tickets.importing.record import PAGE
 from tickets.models import ImportState, TicketHolder, TicketImport
 from tickets.pages import imports
 from validators.ledger.models import Ticket
+from validators.services import decide
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
 
@@ -57,6 +61,12 @@ def confirmed(client: Client, asked: list[tuple[int, str]], import_id: int) -> T
     return TicketImport.objects.get(pk=import_id)
 
 
+def test_the_page_says_that_there_are_no_imports_yet(desk: Client, asked: Any) -> None:
+    assert "No imports yet." in desk.get(URL).content.decode()
+    previewed(desk, asked)
+    assert "No imports yet." not in desk.get(URL).content.decode()
+
+
 def test_a_file_is_shown_as_understood_before_anything_is_imported(desk: Client, asked: Any) -> None:
     import_id = previewed(desk, asked)
     page = desk.get(f"{URL}/{import_id}").content.decode()
@@ -66,8 +76,9 @@ def test_a_file_is_shown_as_understood_before_anything_is_imported(desk: Client,
         "2026-08-01 23:59:59 UTC",
         "Zoë",
         "ticket id &#x27;T 2&#x27; is not 1 to 128",
-        "not_after &#x27;soon&#x27; is not a time",
-        "Import 1 tickets",
+        "column &#x27;valid until&#x27;: &#x27;soon&#x27; is not a time",
+        "1 new, 0 stored already and identical, 0 stored and differing",
+        "Import 1 new ticket<",
     ):
         assert text in page
     assert not Ticket.objects.exists()
@@ -86,11 +97,28 @@ def test_a_confirmed_import_issues_the_tickets_and_deletes_the_file(desk: Client
     assert [line.split(",")[:2] for line in report] == [["row", "result"], ["3", "wrong"], ["4", "wrong"]]
 
 
+def test_an_import_whose_database_goes_away_writes_one_line(
+    desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It stays at work for its page, which offers to start it again once its heartbeat is old."""
+    import_id = previewed(desk, asked)
+
+    def away(_one: TicketImport) -> None:
+        raise OperationalError("server closed the connection\nunexpectedly") from ConnectionResetError()
+
+    monkeypatch.setattr(work, "_read", away)
+    desk.post(f"{URL}/{import_id}/confirm")
+    assert tasks.run_import(*asked[-1]) == "database_away"
+    (line,) = caplog.records
+    assert line.getMessage() == f"import {import_id} ended: server closed the connection"
+    assert line.exc_info is None
+
+
 def test_an_import_that_stops_half_way_says_so_and_goes_on(
     desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import_id = previewed(desk, asked, b"ticket_id,event\nT-1,a\nT-1,b\n")
-    honest = tasks.batch
+    honest = decide.batch
 
     def silent(requests: list[Request], **options: Any) -> list[Decision]:
         if requests[0].event == "b":
@@ -98,7 +126,7 @@ def test_an_import_that_stops_half_way_says_so_and_goes_on(
         return honest(requests, **options)
 
     with monkeypatch.context() as context:
-        context.setattr(tasks, "batch", silent)
+        context.setattr(decide, "batch", silent)
         context.setattr(work, "PATIENCE", 0.2)
         stopped = confirmed(desk, asked, import_id)
     assert (stopped.state, stopped.report["present"], stopped.done) == (ImportState.STOPPED, 1, 1)
@@ -113,7 +141,13 @@ def test_an_import_that_stops_half_way_says_so_and_goes_on(
     ("content", "name", "fields", "status", "says"),
     [
         (b"ticket_id\nT-1\n", "a.csv", {"event": "a b"}, 400, "&#x27;a b&#x27; is not 1 to 64"),
-        (b"ticket_id\nT-1\n", "a.csv", {"timezone": "Mars"}, 400, "--timezone &#x27;Mars&#x27; is unknown"),
+        (
+            b"ticket_id\nT-1\n",
+            "a.csv",
+            {"timezone": "Mars"},
+            400,
+            "&quot;Time zone&quot; &#x27;Mars&#x27; is unknown",
+        ),
         (b"ticket_id\nT-1\n", "a.csv", {"timezone": "a\x00b"}, 400, "is unknown"),
         (b"ticket_id\nT-1\n", "a.csv", {"columns": "nonsense"}, 400, "is not FIELD=NAME"),
         (b"", "a.csv", {}, 400, "The file is empty."),
@@ -132,7 +166,9 @@ def test_bad_input_is_a_400_that_names_the_field(
     [
         (b"PK\x03\x04rest", "cannot be read"),
         (b"\x00\x01\xff", "no rows below its header"),
-        (b"name\nAda\n", "No column"),
+        (b"name\nAda\n", "No column has the ticket IDs"),
+        (b"name\nAda\n", 'Choose the column with ticket_id=NAME in "Columns with other names".'),
+        (b"ticket_id,event slug\nT-1,a\nT-2,b\n", 'choose one with "Event slug in pretix".'),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
@@ -141,8 +177,25 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
     refused = TicketImport.objects.get(pk=previewed(desk, asked, content))
     assert (refused.state, bytes(refused.content)) == (ImportState.REFUSED, b"")
     assert says in refused.error
+    assert "--" not in refused.error, "what is named is on the page"
+    page = desk.get(f"{URL}/{refused.pk}").content.decode()
+    assert f'<a class="button primary" href="{URL}">Upload again</a>' in page
     assert desk.post(f"{URL}/{refused.pk}/confirm").status_code == 409
     assert desk.post(f"{URL}/{refused.pk}/discard").status_code == 302
+
+
+def test_messages_name_the_settings_as_the_page_does(desk: Client) -> None:
+    page = desk.get(URL).content.decode()
+    for name in (PAGE.event, PAGE.slug, PAGE.timezone, PAGE.columns):
+        assert re.search(rf"<label[^>]*>{name.strip(chr(34))}\b", page), name
+
+
+def test_counts_of_one_are_singular(desk: Client, asked: Any) -> None:
+    import_id = previewed(desk, asked, b"ticket_id\nT-1\n")
+    done = confirmed(desk, asked, import_id)
+    page = desk.get(f"{URL}/{done.pk}").content.decode()
+    assert "1 ticket, 0 of them before" in page
+    assert not re.search(r"\b1 tickets", page + desk.get(f"{URL}/{previewed(desk, asked)}").content.decode())
 
 
 def test_a_second_file_waits_for_the_first(desk: Client, asked: Any) -> None:
@@ -215,3 +268,35 @@ async def test_a_gate_downloads_the_admission_list(learner: RealLearner, operate
     assert sent.getvalue()[:2] == {"csv": b"\xef\xbb", "xlsx": b"PK", "json": b'{"'}[form]
     assert (await client.get("/dashboard/tickets/export/nothing.csv")).status_code == 404
     assert (await client.get("/dashboard/tickets/export/tickets.csv?event=a%20b")).status_code == 400
+
+
+def test_a_stored_ticket_that_differs_is_a_wrong_row_with_its_fields(desk: Client, asked: Any) -> None:
+    first = b"ticket_id,seat,valid until\nT-1,A11,2026-08-01\nT-2,B1,\n"
+    confirmed(desk, asked, previewed(desk, asked, first))
+    second = previewed(desk, asked, b"ticket_id,seat,valid until,name\nT-1,A12,,Ada\nT-2,B1,,\n")
+    differs = (
+        "T-1 is stored and differs: seat A12, stored A11; valid until none, stored 2026-08-01 23:59:59 UTC"
+    )
+    page = desk.get(f"{URL}/{second}").content.decode()
+    assert differs in page
+    assert "0 new, 1 stored already and identical, 1 stored and differing (wrong rows, below)" in page
+    assert "Import again" in page
+    done = confirmed(desk, asked, second)
+    assert (done.report["wrong"], done.report["existed"]) == ([{"row": 2, "reason": differs}], 1)
+    assert not TicketHolder.objects.exists()
+    # A file without these columns says nothing about them.
+    assert not TicketImport.objects.get(pk=previewed(desk, asked, b"ticket_id\nT-1\n")).report["wrong"]
+
+
+def test_the_state_of_an_import_says_what_it_waits_for(desk: Client, asked: Any) -> None:
+    upload(desk, b"ticket_id\nT-1\n")
+    one = TicketImport.objects.get()
+
+    def waits_for(**changed: Any) -> str:
+        TicketImport.objects.filter(pk=one.pk).update(**changed)
+        found: str = desk.get(f"{URL}/{one.pk}/state").json()["waits_for"]
+        return found
+
+    assert waits_for() == "a worker to take up the file"
+    assert waits_for(claimed=True) == "the worker to read the file"
+    assert waits_for(state=ImportState.ISSUING, total=1).startswith("the validators to decide")

@@ -8,6 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from dtvn_project.one_hop import HeldResponse
+from validators.dashboard.login import REFUSED_AFTER
 from validators.models import LoginAttempts, PlatformAction
 from validators.rest import keys
 from validators.services import api_keys, hashing
@@ -78,6 +80,8 @@ def test_a_full_hashing_pool_is_503_with_retry_after(settings: Any, monkeypatch:
     monkeypatch.setattr(hashing, "pool", full)
     refused = log_in("nobody")
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert isinstance(refused, HeldResponse)
+    assert refused.held_for == REFUSED_AFTER
     assert "Too many logins at once" in refused.content.decode()
 
 

@@ -121,7 +121,7 @@ def test_a_member_is_added_and_removed_with_the_quorum_shown_before(running: Net
     assert told["Byzantine members tolerated"] == ("1", "1")
     change_it(page)
     go_to_members(running, page)
-    expect(members_table(page).locator("tr", has_text="node4")).to_contain_text("running")
+    expect(members_table(page).locator("tr", has_text="node4")).to_contain_text("Running")
     assert "node4" in {node["id"] for node in running_nodes(running)}
     page.get_by_role("link", name="Remove node4").click()
     assert previewed(page)["Members"] == ("5", "4")
@@ -156,7 +156,7 @@ def test_a_member_gets_a_new_key(running: Network, page: Page) -> None:
     go_to_members(running, page)
     row = members_table(page).locator("tr", has_text="node1")
     expect(row.locator("code")).not_to_have_text(before)
-    expect(row).to_contain_text("running")
+    expect(row).to_contain_text("Running")
     page.goto(f"{running.url}/")
     expect(shown(page, "connection")).to_have_text("Live")
     expect(page.locator("li", has_text="reconfigure").first).to_contain_text("membership")

@@ -15,7 +15,8 @@ from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpRe
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from dtvn_project.one_hop import OneHopHandler
+from dtvn_project import one_hop
+from dtvn_project.one_hop import READS, HeldResponse, OneHopHandler
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.urls(__name__)
@@ -41,6 +42,13 @@ def name_thread(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"{threading.current_thread().name} {before}")
 
 
+def hold(request: HttpRequest) -> HeldResponse:
+    entered.release()
+    response = HeldResponse(b"no", status=503)
+    response.held_for = PATIENCE
+    return response
+
+
 def fail(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("a view failed")
 
@@ -64,6 +72,7 @@ def download(request: HttpRequest) -> FileResponse:
 urlpatterns = [
     path("admit", admit),
     path("thread", name_thread),
+    path("hold", hold),
     path("fail", fail),
     path("stream", stream),
     path("download", download),
@@ -84,10 +93,12 @@ class Request:
         self.sent: list[Mapping[str, Any]] = []
         self.streaming = asyncio.Event()
         """Set once the head and two parts were sent."""
+        self.receives = 0
         self._left = asyncio.Event()
         self._received = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive(self) -> Mapping[str, Any]:
+        self.receives += 1
         if self._received:
             return self._received.pop()
         await self._left.wait()
@@ -134,6 +145,42 @@ def test_a_read_is_answered_while_64_writes_wait(handler: OneHopHandler) -> None
         return [write.content for write in await asyncio.gather(*waiting)]
 
     assert asyncio.run(play()) == [b"%d" % number for number in range(WAITING_WRITES)]
+
+
+def test_a_prompt_answer_takes_no_task_and_one_receive(
+    handler: OneHopHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_hop, "PROMPT", PATIENCE)
+
+    async def play() -> tuple[Request, int]:
+        made: list[asyncio.Task[Any]] = []
+
+        def make(loop: asyncio.AbstractEventLoop, work: Any, **named: Any) -> asyncio.Task[Any]:
+            made.append(asyncio.Task(work, loop=loop, **named))
+            return made[-1]
+
+        request = Request("GET", "thread")
+        asyncio.get_running_loop().set_task_factory(make)
+        await handler(request.scope, request.receive, request.send)
+        return request, len(made)
+
+    request, tasks = asyncio.run(play())
+    assert (request.status, request.receives, tasks) == (200, 1, 0)
+
+
+def test_held_answers_take_no_thread_and_end_when_their_clients_leave(handler: OneHopHandler) -> None:
+    async def play() -> list[Request]:
+        held = [Request("GET", "hold") for _ in range(READS + 1)]
+        waiting = [asyncio.ensure_future(each.answered(handler)) for each in held]
+        for _ in held:
+            assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
+        assert (await Request("GET", "thread").answered(handler)).status == 200
+        assert not any(each.done() for each in waiting)
+        for each in held:
+            each.leave()
+        return await asyncio.gather(*waiting)
+
+    assert not any(each.sent for each in asyncio.run(play()))
 
 
 def test_a_thread_stays_and_keeps_nothing_of_a_request(handler: OneHopHandler) -> None:

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.test import Client
 
-from tests.api.conftest import Api
+from tests.api.conftest import Api, read
 from tests.pages.learner import RealLearner
 from validators.models import ApiKey, ManagedNode, PlatformAction
 from validators.rest import keys
@@ -47,6 +47,26 @@ def test_changes_by_rest_are_recorded_with_their_outcome(api: Api) -> None:
         (actor, "POST /api/v1/nodes/r9/start", "", "node_not_found"),
         (actor, "POST /api/v1/cluster/stop", "", "ok"),
     ]
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "nodes/%00"), ("POST", "nodes/a%0Ab/start")])
+def test_a_control_character_in_a_node_id_is_refused(api: Api, method: str, path: str) -> None:
+    """PostgreSQL stores no character 0: recording the action failed, 503 with a traceback."""
+    refused = api.call(method, path)
+    assert refused.status_code == 400
+    assert read(refused)["error"] == "node_id must not contain control characters"
+    assert recorded() == []
+
+
+def test_a_control_character_in_a_principal_name_is_refused(api: Api) -> None:
+    refused = api.call("DELETE", "principals/%00")
+    assert refused.status_code == 400
+    assert read(refused)["error"] == "name must not contain control characters"
+
+
+def test_no_text_makes_the_record_of_an_action_fail(api: Api) -> None:
+    audit.record("user:a\x00", "b\x00", "c\x00" * 200, "d\x00", "e\ud800")
+    assert recorded() == [("user:a?", "b?", "c?" * 128, "d?")]
 
 
 def test_nothing_is_done_that_cannot_be_recorded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +59,19 @@ LISTS: dict[str, dict[str, set[str]]] = {
 }
 """By group: the lists of the admin, and what may be done with their rows."""
 
+WORDS = {
+    "ledger.ticket": "tickets",
+    "ledger.operationrecord": "log",
+    "ledger.consensusentry": "log",
+    "tickets.ticketholder": "(?<!without )(?<!of )holders",
+    "validators.managednode": "nodes",
+    "validators.memberevidence": "evidence",
+    "validators.membershipchange": "members",
+    "validators.platformaction": "platform actions",
+    "simulator.simulatorrun": "simulations",
+}
+"""By list of the admin: its word in the documentation's table of roles."""
+
 FIELDS = {"name": "Lovelace", "order": "R-42", "email": "ada@example.org"}
 GUESTS: dict[str, set[str]] = {
     "organiser": {"name", "order", "email"},
@@ -104,6 +120,18 @@ def test_each_role_may_do_what_the_table_says_and_nothing_else(
         assert status != 500
 
 
+def test_the_table_of_the_documentation_is_the_table_of_roles() -> None:
+    table = (Path(__file__).parents[2] / "docs/operate/running.md").read_text(encoding="utf-8")
+    rows = {
+        name: (scopes, words) for name, scopes, words in re.findall(r"\| `(\w+)` \| (.+) \| (.+) \|", table)
+    }
+    assert rows.keys() == roles.ROLES.keys()
+    for name, (scopes, words) in rows.items():
+        assert set(re.findall(r"`(\w+)`", scopes)) == roles.ROLES[name].scopes
+        lists = {model for model, word in WORDS.items() if re.search(rf"\b{word}\b", words)}
+        assert lists == LISTS[name].keys(), name
+
+
 def test_superusers_alone_manage_users_and_keys(rf: RequestFactory) -> None:
     everything = allowed_in_admin(User.objects.create_superuser("root"), rf)
     for model in ("auth.user", "auth.group", "validators.apikey"):
@@ -122,10 +150,42 @@ def test_roles_are_reset_to_the_table_when_the_database_is_migrated() -> None:
     assert found == roles.ROLES["auditor"].permissions
 
 
-def test_a_user_without_a_role_sees_no_page(client: Client) -> None:
+def links(page: str) -> set[str]:
+    return {html.unescape(found).partition("#")[0] for found in re.findall(r'<a [^>]*href="(/[^"]*)"', page)}
+
+
+@pytest.mark.parametrize("group", list(LISTS))
+def test_pages_link_only_to_what_the_role_may_open(
+    learner: RealLearner, operate: Any, client: Client, group: str
+) -> None:
+    operate("issue T-1", "validate T-1")
+    client.force_login(person(group))
+    found = {"/admin/"} | (links(client.get("/").content.decode()) if SCOPES[group] else set())
+    seen = set(found)
+    while found:
+        address = found.pop()
+        if address.startswith("/static/"):
+            continue
+        answer = client.get(address)
+        assert answer.status_code not in (401, 403), address
+        if not answer.streaming:
+            new = links(answer.content.decode()) - seen
+            seen |= new
+            found |= new
+    missing = {name for name in LISTS[group] if f"/admin/{name.replace('.', '/')}/" not in seen}
+    assert not missing
+
+
+def test_a_user_without_a_role_sees_no_page_and_is_told(client: Client) -> None:
     client.force_login(person(""))
     assert client.get("/").status_code == 302
     assert client.get("/dashboard/snapshot").status_code == 401
+    index = client.get("/", follow=True).content.decode()
+    assert "You have no role" in index
+    assert "data-state-url" not in index, "a feed would be refused"
+    assert "<b>Live</b>" not in index
+    client.force_login(User.objects.create_user("outside"))
+    assert "You have no role" in client.get("/", follow=True).content.decode()
 
 
 @pytest.mark.parametrize("group", list(GUESTS))

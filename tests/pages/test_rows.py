@@ -36,7 +36,7 @@ def test_a_frame_lists_each_applied_operation_and_each_refusal(
     ]
     assert (frame.after, frame.to) == (start, start + 1)
     assert frame.counts == {
-        "ISSUED": 0, "VALIDATED": 0, "CONSUMED": 1, "DISPUTED": 0, "applied": 3, "refused": 2,
+        "ISSUED": 0, "VALIDATED": 0, "CONSUMED": 1, "DISPUTED": 0, "UPHELD": 0, "applied": 3, "refused": 2,
     }  # fmt: skip
     assert [event["index"] for event in frame.events] == [0, 1, 2, 3, 4]
 
@@ -67,6 +67,18 @@ def test_a_dispute_that_was_upheld_leaves_the_ticket_disputed(learner: RealLearn
     operate("issue T-1", "validate T-1", "dispute T-1", "clear T-1", "dispute T-1", "uphold T-1")
     states = [event["state"] for event in read_frame(0).events if event["type"] == "ticket_resolved"]
     assert states == ["VALIDATED", "DISPUTED"]
+
+
+def test_what_an_upheld_dispute_refuses_is_shown_as_upheld(learner: RealLearner, operate: Operate) -> None:
+    """The contract's code is the same before and after."""
+    start = read_applied()
+    operate("issue T-1", "validate T-1", "dispute T-1", "admit T-1", "uphold T-1", "admit T-1", "dispute T-1")
+    refused = [event for event in read_frame(start).events if event["type"] == "operation_refused"]
+    assert [(event["code"], event["shown"]) for event in refused] == [
+        ("disputed", "disputed"),
+        ("disputed", "upheld"),
+        ("already_disputed", "already_upheld"),
+    ]
 
 
 def test_a_long_log_is_split_into_frames_of_whole_sequences(learner: RealLearner, operate: Operate) -> None:
@@ -100,6 +112,17 @@ def test_a_snapshot_shows_the_newest_outcomes_first(learner: RealLearner, operat
     assert snapshot["sequence"] == 2
     assert [event["ticket_id"] for event in snapshot["latest"]] == [f"T-{n}" for n in range(59, 19, -1)]
     assert sum(operations for _, operations in snapshot["rates"]) == 61
+
+
+def test_a_log_that_continues_another_cluster_begins_late(learner: RealLearner, operate: Operate) -> None:
+    """`genesis continue` and a state taken from other nodes bring no entries of the sequences before."""
+    for number in range(8):
+        operate(f"issue T-{number}", f"admit T-{number}")
+    with connections["learner"].cursor() as cursor:
+        cursor.execute("DELETE FROM ledger_consensusentry WHERE sequence < 6")
+    snapshot = read_snapshot()
+    assert snapshot["day"]["admitted"] == 8
+    assert sum(operations for _, operations in snapshot["rates"]) > 0
 
 
 def test_an_empty_learner_has_an_empty_snapshot(learner: RealLearner) -> None:

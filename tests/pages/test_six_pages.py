@@ -307,6 +307,10 @@ def test_the_charts_follow_the_counters_of_the_nodes(s: Supervised, page: Page, 
     expect(shown(page, "gossip-range")).not_to_contain_text("no data")
     expect(shown(page, "states-total")).to_have_text("500 in all")
     expect(shown(page, "health")).to_contain_text("running")
+    within = (
+        "(svg) => svg.lastElementChild.getBoundingClientRect().bottom <= svg.getBoundingClientRect().bottom"
+    )
+    assert [shown(page, name).evaluate(within) for name in ("states", "health")] == [True, True]
     expect_no_reload(page)
 
 
@@ -388,7 +392,7 @@ def expect_inert(page: Page) -> None:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("path", ["/", "/dashboard/nodes", "/dashboard/network"])
 def test_x42_names_and_errors_of_nodes_are_shown_as_text(s: Supervised, page: Page, path: str) -> None:
-    counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "applied", "refused"), 1)
+    counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "UPHELD", "applied", "refused"), 1)
     log = HOSTILE_LOG | {"counts": counts, "latest": [HOSTILE_EVENT]}
     page.route_web_socket("**/ws", lambda _: None)  # nothing true comes after it
     snapshot = {"log": log, "nodes": [HOSTILE_NODE], "nodes_as_of": 1, "state": HOSTILE_STATE, "now": 1}
@@ -415,7 +419,7 @@ def test_x42_names_and_errors_of_nodes_are_shown_as_text(s: Supervised, page: Pa
 
 @pytest.mark.exhaustive
 def test_c40_the_progress_of_a_newcomer_is_shown(s: Supervised, page: Page) -> None:
-    counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "applied", "refused"), 0)
+    counts = dict.fromkeys(("ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "UPHELD", "applied", "refused"), 0)
     log = HOSTILE_LOG | {"counts": counts, "latest": []}
     newcomer = HOSTILE_NODE | {"id": "node7", "status": "starting", "joining": "following"}
     newcomer.pop("error", None)

@@ -83,10 +83,14 @@ def test_killed_nodes_change_the_sentence_on_page_and_api(
             expect(shown(page, "cluster-state")).to_have_text(STUCK)
             expect(page.locator(".state.stuck")).to_be_visible()
             expect(shown(page, "nodes").locator(".pill.ok")).to_have_count(0)
+            expect(shown(page, "nodes").get_by_text("running, no quorum")).to_have_count(4)
             wait_for(api, STUCK)
             refused = api.post("/tickets", json={"ticket_id": "REFUSED"})
             assert refused.status_code == 503
             assert refused.json()["error"] == f"Nothing was sent. {STUCK}."
+            page.goto(f"{s.url}/dashboard/network")
+            expect(page.locator(".dot.waiting")).to_have_count(4)
+            expect(page.locator(".dot.running, .dot.primary")).to_have_count(0)
         expect(shown(page, "cluster-state")).to_have_text(WHOLE)
 
 

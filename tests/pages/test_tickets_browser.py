@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +80,9 @@ def test_a_disputed_ticket_is_found_by_name_proved_and_upheld(
     expect(history).to_contain_text("The certificate is valid.")  # what was opened stays
     page.set_viewport_size({"width": 390, "height": 800})
     expect_to_fit(page)
+    about = row(page, "TICKET-007").locator("td.data").bounding_box()
+    assert about is not None
+    assert about["width"] > 300, "on a phone the words about a ticket have a line of their own"
 
 
 def test_one_act_on_selected_tickets_shows_its_progress(s: Supervised, page: Page, api: httpx.Client) -> None:
@@ -145,6 +147,14 @@ def test_an_act_of_the_admin_on_many_tickets_shows_its_progress(
     expect(row(page, "MANY-059")).to_contain_text("validated")
 
 
+REMEMBER_PROGRESS = """addEventListener("DOMContentLoaded", () => {
+  const bar = document.querySelector("[data-at=import-progress]");
+  if (bar?.checkVisibility())
+    sessionStorage.setItem("progress", document.querySelector("[data-at=import-text]").textContent);
+});"""
+"""The page is drawn anew when the import has ended, which may be sooner than a test looks."""
+
+
 def test_a_file_is_understood_confirmed_imported_and_harmless_again(
     s: Supervised, page: Page, tmp_path: Path
 ) -> None:
@@ -178,10 +188,10 @@ def test_a_file_is_understood_confirmed_imported_and_harmless_again(
     ):
         expect(problems.locator("tr", has_text=str(row))).to_contain_text(reason)
     expect_to_fit(page)
-    page.get_by_role("button", name=f"Import {GUESTS} tickets").click()
-    expect(shown(page, "import-progress")).to_be_visible()
-    expect(shown(page, "import-text")).to_contain_text(re.compile(r"of 4,?000 tickets"))
+    page.add_init_script(REMEMBER_PROGRESS)
+    page.get_by_role("button", name=f"Import {GUESTS} new tickets").click()
     expect(shown(page, "import-state")).to_have_text("Imported")
+    assert page.evaluate("sessionStorage.getItem('progress')")  # its words: test_import_script.py
     facts = page.locator("dl.facts").first
     expect(facts).to_contain_text(f"{GUESTS} tickets, 0 of them before")
     with page.expect_download() as saved:
@@ -192,6 +202,7 @@ def test_a_file_is_understood_confirmed_imported_and_harmless_again(
     page.get_by_label("Search", exact=True).fill("r-0001 müller")
     expect(shown(page, "tickets").locator("tr")).to_have_count(2)
     give()
-    page.get_by_role("button", name=f"Import {GUESTS} tickets").click()
+    expect(page.locator("main")).to_contain_text(f"0 new, {GUESTS} stored already and identical")
+    page.get_by_role("button", name="Import again").click()
     expect(shown(page, "import-state")).to_have_text("Imported")
     expect(facts).to_contain_text(f"{GUESTS} tickets, {GUESTS} of them before")

@@ -12,6 +12,7 @@ from django.test import Client
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
 from tickets.services import search as searching
+from tickets.services.shown_data import in_words
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -136,6 +137,7 @@ def test_an_upheld_ticket_is_never_shown_as_disputed(
     operate("uphold T-2")
     assert ids(admin, state="disputed") == ["T-1"]
     assert ids(admin, state="upheld") == ["T-2"]
+    assert [admin.get(FOUND, {"state": state}).json()["total"] for state in ("disputed", "upheld")] == [1, 1]
     shown = {ticket["id"]: ticket for ticket in admin.get(FOUND).json()["tickets"]}
     assert [shown[name]["acts"] for name in ("T-1", "T-2")] == [["clear", "uphold"], []]
     assert shown["T-2"]["meaning"] == "final, never admitted"
@@ -168,6 +170,9 @@ def test_one_ticket_is_shown_with_refusals_and_the_newest_first(
         ("issue", "ok"),
     ]
     assert (shown["state"], shown["more"]) == ("disputed", False)
+    operate("uphold T-1", "admit T-1")
+    shown = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()
+    assert (shown["state"], shown["history"][0]["code"]) == ("upheld", "upheld")
 
 
 @pytest.mark.parametrize(
@@ -189,3 +194,17 @@ def test_ticket_data_needs_a_login_and_is_not_cached(client: Client, admin: Clie
 
 def test_before_there_is_a_ledger_no_ticket_is_found(admin: Client) -> None:
     assert admin.get(FOUND).json() == {"sequence": 0, "tickets": [], "after": None, "total": 0, "events": []}
+
+
+def test_the_data_of_a_ticket_is_shown_as_words(admin: Client, operate: Operate) -> None:
+    operate("seed")
+    told = (
+        "event: Summer Music Festival 2026, venue: Grand Arena, {}price: 150.00, buyer: buyer_001@email.com"
+    )
+    (listed,) = admin.get(FOUND, {"q": "TICKET-001"}).json()["tickets"]
+    assert listed["about"] == f"VIP, A1, {told.format('')}"
+    facts = dict(admin.get(ONE, {"event": "default", "ticket": "TICKET-001"}).json()["facts"])
+    assert facts["Data"] == told.format("section: VIP, seat: A1, ")
+    assert in_words(b'{"is_vip": true, "n": null, "at": [1, {"a": "b"}]}') == "is vip: yes, at: 1 a b"
+    assert in_words(b"\xffplain {") == "\N{REPLACEMENT CHARACTER}plain {"
+    assert in_words(b"[" * 60_000).startswith("[[")

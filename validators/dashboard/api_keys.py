@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -117,5 +117,9 @@ class ApiKeyAdmin(BulkActions):
     @admin.action(description="Revoke", permissions=["admin"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
-            revoke_api_key(key)
-            self.message_user(request, f"Revoked: {key}. It stays in the list.")
+            if revoke_api_key(key):
+                self.message_user(request, f"Revoked: {key}. It stays in the list.")
+            else:
+                key.refresh_from_db()
+                said = f"Not changed: {key} was revoked at {key.revoked_at:%Y-%m-%d %H:%M} UTC."
+                self.message_user(request, said, messages.WARNING)

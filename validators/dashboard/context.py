@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
+from validators.rest.keys import caller_of_person
 from validators.services.cluster_state import cluster_state
 
 
 def state_of_cluster(request: HttpRequest) -> dict[str, Any]:
     """`cluster_state`, which a template calls when it shows it; see services.cluster_state."""
     return {"cluster_state": cluster_state}
+
+
+def access(request: HttpRequest) -> dict[str, Any]:
+    """`may_read`: whether the visitor may see pages at all. `may_open`: the labels of the models whose lists
+    in the admin it may open."""
+    return {
+        "may_read": SimpleLazyObject(lambda: caller_of_person(request) is not None),
+        "may_open": SimpleLazyObject(lambda: _openable(request)),
+    }
+
+
+def _openable(request: HttpRequest) -> frozenset[str]:
+    shown = admin.site._registry.items()
+    return frozenset(
+        model._meta.label_lower
+        for model, each in shown
+        if each.has_view_or_change_permission(request)  # type: ignore[attr-defined]
+    )

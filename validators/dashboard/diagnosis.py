@@ -16,6 +16,7 @@ import msgspec
 from dtvn.api.errors import Unavailable
 from dtvn.gateway import Answered, MemberView
 from dtvn.protocol import quorum
+from dtvn.wording import counted
 from validators.feed.rows import read_applied
 from validators.membership.roster import CONTRADICTION, DISK_FULL, WAITING, error_of
 from validators.models import ManagedNode, NodeRole, NodeStatus
@@ -115,7 +116,9 @@ def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
         return found
     waiting = max(voting, key=lambda node: node.pending)
     if waiting.pending and waiting.suspicion:
-        text = f"{waiting.id} has {waiting.pending} requests waiting and suspects {waiting.primary}"
+        text = (
+            f"{waiting.id} has {counted(waiting.pending, 'request')} waiting and suspects {waiting.primary}"
+        )
         return "slow", f"{text}: {waiting.suspicion}."
     lagging = [node for node in voting if node.catching_up_to]
     remarks = [f"{node.id} is catching up, at {node.executed} of {node.catching_up_to}" for node in lagging]

@@ -8,26 +8,18 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.confirming import confirmed
+from validators.dashboard.formatting import node_pill
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.membership.roster import error_of, view_of
-from validators.models import ManagedNode, NodeRole, NodeStatus
+from validators.models import ManagedNode, NodePart, NodeRole
 from validators.rest.keys import may
 from validators.services import nodes
 from validators.services.cluster_state import cluster_state
 from validators.services.errors import ServiceError
-
-TONES = {
-    NodeStatus.RUNNING: "ok",
-    NodeStatus.STARTING: "accent",
-    NodeStatus.STOPPING: "accent",
-    NodeStatus.UNRESPONSIVE: "bad",
-    NodeStatus.ERROR: "bad",
-}
 
 
 @admin.register(ManagedNode)
@@ -37,7 +29,7 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
     list_display = (
         "node_id",
         "role",
-        "part",
+        "part_of_cluster",
         "status_pill",
         "desired",
         "view",
@@ -52,7 +44,7 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
     fields = (
         "node_id",
         "role",
-        "part",
+        "part_of_cluster",
         "status_pill",
         "trouble",
         "desired",
@@ -64,7 +56,7 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
         "heartbeat_at",
         "report",
     )
-    readonly_fields = ("status_pill", "trouble")
+    readonly_fields = ("part_of_cluster", "status_pill", "trouble")
 
     @admin.display(description="error", empty_value="")
     def trouble(self, node: ManagedNode) -> str:
@@ -72,9 +64,12 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
 
     @admin.display(description="state")
     def status_pill(self, node: ManagedNode) -> SafeString:
-        full = node.status == NodeStatus.RUNNING and self.trouble(node)
-        tone = "bad" if full else TONES.get(NodeStatus(node.status), "")
-        return format_html('<span class="pill {}">{}</span>', tone, node.get_status_display())
+        votes = node.role == NodeRole.VALIDATOR and node.part == NodePart.MEMBER
+        return node_pill(node.node_id, node.status, self.trouble(node), cluster_state() if votes else None)
+
+    @admin.display(description="part", empty_value="–")
+    def part_of_cluster(self, node: ManagedNode) -> str:
+        return node.get_part_display() if node.role == NodeRole.VALIDATOR else ""
 
     def view(self, node: ManagedNode) -> Any:
         return node.report.get("view", "–")

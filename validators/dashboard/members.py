@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 
 from dtvn.api.errors import TicketError
 from dtvn.protocol.genesis import Parameters
+from validators.dashboard.formatting import node_pill
 from validators.dashboard.principals import principals_page
 from validators.dashboard.readonly import ReadOnlyAdmin
 from validators.membership import changes
@@ -26,6 +27,7 @@ from validators.membership.membership import FIXED_PARAMETERS, ChangeRequest
 from validators.models import ChangeState, MembershipChange
 from validators.rest.keys import actor_of, may
 from validators.services import audit
+from validators.services.cluster_state import cluster_state
 from validators.services.errors import ServiceError
 from validators.services.login_throttle import client_address
 
@@ -169,6 +171,9 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
         context: dict[str, Any] = {"may_administer": may(request, "admin"), "title": "Members"}
         try:
             context["now"] = now = present_epoch()
+            nodes, state = [each.node for each in now.members], cluster_state()
+            pills = [node_pill(node.id, node.status, node.error, state) for node in nodes]
+            context["members"] = list(zip(now.members, pills, strict=True))
             context["look_again"] = LOOK_AGAIN if now.settling else 0
         except TicketError as error:
             messages.warning(request, str(error))

@@ -1,0 +1,62 @@
+"""The script of the import page, with time and the platform's answers given by the test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from py_mini_racer import MiniRacer
+
+SCRIPT = Path(__file__).parents[2] / "static/js/imports.js"
+PAGE = """
+let now = 0, due = [], shown = "Reading the file", answer = null, silent = false;
+globalThis.Date = { now: () => now };
+globalThis.setTimeout = (act, after) => due.push([now + after, act, 0]);
+globalThis.setInterval = (act, every) => due.push([now + every, act, every]);
+const bar = {};
+const dtvn = { ui: {
+  at: (name) => (name === "import-text" ? { textContent: shown } : bar),
+  fetchJson: () => (silent ? new Promise(() => {}) : Promise.resolve(answer)),
+  counted: (count, noun) => `${count} ${noun}s`,
+  grouped: { format: String },
+  put: (name, text) => { shown = text; },
+  root: { dataset: { importState: "issuing" } },
+  follow: () => ({}),
+} };
+function pass(until) {
+  now = until;
+  const ready = due.filter(([at]) => at <= now);
+  due = due.filter(([at]) => at > now);
+  for (const [at, act, every] of ready) {
+    if (every) due.push([at + every, act, every]);
+    act();
+  }
+}
+"""
+
+
+class Window:
+    """The page: `at(ms, done)` says what is shown then."""
+
+    def __init__(self) -> None:
+        self.engine = MiniRacer()
+        self.engine.eval(PAGE + SCRIPT.read_text(encoding="utf-8"))
+        self.now = 0
+
+    def at(self, until: int, done: int) -> str:
+        answer = {"state": "issuing", "done": done, "total": 9, "waits_for": "the validators"}
+        self.engine.eval(f"answer = {json.dumps(answer)}")
+        for now in range(self.now + 100, until + 1, 100):
+            self.engine.eval(f"pass({now})")
+        self.now = until
+        shown: str = self.engine.eval("shown")
+        return shown
+
+
+def test_an_import_without_progress_says_what_it_waits_for() -> None:
+    window = Window()
+    assert window.at(1_500, done=1) == "1 of 9 tickets"
+    assert window.at(3_000, done=1) == "1 of 9 tickets; waiting for the validators"
+    assert window.at(4_500, done=2) == "2 of 9 tickets"
+    window.engine.eval("silent = true")
+    assert window.at(9_000, done=2) == "2 of 9 tickets; waiting for the platform to answer"
