@@ -1,6 +1,8 @@
 # DTVN: `make` lists what can be done here.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# Some images set it: each test process then compiles all tests again, two thirds of the time to collect them.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help install build up down run-network run-simulator run-simulator-partition test test-unit \
 	test-coverage test-integration test-integration-single test-all lint fmt types docs schema parity sbom bench clean
 
@@ -12,7 +14,8 @@ DATA ?= ./data
 HOST =
 # Tests run beside each other in this many processes: many wait more than they work.
 JOBS ?= 3
-NETWORKS = -n 3 --dist loadfile
+FAST = -n $(JOBS) --maxschedchunk 40
+NETWORKS = -n 4 --dist loadfile
 # Left to `make test-all`.
 QUICK = not exhaustive and not bench
 # What `make test-integration-single` runs: part of a test's name, or a file.
@@ -64,12 +67,12 @@ run-simulator-partition: $(VENV)/.installed ## The same, cut in two now and then
 	@bin/simulator -partition $(ARGS)
 
 test: $(VENV)/.installed-dev ## The fast tests: no long-lived processes (ARGS="-x -k name")
-	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not integration and $(QUICK)" $(ARGS)
+	@$(BIN)/python -m pytest -q $(FAST) -m "not integration and $(QUICK)" $(ARGS)
 
 test-unit: test ## The same by the seed's name
 
 test-coverage: $(VENV)/.installed-dev ## The fast tests, and which lines they reach (htmlcov/)
-	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not integration and $(QUICK)" --cov --cov-report=term:skip-covered --cov-report=html
+	@$(BIN)/python -m pytest -q $(FAST) -m "not integration and $(QUICK)" --cov --cov-report=term:skip-covered --cov-report=html
 
 test-integration: $(VENV)/.installed-dev ## Real processes, sockets and disks: in files, then on PostgreSQL and Redis
 	@$(BIN)/python -m pytest -q $(NETWORKS) -m "integration and $(QUICK)" $(ARGS)

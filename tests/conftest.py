@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -48,6 +49,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         items[:] = [item for item in items if item not in left]
         config.hook.pytest_deselected(items=left)
+
+
+def pytest_collection_finish() -> None:
+    """The collected tests stay until the end: without this the garbage collector walks them again and again,
+    an eighth of all processor time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
