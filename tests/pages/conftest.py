@@ -42,6 +42,15 @@ def admin(client: Client) -> Client:
     return client
 
 
+@pytest.fixture(autouse=True)
+def _own_listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No page finds the listener of another test, which knows that one's sequence."""
+    monkeypatch.setattr(progress, "_listener", None)
+    yield
+    if progress._listener is not None:
+        progress._listener.close()
+
+
 @pytest.fixture(scope="session")
 def empty_ledger(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Path:
     """A folder with a ledger that nothing was written to: migrating one costs half a second."""
@@ -53,21 +62,16 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: An
 
 
 @pytest.fixture
-def learner(
-    tmp_path: Path, empty_ledger: Path, monkeypatch: pytest.MonkeyPatch, settings: Any, db: None
-) -> Iterator[RealLearner]:
+def learner(tmp_path: Path, empty_ledger: Path, settings: Any, db: None) -> Iterator[RealLearner]:
     """Rows that pages and feed read, and the gateway that this process uses."""
     shutil.copytree(empty_ledger, tmp_path / "learner")
     settings.DATA = tmp_path / "data"
-    monkeypatch.setattr(progress, "_listener", None)
     found = RealLearner(tmp_path / "learner", make_genesis(4), feed_address(settings.DATA))
     network.use(found.gateway)
     nodes.register_nodes([member.id for member in found.gateway.genesis.members])
     cluster.reset_cluster()
     yield found
     network.use(None)
-    if progress._listener is not None:
-        progress._listener.close()
     found.close()
 
 
