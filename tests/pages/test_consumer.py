@@ -20,7 +20,9 @@ from tests.pages.learner import RealLearner
 from tests.waiting import PATIENCE
 from validators.dashboard import consumers, live
 from validators.feed.rows import read_frame
+from validators.models import ManagedNode
 from validators.services.api_keys import generate_api_key, store_api_key
+from validators.services.node_logs import log_file
 from validators.services.nodes import stop_node
 
 pytestmark = [
@@ -298,6 +300,21 @@ async def test_a_change_of_a_node_is_sent(open_socket: Any) -> None:
 
 
 # --- in the client's pace --------------------------------------------------------------------------
+
+
+async def test_the_first_lines_of_a_node_that_appears_are_sent(open_socket: Any) -> None:
+    """Its process may have written all of them before a poll finds the node."""
+    rows = ManagedNode.objects.filter(node_id="r3")
+    (row,) = [each async for each in rows]
+    await rows.adelete()
+    socket = await open_socket()
+    await socket.until("connected")
+    log = log_file("r3")
+    log.parent.mkdir(parents=True)
+    log.write_text("2026-11-20T10:00:00.000Z INFO     listens\n")
+    await row.asave(force_insert=True)
+    told = await socket.until("node_output")
+    assert (told["node_id"], told["line"][-7:]) == ("r3", "listens")
 
 
 async def test_a_client_that_resumes_gets_the_missed_frames(open_socket: Any, operate: Operate) -> None:

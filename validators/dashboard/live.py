@@ -248,15 +248,18 @@ class Live:
         self.tell({"type": "feed.founded"})
 
     async def _watch_logs(self) -> None:
-        """Sends the newest log line of each node of ours while a client watches, at most one per
-        OUTPUT_INTERVAL."""
-        tails: dict[str, Tail] = {}
+        """Sends a new log line of each node of ours while a client watches, at most one per OUTPUT_INTERVAL.
+        A node that appears meanwhile may have written its first lines before a poll found it: its log is
+        read from the beginning."""
+        tails: dict[str, Tail] | None = None
         while True:
             if not self._watched.is_set():
-                tails.clear()
+                tails = None
                 await self._watched.wait()
             own = [node["id"] for node in members_of(self.nodes) if not node["external"]]
-            tails = {node_id: tails.get(node_id) or Tail(log_file(node_id)) for node_id in own}
+            known = tails or {}
+            appeared = tails is not None
+            tails = {name: known.get(name) or Tail(log_file(name), whole=appeared) for name in own}
             said = [(node_id, tail.fresh()) for node_id, tail in tails.items()]
             texts = [
                 encoded({"type": "node_output", "node_id": node_id, "line": lines[0]}).decode()

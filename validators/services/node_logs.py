@@ -70,11 +70,11 @@ def _lines(content: bytes) -> Iterator[str]:
 
 
 class Tail:
-    """Follows the lines that a node writes from now on."""
+    """Follows the lines that a node writes: from now on or, if `whole`, from the beginning of its file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, whole: bool = False) -> None:
         self._path = path
-        self._inode, self._position = self._inode_and_size()
+        self._inode, self._position = (0, 0) if whole else self._inode_and_size()
 
     def fresh(self) -> list[str]:
         """Complete lines written since the last call. A rotated file is read from its start."""
