@@ -2,8 +2,8 @@
 
 A holder is a principal and a word that it chose; it acquires again to extend its lease, and then keeps its
 token. Leases end by batch time, whether anything is ordered then or not. A token is the place in the log of
-the operation that began the lease, so whoever guards something by the lock refuses every token lower than
-the highest that it has seen.
+the operation that began the lease. A resource guarded by the lock refuses every token lower than the highest
+it has seen (a fencing token: Kleppmann, How to do distributed locking, 2016).
 """
 
 from __future__ import annotations

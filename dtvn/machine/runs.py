@@ -2,7 +2,7 @@
 
 A record holds the certificate of a chunk that q members of the present epoch voted whole. It continues the
 run if its `previous` is the run's head, its vote begins at the run's position, and names the state of the
-rules that the last vote left. Only digests are kept: payloads stay with whoever ran the agent.
+rules that the last vote left. Only digests are kept: payloads stay with the agent's operator.
 
 At most RUNS_MAX runs are kept. A new one beyond that takes the place of the one recorded longest ago, first
 of those that ended; a name that is free again belongs to another run, told apart by `began`.
@@ -84,13 +84,13 @@ class Runs:
         if not _continues(run, start, command.previous, vote.question):
             return reasons.NOT_NEXT, shown
         full = run is None and len(self) >= RUNS_MAX
-        gives_way = self._oldest(timestamp) if full else None
-        if full and gives_way is None:
+        evicted = self._oldest(timestamp) if full else None
+        if full and evicted is None:
             return reasons.FULL, b""
         if (refusal := self._refuse(command.certificate)) is not None:
             return refusal, shown
-        if gives_way is not None:
-            self._drop(gives_way)
+        if evicted is not None:
+            self._drop(evicted)
         following = RunRow(
             principal,
             place[0] if run is None else run.began,
@@ -132,7 +132,7 @@ class Runs:
         self._touch(key)
 
     def _oldest(self, timestamp: int) -> RunKey | None:
-        """The run whose place a new one may take, if there is one."""
+        """The run that a new one may replace; None if all must be kept."""
         for kept, runs in ((ENDED_KEPT, self._ended), (IDLE_KEPT, self._open)):
             key = next(iter(runs), None)
             if key is not None and runs[key].timestamp + kept < timestamp:
@@ -157,8 +157,8 @@ class Runs:
 
 
 def _continues(run: RunRow | None, start: bytes, previous: bytes, question: Question) -> bool:
-    """Whether a chunk comes next in a run that is recorded so far; None: in one that is not. `start`: head
-    of the run before its first chunk."""
+    """Whether a chunk continues the run, or begins it if `run` is None. `start`: the head of a run without
+    chunks."""
     if run is None:
         return (question.position, previous) == (0, start)
     recorded = run.head, run.position, run.state, run.ended

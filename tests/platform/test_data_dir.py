@@ -17,20 +17,24 @@ from validators.data_folder.folder import DataFolder
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_up_runs_on_the_folder_that_it_is_given(tmp_path: Path) -> None:
-    """A file is refused as a folder, by its name."""
-    (file := tmp_path / "named").write_text("")
-    run = subprocess.run(
-        [sys.executable, "manage.py", "up", "--data-dir", str(file)],
+def errors_of(*words: str, own: Path) -> str:
+    """What a command writes to stderr if DTVN_DATA names the folder `own`."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *words],
         cwd=ROOT,
-        env=os.environ
-        | {"DTVN_DATA": str(tmp_path / "own"), "DJANGO_SETTINGS_MODULE": "dtvn_project.settings"},
+        env=os.environ | {"DTVN_DATA": str(own), "DJANGO_SETTINGS_MODULE": "dtvn_project.settings"},
         capture_output=True,
         text=True,
         check=False,
         timeout=PATIENCE,
-    )
-    assert run.stderr.startswith(f"make up: cannot write to the data folder {file}: ")
+    ).stderr
+
+
+def test_up_runs_on_the_folder_that_it_is_given(tmp_path: Path) -> None:
+    """A file is refused as a folder, by its name."""
+    (file := tmp_path / "named").write_text("")
+    said = errors_of("up", "--data-dir", str(file), own=tmp_path / "own")
+    assert said.startswith(f"make up: cannot write to the data folder {file}: ")
     assert not (tmp_path / "own").exists()
 
 
@@ -39,17 +43,9 @@ def test_members_acts_for_the_platform_of_the_folder_that_it_is_given(tmp_path: 
     (folder := DataFolder(tmp_path / "named")).create()
     folder.identity.write_text("a platform")
     words = ("add", "n5", "PEER-ID", "--host", "n5.example", "--port", "4001", "--data-dir", str(folder.root))
-    run = subprocess.run(
-        [sys.executable, "manage.py", "members", *words],
-        cwd=ROOT,
-        env=os.environ
-        | {"DTVN_DATA": str(tmp_path / "own"), "DJANGO_SETTINGS_MODULE": "dtvn_project.settings"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
+    assert errors_of("members", *words, own=tmp_path / "own").startswith(
+        f"CommandError: No cluster has been made in {folder.root} yet"
     )
-    assert run.stderr.startswith(f"CommandError: No cluster has been made in {folder.root} yet")
 
 
 def test_down_stops_what_runs_on_the_folder_that_it_is_given(tmp_path: Path, settings: Any) -> None:

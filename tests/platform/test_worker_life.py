@@ -1,4 +1,4 @@
-"""A worker reports life from the moment it has its slot, not only after its imports."""
+"""A worker reports life from the moment it has its slot, and its processes share frozen memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
-WORKER = """
+SLOW = """
 import os, sys
 from tests.waiting import wait_until
 from dtvn_project import environment
@@ -30,18 +30,49 @@ worker.app.loader.import_default_modules = imports_that_take_long
 worker.app.worker_main = lambda _: os._exit(0)
 worker.main("background", "default", 1, os.getppid())
 """
+UNUSED = (
+    *("dtvn_project.urls", "httpx", "requests", "rich", "simulator.world", "tickets.importing"),
+    *("psycopg", "pycparser"),
+)
+"""Pages, imports, simulations and servers use these; Celery parses C to ask for a signal nobody wants."""
+FROZEN = """
+import gc, os, sys
+from celery import signals
+from validators.processes import worker
+
+def report(**_):
+    shared = gc.get_freeze_count() > 10 * len(gc.get_objects())
+    os.write(1, " ".join([str(shared), *sorted(sys.modules)]).encode())
+    os.kill(os.getppid(), 9)
+
+signals.worker_process_init.connect(report)
+worker.parent.follow = lambda *_, **__: None
+worker.DataFolder(worker.environment.data_folder()).create()
+worker.main("validators", "nodes", 1, os.getppid())
+"""
 
 
-def test_a_worker_reports_life_during_a_long_import(tmp_path: Path) -> None:
-    environment = os.environ | {"DTVN_DATA": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(
-        [sys.executable, "-c", WORKER],
-        env=environment,
+def run_worker(program: str, data: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program that starts a worker on the folder `data`, to its end."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"DTVN_DATA": str(data), "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=2 * PATIENCE,
         check=False,
     )
+
+
+def test_a_worker_reports_life_during_a_long_import(tmp_path: Path) -> None:
+    ended = run_worker(SLOW, tmp_path)
     assert ended.stdout == "alive meanwhile\n", ended.stderr
     assert ended.returncode == 0
+
+
+def test_workers_share_frozen_memory_and_import_no_pages(tmp_path: Path) -> None:
+    frozen, *modules = run_worker(FROZEN, tmp_path).stdout.split()
+    assert frozen == "True"
+    assert "dtvn.node.node" in modules  # what a node needs is imported once, before the fork
+    assert not set(UNUSED) & set(modules)

@@ -184,6 +184,13 @@ class Machine:
         fresh.load(ordered)
         return fresh
 
+    def restart(self, *, backwards: bool = False) -> None:
+        """Continue with an application loaded from the rows: it has the same root."""
+        self.save()
+        root = self.application.root()
+        self.application = self.reload(backwards=backwards)
+        assert self.application.root() == root
+
 
 def shown(outcome: Outcome) -> TicketState:
     """The ticket state inside an outcome."""

@@ -144,10 +144,7 @@ class Lives(RuleBasedStateMachine):
     @rule(backwards=st.booleans())
     def restart(self, backwards: bool) -> None:
         """A node that starts from its rows continues exactly where it was."""
-        self.machine.save()
-        root = self.machine.application.root()
-        self.machine.application = self.machine.reload(backwards=backwards)
-        assert self.machine.application.root() == root
+        self.machine.restart(backwards=backwards)
 
     @invariant()
     def states_agree(self) -> None:

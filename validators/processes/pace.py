@@ -1,8 +1,8 @@
 """Limits the share of the event loop's time that goes into reading what clients have not finished sending.
 
 Reading is paid for in time: twisted parses bodies and frames in Python, so a few clients that send the
-costliest bytes without a pause would hold all others. All of them together get SHARE of the time; whoever
-exceeds it is not read for a moment, and TCP slows it down.
+costliest bytes without a pause would hold all others. All of them together get SHARE of the time; a client
+that exceeds it is not read for a moment, and TCP slows it down.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     head = [epoch, member, number of votes, Merkle root over the leaves]
     the member signs tag, cluster id and head
 
-Whoever has the whole turn recomputes the root; a single vote is shown with its path (RFC 6962), as in a
+The receiver of a whole turn recomputes the root; a single vote is shown with its path (RFC 6962), as in a
 certificate or in evidence. The tag is of no other signature of the cluster.
 """
 
