@@ -104,7 +104,7 @@ def test_a_network_ends_quickly_and_quietly_after_nodes_were_killed(
     processes[0].send_signal(signal.SIGTERM)
     wait_until_gone(processes, timeout=STOP * MARGIN)
     assert not list(scratch.iterdir()), "none was waited for until `up` killed it, eight seconds later"
-    ended = [line for line in fresh.log.read_text()[before:].splitlines() if "ERROR/MainProcess" in line]
+    ended = [line for line in fresh.log.read_text()[before:].splitlines() if "ERROR multiprocessing" in line]
     assert all(f"(process {killed})" in line for line in ended), "none but the one that was killed"
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
 from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -49,9 +51,9 @@ worker.main("validators", "nodes", 1, os.getppid())
 """
 
 
-def said(data: Path, life: str) -> list[str]:
+def said(data: Path, life: str, **given: str) -> list[str]:
     """All that the worker printed until its task had failed; the first line has the id of the process."""
-    given = {"DTVN_DATA": str(data), "TMPDIR": str(data), "DJANGO_SETTINGS_MODULE": "dtvn_project.settings"}
+    given |= {"DTVN_DATA": str(data), "TMPDIR": str(data), "DJANGO_SETTINGS_MODULE": "dtvn_project.settings"}
     ended = subprocess.run(
         [sys.executable, "-c", WORKER.replace("LIFE", life)],
         env=os.environ | given,
@@ -69,7 +71,13 @@ def said(data: Path, life: str) -> list[str]:
 def test_a_killed_child_is_logged_in_one_line_with_the_nodes_name(tmp_path: Path) -> None:
     pid, line = said(tmp_path, "os.kill(os.getpid(), 9)")
     how = f"node7 (process {pid}) ended: signal 9 (SIGKILL); it is restarted unless it was asked to stop"
-    assert line.endswith(f"] {how}")
+    assert line == f"ERROR multiprocessing: {how}"
+
+
+def test_the_line_of_a_killed_child_is_json_where_all_lines_are(tmp_path: Path) -> None:
+    _, line = said(tmp_path, "os.kill(os.getpid(), 9)", DTVN_LOG_FORMAT="json")
+    told = msgspec.json.decode(line)
+    assert (told["level"], told["message"][:6]) == ("error", "node7 ")
 
 
 def test_an_exception_of_a_task_is_logged_with_its_traceback(tmp_path: Path) -> None:

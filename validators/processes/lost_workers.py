@@ -1,4 +1,5 @@
-"""Log filters of a worker: a child that ended without a report gives one line, with the node's name.
+"""What a worker logs about its children: one that ended without a report gives one line, with the node's
+name, in the form of all other lines.
 
 billiard logs it at once, as a process of its pool; Celery logs it again ten seconds later, as a failed task
 with its own internal traceback. Exceptions that a task raises are logged as usual.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import logging
 
+from celery import signals
 from celery.exceptions import WorkerLostError
 from celery.worker import state
 
@@ -19,9 +21,17 @@ NODES = frozenset({RUN_VALIDATOR, FOLLOW_CLUSTER})
 
 
 def install_filters() -> None:
-    """Install the filter in the main process of a worker, before it has children."""
+    """Install the filters in the main process of a worker, before it has children."""
     logging.getLogger("multiprocessing").addFilter(_name_the_node)
     logging.getLogger("celery.worker.request").addFilter(_not_again)
+    signals.after_setup_logger.connect(_in_our_form)
+
+
+def _in_our_form(logger: logging.Logger, **_: object) -> None:
+    """Celery gives billiard's logger a handler with a text form of its own, whatever the root `logger`
+    has."""
+    for handler in logging.getLogger("multiprocessing").handlers:
+        handler.setFormatter(logger.handlers[0].formatter)
 
 
 def _name_the_node(record: logging.LogRecord) -> bool:
