@@ -1,5 +1,5 @@
 """The state of a replica, made of parts. All subprotocols may read them; each is written by one (WRITERS),
-but for the tables of slots, own votes, batch bodies and fetches, which several add to (SHARED).
+but for the log and its slots, own votes, batch bodies, executor and fetches (SHARED: writers by field).
 
 `tests/consensus/test_one_writer.py` holds both tables against the code. `str(state)` says it in a line.
 """
@@ -43,11 +43,30 @@ callers too (tests/consensus/test_modes.py): the end of the epoch, a received st
 
 SHARED = {
     "log.open": {"ordering", "proposing", "restore", "view_change"},
+    "log.remember": {"execution", "restore"},
+    "log.leave_view": {"view_change"},
+    "log.decisions": {"ordering", "execution"},
+    "log.late": {"ordering", "execution"},
+    "log.certificates": {"ordering", "restore"},
+    "slot.place": {"ordering", "proposing", "restore"},
+    "slot.proposals": {"restore"},
+    "slot.digest": {"proposing", "restore"},
+    "slot.reproposed": {"ordering"},
+    "slot.abstain_reason": {"ordering"},
+    "slot.prepares": {"ordering", "restore"},
+    "slot.commits": {"ordering", "restore"},
+    "slot.prepared": {"ordering", "restore"},
+    "slot.durable_digest": {"ordering", "proposing", "restore"},
+    "slot.my_prepare": {"ordering", "restore"},
+    "slot.my_commit": {"ordering", "restore"},
     "own_votes.cast": {"ordering", "proposing", "restore", "view_change"},
     "bodies.add": {"ordering", "restore"},
+    "executor.execute": {"execution", "learner"},
+    "executor.restore": {"restore", "learner"},
     "batch_fetches.ask": {"ordering", "execution", "view_change"},
 }
-"""Table and the method that adds to it -> the modules that call it."""
+"""Table, and the field or method that changes it -> the modules that do. A row that is not here is written
+by no subprotocol. `restore` fills them before the first message, from the ledger."""
 
 
 class ViewState(ViewStatus):
