@@ -35,7 +35,7 @@ from dtvn.protocol.consensus.messages import (
     bundle_digest,
     entry_hash,
 )
-from dtvn.protocol.wire.envelope import encode_envelope, kind_of
+from dtvn.protocol.wire import encode_envelope, kind_of
 from validators.ledger import Ledger, open_ledger
 
 CLUSTER = bytes(32)

@@ -12,9 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from dtvn.protocol.consensus.verified import Header, Peer, Verified
-from dtvn.protocol.wire import Envelope
-from dtvn.protocol.wire.door import Keys
-from dtvn.protocol.wire.envelope import decode_envelope
+from dtvn.protocol.wire import Envelope, Keys, decode_envelope
 
 KEPT_MAX = 4_000
 """Most results in a table; beyond it the table is emptied."""

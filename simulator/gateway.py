@@ -16,8 +16,7 @@ from dtvn.machine.reasons import OK
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now
-from dtvn.protocol.wire import Door, FrameSigner
-from dtvn.protocol.wire.door import Keys
+from dtvn.protocol.wire import Door, FrameSigner, Keys
 from simulator.clock import MICROSECOND, SECOND, NodeClock
 from simulator.scheme import Keyring
 from simulator.world import World, client_name, principal_of

@@ -22,7 +22,7 @@ from dtvn.net.zap import DOMAIN
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Hello
 from dtvn.protocol.consensus.verified import Peer
-from dtvn.protocol.wire.envelope import Envelope, kind_of
+from dtvn.protocol.wire import Envelope, kind_of
 
 ROUTES_MAX = 1_024
 """Connections remembered. One more evicts a dead connection, else the oldest of the peer that has most."""

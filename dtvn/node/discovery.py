@@ -28,8 +28,7 @@ from nacl import bindings
 from dtvn.net import CurveKeys, curve_keys, curve_public, endpoint_of, tune
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Answer, Query
-from dtvn.protocol.wire import ED25519, link_frame
-from dtvn.protocol.wire.envelope import Envelope, kind_of
+from dtvn.protocol.wire import ED25519, Envelope, kind_of, link_frame
 
 QUESTION = "addresses"
 ARGUMENT = 256

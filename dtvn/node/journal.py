@@ -23,7 +23,7 @@ from dtvn.protocol.consensus.effects import (
     SlotRecord,
 )
 from dtvn.protocol.host.ports import Journal, JournalError, LedgerTail
-from dtvn.protocol.wire.envelope import decode_envelope
+from dtvn.protocol.wire import decode_envelope
 
 Result = TypeVar("Result")
 

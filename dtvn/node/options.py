@@ -11,7 +11,7 @@ from dtvn.ledger import Location
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony
-from dtvn.protocol.wire.limits import VERIFIED_CACHE_MAX
+from dtvn.protocol.wire import VERIFIED_CACHE_MAX
 
 
 class StartError(Exception):

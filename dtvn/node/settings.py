@@ -16,7 +16,7 @@ from dtvn.node.kinds import Kind
 from dtvn.node.options import UsageError
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import Parameters
-from dtvn.protocol.wire.limits import VERIFIED_CACHE_MAX
+from dtvn.protocol.wire import VERIFIED_CACHE_MAX
 
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND

@@ -21,8 +21,7 @@ from dtvn.proof.verify import Chain
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.effects import CheckpointRecord
 from dtvn.protocol.consensus.messages import KIND_OF, Entry, Operation, Outcome, Receipt
-from dtvn.protocol.wire import decode_envelope
-from dtvn.protocol.wire.envelope import signed_bytes
+from dtvn.protocol.wire import decode_envelope, signed_bytes
 
 RECEIPT_KIND = KIND_OF[Receipt]
 

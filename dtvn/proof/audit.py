@@ -18,8 +18,7 @@ from dtvn.proof.verify import Chain, Epoch
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.proof_errors import ProofError
-from dtvn.protocol.wire import decode_envelope
-from dtvn.protocol.wire.envelope import encode_envelope
+from dtvn.protocol.wire import decode_envelope, encode_envelope
 
 CODE_OF = {kind: code for code, (kind, _equal) in DOUBLES.items()}
 PER_MEMBER_MAX = 64

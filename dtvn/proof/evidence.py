@@ -33,8 +33,7 @@ from dtvn.protocol.consensus.new_view import CheckedViewChange, check_view_chang
 from dtvn.protocol.consensus.verified import Peer, Verified
 from dtvn.protocol.proof_errors import Code, ProofError
 from dtvn.protocol.proof_forms import opened, shown
-from dtvn.protocol.wire import Door, PeerError
-from dtvn.protocol.wire.envelope import encode_envelope
+from dtvn.protocol.wire import Door, PeerError, encode_envelope
 
 VERSION = 1
 TWO_ENDS = "two ends of it"

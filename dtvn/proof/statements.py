@@ -13,8 +13,7 @@ from dtvn.protocol.consensus.config import Config
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.proof_errors import Code, ProofError
 from dtvn.protocol.proof_forms import no_form, opened, shown
-from dtvn.protocol.wire import Door, Envelope, PeerError
-from dtvn.protocol.wire.envelope import signed_bytes
+from dtvn.protocol.wire import Door, Envelope, PeerError, signed_bytes
 
 STATEMENT = "a statement"
 

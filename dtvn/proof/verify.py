@@ -24,7 +24,7 @@ from dtvn.protocol.genesis import Continued, Member
 from dtvn.protocol.proof_errors import Code, ProofError
 from dtvn.protocol.proof_forms import no_form, opened, shown
 from dtvn.protocol.scheme import ED25519, Scheme
-from dtvn.protocol.wire.envelope import signed_bytes
+from dtvn.protocol.wire import signed_bytes
 
 CAVEAT = "It is an outcome at one point of the log and says nothing about what came later."
 TICKET_HEAD = b"\x9f"

@@ -31,8 +31,7 @@ from dtvn.protocol.consensus.messages import (
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
 from dtvn.protocol.genesis import Genesis
 from dtvn.protocol.scheme import SIGNATURE_SIZE
-from dtvn.protocol.wire import ED25519, Door, FrameSigner, PeerError, Scheme
-from dtvn.protocol.wire.envelope import encode_envelope
+from dtvn.protocol.wire import ED25519, Door, FrameSigner, PeerError, Scheme, encode_envelope
 from dtvn.recovery.forms import CONTINUE, RecoveryError
 from dtvn.recovery.planning import Plan, Slot
 

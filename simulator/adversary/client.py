@@ -9,8 +9,7 @@ from __future__ import annotations
 from dtvn.machine import commands
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.wire import Envelope, FrameSigner
-from dtvn.protocol.wire.door import Keys
+from dtvn.protocol.wire import Envelope, FrameSigner, Keys
 from simulator.clock import MILLISECOND
 from simulator.cluster import Cluster
 from simulator.network import kind_of_frame

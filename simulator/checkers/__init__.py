@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dtvn.protocol.wire.door import Keys
+from dtvn.protocol.wire import Keys
 from simulator.checkers.agreement import Agreement
 from simulator.checkers.at_most_once import AtMostOnce
 from simulator.checkers.base import Checker

@@ -31,8 +31,7 @@ from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import EntryRecord
 from dtvn.protocol.consensus.log_tree import inclusion_path
-from dtvn.protocol.wire import Envelope, decode_envelope
-from dtvn.protocol.wire.envelope import signed_bytes
+from dtvn.protocol.wire import Envelope, decode_envelope, signed_bytes
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Place
 from simulator.gateway import Gateway, Request

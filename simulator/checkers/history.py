@@ -14,8 +14,7 @@ from dtvn.protocol.consensus import open_body
 from dtvn.protocol.consensus.effects import EntryRecord, Executed, Note, Record
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import NULL_BATCH_DIGEST
-from dtvn.protocol.wire import FrameSigner
-from dtvn.protocol.wire.door import Keys
+from dtvn.protocol.wire import FrameSigner, Keys
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World

@@ -11,8 +11,7 @@ from typing import Any
 
 from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus.verified import Header, Inbound, Verified
-from dtvn.protocol.wire import Door, Envelope, Scheme
-from dtvn.protocol.wire.door import Keys
+from dtvn.protocol.wire import Door, Envelope, Keys, Scheme
 from simulator.frame_cache import AskedKeys, FrameCache, Result, keep
 from simulator.violation import Violation
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from dtvn.protocol.consensus.verified import Peer
-from dtvn.protocol.wire import Door
-from dtvn.protocol.wire.door import Keys
+from dtvn.protocol.wire import Door, Keys
 from simulator.world import World
 
 READER = Peer("a checker", None)

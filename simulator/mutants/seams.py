@@ -73,8 +73,7 @@ from dtvn.protocol.consensus.voting import Voting
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.host import Host, TurnLost, places, pump
 from dtvn.protocol.host.ports import JournalError, JournalFenced
-from dtvn.protocol.wire import PeerError, door, signer
-from dtvn.protocol.wire.door import Door
+from dtvn.protocol.wire import Door, PeerError, door, signer
 
 verifier: Any = import_module("dtvn.proof.verify")
 """The module, since the package has a function of that name."""
