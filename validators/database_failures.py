@@ -25,7 +25,7 @@ class Failure(Enum):
     FULL = "disk_full"
     READ_ONLY = "database_read_only"
     MISSING = "database_missing"
-    """The database, or a table of it, has not been made."""
+    """The database, or a table of it, does not exist."""
     AWAY = "database_away"
     """Everything else: no connection, an input/output error."""
 
@@ -79,7 +79,7 @@ _POSTGRESQL = {
     "42P01": Failure.MISSING,  # undefined table
     "3F000": Failure.MISSING,  # invalid schema name
 }
-"""By SQLSTATE, which psycopg's errors carry: importing it takes 9 MB, also where no server is used."""
+"""SQLSTATE -> Failure. Codes, not psycopg's classes: importing psycopg takes 9 MB."""
 
 
 def failure_of(error: BaseException) -> Failure:

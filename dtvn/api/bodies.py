@@ -106,7 +106,7 @@ Reason = Annotated[
 MetadataValue = Annotated[
     str, Meta(extra_json_schema={"maxLength": METADATA_VALUE_LENGTH_MAX, "pattern": PRINTABLE})
 ]
-"""Only described: the machine decides, about the text in its composed form."""
+"""Only for the API document; the ticket machine enforces the limits, after Unicode composition."""
 Number = Annotated[int, Meta(description="a number")]
 Flag = Annotated[bool, Meta(description="true or false")]
 Seconds = Annotated[int, Meta(ge=0, le=SECONDS_MAX, description="a number of Unix seconds")]

@@ -17,7 +17,7 @@ from dtvn.node.settings import Settings
 FILE_BYTES_MAX = 10 * 1024 * 1024
 FILES_KEPT = 5
 BEGUN = "begun"
-"""The line from which on a platform shows a node's log: an operator asked for this start."""
+"""Logged when an operator starts a node; the platform shows the log from the newest such line."""
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,

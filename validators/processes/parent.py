@@ -65,7 +65,7 @@ def _watch(parent: int, grace: float) -> None:
 
 
 def _wait_for_end(parent: int) -> None:
-    """Return once our parent is not, or no longer, the process `parent`."""
+    """Return when `parent` is not, or no longer, the parent of this process."""
     try:
         ended = select.poll()
         ended.register(os.pidfd_open(parent), select.POLLIN)

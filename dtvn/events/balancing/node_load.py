@@ -137,7 +137,7 @@ class NodeLoad:
             self.is_healthy &= self._fails_in_row < self._config.unhealthy_threshold
 
     def _step(self, now: float) -> None:
-        """Brings the breaker to where the window and the marks say."""
+        """Update the breaker's state from the error rate and the health marks."""
         if not self._config.enable_circuit_breaker:
             return
         if self.circuit_state is BreakerState.HALF_OPEN:

@@ -40,7 +40,7 @@ EncodedVote = Annotated[bytes, msgspec.Meta(max_length=VOTE_BYTES_MAX)]
 
 
 class Head(Wire, frozen=True):
-    """What a member signs."""
+    """The part of a turn that its member signs; `root` commits to the votes."""
 
     epoch: Count
     member: Count

@@ -41,8 +41,7 @@ class Limits(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 
 def rules_digest(limits: Limits, *, drop_unknown: bool = False) -> bytes:
-    """What a vote names as its rules, 32 bytes: the version of the rules, the limits, and what happens to
-    unknown types."""
+    """Digest of the rules, named in each vote: it covers their version, the limits and `drop_unknown`."""
     return tagged_digest("dtvn.events.rules", encode((RULES_VERSION, limits, drop_unknown)))
 
 
