@@ -63,7 +63,7 @@ def begin_log(node_directory: Path) -> None:
     node_logger(node_directory).info(BEGUN)
 
 
-def log_as_told(settings: Settings) -> None:
+def configure_logging(settings: Settings) -> None:
     """Configure logging by the settings `logging.*`; raise StartError for a file that cannot be written."""
     output = settings["logging.output"]
     handler: logging.Handler

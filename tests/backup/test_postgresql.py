@@ -17,7 +17,7 @@ from tests.needed import lacking
 from tests.proof.continuing import old_log
 from validators.backup.copying import back_up
 from validators.backup.forms import BackupError
-from validators.backup.restoring import Wish, check, restore
+from validators.backup.restoring import RestoreRequest, check, restore
 from validators.backup.sources import Source
 from validators.ledger import open_ledger
 
@@ -56,11 +56,11 @@ def test_database_and_ledger_on_a_server_come_back_without_a_vote(old_url: str, 
     manifest = back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
     assert [(each.kind, each.executed) for each in manifest.ledgers] == [("postgresql", 12)]
     with pytest.raises(BackupError, match="name an empty database"):
-        restore(out, check(out), Source(tmp_path / "new", old_url), Wish())
+        restore(out, check(out), Source(tmp_path / "new", old_url), RestoreRequest())
     assert not (tmp_path / "new").exists()
     with servers.database() as new_url:
         new = Source(tmp_path / "new", new_url)
-        assert restore(out, check(out), new, Wish()) == ["r0"]
+        assert restore(out, check(out), new, RestoreRequest()) == ["r0"]
         with psycopg.connect(new_url) as server:
             found = server.execute("SELECT app, name FROM public.django_migrations").fetchall()
         assert found == [("validators", "0001_initial")]

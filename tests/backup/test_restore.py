@@ -29,7 +29,7 @@ from tests.proof.continuing import keep, old_log
 from validators.backup.archive import Writer, extract
 from validators.backup.copying import back_up, copy_sqlite
 from validators.backup.forms import BackupError
-from validators.backup.restoring import Wish, check, restore
+from validators.backup.restoring import RestoreRequest, check, restore
 from validators.backup.sources import Source
 from validators.ledger import open_ledger
 from validators.management.commands.backup import new_name
@@ -122,7 +122,7 @@ def test_keys_are_left_out_unless_asked_for(old: Source, tmp_path: Path) -> None
 def test_r11_a_restored_ledger_has_no_vote(old: Source, tmp_path: Path) -> None:
     assert votes(old.root / "nodes/r0/ledger", cluster_of(old)) == (True, "")
     back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
-    restore(out, check(out), Source(tmp_path / "new"), Wish())
+    restore(out, check(out), Source(tmp_path / "new"), RestoreRequest())
     for _start in range(2):
         voting, reason = votes(tmp_path / "new/nodes/r0/ledger", cluster_of(old))
         assert not voting
@@ -139,7 +139,7 @@ def test_r11_a_ledger_unpacked_by_hand_has_no_vote(old: Source, tmp_path: Path) 
 def test_r11_a_key_from_before_its_first_vote_counts_as_one_that_voted(old: Source, tmp_path: Path) -> None:
     assert not (old.root / "nodes/r0/identity/voted").exists()
     back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=False)
-    assert restore(out, check(out), Source(tmp_path / "new"), Wish("node", "r0")) == ["r0"]
+    assert restore(out, check(out), Source(tmp_path / "new"), RestoreRequest("node", "r0")) == ["r0"]
     assert (tmp_path / "new/nodes/r0/identity/voted").exists()
     assert not (tmp_path / "new" / LEDGER).exists()
     voting, reason = votes(tmp_path / "new/nodes/r0/ledger", cluster_of(old))
@@ -166,14 +166,14 @@ def test_a_folder_that_is_not_empty_is_refused(old: Source, tmp_path: Path) -> N
     back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "mine").touch()
-    for wish, sentence in (
-        (Wish(), "not empty"),
-        (Wish("node", "r0"), "exists"),
-        (Wish("platform"), "not empty"),
+    for request, sentence in (
+        (RestoreRequest(), "not empty"),
+        (RestoreRequest("node", "r0"), "exists"),
+        (RestoreRequest("platform"), "not empty"),
     ):
-        target = old if wish.part != "all" else Source(tmp_path / "new")
+        target = old if request.part != "all" else Source(tmp_path / "new")
         with pytest.raises(BackupError, match=sentence):
-            restore(out, check(out), target, wish)
+            restore(out, check(out), target, request)
     assert os.listdir(tmp_path / "new") == ["mine"]
 
 
@@ -189,7 +189,7 @@ def test_a_running_network_is_refused(old: Source, tmp_path: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(BackupError, match="network is running"):
-            restore(out, check(out), Source(tmp_path / "new"), Wish())
+            restore(out, check(out), Source(tmp_path / "new"), RestoreRequest())
         holder.communicate()
 
 
@@ -201,7 +201,7 @@ def test_a_member_that_answers_at_its_address_is_refused(tmp_path: Path) -> None
         alive.bind(("127.0.0.1", port))
         alive.listen()
         with pytest.raises(BackupError, match="node0 is alive"):
-            restore(out, check(out), Source(tmp_path / "new"), Wish())
+            restore(out, check(out), Source(tmp_path / "new"), RestoreRequest())
     assert not (tmp_path / "new").exists()
 
 
@@ -234,7 +234,7 @@ def test_a_platform_is_restored_beside_nodes_that_are_there(old: Source, tmp_pat
     shutil.rmtree(old.root / "platform")
     (old.root / "keys/gateway.key").unlink()
     kept = (old.root / "nodes/r0/identity/node.key").stat().st_ino
-    assert restore(out, check(out), old, Wish("platform")) == []
+    assert restore(out, check(out), old, RestoreRequest("platform")) == []
     assert old.database.exists()
     assert (old.root / "keys/gateway.key").read_bytes() == b"gateway.key secret"
     assert (old.root / "nodes/r0/identity/node.key").stat().st_ino == kept
@@ -244,15 +244,15 @@ def test_a_platform_is_not_restored_into_an_unrelated_cluster(old: Source, tmp_p
     back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
     create_demo_cluster(tmp_path / "new", 1, "127.0.0.1", free_ports(1))
     with pytest.raises(BackupError, match="holds cluster"):
-        restore(out, check(out), Source(tmp_path / "new"), Wish("platform"))
+        restore(out, check(out), Source(tmp_path / "new"), RestoreRequest("platform"))
 
 
 def test_files_are_not_restored_where_a_server_is_the_database(old: Source, tmp_path: Path) -> None:
     back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
     new = Source(tmp_path / "new", "postgresql://dtvn@127.0.0.1:9/dtvn")
-    for wish in (Wish(), Wish("platform")):
+    for request in (RestoreRequest(), RestoreRequest("platform")):
         with pytest.raises(BackupError, match="unset DATABASE_URL, restore"):
-            restore(out, check(out), new, wish)
+            restore(out, check(out), new, request)
     assert not new.root.exists()
 
 
@@ -272,7 +272,7 @@ def test_restored_members_that_cannot_decide_are_told_how_to_continue(old: Sourc
     manifest = back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True, covered=9)
     alone = msgspec.structs.replace(manifest, members=("r0",))
     new = Source(tmp_path / "new")
-    lines = advice(out, new.root, alone, restore(out, check(out), new, Wish()), ledgers=True)
+    lines = advice(out, new.root, alone, restore(out, check(out), new, RestoreRequest()), ledgers=True)
     assert "1 of 1 members are restored here, and 1 must vote" in " ".join(lines)
     assert "after sequence 10 is not in it, but everything from before the backup is" in " ".join(lines)
     state = tmp_path / "cluster.state"

@@ -16,7 +16,7 @@ from django.core.management import call_command
 from dtvn.node.kept_ports import keep_ports, kept_port
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
-from dtvn.node.logs import log_as_told, node_logger
+from dtvn.node.logs import configure_logging, node_logger
 from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, StartError, UsageError
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.settings import SETTINGS, settings_of
@@ -259,7 +259,7 @@ def test_logs_are_written_as_configured(tmp_path: Path, bare_logging: None) -> N
         "DTVN_LOGGING_FORMAT": "json",
         "DTVN_LOGGING_OUTPUT": str(output),
     }
-    log_as_told(settings_of({}, environment))
+    configure_logging(settings_of({}, environment))
     logger = node_logger(tmp_path / "node7")
     logger.info("quiet")
     logger.warning("muted peer=%s", '"x"')
@@ -278,7 +278,7 @@ def test_logs_are_written_as_configured(tmp_path: Path, bare_logging: None) -> N
 
 def test_an_unwritable_log_is_a_clear_error(tmp_path: Path, bare_logging: None) -> None:
     with pytest.raises(StartError, match=r"logging\.output: .* cannot be written: Is a directory"):
-        log_as_told(settings_of({}, {"DTVN_LOGGING_OUTPUT": str(tmp_path)}))
+        configure_logging(settings_of({}, {"DTVN_LOGGING_OUTPUT": str(tmp_path)}))
 
 
 def shown(*arguments: str, **options: Any) -> str:

@@ -36,8 +36,8 @@ ACCOUNTS = ("platform/", SECRET_KEY, "keys/platform.json")
 CLUSTER = ("cluster/", "keys/")
 
 
-class Wish(msgspec.Struct, frozen=True):
-    """What to restore."""
+class RestoreRequest(msgspec.Struct, frozen=True):
+    """Which part of an archive to restore: everything, one node, or the platform."""
 
     part: Literal["all", "node", "platform"] = "all"
     node: str = ""
@@ -62,12 +62,12 @@ def check(path: Path) -> Manifest:
     return manifest
 
 
-def restore(path: Path, manifest: Manifest, target: Source, wish: Wish) -> list[str]:
+def restore(path: Path, manifest: Manifest, target: Source, request: RestoreRequest) -> list[str]:
     """Restore from an archive that `check` accepted; return the names of the restored nodes. Raises
     BackupError; then nothing was put in place, except what the message names."""
     folder = DataFolder(target.root)
-    _refuse_running(folder, wish)
-    wanted = _wanted(manifest, target, wish)
+    _refuse_running(folder, request)
+    wanted = _wanted(manifest, target, request)
     names = [each.path for each in manifest.files if wanted(each.path)]
     if not names:
         raise BackupError(f"{path} holds nothing of that: see manage.py restore --check.")
@@ -80,7 +80,7 @@ def restore(path: Path, manifest: Manifest, target: Source, wish: Wish) -> list[
         _check_space(manifest, names, target.root.parent)
         with _beside(target.root) as staged:
             extract(path, manifest, wanted, staged)
-            _put(staged, target.root, wish)
+            _put(staged, target.root, request)
     except OSError as error:
         raise BackupError(f"{error.filename or target.root}: {error.strerror}.") from error
     for place, dumped in servers:
@@ -94,20 +94,20 @@ def restore(path: Path, manifest: Manifest, target: Source, wish: Wish) -> list[
     return restored
 
 
-def _wanted(manifest: Manifest, target: Source, wish: Wish) -> Callable[[str], bool]:
+def _wanted(manifest: Manifest, target: Source, request: RestoreRequest) -> Callable[[str], bool]:
     """Which files of the archive are restored; raise BackupError if their place is taken."""
     root = target.root
-    if wish.part == "all":
+    if request.part == "all":
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise BackupError(f"{root} is not empty: restore into a new folder, or move this one away first.")
         return lambda _name: True
-    if wish.part == "node":
-        place = ClusterFolder(root).nodes / wish.node
+    if request.part == "node":
+        place = ClusterFolder(root).nodes / request.node
         if place.exists():
             raise BackupError(f"{place} exists: move it away first.")
         # Its ledger is not restored: the node takes the log from the other members, which run.
-        ledger = f"nodes/{wish.node}/ledger/"
-        return lambda name: name.startswith(f"nodes/{wish.node}/") and not name.startswith(ledger)
+        ledger = f"nodes/{request.node}/ledger/"
+        return lambda name: name.startswith(f"nodes/{request.node}/") and not name.startswith(ledger)
     if (root / "platform").is_dir() and any((root / "platform").iterdir()):
         raise BackupError(f"{root / 'platform'} is not empty: move it away first.")
     parts = ACCOUNTS if _continues(root, manifest) else ACCOUNTS + CLUSTER
@@ -151,11 +151,11 @@ def _check_versions(path: Path, manifest: Manifest) -> None:
         )
 
 
-def _refuse_running(folder: DataFolder, wish: Wish) -> None:
+def _refuse_running(folder: DataFolder, request: RestoreRequest) -> None:
     """Raise BackupError while a process of a network uses the target."""
     locks = [folder.lock_file, *folder.slots.rglob("*.lock")]
-    if wish.part == "node":
-        locks = [folder.node_lock(wish.node)]
+    if request.part == "node":
+        locks = [folder.node_lock(request.node)]
     for lock in locks:
         if (holder := lock_holder(lock)) is not None:
             raise BackupError(
@@ -233,18 +233,18 @@ def _beside(root: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _put(staged: Path, root: Path, wish: Wish) -> None:
+def _put(staged: Path, root: Path, request: RestoreRequest) -> None:
     """Move what was written to its place: all of it at once, or part by part."""
-    if wish.part == "all":
+    if request.part == "all":
         with suppress(FileNotFoundError):
             root.rmdir()
         staged.rename(root)
         sync_folder(root.parent)
         return
     root.mkdir(mode=0o700, exist_ok=True)
-    if wish.part == "node":
+    if request.part == "node":
         make_private(root / "nodes")
-        (staged / "nodes" / wish.node).rename(root / "nodes" / wish.node)
+        (staged / "nodes" / request.node).rename(root / "nodes" / request.node)
         sync_folder(root / "nodes")
         return
     for file in sorted(path for path in staged.rglob("*") if path.is_file()):

@@ -48,13 +48,13 @@ class Command(TeachingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Restore."""
-        from validators.backup.restoring import Wish, check, restore
+        from validators.backup.restoring import RestoreRequest, check, restore
         from validators.backup.sources import Source
 
         path, root = options["file"], options["data_dir"].absolute()
-        wish = Wish("node", options["node"]) if options["node"] else Wish()
+        request = RestoreRequest("node", options["node"]) if options["node"] else RestoreRequest()
         if options["platform"]:
-            wish = Wish("platform")
+            request = RestoreRequest("platform")
         try:
             with saying(f"the verification of {path}"):
                 manifest = check(path)
@@ -62,10 +62,10 @@ class Command(TeachingCommand):
             if options["check"]:
                 return
             with saying(f"the files of {path} to be written to {root}"):
-                restored = restore(path, manifest, Source(root, os.environ.get("DATABASE_URL", "")), wish)
+                restored = restore(path, manifest, Source(root, os.environ.get("DATABASE_URL", "")), request)
         except BackupError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write("\n".join(advice(path, root, manifest, restored, ledgers=wish.part == "all")))
+        self.stdout.write("\n".join(advice(path, root, manifest, restored, ledgers=request.part == "all")))
 
 
 def described(path: Path, manifest: Manifest) -> list[str]:

@@ -14,7 +14,7 @@ import msgspec
 from setproctitle import setproctitle
 
 from dtvn.node.flags import GoFlags
-from dtvn.node.logs import log_as_told, node_logger
+from dtvn.node.logs import configure_logging, node_logger
 from dtvn.node.options import StartError, UsageError
 from dtvn.node.settings import SETTINGS, Settings, settings_of
 from validators.management.go_command import GoCommand
@@ -94,7 +94,7 @@ class Command(GoCommand):
 
         try:
             settings = settings_of(vars(options), os.environ)
-            log_as_told(settings)
+            configure_logging(settings)
             folder, node_options = get_ready(
                 settings,
                 os.environ,
