@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.node.parents_death import signal_at_parents_death
 from dtvn.node.provision import create_demo_cluster, member_id
 from dtvn.protocol.genesis import decode
+from dtvn.waiting import look_until
 
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.2
@@ -99,7 +100,8 @@ def running_cluster(nodes: int, *, learners: int = 1) -> Iterator[tuple[Processe
         processes = Processes(Path(name), nodes, learners)
         try:
             with gateway(processes.folder) as first:
-                wait_until(lambda: _commits(first), "the cluster commits")
+                if not look_until(lambda: _commits(first), PATIENCE, pause=POLL_SECONDS):
+                    raise RuntimeError(f"the cluster does not commit within {PATIENCE:g} s")
                 yield processes, first
         finally:
             processes.close()
@@ -110,15 +112,6 @@ def gateway(folder: Path, **limits: Any) -> Gateway:
     place = ClusterFolder(folder)
     seed = read_seed(place.gateway_key)
     return Gateway(decode(place.genesis.read_bytes()), seed, principal="gateway", **limits)
-
-
-def wait_until(look: Callable[[], bool], what: str) -> None:
-    """Call `look` until it returns True; raise RuntimeError after PATIENCE seconds."""
-    deadline = time.monotonic() + PATIENCE
-    while not look():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"not within {PATIENCE:g} s: {what}")
-        time.sleep(POLL_SECONDS)
 
 
 def _commits(gateway: Gateway) -> bool:

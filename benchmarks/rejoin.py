@@ -25,10 +25,11 @@ from typing import Any
 import msgspec
 
 from benchmarks import load
-from benchmarks.cluster import Processes, gateway, running_cluster, wait_until
+from benchmarks.cluster import PATIENCE, POLL_SECONDS, Processes, gateway, running_cluster
 from dtvn.gateway import Gateway
 from dtvn.machine import Validate
 from dtvn.node.layout import ClusterFolder
+from dtvn.waiting import look_until
 
 NODES = 4
 AWAY = 3
@@ -134,7 +135,10 @@ def _return(nodes: Processes, gateway: Gateway, *, behind: int, tickets: int) ->
         begun = time.monotonic()
         used = {name: _processor(nodes, name) for name in others}
         nodes.start(AWAY)
-        wait_until(lambda: _executed(gateway) >= gateway.acknowledged - 50, "it has caught up")
+        if not look_until(
+            lambda: _executed(gateway) >= gateway.acknowledged - 50, PATIENCE, pause=POLL_SECONDS
+        ):
+            raise RuntimeError(f"the member has not caught up within {PATIENCE:g} s")
         ended = time.monotonic()
         spent = sum(_processor(nodes, name) - used[name] for name in others)
         newcomer = _processor(nodes, nodes.name(AWAY))

@@ -1,11 +1,17 @@
-"""Reads a genesis file up to a size limit: the path that an operator gave may name a disk or a pipe."""
+"""Reads a genesis file, up to a size limit: the path that an operator gave may name a disk or a pipe."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from dtvn.protocol.genesis import GenesisError
-from dtvn.protocol.genesis.ceremony import FILE_BYTES_MAX
+from dtvn.protocol.genesis import Genesis, GenesisError
+from dtvn.protocol.genesis.ceremony import FILE_BYTES_MAX, open_genesis
+
+
+def read_genesis(path: Path) -> Genesis:
+    """The genesis in a file, sealed by all its members unless it is of a demonstration cluster; raise OSError
+    or GenesisError."""
+    return open_genesis(read_genesis_bytes(path))
 
 
 def read_genesis_bytes(path: Path) -> bytes:

@@ -28,7 +28,7 @@ import zmq
 from msgspec import structs
 from nacl import bindings
 
-from dtvn.files.genesis import read_genesis_bytes
+from dtvn.files.genesis import read_genesis
 from dtvn.gateway.collector import Actions, Answered, Collector, Overloaded, Result
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, MemberView
 from dtvn.gateway.identity import Identity, KeyWatch, read_identity
@@ -37,7 +37,6 @@ from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Hello, Operation
 from dtvn.protocol.genesis import Genesis, GenesisError, cluster_id
-from dtvn.protocol.genesis.ceremony import open_genesis
 from dtvn.protocol.quorum import quorum, weak_quorum
 from dtvn.protocol.wire import Door, FrameSigner
 
@@ -170,7 +169,7 @@ class Gateway:
         """A gateway from a genesis file and a key file (hex seed, mode 0600), which it watches for changes.
         `principal`: the key's owner; "": the name in the key file, else the principal that genesis lists
         with this key (GenesisError if it lists none)."""
-        founded = open_genesis(read_genesis_bytes(Path(genesis)))
+        founded = read_genesis(Path(genesis))
         identity = read_identity(Path(key))
         own = identity.public_key
         found = (p.name for p in founded.principals if p.public_key == own)

@@ -12,7 +12,7 @@ from dtvn.files.whole import write_private
 from dtvn.net import encode_seed, public_key_of, read_seed
 from dtvn.node.founding import FoundingError
 from dtvn.node.layout import ClusterFolder, make_private, why_not_joins_as
-from dtvn.node.options import StartError, read_genesis
+from dtvn.node.options import StartError, read_genesis_to_start
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Membership
 
@@ -33,7 +33,7 @@ def attach(file: Path, folder: ClusterFolder, name: str, sources: Path | None = 
     if why := why_not_joins_as(name):
         raise FoundingError(f"id {why}.")
     try:
-        read_genesis(file)
+        read_genesis_to_start(file)
         data = read_genesis_bytes(file)
         newest = None if sources is None else sources.read_bytes()
         if newest is not None:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from dtvn.files.genesis import read_genesis_bytes
+from dtvn.files.genesis import read_genesis
 from dtvn.ledger import Location
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import genesis as g
-from dtvn.protocol.genesis import ceremony
 from dtvn.protocol.wire import VERIFIED_CACHE_MAX
 
 
@@ -104,11 +103,10 @@ def genesis_in(data: ClusterFolder, node_id: str) -> Path:
     return path
 
 
-def read_genesis(path: Path) -> g.Genesis:
-    """The genesis in a file, sealed by all its members unless it is of a demonstration cluster; raise
-    StartError with a sentence."""
+def read_genesis_to_start(path: Path) -> g.Genesis:
+    """See `read_genesis`; raise StartError with a sentence."""
     try:
-        return ceremony.open_genesis(read_genesis_bytes(path))
+        return read_genesis(path)
     except FileNotFoundError as error:
         raise StartError(
             f"The genesis {path} cannot be read: {error.strerror}. Where a node's folder was lost, its key "

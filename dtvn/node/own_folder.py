@@ -13,7 +13,7 @@ from dtvn.net import KeyFileError, encode_seed, format_multiaddr, parse_multiadd
 from dtvn.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.moved import moved_to
-from dtvn.node.options import NodeOptions, StartError, UsageError, read_genesis
+from dtvn.node.options import NodeOptions, StartError, UsageError, read_genesis_to_start
 from dtvn.node.provision import api_principal, dev_genesis
 from dtvn.node.settings import KEYS, Settings
 from dtvn.protocol import genesis as g
@@ -47,10 +47,10 @@ def prepare(
     if dev_keys:
         genesis = _with_dev_keys(folder, settings, key_seed or DEV_SALT, warn)
     elif genesis_file:
-        genesis = read_genesis(Path(genesis_file))
+        genesis = read_genesis_to_start(Path(genesis_file))
         _settle(folder, {}, read_genesis_bytes(Path(genesis_file)))
     elif folder.genesis.exists():
-        genesis = read_genesis(folder.genesis)
+        genesis = read_genesis_to_start(folder.genesis)
     else:
         raise UsageError(
             f"{folder.root} holds no node yet: give -genesis FILE, or -dev-keys to try it with public keys"

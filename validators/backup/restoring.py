@@ -20,7 +20,7 @@ import msgspec
 from dtvn.files.whole import sync_folder
 from dtvn.ledger import Location
 from dtvn.node.layout import ClusterFolder, is_node_id, make_private
-from dtvn.node.options import StartError, read_genesis
+from dtvn.node.options import StartError, read_genesis_to_start
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony
 from validators.backup import postgresql
@@ -121,7 +121,7 @@ def _continues(root: Path, manifest: Manifest) -> bool:
     if not path.exists():
         return False
     try:
-        genesis = read_genesis(path)
+        genesis = read_genesis_to_start(path)
     except StartError as error:
         raise BackupError(str(error)) from error
     if g.cluster_id(genesis).hex() == manifest.cluster:

@@ -12,7 +12,7 @@ from dtvn.ledger import Location
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.ledger_place import ledger_schema, own_server
-from dtvn.node.options import StartError, genesis_in, read_genesis
+from dtvn.node.options import StartError, genesis_in, read_genesis_to_start
 from dtvn.protocol import genesis as g
 from validators.backup.forms import BackupError
 from validators.data_folder.folder import DataFolder
@@ -55,7 +55,8 @@ class Source(msgspec.Struct, frozen=True):
         """The cluster's genesis; raise BackupError."""
         names = [node.id for node in self.nodes()]
         try:
-            return read_genesis(genesis_in(self.places, "" if self.places.genesis.exists() else names[0]))
+            path = genesis_in(self.places, "" if self.places.genesis.exists() else names[0])
+            return read_genesis_to_start(path)
         except IndexError as error:
             raise BackupError(f"{self.root} holds no cluster: give its data folder (--data-dir).") from error
         except StartError as error:

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from dtvn.ledger import LedgerError, Location
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.ledger_place import find_place, keep_server, ledger_schema
-from dtvn.node.options import NodeOptions, StartError, check_folder, read_genesis
+from dtvn.node.options import NodeOptions, StartError, check_folder, read_genesis_to_start
 from dtvn.protocol.host.ports import JournalError
 from dtvn.wording import counted
 from validators.ledger import find_ledger
@@ -36,7 +36,7 @@ def moved(options: dict[str, Any]) -> str:
 
 def _move(folder: NodeFolder, where: NodeOptions, own_url: str, *, to_server: bool) -> str:
     """What was done, as a sentence."""
-    genesis = read_genesis(folder.genesis)
+    genesis = read_genesis_to_start(folder.genesis)
     beside = Location(where.ledger_folder or folder.ledger)
     target = beside
     if to_server:
@@ -53,7 +53,7 @@ def _move(folder: NodeFolder, where: NodeOptions, own_url: str, *, to_server: bo
 def _already_there(folder: NodeFolder, ledger: Location, where: NodeOptions) -> str:
     """Finishes an interrupted move."""
     if not ledger.url and where.platform_url:
-        schema = ledger_schema(read_genesis(folder.genesis), folder.id)
+        schema = ledger_schema(read_genesis_to_start(folder.genesis), folder.id)
         left_over = Location(ledger.folder, where.platform_url, schema)
         if drop_left_over(ledger, left_over):
             return (

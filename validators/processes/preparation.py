@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.db import DatabaseError
 
 from dtvn.node.layout import ClusterFolder
-from dtvn.node.options import StartError, read_genesis
+from dtvn.node.options import StartError, read_genesis_to_start
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
 from dtvn_project import environment
@@ -39,7 +39,7 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
         if not 1 <= count <= NODES_MAX:
             raise StartError(f"NODES={count} is not between 1 and {NODES_MAX}")
         create_demo_cluster(folder.root, count, LOOPBACK, choose_ports([""] * count))
-    founded = read_genesis(path)
+    founded = read_genesis_to_start(path)
     for key in (places.gateway_key, places.learner_key):
         if not key.exists():
             raise StartError(

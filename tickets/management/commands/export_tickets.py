@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from dtvn.files.whole import whole_file
 from tickets.importing.arguments import check_event
 from tickets.importing.record import FileRefused
 
@@ -38,22 +38,17 @@ class Command(BaseCommand):
         form = path.suffix.lower().removeprefix(".")
         if form not in FORMS:
             raise CommandError(f"{path} does not end with .{', .'.join(FORMS)}.")
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             if options["event"] is not None:
                 check_event(options["event"])
             table = open_table(options["kind"], options["event"])
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
+            with whole_file(path, replace=True) as file:
                 for chunk in write_chunks(table, form):
                     file.write(chunk)
-            part.replace(path)
         except FileRefused as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"The platform's copy of the log cannot be read: {error}.") from error
         except OSError as error:
             raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
-        finally:
-            part.unlink(missing_ok=True)
         self.stdout.write(f"{path}: {options['kind']} as of sequence {table.sequence:,}.")
