@@ -63,7 +63,7 @@ def test_the_file_equals_what_the_platform_serves(api: Api) -> None:
     assert api.get("openapi.json").content == text()
 
 
-def test_what_is_here_needs_no_key(fake: FakeGateway) -> None:
+def test_the_document_and_its_page_need_no_key(fake: FakeGateway) -> None:
     assert Api(None).get("openapi.json").content == text()
     index = read(Api(None).get("/api/v1/"))
     assert index["routes"] == list(described()["paths"])

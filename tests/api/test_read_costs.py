@@ -69,7 +69,9 @@ def test_the_answer_has_the_headers_of_every_answer(answer: HttpResponse) -> Non
     assert not answer.cookies
 
 
-def test_who_sends_cookies_besides_a_key_is_a_visitor(api: Api, answer: HttpResponse, settings: Any) -> None:
+def test_a_stale_session_cookie_sent_with_a_key_is_deleted(
+    api: Api, answer: HttpResponse, settings: Any
+) -> None:
     api.client.cookies[settings.SESSION_COOKIE_NAME] = "stale"
     told = api.get(TICKET)
     assert (told.status_code, told.content) == (200, answer.content)

@@ -63,7 +63,7 @@ def forged(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], claimed: Ma
         tar.addfile(last, io.BytesIO(content))
 
 
-def test_what_was_put_in_comes_out_private(tmp_path: Path) -> None:
+def test_extracted_files_have_their_content_and_are_private(tmp_path: Path) -> None:
     made(path := tmp_path / "a.tar.gz")
     extract(path, verify(path), lambda _name: True, target := tmp_path / "out")
     for name, content in FILES.items():

@@ -59,12 +59,12 @@ def scanned(url: str) -> str:
 
 
 @pytest.mark.parametrize("status", [200, 404, 502])
-def test_an_answer_that_is_no_json_is_said_in_one_line(stranger: str, status: int) -> None:
+def test_an_answer_without_json_is_reported_in_one_line(stranger: str, status: int) -> None:
     said = rf"T-1 ASK A PERSON: {status}, not JSON: {PAGE!r}"
     assert scanned(f"{stranger}/{status}") == said + "\n"
 
 
-def test_a_platform_that_is_away_is_said_in_one_line() -> None:
+def test_an_unreachable_platform_is_reported_in_one_line() -> None:
     assert (
         scanned("http://127.0.0.1:1") == "T-1 ASK A PERSON: <urlopen error [Errno 111] Connection refused>\n"
     )

@@ -210,7 +210,7 @@ def test_profiles_have_exactly_the_values_of_the_contract_a84(profile: str) -> N
         (c.CircuitBreakerConfig, {"name": "x", "success_threshold": 4}, "success_threshold: 4 is greater"),
     ],
 )
-def test_what_cannot_work_is_refused_by_name_a86(kind: Any, fields: dict[str, Any], said: str) -> None:
+def test_an_invalid_value_is_refused_by_field_name_a86(kind: Any, fields: dict[str, Any], said: str) -> None:
     with pytest.raises(c.ConfigError, match=said):
         kind(**fields)
 
@@ -250,7 +250,7 @@ def test_values_of_a_file_are_read_with_their_places() -> None:
             c.read_config(values)
 
 
-def test_no_object_stands_for_the_default_one() -> None:
+def test_none_in_place_of_a_config_object_means_its_defaults() -> None:
     made = c.DistributedValidatorConfig(node_id="n0", partition_handler=None)  # type: ignore[arg-type]
     assert made.partition_handler == c.PartitionHandlerConfig()
     assert c.read_config({"node_id": "n0", "partition_handler": None}) == made

@@ -109,7 +109,7 @@ def test_a_quorum_is_claimed_if_and_only_if_one_agrees(told: list[Report]) -> No
 
 
 @given(reports, st.data())
-def test_what_it_can_lose_it_can_lose(told: list[Report], data: st.DataObject) -> None:
+def test_a_cluster_survives_the_losses_that_it_reports(told: list[Report], data: st.DataObject) -> None:
     found = agreement(told, window=WINDOW)
     lost = data.draw(st.sets(st.sampled_from([each.id for each in told]), max_size=found.can_lose))
     after = agreement(told, window=WINDOW, without=lost)

@@ -76,7 +76,9 @@ def test_a_lost_ledger_whose_folder_was_moved_away_begins_anew(sqlite_place: Loc
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all"])
-def test_a_damaged_file_is_a_ledger_and_an_empty_one_is_none(sqlite_place: Location, content: bytes) -> None:
+def test_a_damaged_file_counts_as_a_ledger_but_an_empty_one_does_not(
+    sqlite_place: Location, content: bytes
+) -> None:
     sqlite_place.folder.mkdir()
     sqlite_place.database_file.write_bytes(content)
     if content:

@@ -256,7 +256,7 @@ async def test_an_event_carries_what_the_contract_names(open_socket: Any, operat
     assert isinstance(event["timestamp"], int)
 
 
-async def test_a_seed_is_one_event_and_a_second_seed_is_none(open_socket: Any, operate: Operate) -> None:
+async def test_only_the_first_seed_sends_an_event(open_socket: Any, operate: Operate) -> None:
     socket = await open_socket()
     await socket.until("connected")
     operate("seed")

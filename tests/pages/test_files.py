@@ -205,7 +205,7 @@ def test_a_second_file_waits_for_the_first(desk: Client, asked: Any) -> None:
     assert desk.post(f"{URL}/{asked[0][0]}/discard").status_code == 409
 
 
-def test_an_import_whose_worker_ended_is_said_and_started_again(desk: Client, asked: Any) -> None:
+def test_an_import_whose_worker_ended_is_reported_and_restarted(desk: Client, asked: Any) -> None:
     import_id = previewed(desk, asked)
     desk.post(f"{URL}/{import_id}/confirm")
     late = asked[-1]

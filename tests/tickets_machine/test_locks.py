@@ -104,7 +104,7 @@ def test_a_batch_has_fewer_operations_than_tokens() -> None:
     assert BOUNDS["batch_operations_max"][1] < locks.TOKEN_STEP
 
 
-def test_golden_lock(machine: Leases) -> None:
+def test_payload_outcome_and_root_of_a_lock_never_change(machine: Leases) -> None:
     """Replicas of every version compute these."""
     operation = build(
         Acquire("leader", b"a", MINUTE), event="agents", actor="a", entry="node0", valid_until=machine.now + 9

@@ -180,7 +180,7 @@ def test_the_row_of_a_run_is_stored_and_loaded(machine: Recorder) -> None:
     assert machine.reload().root() == machine.application.root()
 
 
-def test_who_fetches_the_state_knows_runs_and_locks(machine: Recorder) -> None:
+def test_a_fetched_state_includes_runs_and_locks(machine: Recorder) -> None:
     run = machine.run()
     begun, older = machine.record(run.next("a")), run.copy()
     code, last = machine.record(run.next("b"))
@@ -196,7 +196,7 @@ def test_who_fetches_the_state_knows_runs_and_locks(machine: Recorder) -> None:
     assert machine.record(run.next("c"))[0] == "ok"
 
 
-def test_golden_record(machine: Recorder) -> None:
+def test_payload_outcome_and_root_of_a_record_never_change(machine: Recorder) -> None:
     """Replicas of every version compute these; the story's transcript shows that a state without runs has
     the root that it had before there were any."""
     run = machine.run()

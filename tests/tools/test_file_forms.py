@@ -64,9 +64,7 @@ def test_a_column_event_gives_the_event_of_each_ticket(tmp_path: Path) -> None:
         (Columns(chosen={"event": ""}), ""),
     ],
 )
-def test_an_event_that_is_no_name_is_wrong_unless_unread(
-    tmp_path: Path, columns: Columns, reason: str
-) -> None:
+def test_an_invalid_event_name_is_wrong_unless_unread(tmp_path: Path, columns: Columns, reason: str) -> None:
     found = read(tmp_path, b"ticket_id,event\nT-1,Summer Fest\n", columns)
     assert [one.reason[: len(reason)] for one in found.wrong] == [reason][: bool(reason)]
     assert [one.event for one in found.tickets] == ([] if reason else ["default"])
@@ -151,7 +149,7 @@ def test_an_order_position_s_status_counts_as_read(tmp_path: Path) -> None:
         (book(["ticket_id"], ["T-1"]), "Excel workbook, sheet 'Tickets'"),
     ],
 )
-def test_the_form_of_the_file_is_said(tmp_path: Path, content: bytes, form: str) -> None:
+def test_the_form_of_the_file_is_reported(tmp_path: Path, content: bytes, form: str) -> None:
     found = read(tmp_path, content)
     assert (found.form, [one.ticket_id for one in found.tickets]) == (form, ["T-1"])
 
@@ -178,7 +176,7 @@ def test_cells_of_a_workbook_are_read_as_they_are_shown(tmp_path: Path) -> None:
     assert shown == ["2026-08-01T03:30:00+02:00", "2026-08-01T23:59:59+02:00"]
 
 
-def test_the_sheet_with_the_tickets_is_chosen_and_said(tmp_path: Path) -> None:
+def test_the_sheet_with_the_tickets_is_chosen_and_reported(tmp_path: Path) -> None:
     content = book(
         ["Order code", "Email"],
         ["A", "x"],
@@ -263,7 +261,7 @@ def test_a_row_of_too_many_cells_is_refused_before_it_is_built(tmp_path: Path, p
     assert used < 10 * 2**20
 
 
-def test_what_follows_the_rows_is_no_part_of_the_last_one(tmp_path: Path) -> None:
+def test_xml_after_the_rows_is_not_read_into_the_last_row(tmp_path: Path) -> None:
     row = b'<row r="2"><c r="A2"><v>1</v></c></row></sheetData><rowBreaks>' + b'<brk id="1"/>' * 5_000
     parts = parts_of(with_sheet(row))
     sheet = parts["xl/worksheets/sheet1.xml"].replace(

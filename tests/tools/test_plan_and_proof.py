@@ -128,5 +128,5 @@ def test_percentiles_are_measured_values(share: float, value: float) -> None:
     assert percentile([float(number) for number in range(100, 0, -1)], share) == value
 
 
-def test_a_percentile_of_no_values_is_none() -> None:
+def test_a_percentile_of_no_values_is_zero() -> None:
     assert percentile([], 0.99) == 0.0

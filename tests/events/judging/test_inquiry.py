@@ -212,7 +212,7 @@ def test_late_answers_change_nothing_and_may_convict_a30() -> None:
     assert [(one.member, other.member) for one, other in asked.inquiry.contradictions] == [(0, 0)]
 
 
-def test_no_more_candidates_end_the_wait() -> None:
+def test_an_inquiry_ends_once_every_candidate_abstained() -> None:
     asked = Asked("a")
     asks = asked.inquiry.outbox()
     for ask in asks:

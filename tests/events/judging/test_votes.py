@@ -58,7 +58,7 @@ def test_equal_questions_get_equal_votes() -> None:
         (SimpleRun(), ("b", "a"), Abstention.OTHER_EVENTS),
     ],
 )
-def test_no_vote_on_what_the_question_does_not_name(
+def test_events_that_the_question_does_not_name_get_no_vote(
     run: SimpleRun, texts: tuple[str, ...], reason: Abstention
 ) -> None:
     before = run.state

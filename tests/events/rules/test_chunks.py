@@ -66,7 +66,9 @@ def expanded(stream: Stream, data: bytes) -> list[Event]:
 
 
 @pytest.mark.parametrize(("events", "becomes", "code"), CASES.values(), ids=CASES)
-def test_expansion(events: list[bytes], becomes: str, code: str | None) -> None:
+def test_a_chunk_expands_to_the_events_that_it_stands_for(
+    events: list[bytes], becomes: str, code: str | None
+) -> None:
     stream, seen, refused = Stream(), [], None
     for data in events:
         parts = expanded(stream, data)

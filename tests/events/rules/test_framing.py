@@ -61,18 +61,18 @@ def test_lines_of_one_event_are_bounded_together() -> None:
 
 
 @pytest.mark.parametrize("data", [b"<html>", b"HTTP/1.1 200 OK\r\n", b"hello world", b"\0", b"data"])
-def test_what_is_no_stream_of_events_is_said(data: bytes) -> None:
+def test_input_that_holds_no_events_raises_framing_error(data: bytes) -> None:
     with pytest.raises(FramingError):
         read(data, [])
 
 
 @pytest.mark.parametrize("data", [b"[{}", b"[1,", b"[\xff]", b"[" * 100_000])
-def test_a_list_that_cannot_be_read_is_said(data: bytes) -> None:
+def test_a_malformed_list_raises_framing_error(data: bytes) -> None:
     with pytest.raises(FramingError):
         read(data, [])
 
 
-def test_a_list_that_is_too_long_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_too_long_list_raises_framing_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(framings, "LIST_BYTES_MAX", 10)
     with pytest.raises(FramingError, match="one a line"):
         read(LIST, [])
@@ -88,6 +88,6 @@ def test_a_byte_order_mark_is_passed_over(form: str) -> None:
     assert read(b"\xef\xbb\xbf" + WHOLE[form], [1, 2]) == read(WHOLE[form], [])
 
 
-def test_endless_white_space_is_no_stream() -> None:
+def test_endless_white_space_raises_framing_error() -> None:
     with pytest.raises(FramingError):
         read(b"\n" * 100_000, [])

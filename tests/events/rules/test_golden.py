@@ -36,14 +36,14 @@ def test_all_87_cases_are_here() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
-def test_rules_of_order(case: dict[str, Any]) -> None:
+def test_order_rules_alone_give_the_golden_verdicts(case: dict[str, Any]) -> None:
     assert judged(case["events"], Stream(shape=False)) == (case["delivered"], case["code"])
 
 
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case["id"] not in OF_BAD_SHAPE], ids=lambda c: c["id"]
 )
-def test_all_rules(case: dict[str, Any]) -> None:
+def test_shape_and_order_rules_give_the_golden_verdicts(case: dict[str, Any]) -> None:
     assert judged(case["events"], Stream()) == (case["delivered"], case["code"])
 
 

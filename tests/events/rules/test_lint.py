@@ -107,7 +107,9 @@ CASES: dict[str, tuple[list[dict[str, Any] | bytes], list[tuple[str, str | None]
 
 
 @pytest.mark.parametrize(("given", "said"), CASES.values(), ids=CASES)
-def test_advice(given: list[dict[str, Any] | bytes], said: list[tuple[str, str | None]]) -> None:
+def test_lint_advice_names_the_rule_and_the_field(
+    given: list[dict[str, Any] | bytes], said: list[tuple[str, str | None]]
+) -> None:
     assert advised(*given) == said
 
 

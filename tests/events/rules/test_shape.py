@@ -97,12 +97,14 @@ def within_a_run() -> Stream:
 
 
 @pytest.mark.parametrize("given", ACCEPTED.values(), ids=ACCEPTED)
-def test_accepted(given: dict[str, Any]) -> None:
+def test_an_event_of_the_right_shape_is_accepted(given: dict[str, Any]) -> None:
     assert within_a_run().feed(json.dumps(given).encode()).violations == ()
 
 
 @pytest.mark.parametrize(("given", "code", "field"), REFUSED.values(), ids=REFUSED)
-def test_refused(given: dict[str, Any], code: str, field: str | None) -> None:
+def test_an_event_of_a_wrong_shape_is_refused_with_its_field(
+    given: dict[str, Any], code: str, field: str | None
+) -> None:
     (violation,) = within_a_run().feed(json.dumps(given).encode()).violations
     assert (violation.code, violation.field, violation.index) == (code, field, 1)
     assert violation.severity is Severity.ERROR
@@ -147,14 +149,14 @@ def test_a_name_in_snake_case_is_recognised(missing: str) -> None:
     ],
     ids=range(12),
 )
-def test_bytes_that_are_no_event(data: bytes, code: str | None) -> None:
+def test_malformed_bytes_are_refused_and_leave_the_state(data: bytes, code: str | None) -> None:
     stream = within_a_run()
     before = stream.state.digest()
     assert stream.feed(data).code == code
     assert stream.state.digest() == before
 
 
-def test_a_malformed_event_out_of_place_is_told_both() -> None:
+def test_a_malformed_event_out_of_order_has_both_violations() -> None:
     verdict = Stream().feed(b'{"type":"CUSTOM"}')
     assert [each.code for each in verdict.violations] == ["FIRST_EVENT", "FIELD_MISSING"]
 

@@ -155,13 +155,13 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in out
 
 
-def test_standard_input(tmp_path: Path) -> None:
+def test_a_dash_reads_standard_input(tmp_path: Path) -> None:
     assert result("-", stdin=b"\n".join(GOOD))["delivered"] == 5
     assert result("-", stdin=b"")["events"] == 0
 
 
 @pytest.mark.parametrize("source", ["nowhere.ndjson", ".", "http://127.0.0.1:1/", "http://[", "-"])
-def test_what_cannot_be_read_is_said(source: str) -> None:
+def test_an_unreadable_source_is_reported_in_one_line(source: str) -> None:
     code, out, err = run(source, stdin=b"hello\n")
     assert (code, out) == (2, "")
     assert err.startswith("dtvn validate: ")

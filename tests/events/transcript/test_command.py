@@ -57,7 +57,7 @@ def test_the_chain_names_the_members_of_a_later_epoch(
     )
 
 
-def test_what_is_no_transcript_or_of_another_cluster_is_refused(
+def test_a_malformed_or_foreign_transcript_is_refused(
     tmp_path: Path, chain: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = encode_transcript(story().transcript())
