@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from dtvn.machine import Command, OpenSession
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.wire import FrameSigner, decode_envelope
 from simulator.clock import MILLISECOND
-
-if TYPE_CHECKING:
-    from tests.epochs.world import World
+from simulator.cluster import ClusterKeys
+from simulator.scheme import Keyring
 
 CLIENT = "client00"
+
+
+class ClientWorld(Protocol):
+    """What the client needs of its world."""
+
+    cluster: bytes
+    keyring: Keyring
+    keys: ClusterKeys
+    acknowledged: dict[bytes, int]
+
+    @property
+    def now(self) -> Membership: ...
+
+    def at(self, delay: int, action: Callable[..., None], *arguments: Any) -> None: ...
+
+    def say_as_client(self, frame: bytes) -> None: ...
+
+    def operation(self, command: Command, ticket: str = "", *, nonce: bytes = b"") -> m.Operation: ...
 
 
 class Client:
@@ -23,7 +41,7 @@ class Client:
     name = CLIENT
     principal = "gateway"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: ClientWorld) -> None:
         self.world = world
         secret = world.keyring.pair(self.principal)[1]
         self.signer = FrameSigner(world.cluster, secret, world.keys, scheme=world.keyring.scheme)

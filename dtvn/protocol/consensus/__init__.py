@@ -10,6 +10,9 @@
 
 `Replica` votes, `Learner` follows, `Executor` executes alone what was decided (recovery, audits).
 
+Each mechanism has a file of its own. Normal-case operation is ordering, proposing and execution; the failure
+detector is suspicion; recovery is rejoin and restore.
+
 Other packages import from here or from the vocabulary: messages, effects, verified, application, config,
 membership, certificate, log_tree, fields, epoch_change_proof, ledger_tail, new_view, sessions,
 transfer.parts, contradiction, offences. Those hold values, with the pure functions that read or build them,

@@ -1,5 +1,5 @@
 """Events that a subprotocol reports to those above it: `Replica` handles each event before the reporter goes
-on."""
+on. They are emitted through a callback, not returned: returned events would change the order of effects."""
 
 from __future__ import annotations
 
