@@ -22,7 +22,8 @@ app.autodiscover_tasks()
 
 @contextmanager
 def used_once(connection: Connection) -> Iterator[Connection]:
-    """The connection, established; after an error it is dropped without a word to a server that may hang."""
+    """An established connection; after an error it is dropped without a message to the server, which may
+    hang."""
     try:
         connection.ensure_connection(
             max_retries=1, interval_start=0, interval_step=0, timeout=connection.connect_timeout
@@ -34,9 +35,9 @@ def used_once(connection: Connection) -> Iterator[Connection]:
 
 
 def send_task(name: str, arguments: Sequence[object], *, queue: str) -> None:
-    """Hand a task to the broker, which has it when this returns; raise OperationalError if it takes none.
+    """Hand a task to the broker, which has it when this returns; raise OperationalError if it accepts none.
 
-    The connection is new each time: of one that was kept, a broker that was restarted knows nothing.
+    Each call makes a new connection: a restarted broker does not know an older one.
     """
     connection = app.connection_for_write(connect_timeout=SEND_TIMEOUT)
     try:

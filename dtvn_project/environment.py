@@ -58,7 +58,7 @@ SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file name
 SIOCGIFADDR = 0x8915
 """Linux: the IPv4 address of a named interface (netdevice(7))."""
 BROKER_TIMEOUT = 3.0
-"""Seconds that one call waits for the broker: one that hangs must not hold up who watches the nodes."""
+"""Seconds that one call waits for the broker: one that hangs must not delay the supervision of the nodes."""
 WILDCARD_HOSTS = {"0.0.0.0", "::", ""}  # noqa: S104 - recognised here, never a default
 
 
@@ -175,8 +175,8 @@ POSTGRESQL_PATIENCE = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
-"""libpq's bounds, in seconds (tcp_user_timeout: milliseconds), for a server that is there no longer; those of
-the URL have precedence."""
+"""libpq's bounds, in seconds (tcp_user_timeout: milliseconds), for a server that has disappeared; those in
+the URL take precedence."""
 
 
 def postgresql(url: str, *, schema: str, read_only: bool = False) -> dict[str, Any]:

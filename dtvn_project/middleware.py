@@ -1,4 +1,4 @@
-"""Middleware: static files, response headers, figures, and what only visitors with a browser need."""
+"""Middleware: static files, response headers, request metrics, and what only visitors with a browser need."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -25,7 +25,7 @@ POLICY = "; ".join(
 )
 API = "/api/v1/"
 SERIES_MAX = 1_024
-"""Series of request figures that are found at once."""
+"""Series of request metrics that are cached."""
 
 
 class ContentSecurityPolicy:
@@ -67,19 +67,19 @@ class _Visitors(MiddlewareMixin):
 
 
 class Sessions(_Visitors, SessionMiddleware):
-    """Sessions of visitors."""
+    """Django's sessions, for visitors only."""
 
 
 class Users(_Visitors, AuthenticationMiddleware):
-    """Users of visitors."""
+    """Django's users, for visitors only."""
 
 
 class Messages(_Visitors, MessageMiddleware):
-    """Messages to visitors."""
+    """Django's messages, for visitors only."""
 
 
 class RequestFigures(PrometheusAfterMiddleware):  # type: ignore[misc] # django_prometheus has no types
-    """The figures of requests."""
+    """django_prometheus's request metrics, with cached series."""
 
     def label_metric(self, metric: Any, request: Any, response: Any = None, **labels: Any) -> Any:
         """See django_prometheus."""

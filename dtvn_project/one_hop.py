@@ -28,7 +28,7 @@ READS = 32
 WRITES = 128
 """Threads for all other requests, which may wait for a quorum; they take none of READS."""
 PROMPT = 0.05
-"""Seconds from which it is watched whether the client of a call leaves: the watch costs two tasks."""
+"""Seconds after which a call also watches whether its client leaves: the watch costs two tasks."""
 CONNECTION_SECONDS = 60
 """Seconds for which a thread keeps its database connections."""
 

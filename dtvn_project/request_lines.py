@@ -1,8 +1,8 @@
 """A log line for each request that the web process answered, in the form of a node's (node.request_log).
 
 Requests of programs have level INFO; those of the platform's own pages, which come with a session and without
-a key, or are not below /api/, have DEBUG. Each kind is limited to so many lines a second, and tells how many
-it left out.
+a key, or are not below /api/, have DEBUG. Each kind has a limit of lines per second, and reports how many it
+left out.
 """
 
 from __future__ import annotations

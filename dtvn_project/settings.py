@@ -112,7 +112,7 @@ LOGIN_URL = "admin:login"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 EVENT_TIME_ZONE = environment.event_time_zone()
-"""Of times without an offset in ticket files, for events without a time zone of their own."""
+"""Time zone of times without an offset in ticket files, for events without a time zone of their own."""
 USE_I18N = False
 USE_TZ = True
 
@@ -139,7 +139,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 BEHIND_PROXY = os.environ.get("DTVN_HTTPS") == "1"
-"""Whether X-Forwarded-Proto and X-Forwarded-For are a proxy's word, and people use TLS only."""
+"""Whether a proxy sets X-Forwarded-Proto and X-Forwarded-For, and users connect over TLS only."""
 if BEHIND_PROXY:
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True

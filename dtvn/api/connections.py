@@ -46,9 +46,9 @@ def longest_waiting(connections: Iterable[Each]) -> Each | None:
 
 
 def connections_within(wanted: int, *, files_each: int = 1) -> int:
-    """Number of client connections that this process may have open, at most `wanted`, if each takes so many
-    file descriptors; requests more of these from the system if there are too few. Without a free descriptor,
-    no connection is accepted, and so none is evicted."""
+    """Number of client connections that this process may have open, at most `wanted`, if each takes
+    `files_each` file descriptors; requests more of these from the system if there are too few. Without a free
+    descriptor, no connection is accepted, and so none is evicted."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted * files_each + OWN_FILES
     if soft < needed:

@@ -1,4 +1,4 @@
-"""What was found in a stream, in bounded memory; as text for people and as JSON."""
+"""The findings about a stream, in bounded memory; as text for people and as JSON."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Report:
 
 
 def _one_line(data: bytes) -> str:
-    """The start of an event's text, without characters that a terminal would obey."""
+    """The start of an event's text, without characters that a terminal would interpret."""
     text = data[: TEXT_CHARACTERS * 4].decode(errors="replace")
     text = "".join(sign if sign.isprintable() else " " for sign in text)
     return text if len(text) <= TEXT_CHARACTERS else text[: TEXT_CHARACTERS - 3] + "..."

@@ -1,7 +1,7 @@
 """Configuration of the distributed validation of events: the contract's objects, their defaults and profiles.
 
-All times are seconds. Every object is refused at construction, with a ConfigError that names field, value and
-rule (contract 1.10). Thresholds are effective ones only together with the number of members: see
+All times are seconds. An invalid object is refused at construction, with a ConfigError that names field,
+value and rule (contract 1.10). The effective thresholds also depend on the number of members: see
 `dtvn.events.judging.DecisionRule`.
 """
 
@@ -49,7 +49,7 @@ class Algorithm(StrEnum):
 
 
 class SyncProtocol(StrEnum):
-    """How members bring their shared state together."""
+    """How members synchronise their shared state."""
 
     GOSSIP = "gossip"
     MERKLE = "merkle"
@@ -58,7 +58,7 @@ class SyncProtocol(StrEnum):
 
 
 class ConflictResolution(StrEnum):
-    """Which of two items with one key stays."""
+    """Which of two items with the same key is kept."""
 
     LAST_WRITE = "last_write"
     HIGHEST_VERSION = "highest_version"
@@ -67,7 +67,7 @@ class ConflictResolution(StrEnum):
 
 
 class DetectionMethod(StrEnum):
-    """How a partition is noticed."""
+    """How a partition is detected."""
 
     HEARTBEAT = "heartbeat"
     QUORUM = "quorum"
@@ -76,7 +76,7 @@ class DetectionMethod(StrEnum):
 
 
 class RecoveryStrategy(StrEnum):
-    """What ends a partition."""
+    """How a partition is resolved."""
 
     WAIT = "wait"
     MERGE = "merge"
@@ -174,7 +174,7 @@ class ConsensusConfig(Checked, frozen=True, kw_only=True):
     algorithm: Algorithm = Algorithm.MAJORITY
     min_nodes: int = 1
     quorum_size: int = 1
-    """Never the effective quorum alone: one below what is safe for the members is raised to that."""
+    """A value below the safe quorum of the members is raised to it."""
     require_unanimous: bool = False
     """Makes majority decide as unanimous does."""
     election_timeout: float = 5.0
@@ -183,7 +183,7 @@ class ConsensusConfig(Checked, frozen=True, kw_only=True):
     byzantine_fault_tolerance: int = 1
     """f of pbft."""
     timeout: float | None = None
-    """Of one decision; None stands for the validator's `validation_timeout`."""
+    """Seconds for one decision; None: the validator's `validation_timeout`."""
 
     def _check(self) -> None:
         if self.timeout is not None and not 0 < self.timeout < float("inf"):
@@ -282,7 +282,7 @@ class CircuitBreakerConfig(Checked, frozen=True, kw_only=True):
     success_threshold: int = 2
     """Successes in a row that close it again."""
     timeout: float = 10.0
-    """Of one operation; 0 stands for none."""
+    """Seconds for one operation; 0: no limit."""
 
     def _check(self) -> None:
         if not self.name:
@@ -348,7 +348,7 @@ class DistributedValidatorConfig(Checked, frozen=True, kw_only=True):
 
     @property
     def decision_timeout(self) -> float:
-        """Seconds until a decision is taken with the votes that there are."""
+        """Seconds after which a decision is made with the votes received."""
         timeout = self.consensus_config.timeout
         return self.validation_timeout if timeout is None else timeout
 

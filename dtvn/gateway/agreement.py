@@ -20,7 +20,7 @@ HEARD_WITHIN = 5.0
 NO_LIAR = "no liar is tolerated"
 
 Level = Literal["ok", "tight", "stuck", "none"]
-"""It can lose a member; it can lose none; it has no quorum; there is no cluster."""
+"""The cluster can lose a member; it can lose none; it has no quorum; there is no cluster."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,9 +35,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = 0
     view: int = 0
     sequence: int = 0
-    """Last executed."""
+    """Last executed sequence."""
     stable: int = 0
-    """Of its newest stable checkpoint, which q members signed."""
+    """Sequence of its newest stable checkpoint, which q members signed."""
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     a subset of the one before."""
 
     sentence: str
-    """Without a full stop, so that others can put it into theirs."""
+    """Without a full stop, so that other sentences can include it."""
     level: Level
     members: int = 0
     needed: int = 0

@@ -30,11 +30,11 @@ class Flight(msgspec.Struct):
     give_up_at: int
     to_all: bool = False
     moved: set[int] = set()
-    """Indices in `parts` of those that were requeued for another session, or given up."""
+    """Indices of the parts that were requeued for another session, or given up."""
 
     @property
     def left(self) -> bool:
-        """Whether that holds for all parts: the bundle is not sent again, but answers to it count."""
+        """Whether all parts have moved: the bundle is not sent again, but answers to it count."""
         return bool(self.parts) and len(self.moved) == len(self.parts)
 
     def due(self) -> int:

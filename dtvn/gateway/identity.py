@@ -17,7 +17,7 @@ from dtvn.files.whole import put_in_place
 from dtvn.net import KeyFileError, public_key_of, read_named_seed
 
 LOOK_EVERY = 500_000_000
-"""Nanoseconds between two looks at the file."""
+"""Nanoseconds between two checks of the file."""
 TRY_FOR = 3_000_000_000
 """Nanoseconds without a connection to the cluster after which the other key is tried."""
 

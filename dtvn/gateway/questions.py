@@ -74,8 +74,8 @@ class Questions:
     def ask(
         self, member: int, what: str, arguments: tuple[str, ...], deadline: int, *, status: bool = False
     ) -> tuple[int, bytes]:
-        """Open a question to a member; return its number and frame. `status`: a poll, which no caller hears
-        of."""
+        """Open a question to a member; return its number and frame. `status`: a poll, which is not reported
+        to any caller."""
         number = self.following
         self.following += 1
         if len(self._open) >= QUESTIONS_MAX:

@@ -194,7 +194,7 @@ class Record(Command, frozen=True):
     certificate: VoteCertificate
     """Of the present epoch."""
     ends: bool = False
-    """Whether nothing of the run may follow."""
+    """Whether this is the last chunk of the run."""
 
 
 class Acquire(Command, frozen=True):

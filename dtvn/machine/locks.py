@@ -1,4 +1,4 @@
-"""Locks and leadership: leases that the log grants, one holder a name, with tokens that only rise.
+"""Locks and leadership: leases that the log grants, one holder per name, with tokens that only increase.
 
 A holder is a principal and a word that it chose; it acquires again to extend its lease, and then keeps its
 token. Leases end by batch time, whether anything is ordered then or not. A token is the place in the log of
@@ -63,7 +63,7 @@ class Locks:
         return reasons.OK, canonical.encode(self._rows[key])
 
     def release(self, event: str, command: Release, principal: str) -> tuple[str, bytes]:
-        """Apply the operation `release`; a lock that nobody holds is released already."""
+        """Apply the operation `release`; a free lock counts as released."""
         key = event, command.name
         held = self._rows.get(key)
         if held is None:

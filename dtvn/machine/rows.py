@@ -137,7 +137,7 @@ class RunRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What is recorded of one run of agent events: the operation `record` moves it on, and returns it."""
 
     principal: str
-    """Who began the run; nobody else continues it."""
+    """The principal that began the run; no other may continue it."""
     began: int
     """Sequence of its first record."""
     sequence: int
@@ -163,7 +163,7 @@ class LockRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     principal: str
     holder: bytes
     token: int
-    """Of every later lease it is higher, also of other locks."""
+    """Every later lease has a higher token, of whatever lock."""
     ends: int
     """Last microsecond of batch time at which it is held."""
 

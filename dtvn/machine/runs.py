@@ -4,8 +4,8 @@ A record holds the certificate of a chunk that q members of the present epoch vo
 run if its `previous` is the run's head, its vote begins at the run's position, and names the state of the
 rules that the last vote left. Only digests are kept: payloads stay with the agent's operator.
 
-At most RUNS_MAX runs are kept. A new one beyond that takes the place of the one recorded longest ago, first
-of those that ended; a name that is free again belongs to another run, told apart by `began`.
+At most RUNS_MAX runs are kept. Beyond that, a new run replaces the one recorded longest ago, ended runs
+first; a reused name is another run, distinguished by `began`.
 """
 
 from __future__ import annotations

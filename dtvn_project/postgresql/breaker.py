@@ -18,7 +18,7 @@ ANSWERS_WITHIN = 1.0
 
 
 class CircuitBreaker:
-    """Open while the server is silent: who needs it then fails at once, and one thread goes on asking."""
+    """Open while the server is silent: callers then fail at once, and one thread keeps asking."""
 
     def __init__(self, ask: Callable[[], bool], *, clock: Callable[[], float] = time.monotonic) -> None:
         """`ask` makes a new connection and returns whether the server answered, even if with a refusal; it

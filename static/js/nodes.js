@@ -18,7 +18,7 @@
 
   const ownNodes = () => nodes.filter((node) => !node.external && !node.joining);
 
-  /* How many processes run, and the start or stop that is under way: whoever asked for it, all see it. */
+  /* How many processes run, and the start or stop that is under way: all users see it, no matter who asked for it. */
   function drawCluster() {
     const own = ownNodes();
     const running = own.filter((node) => node.status === "running").length;

@@ -1,4 +1,4 @@
-"""Bring tickets from a file into the network: read, understand, keep persons apart, send.
+"""Imports tickets from a file into the network: read, interpret, separate personal data, send.
 
 reading   a CSV, XLSX (workbook) or JSON file in any encoding and with any delimiter  ->  Record
 pretix    the JSON shapes of pretix  ->  Record with the column names of its spreadsheet export

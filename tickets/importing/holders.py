@@ -1,4 +1,4 @@
-"""Keep persons out of the log: an erasable row here, a salted commitment there.
+"""Keeps personal data out of the log: an erasable row here, a salted commitment in the log.
 
 commitment = H("dtvn/v1/holder", salt, canonical bytes of Holder), with 32 random bytes of salt per ticket:
 without the salt a guess cannot be tested against the log, and erasing destroys the salt.

@@ -14,8 +14,8 @@ LAST_SECOND = time(23, 59, 59, fold=1)
 
 def read_moment(text: str, zone: tzinfo, *, ends: bool = False) -> datetime | None:
     """The time in a cell, aware; None if it is not a time. A time without an offset is in `zone`. A date
-    without a time is the day's first second, or its last one if it `ends` something: who writes "valid until
-    1 August" means that day too."""
+    without a time is the day's first second, or its last one if it `ends` something: "valid until 1 August"
+    includes that day."""
     day = _date(text)
     if day is not None:
         return datetime.combine(day, LAST_SECOND if ends else time.min, zone)

@@ -49,7 +49,7 @@ class Records(NamedTuple):
     """A file's rows, read as they are asked for."""
 
     form: str
-    """What the file was taken for, such as "CSV, Windows-1252, separated by semicolon"."""
+    """The recognised format, such as "CSV, Windows-1252, separated by semicolon"."""
     rows: Iterator[Record]
     """Raises FileRefused."""
 

@@ -10,14 +10,14 @@ class FileRefused(ValueError):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What the settings of an import are called where they are given, for messages."""
+    """Names of an import's settings for messages: those of the command or of the page."""
 
     event: str
     slug: str
     timezone: str
     columns: str
     column: str
-    """Around a FIELD=NAME, which is {}."""
+    """How one FIELD=NAME is quoted; {} stands for it."""
 
 
 COMMAND_LINE = Settings("--event", "--slug", "--timezone", "--column", "--column {}")

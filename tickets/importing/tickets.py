@@ -21,7 +21,7 @@ class TicketFile(msgspec.Struct):
     left_out: list[LeftOut] = []
     wrong: list[WrongRow] = []
     form: str = ""
-    """What the file was taken for: see `reading.Records`."""
+    """The recognised format: see `reading.Records`."""
     read: dict[str, list[str]] = {}
     """Field -> the columns that it is read from, normalised."""
     unread: list[str] = []

@@ -1,4 +1,4 @@
-"""Files of tickets given on the page: taken, read by a worker, confirmed and issued, or discarded."""
+"""Ticket files uploaded on the page: stored, read by a worker, confirmed and issued, or discarded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORKING = (ImportState.READING, ImportState.ISSUING)
 OPEN = (ImportState.READING, ImportState.PREVIEW, ImportState.ISSUING, ImportState.STOPPED)
 """States in which the file is kept."""
 LOST_AFTER = timedelta(seconds=30)
-"""Time without a sign of the worker after which it counts as ended."""
+"""Time without a heartbeat after which a worker counts as ended."""
 FILE_KEPT = timedelta(hours=12)
 """Time after which the file of an import that is not confirmed, or not continued, is deleted."""
 IMPORTS_KEPT = 50
@@ -34,7 +34,7 @@ Send = Callable[[int, str], object]
 
 
 class ImportRefused(ServiceError):
-    """What was asked cannot be done with this import now; a sentence for the page."""
+    """The request is impossible for this import now; a sentence for the page."""
 
     code = "import_refused"
 
@@ -128,7 +128,7 @@ def settle() -> None:
 
 
 def forget_old() -> None:
-    """Delete the files of imports that nobody went on with, and the oldest imports."""
+    """Delete the files of abandoned imports, and the oldest imports."""
     settle()
     old = TicketImport.objects.filter(created_at__lt=timezone.now() - FILE_KEPT)
     old.filter(state__in=(ImportState.PREVIEW, ImportState.STOPPED)).update(

@@ -1,7 +1,7 @@
 """What a worker does for one import of the page: read the file for a preview, or issue its tickets.
 
-A daemon thread writes heartbeat and progress, so that a long parse is no silence. Every write is for the
-token of this task alone: a task that was taken for lost changes nothing any more.
+A daemon thread writes heartbeat and progress, so that a long parse does not count as silence. Every write
+requires this task's token: a task that was given up changes nothing any more.
 """
 
 from __future__ import annotations

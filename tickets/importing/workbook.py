@@ -1,4 +1,5 @@
-"""Reads the sheet with tickets in an Excel workbook (.xlsx), within bounds: a small file may unpack to much.
+"""Reads the sheet with tickets in an Excel workbook (.xlsx), within bounds: unpacked, a small file may be
+huge.
 
 The size of every part, unpacked, is checked before one is unpacked; `zipfile` reads no more of a part than
 its entry announces. A first pass over the XML counts the parts of each row. Rows and cells are counted as
@@ -23,7 +24,7 @@ UNPACKED_BYTES_MAX = 256 * 1024 * 1024
 TREE_BYTES_MAX = 512 * 1024
 """A part that openpyxl reads as a tree, which takes a hundred times its bytes: styles, names, relations."""
 STREAMED = ("xl/worksheets/", "xl/sharedStrings.xml", "xl/media/", "xl/drawings/", "docProps/thumbnail")
-"""Parts that are read bit by bit, or not at all."""
+"""Parts that are streamed, or not read at all."""
 PARTS_MAX = 1_000
 ROWS_MAX = 1_048_576
 """What Excel itself can show."""

@@ -22,8 +22,8 @@ View = Callable[Concatenate[HttpRequest, Caller, Named], HttpResponseBase]
 def with_scope(
     *scopes: str,
 ) -> Callable[[View[Named]], Callable[Concatenate[HttpRequest, Named], HttpResponseBase]]:
-    """Decorator: the view gets the caller, who has any of the scopes (none given: may read). Others are led
-    to the login, or get 403. Nothing is cached."""
+    """Decorator: the view gets the caller, who has any of the scopes (none given: may read). Others are
+    redirected to the login, or get 403. Nothing is cached."""
 
     def decorate(view: View[Named]) -> Callable[Concatenate[HttpRequest, Named], HttpResponseBase]:
         @wraps(view)

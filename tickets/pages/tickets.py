@@ -60,7 +60,7 @@ def page(request: HttpRequest, caller: Caller) -> HttpResponse:
 def page_with_selection(
     request: HttpRequest, caller: Caller, act: str, keys: Iterable[Key], *, reason: str
 ) -> HttpResponse:
-    """The page with these tickets selected, about to be asked whether to do `act` (of ACTS) with all."""
+    """The page with these tickets selected, which asks whether to do `act` (of ACTS) with all."""
     selected = [{"event": event, "id": ticket} for event, ticket in keys]
     handed = {"act": act, "reason": reason, "tickets": selected, "page": reverse("tickets:page")}
     return _page(request, caller, handed=handed)
@@ -193,7 +193,7 @@ def _acts(row: TicketRow, caller: Caller) -> list[str]:
 
 
 def _total(wanted: Search) -> int | None:
-    """Length of the whole list, from the counters; None where they do not tell."""
+    """Length of the whole list, from the counters; None if they do not give it."""
     if wanted.words:
         return None
     counts = read.count_tickets(LEARNER_ALIAS, wanted.event)

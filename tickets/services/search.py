@@ -1,8 +1,8 @@
 """Finds tickets by id, order and holder's name: any case, any part, from the platform's own copies.
 
-No index of the two databases finds a text inside another one, so tickets are read in the order of their
-keys, at most SCANNED_MAX of them in one call: a search of a million tickets is many short answers, each of
-which names the key to continue after, and none holds up other requests.
+No index of the two databases finds a text inside another one, so tickets are read in the order of their keys,
+at most SCANNED_MAX of them in one call: a search of a million tickets is many short answers, each of which
+names the key to continue after, so it does not delay other requests.
 """
 
 from __future__ import annotations

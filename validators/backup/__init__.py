@@ -1,1 +1,1 @@
-"""Backups of a data folder: what they hold, the archive that they are, and how one is restored."""
+"""Backups of a data folder: their contents, their archive, and how one is restored."""

@@ -1,4 +1,4 @@
-"""The archive of a backup: a compressed tar of plain files, with the manifest as its last.
+"""The archive of a backup: a compressed tar of plain files, the manifest being the last.
 
 `verify` reads a whole archive and writes nothing. `extract` checks each file again while it writes it. None
 of them lets tarfile create anything: names are checked here, only plain files are accepted, and each is
@@ -27,7 +27,7 @@ MANIFEST = "manifest.json"
 MANIFEST_BYTES_MAX = 4 * 1024 * 1024
 CHUNK = 1024 * 1024
 COMPRESSION = 1
-"""Of gzip: ledgers are mostly signatures and hashes, which no level makes small."""
+"""Level of gzip, the lowest: ledgers are mostly signatures and hashes, which do not compress."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error)
 

@@ -1,4 +1,4 @@
-"""Has the cluster certify all that it acknowledged, before its ledgers are copied.
+"""Makes the cluster certify everything that it acknowledged, before its ledgers are copied.
 
 A cluster can be continued from a stable checkpoint only (R11), and up to one checkpoint interval of
 acknowledged operations is above the newest one. So a backup first orders operations without effect until a

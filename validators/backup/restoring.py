@@ -32,7 +32,7 @@ from validators.data_folder.locks import lock_holder
 
 CONNECT_WAIT = 1.0
 ACCOUNTS = ("platform/", SECRET_KEY, "keys/platform.json")
-"""What a platform takes along to a new cluster."""
+"""Files that a platform takes along to a new cluster."""
 CLUSTER = ("cluster/", "keys/")
 
 

@@ -71,7 +71,7 @@ class Source(msgspec.Struct, frozen=True):
 
     def ledger(self, genesis: g.Genesis, name: str) -> Location:
         """Where the ledger of a node, or of the learner, is or would be: a node's beside it, on its own
-        server, or, in the form before, on the platform's. Raises BackupError."""
+        server or, as in earlier versions, on the platform's. Raises BackupError."""
         if name == LEARNER_SCHEMA:
             return Location.choose(self.places.learner, url=self.database_url, schema=LEARNER_SCHEMA)
         node = self.places.node(name)

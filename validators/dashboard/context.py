@@ -13,7 +13,7 @@ from validators.services.cluster_state import cluster_state
 
 
 def state_of_cluster(request: HttpRequest) -> dict[str, Any]:
-    """`cluster_state`, which a template calls when it shows it; see services.cluster_state."""
+    """`cluster_state`, which a template calls only when it shows it; see services.cluster_state."""
     return {"cluster_state": cluster_state}
 
 

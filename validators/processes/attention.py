@@ -1,4 +1,5 @@
-"""When reconcile takes a turn: at once after a change that costs no query to see, else once a second."""
+"""When reconcile takes a turn: at once after a change that can be seen without a query, else once a
+second."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from validators.data_folder.locks import heartbeat, lock_holder
 from validators.processes.node_controller import SILENT_AFTER
 
 TURN_INTERVAL = 1.0
-"""Seconds between two turns while nothing changes: a wish from another host is seen by then."""
+"""Seconds between two turns while nothing changes: a request from another host is seen by then."""
 
 
 class Attention:

@@ -20,7 +20,7 @@ RESTART_BACKOFF_MAX = 15.0
 
 
 class Child:
-    """One child process in its own session, so that Ctrl-C reaches it only through us.
+    """One child process in its own session, so that Ctrl-C reaches it only through `up`.
 
     Must be started from the main thread: the kernel's notice of a parent's death is tied to the
     thread that forked.

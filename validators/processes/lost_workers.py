@@ -1,5 +1,5 @@
 """What a worker logs about its children: one that ended without a report gives one line, with the node's
-name, in the form of all other lines.
+name, in the format of all other lines.
 
 billiard logs it at once, as a process of its pool; Celery logs it again ten seconds later, as a failed task
 with its own internal traceback. Exceptions that a task raises are logged as usual.

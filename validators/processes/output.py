@@ -1,4 +1,5 @@
-"""Lines for an operator, each with the name of its source, whole and in the order of the calls."""
+"""Prints lines for an operator, each with the name of its source, never interleaved, in the order of the
+calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One platform to a database, and one run of it at a time: `up` takes this lease before it touches any row.
+"""One platform per database, and one run of it at a time: `up` takes this lease before it touches any row.
 
 Theory of operation. The database's row `Platform` and the data folder hold the same random id, so another
 platform is refused however long the first one has been stopped. The row also names the run with the lease,
@@ -140,7 +140,7 @@ class PlatformLease:
 
 def this_process() -> str:
     """This process among those of all machines, containers and times: boot id and namespace of process ids,
-    then its id, and its start in clock ticks since the boot. "" where the system does not tell."""
+    then its id, and its start in clock ticks since the boot. "" where the system does not say."""
     place = _process_ids_of()
     return f"{place} started {os.getpid()} {_begun(os.getpid())}" if place else ""
 

@@ -119,7 +119,7 @@ def ensure_accounts(folder: DataFolder) -> dict[str, Any]:
 
 
 def keep_fingerprint(folder: DataFolder) -> None:
-    """Write down by what further web processes recognise this platform's secret key."""
+    """Store the fingerprint by which further web processes recognise this platform's secret key."""
     row = Platform.objects.get()
     row.secret_fingerprint = fingerprint(row.platform_id, environment.read_secret_key(folder.root))
     row.save(update_fields=["secret_fingerprint"])

@@ -30,7 +30,7 @@ class Reply(msgspec.Struct, frozen=True):
     """The answer of `/ready`: a sequence, or a reason why not."""
 
     sequence: int = -1
-    """What a quorum has executed; -1: not ready."""
+    """The sequence that a quorum has executed; -1: not ready."""
     reason: str = ""
     answered: bool = False
     """True if the web process sent it."""

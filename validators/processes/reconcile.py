@@ -118,7 +118,8 @@ class Reconciler:
             raise
 
     def _send(self, row: ManagedNode, token: str) -> bool:
-        """Whether the broker took the start request. Its absence is one line, and so is its return."""
+        """Whether the broker took the start request. An outage of the broker is one log line, and so is its
+        end."""
         if time.monotonic() < self._send_not_before:
             return False
         try:

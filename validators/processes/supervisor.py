@@ -239,7 +239,7 @@ class Supervisor:
         self._reconciler.worker_lost(names)
 
     def _reconcile(self) -> None:
-        """Never gives up: a database outage ends at some time, and nodes keep running meanwhile."""
+        """Never gives up: nodes keep running during a database outage, which ends sometime."""
         complained = ""
         while not self._stop.wait(LOOK_INTERVAL):
             try:

@@ -1,4 +1,4 @@
-"""Names of the Celery tasks that are a node: who sends them, and who runs them, must agree on these."""
+"""Names of the Celery tasks that are a node: senders and workers must agree on these."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""WebSockets that a client can neither flood nor fill: daphne and autobahn read, answer and queue all that is
-sent.
+"""Limits what a WebSocket's client can send, and leave unread: daphne and autobahn read, answer and queue
+everything.
 
 A client is not read while it does not take what was sent to it, while the application is behind with its
 messages, and while it exceeds its pace; so at most one read of it waits here. The application waits as well:
@@ -27,7 +27,7 @@ STEPS = 64
 WAITING_MAX = 8
 """Messages of a client that wait for the application."""
 WHILE_BEHIND = 0.02
-"""Seconds between two looks whether the application has taken them."""
+"""Seconds between two checks whether the application has taken them."""
 MESSAGE_COST = 0.0002
 """Seconds that the application needs for a message, about: they count for the pace."""
 

@@ -30,7 +30,7 @@ from validators.data_folder.locks import SlotLock, process_lives
 from validators.processes import broker_consumer, lost_workers, parent, stopping
 
 NODES = "validators"
-"""What the names of workers that run validators begin with."""
+"""Prefix of the names of workers that run validators."""
 GRACE = 4.0
 """Seconds from the loss of our parent until this worker and its children exit by force."""
 LOOK_INTERVAL = 0.5
@@ -38,7 +38,7 @@ LOOK_INTERVAL = 0.5
 LIFE_INTERVAL = 0.5
 """Seconds between two heartbeats to `up`."""
 STOP_INTERVAL = 0.25
-"""Seconds between two looks whether to stop."""
+"""Seconds between two checks whether to stop."""
 
 _main_process = 0
 """Inherited by the children, which are forked from it: a child that asks for its parent's id too late may get

@@ -1,5 +1,4 @@
-"""Choosing nodes, and not calling those that fail: load balancer, placement of streams, circuit breakers.
-Pure."""
+"""Chooses nodes, and avoids those that fail: load balancer, placement of streams, circuit breakers. Pure."""
 
 from dtvn.events.balancing.balancer import Chance, LoadBalancer, LoadBalancerMetrics
 from dtvn.events.balancing.call_breaker import (

@@ -1,4 +1,4 @@
-"""Chooses nodes for requests (contract 6). Times are seconds of a clock that only rises; chance is handed
+"""Chooses nodes for requests (contract 6). Times are seconds of a monotonic clock; randomness is passed
 in."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PENALTIES = {BreakerState.CLOSED: 1, BreakerState.HALF_OPEN: 2, BreakerState.OPE
 
 
 class Chance(Protocol):
-    """Draws for `random`, and for the two choices of least response time."""
+    """Source of randomness for `random`, and for the two choices of least response time."""
 
     def sample(self, items: Sequence[str], count: int, /) -> list[str]:
         """`count` different items in random order; `random.Random` has this method."""
@@ -38,7 +38,7 @@ class LoadBalancerMetrics(msgspec.Struct, frozen=True):
 
 
 class LoadBalancer:
-    """The nodes, what is known of them, and the choice among them."""
+    """Knows the nodes and their state, and chooses among them."""
 
     def __init__(self, config: LoadBalancerConfig, chance: Chance) -> None:
         self.config = config
@@ -48,7 +48,7 @@ class LoadBalancer:
         self._cursor = 0
 
     def register_node(self, node: str, now: float) -> None:
-        """Makes a node known; a known one stays as it is. Raises ValueError if there are NODES_MAX
+        """Adds a node; one that was added before does not change. Raises ValueError if there are NODES_MAX
         already."""
         if node in self._nodes:
             return
@@ -58,7 +58,7 @@ class LoadBalancer:
         self._ring.add(node)
 
     def remove_node(self, node: str) -> None:
-        """Forgets a node; an unknown one is no error."""
+        """Removes a node; an unknown one is ignored."""
         self._nodes.pop(node, None)
         self._ring.remove(node)
 
@@ -116,12 +116,12 @@ class LoadBalancer:
         return [name for name, node in sorted(self._nodes.items()) if now - node.probed_at >= interval]
 
     def get_node_info(self, node: str) -> NodeLoadInfo | None:
-        """A copy; None if the node is unknown."""
+        """A copy of what is known of the node; None if it is unknown."""
         known = self._nodes.get(node)
         return known.info() if known else None
 
     def get_all_nodes_info(self) -> dict[str, NodeLoadInfo]:
-        """Copies, by node."""
+        """Copies of what is known of all nodes, by node."""
         return {name: node.info() for name, node in self._nodes.items()}
 
     def get_metrics(self) -> LoadBalancerMetrics:
@@ -172,7 +172,7 @@ class LoadBalancer:
 
     def _fastest(self, nodes: list[str], count: int) -> list[str]:
         """The best of twice as many nodes drawn by chance ("two choices", Mitzenmacher 2001): requests do not
-        all run to the one node that was fastest a moment ago. Nodes that were never tried come first."""
+        all go to the one node that was fastest a moment ago. Nodes that were never tried come first."""
         untried = [node for node in nodes if (known := self._nodes.get(node)) is None or not known.tried]
         others = [node for node in nodes if node not in untried]
         drawn = self._chance.sample(others, min(2 * count, len(others)))

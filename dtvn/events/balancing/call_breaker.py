@@ -1,4 +1,4 @@
-"""The breaker around calls to others (contract 1.7, 6.4 b). Times are seconds of a clock that only rises.
+"""The breaker around calls to others (contract 1.7, 6.4 b). Times are seconds of a monotonic clock.
 
 | state | a call | leaves it |
 |---|---|---|
@@ -56,14 +56,14 @@ class BreakerError(RuntimeError):
 
 
 class Permit(msgspec.Struct, frozen=True):
-    """Leave to make one call."""
+    """Permission to make one call."""
 
     started: float
     generation: int
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """What a page shows of a breaker. Rates are 0.0 without requests."""
+    """A breaker's statistics, as pages show them. Rates are 0.0 without requests."""
 
     name: str
     state: BreakerState
@@ -87,7 +87,7 @@ class CallBreaker:
         self._generation = 0
 
     def begin(self, now: float) -> Permit:
-        """Leave to make a call; raises BreakerError CIRCUIT_BREAKER_OPEN."""
+        """Permission to make a call; raises BreakerError CIRCUIT_BREAKER_OPEN."""
         if self.state is BreakerState.OPEN and now - self._opened_at >= self.config.reset_timeout:
             self._enter(BreakerState.HALF_OPEN)
         trials_used = self.counts.requests >= self.config.half_open_max_calls
@@ -120,11 +120,11 @@ class CallBreaker:
         return self._error(BreakerCode.PANIC, f"a call raised {type(cause).__name__}")
 
     def reset(self) -> None:
-        """Closes it by hand, and forgets all counts."""
+        """Closes the breaker manually and clears all counts."""
         self._enter(BreakerState.CLOSED)
 
     def trip(self, now: float) -> None:
-        """Opens it by hand."""
+        """Opens the breaker manually."""
         self._open(now)
 
     def stats(self) -> Stats:
@@ -146,13 +146,13 @@ class CallBreaker:
             self._open(now)
 
     def _open(self, now: float) -> None:
-        """The counts of what led to it stay to be seen."""
+        """Keeps the counts, which show why it opened."""
         self.state = BreakerState.OPEN
         self._opened_at = now
         self._generation += 1
 
     def _enter(self, state: BreakerState) -> None:
-        """Calls begun before do not count in the new state."""
+        """Calls that began earlier do not count in the new state."""
         self.state = state
         self.counts = Counts()
         self._generation += 1
@@ -185,5 +185,5 @@ class CallBreakers:
         return self._breakers.setdefault(config.name, CallBreaker(config))
 
     def stats(self) -> list[Stats]:
-        """Of each breaker, by name."""
+        """Statistics of each breaker, by name."""
         return [self._breakers[name].stats() for name in sorted(self._breakers)]

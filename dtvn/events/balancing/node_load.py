@@ -13,7 +13,7 @@ from dtvn.events.config import LoadBalancerConfig
 WINDOW_REQUESTS = 20
 """The error rate is that of the last 20 requests."""
 WINDOW_REQUESTS_MIN = 5
-"""Fewer requests say nothing: the breaker stays closed."""
+"""With fewer requests a closed breaker stays closed."""
 
 
 class NodeLoadInfo(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class NodeLoad:
         return self._window.count(False) / len(self._window) if self._window else 0.0
 
     def admits(self, now: float) -> bool:
-        """Whether its breaker lets a request through; half-opens one whose time is over."""
+        """Whether its breaker lets a request through; half-opens a breaker that was open for long enough."""
         if not self._config.enable_circuit_breaker:
             return True
         opened = now if self._opened_at is None else self._opened_at
@@ -103,7 +103,7 @@ class NodeLoad:
         self._mark(success, now)
 
     def measure(self, load: float, response_time_ms: int, now: float) -> None:
-        """What the node reports of itself."""
+        """What the node reports about itself."""
         self.current_load, self.response_time_ms = load, response_time_ms
         self._updated = now
         self._step(now)

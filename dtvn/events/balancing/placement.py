@@ -1,9 +1,8 @@
-"""Which validators judge which stream: consistent hashing with bounded loads, and no stream moves while it
-lives.
+"""Assigns streams to validators by consistent hashing with bounded loads; a live stream never moves.
 
 After Mirrokni, Thorup and Zadimoghaddam (2018): a node takes at most 1.25 times its even share of the
-streams, and what it refuses goes to the next node on the ring. So the members' shares stay near each other,
-however the keys fall, and all who know the members and these loads choose alike."""
+streams, and what it refuses goes to the next node on the ring. So the members' shares stay near each other
+whatever the keys are, and everyone who knows the members and these loads makes the same choice."""
 
 from __future__ import annotations
 
@@ -53,7 +52,7 @@ class Placement:
         return placed
 
     def release(self, thread: str) -> None:
-        """The thread has no live run any more; an unknown one is no error."""
+        """The thread has no live run any more; an unknown one is ignored."""
         for node in self._placed.pop(thread, ()):
             self._streams_of[node] -= 1
 

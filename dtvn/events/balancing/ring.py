@@ -26,14 +26,14 @@ class HashRing:
         return node in self._nodes
 
     def add(self, node: str) -> None:
-        """Puts a node on the ring, once."""
+        """Adds a node, unless it is on the ring already."""
         if node not in self._nodes:
             self._nodes.add(node)
             for number in range(POINTS_PER_NODE):
                 insort(self._points, (point_of(f"{node}:{number}"), node))
 
     def remove(self, node: str) -> None:
-        """Takes a node off the ring; an unknown one is no error."""
+        """Removes a node; an unknown one is ignored."""
         if node in self._nodes:
             self._nodes.remove(node)
             self._points = [point for point in self._points if point[1] != node]

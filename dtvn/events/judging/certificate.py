@@ -1,6 +1,6 @@
 """The certificate of a verdict: one vote, and the signatures of enough members under it, checked offline.
 
-It is carried by answers, transcripts and the ordered log. Who trusts the cluster's chain of epochs needs
+Answers, transcripts and the ordered log carry it. A verifier that trusts the cluster's chain of epochs needs
 nothing else. Members of an old epoch whose keys were lost could still sign for it; only an anchor in the log
 says when a certificate existed."""
 
@@ -29,12 +29,12 @@ from dtvn.protocol.proof_forms import opened
 from dtvn.protocol.quorum import MEMBERS_MAX
 
 CERTIFICATE_BYTES_MAX = 64 * 1024
-"""Size of the largest: the longest vote, and 31 members with the longest paths."""
+"""Most bytes of a certificate: the longest vote, and 31 members with the longest paths."""
 A_CERTIFICATE = "a certificate of events"
 
 
 class VoteCertificate(Wire, frozen=True):
-    """One vote and those who gave it."""
+    """One vote, with the signatures of the members that gave it."""
 
     version: Count
     cluster: Hash
@@ -81,7 +81,7 @@ def decode_certificate(data: bytes) -> VoteCertificate:
 
 
 def check_form(certificate: VoteCertificate) -> Vote:
-    """The certificate's vote; raises ProofError for another version or a vote without form. No signature is
+    """The certificate's vote; raises ProofError for another version or a malformed vote. No signature is
     checked."""
     check_version(certificate.version, A_CERTIFICATE)
     return open_vote(certificate.vote)

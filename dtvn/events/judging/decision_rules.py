@@ -6,10 +6,10 @@
 | unanimous | any invalid vote: invalid; valid votes of all members: valid | INSUFFICIENT_NODES |
 | pbft | that of `needed` equal votes | PBFT_NO_CONSENSUS |
 
-`needed` is the contract's size or the quorum of the members, whichever is greater: of two sets of that size
-an honest member is in both, so up to f liars never bring about two verdicts, whatever is lost or late. With
-3f + 1 members both are the same number; with 5 or 7 members the contract's majority (3, 4) could be turned by
-f liars.
+`needed` is the contract's size or the quorum of the members, whichever is greater: any two sets of that size
+share an honest member, so up to f liars never cause two verdicts, whatever is lost or late. With 3f + 1
+members both are the same number; with 5 or 7 members the contract's majority (3, 4) could be turned by f
+liars.
 
 A certificate holds `needed` equal votes (all members' for a valid verdict of *unanimous*, a quorum's for an
 invalid one), so there can be a verdict without a certificate, never a certificate against the verdict.
@@ -45,7 +45,7 @@ class AlgorithmNotOffered(ValueError):
 
 
 class Verdict(StrEnum):
-    """What the members say of a chunk together."""
+    """The members' joint verdict on a chunk."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -54,7 +54,7 @@ class Verdict(StrEnum):
 
 
 class Count(msgspec.Struct, frozen=True):
-    """Votes on one question, by what they say."""
+    """Numbers of votes on one question, by verdict."""
 
     valid: int
     invalid: int

@@ -1,4 +1,4 @@
-"""Evidence that a member voted in two ways on one question, as bytes that anyone can check.
+"""Evidence that a member cast two different votes on one question, as bytes that anyone can check.
 
 A vote is a pure function of its question, so no honest validator gives two, whatever it lost or restored.
 """
@@ -24,7 +24,7 @@ from dtvn.protocol.proof_errors import Code, ProofError
 from dtvn.protocol.proof_forms import opened
 
 EVIDENCE_BYTES_MAX = 80 * 1024
-"""Size of the largest: two of the longest votes, each with the longest path."""
+"""Most bytes of evidence: two of the longest votes, each with the longest path."""
 SOME_EVIDENCE = "the evidence"
 NO_CONTRADICTION = "the two votes do not contradict each other"
 

@@ -1,4 +1,4 @@
-"""The chain over a run's certified chunks: one hash stands for all that was decided of the run so far."""
+"""The chain over a run's certified chunks: one hash commits to everything decided about the run so far."""
 
 from __future__ import annotations
 

@@ -8,8 +8,7 @@
 
 A chunk on which enough members agree is one piece. Where they differ, it is asked again: first the events
 before the first one that is judged differently, then the rest; so a certificate only covers events that were
-voted as a whole, and a dispute ends at the event that it is about. Times are seconds of a clock that only
-rises."""
+voted as a whole, and a dispute ends at the event that it is about. Times are seconds of a monotonic clock."""
 
 from __future__ import annotations
 
@@ -61,7 +60,7 @@ class Piece(msgspec.Struct, frozen=True):
     question: Question
     decision: Decision
     votes: tuple[MemberVote, ...]
-    """Those under `decision.certified`, for `assemble`; empty if there is no certificate."""
+    """Those for `decision.certified`, to `assemble`; empty if there is no certificate."""
 
 
 class Inquiry:
@@ -114,7 +113,7 @@ class Inquiry:
 
     @property
     def contradictions(self) -> list[tuple[MemberVote, MemberVote]]:
-        """Two different votes on one question, of each member that convicted itself so."""
+        """Of each member that contradicted itself: its two different votes on one question."""
         return [pair for tally in self._tallies for pair in tally.contradictions.values()]
 
     def outbox(self) -> list[Ask]:
@@ -141,7 +140,7 @@ class Inquiry:
         self._go_on(self._tally, final=now >= self._closes_at)
 
     def receive(self, vote: MemberVote, warnings: Sequence[str] = ()) -> Ignored | None:
-        """Counts a vote whose signature was checked; returns why not, if it does not count."""
+        """Counts a vote whose signature was checked; returns the reason if it does not count."""
         question = vote.vote.question
         tally = next((each for each in self._tallies if each.question == question), None)
         if tally is None:

@@ -1,4 +1,4 @@
-"""Counts the votes of one question until they decide it, or its time is over.
+"""Counts the votes on one question until they decide it or time runs out.
 
 The verdict comes as soon as no missing vote can change it. The decision, which names the vote that a
 certificate can hold, comes when no missing vote can change that either, or on `close`. Afterwards nothing
@@ -35,7 +35,7 @@ class Ignored(StrEnum):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What is decided of one question."""
+    """The decision on one question."""
 
     verdict: Verdict
     code: str
@@ -45,18 +45,18 @@ class Decision(msgspec.Struct, frozen=True):
     errors: tuple[str, ...]
     """Each rule id of an invalid verdict once, sorted: of the certified vote, or of all invalid votes."""
     warnings: tuple[str, ...]
-    """Each rule id once, sorted. Nobody has signed them."""
+    """Each rule id once, sorted; they are unsigned."""
     certified: Vote | None
     """The vote that enough members gave for a certificate."""
     voters: tuple[int, ...]
     silent: tuple[int, ...]
     """Members that were asked and had not answered by then."""
     partial: bool
-    """PARTIAL_DECISIONS."""
+    """Whether the note PARTIAL_DECISIONS applies."""
 
 
 class Tally:
-    """The votes on one question, one a member."""
+    """The votes on one question, at most one per member."""
 
     def __init__(self, question: Question, rule: DecisionRule) -> None:
         self.question = question
@@ -82,8 +82,8 @@ class Tally:
         return self.asked - self.votes.keys() - self._abstained
 
     def add(self, vote: MemberVote, warnings: Sequence[str] = ()) -> Ignored | None:
-        """Counts a vote whose signature was checked; returns why not, if it does not count. `warnings`: rule
-        ids that came beside it, unsigned."""
+        """Counts a vote whose signature was checked; returns the reason if it does not count. `warnings`:
+        rule ids that came beside it, unsigned."""
         member = vote.member
         if vote.vote.question != self.question:
             return Ignored.OTHER_QUESTION
@@ -112,7 +112,7 @@ class Tally:
             self._judge()
 
     def close(self) -> Decision:
-        """The decision with the votes that there are: the time is over, or nobody else can be asked."""
+        """The decision with the votes received: time is over, or no other member can be asked."""
         if self.decision is None:
             count = self._count(closed=True)
             self.verdict = self.verdict or self.rule.verdict(count) or Verdict.NONE

@@ -5,7 +5,7 @@
     the member signs tag, cluster id and head
 
 The receiver of a whole turn recomputes the root; a single vote is shown with its path (RFC 6962), as in a
-certificate or in evidence. The tag is of no other signature of the cluster.
+certificate or in evidence. No other signature of the cluster uses the tag.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Turn(Wire, frozen=True):
 
 
 class Ballot(Wire, frozen=True):
-    """One member's signature under one vote, which is told apart from it: equal votes are stored once."""
+    """One member's signature under one vote. The vote is stored separately: equal votes are stored once."""
 
     member: Count
     place: Count
@@ -74,7 +74,7 @@ class Ballot(Wire, frozen=True):
 
 
 class CheckedTurn:
-    """A turn whose signature was checked. It computes paths when one is asked for."""
+    """A turn whose signature was checked. Paths are computed on demand."""
 
     def __init__(self, turn: Turn, leaves: list[bytes]) -> None:
         self.turn = turn

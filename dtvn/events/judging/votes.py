@@ -98,7 +98,7 @@ class JudgedRun(Protocol):
         """32 bytes that name the state of the rules now."""
 
     def feed(self, text: bytes) -> str:
-        """Judge the next event: rule id of its first error, or "" and the state goes forward."""
+        """Judge the next event: rule id of its first error, or "", and the state advances."""
 
 
 def event_digest(event: Event) -> bytes:
@@ -114,8 +114,8 @@ def chunk_digest(digests: Sequence[bytes]) -> bytes:
 
 
 def cast_vote(question: Question, events: Sequence[Event], run: JudgedRun) -> Vote:
-    """The vote on `question`; `run` has then judged its events. Raises Abstains, and `run` is as before, if
-    events, state or rules are not those that the question names."""
+    """The vote on `question`; `run` has then judged its events. Raises Abstains, and leaves `run` unchanged,
+    if events, state or rules are not those that the question names."""
     if run.rules_digest() != question.rules:
         raise Abstains(Abstention.OTHER_RULES)
     if run.state_digest() != question.before:
@@ -140,7 +140,7 @@ def is_well_formed(vote: Vote) -> bool:
 
 def first_difference(votes: Sequence[Vote]) -> int:
     """Index of the first event that these votes on one question judge differently; 0 if they differ only in
-    the state after the chunk, which shows no place."""
+    the state after the chunk, which does not say where."""
     first: Vote = votes[0]
     places = [
         min(set(first.errors) ^ set(other.errors))[0] for other in votes[1:] if other.errors != first.errors

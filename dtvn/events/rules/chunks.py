@@ -1,7 +1,7 @@
-"""Chunks: the shorthand for start, content and end, expanded before the rules of order are asked.
+"""Chunks: the shorthand for start, content and end, expanded before the rules of order run.
 
 Each owner (the parent agent or a subagent) has one lane, which holds the stream that its chunks build now.
-`expand` only plans; the lanes change when the planned events were accepted.
+`expand` only plans; the lanes change once the planned events are accepted.
 """
 
 from __future__ import annotations

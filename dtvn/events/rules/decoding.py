@@ -1,4 +1,4 @@
-"""From JSON bytes to an event, or to the reason why the bytes are none: shape, version 0.x, size, depth."""
+"""From JSON bytes to an event, or to the reason why they are not one: shape, version 0.x, size, depth."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _as_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class BadShape(Struct, frozen=True):
-    """Why bytes are no event of protocol 1.0; `kind` is its class if at least the type is known."""
+    """Why bytes are not an event of protocol 1.0; `kind` is its class if at least the type is known."""
 
     refusal: Refusal
     kind: type[s.Event] | None = None
@@ -161,5 +161,5 @@ def known_fields(kind: type[s.Event]) -> frozenset[str]:
 
 
 def unknown_fields(data: bytes, kind: type[s.Event]) -> list[str]:
-    """Names in the JSON text of an event of right shape that the protocol does not know, at its top level."""
+    """Top-level names in the JSON text of a well-formed event that the protocol does not define."""
     return [name for name in _as_object.decode(data) if name not in known_fields(kind)]

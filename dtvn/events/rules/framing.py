@@ -1,7 +1,7 @@
 """From the bytes of a stream to the JSON texts of its events, piece by piece: server-sent events, NDJSON, a
 JSON list.
 
-What is kept between pieces is bounded by the size of one event, but for a JSON list, which is read whole.
+What is kept between pieces is bounded by the size of one event, except for a JSON list, which is read whole.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Framing(Protocol):
         """The events that `piece` completes."""
 
     def end(self) -> list[tuple[int, bytes]]:
-        """The stream has ended: the events that only this completes."""
+        """The events that only the end of the stream completes."""
 
 
 class _Lines:
@@ -74,7 +74,7 @@ class _Lines:
 
 
 class Ndjson:
-    """One event a line; empty lines are passed over."""
+    """One event per line; empty lines are skipped."""
 
     def __init__(self, event_bytes: int) -> None:
         self._lines = _Lines(event_bytes)
@@ -93,8 +93,8 @@ class Ndjson:
 
 
 class ServerSentEvents:
-    """The `data` of server-sent events; other fields and comments are passed over. An event that the end of
-    the stream cuts off is given too, for the rules to refuse or accept."""
+    """The `data` of server-sent events; other fields and comments are skipped. An event that the end of the
+    stream cuts off is given too, for the rules to refuse or accept."""
 
     def __init__(self, event_bytes: int) -> None:
         self._limit = event_bytes

@@ -1,7 +1,7 @@
 """What a run opens and closes: text messages, tool calls, reasoning and steps, each owned by an agent.
 
-A rule gets the state and an event of right shape while a run is active. It returns None and has brought the
-state forward, or returns a Refusal and has changed nothing.
+A rule gets the state and an event of right shape while a run is active. It advances the state and returns
+None, or returns a Refusal and changes nothing.
 """
 
 from __future__ import annotations

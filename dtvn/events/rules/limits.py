@@ -11,7 +11,7 @@ from msgspec import Struct
 from dtvn.protocol.canonical import encode, tagged_digest
 
 RULES_VERSION = 1
-"""Rises with every change of what is refused, and with which code."""
+"""Increases with every change to what is refused, or to the code of a refusal."""
 SCAN_FROM = 256
 """Events up to this many bytes are within every limit of size and depth."""
 
@@ -20,8 +20,8 @@ class Limits(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Bounds of an event and of a run.
 
     `open_items` counts all that a run has open at once: messages, calls, spans, steps, subagents. `owners` is
-    how many ids of each kind a run remembers; of more, the oldest that are not open are forgotten, down to
-    three quarters.
+    how many ids of each kind a run remembers; beyond that, the oldest that are not open are forgotten, down
+    to three quarters.
     """
 
     event_bytes: int = 32 * 1024 * 1024

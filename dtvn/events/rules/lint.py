@@ -46,7 +46,7 @@ def _names_of(kind: type[s.Event]) -> tuple[tuple[str, str], ...]:
 
 class Linter:
     """Advice about one stream, event by event, after `Stream.feed` accepted each. `timestamps` false leaves
-    out all about times, `empty_ids` false all about empty ids and texts."""
+    out advice about times, `empty_ids` false advice about empty ids and texts."""
 
     def __init__(self, stream: Stream, *, timestamps: bool = True, empty_ids: bool = True) -> None:
         self.stream = stream
@@ -74,7 +74,7 @@ class Linter:
         return tuple(warning(self.stream.index - 1, *each) for each in said)
 
     def _first(self, about: str, detail: str) -> bool:
-        """Whether this notice was not given in this run."""
+        """Whether this notice has not been given in this run yet."""
         notice = (about, detail[:REMEMBERED])
         if notice in self._once or len(self._once) >= REMEMBERED:
             return False

@@ -1,7 +1,7 @@
 """Shapes inside events of AG-UI 1.0: messages, content parts, patches, outcomes, the input of a run.
 
-Fields have their wire names in camelCase (`message_id` is `messageId`); unknown fields are passed over, as
-the official models do. Values that the protocol does not look into stay undecoded (`msgspec.Raw`).
+Fields have their wire names in camelCase (`message_id` is `messageId`); unknown fields are ignored, as by the
+official models. Values that the protocol does not look into stay undecoded (`msgspec.Raw`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Count = (
     | Annotated[str, Meta(pattern=r"^\+?0*(\d{1,15}|[1-8]\d{15})\Z")]
 )
 Pointer = Annotated[str, Meta(pattern=r"^(?:/(?:[^/~]++|~[01])*+)*+\Z")]
-"""A JSON Pointer (RFC 6901); the empty one names the whole document. Possessive: it never goes back."""
+"""A JSON Pointer (RFC 6901); the empty one names the whole document. Possessive: it never backtracks."""
 Open = dict[str, Raw]
 """An object with any keys."""
 Tag = str | UnsetType | None

@@ -1,7 +1,7 @@
 """The order of events within a run: AG-UI 1.0's own rules, one function for each kind of event.
 
-`RULES` holds them all, those of `items` included. They are asked after `guard`, which needs the phase and the
-kind alone.
+`RULES` holds them all, those of `items` included. They run after `guard`, which needs only the phase and the
+kind.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def call_result(state: RunState, event: s.ToolCallResult) -> Refusal | None:
 
 
 def _agrees(owners: dict[str, Owner], identifier: str, tag: m.Tag, what: str) -> Refusal | None:
-    """An id that is not known passes; a known one must belong to whom the tag names."""
+    """An unknown id passes; a known one must belong to the owner that the tag names."""
     if tag is None:
         return null(TAG)
     if tag is UNSET or identifier not in owners or owners[identifier] == tag:
@@ -165,7 +165,7 @@ def messages_snapshot(state: RunState, event: s.MessagesSnapshot) -> Refusal | N
 
 
 def run_started(state: RunState, event: s.RunStarted) -> Refusal | None:
-    """Begin a run; the guard saw that none is active, and outside a run the state is empty."""
+    """Begin a run; the guard checked that none is active, and outside a run the state is empty."""
     if event.input is not None:
         refusal = _seed(state, event.input.messages, "input.messages", overrides=False)
         if refusal is not None:

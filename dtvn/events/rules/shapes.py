@@ -29,7 +29,7 @@ Given = str | UnsetType | None
 
 
 class Event(Struct, frozen=True, gc=False, rename="camel", tag_field="type", kw_only=True):
-    """What all events share. `timestamp` is in milliseconds since 1970 by custom; nothing is computed with
+    """What all events share. `timestamp` is by convention in milliseconds since 1970; only advice depends on
     it."""
 
     timestamp: Whole | None = None
@@ -193,7 +193,7 @@ class ReasoningEncryptedValue(Attributed, tag="REASONING_ENCRYPTED_VALUE", froze
 
 
 class Subagent(Event, kw_only=True, frozen=True):
-    """An event of a subagent's own life: its tag names it, and may not be absent."""
+    """An event about a subagent itself: its tag names the subagent and is required."""
 
     subagent_run_id: str | None
 

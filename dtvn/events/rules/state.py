@@ -174,7 +174,7 @@ class RunState:
         )
 
     def digest(self) -> bytes:
-        """What a vote names, 32 bytes; equal for equal states."""
+        """32 bytes, named in votes; equal for equal states."""
         return state_digest(self.encoded())
 
 

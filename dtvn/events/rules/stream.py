@@ -21,8 +21,7 @@ from dtvn.events.rules.violation import Refusal, Violation, error, warning
 class Verdict(Struct, frozen=True):
     """What the rules say of one event: whether it is accepted, and which rules it breaks.
 
-    Of an event that may not come now and is malformed besides, both are told, the first being the verdict's
-    `code`.
+    If an event is both out of order and malformed, both are reported; the first is the verdict's `code`.
     """
 
     accepted: bool
@@ -52,9 +51,9 @@ _AT_ONCE = RULES | dict.fromkeys((*CHUNKS, s.RunStarted, s.RunFinished, s.RunErr
 class Stream:
     """The rules over one stream of events, which may hold several runs one after the other.
 
-    `drop_unknown` passes over events of unknown type with a warning, as clients do. `shape` false judges
-    order alone: missing and invalid fields are filled with empty values. After each event `event` is its
-    value, None if its shape was wrong.
+    `drop_unknown` skips events of unknown type with a warning, as clients do. `shape` false judges order
+    alone: missing and invalid fields are filled with empty values. After each event `event` is its value,
+    None if its shape was wrong.
     """
 
     __slots__ = ("_at_once", "drop_unknown", "event", "index", "limits", "shape", "state")
@@ -76,7 +75,7 @@ class Stream:
         self._look()
 
     def feed(self, data: bytes) -> Verdict:
-        """Judge the JSON text of the next event and, if it is accepted, bring the state forward."""
+        """Judge the JSON text of the next event and, if it is accepted, advance the state."""
         index = self.index
         self.index = index + 1
         if len(data) > SCAN_FROM or not data.isascii():
@@ -97,7 +96,7 @@ class Stream:
         return Verdict(False, (error(index, refusal),))
 
     def end(self) -> tuple[Violation, ...]:
-        """The stream has ended: a warning if a run has not."""
+        """At the end of the stream: a warning if a run has not ended."""
         if self.state.phase is not Phase.ACTIVE:
             return ()
         said = " ".join(["The stream ends within a run.", *(said for _, said in still_open(self.state))])

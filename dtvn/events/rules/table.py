@@ -1,4 +1,4 @@
-"""Many streams at once, in bounded memory: those without events for long are forgotten."""
+"""Many streams at once, in bounded memory: idle ones are forgotten."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dtvn.events.rules.violation import Refusal, error
 
 class Bounds(Struct, frozen=True):
     """`streams` may be held at once; one without an event for `idle_seconds` is forgotten. As many names of
-    forgotten streams are remembered, so that a late event is told apart from one that never began."""
+    forgotten streams are remembered, to tell a late event from one of a stream that never began."""
 
     streams: int = 10_000
     idle_seconds: float = 3600.0
 
 
 class Table:
-    """Streams by name. Time is an argument, in seconds of a clock that never goes back."""
+    """Streams by name. Time is an argument, in seconds of a monotonic clock."""
 
     def __init__(self, limits: Limits | None = None, bounds: Bounds | None = None) -> None:
         self._limits = limits or Limits()

@@ -119,6 +119,6 @@ def warning(index: int, code: str, field: str | None, message: str) -> Violation
 
 
 def quoted(text: str) -> str:
-    """An id for a message: in quotes, shortened, and without characters that a terminal would obey."""
+    """An id for a message: in quotes, shortened, and without characters that a terminal would interpret."""
     shown = text if len(text) <= 60 else text[:57] + "..."
     return '"' + "".join(sign if sign.isprintable() else "?" for sign in shown) + '"'

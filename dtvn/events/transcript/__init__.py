@@ -1,8 +1,8 @@
 """Transcripts: what an agent emitted, in which order, and what enough validators said of it. Pure.
 
-Who ran the agent keeps events, salts and certificates, and makes a transcript of them (`compose`), of which
-it may `withhold` events. Anyone checks it offline (`check_transcript`). One event is shown under the run's
-root without any other (`event_path`, `is_included`)."""
+The agent's operator keeps events, salts and certificates, makes a transcript of them (`compose`), and may
+`withhold` some events. Anyone checks it offline (`check_transcript`). One event is shown under the run's root
+without any other (`event_path`, `is_included`)."""
 
 from dtvn.events.transcript.checking import CheckedRun, check_transcript
 from dtvn.events.transcript.form import (

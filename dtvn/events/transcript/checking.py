@@ -1,9 +1,9 @@
 """What a transcript proves, from its bytes and the members of each epoch alone.
 
 Every digest of an event that is shown is computed again, every signature is checked, and each chunk must
-continue the one before it: in place, in the state of the rules, in its names. So a transcript is refused with
-the event or the chunk that was touched. What nobody can see is an end that was cut off between two chunks;
-therefore `CheckedRun.end` says whether the run had ended.
+continue the one before it: in place, in the state of the rules, in its names. So a refusal names the event or
+the chunk that was altered. An end that was cut off between two chunks cannot be detected; therefore
+`CheckedRun.end` says whether the run had ended.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dtvn.protocol.proof_errors import Code, ProofError
 from dtvn.protocol.proof_forms import shown
 
 REFUSED_SHOWN = 10
-"""Refused events that are named in a sentence each."""
+"""Most refused events that get a sentence each."""
 SINCE = "It says what was emitted and judged, not when, and nothing of what came later."
 
 

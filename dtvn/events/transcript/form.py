@@ -92,8 +92,7 @@ def encode_transcript(transcript: Transcript) -> bytes:
 
 
 def decode_transcript(data: bytes) -> Transcript:
-    """The transcript in these bytes, not yet checked; raises ProofError. Their number is bounded where they
-    are read."""
+    """The transcript in these bytes, not yet checked; raises ProofError. The caller bounds their number."""
     transcript = opened(Transcript, data, A_TRANSCRIPT)
     if transcript.version != VERSION:
         said = f"{A_TRANSCRIPT} of version {transcript.version}; this verifier knows {VERSION}"
