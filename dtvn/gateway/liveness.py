@@ -18,12 +18,12 @@ from dtvn.protocol.wire import ED25519
 from dtvn.waiting import look_until
 
 ANSWER_WAIT = 2.0
-WORDS_WAIT = 15.0
+PROOFS_WAIT = 15.0
 """Seconds for members to answer: links of a new epoch take a moment."""
 NO_KEYS: Mapping[str, bytes] = MappingProxyType({})
 
 
-class _Told(msgspec.Struct):
+class _Answer(msgspec.Struct):
     word: str
 
 
@@ -32,7 +32,7 @@ def gather_liveness_proofs(
     *,
     without: str = "",
     keys: Mapping[str, bytes] = NO_KEYS,
-    wait: float = WORDS_WAIT,
+    wait: float = PROOFS_WAIT,
 ) -> list[LivenessProof]:
     """Liveness proofs (R36) of all members except `without`, or of those that answer within `wait` seconds.
     `keys`: next keys that the change gives to members, with which these sign.
@@ -42,30 +42,30 @@ def gather_liveness_proofs(
     member's proof.
     """
     cluster = cluster_id(gateway.genesis)
-    words: dict[str, LivenessProof] = {}
+    proofs: dict[str, LivenessProof] = {}
     now = gateway.present
 
     def complete() -> bool:
         nonlocal now
         if gateway.present is not now:
             now = gateway.present
-            words.clear()  # they are of an epoch that ended
-        missing = [member for member in now.members if member.id not in {without, *words}]
+            proofs.clear()  # they are of an epoch that ended
+        missing = [member for member in now.members if member.id not in {without, *proofs}]
         places = [now.members.index(member) for member in missing]
         asked = [
             gateway.query(place, "alive", ("next_key",) if member.id in keys else (), wait=ANSWER_WAIT)
             for place, member in zip(places, missing, strict=True)
         ]
         for member, future in zip(missing, asked, strict=True):
-            word = _word(future)
+            proof = _proof_in(future)
             key = keys.get(member.id, member.public_key)
-            if word is not None and _speaks_for(word, member.id, key, cluster, now.epoch):
-                words[member.id] = word
-        everybody = len(words) == sum(member.id != without for member in now.members)
+            if proof is not None and _is_valid(proof, member.id, key, cluster, now.epoch):
+                proofs[member.id] = proof
+        everybody = len(proofs) == sum(member.id != without for member in now.members)
         return everybody and gateway.present is now
 
     look_until(complete, wait, pause=0.2)
-    return list(words.values())
+    return list(proofs.values())
 
 
 def newcomer_proof(gateway: GatewayFace, name: str, key: bytes) -> LivenessProof | None:
@@ -73,23 +73,23 @@ def newcomer_proof(gateway: GatewayFace, name: str, key: bytes) -> LivenessProof
     `key`; None if no member has one."""
     cluster, now = cluster_id(gateway.genesis), gateway.present
     asked = [gateway.query(at, "newcomer", (name,), wait=ANSWER_WAIT) for at in range(len(now.members))]
-    told = [word for future in asked if (word := _word(future)) is not None]
-    valid = [word for word in told if _speaks_for(word, name, key, cluster, now.epoch)]
-    return max(valid, key=lambda word: word.timestamp, default=None)
+    found = [proof for future in asked if (proof := _proof_in(future)) is not None]
+    valid = [proof for proof in found if _is_valid(proof, name, key, cluster, now.epoch)]
+    return max(valid, key=lambda proof: proof.timestamp, default=None)
 
 
-def _word(future: Future[Answered]) -> LivenessProof | None:
+def _proof_in(future: Future[Answered]) -> LivenessProof | None:
     """The liveness proof in a member's answer; None if it does not decode or there was no answer."""
     try:
         answered = future.result(ANSWER_WAIT + 1)
         if answered.code:
             return None
-        told = msgspec.json.decode(answered.text, type=_Told)
-        return canonical.decode(LivenessProof, bytes.fromhex(told.word))
+        answer = msgspec.json.decode(answered.text, type=_Answer)
+        return canonical.decode(LivenessProof, bytes.fromhex(answer.word))
     except (NotYet, ValueError, msgspec.MsgspecError, RecursionError):
         return None
 
 
-def _speaks_for(word: LivenessProof, member: str, key: bytes, cluster: bytes, epoch: int) -> bool:
-    said = liveness_bytes(cluster, epoch, member, word.executed, word.timestamp)
-    return word.member == member and ED25519.verify(key, said, word.signature)
+def _is_valid(proof: LivenessProof, member: str, key: bytes, cluster: bytes, epoch: int) -> bool:
+    content = liveness_bytes(cluster, epoch, member, proof.executed, proof.timestamp)
+    return proof.member == member and ED25519.verify(key, content, proof.signature)

@@ -11,7 +11,7 @@
 | evidence | last id that is known | {"node_id", "evidence": [...]}: see `attest.evidence`         |
 | ticket | event, ticket (or ticket) | {"node_id", "sequence", "ticket": Ticket of spec/dtvn 1.3}     |
 | proof  | event, ticket             | StateProof: the ticket in a checkpoint's state, proved (R18)   |
-| announce | a newcomer's liveness proof | null: see `newcomer_words`                              |
+| announce | a newcomer's liveness proof | null: see `newcomer_proofs`                             |
 | newcomer | name                   | {"word", "epoch"}: the newcomer's newest liveness proof         |
 | handovers | the first epoch            | proofs of the ends of epochs (answered by the host)            |
 
@@ -31,7 +31,7 @@ import msgspec
 from dtvn.ledger import LedgerUnreachable
 from dtvn.machine.contract import ticket_of_row
 from dtvn.net import format_multiaddr
-from dtvn.node import attest, newcomer_words
+from dtvn.node import attest, newcomer_proofs
 from dtvn.node.keys import peer_id
 from dtvn.node.metrics import MeasuredMember
 from dtvn.node.process import CONTRADICTION, DISK_FULL
@@ -60,7 +60,7 @@ class Inspector:
 
     def __init__(self, node: MeasuredMember) -> None:
         self._node = node
-        self._words = newcomer_words.NewcomerWords(node)
+        self._newcomer_proofs = newcomer_proofs.NewcomerProofs(node)
         self._questions: dict[str, Callable[[tuple[str, ...]], tuple[str, Any]]] = {
             "status": lambda _: ("", self.status()),
             "stats": lambda _: self._from_ledger(lambda: ("", self.stats())),
@@ -70,8 +70,8 @@ class Inspector:
             "ticket": self._ticket,
             "proof": self._proof,
             "addresses": lambda arguments: node.book.answer(arguments, node.discovery.own_record()),
-            newcomer_words.ANNOUNCE: self._words.keep,
-            newcomer_words.NEWCOMER: self._words.tell,
+            newcomer_proofs.ANNOUNCE: self._newcomer_proofs.keep,
+            newcomer_proofs.NEWCOMER: self._newcomer_proofs.tell,
             "receipt": lambda arguments: self._from_ledger(lambda: attest.receipt(node, arguments)),
             "evidence": lambda arguments: self._from_ledger(lambda: attest.evidence(node, arguments)),
         }
@@ -141,8 +141,8 @@ class Inspector:
 
     def alive(self, arguments: Sequence[str]) -> dict[str, Any]:
         """Its signed liveness proof (R36), in hexadecimal digits, and the epoch that it is for."""
-        word = self._node.alive(next_key="next_key" in arguments)
-        return {"word": canonical.encode(word).hex(), "epoch": self._node.membership.epoch}
+        proof = self._node.alive(next_key="next_key" in arguments)
+        return {"word": canonical.encode(proof).hex(), "epoch": self._node.membership.epoch}
 
     def _checkpoint(self) -> dict[str, Any]:
         """The newest stable checkpoint: its sequence and the state root that q members signed."""

@@ -20,7 +20,7 @@ from dtvn.node.journal import NodeJournal
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import NodeFolder
 from dtvn.node.learning import LearningProcess
-from dtvn.node.newcomer_words import ANNOUNCE, arguments_of
+from dtvn.node.newcomer_proofs import ANNOUNCE, arguments_of
 from dtvn.node.watcher import line
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
@@ -30,11 +30,11 @@ from dtvn.protocol.consensus.messages import Query
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.wire import ED25519, link_frame
 
-WORD_EVERY_NS = 2_000_000_000
+PROOF_EVERY_NS = 2_000_000_000
 """Time between two liveness proofs in the node's folder, for the operator who adds it as a member."""
-WORD_SOONER_NS = 100_000_000
-"""The same while the cluster is busy: a word that is more than a window old is invalid (R36)."""
-WORDS_PER_WINDOW = 4
+PROOF_SOONER_NS = 100_000_000
+"""The same while the cluster is busy: a proof that is more than a window old is invalid (R36)."""
+PROOFS_PER_WINDOW = 4
 
 
 def liveness_proof(cluster: bytes, epoch: int, member: str, executed: int, seed: bytes) -> LivenessProof:
@@ -64,8 +64,8 @@ class NonMember(LearningProcess):
         self.folder = folder
         self._api = api
         self._seed = seed
-        self._said_at = 0
-        self._said_of = 0
+        self._proof_at = 0
+        self._proof_executed = 0
         super().__init__(
             genesis,
             membership,
@@ -98,21 +98,21 @@ class NonMember(LearningProcess):
         return {**self._brief(self.folder.id, "learning"), "epoch": self.membership.epoch}
 
     def publish(self) -> None:
-        """Publish the node's status to the API; write a liveness proof to its folder every WORD_EVERY_NS."""
+        """Publish the node's status to the API; write a liveness proof to its folder every PROOF_EVERY_NS."""
         if self._api is not None:
             self._api.publish(self._shown())
-        if not self.disk_full and time.monotonic_ns() - self._said_at >= WORD_EVERY_NS:
-            self._say_word()
+        if not self.disk_full and time.monotonic_ns() - self._proof_at >= PROOF_EVERY_NS:
+            self._announce_proof()
 
-    def _say_word(self) -> None:
-        self._said_at = time.monotonic_ns()
-        self._said_of = self.executed
-        word = liveness_proof(self.cluster, self.membership.epoch, self.folder.id, self.executed, self._seed)
+    def _announce_proof(self) -> None:
+        self._proof_at = time.monotonic_ns()
+        self._proof_executed = self.executed
+        proof = liveness_proof(self.cluster, self.membership.epoch, self.folder.id, self.executed, self._seed)
         try:
-            write_private(self.folder.word, canonical.encode(word), replace=True)
+            write_private(self.folder.word, canonical.encode(proof), replace=True)
         except OSError as error:  # a full disk, for example: the ledger decides whether that is fatal (R8)
-            self.logger.warning("%s", line("word_not_written", {"reason": str(error)}))
-        announcement = Query(0, ANNOUNCE, arguments_of(word))
+            self.logger.warning("%s", line("liveness_proof_not_written", {"reason": str(error)}))
+        announcement = Query(0, ANNOUNCE, arguments_of(proof))
         self.links.send(Send(ALL, link_frame(announcement)))
 
     def _shown(self) -> dict[str, Any]:
@@ -134,8 +134,8 @@ class NonMember(LearningProcess):
 
     def _notice(self, note: Executed | Note) -> None:
         self.ledger.notice(note)
-        moved = self.executed - self._said_of
-        if moved * WORDS_PER_WINDOW >= window(self.membership.parameters) and (
-            time.monotonic_ns() - self._said_at >= WORD_SOONER_NS
+        moved = self.executed - self._proof_executed
+        if moved * PROOFS_PER_WINDOW >= window(self.membership.parameters) and (
+            time.monotonic_ns() - self._proof_at >= PROOF_SOONER_NS
         ):
-            self._say_word()
+            self._announce_proof()

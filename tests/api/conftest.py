@@ -98,7 +98,7 @@ def living(tables: TableWriter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liv
     keys.forget()
     monkeypatch.setattr(members.changes, "wait", work_off)
     monkeypatch.setattr(changes, "ATTEMPT_PAUSE", 0.0)
-    monkeypatch.setattr(newcomers, "WORDS_WAIT", 0.3)
+    monkeypatch.setattr(newcomers, "PROOFS_WAIT", 0.3)
     given = LivingGateway(make_genesis(4), principal="gateway", on_executed=tables.on_executed)
     network.use(given)
     nodes.register_nodes(["r0", "r1"])

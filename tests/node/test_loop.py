@@ -216,7 +216,7 @@ def test_a_node_whose_key_is_not_a_members_follows_without_a_vote(
         assert made.brief()["voting"] is False
         monkeypatch.setattr(non_member, "write_private", no_room)
         made.publish()
-        assert "word_not_written" in caplog.text, "a word for others that could not be written ends nothing"
+        assert "liveness_proof_not_written" in caplog.text, "it ends nothing"
     finally:
         made.close()
     for handler in list(logger.handlers):

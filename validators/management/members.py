@@ -32,7 +32,7 @@ from validators.membership.membership import (
     incoming_keys,
     order,
     preview,
-    read_word,
+    read_proof,
 )
 from validators.models import MembershipChange
 from validators.services.errors import ServiceError
@@ -184,14 +184,14 @@ class Verbs:
                 self._through_platform(asked, agreement_of(gateway))
                 return
             with saying("a liveness proof of each member"):
-                words = gather_liveness_proofs(gateway, without=asked.leaving, keys=keys)
+                proofs = gather_liveness_proofs(gateway, without=asked.leaving, keys=keys)
             if gateway.present is not now:
                 raise CommandError(
                     f"epoch {gateway.present.epoch} has begun meanwhile: check it, then try again"
                 )
             if asked.word:
-                words.append(read_word(asked.word))
-            change = change_of(now, asked, words=tuple(words))
+                proofs.append(read_proof(asked.word))
+            change = change_of(now, asked, proofs=tuple(proofs))
             change_limits.refuse_standstill(now, change)
             with saying(f"the cluster to order the change, and epoch {now.epoch + 1} to begin"):
                 began = order(change, actor=ACTOR)

@@ -62,7 +62,7 @@ def refuse_standstill(now: Membership, change: Change) -> None:
     found = outline(now, change)
     if isinstance(found, str) or faults(len(found[0])):
         return
-    living = {word.member for word in change.alive}
+    living = {proof.member for proof in change.alive}
     silent = [member.id for member in found[0] if member.id not in living]
     if silent:
         names = " and ".join(silent)

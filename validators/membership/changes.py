@@ -40,7 +40,7 @@ from validators.membership.membership import (
     newest_epoch,
     order,
     preview,
-    read_word,
+    read_proof,
 )
 from validators.models import ChangeState, MembershipChange
 from validators.services.cluster import lock_cluster
@@ -198,8 +198,8 @@ def _begin(row: MembershipChange) -> None:
 def _follow(row: MembershipChange) -> None:
     asked = request_of(row)
     network = gateway()
-    word = newcomers.word_of(asked, network)
-    if word is not None and newcomers.caught_up(asked, word, network):
+    proof = newcomers.proof_of(asked, network)
+    if proof is not None and newcomers.caught_up(asked, proof, network):
         _note(row, state=ChangeState.ORDERING, sentence=f"{asked.node_id} has the log.")
     elif (timezone.now() - row.created_at).total_seconds() > FOLLOW_WAIT:
         _refuse(
@@ -208,8 +208,8 @@ def _follow(row: MembershipChange) -> None:
             f"{asked.node_id} did not fetch the log within {FOLLOW_WAIT:.0f} seconds.",
             0,
         )
-    elif word is not None:
-        _note(row, sentence=f"{asked.node_id} has executed up to {word.executed}.")
+    elif proof is not None:
+        _note(row, sentence=f"{asked.node_id} has executed up to {proof.executed}.")
 
 
 def _order(row: MembershipChange) -> None:
@@ -263,13 +263,13 @@ def _build(row: MembershipChange) -> Change:
         path = folder.next_key if asked.change == "rotate" else folder.key
         key = public_key_of(read_seed(path))
     keys = incoming_keys(asked, key)
-    words = gather_liveness_proofs(network, without=asked.leaving, keys=keys, wait=newcomers.WORDS_WAIT)
+    proofs = gather_liveness_proofs(network, without=asked.leaving, keys=keys, wait=newcomers.PROOFS_WAIT)
     now = network.present
     if asked.word:
-        words.append(read_word(asked.word))
+        proofs.append(read_proof(asked.word))
     elif newcomers.follows_first(asked):
-        words += [word] if (word := newcomers.word_of(asked, network)) else []
-    change = change_of(now, asked, key=key, place=(row.host, row.port), words=tuple(words))
+        proofs += [proof] if (proof := newcomers.proof_of(asked, network)) else []
+    change = change_of(now, asked, key=key, place=(row.host, row.port), proofs=tuple(proofs))
     change_limits.refuse_standstill(now, change)
     return change
 

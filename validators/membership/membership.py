@@ -179,7 +179,7 @@ def change_of(
     *,
     key: bytes = UNKNOWN_KEY,
     place: tuple[str, int] = ("127.0.0.1", UNKNOWN_PORT),
-    words: tuple[LivenessProof, ...] = (),
+    proofs: tuple[LivenessProof, ...] = (),
 ) -> Change:
     """The change for a checked request, in this epoch. `key`, `place` (host, port): those of a newcomer
     created here."""
@@ -204,7 +204,7 @@ def change_of(
         joins=joins,
         parameters=parameters,
         allow_small=asked.allow_small,
-        alive=words,
+        alive=proofs,
     )
 
 
@@ -254,7 +254,7 @@ def _check_newcomer(asked: ChangeRequest) -> None:
         return
     _check_address(asked)
     if asked.word:
-        read_word(asked.word)
+        read_proof(asked.word)
 
 
 def _check_address(asked: ChangeRequest) -> None:
@@ -277,7 +277,7 @@ def _check_parameters(parameters: dict[str, int]) -> None:
             raise InvalidRequest(f"parameters.{name} must be a number")
 
 
-def read_word(text: str) -> LivenessProof:
+def read_proof(text: str) -> LivenessProof:
     """A newcomer's liveness proof from base64; raise InvalidRequest."""
     try:
         data = base64.b64decode(text.encode("ascii"), validate=True)

@@ -36,7 +36,7 @@ Asker = Callable[[Command, str], Decision]
 
 FRESH = 10_000_000
 """Age in microseconds up to which a newcomer's liveness proof is worth sending; the cluster accepts 30 s."""
-WORDS_WAIT = 5.0
+PROOFS_WAIT = 5.0
 """Seconds for members to say that they live."""
 EVERYTHING = tuple(Grant(ANY_EVENT, capability) for capability in sorted(CAPABILITIES))
 
@@ -124,7 +124,7 @@ def follows_first(asked: ChangeRequest) -> bool:
     return asked.change in ("add", "replace") and not asked.word
 
 
-def word_of(asked: ChangeRequest, network: GatewayFace) -> LivenessProof | None:
+def proof_of(asked: ChangeRequest, network: GatewayFace) -> LivenessProof | None:
     """The newest liveness proof of a newcomer: from its folder if it is ours, else from the members, to which
     it announces it; None if there is none."""
     if asked.peer_id:
@@ -135,21 +135,23 @@ def word_of(asked: ChangeRequest, network: GatewayFace) -> LivenessProof | None:
         return None
 
 
-def caught_up(asked: ChangeRequest, word: LivenessProof, network: GatewayFace) -> bool:
+def caught_up(asked: ChangeRequest, proof: LivenessProof, network: GatewayFace) -> bool:
     """Whether a liveness proof is fresh, of this epoch, and at most half a window behind what an honest
     member has executed."""
     now = network.present
     told = sorted((member.sequence for member in network.members() if member.connected), reverse=True)
     front = told[min(quorum.weak_quorum(len(now.members)), len(told)) - 1] if told else 0
-    said = liveness_bytes(cluster_id(network.genesis), now.epoch, word.member, word.executed, word.timestamp)
+    said = liveness_bytes(
+        cluster_id(network.genesis), now.epoch, proof.member, proof.executed, proof.timestamp
+    )
     own = folder_of(asked.node_id)
     key = public_key_of_peer_id(asked.peer_id) if asked.peer_id else public_key_of(read_seed(own.key))
     clock = time.time_ns() // 1_000
-    fresh = clock - word.timestamp < FRESH and is_fresh(word.timestamp, clock, now.parameters)
+    fresh = clock - proof.timestamp < FRESH and is_fresh(proof.timestamp, clock, now.parameters)
     return (
         fresh
-        and ED25519.verify(key, said, word.signature)
-        and word.executed >= front - window(now.parameters) // 2
+        and ED25519.verify(key, said, proof.signature)
+        and proof.executed >= front - window(now.parameters) // 2
     )
 
 
@@ -205,9 +207,9 @@ def _is_named(path: Path, now: Membership) -> bool:
 def _present(network: GatewayFace) -> Membership:
     """The epoch for which a quorum of its members signed liveness proofs just now, so that no later one has
     begun; what a gateway knows may be old. Raises Unavailable when fewer answer."""
-    words = gather_liveness_proofs(network, wait=WORDS_WAIT)
+    proofs = gather_liveness_proofs(network, wait=PROOFS_WAIT)
     now = network.present
-    if len(words) < quorum.quorum(len(now.members)):
+    if len(proofs) < quorum.quorum(len(now.members)):
         raise Unavailable("Too few members report their epoch; try again.")
     return now
 

@@ -23,43 +23,45 @@ ARGUMENT = 256
 """Characters of one argument of a Query."""
 
 
-def arguments_of(word: LivenessProof) -> tuple[str, ...]:
+def arguments_of(proof: LivenessProof) -> tuple[str, ...]:
     """A liveness proof as arguments of a Query."""
-    text = base64.b64encode(canonical.encode(word)).decode("ascii")
+    text = base64.b64encode(canonical.encode(proof)).decode("ascii")
     return tuple(text[at : at + ARGUMENT] for at in range(0, len(text), ARGUMENT))
 
 
-class NewcomerWords:
+class NewcomerProofs:
     """The newest liveness proof of each principal that is no member; at most one per listed principal."""
 
     def __init__(self, node: MemberProcess) -> None:
         self._node = node
-        self._words: dict[str, LivenessProof] = {}
+        self._proofs: dict[str, LivenessProof] = {}
 
     def keep(self, arguments: tuple[str, ...]) -> tuple[str, Any]:
         """Keep a proof if it is newer than the known one and signed by the principal that it names."""
         try:
             data = base64.b64decode("".join(arguments).encode("ascii"), validate=True)
-            word = canonical.decode(LivenessProof, data)
+            proof = canonical.decode(LivenessProof, data)
         except (binascii.Error, UnicodeEncodeError, canonical.CanonicalError):
             return "bad_arguments", None
         node = self._node
-        listed = node.application.principals.get(word.member)
-        known = self._words.get(word.member)
-        if listed is None or (known is not None and known.timestamp >= word.timestamp):
+        listed = node.application.principals.get(proof.member)
+        known = self._proofs.get(proof.member)
+        if listed is None or (known is not None and known.timestamp >= proof.timestamp):
             return "bad_arguments", None
-        said = liveness_bytes(node.cluster, node.membership.epoch, word.member, word.executed, word.timestamp)
-        if not ED25519.verify(listed.public_key, said, word.signature):
+        said = liveness_bytes(
+            node.cluster, node.membership.epoch, proof.member, proof.executed, proof.timestamp
+        )
+        if not ED25519.verify(listed.public_key, said, proof.signature):
             return "bad_arguments", None
-        self._words = {
-            name: kept for name, kept in self._words.items() if name in node.application.principals
+        self._proofs = {
+            name: kept for name, kept in self._proofs.items() if name in node.application.principals
         }
-        self._words[word.member] = word
+        self._proofs[proof.member] = proof
         return "", None
 
     def tell(self, arguments: tuple[str, ...]) -> tuple[str, Any]:
         """The newest proof of one newcomer, in hexadecimal digits, and the epoch that it is for."""
-        word = self._words.get(arguments[0]) if len(arguments) == 1 else None
-        if word is None:
+        proof = self._proofs.get(arguments[0]) if len(arguments) == 1 else None
+        if proof is None:
             return "unknown_newcomer", None
-        return "", {"word": canonical.encode(word).hex(), "epoch": self._node.membership.epoch}
+        return "", {"word": canonical.encode(proof).hex(), "epoch": self._node.membership.epoch}
