@@ -279,7 +279,7 @@ class ProvesNothing(Exception):
 def bad_view_change(frame, chain):
     """Checks that a VIEW-CHANGE does not prove what it claims; returns (its fields, where)."""
     said = statement(frame, VIEW_CHANGE, chain)
-    lies, view = claim(frame, said[0], chain) is None, f"view {said[2]}"
+    lies, view = check_view_change(frame, said[0], chain) is None, f"view {said[2]}"
     need(lies, "valid_view_change", view, "this VIEW-CHANGE proves what it claims")
     return said, view
 
@@ -307,12 +307,12 @@ def follows(said, view_changes, chain):
     senders = [each for each, _ in changes]
     if len(senders) != quorum(count) or senders != sorted(set(senders)) or sender != view % count:
         return False
-    claims = {}
+    valid = {}
     for frame in view_changes:
-        found = claim(frame, epoch, chain)
+        found = check_view_change(frame, epoch, chain)
         if found is not None:
-            claims[found["digest"]] = found
-    used = [(each, claims[digest]) for each, digest in changes if digest in claims]
+            valid[found["digest"]] = found
+    used = [(each, valid[digest]) for each, digest in changes if digest in valid]
     if any((found["sender"], found["view"]) != (each, view) for each, found in used):
         return False
     why = "the VIEW-CHANGEs that this NEW-VIEW names are not all here"
@@ -324,10 +324,10 @@ def follows(said, view_changes, chain):
     return all(proposal == [epoch, sender, view, *slot] for proposal, slot in pairs)
 
 
-def plan(claims):
+def plan(view_changes):
     """(sequence, digest) of all that the view must decide again: from the newest checkpoint on, no gaps."""
-    base, chosen = max(found["stable"] for found in claims), {}
-    for found in claims:
+    base, chosen = max(found["stable"] for found in view_changes), {}
+    for found in view_changes:
         for view, sequence, digest in found["prepared"]:
             chosen[sequence] = max(chosen.get(sequence, (view, digest)), (view, digest))
     last = max(chosen, default=base)
@@ -337,7 +337,7 @@ def plan(claims):
 # --- a VIEW-CHANGE ---
 
 
-def claim(frame, epoch, chain):
+def check_view_change(frame, epoch, chain):
     """What a VIEW-CHANGE of `epoch` proves; None: one of its proofs is invalid; Refused: undecided here.
 
     Only what its sender signed is judged: any party may have added an attachment to the envelope.

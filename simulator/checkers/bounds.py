@@ -72,6 +72,6 @@ def _tables(core: Any) -> list[tuple[str, int, int]]:
         ("decisions", len(log.decisions), config.watermark_span),
         ("operations waiting", core.policy.size()[1], config.pool_operations_max),
         ("statements of later views", max(core.state.future._count), core.state.future._frames_share),
-        ("claims", len(core.state.views.view_changes), config.n),
+        ("view changes", len(core.state.views.view_changes), config.n),
         ("suspicions", len(core.suspicion.suspects), config.n),
     ]

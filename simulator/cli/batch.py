@@ -64,7 +64,7 @@ def mutants(names: list[str], jobs: int, tell: Tell) -> dict[str, Any]:
             for verdict in verdicts:
                 found.append(verdict)
                 if tell is not None:
-                    by = f"{verdict.checker} at seed {verdict.seed}" if verdict.caught else "NOBODY"
+                    by = f"{verdict.checker} at seed {verdict.seed}" if verdict.caught else "not caught"
                     tell(f"{verdict.rule:12} {verdict.name:44} {by}")
     except Interrupted:
         ended = "interrupted"

@@ -75,7 +75,7 @@ def test_row_15_past_or_far_future_checkpoints_are_refused_unverified() -> None:
     busy(cluster, 25)
     core = cluster[3].core
     assert (core.state.log.stable, core.executed) == (20, 25)
-    reach = core.state.log.watermark_span
+    span = core.state.log.watermark_span
 
     def verdict(sequence: int) -> Reason | None:
         frame = cluster.sign(m.Checkpoint(0, 1, sequence, b"s" * 32, b"l" * 32, 7))
@@ -83,12 +83,12 @@ def test_row_15_past_or_far_future_checkpoints_are_refused_unverified() -> None:
 
     kept = len(core.checkpoints._votes)
     assert [verdict(10), verdict(20)] == [None, None], "what is stable is compared, once for each member"
-    for sequence in (0, 10, 20, 25 + reach + 1, 1 << 40):
+    for sequence in (0, 10, 20, 25 + span + 1, 1 << 40):
         assert verdict(sequence) is Reason.OUTSIDE_WINDOW, sequence
     for sequence in range(21, 26):
         assert verdict(sequence) is Reason.MALFORMED, f"none is due at {sequence}"
     assert len(core.checkpoints._votes) == kept
-    assert verdict(25 + reach) is None
+    assert verdict(25 + span) is None
 
 
 def test_row_3_a_second_state_after_one_sequence_is_evidence_once() -> None:

@@ -64,13 +64,13 @@ class Forge:
     def change(self, sender: int, view: int, stable: int, *proofs: m.PreparedProof) -> bytes:
         return self.cluster.sign(m.ViewChange(0, sender, view, self.checkpoint(stable), proofs))
 
-    def claim(self, frame: bytes):  # type: ignore[no-untyped-def]
+    def checked(self, frame: bytes):  # type: ignore[no-untyped-def]
         return check_view_change(self.cluster.verified(frame, 0), self.cluster[0].core.config)
 
 
 @pytest.mark.parametrize(("members", "interval"), [(4, 10), (4, 300), (7, 90), (7, 100), (10, 60), (13, 50)])
 def test_r20_the_door_lets_in_the_largest_honest_view_change(members: int, interval: int) -> None:
-    """Of a member that lacks one stable checkpoint: certificates for all that it takes in, its `reach`."""
+    """Of a member that lacks one stable checkpoint: certificates for its whole watermark span."""
     forge = Forge(members)
     config = config_for(0, members, checkpoint_interval=interval)
     reached = range(interval + 1, interval + config.watermark_span + 1)
@@ -78,22 +78,22 @@ def test_r20_the_door_lets_in_the_largest_honest_view_change(members: int, inter
     keys = forge.cluster.keys
     door = Door(CLUSTER, keys, scheme=keys.scheme, statements_max=config.statements_max)
     verified = door.verify(door.peek(Inbound(Peer("m2", 2), frame)))
-    claim = check_view_change(verified, config)
-    assert claim is not None
-    assert [found.sequence for found in claim.prepared] == list(reached)
+    checked = check_view_change(verified, config)
+    assert checked is not None
+    assert [found.sequence for found in checked.prepared] == list(reached)
 
 
 def test_the_worked_example_of_the_module() -> None:
     forge = Forge()
-    claims = [
-        forge.claim(forge.change(0, 5, 10, forge.proof(0, 11, A), forge.proof(0, 13, A))),
-        forge.claim(forge.change(1, 5, 10, forge.proof(2, 13, B))),
-        forge.claim(forge.change(2, 5, 0)),
+    view_changes = [
+        forge.checked(forge.change(0, 5, 10, forge.proof(0, 11, A), forge.proof(0, 13, A))),
+        forge.checked(forge.change(1, 5, 10, forge.proof(2, 13, B))),
+        forge.checked(forge.change(2, 5, 0)),
     ]
-    found = plan(claims)
+    found = plan(view_changes)
     assert found.base == 10
     assert found.digests == ((11, A), (12, m.NULL_BATCH_DIGEST), (13, B))
-    assert plan(reversed(claims)) == found, "the order of VIEW-CHANGEs does not matter"
+    assert plan(reversed(view_changes)) == found, "the order of VIEW-CHANGEs does not matter"
     carried = proposals(found, epoch=0, view=5, members=4)
     assert [(p.sender, p.view, p.sequence) for p in carried] == [(1, 5, 11), (1, 5, 12), (1, 5, 13)]
 
@@ -104,8 +104,10 @@ def test_r33_the_higher_view_wins_whatever_its_digest_and_sender(old: bytes, new
     """What was prepared in view 2 may be committed there; what view 0 prepared can not be, any more."""
     forge = Forge()
     proofs = {0: forge.proof(0, 1, old), 2: forge.proof(0, 1, old)} | {later: forge.proof(2, 1, new)}
-    claims = [forge.claim(forge.change(i, 5, 0, *([proofs[i]] if i in proofs else []))) for i in range(3)]
-    assert plan(claims).digests == ((1, new),)
+    view_changes = [
+        forge.checked(forge.change(i, 5, 0, *([proofs[i]] if i in proofs else []))) for i in range(3)
+    ]
+    assert plan(view_changes).digests == ((1, new),)
 
 
 @pytest.mark.parametrize("first", [A, B])
@@ -113,19 +115,21 @@ def test_two_certificates_of_one_view_have_one_winner_in_any_order(first: bytes)
     """Only more than f liars make two; even then all replicas and all verifiers compute the same."""
     forge = Forge()
     second = A if first == B else B
-    claims = [forge.claim(forge.change(i, 5, 0, forge.proof(0, 1, d))) for i, d in ((0, first), (1, second))]
-    assert plan(claims).digests == ((1, B),)
+    view_changes = [
+        forge.checked(forge.change(i, 5, 0, forge.proof(0, 1, d))) for i, d in ((0, first), (1, second))
+    ]
+    assert plan(view_changes).digests == ((1, B),)
 
 
 def test_row_7_checkpoints_that_no_quorum_shares_start_from_the_highest() -> None:
     """indy-plenum #1506: stable checkpoints 20, 10 and 0 among q VIEW-CHANGEs; the proof decides."""
     forge = Forge()
-    claims = [
-        forge.claim(forge.change(0, 1, 20)),
-        forge.claim(forge.change(1, 1, 10, forge.proof(0, 11, A), forge.proof(0, 21, C))),
-        forge.claim(forge.change(2, 1, 0, forge.proof(0, 3, B))),
+    view_changes = [
+        forge.checked(forge.change(0, 1, 20)),
+        forge.checked(forge.change(1, 1, 10, forge.proof(0, 11, A), forge.proof(0, 21, C))),
+        forge.checked(forge.change(2, 1, 0, forge.proof(0, 3, B))),
     ]
-    found = plan(claims)
+    found = plan(view_changes)
     assert found.base == 20
     assert found.digests == ((21, C),)
 
@@ -133,10 +137,10 @@ def test_row_7_checkpoints_that_no_quorum_shares_start_from_the_highest() -> Non
 def test_a_prepared_batch_in_any_one_view_change_is_reproposed() -> None:
     """A member may have committed it: q - 1 others prepared it."""
     forge = Forge()
-    claims = [forge.claim(forge.change(i, 1, 0)) for i in (0, 1)]
-    claims.append(forge.claim(forge.change(2, 1, 0, forge.proof(0, 1, A))))
-    assert plan(claims).digests == ((1, A),)
-    assert plan(claims).holders == ((A, (2,)),)
+    view_changes = [forge.checked(forge.change(i, 1, 0)) for i in (0, 1)]
+    view_changes.append(forge.checked(forge.change(2, 1, 0, forge.proof(0, 1, A))))
+    assert plan(view_changes).digests == ((1, A),)
+    assert plan(view_changes).holders == ((A, (2,)),)
 
 
 BAD_PROOFS: dict[str, Callable[[Forge], bytes]] = {
@@ -167,7 +171,7 @@ BAD_PROOFS: dict[str, Callable[[Forge], bytes]] = {
 def test_row_4_a_view_change_whose_proofs_prove_nothing_is_refused(name: str) -> None:
     forge = Forge()
     frame = BAD_PROOFS[name](forge)
-    assert forge.claim(frame) is None
+    assert forge.checked(frame) is None
     target = forge.cluster[0]
     target.hear(forge.cluster[1], frame)
     assert [e["code"] for e in target.told("evidence")] == ["bad_view_change"]

@@ -62,7 +62,7 @@ def test_r7_a_restarted_primary_recovers_a_proposal_without_its_body() -> None:
 
 
 def test_r29_a_view_change_counts_at_once_though_others_keep_the_own_view() -> None:
-    """m3 is bound to view 1 like m1; m2 suspects it, and m0 left it: with its own ground three would go."""
+    """m3 is bound to view 1 like m1; m2 suspects it, and m0 left it: if it suspected too, three would go."""
     forge = Forge()
     cluster = forge.cluster
     cluster.drop(is_kind(m.Suspect, m.ViewChange, m.NewView, m.SupplyFrames))
@@ -128,7 +128,7 @@ def test_r33_a_reproposed_body_is_first_asked_of_a_proved_holder() -> None:
     usurper.tell(usurper.new_view())
     core = cluster[0].core
     assert core.state.views.is_active(1)
-    assert core.state.batch_fetches.sequence_of(A) == 1, "as long as it may be demanded"
+    assert core.state.batch_fetches.sequence_of(A) == 1, "as long as it may be reproposed"
     cluster.waiting.clear()
     cluster[0].tick()
     asked = [target for source, target, message in cluster.sent if type(message) is m.FetchBatch]

@@ -69,7 +69,7 @@ def test_r30_a_primary_that_starves_one_client_is_deposed(members: int) -> None:
     assert all(each.throughput(before, cluster.world.time) > 0 for each in callers), "the starved one too"
 
 
-class Namesake:
+class DuplicateSessionClient:
     """Bundles of one principal that name the sessions and numbers of another's: each is worthless."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -115,12 +115,12 @@ def test_r30_worthless_requests_naming_its_victims_do_not_hide_a_censor(where: s
     """The waiting request is the victim's, although others name its session and number."""
     cluster = make(22, gateways=3)
     cluster.world.nodes["r0"].honest = False
-    namesake = Namesake(cluster)
+    rogue = DuplicateSessionClient(cluster)
     core = cluster.world.nodes["r0"].core
     assert core is not None
-    namesake.lead(core, ordered=where == "in_the_log")
+    rogue.lead(core, ordered=where == "in_the_log")
     if where == "at_the_backups":
-        namesake.whisper()
+        rogue.whisper()
     suspected = notes(cluster, "suspected")
     callers = [Callers(gateway, 2, pause=PAUSE) for gateway in cluster.gateways]
     began = cluster.world.time

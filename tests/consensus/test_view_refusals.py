@@ -20,10 +20,10 @@ def wants(cluster: Cluster, message: Any, source: int) -> Reason | None:
 
 def test_row_15_no_honest_view_change_has_more_proofs_than_a_window() -> None:
     cluster = Cluster(4)
-    reach = cluster[0].core.config.watermark_span
+    span = cluster[0].core.config.watermark_span
     for proofs, frames, verdict in (
-        (reach, 4, None),
-        (reach + 1, 4, Reason.TOO_LARGE),
+        (span, 4, None),
+        (span + 1, 4, Reason.TOO_LARGE),
         (0, 5, Reason.TOO_LARGE),
     ):
         message = m.ViewChange(0, 1, 1, (b"unread",) * frames, (PROOF,) * proofs)
@@ -32,11 +32,11 @@ def test_row_15_no_honest_view_change_has_more_proofs_than_a_window() -> None:
 
 def test_row_15_no_honest_new_view_carries_more_than_a_window() -> None:
     cluster = Cluster(4)
-    reach = cluster[0].core.config.watermark_span
+    span = cluster[0].core.config.watermark_span
     named = tuple((sender, A) for sender in range(5))
     for carried, names, verdict in (
-        (reach, 4, None),
-        (reach + 1, 4, Reason.TOO_LARGE),
+        (span, 4, None),
+        (span + 1, 4, Reason.TOO_LARGE),
         (0, 5, Reason.TOO_LARGE),
     ):
         message = m.NewView(0, 1, 1, named[:names], (b"unread",) * carried)

@@ -134,7 +134,7 @@ def test_x22_an_impatient_member_changes_no_view_and_stays_connected(tmp_path: P
     with running_cluster(tmp_path, MEMBERS) as (cluster, gateway):
         cluster.kill(3)
         with played(cluster, "node3", 0, 1, 2) as liars:
-            # A slow machine gives an honest member a ground too now and then; the liar has none in any round.
+            # A slow machine gives an honest member a cause too now and then; the liar has none in any round.
             for number in range(ROUNDS):
                 view = one_view(cluster, gateway, (0, 1, 2))
                 suspects(liars, gateway, view, f"ROUND-{number}")

@@ -20,7 +20,7 @@ class Thread:
         self.now = self.worked = self.waited = 0
         self.rests: list[int] = []
         self._told = told
-        self.courtesy = CpuYield(
+        self.cpu_yield = CpuYield(
             worked=lambda: self.worked,
             waited=lambda: self.waited if self._told else None,
             now=lambda: self.now,
@@ -36,7 +36,7 @@ class Thread:
         self.worked += nanoseconds
         self.waited += line
         self.now += nanoseconds + line
-        self.courtesy.rest()
+        self.cpu_yield.rest()
 
 
 @pytest.mark.parametrize("turn", [MILLISECOND, 10 * MILLISECOND, 150 * MILLISECOND])
@@ -81,10 +81,10 @@ def test_r23_the_total_time_of_pauses_is_bounded() -> None:
 def test_r23_only_catch_up_work_causes_pauses() -> None:
     thread = Thread()
     thread.work(10 * MILLISECOND)
-    thread.courtesy.end()
+    thread.cpu_yield.end()
     thread.worked += 10 * SECOND
     thread.waited += 10 * SECOND
-    thread.courtesy.rest()
+    thread.cpu_yield.rest()
     assert thread.rests == []
 
 
@@ -104,7 +104,7 @@ def test_r23_rows_are_complete_and_in_order_with_pauses_between_them() -> None:
             thread.waited += MILLISECOND // 10
             yield number
 
-    assert list(thread.courtesy.between(rows())) == list(range(10 * rules.ROWS))
+    assert list(thread.cpu_yield.between(rows())) == list(range(10 * rules.ROWS))
     assert len(thread.rests) == 9
 
 

@@ -41,7 +41,7 @@ def quiet(view: int = 1) -> list[bytes]:
     return [change(sender=sender, view=view) for sender in range(3)]
 
 
-def basis() -> list[bytes]:
+def one_prepared() -> list[bytes]:
     """Sequence 6 prepared by two, above the checkpoint at 5."""
     changes = [change(stable(), proof(0, 6), sender=sender, view=1) for sender in range(2)]
     return [*changes, change(sender=2, view=1)]
@@ -59,7 +59,7 @@ def new_views() -> Iterator[Case]:
 
 def following() -> Iterator[Case]:
     """NEW-VIEWs that follow from their VIEW-CHANGEs."""
-    calm, busy = quiet(), basis()
+    calm, busy = quiet(), one_prepared()
     carried = new_view(named(*busy), (6, ONE))
     yield Case("nothing to carry", "follows", [new_view(named(*calm)), *calm])
     yield Case("one batch carried", "follows", [carried, *busy])
@@ -138,7 +138,7 @@ def choosing() -> Iterator[Case]:
 
 def lying() -> Iterator[Case]:
     """Proposals that do not follow."""
-    busy = basis()
+    busy = one_prepared()
     names = named(*busy)
     for name, slots in (
         ("a batch left out", []),
@@ -159,7 +159,7 @@ def lying() -> Iterator[Case]:
 
 def misnaming() -> Iterator[Case]:
     """VIEW-CHANGEs named as they must not be."""
-    busy, fourth = basis(), change(sender=3, view=1)
+    busy, fourth = one_prepared(), change(sender=3, view=1)
     one, two, three = named(*busy)
     for name, names in (
         ("one too few", [one, two]),
@@ -185,7 +185,7 @@ def misnaming() -> Iterator[Case]:
 
 def lacking() -> Iterator[Case]:
     """Missing or undecidable parts lead to no verdict."""
-    busy = basis()
+    busy = one_prepared()
     wrong = new_view(named(*busy), (6, TWO))
     yield Case("a VIEW-CHANGE is not there", "missing", [wrong, *busy[:2]])
     yield Case("no VIEW-CHANGE is there", "missing", [wrong])
@@ -231,7 +231,7 @@ def lacking() -> Iterator[Case]:
 
 def no_evidence() -> Iterator[Case]:
     """Frames that are not evidence of a NEW-VIEW."""
-    busy = basis()
+    busy = one_prepared()
     yield Case("no frame", "nothing", [])
     yield Case("a VIEW-CHANGE", "nothing", [busy[0], *busy])
     yield Case("noise", "nothing", [NOISE, *busy])

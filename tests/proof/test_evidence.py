@@ -215,8 +215,8 @@ def test_p4_a_new_view_that_does_not_follow_convicts_its_sender() -> None:
     carried = (PAPER.sign(m.PrePrepare(0, 1, 1, 1, ONE)),)
     forged = (PAPER.sign(m.PrePrepare(0, 1, 1, 1, TWO)),)
 
-    def judged(message: m.NewView, *basis: m.ViewChange) -> str:
-        return convict(file_of("bad_new_view", message, *basis), CHAIN).name
+    def judged(message: m.NewView, *view_changes: m.ViewChange) -> str:
+        return convict(file_of("bad_new_view", message, *view_changes), CHAIN).name
 
     assert judged(m.NewView(0, 1, 1, named, forged), *changes) == "r1"
     assert judged(m.NewView(0, 1, 1, named, ()), *changes) == "r1"

@@ -91,8 +91,8 @@ def test_p22_the_verifiers_agree_on_all_view_change_messages(members: int, forge
         (honest if truthful else lies).add(judged("bad_view_change", frame))
     for frame, (truthful, message) in minutes.new_views.items():
         names = [digest for _sender, digest in message.view_changes]
-        basis = [minutes.changes[digest][1] for digest in names if digest in minutes.changes]
-        (honest if truthful else lies).add(judged("bad_new_view", frame, *basis))
+        view_changes = [minutes.changes[digest][1] for digest in names if digest in minutes.changes]
+        (honest if truthful else lies).add(judged("bad_new_view", frame, *view_changes))
     assert {"proves"} <= honest <= {"proves", "follows"}
     assert ("convicted" in lies) is bool(LEFT_BEHIND[forgery])
     assert {code for code, _sender, _frames in minutes.found if code.startswith("bad_")} == LEFT_BEHIND[

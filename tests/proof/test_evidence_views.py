@@ -168,21 +168,23 @@ def test_p4_both_verifiers_agree_on_random_view_changes(frame: bytes, chain: str
 def due(frames: Sequence[bytes], chain: str) -> list[tuple[int, bytes]]:
     """What a NEW-VIEW of these must carry, if they all prove what they claim."""
     try:
-        claims = [dtvn_verify_evidence.claim(frame, 0, THEIRS[chain]) for frame in frames]
+        checked = [dtvn_verify_evidence.check_view_change(frame, 0, THEIRS[chain]) for frame in frames]
     except ValueError:
         return []
-    return list(dtvn_verify_evidence.plan([each for each in claims if each])) if any(claims) else []
+    return list(dtvn_verify_evidence.plan([each for each in checked if each])) if any(checked) else []
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.data(), st.tuples(*(changes(sender, 5, 12) for sender in range(4))))
-def test_p4_both_verifiers_agree_on_random_new_views(data: st.DataObject, basis: tuple[bytes, ...]) -> None:
+def test_p4_both_verifiers_agree_on_random_new_views(
+    data: st.DataObject, view_changes: tuple[bytes, ...]
+) -> None:
     chain, seen = data.draw(st.sampled_from(["short", "long"])), data.draw(st.integers(3, 4))
-    slots = due(basis[:3], chain)
+    slots = due(view_changes[:3], chain)
     if slots and data.draw(st.booleans()):
         other = st.tuples(st.integers(5, 10), st.sampled_from([ONE, TWO, NULL]))
         slots[data.draw(st.integers(0, len(slots) - 1))] = data.draw(other)
-    agreed("bad_new_view", [new_view(named(*basis[:3]), *slots, view=5), *basis[:seen]], chain)
+    agreed("bad_new_view", [new_view(named(*view_changes[:3]), *slots, view=5), *view_changes[:seen]], chain)
 
 
 @settings(max_examples=150, deadline=None)

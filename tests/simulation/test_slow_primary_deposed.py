@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from dtvn.protocol.consensus.requests import primary_monitor as judgement
+from dtvn.protocol.consensus.requests import primary_monitor
 from simulator import worlds
 from simulator.adversary import slow_primary
 from simulator.campaign import Task, run
@@ -16,7 +16,7 @@ from simulator.clock import SECOND
 def test_r32_a_primary_monitor_that_is_too_mild_is_caught(
     monkeypatch: pytest.MonkeyPatch, name: str, mild: int
 ) -> None:
-    monkeypatch.setattr(judgement, name, mild)
+    monkeypatch.setattr(primary_monitor, name, mild)
     assert run(Task(0, "slow-primary")).checker == "slow-primary-deposed"
 
 
