@@ -14,7 +14,7 @@ from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony
 from tests.fake_gateway import FakeGateway
 from tests.founding.parties import Party, Said, found
-from validators.data_folder import ports as port_room
+from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.processes import preparation
 from validators.rest.nodes import node_objects
@@ -25,7 +25,7 @@ NAMES = ("auditor", "promoter", "seller", "venue")
 
 @pytest.fixture
 def venue(tmp_path: Path) -> Party:
-    ports = port_room.choose_ports([""] * 4)
+    ports = tcp_ports.choose_ports([""] * 4)
     return found(tmp_path, dict(zip(NAMES, ports, strict=True)))[3]
 
 
@@ -56,10 +56,10 @@ def test_only_own_ports_must_be_free_here(venue: Party) -> None:
     founded = ceremony.open_genesis(venue.folder.genesis.read_bytes())
     with socket.socket() as other, socket.socket() as mine:
         other.bind(("127.0.0.1", founded.members[0].port))
-        port_room.check_node_ports(founded, ["venue"])
+        tcp_ports.check_node_ports(founded, ["venue"])
         mine.bind(("127.0.0.1", founded.members[3].port))
         with pytest.raises(StartError, match="kept for venue"):
-            port_room.check_node_ports(founded, ["venue"])
+            tcp_ports.check_node_ports(founded, ["venue"])
 
 
 def test_starting_a_party_without_a_platform_is_refused(tmp_path: Path) -> None:

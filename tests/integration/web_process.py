@@ -15,7 +15,7 @@ import httpx
 import psutil
 
 from tests.waiting import PATIENCE, wait_until
-from validators.data_folder.ports import listen
+from validators.data_folder.tcp_ports import listen
 
 ROOT = Path(__file__).parents[2]
 SECRET_KEY = "s" * 64

@@ -14,7 +14,7 @@ from dtvn.node.options import StartError
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol.genesis.ceremony import open_genesis
 from tests.ports import ports_in_a_row
-from validators.data_folder import ports as port_room
+from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.processes import founding
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 def base(monkeypatch: pytest.MonkeyPatch) -> int:
     """A range of three free ports in place of 4001 on, which may be in use on this machine."""
     first = ports_in_a_row(3)
-    monkeypatch.setattr(port_room, "FIRST_MEMBER_PORT", first)
+    monkeypatch.setattr(tcp_ports, "FIRST_MEMBER_PORT", first)
     return first
 
 
@@ -60,7 +60,7 @@ def test_a_named_range_is_enough_for_three_ports_a_node(base: int, tmp_path: Pat
 
 
 def test_a_name_without_a_number_gets_any_free_port(base: int) -> None:
-    chosen = port_room.choose_ports(["gate", "node2"], first=base)
+    chosen = tcp_ports.choose_ports(["gate", "node2"], first=base)
     assert chosen[1] == base + 2
     assert chosen[0] not in range(base, base + 3)
 
@@ -81,8 +81,8 @@ def test_connections_in_time_wait_do_not_change_a_nodes_port(
         probe.bind(("127.0.0.1", base))
     folder = DataFolder(tmp_path)
     folder.create()
-    create_demo_cluster(tmp_path, 1, port_room.LOOPBACK, port_room.choose_ports([""]))
-    monkeypatch.setattr(port_room, "FIRST_API_PORT", base)
+    create_demo_cluster(tmp_path, 1, tcp_ports.LOOPBACK, tcp_ports.choose_ports([""]))
+    monkeypatch.setattr(tcp_ports, "FIRST_API_PORT", base)
     founded = open_genesis(ClusterFolder(tmp_path).genesis.read_bytes())
-    port_room.keep_apis(folder, founded, ["node0"])
+    tcp_ports.keep_apis(folder, founded, ["node0"])
     assert kept_port(ClusterFolder(tmp_path).node("node0"), "api") == base

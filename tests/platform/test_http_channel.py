@@ -1,5 +1,5 @@
-"""Connections of the platform's port: deadlines (spec 3), refusals, pace and number, in the channel of
-daphne's server."""
+"""Connections of the platform's port: deadlines (spec 3), refusals, reading budget and number, in the channel
+of daphne's server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.platform.transports import HalfClosing
 from tests.waiting import PATIENCE
 from validators.processes import http_channel
 from validators.processes.http_channel import LINGER, READ, READS_FREE, Room, TimedChannel
-from validators.processes.pace import SHARE, SLACK, Pace
+from validators.processes.reading_budget import SHARE, SLACK, ReadingBudget
 
 ROOT = Path(__file__).parents[2]
 WHOLE = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
@@ -237,7 +237,7 @@ def test_a_refused_client_may_go_on_sending_until_it_is_disconnected(one: Connec
     assert one.transport.disconnected
 
 
-# --- pace ------------------------------------------------------------------------------------------
+# --- reading budget --------------------------------------------------------------------------------
 
 
 def test_costly_reads_of_a_body_are_paced(one: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def test_costly_reads_of_a_body_are_paced(one: Connection, monkeypatch: pytest.M
         def wait(self, spent: float) -> float:
             return 3.0
 
-    monkeypatch.setattr(http_channel, "PACE", Spent())
+    monkeypatch.setattr(http_channel, "READING_BUDGET", Spent())
     one.says(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n")
     for _ in range(READS_FREE):
         assert one.transport.producerState == "producing"
@@ -255,13 +255,13 @@ def test_costly_reads_of_a_body_are_paced(one: Connection, monkeypatch: pytest.M
     assert one.transport.producerState == "producing"
 
 
-def test_all_clients_together_use_the_share_of_the_pace() -> None:
+def test_all_clients_together_use_the_share_of_the_budget() -> None:
     clock = Clock()
-    pace = Pace(clock.seconds)
-    assert pace.wait(SLACK * SHARE) == pytest.approx(0)
+    budget = ReadingBudget(clock.seconds)
+    assert budget.wait(SLACK * SHARE) == pytest.approx(0)
     used = 0.0
     for _ in range(100):
-        clock.advance(pace.wait(0.01))
+        clock.advance(budget.wait(0.01))
         used += 0.01
     assert used / clock.seconds() == pytest.approx(SHARE, rel=0.1)
 

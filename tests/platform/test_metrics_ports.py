@@ -13,7 +13,7 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from dtvn.node.provision import make_newcomer
 from dtvn.protocol.genesis import ceremony
-from validators.data_folder import ports as port_room
+from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.processes import preparation
 
@@ -23,7 +23,7 @@ def prepare(root: Path, web: str = "127.0.0.1:8080") -> list[str]:
     folder.create()
     founded, _remark = preparation.ensure_cluster(folder, 3)
     assert founded == ceremony.open_genesis((folder.cluster / "genesis.bin").read_bytes())
-    port_room.keep_metrics_ports(folder, founded, ["node0", "node2"], web)
+    tcp_ports.keep_metrics_ports(folder, founded, ["node0", "node2"], web)
     groups = json.loads((folder.prometheus / "nodes.json").read_text())
     assert [group["labels"]["node"] for group in groups] == ["node0", "node2"]
     return [group["targets"][0] for group in groups]
@@ -45,15 +45,15 @@ def another_port(root: Path, metrics: list[str]) -> int:
     """A free port that no node has: the nodes do not listen here, so theirs could be drawn again."""
     founded = ceremony.open_genesis(ClusterFolder(root).genesis.read_bytes())
     theirs = {member.port for member in founded.members} | {int(one.rpartition(":")[2]) for one in metrics}
-    return next(port for port in port_room.choose_ports([""] * (len(theirs) + 1)) if port not in theirs)
+    return next(port for port in tcp_ports.choose_ports([""] * (len(theirs) + 1)) if port not in theirs)
 
 
 def newcomer(root: Path, name: str) -> int:
     folder, places = DataFolder(root), ClusterFolder(root)
     founded = ceremony.open_genesis(places.genesis.read_bytes())
     make_newcomer(places.node(name), places.genesis.read_bytes())
-    host, port = port_room.keep_newcomer_ports(folder, founded, places.node(name))
-    assert host == port_room.LOOPBACK
+    host, port = tcp_ports.keep_newcomer_ports(folder, founded, places.node(name))
+    assert host == tcp_ports.LOOPBACK
     return port
 
 
@@ -62,10 +62,10 @@ def test_a_newcomer_listens_at_the_port_of_its_number(
 ) -> None:
     metrics = prepare(tmp_path)
     first = another_port(tmp_path, metrics)
-    monkeypatch.setattr(port_room, "FIRST_MEMBER_PORT", first - 4)
+    monkeypatch.setattr(tcp_ports, "FIRST_MEMBER_PORT", first - 4)
     assert newcomer(tmp_path, "node4") == first
     assert newcomer(tmp_path, "node4") == first, "kept"
-    monkeypatch.setattr(port_room, "FIRST_MEMBER_PORT", first - 5)
+    monkeypatch.setattr(tcp_ports, "FIRST_MEMBER_PORT", first - 5)
     assert newcomer(tmp_path, "node5") != first, "node4's, though nobody listens there now"
 
 
@@ -74,12 +74,12 @@ def test_a_newcomer_whose_port_is_taken_gets_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     prepare(tmp_path)
-    with socket.create_server((port_room.LOOPBACK, 0)) as busy:
+    with socket.create_server((tcp_ports.LOOPBACK, 0)) as busy:
         port = busy.getsockname()[1]
-        monkeypatch.setattr(port_room, "FIRST_MEMBER_PORT", port - 6)
+        monkeypatch.setattr(tcp_ports, "FIRST_MEMBER_PORT", port - 6)
         assert newcomer(tmp_path, name) != port
     member = ceremony.open_genesis(ClusterFolder(tmp_path).genesis.read_bytes()).members[1].port
-    monkeypatch.setattr(port_room, "FIRST_MEMBER_PORT", member - 7)
+    monkeypatch.setattr(tcp_ports, "FIRST_MEMBER_PORT", member - 7)
     assert newcomer(tmp_path, "node7") != member, "a founder's that is down"
 
 

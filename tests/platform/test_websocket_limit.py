@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from tests.platform.transports import BUFFER, Unread
 from validators.processes import websocket_limit
 from validators.processes.http_channel import Room, TimedChannel
-from validators.processes.pace import Pace
+from validators.processes.reading_budget import ReadingBudget
 from validators.processes.websocket_limit import (
     MESSAGE_BYTES_MAX,
     STEPS,
@@ -103,7 +103,7 @@ class Client:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr("twisted.internet.reactor.callLater", clock.callLater)
-    monkeypatch.setattr(websocket_limit, "PACE", Pace(clock.seconds))
+    monkeypatch.setattr(websocket_limit, "READING_BUDGET", ReadingBudget(clock.seconds))
     monkeypatch.setattr(BoundedSocket, "sockets", set())
     monkeypatch.setattr(TimedChannel, "room", Room())
     return clock

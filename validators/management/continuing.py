@@ -154,7 +154,7 @@ def _init(options: dict[str, Any], say: Callable[[str], Any]) -> None:
 
 
 def _demo(options: dict[str, Any], say: Callable[[str], Any]) -> None:
-    from validators.data_folder.ports import LOOPBACK, choose_ports
+    from validators.data_folder.tcp_ports import LOOPBACK, choose_ports
 
     folder, count = ClusterFolder(options["data_dir"]), options["nodes"]
     if not 1 <= count <= quorum.MEMBERS_MAX:

@@ -24,7 +24,7 @@ from dtvn.protocol.consensus.membership import LivenessProof, Membership, is_fre
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant, cluster_id
 from dtvn.protocol.genesis.ceremony import open_genesis
 from dtvn.protocol.wire import ED25519
-from validators.data_folder import ports
+from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.membership.membership import ChangeRequest, newest_epoch
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
@@ -64,7 +64,7 @@ def make(node_id: str, newest: Membership, ask: Asker) -> tuple[str, int]:
     genesis = places.genesis.read_bytes()
     founded = open_genesis(genesis)
     key = make_newcomer(folder, genesis, newest)
-    host, port = ports.keep_newcomer_ports(DataFolder(settings.DATA), founded, folder)
+    host, port = tcp_ports.keep_newcomer_ports(DataFolder(settings.DATA), founded, folder)
     _enlist(node_id, key, (), ask)
     # Grants of a node's own API: everything in a demonstration, like the founders' APIs, else nothing (R15).
     grants = EVERYTHING if founded.demo else ()

@@ -14,7 +14,7 @@ from dtvn.node.kept_ports import kept_port
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from validators.data_folder.folder import DataFolder
-from validators.data_folder.ports import LOOPBACK
+from validators.data_folder.tcp_ports import LOOPBACK
 from validators.local_get import NO_ANSWER, get
 
 LOOK_INTERVAL = 0.25

@@ -14,7 +14,7 @@ from dtvn.node.layout import ClusterFolder, make_private
 from dtvn.node.options import StartError, read_genesis_to_start
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
-from validators.data_folder import ports
+from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.models import ChangeState, DesiredState, ManagedNode, MembershipChange
 from validators.processes import preparation
@@ -38,8 +38,8 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
     if path.exists() and member_names() != list(names):
         put_aside(folder)
     if not path.exists():
-        chosen = ports.choose_ports(names, first=ports.FIRST_MEMBER_PORT)
-        create_demo_cluster(folder.root, len(names), ports.LOOPBACK, chosen, names=names)
+        chosen = tcp_ports.choose_ports(names, first=tcp_ports.FIRST_MEMBER_PORT)
+        create_demo_cluster(folder.root, len(names), tcp_ports.LOOPBACK, chosen, names=names)
     founded, _ = preparation.ensure_cluster(folder, None)
     own = preparation.own_members(folder, founded)
     if set(member_names()) != set(names):
@@ -49,9 +49,9 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
             preparation.register_cluster(folder, founded, own)
             # The start that founds them sets them to run, unless the cluster was stopped meanwhile.
             ManagedNode.objects.update(desired=DesiredState.STOPPED)
-    ports.check_node_ports(founded, own, ClusterFolder(folder.root))
-    ports.keep_apis(folder, founded, names)
-    ports.keep_metrics_ports(folder, founded, member_names(), web)
+    tcp_ports.check_node_ports(founded, own, ClusterFolder(folder.root))
+    tcp_ports.keep_apis(folder, founded, names)
+    tcp_ports.keep_metrics_ports(folder, founded, member_names(), web)
 
 
 def put_aside(folder: DataFolder) -> Path:

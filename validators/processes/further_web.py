@@ -22,7 +22,7 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, read_genesis_to_start
 from dtvn.protocol import genesis
 from dtvn_project import environment
-from validators.data_folder import ports
+from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.database_url import first_line
 from validators.models import Platform
@@ -45,7 +45,7 @@ def main() -> None:
         folder.create()
         check(folder)
         servers.check_servers()
-        listener = ports.listen(host, int(port))
+        listener = tcp_ports.listen(host, int(port))
         preparation.collect_static(folder)
     except StartError as error:
         sys.exit(f"web: {error}")

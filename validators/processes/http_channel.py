@@ -17,12 +17,12 @@ from twisted.web import http
 
 from dtvn.api.answers import bare, last_response
 from dtvn.api.connections import CONNECTIONS_MAX, PAUSE_OF_OURS, READ, longest_waiting
-from validators.processes.pace import PACE
+from validators.processes.reading_budget import READING_BUDGET
 
 LINGER = 2.0
 """Seconds that a refused client gets to read the error before it is disconnected; it may go on sending."""
 READS_FREE = 4
-"""Reads of a request that do not count for the pace: nearly all requests need one or two."""
+"""Reads of a request that do not count for the budget: nearly all requests need one or two."""
 LATE = last_response(bare({"error": "The request was not complete in time.", "code": "too_slow"}, status=408))
 MALFORMED = last_response(bare({"error": "The request is malformed.", "code": "bad_request"}, status=400))
 
@@ -106,7 +106,7 @@ class TimedChannel(http.HTTPChannel):
                 self._begin()
         if self._refused or self._late is not None:
             self._reads += 1
-            if self._reads > READS_FREE and (wait := PACE.wait(time.monotonic() - began)):
+            if self._reads > READS_FREE and (wait := READING_BUDGET.wait(time.monotonic() - began)):
                 self._networkProducer.pauseProducing()
                 self.callLater(wait, self._read_on)
 

@@ -19,7 +19,7 @@ from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
 from dtvn_project import environment
 from validators.data_folder.folder import DataFolder, read_json, write_private_json
-from validators.data_folder.ports import LOOPBACK, choose_ports
+from validators.data_folder.tcp_ports import LOOPBACK, choose_ports
 from validators.models import ManagedNode, NodePart, NodeRole, Platform
 from validators.services import api_keys
 from validators.services.nodes import register_nodes

@@ -25,7 +25,7 @@ from dtvn.node.options import StartError
 from dtvn.waiting import saying
 from dtvn_project import environment
 from dtvn_project.celery import send_task
-from validators.data_folder import ports
+from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder, write_private_json
 from validators.data_folder.locks import RecordLock, heartbeat, lock_holder
 from validators.database_url import first_line
@@ -128,7 +128,7 @@ class Supervisor:
         return 0
 
     def _run_network(self) -> None:
-        listener = ports.listen(self._host, self._port)
+        listener = tcp_ports.listen(self._host, self._port)
         finish_putting_aside(self._folder)
         accounts, members = self._prepare()
         self._make_children(listener.fileno(), members)
@@ -160,9 +160,9 @@ class Supervisor:
         preparation.keep_fingerprint(self._folder)
         own = preparation.own_members(self._folder, founded)
         own = preparation.register_cluster(self._folder, founded, own)
-        ports.check_node_ports(founded, own, ClusterFolder(self._folder.root))
-        ports.keep_metrics_ports(self._folder, founded, own, self._url.removeprefix("http://"))
-        ports.keep_apis(self._folder, founded, own)
+        tcp_ports.check_node_ports(founded, own, ClusterFolder(self._folder.root))
+        tcp_ports.keep_metrics_ports(self._folder, founded, own, self._url.removeprefix("http://"))
+        tcp_ports.keep_apis(self._folder, founded, own)
         preparation.collect_static(self._folder)
         accounts = preparation.ensure_accounts(self._folder)
         reset_cluster()
@@ -333,7 +333,7 @@ def send_start(node: ManagedNode, token: str) -> None:
 def public_url(host: str, port: int) -> str:
     """The URL under which a program on this machine reaches the platform."""
     if host in environment.WILDCARD_HOSTS:
-        host = ports.LOOPBACK
+        host = tcp_ports.LOOPBACK
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -2,9 +2,9 @@
 everything.
 
 A client is not read while it does not take what was sent to it, while the application is behind with its
-messages, and while it exceeds its pace; so at most one read of it waits here. The application waits as well:
-the feed then catches up from its rows. The listening socket's TCP_USER_TIMEOUT ends a client that takes
-nothing (data_folder.ports).
+messages, and while it exceeds the budget; so at most one read of it waits here. The application waits as
+well: the feed then catches up from its rows. The listening socket's TCP_USER_TIMEOUT ends a client that takes
+nothing (data_folder.tcp_ports).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from daphne import ws_protocol
 from daphne.server import Server
 
 from validators.processes.http_channel import TimedChannel
-from validators.processes.pace import PACE
+from validators.processes.reading_budget import READING_BUDGET
 
 MESSAGE_BYTES_MAX = 64 * 1024
 """Those of our clients have less than 100."""
@@ -29,7 +29,7 @@ WAITING_MAX = 8
 WHILE_BEHIND = 0.02
 """Seconds between two checks whether the application has taken them."""
 MESSAGE_COST = 0.0002
-"""Seconds that the application needs for a message, about: they count for the pace."""
+"""Seconds that the application needs for a message, about: they count for the budget."""
 
 
 class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
@@ -122,7 +122,7 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
             return
         began, self._steps, self._messages = time.monotonic(), 0, 0
         super().consumeData()
-        wait = PACE.wait(time.monotonic() - began + self._messages * MESSAGE_COST)
+        wait = READING_BUDGET.wait(time.monotonic() - began + self._messages * MESSAGE_COST)
         if self._is_behind():
             wait = max(wait, WHILE_BEHIND)
         if (wait or self._steps >= STEPS) and not self._full:

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from dtvn.node.flags import GoFlags
 from dtvn.node.options import UsageError
-from validators.data_folder.ports import PORT_MAX
+from validators.data_folder.tcp_ports import PORT_MAX
 from validators.management.go_command import GoCommand
 
 DESCRIPTION = """\

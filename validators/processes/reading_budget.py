@@ -15,7 +15,7 @@ SLACK = 0.02
 """Seconds of waiting that nobody is asked for: a fifth of it may be spent at once."""
 
 
-class Pace:
+class ReadingBudget:
     """The time that all clients of this process have used."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,5 +30,5 @@ class Pace:
         return max(0.0, self._even - now)
 
 
-PACE = Pace()
+READING_BUDGET = ReadingBudget()
 """Of this process."""
