@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 SHARE = 0.2
 SLACK = 0.02
-"""Seconds of waiting that nobody is asked for: a fifth of it may be spent at once."""
+"""Unused time is credited up to these seconds, so a burst of a fifth of them needs no wait."""
 
 
 class ReadingBudget:
