@@ -44,7 +44,7 @@ class ContentSecurityPolicy:
 
 
 class ServedFiles(WhiteNoiseMiddleware):  # type: ignore[misc] # whitenoise has no types
-    """Serves static files; index.html is permanently redirected to its folder, as in the seed (spec 9)."""
+    """Serves static files; index.html is permanently redirected to its folder, as in the seed."""
 
     def redirect(self, from_url: str, to_url: str) -> Any:
         """Redirect to the folder, with 301 instead of 302."""
@@ -54,7 +54,7 @@ class ServedFiles(WhiteNoiseMiddleware):  # type: ignore[misc] # whitenoise has 
 
 
 class _Visitors(MiddlewareMixin):
-    """Leaves out the calls of programs. With a key, the API asks neither session nor user (spec 1.6), and
+    """Leaves out the calls of programs. With a key, the API asks neither session nor user, and
     without a cookie none of the three adds to an answer."""
 
     def __call__(self, request: HttpRequest) -> Any:

@@ -14,7 +14,7 @@ KNOWN_HOSTS = environment.allowed_hosts()
 SUPERVISOR = os.environ.get("DTVN_SUPERVISOR") == "1"
 """True for `manage.py supervisor`: the seed's conventions, and a cluster that may be replaced."""
 API_IS_OPEN = SUPERVISOR and not os.environ.get("DTVN_API_KEY")
-"""Without a key the API is open to every caller except pages of other sites (spec 1.6, X41)."""
+"""Without a key the API is open to every caller except pages of other sites (X41)."""
 ALLOWED_HOSTS = ["*"] if SUPERVISOR and not API_IS_OPEN else KNOWN_HOSTS
 """With a key, any Host is safe: a page that points its own name at this machine (DNS rebinding) has neither
 the key nor our cookies."""
@@ -124,10 +124,10 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 if STATIC_DIRECTORY := os.environ.get("DTVN_STATIC_DIR"):
-    # The seed's own front end, unchanged (spec 9): its files at the root, its index instead of our page.
+    # The seed's own front end, unchanged: its files at the root, its index instead of our page.
     WHITENOISE_ROOT = STATIC_DIRECTORY
     WHITENOISE_INDEX_FILE = True
-WHITENOISE_ALLOW_ALL_ORIGINS = False  # a supervisor sends no CORS headers (spec 3)
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # a supervisor sends no CORS headers
 WHITENOISE_MIMETYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 
 SESSION_COOKIE_HTTPONLY = True

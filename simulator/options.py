@@ -109,7 +109,7 @@ COMMAND_LIMITS: tuple[tuple[str, float, float], ...] = (
     ("packet_loss_rate", 0, 1),
     ("crash_rate", 0, 10),
 )
-"""(field, least, most) for the command, which has only the core's own bounds (spec 4.3). Crashes are ours."""
+"""(field, least, most) for the command, which has only the core's own bounds. Crashes are ours."""
 
 
 def check(options: Options, limits: tuple[tuple[str, float, float], ...] = LIMITS) -> Options:

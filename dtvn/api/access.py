@@ -1,4 +1,4 @@
-"""Access checks: the key in a request (spec 1.6) and the origin of the page that sent it (spec 2). Pure."""
+"""Access checks: the key in a request and the origin of the page that sent it. Pure."""
 
 from __future__ import annotations
 

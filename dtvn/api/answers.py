@@ -1,4 +1,4 @@
-"""Answers: the contract's envelope, bare values, and errors (spec 1.1, 1.5, 3)."""
+"""Answers: the contract's envelope, bare values, and errors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def success(
 
 
 def failure(error: ServiceError, *, enveloped: bool = True, code: bool = True) -> Answer:
-    """The error forms. `code` False: exactly the seed's body for a missing key (spec 1.6)."""
+    """The error forms. `code` False: exactly the seed's body for a missing key."""
     body: dict[str, Any] = {"success": False} if enveloped else {}
     body["error"] = str(error)
     if code:

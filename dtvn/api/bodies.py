@@ -1,4 +1,4 @@
-"""JSON bodies as Structs, the one source of their shapes; an error names the field (spec 1.4, 1.5).
+"""JSON bodies as Structs, the one source of their shapes; an error names the field.
 
 The description of a field says what it must be, in the API document and in the error. Unknown fields are
 ignored, and null counts as absent.
@@ -154,7 +154,7 @@ class NonceBody(Body, frozen=True, kw_only=True):
 
 
 class SeedBody(NonceBody, frozen=True, kw_only=True):
-    """Body of /tickets/seed, which may be empty (spec 1.2)."""
+    """Body of /tickets/seed, which may be empty."""
 
     event: EventName = DEFAULT_EVENT
     may_be_unreadable: ClassVar[bool] = True

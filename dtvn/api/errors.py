@@ -23,7 +23,7 @@ class ServiceError(Exception):
 
     code = "refused"
     status = 409
-    """HTTP status (spec 1.5)."""
+    """HTTP status."""
 
     def __init__(
         self, sentence: str, *, code: str = "", status: int = 0, headers: Mapping[str, str] | None = None
@@ -37,8 +37,7 @@ class ServiceError(Exception):
 
 
 class ApiError(ServiceError):
-    """An answer other than 200. `bare`: the supervisor's own, without an envelope, since no node was reached
-    (spec 3)."""
+    """An answer other than 200. `bare`: the supervisor's own, without an envelope: no node was reached."""
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ PIECE = 1_000
 LATER_WAIT = 5.0
 """Minimum seconds for each later piece: a batch in progress should survive a view change."""
 BATCH_SECONDS = 20.0
-"""Seconds after which no further piece is started: no HTTP answer takes longer than 30 (spec 1.5)."""
+"""Seconds after which no further piece is started: no HTTP answer takes longer than 30."""
 _UNDECIDED = reasons.NOT_SENT | {reasons.OUTCOME_UNKNOWN}
 
 _turns = itertools.count()
@@ -79,7 +79,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     @property
     def status(self) -> int:
-        """HTTP status (spec 1.5)."""
+        """HTTP status."""
         return reasons.REASONS[self.result.code].status
 
     @property

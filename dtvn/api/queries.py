@@ -1,4 +1,4 @@
-"""Query parameters of the contract's lists as Structs (spec 1.2); errors name the bad parameter."""
+"""Query parameters of the contract's lists as Structs; errors name the bad parameter."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dtvn.machine.commands import DEFAULT_EVENT, is_name
 from dtvn.protocol.genesis import EVENT_NAME
 
 LIST_MAX = 10_000
-"""Most items in one answer (spec 1.2)."""
+"""Most items in one answer."""
 
 SEARCH_LENGTH_MAX = 200
 SEARCH_WORDS_MAX = 5
 
 STATES = frozenset(NAMES.values()) | {"PENDING"}
-"""PENDING exists only on the wire: no ticket is ever in this state (spec 7)."""
+"""PENDING exists only on the wire: no ticket is ever in this state."""
 
 POSITION = "^([0-9]{1,18})(?:\\.([0-9]{1,5}))?$"
 """Pattern of a place in the log: sequence, or sequence.index."""

@@ -1,4 +1,4 @@
-"""The routes that read tickets and the consensus log, from any ledger that can list them (spec 1.2, 1.3)."""
+"""The routes that read tickets and the consensus log, from any ledger that can list them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Configuration of the distributed validation of events: the contract's objects, their defaults and profiles.
 
 All times are seconds. An invalid object is refused at construction, with a ConfigError that names field,
-value and rule (contract 1.10). The effective thresholds also depend on the number of members: see
+value and rule. The effective thresholds also depend on the number of members: see
 `dtvn.events.judging.DecisionRule`.
 """
 
@@ -169,7 +169,7 @@ FRACTIONS: dict[str, tuple[str, ...]] = {
 
 
 class ConsensusConfig(Checked, frozen=True, kw_only=True):
-    """Contract 1.2."""
+    """How votes become a decision."""
 
     algorithm: Algorithm = Algorithm.MAJORITY
     min_nodes: int = 1
@@ -195,7 +195,7 @@ class ConsensusConfig(Checked, frozen=True, kw_only=True):
             raise ConfigError(f"min_nodes: {self.min_nodes} is less than 3f + 1 = {3 * liars + 1} for pbft")
 
     def get_required_nodes(self) -> int:
-        """Number of nodes that the settings alone ask for (contract 3.1)."""
+        """Number of nodes that the settings alone ask for."""
         if self.algorithm is Algorithm.UNANIMOUS:
             return self.min_nodes
         if self.algorithm is Algorithm.PBFT:
@@ -204,7 +204,7 @@ class ConsensusConfig(Checked, frozen=True, kw_only=True):
 
 
 class StateSyncConfig(Checked, frozen=True, kw_only=True):
-    """Contract 1.3."""
+    """How nodes exchange their state."""
 
     protocol: SyncProtocol = SyncProtocol.GOSSIP
     sync_interval: float = 5.0
@@ -221,7 +221,7 @@ class StateSyncConfig(Checked, frozen=True, kw_only=True):
 
 
 class PartitionHandlerConfig(Checked, frozen=True, kw_only=True):
-    """Contract 1.4."""
+    """How a partition is detected and healed."""
 
     detection_method: DetectionMethod = DetectionMethod.HYBRID
     recovery_strategy: RecoveryStrategy = RecoveryStrategy.MERGE
@@ -235,7 +235,7 @@ class PartitionHandlerConfig(Checked, frozen=True, kw_only=True):
 
 
 class LoadBalancerConfig(Checked, frozen=True, kw_only=True):
-    """Contract 1.5."""
+    """How a node is chosen for a request, and when one counts as unhealthy."""
 
     algorithm: Balancing = Balancing.LEAST_RESPONSE_TIME
     health_check_interval: float = 10.0
@@ -252,7 +252,7 @@ class LoadBalancerConfig(Checked, frozen=True, kw_only=True):
 
 
 class RestartPolicy(Checked, frozen=True, kw_only=True):
-    """Contract 1.6."""
+    """How often and how soon a failed part is restarted."""
 
     max_restarts: int = 10
     restart_window: float = 300.0
@@ -272,7 +272,7 @@ class RestartPolicy(Checked, frozen=True, kw_only=True):
 
 
 class CircuitBreakerConfig(Checked, frozen=True, kw_only=True):
-    """Contract 1.7, the breaker around calls."""
+    """The breaker around calls."""
 
     name: str
     max_failures: int = 5
@@ -297,7 +297,7 @@ class CircuitBreakerConfig(Checked, frozen=True, kw_only=True):
 
 
 class MonitoringConfig(Checked, frozen=True, kw_only=True):
-    """Contract 1.1."""
+    """Metrics and health checks."""
 
     enabled: bool = False
     metrics_interval: float = 30.0
@@ -306,7 +306,7 @@ class MonitoringConfig(Checked, frozen=True, kw_only=True):
 
 
 class SecurityConfig(Checked, frozen=True, kw_only=True):
-    """Contract 1.1. Links between nodes are encrypted and authenticated and votes are signed in any case: a
+    """Links between nodes are encrypted and authenticated and votes are signed in any case: a
     cluster has no other mode, and these fields only say that an operator relies on it."""
 
     enable_encryption: bool = False
@@ -315,7 +315,7 @@ class SecurityConfig(Checked, frozen=True, kw_only=True):
 
 
 class DistributedValidatorConfig(Checked, frozen=True, kw_only=True):
-    """Contract 1.1. The Python name of `goroutine_restart_policy` is `restart_policy`."""
+    """All settings of one node. The Python name of `goroutine_restart_policy` is `restart_policy`."""
 
     node_id: str
     consensus_config: ConsensusConfig = ConsensusConfig()
@@ -389,7 +389,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
         "security": {"enable_encryption": True, "enable_authentication": True, "sign_messages": True},
     },
 }
-"""Name -> the fields that differ from the defaults (contract 1.9)."""
+"""Name -> the fields that differ from the defaults."""
 
 
 def read_config(values: dict[str, Any]) -> DistributedValidatorConfig:
@@ -410,7 +410,7 @@ def from_profile(name: str, node_id: str) -> DistributedValidatorConfig:
 
 
 def testing_config(node_id: str) -> DistributedValidatorConfig:
-    """The contract's preset `testing`, with short times (1.1, 1.6)."""
+    """The contract's preset `testing`, with short times."""
     return DistributedValidatorConfig(
         node_id=node_id,
         state_sync=StateSyncConfig(sync_interval=0.05),

@@ -14,7 +14,7 @@ from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import Genesis
 
 DEFAULT_WAIT = 9.0
-"""Seconds that a caller waits for an outcome; an HTTP answer is due within ten (spec 1.5)."""
+"""Seconds that a caller waits for an outcome; an HTTP answer is due within ten."""
 
 
 class GatewayClosed(Exception):

@@ -59,7 +59,7 @@ class NodeLedger(Journal, Protocol):
         """At most `limit` pieces with ids above `after`, ascending. Raises LedgerUnreachable."""
 
     def storage_stats(self) -> dict[str, int]:
-        """Figures under the contract's keys (spec/dtvn 1.3). Raises LedgerUnreachable."""
+        """Figures under the contract's keys. Raises LedgerUnreachable."""
 
     def vote_again(self) -> None:
         """Let the replica vote again (R11), durably: it has a new key that has never voted."""

@@ -43,7 +43,7 @@ LABEL_LENGTH_MAX = 128
 """Most characters of a product or a seat."""
 REASON_LENGTH_MAX = 256
 TICKET_NAME = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
-"""Pattern of a ticket's id (spec 1.4)."""
+"""Pattern of a ticket's id."""
 OVERLAP_MAX = 600_000_000
 """Longest time in microseconds for which a rotated key may remain valid."""
 
@@ -104,14 +104,14 @@ class Issue(Command, frozen=True):
 
 
 class Seed(Command, frozen=True):
-    """Create those of the 500 demonstration tickets that do not exist; names no ticket (spec 5)."""
+    """Create those of the 500 demonstration tickets that do not exist; names no ticket."""
 
 
 class Validate(Command, frozen=True):
     """ISSUED to VALIDATED."""
 
     data: Annotated[bytes, msgspec.Meta(max_length=VALIDATION_DATA_BYTES_MAX)] = b""
-    """Data sent by the client and kept in the log; it never overwrites the issued data (spec 1.4)."""
+    """Data sent by the client and kept in the log; it never overwrites the issued data."""
 
 
 class Consume(Command, frozen=True):
@@ -355,7 +355,7 @@ def _named(kind: type[Command], text: str) -> str:
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` may name a ticket or an event: 1 to 128 of A-Z a-z 0-9 . _ : - (spec 1.4)."""
+    """Whether `text` may name a ticket or an event (1 to 128 of A-Z a-z 0-9 . _ : -)."""
     return _NAME.fullmatch(text) is not None
 
 
@@ -381,7 +381,7 @@ def request_digest(operation: Operation) -> bytes:
 
 
 def operation_digest(operation: Operation) -> bytes:
-    """The `digest` of a consensus record: hash of the whole operation (spec 1.3)."""
+    """The `digest` of a consensus record: hash of the whole operation."""
     return canonical.tagged_digest("dtvn/v1/operation", canonical.encode(operation))
 
 

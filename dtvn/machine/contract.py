@@ -1,4 +1,4 @@
-"""Builds the objects of the HTTP contract (spec 1.3), for every process that serves them. Pure.
+"""Builds the objects of the HTTP contract, for every process that serves them. Pure.
 
 Field names and their order are exact. Times are microseconds in the log and Unix seconds in the contract.
 """

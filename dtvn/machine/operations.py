@@ -71,7 +71,7 @@ class Operations:
         self._memberships = memberships
         self._member_index: dict[str, int] = {}
         self.counts: list[int] = []
-        """Number of applied operations by entry node: the newest vector clock (spec 1.3)."""
+        """Number of applied operations by entry node: the newest vector clock."""
         self.alone = False
         """True if the batch holds exactly one operation: only then may it change the membership (R35)."""
         self._sequence = 0
@@ -326,7 +326,7 @@ class Operations:
     def _seed(
         self, operation: Operation, command: Command, principal: str, index: int, ticket: Ticket | None
     ) -> Result:
-        """Create the demonstration tickets that do not exist; existing ones do not change (spec 5)."""
+        """Create the demonstration tickets that do not exist; existing ones do not change."""
         if not self._demo:
             return reasons.DEMO_ONLY, canonical.encode(Seeded(created=0))
         if len(self._registry) > TICKETS_MAX - SEED_COUNT:
@@ -424,7 +424,7 @@ class Operations:
         return standing
 
     def _count(self, operation: Operation) -> None:
-        """Count one applied operation of this entry node (VectorClock, spec 1.3)."""
+        """Count one applied operation of this entry node (VectorClock)."""
         self.counts[self._member_index[operation.entry]] += 1
 
     def _state(

@@ -22,7 +22,7 @@ class OutcomeReason(msgspec.Struct, frozen=True):
     number: int | None
     """The code's byte in the replicated state; None for a code that only the API answers, never execution."""
     status: int
-    """HTTP status (spec 1.5)."""
+    """HTTP status."""
     sentence: str
     pretix: str
     """The nearest check-in reason of pretix, "" if it has no similar one."""

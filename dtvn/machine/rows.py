@@ -128,7 +128,7 @@ class NonceGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class ClockRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Applied operations by entry node, in order of the genesis member list (spec 1.3, VectorClock)."""
+    """Applied operations by entry node, in order of the genesis member list (VectorClock)."""
 
     counts: tuple[int, ...]
 

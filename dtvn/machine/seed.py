@@ -1,4 +1,4 @@
-"""The 500 demonstration tickets, byte for byte as the contract defines them (spec 5)."""
+"""The 500 demonstration tickets, byte for byte as the contract defines them."""
 
 from __future__ import annotations
 

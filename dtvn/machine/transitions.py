@@ -6,7 +6,7 @@
               DISPUTED -> UPHELD (DISPUTED in the API)
 
 An admission is both steps at once. Every pair of action and state is in TRANSITIONS: it leads to a
-state, or to the reason why nothing changes (spec 7). A ticket is admitted at most once,
+state, or to the reason why nothing changes. A ticket is admitted at most once,
 because no action leads out of CONSUMED.
 """
 

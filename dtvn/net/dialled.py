@@ -23,7 +23,7 @@ PIPE_FRAMES_MAX = 256
 
 HEARTBEAT_MS = 200
 HEARTBEAT_TIMEOUT_MS = 600
-"""A paused peer is detected after 0.7 s, a killed one at once (measured, ECOSYSTEM section 5)."""
+"""A paused peer is detected after 0.7 s, a killed one at once (measured)."""
 
 RECONNECT_MS = 50
 RECONNECT_MS_MAX = 1_000

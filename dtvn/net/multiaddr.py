@@ -1,4 +1,4 @@
-"""Addresses as libp2p writes them: /ip4/127.0.0.1/tcp/4001/p2p/12D3KooW... (spec/dtvn 4.1)."""
+"""Addresses as libp2p writes them: /ip4/127.0.0.1/tcp/4001/p2p/PEER-ID."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads `-config FILE` (spec/dtvn 4.5): YAML of sections and keys, each value with its line number."""
+"""Reads `-config FILE`: YAML of sections and keys, each value with its line number."""
 
 from __future__ import annotations
 

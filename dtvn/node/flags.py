@@ -1,4 +1,4 @@
-"""Flags as Go programs take them (spec/dtvn 4): one or two dashes, `-flag value` or `-flag=value`.
+"""Flags as Go programs take them: one or two dashes, `-flag value` or `-flag=value`.
 
 Boolean flags have no value, or `=true` or `=false`. `-h` and `-help` print usage and exit with 0; an
 unknown flag or a bad value prints a message and the usage on stderr and exits with 2.

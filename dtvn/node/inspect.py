@@ -3,13 +3,13 @@
 | what   | arguments                 | answer (JSON text)                                             |
 |--------|---------------------------|----------------------------------------------------------------|
 | status | none                      | view, sequence, role, voting, peers, versions: see `status`    |
-| stats  | none                      | exactly the keys of the seed's /stats (spec/dtvn 1.3)          |
+| stats  | none                      | exactly the keys of the Go DTVN's /stats                       |
 | consensus | none                   | ReplicaSnapshot: view, phase and votes of every open sequence  |
 | peers  | none                      | {"peers": [...], "principals": [...]}: links, see `peers`      |
 | addresses | a record   | {"addresses": [...]}: see `discovery`                          |
 | receipt | a sequence            | {"node_id", "sequence", "signature"}: see `attest.receipt`     |
 | evidence | last id that is known | {"node_id", "evidence": [...]}: see `attest.evidence`         |
-| ticket | event, ticket (or ticket) | {"node_id", "sequence", "ticket": Ticket of spec/dtvn 1.3}     |
+| ticket | event, ticket (or ticket) | {"node_id", "sequence", "ticket": the contract's Ticket}       |
 | proof  | event, ticket             | StateProof: the ticket in a checkpoint's state, proved (R18)   |
 | announce | a newcomer's liveness proof | null: see `newcomer_proofs`                             |
 | newcomer | name                   | {"word", "epoch"}: the newcomer's newest liveness proof         |

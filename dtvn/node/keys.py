@@ -1,7 +1,7 @@
 """A node's identity: its peer id, keys for development, and the stamp of a node that voted.
 
 The key is one random Ed25519 seed (dtvn.net.keyfile); its CURVE key derives from it
-(dtvn.net.curve). The peer id is libp2p's text form (spec/dtvn 8.4), so that the tools of the seed
+(dtvn.net.curve). The peer id is libp2p's text form, so that the tools of the seed
 project and of this one show the same name for the same key.
 """
 
@@ -15,7 +15,7 @@ from dtvn.files.whole import write_private
 from dtvn.protocol.signatures import is_public_key
 
 DEV_SALT = "dtvn-validator-key-v1"
-"""Public, so every development key can be derived by anyone (spec/dtvn 8.4)."""
+"""Public, so every development key can be derived by anyone."""
 
 PEER_ID_LENGTH_MAX = 64
 """Longest text that is read as a peer id; that of an Ed25519 key has 52 characters."""

@@ -54,7 +54,7 @@ class MemberProcess(Process, Protocol):
         """Members whose word about its own votes it awaits before it votes (R11, f = 0)."""
 
     def storage_stats(self) -> dict[str, int]:
-        """The ledger's figures under the keys of spec/dtvn 1.3, and the time that its writes took."""
+        """The ledger's figures under the contract's keys, and the time that its writes took."""
 
     def alive(self, *, next_key: bool) -> LivenessProof:
         """Its signed liveness proof (R36)."""

@@ -237,7 +237,7 @@ class Node:
         return "voting" if self.core.voting else "following"
 
     def storage_stats(self) -> dict[str, int]:
-        """The ledger's figures under the keys of spec/dtvn 1.3, and the time that its writes took."""
+        """The ledger's figures under the contract's keys, and the time that its writes took."""
         return {**self.ledger.storage_stats(), "write_time": self.journal.meter.turn_time}
 
     def give_way(self) -> None:

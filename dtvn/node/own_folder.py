@@ -19,7 +19,7 @@ from dtvn.node.settings import KEYS, Settings
 from dtvn.protocol import genesis as g
 
 DEV_PORT = 4001
-"""Port of node0 with development keys; nodeK has DEV_PORT + K (spec/dtvn 3.1)."""
+"""Port of node0 with development keys; nodeK has DEV_PORT + K."""
 
 TOTAL_NODES = 4
 """Members with development keys, unless said otherwise."""

@@ -1,5 +1,5 @@
-"""All settings of a node in one table, and their values: flags over environment over file over defaults
-(spec/dtvn 4). A resolved value includes its source.
+"""All settings of a node in one table, and their values: flags over environment over file over defaults.
+A resolved value includes its source.
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ def settings_of(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Set
         spelled = flags.get(setting.flag.replace("-", "_")) if setting.flag else None
         variable = environment.get(setting.environment, "")
         if setting.secret and spelled == "":
-            spelled = None  # an empty key counts as not given: the environment's key stays in force (1.6)
+            spelled = None  # an empty key counts as not given: the environment's key stays in force
         if spelled is not None:
             source = f"-{setting.flag}"
             resolved[setting.key] = Resolved(_read(setting, source, spelled), source)

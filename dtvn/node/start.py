@@ -14,11 +14,11 @@ from dtvn.node.own_folder import prepare
 from dtvn.node.settings import Settings
 
 METRICS_PORT = 9090
-"""The default of spec/dtvn; with development keys nodeK has METRICS_PORT + K, like its other ports."""
+"""The default of the Go DTVN; with development keys nodeK has METRICS_PORT + K, like its other ports."""
 
 API_PORT = 8080
-"""The default of spec/dtvn; with development keys nodeK has API_PORT + K."""
-ANYWHERE = "0.0.0.0"  # noqa: S104 - the default of spec/dtvn, for a network of several parties
+"""The default of the Go DTVN; with development keys nodeK has API_PORT + K."""
+ANYWHERE = "0.0.0.0"  # noqa: S104 - the default of the Go DTVN, for a network of several parties
 LOOPBACK = "127.0.0.1"
 STATIC_PLACES = ("web/static", "../../web/static", "../web/static", "./web/static")
 

@@ -1,4 +1,4 @@
-"""Durations in Go's notation: `300ms`, `1.5s`, `1m30s` (spec/dtvn 4.3, 4.5)."""
+"""Durations in Go's notation: `300ms`, `1.5s`, `1m30s`."""
 
 from __future__ import annotations
 

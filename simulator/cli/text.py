@@ -77,7 +77,7 @@ def numbers(word: str) -> frozenset[int]:
     return frozenset(found)
 
 
-# --- a run by flags (spec, section 10) -----------------------------------------------------------
+# --- a run by flags ------------------------------------------------------------------------------
 
 
 BANNER = """\

@@ -1,4 +1,4 @@
-"""/simulator: bare JSON values, as for all routes of the platform itself (spec 3.2)."""
+"""/simulator: bare JSON values, as for all routes of the platform itself."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ MEMBERS = {
     "simulator_progress": "progress",
     "simulator_results": "results",
 }
-"""Frame type -> the member that holds its content (spec 3.4)."""
+"""Frame type -> the member that holds its content."""
 
 
 def newest_event() -> int:

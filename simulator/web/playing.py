@@ -55,7 +55,7 @@ CONTRACT = (
     "partition_events",
     "average_latency_ms",
 )
-"""Members of the contract's Results object (spec 10)."""
+"""Members of the contract's Results object."""
 
 logger = logging.getLogger("dtvn.simulator")
 

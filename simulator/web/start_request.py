@@ -1,4 +1,4 @@
-"""The body of a start over HTTP: defaults for missing fields, 400 for invalid ones (spec 10)."""
+"""The body of a start over HTTP: defaults for missing fields, 400 for invalid ones."""
 
 from __future__ import annotations
 

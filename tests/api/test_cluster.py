@@ -1,4 +1,4 @@
-"""Routes about the cluster and its nodes: spec section 3, on the platform's port."""
+"""Routes about the cluster and its nodes, on the platform's port."""
 
 from __future__ import annotations
 

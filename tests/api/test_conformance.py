@@ -74,7 +74,7 @@ def boundary_cases(operation: Any, mode: GenerationMode) -> list[Any]:
 
 
 def refused_in_its_items(case: Any, answer: schemathesis.Response) -> bool:
-    """Whether the body is one that a call takes and answers item by item (spec 1.2: a seed reads any)."""
+    """Whether the body is one that a call takes and answers item by item (a seed reads any)."""
     name = case.operation.definition.raw["operationId"]
     if name == "post_tickets_seed":
         return not isinstance(case.body, dict)

@@ -1,4 +1,4 @@
-"""Numbers in URLs and headers: the checked value is the used one, out of range is 400 (spec 1.2)."""
+"""Numbers in URLs and headers: the checked value is the used one, out of range is 400."""
 
 from __future__ import annotations
 

@@ -137,9 +137,7 @@ def test_x16_an_unknown_path_is_404_json_to_those_who_may_ask(api: Api, path: st
     response = api.call(method, path)
     assert (response.status_code, read(response)["success"]) == (404, False)
     stranger = Api(None).call(method, path)
-    assert (stranger.status_code, read(stranger)) == (401, {"error": UNAUTHORIZED}), (
-        "spec 1.6: every path below /api/"
-    )
+    assert (stranger.status_code, read(stranger)) == (401, {"error": UNAUTHORIZED}), "every path below /api/"
 
 
 def test_two_slashes_at_the_start_are_404(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""validate-via-node: the platform answers its own refusals, the node answers outcomes (spec 3.3)."""
+"""validate-via-node: the platform answers its own refusals, the node answers outcomes."""
 
 from __future__ import annotations
 

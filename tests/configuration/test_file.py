@@ -39,7 +39,7 @@ PROMISED = {
     "logging.format": "json",
     "logging.output": "stdout",
 }
-"""The table of spec/dtvn 4.5, copied by hand."""
+"""The Go DTVN's table, copied by hand."""
 
 
 def write(tmp_path: Path, text: str) -> Path:

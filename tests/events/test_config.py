@@ -1,4 +1,4 @@
-"""Configuration objects: defaults (A85), profiles (A84), what is refused (A86, contract 1.10)."""
+"""Configuration objects: defaults (A85), profiles (A84), what is refused (A86)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validators as the contract's acceptance cases start them (spec 12: V and K4), and what they are asked."""
+"""Validators as the contract's acceptance cases start them (V and K4), and what they are asked."""
 
 from __future__ import annotations
 

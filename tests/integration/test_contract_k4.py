@@ -1,4 +1,4 @@
-"""The contract's cases of four validators with one bootstrap, on real processes (spec 12: K4)."""
+"""The contract's cases of four validators with one bootstrap, on real processes (K4)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 ALL = range(4)
 QUIET_SECONDS = 40
-"""How long `current_view` is watched (spec 12: C29)."""
+"""How long `current_view` is watched (C29)."""
 SETTLED_SECONDS = 20
 """After refusals (X4)."""
 

@@ -1,4 +1,4 @@
-"""The contract's cases of how a validator starts, ends and is told things (spec 12: V with flags)."""
+"""The contract's cases of how a validator starts, ends and is told things (V with flags)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract's cases of one validator that runs, on a real process (spec 12: V)."""
+"""The contract's cases of one validator that runs, on a real process (V)."""
 
 from __future__ import annotations
 

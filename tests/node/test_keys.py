@@ -1,4 +1,4 @@
-"""Identity of a node: private from its first byte, named as in spec/dtvn 8.4, stamped when it votes."""
+"""Identity of a node: private from its first byte, named as libp2p does, stamped when it votes."""
 
 from __future__ import annotations
 

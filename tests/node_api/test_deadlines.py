@@ -1,4 +1,4 @@
-"""Every wait has a deadline: slow headers, missing bodies, answers that are not read (spec 1.8)."""
+"""Every wait has a deadline: slow headers, missing bodies, answers that are not read."""
 
 from __future__ import annotations
 

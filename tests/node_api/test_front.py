@@ -1,4 +1,4 @@
-"""What passes the front of a node's API: keys and origins (spec 1.6, 2; C19, C21, X41)."""
+"""What passes the front of a node's API: keys and origins (C19, C21, X41)."""
 
 from __future__ import annotations
 

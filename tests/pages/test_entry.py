@@ -1,4 +1,4 @@
-"""Login with an API key: the rights of its session, and that it ends with the key (spec 9.4)."""
+"""Login with an API key: the rights of its session, and that it ends with the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames about nodes: what the contract's Node object says, also of one that is gone (spec 3.1, 3.4)."""
+"""Frames about nodes: what the contract's Node object says, also of one that is gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The six pages of spec 9.4 in a real browser over a real supervisor, from the empty place on: what is done
+"""The six pages in a real browser over a real supervisor, from the empty place on: what is done
 on them is done, and what happens is seen without a reload. The tests go on from one another."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ports of a cluster that the platform founds: of each node's number, else free ones, and kept (spec 3.1)."""
+"""Ports of a cluster that the platform founds: of each node's number, else free ones, and kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections of the platform's port: deadlines (spec 3), refusals, reading budget and number, in the channel
+"""Connections of the platform's port: deadlines, refusals, reading budget and number, in the channel
 of daphne's server."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A worker slot that runs a node: when its log begins anew and when it continues (spec 3.2)."""
+"""A worker slot that runs a node: when its log begins anew and when it continues."""
 
 from __future__ import annotations
 

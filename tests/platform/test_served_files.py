@@ -1,4 +1,4 @@
-"""A front end of the seed's kind, served by a supervisor (spec 9)."""
+"""A front end of the seed's kind, served by a supervisor."""
 
 from __future__ import annotations
 

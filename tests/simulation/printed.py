@@ -1,4 +1,4 @@
-"""What `simulator` prints at its end, in this order (spec/dtvn section 10)."""
+"""What `simulator` prints at its end, in this order."""
 
 RESULT_KEYS = [
     "Total Tickets",

@@ -1,4 +1,4 @@
-"""`manage.py simulator`: flags in both dash forms, limits, output, results (spec section 10, X38, X39)."""
+"""`manage.py simulator`: flags in both dash forms, limits, output, results (X38, X39)."""
 
 from __future__ import annotations
 

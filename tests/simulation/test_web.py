@@ -1,4 +1,4 @@
-"""The simulator over HTTP, its worker played in this process: rows, frames, answers (spec 3.2, 3.4, 10)."""
+"""The simulator over HTTP, its worker played in this process: rows, frames, answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locks: one holder a name, leases by the time of the log, tokens that only rise (contract 3.5)."""
+"""Locks: one holder a name, leases by the time of the log, tokens that only rise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demonstration tickets, byte for byte (spec 5, acceptance case C5)."""
+"""The demonstration tickets, byte for byte (acceptance case C5)."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def show_epochs(call: Call) -> Answer:
 
 
 def _file(content: bytes, name: str, sequence: int) -> Answer:
-    """The file in the envelope of spec 1.1; verifiers read it with or without the envelope."""
+    """The file in the contract's envelope; verifiers read it with or without the envelope."""
     # Ids contain no quotes and no separators, so the name needs no escaping.
     disposition = f'attachment; filename="{name.replace(":", "_")}"'
     headers = {"Content-Disposition": disposition, SEQUENCE_HEADER: str(sequence)}

@@ -1,4 +1,4 @@
-"""JSON objects about tickets, built from outcomes and from the platform's verified copy (spec 1.3)."""
+"""JSON objects about tickets, built from outcomes and from the platform's verified copy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def issued(decision: Decision) -> dict[str, Any]:
 
 def seeded(decision: Decision) -> dict[str, Any]:
     """The result of a seed: it is a single ordered operation, so every connected node created the same
-    tickets (spec 3.3)."""
+    tickets."""
     result = decision.result
     if result.state:
         created = seeded_count(result.state)

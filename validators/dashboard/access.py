@@ -2,7 +2,7 @@
 
 Browsers send the page's Origin with every WebSocket handshake and attach cookies whichever site the page
 belongs to, so a session counts only if the origin is this very host. A key is never attached automatically:
-for it, the contract's wider rule holds (spec section 2).
+for it, the contract's wider rule holds.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def may_watch(scope: dict[str, Any]) -> bool:
 
 
 async def _may_watch_supervisor(headers: dict[str, str], host: str, origin: str | None) -> bool:
-    """Same rule as the seed, which requires no key here (spec 1.6). But a page whose name was rebound to this
+    """Same rule as the seed, which requires no key here. But a page whose name was rebound to this
     machine looks like same-origin: so without a key, its host must be known or its origin listed."""
     if origin is None:
         return _is_host(host, settings.ALLOWED_HOSTS)
@@ -82,7 +82,7 @@ def _headers(scope: dict[str, Any]) -> dict[str, str]:
 
 
 def _api_key(headers: dict[str, str]) -> str:
-    """X-API-Key, or, only if that is absent, a bearer token (spec 1.6)."""
+    """X-API-Key, or, only if that is absent, a bearer token."""
     if key := headers.get("x-api-key"):
         return text_of_header(key)
     scheme, _, token = headers.get("authorization", "").partition(" ")

@@ -1,4 +1,4 @@
-"""`/ws`: the live feed to one client (spec 3.4), at the client's own pace. A consumer, in Channels, is the
+"""`/ws`: the live feed to one client, at the client's own pace. A consumer, in Channels, is the
 object that serves one WebSocket.
 
 It has two forms. By default a client gets one frame per applied operation, as the contract requires. A client
@@ -47,7 +47,7 @@ INBOX_MAX = 100
 CLOSED_NO_ACCESS = 4401
 """Close code when the key was revoked or has expired, or the session has ended."""
 UNSPOKEN = frozenset({"tickets_seeded"})
-"""Events that are not sent if they changed nothing (spec 3.3)."""
+"""Events that are not sent if they changed nothing."""
 
 logger = logging.getLogger("dtvn.feed")
 
@@ -118,7 +118,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
     # --- from the client ---------------------------------------------------------------------------
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Answer pings, accept subscription requests; all other messages are ignored (spec 3.4)."""
+        """Answer pings, accept subscription requests; all other messages are ignored."""
         try:
             message = msgspec.json.decode(text_data or bytes_data or b"")
         except (ValueError, RecursionError):  # not JSON, or not UTF-8
@@ -241,7 +241,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
             await self._send(self._contract_form(event))
 
     def _contract_form(self, event: dict[str, Any]) -> dict[str, Any]:
-        """A seed event whose count is the sum over the nodes' ledgers (spec 3.4)."""
+        """A seed event whose count is the sum over the nodes' ledgers."""
         if event["type"] != "tickets_seeded" or self.live is None:
             return event
         nodes = sum("joining" not in node for node in members_of(self.live.nodes))

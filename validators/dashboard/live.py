@@ -40,7 +40,7 @@ NODES_INTERVAL = 0.5
 SIMULATOR_INTERVAL = 0.2
 """Seconds between two polls of the simulator."""
 OUTPUT_INTERVAL = 0.05
-"""Seconds between two lines of one node's log; lines in between are skipped (spec 3.4)."""
+"""Seconds between two lines of one node's log; lines in between are skipped."""
 ACCESS_INTERVAL = 5.0
 """Seconds after which every client's permission is checked again."""
 

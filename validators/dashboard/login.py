@@ -1,4 +1,4 @@
-"""Log in with an API key instead of a user name (spec 9.4); log out of either kind of session. Refused logins
+"""Log in with an API key instead of a user name; log out of either kind of session. Refused logins
 show the form again with the reason."""
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from validators.services.cluster_state import consequences, describe_state
 
 
 def describe_nodes() -> list[dict[str, Any]]:
-    """The contract's Node objects (spec 3.1) with the additional fields of the page, members first, then the
+    """The contract's Node objects with the additional fields of the page, members first, then the
     learner. Empty while no cluster has been created."""
     nodes = []
     try:
@@ -51,7 +51,7 @@ def members_of(nodes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def describe_cluster() -> dict[str, Any]:
-    """The current `cluster_status` frame (spec 3.4)."""
+    """The current `cluster_status` frame."""
     row = cluster_now()
     return _cluster_frame(row.status, row.started, row.total, row.error)
 

@@ -1,4 +1,4 @@
-"""Data for the pages that the API does not have (spec 9.4)."""
+"""Data for the pages that the API does not have."""
 
 from __future__ import annotations
 

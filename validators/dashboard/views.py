@@ -120,5 +120,5 @@ def diagnosis(request: HttpRequest) -> HttpResponse:
 
 
 def websocket_only(request: HttpRequest) -> HttpResponse:
-    """Answers a plain request to `/ws` (spec section 2)."""
+    """Answers a plain request to `/ws`."""
     return JsonResponse({"error": "this address accepts only WebSocket connections"}, status=400)

@@ -29,7 +29,7 @@ from validators.data_folder.folder import DataFolder
 LOOPBACK = "127.0.0.1"
 FIRST_NODE_PORT = 10_000
 FIRST_MEMBER_PORT = 4_001
-"""Port on which node0 listens to the other members; nodeK uses this plus K (spec 3.1)."""
+"""Port on which node0 listens to the other members; nodeK uses this plus K."""
 FIRST_API_PORT = 9_001
 FIRST_EPHEMERAL_PORT = 32_768
 """Linux' default start of the port range for outgoing connections."""
@@ -158,7 +158,7 @@ def keep_metrics_ports(folder: DataFolder, founded: genesis.Genesis, own: Sequen
 
 
 def keep_apis(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str]) -> None:
-    """Give each of our nodes a permanent port for its own API (spec 3.1: 9001 + k, else a free one), and the
+    """Give each of our nodes a permanent port for its own API (9001 + k, else a free one), and the
     key that it requires: a caller without a key of the platform cannot bypass it through a node. A
     supervisor's nodes require its own key, or none (C43)."""
     places = ClusterFolder(folder.root)
@@ -171,7 +171,7 @@ def keep_apis(folder: DataFolder, founded: genesis.Genesis, own: Sequence[str]) 
 
 
 def keep_newcomer_ports(folder: DataFolder, founded: genesis.Genesis, node: NodeFolder) -> tuple[str, int]:
-    """Give a node that joins a running cluster its permanent ports (spec 3.1: 4001 + k to the other members,
+    """Give a node that joins a running cluster its permanent ports (4001 + k to the other members,
     else a free one); returns the address at which it will listen to them."""
     places = ClusterFolder(folder.root)
     others = _chosen(places, founded)

@@ -192,7 +192,7 @@ class EntryOutcomes(models.Model):
     operations = models.IntegerField()
     """Number of executed operations in the entry."""
     listed = models.IntegerField()
-    """Number of them that the plain consensus log shows (spec 1.3)."""
+    """Number of them that the plain consensus log shows."""
     outcomes = models.BinaryField()
     """Canonical ((first index, packed codes), ...), one per executed bundle (machine.reasons.pack)."""
     checksum = models.BigIntegerField()

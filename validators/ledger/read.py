@@ -47,7 +47,7 @@ STORAGE_KEYS = (
     "write",
     "write_time",
 )
-"""The keys of `storage_stats` in the contract (spec 1.3)."""
+"""The keys of `storage_stats` in the contract."""
 UNSIGNED = canonical.encode(())
 """Stored frames of a checkpoint without signatures."""
 LAST_CHARACTER = "\U0010ffff"
@@ -171,7 +171,7 @@ def list_operations(
     all_kinds: bool = False,
     state: str | None = None,
 ) -> list[Listed]:
-    """At most `limit` ordered operations after (sequence, index) `after`, ascending (spec 1.3).
+    """At most `limit` ordered operations after (sequence, index) `after`, ascending.
 
     By default: applied operations that concern a ticket, without seed and issue. `refused`: refusals too.
     `all_kinds`: seed and issue too. `state`: only the kinds in `outcomes.ABOUT[state]`.

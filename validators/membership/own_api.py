@@ -1,4 +1,4 @@
-"""Queries a node's own API and metrics on this host, as any client would (spec 1, 6): for data that only the
+"""Queries a node's own API and metrics on this host, as any client would: for data that only the
 node has."""
 
 from __future__ import annotations

@@ -11,13 +11,13 @@ from dtvn.api.answers import bare, last_response
 from validators.processes.http_channel import Refused
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
-"""The longest body of any route (spec 1.4)."""
+"""The longest body of any route."""
 OPERATION_BYTES_MAX = 1024 * 1024
 """The longest body of an API route other than the batch: documented limit, and enforced by the route
 itself."""
 API = b"/api/v1/"
 TICKETS = b"/api/v1/tickets"
-"""Errors of these routes use the validator's envelope (spec 1.1)."""
+"""Errors of these routes use the validator's envelope."""
 BATCH = b"/api/v1/tickets/batch"
 CHUNKS_FREE = 256
 CHUNK_MEAN = 256
@@ -54,7 +54,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Twisted would parse 16 MiB of form fields for seconds in the shared event loop, and refuse a body
-        # that does not match its content type, which the contract ignores (1.4).
+        # that does not match its content type, which the contract ignores.
         self._parsePOSTFormSubmission = False
 
     def gotLength(self, length: int | None) -> None:

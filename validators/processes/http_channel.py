@@ -1,5 +1,5 @@
-"""Connections of the web process, each with a deadline of 15 s for reading a request, headers and body (spec
-3): twisted keeps waiting while one byte per minute arrives.
+"""Connections of the web process, each with a deadline of 15 s for reading a request, headers and
+body: twisted keeps waiting while one byte per minute arrives.
 
 A request that is refused while it is read gets a whole answer, of which twisted would send none or only a
 status line. Connections are bounded in number: a new one beyond the bound evicts the one that has waited

@@ -48,7 +48,7 @@ def occupy_slot(node_id: str, token: str, run: Run) -> str:
     code, exit_reason = EXIT_FAILED, "ended without a reason"
     try:
         if node.role == NodeRole.VALIDATOR and node.running_generation != node.generation:
-            # After a requested start the log is shown from here (spec 3.2); after a restart on its own it
+            # After a requested start the log is shown from here; after a restart on its own it
             # continues.
             begin_log(folder.nodes / node_id)
         code = run(lease.should_stop, lease.beat)

@@ -155,7 +155,7 @@ def observe(row: ManagedNode, folder: DataFolder, probes: ApiProbes | None = Non
 
 
 def _answers(row: ManagedNode, probes: ApiProbes | None) -> bool:
-    """A validator counts as running once its own API answers (spec 3.1); no other process has an API. A
+    """A validator counts as running once its own API answers; no other process has an API. A
     newcomer counts as starting until it is a member: a node shown as running may be asked to decide
     something."""
     if row.part == NodePart.JOINING:

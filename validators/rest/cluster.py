@@ -1,4 +1,4 @@
-"""The routes that the seed's supervisor proxied to a node: to any reachable one, the primary first (3.3)."""
+"""The routes that the seed's supervisor proxied to a node: to any reachable one, the primary first."""
 
 from __future__ import annotations
 

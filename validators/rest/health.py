@@ -28,7 +28,7 @@ OWN_NAME = "127.0.0.1"
 
 @csrf_exempt
 def health(request: HttpRequest) -> HttpResponse:
-    """Exactly {"status": "healthy"} while this process answers at all (spec 3.2)."""
+    """Exactly {"status": "healthy"} while this process answers at all."""
     if request.method not in METHODS:
         return _not_allowed()
     return _answer({"status": "healthy"})

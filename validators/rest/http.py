@@ -40,7 +40,7 @@ from validators.services import audit, cluster, network
 from validators.services.login_throttle import client_address
 
 BODY_BYTES_MAX = 1024 * 1024
-"""Largest body of a single operation (spec 1.4)."""
+"""Largest body of a single operation."""
 
 OWN_WRITES_WAIT = 1.0
 """Seconds that a read waits for this platform's own writes (R17)."""
@@ -61,18 +61,18 @@ class ApiView(APIView):
     parser_classes = ()
     scopes: ClassVar[Mapping[str, str]] = {}
     enveloped: ClassVar[bool] = True
-    """Errors carry "success": false; the platform's own routes leave it out (spec 3)."""
+    """Errors carry "success": false; the platform's own routes leave it out."""
     about: ClassVar[About] = ""
     allowed_methods: ClassVar[Sequence[str]] = ()  # type: ignore[assignment]
     """Methods with a handler of ours; OPTIONS is not one of them."""
     needs_nodes: ClassVar[bool] = False
-    """Like the seed's supervisor, which queried a node: 503 while no node can be queried (spec 3.3)."""
+    """Like the seed's supervisor, which queried a node: 503 while no node can be queried."""
     caller: Caller
     """Of the request, once it is authenticated."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authentication and authorisation before the handler. (No content negotiation: all is JSON.)"""
-        # First of all (spec 1.6); pages of other sites never send OPTIONS here.
+        # First of all; pages of other sites never send OPTIONS here.
         self.caller = caller = require(request.user, None)
         if request.method not in self.allowed_methods:
             self.http_method_not_allowed(request, *args, **kwargs)
@@ -86,8 +86,8 @@ class ApiView(APIView):
         described = describe(error)
         if described.status == 405:
             described.headers["Allow"] = ", ".join(self.allowed_methods)
-        # A caller without a key has not reached a validator yet: exactly the supervisor's message (spec 3,
-        # C43).
+        # A caller without a key has not reached a validator yet: exactly the supervisor's message
+        # (C43).
         exact = described.status == 401
         bare = isinstance(described, ApiError) and described.bare
         return response_of(

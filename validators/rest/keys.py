@@ -1,5 +1,5 @@
 """Authentication of callers: by API key (header), by a user's session, or by a key entered on the login page
-(cookie), in this order (spec 1.6, 9.4).
+(cookie), in this order.
 
 A key is read from `X-API-Key`, and only if that is absent or empty from `Authorization: Bearer`. After a
 wrong key, neither the other header nor a cookie is tried. Keys come in headers only, which pages of other
@@ -177,7 +177,7 @@ class OpenAuthentication(BaseAuthentication):
     anything."""
 
     def authenticate(self, request: Request) -> tuple[Caller, str] | None:
-        """The single open caller; keys in the request are ignored (spec 1.6)."""
+        """The single open caller; keys in the request are ignored."""
         if not settings.API_IS_OPEN:
             return None
         plain = request._request

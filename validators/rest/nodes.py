@@ -1,4 +1,4 @@
-"""/nodes: the members, their processes, and each node's own answers (spec 3.1, 3.2)."""
+"""/nodes: the members, their processes, and each node's own answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cluster as a whole: start, stop, and validation through a named node (spec 3.2, 3.3)."""
+"""The cluster as a whole: start, stop, and validation through a named node."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def validate_via_node(call: Call, body: EntryBody) -> Answer:
     """Validate via one node; 404 for an unknown node, 503 for one that is down.
 
     The caller names the entry node. A refusal by the platform has the platform's own form, a decision has the
-    node's (spec 3.3).
+    node's.
     """
     request, node_id = body.request("validate", call.idempotency_key), body.node_id
     member = _linked(node_id)

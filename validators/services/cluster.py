@@ -34,7 +34,7 @@ from validators.services.network import gateway
 
 CLUSTER_NODES_DEFAULT = 4
 CLUSTER_NODES_MAX = 30
-"""Same limit as the form of the seed's front end (spec 3.2)."""
+"""Same limit as the form of the seed's front end."""
 
 ONE_ROW = 1
 START_PATIENCE = 90.0

@@ -1,7 +1,7 @@
 """The log of a node in the format of the seed's supervisor: its last lines, each with the stream it would
 have gone to.
 
-A requested start begins the shown log anew (spec 3.2); a restart after a crash does not, so that the lines
+A requested start begins the shown log anew; a restart after a crash does not, so that the lines
 before the crash can be seen. The node itself writes the file, which is rotated (dtvn.node.logs) and keeps all
 lines; this module only reads it.
 """

@@ -1,4 +1,4 @@
-"""A node's own REST and WebSocket (spec 1 and 2), in a helper process beside the node.
+"""A node's own REST and WebSocket, in a helper process beside the node.
 
     client --HTTP--> front (key, origin, CORS, counting) -> routes -> reads:  the node's ledger, read-only
                                                                    -> writes: a gateway, f + 1 receipts

@@ -1,4 +1,4 @@
-"""The routes (spec 1.2)."""
+"""The routes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dtvn.api.helper.service import Service
 from dtvn.api.helper.sockets import Feed
 
 TICKETS = "/api/v1/tickets"
-mimetypes.add_type("text/javascript", ".js")  # browsers load modules with no other type (spec 9)
+mimetypes.add_type("text/javascript", ".js")  # browsers load modules with no other type
 
 
 def build_app(service: Service) -> ASGIApp:

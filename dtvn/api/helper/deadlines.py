@@ -1,4 +1,4 @@
-"""HTTP with a deadline for every wait for a client (spec 1.8): uvicorn has none for slow requests and
+"""HTTP with a deadline for every wait for a client: uvicorn has none for slow requests and
 answers.
 
 A request with headers and body must arrive within READ; the client must accept the answer within WRITE after

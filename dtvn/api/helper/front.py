@@ -104,7 +104,7 @@ class Front:
         return next((route.path for route in self._routes if route.path_regex.match(path)), OTHER)
 
     def _refuse(self, scope: Scope) -> Response | None:
-        """The answer to requests that end before any route; OPTIONS comes before the key check (spec 1.7)."""
+        """The answer to requests that end before any route; OPTIONS comes before the key check."""
         headers = Headers(scope=scope)
         if not scope["path"].startswith("/api/"):
             return None

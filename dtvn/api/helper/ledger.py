@@ -52,7 +52,7 @@ class HelperLedger(TicketLedger, Protocol):
         {}: unknown."""
 
     def storage_stats(self) -> dict[str, int]:
-        """Figures under the contract's keys (spec 1.3)."""
+        """Figures under the contract's keys."""
 
     def principals(self) -> list[Principal]:
         """Principals that the log added or changed since genesis."""

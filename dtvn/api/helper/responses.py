@@ -1,4 +1,4 @@
-"""Plain answers as Starlette sends them, and every kind of error (spec 1.5)."""
+"""Plain answers as Starlette sends them, and every kind of error."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ Handler = Callable[[Request], Awaitable[Answer | Response]]
 VOTING = "voting"
 """State of a node that votes."""
 BODY_BYTES_MAX = 1024 * 1024
-"""Largest body of an operation (spec 1.4)."""
+"""Largest body of an operation."""
 BODY_BYTES_READ = 16 * 1024 * 1024
 """A longer body is read to its end up to this size, so that its sender sees the answer."""
 

@@ -1,4 +1,4 @@
-"""The WebSocket: an event for every change as its row appears in this node's ledger (spec 2)."""
+"""The WebSocket: an event for every change as its row appears in this node's ledger."""
 
 from __future__ import annotations
 

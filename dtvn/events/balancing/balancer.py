@@ -1,4 +1,4 @@
-"""Chooses nodes for requests (contract 6). Times are seconds of a monotonic clock; randomness is passed
+"""Chooses nodes for requests. Times are seconds of a monotonic clock; randomness is passed
 in."""
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Chance(Protocol):
 
 
 class LoadBalancerMetrics(msgspec.Struct, frozen=True):
-    """Requests and failures since the start (contract 2.8)."""
+    """Requests and failures since the start."""
 
     algorithm: str
     total_requests: int

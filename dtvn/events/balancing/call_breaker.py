@@ -1,4 +1,4 @@
-"""The breaker around calls to others (contract 1.7, 6.4 b). Times are seconds of a monotonic clock.
+"""The breaker around calls to others. Times are seconds of a monotonic clock.
 
 | state | a call | leaves it |
 |---|---|---|
@@ -20,7 +20,7 @@ from dtvn.events.config import CircuitBreakerConfig
 
 
 class BreakerState(IntEnum):
-    """States and their numbers (contract 1.7)."""
+    """States and their numbers."""
 
     CLOSED = 0
     OPEN = 1

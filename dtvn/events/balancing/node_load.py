@@ -1,5 +1,4 @@
-"""What the balancer knows of one node: load, health marks, and the node's own breaker (contract 6.1, 6.3, 6.4
-a)."""
+"""What the balancer knows of one node: load, health marks, and the node's own breaker."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ WINDOW_REQUESTS_MIN = 5
 
 
 class NodeLoadInfo(msgspec.Struct, frozen=True):
-    """A copy of what is known of one node (contract 6.1)."""
+    """A copy of what is known of one node."""
 
     node_id: str
     current_load: float

@@ -1,5 +1,4 @@
-"""Consistent hashing: a key stays with its nodes while nodes come and go (contract 6.2,
-`consistent_hash`)."""
+"""Consistent hashing: a key stays with its nodes while nodes come and go (`consistent_hash`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules by which votes become a decision (contract 3.1 and 3.2), over the same votes for all algorithms.
+"""The rules by which votes become a decision, over the same votes for all algorithms.
 
 | algorithm | verdict | without one |
 |---|---|---|
@@ -28,7 +28,7 @@ NO_DECISIONS = "NO_DECISIONS"
 NO_QUORUM = "NO_QUORUM"
 INSUFFICIENT_NODES = "INSUFFICIENT_NODES"
 PBFT_NO_CONSENSUS = "PBFT_NO_CONSENSUS"
-"""Rule ids of decisions that could not be made (contract 2.1)."""
+"""Rule ids of decisions that could not be made."""
 ALGORITHM_NOT_OFFERED = "algorithm_not_offered"
 OFFERED = (Algorithm.MAJORITY, Algorithm.UNANIMOUS, Algorithm.PBFT)
 

@@ -1,4 +1,4 @@
-"""A node's Prometheus metrics (spec/dtvn 6): counted in the loop, served by threads of prometheus_client.
+"""A node's Prometheus metrics: counted in the loop, served by threads of prometheus_client.
 
     host, journal, watcher --count--> figures --once a second--> snapshot --on request--> exporter's page
 

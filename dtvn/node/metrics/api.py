@@ -11,7 +11,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class ApiFigures:
-    """Counters of one API. Thread-safe. `endpoint` is a route's pattern, never a raw path (spec/dtvn 6)."""
+    """Counters of one API. Thread-safe. `endpoint` is a route's pattern, never a raw path."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

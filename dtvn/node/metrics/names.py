@@ -1,6 +1,6 @@
 """Every metric of a node: name, type, labels, and what it counts. Tests, dashboards and rules use this table.
 
-CONTRACT is the table of spec/dtvn section 6, name for name. OPERATORS has all others, named `dtvn_...`.
+CONTRACT has the metrics of the Go DTVN, name for name. OPERATORS has all others, named `dtvn_...`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of every histogram of a duration (spec/dtvn 6)."""
+"""Upper bounds of every histogram of a duration."""
 
 COUNTS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0)
 """Upper bounds of histograms that count operations."""

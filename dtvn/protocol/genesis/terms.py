@@ -26,7 +26,7 @@ PRINCIPAL_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 key on the wire."""
 
 EVENT_NAME = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
-"""Pattern of an event's name in operations (spec 1.4)."""
+"""Pattern of an event's name in operations."""
 
 
 STATEMENT_BYTES_MAX = 220

@@ -1,4 +1,4 @@
-"""`manage.py supervisor`: the platform as the seed's supervisor, with its flags (spec/dtvn 4.2)."""
+"""`manage.py supervisor`: the platform as the seed's supervisor, with its flags."""
 
 from __future__ import annotations
 

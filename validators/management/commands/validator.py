@@ -121,7 +121,7 @@ class Command(GoCommand):
             options=node_options,
         )
         # A worker slot distinguishes a ledger that is in use or cannot be reached from other failures; the
-        # contract has 1 for all (4.1, 8.5).
+        # contract has 1 for all.
         return EXIT_FAILED if code in (EXIT_FENCED, EXIT_UNREACHABLE) else code
 
 

@@ -45,7 +45,7 @@ def or_null(schema: Schema) -> Schema:
 
 
 def success(data: Schema | None = None) -> Schema:
-    """The envelope of the validator's routes (spec 1.1)."""
+    """The envelope of the validator's routes."""
     required: dict[str, Schema] = {"success": {"const": True}}
     if data is not None:
         required["data"] = data
