@@ -24,7 +24,7 @@ PROBES: dict[str, str] = {
     "ordering.decided_without_body": "q COMMITs for a batch that is not here",
     "proposing.holds_until_reproposed_is_executed": "a new primary waits for the reproposed batches",
     "proposing.pipeline_full": "eight proposals are not executed yet",
-    "proposing.window_full": "no checkpoint, so no room (row 6)",
+    "proposing.window_full": "no checkpoint, so no room (P6)",
     # view changes
     "views.left_with_prepared": "a VIEW-CHANGE carries prepared certificates",
     "views.followed_a_weak_quorum": "f + 1 members left, so this one does",
@@ -33,7 +33,7 @@ PROBES: dict[str, str] = {
     "views.new_view_lacks_view_changes": "a NEW-VIEW names VIEW-CHANGEs that are not here",
     "views.bad_new_view": "a NEW-VIEW does not follow from what it names",
     "views.reproposed_batch": "a view begins with batches proposed again",
-    "views.null_request": "a view begins with a null request (row 5)",
+    "views.null_request": "a view begins with a null request (P5)",
     "views.started_from_checkpoint": "a view begins above a stable checkpoint",
     # checkpoints and the log
     "checkpoint.proved_above_own_log": "another message proves a checkpoint that was not executed here",

@@ -1,5 +1,5 @@
 """Answers members that fetch the log with altered pages: missing COMMITs, other bodies, gaps, stale proofs
-(row 17)."""
+(P17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sends broken bytes: flipped bits, cut frames, noise, and false answers to clients (rows 12, 15)."""
+"""Sends broken bytes: flipped bits, cut frames, noise, and false answers to clients (P12, P15)."""
 
 from __future__ import annotations
 

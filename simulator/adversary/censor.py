@@ -1,4 +1,4 @@
-"""Ignores one client: as primary it starves that client and serves all others (rows 14, 21)."""
+"""Ignores one client: as primary it starves that client and serves all others (P14, P21)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that lies: one number for several bodies, jumps, replays, statements of others (rows 9, 14).
+"""A client that lies: one number for several bodies, jumps, replays, statements of others (P9, P14).
 
 It has a principal and a key of its own and all rights of a gateway, so its well-signed requests are executed;
 it must not be able to harm others.

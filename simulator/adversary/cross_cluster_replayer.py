@@ -1,5 +1,5 @@
 """Replays what the members signed elsewhere: in another cluster with the same keys, and for another epoch of
-this one (row 10). A node whose signatures do not cover the cluster id takes these statements for a quorum."""
+this one (P10). A node whose signatures do not cover the cluster id takes these statements for a quorum."""
 
 from __future__ import annotations
 

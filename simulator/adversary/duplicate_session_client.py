@@ -1,5 +1,5 @@
 """A censor with an accomplice: for each request of its victim it makes another one that names the same
-session and number, signed by a client of its own and worthless (R30; rows 9, 14)."""
+session and number, signed by a client of its own and worthless (R30; P9, P14)."""
 
 from __future__ import annotations
 

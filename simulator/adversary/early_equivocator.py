@@ -1,5 +1,5 @@
 """As primary, names one batch to a single backup without sending it, and proposes another to the rest; it
-sends the first when the second is prepared (rows 2, 11; R21)."""
+sends the first when the second is prepared (P2, P11; R21)."""
 
 from __future__ import annotations
 

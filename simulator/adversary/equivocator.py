@@ -1,4 +1,4 @@
-"""As primary, proposes one batch to some members and another to the rest, and votes for both (rows 1, 3)."""
+"""As primary, proposes one batch to some members and another to the rest, and votes for both (P1, P3)."""
 
 from __future__ import annotations
 

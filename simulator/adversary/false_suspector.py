@@ -1,4 +1,4 @@
-"""Demands a view change all the time from all members (row 13): SUSPECT and VIEW-CHANGE."""
+"""Demands a view change all the time from all members (P13): SUSPECT and VIEW-CHANGE."""
 
 from __future__ import annotations
 

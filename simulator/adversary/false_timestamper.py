@@ -1,4 +1,4 @@
-"""As primary, dates its batches an hour ahead or behind, or just beyond what backups may accept (row 16)."""
+"""As primary, dates its batches an hour ahead or behind, or just beyond what backups may accept (P16)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floods all members with useless statements: future views, far sequences, huge and repeated frames (row 15).
+"""Floods all members with useless statements: future views, far sequences, huge and repeated frames (P15).
 Each is signed and well-formed, so that only cheap checks and bounds help."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Signs checkpoints of states that never existed, near and far, votes for batches that were never proposed,
-and false suspicions (rows 6, 7, 13)."""
+and false suspicions (P6, P7, P13)."""
 
 from __future__ import annotations
 

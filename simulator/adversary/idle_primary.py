@@ -1,5 +1,5 @@
 """Never leads: proposes nothing, sends no NEW-VIEW, and otherwise behaves correctly, heartbeats included
-(rows 13, 14, 21)."""
+(P13, P14, P21)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Equivocates as primary and forges the votes of all members for both batches (row 2).
+"""Equivocates as primary and forges the votes of all members for both batches (P2).
 
 It can sign with its own key only, so an honest door admits none of the forged votes.
 """

@@ -1,5 +1,5 @@
 """As primary, proposes batches that break a limit: of another view, without a request, or with each request
-three times (rows 9, 15; R20)."""
+three times (P9, P15; R20)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Sends COMMITs only after their view is over: those that it received, and its own for everything proposed in
-that view, prepared or not (row 3; R21)."""
+that view, prepared or not (P3; R21)."""
 
 from __future__ import annotations
 

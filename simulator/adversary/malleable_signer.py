@@ -1,5 +1,5 @@
 """Sends every statement in other bytes than before: the content never changes, only the form of its signature
-(row 12; R4).
+(P12; R4).
 
 In a world whose signatures are malleable all of these forms are valid, and no node may count two forms of one
 statement as two statements. In other worlds the door must refuse the altered statements of others.

@@ -1,5 +1,5 @@
 """Sends each message to as few receivers as possible: proposals and votes reach a bare quorum, COMMITs only f
-+ 1 others (row 19; FoundationDB's BUGGIFY "send to a minimal quorum only")."""
++ 1 others (P19; FoundationDB's BUGGIFY "send to a minimal quorum only")."""
 
 from __future__ import annotations
 

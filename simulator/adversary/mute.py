@@ -1,4 +1,4 @@
-"""Withholds some kinds of messages, or all messages to some members: a half-dead node (rows 13, 14)."""
+"""Withholds some kinds of messages, or all messages to some members: a half-dead node (P13, P14)."""
 
 from __future__ import annotations
 

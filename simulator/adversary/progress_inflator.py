@@ -1,4 +1,4 @@
-"""Claims to have executed far more than exists, and answers no request for it (row 17; the CometBFT peer that
+"""Claims to have executed far more than exists, and answers no request for it (P17; the CometBFT peer that
 names a height and never delivers)."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """A removed member, or one whose key was revoked, that continues to vote: for the epoch that is over, and for
-the present one under an index that now belongs to another member (R35; rows 10, 18)."""
+the present one under an index that now belongs to another member (R35; P10, P18)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repeats old frames, its own and those of others, and sends everything twice (rows 3, 9, 10, 11)."""
+"""Repeats old frames, its own and those of others, and sends everything twice (P3, P9, P10, P11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As primary, sends each proposal just before the view timeout of the others expires (row 21; Aardvark, RBFT,
+"""As primary, sends each proposal just before the view timeout of the others expires (P21; Aardvark, RBFT,
 Prime)."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lies in view changes: omits proofs, swaps them, and as new primary forges NEW-VIEW (row 4).
+"""Lies in view changes: omits proofs, swaps them, and as new primary forges NEW-VIEW (P4).
 
 FORGERIES are the variants of P4, one function each, so that a scenario can select one.
 """

@@ -1,5 +1,5 @@
 """Sends each of its votes once more, seconds later, when views have changed and other batches have been
-decided (rows 3 and 11; R21)."""
+decided (P3 and P11; R21)."""
 
 from __future__ import annotations
 

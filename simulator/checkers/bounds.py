@@ -1,4 +1,4 @@
-"""Does a primary keep to window, pipeline and batch size, and every table to its bound? (R20; row 15)"""
+"""Does a primary keep to window, pipeline and batch size, and every table to its bound? (R20; P15)"""
 
 from __future__ import annotations
 

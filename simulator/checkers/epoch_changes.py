@@ -1,5 +1,5 @@
 """Does each epoch end once, by a change that was due, and is it entered only with the proof of its end? (R35,
-R36, R16; row 18)
+R36, R16; P18)
 
 Reads the agreed log and genesis: the liveness proofs are counted here once more.
 """

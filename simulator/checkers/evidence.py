@@ -1,4 +1,4 @@
-"""Does a liar that contradicts itself leave evidence, and is no honest member accused? (rows 12 and 22)"""
+"""Does a liar that contradicts itself leave evidence, and is no honest member accused? (P12 and P22)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Can each correct replica prove its low mark, and did it keep everything above it? (R24, row 7)"""
+"""Can each correct replica prove its low mark, and did it keep everything above it? (R24, P7)"""
 
 from __future__ import annotations
 

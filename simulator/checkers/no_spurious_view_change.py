@@ -1,4 +1,4 @@
-"""Does a member leave a view only with others, and blame no primary for its own sleep? (R29, R31; row 13)"""
+"""Does a member leave a view only with others, and blame no primary for its own sleep? (R29, R31; P13)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is no signature verified that a cheap check would have made unnecessary? (R5; row 15)
+"""Is no signature verified that a cheap check would have made unnecessary? (R5; P15)
 
 The world's doors ask the core's own `wants` before every signature check; the host has asked it already, so
 the answer must be yes. The function is the product's as it was when this module was loaded.

@@ -1,4 +1,4 @@
-"""Does an honest backup vote only for fresh proposals that its own clock can believe? (R3; row 16)"""
+"""Does an honest backup vote only for fresh proposals that its own clock can believe? (R3; P16)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a primary that proposes just before the view timeout deposed? (R32; row 21)"""
+"""Is a primary that proposes just before the view timeout deposed? (R32; P21)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do equal logs give equal states, on replicas and on learners, restarted or not? (R24, R28, row 8)"""
+"""Do equal logs give equal states, on replicas and on learners, restarted or not? (R24, R28, P8)"""
 
 from __future__ import annotations
 

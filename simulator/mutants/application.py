@@ -1,4 +1,4 @@
-"""Exactly once, outcomes, state and time: rows 8, 9 and 20; R12 to R15, R24 to R26."""
+"""Exactly once, outcomes, state and time: P8, P9 and P20; R12 to R15, R24 to R26."""
 
 from __future__ import annotations
 

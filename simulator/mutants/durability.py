@@ -1,4 +1,4 @@
-"""Persist before sending, and what a restart must restore: rows 11 and 20, R4 to R11."""
+"""Persist before sending, and what a restart must restore: P11 and P20, R4 to R11."""
 
 from __future__ import annotations
 

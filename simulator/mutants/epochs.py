@@ -1,4 +1,4 @@
-"""Members that join and leave: rows 10 and 18; R16, R35 to R37."""
+"""Members that join and leave: P10 and P18; R16, R35 to R37."""
 
 from __future__ import annotations
 

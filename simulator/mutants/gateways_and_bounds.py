@@ -1,4 +1,4 @@
-"""The edges of the cluster: gateways, bounds, noise. R16, R34; rows 14 and 15."""
+"""The edges of the cluster: gateways, bounds, noise. R16, R34; P14 and P15."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quorums, votes, the door: rows 1 to 3, 10, 15, 16 and the normal case."""
+"""Quorums, votes, the door: P1 to P3, P10, P15, P16 and the normal case."""
 
 from __future__ import annotations
 

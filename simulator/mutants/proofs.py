@@ -1,4 +1,4 @@
-"""Data that leaves the cluster: certificates and reads. R17, R18, R27; rows 10 and 19."""
+"""Data that leaves the cluster: certificates and reads. R17, R18, R27; P10 and P19."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A statement is identified by its content, not by its bytes: R4, row 12. These bugs make a difference only
+"""A statement is identified by its content, not by its bytes: R4, P12. These bugs make a difference only
 where signatures are malleable."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checkpoints, the low mark, and fetching the log: rows 6, 7, 17; R23 to R28."""
+"""Checkpoints, the low mark, and fetching the log: P6, P7, P17; R23 to R28."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suspicion, view changes, timers: rows 4, 5, 13, 14; R29 to R33."""
+"""Suspicion, view changes, timers: P4, P5, P13, P14; R29 to R33."""
 
 from __future__ import annotations
 

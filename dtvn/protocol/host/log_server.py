@@ -59,7 +59,7 @@ BYTE_COST = 10
 """Nanoseconds of this process for an entry and for a byte of a range: 256 small entries take 3 ms in all."""
 
 SHARE = 8
-"""A node spends at most 1/8 of its time on ranges, however many peers ask (row 15)."""
+"""A node spends at most 1/8 of its time on ranges, however many peers ask (P15)."""
 
 SAVED_MAX = 400_000_000
 """Nanoseconds of unused range time that are saved up, so that the first few ranges are answered at once."""

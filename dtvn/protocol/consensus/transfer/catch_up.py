@@ -201,7 +201,7 @@ class CatchUp:
             state.outbox.note("caught_up", sequence=state.executed, source=source)
             if self._lag.target() > state.executed:
                 self.hold()
-                # Ask the next member each time: a slow member then delays only its own share (row 17).
+                # Ask the next member each time: a slow member then delays only its own share (P17).
                 self.ask()
             else:
                 self.look()
