@@ -71,7 +71,7 @@ run-simulator-partition: $(VENV)/.installed ## The same, cut in two now and then
 test: $(VENV)/.installed-dev ## The fast tests: no long-lived processes (ARGS="-x -k name")
 	@$(BIN)/python -m pytest -q $(FAST) -m "not integration and $(QUICK)" $(ARGS)
 
-test-unit: test ## The same by the seed's name
+test-unit: test ## The same, under the Go DTVN's name
 
 test-coverage: $(VENV)/.installed-dev ## The fast tests, and which lines they reach (htmlcov/)
 	@$(BIN)/python -m pytest -q $(FAST) -m "not integration and $(QUICK)" --cov --cov-report=term:skip-covered --cov-report=html

@@ -1,7 +1,7 @@
 """X43: four `validator` processes, started as a user starts them; 10 clients send 200 validates over REST.
 
-The seed claims about 150 ms and 100 a second at seven nodes, without a method. This is a method; the report
-names the machine, and there is no pass mark.
+The Go DTVN claims about 150 ms and 100 a second at seven nodes, without a method. This is a method; the
+report names the machine, and there is no pass mark.
 """
 
 from __future__ import annotations

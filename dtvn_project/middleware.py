@@ -44,7 +44,7 @@ class ContentSecurityPolicy:
 
 
 class ServedFiles(WhiteNoiseMiddleware):  # type: ignore[misc] # whitenoise has no types
-    """Serves static files; index.html is permanently redirected to its folder, as in the seed."""
+    """Serves static files; index.html is permanently redirected to its folder, as in the Go DTVN."""
 
     def redirect(self, from_url: str, to_url: str) -> Any:
         """Redirect to the folder, with 301 instead of 302."""

@@ -12,7 +12,7 @@ SECRET_KEY = environment.read_secret_key(DATA)
 DEBUG = os.environ.get("DTVN_DEBUG") == "1"
 KNOWN_HOSTS = environment.allowed_hosts()
 SUPERVISOR = os.environ.get("DTVN_SUPERVISOR") == "1"
-"""True for `manage.py supervisor`: the seed's conventions, and a cluster that may be replaced."""
+"""True for `manage.py supervisor`: the Go DTVN's conventions, and a cluster that may be replaced."""
 API_IS_OPEN = SUPERVISOR and not os.environ.get("DTVN_API_KEY")
 """Without a key the API is open to every caller except pages of other sites (X41)."""
 ALLOWED_HOSTS = ["*"] if SUPERVISOR and not API_IS_OPEN else KNOWN_HOSTS
@@ -124,7 +124,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 if STATIC_DIRECTORY := os.environ.get("DTVN_STATIC_DIR"):
-    # The seed's own front end, unchanged: its files at the root, its index instead of our page.
+    # The Go DTVN's own front end, unchanged: its files at the root, its index instead of our page.
     WHITENOISE_ROOT = STATIC_DIRECTORY
     WHITENOISE_INDEX_FILE = True
 WHITENOISE_ALLOW_ALL_ORIGINS = False  # a supervisor sends no CORS headers

@@ -45,7 +45,7 @@ def success(
 
 
 def failure(error: ServiceError, *, enveloped: bool = True, code: bool = True) -> Answer:
-    """The error forms. `code` False: exactly the seed's body for a missing key."""
+    """The error forms. `code` False: exactly the Go DTVN's body for a missing key."""
     body: dict[str, Any] = {"success": False} if enveloped else {}
     body["error"] = str(error)
     if code:

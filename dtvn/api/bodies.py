@@ -267,7 +267,7 @@ BodyShape = TypeVar("BodyShape", bound=Body)
 
 def read_body(content: bytes, shape: type[BodyShape], event: str = "") -> BodyShape:
     """The Struct that a body holds; raises as `convert` does. `null` is an object without members, as clients
-    of the seed send it. `event`: that of a body which names none, "" for the default."""
+    of the Go DTVN send it. `event`: that of a body which names none, "" for the default."""
     if shape.may_be_empty and not content.strip():
         return shape()
     value: Any = None

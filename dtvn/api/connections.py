@@ -12,7 +12,7 @@ CONNECTIONS_MAX = 2_000
 OWN_FILES = 512
 """File descriptors that are not client connections: those of databases, the gateway and pages."""
 READ = 15.0
-"""Seconds for a request with headers and body, as in the seed."""
+"""Seconds for a request with headers and body, as in the Go DTVN."""
 PAUSE_OF_OURS = 1.0
 """If a deadline timer fires this many seconds late, this process counts as paused, and the client is not
 blamed."""

@@ -89,7 +89,7 @@ class TicketRow(msgspec.Struct, frozen=True, gc=False):
     commitment: bytes
     """Salted commitment to details that are kept out of the log; 32 bytes or b""."""
     data: bytes
-    """The seed's `Data`; b"" for tickets whose details are kept out of the log."""
+    """The Go DTVN's `Data`; b"" for tickets whose details are kept out of the log."""
     metadata: dict[str, str]
 
 

@@ -170,7 +170,7 @@ class Inspector:
         }
 
     def stats(self) -> dict[str, Any]:
-        """The seed's Stats object; times in nanoseconds. Keys without a meaning here are 0."""
+        """The Go DTVN's Stats object; times in nanoseconds. Keys without a meaning here are 0."""
         node = self._node
         brief = self.brief()
         return {

@@ -1,8 +1,8 @@
 """A node's identity: its peer id, keys for development, and the stamp of a node that voted.
 
 The key is one random Ed25519 seed (dtvn.net.keyfile); its CURVE key derives from it
-(dtvn.net.curve). The peer id is libp2p's text form, so that the tools of the seed
-project and of this one show the same name for the same key.
+(dtvn.net.curve). The peer id is libp2p's text form, so that the tools of the Go DTVN
+and of this project show the same name for the same key.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def public_key_of_peer_id(text: str) -> bytes:
 
 
 def dev_seed(name: str, salt: str = DEV_SALT) -> bytes:
-    """The 32-byte development seed of a name: SHA-256(UTF-8(salt + name)), as in the seed project.
+    """The 32-byte development seed of a name: SHA-256(UTF-8(salt + name)), as in the Go DTVN.
 
     With the default salt this key is public knowledge. For tests and demonstrations only.
     """

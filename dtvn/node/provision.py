@@ -29,7 +29,7 @@ def api_principal(member: str) -> str:
 
 
 def member_id(index: int) -> str:
-    """Id of a member by its number, as in the seed project."""
+    """Id of a member by its number, as in the Go DTVN."""
     return f"node{index}"
 
 

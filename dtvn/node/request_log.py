@@ -1,4 +1,4 @@
-"""Logs a line for each request to an API, as the seed does, at a bounded rate.
+"""Logs a line for each request to an API, as the Go DTVN does, at a bounded rate.
 
 The lines go to the node's log. A client that asks thousands of times a second must neither keep the node busy
 with them nor push everything else out of the log: beyond LINES_MAX in a second requests are only counted. A

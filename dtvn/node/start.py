@@ -91,7 +91,7 @@ def _api(settings: Settings, folder: NodeFolder, base: NodeOptions) -> ApiOption
 
 
 def _static(settings: Settings) -> str:
-    """The folder of a page: as given, else where the seed looks for it; "" if there is no page."""
+    """The folder of a page: as given, else where the Go DTVN looks for it; "" if there is no page."""
     told = settings["api.static_dir"]
     if told and not (Path(told) / "index.html").is_file():
         raise UsageError(f"{settings.source('api.static_dir')}: there is no index.html in {told}")

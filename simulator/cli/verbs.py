@@ -64,7 +64,7 @@ class Verbs:
             if error.field != "byzantine_nodes" or fields["byzantine_nodes"] < 0:
                 raise CommandError(str(error), returncode=2) from error
             if not options["json"]:
-                self._say(f"Error: {error}")  # the seed's own answer: on stdout, and 1 (C47)
+                self._say(f"Error: {error}")  # the Go DTVN's own answer: on stdout, and 1 (C47)
             raise CommandError(str(error), returncode=1) from error
 
     def _campaign(self, options: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Output lines of a run, as in the seed: equal lines within half a second are reduced to one."""
+"""Output lines of a run, as in the Go DTVN: equal lines within half a second are reduced to one."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ REFUSED = {"success": False, "error": "Invalid or missing API key"}
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page such as the seed's: our own words, its names."""
+    """A page such as the Go DTVN's: our own words, its names."""
     root = tmp_path_factory.mktemp("page")
     for folder in ("css", "js"):
         (root / folder).mkdir()

@@ -1,4 +1,4 @@
-"""The seed's front end is not ours: a page of our own makes its calls by its rules."""
+"""The Go DTVN's front end is not ours: a page of our own makes its calls by its rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A front end of the seed's kind, served by a supervisor."""
+"""A front end of the Go DTVN's kind, served by a supervisor."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_c47_too_many_liars_end_with_code_1_and_a_line_on_stdout(
 def test_c47_an_interrupt_ends_the_run_and_the_results_are_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C at the first progress line: exit 0, as the seed does."""
+    """Ctrl-C at the first progress line: exit 0, as the Go DTVN does."""
 
     say = Verbs._say
 

@@ -42,7 +42,7 @@ async def may_watch(scope: dict[str, Any]) -> bool:
 
 
 async def _may_watch_supervisor(headers: dict[str, str], host: str, origin: str | None) -> bool:
-    """Same rule as the seed, which requires no key here. But a page whose name was rebound to this
+    """Same rule as the Go DTVN, which requires no key here. But a page whose name was rebound to this
     machine looks like same-origin: so without a key, its host must be known or its origin listed."""
     if origin is None:
         return _is_host(host, settings.ALLOWED_HOSTS)

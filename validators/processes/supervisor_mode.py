@@ -1,4 +1,4 @@
-"""`manage.py supervisor`: the same platform, run like the seed's supervisor.
+"""`manage.py supervisor`: the same platform, run like the Go DTVN's supervisor.
 
 It starts with no node running; clients start a cluster through the API. A cluster that already exists in the
 data folder is listed as stopped. Run as `python -m validators.processes.supervisor_mode`, with everything in

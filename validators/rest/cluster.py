@@ -1,4 +1,4 @@
-"""The routes that the seed's supervisor proxied to a node: to any reachable one, the primary first."""
+"""The routes that the Go DTVN's supervisor proxied to a node: to any reachable one, the primary first."""
 
 from __future__ import annotations
 

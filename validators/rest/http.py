@@ -66,7 +66,7 @@ class ApiView(APIView):
     allowed_methods: ClassVar[Sequence[str]] = ()  # type: ignore[assignment]
     """Methods with a handler of ours; OPTIONS is not one of them."""
     needs_nodes: ClassVar[bool] = False
-    """Like the seed's supervisor, which queried a node: 503 while no node can be queried."""
+    """Like the Go DTVN's supervisor, which queried a node: 503 while no node can be queried."""
     caller: Caller
     """Of the request, once it is authenticated."""
 
@@ -227,7 +227,7 @@ class NothingView(ApiView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authentication only."""
         require(request.user, None)
-        # An unknown path reaches no node: under the seed's conventions, the supervisor's own form applies.
+        # An unknown path reaches no node: under the Go DTVN's conventions, the supervisor's own form applies.
         raise ApiError(404, "not_found", "Nothing was found at this path.", bare=settings.SUPERVISOR)
 
 

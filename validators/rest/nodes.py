@@ -109,7 +109,7 @@ def own_sequence(told: dict[str, Any]) -> int | None:
 
 
 class NodeBody(Body, frozen=True, kw_only=True):
-    """Of POST /nodes. `bootstrap_addr` and `is_bootstrap` are the seed's and ignored: members learn each
+    """Of POST /nodes. `bootstrap_addr` and `is_bootstrap` are the Go DTVN's and ignored: members learn each
     other's addresses from the cluster."""
 
     node_id: Annotated[

@@ -34,7 +34,7 @@ from validators.services.network import gateway
 
 CLUSTER_NODES_DEFAULT = 4
 CLUSTER_NODES_MAX = 30
-"""Same limit as the form of the seed's front end."""
+"""Same limit as the form of the Go DTVN's front end."""
 
 ONE_ROW = 1
 START_PATIENCE = 90.0
@@ -193,8 +193,8 @@ def stopped_since(rows: Iterable[ManagedNode], told: Mapping[str, int]) -> set[s
 
 
 def why_no_node() -> str:
-    """Why no node can be queried right now, "" if one can. Only under the seed's conventions: otherwise the
-    gateway is queried, which waits for nodes to return. Nodes whose own API does not answer are shown as
+    """Why no node can be queried right now, "" if one can. Only under the Go DTVN's conventions: otherwise
+    the gateway is queried, which waits for nodes to return. Nodes whose own API does not answer are shown as
     starting; while a quorum of them is connected, the cluster can be queried all the same."""
     if not settings.SUPERVISOR:
         return ""

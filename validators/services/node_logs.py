@@ -1,4 +1,4 @@
-"""The log of a node in the format of the seed's supervisor: its last lines, each with the stream it would
+"""The log of a node in the format of the Go DTVN's supervisor: its last lines, each with the stream it would
 have gone to.
 
 A requested start begins the shown log anew; a restart after a crash does not, so that the lines

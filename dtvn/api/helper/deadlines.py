@@ -23,7 +23,7 @@ from dtvn.api.connections import CONNECTIONS_MAX, PAUSE_OF_OURS, READ, longest_w
 
 WRITE = 30.0
 IDLE = 60
-"""Seconds, as in the seed."""
+"""Seconds, as in the Go DTVN."""
 ANSWER = last_response(bare({"success": False, "error": "The request was not complete in time."}, status=408))
 
 

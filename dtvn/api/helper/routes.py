@@ -132,7 +132,7 @@ class Routes:
         return success(data=data, sequence=await self._service.seen())
 
     async def stats(self, http: Request) -> Answer:
-        """The seed's Stats."""
+        """The Go DTVN's Stats."""
         sequence = await self._seen(_call(http))
         status = self._service.status
         data = {

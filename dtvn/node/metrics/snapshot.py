@@ -165,7 +165,7 @@ def _said(figures: Figures) -> dict[str, Value]:
 
 def is_gossip(name: str) -> bool:
     """Whether a kind of message is about what members hold or lack: such messages keep replicas equal besides
-    the ordering itself, as anti-entropy does in the seed."""
+    the ordering itself, as anti-entropy does in the Go DTVN."""
     return name.startswith(("Fetch", "Supply")) or name in {"Status", "Entries", "Snapshot", "Groups"}
 
 

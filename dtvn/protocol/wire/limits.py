@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 FRAME_BYTES_MAX = 10 * 1024 * 1024
-"""Largest frame, as in the seed's wire contract."""
+"""Largest frame, as in the Go DTVN's wire contract."""
 
 SMALL_FRAME_BYTES_MAX = 64 * 1024
 """Largest vote, fetch or status; honest ones are smaller than a kilobyte."""

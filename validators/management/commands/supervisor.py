@@ -1,4 +1,4 @@
-"""`manage.py supervisor`: the platform as the seed's supervisor, with its flags."""
+"""`manage.py supervisor`: the platform as the Go DTVN's supervisor, with its flags."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ addresses are, to prevent DNS rebinding; DTVN_ALLOWED_HOSTS=name,name adds more.
 EPILOG = """\
 exit: 0 stopped cleanly, 1 could not start, 2 wrong usage
 """
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - as in the seed
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - as in the Go DTVN
 STATIC_PLACES = ("web/static", "../../web/static", "../web/static")
 MODULE = "validators.processes.supervisor_mode"
 

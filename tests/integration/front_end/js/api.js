@@ -1,4 +1,4 @@
-// The rules of the seed's client (section 9.1): JSON before the status, `success` before the data, no key.
+// The rules of the Go DTVN's client: JSON before the status, `success` before the data, no key.
 window.refusals = 0; // how many answers a browser notes as errors
 
 export async function call(method, path, body) {

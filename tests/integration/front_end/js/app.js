@@ -1,4 +1,4 @@
-// Every call of the seed's six pages and every field they read (section 9.2), one page after the other.
+// Every call of the Go DTVN's six pages and every field they read, one page after the other.
 import { get, post, remove } from "/js/api.js";
 import { frame } from "/js/feed.js";
 
@@ -56,7 +56,7 @@ async function eventually(look, seconds = 90) {
   }
 }
 
-// Asked as the seed's page asks, without a nonce; where a busy machine let nobody decide in time, asked again. What
+// Asked as the Go DTVN's page asks, without a nonce; where a busy machine let nobody decide in time, asked again. What
 // was said to be undecided may have been done.
 async function decided(path, body) {
   let asked = 0;

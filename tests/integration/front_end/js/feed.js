@@ -1,4 +1,4 @@
-// The seed's socket: never sends anything, dispatches each frame by its type.
+// The Go DTVN's socket: never sends anything, dispatches each frame by its type.
 const frames = [];
 const socket = new WebSocket(`ws://${window.location.host}/ws`);
 socket.onmessage = (event) => frames.push(JSON.parse(event.data));
