@@ -96,7 +96,7 @@ fmt: $(VENV)/.installed-dev ## Bring every file into form
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format .
 
-types: $(VENV)/.installed-dev ## Types, strict in the pure rooms
+types: $(VENV)/.installed-dev ## Types, strict in the pure packages
 	@$(BIN)/mypy dtvn dtvn_project validators tickets simulator
 
 docs: $(VENV)/.installed-dev ## Build the documentation, site/index.html; a dead link or anchor fails

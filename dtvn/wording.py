@@ -1,4 +1,4 @@
-"""Words for people that several rooms share."""
+"""Words for people that several packages share."""
 
 from __future__ import annotations
 

@@ -81,8 +81,8 @@ def test_the_browser_gives_every_code_but_those_of_evidence() -> None:
 
 def test_dtvn_raises_every_code() -> None:
     places = ("dtvn/proof/*.py", "dtvn/events/transcript/*.py", "tickets/management/commands/verify_*.py")
-    rooms = [path for place in places for path in ROOT.glob(place)]
-    text = "\n".join(path.read_text(encoding="utf-8") for path in rooms if path.name != "errors.py")
+    paths = [path for place in places for path in ROOT.glob(place)]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in paths if path.name != "errors.py")
     assert set(re.findall(r"Code\.([A-Z_]+)", text)) == {code.name for code in Code}
 
 

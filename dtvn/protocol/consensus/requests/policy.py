@@ -1,4 +1,4 @@
-"""The interface of the policy for requests: the only file of this room that the protocol may import.
+"""The interface of the policy for requests: the only file of this package that the protocol may import.
 
 The policy decides which requests wait, in which order the primary proposes them, and when a primary is too
 slow or unfair. No vote depends on it: a replica prepares any correct batch, in any order that a primary
