@@ -1,4 +1,4 @@
-"""The members' answers to one bundle, counted until f + 1 of them agree (PROTOCOL R16). Pure.
+"""The members' answers to one bundle, counted until f + 1 of them agree (R16). Pure.
 
 Theory of operation. A member answers an executed bundle with a `Reply`: entry, position, outcomes, a
 Merkle path and its signed receipt. The verifier recomputes the leaves from the outcomes, climbs the path

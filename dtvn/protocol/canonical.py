@@ -2,7 +2,7 @@
 
 Values are `msgspec.Struct` classes encoded as MessagePack arrays: no field names, integers in their
 shortest form, no floats, no maps with free order. `decode` accepts only what `encode` would have
-produced, so a value has exactly one byte form and a hash of bytes is an identity (PROTOCOL R1).
+produced, so a value has exactly one byte form and a hash of bytes is an identity (R1).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All thresholds of the protocol, each in one named function (PROTOCOL notation, P1).
+"""All thresholds of the protocol, each in one named function (P1).
 
 `2f + 1` is right only if n = 3f + 1: with n = 5 two such quorums of 3 may share only one member, which may
 be the faulty one. ceil((n + f + 1) / 2) keeps 2q - n >= f + 1 for every n, and q <= n - f, so q is reachable.

@@ -1,4 +1,4 @@
-"""The one signature scheme of a cluster (PROTOCOL R4, P12).
+"""The one signature scheme of a cluster (R4, P12).
 
 It uses libsodium through PyNaCl, which refuses non-canonical S and small-order keys. No other library may
 verify: libraries differ on edge cases, and two verdicts on one signature split a cluster.

@@ -1,4 +1,4 @@
-"""Ed25519 verification for all callers, in one place (PROTOCOL R4, P12).
+"""Ed25519 verification for all callers, in one place (R4, P12).
 
 It uses libsodium through PyNaCl, which refuses non-canonical S and small-order keys. Libraries differ on edge
 cases, and two verdicts on one signature split a cluster.

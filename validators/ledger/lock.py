@@ -1,4 +1,4 @@
-"""One writer per ledger: an advisory lock on a file in its folder (PROTOCOL R10).
+"""One writer per ledger: an advisory lock on a file in its folder (R10).
 
 The lock belongs to the open file and ends with its last holder, however that process dies, so a free lock
 proves on this host that a node is dead; an expired lease would only be a guess. A process

@@ -1,4 +1,4 @@
-"""Opens a ledger: alias, lock, schema, identity, incarnation, in this order (PROTOCOL R10).
+"""Opens a ledger: alias, lock, schema, identity, incarnation, in this order (R10).
 
 This works in any process right after installation, without a prior `migrate`, settings or environment.
 """

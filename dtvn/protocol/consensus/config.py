@@ -1,4 +1,4 @@
-"""All bounds and times of the core in one table, with units and reasons (PROTOCOL R20, R30, R31).
+"""All bounds and times of the core in one table, with units and reasons (R20, R30, R31).
 
 Times here are nanoseconds of the monotonic clock unless the name says otherwise.
 """

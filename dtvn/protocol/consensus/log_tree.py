@@ -1,4 +1,4 @@
-"""The log as an append-only Merkle tree over entry hashes (PROTOCOL R26; RFC 6962 section 2.1).
+"""The log as an append-only Merkle tree over entry hashes (R26; RFC 6962 section 2.1).
 
 A `Frontier` is the right edge: the roots of the full subtrees, largest first, one per set bit of
 `size`. Appending takes O(log n) hashes, and so does the root. `inclusion_path` and `climb` prove that an
