@@ -28,6 +28,7 @@ from nacl import bindings
 from dtvn.net import CurveKeys, curve_keys, curve_public, endpoint_of, tune
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Answer, Query
+from dtvn.protocol.genesis import why_not_reached
 from dtvn.protocol.wire import ED25519, Envelope, kind_of, link_frame
 
 QUESTION = "addresses"
@@ -253,10 +254,10 @@ def _is_place(host: str) -> bool:
     """Whether a record's host is the IP address of one machine, which can be dialled at once. ZeroMQ would
     resolve a name itself, and a slow lookup stops every link; any other text is an error of the socket."""
     try:
-        address = ipaddress.ip_address(host)
+        ipaddress.ip_address(host)
     except ValueError:
         return False
-    return "%" not in host and not address.is_unspecified and not address.is_multicast
+    return not why_not_reached(host)
 
 
 def _is_wildcard(host: str) -> bool:

@@ -15,6 +15,7 @@ from dtvn.node.keys import dev_seed
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Query
 from dtvn.protocol.wire.envelope import Envelope
+from tests.founding.parties import NOWHERE
 from tests.waiting import PATIENCE, wait_until
 
 CLUSTER = b"c" * 32
@@ -85,7 +86,7 @@ def test_a_false_record_does_not_change_the_address_of_a_member(
 
 NO_PLACE = (
     *("", "a b", "_x", "é", "*", "x/y", "a@b", "x\0y", "1.2.3.4.5", "::1%eth9", "[::1]", "eth0;1.1.1.1"),
-    *("slow.example", "localhost", "::", "224.0.0.1", "ff02::1", "h" * 300),
+    *("slow.example", "localhost", "h" * 300, *NOWHERE),
 )
 
 
