@@ -45,7 +45,7 @@
   }
 
   function draw() {
-    put("answering", told.asked ? `${told.answering} of ${told.asked} nodes respond.` : "No nodes yet.");
+    put("answering", told.asked ? `Nodes that respond: ${told.answering} of ${told.asked}.` : "No nodes yet.");
     for (const [name, chart] of Object.entries(CHARTS)) {
       const axis = { span: told.span, apart: 2.5 * told.interval, ...chart };
       const lines = chart.fields.map((field) => ({ kind: field, points: points.map((point) => [told.now - point.at, point[field]]) }));

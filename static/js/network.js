@@ -2,7 +2,7 @@
 (function () {
   "use strict";
 
-  const { at, cell, fetchJson, make, nodeState, put, root, shape, standingOf } = dtvn.ui;
+  const { at, cell, counted, fetchJson, make, nodeState, put, root, shape, standingOf } = dtvn.ui;
   const LOOK_EVERY = 3000;
   const LOOK_FIRST = 1000; // milliseconds to the second look: a rate needs two
   const LOOK_AFTER = 500; // milliseconds from a change of a node to a look
@@ -35,7 +35,7 @@
     at("graph").replaceChildren(...links.map(line), ...labels, ...nodes.map(dot));
     at("graph").classList.toggle("gone", nodes.length === 0);
     at("no-graph").hidden = nodes.length > 0;
-    put("count", nodes.length ? `${links.filter((link) => link.there && link.back).length} of ${all.length} links up` : "");
+    put("count", all.length ? `${links.filter((link) => link.there && link.back).length} of ${counted(all.length, "link")} up` : "");
     at("peers").replaceChildren(...nodes.map(row));
     at("links").replaceChildren(...all.map(linkRow));
   }
@@ -209,11 +209,11 @@
 
   /* Bytes per second of each link that is in both answers; a node that began to count anew is left out. */
   function ratesBetween(before, now, seconds) {
-    const counted = (id) =>
+    const measured = (id) =>
       Object.entries(now[id] ?? {})
         .filter(([peer, link]) => link.bytes >= before[id]?.[peer]?.bytes && seconds > 0)
         .map(([peer, link]) => [peer, (link.bytes - before[id][peer].bytes) / seconds]);
-    return Object.fromEntries(Object.keys(now).map((id) => [id, Object.fromEntries(counted(id))]));
+    return Object.fromEntries(Object.keys(now).map((id) => [id, Object.fromEntries(measured(id))]));
   }
 
   const renewSoon = dtvn.ui.soon(renew, LOOK_AFTER);

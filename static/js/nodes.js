@@ -24,7 +24,7 @@
     const running = own.filter((node) => node.status === "running").length;
     const { under_way: way, stopped, error } = standing;
     const verb = way?.verb === "stopping" ? "Stopping" : "Starting";
-    const count = own.length ? `${running} of ${own.length} processes run` : "";
+    const count = own.length ? `${running} of ${own.length} running` : "";
     put("cluster-text", way ? `${verb}: ${way.text}` : error || count);
     const bar = at("cluster-progress");
     bar.max = Math.max(1, way?.total ?? 1);

@@ -77,7 +77,7 @@ def test_only_stopped_nodes_are_started_and_a_second_call_sees_it(api: Api) -> N
     nodes.stop_node("r1")
     ManagedNode.objects.filter(pk="r1").update(status=NodeStatus.STOPPED)
     assert read(api.get("cluster"))["data"]["stopped"] == ["r1"]
-    progress = {"verb": "starting", "done": 3, "total": 4, "whole": False, "text": "3 of 4 nodes run"}
+    progress = {"verb": "starting", "done": 3, "total": 4, "whole": False, "text": "3 of 4 running"}
     first = read(api.post("cluster/start", {"only_stopped": True}))
     assert first == {"status": "starting", "node_count": 4, "started": ["r1"], "progress": progress}
     second = read(api.post("cluster/start", {"only_stopped": True}))

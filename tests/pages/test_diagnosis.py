@@ -45,7 +45,7 @@ def test_without_a_quorum_the_missing_are_named() -> None:
         )
     )
     assert level == "stuck"
-    assert verdict == "2 of 4 nodes vote and 3 are needed. Missing: r3 (no answer), r2 (its ledger was lost)."
+    assert verdict == "Voting: 2 of 4, 3 needed. Missing: r3 (no answer), r2 (its ledger was lost)."
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_r11_a_member_that_waits_for_others_has_not_lost_its_vote() -> None:
     waits = [node(name, voting=False, waiting=True, voting_reason=why) for name in ("r0", "r1")]
     verdict = judge([*waits, Node(id="r2", problem="not connected")])[1]
     missing = f"r2 (not connected), r0 ({why}), r1 ({why})"
-    assert verdict == f"0 of 3 nodes vote and 2 are needed. Missing: {missing}."
+    assert verdict == f"Voting: 0 of 3, 2 needed. Missing: {missing}."
 
 
 def test_missing_votes_are_named_by_their_owners() -> None:
@@ -148,7 +148,7 @@ def test_nodes_with_full_disks_are_named(learner: RealLearner, monkeypatch: pyte
     monkeypatch.setattr(learner.gateway, "query", query)
     found = explain()
     missing = ", ".join(f"r{number} (its disk is full)" for number in range(4))
-    assert found["verdict"] == f"0 of 4 nodes vote and 3 are needed. Missing: {missing}."
+    assert found["verdict"] == f"Voting: 0 of 4, 3 needed. Missing: {missing}."
 
 
 @pytest.mark.django_db(databases=["default", "learner"])

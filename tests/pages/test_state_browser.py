@@ -115,7 +115,7 @@ def test_stopped_nodes_are_started_and_a_second_operator_sees_it(
         expect(shown(other, "cluster-start")).to_be_hidden()
         for page in (one, other):
             expect(shown(page, "cluster-state")).to_have_text(WHOLE)
-            expect(shown(page, "cluster-text")).to_have_text("4 of 4 processes run")
+            expect(shown(page, "cluster-text")).to_have_text("4 of 4 running")
     after = {name: node["pid"] for name, node in s.nodes().items()}
     assert [name for name in after if after[name] == before[name]] == ["node0", "node1"]
     assert api.post("/cluster/start", json={"only_stopped": True}).json()["started"] == []

@@ -81,7 +81,7 @@ def test_during_a_whole_start_its_progress_is_told(running: Desk) -> None:
     before = generations()
     assert cluster.start_stopped() == cluster.Started([], Progress("starting", 1, 4, whole=True))
     assert generations() == before
-    with pytest.raises(ClusterBusy, match="already starting: 1 of 4 nodes run"):
+    with pytest.raises(ClusterBusy, match="already starting: 1 of 4 running"):
         cluster.start_cluster()
 
 
@@ -99,7 +99,7 @@ def test_a_stop_under_way_is_told(running: Desk) -> None:
     cluster.stop_cluster()
     assert cluster.under_way() == Progress("stopping", 0, 4, whole=False)
     show(NodeStatus.STOPPED, "node2")
-    assert str(cluster.under_way()) == "1 of 4 nodes have stopped"
+    assert str(cluster.under_way()) == "1 of 4 stopped"
 
 
 def test_the_learner_is_not_counted_among_the_stopped_nodes(running: Desk) -> None:

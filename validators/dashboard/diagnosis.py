@@ -105,7 +105,7 @@ def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
     if len(voting) < needed:
         absent = ", ".join(silent + mute) or "none"
         lost = sum(_follows(node) and not node.waiting for node in nodes)
-        verdict = f"{len(voting)} of {len(nodes)} nodes vote and {needed} are needed. Missing: {absent}."
+        verdict = f"Voting: {len(voting)} of {len(nodes)}, {needed} needed. Missing: {absent}."
         return "stuck", f"{verdict} {quorum.lost_votes_sentence(len(nodes), lost)}".rstrip()
     changing = [node for node in voting if node.changing]
     if len(changing) > len(voting) - needed:

@@ -153,7 +153,7 @@ class ClusterController:
             self._over()
             tell(ClusterStatus.RUNNING, running, total, reasons if running < len(rows) else "")
         elif late or len(rows) - len(failed) < needed:
-            self._fail(start, reasons or f"only {running} of {total} nodes started", total)
+            self._fail(start, reasons or f"only {running} of {total} started", total)
         else:
             tell(ClusterStatus.STARTING, running, total)
 

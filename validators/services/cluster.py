@@ -55,7 +55,7 @@ class Progress(msgspec.Struct, frozen=True):
     """It is a start of the whole cluster: no other is taken until it is over."""
 
     def __str__(self) -> str:
-        return f"{self.done} of {self.total} nodes {'run' if self.verb == 'starting' else 'have stopped'}"
+        return f"{self.done} of {self.total} {'running' if self.verb == 'starting' else 'stopped'}"
 
 
 class Started(msgspec.Struct, frozen=True):
