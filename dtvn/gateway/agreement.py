@@ -38,6 +38,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Last executed sequence."""
     stable: int = 0
     """Sequence of its newest stable checkpoint, which q members signed."""
+    entering: int = 0
+    """The epoch that has just begun, in which it has not reported a vote yet; 0 if there is none."""
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +86,10 @@ def agreement(reports: Sequence[Report], *, window: int, without: Collection[str
     count = len(agreeing)
     level: Level = "stuck" if count < needed else "tight" if count == needed else "ok"
     stages = [(len(reachable), "reachable"), (len(voting), "voting"), (len(current), "up to date")]
-    text = _no_quorum(stages, count, members, needed) if level == "stuck" else _quorum(count, members, needed)
+    text = _quorum(count, members, needed)
+    if level == "stuck":
+        present = [each for each in reports if each.id not in without]
+        text = _entering(present, liars, members, needed) or _no_quorum(stages, count, members, needed)
     return Agreement(
         sentence=text if liars else f"{text}; {NO_LIAR}",
         level=level,
@@ -121,6 +126,7 @@ def report_of(view: MemberView) -> Report:
         view=view.view,
         sequence=view.sequence,
         stable=_number(told.get("stable")),
+        entering=view.entering,
     )
 
 
@@ -143,6 +149,19 @@ def _in_one_view(current: Sequence[Report]) -> list[Report]:
 def _quorum(agreeing: int, members: int, needed: int) -> str:
     more = f"{agreeing - needed} more" if agreeing > needed else "none"
     return f"{agreeing} of {members} {'agrees' if agreeing == 1 else 'agree'}, can lose {more}"
+
+
+def _entering(present: Sequence[Report], liars: int, members: int, needed: int) -> str:
+    """While a quorum enters the next epoch; "" otherwise. That epoch is the gateway's, or one that at least
+    one honest member reports."""
+    voting = [each for each in present if each.reachable and each.voting and not each.entering]
+    epochs = sorted((each.epoch for each in voting), reverse=True)
+    epoch = max((each.entering for each in present), default=0) or (epochs[liars:] or [0])[0]
+    inside = sum(each.epoch >= epoch for each in voting)
+    coming = len(voting) - inside + sum(each.entering > 0 for each in present)
+    if not inside < needed <= inside + coming:
+        return ""
+    return f"Members are entering epoch {epoch}: {inside} of {members} are in it, {needed} needed"
 
 
 def _no_quorum(stages: Sequence[tuple[int, str]], agreeing: int, members: int, needed: int) -> str:

@@ -54,6 +54,9 @@ CLOSE_TIMEOUT = 5.0
 NOBODY = Answered(0, "down", "")
 """The answer for a member that is not connected, and for every member when the gateway is closed."""
 
+ENTER_WITHIN = 5_000_000_000
+"""Nanoseconds for which a member that reports no vote in a new epoch is taken to be entering it."""
+
 SWITCH_WAIT = 2_000_000_000
 """Nanoseconds that bundles in flight have when the key changes; less than the time for which the old key
 stays valid, unless that was stolen."""
@@ -150,6 +153,8 @@ class Gateway:
         self._elsewhere = {genesis.members[index].id: address for index, address in (addresses or {}).items()}
         self._wanted = self._elsewhere
         self._dialler = self._dial()
+        self._enter_until = 0
+        """Monotonic nanoseconds; see ENTER_WITHIN."""
         self._members: tuple[MemberView, ...] = ()
         self._connected: frozenset[int] = frozenset()
         self._view_members()
@@ -350,6 +355,7 @@ class Gateway:
         logger.warning("epoch %s begins with %s members", membership.epoch, len(membership.members))
         self._keys.follow(membership)
         self.epoch_changes, self.present = self._collector.epochs.certificates, membership
+        self._enter_until = time.monotonic_ns() + ENTER_WITHIN
         self._connected = frozenset()
         self._dial_anew()
 
@@ -413,6 +419,7 @@ class Gateway:
     def _view_members(self) -> None:
         now = time.monotonic_ns()
         primary = self._collector.primary()
+        entering = self.present.epoch if now < self._enter_until else 0
         self._members = tuple(
             MemberView(
                 id=member.id,
@@ -423,6 +430,7 @@ class Gateway:
                 sequence=status.sequence,
                 heard=None if status.heard_at is None else (now - status.heard_at) / 1e9,
                 status=status.fields,
+                entering=0 if status.fields.get("voting") is True else entering,
             )
             for index, (member, status) in enumerate(
                 zip(self.present.members, self._collector.questions.settled, strict=True)

@@ -36,6 +36,8 @@ class MemberView(msgspec.Struct, frozen=True):
     """Seconds since its newest status answer; None: never."""
     status: dict[str, Any]
     """Its newest status answer, complete."""
+    entering: int = 0
+    """The epoch that has just begun, in which it has not reported a vote yet; 0: none."""
 
 
 class GatewayFace(Protocol):

@@ -17,6 +17,7 @@ WINDOW = 32
 DOWN: dict[str, Any] = {"reachable": False}
 FOLLOWS: dict[str, Any] = {"voting": False}
 LEAVES: dict[str, Any] = {"changing": True}
+ENTERS: dict[str, Any] = {"reachable": False, "voting": False, "entering": 7}
 LAGS: dict[str, Any] = {"sequence": 67}
 """One sequence too far behind the checkpoint at 100."""
 
@@ -50,6 +51,17 @@ TABLE = [
         "stuck",
         f"No quorum: 4 of 4 reachable, 0 in one view, 3 needed; {NOTHING}",
     ),
+    (4, [{"epoch": 7}] * 2, "stuck", "Members are entering epoch 7: 2 of 4 are in it, 3 needed"),
+    (4, [ENTERS] * 4, "stuck", "Members are entering epoch 7: 0 of 4 are in it, 3 needed"),
+    (
+        4,
+        [ENTERS, DOWN] + [{"epoch": 7}] * 2,
+        "stuck",
+        "Members are entering epoch 7: 2 of 4 are in it, 3 needed",
+    ),
+    (4, [ENTERS] + [{"epoch": 7}] * 3, "tight", "3 of 4 agree, can lose none"),
+    (4, [ENTERS, DOWN, DOWN, {"epoch": 7}], "stuck", f"No quorum: 1 of 4 reachable, 3 needed; {NOTHING}"),
+    (4, [{"epoch": 9**9}, DOWN], "stuck", f"No quorum: 3 of 4 reachable, 2 in one view, 3 needed; {NOTHING}"),
     (5, [], "ok", "5 of 5 agree, can lose 1 more"),
     (6, [], "ok", "6 of 6 agree, can lose 2 more"),
     (7, [DOWN, FOLLOWS], "tight", "5 of 7 agree, can lose none"),
@@ -87,6 +99,7 @@ reports = st.lists(
         voting=st.booleans(),
         changing=st.booleans(),
         epoch=st.integers(0, 1),
+        entering=st.sampled_from((0, 1)),
         view=st.integers(0, 2),
         sequence=st.integers(0, 200),
         stable=st.integers(0, 200),
@@ -104,7 +117,7 @@ def test_a_quorum_is_claimed_if_and_only_if_one_agrees(told: list[Report]) -> No
     assert all(each.reachable and each.voting and not each.changing for each in named)
     assert all(each.sequence >= found.certified - WINDOW for each in named)
     assert len({(each.epoch, each.view) for each in named}) <= 1
-    assert found.sentence.startswith("No quorum") == (found.level == "stuck")
+    assert found.sentence.startswith(("No quorum", "Members are entering")) == (found.level == "stuck")
     assert (found.level == "stuck") == (found.agreeing < quorum.quorum(len(told)))
 
 
@@ -143,6 +156,7 @@ def view(**changed: Any) -> MemberView:
 def test_a_member_is_taken_at_what_it_reports() -> None:
     expected = Report(id="r0", reachable=True, voting=True, epoch=1, view=2, sequence=7, stable=5)
     assert report_of(view()) == expected
+    assert report_of(view(entering=3)).entering == 3
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from concurrent.futures import Future, wait
 from hashlib import sha256
 
 import pytest
+from msgspec import structs
 
-from dtvn.gateway import Gateway, Overloaded, collector
+from dtvn.gateway import Gateway, Overloaded, agreement_of, collector
 from dtvn.gateway.client import GatewayClosed
 from tests.gateway.support import operation
 from tests.host.support import make_genesis
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 
 SEED = sha256(b"gateway").digest()
 
@@ -45,6 +46,17 @@ def test_members_are_shown_as_not_connected(lonely: Gateway) -> None:
     assert [(member.id, member.connected, member.heard) for member in lonely.members()] == [
         (f"r{index}", False, None) for index in range(4)
     ]
+
+
+def test_members_that_report_no_vote_enter_a_new_epoch_for_a_while(lonely: Gateway) -> None:
+    lonely.present = structs.replace(lonely.present, epoch=3)
+    assert agreement_of(lonely).sentence.startswith("No quorum: 0 of 4 reachable"), "it began long ago"
+    future: Future[None] = Future()
+    lonely._pass_on((lambda *_: lonely._follow(lonely.present), future))
+    wait_until(lambda: {member.entering for member in lonely.members()} == {3}, what="the new epoch")
+    assert agreement_of(lonely).sentence == "Members are entering epoch 3: 0 of 4 are in it, 3 needed"
+    lonely._enter_until = 0
+    wait_until(lambda: {member.entering for member in lonely.members()} == {0}, what="its end")
 
 
 def test_a_call_without_operations_is_refused(lonely: Gateway) -> None:
