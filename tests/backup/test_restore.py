@@ -67,6 +67,19 @@ def old(tmp_path: Path) -> Source:
     return Source(root)
 
 
+@pytest.mark.parametrize("place", ["missing/b.tar.gz", "old/secret.key/b.tar.gz", "locked/b.tar.gz"])
+def test_a_folder_that_takes_no_archive_is_named_at_once(
+    old: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    out = tmp_path / place
+    (tmp_path / "locked").mkdir()
+    allowed = os.access  # root may write anywhere, except on a disk that is read-only
+    monkeypatch.setattr(os, "access", lambda at, how: "locked" not in str(at) and allowed(at, how))
+    monkeypatch.setattr("validators.backup.covering.cover", lambda _source: pytest.fail("it was asked"))
+    with pytest.raises(CommandError, match=re.escape(f"{out.parent} cannot be written to: name a file")):
+        call_command("backup", data_dir=old.root, out=out)
+
+
 def run(name: str, *words: object) -> str:
     """What a command printed; CommandError passes."""
     out = io.StringIO()

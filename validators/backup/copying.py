@@ -42,6 +42,14 @@ _EPOCH = f"SELECT value FROM ledger_statevalue WHERE name = '{EPOCH}'"  # noqa: 
 _MIGRATIONS = "SELECT app, max(name) FROM django_migrations GROUP BY app"
 
 
+def check_place(out: Path) -> None:
+    """Raise BackupError unless a new file can be made there."""
+    if out.exists():
+        raise BackupError(f"{out} exists already: name another file.")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise BackupError(f"{out.parent.absolute()} cannot be written to: name a file elsewhere (--out).")
+
+
 def back_up(source: Source, out: Path, *, keys: bool, ledgers: bool, covered: int = 0) -> Manifest:
     """Write the archive `out`, which must not exist, and read it back. `covered`: see Manifest. Raises
     BackupError; then there is no archive."""

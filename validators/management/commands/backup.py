@@ -44,13 +44,14 @@ class Command(TeachingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Back up."""
-        from validators.backup.copying import back_up
+        from validators.backup.copying import back_up, check_place
         from validators.backup.covering import cover
         from validators.backup.sources import Source
 
         source = Source(options["data_dir"].absolute(), os.environ.get("DATABASE_URL", ""))
         try:
             out = options["out"] or new_name(source.genesis().name)
+            check_place(out)
             with saying("the cluster to certify its newest operations"):
                 covered, reason = (0, "") if options["no_ledgers"] else cover(source)
             with saying("the copies and their verification"):
