@@ -234,7 +234,7 @@ def test_an_unread_output_does_not_stop_the_network(fresh: Network) -> None:
     assert len(fresh.nodes()) == 4
 
 
-def refused(data: Path, **environment: str) -> str:
+def refused(data: Path, code: int = 1, **environment: str) -> str:
     """The one line with which `up` refuses to start."""
     started = Network(data, environment=environment)
     answer = subprocess.run(
@@ -247,7 +247,7 @@ def refused(data: Path, **environment: str) -> str:
         timeout=PATIENCE,
         check=False,
     )
-    assert answer.returncode != 0
+    assert answer.returncode == code
     lines = answer.stderr.strip().splitlines()
     assert len(lines) == 1, answer.stderr
     return lines[0]
@@ -267,19 +267,19 @@ def test_an_unwritable_folder_is_reported_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "code"),
     [
-        ("NODES", "many"),
-        ("NODES", "0"),
-        ("NODES", "32"),
-        ("PORT", "70000"),
-        ("PORT", "x"),
-        ("DTVN_KILL_SILENT_AFTER", "1"),
-        ("DTVN_KILL_SILENT_AFTER", "soon"),
+        ("NODES", "many", 2),
+        ("NODES", "0", 1),
+        ("NODES", "32", 1),
+        ("PORT", "70000", 2),
+        ("PORT", "x", 2),
+        ("DTVN_KILL_SILENT_AFTER", "1", 2),
+        ("DTVN_KILL_SILENT_AFTER", "soon", 2),
     ],
 )
-def test_an_invalid_number_is_reported_in_one_line(tmp_path: Path, name: str, value: str) -> None:
-    line = refused(tmp_path / "data", **{name: value})
+def test_an_invalid_number_is_reported_in_one_line(tmp_path: Path, name: str, value: str, code: int) -> None:
+    line = refused(tmp_path / "data", code, **{name: value})
     assert f"{name}={value}" in line
 
 

@@ -39,22 +39,20 @@ class Command(BaseCommand):
                 sys.exit(f"make up: {error}")
         nodes, port = number(options["nodes"], "NODES"), number(options["port"], "PORT")
         if port is None or not 1 <= port <= 65_535:
-            sys.exit(f"make up: PORT={options['port']} is not between 1 and 65535")
+            raise ImproperlyConfigured(f"PORT={options['port']} is not between 1 and 65535")
         host = options["host"]
         # The environment that the children read: see dtvn_project.environment.
         os.environ |= {"DTVN_DATA": str(settings.DATA), "DTVN_HOST": host, "PORT": str(port)}
-        try:
-            from validators.processes import supervisor
-        except ImproperlyConfigured as error:
-            sys.exit(f"make up: {error}")
+        from validators.processes import supervisor
+
         sys.exit(supervisor.run(DataFolder(settings.DATA), host=host, port=port, nodes=nodes))
 
 
 def number(text: str, name: str) -> int | None:
-    """The whole number in `text`, None if it is empty; exits with one line if it is anything else."""
+    """The whole number in `text`, None if it is empty. Raises ImproperlyConfigured."""
     if not text:
         return None
     try:
         return int(text)
-    except ValueError:
-        sys.exit(f"make up: {name}={text} is not a number")
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}={text} is not a number") from error
