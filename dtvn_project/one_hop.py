@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import IO, Any, TypeVar, cast
+from functools import partial
+from typing import IO, Any, cast
 
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.db import connections
+from django.db import close_old_connections, connections
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
+
+from dtvn_project.lane import Lane
 
 READS = 32
 """Threads for GET and HEAD, which wait for the cluster a second at most."""
@@ -34,7 +38,8 @@ CONNECTION_SECONDS = 60
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-Result = TypeVar("Result")
+Run = Callable[..., "asyncio.Future[Any]"]
+"""Makes a call in a thread."""
 
 
 class HeldResponse(HttpResponse):
@@ -54,8 +59,10 @@ class OneHopHandler(ASGIHandler):
     def __init__(self) -> None:
         super().__init__()
         self.load_middleware(is_async=False)
-        self._reads = ThreadPoolExecutor(READS, "read")
+        self._reads = Lane(READS, "read")
         self._writes = ThreadPoolExecutor(WRITES, "write")
+        # The start of the next request in the same thread does the same.
+        signals.request_finished.disconnect(close_old_connections)
         for alias in connections:
             connections.settings[alias]["CONN_MAX_AGE"] = CONNECTION_SECONDS
 
@@ -65,13 +72,13 @@ class OneHopHandler(ASGIHandler):
             body = await self.read_body(receive)
         except RequestAborted:
             return
-        pool = self._reads if scope["method"] in ("GET", "HEAD") else self._writes
-        answer = _in(pool, self._respond, scope, body)
+        run = self._reads.run if scope["method"] in ("GET", "HEAD") else partial(_in, self._writes)
+        answer = run(self._respond, scope, body)
         await asyncio.wait((answer,), timeout=PROMPT)
         if answer.done() and not isinstance(answer.result(), LASTING):
             await self.send_response(answer.result(), send)
             return
-        answering = asyncio.ensure_future(self._finish(pool, answer, send))
+        answering = asyncio.ensure_future(self._finish(run, answer, send))
         gone = asyncio.ensure_future(receive())
         try:
             await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -82,9 +89,19 @@ class OneHopHandler(ASGIHandler):
         with suppress(asyncio.CancelledError):
             await answering
 
-    async def _finish(
-        self, pool: ThreadPoolExecutor, answer: asyncio.Future[HttpResponseBase], send: Send
-    ) -> None:
+    async def read_body(self, receive: Receive) -> IO[bytes]:
+        """See Django, which makes a temporary file for the shortest body."""
+        first = await receive()
+        if first["type"] == "http.request" and not first.get("more_body"):
+            return io.BytesIO(first.get("body", b""))
+        parts = iter((first,))
+
+        async def again() -> Mapping[str, Any]:
+            return next(parts, None) or await receive()
+
+        return await super().read_body(again)
+
+    async def _finish(self, run: Run, answer: asyncio.Future[HttpResponseBase], send: Send) -> None:
         """Send an answer that is not prompt. Cancelled if the client leaves; a call that runs then ends by
         itself."""
         response = await answer
@@ -94,11 +111,11 @@ class OneHopHandler(ASGIHandler):
             await self.send_response(response, send)
             return
         if not response.is_async:
-            response.streaming_content = _parts(pool, iter(response))
+            response.streaming_content = _parts(run, iter(response))
         try:
             await self.send_response(response, send)
         finally:
-            await _in(pool, response.close)
+            await run(response.close)
 
     def _respond(self, scope: Mapping[str, Any], body: IO[bytes]) -> HttpResponseBase:
         """The answer. One that is not streamed is in memory: it is closed here, with the last signal."""
@@ -112,12 +129,12 @@ class OneHopHandler(ASGIHandler):
         return cast(HttpResponseBase, response)
 
 
-async def _parts(pool: ThreadPoolExecutor, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while (part := await _in(pool, next, parts, None)) is not None:
+async def _parts(run: Run, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while (part := await run(next, parts, None)) is not None:
         yield part
 
 
-def _in(pool: ThreadPoolExecutor, call: Callable[..., Result], *arguments: Any) -> asyncio.Future[Result]:
-    """A call in the pool, in a context of its own: a thread keeps nothing of a request."""
+def _in(pool: ThreadPoolExecutor, call: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+    """A call in the pool, in a context of its own."""
     context = contextvars.copy_context()
     return asyncio.get_running_loop().run_in_executor(pool, context.run, call, *arguments)

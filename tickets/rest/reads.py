@@ -8,6 +8,7 @@ from dtvn.api.errors import InvalidRequest, Unavailable
 from dtvn.api.queries import read_event, read_records_query, read_tickets_query
 from dtvn.api.reads import answer_page, answer_ticket, read_ticket
 from dtvn.machine.commands import is_name
+from dtvn_project.lane import step_aside
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.rest.objects import proved_ticket
 from tickets.services import reading
@@ -41,6 +42,8 @@ def show_ticket(call: Call, ticket_id: str) -> Answer:
     if kind not in READS:
         raise InvalidRequest(f"read must be one of {', '.join(READS)}")
     shown = {"X-DTVN-Read": kind}
+    if kind != LOCAL:
+        step_aside()
     if kind == QUORUM and is_name(ticket_id):
         found = reading.quorum_read(event, ticket_id, at_least=call.min_sequence)
         proved = None if found.ticket is None else proved_ticket(*found.ticket)

@@ -14,6 +14,8 @@ from collections.abc import Callable
 
 import zmq
 
+from dtvn_project.lane import step_aside
+
 REREAD = 0.1
 """Seconds without an announcement after which a waiter reads the applied sequence from the rows."""
 
@@ -46,6 +48,8 @@ class ProgressListener:
         deadline = time.monotonic() + timeout
         if self._applied < sequence:
             self._look()
+        if self._applied < sequence:
+            step_aside()
         while self._applied < sequence:
             remaining = deadline - time.monotonic()
             if remaining <= 0:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 
 from autobahn.websocket.types import ConnectionDeny
@@ -162,6 +163,20 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
 
 class BoundedServer(Server):  # type: ignore[misc]
     """A daphne whose application waits for the clients of its WebSockets."""
+
+    def create_application(self, protocol: Any, scope: Any) -> Any:
+        """See daphne, which keeps each request for a second and then looks through all of them."""
+        queue = super().create_application(protocol, scope)
+        if queue is not None and scope["type"] == "http":
+            answering = self.connections[protocol]["application_instance"]
+            answering.add_done_callback(partial(self._forget, protocol))
+        return queue
+
+    def _forget(self, protocol: Any, answering: asyncio.Future[None]) -> None:
+        """Forget a request once it is answered; daphne reports how others ended."""
+        answered = "disconnected" in self.connections.get(protocol, ())
+        if answered and not answering.cancelled() and answering.exception() is None:
+            del self.connections[protocol]
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """See daphne."""

@@ -1,0 +1,107 @@
+"""Calls in order in one thread, and in another while that one waits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from dtvn_project import lane
+from dtvn_project.lane import Lane, step_aside
+from tests.waiting import PATIENCE
+
+THREADS = 4
+CALLS = 50
+
+
+class Gate:
+    """A call that waits until `go` is set."""
+
+    def __init__(self, before: Callable[[], None] = lambda: None) -> None:
+        self.before = before
+        self.entered = threading.Event()
+        self.go = threading.Event()
+
+    def wait(self) -> str:
+        self.before()
+        self.entered.set()
+        self.go.wait(PATIENCE)
+        return threading.current_thread().name
+
+
+def name() -> str:
+    return threading.current_thread().name
+
+
+def test_prompt_calls_keep_their_order_in_one_thread() -> None:
+    made: list[int] = []
+
+    async def play() -> set[str]:
+        calls = Lane(THREADS, "read")
+
+        def make(number: int) -> str:
+            made.append(number)
+            return name()
+
+        return set(await asyncio.gather(*(calls.run(make, number) for number in range(CALLS))))
+
+    assert asyncio.run(play()) == {"read_0"}
+    assert made == list(range(CALLS))
+
+
+@pytest.mark.parametrize(
+    ("stalled", "before"), [(PATIENCE, step_aside), (0.001, lambda: None)], ids=["steps aside", "stalls"]
+)
+def test_another_thread_takes_over_from_one_that(
+    stalled: float, before: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "STALLED", stalled)
+    gate = Gate(before)
+
+    async def play() -> list[str]:
+        calls = Lane(THREADS, "read")
+        waiting = calls.run(gate.wait)
+        other = await asyncio.wait_for(calls.run(name), PATIENCE / 2)
+        gate.go.set()
+        return [await waiting, other, await calls.run(name)]
+
+    assert asyncio.run(play()) == ["read_0", "read_1", "read_1"]
+
+
+def test_all_threads_wait_before_a_call_does() -> None:
+    gates = [Gate(step_aside) for _ in range(THREADS)]
+
+    async def play() -> set[str]:
+        calls = Lane(THREADS, "read")
+        waiting = [calls.run(gate.wait) for gate in gates]
+        for gate in gates:
+            assert await asyncio.to_thread(gate.entered.wait, PATIENCE)
+        late = calls.run(name)
+        await asyncio.sleep(0.02)
+        assert not late.done()
+        gates[0].go.set()
+        assert await late == "read_0"
+        for gate in gates:
+            gate.go.set()
+        again = [calls.run(name) for _ in range(CALLS)]
+        return {*await asyncio.gather(*waiting), *await asyncio.gather(*again)}
+
+    assert asyncio.run(play()) <= {f"read_{number}" for number in range(THREADS)}
+
+
+def test_an_error_ends_its_call_and_no_other() -> None:
+    async def play() -> tuple[list[object], str]:
+        calls = Lane(1, "read")
+
+        def fail(error: BaseException) -> None:
+            raise error
+
+        errors = (calls.run(fail, ValueError("no")), calls.run(fail, SystemExit(1)))
+        dropped = calls.run(name)
+        dropped.cancel()
+        after = await calls.run(name)
+        return [type(each.exception()) for each in errors], after
+
+    assert asyncio.run(play()) == ([ValueError, SystemExit], "read_0")
