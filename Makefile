@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # Some images set it: each test process then compiles all tests again, two thirds of the time to collect them.
 unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help install build up down run-network run-simulator run-simulator-partition test test-unit \
-	test-coverage test-integration test-integration-single test-all lint fmt types docs schema parity sbom bench clean
+	test-coverage test-integration test-integration-single test-all lint fmt types docs schema parity sbom bench profile clean
 
 # The network that `make up` runs. Two networks side by side: give each its own DATA and PORT.
 NODES ?=
@@ -22,6 +22,10 @@ ON_SERVERS = -n 3 --dist loadfile
 QUICK = not exhaustive and not bench
 # What `make test-integration-single` runs: part of a test's name, or a file.
 TEST ?=
+# What `make profile` records, for so many seconds, into which file (.svg, or .json for speedscope).
+WHAT ?= web
+FOR ?= 30
+OUT ?= profile-$(WHAT).svg
 # Flags of `make run-simulator`.
 ARGS ?=
 
@@ -113,6 +117,9 @@ sbom: $(VENV)/.installed-dev ## Write sbom.json: what an installation consists o
 
 bench: $(VENV)/.installed ## Measure operations per second and latency on this machine
 	@$(BIN)/python manage.py bench
+
+profile: $(VENV)/.installed-dev ## Record where a process spends its time (WHAT=web, node0, learner, up, all; FOR=30; OUT=x.svg)
+	@deploy/profile $(BIN)/py-spy "$(WHAT)" "$(DATA)" "$(FOR)" "$(OUT)"
 
 clean: ## Remove .venv and caches (never the data)
 	@rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

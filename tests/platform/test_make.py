@@ -35,7 +35,7 @@ def test_bare_make_lists_the_commands() -> None:
     listed = subprocess.run(
         ["make"], cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True
     ).stdout
-    for command in ("install", "up", "down", "test", "test-integration", "lint", "types", "bench"):
+    for command in ("install", "up", "down", "test", "test-integration", "lint", "types", "bench", "profile"):
         assert f"make {command}" in listed
 
 
@@ -109,3 +109,61 @@ def test_the_variable_host_of_the_shell_does_not_set_the_address(
         check=True,
     ).stdout
     assert re.findall(r'HOST="([^"]*)"', printed) == ([expected] if expected else [])
+
+
+def profiled(what: str, tmp_path: Path, *, titles: dict[int, str]) -> subprocess.CompletedProcess[str]:
+    """`deploy/profile` of processes with these titles; in place of py-spy, a program that shows its words."""
+    listed = "\n".join(f"{pid} {title}" for pid, title in titles.items())
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, text in {
+        "pgrep": f"grep -E \"[0-9]+ ${{2#^}}\" <<< '{listed}' | {{ [ $1 = -af ] && cat || cut -d' ' -f1; }}",
+        "ps": "echo 7",
+    }.items():
+        (programs / name).write_text(f"#!{BASH}\n{text}\n")
+        (programs / name).chmod(0o755)
+    return subprocess.run(
+        [ROOT / "deploy/profile", "echo", what, str(tmp_path), "5", "out.json"],
+        env={"PATH": f"{programs}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "processes"),
+    [
+        ("web", "--pid 11"),
+        ("node1", "--pid 12"),
+        ("api-node1", "--pid 13"),
+        ("learner", "--pid 14"),
+        ("up", "--pid 7"),
+        ("all", "--pid 7 --subprocesses"),
+    ],
+)
+def test_profile_records_the_process_that_is_named(what: str, processes: str, tmp_path: Path) -> None:
+    titles = {
+        10: "dtvn web (/another)",
+        11: f"dtvn web ({tmp_path})",
+        12: f"dtvn validator node1 ({tmp_path})",
+        13: f"dtvn api node1 ({tmp_path}/nodes/node1)",
+        14: f"dtvn learner learner ({tmp_path})",
+    }
+    done = profiled(what, tmp_path, titles=titles)
+    words = f"record {processes} --duration 5 --rate 200 --format speedscope --output out.json"
+    assert (done.stdout.strip(), done.returncode) == (words, 0), done.stderr
+
+
+def test_profile_of_an_unknown_process_names_those_that_run(tmp_path: Path) -> None:
+    titles = {11: f"dtvn web ({tmp_path})", 12: f"dtvn validator node1 ({tmp_path})"}
+    refused = profiled("node9", tmp_path, titles=titles)
+    assert refused.returncode == 2
+    assert refused.stderr.strip() == "WHAT=node9 is not running; there are: up all node1 web"
+
+
+def test_profile_without_a_network_says_so(tmp_path: Path) -> None:
+    refused = profiled("web", tmp_path, titles={})
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "no network is running on" in refused.stderr

@@ -176,6 +176,29 @@ def test_the_application_waits_until_its_client_reads(clock: Clock) -> None:
     asyncio.run(sends())
 
 
+@pytest.mark.parametrize(("fails", "kept"), [(False, False), (True, True)])
+def test_a_request_is_forgotten_when_it_is_answered(fails: bool, kept: bool) -> None:
+    """One whose application failed stays for daphne, which reports the error."""
+
+    async def plays() -> bool:
+        server = BoundedServer.__new__(BoundedServer)
+        request = object()
+        server.connections = {request: {}}
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            server.protocol_disconnected(request)
+            if fails:
+                raise ValueError
+
+        server.application = application
+        server.create_application(request, {"type": "http"})
+        answering = server.connections[request]["application_instance"]
+        await asyncio.wait({answering})
+        return request in server.connections
+
+    assert asyncio.run(plays()) is kept
+
+
 def test_compression_is_not_negotiated_and_compressed_frames_are_refused(clock: Clock) -> None:
     """So a small frame cannot grow in memory."""
     client = Client(clock)
