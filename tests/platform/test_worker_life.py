@@ -27,14 +27,15 @@ def imports_that_take_long():
 
 worker.parent.follow = lambda *_, **__: None
 worker.app.loader.import_default_modules = imports_that_take_long
-worker.app.worker_main = lambda _: os._exit(0)
+worker.app.Worker = lambda **_: os._exit(0)
 worker.main("background", "default", 1, os.getppid())
 """
 UNUSED = (
     *("dtvn_project.urls", "httpx", "requests", "rich", "simulator.world", "tickets.importing"),
-    *("psycopg", "pycparser"),
+    *("psycopg", "pycparser", "prompt_toolkit"),
 )
-"""Pages, imports, simulations and servers use these; Celery parses C to ask for a signal nobody wants."""
+"""Pages, imports, simulations, servers and commands of Celery use these; Celery parses C to ask for a signal
+nobody wants."""
 FROZEN = """
 import gc, os, sys
 from celery import signals

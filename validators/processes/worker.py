@@ -5,9 +5,11 @@ imported, so that a node that died restarts quickly.
 """
 
 import gc
+import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -73,25 +75,25 @@ def main(name: str, queues: str, slots: int, parent_id: int) -> None:
     app.conf.worker_consumer = broker_consumer.BrokerConsumer
     broker_consumer.install_filter()
     lost_workers.install_filters()
-    app.worker_main(
-        [
-            "--quiet",
-            "worker",
-            f"--queues={queues}",
-            # No autoscale: its thread and the pool's own fill the same gaps, and when both do so at once they
-            # fail (seen: no slot was replaced any more). `up` starts a further worker instead.
-            f"--concurrency={slots}",
-            f"--hostname={name}@%h",
-            "--pool=prefork",
-            # A fresh process for each node: no database alias, socket context or process title of the
-            # previous one.
-            "--max-tasks-per-child=1",
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-            "--loglevel=WARNING",
-        ]
+    # Not worker_main: all commands of Celery, and a prompt for them, are a quarter of a worker's imports.
+    celery = app.Worker(
+        quiet=True,
+        queues=queues,
+        # No autoscale: its thread and the pool's own fill the same gaps, and when both do so at once they
+        # fail (seen: no slot was replaced any more). `up` starts a further worker instead.
+        concurrency=slots,
+        hostname=f"{name}@{socket.gethostname()}",
+        pool_cls="prefork",
+        # A fresh process for each node: no database alias, socket context or process title of the
+        # previous one.
+        max_tasks_per_child=1,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        loglevel=logging.WARNING,
     )
+    celery.start()
+    sys.exit(celery.exitcode)
 
 
 class OnlyIntoFreeSlots(bootsteps.StartStopStep):  # type: ignore[misc]
