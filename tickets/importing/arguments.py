@@ -7,17 +7,18 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.db import DatabaseError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
 
 from dtvn.machine.commands import DEFAULT_EVENT, is_name
 from tickets.importing.columns import ALIASES, EVENT_LENGTH_MAX, Columns
 from tickets.importing.record import COMMAND_LINE, FileRefused, Settings
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
 
 
 def add_file_arguments(parser: ArgumentParser, *, may_lack_file: bool = False) -> None:
@@ -80,6 +81,9 @@ def event_zones(named: Settings = COMMAND_LINE) -> dict[str, ZoneInfo]:
 
 def progress_bar(*columns: ProgressColumn) -> Progress:
     """A progress bar on standard error, which ends with these columns."""
+    from rich.console import Console  # not for the web process
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
