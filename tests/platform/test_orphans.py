@@ -52,7 +52,7 @@ def test_up_leaves_no_zombie_and_keeps_its_childrens_exit_codes(
     folder.create()
     up = Supervisor(folder, host="127.0.0.1", port=25_000, nodes=1)
     own = subprocess.Popen(["sh", "-c", "exit 7"])
-    child = Child("web", [], up._output)
+    child = Child("background", [], up._output)
     child._process = own
     monkeypatch.setattr(child, "keep_alive", lambda: None)
     monkeypatch.setattr(child, "start", lambda: None)

@@ -59,7 +59,7 @@ def test_credentials_written_while_the_end_begins_do_not_outlive_it(
     monkeypatch.setattr(supervisor, "END_WITHIN", PATIENCE)
     monkeypatch.setattr(supervisor, "write_private_json", late)
     monkeypatch.setattr(ending, "_wait_until_ready", lambda: True)
-    ready = threading.Thread(target=ending._announce_when_ready, args=({},), daemon=True)
+    ready = threading.Thread(target=ending._announce_when_ready, daemon=True)
     ready.start()
     assert begun.wait(PATIENCE)
     ending._end([ready])
@@ -71,9 +71,9 @@ def test_an_ending_network_is_not_announced_as_ready(
 ) -> None:
     monkeypatch.setattr(ending, "_wait_until_ready", lambda: True)
     ending._stop.set()
-    ending._announce_when_ready({})
+    ending._announce_when_ready()
     assert not ending._folder.credentials.exists()
 
 
 def test_x29_no_thread_keeps_the_process(ending: Supervisor) -> None:
-    assert all(thread.daemon for thread in ending._threads({}))
+    assert all(thread.daemon for thread in ending._threads())

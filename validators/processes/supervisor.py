@@ -85,6 +85,7 @@ class Supervisor:
         self._alarm = Alarm()
         self._lease = PlatformLease(folder)
         self._children: list[Child] = []
+        self._accounts: dict[str, Any] = {}
         self._url = public_url(host, port)
         self._probes = ApiProbes(folder)
         self._reconciler = Reconciler(folder, send_start, self._probes)
@@ -130,26 +131,26 @@ class Supervisor:
     def _run_network(self) -> None:
         listener = tcp_ports.listen(self._host, self._port)
         finish_putting_aside(self._folder)
-        accounts, members = self._prepare()
-        self._make_children(listener.fileno(), members)
-        threads = self._threads(accounts)
+        self._make_children(listener.fileno(), self._prepare())
+        threads = self._threads()
         try:
             self._supervise(threads)
         finally:
             self._end(threads)
             listener.close()
 
-    def _threads(self, accounts: dict[str, Any]) -> list[threading.Thread]:
+    def _threads(self) -> list[threading.Thread]:
         """Daemon threads: one that hangs does not delay the end. An abrupt end is safe: the work of each
         survives a kill -9."""
         return [
             threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
             threading.Thread(target=self._probes.run, args=(self._stop,), name="apis", daemon=True),
             threading.Thread(target=run_changes, args=(self._stop,), name="members", daemon=True),
-            threading.Thread(target=self._announce_when_ready, args=(accounts,), name="ready", daemon=True),
+            threading.Thread(target=self._announce_when_ready, name="ready", daemon=True),
         ]
 
-    def _prepare(self) -> tuple[dict[str, Any], int]:
+    def _prepare(self) -> int:
+        """What all processes need. Returns the number of own members."""
         environment.ensure_secret_key(self._folder.root)
         self._folder.clear_celery()
         founded, remark = preparation.ensure_cluster(self._folder, self._nodes)
@@ -163,11 +164,14 @@ class Supervisor:
         tcp_ports.check_node_ports(founded, own, ClusterFolder(self._folder.root))
         tcp_ports.keep_metrics_ports(self._folder, founded, own, self._url.removeprefix("http://"))
         tcp_ports.keep_apis(self._folder, founded, own)
-        preparation.collect_static(self._folder)
-        accounts = preparation.ensure_accounts(self._folder)
         reset_cluster()
         connections.close_all()
-        return accounts, len(own)
+        return len(own)
+
+    def _prepare_web(self) -> None:
+        preparation.collect_static(self._folder)
+        self._accounts = preparation.ensure_accounts(self._folder)
+        connections.close_all()
 
     def _make_children(self, listening: int, members: int) -> None:
         self._slots = members + SPARE_SLOTS
@@ -203,6 +207,8 @@ class Supervisor:
             return
         self._output.say("up", f"starting on {self._folder.root}")
         for child in self._children:
+            if child.name == WEB:  # while the workers import
+                self._prepare_web()
             child.start()
         for thread in threads:
             thread.start()
@@ -253,10 +259,10 @@ class Supervisor:
                     logger.warning("reconcile: %s: %s", type(error).__name__, reason)
                 complained = reason
 
-    def _announce_when_ready(self, accounts: dict[str, Any]) -> None:
+    def _announce_when_ready(self) -> None:
         if not self._wait_until_ready() or self._stop.is_set():
             return
-        write_private_json(self._folder.credentials, {"url": self._url, **accounts})
+        write_private_json(self._folder.credentials, {"url": self._url, **self._accounts})
         for line in greeting(self._url, self._host, self._folder):
             self._output.say("up", line)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Any
 
 import django
 
@@ -44,19 +43,17 @@ class SupervisorMode(Supervisor):
         super().__init__(folder, host=host, port=port, nodes=None)
         self._auto_start = auto_start
 
-    def _prepare(self) -> tuple[dict[str, Any], int]:
+    def _prepare(self) -> int:
         environment.ensure_secret_key(self._folder.root)
         self._folder.clear_celery()
         preparation.migrate()
-        preparation.collect_static(self._folder)
-        accounts = preparation.ensure_accounts(self._folder)
         hold_key(os.environ.get("DTVN_API_KEY", ""))
         members = self._register()
         reset_cluster()
         if self._auto_start:
             self._start_at_once(members)
         connections.close_all()
-        return accounts, max(members, self._auto_start, USUAL_NODES)
+        return max(members, self._auto_start, USUAL_NODES)
 
     def _start_at_once(self, members: int) -> None:
         """Starts the existing cluster, even if its size has changed, so that a flag kept in a unit file since
