@@ -10,6 +10,7 @@ import pytest
 
 from dtvn.node.options import StartError
 from dtvn_project import environment
+from tests.disks import mounted
 from validators.data_folder.folder import DataFolder, read_json, write_private_json
 from validators.data_folder.locks import RecordLock, SlotLock, lock_holder, process_lives
 from validators.processes.supervisor import holders
@@ -150,3 +151,21 @@ def test_the_signing_key_is_made_once_and_private(tmp_path: Path, monkeypatch: p
 def test_without_a_file_the_signing_key_is_random(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DTVN_SECRET_KEY", raising=False)
     assert environment.read_secret_key(tmp_path) != environment.read_secret_key(tmp_path)
+
+
+def test_on_a_disk_that_became_read_only_the_holder_of_a_lock_is_known(tmp_path: Path) -> None:
+    with mounted(tmp_path, 1 << 20):
+        folder = DataFolder(tmp_path)
+        folder.create()
+        folder.credentials.write_text("{}")
+        process = hold_elsewhere(folder.node_lock("node0"))
+        subprocess.run(["mount", "-o", "bind", str(tmp_path), str(tmp_path)], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(tmp_path)], check=True)
+        try:
+            assert lock_holder(folder.node_lock("node0")) == process.pid
+            end(process)
+            assert lock_holder(folder.node_lock("node0")) is None
+            folder.end_credentials()
+            assert folder.credentials.exists()
+        finally:
+            subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,12 @@ class DataFolder:
                 f"cannot write to the data folder {self.root}: {error.strerror}; name another with "
                 "DATA= or -data-dir"
             ) from error
+
+    def end_credentials(self) -> None:
+        """Remove the file that says that the network is ready. On a disk that became read-only it stays: the
+        network ends all the same, and the next start begins with removing it."""
+        with suppress(OSError):
+            self.credentials.unlink(missing_ok=True)
 
     def clear_celery(self) -> None:
         """Empty the file broker: messages of an earlier run must not be executed now.

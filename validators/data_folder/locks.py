@@ -21,7 +21,7 @@ _FLOCK = struct.Struct("hhqqi4x")
 def lock_holder(path: Path) -> int | None:
     """Process id that holds the record lock on `path`; None if no process does."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

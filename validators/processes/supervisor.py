@@ -273,7 +273,7 @@ class Supervisor:
     def _end(self, threads: Sequence[threading.Thread]) -> None:
         self._stop.set()
         self._output.say("up", "stopping")
-        self._folder.credentials.unlink(missing_ok=True)
+        self._folder.end_credentials()
         for child in self._children:
             child.terminate()
         since = time.monotonic()
@@ -289,7 +289,7 @@ class Supervisor:
             if thread.ident is not None:
                 thread.join(timeout=max(0.0, since + END_WITHIN - time.monotonic()))
         # Again: the cluster may have become ready while the end began.
-        self._folder.credentials.unlink(missing_ok=True)
+        self._folder.end_credentials()
         for holder in holders(self._folder).values():
             end_process(holder)
         self._output.say("up", "stopped")

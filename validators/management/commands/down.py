@@ -46,7 +46,7 @@ class Command(BaseCommand):
             look_until(lambda: not everything(folder), PATIENCE, pause=0.1)
         if left := everything(folder):
             sys.exit(f"make down: {', '.join(f'{name} ({pid})' for name, pid in left.items())} did not stop")
-        folder.credentials.unlink(missing_ok=True)
+        folder.end_credentials()
         self.stdout.write(f"stopped the network on {folder.root}")
 
 
