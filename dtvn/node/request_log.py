@@ -20,11 +20,8 @@ LINES_MAX = 100
 SECOND = 1.0
 PATH_MAX = 200
 """Characters of a path that are shown."""
-QUIET = frozenset({("/health", 200), ("/live", 200), ("/ready", 200)})
-"""Monitors send these requests several times a second: they are logged only with another status, and refused
-probes of a node that starts not at all."""
-
-PROBES = frozenset(endpoint for endpoint, _ in QUIET)
+PROBES = frozenset({"/health", "/live", "/ready"})
+"""Monitors send these requests several times a second: they are not logged."""
 
 
 class RequestLog:
@@ -42,18 +39,13 @@ class RequestLog:
         self._now = now
         self._since = now()
         self._written = self._left_out = 0
-        self._served = False
-        """Whether a probe was answered with 200 since the start."""
 
     def answered(self, requests: Iterable[Answered]) -> None:
         """Log these answered requests, or count them beyond LINES_MAX."""
         if self._now() - self._since >= SECOND:
             self.flush()
         for request in requests:
-            self._served = self._served or (request.endpoint, request.status) in QUIET
-            if (request.endpoint, request.status) in QUIET or (
-                request.endpoint in PROBES and not self._served
-            ):
+            if request.endpoint in PROBES:
                 continue
             if self._written >= LINES_MAX:
                 self._left_out += 1

@@ -43,12 +43,13 @@ def test_a_path_can_neither_start_a_new_line_nor_fill_the_log(
     assert len(caplog.messages[1]) < 300
 
 
-def test_health_requests_are_logged_only_when_they_fail(
-    clock: Clock, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("status", [200, 503])
+def test_requests_of_monitors_are_not_logged(
+    status: int, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    healthy = asked("/health", endpoint="/health")
-    RequestLog(LOGGER, clock).answered([healthy, asked("/health", endpoint="/health", status=503)])
-    assert ["status=503" in text for text in caplog.messages] == [True]
+    RequestLog(LOGGER, clock).answered([asked("/health", endpoint="/health"), asked(status=status)])
+    RequestLog(LOGGER, clock).answered([asked("/ready", endpoint="/ready", status=status)])
+    assert len(caplog.messages) == 1
 
 
 def test_requests_above_the_rate_limit_are_counted_in_one_line(
