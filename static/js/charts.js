@@ -10,7 +10,7 @@ dtvn.charts = (function () {
   const LETTER = 6.6; // pixels of a label's letter
   const BAR = 18;
   const GAP = 10;
-  const STEPS = [1, 2, 2.5, 5, 10];
+  const STEPS = [1, 2, 5, 10];
 
   /*
    * `lines`: [{kind, points: [[seconds before now, value or null], ...]}, ...], oldest first.
@@ -67,7 +67,7 @@ dtvn.charts = (function () {
     const least = axis.whole ? 1 : 0.1;
     const rough = Math.max(least, (high - low) / 4);
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * STEPS.find((one) => power * one >= rough * 0.999 && !(axis.whole && (power * one) % 1));
+    const step = power * STEPS.find((one) => power * one >= rough * 0.999);
     const first = Math.floor(low / step);
     const last = Math.max(first + 2, Math.ceil(high / step));
     return Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step * axis.scale);

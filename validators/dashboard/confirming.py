@@ -21,8 +21,8 @@ Action = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
 
 def confirmed(verb: str, consequence: Callable[[QuerySet[Any]], str]) -> Callable[[Action], Action]:
     """Decorator for an admin action: the first post is answered with a question, the second, sent by the
-    question's own form, runs the action. `verb`: the label of the button; `consequence`: sentences about
-    what follows for these rows."""
+    question's own form, runs the action. `verb`: begins the question, and its first word is the label of the
+    button; `consequence`: sentences about what follows for these rows."""
 
     def ask_first(action: Action) -> Action:
         @wraps(action)
@@ -49,7 +49,7 @@ def _question(
         **model_admin.admin_site.each_context(request),
         "title": f"{verb} {rows}?",
         "opts": opts,
-        "verb": verb,
+        "verb": verb.partition(" ")[0],
         "consequence": consequence,
         "named": named,
         "more": count - len(named),
