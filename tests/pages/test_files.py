@@ -23,6 +23,7 @@ from tickets.importing.record import PAGE
 from tickets.models import ImportState, TicketHolder, TicketImport
 from tickets.pages import imports
 from validators.ledger.models import Ticket
+from validators.models import PlatformAction
 from validators.services import decide
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -300,3 +301,18 @@ def test_the_state_of_an_import_says_what_it_waits_for(desk: Client, asked: Any)
     assert waits_for() == "a worker to take up the file"
     assert waits_for(claimed=True) == "the worker to read the file"
     assert waits_for(state=ImportState.ISSUING, total=1).startswith("the validators to decide")
+
+
+def test_imports_and_downloads_are_recorded(desk: Client, asked: list[tuple[int, str]]) -> None:
+    import_id = previewed(desk, asked)
+    desk.post(f"{URL}/{import_id}/discard")
+    desk.post(URL)
+    desk.get("/dashboard/tickets/export/tickets.csv", {"event": "gig"})
+    desk.get(URL)
+    rows = PlatformAction.objects.exclude(action="login").order_by("pk")
+    assert list(rows.values_list("actor", "action", "target", "outcome")) == [
+        ("user:operator", f"POST {URL}", "", "ok"),
+        ("user:operator", f"POST {URL}/{import_id}/discard", "", "ok"),
+        ("user:operator", f"POST {URL}", "", "400"),
+        ("user:operator", "GET /dashboard/tickets/export/tickets.csv", "event=gig", "sent"),
+    ]

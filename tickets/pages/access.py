@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 from typing import Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
@@ -13,6 +14,8 @@ from django.shortcuts import render
 
 from validators.dashboard.views import frame
 from validators.rest.keys import Caller, caller_of_person, caller_of_user
+from validators.services import audit
+from validators.services.login_throttle import client_address
 from validators.services.roles import NAMES_SEEN_WITH
 
 Named = ParamSpec("Named")
@@ -23,7 +26,7 @@ def with_scope(
     *scopes: str,
 ) -> Callable[[View[Named]], Callable[Concatenate[HttpRequest, Named], HttpResponseBase]]:
     """Decorator: the view gets the caller, who has any of the scopes (none given: may read). Others are
-    redirected to the login, or get 403. Nothing is cached."""
+    redirected to the login, or get 403. Changes and downloads are recorded. Nothing is cached."""
 
     def decorate(view: View[Named]) -> Callable[Concatenate[HttpRequest, Named], HttpResponseBase]:
         @wraps(view)
@@ -34,7 +37,20 @@ def with_scope(
             if scopes and not caller.scopes & set(scopes):
                 wanted = " or ".join(repr(scope) for scope in scopes)
                 return sentence_page(request, caller, f"This needs the scope {wanted}.", 403)
+            action, address = f"{request.method} {request.path}", client_address(request)
+            query = request.META.get("QUERY_STRING", "")
+            row = (
+                audit.record(caller.actor, action, query, address=address)
+                if request.method == "POST"
+                else None
+            )
             response = view(request, caller, *args, **named)
+            if row is not None:
+                audit.finish(
+                    row, "ok" if response.status_code < HTTPStatus.BAD_REQUEST else str(response.status_code)
+                )
+            elif "Content-Disposition" in response.headers:
+                audit.record(caller.actor, action, query, "sent", address)
             response.headers["Cache-Control"] = "no-store"
             return response
 
