@@ -260,3 +260,23 @@ def end_in_order(made: Network) -> Iterator[None]:
             raise
         finally:
             made.end_whatever_is_left()
+
+
+def manage(place: Path, *words: str) -> str:
+    """What a command printed that was typed in the folder above the data folders."""
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "manage.py", *words],
+        cwd=place,
+        env=os.environ
+        | {
+            "DJANGO_SETTINGS_MODULE": "dtvn_project.settings",
+            "DTVN_DATA": str(place / "data"),
+            "DTVN_NODE_PORTS": "",
+        },
+        capture_output=True,
+        text=True,
+        timeout=4 * PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.integration.network import REPOSITORY, Network, network, wait_until_gone
+from tests.integration.network import Network, manage, network, wait_until_gone
 from tests.integration.test_disasters import Gate
 from tests.waiting import PATIENCE, wait_until
 
@@ -28,21 +25,6 @@ def running(tmp_path: Path) -> Iterator[Network]:
     with network(tmp_path / "data") as started:
         started.start()
         yield started
-
-
-def manage(place: Path, *words: str) -> str:
-    """What a command printed that was typed in the folder above the data folders."""
-    done = subprocess.run(
-        [sys.executable, REPOSITORY / "manage.py", *words],
-        cwd=place,
-        env=os.environ | {"DTVN_DATA": str(place / "data"), "DTVN_NODE_PORTS": ""},
-        capture_output=True,
-        text=True,
-        timeout=4 * PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_after_the_loss_of_everything_no_admitted_ticket_is_admitted_again(

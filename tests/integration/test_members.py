@@ -12,13 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
-from django.core.management import call_command
 
 from dtvn.gateway import Gateway, valid_until
 from dtvn.machine import Admit, Issue, build
 from dtvn.net import ensure_seed, public_key_of
 from dtvn.node.keys import peer_id
-from tests.integration.network import Network, contents, network
+from tests.integration.network import Network, contents, manage, network
 from tests.waiting import PATIENCE, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200), pytest.mark.exhaustive]
@@ -121,7 +120,7 @@ def grow_and_shrink(town: Town) -> None:
     for name in ("node0", "node2"):
         assert town.change("DELETE", f"members/{name}")["code"] == "ok"
     # Ordered past the platform: it sees by itself that a node of its own is no member any more.
-    call_command("members", "remove", "node5", "--data-dir", str(town.net.data), "--yes")
+    manage(town.net.data.parent, "members", "remove", "node5", "--yes")
     wait_until(lambda: len(town.ids()) == 4, what="the platform hears of it")
     assert town.ids() == ["node1", "node3", "node4", "node6"]
     small = town.client.delete("/api/v1/members/node1")

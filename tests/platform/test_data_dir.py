@@ -9,7 +9,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from django.core.management import call_command
+import pytest
+from django.core.management import CommandError, call_command
 
 from tests.waiting import PATIENCE
 from validators.data_folder.folder import DataFolder
@@ -57,3 +58,13 @@ def test_down_stops_what_runs_on_the_folder_that_it_is_given(tmp_path: Path, set
     call_command("down", "--data-dir", str(named.root), stdout=(said := StringIO()))
     assert said.getvalue() == f"no network is running on {named.root}\n"
     assert (own.credentials.exists(), named.credentials.exists()) == (True, False)
+
+
+def test_a_program_that_calls_members_for_another_folder_is_not_replaced(
+    tmp_path: Path, settings: Any
+) -> None:
+    """A test became the command: its process never reported a result."""
+    (folder := DataFolder(tmp_path / "named")).create()
+    folder.identity.write_text("a platform")
+    with pytest.raises(CommandError, match="the settings name another data folder"):
+        call_command("members", "remove", "n1", "--data-dir", str(folder.root), "--yes")

@@ -49,10 +49,10 @@ def add_data_folder(parser: ArgumentParser) -> None:
     )
 
 
-def begin_again(folder: Path) -> None:
+def begin_again(command: BaseCommand, folder: Path) -> None:
     """Run this process's command line anew with `folder` as the platform's own: settings were read before the
-    arguments. Raises CommandError if they name another folder even so."""
-    if os.environ.get("DTVN_DATA") == str(folder):
+    arguments. Raises CommandError if they name another folder even so, or if a program calls the command."""
+    if not getattr(command, "_called_from_command_line", False) or os.environ.get("DTVN_DATA") == str(folder):
         raise CommandError(f"the settings name another data folder, {settings.DATA}")
     os.environ["DTVN_DATA"] = str(folder)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself

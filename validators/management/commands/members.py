@@ -118,7 +118,7 @@ class Command(TeachingCommand):
         """Run the verb; on a folder of another platform than DTVN_DATA's, as that platform."""
         folder = options["data_dir"].expanduser().absolute()
         if folder.resolve() != settings.DATA.resolve() and DataFolder(folder).identity.exists():
-            begin_again(folder)
+            begin_again(self, folder)
         from validators.management.members import Verbs
 
         Verbs(self.stdout).run(options)

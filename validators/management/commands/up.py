@@ -34,7 +34,7 @@ class Command(BaseCommand):
         folder = options["data_dir"].expanduser().absolute()
         if folder != settings.DATA:
             try:
-                begin_again(folder)
+                begin_again(self, folder)
             except CommandError as error:
                 sys.exit(f"make up: {error}")
         nodes, port = number(options["nodes"], "NODES"), number(options["port"], "PORT")
