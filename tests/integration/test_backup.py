@@ -27,6 +27,7 @@ def running(tmp_path: Path) -> Iterator[Network]:
         yield started
 
 
+@pytest.mark.exhaustive
 def test_after_the_loss_of_everything_no_admitted_ticket_is_admitted_again(
     running: Network, tmp_path: Path
 ) -> None:

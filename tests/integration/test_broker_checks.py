@@ -61,6 +61,7 @@ def test_a_rabbitmq_is_used_and_a_foreign_vhost_or_login_is_refused(
         assert said_of(broker, monkeypatch) == "timed out"
 
 
+@pytest.mark.exhaustive
 def test_a_rabbitmq_that_is_short_of_memory_is_refused_by_every_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

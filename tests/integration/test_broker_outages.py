@@ -57,7 +57,7 @@ def wait_until_quiet(ears: Ears) -> None:
     wait_until(quiet, what="a socket that hears nothing")
 
 
-@pytest.mark.parametrize("own_broker", [own_rabbitmq, own_redis])
+@pytest.mark.parametrize("own_broker", [pytest.param(own_rabbitmq, marks=pytest.mark.exhaustive), own_redis])
 def test_nodes_decide_while_the_broker_is_away_and_starts_are_made_up_for(
     tmp_path: Path, own_broker: OwnServer
 ) -> None:
@@ -93,6 +93,7 @@ def test_nodes_decide_while_the_broker_is_away_and_starts_are_made_up_for(
         assert "Traceback" not in running.log.read_text()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("own_broker", [own_rabbitmq, own_redis])
 def test_a_broker_that_hangs_holds_up_no_check_of_the_nodes(tmp_path: Path, own_broker: OwnServer) -> None:
     with (

@@ -207,6 +207,7 @@ def test_c28_x6_three_of_four_go_on_and_the_fourth_catches_up(whole: Four) -> No
     assert logs(whole[3]) == logs(whole[0]), "its audit log is whole"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.backend
 def test_x9_a_restarted_node_keeps_its_state(whole: Four) -> None:
     before = whole[0].stats()

@@ -122,6 +122,7 @@ def test_gates_admit_while_the_database_is_away_and_all_heals(tmp_path: Path, aw
             _commands_work(started, client)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("paused", [PAUSED, pytest.param(LONG_AWAY, marks=pytest.mark.exhaustive)])
 def test_gates_admit_while_the_database_hangs(tmp_path: Path, paused: float) -> None:
     with (

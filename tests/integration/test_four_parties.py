@@ -145,6 +145,7 @@ def test_each_platform_shows_the_members_of_others_as_external(desks: dict[str, 
         assert told.split() == [name]
 
 
+@pytest.mark.exhaustive
 def test_each_host_has_an_address_of_its_own(desks: dict[str, Desk]) -> None:
     addresses = {desk.host.address for desk in desks.values()}
     assert len(addresses) == len(PARTIES)

@@ -67,6 +67,7 @@ def test_an_installation_depends_on_three_libraries_and_not_django(installed: Pa
     assert set(listed.split()) <= BROUGHT
 
 
+@pytest.mark.exhaustive
 def test_an_installed_gateway_admits_a_ticket(installed: Path, tmp_path: Path) -> None:
     with Cluster(tmp_path, 1) as cluster:
         cluster.start()

@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 NAMES = ("node0", "node1", "node2", "node3")
 
 
+@pytest.mark.exhaustive
 def test_ledgers_in_the_platforms_database_stay_in_use_until_moved(tmp_path: Path) -> None:
     with postgresql() as server:
         url = server.database()

@@ -301,6 +301,7 @@ def muted_after_a_flood(cluster: Cluster, gateway: Gateway, liar: Actor) -> bool
     return cluster.status_of(gateway, 0)["events"].get("muted", 0) >= 1
 
 
+@pytest.mark.exhaustive
 @pytest.mark.backend
 def test_r11_a_node_with_a_deleted_ledger_follows_without_a_vote(tmp_path: Path) -> None:
     with running_cluster(tmp_path, MEMBERS) as (cluster, gateway):

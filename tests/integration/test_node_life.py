@@ -32,6 +32,7 @@ TURNS = 10
 """Tries at most to see a view that stays."""
 
 
+@pytest.mark.exhaustive
 def test_one_node_with_development_keys_commits_alone(tmp_path: Path) -> None:
     """Right after `make install`: no broker, no migrate, no environment, no cluster made before."""
     [port] = free_ports(1)
@@ -101,6 +102,7 @@ def test_a_validator_with_a_port_in_use_exits_with_one_line_and_1(tmp_path: Path
         assert "Address already in use" in line
 
 
+@pytest.mark.exhaustive
 def test_a_validator_with_an_unwritable_folder_exits_with_1(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     ended = run("-dev-keys", "-total-nodes", "1", "-data-dir", str(tmp_path / "file"))

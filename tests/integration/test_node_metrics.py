@@ -164,6 +164,7 @@ def test_a_taken_metrics_port_ends_a_node_configured_to_use_it(tmp_path: Path) -
     assert f"Cannot serve metrics on 127.0.0.1:{taken}: Address already in use" in text
 
 
+@pytest.mark.exhaustive
 def test_x18_a_node_starts_from_a_file_and_a_flag_overrides_it(tmp_path: Path) -> None:
     port, metrics, unused = free_ports(3)
     file = tmp_path / "validator.yaml"

@@ -93,6 +93,7 @@ def processor_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
+@pytest.mark.exhaustive
 def test_a_second_platform_on_one_database_is_refused(tmp_path: Path, database: str) -> None:
     on_it = {"DATABASE_URL": database, "NODES": "1"}
     with network(tmp_path / "first", environment=on_it) as first:

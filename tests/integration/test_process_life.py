@@ -70,6 +70,7 @@ def wait_until_everyone_runs(running: Network) -> None:
     wait_until(lambda: everyone_runs(running), what=lambda: f"all nodes running\n{running.said()}")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.backend
 def test_the_process_list_names_the_node_of_each_process(running: Network) -> None:
     wait_until_everyone_runs(running)

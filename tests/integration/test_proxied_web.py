@@ -141,6 +141,7 @@ def admitted(socket: ClientConnection, ticket: str) -> bool:
             return True
 
 
+@pytest.mark.exhaustive
 def test_two_web_processes_behind_a_proxy_are_one_platform(tmp_path: Path) -> None:
     if why := servers.missing():
         lacking(why)

@@ -52,6 +52,7 @@ class Operators:
             assert "continues in epoch 1" in self.run("install", self.file("cup.sealed"), node=node)
 
 
+@pytest.mark.exhaustive
 def test_a_cluster_of_two_is_recovered_after_one_lost_its_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any
 ) -> None:

@@ -144,6 +144,7 @@ def attack(town: Town, attacker: Insider, last: int) -> Counter[str]:
     return Counter(settled=3 * len(requests), not_member=statements, bad_signature=len(altered))
 
 
+@pytest.mark.exhaustive
 def test_an_insider_in_the_second_epoch_changes_nothing(town: Town) -> None:
     assert [town.do(Issue(), "FIRST"), town.do(Admit(), "FIRST")] == ["ok", "ok"]
     rotate(town, 2)

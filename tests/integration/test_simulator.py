@@ -134,6 +134,7 @@ def test_a_run_survives_the_web_process_and_fails_with_its_own(
     wait_for_status(web, "complete")
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_does_not_react_is_killed_at_its_stop(running: Supervised, web: httpx.Client) -> None:
     player = start_long(running, web)
     player.suspend()
@@ -171,6 +172,7 @@ def test_c47_the_executable_prints_what_the_seed_prints() -> None:
     assert [line.split(": ")[0] for line in results[:9]] == RESULT_KEYS
 
 
+@pytest.mark.exhaustive
 def test_c47_an_interrupted_executable_prints_results_and_exits_with_0() -> None:
     words = ["-nodes=30", "-byzantine=9", "-tickets=1000", "-duration=600s"]
     with subprocess.Popen(
@@ -191,6 +193,7 @@ def unbuffered() -> dict[str, str]:
     return os.environ | {"PYTHONUNBUFFERED": "1"}
 
 
+@pytest.mark.exhaustive
 def test_x38_x39_the_executable_refuses_and_repeats_a_seed() -> None:
     """Every limit is in tests/simulation/test_command.py; here is what only a process shows."""
     repeated = ("-nodes", "4", "-byzantine", "1", "-tickets", "20", "-latency", "5ms", "-seed", "1", "-json")

@@ -120,6 +120,7 @@ def idle_slots(started: Network) -> list[str]:
     return [title for title in started.titles() if "idle slot" in title]
 
 
+@pytest.mark.exhaustive
 def test_children_of_a_killed_up_end_and_it_can_start_again(fresh: Network) -> None:
     fresh.start()
     seed_and_consume(fresh, "TICKET-001")
@@ -270,11 +271,11 @@ def test_an_unwritable_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     ("name", "value", "code"),
     [
         ("NODES", "many", 2),
-        ("NODES", "0", 1),
-        ("NODES", "32", 1),
+        pytest.param("NODES", "0", 1, marks=pytest.mark.exhaustive),
+        pytest.param("NODES", "32", 1, marks=pytest.mark.exhaustive),
         ("PORT", "70000", 2),
-        ("PORT", "x", 2),
-        ("DTVN_KILL_SILENT_AFTER", "1", 2),
+        pytest.param("PORT", "x", 2, marks=pytest.mark.exhaustive),
+        pytest.param("DTVN_KILL_SILENT_AFTER", "1", 2, marks=pytest.mark.exhaustive),
         ("DTVN_KILL_SILENT_AFTER", "soon", 2),
     ],
 )
@@ -283,6 +284,7 @@ def test_an_invalid_number_is_reported_in_one_line(tmp_path: Path, name: str, va
     assert f"{name}={value}" in line
 
 
+@pytest.mark.exhaustive
 def test_a_foreign_listen_address_is_reported_in_one_line(tmp_path: Path) -> None:
     assert "203.0.113.7" in refused(tmp_path / "data", DTVN_HOST="203.0.113.7")
 

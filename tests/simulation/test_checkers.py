@@ -1,6 +1,6 @@
-"""Tests of the checkers: every planted bug must be caught in its own world, from its own seed on.
+"""Tests of the checkers: one planted bug of each rule must be caught in its own world.
 
-The bugs are in simulator/mutants; `manage.py simulator mutants` hunts them all and says with what command.
+The bugs are in simulator/mutants; `manage.py simulator mutants`, a step of `make test-all`, hunts them all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,18 @@ from simulator.worlds import WORLDS
 RULES = {f"R{number}" for number in range(1, 40)} | {f"P{number}" for number in range(1, 23)}
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+def first_of_each_rule() -> list[str]:
+    """Mutants of which each breaks a rule that none before it breaks."""
+    chosen: list[str] = []
+    broken: set[str] = set()
+    for name, mutant in MUTANTS.items():
+        if not broken.issuperset(mutant.rule.split()):
+            broken.update(mutant.rule.split())
+            chosen.append(name)
+    return chosen
+
+
+@pytest.mark.parametrize("name", first_of_each_rule())
 def test_the_planted_bug_is_caught(name: str) -> None:
     verdict = hunt(name)
     assert verdict.caught, f"nobody noticed: {verdict.sentence}"
