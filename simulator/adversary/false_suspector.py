@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.causes import SILENT
 from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
 
@@ -22,7 +23,7 @@ class FalseSuspector(Liar):
         if isinstance(message, m.Status):
             self._said += 1
             view = message.view + 1
-            alarm = m.Suspect(message.epoch, self.index, view, "silent_primary")
+            alarm = m.Suspect(message.epoch, self.index, view, SILENT)
             words.append((receiver, self.signer.sign(alarm)))
             if self._said % 10 == 0:
                 words.append(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.causes import AMPLIFIED, NO_NEW_VIEW, NO_PROGRESS, RETURNING, SILENT
 from dtvn.protocol.consensus.effects import Executed, Note
-from dtvn.protocol.consensus.rejoin_views import RETURNING
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.world import World
 
 MICROSECOND = 1_000
-BLAMELESS = frozenset({"joined", RETURNING})
+BLAMELESS = frozenset({AMPLIFIED, RETURNING})
 """Causes of a suspicion that do not accuse the primary."""
 ENDINGS = frozenset({"suspicion_expired", "left_view", "entered_view"})
 """Notes after which a member no longer suspects the primary."""
@@ -98,7 +98,7 @@ class NoSpuriousViewChange(Checker):
         if not long or reason in BLAMELESS or self.world.time != awake:
             return
         views = node.core.state.views
-        if reason == "no_new_view" and node.core.rejoin_views.waits(views.primary):
+        if reason == NO_NEW_VIEW and node.core.rejoin_views.waits(views.primary):
             return  # a member without a vote leads no view, however long the others wait
         # Unless it had waited long enough before: what it receives on waking may shorten T (a stable
         # checkpoint ends the doubling, R31), or free a member that could not suspect yet (R11).
@@ -113,7 +113,7 @@ def _waits(core: Replica) -> dict[str, int]:
     last = core.state.now.monotonic
     progress, new_view = core.suspicion.progress_due(0), core.suspicion.new_view_due(0)
     return {
-        "silent_primary": last - core.suspicion.primary_heard,
-        "no_progress": 0 if progress is None else last - progress,
-        "no_new_view": 0 if new_view is None else last - new_view,
+        SILENT: last - core.suspicion.primary_heard,
+        NO_PROGRESS: 0 if progress is None else last - progress,
+        NO_NEW_VIEW: 0 if new_view is None else last - new_view,
     }

@@ -8,9 +8,9 @@ from typing import cast
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import Replica
+from dtvn.protocol.consensus.causes import SLOW
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.requests.fair_policy import FairPolicy
-from dtvn.protocol.consensus.requests.policy import SLOW
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.observers import EXECUTED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dtvn.protocol.consensus.requests.policy import SLOW, UNFAIR
+from dtvn.protocol.consensus.causes import SLOW, UNFAIR
 from dtvn.protocol.genesis import Parameters
 from simulator.adversary import slow_primary
 from tests.consensus.world import MILLISECOND, SECOND, Callers, make, notes, views

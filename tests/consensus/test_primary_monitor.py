@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.causes import SLOW, UNFAIR
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.request_key import key_of
-from dtvn.protocol.consensus.requests.policy import SLOW, UNFAIR
 from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.requests.primary_monitor import SLOW_EVERY, PrimaryMonitor
 from dtvn.protocol.consensus.requests.throughput import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dtvn.protocol.consensus import messages as m
-from dtvn.protocol.consensus.rejoin_views import GRANT_EVERY, RETURNING
+from dtvn.protocol.consensus.causes import RETURNING
+from dtvn.protocol.consensus.rejoin_views import GRANT_EVERY
 from tests.consensus.helpers import MILLISECOND, Cluster, Node
 from tests.consensus.test_catch_up import busy
 

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from dtvn.protocol import canonical
+from dtvn.protocol.consensus.causes import SLOW, UNFAIR
 from dtvn.protocol.consensus.replica import Replica
-from dtvn.protocol.consensus.requests.policy import SLOW, UNFAIR
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Parameters
 from dtvn.protocol.wire import Envelope, FrameSigner

@@ -13,8 +13,8 @@
 Each mechanism has a file of its own. Normal-case operation is ordering, proposing and execution; the failure
 detector is suspicion; recovery is rejoin and restore.
 
-Other packages import from here or from the vocabulary: messages, effects, verified, application, config,
-membership, certificate, log_tree, fields, epoch_change_proof, ledger_tail, new_view, sessions,
+Other packages import from here or from the vocabulary: messages, effects, causes, verified, application,
+config, membership, certificate, log_tree, fields, epoch_change_proof, ledger_tail, new_view, sessions,
 transfer.parts, contradiction, offences. Those hold values, with the pure functions that read or build them,
 and each is the one place where its values are explained: handed out here a second time, two hundred names
 would hide the dozen that act. All other files are this package's own (pyproject.toml, import-linter).

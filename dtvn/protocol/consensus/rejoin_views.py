@@ -8,11 +8,10 @@ a view too, so each member is granted one view per `GRANT_EVERY`.
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus.causes import RETURNING
 from dtvn.protocol.consensus.events import Listener, ReturnViewRequested
 from dtvn.protocol.consensus.state import State
 
-RETURNING = "returning_member"
-"""Name of this cause in SUSPECTs and notes."""
 GRANT_EVERY = 60_000_000_000
 """Minimum nanoseconds between two views that are left for the same member."""
 ALIVE = 6_000_000_000

@@ -19,19 +19,26 @@ from __future__ import annotations
 from collections import deque
 
 from dtvn.protocol import quorum
+from dtvn.protocol.consensus.causes import (
+    AMPLIFIED,
+    BAD_NEW_VIEW,
+    NO_NEW_VIEW,
+    NO_PROGRESS,
+    RETURNING,
+    SILENT,
+    SLOW,
+    UNFAIR,
+)
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import SupplyFrames, Suspect
-from dtvn.protocol.consensus.rejoin_views import RETURNING, RejoinViews
+from dtvn.protocol.consensus.rejoin_views import RejoinViews
 from dtvn.protocol.consensus.request_key import Key
-from dtvn.protocol.consensus.requests.policy import SLOW, UNFAIR, Policy
+from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
 from dtvn.protocol.consensus.verified import Verified
 from dtvn.protocol.consensus.view_change import FOLLOWED, ViewChanging
 
 REASON_LENGTH_MAX = 64
-AMPLIFIED = "joined"
-"""Cause of a replica that suspects only because enough other members do. Its SUSPECT counts for leaving, not
-for joining."""
 LATENESS_KEPT = 256
 """Ticks whose lateness is remembered: about a minute at five a second."""
 ADAPT_EVERY = 16
@@ -276,26 +283,26 @@ class Suspicion:
         views = state.views
         if views.changing:
             if self._bad_new_view == views.view:
-                return "bad_new_view"
+                return BAD_NEW_VIEW
             due = self.new_view_due(self.state.timeouts.timeout)
             vain = due is not None and (now >= due or self.rejoin_views.waits(views.primary))
-            return "no_new_view" if vain else None
+            return NO_NEW_VIEW if vain else None
         if state.is_catching_up:
             return None
         if not state.is_primary and now >= self._silent_due(self.state.timeouts.timeout):
-            return "silent_primary"
+            return SILENT
         due = self.progress_due(self.state.timeouts.timeout)
         if due is not None and now >= due:
-            return "no_progress"
+            return NO_PROGRESS
         return self.policy.primary_fault() or self.rejoin_views.cause(views.view)
 
     def _expired(self, first_hand: int) -> bool:
         state = self.state
         if self.cause == AMPLIFIED:
             return first_hand < quorum.suspicion_quorum(state.n)
-        if self.cause == "silent_primary":
+        if self.cause == SILENT:
             return state.now.monotonic < self._silent_due(self.state.timeouts.timeout)
-        if self.cause == "no_progress":
+        if self.cause == NO_PROGRESS:
             if self._key is not None:
                 return not self.policy.waits(self._key)
             return state.executed > self._mark

@@ -15,9 +15,6 @@ from dtvn.protocol.consensus.messages import Bundle
 from dtvn.protocol.consensus.request_key import Key
 from dtvn.protocol.consensus.verified import Verified, VerifiedBatch, VerifiedBundle
 
-SLOW = "slow_primary"
-UNFAIR = "unfair_primary"
-
 
 class Policy(Protocol):
     """Takes requests in, keeps those that wait, chooses the next batch, and measures the primary. All times
@@ -95,4 +92,4 @@ class Policy(Protocol):
         """Moves all times by a pause of this process, for which no primary is to blame (R31)."""
 
     def primary_fault(self) -> str | None:
-        """SLOW or UNFAIR if the primary of this view should be deposed, else None."""
+        """causes.SLOW or causes.UNFAIR if the primary of this view should be deposed, else None."""

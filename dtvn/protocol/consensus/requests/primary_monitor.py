@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection
 
+from dtvn.protocol.consensus.causes import SLOW, UNFAIR
 from dtvn.protocol.consensus.requests.pending import Pending
-from dtvn.protocol.consensus.requests.policy import SLOW, UNFAIR
 from dtvn.protocol.consensus.requests.pool import Pool
 from dtvn.protocol.consensus.state import State
 
