@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from functools import cached_property
-from typing import cast
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus import Replica
 from dtvn.protocol.consensus.causes import SLOW
 from dtvn.protocol.consensus.effects import Executed, Note
-from dtvn.protocol.consensus.requests.fair_policy import FairPolicy
+from dtvn.protocol.consensus.messages import UNOPENED, Bundle
 from simulator.checkers.base import Checker
 from simulator.node import Node
 from simulator.observers import EXECUTED
 from simulator.world import World
 
+Request = tuple[str, int, int, int]
+"""Principal, session and number of a request."""
 MICROSECOND = 1_000
 INTERVAL = 100_000 * MICROSECOND
 """Length of one observation: all batches that arrive within it count as one (decision 0097)."""
@@ -76,10 +77,10 @@ class SlowPrimaryDeposed(Checker):
             self._judge(slow)
 
     def _judge(self, slow: Node) -> None:
-        now, patience = self.world.time, int(USUAL * self._timeout / 4)
+        now, wait_max = self.world.time, int(USUAL * self._timeout / 4)
         lately = now - ENDURED_MAX * self._timeout
         known = self._members.values()
-        accusing = sum(each.heard_at >= lately and each.has_ground(patience) for each in known)
+        accusing = sum(each.heard_at >= lately and each.has_cause(wait_max) for each in known)
         if accusing < quorum.quorum(self.world.members):
             self._since = None
         elif self._since is None:
@@ -100,14 +101,18 @@ class _Member:
         """World time of the newest one."""
         self._commits: deque[int] = deque(maxlen=OBSERVATIONS)
         self._since = 0
-        self._calm: dict[object, int] = {}
-        """Arrival time of each waiting request that found less than a full batch before it."""
+        self._arrived: dict[Request, int] = {}
+        """Time of the turn in which each waiting request arrived."""
+        self._calm: dict[Request, int] = {}
+        """Those of `_arrived` that found less than a full batch before them."""
 
     def look(self) -> None:
-        """A turn begins: record the waiting requests."""
-        pool, before = cast(FairPolicy, self.core.policy).pool, self._calm
-        few = pool.operations < self.core.config.batch_operations_max
-        self._calm = {item.key: item.arrived for item in pool if few or item.key in before}
+        """A turn begins: record the waiting requests, as every policy shows them."""
+        policy, now = self.core.policy, self.core.state.now.monotonic
+        waiting = [_request(each.bundle) for each in policy.waiting() if each.bundle.session != UNOPENED]
+        few = policy.size()[1] < self.core.config.batch_operations_max
+        self._arrived = {key: self._arrived.get(key, now) for key in waiting}
+        self._calm = {key: at for key, at in self._arrived.items() if few or key in self._calm}
 
     def hear(self, note: Executed, time: int) -> None:
         """A batch was executed in the turn that began last."""
@@ -116,7 +121,7 @@ class _Member:
             return
         now = self.core.state.now.monotonic
         self._commits.append(now - slot.opened)
-        keys = [(each.principal, *each.session, each.number) for each, _first, _outcomes in note.bundles]
+        keys = [_request(each) for each, _first, _outcomes in note.bundles]
         arrived = [self._calm[key] for key in keys if key in self._calm]
         if not arrived:
             return
@@ -128,7 +133,7 @@ class _Member:
             self._since = now
             self.waits.append(wait)
 
-    def has_ground(self, patience: int) -> bool:
+    def has_cause(self, wait_max: int) -> bool:
         """Whether the member should suspect the primary: it is free to, and not catching up (R11, R30)."""
         if (
             len(self.waits) < OBSERVATIONS
@@ -136,7 +141,11 @@ class _Member:
             or self.core.state.is_catching_up
         ):
             return False
-        return _median(self.waits) > max(patience, 4 * _median(self._commits))
+        return _median(self.waits) > max(wait_max, 4 * _median(self._commits))
+
+
+def _request(bundle: Bundle) -> Request:
+    return (bundle.principal, *bundle.session, bundle.number)
 
 
 def _median(values: deque[int]) -> int:
