@@ -22,6 +22,13 @@ QUIET_NS = 10_000_000_000
 FORGED = frozenset({Reason.BAD_SIGNATURE.value, Reason.MALFORMED.value, Reason.TOO_LARGE.value})
 """Refusals that no honest peer causes: they lead to a mute of the peer's link."""
 
+OLD_NAMES = {
+    "abstained": "withheld",
+    "liveness_proof_not_written": "word_not_written",
+    "suspicion_expired": "suspicion_lapsed",
+}
+"""Name of a log line -> its old name, written for one release so that a search for it finds the line."""
+
 _NEEDS_QUOTES = re.compile(r"[\s\"=]")
 
 _LEVELS = {
@@ -38,7 +45,9 @@ _LEVELS = {
 
 
 def line(event: str, fields: dict[str, Any]) -> str:
-    """`event key=value`, values with spaces in quotes."""
+    """`event key=value`, values with spaces in quotes; a renamed event's old name is in `formerly`."""
+    if event in OLD_NAMES:
+        fields = {**fields, "formerly": OLD_NAMES[event]}
     return " ".join([event, *(f"{key}={_text(value)}" for key, value in fields.items())])
 
 

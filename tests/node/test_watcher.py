@@ -92,6 +92,10 @@ def test_no_value_can_begin_a_line_of_its_own(value: object, text: str) -> None:
     assert line("event", {"key": value}) == f"event key={text}"
 
 
+def test_a_search_for_the_old_name_finds_a_renamed_line() -> None:
+    assert line("abstained", {"sequence": 3}) == "abstained sequence=3 formerly=withheld"
+
+
 def test_the_log_is_kept_in_the_nodes_folder(tmp_path: Path) -> None:
     first = node_logger(tmp_path / "node7")
     again = node_logger(tmp_path / "node7")
