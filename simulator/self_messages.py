@@ -6,10 +6,8 @@ from typing import Any
 
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.messages import Commit, Prepare, PrePrepare
-from dtvn.protocol.consensus.self_messages import SelfMessageGuard
-from dtvn.protocol.consensus.state import State
-from dtvn.protocol.consensus.voting import Voting
 from simulator.node import Node
+from simulator.seams import ReplicaState, SelfMessageGuard, Voting
 
 PHASES = {PrePrepare: "pre_prepare", Prepare: "prepare", Commit: "commit"}
 
@@ -20,7 +18,7 @@ class LiarsSelfMessageGuard(SelfMessageGuard):
     A vote of which its ledger has no record still stops a twin or a node with a lost disk.
     """
 
-    def __init__(self, state: State, own_vote: Voting, node: Node) -> None:
+    def __init__(self, state: ReplicaState, own_vote: Voting, node: Node) -> None:
         super().__init__(state, own_vote)
         self._node = node
 

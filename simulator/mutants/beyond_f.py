@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import Plant, mutant, replaces
-from simulator.mutants.seams import Contradictions, Pinging, places
+from simulator.seams import Contradictions, Pinging, places
 
 
 @replaces(Pinging, "begin", "others-not-awaited", "R11", world="older-disk")

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from simulator.mutants.registry import Plant, mutant, replaces
-from simulator.mutants.seams import (
+from simulator.seams import (
     Effects,
     EntryRecord,
     Executor,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import replaces
-from simulator.mutants.seams import DecisionRule, Locks, RuledRun, VoteTally, judging, locks, runs
+from simulator.seams import DecisionRule, Locks, RuledRun, VoteTally, judging, locks, runs
 
 
 @replaces(runs, "_continues", "second-history-recorded", "P9", world="recorded-runs")

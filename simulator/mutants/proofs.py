@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from simulator.mutants.registry import Plant, mutant, replaces
-from simulator.mutants.seams import (
+from simulator.seams import (
     Chain,
     CheckpointCertificate,
     Code,

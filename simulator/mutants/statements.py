@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from simulator.mutants.registry import Plant, mutant, replaces
-from simulator.mutants.seams import Door, Ordering, Reason, SlotRecord, canonical, restore
+from simulator.seams import Door, Ordering, Reason, SlotRecord, canonical, restore
 
 
 def heard_again(plant: Plant, name: str) -> None:

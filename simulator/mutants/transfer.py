@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import Plant, mutant, replaces
-from simulator.mutants.seams import (
+from simulator.seams import (
     CatchUp,
     CheckpointCertificate,
     Checkpoints,

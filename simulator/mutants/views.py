@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from simulator.mutants.registry import Plant, mutant, replaces
-from simulator.mutants.seams import (
+from simulator.seams import (
     NULL_BATCH_DIGEST,
     Executor,
     Ordering,

@@ -11,7 +11,7 @@ from simulator.checkers.linearizable import EVER, Call, explains
 from simulator.mutant_hunt import hunt
 from simulator.mutants import MUTANTS, NOT_PLANTED, planted
 from simulator.mutants.registry import Plant, replaces
-from simulator.mutants.seams import Ordering
+from simulator.seams import Ordering
 from simulator.worlds import WORLDS
 
 RULES = {f"R{number}" for number in range(1, 40)} | {f"P{number}" for number in range(1, 23)}

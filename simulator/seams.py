@@ -1,7 +1,7 @@
-"""Location of the code that mutants replace or build upon: name -> module.
+"""Location of the code that mutants and liars replace or build upon: name -> module.
 
-Only this file of the package imports the product, so a move of product code touches one file here. A mutant
-names the attribute that it replaces; `replaces` and `Plant.put` refuse one that does not exist.
+Mutants import the product only from here, so a move of product code touches one file. A mutant names the
+attribute that it replaces; `replaces` and `Plant.put` refuse one that does not exist.
 """
 # ruff: noqa: F401
 # mypy: implicit-reexport
@@ -64,6 +64,7 @@ from dtvn.protocol.consensus.requests.primary_monitor import PrimaryMonitor
 from dtvn.protocol.consensus.retransmission import Retransmission
 from dtvn.protocol.consensus.self_messages import SelfMessageGuard
 from dtvn.protocol.consensus.sessions import SessionTable
+from dtvn.protocol.consensus.state import State as ReplicaState
 from dtvn.protocol.consensus.suspicion import Suspicion
 from dtvn.protocol.consensus.timers import Timers
 from dtvn.protocol.consensus.transfer import entries, receiving
