@@ -59,7 +59,7 @@ class NodeFolder:
         """The key of the epoch that a recovery begins (R11), until the recovery is installed."""
         self.promise = self.identity / "promise.bin"
         """The end of an epoch that this node's key signed (R11): it signs no other end of that epoch."""
-        self.word = self.identity / "alive.bin"
+        self.liveness_proof = self.identity / "alive.bin"
         """The newest liveness proof of a node that is not a member (R36)."""
         self.address = self.identity / "address"
         """Multiaddr at which the node is reached since it moved (`manage.py members moved`)."""

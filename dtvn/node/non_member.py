@@ -109,7 +109,7 @@ class NonMember(LearningProcess):
         self._proof_executed = self.executed
         proof = liveness_proof(self.cluster, self.membership.epoch, self.folder.id, self.executed, self._seed)
         try:
-            write_private(self.folder.word, canonical.encode(proof), replace=True)
+            write_private(self.folder.liveness_proof, canonical.encode(proof), replace=True)
         except OSError as error:  # a full disk, for example: the ledger decides whether that is fatal (R8)
             self.logger.warning("%s", line("liveness_proof_not_written", {"reason": str(error)}))
         announcement = Query(0, ANNOUNCE, arguments_of(proof))

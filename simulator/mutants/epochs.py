@@ -66,7 +66,7 @@ def old_quorum(plant: Plant) -> None:
 
 
 @replaces(Epochs, "__init__", "epoch-change-proof-not-checked", "R16 R35", world="future-epoch-voter")
-def hand_over(right: Any, self: Epochs, genesis: Any, _scheme: Any, *more: Any) -> None:
+def proof_not_checked(right: Any, self: Epochs, genesis: Any, _scheme: Any, *more: Any) -> None:
     """A gateway believes any member about who the next members are."""
     right(self, genesis, Credulous(), *more)
 

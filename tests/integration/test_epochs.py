@@ -78,10 +78,10 @@ class Town:
             self.cluster.processes[number] = validator(
                 "-id", name, "-data-dir", str(self.cluster.data), log=log, settings=self.cluster.settings
             )
-        wait_until(folder.word.exists, what=f"{name} follows")
+        wait_until(folder.liveness_proof.exists, what=f"{name} follows")
 
         def words() -> list[LivenessProof]:
-            return [*self.words(), canonical.decode(LivenessProof, folder.word.read_bytes())]
+            return [*self.words(), canonical.decode(LivenessProof, folder.liveness_proof.read_bytes())]
 
         self.change(words, joins=(Member(name, key, "127.0.0.1", port),))
 
@@ -189,7 +189,7 @@ def test_the_commands_add_replace_rotate_and_remove_members(
     assert "may now follow the log" in said("enlist", "node4", name)
     with (town.cluster.data / "node4.out").open("ab") as log:
         town.cluster.processes[4] = validator("-id", "node4", "-data-dir", data, log=log)
-    word = town.cluster.folder.node("node4").word
+    word = town.cluster.folder.node("node4").liveness_proof
     wait_until(
         lambda: word.exists() and canonical.decode(LivenessProof, word.read_bytes()).executed > 1,
         what="it lives",

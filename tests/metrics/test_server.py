@@ -94,8 +94,8 @@ def test_clients_above_the_limit_are_refused_at_once(monkeypatch: pytest.MonkeyP
 
     made = MetricsServer(("127.0.0.1", 0), page)
     try:
-        with ThreadPoolExecutor(CLIENTS_MAX) as askers:
-            asked = [askers.submit(answers, made) for _ in range(CLIENTS_MAX)]
+        with ThreadPoolExecutor(CLIENTS_MAX) as clients:
+            asked = [clients.submit(answers, made) for _ in range(CLIENTS_MAX)]
             for _ in range(CLIENTS_MAX):
                 assert begun.acquire(timeout=PATIENCE)
             assert not answers(made)

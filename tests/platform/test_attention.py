@@ -60,7 +60,7 @@ def test_it_turns_at_every_look_until_all_is_settled(watched: Watched) -> None:
 
 def test_it_turns_at_the_next_look_after_a_change(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     def wish() -> None:
-        note_change(watched.folder.wishes)
+        note_change(watched.folder.desired_changes)
 
     def start() -> None:
         monkeypatch.setattr(attention, "lock_holder", lambda path: 7)

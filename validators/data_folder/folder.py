@@ -29,7 +29,7 @@ class DataFolder:
         self.slots = root / "run" / "slots"
         self.key_changes = root / "run" / "keys.changed"
         """Grows by a byte when an API key changes: see services.api_keys."""
-        self.wishes = root / "run" / "wishes.changed"
+        self.desired_changes = root / "run" / "wishes.changed"
         """Grows by a byte when a desired state changes: see services.announcing."""
         self.celery_queue = root / "celery" / "queue"
         self.celery_control = root / "celery" / "control"

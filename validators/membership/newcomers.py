@@ -28,7 +28,7 @@ from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.membership.membership import ChangeRequest, newest_epoch
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
-from validators.services.announcing import wish_changed
+from validators.services.announcing import desired_state_changed
 from validators.services.principals import find_principal
 
 Asker = Callable[[Command, str], Decision]
@@ -130,7 +130,7 @@ def proof_of(asked: ChangeRequest, network: GatewayFace) -> LivenessProof | None
     if asked.peer_id:
         return newcomer_proof(network, asked.node_id, public_key_of_peer_id(asked.peer_id))
     try:
-        return canonical.decode(LivenessProof, folder_of(asked.node_id).word.read_bytes())
+        return canonical.decode(LivenessProof, folder_of(asked.node_id).liveness_proof.read_bytes())
     except (OSError, canonical.CanonicalError):
         return None
 
@@ -232,4 +232,4 @@ def _enlist(name: str, key: bytes, grants: tuple[Grant, ...], ask: Asker) -> Non
 
 def _want(node_id: str, **changes: str) -> None:
     ManagedNode.objects.filter(node_id=node_id).update(generation=F("generation") + 1, **changes)
-    wish_changed()
+    desired_state_changed()

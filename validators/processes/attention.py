@@ -28,7 +28,7 @@ class Attention:
 
     def is_due(self, names: Iterable[str], now: float) -> bool:
         """Whether to take a turn now, in monotonic seconds, over the nodes with these names."""
-        seen = (change_mark(self._folder.wishes), [self._look(name) for name in names])
+        seen = (change_mark(self._folder.desired_changes), [self._look(name) for name in names])
         due = not self.settled or seen != self._seen or now - self._turned_at >= TURN_INTERVAL
         if due:
             self._seen, self._turned_at, self.settled = seen, now, False

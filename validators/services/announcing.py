@@ -19,6 +19,6 @@ def announce(**said: object) -> None:
         Announcement.objects.filter(pk__lte=made.pk - ANNOUNCEMENTS_KEPT).delete()
 
 
-def wish_changed() -> None:
+def desired_state_changed() -> None:
     """Have reconcile look at once when this transaction is committed: from another host it takes a second."""
-    transaction.on_commit(lambda: note_change(DataFolder(settings.DATA).wishes))
+    transaction.on_commit(lambda: note_change(DataFolder(settings.DATA).desired_changes))

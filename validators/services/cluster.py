@@ -28,7 +28,7 @@ from validators.models import (
     NodeRole,
     NodeStatus,
 )
-from validators.services.announcing import wish_changed
+from validators.services.announcing import desired_state_changed
 from validators.services.errors import ClusterBusy, ClusterSize
 from validators.services.network import gateway
 
@@ -287,14 +287,14 @@ def _want(rows: QuerySet[ManagedNode], desired: DesiredState) -> None:
     if desired == DesiredState.STOPPED:
         rows = rows.exclude(desired=DesiredState.STOPPED)
     rows.update(desired=desired, generation=F("generation") + 1)
-    wish_changed()
+    desired_state_changed()
 
 
 def _request(requested: ClusterRequest, **changes: object) -> None:
     ManagedCluster.objects.filter(pk=ONE_ROW).update(
         wish=requested, generation=F("generation") + 1, **changes
     )
-    wish_changed()
+    desired_state_changed()
 
 
 def lock_cluster() -> ManagedCluster:

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F
 
 from validators.models import DesiredState, ManagedNode, NodeRole, NodeStatus
-from validators.services.announcing import wish_changed
+from validators.services.announcing import desired_state_changed
 from validators.services.errors import NodeNotRunning, NodeRunning, NodeUnknown
 
 LEARNER_ID = "learner"
@@ -84,6 +84,6 @@ def _locked(node_id: str) -> ManagedNode:
 
 def _want(node: ManagedNode, desired: DesiredState) -> ManagedNode:
     ManagedNode.objects.filter(node_id=node.node_id).update(desired=desired, generation=F("generation") + 1)
-    wish_changed()
+    desired_state_changed()
     node.refresh_from_db()
     return node

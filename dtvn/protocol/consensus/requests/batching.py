@@ -76,11 +76,11 @@ class Batching:
         state = self.state
         if not self.pool.active_clients.several(state.now.monotonic):
             return None
-        now, patience = state.now.monotonic, state.timeouts.base
+        now, timeout = state.now.monotonic, state.timeouts.base
         all_wait, told = self.pool.active_clients.all_wait_since(now), self.pool.told_since()
-        if all_wait is not None and now - all_wait > patience // LONG_WAIT:
+        if all_wait is not None and now - all_wait > timeout // LONG_WAIT:
             return None
-        if told is not None and now - told > patience // TOLD_WAIT:
+        if told is not None and now - told > timeout // TOLD_WAIT:
             return None
         rate = self.throughput.rate() or 0
         far = max(0, state.round_trips.shortest() - NEAR)

@@ -198,11 +198,11 @@ class PrimaryMonitor:
     def _is_late(self) -> bool:
         if not self._newest or len(self._latencies) < LATENCIES - 1:
             return False
-        patience = max(
+        limit = max(
             self.state.timeouts.timeout // LATENCY_SHARE,
             COMMIT_TIMES * _median(self._commits),
         )
-        return _median([*self._latencies, _median(self._newest)]) > patience
+        return _median([*self._latencies, _median(self._newest)]) > limit
 
 
 def _median(values: Collection[int]) -> int:
