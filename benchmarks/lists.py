@@ -154,13 +154,14 @@ def fill(count: int, url: str) -> None:
     from django.conf import settings
     from django.db import connections
 
+    from dtvn.files.genesis import read_genesis
     from dtvn.ledger import Location
     from dtvn.node.learner import LEARNER_SCHEMA
     from dtvn.protocol import genesis as g
     from validators.ledger import open_ledger
     from validators.ledger.statements import TICKET_COLUMNS
 
-    genesis = g.decode((settings.DATA / "cluster" / "genesis.bin").read_bytes())
+    genesis = read_genesis(settings.DATA / "cluster" / "genesis.bin")
     place = Location.choose(settings.DATA / "learner", url=url, schema=LEARNER_SCHEMA)
     ledger = open_ledger(place, cluster_id=g.cluster_id(genesis), alias="filling", indexed=True)
     entries = sum(1 for _ in operations(count)) // OPERATIONS_PER_ENTRY + 1

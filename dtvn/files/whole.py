@@ -45,7 +45,7 @@ def write_private(path: Path, content: bytes, *, replace: bool = False) -> None:
 
 
 def put_in_place(file: Path, path: Path) -> None:
-    """Move a complete file to `path` in the same folder, durably; it replaces the file that is there."""
+    """Move a complete file to `path` on its file system, durably; it replaces the file that is there."""
     file.replace(path)
     sync_folder(path.parent)
 

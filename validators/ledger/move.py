@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 
-from dtvn.files.whole import sync_folder
+from dtvn.files.whole import put_in_place
 from dtvn.ledger import LedgerElsewhere, LedgerUnreachable, Location
 from dtvn.protocol.host.ports import JournalError
 from validators.ledger.find import PATIENCE, holds_ledger
@@ -163,8 +163,7 @@ def _put_in_place(making: Location, target: Location) -> None:
         raise JournalError(f"SQLite did not finish the copy in {making.folder}.")
     with making.database_file.open("rb") as copy:
         os.fsync(copy.fileno())
-    making.database_file.replace(target.database_file)
-    sync_folder(target.folder)
+    put_in_place(making.database_file, target.database_file)
 
 
 def _drop(place: Location) -> None:
