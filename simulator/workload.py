@@ -19,7 +19,7 @@ UNDECIDED = frozenset({"outcome_unknown", "unavailable"})
 
 
 class Traffic(msgspec.Struct, frozen=True):
-    """Load of the gates."""
+    """Number, rate and kind of the calls that the gates of a world make."""
 
     tickets: int = 30
     pause_max: int = 60 * MILLISECOND

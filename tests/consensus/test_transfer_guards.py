@@ -316,7 +316,7 @@ def test_r23_entries_that_may_be_in_transit_are_not_asked_at_once(executed: int,
 
 
 def test_r23_a_replica_that_progresses_asks_for_nothing() -> None:
-    """Each step on puts the question off: what is lacking is on its way."""
+    """Each executed sequence postpones its request for entries, as the missing ones are arriving."""
     cluster = Cluster(4)
     busy(cluster, 3)
     late = cluster[3]

@@ -231,7 +231,7 @@ def test_r35_a_returned_node_reads_its_log_for_a_while_at_any_lag(town: Town) ->
 def test_r35_a_nonmember_of_the_newest_epoch_gets_no_state_of_it(
     town: Town, name: str, present: int, executed: int, epoch: int | None
 ) -> None:
-    """It goes back to its log, if it crossed and has no state of the present epoch either. That it holds
-    the key of n0 does not make it n0."""
+    """It reads the log again if it caught up with the epochs and lacks the state of the present one too. A
+    node that holds the key of n0 is not n0."""
     sleeper = woken(town, present=present, kept=present, name=name, far=0)
     assert sleeper.arrived(NOW, executed) == epoch

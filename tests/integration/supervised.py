@@ -207,5 +207,5 @@ def readable(api: httpx.Client, path: str) -> httpx.Response | None:
 
 
 def validator_of(api: httpx.Client, ticket: str) -> str:
-    """As the platform's copy has it."""
+    """The ticket's ValidatorID, read from the platform's copy of the ledger."""
     return str(api.get(f"/tickets/{ticket}").json()["data"].get("ValidatorID"))

@@ -38,7 +38,7 @@ class Town:
         return submit(self.gateway, [operation(command, ticket, entry=entry)])[0].code
 
     def told(self, index: int, what: str, arguments: Sequence[str] = ()) -> Any:
-        """A member's own answer, {} when it does not answer now."""
+        """A member's answer to the query `what`; {} if it does not answer in time."""
         answer = self.gateway.query(index, what, arguments, wait=ANSWER_WAIT).result(ANSWER_WAIT + 10)
         return msgspec.json.decode(answer.text) if not answer.code else {}
 

@@ -262,12 +262,12 @@ def node_says(client: httpx.Client, node: str, ticket: str) -> dict[str, Any]:
 
 
 def stranger(town: Town, key: Path, name: str) -> Gateway:
-    """A gateway of whoever holds a key: it finds the members of today through the one founder left."""
+    """A gateway that signs with `key`; it finds the present members through the one founder that is left."""
     return Gateway.open(town.net.data / "cluster" / "genesis.bin", key, principal=name)
 
 
 def decided(asked: Callable[[], str], expected: str) -> None:
-    """What is asked for has this outcome, once it is known."""
+    """Asserts that `asked`, repeated until the outcome is known, returns the code `expected`."""
     unknown = ("unavailable", "outcome_unknown")
     found = wait_until(lambda: code if (code := asked()) not in unknown else "", what="an outcome")
     assert found == expected

@@ -78,7 +78,7 @@ def test_r6_a_member_alone_syncs_an_operation_once_before_its_reply(counter: Cou
 
 @pytest.fixture(scope="module")
 def steps(counter: Counter, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Of each step of `durable_writes`, by name: what it synced of ledger and identity, in order."""
+    """Step of `durable_writes` -> names of the files of ledger and identity that it synced, in order."""
     folder = tmp_path_factory.mktemp("steps")
     found: dict[str, list[str]] = {}
     step = ""

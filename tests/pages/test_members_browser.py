@@ -37,15 +37,15 @@ def running(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def page(running: Network, browser: Browser, complaints: Complaints) -> Iterator[Page]:
-    """A window of the person who administers."""
+    """A browser page with an administrator logged in."""
     with opened(browser, running.url, complaints, credentials=running.credentials) as found:
         yield found
     assert complaints == []
 
 
 def go_to_members(running: Network, page: Page) -> None:
-    """The members once all of them run and nothing is under way: until then their page loads itself anew,
-    also under what somebody is about to do."""
+    """Opens the page of members once all members run and no change is in progress: until then the page
+    reloads itself, which would interrupt a test's clicks."""
 
     def all_run() -> bool:
         return {node["status"] for node in running_nodes(running)} == {"running"}

@@ -34,7 +34,7 @@ def test_a_closed_output_pipe_is_no_error() -> None:
 
 @pytest.mark.parametrize("stream", [None, io.StringIO()])
 def test_a_closed_descriptors_number_is_never_written_to(stream: TextIO | None) -> None:
-    """`make up >&-`."""
+    """`make up >&-` closes standard output; a file opened later may get its number."""
     Output(2, stream).say("up", "x")
 
 

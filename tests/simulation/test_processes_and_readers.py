@@ -15,7 +15,7 @@ from simulator.worlds import world_of
 
 
 def played(world: str, seed: int) -> Cluster:
-    """A world after its last question."""
+    """The world of this seed, played to its end."""
     drawn = world_of(world, seed)
     cluster = Cluster(seed, drawn.settings)
     Play(cluster, drawn, Cut()).run()

@@ -166,7 +166,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
             await self._pass_on(message["text"], message["to"])
 
     async def feed_nodes(self, message: dict[str, Any]) -> None:
-        """Changes of the nodes."""
+        """Sends the browser the changed rows of nodes."""
         if self.live is None:
             return
         for text in message["texts"]:

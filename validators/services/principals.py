@@ -77,7 +77,7 @@ def list_principals() -> list[ShownPrincipal]:
 
 
 def find_principal(name: str) -> ShownPrincipal | None:
-    """The listed principal of this name, or None."""
+    """The principal with this name, or None if the ledger lists none."""
     return next((each for each in list_principals() if each.name == name), None)
 
 

@@ -20,14 +20,14 @@ Position = tuple[tuple[int, int], int]
 
 
 class Holdings(msgspec.Struct, frozen=True):
-    """Contents of a ledger."""
+    """Counts of a ledger's tickets and operations, and its newest checkpoint."""
 
     states: dict[str, int]
     """Tickets by state."""
     operations: int
     """Length of the default list of operations."""
     checkpoint: tuple[int, bytes, int] | None
-    """Newest stable one: sequence, state digest, Unix microseconds."""
+    """The newest stable checkpoint: sequence, state digest, Unix microseconds."""
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class Changes(msgspec.Struct, frozen=True):
     created: dict[str, int]
     """Number of new tickets by event."""
     position: Position
-    """The present one."""
+    """Position of the newest operation."""
 
 
 class HelperLedger(TicketLedger, Protocol):
