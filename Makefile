@@ -14,7 +14,7 @@ DATA ?= ./data
 HOST =
 # Tests run beside each other in this many processes: many wait more than they work.
 JOBS ?= 3
-FAST = -n $(JOBS) --maxschedchunk 40
+FAST = -n $(JOBS) --dist worksteal
 NETWORKS = -n 4 --dist loadfile
 # Four networks at once need nearly all connections that a PostgreSQL allows by default (79 of 97 were seen).
 ON_SERVERS = -n 3 --dist loadfile
