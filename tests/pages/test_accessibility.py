@@ -40,6 +40,8 @@ ADMIN = (
     "/admin/auth/user/add/",
 )
 LOGIN = ("/admin/login/",)
+ENTRY = ("/", *LOGIN, "/no-such-page", "/api/docs")
+"""What everyone sees who is not logged in."""
 
 FIND = """async () => {
   const found = await axe.run(document, { resultTypes: ["violations"] });
@@ -51,10 +53,12 @@ FIND = """async () => {
 SMALL = """(least) => {
   const all = [...document.querySelectorAll("a, button, input, select, textarea, summary")];
   const target = (one) => ["checkbox", "radio"].includes(one.type) ? one.closest("label") ?? one : one;
-  const apart = (one) => one.matches("p a, li a, .notice a, table.matrix thead *"); // in text, or unseen
+  // In text, or unseen.
+  const apart = (one) => one.matches("p a:not(.button), li a, .notice a, table.matrix thead *");
   return all.filter((one) => one.checkVisibility() && !apart(one)).map(target)
     .map((one) => [one, one.getBoundingClientRect()])
-    .filter(([one, box]) => box.width && box.right > 0 && Math.min(box.height, box.width) < least - 0.5)
+    .filter(([one, box]) => box.width && box.right > 0 && box.bottom > 0)
+    .filter(([one, box]) => Math.min(box.height, box.width) < least - 0.5)
     .map(([one, box]) => `${one.outerHTML.slice(0, 100)} ${box.width.toFixed(0)}x${box.height.toFixed(0)}`);
 }"""
 
@@ -130,9 +134,18 @@ def test_the_admin_on_a_phone_has_a_low_header_and_the_same_menu(shared: Network
             box = page.locator("#header").bounding_box()
             assert box is not None
             assert box["height"] < HEADER_MAX, path
+            assert page.evaluate(SMALL, TARGET_MIN) == [], path
         page.get_by_role("button", name="Menu").click()
         page.get_by_role("link", name="Tickets", exact=True).click()
         expect(page).to_have_url(f"{shared.url}/admin/ledger/ticket/")
+
+
+def test_what_a_phone_touches_before_login_is_large(shared: Network, browser: Browser) -> None:
+    with visitor(browser, "phone", "light") as page:
+        for path in ENTRY:
+            page.goto(f"{shared.url}{path}")
+            expect(page.get_by_role("button").or_(page.get_by_role("link")).first).to_be_visible()
+            assert page.evaluate(SMALL, TARGET_MIN) == [], path
 
 
 def test_the_live_page_is_largest_where_its_reader_looks(shared: Network, browser: Browser) -> None:
