@@ -32,7 +32,14 @@ from validators.dashboard.keyset import KeysetAdmin
 from validators.dashboard.readonly import StrictAdmin
 from validators.feed import wait_for
 from validators.ledger.models import OperationRecord, Ticket
-from validators.ledger.read import LAST_CHARACTER, STATES, count_tickets, list_events, starting_with
+from validators.ledger.read import (
+    LAST_CHARACTER,
+    STATES,
+    count_tickets,
+    list_events,
+    starting_with,
+    verdicts,
+)
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.rest.keys import actor_of, may
 from validators.services.decide import batch
@@ -216,11 +223,13 @@ class TicketAdmin(BulkActions, KeysetAdmin):
 
     def history(self, ticket: Ticket) -> SafeString:
         """Operations on this ticket, newest first, refusals included."""
-        records = OperationRecord.objects.filter(event=ticket.event, ticket_id=ticket.ticket_id)
+        found = OperationRecord.objects.filter(event=ticket.event, ticket_id=ticket.ticket_id)
+        records = list(found.order_by("-id")[:HISTORY_MAX])
+        decided = verdicts(LEARNER_ALIAS, records)
         rows = format_html_join(
             "",
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            (_history_row(record) for record in records.order_by("-id")[:HISTORY_MAX]),
+            (_history_row(record, decided.get(record.pk, "")) for record in records),
         )
         return format_html(
             "<table><thead><tr><th>Time</th><th>Operation</th><th>Outcome</th><th>Entry node</th><th>By</th>"
@@ -342,11 +351,11 @@ def _holder(ticket: Ticket, *fields: str) -> str:
     return ", ".join(filter(None, (*shown, found.order and f"order {found.order}")))
 
 
-def _history_row(record: OperationRecord) -> tuple[Any, ...]:
+def _history_row(record: OperationRecord, verdict: str) -> tuple[Any, ...]:
     at = f"{record.sequence}.{record.batch_index}"
     return (
         moment(record.timestamp),
-        record.operation,
+        verdict or record.operation,
         outcome_pill(record.shown_code),
         record.entry,
         record.actor,

@@ -96,14 +96,14 @@ class OperationAdmin(KeysetAdmin):
 
     keyset = ("id",)
     descending = True
-    list_display = ("at", "time", "operation", "ticket_id", "outcome", "entry", "actor", "view", "event")
+    list_display = ("at", "time", "act", "ticket_id", "outcome", "entry", "actor", "view", "event")
     list_filter = (OutcomeFilter, KindFilter)
     search_fields = ("ticket_id",)
     search_help_text = "Ticket ID starts with"
     fields = (
         "at",
         "time",
-        "operation",
+        "act",
         "event",
         "ticket_id",
         "outcome",
@@ -113,7 +113,7 @@ class OperationAdmin(KeysetAdmin):
         "view",
         "hash",
     )
-    readonly_fields = ("at", "time", "outcome", "hash")
+    readonly_fields = ("at", "time", "act", "outcome", "hash")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[OperationRecord], search_term: str
@@ -135,6 +135,11 @@ class OperationAdmin(KeysetAdmin):
 
     def time(self, record: OperationRecord) -> str:
         return moment(record.timestamp)
+
+    @admin.display(description="operation")
+    def act(self, record: OperationRecord) -> str:
+        """A resolved dispute by its verdict."""
+        return read.verdicts(LEARNER_ALIAS, [record]).get(record.pk, record.operation)
 
     def outcome(self, record: OperationRecord) -> SafeString:
         return outcome_pill(record.shown_code)

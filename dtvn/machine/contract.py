@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from dtvn.machine.commands import Issue, operation_digest
+from dtvn.machine.commands import Issue, Resolve, operation_digest
 from dtvn.machine.reasons import OK
 from dtvn.machine.rows import TicketRow
 from dtvn.machine.ticket import TicketState
-from dtvn.machine.transitions import NAMES
+from dtvn.machine.transitions import NAMES, State
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 
@@ -27,7 +27,9 @@ REQUEST_DIGITS = 32
 
 def ticket_of_row(row: TicketRow) -> dict[str, Any]:
     """A Ticket of the contract, from its row."""
-    return _ticket(row.ticket, row.state, row.data, row.validator, row.timestamp, row.clock, row.metadata)
+    return _ticket(
+        row.ticket, row.state, row.data, row.validator, row.timestamp, row.clock, row.metadata, row.upheld
+    )
 
 
 def ticket_of_bytes(state: bytes, issued: bytes, members: Sequence[str]) -> dict[str, Any]:
@@ -44,6 +46,7 @@ def ticket_of_bytes(state: bytes, issued: bytes, members: Sequence[str]) -> dict
         found.timestamp,
         clock,
         dict(details.metadata),
+        found.state is State.UPHELD,
     )
 
 
@@ -55,8 +58,9 @@ def _ticket(
     timestamp: int,
     clock: Mapping[str, int],
     metadata: Mapping[str, str],
+    upheld: bool,
 ) -> dict[str, Any]:
-    return {
+    made = {
         "ID": ticket,
         "State": state,
         "Data": base64.b64encode(data).decode("ascii") if data else None,
@@ -65,6 +69,7 @@ def _ticket(
         "VectorClock": clock,
         "Metadata": metadata,
     }
+    return made | {"Upheld": True} if upheld else made
 
 
 def consensus_record(
@@ -79,9 +84,11 @@ def consensus_record(
     timestamp: int,
     entry: str,
     code: str,
+    verdict: str,
 ) -> dict[str, Any]:
-    """A ConsensusRecord; `index`, `node_id` and `code` are additions to the contract."""
-    return {
+    """A ConsensusRecord; `index`, `node_id`, `code` and `verdict` are additions to the contract, the last one
+    only of a dispute that was resolved."""
+    made = {
         "sequence": sequence,
         "view": view,
         "request_id": f"{request.hex()[:REQUEST_DIGITS]}-{index}",
@@ -93,6 +100,7 @@ def consensus_record(
         "node_id": entry,
         "code": code,
     }
+    return made | {"verdict": verdict} if verdict else made
 
 
 class Listed(msgspec.Struct, frozen=True, gc=False):
@@ -120,6 +128,13 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
         """Whether the plain consensus log shows it."""
         return self.code == OK and self.operation.kind not in UNLISTED
 
+    @property
+    def verdict(self) -> str:
+        """ "clear" or "uphold" if it resolved a dispute, else ""."""
+        if self.code != OK or self.operation.kind != "resolve":
+            return ""
+        return canonical.decode(Resolve, self.operation.payload).verdict
+
     def record(self) -> dict[str, Any]:
         """The ConsensusRecord of the contract."""
         return consensus_record(
@@ -133,4 +148,5 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
             timestamp=self.timestamp,
             entry=self.operation.entry,
             code=self.code,
+            verdict=self.verdict,
         )

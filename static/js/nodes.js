@@ -198,7 +198,7 @@
         const made = make("tr");
         made.append(
           cell("number", record.sequence, "Sequence"),
-          cell("", record.operation.toLowerCase() + (record.code === "ok" ? "" : `: ${record.code.replaceAll("_", " ")}`), "Operation"),
+          cell("", (record.verdict || record.operation.toLowerCase()) + (record.code === "ok" ? "" : `: ${record.code.replaceAll("_", " ")}`), "Operation"),
           cell("mono", record.ticket_id || "–", "Ticket"),
           cell("", record.node_id || "–", "Entry node"),
           cell("number", record.view, "View"),

@@ -11,7 +11,7 @@ dtvn.outcomes = (function () {
     admit: "admitted",
     dispute: "disputed",
   };
-  const RESOLVED = { VALIDATED: "dispute cleared", DISPUTED: "dispute upheld" }; // by the state after it
+  const VERDICTS = { clear: "dispute cleared", uphold: "dispute upheld" };
   // What an operation that names no ticket is about.
   const SUBJECTS = { seed: "demo tickets", reconfigure: "membership", barrier: "log", open_session: "session" };
 
@@ -65,7 +65,7 @@ dtvn.outcomes = (function () {
     if (!ok) {
       return (event.shown || event.code).replaceAll("_", " ");
     }
-    return (event.operation === "resolve" && RESOLVED[event.state]) || VERBS[event.operation] || event.operation.replaceAll("_", " ");
+    return VERDICTS[event.verdict] || VERBS[event.operation] || event.operation.replaceAll("_", " ");
   }
 
   return { draw, make, pill };

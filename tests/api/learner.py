@@ -8,7 +8,7 @@ from typing import Any
 from django.db import models
 from django.db.models import F
 
-from dtvn.machine import operation_digest
+from dtvn.machine import operation_digest, state_of
 from dtvn.machine.rows import TicketRow
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.messages import Outcome
@@ -25,6 +25,10 @@ def filled(model: type[models.Model], **known: Any) -> models.Model:
         if field.name not in known and not field.primary_key and not field.null:
             known[field.name] = empty.get(type(field).__name__, 0)
     return model(**known)
+
+
+def _state(row: TicketRow) -> str:
+    return state_of(row.state, upheld=row.upheld).name
 
 
 class TableWriter:
@@ -82,9 +86,9 @@ class TableWriter:
     def _write_tickets(rows: list[TicketRow], counts: Count[str]) -> None:
         known = Ticket.objects.using("learner").filter(ticket_id__in=[row.ticket for row in rows])
         old = dict(known.values_list("ticket_id", "state"))
-        shown = ("state", "validator", "timestamp", "sequence", "gate", "device", "product", "seat")
+        shown = ("validator", "timestamp", "sequence", "gate", "device", "product", "seat")
         for row in rows:
-            counts[f"ticket/{row.state}/{row.event}"] += 1
+            counts[f"ticket/{_state(row)}/{row.event}"] += 1
             if row.ticket in old:
                 counts[f"ticket/{old[row.ticket]}/{row.event}"] -= 1
         Ticket.objects.using("learner").bulk_create(
@@ -94,13 +98,14 @@ class TableWriter:
                     event=row.event,
                     ticket_id=row.ticket,
                     row=pack_ticket(row),
+                    state=_state(row),
                     **{name: getattr(row, name) for name in shown},
                 )
                 for row in rows
             ],
             update_conflicts=True,
             unique_fields=["event", "ticket_id"],
-            update_fields=[*shown, "row"],
+            update_fields=[*shown, "row", "state"],
         )
 
     @staticmethod

@@ -92,6 +92,26 @@ def test_c7_validate_answers_without_data_and_names_its_validator(seeded: Api) -
     assert ticket["VectorClock"][ticket["ValidatorID"]] >= 1, "X15"
 
 
+def test_an_upheld_dispute_is_told_from_an_open_one(api: Api) -> None:
+    """In what the contract does not have: its own members are the same for both."""
+    for ticket in ("A", "B", "C"):
+        for path in ("tickets", "tickets/validate", "tickets/dispute"):
+            assert api.post(path, {"ticket_id": ticket}).status_code == 200
+    assert api.post("tickets/resolve", {"ticket_id": "A", "verdict": "uphold"}).status_code == 200
+    assert api.post("tickets/resolve", {"ticket_id": "B", "verdict": "clear"}).status_code == 200
+    assert api.post("tickets/resolve", {"ticket_id": "A", "verdict": "clear"}).status_code == 409
+    tickets = read(api.get("tickets"))["data"]
+    assert [(one["State"], one.get("Upheld")) for one in tickets] == [
+        ("DISPUTED", True),
+        ("VALIDATED", None),
+        ("DISPUTED", None),
+    ]
+    assert read(api.get("tickets/A"))["data"] == tickets[0]
+    records = read(api.get("consensus/logs?outcome=all"))["data"]
+    told = [one.get("verdict") for one in records if one["operation"] == "RESOLVE"]
+    assert told == ["uphold", "clear", None]
+
+
 def test_c8_shown_data_never_overwrites_the_issued_data(seeded: Api) -> None:
     before = read(seeded.get("tickets/TICKET-001"))["data"]["Data"]
     shown = base64.b64encode(b"something else").decode()

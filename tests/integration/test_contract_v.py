@@ -155,6 +155,17 @@ def test_c11_x11_dispute_needs_a_validated_ticket(v: Node) -> None:
     assert v.act("dispute", "TICKET-112").status_code == 409, "the documented choice: CONSUMED is final"
 
 
+def test_an_upheld_dispute_is_told_from_an_open_one(v: Node) -> None:
+    for ticket in ("TICKET-113", "TICKET-114"):
+        v.done("validate", ticket)
+        v.done("dispute", ticket)
+    v.done("resolve", "TICKET-113", verdict="uphold")
+    shown = [v.ticket(ticket) for ticket in ("TICKET-113", "TICKET-114")]
+    assert [(one["State"], one.get("Upheld")) for one in shown] == [("DISPUTED", True), ("DISPUTED", None)]
+    records = v.data_of("/consensus/logs")
+    assert [one.get("verdict") for one in records if one["ticket_id"] == "TICKET-113"][-1] == "uphold"
+
+
 @pytest.mark.parametrize("kind", ["validate", "consume", "dispute"])
 def test_c12_malformed_bodies_are_400(v: Node, kind: str) -> None:
     for body in (b"{}", b'{"ticket_id":""}', b"null"):

@@ -157,6 +157,15 @@ def test_a_ticket_shows_its_history_with_refusals(
     assert "north" in page
 
 
+def test_the_log_says_how_a_dispute_was_resolved(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    operate("issue T-1", "validate T-1", "dispute T-1", "clear T-1", "dispute T-1", "uphold T-1")
+    change = f"{TICKETS}{Ticket.objects.get().pk}/change/"
+    for page in (text(admin.get(LOG)), text(admin.get(change)).partition("Entry node")[2]):
+        assert re.findall(r">(clear|uphold|resolve)<", page) == ["uphold", "clear"]
+
+
 @pytest.mark.parametrize("model", [Ticket, OperationRecord, ConsensusEntry])
 def test_r28_nothing_in_the_admin_writes_the_learners_tables(
     learner: RealLearner, operate: Operate, admin: Client, model: Any

@@ -65,8 +65,11 @@ def test_a_seed_event_has_the_number_of_tickets_created(learner: RealLearner, op
 
 def test_a_dispute_that_was_upheld_leaves_the_ticket_disputed(learner: RealLearner, operate: Operate) -> None:
     operate("issue T-1", "validate T-1", "dispute T-1", "clear T-1", "dispute T-1", "uphold T-1")
-    states = [event["state"] for event in read_frame(0).events if event["type"] == "ticket_resolved"]
-    assert states == ["VALIDATED", "DISPUTED"]
+    told = [event for event in read_frame(0).events if event["type"] == "ticket_resolved"]
+    assert [(event["state"], event["verdict"]) for event in told] == [
+        ("VALIDATED", "clear"),
+        ("DISPUTED", "uphold"),
+    ]
 
 
 def test_what_an_upheld_dispute_refuses_is_shown_as_upheld(learner: RealLearner, operate: Operate) -> None:

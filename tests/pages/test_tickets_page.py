@@ -170,9 +170,19 @@ def test_one_ticket_is_shown_with_refusals_and_the_newest_first(
         ("issue", "ok"),
     ]
     assert (shown["state"], shown["more"]) == ("disputed", False)
-    operate("uphold T-1", "admit T-1")
+    operate("clear T-1", "dispute T-1", "uphold T-1", "admit T-1", "clear T-1")
     shown = admin.get(ONE, {"event": "default", "ticket": "T-1"}).json()
-    assert (shown["state"], shown["history"][0]["code"]) == ("upheld", "upheld")
+    told = [(each["operation"], each["code"]) for each in shown["history"][:5]]
+    assert (shown["state"], told) == (
+        "upheld",
+        [
+            ("resolve", "already_upheld"),
+            ("admit", "upheld"),
+            ("uphold", "ok"),
+            ("dispute", "ok"),
+            ("clear", "ok"),
+        ],
+    )
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,14 @@ def test_all_tickets_and_outcomes_are_exported(evening: None, tmp_path: Path) ->
     ]
 
 
+def test_exported_outcomes_tell_an_upheld_dispute_from_a_cleared_one(
+    learner: RealLearner, operate: Callable[..., Any], tmp_path: Path
+) -> None:
+    operate("issue T-1", "validate T-1", "dispute T-1", "clear T-1", "dispute T-1", "uphold T-1", "clear T-1")
+    resolved = [row for row in exported(tmp_path, "outcomes") if row["operation"] == "resolve"]
+    assert [row["verdict"] for row in resolved] == ["clear", "uphold", ""]
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", ["tickets", "admission"])
 def test_the_import_knows_each_ticket_of_an_export_as_stored(

@@ -116,13 +116,14 @@ def _outcomes(event: str | None) -> Iterator[list[Row]]:
     while True:
         page = list(records.filter(id__gt=last).order_by("id")[:ROWS_AT_ONCE])
         if page:
-            yield [_outcome_row(one) for one in page]
+            verdicts = read.verdicts(LEARNER_ALIAS, page)
+            yield [_outcome_row(one, verdicts.get(one.pk, "")) for one in page]
         if len(page) < ROWS_AT_ONCE:
             return
         last = page[-1].pk
 
 
-def _outcome_row(one: OperationRecord) -> Row:
+def _outcome_row(one: OperationRecord, verdict: str) -> Row:
     return [
         one.sequence,
         one.batch_index,
@@ -134,6 +135,7 @@ def _outcome_row(one: OperationRecord) -> Row:
         one.entry,
         one.principal,
         one.actor,
+        verdict,
     ]
 
 
@@ -175,6 +177,7 @@ KINDS: dict[str, tuple[tuple[str, ...], Callable[[str | None], Iterator[list[Row
             "entry_node",
             "principal",
             "actor",
+            "verdict",
         ),
         _outcomes,
     ),

@@ -128,13 +128,14 @@ def one(request: HttpRequest, caller: Caller) -> HttpResponse:
         raise not_found()
     records = OperationRecord.objects.filter(event=event, ticket_id=ticket_id).order_by("-id")
     history = list(records[: HISTORY_MAX + 1])
+    verdicts = read.verdicts(LEARNER_ALIAS, history)
     return JsonResponse(
         {
             "sequence": sequence,
             "facts": [*_facts(row), *(_holder(request, caller, row) if may_see_names(caller) else [])],
             "state": state_of_row(row).name.lower(),
             "acts": _acts(row, caller),
-            "history": [_operation(record) for record in history[:HISTORY_MAX]],
+            "history": [_operation(record, verdicts.get(record.pk, "")) for record in history[:HISTORY_MAX]],
             "more": len(history) > HISTORY_MAX,
         }
     )
@@ -230,11 +231,11 @@ def _holder(request: HttpRequest, caller: Caller, row: TicketRow) -> list[tuple[
     return [(name, value) for name, value in facts if value]
 
 
-def _operation(record: OperationRecord) -> dict[str, Any]:
+def _operation(record: OperationRecord, verdict: str) -> dict[str, Any]:
     return {
         "at": f"{record.sequence}.{record.batch_index}",
         "time": record.timestamp // MICROSECONDS,
-        "operation": record.operation,
+        "operation": verdict or record.operation,
         "code": record.shown_code,
         "entry": record.entry,
         "actor": record.actor,

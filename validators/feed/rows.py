@@ -20,9 +20,9 @@ from dtvn.machine import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.contract import MICROSECONDS
 from dtvn.machine.reasons import OK
 from validators.feed.relay import FRAME_EVENTS, Frame
-from validators.ledger.models import ConsensusEntry, OperationRecord, Ticket
+from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.outcomes import ABOUT, ORDERED_OPERATION_SLOTS
-from validators.ledger.read import SILENT, applied_sequence, count_operations, count_tickets
+from validators.ledger.read import SILENT, applied_sequence, count_operations, count_tickets, verdicts
 from validators.ledger.read import STATES as TICKET_STATES
 
 LATEST_MAX = 40
@@ -51,6 +51,8 @@ STATES = {
     "admit": "CONSUMED",
     "dispute": "DISPUTED",
 }
+AFTER = {"clear": "VALIDATED", "uphold": "DISPUTED"}
+"""Verdict about a dispute -> the contract's state of its ticket."""
 UNDEFINED_TABLE, INVALID_SCHEMA = "42P01", "3F000"
 """PostgreSQL's codes (SQLSTATE)."""
 
@@ -90,7 +92,7 @@ def read_frame(after: int, *, events_max: int = FRAME_EVENTS) -> Frame:
             second=_second(to),
             counts=_counts(),
             rates=_rates(after, to),
-            events=tuple(_event(record) for record in records),
+            events=tuple(_events(records)),
         )
 
 
@@ -111,7 +113,7 @@ def _snapshot() -> dict[str, Any]:
         applied = read_applied()
         second = _second(applied)
         since = _first_since((second - RATE_SECONDS + 1) * MICROSECONDS, applied)
-        latest = _shown(0, applied).order_by("-id")[:LATEST_MAX]
+        latest = list(_shown(0, applied).order_by("-id")[:LATEST_MAX])
         day = _day()
         return {
             "sequence": applied,
@@ -119,7 +121,7 @@ def _snapshot() -> dict[str, Any]:
             "counts": _counts(),
             "day": day | {"admitted": _admissions_since(day["start"], applied)},
             "rates": _rates(since - 1, applied),
-            "latest": [_event(record) for record in latest],
+            "latest": _events(latest),
             "limits": LIMITS,
         }
 
@@ -164,7 +166,12 @@ def _whole_sequences(records: list[OperationRecord], cut: int) -> tuple[list[Ope
     return list(_shown(cut - 1, cut).order_by("id")), cut
 
 
-def _event(record: OperationRecord) -> dict[str, Any]:
+def _events(records: list[OperationRecord]) -> list[dict[str, Any]]:
+    found = verdicts(_alias(), records)
+    return [_event(record, found.get(record.pk, "")) for record in records]
+
+
+def _event(record: OperationRecord, verdict: str) -> dict[str, Any]:
     ok = record.code == OK
     event: dict[str, Any] = {
         "type": EVENT_TYPES.get(record.operation, ADMINISTERED_TYPE) if ok else REFUSED_TYPE,
@@ -183,7 +190,7 @@ def _event(record: OperationRecord) -> dict[str, Any]:
     if record.operation == "seed":
         event["count"] = _created_by_seed(record)
     elif record.operation == "resolve":
-        event["state"] = _state_after_resolve(record)
+        event |= {"state": AFTER[verdict], "verdict": verdict}
     elif record.operation in STATES:
         event["state"] = STATES[record.operation]
     return event
@@ -197,16 +204,6 @@ def _created_by_seed(record: OperationRecord) -> int:
         return 0
     seeded = [ticket_id for ticket_id, _ in SEED_TICKETS]
     return SEED_COUNT - before.filter(operation="issue", ticket_id__in=seeded).count()
-
-
-def _state_after_resolve(record: OperationRecord) -> str:
-    """VALIDATED when the dispute was cleared. An upheld dispute is final, so the ticket still has that
-    state."""
-    ticket = Ticket.objects.filter(
-        event=record.event, ticket_id=record.ticket_id, sequence=record.sequence, state="UPHELD"
-    ).first()
-    upheld = ticket is not None and ticket.whole.index == record.batch_index
-    return "DISPUTED" if upheld else "VALIDATED"
 
 
 def _counts() -> dict[str, int]:

@@ -56,7 +56,9 @@ class CopyReader:
         total = read.count_operations(
             self._alias, refused=query.refused, all_kinds=query.all_kinds, state=query.state
         )
-        return Page([_record(row) for row in rows[: query.limit]], total, len(rows) > query.limit)
+        verdicts = read.verdicts(self._alias, rows)
+        shown = [_record(row, verdicts.get(row.pk, "")) for row in rows[: query.limit]]
+        return Page(shown, total, len(rows) > query.limit)
 
     def _listed(self, records: QuerySet[OperationRecord], query: RecordsQuery) -> list[OperationRecord]:
         """One record more than the page holds, of the kinds in the default list, or of those about a state.
@@ -89,7 +91,7 @@ def _behind(sequence: int, index: int | None) -> int:
     return min(sequence * ORDERED_OPERATION_SLOTS + last, RECORD_NUMBER_MAX)
 
 
-def _record(row: OperationRecord) -> dict[str, Any]:
+def _record(row: OperationRecord, verdict: str) -> dict[str, Any]:
     return consensus_record(
         sequence=row.sequence,
         index=row.batch_index,
@@ -101,4 +103,5 @@ def _record(row: OperationRecord) -> dict[str, Any]:
         timestamp=row.timestamp,
         entry=row.entry,
         code=row.code,
+        verdict=verdict,
     )

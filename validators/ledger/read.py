@@ -7,7 +7,7 @@ which follows the log by at most 100 ms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import connections
@@ -23,8 +23,17 @@ from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord
 from dtvn.protocol.consensus.membership import Membership
 from validators.ledger.encoding import decode_frames
-from validators.ledger.models import Checkpoint, Counter, Evidence, LedgerMeta, StateRow, StateValue, Ticket
-from validators.ledger.outcomes import ABOUT, Listed, operations_of
+from validators.ledger.models import (
+    Checkpoint,
+    Counter,
+    Evidence,
+    LedgerMeta,
+    OperationRecord,
+    StateRow,
+    StateValue,
+    Ticket,
+)
+from validators.ledger.outcomes import ABOUT, ORDERED_OPERATION_SLOTS, Listed, operations_of
 from validators.ledger.state_rows import TABLE_NUMBER, unpack_ticket
 
 STATES = tuple(state.name for state in State)
@@ -50,6 +59,8 @@ STORAGE_KEYS = (
 """The keys of `storage_stats` in the contract."""
 UNSIGNED = canonical.encode(())
 """Stored frames of a checkpoint without signatures."""
+VERDICTS_AT_ONCE = 500
+"""Records in one query of `verdicts`."""
 LAST_CHARACTER = "\U0010ffff"
 TICKET_ROW = "SELECT row FROM ledger_ticket WHERE event = %s AND ticket_id = %s"
 """As text: to build this query by the ORM costs ten times the query."""
@@ -188,6 +199,25 @@ def list_operations(
             found.append(listed)
             if len(found) == limit:
                 return found
+    return found
+
+
+def verdicts(using: str, records: Iterable[OperationRecord]) -> dict[int, str]:
+    """ "clear" or "uphold" by id of the records that resolved a dispute. An upheld dispute is final: the
+    ticket's row still has that state and the place of the operation."""
+    resolved: dict[str, list[OperationRecord]] = {}
+    for record in records:
+        if record.operation == "resolve" and record.code == OK:
+            resolved.setdefault(record.event, []).append(record)
+    found: dict[int, str] = {}
+    for event, of_event in resolved.items():
+        for start in range(0, len(of_event), VERDICTS_AT_ONCE):
+            some = of_event[start : start + VERDICTS_AT_ONCE]
+            ids = {record.ticket_id for record in some}
+            tickets = Ticket.objects.using(using).filter(event=event, ticket_id__in=ids, state="UPHELD")
+            rows = [unpack_ticket(bytes(packed)) for packed in tickets.values_list("row", flat=True)]
+            upheld = {row.sequence * ORDERED_OPERATION_SLOTS + row.index for row in rows}
+            found |= {record.pk: "uphold" if record.pk in upheld else "clear" for record in some}
     return found
 
 

@@ -100,11 +100,13 @@ SCHEMAS: dict[str, Schema] = {
             "Timestamp": INTEGER,
             "VectorClock": COUNTS,
             "Metadata": {"type": "object", "additionalProperties": STRING},
-        }
+        },
+        Upheld={"const": True},
     ),
     "ConsensusRecord": shape(
         dict.fromkeys(("sequence", "view", "timestamp", "index"), INTEGER)
-        | dict.fromkeys(("request_id", "ticket_id", "operation", "digest", "node_id", "code"), STRING)
+        | dict.fromkeys(("request_id", "ticket_id", "operation", "digest", "node_id", "code"), STRING),
+        verdict={"enum": ["clear", "uphold"]},
     ),
     "Stats": shape(
         {
