@@ -6,6 +6,7 @@
   const LINES = 400;
   const RECORDS = 100;
   const LOOK_AFTER = 400; // milliseconds from a sign of something new to a look at it
+  const UNDER_WAY = "A start is already under way: its progress is shown with the cluster";
   const mayChange = at("cluster-form") !== null;
 
   let nodes = [];
@@ -113,8 +114,7 @@
 
   /* What a start of the stopped nodes did; nothing, where another operator was faster. */
   function startSaid(answer) {
-    const begun = answer.started.length ? `Starting ${answer.started.join(", ")}` : answer.progress ? "A start is under way" : "All nodes run";
-    return answer.progress ? `${begun}: ${answer.progress.text}` : begun;
+    return answer.started.length ? `Starting ${answer.started.join(", ")}` : answer.progress ? UNDER_WAY : "All nodes run";
   }
 
   // --- one node ----------------------------------------------------------------------------------
@@ -242,6 +242,17 @@
   for (const one of document.querySelectorAll("[data-tab]")) {
     one.addEventListener("click", () => show(one.dataset.tab));
   }
+  /* Ask for a start, and say so; if another operator was faster, both see the progress of the one under way. */
+  function start(asked, said) {
+    const sent = call("POST", "/cluster/start", asked).then(said, function (error) {
+      if (error.code !== "cluster_starting") {
+        throw error;
+      }
+      return UNDER_WAY;
+    });
+    return dtvn.ui.attempt(() => sent, (words) => words);
+  }
+
   if (mayChange) {
     at("cluster-form").addEventListener("submit", function (event) {
       event.preventDefault();
@@ -249,13 +260,13 @@
       const count = Number(event.target.elements.node_count.value);
       const [asked, said] = nodes.length
         ? [{ only_stopped: true }, startSaid]
-        : [{ node_count: count }, `Starting a cluster of ${dtvn.ui.counted(count, "node")}`];
-      dtvn.ui.attempt(() => call("POST", "/cluster/start", asked), said);
+        : [{ node_count: count }, () => `Starting a cluster of ${dtvn.ui.counted(count, "node")}`];
+      start(asked, said);
     });
     at("cluster-restart").addEventListener("click", async function () {
       const said = () => `All nodes of this platform stop and start again; ${standing.if_all_restarted}.`;
       if (await dtvn.ui.ask("Restart all nodes?", said, "Restart all")) {
-        dtvn.ui.attempt(() => call("POST", "/cluster/start", {}), "Restarting all nodes");
+        start({}, () => "Restarting all nodes");
       }
     });
     at("cluster-stop").addEventListener("click", async function () {

@@ -155,7 +155,7 @@ dtvn.ui = (function () {
     }
     if (!response.ok) {
       const error = new Error(content.error || `${url} answered ${response.status}`);
-      throw Object.assign(error, { status: response.status });
+      throw Object.assign(error, { status: response.status, code: content.code });
     }
     return { content, headers: response.headers };
   }

@@ -4,6 +4,7 @@ browser over a real supervisor. The tests go on from one another."""
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -136,6 +137,22 @@ def _stop_by_keyboard(page: Page, name: str, consequence: str) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(question).to_be_hidden()
+
+
+def test_a_second_restart_of_all_sees_the_progress_of_the_first(s: Supervised, browser: Browser) -> None:
+    s.wait_until_running(4)
+    with at_nodes(s, browser) as one, at_nodes(s, browser) as other:
+        for page in (one, other):
+            page.get_by_role("button", name="Restart all").click()
+        confirm(one, "Restart all", "nothing is decided")
+        expect(shown(one, "said")).to_have_text("Restarting all nodes")
+        confirm(other, "Restart all", "nothing is decided")
+        said = shown(other, "said")
+        expect(said).to_have_text("A start is already under way: its progress is shown with the cluster")
+        expect(said).not_to_have_class(re.compile("bad"))
+        expect(shown(other, "cluster-progress")).to_be_visible()
+        for page in (one, other):
+            expect(shown(page, "cluster-state")).to_have_text(WHOLE)
 
 
 def test_a_restart_of_all_is_refused_by_cancel(s: Supervised, browser: Browser, api: httpx.Client) -> None:
