@@ -24,6 +24,7 @@ from dtvn.files.whole import write_private
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis as g
+from tests.disks import read_only
 from tests.ports import free_ports
 from tests.proof.continuing import keep, old_log
 from validators.backup.archive import Writer, extract
@@ -78,6 +79,13 @@ def test_a_folder_that_takes_no_archive_is_named_at_once(
     monkeypatch.setattr("validators.backup.covering.cover", lambda _source: pytest.fail("it was asked"))
     with pytest.raises(CommandError, match=re.escape(f"{out.parent} cannot be written to: name a file")):
         call_command("backup", data_dir=old.root, out=out)
+
+
+def test_a_backup_from_a_read_only_disk_names_the_cause(old: Source, tmp_path: Path) -> None:
+    """SQLite reads no database with a write-ahead log from such a disk."""
+    with read_only(old.root), pytest.raises(BackupError, match=r"the disk is read-only: copy the folder"):
+        back_up(old, tmp_path / "a.tar.gz", keys=False, ledgers=True)
+    assert list(tmp_path.glob("*.tar.gz")) == []
 
 
 def run(name: str, *words: object) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from dtvn.node.options import StartError
 from dtvn_project import environment
-from tests.disks import mounted
+from tests.disks import read_only
 from validators.data_folder.folder import DataFolder, read_json, write_private_json
 from validators.data_folder.locks import RecordLock, SlotLock, lock_holder, process_lives
 from validators.processes.supervisor import holders
@@ -154,18 +154,13 @@ def test_without_a_file_the_signing_key_is_random(tmp_path: Path, monkeypatch: p
 
 
 def test_on_a_disk_that_became_read_only_the_holder_of_a_lock_is_known(tmp_path: Path) -> None:
-    with mounted(tmp_path, 1 << 20):
-        folder = DataFolder(tmp_path)
-        folder.create()
-        folder.credentials.write_text("{}")
-        process = hold_elsewhere(folder.node_lock("node0"))
-        subprocess.run(["mount", "-o", "bind", str(tmp_path), str(tmp_path)], check=True)
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(tmp_path)], check=True)
-        try:
-            assert lock_holder(folder.node_lock("node0")) == process.pid
-            end(process)
-            assert lock_holder(folder.node_lock("node0")) is None
-            folder.end_credentials()
-            assert folder.credentials.exists()
-        finally:
-            subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+    folder = DataFolder(tmp_path)
+    folder.create()
+    folder.credentials.write_text("{}")
+    process = hold_elsewhere(folder.node_lock("node0"))
+    with read_only(tmp_path):
+        assert lock_holder(folder.node_lock("node0")) == process.pid
+        end(process)
+        assert lock_holder(folder.node_lock("node0")) is None
+        folder.end_credentials()
+        assert folder.credentials.exists()

@@ -224,6 +224,9 @@ def copy_sqlite(source: Path, target: Path, sql: str) -> list[tuple[object, ...]
                 return []
             return new.execute(sql).fetchall()
     except sqlite3.Error as error:
+        if os.statvfs(source.parent).f_flag & os.ST_RDONLY:  # SQLite cannot make its -shm file there
+            told = "the disk is read-only: copy the folder to another one, and back that copy up (--data-dir)"
+            raise BackupError(f"{source} cannot be copied, as {told}.") from error
         raise BackupError(f"{source} cannot be copied: {error}.") from error
 
 
