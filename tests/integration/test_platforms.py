@@ -127,6 +127,34 @@ def rows(platform: sqlite3.Connection) -> dict[str, int]:
     return {table: platform.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in KEPT}  # noqa: S608
 
 
+TAKE = """import sys, django; django.setup()
+from pathlib import Path
+from validators.data_folder.folder import DataFolder
+from validators.processes.platform_lease import PlatformLease
+folder = DataFolder(Path(sys.argv[1]))
+folder.create()
+PlatformLease(folder).take()
+"""
+
+
+def test_of_platforms_that_meet_on_a_new_database_one_starts(tmp_path: Path, database: str) -> None:
+    """The others are told why, and not of a table that was made meanwhile."""
+    environment = os.environ | {"DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "dtvn_project.settings"}
+    ended = [
+        subprocess.Popen(
+            [sys.executable, "-c", TAKE, str(tmp_path / str(number))],
+            cwd=REPOSITORY,
+            env=environment | {"DTVN_DATA": str(tmp_path / str(number))},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(3)
+    ]
+    said = [process.communicate(timeout=4 * PATIENCE)[1].strip().rpartition("\n")[2] for process in ended]
+    assert sorted(process.returncode for process in ended) == [0, 1, 1]
+    assert all("belongs to another platform" in line for line in said if line), said
+
+
 @pytest.mark.embedded_only
 def test_a_platform_from_before_the_identity_starts_with_all_its_rows(tmp_path: Path) -> None:
     with network(tmp_path / "data", environment={"NODES": "1"}) as old:

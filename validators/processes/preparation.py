@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, read_genesis_to_start
@@ -28,6 +29,8 @@ from validators.services.platform import fingerprint
 ADMIN_USER = "admin"
 NODES_DEFAULT = 4
 NODES_MAX = 31
+MIGRATION_LOCK = int.from_bytes(b"dtvn", "big")
+"""Number of PostgreSQL's advisory lock, which holds in one database."""
 
 
 def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genesis, str]:
@@ -63,10 +66,26 @@ def own_members(folder: DataFolder, founded: genesis.Genesis) -> list[str]:
 def migrate() -> None:
     """Bring the platform's tables to this version. Each ledger is migrated by its own process."""
     try:
-        call_command("migrate", interactive=False, verbosity=0)
+        with _one_at_a_time():
+            call_command("migrate", interactive=False, verbosity=0)
     except DatabaseError as error:
         reason = str(error).strip().splitlines()[0]
         raise StartError(f"the platform's database: {reason}") from error
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """The first tables of a database are made before any platform has its lease: others on the same server
+    wait. An SQLite file is one data folder's, which `up` has locked."""
+    if connection.vendor == "sqlite":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
 
 
 def collect_static(folder: DataFolder) -> None:
