@@ -29,6 +29,8 @@ from simulator.violation import Violation
 LEARNER = "learner"
 """Principal of the platform's learner; nodes that are never members are named by it and a number."""
 OPERATOR = "operator"
+FIRST_CAPABILITIES = ("issue", "operate", "gate", "admin")
+"""The capabilities that there were when seeds and transcripts were kept."""
 OPERATORS_NUMBER = 9
 """Number of the gateway through which the operator changes the membership."""
 
@@ -50,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True):
     gateways: int = 2
     guests: int = 0
     """Number of gateways, the last ones, that have no capabilities (R15)."""
+    capabilities: tuple[str, ...] = FIRST_CAPABILITIES
+    """Those that gateways have in all events."""
     real_signatures: bool = False
     malleable: bool = False
     """Whether a signature has many forms (simulator.scheme.MalleableHash); not with real signatures."""
@@ -342,7 +346,7 @@ def reader_principal(name: str, settings: Settings) -> str:
 
 def make_genesis(settings: Settings, keyring: Keyring) -> g.Genesis:
     """The genesis of a demonstration cluster whose gateways may do everything everywhere."""
-    grants = tuple(g.Grant(g.ANY_EVENT, capability) for capability in g.CAPABILITIES)
+    grants = tuple(g.Grant(g.ANY_EVENT, capability) for capability in settings.capabilities)
     principals = [
         g.Principal(
             principal_of(number),

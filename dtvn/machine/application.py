@@ -166,6 +166,10 @@ class TicketApplication:
         """An epoch that the executed log has begun, or None."""
         return self._state.memberships.epoch(number)
 
+    def due(self) -> int | None:
+        """See consensus.application."""
+        return self._state.due()
+
     def size(self) -> int:
         """See consensus.application."""
         return len(self._state.registry)

@@ -49,10 +49,14 @@ OVERLAP_MAX = 600_000_000
 
 LEASE_MAX = 600_000_000
 """Longest lease of a lock in microseconds."""
+WAIT_MAX = 600_000_000
+"""Longest time in microseconds for which one may wait for a lock."""
 
 LockName = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Holder = Annotated[bytes, msgspec.Meta(min_length=1, max_length=32)]
 """A word that the client chose; clients of one principal that choose different ones exclude each other."""
+Lease = Annotated[int, msgspec.Meta(ge=1, le=LEASE_MAX)]
+Token = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, msgspec.Meta(max_length=NAME_LENGTH_MAX)]
 PrincipalName = Annotated[str, msgspec.Meta(pattern=PRINCIPAL_NAME)]
 PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
@@ -202,12 +206,47 @@ class Acquire(Command, frozen=True):
 
     name: LockName
     holder: Holder
-    lease: Annotated[int, msgspec.Meta(ge=1, le=LEASE_MAX)]
+    lease: Lease
     """Microseconds of batch time, from when this is ordered."""
 
 
 class Release(Command, frozen=True):
     """Give a lock back before its lease ends."""
+
+    name: LockName
+    holder: Holder
+
+
+class Lock(Command, frozen=True):
+    """As `Acquire`; while another one holds the lock, wait for it in its queue."""
+
+    name: LockName
+    holder: Holder
+    lease: Lease
+    """Microseconds of batch time, from when the lock is granted."""
+    wait: Annotated[int, msgspec.Meta(ge=0, le=WAIT_MAX)] = 0
+    """Microseconds of batch time, from when this is ordered; 0: do not wait."""
+
+
+class Renew(Command, frozen=True):
+    """Extend the lease that has this token."""
+
+    name: LockName
+    holder: Holder
+    token: Token
+    lease: Lease
+
+
+class Unlock(Command, frozen=True):
+    """End the lease that has this token."""
+
+    name: LockName
+    holder: Holder
+    token: Token
+
+
+class CancelLock(Command, frozen=True):
+    """Wait no longer for a lock, and give it back if it was granted in the meantime."""
 
     name: LockName
     holder: Holder
@@ -219,6 +258,9 @@ class Kind(msgspec.Struct, frozen=True):
     command: type[Command]
     capability: str = ""
     """Capability that its signer needs in the operation's event (R15); "" for none."""
+    former: str = ""
+    """Another capability that permits it as well, since it did before this kind had its own and ledgers hold
+    such operations; "" for none."""
     names: Literal["ticket", "event", "nothing"] = "ticket"
     """Whether it names a ticket and its event, an event only, or neither."""
 
@@ -239,12 +281,18 @@ KINDS: dict[str, Kind] = {
     "revoke_principal": Kind(RevokePrincipal, "admin", names="nothing"),
     "grant": Kind(GrantPrincipal, names="nothing"),
     "reconfigure": Kind(Reconfigure, "admin", names="nothing"),
-    "record": Kind(Record, "operate", names="event"),
-    "acquire": Kind(Acquire, "operate", names="event"),
-    "release": Kind(Release, "operate", names="event"),
+    "record": Kind(Record, "record", "operate", names="event"),
+    "acquire": Kind(Acquire, "lock", "operate", names="event"),
+    "release": Kind(Release, "lock", "operate", names="event"),
+    "lock": Kind(Lock, "lock", names="event"),
+    "renew": Kind(Renew, "lock", names="event"),
+    "unlock": Kind(Unlock, "lock", names="event"),
+    "cancel_lock": Kind(CancelLock, "lock", names="event"),
 }
 """All kinds of operations; a new one begins here (operations.py says what else it needs)."""
 
+LOCKS = ("acquire", "release", "lock", "renew", "unlock", "cancel_lock")
+"""Kinds that change locks."""
 COMMANDS = {name: kind.command for name, kind in KINDS.items()}
 KIND_OF = {command: name for name, command in COMMANDS.items()}
 CAPABILITY = {name: kind.capability for name, kind in KINDS.items() if kind.capability}

@@ -84,8 +84,8 @@ class Operations:
         self._commands: dict[tuple[str, bytes], Command] = {}
         self._actors: set[str] = set()
         self._events: set[str] = set()
-        self._rules: dict[str, tuple[Rule, str]] = {
-            kind: (rule, commands.KINDS[kind].capability)
+        self._rules: dict[str, tuple[Rule, str, str]] = {
+            kind: (rule, commands.KINDS[kind].capability, commands.KINDS[kind].former)
             for kind, rule in (
                 ("open_session", self._open),
                 ("barrier", self._barrier),
@@ -100,8 +100,7 @@ class Operations:
                 ("grant", self._grant),
                 ("reconfigure", self._reconfigure),
                 ("record", self._record),
-                ("acquire", self._acquire),
-                ("release", self._release),
+                *((kind, self._lock) for kind in commands.LOCKS),
             )
         }
 
@@ -111,7 +110,7 @@ class Operations:
         self._timestamp = timestamp
         self._granting = False
         self._runs.begin()
-        self._locks.begin(timestamp)
+        self._locks.begin(sequence, timestamp)
 
     def apply(self, operation: Operation, principal: str, index: int, *, opening: bool = False) -> Result:
         """Apply the operation at `index` of the batch; its content never makes it raise.
@@ -137,8 +136,13 @@ class Operations:
             return reasons.TOO_FAR_AHEAD, shown
         if nonce and self._nonces.full(principal, opening=opening):
             return reasons.BUSY, shown
-        rule, capability = self._rules[operation.kind]
-        if capability and not self._principals.may(principal, capability, operation.event):
+        rule, capability, former = self._rules[operation.kind]
+        may = self._principals.may
+        if (
+            capability
+            and not may(principal, capability, operation.event)
+            and not (former and may(principal, former, operation.event))
+        ):
             result: Result = reasons.NOT_PERMITTED, shown
         else:
             result = rule(operation, command, principal, index, ticket)
@@ -268,31 +272,16 @@ class Operations:
             timestamp=self._timestamp,
         )
 
-    def _acquire(
-        self,
-        operation: Operation,
-        command: commands.Acquire,
-        principal: str,
-        index: int,
-        ticket: Ticket | None,
+    def _lock(
+        self, operation: Operation, command: Command, principal: str, index: int, ticket: Ticket | None
     ) -> Result:
-        return self._locks.acquire(
+        return self._locks.apply(
             operation.event,
             command,
             principal,
             place=(self._sequence, index),
             timestamp=self._timestamp,
         )
-
-    def _release(
-        self,
-        operation: Operation,
-        command: commands.Release,
-        principal: str,
-        index: int,
-        ticket: Ticket | None,
-    ) -> Result:
-        return self._locks.release(operation.event, command, principal)
 
     def _administer(
         self, operation: Operation, command: Command, principal: str, index: int, ticket: Ticket | None

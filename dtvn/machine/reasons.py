@@ -62,6 +62,9 @@ NOT_READY = "not_ready"
 TOO_FEW_MEMBERS = "too_few_members"
 NOT_NEXT = "not_next"
 LOCK_HELD = "lock_held"
+LOCK_WAITING = "lock_waiting"
+STALE_LEASE = "stale_lock_token"
+TOO_MANY_WAITERS = "too_many_waiters"
 
 UNREMEMBERED = frozenset({EXPIRED, TOO_FAR_AHEAD, BUSY, MALFORMED, NONCE_REUSED})
 """Outcomes that do not bind a nonce: the same operation may still be executed later, and a nonce bound to one
@@ -125,6 +128,9 @@ _ALL = (
     ),
     OutcomeReason(NOT_NEXT, 30, 409, "The record does not continue its run.", "error"),
     OutcomeReason(LOCK_HELD, 31, 409, "Another one holds the lock.", "error"),
+    OutcomeReason(LOCK_WAITING, 32, 202, "Another one holds the lock; the holder waits for it.", "error"),
+    OutcomeReason(STALE_LEASE, 33, 409, "The lease with this token is over.", "error"),
+    OutcomeReason(TOO_MANY_WAITERS, 34, 409, "Too many wait for this lock, or for all locks.", "error"),
     OutcomeReason(BAD_REQUEST, None, 400, "The request could not be parsed.", "error"),
     OutcomeReason(TICKET_ID_REQUIRED, None, 400, "ticket_id is required", "error"),
     OutcomeReason(TOO_LARGE, None, 413, "The request is too large.", "error"),

@@ -12,6 +12,7 @@
 | retired | (name on the wire,)           | RetiredKey | canonical bytes                          |
 | membership | (epoch,), from 1           | Membership | canonical bytes                          |
 | lock    | (event, name)                 | LockRow    | canonical bytes                          |
+| waiter  | (event, name, sequence, index)| WaiterRow  | canonical bytes                          |
 | run     | (event, its first head)       | RunRow     | canonical bytes                          |
 
 A row of None deletes the key, which may never have been stored (tickets are never deleted). All but
@@ -44,6 +45,7 @@ __all__ = [
     "SessionRow",
     "TicketBytes",
     "TicketRow",
+    "WaiterRow",
     "change_from",
 ]
 
@@ -168,6 +170,17 @@ class LockRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Last microsecond of batch time at which it is held."""
 
 
+class WaiterRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A place in the queue of a lock that another one holds."""
+
+    principal: str
+    holder: bytes
+    lease: int
+    """Microseconds for which it will hold the lock, from the moment at which it is handed on."""
+    until: int
+    """Last microsecond of batch time at which it waits."""
+
+
 ROW_TYPES: dict[str, type[Any]] = {
     "ticket": TicketRow,
     "session": SessionRow,
@@ -179,6 +192,7 @@ ROW_TYPES: dict[str, type[Any]] = {
     "membership": Membership,
     "run": RunRow,
     "lock": LockRow,
+    "waiter": WaiterRow,
 }
 
 

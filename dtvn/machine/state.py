@@ -46,6 +46,9 @@ class MachineState:
             "retired": BlobTable("retired", self._tree, lambda key: self.principals.retired(key[0])),
             "membership": BlobTable("membership", self._tree, lambda key: self.memberships.row(key[0])),
             "lock": BlobTable("lock", self._tree, lambda key: self.locks.row((key[0], key[1]))),
+            "waiter": BlobTable(
+                "waiter", self._tree, lambda key: self.locks.waiters.row((key[0], key[1], key[2], key[3]))
+            ),
             "run": BlobTable("run", self._tree, lambda key: self.runs.row((key[0], key[1]))),
         }
         self.memberships = Memberships(
@@ -59,7 +62,7 @@ class MachineState:
         self.nonces = NonceTable(parameters.nonces_max, self._tables["nonce"].touch)
         self.registry = TicketRegistry(self.memberships.names_at, self._tree, searched=searched)
         self.runs = Runs(self.memberships, self._tables["run"].touch)
-        self.locks = Locks(self._tables["lock"].touch)
+        self.locks = Locks(self._tables["lock"].touch, self._tables["waiter"].touch)
         self.operations = Operations(
             memberships=self.memberships,
             demo=genesis.demo,
@@ -92,6 +95,10 @@ class MachineState:
         if counts != self._counts:
             self._counts = counts
             self._tables["clock"].touch(())
+
+    def due(self) -> int | None:
+        """Batch time from which a part of the state changes by itself, microseconds; None if none does."""
+        return self.locks.due()
 
     def root(self) -> bytes:
         """The root over the whole state."""
@@ -135,7 +142,10 @@ class MachineState:
             stored["principal"].values(), ((key[0], row) for key, row in stored["retired"].items())
         )
         self.runs.load(((key[0], key[1]), row) for key, row in stored["run"].items())
-        self.locks.load(((key[0], key[1]), row) for key, row in stored["lock"].items())
+        self.locks.load(
+            (((key[0], key[1]), row) for key, row in stored["lock"].items()),
+            (((key[0], key[1], key[2], key[3]), row) for key, row in stored["waiter"].items()),
+        )
         for row in stored["clock"].values():
             self.operations.counts[:] = row.counts
         self.operations.follow_members()

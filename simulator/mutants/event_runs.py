@@ -41,7 +41,7 @@ def never_ends(*_arguments: Any) -> None:
     """A lease ends only when its holder gives the lock back."""
 
 
-@replaces(Locks, "acquire", "token-of-the-sequence-alone", "P9", world="recorded-runs")
+@replaces(Locks, "lock", "token-of-the-sequence-alone", "P9", world="recorded-runs")
 def coarse_token(
     right: Any, self: Locks, event: str, command: Any, principal: str, *, place: Any, timestamp: int
 ) -> Any:

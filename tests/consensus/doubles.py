@@ -33,11 +33,16 @@ class KeyValue:
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
         self.executed: dict[tuple[int, int, int], Repeated] = {}
+        self.due_at: int | None = None
+        self.due_next: list[int] = []
+        """What becomes due afterwards."""
         self.refusing: set[tuple[int, int]] = set()
         self.order: list[tuple[int, int, int]] = []
         self._changes: list[ApplicationChange] = []
 
     def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> BatchResult:
+        if self.due_at is not None and self.due_at <= timestamp:
+            self.due_at = self.due_next.pop(0) if self.due_next else None
         results: list[BundleResult | None] = []
         index = 0
         for verified in bundles:
@@ -79,6 +84,9 @@ class KeyValue:
 
     def pin(self, sequence: int) -> bytes | None:
         return None
+
+    def due(self) -> int | None:
+        return self.due_at
 
     def size(self) -> int:
         return len(self.values)

@@ -10,11 +10,13 @@ from dtvn.protocol.consensus.application import BatchResult
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.messages import Bundle, Operation, Outcome, bundle_digest
 from dtvn.protocol.consensus.verified import VerifiedBundle
-from dtvn.protocol.genesis import CAPABILITIES, Genesis, Grant, Member, Parameters, Principal, cluster_id
+from dtvn.protocol.genesis import Genesis, Grant, Member, Parameters, Principal, cluster_id
 from tests.host.support import key_pair
 
 START = 1_700_000_000_000_000
 """Batch time of the first batch, Unix microseconds."""
+FIRST_CAPABILITIES = ("issue", "operate", "gate", "admin")
+"""Those that there were when the golden story was kept."""
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -36,7 +38,7 @@ def genesis(
     """`gateway` may do everything, `scanner` gate only in the default event, `reader` nothing."""
     if principals is None:
         principals = (
-            Principal("gateway", public("g"), tuple(Grant("*", c) for c in CAPABILITIES)),
+            Principal("gateway", public("g"), tuple(Grant("*", c) for c in FIRST_CAPABILITIES)),
             Principal("reader", public("r"), ()),
             Principal("scanner", public("s"), (Grant("default", "gate"),)),
         )

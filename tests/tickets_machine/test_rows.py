@@ -149,7 +149,7 @@ def test_rows_fit_their_columns(lived: Machine) -> None:
 
 
 def test_small_tables_are_stored_as_two_blobs(lived: Machine) -> None:
-    assert {table for table, _ in lived.rows} | {"membership", "run", "lock"} == set(ROW_TYPES)
+    assert {table for table, _ in lived.rows} | {"membership", "run", "lock", "waiter"} == set(ROW_TYPES)
     for (table, key), change in lived.rows.items():
         if table != "ticket":
             assert change_from(table, canonical.encode(key), canonical.encode(change.row)) == change

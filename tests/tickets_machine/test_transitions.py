@@ -12,6 +12,7 @@ from dtvn.machine import (
     AddPrincipal,
     Admit,
     Barrier,
+    CancelLock,
     Command,
     Consume,
     Dispute,
@@ -19,14 +20,17 @@ from dtvn.machine import (
     GrantStatement,
     Issue,
     LimitPrincipal,
+    Lock,
     OpenSession,
     Reconfigure,
     Release,
+    Renew,
     Resolve,
     RevokePrincipal,
     RotatePrincipal,
     Seed,
     State,
+    Unlock,
     Validate,
     commands,
     reasons,
@@ -35,6 +39,7 @@ from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Grant, Member
 from tests.tickets_machine.recording import Recorder
 from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown
+from tests.tickets_machine.test_lock_queues import LOCKERS
 
 ROADS: dict[State, tuple[Command, ...]] = {
     State.ISSUED: (),
@@ -108,8 +113,7 @@ def test_every_action_of_the_table_needs_a_capability() -> None:
         "seed",
         "reconfigure",
         "record",
-        "acquire",
-        "release",
+        *commands.LOCKS,
         *commands.PRINCIPALS,
     } == set(CAPABILITY)
 
@@ -250,6 +254,18 @@ def held_lock() -> str:
     return machine.do(Acquire("leader", b"b", MINUTE))
 
 
+def locking() -> Machine:
+    """A machine whose gateway may lock; holder `a` has the lock."""
+    machine = Machine(genesis(principals=LOCKERS))
+    assert machine.do(Lock("leader", b"a", MINUTE), event="agents") == "ok"
+    return machine
+
+
+def too_many_waiters(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("dtvn.machine.waiters.QUEUE_MAX", 0)
+    return locking().do(Lock("leader", b"b", MINUTE, MINUTE), event="agents")
+
+
 def full(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("dtvn.machine.operations.TICKETS_MAX", 1)
     return ticket_in(State.ISSUED).do(Issue(), "T-2")
@@ -288,6 +304,9 @@ def test_every_ordered_reason_can_occur(monkeypatch: pytest.MonkeyPatch) -> None
         "member_exists": Machine().do(Reconfigure(Change(epoch=0, joins=(NEWCOMER,)))),
         "not_ready": Machine(genesis(members=5)).do(Reconfigure(Change(epoch=0, leaves="node0"))),
         "lock_held": held_lock(),
+        "lock_waiting": locking().do(Lock("leader", b"b", MINUTE, MINUTE), event="agents"),
+        "stale_lock_token": locking().do(Unlock("leader", b"a", 1), event="agents"),
+        "too_many_waiters": too_many_waiters(monkeypatch),
         "not_next": Recorder().out_of_order(),
         "too_few_members": Machine().do(Reconfigure(Change(epoch=0, leaves="node0"))),
     }
@@ -333,6 +352,10 @@ WITH_FIELDS: dict[str, commands.Command] = {
     "record": Recorder().run().next("a"),
     "acquire": Acquire("leader", b"a", 1),
     "release": Release("leader", b"a"),
+    "lock": Lock("leader", b"a", 1, 2),
+    "renew": Renew("leader", b"a", 3, 4),
+    "unlock": Unlock("leader", b"a", 3),
+    "cancel_lock": CancelLock("leader", b"a"),
 }
 """Commands that cannot be made of nothing."""
 

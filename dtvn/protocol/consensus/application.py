@@ -78,6 +78,10 @@ class Application(Protocol):
     def repeated(self, bundle: Bundle) -> Repeated | None:
         """Place where this (session, number) was executed; None if it was not."""
 
+    def due(self) -> int | None:
+        """Batch time in microseconds from which the state changes without any request, so that a batch is
+        needed even if no request waits; None if the state changes by requests only."""
+
     def size(self) -> int:
         """Number of tickets in the state."""
 
