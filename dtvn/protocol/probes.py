@@ -15,6 +15,7 @@ PROBES: dict[str, str] = {
     "ordering.abstained_bad_timestamp": "a proposal's time is beyond the drift bound",
     "ordering.abstained_duplicate_request": "a proposal holds what was executed already",
     "ordering.abstained_epoch_ends": "a proposal above what may end the epoch (R35)",
+    "ordering.abstained_state_behind": "an empty batch arrives before the state that says whether it is due",
     "ordering.abstained_equivocation": "another batch stands at this sequence here",
     "ordering.another_proposal_is_durable": "the first proposal lost to one that others prepared",
     "ordering.prepared_but_executed_otherwise": "an old view prepares what a later view decided otherwise",

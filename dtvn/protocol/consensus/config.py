@@ -63,6 +63,8 @@ class Config(msgspec.Struct, frozen=True):
     """Heartbeat interval of an idle primary; `build` sets a quarter of T if T is under 800 ms (R30)."""
     batch_delay: int = 1 * MILLISECOND
     """A batch that is not full waits at most this long while others are in flight."""
+    tick_interval: int = 50 * MILLISECOND
+    """An idle primary orders empty batches for what is due at most this often."""
     pipeline: int = 8
     """Most unexecuted proposals of one primary at once."""
     pool_operations_max: int = POOL_OPERATIONS_MAX

@@ -52,6 +52,7 @@ class Reason(enum.StrEnum):
     VIEW_INACTIVE = "view_change_under_way"
     BAD_BATCH = "bad_batch"
     BAD_TIMESTAMP = "bad_timestamp"
+    STATE_BEHIND = "state_behind"
     DUPLICATE_REQUEST = "duplicate_request"
     BAD_PROOF = "bad_proof"
     UNKNOWN_SESSION = "unknown_session"

@@ -142,7 +142,7 @@ class Ordering:
             probe("ordering.another_proposal_is_durable")
             reason = Reason.EQUIVOCATION  # this replica's ledger holds another proposal for this slot
         if reason is None and not slot.reproposed and batch is not None:
-            reason = self.refuse_content(batch, slot.view)
+            reason = self.refuse_content(batch, slot.view, slot.sequence)
         if self.epoch_change.holds(slot.sequence):
             reason = Reason.EPOCH_ENDS
         if reason is not slot.abstain_reason:
@@ -162,12 +162,14 @@ class Ordering:
         slot.prepares.add(state.index, digest, frame)
         state.outbox.broadcast(frame)
 
-    def refuse_content(self, batch: VerifiedBatch, view: int) -> Reason | None:
+    def refuse_content(self, batch: VerifiedBatch, view: int, sequence: int) -> Reason | None:
         """Returns why to withhold the own PREPARE from a fresh proposal, or None (R3, R19, R20)."""
         state = self.state
         config = state.config
-        if batch.batch.origin_view != view or not batch.bundles:
+        if batch.batch.origin_view != view:
             return Reason.BAD_BATCH
+        if not batch.bundles and (reason := self._refuse_tick(batch, sequence)) is not None:
+            return reason
         if len(batch.body) > config.batch_bytes_max:
             return Reason.BAD_BATCH
         ahead = batch.batch.proposed - state.now.wall // 1_000
@@ -188,6 +190,24 @@ class Ordering:
         if operations > config.batch_operations_max:
             return Reason.BAD_BATCH
         return None if len(keys) == len(batch.bundles) else Reason.DUPLICATE_REQUEST
+
+    def _refuse_tick(self, batch: VerifiedBatch, sequence: int) -> Reason | None:
+        """Returns why to withhold the own PREPARE from an empty batch, or None: only the state before it says
+        whether something is due then."""
+        state = self.state
+        if state.executed < sequence - 1:
+            return Reason.STATE_BEHIND
+        if state.executed >= sequence:
+            return None  # it was decided
+        due = state.application.due()
+        return None if due is not None and due <= state.executor.effective(batch) else Reason.BAD_BATCH
+
+    def on_executed(self) -> None:
+        """The state moved on: an empty batch that waited for it can be judged."""
+        slot = self.state.log.slots.get(self.state.executed + 1)
+        if slot is not None and slot.abstain_reason is Reason.STATE_BEHIND:
+            self.try_prepare(slot)
+            self.try_enter_prepared(slot)
 
     # --- PREPARE -----------------------------------------------------------------------------------
 

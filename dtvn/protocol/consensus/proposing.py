@@ -2,6 +2,10 @@
 
 The policy (`requests`) chooses the requests and the moment. The pipeline bound and the window are the only
 backpressure (P6).
+
+Parts of the application's state end by batch time, and another client may wait for that. If such a moment
+passes while no request waits and no batch is open, the primary proposes an empty batch, a *tick* (R30). The
+application alone knows what is due and when; without anything due an idle cluster orders nothing.
 """
 
 from __future__ import annotations
@@ -38,6 +42,8 @@ class Proposing:
         self.hold_until = 0
         """No new batch is proposed before this sequence is executed: requests in slots up to it may also wait
         in the pool, and would be proposed twice."""
+        self._ticked = -state.config.tick_interval
+        """Monotonic time of the last tick."""
 
     def begin(self, highest: int) -> None:
         """Starts proposing as the primary of the view. Slots up to `highest` are taken."""
@@ -47,7 +53,11 @@ class Proposing:
     def ready_at(self) -> int | None:
         """Monotonic time when the next proposal may go out; None if none is allowed or needed."""
         state = self.state
-        if not self.policy.has_unproposed() or not state.may_vote(state.views.view) or not state.is_primary:
+        if not state.is_primary or not state.may_vote(state.views.view):
+            return None
+        requested = self.policy.has_unproposed()
+        due = None if requested else self.tick_at()
+        if not requested and due is None:
             return None
         executed = state.executed
         if executed < self.hold_until:
@@ -63,14 +73,29 @@ class Proposing:
         if following > state.log.stable + state.log.window:
             probe("proposing.window_full")
             return None
+        if not requested:
+            return None if in_flight else due
         return self.policy.ready_at(in_flight)
+
+    def tick_at(self) -> int | None:
+        """Monotonic time of the next tick; None if nothing is due at any time."""
+        state = self.state
+        due = state.application.due()
+        if due is None:
+            return None
+        return max(
+            state.now.monotonic + 1_000 * due - state.now.wall, self._ticked + state.config.tick_interval
+        )
 
     def run(self) -> None:
         """Sends all proposals that may go out now."""
         state = self.state
         while (ready_at := self.ready_at()) is not None and ready_at <= state.now.monotonic:
-            bundles = self.policy.next_batch()
-            if bundles:
+            is_tick = not self.policy.has_unproposed()
+            bundles = [] if is_tick else self.policy.next_batch()
+            if is_tick:
+                self._ticked = state.now.monotonic
+            if bundles or is_tick:
                 self._propose(bundles)
                 self.execution.run()
 

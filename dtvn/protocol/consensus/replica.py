@@ -146,6 +146,7 @@ class Replica(Dispatcher):
         match event:
             case events.Executed():
                 self.suspicion.on_executed()
+                self.ordering.on_executed()
             case events.PrimaryHeard():
                 self.suspicion.on_primary_heard()
             case events.StateFrozen(sequence):

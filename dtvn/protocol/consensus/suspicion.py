@@ -87,6 +87,9 @@ class Suspicion:
         """Monotonic time of the last execution, or of the start of the view."""
         self._waits_from = 0
         """Earliest time from which waiting work counts as waiting; a pause moves it (R31)."""
+        self._tick_missed: int | None = None
+        """Monotonic time since when the primary should have ordered a tick (see `proposing`); None if it need
+        not."""
         self._bad_new_view = -1
         """The last view whose NEW-VIEW was wrong, or -1."""
         self._quorum_bound_at: int | None = None
@@ -367,10 +370,22 @@ class Suspicion:
         message: members that start together are not ready together, and waiting work has its own clock."""
         return self.primary_heard + (timeout if self._met else max(timeout, self.state.config.first_word))
 
+    def _note_tick(self) -> None:
+        """Notes whether a tick is missing. The primary's clock may be slower than this one by the drift bound
+        (R3)."""
+        state = self.state
+        due = state.application.due()
+        if due is None or state.now.wall // 1_000 < due + state.config.drift_bound:
+            self._tick_missed = None
+        elif self._tick_missed is None:
+            self._tick_missed = state.now.monotonic
+
     def _waiting_since(self) -> int | None:
-        """Monotonic time since when a request or a proposal waits, or None. Votes without a proposal do not
-        count: any backup could send one and depose a correct primary (P13)."""
+        """Monotonic time since when a request, a proposal or a due tick waits, or None. Votes without a
+        proposal do not count: any backup could send one and depose a correct primary (P13)."""
         arrived = self.policy.oldest_wait()
+        if arrived is None:
+            arrived = self._tick_missed
         slot = self.state.log.first_proposed(self.state.executed)
         if slot is None:
             return arrived
@@ -388,6 +403,7 @@ class Suspicion:
     def tick(self) -> None:
         """Handles the deadlines that may have passed."""
         state = self.state
+        self._note_tick()
         calm = self.cause is None and not state.views.changing and self._waiting_since() is None
         if calm and state.now.monotonic >= self._progressed + CALM:
             self.state.timeouts.failures = 0
