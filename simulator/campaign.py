@@ -16,6 +16,8 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.adversary import corrupt
 from simulator.adversary.client import add_rogue
+from simulator.checkers.lock_order import LockOrder
+from simulator.checkers.never_two_holders import NeverTwoHolders
 from simulator.checkers.one_history import OneHistory
 from simulator.checkers.one_holder import OneHolder
 from simulator.checkers.vote_evidence import VoteEvidence
@@ -25,6 +27,7 @@ from simulator.dice import Dice
 from simulator.disk import VirtualDisk
 from simulator.event_runs import EventRuns
 from simulator.faults import FaultInjector
+from simulator.lock_queues import LockQueues
 from simulator.lock_races import LockRaces
 from simulator.membership_changes import MembershipChanger
 from simulator.mutants.registry import planted
@@ -232,6 +235,13 @@ class Play:
             cluster.add_checkers(
                 OneHistory(runs, cluster.history), VoteEvidence(runs), OneHolder(world, cluster.history)
             )
+        self.lock_queues: LockQueues | None = None
+        if drawn.lock_queues:
+            self.lock_queues = LockQueues(world, cluster.gateways, dice.fork("lock queues"))
+            never_two = NeverTwoHolders(world)
+            cluster.add_checkers(LockOrder(world, cluster.history), never_two)
+            for gateway in cluster.gateways:
+                gateway.observers.append(never_two)
         for message_loss in drawn.message_losses:
             world.at(message_loss.start, self._lose_messages, message_loss)
         for partition in drawn.partitions:
@@ -260,6 +270,7 @@ class Play:
                 (400 * MILLISECOND, self.readers),
                 (400 * MILLISECOND, self.event_runs),
                 (400 * MILLISECOND, self.lock_races),
+                (400 * MILLISECOND, self.lock_queues),
             )
             if each is not None
         ]
@@ -268,6 +279,8 @@ class Play:
         world.run(self._duration)
         for _start, each in busy:
             each.stop()
+        if self.lock_queues is not None:
+            self.lock_queues.silence()
         heal(self.cluster, self._dice if self.drawn.dead and self.membership_changer is None else None)
         if self.fault_injector.lost <= self._bearable and not self.drawn.settings.beyond:
             self._liveness()

@@ -77,6 +77,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     event_runs: bool = False
     """True: gateways also have runs of agent events judged and recorded, and clients race for locks
     (simulator.event_runs, simulator.lock_races)."""
+    lock_queues: bool = False
+    """True: clients wait in the queues of locks (simulator.lock_queues)."""
     readers: bool = False
     """True: clients read behind barriers meanwhile (simulator.readers); there is a learner then."""
     liars: tuple[int, ...] = ()

@@ -23,6 +23,7 @@ from dtvn.machine.nonces import NonceTable
 from dtvn.machine.operations import Operations
 from dtvn.machine.snapshot import Freezer, Staging
 from dtvn.machine.tree import StateTree
+from dtvn.machine.waiters import Waiters
 from dtvn.proof import Code, ProofError, barriers, reads
 from dtvn.proof.barriers import SharedBarriers
 from dtvn.proof.verify import Chain

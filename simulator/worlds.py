@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.protocol.genesis import Parameters
+from dtvn.protocol.genesis import CAPABILITIES, Parameters
 from simulator import twins
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
@@ -237,6 +237,21 @@ STRANDED: dict[str, Any] = {
 """r4 sleeps, skips epochs, and gets no state: it may be no member any more when a snapshot arrives."""
 
 
+LOCK_QUEUES: dict[str, Any] = {
+    "lock_queues": True,
+    "gateways": 3,
+    "traffic": Traffic(tickets=3, pause_max=4 * SECOND),
+    "capabilities": CAPABILITIES,
+    "partitions": (
+        Partition(SECOND, (("client-1",), (*MEMBERS, "client-0", "client-2"))),
+        Partition(3 * SECOND, ()),
+    ),
+    "duration": 6 * SECOND,
+}
+"""Clients queue for locks, one of them is cut off, and little else happens."""
+LOCK_FAULTS = FaultPlan(pause_max=600 * MILLISECOND, away_max=500 * MILLISECOND, crash=1, suspend=1, heal=0)
+
+
 def anything(seed: int) -> RunPlan:
     """Usually a random world; sometimes one of those directed at moments that random worlds rarely reach."""
     for stream, share, worlds in DIRECTED:
@@ -318,6 +333,8 @@ WORLDS: dict[str, Drawing] = {
     "unused-disk": of(**UNUSED_DISK, traffic=BRISK),
     "recorded-runs": of(**TRANSFERS, event_runs=True),
     "two-votes": of("equivocator", at=(3,), event_runs=True),
+    "lock-queues": of(plan=LOCK_FAULTS, **LOCK_QUEUES),
+    "tickless-primary": of("tickless-primary", **LOCK_QUEUES),
     "node-reads": of(node_reads=True),
     "barrier-reads": of(
         readers=True,

@@ -30,6 +30,7 @@ from simulator.adversary.progress_inflator import ProgressInflator
 from simulator.adversary.removed_member import RemovedMember
 from simulator.adversary.replayer import Replayer
 from simulator.adversary.slow_primary import SlowPrimary
+from simulator.adversary.tickless_primary import TicklessPrimary
 from simulator.adversary.twin import Split, Twin
 from simulator.adversary.view_change_forger import ViewChangeForger
 from simulator.adversary.vote_repeater import VoteRepeater
@@ -72,7 +73,7 @@ LATER: dict[str, type[Liar]] = {
 worlds."""
 APART: dict[str, type[Liar]] = {"malleable-signer": MalleableSigner}
 """Never drawn at random: their worlds use another signature scheme."""
-DIRECTED: dict[str, type[Liar]] = {"late-committer": LateCommitter}
+DIRECTED: dict[str, type[Liar]] = {"late-committer": LateCommitter, "tickless-primary": TicklessPrimary}
 """Never drawn at random: these liars are harmless outside of their own worlds."""
 ADVERSARIES = (*SIMPLE, "twin", *LATER, *APART, *DIRECTED)
 

@@ -10,6 +10,7 @@ from simulator.mutants import (
     epochs,
     event_runs,
     gateways_and_bounds,
+    lock_queues,
     ordering,
     proofs,
     statements,

@@ -142,9 +142,9 @@ def clock_runs_back(_right: Any, self: Any, batch: Any) -> Any:
 
 
 @replaces(Ordering, "refuse_content", "believes-any-clock", "R3 P16", world="false-timestamper")
-def any_clock(right: Any, self: Ordering, batch: Any, view: int) -> Any:
+def any_clock(right: Any, self: Ordering, *arguments: Any) -> Any:
     """Backups do not compare a fresh proposal's time with their own clock."""
-    reason = right(self, batch, view)
+    reason = right(self, *arguments)
     return None if reason == "bad_timestamp" else reason
 
 

@@ -1,0 +1,55 @@
+"""Queues of locks and ticks: in order, never two holders, in time (P9, R3, R30)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.mutants.registry import replaces
+from simulator.mutants.seams import Locks, Ordering, Proposing, Reason, Suspicion, Waiters
+
+
+@replaces(Waiters, "take", "expiry-not-handed-on", "P9", world="lock-queues")
+def not_handed_on(*_arguments: Any) -> None:
+    """A lock that is given back, or whose lease ends, is free, whoever waits."""
+
+
+@replaces(Waiters, "take", "waiter-skipped", "P9", world="lock-queues")
+def skips(right: Any, self: Waiters, lock: Any) -> Any:
+    """The second in the queue gets the lock before the first."""
+    queue = self._queues.get(lock, {})
+    if len(queue) > 1:
+        first = next(iter(queue))
+        queue[first] = queue.pop(first)
+    return right(self, lock)
+
+
+@replaces(Locks, "_hand_on", "token-not-raised", "P9", world="lock-queues")
+def keeps_token(right: Any, self: Locks, key: Any, _token: int, timestamp: int) -> None:
+    """The next holder gets the token of the last one."""
+    right(self, key, self._rows[key].token, timestamp)
+
+
+@replaces(Waiters, "begin", "waiter-without-deadline", "R3", world="lock-queues")
+def waits_on(*_arguments: Any) -> None:
+    """A waiter keeps its place after its deadline."""
+
+
+@replaces(Waiters, "leave", "cancelled-waiter-served", "P9", world="lock-queues")
+def stays(*_arguments: Any) -> None:
+    """A cancelled wait goes on."""
+
+
+@replaces(Proposing, "tick_at", "tick-never-ordered", "R30", world="lock-queues")
+def never_ticks(*_arguments: Any) -> None:
+    """An idle primary orders nothing, even if a lease has ended."""
+
+
+@replaces(Suspicion, "_note_tick", "missing-tick-unnoticed", "R30", world="tickless-primary")
+def unnoticed(*_arguments: Any) -> None:
+    """Backups do not notice that their primary never hands a lock on."""
+
+
+@replaces(Ordering, "_refuse_tick", "tick-refused", "R30", world="lock-queues")
+def refuses_ticks(*_arguments: Any) -> Any:
+    """Backups refuse every batch without requests."""
+    return Reason.BAD_BATCH
