@@ -6,6 +6,7 @@ as `python -m validators.processes.further_web`, with everything in the environm
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -32,6 +33,8 @@ from validators.services.platform import fingerprint
 FILES = ("cluster/genesis.bin", "keys/gateway.key")
 """In the data folder, as in that of `make up`; and `secret.key`, unless DTVN_SECRET_KEY is set."""
 
+logger = logging.getLogger("dtvn.web")
+
 OTHER_KEY = (
     "the secret key is not that of the platform on {row.host}: set DTVN_SECRET_KEY as for make up, or copy "
     "its secret.key"
@@ -50,8 +53,9 @@ def main() -> None:
     except StartError as error:
         sys.exit(f"web: {error}")
     setproctitle(f"dtvn web {port} ({folder.root})")
-    print(f"web: serving {host}:{port}", flush=True)  # noqa: T201 - a command's output
-    web.serve(listener.fileno())
+    logger.info("serving %s:%s", host, port)
+    with listener:
+        web.serve(listener.fileno())
 
 
 def check(folder: DataFolder) -> None:
