@@ -26,7 +26,7 @@ class Call(msgspec.Struct, frozen=True):
     actor: str = ""
     """The caller's name in the ordered log."""
     scopes: frozenset[str] = frozenset()
-    """Capabilities of the caller besides reading: a subset of issue, operate, gate, admin."""
+    """Capabilities of the caller besides reading: a subset of genesis.CAPABILITIES."""
     only_event: str = ""
     """The one event whose tickets the caller may read and change, which requests then need not name; "" for
     all."""

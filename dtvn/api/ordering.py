@@ -28,6 +28,8 @@ from dtvn.gateway import (
 )
 from dtvn.machine import Command, CommandError, build, is_upheld, read_state, reasons
 from dtvn.machine.commands import DEFAULT_EVENT
+from dtvn.machine.rows import LockRow
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.quorum import faults
 
@@ -88,6 +90,8 @@ class Decision(msgspec.Struct, frozen=True):
         sentence = self.remark or reasons.REASONS[self.result.code].sentence
         if self.result.code == reasons.ALREADY_CONSUMED:
             return _admitted(self.result, sentence)
+        if self.result.code in (reasons.LOCK_HELD, reasons.LOCK_WAITING):
+            return _held(self.result, sentence)
         if self.result.code in reasons.ABOUT_DISPUTES and is_upheld(self.result.state):
             return reasons.REASONS[reasons.ALREADY_UPHELD].sentence
         return sentence
@@ -223,7 +227,19 @@ def _admitted(result: Result, sentence: str) -> str:
     state = read_state(result.state)
     if state is None:
         return sentence
-    when = datetime.fromtimestamp(state.timestamp / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    when = _moment(state.timestamp)
     gate = f" at gate {state.gate}" if state.gate else ""
     device = f", device {state.device}" if state.device else ""
     return f"{sentence.removesuffix('.')}: {when}{gate}{device}."
+
+
+def _held(result: Result, sentence: str) -> str:
+    """Appends the end of the present lease to the message."""
+    if not result.state:
+        return sentence
+    row = canonical.decode(LockRow, result.state)
+    return f"{sentence.removesuffix('.')}, at present until {_moment(row.ends)}."
+
+
+def _moment(timestamp: int) -> str:
+    return datetime.fromtimestamp(timestamp / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

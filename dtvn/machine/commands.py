@@ -52,7 +52,8 @@ LEASE_MAX = 600_000_000
 WAIT_MAX = 600_000_000
 """Longest time in microseconds for which one may wait for a lock."""
 
-LockName = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+LOCK_NAME_LENGTH_MAX = 256
+LockName = Annotated[str, msgspec.Meta(min_length=1, max_length=LOCK_NAME_LENGTH_MAX)]
 Holder = Annotated[bytes, msgspec.Meta(min_length=1, max_length=32)]
 """A word that the client chose; clients of one principal that choose different ones exclude each other."""
 Lease = Annotated[int, msgspec.Meta(ge=1, le=LEASE_MAX)]

@@ -64,7 +64,9 @@ class TableWriter:
     ) -> None:
         counts: Count[str] = Count()
         self._write_tickets([change.row for change in changes if change.table == "ticket"], counts)
-        self._write_state([change for change in changes if change.table in ("principal", "retired")])
+        self._write_state(
+            [change for change in changes if change.table in ("principal", "retired", "lock", "waiter")]
+        )
         self._write_operations(sequence, timestamp, bundle, outcomes, counts)
         for name, value in counts.items():
             counter, _ = Counter.objects.using("learner").get_or_create(name=name, defaults={"value": 0})

@@ -56,7 +56,7 @@ class Caller(msgspec.Struct, frozen=True):
     actor: str
     """Its name in the ordered log; at most 128 characters."""
     scopes: frozenset[str]
-    """A subset of issue, operate, gate, admin."""
+    """A subset of genesis.CAPABILITIES."""
     only_event: str = ""
     """The one event whose tickets it may read and change; "" for all."""
 

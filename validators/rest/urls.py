@@ -2,7 +2,9 @@
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from validators.rest import cluster, health, members, metrics, nodes, principals, supervision
+from dtvn.api.locks import VERBS
+from dtvn.machine import CAPABILITY
+from validators.rest import cluster, health, locks, members, metrics, nodes, principals, supervision
 from validators.rest.http import not_found, route
 from validators.rest.openapi import show_document, show_index, show_page
 
@@ -58,6 +60,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
         ),
     ),
     path(f"{PRINCIPAL}/rotate", route(post=principals.rotate_principal, scope=ADMIN)),
+    path(f"{V1}/locks", route(get=locks.list_locks, about="event")),
+    *(
+        path(
+            f"{V1}/locks/{verb}",
+            route(post=locks.lock_operation(verb), scope=CAPABILITY["lock"], about="event"),
+        )
+        for verb in VERBS
+    ),
     path(f"{V1}/changes", route(get=members.list_changes)),
     path(
         f"{V1}/changes/<int:number>",

@@ -14,6 +14,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from dtvn.protocol.genesis import CAPABILITIES
 from validators.data_folder import changes
 from validators.data_folder.folder import DataFolder
 from validators.models import ApiKey
@@ -22,7 +23,7 @@ logger = logging.getLogger("dtvn.keys")
 
 PREFIX_LENGTH = 9
 USE_INTERVAL = timedelta(minutes=1)
-ALL_SCOPES = ("issue", "operate", "gate", "admin")
+ALL_SCOPES = CAPABILITIES
 
 
 def generate_api_key() -> str:

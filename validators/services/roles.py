@@ -1,8 +1,8 @@
 """Roles of people: one table of what each may do, by API and in the admin. What is not listed is denied.
 
 A role is a group of the same name. Its permissions in the admin are reset to the table whenever the database
-is migrated, so also at each start; more is granted by further groups. A group named after a scope (issue,
-operate, gate, admin) grants that scope. Superusers may do everything, and only they manage users and keys.
+is migrated, so also at each start; more is granted by further groups. A group named after a scope
+(genesis.CAPABILITIES) grants that scope. Superusers may do everything, and only they manage users and keys.
 """
 
 from __future__ import annotations

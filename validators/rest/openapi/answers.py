@@ -86,6 +86,11 @@ SCHEMAS: dict[str, Schema] = {
         },
         **_WISH,
     ),
+    "Lock": shape(
+        dict.fromkeys(("event", "name", "principal", "holder"), STRING)
+        | {"token": INTEGER, "expires_at": NUMBER},
+        waiters=INTEGER,
+    ),
     "Principal": shape(
         dict.fromkeys(("name", "peer_id", "public_key"), STRING)
         | {
@@ -203,6 +208,9 @@ ANSWERS: dict[tuple[str, str], Schema] = {
         )
     },
     ("GET", "/api/v1/changes"): success(many(of("Change"))),
+    ("GET", "/api/v1/locks"): success(many(of("Lock"))),
+    **{("POST", f"/api/v1/locks/{verb}"): success(of("Lock")) for verb in ("acquire", "renew")},
+    **{("POST", f"/api/v1/locks/{verb}"): success() for verb in ("release", "cancel")},
     ("GET", _PRINCIPALS): success(many(of("Principal"))),
     **{
         call: success(of("Principal"))

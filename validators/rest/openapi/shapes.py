@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from dtvn.api.bodies import PRINTABLE
 from dtvn.api.calls import SEQUENCE_MAX
 from dtvn.api.queries import LIST_MAX, POSITION, STATES
-from dtvn.machine.commands import NONCE_BYTES_MAX, TICKET_NAME
+from dtvn.machine.commands import LOCK_NAME_LENGTH_MAX, NONCE_BYTES_MAX, TICKET_NAME
 from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
 from validators.services.node_logs import LINES_MAX
 
@@ -197,6 +198,10 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", f"{_TICKETS}/admit"): {"ticket_id": "T-1", "gate": "north", "nonce": "scan-0001"},
     **{("POST", f"{_TICKETS}/{verb}"): {"ticket_id": "T-1"} for verb in ("validate", "consume", "dispute")},
     ("POST", f"{_TICKETS}/resolve"): {"ticket_id": "T-1", "verdict": "clear"},
+    ("POST", "/api/v1/locks/acquire"): {"name": "leader", "holder": "worker-1", "lease": 30, "wait": 10},
+    ("POST", "/api/v1/locks/renew"): {"name": "leader", "holder": "worker-1", "token": 1, "lease": 30},
+    ("POST", "/api/v1/locks/release"): {"name": "leader", "holder": "worker-1", "token": 1},
+    ("POST", "/api/v1/locks/cancel"): {"name": "leader", "holder": "worker-1"},
     ("POST", f"{_SIMULATOR}/start"): {"nodes": 7, "byzantine_nodes": 2, "tickets": 20},
     ("POST", "/api/v1/cluster/start"): {"node_count": 4},
 }
@@ -205,6 +210,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
 EVENT = STRING | {"pattern": EVENT_NAME}
 _LIMIT = {"limit": whole(1, LIST_MAX, LIST_MAX)}
 _STATE = {"enum": sorted(STATES)}
+_LOCK_NAME = STRING | {"maxLength": LOCK_NAME_LENGTH_MAX, "pattern": PRINTABLE}
 QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
     ("GET", _TICKETS): _LIMIT | {"after": STRING | {"pattern": TICKET_NAME}, "state": _STATE, "event": EVENT},
     ("GET", f"{_TICKETS}/{{ticket_id}}"): {
@@ -222,6 +228,7 @@ QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
         "kind": {"const": "all"},
         "state": _STATE,
     },
+    ("GET", "/api/v1/locks"): _LIMIT | {"after": _LOCK_NAME, "name": _LOCK_NAME, "event": EVENT},
     ("GET", f"{_NODE}/logs"): {"lines": INTEGER | {"minimum": 1, "default": LINES_MAX}},
     ("GET", f"{_NODE}/tickets/{{ticket_id}}"): {"event": EVENT},
     ("GET", f"{_SIMULATOR}/runs"): _LIMIT | {"after": STRING | {"pattern": "^[0-9]{1,18}$"}},
@@ -246,6 +253,7 @@ READS_OF_THE_COPY = frozenset(
         f"{_TICKETS}/{{ticket_id}}/certificate",
         "/api/v1/consensus/logs",
         "/api/v1/epochs",
+        "/api/v1/locks",
         "/api/v1/principals",
         "/api/v1/principals/{name}",
     }
@@ -260,6 +268,10 @@ SUMMARIES: dict[tuple[str, str], str] = {
     ("POST", f"{_TICKETS}/admit"): "Admit a ticket with one scan: ISSUED or VALIDATED becomes CONSUMED.",
     ("POST", f"{_TICKETS}/dispute"): "Dispute a ticket: VALIDATED becomes DISPUTED.",
     ("POST", f"{_TICKETS}/resolve"): "Resolve a dispute: back to VALIDATED, or DISPUTED permanently.",
+    ("POST", "/api/v1/locks/acquire"): "Acquire a lock, extend its lease, or wait in its queue (202).",
+    ("POST", "/api/v1/locks/renew"): "Extend the lease that has this token.",
+    ("POST", "/api/v1/locks/release"): "End the lease that has this token.",
+    ("POST", "/api/v1/locks/cancel"): "Wait no longer; give back what was granted meanwhile.",
     ("DELETE", _NODE): "Stop a node and keep it stopped.",
 }
 """Summaries of routes that share a view, and thus its docstring."""
@@ -273,6 +285,7 @@ STATUSES: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("POST", f"{_SIMULATOR}/stop", (409, 503)),
     ("GET", f"{_SIMULATOR}/r", (400, 404, 503)),
     ("GET", "", (400, 404, 503)),
+    ("POST", "/api/v1/locks/", (202, 400, 409, 413, 422, 503, 504, 507)),
     ("DELETE", "/api/v1/changes/", (202, 404, 409, 413, 503)),
     ("POST", "/api/v1/members/preview", (400, 404, 409, 413, 503)),
     *((method, "/api/v1/members", _ASKED) for method in ("POST", "DELETE")),
