@@ -19,6 +19,7 @@ from dtvn.gateway.collector import (
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberView
 from dtvn.gateway.identity import Identity, file_mark, next_path, read_identity
 from dtvn.gateway.liveness import gather_liveness_proofs, newcomer_proof
+from dtvn.gateway.locks import Lease, LockClient, LockError
 
 __all__ = [
     "DEFAULT_WAIT",
@@ -32,6 +33,9 @@ __all__ = [
     "GatewayClosed",
     "GatewayFace",
     "Identity",
+    "Lease",
+    "LockClient",
+    "LockError",
     "MemberView",
     "OperationTooLarge",
     "Overloaded",

@@ -1,0 +1,159 @@
+"""Distributed locks and leader election for programs (contract 3.5), over a gateway.
+
+    locks = LockClient(gateway, actor="worker-1")
+    with locks.held("leader", 30.0, wait=10.0) as lease:
+        write(..., fencing_token=lease.token)
+
+Who holds the lock that has a leadership's name is the leader. A lease ends by the time of the log, whether
+its holder notices that or not: what is guarded must refuse every token lower than the highest that it has
+seen.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import msgspec
+
+from dtvn.gateway.calls import Result
+from dtvn.gateway.client import valid_until
+from dtvn.gateway.face import DEFAULT_WAIT, GatewayFace
+from dtvn.machine import CancelLock, Command, Lock, Renew, Unlock, build, reasons
+from dtvn.machine.commands import DEFAULT_EVENT
+from dtvn.machine.rows import LockRow
+from dtvn.protocol import canonical
+
+SECOND = 1_000_000
+"""Microseconds."""
+POLL_MIN, POLL_MAX = 0.05, 0.25
+"""Least and most seconds between two looks at a lock for which one waits."""
+ANSWER_SLACK = 2.0
+"""Seconds that the gateway gets beyond its own wait: it always answers."""
+
+
+class LockError(Exception):
+    """A lock that was not granted, or a lease that is over; `code` is one of dtvn.machine.reasons.
+    `outcome_unknown`: whether it was granted is not known; `cancel` makes sure that it is not held."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A lock that this process holds."""
+
+    name: str
+    holder: bytes
+    token: int
+    """Fencing token: every later lease has a higher one."""
+    ends: int
+    """Last microsecond of log time at which it is held, Unix time."""
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until its end by this host's clock, which may differ from the log's by the drift bound."""
+        return self.ends / SECOND - time.time()
+
+
+class LockClient:
+    """Locks of one event. Each `acquire` without a holder is an owner of its own, in one process too."""
+
+    def __init__(
+        self, gateway: GatewayFace, *, actor: str, event: str = DEFAULT_EVENT, entry: str = ""
+    ) -> None:
+        """`actor`: the name in the log for which the gateway signs. `entry`: the member that is addressed;
+        "" for the first."""
+        self._gateway = gateway
+        self._actor = actor
+        self._event = event
+        self._entry = entry
+
+    def acquire(self, name: str, lease: float, *, wait: float = 0.0, holder: bytes = b"") -> Lease:
+        """Take the lock for `lease` seconds, or extend the lease of this holder (at most 32 bytes; b"" for a
+        random one). If another one holds it, wait in its queue for at most `wait` seconds. Raises LockError,
+        and CommandError for a name or a time out of bounds."""
+        holder = holder or os.urandom(16)
+        until = time.monotonic() + wait
+        pause = POLL_MIN
+        try:
+            while True:
+                left = max(0.0, until - time.monotonic())
+                result = self._ask(Lock(name, holder, _micro(lease), _micro(left)))
+                if result.code == reasons.OK and result.state:
+                    return _lease(name, result)
+                if result.code == reasons.LOCK_WAITING and left:
+                    time.sleep(min(pause, left))
+                    pause = min(2 * pause, POLL_MAX)
+                elif result.code != reasons.OK:  # a repeated answer shows no lease: ask again
+                    raise _error(result)
+        except BaseException:
+            if wait:
+                self._leave(name, holder)
+            raise
+
+    def renew(self, lease: Lease, seconds: float) -> Lease:
+        """Extend a lease, from now on; it keeps its token. Raises LockError (`stale_lock_token`) if it is
+        over."""
+        result = self._ask(Renew(lease.name, lease.holder, lease.token, _micro(seconds)))
+        if result.code != reasons.OK:
+            raise _error(result)
+        return _lease(lease.name, result)
+
+    def release(self, lease: Lease) -> None:
+        """End a lease; one that is over counts as released, unless another one holds the lock by now. Raises
+        LockError."""
+        result = self._ask(Unlock(lease.name, lease.holder, lease.token))
+        if result.code != reasons.OK:
+            raise _error(result)
+
+    def cancel(self, name: str, holder: bytes) -> None:
+        """Leave the queue of a lock, and give it back if it was granted. Raises LockError."""
+        result = self._ask(CancelLock(name, holder))
+        if result.code != reasons.OK:
+            raise _error(result)
+
+    @contextmanager
+    def held(self, name: str, lease: float, *, wait: float = 0.0) -> Iterator[Lease]:
+        """Hold the lock during a block, which must end within the lease. Raises as `acquire`, and LockError
+        if the lease was over before the block was."""
+        found = self.acquire(name, lease, wait=wait)
+        try:
+            yield found
+        finally:
+            self.release(found)
+
+    def _leave(self, name: str, holder: bytes) -> None:
+        """Leave the queue, as well as one can: a place left behind ends by its own deadline."""
+        self._submit(CancelLock(name, holder))
+
+    def _ask(self, command: Command) -> Result:
+        return self._submit(command).result(DEFAULT_WAIT + ANSWER_SLACK)[0]
+
+    def _submit(self, command: Command) -> Future[tuple[Result, ...]]:
+        entry = self._entry or self._gateway.present.members[0].id
+        operation = build(
+            command, event=self._event, actor=self._actor, entry=entry, valid_until=valid_until(DEFAULT_WAIT)
+        )
+        return self._gateway.submit([operation])
+
+
+def _lease(name: str, result: Result) -> Lease:
+    row = canonical.decode(LockRow, result.state)
+    return Lease(name, row.holder, row.token, row.ends)
+
+
+def _error(result: Result) -> LockError:
+    sentence = reasons.REASONS[result.code].sentence
+    if result.code in (reasons.LOCK_HELD, reasons.LOCK_WAITING) and result.state:
+        row = canonical.decode(LockRow, result.state)
+        sentence = f"The lock is held by {row.principal} until {row.ends / SECOND:.3f} (Unix time)."
+    return LockError(result.code, sentence)
+
+
+def _micro(seconds: float) -> int:
+    return round(seconds * SECOND)

@@ -1,0 +1,105 @@
+"""Locks for programs: waited for, handed on, refused; over the real machine (contract A15 to A20)."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from dtvn.gateway import Lease, LockClient, LockError
+from dtvn.machine import CommandError
+from tests.fake_gateway import FakeGateway
+from tests.host.support import make_genesis
+
+
+ACQUIRERS = 30
+
+
+@pytest.fixture
+def gateway() -> FakeGateway:
+    return FakeGateway(make_genesis(4), principal="gateway")
+
+
+@pytest.fixture
+def locks(gateway: FakeGateway) -> LockClient:
+    return LockClient(gateway, actor="program")
+
+
+def test_a_holder_extends_its_lease_a15(locks: LockClient) -> None:
+    first = locks.acquire("leader", 30.0, holder=b"a")
+    assert locks.acquire("leader", 60.0, holder=b"a").token == first.token
+    renewed = locks.renew(first, 90.0)
+    assert (renewed.token, renewed.ends > first.ends) == (first.token, True)
+    assert 80 < renewed.remaining < 100
+
+
+def test_release_of_anothers_lock_is_refused_a17(locks: LockClient) -> None:
+    first = locks.acquire("leader", 30.0)
+    for wrong in (Lease("leader", b"b", first.token, 0), Lease("leader", first.holder, first.token - 1, 0)):
+        with pytest.raises(LockError):
+            locks.release(wrong)
+    locks.release(first)
+    locks.release(first)
+
+
+def test_an_ended_lease_is_taken_over_a18(locks: LockClient) -> None:
+    first = locks.acquire("leader", 0.01)
+    second = locks.acquire("leader", 30.0, wait=10.0)
+    assert second.token > first.token
+    with pytest.raises(LockError) as caught:
+        locks.renew(first, 1.0)
+    assert caught.value.code == "stale_lock_token"
+
+
+def test_a_contended_acquire_waits_no_longer_than_told_a19(locks: LockClient) -> None:
+    held = locks.acquire("leader", 60.0)
+    with pytest.raises(LockError, match="held by gateway until") as caught:
+        locks.acquire("leader", 1.0)
+    assert caught.value.code == "lock_held"
+    begun = time.monotonic()
+    with pytest.raises(LockError):
+        locks.acquire("leader", 1.0, wait=0.3, holder=b"b")
+    assert time.monotonic() - begun >= 0.3
+    locks.release(held)
+    assert locks.acquire("leader", 1.0, holder=b"c").holder == b"c", "who gave up waiting is not handed it"
+
+
+def test_what_is_out_of_bounds_is_not_sent(locks: LockClient) -> None:
+    with pytest.raises(CommandError, match="name"):
+        locks.acquire("", 1.0)
+    with pytest.raises(CommandError, match="lease"):
+        locks.acquire("leader", 601.0)
+
+
+def test_many_acquirers_hold_one_after_the_other_a20(gateway: FakeGateway) -> None:
+    """Each holder counts itself in and out: none meets another, and tokens rise in the order of holding."""
+    inside: list[int] = []
+    tokens: list[int] = []
+    failed: list[Exception] = []
+
+    def work(number: int) -> None:
+        try:
+            with LockClient(gateway, actor=f"w{number}").held("leader", 60.0, wait=120.0) as lease:
+                inside.append(number)
+                assert inside == [number]
+                tokens.append(lease.token)
+                inside.remove(number)
+        except (AssertionError, LockError) as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(ACQUIRERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120.0)
+    assert not failed
+    assert len(tokens) == ACQUIRERS
+    assert tokens == sorted(set(tokens))
+
+
+def test_without_a_quorum_no_lock_is_granted_a21(gateway: FakeGateway, locks: LockClient) -> None:
+    gateway.quorum = False
+    with pytest.raises(LockError) as caught:
+        locks.acquire("leader", 1.0, wait=1.0)
+    assert caught.value.code == "unavailable"
