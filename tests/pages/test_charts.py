@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ LABELS = """([most, decimals, whole]) => {
   const svg = document.querySelector("svg");
   const axis = { span: 300, apart: 5, scale: 1, whole, text: (value) => value.toFixed(decimals) };
   dtvn.charts.line(svg, [{ kind: "a", points: [[2, 0], [0, most]] }], axis);
-  return [...svg.querySelectorAll(".tick")].map((one) => one.textContent).filter((one) => !/min|now/.test(one));
+  const texts = [...svg.querySelectorAll(".tick")].map((one) => one.textContent);
+  return texts.filter((one) => !/min|now/.test(one));
 }"""
 
 
@@ -34,7 +36,7 @@ def test_an_axis_shows_the_numbers_that_it_means(browser: Browser, decimals: int
     page.add_script_tag(content=UI + SCRIPT.read_text())
     for most in (0.3, 1, 7, 9, 10, 23, 99, 1_000, 8_888):
         shown = [float(one) for one in page.evaluate(LABELS, [most, decimals, decimals == 0])]
-        steps = {round(after - before, 6) for before, after in zip(shown, shown[1:], strict=False)}
+        steps = {round(after - before, 6) for before, after in pairwise(shown)}
         assert len(shown) >= 3, shown
         assert len(steps) == 1, (most, shown)
         assert shown[-1] >= most
