@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dtvn.protocol.consensus import Replica
 from simulator.adversary.base import Liar, OutgoingFrames
 from simulator.node import Node
+from simulator.seams import Replica
 
 
 class TicklessPrimary(Liar):

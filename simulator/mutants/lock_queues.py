@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.mutants.registry import replaces
-from simulator.mutants.seams import Locks, Ordering, Proposing, Reason, Suspicion, Waiters
+from simulator.seams import Locks, Ordering, Proposing, Reason, Suspicion, Waiters
 
 
 @replaces(Waiters, "take", "expiry-not-handed-on", "P9", world="lock-queues")

@@ -12,7 +12,6 @@ from dtvn.machine import CommandError
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
 
-
 ACQUIRERS = 30
 
 
