@@ -6,7 +6,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
 from dtvn.machine.reasons import OK
@@ -16,6 +17,7 @@ from validators.dashboard.api_keys import ApiKeyAdmin
 from validators.dashboard.evidence import MemberEvidenceAdmin
 from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
+from validators.dashboard.locks import locks_page
 from validators.dashboard.managed_nodes import ManagedNodeAdmin
 from validators.dashboard.members import MembershipChangeAdmin
 from validators.dashboard.platform_actions import PlatformActionAdmin
@@ -114,6 +116,14 @@ class OperationAdmin(KeysetAdmin):
         "hash",
     )
     readonly_fields = ("at", "time", "act", "outcome", "hash")
+
+    def get_urls(self) -> list[URLPattern]:
+        locks = path("locks/", self.admin_site.admin_view(self.locks), name="ledger_operationrecord_locks")
+        return [locks, *super().get_urls()]
+
+    def locks(self, request: HttpRequest) -> HttpResponse:
+        """The locks that are held."""
+        return locks_page(request, allowed=self.has_view_permission(request))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[OperationRecord], search_term: str

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
+from dtvn.api.lock_lists import holder_of, lock_object
 from dtvn.machine.rows import LockRow
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
@@ -156,9 +160,38 @@ def test_without_a_quorum_nothing_was_sent(api: Api, fake: FakeGateway) -> None:
 
 
 def test_a_holder_is_the_same_in_the_log_and_in_lists() -> None:
-    from dtvn.api.locks import holder_of, lock_object
-
     row = LockRow("p", holder_of("key:7", "worker-1"), 1, 2_500_000)
     assert lock_object("e", "n", row)["holder"] == "key:7/worker-1"
     long = holder_of("a-user-with-a-rather-long-name", "worker-1")
     assert (len(long), lock_object("e", "n", LockRow("p", long, 1, 2))["holder"]) == (32, long.hex())
+
+
+def test_the_admin_lists_locks_with_their_queues(api: Api, other: Api) -> None:
+    acquire(api)
+    acquire(other, status=202, wait=30)
+    acquire(api, "elsewhere", event="summer")
+    page = "/admin/ledger/operationrecord/locks/"
+    person = Client()
+    person.force_login(User.objects.create_user("plain", is_staff=True))
+    assert person.get(page).status_code == 403
+    person.force_login(User.objects.create_superuser("root"))
+    text = person.get(page).content.decode()
+    for shown in ("leader", "elsewhere", "summer", "/w</code> of gateway, until"):
+        assert shown in text
+    assert person.get(page + "?after=zz").status_code == 302
+    assert "<b>Locks</b>" in person.get("/admin/").content.decode()
+
+
+def test_pages_of_locks_follow_each_other_in_the_admin(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("validators.dashboard.locks.PAGE_SIZE", 2)
+    for name in ("a", "b", "c"):
+        acquire(api, name)
+    person = Client()
+    person.force_login(User.objects.create_superuser("root"))
+    page = "/admin/ledger/operationrecord/locks/"
+    first = person.get(page).content.decode()
+    following = re.search(r'href="(\?after=[0-9a-f]+)"', first)
+    assert following is not None
+    second = person.get(page + following[1]).content.decode()
+    assert [f'row">{name}<' in first for name in "abc"] == [True, True, False]
+    assert [f'row">{name}<' in second for name in "abc"] == [False, False, True]

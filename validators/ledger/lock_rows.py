@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 from django.db.models import QuerySet
 
-from dtvn.api.locks import LocksQuery, lock_object
+from dtvn.api.lock_lists import LocksQuery, lock_object
 from dtvn.api.reads import Page
 from dtvn.machine.rows import LockRow, WaiterRow
 from dtvn.protocol import canonical
@@ -45,22 +44,24 @@ class LockReader:
         found = self._rows("lock", event).filter(key=_key("lock", event, name)).first()
         return None if found is None else _decoded(found)[1]
 
-    def all_locks(self, limit: int) -> list[tuple[Key, LockRow]]:
-        """The first locks of all events."""
-        return [_decoded(row) for row in self._rows("lock")[:limit]]
+    def all_locks(self, limit: int, after: bytes) -> tuple[list[tuple[Key, LockRow]], bytes]:
+        """A page of the locks of all events after this key (b"": the first page), and its last key (b"" if it
+        is the last)."""
+        found = list(self._rows("lock").filter(key__gt=after)[: limit + 1])
+        shown = found[:limit]
+        return [_decoded(row) for row in shown], bytes(shown[-1].key) if len(found) > limit else b""
 
     def waiters(self, event: str = "") -> Counter[Key]:
         """Length of each queue, of one event or of all. The machine bounds the number of waiters."""
         keys = self._rows("waiter", event).values_list("key", flat=True)
         return Counter(canonical.decode(tuple, bytes(key)[1:])[:2] for key in keys)
 
-    def queue(self, key: Key) -> Iterator[WaiterRow]:
+    def queue(self, key: Key) -> list[WaiterRow]:
         """The waiters for one lock, in order."""
         prefix = _prefix("waiter") + canonical.encode(key[0]) + canonical.encode(key[1])
         rows = StateRow.objects.using(self._alias).filter(key__gt=prefix, key__lt=_after(prefix))
         found = [(canonical.decode(tuple, bytes(row.key)[1:])[2:], bytes(row.row)) for row in rows]
-        for _place, row in sorted(found):
-            yield canonical.decode(WaiterRow, row)
+        return [canonical.decode(WaiterRow, row) for _place, row in sorted(found)]
 
     def _rows(self, table: str, event: str = "") -> QuerySet[StateRow]:
         prefix = _prefix(table) + (canonical.encode(event) if event else b"")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dtvn.api.answers import Answer
 from dtvn.api.calls import Call
-from dtvn.api.locks import VERBS, LockBody, answer_lock, answer_locks, read_locks_query
+from dtvn.api.lock_lists import answer_locks, read_locks_query
+from dtvn.api.locks import VERBS, LockBody, answer_lock
 from dtvn.api.ordering import Decision
 from dtvn_project.routers import LEARNER_ALIAS
 from validators import feed
