@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from dtvn.gateway.collector import Answered, Result
+from dtvn.gateway.events_face import Events
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import Genesis
@@ -62,6 +63,10 @@ class GatewayFace(Protocol):
     @property
     def acknowledged(self) -> int:
         """Highest sequence that holds an outcome which went through this gateway (R17)."""
+
+    @property
+    def events(self) -> Events:
+        """Judging of agent events by the members' votes."""
 
     def submit(
         self, operations: Sequence[Operation], *, wait: float = DEFAULT_WAIT

@@ -1,0 +1,234 @@
+"""Runs of agent events judged by the members' votes: what `Gateway.events` offers, and what it answers.
+
+    run = gateway.events.begin("thread-1", "run-1", algorithm=Algorithm.PBFT, actor="proxy")
+    judged = run.judge([b'{"type":"RUN_STARTED","threadId":"thread-1","runId":"run-1"}']).result()
+    print(judged.verdict, judged.violations, judged.pieces[0].certificate)
+    print(run.end().result().code)
+
+Any thread may call it. Futures are `concurrent.futures.Future`; `asyncio.wrap_future` makes them awaitable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from dtvn.events.config import Algorithm
+from dtvn.events.judging import Verdict
+from dtvn.events.rules import Violation
+
+EVENT_BYTES_MAX = 1024 * 1024
+"""Longest event, in bytes of its JSON text, that members judge; none judges a longer one."""
+CALL_EVENTS_MAX = 4_096
+"""Most events of one call of `judge`."""
+VERDICT_WAIT = 5.0
+"""Seconds after which a chunk is decided with the votes at hand."""
+STATE_DIFFERS = "STATE_DIFFERS"
+"""`JudgedPiece.code` where the votes' state of the rules is not the one computed here: another release."""
+INTERRUPTED = "INTERRUPTED"
+"""The same where the epoch ended before enough votes had come, and the time for a further attempt too."""
+
+
+class Given(StrEnum):
+    """What a member said to a question."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    ABSTAINED = "abstained"
+    SILENT = "silent"
+    """It was asked, and nothing had come when the decision was made."""
+    CONTRADICTED = "contradicted"
+    """It gave two different votes, of which neither counts; `Events.evidence` convicts it."""
+    NOT_ASKED = "not_asked"
+
+
+class MemberAnswer(msgspec.Struct, frozen=True):
+    """One member's answer about one piece."""
+
+    member: str
+    """Member id."""
+    given: Given
+    errors: tuple[tuple[int, str], ...] = ()
+    """(index of the event in the run, rule id) of each event that its vote refuses."""
+    reason: str = ""
+    """Why it abstained: a value of judging.Abstention."""
+
+
+class JudgedPiece(msgspec.Struct, frozen=True):
+    """Consecutive events of a run that were judged as a whole. A call has several pieces if its events are
+    many, or where votes differed."""
+
+    position: int
+    """Index in the run of its first event."""
+    count: int
+    verdict: Verdict
+    code: str
+    """Rule id of the failure if the verdict is NONE (NO_QUORUM, PBFT_NO_CONSENSUS, ...), else ""."""
+    text: str
+    """Sentence of that failure, else ""."""
+    errors: tuple[str, ...]
+    """Each rule id of an invalid verdict once, sorted."""
+    certificate: bytes
+    """Canonical bytes of the VoteCertificate; b"" if not enough equal votes came."""
+    head: bytes
+    """Head of the run after the piece, 32 bytes; b"" without a certificate."""
+    epoch: int
+    members: tuple[MemberAnswer, ...]
+    """All members of the epoch, by index."""
+    partial: bool
+    """Whether time ran out before all that were asked had answered."""
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """The answer to one call of `EventRun.judge`."""
+
+    thread: str
+    run: str
+    algorithm: Algorithm
+    position: int
+    """Index in the run of the call's first event."""
+    pieces: tuple[JudgedPiece, ...]
+    """In order. If the last one has no certificate, the events after it were not judged: the run stands
+    before that piece, and the caller may give its events again."""
+    violations: tuple[Violation, ...]
+    """What this process's own rules find, with the index in the run. The members sign only index and code
+    of each refused event."""
+    salts: tuple[bytes, ...]
+    """The salt of each event, 16 bytes; a transcript needs them."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """INVALID if a piece is; else NONE if an event has no verdict; else VALID."""
+        verdicts = {piece.verdict for piece in self.pieces}
+        if Verdict.INVALID in verdicts:
+            return Verdict.INVALID
+        judged = sum(piece.count for piece in self.pieces)
+        return Verdict.NONE if Verdict.NONE in verdicts or judged < len(self.salts) else Verdict.VALID
+
+    @property
+    def certified(self) -> bool:
+        """Whether certificates cover all events of the call."""
+        return sum(piece.count for piece in self.pieces if piece.certificate) == len(self.salts)
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """Those of the pieces that have one, in order."""
+        return tuple(piece.certificate for piece in self.pieces if piece.certificate)
+
+
+class RunPlace(msgspec.Struct, frozen=True):
+    """Where a run stands: enough to go on with it in another process."""
+
+    position: int
+    """Events so far that certificates cover, refused ones included."""
+    state: bytes
+    """Canonical bytes of the rule state, at most a few KB."""
+    head: bytes
+    """32 bytes."""
+    recorded: int
+    """Events that the ordered log covers; 0 for a run that is not recorded."""
+
+
+class RunEnd(msgspec.Struct, frozen=True):
+    """The answer to `EventRun.end`."""
+
+    place: RunPlace
+    code: str
+    """Outcome code of the last record: "ok", "outcome_unknown" if it was not known in time, or a refusal
+    (`not_next`: the log has another history of this run). "" for a run that is not recorded, or has no
+    certified events."""
+    sequence: int = 0
+    """Place of the last record in the log; 0: unknown."""
+    index: int = 0
+    timestamp: int = 0
+    """Batch time of the last record, Unix microseconds."""
+
+
+class VoteEvidenceFile(msgspec.Struct, frozen=True):
+    """Two votes of one member on one question that contradict each other."""
+
+    member: str
+    epoch: int
+    data: bytes
+    """What `judging.convict` checks."""
+
+
+class EventRun(Protocol):
+    """One run, written by this process alone. Calls are carried out in their order."""
+
+    @property
+    def thread(self) -> str: ...
+
+    @property
+    def run(self) -> str: ...
+
+    @property
+    def algorithm(self) -> Algorithm: ...
+
+    @property
+    def place(self) -> RunPlace:
+        """Where it stands now."""
+
+    def judge(
+        self, texts: Sequence[bytes], *, salts: Sequence[bytes] = (), wait: float = VERDICT_WAIT
+    ) -> Future[Judged]:
+        """Have the run's next events judged, given as the UTF-8 bytes of their JSON texts. `salts`: 16
+        random bytes for each; (): drawn here. Each chunk of at most 256 events is decided within `wait`
+        seconds.
+
+        Raises ValueError for no events, more than CALL_EVENTS_MAX, one over EVENT_BYTES_MAX or wrong salts,
+        RunEnded after `end`, Overloaded if too many events wait, GatewayClosed; the future raises
+        GatewayClosed.
+        """
+
+    def end(self, *, wait: float = VERDICT_WAIT) -> Future[RunEnd]:
+        """Judge what waits, record the last chunk as the run's end, forget the run. A second call returns
+        the same future."""
+
+
+class RunEnded(ValueError):
+    """`end` was called before."""
+
+
+class RunIsLive(ValueError):
+    """This gateway is writing a run of this thread and name already."""
+
+
+class Events(Protocol):
+    """Judging by the members of the present epoch."""
+
+    def offered(self) -> tuple[Algorithm, ...]:
+        """The algorithms by which this cluster can decide."""
+
+    def begin(
+        self,
+        thread: str,
+        run: str,
+        *,
+        algorithm: Algorithm | None = None,
+        drop_unknown: bool = False,
+        recorded: bool | None = None,
+        event: str = "default",
+        actor: str = "events",
+        place: RunPlace | None = None,
+    ) -> EventRun:
+        """A run to be judged from its first event on, or from `place` on.
+
+        `algorithm`: None means pbft if it is offered, else majority. `recorded`: whether certified heads are
+        recorded in the ordered log, at most once a second; None: for pbft. `event`, `actor`: those of the
+        records; the gateway's principal needs the capability `operate` in that event. `drop_unknown`: events
+        of unknown type are accepted with a warning, as clients treat them.
+
+        Raises AlgorithmNotOffered, RunIsLive, ValueError for a name that is empty or over 1,024 characters
+        or a `place` that is not one, TooManyStreams, GatewayClosed.
+        """
+
+    def live(self) -> int:
+        """Number of runs that have begun and not ended."""
+
+    def evidence(self) -> tuple[VoteEvidenceFile, ...]:
+        """What convicts members that contradicted themselves, each member once in an epoch."""
