@@ -10,7 +10,7 @@ Any thread may call it. Futures are `concurrent.futures.Future`; `asyncio.wrap_f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from enum import StrEnum
 from typing import Protocol
@@ -74,8 +74,6 @@ class JudgedPiece(msgspec.Struct, frozen=True):
     """Each rule id of an invalid verdict once, sorted."""
     certificate: bytes
     """Canonical bytes of the VoteCertificate; b"" if not enough equal votes came."""
-    head: bytes
-    """Head of the run after the piece, 32 bytes; b"" without a certificate."""
     epoch: int
     members: tuple[MemberAnswer, ...]
     """All members of the epoch, by index."""
@@ -121,16 +119,35 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 class RunPlace(msgspec.Struct, frozen=True):
-    """Where a run stands: enough to go on with it in another process."""
+    """From where another process can go on with a run."""
 
     position: int
-    """Events so far that certificates cover, refused ones included."""
+    """Number of events before it, refused ones included."""
     state: bytes
     """Canonical bytes of the rule state, at most a few KB."""
     head: bytes
-    """32 bytes."""
-    recorded: int
-    """Events that the ordered log covers; 0 for a run that is not recorded."""
+    """Head of the run there (judging.next_head over its certificates), 32 bytes."""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """Events of a run that the ordered log covers from now on."""
+
+    thread: str
+    run: str
+    position: int
+    """Index in the run of the first event."""
+    count: int
+    """At most 256. Several chunks that were judged since the last record are judged again as one: thus one
+    record a second is enough for a run. The verdict is the same, since a vote is a pure function."""
+    certificate: bytes
+    """The one that the log holds; these certificates, not those of the pieces, make the transcript of a
+    recorded run."""
+    head: bytes
+    """Head of the run after it, as the log has it."""
+    sequence: int
+    index: int
+    timestamp: int
+    """Batch time, Unix microseconds."""
 
 
 class RunEnd(msgspec.Struct, frozen=True):
@@ -138,14 +155,9 @@ class RunEnd(msgspec.Struct, frozen=True):
 
     place: RunPlace
     code: str
-    """Outcome code of the last record: "ok", "outcome_unknown" if it was not known in time, or a refusal
-    (`not_next`: the log has another history of this run). "" for a run that is not recorded, or has no
-    certified events."""
-    sequence: int = 0
-    """Place of the last record in the log; 0: unknown."""
-    index: int = 0
-    timestamp: int = 0
-    """Batch time of the last record, Unix microseconds."""
+    """"ok" if all events with a verdict are recorded, and the run's end; else the outcome code that stopped
+    it: `outcome_unknown` or `unavailable` in time of trouble, `not_next` if the log has another history of
+    this run, `not_permitted`, ... "" for a run that is not recorded, or has no event with a certificate."""
 
 
 class VoteEvidenceFile(msgspec.Struct, frozen=True):
@@ -170,8 +182,12 @@ class EventRun(Protocol):
     def algorithm(self) -> Algorithm: ...
 
     @property
+    def position(self) -> int:
+        """Number of events that have a certificate: the index of the next event."""
+
+    @property
     def place(self) -> RunPlace:
-        """Where it stands now."""
+        """After the last recorded event; for a run that is not recorded, after the last certificate."""
 
     def judge(
         self, texts: Sequence[bytes], *, salts: Sequence[bytes] = (), wait: float = VERDICT_WAIT
@@ -186,8 +202,8 @@ class EventRun(Protocol):
         """
 
     def end(self, *, wait: float = VERDICT_WAIT) -> Future[RunEnd]:
-        """Judge what waits, record the last chunk as the run's end, forget the run. A second call returns
-        the same future."""
+        """Have what waits judged, record the rest with the run's end, and forget the run, at the latest after
+        `wait` seconds each. A second call returns the same future."""
 
 
 class RunEnded(ValueError):
@@ -212,6 +228,7 @@ class Events(Protocol):
         algorithm: Algorithm | None = None,
         drop_unknown: bool = False,
         recorded: bool | None = None,
+        on_recorded: Callable[[Recorded], None] | None = None,
         event: str = "default",
         actor: str = "events",
         place: RunPlace | None = None,
@@ -219,8 +236,9 @@ class Events(Protocol):
         """A run to be judged from its first event on, or from `place` on.
 
         `algorithm`: None means pbft if it is offered, else majority. `recorded`: whether certified heads are
-        recorded in the ordered log, at most once a second; None: for pbft. `event`, `actor`: those of the
-        records; the gateway's principal needs the capability `operate` in that event. `drop_unknown`: events
+        recorded in the ordered log, once a second and at the run's end; None: for pbft. `on_recorded` hears
+        of each record, in the gateway's thread: it must not block. `event`, `actor`: those of the records;
+        the gateway's principal needs the capability `operate` in that event. `drop_unknown`: events
         of unknown type are accepted with a warning, as clients treat them.
 
         Raises AlgorithmNotOffered, RunIsLive, ValueError for a name that is empty or over 1,024 characters
