@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dtvn.events.rules import Limits, Stream, decode_state, rules_digest
+from dtvn.events.rules import Limits, Stream, Violation, decode_state, rules_digest, state_digest
 
 
 class RuledRun:
@@ -12,13 +12,23 @@ class RuledRun:
         """`state`: what `state` of another validator's run returned; b"" before the first event. Raises
         StateError for other bytes."""
         known = decode_state(state, limits) if state else None
+        self._limits, self._drop = limits, drop_unknown
         self._stream = Stream(limits, known, drop_unknown=drop_unknown)
         self._rules = rules_digest(limits, drop_unknown=drop_unknown)
+        self._state = state
+        """b"" where it must be computed: the digests before and after a chunk take it twice."""
+        self._digest = b""
+
+    def copy(self) -> RuledRun:
+        """Another run in the same state."""
+        return RuledRun(self._limits, self.state, drop_unknown=self._drop)
 
     @property
     def state(self) -> bytes:
         """Canonical bytes of the state now, for a validator that lacks it; `state_digest` proves them."""
-        return self._stream.state.encoded()
+        if not self._state:
+            self._state = self._stream.state.encoded()
+        return self._state
 
     def rules_digest(self) -> bytes:
         """See JudgedRun."""
@@ -26,8 +36,17 @@ class RuledRun:
 
     def state_digest(self) -> bytes:
         """See JudgedRun."""
-        return self._stream.state.digest()
+        if not self._digest:
+            self._digest = state_digest(self.state)
+        return self._digest
 
     def feed(self, text: bytes) -> str:
         """See JudgedRun."""
+        self._state = self._digest = b""
         return self._stream.feed(text).code or ""
+
+    def judge(self, text: bytes, index: int) -> tuple[Violation, ...]:
+        """As `feed`: all violations of the next event, which is the one at `index` of the run."""
+        self._state = self._digest = b""
+        self._stream.index = index
+        return self._stream.feed(text).violations

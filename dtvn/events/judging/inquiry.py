@@ -61,6 +61,11 @@ class Piece(msgspec.Struct, frozen=True):
     decision: Decision
     votes: tuple[MemberVote, ...]
     """Those for `decision.certified`, to `assemble`; empty if there is no certificate."""
+    given: tuple[MemberVote, ...] = ()
+    """All that counted."""
+    asked: frozenset[int] = frozenset()
+    contradicted: frozenset[int] = frozenset()
+    """Members that gave two different votes."""
 
 
 class Inquiry:
@@ -156,6 +161,11 @@ class Inquiry:
             self._tally.abstain(member)
             self._go_on(self._tally)
 
+    def awaited(self, member: int) -> Question | None:
+        """The question that waits for this member's vote; None if none does."""
+        tally = self._tally
+        return tally.question if tally is not None and member in tally.waiting else None
+
     def _begin(self) -> None:
         events = self._events[self._first : self._ends[-1]]
         self._tally = Tally(self.point.question(events), self._rule)
@@ -195,7 +205,16 @@ class Inquiry:
         votes = tuple(
             vote for vote in tally.votes.values() if decision.certified and vote.vote == decision.certified
         )
-        self.pieces.append(Piece(self._first, tally.question, decision, votes))
+        piece = Piece(
+            self._first,
+            tally.question,
+            decision,
+            votes,
+            tuple(tally.votes.values()),
+            frozenset(tally.asked),
+            frozenset(tally.contradictions),
+        )
+        self.pieces.append(piece)
 
     def _split(self, tally: Tally) -> bool:
         """Plans to ask the events apart before the first one that is judged differently; False if the votes

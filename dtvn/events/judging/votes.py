@@ -69,6 +69,12 @@ class Abstention(StrEnum):
     """The state at hand is not the one that the question names; the gateway may send that one."""
     OTHER_EVENTS = "other_events"
     """The events at hand are not those that the question names."""
+    OTHER_EPOCH = "other_epoch"
+    """The asker and the member are in different epochs; the asker may ask again."""
+    NOT_PERMITTED = "not_permitted"
+    """The asker may not ask."""
+    FAILED = "failed"
+    """The rules broke on these events, which is a fault of this release."""
 
 
 class Abstains(ValueError):

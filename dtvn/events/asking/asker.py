@@ -1,0 +1,200 @@
+"""The gateway's side: sends the questions of many runs together, and again until they are answered. Pure.
+
+A question goes out at once to a member that owes no answer; else those of GATHER go in one frame, so that
+under load a member signs once for many. A lost frame, or one that a member had no room for, is sent again
+after RETRY, and then with the state of the run, which a member that was started anew lacks. Times are
+monotonic nanoseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from dtvn.events.asking.forms import (
+    ASKS_MAX,
+    STATE_BYTES_MAX,
+    VERSION,
+    Asked,
+    FormError,
+    decode_answers,
+)
+from dtvn.events.judging import Abstention, Electorate, Event, MemberVote, Question, open_turn
+from dtvn.protocol import canonical
+from dtvn.protocol.proof_errors import ProofError
+
+GATHER = 4_000_000
+"""Nanoseconds between two frames to a member that owes answers."""
+RETRY = 500_000_000
+FRAME_BYTES = 256 * 1024
+"""Bytes of a frame after which the next one begins."""
+OWED_MAX = 4_096
+"""Questions that a member may owe answers to before it gets further ones."""
+
+StateOf = Callable[[], bytes]
+"""Canonical bytes of the state before a question; b"" if it is not known (any more)."""
+
+
+class Answered(msgspec.Struct):
+    """What arrived in one frame of a member."""
+
+    votes: Sequence[MemberVote] = ()
+    abstained: list[tuple[Question, Abstention]] = []
+    """Questions that this member will not vote on."""
+
+
+class _Item(msgspec.Struct):
+    number: int
+    question: Question
+    events: Sequence[Event]
+    state_of: StateOf
+    plain: msgspec.Raw
+    """The encoded question without a state, the same for all members."""
+    with_state: bool = False
+    sent_at: int = 0
+
+
+class _Line:
+    """Questions for one member: those that wait to be sent, and those that it owes an answer to, in the
+    order in which they were sent."""
+
+    __slots__ = ("numbers", "owed", "sent_at", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, _Item] = {}
+        self.owed: dict[int, _Item] = {}
+        self.numbers: dict[Question, int] = {}
+        self.sent_at = 0
+
+
+class Asker:
+    """Asks the members of one epoch. `number`: that of the next question, above all used before."""
+
+    def __init__(self, electorate: Electorate, number: int = 1) -> None:
+        self.number = number
+        self.refused = [0] * len(electorate.members)
+        """Invalid answers by member."""
+        self._electorate = electorate
+        self._lines = [_Line() for _ in electorate.members]
+        self._connected: frozenset[int] = frozenset()
+
+    def connected(self, members: frozenset[int]) -> None:
+        """These members have an authenticated connection now. What others owe is sent again to a new one."""
+        for member in self._connected - members:
+            line = self._lines[member]
+            line.waiting = {**line.owed, **line.waiting}
+            line.owed = {}
+        self._connected = members
+
+    def ask(
+        self, members: Sequence[int], question: Question, events: Sequence[Event], state_of: StateOf
+    ) -> None:
+        """Ask these members one question."""
+        number = self.number
+        self.number += 1
+        pairs = tuple((event.salt, event.text) for event in events)
+        plain = msgspec.Raw(canonical.encode(Asked(number, question, pairs)))
+        for member in members:
+            line = self._lines[member]
+            line.numbers[question] = number
+            line.waiting[number] = _Item(number, question, events, state_of, plain)
+
+    def forget(self, question: Question) -> None:
+        """No answer to this question is needed any more."""
+        for line in self._lines:
+            number = line.numbers.pop(question, 0)
+            if number and line.waiting.pop(number, None) is None:
+                line.owed.pop(number, None)
+
+    def unask(self, member: int, question: Question) -> None:
+        """The same, of one member."""
+        line = self._lines[member]
+        self._settled(line, line.numbers.get(question, 0))
+
+    def receive(self, member: int, body: bytes) -> Answered:
+        """What a member said; never raises. Votes on questions that nobody asked, or that are settled, are
+        among them: they may contradict others."""
+        try:
+            answers = decode_answers(body)
+            if answers.epoch != self._electorate.epoch:
+                return Answered()  # it is in another epoch: RETRY asks again
+            votes = open_turn(answers.turn, self._electorate, member) if answers.turn else []
+        except (FormError, ProofError):
+            self.refused[member] += 1
+            return Answered()
+        line = self._lines[member]
+        for vote in votes:
+            self._settled(line, line.numbers.get(vote.vote.question, 0))
+        answered = Answered(votes)
+        for number, reason in answers.abstentions:
+            item = line.owed.get(number)
+            if item is None or reason is Abstention.OTHER_EPOCH:
+                continue
+            if reason is Abstention.STATE_UNKNOWN and not item.with_state and item.state_of():
+                del line.owed[number]
+                item.with_state = True
+                line.waiting[number] = item
+            else:
+                self._settled(line, number)
+                answered.abstained.append((item.question, reason))
+        return answered
+
+    def bodies(self, now: int) -> list[tuple[int, bytes]]:
+        """What to send now: (member, body of a Judge)."""
+        made = []
+        for member in sorted(self._connected):
+            line = self._lines[member]
+            self._again(line, now)
+            while line.waiting and len(line.owed) < OWED_MAX and self._due(line) <= now:
+                made.append((member, self._body(line, now)))
+                if not line.waiting:
+                    line.sent_at = now
+        return made
+
+    def deadline(self) -> int | None:
+        """When `bodies` has something next; None if nothing waits for time."""
+        times = []
+        for member in self._connected:
+            line = self._lines[member]
+            if line.waiting and len(line.owed) < OWED_MAX:
+                times.append(self._due(line))
+            if line.owed:
+                times.append(next(iter(line.owed.values())).sent_at + RETRY)
+        return min(times, default=None)
+
+    def _due(self, line: _Line) -> int:
+        return line.sent_at + GATHER if line.owed else 0
+
+    def _again(self, line: _Line, now: int) -> None:
+        while line.owed and (item := next(iter(line.owed.values()))).sent_at + RETRY <= now:
+            del line.owed[item.number]
+            item.with_state = True
+            line.waiting[item.number] = item
+
+    def _body(self, line: _Line, now: int) -> bytes:
+        """One frame of what waits; moves it to what is owed."""
+        parts: list[msgspec.Raw] = []
+        size = 0
+        while line.waiting and len(parts) < ASKS_MAX and len(line.owed) < OWED_MAX:
+            item = next(iter(line.waiting.values()))
+            part = self._encoded(item)
+            if parts and size + len(part) > FRAME_BYTES:
+                break
+            del line.waiting[item.number]
+            item.sent_at = now
+            line.owed[item.number] = item
+            parts.append(part)
+            size += len(part)
+        return canonical.encode((VERSION, self._electorate.epoch, tuple(parts)))
+
+    def _encoded(self, item: _Item) -> msgspec.Raw:
+        state = item.state_of() if item.with_state else b""
+        if not state or len(state) > STATE_BYTES_MAX:
+            return item.plain
+        pairs = tuple((event.salt, event.text) for event in item.events)
+        return msgspec.Raw(canonical.encode(Asked(item.number, item.question, pairs, state)))
+
+    def _settled(self, line: _Line, number: int) -> None:
+        item = line.owed.pop(number, None) or line.waiting.pop(number, None)
+        if item is not None:
+            line.numbers.pop(item.question, None)

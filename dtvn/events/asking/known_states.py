@@ -1,0 +1,60 @@
+"""The rule states that a validator has at hand, by their digests: a bounded cache, which may forget any."""
+
+from __future__ import annotations
+
+from dtvn.events.judging import Abstains, Abstention, Question
+from dtvn.events.ruled_run import RuledRun
+from dtvn.events.rules import Limits, StateError, rules_digest, state_digest
+
+STATES_MAX = 16_384
+STATE_BYTES_KEPT = 8 * 1024 * 1024
+"""Most bytes of all states in their canonical form."""
+
+
+class KnownStates:
+    """States of runs under the rules that this release knows: with and without events of unknown type."""
+
+    def __init__(self, limits: Limits, states_max: int = STATES_MAX) -> None:
+        self._limits = limits
+        self._states_max = states_max
+        self._drops = {rules_digest(limits, drop_unknown=drop): drop for drop in (False, True)}
+        """Rules digest -> drop_unknown."""
+        fresh = RuledRun(limits)
+        self._start = fresh.state_digest()
+        self._kept: dict[tuple[bytes, bytes], tuple[bytes, RuledRun | None]] = {}
+        """(rules, state) -> the state's bytes, and a run that is in it; the one used last comes last."""
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def take(self, question: Question, given: bytes) -> RuledRun:
+        """A run in the state that the question names. `given`: bytes that are said to be that state, b"" for
+        none; only their digest makes them believed. Raises Abstains."""
+        drop = self._drops.get(question.rules)
+        if drop is None:
+            raise Abstains(Abstention.OTHER_RULES)
+        if question.before == self._start:
+            return RuledRun(self._limits, drop_unknown=drop)
+        key = question.rules, question.before
+        data, run = self._kept.pop(key, (b"", None))
+        if data:
+            self._kept[key] = data, None
+            if run is not None:
+                return run
+        if not data and state_digest(given) != question.before:
+            raise Abstains(Abstention.STATE_UNKNOWN)
+        try:
+            return RuledRun(self._limits, data or given, drop_unknown=drop)
+        except StateError:
+            raise Abstains(Abstention.STATE_UNKNOWN) from None
+
+    def put(self, run: RuledRun) -> None:
+        """Keep a run that has judged its events, and its state."""
+        key, data = (run.rules_digest(), run.state_digest()), run.state
+        known, _ = self._kept.pop(key, (b"", None))
+        self._bytes += len(data) - len(known)
+        self._kept[key] = data, run
+        while len(self._kept) > self._states_max or self._bytes > STATE_BYTES_KEPT:
+            oldest = next(iter(self._kept))
+            self._bytes -= len(self._kept.pop(oldest)[0])
