@@ -108,6 +108,10 @@ class Principals:
         events = self._events.get((name, capability))
         return events is not None and (event in events or ANY_EVENT in events)
 
+    def holds(self, name: str, capability: str) -> bool:
+        """Whether the principal `name` holds `capability` in some event."""
+        return (name, capability) in self._events
+
     def begin(self, timestamp: int) -> None:
         """Begin a batch at this effective timestamp: rotated keys whose overlap is over become invalid."""
         if self._expiring:

@@ -13,6 +13,7 @@ import msgspec
 import zmq
 from nacl import bindings
 
+from dtvn.events.asking import ASKING, Member, MemberJudge
 from dtvn.ledger import NodeLedger
 from dtvn.machine import TicketApplication
 from dtvn.machine.keyring import KeyRing
@@ -159,7 +160,18 @@ class Node:
                 self.id, self.founding, self.membership, (self._seed, self._next_seed())
             ),
             elsewhere=self.transport.addresses,
+            judge=self._make_judge(),
         )
+
+    def _make_judge(self) -> MemberJudge:
+        """What judges agent events: it stores nothing, so a new host begins with a new one."""
+        member = Member(self.cluster, self.membership.epoch, self.index, self._secret)
+
+        def may_ask(wire: str) -> bool:
+            principals = self.application.principals
+            return principals.holds(principals.who(wire), ASKING)
+
+        return MemberJudge(member, may_ask)
 
     def introduce(self) -> None:
         """Log the node's identity and state once it runs."""

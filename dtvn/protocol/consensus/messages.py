@@ -6,8 +6,7 @@ Three families, and a kind number for each class (`KINDS`):
 * **Statements** are signed by a replica, may be stored, relayed and used as evidence. The signature
   covers tag, cluster id, kind and body; the body begins with epoch and sender (R1). Statements carry
   other signed statements as *frames* (`bytes` of an encoded envelope), verified at the door.
-* **Link messages** are unsigned: they are valid only on the authenticated link they came over (fetching,
-  supplying self-certifying data, replies to clients). They are never relayed.
+* **Link messages** are unsigned, valid only on the authenticated link they came over, never relayed.
 
 `sender` of a statement is the replica's index in the epoch's member list; sequences start at 1;
 timestamps are Unix microseconds.
@@ -22,6 +21,7 @@ import msgspec
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.continuation import Continuation
 from dtvn.protocol.consensus.fields import SPAN, Count, Group, Hash, Text, Votes, Wire, Word
+from dtvn.protocol.consensus.judge_messages import Judge, Judged
 
 __all__ = [
     "Answer",
@@ -44,6 +44,8 @@ __all__ = [
     "FetchBatch",
     "FetchEntries",
     "FetchViewChange",
+    "Judge",
+    "Judged",
     "NewView",
     "Operation",
     "Outcome",
@@ -401,8 +403,7 @@ class Reply(Wire, frozen=True):
 
 
 class Busy(Wire, frozen=True):
-    """Answer to a client: its bundle was not ordered, and why (`busy`, `unknown_session`). A hint, never an
-    outcome."""
+    """Hint to a client: its bundle was not ordered, and why (`busy`, `unknown_session`)."""
 
     session: tuple[Count, Count]
     number: Count
@@ -427,8 +428,7 @@ class Hello(Wire, frozen=True):
 
 
 class Query(Wire, frozen=True):
-    """Query to a node, outside consensus; answered at the node's own sequence. Queries:
-    docs/understand/protocol/messages.md."""
+    """Query to a node, outside consensus, answered at its own sequence (protocol/messages.md lists them)."""
 
     number: Count
     what: Word
@@ -474,6 +474,8 @@ KINDS: dict[int, type[Any]] = {
     81: Snapshot,
     82: FetchGroups,
     83: Groups,
+    84: Judge,
+    85: Judged,
 }
 KIND_OF: dict[type[Any], int] = {message: kind for kind, message in KINDS.items()}
 STATEMENTS = frozenset(message for kind, message in KINDS.items() if 16 <= kind < 64)

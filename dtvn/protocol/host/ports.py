@@ -5,7 +5,7 @@ The real implementations are in `node/` and `ledger/`, the simulated ones in `si
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dtvn.protocol.consensus import Signer
@@ -17,6 +17,7 @@ from dtvn.protocol.consensus.effects import (
     Install,
     Note,
     Now,
+    Reason,
     Record,
     ReplyTo,
     Send,
@@ -30,6 +31,7 @@ __all__ = [
     "JournalError",
     "JournalFenced",
     "JournalFull",
+    "Judge",
     "LedgerTail",
     "Signer",
     "Transport",
@@ -111,3 +113,18 @@ class Watcher(Protocol):
 
     def notice(self, note: Executed | Note) -> None:
         """Take note of one event."""
+
+
+class Judge(Protocol):
+    """Answers questions of principals beside consensus: a little in each turn, storing nothing."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a question waits."""
+
+    def put(self, peer: Peer, body: bytes, now: int) -> Reason | None:
+        """Queue questions, not decoded yet; returns why if they are dropped. `now`: monotonic nanoseconds."""
+
+    def turn(self, clock: Callable[[], int]) -> tuple[Sequence[tuple[Peer, bytes]], Sequence[Peer]]:
+        """Answer some questions, in bounded time by `clock` (monotonic nanoseconds): (connection, body of
+        the answer) each, and the senders of malformed questions."""

@@ -30,7 +30,7 @@ from dtvn.protocol.consensus.verified import Header, Inbound, Peer, Verified
 from dtvn.protocol.epochs.catch_up import EpochCatchUp
 from dtvn.protocol.epochs.proofs import EPOCH_CHANGES, EpochChangeProofs
 from dtvn.protocol.host.log_server import LogServer
-from dtvn.protocol.host.ports import Clock, Journal, LedgerTail, Signer, Transport, Watcher
+from dtvn.protocol.host.ports import Clock, Journal, Judge, LedgerTail, Signer, Transport, Watcher
 from dtvn.protocol.host.questions import Questions
 from dtvn.protocol.host.rate_limiter import RateLimiter
 from dtvn.protocol.wire import CHECK, Door, PeerError
@@ -100,7 +100,8 @@ class Installed(Exception):
 class Host:
     """Runs one core over ports. `answer_query` answers a `Query`, outside consensus. `rows_lag`: nanoseconds
     for which state rows are held back to collect more, even when idle; 0 if people read the rows. `epoch`:
-    the core's epoch. `elsewhere` returns the addresses of the members by id."""
+    the core's epoch. `elsewhere` returns the addresses of the members by id. `judge` answers questions about
+    agent events; None: they are refused."""
 
     def __init__(
         self,
@@ -118,6 +119,7 @@ class Host:
         epoch: int = 0,
         epoch_catch_up: EpochCatchUp | None = None,
         elsewhere: Callable[[], Mapping[str, tuple[str, int]]] = dict,
+        judge: Judge | None = None,
     ) -> None:
         self.core = core
         self.application = application
@@ -131,6 +133,7 @@ class Host:
         self.rows_lag = rows_lag
         self.epoch = epoch
         self.epoch_catch_up = epoch_catch_up
+        self.judge = judge
         self.log_server = LogServer(journal, transport, signer, elsewhere)
         self.epoch_changes = EpochChangeProofs()
         self.executed = 0
@@ -182,6 +185,7 @@ class Host:
             raise TurnLost("a step raised") from error
         self._finish(effects, now)
         self._materialise(now, idle=not inbound)
+        self._judge()
         return taken
 
     def wake_at(self) -> int | None:
@@ -191,7 +195,7 @@ class Host:
             times.append(self.epoch_catch_up.deadline())
         if self._dirty_since is not None:
             times.append(self._dirty_since + self.rows_lag)
-        if self._questions.waiting:
+        if self._questions.waiting or (self.judge is not None and self.judge.waiting):
             times.append(0)
         return min([time for time in times if time is not None], default=None)
 
@@ -300,6 +304,10 @@ class Host:
             self.log_server.on_request(header.peer, message, now)
         elif isinstance(message, m.Query):
             self._questions.put(header.peer, message)
+        elif isinstance(message, m.Judge):
+            reason = Reason.NOT_MEMBER if self.judge is None else self._ask_judge(self.judge, header, now)
+            if reason is not None:
+                effects.notes.append(_refused(item, reason, "Judge"))
         elif isinstance(message, m.Status) and message.epoch < self.epoch:
             self._send_epoch_change(header.peer, message.epoch, now)
         elif isinstance(message, m.Answer) and self.epoch_catch_up is not None and message.number:
@@ -311,6 +319,9 @@ class Host:
         elif not isinstance(message, m.Hello):
             return False
         return True
+
+    def _ask_judge(self, judge: Judge, header: Header, now: Now) -> Reason | None:
+        return judge.put(header.peer, header.message.body, now.monotonic)
 
     def _cross(self, now: Now, effects: Effects) -> None:
         """Ask peers for missed epochs, and continue in the newest one if that is better."""
@@ -380,6 +391,16 @@ class Host:
             answer = self.epoch_changes.answer if query.what == EPOCH_CHANGES else self.answer_query
             self.transport.answer(peer, self.signer.link(answer(query)))
 
+    def _judge(self) -> None:
+        """Answer questions about agent events, after all that consensus had to send."""
+        if self.judge is None or not self.judge.waiting:
+            return
+        answers, malformed = self.judge.turn(lambda: self.clock.now().monotonic)
+        for peer, body in answers:
+            self.transport.answer(peer, self.signer.link(m.Judged(body)))
+        for peer in malformed:
+            self.watcher.notice(_refused(Inbound(peer, b""), Reason.MALFORMED, "Judge"))
+
     def _serve_log(self, now: Now) -> None:
         try:
             self.log_server.push(now)
@@ -420,7 +441,7 @@ def _must_last(effects: Effects) -> bool:
 
 
 _UNSYNCED = (EntryRecord, EvidenceRecord)
-_SERVED = frozenset({m.FetchEntries, m.Follow, m.Query, m.Status, m.Answer, m.Hello})
+_SERVED = frozenset({m.FetchEntries, m.Follow, m.Query, m.Status, m.Answer, m.Hello, m.Judge})
 """Messages that `_serve` may handle."""
 
 
