@@ -5,6 +5,7 @@ links; `fake.FakeGateway` has the same interface without a network. How to use i
 docs/use/python-client.md.
 """
 
+from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.gateway.agreement import NO_CLUSTER, Agreement, agreement_of
 from dtvn.gateway.client import Gateway, valid_until
 from dtvn.gateway.collector import (
@@ -18,8 +19,6 @@ from dtvn.gateway.collector import (
 )
 from dtvn.gateway.events_face import (
     CALL_EVENTS_MAX,
-    EVENT_BYTES_MAX,
-    INTERRUPTED,
     STATE_DIFFERS,
     VERDICT_WAIT,
     EventRun,
@@ -55,7 +54,6 @@ __all__ = [
     "GatewayClosed",
     "GatewayFace",
     "Given",
-    "INTERRUPTED",
     "Identity",
     "Judged",
     "JudgedPiece",

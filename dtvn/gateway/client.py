@@ -28,17 +28,19 @@ import zmq
 from msgspec import structs
 from nacl import bindings
 
+from dtvn.events.judging import Electorate
 from dtvn.files.genesis import read_genesis
 from dtvn.gateway.collector import Actions, Answered, Collector, Overloaded, Result
+from dtvn.gateway.events import GatewayEvents
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, MemberView
 from dtvn.gateway.identity import Identity, KeyWatch, read_identity
 from dtvn.net import Dialler, public_key_of
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.membership import Membership
-from dtvn.protocol.consensus.messages import Hello, Operation
+from dtvn.protocol.consensus.messages import Hello, Judge, Operation
 from dtvn.protocol.genesis import Genesis, GenesisError, cluster_id
 from dtvn.protocol.quorum import quorum, weak_quorum
-from dtvn.protocol.wire import Door, FrameSigner
+from dtvn.protocol.wire import Door, FrameSigner, link_frame
 
 __all__ = ["Gateway", "GatewayClosed", "GenesisKeys", "valid_until"]
 
@@ -126,6 +128,8 @@ class Gateway:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._inbox: deque[tuple[Any, ...]] = deque()
+        self._awake = False
+        """Whether the thread was woken for the sake of `events` and has not looked yet."""
         self._calls_max = calls_max
         self._calls_open = 0
         self._closing = False
@@ -149,6 +153,8 @@ class Gateway:
         self.present = self._collector.epochs.present
         """The newest epoch that epoch change proofs prove."""
         self._keys.follow(self.present)
+        self.events = GatewayEvents(self._electorate(), self)
+        """See GatewayFace."""
         self._hello = Hello(client=client)
         self._elsewhere = {genesis.members[index].id: address for index, address in (addresses or {}).items()}
         self._wanted = self._elsewhere
@@ -273,6 +279,21 @@ class Gateway:
             if len(self._inbox) == 1:
                 self._dialler.wake()
 
+    def attend(self) -> None:
+        """See events.Owner."""
+        if self._pid != os.getpid():
+            raise GatewayClosed("a forked process needs a gateway of its own")
+        with self._lock:
+            if self._closing or self._dead is not None:
+                raise GatewayClosed("the gateway is closed") from self._dead
+            if not self._awake:
+                self._awake = True
+                self._dialler.wake()
+
+    def now(self) -> int:
+        """See events.Owner."""
+        return time.monotonic_ns()
+
     # --- the gateway's own thread ----------------------------------------------------------------
 
     def _run(self) -> None:
@@ -290,6 +311,7 @@ class Gateway:
             self._inbox.clear()
             self._dialler.close()
         self._context.destroy(linger=0)
+        self.events.close(GatewayClosed("the gateway was closed meanwhile"))
         for future in called:
             if not future.done():
                 future.set_exception(GatewayClosed("the gateway was closed meanwhile"))
@@ -302,8 +324,11 @@ class Gateway:
         if self._wanted != self._elsewhere:
             self._elsewhere = self._wanted
             self._dial_anew()
-        pause = collector.deadline() - time.monotonic_ns()
+        due = self.events.deadline()
+        due = collector.deadline() if due is None else min(due, collector.deadline())
+        pause = due - time.monotonic_ns()
         frames = self._dialler.poll(max(0, -(-pause // 1_000_000)))
+        self._awake = False
         now = Now(monotonic=time.monotonic_ns(), wall=time.time_ns())
         connected = self._dialler.connected()
         if connected != self._connected:
@@ -322,7 +347,10 @@ class Gateway:
             collector.tick(now)
         if self._watch is not None:
             self._look_at_key(self._watch, now)
-        self._carry_out(collector.take(now))
+        actions = collector.take(now)
+        self._carry_out(actions, now)
+        for member, body in self.events.turn(actions.judged, self._connected, now):
+            self._dialler.send(member, link_frame(Judge(body)))
         self._view_members()
 
     def _submit(
@@ -350,7 +378,10 @@ class Gateway:
             return
         self._questions[self._collector.ask(member, what, arguments, now, wait=wait)] = future
 
-    def _follow(self, membership: Membership) -> None:
+    def _electorate(self) -> Electorate:
+        return Electorate(self._cluster, self.present.epoch, self.present.members)
+
+    def _follow(self, membership: Membership, now: Now) -> None:
         """Dial the members of the next epoch, and only these."""
         logger.warning("epoch %s begins with %s members", membership.epoch, len(membership.members))
         self._keys.follow(membership)
@@ -358,6 +389,7 @@ class Gateway:
         self._enter_until = time.monotonic_ns() + ENTER_WITHIN
         self._connected = frozenset()
         self._dial_anew()
+        self.events.enter(self._electorate(), now)
 
     def _dial_anew(self) -> None:
         """Reconnect to all members, at the addresses and under the key of now."""
@@ -400,9 +432,9 @@ class Gateway:
         }
         return Dialler(self._context, present, self._seed, hello=self._hello, addresses=places)
 
-    def _carry_out(self, actions: Actions) -> None:
+    def _carry_out(self, actions: Actions, now: Now) -> None:
         if actions.successor is not None:
-            self._follow(actions.successor)
+            self._follow(actions.successor, now)
         for member, frame in actions.send:
             self._dialler.send(member, frame)
         if actions.completed:

@@ -64,7 +64,6 @@ YOUNG = 1 * SECOND
 
 FLIGHTS_MAX = 256
 """Bundles in flight in all; a quarter of a session's window of numbers (R12)."""
-
 OPERATIONS_WAITING_MAX = 50_000
 BYTES_WAITING_MAX = 64 * 1024 * 1024
 """Beyond either limit a call raises Overloaded: two seconds of work at full speed."""
@@ -78,12 +77,13 @@ QUORUM_GRACE = 3 * SECOND
 
 
 class Actions(msgspec.Struct):
-    """Actions for the caller of the collector: `send` frames (member index, frame), then pass results and
-    answers to callers."""
+    """For the caller: `send` frames (member index, frame), then pass results and answers to callers."""
 
     send: list[tuple[int, bytes]] = []
     completed: list[Completed] = []
     answered: list[Answered] = []
+    judged: list[tuple[int, bytes]] = []
+    """(member, encoded Judged)."""
     successor: Membership | None = None
     """The next epoch: its members are to be dialled before anything is sent (R16, R35)."""
 
@@ -213,8 +213,7 @@ class Collector:
         self.questions.found(found)
 
     def receive(self, member: int, frame: bytes, now: Now) -> None:
-        """Handle a frame from the authenticated link of `member`; never raises, even if the content is
-        invalid."""
+        """Handle a frame from the authenticated link of `member`; never raises, whatever it holds."""
         if member >= len(self._members):
             return  # a member of an epoch that is over
         try:
@@ -228,6 +227,8 @@ class Collector:
             self._on_repeat(member, envelope, frame, now)
         elif envelope.kind == _BUSY:
             self._on_busy(member, envelope, now)
+        elif envelope.kind == _JUDGED:
+            self._actions.judged.append((member, envelope.body))
         elif envelope.kind == _ANSWER:
             answered = self.questions.on_answer(member, envelope.body, now.monotonic)
             if answered is not None and answered.question in self._asked:
@@ -496,3 +497,4 @@ _REPLY = m.KIND_OF[m.Reply]
 _REPEAT = m.KIND_OF[m.Repeat]
 _BUSY = m.KIND_OF[m.Busy]
 _ANSWER = m.KIND_OF[m.Answer]
+_JUDGED = m.KIND_OF[m.Judged]

@@ -21,16 +21,12 @@ from dtvn.events.config import Algorithm
 from dtvn.events.judging import Verdict
 from dtvn.events.rules import Violation
 
-EVENT_BYTES_MAX = 1024 * 1024
-"""Longest event, in bytes of its JSON text, that members judge; none judges a longer one."""
 CALL_EVENTS_MAX = 4_096
 """Most events of one call of `judge`."""
 VERDICT_WAIT = 5.0
 """Seconds after which a chunk is decided with the votes at hand."""
 STATE_DIFFERS = "STATE_DIFFERS"
 """`JudgedPiece.code` where the votes' state of the rules is not the one computed here: another release."""
-INTERRUPTED = "INTERRUPTED"
-"""The same where the epoch ended before enough votes had come, and the time for a further attempt too."""
 
 
 class Given(StrEnum):

@@ -1,0 +1,114 @@
+"""The open questions of all runs: brings each to its members, and what they say to its chunk. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dtvn.events.asking import Asker
+from dtvn.events.judging import Electorate, Event, MemberVote, Question, encode_evidence
+from dtvn.gateway.event_chunks import Chunk, Track
+from dtvn.gateway.events_face import VoteEvidenceFile
+
+EVIDENCE_MAX = 64
+"""Most members that are convicted here; each once in an epoch."""
+
+
+class OpenQuestions:
+    """Questions with their chunks, for the members of one epoch at a time."""
+
+    def __init__(self, electorate: Electorate) -> None:
+        self.asker = Asker(electorate)
+        self.evidence: tuple[VoteEvidenceFile, ...] = ()
+        self.touched: dict[int, None] = {}
+        """Runs of which a chunk heard something; emptied by the caller."""
+        self._electorate = electorate
+        self._connected: frozenset[int] = frozenset()
+        self._chunks: dict[Question, tuple[Chunk, int]] = {}
+        """Question -> its chunk and the number of its run."""
+        self._of_run: dict[int, list[Question]] = {}
+
+    def enter(self, electorate: Electorate) -> None:
+        """Ask the members of the next epoch from now on; all open questions are forgotten."""
+        self.asker = Asker(electorate, self.asker.number)
+        self._electorate = electorate
+        self._connected = frozenset()
+        self._chunks.clear()
+        self._of_run.clear()
+
+    def connected(self, members: frozenset[int]) -> None:
+        """Note which members have a connection now. Where only some are asked, another takes the place of
+        one that is lost."""
+        lost = self._connected - members
+        self._connected = members
+        self.asker.connected(members)
+        for member in lost:
+            for chunk, number in list(self._chunks.values()):
+                question = chunk.replace(member)
+                if question is not None:
+                    self.asker.unask(member, question)
+                    self.touched[number] = None
+
+    def ask(self, number: int, chunk: Chunk) -> None:
+        """Send what a chunk of this run asks now."""
+        asked: dict[Question, tuple[list[int], Sequence[Event]]] = {}
+        for ask, events in chunk.asks():
+            asked.setdefault(ask.question, ([], events))[0].append(ask.member)
+        for question, (members, events) in asked.items():
+            if question not in self._chunks:
+                self._chunks[question] = chunk, number
+                self._of_run.setdefault(number, []).append(question)
+
+            def state_of(track: Track = chunk.track, digest: bytes = question.before) -> bytes:
+                return track.state(digest)
+
+            self.asker.ask(members, question, events, state_of)
+
+    def receive(self, member: int, body: bytes) -> None:
+        """See EventRuns.receive."""
+        answered = self.asker.receive(member, body)
+        for vote in answered.votes:
+            found = self._chunks.get(vote.vote.question)
+            if found is not None:
+                self._on_vote(vote, *found)
+        for question, reason in answered.abstained:
+            found = self._chunks.get(question)
+            if found is not None:
+                found[0].abstained(member, question, reason)
+                self.touched[found[1]] = None
+
+    def retire(self, number: int) -> None:
+        """A chunk of this run is decided: its questions need no answer. They are remembered until the next
+        one is decided, since a late vote may contradict an earlier one; then they are forgotten."""
+        kept = []
+        for question in self._of_run.get(number, ()):
+            chunk = self._chunks[question][0]
+            if chunk.retired:
+                del self._chunks[question]
+                continue
+            kept.append(question)
+            if chunk.inquiry.done:
+                self.asker.forget(question)
+        for question in kept:
+            chunk = self._chunks[question][0]
+            chunk.retired = chunk.inquiry.done
+        self._of_run[number] = kept
+
+    def forget(self, number: int) -> None:
+        """The run has ended."""
+        for question in self._of_run.pop(number, ()):
+            self.asker.forget(question)
+            del self._chunks[question]
+
+    def _on_vote(self, vote: MemberVote, chunk: Chunk, number: int) -> None:
+        chunk.receive(vote)
+        for one, other in chunk.inquiry.contradictions:
+            self._convict(one, other)
+        self.touched[number] = None
+
+    def _convict(self, one: MemberVote, other: MemberVote) -> None:
+        electorate = self._electorate
+        member = electorate.members[one.member].id
+        known = any((each.member, each.epoch) == (member, electorate.epoch) for each in self.evidence)
+        if not known and len(self.evidence) < EVIDENCE_MAX:
+            data = encode_evidence(one, other, electorate)
+            self.evidence += (VoteEvidenceFile(member, electorate.epoch, data),)
