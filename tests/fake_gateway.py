@@ -25,6 +25,7 @@ from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.genesis import Genesis, cluster_id
+from tests.fake_events import FakeEvents
 
 Watcher = Callable[[int, int, VerifiedBundle, tuple[m.Outcome, ...], list[ApplicationChange]], None]
 
@@ -53,6 +54,7 @@ class FakeGateway:
         self._on_executed = on_executed
         self._lock = threading.Lock()
         self._closed = False
+        self.events = FakeEvents(cluster_id(genesis), self.present, self.submit)
         self._sequence = 0
         self._timestamp = 0
         self._number = 0
@@ -117,6 +119,7 @@ class FakeGateway:
     def close(self) -> None:
         """Refuse everything from now on."""
         self._closed = True
+        self.events.close(GatewayClosed("the gateway is closed"))
 
     def _status(self, member: int) -> dict[str, Any]:
         return {
