@@ -348,7 +348,7 @@ class Gateway:
         if self._watch is not None:
             self._look_at_key(self._watch, now)
         actions = collector.take(now)
-        self._carry_out(actions, now)
+        self._carry_out(actions)
         for member, body in self.events.turn(actions.judged, self._connected, now):
             self._dialler.send(member, link_frame(Judge(body)))
         self._view_members()
@@ -381,7 +381,7 @@ class Gateway:
     def _electorate(self) -> Electorate:
         return Electorate(self._cluster, self.present.epoch, self.present.members)
 
-    def _follow(self, membership: Membership, now: Now) -> None:
+    def _follow(self, membership: Membership) -> None:
         """Dial the members of the next epoch, and only these."""
         logger.warning("epoch %s begins with %s members", membership.epoch, len(membership.members))
         self._keys.follow(membership)
@@ -389,7 +389,7 @@ class Gateway:
         self._enter_until = time.monotonic_ns() + ENTER_WITHIN
         self._connected = frozenset()
         self._dial_anew()
-        self.events.enter(self._electorate(), now)
+        self.events.enter(self._electorate())
 
     def _dial_anew(self) -> None:
         """Reconnect to all members, at the addresses and under the key of now."""
@@ -432,9 +432,9 @@ class Gateway:
         }
         return Dialler(self._context, present, self._seed, hello=self._hello, addresses=places)
 
-    def _carry_out(self, actions: Actions, now: Now) -> None:
+    def _carry_out(self, actions: Actions) -> None:
         if actions.successor is not None:
-            self._follow(actions.successor, now)
+            self._follow(actions.successor)
         for member, frame in actions.send:
             self._dialler.send(member, frame)
         if actions.completed:

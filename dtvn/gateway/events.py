@@ -185,10 +185,10 @@ class GatewayEvents:
         with self._lock:
             return 0 if self._outcomes else self._runs.deadline()
 
-    def enter(self, electorate: Electorate, now: Now) -> None:
+    def enter(self, electorate: Electorate) -> None:
         """The next epoch has begun."""
         with self._lock:
-            self._runs.enter(electorate, now.monotonic)
+            self._runs.enter(electorate, self._owner.now())
 
     def turn(
         self, judged: Sequence[tuple[int, bytes]], connected: frozenset[int], now: Now
