@@ -76,7 +76,7 @@ class Track:
         return [each for i, event in enumerate(events) for each in ahead.judge(event.text, position + i)]
 
 
-class Settled(msgspec.Struct, frozen=True):
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """A piece that is decided, with its events."""
 
     piece: JudgedPiece

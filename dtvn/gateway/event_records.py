@@ -198,7 +198,7 @@ class Recorder:
             elif result.code in AGAIN:
                 again = True
             else:
-                self._end(result.code)
+                self.stop(result.code)
             break
         if again:
             self._due = now + EVERY
@@ -288,8 +288,10 @@ class Recorder:
             self._bytes += _size(item.settled.events)
         self._items.clear()
 
-    def _end(self, code: str) -> None:
+    def stop(self, code: str) -> None:
+        """Nothing more is recorded, for this reason."""
         self.code = code
+        self.chunk = None
         self._waiting.clear()
         self._items.clear()
         self._events = self._bytes = 0

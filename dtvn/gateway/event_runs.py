@@ -17,8 +17,9 @@ import msgspec
 
 from dtvn.events.asking import CHUNK_BYTES_MAX
 from dtvn.events.balancing import Placement
-from dtvn.events.config import Algorithm, ConsensusConfig
+from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig
 from dtvn.events.judging import (
+    ALGORITHM_NOT_OFFERED,
     CHUNK_EVENTS_MAX,
     AlgorithmNotOffered,
     DecisionRule,
@@ -177,9 +178,10 @@ class EventRuns:
                 run.chunk = None
             if run.chunk is not None and run.rule is not None:
                 run.chunk.begin(self._panel(), run.rule, now, wait=run.calls[0].wait, patience=PATIENCE)
-            if run.recorder is not None and run.recorder.chunk is not None:
-                run.recorder.merged(run.recorder.chunk.settled())
-                self._begin_merging(run, run.recorder.chunk, now)
+            if run.recorder is not None:
+                self._take_merged(run, run.recorder, now)
+                if run.recorder.chunk is not None:
+                    self._begin_merging(run, run.recorder, run.recorder.chunk, now)
             self._touched[run.number] = None
 
     def connected(self, members: frozenset[int]) -> None:
@@ -313,7 +315,7 @@ class EventRuns:
     def _rule(self, algorithm: Algorithm | None) -> DecisionRule | None:
         try:
             return decision_rule(self._config, len(self._electorate.members), algorithm)
-        except AlgorithmNotOffered:
+        except (AlgorithmNotOffered, ConfigError):
             return None
 
     def _panel(self) -> Panel:
@@ -431,21 +433,25 @@ class EventRuns:
         over = run.ends_by is not None and not run.calls
         if over:
             recorder.hurry(now)
+        self._take_merged(run, recorder, now)
+        chunk = recorder.plan(self._electorate.epoch, now)
+        if chunk is not None:
+            self._begin_merging(run, recorder, chunk, now)
+        return recorder.operations(now, wall, ends=over)
+
+    def _take_merged(self, run: LiveRun, recorder: Recorder, now: int) -> None:
         if recorder.chunk is not None:
             recorder.merged(recorder.chunk.settled())
             if recorder.chunk.inquiry.done:
                 recorder.merging_ended(now)
                 self.questions.retire(run.number)
-        chunk = recorder.plan(self._electorate.epoch, now)
-        if chunk is not None:
-            self._begin_merging(run, chunk, now)
-            self.questions.ask(run.number, chunk)
-        return recorder.operations(now, wall, ends=over)
 
-    def _begin_merging(self, run: LiveRun, chunk: Chunk, now: int) -> None:
-        members = len(self._electorate.members)
-        rule = run.rule or decision_rule(self._config, members, Algorithm.MAJORITY)
-        chunk.begin(self._panel(), rule, now, wait=2 * PATIENCE, patience=PATIENCE)
+    def _begin_merging(self, run: LiveRun, recorder: Recorder, chunk: Chunk, now: int) -> None:
+        if run.rule is None:
+            recorder.stop(ALGORITHM_NOT_OFFERED)
+            return
+        chunk.begin(self._panel(), run.rule, now, wait=2 * PATIENCE, patience=PATIENCE)
+        self.questions.ask(run.number, chunk)
 
     def _submit(self, operations: Sequence[tuple[int, list[m.Operation]]]) -> None:
         batch: list[tuple[int, int]] = []

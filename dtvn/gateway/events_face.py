@@ -42,7 +42,7 @@ class Given(StrEnum):
     NOT_ASKED = "not_asked"
 
 
-class MemberAnswer(msgspec.Struct, frozen=True):
+class MemberAnswer(msgspec.Struct, frozen=True, gc=False):
     """One member's answer about one piece."""
 
     member: str
@@ -54,7 +54,7 @@ class MemberAnswer(msgspec.Struct, frozen=True):
     """Why it abstained: a value of judging.Abstention."""
 
 
-class JudgedPiece(msgspec.Struct, frozen=True):
+class JudgedPiece(msgspec.Struct, frozen=True, gc=False):
     """Consecutive events of a run that were judged as a whole. A call has several pieces if its events are
     many, or where votes differed."""
 

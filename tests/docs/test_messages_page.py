@@ -11,9 +11,9 @@ from tests.docs.played import Seen, played
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "understand" / "protocol" / "messages.md"
 KINDS = sorted(m.KINDS.values(), key=lambda kind: kind.__name__)
-PLAYED = [kind for kind in KINDS if kind not in (m.Hello, m.Continuation)]
+PLAYED = [kind for kind in KINDS if kind not in (m.Hello, m.Continuation, m.Judge, m.Judged)]
 """With a Hello a connection begins, and the simulator's always stand; a Continuation goes from hand to
-hand."""
+hand; the simulator's members judge events without links (tests/integration/test_event_votes.py has these)."""
 OUTSIDE = frozenset({"epoch", "sender"})
 """Fields that the page leaves out."""
 ROLES = {

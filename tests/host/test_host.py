@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from dtvn.protocol.canonical import decode
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import ALL, Effects, Note, Reason, ReplyTo, Send, StateRecord
+from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import INBOUND_MAX, TurnLost
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from dtvn.protocol.host.questions import ANSWERED_MAX, WAITING_MAX
-from dtvn.protocol.wire import Envelope
-from tests.host.doubles import EMPTY, Bench, entry_record
+from dtvn.protocol.wire import Envelope, decode_envelope, link_frame
+from tests.host.doubles import EMPTY, Bench, Tape, entry_record
 
 RECORD = StateRecord("vote", b"yes")
 
@@ -329,3 +332,46 @@ def test_row_15_a_peers_flood_of_questions_delays_no_other_peers_answer() -> Non
     while bench.host.wake_at() == 0:
         bench.host.turn()
     assert len(bench.tape.said) == WAITING_MAX + 1, "of one peer so many wait, and no more"
+
+
+class TapeJudge:
+    """Answers each question with itself, as the second step of a turn."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.asked: list[tuple[Peer, bytes]] = []
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self.asked)
+
+    def put(self, peer: Peer, body: bytes, now: int) -> Reason | None:
+        self.asked.append((peer, body))
+        return None
+
+    def turn(self, clock: Callable[[], int]) -> tuple[list[tuple[Peer, bytes]], list[Peer]]:
+        self.tape("judge", len(self.asked))
+        first, self.asked = self.asked[:1], self.asked[1:]
+        return first, []
+
+
+def test_events_are_judged_after_all_that_consensus_had_to_send() -> None:
+    bench = Bench()
+    bench.core.on_receive = lambda verified: full_effects()
+    bench.host.judge = TapeJudge(bench.tape)
+    bench.hear(bench.vote(), link_frame(m.Judge(b"one")), link_frame(m.Judge(b"two")))
+    bench.host.turn()
+    assert bench.tape.words() == ["receive", "persist", "send", "reply", "note", "judge", "answer"]
+    assert bench.host.wake_at() == 0
+    bench.host.turn()
+    assert bench.host.wake_at() != 0
+    answers = [decode_envelope(value[1])[1] for what, value in bench.tape.said if what == "answer"]
+    assert answers == [m.Judged(b"one"), m.Judged(b"two")]
+
+
+def test_a_host_without_a_judge_refuses_questions_about_events() -> None:
+    bench = Bench()
+    bench.hear(link_frame(m.Judge(b"one")))
+    bench.host.turn()
+    ((_what, note),) = [each for each in bench.tape.said if each[0] == "note"]
+    assert note.fields["reason"] == Reason.NOT_MEMBER.value

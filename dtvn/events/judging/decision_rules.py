@@ -53,7 +53,7 @@ class Verdict(StrEnum):
     """Too few votes, or votes too different."""
 
 
-class Count(msgspec.Struct, frozen=True):
+class Count(msgspec.Struct, frozen=True, gc=False):
     """Numbers of votes on one question, by verdict."""
 
     valid: int

@@ -22,7 +22,7 @@ from dtvn.events.judging.turns import MemberVote
 from dtvn.events.judging.votes import CHUNK_EVENTS_MAX, Question, chunk_digest, first_difference
 
 
-class RunPoint(msgspec.Struct, frozen=True):
+class RunPoint(msgspec.Struct, frozen=True, gc=False):
     """Where a run stands: everything that its next question names besides the events."""
 
     thread: str
@@ -44,7 +44,7 @@ class RunPoint(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, position=question.position + question.count, state=state)
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """A question for one member. Its events are those of the chunk from `first` on."""
 
     member: int
@@ -52,7 +52,7 @@ class Ask(msgspec.Struct, frozen=True):
     first: int
 
 
-class Piece(msgspec.Struct, frozen=True):
+class Piece(msgspec.Struct, frozen=True, gc=False):
     """A part of the chunk that is settled."""
 
     first: int

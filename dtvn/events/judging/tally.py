@@ -34,7 +34,7 @@ class Ignored(StrEnum):
     """The member has voted otherwise on the same question: none of its votes counts, and both convict it."""
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """The decision on one question."""
 
     verdict: Verdict

@@ -90,7 +90,7 @@ class CheckedTurn:
         return Ballot(self.turn.member, place, len(self._leaves), path, self.turn.signature)
 
 
-class MemberVote(msgspec.Struct, frozen=True):
+class MemberVote(msgspec.Struct, frozen=True, gc=False):
     """A vote whose signature was checked, and the turn that proves it."""
 
     member: int

@@ -33,11 +33,11 @@ class Command(BaseCommand):
 
         parser.add_argument(
             "--only",
-            choices=("rates", "rejoin", "contract", "events"),
+            choices=("rates", "rejoin", "contract", "events", "event-runs"),
             default="rates",
             help="rates (default): operations per second and latency; rejoin: a member returns under load; "
             "contract: 200 validates by 10 clients over the REST of four validators (X43); "
-            "events: rules of AG-UI streams on one core",
+            "events: rules of AG-UI streams on one core; event-runs: events judged by four validators",
         )
         parser.add_argument(
             "--behind", type=int, default=100_000, help="rejoin: sequences it missed (default: %(default)s)"
@@ -51,12 +51,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the benchmark."""
-        from benchmarks import contract, events, network, rejoin
+        from benchmarks import contract, event_runs, events, network, rejoin
 
         if options["only"] == "contract":
             contract.main(options["output"])
         elif options["only"] == "events":
             events.main(options["output"])
+        elif options["only"] == "event-runs":
+            event_runs.main(options["output"])
         elif options["only"] == "rejoin":
             rejoin.main(options["output"], options["behind"], options["tickets"])
         else:

@@ -1,0 +1,134 @@
+"""Runs that are judged while an epoch ends: votes of the old one count for nothing, nothing is lost."""
+
+from __future__ import annotations
+
+from dtvn.events.asking import Member, MemberJudge
+from dtvn.events.judging import Event, Verdict, check_certificate, decode_certificate
+from dtvn.gateway import Judged, Result
+from dtvn.gateway.event_records import EVERY
+from dtvn.gateway.event_runs import EventActions, EventRuns
+from dtvn.machine import Record, reasons
+from dtvn.machine.commands import check
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus import messages as m
+from dtvn.protocol.consensus.verified import Peer
+from tests.events.judging.support import CLUSTER, electorate, keys
+
+GATEWAY = Peer("gateway", None, b"1")
+STARTED = b'{"type":"RUN_STARTED","threadId":"t","runId":"r"}'
+OPENED = b'{"type":"TEXT_MESSAGE_START","messageId":"m","role":"assistant"}'
+WAIT = 5_000_000_000
+
+
+class World:
+    """Runs, and the members of an epoch that judge them. Four members at first."""
+
+    def __init__(self) -> None:
+        self.runs = EventRuns(electorate(4, 0))
+        self.time = 0
+        self.submitted: list[tuple[int, tuple[m.Operation, ...]]] = []
+        self.judged: list[Judged] = []
+        self._seat(4, 0)
+
+    def _seat(self, members: int, epoch: int) -> None:
+        self.members, self.epoch = members, epoch
+        self.judges = [
+            MemberJudge(Member(CLUSTER, epoch, index, keys(index)[1]), lambda _name: True)
+            for index in range(members)
+        ]
+        self.runs.connected(frozenset(range(members)))
+
+    def enter(self, members: int, epoch: int) -> None:
+        self.runs.enter(electorate(members, epoch), self.time)
+        self._seat(members, epoch)
+
+    def take(self) -> EventActions:
+        self.runs.tick(self.time)
+        actions = self.runs.take(self.time, 1_700_000_000_000_000_000)
+        self.submitted += actions.submit
+        self.judged += [judged for _call, judged in actions.judged]
+        return actions
+
+    def said(self, actions: EventActions) -> list[tuple[int, bytes]]:
+        """What the members answer to what was sent."""
+        answers = []
+        for member, body in actions.send:
+            self.judges[member].put(GATEWAY, body, self.time)
+            for _peer, answer in self.judges[member].turn(lambda: self.time)[0]:
+                answers.append((member, canonical.encode(m.Judged(answer))))
+        return answers
+
+    def settle(self) -> None:
+        """Until nothing is sent any more."""
+        while answers := self.said(self.take()):
+            for member, answer in answers:
+                self.runs.receive(member, answer)
+
+    def judge(self, number: int, *texts: bytes) -> None:
+        events = [Event(bytes(16), text) for text in texts]
+        self.runs.judge(number, events, self.time, wait=WAIT)
+
+
+def begun(world: World) -> int:
+    return world.runs.begin("t", "r", event="default", actor="a").number
+
+
+def test_votes_of_an_ended_epoch_count_for_nothing() -> None:
+    world = World()
+    world.judge(begun(world), STARTED)
+    late = world.said(world.take())
+    for member, answer in late[:2]:
+        world.runs.receive(member, answer)
+    world.enter(7, 1)
+    for member, answer in late:
+        world.runs.receive(member, answer)
+    assert world.judged == []
+    world.settle()
+    (judged,) = world.judged
+    assert judged.verdict is Verdict.VALID
+    (piece,) = judged.pieces
+    found = check_certificate(decode_certificate(piece.certificate), electorate(7, 1))
+    assert (piece.epoch, len(found.signers)) == (1, 5)
+
+
+def test_a_record_of_an_ended_epoch_is_voted_again_with_the_same_head() -> None:
+    world = World()
+    number = begun(world)
+    world.judge(number, STARTED, OPENED)
+    world.settle()
+    world.time += EVERY
+    world.settle()
+    ((first, operations),) = world.submitted
+    world.enter(4, 1)
+    world.runs.outcomes(first, (Result(reasons.WRONG_EPOCH),), world.time)
+    world.settle()
+    old, new = (check(each[1][0]) for each in world.submitted)
+    assert isinstance(old, Record)
+    assert isinstance(new, Record)
+    assert (old.certificate.epoch, new.certificate.epoch) == (0, 1)
+    assert (old.certificate.vote, old.previous) == (new.certificate.vote, new.previous)
+    check_certificate(new.certificate, electorate(4, 1))
+    assert len(operations) == 1
+
+
+def test_a_member_that_is_ahead_of_the_gateway_is_asked_again() -> None:
+    world = World()
+    world.judge(begun(world), STARTED)
+    world._seat(4, 1)  # the members know of the next epoch, the gateway not yet
+    world.settle()
+    assert world.judged == []
+    world.enter(4, 1)
+    world.settle()
+    assert world.judged[0].pieces[0].epoch == 1
+
+
+def test_an_algorithm_that_the_next_epoch_cannot_offer_ends_without_a_verdict() -> None:
+    world = World()
+    number = begun(world)
+    world.judge(number, STARTED)
+    world.take()
+    world.runs._given_config = world.runs._config  # four members at least
+    world.enter(3, 1)
+    world.settle()
+    assert world.judged[0].verdict is Verdict.NONE
+    assert world.judged[0].pieces == ()
