@@ -35,6 +35,7 @@ _ALL = (
     (Reason.VIEW_INACTIVE, "spoke in a view that is being left", False),
     (Reason.BAD_BATCH, "sent a batch that is malformed or not the one it signed", True),
     (Reason.BAD_TIMESTAMP, "proposed a time too far from this node's clock", False),
+    (Reason.STATE_BEHIND, "proposed an empty batch before this node knew whether one is due", False),
     (Reason.DUPLICATE_REQUEST, "proposed a request that was executed", False),
     (Reason.BAD_PROOF, "sent a certificate that proves nothing", True),
     (Reason.UNKNOWN_SESSION, "sent a bundle of a session that is not known", False),
