@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
-from dtvn.protocol.genesis import CAPABILITIES, Parameters
+from dtvn.protocol.genesis import Parameters
 from simulator import twins
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
 from simulator.faults import FaultPlan
 from simulator.late_commit_worlds import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
+from simulator.lock_queue_worlds import LOCK_FAULTS, LOCK_QUEUES
 from simulator.membership_changes import MembershipChanges
 from simulator.network import LinkQuality
 from simulator.run_plan import FIRST_WORD, MessageLoss, OperatorAction, Partition, RunPlan, draw_run, smaller
@@ -235,21 +236,6 @@ STRANDED: dict[str, Any] = {
     ),
 }
 """r4 sleeps, skips epochs, and gets no state: it may be no member any more when a snapshot arrives."""
-
-
-LOCK_QUEUES: dict[str, Any] = {
-    "lock_queues": True,
-    "gateways": 3,
-    "traffic": Traffic(tickets=3, pause_max=4 * SECOND),
-    "capabilities": CAPABILITIES,
-    "partitions": (
-        Partition(SECOND, (("client-1",), (*MEMBERS, "client-0", "client-2"))),
-        Partition(3 * SECOND, ()),
-    ),
-    "duration": 6 * SECOND,
-}
-"""Clients queue for locks, one of them is cut off, and little else happens."""
-LOCK_FAULTS = FaultPlan(pause_max=600 * MILLISECOND, away_max=500 * MILLISECOND, crash=1, suspend=1, heal=0)
 
 
 def anything(seed: int) -> RunPlan:
