@@ -17,13 +17,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.cluster import Processes, running_cluster
-from benchmarks.events import conversation
-from benchmarks.lone import spent
-from benchmarks.votes import check_seconds
+from benchmarks.events import check_seconds, conversation
 from dtvn.events.config import Algorithm
 from dtvn.events.judging import CHUNK_EVENTS_MAX, Verdict
 from dtvn.gateway import EventRun, Gateway, Judged
@@ -54,6 +53,10 @@ class Seen:
         self.events += len(judged.salts)
         self.seconds.append(time.perf_counter() - begun)
 
+    def done(self, begun: float, judged: Future[Judged]) -> None:
+        """The same for a future."""
+        self.note(begun, judged.result())
+
 
 Drive = Callable[[Gateway, Algorithm, int, Seen], Iterator[None]]
 """Goes on a little with each step, and ends its runs when it is closed."""
@@ -74,7 +77,7 @@ def many(gateway: Gateway, algorithm: Algorithm, runs: int, seen: Seen) -> Itera
                 if pending is not None and not pending[1].done():
                     continue
                 waiting[number] = begun = _judge(run, [next(texts[number])])
-                begun[1].add_done_callback(lambda done, at=begun[0]: seen.note(at, done.result()))
+                begun[1].add_done_callback(partial(seen.done, begun[0]))
             time.sleep(max(0.0, due - time.monotonic()))
             yield
     finally:
@@ -144,8 +147,13 @@ def _for(steps: Iterator[None], seconds: float) -> None:
 def _used(processes: Processes) -> dict[str, float]:
     """Processor seconds of each node, and last of this process."""
     names = [processes.name(index) for index in range(MEMBERS)]
-    used = {name: sum(each[0] for each in spent(processes.pid(name)).values()) / 1e6 for name in names}
+    used = {name: _processor_seconds(processes.pid(name)) for name in names}
     return used | {"gateway": time.process_time()}
+
+
+def _processor_seconds(pid: int) -> float:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e9
 
 
 def main(output: Path, seconds: float = 8.0, runs: int = RUNS) -> None:

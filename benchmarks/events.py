@@ -87,7 +87,7 @@ def measure() -> dict[str, float]:
         "advice_to_decode": round(
             statistics.median(each["decode"] / each["rules_and_advice"] for each in rounds), 3
         ),
-        "check_us": round(min(_check() for _ in range(ROUNDS)) * 1e6, 1),
+        "check_us": round(min(check_seconds() for _ in range(ROUNDS)) * 1e6, 1),
     }
 
 
@@ -99,7 +99,8 @@ def _seconds(judge: Callable[[bytes], object], events: list[bytes]) -> float:
     return time.process_time() - begin
 
 
-def _check() -> float:
+def check_seconds() -> float:
+    """Processor seconds of one Ed25519 verification."""
     key = SigningKey(b"k" * 32)
     signed = key.sign(b"m" * 120)
     begin = time.process_time()

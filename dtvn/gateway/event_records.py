@@ -33,8 +33,9 @@ from dtvn.protocol.consensus.messages import Operation
 
 EVERY = 1_000_000_000
 """Nanoseconds for which certified events are gathered before they are recorded."""
-GATHERED_MAX = 256
-"""Events after which they are recorded at once."""
+GATHERED_MAX = 4_096
+GATHERED_BYTES_MAX = 1024 * 1024
+"""Events and bytes after which they are recorded at once."""
 LARGE = 64
 """Events of a chunk from which on it is recorded as it is."""
 AT_ONCE = 64
@@ -118,7 +119,7 @@ class Recorder:
         self._bytes += _size(settled.events)
         if self._due is None:
             self._due = now + EVERY
-        if self._events >= GATHERED_MAX:
+        if self._events >= GATHERED_MAX or self._bytes >= GATHERED_BYTES_MAX:
             self._due = min(self._due, now)
 
     def hurry(self, now: int) -> None:

@@ -234,7 +234,7 @@ class Events(Protocol):
         `algorithm`: None means pbft if it is offered, else majority. `recorded`: whether certified heads are
         recorded in the ordered log, once a second and at the run's end; None: for pbft. `on_recorded` hears
         of each record, in the gateway's thread: it must not block. `event`, `actor`: those of the records;
-        the gateway's principal needs the capability `operate` in that event. `drop_unknown`: events
+        the gateway's principal needs the capability `record` in that event. `drop_unknown`: events
         of unknown type are accepted with a warning, as clients treat them.
 
         Raises AlgorithmNotOffered, RunIsLive, ValueError for a name that is empty or over 1,024 characters

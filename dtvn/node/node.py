@@ -169,7 +169,8 @@ class Node:
 
         def may_ask(wire: str) -> bool:
             principals = self.application.principals
-            return principals.holds(principals.who(wire), ASKING)
+            name = principals.who(wire)
+            return any(principals.holds(name, capability) for capability in ASKING)
 
         return MemberJudge(member, may_ask)
 

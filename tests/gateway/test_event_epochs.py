@@ -122,7 +122,7 @@ def test_a_member_that_is_ahead_of_the_gateway_is_asked_again() -> None:
     assert world.judged[0].pieces[0].epoch == 1
 
 
-def test_an_algorithm_that_the_next_epoch_cannot_offer_ends_without_a_verdict() -> None:
+def test_without_its_algorithm_in_the_next_epoch_a_run_has_no_verdict() -> None:
     world = World()
     number = begun(world)
     world.judge(number, STARTED)

@@ -4,7 +4,7 @@ Judging is no part of consensus: it stores nothing, and its work in one turn of 
 questions and bytes, so that the votes of consensus wait at most for that. Whoever asks has a queue, which is
 served in turn with those of other principals; what does not fit is dropped, and gateways ask again.
 
-Who may ask: a principal that holds `operate` in some event, as it must to have a verdict recorded. An answer
+Who may ask: a principal that may record verdicts in some event (`record`, formerly `operate`). An answer
 shows nothing of the cluster's state, but it takes a member's time and signature, so nobody gets one who could
 not make use of it.
 """
@@ -35,8 +35,8 @@ from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host.rate_limiter import RateLimiter
 from dtvn.protocol.scheme import ED25519, Scheme
 
-ASKING = "operate"
-"""The capability, in any event, that lets a principal ask."""
+ASKING = ("record", "operate")
+"""Capabilities of which one, in any event, lets a principal ask: those that permit to record a verdict."""
 TURN_TIME = 2_000_000
 """Nanoseconds of judging in one turn of a node, after which the current question is the last one."""
 TURN_QUESTIONS = 1_024
