@@ -128,8 +128,6 @@ class Gateway:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._inbox: deque[tuple[Any, ...]] = deque()
-        self._awake = False
-        """Whether the thread was woken for the sake of `events` and has not looked yet."""
         self._calls_max = calls_max
         self._calls_open = 0
         self._closing = False
@@ -139,6 +137,7 @@ class Gateway:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         client = os.urandom(8)
         self._cluster = cluster = cluster_id(genesis)
+        self._hello = Hello(client=client)
         self._collector = Collector(
             genesis,
             principal=principal,
@@ -154,8 +153,6 @@ class Gateway:
         """The newest epoch that epoch change proofs prove."""
         self._keys.follow(self.present)
         self.events = GatewayEvents(self._electorate(), self)
-        """See GatewayFace."""
-        self._hello = Hello(client=client)
         self._elsewhere = {genesis.members[index].id: address for index, address in (addresses or {}).items()}
         self._wanted = self._elsewhere
         self._dialler = self._dial()
@@ -286,9 +283,7 @@ class Gateway:
         with self._lock:
             if self._closing or self._dead is not None:
                 raise GatewayClosed("the gateway is closed") from self._dead
-            if not self._awake:
-                self._awake = True
-                self._dialler.wake()
+            self._dialler.wake()
 
     def now(self) -> int:
         """See events.Owner."""
@@ -328,7 +323,6 @@ class Gateway:
         due = collector.deadline() if due is None else min(due, collector.deadline())
         pause = due - time.monotonic_ns()
         frames = self._dialler.poll(max(0, -(-pause // 1_000_000)))
-        self._awake = False
         now = Now(monotonic=time.monotonic_ns(), wall=time.time_ns())
         connected = self._dialler.connected()
         if connected != self._connected:

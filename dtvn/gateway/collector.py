@@ -55,7 +55,6 @@ __all__ = [
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
-
 IN_FLIGHT_MAX = 4
 """Young bundles in flight at once: enough to keep a pipeline busy, few enough that bundles grow."""
 

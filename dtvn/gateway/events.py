@@ -102,6 +102,8 @@ class GatewayEvents:
         self._outcomes: list[tuple[int, Future[tuple[Result, ...]] | None]] = []
         """Records of which the outcome is known, or that could not be submitted (None)."""
         self._closed: Exception | None = None
+        self._woken = False
+        """Whether the gateway's thread will take a turn for what callers handed in."""
 
     # --- any thread ------------------------------------------------------------------------------
 
@@ -163,7 +165,7 @@ class GatewayEvents:
                 raise RunEnded(f"run {run.run!r} of thread {run.thread!r} has ended")
             call = self._runs.judge(run.live.number, events, self._owner.now(), wait=int(wait * SECOND))
             self._calls[call] = future
-        self._owner.attend()
+        self._wake()
         return future
 
     def end(self, run: OpenRun, wait: float) -> Future[RunEnd]:
@@ -175,7 +177,7 @@ class GatewayEvents:
             run.ended = Future()
             run.ended.set_running_or_notify_cancel()
             self._runs.end(run.live.number, self._owner.now(), wait=int(wait * SECOND))
-        self._owner.attend()
+        self._wake()
         return run.ended
 
     # --- the gateway's thread --------------------------------------------------------------------
@@ -196,6 +198,7 @@ class GatewayEvents:
         """Take in what members said, (member, encoded Judged); returns what to send, (member, body of a
         Judge)."""
         with self._lock:
+            self._woken = False
             self._runs.connected(connected)
             for member, body in judged:
                 self._runs.receive(member, body)
@@ -219,6 +222,13 @@ class GatewayEvents:
             self._open.clear()
         for future in futures:
             _fail(future, error)
+
+    def _wake(self) -> None:
+        """Once for all calls until the next turn."""
+        with self._lock:
+            woken, self._woken = self._woken, True
+        if not woken:
+            self._owner.attend()
 
     def _check_open(self) -> None:
         if self._closed is not None:
