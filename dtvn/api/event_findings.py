@@ -1,0 +1,241 @@
+"""What is known about a judged run: the members' verdicts, call after call, as programs and pages see them.
+
+`scope` is the name of the certificate that an answer rests on: the head of the run after it, 64 hex digits,
+which commits to all that was decided about the run so far. It is LOCAL_ONLY where no certificate covers the
+events, and then only the rules of this process have judged them.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from dtvn.events.judging import Verdict, decode_certificate, first_head, next_head, open_vote
+from dtvn.events.rules import Severity, Violation
+from dtvn.gateway import Judged, JudgedPiece, MemberAnswer
+
+LOCAL_ONLY = "LOCAL_ONLY"
+VIOLATIONS_MAX = 1_000
+"""Violations that one answer lists; `omitted` counts the others by rule."""
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Consecutive events that were judged as a whole; see gateway.JudgedPiece."""
+
+    position: int
+    count: int
+    verdict: Verdict
+    code: str
+    text: str
+    errors: tuple[str, ...]
+    epoch: int
+    partial: bool
+    scope: str
+    members: tuple[MemberAnswer, ...]
+    certificate: str
+    """In base64; "" without one."""
+
+
+class EventVerdict(msgspec.Struct, frozen=True):
+    """The verdict on one event."""
+
+    index: int
+    accepted: bool
+    violations: tuple[Violation, ...]
+    scope: str
+
+
+class Findings:
+    """Takes what the members answer about one run, and counts; keeps no event and no certificate."""
+
+    def __init__(self, thread: str, run: str) -> None:
+        self.events = 0
+        """Events that certificates cover, refused ones included."""
+        self.refused = 0
+        self.ignored = 0
+        """Events before the first refusal that were dropped, as clients do."""
+        self.code: str | None = None
+        """Rule id of the first refusal."""
+        self.first_refused: int | None = None
+        self.failure = ("", "")
+        """Rule id and sentence of the newest piece without a certificate; "" once its events have one."""
+        self.votes: dict[str, Counter[str]] = {}
+        """Member id -> how often it gave which answer."""
+        self.violations: list[Violation] = []
+        self.omitted: Counter[str] = Counter()
+        self.epoch = 0
+        self._head = first_head(thread, run)
+
+    @property
+    def scope(self) -> str:
+        """Name of the newest certificate."""
+        return self._head.hex() if self.events else LOCAL_ONLY
+
+    @property
+    def delivered(self) -> int:
+        """Events accepted before the first refusal."""
+        return (self.events if self.first_refused is None else self.first_refused) - self.ignored
+
+    @property
+    def verdict(self) -> Verdict:
+        """INVALID once an event is refused, NONE where the newest events have no verdict."""
+        if self.first_refused is not None:
+            return Verdict.INVALID
+        return Verdict.NONE if self.failure[0] or not self.events else Verdict.VALID
+
+    def take(self, judged: Judged) -> tuple[list[Piece], list[EventVerdict]]:
+        """Add the answer to one call: its pieces, and the verdicts on the events that certificates cover."""
+        by_event = _by_index(judged.violations)
+        pieces: list[Piece] = []
+        verdicts: list[EventVerdict] = []
+        self.failure = ("", "")
+        for piece in judged.pieces:
+            refused = self._take(piece)
+            pieces.append(_piece(piece, self.scope if piece.certificate else LOCAL_ONLY))
+            if piece.certificate:
+                verdicts += self._verdicts(piece, refused, by_event)
+        judged_to = sum(piece.count for piece in judged.pieces if piece.certificate)
+        if judged_to < len(judged.salts) and not self.failure[0]:
+            self.failure = ("NO_DECISIONS", "No member has voted.")
+        return pieces, verdicts
+
+    def _take(self, piece: JudgedPiece) -> dict[int, str]:
+        """Count a piece; returns the code of each event that its certificate refuses, by index."""
+        self.epoch = piece.epoch
+        for answer in piece.members:
+            self.votes.setdefault(answer.member, Counter())[answer.given.value] += 1
+        if not piece.certificate:
+            self.failure = piece.code or "NO_CERTIFICATE", piece.text or "Too few votes are equal."
+            return {}
+        encoded = decode_certificate(piece.certificate).vote
+        refused = {piece.position + place: code for place, code in open_vote(encoded).errors}
+        self._head = next_head(self._head, encoded)
+        self.events = piece.position + piece.count
+        self.refused += len(refused)
+        if refused and self.first_refused is None:
+            self.first_refused, self.code = min(refused.items())
+        return refused
+
+    def _verdicts(
+        self, piece: JudgedPiece, refused: Mapping[int, str], by_event: Mapping[int, tuple[Violation, ...]]
+    ) -> Iterator[EventVerdict]:
+        for index in range(piece.position, piece.position + piece.count):
+            violations = by_event.get(index, ())
+            self._list(violations)
+            if self.first_refused is None or index < self.first_refused:
+                self.ignored += any(each.code == "UNKNOWN_EVENT_TYPE" for each in violations)
+            yield EventVerdict(index, index not in refused, violations, self.scope)
+
+    def _list(self, violations: tuple[Violation, ...]) -> None:
+        for violation in violations:
+            if len(self.violations) < VIOLATIONS_MAX:
+                self.violations.append(violation)
+            else:
+                self.omitted[violation.code] += 1
+
+
+class LocalFinding(msgspec.Struct, frozen=True):
+    """What the rules of this process alone say about events that no certificate covers."""
+
+    first_refused: int | None
+    code: str | None
+    violations: tuple[Violation, ...]
+
+
+def local_finding(judged: Judged, after: int) -> LocalFinding:
+    """The finding on the events from index `after` on."""
+    found = tuple(violation for violation in judged.violations if violation.index >= after)
+    refusing = [violation for violation in found if violation.severity is Severity.ERROR]
+    first = min(refusing, key=lambda violation: violation.index, default=None)
+    if first is None:
+        return LocalFinding(None, None, found)
+    return LocalFinding(first.index, first.code, found)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why events have no verdict: rule id and sentence."""
+
+    code: str
+    text: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on a run so far; its first members are those of `dtvn validate --json`."""
+
+    valid: bool
+    events: int
+    delivered: int
+    """Events accepted before the first refusal."""
+    code: str | None
+    """Rule id of the first refusal."""
+    violations: list[Violation]
+    omitted: dict[str, int]
+    """Violations that are not listed, by rule."""
+    scope: str
+    id: int
+    thread: str
+    run: str
+    algorithm: str
+    verdict: Verdict
+    failure: Failure | None
+    recorded: str
+    """Outcome code of the run's last record in the log; "" if it is not recorded, or has not ended."""
+
+
+class SequenceReport(Report, frozen=True, kw_only=True):
+    """The verdict on the events of one call, with all that a transcript needs besides them."""
+
+    pieces: list[Piece]
+    salts: list[str]
+    """In base64, of each event that a certificate covers."""
+
+
+def report_fields(findings: Findings, local: LocalFinding | None, given: int) -> dict[str, Any]:
+    """The members of a Report that follow from the findings. `local`: on the last of `given` events, which
+    have no certificate; what it says is marked by the scope LOCAL_ONLY."""
+    first, code, violations = findings.first_refused, findings.code, list(findings.violations)
+    events, delivered = findings.events, findings.delivered
+    if local is not None:
+        violations += local.violations[: max(VIOLATIONS_MAX - len(violations), 0)]
+        events = given
+        if first is None:
+            first, code = local.first_refused, local.code
+            delivered = (given if first is None else first) - findings.ignored
+    return {
+        "valid": first is None,
+        "events": events,
+        "delivered": delivered,
+        "code": code,
+        "violations": violations,
+        "omitted": dict(findings.omitted),
+        "scope": findings.scope if local is None else LOCAL_ONLY,
+        "verdict": findings.verdict,
+        "failure": Failure(*findings.failure) if findings.failure[0] else None,
+    }
+
+
+def _by_index(violations: tuple[Violation, ...]) -> dict[int, tuple[Violation, ...]]:
+    found: dict[int, list[Violation]] = {}
+    for violation in violations:
+        found.setdefault(violation.index, []).append(violation)
+    return {index: tuple(each) for index, each in found.items()}
+
+
+def _piece(piece: JudgedPiece, scope: str) -> Piece:
+    return Piece(
+        piece.position,
+        piece.count,
+        piece.verdict,
+        piece.code,
+        piece.text,
+        piece.errors,
+        piece.epoch,
+        piece.partial,
+        scope,
+        piece.members,
+        base64.b64encode(piece.certificate).decode(),
+    )
