@@ -55,7 +55,7 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 install: $(VENV)/.installed ## Make .venv and install what running needs
 
 build: $(VENV)/.installed ## Install, and compile every file once: bin/ then starts at once
-	@$(BIN)/python -m compileall -q dtvn dtvn_project validators tickets simulator
+	@$(BIN)/python -m compileall -q dtvn dtvn_project validators tickets events simulator
 
 up: $(VENV)/.installed ## Run the network in the foreground; Ctrl-C stops it
 	@DTVN_DATA="$(DATA)" NODES="$(NODES)" PORT="$(PORT)" $(if $(HOST),DTVN_HOST="$(HOST)") exec $(BIN)/python manage.py up
@@ -101,7 +101,7 @@ fmt: $(VENV)/.installed-dev ## Bring every file into form
 	@$(BIN)/ruff format .
 
 types: $(VENV)/.installed-dev ## Types, strict in the pure packages
-	@$(BIN)/mypy dtvn dtvn_project validators tickets simulator
+	@$(BIN)/mypy dtvn dtvn_project validators tickets events simulator
 
 docs: $(VENV)/.installed-dev ## Build the documentation, site/index.html; a dead link or anchor fails
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

@@ -12,6 +12,7 @@ django.setup(set_prefix=False)
 
 from dtvn_project.one_hop import OneHopHandler
 from dtvn_project.sockets import ClosedWhileAway
+from events.routing import websocket_urlpatterns as events_urlpatterns
 from validators.dashboard.routing import websocket_urlpatterns
 
 http = OneHopHandler()
@@ -20,6 +21,8 @@ http = OneHopHandler()
 application = ProtocolTypeRouter(
     {
         "http": http,
-        "websocket": ClosedWhileAway(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+        "websocket": ClosedWhileAway(
+            AuthMiddlewareStack(URLRouter([*events_urlpatterns, *websocket_urlpatterns]))
+        ),
     }
 )

@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "validators",
     "validators.ledger",
     "tickets",
+    "events",
     "simulator.web",
 ]
 

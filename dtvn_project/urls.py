@@ -12,6 +12,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("tickets.rest.urls")),
     path("", include("tickets.pages.urls")),
+    path("", include("events.rest.urls")),
     path("", include("simulator.web.urls")),
     path("", include("validators.rest.urls")),
     path("", include("validators.dashboard.urls")),

@@ -14,6 +14,7 @@ from django.test import Client
 from dtvn.files.whole import write_private
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import genesis as g
+from events.services.desk import Desk, desk
 from tests.api.learner import TableWriter
 from tests.api.living import LivingGateway
 from tests.fake_gateway import FakeGateway
@@ -66,7 +67,15 @@ def tables(db: None, settings: Any) -> TableWriter:
 
 
 @pytest.fixture
-def fake(tables: TableWriter, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
+def _unswept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No thread writes runs into a test's transaction; tests sweep themselves."""
+    monkeypatch.setattr(Desk, "_watch", lambda self: None)
+    yield
+    desk._runs.clear()
+
+
+@pytest.fixture
+def fake(tables: TableWriter, _unswept: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
     keys.forget()
     monkeypatch.setattr(progress, "_listener", None)
     given = FakeGateway(make_genesis(4), principal="gateway", on_executed=tables.on_executed)
@@ -94,7 +103,7 @@ def work_off(row: MembershipChange, seconds: float) -> MembershipChange:
 
 
 @pytest.fixture
-def living(tables: TableWriter, monkeypatch: pytest.MonkeyPatch) -> Iterator[LivingGateway]:
+def living(tables: TableWriter, _unswept: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[LivingGateway]:
     keys.forget()
     monkeypatch.setattr(members.changes, "wait", work_off)
     monkeypatch.setattr(changes, "ATTEMPT_PAUSE", 0.0)

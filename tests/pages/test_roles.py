@@ -42,6 +42,7 @@ LISTS: dict[str, dict[str, set[str]]] = {
         "tickets.ticketholder": {"view", "erase"},
         "validators.managednode": {"view"},
         "validators.memberevidence": {"view"},
+        "events.judgedrun": {"view"},
     },
     "gate": {"ledger.ticket": {"view", "consume"}},
     "auditor": {
@@ -50,6 +51,7 @@ LISTS: dict[str, dict[str, set[str]]] = {
         "ledger.consensusentry": {"view"},
         "validators.managednode": {"view"},
         "validators.memberevidence": {"view"},
+        "events.judgedrun": {"view"},
         "validators.membershipchange": {"view"},
         "validators.platformaction": {"view"},
         "simulator.simulatorrun": {"view"},
@@ -66,6 +68,7 @@ WORDS = {
     "tickets.ticketholder": "(?<!without )(?<!of )holders",
     "validators.managednode": "nodes",
     "validators.memberevidence": "evidence",
+    "events.judgedrun": "runs",
     "validators.membershipchange": "members",
     "validators.platformaction": "platform actions",
     "simulator.simulatorrun": "simulations",

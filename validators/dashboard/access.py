@@ -18,7 +18,14 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from dtvn.api.access import allowed_origin, named_origins
-from validators.rest.keys import authenticate_key, caller_of_session, caller_of_user, text_of_header
+from validators.rest.keys import (
+    ANYBODY,
+    Caller,
+    authenticate_key,
+    caller_of_session,
+    caller_of_user,
+    text_of_header,
+)
 
 
 def watcher_of(scope: dict[str, Any]) -> str:
@@ -62,17 +69,40 @@ async def _is_key(key: str) -> bool:
 
 def _is_person(scope: dict[str, Any]) -> bool:
     """Whether a user with a role, or the holder of an entered key, opened this socket."""
+    return _person(scope) is not None
+
+
+def _person(scope: dict[str, Any]) -> Caller | None:
     user = scope.get("user")  # lazy: its object is what the session stores
     found = getattr(user, "_wrapped", user)
-    return (caller_of_user(found) or caller_of_session(scope.get("session"))) is not None
+    return caller_of_user(found) or caller_of_session(scope.get("session"))
 
 
 async def may_watch_still(scope: dict[str, Any]) -> bool:
     """Decide again about an admitted client: keys are revoked and expire, sessions end."""
-    if (session := scope.get("session")) is not None:
-        stored = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
-        scope = {**scope, "session": stored, "user": await get_user({**scope, "session": stored})}
-    return await may_watch(scope)
+    return await may_watch(await _as_stored(scope))
+
+
+async def caller_of_socket(scope: dict[str, Any], *, again: bool = False) -> Caller | None:
+    """The caller of a socket that changes something; None if it may not even watch. `again`: of an admitted
+    client, as for `may_watch_still`."""
+    if again:
+        scope = await _as_stored(scope)
+    if not await may_watch(scope):
+        return None
+    if settings.API_IS_OPEN:
+        return ANYBODY
+    if key := _api_key(_headers(scope)):
+        return await database_sync_to_async(authenticate_key)(key)  # type: ignore[no-any-return]
+    return await database_sync_to_async(_person)(scope)  # type: ignore[no-any-return]
+
+
+async def _as_stored(scope: dict[str, Any]) -> dict[str, Any]:
+    """The scope with session and user as they are now."""
+    if (session := scope.get("session")) is None:
+        return scope
+    stored = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
+    return {**scope, "session": stored, "user": await get_user({**scope, "session": stored})}
 
 
 def _headers(scope: dict[str, Any]) -> dict[str, str]:

@@ -27,7 +27,7 @@ from validators.dashboard.nodes import (
     node_changes,
     read_announcements,
 )
-from validators.feed import Frame, Relay, simulation
+from validators.feed import Frame, Relay, parts, simulation
 from validators.feed.outage import Outage
 from validators.feed.progress import process_listener
 from validators.feed.rows import read_applied, read_frame
@@ -39,6 +39,8 @@ NODES_INTERVAL = 0.5
 """Seconds between two polls of the nodes, while a client watches."""
 SIMULATOR_INTERVAL = 0.2
 """Seconds between two polls of the simulator."""
+PART_INTERVAL = 0.5
+"""Seconds between two polls of each further part (feed.parts)."""
 OUTPUT_INTERVAL = 0.05
 """Seconds between two lines of one node's log; lines in between are skipped."""
 ACCESS_INTERVAL = 5.0
@@ -132,6 +134,7 @@ class Live:
                 self.relay.run(),
                 self._watch_nodes(),
                 self._watch_simulator(),
+                *(self._watch_part(part) for part in parts.parts()),
                 self._watch_logs(),
                 self._ask_for_access(),
             )
@@ -219,6 +222,23 @@ class Live:
                     texts = [encoded(frame).decode() for frame in frames]
                     self.tell({"type": "feed.frames", "texts": texts})
             await asyncio.sleep(SIMULATOR_INTERVAL)
+
+    async def _watch_part(self, part: parts.FeedPart) -> None:
+        """A page asks for what it shows; a client that joins after a while without one gets what follows."""
+        outage = Outage("a part of the feed")
+        last: int | None = None
+        while True:
+            if not self._watched.is_set():
+                last = None
+            await self._watched.wait()
+            with outage:
+                if last is None:
+                    last = await database_sync_to_async(part.newest_event)()
+                last, frames = await database_sync_to_async(part.read_frames)(last)
+                if frames:
+                    texts = [encoded(frame).decode() for frame in frames]
+                    self.tell({"type": "feed.frames", "texts": texts})
+            await asyncio.sleep(PART_INTERVAL)
 
     async def look_at_nodes(self) -> None:
         """Returns after a poll of the nodes that began later than this call; concurrent callers share it."""

@@ -30,12 +30,14 @@ PAGES = (
     ("dashboard:nodes", "Nodes"),
     ("dashboard:network", "Network"),
     ("tickets:page", "Tickets"),
+    ("events", "Events"),
     ("simulator", "Simulator"),
     ("dashboard:metrics", "Metrics"),
 )
 """URL name and page name."""
 NEEDED = {
     "nodes": frozenset({"admin"}),
+    "events": frozenset({"operate"}),
     "simulator": frozenset({"admin"}),
 }
 """Scopes any one of which allows changes on a page; the API checks the exact one."""

@@ -13,12 +13,13 @@ from validators.processes.http_channel import Refused
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """The longest body of any route."""
 OPERATION_BYTES_MAX = 1024 * 1024
-"""The longest body of an API route other than the batch: documented limit, and enforced by the route
-itself."""
+"""The longest body of an API route other than the batch and those of events: documented limit, and enforced
+by the route itself."""
 API = b"/api/v1/"
 TICKETS = b"/api/v1/tickets"
 """Errors of these routes use the validator's envelope."""
 BATCH = b"/api/v1/tickets/batch"
+EVENTS = b"/api/v1/events"
 CHUNKS_FREE = 256
 CHUNK_MEAN = 256
 """A body may have CHUNKS_FREE chunks, and one more for each CHUNK_MEAN bytes: each costs the event loop about
@@ -36,9 +37,9 @@ TOO_MANY_CHUNKS = last_response(
 
 def too_large(path: bytes) -> bytes:
     """The complete response of a refusal."""
-    single = path.startswith(API) and path.partition(b"?")[0] != BATCH
+    single = path.startswith(API) and path.partition(b"?")[0] != BATCH and not path.startswith(EVENTS)
     limit = OPERATION_BYTES_MAX if single else BODY_BYTES_MAX
-    envelope = {"success": False} if path.startswith(TICKETS) else {}
+    envelope = {"success": False} if path.startswith((TICKETS, EVENTS)) else {}
     error = {"error": f"The body is larger than {limit} bytes.", "code": "too_large"}
     return last_response(bare(envelope | error, status=413))
 

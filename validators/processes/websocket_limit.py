@@ -23,6 +23,8 @@ from validators.processes.reading_budget import READING_BUDGET
 
 MESSAGE_BYTES_MAX = 64 * 1024
 """Those of our clients have less than 100."""
+LONGER = {"/ws/events": 2 * 1024 * 1024}
+"""Paths with longer messages: the longest event, escaped, and a small one besides."""
 STEPS = 64
 """Steps of autobahn's parser in a row, one or two for each frame: its buffer is copied at each."""
 WAITING_MAX = 8
@@ -58,6 +60,8 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
         """See autobahn: the handshake; idle WebSockets leave half of the connections to requests."""
         if len(self.sockets) >= TimedChannel.room.most // 2:
             raise ConnectionDeny(503, "Too many WebSockets; try again later")
+        if (longer := LONGER.get(request.path)) is not None:
+            self.maxMessagePayloadSize = self.maxFramePayloadSize = longer
         return super().onConnect(request)
 
     def onOpen(self) -> None:

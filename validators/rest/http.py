@@ -128,12 +128,14 @@ def route(
     scope: str = "",
     about: About = "",
     body_bytes: int = BODY_BYTES_MAX,
+    audited: bool = True,
     **handlers: Handler,
 ) -> Callable[..., HttpResponseBase]:
     """The view of one path. `handlers`: by method in lower case. `scope`: what methods other than GET need,
-    besides a key. `about`: what keys for one event may use. `body_bytes`: largest body of these."""
+    besides a key. `about`: what keys for one event may use. `body_bytes`: largest body of these. `audited`:
+    whether changes are platform actions, if they are not about an event."""
     methods = {
-        name: _method(handler, 0 if name == "get" else body_bytes, audited=about != "event")
+        name: _method(handler, 0 if name == "get" else body_bytes, audited=audited and about != "event")
         for name, handler in handlers.items()
     }
     scopes = {name.upper(): scope for name in handlers if scope and name != "get"}

@@ -14,7 +14,7 @@ import msgspec
 from dtvn.api.bodies import OPERATIONS, Body, TicketBody
 from dtvn.api.writes import BatchBody
 from validators.rest.nodes import NodeBody
-from validators.rest.openapi import shapes
+from validators.rest.openapi import events, shapes
 from validators.rest.openapi.routes import Route
 
 OPERATION = "Operation"
@@ -28,7 +28,7 @@ def schema(route: Route, method: str) -> shapes.Schema | None:
     """The schema of a call's body; None if it takes none."""
     shape = route.body(method)
     if shape is None:
-        return shapes.BODIES.get((method, route.path))
+        return (shapes.BODIES | events.BODIES).get((method, route.path))
     if shape in ON_TICKETS:
         shared = _described(TicketBody)["properties"]
         fields = {name: each for name, each in _described(shape)["properties"].items() if name not in shared}
@@ -41,7 +41,10 @@ def schema(route: Route, method: str) -> shapes.Schema | None:
 def is_required(route: Route, method: str) -> bool:
     """Whether a request without a body is refused."""
     shape = route.body(method)
-    return shape is not None and not (shape.may_be_empty or shape.may_be_unreadable)
+    if shape is None:
+        call = method, route.path
+        return call in events.BODIES and call not in events.MAY_BE_EMPTY
+    return not (shape.may_be_empty or shape.may_be_unreadable)
 
 
 def components(routes: Iterable[Route]) -> dict[str, shapes.Schema]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from validators.rest.openapi import answers, bodies, shapes
+from validators.rest.openapi import answers, bodies, events, shapes
 from validators.rest.openapi.routes import Route, routes
 
 VERSION = "0.1.0"
@@ -34,6 +34,7 @@ REFUSALS = {
 MEDIA = {
     ("GET", "/metrics"): "text/plain",
     ("GET", "/api/v1/simulator/runs/{run_id}/trace"): "application/gzip",
+    **events.MEDIA,
 }
 NO_KEY = frozenset({"/health", "/live", "/ready", "/metrics", "/api/v1/", "/api/v1/openapi.json"})
 ALWAYS = frozenset({"/health", "/live", "/api/v1/"})
@@ -57,7 +58,7 @@ def document() -> dict[str, Any]:
         "security": [{name: []} for name in SECURITY],
         "paths": paths,
         "components": {
-            "schemas": shapes.SCHEMAS | answers.SCHEMAS | bodies.components(routes()),
+            "schemas": shapes.SCHEMAS | answers.SCHEMAS | events.SCHEMAS | bodies.components(routes()),
             "responses": REFUSALS,
             "securitySchemes": SECURITY,
         },
@@ -70,8 +71,8 @@ def statuses(route: Route, method: str) -> list[int]:
         return [200]
     if route.path in NO_KEY:
         return [200, 401, 403, 503]
-    found = {200, 401}
-    for wanted, start, also in shapes.STATUSES:
+    found = {201 if (method, route.path) in events.CREATES else 200, 401}
+    for wanted, start, also in (*events.STATUSES, *shapes.STATUSES):
         if wanted in ("", method) and route.path.startswith(start):
             found |= set(also)
             break
@@ -96,7 +97,7 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
         if body is not None:
             told["requestBody"] = {
                 "required": bodies.is_required(route, method),
-                "content": {JSON: {"schema": body} | _example(method, route.path)},
+                "content": {_taken(method, route.path): {"schema": body} | _example(method, route.path)},
             }
     told["responses"] = {str(status): _response(route, method, status) for status in statuses(route, method)}
     if route.path in NO_KEY:
@@ -106,8 +107,13 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
     return told
 
 
+def _taken(method: str, path: str) -> str:
+    """Media type of a request body."""
+    return events.NDJSON if (method, path) in events.TEXT_BODIES else JSON
+
+
 def _example(method: str, path: str) -> dict[str, Any]:
-    body = shapes.EXAMPLES.get((method, path))
+    body = (shapes.EXAMPLES | events.EXAMPLES).get((method, path))
     return {} if body is None else {"example": body}
 
 
@@ -117,7 +123,7 @@ def _response(route: Route, method: str, status: int) -> dict[str, Any]:
     media = MEDIA.get((method, route.path), JSON)
     return {
         "description": HTTPStatus(status).phrase,
-        "content": {media: {"schema": answers.ANSWERS[method, route.path]}},
+        "content": {media: {"schema": (answers.ANSWERS | events.ANSWERS)[method, route.path]}},
     }
 
 
@@ -133,7 +139,7 @@ def _parameters(route: Route, method: str) -> list[dict[str, Any]]:
     ]
     found += [
         {"name": name, "in": "query", "schema": schema}
-        for name, schema in shapes.QUERIES.get((method, route.path), {}).items()
+        for name, schema in (shapes.QUERIES | events.QUERIES).get((method, route.path), {}).items()
     ]
     if method == "GET" and route.path in shapes.READS_OF_THE_COPY:
         found.append({"name": "X-DTVN-Min-Sequence", "in": "header", "schema": shapes.MIN_SEQUENCE})

@@ -1,0 +1,5 @@
+"""The page of judged runs."""
+
+from validators.dashboard.views import page_of
+
+show_page = page_of("events")

@@ -1,0 +1,149 @@
+"""Runs as JSON values: as this process has just judged them, and as their rows keep them."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from django.db.models import QuerySet
+
+from dtvn.api.answers import Answer, bare, success
+from dtvn.api.event_answers import KeptPiece, KeptRecord, KeptRun, KeptViolation, RunDetails
+from dtvn.api.event_findings import LOCAL_ONLY, Report, SequenceReport, report_fields
+from dtvn.events.judging import Verdict
+from dtvn.events.rules import SUGGESTIONS, Severity
+from events.models import JudgedRun, RunPiece, RunRecord
+from events.services import excerpts
+from events.services.open_runs import Judgement, OpenRun
+
+PIECES_SHOWN = 50
+"""Newest pieces in the details of a run; all are listed below `/pieces`."""
+
+
+def report(run: OpenRun, recorded: str = "") -> Report:
+    """The report on a run of this process."""
+    return Report(**_fields(run, recorded), **report_fields(run.findings, None, run.findings.events))
+
+
+def sequence_report(run: OpenRun, found: Judgement, recorded: str = "") -> SequenceReport:
+    """The report on a run after one call."""
+    return SequenceReport(
+        **_fields(run, recorded),
+        **report_fields(run.findings, found.local, found.total),
+        pieces=found.pieces,
+        salts=[base64.b64encode(salt).decode() for salt in found.salts],
+    )
+
+
+def created(run: OpenRun) -> Answer:
+    """201 for a run that has begun."""
+    answer = success(data=report(run))
+    return Answer(answer.content, 201, {"Location": f"/api/v1/events/runs/{run.id}"})
+
+
+def kept_report(row: JudgedRun) -> dict[str, Any]:
+    """The report on a run that has ended, from its row: sentences of violations are not kept."""
+    violations = [
+        {**each, "message": "", "suggestion": SUGGESTIONS.get(each["code"], "")} for each in row.violations
+    ]
+    return {
+        "valid": row.verdict == Verdict.VALID,
+        "events": row.events,
+        "delivered": row.delivered,
+        "code": row.code or None,
+        "violations": violations,
+        "omitted": row.omitted,
+        "scope": row.scope or LOCAL_ONLY,
+        "id": row.pk,
+        "thread": row.thread,
+        "run": row.run,
+        "algorithm": row.algorithm,
+        "verdict": row.verdict,
+        "failure": {"code": row.failure, "text": ""} if row.failure else None,
+        "recorded": row.record_code,
+    }
+
+
+def kept_run(row: JudgedRun) -> KeptRun:
+    """A run of a list."""
+    return KeptRun(**_kept(row))
+
+
+def run_details(row: JudgedRun) -> RunDetails:
+    """One run with its newest pieces, and with what this process knows of its offending events."""
+    newest = list(row.pieces.order_by("-id")[:PIECES_SHOWN])[::-1]
+    return RunDetails(
+        **_kept(row),
+        pieces=[kept_piece(piece) for piece in newest],
+        pieces_kept=row.pieces.count(),
+        records=[_record(record) for record in row.records.order_by("-position")[:PIECES_SHOWN]][::-1],
+        excerpts=excerpts.read(row.pk),
+    )
+
+
+def kept_piece(piece: RunPiece) -> KeptPiece:
+    """One piece with its certificate."""
+    return KeptPiece(
+        id=piece.pk,
+        position=piece.position,
+        count=piece.count,
+        verdict=Verdict(piece.verdict),
+        code=piece.code,
+        text=piece.text,
+        errors=piece.errors,
+        epoch=piece.epoch,
+        partial=piece.partial,
+        scope=piece.scope,
+        members=piece.members,
+        certificate=base64.b64encode(bytes(piece.certificate)).decode(),
+    )
+
+
+def page(rows: QuerySet[Any], limit: int, shown: Any, link: Any, total: int) -> Answer:
+    """A page of rows; `link(id)` is the header to the next one."""
+    found = list(rows[: limit + 1])
+    headers = {"X-Total-Count": str(total)}
+    if len(found) > limit:
+        found.pop()
+        headers["Link"] = link(str(found[-1].pk))
+    return bare({"success": True, "data": [shown(row) for row in found]}, headers=headers)
+
+
+def _fields(run: OpenRun, recorded: str) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "thread": run.thread,
+        "run": run.run,
+        "algorithm": run.algorithm.value,
+        "recorded": recorded,
+    }
+
+
+def _kept(row: JudgedRun) -> dict[str, Any]:
+    names = set(KeptRun.__struct_fields__) - {"scope", "code", "failure", "violations", "id"}
+    plain = {name: getattr(row, name) for name in names}
+    return {name: _moment(each) if isinstance(each, datetime) else each for name, each in plain.items()} | {
+        "id": row.pk,
+        "scope": row.scope or LOCAL_ONLY,
+        "code": row.code or None,
+        "failure": row.failure or None,
+        "violations": [
+            KeptViolation(each["index"], each["code"], Severity(each["severity"]), each["field"])
+            for each in row.violations
+        ],
+    }
+
+
+def _moment(value: datetime) -> str:
+    return value.isoformat()
+
+
+def _record(record: RunRecord) -> KeptRecord:
+    return KeptRecord(
+        record.position, record.count, record.head, record.sequence, record.index, record.timestamp
+    )
+
+
+encoded = msgspec.json.Encoder().encode

@@ -1,0 +1,38 @@
+"""URLs of judging, and of the page."""
+
+from collections.abc import Callable
+
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, URLResolver, path
+
+from dtvn.api.event_bodies import BODY_BYTES_MAX
+from events.pages import show_page
+from events.rest import judging, runs
+from events.services.desk import SCOPE
+from validators.rest.http import Handler, route
+
+ROOT = "api/v1/events"
+RUN = f"{ROOT}/runs/<int:run_id>"
+
+
+def _judging(handler: Handler) -> Callable[..., HttpResponseBase]:
+    """A call that runs name themselves; rows of runs say who made it."""
+    return route(post=handler, scope=SCOPE, body_bytes=BODY_BYTES_MAX, audited=False)
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path(ROOT, route(get=runs.show_status)),
+    path(f"{ROOT}/validate", _judging(judging.validate)),
+    path(f"{ROOT}/validate-sequence", _judging(judging.validate_sequence)),
+    path(f"{ROOT}/stream", _judging(judging.judge_stream)),
+    path(
+        f"{ROOT}/runs",
+        route(get=runs.list_runs, post=runs.begin_run, scope=SCOPE, audited=False),
+    ),
+    path(RUN, route(get=runs.show_run, delete=runs.erase_run, scope=SCOPE, body_bytes=0)),
+    path(f"{RUN}/events", _judging(runs.judge_next)),
+    path(f"{RUN}/end", route(post=runs.end_run, scope=SCOPE, body_bytes=0, audited=False)),
+    path(f"{RUN}/pieces", route(get=runs.list_pieces)),
+    path(f"{RUN}/transcript", route(post=runs.make_transcript, scope=SCOPE, body_bytes=BODY_BYTES_MAX)),
+    path("dashboard/events", show_page, name="events"),
+]

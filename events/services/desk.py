@@ -1,0 +1,180 @@
+"""The table of this process's open runs, and the thread that writes them to their rows.
+
+A run's row is written at most once a second while events flow, for a row a chunk would cost more than the
+votes; and once more at its end.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any
+
+from django.db import DatabaseError, close_old_connections
+
+from dtvn.api.errors import ApiError, ServiceError
+from dtvn.api.event_bodies import RunBody
+from dtvn.gateway import RunEnd
+from events.models import JudgedRun
+from events.services import errors, excerpts, keeping
+from events.services.open_runs import OpenRun, waited
+from validators.database_url import first_line
+from validators.services.network import informed_gateway
+
+SCOPE = "operate"
+"""What having events judged needs, as recording a run in the log does."""
+OPEN_MAX = 2_048
+"""Open runs of this process."""
+OPEN_EACH = 256
+"""Open runs of one caller in it."""
+WRITE_INTERVAL = 1.0
+HEARD_INTERVAL = 15.0
+"""Seconds between two notes in the rows that this process still writes them."""
+NOT_RECORDED = "outcome_unknown"
+
+logger = logging.getLogger("dtvn.events")
+
+
+class Desk:
+    """The open runs, by the id of their row."""
+
+    def __init__(self) -> None:
+        self._runs: dict[int, OpenRun] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._heard = 0.0
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def open(self, wanted: RunBody, actor: str, first: bytes = b"") -> OpenRun:
+        """A new run of this caller. `first`: its first event if that is known already. Raises ApiError,
+        Unavailable."""
+        run = OpenRun(informed_gateway(), wanted, actor)
+        self._require_room(actor)
+        if first or (wanted.thread and wanted.run):
+            run.begin(first)
+        try:
+            row = keeping.begin(
+                thread=run.thread,
+                run=run.run,
+                algorithm=run.algorithm.value,
+                recorded=run.recorded,
+                actor=actor,
+            )
+        except BaseException:
+            run.end()
+            raise
+        run.id = row.pk
+        excerpts.keep(run.id, run.excerpts)
+        with self._lock:
+            self._runs[run.id] = run
+        self._watch()
+        return run
+
+    def find(self, run_id: int, actor: str) -> OpenRun:
+        """The open run; raises ApiError if this process has none, or another caller writes it."""
+        run = self._runs.get(run_id)
+        if run is None:
+            known = run_id < 2**63 and JudgedRun.objects.filter(pk=run_id).exists()
+            raise errors.ended(run_id) if known else errors.not_found(run_id)
+        if run.actor != actor:
+            raise ApiError(403, "not_permitted", "Another caller writes this run.")
+        return run
+
+    def has(self, run_id: int) -> bool:
+        """Whether this process writes the run."""
+        return run_id in self._runs
+
+    def named(self, actor: str, thread: str, run: str) -> OpenRun | None:
+        """This caller's open run of these names."""
+        wanted = actor, thread, run
+        with self._lock:
+            found = (each for each in self._runs.values() if (each.actor, each.thread, each.run) == wanted)
+            return next(found, None)
+
+    def end(self, run: OpenRun) -> str:
+        """End a run and write its row; waits for its last record, and returns its outcome code."""
+        waited(run.ended())
+        return self.finish(run)
+
+    def finish(self, run: OpenRun) -> str:
+        """Write the row of a run whose end is known, once; returns the outcome code of its last record, ""
+        if it is not recorded."""
+        code, scope = _outcome(run)
+        with self._lock:
+            if self._runs.pop(run.id, None) is None:
+                return code
+        try:
+            _write(run, ended=True, record_code=code, scope=scope)
+        except DatabaseError:
+            with self._lock:
+                self._runs[run.id] = run  # the sweep tries again
+            raise
+        return code
+
+    def sweep(self) -> None:
+        """Write what changed, end what is idle, finish what has ended."""
+        with self._lock:
+            runs = list(self._runs.values())
+        for run in runs:
+            future = run.ending
+            if future is not None and future.done():
+                self.finish(run)
+            elif run.idle():
+                if run.end() is None:
+                    self.finish(run)
+            elif run.changed:
+                _write(run)
+        if runs and time.monotonic() - self._heard > HEARD_INTERVAL:
+            self._heard = time.monotonic()
+            keeping.heard(run.id for run in runs)
+            keeping.mark_lost()
+
+    def _require_room(self, actor: str) -> None:
+        with self._lock:
+            own = sum(run.actor == actor for run in self._runs.values())
+            if own >= OPEN_EACH or len(self._runs) >= OPEN_MAX:
+                text = "Too many runs are open; end one, or try again later."
+                raise ApiError(429, errors.TOO_MANY_RUNS, text, headers={"Retry-After": "1"})
+
+    def _watch(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._sweep_always, name="events", daemon=True)
+                self._thread.start()
+
+    def _sweep_always(self) -> None:
+        while True:
+            time.sleep(WRITE_INTERVAL)
+            close_old_connections()
+            try:
+                self.sweep()
+            except (DatabaseError, ServiceError) as error:
+                logger.warning("runs were not written: %s", first_line(error))
+
+
+def _write(run: OpenRun, **ended: Any) -> None:
+    """Write the row of a run; what the database does not take is kept for the next time."""
+    pieces, records = run.waiting()
+    try:
+        keeping.write(run.id, (run.thread, run.run), run.findings, pieces, records, **ended)
+    except DatabaseError:
+        run.put_back(pieces, records)
+        raise
+
+
+def _outcome(run: OpenRun) -> tuple[str, str]:
+    """(outcome code of the last record, head of the run in the log), "" where nothing is recorded."""
+    future: Future[Any] | None = run.ending
+    if future is None or not future.done() or future.cancelled():
+        return "", ""
+    if future.exception() is not None:
+        return (NOT_RECORDED if run.recorded else ""), ""
+    ended: RunEnd = future.result()
+    return ended.code, ended.place.head.hex() if ended.code == "ok" else ""
+
+
+desk = Desk()

@@ -1,0 +1,179 @@
+"""What the platform keeps of runs, within bounds: rows of runs, pieces and records; the oldest go first."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from django.db import transaction
+from django.utils import timezone
+
+from dtvn.api.event_findings import LOCAL_ONLY, Findings, Piece
+from dtvn.gateway import Recorded
+from events.models import JudgedRun, RunPiece, RunRecord, RunStatus
+from events.services import excerpts
+
+RUNS_KEPT = 1_000
+PIECES_EACH = 4_096
+"""Pieces of one run; a caller has the certificates of further ones in its answers."""
+PIECES_KEPT = 100_000
+"""Pieces of all runs, about 300 MB with four members; those of the oldest ended runs go first."""
+VIOLATIONS_KEPT = 100
+SILENCE = timedelta(seconds=60)
+"""An open run is lost if the process that writes it was silent for so long."""
+
+
+def begin(*, thread: str, run: str, algorithm: str, recorded: bool, actor: str) -> JudgedRun:
+    """A new row; the oldest runs that ended make room for it."""
+    _forget_old()
+    return JudgedRun.objects.create(
+        thread=thread,
+        run=run,
+        algorithm=algorithm,
+        recorded=recorded,
+        actor=actor,
+        changed_at=timezone.now(),
+    )
+
+
+def write(
+    run_id: int,
+    names: tuple[str, str],
+    findings: Findings,
+    pieces: list[Piece],
+    records: list[Recorded],
+    *,
+    ended: bool = False,
+    record_code: str = "",
+    scope: str = "",
+) -> bool:
+    """Write how a run stands. `scope`: its head in the log, once it has ended there. False if it was
+    erased."""
+    now = timezone.now()
+    fields: dict[str, Any] = {
+        "thread": names[0],
+        "run": names[1],
+        "verdict": findings.verdict.value,
+        "events": findings.events,
+        "delivered": findings.delivered,
+        "refused": findings.refused,
+        "code": findings.code or "",
+        "failure": findings.failure[0],
+        "scope": scope or ("" if findings.scope == LOCAL_ONLY else findings.scope),
+        "epoch": findings.epoch,
+        "votes": {member: dict(given) for member, given in findings.votes.items()},
+        "violations": _violations(findings),
+        "omitted": _omitted(findings),
+        "changed_at": now,
+    }
+    if ended:
+        fields |= {"status": RunStatus.ENDED, "ended_at": now, "record_code": record_code}
+    with transaction.atomic():
+        if not JudgedRun.objects.filter(pk=run_id).update(**fields):
+            return False
+        kept = RunPiece.objects.filter(judged_run_id=run_id).count() if pieces else 0
+        room = max(PIECES_EACH - kept, 0)
+        RunPiece.objects.bulk_create([_piece_row(run_id, piece) for piece in pieces[:room]])
+        RunRecord.objects.bulk_create([_record_row(run_id, record) for record in records])
+        if left_out := len(pieces[room:]):
+            row = JudgedRun.objects.get(pk=run_id)
+            row.pieces_left_out += left_out
+            row.save(update_fields=["pieces_left_out"])
+    return True
+
+
+def heard(run_ids: Iterable[int]) -> None:
+    """This process still writes these runs."""
+    JudgedRun.objects.filter(pk__in=list(run_ids), status=RunStatus.OPEN).update(changed_at=timezone.now())
+
+
+def mark_lost() -> None:
+    """Runs whose process is gone."""
+    silent = timezone.now() - SILENCE
+    open_runs = JudgedRun.objects.filter(status=RunStatus.OPEN, changed_at__lt=silent)
+    open_runs.update(status=RunStatus.LOST, changed_at=timezone.now())
+
+
+def erase(row: JudgedRun) -> None:
+    """Delete all that the platform keeps of a run."""
+    row.delete()
+    excerpts.erase(row.pk)
+
+
+def certificates_of(row: JudgedRun) -> list[tuple[int, bytes]]:
+    """(number of events, certificate) of the run's chunks from its first event on, without a gap: those of
+    the log if it is recorded."""
+    rows: Any = row.records.all() if row.recorded else row.pieces.exclude(certificate=b"")
+    found: list[tuple[int, bytes]] = []
+    position = 0
+    for each in rows.order_by("position").values_list("position", "count", "certificate"):
+        if each[0] != position:
+            break
+        found.append((each[1], bytes(each[2])))
+        position += each[1]
+    return found
+
+
+def _violations(findings: Findings) -> list[dict[str, Any]]:
+    """Without their sentences, which may quote an event."""
+    return [
+        {
+            "index": each.index,
+            "code": each.code,
+            "severity": each.severity.value,
+            "field": None if each.field is None else each.field[:128].replace("\x00", "?"),
+        }
+        for each in findings.violations[:VIOLATIONS_KEPT]
+    ]
+
+
+def _omitted(findings: Findings) -> dict[str, int]:
+    omitted = findings.omitted.copy()
+    omitted.update(each.code for each in findings.violations[VIOLATIONS_KEPT:])
+    return dict(omitted)
+
+
+def _piece_row(run_id: int, piece: Piece) -> RunPiece:
+    return RunPiece(
+        judged_run_id=run_id,
+        position=piece.position,
+        count=piece.count,
+        verdict=piece.verdict.value,
+        code=piece.code,
+        text=piece.text,
+        errors=list(piece.errors),
+        epoch=piece.epoch,
+        partial=piece.partial,
+        scope=piece.scope,
+        members=msgspec.to_builtins(piece.members),
+        certificate=base64.b64decode(piece.certificate),
+    )
+
+
+def _record_row(run_id: int, record: Recorded) -> RunRecord:
+    return RunRecord(
+        judged_run_id=run_id,
+        position=record.position,
+        count=record.count,
+        certificate=record.certificate,
+        head=record.head.hex(),
+        sequence=record.sequence,
+        index=record.index,
+        timestamp=record.timestamp,
+    )
+
+
+def _forget_old() -> None:
+    ids = JudgedRun.objects.order_by("-id").values_list("id", flat=True)
+    if beyond := list(ids[RUNS_KEPT - 1 : RUNS_KEPT]):
+        mark_lost()
+        old = JudgedRun.objects.filter(id__lte=beyond[0]).exclude(status=RunStatus.OPEN)
+        for run_id in list(old.values_list("id", flat=True)):
+            excerpts.erase(run_id)
+        old.delete()
+    first = RunPiece.objects.order_by("-id").values_list("id", flat=True)[PIECES_KEPT : PIECES_KEPT + 1]
+    if first:
+        RunPiece.objects.filter(id__lte=first[0]).exclude(judged_run__status=RunStatus.OPEN).delete()

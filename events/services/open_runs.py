@@ -1,0 +1,220 @@
+"""The runs that this process has judged now: one writer each, so a run has one order of events.
+
+Judging waits for the members. So that threads and event loops can both wait, a call is a generator that
+yields each future it waits for and is sent its result; `waited` and `awaited` drive it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import msgspec
+
+from dtvn.api.errors import ApiError
+from dtvn.api.event_bodies import Given, RunBody, names_of
+from dtvn.api.event_findings import EventVerdict, Findings, LocalFinding, Piece, local_finding
+from dtvn.events.config import Algorithm
+from dtvn.events.judging import CHUNK_EVENTS_MAX, AlgorithmNotOffered
+from dtvn.gateway import CALL_EVENTS_MAX, VERDICT_WAIT, EventRun, GatewayFace, Judged, Recorded, RunEnd
+from events.services import errors, excerpts
+from events.services.errors import judging
+
+IDLE = 300.0
+"""Seconds without a call after which a run is ended."""
+PIECES_WAITING_MAX = 8_192
+"""Pieces of one run that wait to be written; the oldest are left out beyond it."""
+HANGS_AFTER = VERDICT_WAIT * (CALL_EVENTS_MAX // CHUNK_EVENTS_MAX + 2)
+"""Seconds that the longest call takes if each of its chunks is decided as late as possible."""
+
+Steps = Generator[Future[Any], Any, "Judgement"]
+Done = TypeVar("Done")
+
+
+class Judgement(msgspec.Struct):
+    """The answer to one call of `OpenRun.judge`."""
+
+    total: int
+    """Number of the run's events with this call's, those without a certificate included."""
+    pieces: list[Piece]
+    verdicts: list[EventVerdict]
+    """Of the events that certificates cover, from the call's first event on."""
+    salts: list[bytes]
+    """Of the same events."""
+    local: LocalFinding | None = None
+    """On the events after them, which have no certificate; None if all have one."""
+
+
+class _LastCall(msgspec.Struct):
+    """The newest call, so that it may be repeated when its answer was lost."""
+
+    start: int
+    digest: bytes
+    verdicts: list[EventVerdict]
+
+
+class OpenRun:
+    """A run that this process writes. `id` is that of its row, 0 before it has one."""
+
+    def __init__(self, network: GatewayFace, wanted: RunBody, actor: str) -> None:
+        self._events = network.events
+        self.algorithm = chosen(network, wanted.algorithm)
+        self.recorded = self.algorithm is Algorithm.PBFT if wanted.recorded is None else wanted.recorded
+        self.wanted = wanted
+        self.actor = actor
+        self.id = 0
+        self.thread = self.run = ""
+        self.touched = time.monotonic()
+        self.changed = False
+        """Whether there is something that is not written yet."""
+        self.pieces: deque[Piece] = deque(maxlen=PIECES_WAITING_MAX)
+        self.records: deque[Recorded] = deque()
+        self.excerpts = excerpts.Excerpts()
+        self.findings = Findings("", "")
+        self.ending: Future[RunEnd] | None = None
+        self._run: EventRun | None = None
+        self._last: _LastCall | None = None
+        self._busy = threading.Lock()
+
+    def begin(self, first: bytes = b"") -> EventRun:
+        """Begin under the names that are wanted, or those of the RUN_STARTED in `first`, or drawn ones."""
+        thread, name = names_of(first)
+        self.thread = self.wanted.thread or thread or f"anonymous-{secrets.token_hex(8)}"
+        self.run = self.wanted.run or name or f"run-{secrets.token_hex(8)}"
+        with judging():
+            run = self._run = self._events.begin(
+                self.thread,
+                self.run,
+                algorithm=self.algorithm,
+                drop_unknown=self.wanted.drop_unknown,
+                recorded=self.recorded,
+                on_recorded=self._on_recorded,
+                actor=self.actor,
+            )
+        self.findings = Findings(self.thread, self.run)
+        return run
+
+    def judge(self, given: Given, start: int | None = None) -> Steps:
+        """Have the run's next events judged. `start`: index of the first one as the caller counts; a call
+        with the same events again answers the same. Raises ApiError, Unavailable, InvalidRequest."""
+        if not self._busy.acquire(blocking=False):
+            raise ApiError(409, errors.RUN_BUSY, "An earlier call of this run is not answered yet.")
+        try:
+            return (yield from self._judge(given, start))
+        finally:
+            self.touched = time.monotonic()
+            self._busy.release()
+
+    def _judge(self, given: Given, start: int | None) -> Steps:
+        last = self._last = self._resumed(given, start)
+        total = last.start + len(given.texts)
+        found, salts = Judgement(total, [], last.verdicts, []), given.salts
+        while (done := len(last.verdicts)) < len(given.texts):
+            run = self._run or self.begin(given.texts[0])
+            texts = given.texts[done : done + CALL_EVENTS_MAX]
+            with judging():
+                future = run.judge(texts, salts=salts[done : done + CALL_EVENTS_MAX])
+            judged: Judged = yield future
+            pieces, verdicts = self._take(judged, texts)
+            found.pieces += pieces
+            found.salts += judged.salts[: len(verdicts)]
+            last.verdicts += verdicts
+            if len(verdicts) < len(texts):
+                found.local = local_finding(judged, self.findings.events)
+                break
+        return found
+
+    def _resumed(self, given: Given, start: int | None) -> _LastCall:
+        digest = hashlib.sha256(b"".join(hashlib.sha256(text).digest() for text in given.texts)).digest()
+        last, position = self._last, self.findings.events
+        if start is not None and last is not None and (last.start, last.digest) == (start, digest):
+            return last
+        if start is not None and start != position:
+            raise ApiError(409, "not_next", f"The run goes on at event {position}, not at {start}.")
+        return _LastCall(position, digest, [])
+
+    def _take(self, judged: Judged, texts: tuple[bytes, ...]) -> tuple[list[Piece], list[EventVerdict]]:
+        position = self.findings.events
+        pieces, verdicts = self.findings.take(judged)
+        certified = [violation for each in verdicts for violation in each.violations]
+        self.excerpts.take(position, texts[: len(verdicts)], certified)
+        self.pieces.extend(pieces)
+        self.changed = True
+        return pieces, verdicts
+
+    def end(self) -> Future[RunEnd] | None:
+        """Begin to end it; None for a run that never began."""
+        if self.ending is None and self._run is not None:
+            with judging():
+                self.ending = self._run.end()
+        return self.ending
+
+    def ended(self) -> Generator[Future[Any], Any, None]:
+        """End it, and wait for that."""
+        if (future := self.end()) is not None:
+            yield future
+
+    def idle(self) -> bool:
+        """Whether no call came for IDLE seconds."""
+        return not self._busy.locked() and time.monotonic() - self.touched > IDLE
+
+    def waiting(self) -> tuple[list[Piece], list[Recorded]]:
+        """What is to be written; the caller writes it."""
+        self.changed = False
+        pieces = [self.pieces.popleft() for _ in range(len(self.pieces))]
+        return pieces, [self.records.popleft() for _ in range(len(self.records))]
+
+    def put_back(self, pieces: list[Piece], records: list[Recorded]) -> None:
+        """What could not be written."""
+        self.pieces.extendleft(reversed(pieces[len(self.pieces) - PIECES_WAITING_MAX :]))
+        self.records.extendleft(reversed(records))
+        self.changed = True
+
+    def _on_recorded(self, record: Recorded) -> None:
+        self.records.append(record)
+        self.changed = True
+
+
+def chosen(network: GatewayFace, algorithm: Algorithm | None) -> Algorithm:
+    """The algorithm of a run; raises ApiError (422) if the cluster does not offer it."""
+    offered = network.events.offered()
+    wanted = algorithm
+    if wanted is None:
+        wanted = Algorithm.PBFT if Algorithm.PBFT in offered else Algorithm.MAJORITY
+    if wanted not in offered:
+        with judging():
+            raise AlgorithmNotOffered(wanted, offered)
+    return wanted
+
+
+def waited(steps: Generator[Future[Any], Any, Done]) -> Done:
+    """The result of a call, waited for in this thread."""
+    result: Any = None
+    try:
+        while True:
+            with judging():
+                result = steps.send(result).result(HANGS_AFTER)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    finally:
+        steps.close()
+
+
+async def awaited(steps: Generator[Future[Any], Any, Done]) -> Done:
+    """The result of a call, awaited in this event loop."""
+    result: Any = None
+    try:
+        while True:
+            with judging():
+                result = await asyncio.wait_for(asyncio.wrap_future(steps.send(result)), HANGS_AFTER)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    finally:
+        steps.close()

@@ -1,0 +1,385 @@
+"""Runs judged over REST: verdicts, repeats, bounds, and what is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from asgiref.sync import async_to_sync
+from django.utils import timezone
+
+from dtvn.proof import TRANSCRIPT, unwrap
+from dtvn.proof.transcripts import verify_transcript
+from events.models import JudgedRun, RunPiece, RunRecord
+from events.services import desk as desk_module
+from events.services import keeping, open_runs
+from events.services.desk import desk
+from tests.api.conftest import Api, read
+from tests.events.rules.samples import event
+from tests.fake_gateway import FakeGateway
+from tests.gateway.test_events import falsely
+from validators.services import api_keys, epochs
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+GOOD = [event("RS:r", threadId="t"), event("TS:m"), event("TC:m"), event("TE:m"), event("RF:r", threadId="t")]
+BAD = [
+    event("RS:r", threadId="t"),
+    event("TS:m"),
+    event("TC:other"),
+    event("TE:m"),
+    event("RF:r", threadId="t"),
+]
+
+
+def texts(events: list[bytes], **more: Any) -> dict[str, Any]:
+    return {"texts": [each.decode() for each in events], **more}
+
+
+def sequence(api: Api, events: list[bytes], **more: Any) -> dict[str, Any]:
+    answer = api.post("events/validate-sequence", texts(events, **more))
+    assert answer.status_code == 200, answer.content
+    return read(answer)["data"]
+
+
+def test_a_valid_run_has_a_certificate(api: Api) -> None:
+    told = sequence(api, GOOD)
+    assert (told["valid"], told["events"], told["delivered"], told["code"]) == (True, 5, 5, None)
+    assert told["algorithm"] == "pbft"
+    assert told["recorded"] == "ok"
+    assert len(bytes.fromhex(told["scope"])) == 32
+    assert [each["given"] for each in told["pieces"][0]["members"]].count("valid") >= 3
+
+
+def test_an_invalid_run_names_the_first_refusal(api: Api) -> None:
+    told = sequence(api, BAD)
+    assert (told["valid"], told["events"], told["delivered"]) == (False, 5, 2)
+    assert told["code"] == "MESSAGE_NOT_OPEN"
+    assert [(each["index"], each["code"]) for each in told["violations"]] == [(2, "MESSAGE_NOT_OPEN")]
+    assert told["verdict"] == "invalid"
+
+
+@pytest.mark.parametrize("algorithm", ["majority", "unanimous", "pbft"])
+def test_each_offered_algorithm_decides(api: Api, algorithm: str) -> None:
+    told = sequence(api, GOOD, algorithm=algorithm)
+    assert (told["verdict"], told["algorithm"]) == ("valid", algorithm)
+
+
+def test_an_algorithm_that_is_not_offered_is_422(api: Api) -> None:
+    for path in ("validate", "validate-sequence"):
+        answer = api.post(f"events/{path}", texts(GOOD, algorithm="raft"))
+        assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
+    answer = api.post("events/runs", {"algorithm": "raft"})
+    assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
+    answer = api.post("events/stream?algorithm=raft", b"\n".join(GOOD))
+    assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
+
+
+def test_a_liar_changes_no_verdict_and_is_shown(api: Api, fake: FakeGateway) -> None:
+    falsely(fake, 0)
+    told = sequence(api, GOOD)
+    assert (told["verdict"], told["valid"]) == ("valid", True)
+    shown = read(api.get(f"events/runs/{told['id']}"))["data"]
+    assert shown["votes"]["r0"] == {"invalid": 1}
+    assert shown["votes"]["r1"] == {"valid": 1}
+
+
+def test_without_a_quorum_the_scope_says_local_only(api: Api, fake: FakeGateway) -> None:
+    fake.events.down = frozenset({2, 3})
+    told = sequence(api, BAD)
+    assert (told["scope"], told["verdict"], told["valid"]) == ("LOCAL_ONLY", "none", False)
+    assert (told["code"], told["delivered"], told["events"]) == ("MESSAGE_NOT_OPEN", 2, 5)
+    assert told["failure"]["code"] == "PBFT_NO_CONSENSUS"
+    kept = read(api.get(f"events/runs/{told['id']}"))["data"]
+    assert (kept["scope"], kept["verdict"], kept["events"]) == ("LOCAL_ONLY", "none", 0)
+
+
+def test_a_run_goes_on_call_by_call(api: Api) -> None:
+    first = read(api.post("events/validate", texts(GOOD[:2])))["data"]
+    names = {"thread": first["thread"], "run": first["run"]}
+    assert (names, first["events"]) == ({"thread": "t", "run": "r"}, 2)
+    second = read(api.post("events/validate", texts(GOOD[2:], end=True, **names)))["data"]
+    assert (second["id"], second["events"], second["valid"], second["recorded"]) == (
+        first["id"],
+        5,
+        True,
+        "ok",
+    )
+
+
+def test_chunks_of_a_run_answer_a_line_an_event(api: Api) -> None:
+    begun = api.post("events/runs")
+    assert begun.status_code == 201
+    path = begun.headers["Location"]
+    lines = [event("RS:r", threadId="t"), b"no JSON", event("TS:m")]
+    answer = api.post(f"{path}/events?from=0", b"\n".join(lines), Content_Type="application/x-ndjson")
+    assert answer.headers["Content-Type"] == "application/x-ndjson"
+    told = [read_line(line) for line in answer.content.splitlines()]
+    assert [(each["index"], each["accepted"]) for each in told] == [(0, True), (1, False), (2, True)]
+    assert told[1]["violations"][0]["code"] == "NOT_JSON"
+    assert len(told[2]["scope"]) == 64
+    end = read(api.post(f"{path}/end"))["data"]
+    assert (end["valid"], end["events"], end["delivered"], end["code"]) == (False, 3, 1, "NOT_JSON")
+    again = read(api.post(f"{path}/end"))["data"]
+    assert {name: again[name] for name in ("valid", "events", "code", "scope", "recorded")} == {
+        name: end[name] for name in ("valid", "events", "code", "recorded")
+    } | {"scope": again["scope"]}
+
+
+def test_a_repeated_chunk_gets_the_same_answer(api: Api) -> None:
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    chunk = b"\n".join(GOOD[:3])
+    first = api.post(f"{path}/events?from=0", chunk, Content_Type="application/x-ndjson")
+    again = api.post(f"{path}/events?from=0", chunk, Content_Type="application/x-ndjson")
+    assert first.content == again.content
+    other = api.post(f"{path}/events?from=0", GOOD[3], Content_Type="application/x-ndjson")
+    assert (other.status_code, read(other)["code"]) == (409, "not_next")
+    assert "event 3" in read(other)["error"]
+
+
+def test_a_chunk_without_verdict_may_be_repeated(api: Api, fake: FakeGateway) -> None:
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    chunk = b"\n".join(GOOD[:3])
+    fake.events.down = frozenset({1, 2, 3})
+    answer = api.post(f"{path}/events?from=0", chunk, Content_Type="application/x-ndjson")
+    assert (answer.status_code, read(answer)["code"]) == (503, "no_verdict")
+    assert answer.headers["Retry-After"]
+    fake.events.down = frozenset()
+    answer = api.post(f"{path}/events?from=0", chunk, Content_Type="application/x-ndjson")
+    assert len(answer.content.splitlines()) == 3
+
+
+def test_a_run_has_one_writer(api: Api) -> None:
+    api.post("events/runs", {"thread": "t", "run": "r"})
+    answer = api.post("events/runs", {"thread": "t", "run": "r"})
+    assert (answer.status_code, read(answer)["code"]) == (409, "run_is_live")
+    answer = api.post("events/validate-sequence", texts(GOOD))
+    assert (answer.status_code, read(answer)["code"]) == (409, "run_is_live")
+
+
+def test_a_second_history_of_a_run_is_not_recorded(api: Api) -> None:
+    assert sequence(api, GOOD)["recorded"] == "ok"
+    assert sequence(api, BAD)["recorded"] == "not_next"
+
+
+def test_exact_bytes_of_an_event_are_judged(api: Api) -> None:
+    spaced = b'{ "type" : "RUN_STARTED",  "threadId":"t","runId":"r" }'
+    body = b'{"salts":["%b"],"recorded":false,"events":[%b]}' % (b"A" * 22 + b"==", spaced)
+    told = read(api.post("events/validate-sequence", body))["data"]
+    assert told["valid"]
+    transcript = api.post(
+        f"events/runs/{told['id']}/transcript",
+        b'{"events":[%b],"salts":["%b"]}' % (spaced, b"A" * 22 + b"=="),
+    )
+    assert transcript.status_code == 200, transcript.content
+    closer = b'{"type":"RUN_STARTED","threadId":"t","runId":"r"}'
+    other = api.post(
+        f"events/runs/{told['id']}/transcript",
+        b'{"events":[%b],"salts":["%b"]}' % (closer, b"A" * 22 + b"=="),
+    )
+    assert (other.status_code, read(other)["code"]) == (422, "not_proved")
+
+
+def test_no_event_text_reaches_the_database(api: Api) -> None:
+    secret = "a-word-of-the-agent"
+    told = sequence(api, [GOOD[0], event("TC:" + secret), event("TS:m", delta=secret)])
+    rows = [*JudgedRun.objects.filter(pk=told["id"]).values(), *RunPiece.objects.values()]
+    assert rows
+    assert secret not in repr([{k: v for k, v in row.items() if k != "certificate"} for row in rows])
+    assert secret.encode() not in b"".join(bytes(row.get("certificate", b"")) for row in rows)
+    shown = read(api.get(f"events/runs/{told['id']}"))["data"]["excerpts"]
+    assert secret in shown[0]["text"]
+    assert shown[0]["before"][0][0] == 0
+
+
+def test_runs_are_listed_filtered_and_paged(api: Api) -> None:
+    ids = [sequence(api, GOOD, run=f"r{number}")["id"] for number in range(3)]
+    bad = sequence(api, BAD, run="bad")["id"]
+    page = api.get("events/runs?limit=2")
+    assert [each["id"] for each in read(page)["data"]] == [bad, ids[2]]
+    assert page.headers["X-Total-Count"] == "4"
+    following = api.get(page.headers["Link"].partition(">")[0][1:])
+    assert [each["id"] for each in read(following)["data"]] == [ids[1], ids[0]]
+    found = read(api.get("events/runs?verdict=invalid"))["data"]
+    assert [each["id"] for each in found] == [bad]
+    assert read(api.get("events/runs?run=r1"))["data"][0]["id"] == ids[1]
+    assert api.get("events/runs?verdict=maybe").status_code == 400
+
+
+def test_pieces_of_a_run_are_paged(api: Api) -> None:
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    for number, each in enumerate(GOOD):
+        api.post(f"{path}/events?from={number}", each, Content_Type="application/x-ndjson")
+    api.post(f"{path}/end")
+    page = api.get(f"{path}/pieces?limit=3")
+    assert [each["position"] for each in read(page)["data"]] == [0, 1, 2]
+    rest = api.get(page.headers["Link"].partition(">")[0][1:])
+    assert [each["position"] for each in read(rest)["data"]] == [3, 4]
+
+
+def test_an_erased_run_leaves_nothing(api: Api) -> None:
+    told = sequence(api, BAD)
+    assert api.call("DELETE", f"events/runs/{told['id']}").status_code == 200
+    assert not JudgedRun.objects.exists()
+    assert not RunPiece.objects.exists()
+    assert not RunRecord.objects.exists()
+    assert api.get(f"events/runs/{told['id']}").status_code == 404
+
+
+def test_an_open_run_cannot_be_erased(api: Api) -> None:
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    assert read(api.call("DELETE", path))["code"] == "run_is_live"
+
+
+def test_an_idle_run_ends_by_itself(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    api.post(f"{path}/events", GOOD[0], Content_Type="application/x-ndjson")
+    monkeypatch.setattr(open_runs, "IDLE", 0.0)
+    desk.sweep()
+    desk.sweep()
+    shown = read(api.get(path))["data"]
+    assert (shown["status"], shown["events"], shown["record_code"]) == ("ended", 1, "ok")
+
+
+def test_a_run_whose_process_is_gone_is_lost(api: Api) -> None:
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    desk._runs.clear()
+    JudgedRun.objects.update(changed_at=timezone.now() - 2 * keeping.SILENCE)
+    assert read(api.get(path))["data"]["status"] == "lost"
+    assert api.call("DELETE", path).status_code == 200
+
+
+def test_the_oldest_runs_make_room(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "RUNS_KEPT", 3)
+    ids = [sequence(api, GOOD, run=f"r{number}")["id"] for number in range(5)]
+    assert sorted(JudgedRun.objects.values_list("id", flat=True)) == ids[-3:]
+
+
+def test_a_caller_may_open_a_bounded_number_of_runs(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_module, "OPEN_EACH", 2)
+    codes = [api.post("events/runs", {"thread": "t", "run": f"r{n}"}).status_code for n in range(3)]
+    assert codes == [201, 201, 429]
+
+
+def test_another_caller_cannot_write_a_run(api: Api) -> None:
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    api_keys.store_api_key("another key", label="other")
+    answer = Api("another key").post(f"{path}/events", GOOD[0], Content_Type="application/x-ndjson")
+    assert answer.status_code == 403
+
+
+def test_a_transcript_verifies_and_a_touched_one_does_not(api: Api) -> None:
+    told = sequence(api, BAD)
+    body = texts(BAD, salts=told["salts"])
+    answer = api.post(f"events/runs/{told['id']}/transcript", body)
+    assert "attachment" in answer.headers["Content-Disposition"]
+    data = unwrap(TRANSCRIPT, answer.content)
+    found = verify_transcript(data, epochs.known_chain())
+    assert (found.events, found.refused, found.head.hex()) == (5, ((2, "MESSAGE_NOT_OPEN"),), told["scope"])
+    for touched in (texts([*BAD[:4], BAD[3]]), texts(BAD[::-1])):
+        answer = api.post(f"events/runs/{told['id']}/transcript", touched | {"salts": told["salts"]})
+        assert (answer.status_code, read(answer)["code"]) == (422, "not_proved")
+
+
+@pytest.mark.django_db(databases=["default", "learner"], transaction=True)
+def test_a_stream_is_judged_while_its_verdicts_flow(api: Api) -> None:
+    sse = b"".join(b"data: %b\n\n" % each for each in BAD)
+    answer = api.post("events/stream?run=s1&recorded=false", sse)
+    lines = [read_line(line) for line in flowing(answer).splitlines()]
+    assert [each["accepted"] for each in lines[:-1]] == [True, True, False, True, True]
+    report = lines[-1]["report"]
+    assert (report["valid"], report["code"], report["recorded"]) == (False, "MESSAGE_NOT_OPEN", "")
+    answer = api.post("events/stream?run=s2&recorded=false", b"\n".join(GOOD), Accept="text/event-stream")
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    parts = flowing(answer).split(b"\n\n")
+    assert all(part.startswith(b"data: {") for part in parts[:-1])
+    assert len(parts) == len(GOOD) + 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        {},
+        {"events": []},
+        {"events": {}},
+        {"events": None},
+        {"texts": [1]},
+        {"texts": [""], "events": [1]},
+        {"event": None, "thread": 5},
+        {"events": [1], "thread": ""},
+        {"events": [1], "thread": "x" * 1_025},
+        {"events": [1], "thread": "a\x00b"},
+        {"events": [1], "algorithm": "magic"},
+        {"events": [1], "salts": ["AAAA"]},
+        {"events": [1], "salts": "AAAA"},
+        {"events": [1], "drop_unknown": "yes"},
+        b'{"texts":["\\ud800"]}',
+        b'{"events":[{"a":' + b"[" * 5_000,
+        b"\xff\xfe",
+        b'{"text":"' + b"x" * (1024 * 1024 + 1) + b'"}',
+    ],
+)
+def test_bodies_that_are_wrong_are_400(api: Api, body: Any) -> None:
+    for path in ("validate", "validate-sequence"):
+        answer = api.post(f"events/{path}", body)
+        assert answer.status_code == 400, answer.content
+        assert read(answer)["error"]
+
+
+def test_events_that_are_hostile_are_judged_not_500(api: Api) -> None:
+    hostile = [
+        "",
+        "\x00",
+        "{" * 10_000,
+        "[" * 10_000,
+        '{"type":1}',
+        '{"type":"RUN_STARTED"}',
+        "null",
+        "\u202e" * 9,
+    ]
+    told = read(api.post("events/validate-sequence", {"texts": hostile, "thread": "t", "run": "h"}))["data"]
+    assert (told["valid"], told["delivered"], told["events"]) == (False, 0, len(hostile))
+    started = {"type": "RUN_STARTED", "threadId": "a\x00b", "runId": "x" * 5_000}
+    told = read(api.post("events/validate-sequence", {"events": [started]}))["data"]
+    assert told["thread"].startswith("anonymous-")
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "0", "7"])
+def test_a_run_that_does_not_exist_is_404(api: Api, number: str) -> None:
+    answers = [
+        api.get(f"events/runs/{number}"),
+        api.get(f"events/runs/{number}/pieces"),
+        api.call("DELETE", f"events/runs/{number}"),
+        api.post(f"events/runs/{number}/end"),
+        api.post(f"events/runs/{number}/events", texts(GOOD)),
+        api.post(f"events/runs/{number}/transcript", texts(GOOD)),
+    ]
+    assert [each.status_code for each in answers] == [404] * 6
+
+
+def test_judging_needs_the_scope_operate(fake: FakeGateway) -> None:
+    api_keys.store_api_key("reader", label="reads", scopes=["gate"])
+    reader = Api("reader")
+    assert reader.get("events").status_code == 200
+    assert reader.get("events/runs").status_code == 200
+    assert reader.post("events/validate", texts(GOOD)).status_code == 403
+    assert reader.post("events/stream", b"\n".join(GOOD)).status_code == 403
+    assert Api(None).post("events/validate", texts(GOOD)).status_code == 401
+
+
+def read_line(line: bytes) -> Any:
+    return msgspec.json.decode(line)
+
+
+def flowing(answer: Any) -> bytes:
+    async def collect() -> bytes:
+        return b"".join([part async for part in answer.streaming_content])
+
+    assert answer.status_code == 200
+    return async_to_sync(collect)()

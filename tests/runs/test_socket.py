@@ -1,0 +1,183 @@
+"""`/ws/events`: runs over one connection, who may open one, and clients that do not behave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+
+from dtvn_project.asgi import application
+from events import socket
+from events.models import JudgedRun
+from events.services.desk import desk
+from tests.fake_gateway import FakeGateway
+from tests.runs.test_rest import BAD, GOOD, texts
+from tests.waiting import PATIENCE
+from validators.services.api_keys import generate_api_key, store_api_key
+
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.django_db(transaction=True, databases=["default", "learner"]),
+]
+
+
+class Socket:
+    """One client: sends and receives JSON."""
+
+    def __init__(self, key: str) -> None:
+        headers = [(b"host", b"localhost:8080"), *([(b"x-api-key", key.encode())] if key else [])]
+        self.channel = WebsocketCommunicator(application, "/ws/events", headers=headers)
+
+    async def connect(self) -> bool:
+        accepted, _ = await self.channel.connect(timeout=PATIENCE)
+        return bool(accepted)
+
+    async def ask(self, message: Any) -> Any:
+        """The answer to a message."""
+        content = message if isinstance(message, str) else msgspec.json.encode(message).decode()
+        await self.channel.send_to(text_data=content)
+        return msgspec.json.decode(await self.channel.receive_from(timeout=PATIENCE))
+
+    async def closed(self) -> int:
+        """The code with which the platform closes it."""
+        return int((await self.channel.receive_output(timeout=PATIENCE))["code"])
+
+
+@pytest_asyncio.fixture
+async def opened(fake: FakeGateway) -> AsyncIterator[Callable[..., Any]]:
+    """Open sockets with a fresh key of some scopes."""
+    made: list[Socket] = []
+
+    async def connect(*scopes: str) -> Socket:
+        key = generate_api_key()
+        await sync_to_async(store_api_key)(key, label="suite", scopes=list(scopes or ("operate",)))
+        made.append(Socket(key))
+        assert await made[-1].connect()
+        return made[-1]
+
+    yield connect
+    for each in made:
+        if not each.channel.future.done():
+            await each.channel.disconnect(timeout=PATIENCE)
+    assert socket._open == {}
+
+
+BEGIN = {"type": "begin", "thread": "t", "run": "r", "recorded": False}
+
+
+async def test_a_run_is_judged_over_one_connection(opened: Callable[..., Any]) -> None:
+    client = await opened()
+    begun = await client.ask(BEGIN)
+    assert (begun["type"], begun["algorithm"]) == ("begun", "pbft")
+    first = await client.ask({"type": "events", **texts(BAD[:2])})
+    assert [each["accepted"] for each in first["events"]] == [True, True]
+    assert (len(first["salts"]), first["failure"]) == (2, None)
+    second = await client.ask({"type": "events", **texts(BAD[2:])})
+    assert [(each["index"], each["accepted"]) for each in second["events"]] == [
+        (2, False),
+        (3, True),
+        (4, True),
+    ]
+    ended = await client.ask({"type": "end"})
+    assert (ended["type"], ended["valid"], ended["code"]) == ("ended", False, "MESSAGE_NOT_OPEN")
+    row = await JudgedRun.objects.aget(pk=begun["id"])
+    assert (row.status, row.verdict, row.events) == ("ended", "invalid", 5)
+    assert (await client.ask(BEGIN | {"run": "r2"}))["type"] == "begun"
+
+
+async def test_no_key_and_no_scope_open_nothing(opened: Callable[..., Any]) -> None:
+    assert not await Socket("").connect()
+    assert not await Socket("wrong").connect()
+    reader = await opened("gate")
+    assert await reader.closed() == socket.CLOSED_NO_SCOPE
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["{", "[]", "null", '{"type":5}', '{"type":"end"}', '{"type":"events","texts":["a"]}', "{" * 9_000],
+)
+async def test_a_wrong_message_gets_an_error_and_no_end(opened: Callable[..., Any], message: str) -> None:
+    client = await opened()
+    assert (await client.ask(message))["code"] == "bad_request"
+    assert (await client.ask(BEGIN))["type"] == "begun"
+    wrong = await client.ask({"type": "events", "events": 1})
+    assert (wrong["type"], wrong["code"]) == ("error", "bad_request")
+    assert (await client.ask({"type": "events", **texts(GOOD)}))["type"] == "verdict"
+
+
+async def test_an_algorithm_that_is_not_offered_is_an_error(opened: Callable[..., Any]) -> None:
+    client = await opened()
+    assert (await client.ask(BEGIN | {"algorithm": "raft"}))["code"] == "algorithm_not_offered"
+
+
+async def test_without_a_quorum_a_verdict_says_so(opened: Callable[..., Any], fake: FakeGateway) -> None:
+    client = await opened()
+    await client.ask(BEGIN)
+    fake.events.down = frozenset({0, 1})
+    told = await client.ask({"type": "events", **texts(GOOD)})
+    assert (told["events"], told["failure"]["code"]) == ([], "PBFT_NO_CONSENSUS")
+    fake.events.down = frozenset()
+    told = await client.ask({"type": "events", **texts(GOOD)})
+    assert (len(told["events"]), told["failure"]) == (5, None)
+
+
+async def test_the_run_of_a_client_that_leaves_is_ended(opened: Callable[..., Any]) -> None:
+    client = await opened()
+    begun = await client.ask(BEGIN)
+    await client.ask({"type": "events", **texts(GOOD[:2])})
+    await client.channel.disconnect(timeout=PATIENCE)
+    await sync_to_async(desk.sweep)()
+    row = await JudgedRun.objects.aget(pk=begun["id"])
+    assert (row.status, row.events, len(desk)) == ("ended", 2, 0)
+
+
+async def test_a_client_that_never_reads_is_not_read(opened: Callable[..., Any]) -> None:
+    """The server's `send` returns when the client has taken what was sent; until then nothing is judged."""
+    key = generate_api_key()
+    await sync_to_async(store_api_key)(key, label="suite")
+    taken, read = asyncio.Event(), 0
+    messages = [{"type": "websocket.connect"}]
+    contents = [BEGIN, *({"type": "events", "texts": [each.decode()]} for each in GOOD)]
+    messages += [
+        {"type": "websocket.receive", "text": msgspec.json.encode(each).decode()} for each in contents
+    ]
+
+    async def receive() -> dict[str, Any]:
+        nonlocal read
+        if read == len(messages):
+            await asyncio.Event().wait()
+        read += 1
+        return messages[read - 1]
+
+    blocked = asyncio.Event()
+
+    async def send(message: dict[str, Any]) -> None:
+        if message.get("text", "").startswith('{"type":"verdict"'):
+            blocked.set()
+            await taken.wait()
+
+    headers = [(b"host", b"localhost:8080"), (b"x-api-key", key.encode())]
+    scope = {"type": "websocket", "path": "/ws/events", "headers": headers, "query_string": b""}
+    serving = asyncio.ensure_future(application(scope, receive, send))
+    await asyncio.wait_for(blocked.wait(), PATIENCE)
+    assert not (await asyncio.wait((serving,), timeout=0.1))[0]
+    (run,) = desk._runs.values()
+    assert run.findings.events == 1
+    assert read <= 4
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    socket._open.clear()
+
+
+async def test_sockets_of_one_caller_are_bounded(
+    opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "SOCKETS_MAX", 1)
+    await opened()
+    assert await (await opened()).closed() == 4503
