@@ -26,6 +26,7 @@ PAGES = (
     "/dashboard/nodes",
     "/dashboard/network",
     "/dashboard/tickets",
+    "/dashboard/events",
     "/dashboard/simulator",
     "/dashboard/metrics",
     "/dashboard/tickets/files",

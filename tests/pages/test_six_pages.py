@@ -27,6 +27,7 @@ PAGES = {
     "/dashboard/nodes": "Nodes",
     "/dashboard/network": "Network",
     "/dashboard/tickets": "Tickets",
+    "/dashboard/events": "Events",
     "/dashboard/simulator": "Simulator",
     "/dashboard/metrics": "Metrics",
 }
@@ -35,6 +36,7 @@ FILLED = {
     "/dashboard/nodes": "node0",
     "/dashboard/network": "node1, node2",
     "/dashboard/tickets": "TICKET-050",
+    "/dashboard/events": "Check a recording",
     "/dashboard/simulator": "Saved runs",
     "/dashboard/metrics": "Nodes that respond: 4 of 4",
 }

@@ -1,0 +1,301 @@
+/* Runs of agents: those that are judged now, one in detail, and a recording under each algorithm. */
+(function () {
+  "use strict";
+
+  const { at, attempt, button, cell, facts, grouped, look, make, pill, put } = dtvn.ui;
+  const RUNS = 50;
+  const AGAIN_AFTER = 300; // milliseconds
+  const VERDICT = { valid: ["ok", "valid"], invalid: ["bad", "not valid"], none: ["warn", "no verdict"] };
+  const GIVEN = ["valid", "invalid", "abstained", "silent", "contradicted", "not_asked"];
+  const SAID = {
+    valid: ["ok", "valid"],
+    invalid: ["bad", "not valid"],
+    abstained: ["warn", "abstained"],
+    silent: ["", "no answer by then"],
+    contradicted: ["bad", "contradicted itself"],
+    not_asked: ["", "not asked"],
+  };
+  const EMPTY = {
+    "": "No run has been judged yet. Agents' runs appear here while they are judged: over the API, a WebSocket or the proxy.",
+    "verdict=invalid": "No run was found not valid.",
+    "status=open": "No run is open now.",
+  };
+  const form = at("request");
+
+  let shown = "";
+  let chosen = null; // id of the run in detail
+
+  const plain = (word) => word.replaceAll("_", " ");
+  const verdict = (word) => pill(`${(VERDICT[word] ?? VERDICT.none)[0]} firm`, (VERDICT[word] ?? VERDICT.none)[1]);
+
+  function answers(members) {
+    const made = make("span", "acts");
+    for (const one of members) {
+      const [tone, word] = SAID[one.given] ?? ["", one.given];
+      made.append(pill(tone, `${one.member}: ${word}${one.reason ? `, ${plain(one.reason)}` : ""}`));
+    }
+    return made;
+  }
+
+  function details(run, label) {
+    const acts = cell("whole acts", "");
+    acts.append(button("Details", () => choose(run.id), label));
+    return acts;
+  }
+
+  // --- the list ----------------------------------------------------------------------------------
+
+  function row(run) {
+    const made = make("tr");
+    if (run.id === chosen) {
+      made.setAttribute("aria-current", "true");
+    }
+    const name = cell("whole why", "");
+    name.append(make("b", "", run.run || `Run ${run.id}`), make("span", "under", run.thread));
+    const outcome = cell("whole", "");
+    outcome.append(verdict(run.verdict));
+    if (run.status !== "ended") {
+      outcome.append(pill(run.status === "open" ? "accent" : "warn", run.status));
+    }
+    made.append(
+      name,
+      outcome,
+      cell("", run.algorithm, "Algorithm"),
+      cell("number", grouped.format(run.events), "Events"),
+      cell("why", run.code ? plain(run.code) : "–", "First refusal"),
+      cell("roomy", dtvn.ui.clock(Date.parse(run.created_at) / 1000), "Started"),
+      details(run, `Details of run ${run.id}`),
+    );
+    return made;
+  }
+
+  async function drawRuns() {
+    const wanted = shown;
+    const found = await look(`/events/runs?limit=${RUNS}${wanted ? `&${wanted}` : ""}`);
+    if (wanted !== shown) {
+      renew();
+      return;
+    }
+    const runs = found.content;
+    const held = document.activeElement?.getAttribute("aria-label");
+    at("runs").replaceChildren(...runs.map(row));
+    if (held) {
+      [...at("runs").querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === held)?.focus();
+    }
+    at("no-runs").hidden = runs.length > 0;
+    put("no-runs", EMPTY[wanted]);
+    const total = Number(found.headers.get("X-Total-Count"));
+    put("counted", total > runs.length ? `newest ${runs.length} of ${grouped.format(total)}` : "");
+  }
+
+  // --- one run -----------------------------------------------------------------------------------
+
+  function line(index, text, offending) {
+    const made = make("span", offending ? "offending" : "");
+    made.append(make("b", "", `${index} `), text);
+    return made;
+  }
+
+  function violation(one, excerpts) {
+    const item = make("li");
+    const head = make("p", "acts");
+    head.append(pill(one.severity === "error" ? "bad" : "warn", plain(one.code)), `event ${one.index}${one.field ? `, ${one.field}` : ""}`);
+    item.append(head);
+    const found = excerpts.find((excerpt) => excerpt.index === one.index);
+    if (found) {
+      const text = make("pre", "output");
+      text.tabIndex = 0;
+      text.setAttribute("role", "region");
+      text.setAttribute("aria-label", `Event ${one.index} and its neighbours`);
+      text.append(...found.before.map(([index, before]) => line(index, before)), line(one.index, found.text, true));
+      if (found.after) {
+        text.append(line(found.after[0], found.after[1]));
+      }
+      item.append(make("p", "", found.message), text);
+    }
+    return item;
+  }
+
+  function piece(one) {
+    const made = make("tr");
+    const last = one.position + one.count - 1;
+    const outcome = cell("whole", "");
+    outcome.append(verdict(one.verdict));
+    if (one.text) {
+      outcome.append(make("span", "reason", one.text));
+    }
+    const nodes = cell("whole", "");
+    nodes.append(answers(one.members));
+    made.append(
+      cell("", one.count === 1 ? `${one.position}` : `${one.position} to ${last}`, "Events"),
+      outcome,
+      nodes,
+      cell("mono short", one.certificate ? one.scope.slice(0, 16) : "none", "Certificate"),
+    );
+    return made;
+  }
+
+  async function drawOne() {
+    const wanted = chosen;
+    at("one").hidden = wanted === null;
+    if (wanted === null) {
+      return;
+    }
+    const run = (await look(`/events/runs/${wanted}`)).content;
+    if (wanted !== chosen) {
+      return;
+    }
+    put("one-title", `Run ${run.run || run.id}`);
+    const [tone, word] = VERDICT[run.verdict];
+    at("one-verdict").className = `pill ${tone}`;
+    put("one-verdict", word);
+    const log = run.recorded ? run.records.at(-1) : null;
+    facts(at("facts"), [
+      ["Thread", run.thread],
+      ["Algorithm", run.algorithm],
+      ["State", run.status],
+      ["Events", `${grouped.format(run.events)} judged, ${grouped.format(run.refused)} refused`],
+      ["Certificate", run.scope === "LOCAL_ONLY" ? "none: no quorum judged this run" : run.scope],
+      ["In the log", log ? `at ${log.sequence}.${log.index}` : run.recorded ? plain(run.record_code || "not yet") : "not recorded"],
+      ["Asked by", run.actor],
+    ].concat(run.failure ? [["No verdict", plain(run.failure)]] : []));
+    const votes = Object.entries(run.votes).sort();
+    at("votes").replaceChildren(...votes.map(([node, counts]) => {
+      const made = make("tr");
+      made.append(cell("whole", node), ...GIVEN.map((name) => cell("number", grouped.format(counts[name] ?? 0), SAID[name][1])));
+      return made;
+    }));
+    at("no-votes").hidden = votes.length > 0;
+    at("violations").replaceChildren(...run.violations.map((one) => violation(one, run.excerpts)));
+    at("no-violations").hidden = run.violations.length > 0;
+    const omitted = Object.values(run.omitted).reduce((sum, count) => sum + count, 0);
+    const gone = run.violations.length > 0 && run.excerpts.length === 0;
+    at("omitted").hidden = !omitted && !gone;
+    put("omitted", [omitted ? `${grouped.format(omitted)} more are counted, not listed.` : "", gone ? "The events themselves are no longer in memory." : ""].join(" ").trim());
+    at("pieces").replaceChildren(...run.pieces.toReversed().map(piece));
+    at("no-pieces").hidden = run.pieces.length > 0;
+  }
+
+  function choose(id) {
+    chosen = id;
+    attempt(draw, "");
+    at("one").hidden = false;
+    at("one-title").focus();
+    at("one").scrollIntoView({ block: "start" });
+  }
+
+  // --- a recording -------------------------------------------------------------------------------
+
+  async function judge(algorithm, text) {
+    const response = await fetch(`/api/v1/events/stream?recorded=false&algorithm=${algorithm}`, {
+      method: "POST",
+      credentials: "same-origin",
+      headers: { "Content-Type": "application/x-ndjson", "X-CSRFToken": dtvn.ui.root.dataset.csrf },
+      body: text,
+    });
+    const lines = (await response.text()).trim().split("\n");
+    const last = JSON.parse(lines.at(-1));
+    if (!response.ok || last.error) {
+      throw new Error(last.error ?? `the platform answered ${response.status}`);
+    }
+    return last.report;
+  }
+
+  function compared(report) {
+    const made = make("tr");
+    const outcome = cell("whole", "");
+    outcome.append(verdict(report.verdict));
+    if (report.failure) {
+      outcome.append(make("span", "reason", `${report.failure.text} The rules here say: ${report.valid ? "valid" : "not valid"}.`));
+    }
+    const nodes = cell("whole", "");
+    nodes.append(answers(report.pieces.at(-1)?.members ?? []));
+    const first = report.violations.find((one) => one.code === report.code);
+    made.append(
+      cell("whole", report.algorithm),
+      outcome,
+      cell("whole why", report.code ? `${plain(report.code)}${first ? ` at event ${first.index}` : ""}` : "–", "First refusal"),
+      nodes,
+      cell("number", grouped.format(report.events), "Events"),
+      details(report, `Details under ${report.algorithm}`),
+    );
+    return made;
+  }
+
+  async function compare(algorithms, text) {
+    at("judge").disabled = true;
+    at("comparison").replaceChildren();
+    try {
+      for (const algorithm of algorithms) {
+        put("judging", `Asking the nodes: ${algorithm}`);
+        at("comparison").append(compared(await judge(algorithm, text)));
+        at("compared").hidden = false;
+      }
+    } finally {
+      at("judge").disabled = false;
+      put("judging", "");
+    }
+  }
+
+  // --- what comes in, and what people do ---------------------------------------------------------
+
+  async function draw() {
+    await drawRuns();
+    await drawOne();
+  }
+
+  async function offered() {
+    const list = at("algorithms");
+    const { algorithms } = (await look("/events")).content;
+    const held = list.value;
+    list.replaceChildren(list.options[0], ...algorithms.map((name) => new Option(name, name)));
+    list.value = algorithms.includes(held) ? held : "";
+    return algorithms;
+  }
+
+  const renew = dtvn.ui.soon(draw, AGAIN_AFTER);
+
+  function take(message) {
+    if (message.type === "event_runs") {
+      renew();
+    }
+  }
+
+  function live() {
+    renew();
+    if (form) {
+      offered().catch(() => {}); // no cluster yet; the list is asked for again before anything is checked
+    }
+  }
+
+  dtvn.page = dtvn.ui.follow({ onMessage: take, onLive: live });
+
+  at("close").addEventListener("click", function () {
+    const left = chosen;
+    chosen = null;
+    attempt(draw, "");
+    [...at("runs").querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === `Details of run ${left}`)?.focus();
+  });
+  for (const one of document.querySelectorAll("[data-show]")) {
+    one.addEventListener("click", function () {
+      shown = one.dataset.show;
+      for (const other of document.querySelectorAll("[data-show]")) {
+        other.setAttribute("aria-pressed", String(other === one));
+      }
+      renew();
+    });
+  }
+  if (form) {
+    form.elements.file.addEventListener("change", async function () {
+      const file = form.elements.file.files[0];
+      if (file) {
+        form.elements.events.value = await file.text();
+      }
+    });
+    form.addEventListener("submit", function (event) {
+      event.preventDefault();
+      const wanted = form.elements.algorithm.value;
+      attempt(async () => compare(wanted ? [wanted] : await offered(), form.elements.events.value), "Checked");
+    });
+  }
+})();
