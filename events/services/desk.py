@@ -17,14 +17,15 @@ from django.db import DatabaseError, close_old_connections
 from dtvn.api.errors import ApiError, ServiceError
 from dtvn.api.event_bodies import RunBody
 from dtvn.gateway import RunEnd
+from dtvn.machine import CAPABILITY
 from events.models import JudgedRun
 from events.services import errors, excerpts, keeping
 from events.services.open_runs import OpenRun, waited
 from validators.database_url import first_line
 from validators.services.network import informed_gateway
 
-SCOPE = "operate"
-"""What having events judged needs, as recording a run in the log does."""
+SCOPE = CAPABILITY["record"]
+"""What having events judged needs, whether the log records the run or not."""
 OPEN_MAX = 2_048
 """Open runs of this process."""
 OPEN_EACH = 256

@@ -363,8 +363,8 @@ def test_a_run_that_does_not_exist_is_404(api: Api, number: str) -> None:
     assert [each.status_code for each in answers] == [404] * 6
 
 
-def test_judging_needs_the_scope_operate(fake: FakeGateway) -> None:
-    api_keys.store_api_key("reader", label="reads", scopes=["gate"])
+def test_judging_needs_the_scope_record(fake: FakeGateway) -> None:
+    api_keys.store_api_key("reader", label="reads", scopes=["operate"])
     reader = Api("reader")
     assert reader.get("events").status_code == 200
     assert reader.get("events/runs").status_code == 200

@@ -56,7 +56,7 @@ async def opened(fake: FakeGateway) -> AsyncIterator[Callable[..., Any]]:
 
     async def connect(*scopes: str) -> Socket:
         key = generate_api_key()
-        await sync_to_async(store_api_key)(key, label="suite", scopes=list(scopes or ("operate",)))
+        await sync_to_async(store_api_key)(key, label="suite", scopes=list(scopes or ("record",)))
         made.append(Socket(key))
         assert await made[-1].connect()
         return made[-1]
@@ -94,7 +94,7 @@ async def test_a_run_is_judged_over_one_connection(opened: Callable[..., Any]) -
 async def test_no_key_and_no_scope_open_nothing(opened: Callable[..., Any]) -> None:
     assert not await Socket("").connect()
     assert not await Socket("wrong").connect()
-    reader = await opened("gate")
+    reader = await opened("operate")
     assert await reader.closed() == socket.CLOSED_NO_SCOPE
 
 

@@ -37,7 +37,7 @@ PAGES = (
 """URL name and page name."""
 NEEDED = {
     "nodes": frozenset({"admin"}),
-    "events": frozenset({"operate"}),
+    "events": frozenset({"record"}),
     "simulator": frozenset({"admin"}),
 }
 """Scopes any one of which allows changes on a page; the API checks the exact one."""
