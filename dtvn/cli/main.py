@@ -6,14 +6,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dtvn.cli import validate, verify_transcript
+from dtvn.cli import events_proxy, validate, verify_transcript
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     parser = argparse.ArgumentParser(prog="dtvn", description="Tools for AG-UI event streams.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for name, module in (("validate", validate), ("verify-transcript", verify_transcript)):
+    for name, module in (
+        ("validate", validate),
+        ("events-proxy", events_proxy),
+        ("verify-transcript", verify_transcript),
+    ):
         one = commands.add_parser(
             name,
             help=module.HELP,
@@ -24,6 +28,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser.parse_args(arguments))
     if options["command"] == "verify-transcript":
         return verify_transcript.run(options, sys.stdout, sys.stderr)
+    if options["command"] == "events-proxy":
+        return events_proxy.run(options, sys.stdout, sys.stderr)
     return validate.run(options, sys.stdin.buffer, sys.stdout, sys.stderr)
 
 

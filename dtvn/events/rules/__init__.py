@@ -10,16 +10,18 @@ from dtvn.events.rules.limits import Limits, rules_digest
 from dtvn.events.rules.lint import Linter
 from dtvn.events.rules.shapes import TYPES
 from dtvn.events.rules.state import Phase, RunState, StateError, decode_state, state_digest
-from dtvn.events.rules.stream import Stream, Verdict
+from dtvn.events.rules.stream import Stream, Verdict, refused
 from dtvn.events.rules.table import Bounds, Table
-from dtvn.events.rules.violation import SUGGESTIONS, Severity, Violation
+from dtvn.events.rules.violation import SUGGESTIONS, Severity, Violation, quoted
 
 __all__ = [
     "Stream",
     "Verdict",
+    "refused",
     "Violation",
     "Severity",
     "SUGGESTIONS",
+    "quoted",
     "Linter",
     "Limits",
     "Table",

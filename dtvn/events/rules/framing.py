@@ -24,6 +24,9 @@ class Framing(Protocol):
     """Takes bytes as they come, gives the texts of whole events, each with the number of its first line, from
     1."""
 
+    form: str
+    """`sse`, `ndjson` or `list`."""
+
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
         """The events that `piece` completes."""
 
@@ -76,6 +79,8 @@ class _Lines:
 class Ndjson:
     """One event per line; empty lines are skipped."""
 
+    form = "ndjson"
+
     def __init__(self, event_bytes: int) -> None:
         self._lines = _Lines(event_bytes)
         self._number = 0
@@ -95,6 +100,8 @@ class Ndjson:
 class ServerSentEvents:
     """The `data` of server-sent events; other fields and comments are skipped. An event that the end of the
     stream cuts off is given too, for the rules to refuse or accept."""
+
+    form = "sse"
 
     def __init__(self, event_bytes: int) -> None:
         self._limit = event_bytes
@@ -128,6 +135,8 @@ class ServerSentEvents:
 
 class JsonList:
     """A JSON list of events, read whole."""
+
+    form = "list"
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -164,6 +173,11 @@ class EventReader:
         self._event_bytes = event_bytes
         self._framing: Framing | None = None
         self._head = b""
+
+    @property
+    def form(self) -> str | None:
+        """`sse`, `ndjson` or `list`; None until the framing is recognised."""
+        return None if self._framing is None else self._framing.form
 
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
         """The events that `piece` completes; raise FramingError if there can be none."""

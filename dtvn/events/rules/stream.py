@@ -34,6 +34,13 @@ class Verdict(Struct, frozen=True):
 
 
 ACCEPTED = Verdict(True)
+
+
+def refused(index: int, code: str, message: str) -> Verdict:
+    """The verdict of who knows more than one stream: the event at `index` is refused by the rule `code`."""
+    return Verdict(False, (error(index, Refusal(code, message)),))
+
+
 _LATER = Refusal("", "Guard and lanes are asked first.")
 
 

@@ -1,0 +1,164 @@
+"""`dtvn events-proxy --upstream URL`: judges event streams between an agent and its client."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from dtvn.cli.validate import Output
+
+if TYPE_CHECKING:
+    from dtvn.proxy import Report, Reporter
+
+HELP = "judge AG-UI event streams between an agent and its client"
+TEACH = """\
+Passes requests on to the AG-UI agent at URL and judges the event streams that it answers, while they pass:
+
+  observe  every byte passes at once; what was found is printed
+  mark     besides, a CUSTOM event `dtvn.verdict` stands before each bad event, and before the end of a run
+  refuse   RUN_ERROR stands in the place of the first bad event, and ends the stream
+
+One line is printed for each stream, and one for each rule that it breaks. Try it:
+
+  dtvn events-proxy --upstream http://127.0.0.1:8000 --mode mark
+  curl -N http://127.0.0.1:8090/agent -d @input.json -H 'Content-Type: application/json'
+
+Protobuf passes without judgement. In front of other machines, put a server with TLS before it.
+
+Exit status: 0 stopped by Ctrl-C, 2 not started.
+"""
+STOPPED, NOT_STARTED = 0, 2
+SHUTDOWN_SECONDS = 3
+SHOWN = 10
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `run` reads."""
+    parser.add_argument("--upstream", metavar="URL", required=True, help="the agent; paths are added to it")
+    parser.add_argument("--mode", choices=["observe", "mark", "refuse"], default="observe")
+    parser.add_argument(
+        "--on-outage",
+        choices=["pass", "refuse"],
+        default="refuse",
+        help="with --mode refuse: what happens to a stream that gets no verdict (default: refuse)",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8090, help="0 chooses a free one (default: 8090)")
+    parser.add_argument(
+        "--verdict-seconds", type=_seconds, default=2.0, metavar="S", help="time for a verdict (default: 2)"
+    )
+    parser.add_argument(
+        "--silence-seconds",
+        type=_seconds,
+        default=300.0,
+        metavar="S",
+        help="how long the agent may send nothing (default: 300)",
+    )
+    parser.add_argument(
+        "--streams", type=int, default=1_000, metavar="N", help="requests at once (default: 1000)"
+    )
+    parser.add_argument("--drop-unknown", action="store_true", help="let unknown event types pass")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each stream")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < 86_400:
+        raise argparse.ArgumentTypeError("a number of seconds, above 0 and under a day")
+    return seconds
+
+
+def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
+    """Serve until stopped; return the exit code."""
+    try:
+        import uvicorn
+
+        from dtvn.proxy import EventsMiddleware, Forward, LocalJudge, Mode, UpstreamError
+    except ImportError as error:
+        stderr.write(f"dtvn events-proxy needs {error.name}: pip install 'dtvn[events]'\n")
+        return NOT_STARTED
+    try:
+        agent = Forward(
+            options["upstream"], silence_seconds=options["silence_seconds"], streams=options["streams"]
+        )
+        listener = _listen(options["host"], options["port"])
+    except (UpstreamError, OSError, OverflowError) as error:
+        stderr.write(f"dtvn events-proxy: {error}\n")
+        return NOT_STARTED
+    proxy = EventsMiddleware(
+        agent,
+        LocalJudge(drop_unknown=options["drop_unknown"]),
+        mode=Mode(options["mode"]),
+        refuse_unjudged=options["on_outage"] == "refuse",
+        verdict_seconds=options["verdict_seconds"],
+        report=_printer(stdout, as_json=options["json"]),
+    )
+    host, port = listener.getsockname()[:2]
+    where = f"[{host}]" if ":" in host else host
+    stdout.write(f"http://{where}:{port} -> {agent.url}, mode {options['mode']}. Ctrl-C stops it.\n")
+    config = uvicorn.Config(
+        proxy,
+        http="h11",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    logging.getLogger("uvicorn.error").addFilter(_not_broken_off)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])
+    return STOPPED
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port < 65_536:
+        raise OverflowError(f"port {port} is not from 0 to 65535")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise OSError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+
+
+def _not_broken_off(record: logging.LogRecord) -> bool:
+    """An answer that its agent left incomplete is passed on as that; the printed line says it."""
+    return "without completing response" not in record.getMessage()
+
+
+def _printer(stdout: Output, *, as_json: bool) -> Reporter:
+    import msgspec
+
+    def show(report: Report) -> None:
+        if as_json:
+            stdout.write(msgspec.json.encode(report).decode() + "\n")
+        else:
+            stdout.write("\n".join(_lines(report)) + "\n")
+        getattr(stdout, "flush", lambda: None)()
+
+    return show
+
+
+def _lines(report: Report) -> list[str]:
+    from dtvn.events.rules import quoted
+    from dtvn.wording import counted
+
+    said = {None: "not validated", True: "valid", False: "NOT VALID"}[report.valid]
+    run = report.run and f", thread {quoted(report.run.thread_id)}, run {quoted(report.run.run_id)}"
+    line = f"{report.method} {quoted(report.path)}{run or ''}: {said}. {counted(report.events, 'event')}."
+    line += f" {report.scope}." if report.scope else ""
+    line += f" not_validated: {report.not_validated}." if report.not_validated else ""
+    line += f" Ended: {report.ended}." if report.ended != "complete" else ""
+    lines = [line]
+    for violation in report.violations[:SHOWN]:
+        field = f", {violation.field}" if violation.field else ""
+        lines.append(
+            f"  {violation.severity} {violation.code} at event {violation.index}{field}: {violation.message}"
+        )
+    more = len(report.violations) + report.omitted - SHOWN
+    return [*lines, f"  ... and {more} more"] if more > 0 else lines

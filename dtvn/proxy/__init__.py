@@ -1,0 +1,31 @@
+"""Between an AG-UI agent and its client: judges event streams while they pass, unbuffered.
+
+`EventsMiddleware` does it for any ASGI application; `Forward` is the application that asks an agent
+elsewhere: `EventsMiddleware(Forward(url), LocalJudge())` is the proxy.
+"""
+
+from dtvn.proxy.findings import Report, Reporter
+from dtvn.proxy.forward import Forward, UpstreamError
+from dtvn.proxy.judge import Judge, Judgement, NoVerdict
+from dtvn.proxy.local_judge import LOCAL_ONLY, LocalJudge
+from dtvn.proxy.middleware import VERDICT_SECONDS, EventsMiddleware, Mode, StreamBroke
+from dtvn.proxy.runs import Run
+from dtvn.proxy.said import NAME
+
+__all__ = [
+    "EventsMiddleware",
+    "Mode",
+    "VERDICT_SECONDS",
+    "StreamBroke",
+    "Forward",
+    "UpstreamError",
+    "Judge",
+    "Judgement",
+    "NoVerdict",
+    "LocalJudge",
+    "LOCAL_ONLY",
+    "Report",
+    "Reporter",
+    "Run",
+    "NAME",
+]

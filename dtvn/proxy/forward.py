@@ -1,0 +1,206 @@
+"""An ASGI application that asks an agent elsewhere and passes its answer on, piece by piece as it comes.
+
+Back-pressure: the next piece of either body is only read once the last was taken, so that a slow reader
+slows the writer. A client that goes away ends the request to the agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+
+import httpx
+import msgspec
+
+from dtvn.proxy.headers import end_to_end, forwarded
+from dtvn.proxy.middleware import Scope, StreamBroke
+from dtvn.proxy.passages import Receive, Send
+
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 300.0
+STREAMS = 1_000
+
+
+class UpstreamError(ValueError):
+    """An address that cannot be an agent's; the sentence says why."""
+
+
+class Forward:
+    """Passes requests on to the agent at `upstream`."""
+
+    def __init__(
+        self,
+        upstream: str,
+        *,
+        connect_seconds: float = CONNECT_SECONDS,
+        silence_seconds: float = SILENCE_SECONDS,
+        streams: int = STREAMS,
+    ) -> None:
+        """`upstream`: an http(s) address; a request's path is added to its path. `silence_seconds`: how long
+        the agent may send, or take, nothing. `streams`: how many requests are passed on at once. Raises
+        UpstreamError."""
+        try:
+            self.url = httpx.URL(upstream)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise UpstreamError(f"{upstream!r} is no address: {error}") from None
+        more = self.url.query or self.url.fragment or self.url.userinfo
+        if self.url.scheme not in ("http", "https") or not self.url.host or more:
+            raise UpstreamError(f"{upstream!r} is no address of the form http(s)://HOST[:PORT][/PATH]")
+        self._timeouts = {
+            "connect": connect_seconds,
+            "read": silence_seconds,
+            "write": silence_seconds,
+            "pool": connect_seconds,
+        }
+        self._streams = streams
+        self._open = 0
+        # A client would keep cookies and follow redirects and proxies of the environment. No connection is
+        # used twice: an agent may close it at the moment of the next request, which cannot be repeated.
+        verify: ssl.SSLContext | bool = self.url.scheme == "https"
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        self._transport = httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008, "reason": "only HTTP is passed on"})
+        elif self._open >= self._streams:
+            await _refuse(send, 503, "TOO_MANY_STREAMS", f"{self._streams} requests are being passed on.")
+        else:
+            self._open += 1
+            try:
+                await self._answer(scope, _Upload(receive), send)
+            finally:
+                self._open -= 1
+
+    async def _answer(self, scope: Scope, upload: _Upload, send: Send) -> None:
+        """Pass on until the answer is complete or the client is gone."""
+        passing = asyncio.ensure_future(self._pass(scope, upload, send))
+        gone = asyncio.ensure_future(upload.gone())
+        try:
+            await asyncio.wait({passing, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (passing, gone):
+                task.cancel()
+            await asyncio.wait({passing, gone})
+        if not passing.cancelled():
+            passing.result()
+
+    async def _pass(self, scope: Scope, upload: _Upload, send: Send) -> None:
+        request = self._request(scope, upload)
+        try:
+            answer = await self._transport.handle_async_request(request)
+        except ClientGone:
+            return
+        except httpx.HTTPError as error:
+            status, code = next((status, code) for kind, status, code in _FAILURES if isinstance(error, kind))
+            said = f"The agent at {self.url} gives no answer: {self._reason(error)}."
+            upload.drain()
+            await _refuse(send, status, code, said)
+            return
+        upload.drain()
+        if not isinstance(answer.stream, httpx.AsyncByteStream):
+            raise TypeError(f"an answer whose body is a {type(answer.stream).__name__}")
+        try:
+            headers = end_to_end(answer.headers.raw)
+            await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+            async for piece in answer.stream:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except httpx.HTTPError as error:
+            raise StreamBroke(self._reason(error)) from None
+        finally:
+            await answer.stream.aclose()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _request(self, scope: Scope, upload: _Upload) -> httpx.Request:
+        path = scope.get("raw_path") or scope["path"].encode()
+        target = self.url.raw_path.rstrip(b"/") + path
+        if scope["query_string"]:
+            target += b"?" + scope["query_string"]
+        client = scope["client"][0] if scope.get("client") else "unknown"
+        headers = forwarded(scope["headers"], client, scope.get("scheme", "http"), self.url.netloc)
+        sent = {name for name, _ in scope["headers"]}
+        has_body = b"transfer-encoding" in sent or b"content-length" in sent
+        if b"transfer-encoding" in sent:
+            headers = [pair for pair in headers if pair[0] != b"content-length"]
+            headers.append((b"transfer-encoding", b"chunked"))
+        if not has_body:
+            upload.drain()
+        return httpx.Request(
+            scope["method"],
+            self.url.copy_with(raw_path=target),
+            headers=headers,
+            stream=upload if has_body else _NO_BODY,
+            extensions={"timeout": self._timeouts},
+        )
+
+    def _reason(self, error: httpx.HTTPError) -> str:
+        if isinstance(error, httpx.ConnectTimeout):
+            return f"no connection within {self._timeouts['connect']:g} s"
+        if isinstance(error, httpx.TimeoutException):
+            return f"silent for {self._timeouts['read']:g} s"
+        return str(error) or type(error).__name__
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._transport.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class ClientGone(httpx.HTTPError):
+    """The client went away within its request."""
+
+
+_FAILURES: tuple[tuple[type[httpx.HTTPError], int, str], ...] = (
+    (httpx.TimeoutException, 504, "UPSTREAM_TIMEOUT"),
+    (httpx.ConnectError, 502, "UPSTREAM_UNREACHABLE"),
+    (httpx.HTTPError, 502, "UPSTREAM_BROKE_OFF"),
+)
+
+
+class _Upload(httpx.AsyncByteStream):
+    """The body of a request, read from the client as the agent takes it; afterwards, whether the client is
+    still there."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._read = asyncio.Event()
+        self._client_gone = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._client_gone = True
+                self._read.set()
+                raise ClientGone("the client went away")
+            more = message.get("more_body", False)
+            if message.get("body"):
+                yield message["body"]
+        self._read.set()
+
+    def drain(self) -> None:
+        """The agent takes no more of the body."""
+        self._read.set()
+
+    async def gone(self) -> None:
+        """Return when the client is gone."""
+        await self._read.wait()
+        while not self._client_gone:
+            message = await self._receive()
+            self._client_gone = message["type"] == "http.disconnect"
+
+
+_NO_BODY = httpx.ByteStream(b"")
+
+
+async def _refuse(send: Send, status: int, code: str, message: str) -> None:
+    body = msgspec.json.encode({"code": code, "message": message})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,46 @@
+"""Headers for the next hop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Headers = list[tuple[bytes, bytes]]
+_HOP_BY_HOP = {
+    b"connection",
+    b"keep-alive",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+}
+
+
+def end_to_end(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
+    """Without the headers that concern one connection (RFC 9110, 7.6.1)."""
+    named = {
+        name.strip().lower()
+        for known, value in headers
+        if known.lower() == b"connection"
+        for name in value.split(b",")
+    }
+    gone = _HOP_BY_HOP | named
+    return [(name, value) for name, value in headers if name.lower() not in gone]
+
+
+def forwarded(scope_headers: Sequence[tuple[bytes, bytes]], client: str, scheme: str, host: bytes) -> Headers:
+    """A client's headers for the agent at `host`: with who asked, and how."""
+    replaced = {b"host", b"expect", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
+    earlier = [value for name, value in scope_headers if name == b"x-forwarded-for"]
+    asked = [value for name, value in scope_headers if name == b"host"]
+    kept = [pair for pair in end_to_end(scope_headers) if pair[0] not in replaced]
+    via = b", ".join([*earlier, client.encode("latin-1")])
+    return [
+        (b"host", host),
+        *kept,
+        (b"x-forwarded-for", via),
+        (b"x-forwarded-proto", scheme.encode()),
+        *((b"x-forwarded-host", value) for value in asked[:1]),
+    ]

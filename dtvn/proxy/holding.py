@@ -1,0 +1,191 @@
+"""How a body passes whose events wait for their verdicts: `mark` and `refuse`.
+
+An event is held until it is judged. `mark` then puts a CUSTOM event before a bad one, and one with the
+verdict on the run before its last event. `refuse` puts RUN_ERROR in the place of a bad event and ends the
+stream. CUSTOM may only stand inside a run, and closes a message that is built of chunks: what there is to say
+waits for a place where it breaks nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from dtvn.events.rules import FramingError, Limits, Phase, Stream, Verdict
+from dtvn.proxy.blocks import Block, Blocks
+from dtvn.proxy.judging import Judging
+from dtvn.proxy.media import Identity, Inflated, UnreadableEncoding
+from dtvn.proxy.passages import NO_EVENTS, Send
+from dtvn.proxy.said import error_event, framed, verdict_event
+
+MARKS = 100
+"""Bad events of one stream that are marked one by one."""
+
+
+class Terms(Struct, frozen=True):
+    """`refuse`: refuse bad events, or else mark them. `refuse_unjudged`: refuse what gets no verdict."""
+
+    refuse: bool
+    refuse_unjudged: bool
+    limits: Limits
+
+
+class Holding:
+    """One body whose events are held until they are judged."""
+
+    judged = True
+
+    def __init__(self, send: Send, judging: Judging, terms: Terms, decoder: Identity | Inflated) -> None:
+        self.done = False
+        self._send = send
+        self._judging = judging
+        self._terms = terms
+        self._decoder = decoder
+        self._blocks = Blocks(terms.limits.event_bytes)
+        # What the client has seen, for where an event of ours may stand.
+        self._seen = Stream(terms.limits, drop_unknown=True)
+        self._notes: list[dict[str, Any]] = []
+        self._marks = 0
+        self._run_events = 0
+        self._run_code: str | None = None
+        self._outage_said = False
+        self._through = False
+
+    async def body(self, piece: bytes) -> None:
+        if self._through:
+            await self._more([piece])
+            return
+        try:
+            for text in self._decoder.feed(piece):
+                await self._pass(list(self._blocks.feed(text)))
+                await self._bound()
+                if self.done:
+                    return
+        except FramingError as error:
+            await self._no_events(error)
+        except UnreadableEncoding as error:
+            await self.broke(str(error))
+
+    async def end(self) -> None:
+        try:
+            await self._pass(list(self._blocks.end()))
+        except FramingError as error:
+            await self._no_events(error)
+        if not self.done:
+            out: list[bytes] = []
+            if not self._terms.refuse and self._run_events and self._seen.state.phase is Phase.ACTIVE:
+                self._note_run()
+            if self._seen.state.phase is Phase.ACTIVE:
+                self._say_notes(out)
+            await self._finish(out)
+
+    async def broke(self, reason: str) -> None:
+        self._judging.findings.ended = reason
+        if self._terms.refuse:
+            await self._refuse([], "UPSTREAM_BROKE_OFF", f"The agent's stream broke off: {reason}.")
+
+    async def close(self) -> None:
+        await self._judging.close()
+
+    async def _pass(self, blocks: list[Block]) -> None:
+        """Send blocks on, as their verdicts allow."""
+        if not blocks:
+            return
+        verdicts = await self._judging.verdicts([block.text for block in blocks if block.text is not None])
+        out: list[bytes] = []
+        if verdicts is None and not self._outage_said:
+            reason = f"Not validated: {self._judging.findings.not_validated}."
+            if self._terms.refuse_unjudged:
+                await self._refuse(out, "NO_VERDICT", reason)
+                return
+            self._outage_said = True
+            scope, why = self._judging.findings.scope, self._judging.findings.not_validated
+            self._notes.append(verdict_event(None, scope, not_validated=why))
+        given = iter(verdicts) if verdicts is not None else None
+        for block in blocks:
+            if block.text is not None:
+                verdict = next(given) if given is not None else None
+                if verdict is not None and not verdict.accepted and self._terms.refuse:
+                    first = verdict.violations[0]
+                    said = (
+                        f"Event {first.index} was refused: {first.code}: {first.message} {first.suggestion}"
+                    )
+                    await self._refuse(out, first.code, said)
+                    return
+                self._show(out, block, block.text, verdict)
+            out.append(block.raw)
+        await self._more(out)
+
+    def _show(self, out: list[bytes], block: Block, text: bytes, verdict: Verdict | None) -> None:
+        """Put what there is to say before an event, if it may stand there."""
+        before, lanes = self._seen.state.phase, self._seen.state.lanes
+        free = before is Phase.ACTIVE and None not in lanes
+        self._seen.feed(text)
+        ends = before is Phase.ACTIVE and self._seen.state.phase is not Phase.ACTIVE
+        bad = verdict is not None and not verdict.accepted
+        if verdict is not None and not self._terms.refuse:
+            self._mark(verdict)
+            if ends:
+                self._note_run()
+        # Outside a run a bad event has broken the stream already.
+        if not block.begun and (free or ends or (bad and before is not Phase.ACTIVE)):
+            self._say_notes(out)
+
+    def _mark(self, verdict: Verdict) -> None:
+        self._run_events += 1
+        if verdict.accepted:
+            return
+        first = verdict.violations[0]
+        self._run_code = self._run_code or first.code
+        if self._marks < MARKS:
+            self._marks += 1
+            scope = self._judging.findings.scope
+            marked = {"index": first.index, "code": first.code}
+            self._notes.append(verdict_event(False, scope, verdict.violations, **marked))
+
+    def _note_run(self) -> None:
+        """The verdict on the run that ends."""
+        scope = self._judging.findings.scope
+        valid = self._run_code is None
+        self._notes.append(verdict_event(valid, scope, events=self._run_events, code=self._run_code))
+        self._run_events, self._run_code = 0, None
+
+    def _say_notes(self, out: list[bytes]) -> None:
+        out += [framed(event, self._blocks.form) for event in self._notes]
+        self._notes = []
+
+    async def _bound(self) -> None:
+        """An event that is too large is not held any longer."""
+        if self.done or self._blocks.held <= self._terms.limits.event_bytes:
+            return
+        if self._judging.judged and self._terms.refuse:
+            said = f"An event has more than {self._terms.limits.event_bytes} bytes."
+            self._judging.findings.code = "EVENT_TOO_LARGE"
+            await self._refuse([], "EVENT_TOO_LARGE", said)
+        else:
+            await self._more([self._blocks.drained()])
+
+    async def _no_events(self, error: FramingError) -> None:
+        self._judging.give_up(f"{NO_EVENTS}: {error}")
+        if self._terms.refuse:
+            await self._refuse([], "NOT_EVENTS", f"Not validated: {NO_EVENTS}: {error}.")
+        else:
+            self._through = True
+            await self._more([self._blocks.drained()])
+
+    async def _refuse(self, out: list[bytes], code: str, said: str) -> None:
+        """End the stream with RUN_ERROR, unless the client has one already."""
+        if self._seen.state.phase is not Phase.ERRORED:
+            out.append(framed(error_event(code, said), self._blocks.form))
+        if self._judging.findings.ended == "complete":
+            self._judging.findings.ended = "refused"
+        await self._finish(out)
+
+    async def _more(self, out: list[bytes]) -> None:
+        if out:
+            await self._send({"type": "http.response.body", "body": b"".join(out), "more_body": True})
+
+    async def _finish(self, out: list[bytes]) -> None:
+        await self._send({"type": "http.response.body", "body": b"".join(out), "more_body": False})
+        self.done = True

@@ -1,0 +1,81 @@
+"""Asks the judge about one stream, within its time, and keeps what it says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from dtvn.events.rules import Verdict
+from dtvn.proxy.findings import Findings
+from dtvn.proxy.judge import Judge, Judgement, NoVerdict
+from dtvn.proxy.runs import begins_stream
+
+CLOSING_SECONDS = 2.0
+"""How long the end of a stream waits for its judge."""
+
+
+class Judging:
+    """One stream before its judge. After the first verdict that does not come, nothing more is asked."""
+
+    def __init__(
+        self, judge: Judge, findings: Findings, seconds: float, *, resumed: str, to_first: bool
+    ) -> None:
+        """`seconds`: how long a verdict may take. `resumed`: the id after which the client goes on with an
+        earlier stream, or "". `to_first`: nothing after the first refusal is found, as it goes nowhere."""
+        self._judge = judge
+        self._seconds = seconds
+        self._resumed = resumed
+        self._to_first = to_first
+        self._judgement: Judgement | None = None
+        self.findings = findings
+
+    @property
+    def judged(self) -> bool:
+        """Whether the stream is judged so far."""
+        return self.findings.not_validated is None
+
+    async def verdicts(self, texts: Sequence[bytes]) -> Sequence[Verdict] | None:
+        """The verdicts on the next events; None if there are none, now and for the rest of the stream."""
+        if not self.judged:
+            return None
+        if not texts:
+            return ()
+        if self._judgement is None and self._resumed and not begins_stream(texts[0]):
+            self.give_up(f"resumed after event {self._resumed!r}, whose stream was not judged here")
+            return None
+        try:
+            async with asyncio.timeout(self._seconds):
+                if self._judgement is None:
+                    self._judgement = await self._judge.open()
+                verdicts = await self._judgement.judge(texts)
+                if len(verdicts) != len(texts):
+                    raise NoVerdict(f"{len(verdicts)} verdicts on {len(texts)} events")
+        except TimeoutError:
+            self.give_up(f"no verdict within {self._seconds:g} s")
+            return None
+        except NoVerdict as error:
+            self.give_up(str(error))
+            return None
+        self.findings.scope = self._judgement.scope
+        count = len(texts)
+        if self._to_first:
+            refusals = (number for number, verdict in enumerate(verdicts, 1) if not verdict.accepted)
+            count = next(refusals, count)
+        self.findings.take(texts[:count], verdicts[:count])
+        return verdicts
+
+    def give_up(self, reason: str) -> None:
+        """The rest of the stream is not judged."""
+        if self.judged:
+            self.findings.not_validated = reason
+
+    async def close(self) -> None:
+        """The stream has ended."""
+        judgement, self._judgement = self._judgement, None
+        if judgement is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await judgement.close()
+        except (NoVerdict, TimeoutError):
+            self.give_up("the judge did not confirm the end of the stream")

@@ -1,0 +1,65 @@
+"""The judge on this machine: the rules alone, without a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dtvn.events.rules import Limits, Phase, Stream, Verdict, refused
+from dtvn.proxy.judge import Judgement
+from dtvn.proxy.runs import Run, started_run
+
+LOCAL_ONLY = "LOCAL_ONLY"
+
+
+class LocalJudge:
+    """The rules of AG-UI 1.0 over each stream. A run that another open stream writes is refused at its
+    RUN_STARTED."""
+
+    def __init__(self, limits: Limits | None = None, *, drop_unknown: bool = False) -> None:
+        """`drop_unknown`: events of unknown type pass with a warning."""
+        self.limits = limits or Limits()
+        self.drop_unknown = drop_unknown
+        self.writers: dict[Run, _LocalJudgement] = {}
+        """Which stream writes a run that has begun and not ended."""
+
+    async def open(self) -> Judgement:
+        """See Judge."""
+        return _LocalJudgement(self)
+
+
+class _LocalJudgement:
+    scope = LOCAL_ONLY
+
+    def __init__(self, judge: LocalJudge) -> None:
+        self._judge = judge
+        self._stream = Stream(judge.limits, drop_unknown=judge.drop_unknown)
+        self._run: Run | None = None
+
+    async def judge(self, events: Sequence[bytes]) -> list[Verdict]:
+        return [self._verdict(text) for text in events]
+
+    async def close(self) -> None:
+        self._release()
+
+    def _verdict(self, text: bytes) -> Verdict:
+        stream = self._stream
+        if stream.state.phase is Phase.ACTIVE:
+            verdict = stream.feed(text)
+            if stream.state.phase is not Phase.ACTIVE:
+                self._release()
+            return verdict
+        run = started_run(text)
+        if run is not None and self._judge.writers.get(run, self) is not self:
+            index, stream.index = stream.index, stream.index + 1
+            said = f"Another stream writes run {run.run_id!r} of thread {run.thread_id!r} now."
+            return refused(index, "RUN_HAS_TWO_WRITERS", said)
+        verdict = stream.feed(text)
+        if run is not None and verdict.accepted:
+            self._run = run
+            self._judge.writers[run] = self
+        return verdict
+
+    def _release(self) -> None:
+        if self._run is not None:
+            self._judge.writers.pop(self._run, None)
+            self._run = None

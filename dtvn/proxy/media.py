@@ -1,0 +1,119 @@
+"""Which answers carry events, and how their bytes are decoded for judging."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from enum import Enum
+
+from dtvn.events.rules import TYPES
+
+Headers = Sequence[tuple[bytes, bytes]]
+PROTOBUF = b"application/vnd.ag-ui.event+proto"
+SNIFFED_BYTES = 256
+"""From how many bytes a body whose media type does not say so is known to hold events."""
+STEP_BYTES = 64 * 1024
+"""How much decompressed text is held at once: a few bytes may stand for gigabytes."""
+_EVENTS = {b"text/event-stream", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"}
+_FIELD = re.compile(rb"(?:data|event|id|retry)?:")
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:")
+_OBJECT = re.compile(rb'\{\s*"type"\s*:\s*"(\w+)"')
+_BEGUN = re.compile(rb'\{\s*(?:"(?:t(?:y(?:p(?:e(?:"\s*(?::\s*(?:"\w*)?)?)?)?)?)?)?)?')
+
+
+class Media(Enum):
+    """What an answer carries, by its first lines."""
+
+    EVENTS = "events"
+    PROTOBUF = "media type"
+    UNSAID = "unsaid"
+    """Only its first bytes tell: clients read what is not said to be protobuf as server-sent events."""
+    OTHER = "other"
+
+
+def media(method: str, status: int, headers: Headers) -> Media:
+    """What an answer carries. Errors and answers without a body are for the client alone."""
+    if method == "HEAD" or not 200 <= status < 300 or status in (204, 205):
+        return Media.OTHER
+    kind = header(headers, b"content-type").partition(b";")[0].strip().lower()
+    if kind in _EVENTS:
+        return Media.EVENTS
+    return Media.PROTOBUF if kind == PROTOBUF else Media.UNSAID
+
+
+def header(headers: Headers, name: bytes) -> bytes:
+    """The values of a header, as one; b"" without."""
+    return b", ".join(value for known, value in headers if known.lower() == name)
+
+
+def holds_events(head: bytes) -> bool | None:
+    """Whether a body with these first bytes holds events; None if more of it must be seen."""
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+    if _FIELD.match(text):
+        return True
+    known = _OBJECT.match(text)
+    if known is not None:
+        return known[1].decode() in TYPES
+    if len(head) >= SNIFFED_BYTES:
+        return False
+    begun = any(field.startswith(text) for field in _FIELDS) or _BEGUN.fullmatch(text) is not None
+    return None if begun else False
+
+
+class UnreadableEncoding(Exception):
+    """Bytes that are not what Content-Encoding says; the sentence names it."""
+
+
+class Identity:
+    """No content encoding."""
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """The bytes themselves."""
+        yield piece
+
+
+class Inflated:
+    """Decodes gzip and deflate, piece by piece, in steps of bounded size."""
+
+    def __init__(self, name: str) -> None:
+        """`name`: `gzip` or `deflate`."""
+        self._name = name
+        self._bits = [zlib.MAX_WBITS | 16] if name == "gzip" else [zlib.MAX_WBITS, -zlib.MAX_WBITS]
+        self._begun = False
+        self._next = zlib.decompressobj(self._bits[0])
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """What `piece` decodes to. Raises UnreadableEncoding."""
+        while piece:
+            if self._next.eof:
+                self._next = zlib.decompressobj(self._bits[0])
+            try:
+                text = self._next.decompress(piece, STEP_BYTES)
+            except zlib.error as error:
+                # Many servers send deflate without the wrapper that its definition asks for.
+                if self._begun or len(self._bits) == 1:
+                    raise UnreadableEncoding(f"content encoding {self._name}: {error}") from None
+                self._bits = self._bits[1:]
+                self._next = zlib.decompressobj(self._bits[0])
+                continue
+            self._begun = True
+            if text:
+                yield text
+            full = len(text) == STEP_BYTES
+            piece = self._next.unused_data if self._next.eof else self._next.unconsumed_tail
+            if full and not piece and not self._next.eof:
+                yield from self._rest()
+
+    def _rest(self) -> Iterator[bytes]:
+        """What the decoder holds back after a full step that took all input."""
+        while text := self._next.decompress(b"", STEP_BYTES):
+            yield text
+
+
+def decoder(headers: Headers) -> Identity | Inflated | None:
+    """What decodes the body of this answer for judging; None if its content encoding is not known here."""
+    name = header(headers, b"content-encoding").strip().lower().decode("latin-1")
+    if name in ("", "identity"):
+        return Identity()
+    return Inflated(name.removeprefix("x-")) if name in ("gzip", "x-gzip", "deflate") else None

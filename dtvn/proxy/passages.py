@@ -1,0 +1,125 @@
+"""How the body of one answer passes: not judged, or judged beside the stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from dtvn.events.rules import EventReader, FramingError, Limits
+from dtvn.proxy.judging import Judging
+from dtvn.proxy.media import Identity, Inflated, UnreadableEncoding
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+BESIDE_BYTES = 64 * 1024 * 1024
+"""How many bytes of a stream may wait to be judged beside it: two of the largest events."""
+NO_EVENTS = "no events in the body"
+
+
+class Passage(Protocol):
+    """Takes the body of an answer and sends it on."""
+
+    judged: bool
+    """Whether somebody is asked for verdicts."""
+    done: bool
+    """Whether the client has all that it gets; what still comes is not wanted."""
+
+    async def body(self, piece: bytes) -> None:
+        """The next bytes."""
+
+    async def end(self) -> None:
+        """The body is complete."""
+
+    async def broke(self, reason: str) -> None:
+        """The body breaks off."""
+
+    async def close(self) -> None:
+        """Release what is held; called once, after all else, also if the client went away."""
+
+
+class Unjudged:
+    """Passes everything on."""
+
+    judged = False
+
+    def __init__(self, send: Send) -> None:
+        self.done = False
+        self._send = send
+
+    async def body(self, piece: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        self.done = True
+
+    async def broke(self, reason: str) -> None:
+        """Nothing is sent: the connection ends without the end of the body."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class Observing(Unjudged):
+    """Passes everything on at once, and has a copy judged in a task of its own. What cannot be judged in time
+    is not judged."""
+
+    judged = True
+
+    def __init__(self, send: Send, judging: Judging, limits: Limits, decoder: Identity | Inflated) -> None:
+        super().__init__(send)
+        self._judging = judging
+        self._reader = EventReader(limits.event_bytes)
+        self._decoder = decoder
+        self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._bytes = 0
+        self._beside: asyncio.Task[None] | None = None
+
+    async def body(self, piece: bytes) -> None:
+        await super().body(piece)
+        self.copy(piece)
+
+    def copy(self, piece: bytes) -> None:
+        """Have bytes judged that are already on their way."""
+        if not piece or not self._judging.judged:
+            return
+        if self._bytes + len(piece) > BESIDE_BYTES:
+            self._judging.give_up(f"judging fell {BESIDE_BYTES} bytes behind")
+            return
+        self._bytes += len(piece)
+        self._waiting.put_nowait(piece)
+        if self._beside is None:
+            self._beside = asyncio.create_task(self._judge())
+
+    async def end(self) -> None:
+        await super().end()
+        self._waiting.put_nowait(None)
+
+    async def close(self) -> None:
+        if self._beside is not None:
+            # A body that broke off ends in the middle of an event, which is not the agent's fault.
+            if not self.done:
+                self._waiting.put_nowait(b"")
+            await self._beside
+        await self._judging.close()
+
+    async def _judge(self) -> None:
+        """Judge what waits, until the end of the body: None if it is complete, b"" if it broke off."""
+        try:
+            while (piece := await self._waiting.get()) and self._judging.judged:
+                for text in self._decoder.feed(piece):
+                    await self._ask(self._reader.feed(text))
+                    await asyncio.sleep(0)  # other streams come first
+                self._bytes -= len(piece)
+            if piece is None:
+                await self._ask(self._reader.end())
+        except (FramingError, UnreadableEncoding) as error:
+            self._judging.give_up(f"{NO_EVENTS}: {error}" if isinstance(error, FramingError) else str(error))
+
+    async def _ask(self, events: list[tuple[int, bytes]]) -> None:
+        if self._reader.form == "list":
+            raise FramingError("a JSON list, no stream of events")
+        if events:
+            await self._judging.verdicts([text for _, text in events])

@@ -1,0 +1,140 @@
+"""Agents that compress, that lie about what they send, and that send no events: real sockets."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+
+from tests.proxy.support import (
+    BAD,
+    GOOD,
+    SSE,
+    answering,
+    parsed,
+    proxied,
+    sse,
+    types,
+)
+
+pytestmark = pytest.mark.asyncio
+MODES = ("observe", "mark", "refuse")
+
+
+async def test_the_agent_is_asked_for_no_compression() -> None:
+    async with proxied(answering(sse(GOOD))) as proxy:
+        await proxy.post(headers={"Accept-Encoding": "gzip, br"})
+    assert proxy.agent.requests[0].headers[b"accept-encoding"] == b"identity"
+
+
+def deflated(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(body) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [
+        (b"gzip", gzip.compress(sse(BAD))),
+        (b"gzip", gzip.compress(sse(BAD[:2])) + gzip.compress(sse(BAD[2:]))),
+        (b"deflate", zlib.compress(sse(BAD))),
+        (b"deflate", deflated(sse(BAD))),
+    ],
+    ids=["gzip", "two gzip members", "zlib", "raw deflate"],
+)
+async def test_an_agent_that_compresses_all_the_same_is_judged(name: bytes, packed: bytes) -> None:
+    script = answering(packed, SSE, b"Content-Encoding: " + name)
+    async with proxied(script) as proxy:
+        async with proxy.stream() as answer:
+            raw = b"".join([piece async for piece in answer.aiter_raw()])
+            assert answer.headers["content-encoding"].encode() == name
+        report = await proxy.report()
+    assert raw == packed
+    assert (report.valid, report.code) == (False, "MESSAGE_NOT_OPEN")
+    async with proxied(script, "refuse") as proxy:
+        answer = await proxy.post()
+    assert types(answer.content) == ["RUN_STARTED", "TEXT_MESSAGE_START", "RUN_ERROR"]
+    assert "content-encoding" not in answer.headers
+
+
+async def test_bytes_that_are_not_gzip_are_not_judged() -> None:
+    script = answering(sse(GOOD), SSE, b"Content-Encoding: gzip")
+    async with proxied(script) as proxy, proxy.stream() as answer:
+        assert b"".join([piece async for piece in answer.aiter_raw()]) == sse(GOOD)
+        report = await proxy.report()
+    assert report.valid is None
+    assert (report.not_validated or "").startswith("content encoding gzip")
+    async with proxied(script, "refuse") as proxy:
+        answer = await proxy.post()
+    assert parsed(answer.content)[0]["code"] == "UPSTREAM_BROKE_OFF"
+
+
+async def test_an_encoding_that_cannot_be_read_is_said() -> None:
+    script = answering(b"\x0b\x02\x80", SSE, b"Content-Encoding: br")
+    async with proxied(script, "mark") as proxy, proxy.stream() as answer:
+        assert b"".join([piece async for piece in answer.aiter_raw()]) == b"\x0b\x02\x80"
+        assert answer.headers["dtvn-events"] == "not_validated: content encoding br"
+        report = await proxy.report()
+    assert report.not_validated == "content encoding br"
+    async with proxied(script, "refuse") as proxy:
+        answer = await proxy.post()
+    assert answer.headers["content-type"] == "text/event-stream"
+    assert parsed(answer.content)[0]["code"] == "NO_VERDICT"
+    async with proxied(script, "refuse", refuse_unjudged=False) as proxy, proxy.stream() as answer:
+        assert b"".join([piece async for piece in answer.aiter_raw()]) == b"\x0b\x02\x80"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_protobuf_passes_without_judgement(mode: str) -> None:
+    kind, body = b"application/vnd.ag-ui.event+proto", bytes(range(256))
+    async with proxied(answering(body, kind), mode) as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert answer.content == body
+    assert answer.headers["dtvn-events"] == "not_validated: media type"
+    assert (report.valid, report.not_validated) == (None, "media type")
+
+
+@pytest.mark.parametrize("kind", [b"application/json", b"text/plain", b"application/octet-stream"])
+@pytest.mark.parametrize("form", ["sse", "ndjson"])
+async def test_events_that_are_not_said_to_be_events_are_judged(kind: bytes, form: str) -> None:
+    body = sse(BAD) if form == "sse" else b"".join(each + b"\n" for each in BAD)
+    async with proxied(answering(body, kind)) as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert answer.content == body
+    assert (report.events, report.code) == (6, "MESSAGE_NOT_OPEN")
+    async with proxied(answering(body, kind), "refuse") as proxy:
+        answer = await proxy.post()
+    assert types(answer.content) == ["RUN_STARTED", "TEXT_MESSAGE_START", "RUN_ERROR"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("body", [b'{"status": "ok"}', b"<html></html>", b"", b"{", b"[1]", bytes(1000)])
+async def test_other_answers_pass_untouched(mode: str, body: bytes) -> None:
+    async with proxied(answering(body, b"application/json", b"X-A: 1"), mode) as proxy:
+        answer = await proxy.post()
+        assert proxy.reports.empty()
+    assert (answer.content, answer.headers["x-a"]) == (body, "1")
+    assert "dtvn-events" not in answer.headers
+
+
+@pytest.mark.parametrize("body", [b"<html>\n</html>\n", b"[{}]", bytes(range(1, 256))])
+async def test_a_body_without_events_is_named(body: bytes) -> None:
+    for mode in ("observe", "mark"):
+        async with proxied(answering(body), mode) as proxy:
+            assert (await proxy.post()).content == body
+            report = await proxy.report()
+        assert report.valid is None
+        assert (report.not_validated or "").startswith("no events in the body")
+    async with proxied(answering(body), "refuse") as proxy:
+        answer = await proxy.post()
+    assert [each["code"] for each in parsed(answer.content)] == ["NOT_EVENTS"]
+
+
+async def test_an_error_of_the_agent_passes() -> None:
+    script = answering(b"data: no\n\n", SSE, status=b"429 Too Many Requests")
+    async with proxied(script, "refuse") as proxy:
+        answer = await proxy.post()
+    assert (answer.status_code, answer.content) == (429, b"data: no\n\n")

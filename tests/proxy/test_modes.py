@@ -1,0 +1,118 @@
+"""What each mode does with good and bad streams, over real sockets."""
+
+from __future__ import annotations
+
+import pytest
+
+from dtvn.proxy import LOCAL_ONLY, LocalJudge, Run
+from tests.events.rules.samples import event
+from tests.proxy.support import BAD, GOOD, answering, parsed, proxied, sse, types
+
+pytestmark = pytest.mark.asyncio
+TYPES = ["RUN_STARTED", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END", "RUN_FINISHED"]
+
+
+@pytest.mark.parametrize("mode", ["observe", "refuse"])
+async def test_a_good_stream_passes_byte_for_byte(mode: str) -> None:
+    body = b": hello\n\nid: 7\r\ndata: " + GOOD[0] + b"\r\n\r\n" + sse(GOOD[1:]) + b": bye\n\n"
+    async with proxied(answering(body), mode) as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert answer.content == body
+    assert answer.headers["content-type"] == "text/event-stream"
+    assert answer.headers["dtvn-events"] == mode
+    assert (report.valid, report.events, report.scope) == (True, 5, LOCAL_ONLY)
+    assert (report.run, report.ended, report.not_validated) == (Run("t", "r1"), "complete", None)
+
+
+async def test_observe_passes_a_bad_stream_and_reports_it() -> None:
+    async with proxied(answering(sse(BAD))) as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert answer.content == sse(BAD)
+    assert (report.valid, report.events, report.code) == (False, 6, "MESSAGE_NOT_OPEN")
+    assert [(each.index, each.code) for each in report.violations] == [(2, "MESSAGE_NOT_OPEN")]
+
+
+async def test_mark_says_the_verdict_before_the_end_of_a_good_run() -> None:
+    async with proxied(answering(sse(GOOD)), "mark") as proxy:
+        answer = await proxy.post()
+    assert types(answer.content) == [*TYPES[:4], "!valid", TYPES[4]]
+    said = parsed(answer.content)[4]["value"]
+    assert said == {"valid": True, "scope": LOCAL_ONLY, "events": 5, "code": None}
+    unmarked = [each for each in answer.content.split(b"\n\n") if b"dtvn.verdict" not in each]
+    assert b"\n\n".join(unmarked) == sse(GOOD)
+
+
+async def test_mark_puts_what_is_wrong_before_a_bad_event() -> None:
+    async with proxied(answering(sse(BAD)), "mark") as proxy:
+        answer = await proxy.post()
+    assert types(answer.content) == [*TYPES[:2], "!bad", *TYPES[2:3], *TYPES[2:4], "!bad", TYPES[4]]
+    first, last = (each["value"] for each in parsed(answer.content) if each["type"] == "CUSTOM")
+    assert (first["index"], first["code"]) == (2, "MESSAGE_NOT_OPEN")
+    assert first["violations"][0]["suggestion"]
+    assert (last["valid"], last["events"], last["code"]) == (False, 6, "MESSAGE_NOT_OPEN")
+
+
+async def test_refuse_puts_run_error_in_place_of_a_bad_event() -> None:
+    async with proxied(answering(sse(BAD)), "refuse") as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert types(answer.content) == [*TYPES[:2], "RUN_ERROR"]
+    error = parsed(answer.content)[2]
+    assert error["code"] == "MESSAGE_NOT_OPEN"
+    assert error["message"].startswith("Event 2 was refused: MESSAGE_NOT_OPEN: ")
+    assert (report.valid, report.events, report.ended) == (False, 3, "refused")
+
+
+async def test_refuse_sends_no_second_run_error() -> None:
+    events = [event("RS"), event("RE"), event("TS:m")]
+    async with proxied(answering(sse(events)), "refuse") as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert types(answer.content) == ["RUN_STARTED", "RUN_ERROR"]
+    assert (report.code, report.ended) == ("RUN_ALREADY_ERRORED", "refused")
+
+
+async def test_a_mark_breaks_no_message_that_is_built_of_chunks() -> None:
+    """CUSTOM ends the chunked message of its agent: a mark waits until there is none."""
+    events = [
+        event("RS"),
+        event("TK", messageId="m", delta="a"),
+        event("TE:z"),
+        event("TK", delta="b"),
+        event("RF"),
+    ]
+    async with proxied(answering(sse(events)), "mark") as proxy:
+        answer = await proxy.post()
+    chunk = "TEXT_MESSAGE_CHUNK"
+    assert types(answer.content) == [
+        "RUN_STARTED", chunk, "TEXT_MESSAGE_END", chunk, "!bad", "!bad", "RUN_FINISHED",
+    ]  # fmt: skip
+
+
+async def test_each_run_of_a_stream_is_marked() -> None:
+    events = [*BAD, event("RS:r2"), event("RF:r2")]
+    async with proxied(answering(sse(events)), "mark") as proxy:
+        answer = await proxy.post()
+    assert [each["value"]["valid"] for each in parsed(answer.content) if each["type"] == "CUSTOM"] == [
+        False, False, True,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [b"application/x-ndjson", b"application/jsonl; charset=utf-8"])
+async def test_json_lines_are_judged_and_marked(kind: bytes) -> None:
+    body = b"\n".join(GOOD) + b"\n"
+    async with proxied(answering(body, kind), "mark") as proxy:
+        answer = await proxy.post()
+    lines = answer.content.splitlines()
+    assert lines[:4] + lines[5:] == GOOD
+    assert types(answer.content)[4] == "!valid"
+
+
+async def test_unknown_event_types_pass_where_they_may() -> None:
+
+    events = [event("RS"), b'{"type":"NEWS"}', event("RF")]
+    async with proxied(answering(sse(events)), "refuse", judge=LocalJudge(drop_unknown=True)) as proxy:
+        answer = await proxy.post()
+    assert answer.content == sse(events)

@@ -1,0 +1,148 @@
+"""Streams that get no verdict, and runs that more than one stream tells: real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from dtvn.events.rules import Verdict
+from dtvn.proxy import Judgement, LocalJudge, NoVerdict
+from tests.proxy.support import (
+    GOOD,
+    PATIENCE,
+    Request,
+    answering,
+    parsed,
+    proxied,
+    sse,
+    types,
+)
+
+pytestmark = pytest.mark.asyncio
+MODES = ("observe", "mark", "refuse")
+
+
+async def test_two_writers_of_one_run_are_told_apart() -> None:
+    first_began, second_done = asyncio.Event(), asyncio.Event()
+
+    async def script(request: Request) -> None:
+        await request.body()
+        await request.start()
+        if not first_began.is_set():
+            await request.piece(sse(GOOD[:2]))
+            await asyncio.wait_for(second_done.wait(), PATIENCE)
+            await request.piece(sse(GOOD[2:]))
+        else:
+            await request.piece(sse(GOOD))
+        await request.finish()
+
+    async with proxied(script, "refuse") as proxy, proxy.stream() as first:
+        pieces = first.aiter_raw()
+        body = await anext(pieces)
+        first_began.set()
+        second = await proxy.post()
+        second_done.set()
+        async for piece in pieces:
+            body += piece
+        again = await proxy.post()
+    assert body == sse(GOOD)
+    assert [each["code"] for each in parsed(second.content)] == ["RUN_HAS_TWO_WRITERS"]
+    assert again.content == sse(GOOD)
+
+
+class SlowJudge:
+    """Judges by the rules; from its `after`-th chunk on it does not answer, or says that it cannot."""
+
+    def __init__(self, after: int, *, fails: bool = False) -> None:
+        self._local = LocalJudge()
+        self._after = after
+        self._fails = fails
+
+    async def open(self) -> Judgement:
+        if self._after < 0:
+            raise NoVerdict("the cluster cannot be reached")
+        return SlowJudgement(await self._local.open(), self._after, self._fails)
+
+
+class SlowJudgement:
+    scope = "LOCAL_ONLY"
+
+    def __init__(self, judgement: Judgement, after: int, fails: bool) -> None:
+        self._judgement = judgement
+        self._left = after
+        self._fails = fails
+
+    async def judge(self, events: Sequence[bytes]) -> Sequence[Verdict]:
+        self._left -= 1
+        if self._left < 0 and self._fails:
+            raise NoVerdict("no quorum")
+        if self._left < 0:
+            await asyncio.Future()
+        return await self._judgement.judge(events)
+
+    async def close(self) -> None:
+        await self._judgement.close()
+
+
+async def one_by_one(request: Request) -> None:
+    """Sends events in pieces of their own, each after a turn of the loop."""
+    await request.body()
+    await request.start()
+    for each in GOOD:
+        await request.piece(sse([each]))
+    await request.finish()
+
+
+@pytest.mark.parametrize("after", [-1, 0, 1])
+async def test_refuse_refuses_what_gets_no_verdict(after: int) -> None:
+    async with proxied(one_by_one, "refuse", judge=SlowJudge(after), verdict_seconds=0.2) as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    found = parsed(answer.content)
+    why = "the cluster cannot be reached" if after < 0 else "no verdict within 0.2 s"
+    assert (found[-1]["type"], found[-1]["code"]) == ("RUN_ERROR", "NO_VERDICT")
+    assert found[-1]["message"] == f"Not validated: {why}."
+    assert (report.not_validated, report.ended, report.valid) == (why, "refused", None)
+    assert len(found) < len(GOOD) or after > 0
+
+
+@pytest.mark.parametrize(("mode", "refuse"), [("refuse", False), ("mark", True)])
+async def test_what_gets_no_verdict_may_pass_and_is_said(mode: str, refuse: bool) -> None:
+    judge = SlowJudge(0, fails=True)
+    async with proxied(one_by_one, mode, judge=judge, refuse_unjudged=refuse) as proxy:
+        answer = await proxy.post()
+    said = [each for each in parsed(answer.content) if each["type"] == "CUSTOM"]
+    assert [each["value"] for each in said] == [{"valid": None, "scope": "", "not_validated": "no quorum"}]
+    # Never before RUN_STARTED, where it would be the stream's first error.
+    assert types(answer.content)[:2] == ["RUN_STARTED", "!unjudged"]
+    assert len(types(answer.content)) == len(GOOD) + 1
+
+
+async def test_observe_waits_for_no_verdict() -> None:
+    async with proxied(one_by_one, judge=SlowJudge(0), verdict_seconds=0.2) as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert answer.content == sse(GOOD)
+    assert (report.not_validated, report.valid) == ("no verdict within 0.2 s", None)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_stream_that_goes_on_after_an_event_is_not_accused(mode: str) -> None:
+    async with proxied(answering(sse(GOOD[2:])), mode) as proxy:
+        answer = await proxy.post(headers={"Last-Event-ID": "2"})
+        report = await proxy.report()
+    assert proxy.agent.requests[0].headers[b"last-event-id"] == b"2"
+    assert report.valid is None
+    assert (report.not_validated or "").startswith("resumed after event '2'")
+    if mode == "refuse":
+        assert parsed(answer.content)[0]["code"] == "NO_VERDICT"
+    else:
+        assert answer.content.startswith(sse(GOOD[2:4]))
+
+
+async def test_a_stream_that_begins_anew_is_judged() -> None:
+    async with proxied(answering(sse(GOOD)), "refuse") as proxy:
+        answer = await proxy.post(headers={"Last-Event-ID": "2"})
+    assert answer.content == sse(GOOD)
