@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dtvn.cli.validate import Output
 
 if TYPE_CHECKING:
-    from dtvn.proxy import Report, Reporter
+    from dtvn.proxy import Judge, Report, Reporter
 
 HELP = "judge AG-UI event streams between an agent and its client"
 TEACH = """\
@@ -27,7 +28,8 @@ One line is printed for each stream, and one for each rule that it breaks. Try i
   dtvn events-proxy --upstream http://127.0.0.1:8000 --mode mark
   curl -N http://127.0.0.1:8090/agent -d @input.json -H 'Content-Type: application/json'
 
-Protobuf passes without judgement. In front of other machines, put a server with TLS before it.
+Without --cluster this machine judges, and verdicts are LOCAL_ONLY. With it, the platform there is asked, with
+the key in $DTVN_API_KEY. Protobuf passes without judgement. Serve other machines through TLS.
 
 Exit status: 0 stopped by Ctrl-C, 2 not started.
 """
@@ -45,6 +47,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=["pass", "refuse"],
         default="refuse",
         help="with --mode refuse: what happens to a stream that gets no verdict (default: refuse)",
+    )
+    parser.add_argument("--cluster", metavar="URL", help="the platform whose cluster judges")
+    parser.add_argument(
+        "--algorithm",
+        metavar="NAME",
+        help="how the cluster decides: majority, unanimous, pbft (default: the cluster's choice)",
     )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8090, help="0 chooses a free one (default: 8090)")
@@ -77,7 +85,7 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
     try:
         import uvicorn
 
-        from dtvn.proxy import EventsMiddleware, Forward, LocalJudge, Mode, UpstreamError
+        from dtvn.proxy import AddressError, EventsMiddleware, Forward, Mode
     except ImportError as error:
         stderr.write(f"dtvn events-proxy needs {error.name}: pip install 'dtvn[events]'\n")
         return NOT_STARTED
@@ -85,13 +93,14 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
         agent = Forward(
             options["upstream"], silence_seconds=options["silence_seconds"], streams=options["streams"]
         )
+        judge = _judge(options)
         listener = _listen(options["host"], options["port"])
-    except (UpstreamError, OSError, OverflowError) as error:
+    except (AddressError, OSError, OverflowError) as error:
         stderr.write(f"dtvn events-proxy: {error}\n")
         return NOT_STARTED
     proxy = EventsMiddleware(
         agent,
-        LocalJudge(drop_unknown=options["drop_unknown"]),
+        judge,
         mode=Mode(options["mode"]),
         refuse_unjudged=options["on_outage"] == "refuse",
         verdict_seconds=options["verdict_seconds"],
@@ -114,6 +123,16 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
     return STOPPED
+
+
+def _judge(options: Mapping[str, Any]) -> Judge:
+    from dtvn.proxy import ClusterJudge, LocalJudge
+
+    unknown = options["drop_unknown"]
+    if options["cluster"] is None:
+        return LocalJudge(drop_unknown=unknown)
+    key = os.environ.get("DTVN_API_KEY", "")
+    return ClusterJudge(options["cluster"], key=key, algorithm=options["algorithm"], drop_unknown=unknown)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -4,8 +4,10 @@
 elsewhere: `EventsMiddleware(Forward(url), LocalJudge())` is the proxy.
 """
 
+from dtvn.proxy.cluster_judge import ClusterJudge
 from dtvn.proxy.findings import Report, Reporter
-from dtvn.proxy.forward import Forward, UpstreamError
+from dtvn.proxy.forward import Forward
+from dtvn.proxy.headers import AddressError
 from dtvn.proxy.judge import Judge, Judgement, NoVerdict
 from dtvn.proxy.local_judge import LOCAL_ONLY, LocalJudge
 from dtvn.proxy.middleware import VERDICT_SECONDS, EventsMiddleware, Mode, StreamBroke
@@ -18,11 +20,12 @@ __all__ = [
     "VERDICT_SECONDS",
     "StreamBroke",
     "Forward",
-    "UpstreamError",
+    "AddressError",
     "Judge",
     "Judgement",
     "NoVerdict",
     "LocalJudge",
+    "ClusterJudge",
     "LOCAL_ONLY",
     "Report",
     "Reporter",

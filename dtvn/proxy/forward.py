@@ -13,17 +13,13 @@ from collections.abc import AsyncIterator
 import httpx
 import msgspec
 
-from dtvn.proxy.headers import end_to_end, forwarded
+from dtvn.proxy.headers import address, end_to_end, forwarded
 from dtvn.proxy.middleware import Scope, StreamBroke
 from dtvn.proxy.passages import Receive, Send
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 300.0
 STREAMS = 1_000
-
-
-class UpstreamError(ValueError):
-    """An address that cannot be an agent's; the sentence says why."""
 
 
 class Forward:
@@ -39,14 +35,8 @@ class Forward:
     ) -> None:
         """`upstream`: an http(s) address; a request's path is added to its path. `silence_seconds`: how long
         the agent may send, or take, nothing. `streams`: how many requests are passed on at once. Raises
-        UpstreamError."""
-        try:
-            self.url = httpx.URL(upstream)
-        except (httpx.InvalidURL, ValueError) as error:
-            raise UpstreamError(f"{upstream!r} is no address: {error}") from None
-        more = self.url.query or self.url.fragment or self.url.userinfo
-        if self.url.scheme not in ("http", "https") or not self.url.host or more:
-            raise UpstreamError(f"{upstream!r} is no address of the form http(s)://HOST[:PORT][/PATH]")
+        AddressError."""
+        self.url = address(upstream)
         self._timeouts = {
             "connect": connect_seconds,
             "read": silence_seconds,

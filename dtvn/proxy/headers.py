@@ -1,8 +1,10 @@
-"""Headers for the next hop."""
+"""Addresses of other servers, and headers for the next hop."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import httpx
 
 Headers = list[tuple[bytes, bytes]]
 _HOP_BY_HOP = {
@@ -16,6 +18,22 @@ _HOP_BY_HOP = {
     b"transfer-encoding",
     b"upgrade",
 }
+
+
+class AddressError(ValueError):
+    """An address that no server can have; the sentence says why."""
+
+
+def address(text: str) -> httpx.URL:
+    """An http(s) address, which may have a path. Raises AddressError."""
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise AddressError(f"{text!r} is no address: {error}") from None
+    more = url.query or url.fragment or url.userinfo
+    if url.scheme not in ("http", "https") or not url.host or more:
+        raise AddressError(f"{text!r} is no address of the form http(s)://HOST[:PORT][/PATH]")
+    return url
 
 
 def end_to_end(headers: Sequence[tuple[bytes, bytes]]) -> Headers:

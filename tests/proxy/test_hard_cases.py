@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -11,20 +12,25 @@ import pytest
 from tests.events.rules.samples import event
 from tests.proxy.support import (
     GOOD,
-    PATIENCE,
     Request,
+    Script,
     answering,
     parsed,
     proxied,
     sse,
     types,
 )
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.asyncio
 MODES = ("observe", "mark", "refuse")
 
 
-def dying(body: bytes) -> object:
+async def hangs_up(request: Request) -> None:
+    await request.body()
+
+
+def dying(body: bytes) -> Script:
     """An agent whose connection ends within its answer."""
 
     async def script(request: Request) -> None:
@@ -112,7 +118,7 @@ async def test_an_agent_that_cannot_be_reached_is_a_bad_gateway() -> None:
 
 
 async def test_an_agent_that_hangs_up_is_a_bad_gateway() -> None:
-    async with proxied(Request.body) as proxy:
+    async with proxied(hangs_up) as proxy:
         answer = await proxy.post()
     assert (answer.status_code, answer.json()["code"]) == (502, "UPSTREAM_BROKE_OFF")
 
@@ -212,7 +218,7 @@ async def test_a_request_body_passes_as_the_agent_takes_it() -> None:
 
     sent = 0
 
-    async def upload() -> object:
+    async def upload() -> AsyncIterator[bytes]:
         nonlocal sent
         for _ in range(400):
             sent += 65536
@@ -256,14 +262,13 @@ async def test_a_slow_client_slows_the_agent(mode: str) -> None:
     assert (report.valid, report.events) == (True, 402)
 
 
-async def stands_still(look: object) -> None:
-    """Until what `look` returns has not changed over many turns of the loop."""
-    loop, before = asyncio.get_running_loop(), 0
-    since = loop.time()
-    while loop.time() - since < 0.5:
+async def stands_still(look: Callable[[], int]) -> None:
+    """Until what `look` returns is above 0 and has not changed over a hundred looks."""
+    loop, before, same = asyncio.get_running_loop(), 0, 0
+    while same < 100:
         found = look()
-        if found != before or not found:
-            before, since = found, loop.time()
-        waiting = loop.create_future()
-        loop.call_later(0.01, waiting.set_result, None)
-        await waiting
+        same = same + 1 if found == before > 0 else 0
+        before = found
+        turn = loop.create_future()
+        loop.call_later(0.01, turn.set_result, None)
+        await turn

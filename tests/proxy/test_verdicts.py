@@ -11,7 +11,6 @@ from dtvn.events.rules import Verdict
 from dtvn.proxy import Judgement, LocalJudge, NoVerdict
 from tests.proxy.support import (
     GOOD,
-    PATIENCE,
     Request,
     answering,
     parsed,
@@ -19,6 +18,7 @@ from tests.proxy.support import (
     sse,
     types,
 )
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.asyncio
 MODES = ("observe", "mark", "refuse")

@@ -1,0 +1,172 @@
+"""The judge that asks a cluster, through the REST of its platform: a run of the platform for each stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from dtvn.events.rules import Verdict, Violation, refused
+from dtvn.proxy.headers import address
+from dtvn.proxy.judge import Judgement, NoVerdict
+
+RUNS = "/api/v1/events/runs"
+CHUNK_EVENTS = 1_000
+CHUNK_BYTES = 1024 * 1024
+"""How much is asked at once; an event with more bytes is asked alone."""
+CONNECT_SECONDS = 5.0
+PAUSE_SECONDS = 0.2
+"""Between two attempts at the same call, whose repetition gets the same answer."""
+_AGAIN = (429, 502, 503, 504)
+_WHITE = b" \t\r\n"
+Form = TypeVar("Form", bound=Struct)
+
+
+class _Began(Struct):
+    id: int
+
+
+class _Beginning(Struct):
+    data: _Began
+
+
+class _Line(Struct):
+    """A verdict in the answer."""
+
+    index: int
+    accepted: bool
+    violations: tuple[Violation, ...]
+    scope: str
+
+
+class _Failure(Struct):
+    error: str = ""
+    code: str = ""
+
+
+class ClusterJudge:
+    """Judges through the platform at an address."""
+
+    def __init__(
+        self, platform: str, *, key: str = "", algorithm: str | None = None, drop_unknown: bool = False
+    ) -> None:
+        """`key`: an API key with the right to operate. `algorithm`: one that the cluster offers; None leaves
+        the choice to it. Raises AddressError."""
+        wanted = {"algorithm": algorithm, "drop_unknown": drop_unknown or None}
+        self.wanted = {name: value for name, value in wanted.items() if value is not None}
+        # Who asks sets the time for a verdict.
+        self.client = httpx.AsyncClient(
+            base_url=address(platform),
+            headers={"X-API-Key": key} if key else {},
+            trust_env=False,
+            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+        )
+
+    async def open(self) -> Judgement:
+        """See Judge."""
+        content = await self.call(RUNS, msgspec.json.encode(self.wanted), "application/json")
+        return _ClusterJudgement(self, _decoded(content, _Beginning).data.id)
+
+    async def call(self, path: str, body: bytes, media: str) -> bytes:
+        """The answer to a POST, which is repeated until it is one. Raises NoVerdict if it is an error that
+        stays, and _Refused with its code."""
+        while True:
+            try:
+                answer = await self.client.post(path, content=body, headers={"Content-Type": media})
+            except httpx.TransportError:
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            if answer.is_success:
+                return answer.content
+            if answer.status_code not in _AGAIN:
+                raise _Refused(answer)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
+class _Refused(NoVerdict):
+    """An error that the platform answers."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        try:
+            failure = msgspec.json.decode(answer.content, type=_Failure)
+        except msgspec.MsgspecError:
+            failure = _Failure()
+        self.code = failure.code
+        said = failure.error or f"{answer.url.path} is not there"
+        super().__init__(f"the cluster's platform answers {answer.status_code}: {said}")
+
+
+class _ClusterJudgement:
+    def __init__(self, judge: ClusterJudge, number: int) -> None:
+        self.scope = ""
+        self._judge = judge
+        self._path = f"{RUNS}/{number}"
+        self._position = 0
+        self._second_writer = False
+
+    async def judge(self, events: Sequence[bytes]) -> list[Verdict]:
+        return [verdict for chunk in _chunks(events) for verdict in await self._judged(chunk)]
+
+    async def close(self) -> None:
+        await self._judge.call(f"{self._path}/end", b"", "application/json")
+
+    async def _judged(self, chunk: list[bytes]) -> list[Verdict]:
+        if self._second_writer:
+            return self._none_of(len(chunk))
+        body, media = _written(chunk)
+        path = f"{self._path}/events?from={self._position}"
+        try:
+            content = await self._judge.call(path, body, media)
+        except _Refused as refusal:
+            if refusal.code != "run_is_live":
+                raise
+            self._second_writer = True
+            return self._none_of(len(chunk))
+        lines = [_decoded(line, _Line) for line in content.splitlines() if line]
+        if [line.index for line in lines] != [*range(self._position, self._position + len(chunk))]:
+            raise NoVerdict("the cluster's platform answers other events than it was asked about")
+        self._position += len(chunk)
+        self.scope = lines[-1].scope
+        return [Verdict(line.accepted, line.violations) for line in lines]
+
+    def _none_of(self, count: int) -> list[Verdict]:
+        """The verdicts on events of a run that another stream writes."""
+        first, self._position = self._position, self._position + count
+        said = "Another stream writes this run now."
+        return [refused(index, "RUN_HAS_TWO_WRITERS", said) for index in range(first, self._position)]
+
+
+def _chunks(events: Sequence[bytes]) -> Iterator[list[bytes]]:
+    chunk: list[bytes] = []
+    size = 0
+    for text in events:
+        if chunk and (len(chunk) == CHUNK_EVENTS or size + len(text) > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(text)
+        size += len(text)
+    if chunk:
+        yield chunk
+
+
+def _written(chunk: list[bytes]) -> tuple[bytes, str]:
+    """The body of a request, and its media type. The exact bytes are judged: as lines, where they are one."""
+    if all(text == text.strip(_WHITE) and b"\n" not in text for text in chunk):
+        return b"\n".join(chunk), "application/x-ndjson"
+    try:
+        texts = [text.decode() for text in chunk]
+    except UnicodeDecodeError:
+        raise NoVerdict("an event of several lines that is not UTF-8") from None
+    return msgspec.json.encode({"texts": texts}), "application/json"
+
+
+def _decoded(content: bytes, form: type[Form]) -> Form:
+    try:
+        return msgspec.json.decode(content, type=form)
+    except msgspec.MsgspecError as error:
+        raise NoVerdict(f"the cluster's platform answers something else: {error}") from None

@@ -1,0 +1,164 @@
+"""The judge that asks a cluster, before a stand-in for its platform that judges by the rules here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from dtvn.events.rules import Stream, Verdict
+from dtvn.proxy import ClusterJudge, NoVerdict
+from tests.events.rules.samples import event
+from tests.proxy.support import BAD, GOOD, answering, parsed, proxied, served, sse, types
+
+pytestmark = pytest.mark.asyncio
+RUNS = "/api/v1/events/runs"
+
+
+class Platform:
+    """The three calls of runs, and what was asked. `failures` are answered first, one a call."""
+
+    def __init__(self, *failures: tuple[int, str]) -> None:
+        self.failures = list(failures)
+        self.calls: list[tuple[str, str]] = []
+        self.keys: set[bytes] = set()
+        self.texts: list[bytes] = []
+        self.stream = Stream()
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        headers = dict(scope["headers"])
+        self.keys.add(headers.get(b"x-api-key", b""))
+        self.calls.append((scope["path"], scope["query_string"].decode()))
+        if self.failures:
+            status, code = self.failures.pop(0)
+            said = {"success": False, "error": "it is so", "code": code}
+            await answered(send, status, json.dumps(said).encode())
+        elif scope["path"] == RUNS:
+            await answered(send, 201, b'{"success":true,"data":{"id":7}}')
+        elif scope["path"] == f"{RUNS}/7/events":
+            lines = headers[b"content-type"] == b"application/x-ndjson"
+            texts = body.split(b"\n") if lines else [each.encode() for each in json.loads(body)["texts"]]
+            self.texts += texts
+            await answered(send, 200, b"".join(self.line(text) + b"\n" for text in texts))
+        else:
+            await answered(send, 200, b"{}")
+
+    def line(self, text: bytes) -> bytes:
+        index, verdict = self.stream.index, self.stream.feed(text)
+        found = {
+            "index": index,
+            "accepted": verdict.accepted,
+            "violations": verdict.violations,
+            "scope": "pbft 7",
+        }
+        return msgspec.json.encode(found)
+
+
+async def answered(send: Any, status: int, body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def judged_by(platform: Platform, **options: Any) -> AsyncIterator[ClusterJudge]:
+    async with served(platform) as address:
+        judge = ClusterJudge(address, **options)
+        try:
+            yield judge
+        finally:
+            await judge.client.aclose()
+
+
+async def test_a_clusters_verdicts_refuse_and_mark() -> None:
+    async with judged_by(Platform()) as judge, proxied(answering(sse(BAD)), "refuse", judge=judge) as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert types(answer.content) == ["RUN_STARTED", "TEXT_MESSAGE_START", "RUN_ERROR"]
+    assert (report.code, report.scope) == ("MESSAGE_NOT_OPEN", "pbft 7")
+    async with judged_by(Platform()) as judge, proxied(answering(sse(GOOD)), "mark", judge=judge) as proxy:
+        answer = await proxy.post()
+    assert parsed(answer.content)[4]["value"] == {"valid": True, "scope": "pbft 7", "events": 5, "code": None}
+
+
+async def test_calls_name_the_place_of_their_events_and_the_key() -> None:
+    platform = Platform()
+    async with judged_by(platform, key="secret", algorithm="pbft") as judge:
+        judgement = await judge.open()
+        await judgement.judge(GOOD[:2])
+        await judgement.judge(GOOD[2:])
+        await judgement.close()
+    assert [path.removeprefix(RUNS) for path, _ in platform.calls] == ["", "/7/events", "/7/events", "/7/end"]
+    assert [query for _, query in platform.calls] == ["", "from=0", "from=2", ""]
+    assert platform.keys == {b"secret"}
+    assert platform.texts == GOOD
+
+
+async def test_the_exact_text_of_an_event_is_judged() -> None:
+    platform = Platform()
+    texts = [GOOD[0], b' {"type":\n"RUN_FINISHED","threadId":"t","runId":"r"} ']
+    async with judged_by(platform) as judge:
+        await (await judge.open()).judge(texts)
+    assert platform.texts == texts
+
+
+async def test_long_chunks_are_asked_in_parts() -> None:
+    platform = Platform()
+    big = event("CU", value="x" * 700_000)
+    async with judged_by(platform) as judge:
+        verdicts = await (await judge.open()).judge([GOOD[0], big, big, *[event("CU")] * 1500])
+    assert verdicts == [Verdict(True)] * 1503
+    assert [query for _, query in platform.calls] == ["", "from=0", "from=2", "from=1002"]
+
+
+@pytest.mark.parametrize("failure", [(503, "no_verdict"), (429, "overloaded"), (502, "")])
+async def test_a_call_without_an_answer_is_repeated(failure: tuple[int, str]) -> None:
+    platform = Platform(failure, failure)
+    async with judged_by(platform) as judge, proxied(answering(sse(GOOD)), "refuse", judge=judge) as proxy:
+        answer = await proxy.post()
+    assert answer.content == sse(GOOD)
+
+
+async def test_an_error_that_stays_is_said_in_the_stream() -> None:
+    platform = Platform((422, "algorithm_not_offered"))
+    async with judged_by(platform) as judge, proxied(answering(sse(GOOD)), "refuse", judge=judge) as proxy:
+        answer = await proxy.post()
+    (error,) = parsed(answer.content)
+    assert error["message"] == "Not validated: the cluster's platform answers 422: it is so."
+
+
+async def test_a_cluster_that_is_not_there_gives_no_verdict_in_time() -> None:
+    judge = ClusterJudge("http://127.0.0.1:1")
+    async with proxied(answering(sse(GOOD)), "refuse", judge=judge, verdict_seconds=0.3) as proxy:
+        answer = await proxy.post()
+    await judge.client.aclose()
+    assert parsed(answer.content)[0]["message"] == "Not validated: no verdict within 0.3 s."
+
+
+async def test_another_writer_of_a_run_is_refused() -> None:
+    platform = Platform()
+    async with judged_by(platform) as judge:
+        judgement = await judge.open()
+        platform.failures.append((409, "run_is_live"))
+        verdicts = [*await judgement.judge(GOOD[:2]), *await judgement.judge(GOOD[2:])]
+    assert [(each.code, each.violations[0].index) for each in verdicts] == [
+        ("RUN_HAS_TWO_WRITERS", index) for index in range(5)
+    ]
+
+
+async def test_answers_about_other_events_are_no_verdicts() -> None:
+    platform = Platform()
+    platform.stream.index = 3
+    async with judged_by(platform) as judge:
+        judgement = await judge.open()
+        with pytest.raises(NoVerdict, match="other events"):
+            await judgement.judge(GOOD)
