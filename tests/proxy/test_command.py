@@ -1,0 +1,128 @@
+"""`dtvn events-proxy`: the page's lines word for word, what it prints, and settings that end it at once."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dtvn.cli import events_proxy
+from tests.waiting import PATIENCE
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "use" / "events.md"
+NEEDS = "dtvn events-proxy needs uvicorn: pip install 'dtvn[events]'\n"
+PROGRAM = [sys.executable, "-c", "from dtvn.cli.main import command; command()"]
+
+
+@contextmanager
+def running(command: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A program that ends with the test."""
+    environment = os.environ | {"PYTHONPATH": str(PAGE.parents[2]), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def agent(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)]
+
+
+def port_in(line: str) -> int:
+    found = re.search(r"(?:port |127\.0\.0\.1:)(\d+)", line)
+    assert found is not None, line
+    return int(found[1])
+
+
+def test_the_pages_lines_work_word_for_word(tmp_path: Path) -> None:
+    """But for the ports, which may be taken here."""
+    first, _, typed, shown = re.findall(r"```\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[:4]
+    name, text = re.search(r"cat > (\S+) <<END\n(.*?)END\n", first, re.DOTALL).groups()  # type: ignore[union-attr]
+    (tmp_path / name).write_text(text)
+    served, proxied, asked = (shlex.split(line.removesuffix(" &")) for line in typed.splitlines())
+    assert served == ["python3", "-m", "http.server", "8000", "--bind", "127.0.0.1"]
+    assert asked[0] == "curl"
+    with running(agent(tmp_path), tmp_path) as upstream:
+        address = proxied[3].replace("8000", str(port_in(line_of(upstream))))
+        given = [*PROGRAM, proxied[1], proxied[2], address, *proxied[4:], "--port", "0"]
+        with running(given, tmp_path) as proxy:
+            port = port_in(line_of(proxy))
+            answer = httpx.get(asked[1].replace("8090", str(port)), trust_env=False, timeout=PATIENCE)
+            assert answer.text == shown
+            assert "NOT VALID. 3 events. LOCAL_ONLY. Ended: refused." in line_of(proxy)
+            assert "error RUN_HAS_OPEN_MESSAGES at event 2" in line_of(proxy)
+            proxy.send_signal(signal.SIGINT)
+            assert proxy.wait(PATIENCE) == 0
+            assert proxy.stderr is not None
+            assert proxy.stderr.read() == ""
+
+
+def test_a_json_line_is_printed_for_each_stream(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text('{"type":"RUN_STARTED","threadId":"t","runId":"r"}\n{"type":"RAW"}\n')
+    with running(agent(tmp_path), tmp_path) as upstream:
+        address = f"http://127.0.0.1:{port_in(line_of(upstream))}"
+        given = [*PROGRAM, "events-proxy", "--upstream", address, "--port", "0", "--json"]
+        with running(given, tmp_path) as proxy:
+            port = port_in(line_of(proxy))
+            httpx.get(f"http://127.0.0.1:{port}/run", trust_env=False, timeout=PATIENCE)
+            found = json.loads(line_of(proxy))
+    assert (found["path"], found["run"]) == ("/run", {"threadId": "t", "runId": "r"})
+    assert (found["valid"], found["code"], found["events"]) == (False, "FIELD_MISSING", 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"upstream": "agent:8000"}, "no address of the form"),
+        ({"upstream": "http://u:p@agent/"}, "no address of the form"),
+        ({"cluster": "ftp://platform"}, "no address of the form"),
+        ({"port": 70_000}, "not from 0 to 65535"),
+    ],
+)
+def test_invalid_settings_end_it_with_2_and_a_sentence(wrong: dict[str, object], said: str) -> None:
+    assert said in refused(wrong)
+
+
+def test_a_port_in_use_ends_it_with_2_and_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"cannot listen on 127.0.0.1 port {port}" in refused({"port": port})
+
+
+def refused(wrong: dict[str, object]) -> str:
+
+    parser = argparse.ArgumentParser()
+    events_proxy.add_options(parser)
+    options = vars(parser.parse_args(["--upstream", "http://127.0.0.1:1"])) | wrong
+    out, err = io.StringIO(), io.StringIO()
+    assert events_proxy.run(options, out, err) == events_proxy.NOT_STARTED
+    assert out.getvalue() == ""
+    return err.getvalue()
+
+
+def test_without_its_libraries_it_says_what_to_install(tmp_path: Path) -> None:
+    start = "import sys; sys.modules['uvicorn'] = None; from dtvn.cli.main import command; command()"
+    given = [sys.executable, "-c", start, "events-proxy", "--upstream", "http://127.0.0.1:1"]
+    done = subprocess.run(given, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, NEEDS)
