@@ -57,27 +57,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8090, help="0 chooses a free one (default: 8090)")
     parser.add_argument(
-        "--verdict-seconds", type=_seconds, default=2.0, metavar="S", help="time for a verdict (default: 2)"
+        "--verdict-seconds", type=seconds, default=2.0, metavar="S", help="time for a verdict (default: 2)"
     )
     parser.add_argument(
         "--silence-seconds",
-        type=_seconds,
+        type=seconds,
         default=300.0,
         metavar="S",
         help="how long the agent may send nothing (default: 300)",
     )
     parser.add_argument(
-        "--streams", type=int, default=1_000, metavar="N", help="requests at once (default: 1000)"
+        "--streams", type=count, default=1_000, metavar="N", help="requests at once (default: 1000)"
     )
     parser.add_argument("--drop-unknown", action="store_true", help="let unknown event types pass")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each stream")
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < 86_400:
+def count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("a number from 1")
+    return number
+
+
+def seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 86_400:
         raise argparse.ArgumentTypeError("a number of seconds, above 0 and under a day")
-    return seconds
+    return number
 
 
 def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
