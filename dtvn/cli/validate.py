@@ -34,7 +34,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", metavar="SOURCE", help="a file, an http(s) address, or - for standard input"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object: `delivered` events came before the first refusal, `code` is its rule",
+    )
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the result as JUnit XML besides")
     parser.add_argument("--first", action="store_true", help="stop at the first event that is refused")
     parser.add_argument("--drop-unknown", action="store_true", help="only warn of unknown event types")
