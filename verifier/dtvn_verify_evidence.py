@@ -73,6 +73,8 @@ FORMS = {
     81: (FRAMES, ENTRY, [HASH, 62], {bytes: range((1 << 16) + 1)}),
     82: (NUMBER, [{int: range(1024)}, 1024]),
     83: (NUMBER, [(NUMBER, [[bytes, MANY], MANY]), 32]),
+    84: (bytes,),
+    85: (bytes,),
 }
 
 

@@ -78,7 +78,9 @@ def _unswept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def fake(tables: TableWriter, _unswept: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
     keys.forget()
     monkeypatch.setattr(progress, "_listener", None)
-    given = FakeGateway(make_genesis(4), principal="gateway", on_executed=tables.on_executed)
+    given = FakeGateway(
+        make_genesis(4, capabilities=g.CAPABILITIES), principal="gateway", on_executed=tables.on_executed
+    )
     network.use(given)
     nodes.register_nodes([member.id for member in given.genesis.members])
     yield given

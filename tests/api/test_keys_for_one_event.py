@@ -26,6 +26,8 @@ ABOUT_EVENTS = {
     ("GET", "/api/v1/tickets/T"),
     ("GET", "/api/v1/tickets/T/certificate"),
     ("GET", "/api/v1/nodes/r0/tickets/T"),
+    ("GET", "/api/v1/locks"),
+    *(("POST", f"/api/v1/locks/{verb}") for verb in ("acquire", "renew", "release", "cancel")),
     *(("POST", f"/api/v1/tickets{verb}") for verb in ("", "/seed", "/validate", "/dispute", "/resolve")),
     *(("POST", f"/api/v1/tickets/{verb}") for verb in ("consume", "admit", "validate-via-node")),
 }
@@ -42,6 +44,13 @@ OTHERS = {
     ("POST", "/api/v1/cluster/stop"),
 } - ABOUT_EVENTS
 BODY = {"ticket_id": "T", "node_id": "r0", "verdict": "clear"}
+LOCK = {"name": "leader", "holder": "one"}
+LOCK_BODIES: dict[str, dict[str, Any]] = {
+    "acquire": LOCK | {"lease": 1},
+    "renew": LOCK | {"lease": 1, "token": 1},
+    "release": LOCK | {"token": 1},
+    "cancel": LOCK,
+}
 
 
 @pytest.fixture
@@ -54,7 +63,7 @@ def ask(api: Api, method: str, path: str, event: str | None) -> Any:
     named = {} if event is None else {"event": event}
     if method == "GET":
         return api.get(path + (f"?event={event}" if event else ""))
-    return api.call(method, path, BODY | named)
+    return api.call(method, path, LOCK_BODIES.get(path.rsplit("/", 1)[-1], BODY) | named)
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(ABOUT_EVENTS))
@@ -94,6 +103,8 @@ def test_every_route_of_the_api_is_in_these_tables() -> None:
         "api/v1/tickets/<str:ticket_id>",
         "api/v1/tickets/<str:ticket_id>/certificate",
         "api/v1/nodes/<str:node_id>/tickets/<str:ticket_id>",
+        "api/v1/locks",
+        *(f"api/v1/locks/{verb}" for verb in LOCK_BODIES),
     }
     cluster = {path.replace("<str:node_id>", "r0") for path, found in about.items() if found == "cluster"}
     assert {f"/{path}" for path in cluster} == ABOUT_NO_TICKET

@@ -9,6 +9,7 @@ import pytest
 
 from dtvn.gateway import Lease, LockClient, LockError
 from dtvn.machine import CommandError
+from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
 
@@ -17,7 +18,7 @@ ACQUIRERS = 30
 
 @pytest.fixture
 def gateway() -> FakeGateway:
-    return FakeGateway(make_genesis(4), principal="gateway")
+    return FakeGateway(make_genesis(4, capabilities=CAPABILITIES), principal="gateway")
 
 
 @pytest.fixture

@@ -156,6 +156,7 @@ def test_a_second_restart_of_all_sees_the_progress_of_the_first(s: Supervised, b
 
 
 def test_a_restart_of_all_is_refused_by_cancel(s: Supervised, browser: Browser, api: httpx.Client) -> None:
+    wait_until(lambda: all(node["pid"] for node in s.nodes().values()), what="all nodes run")
     before = {name: node["pid"] for name, node in s.nodes().items()}
     with at_nodes(s, browser) as page:
         page.get_by_role("button", name="Restart all").click()

@@ -79,6 +79,8 @@ SAMPLES: dict[int, tuple[Any, ...]] = {
     76: (1, True, 0, 2, 1),
     77: (1, 9, [b"frame"], [b"checkpoint"], 2, 1),
     80: (0, 9),
+    84: (b"body",),
+    85: (b"body",),
     81: ([b"checkpoint"], ENTRY, [ONE], b"manifest"),
     82: (9, [1]),
     83: (9, [(1, [[b"leaf", b"what it covers"]])]),
