@@ -111,8 +111,8 @@ def test_stopped_nodes_are_started_and_a_second_operator_sees_it(
             expect(shown(page, "cluster-start")).to_have_text("Start 2 stopped nodes")
         one.bring_to_front()
         shown(one, "cluster-start").click()
-        expect(shown(one, "said")).to_contain_text("Starting node2, node3")
         expect(shown(other, "cluster-progress")).to_be_visible()
+        expect(shown(one, "said")).to_contain_text("Starting node2, node3")
         expect(shown(other, "cluster-start")).to_be_hidden()
         for page in (one, other):
             expect(shown(page, "cluster-state")).to_have_text(WHOLE)
@@ -147,16 +147,17 @@ def test_a_second_restart_of_all_sees_the_progress_of_the_first(s: Supervised, b
         confirm(one, "Restart all", "nothing is decided")
         expect(shown(one, "said")).to_have_text("Restarting all nodes")
         confirm(other, "Restart all", "nothing is decided")
+        expect(shown(other, "cluster-progress")).to_be_visible()
         said = shown(other, "said")
         expect(said).to_have_text("A start is already under way: its progress is shown with the cluster")
         expect(said).not_to_have_class(re.compile("bad"))
-        expect(shown(other, "cluster-progress")).to_be_visible()
         for page in (one, other):
             expect(shown(page, "cluster-state")).to_have_text(WHOLE)
 
 
 def test_a_restart_of_all_is_refused_by_cancel(s: Supervised, browser: Browser, api: httpx.Client) -> None:
-    wait_until(lambda: all(node["pid"] for node in s.nodes().values()), what="all nodes run")
+    wait_until(lambda: state(api)["under_way"] is None, what="the restart before this one is over")
+    s.wait_until_running(4)
     before = {name: node["pid"] for name, node in s.nodes().items()}
     with at_nodes(s, browser) as page:
         page.get_by_role("button", name="Restart all").click()
