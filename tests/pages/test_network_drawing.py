@@ -1,0 +1,95 @@
+"""The drawing of the network page, in a browser, with nodes that the test names instead of a network."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route
+
+from tests.pages.browsing import window
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+ADDRESS = "http://network.test/"
+TEMPLATE = (ROOT / "templates/dashboard/network.html").read_text()
+MAIN = TEMPLATE.partition("{% block main %}")[2].partition("{% endblock %}")[0]
+SCRIPTS = ("model", "feed", "outcomes", "page", "network")
+PAGE = f"""<!doctype html><html data-theme="light">
+<link rel="stylesheet" href="/css/shared.css"><link rel="stylesheet" href="/css/drawings.css">
+<div data-dashboard data-snapshot-url="/snapshot" data-links-url="/links">
+<span data-at="connection"></span><p data-at="cluster-state"></p><p data-at="stale"></p><p data-at="said"></p>
+{MAIN}</div>
+{"".join(f'<script src="/js/{name}.js"></script>' for name in SCRIPTS)}"""
+DOT = """(id) => {
+  const dot = document.querySelector(`[data-node=${id}]`);
+  const drawn = getComputedStyle(dot.querySelector("circle"));
+  const cross = dot.querySelector(".cross");
+  const surface = getComputedStyle(document.querySelector("circle.stopped")).fill; // in the legend
+  return {
+    ring: drawn.fill === surface && drawn.strokeDasharray !== "none",
+    cross: cross !== null && getComputedStyle(cross).stroke !== drawn.fill,
+    name: [...dot.querySelectorAll("tspan")].map((part) => part.textContent),
+  };
+}"""
+
+
+def node(name: str, status: str = "running", error: str = "") -> dict[str, Any]:
+    """A validator as the snapshot of a page has it."""
+    state = {"id": name, "status": status, "error": error, "role": "validator", "joining": ""}
+    return state | {"is_primary": False, "port": 1, "api_port": 2, "view": 0, "sequence": 0}
+
+
+@contextmanager
+def drawn(browser: Browser, nodes: list[dict[str, Any]], agreeing: list[str]) -> Iterator[Page]:
+    state = {"level": "tight", "sentence": "", "agreeing_members": agreeing}
+    snapshot = {"now": 1, "nodes_as_of": 1, "nodes": nodes, "state": state, "log": {"sequence": 0}}
+    answers = {"/snapshot": snapshot, "/links": {"at": 1, "peers": {}}}
+
+    def answer(route: Route) -> None:
+        path = "/" + route.request.url.removeprefix(ADDRESS)
+        if path in answers:
+            route.fulfill(body=json.dumps(answers[path]), content_type="application/json")
+        elif path == "/":
+            route.fulfill(body=PAGE, content_type="text/html")
+        else:
+            route.fulfill(path=ROOT / "static" / path[1:])
+
+    context = window(browser)
+    page = context.new_page()
+    page.route(re.compile(re.escape(ADDRESS)), answer)
+    page.goto(ADDRESS)
+    page.wait_for_selector("[data-node]")
+    yield page
+    context.close()
+
+
+def test_a_stopped_node_is_a_ring_and_a_failed_one_has_a_cross(browser: Browser) -> None:
+    nodes = [
+        node("runs"),
+        node("waits"),
+        node("starts", "starting"),
+        node("stopped", "stopped"),
+        node("hangs", "unresponsive"),
+        node("broken", error="its disk is full"),
+    ]
+    with drawn(browser, nodes, agreeing=["runs"]) as page:
+        dots = {one["id"]: page.evaluate(DOT, one["id"]) for one in nodes}
+    assert {name for name, dot in dots.items() if dot["ring"]} == {"stopped"}
+    assert {name for name, dot in dots.items() if dot["cross"]} == {"hangs", "broken"}
+    assert dots["stopped"]["name"] == ["stopped", "stopped"]
+    assert dots["waits"]["name"] == ["waits", "does not agree"]
+
+
+def test_one_node_has_no_link_and_two_have_one(browser: Browser) -> None:
+    for count, said in ((1, ""), (2, "0 of 1 link up"), (3, "0 of 3 links up")):
+        nodes = [node(f"node{number}") for number in range(count)]
+        with drawn(browser, nodes, agreeing=[]) as page:
+            assert page.locator("[data-at=count]").inner_text() == said
+            assert page.locator("[data-at=peers] tr").count() == count
