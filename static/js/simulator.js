@@ -2,7 +2,7 @@
 (function () {
   "use strict";
 
-  const { at, attempt, button, call, cell, facts, grouped, look, make, pill, put } = dtvn.ui;
+  const { at, attempt, button, call, cell, counted, facts, grouped, look, make, pill, put } = dtvn.ui;
   const LINES = Number(dtvn.ui.root.dataset.linesKept);
   const RUNS = 20;
   const AGAIN_AFTER = 1000; // milliseconds
@@ -28,6 +28,8 @@
 
   // --- one run -----------------------------------------------------------------------------------
 
+  const playedOf = (run, percent) => `${grouped.format(run.current_ticket)} of ${counted(run.total_tickets, "ticket")}, ${Math.round(percent)} %`;
+
   function drawRun(run) {
     put("run-title", run.id ? `Run ${run.id}` : "No run yet");
     const figures = run.results || run.progress || {};
@@ -36,7 +38,7 @@
     const played = run.progress || {};
     const percent = run.status === "complete" ? 100 : (played.progress_percent ?? 0);
     at("progress").value = percent;
-    put("percent", played.total_tickets ? `${played.current_ticket} of ${played.total_tickets} tickets, ${Math.round(percent)} %` : "");
+    put("percent", played.total_tickets ? playedOf(played, percent) : "");
     drawStatus(run.status);
     at("no-run").hidden = Boolean(run.id);
     at("trace").hidden = !run.trace;
@@ -152,7 +154,7 @@
 
   function drawProgress(progress) {
     at("progress").value = progress.progress_percent;
-    put("percent", `${progress.current_ticket} of ${progress.total_tickets} tickets, ${Math.round(progress.progress_percent)} %`);
+    put("percent", playedOf(progress, progress.progress_percent));
     facts(at("figures"), Object.entries(FIGURES).filter(([name]) => name in progress).map(([name, words]) => [words, grouped.format(progress[name])]));
   }
 
