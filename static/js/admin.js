@@ -120,6 +120,11 @@
 
   // --- what comes in -----------------------------------------------------------------------------
 
+  /* A list wider than the screen scrolls by itself, by keyboard too, though no row may lead anywhere. */
+  for (const list of document.querySelectorAll(".results")) {
+    Object.assign(list, { tabIndex: 0, role: "region", ariaLabel: "List" });
+  }
+
   if (element) {
     dtvn.feed({
       fetchSnapshot: async () => (await fetched(element.dataset.stateUrl)).json(),

@@ -1,4 +1,5 @@
-"""Users and groups in the admin: Django's own lists, with actions that apply to all ticked rows."""
+"""Users and groups in the admin: Django's own lists, with actions that apply to all ticked rows. Permissions
+are plain lists of the browser: Django's two boxes cannot be read in the dark, nor by everyone."""
 
 from __future__ import annotations
 
@@ -15,7 +16,11 @@ admin.site.unregister([User, Group])
 class AccountAdmin(BulkActions, UserAdmin):
     """User accounts."""
 
+    filter_horizontal = ()
+
 
 @admin.register(Group)
 class AccountGroupAdmin(BulkActions, GroupAdmin):
     """Groups of permissions."""
+
+    filter_horizontal = ()
