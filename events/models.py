@@ -1,6 +1,6 @@
 """Runs of agents that the cluster judged: digests, codes and certificates, no event.
 
-Rows are bounded (services.keeping) and may be erased. Recorded heads stay in the ordered log, which holds no
+Rows are bounded (services.run_rows) and may be erased. Recorded heads stay in the ordered log, which holds no
 name of a run, only digests.
 """
 

@@ -28,8 +28,8 @@ from dtvn.api.event_bodies import read_events, read_run
 from dtvn.api.event_findings import Failure
 from dtvn_project.sockets import TRY_AGAIN_LATER
 from events.rest.answers import encoded, report
-from events.services.desk import SCOPE, desk
 from events.services.open_runs import IDLE, OpenRun, awaited
+from events.services.run_table import SCOPE, run_table
 from validators.dashboard.access import caller_of_socket, watcher_of
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.rest.keys import Caller
@@ -74,7 +74,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
             self._wait()
 
     async def disconnect(self, code: int) -> None:
-        """The run of a client that goes away is ended; the sweep of the desk writes its row."""
+        """The run of a client that goes away is ended; the sweep of the run table writes its row."""
         _open.pop(id(self), None)
         if self._timer is not None:
             self._timer.cancel()
@@ -100,7 +100,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
     async def _carry_out(self, content: bytes) -> None:
         kind, run = _kind(content), self.run
         if kind == "begin" and run is None:
-            self.run = await database_sync_to_async(desk.open)(read_run(content), self.caller.actor)
+            self.run = await database_sync_to_async(run_table.open)(read_run(content), self.caller.actor)
             await self._send({"type": "begun", **msgspec.to_builtins(report(self.run))})
         elif kind == "events" and run is not None:
             await self._judge(run, content)
@@ -128,7 +128,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
     async def _end(self, run: OpenRun) -> None:
         await awaited(run.ended())
         self.run = None
-        recorded = await database_sync_to_async(desk.finish)(run)
+        recorded = await database_sync_to_async(run_table.finish)(run)
         await self._send({"type": "ended", **msgspec.to_builtins(report(run, recorded))})
 
     async def _may_still(self) -> bool:

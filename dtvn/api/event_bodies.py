@@ -55,7 +55,7 @@ class EventsBody(RunBody, frozen=True, kw_only=True):
     end: Flag = False
 
 
-class Given(msgspec.Struct, frozen=True):
+class GivenEvents(msgspec.Struct, frozen=True):
     """Events as a caller gave them."""
 
     texts: tuple[bytes, ...]
@@ -73,28 +73,28 @@ def read_run(content: bytes) -> RunBody:
     return _run_of(_read_members(content), RunBody) if content.strip() else RunBody()
 
 
-def read_events(content: bytes) -> tuple[EventsBody, Given]:
+def read_events(content: bytes) -> tuple[EventsBody, GivenEvents]:
     """A run and its events: `events` (JSON values), `texts` (strings), or one `event` or `text`."""
     members = _read_members(content)
     texts = _read_texts(members)
     salts = _read_salts(members, len(texts))
-    return _run_of(members, EventsBody), Given(texts, salts)
+    return _run_of(members, EventsBody), GivenEvents(texts, salts)
 
 
-def read_lines(content: bytes) -> Given:
+def read_lines(content: bytes) -> GivenEvents:
     """Events one a line (NDJSON); whatever a line holds is judged as an event, but for an empty one."""
     lines = (line.strip(b" \t\r") for line in content.split(b"\n"))
-    return Given(_checked(tuple(line for line in lines if line)))
+    return GivenEvents(_checked(tuple(line for line in lines if line)))
 
 
-def read_stream(content: bytes) -> Given:
+def read_stream(content: bytes) -> GivenEvents:
     """Events of a recorded stream: NDJSON, server-sent events or a JSON list, by the first bytes."""
     reader = EventReader(EVENT_BYTES_MAX)
     try:
         found = [*reader.feed(content), *reader.end()]
     except FramingError as error:
         raise InvalidRequest(f"Invalid request body: {error}") from error
-    return Given(_checked(tuple(text for _line, text in found)))
+    return GivenEvents(_checked(tuple(text for _line, text in found)))
 
 
 def _read_members(content: bytes) -> dict[str, msgspec.Raw]:

@@ -11,8 +11,8 @@ from dtvn.proxy.headers import AddressError
 from dtvn.proxy.judge import Judge, Judgement, NoVerdict
 from dtvn.proxy.local_judge import LOCAL_ONLY, LocalJudge
 from dtvn.proxy.middleware import VERDICT_SECONDS, EventsMiddleware, Mode, StreamBroke
+from dtvn.proxy.own_events import NAME
 from dtvn.proxy.runs import Run
-from dtvn.proxy.said import NAME
 
 __all__ = [
     "EventsMiddleware",

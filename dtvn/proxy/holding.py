@@ -16,8 +16,8 @@ from dtvn.events.rules import FramingError, Limits, Phase, Stream, Verdict
 from dtvn.proxy.blocks import Block, Blocks
 from dtvn.proxy.judging import Judging
 from dtvn.proxy.media import Identity, Inflated, UnreadableEncoding
+from dtvn.proxy.own_events import error_event, framed, verdict_event
 from dtvn.proxy.passages import NO_EVENTS, Send
-from dtvn.proxy.said import error_event, framed, verdict_event
 
 MARKS = 100
 """Bad events of one stream that are marked one by one."""

@@ -21,8 +21,8 @@ from dtvn.proxy.holding import Holding, Terms
 from dtvn.proxy.judge import Judge
 from dtvn.proxy.judging import Judging
 from dtvn.proxy.media import Headers, Media, UnreadableEncoding, decoder, header, holds_events, media
+from dtvn.proxy.own_events import error_event, framed
 from dtvn.proxy.passages import Message, Observing, Passage, Receive, Send, Unjudged
-from dtvn.proxy.said import error_event, framed
 
 Scope = dict[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]

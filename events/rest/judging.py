@@ -14,12 +14,12 @@ from dtvn.api.answers import Answer, success
 from dtvn.api.bodies import convert
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, ServiceError
-from dtvn.api.event_bodies import Given, RunBody, names_of, read_events, read_stream
+from dtvn.api.event_bodies import GivenEvents, RunBody, names_of, read_events, read_stream
 from dtvn.events.judging import CHUNK_EVENTS_MAX
 from events.rest.answers import encoded, sequence_report
 from events.services import errors
-from events.services.desk import desk
 from events.services.open_runs import Judgement, OpenRun, awaited, waited
+from events.services.run_table import run_table
 
 NDJSON = "application/x-ndjson"
 SSE = "text/event-stream"
@@ -28,7 +28,7 @@ SSE = "text/event-stream"
 def validate_sequence(call: Call) -> Answer:
     """Have a whole run judged, from its first event on."""
     wanted, given = read_events(call.body)
-    run = desk.open(wanted, call.actor, given.texts[0])
+    run = run_table.open(wanted, call.actor, given.texts[0])
     return _answer(run, given, end=True)
 
 
@@ -38,23 +38,23 @@ def validate(call: Call) -> Answer:
     thread, name = names_of(given.texts[0])
     names = wanted.thread or thread, wanted.run or name
     if not all(names):
-        return _answer(desk.open(wanted, call.actor, given.texts[0]), given, end=True)
-    run = desk.named(call.actor, *names)
+        return _answer(run_table.open(wanted, call.actor, given.texts[0]), given, end=True)
+    run = run_table.named(call.actor, *names)
     if run is None:
-        run = desk.open(wanted, call.actor, given.texts[0])
+        run = run_table.open(wanted, call.actor, given.texts[0])
     elif wanted.algorithm not in (None, run.algorithm):
         text = f"The run is judged by {run.algorithm.value}; end it before another algorithm."
         raise ApiError(409, errors.RUN_IS_LIVE, text)
     return _answer(run, given, end=wanted.end)
 
 
-def _answer(run: OpenRun, given: Given, *, end: bool) -> Answer:
+def _answer(run: OpenRun, given: GivenEvents, *, end: bool) -> Answer:
     recorded = ""
     try:
         found = waited(run.judge(given))
     finally:
         if end:
-            recorded = desk.end(run)
+            recorded = run_table.end(run)
     return success(data=sequence_report(run, found, recorded))
 
 
@@ -63,7 +63,7 @@ def judge_stream(call: Call) -> HttpResponseBase:
     the rest is judged, one line (NDJSON) or one message (`Accept: text/event-stream`) an event, then the
     report."""
     wanted, given = _read_query(call), read_stream(call.body)
-    run = desk.open(wanted, call.actor, given.texts[0])
+    run = run_table.open(wanted, call.actor, given.texts[0])
     media = SSE if SSE in call.headers.get("Accept", "") else NDJSON
     parts = _parts(run, given, b"data: %b\n\n" if media == SSE else b"%b\n")
     return StreamingHttpResponse(
@@ -82,22 +82,22 @@ def _read_query(call: Call) -> RunBody:
     return convert(members, RunBody)
 
 
-async def _parts(run: OpenRun, given: Given, form: bytes) -> AsyncIterator[bytes]:
+async def _parts(run: OpenRun, given: GivenEvents, form: bytes) -> AsyncIterator[bytes]:
     """The lines of an answer: verdicts, then the report, or the error that ended it."""
     whole = Judgement(0, [], [], [])
     try:
         while whole.total < len(given.texts) and whole.local is None:
             texts = given.texts[whole.total : whole.total + CHUNK_EVENTS_MAX]
-            found = await awaited(run.judge(Given(texts)))
+            found = await awaited(run.judge(GivenEvents(texts)))
             whole.total, whole.local = found.total, found.local
             whole.pieces += found.pieces
             whole.salts += found.salts
             yield b"".join(form % encoded(verdict) for verdict in found.verdicts)
         whole.total = len(given.texts)
         await awaited(run.ended())
-        recorded = await database_sync_to_async(desk.finish)(run)
+        recorded = await database_sync_to_async(run_table.finish)(run)
         yield form % encoded({"report": sequence_report(run, whole, recorded)})
     except ServiceError as error:
         yield form % encoded({"error": str(error), "code": error.code})
     finally:
-        run.end()  # of a client that left, the sweep of the desk writes the row
+        run.end()  # of a client that left, the sweep of the run table writes the row

@@ -27,9 +27,9 @@ from dtvn.proof.transcripts import verify_transcript
 from events.models import JudgedRun, RunStatus, RunVerdict
 from events.rest.answers import created, encoded, kept_piece, kept_report, kept_run, page, report, run_details
 from events.rest.judging import NDJSON
-from events.services import errors, keeping
-from events.services.desk import desk
+from events.services import errors, run_rows
 from events.services.open_runs import IDLE, chosen, waited
+from events.services.run_table import run_table
 from validators.services import epochs
 from validators.services.network import informed_gateway
 
@@ -43,7 +43,7 @@ def show_status(call: Call) -> Answer:
         data=EventsStatus(
             algorithms=[algorithm.value for algorithm in network.events.offered()],
             algorithm=chosen(network, None).value,
-            open=len(desk),
+            open=len(run_table),
             event_bytes_max=EVENT_BYTES_MAX,
             call_events_max=CALL_EVENTS_MAX,
             request_events_max=SEQUENCE_EVENTS_MAX,
@@ -55,13 +55,13 @@ def show_status(call: Call) -> Answer:
 
 def begin_run(call: Call) -> Answer:
     """Begin a run, whose events follow call by call. Answers 201."""
-    return created(desk.open(read_run(call.body), call.actor))
+    return created(run_table.open(read_run(call.body), call.actor))
 
 
 def judge_next(call: Call, run_id: int) -> HttpResponseBase:
     """Have the run's next events judged: NDJSON, or a JSON object with `events` or `texts`. Answers one line
     an event. `from`: the index of the first one; the same call again gets the same answer."""
-    run = desk.find(run_id, call.actor)
+    run = run_table.find(run_id, call.actor)
     start = read_number("from", call.query["from"], 0, ID_MAX) if "from" in call.query else None
     plain = call.headers.get("Content-Type", "").startswith(NDJSON)
     given = read_lines(call.body) if plain else read_events(call.body)[1]
@@ -77,13 +77,13 @@ def judge_next(call: Call, run_id: int) -> HttpResponseBase:
 
 def end_run(call: Call, run_id: int) -> Answer:
     """End a run and answer its report, again and again."""
-    if not desk.has(run_id):
+    if not run_table.has(run_id):
         row = _find(run_id)
         if row.status == RunStatus.OPEN:
             raise errors.ended(run_id)
         return success(data=kept_report(row))
-    run = desk.find(run_id, call.actor)
-    return success(data=report(run, desk.end(run)))
+    run = run_table.find(run_id, call.actor)
+    return success(data=report(run, run_table.end(run)))
 
 
 def list_runs(call: Call) -> Answer:
@@ -99,7 +99,7 @@ def list_runs(call: Call) -> Answer:
             if "\x00" in wanted:
                 raise InvalidRequest(f"{name} must not contain control characters")
             rows = rows.filter(**{name: wanted})
-    keeping.mark_lost()
+    run_rows.mark_lost()
     total = rows.count()
     if "after" in call.query:
         rows = rows.filter(id__lt=read_number("after", call.query["after"], 0, ID_MAX))
@@ -124,9 +124,9 @@ def list_pieces(call: Call, run_id: int) -> Answer:
 def erase_run(call: Call, run_id: int) -> Answer:
     """Erase all that the platform keeps of a run that has ended. Heads in the ordered log stay."""
     row = _find(run_id)
-    if desk.has(run_id) or row.status == RunStatus.OPEN:
+    if run_table.has(run_id) or row.status == RunStatus.OPEN:
         raise ApiError(409, errors.RUN_IS_LIVE, "The run is open; end it first.")
-    keeping.erase(row)
+    run_rows.erase(row)
     return success("Run erased")
 
 
@@ -137,7 +137,7 @@ def make_transcript(call: Call, run_id: int) -> Answer:
     given = read_events(call.body)[1]
     if not given.salts:
         raise InvalidRequest("salts is required")
-    kept = keeping.certificates_of(row)
+    kept = run_rows.certificates_of(row)
     if sum(count for count, _certificate in kept) != len(given.texts):
         covered = sum(count for count, _certificate in kept)
         text = f"The platform keeps certificates of the run's first {covered} events, not {len(given.texts)}."
@@ -153,7 +153,7 @@ def make_transcript(call: Call, run_id: int) -> Answer:
 
 
 def _find(run_id: int) -> JudgedRun:
-    keeping.mark_lost()
+    run_rows.mark_lost()
     row = JudgedRun.objects.filter(pk=run_id).first() if run_id <= ID_MAX else None
     if row is None:
         raise errors.not_found(run_id)

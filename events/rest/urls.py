@@ -8,7 +8,7 @@ from django.urls import URLPattern, URLResolver, path
 from dtvn.api.event_bodies import BODY_BYTES_MAX
 from events.pages import show_page
 from events.rest import judging, runs
-from events.services.desk import SCOPE
+from events.services.run_table import SCOPE
 from validators.rest.http import Handler, route
 
 ROOT = "api/v1/events"

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from dtvn.api.errors import ApiError
-from dtvn.api.event_bodies import Given, RunBody, names_of
+from dtvn.api.event_bodies import GivenEvents, RunBody, names_of
 from dtvn.api.event_findings import EventVerdict, Findings, LocalFinding, Piece, local_finding
 from dtvn.events.config import Algorithm
 from dtvn.events.judging import CHUNK_EVENTS_MAX, AlgorithmNotOffered
@@ -101,7 +101,7 @@ class OpenRun:
         self.findings = Findings(self.thread, self.run)
         return run
 
-    def judge(self, given: Given, start: int | None = None) -> Steps:
+    def judge(self, given: GivenEvents, start: int | None = None) -> Steps:
         """Have the run's next events judged. `start`: index of the first one as the caller counts; a call
         with the same events again answers the same. Raises ApiError, Unavailable, InvalidRequest."""
         if not self._busy.acquire(blocking=False):
@@ -112,7 +112,7 @@ class OpenRun:
             self.touched = time.monotonic()
             self._busy.release()
 
-    def _judge(self, given: Given, start: int | None) -> Steps:
+    def _judge(self, given: GivenEvents, start: int | None) -> Steps:
         last = self._last = self._resumed(given, start)
         total = last.start + len(given.texts)
         found, salts = Judgement(total, [], last.verdicts, []), given.salts
@@ -131,7 +131,7 @@ class OpenRun:
                 break
         return found
 
-    def _resumed(self, given: Given, start: int | None) -> _LastCall:
+    def _resumed(self, given: GivenEvents, start: int | None) -> _LastCall:
         digest = hashlib.sha256(b"".join(hashlib.sha256(text).digest() for text in given.texts)).digest()
         last, position = self._last, self.findings.events
         if start is not None and last is not None and (last.start, last.digest) == (start, digest):

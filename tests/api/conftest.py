@@ -14,7 +14,7 @@ from django.test import Client
 from dtvn.files.whole import write_private
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import genesis as g
-from events.services.desk import Desk, desk
+from events.services.run_table import RunTable, run_table
 from tests.api.learner import TableWriter
 from tests.api.living import LivingGateway
 from tests.fake_gateway import FakeGateway
@@ -69,9 +69,9 @@ def tables(db: None, settings: Any) -> TableWriter:
 @pytest.fixture
 def _unswept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No thread writes runs into a test's transaction; tests sweep themselves."""
-    monkeypatch.setattr(Desk, "_watch", lambda self: None)
+    monkeypatch.setattr(RunTable, "_watch", lambda self: None)
     yield
-    desk._runs.clear()
+    run_table._runs.clear()
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from django.utils import timezone
 from dtvn.proof import TRANSCRIPT, unwrap
 from dtvn.proof.transcripts import verify_transcript
 from events.models import JudgedRun, RunPiece, RunRecord
-from events.services import desk as desk_module
-from events.services import keeping, open_runs
-from events.services.desk import desk
+from events.services import open_runs, run_rows
+from events.services import run_table as run_table_module
+from events.services.run_table import run_table
 from tests.api.conftest import Api, read
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
@@ -236,28 +236,28 @@ def test_an_idle_run_ends_by_itself(api: Api, monkeypatch: pytest.MonkeyPatch) -
     path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
     api.post(f"{path}/events", GOOD[0], Content_Type="application/x-ndjson")
     monkeypatch.setattr(open_runs, "IDLE", 0.0)
-    desk.sweep()
-    desk.sweep()
+    run_table.sweep()
+    run_table.sweep()
     shown = read(api.get(path))["data"]
     assert (shown["status"], shown["events"], shown["record_code"]) == ("ended", 1, "ok")
 
 
 def test_a_run_whose_process_is_gone_is_lost(api: Api) -> None:
     path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
-    desk._runs.clear()
-    JudgedRun.objects.update(changed_at=timezone.now() - 2 * keeping.SILENCE)
+    run_table._runs.clear()
+    JudgedRun.objects.update(changed_at=timezone.now() - 2 * run_rows.SILENCE)
     assert read(api.get(path))["data"]["status"] == "lost"
     assert api.call("DELETE", path).status_code == 200
 
 
 def test_the_oldest_runs_make_room(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "RUNS_KEPT", 3)
+    monkeypatch.setattr(run_rows, "RUNS_KEPT", 3)
     ids = [sequence(api, GOOD, run=f"r{number}")["id"] for number in range(5)]
     assert sorted(JudgedRun.objects.values_list("id", flat=True)) == ids[-3:]
 
 
 def test_a_caller_may_open_a_bounded_number_of_runs(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk_module, "OPEN_EACH", 2)
+    monkeypatch.setattr(run_table_module, "OPEN_EACH", 2)
     codes = [api.post("events/runs", {"thread": "t", "run": f"r{n}"}).status_code for n in range(3)]
     assert codes == [201, 201, 429]
 

@@ -15,7 +15,7 @@ from channels.testing import WebsocketCommunicator
 from dtvn_project.asgi import application
 from events import socket
 from events.models import JudgedRun
-from events.services.desk import desk
+from events.services.run_table import run_table
 from tests.fake_gateway import FakeGateway
 from tests.runs.test_rest import BAD, GOOD, texts
 from tests.waiting import PATIENCE
@@ -132,9 +132,9 @@ async def test_the_run_of_a_client_that_leaves_is_ended(opened: Callable[..., An
     begun = await client.ask(BEGIN)
     await client.ask({"type": "events", **texts(GOOD[:2])})
     await client.channel.disconnect(timeout=PATIENCE)
-    await sync_to_async(desk.sweep)()
+    await sync_to_async(run_table.sweep)()
     row = await JudgedRun.objects.aget(pk=begun["id"])
-    assert (row.status, row.events, len(desk)) == ("ended", 2, 0)
+    assert (row.status, row.events, len(run_table)) == ("ended", 2, 0)
 
 
 async def test_a_client_that_never_reads_is_not_read(opened: Callable[..., Any]) -> None:
@@ -167,7 +167,7 @@ async def test_a_client_that_never_reads_is_not_read(opened: Callable[..., Any])
     serving = asyncio.ensure_future(application(scope, receive, send))
     await asyncio.wait_for(blocked.wait(), PATIENCE)
     assert not (await asyncio.wait((serving,), timeout=0.1))[0]
-    (run,) = desk._runs.values()
+    (run,) = run_table._runs.values()
     assert run.findings.events == 1
     assert read <= 4
     serving.cancel()

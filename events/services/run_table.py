@@ -19,7 +19,7 @@ from dtvn.api.event_bodies import RunBody
 from dtvn.gateway import RunEnd
 from dtvn.machine import CAPABILITY
 from events.models import JudgedRun
-from events.services import errors, excerpts, keeping
+from events.services import errors, excerpts, run_rows
 from events.services.open_runs import OpenRun, waited
 from validators.database_url import first_line
 from validators.services.network import informed_gateway
@@ -38,7 +38,7 @@ NOT_RECORDED = "outcome_unknown"
 logger = logging.getLogger("dtvn.events")
 
 
-class Desk:
+class RunTable:
     """The open runs, by the id of their row."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Desk:
         if first or (wanted.thread and wanted.run):
             run.begin(first)
         try:
-            row = keeping.begin(
+            row = run_rows.begin(
                 thread=run.thread,
                 run=run.run,
                 algorithm=run.algorithm.value,
@@ -131,8 +131,8 @@ class Desk:
                 _write(run)
         if runs and time.monotonic() - self._heard > HEARD_INTERVAL:
             self._heard = time.monotonic()
-            keeping.heard(run.id for run in runs)
-            keeping.mark_lost()
+            run_rows.heard(run.id for run in runs)
+            run_rows.mark_lost()
 
     def _require_room(self, actor: str) -> None:
         with self._lock:
@@ -161,7 +161,7 @@ def _write(run: OpenRun, **ended: Any) -> None:
     """Write the row of a run; what the database does not take is kept for the next time."""
     pieces, records = run.waiting()
     try:
-        keeping.write(run.id, (run.thread, run.run), run.findings, pieces, records, **ended)
+        run_rows.write(run.id, (run.thread, run.run), run.findings, pieces, records, **ended)
     except DatabaseError:
         run.put_back(pieces, records)
         raise
@@ -178,4 +178,4 @@ def _outcome(run: OpenRun) -> tuple[str, str]:
     return ended.code, ended.place.head.hex() if ended.code == "ok" else ""
 
 
-desk = Desk()
+run_table = RunTable()
