@@ -1,8 +1,7 @@
 """The client library: operations in, outcomes that f + 1 members agree on out.
 
 `collector` is the pure part, which the simulator drives too; `client.Gateway` gives it a thread and
-links; `fake.FakeGateway` has the same interface without a network. How to use it alone:
-docs/use/python-client.md.
+links. How to use it alone: docs/use/python-client.md.
 """
 
 from dtvn.events.asking import EVENT_BYTES_MAX

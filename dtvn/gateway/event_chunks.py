@@ -84,7 +84,7 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
     violations: list[Violation]
     digests: tuple[bytes, ...]
     encoded: bytes
-    """Canonical bytes of the certified vote; b"" if there is none."""
+    """Canonical bytes of the certified vote; b"" without one."""
     state: bytes
     """Canonical bytes of the rule state after it; b"" without a certificate, or where the track differs."""
 

@@ -1,7 +1,7 @@
 """The queues of locks: who waits for each, in the order of asking, until a deadline in batch time.
 
-A principal and the word that it chose have one place in a lock's queue. Whoever asks again keeps that place,
-with a new lease and deadline. A waiter that its deadline passes is removed by the next batch.
+A principal and the word that it chose have one place in a lock's queue. Asking again keeps that place,
+with a new lease and deadline. The next batch removes waiters whose deadline has passed.
 """
 
 from __future__ import annotations

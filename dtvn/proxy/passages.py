@@ -22,7 +22,7 @@ class Passage(Protocol):
     """Takes the body of an answer and sends it on."""
 
     judged: bool
-    """Whether somebody is asked for verdicts."""
+    """Whether a judge is asked for verdicts."""
     done: bool
     """Whether the client has all that it gets; what still comes is not wanted."""
 

@@ -1,7 +1,7 @@
 """The events that broke a rule, with their neighbours, in the memory of this process alone.
 
-What an agent says may be personal, and belongs to whoever ran it: no database, log or backup gets it from
-here. So it is gone with the process, after RUNS_MAX further runs, and once a run is erased.
+What an agent says may be personal, and belongs to the agent's operator: no database, log or backup gets it
+from here. So it is gone with the process, after RUNS_MAX further runs, and once a run is erased.
 """
 
 from __future__ import annotations

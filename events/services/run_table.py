@@ -17,7 +17,7 @@ from django.db import DatabaseError, close_old_connections
 from dtvn.api.errors import ApiError, ServiceError
 from dtvn.api.event_bodies import RunBody
 from dtvn.gateway import RunEnd
-from dtvn.machine import CAPABILITY
+from dtvn.machine import CAPABILITY, reasons
 from events.models import JudgedRun
 from events.services import errors, excerpts, run_rows
 from events.services.open_runs import OpenRun, waited
@@ -33,7 +33,6 @@ OPEN_EACH = 256
 WRITE_INTERVAL = 1.0
 HEARD_INTERVAL = 15.0
 """Seconds between two notes in the rows that this process still writes them."""
-NOT_RECORDED = "outcome_unknown"
 
 logger = logging.getLogger("dtvn.events")
 
@@ -173,7 +172,7 @@ def _outcome(run: OpenRun) -> tuple[str, str]:
     if future is None or not future.done() or future.cancelled():
         return "", ""
     if future.exception() is not None:
-        return (NOT_RECORDED if run.recorded else ""), ""
+        return (reasons.OUTCOME_UNKNOWN if run.recorded else ""), ""
     ended: RunEnd = future.result()
     return ended.code, ended.place.head.hex() if ended.code == "ok" else ""
 

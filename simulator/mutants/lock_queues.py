@@ -10,7 +10,7 @@ from simulator.seams import Locks, Ordering, Proposing, Reason, Suspicion, Waite
 
 @replaces(Waiters, "take", "expiry-not-handed-on", "P9", world="lock-queues")
 def not_handed_on(*_arguments: Any) -> None:
-    """A lock that is given back, or whose lease ends, is free, whoever waits."""
+    """A lock that is given back, or whose lease ends, is free, even if a client waits."""
 
 
 @replaces(Waiters, "take", "waiter-skipped", "P9", world="lock-queues")

@@ -112,7 +112,7 @@ class Asker:
         self._settled(line, line.numbers.get(question, 0))
 
     def receive(self, member: int, body: bytes) -> Answered:
-        """What a member said; never raises. Votes on questions that nobody asked, or that are settled, are
+        """What a member said; never raises. Votes on questions that were not asked, or are settled, are
         among them: they may contradict others."""
         try:
             answers = decode_answers(body)

@@ -5,8 +5,8 @@
     Judged.body = [version, epoch, turn, [[number, reason] ...]]      the member to that connection
 
 A turn is that of judging.sign_turn, b"" without votes. Votes name their question; an abstention names the
-number under which it was asked. Nothing else is signed: whoever changes a question on its way gets a vote on
-what arrived, which no certificate of the honest question can hold.
+number under which it was asked. Nothing else is signed: a question changed on its way gets a vote on what
+arrived, which no certificate of the honest question can hold.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The member's side: judges events that gateways ask about, a little in each turn, and signs a turn's votes.
 
 Judging is no part of consensus: it stores nothing, and its work in one turn of a node is bounded in time,
-questions and bytes, so that the votes of consensus wait at most for that. Whoever asks has a queue, which is
-served in turn with those of other principals; what does not fit is dropped, and gateways ask again.
+questions and bytes, so that the votes of consensus wait at most for that. Each principal has a queue, and
+queues are served in turn; what does not fit is dropped, and gateways ask again.
 
 Who may ask: a principal that may record verdicts in some event (`record`, formerly `operate`). An answer
-shows nothing of the cluster's state, but it takes a member's time and signature, so nobody gets one who could
-not make use of it.
+shows nothing of the cluster's state, but it takes a member's time and signature, so a principal that could
+not use it gets none.
 """
 
 from __future__ import annotations
