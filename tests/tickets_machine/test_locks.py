@@ -1,4 +1,4 @@
-"""Locks: one holder a name, leases by the time of the log, tokens that only rise."""
+"""Locks: one holder a name, leases by batch time, tokens that only rise; queues in order until a deadline."""
 
 from __future__ import annotations
 
@@ -7,105 +7,240 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from dtvn.machine import Acquire, Command, Release, build, locks
+from dtvn.machine import Acquire, CancelLock, Command, Lock, Release, Renew, Unlock, build, locks, waiters
 from dtvn.machine.rows import LockRow, change_from
 from dtvn.protocol import canonical
+from dtvn.protocol.genesis import Grant, Principal
 from dtvn.protocol.genesis.terms import BOUNDS
 from tests.tickets_machine.recording import PRINCIPALS
-from tests.tickets_machine.support import MINUTE, SECOND, Machine, genesis
+from tests.tickets_machine.support import MINUTE, SECOND, Machine, genesis, public
+
+LOCKERS = (
+    Principal("gateway", public("g"), (Grant("*", "lock"),)),
+    Principal("operator", public("p"), (Grant("*", "operate"),)),
+    Principal("other", public("o"), (Grant("agents", "lock"),)),
+    Principal("recorder", public("r"), (Grant("*", "record"),)),
+)
 
 
-class Leases(Machine):
+class Queues(Machine):
     """A machine with two principals that may lock."""
 
     def __init__(self) -> None:
-        super().__init__(genesis(demo=False, principals=PRINCIPALS))
+        super().__init__(genesis(demo=False, principals=LOCKERS))
+        for name in ("gateway", "other"):
+            self.session(name)
 
-    def ask(
-        self, command: Command, *, principal: str = "gateway", nonce: bytes = b""
-    ) -> tuple[str, LockRow | None]:
+    def ask(self, command: Command, *, principal: str = "gateway") -> tuple[str, LockRow | None]:
         """(outcome code, the lock as the outcome shows it)."""
-        operation = self.operation(command, event="agents", nonce=nonce)
-        (outcome,) = self.order(operation, principal=principal)
+        (outcome,) = self.order(self.operation(command, event="agents"), principal=principal)
         return outcome.code, canonical.decode(LockRow, outcome.state) if outcome.state else None
+
+    def code(self, command: Command, *, principal: str = "gateway") -> str:
+        """The outcome code alone."""
+        return self.ask(command, principal=principal)[0]
+
+    def tick(self, moment: int) -> None:
+        """Execute a batch without requests at this moment."""
+        self.execute([], after=moment - self.now)
+
+    def holder(self, name: str = "leader") -> LockRow | None:
+        """The lock as the ledger has it."""
+        self.save()
+        change = self.rows.get(("lock", ("agents", name)))
+        return None if change is None else change.row
+
+    def waiting(self) -> int:
+        """Number of waiters that the ledger has."""
+        self.save()
+        return sum(table == "waiter" for table, _key in self.rows)
 
 
 @pytest.fixture
-def machine() -> Leases:
-    return Leases()
+def machine() -> Queues:
+    return Queues()
 
 
-def taken(machine: Leases, command: Command, *, principal: str = "gateway") -> LockRow:
-    code, row = machine.ask(command, principal=principal)
+def queued(machine: Queues, *holders: bytes, wait: int = MINUTE) -> LockRow:
+    """The first holder has the lock for a second, the others wait in this order, each for as long a lease."""
+    for holder in holders:
+        machine.ask(Lock("leader", holder, SECOND, wait))
+    row = machine.holder()
     assert row is not None
-    assert code == "ok"
     return row
 
 
-def test_a_holder_extends_its_lease_and_keeps_its_token_a15(machine: Leases) -> None:
-    first = taken(machine, Acquire("leader", b"a", MINUTE))
-    machine.now += 50 * SECOND
-    second = taken(machine, Acquire("leader", b"a", MINUTE))
-    assert (second.token, second.ends) == (first.token, machine.now + MINUTE)
-    machine.now += 50 * SECOND
-    assert machine.ask(Acquire("leader", b"b", MINUTE)) == ("lock_held", second)
+def test_an_ended_lease_goes_to_the_waiters_in_order_with_higher_tokens(machine: Queues) -> None:
+    first = queued(machine, b"a", b"b", b"c")
+    machine.tick(first.ends)
+    assert machine.holder() == first
+    machine.tick(first.ends + 1)
+    second = machine.holder()
+    assert second is not None
+    assert (second.holder, second.ends) == (b"b", machine.now + SECOND)
+    machine.tick(second.ends + 1)
+    third = machine.holder()
+    assert third is not None
+    assert third.holder == b"c"
+    assert first.token < second.token < third.token
+    machine.tick(third.ends + 1)
+    assert (machine.holder(), machine.waiting()) == (None, 0)
 
 
-def test_release_of_a_free_lock_is_ok_and_of_anothers_refused_a16_a17(machine: Leases) -> None:
+def test_a_lock_given_back_goes_to_the_next_waiter_at_once(machine: Queues) -> None:
+    first = queued(machine, b"a", b"b")
+    assert machine.code(Unlock("leader", b"a", first.token)) == "ok"
+    second = machine.holder()
+    assert second is not None
+    assert (second.holder, second.token > first.token) == (b"b", True)
+    assert machine.code(Acquire("leader", b"a", SECOND)) == "lock_held"
+    assert machine.code(Release("leader", b"b")) == "ok"
+    assert machine.holder() is None
+
+
+def test_a_waiter_is_told_who_holds_the_lock_and_keeps_its_place(machine: Queues) -> None:
+    first = queued(machine, b"a", b"b", b"c")
+    assert machine.ask(Lock("leader", b"b", MINUTE, MINUTE)) == ("lock_waiting", first)
+    assert machine.waiting() == 2
+    assert machine.ask(Lock("leader", b"d", MINUTE)) == ("lock_held", first)
+    machine.tick(first.ends + 1)
+    second = machine.holder()
+    assert second is not None
+    assert (second.holder, second.ends) == (b"b", machine.now + MINUTE)
+    assert machine.ask(Lock("leader", b"b", SECOND, MINUTE))[0] == "ok"
+
+
+def test_a_waiter_ends_at_its_own_deadline_in_batch_time(machine: Queues) -> None:
+    queued(machine, b"a")
+    machine.ask(Lock("leader", b"b", SECOND, 10))
+    until = machine.now + 10
+    machine.tick(until)
+    assert machine.waiting() == 1
+    machine.tick(until + 1)
+    assert machine.waiting() == 0
+
+
+def test_a_cancelled_wait_ends_and_a_lock_handed_on_meanwhile_goes_back(machine: Queues) -> None:
+    first = queued(machine, b"a", b"b", b"c")
+    assert machine.code(CancelLock("leader", b"b"), principal="other") == "ok"
+    assert machine.waiting() == 2
+    assert machine.code(CancelLock("leader", b"b")) == "ok"
+    assert machine.waiting() == 1
+    machine.tick(first.ends + 1)
+    assert machine.code(CancelLock("leader", b"c")) == "ok"
+    assert machine.holder() is None
+    assert machine.code(CancelLock("leader", b"c")) == "ok"
+
+
+def test_only_the_present_token_renews_and_gives_back(machine: Queues) -> None:
+    first = queued(machine, b"a", b"b", wait=2 * MINUTE)
+    code, renewed = machine.ask(Renew("leader", b"a", first.token, MINUTE))
+    assert renewed is not None
+    assert (code, renewed.token, renewed.ends) == ("ok", first.token, machine.now + MINUTE)
+    assert machine.ask(Renew("leader", b"b", first.token, MINUTE)) == ("stale_lock_token", renewed)
+    assert machine.ask(Unlock("leader", b"a", first.token - 1)) == ("stale_lock_token", renewed)
+    assert machine.ask(Unlock("leader", b"b", first.token)) == ("lock_held", renewed)
+    machine.tick(renewed.ends + 1)
+    second = machine.holder()
+    assert machine.ask(Renew("leader", b"a", first.token, MINUTE)) == ("stale_lock_token", second)
+    assert machine.ask(Unlock("leader", b"a", first.token)) == ("stale_lock_token", second)
+    assert machine.ask(Unlock("never held", b"a", 1)) == ("ok", None)
+    assert machine.ask(Renew("never held", b"a", 1, MINUTE)) == ("stale_lock_token", None)
+
+
+def test_queues_are_bounded_each_and_in_all(machine: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiters, "QUEUE_MAX", 2)
+    monkeypatch.setattr(waiters, "WAITERS_MAX", 3)
+    queued(machine, b"a", b"b", b"c")
+    assert machine.code(Lock("leader", b"d", SECOND, MINUTE)) == "too_many_waiters"
+    assert machine.code(Lock("leader", b"b", SECOND, MINUTE)) == "lock_waiting"
+    assert machine.code(Lock("x", b"a", MINUTE)) == "ok"
+    assert machine.code(Lock("x", b"b", SECOND, MINUTE)) == "lock_waiting"
+    assert machine.code(Lock("x", b"c", SECOND, MINUTE)) == "too_many_waiters"
+    machine.code(CancelLock("leader", b"c"))
+    assert machine.code(Lock("x", b"c", SECOND, MINUTE)) == "lock_waiting"
+
+
+def test_something_is_due_when_a_lease_or_a_wait_is_over(machine: Queues) -> None:
+    assert machine.application.due() is None
+    first = queued(machine, b"a")
+    assert machine.application.due() == first.ends + 1
+    machine.ask(Lock("leader", b"b", SECOND, 100))
+    until = machine.now + 100
+    assert machine.application.due() == until + 1
+    machine.ask(Renew("leader", b"a", first.token, MINUTE))
+    machine.tick(until + 1)
+    assert machine.application.due() == machine.holder().ends + 1  # type: ignore[union-attr]
+    machine.restart(backwards=True)
+    machine.tick(machine.holder().ends + 1)  # type: ignore[union-attr]
+    assert machine.application.due() is None
+
+
+def test_locks_handed_on_by_one_batch_have_tokens_of_their_own(machine: Queues) -> None:
+    for name in ("x", "y"):
+        machine.ask(Lock(name, b"a", SECOND))
+        machine.ask(Lock(name, b"b", SECOND, MINUTE))
+    highest = max(machine.holder(name).token for name in ("x", "y"))  # type: ignore[union-attr]
+    machine.now += 2 * SECOND
+    third = machine.ask(Lock("z", b"a", SECOND))[1]
+    assert third is not None
+    handed = [machine.holder(name).token for name in ("x", "y")]  # type: ignore[union-attr]
+    assert highest < min(handed) < max(handed) < third.token
+    assert locks.LOCKS_MAX + BOUNDS["batch_operations_max"][1] < locks.TOKEN_STEP
+
+
+@pytest.mark.parametrize(
+    ("principal", "code"),
+    [("operator", "not_permitted"), ("recorder", "not_permitted"), ("gateway", "ok"), ("other", "ok")],
+)
+def test_locks_need_the_capability_lock_and_nothing_else(machine: Queues, principal: str, code: str) -> None:
+    assert machine.code(Lock("leader", b"a", SECOND), principal=principal) == code
+    assert machine.do(Lock("x", b"a", SECOND), principal="other") == "not_permitted"
+    assert machine.do(CancelLock("x", b"a"), principal="operator") == "not_permitted"
+
+
+def test_release_of_a_free_lock_is_ok_and_of_anothers_refused_a16_a17(machine: Queues) -> None:
     assert machine.ask(Release("leader", b"a")) == ("ok", None)
-    row = taken(machine, Acquire("leader", b"a", MINUTE))
+    _code, row = machine.ask(Acquire("leader", b"a", MINUTE))
     assert machine.ask(Release("leader", b"b")) == ("lock_held", row)
     assert machine.ask(Release("leader", b"a"), principal="other") == ("lock_held", row)
     assert machine.ask(Release("leader", b"a")) == ("ok", None)
-    assert taken(machine, Acquire("leader", b"b", MINUTE)).token > row.token
 
 
-def test_a_lease_ends_by_the_time_of_the_log_a18(machine: Leases) -> None:
-    machine.session("other")
-    first = taken(machine, Acquire("leader", b"a", SECOND))
-    machine.now = first.ends - 1
-    assert machine.ask(Acquire("leader", b"b", SECOND), principal="other") == ("lock_held", first)
-    second = taken(machine, Acquire("leader", b"b", SECOND), principal="other")
-    assert second.token > first.token
-    assert machine.ask(Acquire("leader", b"a", SECOND)) == ("lock_held", second)
-    assert machine.ask(Release("leader", b"a")) == ("lock_held", second)
-
-
-def test_locks_of_other_names_events_and_rights_are_apart(machine: Leases) -> None:
-    taken(machine, Acquire("leader", b"a", MINUTE))
-    taken(machine, Acquire("follower", b"b", MINUTE), principal="other")
+def test_locks_of_other_names_and_events_are_apart(machine: Queues) -> None:
+    assert machine.code(Acquire("leader", b"a", MINUTE)) == "ok"
+    assert machine.code(Acquire("follower", b"b", MINUTE), principal="other") == "ok"
     assert machine.do(Acquire("leader", b"b", MINUTE), event="tickets") == "ok"
-    assert machine.do(Acquire("x", b"b", MINUTE), event="tickets", principal="other") == "not_permitted"
-    assert machine.do(Release("leader", b"b"), event="agents", principal="reader") == "not_permitted"
 
 
-def test_locks_are_bounded_and_room_comes_back(machine: Leases, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locks_are_bounded_and_room_comes_back(machine: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "LOCKS_MAX", 2)
-    taken(machine, Acquire("one", b"a", SECOND))
-    taken(machine, Acquire("two", b"a", MINUTE))
+    machine.ask(Acquire("two", b"a", MINUTE))
+    for _ in range(5):  # a lease that is extended takes no further room
+        assert machine.code(Acquire("one", b"a", SECOND)) == "ok"
     assert machine.ask(Acquire("three", b"a", MINUTE)) == ("full", None)
-    for _ in range(4):
-        taken(machine, Acquire("one", b"a", SECOND))
     machine.now += 2 * SECOND
-    taken(machine, Acquire("three", b"a", MINUTE))
-    machine.save()
-    assert sorted(key[1][1] for key in machine.rows if key[0] == "lock") == ["three", "two"]
+    assert machine.code(Acquire("three", b"a", MINUTE)) == "ok"
+    assert [machine.holder(name) is not None for name in ("one", "two", "three")] == [False, True, True]
 
 
-def test_r13_a_repeated_acquire_extends_nothing(machine: Leases) -> None:
+def test_r13_a_repeated_acquire_extends_nothing(machine: Queues) -> None:
     asked = machine.operation(Acquire("leader", b"a", MINUTE), event="agents", nonce=b"n")
     first = canonical.decode(LockRow, machine.order(asked)[0].state)
     assert machine.order(asked)[0].code == "ok"
     machine.now = first.ends + 1
-    assert machine.ask(Acquire("leader", b"b", MINUTE))[0] == "ok"
+    assert machine.code(Acquire("leader", b"b", MINUTE)) == "ok"
 
 
-def test_a_batch_has_fewer_operations_than_tokens() -> None:
-    assert BOUNDS["batch_operations_max"][1] < locks.TOKEN_STEP
+def test_what_ledgers_hold_is_still_permitted_to_who_may_operate(machine: Queues) -> None:
+    assert machine.code(Acquire("leader", b"a", SECOND), principal="operator") == "ok"
+    assert machine.code(Release("leader", b"a"), principal="operator") == "ok"
+    assert machine.code(Acquire("leader", b"a", SECOND)) == "ok"
 
 
-def test_payload_outcome_and_root_of_a_lock_never_change(machine: Leases) -> None:
+def test_payload_outcome_and_root_of_a_lock_never_change() -> None:
     """Replicas of every version compute these."""
+    machine = Machine(genesis(demo=False, principals=PRINCIPALS))
     operation = build(
         Acquire("leader", b"a", MINUTE), event="agents", actor="a", entry="node0", valid_until=machine.now + 9
     )
@@ -120,52 +255,130 @@ def test_payload_outcome_and_root_of_a_lock_never_change(machine: Leases) -> Non
     assert change_from("lock", canonical.encode(row.key), canonical.encode(row.row)) == row
 
 
-names, holders = st.sampled_from(["x", "y"]), st.sampled_from([b"a", b"b"])
+def test_payload_outcome_and_root_of_a_queue_never_change(machine: Queues) -> None:
+    """Replicas of every version compute these."""
+    payloads = [
+        machine.operation(command, event="agents").payload.hex()
+        for command in (
+            Lock("leader", b"a", SECOND, MINUTE),
+            Renew("leader", b"a", 1, 2),
+            Unlock("leader", b"a", 1),
+            CancelLock("leader", b"a"),
+        )
+    ]
+    assert payloads == PAYLOADS
+    queued(machine, b"a", b"b")
+    assert machine.application.root().hex() == QUEUED
+    machine.tick(machine.now + 2 * SECOND)
+    assert machine.holder() is not None
+    assert machine.application.root().hex() == HANDED_ON
+
+
+PAYLOADS = [
+    "94a66c6561646572c40161ce000f4240ce03938700",
+    "94a66c6561646572c401610102",
+    "93a66c6561646572c4016101",
+    "92a66c6561646572c40161",
+]
+QUEUED = "9fd16276c15d37f1ee67028223062628d2b0d3baac015078217e915d0febe740"
+HANDED_ON = "b1e807f88f7758e9460b8b41f74fcccd15fc76ef0bfa4f95f461950367ad3b9f"
+
+names, holders = st.sampled_from(["x", "y"]), st.sampled_from([b"a", b"b", b"c"])
 principals = st.sampled_from(["gateway", "other"])
 
 
-class Holders(RuleBasedStateMachine):
-    """Whoever was told `ok` holds the lock alone until its lease ends, and tokens rise."""
+class Order(RuleBasedStateMachine):
+    """The holder and the queue of each lock are those of two lists; restarts change nothing."""
 
     @initialize()
     def begin(self) -> None:
-        self.machine = Leases()
-        for name in ("gateway", "other"):
-            self.machine.session(name)
-        self.held: dict[str, tuple[str, bytes, int, int]] = {}
-        """Name -> (principal, holder, token, end)."""
-        self.highest = 0
+        self.machine = Queues()
+        self.held: dict[str, tuple[tuple[str, bytes], int, int]] = {}
+        """Name -> (owner, last moment, token)."""
+        self.queues: dict[str, list[tuple[tuple[str, bytes], int, int]]] = {"x": [], "y": []}
+        """Name -> (owner, lease, last moment) in order."""
+        self.highest = {"x": 0, "y": 0}
+        """Name -> highest token that was seen."""
 
-    def holder(self, name: str) -> tuple[str, bytes] | None:
-        """Who holds it when the next batch is ordered, a microsecond from now."""
-        held = self.held.get(name)
-        return None if held is None or held[3] < self.machine.now + 1 else held[:2]
+    def pass_time(self) -> None:
+        """Model of the beginning of a batch, a microsecond from now."""
+        now = self.machine.now + 1
+        for name, queue in self.queues.items():
+            queue[:] = [wait for wait in queue if wait[2] >= now]
+            if name in self.held and self.held[name][1] < now:
+                self.hand_on(name, now)
 
-    @rule(name=names, holder=holders, principal=principals, lease=st.integers(1, 5))
-    def acquires(self, name: str, holder: bytes, principal: str, lease: int) -> None:
-        before = self.holder(name)
-        code, row = self.machine.ask(Acquire(name, holder, lease * SECOND), principal=principal)
-        assert row is not None
-        assert (code == "ok") == (before in (None, (principal, holder)))
-        assert code in ("ok", "lock_held")
-        if code == "lock_held":
-            assert (row.principal, row.holder, row.token, row.ends) == self.held[name]
+    def hand_on(self, name: str, now: int) -> None:
+        del self.held[name]
+        if self.queues[name]:
+            owner, lease, _until = self.queues[name].pop(0)
+            self.held[name] = owner, now + lease, 0
+
+    def compare(self, name: str) -> None:
+        row, held = self.machine.holder(name), self.held.get(name)
+        assert (row is None) == (held is None)
+        if row is None or held is None:
+            assert not self.queues[name]
             return
-        if before is None:
-            assert row.token > self.highest
-            self.highest = row.token
+        assert ((row.principal, row.holder), row.ends) == held[:2]
+        assert row.token == held[2] or (not held[2] and row.token > self.highest[name])
+        self.highest[name] = row.token
+        self.held[name] = *held[:2], row.token
+        assert self.machine.waiting() == sum(map(len, self.queues.values()))
+
+    @rule(name=names, holder=holders, principal=principals, lease=st.integers(1, 4), wait=st.integers(0, 6))
+    def locks(self, name: str, holder: bytes, principal: str, lease: int, wait: int) -> None:
+        self.pass_time()
+        lease, wait, owner = lease * SECOND, wait * SECOND, (principal, holder)
+        command = Lock(name, holder, lease, wait) if wait else Acquire(name, holder, lease)
+        code = self.machine.code(command, principal=principal)
+        now, held, queue = self.machine.now, self.held.get(name), self.queues[name]
+        if held is None or held[0] == owner:
+            assert code == "ok"
+            self.held[name] = owner, now + lease, 0 if held is None else held[2]
+        elif not wait:
+            assert code == "lock_held"
         else:
-            assert row.token == self.held[name][2]
-        assert row.ends == self.machine.now + lease * SECOND
-        self.held[name] = row.principal, row.holder, row.token, row.ends
+            assert code == "lock_waiting"
+            place = next((at for at, each in enumerate(queue) if each[0] == owner), len(queue))
+            queue[place : place + 1] = [(owner, lease, now + wait)]
+        self.compare(name)
+
+    @rule(name=names, holder=holders, principal=principals)
+    def cancels(self, name: str, holder: bytes, principal: str) -> None:
+        self.pass_time()
+        assert self.machine.code(CancelLock(name, holder), principal=principal) == "ok"
+        owner = principal, holder
+        self.queues[name] = [wait for wait in self.queues[name] if wait[0] != owner]
+        if name in self.held and self.held[name][0] == owner:
+            self.hand_on(name, self.machine.now)
+        self.compare(name)
 
     @rule(name=names, holder=holders, principal=principals)
     def releases(self, name: str, holder: bytes, principal: str) -> None:
-        before = self.holder(name)
-        code, _row = self.machine.ask(Release(name, holder), principal=principal)
-        assert (code == "ok") == (before in (None, (principal, holder)))
-        if code == "ok":
-            self.held.pop(name, None)
+        self.pass_time()
+        held = self.held.get(name)
+        code = self.machine.code(Release(name, holder), principal=principal)
+        assert code == ("ok" if held is None or held[0] == (principal, holder) else "lock_held")
+        if held is not None and code == "ok":
+            self.hand_on(name, self.machine.now)
+        self.compare(name)
+
+    @rule(name=names, right=st.booleans())
+    def unlocks(self, name: str, right: bool) -> None:
+        self.pass_time()
+        held = self.held.get(name)
+        row = self.machine.holder(name)
+        if held is None or row is None or row.ends < self.machine.now + 1:
+            self.machine.tick(self.machine.now + 1)
+            return
+        code = self.machine.code(
+            Unlock(name, held[0][1], row.token if right else row.token + 1), principal=held[0][0]
+        )
+        assert code == ("ok" if right else "stale_lock_token")
+        if right:
+            self.hand_on(name, self.machine.now)
+        self.compare(name)
 
     @rule(pause=st.integers(1, 3 * SECOND))
     def waits(self, pause: int) -> None:
@@ -176,9 +389,9 @@ class Holders(RuleBasedStateMachine):
         self.machine.restart(backwards=backwards)
 
 
-TestHolders = Holders.TestCase
-TestHolders.settings = settings(
-    max_examples=60,
+TestOrder = Order.TestCase
+TestOrder.settings = settings(
+    max_examples=40,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -39,7 +39,7 @@ from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Grant, Member
 from tests.tickets_machine.recording import Recorder
 from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown
-from tests.tickets_machine.test_lock_queues import LOCKERS
+from tests.tickets_machine.test_locks import LOCKERS
 
 ROADS: dict[State, tuple[Command, ...]] = {
     State.ISSUED: (),
