@@ -62,6 +62,12 @@ def test_only_own_ports_must_be_free_here(venue: Party) -> None:
             tcp_ports.check_node_ports(founded, ["venue"])
 
 
+def test_the_page_promises_no_api_port_to_a_named_node() -> None:
+    assert tcp_ports.choose_ports(["venue"], first=9001) != [9001]  # only nodeK has a usual one
+    page = Path(__file__).parents[2] / "docs" / "start" / "four-parties.md"
+    assert "9001" not in page.read_text(encoding="utf-8")
+
+
 def test_starting_a_party_without_a_platform_is_refused(tmp_path: Path) -> None:
     party = Party(tmp_path, "alone")
     Said("init", "--name", "x", "--members", "1", "--out", party.data.parent / "cup.genesis")
