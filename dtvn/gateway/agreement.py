@@ -161,7 +161,8 @@ def _entering(present: Sequence[Report], liars: int, members: int, needed: int) 
     coming = len(voting) - inside + sum(each.entering > 0 for each in present)
     if not inside < needed <= inside + coming:
         return ""
-    return f"Members are entering epoch {epoch}: {inside} of {members} are in it, {needed} needed"
+    verb = "is" if inside == 1 else "are"
+    return f"Members are entering epoch {epoch}: {inside} of {members} {verb} in it, {needed} needed"
 
 
 def _no_quorum(stages: Sequence[tuple[int, str]], agreeing: int, members: int, needed: int) -> str:

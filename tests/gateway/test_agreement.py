@@ -52,6 +52,7 @@ TABLE = [
         f"No quorum: 4 of 4 reachable, 0 in one view, 3 needed; {NOTHING}",
     ),
     (4, [{"epoch": 7}] * 2, "stuck", "Members are entering epoch 7: 2 of 4 are in it, 3 needed"),
+    (4, [ENTERS] * 3 + [{"epoch": 7}], "stuck", "Members are entering epoch 7: 1 of 4 is in it, 3 needed"),
     (4, [ENTERS] * 4, "stuck", "Members are entering epoch 7: 0 of 4 are in it, 3 needed"),
     (
         4,

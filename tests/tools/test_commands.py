@@ -305,7 +305,7 @@ def test_an_import_that_fails_half_way_says_how_far_it_got(
         context.setattr(writes, "batch", silent)
         ran = Ran("import_tickets", str(path), *at, "--patience", "0.2")
     assert ran.code == 3
-    assert "2 of 3 tickets are in the network. Run the same command again to finish." in ran.error
+    assert "2 of 3 tickets in the network. Run the same command again to finish." in ran.error
     again = Ran("import_tickets", str(path), *at)
     assert (again.code, again.text.splitlines()[0]) == (
         0,
@@ -421,7 +421,7 @@ def test_a_rehearsal_uses_tickets_of_its_own_and_foretells_its_end(
     assert set(rehearsed.values_list("state", flat=True)) == {"CONSUMED"}
     assert rehearsed.count() == 30
     assert set(Ticket.objects.exclude(pk__in=rehearsed).values_list("state", flat=True)) == {"ISSUED"}
-    assert re.search(r"45 scans at 4 gates take about .*, at the rate of the first 20", said)
+    assert re.search(r"45 scans at 4 gates: about .*, at the rate of the first 20", said)
 
 
 @pytest.mark.parametrize("arguments", [[], ["FILE", "--rehearse", "5"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from dtvn.wording import counted
 from tickets.importing.columns import Holder, ImportedTicket
 
 MEASURED_EACH = 5
@@ -40,6 +41,6 @@ def expectation(scans: int, gates: int, *, seconds: float) -> str:
     whole = seconds * scans / first
     told = f"{whole / 60:.0f} min" if whole >= 120 else f"{whole:.0f} s" if whole >= 1 else "a second"
     return (
-        f"{scans:,} scans at {gates} gates take about {told}, at the rate of the first {first}: "
+        f"{counted(scans, 'scan')} at {counted(gates, 'gate')}: about {told}, at the rate of the first {first}: "
         f"{first / max(seconds, 1e-6):,.0f} per second."
     )

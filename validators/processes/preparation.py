@@ -18,6 +18,7 @@ from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, read_genesis_to_start
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
+from dtvn.wording import counted
 from dtvn_project import environment
 from validators.data_folder.folder import DataFolder, read_json, write_private_json
 from validators.data_folder.tcp_ports import LOOPBACK, choose_ports
@@ -50,7 +51,7 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
             )
     members = len(founded.members)
     if nodes is not None and nodes != members:
-        return founded, f"this cluster has {members} validators; NODES counts only at the first start"
+        return founded, f"this cluster has {counted(members, 'validator')}; NODES counts only at the first start"
     return founded, ""
 
 

@@ -23,6 +23,7 @@ from django.db import connections
 from django.utils.crypto import constant_time_compare
 
 from dtvn.node.layout import ClusterFolder
+from dtvn.wording import counted
 from dtvn_project import environment
 from validators.data_folder.folder import DataFolder
 from validators.models import ApiKey, DesiredState, ManagedNode
@@ -62,7 +63,7 @@ class SupervisorMode(Supervisor):
             start_cluster(self._auto_start)
             return
         if members != self._auto_start:
-            remark = f"this cluster has {members} validators; -auto-start {self._auto_start} starts them all"
+            remark = f"-auto-start {self._auto_start}: this cluster has {counted(members, 'validator')}; all start"
             self._output.say("up", remark)
         start_existing()
 

@@ -72,10 +72,7 @@ class ClusterBusy(StatedError):
 
 class ClusterSize(StatedError):
     code = "cluster_size"
-    sentence = (
-        "the cluster of this platform has {0} validators: start it with node_count {0}, then add or remove "
-        "members"
-    )
+    sentence = "the cluster of this platform starts with node_count {}; then add or remove members"
 
 
 class ClusterStopped(StatedError):

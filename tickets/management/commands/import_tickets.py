@@ -186,7 +186,7 @@ def _explained(platform: Platform, delivery: Delivery, found: TicketFile) -> Ite
         yield
     except (Refused, NetworkSilent) as error:
         began = delivery.present or delivery.wrong
-        done = f"{delivery.present:,} of {counted(len(found.tickets), 'ticket')} are in the network. "
+        done = f"{delivery.present:,} of {counted(len(found.tickets), 'ticket')} in the network. "
         silent = f" from {platform.url}" if isinstance(error, NetworkSilent) else ""
         again = "Run the same command again to finish."
         text = f"Stopped: {error}{silent}. {done if began else ''}{again if began or silent else ''}"
