@@ -39,6 +39,8 @@ ADMIN = (
     "/admin/validators/apikey/",
     "/admin/validators/apikey/add/",
     "/admin/auth/user/add/",
+    "/admin/auth/group/add/",
+    "/admin/validators/platformaction/",
 )
 LOGIN = ("/admin/login/",)
 ENTRY = ("/", *LOGIN, "/no-such-page", "/api/docs")
