@@ -65,6 +65,17 @@ SMALL = """(least) => {
     .map(([one, box]) => `${one.outerHTML.slice(0, 100)} ${box.width.toFixed(0)}x${box.height.toFixed(0)}`);
 }"""
 
+SHORTEN = """() => document.querySelectorAll("td a, .opener b").forEach((one) => { one.textContent = "A"; })"""
+"""Tickets and files may have names of one letter."""
+
+CUT = """() => {
+  const pen = document.createElement("canvas").getContext("2d");
+  const width = (one) => { pen.font = getComputedStyle(one).font; return pen.measureText(one.placeholder).width; };
+  const room = (one) => one.clientWidth - 2 * parseFloat(getComputedStyle(one).paddingLeft);
+  return [...document.querySelectorAll("input[placeholder]")]
+    .filter((one) => one.checkVisibility() && width(one) > room(one)).map((one) => one.placeholder);
+}"""
+
 
 @contextmanager
 def visitor(browser: Browser, size: str, theme: Any) -> Iterator[Page]:
@@ -123,7 +134,9 @@ def test_a_phone_has_a_low_header_and_large_targets(shared: Network, browser: Br
             box = page.locator(".topbar").bounding_box()
             assert box is not None
             assert box["height"] < HEADER_MAX, path
+            page.evaluate(SHORTEN)
             assert page.evaluate(SMALL, TARGET_MIN) == [], path
+            assert page.evaluate(CUT) == [], path
             page.get_by_role("button", name="Menu").click()
             expect(page.get_by_role("link", name="Metrics")).to_be_visible()
             assert page.evaluate(SMALL, TARGET_MIN) == [], f"the menu of {path}"
