@@ -39,8 +39,6 @@ ADMIN = (
     "/admin/validators/apikey/",
     "/admin/validators/apikey/add/",
     "/admin/auth/user/add/",
-    "/admin/auth/group/add/",
-    "/admin/validators/platformaction/",
 )
 LOGIN = ("/admin/login/",)
 ENTRY = ("/", *LOGIN, "/no-such-page", "/api/docs")
@@ -65,7 +63,9 @@ SMALL = """(least) => {
     .map(([one, box]) => `${one.outerHTML.slice(0, 100)} ${box.width.toFixed(0)}x${box.height.toFixed(0)}`);
 }"""
 
-SHORTEN = """() => document.querySelectorAll("td a, .opener b").forEach((one) => { one.textContent = "A"; })"""
+SHORTEN = (
+    """() => document.querySelectorAll("td a, .opener b").forEach((one) => { one.textContent = "A"; })"""
+)
 """Tickets and files may have names of one letter."""
 
 CUT = """() => {
