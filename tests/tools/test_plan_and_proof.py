@@ -130,3 +130,8 @@ def test_percentiles_are_measured_values(share: float, value: float) -> None:
 
 def test_a_percentile_of_no_values_is_zero() -> None:
     assert percentile([], 0.99) == 0.0
+
+
+def test_a_rehearsal_of_one_scan_at_one_gate_is_foretold_in_the_singular() -> None:
+    said = expectation(1, 1, seconds=2)
+    assert said == "1 scan at 1 gate: about 2 s, at the rate of the first 1: 0 per second."

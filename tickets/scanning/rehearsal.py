@@ -41,6 +41,6 @@ def expectation(scans: int, gates: int, *, seconds: float) -> str:
     whole = seconds * scans / first
     told = f"{whole / 60:.0f} min" if whole >= 120 else f"{whole:.0f} s" if whole >= 1 else "a second"
     return (
-        f"{counted(scans, 'scan')} at {counted(gates, 'gate')}: about {told}, at the rate of the first {first}: "
-        f"{first / max(seconds, 1e-6):,.0f} per second."
+        f"{counted(scans, 'scan')} at {counted(gates, 'gate')}: about {told}, "
+        f"at the rate of the first {first}: {first / max(seconds, 1e-6):,.0f} per second."
     )

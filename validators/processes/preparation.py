@@ -51,7 +51,8 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
             )
     members = len(founded.members)
     if nodes is not None and nodes != members:
-        return founded, f"this cluster has {counted(members, 'validator')}; NODES counts only at the first start"
+        size = counted(members, "validator")
+        return founded, f"this cluster has {size}; NODES counts only at the first start"
     return founded, ""
 
 

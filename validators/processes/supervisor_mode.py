@@ -63,7 +63,8 @@ class SupervisorMode(Supervisor):
             start_cluster(self._auto_start)
             return
         if members != self._auto_start:
-            remark = f"-auto-start {self._auto_start}: this cluster has {counted(members, 'validator')}; all start"
+            size = counted(members, "validator")
+            remark = f"this cluster has {size}; -auto-start {self._auto_start} starts the whole cluster"
             self._output.say("up", remark)
         start_existing()
 
