@@ -70,7 +70,10 @@ SHORTEN = (
 
 CUT = """() => {
   const pen = document.createElement("canvas").getContext("2d");
-  const width = (one) => { pen.font = getComputedStyle(one).font; return pen.measureText(one.placeholder).width; };
+  const width = (one) => {
+    pen.font = getComputedStyle(one).font;
+    return pen.measureText(one.placeholder).width;
+  };
   const room = (one) => one.clientWidth - 2 * parseFloat(getComputedStyle(one).paddingLeft);
   return [...document.querySelectorAll("input[placeholder]")]
     .filter((one) => one.checkVisibility() && width(one) > room(one)).map((one) => one.placeholder);

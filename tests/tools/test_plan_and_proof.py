@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tickets.scanning import Outcome, Scan, make_plan, prove
 from tickets.scanning.proof import percentile
+from tickets.scanning.rehearsal import expectation
 
 
 def outcome(number: int, ticket: str, code: str, *, gate: str = "gate-1", sequence: int = 0) -> Outcome:
