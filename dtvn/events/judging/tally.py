@@ -67,6 +67,8 @@ class Tally:
         """Member -> two different votes of it."""
         self.verdict: Verdict | None = None
         self.decision: Decision | None = None
+        self._first: dict[int, MemberVote] = {}
+        """Each member's first vote, also one that did not count: another one contradicts it."""
         self._groups: dict[bytes, list[MemberVote]] = {}
         """The votes by what they say."""
         self._abstained: set[int] = set()
@@ -91,13 +93,13 @@ class Tally:
             return Ignored.NOT_ASKED
         if member in self.contradictions:
             return Ignored.CONTRADICTION
-        known = self.votes.get(member)
-        if known is not None and known.encoded != vote.encoded:
-            self._contradicted(known, vote)
+        first = self._first.setdefault(member, vote)
+        if first.encoded != vote.encoded:
+            self._contradicted(first, vote)
             return Ignored.CONTRADICTION
         if self.decision is not None:
             return Ignored.LATE
-        if known is not None or member in self._abstained:
+        if member in self.votes or member in self._abstained:
             return Ignored.DUPLICATE
         self.votes[member] = vote
         self._groups.setdefault(vote.encoded, []).append(vote)
@@ -132,8 +134,7 @@ class Tally:
 
     def _contradicted(self, known: MemberVote, vote: MemberVote) -> None:
         self.contradictions[known.member] = (known, vote)
-        if self.decision is None:
-            del self.votes[known.member]
+        if self.decision is None and self.votes.pop(known.member, None) is not None:
             self._groups[known.encoded].remove(known)
             if not self._groups[known.encoded]:
                 del self._groups[known.encoded]

@@ -194,6 +194,17 @@ def test_a_member_that_contradicts_itself_has_no_vote() -> None:
     assert [vote.member for vote in counted.contradictions[0]] == [0, 0]
 
 
+def test_two_late_votes_of_a_member_contradict_each_other() -> None:
+    counted = tally("pbft")
+    for member in range(3):
+        counted.add(given(member, VALID))
+    decision = counted.decision
+    assert counted.add(given(3, VALID)) is Ignored.LATE
+    assert counted.add(given(3, INVALID)) is Ignored.CONTRADICTION
+    assert list(counted.contradictions) == [3]
+    assert counted.decision is decision
+
+
 def test_raft_is_read_and_not_offered() -> None:
     config = from_profile("large", "n0").consensus_config
     assert config.algorithm is Algorithm.RAFT
