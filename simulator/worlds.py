@@ -16,6 +16,7 @@ from dtvn.protocol.genesis import Parameters
 from simulator import twins
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
+from simulator.directed_worlds import DIRECTED
 from simulator.faults import FaultPlan
 from simulator.late_commit_worlds import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
 from simulator.lock_queue_worlds import LOCK_FAULTS, LOCK_QUEUES
@@ -443,53 +444,3 @@ WORLDS: dict[str, Drawing] = {
     },
 }
 """The liars have the lowest indexes, so that they lead the first views."""
-
-DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
-    (
-        "directed",
-        0.06,
-        (
-            "invalid-batcher",
-            "bad-log-results",
-            "epochs",
-            "equivocator",
-            "future-epoch-voter",
-            "bad-log-server",
-            "lost-checkpoints",
-            "bad-state-server",
-            "late-votes",
-            "early-equivocator",
-            "lone-commit",
-            "lone-commit-fake-checkpoint",
-            "state-transfers",
-            "two-certificates",
-            "view-change-forger",
-        ),
-    ),
-    ("directed later", 0.02, ("epoch-catch-up", "false-epoch-catch-up")),
-    (
-        "directed once more",
-        0.05,
-        (
-            *(
-                "bad-log-results",
-                "false-epoch-catch-up",
-                "bad-log-server",
-                "lost-checkpoints",
-                "late-votes",
-                "early-equivocator",
-            ),
-            *("stranded-member",) * 4,
-        ),
-    ),
-    (
-        "directed for processes and bytes",
-        0.02,
-        ("malleable-signatures", "malleable-signer", "node-reads", "two-processes"),
-    ),
-    ("directed for lost words", 0.01, ("unheard-view-change", "view-change-heard-by-liar")),
-    ("directed for power and late votes", 0.02, ("late-committer", "power-cut", "alternating-batches")),
-    ("directed beyond what is borne", 0.01, ("many-learners", "forked", "forked", "older-disk")),
-)
-"""Worlds that may replace a random one: random stream, share, worlds (more often those of rarer moments).
-Each row is drawn apart from those before it, so that a seed that is one of these stays the same."""

@@ -9,7 +9,7 @@ import pytest
 
 from dtvn.protocol import probes
 from simulator.campaign import Task, run
-from simulator.worlds import DIRECTED
+from simulator.directed_worlds import DIRECTED
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = 12
