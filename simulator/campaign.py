@@ -16,6 +16,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.adversary import corrupt
 from simulator.adversary.client import add_rogue
+from simulator.checkers.honest_quorum import HonestQuorum
 from simulator.checkers.lock_order import LockOrder
 from simulator.checkers.never_two_holders import NeverTwoHolders
 from simulator.checkers.one_history import OneHistory
@@ -232,8 +233,14 @@ class Play:
         if drawn.event_runs:
             runs = self.event_runs = EventRuns(world, cluster.gateways, dice.fork("event runs"))
             self.lock_races = LockRaces(world, cluster.gateways, dice.fork("lock races"))
+            votes, evidence = HonestQuorum(world), VoteEvidence(world)
+            for client in runs.clients:
+                client.watchers += [votes, evidence]
             cluster.add_checkers(
-                OneHistory(runs, cluster.history), VoteEvidence(runs), OneHolder(world, cluster.history)
+                votes,
+                evidence,
+                OneHistory(world, cluster.history, votes),
+                OneHolder(world, cluster.history),
             )
         self.lock_queues: LockQueues | None = None
         if drawn.lock_queues:

@@ -8,6 +8,8 @@ from functools import partial
 
 import msgspec
 
+from dtvn.events.asking import ASKING, Member, MemberJudge
+from dtvn.events.rules import Limits
 from dtvn.machine import TicketApplication
 from dtvn.machine.keyring import KeyRing
 from dtvn.proof.epoch_chain import EpochChain
@@ -32,6 +34,9 @@ from simulator.node import TWIN, Node
 from simulator.scheme import Keyring
 from simulator.self_messages import LiarsSelfMessageGuard
 from simulator.world import LEARNER, OPERATORS_NUMBER, Settings, World, reader_principal
+
+OTHER_LIMITS = Limits(id_characters=1)
+"""Those of members with unlike rules: they refuse events that others accept."""
 
 
 class ClusterKeys:
@@ -229,8 +234,24 @@ class Cluster:
             answer_query=answer_query,
             epoch=config.epoch,
             epoch_catch_up=self._epoch_catch_up(node, config) if settings.epoch_catch_up else None,
+            judge=self._judge(node, config, secret, application),
         )
         return host
+
+    def _judge(
+        self, node: Node, config: configuration.Config, secret: bytes, application: TicketApplication
+    ) -> MemberJudge | None:
+        """What judges agent events, as in a real member; None for learners."""
+        world, principals = self.world, application.principals
+        if node.index is None:
+            return None
+        member = Member(world.cluster, config.epoch, node.index, secret, world.keyring.scheme)
+
+        def may_ask(wire: str) -> bool:
+            return any(principals.holds(principals.who(wire), capability) for capability in ASKING)
+
+        unlike = node.index < world.settings.unlike_rules
+        return MemberJudge(member, may_ask, OTHER_LIMITS if unlike else None)
 
     def _door(self, core: Learner | Replica, name: str, keys: KeyRing) -> WatchedDoor:
         world = self.world

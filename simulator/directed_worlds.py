@@ -48,6 +48,14 @@ DIRECTED: tuple[tuple[str, float, tuple[str, ...]], ...] = (
     ("directed for lost words", 0.01, ("unheard-view-change", "view-change-heard-by-liar")),
     ("directed for power and late votes", 0.02, ("late-committer", "power-cut", "alternating-batches")),
     ("directed beyond what is borne", 0.01, ("many-learners", "forked", "forked", "older-disk")),
+    (
+        "directed for events and locks",
+        0.03,
+        (
+            *("equivocating-voter", "false-voter", "late-voter", "unlike-rules"),
+            *("runs-over-epochs", "early-ticks") * 2,
+        ),
+    ),
 )
 """Worlds that may replace a random one: random stream, share, worlds (more often those of rarer moments).
 Each row is drawn apart from those before it, so that a seed that is one of these stays the same."""

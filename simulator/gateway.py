@@ -16,7 +16,7 @@ from dtvn.machine.reasons import OK
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now
-from dtvn.protocol.wire import Door, FrameSigner, Keys
+from dtvn.protocol.wire import Door, FrameSigner, Keys, link_frame
 from simulator.clock import MICROSECOND, SECOND, NodeClock
 from simulator.scheme import Keyring
 from simulator.world import World, client_name, principal_of
@@ -62,6 +62,24 @@ class ClientObserver(Protocol):
     def answered(self, gateway: Gateway, request: Request) -> None: ...
 
 
+class Beside(Protocol):
+    """What a gateway process does beside its calls (simulator.event_client)."""
+
+    def turn(
+        self, judged: Sequence[tuple[int, bytes]], connected: frozenset[int], now: Now
+    ) -> list[tuple[int, bytes]]:
+        """Take in (member, encoded Judged); returns what to send: (member, body of a Judge)."""
+
+    def deadline(self) -> int | None:
+        """Monotonic nanoseconds of the next turn that is needed even if nothing arrives."""
+
+    def enter(self) -> None:
+        """The gateway believes in another epoch."""
+
+    def restarted(self) -> None:
+        """The process died, and another one took its place."""
+
+
 class Gateway:
     """One gateway process, and those that take its place when it is restarted. `name` is endpoint name and
     client id (8 bytes); each process has a new one."""
@@ -75,10 +93,12 @@ class Gateway:
         self.open: dict[int, Request] = {}
         """Calls that are not answered yet, by call number."""
         self.observers: list[ClientObserver] = []
+        self.beside: Beside | None = None
         self._keyring = keyring
         self._keys = keys
         self._lives = 0
         self._up: frozenset[str] = frozenset()
+        self._connected: frozenset[int] = frozenset()
         self._wake: int | None = None
         clock.boot(0)
         self.name, self.collector = self._begin()
@@ -104,6 +124,9 @@ class Gateway:
         self._wake = None
         self._lives += 1
         self.name, self.collector = self._begin()
+        self._connected = frozenset()
+        if self.beside is not None:
+            self.beside.restarted()
         self.world.dial(self)
 
     # --- callers ---------------------------------------------------------------------------------
@@ -121,6 +144,10 @@ class Gateway:
         self._act(now)
         return request
 
+    def attend(self) -> None:
+        """Take a turn."""
+        self._act(self.clock.now())
+
     # --- world -----------------------------------------------------------------------------------
 
     def deliver(self, sender: str, frame: bytes) -> None:
@@ -136,8 +163,8 @@ class Gateway:
         now = self.clock.now()
         self._up = up
         members = self.collector.epochs.present.members
-        connected = frozenset(place for place, member in enumerate(members) if member.id in up)
-        self.collector.connected(connected, now)
+        self._connected = frozenset(place for place, member in enumerate(members) if member.id in up)
+        self.collector.connected(self._connected, now)
         self._act(now)
 
     def _awake(self, time: int) -> None:
@@ -160,13 +187,24 @@ class Gateway:
             world.after(TURN, self._relink)
         for completed in actions.completed:
             self._completed(completed)
-        wake = max(self.clock.true_time(self.collector.deadline()), world.time + TURN)
+        due = self.collector.deadline()
+        if self.beside is not None:
+            for member, body in self.beside.turn(actions.judged, self._connected, now):
+                if member < len(members):
+                    world.transmit(
+                        self.name, members[member].id, link_frame(m.Judge(body)), world.time + TURN
+                    )
+            beside_due = self.beside.deadline()
+            due = due if beside_due is None else min(due, beside_due)
+        wake = max(self.clock.true_time(due), world.time + TURN)
         if self._wake is None or wake < self._wake:
             self._wake = wake
             world.at(wake, self._awake, wake)
 
     def _relink(self) -> None:
         """The gateway believes in another epoch: it connects to that epoch's members."""
+        if self.beside is not None:
+            self.beside.enter()
         self.links(self._up)
 
     def _completed(self, completed: Completed) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from dtvn.protocol.genesis import CAPABILITIES
 from simulator.clock import MILLISECOND, SECOND
 from simulator.faults import FaultPlan
-from simulator.run_plan import Partition
+from simulator.run_plan import MessageLoss, Partition
 from simulator.workload import Traffic
 
 MEMBERS = ("r0", "r1", "r2", "r3")
@@ -25,3 +25,5 @@ LOCK_QUEUES: dict[str, Any] = {
 }
 """Clients queue for locks, one of them is cut off, and little else happens."""
 LOCK_FAULTS = FaultPlan(pause_max=600 * MILLISECOND, away_max=500 * MILLISECOND, crash=1, suspend=1, heal=0)
+LATE_STATES = (MessageLoss("Commit", receiver="r3", share=0.6),)
+"""One member often executes a batch when the tick after it has arrived."""

@@ -11,6 +11,7 @@ ADVERSARIES = (
     "view-change-forger", "byte-corrupter", "twin", "false-suspector", "future-epoch-voter",
     "duplicate-session-client", "bad-state-server", "removed-member", "vote-repeater",
     "early-equivocator", "malleable-signer", "late-committer", "tickless-primary",
+    "false-voter", "equivocating-voter", "late-voter",
 )
 WORLDS = (
     "random", "small", "twins", "calm", "lossy", "crashes", "power-cut", "all-crash", "full-disks",
@@ -18,7 +19,8 @@ WORLDS = (
     "tiny-batches", "retries", "expiring-requests", "many-sessions", "unauthorized-client",
     "lying-client", "false-suspicions", "equivocator-of-five", "idle-primary", "unheard-view-change",
     "view-change-heard-by-liar", "many-learners", "forked", "older-disk", "unused-disk", "recorded-runs",
-    "two-votes", "lock-queues", "tickless-primary", "node-reads",
+    "equivocating-voter", "false-voter", "late-voter", "unlike-rules", "runs-over-epochs", "lock-queues",
+    "early-ticks", "tickless-primary", "node-reads",
     "barrier-reads", "two-processes", "malleable-signatures", "malleable-signer", "one-way-links",
     "view-change-forger", "slow-primary", "epochs", "busy-epochs", "future-epoch-voter", "removed-member",
     "unready-members", "shrinking", "few-members", "epoch-catch-up", "false-epoch-catch-up",

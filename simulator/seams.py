@@ -11,12 +11,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from dtvn.events import judging
-from dtvn.events.judging import DecisionRule
+from dtvn.events.asking.known_states import KnownStates
+from dtvn.events.judging import DecisionRule, RunPoint, chunk_digest, event_digest, turns
 from dtvn.events.judging import Tally as VoteTally
 from dtvn.events.ruled_run import RuledRun
+from dtvn.events.rules import Limits
 from dtvn.gateway import Collector
 from dtvn.gateway.epochs import Epochs
+from dtvn.gateway.event_chunks import Chunk
+from dtvn.gateway.event_questions import OpenQuestions
 from dtvn.machine import TRANSITIONS, Principals, State, TicketApplication, locks, operations, reasons, runs
 from dtvn.machine.locks import Locks
 from dtvn.machine.nonces import NonceTable
@@ -77,6 +80,7 @@ from dtvn.protocol.host import Host, TurnLost, places, pump
 from dtvn.protocol.host.ports import JournalError, JournalFenced
 from dtvn.protocol.wire import Door, PeerError, door, signer
 
+asked_member: Any = import_module("dtvn.events.asking.member")
 verifier: Any = import_module("dtvn.proof.verify")
 """The module, since the package has a function of that name."""
 proof_certificate: Any = import_module("dtvn.proof.certificate")

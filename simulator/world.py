@@ -71,6 +71,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Whether the API of nodes is read too, which applies the log to their rows (R17)."""
     epoch_catch_up: bool = False
     """Whether nodes that slept through epochs continue in the newest, as in the product, or read the log."""
+    unlike_rules: int = 0
+    """Number of members, the first ones, that judge agent events by other rules; they are honest."""
     beyond: bool = False
     """Whether more members lie than are tolerated; only checkers whose promises hold even then are asked."""
     first_word: int = 0

@@ -17,9 +17,10 @@ from simulator import twins
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
 from simulator.directed_worlds import DIRECTED
+from simulator.event_worlds import EVENT_FAULTS, EVENT_RUNS, LOST_VERDICTS, RUNS_OVER_EPOCHS
 from simulator.faults import FaultPlan
 from simulator.late_commit_worlds import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
-from simulator.lock_queue_worlds import LOCK_FAULTS, LOCK_QUEUES
+from simulator.lock_queue_worlds import LATE_STATES, LOCK_FAULTS, LOCK_QUEUES
 from simulator.membership_changes import MembershipChanges
 from simulator.network import LinkQuality
 from simulator.run_plan import FIRST_WORD, MessageLoss, OperatorAction, Partition, RunPlan, draw_run, smaller
@@ -319,8 +320,13 @@ WORLDS: dict[str, Drawing] = {
     "older-disk": of(**OLDER_DISK, traffic=BRISK),
     "unused-disk": of(**UNUSED_DISK, traffic=BRISK),
     "recorded-runs": of(**TRANSFERS, event_runs=True),
-    "two-votes": of("equivocator", at=(3,), event_runs=True),
+    "equivocating-voter": of("equivocating-voter", at=(3,), **EVENT_RUNS),
+    "false-voter": of("false-voter", at=(3,), **EVENT_RUNS, message_losses=LOST_VERDICTS),
+    "late-voter": of("late-voter", at=(3,), plan=EVENT_FAULTS, **EVENT_RUNS),
+    "unlike-rules": of("false-voter", at=(3,), unlike_rules=1, **EVENT_RUNS),
+    "runs-over-epochs": of(**RUNS_OVER_EPOCHS),
     "lock-queues": of(plan=LOCK_FAULTS, **LOCK_QUEUES),
+    "early-ticks": of(**LOCK_QUEUES, message_losses=LATE_STATES),
     "tickless-primary": of("tickless-primary", **LOCK_QUEUES),
     "node-reads": of(node_reads=True),
     "barrier-reads": of(

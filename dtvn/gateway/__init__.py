@@ -1,7 +1,7 @@
 """The client library: operations in, outcomes that f + 1 members agree on out.
 
-`collector` is the pure part, which the simulator drives too; `client.Gateway` gives it a thread and
-links. How to use it alone: docs/use/python-client.md.
+`collector` and `event_runs` are the pure parts, which the simulator drives too; `client.Gateway` gives them a
+thread and links. How to use it alone: docs/use/python-client.md.
 """
 
 from dtvn.events.asking import EVENT_BYTES_MAX
@@ -16,6 +16,7 @@ from dtvn.gateway.collector import (
     Overloaded,
     Result,
 )
+from dtvn.gateway.event_runs import EventActions, EventRuns, LiveRun
 from dtvn.gateway.events_face import (
     CALL_EVENTS_MAX,
     STATE_DIFFERS,
@@ -47,7 +48,9 @@ __all__ = [
     "Collector",
     "Completed",
     "EVENT_BYTES_MAX",
+    "EventActions",
     "EventRun",
+    "EventRuns",
     "Events",
     "Gateway",
     "GatewayClosed",
@@ -57,6 +60,7 @@ __all__ = [
     "Judged",
     "JudgedPiece",
     "Lease",
+    "LiveRun",
     "LockClient",
     "LockError",
     "MemberAnswer",

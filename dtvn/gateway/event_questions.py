@@ -35,6 +35,10 @@ class OpenQuestions:
         self._chunks.clear()
         self._of_run.clear()
 
+    def remembers(self, question: Question) -> bool:
+        """Whether votes on it are still compared with each other."""
+        return question in self._chunks
+
     def connected(self, members: frozenset[int]) -> None:
         """Note which members have a connection now. Where only some are asked, another takes the place of
         one that is lost."""

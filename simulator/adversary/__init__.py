@@ -12,9 +12,11 @@ from simulator.adversary.censor import Censor
 from simulator.adversary.cross_cluster_replayer import CrossClusterReplayer
 from simulator.adversary.duplicate_session_client import DuplicateSessionClient
 from simulator.adversary.early_equivocator import EarlyEquivocator
+from simulator.adversary.equivocating_voter import EquivocatingVoter
 from simulator.adversary.equivocator import Equivocator
 from simulator.adversary.false_suspector import FalseSuspector
 from simulator.adversary.false_timestamper import FalseTimestamper
+from simulator.adversary.false_voter import FalseVoter
 from simulator.adversary.flooder import Flooder
 from simulator.adversary.forger import Forger
 from simulator.adversary.future_epoch_voter import FutureEpochVoter
@@ -22,6 +24,7 @@ from simulator.adversary.idle_primary import IdlePrimary
 from simulator.adversary.impostor import Impostor
 from simulator.adversary.invalid_batcher import InvalidBatcher
 from simulator.adversary.late_committer import LateCommitter
+from simulator.adversary.late_voter import LateVoter
 from simulator.adversary.malleable_signer import MalleableSigner
 from simulator.adversary.minimal_quorum_sender import MinimalQuorumSender
 from simulator.adversary.mutator import Mutator
@@ -73,7 +76,13 @@ LATER: dict[str, type[Liar]] = {
 worlds."""
 APART: dict[str, type[Liar]] = {"malleable-signer": MalleableSigner}
 """Never drawn at random: their worlds use another signature scheme."""
-DIRECTED: dict[str, type[Liar]] = {"late-committer": LateCommitter, "tickless-primary": TicklessPrimary}
+DIRECTED: dict[str, type[Liar]] = {
+    "late-committer": LateCommitter,
+    "tickless-primary": TicklessPrimary,
+    "false-voter": FalseVoter,
+    "equivocating-voter": EquivocatingVoter,
+    "late-voter": LateVoter,
+}
 """Never drawn at random: these liars are harmless outside of their own worlds."""
 ADVERSARIES = (*SIMPLE, "twin", *LATER, *APART, *DIRECTED)
 

@@ -1,20 +1,35 @@
-"""Has every recorded run of agent events one history, which honest members voted for? (P9, R27)
+"""Has every recorded run of agent events one history, with certificates of its time that hold? (P9, R27)
 
 Reads the agreed log, and of the machine only the form of a record.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from dtvn.events.judging import first_head, next_head, open_vote
+import msgspec
+
+from dtvn.events.judging import Vote, first_head, next_head
 from dtvn.machine import Record
 from dtvn.machine.commands import check
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Record as Written
 from simulator.checkers.base import Checker
 from simulator.checkers.history import History, Unread
-from simulator.event_runs import EventRuns
+from simulator.checkers.honest_quorum import HonestQuorum
 from simulator.node import Node
+from simulator.world import World
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How far a run is recorded."""
+
+    principal: str
+    head: bytes
+    position: int
+    state: bytes
+    ended: bool
 
 
 class OneHistory(Checker):
@@ -22,46 +37,52 @@ class OneHistory(Checker):
 
     name = "one-history"
 
-    def __init__(self, runs: EventRuns, history: History) -> None:
-        super().__init__(runs.world)
-        self._runs = runs
+    def __init__(self, world: World, history: History, votes: HonestQuorum) -> None:
+        super().__init__(world)
+        self._history = history
+        self._votes = votes
         self._unread = Unread(history)
         self.recorded = 0
         """Number of records that took effect."""
-        self.refused = 0
-        self._stands: dict[tuple[str, str, str], tuple[bytes, int, bytes | None]] = {}
-        """Run -> its head, position and state as recorded."""
+        self.refused: Counter[str] = Counter()
+        """Number of refused records by their code."""
+        self._stands: dict[tuple[str, str, str], Standing] = {}
+        """By event, thread and run."""
 
     def persisted(self, node: Node, records: Sequence[Written]) -> None:
         """See Checker."""
-        for sequence, _bundle, operation, outcome in self._unread.operations():
+        for sequence, bundle, operation, outcome in self._unread.operations():
             if operation.kind != "record":
                 continue
             command = check(operation)
             if outcome.code == "ok" and isinstance(command, Record):
-                self._recorded(sequence, operation.event, command)
+                self._recorded(sequence, bundle.principal, operation.event, command)
             else:
-                self.refused += 1
+                self.refused[outcome.code] += 1
 
-    def finish(self) -> None:
-        """See Checker."""
-        for inquiry in self._runs.inquiries:
-            for piece in inquiry.pieces:
-                vote = piece.decision.certified
-                if vote is not None and self._runs.judged[vote.question] != vote:
-                    self.fail(f"{vote.question.run}: a certificate of what no honest member voted for")
-
-    def _recorded(self, sequence: int, event: str, record: Record) -> None:
-        vote = open_vote(record.certificate.vote)
+    def _recorded(self, sequence: int, principal: str, event: str, record: Record) -> None:
+        where, vote = f"the record at {sequence}", canonical.decode(Vote, record.certificate.vote)
         asked = vote.question
-        head = next_head(record.previous, record.certificate.vote)
         key = event, asked.thread, asked.run
-        stood = self._stands.get(key, (first_head(asked.thread, asked.run), 0, None))
-        if stood[0] == head:
-            return  # a retry
-        if self._runs.judged.get(asked) != vote:
-            self.fail(f"{asked.run} has a record at {sequence} that no honest member voted for")
-        if stood[:2] != (record.previous, asked.position) or stood[2] not in (None, asked.before):
-            self.fail(f"{asked.run} has a second history since {sequence}")
-        self._stands[key] = head, asked.position + asked.count, vote.after
+        following = Standing(
+            principal,
+            next_head(record.previous, record.certificate.vote),
+            asked.position + asked.count,
+            vote.after,
+            record.ends,
+        )
+        stood = self._stands.get(key)
+        if stood == following:
+            return  # a retry, which changes nothing, whatever its certificate
+        self._votes.check(record.certificate, where)
+        if record.certificate.epoch != self._epoch_of(sequence):
+            self.fail(f"{where} has a certificate of epoch {record.certificate.epoch}")
+        first = principal, first_head(asked.thread, asked.run), 0, asked.before, False
+        before = first if stood is None else msgspec.structs.astuple(stood)
+        if before != (principal, record.previous, asked.position, asked.before, False):
+            self.fail(f"{asked.run} of {before[0]} has a second history since {sequence}, of {principal}")
+        self._stands[key] = following
         self.recorded += 1
+
+    def _epoch_of(self, sequence: int) -> int:
+        return max(each.epoch for each in self._history.epochs if each.after < sequence or not each.epoch)

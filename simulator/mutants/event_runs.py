@@ -4,28 +4,46 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.mutants.registry import replaces
-from simulator.seams import DecisionRule, Locks, RuledRun, VoteTally, judging, locks, runs
+from msgspec.structs import replace
+
+from simulator.mutants.registry import Plant, mutant, replaces
+from simulator.seams import (
+    Chunk,
+    DecisionRule,
+    KnownStates,
+    Limits,
+    Locks,
+    OpenQuestions,
+    RuledRun,
+    RunPoint,
+    VoteTally,
+    asked_member,
+    chunk_digest,
+    event_digest,
+    locks,
+    runs,
+    turns,
+)
 
 
-@replaces(runs, "_continues", "second-history-recorded", "P9", world="recorded-runs")
+@replaces(runs, "_continues", "second-history-recorded", "P9", world="false-voter")
 def continues_anything(_right: Any, run: Any, start: bytes, previous: bytes, question: Any) -> bool:
     """A record need not continue its run."""
     return True
 
 
-@replaces(runs, "_continues", "history-without-head", "P9", world="recorded-runs", seed=1)
+@replaces(runs, "_continues", "history-without-head", "P9", world="false-voter", seed=1)
 def continues_by_position(right: Any, run: Any, start: bytes, previous: bytes, question: Any) -> Any:
     """Position and state must fit, but not the chunks before."""
     return right(run, start, start if run is None else run.head, question)
 
 
-@replaces(runs, "check_certificate", "record-of-one-member", "P2 R27", world="recorded-runs")
+@replaces(runs, "check_certificate", "record-of-one-member", "P2 R27", world="false-voter")
 def unchecked(*_arguments: Any) -> None:
     """The signatures under a recorded verdict are not counted or checked."""
 
 
-@replaces(VoteTally, "_contradicted", "second-vote-forgotten", "P22", world="two-votes")
+@replaces(VoteTally, "_contradicted", "second-vote-forgotten", "P22", world="equivocating-voter")
 def forgets(*_arguments: Any) -> None:
     """Of two different votes of one member the first counts, and the second is dropped."""
 
@@ -49,17 +67,126 @@ def coarse_token(
     return right(self, event, command, principal, place=(place[0], 0), timestamp=timestamp)
 
 
-@replaces(DecisionRule, "needed_equal", "certificate-of-one-vote", "R27", world="two-votes")
+@replaces(DecisionRule, "needed_equal", "certificate-of-one-vote", "R27", world="equivocating-voter")
 def one_is_enough(*_arguments: Any) -> int:
     """A verdict's certificate holds the first vote that fits it."""
     return 1
 
 
-@replaces(judging, "cast_vote", "vote-on-any-state", "P17", world="recorded-runs")
-def votes_on_any_state(right: Any, question: Any, events: Any, run: RuledRun) -> Any:
-    """A validator believes the state that a gateway sends."""
-    true = run.state_digest
-    run.state_digest = lambda: question.before  # type: ignore[method-assign]
-    after = right(question, events, run)
-    run.state_digest = true  # type: ignore[method-assign]
-    return type(after)(question, run.state_digest(), after.errors)
+@mutant("vote-on-any-state", "P17", world="false-voter")
+def votes_on_any_state(plant: Plant) -> None:
+    """A validator believes the state that a gateway sends, and no digest."""
+
+    def take(self: KnownStates, question: Any, given: bytes) -> Any:
+        return RuledRun(Limits(), given) if given else right_take(self, question, given)
+
+    def cast(question: Any, events: Any, run: RuledRun) -> Any:
+        own = right_cast(replace(question, before=run.state_digest()), events, run)
+        return replace(own, question=question)
+
+    right_take, right_cast = KnownStates.take, asked_member.cast_vote
+    plant.put(KnownStates, "take", take)
+    plant.put(asked_member, "cast_vote", cast)
+
+
+@replaces(asked_member, "cast_vote", "vote-on-other-events", "P2", world="false-voter")
+def votes_on_other_events(right: Any, question: Any, events: Any, run: RuledRun) -> Any:
+    """A validator judges the events that it is given, and names those it was asked about."""
+    digests = [event_digest(event) for event in events]
+    own = right(replace(question, chunk=chunk_digest(digests), count=len(digests)), events, run)
+    return replace(own, question=question)
+
+
+@mutant("vote-by-other-rules", "P2", world="unlike-rules")
+def votes_by_other_rules(plant: Plant) -> None:
+    """A validator judges by its own rules, whichever the question names."""
+
+    def take(self: KnownStates, question: Any, given: bytes) -> Any:
+        own = next(iter(self._drops))
+        return right_take(self, replace(question, rules=own), given)
+
+    def cast(question: Any, events: Any, run: RuledRun) -> Any:
+        return replace(
+            right_cast(replace(question, rules=run.rules_digest()), events, run), question=question
+        )
+
+    right_take, right_cast = KnownStates.take, asked_member.cast_vote
+    plant.put(KnownStates, "take", take)
+    plant.put(asked_member, "cast_vote", cast)
+
+
+@replaces(turns, "signed_head", "vote-of-any-cluster", "P10", world="false-voter")
+def without_cluster(right: Any, _cluster: bytes, head: Any) -> Any:
+    """What a member signs under its votes does not name the cluster."""
+    return right(bytes(32), head)
+
+
+@mutant("vote-of-any-epoch", "P10 R35", world="runs-over-epochs")
+def of_any_epoch(plant: Plant) -> None:
+    """The log takes a certificate of members of an epoch that has ended."""
+
+    def refuse(self: Any, certificate: Any) -> Any:
+        return right(self, replace(certificate, epoch=self._memberships.now.epoch))
+
+    right = runs.Runs._refuse
+    plant.put(runs.Runs, "_refuse", refuse)
+    plant.put(turns, "signed_head", _without_epoch(turns.signed_head))
+
+
+def _without_epoch(right: Any) -> Any:
+    return lambda cluster, head: right(cluster, replace(head, epoch=0))
+
+
+@replaces(RunPoint, "question", "vote-of-any-position", "P2", world="false-voter")
+def of_any_position(right: Any, self: RunPoint, events: Any) -> Any:
+    """A question does not say where in the run its events are."""
+    return replace(right(self, events), position=0)
+
+
+@replaces(turns, "check_head", "votes-unsigned", "P2 P12", world="false-voter")
+def unsigned(*_arguments: Any) -> None:
+    """Nobody checks the signature under votes, neither gateways nor the log."""
+
+
+@replaces(runs, "check_certificate", "voter-counted-twice", "P3", world="false-voter")
+def counts_twice(right: Any, certificate: Any, electorate: Any) -> None:
+    """The log counts signatures, also if they are of one member."""
+    signers = {ballot.member: ballot for ballot in certificate.ballots}
+    once = replace(certificate, ballots=tuple(signers[member] for member in sorted(signers)))
+    if len(certificate.ballots) < electorate.quorum:
+        right(certificate, electorate)
+    for ballot in once.ballots:
+        turns.check_ballot(ballot, certificate.vote, electorate)
+
+
+@replaces(runs, "check_certificate", "record-of-one-vote-less", "P1", world="false-voter", seed=2)
+def one_less(right: Any, certificate: Any, electorate: Any) -> None:
+    """The log takes a certificate of q - 1 members."""
+    if len(certificate.ballots) != electorate.quorum - 1:
+        right(certificate, electorate)
+
+
+@replaces(DecisionRule, "needed_equal", "verdict-of-one-vote-less", "P1", world="false-voter")
+def one_less_is_enough(right: Any, self: DecisionRule, valid: bool) -> Any:
+    """Gateways make certificates of q - 1 votes."""
+    return right(self, valid) - 1
+
+
+@replaces(Chunk, "_settle", "part-certified-whole", "R27", world="unlike-rules")
+def settles_whole(right: Any, self: Chunk, piece: Any) -> Any:
+    """The certificate of a part of a chunk is handed out for all of its events."""
+    settled = right(self, piece)
+    if not settled.piece.certificate:
+        return settled
+    return replace(settled, piece=replace(settled.piece, count=len(self.events) - piece.first))
+
+
+@replaces(OpenQuestions, "_convict", "votes-in-two-ways-not-kept", "P22", world="equivocating-voter")
+def keeps_nothing(*_arguments: Any) -> None:
+    """A gateway that hears two votes of one member on one question keeps no proof of it."""
+
+
+@replaces(runs, "_continues", "record-after-the-end", "P9", world="false-voter", seed=1)
+def continues_ended(right: Any, run: Any, start: bytes, previous: bytes, question: Any) -> Any:
+    """A run goes on after its end."""
+    return right(run and replace(run, ended=False), start, previous, question)

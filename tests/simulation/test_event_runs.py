@@ -1,42 +1,85 @@
-"""Worlds with runs of agent events: what is recorded in them, and what liars and rivals leave behind."""
+"""Worlds with runs of agent events: what is judged and recorded in them, and what liars leave behind."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import pytest
 
-from simulator.campaign import Cut, Play
+from simulator.adversary.voter import Voter
+from simulator.campaign import Cut, Play, Task, run
+from simulator.checkers import Checker
+from simulator.checkers.honest_quorum import HonestQuorum
 from simulator.checkers.one_history import OneHistory
 from simulator.checkers.one_holder import OneHolder
+from simulator.checkers.vote_evidence import VoteEvidence
 from simulator.cluster import Cluster
 from simulator.worlds import world_of
 
+Kind = TypeVar("Kind", bound=Checker)
 
-def played(world: str, seed: int) -> tuple[Play, OneHistory]:
+
+def played(world: str, seed: int) -> Play:
     plan = world_of(world, seed)
     play = Play(Cluster(seed, plan.settings), plan, cut=Cut())
     play.run()
-    (checker,) = [each for each in play.cluster.checkers if isinstance(each, OneHistory)]
-    return play, checker
+    return play
 
 
-@pytest.mark.parametrize("world", ["recorded-runs", "two-votes"])
-def test_runs_are_recorded_and_rivals_refused(world: str) -> None:
-    play, checker = played(world, 1)
-    assert play.event_runs is not None
-    assert checker.recorded >= 10
-    assert checker.refused >= 10
-    (locks,) = [each for each in play.cluster.checkers if isinstance(each, OneHolder)]
+def checker(play: Play, kind: type[Kind]) -> Kind:
+    (found,) = [each for each in play.cluster.checkers if isinstance(each, kind)]
+    return found
+
+
+@pytest.mark.parametrize(
+    "world", ["recorded-runs", "equivocating-voter", "false-voter", "late-voter", "runs-over-epochs"]
+)
+def test_members_judge_runs_and_the_log_refuses_forgeries(world: str) -> None:
+    play = played(world, 1)
+    votes, history = checker(play, HonestQuorum), checker(play, OneHistory)
+    assert votes.certificates >= 20
+    assert 0 < votes.invalid < votes.certificates
+    assert history.recorded >= 5
+    assert history.refused["not_next"] >= 5
+    assert history.refused["not_permitted"] >= 1
+    if world == "runs-over-epochs":
+        assert len(play.cluster.world.epochs) > 1
+        assert history.refused["wrong_epoch"] >= 1
+
+
+def test_locks_are_held_by_one_beside_runs() -> None:
+    locks = checker(played("recorded-runs", 1), OneHolder)
     assert locks.leases >= 20
     assert locks.refused >= 10
-    assert not play.event_runs.in_two_ways or world == "two-votes"
 
 
-def test_a_liar_in_two_ways_is_convicted_and_changes_no_verdict() -> None:
-    play, _checker = played("two-votes", 0)
-    runs = play.event_runs
-    assert runs is not None
-    assert {member for _number, member, _question in runs.in_two_ways} == {3}
-    pieces = [piece for inquiry in runs.inquiries for piece in inquiry.pieces]
-    certified = [piece.decision.certified for piece in pieces if piece.decision.certified is not None]
-    assert len(certified) > 30
-    assert all(runs.judged[vote.question] == vote for vote in certified)
+def test_a_member_with_unlike_rules_abstains_and_chunks_are_certified_in_parts() -> None:
+    play = played("unlike-rules", 1)
+    judge = play.cluster.world.nodes["r0"].host.judge  # type: ignore[union-attr]
+    assert judge is not None
+    assert (judge.votes, judge.abstentions > 20) == (0, True)  # type: ignore[attr-defined]
+    assert isinstance(play.cluster.world.nodes["r3"].send_hook, Voter)
+    assert checker(play, HonestQuorum).parts >= 1
+
+
+def test_a_member_that_votes_in_two_ways_is_convicted_by_each_gateway() -> None:
+    play = played("equivocating-voter", 0)
+    assert checker(play, VoteEvidence).in_two_ways > 5
+    assert play.event_runs is not None
+    for client in play.event_runs.clients:
+        assert [each.member for each in client.runs.questions.evidence] == ["r3"]
+
+
+@pytest.mark.parametrize(
+    ("mutant", "seed", "world", "name"),
+    [
+        ("part-certified-whole", 0, "unlike-rules", "honest-quorum"),
+        ("voter-counted-twice", 0, "false-voter", "honest-quorum"),
+        ("second-history-recorded", 0, "false-voter", "one-history"),
+        ("second-vote-forgotten", 0, "equivocating-voter", "vote-evidence"),
+    ],
+)
+def test_planted_bugs_of_judging_and_recording_are_caught(
+    mutant: str, seed: int, world: str, name: str
+) -> None:
+    assert run(Task(seed, world, mutant)).checker == name

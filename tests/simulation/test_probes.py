@@ -59,6 +59,7 @@ def test_probes_count_only_in_a_run_and_every_hit_is_in_the_table() -> None:
     [
         ("ordering.another_proposal_is_durable", "early-equivocator"),
         ("ordering.abstained_equivocation", "early-equivocator"),
+        ("ordering.abstained_state_behind", "early-ticks"),
         ("ordering.prepared_but_executed_otherwise", "late-votes"),
         ("ordering.decided_by_another_view", "late-committer"),
         ("proposing.window_full", "lost-checkpoints"),

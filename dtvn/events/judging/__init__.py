@@ -31,7 +31,7 @@ from dtvn.events.judging.evidence import VoteConviction, convict, encode_evidenc
 from dtvn.events.judging.heads import first_head, next_head
 from dtvn.events.judging.inquiry import Ask, Inquiry, Piece, RunPoint
 from dtvn.events.judging.tally import PARTIAL_DECISIONS, Decision, Ignored, Tally
-from dtvn.events.judging.turns import TURN_VOTES_MAX, MemberVote, open_turn, open_vote, sign_turn
+from dtvn.events.judging.turns import TURN_VOTES_MAX, Ballot, MemberVote, open_turn, open_vote, sign_turn
 from dtvn.events.judging.votes import (
     CHUNK_EVENTS_MAX,
     SALT_SIZE,
@@ -52,6 +52,7 @@ __all__ = [
     "Abstention",
     "AlgorithmNotOffered",
     "Ask",
+    "Ballot",
     "CERTIFICATE_BYTES_MAX",
     "CHUNK_EVENTS_MAX",
     "Certified",
