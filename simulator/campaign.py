@@ -231,17 +231,7 @@ class Play:
         self.event_runs: EventRuns | None = None
         self.lock_races: LockRaces | None = None
         if drawn.event_runs:
-            runs = self.event_runs = EventRuns(world, cluster.gateways, dice.fork("event runs"))
-            self.lock_races = LockRaces(world, cluster.gateways, dice.fork("lock races"))
-            votes, evidence = HonestQuorum(world), VoteEvidence(world)
-            for client in runs.clients:
-                client.watchers += [votes, evidence]
-            cluster.add_checkers(
-                votes,
-                evidence,
-                OneHistory(world, cluster.history, votes),
-                OneHolder(world, cluster.history),
-            )
+            self._add_event_runs()
         self.lock_queues: LockQueues | None = None
         if drawn.lock_queues:
             self.lock_queues = LockQueues(world, cluster.gateways, dice.fork("lock queues"))
@@ -262,6 +252,17 @@ class Play:
             self.membership_changer = MembershipChanger(
                 world, cluster.operator, dice.fork("changes"), drawn.changes
             )
+
+    def _add_event_runs(self) -> None:
+        cluster, dice = self.cluster, self._dice
+        world = cluster.world
+        runs = self.event_runs = EventRuns(world, cluster.gateways, dice.fork("event runs"))
+        self.lock_races = LockRaces(world, cluster.gateways, dice.fork("lock races"))
+        votes, evidence = HonestQuorum(world), VoteEvidence(world)
+        for client in runs.clients:
+            client.watchers += [votes, evidence]
+        history = OneHistory(world, cluster.history, votes)
+        cluster.add_checkers(votes, evidence, history, OneHolder(world, cluster.history))
 
     def run(self) -> None:
         """Raise Violation if a promise is broken."""

@@ -184,6 +184,9 @@ class Gateway:
             if member < len(members):
                 world.transmit(self.name, members[member].id, frame, world.time + TURN)
         if actions.successor is not None:
+            self._connected = frozenset()
+            if self.beside is not None:
+                self.beside.enter()
             world.after(TURN, self._relink)
         for completed in actions.completed:
             self._completed(completed)
@@ -203,8 +206,6 @@ class Gateway:
 
     def _relink(self) -> None:
         """The gateway believes in another epoch: it connects to that epoch's members."""
-        if self.beside is not None:
-            self.beside.enter()
         self.links(self._up)
 
     def _completed(self, completed: Completed) -> None:
