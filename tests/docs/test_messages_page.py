@@ -13,7 +13,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "understand" / "protocol" 
 KINDS = sorted(m.KINDS.values(), key=lambda kind: kind.__name__)
 PLAYED = [kind for kind in KINDS if kind not in (m.Hello, m.Continuation, m.Judge, m.Judged)]
 """With a Hello a connection begins, and the simulator's always stand; a Continuation goes from hand to
-hand; the simulator's members judge events without links (tests/integration/test_event_votes.py has these)."""
+hand; in the worlds played here nobody asks about events (tests/integration/test_event_votes.py has these)."""
 OUTSIDE = frozenset({"epoch", "sender"})
 """Fields that the page leaves out."""
 ROLES = {
