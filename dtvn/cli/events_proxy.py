@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dtvn.cli.validate import Output
@@ -35,6 +36,8 @@ Exit status: 0 stopped by Ctrl-C, 2 not started.
 """
 STOPPED, NOT_STARTED = 0, 2
 SHUTDOWN_SECONDS = 3
+TRANSCRIPT_SECONDS = 60.0
+"""How long the platform is given to make a transcript, after the client has all."""
 SHOWN = 10
 
 
@@ -53,6 +56,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--algorithm",
         metavar="NAME",
         help="how the cluster decides: majority, unanimous, pbft (default: the cluster's choice)",
+    )
+    parser.add_argument(
+        "--transcripts",
+        metavar="FOLDER",
+        type=Path,
+        help="with --cluster: the folder that gets the transcript of each stream",
     )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8090, help="0 chooses a free one (default: 8090)")
@@ -92,7 +101,7 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
     try:
         import uvicorn
 
-        from dtvn.proxy import AddressError, EventsMiddleware, Forward, Mode
+        from dtvn.proxy import CLOSING_SECONDS, AddressError, EventsMiddleware, Forward, Mode
     except ImportError as error:
         stderr.write(f"dtvn events-proxy needs {error.name}: pip install 'dtvn[events]'\n")
         return NOT_STARTED
@@ -102,7 +111,7 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
         )
         judge = _judge(options)
         listener = _listen(options["host"], options["port"])
-    except (AddressError, OSError, OverflowError) as error:
+    except (AddressError, OSError, OverflowError, ValueError) as error:
         stderr.write(f"dtvn events-proxy: {error}\n")
         return NOT_STARTED
     proxy = EventsMiddleware(
@@ -111,6 +120,7 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
         mode=Mode(options["mode"]),
         refuse_unjudged=options["on_outage"] == "refuse",
         verdict_seconds=options["verdict_seconds"],
+        closing_seconds=CLOSING_SECONDS if options["transcripts"] is None else TRANSCRIPT_SECONDS,
         report=_printer(stdout, as_json=options["json"]),
     )
     host, port = listener.getsockname()[:2]
@@ -135,11 +145,21 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
 def _judge(options: Mapping[str, Any]) -> Judge:
     from dtvn.proxy import ClusterJudge, LocalJudge
 
-    unknown = options["drop_unknown"]
+    unknown, transcripts = options["drop_unknown"], options["transcripts"]
     if options["cluster"] is None:
+        if transcripts is not None:
+            raise ValueError("--transcripts needs --cluster: a transcript holds the members' signatures")
         return LocalJudge(drop_unknown=unknown)
     key = os.environ.get("DTVN_API_KEY", "")
-    return ClusterJudge(options["cluster"], key=key, algorithm=options["algorithm"], drop_unknown=unknown)
+    if transcripts is not None:
+        transcripts.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return ClusterJudge(
+        options["cluster"],
+        key=key,
+        algorithm=options["algorithm"],
+        drop_unknown=unknown,
+        transcripts=transcripts,
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -10,7 +10,7 @@ from dtvn.proxy.forward import Forward
 from dtvn.proxy.headers import AddressError
 from dtvn.proxy.judge import Judge, Judgement, NoVerdict
 from dtvn.proxy.local_judge import LOCAL_ONLY, LocalJudge
-from dtvn.proxy.middleware import VERDICT_SECONDS, EventsMiddleware, Mode, StreamBroke
+from dtvn.proxy.middleware import CLOSING_SECONDS, VERDICT_SECONDS, EventsMiddleware, Mode, StreamBroke
 from dtvn.proxy.own_events import NAME
 from dtvn.proxy.runs import Run
 
@@ -18,6 +18,7 @@ __all__ = [
     "EventsMiddleware",
     "Mode",
     "VERDICT_SECONDS",
+    "CLOSING_SECONDS",
     "StreamBroke",
     "Forward",
     "AddressError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import httpx
@@ -13,6 +14,7 @@ from msgspec import Struct
 from dtvn.events.rules import Verdict, Violation, refused
 from dtvn.proxy.headers import address
 from dtvn.proxy.judge import Judgement, NoVerdict
+from dtvn.proxy.transcripts import SaltedEvents, TranscriptFile
 
 RUNS = "/api/v1/events/runs"
 CHUNK_EVENTS = 1_000
@@ -34,6 +36,15 @@ class _Beginning(Struct):
     data: _Began
 
 
+class _Ended(Struct):
+    events: int
+    """How many certificates cover."""
+
+
+class _Ending(Struct):
+    data: _Ended
+
+
 class _Line(Struct):
     """A verdict in the answer."""
 
@@ -52,10 +63,18 @@ class ClusterJudge:
     """Judges through the platform at an address."""
 
     def __init__(
-        self, platform: str, *, key: str = "", algorithm: str | None = None, drop_unknown: bool = False
+        self,
+        platform: str,
+        *,
+        key: str = "",
+        algorithm: str | None = None,
+        drop_unknown: bool = False,
+        transcripts: Path | None = None,
     ) -> None:
-        """`key`: an API key with the right to operate. `algorithm`: one that the cluster offers; None leaves
-        the choice to it. Raises AddressError."""
+        """`key`: an API key with the scope `record`. `algorithm`: one that the cluster offers; None leaves
+        the choice to it. `transcripts`: a folder that gets the transcript of each stream. Raises
+        AddressError."""
+        self.transcripts = transcripts
         wanted = {"algorithm": algorithm, "drop_unknown": drop_unknown or None}
         self.wanted = {name: value for name, value in wanted.items() if value is not None}
         # Who asks sets the time for a verdict.
@@ -108,17 +127,25 @@ class _ClusterJudgement:
         self._path = f"{RUNS}/{number}"
         self._position = 0
         self._second_writer = False
+        self._transcript = TranscriptFile(judge.transcripts, number) if judge.transcripts else None
 
     async def judge(self, events: Sequence[bytes]) -> list[Verdict]:
         return [verdict for chunk in _chunks(events) for verdict in await self._judged(chunk)]
 
     async def close(self) -> None:
-        await self._judge.call(f"{self._path}/end", b"", "application/json")
+        content = await self._judge.call(f"{self._path}/end", b"", "application/json")
+        if self._transcript is not None:
+            covered = _decoded(content, _Ending).data.events
+            await self._transcript.make(covered, self._make_transcript)
+
+    async def _make_transcript(self, body: bytes) -> bytes:
+        return await self._judge.call(f"{self._path}/transcript", body, "application/json")
 
     async def _judged(self, chunk: list[bytes]) -> list[Verdict]:
         if self._second_writer:
             return self._none_of(len(chunk))
-        body, media = _written(chunk)
+        salted = self._transcript and self._transcript.add(chunk)
+        body, media = _written(chunk, salted)
         path = f"{self._path}/events?from={self._position}"
         try:
             content = await self._judge.call(path, body, media)
@@ -154,8 +181,10 @@ def _chunks(events: Sequence[bytes]) -> Iterator[list[bytes]]:
         yield chunk
 
 
-def _written(chunk: list[bytes]) -> tuple[bytes, str]:
+def _written(chunk: list[bytes], salted: SaltedEvents | None) -> tuple[bytes, str]:
     """The body of a request, and its media type. The exact bytes are judged: as lines, where they are one."""
+    if salted is not None:
+        return msgspec.json.encode(salted), "application/json"
     if all(text == text.strip(_WHITE) and b"\n" not in text for text in chunk):
         return b"\n".join(chunk), "application/x-ndjson"
     try:

@@ -10,20 +10,26 @@ from dtvn.proxy.findings import Findings
 from dtvn.proxy.judge import Judge, Judgement, NoVerdict
 from dtvn.proxy.runs import begins_stream
 
-CLOSING_SECONDS = 2.0
-"""How long the end of a stream waits for its judge."""
-
 
 class Judging:
     """One stream before its judge. After the first verdict that does not come, nothing more is asked."""
 
     def __init__(
-        self, judge: Judge, findings: Findings, seconds: float, *, resumed: str, to_first: bool
+        self,
+        judge: Judge,
+        findings: Findings,
+        seconds: float,
+        *,
+        closing_seconds: float,
+        resumed: str,
+        to_first: bool,
     ) -> None:
-        """`seconds`: how long a verdict may take. `resumed`: the id after which the client goes on with an
-        earlier stream, or "". `to_first`: nothing after the first refusal is found, as it goes nowhere."""
+        """`seconds`: how long a verdict may take; `closing_seconds`: the end of the stream. `resumed`: the id
+        after which the client goes on with an earlier stream, or "". `to_first`: nothing after the first
+        refusal is found, as it goes nowhere."""
         self._judge = judge
         self._seconds = seconds
+        self._closing_seconds = closing_seconds
         self._resumed = resumed
         self._to_first = to_first
         self._judgement: Judgement | None = None
@@ -75,7 +81,7 @@ class Judging:
         if judgement is None:
             return
         try:
-            async with asyncio.timeout(CLOSING_SECONDS):
+            async with asyncio.timeout(self._closing_seconds):
                 await judgement.close()
         except (NoVerdict, TimeoutError):
             self.give_up("the judge did not confirm the end of the stream")

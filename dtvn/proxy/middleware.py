@@ -29,6 +29,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 HEADER = b"dtvn-events"
 """The header that says what was done with an answer."""
 VERDICT_SECONDS = 2.0
+CLOSING_SECONDS = 2.0
 HEAD_BYTES_MAX = 4096
 """How much of a compressed body is looked at, to see whether it holds events."""
 
@@ -56,16 +57,19 @@ class EventsMiddleware:
         mode: Mode = Mode.OBSERVE,
         refuse_unjudged: bool = True,
         verdict_seconds: float = VERDICT_SECONDS,
+        closing_seconds: float = CLOSING_SECONDS,
         limits: Limits | None = None,
         report: Reporter | None = None,
     ) -> None:
         """`refuse_unjudged`: in mode `refuse`, what gets no verdict within `verdict_seconds` is refused, or
-        else passes. `report` is told of each stream when it has ended."""
+        else passes. `closing_seconds`: how long the judge is given, after the client has all, to confirm the
+        end of a stream, and to write its transcript. `report` is told of each stream when it has ended."""
         self.app = app
         self.judge = judge
         self.mode = mode
         self.terms = Terms(mode is Mode.REFUSE, mode is Mode.REFUSE and refuse_unjudged, limits or Limits())
         self.verdict_seconds = verdict_seconds
+        self.closing_seconds = closing_seconds
         self.report = report
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -184,6 +188,7 @@ class _Exchange:
             middleware.judge,
             self._findings,
             middleware.verdict_seconds,
+            closing_seconds=middleware.closing_seconds,
             resumed=resumed,
             to_first=middleware.terms.refuse,
         )

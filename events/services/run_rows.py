@@ -103,18 +103,21 @@ def erase(row: JudgedRun) -> None:
     excerpts.erase(row.pk)
 
 
-def certificates_of(row: JudgedRun) -> list[tuple[int, bytes]]:
-    """(number of events, certificate) of the run's chunks from its first event on, without a gap: those of
-    the log if it is recorded."""
-    rows: Any = row.records.all() if row.recorded else row.pieces.exclude(certificate=b"")
-    found: list[tuple[int, bytes]] = []
-    position = 0
+def certificates_of(row: JudgedRun, count: int) -> tuple[int, list[bytes]]:
+    """(covered events, certificates) of the run's chunks from its first event on, without a gap: those of the
+    log if they cover `count` events, else those of the answers."""
+    logged = _chained(row.records.all())
+    return logged if logged[0] == count else _chained(row.pieces.exclude(certificate=b""))
+
+
+def _chained(rows: Any) -> tuple[int, list[bytes]]:
+    position, found = 0, []
     for each in rows.order_by("position").values_list("position", "count", "certificate"):
         if each[0] != position:
             break
-        found.append((each[1], bytes(each[2])))
+        found.append(bytes(each[2]))
         position += each[1]
-    return found
+    return position, found
 
 
 def _violations(findings: Findings) -> list[dict[str, Any]]:
