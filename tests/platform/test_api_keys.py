@@ -1,8 +1,10 @@
 """API keys: stored as hashes, revocable, expiring."""
 
+import importlib
 from datetime import timedelta
 
 import pytest
+from django.apps import apps
 from django.utils import timezone
 
 from validators.models import ApiKey
@@ -39,3 +41,17 @@ def test_an_unknown_key_is_not_found() -> None:
     api_keys.store_api_key(api_keys.generate_api_key(), label="gate")
     assert api_keys.find_api_key("") is None
     assert api_keys.find_api_key("dtvn_\ud800") is None
+
+
+def test_a_key_with_all_former_scopes_gets_the_new_ones() -> None:
+    former = ["issue", "operate", "gate", "admin"]
+    rows = [
+        api_keys.store_api_key(scopes=scopes, plain=str(scopes), label="old")
+        for scopes in (former, former[:3])
+    ]
+    migration = importlib.import_module("validators.migrations.0010_new_scopes")
+    for _ in range(2):
+        migration.give(apps, None)
+    for row in rows:
+        row.refresh_from_db()
+    assert [row.scopes for row in rows] == [[*former, "record", "lock"], former[:3]]
