@@ -80,7 +80,7 @@ def end_run(call: Call, run_id: int) -> Answer:
     if not run_table.has(run_id):
         row = _find(run_id)
         if row.status == RunStatus.OPEN:
-            raise errors.ended(run_id)
+            raise errors.not_here(run_id, row.status)
         return success(data=kept_report(row))
     run = run_table.find(run_id, call.actor)
     return success(data=report(run, run_table.end(run)))

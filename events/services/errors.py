@@ -11,9 +11,11 @@ from dtvn.events.balancing import TooManyStreams
 from dtvn.events.judging import AlgorithmNotOffered
 from dtvn.gateway import GatewayClosed, Overloaded, RunEnded, RunIsLive
 from dtvn.machine import reasons
+from events.models import RunStatus
 
 RUN_NOT_FOUND = "run_not_found"
 RUN_ENDED = "run_ended"
+RUN_ELSEWHERE = "run_elsewhere"
 RUN_IS_LIVE = "run_is_live"
 RUN_BUSY = "run_busy"
 NO_VERDICT = "no_verdict"
@@ -24,8 +26,18 @@ def not_found(run_id: int) -> ApiError:
     return ApiError(404, RUN_NOT_FOUND, f"There is no run {run_id}.")
 
 
-def ended(run_id: int) -> ApiError:
-    return ApiError(409, RUN_ENDED, f"Run {run_id} has ended, or another process of the platform writes it.")
+def not_here(run_id: int, status: str) -> ApiError:
+    """Of a run with a row of this status that this process does not write."""
+    if status == RunStatus.OPEN:
+        text = f"Another web process writes run {run_id}: have a load balancer send one key to one process."
+        return ApiError(409, RUN_ELSEWHERE, text)
+    said = "has ended" if status == RunStatus.ENDED else "was lost with its web process: begin another one"
+    return ApiError(409, RUN_ENDED, f"Run {run_id} {said}.")
+
+
+def live_elsewhere() -> ApiError:
+    text = "Another web process writes a run of this thread and name; it is lost 60 s after that process."
+    return ApiError(409, RUN_IS_LIVE, text)
 
 
 @contextmanager

@@ -39,6 +39,13 @@ def begin(*, thread: str, run: str, algorithm: str, recorded: bool, actor: str) 
     )
 
 
+def written(thread: str, run: str) -> set[int]:
+    """Rows of the runs of these names that some process writes."""
+    mark_lost()
+    rows = JudgedRun.objects.filter(thread=thread, run=run, status=RunStatus.OPEN)
+    return set(rows.values_list("pk", flat=True))
+
+
 def write(
     run_id: int,
     names: tuple[str, str],

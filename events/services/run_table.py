@@ -57,6 +57,8 @@ class RunTable:
         if first or (wanted.thread and wanted.run):
             run.begin(first)
         try:
+            if run.thread and run_rows.written(run.thread, run.run) - self._runs.keys():
+                raise errors.live_elsewhere()
             row = run_rows.begin(
                 thread=run.thread,
                 run=run.run,
@@ -78,8 +80,8 @@ class RunTable:
         """The open run; raises ApiError if this process has none, or another caller writes it."""
         run = self._runs.get(run_id)
         if run is None:
-            known = run_id < 2**63 and JudgedRun.objects.filter(pk=run_id).exists()
-            raise errors.ended(run_id) if known else errors.not_found(run_id)
+            row = JudgedRun.objects.filter(pk=run_id).first() if run_id < 2**63 else None
+            raise errors.not_found(run_id) if row is None else errors.not_here(run_id, row.status)
         if run.actor != actor:
             raise ApiError(403, "not_permitted", "Another caller writes this run.")
         return run

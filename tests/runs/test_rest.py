@@ -250,6 +250,33 @@ def test_a_run_whose_process_is_gone_is_lost(api: Api) -> None:
     assert api.call("DELETE", path).status_code == 200
 
 
+def test_a_run_of_another_web_process_is_said_to_be_there(api: Api) -> None:
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    run = run_table._runs.pop(int(path.rpartition("/")[2]))
+    run.end()
+    for call in (f"{path}/events", f"{path}/end"):
+        answer = api.post(call, GOOD[0] if call.endswith("events") else None)
+        assert (answer.status_code, read(answer)["code"]) == (409, "run_elsewhere")
+        assert "Another web process" in read(answer)["error"]
+    answer = api.post("events/validate-sequence", texts(GOOD))
+    assert (answer.status_code, read(answer)["code"]) == (409, "run_is_live")
+    JudgedRun.objects.update(changed_at=timezone.now() - 2 * keeping.SILENCE)
+    assert sequence(api, GOOD)["recorded"] == "ok"
+    lost = api.post(f"{path}/events", GOOD[0], Content_Type="application/x-ndjson")
+    assert (read(lost)["code"], "begin another" in read(lost)["error"]) == ("run_ended", True)
+
+
+def test_a_transcript_may_rest_on_the_answers_where_the_log_lacks_records(api: Api) -> None:
+    told = sequence(api, BAD)
+    RunRecord.objects.all().delete()
+    body = texts(BAD, salts=told["salts"])
+    assert api.post(f"events/runs/{told['id']}/transcript", body).status_code == 200
+    short = texts(BAD[:3], salts=told["salts"][:3])
+    answer = api.post(f"events/runs/{told['id']}/transcript", short)
+    assert (answer.status_code, read(answer)["code"]) == (409, "not_covered")
+    assert "first 5 events" in read(answer)["error"]
+
+
 def test_the_oldest_runs_make_room(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_rows, "RUNS_KEPT", 3)
     ids = [sequence(api, GOOD, run=f"r{number}")["id"] for number in range(5)]
