@@ -37,13 +37,14 @@ from dtvn.gateway.events_face import (
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberView
 from dtvn.gateway.identity import Identity, file_mark, next_path, read_identity
 from dtvn.gateway.liveness import gather_liveness_proofs, newcomer_proof
-from dtvn.gateway.locks import Lease, LockClient, LockError
+from dtvn.gateway.locks import AsyncLockClient, Lease, LockClient, LockError
 
 __all__ = [
     "DEFAULT_WAIT",
     "Actions",
     "Agreement",
     "Answered",
+    "AsyncLockClient",
     "CALL_EVENTS_MAX",
     "Collector",
     "Completed",

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
 
 from dtvn.gateway.calls import Result
 from dtvn.gateway.client import valid_until
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayFace
+from dtvn.gateway.steps import Steps, awaited, waited
 from dtvn.machine import CancelLock, Command, Lock, Renew, Unlock, build, reasons
 from dtvn.machine.commands import DEFAULT_EVENT
 from dtvn.machine.rows import LockRow
@@ -31,8 +32,8 @@ SECOND = 1_000_000
 """Microseconds."""
 POLL_MIN, POLL_MAX = 0.05, 0.25
 """Least and most seconds between two looks at a lock for which one waits."""
-ANSWER_SLACK = 2.0
-"""Seconds that the gateway gets beyond its own wait: it always answers."""
+PATIENCE = DEFAULT_WAIT + 2.0
+"""Seconds for one answer: the gateway always gives one within its own wait."""
 
 
 class LockError(Exception):
@@ -60,8 +61,8 @@ class Lease(msgspec.Struct, frozen=True):
         return self.ends / SECOND - time.time()
 
 
-class LockClient:
-    """Locks of one event. Each `acquire` without a holder is an owner of its own, in one process too."""
+class _Calls:
+    """The calls of both clients, as steps."""
 
     def __init__(
         self, gateway: GatewayFace, *, actor: str, event: str = DEFAULT_EVENT, entry: str = ""
@@ -73,49 +74,67 @@ class LockClient:
         self._event = event
         self._entry = entry
 
-    def acquire(self, name: str, lease: float, *, wait: float = 0.0, holder: bytes = b"") -> Lease:
-        """Take the lock for `lease` seconds, or extend the lease of this holder (at most 32 bytes; b"" for a
-        random one). If another one holds it, wait in its queue for at most `wait` seconds. Raises LockError,
-        and CommandError for a name or a time out of bounds."""
+    def _acquire(self, name: str, lease: float, wait: float, holder: bytes) -> Steps[Lease]:
         holder = holder or os.urandom(16)
         until = time.monotonic() + wait
         pause = POLL_MIN
         try:
             while True:
                 left = max(0.0, until - time.monotonic())
-                result = self._ask(Lock(name, holder, _micro(lease), _micro(left)))
+                (result,) = yield self._submit(Lock(name, holder, _micro(lease), _micro(left)))
                 if result.code == reasons.OK and result.state:
                     return _lease(name, result)
                 if result.code == reasons.LOCK_WAITING and left:
-                    time.sleep(min(pause, left))
+                    yield min(pause, left)
                     pause = min(2 * pause, POLL_MAX)
                 elif result.code != reasons.OK:  # a repeated answer shows no lease: ask again
                     raise _error(result)
         except BaseException:
             if wait:
-                self._leave(name, holder)
+                # As well as one can: a place left behind ends by its own deadline.
+                self._submit(CancelLock(name, holder))
             raise
+
+    def _ask(self, command: Command) -> Steps[Result]:
+        (result,) = yield self._submit(command)
+        if result.code != reasons.OK:
+            raise _error(result)
+        return result  # type: ignore[no-any-return]
+
+    def _renew(self, lease: Lease, seconds: float) -> Steps[Lease]:
+        renewal = Renew(lease.name, lease.holder, lease.token, _micro(seconds))
+        return _lease(lease.name, (yield from self._ask(renewal)))
+
+    def _submit(self, command: Command) -> Future[tuple[Result, ...]]:
+        entry = self._entry or self._gateway.present.members[0].id
+        operation = build(
+            command, event=self._event, actor=self._actor, entry=entry, valid_until=valid_until(DEFAULT_WAIT)
+        )
+        return self._gateway.submit([operation])
+
+
+class LockClient(_Calls):
+    """Locks of one event. Each `acquire` without a holder is an owner of its own, in one process too."""
+
+    def acquire(self, name: str, lease: float, *, wait: float = 0.0, holder: bytes = b"") -> Lease:
+        """Take the lock for `lease` seconds, or extend the lease of this holder (at most 32 bytes; b"" for a
+        random one). If another one holds it, wait in its queue for at most `wait` seconds. Raises LockError,
+        and CommandError for a name or a time out of bounds."""
+        return waited(self._acquire(name, lease, wait, holder), PATIENCE)
 
     def renew(self, lease: Lease, seconds: float) -> Lease:
         """Extend a lease, from now on; it keeps its token. Raises LockError (`stale_lock_token`) if it is
         over."""
-        result = self._ask(Renew(lease.name, lease.holder, lease.token, _micro(seconds)))
-        if result.code != reasons.OK:
-            raise _error(result)
-        return _lease(lease.name, result)
+        return waited(self._renew(lease, seconds), PATIENCE)
 
     def release(self, lease: Lease) -> None:
         """End a lease; one that is over counts as released, unless another one holds the lock by now. Raises
         LockError."""
-        result = self._ask(Unlock(lease.name, lease.holder, lease.token))
-        if result.code != reasons.OK:
-            raise _error(result)
+        waited(self._ask(Unlock(lease.name, lease.holder, lease.token)), PATIENCE)
 
     def cancel(self, name: str, holder: bytes) -> None:
         """Leave the queue of a lock, and give it back if it was granted. Raises LockError."""
-        result = self._ask(CancelLock(name, holder))
-        if result.code != reasons.OK:
-            raise _error(result)
+        waited(self._ask(CancelLock(name, holder)), PATIENCE)
 
     @contextmanager
     def held(self, name: str, lease: float, *, wait: float = 0.0) -> Iterator[Lease]:
@@ -127,19 +146,34 @@ class LockClient:
         finally:
             self.release(found)
 
-    def _leave(self, name: str, holder: bytes) -> None:
-        """Leave the queue, as well as one can: a place left behind ends by its own deadline."""
-        self._submit(CancelLock(name, holder))
 
-    def _ask(self, command: Command) -> Result:
-        return self._submit(command).result(DEFAULT_WAIT + ANSWER_SLACK)[0]
+class AsyncLockClient(_Calls):
+    """LockClient for an event loop. A cancelled `acquire` leaves the queue."""
 
-    def _submit(self, command: Command) -> Future[tuple[Result, ...]]:
-        entry = self._entry or self._gateway.present.members[0].id
-        operation = build(
-            command, event=self._event, actor=self._actor, entry=entry, valid_until=valid_until(DEFAULT_WAIT)
-        )
-        return self._gateway.submit([operation])
+    async def acquire(self, name: str, lease: float, *, wait: float = 0.0, holder: bytes = b"") -> Lease:
+        """See LockClient."""
+        return await awaited(self._acquire(name, lease, wait, holder), PATIENCE)
+
+    async def renew(self, lease: Lease, seconds: float) -> Lease:
+        """See LockClient."""
+        return await awaited(self._renew(lease, seconds), PATIENCE)
+
+    async def release(self, lease: Lease) -> None:
+        """See LockClient."""
+        await awaited(self._ask(Unlock(lease.name, lease.holder, lease.token)), PATIENCE)
+
+    async def cancel(self, name: str, holder: bytes) -> None:
+        """See LockClient."""
+        await awaited(self._ask(CancelLock(name, holder)), PATIENCE)
+
+    @asynccontextmanager
+    async def held(self, name: str, lease: float, *, wait: float = 0.0) -> AsyncIterator[Lease]:
+        """See LockClient."""
+        found = await self.acquire(name, lease, wait=wait)
+        try:
+            yield found
+        finally:
+            await self.release(found)
 
 
 def _lease(name: str, result: Result) -> Lease:

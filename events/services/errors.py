@@ -29,7 +29,10 @@ def not_found(run_id: int) -> ApiError:
 def not_here(run_id: int, status: str) -> ApiError:
     """Of a run with a row of this status that this process does not write."""
     if status == RunStatus.OPEN:
-        text = f"Another web process writes run {run_id}: have a load balancer send one key to one process."
+        text = (
+            f"Another web process began run {run_id}. If it still runs, have the load balancer send each "
+            "key to one process; otherwise begin another run."
+        )
         return ApiError(409, RUN_ELSEWHERE, text)
     said = "has ended" if status == RunStatus.ENDED else "was lost with its web process: begin another one"
     return ApiError(409, RUN_ENDED, f"Run {run_id} {said}.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
 import pytest
 
-from dtvn.gateway import Lease, LockClient, LockError
+from dtvn.gateway import AsyncLockClient, Lease, LockClient, LockError
 from dtvn.machine import CommandError
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
@@ -103,3 +104,25 @@ def test_without_a_quorum_no_lock_is_granted_a21(gateway: FakeGateway, locks: Lo
     with pytest.raises(LockError) as caught:
         locks.acquire("leader", 1.0, wait=1.0)
     assert caught.value.code == "unavailable"
+
+
+@pytest.mark.asyncio
+async def test_an_event_loop_waits_for_a_lock_and_leaves_its_queue(gateway: FakeGateway) -> None:
+    locks = AsyncLockClient(gateway, actor="program")
+    async with locks.held("leader", 60.0) as first:
+        waiting = asyncio.create_task(locks.acquire("leader", 60.0, wait=60.0))
+        given_up = asyncio.create_task(locks.acquire("leader", 60.0, wait=60.0))
+        await asyncio.sleep(0.2)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        assert (await locks.renew(first, 90.0)).token == first.token
+    second = await waiting
+    assert second.token > first.token
+    await locks.release(second)
+    third = await locks.acquire("leader", 60.0)
+    assert third.token > second.token, "who gave up is not its holder"
+    with pytest.raises(LockError):
+        await locks.acquire("leader", 60.0)
+    await locks.cancel("leader", third.holder)
+    await locks.release(await locks.acquire("leader", 60.0))

@@ -71,17 +71,21 @@ def proxied(running: Network, mode: str, folder: Path, *more: str) -> Iterator[P
 @contextmanager
 def stopped(running: Network, node_id: str) -> Iterator[None]:
     """Without the process of a node."""
+
+    def becomes(status: str) -> None:
+        wait_until(
+            lambda: running.nodes()[node_id]["status"] == status,
+            what=lambda: f"{node_id} is {status}\n{running.said()}",
+        )
+
     with running.client() as client:
         assert client.delete(f"/api/v1/nodes/{node_id}").status_code == 200
         try:
-            wait_until(
-                lambda: running.nodes()[node_id]["status"] == "stopped",
-                what=lambda: f"stop\n{running.said()}",
-            )
+            becomes("stopped")
             yield
         finally:
             assert client.post("/api/v1/nodes", json={"node_id": node_id}).status_code == 200
-    wait_until_everyone_runs(running)
+    becomes("running")
 
 
 @contextmanager
@@ -282,6 +286,38 @@ def stopped_within(running: Network) -> Iterator[object]:
     finally:
         for holder in done:
             holder.__exit__(None, None, None)  # type: ignore[attr-defined]
+
+
+def test_a_bad_key_is_said_in_the_stream(running: Network, folder: Path) -> None:
+    for mode in ("mark", "refuse"):
+        with proxy(running.url, "dtvn_wrong", mode, folder / f"{mode}-without", *PATIENT) as made:
+            answer = made.pass_on(conversation())
+        reason = answer.report["not_validated"]
+        assert reason.startswith("the cluster's platform answers 401: ")
+        assert (answer.report["valid"], answer.transcript) == (None, b"")
+        if mode == "refuse":
+            assert [each["message"] for each in answer.events] == [f"Not validated: {reason}."]
+        else:
+            notes = [each["value"] for each in answer.events if each.get("name") == "dtvn.verdict"]
+            assert notes == [{"valid": None, "scope": "", "not_validated": reason}]
+
+
+def test_a_platform_that_goes_away_is_said_and_comes_back(running: Network, folder: Path) -> None:
+    """Its web process is killed within a stream: it began the run, so the rest of it is not judged."""
+    wait_until_everyone_runs(running)
+    with proxied(running, "refuse", folder) as made:
+        sent = conversation()
+        web = running.wait_for_title("dtvn web")
+
+        def gone() -> None:
+            web.kill()
+            running.wait_for_title("dtvn web", besides=web.pid)
+
+        answer = made.pass_on(sent, at=HALF, between=gone)
+        assert answer.body.startswith(b"".join(sent[:HALF]))
+        assert [answer.events[-1][name] for name in ("type", "code")] == ["RUN_ERROR", "NO_VERDICT"]
+        assert "Another web process began run" in answer.events[-1]["message"]
+        is_judged("refuse", made, folder)
 
 
 def test_a_touched_transcript_is_refused_and_the_place_named(running: Network, folder: Path) -> None:

@@ -257,7 +257,7 @@ def test_a_run_of_another_web_process_is_said_to_be_there(api: Api) -> None:
     for call in (f"{path}/events", f"{path}/end"):
         answer = api.post(call, GOOD[0] if call.endswith("events") else None)
         assert (answer.status_code, read(answer)["code"]) == (409, "run_elsewhere")
-        assert "Another web process" in read(answer)["error"]
+        assert "begin another run" in read(answer)["error"]
     answer = api.post("events/validate-sequence", texts(GOOD))
     assert (answer.status_code, read(answer)["code"]) == (409, "run_is_live")
     JudgedRun.objects.update(changed_at=timezone.now() - 2 * keeping.SILENCE)
