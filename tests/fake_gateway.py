@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -49,6 +49,7 @@ class FakeGateway:
         """True: too much is under way."""
         self.down: frozenset[int] = frozenset()
         """Members that do not answer questions."""
+        self.dialled: dict[str, tuple[str, int]] = {}
         self.application = TicketApplication(genesis, cluster_id(genesis), searched=True)
         self.principal = principal
         self._on_executed = on_executed
@@ -99,6 +100,10 @@ class FakeGateway:
         else:
             future.set_result(Answered(0, "unknown_query", ""))
         return future
+
+    def dial(self, addresses: Mapping[str, tuple[str, int]]) -> None:
+        """See GatewayFace; it has no links."""
+        self.dialled = dict(addresses)
 
     def members(self) -> tuple[MemberView, ...]:
         """See GatewayFace."""

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Generator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 Done = TypeVar("Done")
@@ -15,28 +16,35 @@ Steps = Generator[Future[Any] | float, Any, Done]
 
 def waited(steps: Steps[Done], seconds: float) -> Done:
     """The result of a call, waited for in this thread; each future for at most so many seconds."""
-    result: Any = None
+    go_on = partial(next, steps)
     try:
         while True:
-            step = steps.send(result)
-            result = step.result(seconds) if isinstance(step, Future) else time.sleep(step)
+            step = go_on()
+            try:
+                result = step.result(seconds) if isinstance(step, Future) else time.sleep(step)
+            except BaseException as error:  # noqa: BLE001 - for the call to handle
+                go_on = partial(steps.throw, error)
+            else:
+                go_on = partial(steps.send, result)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
-    finally:
-        steps.close()
 
 
 async def awaited(steps: Steps[Done], seconds: float) -> Done:
-    """The same in this event loop. A cancelled call is closed where it waits."""
-    result: Any = None
+    """The same in this event loop. The call is told of a cancellation where it waits."""
+    go_on = partial(next, steps)
     try:
         while True:
-            step = steps.send(result)
-            if isinstance(step, Future):
-                result = await asyncio.wait_for(asyncio.wrap_future(step), seconds)
+            step = go_on()
+            try:
+                if isinstance(step, Future):
+                    async with asyncio.timeout(seconds):  # wait_for may lose a cancellation
+                        result = await asyncio.wrap_future(step)
+                else:
+                    result = await asyncio.sleep(step)
+            except BaseException as error:  # noqa: BLE001 - for the call to handle
+                go_on = partial(steps.throw, error)
             else:
-                result = await asyncio.sleep(step)
+                go_on = partial(steps.send, result)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
-    finally:
-        steps.close()

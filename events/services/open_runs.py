@@ -213,7 +213,8 @@ async def awaited(steps: Generator[Future[Any], Any, Done]) -> Done:
     try:
         while True:
             with judging():
-                result = await asyncio.wait_for(asyncio.wrap_future(steps.send(result)), HANGS_AFTER)
+                async with asyncio.timeout(HANGS_AFTER):  # wait_for may lose a cancellation
+                    result = await asyncio.wrap_future(steps.send(result))
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
     finally:

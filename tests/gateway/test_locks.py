@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from concurrent.futures import Future
 
 import pytest
 
 from dtvn.gateway import AsyncLockClient, Lease, LockClient, LockError
+from dtvn.gateway.steps import Steps, awaited
 from dtvn.machine import CommandError
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
@@ -104,6 +106,21 @@ def test_without_a_quorum_no_lock_is_granted_a21(gateway: FakeGateway, locks: Lo
     with pytest.raises(LockError) as caught:
         locks.acquire("leader", 1.0, wait=1.0)
     assert caught.value.code == "unavailable"
+
+
+@pytest.mark.asyncio
+async def test_a_cancellation_is_not_lost_where_the_answer_is_there() -> None:
+    answer: Future[int] = Future()
+    call = asyncio.create_task(awaited(answered_once(answer), 60.0))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(call.cancel)
+    answer.set_result(1)
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+def answered_once(answer: Future[int]) -> Steps[int]:
+    return (yield answer)  # type: ignore[no-any-return]
 
 
 @pytest.mark.asyncio

@@ -4,6 +4,7 @@ or is killed, or both; and its transcript where nobody has ever seen that cluste
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import signal
@@ -110,6 +111,18 @@ def lying(running: Network) -> Iterator[None]:
         yield
 
 
+def half_is_judged(running: Network, sent: list[bytes]) -> None:
+    """Wait until certificates cover what the agent has sent."""
+    thread = json.loads(sent[0].removeprefix(b"data: "))["threadId"]
+
+    def judged() -> bool:
+        with running.client() as client:
+            rows = client.get("/api/v1/events/runs", params={"thread": thread}).json()["data"]
+        return bool(rows and rows[0]["events"] == HALF)
+
+    wait_until(judged, what=lambda: f"the first half is judged\n{running.said()}")
+
+
 def kill(running: Network, node_id: str) -> None:
     os.kill(running.nodes()[node_id]["pid"], signal.SIGKILL)
 
@@ -190,7 +203,10 @@ def verdicts(folder: Path, data: bytes) -> list[tuple[int, str]]:
         found.append((done.returncode, done.stdout + done.stderr))
     encoded = {"chain": chain, "transcript": transcript_json(data)}
     (by_page,) = by_browser([{name: base64.b64encode(each).decode() for name, each in encoded.items()}])
-    found.append((0, "\n".join(by_page["sentences"])) if "sentences" in by_page else (1, by_page["said"]))
+    if "sentences" in by_page:
+        found.append((0, "\n".join(by_page["sentences"])))
+    else:
+        found.append((1, f"{by_page['said']} [{by_page['refused']}]"))
     return found
 
 
@@ -251,7 +267,7 @@ def test_a_liar_and_a_kill_at_once_are_an_outage_that_is_said(
     with lying(running):
         for mode in MODES if outage == "refuse" else ("refuse",):
             sent = conversation()
-            with proxied(running, mode, folder, *terms) as made, stopped_within(running) as stop:
+            with proxied(running, mode, folder, *terms) as made, stopped_within(running, sent) as stop:
                 answer = made.pass_on(sent, at=HALF, between=stop)
             assert answer.report["not_validated"] == "no verdict within 3 s"
             said = answer.events[-1]
@@ -271,11 +287,12 @@ def test_a_liar_and_a_kill_at_once_are_an_outage_that_is_said(
 
 
 @contextmanager
-def stopped_within(running: Network) -> Iterator[object]:
-    """A function that kills node2 for as long as the block lasts."""
+def stopped_within(running: Network, sent: list[bytes]) -> Iterator[object]:
+    """A function that kills node2 for as long as the block lasts, once the stream is judged so far."""
     done: list[object] = []
 
     def stop() -> None:
+        half_is_judged(running, sent)
         kill(running, "node2")
         holder = stopped(running, "node2")
         holder.__enter__()
@@ -310,6 +327,7 @@ def test_a_platform_that_goes_away_is_said_and_comes_back(running: Network, fold
         web = running.wait_for_title("dtvn web")
 
         def gone() -> None:
+            half_is_judged(running, sent)
             web.kill()
             running.wait_for_title("dtvn web", besides=web.pid)
 
@@ -325,7 +343,8 @@ def test_a_touched_transcript_is_refused_and_the_place_named(running: Network, f
         answer = made.pass_on(conversation())
     whole = decode_transcript(unwrap(TRANSCRIPT, answer.transcript))
     assert len(whole.events) == len(TEXTS)
-    places = {"byte": "event 1", "event": "event 1", "order": "event 1", "verdict": "chunk "}
+    first = "chunk 0, from event 0"
+    places = {"byte": "event 1 ", "event": first, "order": first, "verdict": "chunk "}
     for name, odd in touched(whole).items():
         found = verdicts(folder, encode_transcript(odd))
         assert {code for code, _said in found} == {1}, name

@@ -1,0 +1,150 @@
+"""What a DistributedValidator answers (contract 2.1, 2.8, 2.9, 5.1). Values and pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import msgspec
+
+from dtvn.events.judging import Verdict
+from dtvn.events.rules import Severity, Violation
+from dtvn.gateway.events_face import Given, Judged
+from dtvn.protocol import quorum
+
+MISSED = frozenset({Given.SILENT, Given.CONTRADICTED})
+"""Answers of a member that was asked, and that count as its errors."""
+
+
+class NodeState(IntEnum):
+    """Of a member, as this validator sees it."""
+
+    ACTIVE = 0
+    PARTITIONED = 1
+    """Unreachable together with so many that no quorum is left."""
+    FAILED = 2
+    SYNCING = 3
+    """It enters a new epoch."""
+
+
+class NodeInfo(msgspec.Struct, frozen=True):
+    """One member."""
+
+    id: str
+    address: str
+    state: NodeState
+    last_heartbeat: float | None
+    """Seconds since its newest answer about itself; None: never."""
+    validation_count: int
+    """Questions of this validator that it was asked."""
+    error_rate: float
+    """Share of them, 0 to 1, that it left unanswered or answered twice differently."""
+    response_time_ms: float
+    """Of its newest `ping`; 0 without one."""
+
+
+class NodeHealth(msgspec.Struct, frozen=True):
+    """One member's health."""
+
+    healthy: bool
+    score: float
+    """0 to 1; 0 if it is not reached."""
+    response_time_ms: float
+    issues: tuple[str, ...]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The cluster's health."""
+
+    healthy: bool
+    active_nodes: int
+    total_nodes: int
+    consensus_healthy: bool
+    """Whether a quorum is reached."""
+    network_healthy: bool
+    """Whether every member is."""
+    issues: tuple[str, ...]
+
+
+class PartitionInfo(msgspec.Struct, frozen=True):
+    """Too few members are reached to decide anything."""
+
+    reachable_nodes: tuple[str, ...]
+    unreachable_nodes: tuple[str, ...]
+    type: str
+    """isolated, minority, split or majority."""
+    severity: str
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """Of one validator since it was made."""
+
+    total_validations: int
+    error_count: int
+    """Those that ended invalid."""
+    timeout_count: int
+    """Those that ended without a verdict of the members."""
+    error_rate: float
+    success_rate: float
+    avg_latency_ms: float
+    throughput: float
+    """Validations a second."""
+
+
+class ValidationResult(msgspec.Struct, frozen=True):
+    """The verdict on the events of one call."""
+
+    is_valid: bool
+    errors: tuple[Violation, ...]
+    """What refused an event; or one that says why there is no verdict."""
+    warnings: tuple[Violation, ...]
+    event_count: int
+    duration: float
+    """Seconds."""
+    certified: bool
+    """Whether certificates of the members cover all events."""
+    certificates: tuple[bytes, ...] = ()
+    salts: tuple[bytes, ...] = ()
+    """Of each event; a transcript needs them."""
+
+
+def failed(code: str, message: str, events: int = 0, duration: float = 0.0) -> ValidationResult:
+    """No verdict, for this reason."""
+    reason = Violation(0, code, Severity.ERROR, None, message, "")
+    return ValidationResult(False, (reason,), (), events, duration, certified=False)
+
+
+def result_of(judged: Judged, duration: float) -> ValidationResult:
+    """The result of one call."""
+    errors = tuple(each for each in judged.violations if each.severity is Severity.ERROR)
+    if judged.verdict is Verdict.NONE:
+        last = judged.pieces[-1] if judged.pieces else None
+        code = (last and last.code) or "NO_DECISIONS"
+        text = (last and last.text) or "No member has voted."
+        errors = (Violation(judged.position, code, Severity.ERROR, None, text, ""), *errors)
+    return ValidationResult(
+        judged.verdict is Verdict.VALID and judged.certified,
+        errors,
+        tuple(each for each in judged.violations if each.severity is Severity.WARNING),
+        len(judged.salts),
+        duration,
+        judged.certified,
+        judged.certificates,
+        judged.salts,
+    )
+
+
+def partition(reached: Sequence[str], lost: Sequence[str]) -> PartitionInfo | None:
+    """What is reached of the members, if it is too little."""
+    count, total = len(reached), len(reached) + len(lost)
+    if count >= quorum.quorum(total):
+        return None
+    kind = "minority"
+    if count <= 1:
+        kind = "isolated"
+    elif 2 * count > total:
+        kind = "majority"
+    elif 2 * count == total:
+        kind = "split"
+    severity = {"isolated": "critical", "majority": "low"}.get(kind, "high")
+    return PartitionInfo(tuple(reached), tuple(lost), kind, severity)

@@ -1,0 +1,168 @@
+"""The contract's validator over real members' votes: life, verdicts, nodes, health (A22 to A42)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dtvn.gateway import (
+    AsyncDistributedValidator,
+    DistributedValidator,
+    NodeState,
+    ValidationResult,
+    ValidatorError,
+)
+from dtvn.gateway.validator_answers import partition
+from dtvn.protocol.genesis import CAPABILITIES
+from tests.events.rules.samples import event
+from tests.fake_gateway import FakeGateway
+from tests.host.support import make_genesis
+
+GOOD = [event("RS:r", threadId="t"), event("TS:m"), event("TC:m"), event("TE:m"), event("RF:r", threadId="t")]
+BAD = [*GOOD[:2], event("TC:other"), *GOOD[3:]]
+
+
+@pytest.fixture
+def gateway() -> FakeGateway:
+    return FakeGateway(make_genesis(4, capabilities=CAPABILITIES), principal="gateway")
+
+
+@pytest.fixture
+def validator(gateway: FakeGateway) -> DistributedValidator:
+    made = DistributedValidator(gateway)
+    made.start()
+    return made
+
+
+def codes(result: ValidationResult) -> list[str]:
+    return [error.code for error in result.errors]
+
+
+def test_a_second_start_is_an_error_and_a_second_stop_is_none_a23(validator: DistributedValidator) -> None:
+    with pytest.raises(ValidatorError):
+        validator.start()
+    validator.stop()
+    validator.stop()
+    assert codes(validator.validate_event(GOOD[0])) == ["VALIDATOR_NOT_RUNNING"]
+    validator.start()
+    assert validator.validate_sequence(GOOD).is_valid
+
+
+def test_all_cleanups_run_in_their_order_a24(validator: DistributedValidator) -> None:
+    ran: list[int] = []
+
+    def fails() -> None:
+        ran.append(1)
+        raise ValueError("so")
+
+    validator.register_cleanup_func(fails)
+    validator.register_cleanup_func(lambda: ran.append(2))
+    with pytest.raises(ExceptionGroup):
+        validator.stop()
+    assert ran == [1, 2]
+
+
+def test_a_sequence_has_the_members_verdict_a33(validator: DistributedValidator) -> None:
+    good, bad = validator.validate_sequence(GOOD), validator.validate_sequence(BAD)
+    assert (good.is_valid, good.certified, good.event_count, codes(good)) == (True, True, 5, [])
+    assert (bad.is_valid, bad.event_count, bad.errors[0].index) == (False, 5, 2)
+    assert codes(bad) == ["MESSAGE_NOT_OPEN"]
+    assert len(bad.salts) == 5
+    empty = validator.validate_sequence([])
+    assert (empty.is_valid, empty.event_count) == (True, 0)
+
+
+def test_events_of_a_run_are_judged_one_by_one_a78(validator: DistributedValidator) -> None:
+    found = [validator.validate_event(each, thread="t", run="r") for each in BAD]
+    assert [each.is_valid for each in found] == [True, True, False, True, True]
+    assert codes(validator.validate_event(None)) == ["NULL_EVENT"]
+    validator.stop()
+    assert validator.get_metrics().total_validations == 5
+
+
+def test_without_a_quorum_there_is_an_error_a29(
+    validator: DistributedValidator, gateway: FakeGateway
+) -> None:
+    gateway.events.down = frozenset({2, 3})
+    result = validator.validate_sequence(GOOD)
+    assert (result.is_valid, result.certified, codes(result)) == (False, False, ["PBFT_NO_CONSENSUS"])
+    metrics = validator.get_metrics()
+    assert (metrics.timeout_count, metrics.error_rate) == (1, 0.0)
+
+
+def test_a_closed_gateway_is_a_result_a32(validator: DistributedValidator, gateway: FakeGateway) -> None:
+    gateway.close()
+    assert codes(validator.validate_sequence(GOOD)) == ["NO_DECISIONS"]
+
+
+def test_metrics_count_and_divide_a41(validator: DistributedValidator) -> None:
+    assert validator.get_metrics().error_rate == 0
+    for events in (GOOD, GOOD, BAD, GOOD):
+        validator.validate_sequence(events)
+    metrics = validator.get_metrics()
+    assert (metrics.total_validations, metrics.error_rate, metrics.success_rate) == (4, 0.25, 0.75)
+    assert metrics.avg_latency_ms > 0
+
+
+def test_nodes_are_the_members_a25(validator: DistributedValidator, gateway: FakeGateway) -> None:
+    assert [*validator.get_all_nodes()] == validator.get_active_nodes() == ["r0", "r1", "r2", "r3"]
+    with pytest.raises(ValidatorError, match="no member"):
+        validator.register_node("r9", "127.0.0.1", 1)
+    validator.register_node("r0", "10.0.0.1", 7_000)
+    info = validator.get_node_info("r0")
+    assert info is not None
+    assert info.address == "10.0.0.1:7000"
+    assert gateway.dialled == {"r0": ("10.0.0.1", 7_000)}
+    validator.unregister_node("r0")
+    assert gateway.dialled == {}
+    validator.unregister_node("r9")
+    assert validator.get_node_info("r9") is None
+    assert validator.ping("r0") is not None
+    assert validator.get_node_health("r0").healthy
+
+
+def test_lost_members_are_seen_in_nodes_and_health_a42(
+    validator: DistributedValidator, gateway: FakeGateway
+) -> None:
+    assert validator.get_health().healthy
+    gateway.down = frozenset({3})
+    health = validator.get_health()
+    assert (health.healthy, health.network_healthy, health.active_nodes) == (True, False, 3)
+    assert validator.get_all_nodes()["r3"].state is NodeState.FAILED
+    gateway.down = frozenset({2, 3})
+    health = validator.get_health()
+    assert (health.healthy, health.consensus_healthy, health.total_nodes) == (False, False, 4)
+    found = validator.get_current_partition()
+    assert found is not None
+    assert (found.type, found.unreachable_nodes) == ("split", ("r2", "r3"))
+    assert validator.get_all_nodes()["r3"].state is NodeState.PARTITIONED
+    sick = validator.get_node_health("r3")
+    assert (sick.healthy, sick.score) == (False, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("reached", "total", "kind", "severity"),
+    [
+        (1, 4, "isolated", "critical"),
+        (2, 4, "split", "high"),
+        (2, 5, "minority", "high"),
+        (3, 5, "majority", "low"),
+    ],
+)
+def test_a_partition_has_a_type_a54(reached: int, total: int, kind: str, severity: str) -> None:
+    names = [f"r{number}" for number in range(total)]
+    found = partition(names[:reached], names[reached:])
+    assert found is not None
+    assert (found.type, found.severity) == (kind, severity)
+
+
+@pytest.mark.asyncio
+async def test_an_event_loop_validates_too_a35(gateway: FakeGateway) -> None:
+    async with AsyncDistributedValidator(gateway) as validator:
+        found = await asyncio.gather(*(validator.validate_sequence(GOOD, run=f"r{n}") for n in range(50)))
+        assert all(each.is_valid for each in found)
+        assert not (await validator.validate_event(BAD[2], thread="t", run="one")).is_valid
+        assert await validator.ping("r1") is not None
+        assert (await validator.get_node_health("r1")).healthy
+    assert not validator.get_running()
