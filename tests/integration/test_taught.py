@@ -92,8 +92,17 @@ store_api_key("{key}", label="fest", scopes=["gate"], event="fest")"""
 
 
 def test_the_python_client_of_the_documentation_works(running: Network) -> None:
-    (program,) = blocks("use/python-client.md", "python")
+    program, judging = blocks("use/python-client.md", "python")
     wait_until(lambda: "ok at " in run(running, sys.executable, "-c", program), what="the outcome is known")
+
+    def judged() -> bool:
+        """The items of A87, in their order; a busy machine may have members that are not linked yet."""
+        shown = run(running, sys.executable, "-c", judging).splitlines()
+        return [shown[0], shown[1], shown[3]] == ["True", "()", "None"] and all(
+            ("success_rate=1.0" in shown[2], "healthy=True" in shown[4], "healthy=True" in shown[5])
+        )
+
+    wait_until(judged, what="events are judged")
 
 
 def test_a_node_and_the_platform_come_back_from_a_backup(running: Network) -> None:
