@@ -21,7 +21,11 @@ def waited(steps: Steps[Done], seconds: float) -> Done:
         while True:
             step = go_on()
             try:
-                result = step.result(seconds) if isinstance(step, Future) else time.sleep(step)
+                result: Any = None
+                if isinstance(step, Future):
+                    result = step.result(seconds)
+                else:
+                    time.sleep(step)
             except BaseException as error:  # noqa: BLE001 - for the call to handle
                 go_on = partial(steps.throw, error)
             else:
@@ -37,11 +41,12 @@ async def awaited(steps: Steps[Done], seconds: float) -> Done:
         while True:
             step = go_on()
             try:
+                result: Any = None
                 if isinstance(step, Future):
                     async with asyncio.timeout(seconds):  # wait_for may lose a cancellation
                         result = await asyncio.wrap_future(step)
                 else:
-                    result = await asyncio.sleep(step)
+                    await asyncio.sleep(step)
             except BaseException as error:  # noqa: BLE001 - for the call to handle
                 go_on = partial(steps.throw, error)
             else:

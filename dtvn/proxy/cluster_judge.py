@@ -144,7 +144,7 @@ class _ClusterJudgement:
     async def _judged(self, chunk: list[bytes]) -> list[Verdict]:
         if self._second_writer:
             return self._none_of(len(chunk))
-        salted = self._transcript and self._transcript.add(chunk)
+        salted = None if self._transcript is None else self._transcript.add(chunk)
         body, media = _written(chunk, salted)
         path = f"{self._path}/events?from={self._position}"
         try:
