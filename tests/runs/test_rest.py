@@ -260,7 +260,7 @@ def test_a_run_of_another_web_process_is_said_to_be_there(api: Api) -> None:
         assert "begin another run" in read(answer)["error"]
     answer = api.post("events/validate-sequence", texts(GOOD))
     assert (answer.status_code, read(answer)["code"]) == (409, "run_is_live")
-    JudgedRun.objects.update(changed_at=timezone.now() - 2 * keeping.SILENCE)
+    JudgedRun.objects.update(changed_at=timezone.now() - 2 * run_rows.SILENCE)
     assert sequence(api, GOOD)["recorded"] == "ok"
     lost = api.post(f"{path}/events", GOOD[0], Content_Type="application/x-ndjson")
     assert (read(lost)["code"], "begin another" in read(lost)["error"]) == ("run_ended", True)
