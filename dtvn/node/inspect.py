@@ -33,6 +33,7 @@ from dtvn.machine.contract import ticket_of_row
 from dtvn.net import format_multiaddr
 from dtvn.node import attest, newcomer_proofs
 from dtvn.node.keys import peer_id
+from dtvn.node.memory import resident_bytes
 from dtvn.node.metrics import MeasuredMember
 from dtvn.node.process import CONTRADICTION, DISK_FULL
 from dtvn.node.watcher import line
@@ -131,6 +132,8 @@ class Inspector:
             "turns": self._turns(),
             "quorum_round_trip_ms": node.core.state.round_trips.of_quorum() / 1e6,
             "timeout_ms": node.core.state.timeouts.timeout / 1e6,
+            "clock_offsets": node.figures.offsets(),
+            "memory": resident_bytes(),
         }
 
     def consensus(self) -> ReplicaSnapshot:

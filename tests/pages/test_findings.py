@@ -1,0 +1,153 @@
+"""The doctor's findings: each of the eleven troubles is named with its node and a remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from dtvn.node.memory import resident_bytes
+from validators.dashboard.findings import REMEDIES, Look, find
+
+NAMES = ("r0", "r1", "r2", "r3")
+MIB = 1024 * 1024
+
+
+def look(name: str, **fields: Any) -> Look:
+    linked = tuple(other for other in NAMES if other != name)
+    fine = {"id": name, "cluster": "c0", "linked": linked, "executed": 40, "memory": 90 * MIB}
+    return Look(**{**fine, **fields})
+
+
+def four(**changed: dict[str, Any]) -> list[Look]:
+    return [look(name, **changed.get(name, {})) for name in NAMES]
+
+
+def silent(*names: str) -> list[Look]:
+    return [
+        Look(id=name, problem="no answer", voting=False) if name in names else look(name) for name in NAMES
+    ]
+
+
+HALVES = four(r0={"linked": ("r1",)}, r1={"linked": ("r0",)}, r2={"linked": ("r3",)}, r3={"linked": ("r2",)})
+TROUBLES: list[tuple[str, list[Look], list[Look], dict[str, Any], str]] = [
+    ("not_registered", four(), silent("r3"), {}, "r3 cannot be reached: no answer."),
+    ("not_registered", four(), four(r3={"linked": ("r0", "r1")}), {}, "r3 runs, but has no link to r2."),
+    ("not_registered", four(), four(r3={"cluster": "c1"}), {}, "r2 and r3 belong to different clusters."),
+    (
+        "no_quorum",
+        four(),
+        silent("r2", "r3"),
+        {},
+        "2 of 4 nodes vote, 3 are needed. Missing: r2 (no answer), r3 (no answer).",
+    ),
+    (
+        "conflicting_verdicts",
+        four(),
+        four(),
+        {"evidence": {"r3": 2}},
+        "r3 signed statements that contradict each other: 2 proved.",
+    ),
+    (
+        "split_brain",
+        four(),
+        four(r0={"stable": 32, "state_root": "aa"}, r1={"stable": 32, "state_root": "bb"}),
+        {},
+        "r0 and r1 hold different certified states of sequence 32.",
+    ),
+    (
+        "split_brain",
+        four(),
+        four(r1={"contradiction": True}),
+        {},
+        "r1 has stopped: two certificates contradict each other, the log may have forked.",
+    ),
+    (
+        "partition_not_healed",
+        HALVES,
+        HALVES,
+        {},
+        "The nodes run in 2 groups without links between them, in both looks: r0, r1; r2, r3.",
+    ),
+    (
+        "not_converging",
+        four(r3={"executed": 10}),
+        four(r3={"executed": 10}),
+        {},
+        "r3 stays at sequence 10 where others were at 40.",
+    ),
+    (
+        "checksum_mismatch",
+        four(),
+        four(r2={"differing": 3}),
+        {},
+        "r2 has seen checkpoints whose checksum does not match, 3 times.",
+    ),
+    (
+        "slow_or_uneven",
+        four(),
+        four(r1={"round_trip_ms": 250.0}),
+        {},
+        "r1 waits 250 ms for a quorum's answer.",
+    ),
+    (
+        "slow_or_uneven",
+        four(),
+        four(r1={"pending": 500}),
+        {},
+        "r1 has 500 requests waiting, where 0 are usual.",
+    ),
+    (
+        "breaker_open",
+        four(),
+        four(),
+        {"breakers": {"r2": "open", "r3": "closed"}},
+        "The circuit breaker r2 is open: calls through it are refused.",
+    ),
+    (
+        "memory_grows",
+        four(),
+        four(r0={"memory": 120 * MIB}),
+        {},
+        "The memory of r0 grew from 90 to 120 MiB.",
+    ),
+    (
+        "clock_off",
+        four(),
+        four(r3={"clock_offsets": {"r0": -2.0}}),
+        {},
+        "The clock of r3 is 2.0 s behind that of r0.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("trouble", "first", "second", "more", "wrong"), TROUBLES)
+def test_each_trouble_is_named_with_a_remedy(
+    trouble: str, first: list[Look], second: list[Look], more: dict[str, Any], wrong: str
+) -> None:
+    found = [each for each in find(first, second, **more) if each.trouble == trouble]
+    assert wrong in [each.wrong for each in found]
+    assert all(each.remedy == REMEDIES[trouble] for each in found)
+
+
+def test_all_eleven_troubles_are_covered() -> None:
+    assert {each[0] for each in TROUBLES} == set(REMEDIES)
+    assert len(REMEDIES) == 11
+
+
+def test_a_healthy_cluster_has_no_finding() -> None:
+    later = [msgspec.structs.replace(each, executed=90, memory=95 * MIB) for each in four()]
+    assert find(four(), later, evidence={}, breakers={"r0": "closed"}) == []
+
+
+def test_what_heals_between_the_looks_is_no_trouble() -> None:
+    assert find(HALVES, four()) == []
+    assert find(four(r3={"executed": 10}), four(r3={"executed": 30})) == []
+
+
+def test_memory_is_that_of_this_process_now() -> None:
+    before = resident_bytes()
+    held = bytearray(b"x" * (32 * MIB))
+    assert resident_bytes() - before > 16 * MIB
+    assert len(held) == 32 * MIB

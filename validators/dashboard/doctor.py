@@ -1,0 +1,105 @@
+"""The doctor: two looks at every node, by the questions of the diagnosis, and the findings."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from dtvn.api.errors import Unavailable
+from dtvn.gateway import GatewayFace
+from dtvn.wording import counted
+from validators.dashboard.diagnosis import ANSWER_WAIT, PROBLEMS, explain
+from validators.dashboard.findings import Finding, Look, find
+from validators.membership.roster import CONTRADICTION
+from validators.models import MemberEvidence
+from validators.services.network import informed_gateway
+
+SECONDS_MAX = 600.0
+"""Between two looks."""
+NOT_LOOKED_AT = ("breaker_open",)
+"""Troubles of which no process of the platform reports anything yet."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The findings; `verdict` is that of *Why is it stuck?*."""
+
+    healthy: bool
+    sentence: str
+    verdict: str
+    findings: list[Finding]
+    not_looked_at: tuple[str, ...]
+
+
+def examine(*, seconds: float) -> Report:
+    """Look, wait, look again. Raises Unavailable if there is no cluster to ask, ValueError if `seconds` is
+    not in 0 to SECONDS_MAX."""
+    if not (math.isfinite(seconds) and 0 <= seconds <= SECONDS_MAX):
+        raise ValueError(f"--for: {seconds} is not in 0 to {SECONDS_MAX:.0f} seconds")
+    network = informed_gateway()
+    first = looks(network)
+    time.sleep(seconds)
+    explained = explain()
+    if not explained["nodes"]:
+        raise Unavailable(explained["verdict"])
+    second = looks(network, explained)
+    evidence = Counter(
+        MemberEvidence.objects.filter(name__in=[look.id for look in second]).values_list("name", flat=True)
+    )
+    findings = find(first, second, evidence=evidence)
+    if explained["level"] == "stuck" and not findings:
+        findings = [Finding("stuck", explained["verdict"], "See the runbook, DtvnNoProgress.")]
+    sentence = f"{counted(len(findings), 'finding')}." if findings else f"Healthy. {explained['verdict']}"
+    return Report(not findings, sentence, explained["verdict"], findings, NOT_LOOKED_AT)
+
+
+def looks(network: GatewayFace, explained: dict[str, Any] | None = None) -> list[Look]:
+    """Every member now: its own status, and its report to the diagnosis."""
+    told = {node["id"]: node for node in (explained or explain())["nodes"]}
+    members = network.members()
+    asked = [
+        network.query(member.index, "status", wait=ANSWER_WAIT) if member.connected else None
+        for member in members
+    ]
+    found = []
+    for member, future in zip(members, asked, strict=True):
+        node = told.get(member.id, {"problem": "not connected"})
+        status: dict[str, Any] = {}
+        problem = node["problem"]
+        if future is None:
+            problem = "not connected"
+        else:
+            try:
+                answered = future.result(ANSWER_WAIT + 0.5)
+            except TimeoutError:
+                problem = PROBLEMS["timeout"]
+            else:
+                problem = PROBLEMS.get(answered.code, answered.code) or problem
+                status = {} if answered.code else msgspec.json.decode(answered.text)
+        found.append(look_of(member.id, problem, node, status))
+    return found
+
+
+def look_of(node_id: str, problem: str, node: dict[str, Any], status: dict[str, Any]) -> Look:
+    """A member's status and diagnosis as one Look. A node that stopped for a contradiction still says so."""
+    stopped = bool(status.get("contradiction")) or problem == PROBLEMS[CONTRADICTION]
+    if problem or not status:
+        return Look(id=node_id, problem=problem or PROBLEMS["timeout"], voting=False, contradiction=stopped)
+    return Look(
+        id=node_id,
+        voting=status["voting"],
+        cluster=status["cluster"],
+        linked=tuple(status["peers"]),
+        executed=status["sequence"],
+        stable=status["stable"],
+        state_root=status["state_root"],
+        contradiction=stopped,
+        differing=status["events"].get("checkpoint_differs", 0),
+        pending=node["pending"],
+        round_trip_ms=status["quorum_round_trip_ms"],
+        memory=status.get("memory", 0),
+        clock_offsets=status.get("clock_offsets", {}),
+    )

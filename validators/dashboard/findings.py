@@ -1,0 +1,221 @@
+"""What is wrong with a cluster, from two looks at its nodes: one finding for each trouble, with its remedy.
+
+Pure. One look shows what is wrong now; what does not heal, converge or stop growing takes two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+
+import msgspec
+
+from dtvn.protocol import quorum
+
+CLOCK_OFF = 0.5
+"""Seconds between the clocks of a node and a primary, network delay included."""
+ROUND_TRIP_SLOW_MS = 100.0
+MEMORY_MAX = 500 * 1024 * 1024
+"""Bytes; this and the round trip are the warning thresholds of the contract's metrics."""
+MEMORY_GROWTH = 0.1
+MEMORY_GROWTH_LEAST = 16 * 1024 * 1024
+"""Between two looks, a fraction and bytes: both must be exceeded."""
+PENDING_MANY = 100
+UNEVEN = 4
+"""Times the median of all nodes' waiting requests."""
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """One node at one time; only `id` and `problem` if it did not answer."""
+
+    id: str
+    problem: str = ""
+    voting: bool = True
+    cluster: str = ""
+    """Id of the cluster that it belongs to, in hexadecimal digits."""
+    linked: tuple[str, ...] = ()
+    """Ids of the other members that it has a link to."""
+    executed: int = 0
+    stable: int = 0
+    """Sequence of its newest certified checkpoint; 0: none."""
+    state_root: str = ""
+    contradiction: bool = False
+    differing: int = 0
+    """Checkpoints that differed from the certified ones since it started."""
+    pending: int = 0
+    round_trip_ms: float = 0.0
+    memory: int = 0
+    """Bytes; 0: unknown."""
+    clock_offsets: Mapping[str, float] = {}
+    """Seconds by which its clock is ahead of each primary's."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One trouble in words."""
+
+    trouble: str
+    wrong: str
+    remedy: str
+
+
+def find(
+    first: Sequence[Look],
+    second: Sequence[Look],
+    *,
+    evidence: Mapping[str, int] | None = None,
+    breakers: Mapping[str, str] | None = None,
+) -> list[Finding]:
+    """All troubles, the gravest first; none: healthy. `evidence`: pieces of proved misbehaviour by member;
+    `breakers`: state of each circuit breaker by name, "closed" where calls pass."""
+    wrongs = {
+        "split_brain": _split_brain(second),
+        "checksum_mismatch": _checksums(second),
+        "conflicting_verdicts": _conflicts(evidence or {}),
+        "no_quorum": _no_quorum(second),
+        "partition_not_healed": _partition(first, second),
+        "not_registered": _not_registered(second),
+        "not_converging": _not_converging(first, second),
+        "clock_off": _clocks(second),
+        "breaker_open": _breakers(breakers or {}),
+        "slow_or_uneven": _load(second),
+        "memory_grows": _memory(first, second),
+    }
+    return [
+        Finding(trouble, wrong, REMEDIES[trouble]) for trouble, found in wrongs.items() for wrong in found
+    ]
+
+
+REMEDIES = {
+    "split_brain": "Stop all writers, keep every ledger, and follow the runbook, DtvnContradiction.",
+    "checksum_mismatch": "Stop the node named, keep its ledger for comparison, and replace the member.",
+    "conflicting_verdicts": "Download the evidence on the nodes page, and replace the member.",
+    "no_quorum": "Start the missing nodes; see the runbook, DtvnQuorumLost.",
+    "partition_not_healed": "Open the members' ports between the groups in both directions.",
+    "not_registered": "Start the node; check its address, its port, and that its genesis is this cluster's.",
+    "not_converging": "Read the node's log and check its disk; restart it if it does not catch up.",
+    "clock_off": "Synchronise the host's clock (chrony or ntpd).",
+    "breaker_open": "Mend the node behind it; the breaker lets a trial call through by itself.",
+    "slow_or_uneven": "Check processor, disk and network of the node named; spread callers over all nodes.",
+    "memory_grows": "Look again in a minute; if it still grows, restart the node and report its log.",
+}
+"""What to do about each trouble."""
+
+
+def _answering(looks: Sequence[Look]) -> list[Look]:
+    return [look for look in looks if not look.problem]
+
+
+def _split_brain(looks: Sequence[Look]) -> Iterator[str]:
+    for look in looks:
+        if look.contradiction:
+            yield f"{look.id} has stopped: two certificates contradict each other, the log may have forked."
+    roots: dict[int, dict[str, str]] = {}
+    for look in looks:
+        if look.stable:
+            roots.setdefault(look.stable, {}).setdefault(look.state_root, look.id)
+    for sequence, holders in sorted(roots.items()):
+        if len(holders) > 1:
+            yield f"{' and '.join(holders.values())} hold different certified states of sequence {sequence}."
+
+
+def _checksums(looks: Sequence[Look]) -> Iterator[str]:
+    for look in looks:
+        if look.differing:
+            yield f"{look.id} has seen checkpoints whose checksum does not match, {look.differing} times."
+
+
+def _conflicts(evidence: Mapping[str, int]) -> Iterator[str]:
+    for name, count in sorted(evidence.items()):
+        yield f"{name} signed statements that contradict each other: {count} proved."
+
+
+def _no_quorum(looks: Sequence[Look]) -> Iterator[str]:
+    needed = quorum.quorum(len(looks)) if looks else 1
+    voting = sum(look.voting for look in _answering(looks))
+    if voting < needed:
+        absent = [f"{look.id} ({look.problem or 'not voting'})" for look in looks if not _votes(look)]
+        yield f"{voting} of {len(looks)} nodes vote, {needed} are needed. Missing: {', '.join(absent)}."
+
+
+def _votes(look: Look) -> bool:
+    return look.voting and not look.problem
+
+
+def _partition(first: Sequence[Look], second: Sequence[Look]) -> Iterator[str]:
+    groups = _groups(second)
+    if len(groups) > 1 and groups == _groups(first):
+        parts = "; ".join(", ".join(sorted(group)) for group in groups)
+        yield f"The nodes run in {len(groups)} groups without links between them, in both looks: {parts}."
+
+
+def _groups(looks: Sequence[Look]) -> list[frozenset[str]]:
+    """Answering nodes that reach each other, by links that either end reports."""
+    answering = {look.id for look in _answering(looks)}
+    links = {(look.id, other) for look in _answering(looks) for other in look.linked}
+    groups: list[frozenset[str]] = []
+    left = set(answering)
+    while left:
+        group, edge = set[str](), {min(left)}
+        while edge:
+            group |= edge
+            edge = {b for a, b in links | {(b, a) for a, b in links} if a in edge} & answering - group
+        groups.append(frozenset(group))
+        left -= group
+    return groups
+
+
+def _not_registered(looks: Sequence[Look]) -> Iterator[str]:
+    answering = _answering(looks)
+    for look in looks:
+        if look.problem:
+            yield f"{look.id} cannot be reached: {look.problem}."
+            continue
+        missing = [other.id for other in answering if other is not look and other.id not in look.linked]
+        if missing:
+            yield f"{look.id} runs, but has no link to {', '.join(missing)}."
+    if len(clusters := {look.cluster: look.id for look in answering}) > 1:
+        yield f"{' and '.join(clusters.values())} belong to different clusters."
+
+
+def _not_converging(first: Sequence[Look], second: Sequence[Look]) -> Iterator[str]:
+    """A node that was behind at the first look, and has not even reached where the others were then."""
+    before = {look.id: look for look in _answering(first)}
+    reached = max((look.executed for look in before.values()), default=0)
+    for look in _answering(second):
+        if look.id in before and look.executed == before[look.id].executed < reached:
+            yield f"{look.id} stays at sequence {look.executed} where others were at {reached}."
+
+
+def _clocks(looks: Sequence[Look]) -> Iterator[str]:
+    for look in _answering(looks):
+        for primary, offset in sorted(look.clock_offsets.items()):
+            if abs(offset) > CLOCK_OFF:
+                way = "ahead of" if offset > 0 else "behind"
+                yield f"The clock of {look.id} is {abs(offset):.1f} s {way} that of {primary}."
+
+
+def _breakers(breakers: Mapping[str, str]) -> Iterator[str]:
+    for name, state in sorted(breakers.items()):
+        if state != "closed":
+            yield f"The circuit breaker {name} is {state}: calls through it are refused."
+
+
+def _load(looks: Sequence[Look]) -> Iterator[str]:
+    answering = _answering(looks)
+    usual = median([look.pending for look in answering]) if answering else 0
+    for look in answering:
+        if look.round_trip_ms > ROUND_TRIP_SLOW_MS:
+            yield f"{look.id} waits {look.round_trip_ms:.0f} ms for a quorum's answer."
+        if look.pending > PENDING_MANY and look.pending > UNEVEN * usual:
+            yield f"{look.id} has {look.pending} requests waiting, where {usual:.0f} are usual."
+
+
+def _memory(first: Sequence[Look], second: Sequence[Look]) -> Iterator[str]:
+    before = {look.id: look.memory for look in _answering(first)}
+    for look in _answering(second):
+        if look.memory > MEMORY_MAX:
+            yield f"{look.id} uses {look.memory >> 20} MiB of memory."
+        elif (old := before.get(look.id, 0)) and look.memory - old > max(
+            MEMORY_GROWTH_LEAST, MEMORY_GROWTH * old
+        ):
+            yield f"The memory of {look.id} grew from {old >> 20} to {look.memory >> 20} MiB."
