@@ -65,7 +65,9 @@ def test_a_paused_node_is_one_that_cannot_be_reached(running: tuple[Cluster, Gat
     process = running[0].processes[3]
     os.kill(process.pid, signal.SIGSTOP)
     try:
-        wait_until(lambda: "node3 cannot be reached" in wrongs("not_registered"), what="node3 is named")
+        wait_until(
+            lambda: "node3 cannot be reached" in wrongs("not_registered"), what=lambda: f"node3: {doctor()}"
+        )
         assert not wrongs("no_quorum")
     finally:
         os.kill(process.pid, signal.SIGCONT)
