@@ -1,9 +1,10 @@
 """The gateway's side: sends the questions of many runs together, and again until they are answered. Pure.
 
 A question goes out at once to a member that owes no answer; else those of GATHER go in one frame, so that
-under load a member signs once for many. A lost frame, or one that a member had no room for, is sent again
-after RETRY, and then with the state of the run, which a member that was started anew lacks. Times are
-monotonic nanoseconds."""
+under load a member signs once for many. A member answers in the order in which it was asked: what it passed
+over for RETRY is sent again, and everything if it says nothing for so long, then with the state of the run,
+which a member that was started anew lacks. One that is merely behind is not given the same work twice. Times
+are monotonic nanoseconds."""
 
 from __future__ import annotations
 
@@ -58,13 +59,23 @@ class _Line:
     """Questions for one member: those that wait to be sent, and those that it owes an answer to, in the
     order in which they were sent."""
 
-    __slots__ = ("numbers", "owed", "sent_at", "waiting")
+    __slots__ = ("heard", "heard_at", "numbers", "owed", "passed", "sent_at", "waiting")
 
     def __init__(self) -> None:
         self.waiting: dict[int, _Item] = {}
         self.owed: dict[int, _Item] = {}
         self.numbers: dict[Question, int] = {}
         self.sent_at = 0
+        self.heard = False
+        """Whether it answered since `heard_at`, the time of an answer before."""
+        self.heard_at = 0
+        self.passed = 0
+        """Latest sending time of the questions that it answered."""
+
+    def retry_at(self) -> int:
+        """When the oldest owed question is to be sent again."""
+        sent_at = next(iter(self.owed.values())).sent_at
+        return (sent_at if sent_at < self.passed else max(sent_at, self.heard_at)) + RETRY
 
 
 class Asker:
@@ -101,15 +112,15 @@ class Asker:
 
     def forget(self, question: Question) -> None:
         """No answer to this question is needed any more."""
-        for line in self._lines:
-            number = line.numbers.pop(question, 0)
-            if number and line.waiting.pop(number, None) is None:
-                line.owed.pop(number, None)
+        for member in range(len(self._lines)):
+            self.unask(member, question)
 
     def unask(self, member: int, question: Question) -> None:
         """The same, of one member."""
         line = self._lines[member]
-        self._settled(line, line.numbers.get(question, 0))
+        number = line.numbers.pop(question, 0)
+        if line.waiting.pop(number, None) is None:
+            line.owed.pop(number, None)
 
     def receive(self, member: int, body: bytes) -> Answered:
         """What a member said; never raises. Votes on questions that were not asked, or are settled, are
@@ -159,15 +170,17 @@ class Asker:
             if line.waiting and len(line.owed) < OWED_MAX:
                 times.append(self._due(line))
             if line.owed:
-                times.append(next(iter(line.owed.values())).sent_at + RETRY)
+                times.append(line.retry_at())
         return min(times, default=None)
 
     def _due(self, line: _Line) -> int:
         return line.sent_at + GATHER if line.owed else 0
 
     def _again(self, line: _Line, now: int) -> None:
-        while line.owed and (item := next(iter(line.owed.values()))).sent_at + RETRY <= now:
-            del line.owed[item.number]
+        if line.heard:
+            line.heard, line.heard_at = False, now
+        while line.owed and line.retry_at() <= now:
+            item = line.owed.pop(next(iter(line.owed)))
             item.with_state = True
             line.waiting[item.number] = item
 
@@ -195,6 +208,10 @@ class Asker:
         return msgspec.Raw(canonical.encode(Asked(item.number, item.question, pairs, state)))
 
     def _settled(self, line: _Line, number: int) -> None:
-        item = line.owed.pop(number, None) or line.waiting.pop(number, None)
+        item = line.owed.pop(number, None)
+        if item is not None:
+            line.heard, line.passed = True, max(line.passed, item.sent_at)
+        else:
+            item = line.waiting.pop(number, None)
         if item is not None:
             line.numbers.pop(item.question, None)

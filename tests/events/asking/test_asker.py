@@ -77,6 +77,20 @@ def test_a_lost_question_is_asked_again_with_the_state() -> None:
     assert len(asking.asker.receive(0, answer(judge(), body)).votes) == 1
 
 
+def test_a_member_that_is_behind_is_not_asked_again() -> None:
+    asking = Asking()
+    frames = []
+    for place in range(3):
+        asking.ask(f"r{place}", [0])
+        frames += [body for _member, body in asking.asker.bodies(place * GATHER)]
+    said = judge()
+    asking.asker.receive(0, answer(said, frames[0]))
+    assert asking.sent(RETRY - 1) == []
+    assert asking.sent(2 * RETRY - 2) == [], "it answers, and has not come to these two"
+    asking.asker.receive(0, answer(said, frames[2]))
+    assert asking.sent(2 * RETRY - 1) == [(0, 1)], "it passed over one"
+
+
 def test_a_state_that_is_still_unknown_is_no_vote() -> None:
     asking = Asking()
     run = RuledRun(Limits())
