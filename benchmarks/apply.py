@@ -1,8 +1,8 @@
 """Measures the cost for one replica to apply the log: execution, state root, rows (R25).
 
-`measure()` runs alone in one process. Operations are built before the clock starts, because clients build
-them; it times the work of every replica and the learner for each of them. `materialise` takes the rows as a
-ledger's journal would (without it, rows are made and discarded).
+`measure()` runs alone in one process. Operations are built before anything counts, because clients build them;
+it counts the processor time of every replica and the learner for each of them, which means the same on a busy
+machine. `materialise` takes the rows as a ledger's journal would (without it, rows are made and discarded).
 
 `python -m benchmarks.apply [tickets]` prints the numbers.
 """
@@ -71,11 +71,11 @@ class Bench:
     def execute(self, bundles: Sequence[VerifiedBundle]) -> float:
         """Seconds to execute one batch; the outcome of every operation must be ok."""
         self._sequence += 1
-        started = time.perf_counter()
+        started = time.process_time()
         execution = self.application.execute(
             bundles, sequence=self._sequence, timestamp=START + self._sequence
         )
-        elapsed = time.perf_counter() - started
+        elapsed = time.process_time() - started
         for result in execution.results:
             if result is None or {outcome.code for outcome in result.outcomes} != {"ok"}:
                 raise RuntimeError("the bench measures operations that were not applied")
@@ -83,15 +83,14 @@ class Bench:
 
     def rows(self) -> float:
         """Seconds to make the rows changed since the last call, and to write them with `materialise`."""
-        started = time.perf_counter()
+        started = time.process_time()
         changes = self.application.changes()
         if self._materialise is not None:
             self._materialise(changes, self._sequence, START + self._sequence)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     def root(self) -> float:
-        """Seconds of a checkpoint: the state root, and freezing that state. It is processor time, since the
-        elapsed time of one long step means nothing on a busy machine."""
+        """Seconds of a checkpoint: the state root, and freezing that state."""
         started = time.process_time()
         self.application.freeze(self._sequence)
         return time.process_time() - started

@@ -49,13 +49,13 @@ class Processes:
         self._context = multiprocessing.get_context("spawn")
         self._stop = self._context.Event()
         self._running: dict[str, Any] = {}
-        self._names = [member_id(index) for index in range(nodes)]
-        for name in [*self._names, *([LEARNER] * learners)]:
+        self.names = [member_id(index) for index in range(nodes)]
+        for name in [*self.names, *([LEARNER] * learners)]:
             self._start(name)
 
     def name(self, index: int) -> str:
         """A node's id."""
-        return self._names[index]
+        return self.names[index]
 
     def pid(self, name: str) -> int:
         """Process id of a running process."""
@@ -63,17 +63,17 @@ class Processes:
 
     def start(self, index: int) -> None:
         """Restart a node that was killed."""
-        self._start(self._names[index])
+        self._start(self.names[index])
 
     def kill(self, index: int) -> None:
         """Kill a node (SIGKILL), and wait until it has ended."""
-        process = self._running.pop(self._names[index])
+        process = self._running.pop(self.names[index])
         process.kill()
         process.join()
 
     def said(self, index: int) -> str:
         """A node's log so far."""
-        log = ClusterFolder(self.folder).node(self._names[index]).log / "node.log"
+        log = ClusterFolder(self.folder).node(self.names[index]).log / "node.log"
         return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
     def close(self) -> None:

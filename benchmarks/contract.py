@@ -6,9 +6,6 @@ report names the machine, and there is no pass mark.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import statistics
 import subprocess
 import tempfile
@@ -37,7 +34,7 @@ PROGRAM = Path(__file__).resolve().parent.parent / "bin" / "validator"
 
 
 def run() -> dict[str, Any]:
-    """One measurement: latencies in milliseconds, tickets per second, and the machine."""
+    """One measurement: latencies in milliseconds, tickets per second."""
     temporary = tempfile.TemporaryDirectory(prefix="dtvn-bench-", ignore_cleanup_errors=True)
     with temporary as folder, _validators(Path(folder)) as urls:
         with httpx.Client(base_url=urls[0], timeout=30, trust_env=False) as client:
@@ -58,33 +55,18 @@ def run() -> dict[str, Any]:
         "p95_ms": round(cuts[94], 2),
         "max_ms": round(max(latencies), 2),
         "tickets_per_second": round(TICKETS / seconds, 1),
-        "machine": machine(),
     }
 
 
-def machine() -> dict[str, Any]:
-    """Description of the machine on which the numbers were measured."""
-    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return {
-        "cores": os.cpu_count(),
-        "processor": names[0].partition(":")[2].strip() if names else platform.machine(),
-        "load_before": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-    }
-
-
-def main(output: Path) -> None:
-    """Measure, print, write the JSON."""
+def main() -> dict[str, Any]:
+    """Measure and print."""
     report = run()
-    output.write_text(json.dumps({"contract": report}, indent=2) + "\n", encoding="utf-8")
     print(
         f"{NODES} validators, {TICKETS} validates by {CLIENTS} clients over REST: "
         f"p50 {report['p50_ms']:.1f} ms, p95 {report['p95_ms']:.1f} ms, "
         f"{report['tickets_per_second']:.0f} tickets/s"
     )
-    print(", ".join(f"{name} {value}" for name, value in report["machine"].items()))
-    print(f"written: {output}")
+    return {"contract": report}
 
 
 def _validate(url: str, numbers: range) -> list[float]:

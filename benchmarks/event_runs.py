@@ -11,18 +11,17 @@ and by pbft with records in the log.
 from __future__ import annotations
 
 import itertools
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from benchmarks.cluster import Processes, running_cluster
-from benchmarks.events import check_seconds, conversation
+from benchmarks.cost import check_seconds, processor_seconds
+from benchmarks.events import conversation
 from dtvn.events.config import Algorithm
 from dtvn.events.judging import CHUNK_EVENTS_MAX, Verdict
 from dtvn.gateway import EventRun, Gateway, Judged
@@ -147,17 +146,12 @@ def _for(steps: Iterator[None], seconds: float) -> None:
 def _used(processes: Processes) -> dict[str, float]:
     """Processor seconds of each node, and last of this process."""
     names = [processes.name(index) for index in range(MEMBERS)]
-    used = {name: _processor_seconds(processes.pid(name)) for name in names}
+    used = {name: processor_seconds([processes.pid(name)]) for name in names}
     return used | {"gateway": time.process_time()}
 
 
-def _processor_seconds(pid: int) -> float:
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e9
-
-
-def main(output: Path, seconds: float = 8.0, runs: int = RUNS) -> None:
-    """Measure, print, and write JSON."""
+def main(seconds: float = 8.0, runs: int = RUNS) -> dict[str, Any]:
+    """Measure and print."""
     found: dict[str, dict[str, Any]] = {}
     with running_cluster(MEMBERS, learners=0) as (processes, gateway):
         for name, drive in (("many", many), ("one", one)):
@@ -165,12 +159,11 @@ def main(output: Path, seconds: float = 8.0, runs: int = RUNS) -> None:
                 result = measure(processes, gateway, drive, algorithm, seconds, runs)
                 found[f"{name} {algorithm.value}"] = result
                 print(f"{name} {algorithm.value} (target {TARGETS[name]:g}): {result}")
-    output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return found
 
 
 if __name__ == "__main__":
     main(
-        Path("event_runs.json"),
         float(sys.argv[1]) if len(sys.argv) > 1 else 8.0,
         int(sys.argv[2]) if len(sys.argv) > 2 else RUNS,
     )

@@ -11,17 +11,15 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from nacl.signing import SigningKey
 
+from benchmarks.cost import check_seconds
 from dtvn.events.rules import Linter, Stream
 
 ROUNDS = 15
 REPEATS = 10
-CHECKS = 200
 MILLISECONDS = 1_732_380_000_000
 ANSWER = "The weather in Lisbon is sunny today with a light wind from the north and 24 degrees"
 
@@ -99,19 +97,9 @@ def _seconds(judge: Callable[[bytes], object], events: list[bytes]) -> float:
     return time.process_time() - begin
 
 
-def check_seconds() -> float:
-    """Processor seconds of one Ed25519 verification."""
-    key = SigningKey(b"k" * 32)
-    signed = key.sign(b"m" * 120)
-    begin = time.process_time()
-    for _ in range(CHECKS):
-        key.verify_key.verify(signed)
-    return (time.process_time() - begin) / CHECKS
-
-
-def main(output: Path) -> None:
-    """Measure, print, and write JSON."""
+def main() -> dict[str, Any]:
+    """Measure and print."""
     found = measure()
     for name, value in found.items():
         print(f"{name:>28} {value:,}")
-    output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return found

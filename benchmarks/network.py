@@ -1,91 +1,210 @@
-"""`make bench`: the cluster's rates on this machine, beside the machine's limits.
+"""`make bench`: what one operation costs all processes, in Ed25519 checks, against targets and floors.
 
-It uses real processes, sockets, CURVE, signatures, fsync and ticket rows; one gateway, one learner. Numbers
-of a shared two-core machine vary, so every rate is reported beside the limits measured in the same run
-(floor).
+Everything is real: processes, sockets, CURVE, signatures, fsync, ticket rows. Four validators and a learner;
+lines over the gateway have its process beside them, lines over REST the whole of `make up`.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import resource
+import subprocess
 import sys
-from dataclasses import asdict
-from pathlib import Path
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any
 
-from benchmarks import floor, load
-from benchmarks.cluster import gateway, running_cluster
+from benchmarks import etcd, floor, load
+from benchmarks.cluster import Processes, gateway, running_cluster
+from benchmarks.cost import REPOSITORY, Line, Meter, check_seconds, memory_mb, processor_seconds, table
+from benchmarks.over_http import Make, Request, running_network
 
-LEARNERS = 1
-LONE = 400
-SINGLES = 6_000
-BUNDLED = 60_000
-BUNDLE = 100
-BOUNDS = {"verification": "verifications", "apply": "applies"}
+NODES = 4
+REPLICAS = NODES + 1
+"""Validators and the learner."""
+LONE, SINGLES, BUNDLED, BUNDLE = 400, 6_000, 60_000, 100
 CLIENTS = 512
 """Single operations in flight at once: each is signed, and verified by every replica, by itself."""
+REST_LONE, REST_MANY, REST_READS, REST_BATCHES, BATCH = 300, 3_000, 2_000, 60, 500
+SETTLE, IDLE = 5.0, 20.0
+"""Seconds after the start that are not counted, and seconds in which nothing is asked."""
+TARGETS = {"lone": 240, "singles": 13.6, "bundles": 2.2}
+"""Checks (issue 15). Singles and bundles: 0.8 of 17 and 0.75 of 2.9, the lower ends of 2026-11-22."""
+CHECK_EACH = "a check in each of 5 replicas"
+APPLY_EACH = "an apply in each of 5 replicas"
+Work = Callable[[], load.Rates]
 
 
-def run(sizes: tuple[int, ...], *, scale: float = 1.0) -> dict[str, Any]:
-    """Measure clusters of the given sizes; `scale` shortens every run (for tests)."""
-    print("measuring the machine's floor ...", file=sys.stderr)
+def run(scale: float) -> dict[str, Any]:
+    """Measure all lines; `scale` shortens every run."""
+    _tell("the machine's floor")
     base = floor.measure()
-    report: dict[str, Any] = {"floor": base, "clusters": {}}
-    for nodes in sizes:
-        print(f"measuring {nodes} nodes ...", file=sys.stderr)
-        report["clusters"][nodes] = _cluster(nodes, scale)
-    for nodes, rows in report["clusters"].items():
-        bound = base["verifications_per_second"] / (nodes + LEARNERS)
-        rows["singles"]["ratio_to_verification_bound"] = rows["singles"]["operations_per_second"] / bound
-        applied = base["applies_per_second"] / (nodes + LEARNERS)
-        for name in ("bundles_issue", "bundles_admit"):
-            rows[name]["ratio_to_apply_bound"] = rows[name]["operations_per_second"] / applied
-    return report
+    applies = REPLICAS * base["verifications_per_second"] / base["applies_per_second"]
+    _tell("the gateway")
+    lines = _over_gateway(scale, applies)
+    _tell("REST and the idle network")
+    lines += _over_rest(scale, applies)
+    _tell("etcd")
+    other = etcd.lines(scale)
+    return {
+        "floor": base,
+        "check_us": check_seconds() * 1e6,
+        "lines": [asdict(line) | {"verdict": line.verdict} for line in lines + other],
+        "etcd": "measured" if other else "not installed",
+        "text": table(lines + other),
+    }
 
 
-def _cluster(nodes: int, scale: float) -> dict[str, Any]:
-    rows: dict[str, Any] = {}
-    with running_cluster(nodes) as (processes, first):
-        tickets = load.names("L", int(LONE * scale))
-        load.drive(first, load.chunks(load.issues(tickets), BUNDLE), outstanding=4)
-        rows["lone_client"] = asdict(load.lone(first, load.admits(tickets)))
-        tickets = load.names("B", int(BUNDLED * scale))
-        issued = load.drive(first, load.chunks(load.issues(tickets), BUNDLE), outstanding=32)
-        rows["bundles_issue"] = asdict(issued)
-        admitted = load.drive(first, load.chunks(load.admits(tickets), BUNDLE), outstanding=32)
-        rows["bundles_admit"] = asdict(admitted)
-        singles = load.names("S", int(SINGLES * scale))
-        load.drive(first, load.chunks(load.issues(singles), BUNDLE), outstanding=32)
+def _tell(what: str) -> None:
+    print(f"measuring {what} ...", file=sys.stderr)
+
+
+def pids(processes: Processes, learners: int = 1) -> list[int]:
+    """Nodes, learner, and this process: the gateway."""
+    names = [*processes.names, *([""] * learners)]
+    return [*map(processes.pid, names), os.getpid()]
+
+
+def _over_gateway(scale: float, applies: float) -> list[Line]:
+    lines = []
+    with running_cluster(NODES) as (processes, first):
+
+        def measured(
+            name: str, target: float, least: float, why: str, work: Callable[[], load.Rates]
+        ) -> None:
+            meter = Meter(pids(processes))
+            with meter.running():
+                rates = work()
+            lines.append(_line(name, meter.checks(rates.operations), target, least, why, rates))
+
+        lone, singles, bundled = (
+            load.names(prefix, max(100, int(size * scale)))
+            for prefix, size in (("L", LONE), ("S", SINGLES), ("B", BUNDLED))
+        )
+        issued = load.chunks(load.issues([*lone, *singles, *bundled]), BUNDLE)
+        load.drive(first, issued, outstanding=32)
+        work = load.admits(lone)
+        measured("gateway, one client", TARGETS["lone"], REPLICAS, CHECK_EACH, lambda: load.lone(first, work))
         with gateway(processes.folder, bundle_operations_max=1, in_flight_max=CLIENTS) as single:
-            calls = load.chunks(load.admits(singles), 1)
-            rows["singles"] = asdict(load.drive(single, calls, outstanding=CLIENTS))
-    return rows
-
-
-def table(report: dict[str, Any]) -> str:
-    """The report as text."""
-    base = report["floor"]
-    lines = [
-        f"floor: {base['verifications_per_second']:,.0f} verifications/s on {base['cores']:.0f} busy cores, "
-        f"fsync p50 {base['fsync_p50_ms']:.2f} ms, {base['applies_per_second']:,.0f} applies/s with rows",
-        f"{'n':>3}  {'run':<14} {'operations/s':>12} {'p50 ms':>8} {'p99 ms':>8}  ratio",
-    ]
-    for nodes, rows in report["clusters"].items():
-        for name, row in rows.items():
-            beside = ""
-            for what in ("verification", "apply"):
-                if (ratio := row.get(f"ratio_to_{what}_bound")) is not None:
-                    beside = f"{ratio:.2f} of {BOUNDS[what]}/(n+learners)"
-            lines.append(
-                f"{nodes:>3}  {name:<14} {row['operations_per_second']:>12,.0f} {row['p50_ms']:>8.2f} "
-                f"{row['p99_ms']:>8.2f}  {beside}"
+            measured(
+                f"singles, {CLIENTS} in flight",
+                TARGETS["singles"],
+                REPLICAS,
+                CHECK_EACH,
+                lambda: load.drive(single, load.chunks(load.admits(singles), 1), outstanding=CLIENTS),
             )
-    return "\n".join(lines)
+        calls = load.chunks(load.admits(bundled), BUNDLE)
+        measured(
+            f"bundles of {BUNDLE}, an operation",
+            TARGETS["bundles"],
+            applies,
+            APPLY_EACH,
+            lambda: load.drive(first, calls, outstanding=32),
+        )
+    return lines
 
 
-def main(output: Path, sizes: tuple[int, ...], scale: float) -> None:
-    """Measure, print the table, write the JSON."""
-    report = run(sizes, scale=scale)
-    output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(table(report))
-    print(f"written: {output}")
+def _line(name: str, value: float, target: float, least: float | None, why: str, rates: load.Rates) -> Line:
+    return Line(
+        name,
+        value,
+        target=target,
+        floor=least,
+        floor_name=why,
+        per_second=rates.operations_per_second,
+        p50_ms=rates.p50_ms,
+        p99_ms=rates.p99_ms,
+    )
+
+
+def _over_rest(scale: float, applies: float) -> list[Line]:
+    """Lines of `make up`: start, idle, memory, and operations over REST less what it uses idle."""
+    lines = [Line("`manage.py --help`, processor", _help_seconds(), "s", 0.4)]
+    with running_network() as network:
+        lines.append(Line("ready with a made venv, `make up`", network.seconds_to_ready, "s", 5))
+        time.sleep(SETTLE)
+        used = processor_seconds(network.pids())
+        time.sleep(IDLE)
+        idle = (processor_seconds(network.pids()) - used) / IDLE
+        lines.append(Line("`make up` idle, of a core", idle * 100, "%", 10))
+        lines.append(Line("memory after start, PSS", memory_mb(network.pids()), "MB", 600))
+        operations = 0
+        for load_ in _rest_loads(scale, applies):
+            meter = Meter(network.pids(), idle=idle)
+            with meter.running():
+                rates = network.drive(load_.clients, load_.requests, load_.make, at_once=load_.at_once)
+            operations += rates.operations
+            value = meter.checks(rates.operations)
+            lines.append(_line(load_.name, value, load_.target, load_.floor, load_.floor_name, rates))
+        after = f"memory after {operations:,} more operations, PSS"
+        lines.append(Line(after, memory_mb(network.pids()), "MB"))
+    return lines
+
+
+@dataclass(frozen=True)
+class RestLoad:
+    """One line over REST."""
+
+    name: str
+    target: float
+    floor: float | None
+    floor_name: str
+    clients: int
+    requests: int
+    make: Make
+    at_once: int = 1
+
+
+def _rest_loads(scale: float, applies: float) -> list[RestLoad]:
+    """In this order: batches issue the tickets that the others validate and read."""
+    lone, many, reads, batches = (
+        max(least, int(size * scale))
+        for least, size in ((20, REST_LONE), (64, REST_MANY), (64, REST_READS), (8, REST_BATCHES))
+    )
+    batches = max(batches, (lone + many) // BATCH + 1)
+    issued, next_ticket, reading = count(), count(), count()
+
+    def batch(_client: int, _count: int) -> Request:
+        first = next(issued) * BATCH
+        operations = [{"op": "issue", "ticket_id": f"R-{first + i}"} for i in range(BATCH)]
+        return "POST", "/api/v1/tickets/batch", json.dumps({"operations": operations})
+
+    def validate(_client: int, _count: int) -> Request:
+        return "POST", "/api/v1/tickets/validate", json.dumps({"ticket_id": f"R-{next(next_ticket)}"})
+
+    def read(_client: int, _count: int) -> Request:
+        return "GET", f"/api/v1/tickets/R-{next(reading) % BATCH}", None
+
+    per_ticket = f"REST batch of {BATCH}, a ticket"
+    return [
+        RestLoad(per_ticket, 3.0, applies, APPLY_EACH, 4, batches, batch, BATCH),
+        RestLoad("REST validate, one client", 300, REPLICAS, CHECK_EACH, 1, lone, validate),
+        RestLoad("REST validate, 32 clients", 80, REPLICAS, CHECK_EACH, 32, many, validate),
+        RestLoad("REST read, 8 clients", 14, None, "HTTP alone", 8, reads, read),
+    ]
+
+
+def _help_seconds() -> float:
+    """Processor seconds of `manage.py --help`."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "manage.py", "--help"]
+    subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main(scale: float) -> dict[str, Any]:
+    """Measure and print the table."""
+    report = run(scale)
+    base = report["floor"]
+    print(
+        f"a check: {report['check_us']:.0f} us; floor, {base['cores']:.0f} cores busy: "
+        f"{base['verifications_per_second']:,.0f} checks/s, {base['applies_per_second']:,.0f} applies/s, "
+        f"fsync p50 {base['fsync_p50_ms']:.2f} ms"
+    )
+    print(report.pop("text"))
+    print(etcd.GUARANTEES if report["etcd"] == "measured" else "etcd: not installed")
+    return report

@@ -10,7 +10,6 @@ which a member on a host of its own would not take from them; so it is shown bes
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import threading
@@ -19,13 +18,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from benchmarks import load
 from benchmarks.cluster import PATIENCE, POLL_SECONDS, Processes, gateway, running_cluster
+from benchmarks.cost import processor_seconds
 from dtvn.gateway import Gateway
 from dtvn.machine import Validate
 from dtvn.node.layout import ClusterFolder
@@ -118,7 +117,7 @@ def run(*, behind: int, tickets: int) -> dict[str, Any]:
             report["behind"] = asdict(_return(nodes, first, behind=behind, tickets=1))
     if tickets:
         with running_cluster(NODES, learners=0) as (nodes, first):
-            _fill(first, tickets)
+            fill(first, tickets)
             nodes.kill(AWAY)
             shutil.rmtree(ClusterFolder(nodes.folder).node(nodes.name(AWAY)).ledger)
             report["wiped"] = asdict(_return(nodes, first, behind=first.acknowledged, tickets=tickets))
@@ -133,20 +132,20 @@ def _return(nodes: Processes, gateway: Gateway, *, behind: int, tickets: int) ->
         calm = time.monotonic()
         time.sleep(CALM_SECONDS)
         begun = time.monotonic()
-        used = {name: _processor(nodes, name) for name in others}
+        used = {name: processor_seconds([nodes.pid(name)]) for name in others}
         nodes.start(AWAY)
         if not look_until(
-            lambda: _executed(gateway) >= gateway.acknowledged - 50, PATIENCE, pause=POLL_SECONDS
+            lambda: executed(gateway) >= gateway.acknowledged - 50, PATIENCE, pause=POLL_SECONDS
         ):
             raise RuntimeError(f"the member has not caught up within {PATIENCE:g} s")
         ended = time.monotonic()
-        spent = sum(_processor(nodes, name) - used[name] for name in others)
-        newcomer = _processor(nodes, nodes.name(AWAY))
+        spent = sum(processor_seconds([nodes.pid(name)]) - used[name] for name in others)
+        newcomer = processor_seconds([nodes.pid(nodes.name(AWAY))])
     if clients.failures:
         raise RuntimeError(f"{len(clients.failures)} operations failed, first: {clients.failures[0]}")
     before, p99_before, _ = clients.between(calm, begun)
     during, p99_during, longest = clients.between(begun, ended)
-    status = _status(gateway, AWAY)
+    found = status(gateway, AWAY)
     return Rejoin(
         tickets=tickets,
         sequences_behind=behind,
@@ -159,7 +158,7 @@ def _return(nodes: Processes, gateway: Gateway, *, behind: int, tickets: int) ->
         longest_wait_ms=longest,
         newcomer_processor_seconds=newcomer,
         others_processor_seconds=spent / len(others),
-        by_state="transfer_complete" in status["events"] or "installed" in nodes.said(AWAY),
+        by_state="transfer_complete" in found["events"] or "installed" in nodes.said(AWAY),
     )
 
 
@@ -180,9 +179,10 @@ def _sequences(gateway: Gateway, count: int) -> None:
         future.result()
 
 
-def _fill(gateway: Gateway, tickets: int) -> None:
-    """Issue `tickets` tickets; operations whose outcome is unknown, on a busy machine, are sent again."""
-    left = [f"T-{number:07}" for number in range(tickets)]
+def fill(gateway: Gateway, tickets: int, *, first: int = 0) -> None:
+    """Issue `tickets` tickets, numbered from `first` on; operations whose outcome is unknown, on a busy
+    machine, are sent again."""
+    left = [f"T-{number:07}" for number in range(first, first + tickets)]
     done = 0
     while left:
         part, left = left[:PART], left[PART:]
@@ -198,26 +198,20 @@ def _fill(gateway: Gateway, tickets: int) -> None:
             print(f"{done:,} tickets", file=sys.stderr)
 
 
-def _status(gateway: Gateway, index: int) -> dict[str, Any]:
+def status(gateway: Gateway, index: int) -> dict[str, Any]:
+    """A node's status; empty if it does not answer."""
     answer = gateway.query(index, "status", wait=2.0).result(10.0)
     return {} if answer.code else msgspec.json.decode(answer.text)
 
 
-def _executed(gateway: Gateway) -> int:
-    return int(_status(gateway, AWAY).get("sequence", -1))
+def executed(gateway: Gateway) -> int:
+    """Last sequence that the member that comes back has executed, -1 if it does not answer."""
+    return int(status(gateway, AWAY).get("sequence", -1))
 
 
-def _processor(nodes: Processes, name: str) -> float:
-    import psutil  # a development dependency (`make bench`) that the other benchmarks do not need
-
-    times = psutil.Process(nodes.pid(name)).cpu_times()
-    return float(times.user + times.system)
-
-
-def main(output: Path, behind: int, tickets: int) -> None:
-    """Measure, print the table, write the JSON."""
+def main(behind: int, tickets: int) -> dict[str, Any]:
+    """Measure and print the table."""
     report = run(behind=behind, tickets=tickets)
-    output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     for name, row in report.items():
         print(
             f"{name}: {row['sequences_behind']:,} sequences, {row['tickets']:,} tickets, "
@@ -228,4 +222,4 @@ def main(output: Path, behind: int, tickets: int) -> None:
             f"  processor seconds: newcomer {row['newcomer_processor_seconds']:.1f}, "
             f"each other {row['others_processor_seconds']:.1f}"
         )
-    print(f"written: {output}")
+    return report

@@ -18,6 +18,7 @@ from typing import Any
 
 from nacl import bindings
 
+from benchmarks.cost import check_seconds
 from dtvn.events.config import Algorithm, ConsensusConfig
 from dtvn.events.judging import (
     Electorate,
@@ -42,7 +43,6 @@ EVENTS_PER_TURN = 1_000
 CHUNK = 64
 TARGETS = {"1,000 runs, chunks of one": 2.0, "one run, chunks of 64": 1.0}
 """Checks an event, over all processes (issue 14)."""
-CHECKS = 2_000
 TEXT = b'{"type":"TEXT_MESSAGE_CONTENT","messageId":"m-%d","delta":"some words of an agent "}'
 
 
@@ -134,16 +134,6 @@ class Bench:
             for inquiry in asked
             for piece in inquiry.pieces
         ]
-
-
-def check_seconds() -> float:
-    """Processor seconds of one Ed25519 verification."""
-    public, secret = bindings.crypto_sign_keypair()
-    signed = bindings.crypto_sign(b"m" * 120, secret)
-    before = process_time()
-    for _ in range(CHECKS):
-        bindings.crypto_sign_open(signed, public)
-    return (process_time() - before) / CHECKS
 
 
 def measure(runs: int, chunk: int, turns: int) -> tuple[Bench, float]:

@@ -1,0 +1,147 @@
+"""What a benchmark counts: processor time of all processes, in Ed25519 checks of the same core and run.
+
+Processor time hardly depends on what else the machine does; rates and latencies do, and stand beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nacl import bindings
+
+CHECKS = 2_000
+TICKS = os.sysconf("SC_CLK_TCK")
+SCHEMA = 1
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measure. `target` and `floor` are in `unit`; None if there is none. Times in milliseconds."""
+
+    name: str
+    value: float
+    unit: str = "checks"
+    target: float | None = None
+    floor: float | None = None
+    floor_name: str = ""
+    per_second: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the target is met; empty without one."""
+        if self.target is None:
+            return ""
+        return "met" if self.value <= self.target else "missed"
+
+
+HEADINGS = ("measure", "value", "target", "", "floor", "a second", "p50 ms", "p99 ms", "floor is")
+
+
+def table(lines: Iterable[Line]) -> str:
+    """The lines as a Markdown table."""
+    rows: list[tuple[str, ...]] = [HEADINGS, ("---",) * len(HEADINGS)]
+    for each in lines:
+        target = "" if each.target is None else f"<= {each.target:g}"
+        numbers = (_number(n) for n in (each.floor, each.per_second, each.p50_ms, each.p99_ms))
+        value = f"{_number(each.value)} {each.unit}"
+        rows.append((each.name, value, target, each.verdict, *numbers, each.floor_name))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def check_seconds() -> float:
+    """Processor seconds of one Ed25519 verification on this core now."""
+    public, secret = bindings.crypto_sign_keypair()
+    signed = bindings.crypto_sign(b"m" * 120, secret)
+    begin = time.thread_time()
+    for _ in range(CHECKS):
+        bindings.crypto_sign_open(signed, public)
+    return (time.thread_time() - begin) / CHECKS
+
+
+class Meter:
+    """Processor time of some processes while a block runs."""
+
+    def __init__(self, pids: Iterable[int], *, idle: float = 0.0) -> None:
+        """`idle`: seconds of processor time a second that they use without any work; left out."""
+        self._pids = list(pids)
+        self._idle = idle
+        self.seconds = self.wall = self.check = 0.0
+        """Processor seconds, wall-clock seconds, and processor seconds of a check."""
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Measure this block, with a check before and after it."""
+        check = check_seconds()
+        used, begin = processor_seconds(self._pids), time.monotonic()
+        yield
+        self.wall = time.monotonic() - begin
+        self.seconds = processor_seconds(self._pids) - used - self._idle * self.wall
+        self.check = (check + check_seconds()) / 2
+
+    def checks(self, operations: int) -> float:
+        """Checks for one of so many operations."""
+        return self.seconds / self.check / operations
+
+    @property
+    def busy(self) -> float:
+        """Share of all cores that these processes used."""
+        return self.seconds / self.wall / (os.cpu_count() or 1)
+
+
+def processor_seconds(pids: Iterable[int]) -> float:
+    """User and system time of all threads, ended ones included; a process that has ended counts nothing."""
+    ticks = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS
+
+
+def memory_mb(pids: Iterable[int]) -> float:
+    """Proportional set size of these processes: pages that several share are counted once."""
+    kib = 0
+    for pid in pids:
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        kib += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+    return kib / 1024
+
+
+def facts() -> dict[str, Any]:
+    """The machine on which the numbers are measured, and the code."""
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    git = ["git", "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "schema": SCHEMA,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit or "unknown",
+        "cores": os.cpu_count(),
+        "processor": names[0].partition(":")[2].strip() if names else platform.machine(),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "load_at_start": round(os.getloadavg()[0], 1),
+    }
