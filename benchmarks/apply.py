@@ -1,8 +1,8 @@
 """Measures the cost for one replica to apply the log: execution, state root, rows (R25).
 
-`measure()` runs alone in one process. Operations are built before anything counts, because clients build them;
-it counts the processor time of every replica and the learner for each of them, which means the same on a busy
-machine. `materialise` takes the rows as a ledger's journal would (without it, rows are made and discarded).
+`measure()` runs alone in one process. Operations are built before anything counts, because clients build
+them; it counts the processor time of every replica and the learner for each of them, which means the same on
+a busy machine. `materialise` takes the rows as a ledger's journal would (without it, rows are discarded).
 
 `python -m benchmarks.apply [tickets]` prints the numbers.
 """

@@ -16,6 +16,8 @@ from dtvn.machine import Admit, Command, Issue, build
 from dtvn.protocol.consensus.messages import Operation
 
 Item = TypeVar("Item")
+VALID_SECONDS, WAIT = 500.0, 120.0
+"""The machine refuses what is valid for more than ten minutes (R14)."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ def admits(names: Iterable[str]) -> list[Operation]:
 
 
 def operation(command: Command, ticket: str, *, nonce: bytes = b"") -> Operation:
-    """One operation that is valid for a minute."""
-    until = valid_until(60.0)
+    """One operation that is valid as long as a run may take on a busy machine."""
+    until = valid_until(VALID_SECONDS)
     return build(command, ticket=ticket, actor="bench", entry="node0", valid_until=until, nonce=nonce)
 
 
@@ -65,7 +67,7 @@ def drive(gateway: Gateway, calls: Sequence[Sequence[Operation]], outstanding: i
     begin = time.perf_counter()
     for call in calls:
         room.acquire()
-        future = gateway.submit(call, wait=30.0)
+        future = gateway.submit(call, wait=WAIT)
         future.add_done_callback(finished(time.perf_counter()))
     for _ in range(outstanding):
         room.acquire()
