@@ -29,6 +29,8 @@ from tests.ledger.syncs import mark
 from validators.ledger import Ledger, open_ledger
 from validators.ledger.sqlite import SqliteStore
 
+MARKS = frozenset({"PrePrepare", "Prepare", "Commit", "Reply"})
+"""Files that stand for words."""
 NEVER_FULL = "never-full"
 """SQLite commits with synchronous=NORMAL always: the bug that no reader of the virtual disk can see."""
 

@@ -1,7 +1,8 @@
-"""What one operation costs: turns, frames, signature checks and SQL statements of each member, exactly.
+"""What one operation costs: turns, frames, signature checks, statements and syncs of each member, exactly.
 
 Four real hosts with real ledgers on a virtual clock (`benchmarks.hosts`), so the numbers depend on no
-machine. A change that raises one says why; the syncs are counted in tests/ledger/test_syncs.py.
+machine. A change that raises one says why. A sync is a turn that asks for one; what reaches the kernel is
+counted in tests/ledger/test_syncs.py, all system calls on a ledger in test_system_calls.py there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dtvn.machine import Issue
 PRICE = Price(turn=250_000, frame=70_000)
 REST = 30_000_000
 """Nanoseconds after the last answer: the late messages, but no heartbeat."""
-NUMBERS = ("turns", "frames", "checks", "statements")
+NUMBERS = ("turns", "frames", "checks", "statements", "syncs")
 
 LONE = [(4, 7, 5, 24), (3, 7, 5, 25), (3, 7, 5, 22), (2, 7, 5, 22)]
 SINGLES = [(5, 28, 24, 79), (4, 28, 25, 78), (3, 28, 24, 78), (3, 28, 24, 78)]
@@ -37,8 +38,10 @@ class Counted:
     def __init__(self, world: World, index: int) -> None:
         self._door = world._hosts[index].door
         self._checked = self._door.verifications
-        self._turns = self._frames = self._statements = 0
+        self._turns = self._frames = self._statements = self._syncs = 0
         process, connection = world.processes[index], world._ledgers[index]._store
+        self._commit = connection.commit
+        connection.commit = self.commit  # type: ignore[method-assign]
         self._run = process.run
         process.run = self.run  # type: ignore[method-assign]
         assert isinstance(connection._connection, sqlite3.Connection)
@@ -50,12 +53,22 @@ class Counted:
         self._frames += len(said)
         return said, handled
 
+    def commit(self, *args: Any, durable: bool, **more: Any) -> None:
+        self._commit(*args, durable=durable, **more)
+        self._syncs += durable
+
     def _on_statement(self, sql: str) -> None:
         self._statements += not sql.startswith("PRAGMA")  # a copy of the write-ahead log, when it is due
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        return self._turns, self._frames, self._door.verifications - self._checked, self._statements
+        return (
+            self._turns,
+            self._frames,
+            self._door.verifications - self._checked,
+            self._statements,
+            self._syncs,
+        )
 
 
 def costs(folder: Path, calls: Sequence[Call]) -> list[tuple[int, ...]]:
