@@ -15,6 +15,7 @@ from dtvn.machine import CommandError
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
+from tests.waiting import wait_until
 
 ACQUIRERS = 30
 
@@ -111,15 +112,17 @@ def test_without_a_quorum_no_lock_is_granted_a21(gateway: FakeGateway, locks: Lo
 @pytest.mark.asyncio
 async def test_a_cancellation_is_not_lost_where_the_answer_is_there() -> None:
     answer: Future[int] = Future()
-    call = asyncio.create_task(awaited(answered_once(answer), 60.0))
-    await asyncio.sleep(0)
+    asked = asyncio.Event()
+    call = asyncio.create_task(awaited(answered_once(answer, asked), 60.0))
+    await asked.wait()
     asyncio.get_running_loop().call_soon(call.cancel)
     answer.set_result(1)
     with pytest.raises(asyncio.CancelledError):
         await call
 
 
-def answered_once(answer: Future[int]) -> Steps[int]:
+def answered_once(answer: Future[int], asked: asyncio.Event) -> Steps[int]:
+    asked.set()
     return (yield answer)  # type: ignore[no-any-return]
 
 
@@ -127,9 +130,10 @@ def answered_once(answer: Future[int]) -> Steps[int]:
 async def test_an_event_loop_waits_for_a_lock_and_leaves_its_queue(gateway: FakeGateway) -> None:
     locks = AsyncLockClient(gateway, actor="program")
     async with locks.held("leader", 60.0) as first:
+        ordered = gateway.acknowledged
         waiting = asyncio.create_task(locks.acquire("leader", 60.0, wait=60.0))
         given_up = asyncio.create_task(locks.acquire("leader", 60.0, wait=60.0))
-        await asyncio.sleep(0.2)
+        await asyncio.to_thread(wait_until, lambda: gateway.acknowledged >= ordered + 2, what="both wait")
         given_up.cancel()
         with pytest.raises(asyncio.CancelledError):
             await given_up

@@ -53,7 +53,7 @@ def test_locks_are_held_by_one_beside_runs() -> None:
     assert locks.refused >= 10
 
 
-def test_a_member_with_unlike_rules_abstains_and_chunks_are_certified_in_parts() -> None:
+def test_unlike_rules_abstain_and_chunks_are_certified_in_parts() -> None:
     play = played("unlike-rules", 1)
     judge = play.cluster.world.nodes["r0"].host.judge  # type: ignore[union-attr]
     assert judge is not None
