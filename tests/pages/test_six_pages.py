@@ -144,7 +144,7 @@ def test_a_node_is_stopped_and_started_with_its_output_on_the_page(
     expect(shown(page, "output")).to_contain_text("stopped sequence=")
     page.get_by_role("button", name="Start node3").click()
     expect(row(page, "nodes", "node3")).to_contain_text("running")
-    expect(shown(page, "output")).not_to_contain_text("stopped sequence=")  # what came before is over (0141)
+    expect(shown(page, "output")).not_to_contain_text("stopped sequence=")  # what came before is over
     expect(shown(page, "output")).to_contain_text("started node_id=node3")
     process = row(page, "nodes", "node3").locator('[data-label="Process"]')
     killed = s.nodes()["node3"]["pid"]
