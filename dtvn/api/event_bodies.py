@@ -147,7 +147,7 @@ def _checked(texts: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 
 def _read_salts(members: dict[str, msgspec.Raw], count: int) -> tuple[bytes, ...]:
-    if "salts" not in members or bytes(members["salts"]) == b"null":
+    if "salts" not in members:
         return ()
     wrong = f"salts must be a list of {count} strings, each of {SALT_SIZE} bytes in base64"
     try:

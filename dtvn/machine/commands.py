@@ -261,7 +261,7 @@ class Kind(msgspec.Struct, frozen=True):
     """Capability that its signer needs in the operation's event (R15); "" for none."""
     former: str = ""
     """Another capability that permits it as well, since it did before this kind had its own and ledgers hold
-    such operations; "" for none."""
+    such operations; "", which nobody holds, for none."""
     names: Literal["ticket", "event", "nothing"] = "ticket"
     """Whether it names a ticket and its event, an event only, or neither."""
 

@@ -141,7 +141,7 @@ class Operations:
         if (
             capability
             and not may(principal, capability, operation.event)
-            and not (former and may(principal, former, operation.event))
+            and not may(principal, former, operation.event)
         ):
             result: Result = reasons.NOT_PERMITTED, shown
         else:

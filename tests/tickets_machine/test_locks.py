@@ -232,12 +232,6 @@ def test_r13_a_repeated_acquire_extends_nothing(machine: Queues) -> None:
     assert machine.code(Acquire("leader", b"b", MINUTE)) == "ok"
 
 
-def test_what_ledgers_hold_is_still_permitted_to_who_may_operate(machine: Queues) -> None:
-    assert machine.code(Acquire("leader", b"a", SECOND), principal="operator") == "ok"
-    assert machine.code(Release("leader", b"a"), principal="operator") == "ok"
-    assert machine.code(Acquire("leader", b"a", SECOND)) == "ok"
-
-
 def test_payload_outcome_and_root_of_a_lock_never_change() -> None:
     """Replicas of every version compute these."""
     machine = Machine(genesis(demo=False, principals=PRINCIPALS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dtvn.machine import (
+    Acquire,
     Admit,
     Barrier,
     Command,
@@ -12,6 +13,7 @@ from dtvn.machine import (
     Dispute,
     Issue,
     LimitPrincipal,
+    Release,
     Resolve,
     Seed,
     Validate,
@@ -19,7 +21,7 @@ from dtvn.machine import (
 from dtvn.machine.commands import read
 from dtvn.protocol.canonical import encode
 from dtvn.protocol.genesis import CAPABILITIES, Grant, Principal, check_grant
-from tests.tickets_machine.support import Machine, genesis, public
+from tests.tickets_machine.support import SECOND, Machine, genesis, public
 
 NEEDS: list[tuple[Command, str, str]] = [
     (Issue(), "T-9", "issue"),
@@ -60,6 +62,18 @@ def test_r15_each_kind_needs_its_capability_in_its_event(
         holder = machine_where_someone_holds(Grant(event, capability))
         holder.do(Issue(), "T-1")
         assert holder.do(command, ticket, principal="someone") != "not_permitted"
+
+
+def test_r15_locks_that_ledgers_hold_are_permitted_to_who_may_operate_in_their_event() -> None:
+    for capability in ("operate", "lock"):
+        for event in ("default", "*"):
+            holder = machine_where_someone_holds(Grant(event, capability))
+            assert holder.do(Acquire("leader", b"a", SECOND), principal="someone") == "ok"
+            assert holder.do(Release("leader", b"a"), principal="someone") == "ok"
+    others = [Grant("*", other) for other in CAPABILITIES if other not in ("operate", "lock")]
+    for grant in (*others, Grant("elsewhere", "operate")):
+        without = machine_where_someone_holds(grant)
+        assert without.do(Acquire("leader", b"a", SECOND), principal="someone") == "not_permitted"
 
 
 def test_r15_any_principal_may_open_a_session_and_wait_for_a_barrier() -> None:
