@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from dtvn.node.memory import resident_bytes
+from validators.dashboard.doctor import report_of
 from validators.dashboard.findings import REMEDIES, Look, find
 
 NAMES = ("r0", "r1", "r2", "r3")
@@ -145,6 +146,13 @@ def test_a_healthy_cluster_has_no_finding() -> None:
 def test_what_heals_between_the_looks_is_no_trouble() -> None:
     assert find(HALVES, four()) == []
     assert find(four(r3={"executed": 10}), four(r3={"executed": 30})) == []
+
+
+def test_who_follows_without_a_vote_is_a_finding_though_the_others_are_enough() -> None:
+    report = report_of("slow", "Sequence 10 is executed; node3 is missing, but the others are enough.", [])
+    assert not report.healthy
+    assert "node3" in report.findings[0].wrong
+    assert report_of("ok", "Nothing is stuck.", []).sentence == "Healthy. Nothing is stuck."
 
 
 def test_memory_is_that_of_this_process_now() -> None:

@@ -23,6 +23,12 @@ SECONDS_MAX = 600.0
 NOT_LOOKED_AT = ("breaker_open",)
 """Troubles of which no process of the platform reports anything yet."""
 
+RUNBOOK = {
+    "stuck": "See the runbook, DtvnNoProgress.",
+    "slow": "The cluster may be able to lose no further node: see the runbook, DtvnNoSpareNode.",
+}
+"""What to do where only the diagnosis sees a trouble, by its level."""
+
 
 class Report(msgspec.Struct, frozen=True):
     """The findings; `verdict` is that of *Why is it stuck?*."""
@@ -49,11 +55,15 @@ def examine(*, seconds: float) -> Report:
     evidence = Counter(
         MemberEvidence.objects.filter(name__in=[look.id for look in second]).values_list("name", flat=True)
     )
-    findings = find(first, second, evidence=evidence)
-    if explained["level"] == "stuck" and not findings:
-        findings = [Finding("stuck", explained["verdict"], "See the runbook, DtvnNoProgress.")]
-    sentence = f"{counted(len(findings), 'finding')}." if findings else f"Healthy. {explained['verdict']}"
-    return Report(not findings, sentence, explained["verdict"], findings, NOT_LOOKED_AT)
+    return report_of(explained["level"], explained["verdict"], find(first, second, evidence=evidence))
+
+
+def report_of(level: str, verdict: str, findings: list[Finding]) -> Report:
+    """The report on these findings; without any, the level and verdict of the diagnosis decide. Pure."""
+    if level != "ok" and not findings:
+        findings = [Finding(level, verdict, RUNBOOK[level])]
+    sentence = f"{counted(len(findings), 'finding')}." if findings else f"Healthy. {verdict}"
+    return Report(not findings, sentence, verdict, findings, NOT_LOOKED_AT)
 
 
 def looks(network: GatewayFace, explained: dict[str, Any] | None = None) -> list[Look]:
