@@ -186,6 +186,8 @@ class Cluster:
         scheme = world.keyring.scheme
         application = TicketApplication(world.genesis, world.cluster, verify=scheme.verify)
         membership = node.membership = self._lives_in(node)
+        if node.honest:
+            self.world.enter(membership)  # a power cut may be between the record of an epoch and its process
         node.index = node.place(membership)
         member = None if node.index is None else node.member_id
         config = configuration.build(world.genesis, world.cluster, member, membership)

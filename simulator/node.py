@@ -291,8 +291,6 @@ class Node:
         """Another process takes over in the next epoch, with connections of its own (R35)."""
         self.inherited = over.successor.bundles
         self.inbox.clear()
-        if self.honest:
-            self.world.enter(over.successor.membership)
         self._rebuild(continued=False)
         self.world.relink()
 
