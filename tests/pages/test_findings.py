@@ -148,7 +148,7 @@ def test_what_heals_between_the_looks_is_no_trouble() -> None:
     assert find(four(r3={"executed": 10}), four(r3={"executed": 30})) == []
 
 
-def test_who_follows_without_a_vote_is_a_finding_though_the_others_are_enough() -> None:
+def test_who_follows_without_a_vote_is_a_finding() -> None:
     report = report_of("slow", "Sequence 10 is executed; node3 is missing, but the others are enough.", [])
     assert not report.healthy
     assert "node3" in report.findings[0].wrong

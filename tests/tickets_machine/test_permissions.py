@@ -64,7 +64,7 @@ def test_r15_each_kind_needs_its_capability_in_its_event(
         assert holder.do(command, ticket, principal="someone") != "not_permitted"
 
 
-def test_r15_locks_that_ledgers_hold_are_permitted_to_who_may_operate_in_their_event() -> None:
+def test_r15_locks_that_ledgers_hold_need_operate_in_their_event() -> None:
     for capability in ("operate", "lock"):
         for event in ("default", "*"):
             holder = machine_where_someone_holds(Grant(event, capability))
