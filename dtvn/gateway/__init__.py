@@ -38,7 +38,7 @@ from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberVi
 from dtvn.gateway.identity import Identity, file_mark, next_path, read_identity
 from dtvn.gateway.liveness import gather_liveness_proofs, newcomer_proof
 from dtvn.gateway.locks import AsyncLockClient, Lease, LockClient, LockError
-from dtvn.gateway.validator import AsyncDistributedValidator, DistributedValidator, ValidatorError
+from dtvn.gateway.validator import AsyncDistributedValidator, DistributedValidator
 from dtvn.gateway.validator_answers import (
     Health,
     Metrics,
@@ -48,6 +48,7 @@ from dtvn.gateway.validator_answers import (
     PartitionInfo,
     ValidationResult,
 )
+from dtvn.gateway.validator_nodes import ValidatorError
 
 __all__ = [
     "Actions",

@@ -3,8 +3,10 @@
     with DistributedValidator(gateway) as validator:
         result = validator.validate_sequence([b'{"type":"RUN_STARTED","threadId":"t","runId":"r"}', ...])
 
-The members of the cluster are the nodes; its ordered log decides who is one. Whatever has no verdict is a
-result with an error, and never raises.
+The members of the cluster are the nodes; its ordered log decides who is one. A call without a verdict returns
+a result with an error, and never raises. While no quorum is reached, the rules judge in this process alone,
+if that is allowed: such a result has the warning LOCAL_ONLY, and the members judge the events of
+`validate_event` later.
 """
 
 from __future__ import annotations
@@ -16,35 +18,38 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from typing import Any, Self
 
-from dtvn.events.config import Algorithm
+from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig, DistributedValidatorConfig
+from dtvn.events.judging import decision_rule
+from dtvn.events.rules import Stream
 from dtvn.gateway.calls import Overloaded
-from dtvn.gateway.events_face import VERDICT_WAIT, EventRun, Given, Judged, RunEnded, RunIsLive
-from dtvn.gateway.face import GatewayClosed, GatewayFace, MemberView
+from dtvn.gateway.events_face import (
+    CALL_EVENTS_MAX,
+    VERDICT_WAIT,
+    EventRun,
+    Judged,
+    RunEnded,
+    RunIsLive,
+)
+from dtvn.gateway.face import GatewayClosed, GatewayFace
 from dtvn.gateway.steps import Steps, awaited, waited
 from dtvn.gateway.validator_answers import (
-    MISSED,
     Health,
     Metrics,
     NodeHealth,
-    NodeInfo,
-    NodeState,
-    PartitionInfo,
     ValidationResult,
     failed,
-    partition,
+    local_result,
     result_of,
 )
+from dtvn.gateway.validator_nodes import Nodes, ValidatorError
+from dtvn.protocol import quorum
 
 ANSWER_SLACK = 60.0
 """Seconds for one call beyond its wait: a call of many chunks waits for each."""
 NOT_RUNNING = "VALIDATOR_NOT_RUNNING"
 
 
-class ValidatorError(Exception):
-    """An operation in the wrong state, or about a node that is no member."""
-
-
-class _Operations:
+class _Operations(Nodes):
     """What both validators do, waiting as steps."""
 
     def __init__(
@@ -55,35 +60,70 @@ class _Operations:
         recorded: bool | None = None,
         actor: str = "validator",
         wait: float = VERDICT_WAIT,
+        allow_local_validation: bool = True,
     ) -> None:
         """`algorithm`: None for the cluster's choice. `recorded`: whether the ordered log records runs; None:
-        for pbft. `wait`: seconds for a verdict."""
-        self._gateway = gateway
+        for pbft. `wait`: seconds for a verdict. `allow_local_validation`: whether the rules judge in this
+        process alone while no quorum is reached."""
+        super().__init__(gateway)
         self._algorithm = algorithm
+        self._consensus: ConsensusConfig | None = None
+        self._allow_local = allow_local_validation
         self._recorded = recorded
         self._actor = actor
         self._wait = wait
         self._running = False
         self._run: EventRun | None = None
-        self._addresses: dict[str, tuple[str, int]] = {}
+        self._stream = Stream()
+        """The rules over the events of `validate_event`, as far as they had a verdict."""
+        self._owed: list[bytes] = []
+        """The last of these events, which the members have not judged yet."""
+        self._local = 0
         self._cleanup: list[Callable[[], object]] = []
         self._begun = time.monotonic()
         self._ends: Counter[str] = Counter()
         self._seconds = 0.0
-        self._asked: Counter[str] = Counter()
-        self._missed: Counter[str] = Counter()
-        self._pings: dict[str, float] = {}
+
+    @classmethod
+    def from_config(cls, gateway: GatewayFace, config: DistributedValidatorConfig | None) -> Self:
+        """A validator with the algorithm, quorum, time-out and local validation of `config`.
+
+        Raises ValidatorError without a configuration. `start` raises AlgorithmNotOffered or ConfigError if
+        this cluster cannot decide so.
+        """
+        if config is None:
+            raise ValidatorError("config: None is not a configuration")
+        made = cls(
+            gateway,
+            wait=config.decision_timeout,
+            allow_local_validation=config.partition_handler.allow_local_validation,
+        )
+        made._consensus = config.consensus_config
+        return made
 
     # --- life ------------------------------------------------------------------------------------
 
     def _start(self) -> None:
         if self._running:
             raise ValidatorError("the validator is running already")
+        if self._consensus is not None:
+            self._algorithm = self._configured(self._consensus)
         self._running = True
+
+    def _configured(self, config: ConsensusConfig) -> Algorithm:
+        """The configured algorithm. Raises AlgorithmNotOffered or ConfigError if the cluster's members do not
+        decide by it, or decide by fewer votes."""
+        members = self.get_total_nodes()
+        rule = decision_rule(config, members)
+        votes = quorum.quorum(members)
+        if rule.algorithm is not Algorithm.UNANIMOUS and rule.needed > votes:
+            raise ConfigError(f"this cluster decides by {votes} votes, not by {rule.needed}")
+        return rule.algorithm
 
     def _stop(self) -> Steps[None]:
         self._running = False
         run, self._run = self._run, None
+        self._stream, self._owed = Stream(), []
         if run is not None:
             yield run.end(wait=self._wait)
         errors: list[Exception] = []
@@ -122,33 +162,68 @@ class _Operations:
             return failed(NOT_RUNNING, "Start the validator first.", len(events))
         begun = time.monotonic()
         try:
-            judged = yield from self._judge(events, thread, run, whole=whole)
+            if self.is_partitioned():
+                return self._judge_here(events, thread, run, whole=whole)
+            judge = self._judge_sequence if whole else self._judge_event
+            judged = yield from judge(events, thread, run)
             result = result_of(judged, time.monotonic() - begun)
-        except (GatewayClosed, Overloaded, RunIsLive, RunEnded, TimeoutError, ValueError) as error:
+        except RunIsLive as error:
+            result = failed("DISTRIBUTED_LOCK_FAILED", str(error), len(events), time.monotonic() - begun)
+        except (GatewayClosed, Overloaded, RunEnded, TimeoutError, ValueError) as error:
             result = failed("NO_DECISIONS", str(error), len(events), time.monotonic() - begun)
         self._seconds += result.duration
         self._ends["valid" if result.is_valid else "invalid" if result.certified else "none"] += 1
         return result
 
-    def _judge(
-        self, events: Sequence[bytes], thread: str, run: str, *, whole: bool
+    def _judge_sequence(
+        self, events: Sequence[bytes], thread: str, run: str
     ) -> Generator[Future[Any], Any, Judged]:
-        live = self._run if not whole and self._run is not None else self._begin(thread, run)
-        if not whole:
-            self._run = live
+        live = self._begin(thread, run)
         try:
             judged: Judged = yield live.judge(events, wait=self._wait)
         finally:
-            if whole:
-                ending = live.end(wait=self._wait)
-        if whole:
-            yield ending
-        for piece in judged.pieces:
-            for answer in piece.members:
-                if answer.given is not Given.NOT_ASKED:
-                    self._asked[answer.member] += 1
-                    self._missed[answer.member] += answer.given in MISSED
+            ending = live.end(wait=self._wait)
+        yield ending
+        self._count(judged)
         return judged
+
+    def _judge_event(
+        self, events: Sequence[bytes], thread: str, run: str
+    ) -> Generator[Future[Any], Any, Judged]:
+        """First what the members owe: without its verdict the next event has none either."""
+        live = self._live(thread, run)
+        if self._owed:
+            judged: Judged = yield live.judge(self._owed, wait=self._wait)
+            self._count(judged)
+            self._owed = self._owed[live.position - judged.position :]
+            if self._owed:
+                return judged
+        judged = yield live.judge(events, wait=self._wait)
+        self._count(judged)
+        if judged.certified:
+            for text in events:
+                self._stream.feed(text)
+        return judged
+
+    def _judge_here(self, events: Sequence[bytes], thread: str, run: str, *, whole: bool) -> ValidationResult:
+        """The verdict of the rules in this process, while no quorum is reached."""
+        if not self._allow_local:
+            return failed("DISTRIBUTED_PARTITION", "Too few members are reached to decide.", len(events))
+        begun = time.monotonic()
+        stream = Stream() if whole else self._stream
+        if not whole:
+            self._live(thread, run)
+            if len(self._owed) + len(events) > CALL_EVENTS_MAX:
+                raise Overloaded(f"{len(self._owed)} events already wait for a quorum")
+            self._owed += events
+        self._local += 1
+        found = [violation for text in events for violation in stream.feed(text).violations]
+        return local_result(found, len(events), time.monotonic() - begun)
+
+    def _live(self, thread: str, run: str) -> EventRun:
+        if self._run is None:
+            self._run = self._begin(thread, run)
+        return self._run
 
     def _begin(self, thread: str, run: str) -> EventRun:
         return self._gateway.events.begin(
@@ -157,75 +232,6 @@ class _Operations:
             algorithm=self._algorithm,
             recorded=self._recorded,
             actor=self._actor,
-        )
-
-    # --- nodes -----------------------------------------------------------------------------------
-
-    def register_node(self, node_id: str, host: str, port: int) -> None:
-        """Reach a member at this address from now on. Raises ValidatorError for a node that is no member:
-        `manage.py members add` makes one."""
-        self._member(node_id)
-        self._addresses[node_id] = host, port
-        self._gateway.dial(self._addresses)
-
-    def unregister_node(self, node_id: str) -> None:
-        """Reach a member at the address that the log has for it; unknown ones are fine."""
-        if self._addresses.pop(node_id, None) is not None:
-            self._gateway.dial(self._addresses)
-
-    def get_all_nodes(self) -> dict[str, NodeInfo]:
-        """All members, by id."""
-        lost = self.is_partitioned()
-        return {view.id: self._info(view, lost) for view in self._gateway.members()}
-
-    def get_node_info(self, node_id: str) -> NodeInfo | None:
-        """One member; None for another id."""
-        return self.get_all_nodes().get(node_id)
-
-    def get_active_nodes(self) -> list[str]:
-        """Ids of the members that are reached."""
-        return [view.id for view in self._gateway.members() if view.connected]
-
-    def get_total_nodes(self) -> int:
-        """Number of members."""
-        return len(self._gateway.present.members)
-
-    def _ping(self, node_id: str, timeout: float) -> Steps[float | None]:
-        index, begun = self._member(node_id), time.monotonic()
-        answer = yield self._gateway.query(index, "status", wait=timeout)
-        if answer.code:
-            return None
-        self._pings[node_id] = (time.monotonic() - begun) * 1_000
-        return self._pings[node_id]
-
-    def _node_health(self, node_id: str, timeout: float) -> Steps[NodeHealth]:
-        answered = yield from self._ping(node_id, timeout)
-        info = self.get_all_nodes()[node_id]
-        if answered is None:
-            return NodeHealth(False, 0.0, 0.0, (f"{node_id} at {info.address} does not answer",))
-        score = 1 - min(1.0, 0.5 * info.error_rate + 0.3 * min(1.0, answered / 1_000))
-        issues = (f"{node_id} left {info.error_rate:.0%} of its questions",) if info.error_rate else ()
-        return NodeHealth(not issues, score, answered, issues)
-
-    def _member(self, node_id: str) -> int:
-        for index, member in enumerate(self._gateway.present.members):
-            if member.id == node_id:
-                return index
-        raise ValidatorError(f"{node_id!r} is no member of this cluster")
-
-    def _info(self, view: MemberView, lost: bool) -> NodeInfo:
-        member, asked = self._gateway.present.members[view.index], self._asked[view.id]
-        state = NodeState.SYNCING if view.entering else NodeState.ACTIVE
-        if not view.connected:
-            state = NodeState.PARTITIONED if lost else NodeState.FAILED
-        return NodeInfo(
-            view.id,
-            "{}:{}".format(*self._addresses.get(view.id, (member.host, member.port))),
-            state,
-            view.heard,
-            asked,
-            self._missed[view.id] / asked if asked else 0.0,
-            self._pings.get(view.id, 0.0),
         )
 
     # --- how it goes -----------------------------------------------------------------------------
@@ -242,17 +248,8 @@ class _Operations:
             success_rate=self._ends["valid"] * share,
             avg_latency_ms=1_000 * self._seconds * share,
             throughput=total / max(time.monotonic() - self._begun, 1e-9),
+            local_fallbacks=self._local,
         )
-
-    def is_partitioned(self) -> bool:
-        """Whether fewer members than a quorum are reached."""
-        return self.get_current_partition() is not None
-
-    def get_current_partition(self) -> PartitionInfo | None:
-        """Who is reached and who is not, while that is too few; else None."""
-        reached = self.get_active_nodes()
-        lost = [each.id for each in self._gateway.present.members if each.id not in reached]
-        return partition(reached, lost)
 
     def get_health(self) -> Health:
         """The health of the cluster, as far as it can be seen from here."""

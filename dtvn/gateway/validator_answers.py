@@ -89,6 +89,8 @@ class Metrics(msgspec.Struct, frozen=True):
     avg_latency_ms: float
     throughput: float
     """Validations a second."""
+    local_fallbacks: int
+    """Calls that the rules judged in this process alone; the other figures leave them out."""
 
 
 class ValidationResult(msgspec.Struct, frozen=True):
@@ -112,6 +114,15 @@ def failed(code: str, message: str, events: int = 0, duration: float = 0.0) -> V
     """No verdict, for this reason."""
     reason = Violation(0, code, Severity.ERROR, None, message, "")
     return ValidationResult(False, (reason,), (), events, duration, certified=False)
+
+
+def local_result(violations: Sequence[Violation], events: int, duration: float) -> ValidationResult:
+    """The verdict of the rules in this process alone, marked LOCAL_ONLY."""
+    errors = tuple(each for each in violations if each.severity is Severity.ERROR)
+    warnings = tuple(each for each in violations if each.severity is Severity.WARNING)
+    text = "Judged in this process alone: too few members are reached to decide."
+    mark = Violation(0, "LOCAL_ONLY", Severity.WARNING, None, text, "")
+    return ValidationResult(not errors, errors, (mark, *warnings), events, duration, certified=False)
 
 
 def result_of(judged: Judged, duration: float) -> ValidationResult:

@@ -6,6 +6,13 @@ import asyncio
 
 import pytest
 
+from dtvn.events.config import (
+    ConfigError,
+    ConsensusConfig,
+    DistributedValidatorConfig,
+    from_profile,
+)
+from dtvn.events.judging import AlgorithmNotOffered
 from dtvn.gateway import (
     AsyncDistributedValidator,
     DistributedValidator,
@@ -13,6 +20,7 @@ from dtvn.gateway import (
     ValidationResult,
     ValidatorError,
 )
+from dtvn.gateway.events_face import CALL_EVENTS_MAX
 from dtvn.gateway.validator_answers import partition
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.events.rules.samples import event
@@ -96,6 +104,65 @@ def test_a_closed_gateway_is_a_result_a32(validator: DistributedValidator, gatew
     assert codes(validator.validate_sequence(GOOD)) == ["NO_DECISIONS"]
 
 
+def test_a_validator_takes_a_configuration_a22(gateway: FakeGateway) -> None:
+    with pytest.raises(ValidatorError, match="None"):
+        DistributedValidator.from_config(gateway, None)
+    with DistributedValidator.from_config(gateway, from_profile("high_security", "n0")) as validator:
+        assert validator.validate_sequence(GOOD).certified
+    large = DistributedValidator.from_config(gateway, from_profile("large", "n0"))
+    with pytest.raises(AlgorithmNotOffered) as refused:
+        large.start()
+    assert refused.value.code == "algorithm_not_offered"
+    strict = ConsensusConfig(quorum_size=4)
+    config = DistributedValidatorConfig(node_id="n0", consensus_config=strict)
+    with pytest.raises(ConfigError, match="3 votes, not by 4"):
+        DistributedValidator.from_config(gateway, config).start()
+
+
+def test_without_a_quorum_the_rules_judge_here_alone_a31(
+    validator: DistributedValidator, gateway: FakeGateway
+) -> None:
+    assert validator.validate_event(GOOD[0], thread="t", run="r").certified
+    gateway.down = gateway.events.down = frozenset({2, 3})
+    for text, wanted in ((GOOD[1], True), (BAD[2], False), (GOOD[2], True)):
+        found = validator.validate_event(text)
+        assert (found.is_valid, found.certified, found.warnings[0].code) == (wanted, False, "LOCAL_ONLY")
+    assert codes(found) == []
+    assert codes(validator.validate_sequence(BAD)) == ["MESSAGE_NOT_OPEN"]
+    assert (validator.get_metrics().local_fallbacks, validator.get_metrics().total_validations) == (4, 1)
+    gateway.down = gateway.events.down = frozenset()
+    for text in GOOD[3:]:
+        found = validator.validate_event(text)
+        assert (found.is_valid, found.certified, found.warnings) == (True, True, ())
+
+
+def test_local_validation_may_be_forbidden_a31(gateway: FakeGateway) -> None:
+    with DistributedValidator(gateway, allow_local_validation=False) as validator:
+        gateway.down = gateway.events.down = frozenset({2, 3})
+        found = validator.validate_event(GOOD[0])
+        assert (found.is_valid, codes(found), found.event_count) == (False, ["DISTRIBUTED_PARTITION"], 1)
+
+
+def test_events_that_wait_for_a_quorum_are_bounded(
+    validator: DistributedValidator, gateway: FakeGateway
+) -> None:
+    gateway.down = gateway.events.down = frozenset({2, 3})
+    custom = b'{"type":"CUSTOM","name":"n","value":1}'
+    validator.validate_event(GOOD[0])
+    for _ in range(CALL_EVENTS_MAX - 1):
+        assert validator.validate_event(custom).is_valid
+    assert codes(validator.validate_event(custom)) == ["NO_DECISIONS"]
+    gateway.down = gateway.events.down = frozenset()
+    assert validator.validate_event(custom).certified
+
+
+def test_a_run_that_another_validator_writes_is_locked_a34(gateway: FakeGateway) -> None:
+    with DistributedValidator(gateway) as first, DistributedValidator(gateway) as second:
+        assert first.validate_event(GOOD[0], thread="t", run="r").is_valid
+        found = second.validate_sequence(GOOD, thread="t", run="r")
+        assert (codes(found), found.event_count) == (["DISTRIBUTED_LOCK_FAILED"], 5)
+
+
 def test_metrics_count_and_divide_a41(validator: DistributedValidator) -> None:
     assert validator.get_metrics().error_rate == 0
     for events in (GOOD, GOOD, BAD, GOOD):
@@ -122,7 +189,7 @@ def test_nodes_are_the_members_a25(validator: DistributedValidator, gateway: Fak
     assert validator.get_node_health("r0").healthy
 
 
-def test_lost_members_are_seen_in_nodes_and_health_a42(
+def test_lost_members_are_seen_in_nodes_and_health_a37_a42(
     validator: DistributedValidator, gateway: FakeGateway
 ) -> None:
     assert validator.get_health().healthy
@@ -130,6 +197,7 @@ def test_lost_members_are_seen_in_nodes_and_health_a42(
     health = validator.get_health()
     assert (health.healthy, health.network_healthy, health.active_nodes) == (True, False, 3)
     assert validator.get_all_nodes()["r3"].state is NodeState.FAILED
+    assert "r3" not in validator.get_active_nodes()
     gateway.down = frozenset({2, 3})
     health = validator.get_health()
     assert (health.healthy, health.consensus_healthy, health.total_nodes) == (False, False, 4)
@@ -139,6 +207,8 @@ def test_lost_members_are_seen_in_nodes_and_health_a42(
     assert validator.get_all_nodes()["r3"].state is NodeState.PARTITIONED
     sick = validator.get_node_health("r3")
     assert (sick.healthy, sick.score) == (False, 0.0)
+    gateway.down = frozenset()
+    assert validator.get_all_nodes()["r3"].state is NodeState.ACTIVE
 
 
 @pytest.mark.parametrize(

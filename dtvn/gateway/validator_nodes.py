@@ -1,0 +1,111 @@
+"""The members of the cluster as the nodes of the contract's validator: where they are, and how they do."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from dtvn.gateway.events_face import Given, Judged
+from dtvn.gateway.face import GatewayFace, MemberView
+from dtvn.gateway.steps import Steps
+from dtvn.gateway.validator_answers import MISSED, NodeHealth, NodeInfo, NodeState, PartitionInfo, partition
+
+
+class ValidatorError(Exception):
+    """An operation in the wrong state, or about a node that is no member."""
+
+
+class Nodes:
+    """Which members are reached, and what each answered."""
+
+    def __init__(self, gateway: GatewayFace) -> None:
+        self._gateway = gateway
+        self._addresses: dict[str, tuple[str, int]] = {}
+        self._asked: Counter[str] = Counter()
+        self._missed: Counter[str] = Counter()
+        self._pings: dict[str, float] = {}
+
+    def register_node(self, node_id: str, host: str, port: int) -> None:
+        """Reach a member at this address from now on. Raises ValidatorError for a node that is no member:
+        `manage.py members add` makes one."""
+        self._member(node_id)
+        self._addresses[node_id] = host, port
+        self._gateway.dial(self._addresses)
+
+    def unregister_node(self, node_id: str) -> None:
+        """Reach a member at the address that the log has for it; unknown ones are fine."""
+        if self._addresses.pop(node_id, None) is not None:
+            self._gateway.dial(self._addresses)
+
+    def get_all_nodes(self) -> dict[str, NodeInfo]:
+        """All members, by id."""
+        lost = self.is_partitioned()
+        return {view.id: self._info(view, lost) for view in self._gateway.members()}
+
+    def get_node_info(self, node_id: str) -> NodeInfo | None:
+        """One member; None for another id."""
+        return self.get_all_nodes().get(node_id)
+
+    def get_active_nodes(self) -> list[str]:
+        """Ids of the members that are reached."""
+        return [view.id for view in self._gateway.members() if view.connected]
+
+    def get_total_nodes(self) -> int:
+        """Number of members."""
+        return len(self._gateway.present.members)
+
+    def _ping(self, node_id: str, timeout: float) -> Steps[float | None]:
+        index, begun = self._member(node_id), time.monotonic()
+        answer = yield self._gateway.query(index, "status", wait=timeout)
+        if answer.code:
+            return None
+        self._pings[node_id] = (time.monotonic() - begun) * 1_000
+        return self._pings[node_id]
+
+    def _node_health(self, node_id: str, timeout: float) -> Steps[NodeHealth]:
+        answered = yield from self._ping(node_id, timeout)
+        info = self.get_all_nodes()[node_id]
+        if answered is None:
+            return NodeHealth(False, 0.0, 0.0, (f"{node_id} at {info.address} does not answer",))
+        score = 1 - min(1.0, 0.5 * info.error_rate + 0.3 * min(1.0, answered / 1_000))
+        issues = (f"{node_id} left {info.error_rate:.0%} of its questions",) if info.error_rate else ()
+        return NodeHealth(not issues, score, answered, issues)
+
+    def _member(self, node_id: str) -> int:
+        for index, member in enumerate(self._gateway.present.members):
+            if member.id == node_id:
+                return index
+        raise ValidatorError(f"{node_id!r} is no member of this cluster")
+
+    def _info(self, view: MemberView, lost: bool) -> NodeInfo:
+        member, asked = self._gateway.present.members[view.index], self._asked[view.id]
+        state = NodeState.SYNCING if view.entering else NodeState.ACTIVE
+        if not view.connected:
+            state = NodeState.PARTITIONED if lost else NodeState.FAILED
+        return NodeInfo(
+            view.id,
+            "{}:{}".format(*self._addresses.get(view.id, (member.host, member.port))),
+            state,
+            view.heard,
+            asked,
+            self._missed[view.id] / asked if asked else 0.0,
+            self._pings.get(view.id, 0.0),
+        )
+
+    def is_partitioned(self) -> bool:
+        """Whether fewer members than a quorum are reached."""
+        return self.get_current_partition() is not None
+
+    def get_current_partition(self) -> PartitionInfo | None:
+        """Who is reached and who is not, while that is too few; else None."""
+        reached = self.get_active_nodes()
+        lost = [each.id for each in self._gateway.present.members if each.id not in reached]
+        return partition(reached, lost)
+
+    def _count(self, judged: Judged) -> None:
+        """Count what each member answered."""
+        for piece in judged.pieces:
+            for answer in piece.members:
+                if answer.given is not Given.NOT_ASKED:
+                    self._asked[answer.member] += 1
+                    self._missed[answer.member] += answer.given in MISSED
