@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
+from dtvn.machine.commands import KINDS
 from dtvn.machine.reasons import OK
 from dtvn_project.routers import LEARNER_ALIAS
 from validators.dashboard.accounts import AccountAdmin, AccountGroupAdmin
@@ -81,10 +82,9 @@ class KindFilter(admin.SimpleListFilter):
 
     title = "operation"
     parameter_name = "operation"
-    KINDS = ("issue", "seed", "validate", "consume", "admit", "dispute", "resolve", "open_session", "barrier")
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(kind, kind.replace("_", " ").capitalize()) for kind in self.KINDS]
+        return [(kind, kind.replace("_", " ").capitalize()) for kind in KINDS]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[OperationRecord]

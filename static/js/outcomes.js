@@ -12,8 +12,24 @@ dtvn.outcomes = (function () {
     dispute: "disputed",
   };
   const VERDICTS = { clear: "dispute cleared", uphold: "dispute upheld" };
-  // What an operation that names no ticket is about.
-  const SUBJECTS = { seed: "demo tickets", reconfigure: "membership", barrier: "log", open_session: "session" };
+  const SUBJECTS = {
+    seed: "demo tickets",
+    reconfigure: "membership",
+    barrier: "log",
+    open_session: "session",
+    record: "agent events",
+    acquire: "lock",
+    release: "lock",
+    lock: "lock",
+    renew: "lock",
+    unlock: "lock",
+    cancel_lock: "lock",
+    add_principal: "principals",
+    rotate_principal: "principals",
+    limit_principal: "principals",
+    revoke_principal: "principals",
+    grant: "principals",
+  };
 
   function make(tag, className, text) {
     const element = document.createElement(tag);
@@ -48,7 +64,7 @@ dtvn.outcomes = (function () {
     const time = make("time", "", new Date(event.timestamp * 1000).toLocaleTimeString("en-GB"));
     time.dateTime = new Date(event.timestamp * 1000).toISOString();
     const what = make("span", "what");
-    what.append(make("span", "mono", event.ticket_id || SUBJECTS[event.operation] || "principals"));
+    what.append(make("span", "mono", event.ticket_id || subject(event.operation)));
     const ok = event.code === "ok";
     const count = event.count === undefined ? "" : ` ${event.count}`;
     const where = make("span", "where");
@@ -61,6 +77,11 @@ dtvn.outcomes = (function () {
     return item;
   }
 
+  /* What an operation without a ticket is about. */
+  function subject(operation) {
+    return SUBJECTS[operation] || operation.replaceAll("_", " ");
+  }
+
   function word(event, ok) {
     if (!ok) {
       return (event.shown || event.code).replaceAll("_", " ");
@@ -68,5 +89,5 @@ dtvn.outcomes = (function () {
     return VERDICTS[event.verdict] || VERBS[event.operation] || event.operation.replaceAll("_", " ");
   }
 
-  return { draw, make, pill };
+  return { draw, make, pill, subject };
 })();

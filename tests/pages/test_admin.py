@@ -14,6 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from dtvn.machine.commands import KINDS
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
 from validators.ledger.models import ConsensusEntry, OperationRecord, Ticket
@@ -143,6 +144,15 @@ def test_the_log_shows_newest_first_with_outcomes(
     assert page.index("not_validated") < page.index("issue")
     assert "not_validated" not in text(admin.get(f"{LOG}?outcome=applied"))
     assert len(re.findall("field-hash", text(admin.get("/admin/ledger/consensusentry/")))) == 2
+
+
+def test_operations_of_every_kind_can_be_filtered(
+    learner: RealLearner, operate: Operate, admin: Client
+) -> None:
+    operate("issue T-1")
+    page = text(admin.get(f"{LOG}?operation=cancel_lock"))
+    assert all(f"?operation={kind}" in page for kind in KINDS)
+    assert "T-1" not in page
 
 
 def test_a_ticket_shows_its_history_with_refusals(

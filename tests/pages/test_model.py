@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from py_mini_racer import MiniRacer, mini_racer
 
 from dtvn.gateway.agreement import Report, agreement
+from dtvn.machine.commands import LOCKS, TICKETLESS
 from tests.pages.learner import RealLearner
 from validators.dashboard.formatting import node_pill
 from validators.feed import rows
@@ -22,6 +23,7 @@ from validators.feed.rows import read_frame, read_snapshot
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 MODEL = Path(__file__).parents[2] / "static/js/model.js"
+OUTCOMES = MODEL.with_name("outcomes.js")
 LINES = st.tuples(
     st.sampled_from(("issue", "validate", "consume", "admit", "dispute", "clear", "uphold", "seed")),
     st.sampled_from(("T-1", "T-2", "T-3", "TICKET-001")),
@@ -185,3 +187,12 @@ def test_pages_and_admin_show_the_same_state_of_a_node(
     voting = None if node["role"] == "learner" else state
     pill = node_pill(node["id"], node["status"], node["error"], voting)
     assert pill == f'<span class="pill {tone}" data-node="n0">{words}</span>'
+
+
+def test_an_operation_without_a_ticket_says_what_it_is_about() -> None:
+    engine = MiniRacer()
+    engine.eval("const dtvn = {}; " + OUTCOMES.read_text())
+    subjects = {kind: engine.eval(f"dtvn.outcomes.subject('{kind}')") for kind in sorted(TICKETLESS)}
+    assert {kind for kind, shown in subjects.items() if shown == kind.replace("_", " ")} == {"lock"}
+    assert {subjects[kind] for kind in LOCKS} == {"lock"}
+    assert subjects["record"] == "agent events"

@@ -54,7 +54,9 @@ def test_r17_a_lost_announcement_is_repaired_from_the_rows(tmp_path: Path, rows:
     listener = ProgressListener(feed_address(tmp_path), rows.read)
     try:
         rows.applied = 9
-        assert listener.wait_for(9, timeout=PATIENCE) == 9
+        assert listener.wait_for(0, timeout=PATIENCE) == 9, "a process that has written nothing itself"
+        rows.applied = 10
+        assert listener.wait_for(10, timeout=PATIENCE) == 10
     finally:
         listener.close()
 

@@ -90,10 +90,14 @@ def test_readiness_is_not_announced_before_the_pages_answer(monkeypatch: pytest.
 def test_a_start_waits_for_the_nodes_that_should_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert waited(monkeypatch, REFUSED) == (False, []), "other parties run all validators"
     nodes.register_nodes(FOUR)
-    for name in FOUR[1:]:
-        nodes.stop_node(name)
+    nodes.stop_node("node3")
     assert waited(monkeypatch, REFUSED) == (False, [])
-    nodes.stop_node("node0")
+    nodes.stop_node("node2")
+    complete, said = waited(monkeypatch, REFUSED)
+    assert complete, "no quorum can come together, and starting a node needs the key"
+    assert said[0].startswith("2 of 4 nodes are stopped, as requested: start them with POST")
+    for name in FOUR[:2]:
+        nodes.stop_node(name)
     ManagedNode.objects.create(node_id="node4", part=NodePart.JOINING, position=4)
     assert waited(monkeypatch, REFUSED)[0], "who joins needs a cluster that runs"
 

@@ -46,7 +46,7 @@ class ProgressListener:
         """Block until rows up to `sequence` can be read, at most `timeout` seconds; returns the applied
         sequence, which may be lower."""
         deadline = time.monotonic() + timeout
-        if self._applied < sequence:
+        if self._applied < max(sequence, 1):  # without an announcement yet, the rows may hold anything
             self._look()
         if self._applied < sequence:
             step_aside()

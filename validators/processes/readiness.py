@@ -4,8 +4,8 @@
 answer shows that web process, keys, nodes and quorum work together. Then the learner must have reached their
 sequence too, or the first page opened would be empty.
 
-A stopped cluster commits nothing until it is started again. Starting it needs the API key that is written
-when this wait ends, so the wait also ends if the cluster is stopped.
+A cluster of which too many nodes are set to stopped commits nothing until they are started again. Starting
+them needs the API key that is written when this wait ends, so the wait also ends then.
 """
 
 import threading
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from django.db import DatabaseError, close_old_connections
 
+from dtvn.protocol.quorum import quorum
 from validators.local_get import NO_ANSWER, get
 from validators.models import ClusterRequest, DesiredState, ManagedNode, NodeRole
 from validators.services.cluster import cluster_now, own_members
@@ -37,8 +38,8 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def wait(url: str, stop: threading.Event, say: Callable[[str], None]) -> bool:
-    """Return True when the cluster commits and the learner follows, or when the cluster is stopped, on
-    request or because its start failed; False when `stop` is set before."""
+    """Return True when the cluster commits and the learner follows, or when too many nodes are stopped, on
+    request or because a start failed; False when `stop` is set before."""
     said_at, committed, reason = time.monotonic(), -1, ""
     reply = Reply()
     while not stop.wait(ASK_INTERVAL):
@@ -60,17 +61,20 @@ def wait(url: str, stop: threading.Event, say: Callable[[str], None]) -> bool:
 
 
 def way_out() -> str:
-    """Advice if all validators of this platform are set to stopped; "" if they are not, or while a start of
-    the cluster is in progress, because a start stops them first."""
+    """Advice if fewer validators of this platform are set to run than a quorum of them; "" if enough are, or
+    while a start of the cluster is in progress, because a start stops them first."""
     try:
-        wanted = set(own_members().values_list("desired", flat=True))
+        wanted = list(own_members().values_list("desired", flat=True))
         # Read after the nodes: a start writes both at once, and finishes with nodes that are set to run.
         cluster = cluster_now()
     except DatabaseError:
         close_old_connections()
         return ""
-    if wanted != {DesiredState.STOPPED} or cluster.wish == ClusterRequest.START:
+    running = wanted.count(DesiredState.RUNNING)
+    if not wanted or running >= quorum(len(wanted)) or cluster.wish == ClusterRequest.START:
         return ""
+    if running:
+        return f"{len(wanted) - running} of {len(wanted)} nodes are stopped, as requested: start them"
     # The cluster controller has already reported why a start failed.
     return "start it again" if cluster.error else "the cluster is stopped, as requested: start it"
 
