@@ -50,6 +50,15 @@ PeerId = Annotated[
         description=f"a peer id, a string of at most {PEER_ID_LENGTH_MAX} characters",
     ),
 ]
+NewPeerId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=PEER_ID_LENGTH_MAX,
+        description=f"a peer id, the new public key as printed on its holder's host; a string of at most "
+        f"{PEER_ID_LENGTH_MAX} characters",
+    ),
+]
 TicketId = Annotated[
     str,
     Meta(

@@ -87,7 +87,7 @@ def check_folder(data: ClusterFolder, node_id: str) -> None:
         raise StartError(f"{data.root} holds no cluster: give its data folder (--data-dir).")
     if node_id and node_id not in there:
         held = f", but {', '.join(there)}" if there else ""
-        raise StartError(f"{data.root} holds no node {node_id}{held}: give another --id or --data-dir.")
+        raise StartError(f"{data.root} holds no node {node_id}{held}: name another node or --data-dir.")
 
 
 def genesis_in(data: ClusterFolder, node_id: str) -> Path:

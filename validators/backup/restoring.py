@@ -70,7 +70,8 @@ def restore(path: Path, manifest: Manifest, target: Source, request: RestoreRequ
     wanted = _wanted(manifest, target, request)
     names = [each.path for each in manifest.files if wanted(each.path)]
     if not names:
-        raise BackupError(f"{path} holds nothing of that: see manage.py restore --check.")
+        named = request.node or ("the platform" if request.part == "platform" else "a cluster")
+        raise BackupError(f"{path} holds nothing of {named}: see manage.py restore --check.")
     restored = sorted({name.split("/")[1] for name in names if name.startswith("nodes/")})
     genesis = _genesis(path, manifest)
     _refuse_living_members(genesis, restored)

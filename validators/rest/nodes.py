@@ -116,8 +116,8 @@ class NodeBody(Body, frozen=True, kw_only=True):
         str,
         msgspec.Meta(
             min_length=1,
-            max_length=64,
-            pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+            max_length=60,
+            pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$",
             description="a string of 1 to 60 of A-Z a-z 0-9 _ -, with a letter or digit first",
         ),
     ]
@@ -145,10 +145,10 @@ def show(call: Call, node_id: str) -> Answer:
 
 
 def show_logs(call: Call, node_id: str) -> Answer:
-    """Output of a node, oldest line first; `lines`: at most this many, 1 to 1,000."""
+    """Output of a node, oldest line first; `lines`: at most this many, and never more than 1,000."""
     lines = call.query.get("lines", str(node_logs.LINES_MAX))
     if not (lines.isascii() and lines.isdigit() and len(lines) < 10 and int(lines) > 0):
-        raise InvalidRequest(f"lines must be a number from 1 to {node_logs.LINES_MAX}")
+        raise InvalidRequest("lines must be a number from 1 to 999999999")
     find_node(node_id)
     logs = node_logs.last_lines(node_id, min(int(lines), node_logs.LINES_MAX))
     return bare({"node_id": node_id, "logs": logs})

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from dtvn.api.answers import Answer, success
-from dtvn.api.bodies import NonceBody, PeerId, Text, convert
+from dtvn.api.bodies import NewPeerId, NonceBody, PeerId, Text, convert
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest
 from dtvn.machine.commands import GRANTS_MAX
@@ -50,7 +50,7 @@ class PrincipalBody(NonceBody, frozen=True, kw_only=True):
             description="a string of 1 to 64 characters of A-Z a-z 0-9 . _ -, with a letter or digit first",
         ),
     ]
-    peer_id: PeerId = ""
+    peer_id: NewPeerId
     grants: Grants = []
 
 

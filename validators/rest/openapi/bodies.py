@@ -88,7 +88,8 @@ def _described(shape: type[Body]) -> dict[str, Any]:
     _, found = msgspec.json.schema_components([shape], ref_template="#/components/schemas/{name}")
     told, needed = found[shape.__name__], _needed(shape)
     fields = {name: each if name in needed else _or_null(each) for name, each in told["properties"].items()}
-    return told | {"required": needed, "properties": fields | shape.further}
+    named = {"anyOf": [{"required": [name]} for name in shape.further]} if shape.further else {}
+    return told | {"required": needed, "properties": fields | shape.further} | named
 
 
 def _or_null(field: dict[str, Any]) -> dict[str, Any]:

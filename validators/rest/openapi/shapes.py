@@ -229,7 +229,9 @@ QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
         "state": _STATE,
     },
     ("GET", "/api/v1/locks"): _LIMIT | {"after": _LOCK_NAME, "name": _LOCK_NAME, "event": EVENT},
-    ("GET", f"{_NODE}/logs"): {"lines": INTEGER | {"minimum": 1, "default": LINES_MAX}},
+    ("GET", f"{_NODE}/logs"): {
+        "lines": INTEGER | {"minimum": 1, "maximum": 999_999_999, "default": LINES_MAX}
+    },
     ("GET", f"{_NODE}/tickets/{{ticket_id}}"): {"event": EVENT},
     ("GET", f"{_SIMULATOR}/runs"): _LIMIT | {"after": STRING | {"pattern": "^[0-9]{1,18}$"}},
     ("DELETE", "/api/v1/members/{node_id}"): {"allow_small": BOOLEAN},
