@@ -1,4 +1,4 @@
-"""tests/docs/parity.json: the cases of the contract and the tests behind each. `python -m tests.docs.parity`
+"""tests/docs/parity.json: the cases of both contracts and the tests behind each. `python -m tests.docs.parity`
 (`make parity`) adds the tests that bear a case's number and takes out those that are gone. The site
 shows the table (tests.docs.tables).
 """
@@ -10,13 +10,17 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import TypedDict
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = Path(__file__).with_name("parity.json")
-CASES = [*(f"C{n}" for n in range(1, 49)), *(f"X{n}" for n in range(1, 44)), "X6b", "X26b"]
-NUMBER = re.compile(r"[cx]\d+b?")
+LATER = {11, 12, 13, *range(43, 54), *range(55, 62)}
+"""Cases of agent events about Raft, synchronisation and partitions, which the product does not offer yet."""
+EVENTS = [f"A{n}" for n in range(1, 88) if n not in {*LATER, 74}]
+CASES = [*(f"C{n}" for n in range(1, 49)), *(f"X{n}" for n in range(1, 44)), "X6b", "X26b", *EVENTS]
+NUMBER = re.compile(r"[acx]\d+b?")
 REAL, INTEGRATION = "tests/integration/", "pytest.mark.integration"
 PROCESSES, IN_PROCESS, OPEN = "processes", "in process", "open"
 
@@ -55,15 +59,16 @@ def exists(test: str) -> bool:
 
 
 def numbered() -> dict[str, list[str]]:
-    """Tests by the cases that their names begin with: `test_c7_x15_...` is of C7 and of X15."""
+    """Tests by the cases that their names begin or end with: `test_c7_x15_...` is of C7 and of X15,
+    `test_..._a68_a69` of A68 and of A69."""
     found: dict[str, list[str]] = {}
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
         path = file.relative_to(ROOT).as_posix()
         for name in sorted(functions(path)):
-            for part in name.split("_")[1:]:
-                if not NUMBER.fullmatch(part):
-                    break
-                found.setdefault(part[0].upper() + part[1:], []).append(f"{path}::{name}")
+            parts = name.split("_")[1:]
+            first, last = takewhile(NUMBER.fullmatch, parts), takewhile(NUMBER.fullmatch, reversed(parts))
+            for part in {*first, *last}:
+                found.setdefault(part.capitalize(), []).append(f"{path}::{name}")
     return found
 
 
