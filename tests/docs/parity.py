@@ -1,6 +1,6 @@
 """tests/docs/parity.json: the cases of both contracts and the tests behind each.
 
-`python -m tests.docs.parity` (`make parity`) adds the tests that bear a case's number and takes out those that
+`python -m tests.docs.parity` (`make parity`) adds the tests that bear a case's number and removes those that
 are gone. The site shows the table (tests.docs.tables).
 """
 
