@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Self
 
 from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig, DistributedValidatorConfig
@@ -46,6 +47,8 @@ from dtvn.protocol import quorum
 
 ANSWER_SLACK = 60.0
 """Seconds for one call beyond its wait: a call of many chunks waits for each."""
+STOP_WAIT = 2.0
+"""Most seconds for which `stop` waits for the end of a run."""
 NOT_RUNNING = "VALIDATOR_NOT_RUNNING"
 
 
@@ -125,7 +128,8 @@ class _Operations(Nodes):
         run, self._run = self._run, None
         self._stream, self._owed = Stream(), []
         if run is not None:
-            yield run.end(wait=self._wait)
+            with suppress(TimeoutError, GatewayClosed):  # the members forget a run that is not ended
+                yield run.end(wait=min(self._wait, STOP_WAIT))
         errors: list[Exception] = []
         for clean in self._cleanup:
             try:
@@ -273,9 +277,9 @@ class DistributedValidator(_Operations):
         self._start()
 
     def stop(self) -> None:
-        """End the run of `validate_event`, then call what was registered, all of it; stopping twice is fine.
-        Raises ExceptionGroup of what that raised."""
-        waited(self._stop(), self._wait + ANSWER_SLACK)
+        """End the run of `validate_event`, waiting STOP_WAIT at most, then call what was registered, all of
+        it; stopping twice is fine. Raises ExceptionGroup of what that raised."""
+        waited(self._stop(), STOP_WAIT)
 
     def validate_event(self, event: bytes | None, *, thread: str = "", run: str = "") -> ValidationResult:
         """Judge the next event of this validator's run, given as its JSON text. The names are the run's,
@@ -313,7 +317,7 @@ class AsyncDistributedValidator(_Operations):
 
     async def stop(self) -> None:
         """See DistributedValidator."""
-        await awaited(self._stop(), self._wait + ANSWER_SLACK)
+        await awaited(self._stop(), STOP_WAIT)
 
     async def validate_event(
         self, event: bytes | None, *, thread: str = "", run: str = ""

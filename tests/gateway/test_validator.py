@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future
 
 import pytest
 
@@ -20,6 +21,7 @@ from dtvn.gateway import (
     ValidationResult,
     ValidatorError,
 )
+from dtvn.gateway.events import OpenRun
 from dtvn.gateway.events_face import CALL_EVENTS_MAX
 from dtvn.gateway.validator_answers import partition
 from dtvn.protocol.genesis import CAPABILITIES
@@ -69,6 +71,19 @@ def test_all_cleanups_run_in_their_order_a24(validator: DistributedValidator) ->
     with pytest.raises(ExceptionGroup):
         validator.stop()
     assert ran == [1, 2]
+
+
+def test_stop_does_not_wait_for_members_that_hang_a24(
+    validator: DistributedValidator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dtvn.gateway.validator.STOP_WAIT", 0.05)
+    monkeypatch.setattr(OpenRun, "end", lambda _run, wait: Future())
+    ran: list[int] = []
+    validator.register_cleanup_func(lambda: ran.append(1))
+    assert validator.validate_event(GOOD[0]).is_valid
+    validator.stop()
+    assert ran == [1]
+    assert not validator.get_running()
 
 
 def test_a_sequence_has_the_members_verdict_a33(validator: DistributedValidator) -> None:
