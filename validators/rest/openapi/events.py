@@ -56,7 +56,7 @@ def _with_events(most: int) -> Schema:
     }
     return {
         "type": "object",
-        "properties": _described(EventsBody) | forms | {"salts": many(_SALT)},
+        "properties": _described(EventsBody) | forms | {"salts": many(_SALT) | {"maxItems": most}},
         "oneOf": [{"required": [name]} for name in forms],
     }
 
