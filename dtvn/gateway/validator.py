@@ -47,6 +47,8 @@ from dtvn.protocol import quorum
 
 ANSWER_SLACK = 60.0
 """Seconds for one call beyond its wait: a call of many chunks waits for each."""
+LINK_PAUSE = 0.02
+"""Seconds between two looks whether a quorum is reached."""
 STOP_WAIT = 2.0
 """Most seconds for which `stop` waits for the end of a run."""
 NOT_RUNNING = "VALIDATOR_NOT_RUNNING"
@@ -82,6 +84,8 @@ class _Operations(Nodes):
         self._owed: list[bytes] = []
         """The last of these events, which the members have not judged yet."""
         self._local = 0
+        self._linked = False
+        """Whether the first wait for a quorum is over."""
         self._cleanup: list[Callable[[], object]] = []
         self._begun = time.monotonic()
         self._ends: Counter[str] = Counter()
@@ -165,6 +169,7 @@ class _Operations(Nodes):
         if not self._running:
             return failed(NOT_RUNNING, "Start the validator first.", len(events))
         begun = time.monotonic()
+        yield from self._first_links()
         try:
             if self.is_partitioned():
                 return self._judge_here(events, thread, run, whole=whole)
@@ -178,6 +183,13 @@ class _Operations(Nodes):
         self._seconds += result.duration
         self._ends["valid" if result.is_valid else "invalid" if result.certified else "none"] += 1
         return result
+
+    def _first_links(self) -> Steps[None]:
+        """Wait once for a quorum: a gateway that was just opened has no links yet, and is not partitioned."""
+        until = time.monotonic() + self._wait
+        while not self._linked and self.is_partitioned() and time.monotonic() < until:
+            yield LINK_PAUSE
+        self._linked = True
 
     def _judge_sequence(
         self, events: Sequence[bytes], thread: str, run: str

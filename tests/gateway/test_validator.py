@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import Future
 
 import pytest
@@ -151,8 +152,22 @@ def test_without_a_quorum_the_rules_judge_here_alone_a31(
         assert (found.is_valid, found.certified, found.warnings) == (True, True, ())
 
 
+def test_a_gateway_that_was_just_opened_is_waited_for(
+    validator: DistributedValidator, gateway: FakeGateway
+) -> None:
+    gateway.down = gateway.events.down = frozenset({1, 2, 3})
+
+    def linked() -> None:
+        gateway.down = gateway.events.down = frozenset()
+
+    timer = threading.Timer(0.2, linked)
+    timer.start()
+    assert validator.validate_sequence(GOOD).certified
+    timer.join()
+
+
 def test_local_validation_may_be_forbidden_a31(gateway: FakeGateway) -> None:
-    with DistributedValidator(gateway, allow_local_validation=False) as validator:
+    with DistributedValidator(gateway, allow_local_validation=False, wait=0.05) as validator:
         gateway.down = gateway.events.down = frozenset({2, 3})
         found = validator.validate_event(GOOD[0])
         assert (found.is_valid, codes(found), found.event_count) == (False, ["DISTRIBUTED_PARTITION"], 1)
@@ -161,6 +176,7 @@ def test_local_validation_may_be_forbidden_a31(gateway: FakeGateway) -> None:
 def test_events_that_wait_for_a_quorum_are_bounded(
     validator: DistributedValidator, gateway: FakeGateway
 ) -> None:
+    validator.validate_sequence(GOOD)
     gateway.down = gateway.events.down = frozenset({2, 3})
     custom = b'{"type":"CUSTOM","name":"n","value":1}'
     validator.validate_event(GOOD[0])
