@@ -97,7 +97,7 @@ class Meter:
         self.check = (check + check_seconds()) / 2
 
     def checks(self, operations: int) -> float:
-        """Checks for one of so many operations."""
+        """Checks for each of `operations` operations."""
         return self.seconds / self.check / operations
 
     @property

@@ -173,7 +173,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _not_broken_off(record: logging.LogRecord) -> bool:
-    """An answer that its agent left incomplete is passed on as that; the printed line says it."""
+    """False for a truncated answer of the agent: it is passed on truncated, and the printed line says so."""
     return "without completing response" not in record.getMessage()
 
 

@@ -16,7 +16,7 @@ class RuledRun:
         self._stream = Stream(limits, known, drop_unknown=drop_unknown)
         self._rules = rules_digest(limits, drop_unknown=drop_unknown)
         self._state = state
-        """b"" where it must be computed: the digests before and after a chunk take it twice."""
+        """The cached digest, which a chunk needs before and after; b"" if it must be computed."""
         self._digest = b""
 
     def copy(self) -> RuledRun:

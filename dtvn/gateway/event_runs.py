@@ -102,7 +102,7 @@ class LiveRun:
         self.recorder: Recorder | None = None
         self.head = b""
         self.ends_by: int | None = None
-        """Time at which it is forgotten in any case; None: it goes on."""
+        """Time at which it is forgotten in any case; None while it is live."""
         self.queued: int | None = None
         """Its time in the queue of deadlines; None: it is not there."""
 
@@ -335,8 +335,8 @@ class EventRuns:
         return min([due for due in times if due is not None], default=None)
 
     def _queue(self, run: LiveRun) -> None:
-        """Put the run into the queue of deadlines, unless it is there with an earlier time: then it is
-        looked at too early once, which costs less than to move it for every chunk."""
+        """Put the run into the queue of deadlines. An earlier entry of it is kept: one early check costs less
+        than moving it for every chunk."""
         due = self._run_deadline(run)
         if due is not None and (run.queued is None or due < run.queued):
             run.queued = due

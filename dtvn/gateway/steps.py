@@ -15,7 +15,7 @@ Steps = Generator[Future[Any] | float, Any, Done]
 
 
 def waited(steps: Steps[Done], seconds: float) -> Done:
-    """The result of a call, waited for in this thread; each future for at most so many seconds."""
+    """The result of a call; this thread waits up to `seconds` for each future."""
     go_on = partial(next, steps)
     try:
         while True:

@@ -21,7 +21,7 @@ class NodeState(IntEnum):
 
     ACTIVE = 0
     PARTITIONED = 1
-    """Unreachable together with so many that no quorum is left."""
+    """Unreachable, and the reachable members are no quorum."""
     FAILED = 2
     SYNCING = 3
     """It enters a new epoch."""

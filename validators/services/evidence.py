@@ -70,7 +70,7 @@ def collect_evidence() -> int:
 
 
 def collect_now_and_then() -> int:
-    """The same for a process whose gateway was opened just now: links take a moment."""
+    """Collect evidence once the links of a gateway that was just opened are up."""
     look_until(lambda: all(member.connected for member in gateway().members()), LINKS_WAIT, pause=0.1)
     return collect_evidence()
 

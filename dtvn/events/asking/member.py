@@ -47,12 +47,12 @@ QUESTION_BYTES, EVENT_BYTES = 512, 32
 """What a question and each event are counted for beside the texts."""
 WAITING_BYTES_MAX = 8 * 1024 * 1024
 WAITING_FRAMES_MAX = 256
-"""What may wait of one principal."""
+"""Most queued questions of one principal, and their bytes."""
 ASKERS_MAX = 256
-"""Principals of which something may wait."""
+"""Most principals with queued questions."""
 USELESS_PER_SECOND, USELESS_BURST = 512, 8_192
-"""Questions of a principal that get no vote. A member that was restarted knows the state of no run, so an
-honest gateway has one of these for each of its runs."""
+"""Questions of a principal that get no vote. After a member's restart an honest gateway causes one for each
+of its runs, because the member knows no state."""
 
 
 class Member(msgspec.Struct, frozen=True):

@@ -41,7 +41,7 @@ _FIRST = Refusal("FIRST_EVENT", "The first event of a stream must be RUN_STARTED
 
 
 def _remembered(state: RunState, owners: dict[str, Owner], identifier: str, tag: m.Tag) -> Refusal | None:
-    """Record an owner over whatever was recorded."""
+    """Record an owner, in place of an earlier one."""
     for name in (identifier, tag):
         if isinstance(name, str) and len(name) > state.limits.id_characters:
             return Refusal("ID_TOO_LONG", f"An id has {len(name)} characters.", "messageId")

@@ -37,7 +37,7 @@ ACCEPTED = Verdict(True)
 
 
 def refused(index: int, code: str, message: str) -> Verdict:
-    """The verdict of who knows more than one stream: the event at `index` is refused by the rule `code`."""
+    """A verdict from outside this stream: the rule `code` refuses the event at `index`."""
     return Verdict(False, (error(index, Refusal(code, message)),))
 
 

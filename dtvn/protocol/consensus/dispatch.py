@@ -112,8 +112,9 @@ class Dispatcher(Subprotocols):
         return refuse(message, header.peer.member)
 
     def on_refused(self, header: Header, reason: Reason) -> None:
-        """Uses what a message shows that `wants` refused, without a check of its signature: a member that
-        forwards a request which waits here waits for it too."""
+        """Uses what a message shows that `wants` refused: a member that forwards a request which waits here
+        waits for it too. It needs no check of a signature: the request equals one that was checked, and the
+        link proves the member."""
         message = header.message
         if type(message) is Bundle and reason is Reason.SECOND_MESSAGE and header.peer.member is not None:
             self.policy.on_forwarded_again(message)

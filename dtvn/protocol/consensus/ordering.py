@@ -59,7 +59,7 @@ class Ordering:
         if state.views.is_ahead(message.view):
             return None
         if message.sequence <= state.views.reproposed_up_to:
-            # Up to `start`, this view allows only the batches that its NEW-VIEW demands (R33).
+            # Up to `reproposed_up_to`, this view allows only the batches that its NEW-VIEW demands (R33).
             reproposed = state.views.reproposed.get(message.sequence)
             if reproposed is None:
                 return Reason.OUTSIDE_WINDOW
