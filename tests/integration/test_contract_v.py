@@ -74,6 +74,13 @@ def test_c1_health_is_exact(v: Node) -> None:
     assert response.headers["content-type"] == "application/json"
 
 
+def test_probes_of_a_node_need_no_key_and_order_nothing(v: Node) -> None:
+    assert v.http.get("/live").json() == {"status": "live"}
+    first, second = v.http.get("/ready"), v.http.get("/ready")
+    assert (first.status_code, first.json()["status"]) == (200, "ready")
+    assert second.json() == first.json()
+
+
 def test_c2_a_fresh_node_has_no_tickets(fresh: Fresh) -> None:
     assert fresh.tickets.status_code == 200
     assert fresh.tickets.json() == {"success": True, "data": []}

@@ -41,3 +41,19 @@ def test_an_axis_shows_the_numbers_that_it_means(browser: Browser, decimals: int
         assert len(steps) == 1, (most, shown)
         assert shown[-1] >= most
     context.close()
+
+
+def test_a_point_without_neighbours_is_drawn(browser: Browser) -> None:
+    context = window(browser)
+    page = context.new_page()
+    page.set_content("<svg></svg>")
+    page.add_script_tag(content=UI + SCRIPT.read_text())
+    page.evaluate(
+        """() => dtvn.charts.line(
+          document.querySelector("svg"),
+          [{ kind: "a", points: [[200, 1], [2, 0], [0, 1]] }],
+          { span: 300, apart: 5, scale: 1, text: (value) => String(value) },
+        )"""
+    )
+    assert (page.locator("circle.point").count(), page.locator("polyline.line").count()) == (1, 1)
+    context.close()

@@ -11,6 +11,7 @@ import msgspec
 
 from dtvn.api.errors import Unavailable
 from dtvn.gateway import GatewayFace
+from dtvn.waiting import saying
 from dtvn.wording import counted
 from validators.dashboard.diagnosis import ANSWER_WAIT, PROBLEMS, explain
 from validators.dashboard.findings import Finding, Look, find
@@ -47,7 +48,8 @@ def examine(*, seconds: float) -> Report:
         raise ValueError(f"--for: {seconds} is not in 0 to {SECONDS_MAX:.0f} seconds")
     network = informed_gateway()
     first = looks(network)
-    time.sleep(seconds)
+    with saying("the second look"):
+        time.sleep(seconds)
     explained = explain()
     if not explained["nodes"]:
         raise Unavailable(explained["verdict"])
