@@ -51,6 +51,7 @@ class Holding:
         self._run_code: str | None = None
         self._outage_said = False
         self._through = False
+        self._decoded = False
 
     async def body(self, piece: bytes) -> None:
         if self._through:
@@ -58,6 +59,7 @@ class Holding:
             return
         try:
             for text in self._decoder.feed(piece):
+                self._decoded = True
                 await self._pass(list(self._blocks.feed(text)))
                 await self._bound()
                 if self.done:
@@ -65,7 +67,12 @@ class Holding:
         except FramingError as error:
             await self._no_events(error)
         except UnreadableEncoding as error:
-            await self.broke(str(error))
+            if self._terms.refuse or self._decoded:
+                await self.broke(str(error))
+            else:  # the header was wrong: the client gets the bytes as they are
+                self._judging.give_up(str(error))
+                self._through = True
+                await self._more([piece])
 
     async def end(self) -> None:
         try:

@@ -60,11 +60,12 @@ async def test_an_agent_that_compresses_all_the_same_is_judged(name: bytes, pack
 
 async def test_bytes_that_are_not_gzip_are_not_judged() -> None:
     script = answering(sse(GOOD), SSE, b"Content-Encoding: gzip")
-    async with proxied(script) as proxy, proxy.stream() as answer:
-        assert b"".join([piece async for piece in answer.aiter_raw()]) == sse(GOOD)
-        report = await proxy.report()
-    assert report.valid is None
-    assert (report.not_validated or "").startswith("content encoding gzip")
+    for mode in ("observe", "mark"):
+        async with proxied(script, mode) as proxy, proxy.stream() as answer:
+            assert b"".join([piece async for piece in answer.aiter_raw()]) == sse(GOOD), mode
+            report = await proxy.report()
+        assert report.valid is None
+        assert (report.not_validated or "").startswith("content encoding gzip")
     async with proxied(script, "refuse") as proxy:
         answer = await proxy.post()
     assert parsed(answer.content)[0]["code"] == "UPSTREAM_BROKE_OFF"
