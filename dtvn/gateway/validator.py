@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Self
 
+from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig, DistributedValidatorConfig
 from dtvn.events.judging import decision_rule
 from dtvn.events.rules import Stream
@@ -49,6 +50,8 @@ ANSWER_SLACK = 60.0
 """Seconds for one call beyond its wait: a call of many chunks waits for each."""
 LINK_PAUSE = 0.02
 """Seconds between two looks whether a quorum is reached."""
+OWED_BYTES_MAX = 16 * 1024 * 1024
+"""Bytes of events waiting for a quorum beyond which no further event is judged locally."""
 STOP_WAIT = 2.0
 """Most seconds for which `stop` waits for the end of a run."""
 NOT_RUNNING = "VALIDATOR_NOT_RUNNING"
@@ -229,12 +232,18 @@ class _Operations(Nodes):
         stream = Stream() if whole else self._stream
         if not whole:
             self._live(thread, run)
-            if len(self._owed) + len(events) > CALL_EVENTS_MAX:
+            if max(map(len, events)) > EVENT_BYTES_MAX:
+                raise ValueError(f"an event has over {EVENT_BYTES_MAX} bytes")
+            if len(self._owed) + len(events) > CALL_EVENTS_MAX or self._owed_bytes > OWED_BYTES_MAX:
                 raise Overloaded(f"{len(self._owed)} events already wait for a quorum")
             self._owed += events
         self._local += 1
         found = [violation for text in events for violation in stream.feed(text).violations]
         return local_result(found, len(events), time.monotonic() - begun)
+
+    @property
+    def _owed_bytes(self) -> int:
+        return sum(map(len, self._owed))
 
     def _live(self, thread: str, run: str) -> EventRun:
         if self._run is None:
@@ -290,7 +299,8 @@ class DistributedValidator(_Operations):
 
     def stop(self) -> None:
         """End the run of `validate_event`, waiting STOP_WAIT at most, then call what was registered, all of
-        it; stopping twice is fine. Raises ExceptionGroup of what that raised."""
+        it; stopping twice is fine. Events that the members have not judged yet stay unjudged. Raises
+        ExceptionGroup of what that raised."""
         waited(self._stop(), STOP_WAIT)
 
     def validate_event(self, event: bytes | None, *, thread: str = "", run: str = "") -> ValidationResult:

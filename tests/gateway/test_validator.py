@@ -8,6 +8,7 @@ from concurrent.futures import Future
 
 import pytest
 
+from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.config import (
     ConfigError,
     ConsensusConfig,
@@ -185,6 +186,21 @@ def test_events_that_wait_for_a_quorum_are_bounded(
     assert codes(validator.validate_event(custom)) == ["NO_DECISIONS"]
     gateway.down = gateway.events.down = frozenset()
     assert validator.validate_event(custom).certified
+
+
+def test_no_event_over_the_limit_waits_for_a_quorum(
+    validator: DistributedValidator, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dtvn.gateway.validator.OWED_BYTES_MAX", 100)
+    assert validator.validate_event(GOOD[0], thread="t", run="r").certified
+    gateway.down = gateway.events.down = frozenset({2, 3})
+    large = b'{"type":"CUSTOM","name":"n","value":"%s"}' % (b"x" * EVENT_BYTES_MAX)
+    assert codes(validator.validate_event(large)) == ["NO_DECISIONS"]
+    custom = b'{"type":"CUSTOM","name":"n","value":"%s"}' % (b"x" * 100)
+    assert validator.validate_event(custom).is_valid
+    assert codes(validator.validate_event(custom)) == ["NO_DECISIONS"], "their bytes are bounded too"
+    gateway.down = gateway.events.down = frozenset()
+    assert validator.validate_event(custom).certified, "nothing that cannot be judged stands before it"
 
 
 def test_a_run_that_another_validator_writes_is_locked_a34(gateway: FakeGateway) -> None:
