@@ -1,4 +1,5 @@
-"""The transaction of the rows: upserts in bulk what changed since the last one, counters included (R9)."""
+"""Builds the statements that bring the rows up to date, counters included (R9); `Ledger.materialise` runs
+them."""
 
 from __future__ import annotations
 
