@@ -1,10 +1,10 @@
-"""The gateway's side: sends the questions of many runs together, and again until they are answered. Pure.
+"""The gateway's side: frames the questions of many runs, and repeats those without an answer. Pure.
 
-A question goes out at once to a member that owes no answer; else those of GATHER go in one frame, so that
-under load a member signs once for many. A member answers in the order in which it was asked: what it passed
-over for RETRY is sent again, and everything if it says nothing for so long, then with the state of the run,
-which a member that was started anew lacks. One that is merely behind is not given the same work twice. Times
-are monotonic nanoseconds."""
+A member that owes no answer gets a question at once. One that owes answers gets the questions of each
+GATHER together, so that under load it signs once for many. Members answer in the order in which they were
+asked. A question is sent again, with the state of the run, which a restarted member lacks: RETRY after it was
+sent if the member has answered a later one, else RETRY after the member's newest answer, so that a slow
+member does not get the same work twice. Times are monotonic nanoseconds."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ OWED_MAX = 4_096
 """Questions that a member may owe answers to before it gets further ones."""
 
 StateOf = Callable[[], bytes]
-"""Canonical bytes of the state before a question; b"" if it is not known (any more)."""
+"""Returns the canonical bytes of the rule state before a question; b"" if the gateway does not hold it."""
 
 
 class Answered(msgspec.Struct):
-    """What arrived in one frame of a member."""
+    """Votes and abstentions from one frame of a member."""
 
     votes: Sequence[MemberVote] = ()
     abstained: list[tuple[Question, Abstention]] = []
@@ -67,19 +67,20 @@ class _Line:
         self.numbers: dict[Question, int] = {}
         self.sent_at = 0
         self.heard = False
-        """Whether it answered since `heard_at`, the time of an answer before."""
+        """Whether an answer has arrived since `heard_at` was set; `receive` gets no time."""
         self.heard_at = 0
         self.passed = 0
-        """Latest sending time of the questions that it answered."""
+        """Latest sending time among the questions that the member has answered."""
 
     def retry_at(self) -> int:
-        """When the oldest owed question is to be sent again."""
+        """Monotonic nanoseconds at which the oldest owed question is sent again; there must be one."""
         sent_at = next(iter(self.owed.values())).sent_at
         return (sent_at if sent_at < self.passed else max(sent_at, self.heard_at)) + RETRY
 
 
 class Asker:
-    """Asks the members of one epoch. `number`: that of the next question, above all used before."""
+    """Sends questions to the members of one epoch and reads their answers. `number`: that of the next
+    question, higher than all used before."""
 
     def __init__(self, electorate: Electorate, number: int = 1) -> None:
         self.number = number
@@ -90,7 +91,8 @@ class Asker:
         self._connected: frozenset[int] = frozenset()
 
     def connected(self, members: frozenset[int]) -> None:
-        """These members have an authenticated connection now. What others owe is sent again to a new one."""
+        """Set which members have an authenticated connection. Questions that a disconnected member owes are
+        sent again on its next connection."""
         for member in self._connected - members:
             line = self._lines[member]
             line.waiting = {**line.owed, **line.waiting}
@@ -100,7 +102,7 @@ class Asker:
     def ask(
         self, members: Sequence[int], question: Question, events: Sequence[Event], state_of: StateOf
     ) -> None:
-        """Ask these members one question."""
+        """Queue one question for these members; `bodies` sends it."""
         number = self.number
         self.number += 1
         pairs = tuple((event.salt, event.text) for event in events)
@@ -111,20 +113,21 @@ class Asker:
             line.waiting[number] = _Item(number, question, events, state_of, plain)
 
     def forget(self, question: Question) -> None:
-        """No answer to this question is needed any more."""
+        """Withdraw a question from all members: its answers are no longer needed."""
         for member in range(len(self._lines)):
             self.unask(member, question)
 
     def unask(self, member: int, question: Question) -> None:
-        """The same, of one member."""
+        """Withdraw a question from one member."""
         line = self._lines[member]
         number = line.numbers.pop(question, 0)
         if line.waiting.pop(number, None) is None:
             line.owed.pop(number, None)
 
     def receive(self, member: int, body: bytes) -> Answered:
-        """What a member said; never raises. Votes on questions that were not asked, or are settled, are
-        among them: they may contradict others."""
+        """Read a member's answers (the body of a Judged). Never raises: an invalid body is counted in
+        `refused` and gives no answers. Votes on questions that were never asked, or are settled, are returned
+        too, since they may contradict other votes."""
         try:
             answers = decode_answers(body)
             if answers.epoch != self._electorate.epoch:
@@ -151,7 +154,7 @@ class Asker:
         return answered
 
     def bodies(self, now: int) -> list[tuple[int, bytes]]:
-        """What to send now: (member, body of a Judge)."""
+        """Frames to send now: (member index, body of a Judge)."""
         made = []
         for member in sorted(self._connected):
             line = self._lines[member]
@@ -163,7 +166,8 @@ class Asker:
         return made
 
     def deadline(self) -> int | None:
-        """When `bodies` has something next; None if nothing waits for time."""
+        """Monotonic nanoseconds at which `bodies` returns the next frame; None if no connected member has a
+        question that waits or is owed."""
         times = []
         for member in self._connected:
             line = self._lines[member]
@@ -185,7 +189,7 @@ class Asker:
             line.waiting[item.number] = item
 
     def _body(self, line: _Line, now: int) -> bytes:
-        """One frame of what waits; moves it to what is owed."""
+        """Encode the next waiting questions as one frame, and move them to `owed`."""
         parts: list[msgspec.Raw] = []
         size = 0
         while line.waiting and len(parts) < ASKS_MAX and len(line.owed) < OWED_MAX:

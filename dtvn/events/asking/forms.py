@@ -30,9 +30,9 @@ does not vote on the rest of that run."""
 ASKS_MAX = 1_024
 """Most questions of one frame."""
 ASKS_BYTES_MAX = 2 * 1024 * 1024
-"""Longest body with questions: one of the largest has room."""
+"""Size limit of the body of a Judge; a question of the largest events and state fits."""
 ANSWERS_BYTES_MAX = 4 * 1024 * 1024 + 256 * 1024
-"""Longest body with answers: the largest turn has room, beside its abstentions."""
+"""Size limit of the body of a Judged: the largest turn and its abstentions fit."""
 ANSWERED_MAX = 4_096
 """Most abstentions of one frame."""
 
@@ -43,7 +43,7 @@ State = Annotated[bytes, msgspec.Meta(max_length=STATE_BYTES_MAX)]
 
 
 class FormError(ValueError):
-    """Bytes that are no questions, or no answers, of this version."""
+    """A body that is not a valid Judge or Judged of this version."""
 
 
 class Asked(Wire, frozen=True):
@@ -57,31 +57,31 @@ class Asked(Wire, frozen=True):
     """Canonical bytes of the rule state that the question names; b"": the member is believed to have it."""
 
     def chunk(self) -> list[Event]:
-        """Its events."""
+        """The events of the question, in order."""
         return [Event(salt, text) for salt, text in self.events]
 
 
 class Asks(Wire, frozen=True):
-    """Questions of one gateway."""
+    """Body of a Judge: questions from one gateway to one member."""
 
     version: Count
     epoch: Count
-    """The newest one that the gateway knows."""
+    """Newest epoch that the gateway knows."""
     asks: Annotated[tuple[Asked, ...], msgspec.Meta(min_length=1, max_length=ASKS_MAX)]
 
 
 class Answers(Wire, frozen=True):
-    """One member's answers of one turn to one connection."""
+    """Body of a Judged: a member's answers of one turn, for one connection."""
 
     version: Count
     epoch: Count
-    """The member's."""
+    """Epoch that the member is in."""
     turn: bytes
     abstentions: Annotated[tuple[tuple[Count, Abstention], ...], msgspec.Meta(max_length=ANSWERED_MAX)]
 
 
 def decode_asks(body: bytes) -> Asks:
-    """The questions in these bytes; raises FormError."""
+    """Decode the body of a Judge; raises FormError if it is malformed or over a limit."""
     asks = _decoded(Asks, body, ASKS_BYTES_MAX)
     if any(sum(len(text) for _salt, text in asked.events) > CHUNK_BYTES_MAX for asked in asks.asks):
         raise FormError(f"the events of a question have more than {CHUNK_BYTES_MAX} bytes")
@@ -89,7 +89,7 @@ def decode_asks(body: bytes) -> Asks:
 
 
 def decode_answers(body: bytes) -> Answers:
-    """The answers in these bytes, no signature checked; raises FormError."""
+    """Decode the body of a Judged; raises FormError. The signature of its turn is not checked."""
     return _decoded(Answers, body, ANSWERS_BYTES_MAX)
 
 

@@ -12,7 +12,7 @@ STATE_BYTES_KEPT = 8 * 1024 * 1024
 
 
 class KnownStates:
-    """States of runs under the rules that this release knows: with and without events of unknown type."""
+    """States of runs, by the digest of their rules (`drop_unknown` on or off) and of the state."""
 
     def __init__(self, limits: Limits, states_max: int = STATES_MAX) -> None:
         self._limits = limits
@@ -29,8 +29,9 @@ class KnownStates:
         return len(self._kept)
 
     def take(self, question: Question, given: bytes) -> RuledRun:
-        """A run in the state that the question names. `given`: bytes that are said to be that state, b"" for
-        none; only their digest makes them believed. Raises Abstains."""
+        """Returns a run in the state that the question names, from the cache or from `given`: bytes that the
+        gateway claims to be that state, b"" for none, accepted only if their digest matches. Raises Abstains
+        if the rules are unknown or the state is not at hand."""
         drop = self._drops.get(question.rules)
         if drop is None:
             raise Abstains(Abstention.OTHER_RULES)
@@ -50,7 +51,8 @@ class KnownStates:
             raise Abstains(Abstention.STATE_UNKNOWN) from None
 
     def put(self, run: RuledRun) -> None:
-        """Keep a run that has judged its events, and its state."""
+        """Caches a run under its present state; beyond the bounds, the states used least recently are
+        dropped."""
         key, data = (run.rules_digest(), run.state_digest()), run.state
         known, _ = self._kept.pop(key, (b"", None))
         self._bytes += len(data) - len(known)

@@ -36,27 +36,27 @@ from dtvn.protocol.host.rate_limiter import RateLimiter
 from dtvn.protocol.scheme import ED25519, Scheme
 
 ASKING = ("record", "operate")
-"""Capabilities of which one, in any event, lets a principal ask: those that permit to record a verdict."""
+"""Capabilities that permit recording verdicts: with one of them, in any event, a principal may ask."""
 TURN_TIME = 2_000_000
-"""Nanoseconds of judging in one turn of a node, after which the current question is the last one."""
+"""Nanoseconds of judging in one turn of a node; a question that is under way then is still finished."""
 TURN_QUESTIONS = 1_024
 TURN_BYTES = 1024 * 1024
-"""Bytes of questions in one turn, after which the current one is the last one. A vote has less than twice
-the bytes of its question, so a turn's votes are below TURN_BYTES_MAX."""
+"""Bytes of questions in one turn; the question that exceeds them is still judged. A vote takes less than
+twice the bytes of its question, so the votes of a turn stay below TURN_BYTES_MAX."""
 QUESTION_BYTES, EVENT_BYTES = 512, 32
-"""What a question and each event are counted for beside the texts."""
+"""Bytes counted for each question and for each event, besides the text of the events."""
 WAITING_BYTES_MAX = 8 * 1024 * 1024
 WAITING_FRAMES_MAX = 256
-"""Most queued questions of one principal, and their bytes."""
+"""Limits of the queue of one principal: bytes, and frames, of up to ASKS_MAX questions each."""
 ASKERS_MAX = 256
 """Most principals with queued questions."""
 USELESS_PER_SECOND, USELESS_BURST = 512, 8_192
-"""Questions of a principal that get no vote. After a member's restart an honest gateway causes one for each
-of its runs, because the member knows no state."""
+"""Rate limit, by principal, of questions that get no vote. After a member's restart an honest gateway sends
+one for each of its runs, because the member has lost their states."""
 
 
 class Member(msgspec.Struct, frozen=True):
-    """With what a member signs its votes."""
+    """Identity and signing key of a member in one epoch."""
 
     cluster: bytes
     epoch: int
@@ -66,7 +66,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class _Waiting:
-    """Frames of one principal, and the rest of the one that is being judged."""
+    """Queued frames of one principal, and the questions left of the frame that is being judged."""
 
     __slots__ = ("begun", "bytes", "frames")
 
@@ -85,7 +85,7 @@ class MemberJudge:
         self._states = KnownStates(limits or Limits())
         self._useless = RateLimiter(per_second=USELESS_PER_SECOND, burst=USELESS_BURST)
         self._waiting: dict[str, _Waiting] = {}
-        """By principal, in the order in which they are served."""
+        """Queue by principal, in the order in which they are served."""
         self._votes: dict[Peer, list[Vote]] = {}
         self._abstentions: dict[Peer, list[tuple[int, Abstention]]] = {}
         self.votes = 0
@@ -150,7 +150,8 @@ class MemberJudge:
             queue.begun.extend((peer, asked) for asked in asks.asks)
 
     def _answer(self, queue: _Waiting) -> int:
-        """Judge the next question of a principal; returns its bytes, about."""
+        """Judge a principal's next question: note a vote or an abstention. Returns its approximate size in
+        bytes."""
         peer, asked = queue.begun.popleft()
         try:
             vote = self._vote(asked)
@@ -174,7 +175,8 @@ class MemberJudge:
         self._abstentions.setdefault(peer, []).extend((asked.number, reason) for asked in asks)
 
     def _said(self) -> list[tuple[Peer, bytes]]:
-        """The bodies of the answers of this turn, one for each connection or a few."""
+        """Take this turn's answers as (connection, body of a Judged): one body for each connection, more if
+        votes or abstentions exceed the limits of one."""
         said = []
         for peer in [*self._votes, *(peer for peer in self._abstentions if peer not in self._votes)]:
             votes, abstentions = self._votes.get(peer, []), self._abstentions.get(peer, [])

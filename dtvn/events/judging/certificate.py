@@ -53,11 +53,12 @@ class Certified(msgspec.Struct, frozen=True):
     epoch: int
     signers: tuple[str, ...]
     members: int
-    """n of the epoch."""
+    """Number of members of the epoch (n)."""
 
 
 def assemble(votes: Iterable[MemberVote], needed: int, electorate: Electorate) -> bytes:
-    """Bytes of a certificate with `needed` of these checked, equal votes, those of the lowest members.
+    """Encodes a certificate of `needed` of these checked, equal votes, those of the members with lowest
+    indexes.
 
     Raises ValueError if the votes differ, or are of fewer than `needed` members.
     """

@@ -2,13 +2,13 @@
 
     inquiry.outbox() -> [Ask]          questions to send now
     inquiry.receive(vote) -> Ignored | None
-    inquiry.abstained(member, ask)     no vote will come: the member said so, or its link failed
+    inquiry.abstained(member, question)   no vote will come: the member said so, or its link failed
     inquiry.tick(now)                  the deadline has passed
     inquiry.deadline() -> float | None
 
-A chunk on which enough members agree is one piece. Where they differ, it is asked again: first the events
-before the first one that is judged differently, then the rest; so a certificate only covers events that were
-voted as a whole, and a dispute ends at the event that it is about. Times are seconds of a monotonic clock."""
+A chunk on which enough members agree is one piece. Where votes differ, it is asked again in two parts: the
+events before the first one that is judged differently, then the rest. So a certificate covers only events
+that were voted on together, and a dispute narrows down to one event. Times are monotonic seconds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RunPoint(msgspec.Struct, frozen=True, gc=False):
         )
 
     def after(self, question: Question, state: bytes) -> RunPoint:
-        """Where the run stands after the events of `question`."""
+        """Where the run stands after the events of `question`; `state`: digest of the rule state there."""
         return msgspec.structs.replace(self, position=question.position + question.count, state=state)
 
 
@@ -53,16 +53,17 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
-    """A part of the chunk that is settled."""
+    """Consecutive events of the chunk that were decided together."""
 
     first: int
     """Index of its first event in the chunk."""
     question: Question
     decision: Decision
     votes: tuple[MemberVote, ...]
-    """Those for `decision.certified`, to `assemble`; empty if there is no certificate."""
+    """The votes equal to `decision.certified`, from which `assemble` makes the certificate; empty without
+    one."""
     given: tuple[MemberVote, ...] = ()
-    """All that counted."""
+    """All votes that counted, whatever their verdict."""
     asked: frozenset[int] = frozenset()
     contradicted: frozenset[int] = frozenset()
     """Members that gave two different votes."""
@@ -100,15 +101,15 @@ class Inquiry:
         self._ends = [len(events)]
         self._first = 0
         self._tallies: list[Tally] = []
-        """Of all questions so far; at most two for each event."""
+        """Tallies of all questions so far; at most two for each event."""
         self._tally: Tally | None = None
-        """Of the question that waits for its decision."""
+        """Tally of the question under way; None once the inquiry is done."""
         self._begin()
 
     @property
     def done(self) -> bool:
-        """Whether nothing more will be settled. `pieces` need not cover the whole chunk then: where a piece
-        has no certificate, the state after it is not known, and the rest cannot be asked."""
+        """Whether no further piece will be settled. `pieces` may then cover only a part of the chunk: after a
+        piece without a certificate the rule state is unknown, so the rest cannot be asked."""
         return self._tally is None
 
     @property
@@ -118,7 +119,7 @@ class Inquiry:
 
     @property
     def contradictions(self) -> list[tuple[MemberVote, MemberVote]]:
-        """Of each member that contradicted itself: its two different votes on one question."""
+        """The two different votes on one question, for each member that contradicted itself."""
         return [pair for tally in self._tallies for pair in tally.contradictions.values()]
 
     def outbox(self) -> list[Ask]:
@@ -127,13 +128,14 @@ class Inquiry:
         return asks
 
     def deadline(self) -> float | None:
-        """When `tick` has something to do; None if never."""
+        """Monotonic seconds at which `tick` is due; None once the inquiry is done."""
         if self._tally is None:
             return None
         return self._closes_at if self._impatient else min(self._patient_until, self._closes_at)
 
     def tick(self, now: float) -> None:
-        """Asks all candidates after the patience, decides after the time-out."""
+        """Asks all candidates once the patience is over; decides with the votes at hand once the time-out
+        is."""
         if self._tally is None:
             return
         if now >= self._closes_at:
@@ -162,7 +164,7 @@ class Inquiry:
             self._go_on(self._tally)
 
     def awaited(self, member: int) -> Question | None:
-        """The question that waits for this member's vote; None if none does."""
+        """The open question that this member was asked and has not answered; None if there is none."""
         tally = self._tally
         return tally.question if tally is not None and member in tally.waiting else None
 
@@ -178,7 +180,8 @@ class Inquiry:
         self._outbox += [Ask(member, tally.question, self._first) for member in members]
 
     def _go_on(self, tally: Tally, *, final: bool = False) -> None:
-        """Asks more members, or settles the piece and begins the next one."""
+        """Asks more members if votes are missing; once the question is decided, settles or splits its events
+        and asks the next question. `final`: time is up, so no further question is asked."""
         if tally.decision is None:
             more = len(self._candidates) if self._impatient else tally.equal_votes_short()
             if more:
@@ -217,9 +220,8 @@ class Inquiry:
         self.pieces.append(piece)
 
     def _split(self, tally: Tally) -> bool:
-        """Plans to ask the events apart before the first one that is judged differently; False if the votes
-        do not differ, or there is only one event. If they differ in the first one, that one is asked
-        alone."""
+        """Plans to ask the events before the first disputed one apart from the rest, or the disputed one
+        alone if it comes first. Returns False if the votes do not differ or there is only one event."""
         groups = tally.groups()
         if len(groups) < 2 or tally.question.count < 2:
             return False

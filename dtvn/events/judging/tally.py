@@ -16,8 +16,7 @@ from dtvn.events.judging.turns import MemberVote
 from dtvn.events.judging.votes import Question, Vote
 
 PARTIAL_DECISIONS = "PARTIAL_DECISIONS"
-"""Rule id of the note that a decision was made at the end of its time, before all that were asked had
-answered."""
+"""Rule id of the note that time ran out: a decision was made before all members that were asked answered."""
 WARNINGS_MAX = 64
 """Most rule ids of warnings that are kept of one member."""
 
@@ -50,7 +49,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """The vote that enough members gave for a certificate."""
     voters: tuple[int, ...]
     silent: tuple[int, ...]
-    """Members that were asked and had not answered by then."""
+    """Members that were asked and had not answered when the decision was made."""
     partial: bool
     """Whether the note PARTIAL_DECISIONS applies."""
 
@@ -68,9 +67,9 @@ class Tally:
         self.verdict: Verdict | None = None
         self.decision: Decision | None = None
         self._first: dict[int, MemberVote] = {}
-        """Each member's first vote, also one that did not count: another one contradicts it."""
+        """Each member's first vote, even if it did not count: a different later one contradicts it."""
         self._groups: dict[bytes, list[MemberVote]] = {}
-        """The votes by what they say."""
+        """Counted votes by their canonical bytes."""
         self._abstained: set[int] = set()
         self._warnings: dict[int, tuple[str, ...]] = {}
 
@@ -114,7 +113,8 @@ class Tally:
             self._judge()
 
     def close(self) -> Decision:
-        """The decision with the votes received: time is over, or no other member can be asked."""
+        """Decides with the votes received, because time is over or no other member can be asked; returns the
+        earlier decision if there is one."""
         if self.decision is None:
             count = self._count(closed=True)
             self.verdict = self.verdict or self.rule.verdict(count) or Verdict.NONE
@@ -122,12 +122,12 @@ class Tally:
         return self.decision
 
     def groups(self) -> list[list[MemberVote]]:
-        """The votes by what they say, in the order in which each was first said."""
+        """Counted votes, grouped by equality, in the order in which each group began."""
         return list(self._groups.values())
 
     def equal_votes_short(self) -> int:
-        """How many more members must be asked for a certificate, if all that were asked agree with the
-        largest group of votes."""
+        """Number of further members to ask for a certificate, if all that were asked join the largest
+        group."""
         largest: list[MemberVote] = max(self._groups.values(), key=len, default=[])
         needed = self.rule.needed_equal(largest[0].vote.valid if largest else True)
         return max(0, needed - len(largest) - len(self.waiting))

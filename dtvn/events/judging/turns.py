@@ -85,7 +85,7 @@ class CheckedTurn:
         return subtree_paths(self._leaves)
 
     def ballot(self, place: int) -> Ballot:
-        """The signature under the vote at `place`, to be shown alone."""
+        """Signature and Merkle path of the vote at index `place`, which prove it without the other votes."""
         path = tuple(sibling for _left, sibling in self._paths[place])
         return Ballot(self.turn.member, place, len(self._leaves), path, self.turn.signature)
 
@@ -100,12 +100,12 @@ class MemberVote(msgspec.Struct, frozen=True, gc=False):
     place: int
 
     def ballot(self) -> Ballot:
-        """Its signature, to be shown alone."""
+        """Signature and Merkle path that prove this vote without the others of its turn."""
         return self.turn.ballot(self.place)
 
 
 def signed_head(cluster: bytes, head: Head) -> bytes:
-    """The bytes that a signature under votes covers."""
+    """The bytes that a member signs for a turn: tag, cluster id and canonical head."""
     return b"".join((TAG, cluster, canonical.encode(head)))
 
 
@@ -122,8 +122,8 @@ def sign_turn(
 
 
 def open_turn(data: bytes, electorate: Electorate, member: int) -> list[MemberVote]:
-    """The votes in the bytes that came from `member`, in their order; raises ProofError, and then none of
-    them counts. One signature is checked."""
+    """Checks the turn that `member` sent, with one signature, and returns its votes in order. Raises
+    ProofError for an invalid turn, of which no vote counts."""
     if len(data) > TURN_BYTES_MAX:
         said = f"{A_TURN} has at most {TURN_BYTES_MAX} bytes, not {len(data)}"
         raise ProofError(Code.TOO_LARGE, "turn", said)
@@ -144,7 +144,7 @@ def open_turn(data: bytes, electorate: Electorate, member: int) -> list[MemberVo
 
 
 def open_vote(encoded: bytes) -> Vote:
-    """The vote in its canonical bytes; raises ProofError."""
+    """Decodes a vote from its canonical bytes; raises ProofError if it is malformed."""
     vote = opened(Vote, encoded, "a vote")
     if not is_well_formed(vote):
         raise no_form("a vote")
@@ -170,7 +170,7 @@ def check_head(head: Head, signature: bytes, electorate: Electorate) -> None:
 
 
 def check_version(version: int, what: str) -> None:
-    """Raises ProofError unless this code knows the version of `what`, a noun after its article."""
+    """Raises ProofError for an unknown version. `what`: the noun with its article, for the message."""
     if version != VERSION:
         said = f"{what} of version {version}; this verifier knows {VERSION}"
         raise ProofError(Code.UNKNOWN_VERSION, what.partition(" ")[2], said)

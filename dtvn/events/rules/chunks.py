@@ -47,7 +47,8 @@ def ending(lane: Lane) -> s.Event:
 
 
 def expand(lanes: Lanes, event: s.Event, id_characters: int) -> Expansion | Refusal:
-    """What `event` stands for while these lanes are open."""
+    """The plan for `event` while these lanes are open, or the reason to refuse it. `id_characters`: longest
+    id or name."""
     kind = CHUNKS.get(type(event))
     if kind is None:
         return Expansion(_closed_by(lanes, event), (event,))
@@ -78,7 +79,9 @@ def _closed_by(lanes: Lanes, event: s.Event) -> tuple[Lane, ...]:
 
 
 def _lane_of(lanes: Lanes, kind: Kind, identifier: str | None, tag: Tag) -> Owner | Refusal:
-    """Whose lane a chunk belongs to: its id's, else its tag's, else the only one that builds its kind."""
+    """Owner of the lane that a chunk belongs to: the lane with its id, else its tag, else the parent agent if
+    the chunk has an id or the parent's lane builds this kind, else the only subagent whose lane does. Returns
+    a Refusal if id and tag disagree, or if several subagents qualify."""
     if identifier is not None:
         for lane in lanes.values():
             if lane.kind is kind and lane.id == identifier:
@@ -99,7 +102,8 @@ def _lane_of(lanes: Lanes, kind: Kind, identifier: str | None, tag: Tag) -> Owne
 
 
 def _conflict(lane: Lane, event: Chunk) -> Refusal | None:
-    """A field that is repeated must have the value that it had in the first chunk."""
+    """Returns a Refusal if the chunk repeats a field with another value than the lane's first chunk gave
+    it."""
     pairs: tuple[tuple[str, str | None, str | None], ...] = ()
     if isinstance(event, s.TextMessageChunk):
         pairs = (("role", event.role, lane.role), ("name", event.name, lane.name))

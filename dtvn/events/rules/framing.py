@@ -180,7 +180,7 @@ class EventReader:
         return None if self._framing is None else self._framing.form
 
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
-        """The events that `piece` completes; raise FramingError if there can be none."""
+        """The events that `piece` completes; raises FramingError if the stream cannot hold events."""
         if self._framing is None:
             self._head += piece
             self._framing = self._recognised()
@@ -188,7 +188,8 @@ class EventReader:
         return self._framing.feed(piece) if self._framing is not None else []
 
     def end(self) -> list[tuple[int, bytes]]:
-        """The events that only the end of the stream completes; raise FramingError if there can be none."""
+        """The events that only the end of the stream completes; raises FramingError if it cannot hold
+        events."""
         if self._framing is None:
             if self._head.strip(WHITE):
                 raise FramingError(_NONE)

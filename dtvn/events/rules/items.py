@@ -30,7 +30,7 @@ def mismatch(what: str, identifier: str, owner: Owner, tag: str | None) -> Refus
 
 
 def opening(state: RunState, field: str, name: str, owner: Owner) -> Refusal | None:
-    """Whether `owner` may open something of this name within the limits."""
+    """Refuses to open an item if its name or `owner` is too long, or too many items are open."""
     limits = state.limits
     if len(name) > limits.id_characters or (owner is not None and len(owner) > limits.id_characters):
         return Refusal("ID_TOO_LONG", f"An id or name has over {limits.id_characters} characters.", field)

@@ -41,7 +41,8 @@ _FIRST = Refusal("FIRST_EVENT", "The first event of a stream must be RUN_STARTED
 
 
 def _remembered(state: RunState, owners: dict[str, Owner], identifier: str, tag: m.Tag) -> Refusal | None:
-    """Record an owner, in place of an earlier one."""
+    """Record the tagged agent as owner of an id, in place of an earlier one; refuses ids that are too
+    long."""
     for name in (identifier, tag):
         if isinstance(name, str) and len(name) > state.limits.id_characters:
             return Refusal("ID_TOO_LONG", f"An id has {len(name)} characters.", "messageId")
@@ -56,7 +57,7 @@ def call_result(state: RunState, event: s.ToolCallResult) -> Refusal | None:
 
 
 def _agrees(owners: dict[str, Owner], identifier: str, tag: m.Tag, what: str) -> Refusal | None:
-    """An unknown id passes; a known one must belong to the owner that the tag names."""
+    """Refuses a null tag, and a tag that is not the owner of a known id; an unknown id or no tag passes."""
     if tag is None:
         return null(TAG)
     if tag is UNSET or identifier not in owners or owners[identifier] == tag:

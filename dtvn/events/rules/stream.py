@@ -48,9 +48,9 @@ def _later(state: RunState, event: s.Event) -> Refusal | None:
     return _LATER
 
 
-# Two tables that hold every kind: what needs neither guard nor lanes while a run is active and no chunked
-# stream is open, most of all events; and none. One look-up and one call for an event are what the rate hangs
-# on.
+# Two tables from each kind of event to its rule. _AT_ONCE: most kinds are decided by their rule alone while a
+# run is active and no lane is open. _NONE: every kind goes through `_judged`. One look-up and one call for an
+# event keep the rate high.
 _NONE: dict[type[s.Event], Callable[[RunState, Any], Refusal | None]] = dict.fromkeys(RULES, _later)
 _AT_ONCE = RULES | dict.fromkeys((*CHUNKS, s.RunStarted, s.RunFinished, s.RunError), _later)
 
@@ -110,7 +110,7 @@ class Stream:
         return (warning(max(self.index - 1, 0), "STREAM_NOT_TERMINATED", None, said),)
 
     def _judged(self, index: int, event: s.Event) -> Verdict:
-        """Judge an event that may be a chunk, end chunked streams, or come outside a run."""
+        """Judge a decoded event by all rules: phase guard, chunks and lanes, then the rule of its kind."""
         state, kind = self.state, type(event)
         refusal = guard(state.phase, kind)
         if refusal is None:
@@ -122,13 +122,14 @@ class Stream:
         return ACCEPTED
 
     def _look(self) -> None:
-        """Choose the rules that need neither guard nor lanes, if any may be asked now."""
+        """Set `_at_once` to the rules that decide alone: all of _AT_ONCE within a run without lanes, else
+        none."""
         state = self.state
         self._at_once = _AT_ONCE if state.phase is Phase.ACTIVE and not state.lanes else _NONE
 
     def _expanded(self, event: s.Event) -> Refusal | None:
-        """Judge what an event stands for while chunked streams are open; all of it is accepted, or
-        nothing."""
+        """Judge the events that `event` expands to: the ends of lanes that it closes, then its own. Accepts
+        all of them and updates the lanes, or returns a Refusal and changes nothing."""
         state = self.state
         expansion = expand(state.lanes, event, self.limits.id_characters)
         if isinstance(expansion, Refusal):
@@ -148,8 +149,8 @@ class Stream:
         return None
 
     def _reopen(self, done: list[s.Event]) -> None:
-        """Take back the ends of lanes. Nothing else can have happened before a part was refused: the content
-        after a start that passed has the start's owner."""
+        """Undo the accepted ends of lanes after a later part was refused. Only ends can precede the refused
+        part: content is never refused after its own start, whose owner it has."""
         for part in done:
             if isinstance(part, s.TextMessageEnd):
                 self.state.messages.add(part.message_id)

@@ -12,8 +12,8 @@ from dtvn.events.rules.violation import Refusal, error
 
 
 class Bounds(Struct, frozen=True):
-    """`streams` may be held at once; one without an event for `idle_seconds` is forgotten. As many names of
-    forgotten streams are remembered, to tell a late event from one of a stream that never began."""
+    """Up to `streams` are held; one without an event for `idle_seconds` is forgotten. The names of as many
+    forgotten streams are remembered, to tell a late event from the first event of an unknown stream."""
 
     streams: int = 10_000
     idle_seconds: float = 3600.0
@@ -32,7 +32,8 @@ class Table:
         return len(self._streams)
 
     def feed(self, name: str, data: bytes, now: float) -> Verdict:
-        """Judge the next event of the stream `name`, which begins with its first event."""
+        """Judge the next event of the stream `name`; an accepted event of an unknown name begins a stream.
+        Refuses with TOO_MANY_RUNS if no further stream fits, RUN_EXPIRED if the stream was forgotten."""
         self._expire(now)
         held = self._streams.get(name)
         if held is None and len(self._streams) >= self._bounds.streams:

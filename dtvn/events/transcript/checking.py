@@ -74,7 +74,7 @@ class CheckedRun(msgspec.Struct, frozen=True):
     """How the run ended: one of ENDS, or OPEN."""
 
     def sentences(self) -> Iterator[str]:
-        """Texts for the user."""
+        """Yields the result as lines of text for the user."""
         verdict = f"{len(self.refused)} refused" if self.refused else "all valid"
         held = f", {self.withheld} withheld" if self.withheld else ""
         counted = f"{_counted(self.events, 'event')}, {verdict}{held}"
@@ -133,7 +133,8 @@ def _head(transcript: Transcript, chunks: tuple[Certified, ...]) -> bytes:
 
 
 def _chunks(transcript: Transcript, digests: list[bytes], electorates: Electorates) -> Iterator[Certified]:
-    """Each chunk after its check."""
+    """Yields each chunk once its certificate is checked and it continues the one before; raises ProofError,
+    also for events that no certificate covers."""
     point = RunPoint(transcript.thread, transcript.run, 0, START, transcript.rules)
     for number, data in enumerate(transcript.certificates):
         place = f"chunk {number}, from event {point.position}"
