@@ -260,8 +260,8 @@ class Kind(msgspec.Struct, frozen=True):
     capability: str = ""
     """Capability that its signer needs in the operation's event (R15); "" for none."""
     former: str = ""
-    """Another capability that permits it as well, since it did before this kind had its own and ledgers hold
-    such operations; "", which nobody holds, for none."""
+    """A second capability that permits it, because ledgers hold such operations from before this kind had its
+    own; "" for none."""
     names: Literal["ticket", "event", "nothing"] = "ticket"
     """Whether it names a ticket and its event, an event only, or neither."""
 
