@@ -20,7 +20,7 @@ HEARD_WITHIN = 5.0
 NO_LIAR = "no liar is tolerated"
 
 Level = Literal["ok", "tight", "stuck", "none"]
-"""The cluster can lose a member; it can lose none; it has no quorum; there is no cluster."""
+"""`ok`: the cluster can lose a member; `tight`: it can lose none; `stuck`: no quorum; `none`: no cluster."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     voting: bool = False
     """It has a vote and casts it: neither a follower, nor waiting for others, nor stopped."""
     changing: bool = False
-    """It has left its view, and `view` has not begun."""
+    """It has left its view and not entered `view` yet."""
     epoch: int = 0
     view: int = 0
     sequence: int = 0
@@ -39,7 +39,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     stable: int = 0
     """Sequence of its newest stable checkpoint, which q members signed."""
     entering: int = 0
-    """The epoch that has just begun, in which it has not reported a vote yet; 0 if there is none."""
+    """The new epoch of the gateway, in which this member has not reported a vote yet; 0 if there is none."""
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +55,9 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     reachable: int = 0
     voting: int = 0
     current: int = 0
-    """Within the window of the highest certified sequence."""
+    """Voting members whose sequence lies at most one window below `certified`, or above it."""
     agreeing: int = 0
-    """In one view."""
+    """Current members in the same view of the same epoch."""
     can_lose: int = 0
     """How many of those that agree may fail while the rest is still a quorum."""
     liars_tolerated: int = 0
@@ -72,8 +72,8 @@ NO_CLUSTER = Agreement(sentence="No cluster yet", level="none")
 
 
 def agreement(reports: Sequence[Report], *, window: int, without: Collection[str] = ()) -> Agreement:
-    """The state of the cluster whose members these are; with the members in `without` counted as
-    unreachable, what it would be if they failed. `window`: L of its parameters, sequences."""
+    """The state of the cluster of these members. Members in `without` count as unreachable: the state after
+    their failure. `window`: parameter L of the cluster, in sequences."""
     if not reports:
         return NO_CLUSTER
     members = len(reports)
@@ -114,8 +114,8 @@ def agreement_of(gateway: GatewayFace, *, without: Collection[str] = ()) -> Agre
 
 
 def report_of(view: MemberView) -> Report:
-    """What a gateway knows of one member. A field that is missing or of another type counts as 0 or False: a
-    member may answer anything."""
+    """The report on one member, from its status answer. A field that is missing or of another type counts as
+    0 or False, since a member may answer anything."""
     told = view.status
     return Report(
         id=view.id,
@@ -131,8 +131,8 @@ def report_of(view: MemberView) -> Report:
 
 
 def _certified(reachable: Sequence[Report], liars: int) -> int:
-    """The highest stable checkpoint that at least one honest member reports: liars that claim a higher one
-    cannot make the others count as lagging."""
+    """Highest sequence of a stable checkpoint that at least `liars` + 1 members report, one of them honest:
+    liars cannot raise it to make the others count as lagging."""
     told = sorted((each.stable for each in reachable), reverse=True)
     return told[liars] if len(told) > liars else 0
 
@@ -152,8 +152,8 @@ def _quorum(agreeing: int, members: int, needed: int) -> str:
 
 
 def _entering(present: Sequence[Report], liars: int, members: int, needed: int) -> str:
-    """While a quorum enters the next epoch; "" otherwise. That epoch is the gateway's, or one that at least
-    one honest member reports."""
+    """The sentence while a quorum enters the next epoch; "" otherwise. The epoch is the gateway's, or one
+    that at least one honest member reports."""
     voting = [each for each in present if each.reachable and each.voting and not each.entering]
     epochs = sorted((each.epoch for each in voting), reverse=True)
     epoch = max((each.entering for each in present), default=0) or (epochs[liars:] or [0])[0]
@@ -166,7 +166,8 @@ def _entering(present: Sequence[Report], liars: int, members: int, needed: int) 
 
 
 def _no_quorum(stages: Sequence[tuple[int, str]], agreeing: int, members: int, needed: int) -> str:
-    """Names the first condition that too few members meet."""
+    """The sentence without a quorum; names the first of `stages` (count, condition) that too few members
+    meet."""
     reachable = stages[0][0]
     short = next(((count, what) for count, what in stages if count < needed), (agreeing, "in one view"))
     more = "" if short == stages[0] else f", {short[0]} {short[1]}"

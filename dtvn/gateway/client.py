@@ -386,14 +386,15 @@ class Gateway:
         self.events.enter(self._electorate())
 
     def _dial_anew(self) -> None:
-        """Reconnect to all members, at the addresses and under the key of now."""
+        """Reconnect to all members with their present addresses and the present key."""
         with self._lock:  # other threads wake the dialler under this lock
             self._dialler.close()
             self._dialler = self._dial()
             self._dialler.wake()
 
     def _look_at_key(self, watch: KeyWatch, now: Now) -> None:
-        """Switch to another key once no bundle is in flight under the old one, or after SWITCH_WAIT."""
+        """Look for another key in the key file, and switch to it once no bundle is in flight under the old
+        one, or after SWITCH_WAIT."""
         reached = len(self._connected) >= weak_quorum(len(self.present.members))
         following = watch.look(now.monotonic, reached)
         if following is not None:

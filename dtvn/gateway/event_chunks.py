@@ -1,4 +1,4 @@
-"""One chunk of a run on its way to certificates: its inquiry, its events, and the run's rules here. Pure."""
+"""One chunk of a run on its way to certificates: its events, its inquiry, and the rules here. Pure."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SECOND = 1_000_000_000
 
 
 class Panel(msgspec.Struct, frozen=True):
-    """The members of an epoch and whom to ask first."""
+    """The members of an epoch, and the indexes of those that are connected."""
 
     electorate: Electorate
     connected: frozenset[int]
 
     def order(self, placed: Sequence[str]) -> list[int]:
-        """Members in the order in which they are asked: those that are connected before others, and among
-        them first those of the run's placement."""
+        """Indexes of the members in the order in which they are asked: connected ones first, and of these the
+        members of the run's placement (`placed`: member ids, the preferred one first)."""
         members = self.electorate.members
         first = {name: place for place, name in enumerate(placed)}
 
@@ -45,20 +45,20 @@ class Panel(msgspec.Struct, frozen=True):
 
 
 class Track:
-    """The rules of one run in this process, at a point that certificates prove."""
+    """The rules of one run in this process, advanced to the point that certificates prove."""
 
     def __init__(self, point: RunPoint, rules: RuledRun) -> None:
         self.point = point
         self.rules = rules
         self.differs = False
-        """Whether the votes' state is another one than the one computed here: then nothing goes on."""
+        """Whether the certified state differs from the one computed here: then the run cannot go on."""
 
     def state(self, digest: bytes) -> bytes:
-        """Canonical bytes of the state with this digest; b"" if it is not the one here."""
+        """Canonical bytes of the rule state if it has this digest; b"" if it is another one."""
         return self.rules.state if not self.differs and self.rules.state_digest() == digest else b""
 
     def follow(self, piece: Piece, events: Sequence[Event]) -> list[Violation]:
-        """Go on by a certified piece with these events; returns what the rules say of them."""
+        """Advance by the events of a certified piece. Returns the violations that the rules find here."""
         found: list[Violation] = []
         position = self.point.position
         for index, event in enumerate(events):
@@ -70,14 +70,14 @@ class Track:
         return found
 
     def look_ahead(self, events: Sequence[Event]) -> list[Violation]:
-        """What the rules say of further events, without going on."""
+        """The violations in further events; the track does not advance."""
         ahead = self.rules.copy()
         position = self.point.position
         return [each for i, event in enumerate(events) for each in ahead.judge(event.text, position + i)]
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):
-    """A piece that is decided, with its events."""
+    """A decided piece and its events."""
 
     piece: JudgedPiece
     events: tuple[Event, ...]
@@ -90,7 +90,7 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Chunk:
-    """The judging of some events of a run, over the end of epochs if need be."""
+    """The judging of one chunk of a run; it goes on in the next epoch if one ends."""
 
     def __init__(
         self, track: Track, events: Sequence[Event], digests: Sequence[bytes], placed: Sequence[str]
@@ -100,16 +100,17 @@ class Chunk:
         self._digests = digests
         self._placed = placed
         self.retired = False
-        """Whether its run has had a decision since its own."""
+        """Whether the chunk is decided; its questions are forgotten at the run's next decision."""
         self._base = 0
         """Index of the event with which the present inquiry begins."""
         self._inquiry: Inquiry | None = None
         self._taken = 0
-        """Pieces of the present inquiry that were handed out."""
+        """Number of pieces of the present inquiry that `settled` has returned."""
         self._reasons: dict[tuple[Question, int], Abstention] = {}
 
     def begin(self, panel: Panel, rule: DecisionRule, now: int, *, wait: int, patience: int) -> None:
-        """Ask the panel from the first event without a certificate on. May be called again in each epoch."""
+        """Begin an inquiry about the events without a certificate; called again in each epoch. Times are
+        nanoseconds, `now` monotonic; see Inquiry."""
         if self._inquiry is not None:
             self._base += self._inquiry.settled
         self._electorate, self._rule = panel.electorate, rule
@@ -126,7 +127,7 @@ class Chunk:
 
     @property
     def inquiry(self) -> Inquiry:
-        """The present one."""
+        """The present inquiry; `begin` must have been called."""
         assert self._inquiry is not None, "begin was called"  # noqa: S101
         return self._inquiry
 
@@ -148,8 +149,8 @@ class Chunk:
         self.inquiry.abstained(member, question)
 
     def replace(self, member: int) -> Question | None:
-        """A member that was asked first lost its link: let another one be asked if only some are. Returns
-        the question that it need not answer."""
+        """Ask another member in place of one that lost its link. Returns the question to withdraw from the
+        latter; None if it owes no answer, or if all members are asked at once anyway."""
         question = self.inquiry.awaited(member)
         if question is None or self._rule.asked_first >= len(self._electorate.members):
             return None
@@ -166,7 +167,7 @@ class Chunk:
         return None if due is None else int(due * SECOND) + 1
 
     def settled(self) -> list[Settled]:
-        """The pieces decided since the last call, in order. The track goes on with each certified one."""
+        """The pieces decided since the last call, in order; each certified one advances the track."""
         pieces = self.inquiry.pieces[self._taken :]
         self._taken += len(pieces)
         return [self._settle(piece) for piece in pieces]

@@ -1,4 +1,4 @@
-"""The open questions of all runs: brings each to its members, and what they say to its chunk. Pure."""
+"""The open questions of all runs: sent to members, whose votes and abstentions go to the chunks. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dtvn.gateway.event_chunks import Chunk, Track
 from dtvn.gateway.events_face import VoteEvidenceFile
 
 EVIDENCE_MAX = 64
-"""Most members that are convicted here; each once in an epoch."""
+"""Most pieces of evidence that are kept, one for each member and epoch."""
 
 
 class OpenQuestions:
-    """Questions with their chunks, for the members of one epoch at a time."""
+    """The open questions of one epoch, with the chunk that each belongs to."""
 
     def __init__(self, electorate: Electorate) -> None:
         self.asker = Asker(electorate)
         self.evidence: tuple[VoteEvidenceFile, ...] = ()
         self.touched: dict[int, None] = {}
-        """Runs of which a chunk heard something; emptied by the caller."""
+        """Numbers of runs with a new answer or a lost member, which may go on; emptied by the caller."""
         self._electorate = electorate
         self._connected: frozenset[int] = frozenset()
         self._chunks: dict[Question, tuple[Chunk, int]] = {}
@@ -28,7 +28,7 @@ class OpenQuestions:
         self._of_run: dict[int, list[Question]] = {}
 
     def enter(self, electorate: Electorate) -> None:
-        """Ask the members of the next epoch from now on; all open questions are forgotten."""
+        """Begin the next epoch: forgets all open questions; later ones go to its members."""
         self.asker = Asker(electorate, self.asker.number)
         self._electorate = electorate
         self._connected = frozenset()
@@ -36,12 +36,12 @@ class OpenQuestions:
         self._of_run.clear()
 
     def remembers(self, question: Question) -> bool:
-        """Whether votes on it are still compared with each other."""
+        """Whether votes on this question are still compared, to detect contradictions."""
         return question in self._chunks
 
     def connected(self, members: frozenset[int]) -> None:
-        """Note which members have a connection now. Where only some are asked, another takes the place of
-        one that is lost."""
+        """Set which members have a connection. A chunk that asked only some members asks another one in place
+        of one that was lost."""
         lost = self._connected - members
         self._connected = members
         self.asker.connected(members)
@@ -53,7 +53,7 @@ class OpenQuestions:
                     self.touched[number] = None
 
     def ask(self, number: int, chunk: Chunk) -> None:
-        """Send what a chunk of this run asks now."""
+        """Queue the questions that this chunk of run `number` has to ask."""
         asked: dict[Question, tuple[list[int], Sequence[Event]]] = {}
         for ask, events in chunk.asks():
             asked.setdefault(ask.question, ([], events))[0].append(ask.member)
@@ -81,8 +81,8 @@ class OpenQuestions:
                 self.touched[found[1]] = None
 
     def retire(self, number: int) -> None:
-        """A chunk of this run is decided: its questions need no answer. They are remembered until the next
-        one is decided, since a late vote may contradict an earlier one; then they are forgotten."""
+        """Withdraw the questions of the decided chunk of run `number`. They are remembered until the run's
+        next decision, since a late vote may contradict an earlier one; then they are forgotten."""
         kept = []
         for question in self._of_run.get(number, ()):
             chunk = self._chunks[question][0]
@@ -98,7 +98,7 @@ class OpenQuestions:
         self._of_run[number] = kept
 
     def forget(self, number: int) -> None:
-        """The run has ended."""
+        """Withdraw and forget all questions of run `number`, which has ended."""
         for question in self._of_run.pop(number, ()):
             self.asker.forget(question)
             del self._chunks[question]

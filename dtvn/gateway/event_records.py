@@ -1,9 +1,9 @@
-"""What of one run is certified and not in the ordered log yet: batches it, and learns what came of it. Pure.
+"""Records the certified events of one run in the ordered log, in batches, and handles the outcomes. Pure.
 
-Once a second what has gathered is recorded. Many small chunks are first asked again as one, which members
-answer as before, since votes are pure functions; large ones are recorded with the certificate that they have.
-A record whose epoch has ended is asked again in the next one: its head stays the same, for it covers the vote
-and not who signed it.
+Gathered events are recorded once a second. Several small chunks are first judged again as one, with the same
+verdict, since a vote is a pure function; a large chunk is recorded with the certificate that it has. If the
+epoch of a certificate ends before it is recorded, its events are judged again in the next epoch; the head
+stays the same, because it covers the vote and not its signers.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ EVERY = 1_000_000_000
 """Nanoseconds for which certified events are gathered before they are recorded."""
 GATHERED_MAX = 4_096
 GATHERED_BYTES_MAX = 1024 * 1024
-"""Events and bytes after which they are recorded at once."""
+"""Events, and bytes of their texts, that are recorded at once instead of after EVERY."""
 LARGE = 64
-"""Events of a chunk from which on it is recorded as it is."""
+"""Events of a chunk that is recorded alone; chunks with fewer are judged again as one."""
 AT_ONCE = 64
 """Most records of one run in one call."""
 BACKLOG_MAX = 8_192
 BACKLOG_BYTES_MAX = 4 * 1024 * 1024
-"""Events and bytes that wait for the log, beyond which the run's next chunk waits too."""
+"""Events, and bytes of their texts, that may wait for the log before the run's next chunk waits too."""
 VALID = 10_000_000
-"""Microseconds for which the operations are valid."""
+"""Microseconds for which a recording operation is valid."""
 AGAIN = frozenset(
     {reasons.BUSY, reasons.EXPIRED, reasons.TOO_FAR_AHEAD, reasons.OUTCOME_UNKNOWN, *reasons.NOT_SENT}
 )
@@ -53,7 +53,7 @@ NO_EPOCH = -1
 
 
 class Names(msgspec.Struct, frozen=True):
-    """What the records of a run say besides its chunks."""
+    """What all records of a run have in common."""
 
     thread: str
     run: str
@@ -65,36 +65,36 @@ class Names(msgspec.Struct, frozen=True):
 
 
 class _Item(msgspec.Struct, frozen=True):
-    """A certificate to be recorded, and where the run stands afterwards."""
+    """A certified piece to be recorded, and where the run stands after it."""
 
     settled: Settled
     place: RunPlace
 
 
 class Recorder:
-    """The records of one run. `place`: after what the log has."""
+    """Records the events of one run. `place`: where the run stands in the log."""
 
     def __init__(self, names: Names, place: RunPlace, limits: Limits) -> None:
         self.place = place
         self.code = ""
-        """Outcome code that ended recording for good; "": none did."""
+        """Outcome code that ended recording for good; "" while recording goes on."""
         self.last = ""
         """Outcome code of the newest record."""
         self.chunk: Chunk | None = None
-        """Chunks that are asked again as one."""
+        """Waiting pieces that are being judged again as one chunk."""
         self.flying = False
-        """Whether records were submitted whose outcome is not known yet."""
+        """Whether records are submitted and have no outcome yet."""
         self._names = names
         self._limits = limits
         self._waiting: deque[Settled] = deque()
         self._events = self._bytes = 0
         self._items: list[_Item] = []
-        """Certificates of the present epoch, to be recorded next, in order."""
+        """Pieces with a certificate of the present epoch, to be recorded next, in order."""
         self._due: int | None = None
 
     @property
     def idle(self) -> bool:
-        """Whether the log has everything, or nothing more will be recorded."""
+        """Whether nothing is left to record, or recording has ended for good."""
         return bool(self.code) or not (self._waiting or self._items or self.chunk or self.flying)
 
     @property
@@ -107,11 +107,11 @@ class Recorder:
 
     @property
     def full(self) -> bool:
-        """Whether too much waits for the log."""
+        """Whether events beyond BACKLOG_MAX or BACKLOG_BYTES_MAX wait for the log."""
         return not self.code and (self._events > BACKLOG_MAX or self._bytes > BACKLOG_BYTES_MAX)
 
     def add(self, settled: Settled, now: int) -> None:
-        """A piece has its certificate."""
+        """Queue a certified piece to be recorded."""
         if self.code:
             return
         self._waiting.append(settled)
@@ -123,17 +123,17 @@ class Recorder:
             self._due = min(self._due, now)
 
     def hurry(self, now: int) -> None:
-        """The run ends: record now."""
+        """Make what waits due now, because the run ends."""
         if self._due is not None:
             self._due = min(self._due, now)
 
     def deadline(self) -> int | None:
-        """When `plan` has something to do, monotonic nanoseconds."""
+        """Monotonic nanoseconds at which `plan` is due; None if nothing waits, or something is under way."""
         return None if self.chunk is not None or self.flying or self.code else self._due
 
     def plan(self, epoch: int, now: int) -> Chunk | None:
-        """Make items of what waits, if it is time. A Chunk: it must be asked first, then `merged` be
-        called."""
+        """Make items of the waiting pieces that are due. Returns a chunk if some must be judged first, in
+        `epoch`: its decided pieces go to `merged`, its end to `merging_ended`."""
         if self.chunk is not None or self.flying or self.code or self._due is None or now < self._due:
             return None
         while self._waiting and len(self._items) < AT_ONCE:
@@ -146,20 +146,22 @@ class Recorder:
         return None
 
     def merged(self, settled: Sequence[Settled]) -> None:
-        """Pieces of the chunk have been decided."""
+        """Make items of decided pieces of the chunk from `plan`, up to the first without a certified
+        state."""
         for each in settled:
             if not each.state:
                 break
             self._take(each)
 
     def merging_ended(self, now: int) -> None:
-        """Nothing more of the chunk will be decided; what has no certificate is asked again later."""
+        """The chunk from `plan` is decided; its events without a certificate are judged again later."""
         self.chunk = None
         self._due = now if self._items else now + EVERY
 
     def operations(self, now: int, wall: int, *, ends: bool) -> list[Operation]:
-        """What to submit now; then nothing until `outcomes`. `ends`: the run has no further chunk. Times in
-        nanoseconds."""
+        """The operations that record the items; [] if none is due, or until `outcomes` was called for the
+        last ones. `now`: monotonic, `wall`: Unix nanoseconds. `ends`: the run has no further chunk, so its
+        last record ends it."""
         waits = self._due is not None and now < self._due
         if not self._items or waits or self.flying or self.chunk is not None or self.code:
             return []
@@ -182,7 +184,8 @@ class Recorder:
         return made
 
     def outcomes(self, results: Sequence[Result], now: int) -> list[Recorded]:
-        """What became of the operations, in order; returns what the log has now."""
+        """Handle the outcomes of the submitted operations, in order. Returns the records that the log now
+        holds."""
         self.flying = False
         done: list[Recorded] = []
         again = False
@@ -208,13 +211,14 @@ class Recorder:
         return done
 
     def unsent(self, now: int) -> None:
-        """The operations could not be submitted at all."""
+        """The operations could not be submitted: they are due again after EVERY."""
         self.flying = False
         self.last = reasons.UNAVAILABLE
         self._due = now + EVERY
 
     def _span(self, epoch: int) -> list[Settled]:
-        """The next pieces to be recorded as one."""
+        """The next waiting pieces for one record: a large one with a certificate of `epoch` alone, else as
+        many as fit one chunk, up to the next large one."""
         first = self._waiting[0]
         span, count, size = [first], len(first.events), _size(first.events)
         if first.piece.epoch == epoch and count >= LARGE:
@@ -236,7 +240,7 @@ class Recorder:
         return self.chunk
 
     def _take(self, settled: Settled) -> None:
-        """Make an item of a piece, and take its events off what waits."""
+        """Make an item of a certified piece, and remove its events from those that wait."""
         self._items.append(_Item(settled, self._after(settled)))
         count = len(settled.events)
         while count:
@@ -254,7 +258,7 @@ class Recorder:
         return RunPlace(position, settled.state, next_head(before.head, settled.encoded))
 
     def _recorded(self, result: Result) -> Recorded:
-        """The first item is in the log."""
+        """Remove the first item, which the log now holds, and return its record."""
         item = self._items.pop(0)
         before, self.place = self.place, item.place
         return Recorded(
@@ -270,7 +274,8 @@ class Recorder:
         )
 
     def _found(self, result: Result) -> list[Recorded]:
-        """The log is not where the first item begins: it may have executed items whose outcome was lost."""
+        """Handle `not_next`: the log may hold items already whose outcome was lost. Returns the records up to
+        the head that the log reports; [] if that is the head of no item."""
         try:
             row = canonical.decode(RunRow, result.state)
         except canonical.CanonicalError:
@@ -282,7 +287,8 @@ class Recorder:
         ]
 
     def _back(self) -> None:
-        """The epoch of these certificates has ended: they are asked again."""
+        """Queue the items again, to be judged in the next epoch, because that of their certificates has
+        ended."""
         for item in reversed(self._items):
             self._waiting.appendleft(_asked_again(item.settled, 0))
             self._events += len(item.settled.events)
@@ -290,7 +296,7 @@ class Recorder:
         self._items.clear()
 
     def stop(self, code: str) -> None:
-        """Nothing more is recorded, for this reason."""
+        """End recording for good with this outcome code, and drop what waits."""
         self.code = code
         self.chunk = None
         self._waiting.clear()
@@ -300,7 +306,7 @@ class Recorder:
 
 
 def _asked_again(settled: Settled, first: int) -> Settled:
-    """The events from `first` on, which have no certificate of the present epoch."""
+    """The events of a piece from index `first` on, marked to be judged again: their certificate is void."""
     piece = msgspec.structs.replace(settled.piece, epoch=NO_EPOCH)
     return msgspec.structs.replace(
         settled, piece=piece, events=settled.events[first:], digests=settled.digests[first:]

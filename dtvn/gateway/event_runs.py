@@ -78,7 +78,7 @@ class _Call(msgspec.Struct):
     digests: list[bytes]
     wait: int
     due: int
-    """When it is given up unless its next chunk has begun."""
+    """Monotonic nanoseconds at which the call fails unless its next chunk has begun."""
     position: int = -1
     """Index in the run of its first event; -1: not known yet."""
     done: int = 0
@@ -102,9 +102,9 @@ class LiveRun:
         self.recorder: Recorder | None = None
         self.head = b""
         self.ends_by: int | None = None
-        """Time at which it is forgotten in any case; None while it is live."""
+        """Monotonic nanoseconds at which the run is forgotten in any case; None before `end`."""
         self.queued: int | None = None
-        """Its time in the queue of deadlines; None: it is not there."""
+        """Time of its valid entry in the heap of deadlines; None without one."""
 
     @property
     def position(self) -> int:
@@ -137,7 +137,8 @@ class EventRuns:
         self._flying: dict[int, list[tuple[int, int]]] = {}
         """Submitted records: (run, how many of its operations) in their order."""
         self._deadlines: list[tuple[int, int]] = []
-        """Heap of (time, run); only that with the run's `queued` counts."""
+        """Heap of (monotonic nanoseconds, run number); an entry is valid if its time is the run's
+        `queued`."""
         self._connected: frozenset[int] = frozenset()
         self.questions = OpenQuestions(electorate)
         self._touched = self.questions.touched
@@ -165,7 +166,7 @@ class EventRuns:
     # --- in --------------------------------------------------------------------------------------
 
     def enter(self, electorate: Electorate, now: int) -> None:
-        """The members of the next epoch judge from now on; what is being judged is asked again."""
+        """Begin the next epoch: its members judge from now on, and are asked what is not decided yet."""
         self._connected = frozenset()
         self.questions.enter(electorate)
         self._seat(electorate)
@@ -241,7 +242,8 @@ class EventRuns:
         return call.number
 
     def end(self, number: int, now: int, *, wait: int) -> None:
-        """The run has no further call; `take` reports its end."""
+        """Let the run end after its open calls; `take` reports the end. `wait`: nanoseconds besides
+        theirs."""
         run = self._runs[number]
         run.ends_by = now + sum(call.wait for call in run.calls) + wait
         self._touched[number] = None
@@ -253,7 +255,7 @@ class EventRuns:
                 self.questions.receive(member, canonical.decode(m.Judged, data).body)
 
     def outcomes(self, number: int, results: Sequence[Result] | None, now: int) -> None:
-        """What became of submitted records; None: they could not be submitted."""
+        """Handle the outcomes of the records submitted under `number`; None: they could not be submitted."""
         left = list(results or ())
         for run_number, count in self._flying.pop(number):
             own, left = left[:count], left[count:]
@@ -335,15 +337,15 @@ class EventRuns:
         return min([due for due in times if due is not None], default=None)
 
     def _queue(self, run: LiveRun) -> None:
-        """Put the run into the queue of deadlines. An earlier entry of it is kept: one early check costs less
-        than moving it for every chunk."""
+        """Add the run's next deadline to the heap. An earlier entry is kept: one early check costs less than
+        replacing the entry for every chunk."""
         due = self._run_deadline(run)
         if due is not None and (run.queued is None or due < run.queued):
             run.queued = due
             heapq.heappush(self._deadlines, (due, run.number))
 
     def _go_on(self, run: LiveRun, now: int) -> None:
-        """Take what was decided, begin the next chunk, ask."""
+        """Take the decided pieces of a run, begin its next chunk, and queue its questions."""
         while True:
             if run.chunk is not None:
                 self._settle(run, run.chunk, now)
@@ -355,7 +357,8 @@ class EventRuns:
             self.questions.ask(run.number, chunk)
 
     def _begin_chunk(self, run: LiveRun, now: int) -> bool:
-        """Begin the next chunk; False if it must wait."""
+        """Begin the next chunk of the first call, or fail the calls if the run cannot go on. Returns False if
+        the run waits for the log."""
         call = run.calls[0]
         if run.rule is None or run.track.differs:
             self._fail(run)
@@ -378,7 +381,8 @@ class EventRuns:
         return True
 
     def _settle(self, run: LiveRun, chunk: Chunk, now: int) -> None:
-        """Take the decided pieces of the run's chunk."""
+        """Add the decided pieces of a chunk to its call. Once the chunk is done, complete the call if all its
+        events have certificates, or fail the run's calls if one of the chunk has none."""
         call = run.calls[0]
         for settled in chunk.settled():
             call.pieces.append(settled.piece)
@@ -401,7 +405,7 @@ class EventRuns:
             call.due = now + call.wait
 
     def _fail(self, run: LiveRun) -> None:
-        """The run does not go on from where it stands: no call that waits can be answered."""
+        """Complete all calls of the run without further verdicts, because the run cannot go on."""
         while run.calls:
             call = run.calls.popleft()
             covered = sum(piece.count for piece in call.pieces)
@@ -426,7 +430,7 @@ class EventRuns:
     # --- records ---------------------------------------------------------------------------------
 
     def _record(self, run: LiveRun, now: int, wall: int) -> list[m.Operation]:
-        """What is to be recorded of the run now."""
+        """The operations that record the run's events now; [] if none are due."""
         recorder = run.recorder
         if recorder is None:
             return []
@@ -466,7 +470,7 @@ class EventRuns:
                 batch, made = [], []
 
     def _forget_ended(self, run: LiveRun, now: int) -> None:
-        """Report the end of a run of which nothing is left to do, or no time."""
+        """Report and forget a run that has ended, once nothing is left to do or its time is over."""
         if run.ends_by is None:
             return
         recorder = run.recorder

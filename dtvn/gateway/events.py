@@ -44,7 +44,7 @@ OnRecorded = Callable[[Recorded], None]
 
 
 class Owner(Protocol):
-    """What is needed of the gateway, and the clock of its thread."""
+    """What judging needs of the gateway, and the clock of its thread."""
 
     def attend(self) -> None:
         """Make the gateway's thread take a turn; raises GatewayClosed."""
@@ -100,10 +100,11 @@ class GatewayEvents:
         self._open: dict[int, OpenRun] = {}
         self._calls: dict[int, Future[Judged]] = {}
         self._outcomes: list[tuple[int, Future[tuple[Result, ...]] | None]] = []
-        """Records of which the outcome is known, or that could not be submitted (None)."""
+        """(number, outcomes) of submitted records; None in place of outcomes if they could not be
+        submitted."""
         self._closed: Exception | None = None
         self._woken = False
-        """Whether the gateway's thread will take a turn for what callers handed in."""
+        """Whether the gateway's thread was woken and has not taken its turn yet."""
 
     # --- any thread ------------------------------------------------------------------------------
 
@@ -183,20 +184,20 @@ class GatewayEvents:
     # --- the gateway's thread --------------------------------------------------------------------
 
     def deadline(self) -> int | None:
-        """Monotonic nanoseconds of the next turn that is needed even if nothing arrives."""
+        """Monotonic nanoseconds at which `turn` is due even if nothing arrives; None if never."""
         with self._lock:
             return 0 if self._outcomes else self._runs.deadline()
 
     def enter(self, electorate: Electorate) -> None:
-        """The next epoch has begun."""
+        """Begin the next epoch, of these members; see EventRuns.enter."""
         with self._lock:
             self._runs.enter(electorate, self._owner.now())
 
     def turn(
         self, judged: Sequence[tuple[int, bytes]], connected: frozenset[int], now: Now
     ) -> list[tuple[int, bytes]]:
-        """Take in what members said, (member, encoded Judged); returns what to send, (member, body of a
-        Judge)."""
+        """Handle what members sent, (member, encoded Judged) each. Returns what to send: (member, body of a
+        Judge) each."""
         with self._lock:
             self._woken = False
             self._runs.connected(connected)
@@ -213,7 +214,7 @@ class GatewayEvents:
         return actions.send
 
     def close(self, error: Exception) -> None:
-        """Nothing more will be answered."""
+        """Fail all open calls with `error`, which later calls raise."""
         with self._lock:
             self._closed = error
             futures: list[Future[Judged] | Future[RunEnd]] = list(self._calls.values())
@@ -224,7 +225,7 @@ class GatewayEvents:
             _fail(future, error)
 
     def _wake(self) -> None:
-        """Once for all calls until the next turn."""
+        """Wake the gateway's thread, once before each of its turns."""
         with self._lock:
             woken, self._woken = self._woken, True
         if not woken:

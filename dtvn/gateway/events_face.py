@@ -26,11 +26,11 @@ CALL_EVENTS_MAX = 4_096
 VERDICT_WAIT = 5.0
 """Seconds after which a chunk is decided with the votes at hand."""
 STATE_DIFFERS = "STATE_DIFFERS"
-"""`JudgedPiece.code` where the votes' state of the rules is not the one computed here: another release."""
+"""`JudgedPiece.code` if the certified rule state is not the one computed here, as between releases."""
 
 
 class Given(StrEnum):
-    """What a member said to a question."""
+    """How a member answered a question."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -115,7 +115,7 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 class RunPlace(msgspec.Struct, frozen=True):
-    """From where another process can go on with a run."""
+    """The place in a run from which another process can continue it."""
 
     position: int
     """Number of events before it, refused ones included."""
@@ -157,12 +157,12 @@ class RunEnd(msgspec.Struct, frozen=True):
 
 
 class VoteEvidenceFile(msgspec.Struct, frozen=True):
-    """Two votes of one member on one question that contradict each other."""
+    """Evidence that a member cast two contradicting votes on one question."""
 
     member: str
     epoch: int
     data: bytes
-    """What `judging.convict` checks."""
+    """The encoded evidence, which `judging.convict` checks."""
 
 
 class EventRun(Protocol):
@@ -198,8 +198,8 @@ class EventRun(Protocol):
         """
 
     def end(self, *, wait: float = VERDICT_WAIT) -> Future[RunEnd]:
-        """Have what waits judged, record the rest with the run's end, and forget the run, at the latest after
-        `wait` seconds each. A second call returns the same future."""
+        """Have what waits judged, record the rest with the run's end, and forget the run: at the latest when
+        the waits of all open calls and `wait` seconds have passed. A second call returns the same future."""
 
 
 class RunEnded(ValueError):

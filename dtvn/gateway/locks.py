@@ -62,7 +62,7 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class _Calls:
-    """The calls of both clients, as steps."""
+    """The calls of both clients, as generators for `waited` or `awaited`."""
 
     def __init__(
         self, gateway: GatewayFace, *, actor: str, event: str = DEFAULT_EVENT, entry: str = ""

@@ -54,15 +54,15 @@ class _Question(msgspec.Struct):
 
 
 class Questions:
-    """Numbers questions, matches answers, and polls every member's status once a second. `first`: the number
-    of the first question, above all that were used before."""
+    """Numbers questions, matches answers, and polls every member's status once a second. `first`: number of
+    the first question, higher than all used before."""
 
     def __init__(self, members: int, first: int = 1) -> None:
         self.statuses = [MemberStatus() for _ in range(members)]
         """By member, newest answers."""
         self.settled = tuple(self.statuses)
-        """The same as of one poll that was answered by all, or had its time: to be compared with each other.
-        In between, the answers of a poll would make members that answer later seem to lag."""
+        """Statuses after the newest poll that all members answered or whose time is over: only these compare.
+        During a poll, members that have not answered yet would seem to lag."""
         self._awaited: set[int] = set()
         """Members whose answer to the newest poll is due."""
         self._open: dict[int, _Question] = {}
@@ -107,7 +107,8 @@ class Questions:
         return self._end([n for n, question in self._open.items() if question.member in members], "down")
 
     def found(self, members: Iterable[int]) -> None:
-        """Ask members that are connected again at once: what they said before may be from before a start."""
+        """Forget the status of members that have connected again, and poll at once: they may have
+        restarted."""
         for member in members:
             if member < len(self.statuses):
                 status = self.statuses[member]

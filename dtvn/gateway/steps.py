@@ -15,7 +15,8 @@ Steps = Generator[Future[Any] | float, Any, Done]
 
 
 def waited(steps: Steps[Done], seconds: float) -> Done:
-    """The result of a call; this thread waits up to `seconds` for each future."""
+    """Runs a call in this thread, waiting up to `seconds` for each future. Returns its result; a future's
+    exception, or TimeoutError, is raised inside the call."""
     go_on = partial(next, steps)
     try:
         while True:
@@ -35,7 +36,8 @@ def waited(steps: Steps[Done], seconds: float) -> Done:
 
 
 async def awaited(steps: Steps[Done], seconds: float) -> Done:
-    """The same in this event loop. The call is told of a cancellation where it waits."""
+    """Runs a call in this event loop, as `waited` does in a thread; a cancellation is raised inside the
+    call."""
     go_on = partial(next, steps)
     try:
         while True:

@@ -58,7 +58,7 @@ NOT_RUNNING = "VALIDATOR_NOT_RUNNING"
 
 
 class _Operations(Nodes):
-    """What both validators do, waiting as steps."""
+    """The operations of both validators, as generators for `waited` or `awaited`."""
 
     def __init__(
         self,
@@ -83,9 +83,10 @@ class _Operations(Nodes):
         self._running = False
         self._run: EventRun | None = None
         self._stream = Stream()
-        """The rules over the events of `validate_event`, as far as they had a verdict."""
+        """The rules over the events of `validate_event` that have a verdict, of the members or of this
+        process."""
         self._owed: list[bytes] = []
-        """The last of these events, which the members have not judged yet."""
+        """The last of these events, which only this process has judged."""
         self._local = 0
         self._linked = False
         """Whether the first wait for a quorum is over."""
@@ -188,7 +189,7 @@ class _Operations(Nodes):
         return result
 
     def _first_links(self) -> Steps[None]:
-        """Wait once for a quorum: a gateway that was just opened has no links yet, and is not partitioned."""
+        """Wait for a quorum before the first call: a gateway that was just opened has no links yet."""
         until = time.monotonic() + self._wait
         while not self._linked and self.is_partitioned() and time.monotonic() < until:
             yield LINK_PAUSE
@@ -209,7 +210,8 @@ class _Operations(Nodes):
     def _judge_event(
         self, events: Sequence[bytes], thread: str, run: str
     ) -> Generator[Future[Any], Any, Judged]:
-        """First what the members owe: without its verdict the next event has none either."""
+        """Have the members judge the events in `_owed`, then `events`: without a verdict on the former there
+        is none on the latter."""
         live = self._live(thread, run)
         if self._owed:
             judged: Judged = yield live.judge(self._owed, wait=self._wait)
@@ -225,7 +227,8 @@ class _Operations(Nodes):
         return judged
 
     def _judge_here(self, events: Sequence[bytes], thread: str, run: str, *, whole: bool) -> ValidationResult:
-        """The verdict of the rules in this process, while no quorum is reached."""
+        """Judge by the rules in this process, because no quorum is reached; `whole`: the events are a whole
+        run. Raises ValueError for an event that is too long, Overloaded if too many wait for a quorum."""
         if not self._allow_local:
             return failed("DISTRIBUTED_PARTITION", "Too few members are reached to decide.", len(events))
         begun = time.monotonic()

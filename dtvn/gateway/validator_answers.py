@@ -13,11 +13,11 @@ from dtvn.gateway.events_face import Given, Judged
 from dtvn.protocol import quorum
 
 MISSED = frozenset({Given.SILENT, Given.CONTRADICTED})
-"""Answers of a member that was asked, and that count as its errors."""
+"""Answers of an asked member that count as its errors."""
 
 
 class NodeState(IntEnum):
-    """Of a member, as this validator sees it."""
+    """State of a member as this validator sees it."""
 
     ACTIVE = 0
     PARTITIONED = 1
@@ -40,7 +40,7 @@ class NodeInfo(msgspec.Struct, frozen=True):
     error_rate: float
     """Share of them, 0 to 1, that it left unanswered or answered twice differently."""
     response_time_ms: float
-    """Of its newest `ping`; 0 without one."""
+    """Milliseconds of its newest `ping`; 0 without one."""
 
 
 class NodeHealth(msgspec.Struct, frozen=True):
@@ -62,12 +62,12 @@ class Health(msgspec.Struct, frozen=True):
     consensus_healthy: bool
     """Whether a quorum is reached."""
     network_healthy: bool
-    """Whether every member is."""
+    """Whether every member is reached."""
     issues: tuple[str, ...]
 
 
 class PartitionInfo(msgspec.Struct, frozen=True):
-    """Too few members are reached to decide anything."""
+    """Which members are reached, while they are too few to decide anything."""
 
     reachable_nodes: tuple[str, ...]
     unreachable_nodes: tuple[str, ...]
@@ -77,13 +77,13 @@ class PartitionInfo(msgspec.Struct, frozen=True):
 
 
 class Metrics(msgspec.Struct, frozen=True):
-    """Of one validator since it was made."""
+    """Counts and means of the calls of one validator since it was made."""
 
     total_validations: int
     error_count: int
-    """Those that ended invalid."""
+    """Calls that ended invalid."""
     timeout_count: int
-    """Those that ended without a verdict of the members."""
+    """Calls that ended without a verdict of the members."""
     error_rate: float
     success_rate: float
     avg_latency_ms: float
@@ -107,11 +107,11 @@ class ValidationResult(msgspec.Struct, frozen=True):
     """Whether certificates of the members cover all events."""
     certificates: tuple[bytes, ...] = ()
     salts: tuple[bytes, ...] = ()
-    """Of each event; a transcript needs them."""
+    """The salt of each event, 16 bytes; a transcript needs them."""
 
 
 def failed(code: str, message: str, events: int = 0, duration: float = 0.0) -> ValidationResult:
-    """No verdict, for this reason."""
+    """A result without a verdict, whose only error is this reason."""
     reason = Violation(0, code, Severity.ERROR, None, message, "")
     return ValidationResult(False, (reason,), (), events, duration, certified=False)
 
@@ -146,7 +146,7 @@ def result_of(judged: Judged, duration: float) -> ValidationResult:
 
 
 def partition(reached: Sequence[str], lost: Sequence[str]) -> PartitionInfo | None:
-    """What is reached of the members, if it is too little."""
+    """The partition of the cluster into these members; None if those reached are a quorum."""
     count, total = len(reached), len(reached) + len(lost)
     if count >= quorum.quorum(total):
         return None

@@ -97,13 +97,13 @@ class Nodes:
         return self.get_current_partition() is not None
 
     def get_current_partition(self) -> PartitionInfo | None:
-        """Who is reached and who is not, while that is too few; else None."""
+        """Which members are reached and which not, while those reached are no quorum; else None."""
         reached = self.get_active_nodes()
         lost = [each.id for each in self._gateway.present.members if each.id not in reached]
         return partition(reached, lost)
 
     def _count(self, judged: Judged) -> None:
-        """Count what each member answered."""
+        """Count for each member the questions that it was asked, and those in MISSED."""
         for piece in judged.pieces:
             for answer in piece.members:
                 if answer.given is not Given.NOT_ASKED:
