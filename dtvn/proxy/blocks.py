@@ -12,8 +12,9 @@ _ENDS = (b"\n", b"\r", b"\r\n")
 
 
 class Block(Struct, frozen=True):
-    """Bytes of a stream up to the end of an event, and the JSON text of that event; None if they hold none:
-    comments, ids. `begun`: earlier bytes of it were drained, so nothing may be put before it."""
+    """A piece of a stream. `raw`: its bytes, up to the end of an event; `text`: JSON text of that event, None
+    without one, as in comments. `begun`: earlier bytes of it were drained, so nothing may be put before
+    it."""
 
     raw: bytes
     text: bytes | None
@@ -24,13 +25,13 @@ class Blocks:
     """Cuts a stream into blocks. Joined, their bytes are those of the stream."""
 
     def __init__(self, event_bytes: int) -> None:
-        """`event_bytes`: what is longer is no event; its text is cut, for the rules to refuse."""
+        """`event_bytes`: longest event; the text of a longer one is cut, and the rules refuse it."""
         self._reader = EventReader(event_bytes)
         self._raw: list[bytes] = []
         self._last = b"\n"
         self._begun = False
         self.held = 0
-        """Bytes since the last block."""
+        """Number of bytes since the last block."""
 
     @property
     def form(self) -> str | None:
@@ -65,7 +66,7 @@ class Blocks:
             yield self._block(events[-1][1] if events else None)
 
     def drained(self) -> bytes:
-        """The bytes since the last block, which the next block then lacks."""
+        """Takes the bytes since the last block; the next block lacks them."""
         raw = b"".join(self._raw)
         self._raw, self.held, self._begun = [], 0, True
         return raw

@@ -1,4 +1,4 @@
-"""The judge that asks a cluster, through the REST of its platform: a run of the platform for each stream."""
+"""The judge that asks a cluster, through the REST API of its platform: one run there for each stream."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from dtvn.proxy.transcripts import SaltedEvents, TranscriptFile
 RUNS = "/api/v1/events/runs"
 CHUNK_EVENTS = 1_000
 CHUNK_BYTES = 1024 * 1024
-"""How much is asked at once; an event with more bytes is asked alone."""
+"""Bytes of the events in one request; a longer event is sent alone."""
 CONNECT_SECONDS = 5.0
 PAUSE_SECONDS = 0.2
-"""Between two attempts at the same call, whose repetition gets the same answer."""
+"""Seconds between two attempts at a call; a repeated call gets the same answer."""
 _AGAIN = (429, 502, 503, 504)
 _WHITE = b" \t\r\n"
 Form = TypeVar("Form", bound=Struct)
@@ -38,7 +38,7 @@ class _Beginning(Struct):
 
 class _Ended(Struct):
     events: int
-    """How many certificates cover."""
+    """Number of events that certificates cover."""
 
 
 class _Ending(Struct):
@@ -46,7 +46,7 @@ class _Ending(Struct):
 
 
 class _Line(Struct):
-    """A verdict in the answer."""
+    """The verdict on one event: a line of the platform's answer."""
 
     index: int
     accepted: bool
@@ -92,8 +92,8 @@ class ClusterJudge:
         return _ClusterJudgement(self, _decoded(content, _Beginning).data.id)
 
     async def call(self, path: str, body: bytes, media: str) -> bytes:
-        """The answer to a POST, which is repeated until it is one. Raises NoVerdict if it is an error that
-        stays, and _Refused with its code."""
+        """Sends a POST, again and again while the platform is unreachable or busy, and returns the body of
+        the answer. Raises _Refused if the platform answers another error."""
         while True:
             try:
                 answer = await self.client.post(path, content=body, headers={"Content-Type": media})
@@ -108,7 +108,7 @@ class ClusterJudge:
 
 
 class _Refused(NoVerdict):
-    """An error that the platform answers."""
+    """The platform answered an error; `code` is its stable code."""
 
     def __init__(self, answer: httpx.Response) -> None:
         try:
@@ -162,7 +162,7 @@ class _ClusterJudgement:
         return [Verdict(line.accepted, line.violations) for line in lines]
 
     def _none_of(self, count: int) -> list[Verdict]:
-        """The verdicts on events of a run that another stream writes."""
+        """Refuses the next `count` events, because another stream writes their run."""
         first, self._position = self._position, self._position + count
         said = "Another stream writes this run now."
         return [refused(index, "RUN_HAS_TWO_WRITERS", said) for index in range(first, self._position)]
@@ -182,7 +182,8 @@ def _chunks(events: Sequence[bytes]) -> Iterator[list[bytes]]:
 
 
 def _written(chunk: list[bytes], salted: SaltedEvents | None) -> tuple[bytes, str]:
-    """The body of a request, and its media type. The exact bytes are judged: as lines, where they are one."""
+    """(body, media type) of a request with exactly these texts: NDJSON if each is one line and needs no salt,
+    else JSON. Raises NoVerdict for a text of several lines that is not UTF-8."""
     if salted is not None:
         return msgspec.json.encode(salted), "application/json"
     if all(text == text.strip(_WHITE) and b"\n" not in text for text in chunk):

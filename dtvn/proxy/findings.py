@@ -35,7 +35,7 @@ class Report(Struct, frozen=True):
 
 
 Reporter = Callable[[Report], None]
-"""Is told of each stream of events when it has ended."""
+"""Called with the report on each stream of events when it has ended."""
 
 
 class Findings:
@@ -66,7 +66,7 @@ class Findings:
                 self._violations += verdict.violations[: KEPT - len(self._violations)]
 
     def report(self) -> Report:
-        """All of it."""
+        """The report on the whole stream."""
         valid = None if self.not_validated and self.code is None else self.code is None
         return Report(
             method=self.method,

@@ -66,7 +66,7 @@ class Forward:
                 self._open -= 1
 
     async def _answer(self, scope: Scope, upload: _Upload, send: Send) -> None:
-        """Pass on until the answer is complete or the client is gone."""
+        """Pass request and answer on, until the answer is complete or the client is gone."""
         passing = asyncio.ensure_future(self._pass(scope, upload, send))
         gone = asyncio.ensure_future(upload.gone())
         try:
@@ -142,7 +142,7 @@ class Forward:
 
 
 class ClientGone(httpx.HTTPError):
-    """The client went away within its request."""
+    """The client went away before its request was read."""
 
 
 _FAILURES: tuple[tuple[type[httpx.HTTPError], int, str], ...] = (
@@ -175,11 +175,11 @@ class _Upload(httpx.AsyncByteStream):
         self._read.set()
 
     def drain(self) -> None:
-        """The agent takes no more of the body."""
+        """The agent reads no more of the body: from now on `gone` reads the client's messages."""
         self._read.set()
 
     async def gone(self) -> None:
-        """Return when the client is gone."""
+        """Wait until the client is gone."""
         await self._read.wait()
         while not self._client_gone:
             message = await self._receive()

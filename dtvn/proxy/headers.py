@@ -21,11 +21,11 @@ _HOP_BY_HOP = {
 
 
 class AddressError(ValueError):
-    """An address that no server can have; the sentence says why."""
+    """Not the http(s) address of a server; the message says why."""
 
 
 def address(text: str) -> httpx.URL:
-    """An http(s) address, which may have a path. Raises AddressError."""
+    """Parses an http(s) address, which may have a path. Raises AddressError."""
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, ValueError) as error:
@@ -37,7 +37,7 @@ def address(text: str) -> httpx.URL:
 
 
 def end_to_end(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
-    """Without the headers that concern one connection (RFC 9110, 7.6.1)."""
+    """The headers without those that concern only one connection (RFC 9110, 7.6.1)."""
     named = {
         name.strip().lower()
         for known, value in headers
@@ -49,7 +49,8 @@ def end_to_end(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
 
 
 def forwarded(scope_headers: Sequence[tuple[bytes, bytes]], client: str, scheme: str, host: bytes) -> Headers:
-    """A client's headers for the agent at `host`: with who asked, and how."""
+    """A client's headers for the agent at `host`, with the client's address, scheme and Host as
+    X-Forwarded-*."""
     replaced = {b"host", b"expect", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
     earlier = [value for name, value in scope_headers if name == b"x-forwarded-for"]
     asked = [value for name, value in scope_headers if name == b"host"]

@@ -2,8 +2,8 @@
 
 An event is held until it is judged. `mark` then puts a CUSTOM event before a bad one, and one with the
 verdict on the run before its last event. `refuse` puts RUN_ERROR in the place of a bad event and ends the
-stream. CUSTOM may only stand inside a run, and closes a message that is built of chunks: what there is to say
-waits for a place where it breaks nothing.
+stream. A CUSTOM event may only stand inside a run, and would close a message that is built of chunks: it
+waits until it may stand before the next event.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from dtvn.proxy.own_events import error_event, framed, verdict_event
 from dtvn.proxy.passages import NO_EVENTS, Send
 
 MARKS = 100
-"""Bad events of one stream that are marked one by one."""
+"""Most refused events of one stream that get a CUSTOM event each."""
 
 
 class Terms(Struct, frozen=True):
-    """`refuse`: refuse bad events, or else mark them. `refuse_unjudged`: refuse what gets no verdict."""
+    """`refuse`: refuse bad events instead of marking them. `refuse_unjudged`: refuse events without a
+    verdict."""
 
     refuse: bool
     refuse_unjudged: bool
@@ -43,7 +44,7 @@ class Holding:
         self._terms = terms
         self._decoder = decoder
         self._blocks = Blocks(terms.limits.event_bytes)
-        # What the client has seen, for where an event of ours may stand.
+        # The events that the client has got: they decide where the proxy may put its own.
         self._seen = Stream(terms.limits, drop_unknown=True)
         self._notes: list[dict[str, Any]] = []
         self._marks = 0
@@ -96,7 +97,8 @@ class Holding:
         await self._judging.close()
 
     async def _pass(self, blocks: list[Block]) -> None:
-        """Send blocks on, as their verdicts allow."""
+        """Judge the events of these blocks, and send the blocks on, marked or refused as their verdicts
+        say."""
         if not blocks:
             return
         verdicts = await self._judging.verdicts([block.text for block in blocks if block.text is not None])
@@ -125,7 +127,8 @@ class Holding:
         await self._more(out)
 
     def _show(self, out: list[bytes], block: Block, text: bytes, verdict: Verdict | None) -> None:
-        """Put what there is to say before an event, if it may stand there."""
+        """Note the verdict on an event, and put the notes that wait before it, if CUSTOM events may stand
+        there."""
         before, lanes = self._seen.state.phase, self._seen.state.lanes
         free = before is Phase.ACTIVE and None not in lanes
         self._seen.feed(text)
@@ -152,7 +155,7 @@ class Holding:
             self._notes.append(verdict_event(False, scope, verdict.violations, **marked))
 
     def _note_run(self) -> None:
-        """The verdict on the run that ends."""
+        """Note the verdict on the run that ends."""
         scope = self._judging.findings.scope
         valid = self._run_code is None
         self._notes.append(verdict_event(valid, scope, events=self._run_events, code=self._run_code))
@@ -163,7 +166,7 @@ class Holding:
         self._notes = []
 
     async def _bound(self) -> None:
-        """An event that is too large is not held any longer."""
+        """If the incomplete event is too large to be held, refuse it, or send its bytes on."""
         if self.done or self._blocks.held <= self._terms.limits.event_bytes:
             return
         if self._judging.judged and self._terms.refuse:
@@ -182,7 +185,7 @@ class Holding:
             await self._more([self._blocks.drained()])
 
     async def _refuse(self, out: list[bytes], code: str, said: str) -> None:
-        """End the stream with RUN_ERROR, unless the client has one already."""
+        """Send `out` and a RUN_ERROR, unless the client has got one already, and end the stream."""
         if self._seen.state.phase is not Phase.ERRORED:
             out.append(framed(error_event(code, said), self._blocks.form))
         if self._judging.findings.ended == "complete":

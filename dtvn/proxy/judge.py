@@ -1,4 +1,4 @@
-"""Who judges a stream that passes the proxy: this machine, or a cluster."""
+"""The interface of judges of a stream: this machine, or a cluster."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ class NoVerdict(Exception):
 
 
 class Judgement(Protocol):
-    """One stream before its judge. Its events are handed over in order, each once."""
+    """The judging of one stream, whose events are handed over in order, each once."""
 
     scope: str
-    """What stands behind the verdicts so far: `LOCAL_ONLY`, or the name of a certificate."""
+    """What the verdicts so far rest on: `LOCAL_ONLY`, or the name of a certificate."""
 
     async def judge(self, events: Sequence[bytes]) -> Sequence[Verdict]:
-        """A verdict for the JSON text of each event. Raises NoVerdict; nothing is asked after that."""
+        """The verdict on each event, given as its JSON text. Raises NoVerdict, after which nothing may be
+        asked."""
 
     async def close(self) -> None:
-        """The stream has ended or is not judged further. Raises NoVerdict."""
+        """End the judging of the stream. Raises NoVerdict if the judge does not confirm it."""
 
 
 class Judge(Protocol):
     """Judges many streams at once."""
 
     async def open(self) -> Judgement:
-        """Begin with a stream. Raises NoVerdict."""
+        """Begin to judge a stream. Raises NoVerdict."""

@@ -1,4 +1,4 @@
-"""Asks the judge about one stream, within its time, and keeps what it says."""
+"""Asks the judge about one stream, within time limits, and collects the findings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dtvn.proxy.runs import begins_stream
 
 
 class Judging:
-    """One stream before its judge. After the first verdict that does not come, nothing more is asked."""
+    """One stream and its judge, who is asked nothing more after the first missing verdict."""
 
     def __init__(
         self,
@@ -24,9 +24,9 @@ class Judging:
         resumed: str,
         to_first: bool,
     ) -> None:
-        """`seconds`: how long a verdict may take; `closing_seconds`: the end of the stream. `resumed`: the id
-        after which the client goes on with an earlier stream, or "". `to_first`: nothing after the first
-        refusal is found, as it goes nowhere."""
+        """`seconds`: limit for a verdict; `closing_seconds`: for the end of the stream. `resumed`: the
+        Last-Event-ID of a client that continues an earlier stream, or "". `to_first`: findings end with the
+        first refused event, since the client gets none of the later ones."""
         self._judge = judge
         self._seconds = seconds
         self._closing_seconds = closing_seconds
@@ -37,11 +37,12 @@ class Judging:
 
     @property
     def judged(self) -> bool:
-        """Whether the stream is judged so far."""
+        """Whether every event so far has got a verdict."""
         return self.findings.not_validated is None
 
     async def verdicts(self, texts: Sequence[bytes]) -> Sequence[Verdict] | None:
-        """The verdicts on the next events; None if there are none, now and for the rest of the stream."""
+        """The verdict on each of the next events; None once a verdict was missing, for the rest of the
+        stream."""
         if not self.judged:
             return None
         if not texts:
@@ -71,12 +72,12 @@ class Judging:
         return verdicts
 
     def give_up(self, reason: str) -> None:
-        """The rest of the stream is not judged."""
+        """Judge nothing further, for this reason."""
         if self.judged:
             self.findings.not_validated = reason
 
     async def close(self) -> None:
-        """The stream has ended."""
+        """End the judging, because the stream has ended."""
         judgement, self._judgement = self._judgement, None
         if judgement is None:
             return

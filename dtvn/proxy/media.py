@@ -12,9 +12,9 @@ from dtvn.events.rules import TYPES
 Headers = Sequence[tuple[bytes, bytes]]
 PROTOBUF = b"application/vnd.ag-ui.event+proto"
 SNIFFED_BYTES = 256
-"""From how many bytes a body whose media type does not say so is known to hold events."""
+"""Bytes within which a body of unclear media type must begin an event; otherwise it holds none."""
 STEP_BYTES = 64 * 1024
-"""How much decompressed text is held at once: a few bytes may stand for gigabytes."""
+"""Bytes decompressed at a time: a few compressed bytes may stand for gigabytes."""
 _EVENTS = {b"text/event-stream", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"}
 _FIELD = re.compile(rb"(?:data|event|id|retry)?:")
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:")
@@ -23,17 +23,17 @@ _BEGUN = re.compile(rb'\{\s*(?:"(?:t(?:y(?:p(?:e(?:"\s*(?::\s*(?:"\w*)?)?)?)?)?)
 
 
 class Media(Enum):
-    """What an answer carries, by its first lines."""
+    """What an answer carries, by its status and headers."""
 
     EVENTS = "events"
     PROTOBUF = "media type"
     UNSAID = "unsaid"
-    """Only its first bytes tell: clients read what is not said to be protobuf as server-sent events."""
+    """Only the first bytes of the body tell: clients read all but protobuf as server-sent events."""
     OTHER = "other"
 
 
 def media(method: str, status: int, headers: Headers) -> Media:
-    """What an answer carries. Errors and answers without a body are for the client alone."""
+    """What an answer carries; OTHER, which is never judged, for errors and answers without a body."""
     if method == "HEAD" or not 200 <= status < 300 or status in (204, 205):
         return Media.OTHER
     kind = header(headers, b"content-type").partition(b";")[0].strip().lower()
@@ -43,12 +43,12 @@ def media(method: str, status: int, headers: Headers) -> Media:
 
 
 def header(headers: Headers, name: bytes) -> bytes:
-    """The values of a header, as one; b"" without."""
+    """All values of a header, joined by commas; b"" if it is absent. `name` is in lower case."""
     return b", ".join(value for known, value in headers if known.lower() == name)
 
 
 def holds_events(head: bytes) -> bool | None:
-    """Whether a body with these first bytes holds events; None if more of it must be seen."""
+    """Whether a body that begins with these bytes holds events; None if they are too few to tell."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
     if _FIELD.match(text):
         return True
@@ -62,19 +62,19 @@ def holds_events(head: bytes) -> bool | None:
 
 
 class UnreadableEncoding(Exception):
-    """Bytes that are not what Content-Encoding says; the sentence names it."""
+    """A body that is not encoded as its Content-Encoding says; the message names the encoding."""
 
 
 class Identity:
-    """No content encoding."""
+    """Decoder of a body without content encoding."""
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The bytes themselves."""
+        """Yields `piece` unchanged."""
         yield piece
 
 
 class Inflated:
-    """Decodes gzip and deflate, piece by piece, in steps of bounded size."""
+    """Decoder of gzip and deflate, piece by piece, in steps of bounded size."""
 
     def __init__(self, name: str) -> None:
         """`name`: `gzip` or `deflate`."""
@@ -84,7 +84,7 @@ class Inflated:
         self._next = zlib.decompressobj(self._bits[0])
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """What `piece` decodes to. Raises UnreadableEncoding."""
+        """Yields the decoded bytes of `piece`, at most STEP_BYTES at a time. Raises UnreadableEncoding."""
         while piece:
             if self._next.eof:
                 self._next = zlib.decompressobj(self._bits[0])
@@ -106,13 +106,13 @@ class Inflated:
                 yield from self._rest()
 
     def _rest(self) -> Iterator[bytes]:
-        """What the decoder holds back after a full step that took all input."""
+        """Yields what zlib still holds after a full step that took all input."""
         while text := self._next.decompress(b"", STEP_BYTES):
             yield text
 
 
 def decoder(headers: Headers) -> Identity | Inflated | None:
-    """What decodes the body of this answer for judging; None if its content encoding is not known here."""
+    """The decoder for the body of this answer; None if its content encoding is unknown."""
     name = header(headers, b"content-encoding").strip().lower().decode("latin-1")
     if name in ("", "identity"):
         return Identity()

@@ -31,7 +31,7 @@ HEADER = b"dtvn-events"
 VERDICT_SECONDS = 2.0
 CLOSING_SECONDS = 2.0
 HEAD_BYTES_MAX = 4096
-"""How much of a compressed body is looked at, to see whether it holds events."""
+"""Bytes of a compressed body that are decoded to see whether it holds events."""
 
 
 class Mode(StrEnum):
@@ -118,9 +118,9 @@ class _Exchange:
         return message
 
     async def _take(self, message: Message) -> None:
-        """What the application sends."""
+        """Handle a message that the application sends."""
         if self._over.done():
-            # The client has its last word: the application is about to be cancelled.
+            # The client has got the end of its answer: the application is about to be cancelled.
             await asyncio.Future()
         if message["type"] == "http.response.start":
             await self._begin(message)
@@ -142,7 +142,7 @@ class _Exchange:
             await passage.end()
 
     async def _begin(self, start: Message) -> None:
-        """Choose how the answer passes."""
+        """Choose by status and headers how the answer passes."""
         headers = start.get("headers", [])
         method, mode = self._scope["method"], self._middleware.mode
         kind = media(method, start["status"], headers)
@@ -162,7 +162,8 @@ class _Exchange:
                 await self._send(start)
 
     async def _sniff(self, start: Message, piece: bytes, more: bool) -> None:
-        """Look whether an answer holds events that does not say so. `observe` does not hold it meanwhile."""
+        """Look at the first bytes of an answer of unclear media type, to see whether it holds events.
+        `observe` sends them on meanwhile."""
         observing = self._middleware.mode is Mode.OBSERVE
         self._head += piece
         found = _holds_events(self._head, start.get("headers", []))
@@ -212,7 +213,7 @@ class _Exchange:
         return self._passage
 
     async def _no_decoder(self, start: Message, reason: str) -> None:
-        """The answer cannot be decoded for judging."""
+        """Pass an answer that cannot be decoded without judging it, or refuse it if the terms say so."""
         if not self._middleware.terms.refuse_unjudged:
             await self._unjudged(start, reason)
             return
@@ -227,7 +228,7 @@ class _Exchange:
         self._over.set_result(None)
 
     async def _left(self, error: BaseException | None) -> None:
-        """The application has returned; its answer may not be complete."""
+        """Handle that the application has returned or raised `error`, perhaps within its answer."""
         passage = self._passage
         if passage is not None and not passage.done and self._client_gone:
             self._findings.ended = "the client went away"

@@ -11,13 +11,13 @@ from dtvn.events.rules import Violation
 NAME = "dtvn.verdict"
 """The name of the CUSTOM events."""
 SHOWN = 10
-"""Violations in one of them."""
+"""Most violations that one CUSTOM event lists."""
 
 
 def verdict_event(
     valid: bool | None, scope: str, violations: tuple[Violation, ...] = (), **more: Any
 ) -> dict[str, Any]:
-    """A CUSTOM event with a verdict; None means: not validated."""
+    """A CUSTOM event with a verdict; `valid` None: not validated."""
     value = {"valid": valid, "scope": scope, **more}
     if violations:
         value["violations"] = violations[:SHOWN]
@@ -25,11 +25,11 @@ def verdict_event(
 
 
 def error_event(code: str, message: str) -> dict[str, Any]:
-    """A RUN_ERROR."""
+    """A RUN_ERROR event."""
     return {"type": "RUN_ERROR", "message": message, "code": code}
 
 
 def framed(event: dict[str, Any], form: str | None) -> bytes:
-    """The bytes of an event in a stream of this form."""
+    """The bytes of an event as a line of NDJSON if `form` is "ndjson", else as a server-sent event."""
     text = msgspec.json.encode(event)
     return text + b"\n" if form == "ndjson" else b"data: " + text + b"\n\n"

@@ -24,16 +24,16 @@ class Passage(Protocol):
     judged: bool
     """Whether a judge is asked for verdicts."""
     done: bool
-    """Whether the client has all that it gets; what still comes is not wanted."""
+    """Whether the client has got the end of its answer; the rest is not needed."""
 
     async def body(self, piece: bytes) -> None:
-        """The next bytes."""
+        """Take the next bytes of the body."""
 
     async def end(self) -> None:
-        """The body is complete."""
+        """Take the end of a complete body."""
 
     async def broke(self, reason: str) -> None:
-        """The body breaks off."""
+        """Take the end of a body that broke off, for this reason."""
 
     async def close(self) -> None:
         """Release what is held; called once, after all else, also if the client went away."""
@@ -63,8 +63,8 @@ class Unjudged:
 
 
 class Observing(Unjudged):
-    """Passes everything on at once, and has a copy judged in a task of its own. What cannot be judged in time
-    is not judged."""
+    """Passes everything on at once, and judges a copy in a task of its own. If more than BESIDE_BYTES wait
+    for that, the rest is not judged."""
 
     judged = True
 
@@ -82,7 +82,7 @@ class Observing(Unjudged):
         self.copy(piece)
 
     def copy(self, piece: bytes) -> None:
-        """Have bytes judged that are already on their way."""
+        """Queue a copy of bytes that are on their way, to be judged."""
         if not piece or not self._judging.judged:
             return
         if self._bytes + len(piece) > BESIDE_BYTES:
@@ -106,7 +106,8 @@ class Observing(Unjudged):
         await self._judging.close()
 
     async def _judge(self) -> None:
-        """Judge what waits, until the end of the body: None if it is complete, b"" if it broke off."""
+        """Judge the queued bytes until the end of the body, which is None if it is complete, b"" if it broke
+        off."""
         try:
             while (piece := await self._waiting.get()) and self._judging.judged:
                 for text in self._decoder.feed(piece):

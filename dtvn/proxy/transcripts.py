@@ -40,7 +40,8 @@ _line = msgspec.json.Decoder(_Line)
 
 
 class TranscriptFile:
-    """That of one stream. What disk and agent do to it costs the transcript, never a verdict."""
+    """The transcript of one stream. An error of the disk or of the agent costs the transcript, never a
+    verdict."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self._kept = folder / f"run-{number}.events"
@@ -50,7 +51,8 @@ class TranscriptFile:
         self._broken = False
 
     def add(self, texts: Sequence[bytes]) -> SaltedEvents | None:
-        """Keep the next events with drawn salts; None if there will be no transcript."""
+        """Write the next events to the file, with newly drawn salts, and return both for the request; None if
+        there will be no transcript."""
         if self._broken:
             return None
         try:
@@ -69,13 +71,14 @@ class TranscriptFile:
         return None
 
     def give_up(self, reason: str) -> None:
-        """There will be no transcript."""
+        """Stop keeping events, and log that there will be no transcript, for this reason."""
         self._broken = True
         left = f" Its events are in {self._kept}." if self._mode == "ab" else ""
         logger.warning("Run %s gets no transcript: %s.%s", self._number, reason.rstrip("."), left)
 
     async def make(self, covered: int, ask: Callable[[bytes], Awaitable[bytes]]) -> None:
-        """Write the transcript of the first `covered` events, which `ask` makes of a request's body."""
+        """Write the transcript of the first `covered` events. `ask` sends the body of a request to the
+        platform and returns the transcript."""
         if self._broken or not covered:
             return
         try:
@@ -99,5 +102,5 @@ class TranscriptFile:
 
 
 def _private(path: str, flags: int) -> int:
-    """What an agent says is for its owner alone."""
+    """Opener that makes a file which only its owner may read: events may be personal."""
     return os.open(path, flags, 0o600)
