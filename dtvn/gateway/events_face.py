@@ -30,7 +30,7 @@ STATE_DIFFERS = "STATE_DIFFERS"
 
 
 class Given(StrEnum):
-    """How a member answered a question."""
+    """What a member said to a question."""
 
     VALID = "valid"
     INVALID = "invalid"
