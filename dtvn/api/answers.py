@@ -45,7 +45,8 @@ def success(
 
 
 def failure(error: ServiceError, *, enveloped: bool = True, code: bool = True) -> Answer:
-    """The error forms. `code` False: exactly the Go DTVN's body for a missing key."""
+    """Answers an error, with or without the envelope. `code` False leaves the code out, as the Go DTVN does
+    for a missing key."""
     body: dict[str, Any] = {"success": False} if enveloped else {}
     body["error"] = str(error)
     if code:

@@ -38,7 +38,7 @@ from dtvn.protocol.genesis import EVENT_NAME
 SECONDS_MAX = 2**63 // MICROSECONDS - 1
 
 COMPOSED = {"form": "NFC"}
-"""Of texts that are composed before their length is checked: the log keeps them so."""
+"""Mark of texts that are composed (NFC) before their length is checked, because the log keeps them so."""
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 """Pattern of a text without control characters."""
 
@@ -134,11 +134,11 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     may_be_unreadable: ClassVar[bool] = False
     """Whether a body that is no JSON object counts as an empty one."""
     further: ClassVar[dict[str, Any]] = {}
-    """Members that the handler reads besides the fields, as JSON Schema by name."""
+    """Members that the handler reads besides the fields: name -> JSON Schema."""
 
     @property
     def recorded(self) -> str:
-        """What the audit says besides the call's path."""
+        """Text for the audit of this call, besides its path."""
         return ""
 
 
@@ -169,7 +169,7 @@ class SeedBody(NonceBody, frozen=True, kw_only=True):
     may_be_unreadable: ClassVar[bool] = True
 
     def fields(self) -> dict[str, Any]:
-        """The fields of the operation's own command."""
+        """Arguments of the operation's command: the fields that are not in SHARED."""
         return {name: getattr(self, name) for name in self.__struct_fields__ if name not in SHARED}
 
     def request(self, kind: str, header: str | None = None) -> Request:
@@ -275,8 +275,8 @@ BodyShape = TypeVar("BodyShape", bound=Body)
 
 
 def read_body(content: bytes, shape: type[BodyShape], event: str = "") -> BodyShape:
-    """The Struct that a body holds; raises as `convert` does. `null` is an object without members, as clients
-    of the Go DTVN send it. `event`: that of a body which names none, "" for the default."""
+    """Decodes a body; raises InvalidRequest naming the wrong field. `null` counts as an object without
+    members, as clients of the Go DTVN send it. `event`: for a body that names none, "" for the default."""
     if shape.may_be_empty and not content.strip():
         return shape()
     value: Any = None
@@ -293,12 +293,12 @@ def read_body(content: bytes, shape: type[BodyShape], event: str = "") -> BodySh
 
 
 def with_event(members: dict[str, Any], event: str) -> dict[str, Any]:
-    """The members, with this event if they name none and it is not ""."""
+    """The members, with `event` added if they name none and it is not ""."""
     return members | {"event": event} if event and members.get("event") is None else members
 
 
 def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
-    """The Struct of these members; raise InvalidRequest naming the field that is wrong."""
+    """The Struct of these members, texts composed; raises InvalidRequest naming the wrong field."""
     present = members
     if None in members.values():
         present = {name: value for name, value in members.items() if value is not None}
@@ -320,7 +320,7 @@ def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
 
 @cache
 def _rules(shape: type[msgspec.Struct]) -> dict[str, Meta]:
-    """The type that each field must have; of a union with None, the other type."""
+    """Field -> limits and description of its type; for a union with None, those of the other type."""
     return {
         name: each.__metadata__[0]
         for name, hint in get_type_hints(shape, include_extras=True).items()

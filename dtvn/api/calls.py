@@ -22,7 +22,7 @@ class Call(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     """Header values by name, in any case."""
     body: bytes = b""
-    """Unless the handler takes it as a Struct."""
+    """The request's body; b"" if the handler takes it as a Struct."""
     actor: str = ""
     """The caller's name in the ordered log."""
     scopes: frozenset[str] = frozenset()

@@ -1,5 +1,5 @@
-"""Bounds for the connections of an HTTP server, in such a way that idle ones cannot lock out other clients
-(0131): shared by a node's API and the platform's web process."""
+"""Bounds on the connections of an HTTP server, so that idle ones cannot lock out other clients (0131): used
+by a node's API and by the platform's web process."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 CONNECTIONS_MAX = 2_000
-"""Including WebSockets, which have their own lower bound."""
+"""Most client connections of a process, with its WebSockets, which have a lower bound of their own."""
 OWN_FILES = 512
 """File descriptors that are not client connections: those of databases, the gateway and pages."""
 READ = 15.0
 """Seconds for a request with headers and body, as in the Go DTVN."""
 PAUSE_OF_OURS = 1.0
-"""If a deadline timer fires this many seconds late, this process counts as paused, and the client is not
-blamed."""
+"""Seconds by which a deadline timer may fire late; later, this process was paused, not the client slow."""
 
 
 class Connection(Protocol):
-    """What decides which connection is disconnected when there are too many."""
+    """The state by which a connection is chosen to be closed when there are too many."""
 
     @property
     def waits_for_client(self) -> bool:
-        """Whether there is no complete request that still has to be answered."""
+        """False while a complete request has to be answered, else True: the client is to send the next
+        one."""
 
     @property
     def was_answered(self) -> bool:
@@ -34,8 +34,9 @@ Each = TypeVar("Each", bound=Connection)
 
 
 def longest_waiting(connections: Iterable[Each]) -> Each | None:
-    """The connection to disconnect for a new one: one that never sent a complete request, else one that waits
-    for the next; None if no client keeps us waiting. `connections` are in the order since when they wait."""
+    """The connection to close for a new one: the first that never sent a complete request, else the first
+    that waits for its next request; None if all have a request to answer. `connections`: those that wait
+    longest come first."""
     answered = None
     for each in connections:
         if each.waits_for_client:
@@ -46,9 +47,9 @@ def longest_waiting(connections: Iterable[Each]) -> Each | None:
 
 
 def connections_within(wanted: int, *, files_each: int = 1) -> int:
-    """Number of client connections that this process may have open, at most `wanted`, if each takes
-    `files_each` file descriptors; requests more of these from the system if there are too few. Without a free
-    descriptor, no connection is accepted, and so none is evicted."""
+    """Number of client connections that this process can hold, 1 to `wanted`, if each takes `files_each` file
+    descriptors. Raises the process's limit of descriptors if it is too low: without a free descriptor no
+    connection is accepted, and none is closed in its favour."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted * files_each + OWN_FILES
     if soft < needed:

@@ -4,7 +4,7 @@ ServiceError
 ├── ApiError             of a route
 └── TicketError          of an operation that was not executed
     ├── InvalidRequest   malformed, refused before anything was sent (400)
-    ├── Refused          an ordered, final outcome: the log says no, and where it says so
+    ├── Refused          ordered and refused: a final outcome, at `sequence` of the log
     ├── Unavailable      nothing was sent, so it did not happen (503)
     └── OutcomeUnknown   sent, outcome not known yet; repeat with the same nonce (504)
 """
@@ -37,7 +37,7 @@ class ServiceError(Exception):
 
 
 class ApiError(ServiceError):
-    """An answer other than 200. `bare`: the supervisor's own, without an envelope: no node was reached."""
+    """An error of a route. `bare`: answered without the envelope, as by a supervisor that reached no node."""
 
     def __init__(
         self,
@@ -53,8 +53,8 @@ class ApiError(ServiceError):
 
 
 class TicketError(ServiceError):
-    """A request that was not executed. `sequence`: the log entry that says so, 0 for none. `status`: for a
-    code that no outcome of the log has."""
+    """An operation that was not executed. `sentence` and HTTP `status`: by default those of the code in
+    dtvn.machine.reasons. `sequence`: that of the refusal in the log, 0 without one."""
 
     def __init__(self, code: str, sentence: str = "", *, sequence: int = 0, status: int = 0) -> None:
         super().__init__(
@@ -74,7 +74,7 @@ class InvalidRequest(TicketError):
 
 
 class Refused(TicketError):
-    """The cluster refused it, in order."""
+    """The operation was ordered and refused; this outcome is final."""
 
 
 class Unavailable(TicketError):
@@ -92,6 +92,6 @@ class OutcomeUnknown(TicketError):
 
 
 def not_found(headers: Mapping[str, str] | None = None) -> ApiError:
-    """404 for a ticket."""
+    """The error (404) for an unknown ticket."""
     reason = reasons.REASONS[reasons.TICKET_NOT_FOUND]
     return ApiError(reason.status, reason.code, reason.sentence, headers=headers)

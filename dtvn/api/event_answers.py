@@ -1,4 +1,4 @@
-"""What is kept of judged runs, as REST answers it."""
+"""Shapes of answers about judged runs, as the platform keeps them."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def read_events(content: bytes) -> tuple[EventsBody, GivenEvents]:
 
 
 def read_lines(content: bytes) -> GivenEvents:
-    """Events one a line (NDJSON); whatever a line holds is judged as an event, but for an empty one."""
+    """Events of an NDJSON body: each line that is not empty is one event, whatever it holds."""
     lines = (line.strip(b" \t\r") for line in content.split(b"\n"))
     return GivenEvents(_checked(tuple(line for line in lines if line)))
 
@@ -105,7 +105,7 @@ def _read_members(content: bytes) -> dict[str, msgspec.Raw]:
 
 
 def _run_of(members: dict[str, msgspec.Raw], shape: type[Any]) -> Any:
-    """The fields of `shape`; others are ignored."""
+    """The members that `shape` has, as `shape`; raises InvalidRequest."""
     named = {each.name for each in msgspec.structs.fields(shape)}
     try:
         plain = {name: msgspec.json.decode(raw) for name, raw in members.items() if name in named}
@@ -169,7 +169,7 @@ _started = msgspec.json.Decoder(_Started)
 
 
 def names_of(text: bytes) -> tuple[str, str]:
-    """(thread, run) of a RUN_STARTED; ("", "") for any other text, and a name that none may be is ""."""
+    """(thread, run) that a RUN_STARTED names, "" for an invalid name; ("", "") for any other text."""
     try:
         found = _started.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -50,7 +50,7 @@ class EventVerdict(msgspec.Struct, frozen=True):
 
 
 class Findings:
-    """Takes what the members answer about one run, and counts; keeps no event and no certificate."""
+    """Counts the members' answers about one run; keeps no event and no certificate."""
 
     def __init__(self, thread: str, run: str) -> None:
         self.events = 0
@@ -104,7 +104,7 @@ class Findings:
         return pieces, verdicts
 
     def _take(self, piece: JudgedPiece) -> dict[int, str]:
-        """Count a piece; returns the code of each event that its certificate refuses, by index."""
+        """Count a piece. Returns event index -> rule id of each event that its certificate refuses."""
         self.epoch = piece.epoch
         for answer in piece.members:
             self.votes.setdefault(answer.member, Counter())[answer.given.value] += 1
@@ -195,8 +195,8 @@ class SequenceReport(Report, frozen=True, kw_only=True):
 
 
 def report_fields(findings: Findings, local: LocalFinding | None, given: int) -> dict[str, Any]:
-    """The members of a Report that follow from the findings. `local`: on the last of `given` events, which
-    have no certificate; what it says is marked by the scope LOCAL_ONLY."""
+    """The members of a Report that follow from the findings. `local`: the finding of this process on those of
+    the `given` events that have no certificate, None if all have one; it sets the scope LOCAL_ONLY."""
     first, code, violations = findings.first_refused, findings.code, list(findings.violations)
     events, delivered = findings.events, findings.delivered
     if local is not None:

@@ -1,6 +1,6 @@
 """Lists of locks by REST, from any ledger that can read them, and the JSON form of a lock.
 
-The holder in the log is the caller with its word, since all callers of a platform share one principal.
+All callers of a platform share one principal, so the holder in the log names the caller too (`holder_of`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HOLDER_BYTES_MAX = 32
 
 
 class LocksQuery(msgspec.Struct, frozen=True):
-    """A page of the locks of one event that are held."""
+    """Query for a page of one event's held locks."""
 
     event: str
     limit: int
@@ -41,18 +41,18 @@ class LockLedger(Protocol):
         """Locks as JSON objects (`lock_object`), in the order of their encoded names."""
 
     def read_lock(self, event: str, name: str) -> LockRow | None:
-        """The lock as it is held; None if it is free."""
+        """The row of a held lock; None if the lock is free."""
 
 
 def holder_of(actor: str, word: str) -> bytes:
-    """The holder in the log: caller and word in clear if there is room, else their hash. No name of a caller
-    holds a slash."""
+    """The holder in the log: caller and the holder that it named (`word`) as "actor/word" if shorter than
+    HOLDER_BYTES_MAX, else the SHA-256 of that. Unique, since the name of a caller contains no slash."""
     clear = f"{actor}/{word}".encode()
     return clear if len(clear) < HOLDER_BYTES_MAX else sha256(clear).digest()
 
 
 def shown_holder(holder: bytes) -> str:
-    """A holder as text; one that is no text, in hex."""
+    """A holder as text; in hex if it is a hash or not printable."""
     text = holder.decode("utf-8", "replace")
     return text if len(holder) < HOLDER_BYTES_MAX and text.isprintable() and "�" not in text else holder.hex()
 
@@ -71,7 +71,7 @@ def lock_object(event: str, name: str, row: LockRow, waiters: int | None = None)
 
 
 def read_locks_query(query: Mapping[str, str]) -> LocksQuery:
-    """`event`, `limit`, `after`, `name` of a list of locks."""
+    """Reads `event`, `limit`, `after` and `name` of a list of locks; raises InvalidRequest."""
     names = {field: query.get(field, "") for field in ("after", "name")}
     for field, text in names.items():
         if len(text) > LOCK_NAME_LENGTH_MAX or not is_text(text):
@@ -83,7 +83,7 @@ def read_locks_query(query: Mapping[str, str]) -> LocksQuery:
 
 
 def answer_locks(call: Call, ledger: LockLedger, query: LocksQuery, sequence: int) -> Answer:
-    """A page of locks; `sequence`: what the ledger reflects."""
+    """Answers a page of locks. `sequence`: the log sequence that the ledger reflects."""
     page = ledger.list_locks(query)
     headers = {"X-Total-Count": str(page.total)}
     if page.more:

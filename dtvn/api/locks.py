@@ -70,7 +70,7 @@ class LockBody(SeedBody, frozen=True, kw_only=True):
         return CancelLock(self.name, holder)
 
     def ordered_for(self, actor: str, header: str | None) -> Request:
-        """The operation that this body and an Idempotency-Key describe, for this caller."""
+        """The operation that this body and an Idempotency-Key describe, with `actor` as the caller."""
         command = self.command(holder_of(actor, self.holder))
         return Request(command, event=self.event, nonce=self.nonce_or(header))
 
@@ -123,8 +123,8 @@ MESSAGES = {
 
 
 def answer_lock(verb: str, body: LockBody, decision: Decision, ledger: LockLedger) -> Answer:
-    """The answer to an operation on a lock: the lease, 202 with the holder's while the caller waits. Raises
-    TicketError if it was refused. `ledger` has applied the decision."""
+    """Answers an operation on a lock: with the lease, or with 202 and the present holder's lease while the
+    caller waits. Raises TicketError if it was refused. `ledger` must have applied the decision."""
     if decision.code == reasons.LOCK_WAITING:
         return _waiting(body, decision, ledger)
     result = decision.check().result
@@ -145,7 +145,8 @@ def _waiting(body: LockBody, decision: Decision, ledger: LockLedger) -> Answer:
 
 
 def _shown(body: LockBody, decision: Decision, ledger: LockLedger) -> LockRow | None:
-    """The lock after the decision; of a repeated request only the code is known (R16)."""
+    """The lock's row after the decision, None if it is free: from the outcome, or from `ledger` for a
+    repeated request, of which only the code is known (R16)."""
     if decision.result.state:
         return canonical.decode(LockRow, decision.result.state)
     return ledger.read_lock(body.event, body.name)

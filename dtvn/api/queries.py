@@ -46,15 +46,16 @@ class RecordsQuery(msgspec.Struct, frozen=True):
     after: tuple[int, int | None] | None
     """Sequence and index before the page; index None: all of that sequence. None: from the beginning."""
     refused: bool
-    """Refusals too."""
+    """Whether refused operations are listed too."""
     all_kinds: bool
-    """Seeds and issues too."""
+    """Whether seeds and issues are listed too."""
     state: str | None
     """State of a ticket: selects the operations that lead to it or end it."""
 
 
 def read_number(name: str, text: str, least: int, most: int) -> int:
-    """A whole number in decimal digits; leading zeros are ignored, however many."""
+    """Reads a decimal number, any leading zeros ignored; raises InvalidRequest unless `least` <= it <=
+    `most`."""
     digits = text.lstrip("0") or text[-1:]
     short = text.isascii() and text.isdigit() and len(digits) <= len(str(most))
     if not short or not least <= int(digits) <= most:  # int() has its own error for thousands of digits
@@ -77,7 +78,8 @@ def read_event(query: Mapping[str, str]) -> str:
 
 
 def read_words(text: str) -> list[str]:
-    """The words of a search, `q`; each costs a pass over what is searched."""
+    """Splits a search, `q`, into words; raises InvalidRequest if there are too many, since each costs a
+    pass."""
     words = text.split() if len(text) <= SEARCH_LENGTH_MAX else []
     if len(text) > SEARCH_LENGTH_MAX or len(words) > SEARCH_WORDS_MAX:
         raise InvalidRequest(f"q must be at most {SEARCH_WORDS_MAX} words and {SEARCH_LENGTH_MAX} characters")
@@ -85,7 +87,7 @@ def read_words(text: str) -> list[str]:
 
 
 def read_tickets_query(query: Mapping[str, str]) -> TicketsQuery:
-    """`event`, `limit`, `state`, `after` of a list of tickets."""
+    """Reads `event`, `limit`, `state` and `after` of a list of tickets; raises InvalidRequest."""
     event, limit, state = read_event(query), read_limit(query), _read_state(query)
     after = query.get("after")
     if after is not None and not is_name(after):
@@ -94,7 +96,8 @@ def read_tickets_query(query: Mapping[str, str]) -> TicketsQuery:
 
 
 def read_records_query(query: Mapping[str, str]) -> RecordsQuery:
-    """`limit`, `after`, `outcome`, `kind`, `state` of a list of operations."""
+    """Reads `limit`, `after`, `outcome`, `kind` and `state` of a list of operations; raises
+    InvalidRequest."""
     limit, after = read_limit(query), query.get("after")
     for name in ("outcome", "kind"):
         if query.get(name) not in (None, "all"):

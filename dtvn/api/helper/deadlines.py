@@ -67,7 +67,8 @@ class TimedProtocol(H11Protocol):
         self._look()
 
     def _make_room(self) -> None:
-        """If no client keeps us waiting, disconnect the newest connection, which is this one."""
+        """If there are too many connections, close the one that waits longest for its client, else this
+        one."""
         open_ = [each for each in self.connections if not each.transport.is_closing()]
         if len(open_) > self.connections_max:
             others = [each for each in open_ if isinstance(each, TimedProtocol) and each is not self]
@@ -75,7 +76,7 @@ class TimedProtocol(H11Protocol):
 
     @property
     def waits_for_client(self) -> bool:
-        """Whether there is no complete request that still has to be answered."""
+        """See Connection."""
         return self._reading is not None or self.cycle is None or self.cycle.response_complete
 
     def _look(self) -> None:

@@ -68,7 +68,7 @@ class Service:
     # --- the node's status ----------------------------------------------------------------------
 
     def heard(self, fields: Mapping[str, Any]) -> None:
-        """Receives a status report of the node; called by the channel's thread."""
+        """Take a status report of the node; called by the channel's thread."""
         addresses = {name: (host, port) for name, (host, port) in fields["addresses"].items()}
         if self._gateway is None:
             self._gateway, self._no_gateway = self._open_gateway(addresses)
@@ -112,12 +112,12 @@ class Service:
         self.news.set()
 
     def failed(self) -> None:
-        """An unexpected error occurred outside of a request."""
+        """Count an unexpected error outside of a request."""
         self._faults += 1
         self.news.set()
 
     def take_faults(self) -> int:
-        """Number of such errors since the last call."""
+        """Number of unexpected errors since the last call; see `failed`."""
         taken, self._faults = self._faults, 0
         return taken
 

@@ -54,7 +54,7 @@ class Feed:
         self._looking: asyncio.Task[None] | None = None
 
     async def serve(self, socket: WebSocket) -> None:
-        """One client, until either side ends it."""
+        """Serve one client, until either side ends the connection."""
         if len(self._queues) >= SOCKETS_MAX:
             busy = ApiError(503, "busy", "Too many clients listen here; try again later.")
             await socket.send_denial_response(refusal(busy))
@@ -113,7 +113,8 @@ class Feed:
             await self._pass_on(frames)
 
     async def _pass_on(self, frames: list[dict[str, Any]]) -> None:
-        """Send to all clients. A client that reads loses nothing, however many clients there are."""
+        """Queue the frames for all clients, in parts of PART: a client that reads within ROOM_WAIT misses
+        none, however many clients there are."""
         for begin in range(0, len(frames), PART):
             for frame in frames[begin : begin + PART]:
                 self._tell(_encoder.encode(frame).decode(), frame["sequence"])
