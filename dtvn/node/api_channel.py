@@ -91,12 +91,12 @@ class Channel:
         return self._push(_encoder.encode(message) + b"\n")
 
     def receive(self) -> Iterator[Message]:
-        """Every message of the other end, until that is gone."""
+        """Yields the messages of the other end, until that is gone."""
         return (message for message in self.listen(None) if message is not None)
 
     def listen(self, patience: float | None) -> Iterator[Message | None]:
-        """The same, and None after each `patience` seconds of silence. A pause of this process, however long,
-        counts as one silence."""
+        """As `receive`, but yields None after each `patience` seconds of silence, None for never. A pause of
+        this process, however long, counts as one silence."""
         buffered = b""
         poll = select.poll()
         with suppress(OSError, ValueError):  # closed by another thread already

@@ -98,7 +98,7 @@ def build_node(
 
 
 def _say_others_are_gone(ledger: NodeLedger, membership: Membership) -> None:
-    """Store the operator's word that the others are gone; raise StartError unless f = 0 (R11)."""
+    """Store the operator's statement that the other members are gone; raise StartError unless f = 0 (R11)."""
     count = len(membership.members)
     if quorum.faults(count) > 0:
         raise StartError(
@@ -111,8 +111,9 @@ def _say_others_are_gone(ledger: NodeLedger, membership: Membership) -> None:
 def _in_epoch(
     folder: NodeFolder, options: NodeOptions, genesis: g.Genesis, membership: Membership
 ) -> NodeOptions:
-    """The options with their addresses keyed by this epoch's member indices, not by those of genesis. The
-    node's own founding address gives way to that of this epoch, and both to the one kept since it moved."""
+    """The options with addresses by this epoch's member indices instead of those of genesis. A node listens
+    at the address kept since it moved, else at its address in this epoch, unless the operator gave another
+    one than that in genesis."""
     found = {
         place: address
         for index, address in options.addresses.items()

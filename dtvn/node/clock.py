@@ -11,5 +11,5 @@ class SystemClock:
     """Monotonic time for timers; wall time to propose and to check a fresh proposal (R2)."""
 
     def now(self) -> Now:
-        """Both in nanoseconds."""
+        """Monotonic and Unix time, both in nanoseconds."""
         return Now(monotonic=time.monotonic_ns(), wall=time.time_ns())

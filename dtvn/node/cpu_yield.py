@@ -25,7 +25,7 @@ REST_IN_ALL = 60_000_000_000
 SHORT = 8
 """The processor is scarce if the thread waited in the run queue for 1/SHORT of the time it worked."""
 SHORT_FOR = 1_000_000_000
-"""Nanoseconds for which it counts as scarce afterwards: a resting thread waits in no run queue."""
+"""Nanoseconds for which the processor then counts as scarce: a resting thread waits in no run queue."""
 ROWS = 500
 """Rows read or written between two rests."""
 
@@ -61,7 +61,7 @@ class CpuYield:
         self.left = REST_IN_ALL
 
     def rest(self) -> None:
-        """Rest in proportion to the work since the last call, if the processor is scarce."""
+        """Sleep in proportion to the time worked since the last call, if the processor is scarce."""
         waited = self._waited()
         if waited is None or self.left <= 0:
             return

@@ -1,7 +1,7 @@
 """Forks the API helpers of the nodes of one worker: memory and imports are shared (see helper_process).
 
-One thread, and nothing is read from nodes but descriptors. A helper does not outlive this process: its node
-then starts another one by itself.
+It has one thread, and reads nothing from nodes but descriptors. A helper does not outlive this process: its
+node then starts another one by itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 from dtvn.node.parents_death import signal_at_parents_death
 
 Serve = Callable[[int, int], None]
-"""The life of a helper: (channel, listener)."""
+"""Serves as a helper until its end: (descriptor of the channel, of the listener)."""
 
 
 class _Helper(msgspec.Struct):
@@ -31,7 +31,7 @@ class _Helper(msgspec.Struct):
 
 
 class Forks:
-    """All helpers of now."""
+    """The running helpers, and the requests for further ones."""
 
     def __init__(self, requests: socket.socket, serve: Serve) -> None:
         self._requests = requests
@@ -41,7 +41,7 @@ class Forks:
         self._poll.register(requests, select.POLLIN)
 
     def run(self) -> None:
-        """Until no process is left that may ask."""
+        """Fork helpers, and report their exit codes, until no process is left that could ask for one."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         gc.collect()
@@ -58,7 +58,7 @@ class Forks:
                 return
 
     def _take(self) -> bool:
-        """Fork what one request asks for; False at the end of all requests."""
+        """Fork the helper that one request asks for; False once all nodes have closed their end."""
         asked, descriptors, _, _ = socket.recv_fds(self._requests, 16, 3)
         if len(descriptors) == 3:
             self._fork(*descriptors)

@@ -23,11 +23,11 @@ PROGRAM = "validators.node_api"
 """The program that joins dtvn.api.helper with a ledger; started by name, since the engine imports no app."""
 
 _requests: socket.socket | None = None
-"""Inherited by the processes that this one forks."""
+"""Socket to the forking process, inherited by the node processes; None if each helper is a program."""
 
 
 def begin_forks() -> None:
-    """Start the forking process for the nodes whose processes this one will fork. It ends with the last of
+    """Start the forking process, before the processes of its nodes are forked. It ends with the last of
     them."""
     global _requests
     if not hasattr(os, "pidfd_open"):
@@ -74,7 +74,7 @@ class Forked:
 
 
 def start_helper(channel: socket.socket, listener: socket.socket) -> subprocess.Popen[bytes] | Forked:
-    """The helper that serves on `listener` and talks over `channel`; without waiting for it."""
+    """Starts the helper that serves on `listener` and talks over `channel`; does not wait for it."""
     if _requests is not None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:

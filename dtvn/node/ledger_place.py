@@ -56,7 +56,7 @@ def find_place(
 def place_ledger(
     folder: NodeFolder, options: NodeOptions, find_ledger: FindLedger, logger: logging.Logger
 ) -> NodeOptions:
-    """The options with the place of the ledger; logs what there is to say about it. Raises as find_place."""
+    """The options with the place of the ledger; logs the warning of `find_place`. Raises as find_place."""
     found = find_place(find_ledger, folder, read_genesis_to_start(folder.genesis), options)
     if found.warning:
         logger.warning("%s", line("ledger_with_platform", {"reason": found.warning}))
@@ -66,8 +66,8 @@ def place_ledger(
 def warn_of_neighbours(
     ledger: NodeLedger, genesis: g.Genesis, membership: Membership, own: str, logger: logging.Logger
 ) -> None:
-    """Log which members keep their ledgers on this one's server: they fail together, and f counts each for
-    itself."""
+    """Warn of members whose ledgers are on this node's server: they fail together, while f counts each
+    alone."""
     names = {
         ledger_schema(genesis, member.id): member.id for member in membership.members if member.id != own
     }

@@ -51,7 +51,7 @@ class MemberProcess(Process, Protocol):
 
     @property
     def awaited(self) -> list[str]:
-        """Members whose word about its own votes it awaits before it votes (R11, f = 0)."""
+        """Ids of the members that must report about this node's votes before it votes (R11, f = 0)."""
 
     def storage_stats(self) -> dict[str, int]:
         """The ledger's figures under the contract's keys, and the time that its writes took."""

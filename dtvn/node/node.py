@@ -218,7 +218,7 @@ class Node:
 
     @property
     def awaited(self) -> list[str]:
-        """Members whose word about its own votes the node awaits before it votes (R11, f = 0)."""
+        """Ids of the members that must report about this node's votes before it votes (R11, f = 0)."""
         return [self.membership.members[index].id for index in self.core.pinging.awaited]
 
     @property
@@ -254,7 +254,7 @@ class Node:
         return {**self.ledger.storage_stats(), "write_time": self.journal.meter.turn_time}
 
     def give_way(self) -> None:
-        """Yield the processor while the other members decide without this node and need it."""
+        """Yield the processor while the other members can decide without this node (R23)."""
         if self.core.catch_up.is_dispensable():
             self._cpu_yield.rest()
         else:
@@ -287,7 +287,8 @@ class Node:
             self._admit()
 
     def _admit(self) -> None:
-        """Let exactly the principals connect whose requests count (R15); frames of others are ignored."""
+        """Admit to the links exactly the principals whose requests count now (R15); log those without a
+        key."""
         principals = self.application.principals
         self._principals = principals.version
         if outside := self.transport.admit(principals.counting()):

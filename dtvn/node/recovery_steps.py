@@ -282,7 +282,7 @@ class _Member:
             raise RecoveryError(f"{place.folder.id}: {error}".rstrip(".") + ".") from error
 
     def tell(self, *, vouches: bool, lost: str, new_key: bytes) -> StateFile:
-        """The signed statement of this ledger."""
+        """This member's signed statement of what its ledger holds; see dtvn.recovery.telling.tell."""
         return tell(
             self.tail,
             self._entries,

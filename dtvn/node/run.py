@@ -41,13 +41,14 @@ EXIT_FENCED = 3
 EXIT_UNREACHABLE = 4
 
 LOOK_NS = 200_000_000
-"""The loop looks this often at what wakes it not: `should_stop`, and scrapes that wait."""
+"""Nanoseconds between two looks at what does not wake the loop: `should_stop`, and scrapes that wait."""
 
 FREE_PAUSE = 0.05
 """Seconds between two attempts to open a ledger that another process holds."""
 
 DISK_RETRY_NS = 1_000_000_000
-"""Time between two reports of a process that only reports, and two checks whether a full disk has room."""
+"""Nanoseconds between two reports of a process that only reports, and before it looks for room on its
+disk."""
 
 REBUILDS_MAX = 3
 REBUILDS_WINDOW_NS = 60_000_000_000
@@ -65,7 +66,7 @@ COLLECT_SLOW_NS = 20_000_000
 frozen: they are state, and examining them again would only take longer each time."""
 
 MAINTAIN_NS = 2_000_000_000
-"""Time between two runs of the database's own maintenance, when idle (R25)."""
+"""Nanoseconds between two runs of the database's own maintenance, when idle (R25)."""
 
 
 def run_node(
@@ -156,7 +157,8 @@ class ToldToStop(Exception):
 
 
 def _once_free(build: Callable[[], Process], patience: int, should_stop: Callable[[], bool]) -> Process:
-    """Build the process, and retry for `patience` nanoseconds while another process holds the ledger."""
+    """Build the process, and retry for `patience` nanoseconds while another process holds the ledger. Raises
+    LedgerBusy after that, ToldToStop if asked to stop meanwhile."""
 
     def again(error: Exception) -> bool:
         if isinstance(error, LedgerBusy) and should_stop():
@@ -303,8 +305,8 @@ class Loop:
             self._process.logger.warning("%s", line("rebuilt", {"sequence": self._process.executed}))
 
     def _stand(self, halted: Halted) -> None:
-        """Stop because certificates exclude each other (R24): only report that to peers and operators that
-        ask, until asked to stop. The next start does the same."""
+        """Take no further turn, because certificates exclude each other (R24): report that to peers and
+        operators until asked to stop. The next start does the same."""
         process = self._process
         process.halted = str(halted)
         process.logger.critical("%s", line("contradiction", {"reason": process.halted}))
@@ -320,8 +322,8 @@ class Loop:
         process.disk_full = False
 
     def _only_report(self, over: Callable[[], bool]) -> None:
-        """Publish the status and send heartbeats once a second, until `over` says so then, or asked to
-        stop."""
+        """Take no turn: publish the status and send a heartbeat once a second, until `over()` is true, asked
+        after each report but the first, or until the process is asked to stop."""
         process, begun, told_at = self._process, time.monotonic_ns(), 0
         while not self._should_stop():
             now = time.monotonic_ns()
@@ -337,7 +339,8 @@ class Loop:
             process.host.stand_by()
 
     def _failed(self, error: Exception) -> int:
-        """Log the last line of this process, with a traceback if the program is at fault; its exit code."""
+        """Log the last line of this process, with a traceback if the program is at fault; return the exit
+        code."""
         fenced = isinstance(error, JournalFenced)
         expected = isinstance(error, JournalError)
         text = str(error) if expected or error.__cause__ is None else f"{error}: {error.__cause__}"
