@@ -10,19 +10,20 @@ from django.db.models import Max
 from events.models import JudgedRun
 
 RUNS_MAX = 100
-"""Runs that one frame names."""
+"""Most runs that one frame names, those that changed last."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 
 
 def newest_event() -> int:
-    """When a run last changed, Unix microseconds; 0 before the first run."""
+    """Unix microseconds at which a run last changed; 0 before the first run."""
     newest = JudgedRun.objects.aggregate(newest=Max("changed_at"))["newest"]
     return 0 if newest is None else (newest - _EPOCH) // _TICK
 
 
 def read_frames(after: int) -> tuple[int, list[dict[str, Any]]]:
-    """One frame with the runs that changed since."""
+    """(time of the newest change, one frame with the ids of the runs that changed after `after`); no frame if
+    none did. Times are Unix microseconds."""
     changed = JudgedRun.objects.filter(changed_at__gt=_EPOCH + after * _TICK).order_by("-changed_at")
     rows = list(changed.values_list("id", "changed_at")[:RUNS_MAX])
     if not rows:

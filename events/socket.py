@@ -35,28 +35,29 @@ from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.rest.keys import Caller
 
 SOCKETS_MAX = 64
-"""WebSockets of this kind in one process."""
+"""Most WebSockets of this kind in one process."""
 SOCKETS_EACH = 32
-"""Of these, those of one key or session."""
+"""Most of these for one key or session."""
 CLOSED_NO_SCOPE = 4403
 """Close code of a caller that may not have events judged."""
 CLOSED_IDLE = 4408
 """Close code after IDLE seconds without a message."""
 ACCESS_INTERVAL = 5.0
-"""Seconds after which the next message has its caller's access checked again."""
+"""Seconds for which an access check of the caller holds; the next message after that repeats it."""
 
 _open: dict[int, str] = {}
-"""Whose each open socket is, by the id of its consumer."""
+"""id() of each open consumer -> the key or session that it counts for (`watcher_of`)."""
 
 
 class EventsConsumer(AsyncWebsocketConsumer):
-    """One client whose runs are judged."""
+    """One client, which has runs judged one after the other."""
 
     run: OpenRun | None = None
     _timer: asyncio.TimerHandle | None = None
 
     async def connect(self) -> None:
-        """Refused handshakes get 403; a caller without the scope, and one socket too many, are told why."""
+        """Answer a handshake without access with 403; close with a code for a caller without the scope, and
+        for one socket too many."""
         caller = await caller_of_socket(self.scope)
         if caller is None:
             await self.close()
@@ -74,7 +75,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
             self._wait()
 
     async def disconnect(self, code: int) -> None:
-        """The run of a client that goes away is ended; the sweep of the run table writes its row."""
+        """End the run of a client that goes away; the sweep of the run table writes its row."""
         _open.pop(id(self), None)
         if self._timer is not None:
             self._timer.cancel()
@@ -84,7 +85,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
                 self.run.end()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Carry out one message, and answer it."""
+        """Carry out one message of the client, and send its answer."""
         if id(self) not in _open:
             return
         self._wait()
@@ -132,7 +133,8 @@ class EventsConsumer(AsyncWebsocketConsumer):
         await self._send({"type": "ended", **msgspec.to_builtins(report(run, recorded))})
 
     async def _may_still(self) -> bool:
-        """Whether the caller may have events judged: keys are revoked and expire, sessions end."""
+        """Whether the caller may have events judged, checked anew every ACCESS_INTERVAL: keys are revoked and
+        expire, sessions end."""
         now = asyncio.get_running_loop().time()
         if now - self._admitted < ACCESS_INTERVAL:
             return True
@@ -141,7 +143,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
         return caller is not None and SCOPE in caller.scopes
 
     def _wait(self) -> None:
-        """Close the socket after IDLE seconds from now."""
+        """Set the timer that closes the socket in IDLE seconds, in place of the one before."""
         loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()

@@ -83,7 +83,8 @@ def _read_query(call: Call) -> RunBody:
 
 
 async def _parts(run: OpenRun, given: GivenEvents, form: bytes) -> AsyncIterator[bytes]:
-    """The lines of an answer: verdicts, then the report, or the error that ended it."""
+    """Yields the lines of an answer, in `form`: a verdict each, then the report, or the error that ended
+    it."""
     whole = Judgement(0, [], [], [])
     try:
         while whole.total < len(given.texts) and whole.local is None:

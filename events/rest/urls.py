@@ -16,7 +16,7 @@ RUN = f"{ROOT}/runs/<int:run_id>"
 
 
 def _judging(handler: Handler) -> Callable[..., HttpResponseBase]:
-    """A call that runs name themselves; rows of runs say who made it."""
+    """The view of a call that has events judged; it is not audited, since the run's row names the caller."""
     return route(post=handler, scope=SCOPE, body_bytes=BODY_BYTES_MAX, audited=False)
 
 

@@ -27,7 +27,7 @@ def not_found(run_id: int) -> ApiError:
 
 
 def not_here(run_id: int, status: str) -> ApiError:
-    """Of a run with a row of this status that this process does not write."""
+    """The error (409) for a run that this process does not write; `status`: that of its row."""
     if status == RunStatus.OPEN:
         text = (
             f"Another web process began run {run_id}. If it still runs, have the load balancer send each "
@@ -45,7 +45,7 @@ def live_elsewhere() -> ApiError:
 
 @contextmanager
 def judging() -> Iterator[None]:
-    """Turns what a gateway raises into what callers are told."""
+    """Turns exceptions of a gateway into ServiceErrors."""
     try:
         yield
     except AlgorithmNotOffered as error:

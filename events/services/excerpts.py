@@ -17,11 +17,11 @@ from dtvn.events.rules import Violation
 
 RUNS_MAX = 200
 EACH_MAX = 20
-"""Offending events of one run."""
+"""Most offending events kept of one run."""
 NEIGHBOURS = 2
 """Events shown before the offending one; one after it."""
 CHARACTERS_MAX = 400
-"""Of each event; so all of this takes at most about 30 MB."""
+"""Most characters kept of each event; all excerpts together take at most about 30 MB."""
 
 
 class Excerpt(msgspec.Struct):
@@ -36,7 +36,7 @@ class Excerpt(msgspec.Struct):
 
 
 class Excerpts:
-    """Those of one run."""
+    """The excerpts of one run."""
 
     def __init__(self) -> None:
         self.found: list[Excerpt] = []
@@ -44,7 +44,8 @@ class Excerpts:
         self._open: list[Excerpt] = []
 
     def take(self, position: int, texts: Sequence[bytes], violations: Iterable[Violation]) -> None:
-        """Add the events from index `position` on."""
+        """Add the offending events among `texts`, the first of which has index `position`, with their
+        neighbours."""
         sentences: dict[int, str] = {}
         for violation in violations:
             sentences.setdefault(violation.index, violation.message)
@@ -77,7 +78,7 @@ _lock = threading.Lock()
 
 
 def keep(run_id: int, excerpts: Excerpts) -> None:
-    """Keep those of a run, in place of the oldest."""
+    """Keep the excerpts of a run; beyond RUNS_MAX the oldest run's are dropped."""
     with _lock:
         _kept[run_id] = excerpts
         while len(_kept) > RUNS_MAX:
@@ -85,12 +86,12 @@ def keep(run_id: int, excerpts: Excerpts) -> None:
 
 
 def erase(run_id: int) -> None:
-    """Forget those of a run."""
+    """Forget the excerpts of a run."""
     with _lock:
         _kept.pop(run_id, None)
 
 
 def read(run_id: int) -> list[Any]:
-    """Those of a run as JSON values; [] if this process has none."""
+    """The excerpts of a run as JSON values; [] if this process has none."""
     kept = _kept.get(run_id)
     return [] if kept is None else [msgspec.to_builtins(each) for each in list(kept.found)]

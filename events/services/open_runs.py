@@ -30,9 +30,9 @@ from events.services.errors import judging
 IDLE = 300.0
 """Seconds without a call after which a run is ended."""
 PIECES_WAITING_MAX = 8_192
-"""Pieces of one run that wait to be written; the oldest are left out beyond it."""
+"""Most pieces of one run that wait to be written; beyond that the oldest are left out."""
 HANGS_AFTER = VERDICT_WAIT * (CALL_EVENTS_MAX // CHUNK_EVENTS_MAX + 2)
-"""Seconds that the longest call takes if each of its chunks is decided as late as possible."""
+"""Seconds for one future: those of the longest call if each of its chunks is decided as late as possible."""
 
 Steps = Generator[Future[Any], Any, "Judgement"]
 Done = TypeVar("Done")
@@ -42,14 +42,14 @@ class Judgement(msgspec.Struct):
     """The answer to one call of `OpenRun.judge`."""
 
     total: int
-    """Number of the run's events with this call's, those without a certificate included."""
+    """Number of the run's events after this call, with those that have no certificate."""
     pieces: list[Piece]
     verdicts: list[EventVerdict]
-    """Of the events that certificates cover, from the call's first event on."""
+    """Verdicts on the events with a certificate, from the call's first event on."""
     salts: list[bytes]
-    """Of the same events."""
+    """Salts of these events that were judged in this call, 16 bytes each."""
     local: LocalFinding | None = None
-    """On the events after them, which have no certificate; None if all have one."""
+    """Finding of this process on the events after them, which have no certificate; None if all have one."""
 
 
 class _LastCall(msgspec.Struct):
@@ -73,7 +73,7 @@ class OpenRun:
         self.thread = self.run = ""
         self.touched = time.monotonic()
         self.changed = False
-        """Whether there is something that is not written yet."""
+        """Whether the run has changed since its row was last written."""
         self.pieces: deque[Piece] = deque(maxlen=PIECES_WAITING_MAX)
         self.records: deque[Recorded] = deque()
         self.excerpts = excerpts.Excerpts()
@@ -84,7 +84,8 @@ class OpenRun:
         self._busy = threading.Lock()
 
     def begin(self, first: bytes = b"") -> EventRun:
-        """Begin under the names that are wanted, or those of the RUN_STARTED in `first`, or drawn ones."""
+        """Begin the run in the gateway, under the wanted names, else those of the RUN_STARTED in `first`,
+        else random ones. Raises as `judging` does."""
         thread, name = names_of(first)
         self.thread = self.wanted.thread or thread or f"anonymous-{secrets.token_hex(8)}"
         self.run = self.wanted.run or name or f"run-{secrets.token_hex(8)}"
@@ -102,8 +103,9 @@ class OpenRun:
         return run
 
     def judge(self, given: GivenEvents, start: int | None = None) -> Steps:
-        """Have the run's next events judged. `start`: index of the first one as the caller counts; a call
-        with the same events again answers the same. Raises ApiError, Unavailable, InvalidRequest."""
+        """Have the run's next events judged. `start`: index of the first one as the caller counts; the newest
+        call repeated with the same events gives the same verdicts. Raises ApiError, Unavailable,
+        InvalidRequest."""
         if not self._busy.acquire(blocking=False):
             raise ApiError(409, errors.RUN_BUSY, "An earlier call of this run is not answered yet.")
         try:
@@ -150,14 +152,14 @@ class OpenRun:
         return pieces, verdicts
 
     def end(self) -> Future[RunEnd] | None:
-        """Begin to end it; None for a run that never began."""
+        """Begin to end the run; returns the future of its end, None for a run that never began."""
         if self.ending is None and self._run is not None:
             with judging():
                 self.ending = self._run.end()
         return self.ending
 
     def ended(self) -> Generator[Future[Any], Any, None]:
-        """End it, and wait for that."""
+        """End the run, and wait for its end."""
         if (future := self.end()) is not None:
             yield future
 
@@ -166,13 +168,13 @@ class OpenRun:
         return not self._busy.locked() and time.monotonic() - self.touched > IDLE
 
     def waiting(self) -> tuple[list[Piece], list[Recorded]]:
-        """What is to be written; the caller writes it."""
+        """Take the pieces and records that are not written yet; the caller writes them."""
         self.changed = False
         pieces = [self.pieces.popleft() for _ in range(len(self.pieces))]
         return pieces, [self.records.popleft() for _ in range(len(self.records))]
 
     def put_back(self, pieces: list[Piece], records: list[Recorded]) -> None:
-        """What could not be written."""
+        """Take back pieces and records that could not be written."""
         self.pieces.extendleft(reversed(pieces[len(self.pieces) - PIECES_WAITING_MAX :]))
         self.records.extendleft(reversed(records))
         self.changed = True
@@ -195,7 +197,7 @@ def chosen(network: GatewayFace, algorithm: Algorithm | None) -> Algorithm:
 
 
 def waited(steps: Generator[Future[Any], Any, Done]) -> Done:
-    """The result of a call, waited for in this thread."""
+    """Run a call in this thread; returns its result. Raises as `judging` does."""
     result: Any = None
     try:
         while True:
@@ -208,7 +210,7 @@ def waited(steps: Generator[Future[Any], Any, Done]) -> Done:
 
 
 async def awaited(steps: Generator[Future[Any], Any, Done]) -> Done:
-    """The result of a call, awaited in this event loop."""
+    """Run a call in this event loop; returns its result. Raises as `judging` does."""
     result: Any = None
     try:
         while True:

@@ -18,16 +18,16 @@ from events.services import excerpts
 
 RUNS_KEPT = 1_000
 PIECES_EACH = 4_096
-"""Pieces of one run; a caller has the certificates of further ones in its answers."""
+"""Most pieces kept of one run; further certificates are only in the answers to its caller."""
 PIECES_KEPT = 100_000
-"""Pieces of all runs, about 300 MB with four members; those of the oldest ended runs go first."""
+"""Most pieces kept of all runs, about 300 MB with four members; those of the oldest ended runs go first."""
 VIOLATIONS_KEPT = 100
 SILENCE = timedelta(seconds=60)
-"""An open run is lost if the process that writes it was silent for so long."""
+"""An open run counts as lost if its process has not written its row for this long."""
 
 
 def begin(*, thread: str, run: str, algorithm: str, recorded: bool, actor: str) -> JudgedRun:
-    """A new row; the oldest runs that ended make room for it."""
+    """Create the row of a run; the oldest runs that ended make room for it."""
     _forget_old()
     return JudgedRun.objects.create(
         thread=thread,
@@ -40,7 +40,7 @@ def begin(*, thread: str, run: str, algorithm: str, recorded: bool, actor: str) 
 
 
 def written(thread: str, run: str) -> set[int]:
-    """Rows of the runs of these names that some process writes."""
+    """Ids of the rows of open runs with these names, which some process writes."""
     mark_lost()
     rows = JudgedRun.objects.filter(thread=thread, run=run, status=RunStatus.OPEN)
     return set(rows.values_list("pk", flat=True))
@@ -57,8 +57,8 @@ def write(
     record_code: str = "",
     scope: str = "",
 ) -> bool:
-    """Write how a run stands. `scope`: its head in the log, once it has ended there. False if it was
-    erased."""
+    """Write the state of a run, with new pieces and records. `scope`: its head in the log, once it has ended
+    there. Returns False if the row was erased."""
     now = timezone.now()
     fields: dict[str, Any] = {
         "thread": names[0],
@@ -93,12 +93,12 @@ def write(
 
 
 def heard(run_ids: Iterable[int]) -> None:
-    """This process still writes these runs."""
+    """Note in their rows that this process still writes these runs."""
     JudgedRun.objects.filter(pk__in=list(run_ids), status=RunStatus.OPEN).update(changed_at=timezone.now())
 
 
 def mark_lost() -> None:
-    """Runs whose process is gone."""
+    """Mark the open runs as lost whose process has been silent for SILENCE."""
     silent = timezone.now() - SILENCE
     open_runs = JudgedRun.objects.filter(status=RunStatus.OPEN, changed_at__lt=silent)
     open_runs.update(status=RunStatus.LOST, changed_at=timezone.now())
@@ -128,7 +128,7 @@ def _chained(rows: Any) -> tuple[int, list[bytes]]:
 
 
 def _violations(findings: Findings) -> list[dict[str, Any]]:
-    """Without their sentences, which may quote an event."""
+    """The violations as JSON values, without their sentences, which may quote an event."""
     return [
         {
             "index": each.index,

@@ -25,20 +25,20 @@ from validators.database_url import first_line
 from validators.services.network import informed_gateway
 
 SCOPE = CAPABILITY["record"]
-"""What having events judged needs, whether the log records the run or not."""
+"""Scope that a caller needs to have events judged, whether the log records the run or not."""
 OPEN_MAX = 2_048
-"""Open runs of this process."""
+"""Most open runs of this process."""
 OPEN_EACH = 256
-"""Open runs of one caller in it."""
+"""Most open runs of one caller in this process."""
 WRITE_INTERVAL = 1.0
 HEARD_INTERVAL = 15.0
-"""Seconds between two notes in the rows that this process still writes them."""
+"""Seconds between two notes in the rows of open runs that this process still writes them."""
 
 logger = logging.getLogger("dtvn.events")
 
 
 class RunTable:
-    """The open runs, by the id of their row."""
+    """The open runs of this process, by the id of their row."""
 
     def __init__(self) -> None:
         self._runs: dict[int, OpenRun] = {}
@@ -50,7 +50,7 @@ class RunTable:
         return len(self._runs)
 
     def open(self, wanted: RunBody, actor: str, first: bytes = b"") -> OpenRun:
-        """A new run of this caller. `first`: its first event if that is known already. Raises ApiError,
+        """Open a run of this caller. `first`: its first event, b"" if it is not known yet. Raises ApiError,
         Unavailable."""
         run = OpenRun(informed_gateway(), wanted, actor)
         self._require_room(actor)
@@ -91,14 +91,15 @@ class RunTable:
         return run_id in self._runs
 
     def named(self, actor: str, thread: str, run: str) -> OpenRun | None:
-        """This caller's open run of these names."""
+        """This caller's open run of these names; None if there is none."""
         wanted = actor, thread, run
         with self._lock:
             found = (each for each in self._runs.values() if (each.actor, each.thread, each.run) == wanted)
             return next(found, None)
 
     def end(self, run: OpenRun) -> str:
-        """End a run and write its row; waits for its last record, and returns its outcome code."""
+        """End a run and write its row. Waits for its last record; returns that record's outcome code, as
+        `finish`."""
         waited(run.ended())
         return self.finish(run)
 
@@ -159,7 +160,8 @@ class RunTable:
 
 
 def _write(run: OpenRun, **ended: Any) -> None:
-    """Write the row of a run; what the database does not take is kept for the next time."""
+    """Write the row of a run; if the database fails, pieces and records are kept for the next time. Raises
+    DatabaseError."""
     pieces, records = run.waiting()
     try:
         run_rows.write(run.id, (run.thread, run.run), run.findings, pieces, records, **ended)
