@@ -29,12 +29,13 @@ from validators.rest.keys import (
 
 
 def watcher_of(scope: dict[str, Any]) -> str:
-    """Whose WebSocket this is, for its bound: the key, else the session; "" for all that have neither."""
+    """The key or session that a WebSocket counts for in the bound on sockets; "" for all that have
+    neither."""
     return _api_key(_headers(scope)) or getattr(scope.get("session"), "session_key", None) or ""
 
 
 async def may_watch(scope: dict[str, Any]) -> bool:
-    """Decide about one handshake, from its headers and session."""
+    """Whether a handshake may open the live feed, by its headers and session."""
     headers = _headers(scope)
     host, origin = headers.get("host", ""), headers.get("origin")
     if settings.SUPERVISOR:
@@ -49,8 +50,8 @@ async def may_watch(scope: dict[str, Any]) -> bool:
 
 
 async def _may_watch_supervisor(headers: dict[str, str], host: str, origin: str | None) -> bool:
-    """Same rule as the Go DTVN, which requires no key here. But a page whose name was rebound to this
-    machine looks like same-origin: so without a key, its host must be known or its origin listed."""
+    """The rule of the Go DTVN, which requires no key. A page whose host name was rebound to this machine
+    would look like same-origin, so without a key its host must be known or its origin listed."""
     if origin is None:
         return _is_host(host, settings.ALLOWED_HOSTS)
     if not allowed_origin(origin, host):
@@ -79,13 +80,13 @@ def _person(scope: dict[str, Any]) -> Caller | None:
 
 
 async def may_watch_still(scope: dict[str, Any]) -> bool:
-    """Decide again about an admitted client: keys are revoked and expire, sessions end."""
+    """Whether an admitted client may still watch: keys are revoked and expire, sessions end."""
     return await may_watch(await _as_stored(scope))
 
 
 async def caller_of_socket(scope: dict[str, Any], *, again: bool = False) -> Caller | None:
-    """The caller of a socket that changes something; None if it may not even watch. `again`: of an admitted
-    client, as for `may_watch_still`."""
+    """The caller behind a socket that may change something; None if it may not even watch. `again`: the
+    client was admitted before, so its session and user are read anew."""
     if again:
         scope = await _as_stored(scope)
     if not await may_watch(scope):
@@ -98,7 +99,7 @@ async def caller_of_socket(scope: dict[str, Any], *, again: bool = False) -> Cal
 
 
 async def _as_stored(scope: dict[str, Any]) -> dict[str, Any]:
-    """The scope with session and user as they are now."""
+    """The scope with its session and user as the database has them now."""
     if (session := scope.get("session")) is None:
         return scope
     stored = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)

@@ -20,19 +20,19 @@ from validators.models import MemberEvidence
 from validators.services.network import informed_gateway
 
 SECONDS_MAX = 600.0
-"""Between two looks."""
+"""Most seconds between the two looks."""
 NOT_LOOKED_AT = ("breaker_open",)
-"""Troubles of which no process of the platform reports anything yet."""
+"""Troubles that the doctor does not look for, since no process of the platform reports them yet."""
 
 RUNBOOK = {
     "stuck": "See the runbook, DtvnNoProgress.",
     "slow": "The cluster may be able to lose no further node: see the runbook, DtvnNoSpareNode.",
 }
-"""What to do where only the diagnosis sees a trouble, by its level."""
+"""Level of the diagnosis -> remedy for a trouble that only the diagnosis sees."""
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The findings; `verdict` is that of *Why is it stuck?*."""
+    """The doctor's result; `verdict` is the sentence of the diagnosis (*Why is it stuck?*)."""
 
     healthy: bool
     sentence: str
@@ -42,8 +42,8 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def examine(*, seconds: float) -> Report:
-    """Look, wait, look again. Raises Unavailable if there is no cluster to ask, ValueError if `seconds` is
-    not in 0 to SECONDS_MAX."""
+    """Looks at every node, waits `seconds`, and looks again. Raises Unavailable if there is no cluster to
+    ask, ValueError if `seconds` is not in 0 to SECONDS_MAX."""
     if not (math.isfinite(seconds) and 0 <= seconds <= SECONDS_MAX):
         raise ValueError(f"--for: {seconds} is not in 0 to {SECONDS_MAX:.0f} seconds")
     network = informed_gateway()
@@ -69,7 +69,8 @@ def report_of(level: str, verdict: str, findings: list[Finding]) -> Report:
 
 
 def looks(network: GatewayFace, explained: dict[str, Any] | None = None) -> list[Look]:
-    """Every member now: its own status, and its report to the diagnosis."""
+    """One look at every member: its own status, and its report in `explained` (None: the diagnosis is made
+    now)."""
     told = {node["id"]: node for node in (explained or explain())["nodes"]}
     members = network.members()
     asked = [

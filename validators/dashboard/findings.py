@@ -19,10 +19,12 @@ MEMORY_MAX = 500 * 1024 * 1024
 """Bytes; this and the round trip are the warning thresholds of the contract's metrics."""
 MEMORY_GROWTH = 0.1
 MEMORY_GROWTH_LEAST = 16 * 1024 * 1024
-"""Between two looks, a fraction and bytes: both must be exceeded."""
+"""Growth of memory between two looks that is a finding: this fraction and these bytes must both be
+exceeded."""
 PENDING_MANY = 100
 UNEVEN = 4
-"""Times the median of all nodes' waiting requests."""
+"""A node is uneven if its waiting requests exceed PENDING_MANY and this multiple of the median of all
+nodes."""
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +151,8 @@ def _partition(first: Sequence[Look], second: Sequence[Look]) -> Iterator[str]:
 
 
 def _groups(looks: Sequence[Look]) -> list[frozenset[str]]:
-    """Answering nodes that reach each other, by links that either end reports."""
+    """Groups of answering nodes that reach each other, directly or through others; either end may report a
+    link."""
     answering = {look.id for look in _answering(looks)}
     links = {(look.id, other) for look in _answering(looks) for other in look.linked}
     groups: list[frozenset[str]] = []
@@ -178,7 +181,7 @@ def _not_registered(looks: Sequence[Look]) -> Iterator[str]:
 
 
 def _not_converging(first: Sequence[Look], second: Sequence[Look]) -> Iterator[str]:
-    """A node that was behind at the first look, and has not even reached where the others were then."""
+    """Nodes that were behind at the first look, and have executed nothing until the second."""
     before = {look.id: look for look in _answering(first)}
     reached = max((look.executed for look in before.values()), default=0)
     for look in _answering(second):

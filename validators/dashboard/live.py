@@ -104,13 +104,13 @@ class Live:
         self.state: dict[str, Any] = {}
         """The state of the cluster from the same poll."""
         self._announced = 0
-        """The last announcement that was passed on, or skipped because no client watched."""
+        """Number of the last announcement that was passed on, or skipped because no client watched."""
         self._genesis: Genesis | None = None
         self.nodes_version = 0
         """Incremented by every poll whose result differs from the previous one."""
         self.simulator_status = "idle"
         self._simulator_event = 0
-        """The last event of the simulator that was passed on."""
+        """Number of the simulator's last event that was passed on."""
         self.relay = Relay(
             read=database_sync_to_async(read_frame),
             publish=self._publish,
@@ -121,9 +121,9 @@ class Live:
         """Reads in progress, keyed by their start, so that many clients at one position share one."""
         self._looking = asyncio.Lock()
         self._looks = self._seen = 0
-        """Polls of the nodes: how many have begun, and the number of the last successful one."""
+        """Number of polls of the nodes that have begun, and number of the last one that succeeded."""
         self._inboxes: dict[Inbox, str] = {}
-        """Each client's, and whose it is."""
+        """Inbox of each client -> the key or session that it counts for (access.watcher_of)."""
         self._watched = asyncio.Event()
         self._watchers = 0
         loop = asyncio.get_running_loop()
@@ -141,11 +141,11 @@ class Live:
         ]
 
     def clients_of(self, watcher: str) -> int:
-        """Number of clients that count for this watcher; see access.watcher_of."""
+        """Number of clients that count for this key or session; see access.watcher_of."""
         return sum(each == watcher for each in self._inboxes.values())
 
     async def join(self, inbox: Inbox, watcher: str = "") -> int:
-        """Adds a client of this watcher's and refreshes `nodes`; see Relay.join."""
+        """Adds a client that counts for `watcher`, and refreshes `nodes`; returns as Relay.join."""
         self._inboxes[inbox] = watcher
         try:
             await self.look_at_nodes()
@@ -224,7 +224,8 @@ class Live:
             await asyncio.sleep(SIMULATOR_INTERVAL)
 
     async def _watch_part(self, part: parts.FeedPart) -> None:
-        """A page asks for what it shows; a client that joins after a while without one gets what follows."""
+        """Passes on the frames of one further part while a client watches. Earlier events are skipped when
+        the first client comes: pages ask for the state that they show."""
         outage = Outage("a part of the feed")
         last: int | None = None
         while True:
@@ -262,7 +263,7 @@ class Live:
             self.tell({"type": "feed.nodes", "texts": texts})
 
     async def _begin_anew(self) -> None:
-        """Another cluster has replaced the one that this feed showed: its log starts from the beginning."""
+        """Begin anew with the log of another cluster, which has replaced the one shown so far."""
         self.relay.begin_anew()
         self._recent = Recent()
         self.tell({"type": "feed.founded"})
@@ -291,8 +292,8 @@ class Live:
             await asyncio.sleep(OUTPUT_INTERVAL)
 
     def _look(self) -> list[Announcement]:
-        """Reads the state of nodes and cluster, and the announcements made before; a client that joins now
-        finds their effect in `nodes`."""
+        """Reads the state of nodes and cluster; returns the announcements made before, [] without clients. A
+        client that joins now finds their effect in `nodes`."""
         announced = []
         if self._watchers:
             announced = read_announcements(self._announced)

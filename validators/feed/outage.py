@@ -13,7 +13,8 @@ logger = logging.getLogger("dtvn.feed")
 
 
 class Outage:
-    """A context for each attempt; keeps every failure inside. `what` completes "the feed cannot read ..."."""
+    """A context around each attempt to read, which suppresses every exception. `what`: end of the sentence
+    "the feed cannot read ..."."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -26,8 +27,8 @@ class Outage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Log the first failure of a row of them: an outage of the database as one line, any other error with
-        its traceback."""
+        """Log the first of several failures in a row: an outage of the database as one line, any other error
+        with its traceback."""
         lasted, self.lasts = self.lasts, error is not None
         if not isinstance(error, Exception):
             return False

@@ -69,7 +69,7 @@ class Relay:
         self.position = 0
         """The last sequence that was published, or skipped because no client watched."""
         self._logs = 0
-        """Logs so far: what was read of an earlier one says nothing about this one."""
+        """Number of logs so far: a sequence that was read of an earlier log means nothing in this one."""
 
     def wake(self) -> None:
         """Signals that operations were applied; call it in the relay's event loop."""

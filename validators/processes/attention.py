@@ -16,7 +16,7 @@ TURN_INTERVAL = 1.0
 
 
 class Attention:
-    """`answers`: whether a node's API answers."""
+    """Decides when reconcile takes a turn. `answers`: whether a node's API answers, by node id."""
 
     def __init__(self, folder: DataFolder, answers: Callable[[str], bool]) -> None:
         self._folder = folder
@@ -24,7 +24,7 @@ class Attention:
         self._seen: object = None
         self._turned_at = 0.0
         self.settled = False
-        """Set after each turn: whether only a change needs another one soon."""
+        """Set after each turn: True if no further turn is needed until something changes."""
 
     def is_due(self, names: Iterable[str], now: float) -> bool:
         """Whether to take a turn now, in monotonic seconds, over the nodes with these names."""

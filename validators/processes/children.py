@@ -76,8 +76,8 @@ class Child:
             self._heed(self._process, self._health.look(self._beat(), now))
 
     def _heed(self, process: subprocess.Popen[bytes], found: Finding) -> None:
-        """Report that the child is silent, and kill it when it was silent for too long; its own children then
-        end in order."""
+        """Report a child that is silent, and one that answers again; kill one that was silent for too long,
+        at which its own children end in order."""
         if found.verdict is Verdict.LOST:
             self._output.say("up", f"{self.name} did not respond for {found.silent_for:.0f} s and was killed")
             process.kill()

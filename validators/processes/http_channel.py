@@ -41,13 +41,14 @@ class Room:
     def __init__(self, most: int = CONNECTIONS_MAX) -> None:
         self.most = most
         self._open: dict[Any, TimedChannel] = {}
-        """By transport, in the order since when they wait for their clients."""
+        """Channel by transport; the one that has waited longest for its client comes first."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     def enter(self, channel: TimedChannel) -> None:
-        """Count a new connection; if there are too many now and no client keeps us waiting, disconnect it."""
+        """Add a new connection. If there are too many, close the one that has waited longest for its client,
+        or the new one if none waits."""
         evicted = None
         if len(self._open) >= self.most:
             evicted = longest_waiting(self._open.values()) or channel
@@ -57,12 +58,12 @@ class Room:
             evicted.transport.abortConnection()
 
     def waits(self, channel: TimedChannel) -> None:
-        """From now on the connection waits for its client's next request."""
+        """Note that the connection waits for its client's next request from now on."""
         if self._open.pop(channel.transport, None):
             self._open[channel.transport] = channel
 
     def leave(self, transport: Any) -> None:
-        """The connection is closed."""
+        """Remove a closed connection."""
         self._open.pop(transport, None)
 
 
@@ -78,14 +79,14 @@ class TimedChannel(http.HTTPChannel):
     _late: Any = None
     """The timer that fires when a request is incomplete."""
     _due = 0.0
-    """When it should fire, in monotonic seconds."""
+    """Monotonic seconds at which that timer should fire."""
     _refused = False
     _requests_read = 0
     _host: Any = None
     _reads = 0
-    """How often bytes of the request that is being read have arrived."""
+    """Number of times that bytes of the present request have arrived."""
     _ahead = b""
-    """Requests that wait until the client has read the answer before."""
+    """Bytes of further requests, which wait until the client has read the answer before."""
 
     def connectionMade(self) -> None:
         """See twisted.web."""
@@ -168,7 +169,7 @@ class TimedChannel(http.HTTPChannel):
 
     @property
     def waits_for_client(self) -> bool:
-        """Whether there is no complete request that still has to be answered, and no WebSocket."""
+        """See Connection; False for a WebSocket too."""
         return not self._handlingRequest
 
     def _read_on(self) -> None:
@@ -193,8 +194,8 @@ class TimedChannel(http.HTTPChannel):
         self._refuse(LATE)
 
     def _refuse(self, answer: bytes) -> None:
-        """Answer, and discard what still comes: a client may go on sending before it reads, and would lose
-        the answer if its bytes met a closed socket."""
+        """Send a refusal, and discard the bytes that still arrive: the client may go on sending before it
+        reads, and would lose the answer if its bytes met a closed socket."""
         self._forget()
         self._refused = True
         self.clearLineBuffer()

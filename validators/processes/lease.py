@@ -99,15 +99,15 @@ class Lease:
         signal.signal(signal.SIGTERM, self._handled_before)
 
     def _row(self) -> QuerySet[ManagedNode]:
-        """Our row, as long as the start request that we claimed is the current one."""
+        """The node's row, empty once another start request has replaced the one that this process claimed."""
         return ManagedNode.objects.filter(node_id=self.node_id, start_token=self._token)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         self._stop = True
 
     def _show_life(self) -> None:
-        """A heartbeat counts only after a turn of the main loop; before the first turn, it is enough that the
-        process runs."""
+        """Thread: write heartbeats, each only after a turn of the main loop; before the first turn it is
+        enough that the process runs. Ends an orphan."""
         shown = -1
         while not self._finished.wait(LOOK_INTERVAL):
             turns = self._turns
@@ -120,7 +120,8 @@ class Lease:
                     os._exit(70)
 
     def _talk(self) -> None:
-        """Write the status, read the desired state; at once when the main loop turns for the first time."""
+        """Thread: write the status and read the desired state every DATABASE_INTERVAL; at once when the main
+        loop turns for the first time."""
         written, complained = 0, False
         try:
             while not self._finished.is_set():

@@ -28,8 +28,7 @@ def install_filters() -> None:
 
 
 def _in_our_form(logger: logging.Logger, **_: object) -> None:
-    """Celery gives billiard's logger a handler with a text form of its own, whatever the root `logger`
-    has."""
+    """Give billiard's log lines the format of the root logger: Celery gives its handler another one."""
     for handler in logging.getLogger("multiprocessing").handlers:
         handler.setFormatter(logger.handlers[0].formatter)
 
@@ -42,7 +41,7 @@ def _name_the_node(record: logging.LogRecord) -> bool:
 
 
 def _sentence(pid: object, how: str) -> str:
-    """`how`: "signal 9 (SIGKILL)" or "exitcode 1"."""
+    """The log line about an ended child process. `how`: "signal 9 (SIGKILL)" or "exitcode 1"."""
     request = next((each for each in list(state.active_requests) if each.worker_pid == pid), None)
     if request is None:
         return f"a free slot (process {pid}) ended: {how}; another one replaces it"
@@ -53,8 +52,8 @@ def _sentence(pid: object, how: str) -> str:
 
 
 def _not_again(record: logging.LogRecord) -> bool:
-    """Drops the second report of an end by a signal; from any other report it removes the traceback, which
-    comes from the pool and says nothing."""
+    """Log filter: drops Celery's second report of a child that ended by a signal; removes the traceback,
+    which is the pool's own, from reports of other ends."""
     error = record.args[0] if isinstance(record.args, tuple) and record.args else None
     if not isinstance(error, WorkerLostError):
         return True

@@ -75,7 +75,8 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def is_unwanted(seen: Observation) -> bool:
-    """Whether the process that runs, or ran until now, should end: it follows the desired state by itself."""
+    """Whether the process that runs, or ran until now, is to end: the node is to be stopped, or the process
+    belongs to an earlier desired state. It notices that by itself."""
     return seen.desired == DesiredState.STOPPED or (
         seen.claimed and seen.running_generation != seen.generation
     )

@@ -45,7 +45,7 @@ class PlatformLease:
         self._run = secrets.token_hex(16)
         self._ended = threading.Event()
         self.platform_id = ""
-        """Known once the lease is taken."""
+        """Id of the platform; "" until the lease is taken."""
         self.lost = ""
         """Why this run must end; empty while it has the lease."""
 
@@ -70,7 +70,8 @@ class PlatformLease:
             self._row().update(run="")
 
     def _make_row(self) -> Platform:
-        """The file before the row: after a crash in between, the next start makes the row."""
+        """Write the platform's id to the data folder, then create the row: after a crash in between, the next
+        start creates the row with this id. Returns the row, another platform's if that was first."""
         preparation.migrate()  # the table may be of an earlier version
         known = self._known() or secrets.token_hex(16)
         self._remember(known)
@@ -139,8 +140,8 @@ class PlatformLease:
 
 
 def this_process() -> str:
-    """This process among those of all machines, containers and times: boot id and namespace of process ids,
-    then its id, and its start in clock ticks since the boot. "" where the system does not say."""
+    """A name of this process that no other process of any machine, container or time has: boot id, namespace
+    of process ids, process id, and start in clock ticks since the boot. "" if the system does not tell."""
     place = _process_ids_of()
     return f"{place} started {os.getpid()} {_begun(os.getpid())}" if place else ""
 
@@ -155,7 +156,7 @@ def is_gone(process: str) -> bool:
 
 
 def _process_ids_of() -> str:
-    """The boot and the namespace in which an id means the same process as it does here; or ""."""
+    """Boot id and namespace, within which a process id names the same process as here; "" if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -164,7 +165,8 @@ def _process_ids_of() -> str:
 
 
 def _begun(pid: int) -> str:
-    """Field 22 of proc(5)'s stat; "" if there is no such process."""
+    """Start of a process in clock ticks since the boot (field 22 of /proc/PID/stat, proc(5)); "" if there is
+    no such process."""
     try:
         told = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -12,23 +12,23 @@ from collections.abc import Callable
 
 SHARE = 0.2
 SLACK = 0.02
-"""Unused time is credited up to these seconds, so a burst of a fifth of them needs no wait."""
+"""Seconds for which unused budget is kept, so that a burst of SHARE of them needs no wait."""
 
 
 class ReadingBudget:
-    """The time that all clients of this process have used."""
+    """The processor time of the event loop that reading has used, for all clients of this process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._even = clock() - SLACK
-        """Clock time at which what was used will be no more than SHARE."""
+        """Clock time at which the time used so far will be SHARE of the elapsed time."""
 
     def wait(self, spent: float) -> float:
-        """Seconds during which the client is not to be read whose data took `spent` seconds of the loop."""
+        """Seconds for which the client must not be read whose data took `spent` seconds of the event loop."""
         now = self._clock()
         self._even = max(self._even, now - SLACK) + spent / SHARE
         return max(0.0, self._even - now)
 
 
 READING_BUDGET = ReadingBudget()
-"""Of this process."""
+"""The budget of this process."""

@@ -48,7 +48,7 @@ class Reconciler:
 
     @property
     def names(self) -> list[str]:
-        """Of the nodes, as of the last turn."""
+        """Names of the nodes, as of the last turn."""
         return list(self._controllers)
 
     def turn(self) -> bool:

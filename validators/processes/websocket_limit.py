@@ -22,17 +22,17 @@ from validators.processes.http_channel import TimedChannel
 from validators.processes.reading_budget import READING_BUDGET
 
 MESSAGE_BYTES_MAX = 64 * 1024
-"""Those of our clients have less than 100."""
+"""Longest message; those of our own clients have less than 100 bytes."""
 LONGER = {"/ws/events": 2 * 1024 * 1024}
-"""Paths with longer messages: the longest event, escaped, and a small one besides."""
+"""Path -> longest message there: the longest event, escaped, and a small one besides."""
 STEPS = 64
-"""Steps of autobahn's parser in a row, one or two for each frame: its buffer is copied at each."""
+"""Most steps of autobahn's parser in a row, one or two for each frame: each copies its buffer."""
 WAITING_MAX = 8
-"""Messages of a client that wait for the application."""
+"""Messages of a client that wait for the application, from which on the client is not read."""
 WHILE_BEHIND = 0.02
-"""Seconds between two checks whether the application has taken them."""
+"""Seconds between two checks whether the application has taken the waiting messages."""
 MESSAGE_COST = 0.0002
-"""Seconds that the application needs for a message, about: they count for the budget."""
+"""Seconds that the application needs for a message, estimated, which count for the budget."""
 
 
 class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
@@ -40,10 +40,10 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
 
     maxMessagePayloadSize: int
     sockets: set[BoundedSocket] = set()
-    """Those that are open."""
+    """All open WebSockets of this process."""
 
     _full = False
-    """Whether more is to be sent than the system takes now."""
+    """Whether the transport's buffer is full: the client does not take what was sent."""
     _resting = False
     _handshake_read = False
     _steps = 0
@@ -145,7 +145,8 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
         return bool(super().processData())
 
     def _is_connecting(self) -> bool:
-        """Whether the handshake was read and is not answered: autobahn would take more for another."""
+        """Whether the handshake was read and is not answered yet: autobahn would take further bytes for
+        another."""
         before, self._handshake_read = self._handshake_read, True
         return before and self.state == self.STATE_CONNECTING
 
@@ -158,7 +159,7 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
         self._read_on()
 
     def _read_on(self) -> None:
-        """Continue with what has arrived, then with what arrives."""
+        """Read on: first the bytes that have arrived, then further ones."""
         if self._resting or self._full or self.state == self.STATE_CLOSED:
             return
         self.transport.resumeProducing()

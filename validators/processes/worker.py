@@ -43,8 +43,8 @@ STOP_INTERVAL = 0.25
 """Seconds between two checks whether to stop."""
 
 _main_process = 0
-"""Inherited by the children, which are forked from it: a child that asks for its parent's id too late may get
-another one."""
+"""Process id of the worker's main process, inherited by its forked children: one that asked for its parent's
+id too late might get another."""
 
 
 def main(name: str, queues: str, slots: int, parent_id: int) -> None:

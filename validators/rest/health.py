@@ -112,8 +112,8 @@ def _lost_votes(views: Sequence[MemberView]) -> str:
 
 
 def _told(views: Sequence[MemberView]) -> dict[str, Any]:
-    """Fields that are present only when they apply (R11, f = 0): the members whose votes rest on the
-    operator's statement, and those that wait for others."""
+    """The fields `others_are_gone`, members whose votes rest on the operator's statement, and `awaits`,
+    members that wait for others (R11, f = 0); without those that are empty."""
     connected = [view for view in views if view.connected]
     gone = [view.id for view in connected if view.status.get("others_are_gone")]
     awaits = {view.id: awaited for view in connected if (awaited := awaited_by(view.status))}

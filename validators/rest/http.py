@@ -183,8 +183,8 @@ def _require_printable(names: Mapping[str, Any]) -> None:
 
 
 def _audited(raw: HttpRequest, actor: str, recorded: str, answer: Handler) -> HttpResponseBase:
-    """The answer; if it is a change or a download, it is recorded who asked for it. `recorded`: what the
-    body says about it."""
+    """Runs `answer` and returns its answer; records who asked for a change or a download. `recorded`: text
+    about the body."""
     action, query, address = f"{raw.method} {raw.path}", raw.META.get("QUERY_STRING", ""), client_address(raw)
     if raw.method not in SAFE_METHODS:
         with audit.recorded(actor, action, " ".join(filter(None, (query, recorded))), address):

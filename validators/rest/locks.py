@@ -37,6 +37,7 @@ def lock_operation(verb: str) -> Handler:
 
 
 def _catch_up(decision: Decision) -> None:
-    """If only the code of the outcome is known, the copy is read, which must have it."""
+    """Wait until the platform's copy includes the decision, if only its code is known and the lock must be
+    read."""
     if decision.result.sequence and not decision.result.state:
         feed.wait_for(decision.result.sequence, OWN_WRITES_WAIT)

@@ -49,7 +49,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def may_read(request: HttpRequest) -> bool:
-    """A wrong key is refused from everywhere; without a key, this machine and staff may read."""
+    """Whether a request may read the metrics: with a valid key for all events; without any key from this
+    machine, or as staff."""
     key = key_of(request)
     if key is not None:
         caller = authenticate_key(key)
@@ -58,7 +59,7 @@ def may_read(request: HttpRequest) -> bool:
 
 
 def _is_local(request: HttpRequest) -> bool:
-    """Directly from this machine: behind a proxy every request would seem local."""
+    """Whether a request comes directly from this machine; behind a proxy every request would seem to."""
     if settings.SESSION_COOKIE_SECURE or any(request.META.get(name) for name in FORWARDED):
         return False
     with suppress(ValueError):

@@ -18,9 +18,9 @@ from dtvn.api.errors import ServiceError
 
 HASHED_AT_ONCE = 1 if (os.cpu_count() or 1) <= 2 else 2
 WAITING_MAX = 12
-"""Hashes that wait: some 5 s, which a person still waits for."""
+"""Most hashes that wait: some 5 s, which a person still waits for."""
 NICENESS = 10
-"""Of the hashing threads, so that requests and validators on this machine come first."""
+"""Niceness of the hashing threads, so that requests and validators on this machine come first."""
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
