@@ -55,7 +55,7 @@ ERASED_MEANS = (
 )
 HISTORY_MAX = 50
 FOUND_MAX = 1_000
-"""The most holders a search shows whose name (or order, or e-mail address) begins with the text."""
+"""Most holders that a search shows whose name (or order, or e-mail address) begins with the text."""
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -218,7 +218,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
 
     @admin.display(description="holder")
     def guest(self, ticket: Ticket) -> str:
-        """What a gate sees of the holder."""
+        """The part of the holder's data that a gate sees."""
         return _holder(ticket, "name", "company")
 
     def history(self, ticket: Ticket) -> SafeString:
@@ -341,7 +341,7 @@ class EventTimeZoneAdmin(BulkActions, StrictAdmin):
 
 
 def _holder(ticket: Ticket, *fields: str) -> str:
-    """These fields of a ticket's holder, and the order."""
+    """These fields of a ticket's holder, and the order; "unknown" without a holder, or when it was erased."""
     found = TicketHolder.objects.filter(event=ticket.event, ticket=ticket.ticket_id).first()
     if found is None:
         return "unknown"

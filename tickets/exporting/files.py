@@ -13,17 +13,17 @@ from tickets.exporting.tables import Cell, Row, Table
 from tickets.formulas import quoted
 
 SHEET_ROWS_MAX = 1_000_000
-"""Rows of a sheet; Excel shows 1,048,576. Further ones go to further sheets."""
+"""Rows of a sheet, after which the next one begins; Excel shows 1,048,576."""
 CHUNK_BYTES = 64 * 1024
 
 
 def defused(cell: Cell) -> Cell:
-    """The cell as `formulas.quoted`; numbers stay numbers."""
+    """The cell, a text made harmless in a spreadsheet (`formulas.quoted`); numbers stay numbers."""
     return quoted(cell) if isinstance(cell, str) else cell
 
 
 def write_chunks(table: Table, form: str) -> Generator[bytes]:
-    """The table as a file of this form of FORMS; b"" where a page was read and there is nothing to send."""
+    """Yields the table as a file in this form (a key of FORMS); b"" after a page that gives no bytes yet."""
     return FORMS[form][1](table)
 
 
@@ -55,7 +55,8 @@ def _json(table: Table) -> Generator[bytes]:
 
 
 def _xlsx(table: Table) -> Generator[bytes]:
-    """The rows go to openpyxl's temporary files first: a workbook's directory is written last."""
+    """Yields an Excel workbook. Rows go to openpyxl's temporary files first, since the archive's directory is
+    written last."""
     from openpyxl import Workbook
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 

@@ -31,13 +31,13 @@ class Table(msgspec.Struct, frozen=True):
     kind: str
     event: str | None
     sequence: int
-    """The log sequence that the rows reflect at least."""
+    """Log sequence that the rows reflect at least; they may reflect later ones."""
     columns: tuple[str, ...]
     pages: Iterator[Sequence[Row]]
 
     @property
     def name(self) -> str:
-        """A file name without its suffix."""
+        """File name of the export, without its suffix."""
         return "-".join(filter(None, (self.kind, self.event, f"at-{self.sequence}")))
 
 

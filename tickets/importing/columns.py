@@ -109,7 +109,7 @@ class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Refused(Exception):
-    """The reason why this row is not a ticket."""
+    """A row that is no ticket; the message says why."""
 
 
 class Columns:

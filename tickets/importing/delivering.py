@@ -36,8 +36,8 @@ def store_holders(tickets: Sequence[ImportedTicket], delivery: Delivery) -> list
 
 
 def deliver(parts: Sequence[Part], send: Callable[[Part, Delivery], None], delivery: Delivery) -> None:
-    """Have each part sent; the holders of finally refused tickets are deleted. `delivery` is complete also if
-    `send` raises."""
+    """Have `send` issue each part; holders of finally refused tickets, if they are new, are deleted.
+    `delivery` gets all outcomes, even if `send` raises."""
     for part in parts:
         own = Delivery()
         try:

@@ -21,12 +21,12 @@ ROWS_AT_ONCE = 500
 
 
 def commitment(holder: Holder, salt: bytes) -> bytes:
-    """32 bytes that reveal nothing without the salt."""
+    """Commitment to a holder: 32 bytes, which reveal nothing without the salt."""
     return canonical.tagged_digest("dtvn/v1/holder", salt, canonical.encode(holder))
 
 
 class Kept(NamedTuple):
-    """Results of an import of holders."""
+    """Result of storing the holders of one event's tickets."""
 
     commitments: dict[str, bytes]
     """Ticket ID -> commitment to its holder."""

@@ -9,12 +9,12 @@ from dtvn.machine.contract import MICROSECONDS
 DATE_FORM = "%d.%m.%Y"
 MOMENT_FORMS = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S")
 LAST_SECOND = time(23, 59, 59, fold=1)
-"""Of a day; `fold`: the later one, if the clocks go back at midnight."""
+"""The last second of a day; `fold`: the later one, if the clocks go back at midnight."""
 
 
 def read_moment(text: str, zone: tzinfo, *, ends: bool = False) -> datetime | None:
-    """The time in a cell, aware; None if it is not a time. A time without an offset is in `zone`. A date
-    without a time is the day's first second, or its last one if it `ends` something: "valid until 1 August"
+    """The time in a cell, with its offset; None if the text is not a time. A time without an offset is in
+    `zone`. A date alone is the first second of its day, or with `ends` the last one: "valid until 1 August"
     includes that day."""
     day = _date(text)
     if day is not None:

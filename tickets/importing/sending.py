@@ -27,7 +27,7 @@ IN_FLIGHT = 4
 """Concurrent requests: enough to keep the validators busy while answers travel."""
 
 UNDECIDED = "the validators to decide; the pages say whether they can"
-"""What an import without progress waits for, to follow "waiting for"."""
+"""What an import waits for while none of its tickets gets an answer; completes "waiting for "."""
 
 
 class NetworkSilent(Exception):
@@ -39,10 +39,11 @@ class Delivery(msgspec.Struct):
 
     issued: int = 0
     existed: int = 0
-    """Issued before, by an earlier import or another caller: left unchanged."""
+    """Tickets issued before, by an earlier import or another caller: left unchanged."""
     wrong: list[WrongRow] = []
     refused: set[str] = set()
-    """Tickets that this import did not issue: finally refused the first time they were sent."""
+    """Ids of tickets that this import has not issued, since the first request for them was finally
+    refused."""
 
     def add(self, other: Delivery) -> None:
         """Count the results of a further part of the file."""
@@ -52,12 +53,12 @@ class Delivery(msgspec.Struct):
 
     @property
     def present(self) -> int:
-        """Tickets of the file that are in the network."""
+        """Number of tickets of the file that are in the network."""
         return self.issued + self.existed
 
 
 def operation_of(ticket: ImportedTicket, commitment: bytes) -> dict[str, Any]:
-    """One element of a batch request."""
+    """The operation of a batch request that issues this ticket; `commitment`: b"" for none."""
     operation: dict[str, Any] = {"op": "issue", "ticket_id": ticket.ticket_id, "event": ticket.event}
     for field in ("product", "seat"):
         if text := getattr(ticket, field):

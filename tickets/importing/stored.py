@@ -53,7 +53,8 @@ def set_aside_differing(found: TicketFile) -> None:
 def _stored(
     tickets: Sequence[ImportedTicket], fields: Collection[str], zone: str
 ) -> Iterator[tuple[int, str]]:
-    """The row of each ticket of one event that is stored, and how it differs; "" if it does not."""
+    """Yields (row number, differences as text) for each of these tickets that is stored; "" if it does not
+    differ."""
     for start in range(0, len(tickets), ROWS_AT_ONCE):
         part = {ticket.ticket_id: ticket for ticket in tickets[start : start + ROWS_AT_ONCE]}
         event = tickets[start].event

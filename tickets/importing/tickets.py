@@ -99,7 +99,7 @@ def by_event(tickets: Sequence[ImportedTicket]) -> dict[str, list[ImportedTicket
 
 
 def _check_whole(found: TicketFile, columns: Columns, slugs: set[str], present: Iterable[str]) -> None:
-    """Raise FileRefused for what only the whole file shows."""
+    """Raise FileRefused for several events, no rows, or a chosen column that the whole file lacks."""
     if len(slugs) > 1:
         listed = ", ".join(sorted(slugs))
         raise FileRefused(

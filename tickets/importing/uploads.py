@@ -34,7 +34,7 @@ Send = Callable[[int, str], object]
 
 
 class ImportRefused(ServiceError):
-    """The request is impossible for this import now; a sentence for the page."""
+    """The request is not possible for this import now; the message is for the page."""
 
     code = "import_refused"
 
@@ -46,7 +46,7 @@ class UploadOptions(msgspec.Struct, frozen=True):
     slug: str = ""
     timezone: str = ""
     columns: list[str] = []
-    """FIELD=NAME."""
+    """Chosen columns, each as FIELD=NAME."""
     include_pending: bool = False
 
     def check(self) -> None:
@@ -102,7 +102,7 @@ def confirm(one: TicketImport, *, actor: str, send: Send) -> None:
 
 
 def waits_for(one: TicketImport) -> str:
-    """What an import in work waits for, to follow "waiting for"."""
+    """What an import under way waits for; completes "waiting for "."""
     if not one.claimed:
         return "a worker to take up the file"
     issuing = one.state == ImportState.ISSUING and one.total
@@ -155,7 +155,7 @@ def _ask(one: TicketImport, send: Send) -> None:
 
 
 def storable(value: Any) -> Any:
-    """JSON values that every database takes: no NUL, no half of a surrogate pair."""
+    """The value with its texts made storable in every database: no NUL, no half of a surrogate pair."""
     match value:
         case str():
             return value.encode("utf-8", "replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -44,7 +44,8 @@ logger = logging.getLogger("dtvn.imports")
 
 
 def work(import_id: int, token: str, order: Order) -> str:
-    """Read or issue, as the row says. Returns a word for the worker's log. `order`: has requests ordered."""
+    """Carry out an import, reading the file or issuing its tickets as the row's state says. `order`: has
+    requests ordered. Returns a word for the worker's log. Raises only on an outage of the database."""
     mine = TicketImport.objects.filter(pk=import_id, token=token)
     if not mine.filter(claimed=False).update(claimed=True, heartbeat_at=timezone.now()):
         return "superseded"
@@ -158,7 +159,7 @@ def _shown(ticket: ImportedTicket, found: TicketFile) -> dict[str, str]:
 
 
 class _Progress:
-    """Tickets with a final answer, written about once a second with the heartbeat."""
+    """Number of tickets with a final answer; a thread writes it once a second, with the heartbeat."""
 
     def __init__(self, import_id: int, token: str) -> None:
         self.done = 0
@@ -171,7 +172,7 @@ class _Progress:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Write until the block ends."""
+        """Write progress and heartbeat until the block ends."""
         writer = threading.Thread(target=self._write_until_done, name="progress", daemon=True)
         writer.start()
         try:

@@ -20,28 +20,29 @@ from tickets.importing.record import FileRefused, normalised
 ZIP_MARK = b"PK\x03\x04"
 OLD_EXCEL_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 UNPACKED_BYTES_MAX = 256 * 1024 * 1024
-"""All parts together: about a million tickets."""
+"""Most bytes of all parts together, unpacked: about a million tickets."""
 TREE_BYTES_MAX = 512 * 1024
-"""A part that openpyxl reads as a tree, which takes a hundred times its bytes: styles, names, relations."""
+"""Most bytes of a part that openpyxl reads as a tree (styles, names, relations): that takes a hundred times
+its bytes."""
 STREAMED = ("xl/worksheets/", "xl/sharedStrings.xml", "xl/media/", "xl/drawings/", "docProps/thumbnail")
 """Parts that are streamed, or not read at all."""
 PARTS_MAX = 1_000
 ROWS_MAX = 1_048_576
-"""What Excel itself can show."""
+"""Most rows of a sheet, as in Excel."""
 CELLS_MAX = 20_000_000
 ROW_PARTS_MAX = 4_096
-"""Cells, values and pieces of text of one row, which openpyxl builds as a whole; 256 columns have at most
-1,024. It holds for one shared text too."""
+"""Most cells, values and pieces of text of one row, or of one shared text, each of which openpyxl builds as a
+whole; 256 columns have at most 1,024."""
 BUILT_WHOLE = {"row": "Row", "si": "Shared text"}
 """Elements that openpyxl builds as a whole -> their names in a sentence."""
 SCANNED = ("xl/worksheets/", "xl/sharedStrings.xml")
 SCAN_BYTES = 64 * 1024
 SHEETS_MAX = 50
 WHOLE_MAX = 2**53
-"""Beyond it a workbook's numbers are not exact."""
+"""Numbers of a workbook are exact up to this one."""
 
 Row = tuple[int, list[str], str]
-"""Number as Excel shows it, cells as text, and why the row cannot be read ("" if it can)."""
+"""(number as Excel shows it, cells as text, why the row cannot be read: "" if it can)."""
 
 
 class Sheet(NamedTuple):

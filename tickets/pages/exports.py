@@ -25,7 +25,7 @@ SCOPES: dict[str, frozenset[str]] = {
 }
 """Scopes any one of which allows an export; the admission list has names."""
 _threads = ThreadPoolExecutor(2, "export")
-"""All exports of a web process take turns in these, page by page."""
+"""Threads in which all exports of a web process take turns, page by page."""
 
 
 @require_GET
@@ -53,7 +53,8 @@ def export(request: HttpRequest, caller: Caller, kind: str, form: str) -> HttpRe
 
 
 async def _sent(chunks: Generator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks, made in the threads for exports: the one that all synchronous views share stays free."""
+    """Yields the chunks, computed in the threads for exports, so that the thread of all synchronous views
+    stays free."""
     loop = asyncio.get_running_loop()
     try:
         while (chunk := await loop.run_in_executor(_threads, _next, chunks)) is not None:
@@ -64,7 +65,7 @@ async def _sent(chunks: Generator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _next(chunks: Generator[bytes]) -> bytes | None:
-    """The next chunk, None at the end. The connections of this thread do not outlive it."""
+    """The next chunk, None at the end; closes this thread's unusable database connections."""
     try:
         return next(chunks, None)
     finally:

@@ -188,13 +188,13 @@ def _offered(caller: Caller) -> list[str]:
 
 
 def _acts(row: TicketRow, caller: Caller) -> list[str]:
-    """What the caller may do with the ticket without being refused."""
+    """Acts (keys of ACTS) that the caller may perform, and that the ticket's state allows."""
     state = state_of_row(row)
     return [act for act in _offered(caller) if isinstance(TRANSITIONS[act][state], State)]
 
 
 def _total(wanted: Search) -> int | None:
-    """Length of the whole list, from the counters; None if they do not give it."""
+    """Number of tickets that the search selects, from the counters; None for a search by words."""
     if wanted.words:
         return None
     counts = read.count_tickets(LEARNER_ALIAS, wanted.event)

@@ -61,7 +61,7 @@ async def play(
 
 
 async def _meet(meetings: dict[str, asyncio.Event], ticket_id: str) -> None:
-    """Returns when the other gate of the race is ready too, or after RACE_PATIENCE."""
+    """Wait until the other gate of the race has its scan ready too, at most RACE_PATIENCE."""
     if (other := meetings.get(ticket_id)) is not None:
         other.set()
         return

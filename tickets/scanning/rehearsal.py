@@ -8,12 +8,12 @@ from dtvn.wording import counted
 from tickets.importing.columns import Holder, ImportedTicket
 
 MEASURED_EACH = 5
-"""Scans of each gate after which their rate is known."""
+"""Scans of each gate from which their rate is measured."""
 
 
 def make_tickets(count: int, *, run: str, today: date) -> list[ImportedTicket]:
-    """Tickets that no guest has, of an event of their own. `run` makes their ids differ from those of any
-    other rehearsal of the day."""
+    """Tickets without a holder, of an event of their own. `run` makes their ids differ from those of other
+    rehearsals on the same day."""
     return [
         ImportedTicket(
             row=number,
@@ -31,12 +31,13 @@ def make_tickets(count: int, *, run: str, today: date) -> list[ImportedTicket]:
 
 
 def measured_over(scans: int, gates: int) -> int:
-    """Number of the first scans from whose rate the duration of all is foretold."""
+    """Number of the first scans, from whose rate the duration of all is estimated."""
     return min(scans, MEASURED_EACH * gates)
 
 
 def expectation(scans: int, gates: int, *, seconds: float) -> str:
-    """How long `scans` take at `gates`, of which the first `measured_over` took `seconds`."""
+    """A sentence with the estimated duration of `scans` at `gates`; `seconds`: duration of the first
+    `measured_over`."""
     first = measured_over(scans, gates)
     whole = seconds * scans / first
     told = f"{whole / 60:.0f} min" if whole >= 120 else f"{whole:.0f} s" if whole >= 1 else "a second"

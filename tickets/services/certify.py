@@ -125,7 +125,8 @@ def _proved(certificate: Certificate, found: EntryProof, network: GatewayFace) -
 
 
 def _path_proof(found: EntryProof, checkpoint: CheckpointRecord) -> CheckpointProof | None:
-    """None if the copy does not hold the whole log because it began with a snapshot."""
+    """The proof by the log's path to this checkpoint; None if the copy lacks a part of the log, as after a
+    snapshot."""
     try:
         path = _paths.path(found.entry.sequence, checkpoint.sequence)
     except LookupError:
@@ -144,7 +145,8 @@ def _receipts(found: EntryProof, network: GatewayFace, chain: Chain) -> Receipts
 
 
 def _offered(network: GatewayFace, count: int, sequence: int) -> Iterator[tuple[int, bytes]]:
-    """The receipts that all members claim: requested in parallel, awaited one after the other."""
+    """Yields (member, signature, b"" for none) as each member answers: asked in parallel, awaited one after
+    the other."""
     asked = [network.query(member, "receipt", (str(sequence),), wait=RECEIPT_WAIT) for member in range(count)]
     until = time.monotonic() + RECEIPT_WAIT + 1
     for member, future in enumerate(asked):

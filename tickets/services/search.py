@@ -32,7 +32,7 @@ class Search(msgspec.Struct, frozen=True):
     """What is looked for."""
 
     words: tuple[str, ...] = ()
-    """Folded; each must occur in the ticket's id, its order or its holder's name."""
+    """Words in folded form; each must occur in the ticket's id, its order or its holder's name."""
     event: str | None = None
     """None: all events."""
     state: State | None = None
@@ -44,13 +44,13 @@ class Found(msgspec.Struct, frozen=True):
 
     tickets: list[TicketRow]
     holders: dict[Key, tuple[str, str]]
-    """(name, order) of these tickets' holders; empty if they were not to be read."""
+    """Key -> (name, order) of these tickets' holders; empty unless they were to be read."""
     after: Key | None
     """Key to continue after, None at the end. There may be more behind it even if no ticket was found."""
 
 
 def folded(text: str) -> str:
-    """A text without differences of case and of Unicode form."""
+    """The text in the form that is compared: without case, in Unicode form NFKC."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
