@@ -14,12 +14,12 @@ from typing import Any
 
 from benchmarks import load
 from benchmarks.settings import use_folder
+from dtvn.files.genesis import read_genesis
 from dtvn.gateway import Gateway
 from dtvn.net import read_seed
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.parents_death import signal_at_parents_death
 from dtvn.node.provision import create_demo_cluster, member_id
-from dtvn.protocol.genesis import decode
 from dtvn.waiting import look_until
 
 STOP_SECONDS = 15.0
@@ -111,7 +111,7 @@ def gateway(folder: Path, **limits: Any) -> Gateway:
     """A further gateway of the cluster in this folder."""
     place = ClusterFolder(folder)
     seed = read_seed(place.gateway_key)
-    return Gateway(decode(place.genesis.read_bytes()), seed, principal="gateway", **limits)
+    return Gateway(read_genesis(place.genesis), seed, principal="gateway", **limits)
 
 
 def _commits(gateway: Gateway) -> bool:

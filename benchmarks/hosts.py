@@ -31,6 +31,7 @@ from nacl import bindings
 
 from benchmarks import load
 from benchmarks.settings import use_folder
+from dtvn.files.genesis import read_genesis
 from dtvn.gateway import Collector
 from dtvn.gateway.client import GenesisKeys
 from dtvn.ledger import Location
@@ -48,7 +49,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import ALL, Now, ReplyTo, Send
 from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.verified import Peer
-from dtvn.protocol.genesis import Genesis, cluster_id, decode
+from dtvn.protocol.genesis import Genesis, cluster_id
 from dtvn.protocol.host import Host
 from dtvn.protocol.wire import Door, FrameSigner
 from validators.ledger import Ledger, open_ledger
@@ -242,7 +243,7 @@ class World:
         self._price = price
         create_demo_cluster(folder, nodes=MEMBERS, host="127.0.0.1", ports=PORTS)
         self.folder = ClusterFolder(folder)
-        self.genesis: Genesis = decode(self.folder.genesis.read_bytes())
+        self.genesis: Genesis = read_genesis(self.folder.genesis)
         self.peers = [Peer(member.id, index) for index, member in enumerate(self.genesis.members)]
         self.clock = Clock()
         self.links = [Links(self.peers, index) for index in range(MEMBERS)]

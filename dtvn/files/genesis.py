@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dtvn.protocol.genesis import Genesis, GenesisError
-from dtvn.protocol.genesis.ceremony import FILE_BYTES_MAX, open_genesis
+from dtvn.protocol.genesis import Genesis
+from dtvn.protocol.genesis.ceremony import FILE_BYTES_MAX, check_size, open_genesis
 
 
 def read_genesis(path: Path) -> Genesis:
@@ -18,6 +18,5 @@ def read_genesis_bytes(path: Path) -> bytes:
     """The content of the file; raise OSError, or GenesisError if it is larger than any genesis."""
     with path.open("rb") as file:
         data = file.read(FILE_BYTES_MAX + 1)
-    if len(data) > FILE_BYTES_MAX:
-        raise GenesisError(f"it is too large, over {FILE_BYTES_MAX} bytes")
+    check_size(data)
     return data

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from dtvn.files.genesis import read_genesis_bytes
 from dtvn.files.whole import write_private
 from dtvn.net import encode_seed, public_key_of, read_seed
 from dtvn.node.founding import FoundingError
 from dtvn.node.layout import ClusterFolder, make_private, why_not_joins_as
-from dtvn.node.options import StartError, read_genesis_to_start
+from dtvn.node.options import StartError, read_genesis_file_to_start
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Membership
 
@@ -33,12 +32,11 @@ def attach(file: Path, folder: ClusterFolder, name: str, sources: Path | None = 
     if why := why_not_joins_as(name):
         raise FoundingError(f"id {why}.")
     try:
-        read_genesis_to_start(file)
-        data = read_genesis_bytes(file)
+        _, data = read_genesis_file_to_start(file)
         newest = None if sources is None else sources.read_bytes()
         if newest is not None:
             canonical.decode(Membership, newest)
-        if folder.genesis.exists() and folder.genesis.read_bytes() != data:
+        if folder.genesis.exists() and read_genesis_file_to_start(folder.genesis)[1] != data:
             raise FoundingError(f"{folder.genesis} belongs to another cluster: use another --data-dir.")
         folder.create()
         gateway = _key(folder.gateway_key, f"{name}-gateway")

@@ -13,6 +13,7 @@ from dtvn.files.genesis import read_genesis_bytes
 from dtvn.files.whole import write_private
 from dtvn.net import KeyFileError, encode_seed, public_key_of, read_seed
 from dtvn.node.layout import ClusterFolder, NodeFolder, is_node_id, why_not_joins_as
+from dtvn.node.options import StartError, read_genesis_file_to_start, read_genesis_to_start
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.wire import ED25519
@@ -132,7 +133,7 @@ def install(ceremony: c.Ceremony, folder: ClusterFolder) -> list[Path]:
             raise FoundingError(f"{folder.root} holds no key of a member in this file: use its --data-dir.")
         targets = _targets(folder, own_member(ceremony, folder))
         for target in targets:
-            if target.exists() and target.read_bytes() != data:
+            if target.exists() and read_genesis_file_to_start(target)[1] != data:
                 raise FoundingError(f"{target} belongs to another cluster: use another --data-dir.")
         written = [target for target in targets if not target.exists()]
         for target in written:
@@ -147,7 +148,7 @@ def _explained(folder: ClusterFolder) -> Iterator[None]:
         yield
     except OSError as error:
         raise FoundingError(f"{folder.root} cannot be used: {error.strerror}.") from error
-    except (KeyFileError, ValueError) as error:  # GenesisError is a ValueError
+    except (KeyFileError, StartError, ValueError) as error:  # GenesisError is a ValueError
         raise FoundingError(f"{error}".rstrip(".") + ".") from error
 
 
@@ -157,7 +158,7 @@ def _targets(folder: ClusterFolder, node_id: str | None) -> list[Path]:
 
 def _check_serves(folder: ClusterFolder, node_id: str, genesis: g.Genesis) -> None:
     for target in _targets(folder, node_id):
-        if target.exists() and g.cluster_id(c.open_genesis(target.read_bytes())) != g.cluster_id(genesis):
+        if target.exists() and g.cluster_id(read_genesis_to_start(target)) != g.cluster_id(genesis):
             raise FoundingError(f"{target} belongs to another cluster: use another --data-dir.")
 
 
@@ -165,8 +166,8 @@ def _check_joins(folder: ClusterFolder, terms: c.Terms) -> None:
     """Raise FoundingError, before any key is created, if the folder already serves another cluster."""
     if not folder.genesis.exists():
         return
-    data = folder.genesis.read_bytes()
-    if c.open_genesis(data).demo or c.decode(data).terms != terms:
+    genesis, data = read_genesis_file_to_start(folder.genesis)
+    if genesis.demo or c.decode(data).terms != terms:
         raise FoundingError(f"{folder.genesis} belongs to another cluster: use another --data-dir.")
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from dtvn.files.genesis import read_genesis
+from dtvn.files.genesis import read_genesis_bytes
 from dtvn.ledger import Location
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import genesis as g
+from dtvn.protocol.genesis.ceremony import open_genesis
 from dtvn.protocol.wire import VERIFIED_CACHE_MAX
 
 
@@ -105,8 +106,14 @@ def genesis_in(data: ClusterFolder, node_id: str) -> Path:
 
 def read_genesis_to_start(path: Path) -> g.Genesis:
     """See `read_genesis`; raise StartError with a sentence."""
+    return read_genesis_file_to_start(path)[0]
+
+
+def read_genesis_file_to_start(path: Path) -> tuple[g.Genesis, bytes]:
+    """The genesis in a file, and the file's content, which is read once; raise StartError with a sentence."""
     try:
-        return read_genesis(path)
+        data = read_genesis_bytes(path)
+        return open_genesis(data), data
     except FileNotFoundError as error:
         raise StartError(
             f"The genesis {path} cannot be read: {error.strerror}. Where a node's folder was lost, its key "

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import msgspec
 
-from dtvn.files.genesis import read_genesis_bytes
 from dtvn.files.whole import write_private
 from dtvn.net import KeyFileError, encode_seed, format_multiaddr, parse_multiaddr, public_key_of, read_seed
 from dtvn.node.keys import DEV_SALT, dev_seed, peer_id, public_key_of_peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.moved import moved_to
-from dtvn.node.options import NodeOptions, StartError, UsageError, read_genesis_to_start
+from dtvn.node.options import (
+    NodeOptions,
+    StartError,
+    UsageError,
+    read_genesis_file_to_start,
+    read_genesis_to_start,
+)
 from dtvn.node.provision import api_principal, dev_genesis
 from dtvn.node.settings import KEYS, Settings
 from dtvn.protocol import genesis as g
@@ -47,8 +52,8 @@ def prepare(
     if dev_keys:
         genesis = _with_dev_keys(folder, settings, key_seed or DEV_SALT, warn)
     elif genesis_file:
-        genesis = read_genesis_to_start(Path(genesis_file))
-        _settle(folder, {}, read_genesis_bytes(Path(genesis_file)))
+        genesis, data = read_genesis_file_to_start(Path(genesis_file))
+        _settle(folder, {}, data)
     elif folder.genesis.exists():
         genesis = read_genesis_to_start(folder.genesis)
     else:
@@ -120,7 +125,7 @@ def _settle(folder: NodeFolder, keys: Mapping[Path, bytes], genesis: bytes) -> N
             _keep_key(path, seed)
         if not folder.genesis.exists():
             write_private(folder.genesis, genesis)
-        if folder.genesis.read_bytes() != genesis:
+        if read_genesis_file_to_start(folder.genesis)[1] != genesis:
             raise StartError(
                 f"{folder.genesis} belongs to another cluster than the flags name: use another -data-dir."
             )

@@ -370,8 +370,27 @@ def test_a_mistake_is_one_sentence(
 
 def test_malformed_bytes_are_refused_as_a_genesis(tmp_path: Path, draft: Path) -> None:
     data = draft.read_bytes()
-    for junk in (b"", b"\x94", data[:-1], data + b"\0", bytes(100), b"x" * (c.FILE_BYTES_MAX + 1)):
+    for junk in (b"", b"\x94", data[:-1], data + b"\0", bytes(100)):
         with pytest.raises(g.GenesisError):
             c.decode(junk)
         with pytest.raises(g.GenesisError):
             c.open_genesis(junk)
+    large = b"x" * (c.FILE_BYTES_MAX + 1)
+    for refuse in (c.decode, c.open_genesis):
+        with pytest.raises(g.GenesisError, match=r"^it is too large, over \d+ bytes$"):
+            refuse(large)
+
+
+def test_every_step_refuses_a_folder_whose_genesis_is_too_large(tmp_path: Path) -> None:
+    venue, promoter = found(tmp_path, {"venue": 41001, "promoter": 41002})
+    with venue.folder.genesis.open("r+b") as file:
+        file.truncate(c.FILE_BYTES_MAX + 1)
+    place = ("--data-dir", venue.data)
+    for said in (
+        venue.joins(41001),
+        venue.seals(promoter.file),
+        Said("install", venue.file, *place),
+        Said("attach", venue.file, *place, "--id", "agency"),
+    ):
+        why = f"it is too large, over {c.FILE_BYTES_MAX} bytes"
+        assert said.error == f"The genesis {venue.folder.genesis} is not usable: {why}."

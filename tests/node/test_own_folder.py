@@ -196,6 +196,21 @@ def test_a_genesis_file_is_kept_and_another_one_is_refused(told: Told, tmp_path:
         told.prepare(id="node1", genesis="/dev/zero")
 
 
+def test_a_genesis_may_come_through_a_pipe(told: Told) -> None:
+    create_demo_cluster(told.data_dir, nodes=2, host="127.0.0.1", ports=[41001, 41002])
+    node = ClusterFolder(told.data_dir).node("node1")
+    content = node.genesis.read_bytes()
+    node.genesis.unlink()
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, content)
+        os.close(writing)
+        told.prepare(id="node1", genesis=f"/dev/fd/{reading}")
+    finally:
+        os.close(reading)
+    assert node.genesis.read_bytes() == content
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -211,7 +211,7 @@ def _genesis(path: Path, manifest: Manifest) -> g.Genesis:
     try:
         genesis = ceremony.open_genesis(read(path, named[0]))
     except g.GenesisError as error:
-        raise BackupError(f"{path} holds a genesis that {error}.") from error
+        raise BackupError(f"{path} holds a genesis that is not usable: {error}.") from error
     if g.cluster_id(genesis).hex() != manifest.cluster:
         raise BackupError(f"{path} is refused: its genesis is of another cluster than its manifest.")
     return genesis

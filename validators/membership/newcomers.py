@@ -18,11 +18,11 @@ from dtvn.machine import AddPrincipal, Command, RevokePrincipal, reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.keys import public_key_of_peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
+from dtvn.node.options import read_genesis_file_to_start
 from dtvn.node.provision import api_principal, make_newcomer
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import LivenessProof, Membership, is_fresh, liveness_bytes, window
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant, cluster_id
-from dtvn.protocol.genesis.ceremony import open_genesis
 from dtvn.protocol.wire import ED25519
 from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
@@ -61,8 +61,7 @@ def make(node_id: str, newest: Membership, ask: Asker) -> tuple[str, int]:
     member. Idempotent.
     """
     folder, places = folder_of(node_id), ClusterFolder(settings.DATA)
-    genesis = places.genesis.read_bytes()
-    founded = open_genesis(genesis)
+    founded, genesis = read_genesis_file_to_start(places.genesis)
     key = make_newcomer(folder, genesis, newest)
     host, port = tcp_ports.keep_newcomer_ports(DataFolder(settings.DATA), founded, folder)
     _enlist(node_id, key, (), ask)

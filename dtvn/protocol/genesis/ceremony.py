@@ -156,10 +156,15 @@ def read(data: bytes) -> Ceremony:
     return Ceremony(found.format, found.terms, found.records, found.seals)
 
 
+def check_size(data: bytes) -> None:
+    """Raise GenesisError if the content of a file is larger than any genesis."""
+    if len(data) > FILE_BYTES_MAX:
+        raise g.GenesisError(f"it is too large, over {FILE_BYTES_MAX} bytes")
+
+
 def decode(data: bytes) -> Ceremony:
     """Decode a file and check all signatures in it; raise GenesisError with a sentence."""
-    if len(data) > FILE_BYTES_MAX:
-        raise g.GenesisError(f"a file of {len(data)} bytes is not a genesis")
+    check_size(data)
     try:
         ceremony = read(data)
     except canonical.CanonicalError as error:
@@ -260,6 +265,7 @@ def open_genesis(data: bytes) -> g.Genesis:
     by one party and marked as such (`demo`). Any other plain genesis is refused, since it does not show
     which parties agreed to it.
     """
+    check_size(data)
     if not data.startswith(_HEADS):
         genesis = g.decode(data)
         if not genesis.demo:
