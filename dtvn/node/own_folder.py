@@ -20,11 +20,8 @@ from dtvn.node.options import (
     read_genesis_to_start,
 )
 from dtvn.node.provision import api_principal, dev_genesis
-from dtvn.node.settings import KEYS, Settings
+from dtvn.node.settings import FIRST_MEMBER_PORT, KEYS, Settings
 from dtvn.protocol import genesis as g
-
-DEV_PORT = 4001
-"""Port of node0 with development keys; nodeK has DEV_PORT + K."""
 
 TOTAL_NODES = 4
 """Members with development keys, unless said otherwise."""
@@ -103,7 +100,7 @@ def _with_dev_keys(
         checkpoint_interval=settings["consensus.checkpoint_interval"] or parameters.checkpoint_interval,
     )
     total_nodes = settings["consensus.total_nodes"] or TOTAL_NODES
-    genesis = dev_genesis(total_nodes, DEV_HOST, lambda index: DEV_PORT + index, salt, parameters)
+    genesis = dev_genesis(total_nodes, DEV_HOST, lambda index: FIRST_MEMBER_PORT + index, salt, parameters)
     if folder.id not in {member.id for member in genesis.members}:
         raise UsageError(f"-id {folder.id!r}: with -dev-keys the members are node0 to node{total_nodes - 1}")
     danger = "anyone who knows its seed can derive every key"

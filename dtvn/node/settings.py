@@ -20,6 +20,8 @@ from dtvn.protocol.wire import VERIFIED_CACHE_MAX
 
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
+FIRST_MEMBER_PORT = 4_001
+"""Port on which node0 listens to the other members; nodeK has this plus K."""
 PORT_MAX = 65_535
 DEFAULT = "default"
 UNCHANGED = "accepted for compatibility: "
@@ -74,7 +76,7 @@ SETTINGS: tuple[Setting, ...] = (
         "network.listen_port",
         _PORT,
         None,
-        "TCP port for members and gateways (default: from the genesis; -dev-keys: 4001 + k)",
+        f"TCP port for members and gateways (default: from the genesis; -dev-keys: {FIRST_MEMBER_PORT} + k)",
         "port",
     ),
     Setting(

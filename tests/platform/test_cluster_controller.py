@@ -14,6 +14,7 @@ from django.db.models import F
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from dtvn.node.provision import create_demo_cluster, make_newcomer
+from dtvn.node.settings import FIRST_MEMBER_PORT
 from dtvn.protocol.genesis import GenesisError
 from tests.platform.desk import FOUR, Desk, own, show, started
 from tests.platform.test_reconcile import HOLD
@@ -278,7 +279,7 @@ def test_make_up_keeps_the_cluster_that_it_has(desk: Desk, settings: Any) -> Non
 def changed(desk: Desk) -> bytes:
     """A cluster of one that took in a second member: what the genesis says is no longer so."""
     create_demo_cluster(
-        desk.folder.root, 1, "127.0.0.1", tcp_ports.choose_ports(["node0"], first=tcp_ports.FIRST_MEMBER_PORT)
+        desk.folder.root, 1, "127.0.0.1", tcp_ports.choose_ports(["node0"], first=FIRST_MEMBER_PORT)
     )
     places = ClusterFolder(desk.folder.root)
     make_newcomer(places.node("node1"), places.genesis.read_bytes())

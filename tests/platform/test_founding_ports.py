@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 def base(monkeypatch: pytest.MonkeyPatch) -> int:
     """A range of three free ports in place of 4001 on, which may be in use on this machine."""
     first = ports_in_a_row(3)
-    monkeypatch.setattr(tcp_ports, "FIRST_MEMBER_PORT", first)
+    monkeypatch.setattr(founding, "FIRST_MEMBER_PORT", first)
     return first
 
 

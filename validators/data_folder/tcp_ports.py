@@ -23,13 +23,12 @@ from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.listening import listen_on
 from dtvn.node.moved import moved_to
 from dtvn.node.options import StartError
+from dtvn.node.settings import FIRST_MEMBER_PORT
 from dtvn.protocol import genesis
 from validators.data_folder.folder import DataFolder
 
 LOOPBACK = "127.0.0.1"
 FIRST_NODE_PORT = 10_000
-FIRST_MEMBER_PORT = 4_001
-"""Port on which node0 listens to the other members; nodeK uses this plus K."""
 FIRST_API_PORT = 9_001
 FIRST_EPHEMERAL_PORT = 32_768
 """Linux' default start of the port range for outgoing connections."""

@@ -13,6 +13,7 @@ from django.db import connections, transaction
 from dtvn.node.layout import ClusterFolder, make_private
 from dtvn.node.options import StartError, read_genesis_to_start
 from dtvn.node.provision import create_demo_cluster
+from dtvn.node.settings import FIRST_MEMBER_PORT
 from dtvn.protocol import genesis
 from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
@@ -38,7 +39,7 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
     if path.exists() and member_names() != list(names):
         put_aside(folder)
     if not path.exists():
-        chosen = tcp_ports.choose_ports(names, first=tcp_ports.FIRST_MEMBER_PORT)
+        chosen = tcp_ports.choose_ports(names, first=FIRST_MEMBER_PORT)
         create_demo_cluster(folder.root, len(names), tcp_ports.LOOPBACK, chosen, names=names)
     founded, _ = preparation.ensure_cluster(folder, None)
     own = preparation.own_members(folder, founded)
