@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 
 from benchmarks.cluster import free_ports
+from dtvn.waiting import look_until
 
 NODES = 4
 TICKETS = 200
@@ -133,16 +134,15 @@ def _validators(folder: Path) -> Iterator[list[str]]:
 
 
 def _wait_for_peers(url: str, running: list[subprocess.Popen[bytes]]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+    def have_found() -> bool:
         if any(process.poll() is not None for process in running):
             raise RuntimeError("a validator did not start")
         try:
             told = httpx.get(f"{url}/api/v1/stats", timeout=5, trust_env=False)
             # On a slow machine the API answers 503 until its node has reported its status.
-            if told.is_success and told.json()["data"]["peer_count"] == NODES - 1:
-                return
+            return told.is_success and told.json()["data"]["peer_count"] == NODES - 1
         except (httpx.TransportError, ValueError):
-            pass
-        time.sleep(LOOK_INTERVAL)
-    raise RuntimeError(f"{url} has not found its peers within {START_SECONDS:.0f} s")
+            return False
+
+    if not look_until(have_found, START_SECONDS, pause=LOOK_INTERVAL):
+        raise RuntimeError(f"{url} has not found its peers within {START_SECONDS:.0f} s")

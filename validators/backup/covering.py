@@ -62,9 +62,8 @@ def _covered(source: Source, gateway: Gateway) -> tuple[int, str]:
     places = list(source.ledgers(source.genesis()).values())
     interval = gateway.present.parameters.checkpoint_interval
     last = -(-first // interval) * interval
-    newest, until = first, time.monotonic() + FILL_WAIT
-    while newest and newest < last and time.monotonic() < until:
-        newest = _order(gateway)
+    if first < last:
+        look_until(lambda: not 0 < _order(gateway) < last, FILL_WAIT, pause=0)
     if look_until(lambda: any(_certified(each) >= first for each in places), STABLE_WAIT, pause=0.1):
         return first, ""
     return 0, "no ledger of this folder has a stable checkpoint above the newest operations yet"
