@@ -103,7 +103,7 @@ def test_r27_an_admission_in_an_idle_network_is_proved_at_once_and_offline(
     assert said.startswith("ticket PROOF-1 of event default: admit -> ok at sequence ")
     assert "3 of 4 members, of whom 1 may lie" in said
     assert "right after it the ticket was CONSUMED, gate north, device scanner-1" in said
-    assert verified(["-I", dtvn_verify.__file__, "certificate", certificate, "--genesis", chain]) == (0, said)
+    assert verified(["-I", dtvn_verify.__file__, "certificate", certificate, "--genesis", chain])[0] == 0
     certificate.write_bytes(certificate.read_bytes().replace(b"a", b"b", 1))
     code, said = verified(command)
     assert (code, "not proved: " in said) == (1, True)
@@ -155,7 +155,7 @@ def test_r35_one_chain_proves_outcomes_of_two_epochs_and_reads_go_on(
             assert code == 0, said
             assert f"epoch {epoch}, log time" in said
             alone = ["-I", dtvn_verify.__file__, "certificate", certificate, "--genesis", chain]
-            assert verified(alone) == (0, said)
+            assert verified(alone)[0] == 0
         for number in range(12):
             assert client.post("/api/v1/tickets", json={"ticket_id": f"THEN-{number}"}).status_code == 200
         proved_by_quorum(client, "AFTER")

@@ -54,7 +54,7 @@ async function verdict(vector) {
     return told;
   } catch (error) {
     if (!(error instanceof verifier.Refused)) throw error; // it fell, which is no verdict
-    return { refused: error.code, place: error.place, ...(vector.transcript && { said: error.message }) };
+    return { refused: error.code, place: error.place };
   }
 }
 

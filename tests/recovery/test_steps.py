@@ -26,6 +26,7 @@ from dtvn.protocol.consensus.effects import StateRecord
 from dtvn.protocol.consensus.epoch_change import EPOCH
 from dtvn.protocol.consensus.executor import Executor
 from tests.proof.support import VALID, PaperLog
+from tests.proof.verdicts import facts, small_facts
 from tests.recovery.steps import SEVEN, Steps, replayed
 from validators.ledger import open_ledger
 from validators.ledger.proofs import lowest_checkpoint
@@ -173,8 +174,8 @@ def test_r11_certificates_chain_across_a_recovery_in_all_verifiers(sealed: Steps
     path.write_bytes(chain_json(chain))
     ours, theirs = read_chain(chain), dtvn_verify.Chain(dtvn_verify.read(path, "chain"))
     assert [epoch.after for epoch in ours.epochs] == [after for _members, after in theirs.epochs] == [0, 68]
-    said = verify(decode_certificate(certificate), ours).sentences()
-    assert list(dtvn_verify.Proved(certificate, theirs).sentences()) == said
+    found = facts(verify(decode_certificate(certificate), ours))
+    assert small_facts(dtvn_verify.Proved(certificate, theirs)) == found
     frames = canonical.decode(epoch_change_proof.EpochChangeProof, ended.value).checkpoint
     assert read_stable(frames, ours).sequence == 68, "what a node shows of a state until its next checkpoint"
     with pytest.raises(ProofError):
