@@ -1,7 +1,7 @@
 """Proofs that need no server: certificates of outcomes, and the chain of epochs they rest on (R26, R27).
 
-Pure except for `read_file`. `verifier/` implements the same rules a second and a third time, for users who do
-not trust this program.
+Pure except for `read_file` and `read_bounded`. `verifier/` and `static/verifier/` implement the same rules a
+second and a third time, for users who do not trust this program.
 """
 
 from dtvn.proof.certificate import (

@@ -1,11 +1,14 @@
 """The pure consensus core: PBFT after Castro & Liskov, behind one interface (docs/understand/protocol/).
 
-    core.restore(tail, now) -> Effects          resume from the end of the ledger
+    core.restore(tail, now) -> Effects         resume from the end of the ledger
     core.wants(header) -> Reason | None        cheap refusal before any signature is checked
+    core.wants_within(header, kind)            the same for a statement inside a message of that kind
+    core.awaits(digest) -> bool                whether it asked for this batch
     core.on_refused(header, reason)            what a refused message still shows
     core.receive(verified, now) -> Effects     handle a message whose signatures the door has checked
     core.tick(now) -> Effects                  act after the deadline has passed
     core.deadline() -> int | None              time of the next tick
+    core.receiving -> bool                     whether a state transfer to it is running
     core.invariants()                          raises InvariantBreach: stop this process
 
 `Replica` votes, `Learner` follows, `Executor` executes alone what was decided (recovery, audits).
