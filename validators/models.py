@@ -145,7 +145,7 @@ class MembershipChange(models.Model):
     not a new one.
     """
 
-    wish = models.JSONField(help_text="membership.membership.ChangeRequest")
+    wish = models.JSONField(help_text="membership.ChangeRequest")
     actor = models.CharField(max_length=128)
     nonce = models.CharField(max_length=64)
     state = models.CharField(max_length=16, choices=ChangeState.choices, default=ChangeState.WAITING)

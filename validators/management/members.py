@@ -24,7 +24,7 @@ from dtvn.waiting import saying
 from validators.management.own_gateway import gateway_of, is_platforms
 from validators.management.teaching import ACTOR
 from validators.membership import change_limits, changes
-from validators.membership.membership import (
+from validators.membership.change_request import (
     ChangeRequest,
     Preview,
     change_of,
@@ -163,7 +163,7 @@ class Verbs:
             raise CommandError(
                 "PEER-ID is required: this is not the data folder of a platform, which could make the key"
             )
-        waits = asked.change in ("add", "replace") and not asked.word
+        waits = asked.change in ("add", "replace") and not asked.liveness_proof
         if waits and not is_platforms(options["data_dir"]):
             raise CommandError("--word is required without a platform: the newcomer's identity/alive.bin")
         with gateway_of(options["data_dir"]) as gateway:
@@ -189,8 +189,8 @@ class Verbs:
                 raise CommandError(
                     f"epoch {gateway.present.epoch} has begun meanwhile: check it, then try again"
                 )
-            if asked.word:
-                proofs.append(read_proof(asked.word))
+            if asked.liveness_proof:
+                proofs.append(read_proof(asked.liveness_proof))
             change = change_of(now, asked, proofs=tuple(proofs))
             change_limits.refuse_standstill(now, change)
             with saying(f"the cluster to order the change, and epoch {now.epoch + 1} to begin"):
@@ -245,7 +245,7 @@ def _agreed() -> bool:
 
 
 def _newcomer(change: Literal["add", "replace"], options: dict[str, Any]) -> ChangeRequest:
-    word = options["word"]
+    proof = options["word"]
     return ChangeRequest(
         change=change,
         node_id=options["newcomer"],
@@ -253,5 +253,5 @@ def _newcomer(change: Literal["add", "replace"], options: dict[str, Any]) -> Cha
         peer_id=options["peer_id"] or "",
         host=options["host"] or "",
         port=options["port"] or 0,
-        word="" if word is None else base64.b64encode(word.read_bytes()).decode(),
+        liveness_proof="" if proof is None else base64.b64encode(proof.read_bytes()).decode(),
     )

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from dtvn.waiting import look_until
 from validators.membership import changes
-from validators.membership.membership import ChangeRequest, check_new_name
+from validators.membership.change_request import ChangeRequest, check_new_name
 from validators.membership.roster import list_members
 from validators.models import ClusterRequest, DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.services import nodes

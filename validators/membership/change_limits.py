@@ -15,7 +15,7 @@ from dtvn.api.errors import TicketError
 from dtvn.machine import reasons
 from dtvn.protocol.consensus.membership import Change, Membership, outline
 from dtvn.protocol.quorum import faults
-from validators.membership.membership import ChangeRequest
+from validators.membership.change_request import ChangeRequest
 from validators.models import FINISHED, MembershipChange
 from validators.services.errors import ChangePending, TooManyChanges
 

@@ -10,7 +10,7 @@ from django.db import close_old_connections, connections
 from dtvn.api.errors import Unavailable
 from validators.database_url import first_line
 from validators.membership import changes, newcomers
-from validators.membership.membership import newest_epoch
+from validators.membership.change_request import newest_epoch
 from validators.services import evidence, network
 
 logger = logging.getLogger("dtvn.members")

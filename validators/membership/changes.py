@@ -32,7 +32,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Change
 from dtvn.waiting import look_until
 from validators.membership import change_limits, newcomers, node_list
-from validators.membership.membership import (
+from validators.membership.change_request import (
     ChangeRequest,
     Preview,
     change_of,
@@ -265,8 +265,8 @@ def _build(row: MembershipChange) -> Change:
     keys = incoming_keys(asked, key)
     proofs = gather_liveness_proofs(network, without=asked.leaving, keys=keys, wait=newcomers.PROOFS_WAIT)
     now = network.present
-    if asked.word:
-        proofs.append(read_proof(asked.word))
+    if asked.liveness_proof:
+        proofs.append(read_proof(asked.liveness_proof))
     elif newcomers.follows_first(asked):
         proofs += [proof] if (proof := newcomers.proof_of(asked, network)) else []
     change = change_of(now, asked, key=key, place=(row.host, row.port), proofs=tuple(proofs))

@@ -12,7 +12,7 @@ from dtvn.api.errors import Unavailable
 from dtvn.protocol.genesis import Parameters
 from dtvn.waiting import look_until
 from validators.membership.change_limits import unfinished
-from validators.membership.membership import Strength, strength
+from validators.membership.change_request import Strength, strength
 from validators.membership.roster import MemberNode, list_members
 from validators.models import ChangeState, ManagedNode, MembershipChange, NodePart, NodeStatus
 from validators.services.network import gateway

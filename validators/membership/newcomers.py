@@ -26,7 +26,7 @@ from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES, Grant, cluster_id
 from dtvn.protocol.wire import ED25519
 from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
-from validators.membership.membership import ChangeRequest, newest_epoch
+from validators.membership.change_request import ChangeRequest, newest_epoch
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.services.announcing import desired_state_changed
 from validators.services.principals import find_principal
@@ -120,7 +120,7 @@ def allow_to_follow(asked: ChangeRequest, ask: Asker) -> None:
 
 def follows_first(asked: ChangeRequest) -> bool:
     """Whether the change waits until its newcomer has fetched the log."""
-    return asked.change in ("add", "replace") and not asked.word
+    return asked.change in ("add", "replace") and not asked.liveness_proof
 
 
 def proof_of(asked: ChangeRequest, network: GatewayFace) -> LivenessProof | None:

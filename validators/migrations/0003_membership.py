@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("wish", models.JSONField(help_text="membership.membership.ChangeRequest")),
+                ("wish", models.JSONField(help_text="membership.ChangeRequest")),
                 ("actor", models.CharField(max_length=128)),
                 ("nonce", models.CharField(max_length=64)),
                 (

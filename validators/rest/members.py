@@ -14,8 +14,13 @@ from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.machine import reasons
 from dtvn.protocol.genesis import BOUNDS, HOST_MAX, PORT_MAX, PRINCIPAL_NAME
 from validators.membership import changes
+from validators.membership.change_request import (
+    FIXED_PARAMETERS,
+    LIVENESS_PROOF_BYTES_MAX,
+    ChangeRequest,
+    Kind,
+)
 from validators.membership.epoch import ShownMember, met_newest, present_epoch
-from validators.membership.membership import FIXED_PARAMETERS, WORD_BYTES_MAX, ChangeRequest, Kind
 from validators.models import ChangeState, ManagedNode, MembershipChange
 from validators.rest.errors import status_of
 from validators.rest.nodes import utc_text
@@ -71,7 +76,8 @@ class MemberBody(NonceBody, frozen=True, kw_only=True):
     word: Annotated[
         bytes,
         msgspec.Meta(
-            max_length=WORD_BYTES_MAX, description=f"standard base64 of at most {WORD_BYTES_MAX} bytes"
+            max_length=LIVENESS_PROOF_BYTES_MAX,
+            description=f"standard base64 of at most {LIVENESS_PROOF_BYTES_MAX} bytes",
         ),
     ] = b""
     allow_small: Flag = False
@@ -257,7 +263,7 @@ def _newcomer(body: MemberBody) -> ChangeRequest:
         peer_id=body.peer_id,
         host=body.host,
         port=body.port,
-        word=base64.b64encode(body.word).decode(),
+        liveness_proof=base64.b64encode(body.word).decode(),
         allow_small=body.allow_small,
     )
 

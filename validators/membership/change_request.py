@@ -35,7 +35,7 @@ Kind = Literal["add", "remove", "replace", "rotate", "parameters"]
 ORDER_WAIT = 9.0
 EPOCH_WAIT = 20.0
 """Seconds until this process's gateway has received an epoch that was ordered."""
-WORD_BYTES_MAX = 1_024
+LIVENESS_PROOF_BYTES_MAX = 1_024
 UNKNOWN_KEY = bytes(32)
 UNKNOWN_PORT = 1
 """Placeholders for values that this platform chooses when it creates a newcomer: used in previews only."""
@@ -58,7 +58,7 @@ class ChangeRequest(
     peer_id: str = ""
     host: str = ""
     port: int = 0
-    word: str = ""
+    liveness_proof: str = msgspec.field(default="", name="word")
     """The newcomer's signed liveness proof (alive.bin), base64."""
     parameters: dict[str, int] = {}
     """The parameters that change."""
@@ -249,12 +249,12 @@ def check_new_name(node_id: NodeId, *, made_here: bool = True) -> None:
 
 def _check_newcomer(asked: ChangeRequest) -> None:
     if not asked.peer_id:
-        if asked.host or asked.port or asked.word:
+        if asked.host or asked.port or asked.liveness_proof:
             raise InvalidRequest("peer_id is required for a node that runs elsewhere (host, port, word)")
         return
     _check_address(asked)
-    if asked.word:
-        read_proof(asked.word)
+    if asked.liveness_proof:
+        read_proof(asked.liveness_proof)
 
 
 def _check_address(asked: ChangeRequest) -> None:
@@ -281,7 +281,7 @@ def read_proof(text: str) -> LivenessProof:
     """A newcomer's liveness proof from base64; raise InvalidRequest."""
     try:
         data = base64.b64decode(text.encode("ascii"), validate=True)
-        if len(data) <= WORD_BYTES_MAX:
+        if len(data) <= LIVENESS_PROOF_BYTES_MAX:
             return canonical.decode(LivenessProof, data)
     except (binascii.Error, ValueError):
         pass
