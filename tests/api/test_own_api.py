@@ -11,7 +11,7 @@ import pytest
 
 from dtvn.api.helper.front import key_fits
 from dtvn.node.options import ApiOptions
-from validators.membership import own_api
+from validators import own_api
 
 
 class Node(BaseHTTPRequestHandler):

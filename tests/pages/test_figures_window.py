@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import pytest
@@ -10,8 +11,18 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from tests.pages.learner import RealLearner
-from validators.membership import figures
-from validators.membership.figures import FiguresWindow, NodeFigures, Sampler, quantile, read_node_figures
+from validators import figures_window
+from validators.figures_window import (
+    INTERVAL,
+    LATENCY,
+    RECENT,
+    SPAN,
+    FiguresWindow,
+    NodeFigures,
+    Sampler,
+    quantile,
+    read_node_figures,
+)
 
 TEXT = """
 # TYPE peer_count gauge
@@ -67,9 +78,7 @@ def test_a_page_cut_off_within_a_label_is_read_up_to_there() -> None:
     assert (found.peers, found.traffic) == (2, 0)
 
 
-@pytest.mark.parametrize(
-    "text", ["peer_count NaN", "peer_count +Inf", "peer_count many", f"{figures.LATENCY} 1"]
-)
+@pytest.mark.parametrize("text", ["peer_count NaN", "peer_count +Inf", "peer_count many", f"{LATENCY} 1"])
 def test_a_page_with_unusable_values_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"finite|float"):
         read_node_figures(text)
@@ -123,14 +132,14 @@ def test_the_latency_of_now_covers_the_last_minute() -> None:
 def test_the_window_is_bounded_in_number_and_in_age() -> None:
     window = FiguresWindow()
     for turn in range(10_000):
-        window.add(turn * figures.INTERVAL, {"a": counted(turn)})
-    now = 9_999 * figures.INTERVAL
+        window.add(turn * INTERVAL, {"a": counted(turn)})
+    now = 9_999 * INTERVAL
     points = window.points(now)
-    assert len(points) == figures.SPAN / figures.INTERVAL
-    assert points[0].at > now - figures.SPAN
-    assert len(window._latencies) == figures.RECENT / figures.INTERVAL
-    assert [point.at for point in window.points(now, after=now - 3)] == [now - figures.INTERVAL, now]
-    assert window.points(now + figures.SPAN) == [], "what is old is not shown, though nothing came after it"
+    assert len(points) == SPAN / INTERVAL
+    assert points[0].at > now - SPAN
+    assert len(window._latencies) == RECENT / INTERVAL
+    assert [point.at for point in window.points(now, after=now - 3)] == [now - INTERVAL, now]
+    assert window.points(now + SPAN) == [], "what is old is not shown, though nothing came after it"
 
 
 @pytest.fixture
@@ -143,7 +152,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         decided = f'dtvn_operations_total{{kind="admit",outcome="ok"}} {names.count(node_id)}\n'
         return None if node_id == "r3" else decided
 
-    monkeypatch.setattr(figures, "read_metrics", tell)
+    monkeypatch.setattr(figures_window, "read_metrics", tell)
     return names
 
 
@@ -152,14 +161,14 @@ def test_a_page_opened_later_gets_the_points_from_before(
     learner: RealLearner, client: Client, asked: list[str], monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     """The second page asks no node for what the first one saw."""
-    now = figures.time.time() - 20
+    now = time.time() - 20
     own = Sampler(lambda: now)
     monkeypatch.setattr("validators.dashboard.pages.sampler", own)
     client.force_login(User.objects.create_superuser("operator", password="x"))
     for _ in range(5):
         own.refresh()
         own.refresh()
-        now += figures.INTERVAL
+        now += INTERVAL
     own.refresh()
     assert asked.count("r0") == 6, "one look an interval, however often it is wanted"
     told = client.get("/dashboard/figures").json()

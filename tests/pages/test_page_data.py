@@ -13,7 +13,7 @@ from django.test import Client
 from tests.pages.learner import ALIAS, RealLearner
 from validators.dashboard import pages
 from validators.feed.rows import read_snapshot
-from validators.membership.figures import Sampler
+from validators.figures_window import Sampler
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -4,7 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from validators.dashboard import login, pages, views
 from validators.dashboard.views import page_of
-from validators.membership.figures import INTERVAL
+from validators.figures_window import INTERVAL
 
 app_name = "dashboard"
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -65,7 +65,7 @@ def serve(descriptor: int, *, before_end: Callable[[], object] | None = None) ->
 
 def keep_figures() -> None:
     """Sample the nodes' metrics; called once Django is set up."""
-    from validators.membership.figures import keep_sampling
+    from validators.figures_window import keep_sampling
 
     keep_sampling()
 

@@ -13,9 +13,9 @@ from dtvn.api.errors import ApiError, TicketError
 from dtvn.api.writes import answer_operation
 from dtvn.waiting import look_until
 from validators.membership.node_list import find_node
-from validators.membership.own_api import ask_any_api
 from validators.membership.roster import MemberNode
 from validators.models import NodeStatus
+from validators.own_api import ask_any_api
 from validators.services import cluster
 from validators.services.cluster_state import describe_progress, describe_state
 from validators.services.decide import decide_one

@@ -18,7 +18,7 @@ from django.db import close_old_connections
 
 from dtvn.machine.commands import EVENTLESS
 from validators.feed.outage import Outage
-from validators.membership.own_api import read_metrics
+from validators.own_api import read_metrics
 from validators.services.cluster import own_members
 
 INTERVAL = 2.0
