@@ -15,7 +15,7 @@ from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError
 from validators.local_get import NO_ANSWER, get
-from validators.membership.roster import MemberNode, list_members
+from validators.membership import MemberNode, list_members
 
 WAIT = 2.0
 """Seconds for one node's answer."""

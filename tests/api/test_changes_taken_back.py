@@ -20,8 +20,7 @@ from dtvn.node.layout import ClusterFolder
 from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.api.test_newcomers import follows, row_of
-from validators.membership import change_limits, changes
-from validators.membership.change_request import ChangeRequest
+from validators.membership import ChangeRequest, change_limits, changes
 from validators.models import DesiredState, MembershipChange, NodePart
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])

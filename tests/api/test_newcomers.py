@@ -18,8 +18,7 @@ from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.host.support import make_genesis
 from validators.data_folder.folder import DataFolder
-from validators.membership import changes, newcomers
-from validators.membership.change_request import ChangeRequest
+from validators.membership import ChangeRequest, changes, newcomers
 from validators.models import DesiredState, ManagedNode, MembershipChange, NodePart, NodeStatus
 from validators.processes import preparation
 from validators.services import principals

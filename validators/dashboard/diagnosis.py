@@ -18,7 +18,7 @@ from dtvn.gateway import Answered, MemberView
 from dtvn.protocol import quorum
 from dtvn.wording import counted
 from validators.feed.rows import read_applied
-from validators.membership.roster import CONTRADICTION, DISK_FULL, WAITING, error_of
+from validators.membership import CONTRADICTION, DISK_FULL, WAITING, error_of
 from validators.models import ManagedNode, NodeRole, NodeStatus
 from validators.services import network
 

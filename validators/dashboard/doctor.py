@@ -15,7 +15,7 @@ from dtvn.waiting import saying
 from dtvn.wording import counted
 from validators.dashboard.diagnosis import ANSWER_WAIT, PROBLEMS, explain
 from validators.dashboard.findings import Finding, Look, find
-from validators.membership.roster import CONTRADICTION
+from validators.membership import CONTRADICTION
 from validators.models import MemberEvidence
 from validators.services.network import informed_gateway
 

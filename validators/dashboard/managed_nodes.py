@@ -14,7 +14,7 @@ from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.confirming import confirmed
 from validators.dashboard.formatting import node_pill
 from validators.dashboard.readonly import ReadOnlyAdmin
-from validators.membership.roster import error_of, view_of
+from validators.membership import error_of, view_of
 from validators.models import ManagedNode, NodePart, NodeRole
 from validators.rest.keys import may
 from validators.services import nodes

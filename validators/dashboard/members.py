@@ -21,9 +21,7 @@ from dtvn.protocol.genesis import Parameters
 from validators.dashboard.formatting import node_pill
 from validators.dashboard.principals import principals_page
 from validators.dashboard.readonly import ReadOnlyAdmin
-from validators.membership import changes
-from validators.membership.change_request import FIXED_PARAMETERS, ChangeRequest
-from validators.membership.epoch import PresentEpoch, present_epoch
+from validators.membership import FIXED_PARAMETERS, ChangeRequest, PresentEpoch, changes, present_epoch
 from validators.models import ChangeState, MembershipChange
 from validators.rest.keys import actor_of, may
 from validators.services import audit

@@ -7,8 +7,7 @@ from typing import Any
 
 from dtvn.api.errors import Unavailable
 from validators.feed.rows import read_applied
-from validators.membership.node_list import list_nodes
-from validators.membership.roster import MemberNode, error_of
+from validators.membership import MemberNode, error_of, list_nodes
 from validators.models import Announcement, DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.rest.nodes import node_object
 from validators.services.cluster import cluster_now

@@ -14,8 +14,7 @@ from django.views.decorators.http import require_GET
 from dtvn.api.errors import ApiError, Unavailable
 from validators.dashboard.views import for_pages
 from validators.figures_window import INTERVAL, SPAN, sampler
-from validators.membership.node_list import find_node
-from validators.membership.roster import MemberNode, list_members
+from validators.membership import MemberNode, find_node, list_members
 from validators.own_api import ask_api
 from validators.rest.nodes import ask_node
 from validators.services.errors import NodeUnknown

@@ -23,16 +23,17 @@ from dtvn.protocol.genesis.ceremony import check_address, open_genesis
 from dtvn.waiting import saying
 from validators.management.own_gateway import gateway_of, is_platforms
 from validators.management.teaching import ACTOR
-from validators.membership import change_limits, changes
-from validators.membership.change_request import (
+from validators.membership import (
     ChangeRequest,
     Preview,
     change_of,
+    changes,
     check_request,
     incoming_keys,
     order,
     preview,
     read_proof,
+    refuse_standstill,
 )
 from validators.models import MembershipChange
 from validators.services.errors import ServiceError
@@ -192,7 +193,7 @@ class Verbs:
             if asked.liveness_proof:
                 proofs.append(read_proof(asked.liveness_proof))
             change = change_of(now, asked, proofs=tuple(proofs))
-            change_limits.refuse_standstill(now, change)
+            refuse_standstill(now, change)
             with saying(f"the cluster to order the change, and epoch {now.epoch + 1} to begin"):
                 began = order(change, actor=ACTOR)
             self.stdout.write(f"epoch {began.epoch} has begun, after sequence {began.sequence}.")

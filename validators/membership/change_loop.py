@@ -23,7 +23,7 @@ EVIDENCE_EVERY = 200
 """Checks between two collections of evidence from the members: a minute."""
 
 
-def run(stop: threading.Event) -> None:
+def run_changes(stop: threading.Event) -> None:
     """Run until told to stop. Never gives up: a stored change is retried with the same bytes."""
     complained = ""
     look = 0

@@ -23,21 +23,6 @@ from validators.data_folder.locks import lock_holder
 from validators.models import ManagedNode, NodeRole, NodeStatus
 from validators.services.network import gateway
 
-__all__ = [
-    "ALIVE",
-    "CONTRADICTION",
-    "DISK_FULL",
-    "DISK_IS_FULL",
-    "WAITING",
-    "MemberNode",
-    "awaited_by",
-    "api_port_of",
-    "error_of",
-    "list_members",
-    "process_of",
-    "view_of",
-]
-
 ALIVE = frozenset({NodeStatus.RUNNING, NodeStatus.UNRESPONSIVE})
 DISK_IS_FULL = "its disk is full; it resumes automatically when there is space"
 ERRORS = {

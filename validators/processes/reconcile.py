@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError
 from dtvn.node.run import EXIT_FENCED, EXIT_UNREACHABLE
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import heartbeat, lock_holder
-from validators.membership.roster import ALIVE
+from validators.membership import ALIVE
 from validators.models import ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.processes.api_probes import ApiProbes
 from validators.processes.node_controller import Action, Decision, NodeController, Observation, is_unwanted

@@ -29,7 +29,7 @@ from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder, write_private_json
 from validators.data_folder.locks import RecordLock, heartbeat, lock_holder
 from validators.database_url import first_line
-from validators.membership.change_loop import run as run_changes
+from validators.membership import run_changes
 from validators.models import ManagedNode, NodeRole
 from validators.processes import preparation, readiness, servers
 from validators.processes.api_probes import ApiProbes

@@ -12,7 +12,7 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, Unavailable
 from dtvn.gateway import Answered
 from validators.feed import simulation
-from validators.membership.roster import MemberNode, list_members
+from validators.membership import MemberNode, list_members
 from validators.rest.nodes import ASK_WAIT, node_objects, own_sequence, read_answered
 from validators.services.network import gateway
 

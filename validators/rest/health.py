@@ -13,7 +13,7 @@ from dtvn.api.errors import SEQUENCE_HEADER, Unavailable
 from dtvn.gateway import NO_CLUSTER, Agreement, MemberView, agreement_of
 from dtvn.machine.reasons import UNAVAILABLE
 from dtvn.protocol import quorum
-from validators.membership.roster import WAITING, awaited_by
+from validators.membership import WAITING, awaited_by
 from validators.rest.http import response_of
 from validators.services import principals
 from validators.services.network import gateway

@@ -13,14 +13,16 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.machine import reasons
 from dtvn.protocol.genesis import BOUNDS, HOST_MAX, PORT_MAX, PRINCIPAL_NAME
-from validators.membership import changes
-from validators.membership.change_request import (
+from validators.membership import (
     FIXED_PARAMETERS,
     LIVENESS_PROOF_BYTES_MAX,
     ChangeRequest,
     Kind,
+    ShownMember,
+    changes,
+    met_newest,
+    present_epoch,
 )
-from validators.membership.epoch import ShownMember, met_newest, present_epoch
 from validators.models import ChangeState, ManagedNode, MembershipChange
 from validators.rest.errors import status_of
 from validators.rest.nodes import utc_text

@@ -16,10 +16,15 @@ from dtvn.api.queries import read_event
 from dtvn.gateway import Answered
 from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
-from validators.membership import changes
-from validators.membership.adding import add_node
-from validators.membership.node_list import find_node, list_nodes
-from validators.membership.roster import DISK_FULL, DISK_IS_FULL, MemberNode
+from validators.membership import (
+    DISK_FULL,
+    DISK_IS_FULL,
+    MemberNode,
+    add_node,
+    changes,
+    find_node,
+    list_nodes,
+)
 from validators.models import ChangeState
 from validators.services import node_logs, nodes
 from validators.services.errors import ChangePending, NodeExternal, NodeRunning

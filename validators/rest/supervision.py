@@ -12,8 +12,7 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, TicketError
 from dtvn.api.writes import answer_operation
 from dtvn.waiting import look_until
-from validators.membership.node_list import find_node
-from validators.membership.roster import MemberNode
+from validators.membership import MemberNode, find_node
 from validators.models import NodeStatus
 from validators.own_api import ask_any_api
 from validators.services import cluster

@@ -8,7 +8,7 @@ import msgspec
 
 from dtvn.proof import certificate_json, chain_json
 from dtvn.protocol.genesis import Parameters
-from validators.membership.change_request import ChangeRequest, Preview
+from validators.membership import ChangeRequest, Preview
 from validators.models import ChangeState, NodeStatus
 from validators.rest.openapi.shapes import (
     BOOLEAN,
