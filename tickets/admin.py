@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString
 from dtvn.api.errors import TicketError
 from dtvn.api.ordering import Decision, Request
 from dtvn.machine import CAPABILITY, Command, Consume, Dispute, Resolve, Validate
+from dtvn.machine.commands import REASON_LENGTH_MAX
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
 from tickets.models import EventTimeZone, SearchKey, TicketHolder
@@ -104,7 +105,10 @@ class TicketActionForm(ActionForm):
     """The actions' menu, with a reason for those that take one."""
 
     reason = forms.CharField(
-        max_length=256, required=False, label="Reason", help_text="for a dispute; recorded in the log"
+        max_length=REASON_LENGTH_MAX,
+        required=False,
+        label="Reason",
+        help_text="for a dispute; recorded in the log",
     )
 
 
@@ -259,7 +263,9 @@ class TicketAdmin(BulkActions, KeysetAdmin):
     @admin.action(description="Dispute", permissions=["operate"])
     @followed("dispute")
     def dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
-        self._decide(request, queryset, Dispute(reason=request.POST.get("reason", "")[:256]), "disputed")
+        self._decide(
+            request, queryset, Dispute(reason=request.POST.get("reason", "")[:REASON_LENGTH_MAX]), "disputed"
+        )
 
     @admin.action(description="Resolve dispute: clear", permissions=["operate"])
     @followed("clear")

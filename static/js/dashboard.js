@@ -5,8 +5,7 @@
   const SPARK_SECONDS = 60;
   const ASK_EVERY = 3000; // milliseconds between two questions to the nodes, once they were asked
   const LOOK_EVERY = 4000; // milliseconds between two looks at the latency
-  const STATES = ["ISSUED", "VALIDATED", "CONSUMED", "DISPUTED", "UPHELD"];
-  const { at, cell, clock: moment, drawConnection, fetchJson, grouped, make, pill, put, root } = dtvn.ui;
+  const { at, cell, clock: moment, drawConnection, fetchJson, grouped, make, pill, put, root, states } = dtvn.ui;
   const milliseconds = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
   let state = null;
   let nodes = [];
@@ -20,9 +19,9 @@
     put("sequence", grouped.format(state.sequence));
     put("admitted", grouped.format(state.day.admitted));
     put("today", `since midnight, ${state.day.zone}`);
-    const total = STATES.reduce((sum, name) => sum + state.counts[name], 0);
+    const total = states.reduce((sum, name) => sum + state.counts[name], 0);
     put("tickets", grouped.format(total));
-    for (const name of STATES) {
+    for (const name of states) {
       put(`count-${name}`, grouped.format(state.counts[name]));
     }
     drawStack(total);
@@ -42,7 +41,7 @@
 
   function drawStack(total) {
     let left = 0;
-    for (const name of STATES) {
+    for (const name of states) {
       const bar = at(`bar-${name}`);
       const width = total ? (100 * state.counts[name]) / total : 0;
       bar.setAttribute("x", `${left}%`);

@@ -2,8 +2,7 @@
 (function () {
   "use strict";
 
-  const { at, fetchJson, grouped, make, put, root, standingOf } = dtvn.ui;
-  const STATES = [["issued", "ISSUED", "issued"], ["validated", "VALIDATED", "validated"], ["consumed", "CONSUMED", "consumed"], ["disputed", "DISPUTED", "disputed"], ["upheld", "UPHELD", "upheld"]];
+  const { at, fetchJson, grouped, make, put, root, standingOf, states } = dtvn.ui;
   const KINDS = [["running", "ok", "consumed"], ["in no quorum", "warn", "disputed"], ["changing", "accent", "validated"], ["stopped", "", "issued"], ["failed", "bad", "failed"]];
   const QUANTILES = ["p50", "p95", "p99"];
   const KIB = 1024;
@@ -74,8 +73,8 @@
 
   dtvn.page = dtvn.ui.follow({
     onLog: function (state) {
-      dtvn.charts.bars(at("states"), STATES.map(([words, name, colour]) => [words, state.counts[name], colour]));
-      put("states-total", `${grouped.format(STATES.reduce((sum, [, name]) => sum + state.counts[name], 0))} in all`);
+      dtvn.charts.bars(at("states"), states.map((name) => [name.toLowerCase(), state.counts[name], name.toLowerCase()]));
+      put("states-total", `${grouped.format(states.reduce((sum, name) => sum + state.counts[name], 0))} in all`);
     },
     onNodes: function (nodes) {
       const members = nodes.filter((node) => node.role === "validator");

@@ -15,6 +15,7 @@ dtvn.ui = (function () {
 
   const { make, pill } = dtvn.outcomes;
   const root = document.querySelector("[data-dashboard]");
+  const states = root.dataset.states.split(" "); // of a ticket, in the order of its life
   const grouped = new Intl.NumberFormat("en");
   let connection = "connecting";
   let standing = null; // the state of the cluster, as of the newest nodes
@@ -290,7 +291,7 @@ dtvn.ui = (function () {
   }
 
   return {
-    at, root, counted, make, shape, put, pill, cell, nodeState, standingOf, button, facts, say, ask, clock, grouped,
-    fetchJson, look, call, attempt, soon, follow, drawConnection,
+    at, root, states, counted, make, shape, put, pill, cell, nodeState, standingOf, button, facts, say, ask, clock,
+    grouped, fetchJson, look, call, attempt, soon, follow, drawConnection,
   };
 })();

@@ -3,8 +3,8 @@ dtvn.ticketSelection = (function () {
   "use strict";
 
   const { at, ask, call, counted, fetchJson, grouped, make, put, root } = dtvn.ui;
-  const PART = 50; // operations in one request
-  const SELECTED_MAX = 10000;
+  const PART = Number(root.dataset.partSize); // operations in one request
+  const SELECTED_MAX = Number(root.dataset.selectedMax);
   const LIMIT_SAID = `At most ${grouped.format(SELECTED_MAX)} tickets can be selected.`;
   const REFUSED_SHOWN = 20;
   const selected = new Map(); // "event/id" -> {event, id}

@@ -31,6 +31,10 @@ from validators.rest.keys import Caller, caller_of_person
 from validators.services import network
 
 PAGE_SIZE = 50
+SELECTED_MAX = 10_000
+"""Tickets that the page keeps selected; it says so if there are more."""
+PART_SIZE = 50
+"""Operations on selected tickets in one request; the admin itself acts on as many."""
 HISTORY_MAX = 50
 """Operations of a ticket that the page shows, the newest first."""
 ACTS = {
@@ -70,10 +74,11 @@ def _page(request: HttpRequest, caller: Caller, **more: Any) -> HttpResponse:
     context = frame(caller, "Tickets") | {
         "may_seed": CAPABILITY["seed"] in caller.scopes,
         "acts": _offered(caller),
-        "states": [state.name.lower() for state in State],
         "sees_holders": may_see_names(caller),
         "text_max": SEARCH_LENGTH_MAX,
         "page_size": PAGE_SIZE,
+        "part_size": PART_SIZE,
+        "selected_max": SELECTED_MAX,
     }
     return render(request, "dashboard/tickets.html", context | more)
 

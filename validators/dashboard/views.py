@@ -20,6 +20,7 @@ from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.dashboard.diagnosis import explain
 from validators.dashboard.nodes import describe_nodes, describe_state_of_page
 from validators.feed.rows import read_snapshot
+from validators.ledger.read import STATES
 from validators.rest.keys import ANYBODY, Caller, caller_of_person
 from validators.services.network import gateway
 
@@ -49,6 +50,7 @@ def frame(caller: Caller, title: str) -> dict[str, Any]:
         "title": title,
         "pages": PAGES,
         "closed_no_access": CLOSED_NO_ACCESS,
+        "states": STATES,
         "known": caller.actor != ANYBODY.actor,
     }
 
