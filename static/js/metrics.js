@@ -2,7 +2,7 @@
 (function () {
   "use strict";
 
-  const { at, fetchJson, grouped, make, put, root, standingOf, states } = dtvn.ui;
+  const { at, fetchJson, grouped, make, put, root, toneOf, states } = dtvn.ui;
   const KINDS = [["running", "ok", "consumed"], ["in no quorum", "warn", "disputed"], ["changing", "accent", "validated"], ["stopped", "", "issued"], ["failed", "bad", "failed"]];
   const QUANTILES = ["p50", "p95", "p99"];
   const KIB = 1024;
@@ -78,7 +78,7 @@
     },
     onNodes: function (nodes) {
       const members = nodes.filter((node) => node.role === "validator");
-      dtvn.charts.bars(at("health"), KINDS.map(([words, tone, colour]) => [words, members.filter((node) => standingOf(node).tone === tone).length, colour]));
+      dtvn.charts.bars(at("health"), KINDS.map(([words, tone, colour]) => [words, members.filter((node) => toneOf(node)[0] === tone).length, colour]));
       put("health-total", `${members.length} in all`);
     },
     onLive: ask,

@@ -14,8 +14,6 @@ dtvn.model = (function () {
 
   const OVERTAKEN_MAX = 60; // seconds; what seems older by more than this comes from a clock that was set back
 
-  const STATUS_TONE = { starting: "accent", stopping: "accent", unresponsive: "bad", error: "bad" };
-
   /* "old": nothing new in it; "gap": something before it is missing; "next": it continues the state. */
   function relation(state, frame) {
     if (frame.to <= state.sequence) {
@@ -61,21 +59,6 @@ dtvn.model = (function () {
     return asOf < known && known - asOf < OVERTAKEN_MAX;
   }
 
-  /*
-   * The tone of a node's state, as in the admin (formatting.py): a process that runs is good news only if its
-   * node takes part in a quorum; `lacks` says what is missing. `standing`: the state of the cluster, or null.
-   */
-  function standingOf(node, standing) {
-    if (node.status !== "running" || node.error) {
-      return { tone: node.status === "running" ? "bad" : (STATUS_TONE[node.status] ?? ""), lacks: "" };
-    }
-    const stuck = standing?.level === "stuck";
-    if (node.role === "learner" || standing === null || (!stuck && standing.agreeing_members.includes(node.id))) {
-      return { tone: "ok", lacks: "" };
-    }
-    return { tone: "warn", lacks: stuck ? "no quorum" : "does not agree" };
-  }
-
   /* Operations in each of the `width` seconds before `now`, oldest first. */
   function series(rates, now, width) {
     const values = new Array(width).fill(0);
@@ -88,5 +71,5 @@ dtvn.model = (function () {
     return values;
   }
 
-  return { relation, apply, overtaken, standingOf, series };
+  return { relation, apply, overtaken, series };
 })();

@@ -2,7 +2,7 @@
 (function () {
   "use strict";
 
-  const { at, cell, counted, fetchJson, make, nodeState, put, root, shape, standingOf } = dtvn.ui;
+  const { at, cell, counted, fetchJson, make, nodeState, put, root, shape, toneOf } = dtvn.ui;
   const LOOK_EVERY = 3000;
   const LOOK_FIRST = 1000; // milliseconds to the second look: a rate needs two
   const LOOK_AFTER = 500; // milliseconds from a change of a node to a look
@@ -88,7 +88,7 @@
   function dot(node) {
     const where = places.get(node.id);
     const { radius } = size();
-    const { tone, lacks } = standingOf(node);
+    const [tone, lacks] = toneOf(node);
     const kind = tone === "bad" ? "failed" : lacks ? "waiting" : (KINDS[node.status] ?? "failed");
     const made = shape("g", { class: `dot ${kind === "running" && node.is_primary ? "primary" : kind}`, transform: `translate(${where.x} ${where.y})`, "data-node": node.id }, tip(node));
     const lines = kind === "running" ? [node.id] : [node.id, lacks || node.status];
@@ -107,7 +107,7 @@
   }
 
   function tip(node) {
-    const { lacks } = standingOf(node);
+    const [, lacks] = toneOf(node);
     return `${node.id}${node.is_primary ? ", primary" : ""}\n${node.error || lacks || node.status}\nport ${node.port}, API ${node.api_port}\nview ${node.view}, sequence ${node.sequence}`;
   }
 

@@ -58,7 +58,7 @@ dtvn.ui = (function () {
   /* The cell of a node's state: with what is wrong with it, though it may run, or how far a newcomer is. */
   function nodeState(node) {
     const td = cell("whole", "");
-    const { tone, lacks } = standingOf(node);
+    const [tone, lacks] = toneOf(node);
     td.append(pill(tone, lacks ? `${node.status}, ${lacks}` : node.status));
     const reason = node.error || (node.joining ? `joining: ${node.joining}` : "");
     if (reason) {
@@ -67,7 +67,8 @@ dtvn.ui = (function () {
     return td;
   }
 
-  const standingOf = (node) => dtvn.model.standingOf(node, standing);
+  /* [the tone of a node's state, what it lacks]. */
+  const toneOf = (node) => standing.tones[node.id];
 
   function button(text, act, label) {
     const made = make("button", "button small", text);
@@ -291,7 +292,7 @@ dtvn.ui = (function () {
   }
 
   return {
-    at, root, states, counted, make, shape, put, pill, cell, nodeState, standingOf, button, facts, say, ask, clock,
+    at, root, states, counted, make, shape, put, pill, cell, nodeState, toneOf, button, facts, say, ask, clock,
     grouped, fetchJson, look, call, attempt, soon, follow, drawConnection,
   };
 })();

@@ -13,10 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from py_mini_racer import MiniRacer, mini_racer
 
-from dtvn.gateway.agreement import Report, agreement
 from dtvn.machine.commands import LOCKS, TICKETLESS
 from tests.pages.learner import RealLearner
-from validators.dashboard.formatting import node_pill
 from validators.feed import rows
 from validators.feed.rows import read_frame, read_snapshot
 
@@ -148,45 +146,6 @@ def test_older_nodes_replace_newer_ones_only_if_the_clock_was_set_back(
     engine: MiniRacer, known: float, as_of: float, overtaken: bool
 ) -> None:
     assert engine.eval(f"dtvn.model.overtaken({known}, {as_of})") is overtaken
-
-
-NODE = {"id": "n0", "role": "validator", "status": "running", "error": ""}
-
-
-@pytest.mark.parametrize(
-    ("node", "agreeing", "tone", "words"),
-    [
-        ({}, ("n0", "n1", "n2"), "ok", "Running"),
-        ({}, ("n1", "n2", "n3"), "warn", "Running, does not agree"),
-        ({}, ("n0", "n1"), "warn", "Running, no quorum"),
-        ({"error": "its disk is full"}, ("n0", "n1"), "bad", "Running"),
-        ({"role": "learner"}, ("n0", "n1"), "ok", "Running"),
-        *(
-            ({"status": status}, ("n1", "n2", "n3"), "accent", status.title())
-            for status in ("starting", "stopping")
-        ),
-        *(
-            ({"status": status}, ("n1", "n2", "n3"), "bad", status.title())
-            for status in ("error", "unresponsive")
-        ),
-        ({"status": "stopped"}, ("n1", "n2", "n3"), "", "Stopped"),
-    ],
-)
-def test_pages_and_admin_show_the_same_state_of_a_node(
-    engine: MiniRacer, node: dict[str, str], agreeing: tuple[str, ...], tone: str, words: str
-) -> None:
-    """It is never good news beside a cluster that has no quorum."""
-    node = NODE | node
-    voters = [f"n{number}" for number in range(4)]
-    state = agreement(
-        [Report(id=each, reachable=each in agreeing, voting=True) for each in voters], window=20
-    )
-    told = f"{encoded(node)}, {encoded(state)}"
-    found = json.loads(engine.eval(f"JSON.stringify(dtvn.model.standingOf({told}))"))
-    assert (found["tone"], ", ".join(filter(None, (node["status"].title(), found["lacks"])))) == (tone, words)
-    voting = None if node["role"] == "learner" else state
-    pill = node_pill(node["id"], node["status"], node["error"], voting)
-    assert pill == f'<span class="pill {tone}" data-node="n0">{words}</span>'
 
 
 def test_an_operation_without_a_ticket_says_what_it_is_about() -> None:

@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
+from dtvn.gateway import NO_CLUSTER
 from tests.pages.browsing import window
+from validators.dashboard.formatting import node_tone
 
 pytestmark = pytest.mark.integration
 
@@ -23,7 +26,7 @@ MAIN = TEMPLATE.partition("{% block main %}")[2].partition("{% endblock %}")[0]
 SCRIPTS = ("model", "feed", "outcomes", "page", "network")
 PAGE = f"""<!doctype html><html data-theme="light">
 <link rel="stylesheet" href="/css/shared.css"><link rel="stylesheet" href="/css/drawings.css">
-<div data-dashboard data-snapshot-url="/snapshot" data-links-url="/links">
+<div data-dashboard data-states="ISSUED" data-snapshot-url="/snapshot" data-links-url="/links">
 <span data-at="connection"></span><p data-at="cluster-state"></p><p data-at="stale"></p><p data-at="said"></p>
 {MAIN}</div>
 {"".join(f'<script src="/js/{name}.js"></script>' for name in SCRIPTS)}"""
@@ -48,7 +51,9 @@ def node(name: str, status: str = "running", error: str = "") -> dict[str, Any]:
 
 @contextmanager
 def drawn(browser: Browser, nodes: list[dict[str, Any]], agreeing: list[str]) -> Iterator[Page]:
-    state = {"level": "tight", "sentence": "", "agreeing_members": agreeing}
+    seen = msgspec.structs.replace(NO_CLUSTER, level="tight", agreeing_members=tuple(agreeing))
+    tones = {one["id"]: node_tone(one["id"], one["status"], one["error"], seen) for one in nodes}
+    state = {"level": "tight", "sentence": "", "tones": tones}
     snapshot = {"now": 1, "nodes_as_of": 1, "nodes": nodes, "state": state, "log": {"sequence": 0}}
     answers = {"/snapshot": snapshot, "/links": {"at": 1, "peers": {}}}
 

@@ -10,8 +10,9 @@ from django.contrib.auth.models import Group, User
 from django.db import connections
 from django.test import Client
 
+from dtvn.gateway.agreement import Report, agreement
 from tests.pages.learner import ALIAS, RealLearner
-from validators.dashboard import pages
+from validators.dashboard import nodes, pages
 from validators.feed.rows import read_snapshot
 from validators.figures_window import Sampler
 
@@ -146,3 +147,25 @@ def test_a_snapshot_before_there_is_a_ledger_is_empty(
     assert (empty["sequence"], set(empty["counts"].values()), empty["latest"]) == (0, {0}, [])
     assert set(empty) == set(full)
     assert set(empty["counts"]) == set(full["counts"])
+
+
+@pytest.mark.parametrize(
+    ("node", "agreeing", "tone", "lacks"),
+    [
+        ({}, ("n0", "n1", "n2"), "ok", ""),
+        ({}, ("n1", "n2", "n3"), "warn", "does not agree"),
+        ({}, ("n0", "n1"), "warn", "no quorum"),
+        ({"error": "its disk is full"}, ("n0", "n1"), "bad", ""),
+        ({"role": "learner"}, ("n0", "n1"), "ok", ""),
+        *(({"status": status}, ("n1", "n2", "n3"), "accent", "") for status in ("starting", "stopping")),
+        *(({"status": status}, ("n1", "n2", "n3"), "bad", "") for status in ("error", "unresponsive")),
+        ({"status": "stopped"}, ("n1", "n2", "n3"), "", ""),
+    ],
+)
+def test_the_tone_of_a_node_is_never_good_news_without_a_quorum(
+    monkeypatch: pytest.MonkeyPatch, node: dict[str, str], agreeing: tuple[str, ...], tone: str, lacks: str
+) -> None:
+    node = {"id": "n0", "role": "validator", "status": "running", "error": "", **node}
+    reports = [Report(id=each, reachable=each in agreeing, voting=True) for each in ("n0", "n1", "n2", "n3")]
+    monkeypatch.setattr(nodes, "cluster_state", lambda: agreement(reports, window=20))
+    assert nodes.describe_state_of_page([node])["tones"] == {"n0": (tone, lacks)}

@@ -356,6 +356,7 @@ HOSTILE_STATE = {
     "under_way": None,
     "error": HOSTILE,
     "if_stopped": {HOSTILE: HOSTILE},
+    "tones": {HOSTILE: ["", HOSTILE]},
 }
 HOSTILE_EVENT = {
     "type": "operation_refused",

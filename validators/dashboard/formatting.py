@@ -32,14 +32,21 @@ def outcome_pill(code: str) -> SafeString:
     return format_html('<span class="pill plain {}">{}</span>', "ok" if code == "ok" else "bad", code)
 
 
-def node_pill(node_id: str, status: str, error: str, state: Agreement | None) -> SafeString:
-    """The state of a node as a coloured label, like page.js: a process that runs is good news only if its
-    node takes part in a quorum. `state`: the cluster's; None for a node that has no vote."""
-    tone, words = NODE_TONES.get(NodeStatus(status), ""), str(NodeStatus(status).label)
+def node_tone(node_id: str, status: str, error: str, state: Agreement | None) -> tuple[str, str]:
+    """(tone of a node's state, what it lacks): a process that runs is good news only if its node takes part
+    in a quorum. `state`: the cluster's; None for a node that has no vote."""
     if status == NodeStatus.RUNNING and error:
-        tone = "bad"
-    elif status == NodeStatus.RUNNING and state is not None:
-        lacks = "no quorum" if state.level == "stuck" else "does not agree"
-        if state.level == "stuck" or node_id not in state.agreeing_members:
-            tone, words = "warn", f"{words}, {lacks}"
+        return "bad", ""
+    if status == NodeStatus.RUNNING and state is not None:
+        if state.level == "stuck":
+            return "warn", "no quorum"
+        if node_id not in state.agreeing_members:
+            return "warn", "does not agree"
+    return NODE_TONES.get(NodeStatus(status), ""), ""
+
+
+def node_pill(node_id: str, status: str, error: str, state: Agreement | None) -> SafeString:
+    """The state of a node as a coloured label; parameters as in `node_tone`."""
+    tone, lacks = node_tone(node_id, status, error, state)
+    words = ", ".join(filter(None, (NodeStatus(status).label, lacks)))
     return format_html('<span class="pill {}" data-node="{}">{}</span>', tone, node_id, words)

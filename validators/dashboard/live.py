@@ -302,7 +302,7 @@ class Live:
             self._announced = newest_announcement()
         self.cluster = describe_cluster()
         self.nodes = describe_nodes()
-        self.state = describe_state_of_page()
+        self.state = describe_state_of_page(self.nodes)
         with suppress(Unavailable):
             self._genesis = gateway().genesis
         return announced

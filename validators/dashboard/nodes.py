@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from dtvn.api.errors import Unavailable
+from validators.dashboard.formatting import node_tone
 from validators.feed.rows import read_applied
 from validators.membership import MemberNode, error_of, list_nodes
 from validators.models import Announcement, DesiredState, ManagedNode, NodeRole, NodeStatus
 from validators.rest.nodes import node_object
 from validators.services.cluster import cluster_now
-from validators.services.cluster_state import consequences, describe_state
+from validators.services.cluster_state import cluster_state, consequences, describe_state
 
 
 def describe_nodes() -> list[dict[str, Any]]:
@@ -55,9 +56,20 @@ def describe_cluster() -> dict[str, Any]:
     return _cluster_frame(row.status, row.started, row.total, row.error)
 
 
-def describe_state_of_page() -> dict[str, Any]:
-    """The state of the cluster for pages: `describe_state`, and what would follow if nodes stopped."""
-    return describe_state() | consequences()
+def describe_state_of_page(nodes: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The state of the cluster for pages: `describe_state`, what would follow if nodes stopped, and the
+    `node_tone` of each of `nodes`, by its id."""
+    state = cluster_state()
+    tones = {
+        node["id"]: node_tone(
+            node["id"],
+            node["status"],
+            node.get("error", ""),
+            None if node["role"] == NodeRole.LEARNER else state,
+        )
+        for node in nodes
+    }
+    return describe_state(state) | consequences() | {"tones": tones}
 
 
 def read_announcements(after: int) -> list[Announcement]:

@@ -110,7 +110,7 @@ def snapshot(request: HttpRequest) -> HttpResponse:
             "log": read_snapshot(),
             "nodes": nodes,
             "nodes_as_of": nodes_as_of,
-            "state": describe_state_of_page(),
+            "state": describe_state_of_page(nodes),
             "now": time.time(),
         }
     )

@@ -16,7 +16,7 @@ from validators.membership import MemberNode, find_node
 from validators.models import NodeStatus
 from validators.own_api import ask_any_api
 from validators.services import cluster
-from validators.services.cluster_state import describe_progress, describe_state
+from validators.services.cluster_state import cluster_state, describe_progress, describe_state
 from validators.services.decide import decide_one
 
 LINK_WAIT = 2.0
@@ -83,7 +83,7 @@ def _start_stopped() -> Answer:
 def show_cluster(call: Call) -> Answer:
     """State of the cluster: the sentence and its counts, the nodes that are stopped, and the start or stop
     that is under way."""
-    return success(data=describe_state())
+    return success(data=describe_state(cluster_state()))
 
 
 def stop_cluster(call: Call) -> Answer:

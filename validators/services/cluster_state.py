@@ -32,9 +32,9 @@ def cluster_state(*, without: Collection[str] = ()) -> Agreement:
         return msgspec.structs.replace(NO_CLUSTER, sentence=str(error).removesuffix("."))
 
 
-def describe_state() -> dict[str, Any]:
+def describe_state(state: Agreement) -> dict[str, Any]:
     """The state as JSON: `Agreement`, and the processes that this platform runs."""
-    return msgspec.to_builtins(cluster_state()) | {
+    return msgspec.to_builtins(state) | {
         "stopped": stopped_nodes(),
         "under_way": describe_progress(under_way()),
         "error": cluster_now().error,
