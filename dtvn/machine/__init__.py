@@ -46,7 +46,7 @@ from dtvn.machine.ticket import (
     read_state,
     seeded_count,
 )
-from dtvn.machine.transitions import NAMES, TRANSITIONS, State, state_of
+from dtvn.machine.transitions import NAMES, TRANSITIONS, State, kinds_to, state_of
 
 __all__ = [
     "CAPABILITY",
@@ -95,6 +95,7 @@ __all__ = [
     "read_head",
     "read_packed",
     "is_upheld",
+    "kinds_to",
     "read_state",
     "seeded_count",
     "state_of",

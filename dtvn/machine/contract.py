@@ -15,12 +15,31 @@ from dtvn.machine.commands import Issue, Resolve, operation_digest
 from dtvn.machine.reasons import OK
 from dtvn.machine.rows import TicketRow
 from dtvn.machine.ticket import TicketState
-from dtvn.machine.transitions import NAMES, State
+from dtvn.machine.transitions import LEADS_TO, NAMES, State, kinds_to
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 
 UNLISTED = frozenset({"issue", "seed", "open_session", "barrier", "record", "acquire", "release"})
 """Kinds that the plain consensus log leaves out."""
+ABOUT: dict[str, frozenset[str]] = {
+    "ISSUED": kinds_to(State.ISSUED),
+    "VALIDATED": kinds_to(State.VALIDATED),
+    "CONSUMED": kinds_to(State.CONSUMED),
+    "DISPUTED": kinds_to(State.DISPUTED) | {"resolve"},
+}
+"""State of a ticket -> kinds that lead to it, or end it (resolve), for the filter `state=`."""
+STATE_AFTER = {action: NAMES[state] for action, state in LEADS_TO.items()}
+"""Kind, for `resolve` its verdict -> state of the ticket after it."""
+EVENT_TYPES = {
+    "issue": "ticket_issued",
+    "seed": "tickets_seeded",
+    "validate": "ticket_validated",
+    "consume": "ticket_consumed",
+    "admit": "ticket_consumed",
+    "dispute": "ticket_disputed",
+    "resolve": "ticket_resolved",
+}
+"""Kind -> type of the live event about an applied operation."""
 MICROSECONDS = 1_000_000
 REQUEST_DIGITS = 32
 

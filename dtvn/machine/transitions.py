@@ -87,6 +87,15 @@ TRANSITIONS: dict[str, dict[State, State | str]] = {
 }
 """Action -> state -> the state after it, or the reason of its refusal. Every pair is present. An action is a
 kind of operation on an existing ticket; `resolve` appears as its verdict, clear or uphold."""
+LEADS_TO: dict[str, State] = {"issue": State.ISSUED, "seed": State.ISSUED} | {
+    action: next(after for after in row if isinstance(after, State)) for action, row in _ROWS.items()
+}
+"""Action, or kind that creates tickets -> the one state that it leads to."""
+
+
+def kinds_to(state: State) -> frozenset[str]:
+    """Kinds of operations that always lead to this state; not `resolve`, where the verdict decides."""
+    return frozenset(kind for kind, after in LEADS_TO.items() if after is state) - {"clear", "uphold"}
 
 
 def state_of(name: str, *, upheld: bool) -> State:

@@ -17,13 +17,12 @@ from django.db import DatabaseError, connections, router
 from django.db.models import QuerySet
 
 from dtvn.machine import SEED_COUNT, SEED_TICKETS
-from dtvn.machine.contract import MICROSECONDS
+from dtvn.machine.contract import ABOUT, EVENT_TYPES, MICROSECONDS, STATE_AFTER
 from dtvn.machine.reasons import OK
 from validators.feed.relay import FRAME_EVENTS, Frame
 from validators.ledger.models import ConsensusEntry, OperationRecord
-from validators.ledger.outcomes import ABOUT, ORDERED_OPERATION_SLOTS
-from validators.ledger.read import SILENT, applied_sequence, count_operations, count_tickets, verdicts
-from validators.ledger.read import STATES as TICKET_STATES
+from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
+from validators.ledger.read import SILENT, STATES, applied_sequence, count_operations, count_tickets, verdicts
 
 LATEST_MAX = 40
 """Outcomes that a snapshot lists, newest first."""
@@ -31,28 +30,9 @@ RATE_SECONDS = 120
 """Seconds of log time for which the rate is kept."""
 LIMITS = {"latest": LATEST_MAX, "rate_seconds": RATE_SECONDS}
 """The same for the page, which adds frames to its snapshot within them."""
-EVENT_TYPES = {
-    "issue": "ticket_issued",
-    "seed": "tickets_seeded",
-    "validate": "ticket_validated",
-    "consume": "ticket_consumed",
-    "admit": "ticket_consumed",
-    "dispute": "ticket_disputed",
-    "resolve": "ticket_resolved",
-}
 REFUSED_TYPE = "operation_refused"
 ADMINISTERED_TYPE = "cluster_changed"
 """Type of the events about members, parameters and principals instead of a ticket."""
-STATES = {
-    "issue": "ISSUED",
-    "seed": "ISSUED",
-    "validate": "VALIDATED",
-    "consume": "CONSUMED",
-    "admit": "CONSUMED",
-    "dispute": "DISPUTED",
-}
-AFTER = {"clear": "VALIDATED", "uphold": "DISPUTED"}
-"""Verdict about a dispute -> the contract's state of its ticket."""
 UNDEFINED_TABLE, INVALID_SCHEMA = "42P01", "3F000"
 """PostgreSQL's codes (SQLSTATE)."""
 
@@ -103,7 +83,7 @@ def read_snapshot() -> dict[str, Any]:
     except DatabaseError as error:
         if not _is_missing(error):
             raise
-    counts = dict.fromkeys((*TICKET_STATES, "applied", "refused"), 0)
+    counts = dict.fromkeys((*STATES, "applied", "refused"), 0)
     empty = {"sequence": 0, "second": 0, "counts": counts, "rates": [], "latest": [], "limits": LIMITS}
     return empty | {"day": _day() | {"admitted": 0}}
 
@@ -190,9 +170,9 @@ def _event(record: OperationRecord, verdict: str) -> dict[str, Any]:
     if record.operation == "seed":
         event["count"] = _created_by_seed(record)
     elif record.operation == "resolve":
-        event |= {"state": AFTER[verdict], "verdict": verdict}
-    elif record.operation in STATES:
-        event["state"] = STATES[record.operation]
+        event |= {"state": STATE_AFTER[verdict], "verdict": verdict}
+    elif record.operation in STATE_AFTER:
+        event["state"] = STATE_AFTER[record.operation]
     return event
 
 

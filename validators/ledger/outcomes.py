@@ -23,7 +23,6 @@ from dtvn.protocol.wire import Envelope
 from validators.ledger.encoding import with_checksum
 
 __all__ = [
-    "ABOUT",
     "INSERT_OPERATION",
     "INSERT_OUTCOMES",
     "INSERT_STATES",
@@ -41,13 +40,6 @@ __all__ = [
 
 ORDERED_OPERATION_SLOTS = 1 << 14
 """Ids per sequence in OperationRecord.id; genesis allows 10,000 operations in a batch."""
-ABOUT: dict[str, frozenset[str]] = {
-    "ISSUED": frozenset({"issue", "seed"}),
-    "VALIDATED": frozenset({"validate"}),
-    "CONSUMED": frozenset({"consume", "admit"}),
-    "DISPUTED": frozenset({"dispute", "resolve"}),
-}
-"""State of a ticket -> kinds that lead to it, or end it (resolve), for the filter `state=`."""
 
 INSERT_OUTCOMES = (
     "INSERT INTO ledger_entryoutcomes (sequence, operations, listed, outcomes, checksum)"

@@ -15,7 +15,7 @@ from django.db.models import CharField, F, Func, QuerySet
 
 from dtvn.ledger import StoredEvidence
 from dtvn.machine import NAMES, State
-from dtvn.machine.contract import UNLISTED
+from dtvn.machine.contract import ABOUT, UNLISTED
 from dtvn.machine.reasons import OK
 from dtvn.machine.rows import TicketRow, change_from
 from dtvn.protocol import canonical
@@ -33,7 +33,7 @@ from validators.ledger.models import (
     StateValue,
     Ticket,
 )
-from validators.ledger.outcomes import ABOUT, ORDERED_OPERATION_SLOTS, Listed, operations_of
+from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS, Listed, operations_of
 from validators.ledger.state_rows import TABLE_NUMBER, unpack_ticket
 
 STATES = tuple(state.name for state in State)
@@ -185,7 +185,7 @@ def list_operations(
     """At most `limit` ordered operations after (sequence, index) `after`, ascending.
 
     By default: applied operations that concern a ticket, without seed and issue. `refused`: refusals too.
-    `all_kinds`: seed and issue too. `state`: only the kinds in `outcomes.ABOUT[state]`.
+    `all_kinds`: seed and issue too. `state`: only the kinds in `ABOUT[state]`.
     """
     found: list[Listed] = []
     shown = shown_kinds(all_kinds, state)

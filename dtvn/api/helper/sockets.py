@@ -15,7 +15,7 @@ from dtvn.api.errors import ApiError
 from dtvn.api.helper.ledger import Position
 from dtvn.api.helper.responses import refusal
 from dtvn.api.helper.service import Service
-from dtvn.machine.contract import MICROSECONDS, Listed
+from dtvn.machine.contract import EVENT_TYPES, MICROSECONDS, STATE_AFTER, Listed
 
 logger = logging.getLogger("dtvn.node_api")
 
@@ -29,13 +29,8 @@ SOCKETS_MAX = 1_000
 """Concurrent clients; further ones are asked to retry later, which leaves room for requests."""
 ROOM_WAIT = 0.25
 """Seconds that other clients wait, once, for a client that does not read before it is disconnected."""
-EVENTS = {
-    "validate": ("ticket_validated", "VALIDATED"),
-    "consume": ("ticket_consumed", "CONSUMED"),
-    "admit": ("ticket_consumed", "CONSUMED"),
-    "dispute": ("ticket_disputed", "DISPUTED"),
-}
-"""Kind of operation to the frame's type and the ticket's state afterwards."""
+SENT = frozenset({"validate", "consume", "admit", "dispute"})
+"""Kinds with a frame for each ticket."""
 PONG = '{"type":"pong"}'
 TRY_AGAIN_LATER = 1013
 
@@ -138,10 +133,9 @@ class Feed:
             if kind == "seed":
                 count = created.pop(item.operation.event, 0)
                 if count > 0:
-                    frames.append({"type": "tickets_seeded", "count": count, "timestamp": at, **origin})
-            elif kind in EVENTS:
-                name, state = EVENTS[kind]
-                ticket = item.operation.ticket
+                    frames.append({"type": EVENT_TYPES[kind], "count": count, "timestamp": at, **origin})
+            elif kind in SENT:
+                name, state, ticket = EVENT_TYPES[kind], STATE_AFTER[kind], item.operation.ticket
                 frames.append({"type": name, "ticket_id": ticket, "timestamp": at, "state": state, **origin})
         return frames
 

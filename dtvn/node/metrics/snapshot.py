@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from dtvn.machine import State, kinds_to
 from dtvn.machine.contract import UNLISTED
 from dtvn.machine.reasons import OK
 from dtvn.node.keys import peer_id
@@ -35,9 +36,9 @@ SHOWN_APART = frozenset(
 """Kinds of notes that have their own metric."""
 
 TICKET_KINDS = {
-    "tickets_validated_total": ("validate",),
-    "tickets_consumed_total": ("consume", "admit"),
-    "tickets_disputed_total": ("dispute",),
+    "tickets_validated_total": kinds_to(State.VALIDATED),
+    "tickets_consumed_total": kinds_to(State.CONSUMED),
+    "tickets_disputed_total": kinds_to(State.DISPUTED),
 }
 
 
