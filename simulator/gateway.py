@@ -12,6 +12,7 @@ import msgspec
 
 from dtvn.gateway import Collector, Completed, Overloaded, Result
 from dtvn.machine import TicketState
+from dtvn.machine.commands import NAMING
 from dtvn.machine.reasons import OK
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
@@ -26,8 +27,6 @@ WAIT = 10 * SECOND
 
 TURN = 50 * MICROSECOND
 """Time that a gateway takes to react."""
-CHANGES = frozenset({"issue", "validate", "consume", "admit", "dispute", "resolve"})
-"""Kinds whose outcome contains the state of the ticket that they name."""
 
 
 class Request(msgspec.Struct):
@@ -47,7 +46,7 @@ class Request(msgspec.Struct):
         return [
             (operation.event, operation.ticket, canonical.decode(TicketState, result.state).sequence)
             for operation, result in zip(self.operations, self.results or (), strict=False)
-            if result.code == OK and result.state and operation.kind in CHANGES
+            if result.code == OK and result.state and operation.kind in NAMING
         ]
 
     @property

@@ -51,7 +51,7 @@ class BatchItem(msgspec.Struct, frozen=True):
     """Fields of one operation in a batch, besides the operation's own body."""
 
     op: Annotated[
-        Literal["issue", "seed", "validate", "consume", "admit", "dispute", "resolve"],
+        Literal[*OPERATIONS],  # type: ignore[valid-type]
         msgspec.Meta(description=f"one of {', '.join(OPERATIONS)}"),
     ]
 

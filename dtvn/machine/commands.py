@@ -303,6 +303,8 @@ EVENTLESS = frozenset(name for name, kind in KINDS.items() if kind.names == "not
 """Kinds whose `event` is ""."""
 TICKETLESS = frozenset(name for name, kind in KINDS.items() if kind.names != "ticket")
 """Kinds whose `ticket` is ""."""
+NAMING = frozenset(COMMANDS) - TICKETLESS
+"""Kinds that name a ticket: their outcomes contain its state."""
 _EMPTY = {
     name: canonical.encode(command())
     for name, command in COMMANDS.items()

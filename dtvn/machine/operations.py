@@ -1,11 +1,16 @@
 """Applies one ordered operation: the checks that all kinds share, then the rule of its kind.
 
 A new kind of operation is written here:
-commands.py         its fields, and its line in KINDS
-operations.py       its rule in `Operations`; for a change of a ticket's state also its row in transitions.py
-dtvn/api/bodies.py  its REST body, in OPERATIONS; both servers make a route of each
-dtvn/api/writes.py  the message of its outcome, and its name in `BatchItem.op`
-validators/         its sentence in rest/openapi/shapes.py, ledger/outcomes.py, admin.py and feed/rows.py
+commands.py            its fields, and its line in KINDS
+operations.py          its rule in `Operations`; for a change of a ticket also its row in transitions.py
+contract.py            its live event, in EVENT_TYPES; UNLISTED, if the plain consensus log leaves it out
+dtvn/api/bodies.py     its REST body, in OPERATIONS; both servers make a route of each
+dtvn/api/writes.py     the message of its outcome
+dtvn/api/helper/sockets.py         SENT, if a node tells its clients
+validators/rest/openapi/shapes.py  its sentence
+tickets/               what operators do: ACTS in pages/tickets.py and in static/js/tickets.js, admin.py
+static/js/outcomes.js  its word, and without a ticket its subject
+simulator/             its share in workload.py; its answers in checkers/linearizable.py, which skips others
 
 The order of the checks is part of the protocol: form, nonce, time, room for the nonce, permission, and
 only then the ticket. A refusal is an outcome like any other and changes no ticket.
@@ -38,8 +43,6 @@ BYTES_8 = 0xC4
 """MessagePack: bytes of at most 255 follow."""
 _HEADERS = [bytes((BYTES_8, length)) for length in range(commands.NONCE_BYTES_MAX + 1)]
 """Length of a nonce -> the bytes before it in a ticket's encoded state."""
-NAMING = frozenset(commands.COMMANDS) - commands.TICKETLESS
-"""Kinds that name a ticket."""
 
 Result = tuple[str, bytes]
 """(outcome code, canonical state of the operation's ticket afterwards)."""
@@ -187,7 +190,7 @@ class Operations:
         if len(self._events) >= MEMO_MAX:
             self._events.clear()
         self._actors.add(operation.actor)
-        if kind in NAMING and len(operation.payload) <= 256:
+        if kind in commands.NAMING and len(operation.payload) <= 256:
             self._events.add(operation.event)
             self._commands[(kind, operation.payload)] = command
         return command

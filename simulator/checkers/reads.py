@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from dtvn.machine import TicketApplication
+from dtvn.machine.commands import NAMING
 from dtvn.proof import Chain, ProofError, read_stable
 from dtvn.proof.epoch_chain import chain_through
 from dtvn.proof.reads import StateProof, proved_ticket, show
@@ -27,8 +28,6 @@ RARER = 5
 """The interval grows by 1/RARER of the events so far: long worlds cost little more than short ones."""
 PATIENCE = 60
 """Further executions and stable checkpoints for which the checker waits until the ticket has changed."""
-CHANGING = frozenset({"issue", "validate", "consume", "admit", "dispute", "resolve"})
-"""Kinds whose outcome contains the state of one ticket."""
 NOWHERE = ("default", "never-issued")
 
 Name = tuple[str, str]
@@ -87,7 +86,7 @@ class Reads(Checker):
     def _read_log(self) -> None:
         for sequence, _bundle, operation, outcome in self._unread.operations():
             name = operation.event, operation.ticket
-            if operation.kind in CHANGING and outcome.state != self._agreed(name, sequence):
+            if operation.kind in NAMING and outcome.state != self._agreed(name, sequence):
                 self._states.setdefault(name, []).append((sequence, outcome.state))
                 self._order.append(name)
 

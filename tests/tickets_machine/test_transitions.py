@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.api.bodies import OPERATIONS
+from dtvn.api.writes import MESSAGES
 from dtvn.machine import (
     CAPABILITY,
     REASONS,
@@ -35,8 +37,11 @@ from dtvn.machine import (
     commands,
     reasons,
 )
+from dtvn.machine.contract import EVENT_TYPES, STATE_AFTER
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Grant, Member
+from simulator import workload
+from simulator.checkers.linearizable import ANSWERS
 from tests.tickets_machine.recording import Recorder
 from tests.tickets_machine.support import HOUR, MINUTE, START, Machine, genesis, public, shown
 from tests.tickets_machine.test_locks import LOCKERS
@@ -371,3 +376,12 @@ def test_every_kind_of_operation_is_encoded_and_decoded_alike() -> None:
         assert operation.kind == kind
         assert commands.check(operation) == command
     assert machine.do(OpenSession(), nonce=b"x") == "malformed"  # not inside a session
+
+
+def test_kinds_on_tickets_are_known_wherever_a_new_one_is_added() -> None:
+    """The list at the top of operations.py."""
+    assert OPERATIONS.keys() == MESSAGES.keys() == EVENT_TYPES.keys() == commands.NAMING | {"seed"}
+    assert (
+        ANSWERS.keys() == STATE_AFTER.keys() - {"seed"} == commands.NAMING - {"resolve"} | {"clear", "uphold"}
+    )
+    assert set(workload.KINDS) == commands.NAMING

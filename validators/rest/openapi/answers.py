@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from dtvn.api.bodies import OPERATIONS
 from dtvn.proof import certificate_json, chain_json
 from dtvn.protocol.genesis import Parameters
 from validators.membership import ChangeRequest, Preview
@@ -129,7 +130,7 @@ ANSWERS: dict[tuple[str, str], Schema] = {
     ),
     **{
         ("POST", f"{_TICKETS}/{verb}"): success()
-        for verb in ("validate", "consume", "admit", "dispute", "resolve", "validate-via-node")
+        for verb in (*(OPERATIONS.keys() - {"issue", "seed"}), "validate-via-node")
     },
     ("POST", f"{_TICKETS}/batch"): success(
         shape(
