@@ -25,7 +25,7 @@ from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
 from tickets.models import EventTimeZone, SearchKey, TicketHolder
 from tickets.pages.handover import followed
-from tickets.services.shown_data import in_words
+from tickets.services.data_text import in_words
 from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.confirming import confirmed
 from validators.dashboard.formatting import moment, outcome_pill

@@ -305,7 +305,7 @@ class Operations:
         if ticket is not None:
             if not self._stands(operation, principal, ticket):
                 return reasons.TICKET_EXISTS, ticket.state
-            same = self._standing(ticket).operation == "issue" and ticket.issued == issued
+            same = self._present_state(ticket).operation == "issue" and ticket.issued == issued
             return reasons.OK if same else reasons.NONCE_REUSED, ticket.state
         if len(self._registry) >= TICKETS_MAX:
             return reasons.FULL, b""
@@ -364,7 +364,7 @@ class Operations:
         elif target is State.DISPUTED:
             note = command.reason
         elif target is State.UPHELD:
-            note = self._standing(ticket).note
+            note = self._present_state(ticket).note
         self._count(operation)
         state = self._state(
             operation,
@@ -385,15 +385,15 @@ class Operations:
         `nonce_reused` if it has that nonce but differs; else `refusal`."""
         if not self._stands(operation, principal, ticket):
             return refusal
-        standing = self._standing(ticket)
-        same = standing.operation == operation.kind
+        present = self._present_state(ticket)
+        same = present.operation == operation.kind
         if operation.kind == "resolve":
             goal = State.VALIDATED if command.verdict == "clear" else State.UPHELD
-            same = same and standing.state is goal
+            same = same and present.state is goal
         elif operation.kind == "dispute":
-            same = same and standing.note == command.reason
+            same = same and present.note == command.reason
         elif operation.kind != "validate":
-            same = same and (standing.gate, standing.device) == (command.gate, command.device)
+            same = same and (present.gate, present.device) == (command.gate, command.device)
         return reasons.OK if same else reasons.NONCE_REUSED
 
     def _stands(self, operation: Operation, principal: str, ticket: Ticket) -> bool:
@@ -401,19 +401,19 @@ class Operations:
         nonce = operation.nonce
         if not nonce or _HEADERS[len(nonce)] + nonce not in ticket.state:
             return False  # this search costs a tenth of decoding the state
-        standing = self._standing(ticket)
-        return (standing.principal, standing.actor, standing.nonce) == (
+        present = self._present_state(ticket)
+        return (present.principal, present.actor, present.nonce) == (
             principal,
             operation.actor,
             operation.nonce,
         )
 
     @staticmethod
-    def _standing(ticket: Ticket) -> TicketState:
-        standing = read_state(ticket.state)
-        if standing is None:
+    def _present_state(ticket: Ticket) -> TicketState:
+        present = read_state(ticket.state)
+        if present is None:
             raise RuntimeError("a ticket without a state")
-        return standing
+        return present
 
     def _count(self, operation: Operation) -> None:
         """Count one applied operation of this entry node (VectorClock)."""

@@ -9,7 +9,7 @@
   const milliseconds = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
   let state = null;
   let nodes = [];
-  let standing = null; // the state of the cluster
+  let clusterState = null;
   let asking = false; // the nodes are asked again and again
   let unanswered = false;
 
@@ -79,10 +79,10 @@
     put("view", views.length ? Math.max(...views) : "–");
     const primary = members.find((node) => node.is_primary);
     put("primary", primary ? `primary ${primary.id}` : "primary unknown");
-    const agree = standing.agreeing_members;
+    const agree = clusterState.agreeing_members;
     const trouble = members.some((node) => node.desired === "running" && !agree.includes(node.id));
     drawLearner(newest);
-    if ((trouble || standing.level === "stuck" || outdated()) && !asking) {
+    if ((trouble || clusterState.level === "stuck" || outdated()) && !asking) {
       startAsking();
     }
   }
@@ -204,9 +204,9 @@
       state = found;
       drawLog(events === null ? null : Math.min(events.length, found.limits.latest));
     },
-    onNodes: function (found, foundStanding) {
+    onNodes: function (found, foundState) {
       nodes = found;
-      standing = foundStanding;
+      clusterState = foundState;
       drawNodes();
     },
   });

@@ -10,7 +10,7 @@
   const mayChange = at("cluster-form") !== null;
 
   let nodes = [];
-  let standing = null; // the state of the cluster, with what would follow if nodes stopped
+  let clusterState = null; // the state of the cluster, with what would follow if nodes stopped
   let which = "";
   let tab = "output";
   let seen; // the chosen node's sequence when it was looked into last
@@ -23,7 +23,7 @@
   function drawCluster() {
     const own = ownNodes();
     const running = own.filter((node) => node.status === "running").length;
-    const { under_way: way, stopped, error } = standing;
+    const { under_way: way, stopped, error } = clusterState;
     const verb = way?.verb === "stopping" ? "Stopping" : "Starting";
     const count = own.length ? `${running} of ${own.length} running` : "";
     put("cluster-text", way ? `${verb}: ${way.text}` : error || count);
@@ -43,9 +43,9 @@
     }
   }
 
-  function drawNodes(found, foundStanding) {
+  function drawNodes(found, foundState) {
     nodes = found.filter((node) => node.role === "validator");
-    standing = foundStanding;
+    clusterState = foundState;
     const held = document.activeElement?.closest("[data-at=nodes] button")?.getAttribute("aria-label");
     at("nodes").replaceChildren(...nodes.map(row));
     if (held) {
@@ -103,7 +103,7 @@
   }
 
   async function act(id, verb) {
-    const after = () => standing.if_stopped[id] ?? "it has no vote yet, the cluster decides as before";
+    const after = () => clusterState.if_stopped[id] ?? "it has no vote yet, the cluster decides as before";
     const said = () => (verb === "stop" ? `Then: ${after()}.` : `Until it runs again: ${after()}.`);
     const name = verb === "stop" ? "Stop" : "Restart";
     if (verb !== "start" && !(await dtvn.ui.ask(`${name} ${id}?`, said, name))) {
@@ -264,13 +264,13 @@
       start(asked, said);
     });
     at("cluster-restart").addEventListener("click", async function () {
-      const said = () => `All nodes of this platform stop and start again; ${standing.if_all_restarted}.`;
+      const said = () => `All nodes of this platform stop and start again; ${clusterState.if_all_restarted}.`;
       if (await dtvn.ui.ask("Restart all nodes?", said, "Restart all")) {
         start({}, () => "Restarting all nodes");
       }
     });
     at("cluster-stop").addEventListener("click", async function () {
-      const said = () => `Then: ${standing.if_all_stopped}.`;
+      const said = () => `Then: ${clusterState.if_all_stopped}.`;
       if (await dtvn.ui.ask("Stop all nodes?", said, "Stop all")) {
         const ended = ownNodes().every((node) => node.status === "stopped"); // by another operator, while this one was asked
         dtvn.ui.attempt(() => call("POST", "/cluster/stop"), ended ? "All nodes are stopped already" : "Stopping all nodes");

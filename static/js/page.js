@@ -18,7 +18,7 @@ dtvn.ui = (function () {
   const states = root.dataset.states.split(" "); // of a ticket, in the order of its life
   const grouped = new Intl.NumberFormat("en");
   let connection = "connecting";
-  let standing = null; // the state of the cluster, as of the newest nodes
+  let clusterState = null; // the state of the cluster, as of the newest nodes
   let consequence = null; // of what is being asked in the dialog: a function that gives a sentence
   let hiding = null;
 
@@ -68,7 +68,7 @@ dtvn.ui = (function () {
   }
 
   /* [the tone of a node's state, what it lacks]. */
-  const toneOf = (node) => standing.tones[node.id];
+  const toneOf = (node) => clusterState.tones[node.id];
 
   function button(text, act, label) {
     const made = make("button", "button small", text);
@@ -117,8 +117,8 @@ dtvn.ui = (function () {
   /* The one sentence of the cluster's state, on every page. */
   function drawState() {
     const element = at("cluster-state");
-    element.className = `state ${standing.level}`;
-    put("cluster-state", standing.sentence);
+    element.className = `state ${clusterState.level}`;
+    put("cluster-state", clusterState.sentence);
     if (consequence) {
       put("confirm-text", consequence());
     }
@@ -236,7 +236,7 @@ dtvn.ui = (function () {
   }
 
   /*
-   * Follow the cluster: page.onLog(state, fresh events or null, snapshot), page.onNodes(nodes, standing),
+   * Follow the cluster: page.onLog(state, fresh events or null, snapshot), page.onNodes(nodes, clusterState),
    * page.onMessage(any other frame), page.onLive(): connected (again).
    * Returns {state(), nodes(), clock(), position(), renew(): takes a fresh snapshot}.
    */
@@ -246,10 +246,10 @@ dtvn.ui = (function () {
     let nodesAsOf = 0; // seconds of the server's clock
     let ahead = 0; // seconds that the server's clock is ahead of this one
 
-    function takeNodes(found, foundStanding, asOf) {
+    function takeNodes(found, foundState, asOf) {
       if (!dtvn.model.overtaken(nodesAsOf, asOf)) {
         nodes = found;
-        standing = foundStanding;
+        clusterState = foundState;
         nodesAsOf = asOf;
         drawState();
       }
@@ -263,7 +263,7 @@ dtvn.ui = (function () {
         state = snapshot.log;
         takeNodes(snapshot.nodes, snapshot.state, snapshot.nodes_as_of);
         page.onLog?.(state, null);
-        page.onNodes?.(nodes, standing);
+        page.onNodes?.(nodes, clusterState);
         root.removeAttribute("aria-busy");
       },
       onFrame: function (frame) {
@@ -276,7 +276,7 @@ dtvn.ui = (function () {
       },
       onNodes: function (message) {
         takeNodes(message.nodes, message.state, message.as_of);
-        page.onNodes?.(nodes, standing);
+        page.onNodes?.(nodes, clusterState);
       },
       onMessage: (message) => page.onMessage?.(message),
       onState: function (name) {

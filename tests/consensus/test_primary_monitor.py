@@ -29,26 +29,26 @@ HUNDRED = 100 - REQUEST_WORK
 
 
 def test_r30_the_rate_is_measured_only_while_work_waits() -> None:
-    pace = Throughput()
+    throughput = Throughput()
     for step in range(1, 40):
-        pace.on_executed(1_000, step * INTERVAL // 4, waiting=step % 3 > 0)
-    assert pace.rate() is None, "never busy for a whole interval"
+        throughput.on_executed(1_000, step * INTERVAL // 4, waiting=step % 3 > 0)
+    assert throughput.rate() is None, "never busy for a whole interval"
     for step in range(40, 60):
-        pace.on_executed(1_000, step * INTERVAL // 4, waiting=True)
-    assert pace.rate() == 1_000 * 4 * SECOND // INTERVAL
+        throughput.on_executed(1_000, step * INTERVAL // 4, waiting=True)
+    assert throughput.rate() == 1_000 * 4 * SECOND // INTERVAL
 
 
 def test_r30_a_slower_disk_refuses_clients_but_one_stall_does_not() -> None:
-    pace = Throughput()
+    throughput = Throughput()
     time = 0
     for gap in (INTERVAL, INTERVAL, INTERVAL, 20 * INTERVAL, INTERVAL):
         time += gap
-        pace.on_executed(500, time, waiting=True)
-    assert pace.rate() == 500 * SECOND // INTERVAL
+        throughput.on_executed(500, time, waiting=True)
+    assert throughput.rate() == 500 * SECOND // INTERVAL
     for _ in range(SAMPLES_KEPT):
         time += 2 * INTERVAL
-        pace.on_executed(500, time, waiting=True)
-    assert pace.rate() == 250 * SECOND // INTERVAL
+        throughput.on_executed(500, time, waiting=True)
+    assert throughput.rate() == 250 * SECOND // INTERVAL
 
 
 def bundle(session: int, number: int, operations: int = HUNDRED) -> VerifiedBundle:

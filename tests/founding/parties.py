@@ -59,8 +59,8 @@ def found(root: Path, ports: dict[str, int], grants: dict[str, tuple[str, ...]] 
     assert Said("init", "--name", "Cup final", "--members", len(ports), "--out", draft).code == 0
     for party in parties:
         party.receives(draft)
-        wishes = [word for grant in (grants or {}).get(party.name, ()) for word in ("--grant", grant)]
-        assert party.joins(ports[party.name], *wishes).code == 0
+        options = [word for grant in (grants or {}).get(party.name, ()) for word in ("--grant", grant)]
+        assert party.joins(ports[party.name], *options).code == 0
     for party in parties:
         assert party.seals(*(other.file for other in parties)).code == 0
     for party in parties:

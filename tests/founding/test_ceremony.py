@@ -272,7 +272,7 @@ def test_r15_a_party_cannot_hide_the_grants_it_asks_for(
 ) -> None:
     """`show` is where the others see who gets `admin:*`; the liar's own program checks nothing."""
     liar, other = Party(tmp_path, "liar"), Party(tmp_path, "venue")
-    wishes = (g.Grant("*", "admin"), hidden)
+    grants = (g.Grant("*", "admin"), hidden)
     for joined in (0, 1):
         with monkeypatch.context() as own:
             for room in (g, terms):
@@ -283,7 +283,7 @@ def test_r15_a_party_cannot_hide_the_grants_it_asks_for(
                 node_id="liar",
                 host="127.0.0.1",
                 port=41009,
-                principals={"gateway": wishes},
+                principals={"gateway": grants},
             )
         assert len(full.records) == joined + 1
         file = tmp_path / f"{joined}.genesis"

@@ -19,8 +19,8 @@ def joined(root: Path, grants: dict[str, tuple[str, ...]]) -> list[Party]:
     parties = [Party(root, name) for name in PORTS]
     for party in parties:
         party.receives(draft)
-        wishes = [word for grant in grants.get(party.name, ()) for word in ("--grant", grant)]
-        assert party.joins(PORTS[party.name], *wishes).code == 0
+        options = [word for grant in grants.get(party.name, ()) for word in ("--grant", grant)]
+        assert party.joins(PORTS[party.name], *options).code == 0
     for party, other in (parties, parties[::-1]):
         assert party.seals(other.file, more=("--merge-only",)).code == 0
     return parties

@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 
-def wishes(frame: Any) -> list[str]:
+def desired_states(frame: Any) -> list[str]:
     return [node["desired"] for node in frame["nodes"]]
 
 
@@ -42,7 +42,7 @@ async def test_the_first_watcher_after_a_pause_gets_the_current_nodes(open_socke
     await sync_to_async(stop_node)("r3")
     second = await open_socket()
     after = await second.until("connected")
-    assert wishes(after)[3] == "stopped"
+    assert desired_states(after)[3] == "stopped"
     assert after["nodes_as_of"] > before["nodes_as_of"]
 
 
@@ -52,7 +52,7 @@ async def test_a_change_between_the_first_frame_and_resume_is_sent(open_socket: 
     await sync_to_async(stop_node)("r2")
     await live.live_of_this_loop().look_at_nodes()
     await socket.send({"type": "resume", "after": 1, "batch": True})
-    assert wishes(await socket.until("nodes"))[2] == "stopped"
+    assert desired_states(await socket.until("nodes"))[2] == "stopped"
 
 
 async def test_a_dropped_frame_about_nodes_is_sent_again(
@@ -69,7 +69,7 @@ async def test_a_dropped_frame_about_nodes_is_sent_again(
         await sync_to_async(stop_node)("r1")
         await feed.look_at_nodes()
     await socket.send({"type": "ping"})
-    assert wishes(await socket.until("nodes"))[1] == "stopped"
+    assert desired_states(await socket.until("nodes"))[1] == "stopped"
 
 
 async def test_a_page_that_took_a_new_snapshot_gets_the_nodes_again(open_socket: Any) -> None:

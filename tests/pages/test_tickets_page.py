@@ -12,7 +12,7 @@ from django.test import Client
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
 from tickets.services import search as searching
-from tickets.services.shown_data import in_words
+from tickets.services.data_text import in_words
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

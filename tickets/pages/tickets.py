@@ -20,8 +20,8 @@ from dtvn.machine.rows import TicketRow
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.models import TicketHolder
 from tickets.pages.access import may_see_addresses, may_see_names, with_scope
+from tickets.services.data_text import in_words
 from tickets.services.search import Found, Key, Search, folded, search, state_of_row
-from tickets.services.shown_data import in_words
 from validators import feed
 from validators.dashboard.views import for_pages, frame
 from validators.ledger import read
