@@ -307,7 +307,7 @@ def test_the_log_forgets_what_a_checkpoint_covers() -> None:
     log = Log(window=32, watermark_span=42)
     for sequence in range(1, 30):
         log.open(sequence, 0, 0)
-        log.remember(sequence, b"d")
+        log.on_executed(sequence, b"d")
         log.late[sequence] = LateCommits()
     log.prune(20)
     assert min(log.slots) == min(log.digests) == min(log.late) == 21
@@ -315,7 +315,7 @@ def test_the_log_forgets_what_a_checkpoint_covers() -> None:
     assert log.inside(62)
     assert not log.inside(63)
     for sequence in range(30, 1_000):
-        log.remember(sequence, b"d")
+        log.on_executed(sequence, b"d")
     assert len(log.digests) == 4 * 32
 
 

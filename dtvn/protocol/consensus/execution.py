@@ -48,7 +48,6 @@ class Execution:
             if batch is None:
                 state.batch_fetches.ask(decision.digest, decision.sequence)
                 return
-            del decisions[decision.sequence]
             step = self.perform(batch, commits=decision.frames, view=decision.view)
             self.checkpoints.on_executed(step.entry.sequence)
 
@@ -59,9 +58,7 @@ class Execution:
         state = self.state
         step = self.executor.execute(batch)
         sequence = step.entry.sequence
-        state.log.decisions.pop(sequence, None)
-        state.log.late.pop(sequence, None)
-        state.log.remember(sequence, batch.digest)
+        state.log.on_executed(sequence, batch.digest)
         self.contradictions.on_executed(sequence, commits)
         state.outbox.persist(EntryRecord(step.entry, step.entry_hash, batch.body, commits))
         state.outbox.executed(step.note(view))

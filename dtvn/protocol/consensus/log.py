@@ -165,9 +165,11 @@ class Log:
             self.highest = max(self.highest, sequence)
         return slot
 
-    def remember(self, sequence: int, digest: bytes) -> None:
-        """Note the digest of an executed batch; only a replica that fetches far ahead of its checkpoints
-        forgets old ones."""
+    def on_executed(self, sequence: int, digest: bytes) -> None:
+        """Note the digest of an executed batch, which needs no decision any more; only a replica that fetches
+        far ahead of its checkpoints forgets old ones."""
+        self.decisions.pop(sequence, None)
+        self.late.pop(sequence, None)
         self.digests[sequence] = digest
         if len(self.digests) > 4 * self.window:
             del self.digests[next(iter(self.digests))]

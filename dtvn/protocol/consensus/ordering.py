@@ -1,6 +1,7 @@
 """PRE-PREPARE, PREPARE, COMMIT of the view this replica is in (Castro & Liskov 1999, 4.2).
 
-This replica votes in two functions only: `try_prepare` (own PREPARE) and `enter_prepared` (own COMMIT).
+This replica votes in three functions only: `propose` (own PRE-PREPARE), `try_prepare` (own PREPARE) and
+`enter_prepared` (own COMMIT).
 It counts the votes of others even where it withholds its own, so it never blocks a decided slot (R21).
 """
 
@@ -114,14 +115,32 @@ class Ordering:
         else:
             state.outbox.note("bodies_full", sequence=sequence)
 
-    def repropose(self, sequence: int, digest: bytes, frame: bytes) -> Slot:
-        """Installs a PRE-PREPARE of the NEW-VIEW. Replicas vote for it regardless of its content (R19)."""
+    def propose(self, batch: VerifiedBatch, sequence: int) -> None:
+        """Sends the PRE-PREPARE of this primary for its own batch, durable first (R6): it is its vote."""
+        state = self.state
+        view, digest = state.views.view, batch.digest
+        state.own_votes.cast(view=view, sequence=sequence, phase="pre_prepare", digest=digest)
+        frame = state.signer.sign(PrePrepare(state.config.epoch, state.index, view, sequence, digest))
+        slot = state.log.open(sequence, view, state.now.monotonic)
+        slot.place(digest, frame, state.now.monotonic)
+        self._persist(slot, "pre_prepare", (frame,), batch.body)
+        slot.digest = slot.durable_digest = digest
+        self.keep_body(batch, sequence)
+        self.epoch_change.note_body(sequence, batch)
+        state.outbox.broadcast(state.signer.attach(frame, batch.body))
+        self.try_enter_prepared(slot)
+
+    def repropose(self, sequence: int, digest: bytes, frame: bytes) -> None:
+        """Installs a PRE-PREPARE of the NEW-VIEW once, and votes for it regardless of its content (R19)."""
         state = self.state
         slot = state.log.open(sequence, state.views.view, state.now.monotonic)
+        if slot.reproposed:
+            return
         slot.reproposed = True
         if digest not in slot.proposals:
             slot.place(digest, frame, state.now.monotonic)
-        return slot
+        self.try_prepare(slot)
+        self.try_enter_prepared(slot)
 
     def try_prepare(self, slot: Slot) -> None:
         """Sends the own PREPARE for the slot's first proposal, unless there is a reason to withhold it."""

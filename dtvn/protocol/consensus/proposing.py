@@ -11,10 +11,9 @@ application alone knows what is due and when; without anything due an idle clust
 from __future__ import annotations
 
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.effects import SlotRecord
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.execution import Execution
-from dtvn.protocol.consensus.messages import Batch, PrePrepare, batch_digest
+from dtvn.protocol.consensus.messages import Batch, batch_digest
 from dtvn.protocol.consensus.ordering import Ordering
 from dtvn.protocol.consensus.requests.policy import Policy
 from dtvn.protocol.consensus.state import State
@@ -108,18 +107,11 @@ class Proposing:
             proposed=state.now.wall // 1_000,
             requests=tuple(bundle.frame for bundle in bundles),
         )
-        digest = batch_digest(view, batch.proposed, tuple(bundle.digest for bundle in bundles))
-        body = canonical.encode(batch)
-        state.own_votes.cast(view=view, sequence=sequence, phase="pre_prepare", digest=digest)
-        epoch = state.config.epoch
-        frame = state.signer.sign(PrePrepare(epoch, state.index, view, sequence, digest))
-        state.outbox.persist(SlotRecord(epoch, view, sequence, "pre_prepare", (frame,), body))
-        slot = state.log.open(sequence, view, state.now.monotonic)
-        slot.place(digest, frame, state.now.monotonic)
-        slot.digest = slot.durable_digest = digest
-        verified = VerifiedBatch(batch=batch, digest=digest, body=body, bundles=tuple(bundles))
-        self.ordering.keep_body(verified, sequence)
-        self.epoch_change.note_body(sequence, verified)
-        state.outbox.broadcast(state.signer.attach(frame, body))
+        verified = VerifiedBatch(
+            batch=batch,
+            digest=batch_digest(view, batch.proposed, tuple(bundle.digest for bundle in bundles)),
+            body=canonical.encode(batch),
+            bundles=tuple(bundles),
+        )
         self.next_sequence = sequence + 1
-        self.ordering.try_enter_prepared(slot)
+        self.ordering.propose(verified, sequence)

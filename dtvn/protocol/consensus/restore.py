@@ -24,7 +24,7 @@ def restore(core: Subprotocols, tail: LedgerTail) -> None:
     stable = core.state.log.stable
     for executed in tail.entries:
         if executed.entry.sequence > stable:
-            core.state.log.remember(executed.entry.sequence, executed.entry.batch_digest)
+            core.state.log.on_executed(executed.entry.sequence, executed.entry.batch_digest)
             core.contradictions.on_executed(executed.entry.sequence, executed.commits)
     slots = [record for record in tail.slots if record.epoch == core.state.config.epoch]
     _restore_view(core, slots)

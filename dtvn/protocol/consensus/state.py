@@ -42,31 +42,36 @@ WRITERS = {
 callers too (tests/consensus/test_modes.py): the end of the epoch, a received state, a contradiction."""
 
 SHARED = {
-    "log.open": {"ordering", "proposing", "restore", "view_change"},
-    "log.remember": {"execution", "restore"},
+    "log.open": {"ordering", "restore"},
+    "log.on_executed": {"execution", "restore"},
     "log.leave_view": {"view_change"},
-    "log.decisions": {"ordering", "execution"},
-    "log.late": {"ordering", "execution"},
+    "log.decisions": {"ordering"},
+    "log.late": {"ordering"},
     "log.certificates": {"ordering", "restore"},
-    "slot.place": {"ordering", "proposing", "restore"},
+    "slot.place": {"ordering", "restore"},
     "slot.proposals": {"restore"},
-    "slot.digest": {"proposing", "restore"},
+    "slot.digest": {"ordering", "restore"},
     "slot.reproposed": {"ordering"},
     "slot.abstain_reason": {"ordering"},
     "slot.prepares": {"ordering", "restore"},
     "slot.commits": {"ordering", "restore"},
     "slot.prepared": {"ordering", "restore"},
-    "slot.durable_digest": {"ordering", "proposing", "restore"},
+    "slot.durable_digest": {"ordering", "restore"},
     "slot.my_prepare": {"ordering", "restore"},
     "slot.my_commit": {"ordering", "restore"},
-    "own_votes.cast": {"ordering", "proposing", "restore", "view_change"},
+    "own_votes.cast": {"ordering", "restore", "view_change"},
     "bodies.add": {"ordering", "restore"},
     "executor.execute": {"execution", "learner"},
     "executor.restore": {"restore", "learner"},
     "batch_fetches.ask": {"ordering", "execution", "view_change"},
 }
 """Table, and the field or method that changes it -> the modules that do. A row that is not here is written
-by no subprotocol. `restore` fills them before the first message, from the ledger."""
+by no subprotocol. `restore` fills them before the first message, from the ledger. Three have a second writer:
+
+own_votes      the PRE-PREPAREs in a NEW-VIEW are votes too, and view_change signs them (4.4 of the paper)
+batch_fetches  whoever finds that a body is missing asks for it; a digest that is asked for is not asked again
+executor       a learner is another core, and has its own
+"""
 
 
 class ViewState(ViewStatus):

@@ -349,17 +349,12 @@ class ViewChanging:
         self._drop_fetches()
 
     def install_reproposed(self) -> None:
-        """Opens slots for the batches that the NEW-VIEW demands, as far as the window reaches."""
-        state = self.state
+        """Reproposes the batches that the NEW-VIEW demands, as far as the window reaches."""
         if self.views.changing:
             return
         for sequence, (digest, frame) in self.views.reproposed.items():
-            if state.log.inside(sequence):
-                slot = state.log.open(sequence, self.views.view, state.now.monotonic)
-                if not slot.reproposed:
-                    self.ordering.repropose(sequence, digest, frame)
-                    self.ordering.try_prepare(slot)
-                    self.ordering.try_enter_prepared(slot)
+            if self.state.log.inside(sequence):
+                self.ordering.repropose(sequence, digest, frame)
 
     def restore_active(self, frame: bytes, view_changes: tuple[bytes, ...]) -> None:
         """Restores the view that was entered last, from its NEW-VIEW and VIEW-CHANGEs in the ledger (R7)."""
