@@ -181,8 +181,10 @@ class Replica(Dispatcher):
     def _on_stable(self, sequence: int) -> None:
         """Prunes all subprotocols: a stable checkpoint covers everything up to `sequence` (R24)."""
         state = self.state
-        for table in (state.log, state.bodies, state.own_votes, state.batch_fetches):
-            table.prune(sequence)
+        state.log.prune(sequence)
+        state.bodies.prune(sequence)
+        state.own_votes.prune(sequence)
+        state.batch_fetches.prune(sequence)
         self.epoch_change.on_stable(sequence)
         self.suspicion.on_stable()
         self.serving.on_stable(sequence)

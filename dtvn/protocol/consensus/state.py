@@ -1,5 +1,5 @@
 """The state of a replica, made of parts. All subprotocols may read them; each is written by one (WRITERS),
-but for the log and its slots, own votes, batch bodies, executor and fetches (SHARED: writers by field).
+or, of the tables that several fill or prune, each field or method by those that SHARED names.
 
 `tests/consensus/test_one_writer.py` holds both tables against the code. `str(state)` says it in a line.
 """
@@ -59,17 +59,35 @@ SHARED = {
     "slot.durable_digest": {"ordering", "restore"},
     "slot.my_prepare": {"ordering", "restore"},
     "slot.my_commit": {"ordering", "restore"},
+    "log.prune": {"replica", "restore"},
     "own_votes.cast": {"ordering", "restore", "view_change"},
+    "own_votes.prune": {"replica"},
     "bodies.add": {"ordering", "restore"},
+    "bodies.leave_view": {"state"},
+    "bodies.prune": {"replica"},
     "executor.execute": {"execution", "learner"},
     "executor.restore": {"restore", "learner"},
     "batch_fetches.ask": {"ordering", "execution", "view_change"},
+    "batch_fetches.got": {"ordering"},
+    "batch_fetches.keep_only": {"state"},
+    "batch_fetches.prune": {"replica"},
+    "view_change_fetches.ask": {"view_change"},
+    "view_change_fetches.got": {"view_change"},
+    "view_change_fetches.keep_only": {"view_change"},
+    "future.add": {"ordering"},
+    "future.take": {"replica"},
+    "throttle.allow": {"contradiction", "retransmission", "supplying", "view_change"},
+    "evidence.note_double": {"checkpoint", "contradiction", "ordering", "view_change"},
+    "evidence.note_single": {"view_change"},
 }
 """Table, and the field or method that changes it -> the modules that do. A row that is not here is written
-by no subprotocol. `restore` fills them before the first message, from the ledger. Three have a second writer:
+by no subprotocol. `restore` fills them before the first message, from the ledger; `replica` prunes them at a
+stable checkpoint, and takes what waited for a view as it enters it. Five have a second writer besides:
 
 own_votes      the PRE-PREPAREs in a NEW-VIEW are votes too, and view_change signs them (4.4 of the paper)
 batch_fetches  whoever finds that a body is missing asks for it; a digest that is asked for is not asked again
+throttle       limits all answers to a member together, whichever subprotocol gives them
+evidence       each subprotocol finds the contradictions of its own messages; the first report counts
 executor       a learner is another core, and has its own
 """
 
