@@ -301,8 +301,9 @@ def test_row_17_a_wrong_group_bans_its_sender(number: int | None) -> None:
 def test_row_17_without_sources_another_state_is_sought_and_parts_kept() -> None:
     cluster = Far()
     cluster.pass_time(60, r1=None, r2=None)
-    lacking = len(cluster.transfer._staging.missing)
+    lacking = len(cluster.transfer.state.transfer.staging.missing)
     assert 0 < lacking < GROUPS - 2 * GROUPS_ASKED
+    assert str(cluster.transfer.state).endswith(f"; receiving the state at 20, {lacking} groups missing")
     for member in (0, 1, 2):
         assert cluster.says(member) is None
     assert [told["reason"] for told in cluster.late.told("source_left")] == ["serves it no longer"] * 3
@@ -312,7 +313,7 @@ def test_row_17_without_sources_another_state_is_sought_and_parts_kept() -> None
     assert len(cluster.messages(m.FetchSnapshot, source=3)) == 2 * 3, "it asks again at once"
     cluster.pass_time(1_200, **ALL_SILENT)
     assert cluster.transfer.state.transfer.active
-    assert len(cluster.transfer._staging.missing) == lacking
+    assert len(cluster.transfer.state.transfer.staging.missing) == lacking
     cluster.pass_time(2 * SECOND)
     assert cluster.installed()
 
@@ -352,7 +353,7 @@ def test_a_state_that_the_own_log_has_overtaken_is_given_up(ahead: int) -> None:
     cluster.pass_time(3 * SECOND, **ALL_SILENT)
     assert cluster.late.told("transfer_ended") == [{"reason": "overtaken"}]
     assert cluster.late.core.executed == 8 + ahead
-    assert cluster.transfer._staging is None, "and nothing of it is kept"
+    assert cluster.transfer.state.transfer.staging is None, "and nothing of it is kept"
     assert cluster.transfer.deadline() is None
 
 
@@ -367,13 +368,13 @@ def test_row_17_a_lone_slow_source_is_left_for_others_after_15_seconds() -> None
     cluster = alone()
     cluster.pass_time(14_900, r0=1_900)
     assert cluster.late.told("transfer_began") == [{"sequence": 20, "sources": [0]}]
-    lacking = len(cluster.transfer._staging.missing)
+    lacking = len(cluster.transfer.state.transfer.staging.missing)
     assert 0 < lacking < GROUPS // 3
     cluster.rules.pop()
     cluster.pass_time(600, r0=1_900, r1=None, r2=None)
     assert cluster.late.told("transfer_ended") == [{"reason": "slow"}]
     assert cluster.late.told("transfer_began")[1] == {"sequence": 20, "sources": [0, 1, 2]}
-    assert len(cluster.transfer._staging.missing) <= lacking
+    assert len(cluster.transfer.state.transfer.staging.missing) <= lacking
 
 
 def test_r31_a_pause_does_not_count_as_a_sources_delay() -> None:

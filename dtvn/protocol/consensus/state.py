@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from dtvn.protocol import quorum
-from dtvn.protocol.consensus.application import Application
+from dtvn.protocol.consensus.application import Application, Staging
 from dtvn.protocol.consensus.bodies import Bodies
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.config import Config
@@ -173,13 +173,24 @@ class Lag:
 
 
 class TransferState:
-    """Whether a state is received from other members (R23)."""
+    """The state that is received from other members, and what is still missing of it (R23)."""
 
-    __slots__ = ("active",)
+    __slots__ = ("sequence", "staging")
 
     def __init__(self) -> None:
-        self.active = False
-        """A state is being fetched, or is complete, so that the log need not be fetched."""
+        self.sequence = 0
+        """Sequence of the state that is being fetched, or is complete; 0 if there is none."""
+        self.staging: Staging | None = None
+        """Its groups received so far, or those of an abandoned state."""
+
+    @property
+    def active(self) -> bool:
+        """Whether a state is being fetched, or is complete, so that the log need not be fetched."""
+        return self.sequence > 0
+
+    def __str__(self) -> str:
+        missing = 0 if self.staging is None else len(self.staging.missing)
+        return f"receiving the state at {self.sequence}, {missing} groups missing"
 
 
 class RoundTrips:
@@ -318,7 +329,7 @@ class State(Context):
             f"member {self.index} of {self.n}, epoch {self.config.epoch}: {views}, vote {vote.mode}{why}; "
             f"executed {self.executed}, stable {self.log.stable}, {len(self.log.slots)} open slots; "
             f"T {self.timeouts.timeout // 1_000_000} ms; lag to {self.lag.target()}"
-            f"{', receiving a state' if self.transfer.active else ''}"
+            f"{f'; {self.transfer}' if self.transfer.active else ''}"
         )
 
     def breach(self, text: str) -> InvariantBreach:

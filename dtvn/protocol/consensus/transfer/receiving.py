@@ -63,7 +63,7 @@ class _Source(msgspec.Struct):
 
 
 class Transfer:
-    """Owns the offers, the state being fetched, and its sources."""
+    """Writes `state.transfer`; owns the offers, the target and its sources."""
 
     def __init__(
         self,
@@ -82,8 +82,6 @@ class Transfer:
         self._target: _Offer | None = None
         self._begun = 0
         self._sources: dict[int, _Source] = {}
-        self._staging: Staging | None = None
-        """The groups of the target received so far, or those of an abandoned target."""
         self._banned: set[int] = set()
         """Members that sent a wrong offer or group."""
         self._slow: set[int] = set()
@@ -130,7 +128,7 @@ class Transfer:
             self._seek()
         else:
             self._offers.clear()
-            self._staging = self._choose_at = None
+            self._progress.staging = self._choose_at = None
 
     def deadline(self) -> int | None:
         """Monotonic time of the next question, or None."""
@@ -219,11 +217,11 @@ class Transfer:
             return
         sequence = max(sides, key=lambda s: (sum(m not in self._slow for m in sides[s]), s))
         offer = self._offers[sides[sequence][0]]
-        if self._staging is not None:
-            offer.staging.adopt(self._staging)
-        self._staging = offer.staging
+        if self._progress.staging is not None:
+            offer.staging.adopt(self._progress.staging)
+        self._progress.staging = offer.staging
         self._target = offer
-        self._progress.active = True
+        self._progress.sequence = sequence
         self._begun = state.now.monotonic
         self._sources = {member: _Source(due=state.now.monotonic) for member in sides[sequence]}
         self._offers.clear()
@@ -244,7 +242,7 @@ class Transfer:
         """Sends the next question to each source that is free. Completes the transfer if nothing is missing,
         or abandons it if the log has overtaken the target or no source is left."""
         state = self.state
-        target, staging = self._target, self._staging
+        target, staging = self._target, self._progress.staging
         if target is None or staging is None:
             return
         if target.certificate.sequence <= state.executed:
@@ -296,17 +294,17 @@ class Transfer:
         member = verified.peer.member
         message = verified.message
         reason = self.refuse_groups(message, member)
-        if member is None or reason is not None or self._staging is None:
+        if member is None or reason is not None or self._progress.staging is None:
             state.outbox.refused(reason or Reason.NOT_ASKED, verified)
             return
         source = self._sources[member]
         source.owing -= 1
         # Groups that this source was asked for count even if another source was quicker, as a liar could be.
-        new = any(n in self._staging.missing or n in source.groups for n, _items in message.groups)
+        new = any(n in self._progress.staging.missing or n in source.groups for n, _items in message.groups)
         if not message.groups:
             del self._sources[member]
             state.outbox.note("source_left", member=member, reason="serves it no longer")
-        elif not all(self._staging.add(number, items) for number, items in message.groups):
+        elif not all(self._progress.staging.add(number, items) for number, items in message.groups):
             self._ban(member, Reason.BAD_CHUNK, verified)
         elif new:
             source.groups, source.patient, source.due, source.strikes = (), False, state.now.monotonic, 0
@@ -328,7 +326,7 @@ class Transfer:
         state = self.state
         state.outbox.note("transfer_ended", reason=reason)
         self._target = None
-        self._progress.active = False
+        self._progress.sequence = 0
         self._sources = {}
         self._seek_at = state.now.monotonic
 
@@ -343,7 +341,6 @@ class Transfer:
             timestamp=certificate.timestamp,
             frames=certificate.frames,
         )
-        self._progress.active = True
         state.views.become_ended()
         self._target = None
         state.outbox.note("transfer_complete", sequence=certificate.sequence)
