@@ -195,7 +195,7 @@ class Cluster:
         config = msgspec.structs.replace(
             config,
             transfer_lag=settings.transfer_lag or config.transfer_lag,
-            first_word=settings.first_word * config.timeout_base,
+            first_message_timeout=settings.first_message_timeouts * config.timeout_base,
         )
         secret = world.keyring.pair(
             reader_principal(node.member_id, world.settings) if member is None else key_in(node, membership)

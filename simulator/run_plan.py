@@ -25,7 +25,7 @@ CROWDED = 8
 LONGEST_BUSY = 3
 """Longest safety phase, in virtual seconds, of a world that is expensive to play."""
 REAL_EVERY = 50
-FIRST_WORD = 6
+FIRST_MESSAGE_TIMEOUTS = 6
 """Number of view timeouts (T) as in real nodes (R31)."""
 
 
@@ -121,7 +121,7 @@ def _with_more(seed: int, drawn: RunPlan) -> RunPlan:
     dice = Dice(seed).fork("later liars")
     liars = tuple(dice.pick(tuple(LATER)) if dice.hit(0.25) else kind for kind in drawn.adversaries)
     if Dice(seed).fork("first hearing").hit(0.2):
-        settings = msgspec.structs.replace(settings, first_word=FIRST_WORD)
+        settings = msgspec.structs.replace(settings, first_message_timeouts=FIRST_MESSAGE_TIMEOUTS)
     if changes is not None and Dice(seed).fork("ways back").hit(0.5):
         settings = msgspec.structs.replace(settings, epoch_catch_up=True)
     forgetful = False

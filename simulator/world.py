@@ -75,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True):
     """Number of members, the first ones, that judge agent events by other rules; they are honest."""
     beyond: bool = False
     """Whether more members lie than are tolerated; only checkers whose promises hold even then are asked."""
-    first_word: int = 0
+    first_message_timeouts: int = 0
     """View timeouts (T) that a starting node waits for its primary's first message; 6 in the product
     (R31)."""
 

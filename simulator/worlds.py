@@ -23,7 +23,15 @@ from simulator.late_commit_worlds import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_
 from simulator.lock_queue_worlds import LATE_STATES, LOCK_FAULTS, LOCK_QUEUES
 from simulator.membership_changes import MembershipChanges
 from simulator.network import LinkQuality
-from simulator.run_plan import FIRST_WORD, MessageLoss, OperatorAction, Partition, RunPlan, draw_run, smaller
+from simulator.run_plan import (
+    FIRST_MESSAGE_TIMEOUTS,
+    MessageLoss,
+    OperatorAction,
+    Partition,
+    RunPlan,
+    draw_run,
+    smaller,
+)
 from simulator.stale_disk_worlds import OLDER_DISK, UNUSED_DISK
 from simulator.workload import Traffic
 from simulator.world import Settings
@@ -220,7 +228,7 @@ EPOCH_CATCH_UP: dict[str, Any] = {
     "message_losses": TRANSFERS["message_losses"],
     "transfer_lag": 4,
     "epoch_catch_up": True,
-    "first_word": FIRST_WORD,
+    "first_message_timeouts": FIRST_MESSAGE_TIMEOUTS,
     "duration": 8 * SECOND,
 }
 """Members sleep through changes, and most pages of the log are lost."""

@@ -25,7 +25,7 @@ class Epochs:
         self.certificates: tuple[bytes, ...] = ()
         """The certificates that lead to `present`, one for each epoch that ended."""
         self._chain = EpochChain(genesis, (founding(genesis),), scheme)
-        self._cross(known)
+        self._extend(known)
 
     @property
     def present(self) -> Membership:
@@ -36,11 +36,11 @@ class Epochs:
         """Extend the chain by the epoch change proofs in a member's answer; False if not all of them
         verify."""
         try:
-            return self._cross(read_answer(text))
+            return self._extend(read_answer(text))
         except ValueError:
             return False
 
-    def _cross(self, epoch_changes: Iterable[bytes]) -> bool:
+    def _extend(self, epoch_changes: Iterable[bytes]) -> bool:
         try:
             for data in epoch_changes:
                 self.certificates += (self._chain.take(data),)

@@ -41,7 +41,7 @@ from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.host import Halted, Host, TurnLost
 from dtvn.protocol.wire import Door, FrameSigner
 
-FIRST_WORD_TIMEOUTS = 6
+FIRST_MESSAGE_TIMEOUTS = 6
 """Base timeouts that a node waits after its start for its primary's first message: 4.8 s by default."""
 ROWS_LAG = 40_000_000
 """Nanoseconds for which a node gathers state rows for one transaction (R9 allows 100 ms); the platform
@@ -134,7 +134,9 @@ class Node:
         signer = FrameSigner(self.cluster, self._secret, keys)
         config = consensus_config.build(self.founding, self.cluster, self.id, self.membership)
         self.journal.owner = None if config.index is None else (config.epoch, config.index)
-        config = msgspec.structs.replace(config, first_word=FIRST_WORD_TIMEOUTS * config.timeout_base)
+        config = msgspec.structs.replace(
+            config, first_message_timeout=FIRST_MESSAGE_TIMEOUTS * config.timeout_base
+        )
         if self._options.status_idle:
             config = msgspec.structs.replace(config, status_idle=self._options.status_idle)
         self.core = Replica(config, signer, self.application, self.ledger.voting, self._inherited)

@@ -93,11 +93,11 @@ class EpochChain:
         """Verify an encoded EpochChangeProof that ends the present epoch, advance to the next one and
         return the certificate. Raises ProofError and then changes nothing."""
         certificate = epoch_change_certificate(epoch_change_proof, self._chain.cluster)
-        self._chain, self.present = _crossed(self._chain, self.present, certificate)
+        self._chain, self.present = _extended(self._chain, self.present, certificate)
         return certificate
 
 
-def _crossed(chain: Chain, now: Membership, certificate: bytes) -> tuple[Chain, Membership]:
+def _extended(chain: Chain, now: Membership, certificate: bytes) -> tuple[Chain, Membership]:
     """The chain extended by one epoch, and that epoch; `now` is the last epoch of `chain`."""
     longer = extend_chain(chain, certificate)
     begun = longer.epochs[-1]

@@ -45,7 +45,7 @@ def lowest_view_wins(plan: Any, changes: Any) -> Any:
 def believes_new_view(plant: Plant) -> None:
     """A NEW-VIEW is not recomputed: its proposals are accepted unchecked."""
     module: Any = view_change
-    plan, carried = new_view.plan, module._proposals_in
+    plan, proposals_in = new_view.plan, module._proposals_in
 
     def believing(self: ViewChanging, verified: Any) -> None:
         message = verified.message
@@ -56,7 +56,7 @@ def believes_new_view(plant: Plant) -> None:
         ]
         if len(used) < self.state.q:
             return
-        said = carried(verified)
+        said = proposals_in(verified)
         found = plan(used)
         digests = tuple((proposal.sequence, proposal.digest) for proposal in said)
 

@@ -129,7 +129,7 @@ def test_row_15_an_oversize_batch_is_refused_before_its_signature() -> None:
 
 
 def test_row_15_bodies_of_a_left_view_make_room() -> None:
-    """What only a deposed primary named is forgotten; what may be carried is kept."""
+    """What only a deposed primary named is forgotten; what may be reproposed is kept."""
     cluster = Cluster(4)
     cluster.advance(300)
     frame = cluster.bundle("T-liar", value=b"x" * 100_000)

@@ -94,8 +94,8 @@ def test_the_worked_example_of_the_module() -> None:
     assert found.base == 10
     assert found.digests == ((11, A), (12, m.NULL_BATCH_DIGEST), (13, B))
     assert plan(reversed(view_changes)) == found, "the order of VIEW-CHANGEs does not matter"
-    carried = proposals(found, epoch=0, view=5, members=4)
-    assert [(p.sender, p.view, p.sequence) for p in carried] == [(1, 5, 11), (1, 5, 12), (1, 5, 13)]
+    reproposed = proposals(found, epoch=0, view=5, members=4)
+    assert [(p.sender, p.view, p.sequence) for p in reproposed] == [(1, 5, 11), (1, 5, 12), (1, 5, 13)]
 
 
 @pytest.mark.parametrize(("old", "new"), [(A, B), (B, A)])
@@ -178,7 +178,7 @@ def test_row_4_a_view_change_whose_proofs_prove_nothing_is_refused(name: str) ->
     assert target.core.state.views.view_changes == {}
 
 
-class Usurper(Forge):
+class ForgedNewViewPrimary(Forge):
     """Member 1 as a lying primary of view 1: q true VIEW-CHANGEs, a NEW-VIEW of any shape."""
 
     def __init__(self) -> None:
@@ -195,13 +195,13 @@ class Usurper(Forge):
         return self.cluster.verified(self.changes[sender], sender).body_digest
 
     def new_view(
-        self, *, named: list[tuple[int, bytes]] | None = None, carried: list[m.PrePrepare] | None = None
+        self, *, named: list[tuple[int, bytes]] | None = None, reproposed: list[m.PrePrepare] | None = None
     ) -> bytes:
         if named is None:
             named = [(sender, self.digest(sender)) for sender in (1, 2, 3)]
-        if carried is None:
-            carried = [m.PrePrepare(0, 1, 1, 1, A)]
-        frames = tuple(self.cluster.sign(message) for message in carried)
+        if reproposed is None:
+            reproposed = [m.PrePrepare(0, 1, 1, 1, A)]
+        frames = tuple(self.cluster.sign(message) for message in reproposed)
         return self.cluster.sign(m.NewView(0, 1, 1, tuple(named), frames))
 
     def tell(self, frame: bytes, target: int = 0) -> None:
@@ -212,22 +212,24 @@ class Usurper(Forge):
 
 
 def test_a_correct_new_view_is_entered() -> None:
-    usurper = Usurper()
-    usurper.tell(usurper.new_view())
-    assert usurper.cluster[0].core.snapshot().view == 1
-    assert not usurper.cluster[0].core.snapshot().changing
+    forger = ForgedNewViewPrimary()
+    forger.tell(forger.new_view())
+    assert forger.cluster[0].core.snapshot().view == 1
+    assert not forger.cluster[0].core.snapshot().changing
 
 
-BAD_NEW_VIEWS: dict[str, Callable[[Usurper], bytes]] = {
-    "(a) omits a prepared batch": lambda u: u.new_view(carried=[]),
-    "(b) swaps the digest": lambda u: u.new_view(carried=[m.PrePrepare(0, 1, 1, 1, B)]),
-    "(b) fills it with null": lambda u: u.new_view(carried=[m.PrePrepare(0, 1, 1, 1, m.NULL_BATCH_DIGEST)]),
-    "(c) carries it in another view": lambda u: u.new_view(carried=[m.PrePrepare(0, 1, 5, 1, A)]),
-    "(c) carries it at another sequence": lambda u: u.new_view(carried=[m.PrePrepare(0, 1, 1, 2, A)]),
-    "adds a sequence": lambda u: u.new_view(
-        carried=[m.PrePrepare(0, 1, 1, 1, A), m.PrePrepare(0, 1, 1, 2, B)]
+BAD_NEW_VIEWS: dict[str, Callable[[ForgedNewViewPrimary], bytes]] = {
+    "(a) omits a prepared batch": lambda u: u.new_view(reproposed=[]),
+    "(b) swaps the digest": lambda u: u.new_view(reproposed=[m.PrePrepare(0, 1, 1, 1, B)]),
+    "(b) fills it with null": lambda u: u.new_view(
+        reproposed=[m.PrePrepare(0, 1, 1, 1, m.NULL_BATCH_DIGEST)]
     ),
-    "a proposal of somebody else": lambda u: u.new_view(carried=[m.PrePrepare(0, 2, 1, 1, A)]),
+    "(c) reproposes it in another view": lambda u: u.new_view(reproposed=[m.PrePrepare(0, 1, 5, 1, A)]),
+    "(c) reproposes it at another sequence": lambda u: u.new_view(reproposed=[m.PrePrepare(0, 1, 1, 2, A)]),
+    "adds a sequence": lambda u: u.new_view(
+        reproposed=[m.PrePrepare(0, 1, 1, 1, A), m.PrePrepare(0, 1, 1, 2, B)]
+    ),
+    "a proposal of somebody else": lambda u: u.new_view(reproposed=[m.PrePrepare(0, 2, 1, 1, A)]),
     "(e) one sender twice": lambda u: u.new_view(
         named=[(1, u.digest(1)), (2, u.digest(2)), (2, u.digest(2))]
     ),
@@ -245,54 +247,54 @@ BAD_NEW_VIEWS: dict[str, Callable[[Usurper], bytes]] = {
 @pytest.mark.parametrize("name", BAD_NEW_VIEWS)
 def test_row_4_a_new_view_that_does_not_follow_is_refused(name: str) -> None:
     """Every replica recomputes the list and compares (P4 a to e)."""
-    usurper = Usurper()
-    usurper.tell(BAD_NEW_VIEWS[name](usurper))
-    snapshot = usurper.cluster[0].core.snapshot()
+    forger = ForgedNewViewPrimary()
+    forger.tell(BAD_NEW_VIEWS[name](forger))
+    snapshot = forger.cluster[0].core.snapshot()
     assert snapshot.view == 0 or snapshot.changing
     if not name.startswith("one VIEW-CHANGE"):  # that one waits for a VIEW-CHANGE of r0's digest
-        assert [e["code"] for e in usurper.cluster[0].told("evidence")] == ["bad_new_view"]
+        assert [e["code"] for e in forger.cluster[0].told("evidence")] == ["bad_new_view"]
 
 
 def test_row_4_d_view_changes_for_different_views_do_not_mix() -> None:
-    usurper = Usurper()
-    usurper.changes[3] = usurper.change(3, 2, 0)
-    usurper.tell(usurper.new_view(carried=[]))
-    snapshot = usurper.cluster[0].core.snapshot()
+    forger = ForgedNewViewPrimary()
+    forger.changes[3] = forger.change(3, 2, 0)
+    forger.tell(forger.new_view(reproposed=[]))
+    snapshot = forger.cluster[0].core.snapshot()
     assert snapshot.view == 0 or snapshot.changing
 
 
 def test_row_4_e_one_view_change_under_two_names_is_no_quorum() -> None:
     """So the batch that m3 prepared would be lost: m3's own VIEW-CHANGE is left out, m1's counts twice."""
-    usurper = Usurper()
-    cluster = usurper.cluster
+    forger = ForgedNewViewPrimary()
+    cluster = forger.cluster
     for sender in (1, 2):
-        cluster[3].hear(cluster[sender], usurper.changes[sender])
-    named = [(0, usurper.digest(1)), (1, usurper.digest(1)), (2, usurper.digest(2))]
-    cluster[3].hear(cluster[1], usurper.new_view(named=named, carried=[]))
+        cluster[3].hear(cluster[sender], forger.changes[sender])
+    named = [(0, forger.digest(1)), (1, forger.digest(1)), (2, forger.digest(2))]
+    cluster[3].hear(cluster[1], forger.new_view(named=named, reproposed=[]))
     # m3 wishes for what m0 is said to have signed, and is given m1's.
-    cluster[3].hear(cluster[1], usurper.changes[1])
+    cluster[3].hear(cluster[1], forger.changes[1])
     assert not cluster[3].core.state.views.is_active(1)
     assert [each["code"] for each in cluster[3].told("evidence")] == ["bad_new_view"]
 
 
 def test_a_waiting_replica_suspects_at_once_after_a_wrong_new_view() -> None:
     """No need to sit out the timer when the new primary is caught lying."""
-    usurper = Usurper()
-    cluster = usurper.cluster
+    forger = ForgedNewViewPrimary()
+    cluster = forger.cluster
     for sender in (2, 3):
-        cluster[0].hear(cluster[sender], usurper.changes[sender])
+        cluster[0].hear(cluster[sender], forger.changes[sender])
     assert cluster[0].core.snapshot().changing
-    usurper.tell(usurper.new_view(carried=[]))
+    forger.tell(forger.new_view(reproposed=[]))
     assert cluster[0].core.snapshot().suspicion == "bad_new_view"
 
 
 def test_a_wrong_new_view_of_a_later_primary_causes_no_suspicion() -> None:
     """Only the awaited NEW-VIEW is a cause of suspicion."""
-    usurper = Usurper()
-    usurper.changes = {1: usurper.changes[1]}
-    usurper.tell(usurper.new_view(named=[(1, A), (2, B)], carried=[]))
-    assert usurper.cluster[0].told("evidence")
-    assert usurper.cluster[0].core.snapshot().suspicion == ""
+    forger = ForgedNewViewPrimary()
+    forger.changes = {1: forger.changes[1]}
+    forger.tell(forger.new_view(named=[(1, A), (2, B)], reproposed=[]))
+    assert forger.cluster[0].told("evidence")
+    assert forger.cluster[0].core.snapshot().suspicion == ""
 
 
 def test_new_views_naming_unknown_view_changes_take_bounded_room() -> None:

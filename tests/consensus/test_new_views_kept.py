@@ -8,7 +8,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.view_change import ViewChanging
 from tests.consensus.helpers import Cluster, is_kind
-from tests.consensus.test_new_view import A, Forge, Usurper
+from tests.consensus.test_new_view import A, Forge, ForgedNewViewPrimary
 from tests.consensus.test_pinging import busy_cluster
 
 X = b"x" * 32
@@ -47,10 +47,10 @@ def test_r7_a_restarted_primary_recovers_its_new_views_proposals(restarted: bool
 
 def test_r7_a_restarted_primary_recovers_a_proposal_without_its_body() -> None:
     """Its NEW-VIEW is all that its ledger has of it."""
-    usurper = Usurper()
-    cluster = usurper.cluster
+    forger = ForgedNewViewPrimary()
+    cluster = forger.cluster
     for sender in (2, 3):
-        cluster[1].hear(cluster[sender], usurper.changes[sender])
+        cluster[1].hear(cluster[sender], forger.changes[sender])
     _digest, frame = cluster[1].core.state.views.reproposed[1]
     assert [record.phase for record in cluster[1].journal.slots.values() if record.sequence] == []
     cluster[1].crash()
@@ -123,9 +123,9 @@ def test_r33_a_primary_names_its_own_view_change_too() -> None:
 
 
 def test_r33_a_reproposed_body_is_first_asked_of_a_proved_holder() -> None:
-    usurper = Usurper()
-    cluster = usurper.cluster
-    usurper.tell(usurper.new_view())
+    forger = ForgedNewViewPrimary()
+    cluster = forger.cluster
+    forger.tell(forger.new_view())
     core = cluster[0].core
     assert core.state.views.is_active(1)
     assert core.state.batch_fetches.sequence_of(A) == 1, "as long as it may be reproposed"
@@ -299,8 +299,8 @@ def test_r33_nothing_below_the_own_checkpoint_is_requested_or_opened() -> None:
     assert core.state.log.stable == 10
     changes = {i: forge.change(i, 1, 0, *([forge.proof(0, 5, A)] if i == 3 else [])) for i in (1, 2, 3)}
     named = tuple((i, cluster.verified(frame, i).body_digest) for i, frame in changes.items())
-    carried = [m.PrePrepare(0, 1, 1, s, m.NULL_BATCH_DIGEST) for s in range(1, 5)]
-    frames = tuple(cluster.sign(each) for each in (*carried, m.PrePrepare(0, 1, 1, 5, A)))
+    reproposed = [m.PrePrepare(0, 1, 1, s, m.NULL_BATCH_DIGEST) for s in range(1, 5)]
+    frames = tuple(cluster.sign(each) for each in (*reproposed, m.PrePrepare(0, 1, 1, 5, A)))
     for i, frame in changes.items():
         cluster[0].hear(cluster[i], frame)
     cluster[0].hear(cluster[1], cluster.sign(m.NewView(0, 1, 1, named, frames)))

@@ -7,7 +7,7 @@ from tests.consensus.helpers import Cluster
 
 def test_r31_members_that_start_together_wait_longer_for_the_primary() -> None:
     """A primary that is ready last is not deposed; waiting work has its own timer."""
-    cluster = Cluster(4, first_word=5 * 10**9)
+    cluster = Cluster(4, first_message_timeout=5 * 10**9)
     cluster[0].crash()
     cluster.advance(4_000)
     assert not any(node.told("suspected") for node in cluster.up())
@@ -18,7 +18,7 @@ def test_r31_members_that_start_together_wait_longer_for_the_primary() -> None:
 
 
 def test_r31_the_longer_wait_at_the_start_is_bounded() -> None:
-    cluster = Cluster(4, first_word=5 * 10**9)
+    cluster = Cluster(4, first_message_timeout=5 * 10**9)
     cluster[0].crash()
     cluster.advance(7_500)
     assert {node.core.snapshot().view for node in cluster.up()} == {1}

@@ -9,7 +9,7 @@ import pytest
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
 from tests.consensus.helpers import Cluster
-from tests.consensus.test_new_view import A, Forge, Usurper
+from tests.consensus.test_new_view import A, Forge, ForgedNewViewPrimary
 
 PROOF = m.PreparedProof(b"unread", ())
 
@@ -34,13 +34,13 @@ def test_row_15_no_honest_new_view_carries_more_than_a_window() -> None:
     cluster = Cluster(4)
     span = cluster[0].core.config.watermark_span
     named = tuple((sender, A) for sender in range(5))
-    for carried, names, verdict in (
+    for reproposed, names, verdict in (
         (span, 4, None),
         (span + 1, 4, Reason.TOO_LARGE),
         (0, 5, Reason.TOO_LARGE),
     ):
-        message = m.NewView(0, 1, 1, named[:names], (b"unread",) * carried)
-        assert wants(cluster, message, 1) is verdict, (carried, names)
+        message = m.NewView(0, 1, 1, named[:names], (b"unread",) * reproposed)
+        assert wants(cluster, message, 1) is verdict, (reproposed, names)
 
 
 def test_r5_a_member_goes_from_view_to_view_upwards() -> None:
@@ -92,26 +92,26 @@ def test_row_4_a_new_view_not_signed_by_its_primary_is_always_refused() -> None:
 
 def test_r33_a_new_view_may_name_a_members_last_but_one_view_change() -> None:
     """m2 has gone on to view 2 meanwhile: its VIEW-CHANGE for view 1 is here, and is not asked for."""
-    usurper = Usurper()
-    cluster = usurper.cluster
+    forger = ForgedNewViewPrimary()
+    cluster = forger.cluster
     for sender in (1, 3, 2):
-        cluster[0].hear(cluster[sender], usurper.changes[sender])
-    cluster[0].hear(cluster[2], usurper.change(2, 2, 0))
-    cluster[0].hear(cluster[1], usurper.new_view())
+        cluster[0].hear(cluster[sender], forger.changes[sender])
+    cluster[0].hear(cluster[2], forger.change(2, 2, 0))
+    cluster[0].hear(cluster[1], forger.new_view())
     assert cluster[0].core.state.views.is_active(1)
     assert not cluster[0].core.state.view_change_fetches
 
 
 def test_row_15_a_wrong_new_view_is_checked_once_and_ends_its_fetches() -> None:
-    usurper = Usurper()
-    cluster = usurper.cluster
+    forger = ForgedNewViewPrimary()
+    cluster = forger.cluster
     core = cluster[0].core
-    other = usurper.change(1, 5, 0)
+    other = forger.change(1, 5, 0)
     named = [(1, cluster.verified(other, 1).body_digest), (2, A), (3, A)]
-    cluster[0].hear(cluster[1], usurper.new_view(named=named))
+    cluster[0].hear(cluster[1], forger.new_view(named=named))
     assert len(core.state.view_change_fetches) == 2
     cluster[0].hear(cluster[1], other)
-    cluster[0].hear(cluster[3], usurper.change(3, 9, 0))
+    cluster[0].hear(cluster[3], forger.change(3, 9, 0))
     assert len(core.state.view_change_fetches) == 0
     assert core.view_change._waiting == {}
     refused = [told for told in cluster[0].told("refused") if told["text"] == "NewView"]
@@ -133,13 +133,13 @@ def test_row_15_fetches_from_a_liar_end_with_its_new_view() -> None:
 
 def test_r33_an_old_view_change_requested_by_digest_is_accepted() -> None:
     """r0 has received later ones of r2; the NEW-VIEW names the one before them all."""
-    usurper = Usurper()
-    cluster = usurper.cluster
+    forger = ForgedNewViewPrimary()
+    cluster = forger.cluster
     for view in (2, 3):
-        cluster[0].hear(cluster[2], usurper.change(2, view, 0))
-    cluster[0].hear(cluster[1], usurper.new_view())
+        cluster[0].hear(cluster[2], forger.change(2, view, 0))
+    cluster[0].hear(cluster[1], forger.new_view())
     for sender in (1, 3, 2):
-        cluster[0].hear(cluster[sender], usurper.changes[sender])
+        cluster[0].hear(cluster[sender], forger.changes[sender])
     assert cluster[0].core.state.views.is_active(1)
 
 

@@ -118,7 +118,7 @@ EQUIVALENT: dict[str, str] = {
     "(found.view, found.digest) >= (known.view, known.digest)": (
         "of two certificates for one digest in one view either may be chosen: a plan names the digest"
     ),
-    "dtvn.proof.epoch_chain._crossed: isinstance(command, Reconfigure) -> True": (
+    "dtvn.proof.epoch_chain._extended: isinstance(command, Reconfigure) -> True": (
         "`extend_chain` let through an operation of this kind only, and `read` makes a Reconfigure of it"
     ),
     "dtvn.proof.chain.extend_chain: (proved.kind, proved.code, proved.epoch, proved.checkpoint) != "

@@ -60,15 +60,15 @@ def new_views() -> Iterator[Case]:
 def following() -> Iterator[Case]:
     """NEW-VIEWs that follow from their VIEW-CHANGEs."""
     calm, busy = quiet(), one_prepared()
-    carried = new_view(named(*busy), (6, ONE))
+    reproposed = new_view(named(*busy), (6, ONE))
     yield Case("nothing to carry", "follows", [new_view(named(*calm)), *calm])
-    yield Case("one batch carried", "follows", [carried, *busy])
-    yield Case("VIEW-CHANGEs in another order", "follows", [carried, *busy[::-1]])
-    yield Case("a VIEW-CHANGE twice", "follows", [carried, *busy, busy[0]])
+    yield Case("one batch carried", "follows", [reproposed, *busy])
+    yield Case("VIEW-CHANGEs in another order", "follows", [reproposed, *busy[::-1]])
+    yield Case("a VIEW-CHANGE twice", "follows", [reproposed, *busy, busy[0]])
     spare = change(stable(), proof(0, 7), sender=3, view=1)
-    yield Case("a VIEW-CHANGE that it does not name", "follows", [carried, *busy, spare])
+    yield Case("a VIEW-CHANGE that it does not name", "follows", [reproposed, *busy, spare])
     bad = change([NOISE], sender=3, view=1)
-    yield Case("one that proves nothing and is not named", "follows", [carried, *busy, bad])
+    yield Case("one that proves nothing and is not named", "follows", [reproposed, *busy, bad])
     unsigned = proposal(1, 6, by="r3")
     yield Case("who signed a proposal is not asked", "follows", [new_view(named(*busy), unsigned), *busy])
     hung = new_view(named(*busy), (6, ONE), attachment=NOISE)
@@ -152,9 +152,9 @@ def lying() -> Iterator[Case]:
         ("by somebody else", [proposal(1, 6, sender=2)]),
     ):
         yield Case(name, "convicted", [new_view(names, *slots), *busy])
-    usurper = say(22, 0, 2, 1, names, [proposal(1, 6)])
-    yield Case("not by the primary of its view", "convicted", [usurper, *busy])
-    yield Case("not by the primary of its view, VIEW-CHANGEs unseen", "convicted", [usurper])
+    not_primary = say(22, 0, 2, 1, names, [proposal(1, 6)])
+    yield Case("not by the primary of its view", "convicted", [not_primary, *busy])
+    yield Case("not by the primary of its view, VIEW-CHANGEs unseen", "convicted", [not_primary])
 
 
 def misnaming() -> Iterator[Case]:

@@ -218,10 +218,10 @@ def large_changes() -> Iterator[Case]:
     full = [[b"", [b""] * 31]] * (ROOM // 32)
     yield Case("as many as are read", "convicted", [change([], *full)])
     yield Case("one more", "too many", [change([b""], *full)])
-    yield from carried()
+    yield from reproposed()
 
 
-def carried() -> Iterator[Case]:
+def reproposed() -> Iterator[Case]:
     """What stands inside of the statements counts too, be they of a kind that cannot stand there."""
     entry, votes = (0, 1, ONE, ONE, 1, ONE), [b""] * 3
     carriers = {

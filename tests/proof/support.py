@@ -132,7 +132,7 @@ class PaperLog:
         step = self.order([self.operation(Reconfigure(wanted))])
         assert step.done()[0][1].outcomes[0].code == "ok"
         membership = self.application.membership()
-        self.epoch_changes.append(self._hand_over(step, before))
+        self.epoch_changes.append(self._epoch_change_proof(step, before))
         self._go_on([member.id for member in membership.members])
 
     def recover(self, renamed: str = "+") -> EpochChangeProof:
@@ -145,7 +145,9 @@ class PaperLog:
         assert step.done()[0][1].outcomes[0].code == "ok"
         self.steps.append(step)
         self.roots.append(self.application.root())
-        ended = msgspec.structs.replace(self._hand_over(step, before), checkpoint=self.continuations(epoch))
+        ended = msgspec.structs.replace(
+            self._epoch_change_proof(step, before), checkpoint=self.continuations(epoch)
+        )
         self.epoch_changes.append(ended)
         self._go_on(names)
         return ended
@@ -174,7 +176,7 @@ class PaperLog:
         data = ms.liveness_bytes(self.cluster, epoch, name, executed, now)
         return ms.LivenessProof(name, executed, now, bindings.crypto_sign(data, key_pair(name)[1])[:64])
 
-    def _hand_over(self, step: Step, peaks: tuple[bytes, ...]) -> EpochChangeProof:
+    def _epoch_change_proof(self, step: Step, peaks: tuple[bytes, ...]) -> EpochChangeProof:
         entry = step.entry
         bundle, result = step.done()[0]
         outcome = result.outcomes[0]

@@ -212,7 +212,7 @@ def test_p4_checkpoints_signed_by_a_stranger_convict_the_sender() -> None:
 def test_p4_a_new_view_that_does_not_follow_convicts_its_sender() -> None:
     changes = [change(index, 1, prepared(0, 1)) for index in range(3)]
     named = tuple((each.sender, digest_of(each)) for each in changes)
-    carried = (PAPER.sign(m.PrePrepare(0, 1, 1, 1, ONE)),)
+    reproposed = (PAPER.sign(m.PrePrepare(0, 1, 1, 1, ONE)),)
     forged = (PAPER.sign(m.PrePrepare(0, 1, 1, 1, TWO)),)
 
     def judged(message: m.NewView, *view_changes: m.ViewChange) -> str:
@@ -220,10 +220,10 @@ def test_p4_a_new_view_that_does_not_follow_convicts_its_sender() -> None:
 
     assert judged(m.NewView(0, 1, 1, named, forged), *changes) == "r1"
     assert judged(m.NewView(0, 1, 1, named, ()), *changes) == "r1"
-    assert judged(m.NewView(0, 1, 1, named[:2], carried)) == "r1"
-    assert judged(m.NewView(0, 2, 1, named, carried)) == "r2", "not the primary of its view"
+    assert judged(m.NewView(0, 1, 1, named[:2], reproposed)) == "r1"
+    assert judged(m.NewView(0, 2, 1, named, reproposed)) == "r2", "not the primary of its view"
     with pytest.raises(ProofError, match="follows from its VIEW-CHANGEs"):
-        judged(m.NewView(0, 1, 1, named, carried), *changes)
+        judged(m.NewView(0, 1, 1, named, reproposed), *changes)
     with pytest.raises(ProofError, match="are not all here"):
         judged(m.NewView(0, 1, 1, named, forged), *changes[:2])
 

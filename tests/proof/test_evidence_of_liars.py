@@ -26,7 +26,7 @@ stabilize
 drop kind=PrePrepare from=r0
 request gate-a admit T-100
 advance 5s"""
-"""The first primary falls silent, and its batch is carried: as in tests/scenarios/forged_*.txt."""
+"""The first primary falls silent, and its batch is reproposed: as in tests/scenarios/forged_*.txt."""
 LEFT_BEHIND = {
     "omit": set(),  # it says the same in its own VIEW-CHANGE, and nobody sees the one that its NEW-VIEW names
     "swap": {"bad_new_view"},

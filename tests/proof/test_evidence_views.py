@@ -120,9 +120,9 @@ def test_p1_a_certificate_needs_statements_of_q_members(members: int, q: int) ->
             said = judged("bad_view_change", change(0, votes, prepares))
             assert said == ("proves" if right else "convicted"), (votes, prepares)
     changes = [change(sender, q, q - 1) for sender in range(members)]
-    carried = (paper.sign(m.PrePrepare(0, 0, members, 6, ONE)),)
+    reproposed = (paper.sign(m.PrePrepare(0, 0, members, 6, ONE)),)
     for count in range(members + 1):
-        told = paper.sign(m.NewView(0, 0, members, tuple(named(*changes[:count])), carried))
+        told = paper.sign(m.NewView(0, 0, members, tuple(named(*changes[:count])), reproposed))
         assert judged("bad_new_view", told, *changes) == ("follows" if count == q else "convicted"), count
 
 

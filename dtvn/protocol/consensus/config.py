@@ -81,7 +81,7 @@ class Config(msgspec.Struct, frozen=True):
     """An unanswered request goes to the next member after this time."""
     fetch_delay: int = 20 * MILLISECOND
     """A missing body is requested after this time: it may be queued behind smaller frames."""
-    first_word: int = 0
+    first_message_timeout: int = 0
     """Time, if longer than T, for which a newly started replica waits for the first message of the primary:
     members that start together are not ready together. Waiting work has its own timeout (R30)."""
     status_idle: int = 1 * SECOND

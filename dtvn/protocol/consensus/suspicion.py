@@ -368,7 +368,9 @@ class Suspicion:
     def _silent_due(self, timeout: int) -> int:
         """When the primary's silence becomes a cause. A replica that just started waits longer for the first
         message: members that start together are not ready together, and waiting work has its own clock."""
-        return self.primary_heard + (timeout if self._met else max(timeout, self.state.config.first_word))
+        return self.primary_heard + (
+            timeout if self._met else max(timeout, self.state.config.first_message_timeout)
+        )
 
     def _note_tick(self) -> None:
         """Notes whether a tick is missing. The primary's clock may be slower than this one by the drift bound

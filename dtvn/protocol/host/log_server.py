@@ -121,7 +121,7 @@ class LogServer:
             if 1 <= message.first <= message.last and _has_room(self._requests, peer, name, REQUESTS_MAX):
                 self._requests[name] = (peer, message.first, message.last)
             return
-        self._forget_lapsed(now)
+        self._forget_expired(now)
         placed, loser = self._places.take(name, now.monotonic)
         if loser:
             self._turn_away(self._subscribers.pop(loser).peer, now)
@@ -175,7 +175,7 @@ class LogServer:
             sum(len(record.body) for record in self._fresh.values()) <= RANGE_BYTES_MAX
             and _commits(self._fresh.values()) <= COMMITS_MAX
         )
-        self._forget_lapsed(now)
+        self._forget_expired(now)
         encoded: dict[tuple[int, int], bytes] = {}
         for name in list(self._subscribers):
             self._advance(name, self._subscribers[name], encoded, now)
@@ -191,7 +191,7 @@ class LogServer:
         """Monotonic time of the next range; None if no peer waits for one."""
         return self._rested_at if self._behind else None
 
-    def _forget_lapsed(self, now: Now) -> None:
+    def _forget_expired(self, now: Now) -> None:
         """Drop subscribers that did not renew their Follow."""
         for name in [n for n, f in self._subscribers.items() if f.until < now.monotonic]:
             del self._subscribers[name]

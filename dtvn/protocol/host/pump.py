@@ -179,7 +179,7 @@ class Host:
             if deadline is not None and now.monotonic >= deadline:
                 effects.merge(self.core.tick(now))
                 self.core.invariants()
-            self._cross(now, effects)
+            self._catch_up_epochs(now, effects)
         except Exception as error:
             self._dead = True
             raise TurnLost("a step raised") from error
@@ -323,7 +323,7 @@ class Host:
     def _ask_judge(self, judge: Judge, header: Header, now: Now) -> Reason | None:
         return judge.put(header.peer, header.message.body, now.monotonic)
 
-    def _cross(self, now: Now, effects: Effects) -> None:
+    def _catch_up_epochs(self, now: Now, effects: Effects) -> None:
         """Ask peers for missed epochs, and continue in the newest one if that is better."""
         if self.epoch_catch_up is None:
             return
