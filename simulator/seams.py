@@ -42,9 +42,9 @@ from dtvn.protocol.consensus import (
 )
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, CommitCertificate
+from dtvn.protocol.consensus.certificate_comparison import Contradictions
 from dtvn.protocol.consensus.checkpoint import Checkpoints
 from dtvn.protocol.consensus.config import Config
-from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.dispatch import Dispatcher
 from dtvn.protocol.consensus.effects import Effects, EntryRecord, Now, Prune, Reason, SlotRecord, StateRecord
 from dtvn.protocol.consensus.epoch_change import EpochChange

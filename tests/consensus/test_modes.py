@@ -40,7 +40,7 @@ CALLERS = {
     "become_voting": {"voting"},
     "become_changing": {"view_change"},
     "become_normal": {"view_change"},
-    "become_ended": {"contradiction", "epoch_change", "receiving"},
+    "become_ended": {"certificate_comparison", "epoch_change", "receiving"},
 }
 """Transition -> modules that make it."""
 

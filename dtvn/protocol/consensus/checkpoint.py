@@ -7,7 +7,8 @@ stable <= executed always holds, and a replica forgets only what q members signe
 from __future__ import annotations
 
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
-from dtvn.protocol.consensus.contradiction import Content, Contradictions, content_of
+from dtvn.protocol.consensus.certificate_comparison import Contradictions
+from dtvn.protocol.consensus.contradiction import Content, content_of
 from dtvn.protocol.consensus.effects import CheckpointRecord, Prune, Reason, SlotRecord
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.events import CheckpointAheadCertified, CheckpointStable, Listener, StateFrozen

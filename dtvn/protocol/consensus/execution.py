@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dtvn.protocol.consensus.certificate_comparison import Contradictions
 from dtvn.protocol.consensus.checkpoint import Checkpoints
-from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.effects import EntryRecord, Reason
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.events import Executed, Listener

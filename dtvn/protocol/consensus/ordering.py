@@ -11,7 +11,7 @@ from typing import Any
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CommitCertificate, Prepared
-from dtvn.protocol.consensus.contradiction import Contradictions
+from dtvn.protocol.consensus.certificate_comparison import Contradictions
 from dtvn.protocol.consensus.effects import Reason, SlotRecord
 from dtvn.protocol.consensus.epoch_change import EpochChange, reconfigures
 from dtvn.protocol.consensus.events import Listener, PrimaryHeard

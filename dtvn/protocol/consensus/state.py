@@ -76,8 +76,8 @@ SHARED = {
     "view_change_fetches.keep_only": {"view_change"},
     "future.add": {"ordering"},
     "future.take": {"replica"},
-    "throttle.allow": {"contradiction", "retransmission", "supplying", "view_change"},
-    "evidence.note_double": {"checkpoint", "contradiction", "ordering", "view_change"},
+    "throttle.allow": {"certificate_comparison", "retransmission", "supplying", "view_change"},
+    "evidence.note_double": {"certificate_comparison", "checkpoint", "ordering", "view_change"},
     "evidence.note_single": {"view_change"},
 }
 """Table, and the field or method that changes it -> the modules that do. A row that is not here is written

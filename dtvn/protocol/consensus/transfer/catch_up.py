@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import read_checkpoint, read_end, why_refused
+from dtvn.protocol.consensus.certificate_comparison import Contradictions
 from dtvn.protocol.consensus.checkpoint import Checkpoints
-from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.epoch_change import EpochChange
 from dtvn.protocol.consensus.errors import InvariantBreach

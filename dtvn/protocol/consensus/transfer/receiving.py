@@ -20,8 +20,8 @@ import msgspec
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.application import Staging
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, ends_log, read_checkpoint, why_refused
+from dtvn.protocol.consensus.certificate_comparison import Contradictions
 from dtvn.protocol.consensus.checkpoint import Checkpoints
-from dtvn.protocol.consensus.contradiction import Contradictions
 from dtvn.protocol.consensus.effects import CheckpointRecord, Install, Reason
 from dtvn.protocol.consensus.ledger_tail import LedgerTail
 from dtvn.protocol.consensus.messages import FetchGroups, FetchSnapshot, Groups, Snapshot
