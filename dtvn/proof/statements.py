@@ -94,8 +94,6 @@ def config_of(chain: Chain, epoch: int) -> Config:
         drift_bound=0,
         batch_operations_max=1,
         batch_bytes_max=1,
-        sessions_max=1,
-        nonces_max=1,
     )
 
 

@@ -62,8 +62,6 @@ def config_for(index: int | None, members: int, **changes: Any) -> Config:
         drift_bound=2_000_000,
         batch_operations_max=1_000,
         batch_bytes_max=512 * 1024,
-        sessions_max=1_024,
-        nonces_max=100_000,
         **changes,
     )
     check(config)

@@ -28,9 +28,11 @@ ENTRIES_SUPPLIED_MAX = 256
 """Most entries in one Entries."""
 
 TRANSFER_LAG = 1_000
+"""Default of Config.transfer_lag, sequences."""
 TRANSFER_TICKETS = 32
+"""Default of Config.transfer_tickets, tickets."""
 TRANSFER_PATIENCE = 5 * SECOND
-"""Defaults of Config.transfer_lag, .transfer_tickets and .transfer_patience."""
+"""Default of Config.transfer_patience, nanoseconds."""
 
 
 class ConfigError(ValueError):
@@ -43,22 +45,25 @@ class Config(msgspec.Struct, frozen=True):
     cluster: bytes
     """Cluster id, 32 bytes."""
     epoch: int
+    """Number of the epoch, 0 for genesis."""
     members: tuple[str, ...]
     """Member ids in order of their index."""
     index: int | None
     """This replica's index; None for a learner, which never votes."""
     checkpoint_interval: int
+    """Sequences from one checkpoint to the next (R24)."""
     window: int
     """L: sequences above the stable checkpoint that may be open (R20)."""
     drift_bound: int
     """Microseconds by which a fresh proposal's timestamp may differ from this node's clock (R3)."""
     batch_operations_max: int
+    """Most operations in a batch that a replica votes for (R20)."""
     batch_bytes_max: int
-    sessions_max: int
-    nonces_max: int
+    """Most bytes of an encoded batch body that a replica votes for (R20)."""
     timeout_base: int = 800 * MILLISECOND
     """T at rest on a local network (R31)."""
     timeout_max: int = 8 * SECOND
+    """Bound of T as doubled after failed view changes (R31)."""
     heartbeat: int = 200 * MILLISECOND
     """Heartbeat interval of an idle primary; `build` sets a quarter of T if T is under 800 ms (R30)."""
     batch_delay: int = 1 * MILLISECOND
@@ -164,8 +169,6 @@ def build(
         drift_bound=parameters.drift_bound,
         batch_operations_max=parameters.batch_operations_max,
         batch_bytes_max=parameters.batch_bytes_max,
-        sessions_max=parameters.sessions_max,
-        nonces_max=parameters.nonces_max,
         timeout_base=parameters.view_timeout * 1_000,
         heartbeat=min(200 * MILLISECOND, parameters.view_timeout * 1_000 // 4),
     )

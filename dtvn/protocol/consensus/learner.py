@@ -406,7 +406,7 @@ class Learner:
             self.over = True
 
     def _contradicted(self, kind: str, theirs: CheckpointCertificate) -> None:
-        """Store both certificates, as a member does (consensus.contradiction), and stop: the alarm persists
+        """Store both certificates, as a member does (certificate_comparison), and stop: the alarm persists
         after a restart."""
         mine = () if self._certified is None else self._certified.frames
         found = Contradiction(1, kind, self.config.epoch, theirs.sequence, mine, theirs.frames)

@@ -33,6 +33,7 @@ RANGE_BYTES_MAX = 1024 * 1024
 """Most bytes of batch bodies in one answer: under ten milliseconds of the loop."""
 
 RANGE_ENTRIES_MAX = 256
+"""Most entries in one answer."""
 
 COMMITS_MAX = 256
 """Most COMMITs in one answer, unless its first entry alone has more: a member that is still in an earlier,
@@ -55,8 +56,9 @@ RANGES_PER_TURN = 2
 """Most ranges read from the ledger in one turn, in rotation, so that log requests never delay votes."""
 
 ENTRY_COST = 6_000
+"""Nanoseconds of this process for one entry of a range: 256 small entries take 3 ms in all."""
 BYTE_COST = 10
-"""Nanoseconds of this process for an entry and for a byte of a range: 256 small entries take 3 ms in all."""
+"""Nanoseconds of this process for one byte of a range."""
 
 SHARE = 8
 """A node spends at most 1/8 of its time on ranges, however many peers ask (P15)."""
@@ -285,7 +287,8 @@ def _message(records: list[EntryRecord], checkpoint: tuple[bytes, ...]) -> m.Ent
 
 
 def _has_room(table: Mapping[str, object], peer: Peer, name: str, size: int) -> bool:
-    """Whether a connection may enter a table: it is in it already, or within the share of its principal."""
+    """Whether connection `name` of `peer` may enter a table of at most `size` connections: it is in it, or
+    its principal has fewer than CONNECTIONS_MAX there."""
     if name in table:
         return True
     share = sum(1 for other in table if other.rpartition("/")[0] == peer.name)
@@ -293,7 +296,8 @@ def _has_room(table: Mapping[str, object], peer: Peer, name: str, size: int) -> 
 
 
 def _is_due(table: dict[str, int], name: str, now: Now) -> bool:
-    """Whether a connection may be sent something again; if so, the next time is `PROOF_EVERY` later."""
+    """Whether connection `name` may be sent something again; if so, the next time is `PROOF_EVERY` later.
+    `table`: connection -> monotonic nanoseconds from which it may."""
     if now.monotonic < table.get(name, 0):
         return False
     if len(table) >= REQUESTS_MAX:
