@@ -115,6 +115,21 @@ def log_format() -> str:
     return name
 
 
+def database_url() -> str:
+    """The platform's PostgreSQL (`DATABASE_URL`); "" for SQLite files."""
+    return os.environ.get("DATABASE_URL", "")
+
+
+def storage_url() -> str:
+    """The PostgreSQL of a node's own ledger (`DTVN_STORAGE_URL`); "" if none is named."""
+    return os.environ.get("DTVN_STORAGE_URL", "")
+
+
+def api_key() -> str:
+    """The key that the APIs of platform and nodes require (`DTVN_API_KEY`); "" if none is named."""
+    return os.environ.get("DTVN_API_KEY", "")
+
+
 def node_ports() -> range | None:
     """The range from which ports of new nodes are chosen (`DTVN_NODE_PORTS=FIRST-LAST`); None if the default
     ports may be used. Raises ImproperlyConfigured."""
@@ -193,7 +208,7 @@ def databases(data: Path) -> dict[str, dict[str, Any]]:
 
     Each node process adds an alias of its own for its ledger at run time; see validators.ledger.
     """
-    url = os.environ.get("DATABASE_URL", "")
+    url = database_url()
     if not url:
         return {
             "default": platform_sqlite(data / "platform" / "platform.sqlite3"),

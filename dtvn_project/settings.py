@@ -13,7 +13,7 @@ DEBUG = os.environ.get("DTVN_DEBUG") == "1"
 KNOWN_HOSTS = environment.allowed_hosts()
 SUPERVISOR = os.environ.get("DTVN_SUPERVISOR") == "1"
 """True for `manage.py supervisor`: the Go DTVN's conventions, and a cluster that may be replaced."""
-API_IS_OPEN = SUPERVISOR and not os.environ.get("DTVN_API_KEY")
+API_IS_OPEN = SUPERVISOR and not environment.api_key()
 """Without a key the API is open to every caller except pages of other sites (X41)."""
 ALLOWED_HOSTS = ["*"] if SUPERVISOR and not API_IS_OPEN else KNOWN_HOSTS
 """With a key, any Host is safe: a page that points its own name at this machine (DNS rebinding) has neither

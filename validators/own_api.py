@@ -3,7 +3,6 @@ node has."""
 
 from __future__ import annotations
 
-import os
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +13,7 @@ from dtvn.api.errors import Unavailable
 from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError
+from dtvn_project import environment
 from validators.local_get import NO_ANSWER, get
 from validators.membership import MemberNode, list_members
 
@@ -57,7 +57,7 @@ def read_metrics(node_id: str) -> str | None:
 def _ask(member: MemberNode, path: str) -> Any:
     """The answer of one node, None if it gives none."""
     try:
-        api = kept_api(_folder_of(member.id), os.environ.get("DTVN_API_KEY", ""))
+        api = kept_api(_folder_of(member.id), environment.api_key())
         if api is None:
             return None
         headers = {"X-API-Key": api.key.encode()} if api.key else {}

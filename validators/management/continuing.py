@@ -6,7 +6,6 @@ The ordinary ceremony decides which members join it, and with which keys (`genes
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.host.ports import JournalError
 from dtvn.waiting import saying
 from dtvn.wording import counted
+from dtvn_project import environment
 
 
 def parameters_of(options: dict[str, Any]) -> g.Parameters:
@@ -187,7 +187,7 @@ _STEPS = {"save": _save, "show": _show, "init": _init, "demo": _demo, "install":
 def _location(folder: ClusterFolder, genesis: g.Genesis, name: str, *, learner: bool) -> Location:
     """Location of an old ledger; raises FoundingError if it does not exist, because opening it would create
     one."""
-    url = os.environ.get("DATABASE_URL", "")
+    url = environment.database_url()
     if learner:
         found = Location.choose(folder.learner, url=url, schema=LEARNER_SCHEMA)
     else:

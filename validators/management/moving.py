@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from dtvn.node.ledger_place import find_place, keep_server, ledger_schema
 from dtvn.node.options import NodeOptions, StartError, check_folder, read_genesis_to_start
 from dtvn.protocol.host.ports import JournalError
 from dtvn.wording import counted
+from dtvn_project import environment
 from validators.ledger import find_ledger
 from validators.ledger.move import drop_left_over, move_ledger
 
@@ -22,12 +22,12 @@ from validators.ledger.move import drop_left_over, move_ledger
 def moved(options: dict[str, Any]) -> str:
     """Move the ledger; returns what was done as a sentence. Raises CommandError with one sentence."""
     data = ClusterFolder(options["data_dir"] or settings.DATA)
-    own_url = os.environ.get("DTVN_STORAGE_URL", "")
+    own_url = environment.storage_url()
     if options["to_server"] and not own_url:
         raise CommandError("--to-server needs DTVN_STORAGE_URL=postgresql://user:password@host/database.")
     try:
         check_folder(data, options["node"])
-        where = NodeOptions(ledger_folder=options["ledger"], platform_url=os.environ.get("DATABASE_URL", ""))
+        where = NodeOptions(ledger_folder=options["ledger"], platform_url=environment.database_url())
         said = _move(data.node(options["node"]), where, own_url, to_server=options["to_server"])
     except (StartError, LedgerError, JournalError, ValueError, OSError) as error:
         raise CommandError(str(error)) from error

@@ -3,7 +3,6 @@ function."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from dtvn.recovery import (
     plan_digest,
     sealing,
 )
+from dtvn_project import environment
 
 Say = Callable[[str], object]
 
@@ -176,8 +176,8 @@ def _place(options: dict[str, Any]) -> recovery_steps.Place:
 
     where = NodeOptions(
         ledger_folder=options["ledger"],
-        own_url=os.environ.get("DTVN_STORAGE_URL", ""),
-        platform_url=os.environ.get("DATABASE_URL", ""),
+        own_url=environment.storage_url(),
+        platform_url=environment.database_url(),
     )
     return recovery_steps.Place(folder, open_ledger, find_ledger, where)
 

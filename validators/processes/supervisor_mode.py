@@ -48,7 +48,7 @@ class SupervisorMode(Supervisor):
         environment.ensure_secret_key(self._folder.root)
         self._folder.clear_celery()
         preparation.migrate()
-        hold_key(os.environ.get("DTVN_API_KEY", ""))
+        hold_key(environment.api_key())
         members = self._register()
         reset_cluster()
         if self._auto_start:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from dtvn.waiting import saying
+from dtvn_project import environment
 from validators.backup.forms import BackupError, Manifest
 from validators.management.teaching import TeachingCommand, add_data_folder
 
@@ -48,7 +48,7 @@ class Command(TeachingCommand):
         from validators.backup.covering import cover
         from validators.backup.sources import Source
 
-        source = Source(options["data_dir"].absolute(), os.environ.get("DATABASE_URL", ""))
+        source = Source(options["data_dir"].absolute(), environment.database_url())
         try:
             out = options["out"] or new_name(source.genesis().name)
             check_place(out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from dtvn.protocol import quorum
 from dtvn.waiting import saying
+from dtvn_project import environment
 from validators.backup.forms import BackupError, Manifest
 from validators.management.teaching import TeachingCommand, add_data_folder
 
@@ -62,7 +62,7 @@ class Command(TeachingCommand):
             if options["check"]:
                 return
             with saying(f"the files of {path} to be written to {root}"):
-                restored = restore(path, manifest, Source(root, os.environ.get("DATABASE_URL", "")), request)
+                restored = restore(path, manifest, Source(root, environment.database_url()), request)
         except BackupError as error:
             raise CommandError(str(error)) from error
         self.stdout.write("\n".join(advice(path, root, manifest, restored, ledgers=request.part == "all")))

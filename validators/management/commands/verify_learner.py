@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from dtvn_project import environment
 from validators.backup.forms import BackupError
 from validators.management.teaching import TeachingCommand, add_data_folder
 
@@ -33,9 +33,7 @@ class Command(TeachingCommand):
         from validators.backup.sources import Source
 
         try:
-            applied, certified = verify(
-                Source(options["data_dir"].absolute(), os.environ.get("DATABASE_URL", ""))
-            )
+            applied, certified = verify(Source(options["data_dir"].absolute(), environment.database_url()))
         except BackupError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
