@@ -10,6 +10,7 @@ dtvn/api/helper/sockets.py         SENT, if a node tells its clients
 validators/rest/openapi/shapes.py  its sentence
 tickets/               what operators do: ACTS in pages/tickets.py and in static/js/tickets.js, admin.py
 static/js/outcomes.js  its word, and without a ticket its subject
+validators/ledger/read.py, validators/feed/rows.py   what lists say of its verdict, if it has one
 simulator/             its share in workload.py; its answers in checkers/linearizable.py, which skips others
 
 The order of the checks is part of the protocol: form, nonce, time, room for the nonce, permission, and

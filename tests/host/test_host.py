@@ -12,7 +12,7 @@ from dtvn.protocol.consensus.effects import ALL, Effects, Note, Reason, ReplyTo,
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import INBOUND_MAX, TurnLost
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
-from dtvn.protocol.host.questions import ANSWERED_MAX, WAITING_MAX
+from dtvn.protocol.host.questions import ANSWERED_MAX, COST, SAVED_MAX, SHARE, WAITING_MAX
 from dtvn.protocol.wire import Envelope, decode_envelope, link_frame
 from tests.host.doubles import EMPTY, Bench, Tape, entry_record
 
@@ -328,10 +328,22 @@ def test_row_15_a_peers_flood_of_questions_delays_no_other_peers_answer() -> Non
     asked = [peer.name for peer, _frame in (said[1] for said in bench.tape.said)]
     assert len(asked) == ANSWERED_MAX, "the rest of the turn is consensus's"
     assert "r2" in asked
-    assert bench.host.wake_at() == 0, "what waits is answered though nothing arrives"
-    while bench.host.wake_at() == 0:
-        bench.host.turn()
+    while (due := bench.host.wake_at()) is not None and due <= bench.clock.now().monotonic:
+        bench.host.turn()  # what waits is answered though nothing arrives
     assert len(bench.tape.said) == WAITING_MAX + 1, "of one peer so many wait, and no more"
+
+
+def test_p15_queries_take_at_most_an_eighth_of_the_time() -> None:
+    bench = Bench()
+    number, seconds = 0, 5
+    for _turn in range(seconds * 1_000):
+        for _ in range(2):
+            number += 1
+            bench.hear(bench.paper.signer("r1").link(m.Query(number, "status", ())))
+        bench.host.turn()
+        bench.clock.monotonic += 1_000_000
+    saved = SAVED_MAX // (SHARE * COST) + ANSWERED_MAX
+    assert saved < len(bench.tape.said) <= seconds * 10**9 // (SHARE * COST) + saved
 
 
 class TapeJudge:

@@ -33,7 +33,7 @@ RATE = 2_000
 KEPT = 200
 """Different frames of a kind that repeats them."""
 MANY = 4 * RATE
-"""Different frames of a kind that has new ones for a whole round. They are signed beforehand, so that the
+"""Different frames of a kind that has new ones for a whole round. They are made beforehand, so that the
 attacker takes little time of the processors."""
 
 
@@ -116,7 +116,8 @@ def openings(insider: Insider) -> Iterator[bytes]:
 
 
 def questions(insider: Insider) -> Iterator[bytes]:
-    return (link_frame(m.Query(number=number, what="status", arguments=())) for number in itertools.count(1))
+    asked = (m.Query(number=number, what="status", arguments=()) for number in range(1, MANY + 1))
+    return itertools.cycle([link_frame(each) for each in asked])
 
 
 KINDS: dict[str, Callable[[Insider], Iterator[bytes]]] = {

@@ -190,12 +190,12 @@ class Host:
 
     def wake_at(self) -> int | None:
         """Monotonic nanoseconds of the next turn that is needed even if nothing arrives, or None."""
-        times = [self.core.deadline(), self.log_server.deadline()]
+        times = [self.core.deadline(), self.log_server.deadline(), self._questions.deadline()]
         if self.epoch_catch_up is not None:
             times.append(self.epoch_catch_up.deadline())
         if self._dirty_since is not None:
             times.append(self._dirty_since + self.rows_lag)
-        if self._questions.waiting or (self.judge is not None and self.judge.waiting):
+        if self.judge is not None and self.judge.waiting:
             times.append(0)
         return min([time for time in times if time is not None], default=None)
 
@@ -221,7 +221,7 @@ class Host:
                 continue
             if isinstance(header.message, m.Query):
                 self._questions.put(header.peer, header.message)
-        self._answer_queries()
+        self._answer_queries(self.clock.now())
 
     # --- one step each ---------------------------------------------------------------------------
 
@@ -364,8 +364,7 @@ class Host:
             self.transport.send(send)
         for reply in effects.reply:
             self.transport.reply(reply)
-        if self._questions.waiting:
-            self._answer_queries()
+        self._answer_queries(now)
         self._serve_log(now)
         for note in effects.notes:
             self.watcher.notice(note)
@@ -384,10 +383,10 @@ class Host:
             raise TurnLost("the snapshot could not be installed") from error
         raise TurnLost("a snapshot was installed") from Installed(install.checkpoint.sequence)
 
-    def _answer_queries(self) -> None:
+    def _answer_queries(self, now: Now) -> None:
         """Answer queries after the turn is durable, or without a turn: no answer shows data that could still
         be lost (R8)."""
-        for peer, query in self._questions.take():
+        for peer, query in self._questions.take(now.monotonic):
             answer = self.epoch_changes.answer if query.what == EPOCH_CHANGES else self.answer_query
             self.transport.answer(peer, self.signer.link(answer(query)))
 
