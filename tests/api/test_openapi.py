@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 
 from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
+from simulator.options import LIMITS
+from simulator.web.start_request import StartRequest
 from tests.api.conftest import Api, read
 from tests.api.test_permissions import ROUTES
 from tests.fake_gateway import FakeGateway
-from validators.rest.openapi import document
+from validators.rest.openapi import document, shapes
 from validators.rest.openapi.routes import Route, routes
 from validators.rest.openapi.view import text
 
@@ -251,3 +254,13 @@ def test_answers_over_a_tickets_life_are_documented(api: Api) -> None:
         check(method, by_path[path], response)
         statuses.append(response.status_code)
     assert statuses == [200, 200, 409, 200, 200, 200, 200, 200]
+
+
+def test_the_simulators_body_has_the_bounds_and_defaults_of_its_struct() -> None:
+    fields = {field.name: field.default for field in msgspec.structs.fields(StartRequest)}
+    described = {name: each["default"] for name, each in shapes.SIMULATION.items()}
+    assert described == {name: fields[name] for name in described}
+    assert fields.keys() - described.keys() == {"trace"}
+    for name, least, most in LIMITS:
+        bounds = shapes.SIMULATION[name]
+        assert (bounds["minimum"], bounds["maximum"]) == (least, most), name

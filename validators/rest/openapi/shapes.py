@@ -1,4 +1,5 @@
-"""Schemas and queries that neither the URL conf nor a Struct defines."""
+"""Schemas and queries that neither the URL conf nor a Struct below this app defines: answers, and the body of
+the simulator, whose Struct stands in an app above (tests/api/test_openapi.py compares the two)."""
 
 from __future__ import annotations
 
