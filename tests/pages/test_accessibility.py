@@ -54,8 +54,8 @@ FIND = """async () => {
 SMALL = """(least) => {
   const all = [...document.querySelectorAll("a, button, input, select, textarea, summary")];
   const target = (one) => ["checkbox", "radio"].includes(one.type) ? one.closest("label") ?? one : one;
-  // In text, or unseen.
-  const apart = (one) => one.matches("p a:not(.button), li a, .notice a, table.matrix thead *");
+  // In text.
+  const apart = (one) => one.matches("p a:not(.button), li a, .notice a");
   return all.filter((one) => one.checkVisibility() && !apart(one)).map(target)
     .map((one) => [one, one.getBoundingClientRect()])
     .filter(([one, box]) => box.width && box.right > 0 && box.bottom > 0)
@@ -146,6 +146,15 @@ def test_a_phone_has_a_low_header_and_large_targets(shared: Network, browser: Br
         page.get_by_role("link", name="Nodes").click()
         expect(page).to_have_url(f"{shared.url}/dashboard/nodes")
         expect(page.get_by_role("link", name="Metrics")).to_be_hidden()
+
+
+def test_a_phone_shows_the_box_that_selects_all(shared: Network, browser: Browser) -> None:
+    with visitor(browser, "phone", "light") as page:
+        log_in(page, shared.url, shared.credentials)
+        page.goto(f"{shared.url}/dashboard/tickets")
+        expect(shown(page, "tickets").locator("tr").first).to_be_visible()
+        page.get_by_label("Select all tickets shown").check()
+        expect(shown(page, "selected")).to_contain_text(" selected")
 
 
 def test_the_admin_on_a_phone_has_a_low_header_and_the_same_menu(shared: Network, browser: Browser) -> None:

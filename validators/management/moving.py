@@ -13,6 +13,7 @@ from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.ledger_place import find_place, keep_server, ledger_schema
 from dtvn.node.options import NodeOptions, StartError, check_folder, read_genesis_to_start
 from dtvn.protocol.host.ports import JournalError
+from dtvn.waiting import saying
 from dtvn.wording import counted
 from dtvn_project import environment
 from validators.ledger import find_ledger
@@ -46,7 +47,8 @@ def _move(folder: NodeFolder, where: NodeOptions, own_url: str, *, to_server: bo
     source = find_place(find_ledger, folder, genesis, where).location
     if source == target:
         return _already_there(folder, source, where)
-    copied = move_ledger(source, target, settle=lambda: keep_server(folder, target.url))
+    with saying(f"the rows of {source.name} to be copied to {target.name} and read there"):
+        copied = move_ledger(source, target, settle=lambda: keep_server(folder, target.url))
     return f"{folder.id}: {counted(copied, 'row')} moved from {source.name} to {target.name}. Start it again."
 
 

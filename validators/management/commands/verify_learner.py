@@ -29,6 +29,7 @@ class Command(TeachingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Verify."""
+        from dtvn.waiting import saying
         from validators.backup.learner import verify
         from validators.backup.sources import Source
 
