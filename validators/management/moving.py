@@ -29,7 +29,8 @@ def moved(options: dict[str, Any]) -> str:
     try:
         check_folder(data, options["node"])
         where = NodeOptions(ledger_folder=options["ledger"], platform_url=environment.database_url())
-        said = _move(data.node(options["node"]), where, own_url, to_server=options["to_server"])
+        with saying(f"the copy of {options['node']}'s ledger and its verification"):
+            said = _move(data.node(options["node"]), where, own_url, to_server=options["to_server"])
     except (StartError, LedgerError, JournalError, ValueError, OSError) as error:
         raise CommandError(str(error)) from error
     return said
@@ -47,8 +48,7 @@ def _move(folder: NodeFolder, where: NodeOptions, own_url: str, *, to_server: bo
     source = find_place(find_ledger, folder, genesis, where).location
     if source == target:
         return _already_there(folder, source, where)
-    with saying(f"the rows of {source.name} to be copied to {target.name} and read there"):
-        copied = move_ledger(source, target, settle=lambda: keep_server(folder, target.url))
+    copied = move_ledger(source, target, settle=lambda: keep_server(folder, target.url))
     return f"{folder.id}: {counted(copied, 'row')} moved from {source.name} to {target.name}. Start it again."
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from dtvn.waiting import saying
 from dtvn_project import environment
 from validators.backup.forms import BackupError
 from validators.management.teaching import TeachingCommand, add_data_folder
@@ -29,12 +30,14 @@ class Command(TeachingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Verify."""
-        from dtvn.waiting import saying
         from validators.backup.learner import verify
         from validators.backup.sources import Source
 
         try:
-            applied, certified = verify(Source(options["data_dir"].absolute(), environment.database_url()))
+            with saying("the verification of the log from its first entry on"):
+                applied, certified = verify(
+                    Source(options["data_dir"].absolute(), environment.database_url())
+                )
         except BackupError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
