@@ -74,7 +74,6 @@
     at("nodes").replaceChildren(...nodes.map((node) => nodeRow(node, newest)));
     at("no-nodes").hidden = nodes.length > 0;
     const running = members.filter((node) => node.status === "running");
-    put("running", `${running.length} of ${members.length} running`);
     const views = running.map((node) => node.view || 0);
     put("view", views.length ? Math.max(...views) : "–");
     const primary = members.find((node) => node.is_primary);
