@@ -137,7 +137,7 @@ def decide(
             decisions.append(Decision(request, Result(reasons.BAD_REQUEST), str(error)))
     results = iter(_outcomes(network, operations, wait) if operations else ())
     return [
-        decision or _decided(network, request, next(results))
+        decision or decided(network, request, next(results))
         for request, decision in zip(requests, decisions, strict=True)
     ]
 
@@ -165,7 +165,7 @@ def decide_batch(network: GatewayFace, requests: Sequence[Request], *, actor: st
     return decisions + [Decision(request, Result(reasons.UNAVAILABLE)) for request in rest]
 
 
-def _decided(network: GatewayFace, request: Request, result: Result) -> Decision:
+def decided(network: GatewayFace, request: Request, result: Result) -> Decision:
     """The decision with this result; if nothing was sent for want of a quorum, its remark says so."""
     state = agreement_of(network) if result.code == reasons.UNAVAILABLE else None
     lacks = state is not None and state.level == "stuck"

@@ -57,9 +57,13 @@ def test_two_of_four_are_said_to_be_no_quorum_wherever_it_matters(api: Api, fake
     sentence = "No quorum: 2 of 4 reachable, 3 needed; nothing can be decided"
     assert read(api.get("cluster"))["data"]["sentence"] == sentence
     fake.quorum = False
-    refused = read(api.post("tickets/validate", {"ticket_id": "T-1"}))
-    assert refused["code"] == "unavailable"
-    assert refused["error"].startswith("Nothing was sent. No quorum: ")
+    for answer in (
+        api.post("tickets/validate", {"ticket_id": "T-1"}),
+        api.get("tickets/T-1?read=linearizable"),
+    ):
+        refused = read(answer)
+        assert refused["code"] == "unavailable"
+        assert refused["error"].startswith("Nothing was sent. No quorum: ")
 
 
 def test_without_a_cluster_the_state_says_so(api: Api, settings: pytest.FixtureRequest, tmp_path) -> None:

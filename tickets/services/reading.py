@@ -19,7 +19,7 @@ from functools import lru_cache
 import msgspec
 
 from dtvn.api.errors import OutcomeUnknown, TicketError, Unavailable
-from dtvn.api.ordering import ANSWER_SLACK, Decision, Request
+from dtvn.api.ordering import ANSWER_SLACK, Request, decided
 from dtvn.gateway import DEFAULT_WAIT, Answered, GatewayClosed, GatewayFace, Overloaded, Result, valid_until
 from dtvn.machine import Barrier, build
 from dtvn.proof import Chain, ProofError, barriers, read_stable
@@ -218,7 +218,7 @@ def barrier(patience: float = DEFAULT_WAIT + ANSWER_SLACK) -> int:
         raise Unavailable("Too many requests are in progress; try again later.") from error
     except (GatewayClosed, CancelledError, TimeoutError) as error:
         raise OutcomeUnknown from error
-    return Decision(Request(Barrier()), outcome).check().result.sequence
+    return decided(gateway(), Request(Barrier()), outcome).check().result.sequence
 
 
 def _forked() -> None:
