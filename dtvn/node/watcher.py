@@ -25,9 +25,11 @@ FORGED = frozenset({Reason.BAD_SIGNATURE.value, Reason.MALFORMED.value, Reason.T
 OLD_NAMES = {
     "abstained": "withheld",
     "liveness_proof_not_written": "word_not_written",
+    "paused": "nanoseconds",
     "suspicion_expired": "suspicion_lapsed",
 }
-"""Name of a log line -> its old name, written for one release so that a search for it finds the line."""
+"""Name of a log line -> its old name, or its field's, written for one release so that a search for that finds
+the line."""
 
 _NEEDS_QUOTES = re.compile(r"[\s\"=]")
 
@@ -45,7 +47,7 @@ _LEVELS = {
 
 
 def line(event: str, fields: dict[str, Any]) -> str:
-    """`event key=value`, values with spaces in quotes; a renamed event's old name is in `formerly`."""
+    """`event key=value`, values with spaces in quotes; an old name is in `formerly`."""
     if event in OLD_NAMES:
         fields = {**fields, "formerly": OLD_NAMES[event]}
     return " ".join([event, *(f"{key}={_text(value)}" for key, value in fields.items())])

@@ -367,7 +367,7 @@ def test_r31_an_own_pause_is_not_the_primarys_silence() -> None:
     for node in cluster.nodes:
         node.tick()
     assert not any(node.told("suspected") for node in cluster.nodes)
-    assert cluster[1].told("paused")
+    assert cluster[1].told("paused") == [{"milliseconds": 10_100}]
     cluster.advance(500)
     assert {node.core.snapshot().view for node in cluster.nodes} == {0}
 

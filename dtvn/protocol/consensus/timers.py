@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from dtvn.protocol.consensus.config import MILLISECOND
 from dtvn.protocol.consensus.state import State
 
 SHORT_PAUSE_EVERY = 5_000_000_000
@@ -77,7 +78,7 @@ class Timers:
             for timer in self._moved:
                 timer.shift(gap)
             if state.n > 1:
-                state.outbox.note("paused", nanoseconds=gap)
+                state.outbox.note("paused", milliseconds=gap // MILLISECOND)
         self._last_step = now
         self._deadline_known = False
 
