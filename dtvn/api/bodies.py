@@ -41,6 +41,8 @@ COMPOSED = {"form": "NFC"}
 """Mark of texts that are composed (NFC) before their length is checked, because the log keeps them so."""
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 """Pattern of a text without control characters."""
+BASE64 = {"pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
+"""Only for the API document; the decoder enforces it."""
 
 Text = Annotated[str, Meta(description="a string")]
 PeerId = Annotated[
@@ -198,7 +200,11 @@ class IssueBody(TicketBody, frozen=True, kw_only=True):
     commitment: Digest = ""
     data: Annotated[
         bytes,
-        Meta(max_length=DATA_BYTES_MAX, description=f"standard base64 of at most {DATA_BYTES_MAX} bytes"),
+        Meta(
+            max_length=DATA_BYTES_MAX,
+            description=f"standard base64 of at most {DATA_BYTES_MAX} bytes",
+            extra_json_schema=BASE64,
+        ),
     ] = b""
     metadata: Annotated[
         dict[str, MetadataValue],
@@ -234,6 +240,7 @@ class ValidateBody(TicketBody, frozen=True, kw_only=True):
             Meta(
                 max_length=VALIDATION_DATA_BYTES_MAX,
                 description=f"standard base64 of at most {VALIDATION_DATA_BYTES_MAX} bytes",
+                extra_json_schema=BASE64,
             ),
         ]
         | None

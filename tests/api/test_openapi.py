@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import jsonschema
 import msgspec
 import pytest
 
 from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
+from simulator.names import ADVERSARIES
 from simulator.options import LIMITS
 from simulator.web.start_request import StartRequest
 from tests.api.conftest import Api, read
@@ -216,6 +218,24 @@ def test_enforced_bounds_are_in_the_document(schema: str, field: str, bounds: di
     assert {name: told.get(name) for name in bounds} == bounds
 
 
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("data", "status"), [("QQ==", 200), ("QR==", 200), ("QQ", 400), ("Q-_=", 400)])
+def test_the_pattern_of_a_tickets_data_is_what_is_decoded(api: Api, data: str, status: int) -> None:
+    schema = request_bodies()["post_tickets"]["content"]["application/json"]["schema"]
+    allowed = re.search(schema["allOf"][1]["properties"]["data"]["pattern"], data)
+    assert (allowed is not None) == (status == 200)
+    assert api.post("tickets", {"ticket_id": "T-1", "data": data}).status_code == status
+
+
+@pytest.mark.parametrize("name", ["thread", "run"])
+@pytest.mark.parametrize(("value", "status"), [("a\x1f\n", 200), ("a\x00", 400)])
+def test_the_pattern_of_a_filter_of_runs_is_enforced(api: Api, name: str, value: str, status: int) -> None:
+    told = described()["paths"]["/api/v1/events/runs"]["get"]["parameters"]
+    [schema] = [each["schema"] for each in told if each["name"] == name]
+    assert (re.search(schema["pattern"], value) is not None) == (status == 200)
+    assert api.get(f"events/runs?{urlencode({name: value})}").status_code == status
+
+
 def test_every_array_describes_its_items() -> None:
     def walk(value: Any) -> None:
         if isinstance(value, dict):
@@ -261,6 +281,8 @@ def test_the_simulators_body_has_the_bounds_and_defaults_of_its_struct() -> None
     described = {name: each["default"] for name, each in shapes.SIMULATION.items()}
     assert described == {name: fields[name] for name in described}
     assert fields.keys() - described.keys() == {"trace"}
+    body = shapes.BODIES["POST", "/api/v1/simulator/start"]["properties"]
+    assert body["adversary"] == {"type": "string", "enum": ["", *ADVERSARIES], "default": ""}
     for name, least, most in LIMITS:
         bounds = shapes.SIMULATION[name]
         assert (bounds["minimum"], bounds["maximum"]) == (least, most), name

@@ -81,6 +81,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", f"{ROOT}/runs"): {"thread": "thread-1", "run": "run-1"},
 }
 _NAME = STRING | {"minLength": 1, "maxLength": 1_024}
+_KEPT = STRING | {"pattern": r"^[^\x00]*$"}
 _PAGE = {"limit": whole(1, 10_000, 10_000), "after": INTEGER | {"minimum": 0, "maximum": 2**63 - 1}}
 QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
     ("POST", f"{ROOT}/stream"): {
@@ -92,8 +93,8 @@ QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
     },
     ("GET", f"{ROOT}/runs"): _PAGE
     | {
-        "thread": STRING,
-        "run": STRING,
+        "thread": _KEPT,
+        "run": _KEPT,
         "verdict": {"enum": ["valid", "invalid", "none"]},
         "status": {"enum": ["open", "ended", "lost"]},
     },
