@@ -6,7 +6,7 @@
 
 CHAIN, from a source you trust: the epoch chain, or the genesis.bin that its parties sealed. Exit code 0: it
 holds, 1: not. Evidence, --against, a genesis.bin, a continued cluster: with dtvn_verify_evidence.py beside;
-transcripts: with dtvn_verify_transcript.py.
+transcripts, and evidence of votes on events: with dtvn_verify_transcript.py.
 """
 
 import base64

@@ -25,6 +25,7 @@ from dtvn_verify import (
     opened,
     pack,
     read,
+    second_file,
     shown,
 )
 from nacl import exceptions, signing
@@ -195,23 +196,21 @@ def convicted(data, chain):
     need(version == 1, "unknown_version", "evidence", why)
     why = "the evidence is of another cluster than this chain"
     need(tag == chain.cluster[:8], "other_cluster", "evidence", why)
-    fitting = len(frames) == 2 if code in CRIMES else judged(code, len(frames))
+    counts = dict.fromkeys(CRIMES, 2) | {"bad_view_change": 1, "event_vote": 1}
+    counts["bad_new_view"] = max(1, len(frames))
     why = f"{shown(code)} with {len(frames)} frames is no evidence that this verifier knows"
-    need(fitting, "unknown_evidence", shown(code), why)
+    need(len(frames) == counts.get(code), "unknown_evidence", shown(code), why)
     if code == "bad_view_change":
         said, where = bad_view_change(frames[0], chain)
     elif code == "bad_new_view":
         said, where = bad_new_view(frames, chain)
     elif code == "hidden_commit":
         said, where = hidden_commit(*frames, chain)
+    elif code == "event_vote":
+        said, where = second_file(code, "dtvn_verify_transcript.py").voted_twice(frames[0], chain)
     else:
         said, where = said_twice(code, frames, chain)
     return shown(member_of(said, chain)[0]), code, said[0], where
-
-
-def judged(code, count):
-    """Whether `code` is evidence of a broken view and `count` frames fit it."""
-    return (code == "bad_view_change" and count == 1) or (code == "bad_new_view" and count >= 1)
 
 
 def said_twice(code, frames, chain):

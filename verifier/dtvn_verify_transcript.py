@@ -1,7 +1,8 @@
-"""Third file of DTVN's stand-alone verifier: checks transcripts of runs that a cluster judged.
+"""Third file of DTVN's stand-alone verifier: checks transcripts of runs that a cluster judged, and two votes.
 
-dtvn_verify.py loads it from its own folder for `transcript`; docs/understand/protocol/certificates.md has the
-forms. Whatever was changed is refused with the event or the chunk that it is in.
+dtvn_verify.py loads it from its own folder for `transcript`, and the second file for evidence of the code
+`event_vote`; docs/understand/protocol/certificates.md has the forms. Whatever was changed is refused with the
+event or the chunk that it is in.
 """
 
 import hashlib
@@ -14,7 +15,9 @@ TEXT, SALT = {str: range(1025)}, {bytes: (0, 16)}  # a withheld event has no sal
 EVENT, CERTIFICATES = (HASH, SALT, bytes), [{bytes: range((1 << 16) + 1)}, 1 << 18]
 TRANSCRIPT = (NUMBER, HASH, TEXT, TEXT, HASH, [EVENT, 1 << 18], CERTIFICATES)
 BALLOT = (NUMBER, NUMBER, {int: range(1, 4097)}, [HASH, 12], SIGNATURE)
-CERTIFICATE = (NUMBER, HASH, NUMBER, {bytes: range((1 << 15) + 1)}, [BALLOT, 31])
+ENCODED = {bytes: range((1 << 15) + 1)}
+CERTIFICATE = (NUMBER, HASH, NUMBER, ENCODED, [BALLOT, 31])
+TWO_VOTES, TWO_VOTES_MAX = (NUMBER, HASH, NUMBER, (ENCODED, BALLOT), (ENCODED, BALLOT)), 80 << 10
 QUESTION = (TEXT, TEXT, NUMBER, {int: range(1, 257)}, HASH, HASH, HASH)
 VOTE = (QUESTION, HASH, [({int: range(256)}, str), 256])
 # The state of the rules before the first event of a run, and after its end.
@@ -77,19 +80,9 @@ def transcript(data, chain):
 def certified(data, chain):
     """What a certificate of one chunk proves, after every signature was checked."""
     what = "a certificate of events"
-    version, cluster, epoch, encoded, ballots = opened(data, CERTIFICATE, what)
-    why = f"{what} of version {version}; this verifier knows 1"
-    need(version == 1, "unknown_version", what[2:], why)
-    why = f"epoch {epoch} is not in this chain, which ends with {len(chain.epochs) - 1}"
-    need(epoch < len(chain.epochs), "unknown_epoch", f"epoch {epoch}", why)
-    members, _ = chain.epochs[epoch]
-    why = "the certificate is of another cluster"
-    need(cluster == chain.cluster, "other_cluster", "certificate", why)
-    question, after, errors = opened(encoded, VOTE, "a vote")
-    places = [place for place, _ in errors]
-    shaped = places == sorted({*places}) and all(place < question[3] for place in places)
-    shaped = shaped and all(re.match("[A-Z][A-Z0-9_]{0,63}$", code) for _, code in errors)
-    need(shaped, "malformed", "vote", "a vote has not the form of one")
+    *head, encoded, ballots = opened(data, CERTIFICATE, what)
+    epoch, members = head[2], voters(head, what, chain)
+    question, after, errors = vote(encoded)
     n, signers = len(members), [ballot[0] for ballot in ballots]
     q = (n + (n - 1) // 3 + 2) // 2
     why = f"it has {len(signers)} signatures; at least {q} of {n} are needed"
@@ -101,6 +94,43 @@ def certified(data, chain):
     names = [shown(members[member][0]) for member in signers]
     said = {"encoded": encoded, "question": question, "after": after, "errors": errors}
     return {**said, "epoch": epoch, "n": n, "names": names}
+
+
+def voters(head, what, chain):
+    """The members of the epoch that these first fields of a certificate or of evidence name."""
+    version, cluster, epoch = head
+    noun, kind = what.partition(" ")[2], what.split()[1]
+    why = f"{what} of version {version}; this verifier knows 1"
+    need(version == 1, "unknown_version", noun, why)
+    why = f"epoch {epoch} is not in this chain, which ends with {len(chain.epochs) - 1}"
+    need(epoch < len(chain.epochs), "unknown_epoch", f"epoch {epoch}", why)
+    need(cluster == chain.cluster, "other_cluster", kind, f"the {kind} is of another cluster")
+    return chain.epochs[epoch][0]
+
+
+def vote(encoded):
+    """The fields of a vote: question, state after it, errors."""
+    question, after, errors = opened(encoded, VOTE, "a vote")
+    places = [place for place, _ in errors]
+    shaped = places == sorted({*places}) and all(place < question[3] for place in places)
+    shaped = shaped and all(re.match("[A-Z][A-Z0-9_]{0,63}$", code) for _, code in errors)
+    need(shaped, "malformed", "vote", "a vote has not the form of one")
+    return question, after, errors
+
+
+def voted_twice(data, chain):
+    """Checks two different votes of one member on one question; returns ((epoch, member), where)."""
+    why = f"evidence of two votes has at most {TWO_VOTES_MAX} bytes, not {len(data)}"
+    need(len(data) <= TWO_VOTES_MAX, "too_large", "evidence", why)
+    *head, (one, ballot), (other, second) = opened(data, TWO_VOTES, "the evidence")
+    epoch, member, members = head[2], ballot[0], voters(head, "the evidence", chain)
+    question = vote(one)[0]
+    lies = vote(other)[0] == question and second[0] == member and one != other
+    need(lies, "no_contradiction", "votes", "the two votes do not contradict each other")
+    check(ballot, sha256(b"\0" + one), epoch, members, chain.cluster)
+    check(second, sha256(b"\0" + other), epoch, members, chain.cluster)
+    run, digest = shown(question[1])[:64], sha256(pack(question)).hex()
+    return (epoch, member), f"run {run}, event {question[2]}, question {digest[:16]}"
 
 
 def check(ballot, leaf, epoch, members, cluster):

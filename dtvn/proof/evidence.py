@@ -10,8 +10,10 @@
 | hidden_commit | a COMMIT, a later VIEW-CHANGE | the second hides the prepared certificate of the first |
 | bad_view_change | one VIEW-CHANGE | its own proofs prove nothing |
 | bad_new_view | a NEW-VIEW and its VIEW-CHANGEs | it does not follow from them |
+| event_vote | one `judging.VoteEvidence` | one question about agent events, two votes |
 
-The last two need the protocol's own rules, which the stand-alone verifier implements in a second file.
+`bad_view_change` and `bad_new_view` need the protocol's own rules, which the stand-alone verifier implements
+in a second file.
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from dtvn.events import judging
 from dtvn.proof.certificate import CLUSTER_TAG_SIZE
 from dtvn.proof.files import BYTES_MAX, EVIDENCE
 from dtvn.proof.statements import ChainKeys, config_of, decoded, member_of, open_signed
+from dtvn.proof.transcripts import electorate
 from dtvn.proof.verify import Chain
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import messages as m
@@ -36,6 +40,9 @@ from dtvn.protocol.proof_forms import opened, shown
 from dtvn.protocol.wire import Door, PeerError, encode_envelope
 
 VERSION = 1
+EVENT_VOTE = "event_vote"
+RUN_SHOWN_MAX = 64
+"""Most characters of a run's name in a conviction."""
 TWO_ENDS = "two ends of it"
 NO_CONTRADICTION = "the two statements do not contradict each other"
 SLOT, PLACE, VIEW = ("view", "sequence"), ("sequence",), ("view",)
@@ -60,7 +67,7 @@ class Evidence(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     cluster: Annotated[bytes, msgspec.Meta(min_length=CLUSTER_TAG_SIZE, max_length=CLUSTER_TAG_SIZE)]
     code: str
     frames: tuple[bytes, ...]
-    """Envelopes without attachments."""
+    """Envelopes without attachments; for EVENT_VOTE the bytes of judging's evidence."""
 
 
 class Conviction(msgspec.Struct, frozen=True):
@@ -103,6 +110,8 @@ def convict(data: bytes, chain: Chain) -> Conviction:
         return _bad_view_change(frames[0], chain)
     if code == "bad_new_view" and frames:
         return _bad_new_view(frames[0], frames[1:], chain)
+    if code == EVENT_VOTE and len(frames) == 1:
+        return _event_vote(frames[0], chain)
     said = f"{shown(code)} with {len(frames)} frames is no evidence that this verifier knows"
     raise ProofError(Code.UNKNOWN_EVIDENCE, shown(code), said)
 
@@ -147,6 +156,16 @@ def _open(frame: bytes, kind: type[Any]) -> Any:
 
 def _conviction(code: str, message: Any, where: str, chain: Chain) -> Conviction:
     return Conviction(code, message.epoch, message.sender, member_of(message, chain)[0], where)
+
+
+def _event_vote(data: bytes, chain: Chain) -> Conviction:
+    """The digest of the question in `where` tells apart runs of one name."""
+    epoch = judging.decode_evidence(data).epoch
+    found = judging.convict(data, electorate(chain, epoch))
+    question = found.question
+    run, digest = shown(question.run)[:RUN_SHOWN_MAX], canonical.digest(canonical.encode(question)).hex()
+    where = f"run {run}, event {question.position}, question {digest[:16]}"
+    return Conviction(EVENT_VOTE, epoch, found.member, found.name, where)
 
 
 # --- statements that break the protocol's own rules ---------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dtvn.proof.evidence import DOUBLES
+from dtvn.proof.evidence import DOUBLES, EVENT_VOTE
 from dtvn.protocol.consensus.effects import Reason
 from dtvn.protocol.consensus.evidence import SENTENCES
 from dtvn.protocol.consensus.offences import OFFENCES
@@ -21,5 +21,5 @@ def test_the_page_of_certificates_lists_every_kind_of_evidence() -> None:
     page = (DOCS / "certificates.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([a-z_, ]+) \| (?:two|a|one) .*\|$", page, re.MULTILINE)
     listed = {code.strip() for row in rows for code in row.split(",")}
-    assert listed == {*DOUBLES, "hidden_commit", "bad_view_change", "bad_new_view"}
+    assert listed == {*DOUBLES, "hidden_commit", "bad_view_change", "bad_new_view", EVENT_VOTE}
     assert set(SENTENCES) <= listed

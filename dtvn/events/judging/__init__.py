@@ -27,7 +27,7 @@ from dtvn.events.judging.decision_rules import (
     offered,
 )
 from dtvn.events.judging.electorate import Electorate
-from dtvn.events.judging.evidence import VoteConviction, convict, encode_evidence
+from dtvn.events.judging.evidence import VoteConviction, convict, decode_evidence, encode_evidence
 from dtvn.events.judging.heads import first_head, next_head
 from dtvn.events.judging.inquiry import Ask, Inquiry, Piece, RunPoint
 from dtvn.events.judging.tally import PARTIAL_DECISIONS, Decision, Ignored, Tally
@@ -88,6 +88,7 @@ __all__ = [
     "convict",
     "decision_rule",
     "decode_certificate",
+    "decode_evidence",
     "encode_evidence",
     "event_digest",
     "first_head",

@@ -61,13 +61,19 @@ def encode_evidence(one: MemberVote, other: MemberVote, electorate: Electorate) 
     return canonical.encode(VoteEvidence(VERSION, electorate.cluster, electorate.epoch, first, second))
 
 
-def convict(data: bytes, electorate: Electorate) -> VoteConviction:
-    """Checks evidence against the members of its epoch; raises ProofError unless it convicts one of them."""
+def decode_evidence(data: bytes) -> VoteEvidence:
+    """The evidence in these bytes, not yet checked; raises ProofError."""
     if len(data) > EVIDENCE_BYTES_MAX:
         said = f"evidence of two votes has at most {EVIDENCE_BYTES_MAX} bytes, not {len(data)}"
         raise ProofError(Code.TOO_LARGE, "evidence", said)
     evidence = opened(VoteEvidence, data, SOME_EVIDENCE)
     check_version(evidence.version, SOME_EVIDENCE)
+    return evidence
+
+
+def convict(data: bytes, electorate: Electorate) -> VoteConviction:
+    """Checks evidence against the members of its epoch; raises ProofError unless it convicts one of them."""
+    evidence = decode_evidence(data)
     if evidence.cluster != electorate.cluster:
         raise ProofError(Code.OTHER_CLUSTER, "evidence", "the evidence is of another cluster")
     electorate.check_epoch(evidence.epoch)
