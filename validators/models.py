@@ -285,16 +285,17 @@ class ApiKey(models.Model):
 
 
 class MemberEvidence(models.Model):
-    """Misbehaviour that a node reported and this platform verified (P3 and P22).
+    """Misbehaviour that a node or this platform's gateway reported and this platform verified (P3 and P22).
 
-    The node's ledger keeps the original; pages show this copy and offer it for download.
+    The node's ledger keeps the original, but of votes on agent events, which a gateway finds, there is only
+    this copy. Pages show it and offer it for download.
     """
 
     code = models.CharField(max_length=64)
     epoch = models.BigIntegerField()
     member = models.IntegerField(help_text="Index of the convicted member in its epoch.")
     name = models.CharField(max_length=NODE_ID_LENGTH_MAX)
-    place = models.CharField(max_length=128, help_text="View and sequence.")
+    place = models.CharField(max_length=128, help_text="View and sequence, or the question.")
     content = models.BinaryField(help_text="The file that any verifier checks.")
     reported_by = models.CharField(max_length=NODE_ID_LENGTH_MAX)
     collected_at = models.DateTimeField(auto_now_add=True)

@@ -16,12 +16,13 @@ from django.db import DatabaseError, close_old_connections
 
 from dtvn.api.errors import ApiError, ServiceError
 from dtvn.api.event_bodies import RunBody
-from dtvn.gateway import RunEnd
+from dtvn.gateway import GatewayFace, RunEnd, VoteEvidenceFile
 from dtvn.machine import CAPABILITY, reasons
 from events.models import JudgedRun
 from events.services import errors, excerpts, run_rows
 from events.services.open_runs import OpenRun, waited
 from validators.database_url import first_line
+from validators.services import evidence
 from validators.services.network import informed_gateway
 
 SCOPE = CAPABILITY["record"]
@@ -44,6 +45,10 @@ class RunTable:
         self._runs: dict[int, OpenRun] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._network: GatewayFace | None = None
+        """The gateway of the newest run."""
+        self._evidence: tuple[VoteEvidenceFile, ...] = ()
+        """What that gateway found and is stored."""
         self._heard = 0.0
 
     def __len__(self) -> int:
@@ -52,7 +57,8 @@ class RunTable:
     def open(self, wanted: RunBody, actor: str, first: bytes = b"") -> OpenRun:
         """Open a run of this caller. `first`: its first event, b"" if it is not known yet. Raises ApiError,
         Unavailable."""
-        run = OpenRun(informed_gateway(), wanted, actor)
+        network = self._network = informed_gateway()
+        run = OpenRun(network, wanted, actor)
         self._require_room(actor)
         if first or (wanted.thread and wanted.run):
             run.begin(first)
@@ -119,7 +125,7 @@ class RunTable:
         return code
 
     def sweep(self) -> None:
-        """Write what changed, end what is idle, finish what has ended."""
+        """Write what changed, end what is idle, finish what has ended, store evidence."""
         with self._lock:
             runs = list(self._runs.values())
         for run in runs:
@@ -135,6 +141,11 @@ class RunTable:
             self._heard = time.monotonic()
             run_rows.heard(run.id for run in runs)
             run_rows.mark_lost()
+        found = () if self._network is None else self._network.events.evidence()
+        if found != self._evidence:
+            if evidence.keep_double_votes(found):
+                logger.warning("there is new evidence against a member: see the admin")
+            self._evidence = found
 
     def _require_room(self, actor: str) -> None:
         with self._lock:
@@ -156,7 +167,7 @@ class RunTable:
             try:
                 self.sweep()
             except (DatabaseError, ServiceError) as error:
-                logger.warning("runs were not written: %s", first_line(error))
+                logger.warning("runs or evidence were not written: %s", first_line(error))
 
 
 def _write(run: OpenRun, **ended: Any) -> None:

@@ -1,17 +1,19 @@
-"""Collects the nodes' observations: evidence, verified before it is stored, and suspicions, counted."""
+"""Collects what nodes and this process's gateway observe: evidence, verified before it is stored, and
+suspicions, counted."""
 
 from __future__ import annotations
 
 import base64
-import binascii
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
 import msgspec
 
-from dtvn.gateway import Answered
+from dtvn.events.judging import decode_evidence, open_vote
+from dtvn.gateway import Answered, VoteEvidenceFile
 from dtvn.proof import Chain, ProofError
-from dtvn.proof.evidence import Conviction, Evidence, convict, encode_evidence
+from dtvn.proof.evidence import EVENT_VOTE, Conviction, Evidence, convict, encode_evidence
 from dtvn.protocol import canonical
 from dtvn.protocol.canonical import HASH_SIZE
 from dtvn.protocol.consensus.offences import Offence, offence_of
@@ -19,7 +21,7 @@ from dtvn.protocol.wire import decode_envelope
 from dtvn.waiting import look_until
 from validators.models import MemberEvidence
 from validators.services.epochs import known_chain
-from validators.services.network import gateway
+from validators.services.network import PRINCIPAL, gateway
 
 LINKS_WAIT = 3.0
 """Seconds to wait for links to all members; a member that is down reports next time."""
@@ -60,13 +62,21 @@ class Suspicion(msgspec.Struct, frozen=True):
 
 
 def collect_evidence() -> int:
-    """Query every connected member, store evidence that convicts a member; returns the number of new
-    pieces."""
+    """Query every connected member and this process's gateway, store evidence that convicts a member; returns
+    the number of new pieces."""
     network = gateway()
     chain = known_chain()
-    return sum(
+    fresh = keep_double_votes(network.events.evidence())
+    return fresh + sum(
         _collect_from(member.index, member.id, chain) for member in network.members() if member.connected
     )
+
+
+def keep_double_votes(found: Sequence[VoteEvidenceFile]) -> int:
+    """Store what this process's gateway found about votes on agent events; returns the number of new
+    pieces."""
+    chain = known_chain()
+    return sum(_keep(EVENT_VOTE, [each.data], PRINCIPAL, chain) for each in found)
 
 
 def collect_now_and_then() -> int:
@@ -90,11 +100,26 @@ def suspicions() -> list[Suspicion]:
 def statements(content: bytes) -> list[tuple[str, list[tuple[str, str]]]]:
     """The statements in a piece of evidence as text: kind, and each field with its value."""
     evidence = canonical.decode(Evidence, content)
+    if evidence.code == EVENT_VOTE:
+        return _votes(evidence.frames[0])
     found = []
     for frame in evidence.frames:
         envelope, message = decode_envelope(frame)
         fields = [(name, _shown(getattr(message, name))) for name in message.__struct_fields__]
         found.append((type(message).__name__, [*fields, ("signature", envelope.signature.hex())]))
+    return found
+
+
+def _votes(data: bytes) -> list[tuple[str, list[tuple[str, str]]]]:
+    evidence = decode_evidence(data)
+    found = []
+    for signed in (evidence.one, evidence.other):
+        vote, ballot = open_vote(signed.vote), signed.ballot
+        question = vote.question
+        fields = [(name, _shown(getattr(question, name))) for name in question.__struct_fields__]
+        errors = ", ".join(f"event {question.position + place}: {code}" for place, code in vote.errors)
+        fields += [("after", vote.after.hex()), ("errors", errors or "none")]
+        found.append(("Vote", [*fields, ("signature", ballot.signature.hex())]))
     return found
 
 
@@ -114,7 +139,7 @@ def _collect_from(member: int, name: str, chain: Chain) -> int:
             break
         for told in page.evidence:
             seen = max(seen, told.id)
-            fresh += _keep(told, name, chain)
+            fresh += _keep_told(told, name, chain)
     return fresh
 
 
@@ -127,15 +152,22 @@ def _page(future: Future[Answered]) -> Page | None:
         return None
 
 
-def _keep(told: Told, reporter: str, chain: Chain) -> bool:
-    """Store a piece if it convicts; the claim of the reporting node does not count."""
+def _keep_told(told: Told, reporter: str, chain: Chain) -> bool:
     try:
         frames = [base64.b64decode(frame, validate=True) for frame in told.frames]
-        content = encode_evidence(chain.cluster, told.code, frames)
+    except ValueError:
+        return False
+    return _keep(told.code, frames, reporter, chain)
+
+
+def _keep(code: str, frames: Sequence[bytes], reporter: str, chain: Chain) -> bool:
+    """Store a piece if it convicts; the claim of the reporter does not count."""
+    try:
+        content = encode_evidence(chain.cluster, code, frames)
         if len(content) > CONTENT_BYTES_MAX:
             return False
         conviction = convict(content, chain)
-    except (binascii.Error, ProofError, ValueError):
+    except (ProofError, ValueError):
         return False
     return _store(conviction, content, reporter)
 

@@ -1,0 +1,84 @@
+"""Two votes of a member on one question, which this platform's gateway found: stored once, and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DatabaseError
+from django.test import Client
+
+from dtvn.gateway import VoteEvidenceFile
+from dtvn.proof import read_chain, unwrap
+from dtvn.proof.evidence import convict
+from dtvn.protocol import genesis as g
+from events.services.run_table import run_table
+from tests.api.conftest import Api
+from tests.fake_gateway import FakeGateway
+from tests.gateway.test_events import falsely
+from tests.proof.test_evidence import PAPER
+from tests.proof.test_evidence_of_votes import two_votes
+from tests.runs.test_rest import GOOD, sequence
+from validators.models import MemberEvidence
+from validators.services import evidence, network
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+LIST = "/admin/validators/memberevidence/"
+
+
+@pytest.fixture
+def paper() -> Iterator[None]:
+    network.use(FakeGateway(PAPER.genesis, principal="gateway"))
+    yield
+    network.use(None)
+
+
+def test_the_sweep_stores_a_double_vote_once(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falsely(fake, 1, also_honest=True)
+    assert sequence(api, GOOD, thread="t", run="r")["verdict"] == "valid"
+
+    def fails(*_arguments: object) -> int:
+        raise DatabaseError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(evidence, "_store", fails)
+        with pytest.raises(DatabaseError):
+            run_table.sweep()
+    run_table.sweep()
+    row = MemberEvidence.objects.get()
+    assert (row.code, row.name, row.epoch, row.reported_by) == ("event_vote", "r1", 0, "gateway")
+    assert row.place.startswith("run r, event 0, question ")
+    sequence(api, GOOD, thread="t", run="another")
+    run_table.sweep()
+    assert evidence.collect_evidence() == 0
+    assert MemberEvidence.objects.count() == 1
+
+
+def test_the_admin_shows_both_votes_and_a_file_that_convicts(api: Api, fake: FakeGateway) -> None:
+    falsely(fake, 1, also_honest=True)
+    sequence(api, GOOD)
+    User.objects.create_superuser("ada", password="x")
+    admin = Client()
+    admin.login(username="ada", password="x")
+    page = admin.get(LIST).content.decode()
+    row = MemberEvidence.objects.get()
+    assert row.place in page
+    detail = admin.get(f"{LIST}{row.pk}/change/").content.decode()
+    assert detail.count("<caption>Vote</caption>") == 2
+    assert detail.count("event 0: A_LIE") == 1
+    file = admin.get(f"{LIST}{row.pk}/file/").content
+    found = convict(unwrap("evidence", file), read_chain(g.encode(fake.genesis)))
+    assert (found.name, found.where) == ("r1", row.place)
+
+
+def test_double_votes_are_bounded_and_one_for_each_question(
+    paper: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "PER_MEMBER_MAX", 3)
+    pieces = [VoteEvidenceFile("r2", 0, two_votes(position)) for position in (1, 1, 2, 3, 4)]
+    assert evidence.keep_double_votes(pieces) == 3
+    assert evidence.keep_double_votes(pieces) == 0
+    assert evidence.keep_double_votes([VoteEvidenceFile("r2", 0, pieces[0].data[:-1] + b"\0")]) == 0
