@@ -141,7 +141,7 @@ class RunTable:
             self._heard = time.monotonic()
             run_rows.heard(run.id for run in runs)
             run_rows.mark_lost()
-        found = () if self._network is None else self._network.events.evidence()
+        found = self._network.events.evidence() if self._network else ()
         if found != self._evidence:
             if evidence.keep_double_votes(found):
                 logger.warning("there is new evidence against a member: see the admin")
