@@ -1,4 +1,5 @@
-"""Four parties with four data folders: their validators agree, and no grant means no admission."""
+"""Four parties with four data folders: their validators agree, no grant means no admission, and all
+together grant."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import pytest
 
 from dtvn.gateway import Gateway
 from dtvn.machine import Admit, Barrier, Issue
-from tests.founding.parties import Party, found
+from tests.founding.parties import Party, Said, found
 from tests.integration.node_cluster import operation, submit, validator
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
@@ -56,8 +57,8 @@ def test_parties_that_share_no_secret_agree_on_an_admission(parties: list[Party]
             lambda: all(desk.has_quorum for desk in desks.values()), what="every desk has reached them"
         )
 
-        def do(name: str, command: Issue | Admit) -> str:
-            asked = operation(command, ticket="T-1", entry=name)
+        def do(name: str, command: Issue | Admit, ticket: str = "T-1") -> str:
+            asked = operation(command, ticket=ticket, entry=name)
             return submit(desks[name], [asked])[0].code
 
         assert do("promoter", Issue()) == "not_permitted"
@@ -66,3 +67,23 @@ def test_parties_that_share_no_secret_agree_on_an_admission(parties: list[Party]
         assert do("seller", Admit()) == "not_permitted"
         assert do("venue", Admit()) == "ok"
         assert do("venue", Admit()) == "already_consumed"
+        assert do("promoter", Issue(), "T-2") == "not_permitted"
+        all_grant_issue(parties, promoter)
+        assert do("promoter", Issue(), "T-2") == "ok"
+
+
+def all_grant_issue(parties: list[Party], to: Party) -> None:
+    """It proposes and orders; each signs in turn (R15)."""
+    file = to.data.parent / "issue.grant"
+    name = f"{to.name}-gateway"
+    steps = [
+        (to, ("propose", name, "--grant", "issue", "--out", file)),
+        *((party, ("sign", file)) for party in parties),
+        (to, ("order", file)),
+    ]
+    for party, words in steps:
+        said = Said("grant", *words, "--data-dir", party.data)
+        assert said.code == 0, said.error
+        assert f"principal    {name}" in said.text
+        assert "grants       *:issue\n" in said.text
+    assert "decided at sequence " in said.text
