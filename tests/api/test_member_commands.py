@@ -11,12 +11,14 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from dtvn.files.whole import write_private
-from dtvn.net import ensure_seed, read_seed
+from dtvn.net import encode_seed, ensure_seed, public_key_of, read_seed
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
+from dtvn.node.moved import moved_to
 from dtvn.node.non_member import liveness_proof
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus.membership import Membership
 from tests.api.living import LivingGateway
 from tests.host.support import key_pair, make_genesis
 from validators.management import members
@@ -233,3 +235,62 @@ def test_a_change_without_a_quorum_says_that_it_waits_for_one(
         say("members", "rotate", "r1", "--yes")
     told = capsys.readouterr().out
     assert "3 needed; nothing can be decided. Change 1 waits for a quorum; after that `make up`" in told
+
+
+def test_a_member_moves_as_its_own_host_and_an_administrator_say(
+    say: Say, living: LivingGateway, settings: Any
+) -> None:
+    node = ClusterFolder(settings.DATA).node("r2")
+    node.create()
+    write_private(node.key, encode_seed(sha256(b"r2").digest()))
+    told = say("members", "moved", "--id", "r2", "--host", "r2.example", "--port", "5001")
+    assert "r2 is reached at r2.example:5001 from its next start on" in told
+    assert moved_to(node) == ("r2.example", 5001)
+    assert node.address.read_text().strip().endswith(f"/p2p/{peer_id(key_pair('r2')[0])}")
+    verb, *words = told.rpartition("manage.py members ")[2].split()
+    told = say("members", verb, *words, "--yes")
+    assert living.dialled == {"r2": ("r2.example", 5001)}
+    assert "seat 2  r2  new_address\n" in told
+    assert told.endswith(f"epoch 1 has begun, after sequence {living.present.after}.\n")
+    assert "\nr2  r2.example:5001  " in say("members", "show")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("move", "r2", "--host", "0.0.0.0", "--port", "5001"), "host must be"),  # noqa: S104
+        (("move", "r2", "--host", "r2.example", "--port", "0"), "port must be"),
+        (("move", "r9", "--host", "r9.example", "--port", "5001"), "no member with this name"),
+    ],
+)
+def test_a_member_does_not_move_to_where_nobody_reaches_it(
+    say: Say, living: LivingGateway, words: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(CommandError, match=said):
+        say("members", *words, "--yes")
+    assert (living.present.epoch, living.dialled.keys() & {"r2"}) == (0, set())
+
+
+def test_a_newcomer_elsewhere_gets_genesis_and_the_present_members(
+    say: Say, living: LivingGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two files reach its host; its key stays there."""
+    say("members", "parameters", "view_timeout=900000", "--yes")
+    sent, data = tmp_path / "sent.bin", tmp_path / "elsewhere"
+    say("members", "show", "--write", str(sent))
+    files = ("--genesis", str(ClusterFolder(tmp_path).genesis), "--sources", str(sent))
+
+    def prepare() -> str:
+        call_command("members", "prepare", "--data-dir", str(data), "--id", "n5", *files)
+        return capsys.readouterr().out.strip()
+
+    name, node = prepare(), ClusterFolder(data).node("n5")
+    assert name == peer_id(public_key_of(read_seed(node.key)))
+    assert canonical.decode(Membership, node.sources.read_bytes()) == living.present
+    assert living.present.epoch == 1
+    assert node.genesis.read_bytes() == g.encode(living.genesis)
+    say("members", "parameters", "view_timeout=700000", "--yes")
+    say("members", "show", "--write", str(sent))
+    assert prepare() == name
+    assert canonical.decode(Membership, node.sources.read_bytes()).epoch == 2
+    assert not ClusterFolder(tmp_path).node("n5").identity.exists()
