@@ -1,6 +1,6 @@
 /*
  * Keeps pages of the admin as things are now: the sentence of the cluster's state, the states of nodes, the
- * latest outcomes, and the list of tickets, whose rows are read again after news.
+ * latest outcomes, the list of tickets, whose rows are read again after news, and a page that waits for a change.
  */
 (function () {
   "use strict";
@@ -9,6 +9,7 @@
   const KEY = "input.action-select";
   const TICKETS = ".model-ticket.change-list";
   const NODE = ".pill[data-node]";
+  const WAITING = "[data-look-again]"; // seconds from one look to the next
   const element = document.querySelector("[data-state-url]");
   const outcomes = document.querySelector("[data-outcomes]");
   let log = null;
@@ -47,17 +48,22 @@
 
   async function look() {
     looking = false;
+    await readAgain(function (fresh) {
+      followNodes(fresh);
+      if (document.querySelector(TICKETS)) {
+        followRows(fresh);
+      }
+    });
+  }
+
+  async function readAgain(follow) {
     try {
       const response = await fetched(location.href);
       if (!response.redirected) {
-        const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-        followNodes(fresh);
-        if (document.querySelector(TICKETS)) {
-          followRows(fresh);
-        }
+        follow(new DOMParser().parseFromString(await response.text(), "text/html"));
       }
     } catch (error) {
-      console.warn("the list of tickets was not read again:", error.message);
+      console.warn("this page was not read again:", error.message);
     }
   }
 
@@ -118,12 +124,40 @@
     }
   }
 
+  // --- a page that waits for a change ------------------------------------------------------------
+
+  function lookWhileWaiting() {
+    const waiting = document.querySelector(WAITING);
+    if (waiting) {
+      setTimeout(() => readAgain(followContent).then(lookWhileWaiting), 1000 * waiting.dataset.lookAgain);
+    }
+  }
+
+  /* The focus stays on what is still there. */
+  function followContent(fresh) {
+    const shown = document.getElementById("content");
+    const found = fresh.getElementById("content");
+    if (found && found.textContent !== shown.textContent) {
+      const held = shown.contains(document.activeElement) ? document.activeElement : null;
+      const anew = document.importNode(found, true);
+      scrollByKeyboard(anew);
+      const same = held && [...anew.querySelectorAll(held.localName)].find((one) => one.isEqualNode(held));
+      shown.replaceWith(anew);
+      same?.focus({ preventScroll: true });
+    }
+  }
+
   // --- what comes in -----------------------------------------------------------------------------
 
   /* A list wider than the screen scrolls by itself, by keyboard too, though no row may lead anywhere. */
-  for (const list of document.querySelectorAll(".results")) {
-    Object.assign(list, { tabIndex: 0, role: "region", ariaLabel: "List" });
+  function scrollByKeyboard(within) {
+    for (const list of within.querySelectorAll(".results")) {
+      Object.assign(list, { tabIndex: 0, role: "region", ariaLabel: "List" });
+    }
   }
+
+  scrollByKeyboard(document);
+  lookWhileWaiting();
 
   if (element) {
     dtvn.feed({

@@ -52,7 +52,7 @@ def go_to_members(running: Network, page: Page) -> None:
 
     wait_until(all_run, what=lambda: f"all members run: {running_nodes(running)}")
     page.goto(f"{running.url}{MEMBERS}")
-    at_rest = "html:not(:has(meta[http-equiv=refresh])) section.members table"
+    at_rest = "html:not(:has([data-look-again])) section.members table"
     expect(page.locator(at_rest)).to_be_visible()
 
 

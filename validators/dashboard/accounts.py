@@ -17,6 +17,7 @@ class AccountAdmin(BulkActions, UserAdmin):
     """User accounts."""
 
     filter_horizontal = ()
+    readonly_fields = ("last_login", "date_joined")
 
 
 @admin.register(Group)

@@ -1,0 +1,218 @@
+"""axe finds nothing on any page that the admin links to, with rows in every list, nor on the pages that
+preview a change or ask before an act."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connections
+from django.urls import Resolver404, resolve
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from dtvn.machine import Acquire, Command, LimitPrincipal, Lock, build
+from dtvn.protocol import genesis as g
+from tests.pages.browsing import launched
+from tests.pages.learner import RealLearner
+from tests.pages.test_accessibility import FIND, visitor
+from tests.proof.test_evidence import pairs
+from tests.proof.test_evidence_pages import Witnesses
+from tickets.models import TicketHolder
+from validators.models import ChangeState, ManagedNode, MembershipChange, NodeStatus
+from validators.services import api_keys, audit
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(600),
+    pytest.mark.django_db(transaction=True, databases=["default", "learner"]),
+]
+
+MEMBERS = "/admin/validators/membershipchange/"
+ASKED = (
+    ("/admin/ledger/ticket/", "consume", 1),
+    ("/admin/ledger/ticket/", "uphold_dispute", 2),
+    ("/admin/validators/managednode/", "stop", 1),
+    ("/admin/validators/managednode/", "restart", 2),
+    ("/admin/tickets/ticketholder/", "erase", 1),
+    ("/admin/auth/user/", "delete_selected", 1),
+)
+"""List, action that asks first, ticked rows."""
+PREVIEWED = {
+    "add": {"node_id": "r4"},
+    "remove": {},
+    "parameters": {"batch_operations_max": "500"},
+    "replace": {"node_id": "r4", "peer_id": "x"},
+}
+"""Kind of change to what is typed in its form. The cluster would reject the second, the platform the last."""
+MINUTE = 60_000_000
+
+
+@pytest.fixture
+def site(
+    learner: RealLearner,
+    operate: Callable[..., Any],
+    live_server: LiveServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """Its address; every list of the admin has rows."""
+    operate("issue T-1", "validate T-1", "issue T-2", "validate T-2", "dispute T-2", "enlist")
+    every = tuple(g.Grant(g.ANY_EVENT, capability) for capability in sorted(g.CAPABILITIES))
+    locks = (Acquire("leader", b"a", MINUTE), Lock("leader", b"b", MINUTE, wait=MINUTE))
+    for command in (LimitPrincipal("gateway", every), *locks):
+        assert learner.gateway.submit([operation(command)]).result()[0].code in ("ok", "lock_waiting")
+    witnesses = Witnesses()
+    for code, messages in pairs().items():
+        witnesses.tell(0, code, *messages)
+    monkeypatch.setattr(learner.gateway, "query", witnesses.query)
+    monkeypatch.setattr(learner.gateway, "_status", witnesses._status)
+    ManagedNode.objects.update(status=NodeStatus.RUNNING)
+    TicketHolder.objects.create(event="default", ticket="T-1", name="Ada")
+    User.objects.create_superuser("ada", password="x")
+    Group.objects.create(name="auditors")
+    api_keys.store_api_key("dtvn_key", label="north gate")
+    with audit.recorded("ada", "stop node", "r3", "127.0.0.1"):
+        pass
+    for state in ChangeState:
+        finished = None if state == ChangeState.WAITING else timezone.now()
+        wish = {"change": "add", "node_id": "r4"}
+        MembershipChange.objects.create(wish=wish, nonce=state, state=state, finished_at=finished)
+    return str(live_server.url)
+
+
+def operation(command: Command) -> Any:
+    until = time.time_ns() // 1_000 + MINUTE
+    return build(command, event="default", actor="desk", entry="r0", valid_until=until)
+
+
+class Walk:
+    """What axe finds, by page."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self._url = url
+        self.found: dict[str, list[str]] = {}
+        self.seen: set[str] = set()
+        """Views, with the kind of change."""
+
+    def look(self, name: str) -> None:
+        self.found[name] = self.page.evaluate(FIND)
+
+    def goes(self, path: str) -> None:
+        response = self.page.goto(f"{self._url}{path}")
+        assert response is not None
+        assert response.ok, path
+
+    def follows(self, path: str) -> None:
+        """This page, and all that it and they link to, one of each view and kind of change."""
+        try:
+            view = resolve(path.partition("?")[0])
+        except Resolver404:
+            return
+        name = f"{view.view_name} {view.kwargs.get('kind', '')}".strip()
+        if name in self.seen or view.namespace != "admin" or name.startswith(OTHER):
+            return
+        self.seen.add(name)
+        self.goes(path)
+        self.look(path)
+        links = "(all) => all.map((one) => one.pathname + one.search)"
+        for link in self.page.locator("#content a[href]").evaluate_all(links):
+            self.follows(link)
+
+
+LINKED = {
+    "admin:auth_user_delete",
+    "admin:ledger_operationrecord_change",
+    "admin:ledger_operationrecord_locks",
+    "admin:ledger_ticket_change",
+    "admin:validators_apikey_change",
+    "admin:validators_managednode_change",
+    "admin:validators_memberevidence_change",
+    *(
+        f"admin:validators_membershipchange_{page}"
+        for page in ("ask add", "ask rotate", "change", "principals")
+    ),
+}
+"""Some of the views that are linked to, below the lists."""
+OTHER = ("admin:validators_memberevidence_file", "admin:ledger_ticket_certificate", "admin:logout")
+"""Downloads, and the way out."""
+
+
+@pytest.mark.parametrize(
+    ("size", "theme"),
+    [
+        ("desktop", "light"),
+        ("phone", "dark"),
+        pytest.param("desktop", "dark", marks=pytest.mark.exhaustive),
+        pytest.param("phone", "light", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_axe_finds_nothing_on_any_page_of_the_admin(site: str, size: str, theme: str) -> None:
+    with launched() as browser, visitor(browser, size, theme) as page:
+        walk = Walk(page, site)
+        log_in(walk)
+        walk.follows("/admin/")
+        previews(walk)
+        questions(walk)
+    assert walk.seen >= LINKED
+    assert {path: problems for path, problems in walk.found.items() if problems} == {}
+
+
+def log_in(walk: Walk) -> None:
+    walk.goes("/admin/login/?next=/admin/")
+    walk.page.get_by_label("User name").fill("ada")
+    walk.page.get_by_label("Password").fill("x")
+    with walk.page.expect_navigation():
+        walk.page.get_by_role("button", name="Log in").click()
+
+
+def previews(walk: Walk) -> None:
+    for kind, typed in PREVIEWED.items():
+        walk.goes(f"{MEMBERS}ask/{kind}/")
+        for name, value in typed.items():
+            walk.page.locator(f"[name={name}]").fill(value)
+        with walk.page.expect_navigation():
+            walk.page.get_by_role("button", name="Preview the change").click()
+        walk.look(f"preview of {kind}")
+
+
+def questions(walk: Walk) -> None:
+    for path, action, rows in ASKED:
+        walk.goes(path)
+        for row in range(rows):
+            walk.page.locator("#result_list input.action-select").nth(row).check()
+        walk.page.locator("select[name=action]").first.select_option(action)
+        with walk.page.expect_navigation():
+            walk.page.get_by_role("button", name="Run").or_(
+                walk.page.get_by_role("button", name="Go")
+            ).first.click()
+        walk.look(f"{action} {rows}")
+
+
+def test_a_page_that_waits_is_renewed_and_keeps_the_focus(site: str) -> None:
+    """A page that reloads itself is a trap for whoever reads it slowly: axe calls that critical."""
+    row = MembershipChange.objects.get(state=ChangeState.WAITING)
+
+    def proceed() -> None:
+        MembershipChange.objects.filter(pk=row.pk).update(sentence="It follows the log.")
+        connections.close_all()
+
+    with launched() as browser, visitor(browser, "desktop", "light") as page:
+        walk = Walk(page, site)
+        log_in(walk)
+        walk.goes(f"{MEMBERS}{row.pk}/change/")
+        walk.look("a change that waits")
+        button = page.get_by_role("button", name="Cancel the change")
+        button.focus()
+        page.evaluate("window.same = true")
+        with ThreadPoolExecutor(1) as desk:
+            desk.submit(proceed).result()
+        expect(page.locator(".field-sentence")).to_contain_text("It follows the log.")
+        expect(button).to_be_focused()
+        assert page.evaluate("window.same") is True
+    assert walk.found == {"a change that waits": []}
