@@ -237,6 +237,8 @@ def test_malformed_calls_are_refused_with_the_wrong_field(town: Api) -> None:
     assert "allow_small" in read(town.call("DELETE", "members/r0?allow_small=maybe"))["error"]
     assert "change must be one of" in read(town.post("members/preview", {"change": "fly"}))["error"]
     assert "parameters must be" in read(town.post("members/preview", {"change": "parameters"}))["error"]
+    beside = town.post("members/preview", {"change": "add", "node_id": "r4", "parameters": {"window": []}})
+    assert "parameters must be absent" in read(beside)["error"]
     external = town.post("members/r2/rotate")
     assert external.status_code == 400
     assert "peer_id is required" in read(external)["error"]

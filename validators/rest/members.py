@@ -271,7 +271,9 @@ def _newcomer(body: MemberBody) -> ChangeRequest:
 
 
 def _requested(body: PreviewBody) -> ChangeRequest:
-    """The change to preview."""
+    """The change to preview. Raises InvalidRequest for parameters beside another change."""
+    if body.parameters is not None and body.change != "parameters":
+        raise InvalidRequest(f"parameters must be absent: the change is {body.change}")
     match body.change:
         case "add" | "replace":
             return _newcomer(body)
