@@ -10,6 +10,7 @@ from tests.mutation.planting import mutants_of
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("module", SUBJECTS)
 def test_every_wrong_guard_is_noticed_by_the_tests_of_its_module(module: str) -> None:
     surviving = {mutant.name for mutant in hunt(module)}
