@@ -76,6 +76,7 @@ def test_an_entry_that_was_fetched_has_no_latency() -> None:
 def test_the_clock_of_a_primary_is_judged_by_its_quickest_proposal() -> None:
     figures = Figures(MEMBERS, 1)
     for sequence, ahead in ((1, 0.5), (2, 0.1), (3, 0.9)):
+        assert figures.offsets() == {}, "too few: each of them may have been delayed"
         now = time.monotonic_ns()
         figures.recorded([slot(sequence, "prepare", view=2)], now)
         figures.recorded([entry(sequence, timestamp=int((time.time() - ahead) * 1e6))], now)

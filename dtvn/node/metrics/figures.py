@@ -19,6 +19,10 @@ OPEN_MAX = 4_096
 OFFSETS_KEPT = 32
 """Newest proposals kept per primary; the smallest offset counts, since that proposal was delayed least."""
 
+OFFSETS_LEAST = 3
+"""Proposals of a primary before its clock is judged: a single one may have been delayed by seconds, and an idle
+cluster sends no second one for long."""
+
 NANOSECOND = 1e-9
 STORAGE = ("append", "write_rows", "load", "read", "install")
 """Calls of the ledger."""
@@ -91,7 +95,7 @@ class Figures:
 
     def offsets(self) -> dict[str, float]:
         """Seconds by which this node's clock is ahead of each primary's, by that one's newest proposals."""
-        return {name: min(found) for name, found in self._offsets.items()}
+        return {name: min(found) for name, found in self._offsets.items() if len(found) >= OFFSETS_LEAST}
 
     def _slot(self, record: SlotRecord, now: int) -> None:
         if record.phase in ("pre_prepare", "prepare"):
