@@ -20,8 +20,8 @@ OFFSETS_KEPT = 32
 """Newest proposals kept per primary; the smallest offset counts, since that proposal was delayed least."""
 
 OFFSETS_LEAST = 3
-"""Proposals of a primary before its clock is judged: a single one may have been delayed by seconds, and an idle
-cluster sends no second one for long."""
+"""Proposals of a primary before its clock is judged: a single one may have been delayed by seconds, and in an
+idle cluster no other follows for long."""
 
 NANOSECOND = 1e-9
 STORAGE = ("append", "write_rows", "load", "read", "install")
