@@ -427,7 +427,8 @@ def test_c40_the_progress_of_a_newcomer_is_shown(s: Supervised, page: Page) -> N
     newcomer = HOSTILE_NODE | {"id": "node7", "status": "starting", "joining": "following"}
     newcomer.pop("error", None)
     page.route_web_socket("**/ws", lambda _: None)  # nothing true comes after it
-    snapshot = {"log": log, "nodes": [newcomer], "nodes_as_of": 1, "state": HOSTILE_STATE, "now": 1}
+    state = HOSTILE_STATE | {"tones": {"node7": ["", ""]}}
+    snapshot = {"log": log, "nodes": [newcomer], "nodes_as_of": 1, "state": state, "now": 1}
     lie(page, "**/dashboard/snapshot", snapshot)
     lie(page, "**/api/v1/nodes/**", {"logs": []})
     page.goto(f"{s.url}/dashboard/nodes")
