@@ -15,7 +15,6 @@ import msgspec
 import pytest
 
 from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
-from simulator.names import ADVERSARIES
 from simulator.options import LIMITS
 from simulator.web.start_request import StartRequest
 from tests.api.conftest import Api, read
@@ -281,8 +280,6 @@ def test_the_simulators_body_has_the_bounds_and_defaults_of_its_struct() -> None
     described = {name: each["default"] for name, each in shapes.SIMULATION.items()}
     assert described == {name: fields[name] for name in described}
     assert fields.keys() - described.keys() == {"trace"}
-    body = shapes.BODIES["POST", "/api/v1/simulator/start"]["properties"]
-    assert body["adversary"] == {"type": "string", "enum": ["", *ADVERSARIES], "default": ""}
     for name, least, most in LIMITS:
         bounds = shapes.SIMULATION[name]
         assert (bounds["minimum"], bounds["maximum"]) == (least, most), name

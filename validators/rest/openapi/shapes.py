@@ -79,19 +79,6 @@ SIMULATION: Schema = {
     "adversary": STRING | {"maxLength": 64, "default": ""},
     "crash_rate": {"type": "number", "minimum": 0, "maximum": 10, "default": 0},
 }
-# fmt: off
-ADVERSARIES = [
-    "",
-    "amnesiac", "progress-inflator", "byzzfuzz", "censor", "invalid-batcher", "equivocator", "flooder",
-    "cross-cluster-replayer", "forger", "idle-primary", "impostor", "bad-log-server",
-    "minimal-quorum-sender", "mutator", "mute", "replayer", "slow-primary", "false-timestamper",
-    "view-change-forger", "byte-corrupter", "twin", "false-suspector", "future-epoch-voter",
-    "duplicate-session-client", "bad-state-server", "removed-member", "vote-repeater",
-    "early-equivocator", "malleable-signer", "late-committer", "tickless-primary",
-    "false-voter", "equivocating-voter", "late-voter",
-]
-# fmt: on
-"""Adversaries by name, "" for none; a start takes their old names too, for one release."""
 PROGRESS = ("current_ticket", "total_tickets", "consensus_rounds", "successful_rounds", "failed_rounds")
 RESULTS = (
     "total_tickets",
@@ -205,8 +192,7 @@ _SIMULATOR = "/api/v1/simulator"
 BODIES: dict[tuple[str, str], Schema] = {
     ("POST", f"{_SIMULATOR}/start"): {
         "type": "object",
-        "properties": SIMULATION
-        | {"adversary": STRING | {"enum": ADVERSARIES, "default": ""}, "trace": BOOLEAN},
+        "properties": SIMULATION | {"trace": BOOLEAN},
     },
 }
 """Request bodies by method and path that no handler takes as a Struct; other writes take no body."""
