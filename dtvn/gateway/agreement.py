@@ -39,7 +39,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     stable: int = 0
     """Sequence of its newest stable checkpoint, which q members signed."""
     entering: int = 0
-    """The new epoch of the gateway, in which this member has not reported a vote yet; 0 if there is none."""
+    """The epoch that the gateway has entered and in which this member has not reported a vote yet, or 0."""
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):

@@ -210,8 +210,8 @@ class _Operations(Nodes):
     def _judge_event(
         self, events: Sequence[bytes], thread: str, run: str
     ) -> Generator[Future[Any], Any, Judged]:
-        """Have the members judge the events in `_owed`, then `events`: without a verdict on the former there
-        is none on the latter."""
+        """Have the members judge the events in `_owed`, then `events`, which get no verdict before the former
+        have one."""
         live = self._live(thread, run)
         if self._owed:
             judged: Judged = yield live.judge(self._owed, wait=self._wait)

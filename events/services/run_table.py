@@ -97,7 +97,7 @@ class RunTable:
         return run_id in self._runs
 
     def named(self, actor: str, thread: str, run: str) -> OpenRun | None:
-        """This caller's open run of these names; None if there is none."""
+        """This caller's open run of these names, or None."""
         wanted = actor, thread, run
         with self._lock:
             found = (each for each in self._runs.values() if (each.actor, each.thread, each.run) == wanted)

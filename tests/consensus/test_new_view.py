@@ -229,7 +229,7 @@ BAD_NEW_VIEWS: dict[str, Callable[[ForgedNewViewPrimary], bytes]] = {
     "adds a sequence": lambda u: u.new_view(
         reproposed=[m.PrePrepare(0, 1, 1, 1, A), m.PrePrepare(0, 1, 1, 2, B)]
     ),
-    "a proposal of somebody else": lambda u: u.new_view(reproposed=[m.PrePrepare(0, 2, 1, 1, A)]),
+    "a proposal of another member": lambda u: u.new_view(reproposed=[m.PrePrepare(0, 2, 1, 1, A)]),
     "(e) one sender twice": lambda u: u.new_view(
         named=[(1, u.digest(1)), (2, u.digest(2)), (2, u.digest(2))]
     ),

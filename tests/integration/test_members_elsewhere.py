@@ -67,7 +67,7 @@ def test_a_newcomer_elsewhere_follows_members_that_genesis_does_not_know(
     desk: Desk,
     tmp_path: Path,
 ) -> None:
-    """While it follows, nobody runs whose key genesis names: it knows the others from the file sent to it."""
+    """While it follows, no founding key is in use: it knows the members from the file sent to it."""
     here, there = town.cluster.data, tmp_path / "company" / "data"
     for number in (1, 2, 3):
         upcoming = desk.says(here, "next-key", "--id", f"node{number}").strip()

@@ -195,7 +195,7 @@ def questions(walk: Walk) -> None:
 
 
 def test_a_page_that_waits_is_renewed_and_keeps_the_focus(site: str) -> None:
-    """A page that reloads itself is a trap for whoever reads it slowly: axe calls that critical."""
+    """A page that reloads itself interrupts slow readers: axe calls that critical."""
     row = MembershipChange.objects.get(state=ChangeState.WAITING)
 
     def proceed() -> None:

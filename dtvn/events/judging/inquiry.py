@@ -164,7 +164,7 @@ class Inquiry:
             self._go_on(self._tally)
 
     def awaited(self, member: int) -> Question | None:
-        """The open question that this member was asked and has not answered; None if there is none."""
+        """The question that this member was asked and has not answered, or None."""
         tally = self._tally
         return tally.question if tally is not None and member in tally.waiting else None
 

@@ -85,7 +85,7 @@ by no subprotocol. `restore` fills them before the first message, from the ledge
 stable checkpoint, and takes what waited for a view as it enters it. Five have a second writer besides:
 
 own_votes      the PRE-PREPAREs in a NEW-VIEW are votes too, and view_change signs them (4.4 of the paper)
-batch_fetches  whoever finds that a body is missing asks for it; a digest that is asked for is not asked again
+batch_fetches  each subprotocol asks for the bodies that it misses; no digest is asked for twice
 throttle       limits all answers to a member together, whichever subprotocol gives them
 evidence       each subprotocol finds the contradictions of its own messages; the first report counts
 executor       a learner is another core, and has its own
@@ -179,7 +179,7 @@ class TransferState:
 
     def __init__(self) -> None:
         self.sequence = 0
-        """Sequence of the state that is being fetched, or is complete; 0 if there is none."""
+        """Sequence of the state that is being fetched, or is complete; 0 outside of a transfer."""
         self.staging: Staging | None = None
         """Its groups received so far, or those of an abandoned state."""
 
