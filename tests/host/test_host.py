@@ -12,7 +12,8 @@ from dtvn.protocol.consensus.effects import ALL, Effects, Note, Reason, ReplyTo,
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import INBOUND_MAX, TurnLost
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
-from dtvn.protocol.host.questions import ANSWERED_MAX, COST, SAVED_MAX, SHARE, WAITING_MAX
+from dtvn.protocol.host.questions import ANSWERED_MAX, COST, WAITING_MAX
+from dtvn.protocol.host.time_share import SAVED_MAX, SHARE
 from dtvn.protocol.wire import Envelope, decode_envelope, link_frame
 from tests.host.doubles import EMPTY, Bench, Tape, entry_record
 

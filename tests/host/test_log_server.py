@@ -13,6 +13,7 @@ from dtvn.protocol.consensus.effects import CheckpointRecord
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host import log_server
 from dtvn.protocol.host.log_server import LogServer
+from dtvn.protocol.host.time_share import SAVED_MAX, SHARE
 from dtvn.protocol.wire import Envelope
 from tests.host.doubles import SetClock, Tape, TapeJournal, TapeTransport, entry_record
 from tests.host.support import Paper, make_genesis
@@ -315,7 +316,7 @@ def test_row_15_serving_the_log_takes_a_small_share_of_the_time() -> None:
         names += [name for name, _sequences, _certificate in shop.push()]
         shop.clock.monotonic += MILLISECOND
     cost = len(names) * log_server.RANGE_ENTRIES_MAX * log_server.ENTRY_COST
-    assert cost <= (SECOND + log_server.SAVED_MAX) // log_server.SHARE + 4 * MILLISECOND
+    assert cost <= (SECOND + SAVED_MAX) // SHARE + 4 * MILLISECOND
     assert abs(names.count("flooder") - names.count("r1")) <= 1
     assert len(names) > 50, "and it is answered all the time"
 

@@ -22,6 +22,7 @@ from dtvn.protocol.consensus.effects import CheckpointRecord, EntryRecord, Now, 
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.host.places import Places
 from dtvn.protocol.host.ports import Journal, Signer, Transport
+from dtvn.protocol.host.time_share import TimeShare
 
 SUBSCRIBERS_MAX = 64
 """Most subscribers of one node; a further one must ask another node, or wait for a place."""
@@ -60,12 +61,6 @@ ENTRY_COST = 6_000
 BYTE_COST = 10
 """Nanoseconds of this process for one byte of a range."""
 
-SHARE = 8
-"""A node spends at most 1/8 of its time on ranges, however many peers ask (P15)."""
-
-SAVED_MAX = 400_000_000
-"""Nanoseconds of unused range time that are saved up, so that the first few ranges are answered at once."""
-
 
 class _Subscriber(msgspec.Struct):
     peer: Peer
@@ -97,8 +92,8 @@ class LogServer:
         self._requests: dict[str, tuple[Peer, int, int]] = {}
         self._ranges = 0
         """Ranges that may still be read in this turn."""
-        self._rested_at = -SAVED_MAX
-        """Monotonic time from which ranges are read again."""
+        self._share = TimeShare()
+        """The time that reading ranges may take."""
         self._fresh: dict[int, EntryRecord] = {}
         self._stable: CheckpointRecord | None = None
         self._last = 0
@@ -168,7 +163,7 @@ class LogServer:
             return  # most turns: only votes came
         self._wanted = False
         self._ranges = RANGES_PER_TURN
-        self._rested_at = max(self._rested_at, now.monotonic - SAVED_MAX)
+        self._share.save(now.monotonic)
         while self._requests and self._may_read(now):
             peer, first, last = self._requests.pop(next(iter(self._requests)))
             self._send_range(peer, first, last)
@@ -191,7 +186,7 @@ class LogServer:
 
     def deadline(self) -> int | None:
         """Monotonic time of the next range; None if no peer waits for one."""
-        return self._rested_at if self._behind else None
+        return self._share.rested_at if self._behind else None
 
     def _forget_expired(self, now: Now) -> None:
         """Drop subscribers that did not renew their Follow."""
@@ -201,7 +196,7 @@ class LogServer:
 
     def _may_read(self, now: Now) -> bool:
         """Whether another range may be read in this turn."""
-        return self._ranges > 0 and now.monotonic >= self._rested_at
+        return self._ranges > 0 and now.monotonic >= self._share.rested_at
 
     def _advance(
         self, name: str, subscriber: _Subscriber, encoded: dict[tuple[int, int], bytes], now: Now
@@ -239,7 +234,7 @@ class LogServer:
         records = list(self._journal.entries(first, last, RANGE_BYTES_MAX))
         if not records:
             return 0
-        self._rest(records)
+        self._charge(records)
         # A range stays within one epoch: a peer in an older epoch has no keys for the rest (R35).
         records = [r for r in records if r.entry.epoch == records[0].entry.epoch]
         certificate: tuple[bytes, ...] = ()
@@ -251,7 +246,7 @@ class LogServer:
                 return 0
             if checkpoint.sequence > records[-1].entry.sequence:
                 records = list(self._journal.entries(first, checkpoint.sequence, CERTIFIED_RANGE_BYTES_MAX))
-                self._rest(records)
+                self._charge(records)
             records = [r for r in records if r.entry.sequence <= checkpoint.sequence]
             if _commits(records) > COMMITS_MAX:
                 records = [msgspec.structs.replace(r, commits=()) for r in records]
@@ -266,10 +261,10 @@ class LogServer:
         self._transport.answer(peer, self._signer.link(_message(records, certificate)))
         return records[-1].entry.sequence
 
-    def _rest(self, records: list[EntryRecord]) -> None:
-        """Postpone the next range until reading these records has taken at most 1/SHARE of the time."""
+    def _charge(self, records: list[EntryRecord]) -> None:
+        """Count the time that reading these records took."""
         size = sum(len(record.body) for record in records)
-        self._rested_at += SHARE * (ENTRY_COST * len(records) + BYTE_COST * size)
+        self._share.spend(ENTRY_COST * len(records) + BYTE_COST * size)
 
 
 def _commits(records: Iterable[EntryRecord]) -> int:

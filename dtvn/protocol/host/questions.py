@@ -10,6 +10,7 @@ from collections import deque
 
 from dtvn.protocol.consensus.messages import Query
 from dtvn.protocol.consensus.verified import Peer
+from dtvn.protocol.host.time_share import TimeShare
 
 ANSWERED_MAX = 16
 """Most queries answered after one turn; the others wait for the next one."""
@@ -17,10 +18,6 @@ WAITING_MAX = 64
 """Most waiting queries of one peer; further ones are dropped, and the peer may repeat them."""
 COST = 250_000
 """Nanoseconds of this process for one answer, as counted."""
-SHARE = 8
-"""A node spends at most 1/8 of its time on queries, however many peers ask (P15, decision 0117)."""
-SAVED_MAX = 400_000_000
-"""Nanoseconds of unused time that are saved up: 200 queries are answered at once."""
 
 
 class Questions:
@@ -29,11 +26,11 @@ class Questions:
     def __init__(self) -> None:
         self._waiting: dict[str, deque[tuple[Peer, Query]]] = {}
         """Peer -> its questions, in the order in which peers are served."""
-        self._rested_at = -SAVED_MAX
+        self._share = TimeShare()
 
     def deadline(self) -> int | None:
         """Monotonic time from which on the next query is answered, or None if none waits."""
-        return self._rested_at if self._waiting else None
+        return self._share.rested_at if self._waiting else None
 
     def put(self, peer: Peer, query: Query) -> None:
         """Queue a query, unless this peer has too many."""
@@ -45,7 +42,10 @@ class Questions:
         """Remove and return the queries to answer now (monotonic nanoseconds), one of each peer in turn; none
         before `deadline`."""
         taken: list[tuple[Peer, Query]] = []
-        if not self._waiting or now < self._rested_at:
+        if not self._waiting:
+            return taken
+        self._share.save(now)
+        if now < self._share.rested_at:
             return taken
         while self._waiting and len(taken) < ANSWERED_MAX:
             name = next(iter(self._waiting))
@@ -53,5 +53,5 @@ class Questions:
             taken.append(queue.popleft())
             if queue:
                 self._waiting[name] = queue
-        self._rested_at = max(self._rested_at, now - SAVED_MAX) + SHARE * COST * len(taken)
+        self._share.spend(COST * len(taken))
         return taken
