@@ -211,7 +211,7 @@ def test_compression_is_not_negotiated_and_compressed_frames_are_refused(clock: 
     assert queue.get_nowait() == {"type": "websocket.connect"}
     client.transport.clear()
     compressed = bytes([frame(1, b"")[0] | 0x40]) + frame(1, zlib.compress(bytes(60_000))[2:-4])[1:]
-    client.socket.dataReceived(compressed)
+    client.says(compressed)
     assert client.transport.disconnecting or client.transport.disconnected
     assert "RSV = 4 and no extension negotiated" in client.socket.wasNotCleanReason
     assert queue.empty()
