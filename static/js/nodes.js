@@ -19,14 +19,12 @@
 
   const ownNodes = () => nodes.filter((node) => !node.external && !node.joining);
 
-  /* How many processes run, and the start or stop that is under way: all users see it, no matter who asked for it. */
+  /* The start or stop that is under way: all users see it, no matter who asked for it. */
   function drawCluster() {
     const own = ownNodes();
-    const running = own.filter((node) => node.status === "running").length;
     const { under_way: way, stopped, error } = clusterState;
     const verb = way?.verb === "stopping" ? "Stopping" : "Starting";
-    const count = own.length ? `${running} of ${own.length} running` : "";
-    put("cluster-text", way ? `${verb}: ${way.text}` : error || count);
+    put("cluster-text", way ? `${verb}: ${way.text}` : error);
     const bar = at("cluster-progress");
     bar.max = Math.max(1, way?.total ?? 1);
     bar.value = way?.done ?? 0;
