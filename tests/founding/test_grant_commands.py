@@ -87,9 +87,9 @@ def town(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
     network.use(None)
 
 
-def shown(said: Said) -> dict[str, str]:
+def shown(said: Said, *, error: str = "") -> dict[str, str]:
     """What a step prints of the statement, by name."""
-    assert said.code == 0, said.error
+    assert error in said.error if error else not said.code, said.error
     return {line[:13].strip(): line[13:] for line in said.text.splitlines()[:4]}
 
 
@@ -113,6 +113,19 @@ def test_r15_all_parties_grant_what_each_of_them_reads(town: Town) -> None:
     assert shown(ordered) == shown(proposed)
     assert ordered.text.endswith(f"decided at sequence {town.gateway.acknowledged}\n")
     assert town.held() == GRANTS
+
+
+def test_a_statement_is_read_before_it_is_signed(town: Town) -> None:
+    """`show` needs no key, and `sign` prints the statement before it opens one."""
+    proposed = town.proposes()
+    file = town.file("venue")
+    before = file.read_bytes()
+    read = Said("grant", "show", file)
+    assert shown(read) == shown(proposed)
+    assert read.text.endswith(f"{file}: 0 signatures so far.\n")
+    town.parties["venue"].folder.node("venue").key.write_bytes(b"damaged")
+    assert shown(town.signs("venue"), error="key") == shown(proposed)
+    assert file.read_bytes() == before
 
 
 def test_r15_a_grant_is_ordered_only_with_the_signatures_of_all(town: Town) -> None:

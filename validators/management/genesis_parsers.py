@@ -52,7 +52,8 @@ no principal needs a permission for it. Signatures of all members of the epoch a
 
   1. one party proposes, and passes the file on; it holds no secrets
        manage.py genesis grant propose seller-gateway --grant issue --out seller.grant --data-dir ./data
-  2. each member signs on its own host, after reading what `sign` prints
+  2. each member reads the statement, and then signs it on its own host; `sign` prints it too before it signs
+       manage.py genesis grant show seller.grant
        manage.py genesis grant sign seller.grant --data-dir ./data
   3. any party orders it while the cluster runs
        manage.py genesis grant order seller.grant --data-dir ./data
@@ -153,15 +154,17 @@ def add_grant(verbs: Any, read_wish: Callable[[str], g.Grant]) -> None:
     )
     one.add_argument("--out", type=Path, required=True, metavar="FILE")
     add_data_folder(one)
-    two = steps.add_parser("sign", help="print the statement, and sign it with this host's member key")
+    two = steps.add_parser("show", help="print the statement that is to be signed")
     two.add_argument("file", type=Path)
-    two.add_argument("others", type=Path, nargs="*", help="the other members' copies of the file")
-    add_data_folder(two)
-    two.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
-    three = steps.add_parser("order", help="have it ordered; needs the signatures of all members")
+    three = steps.add_parser("sign", help="print the statement, then sign it with this host's member key")
     three.add_argument("file", type=Path)
     three.add_argument("others", type=Path, nargs="*", help="the other members' copies of the file")
     add_data_folder(three)
+    three.add_argument("--out", type=Path, metavar="FILE", help="default: the same file")
+    four = steps.add_parser("order", help="have it ordered; needs the signatures of all members")
+    four.add_argument("file", type=Path)
+    four.add_argument("others", type=Path, nargs="*", help="the other members' copies of the file")
+    add_data_folder(four)
 
 
 def add_recover(verbs: Any) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py genesis grant propose | sign | order`: all members together give a principal grants (R15)."""
+"""`manage.py genesis grant propose | show | sign | order`: grants by all members together (R15)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ DAY = 24 * 3_600 * 1_000_000
 def run(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     """Execute one step; raises FoundingError or CommandError."""
     try:
-        {"propose": _propose, "sign": _sign, "order": _order}[options["step"]](options, say)
+        {"propose": _propose, "show": _show_file, "sign": _sign, "order": _order}[options["step"]](
+            options, say
+        )
     except (GrantError, KeyFileError, StartError, ServiceError, OSError, ValueError) as error:
         raise FoundingError(str(error)) from error
 
@@ -69,7 +71,7 @@ def _propose(options: dict[str, Any], say: Callable[[str], Any]) -> None:
         )
         file = GrantFile(FORMAT, g.cluster_id(gateway.genesis), statement)
         write_grant(options["out"], file, replace=False)
-        _show(file, say)
+        _say_statement(file, say)
         say(f"{options['out']}: to be signed by {', '.join(missing(file, gateway.present))}.")
 
 
@@ -86,8 +88,15 @@ def _key_of(name: str, gateway: GatewayFace, data_dir: Path) -> bytes:
     raise CommandError(f"There is no principal {name}: `genesis show` and `principals list` name them.")
 
 
+def _show_file(options: dict[str, Any], say: Callable[[str], Any]) -> None:
+    file = read_grant(options["file"])
+    _say_statement(file, say)
+    say(f"{options['file']}: {counted(len(file.signatures), 'signature')} so far.")
+
+
 def _sign(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     file = merged(read_grant(options["file"]), map(read_grant, options["others"]))
+    _say_statement(file, say)
     keys = [
         node.key
         for path in sorted(ClusterFolder(options["data_dir"]).nodes.glob("*/"))
@@ -101,7 +110,6 @@ def _sign(options: dict[str, Any], say: Callable[[str], Any]) -> None:
         file = signed(file, key)
     out = options["out"] or options["file"]
     write_grant(out, file, replace=out == options["file"])
-    _show(file, say)
     say(f"{out}: signed, {counted(len(file.signatures), 'signature')} so far.")
 
 
@@ -117,11 +125,11 @@ def _order(options: dict[str, Any], say: Callable[[str], Any]) -> None:
             gather_liveness_proofs(gateway, wait=PRESENT_WAIT)
         with saying("the cluster to order it"):
             decided = decide_one(Request(command(file, gateway.present)), actor=ACTOR)
-        _show(file, say)
+        _say_statement(file, say)
         say(f"decided at sequence {decided.result.sequence}")
 
 
-def _show(file: GrantFile, say: Callable[[str], Any]) -> None:
+def _say_statement(file: GrantFile, say: Callable[[str], Any]) -> None:
     told = file.statement
     say(f"cluster id   {file.cluster.hex()}")
     say(f"principal    {told.name}  {peer_id(told.public_key)}")
