@@ -1,10 +1,12 @@
-"""The nodes' metrics of the last minutes, kept by this process, so that a page opened later shows them.
+"""The nodes' metrics of the last minutes, kept by this process, so that a page opened later shows them, and
+in a file, so that the next process does.
 
 A node counts since its start; a point of the window is what all nodes did between two samples.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import threading
@@ -12,14 +14,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import msgspec
 from django.db import close_old_connections
 
+from dtvn.files.whole import write_private
 from dtvn.machine.commands import EVENTLESS
 from validators.feed.outage import Outage
 from validators.own_api import read_metrics
 from validators.services.cluster import own_members
+
+logger = logging.getLogger("dtvn.figures")
 
 INTERVAL = 2.0
 """Seconds between two samples."""
@@ -27,6 +33,9 @@ SPAN = 300.0
 """Seconds that the window holds."""
 RECENT = 60.0
 """Seconds over which the latency of now is computed."""
+SAVED_EVERY = 60.0
+"""Seconds between two writes of the file: what a process that is killed loses of the window."""
+FILE_BYTES_MAX = 1024 * 1024
 ASKED_AT_ONCE = 8
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 SAMPLES = {
@@ -84,8 +93,15 @@ class Point(msgspec.Struct, frozen=True):
     p99: float | None
 
 
+class Saved(msgspec.Struct, frozen=True):
+    """The content of the file, as MessagePack: JSON has no infinite bound of a bucket."""
+
+    points: list[Point]
+    latencies: list[tuple[float, Buckets]]
+
+
 class FiguresWindow:
-    """The points of the last SPAN seconds."""
+    """The points of the last SPAN seconds. One thread adds; any thread reads."""
 
     def __init__(self) -> None:
         self._points: deque[Point] = deque(maxlen=round(SPAN / INTERVAL))
@@ -122,12 +138,24 @@ class FiguresWindow:
 
     def points(self, now: float, after: float = 0.0) -> list[Point]:
         """The points later than `after`, oldest first; none is older than SPAN."""
-        return [point for point in self._points if point.at > max(after, now - SPAN)]
+        return [point for point in tuple(self._points) if point.at > max(after, now - SPAN)]
 
     def latency(self, now: float) -> dict[str, float | None]:
         """QUANTILES of all sequences decided in the last RECENT seconds; None if there were none."""
-        found = _sum([buckets for at, buckets in self._latencies if at > now - RECENT])
+        found = _sum([buckets for at, buckets in tuple(self._latencies) if at > now - RECENT])
         return {name: quantile(found, share) for name, share in QUANTILES.items()}
+
+    def save(self) -> bytes:
+        """The window for `restore`."""
+        return msgspec.msgpack.encode(Saved(list(self._points), list(self._latencies)))
+
+    def restore(self, data: bytes, now: float) -> None:
+        """Take over what is not too old of an earlier process's window; the first point after it has no
+        rates. Raise msgspec.DecodeError, with nothing taken over."""
+        saved = msgspec.msgpack.decode(data, type=Saved)
+        found = [point for point in saved.points if now - SPAN < point.at <= now]
+        self._points.extend(sorted(found, key=lambda point: point.at))
+        self._latencies.extend(each for each in saved.latencies if now - RECENT < each[0] <= now)
 
 
 def quantile(buckets: Buckets, share: float) -> float | None:
@@ -181,6 +209,9 @@ class Sampler:
         """This platform's members, as of the newest sample."""
         self.answering = 0
         self._clock = clock
+        self._file: Path | None = None
+        self._saves = True
+        """Whether the newest write of the file succeeded."""
         self._newest = 0.0
         self._looking = threading.Lock()
 
@@ -194,14 +225,42 @@ class Sampler:
         finally:
             self._looking.release()
 
+    def keep_in(self, file: Path) -> None:
+        """Begin with the window in `file`, and write it there from now on. A file that cannot be read is
+        logged and replaced."""
+        self._file = file
+        try:
+            with file.open("rb") as opened:
+                self.window.restore(opened.read(FILE_BYTES_MAX), self._clock())
+        except FileNotFoundError:
+            pass
+        except (OSError, msgspec.DecodeError) as error:
+            logger.warning("the window of the nodes' metrics begins empty: %s: %s", file, error)
+
+    def save(self) -> None:
+        """Write the window to its file, if it has one; log the first of several failures in a row."""
+        if self._file is None:
+            return
+        saved, self._saves = self._saves, True
+        try:
+            write_private(self._file, self.window.save(), replace=True)
+        except OSError as error:
+            self._saves = False
+            if saved:
+                logger.warning("the window of the nodes' metrics is not saved: %s", error)
+
     def run_forever(self) -> None:
-        """The main function of a thread: a sample every INTERVAL."""
+        """The main function of a thread: a sample every INTERVAL, the file every SAVED_EVERY."""
         outage = Outage("the nodes' metrics")
+        saved = time.monotonic()
         while True:
             begun = time.monotonic()
             close_old_connections()  # a lost connection stays lost
             with outage:
                 self.refresh()
+            if begun - saved >= SAVED_EVERY:
+                saved = begun
+                self.save()
             time.sleep(max(0.0, begun + INTERVAL - time.monotonic()))
 
     def _look(self) -> None:
@@ -227,6 +286,7 @@ sampler = Sampler()
 """That of this process."""
 
 
-def keep_sampling() -> None:
-    """Fill the window from now on, whether a page is open or not."""
+def keep_sampling(file: Path) -> None:
+    """Fill the window from now on, whether a page is open or not, and keep it in `file`."""
+    sampler.keep_in(file)
     threading.Thread(target=sampler.run_forever, daemon=True, name="figures").start()

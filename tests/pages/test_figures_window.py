@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from tests.integration.web_process import web_process
 from tests.pages.learner import RealLearner
+from tests.waiting import PATIENCE
 from validators import figures_window
+from validators.data_folder.folder import DataFolder
 from validators.figures_window import (
     INTERVAL,
     LATENCY,
@@ -140,6 +147,96 @@ def test_the_window_is_bounded_in_number_and_in_age() -> None:
     assert len(window._latencies) == RECENT / INTERVAL
     assert [point.at for point in window.points(now, after=now - 3)] == [now - INTERVAL, now]
     assert window.points(now + SPAN) == [], "what is old is not shown, though nothing came after it"
+
+
+def test_a_sample_taken_while_a_page_reads_does_not_disturb_it() -> None:
+    """The page's thread reads the window while the sampler's adds to it."""
+    window = FiguresWindow()
+    window.add(100.0, {"a": counted(1)})
+
+    class Meanwhile(float):
+        def __sub__(self, other: float) -> float:
+            window.add(102.0, {"a": counted(2)})
+            return float(self) - other
+
+    now = Meanwhile(103.0)
+    assert [point.at for point in window.points(now)] == [100.0]
+    assert window.latency(now)["p50"] is not None
+
+
+def filled(now: float) -> Sampler:
+    """A sampler whose newest sample is `now`."""
+    made = Sampler(lambda: now)
+    for turn in range(1_000):
+        made.window.add(now - INTERVAL * (999 - turn), {"a": counted(turn)})
+    return made
+
+
+def test_the_window_of_an_earlier_process_is_shown(tmp_path: Path) -> None:
+    now, file = 10_000.0, tmp_path / "figures"
+    old = filled(now)
+    old.keep_in(file)
+    old.save()
+    assert file.stat().st_size < figures_window.FILE_BYTES_MAX / 10
+    new = Sampler(lambda: now + 100)
+    new.keep_in(file)
+    assert new.window.points(now + 1) == [one for one in old.window.points(now) if one.at > now - SPAN + 100]
+    assert set(new.window.latency(now + 100).values()) == {None}, "that of the last minute only"
+    new.window.add(now + 100, {"a": counted(5_000)})
+    assert new.window.points(now + 100)[-1].throughput is None, "nobody counted between the two processes"
+    quick = Sampler(lambda: now)
+    quick.keep_in(file)
+    assert quick.window.latency(now) == old.window.latency(now)
+    earlier = Sampler(lambda: now - 1_000)
+    earlier.keep_in(file)
+    assert earlier.window.points(now) == [], "of a clock that was set back"
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, -1])
+def test_a_damaged_file_of_the_window_is_one_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, cut: int
+) -> None:
+    now, file = 10_000.0, tmp_path / "figures"
+    old = filled(now)
+    old.keep_in(file)
+    old.save()
+    file.write_bytes(file.read_bytes()[:cut])
+    new = Sampler(lambda: now)
+    new.keep_in(file)
+    assert new.window.points(now) == []
+    assert [str(file) in record.message for record in caplog.records] == [True]
+    new.save()
+    Sampler(lambda: now).keep_in(file)
+    assert len(caplog.records) == 1, "the next save replaced it"
+
+
+def test_a_full_disk_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = Sampler()
+    own.keep_in(tmp_path / "missing" / "figures")
+    for _ in range(3):
+        own.save()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    (tmp_path / "missing").mkdir()
+    own.save()
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(120)
+def test_a_web_process_hands_its_window_to_the_next(tmp_path: Path) -> None:
+    """It ends by SIGTERM, as when `up` replaces it."""
+    file = DataFolder(tmp_path).figures
+    file.parent.mkdir(parents=True)
+    before = filled(time.time())
+    before.keep_in(file)
+    before.save()
+    written = file.stat().st_mtime_ns
+    with web_process(tmp_path) as web:
+        web.process.send_signal(signal.SIGTERM)
+        web.process.wait(PATIENCE)
+    assert file.stat().st_mtime_ns > written
+    points = msgspec.msgpack.decode(file.read_bytes(), type=figures_window.Saved).points
+    assert points[-1] == before.window.points(time.time())[-1], "what it found when it began"
 
 
 @pytest.fixture

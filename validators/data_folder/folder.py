@@ -31,6 +31,8 @@ class DataFolder:
         """Grows by a byte when an API key changes: see services.api_keys."""
         self.desired_changes = root / "run" / "wishes.changed"
         """Grows by a byte when a desired state changes: see services.announcing."""
+        self.figures = root / "run" / "figures"
+        """The window of the nodes' metrics while the web process is replaced: see figures_window."""
         self.celery_queue = root / "celery" / "queue"
         self.celery_control = root / "celery" / "control"
         self.static = root / "static"

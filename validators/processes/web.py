@@ -64,10 +64,13 @@ def serve(descriptor: int, *, before_end: Callable[[], object] | None = None) ->
 
 
 def keep_figures() -> None:
-    """Sample the nodes' metrics; called once Django is set up."""
-    from validators.figures_window import keep_sampling
+    """Sample the nodes' metrics until shutdown; called once Django is set up."""
+    from twisted.internet import reactor
 
-    keep_sampling()
+    from validators.figures_window import keep_sampling, sampler
+
+    keep_sampling(DataFolder(environment.data_folder()).figures)
+    reactor.addSystemEventTrigger("before", "shutdown", sampler.save)  # type: ignore[attr-defined,arg-type]
 
 
 def take_away(credentials: Path, parent_id: int) -> None:
