@@ -53,6 +53,8 @@ class Report:
         self.events = 0
         self.delivered = 0
         self.code: str | None = None
+        self.scope = SCOPE
+        """LOCAL_ONLY, or the name of the certificate that the verdict rests on."""
         self.violations: list[Violation] = []
         self.shown: list[Shown] = []
         self.counts: Counter[str] = Counter()
@@ -88,7 +90,7 @@ class Report:
         listed = Counter(violation.code for violation in self.violations)
         omitted = dict(self.counts - listed)
         return Result(
-            self.code is None, self.events, self.delivered, self.code, self.violations, SCOPE, omitted
+            self.code is None, self.events, self.delivered, self.code, self.violations, self.scope, omitted
         )
 
     def _add(self, violation: Violation, line: int, text: str) -> None:
@@ -127,7 +129,7 @@ def _lines(report: Report, source: str) -> Iterator[str]:
         counted(count, noun)
         for count, noun in ((report.events, "event"), (errors, "error"), (warnings, "warning"))
     )
-    yield f"{source}: {verdict}. {counts}. AG-UI 1.0, {SCOPE}."
+    yield f"{source}: {verdict}. {counts}. AG-UI 1.0, {report.scope}."
     signs = report.counts["PROTOCOL_0X"]
     if signs:
         yield f"This stream is of AG-UI protocol 0.x: {counted(signs, 'sign')} of it."

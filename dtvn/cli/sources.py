@@ -11,7 +11,7 @@ SILENCE_SECONDS = 60.0
 
 
 class SourceError(Exception):
-    """A source that cannot be read; the sentence says why."""
+    """A stream that cannot be read, or not be judged; the sentence says why."""
 
 
 def pieces(source: str, stdin: BinaryIO) -> Iterator[bytes]:

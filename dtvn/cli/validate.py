@@ -1,4 +1,4 @@
-"""`dtvn validate SOURCE`: judges a recorded or running stream on this machine."""
+"""`dtvn validate SOURCE`: judges a recorded or running stream, on this machine or by a cluster."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ import argparse
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from dtvn.cli.report import Report, as_json, as_text
 from dtvn.cli.sources import SourceError, pieces
 from dtvn.events.rules import EventReader, FramingError, Linter, Stream
+
+if TYPE_CHECKING:
+    from dtvn.cli.cluster import Cluster
 
 HELP = "check an AG-UI event stream"
 TEACH = """\
 Checks a stream of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file, an
 http(s) address, or - for standard input: server-sent events, JSON objects one a line, or a JSON list.
 
-Exit status: 0 valid, 1 not valid, 2 not read.
+Without --cluster this machine judges, and the verdict is LOCAL_ONLY. With it, the members of the cluster vote
+on each event, asked through the platform at URL with the key in $DTVN_API_KEY (scope `record`); the log
+records nothing, and advice is still this machine's.
+
+Exit status: 0 valid, 1 not valid, 2 not read or not judged.
 """
 VALID, NOT_VALID, NOT_READ = range(3)
 
@@ -49,6 +56,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="leave out rules of shape, all advice, that on timestamps, or that on empty ids and texts",
     )
+    parser.add_argument("--cluster", metavar="URL", help="the platform whose cluster judges")
+    parser.add_argument(
+        "--algorithm",
+        metavar="NAME",
+        help="how the cluster decides: majority, unanimous, pbft (default: the cluster's choice)",
+    )
 
 
 def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Output) -> int:
@@ -72,6 +85,23 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
 
 
 def _judge(options: Mapping[str, Any], stdin: BinaryIO, report: Report) -> None:
+    if options["cluster"] is None:
+        if options["algorithm"] is not None:
+            raise SourceError("--algorithm needs --cluster: this machine has no votes to count")
+        _read(options, stdin, report, None)
+        return
+    if "shape" in options["skip"]:
+        raise SourceError("--skip shape: a cluster judges by all rules")
+    # `dtvn validate` of a small file would pay for these imports.
+    from dtvn.cli.cluster import Cluster
+
+    with Cluster(options) as cluster:
+        _read(options, stdin, report, cluster)
+        report.scope = cluster.scope or report.scope
+
+
+def _read(options: Mapping[str, Any], stdin: BinaryIO, report: Report, cluster: Cluster | None) -> None:
+    """Judge by the rules here, or by `cluster`; the advice is by the rules here."""
     skip = options["skip"]
     stream = Stream(drop_unknown=options["drop_unknown"], shape="shape" not in skip)
     linter = Linter(stream, timestamps="timestamps" not in skip, empty_ids="empty" not in skip)
@@ -79,9 +109,12 @@ def _judge(options: Mapping[str, Any], stdin: BinaryIO, report: Report) -> None:
 
     def take(events: list[tuple[int, bytes]]) -> bool:
         now = int(time.time() * 1000)
-        for line, data in events:
-            verdict = stream.feed(data)
-            advice = linter.advise(data, now) if verdict.accepted and "advice" not in skip else ()
+        judged = cluster.judge([data for _, data in events]) if cluster is not None and events else None
+        for place, (line, data) in enumerate(events):
+            own = stream.feed(data)
+            verdict = own if judged is None else judged[place]
+            advised = verdict.accepted and own.accepted and "advice" not in skip
+            advice = linter.advise(data, now) if advised else ()
             report.take(line, data, verdict, advice, stream.event is not None)
             if not verdict.accepted and options["first"]:
                 return False

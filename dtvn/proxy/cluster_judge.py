@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,12 +71,19 @@ class ClusterJudge:
         algorithm: str | None = None,
         drop_unknown: bool = False,
         transcripts: Path | None = None,
+        recorded: bool | None = None,
+        patience: float | None = None,
     ) -> None:
         """`key`: an API key with the scope `record`. `algorithm`: one that the cluster offers; None leaves
-        the choice to it. `transcripts`: a folder that gets the transcript of each stream. Raises
+        the choice to it. `transcripts`: a folder that gets the transcript of each stream. `recorded`: whether
+        the ordered log records the runs; None leaves that to the algorithm. `patience`: seconds for one call
+        with its repetitions, and a platform that never answered is called once; None: no end. Raises
         AddressError."""
         self.transcripts = transcripts
-        wanted = {"algorithm": algorithm, "drop_unknown": drop_unknown or None}
+        self.patience = patience
+        self.reached = False
+        """Whether the platform has answered anything."""
+        wanted = {"algorithm": algorithm, "drop_unknown": drop_unknown or None, "recorded": recorded}
         self.wanted = {name: value for name, value in wanted.items() if value is not None}
         # Who asks sets the time for a verdict.
         self.client = httpx.AsyncClient(
@@ -93,18 +101,28 @@ class ClusterJudge:
 
     async def call(self, path: str, body: bytes, media: str) -> bytes:
         """Sends a POST, again and again while the platform is unreachable or busy, and returns the body of
-        the answer. Raises _Refused if the platform answers another error."""
-        while True:
-            try:
-                answer = await self.client.post(path, content=body, headers={"Content-Type": media})
-            except httpx.TransportError:
-                await asyncio.sleep(PAUSE_SECONDS)
-                continue
-            if answer.is_success:
-                return answer.content
-            if answer.status_code not in _AGAIN:
-                raise _Refused(answer)
-            await asyncio.sleep(PAUSE_SECONDS)
+        the answer. Raises _Refused if the platform answers another error, NoVerdict after `patience`."""
+        trouble: Exception = NoVerdict(f"no answer of the cluster's platform in {self.patience} s")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.patience):
+                while True:
+                    try:
+                        answer = await self.client.post(path, content=body, headers={"Content-Type": media})
+                    except httpx.TransportError as error:
+                        trouble = NoVerdict(
+                            f"cannot reach the cluster's platform: {error or type(error).__name__}"
+                        )
+                        if self.patience is not None and not self.reached:
+                            break
+                    else:
+                        self.reached = True
+                        if answer.is_success:
+                            return answer.content
+                        trouble = _Refused(answer)
+                        if answer.status_code not in _AGAIN:
+                            break
+                    await asyncio.sleep(PAUSE_SECONDS)
+        raise trouble
 
 
 class _Refused(NoVerdict):

@@ -28,6 +28,10 @@ class Platform:
         self.keys: set[bytes] = set()
         self.texts: list[bytes] = []
         self.salts: list[str] = []
+        self.began: dict[str, Any] = {}
+        """What the run was to be."""
+        self.later: tuple[int, str] | None = None
+        """A failure of every call about events."""
         self.stream = Stream()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -40,11 +44,13 @@ class Platform:
         headers = dict(scope["headers"])
         self.keys.add(headers.get(b"x-api-key", b""))
         self.calls.append((scope["path"], scope["query_string"].decode()))
-        if self.failures:
-            status, code = self.failures.pop(0)
+        later = self.later if scope["path"].endswith("/events") else None
+        if self.failures or later:
+            status, code = later or self.failures.pop(0)
             said = {"success": False, "error": "it is so", "code": code}
             await answered(send, status, json.dumps(said).encode())
         elif scope["path"] == RUNS:
+            self.began = json.loads(body)
             await answered(send, 201, b'{"success":true,"data":{"id":7}}')
         elif scope["path"] == f"{RUNS}/7/events":
             lines = headers[b"content-type"] == b"application/x-ndjson"

@@ -39,7 +39,8 @@ def written(folder: Path, events: list[bytes], form: str = "ndjson") -> Path:
 
 def run(source: object, *, stdin: bytes = b"", **options: Any) -> tuple[int, str, str]:
     """Exit code, output, errors."""
-    given = {"json": False, "junit": None, "first": False, "drop_unknown": False, "skip": []} | options
+    given = {"json": False, "junit": None, "first": False, "drop_unknown": False, "skip": []}
+    given |= {"cluster": None, "algorithm": None} | options
     out, err = io.StringIO(), io.StringIO()
     code = validate.run(given | {"source": str(source)}, io.BytesIO(stdin), out, err)
     return code, out.getvalue(), err.getvalue()
