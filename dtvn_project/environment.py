@@ -44,6 +44,7 @@ VARIABLES = (
     Variable("DTVN_HTTPS", "0"),
     Variable("DTVN_KILL_SILENT_AFTER", "30"),
     Variable("DTVN_TIME_ZONE", "UTC"),
+    Variable("DTVN_EVENTS_CONFIG", "(by the number of members)"),
     Variable("DTVN_NODE_PORTS", "(4001, 9001 and free ones)"),
     Variable("DTVN_SECRET_KEY", "(DATA/secret.key)", secret=True),
     Variable("DTVN_KEY_SEED", "(public)", secret=True),

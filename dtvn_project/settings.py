@@ -4,6 +4,7 @@ import os
 
 from dtvn_project import environment
 from dtvn_project.addresses import check_addresses
+from dtvn_project.judging import events_config
 
 BASE_DIR = environment.REPOSITORY
 DATA = environment.data_folder()
@@ -20,6 +21,8 @@ ALLOWED_HOSTS = ["*"] if SUPERVISOR and not API_IS_OPEN else KNOWN_HOSTS
 the key nor our cookies."""
 
 NODE_PORTS = environment.node_ports()
+EVENTS_CONFIG = events_config()
+"""How events are judged; None: as the number of members allows."""
 
 INSTALLED_APPS = [
     "django.contrib.admin.apps.SimpleAdminConfig",

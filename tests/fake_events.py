@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from dtvn.events.asking import Member, MemberJudge
+from dtvn.events.config import ConsensusConfig
 from dtvn.events.judging import Electorate
 from dtvn.gateway import Result
 from dtvn.gateway.events import GatewayEvents
@@ -44,6 +45,7 @@ class FakeEvents(GatewayEvents):
         membership: Membership,
         submit: Submit,
         secret: Secret = lambda name: key_pair(name)[1],
+        config: ConsensusConfig | None = None,
     ) -> None:
         self.down: frozenset[int] = frozenset()
         """Members that are not connected."""
@@ -57,7 +59,7 @@ class FakeEvents(GatewayEvents):
             MemberJudge(Member(cluster, membership.epoch, index, secret(member.id)), lambda _principal: True)
             for index, member in enumerate(membership.members)
         ]
-        super().__init__(Electorate(cluster, membership.epoch, membership.members), self)
+        super().__init__(Electorate(cluster, membership.epoch, membership.members), self, config)
 
     def now(self) -> int:
         """See events.Owner."""

@@ -28,6 +28,7 @@ import zmq
 from msgspec import structs
 from nacl import bindings
 
+from dtvn.events.config import ConsensusConfig
 from dtvn.events.judging import Electorate
 from dtvn.files.genesis import read_genesis
 from dtvn.gateway.collector import Actions, Answered, Collector, Overloaded, Result
@@ -100,8 +101,9 @@ class Gateway:
     """See face.GatewayFace. `seed`: 32-byte Ed25519 seed of the principal; `principal`: its name on the
     wire. `addresses`: (host, port) by member index, for members that are not at their genesis address.
     `epoch_changes`: known epoch change proofs of ended epochs, since the members of genesis may all be
-    gone. `watch`: watches the key file for changes. `calls_max`: calls under way at once. `limits`: limits
-    of the collector, for measurements."""
+    gone. `watch`: watches the key file for changes. `calls_max`: calls under way at once. `judging`: how
+    votes on events become decisions; None: as the number of members allows. `limits`: limits of the
+    collector, for measurements."""
 
     def __init__(
         self,
@@ -113,6 +115,7 @@ class Gateway:
         epoch_changes: Sequence[bytes] = (),
         watch: KeyWatch | None = None,
         calls_max: int = CALLS_MAX,
+        judging: ConsensusConfig | None = None,
         **limits: int,
     ) -> None:
         keys = GenesisKeys(genesis)
@@ -135,13 +138,12 @@ class Gateway:
         self._futures: dict[int, Future[tuple[Result, ...]]] = {}
         self._questions: dict[int, Future[Answered]] = {}
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        client = os.urandom(8)
         self._cluster = cluster = cluster_id(genesis)
-        self._hello = Hello(client=client)
+        self._hello = Hello(client=os.urandom(8))
         self._collector = Collector(
             genesis,
             principal=principal,
-            client=client,
+            client=self._hello.client,
             signer=self._signer(),
             door=Door(cluster, keys),
             epoch_changes=epoch_changes,
@@ -152,7 +154,7 @@ class Gateway:
         self.present = self._collector.epochs.present
         """The newest epoch that epoch change proofs prove."""
         self._keys.follow(self.present)
-        self.events = GatewayEvents(self._electorate(), self)
+        self.events = GatewayEvents(self._electorate(), self, judging)
         self._elsewhere = {genesis.members[index].id: address for index, address in (addresses or {}).items()}
         self._wanted = self._elsewhere
         self._dialler = self._dial()
@@ -173,6 +175,7 @@ class Gateway:
         principal: str = "",
         epoch_changes: Sequence[bytes] = (),
         calls_max: int = CALLS_MAX,
+        judging: ConsensusConfig | None = None,
     ) -> Self:
         """A gateway from a genesis file and a key file (hex seed, mode 0600), which it watches for changes.
         `principal`: the key's owner; "": the name in the key file, else the principal that genesis lists
@@ -192,6 +195,7 @@ class Gateway:
             epoch_changes=epoch_changes,
             watch=watch,
             calls_max=calls_max,
+            judging=judging,
         )
 
     # --- any thread ------------------------------------------------------------------------------

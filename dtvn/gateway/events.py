@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from dtvn.events.asking import EVENT_BYTES_MAX
-from dtvn.events.config import Algorithm
+from dtvn.events.config import Algorithm, ConsensusConfig
 from dtvn.events.judging import SALT_SIZE, Electorate, Event
 from dtvn.gateway.calls import Overloaded, Result
 from dtvn.gateway.event_runs import EventActions, EventRuns, LiveRun
@@ -93,9 +93,9 @@ class OpenRun:
 class GatewayEvents:
     """See events_face.Events."""
 
-    def __init__(self, electorate: Electorate, owner: Owner) -> None:
+    def __init__(self, electorate: Electorate, owner: Owner, config: ConsensusConfig | None = None) -> None:
         self._owner = owner
-        self._runs = EventRuns(electorate)
+        self._runs = EventRuns(electorate, config=config)
         self._lock = threading.Lock()
         self._open: dict[int, OpenRun] = {}
         self._calls: dict[int, Future[Judged]] = {}

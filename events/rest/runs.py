@@ -28,7 +28,7 @@ from events.models import JudgedRun, RunStatus, RunVerdict
 from events.rest.answers import created, encoded, kept_piece, kept_report, kept_run, page, report, run_details
 from events.rest.judging import NDJSON
 from events.services import errors, run_rows
-from events.services.open_runs import IDLE, chosen, waited
+from events.services.open_runs import IDLE, default_algorithm, waited
 from events.services.run_table import run_table
 from validators.services import epochs
 from validators.services.network import informed_gateway
@@ -42,7 +42,7 @@ def show_status(call: Call) -> Answer:
     return success(
         data=EventsStatus(
             algorithms=[algorithm.value for algorithm in network.events.offered()],
-            algorithm=chosen(network, None).value,
+            algorithm=default_algorithm(network).value,
             open=len(run_table),
             event_bytes_max=EVENT_BYTES_MAX,
             call_events_max=CALL_EVENTS_MAX,

@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import msgspec
+from django.conf import settings
 
 from dtvn.api.errors import ApiError
 from dtvn.api.event_bodies import GivenEvents, RunBody, names_of
@@ -31,8 +32,8 @@ IDLE = 300.0
 """Seconds without a call after which a run is ended."""
 PIECES_WAITING_MAX = 8_192
 """Most pieces of one run that wait to be written; beyond that the oldest are left out."""
-HANGS_AFTER = VERDICT_WAIT * (CALL_EVENTS_MAX // CHUNK_EVENTS_MAX + 2)
-"""Seconds for one future: those of the longest call if each of its chunks is decided as late as possible."""
+CHUNKS_MAX = CALL_EVENTS_MAX // CHUNK_EVENTS_MAX + 2
+"""Most chunks of one call, with those that differing votes add."""
 
 Steps = Generator[Future[Any], Any, "Judgement"]
 Done = TypeVar("Done")
@@ -122,13 +123,16 @@ class OpenRun:
             run = self._run or self.begin(given.texts[0])
             texts = given.texts[done : done + CALL_EVENTS_MAX]
             with judging():
-                future = run.judge(texts, salts=salts[done : done + CALL_EVENTS_MAX])
+                future = run.judge(texts, salts=salts[done : done + CALL_EVENTS_MAX], wait=decision_timeout())
             judged: Judged = yield future
             pieces, verdicts = self._take(judged, texts)
             found.pieces += pieces
             found.salts += judged.salts[: len(verdicts)]
             last.verdicts += verdicts
             if len(verdicts) < len(texts):
+                if not allows_local_validation():
+                    code, text = self.findings.failure
+                    raise ApiError(503, errors.NO_VERDICT, f"{text} ({code})")
                 found.local = local_finding(judged, self.findings.events)
                 break
         return found
@@ -187,13 +191,38 @@ class OpenRun:
 def chosen(network: GatewayFace, algorithm: Algorithm | None) -> Algorithm:
     """The algorithm of a run; raises ApiError (422) if the cluster does not offer it."""
     offered = network.events.offered()
-    wanted = algorithm
-    if wanted is None:
-        wanted = Algorithm.PBFT if Algorithm.PBFT in offered else Algorithm.MAJORITY
+    wanted = algorithm or default_algorithm(network)
     if wanted not in offered:
         with judging():
             raise AlgorithmNotOffered(wanted, offered)
+    config = settings.EVENTS_CONFIG
+    if wanted is Algorithm.MAJORITY and config is not None and config.consensus_config.require_unanimous:
+        return Algorithm.UNANIMOUS
     return wanted
+
+
+def default_algorithm(network: GatewayFace) -> Algorithm:
+    """The algorithm of a run that names none: the configured one, else pbft if it is offered."""
+    if settings.EVENTS_CONFIG is not None:
+        return settings.EVENTS_CONFIG.consensus_config.algorithm  # type: ignore[no-any-return]
+    return Algorithm.PBFT if Algorithm.PBFT in network.events.offered() else Algorithm.MAJORITY
+
+
+def decision_timeout() -> float:
+    """Seconds after which a chunk is decided with the votes at hand."""
+    return VERDICT_WAIT if settings.EVENTS_CONFIG is None else settings.EVENTS_CONFIG.decision_timeout
+
+
+def allows_local_validation() -> bool:
+    """Whether this process answers its own finding where no quorum judged."""
+    config = settings.EVENTS_CONFIG
+    return config is None or config.partition_handler.allow_local_validation
+
+
+def _hangs_after() -> float:
+    """Seconds for one future: those of the longest call if each of its chunks is decided as late as
+    possible."""
+    return decision_timeout() * CHUNKS_MAX
 
 
 def waited(steps: Generator[Future[Any], Any, Done]) -> Done:
@@ -202,7 +231,7 @@ def waited(steps: Generator[Future[Any], Any, Done]) -> Done:
     try:
         while True:
             with judging():
-                result = steps.send(result).result(HANGS_AFTER)
+                result = steps.send(result).result(_hangs_after())
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
     finally:
@@ -215,7 +244,7 @@ async def awaited(steps: Generator[Future[Any], Any, Done]) -> Done:
     try:
         while True:
             with judging():
-                async with asyncio.timeout(HANGS_AFTER):  # wait_for may lose a cancellation
+                async with asyncio.timeout(_hangs_after()):  # wait_for may lose a cancellation
                     result = await asyncio.wrap_future(steps.send(result))
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]

@@ -277,9 +277,11 @@ def test_an_unwritable_folder_is_reported_in_one_line(tmp_path: Path) -> None:
         pytest.param("PORT", "x", 2, marks=pytest.mark.exhaustive),
         pytest.param("DTVN_KILL_SILENT_AFTER", "1", 2, marks=pytest.mark.exhaustive),
         ("DTVN_KILL_SILENT_AFTER", "soon", 2),
+        ("DTVN_EVENTS_CONFIG", "large", 1),
+        pytest.param("DTVN_EVENTS_CONFIG", "nowhere", 2, marks=pytest.mark.exhaustive),
     ],
 )
-def test_an_invalid_number_is_reported_in_one_line(tmp_path: Path, name: str, value: str, code: int) -> None:
+def test_an_invalid_value_is_reported_in_one_line(tmp_path: Path, name: str, value: str, code: int) -> None:
     line = refused(tmp_path / "data", code, **{name: value})
     assert f"{name}={value}" in line
 

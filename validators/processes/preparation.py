@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +15,14 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 
+from dtvn.events.judging import OFFERED, AlgorithmNotOffered
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, read_genesis_to_start
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
 from dtvn.wording import counted
 from dtvn_project import environment
+from dtvn_project.judging import VARIABLE
 from validators.data_folder.folder import DataFolder, read_json, write_private_json
 from validators.data_folder.tcp_ports import LOOPBACK, choose_ports
 from validators.models import ManagedNode, NodePart, NodeRole, Platform
@@ -54,6 +57,14 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
         size = counted(members, "validator")
         return founded, f"this cluster has {size}; NODES counts only at the first start"
     return founded, ""
+
+
+def check_events_config() -> None:
+    """Raises StartError if events are to be judged by an algorithm that no cluster offers."""
+    config = settings.EVENTS_CONFIG
+    if config is not None and config.consensus_config.algorithm not in OFFERED:
+        refusal = AlgorithmNotOffered(config.consensus_config.algorithm, OFFERED)
+        raise StartError(f"{VARIABLE}={os.environ.get(VARIABLE, '')}: {refusal.code}: {refusal}")
 
 
 def own_members(folder: DataFolder, founded: genesis.Genesis) -> list[str]:

@@ -118,6 +118,7 @@ class Supervisor:
             raise StartError(f"a network is already running on {self._folder.root} (process {holder})")
         self._folder.credentials.unlink(missing_ok=True)
         end_leftovers(self._folder)
+        preparation.check_events_config()
         servers.check_servers()
         self._lease.take()
         try:

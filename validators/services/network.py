@@ -53,7 +53,15 @@ def gateway() -> GatewayFace:
         if _own is None or not _own.alive:
             _own_mark = mark
             try:
-                _own = Gateway.open(genesis, key_file(), epoch_changes=_epoch_changes(), calls_max=CALLS_MAX)
+                _own = Gateway.open(
+                    genesis,
+                    key_file(),
+                    epoch_changes=_epoch_changes(),
+                    calls_max=CALLS_MAX,
+                    judging=None
+                    if settings.EVENTS_CONFIG is None
+                    else settings.EVENTS_CONFIG.consensus_config,
+                )
                 _opened = time.monotonic()
             except FileNotFoundError as error:
                 raise Unavailable("This data folder has no cluster yet.") from error

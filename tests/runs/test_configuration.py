@@ -1,0 +1,164 @@
+"""`DTVN_EVENTS_CONFIG`: what is named is read, checked, and decides how events are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from dtvn.events.config import PROFILES, from_profile, read_config
+from dtvn.node.options import StartError
+from dtvn.node.provision import create_demo_cluster
+from dtvn_project.judging import NODE_ID, VARIABLE, events_config
+from tests.api.conftest import Api, read
+from tests.fake_events import FakeEvents
+from tests.fake_gateway import FakeGateway
+from tests.runs.test_rest import GOOD, sequence, texts
+from validators.processes.preparation import check_events_config
+from validators.services import network
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+Configure = Callable[..., Any]
+
+
+@pytest.fixture
+def configured(api: Api, fake: FakeGateway, settings: Any) -> Configure:
+    """Judges by a configuration: the gateway has its rule, the platform the rest."""
+
+    def configure(name: str = "", **fields: Any) -> Api:
+        config = from_profile(name, NODE_ID) if name else read_config({"node_id": NODE_ID} | fields)
+        settings.EVENTS_CONFIG = config
+        fake.events = FakeEvents(
+            fake.events._runs._electorate.cluster, fake.present, fake.submit, config=config.consensus_config
+        )
+        return api
+
+    return configure
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a84_a_profile_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, name)
+    assert events_config() == from_profile(name, NODE_ID)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("events.toml", 'validation_timeout = 3.0\n[consensus_config]\nalgorithm = "unanimous"\n'),
+        ("events.json", '{"validation_timeout": 3.0, "consensus_config": {"algorithm": "unanimous"}}'),
+    ],
+)
+def test_a_file_is_named(name: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).write_text(text)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / name))
+    config = events_config()
+    assert config is not None
+    assert (config.decision_timeout, config.consensus_config.algorithm) == (3.0, "unanimous")
+
+
+def test_without_a_name_the_cluster_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert events_config() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "is none of small, large, high_security, and no file"),
+        ("validation_timeout = 0.0", "validation_timeout: 0.0 is not greater than 0"),
+        ("[consensus_config]\nmin_nodes = 0", "min_nodes: 0 is less than 1 - at `$.consensus_config`"),
+        ("[consensus_config]\nalgorithm = 'paxos'", "Invalid enum value 'paxos'"),
+        ("min_nodes = 3", "Object contains unknown field `min_nodes`"),
+        ("min_nodes", "Expected '='"),
+    ],
+)
+def test_a86_an_invalid_configuration_is_said_in_one_line(
+    text: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "events.toml"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setenv(VARIABLE, str(path))
+    with pytest.raises(ImproperlyConfigured) as refused:
+        events_config()
+    assert str(refused.value).startswith(f"{VARIABLE}={path}")
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_named_algorithm_judges(configured: Configure) -> None:
+    api = configured("small")
+    assert sequence(api, GOOD)["algorithm"] == "majority"
+    assert read(api.get("events"))["data"]["algorithm"] == "majority"
+    api = configured(consensus_config={"require_unanimous": True})
+    assert sequence(api, GOOD)["algorithm"] == "unanimous"
+
+
+def test_the_gateway_of_the_platform_decides_as_configured(
+    tmp_path: Path, settings: Any, fake: FakeGateway
+) -> None:
+    create_demo_cluster(tmp_path, 4, "127.0.0.1", range(1, 5))
+    settings.DATA = tmp_path
+    network.use(None)
+    try:
+        settings.EVENTS_CONFIG = from_profile("small", NODE_ID)
+        assert network.gateway().events.offered() == ("majority", "unanimous", "pbft")
+        network.close()
+        faults = {"byzantine_fault_tolerance": 2}
+        settings.EVENTS_CONFIG = read_config({"node_id": NODE_ID, "consensus_config": faults})
+        assert network.gateway().events.offered() == ("majority", "unanimous")
+    finally:
+        network.close()
+
+
+def test_a_greater_quorum_needs_more_votes(configured: Configure, fake: FakeGateway) -> None:
+    api = configured(consensus_config={"quorum_size": 4, "min_nodes": 4, "timeout": 2.0})
+    fake.events.down = frozenset({3})
+    assert sequence(api, GOOD)["failure"] == {
+        "code": "NO_QUORUM",
+        "text": "Only 3 of 4 members have voted.",
+    }
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0])
+def test_votes_are_awaited_as_long_as_configured(
+    seconds: float, configured: Configure, fake: FakeGateway
+) -> None:
+    api = configured(consensus_config={"algorithm": "unanimous", "timeout": seconds})
+    fake.events.changed = lambda member, body: [] if member == 3 else [body]
+    before = fake.events.time
+    assert sequence(api, GOOD)["failure"]["code"] == "INSUFFICIENT_NODES"
+    assert (fake.events.time - before) / 1e9 == pytest.approx(seconds)
+
+
+def test_a31_without_local_validation_there_is_no_local_verdict(
+    configured: Configure, fake: FakeGateway
+) -> None:
+    api = configured(partition_handler={"allow_local_validation": False})
+    fake.events.down = frozenset({1, 2, 3})
+    for path in ("validate-sequence", "validate"):
+        answer = api.post(f"events/{path}", texts(GOOD))
+        assert (answer.status_code, read(answer)["code"]) == (503, "no_verdict")
+
+
+def test_a_cluster_that_is_too_small_offers_nothing(configured: Configure) -> None:
+    api = configured(consensus_config={"min_nodes": 5})
+    answer = api.post("events/validate-sequence", texts(GOOD))
+    assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
+
+
+def test_profile_large_is_read_and_its_start_refused(
+    configured: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "large")
+    api = configured("large")
+    with pytest.raises(StartError, match=rf"{VARIABLE}=large: algorithm_not_offered: algorithm: raft is not"):
+        check_events_config()
+    answer = api.post("events/validate-sequence", texts(GOOD))
+    assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
+    configured("small")
+    check_events_config()
