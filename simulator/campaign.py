@@ -16,6 +16,7 @@ from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from simulator.adversary import corrupt
 from simulator.adversary.client import add_rogue
+from simulator.checkers.decision_rules import DecisionRules
 from simulator.checkers.honest_quorum import HonestQuorum
 from simulator.checkers.lock_order import LockOrder
 from simulator.checkers.never_two_holders import NeverTwoHolders
@@ -256,13 +257,16 @@ class Play:
     def _add_event_runs(self) -> None:
         cluster, dice = self.cluster, self._dice
         world = cluster.world
-        runs = self.event_runs = EventRuns(world, cluster.gateways, dice.fork("event runs"))
+        runs = self.event_runs = EventRuns(
+            world, cluster.gateways, dice.fork("event runs"), self.drawn.algorithms
+        )
         self.lock_races = LockRaces(world, cluster.gateways, dice.fork("lock races"))
         votes, evidence = HonestQuorum(world), VoteEvidence(world)
+        decisions = DecisionRules(world, votes)
         for client in runs.clients:
-            client.watchers += [votes, evidence]
+            client.watchers += [votes, evidence, decisions]
         history = OneHistory(world, cluster.history, votes)
-        cluster.add_checkers(votes, evidence, history, OneHolder(world, cluster.history))
+        cluster.add_checkers(votes, evidence, decisions, history, OneHolder(world, cluster.history))
 
     def run(self) -> None:
         """Raise Violation if a promise is broken."""

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from dtvn.events.config import Algorithm
 from dtvn.events.judging import Electorate, Event
 from dtvn.gateway import EventActions, EventRuns, Judged, LiveRun, Result, RunPlace
 from dtvn.protocol.consensus import messages as m
@@ -66,7 +67,7 @@ class Written(msgspec.Struct):
 class EventClient:
     """See gateway.Beside and gateway.ClientObserver."""
 
-    def __init__(self, gateway: Gateway, dice: Dice) -> None:
+    def __init__(self, gateway: Gateway, dice: Dice, algorithms: Sequence[Algorithm] = ()) -> None:
         self.gateway = gateway
         self.lives = 0
         """Number of processes before this one."""
@@ -75,6 +76,9 @@ class EventClient:
         """A forger in this process hears too what members say to it."""
         self.runs = self._new_runs()
         self._dice = dice
+        self._algorithms = algorithms
+        self._later = dice.fork("algorithms")
+        """A random stream of its own, so that runs by the gateway's own algorithm stay as they were."""
         self._begun = 0
         self._written: dict[int, Written] = {}
         self._places: dict[str, RunPlace] = {}
@@ -117,7 +121,12 @@ class EventClient:
             place = self._places.pop(name)
         elif dice.hit(0.1):
             name = f"shared-{self._begun}"
-        live = self.runs.begin(THREAD, name, event="agents", actor="proxy", place=place)
+        algorithm, recorded = None, None
+        if self._algorithms:
+            algorithm, recorded = self._later.pick(self._algorithms), self._later.hit(0.5) or None
+        live = self.runs.begin(
+            THREAD, name, algorithm=algorithm, recorded=recorded, event="agents", actor="proxy", place=place
+        )
         self._written[live.number] = Written(live)
 
     # --- gateway.Beside --------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dtvn.events.config import Algorithm
 from simulator.clock import MILLISECOND
 from simulator.dice import Dice
 from simulator.event_client import EventClient
@@ -18,10 +19,14 @@ PAUSE_MAX = 60 * MILLISECOND
 class EventRuns(Recurring):
     """All writers of all gateways; the last gateway forges too."""
 
-    def __init__(self, world: World, gateways: Sequence[Gateway], dice: Dice) -> None:
+    def __init__(
+        self, world: World, gateways: Sequence[Gateway], dice: Dice, algorithms: Sequence[Algorithm] = ()
+    ) -> None:
         super().__init__(world, dice.fork("when"), PAUSE_MAX)
         self._dice = dice
-        self.clients = [EventClient(gateway, dice.fork(f"client {gateway.number}")) for gateway in gateways]
+        self.clients = [
+            EventClient(gateway, dice.fork(f"client {gateway.number}"), algorithms) for gateway in gateways
+        ]
         self.forger = EventForger(self.clients[-1], dice.fork("forger"))
 
     def start(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from dtvn.events.config import Algorithm
 from dtvn.protocol import quorum
 from dtvn.protocol.genesis import Parameters
 from simulator.adversary import LATER, SIMPLE
@@ -77,6 +78,8 @@ class RunPlan(msgspec.Struct, frozen=True):
     event_runs: bool = False
     """True: gateways also have runs of agent events judged and recorded, and clients race for locks
     (simulator.event_runs, simulator.lock_races)."""
+    algorithms: tuple[Algorithm, ...] = ()
+    """Those by which runs of agent events are judged, drawn for each run; (): all by the gateway's own."""
     lock_queues: bool = False
     """True: clients wait in the queues of locks (simulator.lock_queues)."""
     readers: bool = False

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from dtvn.events.asking.known_states import KnownStates
-from dtvn.events.judging import DecisionRule, RunPoint, chunk_digest, event_digest, turns
+from dtvn.events.judging import DecisionRule, RunPoint, Verdict, chunk_digest, event_digest, turns
 from dtvn.events.judging import Tally as VoteTally
 from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits

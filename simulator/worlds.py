@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
+from dtvn.events.judging import OFFERED
 from dtvn.protocol.genesis import Parameters
 from simulator import twins
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
 from simulator.directed_worlds import DIRECTED
-from simulator.event_worlds import EVENT_FAULTS, EVENT_RUNS, LOST_VERDICTS, RUNS_OVER_EPOCHS
+from simulator.event_worlds import ANY_ALGORITHM, EVENT_FAULTS, EVENT_RUNS, LOST_VERDICTS, RUNS_OVER_EPOCHS
 from simulator.faults import FaultPlan
 from simulator.late_commit_worlds import COMMITS_OF_OTHER_VIEWS, TWO_BATCHES_IN_TURN
 from simulator.lock_queue_worlds import LATE_STATES, LOCK_FAULTS, LOCK_QUEUES
@@ -253,8 +254,15 @@ def anything(seed: int) -> RunPlan:
     for stream, share, worlds in DIRECTED:
         dice = Dice(seed).fork(stream)
         if dice.hit(share):
-            return WORLDS[dice.pick(worlds)](seed)
+            return _by_any_algorithm(seed, WORLDS[dice.pick(worlds)](seed))
     return draw_run(seed)
+
+
+def _by_any_algorithm(seed: int, drawn: RunPlan) -> RunPlan:
+    """Half of the campaign's worlds with runs of agent events judge them by any of the algorithms."""
+    if drawn.event_runs and Dice(seed).fork("algorithms of events").hit(0.5):
+        return msgspec.structs.replace(drawn, algorithms=OFFERED)
+    return drawn
 
 
 WORLDS: dict[str, Drawing] = {
@@ -330,6 +338,7 @@ WORLDS: dict[str, Drawing] = {
     "recorded-runs": of(**TRANSFERS, event_runs=True),
     "equivocating-voter": of("equivocating-voter", at=(3,), **EVENT_RUNS),
     "false-voter": of("false-voter", at=(3,), **EVENT_RUNS, message_losses=LOST_VERDICTS),
+    "any-algorithm": of("false-voter", at=(3,), **ANY_ALGORITHM),
     "late-voter": of("late-voter", at=(3,), plan=EVENT_FAULTS, **EVENT_RUNS),
     "unlike-rules": of("false-voter", at=(3,), unlike_rules=1, **EVENT_RUNS),
     "runs-over-epochs": of(**RUNS_OVER_EPOCHS),

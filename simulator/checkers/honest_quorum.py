@@ -65,6 +65,8 @@ class HonestQuorum(Checker):
         self._states = {fresh.state_digest(): fresh.state}
         """State digest -> its bytes: those that follow from the rules, and those that a gateway gave."""
         self._chunks: dict[bytes, tuple[Event, ...]] = {}
+        self._asked: dict[tuple[str, str, int, bytes], Question] = {}
+        """(thread, run, position, chunk digest) -> the question; salts make chunks unlike."""
         self._true: dict[Question, Vote] = {}
         self._said: dict[tuple[int, int], set[bytes]] = {}
         """(epoch, member) -> the votes that an honest member gave."""
@@ -79,6 +81,9 @@ class HonestQuorum(Checker):
         for asked in canonical.decode(Asks, message.body).asks:
             events = tuple(asked.chunk())
             self._chunks[_chunk(events)] = events
+            question = asked.question
+            place = question.thread, question.run, question.position, question.chunk
+            self._asked[place] = question
             if asked.state:
                 self._states[canonical.tagged_digest(STATE_TAG, asked.state)] = asked.state
 
@@ -97,6 +102,12 @@ class HonestQuorum(Checker):
             if vote != true:
                 self.fail(f"{node.name} votes {_shown(vote)} and the rules say {_shown(true)}")
             self._said.setdefault((turn.epoch, turn.member), set()).add(encoded)
+
+    def truth(self, thread: str, run: str, position: int, events: Sequence[Event]) -> Vote | None:
+        """What the rules say about these events, as they were asked; None if they were not, or about a state
+        or rules that are not known here."""
+        question = self._asked.get((thread, run, position, _chunk(events)))
+        return None if question is None else self._judge(question)
 
     def _judge(self, question: Question) -> Vote | None:
         """What the rules say; None if the question names what nobody gave, or other rules."""

@@ -16,6 +16,7 @@ from simulator.seams import (
     OpenQuestions,
     RuledRun,
     RunPoint,
+    Verdict,
     VoteTally,
     asked_member,
     chunk_digest,
@@ -32,7 +33,7 @@ def continues_anything(_right: Any, run: Any, start: bytes, previous: bytes, que
     return True
 
 
-@replaces(runs, "_continues", "history-without-head", "P9", world="false-voter", seed=1)
+@replaces(runs, "_continues", "history-without-head", "P9", world="false-voter", seed=7)
 def continues_by_position(right: Any, run: Any, start: bytes, previous: bytes, question: Any) -> Any:
     """Position and state must fit, but not the chunks before."""
     return right(run, start, start if run is None else run.head, question)
@@ -170,6 +171,25 @@ def one_less(right: Any, certificate: Any, electorate: Any) -> None:
 def one_less_is_enough(right: Any, self: DecisionRule, valid: bool) -> Any:
     """Gateways make certificates of q - 1 votes."""
     return right(self, valid) - 1
+
+
+@replaces(DecisionRule, "needed_equal", "unanimous-certificate-of-a-quorum", "R27", world="any-algorithm")
+def quorum_for_all(right: Any, self: DecisionRule, _valid: bool) -> Any:
+    """The certificate of a valid verdict of *unanimous* does not hold all members' votes."""
+    return right(self, False)
+
+
+@replaces(DecisionRule, "_unanimous", "unanimous-over-an-objection", "P1", world="any-algorithm")
+def overrules(right: Any, self: DecisionRule, count: Any) -> Any:
+    """Of *unanimous*, all votes but one decide."""
+    valid = Verdict.VALID if count.valid >= self.needed - 1 else None
+    return valid or right(self, count)
+
+
+@replaces(DecisionRule, "_majority", "majority-of-the-first-vote", "P1", world="any-algorithm")
+def first_decides(right: Any, self: DecisionRule, count: Any) -> Any:
+    """Of *majority*, the votes that came first decide, however few."""
+    return right(replace(self, needed=1), replace(count, missing=0) if count.votes else count)
 
 
 @replaces(Chunk, "_settle", "part-certified-whole", "R27", world="unlike-rules")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TypeVar
 
 import pytest
 
+from dtvn.events.judging import OFFERED, Verdict
 from simulator.adversary.voter import Voter
 from simulator.campaign import Cut, Play, Task, run
 from simulator.checkers import Checker
+from simulator.checkers.decision_rules import DecisionRules
 from simulator.checkers.honest_quorum import HonestQuorum
 from simulator.checkers.one_history import OneHistory
 from simulator.checkers.one_holder import OneHolder
 from simulator.checkers.vote_evidence import VoteEvidence
 from simulator.cluster import Cluster
-from simulator.worlds import world_of
+from simulator.worlds import anything, world_of
 
 Kind = TypeVar("Kind", bound=Checker)
 
@@ -70,9 +73,29 @@ def test_a_member_that_votes_in_two_ways_is_convicted_by_each_gateway() -> None:
         assert [each.member for each in client.runs.questions.evidence] == ["r3"]
 
 
+def test_runs_are_judged_by_any_algorithm_beside_a_liar() -> None:
+    found = {
+        (algorithm, verdict)
+        for seed in range(2)
+        for algorithm, verdict, certified in checker(played("any-algorithm", seed), DecisionRules).verdicts
+        if certified
+    }
+    assert found == set(product(OFFERED, (Verdict.VALID, Verdict.INVALID)))
+
+
+def test_the_campaign_draws_algorithms_for_half_of_its_worlds_with_events() -> None:
+    drawn = [plan.algorithms for plan in map(anything, range(1_000)) if plan.event_runs]
+    assert len(drawn) > 10
+    assert {OFFERED, ()} == set(drawn)
+    assert len(drawn) / 3 < drawn.count(OFFERED) < len(drawn) * 2 / 3
+
+
 @pytest.mark.parametrize(
     ("mutant", "seed", "world", "name"),
     [
+        ("unanimous-certificate-of-a-quorum", 0, "any-algorithm", "decision-rules"),
+        ("unanimous-over-an-objection", 0, "any-algorithm", "decision-rules"),
+        ("majority-of-the-first-vote", 0, "any-algorithm", "decision-rules"),
         ("part-certified-whole", 0, "unlike-rules", "honest-quorum"),
         ("voter-counted-twice", 0, "false-voter", "honest-quorum"),
         ("second-history-recorded", 0, "false-voter", "one-history"),

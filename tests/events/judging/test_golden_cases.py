@@ -15,10 +15,12 @@ from dtvn.events.judging import (
     Abstains,
     Abstention,
     Ask,
+    DecisionRule,
     Event,
     Inquiry,
     Piece,
     RunPoint,
+    Verdict,
     Vote,
     assemble,
     cast_vote,
@@ -34,13 +36,13 @@ CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "rules" / "golden_cases.json").read_bytes()
 )
 LIMITS = Limits()
-MEMBERS = range(4)
 
 
 class Conversation:
     """A run that a gateway has judged in chunks. Judges keep nothing: each gets state and events anew."""
 
-    def __init__(self, told: list[dict[str, Any]]) -> None:
+    def __init__(self, told: list[dict[str, Any]], algorithm: str = "pbft", members: int = 4) -> None:
+        self.algorithm, self.members = algorithm, members
         fresh = RuledRun(LIMITS)
         self.events = [Event(SALT, json.dumps(event).encode()) for event in told]
         self.states = {fresh.state_digest(): fresh.state}
@@ -49,17 +51,21 @@ class Conversation:
         self.liars: dict[int, dict[int, str]] = {}
         """Member -> index of an event in the run -> the rule that it pretends the event breaks."""
 
+    @property
+    def rule(self) -> DecisionRule:
+        return rule(self.algorithm, self.members)
+
     def judge(self, size: int) -> Conversation:
         """All events, `size` at a time."""
         while self.point.position < len(self.events):
             begun = self.point.position
             chunk = self.events[begun : begun + size]
             inquiry = Inquiry(
-                self.point, digests(chunk), rule("pbft"), MEMBERS, now=0.0, timeout=5.0, patience=1.0
+                self.point, digests(chunk), self.rule, range(self.members), now=0.0, timeout=5.0, patience=1.0
             )
             while asks := inquiry.outbox():
                 for ask in asks:
-                    inquiry.receive(given(ask.member, self.vote(ask, chunk)))
+                    inquiry.receive(given(ask.member, self.vote(ask, chunk), electorate(self.members)))
             self.pieces += inquiry.pieces
             self.point = inquiry.point
             if self.point.position < begun + len(chunk):
@@ -83,8 +89,9 @@ class Conversation:
         """(index in the run, rule id) of what the checked certificates refuse."""
         found = []
         for piece in self.pieces:
-            proof = decode_certificate(assemble(piece.votes, 3, electorate()))
-            vote = check_certificate(proof, electorate()).vote
+            voters = electorate(self.members)
+            needed = self.rule.needed_equal(piece.votes[0].vote.valid)
+            vote = check_certificate(decode_certificate(assemble(piece.votes, needed, voters)), voters).vote
             found += [(vote.question.position + place, code) for place, code in vote.errors]
         return found
 
@@ -111,6 +118,17 @@ def test_a_golden_case_by_votes_is_as_on_one_machine_a77(case: dict[str, Any], s
     judged.judge(size)
     assert (judged.refused(), judged.point.state) == locally(case["events"])
     assert judged.point.position == len(case["events"])
+
+
+@pytest.mark.parametrize("algorithm", ["majority", "unanimous"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_a_golden_case_by_three_members_is_as_on_one_machine_a77(
+    case: dict[str, Any], algorithm: str
+) -> None:
+    judged = Conversation(case["events"], algorithm, 3).judge(256)
+    assert (judged.refused(), judged.point.state) == locally(case["events"])
+    verdicts = [piece.decision.verdict for piece in judged.pieces]
+    assert verdicts == [Verdict.INVALID if judged.refused() else Verdict.VALID] * bool(case["events"])
 
 
 @settings(max_examples=60, deadline=None)
