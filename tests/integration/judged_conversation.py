@@ -57,45 +57,52 @@ def proxied(running: Network, mode: str, folder: Path, *more: str) -> Iterator[P
         yield made
 
 
-@contextmanager
-def stopped(running: Network, node_id: str) -> Iterator[None]:
-    """Without the process of a node."""
+def becomes(running: Network, node_id: str, status: str) -> None:
+    wait_until(
+        lambda: running.nodes()[node_id]["status"] == status,
+        what=lambda: f"{node_id} is {status}\n{running.said()}",
+    )
 
-    def becomes(status: str) -> None:
-        wait_until(
-            lambda: running.nodes()[node_id]["status"] == status,
-            what=lambda: f"{node_id} is {status}\n{running.said()}",
-        )
 
+def stop(running: Network, node_id: str) -> None:
+    """End a node's process, if it lives, and let it stay ended."""
     with running.client() as client:
         assert client.delete(f"/api/v1/nodes/{node_id}").status_code == 200
-        try:
-            becomes("stopped")
-            yield
-        finally:
+    becomes(running, node_id, "stopped")
+
+
+@contextmanager
+def started_again(running: Network, node_id: str) -> Iterator[None]:
+    """Start a node that was stopped when the block ends."""
+    try:
+        yield
+    finally:
+        with running.client() as client:
             assert client.post("/api/v1/nodes", json={"node_id": node_id}).status_code == 200
-    becomes("running")
+    becomes(running, node_id, "running")
+
+
+def given(running: Network) -> dict[str, str]:
+    """What each member says now about a conversation that is valid. *majority* waits for those that it asks,
+    which are others for each thread."""
+    texts = [text[6:].decode().strip() for text in conversation()]
+    body = {"texts": texts, "algorithm": "majority", "recorded": False}
+    with running.client() as client:
+        told = client.post("/api/v1/events/validate-sequence", json=body).json()["data"]
+    assert told["valid"]
+    return {each["member"]: each["given"] for piece in told["pieces"] for each in piece["members"]}
 
 
 @contextmanager
 def lying(running: Network, index: int) -> Iterator[LyingJudge]:
-    """The real key and the real address of a member say the opposite of the rules."""
+    """The real key and the real address of a member say the opposite of the rules, in place of its node."""
     folder, name = ClusterFolder(running.data), f"node{index}"
     genesis = decode(folder.genesis.read_bytes())
-    with stopped(running, name), LyingJudge(genesis, index, folder.node(name).key, only_lies) as liar:
-        with running.client() as client:
-
-            def lied() -> bool:
-                body = {"texts": [text[6:].decode().strip() for text in conversation()], "recorded": False}
-                told = client.post("/api/v1/events/validate-sequence", json=body).json()["data"]
-                assert told["valid"]
-                return any(
-                    (each["member"], each["given"]) == (name, "invalid")
-                    for piece in told["pieces"]
-                    for each in piece["members"]
-                )
-
-            wait_until(lied, what=lambda: f"its votes arrive: {liar.turns} turns")
+    stop(running, name)
+    with LyingJudge(genesis, index, folder.node(name).key, only_lies) as liar:
+        wait_until(
+            lambda: given(running)[name] == "invalid", what=lambda: f"its votes arrive: {liar.turns} turns"
+        )
         yield liar
 
 
@@ -112,10 +119,11 @@ def half_is_judged(running: Network, sent: list[bytes]) -> None:
 
 
 def kill(running: Network, node_id: str) -> None:
-    """kill -9, and wait until the process is gone."""
+    """kill -9; it is not started again."""
     process = psutil.Process(running.nodes()[node_id]["pid"])
     process.kill()
     wait_until_gone([process], timeout=PATIENCE)
+    stop(running, node_id)
 
 
 def is_right(answer: Answer, mode: str, sent: list[bytes], *, refused: int | None) -> None:

@@ -1,10 +1,12 @@
 """A recorded conversation through the real proxy in each mode, judged by seven real nodes.
 
-As many fail as they tolerate (f = 2): one lies with its own key, one is killed -9 within the stream."""
+As many fail as they tolerate (f = 2): one lies with its own key, one is killed -9 within the streams."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -17,6 +19,7 @@ from tests.integration.judged_conversation import (
     WRONG_AT,
     conversation,
     faulty,
+    given,
     half_is_judged,
     is_right,
     kill,
@@ -27,17 +30,15 @@ from tests.integration.judged_conversation import (
     verdicts,
 )
 from tests.integration.network import Network, network
-from tests.integration.proxied_agent import Proxy
+from tests.integration.proxied_agent import Answer
 from tests.integration.test_process_life import wait_until_everyone_runs
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-LIAR = 6
-KILLED = (1, 0, 2)
-"""Indexes of the members that are killed, one in each mode; 0 leads the first view."""
-QUORUM = 5
-"""Of seven: all that neither lie nor are dead."""
+SENT = {mode: (conversation(), faulty()) for mode in MODES}
+LIAR, KILLED = 6, 0
+"""Indexes of the members that fail; 0 leads the first view."""
 
 
 def test_a_conversation_is_judged_beside_a_liar_and_through_a_kill(tmp_path: Path) -> None:
@@ -47,41 +48,53 @@ def test_a_conversation_is_judged_beside_a_liar_and_through_a_kill(tmp_path: Pat
         with running.client() as client:
             (tmp_path / "epochs.json").write_bytes(client.get("/api/v1/epochs").content)
         with lying(running, LIAR) as liar:
-            for mode, killed in zip(MODES, KILLED, strict=True):
-                wait_until(lambda: only_the_liar_is_off(running), what=running.said)
-                turns = liar.turns
-                with proxied(running, mode, tmp_path) as made:
-                    transcript = is_judged(running, made, mode, tmp_path, killed)
-                assert liar.turns > turns
-    is_refused_once_touched(tmp_path, transcript)
+            wait_until_all_vote(running)
+            turns = liar.turns
+            answers = through_all_proxies(running, tmp_path)
+            assert liar.turns > turns
+    for mode, *pair in answers:
+        for answer, sent, refused in zip(pair, SENT[mode], (None, WRONG_AT), strict=True):
+            is_right(answer, mode, sent, refused=refused)
+            proves(tmp_path, answer, sent)
+            assert signers_at_the_end(answer) == set(range(7)) - {LIAR, KILLED}
+    is_refused_once_touched(tmp_path, decode_transcript(unwrap(TRANSCRIPT, answers[0][1].transcript)))
 
 
-def only_the_liar_is_off(running: Network) -> bool:
-    rest = [node for name, node in running.nodes().items() if name != f"node{LIAR}"]
-    return len(rest) == 6 and all(node["status"] == "running" and node["pid"] for node in rest)
+def wait_until_all_vote(running: Network) -> None:
+    silent = {f"node{index}" for index in range(7)}
+
+    def all_voted() -> bool:
+        silent.difference_update(
+            name for name, said in given(running).items() if said in ("valid", "invalid")
+        )
+        return not silent
+
+    wait_until(all_voted, what=lambda: f"{silent} vote\n{running.said()}")
 
 
-def is_judged(running: Network, made: Proxy, mode: str, folder: Path, killed: int) -> Transcript:
-    """Both conversations get the verdicts of the rules, and transcripts that prove them; returns that of the
-    good one, within which the member `killed` is killed."""
-    good, bad = conversation(), faulty()
+def through_all_proxies(running: Network, folder: Path) -> list[tuple[str, Answer, Answer]]:
+    """Both conversations through a proxy of each mode at once. A member is killed once half of the first was
+    judged for each, and is dead throughout the second."""
+    halves = Barrier(len(MODES), lambda: kill(running, f"node{KILLED}"), PATIENCE)
 
-    def between() -> None:
-        half_is_judged(running, good)
-        kill(running, f"node{killed}")
+    def pass_both_on(mode: str) -> tuple[str, Answer, Answer]:
+        good, bad = SENT[mode]
 
-    answer = made.pass_on(good, at=HALF, between=between)
-    is_right(answer, mode, good, refused=None)
-    wrong = made.pass_on(bad)
-    is_right(wrong, mode, bad, refused=WRONG_AT)
-    for each, sent in ((answer, good), (wrong, bad)):
-        proves(folder, each, sent)
+        def between() -> None:
+            half_is_judged(running, good)
+            halves.wait()
+
+        with proxied(running, mode, folder) as made:
+            return mode, made.pass_on(good, at=HALF, between=between), made.pass_on(bad)
+
+    with ThreadPoolExecutor(len(MODES)) as threads:
+        return list(threads.map(pass_both_on, MODES))
+
+
+def signers_at_the_end(answer: Answer) -> set[int]:
+    """The members whose votes the last certificate of its transcript holds."""
     transcript = decode_transcript(unwrap(TRANSCRIPT, answer.transcript))
-    for data in transcript.certificates:
-        signers = {ballot.member for ballot in decode_certificate(data).ballots}
-        assert len(signers) == QUORUM
-        assert LIAR not in signers
-    return transcript
+    return {ballot.member for ballot in decode_certificate(transcript.certificates[-1]).ballots}
 
 
 def is_refused_once_touched(folder: Path, whole: Transcript) -> None:

@@ -5,7 +5,6 @@ What it says when they come: test_events_beside_liars.py."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ from tests.integration.judged_conversation import (
     lying,
     proves,
     proxied,
-    stopped,
+    started_again,
     verdicts,
 )
 from tests.integration.network import Network, network
@@ -56,11 +55,16 @@ def test_a_liar_and_a_kill_at_once_are_an_outage_that_is_said(
     running: Network, folder: Path, outage: str
 ) -> None:
     terms = ("--verdict-seconds", "3", "--on-outage", outage)
-    with lying(running, 3):
+    with started_again(running, "node3"), lying(running, 3):
         for mode in MODES if outage == "refuse" else ("refuse",):
             sent = conversation()
-            with proxied(running, mode, folder, *terms) as made, stopped_within(running, sent) as stop:
-                answer = made.pass_on(sent, at=HALF, between=stop)
+
+            def between(sent: list[bytes] = sent) -> None:
+                half_is_judged(running, sent)
+                kill(running, "node2")
+
+            with started_again(running, "node2"), proxied(running, mode, folder, *terms) as made:
+                answer = made.pass_on(sent, at=HALF, between=between)
             assert answer.report["not_validated"] == "no verdict within 3 s"
             said = answer.events[-1]
             if mode == "observe":
@@ -76,25 +80,6 @@ def test_a_liar_and_a_kill_at_once_are_an_outage_that_is_said(
             assert len(covered) >= HALF
             for code, text in verdicts(folder, unwrap(TRANSCRIPT, answer.transcript)):
                 assert code == 0, text
-
-
-@contextmanager
-def stopped_within(running: Network, sent: list[bytes]) -> Iterator[object]:
-    """A function that kills node2 for as long as the block lasts, once the stream is judged so far."""
-    done: list[object] = []
-
-    def stop() -> None:
-        half_is_judged(running, sent)
-        kill(running, "node2")
-        holder = stopped(running, "node2")
-        holder.__enter__()
-        done.append(holder)
-
-    try:
-        yield stop
-    finally:
-        for holder in done:
-            holder.__exit__(None, None, None)  # type: ignore[attr-defined]
 
 
 def test_a_bad_key_is_said_in_the_stream(running: Network, folder: Path) -> None:
