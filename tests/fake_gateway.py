@@ -8,6 +8,7 @@ network fails to answer.
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,8 @@ from typing import Any
 
 import msgspec
 
-from dtvn.gateway import DEFAULT_WAIT, Answered, GatewayClosed, MemberView, Overloaded, Result
+from dtvn.gateway import DEFAULT_WAIT, Answered, Balance, GatewayClosed, MemberView, Overloaded, Result
+from dtvn.gateway.entries import Entries
 from dtvn.machine import TicketApplication
 from dtvn.machine.reasons import OUTCOME_UNKNOWN, UNAVAILABLE
 from dtvn.protocol import canonical
@@ -52,6 +54,8 @@ class FakeGateway:
         self.dialled: dict[str, tuple[str, int]] = {}
         self.application = TicketApplication(genesis, cluster_id(genesis), searched=True)
         self.principal = principal
+        self.entries = Entries([member.id for member in self.present.members], random.Random(0), 0.0)
+        """Real; it hears of no question unless a test tells it."""
         self._on_executed = on_executed
         self._lock = threading.Lock()
         self._closed = False
@@ -120,6 +124,15 @@ class FakeGateway:
             )
             for index, member in enumerate(self.present.members)
         )
+
+    def entry(self) -> str:
+        """See GatewayFace."""
+        with self._lock:
+            return self.entries.choose(self.members(), time.monotonic())
+
+    def balance(self) -> Balance:
+        """See GatewayFace."""
+        return self.entries.balance()
 
     def close(self) -> None:
         """Refuse everything from now on."""

@@ -6,7 +6,6 @@ never gives a false answer.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
@@ -19,7 +18,6 @@ from dtvn.gateway import (
     DEFAULT_WAIT,
     GatewayClosed,
     GatewayFace,
-    MemberView,
     OperationTooLarge,
     Overloaded,
     Result,
@@ -31,18 +29,11 @@ from dtvn.machine.commands import DEFAULT_EVENT
 from dtvn.machine.rows import LockRow
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
-from dtvn.protocol.quorum import faults
 
 ANSWER_SLACK = 2.0
 """Seconds that a gateway gets to answer beyond its own wait: it always answers."""
 
 OVERLOADED = "Too many requests are in progress; try again later."
-
-HEARD_WITHIN = 3.0
-"""Seconds since a member's last status answer (requested every second) within which it counts as healthy."""
-
-LAG_MAX = 500
-"""Sequences that a healthy member may lag behind: its last answer may be a second old."""
 
 BATCH_OPERATIONS_MAX = 10_000
 PIECE = 1_000
@@ -52,8 +43,6 @@ LATER_WAIT = 5.0
 BATCH_SECONDS = 20.0
 """Seconds after which no further piece is started: no HTTP answer takes longer than 30."""
 _UNDECIDED = reasons.NOT_SENT | {reasons.OUTCOME_UNKNOWN}
-
-_turns = itertools.count()
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -121,11 +110,11 @@ def decide(
 ) -> list[Decision]:
     """Have requests ordered unchanged; returns one decision each, after at most `wait` seconds.
 
-    `actor`: the caller's name in the log. `entry`: the member that was addressed; None: the next healthy
-    member in turn. A malformed request is not sent; its decision is `bad_request`. Raises Unavailable when
+    `actor`: the caller's name in the log. `entry`: the member that was addressed; None: the gateway's
+    choice. A malformed request is not sent; its decision is `bad_request`. Raises Unavailable when
     too many calls are in flight to send anything.
     """
-    entry = entry or _next_entry(network)
+    entry = entry or network.entry()
     until = valid_until(wait)
     decisions: list[Decision | None] = []
     operations: list[Operation] = []
@@ -200,26 +189,6 @@ def _outcomes(network: GatewayFace, operations: list[Operation], wait: float) ->
     except (GatewayClosed, CancelledError, TimeoutError) as error:
         # The gateway's thread ended or hangs: the fate of what it had sent is unknown.
         raise OutcomeUnknown from error
-
-
-def _next_entry(network: GatewayFace) -> str:
-    """Healthy members take turns as entry node, else connected ones; if no member is connected, any
-    member."""
-    members = network.members()
-    # At least one honest member has executed this far: a liar that claims a higher sequence cannot make the
-    # others count as lagging.
-    told = sorted((member.sequence for member in members if member.connected), reverse=True)
-    front = told[min(faults(len(members)), len(told) - 1)] if told else 0
-    healthy = [member for member in members if _healthy(member, front)]
-    choice = healthy or [member for member in members if member.connected] or list(members)
-    return choice[next(_turns) % len(choice)].id
-
-
-def _healthy(member: MemberView, front: int) -> bool:
-    """Connected, answering, and about as far as the others. This rests on the member's own report; nothing
-    critical depends on it."""
-    heard = member.heard is not None and member.heard <= HEARD_WITHIN
-    return member.connected and heard and member.sequence >= front - LAG_MAX
 
 
 def _admitted(result: Result, sentence: str) -> str:

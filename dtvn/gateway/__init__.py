@@ -34,7 +34,7 @@ from dtvn.gateway.events_face import (
     RunPlace,
     VoteEvidenceFile,
 )
-from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, GatewayFace, MemberView
+from dtvn.gateway.face import DEFAULT_WAIT, Balance, GatewayClosed, GatewayFace, MemberView
 from dtvn.gateway.identity import Identity, file_mark, next_path, read_identity
 from dtvn.gateway.liveness import gather_liveness_proofs, newcomer_proof
 from dtvn.gateway.locks import AsyncLockClient, Lease, LockClient, LockError
@@ -57,6 +57,7 @@ __all__ = [
     "Answered",
     "AsyncDistributedValidator",
     "AsyncLockClient",
+    "Balance",
     "CALL_EVENTS_MAX",
     "Collector",
     "Completed",

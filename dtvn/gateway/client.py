@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import threading
 import time
 from collections import deque
@@ -32,8 +33,9 @@ from dtvn.events.config import ConsensusConfig
 from dtvn.events.judging import Electorate
 from dtvn.files.genesis import read_genesis
 from dtvn.gateway.collector import Actions, Answered, Collector, Overloaded, Result
+from dtvn.gateway.entries import Entries
 from dtvn.gateway.events import GatewayEvents
-from dtvn.gateway.face import DEFAULT_WAIT, GatewayClosed, MemberView
+from dtvn.gateway.face import DEFAULT_WAIT, Balance, GatewayClosed, MemberView
 from dtvn.gateway.identity import Identity, KeyWatch, read_identity
 from dtvn.net import Dialler, public_key_of
 from dtvn.protocol.consensus.effects import Now
@@ -155,6 +157,10 @@ class Gateway:
         """The newest epoch that epoch change proofs prove."""
         self._keys.follow(self.present)
         self.events = GatewayEvents(self._electorate(), self, judging)
+        self._entries_lock = threading.Lock()
+        self._entries = self._new_entries()
+        self._polled = 0
+        """Status questions that `_entries` knows of."""
         self._elsewhere = {genesis.members[index].id: address for index, address in (addresses or {}).items()}
         self._wanted = self._elsewhere
         self._dialler = self._dial()
@@ -246,6 +252,16 @@ class Gateway:
     def members(self) -> tuple[MemberView, ...]:
         """See GatewayFace."""
         return self._members
+
+    def entry(self) -> str:
+        """See GatewayFace."""
+        with self._entries_lock:
+            return self._entries.choose(self._members, time.monotonic())
+
+    def balance(self) -> Balance:
+        """See GatewayFace."""
+        with self._entries_lock:
+            return self._entries.balance()
 
     def close(self) -> None:
         """End the thread and its links; open calls raise GatewayClosed."""
@@ -350,6 +366,10 @@ class Gateway:
         for member, body in self.events.turn(actions.judged, self._connected, now):
             self._dialler.send(member, link_frame(Judge(body)))
         self._view_members()
+        if self._polled != collector.questions.polled:
+            with self._entries_lock:
+                self._polled = collector.questions.polled
+                self._entries.observe(collector.questions.statuses, time.monotonic())
 
     def _submit(
         self, future: Future[tuple[Result, ...]], now: Now, operations: tuple[Operation, ...], wait: int
@@ -376,6 +396,10 @@ class Gateway:
             return
         self._questions[self._collector.ask(member, what, arguments, now, wait=wait)] = future
 
+    def _new_entries(self) -> Entries:
+        names = [member.id for member in self.present.members]
+        return Entries(names, random.SystemRandom(), time.monotonic())
+
     def _electorate(self) -> Electorate:
         return Electorate(self._cluster, self.present.epoch, self.present.members)
 
@@ -385,6 +409,8 @@ class Gateway:
         self._keys.follow(membership)
         self.epoch_changes, self.present = self._collector.epochs.certificates, membership
         self._enter_until = time.monotonic_ns() + ENTER_WITHIN
+        with self._entries_lock:
+            self._entries, self._polled = self._new_entries(), 0
         self._connected = frozenset()
         self._dial_anew()
         self.events.enter(self._electorate())

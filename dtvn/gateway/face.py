@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from dtvn.events.balancing import NodeLoadInfo
 from dtvn.gateway.collector import Answered, Result
 from dtvn.gateway.events_face import Events
 from dtvn.protocol.consensus.membership import Membership
@@ -39,6 +40,16 @@ class MemberView(msgspec.Struct, frozen=True):
     """Its newest status answer, complete."""
     entering: int = 0
     """The epoch that has just begun, in which it has not reported a vote yet; 0: none."""
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What a gateway knows of its members as entry nodes."""
+
+    algorithm: str
+    chosen: dict[str, int]
+    """Operations and batches that named each member as their entry node, by id."""
+    nodes: dict[str, NodeLoadInfo]
+    """By id; their requests are questions about the status."""
 
 
 class GatewayFace(Protocol):
@@ -90,3 +101,9 @@ class GatewayFace(Protocol):
 
     def members(self) -> tuple[MemberView, ...]:
         """All members of the present epoch, by index."""
+
+    def entry(self) -> str:
+        """Id of the member that the next operation names as its entry node: those that answer take turns."""
+
+    def balance(self) -> Balance:
+        """What is known of the members of the present epoch as entry nodes."""

@@ -106,7 +106,7 @@ class _Calls:
         return _lease(lease.name, (yield from self._ask(renewal)))
 
     def _submit(self, command: Command) -> Future[tuple[Result, ...]]:
-        entry = self._entry or self._gateway.present.members[0].id
+        entry = self._entry or self._gateway.entry()
         operation = build(
             command, event=self._event, actor=self._actor, entry=entry, valid_until=valid_until(DEFAULT_WAIT)
         )

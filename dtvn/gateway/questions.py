@@ -45,12 +45,19 @@ class MemberStatus(msgspec.Struct):
     """Monotonic nanoseconds of its newest status answer; None: never."""
     fields: dict[str, Any] = {}
     """Its newest status answer, complete."""
+    answered: int = 0
+    """Status questions that it answered."""
+    missed: int = 0
+    """Those that it left unanswered, and polls that found it without a link."""
+    round_trip: int = 0
+    """Nanoseconds of its newest status answer; 0: never."""
 
 
 class _Question(msgspec.Struct):
     member: int
     deadline: int
-    status: bool
+    polled_at: int | None
+    """Monotonic nanoseconds of the status poll that it belongs to; None: a caller's question."""
 
 
 class Questions:
@@ -63,6 +70,8 @@ class Questions:
         self.settled = tuple(self.statuses)
         """Statuses after the newest poll that all members answered or whose time is over: only these compare.
         During a poll, members that have not answered yet would seem to lag."""
+        self.polled = 0
+        """Sum of `answered` and `missed` of all members."""
         self._awaited: set[int] = set()
         """Members whose answer to the newest poll is due."""
         self._open: dict[int, _Question] = {}
@@ -72,15 +81,21 @@ class Questions:
         self._polled_at = -STATUS_EVERY
 
     def ask(
-        self, member: int, what: str, arguments: tuple[str, ...], deadline: int, *, status: bool = False
+        self,
+        member: int,
+        what: str,
+        arguments: tuple[str, ...],
+        deadline: int,
+        *,
+        polled_at: int | None = None,
     ) -> tuple[int, bytes]:
-        """Open a question to a member; return its number and frame. `status`: a poll, which is not reported
-        to any caller."""
+        """Open a question to a member; return its number and frame. `polled_at`: the time of the poll that it
+        belongs to, which is not reported to any caller."""
         number = self.following
         self.following += 1
         if len(self._open) >= QUESTIONS_MAX:
             deadline = 0
-        self._open[number] = _Question(member, deadline, status)
+        self._open[number] = _Question(member, deadline, polled_at)
         return number, link_frame(m.Query(number=number, what=what, arguments=arguments))
 
     def on_answer(self, member: int, body: bytes, now: int) -> Answered | None:
@@ -93,9 +108,11 @@ class Questions:
         if question is None or question.member != member:
             return None
         del self._open[answer.number]
-        if not question.status:
+        if question.polled_at is None:
             return Answered(answer.number, answer.code, answer.text)
         self._note(member, answer, now)
+        told = self.statuses[member].heard_at == now
+        self._count(member, now - question.polled_at if told else None)
         return None
 
     def lost(self, members: frozenset[int]) -> list[Answered]:
@@ -127,8 +144,11 @@ class Questions:
         self._awaited.clear()
         self._settle()
         self._awaited.update(members)
+        if not urgent:
+            for member in set(range(len(self.statuses))) - members:
+                self._count(member, None)
         return [
-            (member, self.ask(member, "status", (), now + STATUS_EVERY, status=True)[1])
+            (member, self.ask(member, "status", (), now + STATUS_EVERY, polled_at=now)[1])
             for member in sorted(members)
         ]
 
@@ -138,7 +158,22 @@ class Questions:
 
     def _end(self, numbers: list[int], code: str) -> list[Answered]:
         ended = [(number, self._open.pop(number)) for number in numbers]
-        return [Answered(number, code, "") for number, question in ended if not question.status]
+        for _number, question in ended:
+            if question.polled_at is not None:
+                self._count(question.member, None)
+        return [Answered(number, code, "") for number, question in ended if question.polled_at is None]
+
+    def _count(self, member: int, round_trip: int | None) -> None:
+        """Count a status question that was answered after `round_trip` nanoseconds, or missed (None). Just
+        after a new epoch has begun, one may be to a member that is gone."""
+        if member >= len(self.statuses):
+            return
+        status = self.statuses[member]
+        self.polled += 1
+        if round_trip is None:
+            status.missed += 1
+        else:
+            status.answered, status.round_trip = status.answered + 1, round_trip
 
     def _settle(self) -> None:
         if not self._awaited:

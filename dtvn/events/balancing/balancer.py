@@ -86,6 +86,12 @@ class LoadBalancer:
             usable = light
         return self._chosen(usable, min(count, len(usable)), key)
 
+    def admits(self, node: str, now: float) -> bool:
+        """Whether the node's breaker lets a request through now; else what is sent to it is a probe. True for
+        an unknown node."""
+        known = self._nodes.get(node)
+        return known is None or known.admits(now)
+
     def begin_request(self, node: str) -> None:
         """A request is sent to `node`; `end_request` must follow. Raises KeyError."""
         self._nodes[node].begin()

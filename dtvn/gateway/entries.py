@@ -1,0 +1,79 @@
+"""Chooses the entry node of an operation by the load balancer: members that answer take turns. Pure.
+
+The balancer's requests are the questions about their status that the gateway asks all members once a second.
+A member that leaves three in a row unanswered is left out until it answers two; one that leaves more than
+half of the last twenty unanswered has an open breaker, and comes back by the same questions, which are then
+probes. Nothing critical depends on the choice: a bundle goes to the primary, whatever its operations name
+(R34).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from dtvn.events.balancing import Chance, LoadBalancer
+from dtvn.events.config import Balancing, LoadBalancerConfig
+from dtvn.gateway.face import Balance, MemberView
+from dtvn.gateway.questions import STATUS_EVERY, MemberStatus
+from dtvn.protocol.quorum import faults
+
+NANOSECOND = 1e-9
+TURNS = LoadBalancerConfig(
+    algorithm=Balancing.ROUND_ROBIN,
+    health_check_interval=STATUS_EVERY * NANOSECOND,
+    circuit_breaker_timeout=5.0,
+)
+"""A member that returned after a long absence is an entry node again after about seven seconds."""
+
+LAG_MAX = 500
+"""Sequences that an entry node may lag behind: its last answer may be a second old."""
+
+
+class Entries:
+    """The members of one epoch, by index. Times are monotonic seconds."""
+
+    def __init__(self, members: Iterable[str], chance: Chance, now: float) -> None:
+        self._balancer = LoadBalancer(TURNS, chance)
+        self._chosen: Counter[str] = Counter()
+        self._counted: dict[str, tuple[int, int]] = {}
+        """Answered and missed questions that the balancer knows of, by member."""
+        for member in members:
+            self._balancer.register_node(member, now)
+            self._counted[member] = 0, 0
+
+    def observe(self, statuses: Sequence[MemberStatus], now: float) -> None:
+        """Record the status questions that ended since the last call."""
+        for (member, (answered, missed)), status in zip(self._counted.items(), statuses, strict=True):
+            self._counted[member] = status.answered, status.missed
+            for _ in range(status.missed - missed):
+                self._record(member, False, 0, now)
+            for _ in range(status.answered - answered):
+                self._record(member, True, status.round_trip, now)
+
+    def choose(self, views: Sequence[MemberView], now: float) -> str:
+        """The next entry node: of the members that are connected and not behind, else of those connected,
+        else of all."""
+        connected = [view for view in views if view.connected]
+        # At least one honest member has executed this far: a liar that claims a higher sequence cannot make
+        # the others count as lagging.
+        told = sorted((view.sequence for view in connected), reverse=True)
+        front = told[min(faults(len(views)), len(told) - 1)] if told else 0
+        fit = [view for view in connected if view.heard is not None and view.sequence >= front - LAG_MAX]
+        available = [view.id for view in fit or connected or views]
+        (entry,) = self._balancer.select_nodes(available, 1, now)
+        self._chosen[entry] += 1
+        return entry
+
+    def balance(self) -> Balance:
+        """A copy of what is known."""
+        nodes = self._balancer.get_all_nodes_info()
+        return Balance(TURNS.algorithm.value, {name: self._chosen[name] for name in nodes}, nodes)
+
+    def _record(self, member: str, success: bool, round_trip: int, now: float) -> None:
+        if self._balancer.admits(member, now):
+            self._balancer.record_request(
+                member, success=success, response_time=round_trip * NANOSECOND, now=now
+            )
+        else:
+            self._balancer.record_probe(member, success=success, now=now)

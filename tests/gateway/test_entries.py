@@ -1,0 +1,150 @@
+"""The entry node of an operation: members that answer take turns, by load balancer and breakers."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+import pytest
+
+from dtvn.events.balancing import BreakerState
+from dtvn.gateway import MemberView
+from dtvn.gateway.entries import LAG_MAX, TURNS, Entries
+from dtvn.gateway.questions import STATUS_EVERY, Questions
+from tests.gateway.test_questions import Poll
+
+NAMES = ("r0", "r1", "r2", "r3")
+FRONT = LAG_MAX + 1_000
+ALL = frozenset(range(4))
+
+
+def view(index: int, **changes: Any) -> MemberView:
+    """A healthy member but for the changes."""
+    told = {"connected": True, "primary": index == 0, "sequence": FRONT, "heard": 0.0}
+    return MemberView(id=NAMES[index], index=index, view=0, status={}, **told | changes)
+
+
+def entries() -> Entries:
+    return Entries(NAMES, random.Random(0), 0.0)
+
+
+def chosen(found: Entries, *views: MemberView, now: float = 0.0) -> set[str]:
+    """The entry nodes of eight operations."""
+    return {found.choose(views, now) for _ in range(8)}
+
+
+def four(**changes: dict[str, Any]) -> list[MemberView]:
+    return [view(index, **changes.get(name, {})) for index, name in enumerate(NAMES)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, "r0 r1 r2 r3"),
+        ({"r1": {"sequence": FRONT - LAG_MAX - 1}, "r2": {"connected": False}}, "r0 r3"),
+        ({"r1": {"sequence": FRONT - LAG_MAX}, "r2": {"heard": None}}, "r0 r1 r3"),
+        # the last report of a lost member, or a false high sequence, makes no other member lag
+        ({"r0": {"connected": False, "sequence": 10 * FRONT}}, "r1 r2 r3"),
+        ({"r0": {"sequence": 10 * FRONT}}, "r0 r1 r2 r3"),
+        # without a healthy member the connected ones take turns, else all
+        (
+            {
+                "r0": {"connected": False},
+                "r1": {"heard": None},
+                "r2": {"heard": None},
+                "r3": {"connected": False},
+            },
+            "r1 r2",
+        ),
+        ({name: {"connected": False} for name in NAMES}, "r0 r1 r2 r3"),
+    ],
+)
+def test_members_that_are_connected_and_not_behind_take_turns(
+    changes: dict[str, dict[str, Any]], wanted: str
+) -> None:
+    assert chosen(entries(), *four(**changes)) == set(wanted.split())
+
+
+class Gate:
+    """A gateway's questions to four members and its choice, one second at a time."""
+
+    def __init__(self) -> None:
+        self.questions = Questions(4)
+        self.entries = entries()
+        self.seconds = 0
+
+    def second(self, *answering: int, connected: frozenset[int] = ALL) -> None:
+        """All connected members are asked; those named answer within 20 ms."""
+        now = self.seconds * STATUS_EVERY
+        self.questions.overdue(now)
+        poll = Poll(self.questions, now, connected)
+        poll.now = now + 20_000_000
+        for member in answering:
+            poll.answer(member, sequence=FRONT)
+        self.entries.observe(self.questions.statuses, float(self.seconds))
+        self.seconds += 1
+
+    def chosen(self) -> set[str]:
+        return chosen(self.entries, *four(), now=float(self.seconds))
+
+    def state(self, name: str) -> BreakerState:
+        return self.entries.balance().nodes[name].circuit_state
+
+
+def test_a_silent_member_leaves_the_choice_and_comes_back_by_probing() -> None:
+    """Its link stays up: only the unanswered questions tell."""
+    gate = Gate()
+    for _ in range(20):
+        gate.second(0, 1, 2, 3)
+    assert gate.chosen() == set(NAMES)
+    for _ in range(4):
+        gate.second(0, 1, 2)
+    assert gate.chosen() == {"r0", "r1", "r2"}
+    assert gate.state("r3") is BreakerState.CLOSED
+    for _ in range(8):
+        gate.second(0, 1, 2)
+    assert gate.state("r3") is BreakerState.OPEN
+    for _ in range(60):
+        gate.second(0, 1, 2)
+        assert gate.chosen() == {"r0", "r1", "r2"}, "a half-open breaker lets questions through, no entries"
+    back = gate.seconds
+    while gate.chosen() != set(NAMES):
+        gate.second(0, 1, 2, 3)
+    assert gate.seconds - back <= TURNS.circuit_breaker_timeout + TURNS.healthy_threshold + 1
+    for _ in range(8):
+        gate.second(0, 1, 2, 3)
+    assert gate.state("r3") is BreakerState.CLOSED
+
+
+def test_a_member_that_answers_every_third_question_has_an_open_breaker() -> None:
+    gate = Gate()
+    for second in range(30):
+        gate.second(0, 1, 2, *([3] if second % 3 == 0 else []))
+    assert gate.state("r3") is not BreakerState.CLOSED
+    assert "r3" not in gate.chosen()
+
+
+def test_with_all_members_silent_there_is_an_entry_node() -> None:
+    gate = Gate()
+    for _ in range(20):
+        gate.second()
+    assert {gate.state(name) for name in NAMES} != {BreakerState.CLOSED}
+    assert gate.chosen() == set(NAMES)
+
+
+def test_the_balance_counts_choices_and_questions() -> None:
+    gate = Gate()
+    for _ in range(3):
+        gate.second(0, 1, 2, connected=frozenset({0, 1, 2}))
+    gate.chosen()
+    balance = gate.entries.balance()
+    assert balance.algorithm == "round_robin"
+    assert (sum(balance.chosen.values()), balance.chosen["r3"]) == (8, 0), "without a link: three misses"
+    r0, r3 = balance.nodes["r0"], balance.nodes["r3"]
+    assert (r0.processed_requests, r0.failed_requests, r0.response_time_ms) == (3, 0, 20)
+    assert (r3.processed_requests, r3.failed_requests, r3.is_healthy) == (3, 3, False)
+
+
+def test_a_balance_is_a_value() -> None:
+    assert msgspec.json.decode(msgspec.json.encode(entries().balance()))["chosen"] == dict.fromkeys(NAMES, 0)
