@@ -20,8 +20,15 @@ from contextlib import suppress
 from typing import Any, Self
 
 from dtvn.events.asking import EVENT_BYTES_MAX
-from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig, DistributedValidatorConfig
-from dtvn.events.judging import decision_rule
+from dtvn.events.balancing import BreakerError, CallBreakers, Stats
+from dtvn.events.config import (
+    Algorithm,
+    CircuitBreakerConfig,
+    ConfigError,
+    ConsensusConfig,
+    DistributedValidatorConfig,
+)
+from dtvn.events.judging import Verdict, decision_rule
 from dtvn.events.rules import Stream
 from dtvn.gateway.calls import Overloaded
 from dtvn.gateway.events_face import (
@@ -55,6 +62,8 @@ OWED_BYTES_MAX = 16 * 1024 * 1024
 STOP_WAIT = 2.0
 """Most seconds for which `stop` waits for the end of a run."""
 NOT_RUNNING = "VALIDATOR_NOT_RUNNING"
+CONSENSUS_BREAKER = CircuitBreakerConfig(name="consensus", timeout=0.0)
+"""Around questions to the members: after five calls without a verdict, none is asked for a minute."""
 
 
 class _Operations(Nodes):
@@ -69,10 +78,11 @@ class _Operations(Nodes):
         actor: str = "validator",
         wait: float = VERDICT_WAIT,
         allow_local_validation: bool = True,
+        breaker: CircuitBreakerConfig = CONSENSUS_BREAKER,
     ) -> None:
         """`algorithm`: None for the cluster's choice. `recorded`: whether the ordered log records runs; None:
         for pbft. `wait`: seconds for a verdict. `allow_local_validation`: whether the rules judge in this
-        process alone while no quorum is reached."""
+        process alone while no quorum is reached. `breaker`: around the questions to the members."""
         super().__init__(gateway)
         self._algorithm = algorithm
         self._consensus: ConsensusConfig | None = None
@@ -94,10 +104,12 @@ class _Operations(Nodes):
         self._begun = time.monotonic()
         self._ends: Counter[str] = Counter()
         self._seconds = 0.0
+        self._breakers = CallBreakers()
+        self._breaker = self._breakers.get(breaker)
 
     @classmethod
     def from_config(cls, gateway: GatewayFace, config: DistributedValidatorConfig | None) -> Self:
-        """A validator with the algorithm, quorum, time-out and local validation of `config`.
+        """A validator with the algorithm, quorum, time-out, breaker and local validation of `config`.
 
         Raises ValidatorError without a configuration. `start` raises AlgorithmNotOffered or ConfigError if
         this cluster cannot decide so.
@@ -108,6 +120,7 @@ class _Operations(Nodes):
             gateway,
             wait=config.decision_timeout,
             allow_local_validation=config.partition_handler.allow_local_validation,
+            breaker=config.consensus_circuit_breaker_config,
         )
         made._consensus = config.consensus_config
         return made
@@ -178,15 +191,35 @@ class _Operations(Nodes):
             if self.is_partitioned():
                 return self._judge_here(events, thread, run, whole=whole)
             judge = self._judge_sequence if whole else self._judge_event
-            judged = yield from judge(events, thread, run)
+            judged = yield from self._guarded(judge(events, thread, run))
             result = result_of(judged, time.monotonic() - begun)
         except RunIsLive as error:
             result = failed("DISTRIBUTED_LOCK_FAILED", str(error), len(events), time.monotonic() - begun)
+        except BreakerError as error:
+            result = failed(error.code.value, str(error), len(events), time.monotonic() - begun)
         except (GatewayClosed, Overloaded, RunEnded, TimeoutError, ValueError) as error:
             result = failed("NO_DECISIONS", str(error), len(events), time.monotonic() - begun)
         self._seconds += result.duration
         self._ends["valid" if result.is_valid else "invalid" if result.certified else "none"] += 1
         return result
+
+    def _guarded(self, judging: Steps[Judged]) -> Steps[Judged]:
+        """Judge through the breaker, for which a call without a verdict of the members is a failure. Raises
+        BreakerError while it is open."""
+        permit, decided = self._breaker.begin(time.monotonic()), True
+        try:
+            judged = yield from judging
+            decided = judged.verdict is not Verdict.NONE
+        except (GatewayClosed, TimeoutError):
+            decided = False
+            raise
+        finally:
+            if not decided:
+                self._breaker.fail(permit, time.monotonic())
+            else:
+                with suppress(BreakerError):  # too slow counts as a failure; the verdict stands
+                    self._breaker.succeed(permit, time.monotonic())
+        return judged
 
     def _first_links(self) -> Steps[None]:
         """Wait for a quorum before the first call: a gateway that was just opened has no links yet."""
@@ -279,6 +312,10 @@ class _Operations(Nodes):
             local_fallbacks=self._local,
         )
 
+    def get_circuit_breakers(self) -> list[Stats]:
+        """The breakers around calls, by name. Those of the members are in `get_load_balancer`."""
+        return self._breakers.stats()
+
     def get_health(self) -> Health:
         """The health of the cluster, as far as it can be seen from here."""
         reached, total = self.get_active_nodes(), self.get_total_nodes()
@@ -289,8 +326,12 @@ class _Operations(Nodes):
             issues.append(f"{len(reached)} of {total} members are no quorum")
         if not self._running:
             issues.append("the validator is not running")
-        whole = found is None
-        return Health(self._running and whole, len(reached), total, whole, not lost, tuple(issues))
+        refused = [node_id for node_id, node in self.get_load_balancer().nodes.items() if node.circuit_state]
+        issues += [f"the circuit breaker of {node_id} is not closed" for node_id in refused]
+        if state := self._breaker.state:
+            issues.append(f"the circuit breaker consensus is {state.name.lower().replace('_', '-')}")
+        whole, well = found is None, not (lost or refused or self._breaker.state)
+        return Health(self._running and whole, len(reached), total, whole, well, tuple(issues))
 
 
 class DistributedValidator(_Operations):

@@ -62,7 +62,7 @@ class Health(msgspec.Struct, frozen=True):
     consensus_healthy: bool
     """Whether a quorum is reached."""
     network_healthy: bool
-    """Whether every member is reached."""
+    """Whether every member is reached, and no circuit breaker is open."""
     issues: tuple[str, ...]
 
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 from dtvn.gateway.events_face import Given, Judged
-from dtvn.gateway.face import GatewayFace, MemberView
+from dtvn.gateway.face import Balance, GatewayFace, MemberView
 from dtvn.gateway.steps import Steps
 from dtvn.gateway.validator_answers import MISSED, NodeHealth, NodeInfo, NodeState, PartitionInfo, partition
 
@@ -91,6 +91,10 @@ class Nodes:
             self._missed[view.id] / asked if asked else 0.0,
             self._pings.get(view.id, 0.0),
         )
+
+    def get_load_balancer(self) -> Balance:
+        """What the gateway knows of the members as entry nodes; it asks each of them once a second."""
+        return self._gateway.balance()
 
     def is_partitioned(self) -> bool:
         """Whether fewer members than a quorum are reached."""

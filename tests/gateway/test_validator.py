@@ -9,7 +9,9 @@ from concurrent.futures import Future
 import pytest
 
 from dtvn.events.asking import EVENT_BYTES_MAX
+from dtvn.events.balancing import BreakerState
 from dtvn.events.config import (
+    CircuitBreakerConfig,
     ConfigError,
     ConsensusConfig,
     DistributedValidatorConfig,
@@ -25,11 +27,13 @@ from dtvn.gateway import (
 )
 from dtvn.gateway.events import OpenRun
 from dtvn.gateway.events_face import CALL_EVENTS_MAX
+from dtvn.gateway.questions import MemberStatus
 from dtvn.gateway.validator_answers import partition
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
+from tests.waiting import wait_until
 
 GOOD = [event("RS:r", threadId="t"), event("TS:m"), event("TC:m"), event("TE:m"), event("RF:r", threadId="t")]
 BAD = [*GOOD[:2], event("TC:other"), *GOOD[3:]]
@@ -114,6 +118,45 @@ def test_without_a_quorum_there_is_an_error_a29(
     assert (result.is_valid, result.certified, codes(result)) == (False, False, ["PBFT_NO_CONSENSUS"])
     metrics = validator.get_metrics()
     assert (metrics.timeout_count, metrics.error_rate) == (1, 0.0)
+
+
+def test_calls_without_verdicts_open_the_breaker_and_trials_close_it_a72(gateway: FakeGateway) -> None:
+    """Links to all members are up, and two members do not vote."""
+    breaker = CircuitBreakerConfig(name="consensus", max_failures=2, reset_timeout=0.2)
+    config = DistributedValidatorConfig(node_id="n0", consensus_circuit_breaker_config=breaker)
+    with DistributedValidator.from_config(gateway, config) as validator:
+        gateway.events.down = frozenset({2, 3})
+        assert [codes(validator.validate_sequence(GOOD)) for _ in range(2)] == [["NO_QUORUM"]] * 2
+        assert validator.get_circuit_breakers()[0].state is BreakerState.OPEN
+        asked = validator.get_all_nodes()
+        assert codes(validator.validate_sequence(GOOD)) == ["CIRCUIT_BREAKER_OPEN"]
+        assert validator.get_all_nodes() == asked, "nobody was asked"
+        assert validator.get_health().issues == ("the circuit breaker consensus is open",)
+        assert not validator.get_health().network_healthy
+        gateway.events.down = frozenset()
+        wait_until(lambda: validator.validate_sequence(GOOD).certified, what="a trial")
+        assert validator.validate_sequence(BAD).certified, "an invalid verdict is one"
+        assert validator.get_circuit_breakers()[0].state is BreakerState.CLOSED
+        assert validator.get_health().network_healthy
+
+
+def test_what_is_refused_before_a_question_opens_no_breaker(gateway: FakeGateway) -> None:
+    with DistributedValidator(gateway) as first, DistributedValidator(gateway) as second:
+        assert first.validate_event(GOOD[0], thread="t", run="r").is_valid
+        for _ in range(6):
+            assert codes(second.validate_sequence(GOOD, thread="t", run="r")) == ["DISTRIBUTED_LOCK_FAILED"]
+        assert second.get_circuit_breakers()[0].state is BreakerState.CLOSED
+
+
+def test_a_member_that_leaves_questions_unanswered_is_in_health(
+    validator: DistributedValidator, gateway: FakeGateway
+) -> None:
+    statuses = [MemberStatus(answered=10) for _ in range(4)]
+    gateway.entries.observe(statuses, 0.0)
+    statuses[3].missed = 20
+    gateway.entries.observe(statuses, 1.0)
+    assert validator.get_health().issues == ("the circuit breaker of r3 is not closed",)
+    assert validator.get_load_balancer().nodes["r3"].circuit_state is BreakerState.OPEN
 
 
 def test_a_closed_gateway_is_a_result_a32(validator: DistributedValidator, gateway: FakeGateway) -> None:
