@@ -1,8 +1,9 @@
-"""Queries a node's own API and metrics on this host, as any client would: for data that only the
-node has."""
+"""Queries a node's own API and metrics, and the platform's metrics, on this host, as any client would: for
+data that only that process has."""
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -14,12 +15,15 @@ from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError
 from dtvn_project import environment
+from validators.data_folder.folder import DataFolder
 from validators.local_get import NO_ANSWER, get
 from validators.membership import MemberNode, list_members
 
 WAIT = 2.0
 """Seconds for one node's answer."""
 UNUSABLE = (*NO_ANSWER, StartError, msgspec.MsgspecError, ValueError)
+
+BREAKER = re.compile(r'^dtvn_platform_breaker_state\{node_id="([^"]*)"\} ([0-2])', re.MULTILINE)
 
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -52,6 +56,22 @@ def read_metrics(node_id: str) -> str | None:
     if found is None or found.status != HTTPStatus.OK:
         return None
     return found.body.decode("utf-8", "replace")
+
+
+def read_breakers() -> dict[str, int]:
+    """State of the breaker of each member in the gateway of this platform's web process, by id, by its
+    metrics; {} if it does not answer."""
+    try:
+        targets = msgspec.json.decode(
+            DataFolder(settings.DATA).prometheus.joinpath("platform.json").read_bytes()
+        )
+        host, _, port = targets[0]["targets"][0].rpartition(":")
+        key = environment.api_key()
+        headers = {"X-API-Key": key.encode()} if key else {}
+        found = get(host.strip("[]"), int(port), "/metrics", patience=WAIT, headers=headers)
+    except (*UNUSABLE, LookupError, TypeError):
+        return {}
+    return {name: int(state) for name, state in BREAKER.findall(found.body.decode("utf-8", "replace"))}
 
 
 def _ask(member: MemberNode, path: str) -> Any:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +17,19 @@ from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
+from dtvn.gateway.entries import Entries
+from dtvn.gateway.questions import MemberStatus
 from tests.api.conftest import KEY, Api
+from tests.fake_gateway import FakeGateway
 from tests.metrics.scraping import Page
 from tests.platform.test_folder import end, hold_elsewhere
+from validators import own_api
+from validators.dashboard import doctor
+from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.ledger import read
 from validators.models import DesiredState, ManagedNode, NodeStatus
+from validators.services import network
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -153,3 +165,73 @@ def test_a_node_without_a_process_is_not_up_whatever_its_row_says(
     folder.create()
     folder.node_lock("r0").touch()
     assert scrape().value("dtvn_platform_node_up", node_id="r0") == 0
+
+
+def test_members_as_entry_nodes_and_their_breakers_are_measured(api: Api, fake: FakeGateway) -> None:
+    """r3 leaves 11 of 21 questions unanswered; six operations are submitted."""
+    statuses = [MemberStatus(answered=21, round_trip=30_000_000) for _ in range(4)]
+    statuses[3].answered = 10
+    fake.entries.observe(statuses, 0.0)
+    statuses[3].missed = 11
+    fake.entries.observe(statuses, 1.0)
+    assert set(api.codes("tickets", *({"ticket_id": f"T-{number}"} for number in range(6)))) == {200}
+    page = scrape()
+    assert [page.value("dtvn_platform_breaker_state", node_id=f"r{index}") for index in range(4)] == [
+        0,
+        0,
+        0,
+        1,
+    ]
+    assert page.value("dtvn_platform_entry_questions_total", node_id="r3") == 21
+    assert page.value("dtvn_platform_entry_missed_total", node_id="r3") == 11
+    assert page.value("dtvn_platform_entry_missed_total", node_id="r0") == 0
+    assert page.value("dtvn_platform_entry_response_seconds", node_id="r0") == 0.03
+    chosen = [page.value("dtvn_platform_entry_chosen_total", node_id=f"r{index}") for index in range(4)]
+    assert chosen == [2, 2, 2, 0]
+
+
+def test_a_process_without_a_gateway_opens_none_for_its_metrics(db: None) -> None:
+    assert network.opened() is None
+    assert "dtvn_platform_breaker_state" not in scrape().types
+    assert network.opened() is None
+
+
+def test_the_doctor_reads_the_breakers_of_the_web_process(
+    api: Api, fake: FakeGateway, settings: Any, tmp_path: Path
+) -> None:
+    statuses = [MemberStatus(answered=4, missed=20) for _ in range(4)]
+    fake.entries.observe(statuses, 0.0)
+    page = Client().get("/metrics", REMOTE_ADDR="127.0.0.1").content
+    settings.DATA = tmp_path
+    assert own_api.read_breakers() == {}, "this platform was never started"
+    with serving(page) as port:
+        folder = DataFolder(tmp_path)
+        folder.prometheus.mkdir()
+        tcp_ports._write_targets(folder.prometheus / "platform.json", [{"targets": [f"127.0.0.1:{port}"]}])
+        states = own_api.read_breakers()
+        fake.entries = Entries(list(states), random.Random(0), 0.0)
+        assert doctor.breakers(fake) == dict.fromkeys(["r0", "r1", "r2", "r3"], "open")
+    assert doctor.breakers(fake) == dict.fromkeys(["r0", "r1", "r2", "r3"], "closed"), "it is down"
+
+
+@contextmanager
+def serving(page: bytes) -> Iterator[int]:
+    """The port of a server that has this page."""
+
+    class Web(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Discards the request log."""
+
+    server = HTTPServer(("127.0.0.1", 0), Web)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()

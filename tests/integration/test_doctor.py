@@ -69,6 +69,7 @@ def test_a_paused_node_is_one_that_cannot_be_reached(running: tuple[Cluster, Gat
             lambda: "node3 cannot be reached" in wrongs("not_registered"), what=lambda: f"node3: {doctor()}"
         )
         assert not wrongs("no_quorum")
+        wait_until(lambda: "breaker of node3 is open" in wrongs("breaker_open"), what="its open breaker")
     finally:
         os.kill(process.pid, signal.SIGCONT)
     wait_until(healthy, what=lambda: f"healthy again: {doctor()}")

@@ -105,7 +105,7 @@ TROUBLES: list[tuple[str, list[Look], list[Look], dict[str, Any], str]] = [
         four(),
         four(),
         {"breakers": {"r2": "open", "r3": "closed"}},
-        "The circuit breaker r2 is open: calls through it are refused.",
+        "The circuit breaker of r2 is open: it leaves questions unanswered.",
     ),
     (
         "memory_grows",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import StringIO
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import DatabaseError
 from django.test import Client
 
@@ -55,6 +57,17 @@ def test_the_sweep_stores_a_double_vote_once(
     run_table.sweep()
     assert evidence.collect_evidence() == 0
     assert MemberEvidence.objects.count() == 1
+
+
+def test_the_doctor_names_conflicting_verdicts_with_their_remedy(api: Api, fake: FakeGateway) -> None:
+    falsely(fake, 1, also_honest=True)
+    sequence(api, GOOD)
+    run_table.sweep()
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("doctor", "--for", "0", stdout=out)
+    wrong = "conflicting_verdicts: r1 signed statements that contradict each other: 1 proved."
+    assert f"{wrong}\n  Download the evidence" in out.getvalue()
 
 
 def test_the_admin_shows_both_votes_and_a_file_that_convicts(api: Api, fake: FakeGateway) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from dtvn.api.errors import Unavailable
+from dtvn.events.balancing import BreakerState
 from dtvn.gateway import GatewayFace
 from dtvn.waiting import saying
 from dtvn.wording import counted
@@ -17,12 +18,11 @@ from validators.dashboard.diagnosis import ANSWER_WAIT, PROBLEMS, explain
 from validators.dashboard.findings import Finding, Look, find
 from validators.membership import CONTRADICTION
 from validators.models import MemberEvidence
+from validators.own_api import read_breakers
 from validators.services.network import informed_gateway
 
 SECONDS_MAX = 600.0
 """Most seconds between the two looks."""
-NOT_LOOKED_AT = ("breaker_open",)
-"""Troubles that the doctor does not look for, since no process of the platform reports them yet."""
 
 RUNBOOK = {
     "stuck": "See the runbook, DtvnNoProgress.",
@@ -38,7 +38,6 @@ class Report(msgspec.Struct, frozen=True):
     sentence: str
     verdict: str
     findings: list[Finding]
-    not_looked_at: tuple[str, ...]
 
 
 def examine(*, seconds: float) -> Report:
@@ -57,7 +56,18 @@ def examine(*, seconds: float) -> Report:
     evidence = Counter(
         MemberEvidence.objects.filter(name__in=[look.id for look in second]).values_list("name", flat=True)
     )
-    return report_of(explained["level"], explained["verdict"], find(first, second, evidence=evidence))
+    found = find(first, second, evidence=evidence, breakers=breakers(network))
+    return report_of(explained["level"], explained["verdict"], found)
+
+
+def breakers(network: GatewayFace) -> dict[str, str]:
+    """State of the breaker of each member, by its id: as the web process of this platform sees it, which runs
+    for longer, else as this process does."""
+    states = {name: node.circuit_state for name, node in network.balance().nodes.items()}
+    return {
+        name: BreakerState(state).name.lower().replace("_", "-")
+        for name, state in (states | read_breakers()).items()
+    }
 
 
 def report_of(level: str, verdict: str, findings: list[Finding]) -> Report:
@@ -65,7 +75,7 @@ def report_of(level: str, verdict: str, findings: list[Finding]) -> Report:
     if level != "ok" and not findings:
         findings = [Finding(level, verdict, RUNBOOK[level])]
     sentence = f"{counted(len(findings), 'finding')}." if findings else f"Healthy. {verdict}"
-    return Report(not findings, sentence, verdict, findings, NOT_LOOKED_AT)
+    return Report(not findings, sentence, verdict, findings)
 
 
 def looks(network: GatewayFace, explained: dict[str, Any] | None = None) -> list[Look]:

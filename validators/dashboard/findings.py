@@ -68,7 +68,7 @@ def find(
     breakers: Mapping[str, str] | None = None,
 ) -> list[Finding]:
     """All troubles, the gravest first; none: healthy. `evidence`: pieces of proved misbehaviour by member;
-    `breakers`: state of each circuit breaker by name, "closed" where calls pass."""
+    `breakers`: state of each member's circuit breaker by id, "closed" where calls pass."""
     wrongs = {
         "split_brain": _split_brain(second),
         "checksum_mismatch": _checksums(second),
@@ -96,7 +96,7 @@ REMEDIES = {
     "not_registered": "Start the node; check its address, its port, and that its genesis is this cluster's.",
     "not_converging": "Read the node's log and check its disk; restart it if it does not catch up.",
     "clock_off": "Synchronise the host's clock (chrony or ntpd).",
-    "breaker_open": "Mend the node behind it; the breaker lets a trial call through by itself.",
+    "breaker_open": "Mend the node or its link; the breaker closes by itself once the node answers again.",
     "slow_or_uneven": "Check processor, disk and network of the node named; spread callers over all nodes.",
     "memory_grows": "Look again in a minute; if it still grows, restart the node and report its log.",
 }
@@ -200,7 +200,7 @@ def _clocks(looks: Sequence[Look]) -> Iterator[str]:
 def _breakers(breakers: Mapping[str, str]) -> Iterator[str]:
     for name, state in sorted(breakers.items()):
         if state != "closed":
-            yield f"The circuit breaker {name} is {state}: calls through it are refused."
+            yield f"The circuit breaker of {name} is {state}: it leaves questions unanswered."
 
 
 def _load(looks: Sequence[Look]) -> Iterator[str]:

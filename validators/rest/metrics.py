@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from dtvn.api.answers import failure
 from dtvn.api.errors import ApiError
+from dtvn.gateway import Balance
 from dtvn_project.routers import LEARNER_ALIAS
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
@@ -31,6 +32,7 @@ from validators.ledger import read
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.rest.http import response_of
 from validators.rest.keys import authenticate_key, key_of
+from validators.services import network
 
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
 
@@ -73,13 +75,43 @@ class PlatformFigures(Collector):
     def collect(self) -> Iterable[Metric]:
         """See prometheus_client."""
         database = GaugeMetricFamily("dtvn_platform_database_up", "1 if the platform's tables can be read.")
+        gateway = network.opened()
+        entries = [] if gateway is None else list(_entries(gateway.balance()))
         try:
             nodes = list(ManagedNode.objects.all())
         except DatabaseError:
             database.add_metric((), 0)
-            return [database, _up(_holds_lock())]
+            return [database, _up(_holds_lock()), *entries]
         database.add_metric((), 1)
-        return [database, *_nodes(nodes), *_learner(nodes)]
+        return [database, *_nodes(nodes), *_learner(nodes), *entries]
+
+
+def _entries(balance: Balance) -> Iterable[Metric]:
+    """The members as entry nodes of this process's gateway (contract 2.8, load balancer)."""
+    by_node = ("node_id",)
+    chosen = CounterMetricFamily(
+        "dtvn_platform_entry_chosen", "Times the member was the entry node of a call.", labels=by_node
+    )
+    asked = CounterMetricFamily(
+        "dtvn_platform_entry_questions", "Questions to the member about its status.", labels=by_node
+    )
+    missed = CounterMetricFamily(
+        "dtvn_platform_entry_missed", "Those of them that it left unanswered.", labels=by_node
+    )
+    time = GaugeMetricFamily(
+        "dtvn_platform_entry_response_seconds", "Time of its newest answer.", labels=by_node
+    )
+    breaker = GaugeMetricFamily(
+        "dtvn_platform_breaker_state", "Circuit breaker: 0 closed, 1 open, 2 half-open.", labels=by_node
+    )
+    for name, node in balance.nodes.items():
+        chosen.add_metric((name,), balance.chosen[name])
+        asked.add_metric((name,), node.processed_requests)
+        missed.add_metric((name,), node.failed_requests)
+        if node.response_time_ms is not None:
+            time.add_metric((name,), node.response_time_ms / 1_000)
+        breaker.add_metric((name,), node.circuit_state)
+    return chosen, asked, missed, time, breaker
 
 
 def _nodes(nodes: list[ManagedNode]) -> Iterable[Metric]:

@@ -107,8 +107,13 @@ def _epoch_changes() -> list[bytes]:
 
 def acknowledged() -> int:
     """Highest sequence that this process acknowledged to a caller (R17); 0 before the first."""
-    known = _given or _own
+    known = opened()
     return 0 if known is None else known.acknowledged
+
+
+def opened() -> GatewayFace | None:
+    """The gateway that this process has opened, if it has."""
+    return _given or _own
 
 
 def use(given: GatewayFace | None) -> None:

@@ -52,6 +52,5 @@ class Command(TeachingCommand):
             for finding in report.findings:
                 self.stdout.write(f"{finding.trouble}: {finding.wrong}\n  {finding.remedy}")
             self.stdout.write(report.sentence)
-            self.stdout.write(f"Not looked at: {', '.join(report.not_looked_at)}.")
         if not report.healthy:
             sys.exit(1)
