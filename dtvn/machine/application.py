@@ -57,6 +57,11 @@ class TicketApplication:
             counts[NAMES[state]] += count
         return counts
 
+    def count_kept(self) -> dict[str, int]:
+        """Number of "runs" of agent events, of "locks" that are held, and of "waiters" for them."""
+        locks = self._state.locks
+        return {"runs": len(self._state.runs), "locks": len(locks), "waiters": len(locks.waiters)}
+
     def execute(self, bundles: Sequence[VerifiedBundle], *, sequence: int, timestamp: int) -> BatchResult:
         """Apply a batch in order; duplicates, unknown sessions and later epochs are skipped (R12,
         R19)."""

@@ -41,6 +41,10 @@ class Locks:
         self._ending: list[tuple[int, LockKey]] = []
         """Heap of (end of the lease, key); entries outdated by a later lease are skipped."""
 
+    def __len__(self) -> int:
+        """Number of locks that are held."""
+        return len(self._rows)
+
     def begin(self, sequence: int, timestamp: int) -> None:
         """Begin a batch: waiters and leases that ended before this time are over, and locks go to the next
         waiters."""

@@ -37,6 +37,9 @@ class Waiters:
         self._deadlines: list[tuple[int, WaiterKey]] = []
         """Heap of (last moment, key); entries outdated by a later deadline are skipped."""
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def begin(self, timestamp: int) -> None:
         """Begin a batch at this time: waiters whose deadline lies before it are removed."""
         while self._deadlines and self._deadlines[0][0] < timestamp:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from dtvn.events.asking import MemberJudge
 from dtvn.machine import TicketApplication
 from dtvn.net import ZmqTransport
 from dtvn.node.discovery import AddressBook, Discovery
@@ -27,6 +28,7 @@ class MemberProcess(Process, Protocol):
     started: float
     """Unix seconds."""
     core: Replica
+    judge: MemberJudge
     application: TicketApplication
     transport: ZmqTransport
     watcher: NodeWatcher

@@ -102,6 +102,7 @@ class Node:
         self._principals = -1
         self._secret = bindings.crypto_sign_seed_keypair(seed)[1]
         self._context = context
+        self.judge = self._make_judge()
         self._make_host()
 
     def start(self) -> None:
@@ -141,6 +142,8 @@ class Node:
             config = msgspec.structs.replace(config, status_idle=self._options.status_idle)
         self.core = Replica(config, signer, self.application, self.ledger.voting, self._inherited)
         self._inherited = ()
+        self.judge, before = self._make_judge(), self.judge
+        self.judge.votes, self.judge.abstentions = before.votes, before.abstentions  # they count on
         self.host = Host(
             core=self.core,
             application=self.application,
@@ -162,7 +165,7 @@ class Node:
                 self.id, self.founding, self.membership, (self._seed, self._next_seed())
             ),
             elsewhere=self.transport.addresses,
-            judge=self._make_judge(),
+            judge=self.judge,
         )
 
     def _make_judge(self) -> MemberJudge:

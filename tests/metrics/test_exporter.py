@@ -9,9 +9,11 @@ import pytest
 
 from dtvn.gateway import Gateway, valid_until
 from dtvn.machine import Command, Consume, Dispute, Issue, Seed, Validate, build
+from dtvn.machine.commands import CancelLock, Lock
 from dtvn.node.metrics import ApiFigures, Exporter
 from dtvn.node.metrics.names import ALL, CONTRACT, SECONDS
 from dtvn.node.options import MetricsOptions, StartError
+from tests.gateway.test_validator import GOOD
 from tests.metrics.scraping import Page, scrape
 from tests.node.running import Running, until_commits
 from tests.node.test_loop import raise_in_steps
@@ -115,6 +117,41 @@ def test_x17_a_node_serves_every_name_with_its_type_and_true_values(measured: Ru
     assert seen.number("dtvn_figures_age_seconds") < PATIENCE
     assert seen.number("dtvn_ledger_bytes") > 0
     assert seen.value("dtvn_voting") == 1
+
+
+def test_votes_on_events_runs_and_locks_are_measured(measured: Running) -> None:
+    """Also after the core was rebuilt: votes count on, what is kept is loaded, and a question on a run whose
+    rule state the node has lost gets no vote at first."""
+    gateway = measured.gateway()
+    held, waits = (Lock("door", holder, 60_000_000, 60_000_000) for holder in (b"first", b"second"))
+    kept = ("dtvn_locks_held", "dtvn_lock_waiters", "dtvn_runs_kept")
+    try:
+        until_commits(gateway)
+        live = gateway.events.begin("t", "r", recorded=True)
+        assert live.judge(GOOD[:2], wait=PATIENCE).result(2 * PATIENCE).certified
+        assert submit(gateway, "", held, waits) == ["ok", "lock_waiting"]
+        until(measured, "dtvn_runs_kept", 1)
+        seen = until(measured, "dtvn_lock_waiters", 1)
+        assert seen.value("dtvn_locks_held") == 1
+        assert seen.value("dtvn_operations_total", kind="lock", outcome="lock_waiting") == 1
+        counted = ("dtvn_event_votes_total", "dtvn_event_abstentions_total")
+        assert [seen.value(name) for name in counted] == [1, 0]
+        raise_in_steps(measured.node, RuntimeError("a bug"), times=1)
+        until_commits(gateway)
+        seen = until(measured, "dtvn_rebuilds_total", 1)
+        assert [seen.value(name) for name in (*kept, *counted)] == [1, 1, 1, 1, 0]
+        assert live.judge(GOOD[2:], wait=PATIENCE).result(2 * PATIENCE).certified
+        seen = until(measured, "dtvn_event_votes_total", 2)
+        assert seen.value("dtvn_event_abstentions_total") == 1
+        assert live.end(wait=PATIENCE).result(2 * PATIENCE).code == "ok"
+        assert submit(gateway, "", CancelLock("door", b"second"), CancelLock("door", b"first")) == [
+            "ok",
+            "ok",
+        ]
+        seen = until(measured, "dtvn_locks_held", 0)
+        assert [seen.value(name) for name in kept] == [0, 0, 1], "an ended run is kept for an hour"
+    finally:
+        gateway.close()
 
 
 def test_a_core_that_is_rebuilt_keeps_its_counters(measured: Running) -> None:

@@ -65,6 +65,7 @@ def take(node: MeasuredMember) -> Snapshot:
             **_decided(node.figures),
             **_consensus(node),
             **_said(node.figures),
+            **_events(node),
             **_network(node),
             "dtvn_refused_total": dict(node.watcher.refused),
         },
@@ -136,6 +137,17 @@ def _consensus(node: MeasuredMember) -> dict[str, Value]:
         "gossip_cache_size": door.remembered,
         "gossip_cache_hits_total": door.recognitions,
         "gossip_cache_misses_total": door.verifications,
+    }
+
+
+def _events(node: MeasuredMember) -> dict[str, Value]:
+    kept, judge = node.application.count_kept(), node.judge
+    return {
+        "dtvn_locks_held": kept["locks"],
+        "dtvn_lock_waiters": kept["waiters"],
+        "dtvn_runs_kept": kept["runs"],
+        "dtvn_event_votes_total": judge.votes,
+        "dtvn_event_abstentions_total": judge.abstentions,
     }
 
 
