@@ -18,10 +18,12 @@ from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.config import Algorithm, ConsensusConfig
 from dtvn.events.judging import SALT_SIZE, Electorate, Event
 from dtvn.gateway.calls import Overloaded, Result
+from dtvn.gateway.event_figures import EventCounts
 from dtvn.gateway.event_runs import EventActions, EventRuns, LiveRun
 from dtvn.gateway.events_face import (
     CALL_EVENTS_MAX,
     VERDICT_WAIT,
+    EventFigures,
     Judged,
     Recorded,
     RunEnd,
@@ -98,7 +100,9 @@ class GatewayEvents:
         self._runs = EventRuns(electorate, config=config)
         self._lock = threading.Lock()
         self._open: dict[int, OpenRun] = {}
-        self._calls: dict[int, Future[Judged]] = {}
+        self._calls: dict[int, tuple[Future[Judged], int]] = {}
+        """Answer and time of the beginning of each open call."""
+        self._counts = EventCounts()
         self._outcomes: list[tuple[int, Future[tuple[Result, ...]] | None]] = []
         """(number, outcomes) of submitted records; None in place of outcomes if they could not be
         submitted."""
@@ -147,6 +151,11 @@ class GatewayEvents:
         """See events_face.Events."""
         return len(self._runs)
 
+    def figures(self) -> EventFigures:
+        """See events_face.Events."""
+        with self._lock:
+            return self._counts.figures(len(self._runs))
+
     def evidence(self) -> tuple[VoteEvidenceFile, ...]:
         """See events_face.Events."""
         return self._runs.questions.evidence
@@ -164,8 +173,9 @@ class GatewayEvents:
             self._check_open()
             if run.ended is not None:
                 raise RunEnded(f"run {run.run!r} of thread {run.thread!r} has ended")
-            call = self._runs.judge(run.live.number, events, self._owner.now(), wait=int(wait * SECOND))
-            self._calls[call] = future
+            now = self._owner.now()
+            call = self._runs.judge(run.live.number, events, now, wait=int(wait * SECOND))
+            self._calls[call] = future, now
         self._wake()
         return future
 
@@ -208,7 +218,7 @@ class GatewayEvents:
                 self._runs.outcomes(number, _results(future), now.monotonic)
             self._runs.tick(now.monotonic)
             actions = self._runs.take(now.monotonic, now.wall)
-        self._tell(actions)
+        self._tell(actions, now.monotonic)
         for number, operations in actions.submit:
             self._submit(number, operations)
         return actions.send
@@ -217,7 +227,7 @@ class GatewayEvents:
         """Fail all open calls with `error`, which later calls raise."""
         with self._lock:
             self._closed = error
-            futures: list[Future[Judged] | Future[RunEnd]] = list(self._calls.values())
+            futures: list[Future[Judged] | Future[RunEnd]] = [future for future, _ in self._calls.values()]
             futures += [run.ended for run in self._open.values() if run.ended is not None]
             self._calls.clear()
             self._open.clear()
@@ -235,9 +245,13 @@ class GatewayEvents:
         if self._closed is not None:
             raise self._closed
 
-    def _tell(self, actions: EventActions) -> None:
+    def _tell(self, actions: EventActions, now: int) -> None:
         with self._lock:
-            answered = [(self._calls.pop(call), judged) for call, judged in actions.judged]
+            answered = []
+            for call, judged in actions.judged:
+                future, begun = self._calls.pop(call)
+                self._counts.add(judged, (now - begun) / SECOND)
+                answered.append((future, judged))
             heard = [(self._open[number].on_recorded, each) for number, each in actions.recorded]
             ended = [(self._open.pop(number).ended, end) for number, end in actions.ended]
         for future, judged in answered:

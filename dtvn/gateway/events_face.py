@@ -202,6 +202,22 @@ class EventRun(Protocol):
         the waits of all open calls and `wait` seconds have passed. A second call returns the same future."""
 
 
+class EventFigures(msgspec.Struct, frozen=True):
+    """What a gateway counted since it was opened."""
+
+    live: int
+    """Runs that have begun and not ended."""
+    calls: dict[str, int]
+    """Calls of `judge` that were answered, by verdict."""
+    events: dict[str, int]
+    """Events that they named, by the verdict on their piece; those after a piece without certificate are in
+    none."""
+    answers: dict[str, dict[str, int]]
+    """Member id -> value of Given -> pieces."""
+    seconds: float
+    """Sum of the calls' durations."""
+
+
 class RunEnded(ValueError):
     """`end` was called before."""
 
@@ -243,6 +259,9 @@ class Events(Protocol):
 
     def live(self) -> int:
         """Number of runs that have begun and not ended."""
+
+    def figures(self) -> EventFigures:
+        """What this gateway has counted."""
 
     def evidence(self) -> tuple[VoteEvidenceFile, ...]:
         """What convicts members that contradicted themselves, each member once in an epoch."""

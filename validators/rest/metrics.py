@@ -18,13 +18,14 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from dtvn.api.answers import failure
 from dtvn.api.errors import ApiError
-from dtvn.gateway import Balance
+from dtvn.events.judging import Verdict
+from dtvn.gateway import Balance, EventFigures
 from dtvn_project.routers import LEARNER_ALIAS
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
@@ -76,7 +77,9 @@ class PlatformFigures(Collector):
         """See prometheus_client."""
         database = GaugeMetricFamily("dtvn_platform_database_up", "1 if the platform's tables can be read.")
         gateway = network.opened()
-        entries = [] if gateway is None else list(_entries(gateway.balance()))
+        entries: list[Metric] = []
+        if gateway is not None:
+            entries = [*_entries(gateway.balance()), *_runs(gateway.events.figures())]
         try:
             nodes = list(ManagedNode.objects.all())
         except DatabaseError:
@@ -112,6 +115,33 @@ def _entries(balance: Balance) -> Iterable[Metric]:
             time.add_metric((name,), node.response_time_ms / 1_000)
         breaker.add_metric((name,), node.circuit_state)
     return chosen, asked, missed, time, breaker
+
+
+def _runs(figures: EventFigures) -> Iterable[Metric]:
+    """What this process's gateway had judged (contract 2.8)."""
+    live = GaugeMetricFamily("dtvn_platform_event_runs", "Runs of agent events that are open.", figures.live)
+    calls = CounterMetricFamily(
+        "dtvn_platform_event_calls", "Requests for verdicts that were answered.", labels=("verdict",)
+    )
+    events = CounterMetricFamily(
+        "dtvn_platform_events", "Events of these requests, by the verdict on them.", labels=("verdict",)
+    )
+    for verdict in Verdict:
+        calls.add_metric((verdict.value,), figures.calls.get(verdict.value, 0))
+        events.add_metric((verdict.value,), figures.events.get(verdict.value, 0))
+    seconds = SummaryMetricFamily(
+        "dtvn_platform_event_seconds",
+        "From request to verdict.",
+        count_value=sum(figures.calls.values()),
+        sum_value=figures.seconds,
+    )
+    answers = CounterMetricFamily(
+        "dtvn_platform_event_answers", "Answers of members about events.", labels=("node_id", "given")
+    )
+    for name, given in figures.answers.items():
+        for kind, count in given.items():
+            answers.add_metric((name, kind), count)
+    return live, calls, events, seconds, answers
 
 
 def _nodes(nodes: list[ManagedNode]) -> Iterable[Metric]:
