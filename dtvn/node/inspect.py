@@ -30,10 +30,10 @@ import msgspec
 
 from dtvn.ledger import LedgerUnreachable
 from dtvn.machine.contract import ticket_of_row
+from dtvn.memory import resident_bytes
 from dtvn.net import format_multiaddr
 from dtvn.node import attest, newcomer_proofs
 from dtvn.node.keys import peer_id
-from dtvn.node.memory import resident_bytes
 from dtvn.node.metrics import MeasuredMember
 from dtvn.node.process import CONTRADICTION, DISK_FULL
 from dtvn.node.watcher import line

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.node.memory import resident_bytes
+from dtvn.memory import resident_bytes
 from validators.dashboard.doctor import report_of
 from validators.dashboard.findings import REMEDIES, Look, find
 

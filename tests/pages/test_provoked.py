@@ -18,8 +18,8 @@ from types import SimpleNamespace
 import pytest
 from django.core.management import call_command
 
+from dtvn.memory import resident_bytes
 from dtvn.node import inspect
-from dtvn.node.memory import resident_bytes
 from dtvn.node.metrics import figures
 from simulator.clock import MILLISECOND, SECOND
 from simulator.network import LinkQuality
