@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import load
+from benchmarks.late_links import make_late
 from benchmarks.settings import use_folder
 from dtvn.files.genesis import read_genesis
 from dtvn.gateway import Gateway
@@ -44,12 +45,14 @@ def free_ports(count: int) -> list[int]:
 class Processes:
     """Nodes by index, and learners, as children of this process."""
 
-    def __init__(self, folder: Path, nodes: int, learners: int) -> None:
+    def __init__(self, folder: Path, nodes: int, learners: int, *, delayable: bool = False) -> None:
+        """`delayable`: nodes can be made late, see `delay`; their links cost more then."""
         self.folder = folder
         self._context = multiprocessing.get_context("spawn")
         self._stop = self._context.Event()
         self._running: dict[str, Any] = {}
         self.names = [member_id(index) for index in range(nodes)]
+        self._delays = {name: self._context.Array("q", 2, lock=False) for name in self.names if delayable}
         for name in [*self.names, *([LEARNER] * learners)]:
             self._start(name)
 
@@ -71,6 +74,10 @@ class Processes:
         process.kill()
         process.join()
 
+    def delay(self, index: int, *, frames: float = 0.0, proposals: float = 0.0) -> None:
+        """From now on a node sends every frame so many seconds late, and its PRE-PREPAREs later still."""
+        self._delays[self.names[index]][:] = [int(frames * 1e9), int(proposals * 1e9)]
+
     def said(self, index: int) -> str:
         """A node's log so far."""
         log = ClusterFolder(self.folder).node(self.names[index]).log / "node.log"
@@ -86,18 +93,21 @@ class Processes:
                 process.kill()
 
     def _start(self, name: str) -> None:
-        process = self._context.Process(target=_live, args=(self.folder, name, self._stop), daemon=True)
+        arguments = (self.folder, name, self._stop, self._delays.get(name))
+        process = self._context.Process(target=_live, args=arguments, daemon=True)
         process.start()
         self._running[name] = process
 
 
 @contextmanager
-def running_cluster(nodes: int, *, learners: int = 1) -> Iterator[tuple[Processes, Gateway]]:
+def running_cluster(
+    nodes: int, *, learners: int = 1, delayable: bool = False
+) -> Iterator[tuple[Processes, Gateway]]:
     """A cluster in a temporary folder, and a gateway through which it has committed; every process has ended
     when the block ends."""
     with tempfile.TemporaryDirectory(prefix="dtvn-bench-") as name:
         create_demo_cluster(Path(name), nodes=nodes, host="127.0.0.1", ports=free_ports(nodes))
-        processes = Processes(Path(name), nodes, learners)
+        processes = Processes(Path(name), nodes, learners, delayable=delayable)
         try:
             with gateway(processes.folder) as first:
                 if not look_until(lambda: _commits(first), PATIENCE, pause=POLL_SECONDS):
@@ -122,7 +132,7 @@ def _commits(gateway: Gateway) -> bool:
     return True
 
 
-def _live(folder: Path, name: str, stop: Any) -> None:
+def _live(folder: Path, name: str, stop: Any, delays: Any) -> None:
     """Runs one node (or the learner if `name` is LEARNER) as its Celery task would, with the embedded
     database. It never outlives the benchmark, however that ends."""
     signal_at_parents_death(signal.SIGKILL)
@@ -130,6 +140,8 @@ def _live(folder: Path, name: str, stop: Any) -> None:
     from dtvn.node.run import run_learner, run_node
     from validators.ledger import find_ledger, open_ledger
 
+    if delays is not None:
+        make_late(delays)
     if name:
         run_node(
             ClusterFolder(folder).node(name).root,

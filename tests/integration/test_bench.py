@@ -1,4 +1,5 @@
-"""X43: the bench of the contract measures real validators and says on which machine."""
+"""X43: the bench of the contract measures real validators and says on which machine; that of a gate beside
+troubles loses no admission."""
 
 from __future__ import annotations
 
@@ -6,26 +7,40 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.integration.network import REPOSITORY
-from tests.waiting import PATIENCE
+from tests.waiting import MARGIN, PATIENCE
 
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(600), pytest.mark.bench]
 
 
-def test_x43_two_hundred_validates_by_ten_clients_are_measured(tmp_path: Path) -> None:
-    report = tmp_path / "bench.json"
-    command = [sys.executable, "manage.py", "bench", "--only", "contract", "--output", str(report)]
+def measured(what: str, report: Path, *flags: str) -> tuple[dict[str, Any], str]:
+    """What `manage.py bench --only` wrote, and what it printed."""
+    command = [sys.executable, "manage.py", "bench", "--only", what, "--output", str(report), *flags]
     told = subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, timeout=6 * PATIENCE, check=False
     )
     assert told.returncode == 0, told.stderr
-    found = json.loads(report.read_text())
+    return json.loads(report.read_text()), told.stdout
+
+
+def test_a_gate_loses_no_admission_and_admits_none_twice_through_all_troubles(tmp_path: Path) -> None:
+    """A twentieth of the ten minutes: what it promises besides its times."""
+    found, told = measured("gate", tmp_path / "gate.json", "--scale", "0.05")
+    worst, longest, lost, twice = found["lines"]
+    assert (lost["value"], twice["value"]) == (0, 0)
+    assert 0 < worst["p50_ms"] < worst["value"] <= longest["value"] < MARGIN * 3_000
+    assert "750 admissions" in told
+
+
+def test_x43_two_hundred_validates_by_ten_clients_are_measured(tmp_path: Path) -> None:
+    found, told = measured("contract", tmp_path / "bench.json")
     row = found["contract"]
     assert (row["nodes"], row["tickets"], row["clients"]) == (4, 200, 10)
     assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["max_ms"]
     assert row["tickets_per_second"] > 0
     assert found["machine"]["cores"] >= 1
-    assert f"p95 {row['p95_ms']:.1f} ms" in told.stdout
+    assert f"p95 {row['p95_ms']:.1f} ms" in told

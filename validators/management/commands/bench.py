@@ -20,6 +20,7 @@ Networks live in temporary folders; a running one is not touched (but competes f
   curves      single operations against clients, members (--nodes) and tickets in the state (--tickets)
   large       with --tickets: import (longest stand-still), restart, a wiped node
   rejoin      a member returns under load: --behind sequences later, and wiped with --tickets
+  gate        25 admissions a second beside one trouble after the other (ten minutes)
   contract    200 validates by 10 clients over the REST of four validators (X43)
   events      rules of AG-UI streams on one core
   event-runs  events judged by four validators"""
@@ -35,7 +36,7 @@ class Command(BaseCommand):
         parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument(
             "--only",
-            choices=("table", "curves", "large", "rejoin", "contract", "events", "event-runs"),
+            choices=("table", "curves", "large", "rejoin", "gate", "contract", "events", "event-runs"),
             default="table",
             help="what to measure, see below (default: table)",
         )
@@ -43,7 +44,7 @@ class Command(BaseCommand):
             "--scale",
             type=float,
             default=1.0,
-            help="table, curves: length of each run; 0.1 for a quick run (default: 1)",
+            help="table, curves, gate: length of each run; 0.1 for a quick run (default: 1)",
         )
         parser.add_argument(
             "--nodes",
@@ -75,7 +76,7 @@ class Command(BaseCommand):
         self.stdout.write(f"written: {output}")
 
     def _measure(self, options: dict[str, Any]) -> dict[str, Any]:
-        from benchmarks import contract, curves, event_runs, events, large, network, rejoin
+        from benchmarks import contract, curves, event_runs, events, gate, large, network, rejoin
 
         tickets: int = options["tickets"] or (300_000 if options["only"] == "large" else 1_000_000)
         match options["only"]:
@@ -85,6 +86,8 @@ class Command(BaseCommand):
                 return large.main(tickets)
             case "rejoin":
                 return rejoin.main(options["behind"], tickets)
+            case "gate":
+                return gate.main(options["scale"])
             case "contract":
                 return contract.main()
             case "events":
