@@ -65,4 +65,4 @@ def make_late(delays: Any) -> None:
             while self._held and self._held[0][0] <= now:
                 heapq.heappop(self._held)[2]()
 
-    build.ZmqTransport = LateTransport  # type: ignore[misc]
+    build.ZmqTransport = LateTransport  # type: ignore[attr-defined,misc]

@@ -27,7 +27,7 @@ def measured(what: str, report: Path, *flags: str) -> tuple[dict[str, Any], str]
     return json.loads(report.read_text()), told.stdout
 
 
-def test_a_gate_loses_no_admission_and_admits_none_twice_through_all_troubles(tmp_path: Path) -> None:
+def test_a_gate_loses_no_admission_and_admits_none_twice_in_all_troubles(tmp_path: Path) -> None:
     """A twentieth of the ten minutes: what it promises besides its times."""
     found, told = measured("gate", tmp_path / "gate.json", "--scale", "0.05")
     worst, longest, lost, twice = found["lines"]
