@@ -21,6 +21,7 @@ from dtvn.gateway import DEFAULT_WAIT, Answered, Balance, GatewayClosed, MemberV
 from dtvn.gateway.entries import Entries
 from dtvn.machine import TicketApplication
 from dtvn.machine.reasons import OUTCOME_UNKNOWN, UNAVAILABLE
+from dtvn.net import LinkCounters
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import ApplicationChange
@@ -108,6 +109,10 @@ class FakeGateway:
     def dial(self, addresses: Mapping[str, tuple[str, int]]) -> None:
         """See GatewayFace; it has no links."""
         self.dialled = dict(addresses)
+
+    def links(self) -> dict[str, LinkCounters]:
+        """See GatewayFace; here a link is a call."""
+        return {member.id: LinkCounters() for member in self.present.members}
 
     def members(self) -> tuple[MemberView, ...]:
         """See GatewayFace."""

@@ -6,18 +6,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dtvn.cli import events_proxy, validate, verify_transcript
+from dtvn.cli import cluster_status, consensus_metrics, events_proxy, validate, verify_transcript
+
+# Of these, only `validate` reads standard input.
+PRINTING = {
+    "events-proxy": events_proxy,
+    "verify-transcript": verify_transcript,
+    "cluster-status": cluster_status,
+    "consensus-metrics": consensus_metrics,
+}
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     parser = argparse.ArgumentParser(prog="dtvn", description="Tools for AG-UI event streams.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for name, module in (
-        ("validate", validate),
-        ("events-proxy", events_proxy),
-        ("verify-transcript", verify_transcript),
-    ):
+    for name, module in {"validate": validate, **PRINTING}.items():
         one = commands.add_parser(
             name,
             help=module.HELP,
@@ -26,10 +30,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         )
         module.add_options(one)
     options = vars(parser.parse_args(arguments))
-    if options["command"] == "verify-transcript":
-        return verify_transcript.run(options, sys.stdout, sys.stderr)
-    if options["command"] == "events-proxy":
-        return events_proxy.run(options, sys.stdout, sys.stderr)
+    if options["command"] in PRINTING:
+        return PRINTING[options["command"]].run(options, sys.stdout, sys.stderr)
     return validate.run(options, sys.stdin.buffer, sys.stdout, sys.stderr)
 
 

@@ -37,7 +37,7 @@ from dtvn.gateway.entries import Entries
 from dtvn.gateway.events import GatewayEvents
 from dtvn.gateway.face import DEFAULT_WAIT, Balance, GatewayClosed, MemberView
 from dtvn.gateway.identity import Identity, KeyWatch, read_identity
-from dtvn.net import Dialler, public_key_of
+from dtvn.net import Dialler, LinkCounters, public_key_of
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Hello, Judge, Operation
@@ -159,8 +159,6 @@ class Gateway:
         self.events = GatewayEvents(self._electorate(), self, judging)
         self._entries_lock = threading.Lock()
         self._entries = self._new_entries()
-        self._polled = 0
-        """Status questions that `_entries` knows of."""
         self._elsewhere = {genesis.members[index].id: address for index, address in (addresses or {}).items()}
         self._wanted = self._elsewhere
         self._dialler = self._dial()
@@ -248,6 +246,12 @@ class Gateway:
         with self._lock:
             if self._dead is None:
                 self._dialler.wake()
+
+    def links(self) -> dict[str, LinkCounters]:
+        """See GatewayFace."""
+        with self._lock:
+            found, members = self._dialler.counters(), self.present.members
+        return {members[index].id: each for index, each in found.items() if index < len(members)}
 
     def members(self) -> tuple[MemberView, ...]:
         """See GatewayFace."""
@@ -366,9 +370,8 @@ class Gateway:
         for member, body in self.events.turn(actions.judged, self._connected, now):
             self._dialler.send(member, link_frame(Judge(body)))
         self._view_members()
-        if self._polled != collector.questions.polled:
+        if self._entries.polled != collector.questions.polled:
             with self._entries_lock:
-                self._polled = collector.questions.polled
                 self._entries.observe(collector.questions.statuses, time.monotonic())
 
     def _submit(
@@ -410,7 +413,7 @@ class Gateway:
         self.epoch_changes, self.present = self._collector.epochs.certificates, membership
         self._enter_until = time.monotonic_ns() + ENTER_WITHIN
         with self._entries_lock:
-            self._entries, self._polled = self._new_entries(), 0
+            self._entries = self._new_entries()
         self._connected = frozenset()
         self._dial_anew()
         self.events.enter(self._electorate())

@@ -36,6 +36,8 @@ class Entries:
     def __init__(self, members: Iterable[str], chance: Chance, now: float) -> None:
         self._balancer = LoadBalancer(TURNS, chance)
         self._chosen: Counter[str] = Counter()
+        self.polled = 0
+        """Status questions of all members that the balancer knows of."""
         self._counted: dict[str, tuple[int, int]] = {}
         """Answered and missed questions that the balancer knows of, by member."""
         for member in members:
@@ -46,6 +48,7 @@ class Entries:
         """Record the status questions that ended since the last call."""
         for (member, (answered, missed)), status in zip(self._counted.items(), statuses, strict=True):
             self._counted[member] = status.answered, status.missed
+            self.polled += status.answered - answered + status.missed - missed
             for _ in range(status.missed - missed):
                 self._record(member, False, 0, now)
             for _ in range(status.answered - answered):

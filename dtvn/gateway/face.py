@@ -11,6 +11,7 @@ import msgspec
 from dtvn.events.balancing import NodeLoadInfo
 from dtvn.gateway.collector import Answered, Result
 from dtvn.gateway.events_face import Events
+from dtvn.net import LinkCounters
 from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import Genesis
@@ -98,6 +99,10 @@ class GatewayFace(Protocol):
 
     def dial(self, addresses: Mapping[str, tuple[str, int]]) -> None:
         """Dial members at these (host, port) by id from now on; others at their address in the epoch."""
+
+    def links(self) -> dict[str, LinkCounters]:
+        """Counters of the link to each member, by id, since the gateway last dialled them all: it does so
+        at its start, for a new key, addresses or epoch."""
 
     def members(self) -> tuple[MemberView, ...]:
         """All members of the present epoch, by index."""

@@ -27,6 +27,7 @@ from dtvn.events.config import (
     ConfigError,
     ConsensusConfig,
     DistributedValidatorConfig,
+    PartitionHandlerConfig,
 )
 from dtvn.events.judging import Verdict, decision_rule
 from dtvn.events.rules import Stream
@@ -51,6 +52,7 @@ from dtvn.gateway.validator_answers import (
     result_of,
 )
 from dtvn.gateway.validator_nodes import Nodes, ValidatorError
+from dtvn.gateway.validator_parts import ConsensusManager, Transport
 from dtvn.protocol import quorum
 
 ANSWER_SLACK = 60.0
@@ -85,7 +87,7 @@ class _Operations(Nodes):
         process alone while no quorum is reached. `breaker`: around the questions to the members."""
         super().__init__(gateway)
         self._algorithm = algorithm
-        self._consensus: ConsensusConfig | None = None
+        self._config: DistributedValidatorConfig | None = None
         self._allow_local = allow_local_validation
         self._recorded = recorded
         self._actor = actor
@@ -122,7 +124,7 @@ class _Operations(Nodes):
             allow_local_validation=config.partition_handler.allow_local_validation,
             breaker=config.consensus_circuit_breaker_config,
         )
-        made._consensus = config.consensus_config
+        made._config = config
         return made
 
     # --- life ------------------------------------------------------------------------------------
@@ -130,8 +132,8 @@ class _Operations(Nodes):
     def _start(self) -> None:
         if self._running:
             raise ValidatorError("the validator is running already")
-        if self._consensus is not None:
-            self._algorithm = self._configured(self._consensus)
+        if self._config is not None:
+            self._algorithm = self._configured(self._config.consensus_config)
         self._running = True
 
     def _configured(self, config: ConsensusConfig) -> Algorithm:
@@ -297,6 +299,29 @@ class _Operations(Nodes):
 
     # --- how it goes -----------------------------------------------------------------------------
 
+    def get_config(self) -> DistributedValidatorConfig:
+        """The configuration in effect: that of `from_config`, or what the arguments say."""
+        if self._config is not None:
+            return self._config
+        members = self.get_total_nodes()
+        consensus = ConsensusConfig(
+            algorithm=self._algorithm or Algorithm.PBFT,
+            min_nodes=members,
+            quorum_size=quorum.quorum(members),
+            byzantine_fault_tolerance=quorum.faults(members),
+        )
+        return DistributedValidatorConfig(
+            node_id=self._actor,
+            consensus_config=consensus,
+            validation_timeout=self._wait,
+            partition_handler=PartitionHandlerConfig(allow_local_validation=self._allow_local),
+        )
+
+    def get_consensus_manager(self) -> ConsensusManager:
+        """How the members decide."""
+        consensus = self.get_config().consensus_config
+        return ConsensusManager(self._gateway, consensus, self.get_metrics(), self.get_health())
+
     def get_metrics(self) -> Metrics:
         """Counts and means of all calls so far."""
         total = self._ends.total()
@@ -366,6 +391,10 @@ class DistributedValidator(_Operations):
         """A member's health after a `ping`. Raises ValidatorError."""
         return waited(self._node_health(node_id, timeout), timeout + ANSWER_SLACK)
 
+    def get_transport(self) -> Transport:
+        """The links to the members."""
+        return Transport(self._gateway, self.ping)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -404,6 +433,10 @@ class AsyncDistributedValidator(_Operations):
     async def get_node_health(self, node_id: str, timeout: float = 1.0) -> NodeHealth:  # noqa: ASYNC109
         """See DistributedValidator."""
         return await awaited(self._node_health(node_id, timeout), timeout + ANSWER_SLACK)
+
+    def get_transport(self) -> Transport:
+        """See DistributedValidator; its `ping` is to be awaited."""
+        return Transport(self._gateway, self.ping)
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -6,9 +6,10 @@ import time
 from collections import Counter
 
 from dtvn.gateway.events_face import Given, Judged
-from dtvn.gateway.face import Balance, GatewayFace, MemberView
+from dtvn.gateway.face import GatewayFace, MemberView
 from dtvn.gateway.steps import Steps
 from dtvn.gateway.validator_answers import MISSED, NodeHealth, NodeInfo, NodeState, PartitionInfo, partition
+from dtvn.gateway.validator_parts import LoadBalancer
 
 
 class ValidatorError(Exception):
@@ -41,6 +42,14 @@ class Nodes:
         """All members, by id."""
         lost = self.is_partitioned()
         return {view.id: self._info(view, lost) for view in self._gateway.members()}
+
+    def get_nodes(self) -> list[NodeInfo]:
+        """All members, by index."""
+        return [*self.get_all_nodes().values()]
+
+    def get_load_balancer(self) -> LoadBalancer:
+        """Which members are asked."""
+        return LoadBalancer(self._asked, self._missed, self._gateway.balance().nodes)
 
     def get_node_info(self, node_id: str) -> NodeInfo | None:
         """One member; None for another id."""
@@ -91,10 +100,6 @@ class Nodes:
             self._missed[view.id] / asked if asked else 0.0,
             self._pings.get(view.id, 0.0),
         )
-
-    def get_load_balancer(self) -> Balance:
-        """What the gateway knows of the members as entry nodes; it asks each of them once a second."""
-        return self._gateway.balance()
 
     def is_partitioned(self) -> bool:
         """Whether fewer members than a quorum are reached."""

@@ -1,6 +1,6 @@
 """A principal's links to every member of a cluster, as gateways and the learner use them.
 
-One thread owns a Dialler; only `wake` may be called from others.
+One thread owns a Dialler; only `wake` and `counters` may be called from others.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from copy import copy
 
 import zmq
 
+from dtvn.net.counters import LinkCounters
 from dtvn.net.curve import curve_keys, curve_public
 from dtvn.net.dialled import DialledLink
 from dtvn.net.polling import LinkPoll
@@ -81,6 +83,10 @@ class Dialler:
     def connected(self) -> frozenset[int]:
         """Indices of members that had an authenticated connection at the last `poll`."""
         return frozenset(index for index, link in self._links.items() if link.ready)
+
+    def counters(self) -> dict[int, LinkCounters]:
+        """Copies of the counters of all links, by member index."""
+        return {index: copy(link.counters) for index, link in [*self._links.items()]}
 
     def wake(self) -> None:
         """Make a waiting `poll` return; safe from any thread."""

@@ -98,11 +98,22 @@ def test_the_python_client_of_the_documentation_works(running: Network) -> None:
     def judged() -> bool:
         """The items of A87, in their order; a busy machine may have members that are not linked yet."""
         shown = run(running, sys.executable, "-c", judging).splitlines()
-        return [shown[0], shown[1], shown[3]] == ["True", "()", "None"] and all(
-            ("success_rate=1.0" in shown[2], "healthy=True" in shown[4], "healthy=True" in shown[5])
+        found = (
+            "success_rate=1.0" in shown[2],
+            "healthy=True" in shown[4],
+            "healthy=True" in shown[5],
+            "active_connections=4" in shown[6] and "issues=()" in shown[6],
+            "total_operations=2" in shown[7] and "current_leader='node" in shown[7],
+            "total_requests=8" in shown[8],
         )
+        return [shown[0], shown[1], shown[3]] == ["True", "()", "None"] and all(found)
 
     wait_until(judged, what="events are judged")
+    (commands,) = blocks("use/python-client.md", "sh")
+    command = f'dtvn() {{ "{sys.executable}" -c "from dtvn.cli.main import command; command()" "$@"; }}'
+    shown = typed(running, 'export DTVN_API_KEY="$DTVN_KEY"', command, commands)
+    assert "consensus_healthy      True" in shown
+    assert "current_leader         node" in shown
 
 
 def test_a_node_and_the_platform_come_back_from_a_backup(running: Network) -> None:

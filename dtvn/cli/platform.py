@@ -1,0 +1,60 @@
+"""What a platform says about itself over REST, for commands that print it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+TIMEOUT_SECONDS = 10.0
+Form = TypeVar("Form")
+
+
+class PlatformError(Exception):
+    """A platform that cannot be asked; the sentence says why."""
+
+
+def add_platform_options(parser: argparse.ArgumentParser) -> None:
+    """Add --cluster and --json."""
+    parser.add_argument("--cluster", metavar="URL", required=True, help="the platform of the cluster")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def ask(platform: str, path: str, form: type[Form]) -> Form:
+    """The answer to GET `path` below /api/v1, under the key in $DTVN_API_KEY. Raises PlatformError."""
+    try:
+        import httpx
+    except ImportError:
+        raise PlatformError("this command needs httpx: pip install 'dtvn[events]'") from None
+    key = os.environ.get("DTVN_API_KEY", "")
+    url = f"{platform.rstrip('/')}/api/v1/{path}"
+    try:
+        with httpx.Client(trust_env=False, timeout=TIMEOUT_SECONDS) as client:
+            answer = client.get(url, headers={"X-API-Key": key} if key else {})
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise PlatformError(f"cannot reach {platform}: {error or type(error).__name__}") from None
+    try:
+        if answer.status_code == httpx.codes.OK:
+            return msgspec.json.decode(answer.content, type=form)
+        said = msgspec.json.decode(answer.content, type=dict[str, Any]).get("error", "")
+    except msgspec.MsgspecError:
+        said = "not what a platform answers"
+    raise PlatformError(f"{platform} answers {answer.status_code}: {said}")
+
+
+def rows_of(fields: Mapping[str, Any]) -> str:
+    """One line a field, for people."""
+    return "".join(f"{name:<22} {_shown(value)}\n" for name, value in fields.items())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_shown(each)}" for name, each in value.items()) or "-"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "; ".join(map(str, value)) or "-"
+    return str(value)

@@ -1,0 +1,129 @@
+"""Parts of a validator that the contract names (2.2): transport, consensus manager, load balancer. Views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from dtvn.events.balancing import NodeLoadInfo
+from dtvn.events.config import Balancing, ConsensusConfig
+from dtvn.gateway.face import GatewayFace
+from dtvn.gateway.validator_answers import Health, Metrics
+
+
+class Issues(msgspec.Struct, frozen=True):
+    """The health of one part."""
+
+    issues: tuple[str, ...]
+    """What is wrong, in sentences; () if it is healthy."""
+
+
+class TransportStats(msgspec.Struct, frozen=True):
+    """Counts of the gateway's links since it last dialled the members."""
+
+    active_connections: int
+    total_connections: int
+    """Connections made, those that ended included."""
+    bytes_sent: int
+    bytes_received: int
+    connection_errors: int
+    """Failed handshakes, and connections that broke."""
+
+
+class Transport:
+    """The encrypted links to the members."""
+
+    def __init__(self, gateway: GatewayFace, ping: Callable[..., Any]) -> None:
+        self._gateway = gateway
+        self.ping = ping
+        """`ping` of the validator: milliseconds until a member answered, or None."""
+
+    def get_stats(self) -> TransportStats:
+        """Counts of all links."""
+        links = self._gateway.links().values()
+        return TransportStats(
+            active_connections=sum(view.connected for view in self._gateway.members()),
+            total_connections=sum(link.connects for link in links),
+            bytes_sent=sum(link.bytes_sent for link in links),
+            bytes_received=sum(link.bytes_received for link in links),
+            connection_errors=sum(link.handshake_failures + link.disconnects for link in links),
+        )
+
+    def get_health(self) -> Issues:
+        """The members that are not reached."""
+        lost = [view.id for view in self._gateway.members() if not view.connected]
+        return Issues(tuple(f"{node_id} is not reached" for node_id in lost))
+
+
+class ConsensusMetrics(msgspec.Struct, frozen=True):
+    """How the members decided the calls of one validator."""
+
+    total_operations: int
+    success_rate: float
+    """Share with a verdict, 0 to 1; 0 without operations."""
+    avg_latency_ms: float
+    current_leader: str
+    """Member id of the primary of the ordered log, as the gateway knows it; "" if no member is it."""
+
+
+class ConsensusManager:
+    """How votes become decisions."""
+
+    def __init__(
+        self, gateway: GatewayFace, config: ConsensusConfig, metrics: Metrics, health: Health
+    ) -> None:
+        self._gateway = gateway
+        self._config = config
+        self._metrics = metrics
+        self._health = health
+
+    def get_config(self) -> ConsensusConfig:
+        """The settings in effect."""
+        return self._config
+
+    def get_required_nodes(self) -> int:
+        """Number of nodes that these settings ask for (contract 3.1)."""
+        return self._config.get_required_nodes()
+
+    def get_metrics(self) -> ConsensusMetrics:
+        """Figures of the calls so far."""
+        metrics = self._metrics
+        total = metrics.total_validations
+        leader = next((view.id for view in self._gateway.members() if view.primary), "")
+        decided = (total - metrics.timeout_count) / total if total else 0.0
+        return ConsensusMetrics(total, decided, metrics.avg_latency_ms, leader)
+
+    def get_health(self) -> Issues:
+        """Why nothing can be decided."""
+        return Issues(() if self._health.consensus_healthy else self._health.issues)
+
+
+class LoadBalancerMetrics(msgspec.Struct, frozen=True):
+    """Questions about events that this validator's members were asked."""
+
+    algorithm: Balancing
+    total_requests: int
+    failed_requests: int
+    error_rate: float
+    requests_per_node: dict[str, int]
+    errors_per_node: dict[str, int]
+
+
+class LoadBalancer:
+    """Which members are asked first: those next to the thread on a ring, by consistent hash."""
+
+    def __init__(
+        self, asked: Mapping[str, int], missed: Mapping[str, int], nodes: dict[str, NodeLoadInfo]
+    ) -> None:
+        self.nodes = nodes
+        """What the gateway knows of the members as entry nodes, by id; it asks each of them once a second."""
+        self._asked = dict(asked)
+        self._missed = {node_id: count for node_id, count in missed.items() if count}
+
+    def get_metrics(self) -> LoadBalancerMetrics:
+        """Figures of the calls so far."""
+        total, failed = sum(self._asked.values()), sum(self._missed.values())
+        rate = failed / total if total else 0.0
+        return LoadBalancerMetrics(Balancing.CONSISTENT_HASH, total, failed, rate, self._asked, self._missed)

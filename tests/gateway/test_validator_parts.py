@@ -1,0 +1,79 @@
+"""Parts of the contract's validator by its names (2.2): configuration, decisions, transport, balancing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dtvn.events.config import Algorithm, from_profile
+from dtvn.gateway import AsyncDistributedValidator, DistributedValidator
+from dtvn.protocol.genesis import CAPABILITIES
+from tests.fake_gateway import FakeGateway
+from tests.gateway.test_validator import BAD, GOOD
+from tests.host.support import make_genesis
+
+
+@pytest.fixture
+def gateway() -> FakeGateway:
+    return FakeGateway(make_genesis(4, capabilities=CAPABILITIES), principal="gateway")
+
+
+def test_the_configuration_in_effect_is_told(gateway: FakeGateway) -> None:
+    config = from_profile("high_security", "n0")
+    assert DistributedValidator.from_config(gateway, config).get_config() is config
+    made = DistributedValidator(gateway, algorithm=Algorithm.MAJORITY, wait=3.0, allow_local_validation=False)
+    found = made.get_config()
+    assert (found.consensus_config.algorithm, found.consensus_config.quorum_size) == ("majority", 3)
+    assert (found.decision_timeout, found.partition_handler.allow_local_validation) == (3.0, False)
+
+
+@pytest.mark.parametrize(("algorithm", "nodes"), [("pbft", 4), ("unanimous", 4), ("majority", 3)])
+def test_the_consensus_manager_names_its_required_nodes_a8(
+    gateway: FakeGateway, algorithm: str, nodes: int
+) -> None:
+    manager = DistributedValidator(gateway, algorithm=Algorithm(algorithm)).get_consensus_manager()
+    assert manager.get_required_nodes() == nodes
+
+
+def test_the_consensus_manager_tells_figures_and_health(gateway: FakeGateway) -> None:
+    with DistributedValidator(gateway, allow_local_validation=False) as validator:
+        for events in (GOOD, BAD, BAD):
+            validator.validate_sequence(events)
+        gateway.events.down = frozenset({2, 3})
+        validator.validate_sequence(GOOD)
+        manager = validator.get_consensus_manager()
+        assert manager.get_metrics().total_operations == 4
+        assert manager.get_metrics().success_rate == 0.75, "an invalid run was decided too"
+        assert manager.get_metrics().current_leader == "r0"
+        assert manager.get_health().issues == ()
+        gateway.down = frozenset({2, 3})
+        issues = validator.get_consensus_manager().get_health().issues
+        assert issues == ("r2 is not reached", "r3 is not reached", "2 of 4 members are no quorum")
+
+
+def test_the_transport_diagnoses_the_network(gateway: FakeGateway) -> None:
+    validator = DistributedValidator(gateway)
+    transport = validator.get_transport()
+    assert (transport.get_stats().active_connections, transport.get_health().issues) == (4, ())
+    assert transport.ping("r1") is not None
+    gateway.down = frozenset({1})
+    assert (transport.get_stats().active_connections, transport.ping("r1")) == (3, None)
+    assert transport.get_health().issues == ("r1 is not reached",)
+
+
+def test_an_event_loop_awaits_its_ping(gateway: FakeGateway) -> None:
+    transport = AsyncDistributedValidator(gateway).get_transport()
+    assert asyncio.run(transport.ping("r1", 1.0)) is not None
+
+
+def test_the_load_balancer_counts_by_node(gateway: FakeGateway) -> None:
+    gateway.events.changed = lambda member, body: [] if member == 3 else [body]
+    with DistributedValidator(gateway, algorithm=Algorithm.PBFT) as validator:
+        validator.validate_sequence(GOOD)
+        found = validator.get_load_balancer().get_metrics()
+        assert [node.id for node in validator.get_nodes()] == ["r0", "r1", "r2", "r3"]
+    assert found.algorithm == "consistent_hash"
+    assert found.requests_per_node == {"r0": 1, "r1": 1, "r2": 1, "r3": 1}
+    assert (found.total_requests, found.failed_requests, found.error_rate) == (4, 1, 0.25)
+    assert found.errors_per_node == {"r3": 1}

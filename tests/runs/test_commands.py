@@ -1,0 +1,113 @@
+"""`dtvn cluster-status` and `dtvn consensus-metrics` over what the platform's API answers (A87)."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from dtvn.cli import cluster_status, consensus_metrics
+from tests.api.conftest import KEY, Api
+from tests.fake_gateway import FakeGateway
+from tests.runs.test_rest import BAD, GOOD, sequence
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+
+@contextmanager
+def platform(api: Api) -> Iterator[str]:
+    """An address that answers as the API does now: its database is of the test's own thread."""
+    paths = ("/api/v1/cluster", "/api/v1/nodes", "/api/v1/events/runs?limit=1000")
+    answers = {path: api.get(path).content for path in paths}
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers.get("X-API-Key") == KEY
+            self.send_response(200 if known else 401)
+            self.end_headers()
+            self.wfile.write(answers[self.path] if known else b'{"error":"Invalid or missing API key"}')
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def told(command: Any, url: str, **options: Any) -> tuple[int, str, str]:
+    """Exit code, output, errors."""
+    out, err = io.StringIO(), io.StringIO()
+    given = {"cluster": url, "json": True, "node_id": None, "algorithm": None} | options
+    return command.run(given, out, err), out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DTVN_API_KEY", KEY)
+
+
+def test_a87_cluster_status_tells_health_and_nodes(api: Api, fake: FakeGateway) -> None:
+    with platform(api) as url:
+        code, out, _ = told(cluster_status, url)
+        assert code == 0
+        assert json.loads(out) == {
+            "healthy": True,
+            "active_nodes": 4,
+            "total_nodes": 4,
+            "consensus_healthy": True,
+            "network_healthy": True,
+            "issues": [],
+        }
+        assert "active_nodes           4\n" in told(cluster_status, url, json=False)[1]
+        assert json.loads(told(cluster_status, url, node_id="r1")[1])["id"] == "r1"
+        missing = told(cluster_status, url, node_id="r9")
+    assert missing == (2, "", "dtvn cluster-status: no node r9; there are r0, r1, r2, r3\n")
+
+
+def test_a87_cluster_status_of_a_lost_quorum_is_1(api: Api, fake: FakeGateway) -> None:
+    fake.down = frozenset({2, 3})
+    with platform(api) as url:
+        code, out, _ = told(cluster_status, url)
+    found = json.loads(out)
+    assert (code, found["healthy"], found["consensus_healthy"], found["active_nodes"]) == (1, False, False, 2)
+    assert found["issues"][0].startswith("No quorum")
+
+
+def test_a87_consensus_metrics_count_verdicts(api: Api, fake: FakeGateway) -> None:
+    for events in (GOOD, GOOD, BAD):
+        sequence(api, events, algorithm="majority")
+    sequence(api, GOOD, algorithm="unanimous")
+    fake.events.down = frozenset({1, 2, 3})
+    sequence(api, GOOD, algorithm="majority")
+    with platform(api) as url:
+        found = json.loads(told(consensus_metrics, url, algorithm="majority")[1])
+        every = json.loads(told(consensus_metrics, url)[1])
+    counts = found["total_operations"], found["valid"], found["invalid"], found["success_rate"]
+    assert counts == (4, 2, 1, 0.75)
+    assert (found["failures"], found["events"]) == ({"NO_QUORUM": 1}, 15)
+    assert found["current_leader"] == "r0"
+    assert every["total_operations"] == 5
+    assert sum(given["valid"] for given in every["answers"].values()) >= 3 + 3 + 4
+
+
+def test_a_platform_that_is_away_or_refuses_is_said_in_one_line(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = told(consensus_metrics, "http://127.0.0.1:1")
+    assert away[:2] == (2, "")
+    assert away[2].startswith("dtvn consensus-metrics: cannot reach http://127.0.0.1:1: ")
+    monkeypatch.setenv("DTVN_API_KEY", "wrong")
+    with platform(api) as url:
+        refused = told(cluster_status, url)
+    said = f"dtvn cluster-status: {url} answers 401: Invalid or missing API key\n"
+    assert refused == (2, "", said)
