@@ -36,6 +36,7 @@ Exit status: 0 stopped by Ctrl-C, 2 not started.
 """
 STOPPED, NOT_STARTED = 0, 2
 SHUTDOWN_SECONDS = 3
+SILENCE_SECONDS = 300.0
 TRANSCRIPT_SECONDS = 60.0
 """How long the platform is given to make a transcript, after the client has all."""
 SHOWN = 10
@@ -71,9 +72,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--silence-seconds",
         type=seconds,
-        default=300.0,
         metavar="S",
-        help="how long the agent may send nothing (default: 300)",
+        help="how long the agent may send nothing (default: 300; with --mode observe no limit)",
     )
     parser.add_argument(
         "--streams", type=count, default=1_000, metavar="N", help="requests at once (default: 1000)"
@@ -106,9 +106,7 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
         stderr.write(f"dtvn events-proxy needs {error.name}: pip install 'dtvn[events]'\n")
         return NOT_STARTED
     try:
-        agent = Forward(
-            options["upstream"], silence_seconds=options["silence_seconds"], streams=options["streams"]
-        )
+        agent = Forward(options["upstream"], silence_seconds=silence(options), streams=options["streams"])
         judge = _judge(options)
         listener = _listen(options["host"], options["port"])
     except (AddressError, OSError, OverflowError, ValueError) as error:
@@ -140,6 +138,13 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
     return STOPPED
+
+
+def silence(options: Mapping[str, Any]) -> float | None:
+    """Seconds that the agent may send nothing; None: no limit, for `observe` drops no stream of its own
+    accord."""
+    given: float | None = options["silence_seconds"]
+    return SILENCE_SECONDS if given is None and options["mode"] != "observe" else given
 
 
 def _judge(options: Mapping[str, Any]) -> Judge:

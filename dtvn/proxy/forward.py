@@ -18,7 +18,6 @@ from dtvn.proxy.middleware import Scope, StreamBroke
 from dtvn.proxy.passages import Receive, Send
 
 CONNECT_SECONDS = 10.0
-SILENCE_SECONDS = 300.0
 STREAMS = 1_000
 
 
@@ -30,12 +29,12 @@ class Forward:
         upstream: str,
         *,
         connect_seconds: float = CONNECT_SECONDS,
-        silence_seconds: float = SILENCE_SECONDS,
+        silence_seconds: float | None = None,
         streams: int = STREAMS,
     ) -> None:
         """`upstream`: an http(s) address; a request's path is added to its path. `silence_seconds`: how long
-        the agent may send, or take, nothing. `streams`: how many requests are passed on at once. Raises
-        AddressError."""
+        the agent may send, or take, nothing; None: as long as the client waits. `streams`: how many requests
+        are passed on at once. Raises AddressError."""
         self.url = address(upstream)
         self._timeouts = {
             "connect": connect_seconds,

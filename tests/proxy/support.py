@@ -162,7 +162,7 @@ async def proxied(
     mode: Mode | str = Mode.OBSERVE,
     *,
     judge: Judge | None = None,
-    silence: float = PATIENCE,
+    silence: float | None = PATIENCE,
     upstream: str | None = None,
     **options: Any,
 ) -> AsyncIterator[Proxied]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
+from dtvn.cli import events_proxy
 from tests.events.rules.samples import event
 from tests.proxy.support import (
     GOOD,
@@ -101,6 +102,31 @@ async def test_a_run_whose_agent_stalls_ends_with_the_reason() -> None:
     async with proxied(script, "refuse", silence=0.3) as proxy:
         answer = await proxy.post()
     assert parsed(answer.content)[-1]["message"] == "The agent's stream broke off: silent for 0.3 s."
+
+
+async def test_observe_waits_for_an_agent_that_thinks_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than the other modes wait, unless `--silence-seconds` says how long."""
+    monkeypatch.setattr(events_proxy, "SILENCE_SECONDS", 0.2)
+
+    async def thinks(request: Request) -> None:
+        await request.body()
+        await request.start()
+        await request.piece(sse(GOOD[:1]))
+        await asyncio.sleep(0.6)
+        await request.piece(sse(GOOD[1:]))
+        await request.finish()
+
+    for mode in MODES:
+        silence = events_proxy.silence({"mode": mode, "silence_seconds": None})
+        async with proxied(thinks, mode, silence=silence) as proxy:
+            if mode == "mark":
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await proxy.post()
+            else:
+                assert (await proxy.post()).content.startswith(sse(GOOD[:1]))
+            report = await proxy.report()
+        assert report.ended == ("complete" if mode == "observe" else "silent for 0.2 s")
+    assert events_proxy.silence({"mode": "observe", "silence_seconds": 0.1}) == 0.1
 
 
 async def test_an_agent_that_never_answers_is_a_gateway_timeout() -> None:
