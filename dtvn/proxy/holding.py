@@ -77,7 +77,11 @@ class Holding:
 
     async def end(self) -> None:
         try:
+            if not self._through:
+                self._decoder.end()
             await self._pass(list(self._blocks.end()))
+        except UnreadableEncoding as error:
+            await self.broke(str(error))
         except FramingError as error:
             await self._no_events(error)
         if not self.done:
@@ -92,6 +96,7 @@ class Holding:
         self._judging.findings.ended = reason
         if self._terms.refuse:
             await self._refuse([], "UPSTREAM_BROKE_OFF", f"The agent's stream broke off: {reason}.")
+        self.done = True
 
     async def close(self) -> None:
         await self._judging.close()

@@ -72,6 +72,9 @@ class Identity:
         """Yields `piece` unchanged."""
         yield piece
 
+    def end(self) -> None:
+        """The body is complete, wherever it ends."""
+
 
 class Inflated:
     """Decoder of gzip and deflate, piece by piece, in steps of bounded size."""
@@ -104,6 +107,11 @@ class Inflated:
             piece = self._next.unused_data if self._next.eof else self._next.unconsumed_tail
             if full and not piece and not self._next.eof:
                 yield from self._rest()
+
+    def end(self) -> None:
+        """Raises UnreadableEncoding if the body ends in the middle of compressed data."""
+        if self._begun and not self._next.eof:
+            raise UnreadableEncoding(f"content encoding {self._name}: the data end too early")
 
     def _rest(self) -> Iterator[bytes]:
         """Yields what zlib still holds after a full step that took all input."""

@@ -24,7 +24,7 @@ class Passage(Protocol):
     judged: bool
     """Whether a judge is asked for verdicts."""
     done: bool
-    """Whether the client has got the end of its answer; the rest is not needed."""
+    """Whether the client gets no more: it has the end of its answer, or sees that it broke off."""
 
     async def body(self, piece: bytes) -> None:
         """Take the next bytes of the body."""
@@ -115,6 +115,7 @@ class Observing(Unjudged):
                     await asyncio.sleep(0)  # other streams come first
                 self._bytes -= len(piece)
             if piece is None:
+                self._decoder.end()
                 await self._ask(self._reader.end())
         except (FramingError, UnreadableEncoding) as error:
             self._judging.give_up(f"{NO_EVENTS}: {error}" if isinstance(error, FramingError) else str(error))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import zlib
 
+import httpx
 import pytest
 
 from tests.proxy.support import (
     BAD,
     GOOD,
     SSE,
+    Request,
     answering,
     parsed,
     proxied,
@@ -69,6 +71,33 @@ async def test_bytes_that_are_not_gzip_are_not_judged() -> None:
     async with proxied(script, "refuse") as proxy:
         answer = await proxy.post()
     assert parsed(answer.content)[0]["code"] == "UPSTREAM_BROKE_OFF"
+
+
+PACKED = gzip.compress(sse(GOOD))
+
+
+@pytest.mark.parametrize("body", [PACKED[:-9], PACKED[:-8] + bytes(8)], ids=["ends early", "wrong sum"])
+async def test_compressed_events_that_break_within_break_the_clients_answer(body: bytes) -> None:
+    """The agent's answer is complete; the client gets another one, and must not take that for complete."""
+
+    async def script(request: Request) -> None:
+        await request.body()
+        await request.start(SSE, b"Content-Encoding: gzip")
+        await request.piece(body[:-16])
+        await request.piece(body[-16:])
+        await request.finish()
+
+    async with proxied(script, "mark") as proxy:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await proxy.post()
+        report = await proxy.report()
+    assert report.ended.startswith("content encoding gzip: ")
+    async with proxied(script, "refuse") as proxy:
+        answer = await proxy.post()
+    assert parsed(answer.content)[-1]["type"] in ("RUN_FINISHED", "RUN_ERROR")
+    async with proxied(script, "observe") as proxy, proxy.stream() as answer:
+        assert b"".join([piece async for piece in answer.aiter_raw()]) == body
+        assert (await proxy.report()).not_validated.startswith("content encoding gzip: ")
 
 
 async def test_an_encoding_that_cannot_be_read_is_said() -> None:
