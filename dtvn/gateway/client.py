@@ -120,11 +120,10 @@ class Gateway:
         judging: ConsensusConfig | None = None,
         **limits: int,
     ) -> None:
-        keys = GenesisKeys(genesis)
+        keys = self._keys = GenesisKeys(genesis)
         keys.know(principal, public_key_of(seed))
         self.genesis = genesis
         """The founding genesis: its hash is the cluster id."""
-        self._keys = keys
         self._seed = seed
         self._watch = watch
         self._switch: tuple[Identity, int] | None = None
@@ -157,7 +156,6 @@ class Gateway:
         """The newest epoch that epoch change proofs prove."""
         self._keys.follow(self.present)
         self.events = GatewayEvents(self._electorate(), self, judging)
-        self._entries_lock = threading.Lock()
         self._entries = self._new_entries()
         self._elsewhere = {genesis.members[index].id: address for index, address in (addresses or {}).items()}
         self._wanted = self._elsewhere
@@ -259,12 +257,12 @@ class Gateway:
 
     def entry(self) -> str:
         """See GatewayFace."""
-        with self._entries_lock:
+        with self._lock:
             return self._entries.choose(self._members, time.monotonic())
 
     def balance(self) -> Balance:
         """See GatewayFace."""
-        with self._entries_lock:
+        with self._lock:
             return self._entries.balance()
 
     def close(self) -> None:
@@ -371,7 +369,7 @@ class Gateway:
             self._dialler.send(member, link_frame(Judge(body)))
         self._view_members()
         if self._entries.polled != collector.questions.polled:
-            with self._entries_lock:
+            with self._lock:
                 self._entries.observe(collector.questions.statuses, time.monotonic())
 
     def _submit(
@@ -400,6 +398,7 @@ class Gateway:
         self._questions[self._collector.ask(member, what, arguments, now, wait=wait)] = future
 
     def _new_entries(self) -> Entries:
+        """The members of the present epoch, none of whose questions it knows."""
         names = [member.id for member in self.present.members]
         return Entries(names, random.SystemRandom(), time.monotonic())
 
@@ -412,7 +411,7 @@ class Gateway:
         self._keys.follow(membership)
         self.epoch_changes, self.present = self._collector.epochs.certificates, membership
         self._enter_until = time.monotonic_ns() + ENTER_WITHIN
-        with self._entries_lock:
+        with self._lock:
             self._entries = self._new_entries()
         self._connected = frozenset()
         self._dial_anew()

@@ -71,7 +71,8 @@ class Entries:
     def balance(self) -> Balance:
         """A copy of what is known."""
         nodes = self._balancer.get_all_nodes_info()
-        return Balance(TURNS.algorithm.value, {name: self._chosen[name] for name in nodes}, nodes)
+        chosen = {name: self._chosen[name] for name in nodes}
+        return Balance(self._balancer.get_metrics(), chosen, nodes)
 
     def _record(self, member: str, success: bool, round_trip: int, now: float) -> None:
         if self._balancer.admits(member, now):

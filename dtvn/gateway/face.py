@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from dtvn.events.balancing import NodeLoadInfo
+from dtvn.events.balancing import LoadBalancerMetrics, NodeLoadInfo
 from dtvn.gateway.collector import Answered, Result
 from dtvn.gateway.events_face import Events
 from dtvn.net import LinkCounters
@@ -46,11 +46,12 @@ class MemberView(msgspec.Struct, frozen=True):
 class Balance(msgspec.Struct, frozen=True):
     """What a gateway knows of its members as entry nodes."""
 
-    algorithm: str
+    metrics: LoadBalancerMetrics
+    """Its requests are questions about the status."""
     chosen: dict[str, int]
     """Operations and batches that named each member as their entry node, by id."""
     nodes: dict[str, NodeLoadInfo]
-    """By id; their requests are questions about the status."""
+    """By id."""
 
 
 class GatewayFace(Protocol):

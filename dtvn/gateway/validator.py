@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -51,6 +50,7 @@ from dtvn.gateway.validator_answers import (
     local_result,
     result_of,
 )
+from dtvn.gateway.validator_meter import Meter
 from dtvn.gateway.validator_nodes import Nodes, ValidatorError
 from dtvn.gateway.validator_parts import ConsensusManager, Transport
 from dtvn.protocol import quorum
@@ -99,13 +99,10 @@ class _Operations(Nodes):
         process."""
         self._owed: list[bytes] = []
         """The last of these events, which only this process has judged."""
-        self._local = 0
+        self._meter = Meter()
         self._linked = False
         """Whether the first wait for a quorum is over."""
         self._cleanup: list[Callable[[], object]] = []
-        self._begun = time.monotonic()
-        self._ends: Counter[str] = Counter()
-        self._seconds = 0.0
         self._breakers = CallBreakers()
         self._breaker = self._breakers.get(breaker)
 
@@ -201,14 +198,14 @@ class _Operations(Nodes):
             result = failed(error.code.value, str(error), len(events), time.monotonic() - begun)
         except (GatewayClosed, Overloaded, RunEnded, TimeoutError, ValueError) as error:
             result = failed("NO_DECISIONS", str(error), len(events), time.monotonic() - begun)
-        self._seconds += result.duration
-        self._ends["valid" if result.is_valid else "invalid" if result.certified else "none"] += 1
+        self._meter.add(result)
         return result
 
     def _guarded(self, judging: Steps[Judged]) -> Steps[Judged]:
         """Judge through the breaker, for which a call without a verdict of the members is a failure. Raises
         BreakerError while it is open."""
-        permit, decided = self._breaker.begin(time.monotonic()), True
+        begun = time.monotonic()
+        permit, decided = self._breaker.begin(begun), True
         try:
             judged = yield from judging
             decided = judged.verdict is not Verdict.NONE
@@ -216,11 +213,14 @@ class _Operations(Nodes):
             decided = False
             raise
         finally:
+            now = time.monotonic()
+            self._meter.asked.add(now - begun)
             if not decided:
-                self._breaker.fail(permit, time.monotonic())
+                self._meter.undecided += 1
+                self._breaker.fail(permit, now)
             else:
                 with suppress(BreakerError):  # too slow counts as a failure; the verdict stands
-                    self._breaker.succeed(permit, time.monotonic())
+                    self._breaker.succeed(permit, now)
         return judged
 
     def _first_links(self) -> Steps[None]:
@@ -275,8 +275,8 @@ class _Operations(Nodes):
             if len(self._owed) + len(events) > CALL_EVENTS_MAX or self._owed_bytes > OWED_BYTES_MAX:
                 raise Overloaded(f"{len(self._owed)} events already wait for a quorum")
             self._owed += events
-        self._local += 1
         found = [violation for text in events for violation in stream.feed(text).violations]
+        self._meter.local.add(time.monotonic() - begun)
         return local_result(found, len(events), time.monotonic() - begun)
 
     @property
@@ -324,18 +324,7 @@ class _Operations(Nodes):
 
     def get_metrics(self) -> Metrics:
         """Counts and means of all calls so far."""
-        total = self._ends.total()
-        share = 1 / total if total else 0.0
-        return Metrics(
-            total_validations=total,
-            error_count=self._ends["invalid"],
-            timeout_count=self._ends["none"],
-            error_rate=self._ends["invalid"] * share,
-            success_rate=self._ends["valid"] * share,
-            avg_latency_ms=1_000 * self._seconds * share,
-            throughput=total / max(time.monotonic() - self._begun, 1e-9),
-            local_fallbacks=self._local,
-        )
+        return self._meter.metrics(self._gateway.members(), self._gateway.balance())
 
     def get_circuit_breakers(self) -> list[Stats]:
         """The breakers around calls, by name. Those of the members are in `get_load_balancer`."""

@@ -90,7 +90,26 @@ class Metrics(msgspec.Struct, frozen=True):
     throughput: float
     """Validations a second."""
     local_fallbacks: int
-    """Calls that the rules judged in this process alone; the other figures leave them out."""
+    """Calls that the rules judged in this process alone; the figures above leave them out."""
+    avg_local_validation_latency_ms: float
+    """Mean of these."""
+    consensus_operations: int
+    """Calls for which members were asked."""
+    consensus_failures: int
+    """Those of them without a verdict."""
+    avg_consensus_time_ms: float
+    current_leader: str
+    """Member id of the believed primary; "" while it is not reached."""
+    active_nodes: int
+    network_errors: int
+    """Questions about their status that members left unanswered."""
+    avg_network_latency_ms: float
+    """Mean of the reached members' newest answers to these; 0 before the first."""
+    cpu_usage: float
+    """Processors that this process used on average since the validator was made; 1 is one whole."""
+    memory_usage: int
+    """Bytes of this process in memory; 0 where the system does not say."""
+    thread_count: int
 
 
 class ValidationResult(msgspec.Struct, frozen=True):

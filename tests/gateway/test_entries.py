@@ -139,7 +139,9 @@ def test_the_balance_counts_choices_and_questions() -> None:
         gate.second(0, 1, 2, connected=frozenset({0, 1, 2}))
     gate.chosen()
     balance = gate.entries.balance()
-    assert balance.algorithm == "round_robin"
+    metrics = balance.metrics
+    assert (metrics.algorithm, metrics.total_requests, metrics.total_errors) == ("round_robin", 12, 3)
+    assert metrics.error_rate == 0.25
     assert (sum(balance.chosen.values()), balance.chosen["r3"]) == (8, 0), "without a link: three misses"
     r0, r3 = balance.nodes["r0"], balance.nodes["r3"]
     assert (r0.processed_requests, r0.failed_requests, r0.response_time_ms) == (3, 0, 20)

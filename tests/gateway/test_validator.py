@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import threading
 from concurrent.futures import Future
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +26,7 @@ from dtvn.gateway import (
     NodeState,
     ValidationResult,
     ValidatorError,
+    validator_meter,
 )
 from dtvn.gateway.events import OpenRun
 from dtvn.gateway.events_face import CALL_EVENTS_MAX
@@ -169,6 +172,7 @@ def test_a_validator_takes_a_configuration_a22(gateway: FakeGateway) -> None:
         DistributedValidator.from_config(gateway, None)
     with DistributedValidator.from_config(gateway, from_profile("high_security", "n0")) as validator:
         assert validator.validate_sequence(GOOD).certified
+        assert validator.get_config() == from_profile("high_security", "n0")
     large = DistributedValidator.from_config(gateway, from_profile("large", "n0"))
     with pytest.raises(AlgorithmNotOffered) as refused:
         large.start()
@@ -260,6 +264,57 @@ def test_metrics_count_and_divide_a41(validator: DistributedValidator) -> None:
     metrics = validator.get_metrics()
     assert (metrics.total_validations, metrics.error_rate, metrics.success_rate) == (4, 0.25, 0.75)
     assert metrics.avg_latency_ms > 0
+    assert (metrics.consensus_operations, metrics.consensus_failures) == (4, 0)
+    assert 0 < metrics.avg_consensus_time_ms <= metrics.avg_latency_ms
+
+
+def test_metrics_name_leader_network_and_failures(
+    validator: DistributedValidator, gateway: FakeGateway
+) -> None:
+    """One call without a verdict, two that are judged here alone, and a member that left 3 questions."""
+    assert validator.get_metrics().avg_network_latency_ms == validator.get_metrics().network_errors == 0
+    statuses = [MemberStatus(answered=1, round_trip=trip * 1_000_000) for trip in (10, 20, 30, 40)]
+    statuses[3].missed = 3
+    gateway.entries.observe(statuses, 0.0)
+    gateway.events.down = frozenset({2, 3})
+    validator.validate_sequence(GOOD)
+    metrics = validator.get_metrics()
+    assert (metrics.consensus_operations, metrics.consensus_failures, metrics.timeout_count) == (1, 1, 1)
+    assert (metrics.current_leader, metrics.active_nodes, metrics.network_errors) == ("r0", 4, 3)
+    assert metrics.avg_network_latency_ms == 25
+    gateway.down = frozenset({0, 3})
+    for _ in range(2):
+        validator.validate_sequence(GOOD)
+    metrics = validator.get_metrics()
+    assert (metrics.current_leader, metrics.active_nodes, metrics.consensus_operations) == ("", 2, 1)
+    assert metrics.local_fallbacks == 2
+    assert metrics.avg_local_validation_latency_ms > 0
+    assert metrics.avg_network_latency_ms == 25, "of r1 and r2"
+
+
+def test_metrics_measure_this_process(validator: DistributedValidator) -> None:
+    before = validator.get_metrics()
+    with mmap.mmap(-1, 32 * 1024 * 1024) as held:
+        held.write(b"x" * len(held))
+        assert validator.get_metrics().memory_usage - before.memory_usage > 16 * 1024 * 1024
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    assert validator.get_metrics().thread_count == before.thread_count + 1
+    ended.set()
+    thread.join()
+
+
+def test_processor_time_and_throughput_are_shares_of_the_time_passed(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=lambda: 100.0, process_time=lambda: 10.0)
+    monkeypatch.setattr(validator_meter, "time", clock)
+    with DistributedValidator(gateway) as validator:
+        validator.validate_sequence(GOOD)
+        clock.monotonic, clock.process_time = lambda: 104.0, lambda: 12.0
+        metrics = validator.get_metrics()
+    assert (metrics.cpu_usage, metrics.throughput) == (0.5, 0.25)
 
 
 def test_nodes_are_the_members_a25(validator: DistributedValidator, gateway: FakeGateway) -> None:

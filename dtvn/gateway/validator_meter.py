@@ -1,0 +1,79 @@
+"""What a DistributedValidator counts of its calls, and measures of its process (contract 2.8)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from dtvn.gateway.face import Balance, MemberView
+from dtvn.gateway.validator_answers import Metrics, ValidationResult
+from dtvn.memory import resident_bytes
+
+
+class Spent:
+    """Number of calls, and their time."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one call."""
+        self.calls += 1
+        self._seconds += seconds
+
+    @property
+    def mean_ms(self) -> float:
+        """0 without a call."""
+        return 1_000 * self._seconds / self.calls if self.calls else 0.0
+
+
+class Meter:
+    """Counts since the validator was made."""
+
+    def __init__(self) -> None:
+        self.local = Spent()
+        """Calls judged by the rules in this process alone; the others are `all`."""
+        self.asked = Spent()
+        """Calls for which members were asked."""
+        self.undecided = 0
+        """Those of them without a verdict."""
+        self._all = Spent()
+        self._valid = self._invalid = 0
+        self._begun, self._processor = time.monotonic(), time.process_time()
+
+    def add(self, result: ValidationResult) -> None:
+        """Count the end of a call that was not judged in this process alone."""
+        self._all.add(result.duration)
+        self._valid += result.is_valid
+        self._invalid += result.certified and not result.is_valid
+
+    def metrics(self, views: Sequence[MemberView], balance: Balance) -> Metrics:
+        """`views`, `balance`: those of the gateway."""
+        total = self._all.calls
+        elapsed = max(time.monotonic() - self._begun, 1e-9)
+        reached = [view for view in views if view.connected]
+        nodes = [balance.nodes[view.id] for view in reached if view.id in balance.nodes]
+        answers = [node.response_time_ms for node in nodes if node.response_time_ms is not None]
+        return Metrics(
+            total_validations=total,
+            error_count=self._invalid,
+            timeout_count=total - self._valid - self._invalid,
+            error_rate=self._invalid / total if total else 0.0,
+            success_rate=self._valid / total if total else 0.0,
+            avg_latency_ms=self._all.mean_ms,
+            throughput=total / elapsed,
+            local_fallbacks=self.local.calls,
+            avg_local_validation_latency_ms=self.local.mean_ms,
+            consensus_operations=self.asked.calls,
+            consensus_failures=self.undecided,
+            avg_consensus_time_ms=self.asked.mean_ms,
+            current_leader=next((view.id for view in reached if view.primary), ""),
+            active_nodes=len(reached),
+            network_errors=balance.metrics.total_errors,
+            avg_network_latency_ms=sum(answers) / len(answers) if answers else 0.0,
+            cpu_usage=(time.process_time() - self._processor) / elapsed,
+            memory_usage=resident_bytes(),
+            thread_count=threading.active_count(),
+        )
