@@ -31,6 +31,7 @@ from dtvn.gateway.events_face import (
     RunPlace,
     VoteEvidenceFile,
 )
+from dtvn.gateway.thread_queues import ThreadQueues
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.messages import Operation
 
@@ -106,6 +107,8 @@ class GatewayEvents:
         self._outcomes: list[tuple[int, Future[tuple[Result, ...]] | None]] = []
         """(number, outcomes) of submitted records; None in place of outcomes if they could not be
         submitted."""
+        self.queues = ThreadQueues()
+        """See events_face.Events."""
         self._closed: Exception | None = None
         self._woken = False
         """Whether the gateway's thread was woken and has not taken its turn yet."""

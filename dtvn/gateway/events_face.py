@@ -20,6 +20,7 @@ import msgspec
 from dtvn.events.config import Algorithm
 from dtvn.events.judging import Verdict
 from dtvn.events.rules import Violation
+from dtvn.gateway.thread_queues import ThreadQueues
 
 CALL_EVENTS_MAX = 4_096
 """Most events of one call of `judge`."""
@@ -228,6 +229,10 @@ class RunIsLive(ValueError):
 
 class Events(Protocol):
     """Judging by the members of the present epoch."""
+
+    @property
+    def queues(self) -> ThreadQueues:
+        """Where sequences of one thread wait for each other; `begin` does not."""
 
     def offered(self) -> tuple[Algorithm, ...]:
         """The algorithms by which this cluster can decide."""

@@ -30,6 +30,7 @@ from dtvn.events.config import (
 )
 from dtvn.events.judging import Verdict, decision_rule
 from dtvn.events.rules import Stream
+from dtvn.events.runs import started_run
 from dtvn.gateway.calls import Overloaded
 from dtvn.gateway.events_face import (
     CALL_EVENTS_MAX,
@@ -42,6 +43,7 @@ from dtvn.gateway.events_face import (
 from dtvn.gateway.face import GatewayClosed, GatewayFace
 from dtvn.gateway.steps import Steps, awaited, waited
 from dtvn.gateway.validator_answers import (
+    EventText,
     Health,
     Metrics,
     NodeHealth,
@@ -49,6 +51,7 @@ from dtvn.gateway.validator_answers import (
     failed,
     local_result,
     result_of,
+    texts_of,
 )
 from dtvn.gateway.validator_meter import Meter
 from dtvn.gateway.validator_nodes import Nodes, ValidatorError
@@ -169,15 +172,21 @@ class _Operations(Nodes):
 
     # --- judging ---------------------------------------------------------------------------------
 
-    def _validate_event(self, event: bytes | None, thread: str, run: str) -> Steps[ValidationResult]:
-        if event is None:
-            return failed("NULL_EVENT", "There is no event.")
-        return (yield from self._timed([event], thread, run, whole=False))
+    def _validate_event(self, event: EventText | None, thread: str, run: str) -> Steps[ValidationResult]:
+        texts, wrong = texts_of([event])
+        if wrong is not None:
+            return wrong
+        return (yield from self._timed(texts, thread, run, whole=False))
 
-    def _validate_sequence(self, events: Sequence[bytes], thread: str, run: str) -> Steps[ValidationResult]:
+    def _validate_sequence(
+        self, events: Sequence[EventText | None], thread: str, run: str
+    ) -> Steps[ValidationResult]:
         if not events and self._running:
             return ValidationResult(True, (), (), 0, 0.0, certified=False)
-        return (yield from self._timed(events, thread, run, whole=True))
+        texts, wrong = texts_of(events)
+        if wrong is not None:
+            return wrong
+        return (yield from self._timed(texts, thread, run, whole=True))
 
     def _timed(
         self, events: Sequence[bytes], thread: str, run: str, *, whole: bool
@@ -198,14 +207,16 @@ class _Operations(Nodes):
             result = failed(error.code.value, str(error), len(events), time.monotonic() - begun)
         except (GatewayClosed, Overloaded, RunEnded, TimeoutError, ValueError) as error:
             result = failed("NO_DECISIONS", str(error), len(events), time.monotonic() - begun)
-        self._meter.add(result)
+        with self._counting:
+            self._meter.add(result)
         return result
 
     def _guarded(self, judging: Steps[Judged]) -> Steps[Judged]:
         """Judge through the breaker, for which a call without a verdict of the members is a failure. Raises
         BreakerError while it is open."""
         begun = time.monotonic()
-        permit, decided = self._breaker.begin(begun), True
+        with self._counting:
+            permit, decided = self._breaker.begin(begun), True
         try:
             judged = yield from judging
             decided = judged.verdict is not Verdict.NONE
@@ -214,13 +225,11 @@ class _Operations(Nodes):
             raise
         finally:
             now = time.monotonic()
-            self._meter.asked.add(now - begun)
-            if not decided:
-                self._meter.undecided += 1
-                self._breaker.fail(permit, now)
-            else:
-                with suppress(BreakerError):  # too slow counts as a failure; the verdict stands
-                    self._breaker.succeed(permit, now)
+            with self._counting, suppress(BreakerError):  # too slow counts as a failure; the verdict stands
+                self._meter.asked.add(now - begun)
+                self._meter.undecided += not decided
+                end = self._breaker.succeed if decided else self._breaker.fail
+                end(permit, now)
         return judged
 
     def _first_links(self) -> Steps[None]:
@@ -233,12 +242,19 @@ class _Operations(Nodes):
     def _judge_sequence(
         self, events: Sequence[bytes], thread: str, run: str
     ) -> Generator[Future[Any], Any, Judged]:
-        live = self._begin(thread, run)
-        try:
-            judged: Judged = yield live.judge(events, wait=self._wait)
-        finally:
-            ending = live.end(wait=self._wait)
-        yield ending
+        began = started_run(events[0])
+        named = thread or (began.thread_id if began is not None else "")
+        with self._gateway.events.queues.place(named) as first:
+            try:
+                yield first
+            except TimeoutError:
+                raise RunIsLive(f"other sequences of thread {named!r} are judged first") from None
+            live = self._begin(thread, run)
+            try:
+                judged: Judged = yield live.judge(events, wait=self._wait)
+            finally:
+                ending = live.end(wait=self._wait)
+            yield ending
         self._count(judged)
         return judged
 
@@ -349,7 +365,8 @@ class _Operations(Nodes):
 
 
 class DistributedValidator(_Operations):
-    """Has events judged by the members, waiting in the caller's thread. One thread at a time."""
+    """Has events judged by the members, waiting in the caller's thread. Any thread may call
+    `validate_sequence`; the rest is for one thread at a time."""
 
     def start(self) -> None:
         """Raises ValidatorError if it is running."""
@@ -361,15 +378,16 @@ class DistributedValidator(_Operations):
         ExceptionGroup of what that raised."""
         waited(self._stop(), STOP_WAIT)
 
-    def validate_event(self, event: bytes | None, *, thread: str = "", run: str = "") -> ValidationResult:
+    def validate_event(self, event: EventText | None, *, thread: str = "", run: str = "") -> ValidationResult:
         """Judge the next event of this validator's run, given as its JSON text. The names are the run's,
         which its first event begins."""
         return waited(self._validate_event(event, thread, run), self._wait + ANSWER_SLACK)
 
     def validate_sequence(
-        self, events: Sequence[bytes], *, thread: str = "", run: str = ""
+        self, events: Sequence[EventText | None], *, thread: str = "", run: str = ""
     ) -> ValidationResult:
-        """Judge a whole run, given as the JSON texts of its events, beside the run of `validate_event`."""
+        """Judge a whole run, given as the JSON texts of its events, beside the run of `validate_event`.
+        Sequences of one thread, by `thread` or their RUN_STARTED, are judged one after the other."""
         return waited(self._validate_sequence(events, thread, run), self._wait + ANSWER_SLACK)
 
     def ping(self, node_id: str, timeout: float = 1.0) -> float | None:
@@ -393,7 +411,7 @@ class DistributedValidator(_Operations):
 
 
 class AsyncDistributedValidator(_Operations):
-    """The same for an event loop. One task at a time."""
+    """The same for an event loop. Any task may call `validate_sequence`."""
 
     async def start(self) -> None:
         """See DistributedValidator."""
@@ -404,13 +422,13 @@ class AsyncDistributedValidator(_Operations):
         await awaited(self._stop(), STOP_WAIT)
 
     async def validate_event(
-        self, event: bytes | None, *, thread: str = "", run: str = ""
+        self, event: EventText | None, *, thread: str = "", run: str = ""
     ) -> ValidationResult:
         """See DistributedValidator."""
         return await awaited(self._validate_event(event, thread, run), self._wait + ANSWER_SLACK)
 
     async def validate_sequence(
-        self, events: Sequence[bytes], *, thread: str = "", run: str = ""
+        self, events: Sequence[EventText | None], *, thread: str = "", run: str = ""
     ) -> ValidationResult:
         """See DistributedValidator."""
         return await awaited(self._validate_sequence(events, thread, run), self._wait + ANSWER_SLACK)

@@ -8,10 +8,12 @@ from enum import IntEnum
 import msgspec
 
 from dtvn.events.judging import Verdict
-from dtvn.events.rules import Severity, Violation
+from dtvn.events.rules import Severity, Violation, refused
 from dtvn.gateway.events_face import Given, Judged
 from dtvn.protocol import quorum
 
+EventText = bytes | str
+"""An event as its JSON text."""
 MISSED = frozenset({Given.SILENT, Given.CONTRADICTED})
 """Answers of an asked member that count as its errors."""
 
@@ -133,6 +135,26 @@ def failed(code: str, message: str, events: int = 0, duration: float = 0.0) -> V
     """A result without a verdict, whose only error is this reason."""
     reason = Violation(0, code, Severity.ERROR, None, message, "")
     return ValidationResult(False, (reason,), (), events, duration, certified=False)
+
+
+def texts_of(events: Sequence[EventText | None]) -> tuple[list[bytes], ValidationResult | None]:
+    """(JSON texts as bytes, None) of a caller's events; or a result that names each that is no text."""
+    wrong: list[Violation] = []
+    texts: list[bytes] = []
+    for index, event in enumerate(events):
+        if event is None:
+            said = f"Event {index} is None."
+            wrong.append(Violation(index, "NULL_EVENT", Severity.ERROR, None, said, ""))
+        elif isinstance(event, str):
+            texts.append(event.encode("utf-8", "surrogatepass"))
+        elif isinstance(event, bytes):
+            texts.append(event)
+        else:
+            said = f"Event {index} is a {type(event).__name__}, not its JSON text."
+            wrong += refused(index, "NOT_JSON", said).violations
+    if not wrong:
+        return texts, None
+    return [], ValidationResult(False, tuple(wrong), (), len(events), 0.0, certified=False)
 
 
 def local_result(violations: Sequence[Violation], events: int, duration: float) -> ValidationResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 
@@ -25,6 +26,8 @@ class Nodes:
         self._asked: Counter[str] = Counter()
         self._missed: Counter[str] = Counter()
         self._pings: dict[str, float] = {}
+        self._counting = threading.Lock()
+        """Guards what several threads count."""
 
     def register_node(self, node_id: str, host: str, port: int) -> None:
         """Reach a member at this address from now on. Raises ValidatorError for a node that is no member:
@@ -113,8 +116,9 @@ class Nodes:
 
     def _count(self, judged: Judged) -> None:
         """Count for each member the questions that it was asked, and those in MISSED."""
-        for piece in judged.pieces:
-            for answer in piece.members:
-                if answer.given is not Given.NOT_ASKED:
-                    self._asked[answer.member] += 1
-                    self._missed[answer.member] += answer.given in MISSED
+        with self._counting:
+            for piece in judged.pieces:
+                for answer in piece.members:
+                    if answer.given is not Given.NOT_ASKED:
+                        self._asked[answer.member] += 1
+                        self._missed[answer.member] += answer.given in MISSED

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from dtvn.events.rules import Verdict, Violation
-from dtvn.proxy.runs import Run, started_run
+from dtvn.events.runs import Run, started_run
 
 KEPT = 100
 """Violations of one stream that are kept; more are counted."""

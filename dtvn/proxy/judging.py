@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from dtvn.events.rules import Verdict
+from dtvn.events.runs import begins_stream
 from dtvn.proxy.findings import Findings
 from dtvn.proxy.judge import Judge, Judgement, NoVerdict
-from dtvn.proxy.runs import begins_stream
 
 
 class Judging:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dtvn.events.rules import Limits, Phase, Stream, Verdict, refused
+from dtvn.events.runs import Run, started_run
 from dtvn.proxy.judge import Judgement
-from dtvn.proxy.runs import Run, started_run
 
 LOCAL_ONLY = "LOCAL_ONLY"
 

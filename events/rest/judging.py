@@ -18,7 +18,7 @@ from dtvn.api.event_bodies import GivenEvents, RunBody, names_of, read_events, r
 from dtvn.events.judging import CHUNK_EVENTS_MAX
 from events.rest.answers import encoded, sequence_report
 from events.services import errors
-from events.services.open_runs import Judgement, OpenRun, awaited, waited
+from events.services.open_runs import Judgement, OpenRun, awaited, in_turn, waited
 from events.services.run_table import run_table
 
 NDJSON = "application/x-ndjson"
@@ -26,10 +26,11 @@ SSE = "text/event-stream"
 
 
 def validate_sequence(call: Call) -> Answer:
-    """Have a whole run judged, from its first event on."""
+    """Have a whole run judged, from its first event on, after the earlier ones of its thread."""
     wanted, given = read_events(call.body)
-    run = run_table.open(wanted, call.actor, given.texts[0])
-    return _answer(run, given, end=True)
+    with in_turn(wanted.thread or names_of(given.texts[0])[0]):
+        run = run_table.open(wanted, call.actor, given.texts[0])
+        return _answer(run, given, end=True)
 
 
 def validate(call: Call) -> Answer:

@@ -12,8 +12,9 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ from dtvn.events.judging import CHUNK_EVENTS_MAX, AlgorithmNotOffered
 from dtvn.gateway import CALL_EVENTS_MAX, VERDICT_WAIT, EventRun, GatewayFace, Judged, Recorded, RunEnd
 from events.services import errors, excerpts
 from events.services.errors import judging
+from validators.services.network import gateway
 
 IDLE = 300.0
 """Seconds without a call after which a run is ended."""
@@ -186,6 +188,16 @@ class OpenRun:
     def _on_recorded(self, record: Recorded) -> None:
         self.records.append(record)
         self.changed = True
+
+
+@contextmanager
+def in_turn(thread: str) -> Iterator[None]:
+    """Waits until no earlier sequence of this thread is judged in this process, and holds up later ones until
+    the block ends. Raises as `judging` does."""
+    with ExitStack() as stack:
+        with judging():
+            stack.enter_context(gateway().events.queues.place(thread)).result(_hangs_after())
+        yield
 
 
 def chosen(network: GatewayFace, algorithm: Algorithm | None) -> Algorithm:

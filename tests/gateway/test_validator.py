@@ -162,6 +162,25 @@ def test_a_member_that_leaves_questions_unanswered_is_in_health(
     assert validator.get_load_balancer().nodes["r3"].circuit_state is BreakerState.OPEN
 
 
+@pytest.mark.parametrize(
+    ("wrong", "code"), [(None, "NULL_EVENT"), ({"type": "RUN_FINISHED"}, "NOT_JSON"), (7, "NOT_JSON")]
+)
+def test_what_is_no_text_is_an_error_with_its_index_a32(
+    validator: DistributedValidator, wrong: object, code: str
+) -> None:
+    found = validator.validate_sequence([*GOOD[:3], wrong, GOOD[3], wrong])  # type: ignore[list-item]
+    assert (found.is_valid, found.certified, found.event_count) == (False, False, 6)
+    assert [(each.index, each.code) for each in found.errors] == [(3, code), (5, code)]
+    assert codes(validator.validate_event(wrong)) == [code]  # type: ignore[arg-type]
+
+
+def test_an_event_may_be_a_str_a32(validator: DistributedValidator) -> None:
+    assert validator.validate_sequence([each.decode() for each in GOOD]).certified
+    assert validator.validate_event(GOOD[0].decode()).is_valid
+    lone = GOOD[2].decode().replace('"m"', '"\udc80"')
+    assert codes(validator.validate_sequence([*GOOD[:2], lone])) == ["NOT_JSON"]
+
+
 def test_a_closed_gateway_is_a_result_a32(validator: DistributedValidator, gateway: FakeGateway) -> None:
     gateway.close()
     assert codes(validator.validate_sequence(GOOD)) == ["NO_DECISIONS"]

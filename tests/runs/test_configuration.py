@@ -162,3 +162,13 @@ def test_profile_large_is_read_and_its_start_refused(
     assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
     configured("small")
     check_events_config()
+
+
+def test_a33_a_sequence_waits_for_an_earlier_one_of_its_thread(
+    configured: Configure, fake: FakeGateway
+) -> None:
+    api = configured(consensus_config={"timeout": 0.01})
+    with fake.events.queues.place("t"):
+        assert api.post("events/validate-sequence", texts(GOOD)).status_code == 503
+        assert sequence(api, GOOD, thread="another")["valid"]
+    assert sequence(api, GOOD)["valid"]
