@@ -44,12 +44,16 @@ PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 BASE64 = {"pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
 """Only for the API document; the decoder enforces it."""
 
+_PEER_ID = "12D3KooW[1-9A-HJ-NP-Za-km-z]{44}"
+"""A peer id of an Ed25519 key: see node.keys.peer_id. Only for the API document."""
+
 Text = Annotated[str, Meta(description="a string")]
 PeerId = Annotated[
     str,
     Meta(
         max_length=PEER_ID_LENGTH_MAX,
         description=f"a peer id, a string of at most {PEER_ID_LENGTH_MAX} characters",
+        extra_json_schema={"pattern": f"^({_PEER_ID})?$"},
     ),
 ]
 NewPeerId = Annotated[
@@ -59,6 +63,7 @@ NewPeerId = Annotated[
         max_length=PEER_ID_LENGTH_MAX,
         description=f"a peer id, the new public key as printed on its holder's host; a string of at most "
         f"{PEER_ID_LENGTH_MAX} characters",
+        extra_json_schema={"pattern": f"^{_PEER_ID}$"},
     ),
 ]
 TicketId = Annotated[
@@ -194,7 +199,10 @@ class IssueBody(TicketBody, frozen=True, kw_only=True):
     """Body of POST /tickets."""
 
     not_before: Seconds = 0
-    not_after: Seconds = 0
+    not_after: Annotated[
+        Seconds,
+        Meta(extra_json_schema={"description": "Unix seconds, not before `not_before`; 0: unbounded"}),
+    ] = 0
     product: Label = ""
     seat: Label = ""
     commitment: Digest = ""

@@ -35,7 +35,7 @@ def schema(route: Route, method: str) -> shapes.Schema | None:
         more = {"type": "object", "required": _needed(shape, but=shared), "properties": fields}
         return {"allOf": [shapes.of(OPERATION), more]}
     described = _inline(shape) if shape in INLINE else shapes.of(shape.__name__)
-    return described if _needed(shape) else shapes.or_null(described)
+    return described if _needed(shape) or shape.further else shapes.or_null(described)
 
 
 def is_required(route: Route, method: str) -> bool:
@@ -88,7 +88,12 @@ def _described(shape: type[Body]) -> dict[str, Any]:
     _, found = msgspec.json.schema_components([shape], ref_template="#/components/schemas/{name}")
     told, needed = found[shape.__name__], _needed(shape)
     fields = {name: each if name in needed else _or_null(each) for name, each in told["properties"].items()}
-    named = {"anyOf": [{"required": [name]} for name in shape.further]} if shape.further else {}
+    named: dict[str, Any] = {}
+    if shape.further:
+        named = {
+            "anyOf": [{"required": [name]} for name in shape.further],
+            "additionalProperties": False,
+        }
     return told | {"required": needed, "properties": fields | shape.further} | named
 
 

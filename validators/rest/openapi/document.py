@@ -13,7 +13,8 @@ from validators.rest.openapi.routes import Route, routes
 VERSION = "0.1.0"
 DESCRIPTION = (
     "Every route of the platform. Validator routes answer in an envelope, the platform's own bare. Each "
-    "answer carries X-DTVN-Sequence: the log sequence that it reflects."
+    "answer carries X-DTVN-Sequence: the log sequence that it reflects. Integers are written without a "
+    "fraction. An Idempotency-Key beside a nonce is the same."
 )
 SECURITY = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},

@@ -25,13 +25,14 @@ _STRUCTS = (EventVerdict, SequenceReport, Report, KeptRun, KeptPiece, RunDetails
 SCHEMAS: dict[str, Any] = msgspec.json.schema_components(_STRUCTS, ref_template=_REF)[1]
 _ANY: Schema = {"description": "any JSON value"}
 _TEXT = STRING | {"maxLength": EVENT_BYTES_MAX}
-_LINES = STRING | {"maxLength": BODY_BYTES_MAX}
+_LINES = STRING | {"maxLength": BODY_BYTES_MAX, "pattern": r"\S"}
 _SALT = STRING | {
     "contentEncoding": "base64",
     "minLength": 24,
     "maxLength": 24,
     "pattern": "^[A-Za-z0-9+/]{21}[AQgw]==$",
 }
+_AS_MANY: Schema = {"description": "as many as events"}
 
 
 def _described(body: type[RunBody]) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def _with_events(most: int) -> Schema:
     }
     return {
         "type": "object",
-        "properties": _described(EventsBody) | forms | {"salts": many(_SALT) | {"maxItems": most}},
+        "properties": _described(EventsBody) | forms | {"salts": many(_SALT) | {"maxItems": most} | _AS_MANY},
         "oneOf": [{"required": [name]} for name in forms],
     }
 

@@ -69,14 +69,14 @@ COUNTS_OF_STATE = (
 COUNTS = {"type": "object", "additionalProperties": INTEGER}
 SIMULATION: Schema = {
     "nodes": whole(4, 30, 7),
-    "byzantine_nodes": whole(0, 9, 2),
+    "byzantine_nodes": whole(0, 9, 2) | {"description": "at most (nodes - 1) // 3"},
     "tickets": whole(1, 1_000, 100),
     "duration_seconds": whole(10, 600, 60),
     "latency_ms": whole(0, 1_000, 50),
     "packet_loss_rate": {"type": "number", "minimum": 0, "maximum": 0.5, "default": 0.01},
     "enable_partitions": BOOLEAN | {"default": False},
     "seed": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1, "default": 1},
-    "adversary": STRING | {"maxLength": 64, "default": ""},
+    "adversary": STRING | {"maxLength": 64, "default": "", "description": "a known name, or none"},
     "crash_rate": {"type": "number", "minimum": 0, "maximum": 10, "default": 0},
 }
 PROGRESS = ("current_ticket", "total_tickets", "consensus_rounds", "successful_rounds", "failed_rounds")
