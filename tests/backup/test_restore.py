@@ -287,6 +287,19 @@ def test_one_restored_member_is_told_that_it_votes_again(old: Source, tmp_path: 
     said = run("restore", tmp_path / "a.tar.gz", "--data-dir", tmp_path / "new")
     assert "It votes again automatically while 3 other members vote." in said
     assert "genesis continue" not in said
+    assert f"make up DATA={tmp_path / 'new'}" in said
+
+
+def test_a_restored_node_is_started_alone_until_its_platform_is_restored(old: Source, tmp_path: Path) -> None:
+    """`make up` refuses a folder without the platform's files."""
+    run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz", "--keys")
+    new = tmp_path / "new"
+    said = run("restore", tmp_path / "a.tar.gz", "--data-dir", new, "--node", "r0")
+    assert f"Next: start it (manage.py validator -data-dir {new} -id r0; or restore the platform" in said
+    run("restore", tmp_path / "a.tar.gz", "--data-dir", new, "--platform")
+    (new / "nodes" / "r0").rename(tmp_path / "lost")
+    said = run("restore", tmp_path / "a.tar.gz", "--data-dir", new, "--node", "r0")
+    assert f"Next: start it (make up DATA={new})." in said
 
 
 def test_restored_members_that_cannot_decide_are_told_how_to_continue(old: Source, tmp_path: Path) -> None:

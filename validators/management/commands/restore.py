@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import quorum
 from dtvn.waiting import saying
 from dtvn_project import environment
@@ -101,7 +102,8 @@ def advice(path: Path, root: Path, manifest: Manifest, restored: list[str], *, l
         f"{', '.join(members)}: to follow without voting, since later votes under the same key are unknown."
     )
     if left >= needed:
-        return [*lines, f"Next: start it. It votes again automatically while {needed} other members vote."]
+        later = f"It votes again automatically while {needed} other members vote."
+        return [*lines, f"Next: start it ({_start(root, members[0])}). {later}"]
     lines.append(
         f"{len(members)} of {len(manifest.members)} members are restored here, and {needed} must vote: these "
         "can decide nothing any more."
@@ -109,6 +111,14 @@ def advice(path: Path, root: Path, manifest: Manifest, restored: list[str], *, l
     if not ledgers or manifest.certified is None:
         return [*lines, "Next: manage.py genesis recover --help, or restore everything into a new folder."]
     return [*lines, *_continue(path, root, manifest)]
+
+
+def _start(root: Path, node: str) -> str:
+    """How a restored node is started. `make up` refuses a folder without the platform's cluster files."""
+    if ClusterFolder(root).genesis.exists():
+        return f"make up DATA={root}"
+    only = f"manage.py validator -data-dir {root} -id {node}"
+    return f"{only}; or restore the platform too, with --platform, and make up DATA={root}"
 
 
 def _continue(path: Path, root: Path, manifest: Manifest) -> list[str]:
