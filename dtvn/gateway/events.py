@@ -97,6 +97,8 @@ class GatewayEvents:
     """See events_face.Events."""
 
     def __init__(self, electorate: Electorate, owner: Owner, config: ConsensusConfig | None = None) -> None:
+        self.on_evidence: Callable[[], None] | None = None
+        """See events_face.Events."""
         self._owner = owner
         self._runs = EventRuns(electorate, config=config)
         self._lock = threading.Lock()
@@ -214,6 +216,7 @@ class GatewayEvents:
         with self._lock:
             self._woken = False
             self._runs.connected(connected)
+            known = self.evidence()
             for member, body in judged:
                 self._runs.receive(member, body)
             outcomes, self._outcomes = self._outcomes, []
@@ -221,6 +224,8 @@ class GatewayEvents:
                 self._runs.outcomes(number, _results(future), now.monotonic)
             self._runs.tick(now.monotonic)
             actions = self._runs.take(now.monotonic, now.wall)
+        if self.evidence() != known and self.on_evidence is not None:
+            self.on_evidence()
         self._tell(actions, now.monotonic)
         for number, operations in actions.submit:
             self._submit(number, operations)

@@ -230,6 +230,9 @@ class RunIsLive(ValueError):
 class Events(Protocol):
     """Judging by the members of the present epoch."""
 
+    on_evidence: Callable[[], None] | None
+    """Called in the gateway's thread when `evidence` has grown: it must not block."""
+
     @property
     def queues(self) -> ThreadQueues:
         """Where sequences of one thread wait for each other; `begin` does not."""

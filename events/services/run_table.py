@@ -49,6 +49,8 @@ class RunTable:
         """The gateway of the newest run."""
         self._evidence: tuple[VoteEvidenceFile, ...] = ()
         """What that gateway found and is stored."""
+        self._found = threading.Event()
+        """Set when there is evidence to store."""
         self._heard = 0.0
 
     def __len__(self) -> int:
@@ -58,6 +60,7 @@ class RunTable:
         """Open a run of this caller. `first`: its first event, b"" if it is not known yet. Raises ApiError,
         Unavailable."""
         network = self._network = informed_gateway()
+        network.events.on_evidence = self._found.set
         run = OpenRun(network, wanted, actor)
         self._require_room(actor)
         if first or (wanted.thread and wanted.run):
@@ -162,12 +165,18 @@ class RunTable:
 
     def _sweep_always(self) -> None:
         while True:
-            time.sleep(WRITE_INTERVAL)
+            self.await_due()
             close_old_connections()
             try:
                 self.sweep()
             except (DatabaseError, ServiceError) as error:
                 logger.warning("runs or evidence were not written: %s", first_line(error))
+
+    def await_due(self) -> None:
+        """Wait for WRITE_INTERVAL, or until there is evidence to store: a process that is killed before would
+        lose it."""
+        self._found.wait(WRITE_INTERVAL)
+        self._found.clear()
 
 
 def _write(run: OpenRun, **ended: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from io import StringIO
 
@@ -22,6 +23,7 @@ from tests.gateway.test_events import falsely
 from tests.proof.test_evidence import PAPER
 from tests.proof.test_evidence_of_votes import two_votes
 from tests.runs.test_rest import GOOD, sequence
+from tests.waiting import PATIENCE
 from validators.models import MemberEvidence
 from validators.services import evidence, network
 
@@ -59,6 +61,7 @@ def test_the_sweep_stores_a_double_vote_once(
     assert MemberEvidence.objects.count() == 1
 
 
+<<<<<<< HEAD
 def test_the_doctor_names_conflicting_verdicts_with_their_remedy(api: Api, fake: FakeGateway) -> None:
     falsely(fake, 1, also_honest=True)
     sequence(api, GOOD)
@@ -68,6 +71,23 @@ def test_the_doctor_names_conflicting_verdicts_with_their_remedy(api: Api, fake:
         call_command("doctor", "--for", "0", stdout=out)
     wrong = "conflicting_verdicts: r1 signed statements that contradict each other: 1 proved."
     assert f"{wrong}\n  Download the evidence" in out.getvalue()
+=======
+def test_a_double_vote_is_stored_at_once(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_table._found.clear()  # by tests before
+    monkeypatch.setattr("events.services.run_table.WRITE_INTERVAL", PATIENCE)
+    sequence(api, GOOD, thread="t", run="honest")
+    assert not run_table._found.is_set()
+    falsely(fake, 1, also_honest=True)
+    sequence(api, GOOD, thread="t", run="r")
+    begun = time.monotonic()
+    run_table.await_due()
+    assert time.monotonic() - begun < PATIENCE
+    run_table.sweep()
+    assert MemberEvidence.objects.get().name == "r1"
+    assert not run_table._found.is_set()
+>>>>>>> e0723907 (Evidence of two votes on agent events is stored when it is found, not within a second)
 
 
 def test_the_admin_shows_both_votes_and_a_file_that_convicts(api: Api, fake: FakeGateway) -> None:
