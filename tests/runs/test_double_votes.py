@@ -61,7 +61,6 @@ def test_the_sweep_stores_a_double_vote_once(
     assert MemberEvidence.objects.count() == 1
 
 
-<<<<<<< HEAD
 def test_the_doctor_names_conflicting_verdicts_with_their_remedy(api: Api, fake: FakeGateway) -> None:
     falsely(fake, 1, also_honest=True)
     sequence(api, GOOD)
@@ -71,7 +70,8 @@ def test_the_doctor_names_conflicting_verdicts_with_their_remedy(api: Api, fake:
         call_command("doctor", "--for", "0", stdout=out)
     wrong = "conflicting_verdicts: r1 signed statements that contradict each other: 1 proved."
     assert f"{wrong}\n  Download the evidence" in out.getvalue()
-=======
+
+
 def test_a_double_vote_is_stored_at_once(
     api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +87,6 @@ def test_a_double_vote_is_stored_at_once(
     run_table.sweep()
     assert MemberEvidence.objects.get().name == "r1"
     assert not run_table._found.is_set()
->>>>>>> e0723907 (Evidence of two votes on agent events is stored when it is found, not within a second)
 
 
 def test_the_admin_shows_both_votes_and_a_file_that_convicts(api: Api, fake: FakeGateway) -> None:
