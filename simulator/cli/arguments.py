@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from argparse import ArgumentTypeError
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -20,19 +21,16 @@ RUN_EPILOG = f"{INTERRUPT_EPILOG}\n{OTHER_VERBS}"
 
 adversary_name = partial(old_names.current, renamed=old_names.ADVERSARIES)
 world_name = partial(old_names.current, renamed=old_names.WORLDS)
-mutant_name = partial(old_names.current, renamed=old_names.MUTANTS)
 
 
-class MutantNames(Container[str]):
-    """The names of all mutants; imports them only when a name is checked, so not for help."""
+def mutant_name(told: str) -> str:
+    """The present name of a mutant. Imports them, which help does not need. Raises ArgumentTypeError."""
+    from simulator.mutants import MUTANTS
 
-    def __contains__(self, name: object) -> bool:
-        return name in set(self)
-
-    def __iter__(self) -> Iterator[str]:
-        from simulator.mutants import MUTANTS
-
-        return iter(sorted(MUTANTS))
+    name = old_names.current(told, renamed=old_names.MUTANTS)
+    if name and name not in MUTANTS:
+        raise ArgumentTypeError(f"no mutant {name!r}; one of: {', '.join(sorted(MUTANTS))}")
+    return name
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -95,7 +93,6 @@ def _add_task(one: VerbParser) -> None:
     one.option(
         "mutant",
         type=mutant_name,
-        choices=MutantNames(),
         default="",
         metavar="NAME",
         help="inject this bug",

@@ -35,7 +35,7 @@ except SystemExit as ended:
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(used.ru_utime + used.ru_stime, "django.contrib.auth.models" in sys.modules, file=sys.stderr)
 """
-WORK = {"psycopg", "validators.ledger", "dtvn.proof.audit", "dtvn.recovery"}
+WORK = {"simulator.mutants", "psycopg", "validators.ledger", "dtvn.proof.audit", "dtvn.recovery"}
 """What commands use when they run, and no help needs: each takes 0.05 s of processor or more."""
 ALL_HELPS = """\
 import json, runpy, sys
