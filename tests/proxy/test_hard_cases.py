@@ -112,7 +112,7 @@ async def test_observe_waits_for_an_agent_that_thinks_long(monkeypatch: pytest.M
         await request.body()
         await request.start()
         await request.piece(sse(GOOD[:1]))
-        await asyncio.sleep(0.6)
+        await silence_of(0.6)
         await request.piece(sse(GOOD[1:]))
         await request.finish()
 
@@ -290,11 +290,16 @@ async def test_a_slow_client_slows_the_agent(mode: str) -> None:
 
 async def stands_still(look: Callable[[], int]) -> None:
     """Until what `look` returns is above 0 and has not changed over a hundred looks."""
-    loop, before, same = asyncio.get_running_loop(), 0, 0
+    before, same = 0, 0
     while same < 100:
         found = look()
         same = same + 1 if found == before > 0 else 0
         before = found
-        turn = loop.create_future()
-        loop.call_later(0.01, turn.set_result, None)
-        await turn
+        await silence_of(0.01)
+
+
+async def silence_of(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    loop.call_later(seconds, over.set_result, None)
+    await over
