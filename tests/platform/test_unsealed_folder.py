@@ -30,6 +30,17 @@ def test_a_folder_that_joined_founds_no_demonstration_cluster(joined: Party) -> 
     assert sorted(joined.data.rglob("*")) == before
 
 
+def test_a_refused_start_makes_no_secret_key_in_the_place_of_a_backups(joined: Party) -> None:
+    from validators.processes.supervisor import Supervisor
+
+    folder = DataFolder(joined.data)
+    folder.create()
+    refused = Supervisor(folder, host="127.0.0.1", port=0, nodes=None)
+    with pytest.raises(StartError, match="genesis install"):
+        refused._prepare()
+    assert not (joined.data / "secret.key").exists()
+
+
 def test_the_supervisor_founds_none_there_either(joined: Party) -> None:
     from validators.processes.founding import found_cluster
 

@@ -152,9 +152,10 @@ class Supervisor:
 
     def _prepare(self) -> int:
         """What all processes need. Returns the number of own members."""
+        founded, remark = preparation.ensure_cluster(self._folder, self._nodes)
+        # Only now: in a folder that is refused, a new key would stand in the place of a backup's.
         environment.ensure_secret_key(self._folder.root)
         self._folder.clear_celery()
-        founded, remark = preparation.ensure_cluster(self._folder, self._nodes)
         if remark:
             self._output.say("up", remark)
         with saying("the tables of the platform's database", say=logger.info):
