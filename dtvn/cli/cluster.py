@@ -37,7 +37,7 @@ class Cluster:
                 key=os.environ.get("DTVN_API_KEY", ""),
                 algorithm=options["algorithm"],
                 drop_unknown=options["drop_unknown"],
-                # The log's history of a run belongs to whoever runs the agent.
+                # Only the one who runs the agent has its runs recorded in the log.
                 recorded=False,
                 patience=PATIENCE_SECONDS,
             )

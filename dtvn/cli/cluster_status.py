@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.cli.platform import PlatformError, add_platform_options, ask, rows_of
+from dtvn.cli.platform import PlatformError, add_platform_options, ask, text_of
 from dtvn.cli.validate import Output
 
 HELP = "show the health of a cluster"
@@ -63,7 +63,7 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
     except PlatformError as error:
         stderr.write(f"dtvn cluster-status: {error}\n")
         return NOT_ASKED
-    stdout.write(msgspec.json.encode(fields).decode() + "\n" if options["json"] else rows_of(fields))
+    stdout.write(text_of(fields, json=options["json"]))
     return HEALTHY if healthy else NOT_HEALTHY
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.cli.platform import PlatformError, add_platform_options, ask, rows_of
+from dtvn.cli.platform import PlatformError, add_platform_options, ask, text_of
 from dtvn.cli.validate import Output
 
 HELP = "show how a cluster decided runs of agent events"
@@ -75,7 +75,7 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
     wanted = options["algorithm"]
     found = _metrics([each for each in runs if wanted in (None, each.algorithm)], wanted or "all", nodes)
     fields = msgspec.to_builtins(found)
-    stdout.write(msgspec.json.encode(fields).decode() + "\n" if options["json"] else rows_of(fields))
+    stdout.write(text_of(fields, json=options["json"]))
     return SHOWN
 
 

@@ -45,8 +45,10 @@ def ask(platform: str, path: str, form: type[Form]) -> Form:
     raise PlatformError(f"{platform} answers {answer.status_code}: {said}")
 
 
-def rows_of(fields: Mapping[str, Any]) -> str:
-    """One line a field, for people."""
+def text_of(fields: Mapping[str, Any], *, json: bool) -> str:
+    """One line a field, for people; or one JSON object."""
+    if json:
+        return msgspec.json.encode(fields).decode() + "\n"
     return "".join(f"{name:<22} {_shown(value)}\n" for name, value in fields.items())
 
 
