@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.events.balancing import NodeLoadInfo
+from dtvn.events.balancing import LoadBalancerMetrics, NodeLoadInfo
 from dtvn.events.config import Balancing, ConsensusConfig
 from dtvn.gateway.face import GatewayFace
 from dtvn.gateway.validator_answers import Health, Metrics
@@ -100,17 +100,6 @@ class ConsensusManager:
         return Issues(() if self._health.consensus_healthy else self._health.issues)
 
 
-class LoadBalancerMetrics(msgspec.Struct, frozen=True):
-    """Questions about events that this validator's members were asked."""
-
-    algorithm: Balancing
-    total_requests: int
-    failed_requests: int
-    error_rate: float
-    requests_per_node: dict[str, int]
-    errors_per_node: dict[str, int]
-
-
 class LoadBalancer:
     """Which members are asked first: those next to the thread on a ring, by consistent hash."""
 
@@ -123,7 +112,8 @@ class LoadBalancer:
         self._missed = {node_id: count for node_id, count in missed.items() if count}
 
     def get_metrics(self) -> LoadBalancerMetrics:
-        """Figures of the calls so far."""
+        """Questions about events that this validator's members were asked."""
         total, failed = sum(self._asked.values()), sum(self._missed.values())
         rate = failed / total if total else 0.0
-        return LoadBalancerMetrics(Balancing.CONSISTENT_HASH, total, failed, rate, self._asked, self._missed)
+        algorithm = Balancing.CONSISTENT_HASH.value
+        return LoadBalancerMetrics(algorithm, total, failed, rate, self._asked, self._missed)

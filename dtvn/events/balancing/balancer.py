@@ -36,6 +36,11 @@ class LoadBalancerMetrics(msgspec.Struct, frozen=True):
     requests_per_node: dict[str, int]
     errors_per_node: dict[str, int]
 
+    @property
+    def failed_requests(self) -> int:
+        """The contract's other name of `total_errors`."""
+        return self.total_errors
+
 
 class LoadBalancer:
     """Knows the nodes and their state, and chooses among them."""
