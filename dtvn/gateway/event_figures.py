@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from dtvn.events.asking import AnswerCounts
 from dtvn.gateway.events_face import EventFigures, Given, Judged
 
 
@@ -24,9 +25,17 @@ class EventCounts:
             self._events[piece.verdict.value] += piece.count
             self._answers.update((answer.member, answer.given) for answer in piece.members)
 
-    def figures(self, live: int) -> EventFigures:
-        """A copy; `live`: number of runs that have begun and not ended."""
+    def figures(self, live: int, counts: AnswerCounts) -> EventFigures:
+        """A copy; `live`: number of runs that have begun and not ended; `counts`: those of the members."""
         answers: dict[str, dict[str, int]] = {}
         for (member, given), count in self._answers.items():
             answers.setdefault(member, {})[given.value] = count
-        return EventFigures(live, dict(self._calls), dict(self._events), answers, self._seconds)
+        return EventFigures(
+            live,
+            dict(self._calls),
+            dict(self._events),
+            answers,
+            self._seconds,
+            dict(counts.answered),
+            dict(counts.unanswered),
+        )

@@ -29,7 +29,7 @@ class OpenQuestions:
 
     def enter(self, electorate: Electorate) -> None:
         """Begin the next epoch: forgets all open questions; later ones go to its members."""
-        self.asker = Asker(electorate, self.asker.number)
+        self.asker = Asker(electorate, self.asker.number, self.asker.counts)
         self._electorate = electorate
         self._connected = frozenset()
         self._chunks.clear()

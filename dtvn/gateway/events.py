@@ -159,7 +159,9 @@ class GatewayEvents:
     def figures(self) -> EventFigures:
         """See events_face.Events."""
         with self._lock:
-            return self._counts.figures(len(self._runs))
+            asker = self._runs.questions.asker
+            asker.give_up(self._owner.now())
+            return self._counts.figures(len(self._runs), asker.counts)
 
     def evidence(self) -> tuple[VoteEvidenceFile, ...]:
         """See events_face.Events."""

@@ -217,6 +217,19 @@ class EventFigures(msgspec.Struct, frozen=True):
     """Member id -> value of Given -> pieces."""
     seconds: float
     """Sum of the calls' durations."""
+    answered: dict[str, int]
+    """Member id -> questions that it answered, late answers included."""
+    unanswered: dict[str, int]
+    """Member id -> questions that it left without an answer."""
+
+    def asked(self, member: str) -> int:
+        """Number of questions to this member, without those whose answer is still awaited."""
+        return self.answered.get(member, 0) + self.unanswered.get(member, 0)
+
+    def failed(self, member: str) -> int:
+        """Number of those that it left without an answer or contradicted itself on."""
+        contradicted = self.answers.get(member, {}).get(Given.CONTRADICTED.value, 0)
+        return self.unanswered.get(member, 0) + contradicted
 
 
 class RunEnded(ValueError):

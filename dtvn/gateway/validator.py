@@ -255,7 +255,6 @@ class _Operations(Nodes):
             finally:
                 ending = live.end(wait=self._wait)
             yield ending
-        self._count(judged)
         return judged
 
     def _judge_event(
@@ -266,12 +265,10 @@ class _Operations(Nodes):
         live = self._live(thread, run)
         if self._owed:
             judged: Judged = yield live.judge(self._owed, wait=self._wait)
-            self._count(judged)
             self._owed = self._owed[live.position - judged.position :]
             if self._owed:
                 return judged
         judged = yield live.judge(events, wait=self._wait)
-        self._count(judged)
         if judged.certified:
             for text in events:
                 self._stream.feed(text)

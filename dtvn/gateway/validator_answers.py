@@ -9,13 +9,11 @@ import msgspec
 
 from dtvn.events.judging import Verdict
 from dtvn.events.rules import Severity, Violation, refused
-from dtvn.gateway.events_face import Given, Judged
+from dtvn.gateway.events_face import Judged
 from dtvn.protocol import quorum
 
 EventText = bytes | str
 """An event as its JSON text."""
-MISSED = frozenset({Given.SILENT, Given.CONTRADICTED})
-"""Answers of an asked member that count as its errors."""
 
 
 class NodeState(IntEnum):

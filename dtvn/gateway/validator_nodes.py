@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 
-from dtvn.gateway.events_face import Given, Judged
+from dtvn.gateway.events_face import EventFigures
 from dtvn.gateway.face import GatewayFace, MemberView
 from dtvn.gateway.steps import Steps
-from dtvn.gateway.validator_answers import MISSED, NodeHealth, NodeInfo, NodeState, PartitionInfo, partition
+from dtvn.gateway.validator_answers import NodeHealth, NodeInfo, NodeState, PartitionInfo, partition
 from dtvn.gateway.validator_parts import LoadBalancer
 
 
@@ -23,8 +22,6 @@ class Nodes:
     def __init__(self, gateway: GatewayFace) -> None:
         self._gateway = gateway
         self._addresses: dict[str, tuple[str, int]] = {}
-        self._asked: Counter[str] = Counter()
-        self._missed: Counter[str] = Counter()
         self._pings: dict[str, float] = {}
         self._counting = threading.Lock()
         """Guards what several threads count."""
@@ -43,8 +40,8 @@ class Nodes:
 
     def get_all_nodes(self) -> dict[str, NodeInfo]:
         """All members, by id."""
-        lost = self.is_partitioned()
-        return {view.id: self._info(view, lost) for view in self._gateway.members()}
+        lost, figures = self.is_partitioned(), self._gateway.events.figures()
+        return {view.id: self._info(view, lost, figures) for view in self._gateway.members()}
 
     def get_nodes(self) -> list[NodeInfo]:
         """All members, by index."""
@@ -52,7 +49,8 @@ class Nodes:
 
     def get_load_balancer(self) -> LoadBalancer:
         """Which members are asked."""
-        return LoadBalancer(self._asked, self._missed, self._gateway.balance().nodes)
+        members = [member.id for member in self._gateway.present.members]
+        return LoadBalancer(members, self._gateway.events.figures(), self._gateway.balance().nodes)
 
     def get_node_info(self, node_id: str) -> NodeInfo | None:
         """One member; None for another id."""
@@ -89,8 +87,8 @@ class Nodes:
                 return index
         raise ValidatorError(f"{node_id!r} is no member of this cluster")
 
-    def _info(self, view: MemberView, lost: bool) -> NodeInfo:
-        member, asked = self._gateway.present.members[view.index], self._asked[view.id]
+    def _info(self, view: MemberView, lost: bool, figures: EventFigures) -> NodeInfo:
+        member, asked = self._gateway.present.members[view.index], figures.asked(view.id)
         state = NodeState.SYNCING if view.entering else NodeState.ACTIVE
         if not view.connected:
             state = NodeState.PARTITIONED if lost else NodeState.FAILED
@@ -100,7 +98,7 @@ class Nodes:
             state,
             view.heard,
             asked,
-            self._missed[view.id] / asked if asked else 0.0,
+            figures.failed(view.id) / asked if asked else 0.0,
             self._pings.get(view.id, 0.0),
         )
 
@@ -113,12 +111,3 @@ class Nodes:
         reached = self.get_active_nodes()
         lost = [each.id for each in self._gateway.present.members if each.id not in reached]
         return partition(reached, lost)
-
-    def _count(self, judged: Judged) -> None:
-        """Count for each member the questions that it was asked, and those in MISSED."""
-        with self._counting:
-            for piece in judged.pieces:
-                for answer in piece.members:
-                    if answer.given is not Given.NOT_ASKED:
-                        self._asked[answer.member] += 1
-                        self._missed[answer.member] += answer.given in MISSED

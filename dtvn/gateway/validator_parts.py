@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from dtvn.events.balancing import LoadBalancerMetrics, NodeLoadInfo
 from dtvn.events.config import Balancing, ConsensusConfig
+from dtvn.gateway.events_face import EventFigures
 from dtvn.gateway.face import GatewayFace
 from dtvn.gateway.validator_answers import Health, Metrics
 
@@ -103,17 +104,15 @@ class ConsensusManager:
 class LoadBalancer:
     """Which members are asked first: those next to the thread on a ring, by consistent hash."""
 
-    def __init__(
-        self, asked: Mapping[str, int], missed: Mapping[str, int], nodes: dict[str, NodeLoadInfo]
-    ) -> None:
+    def __init__(self, members: Sequence[str], figures: EventFigures, nodes: dict[str, NodeLoadInfo]) -> None:
         self.nodes = nodes
         """What the gateway knows of the members as entry nodes, by id; it asks each of them once a second."""
-        self._asked = dict(asked)
-        self._missed = {node_id: count for node_id, count in missed.items() if count}
+        self._asked = {member: figures.asked(member) for member in members}
+        self._failed = {member: count for member in members if (count := figures.failed(member))}
 
     def get_metrics(self) -> LoadBalancerMetrics:
-        """Questions about events that this validator's members were asked."""
-        total, failed = sum(self._asked.values()), sum(self._missed.values())
+        """Questions about events that the gateway asked, and those without a usable answer."""
+        total, failed = sum(self._asked.values()), sum(self._failed.values())
         rate = failed / total if total else 0.0
         algorithm = Balancing.CONSISTENT_HASH.value
-        return LoadBalancerMetrics(algorithm, total, failed, rate, self._asked, self._missed)
+        return LoadBalancerMetrics(algorithm, total, failed, rate, self._asked, self._failed)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from dtvn.events.asking.asker import LATE
 from dtvn.events.config import Algorithm, from_profile
 from dtvn.gateway import AsyncDistributedValidator, DistributedValidator
 from dtvn.protocol.genesis import CAPABILITIES
@@ -71,6 +72,8 @@ def test_the_load_balancer_counts_by_node(gateway: FakeGateway) -> None:
     gateway.events.changed = lambda member, body: [] if member == 3 else [body]
     with DistributedValidator(gateway, algorithm=Algorithm.PBFT) as validator:
         validator.validate_sequence(GOOD)
+        assert validator.get_load_balancer().get_metrics().failed_requests == 0, "its answer may come late"
+        gateway.events.time += LATE
         found = validator.get_load_balancer().get_metrics()
         assert [node.id for node in validator.get_nodes()] == ["r0", "r1", "r2", "r3"]
     assert found.algorithm == "consistent_hash"

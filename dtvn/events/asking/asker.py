@@ -8,6 +8,7 @@ member does not get the same work twice. Times are monotonic nanoseconds."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -31,6 +32,10 @@ FRAME_BYTES = 256 * 1024
 """Bytes of a frame after which the next one begins."""
 OWED_MAX = 4_096
 """Questions that a member may owe answers to before it gets further ones."""
+LATE = 5_000_000_000
+"""Nanoseconds after it was sent for which an answer to a withdrawn question still counts as one."""
+LATE_MAX = 8_192
+"""Most withdrawn questions by member whose answers are still awaited."""
 
 StateOf = Callable[[], bytes]
 """Returns the canonical bytes of the rule state before a question; b"" if the gateway does not hold it."""
@@ -44,6 +49,16 @@ class Answered(msgspec.Struct):
     """Questions that this member will not vote on."""
 
 
+class AnswerCounts:
+    """Questions by member id that came to an end: with an answer, or LATE after they were sent without
+    one."""
+
+    def __init__(self) -> None:
+        self.answered: Counter[str] = Counter()
+        """Votes and abstentions, whether they were still needed or not."""
+        self.unanswered: Counter[str] = Counter()
+
+
 class _Item(msgspec.Struct):
     number: int
     question: Question
@@ -52,18 +67,21 @@ class _Item(msgspec.Struct):
     plain: msgspec.Raw
     """The encoded question without a state, the same for all members."""
     with_state: bool = False
-    sent_at: int = 0
+    sent_at: int = -1
+    """-1: never."""
 
 
 class _Line:
-    """Questions for one member: those that wait to be sent, and those that it owes an answer to, in the
-    order in which they were sent."""
+    """Questions for one member: those that wait to be sent, those that it owes an answer to, in the order in
+    which they were sent, and those that were withdrawn afterwards."""
 
-    __slots__ = ("heard", "heard_at", "numbers", "owed", "passed", "sent_at", "waiting")
+    __slots__ = ("heard", "heard_at", "late", "numbers", "owed", "passed", "sent_at", "waiting")
 
     def __init__(self) -> None:
         self.waiting: dict[int, _Item] = {}
         self.owed: dict[int, _Item] = {}
+        self.late: dict[int, tuple[Question, int]] = {}
+        """Withdrawn: the question, and when it was sent."""
         self.numbers: dict[Question, int] = {}
         self.sent_at = 0
         self.heard = False
@@ -80,10 +98,11 @@ class _Line:
 
 class Asker:
     """Sends questions to the members of one epoch and reads their answers. `number`: that of the next
-    question, higher than all used before."""
+    question, higher than all used before. `counts`: those of the epochs before, which go on."""
 
-    def __init__(self, electorate: Electorate, number: int = 1) -> None:
+    def __init__(self, electorate: Electorate, number: int = 1, counts: AnswerCounts | None = None) -> None:
         self.number = number
+        self.counts = counts or AnswerCounts()
         self.refused = [0] * len(electorate.members)
         """Invalid answers by member."""
         self._electorate = electorate
@@ -109,6 +128,7 @@ class Asker:
         plain = msgspec.Raw(canonical.encode(Asked(number, question, pairs)))
         for member in members:
             line = self._lines[member]
+            line.late.pop(line.numbers.get(question, 0), None)
             line.numbers[question] = number
             line.waiting[number] = _Item(number, question, events, state_of, plain)
 
@@ -120,9 +140,14 @@ class Asker:
     def unask(self, member: int, question: Question) -> None:
         """Withdraw a question from one member."""
         line = self._lines[member]
-        number = line.numbers.pop(question, 0)
-        if line.waiting.pop(number, None) is None:
-            line.owed.pop(number, None)
+        number = line.numbers.get(question, 0)
+        item = line.owed.pop(number, None) or line.waiting.pop(number, None)
+        if item is None:
+            return
+        if item.sent_at >= 0:
+            line.late[number] = question, item.sent_at
+        else:
+            del line.numbers[question]
 
     def receive(self, member: int, body: bytes) -> Answered:
         """Read a member's answers (the body of a Judged). Never raises: an invalid body is counted in
@@ -138,23 +163,27 @@ class Asker:
             return Answered()
         line = self._lines[member]
         for vote in votes:
-            self._settled(line, line.numbers.get(vote.vote.question, 0))
+            self._settled(member, line.numbers.get(vote.vote.question, 0))
         answered = Answered(votes)
         for number, reason in answers.abstentions:
             item = line.owed.get(number)
-            if item is None or reason is Abstention.OTHER_EPOCH:
+            if reason is Abstention.OTHER_EPOCH:
+                continue
+            if item is None:
+                self._came_late(member, number)
                 continue
             if reason is Abstention.STATE_UNKNOWN and not item.with_state and item.state_of():
                 del line.owed[number]
                 item.with_state = True
                 line.waiting[number] = item
             else:
-                self._settled(line, number)
+                self._settled(member, number)
                 answered.abstained.append((item.question, reason))
         return answered
 
     def bodies(self, now: int) -> list[tuple[int, bytes]]:
         """Frames to send now: (member index, body of a Judge)."""
+        self.give_up(now)
         made = []
         for member in sorted(self._connected):
             line = self._lines[member]
@@ -164,6 +193,17 @@ class Asker:
                 if not line.waiting:
                     line.sent_at = now
         return made
+
+    def give_up(self, now: int) -> None:
+        """Count withdrawn questions as unanswered after LATE; beyond LATE_MAX, the oldest ones at once."""
+        for line, member in zip(self._lines, self._electorate.members, strict=True):
+            while line.late:
+                number, (question, sent_at) = next(iter(line.late.items()))
+                if now < sent_at + LATE and len(line.late) <= LATE_MAX:
+                    break
+                del line.late[number]
+                line.numbers.pop(question, None)
+                self.counts.unanswered[member.id] += 1
 
     def deadline(self) -> int | None:
         """Monotonic nanoseconds at which `bodies` returns the next frame; None if no connected member has a
@@ -211,11 +251,22 @@ class Asker:
         pairs = tuple((event.salt, event.text) for event in item.events)
         return msgspec.Raw(canonical.encode(Asked(item.number, item.question, pairs, state)))
 
-    def _settled(self, line: _Line, number: int) -> None:
+    def _settled(self, member: int, number: int) -> None:
+        line = self._lines[member]
         item = line.owed.pop(number, None)
         if item is not None:
             line.heard, line.passed = True, max(line.passed, item.sent_at)
         else:
             item = line.waiting.pop(number, None)
-        if item is not None:
-            line.numbers.pop(item.question, None)
+        if item is None:
+            self._came_late(member, number)
+            return
+        line.numbers.pop(item.question, None)
+        self.counts.answered[self._electorate.members[member].id] += 1
+
+    def _came_late(self, member: int, number: int) -> None:
+        line = self._lines[member]
+        question, _ = line.late.pop(number, (None, 0))
+        if question is not None:
+            line.numbers.pop(question, None)
+            self.counts.answered[self._electorate.members[member].id] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dtvn.events.asking import Asker, MemberJudge
-from dtvn.events.asking.asker import GATHER, OWED_MAX, RETRY
+from dtvn.events.asking.asker import GATHER, LATE, LATE_MAX, OWED_MAX, RETRY
 from dtvn.events.asking.forms import decode_asks
 from dtvn.events.judging import Event, Question
 from dtvn.events.ruled_run import RuledRun
@@ -142,3 +142,36 @@ def test_invalid_answers_are_counted_and_settle_nothing() -> None:
         assert asking.asker.receive(0, bad).votes == ()
     assert asking.asker.refused == [3, 0, 0, 0]
     assert asking.sent(RETRY) == [(0, 1)]
+
+
+def test_an_answer_to_a_withdrawn_question_counts_if_it_comes_in_time() -> None:
+    asking = Asking()
+    made = asking.ask(members=[0, 1, 2])
+    bodies = dict(asking.asker.bodies(0))
+    asking.asker.receive(0, answer(judge(), bodies[0]))
+    asking.asker.forget(made)
+    asking.asker.receive(1, answer(judge(index=1), bodies[1]))
+    asking.asker.give_up(LATE - 1)
+    assert asking.asker.counts.answered == {"n0": 1, "n1": 1}
+    assert asking.asker.counts.unanswered == {}
+    asking.asker.give_up(LATE)
+    assert asking.asker.counts.unanswered == {"n2": 1}
+    asking.asker.receive(2, answer(judge(index=2), bodies[2]))
+    assert asking.asker.counts.answered == {"n0": 1, "n1": 1}, "it was counted already"
+
+
+def test_a_question_that_was_never_sent_counts_for_nobody() -> None:
+    asking = Asking()
+    asking.asker.forget(asking.ask())
+    asking.asker.give_up(LATE)
+    assert asking.asker.counts.answered == asking.asker.counts.unanswered == {}
+
+
+def test_a_bounded_number_of_late_answers_is_awaited() -> None:
+    asking = Asking()
+    for number in range(LATE_MAX + 2):
+        made = asking.ask(f"r{number}", [0])
+        asking.sent(number * GATHER // 1_000)
+        asking.asker.forget(made)
+    asking.asker.give_up(0)
+    assert asking.asker.counts.unanswered == {"n0": 2}
