@@ -88,7 +88,9 @@ class Holding:
             out: list[bytes] = []
             if not self._terms.refuse and self._run_events and self._seen.state.phase is Phase.ACTIVE:
                 self._note_run()
-            if self._seen.state.phase is Phase.ACTIVE:
+            if self._notes and self._seen.state.phase is Phase.ACTIVE:
+                # The last line may lack its end, and would swallow an event behind it.
+                out.append(b"\n" if self._blocks.form == "ndjson" else b"\n\n")
                 self._say_notes(out)
             await self._finish(out)
 
