@@ -68,10 +68,10 @@ class Holding:
         except FramingError as error:
             await self._no_events(error)
         except UnreadableEncoding as error:
+            self._judging.give_up(str(error))
             if self._terms.refuse or self._decoded:
                 await self.broke(str(error))
             else:  # the header was wrong: the client gets the bytes as they are
-                self._judging.give_up(str(error))
                 self._through = True
                 await self._more([piece])
 
@@ -81,6 +81,7 @@ class Holding:
                 self._decoder.end()
             await self._pass(list(self._blocks.end()))
         except UnreadableEncoding as error:
+            self._judging.give_up(str(error))
             await self.broke(str(error))
         except FramingError as error:
             await self._no_events(error)
@@ -88,7 +89,9 @@ class Holding:
             out: list[bytes] = []
             if not self._terms.refuse and self._run_events and self._seen.state.phase is Phase.ACTIVE:
                 self._note_run()
-            if self._seen.state.phase is Phase.ACTIVE:
+            if self._notes and self._seen.state.phase is Phase.ACTIVE:
+                # The last line may lack its end, and would swallow an event behind it.
+                out.append(b"\n" if self._blocks.form == "ndjson" else b"\n\n")
                 self._say_notes(out)
             await self._finish(out)
 

@@ -18,8 +18,12 @@ STEP_BYTES = 64 * 1024
 _EVENTS = {b"text/event-stream", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"}
 _FIELD = re.compile(rb"(?:data|event|id|retry)?:")
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:")
-_OBJECT = re.compile(rb'\{\s*"type"\s*:\s*"(\w+)"')
-_BEGUN = re.compile(rb'\{\s*(?:"(?:t(?:y(?:p(?:e(?:"\s*(?::\s*(?:"\w*)?)?)?)?)?)?)?)?')
+# Members before `type`, since writers may sort them: only scalars, to tell other JSON from its first bytes.
+_TEXT = rb'"(?:[^"\\]|\\.)*'
+_MEMBERS = rb'\{(?:\s*"(?!type")[^"\\]*"\s*:\s*(?:%b"|[-+.\w]+)\s*,)*\s*' % _TEXT
+_OBJECT = re.compile(_MEMBERS + rb'"type"\s*:\s*"(\w+)"')
+_VALUE_BEGUN = rb'(?:%b(?:\\|"\s*)?|[-+.\w]+\s*)?' % _TEXT
+_BEGUN = re.compile(_MEMBERS + rb'(?:"[^"\\]*(?:"\s*(?::\s*%b)?)?)?' % _VALUE_BEGUN)
 
 
 class Media(Enum):

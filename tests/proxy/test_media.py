@@ -8,6 +8,7 @@ import zlib
 import httpx
 import pytest
 
+from dtvn.proxy.media import holds_events
 from tests.proxy.support import (
     BAD,
     GOOD,
@@ -70,7 +71,9 @@ async def test_bytes_that_are_not_gzip_are_not_judged() -> None:
         assert (report.not_validated or "").startswith("content encoding gzip")
     async with proxied(script, "refuse") as proxy:
         answer = await proxy.post()
+        report = await proxy.report()
     assert parsed(answer.content)[0]["code"] == "UPSTREAM_BROKE_OFF"
+    assert report.valid is None
 
 
 PACKED = gzip.compress(sse(GOOD))
@@ -138,6 +141,15 @@ async def test_events_that_are_not_said_to_be_events_are_judged(kind: bytes, for
     async with proxied(answering(body, kind), "refuse") as proxy:
         answer = await proxy.post()
     assert types(answer.content) == ["RUN_STARTED", "TEXT_MESSAGE_START", "RUN_ERROR"]
+
+
+async def test_the_type_of_a_first_event_need_not_be_its_first_member() -> None:
+    head = b'{"runId": "a\\"b", "threadId":"t","timestamp":-1.5e3 ,"type" : "RUN_STARTED"'
+    assert holds_events(head) is True
+    known = head.index(b"RUN") + 1
+    assert {holds_events(head[:end]) for end in range(1, known)} == {None}
+    for other in (b'{"a":1}', b'{"a":{"type":"RUN_STARTED"', b'{"a":"","type":"box"', b'{"type":"x","a":'):
+        assert holds_events(other) is False, other
 
 
 @pytest.mark.parametrize("mode", MODES)

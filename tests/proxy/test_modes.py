@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.events.rules import EventReader
 from dtvn.proxy import LOCAL_ONLY, LocalJudge, Run
 from tests.events.rules.samples import event
 from tests.proxy.support import BAD, GOOD, answering, parsed, proxied, sse, types
@@ -108,6 +109,22 @@ async def test_json_lines_are_judged_and_marked(kind: bytes) -> None:
     lines = answer.content.splitlines()
     assert lines[:4] + lines[5:] == GOOD
     assert types(answer.content)[4] == "!valid"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (b"text/event-stream", sse(GOOD[:4])[:-2]),
+        (b"text/event-stream", sse(GOOD[:4])[:-1]),
+        (b"application/x-ndjson", b"\n".join(GOOD[:4])),
+    ],
+    ids=["no line end", "no empty line", "json line"],
+)
+async def test_a_mark_behind_an_unended_line_leaves_it_whole(kind: bytes, body: bytes) -> None:
+    async with proxied(answering(body, kind), "mark") as proxy:
+        answer = await proxy.post()
+    assert [text for _, text in EventReader(4096).feed(answer.content)][:4] == GOOD[:4]
+    assert types(answer.content)[4:] == ["!valid"]
 
 
 async def test_unknown_event_types_pass_where_they_may() -> None:
