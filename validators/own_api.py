@@ -3,7 +3,6 @@ data that only that process has."""
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +10,8 @@ import msgspec
 from django.conf import settings
 
 from dtvn.api.errors import Unavailable
+from dtvn.cli.circuit_breaker_status import breaker_states
+from dtvn.events.balancing import BreakerState
 from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError
@@ -22,8 +23,6 @@ from validators.membership import MemberNode, list_members
 WAIT = 2.0
 """Seconds for one node's answer."""
 UNUSABLE = (*NO_ANSWER, StartError, msgspec.MsgspecError, ValueError)
-
-BREAKER = re.compile(r'^dtvn_platform_breaker_state\{node_id="([^"]*)"\} ([0-2])', re.MULTILINE)
 
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -58,7 +57,7 @@ def read_metrics(node_id: str) -> str | None:
     return found.body.decode("utf-8", "replace")
 
 
-def read_breakers() -> dict[str, int]:
+def read_breakers() -> dict[str, BreakerState]:
     """State of the breaker of each member in the gateway of this platform's web process, by id, by its
     metrics; {} if it does not answer."""
     try:
@@ -71,7 +70,7 @@ def read_breakers() -> dict[str, int]:
         found = get(host.strip("[]"), int(port), "/metrics", patience=WAIT, headers=headers)
     except (*UNUSABLE, LookupError, TypeError):
         return {}
-    return {name: int(state) for name, state in BREAKER.findall(found.body.decode("utf-8", "replace"))}
+    return breaker_states(found.body.decode("utf-8", "replace"))
 
 
 def _ask(member: MemberNode, path: str) -> Any:

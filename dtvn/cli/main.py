@@ -6,7 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dtvn.cli import cluster_status, consensus_metrics, events_proxy, validate, verify_transcript
+from dtvn.cli import (
+    circuit_breaker_status,
+    cluster_status,
+    consensus_metrics,
+    events_proxy,
+    validate,
+    verify_transcript,
+)
 
 # Of these, only `validate` reads standard input.
 PRINTING = {
@@ -14,6 +21,7 @@ PRINTING = {
     "verify-transcript": verify_transcript,
     "cluster-status": cluster_status,
     "consensus-metrics": consensus_metrics,
+    "circuit-breaker-status": circuit_breaker_status,
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 TIMEOUT_SECONDS = 10.0
+NO_PLATFORM = "not what a platform answers"
 Form = TypeVar("Form")
 
 
@@ -26,22 +27,30 @@ def add_platform_options(parser: argparse.ArgumentParser) -> None:
 def ask(platform: str, path: str, form: type[Form]) -> Form:
     """The answer to GET `path` below /api/v1, under the key in $DTVN_API_KEY. Raises PlatformError."""
     try:
+        return msgspec.json.decode(fetch(platform, f"api/v1/{path}"), type=form)
+    except msgspec.MsgspecError:
+        raise PlatformError(f"{platform} answers 200: {NO_PLATFORM}") from None
+
+
+def fetch(platform: str, path: str) -> bytes:
+    """The body of the answer to GET `path`, under the key in $DTVN_API_KEY. Raises PlatformError."""
+    try:
         import httpx
     except ImportError:
         raise PlatformError("this command needs httpx: pip install 'dtvn[events]'") from None
     key = os.environ.get("DTVN_API_KEY", "")
-    url = f"{platform.rstrip('/')}/api/v1/{path}"
+    url = f"{platform.rstrip('/')}/{path}"
     try:
         with httpx.Client(trust_env=False, timeout=TIMEOUT_SECONDS) as client:
             answer = client.get(url, headers={"X-API-Key": key} if key else {})
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise PlatformError(f"cannot reach {platform}: {error or type(error).__name__}") from None
+    if answer.status_code == httpx.codes.OK:
+        return answer.content
     try:
-        if answer.status_code == httpx.codes.OK:
-            return msgspec.json.decode(answer.content, type=form)
         said = msgspec.json.decode(answer.content, type=dict[str, Any]).get("error", "")
     except msgspec.MsgspecError:
-        said = "not what a platform answers"
+        said = NO_PLATFORM
     raise PlatformError(f"{platform} answers {answer.status_code}: {said}")
 
 

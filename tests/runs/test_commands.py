@@ -1,4 +1,4 @@
-"""`dtvn cluster-status` and `dtvn consensus-metrics` over what the platform's API answers (A87)."""
+"""The commands that print what a platform says of its cluster (A87), over what it answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from dtvn.cli import cluster_status, consensus_metrics
+from dtvn.cli import circuit_breaker_status, cluster_status, consensus_metrics
+from dtvn.gateway.questions import MemberStatus
 from tests.api.conftest import KEY, Api
 from tests.fake_gateway import FakeGateway
 from tests.runs.test_rest import BAD, GOOD, sequence
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 @contextmanager
 def platform(api: Api) -> Iterator[str]:
     """An address that answers as the API does now: its database is of the test's own thread."""
-    paths = ("/api/v1/cluster", "/api/v1/nodes", "/api/v1/events/runs?limit=1000")
+    paths = ("/api/v1/cluster", "/api/v1/nodes", "/api/v1/events/runs?limit=1000", "/metrics")
     answers = {path: api.get(path).content for path in paths}
 
     class Server(BaseHTTPRequestHandler):
@@ -98,6 +99,21 @@ def test_a87_consensus_metrics_count_verdicts(api: Api, fake: FakeGateway) -> No
     assert found["current_leader"] == "r0"
     assert every["total_operations"] == 5
     assert sum(given["valid"] for given in every["answers"].values()) >= 3 + 3 + 4
+
+
+def test_a87_circuit_breaker_status_tells_each_member(api: Api, fake: FakeGateway) -> None:
+    with platform(api) as url:
+        assert json.loads(told(circuit_breaker_status, url)[1]) == dict.fromkeys(
+            ("r0", "r1", "r2", "r3"), "closed"
+        )
+    statuses = [MemberStatus(answered=10) for _ in range(4)]
+    fake.entries.observe(statuses, 0.0)
+    statuses[3].missed = 11
+    fake.entries.observe(statuses, 1.0)
+    with platform(api) as url:
+        code, out, _ = told(circuit_breaker_status, url, json=False)
+    assert code == 1
+    assert out.endswith("r3                     open\n")
 
 
 def test_a_platform_that_is_away_or_refuses_is_said_in_one_line(
