@@ -131,8 +131,8 @@ def test_a_dead_process_is_hidden_and_its_node_requested_again(desk: Desk) -> No
     assert ManagedNode.objects.get(pk="node0").restarts == 1
     told = Announcement.objects.filter(node_id="node0").values_list("status", "error")
     assert list(told)[-2:] == [
-        ("error", "its process was killed"),
-        ("starting", "its process was killed"),
+        ("error", "its process was killed, or could not report its end"),
+        ("starting", "its process was killed, or could not report its end"),
     ], "as the error that it was (X31), before it starts again"
 
 
