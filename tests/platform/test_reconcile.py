@@ -11,8 +11,10 @@ import pytest
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from dtvn.node.run import EXIT_UNREACHABLE
 from tests.waiting import wait_until
 from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import lock_holder
 from validators.models import Announcement, ManagedNode, NodePart, NodeStatus
 from validators.processes.reconcile import Reconciler
 from validators.services import nodes
@@ -129,9 +131,31 @@ def test_a_dead_process_is_hidden_and_its_node_requested_again(desk: Desk) -> No
     assert ManagedNode.objects.get(pk="node0").restarts == 1
     told = Announcement.objects.filter(node_id="node0").values_list("status", "error")
     assert list(told)[-2:] == [
-        ("error", "its process was killed"),
-        ("starting", "its process was killed"),
+        ("error", "its process was killed, or could not report its end"),
+        ("starting", "its process was killed, or could not report its end"),
     ], "as the error that it was (X31), before it starts again"
+
+
+def test_a_reason_given_between_the_two_looks_is_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process whose ledger's server is away lives for a moment only, every 5 s: taken for killed ten times,
+    its node would wait for a person."""
+    desk.reconciler.turn()
+    process = desk.run("node0")
+    desk.reconciler.turn()
+    why = "ended with code 4: PostgreSQL does not answer"
+
+    def ends_now(slot: Path) -> int | None:
+        if slot == desk.folder.node_lock("node0") and process.poll() is None:
+            report = {"exit_code": EXIT_UNREACHABLE}
+            ManagedNode.objects.filter(pk="node0").update(pid=None, exit_reason=why, report=report)
+            process.kill()
+            process.wait()
+        return lock_holder(slot)
+
+    monkeypatch.setattr("validators.processes.reconcile.lock_holder", ends_now)
+    desk.reconciler.turn()
+    assert desk.status("node0") == (NodeStatus.ERROR, f"{why}; restarts after a pause", None)
+    assert ManagedNode.objects.get(pk="node0").restarts == 0
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ class NodeController:
         if not by_itself:
             self._why = ""
             return
-        self._why = seen.exit_reason or "its process was killed"
+        self._why = seen.exit_reason or "its process was killed, or could not report its end"
         self._ends.append(now)
         while self._ends and self._ends[0] < now - RESTARTS_WINDOW:
             self._ends.popleft()

@@ -140,12 +140,16 @@ def observe(row: ManagedNode, folder: DataFolder, probes: ApiProbes | None = Non
     """Observe a node. Its row was read before: a process that the row shows as claimed can only have ended
     since."""
     slot = folder.node_lock(row.node_id)
+    claimed = bool(row.start_token) and row.claimed_token == row.start_token
+    if (holder := lock_holder(slot)) is None and claimed:
+        # It may have ended since its row was read: it gives its reason before it leaves the lock.
+        row.refresh_from_db(fields=["exit_reason", "report"])
     return Observation(
         desired=row.desired,
         generation=row.generation,
         running_generation=row.running_generation,
-        claimed=bool(row.start_token) and row.claimed_token == row.start_token,
-        holder=lock_holder(slot),
+        claimed=claimed,
+        holder=holder,
         heartbeat=heartbeat(slot),
         turning=bool(row.report) and _answers(row, probes),
         exit_reason=row.exit_reason,
