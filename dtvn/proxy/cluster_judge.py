@@ -134,7 +134,7 @@ class _Refused(NoVerdict):
         except msgspec.MsgspecError:
             failure = _Failure()
         self.code = failure.code
-        said = failure.error or f"{answer.url.path} is not there"
+        said = (failure.error or f"{answer.url.path} is not there").rstrip(".")
         super().__init__(f"the cluster's platform answers {answer.status_code}: {said}")
 
 

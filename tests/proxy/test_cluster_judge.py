@@ -47,7 +47,7 @@ class Platform:
         later = self.later if scope["path"].endswith("/events") else None
         if self.failures or later:
             status, code = later or self.failures.pop(0)
-            said = {"success": False, "error": "it is so", "code": code}
+            said = {"success": False, "error": "it is so.", "code": code}
             await answered(send, status, json.dumps(said).encode())
         elif scope["path"] == RUNS:
             self.began = json.loads(body)
