@@ -117,6 +117,7 @@ TIME_ZONE = "UTC"
 EVENT_TIME_ZONE = environment.event_time_zone()
 """Time zone of times without an offset in ticket files, for events without a time zone of their own."""
 USE_I18N = False
+FORMAT_MODULE_PATH = "dtvn_project"
 USE_TZ = True
 
 STATIC_URL = "static/"

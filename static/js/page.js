@@ -136,10 +136,11 @@ dtvn.ui = (function () {
     }
   }
 
+  /* Sweden writes dates as ISO 8601 does, and as all else here. */
   function clock(seconds) {
     const then = new Date(seconds * 1000);
     const today = then.toDateString() === new Date().toDateString();
-    return (today ? "" : `${then.toLocaleDateString("en-GB")} `) + then.toLocaleTimeString("en-GB");
+    return (today ? "" : `${then.toLocaleDateString("sv-SE")} `) + then.toLocaleTimeString("en-GB");
   }
 
   // --- calls -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ preview a change or ask before an act."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -216,3 +217,53 @@ def test_a_page_that_waits_is_renewed_and_keeps_the_focus(site: str) -> None:
         expect(button).to_be_focused()
         assert page.evaluate("window.same") is True
     assert walk.found == {"a change that waits": []}
+
+
+BANNERED = """() => {
+  const looks = (cell) => [getComputedStyle(cell).fontWeight, getComputedStyle(cell).paddingLeft];
+  return [...document.querySelectorAll("tbody tr")].map((row) => row.querySelectorAll("td"))
+    .filter(([first, ...others]) => others.some((cell) => `${looks(cell)}` !== `${looks(first)}`)).length;
+}"""
+"""How many rows have a cell that looks unlike the others."""
+LOWERED = """() => {
+  const top = (node) => {
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    return range.getBoundingClientRect().top;
+  };
+  return [...document.querySelectorAll("#result_list tbody tr")]
+    .map((row) => Math.abs(top(row.querySelector(".pill").lastChild) - top(row.querySelector(".field-role"))))
+    .filter((pixels) => pixels > 1.5);
+}"""
+"""How far the words of a pill lie from those of another cell, where it is seen."""
+
+
+def test_cells_of_a_row_look_alike_and_stand_in_line(site: str) -> None:
+    with launched() as browser, visitor(browser, "desktop", "light") as page:
+        walk = Walk(page, site)
+        log_in(walk)
+        walk.goes(MEMBERS)
+        assert page.evaluate(BANNERED) == 0
+        walk.goes("/admin/validators/managednode/")
+        assert page.evaluate(LOWERED) == []
+        walk.goes("/admin/validators/apikey/")
+        expect(page.locator(".field-created_at")).to_have_text(
+            re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), timeout=5_000
+        )
+
+
+def test_on_a_phone_icons_and_words_of_a_button_do_not_overlap(site: str) -> None:
+    with launched() as browser, visitor(browser, "phone", "dark") as page:
+        walk = Walk(page, site)
+        log_in(walk)
+        walk.goes("/admin/validators/apikey/")
+        add = page.locator(".object-tools a.addlink")
+        assert add.evaluate("(one) => getComputedStyle(one).backgroundPositionX") != "0px"
+        walk.goes("/admin/auth/user/add/")
+        radio = page.locator("#content [type=radio]").first
+        assert (radio.bounding_box() or {})["height"] < 30
+        walk.goes(f"{MEMBERS}principals/")
+        assert min(code.bounding_box()["width"] for code in page.locator("td code").all()) > 150  # type: ignore[index]
+        walk.goes("/api/docs")
+        ground = page.locator("html").evaluate("(one) => getComputedStyle(one).backgroundColor")
+        assert ground != "rgba(0, 0, 0, 0)", "the description of the API is white at night"

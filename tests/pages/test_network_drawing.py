@@ -98,3 +98,8 @@ def test_one_node_has_no_link_and_two_have_one(browser: Browser) -> None:
         with drawn(browser, nodes, agreeing=[]) as page:
             assert page.locator("[data-at=count]").inner_text() == said
             assert page.locator("[data-at=peers] tr").count() == count
+
+
+def test_a_day_before_today_is_written_as_in_the_log(browser: Browser) -> None:
+    with drawn(browser, [node("r0")], ["r0"]) as page:
+        assert str(page.evaluate("dtvn.ui.clock(Date.UTC(2026, 6, 18, 12) / 1000)")).startswith("2026-07-18 ")
