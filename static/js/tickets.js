@@ -35,6 +35,7 @@
   let from = ""; // key before this page
   let next = null; // key before the next page, null at the last
   let seen = 0; // the sequence as of which the page is
+  let severalEvents = false; // whether there are tickets of more than one
   let asked = 0; // number of the newest search: an earlier one ends at its next answer
   let requests = 0; // of the last search
 
@@ -95,8 +96,11 @@
   }
 
   function drawEvents(events) {
-    for (const [list, first] of [[at("event"), [new Option("all", "")]], [at("act-event"), []]]) {
-      const names = list === at("act-event") && !events.includes("default") ? ["default", ...events] : events;
+    severalEvents = events.length > 1;
+    for (const [list, first, names] of [
+      [at("event"), [new Option("all", "")], events],
+      [at("act-event"), [], events.length ? events : ["default"]],
+    ]) {
       if (list && [...list.options].slice(first.length).map((one) => one.value).join() !== names.join()) {
         const chosen = list.value;
         list.replaceChildren(...first, ...names.map((name) => new Option(name, name)));
@@ -130,6 +134,9 @@
     opener.setAttribute("aria-expanded", history.isOpen(ticket));
     opener.append(make("b", "", ticket.id));
     name.append(opener);
+    if (severalEvents && !at("event").value) {
+      name.append(" ", make("span", "soft", ticket.event));
+    }
     const state = cell("whole", "");
     state.append(pill(`plain ${TONE[ticket.state] ?? ""}`, ticket.state), " ", make("span", "soft meaning", ticket.meaning));
     const about = cell("data roomy", ticket.about || "–", "About");

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.integration.supervised import Supervised, supervised
 from tests.pages.browsing import Complaints, confirm, expect_to_fit, opened, shown
@@ -83,6 +83,22 @@ def test_a_disputed_ticket_is_found_by_name_proved_and_upheld(
     about = row(page, "TICKET-007").locator("td.data").bounding_box()
     assert about is not None
     assert about["width"] > 300, "on a phone the words about a ticket have a line of their own"
+
+
+def test_tickets_of_several_events_are_told_apart(s: Supervised, page: Page, api: httpx.Client) -> None:
+    def in_two_events(route: Route) -> None:
+        answer = route.fetch()
+        found = answer.json()
+        first = found["tickets"][0]
+        found["tickets"] = [first | {"event": name} for name in ("evening", "matinee")]
+        route.fulfill(response=answer, json=found | {"events": ["evening", "matinee"], "after": None})
+
+    page.route("**/tickets/found*", in_two_events)
+    page.goto(f"{s.url}/dashboard/tickets")
+    expect(shown(page, "tickets").locator("tr")).to_have_count(2)
+    expect(shown(page, "tickets")).to_contain_text("evening")
+    expect(shown(page, "tickets")).to_contain_text("matinee")
+    expect(page.get_by_label("of event")).to_have_value("evening")
 
 
 def test_one_act_on_selected_tickets_shows_its_progress(s: Supervised, page: Page, api: httpx.Client) -> None:
