@@ -1,10 +1,27 @@
 // Shows the OpenAPI document with Swagger UI; "Authorize" takes an API key.
 document.documentElement.classList.toggle("dark-mode", matchMedia("(prefers-color-scheme: dark)").matches);
+
+// Swagger UI's page with the landmark and the heading that assistive technology expects, and without its choice
+// among servers: there is one.
+const accessible = {
+  wrapComponents: {
+    InfoContainer: (Original, { React }) => (properties) =>
+      React.createElement(
+        "section",
+        { "aria-label": "About" },
+        React.createElement(Original, properties),
+        React.createElement("h2", { className: "wrapper" }, "Operations"),
+      ),
+    ServersContainer: () => () => null,
+  },
+};
+
 window.SwaggerUIBundle({
   url: document.getElementById("api").dataset.document,
   dom_id: "#api",
-  deepLinking: true,
+  deepLinking: false, // its links would lie within buttons
   docExpansion: "list",
   validatorUrl: null,
+  plugins: [accessible],
   presets: [window.SwaggerUIBundle.presets.apis],
 });
