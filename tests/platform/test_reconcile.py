@@ -34,7 +34,8 @@ class Desk:
         self.sent: list[tuple[str, str]] = []
         self.broker_is_down = False
         self.tried = 0
-        self.reconciler = Reconciler(self.folder, self.send)
+        self.ending = False
+        self.reconciler = Reconciler(self.folder, self.send, ending=lambda: self.ending)
         self.processes: list[subprocess.Popen[str]] = []
 
     def send(self, node: ManagedNode, token: str) -> None:
@@ -132,6 +133,21 @@ def test_a_dead_process_is_hidden_and_its_node_requested_again(desk: Desk) -> No
         ("error", "its process was killed"),
         ("starting", "its process was killed"),
     ], "as the error that it was (X31), before it starts again"
+
+
+def test_a_process_that_ends_with_the_platform_was_not_killed(desk: Desk) -> None:
+    """A turn under way said so of every node, counted a restart and requested it again."""
+    desk.reconciler.turn()
+    process = desk.run("node0")
+    desk.reconciler.turn()
+    sent = len(desk.sent)
+    desk.ending = True
+    process.kill()
+    process.wait()
+    desk.reconciler.turn()
+    desk.reconciler.turn()
+    assert desk.status("node0") == (NodeStatus.RUNNING, "", process.pid)
+    assert (ManagedNode.objects.get(pk="node0").restarts, len(desk.sent)) == (0, sent)
 
 
 @pytest.mark.parametrize(
