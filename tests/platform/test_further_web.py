@@ -58,6 +58,22 @@ def test_it_needs_a_platform_broker_secret_and_the_same_cluster(
     assert refusal(tmp_path).startswith(f"{tmp_path} has cluster {cluster[:12]}, and the platform has ")
 
 
+def test_away_from_nodes_that_listen_on_loopback_it_says_what_cannot_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half of the gates' requests through a proxy got "No quorum: 0 of 4 reachable"."""
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://cache:6379/1")
+    monkeypatch.setenv("DTVN_SECRET_KEY", "s" * 64)
+    cluster = make_cluster(tmp_path)
+    Platform.objects.create(platform_id="a" * 32, cluster=cluster, host="other", folder="/data")
+    check(DataFolder(tmp_path))
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith("the nodes listen at 127.0.0.1 of other: ")
+    Platform.objects.update(host=os.uname().nodename)
+    check(DataFolder(tmp_path))
+    assert len(caplog.records) == 1
+
+
 def test_before_the_first_make_up_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Platform._meta, "db_table", "not_made_yet")
     assert "run make up first" in refusal(tmp_path)

@@ -36,7 +36,8 @@ class Desk:
         self.sent: list[tuple[str, str]] = []
         self.broker_is_down = False
         self.tried = 0
-        self.reconciler = Reconciler(self.folder, self.send)
+        self.ending = False
+        self.reconciler = Reconciler(self.folder, self.send, ending=lambda: self.ending)
         self.processes: list[subprocess.Popen[str]] = []
 
     def send(self, node: ManagedNode, token: str) -> None:
@@ -156,6 +157,21 @@ def test_a_reason_given_between_the_two_looks_is_read(desk: Desk, monkeypatch: p
     desk.reconciler.turn()
     assert desk.status("node0") == (NodeStatus.ERROR, f"{why}; restarts after a pause", None)
     assert ManagedNode.objects.get(pk="node0").restarts == 0
+
+
+def test_a_process_that_ends_with_the_platform_was_not_killed(desk: Desk) -> None:
+    """A turn under way said so of every node, counted a restart and requested it again."""
+    desk.reconciler.turn()
+    process = desk.run("node0")
+    desk.reconciler.turn()
+    sent = len(desk.sent)
+    desk.ending = True
+    process.kill()
+    process.wait()
+    desk.reconciler.turn()
+    desk.reconciler.turn()
+    assert desk.status("node0") == (NodeStatus.RUNNING, "", process.pid)
+    assert (ManagedNode.objects.get(pk="node0").restarts, len(desk.sent)) == (0, sent)
 
 
 @pytest.mark.parametrize(

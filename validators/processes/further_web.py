@@ -40,6 +40,12 @@ OTHER_KEY = (
     "its secret.key"
 )
 
+LOOPBACK_NODES = (
+    "the nodes listen at %s of %s: from this host pages show and nothing can be decided, unless they have "
+    "moved since"
+)
+"""No refusal: `members move` may have given them other addresses than genesis has."""
+
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT; exit with 1 and one line if that is not possible."""
@@ -88,9 +94,12 @@ def check(folder: DataFolder) -> None:
     for name in FILES:
         if not (folder.root / name).exists():
             raise StartError(f"{folder.root / name} is missing: copy it from {row.folder} on {row.host}")
-    found = genesis.cluster_id(read_genesis_to_start(ClusterFolder(folder.root).genesis)).hex()
+    founded = read_genesis_to_start(ClusterFolder(folder.root).genesis)
+    found = genesis.cluster_id(founded).hex()
     if found != row.cluster:
         raise StartError(f"{folder.root} has cluster {found[:12]}, and the platform has {row.cluster[:12]}")
+    if row.host != os.uname().nodename and all(each.host == tcp_ports.LOOPBACK for each in founded.members):
+        logger.warning(LOOPBACK_NODES, tcp_ports.LOOPBACK, row.host)
 
 
 if __name__ == "__main__":

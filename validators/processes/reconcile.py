@@ -37,10 +37,19 @@ SEND_PAUSE = 1.0
 class Reconciler:
     """Compares processes with desired states, one turn at a time."""
 
-    def __init__(self, folder: DataFolder, send_start: SendStart, probes: ApiProbes | None = None) -> None:
+    def __init__(
+        self,
+        folder: DataFolder,
+        send_start: SendStart,
+        probes: ApiProbes | None = None,
+        *,
+        ending: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`ending`: whether the platform ends, and its processes with it."""
         self._folder = folder
         self._send_start = send_start
         self._probes = probes
+        self._ending = ending
         self._controllers: dict[str, NodeController] = {}
         self._broker_away = ""
         """Why the broker took no start request the last time; empty if it did."""
@@ -58,6 +67,8 @@ class Reconciler:
         for row in rows:
             controller = self._controllers.setdefault(row.node_id, NodeController(row.generation))
             seen = observe(row, self._folder, self._probes)
+            if self._ending():  # read after the look: a process that was gone may have ended in order
+                return False
             decision = controller.step(seen, time.monotonic())
             settled &= decision.status == row.status and decision.status in SETTLED
             self._act(row, seen, decision, controller)

@@ -88,7 +88,7 @@ class Supervisor:
         self._accounts: dict[str, Any] = {}
         self._url = public_url(host, port)
         self._probes = ApiProbes(folder)
-        self._reconciler = Reconciler(folder, send_start, self._probes)
+        self._reconciler = Reconciler(folder, send_start, self._probes, ending=self._stop.is_set)
         self._attention = Attention(folder, self._probes.answers)
         self._cluster = ClusterController(
             folder, lambda names: found_cluster(folder, names, self._url.removeprefix("http://"))

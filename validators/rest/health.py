@@ -16,7 +16,7 @@ from dtvn.protocol import quorum
 from validators.membership import WAITING, awaited_by
 from validators.rest.http import response_of
 from validators.services import principals
-from validators.services.network import gateway
+from validators.services.network import informed_gateway
 
 FOLLOWING = "following"
 """State of a node without a vote, in its status answer."""
@@ -84,7 +84,7 @@ def _cluster() -> tuple[Agreement, Sequence[MemberView]]:
     """The cluster's state, and all members with their newest reports as held by the gateway: no node is
     queried."""
     try:
-        network = gateway()
+        network = informed_gateway()
         return agreement_of(network), network.members()
     except Unavailable:
         return NO_CLUSTER, ()

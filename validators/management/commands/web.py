@@ -14,7 +14,8 @@ HOST_DEFAULT = "127.0.0.1"
 
 class Command(BaseCommand):
     help = (
-        "Serve pages, REST and live feed of a platform that make up runs, on this host or another one. "
+        "Serve pages, REST and live feed of a platform that make up runs, on this host or another one that "
+        "reaches its nodes. "
         "Set DATABASE_URL, CELERY_BROKER_URL, DTVN_SECRET_KEY, DTVN_ALLOWED_HOSTS and DTVN_HTTPS as there."
     )
     requires_system_checks: list[str] = []
