@@ -30,12 +30,14 @@ def test_the_five_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_limits_that_the_page_names_are_the_defaults() -> None:
+    from dtvn.events.asking import EVENT_BYTES_MAX
     from dtvn.events.rules import Limits
 
     said = " ".join(PAGE.read_text(encoding="utf-8").split())
     limits = Limits()
     for words in (
-        f"at most {limits.event_bytes >> 20} MiB and {limits.depth} levels",
+        f"events of {limits.event_bytes >> 20} MiB (before a cluster: {EVENT_BYTES_MAX >> 20} MiB)",
+        f"and {limits.depth} levels",
         f"ids of {limits.id_characters} characters",
         f"{limits.open_items} open items",
         f"{limits.owners:,} remembered ids",
