@@ -19,6 +19,7 @@ dtvn.ui = (function () {
   const grouped = new Intl.NumberFormat("en");
   let connection = "connecting";
   let clusterState = null; // the state of the cluster, as of the newest nodes
+  let asking = null; // answers the question in the dialog
   let consequence = null; // of what is being asked in the dialog: a function that gives a sentence
   let hiding = null;
 
@@ -90,6 +91,7 @@ dtvn.ui = (function () {
    * the cluster changes. Resolves to true if it was confirmed. The keyboard goes back to where it was.
    */
   function ask(title, text, verb) {
+    asking?.(false); // its dialog is closed, and the event of that has not come yet
     const dialog = at("confirm");
     const held = document.activeElement;
     const label = held?.getAttribute("aria-label");
@@ -100,19 +102,21 @@ dtvn.ui = (function () {
     dialog.returnValue = "";
     dialog.showModal();
     return new Promise(function (resolve) {
-      dialog.addEventListener(
-        "close",
-        function () {
-          consequence = null;
-          if (held && !held.isConnected && label) {
-            [...root.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === label)?.focus();
-          }
-          resolve(dialog.returnValue === "yes");
-        },
-        { once: true },
-      );
+      asking = function (yes) {
+        asking = consequence = null;
+        if (held && !held.isConnected && label) {
+          [...root.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === label)?.focus();
+        }
+        resolve(yes);
+      };
     });
   }
+
+  at("confirm")?.addEventListener("close", function () {
+    if (!this.open) {
+      asking?.(this.returnValue === "yes");
+    }
+  });
 
   /* The one sentence of the cluster's state, on every page. */
   function drawState() {

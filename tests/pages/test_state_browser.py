@@ -48,6 +48,18 @@ def at_nodes(s: Supervised, browser: Browser) -> Iterator[Page]:
         yield found
 
 
+TWO_QUESTIONS = """async () => {
+  const dialog = document.querySelector("[data-at=confirm]");
+  const first = dtvn.ui.ask("One", () => "one?", "Yes");
+  const told = new Promise((resume) => dialog.addEventListener("close", resume, { once: true }));
+  dialog.close();
+  const second = dtvn.ui.ask("Two", () => "two?", "Yes");
+  await told;
+  dialog.querySelector("[value=yes]").click();
+  return Promise.all([first, second]);
+}"""
+
+
 @contextmanager
 def nothing_is_healed(s: Supervised) -> Iterator[None]:
     """What dies stays dead, and what was asked for is under way: the process that starts nodes is paused."""
@@ -96,6 +108,13 @@ def test_killed_nodes_change_the_sentence_on_page_and_api(
         expect(shown(page, "cluster-state")).to_have_text(WHOLE)
 
 
+def test_a_question_right_after_another_has_an_answer_of_its_own(s: Supervised, browser: Browser) -> None:
+    """A dialog tells only later that it was closed: after the next question began, that event ended it."""
+    with at_nodes(s, browser) as page:
+        answers = page.evaluate(TWO_QUESTIONS)
+    assert answers == [False, True]
+
+
 def test_stopped_nodes_are_started_and_a_second_operator_sees_it(
     s: Supervised, browser: Browser, api: httpx.Client
 ) -> None:
@@ -136,7 +155,9 @@ def _stop_by_keyboard(page: Page, name: str, consequence: str) -> None:
     expect(question).to_be_hidden()
     expect(button).to_be_focused()
     page.keyboard.press("Enter")
+    expect(question.get_by_role("button", name="Cancel")).to_be_focused()
     page.keyboard.press("Tab")
+    expect(question.get_by_role("button", name="Stop")).to_be_focused()
     page.keyboard.press("Enter")
     expect(question).to_be_hidden()
 
