@@ -24,7 +24,7 @@ from dtvn.api.errors import ApiError
 from dtvn.api.event_bodies import GivenEvents, RunBody, names_of
 from dtvn.api.event_findings import EventVerdict, Findings, LocalFinding, Piece, local_finding
 from dtvn.events.config import Algorithm
-from dtvn.events.judging import CHUNK_EVENTS_MAX, AlgorithmNotOffered
+from dtvn.events.judging import CHUNK_EVENTS_MAX, AlgorithmNotOffered, decision_rule
 from dtvn.gateway import CALL_EVENTS_MAX, VERDICT_WAIT, EventRun, GatewayFace, Judged, Recorded, RunEnd
 from events.services import errors, excerpts
 from events.services.errors import judging
@@ -204,10 +204,12 @@ def chosen(network: GatewayFace, algorithm: Algorithm | None) -> Algorithm:
     """The algorithm of a run; raises ApiError (422) if the cluster does not offer it."""
     offered = network.events.offered()
     wanted = algorithm or default_algorithm(network)
+    config = settings.EVENTS_CONFIG
     if wanted not in offered:
         with judging():
+            if config is not None:  # names the setting that prevents it
+                decision_rule(config.consensus_config, len(network.present.members), wanted)
             raise AlgorithmNotOffered(wanted, offered)
-    config = settings.EVENTS_CONFIG
     if wanted is Algorithm.MAJORITY and config is not None and config.consensus_config.require_unanimous:
         return Algorithm.UNANIMOUS
     return wanted

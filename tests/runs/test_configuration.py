@@ -149,6 +149,7 @@ def test_a_cluster_that_is_too_small_offers_nothing(configured: Configure) -> No
     api = configured(consensus_config={"min_nodes": 5})
     answer = api.post("events/validate-sequence", texts(GOOD))
     assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
+    assert "(min_nodes: 5 is more than the 4 members)" in read(answer)["error"]
 
 
 def test_profile_large_is_read_and_its_start_refused(

@@ -38,9 +38,11 @@ class AlgorithmNotOffered(ValueError):
 
     code = ALGORITHM_NOT_OFFERED
 
-    def __init__(self, algorithm: Algorithm, offered: tuple[Algorithm, ...]) -> None:
+    def __init__(self, algorithm: Algorithm, offered: tuple[Algorithm, ...], why: str = "") -> None:
+        """`why`: the setting that prevents it; "" if no setting does."""
         names = ", ".join(offered) or "none"
-        super().__init__(f"algorithm: {algorithm.value} is not offered here; offered: {names}")
+        reason = f" ({why})" if why else ""
+        super().__init__(f"algorithm: {algorithm.value} is not offered here{reason}; offered: {names}")
         self.algorithm = algorithm
 
 
@@ -150,7 +152,8 @@ def decision_rule(config: ConsensusConfig, members: int, algorithm: Algorithm | 
     if chosen not in offered(config, members):
         if algorithm is None and chosen in OFFERED:
             raise ConfigError(_too_small(config, members))
-        raise AlgorithmNotOffered(chosen, offered(config, members))
+        why = _too_small(config, members) if chosen in OFFERED else ""
+        raise AlgorithmNotOffered(chosen, offered(config, members), why)
     if chosen is Algorithm.MAJORITY and config.require_unanimous:
         chosen = Algorithm.UNANIMOUS
     safe = quorum.quorum(members)
