@@ -139,7 +139,8 @@
     }
     const state = cell("whole", "");
     state.append(pill(`plain ${TONE[ticket.state] ?? ""}`, ticket.state), " ", make("span", "soft meaning", ticket.meaning));
-    const about = cell("data roomy", ticket.about || "–", "About");
+    const about = cell("data roomy", "", "About");
+    about.append(make("div", "clamped", ticket.about || "–"));
     about.title = about.textContent;
     made.append(
       name,
