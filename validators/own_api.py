@@ -10,8 +10,7 @@ import msgspec
 from django.conf import settings
 
 from dtvn.api.errors import Unavailable
-from dtvn.cli.circuit_breaker_status import breaker_states
-from dtvn.events.balancing import BreakerState
+from dtvn.cli.platform import breaker_states
 from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError
@@ -57,7 +56,7 @@ def read_metrics(node_id: str) -> str | None:
     return found.body.decode("utf-8", "replace")
 
 
-def read_breakers() -> dict[str, BreakerState]:
+def read_breakers() -> dict[str, str]:
     """State of the breaker of each member in the gateway of this platform's web process, by id, by its
     metrics; {} if it does not answer."""
     try:

@@ -1,9 +1,11 @@
-"""What a platform says about itself over REST, for commands that print it."""
+"""What a platform says about itself over HTTP, for commands that print it. Every command imports this file,
+so it imports nothing of the engine."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -11,6 +13,9 @@ import msgspec
 
 TIMEOUT_SECONDS = 10.0
 NO_PLATFORM = "not what a platform answers"
+BREAKER_STATES = ("closed", "open", "half-open")
+"""By the number in the metrics."""
+BREAKER = re.compile(r'^dtvn_platform_breaker_state\{node_id="([^"]*)"\} ([0-2])', re.MULTILINE)
 Form = TypeVar("Form")
 
 
@@ -52,6 +57,11 @@ def fetch(platform: str, path: str) -> bytes:
     except msgspec.MsgspecError:
         said = NO_PLATFORM
     raise PlatformError(f"{platform} answers {answer.status_code}: {said}")
+
+
+def breaker_states(metrics: str) -> dict[str, str]:
+    """The state of each member's circuit breaker, by member id, in a platform's metrics (Prometheus text)."""
+    return {name: BREAKER_STATES[int(state)] for name, state in BREAKER.findall(metrics)}
 
 
 def text_of(fields: Mapping[str, Any], *, json: bool) -> str:

@@ -63,11 +63,9 @@ def examine(*, seconds: float) -> Report:
 def breakers(network: GatewayFace) -> dict[str, str]:
     """State of the breaker of each member, by its id: as the web process of this platform sees it, which runs
     for longer, else as this process does."""
-    states = {name: node.circuit_state for name, node in network.balance().nodes.items()}
-    return {
-        name: BreakerState(state).name.lower().replace("_", "-")
-        for name, state in (states | read_breakers()).items()
-    }
+    nodes = network.balance().nodes.items()
+    own = {name: BreakerState(node.circuit_state).name.lower().replace("_", "-") for name, node in nodes}
+    return own | read_breakers()
 
 
 def report_of(level: str, verdict: str, findings: list[Finding]) -> Report:
