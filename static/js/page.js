@@ -91,7 +91,7 @@ dtvn.ui = (function () {
    * the cluster changes. Resolves to true if it was confirmed. The keyboard goes back to where it was.
    */
   function ask(title, text, verb) {
-    asking?.(false); // its dialog is closed, and the event of that has not come yet
+    asking?.(false); // the dialog of an earlier question is closed, but its close event has not fired yet
     const dialog = at("confirm");
     const held = document.activeElement;
     const label = held?.getAttribute("aria-label");

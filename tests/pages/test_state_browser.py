@@ -109,7 +109,7 @@ def test_killed_nodes_change_the_sentence_on_page_and_api(
 
 
 def test_a_question_right_after_another_has_an_answer_of_its_own(s: Supervised, browser: Browser) -> None:
-    """A dialog tells only later that it was closed: after the next question began, that event ended it."""
+    """The close event fires after the dialog is closed: it answered the question that was asked meanwhile."""
     with at_nodes(s, browser) as page:
         answers = page.evaluate(TWO_QUESTIONS)
     assert answers == [False, True]

@@ -36,7 +36,7 @@ def test_the_limits_that_the_page_names_are_the_defaults() -> None:
     said = " ".join(PAGE.read_text(encoding="utf-8").split())
     limits = Limits()
     for words in (
-        f"events of {limits.event_bytes >> 20} MiB (before a cluster: {EVENT_BYTES_MAX >> 20} MiB)",
+        f"events of {limits.event_bytes >> 20} MiB (for a cluster: {EVENT_BYTES_MAX >> 20} MiB)",
         f"and {limits.depth} levels",
         f"ids of {limits.id_characters} characters",
         f"{limits.open_items} open items",
