@@ -3,8 +3,8 @@
 The balancer's requests are the questions about their status that the gateway asks all members once a second.
 A member that leaves three in a row unanswered is left out until it answers two; one that leaves more than
 half of the last twenty unanswered has an open breaker, and comes back by the same questions, which are then
-probes. Nothing critical depends on the choice: a bundle goes to the primary, whatever its operations name
-(R34).
+probes. Its first answer clears what was counted before: it had not started yet. Nothing critical depends on
+the choice: a bundle goes to the primary, whatever its operations name (R34).
 """
 
 from __future__ import annotations
@@ -49,8 +49,13 @@ class Entries:
         for (member, (answered, missed)), status in zip(self._counted.items(), statuses, strict=True):
             self._counted[member] = status.answered, status.missed
             self.polled += status.answered - answered + status.missed - missed
+            if not answered and status.answered:
+                # What a member left unanswered before it started says nothing about it.
+                self._balancer.remove_node(member)
+                self._balancer.register_node(member, now)
+                missed = status.missed
             for _ in range(status.missed - missed):
-                self._record(member, False, 0, now)
+                self._record(member, False, status.round_trip, now)
             for _ in range(status.answered - answered):
                 self._record(member, True, status.round_trip, now)
 

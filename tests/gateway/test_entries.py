@@ -117,6 +117,16 @@ def test_a_silent_member_leaves_the_choice_and_comes_back_by_probing() -> None:
     assert gate.state("r3") is BreakerState.CLOSED
 
 
+def test_a_member_that_starts_late_has_a_closed_breaker() -> None:
+    gate = Gate()
+    for _ in range(20):
+        gate.second(0, 1, 2, connected=frozenset({0, 1, 2}))
+    assert gate.state("r3") is BreakerState.OPEN
+    gate.second(0, 1, 2, 3)
+    assert gate.state("r3") is BreakerState.CLOSED
+    assert gate.chosen() == set(NAMES)
+
+
 def test_a_member_that_answers_every_third_question_has_an_open_breaker() -> None:
     gate = Gate()
     for second in range(30):

@@ -293,6 +293,7 @@ def test_metrics_name_leader_network_and_failures(
     """One call without a verdict, two that are judged here alone, and a member that left 3 questions."""
     assert validator.get_metrics().avg_network_latency_ms == validator.get_metrics().network_errors == 0
     statuses = [MemberStatus(answered=1, round_trip=trip * 1_000_000) for trip in (10, 20, 30, 40)]
+    gateway.entries.observe(statuses, 0.0)
     statuses[3].missed = 3
     gateway.entries.observe(statuses, 0.0)
     gateway.events.down = frozenset({2, 3})
