@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from dtvn.events.rules import Severity, Verdict, Violation
+from dtvn.events.rules import TOLD_ONCE, Severity, Verdict, Violation
 from dtvn.wording import counted
 
 SCOPE = "LOCAL_ONLY"
@@ -19,7 +19,6 @@ SHOWN = 10
 NEIGHBOURS = 2
 TEXT_CHARACTERS = 160
 # What is true of a whole stream is not said of each of its events.
-_KEPT_OF = {"PROTOCOL_0X": 1}
 _SHOWN_OF = {"FIRST_EVENT": 1, "RUN_ALREADY_FINISHED": 1, "RUN_ALREADY_ERRORED": 1}
 
 
@@ -96,7 +95,7 @@ class Report:
     def _add(self, violation: Violation, line: int, text: str) -> None:
         self.counts[violation.code] += 1
         self.severities[violation.severity] += 1
-        if self.counts[violation.code] > _KEPT_OF.get(violation.code, KEPT):
+        if self.counts[violation.code] > (1 if violation.code in TOLD_ONCE else KEPT):
             return
         self.violations.append(violation)
         if self.counts[violation.code] <= _SHOWN_OF.get(violation.code, SHOWN):

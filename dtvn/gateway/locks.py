@@ -139,7 +139,7 @@ class LockClient(_Calls):
     @contextmanager
     def held(self, name: str, lease: float, *, wait: float = 0.0) -> Iterator[Lease]:
         """Hold the lock during a block, which must end within the lease. Raises as `acquire`, and LockError
-        if the lease was over before the block was."""
+        if somebody else has got the lock meanwhile."""
         found = self.acquire(name, lease, wait=wait)
         try:
             yield found

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from dtvn.events.rules import Verdict, Violation
+from dtvn.events.rules import TOLD_ONCE, Verdict, Violation
 from dtvn.events.runs import Run, started_run
 
 KEPT = 100
@@ -61,9 +61,11 @@ class Findings:
                 self.run = started_run(text)
             if not verdict.accepted and self.code is None:
                 self.code = verdict.code
-            if verdict.violations:
-                self._count += len(verdict.violations)
-                self._violations += verdict.violations[: KEPT - len(self._violations)]
+            self._count += len(verdict.violations)
+            for violation in verdict.violations:
+                told = any(each.code == violation.code for each in self._violations)
+                if len(self._violations) < KEPT and not (told and violation.code in TOLD_ONCE):
+                    self._violations.append(violation)
 
     def report(self) -> Report:
         """The report on the whole stream."""

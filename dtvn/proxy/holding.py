@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from dtvn.events.rules import FramingError, Limits, Phase, Stream, Verdict
+from dtvn.events.rules import TOLD_ONCE, FramingError, Limits, Phase, Stream, Verdict
 from dtvn.proxy.blocks import Block, Blocks
 from dtvn.proxy.judging import Judging
 from dtvn.proxy.media import Identity, Inflated, UnreadableEncoding
@@ -48,37 +48,46 @@ class Holding:
         self._seen = Stream(terms.limits, drop_unknown=True)
         self._notes: list[dict[str, Any]] = []
         self._marks = 0
+        self._told: set[str] = set()
         self._run_events = 0
         self._run_code: str | None = None
         self._outage_said = False
         self._through = False
         self._decoded = False
+        self._undecoded = b""
+        """What came before the first decoded byte."""
 
     async def body(self, piece: bytes) -> None:
-        if self._through:
-            await self._more([piece])
-            return
+        if not self._decoded:
+            self._undecoded += piece
         try:
             for text in self._decoder.feed(piece):
-                self._decoded = True
-                await self._pass(list(self._blocks.feed(text)))
-                await self._bound()
+                self._decoded, self._undecoded = True, b""
+                await self._take(text)
                 if self.done:
                     return
-        except FramingError as error:
-            await self._no_events(error)
         except UnreadableEncoding as error:
             self._judging.give_up(str(error))
-            if self._terms.refuse or self._decoded:
+            if self._terms.refuse_unjudged or self._decoded:
                 await self.broke(str(error))
             else:  # the header was wrong: the client gets the bytes as they are
-                self._through = True
-                await self._more([piece])
+                self._decoder, self._through = Identity(), True
+                await self._more([self._undecoded])
+
+    async def _take(self, text: bytes) -> None:
+        """Handle decoded bytes of the body."""
+        if self._through:
+            await self._more([text])
+            return
+        try:
+            await self._pass(list(self._blocks.feed(text)))
+            await self._bound()
+        except FramingError as error:
+            await self._no_events(error)
 
     async def end(self) -> None:
         try:
-            if not self._through:
-                self._decoder.end()
+            self._decoder.end()
             await self._pass(list(self._blocks.end()))
         except UnreadableEncoding as error:
             self._judging.give_up(str(error))
@@ -156,7 +165,8 @@ class Holding:
             return
         first = verdict.violations[0]
         self._run_code = self._run_code or first.code
-        if self._marks < MARKS:
+        if self._marks < MARKS and first.code not in self._told:
+            self._told |= {first.code} & TOLD_ONCE
             self._marks += 1
             scope = self._judging.findings.scope
             marked = {"index": first.index, "code": first.code}
@@ -186,7 +196,7 @@ class Holding:
 
     async def _no_events(self, error: FramingError) -> None:
         self._judging.give_up(f"{NO_EVENTS}: {error}")
-        if self._terms.refuse:
+        if self._terms.refuse_unjudged:
             await self._refuse([], "NOT_EVENTS", f"Not validated: {NO_EVENTS}: {error}.")
         else:
             self._through = True

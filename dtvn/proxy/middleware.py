@@ -143,7 +143,8 @@ class _Exchange:
 
     async def _begin(self, start: Message) -> None:
         """Choose by status and headers how the answer passes."""
-        headers = start.get("headers", [])
+        headers = _without(start.get("headers", []), HEADER)  # only this proxy says what it did
+        start = {**start, "headers": headers}
         method, mode = self._scope["method"], self._middleware.mode
         kind = media(method, start["status"], headers)
         known = decoder(headers) is not None

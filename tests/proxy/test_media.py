@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -74,6 +75,24 @@ async def test_bytes_that_are_not_gzip_are_not_judged() -> None:
         report = await proxy.report()
     assert parsed(answer.content)[0]["code"] == "UPSTREAM_BROKE_OFF"
     assert report.valid is None
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [1_000, 2_000]])
+@pytest.mark.parametrize("packed", [False, True])
+async def test_mark_passes_a_body_without_events_whole(packed: bool, cuts: list[int]) -> None:
+    """A JSON list, compressed, or plain but said to be compressed."""
+    body = b"[" + b",\n".join([GOOD[0]] * 3_000) + b"]"
+    sent = gzip.compress(body, 0) if packed else body
+
+    async def script(request: Request) -> None:
+        await request.body()
+        await request.start(SSE, b"Content-Encoding: gzip")
+        for start, end in pairwise([0, *cuts, len(sent)]):
+            await request.piece(sent[start:end])
+        await request.finish()
+
+    async with proxied(script, "mark") as proxy, proxy.stream() as answer:
+        assert b"".join([piece async for piece in answer.aiter_raw()]) == body
 
 
 PACKED = gzip.compress(sse(GOOD))
@@ -173,6 +192,23 @@ async def test_a_body_without_events_is_named(body: bytes) -> None:
     async with proxied(answering(body), "refuse") as proxy:
         answer = await proxy.post()
     assert [each["code"] for each in parsed(answer.content)] == ["NOT_EVENTS"]
+    async with proxied(answering(body), "refuse", refuse_unjudged=False) as proxy:
+        assert (await proxy.post()).content == body
+
+
+async def test_only_the_proxy_says_what_it_did() -> None:
+    script = answering(b"{}", b"application/json", b"Dtvn-Events: refuse")
+    async with proxied(script, "refuse") as proxy:
+        assert "dtvn-events" not in (await proxy.post()).headers
+
+
+async def test_protocol_0x_is_marked_and_listed_once() -> None:
+    old = [b'{"type":"THINKING_START"}', b'{"type":"THINKING_END"}']
+    async with proxied(answering(sse([GOOD[0], *old * 15, GOOD[-1]])), "mark") as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert ([each.code for each in report.violations], report.omitted) == (["PROTOCOL_0X"], 29)
+    assert answer.content.count(b"PROTOCOL_0X") == answer.content.count(b'"valid":false') + 1 == 3
 
 
 async def test_an_error_of_the_agent_passes() -> None:

@@ -12,7 +12,7 @@ from dtvn.events.rules.shapes import TYPES
 from dtvn.events.rules.state import Phase, RunState, StateError, decode_state, state_digest
 from dtvn.events.rules.stream import Stream, Verdict, refused
 from dtvn.events.rules.table import Bounds, Table
-from dtvn.events.rules.violation import SUGGESTIONS, Severity, Violation, quoted
+from dtvn.events.rules.violation import SUGGESTIONS, TOLD_ONCE, Severity, Violation, quoted
 
 __all__ = [
     "Stream",
@@ -21,6 +21,7 @@ __all__ = [
     "Violation",
     "Severity",
     "SUGGESTIONS",
+    "TOLD_ONCE",
     "quoted",
     "Linter",
     "Limits",

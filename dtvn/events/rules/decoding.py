@@ -38,7 +38,7 @@ class BadShape(Struct, frozen=True):
 def over_bounds(data: bytes, limits: Limits) -> Refusal | None:
     """Size, depth and encoding, which are checked before anything is decoded."""
     if len(data) > limits.event_bytes:
-        return Refusal("EVENT_TOO_LARGE", f"{len(data)} bytes; at most {limits.event_bytes} are read.")
+        return Refusal("EVENT_TOO_LARGE", f"More than {limits.event_bytes} bytes.")
     if not data.isascii():
         try:
             data.decode()

@@ -24,8 +24,9 @@ class Framing(Protocol):
     """Takes bytes as they come, gives the texts of whole events, each with the number of its first line, from
     1."""
 
-    form: str
-    """`sse`, `ndjson` or `list`."""
+    @property
+    def form(self) -> str | None:
+        """`sse`, `ndjson` or `list`; None if it may still be none of them."""
 
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
         """The events that `piece` completes."""
@@ -79,7 +80,7 @@ class _Lines:
 class Ndjson:
     """One event per line; empty lines are skipped."""
 
-    form = "ndjson"
+    form: str | None = "ndjson"
 
     def __init__(self, event_bytes: int) -> None:
         self._lines = _Lines(event_bytes)
@@ -98,10 +99,9 @@ class Ndjson:
 
 
 class ServerSentEvents:
-    """The `data` of server-sent events; other fields and comments are skipped. An event that the end of the
-    stream cuts off is given too, for the rules to refuse or accept."""
-
-    form = "sse"
+    """The `data` of server-sent events (WHATWG HTML, 9.2.6); comments and fields of any other name are
+    skipped. An event that the end of the stream cuts off is given too, for the rules to refuse or accept.
+    Raises FramingError if no line is of this form within HEAD_BYTES_MAX."""
 
     def __init__(self, event_bytes: int) -> None:
         self._limit = event_bytes
@@ -110,33 +110,55 @@ class ServerSentEvents:
         self._begun = 0
         self._held = 0
         self._data: list[bytes] = []
+        self._read = 0
+        self._events = False
+        self._strange = False
+        self.recognised = False
+        """Whether a line was a comment or a field that clients know."""
+
+    @property
+    def form(self) -> str | None:
+        """`sse`, once it is recognised."""
+        return "sse" if self.recognised else None
 
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
-        return [event for line in self._lines.feed(piece) for event in self._line(line)]
+        found = [event for line in self._lines.feed(piece) for event in self._line(line)]
+        if not self.recognised:
+            self._read += len(piece)
+            if self._read > HEAD_BYTES_MAX:
+                raise FramingError(_NONE)
+        return found
 
     def end(self) -> list[tuple[int, bytes]]:
-        return [*self._line(self._lines.end()), *self._line(b"")]
+        found = [*self._line(self._lines.end()), *self._line(b"")]
+        if self._strange and not self._events:
+            raise FramingError(_NONE)
+        return found
 
     def _line(self, line: bytes) -> list[tuple[int, bytes]]:
         self._number += 1
         if not line:
             text, self._data, self._held = b"\n".join(self._data), [], 0
+            self._events = self._events or bool(text)
             return [(self._begun, text)] if text else []
         name, _, value = line.partition(b":")
+        if name in _FIELDS:
+            self.recognised = True
+        else:
+            self._strange = self._strange or bool(line.strip(WHITE))
         if name == b"data":
             if not self._data:
                 self._begun = self._number
-            kept = value.removeprefix(b" ")[: max(self._limit + 1 - self._held, 0)]
-            if kept or not self._held:
-                self._data.append(kept)
-                self._held += len(kept) + 1
+            if self._held <= self._limit:
+                self._data.append(value.removeprefix(b" ")[: self._limit + 1 - self._held])
+                self._held += len(self._data[-1]) + 1
         return []
 
 
 class JsonList:
     """A JSON list of events, read whole."""
 
-    form = "list"
+    form: str | None = "list"
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -183,41 +205,32 @@ class EventReader:
         """The events that `piece` completes; raises FramingError if the stream cannot hold events."""
         if self._framing is None:
             self._head += piece
-            self._framing = self._recognised()
+            self._framing = self._chosen()
             piece, self._head = (self._head, b"") if self._framing is not None else (b"", self._head)
         return self._framing.feed(piece) if self._framing is not None else []
 
     def end(self) -> list[tuple[int, bytes]]:
         """The events that only the end of the stream completes; raises FramingError if it cannot hold
         events."""
-        if self._framing is None:
-            if self._head.strip(WHITE):
-                raise FramingError(_NONE)
-            return []
-        return self._framing.end()
+        return self._framing.end() if self._framing is not None else []
 
-    def _recognised(self) -> Framing | None:
+    def _chosen(self) -> Framing | None:
         if len(self._head) < len(_BOM) and _BOM.startswith(self._head):
             return None
         self._head = self._head.removeprefix(_BOM)
-        if len(self._head) > _WHITE_MAX and not self._head.strip(WHITE):
+        if len(self._head) > HEAD_BYTES_MAX and not self._head.strip(WHITE):
             raise FramingError(_NONE)
-        text = self._head.lstrip(WHITE)
-        if text[:1] == b"[":
-            return JsonList()
-        if text[:1] == b"{":
-            return Ndjson(self._event_bytes)
-        if text[:1] == b":":
-            return ServerSentEvents(self._event_bytes)
-        name, colon, _ = text.partition(b":")
-        if colon and name in _FIELDS:
-            return ServerSentEvents(self._event_bytes)
-        if not colon and any(field.startswith(name) for field in _FIELDS):
+        first = self._head.lstrip(WHITE)[:1]
+        if not first:
             return None
-        raise FramingError(_NONE)
+        if first == b"[":
+            return JsonList()
+        return Ndjson(self._event_bytes) if first == b"{" else ServerSentEvents(self._event_bytes)
 
 
 _BOM = b"\xef\xbb\xbf"
-_FIELDS = (b"data", b"event", b"id", b"retry")
-_WHITE_MAX = 64 * 1024
+_FIELDS = (b"", b"data", b"event", b"id", b"retry")
+"""What stands before the colon of a line; nothing in a comment."""
+HEAD_BYTES_MAX = 64 * 1024
+"""Bytes within which the framing of a stream must be recognised."""
 _NONE = "neither server-sent events, nor JSON objects one a line, nor a JSON list"

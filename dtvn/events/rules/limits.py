@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from dtvn.protocol.canonical import encode, tagged_digest
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Increases with every change to what is refused, or to the code of a refusal."""
 SCAN_FROM = 256
 """Events up to this many bytes are within every limit of size and depth."""

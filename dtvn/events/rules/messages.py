@@ -17,12 +17,12 @@ SAFE_INTEGER = 2**53 - 1
 Whole = (
     Annotated[int, Meta(ge=-SAFE_INTEGER, le=SAFE_INTEGER)]
     | Annotated[float, Meta(ge=-float(SAFE_INTEGER), le=float(SAFE_INTEGER), multiple_of=1)]
-    | Annotated[str, Meta(pattern=r"^[+-]?0*(\d{1,15}|[1-8]\d{15})\Z")]
+    | Annotated[str, Meta(pattern=r"^[+-]?0*([0-9]{1,15}|[1-8][0-9]{15})\Z")]
 )
 Count = (
     Annotated[int, Meta(ge=0, le=SAFE_INTEGER)]
     | Annotated[float, Meta(ge=0, le=float(SAFE_INTEGER), multiple_of=1)]
-    | Annotated[str, Meta(pattern=r"^\+?0*(\d{1,15}|[1-8]\d{15})\Z")]
+    | Annotated[str, Meta(pattern=r"^\+?0*([0-9]{1,15}|[1-8][0-9]{15})\Z")]
 )
 Pointer = Annotated[str, Meta(pattern=r"^(?:/(?:[^/~]++|~[01])*+)*+\Z")]
 """A JSON Pointer (RFC 6901); the empty one names the whole document. Possessive: it never backtracks."""

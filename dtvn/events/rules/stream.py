@@ -139,9 +139,12 @@ class Stream:
         refusal: Refusal | None = None
         for part in (*(end for _, end in closed), *expansion.events):
             refusal = RULES[type(part)](state, part)
-            if refusal is not None:
+            if refusal is None:
+                done.append(part)
+            elif isinstance(event, s.RunError):
+                refusal = None  # it may come whatever is open, also a lane whose message has ended
+            else:
                 break
-            done.append(part)
         if refusal is not None:
             self._reopen(done)
             return refusal

@@ -34,6 +34,9 @@ class Refusal(Struct, frozen=True):
     field: str | None = None
 
 
+TOLD_ONCE = frozenset({"PROTOCOL_0X"})
+"""Codes that say something about a whole stream: listed for its first event, counted for the others."""
+
 SUGGESTIONS: dict[str, str] = {
     # shape
     "NOT_JSON": "Send one complete JSON object in UTF-8 for each event.",
@@ -42,7 +45,7 @@ SUGGESTIONS: dict[str, str] = {
     "FIELD_INVALID": "Give the field the type and values of protocol 1.0.",
     "UNKNOWN_EVENT_TYPE": "Use one of the 31 types of protocol 1.0, or CUSTOM for what is your own.",
     "PROTOCOL_0X": "Upgrade the agent's AG-UI library to 1.0.",
-    "EVENT_TOO_LARGE": "Split the event, or raise the limit `event_bytes`.",
+    "EVENT_TOO_LARGE": "Split the event.",
     "NESTED_TOO_DEEP": "Flatten the value, or send it as a string.",
     # where a run stands
     "FIRST_EVENT": "Begin the stream with RUN_STARTED (or RUN_ERROR).",

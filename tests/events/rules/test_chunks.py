@@ -112,3 +112,11 @@ def test_run_error_ends_every_chunked_stream() -> None:
     ):
         assert stream.feed(data).accepted
     assert stream.feed(B).code == "CHUNK_MISSING_ID"
+
+
+def test_run_error_may_come_after_a_chunked_message_of_another_owner_ended() -> None:
+    """The end without a tag leaves the subagent's lane open (the contract's rule 17: RUN_ERROR always)."""
+    stream = Stream()
+    for data in (event("RS"), event("TK:m", delta="a", subagentRunId="s"), event("TE:m"), event("RE")):
+        assert stream.feed(data).accepted
+    assert stream.feed(event("RS:r2")).accepted

@@ -60,7 +60,18 @@ def test_lines_of_one_event_are_bounded_together() -> None:
     assert 100 < len(text) < 110
 
 
-@pytest.mark.parametrize("data", [b"<html>", b"HTTP/1.1 200 OK\r\n", b"hello world", b"\0", b"data"])
+_NO_EVENTS = [
+    b"<html>",
+    b"HTTP/1.1 200 OK\r\n",
+    b"hello world",
+    b"\0",
+    b"  data: {}\n\n",
+    b'event: x\nDATA: {"a":1}\n\n',
+    b"x: 1\n" * 20_000,
+]
+
+
+@pytest.mark.parametrize("data", _NO_EVENTS)
 def test_input_that_holds_no_events_raises_framing_error(data: bytes) -> None:
     with pytest.raises(FramingError):
         read(data, [])
@@ -91,3 +102,13 @@ def test_a_byte_order_mark_is_passed_over(form: str) -> None:
 def test_endless_white_space_raises_framing_error() -> None:
     with pytest.raises(FramingError):
         read(b"\n" * 100_000, [])
+
+
+@pytest.mark.parametrize("head", [b"x: 1\n", b"data\n\n", b"hello\n\n\n", b"\n" * 300])
+def test_clients_pass_over_unknown_fields_and_empty_events(head: bytes) -> None:
+    line = head.count(b"\n") + 1
+    assert read(head + b"data: {}\n\n", list(range(400))) == [(line, b"{}")]
+
+
+def test_an_empty_line_of_an_event_is_part_of_its_text() -> None:
+    assert read(b"data: {\ndata:\ndata: }\n\n", []) == [(1, b"{\n\n}")]

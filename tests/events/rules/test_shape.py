@@ -40,6 +40,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "type a number": ({"type": 1}, "FIELD_INVALID", "type"),
     "time with a fraction": ({**START, "timestamp": 1.5}, "FIELD_INVALID", "timestamp"),
     "time too large": ({**START, "timestamp": 2**53}, "FIELD_INVALID", "timestamp"),
+    "time in other digits": ({**START, "timestamp": "\u0663"}, "FIELD_INVALID", "timestamp"),
     "time too large as text": ({**START, "timestamp": str(2**53)}, "FIELD_INVALID", "timestamp"),
     "finished without ids": ({"type": "RUN_FINISHED"}, "FIELD_MISSING", "threadId"),
     "finished without run": ({"type": "RUN_FINISHED", "threadId": "t"}, "FIELD_MISSING", "runId"),
