@@ -74,6 +74,15 @@ def test_a_transcript_proves_events_order_and_verdicts() -> None:
     ]
 
 
+def test_a_transcript_of_earlier_rules_is_as_good() -> None:
+    earlier = decode_transcript(
+        bytes.fromhex(GOLDEN.with_name("golden_rules_1.hex").read_text(encoding="ascii"))
+    )
+    found = check(earlier)
+    assert earlier.rules != decode_transcript(STORY).rules
+    assert (found.run, found.events, found.refused) == ("r1", 7, ((3, "MESSAGE_NOT_OPEN"),))
+
+
 @given(st.integers(0, len(STORY) - 1), st.integers(1, 255))
 def test_any_changed_byte_is_refused(at: int, flip: int) -> None:
     touched = STORY[:at] + bytes([STORY[at] ^ flip]) + STORY[at + 1 :]
