@@ -64,7 +64,7 @@ def test_a_contended_acquire_waits_no_longer_than_told_a19(locks: LockClient) ->
     begun = time.monotonic()
     with pytest.raises(LockError):
         locks.acquire("leader", 1.0, wait=0.3, holder=b"b")
-    assert time.monotonic() - begun >= 0.3
+    assert 0.3 <= time.monotonic() - begun < 5.0
     locks.release(held)
     assert locks.acquire("leader", 1.0, holder=b"c").holder == b"c", "who gave up waiting is not handed it"
 

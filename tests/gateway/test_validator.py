@@ -36,7 +36,7 @@ from dtvn.protocol.genesis import CAPABILITIES
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 GOOD = [event("RS:r", threadId="t"), event("TS:m"), event("TC:m"), event("TE:m"), event("RF:r", threadId="t")]
 BAD = [*GOOD[:2], event("TC:other"), *GOOD[3:]]
@@ -339,8 +339,11 @@ def test_processor_time_and_throughput_are_shares_of_the_time_passed(
 
 def test_nodes_are_the_members_a25(validator: DistributedValidator, gateway: FakeGateway) -> None:
     assert [*validator.get_all_nodes()] == validator.get_active_nodes() == ["r0", "r1", "r2", "r3"]
-    with pytest.raises(ValidatorError, match="no member"):
-        validator.register_node("r9", "127.0.0.1", 1)
+    for stranger in ("r9", None):
+        with pytest.raises(ValidatorError, match="no member"):
+            validator.register_node(stranger, "127.0.0.1", 1)  # type: ignore[arg-type]
+    validator.get_all_nodes().clear()
+    assert len(validator.get_all_nodes()) == 4, "a copy"
     validator.register_node("r0", "10.0.0.1", 7_000)
     info = validator.get_node_info("r0")
     assert info is not None
@@ -395,7 +398,12 @@ def test_a_partition_has_a_type_a54(reached: int, total: int, kind: str, severit
 @pytest.mark.asyncio
 async def test_an_event_loop_validates_too_a35(gateway: FakeGateway) -> None:
     async with AsyncDistributedValidator(gateway) as validator:
-        found = await asyncio.gather(*(validator.validate_sequence(GOOD, run=f"r{n}") for n in range(50)))
+        begun = [
+            validator.validate_sequence([event(f"RS:r{n}", threadId=f"t{n}")], thread=f"t{n}", run=f"r{n}")
+            for n in range(50)
+        ]
+        async with asyncio.timeout(PATIENCE):
+            found = await asyncio.gather(*begun)
         assert all(each.is_valid for each in found)
         assert not (await validator.validate_event(BAD[2], thread="t", run="one")).is_valid
         assert await validator.ping("r1") is not None
