@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from dtvn.gateway import Gateway, Result
+from dtvn.gateway import Gateway, Lease, LockClient, LockError, Result
 from dtvn.machine import Admit, Issue, Validate
 from tests.integration.node_cluster import OUTCOME_WAIT, Cluster, operation, running_cluster, submit
 from tests.waiting import PATIENCE
@@ -56,6 +56,36 @@ def test_a_gateway_reconnects_after_a_restart_of_the_whole_cluster(running: tupl
     again = submit(gateway, [operation(Validate(), "OUTLIVES-0"), operation(Validate(), "OUTLIVES-1")])
     assert again[0].code == "already_validated"
     assert again[1].code in ("ok", "already_validated")
+
+
+@pytest.mark.exhaustive  # half a minute
+def test_a_hundred_acquirers_hold_a_lock_one_after_the_other_a20(
+    running: tuple[Cluster, Gateway],
+) -> None:
+    """Each holder counts itself in and out; an end with an older token is refused."""
+    cluster, first = running
+    gateways = [first, cluster.gateway(), cluster.gateway()]
+    for gateway in gateways:
+        cluster.ready(gateway)
+    inside: list[int] = []
+    leases: list[Lease] = []
+
+    def hold(number: int) -> None:
+        clients = LockClient(gateways[number % 3], actor="tester")
+        with clients.held("door", 60.0, wait=PATIENCE) as lease:
+            inside.append(number)
+            assert inside == [number]
+            if leases:
+                with pytest.raises(LockError) as caught:
+                    clients.renew(leases[-1], 1.0)
+                assert caught.value.code == "stale_lock_token"
+            leases.append(lease)
+            inside.remove(number)
+
+    with ThreadPoolExecutor(100) as pool:
+        assert len([*pool.map(hold, range(100))]) == 100
+    tokens = [lease.token for lease in leases]
+    assert tokens == sorted(set(tokens))
 
 
 def test_two_gateways_see_one_log(running: tuple[Cluster, Gateway]) -> None:
