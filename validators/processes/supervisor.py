@@ -254,7 +254,9 @@ class Supervisor:
                 if self._attention.is_due(self._reconciler.names, time.monotonic()):
                     self._cluster.turn()
                     self._attention.settled = self._reconciler.turn() and not self._cluster.starting
-                complained = ""
+                    if complained:
+                        logger.warning("reconcile: goes on")
+                    complained = ""
             except Exception as error:  # noqa: BLE001 - logged, and tried again
                 close_old_connections()  # the next turn needs a new one: a lost connection stays lost
                 if (reason := first_line(error)) != complained:
