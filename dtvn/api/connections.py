@@ -23,7 +23,7 @@ class Connection(Protocol):
     @property
     def waits_for_client(self) -> bool:
         """False while a complete request has to be answered, else True: the client is to send the next
-        one."""
+        one, or to take its answer."""
 
     @property
     def was_answered(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from twisted.internet.testing import StringTransport
 
 BUFFER = 65_536
@@ -33,6 +35,10 @@ class Unread(StringTransport):
         super().write(data)
         if self.producer is not None and len(self.value()) > BUFFER:
             self.producer.pauseProducing()
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """See twisted."""
+        self.write(b"".join(data))
 
     def is_read(self) -> None:
         """The client takes all."""

@@ -5,11 +5,14 @@ A request that is refused while it is read gets a whole answer, of which twisted
 status line. Connections are bounded in number: a new one beyond the bound evicts the one that has waited
 longest for its client (0131).
 
-A client that does not accept its answer is disconnected by twisted itself, a minute after the answer's end.
+While a client does not take its answer, the application waits (websocket_limit.BoundedServer), and the
+connection counts as one that waits for its client. It is disconnected by the listening socket's
+TCP_USER_TIMEOUT, or by twisted a minute after the answer's end.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, NoReturn
 
@@ -58,7 +61,8 @@ class Room:
             evicted.transport.abortConnection()
 
     def waits(self, channel: TimedChannel) -> None:
-        """Note that the connection waits for its client's next request from now on."""
+        """Note that the connection waits for its client from now on: to send a request, or to take an
+        answer."""
         if self._open.pop(channel.transport, None):
             self._open[channel.transport] = channel
 
@@ -90,6 +94,8 @@ class TimedChannel(http.HTTPChannel):
 
     def connectionMade(self) -> None:
         """See twisted.web."""
+        self._taken = asyncio.Event()
+        self._taken.set()
         super().connectionMade()
         self._begin()
         self.room.enter(self)
@@ -141,8 +147,15 @@ class TimedChannel(http.HTTPChannel):
         self.room.waits(self)
         super().requestDone(request)
 
+    def pauseProducing(self) -> None:
+        """See twisted.web: the transport's buffer is full."""
+        self._taken.clear()
+        self.room.waits(self)
+        super().pauseProducing()
+
     def resumeProducing(self) -> None:
         """See twisted.web: the client has read what was sent."""
+        self._taken.set()
         super().resumeProducing()
         ahead, self._ahead = self._ahead, b""
         if ahead:
@@ -151,6 +164,7 @@ class TimedChannel(http.HTTPChannel):
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
         """See twisted.web."""
         self._forget()
+        self._taken.set()
         self.room.leave(self.transport)
         super().connectionLost(reason)
 
@@ -170,7 +184,11 @@ class TimedChannel(http.HTTPChannel):
     @property
     def waits_for_client(self) -> bool:
         """See Connection; False for a WebSocket too."""
-        return not self._handlingRequest
+        return self._waitingForTransport or not self._handlingRequest
+
+    async def taken(self) -> None:
+        """Returns when the client has taken what was sent, or is gone."""
+        await self._taken.wait()
 
     def _read_on(self) -> None:
         if not self._waitingForTransport:

@@ -167,7 +167,8 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
 
 
 class BoundedServer(Server):  # type: ignore[misc]
-    """A daphne whose application waits for the clients of its WebSockets."""
+    """A daphne whose application waits for its clients to take what was sent: it would queue all of a long
+    answer."""
 
     def create_application(self, protocol: Any, scope: Any) -> Any:
         """See daphne, which keeps each request for a second and then looks through all of them."""
@@ -188,6 +189,8 @@ class BoundedServer(Server):  # type: ignore[misc]
         await super().handle_reply(protocol, message)
         if isinstance(protocol, BoundedSocket):
             await protocol.taken()
+        elif message.get("more_body") and (channel := getattr(protocol, "channel", None)) is not None:
+            await channel.taken()
 
 
 def install() -> None:
