@@ -50,6 +50,19 @@ def test_rows_are_bounded_and_rows_of_ended_windows_are_deleted(monkeypatch: pyt
     assert set(LoginAttempts.objects.values_list("subject", flat=True)) == {HERE, "s0", "s1"}
 
 
+def test_rows_of_invented_names_take_no_locked_out_users_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among locked-out users alone, the oldest goes."""
+    monkeypatch.setattr(login_throttle, "ROWS_MAX", 3)
+    now = timezone.now()
+    for name, tries, age in (("older", TRIES_MAX, 3), (HERE, TRIES_MAX, 2), ("guessed", TRIES_MAX - 1, 1)):
+        LoginAttempts.objects.create(subject=name, tries=tries, since=now - timedelta(seconds=age))
+    login_throttle.begin("invented")
+    assert set(LoginAttempts.objects.values_list("subject", flat=True)) == {"older", HERE, "invented"}
+    LoginAttempts.objects.update(tries=TRIES_MAX)
+    login_throttle.begin("another")
+    assert set(LoginAttempts.objects.values_list("subject", flat=True)) == {HERE, "invented", "another"}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_attempts_at_the_same_moment_are_all_counted() -> None:
     def attempt(_: int) -> bool:
@@ -131,4 +144,4 @@ def test_an_attempt_that_finds_the_pool_full_is_not_counted(
     monkeypatch.setattr(hashing, "pool", full)
     with pytest.raises(HashingBusy):
         authenticate(rf.post("/"), username="nobody", password="x")
-    assert list(LoginAttempts.objects.values_list("tries", flat=True)) == [0]
+    assert not LoginAttempts.objects.exists()

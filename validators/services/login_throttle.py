@@ -1,7 +1,8 @@
 """Limits guesses of one user's password from one address; never by address alone, since a venue is one.
 
 Attempts are counted before the password is checked, in the platform's database: attempts at the same moment,
-several web processes and restarts do not get more. Rows are bounded by ROWS_MAX, and by the rate of hashing.
+several web processes and restarts do not get more. Rows are bounded by ROWS_MAX, beyond which those of
+locked-out subjects are deleted last. Only hashed passwords, and addresses of wrong keys, leave rows.
 
 django-axes (8.3) was read and not taken: it counts after the hash, so all attempts at one moment pass; its
 rows are bounded by no number; it answers without Retry-After; and it brings four tables. Throttles of DRF and
@@ -17,7 +18,7 @@ from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -61,13 +62,14 @@ def begin(subject: str) -> int:
         row.tries += 1
         row.save()
         if made:
-            _prune(now)
+            _prune(now, subject)
     return row.tries
 
 
 def take_back(subject: str) -> None:
-    """Uncount an attempt whose password was not checked."""
+    """Uncount an attempt whose password was not checked; a subject without other attempts is forgotten."""
     LoginAttempts.objects.filter(pk=subject, tries__gt=0).update(tries=F("tries") - 1)
+    LoginAttempts.objects.filter(pk=subject, tries=0).delete()
 
 
 def succeed(subject: str) -> None:
@@ -106,8 +108,10 @@ def _require_room(row: LoginAttempts, now: datetime) -> None:
         raise LoginThrottled(ends - now)
 
 
-def _prune(now: datetime) -> None:
-    """Delete rows of ended windows, and the oldest beyond ROWS_MAX."""
+def _prune(now: datetime, new: str) -> None:
+    """Delete rows of ended windows, and those beyond ROWS_MAX: the oldest, but locked-out subjects last, and
+    never the `new` one."""
     LoginAttempts.objects.filter(since__lte=now - WINDOW).delete()
-    beyond = LoginAttempts.objects.order_by("-since").values_list("pk", flat=True)[ROWS_MAX:]
+    others = LoginAttempts.objects.exclude(pk=new).annotate(locked_out=Q(tries__gte=TRIES_MAX))
+    beyond = others.order_by("-locked_out", "-since").values_list("pk", flat=True)[ROWS_MAX - 1 :]
     LoginAttempts.objects.filter(pk__in=list(beyond)).delete()
