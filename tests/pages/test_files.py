@@ -21,7 +21,7 @@ from tickets import tasks
 from tickets.importing import uploads, work
 from tickets.importing.record import PAGE
 from tickets.models import ImportState, TicketHolder, TicketImport
-from tickets.pages import imports
+from tickets.pages import exports, imports
 from validators.ledger.models import Ticket
 from validators.models import PlatformAction
 from validators.services import decide
@@ -269,6 +269,29 @@ async def test_a_gate_downloads_the_admission_list(learner: RealLearner, operate
     assert sent.getvalue()[:2] == {"csv": b"\xef\xbb", "xlsx": b"PK", "json": b'{"'}[form]
     assert (await client.get("/dashboard/tickets/export/nothing.csv")).status_code == 404
     assert (await client.get("/dashboard/tickets/export/tickets.csv?event=a%20b")).status_code == 400
+
+
+@pytest.mark.asyncio
+async def test_a_caller_has_a_bounded_number_of_exports_under_way(
+    learner: RealLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asgiref.sync import sync_to_async
+
+    async def status_of_another(client: AsyncClient) -> int:
+        return (await client.get(path)).status_code
+
+    monkeypatch.setattr(exports, "EXPORTS_EACH", 1)
+    path, clients = "/dashboard/tickets/export/tickets.csv", (AsyncClient(), AsyncClient())
+    for name, client in zip(("ada", "bob"), clients, strict=True):
+        user = await sync_to_async(User.objects.create_user)(name)
+        await sync_to_async(user.groups.add)(await Group.objects.aget(name="gate"))
+        await client.aforce_login(user)
+    answer = await clients[0].get(path)
+    parts = aiter(answer)
+    assert await anext(parts)
+    assert [await status_of_another(client) for client in clients] == [429, 200]
+    assert [part async for part in parts]
+    assert await status_of_another(clients[0]) == 200
 
 
 def test_a_stored_ticket_that_differs_is_a_wrong_row_with_its_fields(desk: Client, asked: Any) -> None:

@@ -26,6 +26,11 @@ SCOPES: dict[str, frozenset[str]] = {
 """Scopes any one of which allows an export; the admission list has names."""
 _threads = ThreadPoolExecutor(2, "export")
 """Threads in which all exports of a web process take turns, page by page."""
+EXPORTS_EACH = 8
+"""Exports of one caller under way in a web process, from which on it gets no other: a client that reads
+slowly holds a page of rows, and openpyxl's files. Requests at the same moment may get a few more."""
+_under_way: list[str] = []
+"""The caller (actor) of each export under way."""
 
 
 @require_GET
@@ -41,9 +46,12 @@ def export(request: HttpRequest, caller: Caller, kind: str, form: str) -> HttpRe
         event = read_event({"event": request.GET["event"]}) if request.GET.get("event") else None
     except InvalidRequest as error:
         return sentence_page(request, caller, str(error), 400)
+    if _under_way.count(caller.actor) >= EXPORTS_EACH:
+        text = f"{EXPORTS_EACH} exports of yours are under way. Try again when one has ended."
+        return sentence_page(request, caller, text, 429)
     table = open_table(kind, event)
     return StreamingHttpResponse(
-        _sent(write_chunks(table, form)),
+        _sent(write_chunks(table, form), caller.actor),
         content_type=FORMS[form][0],
         headers={
             "Content-Disposition": f'attachment; filename="{table.name}.{form}"',
@@ -52,15 +60,17 @@ def export(request: HttpRequest, caller: Caller, kind: str, form: str) -> HttpRe
     )
 
 
-async def _sent(chunks: Generator[bytes]) -> AsyncIterator[bytes]:
+async def _sent(chunks: Generator[bytes], actor: str) -> AsyncIterator[bytes]:
     """Yields the chunks, computed in the threads for exports, so that the thread of all synchronous views
-    stays free."""
+    stays free. Meanwhile the export counts for this caller."""
     loop = asyncio.get_running_loop()
+    _under_way.append(actor)
     try:
         while (chunk := await loop.run_in_executor(_threads, _next, chunks)) is not None:
             if chunk:
                 yield chunk
     finally:
+        _under_way.remove(actor)
         await loop.run_in_executor(_threads, chunks.close)
 
 
