@@ -89,6 +89,25 @@ def test_examples_fit_their_schemas() -> None:
         jsonschema.Draft202012Validator(whole).validate(body["example"])
 
 
+def test_a_number_in_a_path_beyond_its_maximum_is_404(api: Api) -> None:
+    bounds = [
+        (method, path, parameter["name"], parameter["schema"].get("maximum", 10**20))
+        for path, methods in described()["paths"].items()
+        for method, told in methods.items()
+        for parameter in told.get("parameters", ())
+        if (parameter["in"], parameter["schema"].get("type")) == ("path", "integer")
+    ]
+    assert bounds
+    body = {"events": [{"type": "RUN_STARTED"}]}
+    found = {
+        (method, path, most): api.call(
+            method.upper(), path.replace(f"{{{name}}}", str(most + 1)), body
+        ).status_code
+        for method, path, name, most in bounds
+    }
+    assert found == {(method, path, 2**63 - 1): 404 for method, path, _, _ in bounds}
+
+
 def test_the_document_names_the_existing_routes_methods_and_scopes() -> None:
     listed = {
         (method.upper(), path): told.get("x-scope")

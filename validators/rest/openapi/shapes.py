@@ -242,12 +242,14 @@ QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
 }
 """Query parameters by method and path."""
 
+ROW_MAX = 2**63 - 1
+"""Of a row's id in every database."""
 PATH_PARAMETERS: dict[str, Schema] = {
     "ticket_id": {"pattern": TICKET_NAME},
     "name": {"pattern": PRINCIPAL_NAME},
     "node_id": {"pattern": PRINCIPAL_NAME},
-    "number": {"minimum": 0},
-    "run_id": {"minimum": 0},
+    "number": {"minimum": 0, "maximum": ROW_MAX},
+    "run_id": {"minimum": 0, "maximum": ROW_MAX},
 }
 """Bounds of path parameters by name; a value outside of them names nothing, 404."""
 NONCE = STRING | {"minLength": 1, "maxLength": NONCE_BYTES_MAX}
