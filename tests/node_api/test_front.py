@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,11 +14,13 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from dtvn.api.access import allowed_origin
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, Unavailable
-from dtvn.api.helper.app import _route
+from dtvn.api.helper.app import _route, build_app
 from dtvn.api.helper.front import NONCE, PATH_MAX, Front, key_fits
+from dtvn.api.helper.routes import VOTING
 from dtvn.node.api_channel import Answered
 from dtvn.node.options import ApiOptions
 
@@ -76,10 +79,32 @@ def test_an_unanswered_request_is_counted_under_the_route_of_its_path(
     assert status == told[2]
 
 
+def test_3600_probes_need_no_key_and_use_nothing_that_orders() -> None:
+    """A service with neither gateway nor ledger answers them."""
+    counted: list[Answered] = []
+    status = {"state": VOTING, "sequence": 7}
+    setup = SimpleNamespace(options=ApiOptions(port=0, key="right"))
+    service: Any = SimpleNamespace(setup=setup, healthy=True, status=status, answered=counted.append)
+    app = build_app(service)
+
+    async def probes() -> list[int]:
+        return [await status_from(app, "GET", path, "") for path in ("/live", "/ready") * 1_800]
+
+    assert asyncio.run(probes()) == [200] * 3_600
+    assert not any(each.unforeseen or each.sequence for each in counted)
+
+
 def ask(routes: list[Route], method: str, path: str, key: str = "right") -> tuple[Answered, int]:
     """The front's record of one request, and the status that its client got; 0: no answer."""
     counted: list[Answered] = []
     front = Front(Starlette(routes=routes), ApiOptions(port=0, key="right"), counted.append, routes)
+    status = asyncio.run(status_from(front, method, path, key))
+    [told] = counted
+    return told, status
+
+
+async def status_from(app: ASGIApp, method: str, path: str, key: str) -> int:
+    """The status that the client of one request got; 0: no answer."""
     plain, _, query = path.partition("?")
     scope = {"type": "http", "method": method, "path": unquote(plain), "raw_path": plain.encode()}
     scope |= {"headers": [(b"x-api-key", key.encode())], "query_string": query.encode(), "root_path": ""}
@@ -92,9 +117,8 @@ def ask(routes: list[Route], method: str, path: str, key: str = "right") -> tupl
         return {"type": "http.request", "body": b"", "more_body": False}
 
     with suppress(ValueError):
-        asyncio.run(front(scope, receive, send))
-    [told] = counted
-    return told, next((message["status"] for message in sent if "status" in message), 0)
+        await app(scope, receive, send)
+    return next((message["status"] for message in sent if "status" in message), 0)
 
 
 def test_a_path_is_logged_as_it_came_without_its_query() -> None:
