@@ -14,7 +14,7 @@ from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
 
-KEY = "dtvn_key_of_the_entry_suite"
+KEY = "dtvn_key_of_the_login_suite"
 PAGES = ("/", *(f"/dashboard/{name}" for name in ("nodes", "network", "tickets", "simulator", "metrics")))
 
 
