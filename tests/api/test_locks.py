@@ -48,7 +48,7 @@ def test_a_lock_is_acquired_renewed_and_released(api: Api) -> None:
     assert (told.status_code, read(told)["code"]) == (409, "stale_lock_token")
 
 
-def test_callers_with_the_same_word_are_two_holders(api: Api, other: Api) -> None:
+def test_the_same_holder_name_from_two_keys_is_two_holders(api: Api, other: Api) -> None:
     first = acquire(api)["data"]
     told = acquire(other, status=409)
     assert told["code"] == "lock_held"

@@ -92,7 +92,7 @@ def test_c7_validate_answers_without_data_and_names_its_validator(seeded: Api) -
     assert ticket["VectorClock"][ticket["ValidatorID"]] >= 1, "X15"
 
 
-def test_an_upheld_dispute_is_told_from_an_open_one(api: Api) -> None:
+def test_an_upheld_dispute_differs_from_an_open_one(api: Api) -> None:
     """In what the contract does not have: its own members are the same for both."""
     for ticket in ("A", "B", "C"):
         for path in ("tickets", "tickets/validate", "tickets/dispute"):
@@ -151,7 +151,7 @@ def test_a_second_admission_names_time_and_place_of_the_first(seeded: Api) -> No
     assert "at gate north, device scanner-7" in refusal["error"]
 
 
-def test_a_gate_is_told_that_a_dispute_was_upheld(seeded: Api) -> None:
+def test_a_gate_sees_that_a_dispute_was_upheld(seeded: Api) -> None:
     """The code is the contract's, which has one for both."""
     body = {"ticket_id": "TICKET-009"}
     assert seeded.codes("tickets/validate", body) == [200]

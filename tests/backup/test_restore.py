@@ -282,7 +282,7 @@ def test_the_name_of_a_backup_needs_no_quotes() -> None:
     assert re.fullmatch(r"backup-\d{8}T\d{6}Z\.tar\.gz", str(new_name("…")))
 
 
-def test_one_restored_member_is_told_that_it_votes_again(old: Source, tmp_path: Path) -> None:
+def test_restoring_one_member_prints_that_it_votes_again(old: Source, tmp_path: Path) -> None:
     run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz", "--keys")
     said = run("restore", tmp_path / "a.tar.gz", "--data-dir", tmp_path / "new")
     assert "It votes again automatically while 3 other members vote." in said

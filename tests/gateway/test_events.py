@@ -104,7 +104,7 @@ def test_a_run_that_is_not_recorded_leaves_the_log_alone(gateway: FakeGateway) -
     assert end.place.head == chain(judged)
 
 
-def test_another_process_goes_on_from_a_place(gateway: FakeGateway) -> None:
+def test_another_process_continues_a_run_from_its_place(gateway: FakeGateway) -> None:
     first = gateway.events.begin("thread", "run")
     first.judge(RUN[:2]).result(0)
     place = first.end().result(0).place

@@ -58,7 +58,7 @@ def codes(result: ValidationResult) -> list[str]:
     return [error.code for error in result.errors]
 
 
-def test_a_second_start_is_an_error_and_a_second_stop_is_none_a23(validator: DistributedValidator) -> None:
+def test_a_second_start_is_an_error_and_a_second_stop_is_allowed_a23(validator: DistributedValidator) -> None:
     with pytest.raises(ValidatorError):
         validator.start()
     validator.stop()
@@ -165,7 +165,7 @@ def test_a_member_that_leaves_questions_unanswered_is_in_health(
 @pytest.mark.parametrize(
     ("wrong", "code"), [(None, "NULL_EVENT"), ({"type": "RUN_FINISHED"}, "NOT_JSON"), (7, "NOT_JSON")]
 )
-def test_what_is_no_text_is_an_error_with_its_index_a32(
+def test_an_event_that_is_not_text_is_an_error_at_its_index_a32(
     validator: DistributedValidator, wrong: object, code: str
 ) -> None:
     found = validator.validate_sequence([*GOOD[:3], wrong, GOOD[3], wrong])  # type: ignore[list-item]

@@ -20,7 +20,7 @@ def gateway() -> FakeGateway:
     return FakeGateway(make_genesis(4, capabilities=CAPABILITIES), principal="gateway")
 
 
-def test_the_configuration_in_effect_is_told(gateway: FakeGateway) -> None:
+def test_the_configuration_in_effect_is_returned(gateway: FakeGateway) -> None:
     config = from_profile("high_security", "n0")
     assert DistributedValidator.from_config(gateway, config).get_config() is config
     made = DistributedValidator(gateway, algorithm=Algorithm.MAJORITY, wait=3.0, allow_local_validation=False)

@@ -161,7 +161,7 @@ def test_c11_x11_dispute_needs_a_validated_ticket(v: Node) -> None:
     assert v.act("dispute", "TICKET-112").status_code == 409, "the documented choice: CONSUMED is final"
 
 
-def test_an_upheld_dispute_is_told_from_an_open_one(v: Node) -> None:
+def test_an_upheld_dispute_differs_from_an_open_one(v: Node) -> None:
     v.done("validate", "TICKET-113")
     v.done("dispute", "TICKET-113")
     assert "Upheld" not in v.ticket("TICKET-113")

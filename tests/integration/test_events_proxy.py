@@ -51,7 +51,7 @@ def folder(running: Network, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("outage", ["pass", "refuse"])
-def test_a_liar_and_a_kill_at_once_are_an_outage_that_is_said(
+def test_a_liar_and_a_kill_at_once_are_reported_as_an_outage(
     running: Network, folder: Path, outage: str
 ) -> None:
     terms = ("--verdict-seconds", "3", "--on-outage", outage)

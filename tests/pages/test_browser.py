@@ -265,7 +265,7 @@ def test_tickets_are_changed_from_the_admin_through_consensus(
 
 
 @pytest.mark.exhaustive
-def test_a_second_operator_is_told_what_the_first_one_did(
+def test_a_second_operator_sees_what_the_first_one_did(
     page: Page, running: Network, api: httpx.Client
 ) -> None:
     api.post("/api/v1/tickets", json={"ticket_id": "SECOND-1"}).raise_for_status()

@@ -179,7 +179,7 @@ def test_pages_link_only_to_what_the_role_may_open(
     assert not missing
 
 
-def test_a_user_without_a_role_sees_no_page_and_is_told(client: Client) -> None:
+def test_a_user_without_a_role_sees_that_it_has_none_and_no_page(client: Client) -> None:
     client.force_login(person(""))
     assert client.get("/").status_code == 302
     assert client.get("/dashboard/snapshot").status_code == 401

@@ -74,7 +74,9 @@ def test_away_from_nodes_that_listen_on_loopback_it_says_what_cannot_work(
     assert len(caplog.records) == 1
 
 
-def test_before_the_first_make_up_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_before_the_first_make_up_the_start_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Platform._meta, "db_table", "not_made_yet")
     assert "run make up first" in refusal(tmp_path)
 

@@ -72,7 +72,7 @@ def test_a_second_press_sees_the_progress_and_changes_nothing(running: Desk) -> 
     assert cluster.under_way() is None
 
 
-def test_during_a_whole_start_its_progress_is_told(running: Desk) -> None:
+def test_a_request_during_a_whole_start_gets_its_progress(running: Desk) -> None:
     cluster.start_cluster()
     running.controller.turn()
     show(NodeStatus.STOPPED, *FOUR, nodes.LEARNER_ID)
@@ -95,7 +95,7 @@ def test_where_nothing_runs_the_cluster_is_started_as_a_whole(running: Desk) -> 
     assert running.told() == [("starting", 0, 4)]
 
 
-def test_a_stop_under_way_is_told(running: Desk) -> None:
+def test_a_stop_under_way_has_a_progress(running: Desk) -> None:
     cluster.stop_cluster()
     assert cluster.under_way() == Progress("stopping", 0, 4, whole=False)
     show(NodeStatus.STOPPED, "node2")

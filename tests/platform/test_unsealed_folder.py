@@ -41,7 +41,7 @@ def test_a_refused_start_makes_no_secret_key_in_the_place_of_a_backups(joined: P
     assert not (joined.data / "secret.key").exists()
 
 
-def test_the_supervisor_founds_none_there_either(joined: Party) -> None:
+def test_the_supervisor_founds_no_cluster_in_such_a_folder(joined: Party) -> None:
     from validators.processes.founding import found_cluster
 
     with pytest.raises(StartError, match="genesis install"):

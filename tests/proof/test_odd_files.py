@@ -73,7 +73,7 @@ def test_the_table_has_unique_names_and_one_verdict_for_each() -> None:
 
 
 @pytest.mark.parametrize(("kind", "row"), CASES, ids=IDS)
-def test_p15_manage_py_judges_odd_files_as_the_table_says(
+def test_p15_manage_py_gives_odd_files_the_verdicts_of_the_table(
     kind: str, row: dict[str, Any], tmp_path: Path
 ) -> None:
     checked, chain = files(kind, row, tmp_path)
@@ -89,7 +89,7 @@ def test_p15_manage_py_judges_odd_files_as_the_table_says(
 
 
 @pytest.mark.parametrize(("kind", "row"), CASES, ids=IDS)
-def test_p15_the_standalone_verifier_judges_odd_files_as_the_table_says(
+def test_p15_the_standalone_verifier_gives_the_verdicts_of_the_table(
     kind: str, row: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checked, chain = files(kind, row, tmp_path)
@@ -99,7 +99,7 @@ def test_p15_the_standalone_verifier_judges_odd_files_as_the_table_says(
         assert capsys.readouterr().out.rpartition(" [")[2][:-2] in codes(row)
 
 
-def test_p15_the_browser_judges_odd_files_as_the_table_says() -> None:
+def test_p15_the_browser_gives_odd_files_the_verdicts_of_the_table() -> None:
     given = []
     cases = [(kind, row) for kind, row in CASES if kind != "evidence"]
     for kind, row in cases:

@@ -98,7 +98,7 @@ def test_a_lock_given_back_goes_to_the_next_waiter_at_once(machine: Queues) -> N
     assert machine.holder() is None
 
 
-def test_a_waiter_is_told_who_holds_the_lock_and_keeps_its_place(machine: Queues) -> None:
+def test_a_waiter_sees_who_holds_the_lock_and_keeps_its_place(machine: Queues) -> None:
     first = queued(machine, b"a", b"b", b"c")
     assert machine.ask(Lock("leader", b"b", MINUTE, MINUTE)) == ("lock_waiting", first)
     assert machine.waiting() == 2

@@ -110,7 +110,7 @@ def test_rules_that_break_end_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
     assert abstained(asked()) == [Abstention.FAILED]
 
 
-def test_a_malformed_body_is_told_and_others_are_answered() -> None:
+def test_a_malformed_body_is_reported_and_others_are_answered() -> None:
     said = judge()
     said.put(Peer("other", None), b"junk", 0)
     said.put(GATEWAY, body(asked()), 0)

@@ -134,7 +134,7 @@ def test_least_response_time_tries_the_unknown_once_and_has_two_choices() -> Non
     assert picked["1"] > picked["2"] > picked["3"]
 
 
-def test_more_than_there_are_and_none_a67() -> None:
+def test_a_count_is_cut_to_the_number_of_nodes_and_0_selects_none_a67() -> None:
     for algorithm in Balancing:
         found = balancer(algorithm)
         assert sorted(found.select_nodes(ABC, 9, 0.0, "t")) == ABC

@@ -15,7 +15,9 @@ from dtvn.cli import main
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "use" / "events.md"
 
 
-def test_the_five_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_example_of_the_page_prints_what_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     typed, shown = re.findall(r"```\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[:2]
     name, text = re.search(r"cat > (\S+) <<END\n(.*?)END\n", typed, re.DOTALL).groups()  # type: ignore[union-attr]
     (tmp_path / name).write_text(text)

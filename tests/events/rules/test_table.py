@@ -24,7 +24,7 @@ def test_no_more_streams_than_the_bound_are_held() -> None:
     assert table.feed("c", event("RS"), 0.0).accepted
 
 
-def test_a_silent_stream_is_forgotten_and_its_late_event_told() -> None:
+def test_an_event_of_an_expired_stream_gets_its_own_code() -> None:
     table = Table(bounds=Bounds(streams=2, idle_seconds=10.0))
     table.feed("busy", event("RS"), 0.0)
     table.feed("silent", event("RS"), 0.0)
