@@ -22,7 +22,7 @@ ON_SERVERS = -n 3 --dist loadfile
 QUICK = not exhaustive and not bench
 # What `make test-integration-single` runs: part of a test's name, or a file.
 TEST ?=
-# What `make profile` records, for so many seconds, into which file (.svg, or .json for speedscope).
+# What `make profile` records, for how many seconds, into which file (.svg, or .json for speedscope).
 WHAT ?= web
 FOR ?= 30
 OUT ?= profile-$(WHAT).svg

@@ -115,7 +115,7 @@ def null_moves_time(right: Any, self: Executor, batch: Any) -> Any:
 
 
 @replaces(Ordering, "repropose", "reproposal-revalidated", "R19 R3", world="leaderless", seed=5)
-def carried_is_judged(right: Any, self: Ordering, sequence: int, digest: bytes, frame: bytes) -> Any:
+def reproposal_revalidated(right: Any, self: Ordering, sequence: int, digest: bytes, frame: bytes) -> Any:
     """The proposals that a NEW-VIEW demands are refused for their view and time like fresh proposals."""
     slot = right(self, sequence, digest, frame)
     slot.reproposed = False
@@ -132,11 +132,11 @@ def votes_while_leaving(right: Any, self: ViewChanging, view: int, reason: str) 
 
 
 @replaces(Suspicion, "on_suspect", "one-suspicion-is-enough", "R29 P13", world="false-suspicions")
-def one_cry(_right: Any, self: Suspicion, verified: Any) -> None:
+def one_suspicion_is_enough(_right: Any, self: Suspicion, verified: Any) -> None:
     """A single suspicion makes all members leave the view."""
     view = verified.message.view
     if view > self.state.views.view and self.state.voting:
-        self.view_change.leave(view, "somebody cried")
+        self.view_change.leave(view, "one suspicion")
 
 
 @replaces(Suspicion, "evaluate", "leaves-view-alone", "R29 P13", world="one-way-links", seed=2)

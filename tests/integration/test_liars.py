@@ -81,7 +81,7 @@ def test_x21_an_equivocating_primary_causes_no_fork_and_is_replaced(tmp_path: Pa
         assert issued.code == "ok", cluster.outputs()
         cluster.settled()
         found = [cluster.status_of(gateway, index) for index in (1, 2, 3)]
-        assert min(status["view"] for status in found) >= 1, "the liar has lost its office"
+        assert min(status["view"] for status in found) >= 1, "the Byzantine primary was deposed"
         assert {state_of(cluster, gateway, index, "T-1") for index in (1, 2, 3)} == {"ISSUED"}
         assert same_history(cluster, (1, 2, 3))
 

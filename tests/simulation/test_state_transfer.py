@@ -278,7 +278,7 @@ def wiped_world(seed: int, members: int = 4) -> campaign.Report:
     ],
 )
 def test_r11_no_member_ever_contradicts_what_it_said_with_the_disk_it_lost(seed: int, members: int) -> None:
-    """The speech checker remembers every vote of a key, across lost disks."""
+    """The durable-before-send checker remembers every vote of a key, across lost disks."""
     report = wiped_world(seed, members)
     assert report.violation is None, f"seed {seed}, {members} members: {report.checker}: {report.violation}"
 

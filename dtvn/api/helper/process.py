@@ -28,7 +28,7 @@ GRACE = 2
 """Seconds to finish requests in progress once the node asks this process to stop."""
 TELL_SPACE = 0.01
 """Minimum seconds between two reports of request counts to the node, which exports them as metrics."""
-PULSE = 0.5
+REPORT_INTERVAL_MAX = 0.5
 """Seconds after which an empty report is sent: a helper that is silent for long is killed."""
 DATE_INTERVAL = 1.0
 """Seconds between two updates of the Date header."""
@@ -129,12 +129,12 @@ async def _tell(channel: Channel, service: Service) -> None:
     answered: tuple[Answered, ...] = ()
     while True:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(service.news.wait(), PULSE)
+            await asyncio.wait_for(service.news.wait(), REPORT_INTERVAL_MAX)
         service.news.clear()
         answered = (answered + service.take_answered())[-ANSWERED_MAX:]
         faults += service.take_faults()
         now = asyncio.get_running_loop().time()
-        news = answered or faults or said != service.sockets or now - told_at >= PULSE
+        news = answered or faults or said != service.sockets or now - told_at >= REPORT_INTERVAL_MAX
         if news and channel.send(Counted(answered, service.sockets, faults)):
             said, answered, faults, told_at = service.sockets, (), 0, now
         await asyncio.sleep(TELL_SPACE)
