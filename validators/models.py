@@ -145,7 +145,7 @@ class MembershipChange(models.Model):
     not a new one.
     """
 
-    wish = models.JSONField(help_text="membership.ChangeRequest")
+    request = models.JSONField(db_column="wish", help_text="membership.ChangeRequest")
     actor = models.CharField(max_length=128)
     nonce = models.CharField(max_length=64)
     state = models.CharField(max_length=16, choices=ChangeState.choices, default=ChangeState.WAITING)
@@ -176,7 +176,7 @@ class MembershipChange(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.wish.get('change', '')} {self.wish.get('node_id', '')}".strip()
+        return f"{self.request.get('change', '')} {self.request.get('node_id', '')}".strip()
 
     @property
     def finished(self) -> bool:
@@ -185,8 +185,8 @@ class MembershipChange(models.Model):
     @property
     def newcomer(self) -> str:
         """The node that this platform creates for the change; "" for none."""
-        creates = self.wish["change"] in ("add", "replace") and not self.wish.get("peer_id")
-        return str(self.wish["node_id"]) if creates else ""
+        creates = self.request["change"] in ("add", "replace") and not self.request.get("peer_id")
+        return str(self.request["node_id"]) if creates else ""
 
 
 class ClusterStatus(models.TextChoices):
@@ -206,8 +206,12 @@ class ManagedCluster(models.Model):
     """The cluster as a whole: one row. Services write the desired state, the cluster controller the state
     that follows."""
 
-    wish = models.CharField(
-        max_length=8, choices=ClusterRequest.choices, blank=True, default=ClusterRequest.NONE
+    requested = models.CharField(
+        max_length=8,
+        db_column="wish",
+        choices=ClusterRequest.choices,
+        blank=True,
+        default=ClusterRequest.NONE,
     )
     members = models.JSONField(default=list, help_text="Names of the members to start.")
     generation = models.PositiveIntegerField(default=0, help_text="Incremented by each request.")

@@ -386,7 +386,7 @@ def test_starting_an_unknown_node_requests_a_membership_change(api: Api) -> None
     response = api.post("nodes", {"node_id": "r9"})
     assert (response.status_code, read(response)) == (200, {"status": "starting", "node_id": "r9"})
     change = MembershipChange.objects.get()
-    assert (change.wish["change"], change.wish["node_id"]) == ("add", "r9")
+    assert (change.request["change"], change.request["node_id"]) == ("add", "r9")
 
 
 def test_x7_the_log_lists_what_was_applied_in_order(api: Api) -> None:

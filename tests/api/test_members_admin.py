@@ -167,7 +167,9 @@ def test_the_page_reloads_while_a_change_is_under_way(admin: Client, living: Liv
     nodes.update(status=NodeStatus.STARTING)
     assert again()
     nodes.update(status=NodeStatus.RUNNING)
-    asked = MembershipChange.objects.create(wish={"change": "remove", "node_id": "r3"}, actor="a", nonce="n")
+    asked = MembershipChange.objects.create(
+        request={"change": "remove", "node_id": "r3"}, actor="a", nonce="n"
+    )
     assert again()
     asked.delete()
     assert not again()

@@ -30,7 +30,7 @@ def test_no_node_is_added_under_a_reserved_name(town: Api, settings: Any, name: 
     refused = town.post("nodes", {"node_id": name})
     assert refused.status_code == 400
     assert read(refused)["error"].startswith("node_id")
-    assert not ManagedCluster.objects.filter(wish="start").exists()
+    assert not ManagedCluster.objects.filter(requested="start").exists()
     assert not MembershipChange.objects.exists()
 
 

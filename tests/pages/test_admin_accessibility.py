@@ -82,7 +82,7 @@ def site(
     for state in ChangeState:
         finished = None if state == ChangeState.WAITING else timezone.now()
         wish = {"change": "add", "node_id": "r4"}
-        MembershipChange.objects.create(wish=wish, nonce=state, state=state, finished_at=finished)
+        MembershipChange.objects.create(request=wish, nonce=state, state=state, finished_at=finished)
     return str(live_server.url)
 
 

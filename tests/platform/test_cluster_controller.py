@@ -112,7 +112,7 @@ def test_x32_a_cluster_that_cannot_be_created_is_reported_and_idle(
     desk.refusal = refusal
     started(desk)
     now = cluster.cluster_now()
-    assert (now.status, now.wish) == ("idle", ClusterRequest.NONE)
+    assert (now.status, now.requested) == ("idle", ClusterRequest.NONE)
     assert said in now.error
     desk.refusal = None
     started(desk)
@@ -171,7 +171,9 @@ def test_x33_a_node_stopped_during_a_start_stays_stopped(desk: Desk) -> None:
     show(NodeStatus.RUNNING, "node0", "node3")
     desk.controller.turn()
     now = cluster.cluster_now()
-    assert (now.status, now.started, now.wish) == ("running", 2, ClusterRequest.NONE), "nobody is waited for"
+    assert (now.status, now.started, now.requested) == ("running", 2, ClusterRequest.NONE), (
+        "nobody is waited for"
+    )
     cluster.start_cluster(4)
     show(NodeStatus.STOPPED)
     for _ in range(2):
@@ -234,7 +236,7 @@ def test_nodes_that_vote_without_their_api_are_left_running(
     for _ in range(2):
         desk.controller.turn()
         now = cluster.cluster_now()
-        assert (now.status, now.wish) == ("running", ClusterRequest.NONE), "three that vote are a quorum"
+        assert (now.status, now.requested) == ("running", ClusterRequest.NONE), "three that vote are a quorum"
         assert f"node3: {taken}" in now.error
     assert set(own().values_list("desired", flat=True)) == {DesiredState.RUNNING}
     show(NodeStatus.RUNNING)

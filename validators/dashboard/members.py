@@ -161,7 +161,7 @@ class MembershipChangeAdmin(ReadOnlyAdmin):
         return format_html('<span class="pill {}">{}</span>', tone, row.get_state_display())
 
     def details(self, row: MembershipChange) -> str:
-        return ", ".join(f"{name} {value}" for name, value in row.wish.items() if name != "word")
+        return ", ".join(f"{name} {value}" for name, value in row.request.items() if name != "word")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

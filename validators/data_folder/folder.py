@@ -29,7 +29,7 @@ class DataFolder:
         self.slots = root / "run" / "slots"
         self.key_changes = root / "run" / "keys.changed"
         """Grows by a byte when an API key changes: see services.api_keys."""
-        self.desired_changes = root / "run" / "wishes.changed"
+        self.desired_changes = root / "run" / "desired.changed"
         """Grows by a byte when a desired state changes: see services.announcing."""
         self.figures = root / "run" / "figures"
         """The window of the nodes' metrics while the web process is replaced: see figures_window."""

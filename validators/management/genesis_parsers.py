@@ -143,12 +143,12 @@ def add_terms(parser: ArgumentParser) -> None:
         )
 
 
-def add_grant(verbs: Any, read_wish: Callable[[str], g.Grant]) -> None:
-    """Add the verb `grant` with its steps. `read_wish`: parses `issue` or `EVENT:issue`."""
+def add_grant(verbs: Any, read_grant: Callable[[str], g.Grant]) -> None:
+    """Add the verb `grant` with its steps. `read_grant`: parses `issue` or `EVENT:issue`."""
     steps = add_steps(verbs, "grant", summary="all members together give a principal grants", teaches=GRANT)
     one = steps.add_parser("propose", help="write the statement that all members sign")
     one.add_argument("name", metavar="PRINCIPAL", help="as `genesis show` lists them")
-    one.add_argument("--grant", action="append", type=read_wish, required=True, metavar="[EVENT:]CAPABILITY")
+    one.add_argument("--grant", action="append", type=read_grant, required=True, metavar="[EVENT:]CAPABILITY")
     one.add_argument(
         "--days", type=int, default=GRANT_DAYS, help=f"days until it expires (1 to {GRANT_DAYS_MAX})"
     )

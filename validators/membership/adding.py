@@ -64,7 +64,7 @@ def _is_to_run() -> bool:
     run by others, the link decides."""
     own = {row.node_id: row for row in own_members()}
     asked = cluster_now()
-    if asked.wish == ClusterRequest.START and asked.members in ([], list(own)):
+    if asked.requested == ClusterRequest.START and asked.members in ([], list(own)):
         return True
     if any(row.desired == DesiredState.RUNNING and row.status != NodeStatus.ERROR for row in own.values()):
         return True

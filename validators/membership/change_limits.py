@@ -36,8 +36,8 @@ def unfinished() -> QuerySet[MembershipChange]:
 def refuse_rivals(asked: ChangeRequest) -> None:
     """Raise ChangePending while another change of the same member, or of the parameters, is unfinished."""
     for other in unfinished():
-        named = {other.wish.get("node_id"), other.wish.get("replaces")} - {"", None}
-        both = asked.change == other.wish["change"] == "parameters"
+        named = {other.request.get("node_id"), other.request.get("replaces")} - {"", None}
+        both = asked.change == other.request["change"] == "parameters"
         if both or named & {asked.node_id, asked.replaces}:
             raise ChangePending(f"change {other.pk} ({other}) is in progress")
 

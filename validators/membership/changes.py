@@ -94,10 +94,10 @@ def ask(asked: ChangeRequest, *, actor: str, nonce: bytes = b"") -> MembershipCh
             if known is None:
                 change_limits.refuse_rivals(asked)
                 change_limits.refuse_flood(actor)
-                made = MembershipChange.objects.create(wish=told, actor=actor, nonce=named)
+                made = MembershipChange.objects.create(request=told, actor=actor, nonce=named)
                 node_list.tell(made)
                 return made
-    if known.wish != told:
+    if known.request != told:
         raise NonceReused
     return known
 
@@ -146,7 +146,7 @@ def wait(row: MembershipChange, seconds: float) -> MembershipChange:
 
 def request_of(row: MembershipChange) -> ChangeRequest:
     """The change that a row requests."""
-    return msgspec.convert(row.wish, ChangeRequest)
+    return msgspec.convert(row.request, ChangeRequest)
 
 
 def turn() -> MembershipChange | None:

@@ -97,7 +97,7 @@ class ClusterController:
         """Starts to carry out a new desired state."""
         ManagedCluster.objects.filter(pk=ONE_ROW).update(handled=row.generation)
         self._start = None
-        if row.wish == ClusterRequest.START:
+        if row.requested == ClusterRequest.START:
             now = time.monotonic()
             self._start = Start(
                 members=list(row.members), since=now, generation=row.generation, told=dict(row.told)
@@ -134,7 +134,9 @@ class ClusterController:
 
     def _over(self) -> None:
         """The start is over, successful or not: another may be requested. A newer desired state is kept."""
-        ManagedCluster.objects.filter(pk=ONE_ROW, generation=F("handled")).update(wish=ClusterRequest.NONE)
+        ManagedCluster.objects.filter(pk=ONE_ROW, generation=F("handled")).update(
+            requested=ClusterRequest.NONE
+        )
         self._start = None
 
     def _count(self, start: Start, now: float) -> None:

@@ -71,7 +71,7 @@ def way_out() -> str:
         close_old_connections()
         return ""
     running = wanted.count(DesiredState.RUNNING)
-    if not wanted or running >= quorum(len(wanted)) or cluster.wish == ClusterRequest.START:
+    if not wanted or running >= quorum(len(wanted)) or cluster.requested == ClusterRequest.START:
         return ""
     if running:
         return f"{len(wanted) - running} of {len(wanted)} nodes are stopped, as requested: start them"

@@ -197,7 +197,7 @@ def _change_object(row: MembershipChange) -> dict[str, Any]:
     """A change as JSON; times in ISO 8601, UTC."""
     return {
         "id": row.pk,
-        **{name: value for name, value in row.wish.items() if name != "word"},
+        **{name: value for name, value in row.request.items() if name != "word"},
         "state": row.state,
         "code": row.code,
         "sentence": row.sentence,

@@ -242,7 +242,7 @@ def reset_cluster() -> None:
     with transaction.atomic():
         row = lock_cluster()
         ManagedCluster.objects.filter(pk=ONE_ROW).update(
-            wish=ClusterRequest.NONE,
+            requested=ClusterRequest.NONE,
             handled=row.generation,
             status=ClusterStatus.STARTING if wanted else ClusterStatus.IDLE,
             started=0,
@@ -263,7 +263,7 @@ def _want_start(names: Sequence[str]) -> None:
 def _starts(row: ManagedCluster) -> bool:
     """Whether a start is in progress: requested, and not all of its nodes run yet. A start that the cluster
     controller has not noticed yet counts as well: users see the nodes, not the controller."""
-    if row.wish != ClusterRequest.START:
+    if row.requested != ClusterRequest.START:
         return False
     nodes = list(own_members())
     done = [node.node_id for node in nodes if _runs_as_wanted(node)]
@@ -292,7 +292,7 @@ def _want(rows: QuerySet[ManagedNode], desired: DesiredState) -> None:
 
 def _request(requested: ClusterRequest, **changes: object) -> None:
     ManagedCluster.objects.filter(pk=ONE_ROW).update(
-        wish=requested, generation=F("generation") + 1, **changes
+        requested=requested, generation=F("generation") + 1, **changes
     )
     desired_state_changed()
 

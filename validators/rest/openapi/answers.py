@@ -48,7 +48,7 @@ def _file(empty: bytes) -> Schema:
 
 
 _STRUCTS = _of_structs(Preview, ChangeRequest)
-_WISH = {name: each for name, each in _STRUCTS["ChangeRequest"]["properties"].items() if name != "word"}
+_CHANGE = {name: each for name, each in _STRUCTS["ChangeRequest"]["properties"].items() if name != "word"}
 
 SCHEMAS: dict[str, Schema] = {
     "Strength": _STRUCTS["Strength"],
@@ -77,7 +77,7 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Change": shape(
-        {"id": INTEGER, "change": _WISH.pop("change"), "state": {"enum": sorted(ChangeState.values)}}
+        {"id": INTEGER, "change": _CHANGE.pop("change"), "state": {"enum": sorted(ChangeState.values)}}
         | dict.fromkeys(("code", "sentence", "asked_by"), STRING)
         | {
             "epoch": or_null(INTEGER),
@@ -85,7 +85,7 @@ SCHEMAS: dict[str, Schema] = {
             "created_at": _MOMENT,
             "finished_at": or_null(_MOMENT),
         },
-        **_WISH,
+        **_CHANGE,
     ),
     "Lock": shape(
         dict.fromkeys(("event", "name", "principal", "holder"), STRING)
