@@ -194,6 +194,7 @@ def test_members_uses_the_platform_s_folder_by_default(say: Say, capsys: pytest.
             ("prepare", "--id", "n5", "--genesis", "/dev/zero"),
             r"^The genesis /dev/zero is not usable: it is too large, over \d+",
         ),
+        (("add", "r4", "--liveness-proof", "{none}"), "^{none}: No such file or directory.$"),
         (("add", "r4", "--word", "{none}"), "^{none}: No such file or directory.$"),
         (("show", "--write", "{none}/x"), "^{none}/x: No such file or directory.$"),
     ],

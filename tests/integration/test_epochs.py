@@ -194,7 +194,7 @@ def test_the_commands_add_replace_rotate_and_remove_members(
         lambda: word.exists() and canonical.decode(LivenessProof, word.read_bytes()).executed > 1,
         what="it lives",
     )
-    place = ("--host", "127.0.0.1", "--port", str(port), "--word", str(word), "--yes")
+    place = ("--host", "127.0.0.1", "--port", str(port), "--liveness-proof", str(word), "--yes")
     told = said("add", "node4", name, *place)
     assert "now    4 members: 3 decide" in told
     assert "after  5 members: 4 decide" in told

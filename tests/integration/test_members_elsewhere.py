@@ -96,7 +96,7 @@ def test_a_newcomer_elsewhere_follows_members_that_genesis_does_not_know(
     last = town.gateway.acknowledged
     wait_until(lambda: executed() >= last, what="it has executed everything")
     port = free_ports(1)[0]
-    place = ("--host", ELSEWHERE, "--port", port, "--word", word, "--yes")
+    place = ("--host", ELSEWHERE, "--port", port, "--liveness-proof", word, "--yes")
     assert "epoch 4 has begun" in desk.says(here, "add", "n5", name, *place)
     assert f"n5  {ELSEWHERE}:{port}  {name}" in desk.shows(here, 4)
     wait_until(lambda: town.told(4, "status").get("voting") is True, what="it votes")

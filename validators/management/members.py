@@ -166,7 +166,9 @@ class Verbs:
             )
         waits = asked.change in ("add", "replace") and not asked.liveness_proof
         if waits and not is_platforms(options["data_dir"]):
-            raise CommandError("--word is required without a platform: the newcomer's identity/alive.bin")
+            raise CommandError(
+                "--liveness-proof is required without a platform: the newcomer's identity/alive.bin"
+            )
         with gateway_of(options["data_dir"]) as gateway:
             check_request(asked)
             if asked.change == "move":
@@ -246,7 +248,7 @@ def _agreed() -> bool:
 
 
 def _newcomer(change: Literal["add", "replace"], options: dict[str, Any]) -> ChangeRequest:
-    proof = options["word"]
+    proof = options["liveness_proof"]
     return ChangeRequest(
         change=change,
         node_id=options["newcomer"],

@@ -22,9 +22,9 @@ Change the members of the cluster, one at a time. A newcomer first follows the l
     an administrator   manage.py members add n5 PEER-ID --host HOST --port PORT
     on its host        manage.py validator -data-dir ./data -id n5 -api-port 0     follows the log, then votes
                        (an administrator without a platform: `members enlist n5 PEER-ID` first, then `add`
-                       with --word DATA/nodes/n5/identity/alive.bin of its host, at most 30 s old)
+                       with --liveness-proof DATA/nodes/n5/identity/alive.bin of its host, at most 30 s old)
   remove a member      manage.py members remove n2
-  replace a member     manage.py members replace n2 n5 PEER-ID --host HOST --port PORT --word alive.bin
+  replace a member     manage.py members replace n2 n5 PEER-ID --host HOST --port PORT --liveness-proof FILE
   rotate a key         on the host of n2   manage.py members next-key --data-dir ./data --id n2
                        an administrator    manage.py members rotate n2 PEER-ID
   change an address    on the host of n2   manage.py members moved --id n2 --host HOST --port PORT; restart it
@@ -102,7 +102,13 @@ class Command(TeachingCommand):
                 verb.add_argument("--host", required=name in ("move", "moved"))
                 verb.add_argument("--port", type=int, required=name in ("move", "moved"))
             if name in ("add", "replace"):
-                verb.add_argument("--word", type=Path, help="the newcomer's liveness proof")
+                verb.add_argument(  # --word: the option's name until this release, accepted in it
+                    "--liveness-proof",
+                    "--word",
+                    type=Path,
+                    metavar="FILE",
+                    help="the newcomer's liveness proof",
+                )
             if name == "parameters":
                 verb.add_argument("set", metavar="NAME=NUMBER", nargs="+")
             if name == "cancel":
