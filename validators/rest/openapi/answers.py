@@ -20,8 +20,8 @@ from validators.rest.openapi.shapes import (
     STRING,
     Schema,
     many,
-    of,
     or_null,
+    reference,
     shape,
     success,
 )
@@ -72,7 +72,7 @@ SCHEMAS: dict[str, Schema] = {
         | dict.fromkeys(("epoch", "after", "count"), INTEGER)
         | {
             "parameters": _PARAMETERS,
-            "members": many(of("Member")),
+            "members": many(reference("Member")),
             "joining": many(shape({"id": STRING, "status": _STATUS, "sequence": INTEGER})),
         }
     ),
@@ -117,9 +117,9 @@ ANSWERS: dict[tuple[str, str], Schema] = {
         others_are_gone=many(STRING),
         awaits={"type": "object", "additionalProperties": many(STRING)},
     ),
-    ("GET", _TICKETS): success(many(of("Ticket"))),
-    ("POST", _TICKETS): success(of("Ticket")),
-    ("GET", f"{_TICKETS}/{{ticket_id}}"): success(of("Ticket")),
+    ("GET", _TICKETS): success(many(reference("Ticket"))),
+    ("POST", _TICKETS): success(reference("Ticket")),
+    ("GET", f"{_TICKETS}/{{ticket_id}}"): success(reference("Ticket")),
     ("GET", f"{_TICKETS}/{{ticket_id}}/certificate"): _file(certificate_json(b"")),
     ("GET", "/api/v1/epochs"): _file(chain_json(b"")),
     ("POST", f"{_TICKETS}/seed"): success(
@@ -140,10 +140,15 @@ ANSWERS: dict[tuple[str, str], Schema] = {
             }
         )
     ),
-    ("GET", "/api/v1/consensus/logs"): success(many(of("ConsensusRecord"))),
-    ("GET", "/api/v1/stats"): {"anyOf": [success(of("Stats")), of("Stats")]},
+    ("GET", "/api/v1/consensus/logs"): success(many(reference("ConsensusRecord"))),
+    ("GET", "/api/v1/stats"): {"anyOf": [success(reference("Stats")), reference("Stats")]},
     ("GET", "/api/v1/status"): shape(
-        {"supervisor": STRING, "nodes_count": INTEGER, "nodes": many(of("Node")), "simulator_status": STRING}
+        {
+            "supervisor": STRING,
+            "nodes_count": INTEGER,
+            "nodes": many(reference("Node")),
+            "simulator_status": STRING,
+        }
     ),
     ("GET", "/api/v1/peers"): success(
         shape({"peers": many(shape({}, id=STRING, node_id=STRING, addrs=many(STRING), connected_at=INTEGER))})
@@ -159,21 +164,21 @@ ANSWERS: dict[tuple[str, str], Schema] = {
             continues=STRING,
         )
     ),
-    ("GET", "/api/v1/cluster"): success(of("ClusterState")),
+    ("GET", "/api/v1/cluster"): success(reference("ClusterState")),
     ("POST", "/api/v1/cluster/start"): shape(
         {"status": {"enum": ["starting", "stopping", "running"]}, "node_count": INTEGER},
         started=many(STRING),
-        progress=or_null(of("Progress")),
+        progress=or_null(reference("Progress")),
     ),
     ("POST", "/api/v1/cluster/stop"): shape({"status": {"const": "stopping"}}),
-    ("GET", "/api/v1/nodes"): many(of("Node")),
-    ("POST", "/api/v1/nodes"): of("NodeWish"),
-    ("GET", _NODE): of("Node"),
-    ("DELETE", _NODE): of("NodeWish"),
-    **{("POST", f"{_NODE}/{verb}"): of("NodeWish") for verb in ("start", "stop", "restart")},
+    ("GET", "/api/v1/nodes"): many(reference("Node")),
+    ("POST", "/api/v1/nodes"): reference("NodeWish"),
+    ("GET", _NODE): reference("Node"),
+    ("DELETE", _NODE): reference("NodeWish"),
+    **{("POST", f"{_NODE}/{verb}"): reference("NodeWish") for verb in ("start", "stop", "restart")},
     ("GET", f"{_NODE}/logs"): shape({"node_id": STRING, "logs": many(STRING)}),
-    ("GET", f"{_NODE}/stats"): success(of("Stats")),
-    ("GET", f"{_NODE}/tickets/{{ticket_id}}"): success(of("Ticket")),
+    ("GET", f"{_NODE}/stats"): success(reference("Stats")),
+    ("GET", f"{_NODE}/tickets/{{ticket_id}}"): success(reference("Ticket")),
     ("GET", "/api/v1/node/crypto"): success(
         shape(
             dict.fromkeys(("node_id", "peer_id", "public_key", "key_algorithm"), STRING)
@@ -195,10 +200,10 @@ ANSWERS: dict[tuple[str, str], Schema] = {
             }
         )
     ),
-    ("GET", _MEMBERS): success(of("Members")),
-    ("POST", f"{_MEMBERS}/preview"): success(of("Preview")),
+    ("GET", _MEMBERS): success(reference("Members")),
+    ("POST", f"{_MEMBERS}/preview"): success(reference("Preview")),
     **{
-        call: success(of("Change"))
+        call: success(reference("Change"))
         for call in (
             ("POST", _MEMBERS),
             ("DELETE", f"{_MEMBERS}/{{node_id}}"),
@@ -208,13 +213,13 @@ ANSWERS: dict[tuple[str, str], Schema] = {
             ("DELETE", "/api/v1/changes/{number}"),
         )
     },
-    ("GET", "/api/v1/changes"): success(many(of("Change"))),
-    ("GET", "/api/v1/locks"): success(many(of("Lock"))),
-    **{("POST", f"/api/v1/locks/{verb}"): success(of("Lock")) for verb in ("acquire", "renew")},
+    ("GET", "/api/v1/changes"): success(many(reference("Change"))),
+    ("GET", "/api/v1/locks"): success(many(reference("Lock"))),
+    **{("POST", f"/api/v1/locks/{verb}"): success(reference("Lock")) for verb in ("acquire", "renew")},
     **{("POST", f"/api/v1/locks/{verb}"): success() for verb in ("release", "cancel")},
-    ("GET", _PRINCIPALS): success(many(of("Principal"))),
+    ("GET", _PRINCIPALS): success(many(reference("Principal"))),
     **{
-        call: success(of("Principal"))
+        call: success(reference("Principal"))
         for call in (
             ("POST", _PRINCIPALS),
             ("POST", f"{_PRINCIPALS}/{{name}}/rotate"),
@@ -224,19 +229,19 @@ ANSWERS: dict[tuple[str, str], Schema] = {
     ("GET", _SIMULATOR): shape(
         {"status": {"enum": ["idle", "running", "complete", "error"]}, "output": many(STRING)},
         run_id=INTEGER,
-        config=of("SimulatorConfig"),
-        progress=of("SimulatorProgress"),
-        results=of("SimulatorResults"),
+        config=reference("SimulatorConfig"),
+        progress=reference("SimulatorProgress"),
+        results=reference("SimulatorResults"),
         error=STRING,
     ),
     ("POST", f"{_SIMULATOR}/start"): shape(
-        {"status": {"const": "started"}, "config": of("SimulatorConfig"), "run_id": INTEGER}
+        {"status": {"const": "started"}, "config": reference("SimulatorConfig"), "run_id": INTEGER}
     ),
     ("POST", f"{_SIMULATOR}/stop"): shape({"status": {"const": "stopping"}}),
     ("GET", f"{_SIMULATOR}/output"): shape({"output": many(STRING)}),
-    ("GET", f"{_SIMULATOR}/results"): of("SimulatorResults"),
-    ("GET", f"{_SIMULATOR}/runs"): many(of("SimulatorRun")),
-    ("GET", f"{_SIMULATOR}/runs/{{run_id}}"): of("SimulatorRun"),
+    ("GET", f"{_SIMULATOR}/results"): reference("SimulatorResults"),
+    ("GET", f"{_SIMULATOR}/runs"): many(reference("SimulatorRun")),
+    ("GET", f"{_SIMULATOR}/runs/{{run_id}}"): reference("SimulatorRun"),
     ("GET", f"{_SIMULATOR}/runs/{{run_id}}/trace"): STRING | {"contentMediaType": "application/gzip"},
 }
 """By method and path; of 202 the same as of 200."""

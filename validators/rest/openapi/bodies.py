@@ -33,8 +33,8 @@ def schema(route: Route, method: str) -> shapes.Schema | None:
         shared = _described(TicketBody)["properties"]
         fields = {name: each for name, each in _described(shape)["properties"].items() if name not in shared}
         more = {"type": "object", "required": _needed(shape, but=shared), "properties": fields}
-        return {"allOf": [shapes.of(OPERATION), more]}
-    described = _inline(shape) if shape in INLINE else shapes.of(shape.__name__)
+        return {"allOf": [shapes.reference(OPERATION), more]}
+    described = _inline(shape) if shape in INLINE else shapes.reference(shape.__name__)
     return described if _needed(shape) or shape.further else shapes.or_null(described)
 
 

@@ -28,7 +28,7 @@ SECURITY = {
 }
 JSON = "application/json"
 REFUSALS = {
-    status.name: {"description": status.phrase, "content": {JSON: {"schema": shapes.of("Error")}}}
+    status.name: {"description": status.phrase, "content": {JSON: {"schema": shapes.reference("Error")}}}
     for status in HTTPStatus
     if status in (400, 401, 403, 404, 409, 413, 422, 429, 503, 504, 507)
 }

@@ -12,7 +12,17 @@ from dtvn.api.event_findings import EventVerdict, Report, SequenceReport
 from dtvn.events.config import Algorithm
 from dtvn.gateway import EVENT_BYTES_MAX
 from dtvn.proof import transcript_json
-from validators.rest.openapi.shapes import BOOLEAN, INTEGER, STRING, Schema, many, of, shape, success, whole
+from validators.rest.openapi.shapes import (
+    BOOLEAN,
+    INTEGER,
+    STRING,
+    Schema,
+    many,
+    reference,
+    shape,
+    success,
+    whole,
+)
 
 ROOT = "/api/v1/events"
 RUN = f"{ROOT}/runs/{{run_id}}"
@@ -105,17 +115,17 @@ QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
 
 _FORM = msgspec.json.decode(transcript_json(b""))["format"]
 ANSWERS: dict[tuple[str, str], Schema] = {
-    ("GET", ROOT): success(of("EventsStatus")),
-    ("POST", f"{ROOT}/validate"): success(of("SequenceReport")),
-    ("POST", f"{ROOT}/validate-sequence"): success(of("SequenceReport")),
+    ("GET", ROOT): success(reference("EventsStatus")),
+    ("POST", f"{ROOT}/validate"): success(reference("SequenceReport")),
+    ("POST", f"{ROOT}/validate-sequence"): success(reference("SequenceReport")),
     ("POST", f"{ROOT}/stream"): STRING,
-    ("GET", f"{ROOT}/runs"): success(many(of("KeptRun"))),
-    ("POST", f"{ROOT}/runs"): success(of("Report")),
-    ("GET", RUN): success(of("RunDetails")),
+    ("GET", f"{ROOT}/runs"): success(many(reference("KeptRun"))),
+    ("POST", f"{ROOT}/runs"): success(reference("Report")),
+    ("GET", RUN): success(reference("RunDetails")),
     ("DELETE", RUN): success(),
     ("POST", f"{RUN}/events"): STRING,
-    ("POST", f"{RUN}/end"): success(of("Report")),
-    ("GET", f"{RUN}/pieces"): success(many(of("KeptPiece"))),
+    ("POST", f"{RUN}/end"): success(reference("Report")),
+    ("GET", f"{RUN}/pieces"): success(many(reference("KeptPiece"))),
     ("POST", f"{RUN}/transcript"): success(
         shape({"format": {"const": _FORM}, "transcript": STRING | {"contentEncoding": "base64"}})
     ),

@@ -36,8 +36,8 @@ def whole(least: int, most: int, default: int) -> Schema:
     return {"type": "integer", "minimum": least, "maximum": most, "default": default}
 
 
-def of(name: str) -> Schema:
-    """A schema by its name."""
+def reference(name: str) -> Schema:
+    """A reference to the schema of this name among the document's components."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -158,7 +158,7 @@ SCHEMAS: dict[str, Schema] = {
         | {
             "agreeing_members": many(STRING),
             "stopped": many(STRING),
-            "under_way": or_null(of("Progress")),
+            "under_way": or_null(reference("Progress")),
             "error": STRING,
         },
     ),
@@ -171,11 +171,11 @@ SCHEMAS: dict[str, Schema] = {
         {
             "id": INTEGER,
             "status": {"enum": ["running", "complete", "error", "stopped"]},
-            "config": of("SimulatorConfig"),
+            "config": reference("SimulatorConfig"),
             "created_at": STRING | {"format": "date-time"},
             "finished_at": or_null(STRING | {"format": "date-time"}),
-            "progress": or_null(of("SimulatorProgress")),
-            "results": or_null(of("SimulatorResults")),
+            "progress": or_null(reference("SimulatorProgress")),
+            "results": or_null(reference("SimulatorResults")),
             "details": OBJECT,
             "error": STRING,
             "trace": BOOLEAN,
