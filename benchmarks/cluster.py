@@ -75,7 +75,7 @@ class Processes:
         process.join()
 
     def delay(self, index: int, *, frames: float = 0.0, proposals: float = 0.0) -> None:
-        """From now on a node sends every frame so many seconds late, and its PRE-PREPAREs later still."""
+        """Delay every frame that a node sends by `frames` seconds, its PRE-PREPAREs by `proposals` more."""
         self._delays[self.names[index]][:] = [int(frames * 1e9), int(proposals * 1e9)]
 
     def said(self, index: int) -> str:

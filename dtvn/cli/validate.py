@@ -30,10 +30,10 @@ VALID, NOT_VALID, NOT_READ = range(3)
 
 
 class Output(Protocol):
-    """Where text goes."""
+    """A text stream to write to."""
 
     def write(self, text: str, /) -> object:
-        """Write it."""
+        """Append `text`."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

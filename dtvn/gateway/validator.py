@@ -408,7 +408,7 @@ class DistributedValidator(_Operations):
 
 
 class AsyncDistributedValidator(_Operations):
-    """The same for an event loop. Any task may call `validate_sequence`."""
+    """DistributedValidator for an event loop, any task of which may call `validate_sequence`."""
 
     async def start(self) -> None:
         """See DistributedValidator."""

@@ -91,7 +91,7 @@ def duration(low: int, high: int) -> Kind:
 
 
 def choice(*allowed: str) -> Kind:
-    """One of a few words."""
+    """A text setting whose value is one of `allowed`."""
     listed = f"is not one of {', '.join(allowed)}"
     return text(rule=lambda value: value in allowed, what=listed)
 

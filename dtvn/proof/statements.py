@@ -49,6 +49,7 @@ def decoded(frame: bytes, kind: type[Any] | None = None) -> tuple[Envelope, Any]
 
 
 def member_of(message: Any, chain: Chain) -> tuple[str, bytes]:
+    """Id and public key of a statement's sender; raises ProofError if the chain has no such member."""
     if message.epoch >= len(chain.epochs):
         said = f"epoch {message.epoch} is not in this chain, which ends with {len(chain.epochs) - 1}"
         raise ProofError(Code.UNKNOWN_EPOCH, f"epoch {message.epoch}", said)

@@ -79,7 +79,7 @@ class KeysetAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """`after` is our own parameter: Django would take it for a column's name."""
+        """Takes `after` out of the query: Django would take it for a column's name."""
         query = request.GET.copy()
         request.keyset_after = query.pop(AFTER, [""])[-1]  # type: ignore[attr-defined]
         request.GET = query  # type: ignore[assignment]

@@ -90,7 +90,7 @@ class Relay:
         return self.position
 
     def begin_anew(self) -> None:
-        """Another cluster was founded: its log begins at 0."""
+        """Starts again at sequence 0, for the log of a newly founded cluster."""
         self.position = 0
         self._logs += 1
 

@@ -42,19 +42,19 @@ def leave_when_idle(parent: int) -> None:
 
 
 def now_busy() -> None:
-    """From now on this process needs cleanup before it may exit, until `now_idle`."""
+    """Keeps this process running after its parent ended, until `now_idle`: it has something to clean up."""
     _idle.clear()
 
 
 def now_idle() -> None:
-    """The cleanup is done. Celery's own end may wait for ever for a lock that a killed process held."""
+    """Lets this process exit once its parent has ended."""
     _idle.set()
 
 
 def _watch_idle(parent: int) -> None:
     _wait_for_end(parent)
     _idle.wait()
-    os._exit(0)
+    os._exit(0)  # Celery's own end may wait for ever for a lock that a killed process held
 
 
 def _watch(parent: int, grace: float) -> None:

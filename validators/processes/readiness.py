@@ -108,6 +108,7 @@ def learned() -> int:
 
 
 def node_states() -> str:
+    """Name and status of each node, for a message; a sentence instead while the database is away."""
     try:
         return ", ".join(f"{node.node_id} {node.status}" for node in ManagedNode.objects.all())
     except DatabaseError:

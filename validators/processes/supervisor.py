@@ -384,6 +384,7 @@ def end_leftovers(folder: DataFolder) -> None:
 
 
 def end_process(pid: int) -> None:
+    """Kill a process (SIGKILL), unless it has ended."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:

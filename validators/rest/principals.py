@@ -55,7 +55,7 @@ class PrincipalBody(NonceBody, frozen=True, kw_only=True):
 
 
 class GrantsBody(NonceBody, frozen=True, kw_only=True):
-    """Of PATCH /principals/{name}."""
+    """The body of PATCH /principals/{name}."""
 
     grants: Grants
 

@@ -134,8 +134,8 @@ class Inquiry:
         return self._closes_at if self._impatient else min(self._patient_until, self._closes_at)
 
     def tick(self, now: float) -> None:
-        """Asks all candidates once the patience is over; decides with the votes at hand once the time-out
-        is."""
+        """Asks all candidates when the patience with the first ones is over; at the time-out decides with
+        the votes at hand."""
         if self._tally is None:
             return
         if now >= self._closes_at:

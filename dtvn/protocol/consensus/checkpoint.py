@@ -49,7 +49,7 @@ class Checkpoints:
         return bool(self._contents)
 
     def refuse(self, message: Checkpoint) -> Reason | None:
-        """Cheap refusal (R5)."""
+        """Reason to drop a CHECKPOINT before its signature is checked, or None (R5)."""
         state = self.state
         if message.sequence <= state.log.stable and self.contradictions.differs(message):
             return None

@@ -124,8 +124,8 @@ class Bundle(Wire, frozen=True):
 
 class PrePrepare(Wire, frozen=True):
     """Primary to all: proposes the batch with this digest for `sequence` in `view`. The batch is the
-    envelope's attachment when first proposed; when carried into a new view it is sent separately, by
-    digest."""
+    envelope's attachment when first proposed; when reproposed in a new view it is sent separately,
+    by digest."""
 
     epoch: Count
     sender: Count

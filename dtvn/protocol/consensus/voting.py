@@ -15,7 +15,7 @@ class Voting:
         self._emit = emit
 
     def restore(self) -> None:
-        """The ledger says that this replica has no vote."""
+        """Makes this replica a follower at its start, as its ledger says that it lost its vote."""
         if self.state.voting:
             self.state.voting_right.become_follower("its ledger says so")
 
