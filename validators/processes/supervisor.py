@@ -22,7 +22,7 @@ from django.db import DatabaseError, close_old_connections, connections
 from dtvn.node.json_lines import JsonLines
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
-from dtvn.waiting import saying
+from dtvn.waiting import look_until, saying
 from dtvn_project import environment
 from dtvn_project.celery import send_task
 from validators.data_folder import tcp_ports
@@ -373,14 +373,12 @@ def holders(folder: DataFolder) -> dict[str, int]:
 
 def end_leftovers(folder: DataFolder) -> None:
     """Wait for the processes of an `up` that was killed; kill those that do not end on their own."""
-    pause = threading.Event()
-    since = time.monotonic()
+    patience = LEFTOVER_PATIENCE
     with saying(f"processes of an earlier network on {folder.root} to end", say=logger.info):
-        while left := holders(folder):
-            if time.monotonic() - since > LEFTOVER_PATIENCE:
-                for pid in left.values():
-                    end_process(pid)
-            pause.wait(0.1)
+        while not look_until(lambda: not holders(folder), patience, pause=0.1):
+            for pid in holders(folder).values():
+                end_process(pid)
+            patience = 0.1
 
 
 def end_process(pid: int) -> None:
