@@ -12,4 +12,5 @@ decides nothing about tickets: the log does (R15).
     bodies       shapes of JSON bodies                        queries   shapes of query strings
     writes       routes that change tickets                   reads     routes that read them
     ordering     having operations ordered through a gateway  access    who may call
+    times        the log's times on the calendar
 """

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from dtvn.api.errors import InvalidRequest
 from dtvn.api.ordering import Request
+from dtvn.api.times import SECONDS_MAX
 from dtvn.machine import reasons
 from dtvn.machine.commands import (
     COMMANDS,
@@ -34,8 +35,6 @@ from dtvn.machine.commands import (
 from dtvn.machine.contract import MICROSECONDS
 from dtvn.node.keys import PEER_ID_LENGTH_MAX
 from dtvn.protocol.genesis import EVENT_NAME
-
-SECONDS_MAX = 2**63 // MICROSECONDS - 1
 
 COMPOSED = {"form": "NFC"}
 """Mark of texts that are composed (NFC) before their length is checked, because the log keeps them so."""
@@ -125,7 +124,10 @@ MetadataValue = Annotated[
 """Only for the API document; the ticket machine enforces the limits, after Unicode composition."""
 Number = Annotated[int, Meta(description="a number")]
 Flag = Annotated[bool, Meta(description="true or false")]
-Seconds = Annotated[int, Meta(ge=0, le=SECONDS_MAX, description="a number of Unix seconds")]
+Seconds = Annotated[
+    int,
+    Meta(ge=0, le=SECONDS_MAX, description=f"a number of Unix seconds, at most {SECONDS_MAX} (year 9999)"),
+]
 # The length besides: $ also matches before a line feed at the end.
 Digest = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{64})?$", max_length=64, description="64 hex digits")]
 

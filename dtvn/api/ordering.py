@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from datetime import UTC, datetime
 
 import msgspec
 
 from dtvn.api.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
+from dtvn.api.times import calendar_time
 from dtvn.gateway import (
     DEFAULT_WAIT,
     GatewayClosed,
@@ -211,4 +211,4 @@ def _held(result: Result, sentence: str) -> str:
 
 
 def _moment(timestamp: int) -> str:
-    return datetime.fromtimestamp(timestamp / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{calendar_time(timestamp):%Y-%m-%d %H:%M:%S UTC}"

@@ -52,6 +52,7 @@ def test_a_seed_takes_any_body(content: bytes) -> None:
         ("issue", {"data": "A" * 4 * DATA_BYTES_MAX}, "data must be standard base64 of at most"),
         ("issue", {"metadata": {"a": 1}}, "metadata must be an object of strings"),
         ("issue", {"not_after": -1}, "not_after must be a number of Unix seconds"),
+        ("issue", {"not_after": 1_785_542_400_000}, "not_after must be a number of Unix seconds, at most 25"),
         ("issue", {"commitment": "ab" * 32 + "\n"}, "commitment must be 64 hex digits"),
         ("admit", {"gate": "n" * 65}, "gate must be a string of at most 64 characters"),
         (

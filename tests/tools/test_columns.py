@@ -318,6 +318,7 @@ def test_a_chosen_column_that_is_missing_is_reported(tmp_path: Path, content: An
         ("T-1,x,tomorrow,", "column 'valid from': 'tomorrow' is not a time"),
         ("T-1,x,02/03/2026 10:00,", "is not a time"),
         ("T-1,x,1960-01-01 10:00,", "is before 1970"),
+        ("T-1,x,,9999-12-31T23:59:59-05:00", "is after 9999-12-31 23:59:59 UTC"),
         (
             "T-1,x,2026-02-01 10:00,2026-01-01 10:00",
             "column 'valid until' is a time before that of column",

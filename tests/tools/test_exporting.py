@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -20,9 +21,11 @@ from dtvn.machine import Issue, build
 from tests.pages.learner import RealLearner
 from tickets.exporting import FORMS, KINDS, Table, defused, write_chunks
 from tickets.formulas import unquoted
+from tickets.importing.moments import shown_moment
 from tickets.importing.reading import records_of_csv
 from tickets.management.commands import export_tickets
 from tickets.models import TicketHolder
+from validators.dashboard.formatting import moment as in_the_admin
 
 RUN = frozenset("=+-@\t\r")
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
@@ -65,6 +68,12 @@ def test_the_import_reads_each_text_as_it_was_exported(name: str) -> None:
     text = whole("csv", [["T-1", name]]).decode("utf-8-sig").replace("a,b", "ticket_id,name", 1)
     (record,) = records_of_csv(text, bool)
     assert record.fields["name"] == name.strip()
+
+
+@pytest.mark.parametrize("shown", [lambda time: shown_moment(time, ZoneInfo("Asia/Tokyo")), in_the_admin])
+@pytest.mark.parametrize("seconds", [253_402_300_799, 9_223_372_036_853])
+def test_a_time_beyond_the_calendar_is_shown_as_its_end(shown: Callable[[int], str], seconds: int) -> None:
+    assert shown(seconds * 1_000_000) == "9999-12-31 23:59:59 UTC"
 
 
 @pytest.fixture
@@ -129,7 +138,7 @@ def test_the_import_knows_each_ticket_of_an_export_as_stored(
     known = {"actor": "desk", "entry": "r0", "valid_until": until}
     issue = Issue(product="=1+1", seat="A 1", not_after=1_800_000_000_000_000)
     fest = build(issue, ticket="T-1", event="fest", **known)
-    gala = build(Issue(product="Bar|Café"), ticket="T-2", event="gala", **known)
+    gala = build(Issue(product="Bar|Café", not_after=2**63 - 1), ticket="T-2", event="gala", **known)
     learner.gateway.submit([fest, gala]).result()
     path = tmp_path / f"out.{form}"
     call_command("export_tickets", kind, str(path), stdout=io.StringIO())

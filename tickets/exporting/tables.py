@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
+from dtvn.api.times import calendar_time
 from dtvn.machine import NAMES, TRANSITIONS, State
-from dtvn.machine.contract import MICROSECONDS
 from dtvn.machine.rows import TicketRow
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.models import TicketHolder
@@ -143,7 +142,7 @@ def moment(microseconds: int) -> str:
     """A time of the log as ISO 8601 in UTC; "" for none."""
     if not microseconds:
         return ""
-    return datetime.fromtimestamp(microseconds // MICROSECONDS, UTC).isoformat()
+    return calendar_time(microseconds).isoformat()
 
 
 KINDS: dict[str, tuple[tuple[str, ...], Callable[[str | None], Iterator[list[Row]]]]] = {

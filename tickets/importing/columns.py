@@ -18,7 +18,9 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
+from dtvn.api.times import SECONDS_MAX
 from dtvn.machine.commands import DEFAULT_EVENT, is_name, is_text
+from dtvn.machine.contract import MICROSECONDS
 from tickets.importing.moments import read_moment
 from tickets.importing.record import COMMAND_LINE, Record, Settings, normalised
 
@@ -287,13 +289,12 @@ class Columns:
         moment = read_moment(text, zone, ends=field == "not_after")
         if moment is None:
             raise _Refused(f"{said} is not a time such as 2026-07-31 18:00")
-        try:
-            seconds = int(moment.timestamp())
-        except OverflowError as error:
-            raise _Refused(f"{said} is outside the calendar") from error
+        seconds = int(moment.timestamp())
         if seconds <= 0:
             raise _Refused(f"{said} is before 1970")
-        return seconds * 1_000_000
+        if seconds > SECONDS_MAX:
+            raise _Refused(f"{said} is after 9999-12-31 23:59:59 UTC")
+        return seconds * MICROSECONDS
 
     def _label(self, field: str, fields: Mapping[str, str]) -> str:
         return _label(field, self._value(field, fields))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, tzinfo
+from contextlib import suppress
+from datetime import date, datetime, time, tzinfo
 
-from dtvn.machine.contract import MICROSECONDS
+from dtvn.api.times import calendar_time
 
 DATE_FORM = "%d.%m.%Y"
 MOMENT_FORMS = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S")
@@ -24,12 +25,14 @@ def read_moment(text: str, zone: tzinfo, *, ends: bool = False) -> datetime | No
 
 
 def shown_moment(microseconds: int, zone: tzinfo) -> str:
-    """A time of the log in this zone, with the zone's name; "" for 0, no bound."""
+    """A time of the log in this zone, with the zone's name; in UTC if the zone is in the year 10000 then; ""
+    for 0, no bound."""
     if not microseconds:
         return ""
-    return (
-        f"{datetime.fromtimestamp(microseconds // MICROSECONDS, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
-    )
+    moment = calendar_time(microseconds)
+    with suppress(OverflowError):
+        moment = moment.astimezone(zone)
+    return f"{moment:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _date(text: str) -> date | None:

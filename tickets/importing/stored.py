@@ -70,9 +70,10 @@ def _differences(
 ) -> Iterator[str]:
     for field in fields:
         new, old = getattr(ticket, field), getattr(stored, field)
-        if new != old:
-            yield f"{COMPARED[field][0]} {_shown(new, zone)}, stored {_shown(old, zone)}"
+        # Files have whole seconds up to the year 9999, the log has more: compared as they are shown.
+        if new != old and (said := _shown(new, zone)) != (known := _shown(old, zone)):
+            yield f"{COMPARED[field][0]} {said or 'none'}, stored {known or 'none'}"
 
 
 def _shown(value: str | int, zone: str) -> str:
-    return (value if isinstance(value, str) else shown_moment(value, zone_of(zone))) or "none"
+    return value if isinstance(value, str) else shown_moment(value, zone_of(zone))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from dtvn.api.times import calendar_time
 from dtvn.gateway import Agreement
-from dtvn.machine.contract import MICROSECONDS
 from validators.models import NodeStatus
 
 NODE_TONES = {
@@ -24,7 +22,7 @@ def moment(microseconds: int) -> str:
     """A timestamp of the log as text; "" for none."""
     if not microseconds:
         return ""
-    return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{calendar_time(microseconds):%Y-%m-%d %H:%M:%S UTC}"
 
 
 def outcome_pill(code: str) -> SafeString:
