@@ -226,7 +226,10 @@ ENTITIES = b'<!DOCTYPE x [<!ENTITY a "' + b"x" * 1_000 + b'">]>'
     [
         (packed({"a": bytes(300 * 2**20)}), "unpacks to 300 MiB, more than 256 MiB"),
         (packed({f"{number}": b"" for number in range(1_001)}), "1,001 parts"),
-        (packed({"xl/styles.xml": b"<xf/>" * 150_000}), "xl/styles.xml of the workbook unpacks to more than"),
+        (
+            packed({**parts_of(book(["id"])), "xl/styles.xml": b"<xf/>" * 150_000}),
+            "xl/styles.xml of the workbook unpacks to more than 512 KiB",
+        ),
         (packed({"a": b"x"}), r"cannot be read \(KeyError\)"),
         (b"PK\x03\x04rest", r"cannot be read \(BadZipFile\)"),
         (workbook.OLD_EXCEL_MARK + b"rest", "old Excel"),
@@ -259,6 +262,27 @@ def test_a_row_of_too_many_cells_is_refused_before_it_is_built(tmp_path: Path, p
     used = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert used < 10 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "says"),
+    [
+        ("sheet1.xml", "sheet1.dat", "Row 7 of the workbook has more than 4,096 cells"),
+        ("xl/workbook.xml", "xl/media/workbook.xml", "xl/media/workbook.xml .* more than 512 KiB"),
+        ("xl/workbook.xml", "xl/sharedStrings.xml", "xl/sharedStrings.xml .* more than 512 KiB"),
+        ("relationships/worksheet", "relationships/chartsheet", "The workbook has no sheet"),
+    ],
+)
+def test_bounds_hold_for_a_part_of_any_name(tmp_path: Path, name: str, other: str, says: str) -> None:
+    parts = parts_of(with_sheet(b'<row r="7">' + b"<c/>" * 100_000 + b"</row>"))
+    if name == "xl/workbook.xml":
+        parts[name] += b" " * 600_000
+    parts = {
+        part.replace(name, other): content.replace(name.encode(), other.encode())
+        for part, content in parts.items()
+    }
+    with pytest.raises(FileRefused, match=says):
+        read(tmp_path, packed(parts))
 
 
 def test_xml_after_the_rows_is_not_read_into_the_last_row(tmp_path: Path) -> None:

@@ -1,19 +1,18 @@
 """Reads the sheet with tickets in an Excel workbook (.xlsx), within bounds: unpacked, a small file may be
 huge.
 
-The size of every part, unpacked, is checked before one is unpacked; `zipfile` reads no more of a part than
-its entry announces. A first pass over the XML counts the parts of each row. Rows and cells are counted as
-they come, since a sheet may name its millionth row alone.
+The size of all parts, unpacked, is checked before one is unpacked; `zipfile` reads no more of a part than
+its entry announces. `workbook_parts` bounds each part that is opened. Rows and cells are counted as they
+come, since a sheet may name its millionth row alone.
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
-from typing import IO, Any, NamedTuple
-from xml.parsers.expat import ParserCreate
+from typing import Any, NamedTuple
 
 from tickets.importing.record import FileRefused, normalised
 
@@ -21,22 +20,10 @@ ZIP_MARK = b"PK\x03\x04"
 OLD_EXCEL_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 UNPACKED_BYTES_MAX = 256 * 1024 * 1024
 """Most bytes of all parts together, unpacked: about a million tickets."""
-TREE_BYTES_MAX = 512 * 1024
-"""Most bytes of a part that openpyxl reads as a tree (styles, names, relations): that takes a hundred times
-its bytes."""
-STREAMED = ("xl/worksheets/", "xl/sharedStrings.xml", "xl/media/", "xl/drawings/", "docProps/thumbnail")
-"""Parts that are streamed, or not read at all."""
 PARTS_MAX = 1_000
 ROWS_MAX = 1_048_576
 """Most rows of a sheet, as in Excel."""
 CELLS_MAX = 20_000_000
-ROW_PARTS_MAX = 4_096
-"""Most cells, values and pieces of text of one row, or of one shared text, each of which openpyxl builds as a
-whole; 256 columns have at most 1,024."""
-BUILT_WHOLE = {"row": "Row", "si": "Shared text"}
-"""Elements that openpyxl builds as a whole -> their names in a sentence."""
-SCANNED = ("xl/worksheets/", "xl/sharedStrings.xml")
-SCAN_BYTES = 64 * 1024
 SHEETS_MAX = 50
 WHOLE_MAX = 2**53
 """Numbers of a workbook are exact up to this one."""
@@ -54,12 +41,12 @@ class Sheet(NamedTuple):
 
 def open_sheet(content: bytes, rank: Callable[[list[str]], tuple[int, ...]]) -> Sheet:
     """The first of the sheets whose columns, normalised, have the highest rank; raises FileRefused."""
-    from openpyxl import load_workbook  # only here: it takes 0.2 s of every command otherwise
+    # Only here: openpyxl takes 0.2 s of every command otherwise.
+    from tickets.importing.workbook_parts import load_workbook
 
     _check_size(content)
     try:
-        _check_rows(content)
-        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
+        book = load_workbook(content)
         sheets = [one for one in book.worksheets if hasattr(one, "iter_rows")]
         if len(sheets) > SHEETS_MAX:
             raise FileRefused(f"The workbook has {len(sheets)} sheets, more than {SHEETS_MAX}.")
@@ -89,48 +76,6 @@ def _check_size(content: bytes) -> None:
     if unpacked > UNPACKED_BYTES_MAX:
         limit = UNPACKED_BYTES_MAX // 2**20
         raise FileRefused(f"The workbook unpacks to {unpacked // 2**20:,} MiB, more than {limit} MiB.")
-    for part in parts:
-        if part.file_size > TREE_BYTES_MAX and not part.filename.startswith(STREAMED):
-            limit = TREE_BYTES_MAX // 1024
-            raise FileRefused(f"Part {part.filename} of the workbook unpacks to more than {limit} KiB.")
-
-
-def _check_rows(content: bytes) -> None:
-    """Raise FileRefused for a row that takes too much memory: openpyxl builds all cells of a row at once."""
-    with zipfile.ZipFile(io.BytesIO(content)) as packed:
-        for part in packed.infolist():
-            if part.filename.startswith(SCANNED) and part.filename.endswith(".xml"):
-                with packed.open(part) as source:
-                    _scan(source)
-
-
-def _scan(source: IO[bytes]) -> None:
-    kind, number, parts, built = "", "", 0, 0
-
-    def start(name: str, attributes: Mapping[str, str]) -> None:
-        nonlocal kind, number, parts, built
-        plain = name.rpartition(":")[2]
-        if plain in BUILT_WHOLE:
-            kind, parts, built = plain, 0, built + 1
-            number = attributes.get("r", str(built))[:12]
-        elif kind:
-            parts += 1
-            if parts > ROW_PARTS_MAX:
-                raise FileRefused(
-                    f"{BUILT_WHOLE[kind]} {number} of the workbook has more than {ROW_PARTS_MAX:,} cells,"
-                    " values and pieces of text."
-                )
-
-    def end(name: str) -> None:
-        nonlocal kind
-        if name.rpartition(":")[2] == kind:
-            kind = ""
-
-    parser = ParserCreate()
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    while chunk := source.read(SCAN_BYTES):
-        parser.Parse(chunk)
-    parser.Parse(b"", True)
 
 
 def _columns(sheet: Any) -> list[str]:

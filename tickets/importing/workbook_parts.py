@@ -1,0 +1,98 @@
+"""Opens the parts of an Excel workbook within bounds.
+
+A workbook names its own parts, so the bounds follow how openpyxl reads a part, never its name: it builds a
+tree of what it takes with `read`, and streams what it takes with `open`, one row or shared text at a time.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import IO, Any
+from xml.parsers.expat import ParserCreate
+from zipfile import ZipFile
+
+from openpyxl.reader.excel import ExcelReader
+
+from tickets.importing.record import FileRefused
+
+TREE_BYTES_MAX = 512 * 1024
+"""Most bytes of a part that is read as a tree (styles, names, relations): that takes a hundred times its
+bytes."""
+ROW_PARTS_MAX = 4_096
+"""Most cells, values and pieces of text of one row, or of one shared text, each of which openpyxl builds as a
+whole; 256 columns have at most 1,024."""
+BUILT_WHOLE = {"row": "Row", "si": "Shared text"}
+"""Elements that openpyxl builds as a whole -> their names in a sentence."""
+SCAN_BYTES = 64 * 1024
+
+
+def load_workbook(content: bytes) -> Any:
+    """openpyxl's workbook of a file, its sheets not yet read. Raises FileRefused beyond the bounds, here and
+    while rows are read; else what openpyxl raises for a damaged workbook."""
+    reader = _Reader(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
+    reader.archive = _Parts(io.BytesIO(content))
+    try:
+        reader.read()
+    except ValueError as error:  # openpyxl adds a text to each
+        if isinstance(error.__cause__, FileRefused):
+            raise error.__cause__ from None
+        raise
+    return reader.wb
+
+
+class _Reader(ExcelReader):
+    def read_chartsheet(self, sheet: Any, rel: Any) -> None:
+        """Leave out charts: openpyxl would build a tree of a part that it opens, and its pictures."""
+
+
+class _Parts(ZipFile):
+    def __init__(self, content: io.BytesIO) -> None:
+        super().__init__(content)
+        self._scanned: set[Any] = set()
+
+    def read(self, name: Any, pwd: bytes | None = None) -> bytes:
+        """Return a part from which a tree is built; raises FileRefused if it is too large for that."""
+        part = self.getinfo(name)
+        if part.file_size > TREE_BYTES_MAX:
+            limit = TREE_BYTES_MAX // 1024
+            raise FileRefused(f"Part {part.filename} of the workbook unpacks to more than {limit} KiB.")
+        with super().open(part) as source:
+            return source.read()
+
+    def open(self, name: Any, *options: Any, **further: Any) -> IO[bytes]:
+        """Open a part for streaming; raises FileRefused for a row that takes too much memory."""
+        if name not in self._scanned:
+            with super().open(name) as source:
+                _scan(source)
+            self._scanned.add(name)
+        return super().open(name, *options, **further)
+
+
+def _scan(source: IO[bytes]) -> None:
+    kind, number, parts, built = "", "", 0, 0
+
+    def start(name: str, attributes: Mapping[str, str]) -> None:
+        nonlocal kind, number, parts, built
+        plain = name.rpartition(":")[2]
+        if plain in BUILT_WHOLE:
+            kind, parts, built = plain, 0, built + 1
+            number = attributes.get("r", str(built))[:12]
+        elif kind:
+            parts += 1
+            if parts > ROW_PARTS_MAX:
+                raise FileRefused(
+                    f"{BUILT_WHOLE[kind]} {number} of the workbook has more than {ROW_PARTS_MAX:,} cells,"
+                    " values and pieces of text."
+                )
+
+    def end(name: str) -> None:
+        nonlocal kind
+        if name.rpartition(":")[2] == kind:
+            kind = ""
+
+    parser = ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    while chunk := source.read(SCAN_BYTES):
+        parser.Parse(chunk)
+    parser.Parse(b"", True)
