@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from tests.tools.test_columns import as_csv, pretix_row
-from tickets.importing import Columns, FileRefused, TicketFile, WrongRow, by_event, read_tickets, workbook
+from tickets.importing import (
+    Columns,
+    FileRefused,
+    TicketFile,
+    WrongRow,
+    by_event,
+    read_tickets,
+    workbook,
+    workbook_parts,
+)
 from tickets.importing.moments import read_moment
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -283,6 +292,24 @@ def test_bounds_hold_for_a_part_of_any_name(tmp_path: Path, name: str, other: st
     }
     with pytest.raises(FileRefused, match=says):
         read(tmp_path, packed(parts))
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        b"<row/>" * 101,
+        b"<si><t/></si>" * 51,
+        b"<row xmlns='x'><c/></row>" * 51,
+        b"<!---->" * 101,
+        b"</sheetData><a>" + b"<b/>" * 101 + b"</a><sheetData>",
+    ],
+)
+def test_elements_that_are_kept_to_the_end_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elements: bytes
+) -> None:
+    monkeypatch.setattr(workbook_parts, "BESIDE_MAX", 100, raising=False)
+    with pytest.raises(FileRefused, match="more than 100 rows or elements"):
+        read(tmp_path, with_sheet(elements))
 
 
 def test_xml_after_the_rows_is_not_read_into_the_last_row(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from xml.parsers.expat import ParserCreate
 from zipfile import ZipFile
 
 from openpyxl.reader.excel import ExcelReader
+from openpyxl.xml.constants import SHEET_MAIN_NS
 
 from tickets.importing.record import FileRefused
 
@@ -24,6 +25,8 @@ ROW_PARTS_MAX = 4_096
 whole; 256 columns have at most 1,024."""
 BUILT_WHOLE = {"row": "Row", "si": "Shared text"}
 """Elements that openpyxl builds as a whole -> their names in a sentence."""
+BESIDE_MAX = 4_000_000
+"""Most rows, or shared texts, and elements outside them of one part: openpyxl keeps some 85 bytes of each."""
 SCAN_BYTES = 64 * 1024
 
 
@@ -42,6 +45,12 @@ def load_workbook(content: bytes) -> Any:
 
 
 class _Reader(ExcelReader):
+    def read_strings(self) -> None:
+        """Read the shared texts, which openpyxl releases one by one, as it does the rows of a sheet."""
+        self.archive.whole = "si"
+        super().read_strings()
+        self.archive.whole = "row"
+
     def read_chartsheet(self, sheet: Any, rel: Any) -> None:
         """Leave out charts: openpyxl would build a tree of a part that it opens, and its pictures."""
 
@@ -49,7 +58,9 @@ class _Reader(ExcelReader):
 class _Parts(ZipFile):
     def __init__(self, content: io.BytesIO) -> None:
         super().__init__(content)
-        self._scanned: set[Any] = set()
+        self.whole = "row"
+        """The element that openpyxl builds as a whole, and releases, in parts that are opened now."""
+        self._scanned: set[tuple[str, str]] = set()
 
     def read(self, name: Any, pwd: bytes | None = None) -> bytes:
         """Return a part from which a tree is built; raises FileRefused if it is too large for that."""
@@ -61,38 +72,45 @@ class _Parts(ZipFile):
             return source.read()
 
     def open(self, name: Any, *options: Any, **further: Any) -> IO[bytes]:
-        """Open a part for streaming; raises FileRefused for a row that takes too much memory."""
-        if name not in self._scanned:
+        """Open a part for streaming; raises FileRefused for elements that take too much memory."""
+        if (self.whole, name) not in self._scanned:
             with super().open(name) as source:
-                _scan(source)
-            self._scanned.add(name)
+                _scan(source, self.whole)
+            self._scanned.add((self.whole, name))
         return super().open(name, *options, **further)
 
 
-def _scan(source: IO[bytes]) -> None:
-    kind, number, parts, built = "", "", 0, 0
+def _scan(source: IO[bytes], whole: str) -> None:
+    depth, parts, built, beside, number = 0, 0, 0, 0, ""
 
     def start(name: str, attributes: Mapping[str, str]) -> None:
-        nonlocal kind, number, parts, built
-        plain = name.rpartition(":")[2]
-        if plain in BUILT_WHOLE:
-            kind, parts, built = plain, 0, built + 1
-            number = attributes.get("r", str(built))[:12]
-        elif kind:
-            parts += 1
+        nonlocal depth, parts, built, beside, number
+        if depth:
+            depth, parts = depth + 1, parts + 1
             if parts > ROW_PARTS_MAX:
                 raise FileRefused(
-                    f"{BUILT_WHOLE[kind]} {number} of the workbook has more than {ROW_PARTS_MAX:,} cells,"
+                    f"{BUILT_WHOLE[whole]} {number} of the workbook has more than {ROW_PARTS_MAX:,} cells,"
                     " values and pieces of text."
                 )
+            return
+        beside += 1
+        if beside > BESIDE_MAX:
+            raise FileRefused(f"A part of the workbook has more than {BESIDE_MAX:,} rows or elements.")
+        if name == f"{SHEET_MAIN_NS} {whole}":
+            depth, parts, built = 1, 0, built + 1
+            number = attributes.get("r", str(built))[:12]
 
-    def end(name: str) -> None:
-        nonlocal kind
-        if name.rpartition(":")[2] == kind:
-            kind = ""
+    def end(_name: str) -> None:
+        nonlocal depth
+        depth -= bool(depth)
 
-    parser = ParserCreate()
+    def between(*_: str) -> None:
+        start("", {})
+        end("")
+
+    parser = ParserCreate(namespace_separator=" ")
     parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CommentHandler = parser.ProcessingInstructionHandler = between
     while chunk := source.read(SCAN_BYTES):
         parser.Parse(chunk)
     parser.Parse(b"", True)
