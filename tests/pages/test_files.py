@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import closing, suppress
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
 from tests.pages.learner import RealLearner
+from tests.waiting import PATIENCE
 from tickets import tasks
 from tickets.importing import uploads, work
 from tickets.importing.record import PAGE
@@ -204,6 +207,31 @@ def test_a_second_file_waits_for_the_first(desk: Client, asked: Any) -> None:
     answer = upload(desk, b"ticket_id\nT-2\n")
     assert (answer.status_code, "guests.csv is being imported" in answer.content.decode()) == (409, True)
     assert desk.post(f"{URL}/{asked[0][0]}/discard").status_code == 409
+
+
+def test_of_two_confirmations_at_once_one_starts(desk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {"heartbeat_at": timezone.now(), "content": b"x", "state": ImportState.PREVIEW}
+    first, second = (TicketImport.objects.create(file_name=name, **kept) for name in "ab")
+
+    def confirm(one: TicketImport) -> None:
+        uploads.confirm(one, actor="user:operator", send=lambda *_: None)
+
+    def meanwhile() -> None:
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 0")
+            with suppress(OperationalError):  # locked: a page waits
+                confirm(second)
+
+    def interrupted(_: int) -> str:
+        monkeypatch.undo()
+        other = Thread(target=meanwhile)
+        other.start()
+        other.join(PATIENCE)
+        return "token"
+
+    monkeypatch.setattr("tickets.importing.uploads.secrets.token_hex", interrupted)
+    confirm(first)
+    assert [one.pk for one in TicketImport.objects.filter(state__in=uploads.WORKING)] == [first.pk]
 
 
 def test_an_import_whose_worker_ended_is_reported_and_restarted(desk: Client, asked: Any) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -18,6 +20,7 @@ from tickets.importing.arguments import check_event, chosen_columns, zone_of
 from tickets.importing.record import PAGE, FileRefused
 from tickets.importing.sending import UNDECIDED
 from tickets.models import ImportState, TicketImport
+from validators.services.cluster import lock_cluster
 
 WORKING = (ImportState.READING, ImportState.ISSUING)
 OPEN = (ImportState.READING, ImportState.PREVIEW, ImportState.ISSUING, ImportState.STOPPED)
@@ -65,15 +68,15 @@ def begin(file_name: str, content: bytes, options: UploadOptions, *, actor: str,
     if not content:
         raise FileRefused("The file is empty.")
     forget_old()
-    _check_idle()
-    made = TicketImport.objects.create(
-        file_name=_plain_name(file_name),
-        content=content,
-        options=storable(msgspec.to_builtins(options)),
-        actor=actor,
-        token=secrets.token_hex(16),
-        heartbeat_at=timezone.now(),
-    )
+    with _no_other_working():
+        made = TicketImport.objects.create(
+            file_name=_plain_name(file_name),
+            content=content,
+            options=storable(msgspec.to_builtins(options)),
+            actor=actor,
+            token=secrets.token_hex(16),
+            heartbeat_at=timezone.now(),
+        )
     _ask(made, send)
     return made
 
@@ -81,20 +84,19 @@ def begin(file_name: str, content: bytes, options: UploadOptions, *, actor: str,
 def confirm(one: TicketImport, *, actor: str, send: Send) -> None:
     """Have the tickets of a file that was read issued, or go on with it. Raises as `begin`."""
     settle()
-    _check_idle()
-    token = secrets.token_hex(16)
-    changed = TicketImport.objects.filter(
-        Q(state=ImportState.PREVIEW) | Q(state=ImportState.STOPPED), pk=one.pk, content__gt=b""
-    ).update(
-        state=ImportState.ISSUING if one.report else ImportState.READING,
-        token=token,
-        actor=actor,
-        claimed=False,
-        heartbeat_at=timezone.now(),
-        error="",
-        done=0,
-        total=0,
-    )
+    with _no_other_working():
+        changed = TicketImport.objects.filter(
+            Q(state=ImportState.PREVIEW) | Q(state=ImportState.STOPPED), pk=one.pk, content__gt=b""
+        ).update(
+            state=ImportState.ISSUING if one.report else ImportState.READING,
+            token=secrets.token_hex(16),
+            actor=actor,
+            claimed=False,
+            heartbeat_at=timezone.now(),
+            error="",
+            done=0,
+            total=0,
+        )
     one.refresh_from_db()
     if not changed:
         raise ImportRefused(f"This import cannot be started: it is {one.get_state_display().lower()}.")
@@ -138,10 +140,14 @@ def forget_old() -> None:
     TicketImport.objects.exclude(pk__in=kept).exclude(state__in=OPEN).delete()
 
 
-def _check_idle() -> None:
-    settle()
-    if busy := TicketImport.objects.filter(state__in=WORKING).first():
-        raise ImportRefused(f"{busy.file_name} is being imported: try again when it is done.")
+@contextmanager
+def _no_other_working() -> Iterator[None]:
+    """A block in which one import may be given to a worker; raises ImportRefused while a worker has one."""
+    with transaction.atomic():
+        lock_cluster()  # imports have no row that all of them could lock
+        if busy := TicketImport.objects.filter(state__in=WORKING).first():
+            raise ImportRefused(f"{busy.file_name} is being imported: try again when it is done.")
+        yield
 
 
 def _ask(one: TicketImport, send: Send) -> None:
