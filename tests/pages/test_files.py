@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from contextlib import closing, suppress
-from datetime import timedelta
+from datetime import UTC, timedelta
 from threading import Thread
 from typing import Any
 
@@ -22,8 +22,9 @@ from tests.pages.learner import RealLearner
 from tests.waiting import PATIENCE
 from tickets import tasks
 from tickets.importing import uploads, work
+from tickets.importing.moments import shown_moment
 from tickets.importing.record import PAGE
-from tickets.models import ImportState, TicketHolder, TicketImport
+from tickets.models import EventTimeZone, ImportState, TicketHolder, TicketImport
 from tickets.pages import exports, imports
 from validators.ledger.models import Ticket
 from validators.models import PlatformAction
@@ -101,13 +102,20 @@ def test_a_confirmed_import_issues_the_tickets_and_deletes_the_file(desk: Client
     assert [line.split(",")[:2] for line in report] == [["row", "result"], ["3", "wrong"], ["4", "wrong"]]
 
 
+def test_a_zone_changed_after_the_preview_changes_no_ticket(desk: Client, asked: Any) -> None:
+    import_id = previewed(desk, asked, b"ticket_id,event,valid until\nT-1,gala,2026-08-01 20:00\n")
+    EventTimeZone.objects.create(event="gala", zone="America/New_York")
+    confirmed(desk, asked, import_id)
+    assert shown_moment(Ticket.objects.get().whole.not_after, UTC) == "2026-08-01 20:00:00 UTC"
+
+
 def test_an_import_whose_database_goes_away_writes_one_line(
     desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It stays at work for its page, which offers to start it again once its heartbeat is old."""
     import_id = previewed(desk, asked)
 
-    def away(_one: TicketImport) -> None:
+    def away(*_: object) -> None:
         raise OperationalError("server closed the connection\nunexpectedly") from ConnectionResetError()
 
     monkeypatch.setattr(work, "_read", away)

@@ -53,9 +53,10 @@ def work(import_id: int, token: str, order: Order) -> str:
     progress = _Progress(import_id, token)
     with progress.shown():
         try:
-            found = _read(one)
+            zones = _zones(one)
+            found = _read(one, zones)
             reading = one.state == ImportState.READING
-            written = _preview(found) if reading else _issue(found, order, progress)
+            written = _preview(found, zones) if reading else _issue(found, order, progress)
         except FileRefused as error:
             written = {"state": ImportState.REFUSED, "error": str(error), "content": b""}
         except Exception as error:
@@ -67,12 +68,24 @@ def work(import_id: int, token: str, order: Order) -> str:
     return "done"
 
 
-def _read(one: TicketImport) -> TicketFile:
+def _zones(one: TicketImport) -> dict[str, str]:
+    """Event -> its time zone, "" -> that of all others: after a preview those that it was made with, since
+    its times were confirmed."""
+    known: dict[str, str] = one.preview.get("zones", {})
+    if known:
+        return known
+    given = one.options.get("timezone", "")
+    own = {} if given else {event: str(zone) for event, zone in event_zones(PAGE).items()}
+    return own | {"": given or settings.EVENT_TIME_ZONE}
+
+
+def _read(one: TicketImport, zones: dict[str, str]) -> TicketFile:
     options = msgspec.convert(one.options, UploadOptions)
+    read = {event: zone_of(zone, PAGE) for event, zone in zones.items()}
     columns = Columns(
         event=options.event,
-        zone=zone_of(options.timezone or settings.EVENT_TIME_ZONE, PAGE),
-        zones={} if options.timezone else event_zones(PAGE),
+        zone=read.pop(""),
+        zones=read,
         chosen=chosen_columns(options.columns, PAGE),
         include_pending=options.include_pending,
         named=PAGE,
@@ -85,13 +98,13 @@ def _read(one: TicketImport) -> TicketFile:
     return found
 
 
-def _preview(found: TicketFile) -> dict[str, Any]:
+def _preview(found: TicketFile, zones: dict[str, str]) -> dict[str, Any]:
     sample = [_shown(ticket, found) for ticket in found.tickets[:SAMPLE]]
     return {
         "state": ImportState.PREVIEW if found.tickets else ImportState.REFUSED,
         "error": "" if found.tickets else "No row of the file is a ticket to import.",
         "total": len(found.tickets),
-        "preview": storable({"sample": sample}),
+        "preview": storable({"sample": sample, "zones": zones}),
         "report": _report(found, found.wrong),
     } | ({} if found.tickets else {"content": b""})
 
