@@ -113,6 +113,16 @@ def test_many_rows_are_counted_and_all_of_them_confirmed(wide: None, admin: Clie
     assert not rows.filter(erased_at__isnull=True).exists()
 
 
+def test_a_list_that_changed_after_the_question_is_left(wide: None, admin: Client) -> None:
+    first = TicketHolder.objects.get()
+    page = ask(admin, HOLDERS, "erase", first.pk, select_across="1")
+    second = TicketHolder.objects.create(event="default", ticket="T-2", name="Bo")
+    said = ["The list has other rows now than those that the question was about. Nothing changed."]
+    assert confirm(admin, HOLDERS, page) == said
+    second.delete()
+    assert confirm(admin, HOLDERS, page)[0].startswith("Holders erased: 1.")
+
+
 def test_the_state_stands_on_pages_of_the_admin_and_of_the_platform(
     wide: None, admin: Client, learner: RealLearner
 ) -> None:

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from validators.dashboard.confirming import ASKED_ABOUT, digest_of
 from validators.dashboard.readonly import NUL, StrictAdmin
 from validators.rest.keys import actor_of
 from validators.services import audit
@@ -23,8 +24,8 @@ class BulkActions(StrictAdmin):
 
     Django filters and searches again when the action arrives, and silently drops each ticked row that no
     longer matches. Here the action applies to each of them, and rows that no longer exist are reported. "All
-    rows that match the filter" (select_across) keeps its meaning. With a key that no row can have, nothing
-    is done.
+    rows that match the filter" (select_across) keeps its meaning, but only for the rows that a question was
+    about. With a key that no row can have, nothing is done.
     """
 
     def response_action(
@@ -51,6 +52,10 @@ class BulkActions(StrictAdmin):
                 return None
         elif not queryset.exists():
             self.message_user(request, "The list is now empty. Nothing changed.", messages.WARNING)
+            return None
+        elif (asked := request.POST.get(ASKED_ABOUT)) and asked != digest_of(queryset):
+            said = "The list has other rows now than those that the question was about. Nothing changed."
+            self.message_user(request, said, messages.WARNING)
             return None
         with self._recorded(request, across=bool(across.clean(request.POST.get("select_across")))):
             response = super().response_action(request, queryset, *rest, **named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -15,6 +16,8 @@ NAMED_MAX = 20
 """Rows that the question names one by one."""
 REPEATED = ("action", "reason", "select_across")
 """Fields of the list's form that the confirmation sends again."""
+ASKED_ABOUT = "asked_about"
+"""Field of the confirmation: `digest_of` the rows that the question was about."""
 
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
 
@@ -37,6 +40,14 @@ def confirmed(verb: str, consequence: Callable[[QuerySet[Any]], str]) -> Callabl
     return ask_first
 
 
+def digest_of(queryset: QuerySet[Any]) -> str:
+    """A digest of the keys of these rows."""
+    digest = hashlib.sha256()
+    for key in queryset.order_by("pk").values_list("pk", flat=True).iterator():
+        digest.update(f"{key}\n".encode())
+    return digest.hexdigest()
+
+
 def _question(
     model_admin: Any, request: HttpRequest, queryset: QuerySet[Any], verb: str, consequence: str
 ) -> HttpResponse:
@@ -53,6 +64,6 @@ def _question(
         "consequence": consequence,
         "named": named,
         "more": count - len(named),
-        "fields": [*fields, *keys],
+        "fields": [*fields, *keys, (ASKED_ABOUT, digest_of(queryset))],
     }
     return TemplateResponse(request, "admin/confirm.html", context)
