@@ -62,7 +62,8 @@ def _as_in_the_form_before(started: Network, url: str) -> None:
     """All ledgers are in the schemas, and nothing but `DATABASE_URL` tells where."""
     for node_id in NAMES:
         folder = ClusterFolder(started.data).node(node_id)
-        assert "rows moved" in move(started, node_id, "--to-server", DTVN_STORAGE_URL=url)
+        there = ("--to-server", "--into-platforms-database")
+        assert "rows moved" in move(started, node_id, *there, DTVN_STORAGE_URL=url)
         folder.ledger_url.unlink()
         assert not list(folder.ledger.glob("*.sqlite3*"))
 

@@ -1,7 +1,8 @@
 """Finds the ledger of a node, so that no node begins an empty one while another of its own exists.
 
 A ledger lies beside its node, or on the server that the node's own setting names. Before that was so, it lay
-on the platform's server (`DATABASE_URL`): there it stays in use until it is moved (`move`).
+on the platform's server (`DATABASE_URL`): there it stays in use until it is moved (`move`). Whatever put it
+there, the place has a warning.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from dtvn.ledger import FoundLedger, LedgerElsewhere, LedgerUnreachable, Location
+from validators.database_url import same_database
 from validators.ledger.location import BUSY_SECONDS
 from validators.ledger.witness import seen_in
 
@@ -24,10 +26,12 @@ def find_ledger(
     """See FindLedger."""
     beside = Location(folder)
     wanted = Location(folder, own_url, schema) if own_url else beside
+    shared = same_database(own_url, platform_url)
+    warning = _in_platforms_database(node, wanted) if shared else ""
     if holds_ledger(wanted):
-        return FoundLedger(wanted)
+        return FoundLedger(wanted, warning)
     others = [beside] if own_url else []
-    if platform_url and platform_url != own_url:
+    if platform_url and not shared:
         others.append(Location(folder, platform_url, schema))
     for other in others:
         if not holds_ledger(other):
@@ -43,7 +47,7 @@ def find_ledger(
             f"{node} had a ledger, and there is none in {wanted.name}. If it is on a server, name that "
             f"(DATABASE_URL if it is the platform's); if it is lost, move {folder} away."
         )
-    return FoundLedger(wanted)
+    return FoundLedger(wanted, warning)
 
 
 def holds_ledger(location: Location) -> bool:

@@ -16,6 +16,7 @@ from dtvn.protocol.host.ports import JournalError
 from dtvn.waiting import saying
 from dtvn.wording import counted
 from dtvn_project import environment
+from validators.database_url import same_database
 from validators.ledger import find_ledger
 from validators.ledger.move import drop_left_over, move_ledger
 
@@ -26,6 +27,15 @@ def moved(options: dict[str, Any]) -> str:
     own_url = environment.storage_url()
     if options["to_server"] and not own_url:
         raise CommandError("--to-server needs DTVN_STORAGE_URL=postgresql://user:password@host/database.")
+    if (
+        options["to_server"]
+        and same_database(own_url, environment.database_url())
+        and not options["into_platforms_database"]
+    ):
+        raise CommandError(
+            "DTVN_STORAGE_URL names the platform's own database (DATABASE_URL), and members whose ledgers "
+            "are there fail together with it: name another server, or say --into-platforms-database."
+        )
     try:
         check_folder(data, options["node"])
         where = NodeOptions(ledger_folder=options["ledger"], platform_url=environment.database_url())
@@ -54,11 +64,11 @@ def _move(folder: NodeFolder, where: NodeOptions, own_url: str, *, to_server: bo
 
 def _already_there(folder: NodeFolder, ledger: Location, where: NodeOptions) -> str:
     """Finishes an interrupted move."""
-    if not ledger.url and where.platform_url:
+    others = [Location(ledger.folder)] if ledger.url else []
+    if where.platform_url and not same_database(ledger.url, where.platform_url):
         schema = ledger_schema(read_genesis_to_start(folder.genesis), folder.id)
-        left_over = Location(ledger.folder, where.platform_url, schema)
-        if drop_left_over(ledger, left_over):
-            return (
-                f"{folder.id}: its ledger is in {ledger.name}; what was left in {left_over.name} is dropped."
-            )
+        others.append(Location(ledger.folder, where.platform_url, schema))
+    dropped = [other.name for other in others if drop_left_over(ledger, other)]
+    if dropped:
+        return f"{folder.id}: its ledger is in {ledger.name}; what was left in {dropped[0]} is dropped."
     return f"{folder.id}: its ledger is in {ledger.name} already."

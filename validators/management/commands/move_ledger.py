@@ -24,6 +24,11 @@ class Command(BaseCommand):
         """Add the node, and where its ledger is and goes."""
         parser.add_argument("node", metavar="NODE")
         parser.add_argument("--to-server", action="store_true", help="move it to DTVN_STORAGE_URL")
+        parser.add_argument(
+            "--into-platforms-database",
+            action="store_true",
+            help="even if that is DATABASE_URL: the node then fails together with the platform's server",
+        )
         parser.add_argument("--data-dir", type=Path, default=None, help="default: DTVN_DATA, ./data")
         parser.add_argument("--ledger", type=Path, help="folder of its ledger, if its settings name another")
 
