@@ -268,6 +268,32 @@ def test_a_platform_is_not_restored_into_an_unrelated_cluster(old: Source, tmp_p
         restore(out, check(out), Source(tmp_path / "new"), RestoreRequest("platform"))
 
 
+def test_a_platform_restored_in_part_cannot_start_without_its_database(
+    old: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start with keys and without a database would make a new one."""
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    link, manifest = os.link, check(out)
+    for kept in range(len(manifest.files)):
+        new, left = tmp_path / f"new{kept}", iter(range(kept))
+
+        def killed(source: Path, target: Path, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            link(source, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "link", killed)
+            try:
+                restore(out, manifest, Source(new), RestoreRequest("platform"))
+            except KeyboardInterrupt:
+                assert not (new / "keys/gateway.key").exists() or Source(new).database.exists(), kept
+            else:
+                break
+    assert Source(new).database.exists()
+    assert kept > 3
+
+
 def test_files_are_not_restored_where_a_server_is_the_database(old: Source, tmp_path: Path) -> None:
     back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
     new = Source(tmp_path / "new", "postgresql://dtvn@127.0.0.1:9/dtvn")

@@ -1,7 +1,7 @@
 """Restores a data folder, a node or a platform from an archive that was verified before anything is written.
 
-Files are written beside their place and moved there in whole folders, so an interrupted restore leaves
-nothing that could be started. A restored node follows without a vote (R11): see `copying`.
+Files are written beside their place and moved there, what makes a start possible last: an interrupted restore
+leaves nothing that could be started. A restored node follows without a vote (R11): see `copying`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ CONNECT_WAIT = 1.0
 ACCOUNTS = ("platform/", SECRET_KEY, "keys/platform.json")
 """Files that a platform takes along to a new cluster."""
 CLUSTER = ("cluster/", "keys/")
+PLATFORM = "platform"
+STARTING = ("keys/gateway.key", "keys/learner.key")
+"""Files without which no platform starts: they come last, after its database."""
 
 
 class RestoreRequest(msgspec.Struct, frozen=True):
@@ -235,7 +238,7 @@ def _beside(root: Path) -> Iterator[Path]:
 
 
 def _put(staged: Path, root: Path, request: RestoreRequest) -> None:
-    """Move what was written to its place: all of it at once, or part by part."""
+    """Move what was written to its place: all of it at once, or what makes a start possible last."""
     if request.part == "all":
         with suppress(FileNotFoundError):
             root.rmdir()
@@ -248,7 +251,17 @@ def _put(staged: Path, root: Path, request: RestoreRequest) -> None:
         (staged / "nodes" / request.node).rename(root / "nodes" / request.node)
         sync_folder(root / "nodes")
         return
-    for file in sorted(path for path in staged.rglob("*") if path.is_file()):
+    files = [path for path in staged.rglob("*") if path.is_file() and staged / PLATFORM not in path.parents]
+    first = [file for file in files if file.relative_to(staged).as_posix() not in STARTING]
+    _link(sorted(first), staged, root)
+    if (staged / PLATFORM).is_dir():  # the target's is empty: see _wanted
+        (staged / PLATFORM).rename(root / PLATFORM)
+        sync_folder(root)
+    _link(sorted(set(files) - set(first)), staged, root)
+
+
+def _link(files: list[Path], staged: Path, root: Path) -> None:
+    for file in files:
         place = root / file.relative_to(staged)
         make_private(place.parent)
         os.link(file, place)
