@@ -149,8 +149,8 @@ def test_a_file_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_archive_of_a_later_form_names_the_form(tmp_path: Path) -> None:
-    forged(path := tmp_path / "a.tar.gz", [], manifest([], format="dtvn-backup/2"))
-    with pytest.raises(BackupError, match=r"dtvn-backup/2"):
+    forged(path := tmp_path / "a.tar.gz", [], manifest([], format="dtvn-backup/3"))
+    with pytest.raises(BackupError, match=r"dtvn-backup/3"):
         verify(path)
 
 

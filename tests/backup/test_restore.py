@@ -22,8 +22,13 @@ from django.core.management import CommandError, call_command
 
 from dtvn.files.whole import write_private
 from dtvn.node.layout import ClusterFolder
+from dtvn.node.moved import keep_address
 from dtvn.node.provision import create_demo_cluster
+from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
+from dtvn.protocol.consensus import EPOCH
+from dtvn.protocol.consensus.effects import StateRecord
+from dtvn.protocol.consensus.membership import Membership
 from tests.disks import read_only
 from tests.ports import free_ports
 from tests.proof.continuing import keep, old_log
@@ -224,6 +229,40 @@ def test_a_member_that_answers_at_its_address_is_refused(tmp_path: Path) -> None
         with pytest.raises(BackupError, match="node0 is alive"):
             restore(out, check(out), Source(tmp_path / "new"), RestoreRequest())
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("known_by", ["the newest epoch", "its folder"])
+def test_a_member_that_answers_where_it_moved_to_is_refused(
+    old: Source, tmp_path: Path, known_by: str
+) -> None:
+    """Genesis knows the founding address only."""
+    with socket.socket() as alive:
+        alive.bind(("127.0.0.1", 0))
+        alive.listen()
+        host, port = alive.getsockname()
+        if known_by == "its folder":
+            keep_address(old.places.node("r0"), host, port, "12D3KooW")
+        else:
+            enter_epoch_with_r0_at(old, host, port)
+        back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+        with pytest.raises(BackupError, match="r0 is alive"):
+            restore(out, check(out), Source(tmp_path / "new"), RestoreRequest())
+    assert not (tmp_path / "new").exists()
+
+
+def enter_epoch_with_r0_at(source: Source, host: str, port: int) -> None:
+    genesis = source.genesis()
+    members = tuple(
+        msgspec.structs.replace(member, host=host, port=port) if member.id == "r0" else member
+        for member in genesis.members
+    )
+    present = Membership(epoch=1, after=10, members=members, parameters=genesis.parameters)
+    ledger = open_ledger(source.places.node("r0").ledger, cluster_id=cluster_of(source), alias="old")
+    try:
+        ledger.load()
+        ledger.append([StateRecord(EPOCH, canonical.encode(present))])
+    finally:
+        ledger.close()
 
 
 def test_an_archive_of_a_newer_program_is_refused(old: Source, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import IO, BinaryIO
 import msgspec
 
 from dtvn.files.whole import sync_folder
-from validators.backup.forms import FORMAT, BackupError, Entry, Manifest
+from validators.backup.forms import FORMAT, FORMATS, BackupError, Entry, Manifest
 
 MANIFEST = "manifest.json"
 MANIFEST_BYTES_MAX = 4 * 1024 * 1024
@@ -166,7 +166,7 @@ def _decode(path: Path, content: bytes) -> Manifest:
         if len(content) > MANIFEST_BYTES_MAX:
             raise ValueError("it is too large")
         known = msgspec.json.decode(content)
-        if isinstance(known, dict) and known.get("format") != FORMAT:
+        if isinstance(known, dict) and known.get("format") not in FORMATS:
             raise BackupError(
                 f"{path} has the form {known.get('format')!r}, and this program reads {FORMAT}: restore it "
                 "with the program that made it."

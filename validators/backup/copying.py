@@ -23,6 +23,8 @@ from pathlib import Path
 from dtvn.files.whole import whole_file
 from dtvn.ledger import DATABASE_FILE, Location
 from dtvn.node.learner import LEARNER_SCHEMA
+from dtvn.node.moved import moved_to
+from dtvn.node.options import StartError
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus import EPOCH
@@ -148,8 +150,19 @@ class _Copy:
             migrations=self._migrations,
             ledgers=tuple(self._ledgers),
             files=tuple(self._writer.entries),
+            addresses=self._addresses(),
         )
         self._writer.close(manifest)
+
+    def _addresses(self) -> dict[str, tuple[str, int]]:
+        """Where members are reached, those of this folder as they keep it themselves."""
+        members = self._genesis.members if self._newest is None else self._newest.members
+        found = {member.id: (member.host, member.port) for member in members}
+        try:
+            moved = {node.id: moved_to(node) for node in self._source.nodes()}
+        except StartError as error:
+            raise BackupError(str(error)) from error
+        return found | {name: at for name, at in moved.items() if at is not None}
 
     def _copied(self, name: str, location: Location, path: str) -> LedgerCopy | None:
         if not location.database_file.exists():

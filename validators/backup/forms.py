@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-FORMAT = "dtvn-backup/1"
+FORMAT = "dtvn-backup/2"
+FORMATS = frozenset({"dtvn-backup/1", FORMAT})
+"""Those that are restored. The first one tells no addresses of members."""
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
 class BackupError(Exception):
@@ -65,6 +69,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """App -> the newest migration in the platform's database."""
     ledgers: tuple[LedgerCopy, ...]
     files: tuple[Entry, ...]
+    addresses: dict[str, tuple[str, Port]] = {}
+    """Member -> (host, port) in the newest epoch that a copied ledger knows, or where it moved since."""
 
     @property
     def certified(self) -> LedgerCopy | None:

@@ -77,7 +77,7 @@ def restore(path: Path, manifest: Manifest, target: Source, request: RestoreRequ
         raise BackupError(f"{path} holds nothing of {named}: see manage.py restore --check.")
     restored = sorted({name.split("/")[1] for name in names if name.startswith("nodes/")})
     genesis = _genesis(path, manifest)
-    _refuse_living_members(genesis, restored)
+    _refuse_living_members(genesis, manifest, restored)
     servers = _servers(manifest, target, genesis, names)
     try:
         target.root.parent.mkdir(parents=True, exist_ok=True)
@@ -167,17 +167,23 @@ def _refuse_running(folder: DataFolder, request: RestoreRequest) -> None:
             )
 
 
-def _refuse_living_members(genesis: g.Genesis, restored: list[str]) -> None:
-    """Raise BackupError if something listens at the address of a member that would be restored: a second
-    process with its key would convict it."""
-    for member in genesis.members:
-        if member.id not in restored:
-            continue
-        with suppress(OSError), closing(socket.create_connection((member.host, member.port), CONNECT_WAIT)):
-            raise BackupError(
-                f"{member.id} is alive: something listens at {member.host}:{member.port}. Stop it first, and "
-                "never run a member twice."
-            )
+def _refuse_living_members(genesis: g.Genesis, manifest: Manifest, restored: list[str]) -> None:
+    """Raise BackupError if something listens at an address, of genesis or of the newest known epoch, of a
+    member that would be restored: a second process with its key would convict it."""
+    founding = {member.id: (member.host, member.port) for member in genesis.members}
+    taken = {at for member, at in manifest.addresses.items() if member not in restored}
+    for member in restored:
+        known = {founding.get(member), manifest.addresses.get(member)} - taken
+        for host, port in filter(None, known):
+            # UnicodeError: a host that is no name at all
+            with (
+                suppress(OSError, UnicodeError),
+                closing(socket.create_connection((host, port), CONNECT_WAIT)),
+            ):
+                raise BackupError(
+                    f"{member} is alive: something listens at {host}:{port}. Stop it first, and never run a "
+                    "member twice."
+                )
 
 
 def _servers(
