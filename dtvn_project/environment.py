@@ -126,6 +126,12 @@ def storage_url() -> str:
     return os.environ.get("DTVN_STORAGE_URL", "")
 
 
+def storage_path() -> Path | None:
+    """The folder of a node's own ledger (`DTVN_STORAGE_PATH`); None if none is named."""
+    path = os.environ.get("DTVN_STORAGE_PATH", "")
+    return Path(path) if path else None
+
+
 def api_key() -> str:
     """The key that the APIs of platform and nodes require (`DTVN_API_KEY`); "" if none is named."""
     return os.environ.get("DTVN_API_KEY", "")

@@ -21,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dtvn.files.whole import whole_file
-from dtvn.ledger import DATABASE_FILE, Location
+from dtvn.ledger import DATABASE_FILE
 from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.moved import moved_to
 from dtvn.node.options import StartError
@@ -32,7 +32,7 @@ from dtvn.protocol.consensus.membership import Membership
 from validators.backup import postgresql
 from validators.backup.archive import Writer, is_safe, verify
 from validators.backup.forms import FORMAT, BackupError, LedgerCopy, Manifest
-from validators.backup.sources import DATABASE_SCHEMA, STAMP, WITNESS, Source
+from validators.backup.sources import DATABASE_SCHEMA, STAMP, WITNESS, LedgerPlace, Source
 from validators.ledger.location import BUSY_SECONDS
 from validators.ledger.witness import IDENTITY_SIZE, Witness
 
@@ -87,19 +87,23 @@ class _Copy:
         self._writer = writer
         self._scratch = scratch
         self._ledgers: list[LedgerCopy] = []
+        self._missing: list[str] = []
         self._newest: Membership | None = None
         self._kind: str = ""
         self._migrations: dict[str, str] = {}
 
     def ledgers(self) -> None:
-        """Copy every ledger that exists."""
-        for name, location in self._source.ledgers(self._genesis).items():
-            place = "learner" if name == LEARNER_SCHEMA else f"nodes/{name}/ledger"
-            if location.url:
-                copied = self._dumped(name, location, f"{place}/ledger.pgdump")
+        """Copy every ledger that is found."""
+        for name, place in self._source.ledgers(self._genesis).items():
+            if place is None:
+                copied = None
+            elif place.location.url:
+                copied = self._dumped(name, place)
             else:
-                copied = self._copied(name, location, f"{place}/{DATABASE_FILE}")
-            if copied is not None:
+                copied = self._copied(name, place)
+            if copied is None:
+                self._missing.append(name)
+            else:
                 self._ledgers.append(copied)
 
     def database(self) -> None:
@@ -151,6 +155,7 @@ class _Copy:
             ledgers=tuple(self._ledgers),
             files=tuple(self._writer.entries),
             addresses=self._addresses(),
+            missing=tuple(self._missing),
         )
         self._writer.close(manifest)
 
@@ -164,38 +169,37 @@ class _Copy:
             raise BackupError(str(error)) from error
         return found | {name: at for name, at in moved.items() if at is not None}
 
-    def _copied(self, name: str, location: Location, path: str) -> LedgerCopy | None:
-        if not location.database_file.exists():
-            return None
+    def _copied(self, name: str, place: LedgerPlace) -> LedgerCopy | None:
         copied = self._scratch / name
-        found = copy_sqlite(location.database_file, copied, LOG)
+        found = copy_sqlite(place.location.database_file, copied, LOG)
         with closing(sqlite3.connect(copied)) as opened:
             epochs = opened.execute(_EPOCH).fetchall() if found else []
         self._learn(epochs)
-        return self._ledger(name, "sqlite", path, found, copied)
+        return self._ledger(name, place, found, copied)
 
-    def _dumped(self, name: str, location: Location, path: str) -> LedgerCopy | None:
-        if not postgresql.occupied(location.url, location.schema):
-            return None
+    def _dumped(self, name: str, place: LedgerPlace) -> LedgerCopy | None:
+        url, schema = place.location.url, place.location.schema
         # Read before the dump, whose snapshot therefore holds at least as much.
-        found = postgresql.rows(location.url, _within(location.schema, LOG))
-        self._learn(postgresql.rows(location.url, _within(location.schema, _EPOCH)))
+        found = postgresql.rows(url, _within(schema, LOG))
+        self._learn(postgresql.rows(url, _within(schema, _EPOCH)))
         copied = self._scratch / name
-        postgresql.dump(location.url, location.schema, copied)
-        return self._ledger(name, "postgresql", path, found, copied)
+        postgresql.dump(url, schema, copied)
+        return self._ledger(name, place, found, copied)
 
     def _ledger(
-        self, name: str, kind: str, path: str, found: list[tuple[object, ...]], copied: Path
+        self, name: str, place: LedgerPlace, found: list[tuple[object, ...]], copied: Path
     ) -> LedgerCopy | None:
         """Put a copy into the archive; None if the ledger was only just begun."""
         if not found:
             copied.unlink()
             return None
         schema, executed, certified = (int(str(each)) for each in found[0])
+        kind, file = ("postgresql", "ledger.pgdump") if place.location.url else ("sqlite", DATABASE_FILE)
+        path = f"learner/{file}" if name == LEARNER_SCHEMA else f"nodes/{name}/ledger/{file}"
         self._take(path, copied)
         if name != LEARNER_SCHEMA:
             self._writer.add_bytes(f"nodes/{name}/{WITNESS}", self._other_witness())
-        return LedgerCopy(name, kind, path, schema, executed, certified)  # type: ignore[arg-type]
+        return LedgerCopy(name, kind, path, schema, executed, certified, place.kind)  # type: ignore[arg-type]
 
     def _learn(self, rows: list[tuple[object, ...]]) -> None:
         for (value,) in rows:

@@ -59,7 +59,7 @@ def _covered(source: Source, gateway: Gateway) -> tuple[int, str]:
     first = _order(gateway)
     if not first:
         return 0, "the cluster does not decide now"
-    places = list(source.ledgers(source.genesis()).values())
+    places = [each.location for each in source.ledgers(source.genesis()).values() if each is not None]
     interval = gateway.present.parameters.checkpoint_interval
     last = -(-first // interval) * interval
     if first < last:

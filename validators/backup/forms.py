@@ -8,8 +8,10 @@ import msgspec
 
 FORMAT = "dtvn-backup/2"
 FORMATS = frozenset({"dtvn-backup/1", FORMAT})
-"""Those that are restored. The first one tells no addresses of members."""
+"""Those that are restored. The first one tells neither places of ledgers nor addresses of members."""
 
+PlaceKind = Literal["beside", "platform", "own"]
+"""Where a ledger is: in a file, on the platform's server, or on a server of its own."""
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
@@ -42,6 +44,8 @@ class LedgerCopy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Sequence of its last entry; 0 without one."""
     certified: int
     """Sequence of its newest stable checkpoint, which `genesis continue` can begin with; 0 without one."""
+    place: PlaceKind | Literal[""] = ""
+    """Where it was; "" in an archive of the first form."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,6 +75,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: tuple[Entry, ...]
     addresses: dict[str, tuple[str, Port]] = {}
     """Member -> (host, port) in the newest epoch that a copied ledger knows, or where it moved since."""
+    missing: tuple[str, ...] = ()
+    """Nodes, and `learner`, whose ledgers were not found."""
 
     @property
     def certified(self) -> LedgerCopy | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import psycopg
 
 from dtvn.ledger import DATABASE_FILE, LedgerError, Location
-from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.replay import verify_copy
 from dtvn.node.state_file import StateFileError
 from dtvn.protocol import genesis as g
@@ -27,7 +26,7 @@ FILES = (DATABASE_FILE, f"{DATABASE_FILE}-wal", f"{DATABASE_FILE}-shm", WITNESS_
 def verify(source: Source) -> tuple[int, int]:
     """See `verify_copy`. A copy in a file may be in use: a snapshot of it is verified. Raises BackupError."""
     genesis = source.genesis()
-    place = source.ledger(genesis, LEARNER_SCHEMA)
+    place = source.learner
     if place.url:
         return _verified(source, genesis, place)
     if not place.database_file.exists():
@@ -46,7 +45,8 @@ def verify(source: Source) -> tuple[int, int]:
 def remove(source: Source) -> None:
     """Remove the copy of a stopped platform: at its next start the learner takes the log from the members.
     Raises BackupError."""
-    place = source.ledger(source.genesis(), LEARNER_SCHEMA)
+    source.genesis()
+    place = source.learner
     if not place.folder.is_dir():
         raise BackupError(f"{place.folder} holds no copy of the log.")
     try:

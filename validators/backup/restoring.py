@@ -1,7 +1,8 @@
 """Restores a data folder, a node or a platform from an archive that was verified before anything is written.
 
-Files are written beside their place and moved there, what makes a start possible last: an interrupted restore
-leaves nothing that could be started. A restored node follows without a vote (R11): see `copying`.
+Files are written beside their place, servers are filled from there, then the files are moved into place, what
+makes a start possible last: an interrupted restore leaves nothing that could be started. A restored node
+follows without a vote (R11): see `copying`.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from typing import Literal
 import msgspec
 
 from dtvn.files.whole import sync_folder
-from dtvn.ledger import Location
 from dtvn.node.layout import ClusterFolder, is_node_id, make_private
+from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.options import StartError, read_genesis_to_start
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony
-from validators.backup import postgresql
 from validators.backup.archive import extract, read, verify
 from validators.backup.forms import BackupError, Manifest
-from validators.backup.sources import DATABASE_FILE, DATABASE_SCHEMA, SECRET_KEY, STAMP, WITNESS, Source
+from validators.backup.servers import Archive, dumps_of, fill
+from validators.backup.sources import SECRET_KEY, STAMP, WITNESS, Source
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 
@@ -44,6 +45,8 @@ class RestoreRequest(msgspec.Struct, frozen=True):
 
     part: Literal["all", "node", "platform"] = "all"
     node: str = ""
+    ledger_urls: dict[str, str] = {}
+    """Node -> the server of its own to which its ledger goes, other than the archive says."""
 
 
 def check(path: Path) -> Manifest:
@@ -57,6 +60,8 @@ def check(path: Path) -> Manifest:
         if f"nodes/{node}/{STAMP}" not in names:
             raise BackupError(f"{path} is refused: it does not mark {node} as a node that has voted.")
     for copy in manifest.ledgers:
+        if copy.name != LEARNER_SCHEMA and copy.name not in nodes:
+            raise BackupError(f"{path} is refused: it holds a ledger of {copy.name!r}, and no such node.")
         if copy.name in nodes and f"nodes/{copy.name}/{WITNESS}" not in names:
             raise BackupError(f"{path} is refused: it does not mark the ledger of {copy.name} as a copy.")
         if copy.path not in names:
@@ -78,23 +83,16 @@ def restore(path: Path, manifest: Manifest, target: Source, request: RestoreRequ
     restored = sorted({name.split("/")[1] for name in names if name.startswith("nodes/")})
     genesis = _genesis(path, manifest)
     _refuse_living_members(genesis, manifest, restored)
-    servers = _servers(manifest, target, genesis, names)
+    dumps = dumps_of(Archive(path, manifest, genesis), target, request.ledger_urls, names)
     try:
         target.root.parent.mkdir(parents=True, exist_ok=True)
         _check_space(manifest, names, target.root.parent)
         with _beside(target.root) as staged:
             extract(path, manifest, wanted, staged)
+            fill(dumps, staged, genesis)
             _put(staged, target.root, request)
     except OSError as error:
         raise BackupError(f"{error.filename or target.root}: {error.strerror}.") from error
-    for place, dumped in servers:
-        try:
-            postgresql.restore(place.url, target.root / dumped)
-        except BackupError as error:
-            raise BackupError(
-                f"{error} The files in {target.root} are restored, and {target.root / dumped} is not."
-            ) from error
-        (target.root / dumped).unlink()
     return restored
 
 
@@ -184,32 +182,6 @@ def _refuse_living_members(genesis: g.Genesis, manifest: Manifest, restored: lis
                     f"{member} is alive: something listens at {host}:{port}. Stop it first, and never run a "
                     "member twice."
                 )
-
-
-def _servers(
-    manifest: Manifest, target: Source, genesis: g.Genesis, names: list[str]
-) -> list[tuple[Location, str]]:
-    """(place, dumped file) of what goes to a PostgreSQL server; raise BackupError unless its place there is
-    free."""
-    url, found = target.database_url, []
-    dumped = [each.path for each in manifest.ledgers if each.kind == "postgresql"]
-    dumped += ["platform/platform.pgdump"] * (manifest.database == "postgresql")
-    if url and manifest.database == "sqlite" and DATABASE_FILE in names:
-        raise BackupError(
-            "The archive's database is an SQLite file, which a platform with DATABASE_URL never reads: unset "
-            "DATABASE_URL, restore, and start the platform without it."
-        )
-    if not url and (needing := sorted(set(dumped) & set(names))):
-        raise BackupError(f"{needing[0]} belongs on a PostgreSQL server: set DATABASE_URL.")
-    for copy in manifest.ledgers:
-        if copy.path in names and copy.kind == "postgresql":
-            found.append((target.ledger(genesis, copy.name), copy.path))
-    if "platform/platform.pgdump" in names:
-        found.append((Location(target.root, url, DATABASE_SCHEMA), "platform/platform.pgdump"))
-    for place, _file in found:
-        if postgresql.occupied(place.url, place.schema):
-            raise BackupError(f"Schema {place.schema} on the server holds tables: name an empty database.")
-    return found
 
 
 def _genesis(path: Path, manifest: Manifest) -> g.Genesis:

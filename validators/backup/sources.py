@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from dtvn.ledger import Location
+from dtvn.ledger import LedgerError, Location
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.ledger_place import ledger_schema, own_server
 from dtvn.node.options import StartError, genesis_in, read_genesis_to_start
 from dtvn.protocol import genesis as g
-from validators.backup.forms import BackupError
+from validators.backup.forms import BackupError, PlaceKind
 from validators.data_folder.folder import DataFolder
+from validators.database_url import same_database
+from validators.ledger.find import holds_ledger
 
 CLUSTER_FILES = ("genesis.bin", "continued.state", "handovers.bin")
 IDENTITY_FILES = ("genesis.bin", "sources.bin", "promise.bin")
@@ -24,9 +26,17 @@ IDENTITY_KEYS = ("node.key", "api.key", "api.token")
 has never voted (R11)."""
 STAMP = "identity/voted"
 WITNESS = "ledger/ledger.turns"
+LEDGER_URL = "ledger.url"
 DATABASE_SCHEMA = "public"
 DATABASE_FILE = "platform/platform.sqlite3"
 SECRET_KEY = "secret.key"  # noqa: S105 - a file name
+
+
+class LedgerPlace(msgspec.Struct, frozen=True):
+    """Where a ledger is."""
+
+    kind: PlaceKind
+    location: Location
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -35,6 +45,10 @@ class Source(msgspec.Struct, frozen=True):
     root: Path
     database_url: str = ""
     """postgresql://... of the platform; "": SQLite files."""
+    storage_url: str = ""
+    """postgresql://... of a node's own ledger, as its environment names it (`DTVN_STORAGE_URL`)."""
+    ledger_folder: Path | None = None
+    """The folder of the only node's ledger, if its settings name another (`storage.path`)."""
 
     @property
     def places(self) -> ClusterFolder:
@@ -45,6 +59,11 @@ class Source(msgspec.Struct, frozen=True):
     def database(self) -> Path:
         """The platform's database file, without a server."""
         return self.root / DATABASE_FILE
+
+    @property
+    def learner(self) -> Location:
+        """Where the learner's ledger is or would be."""
+        return Location.choose(self.places.learner, url=self.database_url, schema=LEARNER_SCHEMA)
 
     def nodes(self) -> list[NodeFolder]:
         """Its nodes, by name."""
@@ -62,26 +81,32 @@ class Source(msgspec.Struct, frozen=True):
         except StartError as error:
             raise BackupError(str(error)) from error
 
-    def ledgers(self, genesis: g.Genesis) -> dict[str, Location]:
-        """Name -> where a ledger would be, of each node and of the learner."""
-        names = [node.id for node in self.nodes()]
-        if self.places.learner_key.exists():
-            names.append(LEARNER_SCHEMA)
-        return {name: self.ledger(genesis, name) for name in names}
-
-    def ledger(self, genesis: g.Genesis, name: str) -> Location:
-        """Where the ledger of a node, or of the learner, is or would be: a node's beside it, on its own
-        server or, as in earlier versions, on the platform's. Raises BackupError."""
-        if name == LEARNER_SCHEMA:
-            return Location.choose(self.places.learner, url=self.database_url, schema=LEARNER_SCHEMA)
-        node = self.places.node(name)
+    def ledgers(self, genesis: g.Genesis) -> dict[str, LedgerPlace | None]:
+        """Name -> where the ledger is, of each node and of the learner; None: it was not found. Raises
+        BackupError."""
+        nodes = self.nodes()
+        if self.ledger_folder is not None and len(nodes) > 1:
+            raise BackupError(
+                f"--ledger, or DTVN_STORAGE_PATH, names the ledger of one node, and {self.root} holds "
+                f"{len(nodes)}: leave it out."
+            )
         try:
-            url = own_server(node)
-        except StartError as error:
+            found = {node.id: _first(self._places(node, genesis)) for node in nodes}
+            if self.places.learner_key.exists():
+                kind: PlaceKind = "platform" if self.database_url else "beside"
+                found[LEARNER_SCHEMA] = _first([LedgerPlace(kind, self.learner)])
+        except (StartError, LedgerError) as error:
             raise BackupError(str(error)) from error
-        if not url and not Location(node.ledger).database_file.exists():
-            url = self.database_url
-        return Location.choose(node.ledger, url=url, schema=ledger_schema(genesis, name))
+        return found
+
+    def _places(self, node: NodeFolder, genesis: g.Genesis) -> Iterator[LedgerPlace]:
+        """Where a node's ledger may be, the most certain first: a move writes the server into the folder."""
+        folder, schema = self.ledger_folder or node.ledger, ledger_schema(genesis, node.id)
+        for url in dict.fromkeys((own_server(node), "", self.storage_url, self.database_url)):
+            kind: PlaceKind = "own" if url else "beside"
+            if same_database(url, self.database_url):
+                kind = "platform"
+            yield LedgerPlace(kind, Location.choose(folder, url=url, schema=schema))
 
     def files(self, *, keys: bool) -> Iterator[Path]:
         """The files that are copied as they are; `keys`: the private ones too."""
@@ -99,3 +124,8 @@ class Source(msgspec.Struct, frozen=True):
                 for name in sorted(named):
                     if not name.startswith(".") and not name.endswith(".next"):
                         yield self.places.keys / name
+
+
+def _first(places: Iterable[LedgerPlace]) -> LedgerPlace | None:
+    """The first place that holds a ledger."""
+    return next((each for each in places if holds_ledger(each.location)), None)

@@ -40,6 +40,9 @@ class Command(TeachingCommand):
         parser.add_argument(
             "--keys", action="store_true", help="with private keys: keep the archive encrypted"
         )
+        parser.add_argument(
+            "--ledger", type=Path, help="folder of the only node's ledger, if its settings name another"
+        )
         parser.add_argument("--no-ledgers", action="store_true", help="without ledgers")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -48,7 +51,12 @@ class Command(TeachingCommand):
         from validators.backup.covering import cover
         from validators.backup.sources import Source
 
-        source = Source(options["data_dir"].absolute(), environment.database_url())
+        source = Source(
+            options["data_dir"].absolute(),
+            environment.database_url(),
+            environment.storage_url(),
+            options["ledger"] or environment.storage_path(),
+        )
         try:
             out = options["out"] or new_name(source.genesis().name)
             check_place(out)
@@ -65,6 +73,9 @@ class Command(TeachingCommand):
     def _say(self, out: Path, manifest: Manifest, reason: str, *, ledgers: bool) -> None:
         say = self.stdout.write
         say(f"{out}: {len(manifest.files)} files of cluster {manifest.cluster[:16]}, verified, mode 0600.")
+        for name in manifest.missing:
+            elsewhere = "if there is one, name its folder (--ledger) or its server (DTVN_STORAGE_URL)"
+            say(f"NOT in it: the ledger of {name}. None was found; {elsewhere}.")
         if newest := manifest.certified:
             say(f"newest certified state: sequence {newest.certified}, in the ledger of {newest.name}")
         if manifest.covered:

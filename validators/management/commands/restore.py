@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from django.core.management.base import CommandError, CommandParser
 
 from dtvn.node.layout import ClusterFolder
@@ -23,6 +24,9 @@ folder that is not empty, and a network that runs, are refused.
   manage.py restore FILE --data-dir ./data --node node3   # one node that lost its disk, while the others run
   manage.py restore FILE --data-dir ./data --platform     # the platform, with its keys
 
+A ledger on a server of its own returns to the one that the archive names (with keys), or DTVN_STORAGE_URL, or
+--ledger-url; one that settings kept elsewhere (storage.path) to its node's folder: take that setting back.
+
 A restored node never votes where it may have voted since the backup: it follows first (R11). If so many
 members are restored that the rest cannot decide, a new cluster continues theirs: the command says how.
 """
@@ -38,6 +42,13 @@ class Command(TeachingCommand):
         """Add the options."""
         parser.add_argument("file", type=Path)
         add_data_folder(parser)
+        parser.add_argument(
+            "--ledger-url",
+            action="append",
+            default=[],
+            metavar="NODE=FILE",
+            help="restore this node's ledger to the PostgreSQL server whose URL is in the file",
+        )
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--check", action="store_true", help="only verify the archive")
         what.add_argument(
@@ -56,6 +67,11 @@ class Command(TeachingCommand):
         request = RestoreRequest("node", options["node"]) if options["node"] else RestoreRequest()
         if options["platform"]:
             request = RestoreRequest("platform")
+        urls = ledger_urls(options["ledger_url"])
+        if urls and request.part != "all":
+            raise CommandError("--ledger-url is for a restore of everything, without --node and --platform.")
+        request = msgspec.structs.replace(request, ledger_urls=urls)
+        target = Source(root, environment.database_url(), environment.storage_url())
         try:
             with saying(f"the verification of {path}"):
                 manifest = check(path)
@@ -63,10 +79,28 @@ class Command(TeachingCommand):
             if options["check"]:
                 return
             with saying(f"the files of {path} to be written to {root}"):
-                restored = restore(path, manifest, Source(root, environment.database_url()), request)
+                restored = restore(path, manifest, target, request)
         except BackupError as error:
             raise CommandError(str(error)) from error
         self.stdout.write("\n".join(advice(path, root, manifest, restored, ledgers=request.part == "all")))
+
+
+def ledger_urls(words: list[str]) -> dict[str, str]:
+    """Node -> URL in its file, of words NODE=FILE; raise CommandError."""
+    found: dict[str, str] = {}
+    for word in words:
+        node, _, file = word.partition("=")
+        if not (node and file):
+            raise CommandError(f"--ledger-url {word}: name a node and a file, NODE=FILE.")
+        try:
+            found[node] = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise CommandError(f"--ledger-url {word}: {file} cannot be read: {error}.") from error
+        if not found[node].startswith(("postgresql://", "postgres://")):
+            raise CommandError(
+                f"--ledger-url {word}: the file must hold postgresql://user:password@host/database."
+            )
+    return found
 
 
 def described(path: Path, manifest: Manifest) -> list[str]:
@@ -79,10 +113,13 @@ def described(path: Path, manifest: Manifest) -> list[str]:
         f"keys         {'yes' if manifest.keys else 'no'}",
         f"database     {kept}",
     ]
-    return lines + [
+    places = {"platform": ", on the platform's server", "own": ", on a server of its own"}
+    lines += [
         f"ledger       {each.name}: up to sequence {each.executed}, certified up to {each.certified}"
+        f"{places.get(each.place, '')}"
         for each in manifest.ledgers
     ]
+    return lines + [f"ledger       {name}: not in it, none was found" for name in manifest.missing]
 
 
 def advice(path: Path, root: Path, manifest: Manifest, restored: list[str], *, ledgers: bool) -> list[str]:
