@@ -11,7 +11,7 @@ from dtvn.files.whole import write_private
 from dtvn.net import encode_seed, public_key_of, read_seed
 from dtvn.node.founding import FoundingError
 from dtvn.node.layout import ClusterFolder, make_private, why_not_joins_as
-from dtvn.node.options import StartError, read_genesis_file_to_start
+from dtvn.node.options import StartError, load_genesis_file
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Membership
 
@@ -32,11 +32,11 @@ def attach(file: Path, folder: ClusterFolder, name: str, sources: Path | None = 
     if why := why_not_joins_as(name):
         raise FoundingError(f"id {why}.")
     try:
-        _, data = read_genesis_file_to_start(file)
+        _, data = load_genesis_file(file)
         newest = None if sources is None else sources.read_bytes()
         if newest is not None:
             canonical.decode(Membership, newest)
-        if folder.genesis.exists() and read_genesis_file_to_start(folder.genesis)[1] != data:
+        if folder.genesis.exists() and load_genesis_file(folder.genesis)[1] != data:
             raise FoundingError(f"{folder.genesis} belongs to another cluster: use another --data-dir.")
         folder.create()
         gateway = _key(folder.gateway_key, f"{name}-gateway")

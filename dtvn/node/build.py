@@ -27,7 +27,7 @@ from dtvn.node.metrics import Exporter
 from dtvn.node.moved import moved_to
 from dtvn.node.node import Node
 from dtvn.node.non_member import NonMember
-from dtvn.node.options import NodeOptions, StartError, read_genesis_to_start
+from dtvn.node.options import NodeOptions, StartError, load_genesis
 from dtvn.node.promise import check_promise
 from dtvn.protocol import genesis as g
 from dtvn.protocol import quorum
@@ -47,7 +47,7 @@ def build_node(
     requests carried over from the epoch before. `api` receives the node's status. Raises StartError,
     LedgerError, KeyFileError, JournalError."""
     folder = NodeFolder(root)
-    genesis = read_genesis_to_start(folder.genesis)
+    genesis = load_genesis(folder.genesis)
     read_seed(folder.key)
     stamp = VotedStamp(folder.identity)
     place = options.ledger or Location(options.ledger_folder or folder.ledger)

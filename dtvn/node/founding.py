@@ -13,7 +13,7 @@ from dtvn.files.genesis import read_genesis_bytes
 from dtvn.files.whole import write_private
 from dtvn.net import KeyFileError, encode_seed, public_key_of, read_seed
 from dtvn.node.layout import ClusterFolder, NodeFolder, is_node_id, why_not_joins_as
-from dtvn.node.options import StartError, read_genesis_file_to_start, read_genesis_to_start
+from dtvn.node.options import StartError, load_genesis, load_genesis_file
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.wire import ED25519
@@ -133,7 +133,7 @@ def install(ceremony: c.Ceremony, folder: ClusterFolder) -> list[Path]:
             raise FoundingError(f"{folder.root} holds no key of a member in this file: use its --data-dir.")
         targets = _targets(folder, own_member(ceremony, folder))
         for target in targets:
-            if target.exists() and read_genesis_file_to_start(target)[1] != data:
+            if target.exists() and load_genesis_file(target)[1] != data:
                 raise FoundingError(f"{target} belongs to another cluster: use another --data-dir.")
         written = [target for target in targets if not target.exists()]
         for target in written:
@@ -158,7 +158,7 @@ def _targets(folder: ClusterFolder, node_id: str | None) -> list[Path]:
 
 def _check_serves(folder: ClusterFolder, node_id: str, genesis: g.Genesis) -> None:
     for target in _targets(folder, node_id):
-        if target.exists() and g.cluster_id(read_genesis_to_start(target)) != g.cluster_id(genesis):
+        if target.exists() and g.cluster_id(load_genesis(target)) != g.cluster_id(genesis):
             raise FoundingError(f"{target} belongs to another cluster: use another --data-dir.")
 
 
@@ -166,7 +166,7 @@ def _check_joins(folder: ClusterFolder, terms: c.Terms) -> None:
     """Raise FoundingError, before any key is created, if the folder already serves another cluster."""
     if not folder.genesis.exists():
         return
-    genesis, data = read_genesis_file_to_start(folder.genesis)
+    genesis, data = load_genesis_file(folder.genesis)
     if genesis.demo or c.decode(data).terms != terms:
         raise FoundingError(f"{folder.genesis} belongs to another cluster: use another --data-dir.")
 

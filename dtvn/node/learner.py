@@ -19,7 +19,7 @@ from dtvn.node.feed_publisher import FeedPublisher
 from dtvn.node.journal import NodeJournal
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.learning import LearningProcess
-from dtvn.node.options import StartError, read_genesis_to_start
+from dtvn.node.options import StartError, load_genesis
 from dtvn.node.watcher import line
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.effects import Executed, Note
@@ -92,7 +92,7 @@ def build_learner(
 ) -> LearnerProcess:
     """Build the learner of the cluster in `data_dir`; raises as `build_node` does."""
     folder = ClusterFolder(data_dir)
-    genesis = read_genesis_to_start(folder.genesis)
+    genesis = load_genesis(folder.genesis)
     seed = read_seed(folder.learner_key)
     location = Location.choose(folder.learner, url=database_url, schema=LEARNER_SCHEMA)
     with ExitStack() as opened:

@@ -9,7 +9,7 @@ import msgspec
 from dtvn.files.whole import write_private
 from dtvn.ledger import FindLedger, FoundLedger, NodeLedger
 from dtvn.node.layout import NodeFolder
-from dtvn.node.options import NodeOptions, StartError, read_genesis_to_start
+from dtvn.node.options import NodeOptions, StartError, load_genesis
 from dtvn.node.watcher import line
 from dtvn.protocol import genesis as g
 from dtvn.protocol.consensus.membership import Membership
@@ -57,7 +57,7 @@ def place_ledger(
     folder: NodeFolder, options: NodeOptions, find_ledger: FindLedger, logger: logging.Logger
 ) -> NodeOptions:
     """The options with the place of the ledger; logs the warning of `find_place`. Raises as find_place."""
-    found = find_place(find_ledger, folder, read_genesis_to_start(folder.genesis), options)
+    found = find_place(find_ledger, folder, load_genesis(folder.genesis), options)
     if found.warning:
         logger.warning("%s", line("ledger_with_platform", {"reason": found.warning}))
     return msgspec.structs.replace(options, ledger=found.location)

@@ -104,13 +104,14 @@ def genesis_in(data: ClusterFolder, node_id: str) -> Path:
     return path
 
 
-def read_genesis_to_start(path: Path) -> g.Genesis:
-    """See `read_genesis`; raise StartError with a sentence."""
-    return read_genesis_file_to_start(path)[0]
+def load_genesis(path: Path) -> g.Genesis:
+    """The genesis in a file; raise StartError with a sentence for the operator."""
+    return load_genesis_file(path)[0]
 
 
-def read_genesis_file_to_start(path: Path) -> tuple[g.Genesis, bytes]:
-    """The genesis in a file, and the file's content, which is read once; raise StartError with a sentence."""
+def load_genesis_file(path: Path) -> tuple[g.Genesis, bytes]:
+    """The genesis in a file, and the file's content, which is read once; raise StartError with a sentence for
+    the operator."""
     try:
         data = read_genesis_bytes(path)
         return open_genesis(data), data

@@ -16,8 +16,8 @@ from dtvn.node.options import (
     NodeOptions,
     StartError,
     UsageError,
-    read_genesis_file_to_start,
-    read_genesis_to_start,
+    load_genesis,
+    load_genesis_file,
 )
 from dtvn.node.provision import api_principal, dev_genesis
 from dtvn.node.settings import FIRST_MEMBER_PORT, KEYS, Settings
@@ -49,10 +49,10 @@ def prepare(
     if dev_keys:
         genesis = _with_dev_keys(folder, settings, key_seed or DEV_SALT, warn)
     elif genesis_file:
-        genesis, data = read_genesis_file_to_start(Path(genesis_file))
+        genesis, data = load_genesis_file(Path(genesis_file))
         _settle(folder, {}, data)
     elif folder.genesis.exists():
-        genesis = read_genesis_to_start(folder.genesis)
+        genesis = load_genesis(folder.genesis)
     else:
         raise UsageError(
             f"{folder.root} holds no node yet: give -genesis FILE, or -dev-keys to try it with public keys"
@@ -122,7 +122,7 @@ def _settle(folder: NodeFolder, keys: Mapping[Path, bytes], genesis: bytes) -> N
             _keep_key(path, seed)
         if not folder.genesis.exists():
             write_private(folder.genesis, genesis)
-        if read_genesis_file_to_start(folder.genesis)[1] != genesis:
+        if load_genesis_file(folder.genesis)[1] != genesis:
             raise StartError(
                 f"{folder.genesis} belongs to another cluster than the flags name: use another -data-dir."
             )

@@ -22,7 +22,7 @@ from dtvn.node.epochs import membership_of, own_place
 from dtvn.node.keys import VotedStamp
 from dtvn.node.layout import ClusterFolder, NodeFolder, make_private
 from dtvn.node.ledger_place import find_place
-from dtvn.node.options import NodeOptions, StartError, check_folder, read_genesis_to_start
+from dtvn.node.options import NodeOptions, StartError, check_folder, load_genesis
 from dtvn.node.promise import keep_promise, promised
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
@@ -81,7 +81,7 @@ class Place(msgspec.Struct, frozen=True):
                 raise RecoveryError(
                     f"The key of {self.folder.id} is gone ({self.folder.key} is not there). {CONTINUE}"
                 )
-            return read_genesis_to_start(self.folder.genesis)
+            return load_genesis(self.folder.genesis)
         except StartError as error:
             raise RecoveryError(str(error)) from error
 

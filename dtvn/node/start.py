@@ -9,7 +9,7 @@ import msgspec
 
 from dtvn.node.kept_ports import kept_api, kept_port
 from dtvn.node.layout import NodeFolder
-from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, UsageError, read_genesis_to_start
+from dtvn.node.options import ApiOptions, MetricsOptions, NodeOptions, UsageError, load_genesis
 from dtvn.node.own_folder import prepare
 from dtvn.node.settings import Settings
 
@@ -77,7 +77,7 @@ def _api(settings: Settings, folder: NodeFolder, base: NodeOptions) -> ApiOption
     if port == 0:
         return None
     number = base.index if settings["node.dev_keys"] else 0
-    demo = settings["node.dev_keys"] or read_genesis_to_start(folder.genesis).demo
+    demo = settings["node.dev_keys"] or load_genesis(folder.genesis).demo
     address = settings["api.address"] or settings["network.listen_address"]
     return ApiOptions(
         port=port or (kept.port if kept is not None else API_PORT + number),

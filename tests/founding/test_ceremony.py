@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from dtvn.net import public_key_of, read_seed
 from dtvn.node.founding import join
-from dtvn.node.options import StartError, read_genesis_to_start
+from dtvn.node.options import StartError, load_genesis
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.genesis import terms
@@ -83,7 +83,7 @@ def test_an_unsealed_genesis_is_refused_by_every_node(tmp_path: Path, pair: list
         told.prepare(id="venue", genesis=str(plain))
     assert promoter.seals(venue.file).code == 0
     told.prepare(id="venue", genesis=str(promoter.file))
-    assert read_genesis_to_start(venue.folder.node("venue").genesis).name == "Cup final"
+    assert load_genesis(venue.folder.node("venue").genesis).name == "Cup final"
 
 
 def test_sealing_is_refused_before_all_have_joined(pair: list[Party]) -> None:
@@ -91,7 +91,7 @@ def test_sealing_is_refused_before_all_have_joined(pair: list[Party]) -> None:
     assert (said.code, "1 of 2 parties have joined" in said.error) == (1, True)
     assert "1 of 2 parties" in pair[0].seals(more=("--merge-only",)).text
     with pytest.raises(StartError, match="1 of 2 parties"):
-        read_genesis_to_start(pair[0].file)
+        load_genesis(pair[0].file)
 
 
 def test_one_party_too_many_is_refused(tmp_path: Path, draft: Path, pair: list[Party]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dtvn.node.layout import ClusterFolder
-from dtvn.node.options import StartError, read_genesis_to_start
+from dtvn.node.options import StartError, load_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
 from validators.data_folder.folder import DataFolder
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 def make_cluster(folder: Path) -> str:
     """The id of a new cluster in the folder, in hex."""
     create_demo_cluster(folder, 1, "127.0.0.1", [4001])
-    return genesis.cluster_id(read_genesis_to_start(ClusterFolder(folder).genesis)).hex()
+    return genesis.cluster_id(load_genesis(ClusterFolder(folder).genesis)).hex()
 
 
 def refusal(folder: Path) -> str:

@@ -21,7 +21,7 @@ import msgspec
 from dtvn.files.whole import sync_folder
 from dtvn.node.layout import ClusterFolder, is_node_id, make_private
 from dtvn.node.learner import LEARNER_SCHEMA
-from dtvn.node.options import StartError, read_genesis_to_start
+from dtvn.node.options import StartError, load_genesis
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony
 from validators.backup.archive import extract, read, verify
@@ -123,7 +123,7 @@ def _continues(root: Path, manifest: Manifest) -> bool:
     if not path.exists():
         return False
     try:
-        genesis = read_genesis_to_start(path)
+        genesis = load_genesis(path)
     except StartError as error:
         raise BackupError(str(error)) from error
     if g.cluster_id(genesis).hex() == manifest.cluster:

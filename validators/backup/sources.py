@@ -12,7 +12,7 @@ from dtvn.ledger import LedgerError, Location
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.ledger_place import ledger_schema, own_server
-from dtvn.node.options import StartError, genesis_in, read_genesis_to_start
+from dtvn.node.options import StartError, genesis_in, load_genesis
 from dtvn.protocol import genesis as g
 from validators.backup.forms import BackupError, PlaceKind
 from validators.data_folder.folder import DataFolder
@@ -75,7 +75,7 @@ class Source(msgspec.Struct, frozen=True):
         names = [node.id for node in self.nodes()]
         try:
             path = genesis_in(self.places, "" if self.places.genesis.exists() else names[0])
-            return read_genesis_to_start(path)
+            return load_genesis(path)
         except IndexError as error:
             raise BackupError(f"{self.root} holds no cluster: give its data folder (--data-dir).") from error
         except StartError as error:

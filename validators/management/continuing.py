@@ -21,7 +21,7 @@ from dtvn.node.founding import FoundingError, write_file
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.ledger_place import find_place
-from dtvn.node.options import NodeOptions, StartError, genesis_in, read_genesis_to_start
+from dtvn.node.options import NodeOptions, StartError, genesis_in, load_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.state_file import StateFile, StateFileError, copy_state, open_state
 from dtvn.proof import CHAIN, ProofError, read_chain, read_file, shown, time_text
@@ -73,7 +73,7 @@ def put_in_place(state: Path, folder: ClusterFolder, newcomer: str = "") -> None
     node of this folder whose genesis is used if the folder itself holds none."""
     try:
         path = genesis_in(folder, newcomer)
-        continued = g.continued(read_genesis_to_start(path))
+        continued = g.continued(load_genesis(path))
         if continued is None:
             raise FoundingError(f"{path} continues no other cluster: there is nothing to install.")
         _fitting(state, continued)
@@ -87,7 +87,7 @@ def put_in_place(state: Path, folder: ClusterFolder, newcomer: str = "") -> None
 def _save(options: dict[str, Any], say: Callable[[str], Any]) -> None:
     folder = ClusterFolder(options["data_dir"])
     name = options["id"] or LEARNER_SCHEMA
-    genesis = read_genesis_to_start(genesis_in(folder, options["id"]))
+    genesis = load_genesis(genesis_in(folder, options["id"]))
     location = _location(folder, genesis, name, learner=options["learner"])
     from validators.ledger import open_ledger  # not for --help
 

@@ -28,7 +28,7 @@ from dtvn.node.granting import (
 )
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
-from dtvn.node.options import StartError, read_genesis_to_start
+from dtvn.node.options import StartError, load_genesis
 from dtvn.proof import shown
 from dtvn.protocol import genesis as g
 from dtvn.waiting import saying
@@ -102,7 +102,7 @@ def _sign(options: dict[str, Any], say: Callable[[str], Any]) -> None:
         for path in sorted(ClusterFolder(options["data_dir"]).nodes.glob("*/"))
         if (node := ClusterFolder(options["data_dir"]).node(path.name)).key.exists()
         and node.genesis.exists()
-        and g.cluster_id(read_genesis_to_start(node.genesis)) == file.cluster
+        and g.cluster_id(load_genesis(node.genesis)) == file.cluster
     ]
     if not keys:
         raise GrantError(f"{options['data_dir']} holds no key of a member of this cluster.")

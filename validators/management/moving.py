@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from dtvn.ledger import LedgerError, Location
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.ledger_place import find_place, keep_server, ledger_schema
-from dtvn.node.options import NodeOptions, StartError, check_folder, read_genesis_to_start
+from dtvn.node.options import NodeOptions, StartError, check_folder, load_genesis
 from dtvn.protocol.host.ports import JournalError
 from dtvn.waiting import saying
 from dtvn.wording import counted
@@ -48,7 +48,7 @@ def moved(options: dict[str, Any]) -> str:
 
 def _move(folder: NodeFolder, where: NodeOptions, own_url: str, *, to_server: bool) -> str:
     """What was done, as a sentence."""
-    genesis = read_genesis_to_start(folder.genesis)
+    genesis = load_genesis(folder.genesis)
     beside = Location(where.ledger_folder or folder.ledger)
     target = beside
     if to_server:
@@ -66,7 +66,7 @@ def _already_there(folder: NodeFolder, ledger: Location, where: NodeOptions) -> 
     """Finishes an interrupted move."""
     others = [Location(ledger.folder)] if ledger.url else []
     if where.platform_url and not same_database(ledger.url, where.platform_url):
-        schema = ledger_schema(read_genesis_to_start(folder.genesis), folder.id)
+        schema = ledger_schema(load_genesis(folder.genesis), folder.id)
         others.append(Location(ledger.folder, where.platform_url, schema))
     dropped = [other.name for other in others if drop_left_over(ledger, other)]
     if dropped:

@@ -10,7 +10,7 @@ from typing import Any
 from dtvn.files.whole import write_private
 from dtvn.node import recovery_steps
 from dtvn.node.layout import ClusterFolder, NodeFolder
-from dtvn.node.options import NodeOptions, StartError, check_folder, read_genesis_to_start
+from dtvn.node.options import NodeOptions, StartError, check_folder, load_genesis
 from dtvn.proof import evidence_json, shown
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol import genesis as g
@@ -191,7 +191,7 @@ def _genesis(options: dict[str, Any]) -> g.Genesis:
         raise RecoveryError(str(error)) from error
     places = [data.genesis, *sorted(data.nodes.glob("*/identity/genesis.bin"))]
     try:
-        return read_genesis_to_start(next((path for path in places if path.exists()), data.genesis))
+        return load_genesis(next((path for path in places if path.exists()), data.genesis))
     except StartError as error:
         raise RecoveryError(str(error)) from error
 

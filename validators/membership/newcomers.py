@@ -18,7 +18,7 @@ from dtvn.machine import AddPrincipal, Command, RevokePrincipal, reasons
 from dtvn.net import KeyFileError, ensure_seed, public_key_of, read_seed
 from dtvn.node.keys import public_key_of_peer_id
 from dtvn.node.layout import ClusterFolder, NodeFolder
-from dtvn.node.options import read_genesis_file_to_start
+from dtvn.node.options import load_genesis_file
 from dtvn.node.provision import api_principal, make_newcomer
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import LivenessProof, Membership, is_fresh, liveness_bytes, window
@@ -61,7 +61,7 @@ def make(node_id: str, newest: Membership, ask: Asker) -> tuple[str, int]:
     member. Idempotent.
     """
     folder, places = folder_of(node_id), ClusterFolder(settings.DATA)
-    founded, genesis = read_genesis_file_to_start(places.genesis)
+    founded, genesis = load_genesis_file(places.genesis)
     key = make_newcomer(folder, genesis, newest)
     host, port = tcp_ports.keep_newcomer_ports(DataFolder(settings.DATA), founded, folder)
     _enlist(node_id, key, (), ask)

@@ -11,7 +11,7 @@ from pathlib import Path
 from django.db import connections, transaction
 
 from dtvn.node.layout import ClusterFolder, make_private
-from dtvn.node.options import StartError, read_genesis_to_start
+from dtvn.node.options import StartError, load_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.node.settings import FIRST_MEMBER_PORT
 from dtvn.protocol import genesis
@@ -57,7 +57,7 @@ def found_cluster(folder: DataFolder, names: Sequence[str], web: str) -> None:
 
 def put_aside(folder: DataFolder) -> Path:
     """Move the cluster with all its keys and ledgers into its own folder; returns that folder."""
-    founded = read_genesis_to_start(ClusterFolder(folder.root).genesis)
+    founded = load_genesis(ClusterFolder(folder.root).genesis)
     if not founded.demo:
         raise StartError("this cluster was not made by this platform alone, so it is not moved aside")
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")

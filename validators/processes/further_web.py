@@ -20,7 +20,7 @@ from django.db import DatabaseError, connection
 from setproctitle import setproctitle
 
 from dtvn.node.layout import ClusterFolder
-from dtvn.node.options import StartError, read_genesis_to_start
+from dtvn.node.options import StartError, load_genesis
 from dtvn.protocol import genesis
 from dtvn_project import environment
 from validators.data_folder import tcp_ports
@@ -94,7 +94,7 @@ def check(folder: DataFolder) -> None:
     for name in FILES:
         if not (folder.root / name).exists():
             raise StartError(f"{folder.root / name} is missing: copy it from {row.folder} on {row.host}")
-    founded = read_genesis_to_start(ClusterFolder(folder.root).genesis)
+    founded = load_genesis(ClusterFolder(folder.root).genesis)
     found = genesis.cluster_id(founded).hex()
     if found != row.cluster:
         raise StartError(f"{folder.root} has cluster {found[:12]}, and the platform has {row.cluster[:12]}")

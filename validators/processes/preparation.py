@@ -17,7 +17,7 @@ from django.db import DatabaseError, connection
 
 from dtvn.events.judging import OFFERED, AlgorithmNotOffered
 from dtvn.node.layout import ClusterFolder
-from dtvn.node.options import StartError, read_genesis_to_start
+from dtvn.node.options import StartError, load_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
 from dtvn.wording import counted
@@ -46,7 +46,7 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
         if not 1 <= count <= NODES_MAX:
             raise StartError(f"NODES={count} is not between 1 and {NODES_MAX}")
         create_demo_cluster(folder.root, count, LOOPBACK, choose_ports([""] * count))
-    founded = read_genesis_to_start(path)
+    founded = load_genesis(path)
     for key in (places.gateway_key, places.learner_key):
         if not key.exists():
             raise StartError(

@@ -19,7 +19,7 @@ from dtvn.ledger import LedgerUnreachable, Location
 from dtvn.net import KeyFileError
 from dtvn.node.api_channel import Answered, Setup
 from dtvn.node.layout import NodeFolder
-from dtvn.node.options import read_genesis_to_start
+from dtvn.node.options import load_genesis
 from dtvn.protocol.genesis import Genesis, GenesisError
 
 logger = logging.getLogger("dtvn.node_api")
@@ -48,7 +48,7 @@ class Service:
         self.setup = setup
         self.node = setup.node
         folder = NodeFolder(Path(setup.folder))
-        self.genesis: Genesis = read_genesis_to_start(folder.genesis)
+        self.genesis: Genesis = load_genesis(folder.genesis)
         place = Location(Path(setup.ledger_folder), setup.ledger_url, setup.ledger_schema)
         self.ledger: HelperLedger = open_reader(place, [member.id for member in self.genesis.members])
         self._folder = folder
