@@ -44,7 +44,7 @@ def test_a_ledger_in_the_platforms_database_stays_in_use_with_a_warning(postgres
     assert "manage.py move_ledger node0" in found.warning
 
 
-def test_a_nodes_own_setting_that_names_the_platforms_database_is_warned_of(postgres_place: Location) -> None:
+def test_a_nodes_setting_that_names_the_platforms_database_is_warned_of(postgres_place: Location) -> None:
     """`storage.type: postgresql` without a URL, or a URL that is spelled in another way."""
     spelled = f"{postgres_place.url}?application_name=other"
     for url in (postgres_place.url, spelled):
