@@ -199,7 +199,7 @@ def test_a_process_without_a_gateway_opens_none_for_its_metrics(db: None) -> Non
 def test_the_doctor_reads_the_breakers_of_the_web_process(
     api: Api, fake: FakeGateway, settings: Any, tmp_path: Path
 ) -> None:
-    statuses = [MemberStatus(answered=4, missed=20) for _ in range(4)]
+    statuses = [MemberStatus(missed=20) for _ in range(4)]
     fake.entries.observe(statuses, 0.0)
     page = Client().get("/metrics", REMOTE_ADDR="127.0.0.1").content
     settings.DATA = tmp_path
