@@ -19,6 +19,8 @@ from dtvn.proxy.media import Identity, Inflated, UnreadableEncoding
 from dtvn.proxy.own_events import error_event, framed, verdict_event
 from dtvn.proxy.passages import NO_EVENTS, Send
 
+UNDECODED_BYTES_MAX = 64 * 1024
+"""Most bytes of a compressed body before the first that is decoded."""
 MARKS = 100
 """Most refused events of one stream that get a CUSTOM event each."""
 
@@ -54,7 +56,7 @@ class Holding:
         self._outage_said = False
         self._through = False
         self._decoded = False
-        self._undecoded = b""
+        self._undecoded = bytearray()
         """What came before the first decoded byte."""
 
     async def body(self, piece: bytes) -> None:
@@ -62,17 +64,20 @@ class Holding:
             self._undecoded += piece
         try:
             for text in self._decoder.feed(piece):
-                self._decoded, self._undecoded = True, b""
+                self._decoded = True
+                self._undecoded.clear()
                 await self._take(text)
                 if self.done:
                     return
+            if len(self._undecoded) > UNDECODED_BYTES_MAX:
+                raise UnreadableEncoding(f"content encoding gzip: nothing in {UNDECODED_BYTES_MAX} bytes")
         except UnreadableEncoding as error:
             self._judging.give_up(str(error))
             if self._terms.refuse_unjudged or self._decoded:
                 await self.broke(str(error))
             else:  # the header was wrong: the client gets the bytes as they are
                 self._decoder, self._through = Identity(), True
-                await self._more([self._undecoded])
+                await self._more([bytes(self._undecoded)])
 
     async def _take(self, text: bytes) -> None:
         """Handle decoded bytes of the body."""
@@ -106,7 +111,7 @@ class Holding:
 
     async def broke(self, reason: str) -> None:
         self._judging.findings.ended = reason
-        if self._terms.refuse:
+        if self._terms.refuse and not self._through:
             await self._refuse([], "UPSTREAM_BROKE_OFF", f"The agent's stream broke off: {reason}.")
         self.done = True
 

@@ -12,8 +12,7 @@ from dtvn.events.rules import TYPES
 Headers = Sequence[tuple[bytes, bytes]]
 PROTOBUF = b"application/vnd.ag-ui.event+proto"
 SNIFFED_BYTES = 256
-"""Bytes after blank ones within which a body of unclear media type must begin an event; otherwise it holds
-none."""
+"""Bytes within which a body of unclear media type must begin an event; otherwise it holds none."""
 STEP_BYTES = 64 * 1024
 """Bytes decompressed at a time: a few compressed bytes may stand for gigabytes."""
 _EVENTS = {b"text/event-stream", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"}
@@ -60,7 +59,7 @@ def holds_events(head: bytes) -> bool | None:
     known = _OBJECT.match(text)
     if known is not None:
         return known[1].decode() in TYPES
-    if len(text) >= SNIFFED_BYTES:
+    if len(head) >= SNIFFED_BYTES:
         return False
     begun = any(field.startswith(text) for field in _FIELDS) or _BEGUN.fullmatch(text) is not None
     return None if begun else False

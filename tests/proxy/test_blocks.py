@@ -95,7 +95,7 @@ def test_a_block_whose_beginning_was_drained_says_so() -> None:
         (b'{"typed":[', False),
         (b'{"status":"ok"}', False),
         (b"<html", False),
-        (b" " * 300, None),
+        (b" " * 300, False),
     ],
 )
 def test_the_first_bytes_tell_whether_a_body_holds_events(head: bytes, found: bool | None) -> None:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import httpx
 import pytest
 
+from dtvn.proxy.holding import UNDECODED_BYTES_MAX
 from dtvn.proxy.media import holds_events
 from tests.proxy.support import (
     BAD,
@@ -93,6 +94,27 @@ async def test_mark_passes_a_body_without_events_whole(packed: bool, cuts: list[
 
     async with proxied(script, "mark") as proxy, proxy.stream() as answer:
         assert b"".join([piece async for piece in answer.aiter_raw()]) == body
+
+
+async def test_compressed_bytes_of_which_nothing_is_decoded_are_bounded() -> None:
+    """A gzip header whose file name does not end."""
+    body = b"\x1f\x8b\x08\x08" + b"a" * (UNDECODED_BYTES_MAX + 1)
+    async with proxied(answering(body, SSE, b"Content-Encoding: gzip"), "refuse") as proxy:
+        answer = await proxy.post()
+    assert parsed(answer.content)[0]["code"] == "UPSTREAM_BROKE_OFF"
+    async with proxied(answering(body, SSE, b"Content-Encoding: gzip"), "mark") as proxy:
+        async with proxy.stream() as answer:
+            assert b"".join([piece async for piece in answer.aiter_raw()]) == body
+        report = await proxy.report()
+    assert report.not_validated == f"content encoding gzip: nothing in {UNDECODED_BYTES_MAX} bytes"
+
+
+async def test_a_passed_body_that_breaks_off_gets_no_event_of_the_proxy() -> None:
+    body = gzip.compress(b"<p>\n" * 20_000)[:-9]
+    script = answering(body, SSE, b"Content-Encoding: gzip")
+    async with proxied(script, "refuse", refuse_unjudged=False) as proxy:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await proxy.post()
 
 
 PACKED = gzip.compress(sse(GOOD))

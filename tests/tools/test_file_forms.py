@@ -307,8 +307,9 @@ def test_bounds_hold_for_a_part_of_any_name(tmp_path: Path, name: str, other: st
 def test_elements_that_are_kept_to_the_end_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elements: bytes
 ) -> None:
-    monkeypatch.setattr(workbook_parts, "BESIDE_MAX", 100, raising=False)
-    with pytest.raises(FileRefused, match="more than 100 rows or elements"):
+    monkeypatch.setattr(workbook_parts, "BUILT_MAX", 100)
+    monkeypatch.setattr(workbook_parts, "BESIDE_MAX", 100)
+    with pytest.raises(FileRefused, match="more than 100 rows, or 100 other elements"):
         read(tmp_path, with_sheet(elements))
 
 

@@ -25,8 +25,10 @@ ROW_PARTS_MAX = 4_096
 whole; 256 columns have at most 1,024."""
 BUILT_WHOLE = {"row": "Row", "si": "Shared text"}
 """Elements that openpyxl builds as a whole -> their names in a sentence."""
-BESIDE_MAX = 4_000_000
-"""Most rows, or shared texts, and elements outside them of one part: openpyxl keeps some 85 bytes of each."""
+BUILT_MAX = 4_000_000
+"""Most rows, or shared texts, of one part: openpyxl keeps some 85 bytes of each."""
+BESIDE_MAX = 100_000
+"""Most other elements of one part: openpyxl keeps up to 1.2 kB of each."""
 SCAN_BYTES = 64 * 1024
 
 
@@ -93,12 +95,16 @@ def _scan(source: IO[bytes], whole: str) -> None:
                     " values and pieces of text."
                 )
             return
-        beside += 1
-        if beside > BESIDE_MAX:
-            raise FileRefused(f"A part of the workbook has more than {BESIDE_MAX:,} rows or elements.")
         if name == f"{SHEET_MAIN_NS} {whole}":
             depth, parts, built = 1, 0, built + 1
             number = attributes.get("r", str(built))[:12]
+        else:
+            beside += 1
+        if built > BUILT_MAX or beside > BESIDE_MAX:
+            raise FileRefused(
+                f"A part of the workbook has more than {BUILT_MAX:,} rows, or {BESIDE_MAX:,} other elements."
+                " Save it as CSV."
+            )
 
     def end(_name: str) -> None:
         nonlocal depth

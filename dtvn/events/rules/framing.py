@@ -149,7 +149,7 @@ class ServerSentEvents:
         if name == b"data":
             if not self._data:
                 self._begun = self._number
-            if self._held <= self._limit:
+            if self._held <= self._limit + 1:
                 self._data.append(value.removeprefix(b" ")[: self._limit + 1 - self._held])
                 self._held += len(self._data[-1]) + 1
         return []
@@ -194,7 +194,8 @@ class EventReader:
     def __init__(self, event_bytes: int) -> None:
         self._event_bytes = event_bytes
         self._framing: Framing | None = None
-        self._head = b""
+        self._head: list[bytes] = []
+        self._held = 0
 
     @property
     def form(self) -> str | None:
@@ -204,9 +205,16 @@ class EventReader:
     def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
         """The events that `piece` completes; raises FramingError if the stream cannot hold events."""
         if self._framing is None:
-            self._head += piece
-            self._framing = self._chosen()
-            piece, self._head = (self._head, b"") if self._framing is not None else (b"", self._head)
+            self._head.append(piece)
+            self._held += len(piece)
+            if not piece.strip(WHITE):
+                if self._held > HEAD_BYTES_MAX:
+                    raise FramingError(_NONE)
+                return []
+            head = b"".join(self._head)
+            self._framing = self._chosen(head)
+            self._head = [head] if self._framing is None else []
+            piece = head.removeprefix(_BOM)
         return self._framing.feed(piece) if self._framing is not None else []
 
     def end(self) -> list[tuple[int, bytes]]:
@@ -214,13 +222,10 @@ class EventReader:
         events."""
         return self._framing.end() if self._framing is not None else []
 
-    def _chosen(self) -> Framing | None:
-        if len(self._head) < len(_BOM) and _BOM.startswith(self._head):
+    def _chosen(self, head: bytes) -> Framing | None:
+        if len(head) < len(_BOM) and _BOM.startswith(head):
             return None
-        self._head = self._head.removeprefix(_BOM)
-        if len(self._head) > HEAD_BYTES_MAX and not self._head.strip(WHITE):
-            raise FramingError(_NONE)
-        first = self._head.lstrip(WHITE)[:1]
+        first = head.removeprefix(_BOM).lstrip(WHITE)[:1]
         if not first:
             return None
         if first == b"[":

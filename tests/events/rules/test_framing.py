@@ -77,6 +77,11 @@ def test_input_that_holds_no_events_raises_framing_error(data: bytes) -> None:
         read(data, [])
 
 
+def test_an_event_of_the_largest_size_is_not_read_without_its_further_lines() -> None:
+    ((_, text),) = read(b"data: " + b"x" * 100 + b"\ndata: more\n\n", [], 100)
+    assert len(text) == 101, "the rules refuse it by its size"
+
+
 @pytest.mark.parametrize("data", [b"[{}", b"[1,", b"[\xff]", b"[" * 100_000])
 def test_a_malformed_list_raises_framing_error(data: bytes) -> None:
     with pytest.raises(FramingError):

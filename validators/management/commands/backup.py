@@ -75,7 +75,7 @@ class Command(TeachingCommand):
         say(f"{out}: {len(manifest.files)} files of cluster {manifest.cluster[:16]}, verified, mode 0600.")
         for name in manifest.missing:
             elsewhere = "if there is one, name its folder (--ledger) or its server (DTVN_STORAGE_URL)"
-            say(f"NOT in it: the ledger of {name}. None was found; {elsewhere}.")
+            say(f"NOT in it: the ledger of {name}. None with a log was found; {elsewhere}.")
         if newest := manifest.certified:
             say(f"newest certified state: sequence {newest.certified}, in the ledger of {newest.name}")
         if manifest.covered:
