@@ -77,7 +77,7 @@ def test_input_that_holds_no_events_raises_framing_error(data: bytes) -> None:
         read(data, [])
 
 
-def test_an_event_of_the_largest_size_is_not_read_without_its_further_lines() -> None:
+def test_further_lines_make_an_event_of_the_largest_size_too_large() -> None:
     ((_, text),) = read(b"data: " + b"x" * 100 + b"\ndata: more\n\n", [], 100)
     assert len(text) == 101, "the rules refuse it by its size"
 
