@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sqlite3
 import tarfile
 from collections.abc import Iterator
@@ -134,6 +136,22 @@ def test_a_ledger_on_its_own_server_returns_there(
     assert restore(out, check(out), new, RestoreRequest()) == ["r0"]
     assert own_server(new.places.node("r0")) == old_url
     assert follows(place_of(new, log, old_url), log)
+
+
+def test_what_is_on_a_server_is_named_if_the_folder_cannot_be_placed(
+    moved: tuple[Source, PaperLog], old_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, log = moved
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    lost(old_url, place := place_of(old, log, old_url))
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(BackupError, match=f"No space left on device. On the server: schema {place.schema}"):
+        restore(out, check(out), Source(tmp_path / "new"), RestoreRequest())
+
+
+def full(*_: object) -> None:
+    """Path.rename on a full disk."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def in_first_form(archive: Path, manifest: Manifest, out: Path) -> Path:

@@ -90,10 +90,20 @@ def restore(path: Path, manifest: Manifest, target: Source, request: RestoreRequ
         with _beside(target.root) as staged:
             extract(path, manifest, wanted, staged)
             fill(dumps, staged, genesis)
-            _put(staged, target.root, request)
+            try:
+                _put(staged, target.root, request)
+            except OSError as error:
+                if not dumps:
+                    raise
+                kept = ", ".join(dump.schema for dump in dumps)
+                raise BackupError(f"{_sentence(error, target)} On the server: schema {kept}.") from error
     except OSError as error:
-        raise BackupError(f"{error.filename or target.root}: {error.strerror}.") from error
+        raise BackupError(_sentence(error, target)) from error
     return restored
+
+
+def _sentence(error: OSError, target: Source) -> str:
+    return f"{error.filename or target.root}: {error.strerror}."
 
 
 def _wanted(manifest: Manifest, target: Source, request: RestoreRequest) -> Callable[[str], bool]:
