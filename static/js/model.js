@@ -36,8 +36,10 @@ dtvn.model = (function () {
     };
   }
 
+  /* A repeated scan that was ordered again has an event of its own, and admits nobody. */
   function admissions(events, day) {
-    return events.filter((event) => event.type === "ticket_consumed" && event.timestamp >= day.start && event.timestamp < day.end).length;
+    const admitted = events.filter((event) => event.type === "ticket_consumed" && !event.repeated);
+    return admitted.filter((event) => event.timestamp >= day.start && event.timestamp < day.end).length;
   }
 
   /* Both lists ascend by second; the second at the seam is in both when its operations were split. */

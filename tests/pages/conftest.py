@@ -77,14 +77,15 @@ def learner(tmp_path: Path, empty_ledger: Path, settings: Any, db: None) -> Iter
 
 @pytest.fixture
 def operate(learner: RealLearner) -> Callable[..., tuple[Result, ...]]:
-    """operate("validate T-1", "consume T-1"): one batch; each with its outcome."""
+    """operate("validate T-1", "admit T-2 NONCE"): one batch; each with its outcome."""
 
     def run(*lines: str, event: str = "default") -> tuple[Result, ...]:
         until = time.time_ns() // 1_000 + 60_000_000
         operations = [
             build(
-                COMMANDS[(line + " ").split(" ")[0]](),
-                ticket=(line + " ").split(" ")[1],
+                COMMANDS[(line + "  ").split(" ")[0]](),
+                ticket=(line + "  ").split(" ")[1],
+                nonce=(line + "  ").split(" ")[2].encode(),
                 event=event,
                 actor="desk",
                 entry="r0",

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 MODEL = Path(__file__).parents[2] / "static/js/model.js"
 OUTCOMES = MODEL.with_name("outcomes.js")
 LINES = st.tuples(
-    st.sampled_from(("issue", "validate", "consume", "admit", "dispute", "clear", "uphold", "seed")),
+    st.sampled_from(("issue", "validate", "consume", "admit", "scan", "dispute", "clear", "uphold", "seed")),
     st.sampled_from(("T-1", "T-2", "T-3", "TICKET-001")),
 )
 
@@ -78,6 +78,13 @@ def follow(page: Page, position: int, events_max: int) -> int:
     return position
 
 
+def line(verb: str, ticket: str) -> str:
+    """An operation for `operate`; a scan is an admission that may be repeated under its nonce."""
+    if verb == "scan":
+        return f"admit {ticket} scan-{ticket}"
+    return verb if verb == "seed" else f"{verb} {ticket}"
+
+
 @settings(
     max_examples=25,
     deadline=None,
@@ -101,7 +108,7 @@ def test_old_snapshot_and_frames_make_the_fresh_snapshot(
         if number == min(seen, len(batches) - 1):
             page.load(read_snapshot())
             position = page.state["sequence"]
-        operate(*(f"{verb} {'' if verb == 'seed' else ticket}" for verb, ticket in batch))
+        operate(*(line(verb, ticket) for verb, ticket in batch))
     follow(page, position, events_max)
     assert page.state == as_sent(read_snapshot())
 

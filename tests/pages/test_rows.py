@@ -136,7 +136,7 @@ def test_an_empty_learner_has_an_empty_snapshot(learner: RealLearner) -> None:
 
 def test_every_query_of_the_feed_uses_an_index(learner: RealLearner, operate: Operate) -> None:
     """A million operations: walking them costs a second, for each frame of each 50 milliseconds."""
-    operate("issue T-1", "validate T-1")
+    operate("issue T-1", "validate T-1", "consume T-1")
     with CaptureQueriesContext(connections["learner"]) as queries:
         read_frame(1)
         read_snapshot()
@@ -147,6 +147,15 @@ def test_every_query_of_the_feed_uses_an_index(learner: RealLearner, operate: Op
             plan = [row[-1] for row in cursor.fetchall()]
             walked = [step for step in plan if step.startswith("SCAN")]
             assert all("counter" in step or "ledgermeta" in step for step in walked), (sql, plan)
+
+
+def test_a_scan_that_was_ordered_twice_admits_once(learner: RealLearner, operate: Operate) -> None:
+    """A gate repeats it under its nonce after a time-out (R13)."""
+    operate("issue T-1", "admit T-1 n")
+    operate("admit T-1 n")
+    told = [(event["code"], event.get("repeated", False)) for event in read_frame(0).events]
+    assert told == [("ok", False), ("ok", False), ("ok", True)]
+    assert read_snapshot()["day"]["admitted"] == 1
 
 
 def test_a_snapshot_counts_the_tickets_admitted_since_midnight(

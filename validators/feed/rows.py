@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import DatabaseError, connections, router
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from dtvn.machine import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.contract import ABOUT, EVENT_TYPES, MICROSECONDS, STATE_AFTER
@@ -147,11 +147,29 @@ def _whole_sequences(records: list[OperationRecord], cut: int) -> tuple[list[Ope
 
 
 def _events(records: list[OperationRecord]) -> list[dict[str, Any]]:
-    found = verdicts(_alias(), records)
-    return [_event(record, found.get(record.pk, "")) for record in records]
+    found, first = verdicts(_alias(), records), _first_admissions(records)
+    return [_event(record, found.get(record.pk, ""), first) for record in records]
 
 
-def _event(record: OperationRecord, verdict: str) -> dict[str, Any]:
+def _first_admissions(records: list[OperationRecord]) -> set[int]:
+    """Numbers of those records that admitted their ticket."""
+    numbers = [record.pk for record in records if record.code == OK and record.operation in ABOUT["CONSUMED"]]
+    if not numbers:
+        return set()
+    return set(_admissions(OperationRecord.objects.filter(pk__in=numbers)).values_list("pk", flat=True))
+
+
+def _admissions(records: QuerySet[OperationRecord]) -> QuerySet[OperationRecord]:
+    """Those of the records that admitted their ticket. A scan that is repeated under its nonce after a
+    time-out may be ordered again, and then has a record of its own with the first one's outcome (R13)."""
+    admitted = {"operation__in": ABOUT["CONSUMED"], "code": OK}
+    same = OperationRecord.objects.filter(
+        event=OuterRef("event"), ticket_id=OuterRef("ticket_id"), **admitted
+    )
+    return records.filter(~Exists(same.filter(id__lt=OuterRef("id"))), **admitted)
+
+
+def _event(record: OperationRecord, verdict: str, first: set[int]) -> dict[str, Any]:
     ok = record.code == OK
     event: dict[str, Any] = {
         "type": EVENT_TYPES.get(record.operation, ADMINISTERED_TYPE) if ok else REFUSED_TYPE,
@@ -173,6 +191,8 @@ def _event(record: OperationRecord, verdict: str) -> dict[str, Any]:
         event |= {"state": STATE_AFTER[verdict], "verdict": verdict}
     elif record.operation in STATE_AFTER:
         event["state"] = STATE_AFTER[record.operation]
+    if record.operation in ABOUT["CONSUMED"] and record.pk not in first:
+        event["repeated"] = True
     return event
 
 
@@ -208,8 +228,7 @@ def _admissions_since(second: int, applied: int) -> int:
     if _second(applied) < second:
         return 0
     first = _first_since(second * MICROSECONDS, applied)
-    admitted = _shown(first - 1, applied).filter(operation__in=ABOUT["CONSUMED"], code=OK)
-    return admitted.count()
+    return _admissions(_shown(first - 1, applied)).count()
 
 
 def _rates(after: int, to: int) -> tuple[tuple[int, int], ...]:
