@@ -86,7 +86,8 @@ dtvn.outcomes = (function () {
     if (!ok) {
       return (event.shown || event.code).replaceAll("_", " ");
     }
-    return VERDICTS[event.verdict] || VERBS[event.operation] || event.operation.replaceAll("_", " ");
+    const verb = VERDICTS[event.verdict] || VERBS[event.operation] || event.operation.replaceAll("_", " ");
+    return event.repeated ? `${verb} before` : verb;
   }
 
   return { draw, make, pill, subject };
