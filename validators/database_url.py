@@ -27,8 +27,8 @@ def postgresql_database(url: str, *, schema: str) -> dict[str, Any]:
 
 
 def same_database(one: str, other: str) -> bool:
-    """Whether two URLs name one database of one server: the same host, port and name, whoever connects. Hosts
-    are compared as they are written; "" names none."""
+    """Whether two URLs name the same database: host, port and name are equal, whichever user connects. Host
+    names are compared as written, without DNS; "" names no database."""
     return bool(one and other) and (one == other or _named(one) == _named(other))
 
 

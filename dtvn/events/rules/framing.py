@@ -111,8 +111,8 @@ class ServerSentEvents:
         self._held = 0
         self._data: list[bytes] = []
         self._read = 0
-        self._events = False
-        self._strange = False
+        self._has_events = False
+        self._has_unknown_fields = False
         self.recognised = False
         """Whether a line was a comment or a field that clients know."""
 
@@ -131,7 +131,7 @@ class ServerSentEvents:
 
     def end(self) -> list[tuple[int, bytes]]:
         found = [*self._line(self._lines.end()), *self._line(b"")]
-        if self._strange and not self._events:
+        if self._has_unknown_fields and not self._has_events:
             raise FramingError(_NONE)
         return found
 
@@ -139,13 +139,13 @@ class ServerSentEvents:
         self._number += 1
         if not line:
             text, self._data, self._held = b"\n".join(self._data), [], 0
-            self._events = self._events or bool(text)
+            self._has_events = self._has_events or bool(text)
             return [(self._begun, text)] if text else []
         name, _, value = line.partition(b":")
         if name in _FIELDS:
             self.recognised = True
-        else:
-            self._strange = self._strange or bool(line.strip(WHITE))
+        elif line.strip(WHITE):
+            self._has_unknown_fields = True
         if name == b"data":
             if not self._data:
                 self._begun = self._number
