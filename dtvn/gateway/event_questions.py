@@ -59,8 +59,8 @@ class OpenQuestions:
             asked.setdefault(ask.question, ([], events))[0].append(ask.member)
         for question, (members, events) in asked.items():
             if question not in self._chunks:
-                self._chunks[question] = chunk, number
                 self._of_run.setdefault(number, []).append(question)
+            self._chunks[question] = chunk, number  # in place of an earlier chunk, which had a time-out
 
             def state_of(track: Track = chunk.track, digest: bytes = question.before) -> bytes:
                 return track.state(digest)

@@ -148,6 +148,15 @@ def test_without_a_quorum_there_is_no_verdict_and_the_run_stands(gateway: FakeGa
     assert run.end().result(0).code == "ok"
 
 
+def test_a_question_that_is_asked_again_after_a_time_out_gets_the_votes(gateway: FakeGateway) -> None:
+    salts = [bytes(16), b"\x01" * 16]  # a client that keeps a transcript repeats its salts
+    run = gateway.events.begin("thread", "run")
+    gateway.events.down = frozenset({1, 2})
+    assert run.judge(RUN[:2], salts=salts, wait=2.0).result(0).verdict is Verdict.NONE
+    gateway.events.down = frozenset()
+    assert run.judge(RUN[:2], salts=salts, wait=2.0).result(0).verdict is Verdict.VALID
+
+
 def test_a_member_without_the_state_gets_it(gateway: FakeGateway) -> None:
     run = gateway.events.begin("thread", "run", algorithm=Algorithm.UNANIMOUS)
     run.judge(RUN[:2]).result(0)
