@@ -114,7 +114,9 @@ def test_gates_admit_while_the_database_is_away_and_all_heals(tmp_path: Path, aw
             admitted_meanwhile = len(gate.admitted) - admitted_before
             server.start()
             _all_heals(started, client)
-            wait_until(lambda: "reconcile: goes on" in started.said(), what="up says that it goes on")
+            wait_until(
+                lambda: "reconcile: goes on" in started.log.read_text(), what="up says that it goes on"
+            )
             gate.end()
             assert gate.refused == []
             assert admitted_meanwhile > away
