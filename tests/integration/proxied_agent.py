@@ -95,7 +95,8 @@ class Proxy:
         """One stream. `between` is called before the agent sends the frame with index `at`."""
         self.agent.frames, self.agent.at, self.agent.between = frames, at, between
         before = set(self._folder.glob("*.json"))
-        with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
+        # Longer than what `between` awaits: its failure says more than this client's.
+        with httpx.Client(trust_env=False, timeout=3 * PATIENCE) as client:
             body = client.post(f"{self._url}/agent", content=b"{}").content
         report = json.loads(self._line())
         made = set(self._folder.glob("*.json")) - before
