@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 POSTGRESQL_PORT = "5432"
+THIS_HOST = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def postgresql_database(url: str, *, schema: str) -> dict[str, Any]:
@@ -27,8 +28,8 @@ def postgresql_database(url: str, *, schema: str) -> dict[str, Any]:
 
 
 def same_database(one: str, other: str) -> bool:
-    """Whether two URLs name the same database: host, port and name are equal, whichever user connects. Host
-    names are compared as written, without DNS; "" names no database."""
+    """Whether two URLs name the same database: host, port and name are equal, whichever user connects. The
+    names of this host are one; others are compared as written, without DNS; "" names no database."""
     return bool(one and other) and (one == other or _named(one) == _named(other))
 
 
@@ -40,9 +41,10 @@ def _named(url: str) -> tuple[str, ...]:
         known = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
     except ProgrammingError:
         return (url,)
-    host = known.get("host") or known.get("hostaddr", "")
+    host = (known.get("host") or known.get("hostaddr", "")).lower()
     port = known.get("port") or POSTGRESQL_PORT
-    return known.get("service", ""), host.lower(), port, known.get("dbname") or known.get("user", "")
+    place = "localhost" if host in THIS_HOST else host
+    return known.get("service", ""), place, port, known.get("dbname") or known.get("user", "")
 
 
 def first_line(error: BaseException) -> str:

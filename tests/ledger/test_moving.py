@@ -43,7 +43,9 @@ def test_a_move_into_the_platforms_database_must_be_told_so(
     data: ClusterFolder, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
-    monkeypatch.setenv("DTVN_STORAGE_URL", f"{url}?application_name=ledger")
+    other_name = url.replace("@127.0.0.1", "@localhost")
+    assert other_name != url
+    monkeypatch.setenv("DTVN_STORAGE_URL", f"{other_name}?application_name=ledger")
     with pytest.raises(CommandError, match="DTVN_STORAGE_URL names the platform's own database"):
         moved(data, "--to-server")
     assert holds_ledger(Location(data.node("r0").ledger))
