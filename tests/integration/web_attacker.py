@@ -4,6 +4,7 @@ It says "at work" when they have begun."""
 from __future__ import annotations
 
 import http.client
+import select
 import socket
 import sys
 import threading
@@ -15,6 +16,8 @@ from urllib.parse import urlencode
 IDLE = 1_500
 SLOW = 3
 LOGINS = 30
+DOWNLOADS = 30
+LARGE_FILE = "/static/vendor/swagger-ui-bundle.js"
 AT_ONCE, LATER = 0.05, 5.0
 """Seconds before a client comes again. Connections that only wait are not a flood, and a refused login comes
 again after the five seconds that Retry-After names: thirty that come at once are a flood of requests."""
@@ -33,12 +36,18 @@ def dial(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=60)
 
 
-def open_websocket(port: int, key: str) -> socket.socket:
-    """An open WebSocket whose client takes few bytes."""
+def dial_deaf(port: int) -> socket.socket:
+    """A connection whose client takes few bytes before it reads."""
     opened = socket.socket()
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     opened.settimeout(60)
     opened.connect(("127.0.0.1", port))
+    return opened
+
+
+def open_websocket(port: int, key: str) -> socket.socket:
+    """An open WebSocket whose client takes few bytes."""
+    opened = dial_deaf(port)
     lines = [
         "GET /ws HTTP/1.1",
         "Host: 127.0.0.1",
@@ -77,6 +86,15 @@ def deaf_messages(port: int, key: str) -> None:
             client.sendall(JSON_PING * 500)
 
 
+def deaf_download(port: int, key: str) -> None:
+    """A large file that nobody reads, until the server closes."""
+    with dial_deaf(port) as client:
+        client.sendall(f"GET {LARGE_FILE} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        closed = select.poll()
+        closed.register(client, select.POLLRDHUP)
+        closed.poll()
+
+
 def idle(port: int, key: str) -> None:
     """A connection that sends nothing, until it is closed."""
     with dial(port) as client:
@@ -106,6 +124,7 @@ KINDS: dict[str, tuple[int, float, Callable[[int, str], None]]] = {
     "deaf_pings": (1, AT_ONCE, deaf_pings),
     "deaf_messages": (1, AT_ONCE, deaf_messages),
     "logins": (LOGINS, LATER, login),
+    "deaf_downloads": (DOWNLOADS, LATER, deaf_download),
 }
 """Number of connections at a time, pause between two of each, and what each does."""
 
