@@ -31,6 +31,7 @@ from dtvn.gateway import (
 from dtvn.gateway.events import OpenRun
 from dtvn.gateway.events_face import CALL_EVENTS_MAX
 from dtvn.gateway.questions import MemberStatus
+from dtvn.gateway.validator import STOP_WAIT
 from dtvn.gateway.validator_answers import partition
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.events.rules.samples import event
@@ -85,6 +86,7 @@ def test_all_cleanups_run_in_their_order_a24(validator: DistributedValidator) ->
 def test_stop_does_not_wait_for_members_that_hang_a24(
     validator: DistributedValidator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert STOP_WAIT < 3
     monkeypatch.setattr("dtvn.gateway.validator.STOP_WAIT", 0.05)
     monkeypatch.setattr(OpenRun, "end", lambda _run, wait: Future())
     ran: list[int] = []
@@ -377,6 +379,13 @@ def test_lost_members_are_seen_in_nodes_and_health_a37_a42(
     assert (sick.healthy, sick.score) == (False, 0.0)
     gateway.down = frozenset()
     assert validator.get_all_nodes()["r3"].state is NodeState.ACTIVE
+
+
+def test_healthy_members_are_never_evicted_a38(validator: DistributedValidator, gateway: FakeGateway) -> None:
+    for _ in range(10):
+        gateway.events.time += int(DistributedValidatorConfig(node_id="x").node_cleanup_interval * 1e9) + 1
+        gateway.events.attend()
+    assert validator.get_active_nodes() == ["r0", "r1", "r2", "r3"]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     text: str
     """Sentence of that failure, else ""."""
     errors: tuple[str, ...]
-    """Each rule id of an invalid verdict once, sorted: of the certified vote, or of all invalid votes."""
+    """Each rule id of an invalid verdict once, by its first event: of the certified vote, or of all invalid
+    votes."""
     warnings: tuple[str, ...]
     """Each rule id once, sorted; they are unsigned."""
     certified: Vote | None
@@ -170,15 +171,13 @@ class Tally:
         certified = self._certified(verdict)
         code, text = self.rule.failure(count) if verdict is Verdict.NONE else ("", "")
         shown = [group[0].vote for group in self._groups.values()] if certified is None else [certified]
-        errors = (
-            {code for vote in shown for _index, code in vote.errors} if verdict is Verdict.INVALID else ()
-        )
+        errors = sorted(each for vote in shown for each in vote.errors) if verdict is Verdict.INVALID else ()
         warnings = {each for member in self.votes for each in self._warnings[member]}
         return Decision(
             verdict=verdict,
             code=code,
             text=text,
-            errors=tuple(sorted(errors)),
+            errors=tuple(dict.fromkeys(code for _index, code in errors)),
             warnings=tuple(sorted(warnings)) if verdict is Verdict.VALID else (),
             certified=certified,
             voters=tuple(sorted(self.votes)),

@@ -100,7 +100,7 @@ def test_unanimous_errors_are_sorted_and_unique_a10() -> None:
     counted = tally("unanimous", 3, about=both)
     for member, vote in enumerate([both, both, lie(both, (0, "MESSAGE_NOT_OPEN"))]):
         counted.add(given(member, vote, electorate(3)))
-    assert counted.close().errors == ("FIRST_EVENT", "MESSAGE_NOT_OPEN")
+    assert counted.close().errors == ("MESSAGE_NOT_OPEN", "FIRST_EVENT"), "by their first event"
 
 
 def test_a_quorum_of_one_is_raised_to_what_is_safe_a14() -> None:
