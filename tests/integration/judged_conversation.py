@@ -110,12 +110,14 @@ def half_is_judged(running: Network, sent: list[bytes]) -> None:
     """Wait until certificates cover what the agent has sent."""
     thread = json.loads(sent[0].removeprefix(b"data: "))["threadId"]
 
-    def judged() -> bool:
-        with running.client() as client:
-            rows = client.get("/api/v1/events/runs", params={"thread": thread}).json()["data"]
-        return bool(rows and rows[0]["events"] == HALF)
+    with running.client() as client:
 
-    wait_until(judged, what=lambda: f"the first half is judged\n{running.said()}")
+        def judged() -> bool:
+            rows = client.get("/api/v1/events/runs", params={"thread": thread}).json()["data"]
+            return bool(rows and rows[0]["events"] == HALF)
+
+        # Three wait at once: looks without a pause would take the processors from those that judge.
+        wait_until(judged, what=lambda: f"the first half is judged\n{running.said()}", pause=0.2)
 
 
 def kill(running: Network, node_id: str) -> None:
