@@ -1,4 +1,4 @@
-"""The platform's own key if its folder is missing or full: an error, and nothing is ordered."""
+"""The platform's own key: never the only copy of a key that the log has accepted is lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dtvn.files.whole import write_private
+from dtvn.gateway.identity import read_identity
+from dtvn.net import encode_seed, public_key_of
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from validators.services import principals
@@ -22,3 +25,23 @@ def test_a_key_that_cannot_be_stored_is_not_requested(
     assert answer.status_code == 409
     assert "cannot be saved" in read(answer)["error"]
     assert fake.acknowledged == before
+
+
+@pytest.mark.parametrize("learner", ["follows", "lags"])
+def test_r14_a_rotation_without_an_outcome_is_repeated_otherwise(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, learner: str
+) -> None:
+    path = tmp_path / "gateway.key"
+    write_private(path, encode_seed(bytes(32), "gateway"))
+    monkeypatch.setattr(principals, "key_file", lambda: path)
+    earlier = principals.find_principal("gateway")
+    fake.mute = True
+    assert api.post("principals/gateway/rotate").status_code == 504
+    fake.mute = False
+    if learner == "lags":
+        monkeypatch.setattr(principals, "find_principal", lambda _name: earlier)
+    answer = api.post("principals/gateway/rotate", {"overlap": 1})
+    assert answer.status_code == (200 if learner == "follows" else 504)
+    accepted = fake.application.principals.get("gateway").public_key
+    kept = [file for file in (path, principals.next_path(path)) if file.exists()]
+    assert accepted in {public_key_of(read_identity(file).seed) for file in kept}

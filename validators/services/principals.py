@@ -168,22 +168,24 @@ def _shown(wire: str, principal: Principal) -> ShownPrincipal:
 def rotate_own(*, overlap: float = OWN_OVERLAP, actor: str) -> Changed:
     """Give this platform's own principal another key, and install it: the gateways switch on their own.
 
-    The next key is written to disk before anything is ordered. If the outcome stays unknown (R14), it stays
-    there: a repeated call requests the same key, and gateways whose old key is no longer accepted try it
-    (gateway.identity).
+    The next key is written to disk before anything is ordered, and stays there until it is installed, since
+    a call whose outcome is unknown (R14) may have been ordered: a repeated call requests the same key, and
+    gateways whose old key is no longer accepted try it (gateway.identity).
     """
     path = key_file()
     name, _, generation = gateway().principal.partition("#")
     upcoming = _upcoming(next_path(path), f"{name}#{int(generation or 0) + 1}")
-    nonce = b"own-" + upcoming.public_key
     try:
-        changed = rotate_principal(name, upcoming.public_key, overlap=overlap, actor=actor, nonce=nonce)
+        changed = rotate_principal(name, upcoming.public_key, overlap=overlap, actor=actor)
     except Refused as refused:
-        known = find_principal(name)
-        if refused.code != KEY_IN_USE or known is None or known.public_key != upcoming.public_key:
-            next_path(path).unlink(missing_ok=True)
+        if refused.code != KEY_IN_USE:
             raise
-        changed = Changed(known, refused.sequence)  # ordered before, by a call that could not report it
+        # Ordered before, by a call that could not report it.
+        feed.wait_for(refused.sequence, COPY_WAIT)
+        known = find_principal(name)
+        if known is None:
+            raise OutcomeUnknown from refused
+        changed = Changed(known, refused.sequence)
     if changed.principal.public_key != upcoming.public_key:
         raise OutcomeUnknown  # the copy lags behind
     write_private(path, encode_seed(upcoming.seed, changed.principal.wire), replace=True)
