@@ -461,9 +461,10 @@ class Gateway:
 
     def _carry_out(self, actions: Actions) -> None:
         if actions.successor is not None:
-            self._follow(actions.successor)
-        for member, frame in actions.send:
-            self._dialler.send(member, frame)
+            self._follow(actions.successor)  # to these members nothing is connected yet
+        else:
+            for member, frame in actions.send:
+                self._dialler.send(member, frame)
         if actions.completed:
             self._closed_calls(len(actions.completed))
         for completed in actions.completed:

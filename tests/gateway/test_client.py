@@ -13,6 +13,7 @@ from msgspec import structs
 
 from dtvn.gateway import Gateway, Overloaded, agreement_of, collector
 from dtvn.gateway.client import GatewayClosed
+from dtvn.gateway.collector import Actions
 from tests.gateway.support import operation
 from tests.host.support import make_genesis
 from tests.waiting import PATIENCE, wait_until
@@ -57,6 +58,15 @@ def test_members_that_report_no_vote_enter_a_new_epoch_for_a_while(lonely: Gatew
     assert agreement_of(lonely).sentence == "Members are entering epoch 3: 0 of 4 are in it, 3 needed"
     lonely._enter_until = 0
     wait_until(lambda: {member.entering for member in lonely.members()} == {0}, what="its end")
+
+
+def test_a_smaller_epoch_in_the_turn_of_a_question_to_all_members(lonely: Gateway) -> None:
+    fewer = structs.replace(lonely.present, epoch=1, members=lonely.present.members[:3])
+    last = len(lonely.present.members) - 1
+    future: Future[None] = Future()
+    lonely._pass_on((lambda *_: lonely._carry_out(Actions(send=[(last, b"")], successor=fewer)), future))
+    wait_until(lambda: lonely.present is fewer, what="the epoch begins")
+    assert codes(lonely.submit([operation()])) == ["unavailable"], "the thread goes on"
 
 
 def test_a_call_without_operations_is_refused(lonely: Gateway) -> None:
