@@ -15,12 +15,12 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import msgspec
 
-from dtvn.gateway.calls import Result
-from dtvn.gateway.client import valid_until
+from dtvn.gateway.calls import Overloaded, Result
+from dtvn.gateway.client import GatewayClosed, valid_until
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayFace
 from dtvn.gateway.steps import Steps, awaited, waited
 from dtvn.machine import CancelLock, Command, Lock, Renew, Unlock, build, reasons
@@ -92,7 +92,8 @@ class _Calls:
         except BaseException:
             if wait:
                 # As well as one can: a place left behind ends by its own deadline.
-                self._submit(CancelLock(name, holder))
+                with suppress(Overloaded, GatewayClosed):
+                    self._submit(CancelLock(name, holder))
             raise
 
     def _ask(self, command: Command) -> Steps[Result]:
@@ -103,7 +104,9 @@ class _Calls:
 
     def _renew(self, lease: Lease, seconds: float) -> Steps[Lease]:
         renewal = Renew(lease.name, lease.holder, lease.token, _micro(seconds))
-        return _lease(lease.name, (yield from self._ask(renewal)))
+        while not (result := (yield from self._ask(renewal))).state:
+            continue  # known by its code only (R16): a renewal may be asked again
+        return _lease(lease.name, result)
 
     def _submit(self, command: Command) -> Future[tuple[Result, ...]]:
         entry = self._entry or self._gateway.entry()

@@ -8,10 +8,12 @@ import time
 from concurrent.futures import Future
 
 import pytest
+from msgspec import structs
 
-from dtvn.gateway import AsyncLockClient, Lease, LockClient, LockError
+from dtvn.gateway import AsyncLockClient, Lease, LockClient, LockError, Result
 from dtvn.gateway.steps import Steps, awaited
 from dtvn.machine import CommandError
+from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
@@ -36,6 +38,23 @@ def test_a_holder_extends_its_lease_a15(locks: LockClient) -> None:
     renewed = locks.renew(first, 90.0)
     assert (renewed.token, renewed.ends > first.ends) == (first.token, True)
     assert 80 < renewed.remaining < 100
+
+
+def test_r16_a_renewal_of_which_only_the_code_is_known_is_asked_again(
+    gateway: FakeGateway, locks: LockClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = locks.acquire("leader", 30.0)
+    submit, codes_only = gateway.submit, iter([True, False])
+
+    def answered(operations: list[Operation]) -> Future[tuple[Result, ...]]:
+        future = submit(operations)
+        if next(codes_only):
+            (result,), future = future.result(0), Future()
+            future.set_result((structs.replace(result, state=b""),))
+        return future
+
+    monkeypatch.setattr(gateway, "submit", answered)
+    assert locks.renew(first, 90.0).ends > first.ends
 
 
 def test_release_of_anothers_lock_is_refused_a17(locks: LockClient) -> None:
