@@ -125,20 +125,23 @@ MESSAGES = {
 def answer_lock(verb: str, body: LockBody, decision: Decision, ledger: LockLedger) -> Answer:
     """Answers an operation on a lock: with the lease, or with 202 and the present holder's lease while the
     caller waits. Raises TicketError if it was refused. `ledger` must have applied the decision."""
-    if decision.code == reasons.LOCK_WAITING:
-        return _waiting(body, decision, ledger)
-    result = decision.check().result
-    if verb in ("release", "cancel"):
-        return success(MESSAGES[verb], sequence=result.sequence)
-    row = _shown(body, decision, ledger)
     own = getattr(decision.request.command, "holder", b"")
-    if row is None or row.holder != own:  # a late retry (R13): the lease that was granted then is over
-        raise Refused(reasons.STALE_LEASE, sequence=result.sequence)
-    return success(MESSAGES[verb], lock_object(body.event, body.name, row), sequence=result.sequence)
+    if decision.code == reasons.LOCK_WAITING:
+        row = _shown(body, decision, ledger)
+        if row is None or row.holder != own:
+            return _waiting(body, decision, row)
+        # else a retry (R13) of a caller that waited then, and holds the lock now
+    else:
+        decision.check()
+        if verb in ("release", "cancel"):
+            return success(MESSAGES[verb], sequence=decision.result.sequence)
+        row = _shown(body, decision, ledger)
+        if row is None or row.holder != own:  # a late retry: the lease that was granted then is over
+            raise Refused(reasons.STALE_LEASE, sequence=decision.result.sequence)
+    return success(MESSAGES[verb], lock_object(body.event, body.name, row), sequence=decision.result.sequence)
 
 
-def _waiting(body: LockBody, decision: Decision, ledger: LockLedger) -> Answer:
-    row = _shown(body, decision, ledger)
+def _waiting(body: LockBody, decision: Decision, row: LockRow | None) -> Answer:
     held = None if row is None else lock_object(body.event, body.name, row)
     told = {"success": True, "message": decision.sentence, "code": decision.code, "data": held}
     return bare(told, status=202, headers={SEQUENCE_HEADER: str(decision.result.sequence)})

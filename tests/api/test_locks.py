@@ -60,6 +60,15 @@ def test_the_same_holder_name_from_two_keys_is_two_holders(api: Api, other: Api)
     assert acquire(other)["data"]["token"] > first["token"]
 
 
+def test_a_waiter_that_repeats_its_request_hears_that_the_lock_is_its_own(api: Api, other: Api) -> None:
+    first = acquire(api)["data"]
+    waiting = acquire(other, status=202, wait=30, nonce="k")
+    assert waiting["data"]["token"] == first["token"]
+    assert acquire(other, status=202, wait=30, nonce="k")["data"]["token"] == first["token"]
+    api.post("locks/release", {"name": "leader", "holder": "w", "token": first["token"]})
+    assert acquire(other, wait=30, nonce="k")["data"]["token"] > first["token"]
+
+
 def test_a_waiter_gets_the_lock_next_unless_it_cancels(api: Api, other: Api) -> None:
     first = acquire(api)["data"]
     waiting = acquire(other, status=202, wait=30)
