@@ -186,9 +186,9 @@ def _outcomes(network: GatewayFace, operations: list[Operation], wait: float) ->
         raise Unavailable(OVERLOADED, reasons.BUSY) from error
     except OperationTooLarge as error:
         raise InvalidRequest(str(error), reasons.TOO_LARGE) from error
-    except (GatewayClosed, CancelledError, TimeoutError) as error:
+    except (GatewayClosed, CancelledError, TimeoutError):
         # The gateway's thread ended or hangs: the fate of what it had sent is unknown.
-        raise OutcomeUnknown from error
+        return (Result(reasons.OUTCOME_UNKNOWN),) * len(operations)
 
 
 def _admitted(result: Result, sentence: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
 import pytest
 
 from dtvn.api import ordering
+from dtvn.gateway import GatewayClosed
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from validators.services import api_keys
@@ -132,17 +134,23 @@ def test_each_operation_needs_its_own_scope(api: Api) -> None:
     ]
 
 
+@pytest.mark.parametrize("ends", [False, True])
 def test_r14_nothing_is_sent_after_a_piece_without_an_outcome(
-    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
-    """Otherwise a batch of 10,000 would wait for ten pieces that the cluster does not decide."""
+    """Otherwise a batch of 10,000 would wait for ten pieces that the cluster does not decide. `ends`: the
+    gateway's thread ends meanwhile."""
     sent: list[tuple[int, float]] = []
     submit = fake.submit
 
     def submit_and_lose_the_second(operations: Any, *, wait: float) -> Any:
         sent.append((len(operations), wait))
         fake.mute = len(sent) == 2
-        return submit(operations, wait=wait)
+        future = submit(operations, wait=wait)
+        if ends and fake.mute:
+            future = Future()
+            future.set_exception(GatewayClosed("the gateway was closed"))
+        return future
 
     monkeypatch.setattr(fake, "submit", submit_and_lose_the_second)
     response = api.post("tickets/batch", {"operations": [op("issue", f"T-{i}") for i in range(4_500)]})
