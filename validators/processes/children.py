@@ -71,9 +71,17 @@ class Child:
         if self._process is not None and self._process.poll() is not None:
             self._note_end(self._process, now)
         if self._process is None and now >= self._start_not_before:
-            self.start()
+            self._start_again(now)
         elif self._process is not None and self._health is not None:
             self._heed(self._process, self._health.look(self._beat(), now))
+
+    def _start_again(self, now: float) -> None:
+        try:
+            self.start()
+        except OSError as error:  # no memory or no process id is left for a moment
+            self._start_not_before = now + RESTART_BACKOFF_MAX
+            when = f"tried again in {RESTART_BACKOFF_MAX:.0f} s"
+            self._output.say("up", f"{self.name} cannot be started: {error.strerror}; {when}")
 
     def _heed(self, process: subprocess.Popen[bytes], found: Finding) -> None:
         """Report a child that is silent, and one that answers again; kill one that was silent for too long,

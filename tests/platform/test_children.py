@@ -1,0 +1,43 @@
+"""Children of `up` that end: started again, as soon as that is possible."""
+
+from __future__ import annotations
+
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+from validators.processes import children
+from validators.processes.children import RESTART_BACKOFF_MAX, Child
+from validators.processes.output import Output
+
+
+class Heard(Output):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def say(self, name: str, text: str) -> None:
+        self.line(text)
+
+
+def test_a_child_that_cannot_be_forked_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The validators of this host must not end with it."""
+    clock, tries = SimpleNamespace(now=100.0), []
+
+    def no_fork(*_: object, **__: object) -> subprocess.Popen[bytes]:
+        tries.append(clock.now)
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(children.subprocess, "Popen", no_fork)
+    monkeypatch.setattr(children, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    heard = Heard()
+    child = Child("web", [], heard)
+    for clock.now in (100.0, 101.0, 100.0 + RESTART_BACKOFF_MAX):
+        child.keep_alive()
+    assert tries == [100.0, 100.0 + RESTART_BACKOFF_MAX]
+    assert heard.lines[0].startswith("web cannot be started: Resource temporarily unavailable; tried again")
