@@ -110,6 +110,17 @@ def test_a_lease_that_is_not_renewed_is_taken_and_its_run_ends(
     second.release()
 
 
+def test_a_lease_from_before_the_clock_was_set_back_is_taken(
+    first: PlatformLease, folder: DataFolder
+) -> None:
+    age(-LEASE - timedelta(minutes=5))
+    second = PlatformLease(folder)
+    second.take()
+    second.release()
+    first.renew()
+    assert first.lost
+
+
 def test_a_lease_late_in_an_outage_is_kept_if_nobody_took_it(first: PlatformLease) -> None:
     age(LEASE * 4)
     first.renew()

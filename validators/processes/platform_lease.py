@@ -93,7 +93,8 @@ class PlatformLease:
         )
 
     def _take(self, row: Platform) -> None:
-        free = Q(run="") | Q(renewed_at__lt=Now() - LEASE)
+        # One renewed in the future is of a time before this host's clock was set back: a run renews it soon.
+        free = Q(run="") | Q(renewed_at__lt=Now() - LEASE) | Q(renewed_at__gt=Now() + LEASE)
         if is_gone(row.process):
             free |= Q(run=row.run)
         taken = Platform.objects.filter(free, pk=ROW).update(
