@@ -142,20 +142,10 @@ class Chunk:
         """See Inquiry."""
         self.inquiry.receive(vote)
 
-    def abstained(self, member: int, question: Question, reason: Abstention | None) -> None:
-        """See Inquiry. `reason`: None if its link failed."""
-        if reason is not None:
-            self._reasons[question, member] = reason
+    def abstained(self, member: int, question: Question, reason: Abstention) -> None:
+        """See Inquiry."""
+        self._reasons[question, member] = reason
         self.inquiry.abstained(member, question)
-
-    def replace(self, member: int) -> Question | None:
-        """Ask another member in place of one that lost its link. Returns the question to withdraw from the
-        latter; None if it owes no answer, or if all members are asked at once anyway."""
-        question = self.inquiry.awaited(member)
-        if question is None or self._rule.asked_first >= len(self._electorate.members):
-            return None
-        self.inquiry.abstained(member, question)
-        return question
 
     def tick(self, now: int) -> None:
         """See Inquiry."""

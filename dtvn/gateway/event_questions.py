@@ -20,9 +20,8 @@ class OpenQuestions:
         self.asker = Asker(electorate)
         self.evidence: tuple[VoteEvidenceFile, ...] = ()
         self.touched: dict[int, None] = {}
-        """Numbers of runs with a new answer or a lost member, which may go on; emptied by the caller."""
+        """Numbers of runs with a new answer, which may go on; emptied by the caller."""
         self._electorate = electorate
-        self._connected: frozenset[int] = frozenset()
         self._chunks: dict[Question, tuple[Chunk, int]] = {}
         """Question -> its chunk and the number of its run."""
         self._of_run: dict[int, list[Question]] = {}
@@ -31,7 +30,6 @@ class OpenQuestions:
         """Begin the next epoch: forgets all open questions; later ones go to its members."""
         self.asker = Asker(electorate, self.asker.number, self.asker.counts)
         self._electorate = electorate
-        self._connected = frozenset()
         self._chunks.clear()
         self._of_run.clear()
 
@@ -40,17 +38,9 @@ class OpenQuestions:
         return question in self._chunks
 
     def connected(self, members: frozenset[int]) -> None:
-        """Set which members have a connection. A chunk that asked only some members asks another one in place
-        of one that was lost."""
-        lost = self._connected - members
-        self._connected = members
+        """Set which members have a connection. One that comes back is asked again; a chunk that asked only
+        some members asks the others when its patience ends."""
         self.asker.connected(members)
-        for member in lost:
-            for chunk, number in list(self._chunks.values()):
-                question = chunk.replace(member)
-                if question is not None:
-                    self.asker.unask(member, question)
-                    self.touched[number] = None
 
     def ask(self, number: int, chunk: Chunk) -> None:
         """Queue the questions that this chunk of run `number` has to ask."""

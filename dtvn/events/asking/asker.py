@@ -134,20 +134,15 @@ class Asker:
 
     def forget(self, question: Question) -> None:
         """Withdraw a question from all members: its answers are no longer needed."""
-        for member in range(len(self._lines)):
-            self.unask(member, question)
-
-    def unask(self, member: int, question: Question) -> None:
-        """Withdraw a question from one member."""
-        line = self._lines[member]
-        number = line.numbers.get(question, 0)
-        item = line.owed.pop(number, None) or line.waiting.pop(number, None)
-        if item is None:
-            return
-        if item.sent_at >= 0:
-            line.late[number] = question, item.sent_at
-        else:
-            del line.numbers[question]
+        for line in self._lines:
+            number = line.numbers.get(question, 0)
+            item = line.owed.pop(number, None) or line.waiting.pop(number, None)
+            if item is None:
+                continue
+            if item.sent_at >= 0:
+                line.late[number] = question, item.sent_at
+            else:
+                del line.numbers[question]
 
     def receive(self, member: int, body: bytes) -> Answered:
         """Read a member's answers (the body of a Judged). Never raises: an invalid body is counted in

@@ -2,7 +2,7 @@
 
     inquiry.outbox() -> [Ask]          questions to send now
     inquiry.receive(vote) -> Ignored | None
-    inquiry.abstained(member, question)   no vote will come: the member said so, or its link failed
+    inquiry.abstained(member, question)   no vote will come: the member said so
     inquiry.tick(now)                  the deadline has passed
     inquiry.deadline() -> float | None
 
@@ -162,11 +162,6 @@ class Inquiry:
         if self._tally is not None and question == self._tally.question:
             self._tally.abstain(member)
             self._go_on(self._tally)
-
-    def awaited(self, member: int) -> Question | None:
-        """The question that this member was asked and has not answered, or None."""
-        tally = self._tally
-        return tally.question if tally is not None and member in tally.waiting else None
 
     def _begin(self) -> None:
         events = self._events[self._first : self._ends[-1]]
