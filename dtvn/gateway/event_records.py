@@ -123,8 +123,8 @@ class Recorder:
             self._due = min(self._due, now)
 
     def hurry(self, now: int) -> None:
-        """Make what waits due now, because the run ends."""
-        if self._due is not None:
+        """Make what waits due now, because the run ends; not what the log has just refused to take."""
+        if self._due is not None and self.last in ("", reasons.OK):
             self._due = min(self._due, now)
 
     def deadline(self) -> int | None:
@@ -188,7 +188,7 @@ class Recorder:
         holds."""
         self.flying = False
         done: list[Recorded] = []
-        again = False
+        again, before = False, self.last
         for result in results:
             self.last = result.code
             if result.code == reasons.OK:
@@ -201,6 +201,8 @@ class Recorder:
                 self._back()
             elif result.code in AGAIN:
                 again = True
+            elif result.code == reasons.NOT_NEXT and not result.state and before != reasons.NOT_NEXT:
+                again = True  # it may be known by its code only (R16), which says nothing of the head
             else:
                 self.stop(result.code)
             break

@@ -52,6 +52,9 @@ from dtvn.protocol.consensus import messages as m
 
 PATIENCE = 250_000_000
 """Nanoseconds after which all members are asked, if those asked first have not decided."""
+MERGE_WAIT = 5_000_000_000
+"""Nanoseconds for the votes on a chunk that is judged again to be recorded; meanwhile its run records nothing
+else."""
 BYTES_WAITING_MAX = 64 * 1024 * 1024
 """Bytes of events of all runs that may wait for a verdict."""
 NAME_MAX = 1_024
@@ -454,7 +457,7 @@ class EventRuns:
         if run.rule is None:
             recorder.stop(ALGORITHM_NOT_OFFERED)
             return
-        chunk.begin(self._panel(), run.rule, now, wait=2 * PATIENCE, patience=PATIENCE)
+        chunk.begin(self._panel(), run.rule, now, wait=MERGE_WAIT, patience=PATIENCE)
         self.questions.ask(run.number, chunk)
 
     def _submit(self, operations: Sequence[tuple[int, list[m.Operation]]]) -> None:
