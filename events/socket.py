@@ -55,6 +55,14 @@ class EventsConsumer(AsyncWebsocketConsumer):
     run: OpenRun | None = None
     _timer: asyncio.TimerHandle | None = None
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Handle one connection. However it ends, the client is no longer counted, and its run is ended; the
+        sweep of the run table writes the run's row."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
+
     async def connect(self) -> None:
         """Answer a handshake without access with 403; close with a code for a caller without the scope, and
         for one socket too many."""
@@ -74,8 +82,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
             self._admitted = asyncio.get_running_loop().time()
             self._wait()
 
-    async def disconnect(self, code: int) -> None:
-        """End the run of a client that goes away; the sweep of the run table writes its row."""
+    def _leave(self) -> None:
         _open.pop(id(self), None)
         if self._timer is not None:
             self._timer.cancel()

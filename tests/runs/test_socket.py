@@ -11,8 +11,10 @@ import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.db import OperationalError
 
 from dtvn_project.asgi import application
+from dtvn_project.sockets import TRY_AGAIN_LATER
 from events import socket
 from events.models import JudgedRun
 from events.services.run_table import run_table
@@ -135,6 +137,19 @@ async def test_the_run_of_a_client_that_leaves_is_ended(opened: Callable[..., An
     await sync_to_async(run_table.sweep)()
     row = await JudgedRun.objects.aget(pk=begun["id"])
     assert (row.status, row.events, len(run_table)) == ("ended", 2, 0)
+
+
+async def test_a_socket_that_ends_in_an_outage_of_the_database_is_no_longer_counted(
+    opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("away")
+
+    client = await opened()
+    monkeypatch.setattr(run_table, "open", away)
+    await client.channel.send_to(text_data=msgspec.json.encode(BEGIN).decode())
+    assert await client.closed() == TRY_AGAIN_LATER
+    assert socket._open == {}
 
 
 async def test_a_client_that_never_reads_is_not_read(opened: Callable[..., Any]) -> None:
