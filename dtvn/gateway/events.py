@@ -234,11 +234,13 @@ class GatewayEvents:
         return actions.send
 
     def close(self, error: Exception) -> None:
-        """Fail all open calls with `error`, which later calls raise."""
+        """Fail all open calls and the ends of all runs with `error`, which later calls raise."""
         with self._lock:
             self._closed = error
             futures: list[Future[Judged] | Future[RunEnd]] = [future for future, _ in self._calls.values()]
-            futures += [run.ended for run in self._open.values() if run.ended is not None]
+            for run in self._open.values():
+                run.ended = run.ended or Future()
+                futures.append(run.ended)
             self._calls.clear()
             self._open.clear()
         for future in futures:

@@ -242,6 +242,18 @@ def test_an_idle_run_ends_by_itself(api: Api, monkeypatch: pytest.MonkeyPatch) -
     assert (shown["status"], shown["events"], shown["record_code"]) == ("ended", 1, "ok")
 
 
+def test_the_runs_of_a_gateway_that_was_closed_are_ended_like_others(api: Api, fake: FakeGateway) -> None:
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    api.post(f"{path}/events", GOOD[0], Content_Type="application/x-ndjson")
+    fake.close()
+    (run,) = run_table._runs.values()
+    run.touched = -open_runs.IDLE
+    run_table.sweep()
+    run_table.sweep()
+    assert len(run_table) == 0
+    assert (JudgedRun.objects.get().status, JudgedRun.objects.get().events) == ("ended", 1)
+
+
 def test_a_run_whose_process_is_gone_is_lost(api: Api) -> None:
     path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
     run_table._runs.clear()
