@@ -24,6 +24,8 @@ CHUNK_BYTES = 1024 * 1024
 CONNECT_SECONDS = 5.0
 PAUSE_SECONDS = 0.2
 """Seconds between two attempts at a call; a repeated call gets the same answer."""
+BUSY = "run_busy"
+"""Code of a call whose earlier attempt, of which the answer was lost, is not answered yet."""
 _AGAIN = (429, 502, 503, 504)
 _WHITE = b" \t\r\n"
 Form = TypeVar("Form", bound=Struct)
@@ -119,7 +121,7 @@ class ClusterJudge:
                         if answer.is_success:
                             return answer.content
                         trouble = _Refused(answer)
-                        if answer.status_code not in _AGAIN:
+                        if answer.status_code not in _AGAIN and trouble.code != BUSY:
                             break
                     await asyncio.sleep(PAUSE_SECONDS)
         raise trouble

@@ -133,7 +133,7 @@ async def test_long_chunks_are_asked_in_parts() -> None:
     assert [query for _, query in platform.calls] == ["", "from=0", "from=2", "from=1002"]
 
 
-@pytest.mark.parametrize("failure", [(503, "no_verdict"), (429, "overloaded"), (502, "")])
+@pytest.mark.parametrize("failure", [(503, "no_verdict"), (429, "overloaded"), (502, ""), (409, "run_busy")])
 async def test_a_call_without_an_answer_is_repeated(failure: tuple[int, str]) -> None:
     platform = Platform(failure, failure)
     async with judged_by(platform) as judge, proxied(answering(sse(GOOD)), "refuse", judge=judge) as proxy:
