@@ -102,6 +102,8 @@ class _Operations(Nodes):
         process."""
         self._owed: list[bytes] = []
         """The last of these events, which only this process has judged."""
+        self._asked: Future[Judged] | None = None
+        """The question about them whose verdict was not taken yet."""
         self._meter = Meter()
         self._linked = False
         """Whether the first wait for a quorum is over."""
@@ -149,7 +151,7 @@ class _Operations(Nodes):
     def _stop(self) -> Steps[None]:
         self._running = False
         run, self._run = self._run, None
-        self._stream, self._owed = Stream(), []
+        self._stream, self._owed, self._asked = Stream(), [], None
         if run is not None:
             with suppress(TimeoutError, GatewayClosed):  # the members forget a run that is not ended
                 yield run.end(wait=min(self._wait, STOP_WAIT))
@@ -264,7 +266,10 @@ class _Operations(Nodes):
         have one."""
         live = self._live(thread, run)
         if self._owed:
-            judged: Judged = yield live.judge(self._owed, wait=self._wait)
+            # Kept until its verdict is taken: a cancelled call must not have these events judged twice.
+            self._asked = self._asked or live.judge(self._owed, wait=self._wait)
+            judged: Judged = yield self._asked
+            self._asked = None
             self._owed = self._owed[live.position - judged.position :]
             if self._owed:
                 return judged

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dtvn.events.asking import Member, MemberJudge
+from dtvn.events.config import Algorithm
 from dtvn.events.judging import Event, Verdict, check_certificate, decode_certificate
 from dtvn.gateway import Judged, Result
 from dtvn.gateway.event_records import EVERY
@@ -109,6 +112,52 @@ def test_a_record_of_an_ended_epoch_is_voted_again_with_the_same_head() -> None:
     assert (old.certificate.vote, old.previous) == (new.certificate.vote, new.previous)
     check_certificate(new.certificate, electorate(4, 1))
     assert len(operations) == 1
+
+
+@pytest.mark.parametrize("code", [reasons.BUSY, reasons.UNAVAILABLE, reasons.NOT_NEXT])
+def test_a_record_that_is_not_taken_is_tried_again_after_a_pause(code: str) -> None:
+    world = World()
+    number = begun(world)
+    world.judge(number, STARTED, OPENED)
+    world.settle()
+    world.runs.end(number, world.time, wait=WAIT)
+    times: list[int] = []
+    while len(world.runs) and len(times) < 20:
+        for submitted, operations in world.take().submit:
+            times.append(world.time)
+            world.runs.outcomes(submitted, (Result(code),) * len(operations), world.time)
+        world.time = max(world.time, world.runs.deadline() or 0)
+    tries = 2 if code == reasons.NOT_NEXT else 1 + WAIT // EVERY  # the former may be a lost outcome
+    assert times == [attempt * EVERY for attempt in range(tries)]
+
+
+def test_small_chunks_are_recorded_though_votes_are_slow() -> None:
+    world = World()
+    number = begun(world)
+    for text in (STARTED, OPENED):
+        world.judge(number, text)
+        world.settle()
+    world.time += EVERY
+    answers = world.said(world.take())
+    world.time += 4 * EVERY
+    world.take()
+    for member, answer in answers:
+        world.runs.receive(member, answer)
+    world.settle()
+    assert len(world.submitted) == 1
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.MAJORITY, Algorithm.PBFT, Algorithm.UNANIMOUS])
+def test_members_whose_connections_were_lost_for_a_moment_are_asked_again(algorithm: Algorithm) -> None:
+    world = World()
+    run = world.runs.begin("t", "r", algorithm=algorithm, recorded=False, event="default", actor="a")
+    world.judge(run.number, STARTED)
+    world.take()  # lost with the connections
+    world.runs.connected(frozenset())
+    world.take()
+    world.runs.connected(frozenset(range(4)))
+    world.settle()
+    assert [judged.verdict for judged in world.judged] == [Verdict.VALID]
 
 
 def test_a_member_that_is_ahead_of_the_gateway_is_asked_again() -> None:

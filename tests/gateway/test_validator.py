@@ -405,6 +405,25 @@ def test_a_partition_has_a_type_a54(reached: int, total: int, kind: str, severit
 
 
 @pytest.mark.asyncio
+async def test_a_cancelled_call_has_no_event_judged_twice(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncDistributedValidator(gateway, wait=0.1) as validator:
+        gateway.down = gateway.events.down = frozenset({1, 2})
+        assert (await validator.validate_event(GOOD[0], thread="t", run="r")).is_valid  # here alone
+        gateway.down = gateway.events.down = frozenset()
+        with monkeypatch.context() as unanswered:
+            unanswered.setattr(gateway.events, "attend", lambda: None)
+            call = asyncio.create_task(validator.validate_event(GOOD[1]))
+            await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.wait({call})
+        gateway.events.attend()
+        assert (await validator.validate_event(GOOD[1])).is_valid
+        assert gateway.events.figures().events == {"valid": 2}
+
+
+@pytest.mark.asyncio
 async def test_an_event_loop_validates_too_a35(gateway: FakeGateway) -> None:
     async with AsyncDistributedValidator(gateway) as validator:
         begun = [
