@@ -152,9 +152,9 @@ class RunEnd(msgspec.Struct, frozen=True):
 
     place: RunPlace
     code: str
-    """"ok" if all events with a verdict are recorded, and the run's end; else the outcome code that stopped
-    it: `outcome_unknown` or `unavailable` in time of trouble, `not_next` if the log has another history of
-    this run, `not_permitted`, ... "" for a run that is not recorded, or has no event with a certificate."""
+    """"ok" if all events with a verdict are recorded; else the code that stopped it: `outcome_unknown`
+    or `unavailable` in time of trouble, `not_next` if the log has another history of this run,
+    `not_permitted`, ... "" for a run that is not recorded, or has no event with a certificate."""
 
 
 class VoteEvidenceFile(msgspec.Struct, frozen=True):
