@@ -122,23 +122,25 @@ MESSAGES = {
 }
 
 
-def answer_lock(verb: str, body: LockBody, decision: Decision, ledger: LockLedger) -> Answer:
+def answer_lock(
+    verb: str, body: LockBody, decision: Decision, ledger: LockLedger, *, principal: str
+) -> Answer:
     """Answers an operation on a lock: with the lease, or with 202 and the present holder's lease while the
-    caller waits. Raises TicketError if it was refused. `ledger` must have applied the decision."""
-    own = getattr(decision.request.command, "holder", b"")
-    if decision.code == reasons.LOCK_WAITING:
-        row = _shown(body, decision, ledger)
-        if row is None or row.holder != own:
-            return _waiting(body, decision, row)
-        # else a retry (R13) of a caller that waited then, and holds the lock now
-    else:
+    caller waits. Raises TicketError if it was refused. `ledger` must have applied the decision. `principal`:
+    the name for which the gateway signs."""
+    if decision.code != reasons.LOCK_WAITING:
         decision.check()
-        if verb in ("release", "cancel"):
-            return success(MESSAGES[verb], sequence=decision.result.sequence)
-        row = _shown(body, decision, ledger)
-        if row is None or row.holder != own:  # a late retry: the lease that was granted then is over
-            raise Refused(reasons.STALE_LEASE, sequence=decision.result.sequence)
-    return success(MESSAGES[verb], lock_object(body.event, body.name, row), sequence=decision.result.sequence)
+    sequence = decision.result.sequence
+    if verb in ("release", "cancel"):
+        return success(MESSAGES[verb], sequence=sequence)
+    row = _shown(body, decision, ledger)
+    own = principal, getattr(decision.request.command, "holder", b"")
+    if row is not None and (row.principal, row.holder) == own:
+        # Perhaps a retry (R13) of a caller that waited then, and holds the lock now.
+        return success(MESSAGES[verb], lock_object(body.event, body.name, row), sequence=sequence)
+    if decision.code == reasons.LOCK_WAITING:
+        return _waiting(body, decision, row)
+    raise Refused(reasons.STALE_LEASE, sequence=sequence)  # a late retry: the lease granted then is over
 
 
 def _waiting(body: LockBody, decision: Decision, row: LockRow | None) -> Answer:

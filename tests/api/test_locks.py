@@ -10,9 +10,15 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from dtvn.api.lock_lists import holder_of, lock_object
+from dtvn.api.locks import AcquireBody, answer_lock
+from dtvn.api.ordering import Decision, Request
+from dtvn.gateway import Result
+from dtvn.machine import Lock
 from dtvn.machine.rows import LockRow
+from dtvn.protocol import canonical
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
+from validators.ledger.lock_rows import LockReader
 from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -67,6 +73,15 @@ def test_a_waiter_that_repeats_its_request_hears_that_the_lock_is_its_own(api: A
     assert acquire(other, status=202, wait=30, nonce="k")["data"]["token"] == first["token"]
     api.post("locks/release", {"name": "leader", "holder": "w", "token": first["token"]})
     assert acquire(other, wait=30, nonce="k")["data"]["token"] > first["token"]
+
+
+def test_the_same_caller_of_another_platform_is_another_holder() -> None:
+    held = canonical.encode(LockRow("platform-a", b"key:1/w", 1, 2**50))
+    decision = Decision(Request(Lock("leader", b"key:1/w", 1, 1)), Result("lock_waiting", held, 7))
+    body = AcquireBody(name="leader", holder="w", lease=1, wait=1)
+    ledger = LockReader("learner")
+    assert answer_lock("acquire", body, decision, ledger, principal="platform-b").status == 202
+    assert answer_lock("acquire", body, decision, ledger, principal="platform-a").status == 200
 
 
 def test_a_waiter_gets_the_lock_next_unless_it_cancels(api: Api, other: Api) -> None:

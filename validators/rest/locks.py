@@ -12,6 +12,7 @@ from validators import feed
 from validators.ledger.lock_rows import LockReader
 from validators.rest.http import OWN_WRITES_WAIT, Handler, own_writes
 from validators.services.decide import decide
+from validators.services.network import gateway
 
 _copy = LockReader(LEARNER_ALIAS)
 
@@ -30,7 +31,8 @@ def lock_operation(verb: str) -> Handler:
         request = body.ordered_for(call.actor, call.idempotency_key)
         (decision,) = decide([request], actor=call.actor)
         _catch_up(decision)
-        return answer_lock(verb, body, decision, _copy)
+        principal, _, _ = gateway().principal.partition("#")
+        return answer_lock(verb, body, decision, _copy, principal=principal)
 
     operate.__annotations__["body"] = VERBS[verb]  # what the mount parses, and the document shows
     return operate
