@@ -265,13 +265,14 @@ class _Operations(Nodes):
         """Have the members judge the events in `_owed`, then `events`, which get no verdict before the former
         have one."""
         live = self._live(thread, run)
-        if self._owed:
+        while self._owed:
+            earlier = self._asked is not None
             # Kept until its verdict is taken: a cancelled call must not have these events judged twice.
             self._asked = self._asked or live.judge(self._owed, wait=self._wait)
             judged: Judged = yield self._asked
             self._asked = None
             self._owed = self._owed[live.position - judged.position :]
-            if self._owed:
+            if self._owed and not earlier:
                 return judged
         judged = yield live.judge(events, wait=self._wait)
         if judged.certified:

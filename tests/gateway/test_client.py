@@ -64,7 +64,12 @@ def test_a_smaller_epoch_in_the_turn_of_a_question_to_all_members(lonely: Gatewa
     fewer = structs.replace(lonely.present, epoch=1, members=lonely.present.members[:3])
     last = len(lonely.present.members) - 1
     future: Future[None] = Future()
-    lonely._pass_on((lambda *_: lonely._carry_out(Actions(send=[(last, b"")], successor=fewer)), future))
+
+    def proved(*_: object) -> None:
+        lonely._collector._begin(fewer, first_question=lonely._collector.questions.following)
+        lonely._carry_out(Actions(send=[(last, b"")], successor=fewer))
+
+    lonely._pass_on((proved, future))
     wait_until(lambda: lonely.present is fewer, what="the epoch begins")
     assert codes(lonely.submit([operation()])) == ["unavailable"], "the thread goes on"
 
