@@ -48,9 +48,13 @@ class OpenQuestions:
         for ask, events in chunk.asks():
             asked.setdefault(ask.question, ([], events))[0].append(ask.member)
         for question, (members, events) in asked.items():
+            earlier, _ = self._chunks.get(question, (chunk, number))
             if question not in self._chunks:
                 self._of_run.setdefault(number, []).append(question)
-            self._chunks[question] = chunk, number  # in place of an earlier chunk, which had a time-out
+            self._chunks[question] = chunk, number
+            if earlier is not chunk:  # it had a time-out; a vote is a pure function of what it names
+                for vote in earlier.inquiry.votes(question):
+                    self._on_vote(vote, chunk, number)
 
             def state_of(track: Track = chunk.track, digest: bytes = question.before) -> bytes:
                 return track.state(digest)

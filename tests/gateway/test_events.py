@@ -157,6 +157,17 @@ def test_a_question_that_is_asked_again_after_a_time_out_gets_the_votes(gateway:
     assert run.judge(RUN[:2], salts=salts, wait=2.0).result(0).verdict is Verdict.VALID
 
 
+def test_a_member_that_votes_otherwise_on_the_second_asking_is_convicted(gateway: FakeGateway) -> None:
+    salts = [bytes(16), b"\x01" * 16]
+    run = gateway.events.begin("thread", "run")
+    gateway.events.down = frozenset({2, 3})
+    assert run.judge(RUN[:2], salts=salts, wait=2.0).result(0).verdict is Verdict.NONE
+    gateway.events.down = frozenset()
+    falsely(gateway, 1)
+    assert run.judge(RUN[:2], salts=salts, wait=2.0).result(0).verdict is Verdict.VALID
+    assert [evidence.member for evidence in gateway.events.evidence()] == ["r1"]
+
+
 def test_a_member_without_the_state_gets_it(gateway: FakeGateway) -> None:
     run = gateway.events.begin("thread", "run", algorithm=Algorithm.UNANIMOUS)
     run.judge(RUN[:2]).result(0)

@@ -87,7 +87,7 @@ class DecisionRule(msgspec.Struct, frozen=True):
 
     @property
     def asked_first(self) -> int:
-        """Members to ask at once; majority asks another one only where an answer fails or differs."""
+        """Members to ask at once; majority asks others where a member abstains or differs, or is late."""
         return self.needed if self.algorithm is Algorithm.MAJORITY else self.members
 
     def verdict(self, count: Count) -> Verdict | None:

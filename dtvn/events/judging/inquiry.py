@@ -122,6 +122,12 @@ class Inquiry:
         """The two different votes on one question, for each member that contradicted itself."""
         return [pair for tally in self._tallies for pair in tally.contradictions.values()]
 
+    def votes(self, question: Question) -> list[MemberVote]:
+        """The votes on a question that counted."""
+        return [
+            vote for tally in self._tallies if tally.question == question for vote in tally.votes.values()
+        ]
+
     def outbox(self) -> list[Ask]:
         """The questions to send now, each handed out once."""
         asks, self._outbox = self._outbox, []

@@ -108,7 +108,7 @@ class Tally:
         return None
 
     def abstain(self, member: int) -> None:
-        """This member said that it gives no vote, or its link failed."""
+        """This member said that it gives no vote."""
         if member in self.waiting and self.decision is None:
             self._abstained.add(member)
             self._judge()
