@@ -40,4 +40,4 @@ def test_a_child_that_cannot_be_forked_is_started_later(monkeypatch: pytest.Monk
     for clock.now in (100.0, 101.0, 100.0 + RESTART_BACKOFF_MAX):
         child.keep_alive()
     assert tries == [100.0, 100.0 + RESTART_BACKOFF_MAX]
-    assert heard.lines[0].startswith("web cannot be started: Resource temporarily unavailable; tried again")
+    assert heard.lines[0].startswith("web cannot be started: [Errno 11] Resource temporarily unavailable")

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -110,10 +111,16 @@ def test_a_lease_that_is_not_renewed_is_taken_and_its_run_ends(
     second.release()
 
 
-def test_a_lease_from_before_the_clock_was_set_back_is_taken(
-    first: PlatformLease, folder: DataFolder
+def test_a_lease_from_before_the_clock_was_set_back_is_taken_unless_it_is_renewed(
+    first: PlatformLease, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     age(-LEASE - timedelta(minutes=5))
+    with monkeypatch.context() as alive:
+        alive.setattr(threading.Event, "wait", lambda *_: first.renew())
+        with pytest.raises(StartError):
+            PlatformLease(folder).take()
+    age(-LEASE - timedelta(minutes=5))
+    monkeypatch.setattr(platform_lease, "RENEW_INTERVAL", 0.01)
     second = PlatformLease(folder)
     second.take()
     second.release()

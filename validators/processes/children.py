@@ -78,10 +78,11 @@ class Child:
     def _start_again(self, now: float) -> None:
         try:
             self.start()
-        except OSError as error:  # no memory or no process id is left for a moment
+        except (OSError, RuntimeError) as error:  # no memory, process or thread is left for a moment
+            self.kill()  # nobody would read its output
             self._start_not_before = now + RESTART_BACKOFF_MAX
             when = f"tried again in {RESTART_BACKOFF_MAX:.0f} s"
-            self._output.say("up", f"{self.name} cannot be started: {error.strerror}; {when}")
+            self._output.say("up", f"{self.name} cannot be started: {error}; {when}")
 
     def _heed(self, process: subprocess.Popen[bytes], found: Finding) -> None:
         """Report a child that is silent, and one that answers again; kill one that was silent for too long,

@@ -93,10 +93,16 @@ class PlatformLease:
         )
 
     def _take(self, row: Platform) -> None:
-        # One renewed in the future is of a time before this host's clock was set back: a run renews it soon.
-        free = Q(run="") | Q(renewed_at__lt=Now() - LEASE) | Q(renewed_at__gt=Now() + LEASE)
+        free = Q(run="") | Q(renewed_at__lt=Now() - LEASE)
         if is_gone(row.process):
             free |= Q(run=row.run)
+        if not self._took(free) and not self._took_from_the_future(row):
+            raise StartError(
+                f"this platform runs on {row.host} with the data folder {row.folder}: stop it there; if it "
+                f"was killed, try again in {LEASE.seconds} s"
+            )
+
+    def _took(self, free: Q) -> bool:
         taken = Platform.objects.filter(free, pk=ROW).update(
             run=self._run,
             process=this_process(),
@@ -104,11 +110,16 @@ class PlatformLease:
             folder=str(self._folder.root),
             renewed_at=Now(),
         )
-        if not taken:
-            raise StartError(
-                f"this platform runs on {row.host} with the data folder {row.folder}: stop it there; if it "
-                f"was killed, try again in {LEASE.seconds} s"
-            )
+        return bool(taken)
+
+    def _took_from_the_future(self, row: Platform) -> bool:
+        """Take a lease that was renewed before the database's clock was set back, unless its run lives and
+        renews it meanwhile."""
+        future = Q(renewed_at=row.renewed_at, renewed_at__gt=Now() + LEASE)
+        if not Platform.objects.filter(future, pk=ROW).exists():
+            return False
+        self._ended.wait(2 * RENEW_INTERVAL)
+        return self._took(future)
 
     def renew(self) -> None:
         """Renew the lease, or set `lost`."""
