@@ -9,6 +9,7 @@ import pytest
 from dtvn.files.whole import write_private
 from dtvn.gateway.identity import read_identity
 from dtvn.net import encode_seed, public_key_of
+from dtvn.node.keys import peer_id
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from validators.services import principals
@@ -40,8 +41,24 @@ def test_r14_a_rotation_without_an_outcome_is_repeated_otherwise(
     fake.mute = False
     if learner == "lags":
         monkeypatch.setattr(principals, "find_principal", lambda _name: earlier)
+        monkeypatch.setattr(principals.feed, "wait_for", lambda *_: 0)
     answer = api.post("principals/gateway/rotate", {"overlap": 1})
     assert answer.status_code == (200 if learner == "follows" else 504)
     accepted = fake.application.principals.get("gateway").public_key
     kept = [file for file in (path, principals.next_path(path)) if file.exists()]
     assert accepted in {public_key_of(read_identity(file).seed) for file in kept}
+
+
+def test_a_next_key_that_was_replaced_meanwhile_is_dropped(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "gateway.key"
+    write_private(path, encode_seed(bytes(32), "gateway"))
+    monkeypatch.setattr(principals, "key_file", lambda: path)
+    fake.mute = True
+    assert api.post("principals/gateway/rotate").status_code == 504
+    fake.mute = False
+    other = {"peer_id": peer_id(public_key_of(b"o" * 32)), "overlap": 0}
+    assert api.post("principals/gateway/rotate", other).status_code == 200
+    assert read(api.post("principals/gateway/rotate"))["code"] == "key_in_use"
+    assert api.post("principals/gateway/rotate").status_code == 200

@@ -180,11 +180,14 @@ def rotate_own(*, overlap: float = OWN_OVERLAP, actor: str) -> Changed:
     except Refused as refused:
         if refused.code != KEY_IN_USE:
             raise
-        # Ordered before, by a call that could not report it.
-        feed.wait_for(refused.sequence, COPY_WAIT)
+        # Ordered before, by a call that could not report it; or it is a former key of somebody.
+        applied = feed.wait_for(refused.sequence, COPY_WAIT)
         known = find_principal(name)
-        if known is None:
-            raise OutcomeUnknown from refused
+        if known is None or applied < refused.sequence:
+            raise OutcomeUnknown from refused  # the copy lags behind
+        if known.public_key != upcoming.public_key:
+            next_path(path).unlink(missing_ok=True)
+            raise
         changed = Changed(known, refused.sequence)
     if changed.principal.public_key != upcoming.public_key:
         raise OutcomeUnknown  # the copy lags behind
