@@ -296,8 +296,10 @@ class TicketAdmin(BulkActions, KeysetAdmin):
             self.message_user(request, f"Nothing changed: {error}", messages.ERROR)
             return
         wait_for(max((decision.result.sequence for decision in decisions), default=0), OWN_WRITES_WAIT)
-        _report(request, done, [one for one in decisions if one.code == "ok"], messages.SUCCESS)
-        _report(request, "not " + done, [one for one in decisions if one.code != "ok"], messages.WARNING)
+        confirmed = [one for one in decisions if one.code == "ok"]
+        others = [one for one in decisions if one.code != "ok"]
+        _report(request, done, confirmed, messages.SUCCESS)
+        _report(request, "not confirmed as " + done, others, messages.WARNING)
 
 
 @admin.register(TicketHolder)

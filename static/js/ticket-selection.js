@@ -82,7 +82,7 @@ dtvn.ticketSelection = (function () {
     draw();
   }
 
-  /* Do one act with all selected tickets. Those that were not changed stay selected. */
+  /* Do one act with all selected tickets. Those of which it is not known to be done stay selected. */
   async function actOnAll(name, operation, consequence) {
     const tickets = [...selected.values()];
     const count = counted(tickets.length, "ticket");
@@ -135,7 +135,7 @@ dtvn.ticketSelection = (function () {
     if (more > 0) {
       list.append(make("li", "", `and ${grouped.format(more)} more`));
     }
-    at("bulk").replaceChildren(make("b", "", refused.length ? `${text}; ${grouped.format(refused.length)} not changed:` : text), list);
+    at("bulk").replaceChildren(make("b", "", refused.length ? `${text}; ${grouped.format(refused.length)} not confirmed:` : text), list);
   }
 
   at("stop")?.addEventListener("click", () => (stopped = true));

@@ -248,9 +248,30 @@ def test_an_import_whose_worker_ended_is_reported_and_restarted(desk: Client, as
     late = asked[-1]
     TicketImport.objects.update(heartbeat_at=timezone.now() - 2 * uploads.LOST_AFTER)
     assert "No worker took it up" in desk.get(f"{URL}/{import_id}").content.decode()
+    assert tasks.run_import(*late) == "superseded"
     done = confirmed(desk, asked, import_id)
     assert done.state == ImportState.DONE
     assert tasks.run_import(*late) == "superseded"
+
+
+def test_a_file_that_is_read_too_late_is_not_issued(desk: Client, asked: Any) -> None:
+    upload(desk, b"ticket_id\nT-1\n")
+    TicketImport.objects.update(heartbeat_at=timezone.now() - 2 * uploads.LOST_AFTER)
+    desk.get(URL)
+    assert tasks.run_import(*asked[-1]) == "superseded"
+    assert not Ticket.objects.exists()
+
+
+def test_holders_of_tickets_that_were_never_sent_do_not_stay(
+    desk: Client, asked: Any, learner: RealLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "PATIENCE", 0.0)
+    learner.gateway.quorum = False
+    stopped = confirmed(desk, asked, previewed(desk, asked))
+    assert (stopped.state, TicketHolder.objects.count()) == (ImportState.STOPPED, 0)
+    learner.gateway.quorum = True
+    assert confirmed(desk, asked, stopped.pk).state == ImportState.DONE
+    assert TicketHolder.objects.exists()
 
 
 def test_the_file_of_an_abandoned_preview_is_deleted(desk: Client, asked: Any) -> None:

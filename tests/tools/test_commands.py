@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
@@ -18,8 +20,10 @@ from dtvn.gateway import Result
 from tests.pages.learner import RealLearner
 from tests.ports import free_ports
 from tests.tools.test_columns import as_csv, pretix_row
+from tickets.importing.platform import Refused as PlatformRefused
 from tickets.models import EventTimeZone, TicketHolder
 from tickets.rest import writes
+from tickets.scanning import gates
 from validators.ledger.models import Ticket
 from validators.services.api_keys import generate_api_key, store_api_key
 
@@ -388,6 +392,23 @@ def test_a_second_rehearsal_is_not_proved(at: list[str], export: Path) -> None:
     assert ran.code == 1
     assert not result["proved"]
     assert "consumed before this run" in result["faults"][0]
+
+
+def test_what_was_scanned_before_a_refusal_is_recorded(
+    at: list[str], export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ran("import_tickets", str(export), *at)
+    answer, scans = gates._answer, count()
+
+    def revoked(response: httpx.Response) -> tuple[str, int]:
+        if next(scans) == 10:
+            raise PlatformRefused("the platform answered 401")
+        return answer(response)
+
+    monkeypatch.setattr(gates, "_answer", revoked)
+    ran = Ran("scan", str(export), "--record", str(tmp_path / "record.jsonl"), *at)
+    assert (ran.code, "Stopped: the platform answered 401" in ran.error) == (2, True)
+    assert len((tmp_path / "record.jsonl").read_text(encoding="utf-8").splitlines()) == 10
 
 
 def test_a_platform_that_admits_twice_is_found_out(

@@ -29,7 +29,7 @@ from tickets.importing.record import PAGE, FileRefused
 from tickets.importing.sending import Delivery, NetworkSilent
 from tickets.importing.stored import set_aside_differing
 from tickets.importing.tickets import TicketFile, by_event, read_tickets
-from tickets.importing.uploads import UploadOptions, storable
+from tickets.importing.uploads import WORKING, UploadOptions, storable
 from tickets.models import ImportState, TicketImport
 from validators.database_failures import is_outage
 
@@ -47,8 +47,8 @@ def work(import_id: int, token: str, order: Order) -> str:
     """Carry out an import, reading the file or issuing its tickets as the row's state says. `order`: has
     requests ordered. Returns a word for the worker's log. Raises only on an outage of the database."""
     mine = TicketImport.objects.filter(pk=import_id, token=token)
-    if not mine.filter(claimed=False).update(claimed=True, heartbeat_at=timezone.now()):
-        return "superseded"
+    if not mine.filter(claimed=False, state__in=WORKING).update(claimed=True, heartbeat_at=timezone.now()):
+        return "superseded"  # or it came too late: the page has offered to start it again
     one = mine.get()
     progress = _Progress(import_id, token)
     with progress.shown():

@@ -121,9 +121,12 @@ class Command(BaseCommand):
         if options["rehearse"] is not None:
             self._issue(platform, tickets, options["patience"])
         began = time.monotonic()
-        record = self._play(platform, plan, options)
+        record: list[Outcome] = []
+        try:
+            self._play(platform, plan, options, record)
+        finally:
+            self._write(options["record"], record)
         elapsed = time.monotonic() - began
-        self._write(options["record"], record)
         self._tell(prove(plan.scans, record), record, elapsed, seed, options)
 
     def _issue(self, platform: Platform, tickets: Sequence[ImportedTicket], patience: float) -> None:
@@ -146,13 +149,15 @@ class Command(BaseCommand):
             raise CommandError(delivery.wrong[0].reason, returncode=EXIT_NOTHING_DONE)
         self.stderr.write(f"Issued {counted(len(tickets), 'ticket')} of the event {tickets[0].event}.")
 
-    def _play(self, platform: Platform, plan: Plan, options: dict[str, Any]) -> list[Outcome]:
+    def _play(self, platform: Platform, plan: Plan, options: dict[str, Any], record: list[Outcome]) -> None:
+        """Scan the plan; `record` gets each outcome as it comes. Raises CommandError."""
         with progress_bar(COUNTED, TimeElapsedColumn()) as progress:
             task = progress.add_task("Scanning", total=len(plan.scans), admitted=0, refused=0)
             counted = {"admitted": 0, "refused": 0}
             gates, scans, began = len(plan.by_gate), len(plan.scans), time.monotonic()
 
             def told(outcome: Outcome) -> None:
+                record.append(outcome)
                 counted["admitted" if outcome.code == "ok" else "refused"] += 1
                 admitted, refused = counted["admitted"], counted["refused"]
                 if admitted + refused == measured_over(scans, gates):
@@ -160,9 +165,9 @@ class Command(BaseCommand):
                     progress.console.print(expectation(scans, gates, seconds=seconds), highlight=False)
                 progress.update(task, advance=1, admitted=admitted, refused=refused)
 
-            async def run() -> list[Outcome]:
+            async def run() -> None:
                 async with open_client(platform, connections=gates, patience=ANSWER_PATIENCE) as client:
-                    return await play(
+                    await play(
                         client,
                         plan,
                         event=options["event"],
@@ -172,7 +177,7 @@ class Command(BaseCommand):
                     )
 
             try:
-                return asyncio.run(run())
+                asyncio.run(run())
             except Refused as error:
                 raise CommandError(f"Stopped: {error}.", returncode=EXIT_NOTHING_DONE) from error
 
