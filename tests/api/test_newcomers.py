@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import msgspec
 import pytest
+from django.utils import timezone
 
 from dtvn.files.whole import write_private
 from dtvn.net import ensure_seed, public_key_of, read_seed
@@ -146,6 +148,19 @@ def test_an_epoch_ordered_by_another_platform_is_noticed(living: LivingGateway) 
     later = type(now)(epoch=3, after=9, members=now.members[2:], parameters=now.parameters)
     assert newcomers.note_leavers(later) == ["r1"]
     assert row_of("r1") == (NodePart.LEFT, DesiredState.STOPPED)
+
+
+def test_a_newcomer_has_its_time_though_the_change_waited_before(
+    town: Api, living: LivingGateway, folder: ClusterFolder
+) -> None:
+    town.post("members", {"node_id": "r4"})
+    MembershipChange.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    changes.turn()
+    assert MembershipChange.objects.get().state == "following"
+    follows(folder.node("r4"), living)
+    while changes.turn():
+        pass
+    assert living.present.members[-1].id == "r4"
 
 
 def test_a_newcomer_that_never_catches_up_is_given_up(

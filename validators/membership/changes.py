@@ -51,7 +51,9 @@ from validators.services.network import gateway
 logger = logging.getLogger("dtvn.members")
 
 FOLLOW_WAIT = 600.0
-"""Seconds for a newcomer of ours to catch up with the log."""
+"""Seconds for a newcomer to catch up with the log, once it may follow; anew after a restart of `up`."""
+_following: dict[int, float] = {}
+"""Id of a change -> monotonic seconds since which its newcomer follows."""
 LOOK_INTERVAL = 0.1
 ATTEMPTS_MAX = 6
 ATTEMPT_PAUSE = 1.0
@@ -196,12 +198,14 @@ def _begin(row: MembershipChange) -> None:
 
 
 def _follow(row: MembershipChange) -> None:
-    asked = request_of(row)
+    asked, now = request_of(row), time.monotonic()
     network = gateway()
     proof = newcomers.proof_of(asked, network)
     if proof is not None and newcomers.caught_up(asked, proof, network):
+        _following.pop(row.pk, None)
         _note(row, state=ChangeState.ORDERING, sentence=f"{asked.node_id} has the log.")
-    elif (timezone.now() - row.created_at).total_seconds() > FOLLOW_WAIT:
+    elif now - _following.setdefault(row.pk, now) >= FOLLOW_WAIT:
+        del _following[row.pk]
         _refuse(
             row,
             reasons.NOT_READY,
