@@ -77,16 +77,11 @@ class Relay:
 
     async def join(self) -> int:
         """Adds a client; returns the sequence after which it will be sent everything."""
-        self._watchers += 1
-        if self._watchers == 1:
-            log = self._logs
-            try:
-                applied = await self._applied()
-            except BaseException:
-                self._watchers -= 1
-                raise
+        if not self._watchers:
+            log, applied = self._logs, await self._applied()
             if log == self._logs:
                 self.position = max(self.position, applied)
+        self._watchers += 1
         return self.position
 
     def begin_anew(self) -> None:
