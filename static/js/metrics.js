@@ -18,7 +18,6 @@
 
   let points = []; // of the window, oldest first
   let told = null; // the newest answer
-  let asking = false;
 
   const decimals = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
@@ -26,22 +25,12 @@
     return decimals.format(value);
   }
 
-  async function ask() {
-    if (asking || document.hidden) {
-      return;
-    }
-    asking = true;
-    try {
-      const newest = points.length ? points[points.length - 1].at : 0;
-      told = await fetchJson(`${root.dataset.figuresUrl}?after=${newest}`);
-      points = points.concat(told.points).filter((point) => point.at > told.now - told.span);
-      draw();
-    } catch (error) {
-      dtvn.ui.say(error.message, "bad");
-    } finally {
-      asking = false;
-    }
-  }
+  const ask = dtvn.ui.soon(async function () {
+    const newest = points.length ? points[points.length - 1].at : 0;
+    told = await fetchJson(`${root.dataset.figuresUrl}?after=${newest}`);
+    points = points.concat(told.points).filter((point) => point.at > told.now - told.span);
+    draw();
+  }, 0);
 
   function draw() {
     put("answering", told.asked ? `Nodes that respond: ${told.answering} of ${told.asked}.` : "No nodes yet.");
@@ -83,6 +72,6 @@
     },
     onLive: ask,
   });
-  setInterval(ask, 1000 * Number(root.dataset.figuresInterval));
+  setInterval(() => document.hidden || ask(), 1000 * Number(root.dataset.figuresInterval));
   addEventListener("resize", () => told && draw());
 })();

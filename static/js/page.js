@@ -204,10 +204,12 @@ dtvn.ui = (function () {
     }
   }
 
-  /* Call `act` soon, however often it was asked for meanwhile, and never twice at once. */
+  /* Call `act` soon, however often it was asked for meanwhile, and never twice at once. Its failure is said
+     until it succeeds. */
   function soon(act, milliseconds) {
     let waiting = false;
     let running = false;
+    let failure = "";
     async function run() {
       if (running) {
         setTimeout(run, milliseconds);
@@ -217,8 +219,13 @@ dtvn.ui = (function () {
       running = true;
       try {
         await act();
+        if (failure && at("said").textContent === failure) {
+          say("");
+        }
+        failure = "";
       } catch (error) {
-        say(error.message, "bad");
+        failure = error.message;
+        say(failure, "bad");
       } finally {
         running = false;
       }

@@ -41,10 +41,8 @@
 
   // --- the list ----------------------------------------------------------------------------------
 
-  function address(after) {
-    const query = new URLSearchParams({ q: at("q").value.trim(), event: at("event").value, state: at("state").value, after });
-    return `${root.dataset.foundUrl}?${query}`;
-  }
+  const wanted = () => ({ q: at("q").value.trim(), event: at("event").value, state: at("state").value });
+  const address = (query, after) => `${root.dataset.foundUrl}?${new URLSearchParams({ ...query, after })}`;
 
   /* Ask until the page is full: with words, an answer covers only a part of the tickets. */
   async function draw() {
@@ -54,7 +52,7 @@
     requests = 0;
     try {
       do {
-        part = await fetchJson(address(part.after));
+        part = await fetchJson(address(wanted(), part.after));
         if (mine !== asked) {
           return;
         }
@@ -71,6 +69,7 @@
         put("total", "");
         at("no-tickets").hidden = false;
         at("paging").hidden = true;
+        lookAgain();
       }
       return;
     }
@@ -247,7 +246,10 @@
   at("search").addEventListener("input", () => search(""));
   at("first").addEventListener("click", () => search(""));
   at("next").addEventListener("click", () => next !== null && search(next));
-  at("select-found")?.addEventListener("click", () => selection.selectFound(address));
+  at("select-found")?.addEventListener("click", function () {
+    const query = wanted(); // the fields may change meanwhile
+    selection.selectFound((after) => address(query, after));
+  });
   for (const one of root.querySelectorAll("[data-all]")) {
     one.addEventListener("click", () => actOnAll(one.dataset.all));
   }
