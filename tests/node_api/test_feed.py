@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -46,6 +47,26 @@ def listed(kind: str, sequence: int, *, event: str = "default", ticket: str = "T
 @pytest.fixture
 def feed() -> Feed:
     return Feed(cast(Service, SimpleNamespace(node="node3", sockets=0)))
+
+
+async def _gone_at_the_handshake(feed: Feed) -> None:
+    class Gone:
+        async def accept(self) -> None:
+            raise OSError("the client went away")
+
+    async def position() -> None:
+        return None
+
+    feed._position = position  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="went away"):
+        await feed.serve(cast(WebSocket, Gone()))
+    assert feed._looking is not None
+    feed._looking.cancel()
+
+
+def test_a_client_that_leaves_at_the_handshake_is_no_longer_counted(feed: Feed) -> None:
+    asyncio.run(_gone_at_the_handshake(feed))
+    assert (len(feed._queues), feed._service.sockets) == (0, 0)
 
 
 def test_websockets_leave_connections_for_requests(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ from dtvn.node.api_channel import Answered, Channel, Counted, Setup, Status, Sto
 from dtvn.node.json_lines import JsonLines
 from dtvn.node.log_limit import limit
 
+logger = logging.getLogger("dtvn.node_api")
+
 GRACE = 2
 """Seconds to finish requests in progress once the node asks this process to stop."""
 TELL_SPACE = 0.01
@@ -109,11 +111,14 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
 
 
 def _heed(messages: Iterator[object], service: Service, server: _Server) -> None:
-    for message in messages:
-        if isinstance(message, Status):
-            service.heard(message.fields)
-        elif isinstance(message, Stop):
-            server.stop()
+    try:
+        for message in messages:
+            if isinstance(message, Status):
+                service.heard(message.fields)
+            elif isinstance(message, Stop):
+                server.stop()
+    except Exception:
+        logger.exception("the API's helper ends, and its node starts another one")
     if not server.should_exit:
         os._exit(0)  # the node is gone, so this process must no longer answer for it
 

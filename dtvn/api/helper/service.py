@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dtvn.api.errors import ApiError, Unavailable
+from dtvn.api.errors import ApiError, ServiceError, Unavailable
 from dtvn.api.helper.ledger import HelperLedger, OpenReader
 from dtvn.api.ordering import Decision, Request, decide
 from dtvn.gateway import Gateway, read_identity
-from dtvn.ledger import LedgerUnreachable, Location
+from dtvn.ledger import Location
 from dtvn.net import KeyFileError
 from dtvn.node.api_channel import Answered, Setup
 from dtvn.node.layout import NodeFolder
@@ -182,7 +182,7 @@ class Service:
                 epoch_changes=self.ledger.epoch_changes(),
                 calls_max=CALLS_MAX,
             )
-        except (GenesisError, KeyFileError, LedgerUnreachable, OSError, ValueError) as error:
+        except (GenesisError, KeyFileError, ServiceError, OSError, ValueError) as error:
             logger.info("%s", error)
             reason = "its key does not belong to a principal that this node knows."
             return None, f"This node's API is read-only: {reason}"

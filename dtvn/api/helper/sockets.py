@@ -62,16 +62,18 @@ class Feed:
             self._at = position
             self._looking = asyncio.create_task(self._look_on())
         self._service.sockets = len(self._queues)
-        await socket.accept()
-        writer = asyncio.create_task(_write(socket, queue))
+        writer: asyncio.Task[None] | None = None
         try:
+            await socket.accept()
+            writer = asyncio.create_task(_write(socket, queue))
             await _read(socket, queue)
         finally:
             self._queues.pop(queue, None)
             self._service.sockets = len(self._queues)
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writer
+            if writer is not None:
+                writer.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await writer
 
     async def _position(self) -> Position | None:
         """Current position of the ledger; None if it cannot be read."""
