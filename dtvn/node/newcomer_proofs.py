@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from typing import Any
 
 from dtvn.node.member import MemberProcess
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.membership import LivenessProof, liveness_bytes
+from dtvn.protocol.consensus.membership import LivenessProof, is_fresh, liveness_bytes
 from dtvn.protocol.wire import ED25519
 
 ANNOUNCE = "announce"
@@ -37,7 +38,8 @@ class NewcomerProofs:
         self._proofs: dict[str, LivenessProof] = {}
 
     def keep(self, arguments: tuple[str, ...]) -> tuple[str, Any]:
-        """Keep a proof if it is newer than the known one and signed by the principal that it names."""
+        """Keep a proof if it is fresh, newer than the known one, and signed by the principal that it names.
+        One from the future would hide all later ones after the newcomer's clock was set right."""
         try:
             data = base64.b64decode("".join(arguments).encode("ascii"), validate=True)
             proof = canonical.decode(LivenessProof, data)
@@ -47,6 +49,8 @@ class NewcomerProofs:
         listed = node.application.principals.get(proof.member)
         known = self._proofs.get(proof.member)
         if listed is None or (known is not None and known.timestamp >= proof.timestamp):
+            return "bad_arguments", None
+        if not is_fresh(proof.timestamp, time.time_ns() // 1_000, node.membership.parameters):
             return "bad_arguments", None
         said = liveness_bytes(
             node.cluster, node.membership.epoch, proof.member, proof.executed, proof.timestamp
