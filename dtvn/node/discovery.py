@@ -40,6 +40,8 @@ AHEAD_MAX = 600_000_000
 for ever."""
 PASS_SECONDS = 1.0
 ANSWER_MS = 2_000
+SLICE_MS = 100
+"""Most milliseconds until the thread notices that it is to end: the next epoch waits for that."""
 ASKED_AT_ONCE = 5
 """Members asked in one pass besides those named at the start."""
 _ANSWER_KIND = kind_of(Answer(0, "", ""))
@@ -206,11 +208,8 @@ class Discovery:
             poller.register(asking, zmq.POLLIN)
             sockets.append(asking)
         until = time.monotonic() + ANSWER_MS / 1_000
-        while sockets and not self._end.is_set():
-            ready = poller.poll(max(0, int((until - time.monotonic()) * 1_000)))
-            if not ready:
-                break
-            for answered, _ in ready:
+        while sockets and not self._end.is_set() and time.monotonic() < until:
+            for answered, _ in poller.poll(SLICE_MS):
                 self._take(answered.recv_multipart()[-1])
                 poller.unregister(answered)
                 sockets.remove(answered)
@@ -226,7 +225,7 @@ class Discovery:
                 return
             answer = canonical.decode(Answer, envelope.body)
             listed = msgspec.json.decode(answer.text, type=_Told).addresses if not answer.code else []
-        except (canonical.CanonicalError, msgspec.MsgspecError):
+        except (canonical.CanonicalError, msgspec.MsgspecError, RecursionError):
             return
         for text in listed[: len(self._book.keys) + 1]:
             record = _parse(text)
@@ -274,5 +273,5 @@ def _way_to(host: str) -> str:
         with socket.socket(family, kind, protocol) as probe:
             probe.connect(address)
             return str(probe.getsockname()[0])
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for a name that is no DNS name
         return "127.0.0.1"

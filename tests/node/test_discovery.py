@@ -13,7 +13,8 @@ from dtvn.net import curve_keys, public_key_of
 from dtvn.node.discovery import AddressBook, AddressRecord, Discovery, encoded, signed_record
 from dtvn.node.keys import dev_seed
 from dtvn.protocol import canonical
-from dtvn.protocol.consensus.messages import Query
+from dtvn.protocol.consensus.messages import Answer, Query
+from dtvn.protocol.wire import link_frame
 from dtvn.protocol.wire.envelope import Envelope
 from tests.founding.parties import NOWHERE
 from tests.waiting import PATIENCE, wait_until
@@ -124,6 +125,17 @@ def test_an_operators_undialable_address_does_not_end_the_search() -> None:
     finally:
         asking.close()
         context.destroy(linger=0)
+
+
+def test_a_hostile_answer_or_name_does_not_end_the_search(book: AddressBook) -> None:
+    asking = Discovery(book, seed=dev_seed("node0"))
+    nested = Answer(1, "", '{"x":' + "[" * 100_000)
+    asking._take(link_frame(nested))
+    asking.begin(("::", 5000), {}, ())
+    try:
+        assert asking.own_record("a." * 40 + "b" * 64).host == "127.0.0.1"
+    finally:
+        asking.close()
 
 
 def test_malformed_records_are_refused(book: AddressBook) -> None:
