@@ -54,10 +54,9 @@ def build_node(
     ledger = open_ledger(place, cluster_id=g.cluster_id(genesis), expect_existing=stamp.present)
     try:
         membership = membership_of(ledger, genesis)
-        index, seed, fresh = own_place(folder, membership)
+        index, seed, fresh = own_place(folder, membership, ledger.vote_again)
         if fresh:
             stamp = VotedStamp(folder.identity)
-            ledger.vote_again()
         begin(ledger, genesis, folder.continued, member=index is not None)
         if index is None:
             if options.others_are_gone:

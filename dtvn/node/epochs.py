@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -49,19 +49,23 @@ def other_sources(path: Path, membership: Membership) -> tuple[g.Member, ...]:
     return tuple(msgspec.structs.replace(member, id=f"{member.id}@{later.epoch}") for member in others)
 
 
-def own_place(folder: NodeFolder, membership: Membership) -> tuple[int | None, bytes, bool]:
+def own_place(
+    folder: NodeFolder, membership: Membership, renew: Callable[[], object] = lambda: None
+) -> tuple[int | None, bytes, bool]:
     """(index, seed, whether the key is new) of this node in an epoch. Index None: its key is no member's, so
     it follows; that includes a member under another key, since its own may be that of a later epoch.
 
     A node whose key is being rotated holds the next key too (`next.key`). In the epoch that names the next
     key, the old one is erased, so that it can no longer sign for a past epoch (R35). The new key has never
-    voted, even if the old one did.
+    voted, even if the old one did. `renew` is called before the new key takes the old one's place: if that
+    is interrupted, the next start calls it again.
     """
     seed, fresh = read_seed(folder.key), False
     places = {member.public_key: index for index, member in enumerate(membership.members)}
     if public_key_of(seed) not in places and folder.next_key.exists():
         upcoming = read_seed(folder.next_key)
         if public_key_of(upcoming) in places:
+            renew()
             _replace(folder.key, folder.next_key)
             VotedStamp(folder.identity).clear()
             seed, fresh = upcoming, True

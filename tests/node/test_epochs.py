@@ -35,6 +35,10 @@ def folder(tmp_path: Path) -> NodeFolder:
     return made
 
 
+def full() -> None:
+    raise OSError("the disk is full")
+
+
 def named(folder: NodeFolder, path: Path) -> Membership:
     """An epoch in which the key in `path` is that of member r1."""
     now = founding(make_genesis(4))
@@ -50,7 +54,11 @@ def test_r35_the_next_key_takes_its_place_only_in_the_epoch_that_names_it(folder
     upcoming = read_seed(folder.next_key)
     held = folder.identity.parent / "held"
     held.hardlink_to(folder.key)  # the bytes of the old key, wherever its name has gone
-    assert own_place(folder, named(folder, folder.next_key)) == (1, upcoming, True)
+    with pytest.raises(OSError, match="the disk is full"):
+        own_place(folder, named(folder, folder.next_key), full)
+    renewed: list[int] = []
+    assert own_place(folder, named(folder, folder.next_key), lambda: renewed.append(1)) == (1, upcoming, True)
+    assert renewed == [1], "the interrupted start did not count"
     assert held.read_bytes() == bytes(len(old)), "erased"
     assert not folder.next_key.exists()
     assert old not in [path.read_bytes() for path in folder.identity.iterdir()]
