@@ -58,10 +58,16 @@ class Forks:
                 return
 
     def _take(self) -> bool:
-        """Fork the helper that one request asks for; False once all nodes have closed their end."""
+        """Fork the helper that one request asks for; False once all nodes have closed their end. If it cannot
+        be forked now, the node sees its control socket end, and asks again."""
         asked, descriptors, _, _ = socket.recv_fds(self._requests, 16, 3)
         if len(descriptors) == 3:
-            self._fork(*descriptors)
+            try:
+                self._fork(*descriptors)
+            except OSError:
+                traceback.print_exc()
+                for descriptor in descriptors:
+                    os.close(descriptor)
         return bool(asked)
 
     def _fork(self, control: int, channel: int, listener: int) -> None:
@@ -78,9 +84,15 @@ class Forks:
             except BaseException:  # noqa: BLE001 - its traceback ends in the log, as that of a program
                 traceback.print_exc()
             os._exit(1)
+        try:
+            ended = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         os.close(channel)
         os.close(listener)
-        helper = _Helper(pid, os.pidfd_open(pid), socket.socket(fileno=control))
+        helper = _Helper(pid, ended, socket.socket(fileno=control))
         self._helpers.append(helper)
         self._poll.register(helper.ended, select.POLLIN)
         self._poll.register(helper.control, select.POLLIN)

@@ -124,7 +124,7 @@ def run_node(
 def _cannot_start(error: Exception, logger: logging.Logger) -> int:
     """Log why; the exit code."""
     logger.error("%s", line("cannot_start", {"reason": str(error)}))
-    if isinstance(error, LedgerUnreachable):
+    if isinstance(error, LedgerUnreachable | JournalFull):  # it is tried again, without being counted
         return EXIT_UNREACHABLE
     return EXIT_FENCED if isinstance(error, LedgerBusy) else EXIT_FAILED
 
