@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 POSTGRESQL_PORT = "5432"
-THIS_HOST = frozenset({"localhost", "127.0.0.1", "::1"})
+THIS_HOST = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 
 def postgresql_database(url: str, *, schema: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def _named(url: str) -> tuple[str, ...]:
         return (url,)
     host = (known.get("host") or known.get("hostaddr", "")).lower()
     port = known.get("port") or POSTGRESQL_PORT
-    place = "localhost" if host in THIS_HOST else host
+    place = "localhost" if host in THIS_HOST or host.startswith("/") else host  # a path is of a socket
     return known.get("service", ""), place, port, known.get("dbname") or known.get("user", "")
 
 
