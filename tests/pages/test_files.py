@@ -262,18 +262,6 @@ def test_a_file_that_is_read_too_late_is_not_issued(desk: Client, asked: Any) ->
     assert not Ticket.objects.exists()
 
 
-def test_holders_of_tickets_that_were_never_sent_do_not_stay(
-    desk: Client, asked: Any, learner: RealLearner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(work, "PATIENCE", 0.0)
-    learner.gateway.quorum = False
-    stopped = confirmed(desk, asked, previewed(desk, asked))
-    assert (stopped.state, TicketHolder.objects.count()) == (ImportState.STOPPED, 0)
-    learner.gateway.quorum = True
-    assert confirmed(desk, asked, stopped.pk).state == ImportState.DONE
-    assert TicketHolder.objects.exists()
-
-
 def test_the_file_of_an_abandoned_preview_is_deleted(desk: Client, asked: Any) -> None:
     import_id = previewed(desk, asked)
     TicketImport.objects.update(created_at=timezone.now() - uploads.FILE_KEPT - timedelta(minutes=1))

@@ -408,7 +408,8 @@ def test_what_was_scanned_before_a_refusal_is_recorded(
     monkeypatch.setattr(gates, "_answer", revoked)
     ran = Ran("scan", str(export), "--record", str(tmp_path / "record.jsonl"), *at)
     assert (ran.code, "Stopped: the platform answered 401" in ran.error) == (2, True)
-    assert len((tmp_path / "record.jsonl").read_text(encoding="utf-8").splitlines()) == 10
+    recorded = (tmp_path / "record.jsonl").read_text(encoding="utf-8").splitlines()
+    assert 10 <= len(recorded) < 28, "and what other gates heard at that moment"
 
 
 def test_a_platform_that_admits_twice_is_found_out(

@@ -36,16 +36,12 @@ def store_holders(tickets: Sequence[ImportedTicket], delivery: Delivery) -> list
 
 
 def deliver(parts: Sequence[Part], send: Callable[[Part, Delivery], None], delivery: Delivery) -> None:
-    """Have `send` issue each part. New holders of tickets that are known not to be issued are deleted, so
-    that a corrected file can be imported. `delivery` gets all outcomes, even if `send` raises."""
-    for place, part in enumerate(parts):
+    """Have `send` issue each part; holders of finally refused tickets, if they are new, are deleted.
+    `delivery` gets all outcomes, even if `send` raises."""
+    for part in parts:
         own = Delivery()
         try:
             send(part, own)
-        except BaseException:
-            for later in parts[place + 1 :]:
-                forget_holders(later.event, later.fresh)
-            raise
         finally:
             delivery.add(own)
             forget_holders(part.event, part.fresh & own.refused)

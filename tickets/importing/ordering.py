@@ -10,7 +10,6 @@ from typing import Any
 from dtvn.api.bodies import OPERATIONS, convert
 from dtvn.api.errors import TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
-from dtvn.machine.reasons import NOT_SENT
 from tickets.importing.columns import ImportedTicket
 from tickets.importing.delivering import Part
 from tickets.importing.platform import Refused, pause_before
@@ -27,47 +26,24 @@ def order_tickets(
     Raises NetworkSilent when no ticket got a final answer for `patience` seconds, and Refused when nothing of
     this import is accepted.
     """
-    sent: set[str] = set()
-    try:
-        for start in range(0, len(part.tickets), BATCH_SIZE):
-            _order_batch(part, start, delivery, sent, order=order, patience=patience, told=told)
-    except (NetworkSilent, Refused):
-        delivery.refused |= {ticket.ticket_id for ticket in part.tickets} - sent
-        raise
-
-
-def _order_batch(
-    part: Part,
-    start: int,
-    delivery: Delivery,
-    sent: set[str],
-    *,
-    order: Order,
-    patience: float,
-    told: Callable[[int], None],
-) -> None:
-    """Issues BATCH_SIZE tickets from index `start` on; `sent` gets those that may be ordered."""
-    pending = list(part.tickets[start : start + BATCH_SIZE])
-    give_up_at, attempt = time.monotonic() + patience, 1
-    while pending:
-        results = _ask(order, [_request(ticket, part) for ticket in pending])
-        answered = list(zip(pending, results, strict=True))
-        sent |= {ticket.ticket_id for ticket, result in answered if _may_be_ordered(result)}
-        undecided = [
-            ticket for ticket, result in answered if not settled(ticket, result, delivery, first=attempt == 1)
-        ]
-        if done := len(pending) - len(undecided):
-            told(done)
-            give_up_at = time.monotonic() + patience
-        pending, attempt = undecided, attempt + 1
-        if pending and time.monotonic() >= give_up_at:
-            raise NetworkSilent(f"no final answer for {patience:.0f} s")
-        if pending:
-            threading.Event().wait(pause_before(attempt, None))
-
-
-def _may_be_ordered(result: dict[str, Any]) -> bool:
-    return bool(result) and result["code"] not in NOT_SENT
+    for start in range(0, len(part.tickets), BATCH_SIZE):
+        pending = list(part.tickets[start : start + BATCH_SIZE])
+        give_up_at, attempt = time.monotonic() + patience, 1
+        while pending:
+            results = _ask(order, [_request(ticket, part) for ticket in pending])
+            undecided = [
+                ticket
+                for ticket, result in zip(pending, results, strict=True)
+                if not settled(ticket, result, delivery, first=attempt == 1)
+            ]
+            if done := len(pending) - len(undecided):
+                told(done)
+                give_up_at = time.monotonic() + patience
+            pending, attempt = undecided, attempt + 1
+            if pending and time.monotonic() >= give_up_at:
+                raise NetworkSilent(f"no final answer for {patience:.0f} s")
+            if pending:
+                threading.Event().wait(pause_before(attempt, None))
 
 
 def _request(ticket: ImportedTicket, part: Part) -> Request:

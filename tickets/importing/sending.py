@@ -43,7 +43,7 @@ class Delivery(msgspec.Struct):
     wrong: list[WrongRow] = []
     refused: set[str] = set()
     """Ids of tickets that this import has not issued, since the first request for them was finally
-    refused, or none was sent."""
+    refused."""
 
     def add(self, other: Delivery) -> None:
         """Count the results of a further part of the file."""

@@ -125,8 +125,8 @@ class Command(BaseCommand):
         try:
             self._play(platform, plan, options, record)
         finally:
+            elapsed = time.monotonic() - began
             self._write(options["record"], record)
-        elapsed = time.monotonic() - began
         self._tell(prove(plan.scans, record), record, elapsed, seed, options)
 
     def _issue(self, platform: Platform, tickets: Sequence[ImportedTicket], patience: float) -> None:
@@ -184,7 +184,7 @@ class Command(BaseCommand):
     def _write(self, path: Path | None, record: list[Outcome]) -> None:
         """Prints the verdict even if the record cannot be written for lack of space."""
         try:
-            if path is not None:
+            if path is not None and record:
                 path.write_text("".join(map(_line, record)), encoding="utf-8")
         except OSError as error:
             self.stderr.write(f"--record {path} was not written: {error.strerror}.")
