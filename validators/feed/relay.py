@@ -79,7 +79,7 @@ class Relay:
         """Adds a client; returns the sequence after which it will be sent everything."""
         if not self._watchers:
             log, applied = self._logs, await self._applied()
-            if log == self._logs:
+            if log == self._logs and not self._watchers:
                 self.position = max(self.position, applied)
         self._watchers += 1
         return self.position
