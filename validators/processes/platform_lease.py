@@ -115,7 +115,7 @@ class PlatformLease:
     def _took_from_the_future(self, row: Platform) -> bool:
         """Take a lease that was renewed before the database's clock was set back, unless its run lives and
         renews it meanwhile."""
-        future = Q(renewed_at=row.renewed_at, renewed_at__gt=Now() + LEASE)
+        future = Q(run=row.run, renewed_at__gt=Now() + LEASE)
         if not Platform.objects.filter(future, pk=ROW).exists():
             return False
         self._ended.wait(2 * RENEW_INTERVAL)
