@@ -43,7 +43,7 @@ def _named(url: str) -> tuple[str, ...]:
         return (url,)
     host = (known.get("host") or known.get("hostaddr", "")).lower()
     port = known.get("port") or POSTGRESQL_PORT
-    place = "localhost" if host in THIS_HOST or host.startswith("/") else host  # a path is of a socket
+    place = "localhost" if host in THIS_HOST else host
     return known.get("service", ""), place, port, known.get("dbname") or known.get("user", "")
 
 

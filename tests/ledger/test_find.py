@@ -9,6 +9,7 @@ import pytest
 
 from dtvn.ledger import FoundLedger, LedgerElsewhere, LedgerUnreachable, Location
 from tests.ledger.samples import CLUSTER
+from validators.database_url import same_database
 from validators.ledger import find_ledger, open_ledger
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -117,3 +118,17 @@ def test_members_on_one_server_are_found_by_schema_and_by_lock(
             ledger.close()
         with psycopg.connect(elsewhere.url, autocommit=True) as connection:
             connection.execute(f"DROP SCHEMA {elsewhere.schema} CASCADE".encode())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("postgresql://localhost/d", "postgresql://u:p@127.0.0.1:5432/d", True),
+        ("postgresql:///d", "postgresql://localhost/d", True),
+        ("postgresql:///d?host=/srv/a", "postgresql:///d?host=/srv/b", False),
+        ("postgresql://localhost/d", "postgresql://localhost/e", False),
+        ("postgresql://localhost/d", "", False),
+    ],
+)
+def test_the_names_of_this_host_are_one(one: str, other: str, same: bool) -> None:
+    assert same_database(one, other) is same
