@@ -186,7 +186,7 @@ def rotate_own(*, overlap: float = OWN_OVERLAP, actor: str) -> Changed:
         if known is None or applied < refused.sequence:
             raise OutcomeUnknown from refused  # the copy lags behind
         if known.public_key != upcoming.public_key:
-            next_path(path).unlink(missing_ok=True)
+            _drop(next_path(path), upcoming)
             raise
         changed = Changed(known, refused.sequence)
     if changed.principal.public_key != upcoming.public_key:
@@ -194,6 +194,13 @@ def rotate_own(*, overlap: float = OWN_OVERLAP, actor: str) -> Changed:
     write_private(path, encode_seed(upcoming.seed, changed.principal.wire), replace=True)
     next_path(path).unlink(missing_ok=True)
     return changed
+
+
+def _drop(path: Path, upcoming: Identity) -> None:
+    """Delete the next key, unless a later call has made another one."""
+    with suppress(FileNotFoundError):
+        if read_identity(path).public_key == upcoming.public_key:
+            path.unlink()
 
 
 def _upcoming(path: Path, wire: str) -> Identity:
