@@ -209,10 +209,11 @@ dtvn.ui = (function () {
   function soon(act, milliseconds) {
     let waiting = false;
     let running = false;
+    let again = false; // asked for while it ran
     let failure = "";
     async function run() {
       if (running) {
-        setTimeout(run, milliseconds);
+        again = true;
         return;
       }
       waiting = false;
@@ -228,6 +229,10 @@ dtvn.ui = (function () {
         say(failure, "bad");
       } finally {
         running = false;
+        if (again) {
+          again = false;
+          setTimeout(run, milliseconds);
+        }
       }
     }
     return function () {
