@@ -41,8 +41,10 @@ def test_an_announcement_ends_the_wait_without_reading_the_rows(
     listener = ProgressListener(address, rows.read)
     try:
         wait_until(lambda: (publisher.announce(4), listener.applied)[1] == 4, what="subscribed")
-        threading.Timer(0.05, publisher.announce, [7]).start()
+        later = threading.Timer(0.05, publisher.announce, [7])
+        later.start()
         assert listener.wait_for(7, timeout=PATIENCE) == 7
+        later.join()  # a socket that is closed within its send ends the process
         assert rows.looks <= 2
     finally:
         listener.close()
