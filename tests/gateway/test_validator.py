@@ -408,7 +408,7 @@ async def test_a_cancelled_call_has_no_event_judged_twice(
         with monkeypatch.context() as unanswered:
             unanswered.setattr(gateway.events, "attend", lambda: None)
             call = asyncio.create_task(validator.validate_event(GOOD[1]))
-            await asyncio.sleep(0)
+            await asyncio.wait({call}, timeout=0.05)  # it waits for the members
             call.cancel()
             await asyncio.wait({call})
         gateway.events.attend()

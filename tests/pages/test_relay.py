@@ -108,7 +108,7 @@ async def test_clients_that_join_together_begin_at_the_same_place() -> None:
 
     log.relay._applied = tell
     joining = [asyncio.create_task(log.relay.join()) for _ in range(3)]
-    await asyncio.sleep(0)
+    await asyncio.wait(joining, timeout=0.05)  # all of them look
     release.set()
     assert await asyncio.gather(*joining) == [100_000] * 3, "nothing is skipped for the first"
 

@@ -33,7 +33,8 @@ def test_a_child_that_cannot_be_forked_is_started_later(monkeypatch: pytest.Monk
         tries.append(clock.now)
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(children.subprocess, "Popen", no_fork)
+    words = {"DEVNULL": subprocess.DEVNULL, "PIPE": subprocess.PIPE, "STDOUT": subprocess.STDOUT}
+    monkeypatch.setattr(children, "subprocess", SimpleNamespace(Popen=no_fork, **words))
     monkeypatch.setattr(children, "time", SimpleNamespace(monotonic=lambda: clock.now))
     heard = Heard()
     child = Child("web", [], heard)

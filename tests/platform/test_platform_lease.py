@@ -6,7 +6,6 @@ import os
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -123,10 +122,10 @@ def test_a_lease_from_before_the_clock_was_set_back_is_taken_unless_it_is_renewe
     first: PlatformLease, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renewed_in_the_future()
-    with monkeypatch.context() as alive:
-        alive.setattr(threading.Event, "wait", lambda *_: first.renew())
-        with pytest.raises(StartError):
-            PlatformLease(folder).take()
+    refused = PlatformLease(folder)
+    monkeypatch.setattr(refused._ended, "wait", lambda *_: first.renew())
+    with pytest.raises(StartError):
+        refused.take()
     renewed_in_the_future()
     monkeypatch.setattr(platform_lease, "RENEW_INTERVAL", 0.01)
     second = PlatformLease(folder)
