@@ -21,6 +21,7 @@ from dtvn.api.errors import TicketError
 from dtvn.api.ordering import Decision, Request
 from dtvn.machine import CAPABILITY, Command, Consume, Dispute, Resolve, Validate
 from dtvn.machine.commands import REASON_LENGTH_MAX
+from dtvn.machine.reasons import OUTCOME_UNKNOWN
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
 from tickets.models import EventTimeZone, SearchKey, TicketHolder
@@ -296,10 +297,11 @@ class TicketAdmin(BulkActions, KeysetAdmin):
             self.message_user(request, f"Nothing changed: {error}", messages.ERROR)
             return
         wait_for(max((decision.result.sequence for decision in decisions), default=0), OWN_WRITES_WAIT)
-        confirmed = [one for one in decisions if one.code == "ok"]
-        others = [one for one in decisions if one.code != "ok"]
-        _report(request, done, confirmed, messages.SUCCESS)
-        _report(request, "not confirmed as " + done, others, messages.WARNING)
+        unknown = [one for one in decisions if one.code == OUTCOME_UNKNOWN]
+        refused = [one for one in decisions if one.code not in ("ok", OUTCOME_UNKNOWN)]
+        _report(request, done, [one for one in decisions if one.code == "ok"], messages.SUCCESS)
+        _report(request, "not " + done, refused, messages.WARNING)
+        _report(request, "perhaps " + done, unknown, messages.WARNING)
 
 
 @admin.register(TicketHolder)
