@@ -118,7 +118,7 @@ def renewed_in_the_future() -> None:
         )
 
 
-def test_a_lease_from_before_the_clock_was_set_back_is_taken_unless_it_is_renewed(
+def test_a_lease_from_the_future_is_taken_unless_it_is_renewed(
     first: PlatformLease, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renewed_in_the_future()

@@ -139,7 +139,7 @@ async def test_the_run_of_a_client_that_leaves_is_ended(opened: Callable[..., An
     assert (row.status, row.events, len(run_table)) == ("ended", 2, 0)
 
 
-async def test_a_socket_that_ends_in_an_outage_of_the_database_is_no_longer_counted(
+async def test_a_socket_ended_by_an_outage_of_the_database_is_not_counted(
     opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
