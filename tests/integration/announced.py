@@ -18,6 +18,14 @@ STAGES = ("stopping", "starting", "running")
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 
+def start_if_alone(s: Supervised, api: httpx.Client) -> None:
+    """Start four nodes with tickets, if the tests that do so were left out."""
+    if not s.nodes():
+        api.post("/cluster/start", json={"node_count": 4}).raise_for_status()
+        s.wait_until_running(4)
+        api.post("/tickets/seed").raise_for_status()
+
+
 def deaf_client(s: Supervised) -> socket.socket:
     """A WebSocket with the smallest receive window that reads nothing after its handshake."""
     deaf = socket.socket()

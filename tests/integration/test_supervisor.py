@@ -22,6 +22,7 @@ from tests.integration.announced import (
     heard_the_same,
     lines_came_in_order_and_at_once,
     restart_between_pings,
+    start_if_alone,
 )
 from tests.integration.network import wait_until_gone
 from tests.integration.supervised import (
@@ -406,6 +407,7 @@ def test_x31_a_node_that_dies_is_an_error_until_it_is_back(s: Supervised, ears: 
 
 @pytest.mark.exhaustive
 def test_x36_a_client_that_never_reads_delays_no_other(s: Supervised, api: httpx.Client, ears: Ears) -> None:
+    start_if_alone(s, api)
     deaf = deaf_client(s)
     try:
         with listening(s) as other:
