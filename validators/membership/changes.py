@@ -53,7 +53,7 @@ logger = logging.getLogger("dtvn.members")
 FOLLOW_WAIT = 600.0
 """Seconds for a newcomer to catch up with the log, once it may follow; anew after a restart of `up`."""
 _following: dict[int, float] = {}
-"""Id of a change -> monotonic seconds since which its newcomer follows."""
+"""Id of the change whose newcomer follows (one at a time) -> monotonic seconds since when."""
 LOOK_INTERVAL = 0.1
 ATTEMPTS_MAX = 6
 ATTEMPT_PAUSE = 1.0
@@ -199,13 +199,14 @@ def _begin(row: MembershipChange) -> None:
 
 def _follow(row: MembershipChange) -> None:
     asked, now = request_of(row), time.monotonic()
+    if row.pk not in _following:
+        _following.clear()
+        _following[row.pk] = now
     network = gateway()
     proof = newcomers.proof_of(asked, network)
     if proof is not None and newcomers.caught_up(asked, proof, network):
-        _following.pop(row.pk, None)
         _note(row, state=ChangeState.ORDERING, sentence=f"{asked.node_id} has the log.")
-    elif now - _following.setdefault(row.pk, now) >= FOLLOW_WAIT:
-        del _following[row.pk]
+    elif now - _following[row.pk] >= FOLLOW_WAIT:
         _refuse(
             row,
             reasons.NOT_READY,
