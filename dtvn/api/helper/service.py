@@ -182,7 +182,9 @@ class Service:
                 epoch_changes=self.ledger.epoch_changes(),
                 calls_max=CALLS_MAX,
             )
-        except (GenesisError, KeyFileError, ServiceError, OSError, ValueError) as error:
+        except ServiceError as error:  # the ledger cannot be read now; the next status tries again
+            return None, f"This node's API is read-only: {error}"
+        except (GenesisError, KeyFileError, OSError, ValueError) as error:
             logger.info("%s", error)
             reason = "its key does not belong to a principal that this node knows."
             return None, f"This node's API is read-only: {reason}"
