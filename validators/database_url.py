@@ -28,8 +28,8 @@ def postgresql_database(url: str, *, schema: str) -> dict[str, Any]:
 
 
 def same_database(one: str, other: str) -> bool:
-    """Whether two URLs name the same database: host, port and name are equal, whichever user connects. The
-    names of this host are one; others are compared as written, without DNS; "" names no database."""
+    """Whether two URLs name the same database: host, port and name are equal, whichever user connects. All
+    names of this host count as one; others are compared as written, without DNS; "" names no database."""
     return bool(one and other) and (one == other or _named(one) == _named(other))
 
 

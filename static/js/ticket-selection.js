@@ -82,7 +82,7 @@ dtvn.ticketSelection = (function () {
     draw();
   }
 
-  /* Do one act with all selected tickets. Those of which it is not known to be done stay selected. */
+  /* Do one act with all selected tickets. Tickets without a confirmed change stay selected. */
   async function actOnAll(name, operation, consequence) {
     const tickets = [...selected.values()];
     const count = counted(tickets.length, "ticket");

@@ -96,13 +96,14 @@ class PlatformLease:
         free = Q(run="") | Q(renewed_at__lt=Now() - LEASE)
         if is_gone(row.process):
             free |= Q(run=row.run)
-        if not self._took(free) and not self._took_from_the_future(row):
+        if not self._take_if(free) and not self._take_from_the_future(row):
             raise StartError(
                 f"this platform runs on {row.host} with the data folder {row.folder}: stop it there; if it "
                 f"was killed, try again in {LEASE.seconds} s"
             )
 
-    def _took(self, free: Q) -> bool:
+    def _take_if(self, free: Q) -> bool:
+        """Take the lease if its row fulfils the condition; return whether it did."""
         taken = Platform.objects.filter(free, pk=ROW).update(
             run=self._run,
             process=this_process(),
@@ -112,14 +113,14 @@ class PlatformLease:
         )
         return bool(taken)
 
-    def _took_from_the_future(self, row: Platform) -> bool:
+    def _take_from_the_future(self, row: Platform) -> bool:
         """Take a lease that was renewed before the database's clock was set back, unless its run lives and
         renews it meanwhile."""
         future = Q(run=row.run, renewed_at__gt=Now() + LEASE)
         if not Platform.objects.filter(future, pk=ROW).exists():
             return False
         self._ended.wait(2 * RENEW_INTERVAL)
-        return self._took(future)
+        return self._take_if(future)
 
     def renew(self) -> None:
         """Renew the lease, or set `lost`."""

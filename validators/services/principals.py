@@ -168,9 +168,9 @@ def _shown(wire: str, principal: Principal) -> ShownPrincipal:
 def rotate_own(*, overlap: float = OWN_OVERLAP, actor: str) -> Changed:
     """Give this platform's own principal another key, and install it: the gateways switch on their own.
 
-    The next key is written to disk before anything is ordered, and stays there until it is installed, since
-    a call whose outcome is unknown (R14) may have been ordered: a repeated call requests the same key, and
-    gateways whose old key is no longer accepted try it (gateway.identity).
+    The next key is written to disk before anything is ordered, and stays there until it is installed or
+    replaced: a call whose outcome is unknown (R14) may have been ordered, so a repeated call requests the
+    same key, and gateways whose old key is no longer accepted try it (gateway.identity).
     """
     path = key_file()
     name, _, generation = gateway().principal.partition("#")
