@@ -182,7 +182,9 @@ class Readers(Recurring):
         """Proofs of a ticket by the members that are up, and the codes of those that prove nothing."""
         found, codes = [], Counter[str]()
         for node in self.world.honest_members():
-            if node.host is None or not isinstance(node.host.application, TicketApplication):
+            if node.index is None or node.host is None:  # down, or a newcomer that has not read its epoch yet
+                continue
+            if not isinstance(node.host.application, TicketApplication):
                 continue
             certificate = node.core.state.checkpoint.certificate
             code, shown = show(certificate, node.host.application.prove(EVENT, ticket))
