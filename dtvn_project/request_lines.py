@@ -1,8 +1,8 @@
 """A log line for each request that the web process answered, in the form of a node's (node.request_log).
 
-Requests of programs have level INFO; those of the platform's own pages, which come with a session and without
-a key, or are not below /api/, have DEBUG. Each kind has a limit of lines per second, and reports how many it
-left out.
+Requests of programs have level INFO; those of the platform's own pages, which come without a key and with a
+session or from the same origin, or are not below /api/, have DEBUG. Each kind has a limit of lines per
+second, and reports how many it left out.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ class RequestLines:
         """See Django."""
         began = time.perf_counter()
         response = self._get_response(request)
-        with_session = settings.SESSION_COOKIE_NAME in request.COOKIES and key_of(request.headers) is None
-        own = with_session or not request.path.startswith("/api/")
-        level = logging.DEBUG if own else logging.INFO
+        level = logging.DEBUG if _of_a_page(request) else logging.INFO
         if LOGGER.isEnabledFor(level):
             sequence = response.headers.get(SEQUENCE_HEADER, "")
             told = Answered(
@@ -57,3 +55,12 @@ class RequestLines:
             with self._lock:
                 self._logs[level].answered([told])
         return response
+
+
+def _of_a_page(request: HttpRequest) -> bool:
+    if not request.path.startswith("/api/"):
+        return True
+    # The open platform of the supervisor has visitors without a session.
+    same_origin = request.headers.get("Sec-Fetch-Site") == "same-origin"
+    own = same_origin or settings.SESSION_COOKIE_NAME in request.COOKIES
+    return own and key_of(request.headers) is None

@@ -49,3 +49,14 @@ def test_requests_of_the_platforms_own_pages_are_debug(
     assert {page.levelno, call.levelno} == {logging.DEBUG}
     assert program.levelno == logging.INFO, "a key makes it a program's, whatever cookie it sends"
     assert f"path=/login/ status={status}" in page.getMessage()
+
+
+def test_a_page_of_the_open_platform_needs_no_session_to_be_its_own(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, LOGGER)
+    api.client.get("/api/v1/nodes", headers={"Sec-Fetch-Site": "same-origin"})
+    api.client.get("/api/v1/nodes", headers={"Sec-Fetch-Site": "cross-site"})
+    api.get("nodes", Sec_Fetch_Site="same-origin")
+    levels = [record.levelno for record in caplog.records if record.name == LOGGER]
+    assert levels == [logging.DEBUG, logging.INFO, logging.INFO]
