@@ -4,6 +4,7 @@ show the form again with the reason."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 from django.contrib.auth import logout
@@ -55,18 +56,15 @@ class RefusedLogins:
 def enter(request: HttpRequest) -> HttpResponse:
     """Begin a session with this key and redirect to the requested page; show the form again for a wrong key.
 
-    A valid key, which nobody can guess, is never throttled: only wrong ones from an address are counted.
+    Nobody guesses a key, so wrong ones are not throttled: they are counted only to bound their audit rows.
     """
     address = client_address(request)
     if caller := enter_key(request, request.POST.get("key", "").strip()):
         audit.record(caller.actor, "login with key", outcome="ok", address=address)
         return redirect(_following(request))
-    try:
-        tries = login_throttle.begin(subject_of("wrong key", address))
-    except LoginThrottled as error:
-        return _form(request, "key_problem", str(error), error)
-    if tries in (1, login_throttle.TRIES_MAX):
-        audit.record("", "login with key", outcome="refused", address=address)
+    with suppress(LoginThrottled):
+        if login_throttle.begin(subject_of("wrong key", address)) in (1, login_throttle.TRIES_MAX):
+            audit.record("", "login with key", outcome="refused", address=address)
     return _form(request, "key_problem", WRONG_KEY)
 
 
