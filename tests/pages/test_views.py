@@ -94,6 +94,12 @@ def test_a_snapshot_holds_log_nodes_and_clock(
     assert content["state"]["if_stopped"]["r0"] == "3 of 4 agree, can lose none"
 
 
+def test_a_restart_of_all_says_when_it_gives_up(learner: RealLearner, person: Client) -> None:
+    """Its stop and its start have a minute and a half each."""
+    told = person.get("/dashboard/snapshot").json()["state"]["if_all_restarted"]
+    assert told.endswith("usually 5 to 15 seconds; if no quorum runs after 3 minutes, all stay stopped")
+
+
 @pytest.mark.parametrize("path", ["/dashboard/snapshot", "/dashboard/stuck"])
 def test_the_snapshot_requires_a_login(client: Client, path: str) -> None:
     assert client.get(path).status_code == 401

@@ -53,9 +53,10 @@ def consequences() -> dict[str, Any]:
     gone = cluster_state(without=names)
     restart = f"until they run again: {gone.sentence}"
     if gone.level == "stuck":
+        minutes = 2 * START_PATIENCE / 60  # the stop and the start have this patience each
         restart = (
             "nothing is decided from the first stop until a quorum runs again: usually "
-            f"{RESTART_USUAL} seconds, at most {START_PATIENCE:.0f}"
+            f"{RESTART_USUAL} seconds; if no quorum runs after {minutes:.0f} minutes, all stay stopped"
         )
     return {
         "if_stopped": {name: cluster_state(without=[name]).sentence for name in names},
