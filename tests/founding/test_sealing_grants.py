@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.docs.taught import commands
 from tests.founding.parties import Party, Said
+from validators.management.commands.genesis import TEACH
 
 PORTS = {"promoter": 41002, "venue": 41001}
 WHOLE = {"promoter": ("issue",), "venue": ("gate", "admin")}
@@ -56,6 +59,12 @@ def test_a_genesis_with_grants_is_sealed(tmp_path: Path) -> None:
     promoter, venue = joined(tmp_path, WHOLE)
     assert seals(promoter).code == 0
     assert seals(venue, promoter.file).code == 0
+
+
+def test_the_grants_that_the_help_teaches_are_sealed(tmp_path: Path) -> None:
+    join = next(words for words in commands(TEACH) if words[0] == "join")
+    taught = tuple(after for word, after in pairwise(join) if word == "--grant")
+    assert seals(joined(tmp_path, {"venue": taught})[0]).code == 0
 
 
 def test_show_names_what_no_principal_may_do(tmp_path: Path) -> None:

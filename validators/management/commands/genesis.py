@@ -21,7 +21,7 @@ Found a cluster of several parties. No key leaves the host it was made on; the p
        manage.py genesis init --name "Cup final" --members 4 --out cup.genesis
   2. each party joins on its own host, with its own data folder, and passes the file on
        manage.py genesis join cup.genesis --data-dir ./data --id venue --host venue.example --port 4001 \\
-           --grant operate --grant gate --grant admin
+           --grant issue --grant operate --grant gate --grant admin
   3. when all have joined, each party checks and seals it; files that differ are merged
        manage.py genesis show cup.genesis
        manage.py genesis seal cup.genesis from-promoter.genesis --data-dir ./data
