@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.db.models import F
 
 from dtvn.gateway import Answered
 from dtvn.node.keys import peer_id
@@ -354,7 +355,7 @@ def wish(node: str) -> str:
 
 
 def test_stop_start_and_restart_write_the_desired_state(api: Api) -> None:
-    ManagedNode.objects.update(status=NodeStatus.RUNNING)
+    ManagedNode.objects.update(status=NodeStatus.RUNNING, running_generation=F("generation"))
     response = api.call("DELETE", "nodes/r3")
     assert (response.status_code, read(response)) == (200, {"status": "stopping", "node_id": "r3"})
     assert wish("r3") == DesiredState.STOPPED

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.db import connections
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -299,7 +300,7 @@ def run_action(admin: Client, action: str, *names: str) -> str:
 def test_admin_actions_set_the_desired_state_of_nodes(
     nodes: Callable[[], dict[str, str]], admin: Client
 ) -> None:
-    ManagedNode.objects.update(status="running")
+    ManagedNode.objects.update(status="running", running_generation=F("generation"))
     run_action(admin, "stop", "r1", "r2")
     assert [name for name, desired in nodes().items() if desired == DesiredState.STOPPED] == ["r1", "r2"]
     generation = ManagedNode.objects.get(node_id="r3").generation

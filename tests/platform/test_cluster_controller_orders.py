@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db.models import F
 
 from dtvn.node.provision import create_demo_cluster
 from tests.platform.desk import FOUR, Desk, own, show, started
@@ -89,8 +90,8 @@ def test_c40_all_nodes_of_a_cluster_of_another_size_are_started(desk: Desk) -> N
         desk.folder, lambda names: founding.found_cluster(desk.folder, names, "x:1")
     )
     started(desk)
-    nodes.restart_node("node0")
-    show(NodeStatus.RUNNING)
+    own().update(status=NodeStatus.RUNNING, running_generation=F("generation"))
+    assert nodes.restart_node("node0").generation > own().get(node_id="node1").generation
     desk.controller.turn()
     cluster.start_cluster(2)
     desk.controller.turn()

@@ -53,9 +53,19 @@ def test_starting_a_running_node_is_refused() -> None:
     assert ManagedNode.objects.get(node_id="node0").generation == 1
 
 
-def test_starting_a_failed_node_is_a_new_generation() -> None:
+@pytest.mark.parametrize("verb", [nodes.start_node, nodes.restart_node])
+def test_starting_a_failed_node_is_a_new_generation(verb) -> None:
     ManagedNode.objects.update(status=NodeStatus.ERROR)
-    assert nodes.start_node("node0").generation == 2
+    assert verb("node0").generation == 2
+
+
+@pytest.mark.parametrize("press", [nodes.start_node, nodes.restart_node])
+def test_a_second_press_leaves_the_start_under_way_alone(press) -> None:
+    nodes.stop_node("node0")
+    first = press("node0").generation
+    assert press("node0").generation == first
+    ManagedNode.objects.update(status=NodeStatus.RUNNING, running_generation=first)
+    assert nodes.restart_node("node0").generation == first + 1
 
 
 def test_stopping_a_stopped_node_is_refused() -> None:

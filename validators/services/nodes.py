@@ -57,7 +57,7 @@ def start_node(node_id: str) -> ManagedNode:
         node = _locked(node_id)
         if node.desired == DesiredState.RUNNING and node.status in RUNNING:
             raise NodeRunning(node_id)
-        return _want(node, DesiredState.RUNNING)
+        return _want_process(node)
 
 
 def stop_node(node_id: str) -> ManagedNode:
@@ -70,9 +70,9 @@ def stop_node(node_id: str) -> ManagedNode:
 
 
 def restart_node(node_id: str) -> ManagedNode:
-    """Request a new process for a node, whether one runs now or not."""
+    """Request a new process for a node, whether one runs now or not; no other while one is requested."""
     with transaction.atomic():
-        return _want(_locked(node_id), DesiredState.RUNNING)
+        return _want_process(_locked(node_id))
 
 
 def _locked(node_id: str) -> ManagedNode:
@@ -80,6 +80,12 @@ def _locked(node_id: str) -> ManagedNode:
         return ManagedNode.objects.select_for_update().get(node_id=node_id)
     except ManagedNode.DoesNotExist as error:
         raise NodeUnknown(node_id) from error
+
+
+def _want_process(node: ManagedNode) -> ManagedNode:
+    requested = node.desired == DesiredState.RUNNING and node.running_generation != node.generation
+    # Another generation would end the process that is about to start; a failed node has none.
+    return node if requested and node.status != NodeStatus.ERROR else _want(node, DesiredState.RUNNING)
 
 
 def _want(node: ManagedNode, desired: DesiredState) -> ManagedNode:
