@@ -14,6 +14,7 @@
   const outcomes = document.querySelector("[data-outcomes]");
   let log = null;
   let looking = false;
+  let sentence = element?.textContent; // of the newest state
 
   async function fetched(url) {
     const response = await fetch(url, { credentials: "same-origin" });
@@ -24,9 +25,14 @@
   }
 
   function drawState(state) {
-    element.className = `state ${state.level}`;
-    if (element.textContent !== state.sentence) {
-      element.textContent = state.sentence;
+    sentence = state.sentence;
+    say(state.level, sentence);
+  }
+
+  function say(level, text) {
+    element.className = `state ${level}`;
+    if (element.textContent !== text) {
+      element.textContent = text;
     }
   }
 
@@ -182,7 +188,11 @@
         return relation;
       },
       onMessage: () => {},
-      onState: () => {},
+      onState: function (name) {
+        if (name === "lost") {
+          say("tight", `Connection lost; last known: ${sentence}`);
+        }
+      },
     });
   }
 })();
