@@ -56,8 +56,9 @@
     looking = false;
     await readAgain(function (fresh) {
       followNodes(fresh);
-      if (document.querySelector(TICKETS)) {
+      if (document.querySelector(TICKETS) && fresh.querySelector(TICKETS)) {
         followRows(fresh);
+        followPages(fresh);
       }
     });
   }
@@ -83,18 +84,19 @@
     }
   }
 
-  /* Rows that are still there keep their checkbox, selected rows stay even if the filter no longer shows them. */
+  /* Rows that are still there keep their checkbox, selected rows stay even if the filter no longer shows them.
+     Django writes no table for an empty list: one that becomes empty keeps its table, and so its selection. */
   function followRows(fresh) {
     const body = document.querySelector("#result_list tbody");
     const found = fresh.querySelector("#result_list tbody");
-    if (!body || !found) {
+    if (!body) {
       if (found) {
         location.reload(); // the list was empty: there is no table to fill
       }
       return;
     }
     const known = new Map([...body.rows].map((row) => [keyOf(row), row]));
-    const rows = [...found.rows].map((row) => renewed(known, document.importNode(row, true)));
+    const rows = [...(found?.rows ?? [])].map((row) => renewed(known, document.importNode(row, true)));
     const kept = [...body.rows].filter((row) => !rows.includes(row) && row.querySelector(KEY)?.checked);
     const same = rows.length === body.rows.length && rows.every((row, place) => row === body.rows[place]);
     if (!same) {
@@ -127,7 +129,34 @@
     if (toggle) {
       toggle.replaceWith(toggle.cloneNode(true));
       window.Actions(anew.querySelectorAll(KEY));
+      count([...anew.querySelectorAll(KEY)]);
     }
+  }
+
+  /* As Django's script counts, which waits for a click. */
+  function count(boxes) {
+    const counter = document.querySelector(".action-counter");
+    const selected = boxes.filter((box) => box.checked).length;
+    counter.dataset.actionsIcnt = boxes.length;
+    counter.textContent = `${selected} of ${boxes.length} selected`;
+    document.getElementById("action-toggle").checked = boxes.length > 0 && selected === boxes.length;
+  }
+
+  function followPages(fresh) {
+    const shown = document.querySelector(".paginator");
+    const found = fresh.querySelector(".paginator");
+    if (found.outerHTML !== shown.outerHTML) {
+      replace(shown, found);
+    }
+  }
+
+  /* The focus stays on what is still there. */
+  function replace(shown, found) {
+    const held = shown.contains(document.activeElement) ? document.activeElement : null;
+    const anew = document.importNode(found, true);
+    const same = held && [...anew.querySelectorAll(held.localName)].find((one) => one.isEqualNode(held));
+    shown.replaceWith(anew);
+    same?.focus({ preventScroll: true });
   }
 
   // --- a page that waits for a change ------------------------------------------------------------
@@ -139,17 +168,12 @@
     }
   }
 
-  /* The focus stays on what is still there. */
   function followContent(fresh) {
     const shown = document.getElementById("content");
     const found = fresh.getElementById("content");
     if (found && found.textContent !== shown.textContent) {
-      const held = shown.contains(document.activeElement) ? document.activeElement : null;
-      const anew = document.importNode(found, true);
-      scrollByKeyboard(anew);
-      const same = held && [...anew.querySelectorAll(held.localName)].find((one) => one.isEqualNode(held));
-      shown.replaceWith(anew);
-      same?.focus({ preventScroll: true });
+      scrollByKeyboard(found);
+      replace(shown, found);
     }
   }
 

@@ -117,13 +117,17 @@ def test_one_act_on_selected_tickets_shows_its_progress(s: Supervised, page: Pag
     expect(row(page, "TICKET-109")).to_contain_text("validated")
 
 
-def test_the_admin_shows_outcomes_and_tickets_as_they_change(
-    s: Supervised, page: Page, api: httpx.Client
-) -> None:
+def enter_the_admin(s: Supervised, page: Page) -> None:
     page.goto(f"{s.url}/admin/")
     page.get_by_label("User name").fill(s.credentials["admin_user"])
     page.get_by_label("Password").fill(s.credentials["admin_password"])
     page.get_by_role("button", name="Log in").click()
+
+
+def test_the_admin_shows_outcomes_and_tickets_as_they_change(
+    s: Supervised, page: Page, api: httpx.Client
+) -> None:
+    enter_the_admin(s, page)
     expect(page.locator("#container .state")).to_have_text("4 of 4 agree, can lose 1 more")
     page.evaluate("window.mark = 1")
     api.post("/tickets/validate", json={"ticket_id": "TICKET-200"}).raise_for_status()
@@ -143,13 +147,33 @@ def test_the_admin_shows_outcomes_and_tickets_as_they_change(
     assert page.evaluate("window.mark") == 1
 
 
+def test_a_list_that_becomes_empty_keeps_only_what_is_selected(
+    s: Supervised, page: Page, api: httpx.Client
+) -> None:
+    enter_the_admin(s, page)
+    page.goto(f"{s.url}/admin/ledger/ticket/?q=TICKET-21&state=ISSUED")
+    rows, pages = page.locator("#result_list tbody tr"), page.locator(".paginator")
+    expect(pages).to_contain_text("10 shown, end of list")
+    page.evaluate("window.mark = 1")
+    rows.filter(has_text="TICKET-213").locator("input.action-select").check()
+    operations = [{"op": "validate", "ticket_id": f"TICKET-21{number}"} for number in range(10)]
+    api.post("/tickets/batch", json={"operations": operations}).raise_for_status()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("TICKET-213")
+    expect(pages).to_contain_text("0 shown, end of list")
+    expect(page.locator(".action-counter")).to_have_text("1 of 1 selected")
+    rows.locator("input.action-select").uncheck()
+    api.post("/tickets", json={"ticket_id": "TICKET-21-NEW"}).raise_for_status()
+    expect(rows).to_contain_text("TICKET-21-NEW")
+    expect(pages).to_contain_text("1 shown, end of list")
+    expect(page.locator(".action-counter")).to_have_text("0 of 1 selected")
+    assert page.evaluate("window.mark") == 1
+
+
 def test_an_act_of_the_admin_on_many_tickets_shows_its_progress(
     s: Supervised, page: Page, api: httpx.Client
 ) -> None:
-    page.goto(f"{s.url}/admin/")
-    page.get_by_label("User name").fill(s.credentials["admin_user"])
-    page.get_by_label("Password").fill(s.credentials["admin_password"])
-    page.get_by_role("button", name="Log in").click()
+    enter_the_admin(s, page)
     operations = [{"op": "issue", "ticket_id": f"MANY-{number:03}"} for number in range(60)]
     api.post("/tickets/batch", json={"operations": operations}).raise_for_status()
     page.goto(f"{s.url}/admin/ledger/ticket/?q=MANY-")
