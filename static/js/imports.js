@@ -1,11 +1,11 @@
 /*
- * The progress of one import: asked for while a worker has the file; the page is drawn anew when it ends.
- * Without progress it says what the import waits for.
+ * A file that is too large for an upload is not sent. The progress of one import: asked for while a worker has the
+ * file; the page is drawn anew when it ends. Without progress it says what the import waits for.
  */
 (function () {
   "use strict";
 
-  const { at, counted, fetchJson, grouped, put, root } = dtvn.ui;
+  const { at, counted, fetchJson, grouped, put, root, say: tell } = dtvn.ui;
   const ASK_AFTER = 700; // milliseconds
   const SAID_AFTER = 2000; // milliseconds without progress, as in the commands
   const SAY_AFTER = 500;
@@ -48,6 +48,17 @@
     put("import-text", now - progressAt >= SAID_AFTER ? `${text}; waiting for ${what}` : text);
   }
 
+  function refuseLarge(event) {
+    const [file] = this.elements.file.files;
+    const most = Number(root.dataset.fileMax);
+    if (file.size > most) {
+      event.preventDefault();
+      const size = `${grouped.format(most / 1e6)} MB`;
+      tell(`${file.name} is larger than ${size}: import it with manage.py import_tickets, or in parts.`, "bad");
+    }
+  }
+
+  at("import-form")?.addEventListener("submit", refuseLarge);
   dtvn.page = dtvn.ui.follow({});
   if (WORKING.includes(begun)) {
     setTimeout(ask, ASK_AFTER);

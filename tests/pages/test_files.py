@@ -26,8 +26,10 @@ from tickets.importing.moments import shown_moment
 from tickets.importing.record import PAGE
 from tickets.models import EventTimeZone, ImportState, TicketHolder, TicketImport
 from tickets.pages import exports, imports
+from tickets.pages.imports import FILE_BYTES_MAX
 from validators.ledger.models import Ticket
 from validators.models import PlatformAction
+from validators.processes.body_limit import BODY_BYTES_MAX
 from validators.services import decide
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -70,6 +72,13 @@ def test_the_page_says_that_there_are_no_imports_yet(desk: Client, asked: Any) -
     assert "No imports yet." in desk.get(URL).content.decode()
     previewed(desk, asked)
     assert "No imports yet." not in desk.get(URL).content.decode()
+
+
+def test_the_page_names_the_largest_file_that_fits_into_a_request(desk: Client, asked: Any) -> None:
+    page = desk.get(URL).content.decode()
+    assert f'data-file-max="{FILE_BYTES_MAX}"' in page
+    assert f"up to {FILE_BYTES_MAX / 1e6:.0f} MB" in page
+    assert FILE_BYTES_MAX < BODY_BYTES_MAX - 100_000, "the other fields come with it"
 
 
 def test_a_file_is_shown_as_understood_before_anything_is_imported(desk: Client, asked: Any) -> None:

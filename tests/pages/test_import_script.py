@@ -14,13 +14,24 @@ globalThis.Date = { now: () => now };
 globalThis.setTimeout = (act, after) => due.push([now + after, act, 0]);
 globalThis.setInterval = (act, every) => due.push([now + every, act, every]);
 const bar = {};
+let submit, said = "", sent = true;
+const form = {
+  elements: { file: { files: [{ name: "guests.csv", size: 0 }] } },
+  addEventListener: (name, act) => { submit = act; },
+};
+function give(size) {
+  form.elements.file.files[0].size = size;
+  sent = true;
+  submit.call(form, { preventDefault: () => { sent = false; } });
+}
 const dtvn = { ui: {
-  at: (name) => (name === "import-text" ? { textContent: shown } : bar),
+  at: (name) => ({ "import-text": { textContent: shown }, "import-form": form })[name] ?? bar,
   fetchJson: () => (silent ? new Promise(() => {}) : Promise.resolve(answer)),
   counted: (count, noun) => `${count} ${noun}s`,
   grouped: { format: String },
   put: (name, text) => { shown = text; },
-  root: { dataset: { importState: "issuing" } },
+  say: (text) => { said = text; },
+  root: { dataset: { importState: "issuing", fileMax: "16000000" } },
   follow: () => ({}),
 } };
 function pass(until) {
@@ -60,3 +71,14 @@ def test_an_import_without_progress_says_what_it_waits_for() -> None:
     assert window.at(4_500, done=2) == "2 of 9 tickets"
     window.engine.eval("silent = true")
     assert window.at(9_000, done=2) == "2 of 9 tickets; waiting for the platform to answer"
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent() -> None:
+    engine = Window().engine
+    engine.eval("give(16_000_000)")
+    assert engine.eval("sent")
+    engine.eval("give(16_000_001)")
+    assert not engine.eval("sent")
+    assert engine.eval("said") == (
+        "guests.csv is larger than 16 MB: import it with manage.py import_tickets, or in parts."
+    )

@@ -30,6 +30,8 @@ SCOPE = "issue"
 SHOWN = 200
 """Rows of each kind on the page; the report has more."""
 LISTED = 10
+FILE_BYTES_MAX = 16_000_000
+"""Of an upload: with the form's other fields it fits into the longest body, see body_limit."""
 TONE = {
     ImportState.READING: "accent",
     ImportState.PREVIEW: "warn",
@@ -138,6 +140,8 @@ def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status:
     newest = TicketImport.objects.defer("content", "preview", "report")[:LISTED] if may_import else []
     context: dict[str, Any] = frame(caller, "Tickets") | {
         "problem": problem,
+        "file_max": FILE_BYTES_MAX,
+        "file_mb": FILE_BYTES_MAX // 1_000_000,
         "may_import": may_import,
         "imports": [(one, TONE[ImportState(one.state)]) for one in newest],
         "given": request.POST,
