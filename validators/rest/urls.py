@@ -76,6 +76,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{V1}/openapi.json", show_document),
     path(f"{V1}/", show_index),
     path(V1, show_index),
-    path("api/docs", show_page),
+    path("api/docs", show_page, name="api-docs"),
     re_path(r"^api(/|$)", not_found),
 ]
