@@ -3,7 +3,7 @@
   "use strict";
 
   const { at, fetchJson, grouped, make, put, root, toneOf, states } = dtvn.ui;
-  const KINDS = [["running", "ok", "consumed"], ["in no quorum", "warn", "disputed"], ["changing", "accent", "validated"], ["stopped", "", "issued"], ["failed", "bad", "failed"]];
+  const KINDS = [["running", "ok", "consumed"], ["not agreeing", "warn", "disputed"], ["changing", "accent", "validated"], ["stopped", "", "issued"], ["failed", "bad", "failed"]];
   const QUANTILES = ["p50", "p95", "p99"];
   const KIB = 1024;
   /* name -> the fields of a point that it draws, and its axis (see dtvn.charts.line); `unit` is written at the axis */
