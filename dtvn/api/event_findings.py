@@ -2,7 +2,7 @@
 
 `scope` is the name of the certificate that an answer rests on: the head of the run after it, 64 hex digits,
 which commits to all that was decided about the run so far. It is LOCAL_ONLY where no certificate covers the
-events, and then only the rules of this process have judged them.
+events. Then the rules of this process judge them, unless a quorum has voted: its decision stands.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import msgspec
 
 from dtvn.events.judging import Verdict, decode_certificate, first_head, next_head, open_vote
 from dtvn.events.rules import Severity, Violation
-from dtvn.gateway import Judged, JudgedPiece, MemberAnswer
+from dtvn.gateway import NO_CERTIFICATE, Given, Judged, JudgedPiece, MemberAnswer
+from dtvn.protocol import quorum
 
 LOCAL_ONLY = "LOCAL_ONLY"
 VIOLATIONS_MAX = 1_000
@@ -49,6 +50,16 @@ class EventVerdict(msgspec.Struct, frozen=True):
     scope: str
 
 
+class Denied(msgspec.Struct, frozen=True):
+    """What the members decided against events without a certificate for it."""
+
+    index: int
+    """Of the first event that is not accepted."""
+    code: str
+    verdict: Verdict
+    """INVALID, or NONE if no verdict got enough votes."""
+
+
 class Findings:
     """Counts the members' answers about one run; keeps no event and no certificate."""
 
@@ -58,11 +69,13 @@ class Findings:
         self.refused = 0
         self.ignored = 0
         """Events before the first refusal that were dropped, as clients do."""
-        self.code: str | None = None
-        """Rule id of the first refusal."""
         self.first_refused: int | None = None
+        self.first_code: str | None = None
+        """Rule id of that refusal."""
         self.failure = ("", "")
         """Rule id and sentence of the newest piece without a certificate; "" once its events have one."""
+        self.denied: Denied | None = None
+        """The members' decision against that piece."""
         self.votes: dict[str, Counter[str]] = {}
         """Member id -> how often it gave which answer."""
         self.violations: list[Violation] = []
@@ -81,10 +94,17 @@ class Findings:
         return (self.events if self.first_refused is None else self.first_refused) - self.ignored
 
     @property
+    def code(self) -> str | None:
+        """Rule id of the first refusal, else of the members' decision against the newest events."""
+        return self.first_code or (self.denied.code if self.denied else None)
+
+    @property
     def verdict(self) -> Verdict:
         """INVALID once an event is refused, NONE where the newest events have no verdict."""
         if self.first_refused is not None:
             return Verdict.INVALID
+        if self.denied is not None:
+            return self.denied.verdict
         return Verdict.NONE if self.failure[0] or not self.events else Verdict.VALID
 
     def take(self, judged: Judged) -> tuple[list[Piece], list[EventVerdict]]:
@@ -92,15 +112,12 @@ class Findings:
         by_event = _by_index(judged.violations)
         pieces: list[Piece] = []
         verdicts: list[EventVerdict] = []
-        self.failure = ("", "")
+        self.failure, self.denied = judged.failure, None
         for piece in judged.pieces:
             refused = self._take(piece)
             pieces.append(_piece(piece, self.scope if piece.certificate else LOCAL_ONLY))
             if piece.certificate:
                 verdicts += self._verdicts(piece, refused, by_event)
-        judged_to = sum(piece.count for piece in judged.pieces if piece.certificate)
-        if judged_to < len(judged.salts) and not self.failure[0]:
-            self.failure = ("NO_DECISIONS", "No member has voted.")
         return pieces, verdicts
 
     def _take(self, piece: JudgedPiece) -> dict[int, str]:
@@ -109,7 +126,7 @@ class Findings:
         for answer in piece.members:
             self.votes.setdefault(answer.member, Counter())[answer.given.value] += 1
         if not piece.certificate:
-            self.failure = piece.code or "NO_CERTIFICATE", piece.text or "Too few votes are equal."
+            self.denied = _denied(piece)
             return {}
         encoded = decode_certificate(piece.certificate).vote
         refused = {piece.position + place: code for place, code in open_vote(encoded).errors}
@@ -117,7 +134,7 @@ class Findings:
         self.events = piece.position + piece.count
         self.refused += len(refused)
         if refused and self.first_refused is None:
-            self.first_refused, self.code = min(refused.items())
+            self.first_refused, self.first_code = min(refused.items())
         return refused
 
     def _verdicts(
@@ -136,6 +153,18 @@ class Findings:
                 self.violations.append(violation)
             else:
                 self.omitted[violation.code] += 1
+
+
+def _denied(piece: JudgedPiece) -> Denied | None:
+    """The decision of a piece without a certificate against its events; None for a valid one, and if too few
+    members have voted."""
+    votes = [each for each in piece.members if each.given in (Given.VALID, Given.INVALID)]
+    if piece.verdict is Verdict.INVALID:
+        refusals = [error for vote in votes for error in vote.errors]
+        return Denied(*min(refusals, default=(piece.position, NO_CERTIFICATE)), piece.verdict)
+    if piece.verdict is Verdict.NONE and len(votes) >= quorum.quorum(len(piece.members)):
+        return Denied(piece.position, piece.code, piece.verdict)
+    return None
 
 
 class LocalFinding(msgspec.Struct, frozen=True):
@@ -171,7 +200,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     delivered: int
     """Events accepted before the first refusal."""
     code: str | None
-    """Rule id of the first refusal."""
+    """Rule id of the first refusal, or of the members' decision against events without a certificate."""
     violations: list[Violation]
     omitted: dict[str, int]
     """Violations that are not listed, by rule."""
@@ -196,17 +225,19 @@ class SequenceReport(Report, frozen=True, kw_only=True):
 
 def report_fields(findings: Findings, local: LocalFinding | None, given: int) -> dict[str, Any]:
     """The members of a Report that follow from the findings. `local`: the finding of this process on those of
-    the `given` events that have no certificate, None if all have one; it sets the scope LOCAL_ONLY."""
+    the `given` events that have no certificate, None if all have one; it sets the scope LOCAL_ONLY, and
+    decides unless a quorum has voted."""
     first, code, violations = findings.first_refused, findings.code, list(findings.violations)
     events, delivered = findings.events, findings.delivered
     if local is not None:
         violations += local.violations[: max(VIOLATIONS_MAX - len(violations), 0)]
         events = given
         if first is None:
-            first, code = local.first_refused, local.code
+            denied = findings.denied
+            first, code = (denied.index, denied.code) if denied else (local.first_refused, local.code)
             delivered = (given if first is None else first) - findings.ignored
     return {
-        "valid": first is None,
+        "valid": is_valid(code, findings.failure[0] if local is None else ""),
         "events": events,
         "delivered": delivered,
         "code": code,
@@ -216,6 +247,11 @@ def report_fields(findings: Findings, local: LocalFinding | None, given: int) ->
         "verdict": findings.verdict,
         "failure": Failure(*findings.failure) if findings.failure[0] else None,
     }
+
+
+def is_valid(code: str | None, failure: str | None) -> bool:
+    """Whether a run is valid: no event is refused (`code`), and none lacks its verdict (`failure`)."""
+    return not code and not failure
 
 
 def _by_index(violations: tuple[Violation, ...]) -> dict[int, tuple[Violation, ...]]:

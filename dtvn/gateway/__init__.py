@@ -19,6 +19,7 @@ from dtvn.gateway.collector import (
 from dtvn.gateway.event_runs import EventActions, EventRuns, LiveRun
 from dtvn.gateway.events_face import (
     CALL_EVENTS_MAX,
+    NO_CERTIFICATE,
     STATE_DIFFERS,
     VERDICT_WAIT,
     EventFigures,
@@ -89,6 +90,7 @@ __all__ = [
     "Metrics",
     "newcomer_proof",
     "next_path",
+    "NO_CERTIFICATE",
     "NO_CLUSTER",
     "NodeHealth",
     "NodeInfo",

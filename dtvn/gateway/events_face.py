@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from dtvn.events.config import Algorithm
-from dtvn.events.judging import Verdict
+from dtvn.events.judging import NO_DECISIONS, Verdict
 from dtvn.events.rules import Violation
 from dtvn.gateway.thread_queues import ThreadQueues
 
@@ -26,6 +26,8 @@ CALL_EVENTS_MAX = 4_096
 """Most events of one call of `judge`."""
 VERDICT_WAIT = 5.0
 """Seconds after which a chunk is decided with the votes at hand."""
+NO_CERTIFICATE = "NO_CERTIFICATE"
+"""Rule id of a verdict that too few equal votes prove."""
 STATE_DIFFERS = "STATE_DIFFERS"
 """`JudgedPiece.code` if the certified rule state is not the one computed here, as between releases."""
 
@@ -108,6 +110,16 @@ class Judged(msgspec.Struct, frozen=True):
     def certified(self) -> bool:
         """Whether certificates cover all events of the call."""
         return sum(piece.count for piece in self.pieces if piece.certificate) == len(self.salts)
+
+    @property
+    def failure(self) -> tuple[str, str]:
+        """Rule id and sentence of why events have no certificate; ("", "") if all have one."""
+        if self.certified:
+            return "", ""
+        last = self.pieces[-1] if self.pieces else None
+        if last is not None and not last.certificate:
+            return last.code or NO_CERTIFICATE, last.text or "Too few votes are equal."
+        return (last and last.code) or NO_DECISIONS, (last and last.text) or "No member has voted."
 
     @property
     def certificates(self) -> tuple[bytes, ...]:

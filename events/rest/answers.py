@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from dtvn.api.answers import Answer, bare, success
 from dtvn.api.event_answers import KeptPiece, KeptRecord, KeptRun, KeptViolation, RunDetails
-from dtvn.api.event_findings import LOCAL_ONLY, Report, SequenceReport, report_fields
+from dtvn.api.event_findings import LOCAL_ONLY, Report, SequenceReport, is_valid, report_fields
 from dtvn.events.judging import Verdict
 from dtvn.events.rules import SUGGESTIONS, Severity
 from events.models import JudgedRun, RunPiece, RunRecord
@@ -49,7 +49,7 @@ def kept_report(row: JudgedRun) -> dict[str, Any]:
         {**each, "message": "", "suggestion": SUGGESTIONS.get(each["code"], "")} for each in row.violations
     ]
     return {
-        "valid": row.verdict == Verdict.VALID,
+        "valid": is_valid(row.code, row.failure),
         "events": row.events,
         "delivered": row.delivered,
         "code": row.code or None,

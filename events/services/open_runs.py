@@ -132,7 +132,7 @@ class OpenRun:
             found.salts += judged.salts[: len(verdicts)]
             last.verdicts += verdicts
             if len(verdicts) < len(texts):
-                if not allows_local_validation():
+                if self.findings.denied is None and not allows_local_validation():
                     code, text = self.findings.failure
                     raise ApiError(503, errors.NO_VERDICT, f"{text} ({code})")
                 found.local = local_finding(judged, self.findings.events)

@@ -155,10 +155,10 @@
       ["Algorithm", run.algorithm],
       ["State", run.status],
       ["Events", `${grouped.format(run.events)} judged, ${grouped.format(run.refused)} refused`],
-      ["Certificate", run.scope === "LOCAL_ONLY" ? "none: no quorum judged this run" : run.scope],
+      ["Certificate", run.scope === "LOCAL_ONLY" ? "none" : run.scope],
       ["In the log", log ? `at ${log.sequence}.${log.index}` : run.recorded ? plain(run.record_code || "not yet") : "not recorded"],
       ["Asked by", run.actor],
-    ].concat(run.failure ? [["No verdict", plain(run.failure)]] : []));
+    ].concat(run.failure ? [[run.verdict === "none" ? "No verdict" : "Newest events", plain(run.failure)]] : []));
     const votes = Object.entries(run.votes).sort();
     at("votes").replaceChildren(...votes.map(([node, counts]) => {
       const made = make("tr");
@@ -206,7 +206,10 @@
     const outcome = cell("whole", "");
     outcome.append(verdict(report.verdict));
     if (report.failure) {
-      outcome.append(make("span", "reason", `${report.failure.text} The rules here say: ${report.valid ? "valid" : "not valid"}.`));
+      // A quorum's decision stands; else the rules of this platform judge.
+      const decided = report.verdict !== "none" || report.code === report.failure.code;
+      const here = decided ? "" : ` The rules here say: ${report.valid ? "valid" : "not valid"}.`;
+      outcome.append(make("span", "reason", report.failure.text + here));
     }
     const nodes = cell("whole", "");
     nodes.append(answers(report.pieces.at(-1)?.members ?? []));

@@ -177,17 +177,17 @@ def test_a_member_without_the_state_gets_it(gateway: FakeGateway) -> None:
     assert (fresh.votes, fresh.abstentions) == (1, 1)
 
 
-def falsely(gateway: FakeGateway, member: int, *, also_honest: bool = False) -> None:
-    """Make a member vote falsely, with its real key; or in both ways."""
+def falsely(gateway: FakeGateway, *members: int, also_honest: bool = False) -> None:
+    """Make these members vote falsely, all alike, with their real keys; or in both ways."""
 
     def changed(index: int, body: bytes) -> list[bytes]:
         answers = decode_answers(body)
-        if index != member or not answers.turn:
+        if index not in members or not answers.turn:
             return [body]
         turn = canonical.decode(Turn, answers.turn)
         votes = [canonical.decode(Vote, each) for each in turn.votes]
         lies = [Vote(vote.question, vote.after, ((0, "A_LIE"),)) for vote in votes]
-        return [*([body] if also_honest else []), signed(gateway, member, lies)]
+        return [*([body] if also_honest else []), signed(gateway, index, lies)]
 
     gateway.events.changed = changed
 

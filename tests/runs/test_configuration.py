@@ -16,6 +16,7 @@ from dtvn_project.judging import NODE_ID, VARIABLE, events_config
 from tests.api.conftest import Api, read
 from tests.fake_events import FakeEvents
 from tests.fake_gateway import FakeGateway
+from tests.gateway.test_events import falsely
 from tests.runs.test_rest import GOOD, sequence, texts
 from validators.processes.preparation import check_events_config
 from validators.services import network
@@ -143,6 +144,17 @@ def test_a31_without_local_validation_there_is_no_local_verdict(
     for path in ("validate-sequence", "validate"):
         answer = api.post(f"events/{path}", texts(GOOD))
         assert (answer.status_code, read(answer)["code"]) == (503, "no_verdict")
+
+
+def test_the_members_decision_is_answered_without_local_validation_too(
+    configured: Configure, fake: FakeGateway
+) -> None:
+    api = configured(
+        consensus_config={"algorithm": "unanimous"}, partition_handler={"allow_local_validation": False}
+    )
+    falsely(fake, 1)
+    told = sequence(api, GOOD)
+    assert (told["valid"], told["code"]) == (False, "A_LIE")
 
 
 def test_a_cluster_that_is_too_small_offers_nothing(configured: Configure) -> None:

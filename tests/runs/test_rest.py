@@ -85,6 +85,26 @@ def test_a_liar_changes_no_verdict_and_is_shown(api: Api, fake: FakeGateway) -> 
     assert shown["votes"]["r1"] == {"valid": 1}
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "liars", "decision"),
+    [
+        ("unanimous", (1,), ("invalid", "A_LIE", "NO_CERTIFICATE")),
+        ("majority", (1, 2), ("invalid", "A_LIE", "NO_CERTIFICATE")),
+        ("pbft", (1, 2), ("none", "PBFT_NO_CONSENSUS", "PBFT_NO_CONSENSUS")),
+    ],
+)
+def test_what_the_members_do_not_find_valid_is_not_valid(
+    api: Api, fake: FakeGateway, algorithm: str, liars: tuple[int, ...], decision: tuple[str, ...]
+) -> None:
+    """The rules here find nothing, which no longer counts once a quorum has voted."""
+    falsely(fake, *liars)
+    told = sequence(api, GOOD, algorithm=algorithm, recorded=False)
+    assert (told["verdict"], told["code"], told["failure"]["code"]) == decision
+    assert (told["valid"], told["delivered"], told["scope"]) == (False, 0, "LOCAL_ONLY")
+    kept = read(api.post(f"events/runs/{told['id']}/end"))["data"]
+    assert (kept["verdict"], kept["code"], kept["valid"]) == (told["verdict"], told["code"], False)
+
+
 def test_without_a_quorum_the_scope_says_local_only(api: Api, fake: FakeGateway) -> None:
     fake.events.down = frozenset({2, 3})
     told = sequence(api, BAD)
@@ -125,6 +145,19 @@ def test_chunks_of_a_run_answer_a_line_an_event(api: Api) -> None:
     assert {name: again[name] for name in ("valid", "events", "code", "scope", "recorded")} == {
         name: end[name] for name in ("valid", "events", "code", "recorded")
     } | {"scope": again["scope"]}
+
+
+@pytest.mark.parametrize(("events", "valid"), [([], True), (GOOD[:2], False)])
+def test_a_run_without_verdict_gets_one_report_however_often_it_ends(
+    api: Api, fake: FakeGateway, events: list[bytes], valid: bool
+) -> None:
+    """A run without events is valid; one whose events got no verdict is not."""
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    fake.events.down = frozenset({1, 2, 3})
+    if events:
+        assert api.post(f"{path}/events", texts(events)).status_code == 503
+    told = [read(api.post(f"{path}/end"))["data"]["valid"] for _ in range(2)]
+    assert told == [valid, valid]
 
 
 def test_a_repeated_chunk_gets_the_same_answer(api: Api) -> None:
