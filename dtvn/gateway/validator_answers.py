@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 
 import msgspec
 
 from dtvn.events.judging import Verdict
-from dtvn.events.rules import Severity, Violation, refused
+from dtvn.events.rules import SUGGESTIONS, Severity, Violation, refused
 from dtvn.gateway.events_face import Judged
 from dtvn.protocol import quorum
 
@@ -117,7 +117,8 @@ class ValidationResult(msgspec.Struct, frozen=True):
 
     is_valid: bool
     errors: tuple[Violation, ...]
-    """What refused an event; or one that says why there is no verdict."""
+    """What refused an event, by the members or by the rules here; before these, why events have no verdict
+    or no certificate."""
     warnings: tuple[Violation, ...]
     event_count: int
     duration: float
@@ -165,23 +166,45 @@ def local_result(violations: Sequence[Violation], events: int, duration: float) 
 
 
 def result_of(judged: Judged, duration: float) -> ValidationResult:
-    """The result of one call."""
-    errors = tuple(each for each in judged.violations if each.severity is Severity.ERROR)
-    if judged.verdict is Verdict.NONE:
-        last = judged.pieces[-1] if judged.pieces else None
-        code = (last and last.code) or "NO_DECISIONS"
-        text = (last and last.text) or "No member has voted."
-        errors = (Violation(judged.position, code, Severity.ERROR, None, text, ""), *errors)
+    """The result of one call. What the rules here find against a certified valid verdict are warnings: those
+    of the members may be of another release."""
+    valid = judged.verdict is Verdict.VALID and judged.certified
+    own = [each for each in judged.violations if each.severity is Severity.ERROR]
+    warnings = [each for each in judged.violations if each.severity is Severity.WARNING]
+    errors: list[Violation] = []
+    if valid:
+        warnings += [msgspec.structs.replace(each, severity=Severity.WARNING) for each in own]
+    else:
+        errors += [*_reason(judged), *own, *_refused_by_members(judged, {each.code for each in own})]
     return ValidationResult(
-        judged.verdict is Verdict.VALID and judged.certified,
-        errors,
-        tuple(each for each in judged.violations if each.severity is Severity.WARNING),
+        valid,
+        tuple(errors),
+        tuple(warnings),
         len(judged.salts),
         duration,
         judged.certified,
         judged.certificates,
         judged.salts,
     )
+
+
+def _reason(judged: Judged) -> Iterator[Violation]:
+    """Why events have no certificate, at the first of them; nothing if all have one."""
+    code, text = judged.failure
+    if code:
+        covered = sum(piece.count for piece in judged.pieces if piece.certificate)
+        yield Violation(judged.position + covered, code, Severity.ERROR, None, text, "")
+
+
+def _refused_by_members(judged: Judged, known: set[str]) -> Iterator[Violation]:
+    """Each rule id of a piece's verdict that is not in `known`, at the first event refused by it."""
+    for piece in judged.pieces:
+        refusals = [error for member in piece.members for error in member.errors]
+        for code in piece.errors:
+            index = min((at for at, each in refusals if each == code), default=piece.position)
+            said = "Members refuse this event; the rules here do not."
+            if code not in known:
+                yield Violation(index, code, Severity.ERROR, None, said, SUGGESTIONS.get(code, ""))
 
 
 def partition(reached: Sequence[str], lost: Sequence[str]) -> PartitionInfo | None:

@@ -177,7 +177,15 @@ def test_a_member_without_the_state_gets_it(gateway: FakeGateway) -> None:
     assert (fresh.votes, fresh.abstentions) == (1, 1)
 
 
-def falsely(gateway: FakeGateway, *members: int, also_honest: bool = False) -> None:
+A_LIE = ((0, "A_LIE"),)
+
+
+def falsely(
+    gateway: FakeGateway,
+    *members: int,
+    errors: tuple[tuple[int, str], ...] = A_LIE,
+    also_honest: bool = False,
+) -> None:
     """Make these members vote falsely, all alike, with their real keys; or in both ways."""
 
     def changed(index: int, body: bytes) -> list[bytes]:
@@ -186,7 +194,7 @@ def falsely(gateway: FakeGateway, *members: int, also_honest: bool = False) -> N
             return [body]
         turn = canonical.decode(Turn, answers.turn)
         votes = [canonical.decode(Vote, each) for each in turn.votes]
-        lies = [Vote(vote.question, vote.after, ((0, "A_LIE"),)) for vote in votes]
+        lies = [Vote(vote.question, vote.after, errors) for vote in votes]
         return [*([body] if also_honest else []), signed(gateway, index, lies)]
 
     gateway.events.changed = changed
