@@ -112,6 +112,11 @@ class Judged(msgspec.Struct, frozen=True):
         return sum(piece.count for piece in self.pieces if piece.certificate) == len(self.salts)
 
     @property
+    def partial(self) -> bool:
+        """Whether time ran out for a piece before all that were asked had answered."""
+        return any(piece.partial for piece in self.pieces)
+
+    @property
     def failure(self) -> tuple[str, str]:
         """Rule id and sentence of why events have no certificate; ("", "") if all have one."""
         if self.certified:

@@ -218,19 +218,21 @@ class _Operations(Nodes):
         BreakerError while it is open."""
         begun = time.monotonic()
         with self._counting:
-            permit, decided = self._breaker.begin(begun), True
+            permit = self._breaker.begin(begun)
+        verdict: Verdict | None = None  # None: no member was asked
+        late = False
         try:
             judged = yield from judging
-            decided = judged.verdict is not Verdict.NONE
-        except (GatewayClosed, TimeoutError):
-            decided = False
+            verdict, late = judged.verdict, judged.partial
+        except (GatewayClosed, TimeoutError) as error:
+            verdict, late = Verdict.NONE, isinstance(error, TimeoutError)
             raise
         finally:
             now = time.monotonic()
             with self._counting, suppress(BreakerError):  # too slow counts as a failure; the verdict stands
-                self._meter.asked.add(now - begun)
-                self._meter.undecided += not decided
-                end = self._breaker.succeed if decided else self._breaker.fail
+                if verdict is not None:
+                    self._meter.ask(now - begun, verdict, late=late)
+                end = self._breaker.fail if verdict is Verdict.NONE else self._breaker.succeed
                 end(permit, now)
         return judged
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import msgspec
 
-from dtvn.events.judging import Verdict
+from dtvn.events.judging import PARTIAL_DECISIONS, Verdict
 from dtvn.events.rules import SUGGESTIONS, Severity, Violation, refused
 from dtvn.gateway.events_face import Judged
 from dtvn.protocol import quorum
@@ -81,9 +81,9 @@ class Metrics(msgspec.Struct, frozen=True):
 
     total_validations: int
     error_count: int
-    """Calls that ended invalid."""
+    """Calls that the members found invalid in time."""
     timeout_count: int
-    """Calls that ended without a verdict of the members."""
+    """Calls whose time ran out before all members that were asked had answered."""
     error_rate: float
     success_rate: float
     avg_latency_ms: float
@@ -171,6 +171,9 @@ def result_of(judged: Judged, duration: float) -> ValidationResult:
     valid = judged.verdict is Verdict.VALID and judged.certified
     own = [each for each in judged.violations if each.severity is Severity.ERROR]
     warnings = [each for each in judged.violations if each.severity is Severity.WARNING]
+    if judged.partial:
+        said = "Time ran out before all members that were asked had answered."
+        warnings.insert(0, Violation(judged.position, PARTIAL_DECISIONS, Severity.WARNING, None, said, ""))
     errors: list[Violation] = []
     if valid:
         warnings += [msgspec.structs.replace(each, severity=Severity.WARNING) for each in own]

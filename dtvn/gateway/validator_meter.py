@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from dtvn.events.judging import Verdict
 from dtvn.gateway.face import Balance, MemberView
 from dtvn.gateway.validator_answers import Metrics, ValidationResult
 from dtvn.memory import resident_bytes
@@ -37,8 +38,8 @@ class Meter:
         """Calls judged by the rules in this process alone; the others are `all`."""
         self.asked = Spent()
         """Calls for which members were asked."""
-        self.undecided = 0
-        """Those of them without a verdict."""
+        self._undecided = self._late = 0
+        """Those of them without a verdict, and those whose time ran out."""
         self._all = Spent()
         self._valid = self._invalid = 0
         self._begun, self._processor = time.monotonic(), time.process_time()
@@ -47,7 +48,13 @@ class Meter:
         """Count the end of a call that was not judged in this process alone."""
         self._all.add(result.duration)
         self._valid += result.is_valid
-        self._invalid += result.certified and not result.is_valid
+
+    def ask(self, seconds: float, verdict: Verdict, *, late: bool) -> None:
+        """Count a call for which members were asked. `late`: its time ran out."""
+        self.asked.add(seconds)
+        self._undecided += verdict is Verdict.NONE
+        self._late += late
+        self._invalid += verdict is Verdict.INVALID and not late
 
     def metrics(self, views: Sequence[MemberView], balance: Balance) -> Metrics:
         """`views`, `balance`: those of the gateway."""
@@ -59,7 +66,7 @@ class Meter:
         return Metrics(
             total_validations=total,
             error_count=self._invalid,
-            timeout_count=total - self._valid - self._invalid,
+            timeout_count=self._late,
             error_rate=self._invalid / total if total else 0.0,
             success_rate=self._valid / total if total else 0.0,
             avg_latency_ms=self._all.mean_ms,
@@ -67,7 +74,7 @@ class Meter:
             local_fallbacks=self.local.calls,
             avg_local_validation_latency_ms=self.local.mean_ms,
             consensus_operations=self.asked.calls,
-            consensus_failures=self.undecided,
+            consensus_failures=self._undecided,
             avg_consensus_time_ms=self.asked.mean_ms,
             current_leader=next((view.id for view in reached if view.primary), ""),
             active_nodes=len(reached),

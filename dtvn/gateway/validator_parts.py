@@ -91,10 +91,10 @@ class ConsensusManager:
     def get_metrics(self) -> ConsensusMetrics:
         """Figures of the calls so far."""
         metrics = self._metrics
-        total = metrics.total_validations
+        total = metrics.consensus_operations
         leader = next((view.id for view in self._gateway.members() if view.primary), "")
-        decided = (total - metrics.timeout_count) / total if total else 0.0
-        return ConsensusMetrics(total, decided, metrics.avg_latency_ms, leader)
+        decided = (total - metrics.consensus_failures) / total if total else 0.0
+        return ConsensusMetrics(total, decided, metrics.avg_consensus_time_ms, leader)
 
     def get_health(self) -> Issues:
         """Why nothing can be decided."""

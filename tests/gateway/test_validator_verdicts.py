@@ -25,6 +25,8 @@ def test_what_only_members_refuse_is_an_error_too(gateway: FakeGateway) -> None:
         assert (found.is_valid, codes(found)) == (False, ["NO_CERTIFICATE", "A_LIE"])
         assert found.errors[0].message == "Too few votes are equal."
         assert [each.index for each in found.errors] == [0, 0]
+        metrics = validator.get_metrics()
+    assert (metrics.error_count, metrics.timeout_count) == (1, 0), "the members decided in time"
 
 
 def test_what_members_find_valid_has_warnings_at_most(gateway: FakeGateway) -> None:
@@ -33,3 +35,31 @@ def test_what_members_find_valid_has_warnings_at_most(gateway: FakeGateway) -> N
         found = validator.validate_sequence(BAD)
     assert (found.is_valid, found.certified, codes(found)) == (True, True, [])
     assert [(each.code, each.severity) for each in found.warnings] == [("MESSAGE_NOT_OPEN", "warning")]
+
+
+def test_a_decision_without_all_that_were_asked_is_a_noted_time_out(gateway: FakeGateway) -> None:
+    falsely(gateway, 1, 2)
+    false = gateway.events.changed
+    gateway.events.changed = lambda member, body: [] if member == 3 else false(member, body)
+    with DistributedValidator(gateway, algorithm=Algorithm.MAJORITY) as validator:
+        found = validator.validate_sequence(GOOD)
+        metrics = validator.get_metrics()
+    assert "A_LIE" in codes(found)
+    assert [each.code for each in found.warnings] == ["PARTIAL_DECISIONS"]
+    assert (metrics.timeout_count, metrics.consensus_failures) == (1, 0)
+
+
+def test_only_late_members_are_time_outs(gateway: FakeGateway) -> None:
+    """Neither a run that another writes, nor a wrong argument, nor a call that the breaker refuses."""
+    with DistributedValidator(gateway) as first, DistributedValidator(gateway) as second:
+        first.validate_event(GOOD[0], thread="t", run="r")
+        second.validate_sequence(GOOD, thread="t", run="r")
+        second.validate_sequence(GOOD, thread="t" * 2_000)
+        assert second.get_metrics().timeout_count == second.get_metrics().consensus_operations == 0
+        gateway.events.down = frozenset({2, 3})
+        for _ in range(6):
+            found = second.validate_sequence(GOOD)
+        metrics = second.get_metrics()
+    assert codes(found) == ["CIRCUIT_BREAKER_OPEN"]
+    assert (metrics.total_validations, metrics.timeout_count) == (8, 5)
+    assert (metrics.consensus_operations, metrics.consensus_failures) == (5, 5)
