@@ -49,6 +49,7 @@ from dtvn.gateway.validator_answers import (
     NodeHealth,
     ValidationResult,
     failed,
+    joined,
     local_result,
     result_of,
     texts_of,
@@ -202,7 +203,7 @@ class _Operations(Nodes):
                 return self._judge_here(events, thread, run, whole=whole)
             judge = self._judge_sequence if whole else self._judge_event
             judged = yield from self._guarded(judge(events, thread, run))
-            result = result_of(judged, time.monotonic() - begun)
+            result = result_of(judged, len(events), time.monotonic() - begun)
         except RunIsLive as error:
             result = failed("DISTRIBUTED_LOCK_FAILED", str(error), len(events), time.monotonic() - begun)
         except BreakerError as error:
@@ -255,7 +256,12 @@ class _Operations(Nodes):
                 raise RunIsLive(f"other sequences of thread {named!r} are judged first") from None
             live = self._begin(thread, run)
             try:
-                judged: Judged = yield live.judge(events, wait=self._wait)
+                judged: Judged = yield live.judge(events[:CALL_EVENTS_MAX], wait=self._wait)
+                for start in range(CALL_EVENTS_MAX, len(events), CALL_EVENTS_MAX):
+                    if not judged.certified:
+                        break
+                    some = events[start : start + CALL_EVENTS_MAX]
+                    judged = joined(judged, (yield live.judge(some, wait=self._wait)))
             finally:
                 ending = live.end(wait=self._wait)
             yield ending

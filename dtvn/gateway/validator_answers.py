@@ -165,9 +165,19 @@ def local_result(violations: Sequence[Violation], events: int, duration: float) 
     return ValidationResult(not errors, errors, (mark, *warnings), events, duration, certified=False)
 
 
-def result_of(judged: Judged, duration: float) -> ValidationResult:
-    """The result of one call. What the rules here find against a certified valid verdict are warnings: those
-    of the members may be of another release."""
+def joined(judged: Judged, following: Judged) -> Judged:
+    """The answers to two calls of one run, one after the other, as one."""
+    return msgspec.structs.replace(
+        judged,
+        pieces=judged.pieces + following.pieces,
+        violations=judged.violations + following.violations,
+        salts=judged.salts + following.salts,
+    )
+
+
+def result_of(judged: Judged, events: int, duration: float) -> ValidationResult:
+    """The result of one call about so many events. What the rules here find against a certified valid verdict
+    are warnings: those of the members may be of another release."""
     valid = judged.verdict is Verdict.VALID and judged.certified
     own = [each for each in judged.violations if each.severity is Severity.ERROR]
     warnings = [each for each in judged.violations if each.severity is Severity.WARNING]
@@ -183,7 +193,7 @@ def result_of(judged: Judged, duration: float) -> ValidationResult:
         valid,
         tuple(errors),
         tuple(warnings),
-        len(judged.salts),
+        events,
         duration,
         judged.certified,
         judged.certificates,

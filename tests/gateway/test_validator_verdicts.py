@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from dtvn.events.config import Algorithm
-from dtvn.gateway import DistributedValidator
+from dtvn.gateway import CALL_EVENTS_MAX, DistributedValidator
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.gateway.test_validator import BAD, GOOD, codes
 from tests.host.support import make_genesis
+
+CUSTOM = b'{"type":"CUSTOM","name":"n","value":1}'
 
 
 @pytest.fixture
@@ -63,3 +65,14 @@ def test_only_late_members_are_time_outs(gateway: FakeGateway) -> None:
     assert codes(found) == ["CIRCUIT_BREAKER_OPEN"]
     assert (metrics.total_validations, metrics.timeout_count) == (8, 5)
     assert (metrics.consensus_operations, metrics.consensus_failures) == (5, 5)
+
+
+def test_a_sequence_longer_than_one_call_is_judged_whole(gateway: FakeGateway) -> None:
+    events = [GOOD[0], *[CUSTOM] * CALL_EVENTS_MAX, BAD[2]]
+    with DistributedValidator(gateway) as validator:
+        found = validator.validate_sequence(events)
+        assert (found.certified, found.event_count, len(found.salts)) == (True, len(events), len(events))
+        assert [(each.index, each.code) for each in found.errors] == [(len(events) - 1, "MESSAGE_NOT_OPEN")]
+        gateway.events.down = frozenset({2, 3})
+        found = validator.validate_sequence(events)
+    assert (found.certified, found.event_count, codes(found)) == (False, len(events), ["PBFT_NO_CONSENSUS"])
