@@ -18,7 +18,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Self
 
-from dtvn.events.asking import EVENT_BYTES_MAX
+import msgspec
+
 from dtvn.events.balancing import BreakerError, CallBreakers, Stats
 from dtvn.events.config import (
     Algorithm,
@@ -37,17 +38,18 @@ from dtvn.gateway.events_face import (
     VERDICT_WAIT,
     EventRun,
     Judged,
-    RunEnded,
     RunIsLive,
 )
 from dtvn.gateway.face import GatewayClosed, GatewayFace
 from dtvn.gateway.steps import Steps, awaited, waited
 from dtvn.gateway.validator_answers import (
+    NO_VERDICT,
     EventText,
     Health,
     Metrics,
     NodeHealth,
     ValidationResult,
+    code_of,
     failed,
     joined,
     local_result,
@@ -70,6 +72,14 @@ STOP_WAIT = 2.0
 NOT_RUNNING = "VALIDATOR_NOT_RUNNING"
 CONSENSUS_BREAKER = CircuitBreakerConfig(name="consensus", timeout=0.0)
 """Around questions to the members: after five calls without a verdict, none is asked for a minute."""
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    """The run that a call names; "" and None leave the choice to the validator."""
+
+    thread: str
+    run: str
+    algorithm: Algorithm | None
 
 
 class _Operations(Nodes):
@@ -175,41 +185,35 @@ class _Operations(Nodes):
 
     # --- judging ---------------------------------------------------------------------------------
 
-    def _validate_event(self, event: EventText | None, thread: str, run: str) -> Steps[ValidationResult]:
+    def _validate_event(self, event: EventText | None, wanted: _Wanted) -> Steps[ValidationResult]:
         texts, wrong = texts_of([event])
         if wrong is not None:
             return wrong
-        return (yield from self._timed(texts, thread, run, whole=False))
+        return (yield from self._timed(texts, wanted, whole=False))
 
     def _validate_sequence(
-        self, events: Sequence[EventText | None], thread: str, run: str
+        self, events: Sequence[EventText | None], wanted: _Wanted
     ) -> Steps[ValidationResult]:
         if not events and self._running:
             return ValidationResult(True, (), (), 0, 0.0, certified=False)
         texts, wrong = texts_of(events)
         if wrong is not None:
             return wrong
-        return (yield from self._timed(texts, thread, run, whole=True))
+        return (yield from self._timed(texts, wanted, whole=True))
 
-    def _timed(
-        self, events: Sequence[bytes], thread: str, run: str, *, whole: bool
-    ) -> Steps[ValidationResult]:
+    def _timed(self, events: Sequence[bytes], wanted: _Wanted, *, whole: bool) -> Steps[ValidationResult]:
         if not self._running:
             return failed(NOT_RUNNING, "Start the validator first.", len(events))
         begun = time.monotonic()
         yield from self._first_links()
         try:
             if self.is_partitioned():
-                return self._judge_here(events, thread, run, whole=whole)
+                return self._judge_here(events, wanted, whole=whole)
             judge = self._judge_sequence if whole else self._judge_event
-            judged = yield from self._guarded(judge(events, thread, run))
+            judged = yield from self._guarded(judge(events, wanted))
             result = result_of(judged, len(events), time.monotonic() - begun)
-        except RunIsLive as error:
-            result = failed("DISTRIBUTED_LOCK_FAILED", str(error), len(events), time.monotonic() - begun)
-        except BreakerError as error:
-            result = failed(error.code.value, str(error), len(events), time.monotonic() - begun)
-        except (GatewayClosed, Overloaded, RunEnded, TimeoutError, ValueError) as error:
-            result = failed("NO_DECISIONS", str(error), len(events), time.monotonic() - begun)
+        except NO_VERDICT as error:
+            result = failed(code_of(error), str(error), len(events), time.monotonic() - begun)
         with self._counting:
             self._meter.add(result)
         return result
@@ -245,16 +249,16 @@ class _Operations(Nodes):
         self._linked = True
 
     def _judge_sequence(
-        self, events: Sequence[bytes], thread: str, run: str
+        self, events: Sequence[bytes], wanted: _Wanted
     ) -> Generator[Future[Any], Any, Judged]:
         began = started_run(events[0])
-        named = thread or (began.thread_id if began is not None else "")
+        named = wanted.thread or (began.thread_id if began is not None else "")
         with self._gateway.events.queues.place(named) as first:
             try:
                 yield first
             except TimeoutError:
                 raise RunIsLive(f"other sequences of thread {named!r} are judged first") from None
-            live = self._begin(thread, run)
+            live = self._begin(wanted)
             try:
                 judged: Judged = yield live.judge(events[:CALL_EVENTS_MAX], wait=self._wait)
                 for start in range(CALL_EVENTS_MAX, len(events), CALL_EVENTS_MAX):
@@ -267,12 +271,10 @@ class _Operations(Nodes):
             yield ending
         return judged
 
-    def _judge_event(
-        self, events: Sequence[bytes], thread: str, run: str
-    ) -> Generator[Future[Any], Any, Judged]:
+    def _judge_event(self, events: Sequence[bytes], wanted: _Wanted) -> Generator[Future[Any], Any, Judged]:
         """Have the members judge the events in `_owed`, then `events`, which get no verdict before the former
         have one."""
-        live = self._live(thread, run)
+        live = self._live(wanted)
         while self._owed:
             earlier = self._asked is not None
             # Kept until its verdict is taken: a cancelled call must not have these events judged twice.
@@ -288,17 +290,15 @@ class _Operations(Nodes):
                 self._stream.feed(text)
         return judged
 
-    def _judge_here(self, events: Sequence[bytes], thread: str, run: str, *, whole: bool) -> ValidationResult:
+    def _judge_here(self, events: Sequence[bytes], wanted: _Wanted, *, whole: bool) -> ValidationResult:
         """Judge by the rules in this process, because no quorum is reached; `whole`: the events are a whole
-        run. Raises ValueError for an event that is too long, Overloaded if too many wait for a quorum."""
+        run. Raises Overloaded if too many events wait for a quorum."""
         if not self._allow_local:
             return failed("DISTRIBUTED_PARTITION", "Too few members are reached to decide.", len(events))
         begun = time.monotonic()
         stream = Stream() if whole else self._stream
         if not whole:
-            self._live(thread, run)
-            if max(map(len, events)) > EVENT_BYTES_MAX:
-                raise ValueError(f"an event has over {EVENT_BYTES_MAX} bytes")
+            self._live(wanted)
             if len(self._owed) + len(events) > CALL_EVENTS_MAX or self._owed_bytes > OWED_BYTES_MAX:
                 raise Overloaded(f"{len(self._owed)} events already wait for a quorum")
             self._owed += events
@@ -310,16 +310,18 @@ class _Operations(Nodes):
     def _owed_bytes(self) -> int:
         return sum(map(len, self._owed))
 
-    def _live(self, thread: str, run: str) -> EventRun:
+    def _live(self, wanted: _Wanted) -> EventRun:
         if self._run is None:
-            self._run = self._begin(thread, run)
+            self._run = self._begin(wanted)
+        elif wanted.algorithm not in (None, self._run.algorithm):
+            raise RunIsLive(f"the run is judged by {self._run.algorithm}; `stop` ends it")
         return self._run
 
-    def _begin(self, thread: str, run: str) -> EventRun:
+    def _begin(self, wanted: _Wanted) -> EventRun:
         return self._gateway.events.begin(
-            thread or f"anonymous-{secrets.token_hex(8)}",
-            run or f"run-{secrets.token_hex(8)}",
-            algorithm=self._algorithm,
+            wanted.thread or f"anonymous-{secrets.token_hex(8)}",
+            wanted.run or f"run-{secrets.token_hex(8)}",
+            algorithm=wanted.algorithm or self._algorithm,
             recorded=self._recorded,
             actor=self._actor,
         )
@@ -389,17 +391,32 @@ class DistributedValidator(_Operations):
         ExceptionGroup of what that raised."""
         waited(self._stop(), STOP_WAIT)
 
-    def validate_event(self, event: EventText | None, *, thread: str = "", run: str = "") -> ValidationResult:
-        """Judge the next event of this validator's run, given as its JSON text. The names are the run's,
-        which its first event begins."""
-        return waited(self._validate_event(event, thread, run), self._wait + ANSWER_SLACK)
+    def validate_event(
+        self,
+        event: EventText | None,
+        *,
+        thread: str = "",
+        run: str = "",
+        algorithm: Algorithm | None = None,
+    ) -> ValidationResult:
+        """Judge the next event of this validator's run, given as its JSON text. The names and the algorithm
+        are the run's, which its first event begins."""
+        wanted = _Wanted(thread, run, algorithm)
+        return waited(self._validate_event(event, wanted), self._wait + ANSWER_SLACK)
 
     def validate_sequence(
-        self, events: Sequence[EventText | None], *, thread: str = "", run: str = ""
+        self,
+        events: Sequence[EventText | None],
+        *,
+        thread: str = "",
+        run: str = "",
+        algorithm: Algorithm | None = None,
     ) -> ValidationResult:
         """Judge a whole run, given as the JSON texts of its events, beside the run of `validate_event`.
-        Sequences of one thread, by `thread` or their RUN_STARTED, are judged one after the other."""
-        return waited(self._validate_sequence(events, thread, run), self._wait + ANSWER_SLACK)
+        Sequences of one thread, by `thread` or their RUN_STARTED, are judged one after the other.
+        `algorithm`: another one than the validator's."""
+        wanted = _Wanted(thread, run, algorithm)
+        return waited(self._validate_sequence(events, wanted), self._wait + ANSWER_SLACK)
 
     def ping(self, node_id: str, timeout: float = 1.0) -> float | None:
         """Milliseconds until a member answered; None without an answer. Raises ValidatorError."""
@@ -433,16 +450,28 @@ class AsyncDistributedValidator(_Operations):
         await awaited(self._stop(), STOP_WAIT)
 
     async def validate_event(
-        self, event: EventText | None, *, thread: str = "", run: str = ""
+        self,
+        event: EventText | None,
+        *,
+        thread: str = "",
+        run: str = "",
+        algorithm: Algorithm | None = None,
     ) -> ValidationResult:
         """See DistributedValidator."""
-        return await awaited(self._validate_event(event, thread, run), self._wait + ANSWER_SLACK)
+        wanted = _Wanted(thread, run, algorithm)
+        return await awaited(self._validate_event(event, wanted), self._wait + ANSWER_SLACK)
 
     async def validate_sequence(
-        self, events: Sequence[EventText | None], *, thread: str = "", run: str = ""
+        self,
+        events: Sequence[EventText | None],
+        *,
+        thread: str = "",
+        run: str = "",
+        algorithm: Algorithm | None = None,
     ) -> ValidationResult:
         """See DistributedValidator."""
-        return await awaited(self._validate_sequence(events, thread, run), self._wait + ANSWER_SLACK)
+        wanted = _Wanted(thread, run, algorithm)
+        return await awaited(self._validate_sequence(events, wanted), self._wait + ANSWER_SLACK)
 
     async def ping(self, node_id: str, timeout: float = 1.0) -> float | None:  # noqa: ASYNC109 - the contract's
         """See DistributedValidator."""

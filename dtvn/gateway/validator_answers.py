@@ -7,13 +7,19 @@ from enum import IntEnum
 
 import msgspec
 
-from dtvn.events.judging import PARTIAL_DECISIONS, Verdict
+from dtvn.events.asking import EVENT_BYTES_MAX
+from dtvn.events.balancing import BreakerError, TooManyStreams
+from dtvn.events.judging import NO_DECISIONS, PARTIAL_DECISIONS, AlgorithmNotOffered, Verdict
 from dtvn.events.rules import SUGGESTIONS, Severity, Violation, refused
-from dtvn.gateway.events_face import Judged
+from dtvn.gateway.calls import Overloaded
+from dtvn.gateway.events_face import Judged, RunIsLive
+from dtvn.gateway.face import GatewayClosed
 from dtvn.protocol import quorum
 
 EventText = bytes | str
 """An event as its JSON text."""
+NO_VERDICT = (BreakerError, GatewayClosed, Overloaded, TimeoutError, TooManyStreams, ValueError)
+"""Exceptions that end a call without a verdict: its result says why."""
 
 
 class NodeState(IntEnum):
@@ -136,18 +142,34 @@ def failed(code: str, message: str, events: int = 0, duration: float = 0.0) -> V
     return ValidationResult(False, (reason,), (), events, duration, certified=False)
 
 
+def code_of(error: Exception) -> str:
+    """The rule id of a call that this exception ended."""
+    match error:
+        case BreakerError() | AlgorithmNotOffered():
+            return str(error.code)
+        case RunIsLive():
+            return "DISTRIBUTED_LOCK_FAILED"
+        case TooManyStreams():
+            return "TOO_MANY_RUNS"
+        case _:
+            return NO_DECISIONS
+
+
 def texts_of(events: Sequence[EventText | None]) -> tuple[list[bytes], ValidationResult | None]:
-    """(JSON texts as bytes, None) of a caller's events; or a result that names each that is no text."""
+    """(JSON texts as bytes, None) of a caller's events; or a result that names each that is no text, or is
+    too long."""
     wrong: list[Violation] = []
     texts: list[bytes] = []
     for index, event in enumerate(events):
         if event is None:
             said = f"Event {index} is None."
             wrong.append(Violation(index, "NULL_EVENT", Severity.ERROR, None, said, ""))
-        elif isinstance(event, str):
-            texts.append(event.encode("utf-8", "surrogatepass"))
-        elif isinstance(event, bytes):
-            texts.append(event)
+        elif isinstance(event, str | bytes):
+            text = event if isinstance(event, bytes) else event.encode("utf-8", "surrogatepass")
+            texts.append(text)
+            if len(text) > EVENT_BYTES_MAX:
+                said = f"Event {index} has {len(text)} bytes; members judge up to {EVENT_BYTES_MAX}."
+                wrong += refused(index, "EVENT_TOO_LARGE", said).violations
         else:
             said = f"Event {index} is a {type(event).__name__}, not its JSON text."
             wrong += refused(index, "NOT_JSON", said).violations

@@ -263,7 +263,7 @@ def test_no_event_over_the_limit_waits_for_a_quorum(
     assert validator.validate_event(GOOD[0], thread="t", run="r").certified
     gateway.down = gateway.events.down = frozenset({2, 3})
     large = b'{"type":"CUSTOM","name":"n","value":"%s"}' % (b"x" * EVENT_BYTES_MAX)
-    assert codes(validator.validate_event(large)) == ["NO_DECISIONS"]
+    assert codes(validator.validate_event(large)) == ["EVENT_TOO_LARGE"]
     custom = b'{"type":"CUSTOM","name":"n","value":"%s"}' % (b"x" * 100)
     assert validator.validate_event(custom).is_valid
     assert codes(validator.validate_event(custom)) == ["NO_DECISIONS"], "their bytes are bounded too"

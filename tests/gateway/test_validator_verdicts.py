@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dtvn.events.asking import EVENT_BYTES_MAX
+from dtvn.events.balancing import TooManyStreams
 from dtvn.events.config import Algorithm
 from dtvn.gateway import CALL_EVENTS_MAX, DistributedValidator
 from dtvn.protocol.genesis import CAPABILITIES
@@ -76,3 +78,33 @@ def test_a_sequence_longer_than_one_call_is_judged_whole(gateway: FakeGateway) -
         gateway.events.down = frozenset({2, 3})
         found = validator.validate_sequence(events)
     assert (found.certified, found.event_count, codes(found)) == (False, len(events), ["PBFT_NO_CONSENSUS"])
+
+
+def test_each_reason_without_a_verdict_has_its_own_code(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = b'{"type":"CUSTOM","name":"n","value":"%s"}' % (b"x" * EVENT_BYTES_MAX)
+    with DistributedValidator(gateway) as validator:
+        found = validator.validate_sequence([GOOD[0], large])
+        assert [(each.index, each.code) for each in found.errors] == [(1, "EVENT_TOO_LARGE")]
+        assert codes(validator.validate_sequence(GOOD, algorithm=Algorithm.RAFT)) == ["algorithm_not_offered"]
+        assert codes(validator.validate_event(GOOD[0], algorithm=Algorithm.RAFT)) == ["algorithm_not_offered"]
+
+        def full(*_: object, **__: object) -> None:
+            raise TooManyStreams("there are 65536 streams")
+
+        monkeypatch.setattr(gateway.events, "begin", full)
+        assert codes(validator.validate_sequence(GOOD)) == ["TOO_MANY_RUNS"]
+        assert codes(validator.validate_event(GOOD[0])) == ["TOO_MANY_RUNS"]
+
+
+def test_a_call_may_name_its_algorithm(gateway: FakeGateway) -> None:
+    gateway.events.down = frozenset({3})
+    with DistributedValidator(gateway, wait=0.1) as validator:
+        found = validator.validate_sequence(GOOD, algorithm=Algorithm.UNANIMOUS)
+        assert codes(found) == ["INSUFFICIENT_NODES"]
+        assert validator.validate_event(GOOD[0], algorithm=Algorithm.MAJORITY).certified
+        assert validator.validate_event(GOOD[1]).certified, "the run keeps its algorithm"
+        assert codes(validator.validate_event(GOOD[2], algorithm=Algorithm.PBFT)) == [
+            "DISTRIBUTED_LOCK_FAILED"
+        ]
