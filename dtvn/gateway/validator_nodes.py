@@ -11,6 +11,9 @@ from dtvn.gateway.steps import Steps
 from dtvn.gateway.validator_answers import NodeHealth, NodeInfo, NodeState, PartitionInfo, partition
 from dtvn.gateway.validator_parts import LoadBalancer
 
+ERROR_RATE_MAX = 0.2
+"""Share of its last 20 questions that a healthy member may leave unanswered."""
+
 
 class ValidatorError(Exception):
     """An operation in the wrong state, or about a node that is no member."""
@@ -74,11 +77,13 @@ class Nodes:
 
     def _node_health(self, node_id: str, timeout: float) -> Steps[NodeHealth]:
         answered = yield from self._ping(node_id, timeout)
-        info = self.get_all_nodes()[node_id]
         if answered is None:
-            return NodeHealth(False, 0.0, 0.0, (f"{node_id} at {info.address} does not answer",))
-        score = 1 - min(1.0, 0.5 * info.error_rate + 0.3 * min(1.0, answered / 1_000))
-        issues = (f"{node_id} left {info.error_rate:.0%} of its questions",) if info.error_rate else ()
+            address = self.get_all_nodes()[node_id].address
+            return NodeHealth(False, 0.0, 0.0, (f"{node_id} at {address} does not answer",))
+        known = self._gateway.balance().nodes.get(node_id)
+        errors, load = (known.error_rate, known.current_load) if known else (0.0, 0.0)
+        score = 1 - min(1.0, 0.5 * errors + 0.3 * min(1.0, answered / 1_000) + 0.2 * load)
+        issues = (f"{node_id} left {errors:.0%} of its last questions",) if errors > ERROR_RATE_MAX else ()
         return NodeHealth(not issues, score, answered, issues)
 
     def _member(self, node_id: str) -> int:

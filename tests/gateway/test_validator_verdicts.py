@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from dtvn.events.asking import EVENT_BYTES_MAX
+from dtvn.events.asking.asker import LATE
 from dtvn.events.balancing import TooManyStreams
 from dtvn.events.config import Algorithm
 from dtvn.gateway import CALL_EVENTS_MAX, DistributedValidator
+from dtvn.gateway.questions import MemberStatus
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
@@ -20,6 +22,11 @@ CUSTOM = b'{"type":"CUSTOM","name":"n","value":1}'
 @pytest.fixture
 def gateway() -> FakeGateway:
     return FakeGateway(make_genesis(4, capabilities=CAPABILITIES), principal="gateway")
+
+
+def without(member: int, body: bytes, silent: int = 3) -> list[bytes]:
+    """What arrives if one member does not answer."""
+    return [] if member == silent else [body]
 
 
 def test_what_only_members_refuse_is_an_error_too(gateway: FakeGateway) -> None:
@@ -108,3 +115,28 @@ def test_a_call_may_name_its_algorithm(gateway: FakeGateway) -> None:
         assert codes(validator.validate_event(GOOD[2], algorithm=Algorithm.PBFT)) == [
             "DISTRIBUTED_LOCK_FAILED"
         ]
+
+
+def test_a_member_is_judged_by_its_last_questions(gateway: FakeGateway) -> None:
+    """Not by the one question about events that it left unanswered long ago."""
+    gateway.events.changed = without
+    with DistributedValidator(gateway) as validator:
+        validator.validate_sequence(GOOD)
+        gateway.events.time += LATE
+        assert validator.get_all_nodes()["r3"].error_rate == 1
+        assert validator.get_node_health("r3").healthy
+        statuses = [MemberStatus(answered=16) for _ in range(4)]
+        gateway.entries.observe(statuses, 0.0)
+        statuses[3].missed = 4
+        gateway.entries.observe(statuses, 0.0)
+        assert validator.get_node_health("r3").healthy
+        statuses[3].missed = 5
+        gateway.entries.observe(statuses, 0.0)
+        sick = validator.get_node_health("r3")
+    assert (sick.healthy, sick.issues) == (False, ("r3 left 25% of its last questions",))
+
+
+def test_load_lowers_the_score_of_a_member(gateway: FakeGateway) -> None:
+    with DistributedValidator(gateway) as validator:
+        gateway.entries._balancer.update_node_metrics("r0", 0.5, 0, 0.0)
+        assert validator.get_node_health("r0").score == pytest.approx(0.9, abs=0.01)
