@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, Self
-
-import msgspec
+from typing import Self
 
 from dtvn.events.balancing import BreakerError, CallBreakers, Stats
 from dtvn.events.config import (
@@ -49,6 +47,7 @@ from dtvn.gateway.validator_answers import (
     Metrics,
     NodeHealth,
     ValidationResult,
+    Wanted,
     code_of,
     failed,
     joined,
@@ -72,14 +71,6 @@ STOP_WAIT = 2.0
 NOT_RUNNING = "VALIDATOR_NOT_RUNNING"
 CONSENSUS_BREAKER = CircuitBreakerConfig(name="consensus", timeout=0.0)
 """Around questions to the members: after five calls without a verdict, none is asked for a minute."""
-
-
-class _Wanted(msgspec.Struct, frozen=True):
-    """The run that a call names; "" and None leave the choice to the validator."""
-
-    thread: str
-    run: str
-    algorithm: Algorithm | None
 
 
 class _Operations(Nodes):
@@ -185,14 +176,14 @@ class _Operations(Nodes):
 
     # --- judging ---------------------------------------------------------------------------------
 
-    def _validate_event(self, event: EventText | None, wanted: _Wanted) -> Steps[ValidationResult]:
+    def _validate_event(self, event: EventText | None, wanted: Wanted) -> Steps[ValidationResult]:
         texts, wrong = texts_of([event])
         if wrong is not None:
             return wrong
         return (yield from self._timed(texts, wanted, whole=False))
 
     def _validate_sequence(
-        self, events: Sequence[EventText | None], wanted: _Wanted
+        self, events: Sequence[EventText | None], wanted: Wanted
     ) -> Steps[ValidationResult]:
         if not events and self._running:
             return ValidationResult(True, (), (), 0, 0.0, certified=False)
@@ -201,7 +192,7 @@ class _Operations(Nodes):
             return wrong
         return (yield from self._timed(texts, wanted, whole=True))
 
-    def _timed(self, events: Sequence[bytes], wanted: _Wanted, *, whole: bool) -> Steps[ValidationResult]:
+    def _timed(self, events: Sequence[bytes], wanted: Wanted, *, whole: bool) -> Steps[ValidationResult]:
         if not self._running:
             return failed(NOT_RUNNING, "Start the validator first.", len(events))
         begun = time.monotonic()
@@ -210,7 +201,7 @@ class _Operations(Nodes):
             if self.is_partitioned():
                 return self._judge_here(events, wanted, whole=whole)
             judge = self._judge_sequence if whole else self._judge_event
-            judged = yield from self._guarded(judge(events, wanted))
+            judged = yield from judge(events, wanted)
             result = result_of(judged, len(events), time.monotonic() - begun)
         except NO_VERDICT as error:
             result = failed(code_of(error), str(error), len(events), time.monotonic() - begun)
@@ -225,10 +216,11 @@ class _Operations(Nodes):
         with self._counting:
             permit = self._breaker.begin(begun)
         verdict: Verdict | None = None  # None: no member was asked
-        late = False
+        late, allowed = False, 0.0
         try:
             judged = yield from judging
             verdict, late = judged.verdict, judged.partial
+            allowed = self._wait * (len(judged.pieces) + 1)  # one more for the run's end
         except (GatewayClosed, TimeoutError) as error:
             verdict, late = Verdict.NONE, isinstance(error, TimeoutError)
             raise
@@ -237,8 +229,10 @@ class _Operations(Nodes):
             with self._counting, suppress(BreakerError):  # too slow counts as a failure; the verdict stands
                 if verdict is not None:
                     self._meter.ask(now - begun, verdict, late=late)
-                end = self._breaker.fail if verdict is Verdict.NONE else self._breaker.succeed
-                end(permit, now)
+                if verdict is Verdict.NONE:
+                    self._breaker.fail(permit, now)
+                else:
+                    self._breaker.succeed(permit, now, allowed)
         return judged
 
     def _first_links(self) -> Steps[None]:
@@ -248,9 +242,7 @@ class _Operations(Nodes):
             yield LINK_PAUSE
         self._linked = True
 
-    def _judge_sequence(
-        self, events: Sequence[bytes], wanted: _Wanted
-    ) -> Generator[Future[Any], Any, Judged]:
+    def _judge_sequence(self, events: Sequence[bytes], wanted: Wanted) -> Steps[Judged]:
         began = started_run(events[0])
         named = wanted.thread or (began.thread_id if began is not None else "")
         with self._gateway.events.queues.place(named) as first:
@@ -258,20 +250,26 @@ class _Operations(Nodes):
                 yield first
             except TimeoutError:
                 raise RunIsLive(f"other sequences of thread {named!r} are judged first") from None
-            live = self._begin(wanted)
-            try:
-                judged: Judged = yield live.judge(events[:CALL_EVENTS_MAX], wait=self._wait)
-                for start in range(CALL_EVENTS_MAX, len(events), CALL_EVENTS_MAX):
-                    if not judged.certified:
-                        break
-                    some = events[start : start + CALL_EVENTS_MAX]
-                    judged = joined(judged, (yield live.judge(some, wait=self._wait)))
-            finally:
-                ending = live.end(wait=self._wait)
-            yield ending
+            return (yield from self._guarded(self._judge_run(events, wanted)))
+
+    def _judge_run(self, events: Sequence[bytes], wanted: Wanted) -> Steps[Judged]:
+        live = self._begin(wanted)
+        try:
+            judged: Judged = yield live.judge(events[:CALL_EVENTS_MAX], wait=self._wait)
+            for start in range(CALL_EVENTS_MAX, len(events), CALL_EVENTS_MAX):
+                if not judged.certified:
+                    break
+                some = events[start : start + CALL_EVENTS_MAX]
+                judged = joined(judged, (yield live.judge(some, wait=self._wait)))
+        finally:
+            ending = live.end(wait=self._wait)
+        yield ending
         return judged
 
-    def _judge_event(self, events: Sequence[bytes], wanted: _Wanted) -> Generator[Future[Any], Any, Judged]:
+    def _judge_event(self, events: Sequence[bytes], wanted: Wanted) -> Steps[Judged]:
+        return (yield from self._guarded(self._judge_next(events, wanted)))
+
+    def _judge_next(self, events: Sequence[bytes], wanted: Wanted) -> Steps[Judged]:
         """Have the members judge the events in `_owed`, then `events`, which get no verdict before the former
         have one."""
         live = self._live(wanted)
@@ -290,7 +288,7 @@ class _Operations(Nodes):
                 self._stream.feed(text)
         return judged
 
-    def _judge_here(self, events: Sequence[bytes], wanted: _Wanted, *, whole: bool) -> ValidationResult:
+    def _judge_here(self, events: Sequence[bytes], wanted: Wanted, *, whole: bool) -> ValidationResult:
         """Judge by the rules in this process, because no quorum is reached; `whole`: the events are a whole
         run. Raises Overloaded if too many events wait for a quorum."""
         if not self._allow_local:
@@ -310,14 +308,14 @@ class _Operations(Nodes):
     def _owed_bytes(self) -> int:
         return sum(map(len, self._owed))
 
-    def _live(self, wanted: _Wanted) -> EventRun:
+    def _live(self, wanted: Wanted) -> EventRun:
         if self._run is None:
             self._run = self._begin(wanted)
         elif wanted.algorithm not in (None, self._run.algorithm):
             raise RunIsLive(f"the run is judged by {self._run.algorithm}; `stop` ends it")
         return self._run
 
-    def _begin(self, wanted: _Wanted) -> EventRun:
+    def _begin(self, wanted: Wanted) -> EventRun:
         return self._gateway.events.begin(
             wanted.thread or f"anonymous-{secrets.token_hex(8)}",
             wanted.run or f"run-{secrets.token_hex(8)}",
@@ -401,7 +399,7 @@ class DistributedValidator(_Operations):
     ) -> ValidationResult:
         """Judge the next event of this validator's run, given as its JSON text. The names and the algorithm
         are the run's, which its first event begins."""
-        wanted = _Wanted(thread, run, algorithm)
+        wanted = Wanted(thread, run, algorithm)
         return waited(self._validate_event(event, wanted), self._wait + ANSWER_SLACK)
 
     def validate_sequence(
@@ -415,7 +413,7 @@ class DistributedValidator(_Operations):
         """Judge a whole run, given as the JSON texts of its events, beside the run of `validate_event`.
         Sequences of one thread, by `thread` or their RUN_STARTED, are judged one after the other.
         `algorithm`: another one than the validator's."""
-        wanted = _Wanted(thread, run, algorithm)
+        wanted = Wanted(thread, run, algorithm)
         return waited(self._validate_sequence(events, wanted), self._wait + ANSWER_SLACK)
 
     def ping(self, node_id: str, timeout: float = 1.0) -> float | None:
@@ -458,7 +456,7 @@ class AsyncDistributedValidator(_Operations):
         algorithm: Algorithm | None = None,
     ) -> ValidationResult:
         """See DistributedValidator."""
-        wanted = _Wanted(thread, run, algorithm)
+        wanted = Wanted(thread, run, algorithm)
         return await awaited(self._validate_event(event, wanted), self._wait + ANSWER_SLACK)
 
     async def validate_sequence(
@@ -470,7 +468,7 @@ class AsyncDistributedValidator(_Operations):
         algorithm: Algorithm | None = None,
     ) -> ValidationResult:
         """See DistributedValidator."""
-        wanted = _Wanted(thread, run, algorithm)
+        wanted = Wanted(thread, run, algorithm)
         return await awaited(self._validate_sequence(events, wanted), self._wait + ANSWER_SLACK)
 
     async def ping(self, node_id: str, timeout: float = 1.0) -> float | None:  # noqa: ASYNC109 - the contract's

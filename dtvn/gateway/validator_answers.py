@@ -9,6 +9,7 @@ import msgspec
 
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.balancing import BreakerError, TooManyStreams
+from dtvn.events.config import Algorithm
 from dtvn.events.judging import NO_DECISIONS, PARTIAL_DECISIONS, AlgorithmNotOffered, Verdict
 from dtvn.events.rules import SUGGESTIONS, Severity, Violation, refused
 from dtvn.gateway.calls import Overloaded
@@ -20,6 +21,14 @@ EventText = bytes | str
 """An event as its JSON text."""
 NO_VERDICT = (BreakerError, GatewayClosed, Overloaded, TimeoutError, TooManyStreams, ValueError)
 """Exceptions that end a call without a verdict: its result says why."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """The run that a call names; "" and None leave the choice to the validator."""
+
+    thread: str
+    run: str
+    algorithm: Algorithm | None
 
 
 class NodeState(IntEnum):

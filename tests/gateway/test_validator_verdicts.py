@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.asking.asker import LATE
-from dtvn.events.balancing import TooManyStreams
-from dtvn.events.config import Algorithm
+from dtvn.events.balancing import BreakerState, TooManyStreams
+from dtvn.events.config import Algorithm, from_profile
 from dtvn.gateway import CALL_EVENTS_MAX, DistributedValidator
+from dtvn.gateway import validator as validator_module
 from dtvn.gateway.questions import MemberStatus
+from dtvn.gateway.steps import waited
+from dtvn.gateway.validator_answers import Wanted
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.gateway.test_validator import BAD, GOOD, codes
 from tests.host.support import make_genesis
+from tests.waiting import PATIENCE
 
 CUSTOM = b'{"type":"CUSTOM","name":"n","value":1}'
 
@@ -140,3 +146,40 @@ def test_load_lowers_the_score_of_a_member(gateway: FakeGateway) -> None:
     with DistributedValidator(gateway) as validator:
         gateway.entries._balancer.update_node_metrics("r0", 0.5, 0, 0.0)
         assert validator.get_node_health("r0").score == pytest.approx(0.9, abs=0.01)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The validator's, which stands unless `now` is set, in seconds."""
+    made = SimpleNamespace(now=0.0, monotonic=lambda: made.now)
+    monkeypatch.setattr(validator_module, "time", made)
+    return made
+
+
+def test_a_verdict_in_the_members_time_is_no_failure_of_the_breaker(
+    gateway: FakeGateway, clock: SimpleNamespace
+) -> None:
+    """The members may take 15 s for each chunk, here 12 s; the breaker's own time-out is 10 s."""
+
+    def slowly(member: int, body: bytes) -> list[bytes]:
+        clock.now += 3
+        return [body]
+
+    gateway.events.changed = slowly
+    with DistributedValidator.from_config(gateway, from_profile("high_security", "n0")) as validator:
+        assert validator.validate_sequence([GOOD[0], *[CUSTOM] * 300]).certified
+        (breaker,) = validator.get_circuit_breakers()
+    assert (breaker.state, breaker.counts.total_failures) == (BreakerState.CLOSED, 0)
+
+
+def test_waiting_for_other_sequences_is_no_failure_of_the_breaker(
+    gateway: FakeGateway, clock: SimpleNamespace
+) -> None:
+    with DistributedValidator.from_config(gateway, from_profile("high_security", "n0")) as validator:
+        call = validator._validate_sequence(GOOD, Wanted("t", "r", None))
+        with gateway.events.queues.place("t"):
+            next(call)
+            clock.now += 60
+        assert waited(call, PATIENCE).certified
+        (breaker,) = validator.get_circuit_breakers()
+    assert (breaker.counts.requests, breaker.counts.total_failures) == (1, 0)

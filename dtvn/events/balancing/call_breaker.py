@@ -96,11 +96,13 @@ class CallBreaker:
         self.counts.requests += 1
         return Permit(now, self._generation)
 
-    def succeed(self, permit: Permit, now: float) -> None:
-        """The call ended well; raises BreakerError CIRCUIT_BREAKER_TIMEOUT if it took too long."""
-        if 0 < self.config.timeout < now - permit.started:
+    def succeed(self, permit: Permit, now: float, allowed: float = 0.0) -> None:
+        """The call ended well; raises BreakerError CIRCUIT_BREAKER_TIMEOUT if it took longer than `timeout`,
+        and than `allowed` seconds, which this call may take."""
+        limit = max(self.config.timeout, allowed)
+        if self.config.timeout > 0 and now - permit.started > limit:
             self._failed(permit, now)
-            raise self._error(BreakerCode.TIMEOUT, f"a call took longer than {self.config.timeout} s")
+            raise self._error(BreakerCode.TIMEOUT, f"a call took longer than {limit} s")
         if permit.generation != self._generation:
             return
         self.counts.total_successes += 1
