@@ -67,7 +67,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8090, help="0 chooses a free one (default: 8090)")
     parser.add_argument(
-        "--verdict-seconds", type=seconds, default=2.0, metavar="S", help="time for a verdict (default: 2)"
+        "--verdict-seconds",
+        type=seconds,
+        default=2.0,
+        metavar="S",
+        help="how long mark and refuse hold an event for its verdict (default: 2)",
     )
     parser.add_argument(
         "--silence-seconds",

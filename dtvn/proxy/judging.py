@@ -18,15 +18,15 @@ class Judging:
         self,
         judge: Judge,
         findings: Findings,
-        seconds: float,
+        seconds: float | None,
         *,
         closing_seconds: float,
         resumed: str,
         to_first: bool,
     ) -> None:
-        """`seconds`: limit for a verdict; `closing_seconds`: for the end of the stream. `resumed`: the
-        Last-Event-ID of a client that continues an earlier stream, or "". `to_first`: findings end with the
-        first refused event, since the client gets none of the later ones."""
+        """`seconds`: limit for a verdict, None for no limit; `closing_seconds`: for the end of the stream.
+        `resumed`: the Last-Event-ID of a client that continues an earlier stream, or "". `to_first`: findings
+        end with the first refused event, since the client gets none of the later ones."""
         self._judge = judge
         self._seconds = seconds
         self._closing_seconds = closing_seconds
@@ -58,7 +58,8 @@ class Judging:
                 if len(verdicts) != len(texts):
                     raise NoVerdict(f"{len(verdicts)} verdicts on {len(texts)} events")
         except TimeoutError:
-            self.give_up(f"no verdict within {self._seconds:g} s")
+            limit = "" if self._seconds is None else f" within {self._seconds:g} s"
+            self.give_up(f"no verdict{limit}")
             return None
         except NoVerdict as error:
             self.give_up(str(error))

@@ -22,7 +22,7 @@ from dtvn.proxy.judge import Judge
 from dtvn.proxy.judging import Judging
 from dtvn.proxy.media import Headers, Media, UnreadableEncoding, decoder, header, holds_events, media
 from dtvn.proxy.own_events import error_event, framed
-from dtvn.proxy.passages import Message, Observing, Passage, Receive, Send, Unjudged
+from dtvn.proxy.passages import Beside, Message, Observing, Passage, Receive, Send, Unjudged
 
 Scope = dict[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -61,15 +61,17 @@ class EventsMiddleware:
         limits: Limits | None = None,
         report: Reporter | None = None,
     ) -> None:
-        """`refuse_unjudged`: in mode `refuse`, what gets no verdict within `verdict_seconds` is refused, or
-        else passes. `closing_seconds`: how long the judge is given, after the client has all, to confirm the
-        end of a stream, and to write its transcript. `report` is told of each stream when it has ended."""
+        """`verdict_seconds`: how long an event is held for its verdict; `observe` holds none.
+        `refuse_unjudged`: in mode `refuse`, what gets none by then is refused, or else passes.
+        `closing_seconds`: how long the judge is given, after the client has all, to confirm the end of a
+        stream, and to write its transcript. `report` is told of each stream when it has ended."""
         self.app = app
         self.judge = judge
         self.mode = mode
         self.terms = Terms(mode is Mode.REFUSE, mode is Mode.REFUSE and refuse_unjudged, limits or Limits())
         self.verdict_seconds = verdict_seconds
         self.closing_seconds = closing_seconds
+        self.beside = Beside()
         self.report = report
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -189,7 +191,7 @@ class _Exchange:
         judging = Judging(
             middleware.judge,
             self._findings,
-            middleware.verdict_seconds,
+            None if middleware.mode is Mode.OBSERVE else middleware.verdict_seconds,
             closing_seconds=middleware.closing_seconds,
             resumed=resumed,
             to_first=middleware.terms.refuse,
@@ -198,7 +200,9 @@ class _Exchange:
         if decoding is None:
             raise AssertionError("an answer that cannot be decoded is not judged")
         if middleware.mode is Mode.OBSERVE:
-            self._passage = Observing(self._send, judging, middleware.terms.limits, decoding)
+            self._passage = Observing(
+                self._send, judging, middleware.terms.limits, decoding, middleware.beside
+            )
         else:
             self._passage = Holding(self._send, judging, middleware.terms, decoding)
             start = {**start, "headers": _without(headers, b"content-length", b"content-encoding")}

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from dtvn.events.rules import EventReader, FramingError, Limits
 from dtvn.proxy.judging import Judging
 from dtvn.proxy.media import Identity, Inflated, UnreadableEncoding
@@ -15,6 +17,10 @@ Send = Callable[[Message], Awaitable[None]]
 Receive = Callable[[], Awaitable[Message]]
 BESIDE_BYTES = 64 * 1024 * 1024
 """How many bytes of a stream may wait to be judged beside it: two of the largest events."""
+BESIDE_BYTES_ALL = 256 * 1024 * 1024
+"""How many bytes of all streams of a proxy may wait so."""
+CATCH_UP_SECONDS = 30.0
+"""How long the judging beside a stream goes on after its end: time for two of the slowest decisions."""
 NO_EVENTS = "no events in the body"
 
 
@@ -62,20 +68,30 @@ class Unjudged:
         """Nothing is held."""
 
 
+class Beside(Struct):
+    """What waits to be judged beside the streams of one proxy."""
+
+    size: int = 0
+    """Bytes."""
+
+
 class Observing(Unjudged):
-    """Passes everything on at once, and judges a copy in a task of its own. If more than BESIDE_BYTES wait
-    for that, the rest is not judged."""
+    """Passes everything on at once, and judges a copy in a task of its own, however long that takes. If more
+    than BESIDE_BYTES wait for that, or BESIDE_BYTES_ALL with other streams, the rest is not judged."""
 
     judged = True
 
-    def __init__(self, send: Send, judging: Judging, limits: Limits, decoder: Identity | Inflated) -> None:
+    def __init__(
+        self, send: Send, judging: Judging, limits: Limits, decoder: Identity | Inflated, beside: Beside
+    ) -> None:
         super().__init__(send)
         self._judging = judging
+        self._all = beside
         self._reader = EventReader(limits.event_bytes)
         self._decoder = decoder
         self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._bytes = 0
-        self._beside: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     async def body(self, piece: bytes) -> None:
         await super().body(piece)
@@ -85,24 +101,48 @@ class Observing(Unjudged):
         """Queue a copy of bytes that are on their way, to be judged."""
         if not piece or not self._judging.judged:
             return
-        if self._bytes + len(piece) > BESIDE_BYTES:
-            self._judging.give_up(f"judging fell {BESIDE_BYTES} bytes behind")
+        behind = self._bytes + len(piece)
+        if behind > BESIDE_BYTES or self._all.size + len(piece) > BESIDE_BYTES_ALL:
+            self._judging.give_up(f"judging fell {behind} bytes behind")
+            self._drop()
             return
-        self._bytes += len(piece)
+        self._count(len(piece))
         self._waiting.put_nowait(piece)
-        if self._beside is None:
-            self._beside = asyncio.create_task(self._judge())
+        if self._task is None:
+            self._task = asyncio.create_task(self._judge())
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        self._all.size += size
+
+    def _drop(self) -> None:
+        """End the judging."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget what waits to be judged, since nothing more is."""
+        self._waiting = asyncio.Queue()
+        self._count(-self._bytes)
 
     async def end(self) -> None:
         await super().end()
         self._waiting.put_nowait(None)
 
     async def close(self) -> None:
-        if self._beside is not None:
-            # A body that broke off ends in the middle of an event, which is not the agent's fault.
-            if not self.done:
-                self._waiting.put_nowait(b"")
-            await self._beside
+        try:
+            if self._task is not None:
+                # A body that broke off ends in the middle of an event, which is not the agent's fault.
+                if not self.done:
+                    self._waiting.put_nowait(b"")
+                async with asyncio.timeout(CATCH_UP_SECONDS):
+                    await self._task
+        except TimeoutError:
+            self._judging.give_up(f"no verdict within {CATCH_UP_SECONDS:g} s after the end")
+        finally:
+            self._drop()
         await self._judging.close()
 
     async def _judge(self) -> None:
@@ -113,12 +153,14 @@ class Observing(Unjudged):
                 for text in self._decoder.feed(piece):
                     await self._ask(self._reader.feed(text))
                     await asyncio.sleep(0)  # other streams come first
-                self._bytes -= len(piece)
+                self._count(-len(piece))
             if piece is None:
                 self._decoder.end()
                 await self._ask(self._reader.end())
         except (FramingError, UnreadableEncoding) as error:
             self._judging.give_up(f"{NO_EVENTS}: {error}" if isinstance(error, FramingError) else str(error))
+        finally:
+            self._forget()
 
     async def _ask(self, events: list[tuple[int, bytes]]) -> None:
         if self._reader.form == "list":

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from dtvn.events.rules import Verdict
-from dtvn.proxy import Judgement, LocalJudge, NoVerdict
+from dtvn.proxy import Judgement, LocalJudge, NoVerdict, passages
+from tests.events.rules.samples import event
 from tests.proxy.support import (
     GOOD,
     Request,
@@ -66,6 +67,18 @@ class SlowJudge:
         return SlowJudgement(await self._local.open(), self._after, self._fails)
 
 
+class LateJudge(SlowJudge):
+    """Judges by the rules once `answers` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(1_000)
+        self.answers = asyncio.Event()
+
+    async def open(self) -> Judgement:
+        await self.answers.wait()
+        return await super().open()
+
+
 class SlowJudgement:
     scope = "LOCAL_ONLY"
 
@@ -120,12 +133,50 @@ async def test_what_gets_no_verdict_may_pass_and_is_said(mode: str, refuse: bool
     assert len(types(answer.content)) == len(GOOD) + 1
 
 
-async def test_observe_waits_for_no_verdict() -> None:
-    async with proxied(one_by_one, judge=SlowJudge(0), verdict_seconds=0.2) as proxy:
+async def test_observe_waits_for_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judge that never answers holds up neither the stream nor, for long, what follows its end."""
+    monkeypatch.setattr(passages, "CATCH_UP_SECONDS", 0.2)
+    async with proxied(one_by_one, judge=SlowJudge(0)) as proxy:
         answer = await proxy.post()
         report = await proxy.report()
     assert answer.content == sse(GOOD)
-    assert (report.not_validated, report.valid) == ("no verdict within 0.2 s", None)
+    assert (report.not_validated, report.valid) == ("no verdict within 0.2 s after the end", None)
+
+
+async def test_observe_judges_on_after_a_verdict_that_came_late() -> None:
+    judge = LateJudge()
+    async with proxied(one_by_one, judge=judge, verdict_seconds=0) as proxy:
+        async with proxy.stream() as answer:
+            body = b"".join([piece async for piece in answer.aiter_raw()])
+            assert proxy.reports.empty()
+            judge.answers.set()
+        report = await proxy.report()
+    assert body == sse(GOOD)
+    assert (report.valid, report.events, report.not_validated) == (True, len(GOOD), None)
+
+
+async def test_bytes_of_all_streams_that_wait_for_verdicts_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What waits is dropped with the judging of its stream, and makes room for other streams."""
+    monkeypatch.setattr(passages, "BESIDE_BYTES_ALL", 1_000)
+    judge = LateJudge()
+
+    async def long(request: Request) -> None:
+        await request.body()
+        await request.start()
+        for _ in range(2):
+            await request.piece(sse([event("CU", value="x" * 800)]))
+        await request.finish()
+
+    async with proxied(long, judge=judge) as proxy:
+        await proxy.post()
+        report = await proxy.report()
+        assert (report.not_validated or "").startswith("judging fell ")
+        proxy.agent.script = answering(sse(GOOD))
+        judge.answers.set()
+        await proxy.post()
+        assert (await proxy.report()).valid
 
 
 @pytest.mark.parametrize("mode", MODES)
