@@ -20,7 +20,7 @@ from dtvn.proxy.transcripts import SaltedEvents, TranscriptFile
 RUNS = "/api/v1/events/runs"
 CHUNK_EVENTS = 1_000
 CHUNK_BYTES = 1024 * 1024
-"""Bytes of the events in one request; a longer event is sent alone."""
+"""Bytes of the events in one request, and the longest event that members judge."""
 CONNECT_SECONDS = 5.0
 PAUSE_SECONDS = 0.2
 """Seconds between two attempts at a call; a repeated call gets the same answer."""
@@ -150,6 +150,8 @@ class _ClusterJudgement:
         self._transcript = TranscriptFile(judge.transcripts, number) if judge.transcripts else None
 
     async def judge(self, events: Sequence[bytes]) -> list[Verdict]:
+        if max(map(len, events), default=0) > CHUNK_BYTES:
+            raise NoVerdict("event over 1 MiB")
         return [verdict for chunk in _chunks(events) for verdict in await self._judged(chunk)]
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.rules import Stream, Verdict
 from dtvn.proxy import ClusterJudge, NoVerdict
 from tests.events.rules.samples import event
@@ -155,6 +156,18 @@ async def test_a_cluster_that_is_not_there_gives_no_verdict_in_time() -> None:
         answer = await proxy.post()
     await judge.client.aclose()
     assert parsed(answer.content)[0]["message"] == "Not validated: no verdict within 0.3 s."
+
+
+async def test_an_event_that_no_member_judges_is_named_in_the_stream() -> None:
+    large = event("CU", value="x" * EVENT_BYTES_MAX)
+    platform = Platform()
+    stream = answering(sse([*GOOD[:1], large, *GOOD[1:]]))
+    async with judged_by(platform) as judge, proxied(stream, "refuse", judge=judge) as proxy:
+        answer = await proxy.post()
+        report = await proxy.report()
+    assert parsed(answer.content)[-1]["message"] == "Not validated: event over 1 MiB."
+    assert report.not_validated == "event over 1 MiB"
+    assert large not in platform.texts
 
 
 async def test_another_writer_of_a_run_is_refused() -> None:
