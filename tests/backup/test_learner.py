@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +71,13 @@ def test_only_the_copy_itself_is_removed(platform: Source) -> None:
     remove(platform)
     assert {path.name for path in platform.places.learner.iterdir()} == {"sources.bin", "ledger.lock"}
     assert (platform.places.node("r0").ledger / "ledger.sqlite3").exists()
+
+
+@pytest.mark.parametrize("work", [verify, remove])
+def test_another_kind_of_database_than_the_platforms_is_refused(
+    platform: Source, work: Callable[[Source], object]
+) -> None:
+    (platform.root / "platform").mkdir()
+    (platform.root / "platform/database").write_text("server\n")
+    with pytest.raises(BackupError, match="uses a database on a server: set DATABASE_URL"):
+        work(platform)

@@ -205,3 +205,18 @@ def test_a_ledger_that_the_environment_names_is_in_the_backup(old_url: str, tmp_
     alone.places.node("r1").create()
     with pytest.raises(BackupError, match="--ledger, or DTVN_STORAGE_PATH, names the ledger of one node"):
         back_up(beside, tmp_path / "d.tar.gz", keys=True, ledgers=True)
+
+
+def test_the_database_of_another_platform_is_refused(old_url: str, tmp_path: Path) -> None:
+    source = Source(a_node(tmp_path / "old", old_log(12), old_url).root, old_url)
+    source.check_database()
+    (source.root / "platform").mkdir()
+    (source.root / "platform/identity").write_text("0123\n")
+    source.check_database()
+    with psycopg.connect(old_url) as server:
+        server.execute("CREATE TABLE public.validators_platform (platform_id text)")
+        server.execute("INSERT INTO public.validators_platform VALUES ('4567')")
+    with pytest.raises(BackupError, match="names the database of another platform than"):
+        source.check_database()
+    (source.root / "platform/identity").write_text("4567\n")
+    source.check_database()

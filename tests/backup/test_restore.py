@@ -333,6 +333,33 @@ def test_a_platform_restored_in_part_cannot_start_without_its_database(
     assert kept > 3
 
 
+def test_a_backup_without_the_platforms_server_is_refused(old: Source, tmp_path: Path) -> None:
+    """An SQLite file of an earlier time would be taken for the platform's database."""
+    (old.root / "platform/database").write_text("server\n")
+    with pytest.raises(CommandError, match="uses a database on a server: set DATABASE_URL"):
+        run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz")
+    assert list(tmp_path.glob("*.tar.gz")) == []
+
+
+def test_a_backup_with_a_server_of_a_platform_in_files_is_refused(
+    old: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (old.root / "platform/database").write_text("sqlite\n")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://dtvn@127.0.0.1:9/dtvn")
+    with pytest.raises(CommandError, match="uses SQLite files: unset DATABASE_URL"):
+        run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz")
+
+
+def test_a_platforms_database_that_was_not_found_is_named(old: Source, tmp_path: Path) -> None:
+    """A folder of an earlier version, whose database is on a server, has no note of that."""
+    old.database.unlink()
+    (old.root / "platform/identity").write_text("0123\n")
+    said = run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz")
+    assert "NOT in it: the platform's database" in said
+    said = run("restore", "--check", tmp_path / "a.tar.gz")
+    assert "database     not in it, none was found" in said
+
+
 def test_files_are_not_restored_where_a_server_is_the_database(old: Source, tmp_path: Path) -> None:
     back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
     new = Source(tmp_path / "new", "postgresql://dtvn@127.0.0.1:9/dtvn")

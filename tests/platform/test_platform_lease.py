@@ -67,6 +67,18 @@ def test_folder_and_database_get_one_identity(first: PlatformLease, folder: Data
     assert own_queue(NODES) == f"dtvn.{row.platform_id[:12]}.nodes"
 
 
+def test_the_folder_notes_which_kind_of_database_its_platform_uses(
+    first: PlatformLease, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert folder.database_kind() == "sqlite"
+    first.release()
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@db/tickets")
+    second = PlatformLease(folder)
+    second.take()
+    second.release()
+    assert folder.database_note.read_text() == "server\n"
+
+
 def test_a_lease_is_taken_before_the_columns_of_a_later_version_exist(
     first: PlatformLease, folder: DataFolder
 ) -> None:

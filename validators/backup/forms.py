@@ -79,6 +79,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Nodes, and `learner`, whose ledgers were not found."""
 
     @property
+    def lacks_database(self) -> bool:
+        """Whether the folder had a platform whose database was not found."""
+        return not self.database and any(each.path == "platform/identity" for each in self.files)
+
+    @property
     def certified(self) -> LedgerCopy | None:
         """The copy with the newest certified state; None if no copy has one."""
         held = [each for each in self.ledgers if each.certified]

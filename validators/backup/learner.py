@@ -25,6 +25,7 @@ FILES = (DATABASE_FILE, f"{DATABASE_FILE}-wal", f"{DATABASE_FILE}-shm", WITNESS_
 
 def verify(source: Source) -> tuple[int, int]:
     """See `verify_copy`. A copy in a file may be in use: a snapshot of it is verified. Raises BackupError."""
+    source.check_database()
     genesis = source.genesis()
     place = source.learner
     if place.url:
@@ -45,6 +46,7 @@ def verify(source: Source) -> tuple[int, int]:
 def remove(source: Source) -> None:
     """Remove the copy of a stopped platform: at its next start the learner takes the log from the members.
     Raises BackupError."""
+    source.check_database()
     source.genesis()
     place = source.learner
     if not place.folder.is_dir():

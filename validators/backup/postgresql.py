@@ -38,6 +38,14 @@ def occupied(url: str, schema: str) -> bool:
     return bool(rows(url, "SELECT 1 FROM pg_tables WHERE schemaname = %s LIMIT 1", (schema,)))
 
 
+def platform_id(url: str) -> str:
+    """Id of the platform whose database this is; "" if none was started on it. Raises BackupError."""
+    table = "public.validators_platform"
+    if rows(url, "SELECT to_regclass(%s)", (table,)) == [(None,)]:
+        return ""
+    return "".join(str(found) for (found,) in rows(url, f"SELECT platform_id FROM {table}"))  # noqa: S608
+
+
 def rows(url: str, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
     """The rows of a SELECT; raise BackupError. Messages show no URL, which may hold a password."""
     try:

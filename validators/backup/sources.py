@@ -14,6 +14,7 @@ from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.ledger_place import ledger_schema, own_server
 from dtvn.node.options import StartError, genesis_in, load_genesis
 from dtvn.protocol import genesis as g
+from validators.backup import postgresql
 from validators.backup.forms import BackupError, PlaceKind
 from validators.data_folder.folder import DataFolder
 from validators.database_url import same_database
@@ -64,6 +65,22 @@ class Source(msgspec.Struct, frozen=True):
     def learner(self) -> Location:
         """Where the learner's ledger is or would be."""
         return Location.choose(self.places.learner, url=self.database_url, schema=LEARNER_SCHEMA)
+
+    def check_database(self) -> None:
+        """Raise BackupError unless `database_url` leads to the database of this folder's platform, as far as
+        the folder tells."""
+        folder = DataFolder(self.root)
+        kind = folder.database_kind()
+        if kind == "server" and not self.database_url:
+            raise BackupError(f"The platform of {self.root} uses a database on a server: set DATABASE_URL.")
+        if kind == "sqlite" and self.database_url:
+            raise BackupError(f"The platform of {self.root} uses SQLite files: unset DATABASE_URL.")
+        if self.database_url and folder.identity.exists():
+            own = folder.identity.read_text(encoding="ascii").strip()
+            if postgresql.platform_id(self.database_url) not in {"", own}:
+                raise BackupError(
+                    f"DATABASE_URL names the database of another platform than {self.root} has."
+                )
 
     def nodes(self) -> list[NodeFolder]:
         """Its nodes, by name."""

@@ -26,6 +26,8 @@ class DataFolder:
         self.platform = root / "platform"
         self.identity = self.platform / "identity"
         """Id of the platform, as in its database: see models.Platform."""
+        self.database_note = self.platform / "database"
+        """Which kind of database the platform uses: see `database_kind`."""
         self.slots = root / "run" / "slots"
         self.key_changes = root / "run" / "keys.changed"
         """Grows by a byte when an API key changes: see services.api_keys."""
@@ -72,6 +74,14 @@ class DataFolder:
                 f"cannot write to the data folder {self.root}: {error.strerror}; name another with "
                 "DATA= or -data-dir"
             ) from error
+
+    def database_kind(self) -> str:
+        """Where the platform's last start had its database: "sqlite" or "server"; "" if no start noted it, as
+        in earlier versions."""
+        try:
+            return self.database_note.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return ""
 
     def end_credentials(self) -> None:
         """Remove the file that says that the network is ready. On a disk that became read-only it stays: the

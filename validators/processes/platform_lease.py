@@ -22,6 +22,7 @@ from django.db.models.functions import Now
 
 from dtvn.files.whole import write_private
 from dtvn.node.options import StartError
+from dtvn_project import environment
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import process_lives
 from validators.database_url import first_line
@@ -61,6 +62,7 @@ class PlatformLease:
         except DatabaseError as error:
             raise StartError(f"the platform's database: {first_line(error)}") from error
         self.platform_id = row.platform_id
+        self._note_database()
         threading.Thread(target=self._renew_until_ended, name="platform-lease", daemon=True).start()
 
     def release(self) -> None:
@@ -147,6 +149,12 @@ class PlatformLease:
             return ""
         except (OSError, ValueError) as error:
             raise StartError(f"{self._folder.identity} cannot be read: {error}") from error
+
+    def _note_database(self) -> None:
+        """Commands beside this run have an environment of their own, which may lack the server."""
+        kind = "server" if environment.database_url() else "sqlite"
+        if self._folder.database_kind() != kind:
+            write_private(self._folder.database_note, f"{kind}\n".encode("ascii"), replace=True)
 
     def _remember(self, platform_id: str) -> None:
         write_private(self._folder.identity, platform_id.encode("ascii") + b"\n", replace=True)

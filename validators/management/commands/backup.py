@@ -60,6 +60,7 @@ class Command(TeachingCommand):
         try:
             out = options["out"] or new_name(source.genesis().name)
             check_place(out)
+            source.check_database()
             with saying("the cluster to certify its newest operations"):
                 covered, reason = (0, "") if options["no_ledgers"] else cover(source)
             with saying("the copies and their verification"):
@@ -73,6 +74,8 @@ class Command(TeachingCommand):
     def _say(self, out: Path, manifest: Manifest, reason: str, *, ledgers: bool) -> None:
         say = self.stdout.write
         say(f"{out}: {len(manifest.files)} files of cluster {manifest.cluster[:16]}, verified, mode 0600.")
+        if manifest.lacks_database:
+            say("NOT in it: the platform's database. None was found; if it is on a server, set DATABASE_URL.")
         for name in manifest.missing:
             elsewhere = "if there is one, name its folder (--ledger) or its server (DTVN_STORAGE_URL)"
             say(f"NOT in it: the ledger of {name}. None with a log was found; {elsewhere}.")

@@ -105,7 +105,8 @@ def ledger_urls(words: list[str]) -> dict[str, str]:
 
 def described(path: Path, manifest: Manifest) -> list[str]:
     """Lines about an archive that was verified."""
-    kept = {"": "none", "sqlite": "SQLite", "postgresql": "PostgreSQL"}[manifest.database]
+    none = "not in it, none was found" if manifest.lacks_database else "none"
+    kept = {"": none, "sqlite": "SQLite", "postgresql": "PostgreSQL"}[manifest.database]
     lines = [
         f"{path}: verified, {len(manifest.files)} files, made {manifest.made_at} by {manifest.program}",
         f"cluster      {manifest.name} {manifest.cluster}",
