@@ -81,3 +81,12 @@ def test_another_kind_of_database_than_the_platforms_is_refused(
     (platform.root / "platform/database").write_text("server\n")
     with pytest.raises(BackupError, match="uses a database on a server: set DATABASE_URL"):
         work(platform)
+
+
+def test_a_copy_that_is_not_there_is_not_removed(platform: Source) -> None:
+    (platform.places.learner / "ledger.sqlite3").unlink()
+    turns = platform.places.learner / "ledger.turns"
+    assert turns.exists()
+    with pytest.raises(BackupError, match="holds no copy of the log"):
+        remove(platform)
+    assert turns.exists()

@@ -27,6 +27,7 @@ from tests.proof.support import PaperLog
 from validators.backup.archive import extract
 from validators.backup.copying import back_up
 from validators.backup.forms import BackupError, Manifest
+from validators.backup.learner import remove
 from validators.backup.restoring import RestoreRequest, check, restore
 from validators.backup.sources import Source
 from validators.ledger import open_ledger
@@ -220,3 +221,14 @@ def test_the_database_of_another_platform_is_refused(old_url: str, tmp_path: Pat
         source.check_database()
     (source.root / "platform/identity").write_text("4567\n")
     source.check_database()
+
+
+def test_only_a_copy_of_the_log_that_is_on_the_server_is_removed(old_url: str, tmp_path: Path) -> None:
+    source = Source(a_node(tmp_path / "old", old_log(12), old_url).root, old_url)
+    source.learner.folder.mkdir()
+    with psycopg.connect(old_url, autocommit=True) as server:
+        with pytest.raises(BackupError, match="schema learner holds no copy of the log"):
+            remove(source)
+        server.execute("CREATE SCHEMA learner CREATE TABLE ledger_ledgermeta (n int)")
+        remove(source)
+        assert server.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'learner'").fetchall() == []

@@ -13,6 +13,7 @@ from dtvn.node.replay import verify_copy
 from dtvn.node.state_file import StateFileError
 from dtvn.protocol import genesis as g
 from dtvn.protocol.host.ports import JournalError
+from validators.backup import postgresql
 from validators.backup.copying import LOG, copy_sqlite
 from validators.backup.forms import BackupError
 from validators.backup.sources import Source
@@ -56,9 +57,12 @@ def remove(source: Source) -> None:
     except LedgerError as error:
         raise BackupError(f"{error} Stop the platform first (make down).") from error
     try:
-        if place.url:
+        served = bool(place.url) and postgresql.occupied(place.url, place.schema)
+        if not served and not place.database_file.exists():
+            raise BackupError(f"{place.name} holds no copy of the log.")
+        if served:
             with psycopg.connect(place.url, connect_timeout=10) as server:
-                server.execute(f'DROP SCHEMA IF EXISTS "{place.schema}" CASCADE'.encode())
+                server.execute(f'DROP SCHEMA "{place.schema}" CASCADE'.encode())
         for name in FILES:
             with suppress(FileNotFoundError):
                 (place.folder / name).unlink()
