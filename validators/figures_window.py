@@ -22,7 +22,7 @@ from django.db import close_old_connections
 from dtvn.files.whole import write_private
 from dtvn.machine.commands import EVENTLESS
 from validators.feed.outage import Outage
-from validators.own_api import read_metrics
+from validators.own_api import are_elsewhere, read_metrics
 from validators.services.cluster import own_members
 
 logger = logging.getLogger("dtvn.figures")
@@ -208,6 +208,8 @@ class Sampler:
         self.asked = 0
         """This platform's members, as of the newest sample."""
         self.answering = 0
+        self.elsewhere = False
+        """Whether their ports are in another data folder than that of this process."""
         self._clock = clock
         self._file: Path | None = None
         self._saves = True
@@ -269,6 +271,7 @@ class Sampler:
             answers = zip(names, pool.map(_ask, names), strict=True)
             nodes = {name: found for name, found in answers if found is not None}
         self.asked, self.answering = len(names), len(nodes)
+        self.elsewhere = are_elsewhere(names)
         self._newest = self._clock()
         if names:
             self.window.add(self._newest, nodes)

@@ -3,6 +3,7 @@ data that only that process has."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.conf import settings
 
 from dtvn.api.errors import Unavailable
 from dtvn.cli.platform import breaker_states
+from dtvn.node.kept_ports import FILE as PORTS
 from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError
@@ -23,6 +25,10 @@ WAIT = 2.0
 """Seconds for one node's answer."""
 UNUSABLE = (*NO_ANSWER, StartError, msgspec.MsgspecError, ValueError)
 
+ELSEWHERE = (
+    "This web process has a data folder of its own, without the nodes' ports: ask the web process of make up."
+)
+
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -30,7 +36,8 @@ def ask_api(member: MemberNode, path: str) -> Any:
     """`data` of GET `path` from this member; raise Unavailable if it gives none or is not ours."""
     found = _ask(member, path) if member.managed is not None and member.up else None
     if found is None:
-        raise Unavailable(f"{member.id} does not answer on its own API.")
+        silent = f"{member.id} does not answer on its own API."
+        raise Unavailable(ELSEWHERE if member.up and are_elsewhere([member.id]) else silent)
     return found
 
 
@@ -41,7 +48,14 @@ def ask_any_api(path: str) -> dict[str, Any]:
         found = _ask(member, path)
         if isinstance(found, dict):
             return found
-    raise Unavailable("No node answers on its own API.")
+    away = are_elsewhere([member.id for member in members])
+    raise Unavailable(ELSEWHERE if away else "No node answers on its own API.")
+
+
+def are_elsewhere(node_ids: Sequence[str]) -> bool:
+    """Whether this data folder has the ports of none of these nodes of ours, of which there are some: a
+    further web process may have a folder of its own."""
+    return bool(node_ids) and not any((_folder_of(name).root / PORTS).exists() for name in node_ids)
 
 
 def read_metrics(node_id: str) -> str | None:

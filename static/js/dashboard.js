@@ -33,10 +33,11 @@
   }
 
   /* Percentiles of the last minute, from the nodes' metrics. */
-  function drawLatency(found) {
+  function drawLatency(found, elsewhere) {
     const text = (seconds) => (seconds === null ? "–" : `${milliseconds.format(1000 * seconds)} ms`);
     put("p95", text(found.p95));
-    put("latency", found.p95 === null ? "nothing decided in the last minute" : `p50 ${text(found.p50)}, p99 ${text(found.p99)}`);
+    const nothing = elsewhere ? "only the web process of make up measures it" : "nothing decided in the last minute";
+    put("latency", found.p95 === null ? nothing : `p50 ${text(found.p50)}, p99 ${text(found.p99)}`);
   }
 
   function drawStack(total) {
@@ -213,7 +214,8 @@
   async function look() {
     if (!document.hidden) {
       const now = Date.now() / 1000 + live.clock();
-      drawLatency((await fetchJson(`${root.dataset.figuresUrl}?after=${now}`)).latency);
+      const told = await fetchJson(`${root.dataset.figuresUrl}?after=${now}`);
+      drawLatency(told.latency, told.elsewhere);
       if (state && now >= state.day.end) {
         live.renew(); // a new day: what was admitted before it is known to the platform alone
       }

@@ -33,7 +33,8 @@
   }, 0);
 
   function draw() {
-    put("answering", told.asked ? `Nodes that respond: ${told.answering} of ${told.asked}.` : "No nodes yet.");
+    const responding = told.elsewhere ? "Only the web process of make up reads them." : `Nodes that respond: ${told.answering} of ${told.asked}.`;
+    put("answering", told.asked ? responding : "No nodes yet.");
     for (const [name, chart] of Object.entries(CHARTS)) {
       const axis = { span: told.span, apart: 2.5 * told.interval, ...chart };
       const lines = chart.fields.map((field) => ({ kind: field, points: points.map((point) => [told.now - point.at, point[field]]) }));

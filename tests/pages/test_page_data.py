@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from django.db import connections
 from django.test import Client
 
 from dtvn.gateway.agreement import Report, agreement
+from dtvn.node.kept_ports import rewrite_ports
+from dtvn.node.layout import ClusterFolder
 from tests.pages.learner import ALIAS, RealLearner
 from validators.dashboard import nodes, pages
 from validators.feed.rows import read_snapshot
@@ -66,6 +69,17 @@ def test_nodes_that_do_not_answer_differ_from_nodes_without_peers(
     found = person.get("/dashboard/figures").json()
     assert (found["asked"], found["answering"]) == (4, 0)
     assert [point["throughput"] for point in found["points"]] == [None]
+
+
+def test_a_web_process_without_the_nodes_ports_says_so(
+    learner: RealLearner, person: Client, monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
+) -> None:
+    """On a data folder of its own: "0 of 4 respond" would be false, as would "node0 does not answer"."""
+    settings.DATA = tmp_path
+    assert person.get("/dashboard/figures").json()["elsewhere"] is True
+    rewrite_ports(ClusterFolder(tmp_path).node("r0"), metrics=1, api=1)
+    monkeypatch.setattr(pages, "sampler", Sampler())
+    assert person.get("/dashboard/figures").json()["elsewhere"] is False
 
 
 LINK = {

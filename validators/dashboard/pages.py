@@ -67,7 +67,7 @@ def links(request: HttpRequest) -> HttpResponse:
 @for_pages
 def figures(request: HttpRequest) -> HttpResponse:
     """The window of the nodes' metrics, or its points later than `after`, Unix seconds; and the latency of
-    the last minute."""
+    the last minute. `elsewhere`: only another web process can read them."""
     try:
         after = float(request.GET.get("after", "0"))
     except ValueError:
@@ -80,6 +80,7 @@ def figures(request: HttpRequest) -> HttpResponse:
         "interval": INTERVAL,
         "asked": sampler.asked,
         "answering": sampler.answering,
+        "elsewhere": sampler.elsewhere,
         "points": sampler.window.points(now, after),
         "latency": sampler.window.latency(now),
     }
