@@ -26,6 +26,21 @@ class Request:
         self.worker_pid = worker_pid
 
 
+class Worker:
+    """Celery's consumer, as far as the step needs it; what is called soon is kept."""
+
+    def __init__(self, reader: object, soon: list[Callable[[], Any]]) -> None:
+        self.pool = SimpleNamespace(num_processes=1)
+        self.task_consumer = reader
+        self.hub = SimpleNamespace(call_soon=soon.append)
+        self.timer = SimpleNamespace(call_repeatedly=lambda _interval, _look: None)
+        self.taken: list[object] = []
+
+    def create_task_handler(self) -> Callable[[object], None]:
+        """Takes each message."""
+        return self.taken.append
+
+
 def test_a_worker_takes_as_many_requests_as_it_has_free_slots() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
@@ -49,6 +64,16 @@ def test_a_worker_takes_as_many_requests_as_it_has_free_slots() -> None:
     assert seen == [True, True, True, False, True]
 
 
+def test_many_reconnections_to_rabbitmq_make_taking_a_request_no_deeper() -> None:
+    reader = SimpleNamespace(channel=SimpleNamespace())
+    worker = Worker(reader, [])
+    step = OnlyIntoFreeSlots(SimpleNamespace(steps=[]))
+    for _ in range(2 * sys.getrecursionlimit()):
+        step.start(worker)
+    worker.create_task_handler()("request")
+    assert worker.taken == ["request"]
+
+
 def test_a_full_worker_gives_back_what_rabbitmq_sends_it() -> None:
     """Several at once: what is delivered while it says that it wants no more makes it not say so again."""
     if why := servers.missing():
@@ -62,13 +87,7 @@ def test_a_full_worker_gives_back_what_rabbitmq_sends_it() -> None:
         for number in range(sent):
             Producer(connection.default_channel).publish(number, routing_key=name)
         reader = Consumer(connection.channel(), [queue])
-        worker = SimpleNamespace(
-            pool=SimpleNamespace(num_processes=1),
-            task_consumer=reader,
-            create_task_handler=lambda: lambda _message: None,
-            hub=SimpleNamespace(call_soon=soon.append),
-            timer=SimpleNamespace(call_repeatedly=lambda _interval, _look: None),
-        )
+        worker = Worker(reader, soon)
         state.reserved_requests.add(begun)
         try:
             OnlyIntoFreeSlots(SimpleNamespace(steps=[])).start(worker)

@@ -125,10 +125,11 @@ def _give_back(consumer: Any, has_room: Callable[[], bool]) -> None:
     It is not paused on the spot: `cancel` waits for an answer and processes deliveries before it, so a call
     made for one message would be made again, nested, for the next one.
     """
-    make_handler, reader = consumer.create_task_handler, consumer.task_consumer
+    reader = consumer.task_consumer
 
     def create_task_handler(*words: Any, **named: Any) -> Callable[[Any], None]:
-        take = make_handler(*words, **named)
+        # Not the attribute: after a reconnection that is this function of the connection before.
+        take = type(consumer).create_task_handler(consumer, *words, **named)
 
         def received(message: Any) -> None:
             if has_room():
