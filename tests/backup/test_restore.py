@@ -22,7 +22,7 @@ from django.core.management import CommandError, call_command
 
 from dtvn.files.whole import write_private
 from dtvn.node.layout import ClusterFolder
-from dtvn.node.moved import keep_address
+from dtvn.node.moved import keep_address, moved_to
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
@@ -127,6 +127,14 @@ def test_a_backup_restores_every_file_and_says_what_it_covers(old: Source, tmp_p
         assert (new / name).stat().st_mode & 0o777 == 0o600
     with sqlite3.connect(new / LEDGER) as copied:
         assert copied.execute("SELECT count(*) FROM ledger_consensusentry").fetchone() == (12,)
+
+
+def test_a_member_that_moved_is_restored_with_its_address(old: Source, tmp_path: Path) -> None:
+    """Otherwise it would listen again where only genesis knows it."""
+    keep_address(old.places.node("r0"), "127.0.0.1", 9, "12D3KooW")
+    back_up(old, out := tmp_path / "a.tar.gz", keys=False, ledgers=False)
+    restore(out, check(out), new := Source(tmp_path / "new"), RestoreRequest("node", "r0"))
+    assert moved_to(new.places.node("r0")) == ("127.0.0.1", 9)
 
 
 def test_a_key_that_never_voted_is_in_no_backup(old: Source, tmp_path: Path) -> None:

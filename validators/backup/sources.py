@@ -21,7 +21,7 @@ from validators.database_url import same_database
 from validators.ledger.find import holds_ledger
 
 CLUSTER_FILES = ("genesis.bin", "continued.state", "handovers.bin")
-IDENTITY_FILES = ("genesis.bin", "sources.bin", "promise.bin")
+IDENTITY_FILES = ("genesis.bin", "sources.bin", "promise.bin", "address")
 IDENTITY_KEYS = ("node.key", "api.key", "api.token")
 """Never `next.key` and `recovery.key`: a node that got one of these from a copy would take it for a key that
 has never voted (R11)."""
