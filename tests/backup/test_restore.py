@@ -358,6 +358,15 @@ def test_a_backup_with_a_server_of_a_platform_in_files_is_refused(
         run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz")
 
 
+def test_a_node_whose_own_server_is_away_does_not_prevent_the_backup(old: Source, tmp_path: Path) -> None:
+    """Nor is an older ledger beside it taken for its own."""
+    write_private(old.places.node("r0").ledger_url, b"postgresql://dtvn@127.0.0.1:9/dtvn\n")
+    said = run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz")
+    assert "NOT in it: the ledger of r0. None with a log was found, or its server does not answer" in said
+    manifest = check(tmp_path / "a.tar.gz")
+    assert (manifest.ledgers, manifest.database) == ((), "sqlite")
+
+
 def test_a_platforms_database_that_was_not_found_is_named(old: Source, tmp_path: Path) -> None:
     """A folder of an earlier version, whose database is on a server, has no note of that."""
     old.database.unlink()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from dtvn.ledger import LedgerError, Location
+from dtvn.ledger import LedgerError, LedgerUnreachable, Location
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.ledger_place import ledger_schema, own_server
@@ -99,8 +99,8 @@ class Source(msgspec.Struct, frozen=True):
             raise BackupError(str(error)) from error
 
     def ledgers(self, genesis: g.Genesis) -> dict[str, LedgerPlace | None]:
-        """Name -> where the ledger is, of each node and of the learner; None: it was not found. Raises
-        BackupError."""
+        """Name -> where the ledger is, of each node and of the learner; None: it was not found, or
+        its own server does not answer. Raises BackupError."""
         nodes = self.nodes()
         if self.ledger_folder is not None and len(nodes) > 1:
             raise BackupError(
@@ -144,5 +144,13 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def _first(places: Iterable[LedgerPlace]) -> LedgerPlace | None:
-    """The first place that holds a ledger."""
-    return next((each for each in places if holds_ledger(each.location)), None)
+    """The first place that holds a ledger; None also if a node's own server may, which does not answer."""
+    for each in places:
+        try:
+            if holds_ledger(each.location):
+                return each
+        except LedgerUnreachable:
+            if each.kind != "own":  # without the platform's server there is no backup
+                raise
+            return None
+    return None

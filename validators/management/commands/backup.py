@@ -78,7 +78,8 @@ class Command(TeachingCommand):
             say("NOT in it: the platform's database. None was found; if it is on a server, set DATABASE_URL.")
         for name in manifest.missing:
             elsewhere = "if there is one, name its folder (--ledger) or its server (DTVN_STORAGE_URL)"
-            say(f"NOT in it: the ledger of {name}. None with a log was found; {elsewhere}.")
+            none = "None with a log was found, or its server does not answer"
+            say(f"NOT in it: the ledger of {name}. {none}; {elsewhere}.")
         if newest := manifest.certified:
             say(f"newest certified state: sequence {newest.certified}, in the ledger of {newest.name}")
         if manifest.covered:
