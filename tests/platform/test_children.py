@@ -1,7 +1,8 @@
-"""Children of `up` that end: started again, as soon as that is possible."""
+"""Children of `up`: what they print is passed on; those that end are started again as soon as possible."""
 
 from __future__ import annotations
 
+import io
 import subprocess
 from types import SimpleNamespace
 
@@ -42,3 +43,10 @@ def test_a_child_that_cannot_be_forked_is_started_later(monkeypatch: pytest.Monk
         child.keep_alive()
     assert tries == [100.0, 100.0 + RESTART_BACKOFF_MAX]
     assert heard.lines[0].startswith("web cannot be started: [Errno 11] Resource temporarily unavailable")
+
+
+def test_a_long_traceback_as_json_stays_one_line_with_its_level() -> None:
+    line = '{"level":"error","traceback":"' + 200_000 * "x" + '"}'
+    heard = Heard()
+    Child("web", [], heard)._relay(SimpleNamespace(stdout=io.BytesIO(f"{line}\n".encode())))  # type: ignore[arg-type]
+    assert heard.lines == [line]

@@ -15,7 +15,8 @@ from validators.processes.health_check import Finding, HealthCheck, Verdict
 from validators.processes.node_controller import STEADY_AFTER
 from validators.processes.output import Output
 
-LINE_BYTES_MAX = 8_192
+LINE_BYTES_MAX = 256 * 1024
+"""A longer line is passed on in pieces, which as JSON are no objects any more."""
 RESTART_BACKOFF_MAX = 15.0
 
 
