@@ -25,7 +25,9 @@ dtvn.feed = function (page) {
   }
 
   async function start() {
-    page.onState("connecting");
+    if (position === null) {
+      page.onState("connecting"); // later on it is lost until it is live again
+    }
     try {
       await renew();
     } catch (error) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.db import OperationalError
 from tests.pages.test_consumer import Socket, open_socket  # noqa: F401 - a fixture
 from tests.waiting import PATIENCE
 from validators.dashboard import consumers, live
+from validators.feed import outage
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -40,6 +42,29 @@ async def test_a_client_whose_rows_are_unreadable_is_closed_and_not_counted(
     monkeypatch.setattr(consumers, "read_applied", away)
     await socket.send({"type": "resume", "after": 999_999_999})
     assert without_reason(await socket.channel.receive_output(timeout=PATIENCE)) == TRY_AGAIN_LATER
+    assert not live.live_of_this_loop()._watched.is_set()
+
+
+async def test_an_open_page_is_closed_while_the_nodes_states_are_unreadable(
+    open_socket: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would go on to call them running. A short outage closes nothing."""
+    reads = []
+
+    def away() -> None:
+        reads.append(1)
+        raise OperationalError("the server does not answer")
+
+    socket = await open_socket()
+    await socket.until("connected")
+    monkeypatch.setattr(outage, "monotonic", itertools.count().__next__)
+    monkeypatch.setattr(live, "NODES_INTERVAL", 0.0)
+    monkeypatch.setattr(live, "describe_nodes", away)
+    while (told := await socket.channel.receive_output(timeout=PATIENCE))["type"] != "websocket.close":
+        pass
+    assert without_reason(told) == TRY_AGAIN_LATER
+    assert len(reads) > 3
     assert not live.live_of_this_loop()._watched.is_set()
 
 

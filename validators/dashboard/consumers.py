@@ -186,6 +186,13 @@ class FeedConsumer(AsyncWebsocketConsumer):
             self._on_the_way.clear()
             await self._send({"type": "reset", "sequence": 0})
 
+    async def feed_away(self, message: dict[str, Any]) -> None:
+        """The state of the nodes has been unreadable for a while: the client learns it from being
+        disconnected."""
+        if self.live is not None:
+            self._leave()
+            await self.close(code=TRY_AGAIN_LATER)
+
     async def feed_access(self, message: dict[str, Any]) -> None:
         """Check again whether this client may still watch."""
         try:

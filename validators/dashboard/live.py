@@ -37,6 +37,8 @@ from validators.services.node_logs import Tail, log_file
 
 NODES_INTERVAL = 0.5
 """Seconds between two polls of the nodes, while a client watches."""
+OUTAGE_SHOWN_AFTER = 5.0
+"""Seconds of failed polls of the nodes after which clients are disconnected: what they show is outdated."""
 SIMULATOR_INTERVAL = 0.2
 """Seconds between two polls of the simulator."""
 PART_INTERVAL = 0.5
@@ -208,6 +210,8 @@ class Live:
             await self._watched.wait()
             with outage:
                 await self.look_at_nodes()
+            if outage.seconds > OUTAGE_SHOWN_AFTER:
+                self.tell({"type": "feed.away"})
             await asyncio.sleep(NODES_INTERVAL)
 
     async def _watch_simulator(self) -> None:

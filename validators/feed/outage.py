@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from time import monotonic
 from types import TracebackType
 
 from django.db import DatabaseError, InterfaceError
@@ -20,6 +21,12 @@ class Outage:
         self._what = what
         self.lasts = False
         """Whether the newest attempt failed."""
+        self._since = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since the first of the failures in a row; 0.0 after an attempt that succeeded."""
+        return monotonic() - self._since if self.lasts else 0.0
 
     def __enter__(self) -> None:
         """See `__exit__`."""
@@ -33,6 +40,7 @@ class Outage:
         if not isinstance(error, Exception):
             return False
         if not lasted:
+            self._since = monotonic()
             known = isinstance(error, DatabaseError | InterfaceError)
             logger.warning(
                 "the feed cannot read %s, trying again: %s", self._what, first_line(error), exc_info=not known
