@@ -36,6 +36,8 @@ ACCOUNTS = ("platform/", SECRET_KEY, "keys/platform.json")
 """Files that a platform takes along to a new cluster."""
 CLUSTER = ("cluster/", "keys/")
 PLATFORM = "platform"
+LOG = "log"
+"""In a node's folder: all that is there after starts in vain."""
 STARTING = ("keys/gateway.key", "keys/learner.key")
 """Files without which no platform starts: they come last, after its database."""
 
@@ -115,7 +117,7 @@ def _wanted(manifest: Manifest, target: Source, request: RestoreRequest) -> Call
         return lambda _name: True
     if request.part == "node":
         place = ClusterFolder(root).nodes / request.node
-        if place.exists():
+        if place.exists() and (not place.is_dir() or any(each.name != LOG for each in place.iterdir())):
             raise BackupError(f"{place} exists: move it away first.")
         # Its ledger is not restored: the node takes the log from the other members, which run.
         ledger = f"nodes/{request.node}/ledger/"
@@ -165,10 +167,11 @@ def _check_versions(path: Path, manifest: Manifest) -> None:
 
 def _refuse_running(folder: DataFolder, request: RestoreRequest) -> None:
     """Raise BackupError while a process of a network uses the target."""
-    locks = [folder.lock_file, *folder.slots.rglob("*.lock")]
     if request.part == "node":
-        locks = [folder.node_lock(request.node)]
-    for lock in locks:
+        if (holder := lock_holder(folder.node_lock(request.node))) is not None:
+            raise BackupError(f"{request.node} runs on {folder.root} (process {holder}): stop it first.")
+        return
+    for lock in (folder.lock_file, *folder.slots.rglob("*.lock")):
         if (holder := lock_holder(lock)) is not None:
             raise BackupError(
                 f"A network is running on {folder.root} (process {holder}): stop it first (make down)."
@@ -236,7 +239,12 @@ def _put(staged: Path, root: Path, request: RestoreRequest) -> None:
     root.mkdir(mode=0o700, exist_ok=True)
     if request.part == "node":
         make_private(root / "nodes")
-        (staged / "nodes" / request.node).rename(root / "nodes" / request.node)
+        restored, place = staged / "nodes" / request.node, root / "nodes" / request.node
+        if (place / LOG).exists():
+            (place / LOG).rename(restored / LOG)
+        with suppress(FileNotFoundError):
+            place.rmdir()
+        restored.rename(place)
         sync_folder(root / "nodes")
         return
     files = [path for path in staged.rglob("*") if path.is_file() and staged / PLATFORM not in path.parents]

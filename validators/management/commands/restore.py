@@ -13,6 +13,8 @@ from dtvn.protocol import quorum
 from dtvn.waiting import saying
 from dtvn_project import environment
 from validators.backup.forms import BackupError, Manifest
+from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import lock_holder
 from validators.management.teaching import TeachingCommand, add_data_folder
 
 TEACH = """\
@@ -152,7 +154,10 @@ def advice(path: Path, root: Path, manifest: Manifest, restored: list[str], *, l
 
 
 def _start(root: Path, node: str) -> str:
-    """How a restored node is started. `make up` refuses a folder without the platform's cluster files."""
+    """How a restored node is started. `make up` refuses a folder in use, and one without the platform's
+    cluster files."""
+    if lock_holder(DataFolder(root).lock_file) is not None:
+        return f"in the admin, or POST /api/v1/nodes/{node}/start"
     if ClusterFolder(root).genesis.exists():
         return f"make up DATA={root}"
     only = f"manage.py validator -data-dir {root} -id {node}"
