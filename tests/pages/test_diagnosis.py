@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from dtvn.gateway import Answered
@@ -149,6 +150,46 @@ def test_nodes_with_full_disks_are_named(learner: RealLearner, monkeypatch: pyte
     found = explain()
     missing = ", ".join(f"r{number} (its disk is full)" for number in range(4))
     assert found["verdict"] == f"Voting: 0 of 4, 3 needed. Missing: {missing}."
+
+
+NO_QUORUM = "No quorum: 4 of 4 reachable, 2 {}, 3 needed; nothing can be decided."
+
+
+@pytest.mark.parametrize(
+    ("views", "sequences", "verdict"),
+    [
+        ((3, 3, 4, 4), (40, 40, 40, 40), NO_QUORUM.format("in one view")),
+        ((3, 3, 3, 3), (1000, 1000, 10, 10), NO_QUORUM.format("up to date")),
+    ],
+)
+@pytest.mark.django_db(databases=["default", "learner"])
+def test_where_the_sentence_of_state_is_stuck_the_verdict_is_too(
+    learner: RealLearner,
+    monkeypatch: pytest.MonkeyPatch,
+    views: tuple[int, ...],
+    sequences: tuple[int, ...],
+    verdict: str,
+) -> None:
+    ManagedNode.objects.filter(role="learner").update(status="running")
+    known = {"taken_at": 0, "last_heartbeat": 0, "primary": 0, "slots": [], "changing": False, "voting": True}
+    known |= {"voting_reason": "", "pending": 0, "catching_up_to": 0, "suspicion": ""}
+    members = [
+        msgspec.structs.replace(
+            member, view=view, sequence=sequence, status={**member.status, "stable": sequence}
+        )
+        for member, view, sequence in zip(learner.gateway.members(), views, sequences, strict=True)
+    ]
+
+    def query(member: int, what: str, *, wait: float) -> Future[Answered]:
+        told = known | {"view": views[member], "executed": sequences[member]}
+        future: Future[Answered] = Future()
+        future.set_result(Answered(0, "", msgspec.json.encode(told).decode()))
+        return future
+
+    monkeypatch.setattr(learner.gateway, "members", lambda: members)
+    monkeypatch.setattr(learner.gateway, "query", query)
+    found = explain()
+    assert (found["level"], found["verdict"]) == ("stuck", verdict)
 
 
 @pytest.mark.django_db(databases=["default", "learner"])

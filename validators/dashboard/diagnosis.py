@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from dtvn.api.errors import Unavailable
-from dtvn.gateway import Answered, MemberView
+from dtvn.gateway import NO_CLUSTER, Agreement, Answered, MemberView, agreement_of
 from dtvn.protocol import quorum
 from dtvn.wording import counted
 from validators.feed.rows import read_applied
@@ -73,7 +73,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 def explain() -> dict[str, Any]:
     """The verdict and every node's report, for the page."""
     try:
-        gateway = network.gateway()
+        gateway = network.informed_gateway()
     except Unavailable as error:
         return {"level": "stuck", "verdict": str(error), "quorum": 0, "nodes": []}
     members = gateway.members()
@@ -83,7 +83,7 @@ def explain() -> dict[str, Any]:
     ]
     ids = [member.id for member in members]
     nodes = [_node(member, future, ids) for member, future in zip(members, asked, strict=True)]
-    level, verdict = judge(nodes, reading=_reading())
+    level, verdict = judge(nodes, state=agreement_of(gateway), reading=_reading())
     return {
         "level": level,
         "verdict": verdict,
@@ -92,9 +92,10 @@ def explain() -> dict[str, Any]:
     }
 
 
-def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
-    """("ok", "slow" or "stuck", a sentence). `reading`: why the learner does not follow the log for the
-    pages. Pure."""
+def judge(nodes: Sequence[Node], *, state: Agreement = NO_CLUSTER, reading: str = "") -> tuple[str, str]:
+    """("ok", "slow" or "stuck", a sentence). `state`: that of the cluster; if it is stuck and the nodes give
+    no reason, its sentence is the verdict. `reading`: why the learner does not follow the log for the pages.
+    Pure."""
     needed = quorum.quorum(len(nodes))
     silent = [f"{node.id} ({node.problem})" for node in nodes if node.problem]
     mute = [f"{node.id} ({node.voting_reason or 'not voting'})" for node in nodes if _follows(node)]
@@ -114,6 +115,8 @@ def judge(nodes: Sequence[Node], *, reading: str = "") -> tuple[str, str]:
         return "stuck", f"A view change to view {view} is in progress ({ids}); it takes a second or two."
     if found := _undecided(voting, nodes):
         return found
+    if state.level == "stuck":
+        return "stuck", f"{state.sentence}."
     waiting = max(voting, key=lambda node: node.pending)
     if waiting.pending and waiting.suspicion:
         text = (
