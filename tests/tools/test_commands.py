@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from pytest_django.live_server_helper import LiveServer
 from dtvn.api.errors import Refused
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
+from dtvn.waiting import saying
 from tests.pages.learner import RealLearner
 from tests.ports import free_ports
 from tests.tools.test_columns import as_csv, pretix_row
 from tickets.importing.platform import Refused as PlatformRefused
+from tickets.management.commands import import_tickets, scan
 from tickets.models import EventTimeZone, TicketHolder
 from tickets.rest import writes
 from tickets.scanning import gates
@@ -285,6 +288,16 @@ def test_an_import_without_a_platform_stores_no_person(learner: RealLearner, exp
     assert not TicketHolder.objects.exists()
 
 
+def test_an_import_says_that_it_waits_for_the_platform(
+    learner: RealLearner, export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(import_tickets, "saying", partial(saying, after=0.001, say=said.append))
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    Ran("import_tickets", str(export), "--url", url, "--api-key", "k", "--patience", "0.2")
+    assert said == [f"waiting for an answer from {url}"]
+
+
 def test_a_silent_network_ends_with_3(at: list[str], export: Path, learner: RealLearner) -> None:
     learner.gateway.quorum = False
     ran = Ran("import_tickets", str(export), *at, "--patience", "0.2")
@@ -458,6 +471,21 @@ def test_a_scan_prints_a_summary_in_sentences(at: list[str], export: Path) -> No
     assert "34 scans of 28 tickets at 8 gates" in text
     assert "p50" in text
     assert text.endswith("Proved: each ticket was admitted exactly once.\n")
+
+
+def test_a_scan_says_that_it_waits_for_the_validators(
+    at: list[str],
+    export: Path,
+    learner: RealLearner,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Ran("import_tickets", str(export), *at)
+    learner.gateway.quorum = False
+    monkeypatch.setattr(scan, "SAID_AFTER", 0.01)
+    Ran("scan", str(export), "--limit", "1", "--duplicates", "0", "--patience", "0.2", *at)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "waiting for the validators to decide; the pages say whether they can" in said
 
 
 @pytest.mark.parametrize("options", [["--gates", "0"], ["--duplicates", "2"]])

@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, OperationalError
 from rich.progress import TimeRemainingColumn
 
-from dtvn.waiting import saying_in_silence
+from dtvn.waiting import saying, saying_in_silence
 from dtvn.wording import counted
 from tickets.importing import FileRefused, LeftOut, TicketFile, WrongRow, by_event, read_tickets
 from tickets.importing.arguments import (
@@ -105,7 +105,7 @@ class Command(BaseCommand):
             async with open_client(platform, connections=1, patience=ANSWER_PATIENCE) as client:
                 await check_may_issue(client, patience=options["patience"])
 
-        with _explained(platform, delivery, found):
+        with saying(f"an answer from {platform.url}"), _explained(platform, delivery, found):
             asyncio.run(ask())
         try:
             parts = store_holders(found.tickets, delivery)

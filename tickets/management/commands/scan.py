@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import TextColumn, TimeElapsedColumn
 
-from dtvn.waiting import saying
+from dtvn.waiting import SAID_AFTER, saying, saying_in_silence
 from dtvn.wording import counted
 from tickets.importing import FileRefused, ImportedTicket, by_event, read_tickets
 from tickets.importing.arguments import (
@@ -31,6 +31,7 @@ from tickets.importing.arguments import (
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
 from tickets.importing.sending import (
     IN_FLIGHT,
+    UNDECIDED,
     Delivery,
     NetworkSilent,
     check_may_issue,
@@ -151,12 +152,17 @@ class Command(BaseCommand):
 
     def _play(self, platform: Platform, plan: Plan, options: dict[str, Any], record: list[Outcome]) -> None:
         """Scan the plan; `record` gets each outcome as it comes. Raises CommandError."""
-        with progress_bar(COUNTED, TimeElapsedColumn()) as progress:
+        silence = SAID_AFTER + options["pace"]
+        with (
+            progress_bar(COUNTED, TimeElapsedColumn()) as progress,
+            saying_in_silence(UNDECIDED, after=silence, say=progress.console.print) as heard,
+        ):
             task = progress.add_task("Scanning", total=len(plan.scans), admitted=0, refused=0)
             counted = {"admitted": 0, "refused": 0}
             gates, scans, began = len(plan.by_gate), len(plan.scans), time.monotonic()
 
             def told(outcome: Outcome) -> None:
+                heard()
                 record.append(outcome)
                 counted["admitted" if outcome.code == "ok" else "refused"] += 1
                 admitted, refused = counted["admitted"], counted["refused"]
