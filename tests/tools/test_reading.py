@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,20 @@ def test_delimiters_and_encodings_are_recognised(tmp_path: Path, delimiter: str,
         content = text.encode(encoding)
     (record,) = read(tmp_path, content)
     assert record.fields == {"order code": "ABC12", "position id": "1", "attendee name": "Zoë Müller"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "place"),
+    [
+        (b"T-1,Zo\xc3\xab\nT-2,Ren\xe9\nT-3,Ada\n", "Byte 32 of the file (0xe9), in line 3,"),
+        (b"T-1,Ren\xe9\nT-2,Zo\xc3\xab\n", "Byte 23 of the file (0xe9), in line 2,"),
+        (b"T-1,Zo\xc3\xab\r\nT-2,Zo\xc3", "Byte 32 of the file (0xc3), in line 3,"),
+    ],
+    ids=["a stray byte", "before the others", "cut off"],
+)
+def test_utf_8_with_a_wrong_byte_is_not_read_as_windows_1252(tmp_path: Path, rows: bytes, place: str) -> None:
+    with pytest.raises(FileRefused, match=re.escape(f"{place} is not UTF-8, but others are")):
+        read(tmp_path, b"ticket_id,name\n" + rows)
 
 
 def test_a_delimiter_inside_quotes_does_not_count() -> None:

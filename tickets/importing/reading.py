@@ -1,6 +1,7 @@
 """Read a CSV, XLSX or JSON file into records: numbered rows of named texts.
 
-Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which spreadsheet programs write.
+Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which spreadsheet programs write. A file
+that is UTF-8 except for some bytes is refused.
 Delimiter: the one in Excel's first line "sep=;", else the most frequent of comma, semicolon, tab and bar in
 the header row. A row that is not valid CSV becomes a record with a problem; so does a row whose length
 differs from the header's, and each row that an unclosed quotation mark swallows. Reading continues after it.
@@ -123,7 +124,8 @@ def _unkeepable(cell: str) -> str:
 
 
 def decoded(content: bytes) -> tuple[str, str]:
-    """The file's text, decoded by its byte order mark, as UTF-8, or as Windows-1252; and which it was."""
+    """The file's text, decoded by its byte order mark, as UTF-8, or as Windows-1252; and which it was. Raises
+    FileRefused."""
     marked = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "")
     encoding = marked or "utf-8"
     try:
@@ -131,6 +133,14 @@ def decoded(content: bytes) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         if marked:
             raise FileRefused(f"The file begins as {marked}, but the rest is not: {error}.") from error
+        # Windows-1252 hardly ever forms a UTF-8 character; a damaged or mixed file, read so, has wrong names.
+        if not content.decode(encoding, errors="ignore").isascii():
+            at = error.start
+            line = len((content[:at] + b".").splitlines())
+            raise FileRefused(
+                f"Byte {at + 1:,} of the file ({content[at]:#04x}), in line {line:,}, is not UTF-8, but "
+                "others are: correct it, or save the whole file as UTF-8."
+            ) from error
         return content.decode("cp1252", errors="replace"), ENCODING_NAMES["cp1252"]
 
 
