@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connections
 from django.test import Client
 
+from dtvn.api.queries import RecordsQuery
 from dtvn.gateway.agreement import Report, agreement
 from dtvn.node.kept_ports import rewrite_ports
 from dtvn.node.layout import ClusterFolder
@@ -18,6 +19,7 @@ from tests.pages.learner import ALIAS, RealLearner
 from validators.dashboard import nodes, pages
 from validators.feed.rows import read_snapshot
 from validators.figures_window import Sampler
+from validators.ledger.copy_reader import CopyReader
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -118,6 +120,19 @@ def test_a_node_that_cannot_answer_is_503_and_an_unknown_one_404(
     assert person.get(f"/dashboard/node/r0/{part}").status_code == 503
     assert person.get(f"/dashboard/node/r9/{part}").status_code == 404
     assert person.get("/dashboard/node/r0/evidence").status_code == 404, "no other part"
+
+
+def test_the_log_of_a_node_tells_an_upheld_ticket_from_a_disputed_one(
+    learner: RealLearner, operate: Callable[..., Any], person: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operate("issue T-1", "validate T-1", "dispute T-1", "admit T-1", "uphold T-1", "admit T-1", "dispute T-1")
+    query = RecordsQuery(limit=9, after=None, refused=True, all_kinds=True, state=None)
+    told = CopyReader(ALIAS).list_records(query).items
+    differing = told[5] | {"digest": "00"}
+    monkeypatch.setattr(pages, "ask_api", lambda member, path: [*told, differing])
+    found = person.get("/dashboard/node/r0/consensus").json()
+    codes = [record["code"] for record in found]
+    assert codes[3:] == ["disputed", "ok", "upheld", "already_upheld", "disputed"]
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,14 @@ def test_exported_outcomes_tell_an_upheld_dispute_from_a_cleared_one(
     assert [row["verdict"] for row in resolved] == ["clear", "uphold", ""]
 
 
+def test_exported_refusals_tell_an_upheld_ticket_from_a_disputed_one(
+    learner: RealLearner, operate: Callable[..., Any], tmp_path: Path
+) -> None:
+    operate("issue T-1", "validate T-1", "dispute T-1", "admit T-1", "uphold T-1", "admit T-1")
+    admissions = [row for row in exported(tmp_path, "outcomes") if row["operation"] == "admit"]
+    assert [row["outcome"] for row in admissions] == ["disputed", "upheld"]
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", ["tickets", "admission"])
 def test_the_import_knows_each_ticket_of_an_export_as_stored(

@@ -130,7 +130,7 @@ def _outcome_row(one: OperationRecord, verdict: str) -> Row:
         one.event,
         one.ticket_id,
         one.operation,
-        one.code,
+        one.shown_code,
         one.entry,
         one.principal,
         one.actor,

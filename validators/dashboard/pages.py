@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
 from dtvn.api.errors import ApiError, Unavailable
+from dtvn.machine.reasons import ABOUT_DISPUTES
 from validators.dashboard.views import for_pages
 from validators.figures_window import INTERVAL, SPAN, sampler
+from validators.ledger.models import OperationRecord
+from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
 from validators.membership import MemberNode, find_node, list_members
 from validators.own_api import ask_api
 from validators.rest.nodes import ask_node
@@ -90,7 +93,8 @@ def figures(request: HttpRequest) -> HttpResponse:
 @require_GET
 @for_pages
 def node_part(request: HttpRequest, node_id: str, part: str) -> HttpResponse:
-    """One node's own answer: its identity, its stored data, or its newest log entries."""
+    """One node's own answer: its identity, its stored data, or its newest log entries, with codes as people
+    read them."""
     try:
         member = find_node(node_id)
         path = {
@@ -99,11 +103,28 @@ def node_part(request: HttpRequest, node_id: str, part: str) -> HttpResponse:
             "consensus": f"/api/v1/consensus/logs?kind=all&outcome=all&limit={RECENT_RECORDS}"
             f"&after={max(0, member.sequence - RECENT_SEQUENCES)}",
         }[part]
-        return JsonResponse(ask_api(member, path), safe=False)
+        told = ask_api(member, path)
+        return JsonResponse(_with_shown_codes(told) if part == "consensus" else told, safe=False)
     except NodeUnknown as error:
         return JsonResponse({"error": str(error)}, status=404)
     except Unavailable as error:
         return JsonResponse({"error": str(error)}, status=503)
+
+
+def _with_shown_codes(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A node's ConsensusRecords, each refusal about a dispute with `OperationRecord.shown_code` in place of
+    its code, provided that the platform's copy has the same operation there."""
+
+    def number(record: dict[str, Any]) -> int:
+        return int(record["sequence"] * ORDERED_OPERATION_SLOTS + record["index"])
+
+    refusals = [record for record in records if record["code"] in ABOUT_DISPUTES]
+    copied = OperationRecord.objects.in_bulk(map(number, refusals))
+    for record in refusals:
+        row = copied.get(number(record))
+        if row is not None and (bytes(row.digest).hex(), row.code) == (record["digest"], record["code"]):
+            record["code"] = row.shown_code
+    return records
 
 
 def _of_each(ask: Callable[[MemberNode], Found]) -> list[tuple[str, Found]]:
