@@ -28,6 +28,8 @@ from dtvn.protocol.quorum import MEMBERS_MAX
 from dtvn.protocol.signatures import is_public_key
 
 DEFAULT_EVENT = "default"
+REHEARSAL = "rehearsal-"
+"""Beginning of the names of events for rehearsals, whose admissions are not counted."""
 NONCE_BYTES_MAX = 64
 DATA_BYTES_MAX = 4_096
 """Most bytes of an issued ticket's data; the state keeps them permanently."""

@@ -36,9 +36,9 @@ dtvn.model = (function () {
     };
   }
 
-  /* A repeated scan that was ordered again has an event of its own, and admits nobody. */
+  /* A repeated scan that was ordered again has an event of its own, and admits nobody; nor does a rehearsal. */
   function admissions(events, day) {
-    const admitted = events.filter((event) => event.type === "ticket_consumed" && !event.repeated);
+    const admitted = events.filter((event) => event.type === "ticket_consumed" && !event.repeated && !event.rehearsal);
     return admitted.filter((event) => event.timestamp >= day.start && event.timestamp < day.end).length;
   }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from py_mini_racer import MiniRacer, mini_racer
 
 from dtvn.machine.commands import LOCKS, TICKETLESS
 from tests.pages.learner import RealLearner
+from tickets.scanning.rehearsal import make_tickets
 from validators.feed import rows
 from validators.feed.rows import read_frame, read_snapshot
 
@@ -111,6 +113,17 @@ def test_old_snapshot_and_frames_make_the_fresh_snapshot(
         operate(*(line(verb, ticket) for verb, ticket in batch))
     follow(page, position, events_max)
     assert page.state == as_sent(read_snapshot())
+
+
+def test_admissions_of_a_rehearsal_are_not_counted_today(
+    learner: RealLearner, operate: Callable[..., object], page: Page
+) -> None:
+    page.load(read_snapshot())
+    (ticket,) = make_tickets(1, run="suite", today=datetime.now(UTC).date())
+    for event in (ticket.event, ticket.event.upper(), "fest"):
+        operate("issue T-1", "admit T-1", event=event)
+    follow(page, page.state["sequence"], 500)
+    assert page.state["day"]["admitted"] == read_snapshot()["day"]["admitted"] == 2
 
 
 def test_the_rate_drops_seconds_that_a_snapshot_no_longer_holds(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from dtvn.machine.commands import REHEARSAL
 from dtvn.wording import counted
 from tickets.importing.columns import Holder, ImportedTicket
 
@@ -18,7 +19,7 @@ def make_tickets(count: int, *, run: str, today: date) -> list[ImportedTicket]:
         ImportedTicket(
             row=number,
             ticket_id=f"REHEARSAL-{run}-{number}",
-            event=f"rehearsal-{today.isoformat()}",
+            event=f"{REHEARSAL}{today.isoformat()}",
             product="",
             seat="",
             not_before=0,

@@ -15,8 +15,10 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import DatabaseError, connections, router
 from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Left
 
 from dtvn.machine import SEED_COUNT, SEED_TICKETS
+from dtvn.machine.commands import REHEARSAL
 from dtvn.machine.contract import ABOUT, EVENT_TYPES, MICROSECONDS, STATE_AFTER
 from dtvn.machine.reasons import OK
 from validators.feed.relay import FRAME_EVENTS, Frame
@@ -191,8 +193,11 @@ def _event(record: OperationRecord, verdict: str, first: set[int]) -> dict[str, 
         event |= {"state": STATE_AFTER[verdict], "verdict": verdict}
     elif record.operation in STATE_AFTER:
         event["state"] = STATE_AFTER[record.operation]
-    if record.operation in ABOUT["CONSUMED"] and record.pk not in first:
-        event["repeated"] = True
+    if record.operation in ABOUT["CONSUMED"]:
+        if record.pk not in first:
+            event["repeated"] = True
+        if record.event.startswith(REHEARSAL):
+            event["rehearsal"] = True
     return event
 
 
@@ -224,11 +229,13 @@ def _day(now: datetime | None = None) -> dict[str, Any]:
 
 
 def _admissions_since(second: int, applied: int) -> int:
-    """Tickets admitted at `second` of log time or later, up to sequence `applied`."""
+    """Tickets admitted at `second` of log time or later, up to sequence `applied`, without rehearsals."""
     if _second(applied) < second:
         return 0
     first = _first_since(second * MICROSECONDS, applied)
-    return _admissions(_shown(first - 1, applied)).count()
+    # Not LIKE: SQLite's ignores case.
+    found = _shown(first - 1, applied).alias(begin=Left("event", len(REHEARSAL))).exclude(begin=REHEARSAL)
+    return _admissions(found).count()
 
 
 def _rates(after: int, to: int) -> tuple[tuple[int, int], ...]:
