@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from contextlib import closing, suppress
@@ -109,6 +110,16 @@ def test_a_confirmed_import_issues_the_tickets_and_deletes_the_file(desk: Client
     assert (again.report["issued"], again.report["existed"]) == (0, 1)
     report = desk.get(f"{URL}/{again.pk}/report").content.decode().splitlines()
     assert [line.split(",")[:2] for line in report] == [["row", "result"], ["3", "wrong"], ["4", "wrong"]]
+
+
+def test_the_report_says_how_many_rows_it_leaves_out(
+    desk: Client, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "ROWS_REPORTED", 2)
+    import_id = previewed(desk, asked, b"ticket_id\nT-1\nT 2\nT 3\nT 4\nT 5\nT 6\n")
+    report = list(csv.reader(desk.get(f"{URL}/{import_id}/report").content.decode().splitlines()))
+    assert [line[:2] for line in report[1:3]] == [["3", "wrong"], ["4", "wrong"]]
+    assert report[3:] == [["", "wrong", "and 3 more: manage.py import_tickets --report FILE lists all"]]
 
 
 def test_a_zone_changed_after_the_preview_changes_no_ticket(desk: Client, asked: Any) -> None:

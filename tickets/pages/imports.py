@@ -99,15 +99,20 @@ def state(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
 @require_GET
 @with_scope(SCOPE)
 def report(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse:
-    """The rows that were not imported, as CSV."""
+    """The rows that were not imported, as CSV; where they are more than are stored, a line says so."""
     one = _find(import_id)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="import-{one.pk}.csv"'
     rows = csv.writer(response)
     rows.writerow(["row", "result", "reason"])
-    for kind in ("wrong", "left_out"):
+    kinds = ("wrong", "left_out")
+    for kind in kinds:
         for row in one.report.get(kind, []):
             rows.writerow([row["row"], kind, defused(row["reason"])])
+    for kind in kinds:
+        if more := one.report.get(f"{kind}_count", 0) - len(one.report.get(kind, [])):
+            told = f"and {more:,} more: manage.py import_tickets --report FILE lists all"
+            rows.writerow(["", kind, told])
     return response
 
 
