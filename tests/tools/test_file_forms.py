@@ -141,6 +141,28 @@ def test_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
     assert found.read == {"ticket_id": ["ticket id"], "name": ["name"], "not_after": ["valid until"]}
 
 
+@pytest.mark.parametrize(
+    ("content", "unread"),
+    [
+        (b"ticket_id,,name,\nA-1,VIP,Ann,\nA-2,,Bob,\n", ["column 2"]),
+        (book(["ticket_id", None, "name"], ["A-1", "VIP", "Ann"]), ["column 2"]),
+        (b'[{"ticket_id": "A-1", "seat": ["A", "B"], "tags": []}]', ["seat (a list)"]),
+        (b'[{"order": "A", "positionid": 1, "answers": [1], "blocked": ["x"]}]', ["answers (a list)"]),
+    ],
+)
+def test_columns_without_a_name_and_lists_are_named_too(
+    tmp_path: Path, content: bytes, unread: list[str]
+) -> None:
+    assert read(tmp_path, content).unread == unread
+
+
+def test_a_nameless_column_does_not_hide_one_of_its_name(tmp_path: Path) -> None:
+    columns = Columns(chosen={"seat": "Column 2"})
+    assert [one.seat for one in read(tmp_path, b"ticket_id,,column 2\nA-1,VIP,A 7\n", columns).tickets] == [
+        "A 7"
+    ]
+
+
 def test_an_order_position_s_status_counts_as_read(tmp_path: Path) -> None:
     found = read(tmp_path, as_csv(pretix_row()))
     assert {"status", "blocked", "order", "position"} <= found.read.keys()

@@ -108,6 +108,7 @@ def _positions_of_orders(orders: Iterable[Any], names: _Names) -> Iterator[tuple
 def _fields(item: dict[str, Any], order: dict[str, Any], names: _Names) -> dict[str, str]:
     """A position (or flat object) under the column names of the spreadsheet export."""
     fields = {normalised(key): _text(value) for key, value in item.items() if not isinstance(value, list)}
+    fields |= {_list_name(key): "" for key, value in item.items() if isinstance(value, list) and value}
     if "positionid" not in item:
         return fields
     fields.pop("id", None)  # pretix's row number, not a ticket id
@@ -124,6 +125,7 @@ def _fields(item: dict[str, Any], order: dict[str, Any], names: _Names) -> dict[
     fields["testmode"] = _text(order.get("testmode"))
     if isinstance(item.get("blocked"), list):  # a list names those who block it; null: not blocked
         fields["blocked"] = "yes"
+        fields.pop(_list_name("blocked"), None)
     for name in ("email", "phone"):
         text = _text(order.get(name))
         fields[name] = fields.get(name, "") if text in NOTHING else text
@@ -135,6 +137,11 @@ def _fields(item: dict[str, Any], order: dict[str, Any], names: _Names) -> dict[
         fields["seat id"] = _text(seat)
     fields.pop("seat", None)
     return fields
+
+
+def _list_name(key: str) -> str:
+    """The column that stands for a list which is not read."""
+    return f"{normalised(key)} (a list)"
 
 
 def _listed(value: Any) -> list[Any]:

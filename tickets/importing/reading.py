@@ -217,7 +217,10 @@ def _record(number: int, header: list[str], row: list[str], matters: Callable[[s
     if beyond or missing:
         return Record(number, {}, f"has {counted(len(row), 'cell')}, but the header has {len(header)}")
     fields: dict[str, str] = {}
-    for name, cell in zip(header, row, strict=False):
+    for column, (name, cell) in enumerate(zip(header, row, strict=False), 1):
+        text = unquoted(cell).strip()
         if name:
-            fields.setdefault(name, unquoted(cell).strip())
+            fields.setdefault(name, text)
+        elif text and (nameless := f"column {column}") not in header:
+            fields[nameless] = text
     return Record(number, fields)

@@ -36,7 +36,8 @@ class Record(msgspec.Struct, frozen=True):
     number: int
     fields: dict[str, str]
     """Cells by normalised column name (see `normalised`). Of unused columns that share a name, and of those
-    that pretix has twice, the first one counts."""
+    that pretix has twice, the first one counts. A filled cell without a column name is at "column 2"; a list
+    in JSON, which is not read, leaves "name (a list)"."""
     problem: str = ""
 
 
