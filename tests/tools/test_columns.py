@@ -362,6 +362,7 @@ def test_a_wrong_row_does_not_stop_the_others(tmp_path: Path) -> None:
     ("content", "says"),
     [
         (b"name,seat\nAda,1\n", "No column has the ticket IDs.*Columns found: name, seat"),
+        (b"Nr;Name, Titel, Ort\n1;A, B, C\n", "Read as CSV, UTF-8, separated by comma. .* found: nr;name, "),
         (b"ticket_id,name\n", "no rows below its header"),
         (b"[]", "no rows"),
     ],

@@ -174,6 +174,7 @@ def test_an_order_position_s_status_counts_as_read(tmp_path: Path) -> None:
     [
         ("ticket_id;Name\nT-1;Zoë\n".encode("cp1252"), "CSV, Windows-1252, separated by semicolon"),
         ("ticket_id,Name\nT-1,Zoë\n".encode(), "CSV, UTF-8, separated by comma"),
+        (b"Ticket-ID;Name, Vorname;Ort, PLZ, Land\nT-1;B, A;U, 1, D\n", "CSV, UTF-8, separated by semicolon"),
         (b"sep=|\nticket_id|Name\nT-1|Z\n", "CSV, UTF-8, separated by bar"),
         ("ticket_id\tName\nT-1\tZoë\n".encode("utf-16"), "CSV, UTF-16, separated by tab"),
         (b'[{"ticket_id": "T-1"}]', "JSON, UTF-8"),

@@ -3,8 +3,9 @@
 Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which spreadsheet programs write. A file
 that is UTF-8 except for some bytes is refused.
 Delimiter: the one in Excel's first line "sep=;", else the most frequent of comma, semicolon, tab and bar in
-the header row. A row that is not valid CSV becomes a record with a problem; so does a row whose length
-differs from the header's, and each row that an unclosed quotation mark swallows. Reading continues after it.
+the header row, of those that lead to a column of ticket IDs. A row that is not valid CSV becomes a record
+with a problem; so does a row whose length differs from the header's, and each row that an unclosed quotation
+mark swallows. Reading continues after it.
 A record's number is the one that a spreadsheet shows: the header is row 1, the first ticket row 2; in JSON
 the first item is 1.
 """
@@ -86,9 +87,9 @@ def open_records(
         raise FileRefused(f"{path.name} is empty.")
     if start in "[{" or path.suffix.lower() in JSON_SUFFIXES:
         return Records(f"JSON, {encoding}", _checked(records_of_json(text, matters)))
-    delimiter = named_delimiter(text) or delimiter_of(text)
+    delimiter = named_delimiter(text) or delimiter_of(text, knows)
     form = f"CSV, {encoding}, separated by {DELIMITER_NAMES.get(delimiter, repr(delimiter))}"
-    return Records(form, _checked(records_of_csv(text, matters)))
+    return Records(form, _checked(records_of_csv(text, matters, delimiter)))
 
 
 def _checked(records: Iterator[Record]) -> Iterator[Record]:
@@ -150,13 +151,15 @@ def named_delimiter(text: str) -> str:
     return found[1] if found else ""
 
 
-def records_of_csv(text: str, matters: Callable[[str], bool]) -> Iterator[Record]:
-    """Records of a CSV text with a header row; raises FileRefused if the header cannot be read."""
+def records_of_csv(text: str, matters: Callable[[str], bool], delimiter: str = "") -> Iterator[Record]:
+    """Records of a CSV text with a header row; raises FileRefused if the header cannot be read. `delimiter`:
+    "" for the one that the text names, else the most frequent one."""
     csv.field_size_limit(CSV_LIMIT)
+    delimiter = delimiter or named_delimiter(text) or delimiter_of(text)
     if named := SEPARATOR_LINE.match(text):
         text = text[named.end() :]
     lines = list(io.StringIO(text, newline=""))
-    rows = csv.reader(lines, delimiter=named[1] if named else delimiter_of(text), strict=True)
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
     header: list[str] | None = None
     number = 0
     while True:
@@ -186,11 +189,18 @@ def records_of_csv(text: str, matters: Callable[[str], bool]) -> Iterator[Record
             yield _record(number, header, row, matters if ended else lambda name: True)
 
 
-def delimiter_of(text: str) -> str:
-    """The most frequent delimiter outside quotation marks in the first non-blank line."""
+def delimiter_of(text: str, knows: Callable[[Mapping[str, object]], bool] = lambda names: True) -> str:
+    """The most frequent delimiter outside quotation marks in the first non-blank line, of those that make it
+    a header which `knows`, if there is one."""
+    csv.field_size_limit(CSV_LIMIT)
     line = next((line for line in text.splitlines() if line.strip()), "")
     unquoted = "".join(line.split('"')[::2])
-    return max(DELIMITERS, key=lambda candidate: (unquoted.count(candidate), -DELIMITERS.index(candidate)))
+    ranked = sorted(DELIMITERS, key=unquoted.count, reverse=True)
+
+    def leads(delimiter: str) -> bool:
+        return knows(dict.fromkeys(map(normalised, next(csv.reader([line], delimiter=delimiter), []))))
+
+    return next(filter(leads, ranked), ranked[0])
 
 
 def _check_header(cells: list[str], header: list[str], matters: Callable[[str], bool]) -> None:
