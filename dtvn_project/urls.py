@@ -3,12 +3,15 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from validators.dashboard.accounts import change_own_password
+
 handler400 = "dtvn_project.failures.bad_request"
 handler500 = "dtvn_project.failures.server_error"
 
 admin.autodiscover()  # here and not at setup, so that nodes and commands import neither pages nor REST
 
 urlpatterns = [
+    path("admin/password_change/", admin.site.admin_view(change_own_password)),
     path("admin/", admin.site.urls),
     path("", include("tickets.rest.urls")),
     path("", include("tickets.pages.urls")),

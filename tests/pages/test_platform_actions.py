@@ -100,6 +100,18 @@ def test_keys_users_and_nodes_changed_in_the_admin_are_recorded(learner: RealLea
     ]
 
 
+def test_a_user_s_change_of_the_own_password_is_recorded(admin: Client) -> None:
+    page, word = "/admin/password_change/", "a-long-Word-7"
+    admin.get(page)
+    for old in ("wrong", "x"):
+        admin.post(page, {"old_password": old, "new_password1": word, "new_password2": word})
+    assert User.objects.get().check_password(word)
+    assert recorded() == [
+        ("user:operator", "change own password", "", "refused"),
+        ("user:operator", "change own password", "", "ok"),
+    ]
+
+
 def test_an_event_that_no_ticket_can_have_is_refused_for_a_key(learner: RealLearner, admin: Client) -> None:
     refused = admin.post("/admin/validators/apikey/add/", {"label": "x", "event": "no such event"})
     assert "An event is 1 to 64 characters" in refused.content.decode()

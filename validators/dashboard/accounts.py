@@ -3,11 +3,17 @@ are plain lists of the browser: Django's two boxes cannot be read in the dark, n
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.http import HttpRequest, HttpResponse
 
 from validators.dashboard.bulk_actions import BulkActions
+from validators.rest.keys import actor_of
+from validators.services import audit
+from validators.services.login_throttle import client_address
 
 admin.site.unregister([User, Group])
 
@@ -25,3 +31,13 @@ class AccountGroupAdmin(BulkActions, GroupAdmin):
     """Groups of permissions."""
 
     filter_horizontal = ()
+
+
+def change_own_password(request: HttpRequest) -> HttpResponse:
+    """Django's page, to which a new password of the user's own is sent; recorded as a platform action."""
+    if request.method != "POST":
+        return admin.site.password_change(request)
+    row = audit.record(actor_of(request.user), "change own password", address=client_address(request))
+    response = admin.site.password_change(request)
+    audit.finish(row, "ok" if response.status_code == HTTPStatus.FOUND else "refused")
+    return response
