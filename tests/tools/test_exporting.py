@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import DatabaseError
 from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import load_workbook
@@ -26,6 +27,7 @@ from tickets.importing.reading import records_of_csv
 from tickets.management.commands import export_tickets
 from tickets.models import TicketHolder
 from validators.dashboard.formatting import moment as in_the_admin
+from validators.models import PlatformAction
 
 RUN = frozenset("=+-@\t\r")
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
@@ -119,6 +121,23 @@ def test_all_tickets_and_outcomes_are_exported(evening: None, tmp_path: Path) ->
         ("admit", "T-2", "ok"),
         ("consume", "T-1", "not_validated"),
     ]
+
+
+def test_an_export_by_the_command_is_recorded(evening: None, tmp_path: Path) -> None:
+    exported(tmp_path, "admission", "--event", "fest")
+    rows = PlatformAction.objects.values_list("actor", "action", "target", "outcome")
+    assert list(rows) == [("operator", "export_tickets admission", f"{tmp_path}/out.csv event=fest", "ok")]
+
+
+def test_an_export_that_cannot_be_recorded_is_written_and_says_so(
+    evening: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise DatabaseError("database or disk is full")
+
+    monkeypatch.setattr(PlatformAction.objects, "create", full)
+    assert len(exported(tmp_path, "admission")) == 4
+    assert "Not recorded among the platform actions: database or disk is full." in capsys.readouterr().err
 
 
 def test_exported_outcomes_tell_an_upheld_dispute_from_a_cleared_one(
