@@ -8,12 +8,11 @@ value and rule. The effective thresholds also depend on the number of members: s
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
 import msgspec
 
-from dtvn.protocol.consensus.config import ConfigError
+from dtvn.events.checked import Checked, ConfigError
 
 __all__ = [
     "Algorithm",
@@ -95,79 +94,6 @@ class Balancing(StrEnum):
     RANDOM = "random"
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all objects here. Fields named in the class's table are checked by kind, the rest by
-    `_check`."""
-
-    def __post_init__(self) -> None:
-        """Raises ConfigError naming field, value and rule. Text becomes its enum value, and None where an
-        object is expected the default object."""
-        for field, kind, default in _typed_fields(type(self)):
-            value = getattr(self, field)
-            if value is None and isinstance(default, Checked):
-                msgspec.structs.force_setattr(self, field, default)
-            elif issubclass(kind, StrEnum) and not isinstance(value, kind):
-                msgspec.structs.force_setattr(self, field, _enum_value(field, kind, value))
-        for field in POSITIVE.get(type(self).__name__, ()):
-            value = getattr(self, field)
-            if not 0 < value < float("inf"):
-                raise ConfigError(f"{field}: {value} is not greater than 0")
-        for field in AT_LEAST_ONE.get(type(self).__name__, ()):
-            value = getattr(self, field)
-            if value < 1:
-                raise ConfigError(f"{field}: {value} is less than 1")
-        for field in FRACTIONS.get(type(self).__name__, ()):
-            value = getattr(self, field)
-            if not 0 < value <= 1:
-                raise ConfigError(f"{field}: {value} is not in (0, 1]")
-        self._check()
-
-    def _check(self) -> None:
-        """Rules of one class."""
-
-
-@cache
-def _typed_fields(owner: type[Checked]) -> tuple[tuple[str, type, Any], ...]:
-    """(name, type, default) of each field that is an enum value or another object."""
-    return tuple(
-        (field.name, field.type, field.default)
-        for field in msgspec.structs.fields(owner)
-        if isinstance(field.type, type) and issubclass(field.type, StrEnum | Checked)
-    )
-
-
-def _enum_value(field: str, kind: type[StrEnum], value: Any) -> StrEnum:
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise ConfigError(f"{field}: {value!r} is none of {', '.join(kind)}") from error
-
-
-POSITIVE: dict[str, tuple[str, ...]] = {
-    "ConsensusConfig": ("election_timeout", "heartbeat_interval"),
-    "StateSyncConfig": ("sync_interval",),
-    "PartitionHandlerConfig": ("heartbeat_timeout", "max_partition_duration", "recovery_timeout"),
-    "LoadBalancerConfig": ("health_check_interval", "load_update_interval", "circuit_breaker_timeout"),
-    "RestartPolicy": ("restart_window", "base_backoff", "max_backoff"),
-    "CircuitBreakerConfig": ("reset_timeout",),
-    "MonitoringConfig": ("metrics_interval",),
-    "DistributedValidatorConfig": ("validation_timeout", "heartbeat_interval", "node_cleanup_interval"),
-}
-"""Class -> its intervals and time-outs, which are finite and greater than 0."""
-AT_LEAST_ONE: dict[str, tuple[str, ...]] = {
-    "ConsensusConfig": ("min_nodes", "quorum_size", "max_log_entries"),
-    "StateSyncConfig": ("batch_size", "gossip_fanout", "snapshot_threshold"),
-    "PartitionHandlerConfig": ("quorum_size", "min_nodes_for_operation"),
-    "LoadBalancerConfig": ("unhealthy_threshold", "healthy_threshold"),
-    "CircuitBreakerConfig": ("max_failures", "half_open_max_calls", "success_threshold"),
-}
-"""Class -> its numbers of nodes, items or calls, of which there is at least one."""
-FRACTIONS: dict[str, tuple[str, ...]] = {
-    "LoadBalancerConfig": ("max_load_per_node", "circuit_breaker_threshold"),
-}
-"""Class -> its thresholds, which are greater than 0 and at most 1."""
-
-
 class ConsensusConfig(Checked, frozen=True, kw_only=True):
     """How votes become a decision."""
 
@@ -186,8 +112,6 @@ class ConsensusConfig(Checked, frozen=True, kw_only=True):
     """Seconds for one decision; None: the validator's `validation_timeout`."""
 
     def _check(self) -> None:
-        if self.timeout is not None and not 0 < self.timeout < float("inf"):
-            raise ConfigError(f"timeout: {self.timeout} is not greater than 0")
         liars = self.byzantine_fault_tolerance
         if liars < 0:
             raise ConfigError(f"byzantine_fault_tolerance: {liars} is less than 0")

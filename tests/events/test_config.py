@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.events import checked
 from dtvn.events import config as c
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -215,9 +216,39 @@ def test_an_invalid_value_is_refused_by_field_name_a86(kind: Any, fields: dict[s
         kind(**fields)
 
 
-@pytest.mark.parametrize("field", sorted({f for fields in c.POSITIVE.values() for f in fields}))
+@pytest.mark.parametrize(
+    ("kind", "fields", "said"),
+    [
+        (c.ConsensusConfig, {"min_nodes": 2.5}, "min_nodes: 2.5 is not a whole number"),
+        (c.ConsensusConfig, {"min_nodes": "3"}, "min_nodes: '3' is not a whole number"),
+        (c.ConsensusConfig, {"quorum_size": True}, "quorum_size: True is not a whole number"),
+        (c.ConsensusConfig, {"require_unanimous": 1}, "require_unanimous: 1 is not true or false"),
+        (c.ConsensusConfig, {"timeout": "5"}, "timeout: '5' is not a number"),
+        (c.ConsensusConfig, {"algorithm": 1}, "algorithm: 1 is none of majority"),
+        (c.PartitionHandlerConfig, {"heartbeat_timeout": None}, "heartbeat_timeout: None is not a number"),
+        (c.CircuitBreakerConfig, {"name": "x", "max_failures": 1.0}, "max_failures: 1.0 is not a whole"),
+        (c.DistributedValidatorConfig, {"node_id": 7}, "node_id: 7 is not text"),
+        (
+            c.DistributedValidatorConfig,
+            {"node_id": "a", "consensus_config": {"min_nodes": 3}},
+            "consensus_config: {'min_nodes': 3} is not a ConsensusConfig",
+        ),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_field_name_a86(
+    kind: Any, fields: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(c.ConfigError, match=said):
+        kind(**fields)
+
+
+def test_a_whole_number_of_seconds_is_a_time() -> None:
+    assert c.ConsensusConfig(timeout=5, election_timeout=3).timeout == 5
+
+
+@pytest.mark.parametrize("field", sorted({f for fields in checked.POSITIVE.values() for f in fields}))
 def test_every_time_is_greater_than_zero_a86(field: str) -> None:
-    for name in (name for name, fields in c.POSITIVE.items() if field in fields):
+    for name in (name for name, fields in checked.POSITIVE.items() if field in fields):
         needed = {"CircuitBreakerConfig": {"name": "x"}, "DistributedValidatorConfig": {"node_id": "a"}}
         for value in (0.0, -1.0, float("inf"), float("nan")):
             with pytest.raises(c.ConfigError, match=f"{field}: "):
@@ -231,7 +262,7 @@ def test_every_time_of_an_object_is_checked() -> None:
         words = ("timeout", "interval", "duration", "window", "backoff")
         for field in msgspec.structs.fields(getattr(c, name)):
             if field.name.endswith(words) and field.type in (float, float | None):
-                assert field.name in c.POSITIVE[name] or (name, field.name) in optional
+                assert field.name in checked.POSITIVE[name] or (name, field.name) in optional
 
 
 def test_values_of_a_file_are_read_with_their_places() -> None:

@@ -1,0 +1,104 @@
+"""Base of all configuration objects of events: what a field may hold is checked when an object is made."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cache
+from types import NoneType
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot work; the text names field, value and rule."""
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all objects here. Fields are checked by type, those named in the class's table by kind, the
+    rest by `_check`."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming field, value and rule. Text becomes its enum value, and None where an
+        object is expected the default object."""
+        for field, kinds, default in _fields(type(self)):
+            value = getattr(self, field)
+            if value is None and isinstance(default, Checked):
+                msgspec.structs.force_setattr(self, field, default)
+            elif issubclass(kinds[0], StrEnum) and not isinstance(value, kinds[0]):
+                msgspec.structs.force_setattr(self, field, _enum_value(field, kinds[0], value))
+            elif not any(_is(kind, value) for kind in kinds):
+                said = WORDS.get(kinds[0], f"a {kinds[0].__name__}")
+                raise ConfigError(f"{field}: {value!r} is not {said}")
+        for field in POSITIVE.get(type(self).__name__, ()):
+            value = getattr(self, field)
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"{field}: {value} is not greater than 0")
+        for field in AT_LEAST_ONE.get(type(self).__name__, ()):
+            value = getattr(self, field)
+            if value < 1:
+                raise ConfigError(f"{field}: {value} is less than 1")
+        for field in FRACTIONS.get(type(self).__name__, ()):
+            value = getattr(self, field)
+            if not 0 < value <= 1:
+                raise ConfigError(f"{field}: {value} is not in (0, 1]")
+        self._check()
+
+    def _check(self) -> None:
+        """Rules of one class."""
+
+
+@cache
+def _fields(owner: type[Checked]) -> tuple[tuple[str, tuple[type, ...], Any], ...]:
+    """(name, types that its value may have, default) of each field."""
+    return tuple(
+        (field.name, tuple(get_origin(kind) or kind for kind in _kinds(field.type)), field.default)
+        for field in msgspec.structs.fields(owner)
+    )
+
+
+def _kinds(kind: Any) -> tuple[Any, ...]:
+    """The parts of a union, or the type itself."""
+    parts = get_args(kind)
+    return parts if NoneType in parts else (kind,)
+
+
+def _is(kind: type, value: object) -> bool:
+    """Whether a value is of this type: true and false are no numbers, and a whole number is also a float."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, int | float if kind is float else kind)
+
+
+def _enum_value(field: str, kind: type[StrEnum], value: Any) -> StrEnum:
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise ConfigError(f"{field}: {value!r} is none of {', '.join(kind)}") from error
+
+
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", tuple: "a tuple"}
+"""Types in words."""
+POSITIVE: dict[str, tuple[str, ...]] = {
+    "ConsensusConfig": ("election_timeout", "heartbeat_interval", "timeout"),
+    "StateSyncConfig": ("sync_interval",),
+    "PartitionHandlerConfig": ("heartbeat_timeout", "max_partition_duration", "recovery_timeout"),
+    "LoadBalancerConfig": ("health_check_interval", "load_update_interval", "circuit_breaker_timeout"),
+    "RestartPolicy": ("restart_window", "base_backoff", "max_backoff"),
+    "CircuitBreakerConfig": ("reset_timeout",),
+    "MonitoringConfig": ("metrics_interval",),
+    "DistributedValidatorConfig": ("validation_timeout", "heartbeat_interval", "node_cleanup_interval"),
+}
+"""Class -> its intervals and time-outs, which are finite and greater than 0, or None."""
+AT_LEAST_ONE: dict[str, tuple[str, ...]] = {
+    "ConsensusConfig": ("min_nodes", "quorum_size", "max_log_entries"),
+    "StateSyncConfig": ("batch_size", "gossip_fanout", "snapshot_threshold"),
+    "PartitionHandlerConfig": ("quorum_size", "min_nodes_for_operation"),
+    "LoadBalancerConfig": ("unhealthy_threshold", "healthy_threshold"),
+    "CircuitBreakerConfig": ("max_failures", "half_open_max_calls", "success_threshold"),
+}
+"""Class -> its numbers of nodes, items or calls, of which there is at least one."""
+FRACTIONS: dict[str, tuple[str, ...]] = {
+    "LoadBalancerConfig": ("max_load_per_node", "circuit_breaker_threshold"),
+}
+"""Class -> its thresholds, which are greater than 0 and at most 1."""
