@@ -7,6 +7,7 @@ value and rule. The effective thresholds also depend on the number of members: s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
@@ -204,20 +205,17 @@ class CircuitBreakerConfig(Checked, frozen=True, kw_only=True):
     reset_timeout: float = 60.0
     half_open_max_calls: int = 3
     success_threshold: int = 2
-    """Successes in a row that close it again."""
+    """Successes in a row that close it again, `half_open_max_calls` at most: there are no more trials."""
     timeout: float = 10.0
     """Seconds for one operation; 0: no limit."""
 
+    should_trip: Callable[[Any], bool] | None = None
+    """Called with the Counts after a failure: whether a closed breaker opens, besides `max_failures`."""
     def _check(self) -> None:
         if not self.name:
             raise ConfigError("name: '' is empty")
         if not 0 <= self.timeout < float("inf"):
             raise ConfigError(f"timeout: {self.timeout} is less than 0")
-        if self.success_threshold > self.half_open_max_calls:
-            most = self.half_open_max_calls
-            raise ConfigError(
-                f"success_threshold: {self.success_threshold} is greater than half_open_max_calls {most}"
-            )
 
 
 class MonitoringConfig(Checked, frozen=True, kw_only=True):

@@ -11,7 +11,6 @@ The breaker never holds anything across a call: `begin` gives a permit, `succeed
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import IntEnum, StrEnum
 
 import msgspec
@@ -75,14 +74,10 @@ class Stats(msgspec.Struct, frozen=True):
 class CallBreaker:
     """One breaker."""
 
-    def __init__(
-        self, config: CircuitBreakerConfig, should_trip: Callable[[Counts], bool] | None = None
-    ) -> None:
-        """`should_trip`: whether a closed breaker opens after a failure, besides `max_failures`."""
+    def __init__(self, config: CircuitBreakerConfig) -> None:
         self.config = config
         self.state = BreakerState.CLOSED
         self.counts = Counts()
-        self._should_trip = should_trip
         self._opened_at = 0.0
         self._generation = 0
 
@@ -108,7 +103,8 @@ class CallBreaker:
         self.counts.total_successes += 1
         self.counts.consecutive_successes += 1
         self.counts.consecutive_failures = 0
-        enough = self.counts.consecutive_successes >= self.config.success_threshold
+        needed = min(self.config.success_threshold, self.config.half_open_max_calls)
+        enough = self.counts.consecutive_successes >= needed
         if self.state is BreakerState.HALF_OPEN and enough:
             self._enter(BreakerState.CLOSED)
 
@@ -143,7 +139,7 @@ class CallBreaker:
         self.counts.consecutive_failures += 1
         self.counts.consecutive_successes = 0
         many = self.counts.consecutive_failures >= self.config.max_failures
-        asked = self._should_trip is not None and self._should_trip(self.counts)
+        asked = self.config.should_trip is not None and self.config.should_trip(self.counts)
         if self.state is BreakerState.HALF_OPEN or many or asked:
             self._open(now)
 

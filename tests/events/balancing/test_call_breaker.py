@@ -69,6 +69,13 @@ def test_half_open_passes_three_calls_at_most_a72() -> None:
     assert found.counts.total_failures == 0
 
 
+def test_with_one_trial_its_success_closes_it_a72() -> None:
+    found = breaker(half_open_max_calls=1)
+    fail(found, 5)
+    call(found, success=True, now=60.0)
+    assert found.state is BreakerState.CLOSED
+
+
 def test_any_failure_in_half_open_opens_it_again_a72() -> None:
     found = breaker()
     fail(found, 5)
@@ -113,8 +120,7 @@ def test_reset_and_trip_by_hand_a72() -> None:
 
 
 def test_a_condition_of_ones_own_may_open_it() -> None:
-    config = CircuitBreakerConfig(name="x", max_failures=100)
-    found = CallBreaker(config, lambda counts: counts.total_failures >= 3)
+    found = breaker(max_failures=100, should_trip=lambda counts: counts.total_failures >= 3)
     for success in (False, True, False, True):
         call(found, success=success)
     assert found.state is BreakerState.CLOSED
