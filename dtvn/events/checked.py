@@ -87,7 +87,13 @@ POSITIVE: dict[str, tuple[str, ...]] = {
     "RestartPolicy": ("restart_window", "base_backoff", "max_backoff"),
     "CircuitBreakerConfig": ("reset_timeout",),
     "MonitoringConfig": ("metrics_interval",),
-    "DistributedValidatorConfig": ("validation_timeout", "heartbeat_interval", "node_cleanup_interval"),
+    "DistributedValidatorConfig": (
+        "validation_timeout",
+        "heartbeat_interval",
+        "node_cleanup_interval",
+        "consensus_timeout",
+        "sync_interval",
+    ),
 }
 """Class -> its intervals and time-outs, which are finite and greater than 0, or None."""
 AT_LEAST_ONE: dict[str, tuple[str, ...]] = {

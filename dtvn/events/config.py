@@ -33,6 +33,7 @@ __all__ = [
     "SecurityConfig",
     "StateSyncConfig",
     "SyncProtocol",
+    "TESTING_STATE_SYNC",
     "from_profile",
     "read_config",
     "testing_config",
@@ -208,9 +209,9 @@ class CircuitBreakerConfig(Checked, frozen=True, kw_only=True):
     """Successes in a row that close it again, `half_open_max_calls` at most: there are no more trials."""
     timeout: float = 10.0
     """Seconds for one operation; 0: no limit."""
-
     should_trip: Callable[[Any], bool] | None = None
     """Called with the Counts after a failure: whether a closed breaker opens, besides `max_failures`."""
+
     def _check(self) -> None:
         if not self.name:
             raise ConfigError("name: '' is empty")
@@ -248,6 +249,10 @@ class DistributedValidatorConfig(Checked, frozen=True, kw_only=True):
     validation_timeout: float = 5.0
     heartbeat_interval: float = 1.0
     node_cleanup_interval: float = 300.0
+    consensus_timeout: float | None = None
+    """Another place for `consensus_config.timeout`."""
+    sync_interval: float | None = None
+    """Another place for `state_sync.sync_interval`."""
     enable_metrics: bool = True
     consensus_circuit_breaker_config: CircuitBreakerConfig = CircuitBreakerConfig(name="consensus")
     state_sync_circuit_breaker_config: CircuitBreakerConfig = CircuitBreakerConfig(name="state-sync")
@@ -267,6 +272,18 @@ class DistributedValidatorConfig(Checked, frozen=True, kw_only=True):
             raise ConfigError("node_id: '' is empty")
         if self.max_node_failures < 0:
             raise ConfigError(f"max_node_failures: {self.max_node_failures} is less than 0")
+        self._take("consensus_timeout", "consensus_config", "timeout")
+        self._take("sync_interval", "state_sync", "sync_interval")
+
+    def _take(self, shortcut: str, part: str, field: str) -> None:
+        """Set a part's field that is given at the top; raises ConfigError if the part gives another value."""
+        value, owner = getattr(self, shortcut), getattr(self, part)
+        set_there = getattr(owner, field)
+        if value is None or value == set_there:
+            return
+        if set_there != getattr(type(owner)(), field):
+            raise ConfigError(f"{shortcut}: {value} is not {part}.{field} {set_there}")
+        msgspec.structs.force_setattr(self, part, msgspec.structs.replace(owner, **{field: value}))
 
     @property
     def decision_timeout(self) -> float:
@@ -329,6 +346,18 @@ def from_profile(name: str, node_id: str) -> DistributedValidatorConfig:
     if name not in PROFILES:
         raise ConfigError(f"profile: {name!r} is none of {', '.join(PROFILES)}")
     return read_config({"node_id": node_id, **PROFILES[name]})
+
+
+TESTING_STATE_SYNC = StateSyncConfig(
+    protocol=SyncProtocol.SNAPSHOT,
+    sync_interval=0.01,
+    batch_size=5,
+    max_retries=1,
+    enable_compression=False,
+    gossip_fanout=1,
+    snapshot_threshold=10,
+)
+"""The contract's preset `testing` of synchronisation; that of a whole node is `testing_config`."""
 
 
 def testing_config(node_id: str) -> DistributedValidatorConfig:

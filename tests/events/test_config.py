@@ -100,6 +100,8 @@ def test_defaults_of_the_validator_are_those_of_the_contract_a85() -> None:
         "validation_timeout": 5.0,
         "heartbeat_interval": 1.0,
         "node_cleanup_interval": 300.0,
+        "consensus_timeout": None,
+        "sync_interval": None,
         "enable_metrics": True,
         "consensus_circuit_breaker_config": {"name": "consensus", **BREAKER},
         "state_sync_circuit_breaker_config": {"name": "state-sync", **BREAKER},
@@ -122,6 +124,35 @@ def test_the_testing_preset_is_that_of_the_contract() -> None:
     policy = found.restart_policy
     assert (policy.max_restarts, policy.restart_window, policy.base_backoff) == (0, 1.0, 0.01)
     assert (policy.max_backoff, policy.backoff_multiplier) == (0.1, 1.0)
+
+
+def test_the_testing_preset_of_synchronisation_is_that_of_the_contract() -> None:
+    assert msgspec.to_builtins(c.TESTING_STATE_SYNC) == {
+        "protocol": "snapshot",
+        "sync_interval": 0.01,
+        "batch_size": 5,
+        "max_retries": 1,
+        "conflict_resolution": "last_write",
+        "enable_compression": False,
+        "gossip_fanout": 1,
+        "snapshot_threshold": 10,
+    }
+
+
+def test_a_shortcut_sets_the_field_that_it_stands_for() -> None:
+    found = c.read_config({"node_id": "n0", "consensus_timeout": 10, "sync_interval": 30})
+    assert (found.decision_timeout, found.consensus_config.timeout) == (10, 10)
+    assert found.state_sync.sync_interval == 30
+    assert c.read_config(msgspec.to_builtins(found)) == found
+    for part, said in (
+        (
+            {"consensus_config": {"timeout": 5.0}},
+            "consensus_timeout: 10.0 is not consensus_config.timeout 5.0",
+        ),
+        ({"state_sync": {"sync_interval": 4.0}}, "sync_interval: 30.0 is not state_sync.sync_interval 4.0"),
+    ):
+        with pytest.raises(c.ConfigError, match=said):
+            c.read_config({"node_id": "n0", "consensus_timeout": 10.0, "sync_interval": 30.0} | part)
 
 
 PROFILE_VALUES: dict[str, dict[str, Any]] = {
