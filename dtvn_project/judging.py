@@ -28,7 +28,7 @@ def events_config() -> DistributedValidatorConfig | None:
     from dtvn.events.config import PROFILES, ConfigError, from_profile, read_config
 
     try:
-        if named in PROFILES:
+        if named.replace("-", "_") in PROFILES:
             return from_profile(named, NODE_ID)
         return read_config({"node_id": NODE_ID} | _read(Path(named).expanduser()))
     except FileNotFoundError:

@@ -342,10 +342,11 @@ def read_config(values: dict[str, Any]) -> DistributedValidatorConfig:
 
 
 def from_profile(name: str, node_id: str) -> DistributedValidatorConfig:
-    """The profile with this name; raises ConfigError if there is none."""
-    if name not in PROFILES:
+    """The profile with this name, which may have a hyphen; raises ConfigError if there is none."""
+    fields = PROFILES.get(name.replace("-", "_"))
+    if fields is None:
         raise ConfigError(f"profile: {name!r} is none of {', '.join(PROFILES)}")
-    return read_config({"node_id": node_id, **PROFILES[name]})
+    return read_config({"node_id": node_id, **fields})
 
 
 TESTING_STATE_SYNC = StateSyncConfig(

@@ -318,6 +318,10 @@ def test_none_in_place_of_a_config_object_means_its_defaults() -> None:
     assert c.read_config({"node_id": "n0", "partition_handler": None}) == made
 
 
+def test_a_profile_may_be_written_with_a_hyphen_a84() -> None:
+    assert c.from_profile("high-security", "n0") == c.from_profile("high_security", "n0")
+
+
 def test_an_unknown_profile_is_refused() -> None:
     with pytest.raises(c.ConfigError, match="profile: 'huge' is none of small, large, high_security"):
         c.from_profile("huge", "n0")

@@ -40,7 +40,7 @@ def configured(api: Api, fake: FakeGateway, settings: Any) -> Configure:
     return configure
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("name", [*PROFILES, "high-security"])
 def test_a84_a_profile_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, name)
     assert events_config() == from_profile(name, NODE_ID)
