@@ -196,6 +196,13 @@ class RestartPolicy(Checked, frozen=True, kw_only=True):
         if not 1 <= self.backoff_multiplier < float("inf"):
             raise ConfigError(f"backoff_multiplier: {self.backoff_multiplier} is less than 1")
 
+    def delay(self, restart: int) -> float:
+        """Seconds before a restart; the first is 1."""
+        try:
+            return min(self.base_backoff * self.backoff_multiplier ** (restart - 1), self.max_backoff)
+        except OverflowError:
+            return self.max_backoff
+
 
 class CircuitBreakerConfig(Checked, frozen=True, kw_only=True):
     """The breaker around calls."""

@@ -155,6 +155,14 @@ def test_a_shortcut_sets_the_field_that_it_stands_for() -> None:
             c.read_config({"node_id": "n0", "consensus_timeout": 10.0, "sync_interval": 30.0} | part)
 
 
+def test_restarts_are_delayed_twice_as_long_each_up_to_30_seconds_a40() -> None:
+    policy = c.RestartPolicy()
+    delays = [policy.delay(count) for count in range(1, policy.max_restarts + 1)]
+    assert delays == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0])
+    assert policy.delay(10_000) == 30.0
+    assert c.testing_config("n0").restart_policy.max_restarts == 0
+
+
 PROFILE_VALUES: dict[str, dict[str, Any]] = {
     "small": {
         "consensus_config.algorithm": "majority",

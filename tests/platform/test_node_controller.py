@@ -190,11 +190,11 @@ def test_repeated_crashes_are_followed_by_growing_pauses(world: World) -> None:
 
 
 def crash_until_failed(world: World) -> None:
-    for _ in range(watch.RESTARTS_MAX + 1):
+    for _ in range(watch.RESTARTS.max_restarts + 1):
         world.claim()
         world.look()
         world.end("boom")
-        world.run_for(watch.BACKOFF_MAX)
+        world.run_for(watch.RESTARTS.max_backoff)
 
 
 def test_a_node_fails_after_ten_restarts_in_five_minutes() -> None:
@@ -205,7 +205,7 @@ def test_a_node_fails_after_ten_restarts_in_five_minutes() -> None:
     assert decision.status == NodeStatus.ERROR
     assert "failed" in decision.error
     assert "boom" in decision.error
-    assert world.restarts == watch.RESTARTS_MAX
+    assert world.restarts == watch.RESTARTS.max_restarts
 
 
 def test_a_failed_node_stays_failed_until_a_person_starts_it() -> None:
@@ -213,7 +213,7 @@ def test_a_failed_node_stays_failed_until_a_person_starts_it() -> None:
     world.look()
     crash_until_failed(world)
     starts = world.starts
-    world.run_for(2 * watch.RESTARTS_WINDOW)
+    world.run_for(2 * watch.RESTARTS.restart_window)
     assert world.starts == starts
     world.change(generation=2)
     assert world.look().action is Action.START
@@ -225,6 +225,16 @@ def test_rare_crashes_never_exhaust_the_restart_budget(world: World) -> None:
         world.run_for(1)
         world.claim()
         assert world.run_for(60).status == NodeStatus.RUNNING
+
+
+def test_a_node_that_crashes_twice_a_minute_is_restarted_for_days(world: World) -> None:
+    for restarts in range(1, 1_100):
+        world.end()
+        world.look()
+        world.now += 31
+        assert world.look().status == NodeStatus.STARTING
+        assert world.restarts == restarts
+        world.claim()
 
 
 def test_a_silent_process_is_unresponsive_and_no_second_is_started(world: World) -> None:
@@ -301,7 +311,7 @@ def test_r10_a_ledger_held_elsewhere_is_not_counted_as_a_crash() -> None:
     """A `manage.py validator` run by hand holds it: reported, retried later, never counted."""
     world = World()
     world.look()
-    for _ in range(3 * watch.RESTARTS_MAX):
+    for _ in range(3 * watch.RESTARTS.max_restarts):
         world.claim()
         world.look()
         world.change(blocked=True)
@@ -311,4 +321,4 @@ def test_r10_a_ledger_held_elsewhere_is_not_counted_as_a_crash() -> None:
         assert "another process" in decision.error
         world.run_for(watch.BLOCKED_PAUSE + 1)
     assert world.restarts == 0
-    assert world.starts == 3 * watch.RESTARTS_MAX + 1
+    assert world.starts == 3 * watch.RESTARTS.max_restarts + 1

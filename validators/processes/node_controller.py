@@ -14,15 +14,15 @@ from enum import Enum
 
 import msgspec
 
+from dtvn.events.config import RestartPolicy
 from dtvn_project import environment
 from validators.models import DesiredState, NodeStatus
 
-RESTARTS_MAX = 10
-"""Automatic restarts within RESTARTS_WINDOW; at the next end the node has failed."""
-RESTARTS_WINDOW = 300.0
+RESTARTS = RestartPolicy(base_backoff=1.0)
+"""Automatic restarts of a node: beyond `max_restarts` in a window it has failed. After a steady run the first
+is at once; the delays are those of the next ones, and start at the second that a process takes to start."""
 STEADY_AFTER = 10.0
 """Seconds that a node, or a child of `up`, must have run for its end not to count as part of a crash loop."""
-BACKOFF_MAX = 30.0
 CLAIM_PATIENCE = 5.0
 """Seconds after a start request until it is reported that no worker slot claimed it."""
 RESEND_AFTER = 20.0
@@ -194,14 +194,14 @@ class NodeController:
             return
         self._why = seen.exit_reason or "its process was killed, or could not report its end"
         self._ends.append(now)
-        while self._ends and self._ends[0] < now - RESTARTS_WINDOW:
+        while self._ends and self._ends[0] < now - RESTARTS.restart_window:
             self._ends.popleft()
         self._failures_in_a_row = 0 if ran_for >= STEADY_AFTER else self._failures_in_a_row + 1
         if self._failures_in_a_row > 1:
-            self._start_not_before = now + min(BACKOFF_MAX, 2.0 ** (self._failures_in_a_row - 2))
-        if len(self._ends) > RESTARTS_MAX:
+            self._start_not_before = now + RESTARTS.delay(self._failures_in_a_row - 1)
+        if len(self._ends) > RESTARTS.max_restarts:
             self._failed = (
-                f"failed: ended {len(self._ends)} times in {RESTARTS_WINDOW / 60:.0f} minutes; "
+                f"failed: ended {len(self._ends)} times in {RESTARTS.restart_window / 60:.0f} minutes; "
                 f"last: {self._why}. Remove the cause, then start it"
             )
 
