@@ -19,6 +19,7 @@ from dtvn.events.config import (
     DistributedValidatorConfig,
     from_profile,
 )
+from dtvn.events.config import testing_config as make_testing_config
 from dtvn.events.judging import AlgorithmNotOffered
 from dtvn.gateway import (
     AsyncDistributedValidator,
@@ -34,9 +35,11 @@ from dtvn.gateway.questions import MemberStatus
 from dtvn.gateway.validator import STOP_WAIT
 from dtvn.gateway.validator_answers import partition
 from dtvn.protocol.genesis import CAPABILITIES
+from simulator.clock import SECOND
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
+from tests.pages.simulated import Simulated
 from tests.waiting import PATIENCE, wait_until
 
 GOOD = [event("RS:r", threadId="t"), event("TS:m"), event("TC:m"), event("TE:m"), event("RF:r", threadId="t")]
@@ -379,6 +382,17 @@ def test_lost_members_are_seen_in_nodes_and_health_a37_a42(
     assert (sick.healthy, sick.score) == (False, 0.0)
     gateway.down = frozenset()
     assert validator.get_all_nodes()["r3"].state is NodeState.ACTIVE
+
+
+def test_healthy_members_stay_active_and_chosen_a38() -> None:
+    config, cluster = make_testing_config("n0"), Simulated()
+    validator = DistributedValidator.from_config(cluster, config)  # type: ignore[arg-type]
+    cluster.pass_seconds(10 * config.node_cleanup_interval)
+    assert {node.state for node in validator.get_nodes()} == {NodeState.ACTIVE}
+    assert {node.circuit_state for node in validator.get_load_balancer().nodes.values()} == {0}
+    now = cluster.world.time / SECOND
+    chosen = [cluster.entries.choose(cluster.members(), now) for _ in validator.get_nodes()]
+    assert sorted(chosen) == sorted(validator.get_active_nodes()) == cluster.world.member_names
 
 
 @pytest.mark.parametrize(

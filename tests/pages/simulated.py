@@ -13,8 +13,10 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
+from dtvn.events.asking import AnswerCounts
 from dtvn.gateway import Answered, Balance, MemberView
 from dtvn.gateway.entries import Entries
+from dtvn.gateway.event_figures import EventCounts
 from dtvn.machine import Issue, build
 from dtvn.node.inspect import Inspector
 from dtvn.node.journal import JournalMeter
@@ -83,7 +85,7 @@ class Member:
 
 
 class Simulated(Observer):
-    """Four members under load from one gateway; the part of GatewayFace that a doctor uses."""
+    """Four members under load from one gateway; the part of GatewayFace that a doctor uses, and nodes."""
 
     def __init__(self, quality: LinkQuality = PERFECT) -> None:
         self.cluster = cluster = Cluster(
@@ -96,6 +98,8 @@ class Simulated(Observer):
         """Nanoseconds that the clock of the node shows whose records are taken now."""
         self.members_of = {name: Member(world.nodes[name], cluster) for name in world.member_names}
         world.observers.add(self)
+        no_runs = EventCounts().figures(0, AnswerCounts())
+        self.events = SimpleNamespace(figures=lambda: no_runs)
         self.entries = Entries(world.member_names, random.Random(0), 0.0)
         cluster.start()
         self.pass_seconds(0.2)
