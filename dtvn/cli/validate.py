@@ -8,9 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from msgspec.structs import replace
+
 from dtvn.cli.report import Report, as_json, as_text
 from dtvn.cli.sources import SourceError, pieces
-from dtvn.events.rules import EventReader, FramingError, Linter, Stream
+from dtvn.events.rules import EventReader, FramingError
+from dtvn.events.validation_config import (
+    VALIDATION_PRESETS,
+    ValidationConfig,
+    ValidationLevel,
+    rules_of,
+)
 
 if TYPE_CHECKING:
     from dtvn.cli.cluster import Cluster
@@ -19,6 +27,13 @@ HELP = "check an AG-UI event stream"
 TEACH = """\
 Checks a stream of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file, an
 http(s) address, or - for standard input: server-sent events, JSON objects one a line, or a JSON list.
+
+--preset chooses what is checked, and --skip leaves out more:
+
+  default, production  all
+  development          no advice on timestamps, empty ids and empty texts
+  permissive           no advice
+  testing              as development, and each event by its shape alone, in any order
 
 Without --cluster this machine judges, and the verdict is LOCAL_ONLY. With it, the members of the cluster vote
 on each event, asked through the platform at URL with the key in $DTVN_API_KEY (scope `record`); the log
@@ -50,11 +65,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--first", action="store_true", help="stop at the first event that is refused")
     parser.add_argument("--drop-unknown", action="store_true", help="only warn of unknown event types")
     parser.add_argument(
+        "--preset",
+        choices=[*VALIDATION_PRESETS],
+        default="default",
+        help="what is checked (default: default)",
+    )
+    parser.add_argument(
         "--skip",
-        choices=["shape", "advice", "timestamps", "empty"],
+        choices=["shape", "order", "advice", "timestamps", "empty"],
         action="append",
         default=[],
-        help="leave out rules of shape, all advice, that on timestamps, or that on empty ids and texts",
+        help="leave out rules of shape, of order, all advice, that on timestamps, or on empty ids and texts",
     )
     parser.add_argument("--cluster", metavar="URL", help="the platform whose cluster judges")
     parser.add_argument(
@@ -84,27 +105,50 @@ def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Out
     return VALID if report.code is None else NOT_VALID
 
 
+def _configuration(options: Mapping[str, Any]) -> ValidationConfig:
+    """The preset, without what is skipped."""
+    changed: dict[str, Any] = {field: True for name, field in _SKIPS.items() if name in options["skip"]}
+    if options["drop_unknown"]:
+        changed["allow_unknown_event_types"] = True
+    if "advice" in options["skip"]:
+        changed |= {"level": ValidationLevel.CUSTOM, "strict": False}
+    return replace(VALIDATION_PRESETS[options["preset"]], **changed)
+
+
+_SKIPS = {
+    "shape": "skip_field_validation",
+    "order": "skip_sequence_validation",
+    "timestamps": "skip_timestamp_validation",
+    "empty": "allow_empty_ids",
+}
+
+
 def _judge(options: Mapping[str, Any], stdin: BinaryIO, report: Report) -> None:
+    config = _configuration(options)
     if options["cluster"] is None:
         if options["algorithm"] is not None:
             raise SourceError("--algorithm needs --cluster: this machine has no votes to count")
-        _read(options, stdin, report, None)
+        _read(options, config, stdin, report, None)
         return
-    if "shape" in options["skip"]:
-        raise SourceError("--skip shape: a cluster judges by all rules")
+    if config.skip_field_validation or config.skip_sequence_validation:
+        raise SourceError("a cluster judges by all rules: no --skip shape, --skip order or --preset testing")
     # `dtvn validate` of a small file would pay for these imports.
     from dtvn.cli.cluster import Cluster
 
     with Cluster(options) as cluster:
-        _read(options, stdin, report, cluster)
+        _read(options, config, stdin, report, cluster)
         report.scope = cluster.scope or report.scope
 
 
-def _read(options: Mapping[str, Any], stdin: BinaryIO, report: Report, cluster: Cluster | None) -> None:
+def _read(
+    options: Mapping[str, Any],
+    config: ValidationConfig,
+    stdin: BinaryIO,
+    report: Report,
+    cluster: Cluster | None,
+) -> None:
     """Judge by the rules here, or by `cluster`; the advice is by the rules here."""
-    skip = options["skip"]
-    stream = Stream(drop_unknown=options["drop_unknown"], shape="shape" not in skip)
-    linter = Linter(stream, timestamps="timestamps" not in skip, empty_ids="empty" not in skip)
+    stream, linter = rules_of(config)
     reader = EventReader(stream.limits.event_bytes)
 
     def take(events: list[tuple[int, bytes]]) -> bool:
@@ -113,8 +157,7 @@ def _read(options: Mapping[str, Any], stdin: BinaryIO, report: Report, cluster: 
         for place, (line, data) in enumerate(events):
             own = stream.feed(data)
             verdict = own if judged is None else judged[place]
-            advised = verdict.accepted and own.accepted and "advice" not in skip
-            advice = linter.advise(data, now) if advised else ()
+            advice = linter.advise(data, now) if verdict.accepted and own.accepted else ()
             report.take(line, data, verdict, advice, stream.event is not None)
             if not verdict.accepted and options["first"]:
                 return False
@@ -127,5 +170,5 @@ def _read(options: Mapping[str, Any], stdin: BinaryIO, report: Report, cluster: 
     except KeyboardInterrupt:
         # A stream that does not end is judged as far as it was read.
         pass
-    if take(reader.end()) and "advice" not in skip:
-        report.end(stream.end())
+    if take(reader.end()):
+        report.end(linter.end())

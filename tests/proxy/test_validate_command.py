@@ -154,7 +154,14 @@ def test_a_run_that_another_writes_is_not_called_invalid(tmp_path: Path) -> None
     assert err == "dtvn validate: not judged: Another stream writes this run now.\n"
 
 
-@pytest.mark.parametrize("options", [{"algorithm": "pbft"}, {"cluster": "http://x", "skip": ["shape"]}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"algorithm": "pbft"},
+        {"cluster": "http://x", "skip": ["shape"]},
+        {"cluster": "http://x", "preset": "testing"},
+    ],
+)
 def test_options_that_contradict_each_other_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     code, out, err = run(written(tmp_path, GOOD), **options)
     assert (code, out, err.count("\n")) == (2, "", 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -37,6 +37,8 @@ _NAMES = (
 _FORMATTED = {"threadId", "runId", "messageId", "toolCallId"}
 Said = Iterator[tuple[str, str | None, str]]
 """Rule id, field, sentence."""
+Check = Callable[[Any], Iterable[tuple[str, str | None, str]]]
+"""What a caller says of an accepted event of its own accord."""
 
 
 @cache
@@ -46,10 +48,21 @@ def _names_of(kind: type[s.Event]) -> tuple[tuple[str, str], ...]:
 
 class Linter:
     """Advice about one stream, event by event, after `Stream.feed` accepted each. `timestamps` false leaves
-    out advice about times, `empty_ids` false advice about empty ids and texts."""
+    out advice about times, `empty_ids` false advice about empty ids and texts, `advice` false all but that of
+    `checks`."""
 
-    def __init__(self, stream: Stream, *, timestamps: bool = True, empty_ids: bool = True) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        advice: bool = True,
+        timestamps: bool = True,
+        empty_ids: bool = True,
+        checks: Sequence[Check] = (),
+    ) -> None:
         self.stream = stream
+        self.advice = advice
+        self.checks = checks
         self.timestamps = timestamps
         self.empty_ids = empty_ids
         self._run_id: str | None = None
@@ -62,16 +75,26 @@ class Linter:
         event = self.stream.event
         if event is None:
             return ()
+        said = [*self._seed(data, event, now_ms)] if self.advice else []
+        for check in self.checks:
+            said += check(event)
+        return tuple(warning(self.stream.index - 1, *each) for each in said)
+
+    def end(self) -> tuple[Violation, ...]:
+        """Warnings at the end of the stream."""
+        return self.stream.end() if self.advice else ()
+
+    def _seed(self, data: bytes, event: s.Event, now_ms: int) -> Said:
         kind = type(event)
-        said = [*self._ids(event), *self._unknown(data, kind)]
-        if kind in _ADVICE:
-            said += _ADVICE[kind](self, event)
+        yield from self._ids(event)
+        yield from self._unknown(data, kind)
+        if kind in _ADVICE and (self.stream.order or kind not in _OF_ORDER):
+            yield from _ADVICE[kind](self, event)
         if self.timestamps:
-            said += self._times(event, now_ms)
+            yield from self._times(event, now_ms)
         if self.stream.state.expired and self._first("expired", ""):
             limit = self.stream.limits.owners
-            said.append(("OWNER_EXPIRED", None, f"Of over {limit} ids of a kind the oldest are forgotten."))
-        return tuple(warning(self.stream.index - 1, *each) for each in said)
+            yield "OWNER_EXPIRED", None, f"Of over {limit} ids of a kind the oldest are forgotten."
 
     def _first(self, about: str, detail: str) -> bool:
         """Whether this notice has not been given in this run yet."""
@@ -129,7 +152,7 @@ class Linter:
         self._once.clear()
         self._latest = None
         self._run_id = run_id = self._short(event.run_id)
-        if run_id in self._earlier:
+        if run_id in self._earlier and self.stream.order:
             yield "RUN_LIFECYCLE", "runId", f"Run {quoted(event.run_id)} was in this stream before."
         self._earlier[run_id] = None
         if len(self._earlier) > REMEMBERED:
@@ -243,6 +266,8 @@ _STARTS = (
     s.ToolCallChunk,
     s.ReasoningMessageChunk,
 )
+_OF_ORDER = (s.RunFinished, s.ToolCallStart, s.ToolCallResult)
+"""Kinds on which the advice compares with earlier events."""
 _ADVICE: dict[type[s.Event], Callable[[Linter, Any], Said]] = {
     s.RunStarted: Linter.run_started,
     s.RunFinished: Linter.run_finished,

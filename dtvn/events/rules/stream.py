@@ -48,22 +48,29 @@ def _later(state: RunState, event: s.Event) -> Refusal | None:
     return _LATER
 
 
-# Two tables from each kind of event to its rule. _AT_ONCE: most kinds are decided by their rule alone while a
-# run is active and no lane is open. _NONE: every kind goes through `_judged`. One look-up and one call for an
-# event keep the rate high.
-_NONE: dict[type[s.Event], Callable[[RunState, Any], Refusal | None]] = dict.fromkeys(RULES, _later)
-_AT_ONCE = RULES | dict.fromkeys((*CHUNKS, s.RunStarted, s.RunFinished, s.RunError), _later)
+def _any(state: RunState, event: s.Event) -> Refusal | None:
+    return None
+
+
+# Tables from each kind of event to its rule. One look-up and one call for an event keep the rate high.
+_Rules = dict[type[s.Event], Callable[[RunState, Any], Refusal | None]]
+_NONE: _Rules = dict.fromkeys(RULES, _later)
+"""Every kind goes through `_judged`."""
+_UNORDERED: _Rules = dict.fromkeys(RULES, _any)
+"""Every kind may come."""
+_AT_ONCE: _Rules = RULES | dict.fromkeys((*CHUNKS, s.RunStarted, s.RunFinished, s.RunError), _later)
+"""Within a run without open lanes most kinds are decided by their rule alone."""
 
 
 class Stream:
     """The rules over one stream of events, which may hold several runs one after the other.
 
     `drop_unknown` skips events of unknown type with a warning, as clients do. `shape` false judges order
-    alone: missing and invalid fields are filled with empty values. After each event `event` is its value,
-    None if its shape was wrong.
+    alone: missing and invalid fields are filled with empty values. `order` false judges the shape of each
+    event alone, and keeps no state. After each event `event` is its value, None if its shape was wrong.
     """
 
-    __slots__ = ("_at_once", "drop_unknown", "event", "index", "limits", "shape", "state")
+    __slots__ = ("_at_once", "drop_unknown", "event", "index", "limits", "order", "shape", "state")
 
     def __init__(
         self,
@@ -72,11 +79,13 @@ class Stream:
         *,
         drop_unknown: bool = False,
         shape: bool = True,
+        order: bool = True,
     ) -> None:
         self.limits = limits or Limits()
         self.state = state or RunState(self.limits)
         self.drop_unknown = drop_unknown
         self.shape = shape
+        self.order = order
         self.index = 0
         self.event: s.Event | None = None
         self._look()
@@ -124,6 +133,9 @@ class Stream:
     def _look(self) -> None:
         """Set `_at_once` to the rules that decide alone: all of _AT_ONCE within a run without lanes, else
         none."""
+        if not self.order:
+            self._at_once = _UNORDERED
+            return
         state = self.state
         self._at_once = _AT_ONCE if state.phase is Phase.ACTIVE and not state.lanes else _NONE
 
@@ -178,7 +190,7 @@ class Stream:
             filled = without_shape(data, bad.kind)
             if filled is not None:
                 self.event = filled
-                return self._judged(index, filled)
+                return self._judged(index, filled) if self.order else ACCEPTED
         shaped = error(index, bad.refusal, bad.suggestion)
         if (
             self.drop_unknown
@@ -187,6 +199,8 @@ class Stream:
         ):
             passed = warning(index, bad.refusal.code, bad.refusal.field, bad.refusal.message)
             return Verdict(True, (passed,))
+        if not self.order:
+            return Verdict(False, (shaped,))
         named = bad.refusal.code not in ("NOT_JSON", "NOT_AN_OBJECT") and bad.refusal.field != "type"
         late = guard(self.state.phase, bad.kind) if bad.kind is not None and named else None
         return Verdict(False, (shaped,) if late is None else (error(index, late), shaped))

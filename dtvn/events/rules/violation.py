@@ -118,8 +118,8 @@ def error(index: int, refusal: Refusal, suggestion: str | None = None) -> Violat
 
 
 def warning(index: int, code: str, field: str | None, message: str) -> Violation:
-    """A violation that lets the event at `index` pass."""
-    return Violation(index, code, Severity.WARNING, field, message, SUGGESTIONS[code])
+    """A violation that lets the event at `index` pass; a rule that is not one of these suggests nothing."""
+    return Violation(index, code, Severity.WARNING, field, message, SUGGESTIONS.get(code, ""))
 
 
 def quoted(text: str) -> str:

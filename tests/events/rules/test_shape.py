@@ -210,3 +210,15 @@ def test_nesting_of_long_text_takes_time_in_proportion() -> None:
     assert not nesting(b'\\"' * 500_000 + b"[" * 200, 128)
     assert not nesting(b"[]" * 500_000, 128)
     assert nesting(b"[]" * 500_000 + b"[" * 200, 128)
+
+
+def test_without_order_each_event_is_judged_by_its_shape_alone() -> None:
+    stream = Stream(order=False)
+    for data in (event("TE:m"), event("RF"), event("RS"), event("RS"), event("TK"), event("RE"), event("CU")):
+        assert stream.feed(data).accepted, data
+    refused = stream.feed(b'{"type":"TEXT_MESSAGE_END"}')
+    assert [each.code for each in refused.violations] == ["FIELD_MISSING"]
+    assert stream.end() == ()
+    filled = Stream(order=False, shape=False)
+    assert filled.feed(b'{"type":"TEXT_MESSAGE_END"}').accepted
+    assert filled.feed(b"{").code == "NOT_JSON"

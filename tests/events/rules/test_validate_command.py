@@ -19,6 +19,7 @@ from django.core.management import call_command
 
 from dtvn.cli import validate
 from dtvn.cli.report import KEPT
+from dtvn.events.validation_config import VALIDATION_PRESETS as PRESETS
 from tests.events.rules.samples import event
 from tests.events.rules.test_golden import CASES, OF_BAD_SHAPE
 
@@ -40,7 +41,7 @@ def written(folder: Path, events: list[bytes], form: str = "ndjson") -> Path:
 def run(source: object, *, stdin: bytes = b"", **options: Any) -> tuple[int, str, str]:
     """Exit code, output, errors."""
     given = {"json": False, "junit": None, "first": False, "drop_unknown": False, "skip": []}
-    given |= {"cluster": None, "algorithm": None} | options
+    given |= {"cluster": None, "algorithm": None, "preset": "default"} | options
     out, err = io.StringIO(), io.StringIO()
     code = validate.run(given | {"source": str(source)}, io.BytesIO(stdin), out, err)
     return code, out.getvalue(), err.getvalue()
@@ -126,6 +127,23 @@ def test_warnings_let_a_stream_be_valid(tmp_path: Path) -> None:
     assert code == 0
     for rule in ("TIMESTAMP_VALIDATION", "MESSAGE_CONTENT", "STREAM_NOT_TERMINATED"):
         assert f"warning {rule}" in out
+
+
+@pytest.mark.parametrize("given", [{"preset": "testing"}, {"skip": ["order"]}, {"skip": ["order", "shape"]}])
+def test_order_can_be_left_out(tmp_path: Path, given: dict[str, Any]) -> None:
+    source = written(tmp_path, BAD[1:])
+    assert run(source)[0] == 1
+    found = result(source, **given)
+    assert (found["valid"], found["delivered"]) == (True, 5)
+
+
+def test_a_preset_leaves_out_its_advice(tmp_path: Path) -> None:
+    source = written(tmp_path, [event("RS:r"), event("TS", messageId=""), event("TE", messageId="")])
+    codes = {name: {each["code"] for each in result(source, preset=name)["violations"]} for name in PRESETS}
+    end = "STREAM_NOT_TERMINATED"
+    assert {"TIMESTAMP_VALIDATION", "EMPTY_ID", end} <= codes["default"] == codes["production"]
+    assert (codes["development"], codes["permissive"], codes["testing"]) == ({end}, set(), set())
+    assert result(source, preset="default", skip=["advice"])["violations"] == []
 
 
 def test_protocol_0x_is_named_once(tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""What is checked of a stream on this machine (contract 1.8). The members of a cluster judge by all rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from dtvn.events.checked import Checked, ConfigError
+from dtvn.events.rules import Limits, Linter, Stream
+
+
+class ValidationLevel(StrEnum):
+    """How much is said of a stream; what is refused is said at every level."""
+
+    STRICT = "strict"
+    """Advice too."""
+    PERMISSIVE = "permissive"
+    """No advice."""
+    CUSTOM = "custom"
+    """As `strict` of the configuration says."""
+
+
+class ValidationConfig(Checked, frozen=True, kw_only=True):
+    """Rules that are left out, and advice that is added."""
+
+    level: ValidationLevel = ValidationLevel.STRICT
+    strict: bool | None = None
+    """Whether advice is given. None: that of the level; `custom` gives it."""
+    skip_timestamp_validation: bool = False
+    skip_sequence_validation: bool = False
+    """Each event is judged alone: in any order, without a state."""
+    skip_field_validation: bool = False
+    """Missing and invalid fields are filled with empty values."""
+    allow_empty_ids: bool = False
+    """No advice on empty ids and texts."""
+    allow_unknown_event_types: bool = False
+    """They are a warning."""
+    custom_validators: tuple[Callable[..., Any], ...] = ()
+    """Each is called with every accepted event (a struct of its type) and returns further warnings: (rule
+    id, field or None, sentence) each."""
+
+    def _check(self) -> None:
+        of_level = self.level is not ValidationLevel.PERMISSIVE
+        if self.strict is None:
+            msgspec.structs.force_setattr(self, "strict", of_level)
+        elif self.strict is not of_level and self.level is not ValidationLevel.CUSTOM:
+            raise ConfigError(f"strict: {self.strict} is not that of level {self.level}")
+
+
+_LENIENT = ValidationConfig(skip_timestamp_validation=True, allow_empty_ids=True)
+VALIDATION_PRESETS = {
+    "default": ValidationConfig(),
+    "permissive": ValidationConfig(
+        level=ValidationLevel.PERMISSIVE, skip_timestamp_validation=True, allow_empty_ids=True
+    ),
+    "development": _LENIENT,
+    "production": ValidationConfig(),
+    "testing": msgspec.structs.replace(_LENIENT, skip_sequence_validation=True),
+}
+"""Name -> what it checks."""
+
+
+def rules_of(config: ValidationConfig, limits: Limits | None = None) -> tuple[Stream, Linter]:
+    """The rules over one stream, and its advice."""
+    stream = Stream(
+        limits,
+        drop_unknown=config.allow_unknown_event_types,
+        shape=not config.skip_field_validation,
+        order=not config.skip_sequence_validation,
+    )
+    linter = Linter(
+        stream,
+        advice=config.strict is not False,
+        timestamps=not config.skip_timestamp_validation,
+        empty_ids=not config.allow_empty_ids,
+        checks=config.custom_validators,
+    )
+    return stream, linter
