@@ -10,7 +10,10 @@ from typing import Any
 from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
 from dtvn.events.rules.decoding import unknown_fields
+from dtvn.events.rules.items import owner_of
+from dtvn.events.rules.state import Phase
 from dtvn.events.rules.stream import Stream
+from dtvn.events.rules.unfinished import Unfinished
 from dtvn.events.rules.violation import Violation, quoted, warning
 
 MESSAGE_CHARACTERS = 10_000
@@ -69,6 +72,7 @@ class Linter:
         self._earlier: dict[str, None] = {}
         self._latest: int | None = None
         self._once: set[tuple[str, str]] = set()
+        self.unfinished = Unfinished(stream.limits.open_items)
 
     def advise(self, data: bytes, now_ms: int) -> tuple[Violation, ...]:
         """Warnings about the event that the stream accepted last; `now_ms` is milliseconds since 1970."""
@@ -82,7 +86,16 @@ class Linter:
 
     def end(self) -> tuple[Violation, ...]:
         """Warnings at the end of the stream."""
-        return self.stream.end() if self.advice else ()
+        if not self.advice:
+            return ()
+        last = max(self.stream.index - 1, 0)
+        return (*self.stream.end(), *(warning(last, *each) for each in self._cut_off()))
+
+    def _cut_off(self) -> Said:
+        if self.stream.state.phase is Phase.ACTIVE and self._run_id is not None:
+            said = f"Run {quoted(self._run_id)} has neither RUN_FINISHED nor RUN_ERROR."
+            yield "RUN_INCOMPLETE", None, said
+            yield from self.unfinished.said()
 
     def _seed(self, data: bytes, event: s.Event, now_ms: int) -> Said:
         kind = type(event)
@@ -150,6 +163,7 @@ class Linter:
 
     def run_started(self, event: s.RunStarted) -> Said:
         self._once.clear()
+        self.unfinished.clear()
         self._latest = None
         self._run_id = run_id = self._short(event.run_id)
         if run_id in self._earlier and self.stream.order:
@@ -166,6 +180,7 @@ class Linter:
             )
 
     def run_finished(self, event: s.RunFinished) -> Said:
+        self.unfinished.clear()
         if self._run_id is not None and self._short(event.run_id) != self._run_id:
             said = f"RUN_FINISHED names run {quoted(event.run_id)}; {quoted(self._run_id)} was started."
             yield "RUN_ID_MISMATCH", "runId", said
@@ -173,6 +188,20 @@ class Linter:
     def run_error(self, event: s.RunError) -> Said:
         if not event.message:
             yield "RUN_LIFECYCLE", "message", "The error's message is empty."
+        yield from self.unfinished.said()
+        self.unfinished.clear()
+
+    def message(self, event: s.TextMessageStart) -> Said:
+        self.unfinished.begin("MESSAGE_INCOMPLETE", event.message_id)
+        return iter(())
+
+    def message_end(self, event: s.TextMessageEnd) -> Said:
+        if self.unfinished.end("MESSAGE_INCOMPLETE", event.message_id):
+            yield "MESSAGE_NO_CONTENT", "messageId", f"Message {quoted(event.message_id)} has no content."
+
+    def content(self, event: s.TextMessageContent) -> Said:
+        self.unfinished.fill("MESSAGE_INCOMPLETE", event.message_id)
+        return self.text(event)
 
     def text(self, event: s.TextMessageContent | s.TextMessageChunk | s.ReasoningMessageContent) -> Said:
         delta = event.delta
@@ -187,6 +216,8 @@ class Linter:
         yield from self._delta(delta)
 
     def arguments(self, event: s.ToolCallArgs | s.ToolCallChunk) -> Said:
+        if isinstance(event, s.ToolCallArgs):
+            self.unfinished.fill("TOOL_INCOMPLETE", event.tool_call_id)
         delta = event.delta
         if delta and len(delta) > ARGUMENT_CHARACTERS:
             yield (
@@ -212,7 +243,20 @@ class Linter:
         if _SCRIPT.search(delta):
             yield "CONTENT_VALIDATION", "delta", 'delta has "javascript:".'
 
+    def step_started(self, event: s.StepStarted) -> Said:
+        self.unfinished.begin("STEP_INCOMPLETE", event.step_name, owner_of(event.subagent_run_id))
+        return iter(())
+
+    def step_finished(self, event: s.StepFinished) -> Said:
+        self.unfinished.end("STEP_INCOMPLETE", event.step_name, owner_of(event.subagent_run_id))
+        return iter(())
+
+    def tool_call_end(self, event: s.ToolCallEnd) -> Said:
+        if self.unfinished.end("TOOL_INCOMPLETE", event.tool_call_id):
+            yield "TOOL_NO_ARGS", "toolCallId", f"Tool call {quoted(event.tool_call_id)} has no arguments."
+
     def tool_call(self, event: s.ToolCallStart) -> Said:
+        self.unfinished.begin("TOOL_INCOMPLETE", event.tool_call_id)
         state = self.stream.state
         parent = event.parent_message_id
         if parent is not None and not state.expired and parent not in state.owners_message:
@@ -266,19 +310,24 @@ _STARTS = (
     s.ToolCallChunk,
     s.ReasoningMessageChunk,
 )
-_OF_ORDER = (s.RunFinished, s.ToolCallStart, s.ToolCallResult)
+_OF_ORDER = (s.RunFinished, s.TextMessageStart, s.ToolCallStart, s.ToolCallResult, s.StepStarted)
 """Kinds on which the advice compares with earlier events."""
 _ADVICE: dict[type[s.Event], Callable[[Linter, Any], Said]] = {
     s.RunStarted: Linter.run_started,
     s.RunFinished: Linter.run_finished,
     s.RunError: Linter.run_error,
-    s.TextMessageContent: Linter.text,
+    s.TextMessageStart: Linter.message,
+    s.TextMessageContent: Linter.content,
+    s.TextMessageEnd: Linter.message_end,
     s.TextMessageChunk: Linter.text,
     s.ReasoningMessageContent: Linter.text,
     s.ReasoningMessageChunk: Linter.text,
     s.ToolCallArgs: Linter.arguments,
     s.ToolCallChunk: Linter.arguments,
     s.ToolCallStart: Linter.tool_call,
+    s.ToolCallEnd: Linter.tool_call_end,
+    s.StepStarted: Linter.step_started,
+    s.StepFinished: Linter.step_finished,
     s.ToolCallResult: Linter.result,
     s.StateSnapshot: Linter.snapshot,
     s.StateDelta: Linter.patch,

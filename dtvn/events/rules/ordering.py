@@ -16,7 +16,7 @@ from dtvn.events.rules import messages as m
 from dtvn.events.rules import shapes as s
 from dtvn.events.rules.items import TAG, mismatch, null, opening, owner_of
 from dtvn.events.rules.state import Owner, Phase, RunState
-from dtvn.events.rules.violation import Refusal, quoted
+from dtvn.events.rules.violation import Refusal, listed, quoted
 
 
 def guard(phase: Phase, kind: type[s.Event] | None) -> Refusal | None:
@@ -183,7 +183,6 @@ _OPEN_AT_THE_END: tuple[tuple[str, str, Callable[[RunState], Iterable[str]]], ..
     ("RUN_HAS_OPEN_TOOL_CALLS", "Tool calls", lambda state: state.calls),
     ("RUN_HAS_OPEN_SUBAGENTS", "Subagents", lambda state: state.subagents),
 )
-_NAMED = 5
 
 
 def still_open(state: RunState) -> Iterable[tuple[str, str]]:
@@ -192,8 +191,7 @@ def still_open(state: RunState) -> Iterable[tuple[str, str]]:
     for code, what, of in _OPEN_AT_THE_END:
         names = sorted(of(state))
         if names:
-            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            yield code, f"{what} still open: {', '.join(quoted(name) for name in names[:_NAMED])}{more}."
+            yield code, f"{what} still open: {listed(names)}."
 
 
 def run_finished(state: RunState, event: s.RunFinished) -> Refusal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -96,6 +97,12 @@ SUGGESTIONS: dict[str, str] = {
     "TOOL_RESULT_UNKNOWN_CALL": "Refer to a toolCallId of this run.",
     "PARENT_MESSAGE_UNKNOWN": "Refer to a messageId of this run, or leave parentMessageId out.",
     "STREAM_NOT_TERMINATED": "End all that is open, then send RUN_FINISHED or RUN_ERROR.",
+    "RUN_INCOMPLETE": "Send RUN_FINISHED or RUN_ERROR.",
+    "MESSAGE_INCOMPLETE": "Send TEXT_MESSAGE_END for each.",
+    "MESSAGE_NO_CONTENT": "Leave out messages without text.",
+    "TOOL_INCOMPLETE": "Send TOOL_CALL_END for each.",
+    "TOOL_NO_ARGS": "Send the arguments as TOOL_CALL_ARGS, {} if there are none.",
+    "STEP_INCOMPLETE": "Send STEP_FINISHED for each.",
     "EMPTY_ID": "Use an id or name that is not empty.",
     "EMPTY_DELTA": "Leave out events without text.",
     "EMPTY_PATCH": "Leave out patches that change nothing; name a member in each path.",
@@ -126,3 +133,12 @@ def quoted(text: str) -> str:
     """An id for a message: in quotes, shortened, and without characters that a terminal would interpret."""
     shown = text if len(text) <= 60 else text[:57] + "..."
     return '"' + "".join(sign if sign.isprintable() else "?" for sign in shown) + '"'
+
+
+_LISTED = 5
+
+
+def listed(names: Sequence[str]) -> str:
+    """Ids for a message: the first five in quotes, and how many more there are."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(quoted(name) for name in names[:_LISTED]) + more

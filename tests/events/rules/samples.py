@@ -132,7 +132,10 @@ SHORT = {
     "TC": {"type": "TEXT_MESSAGE_CONTENT", "delta": "x"},
     "TE": {"type": "TEXT_MESSAGE_END"},
     "KS": {"type": "TOOL_CALL_START", "toolCallName": "n"},
+    "KA": {"type": "TOOL_CALL_ARGS", "delta": "{}"},
     "KE": {"type": "TOOL_CALL_END"},
+    "SS": {"type": "STEP_STARTED"},
+    "SF": {"type": "STEP_FINISHED"},
     "GS": {"type": "SUBAGENT_STARTED", "name": "sub"},
     "GF": {"type": "SUBAGENT_FINISHED"},
     "AS": {"type": "ACTIVITY_SNAPSHOT", "activityType": "a", "content": {}},
@@ -141,7 +144,14 @@ SHORT = {
     "TK": {"type": "TEXT_MESSAGE_CHUNK"},
     "KK": {"type": "TOOL_CALL_CHUNK"},
 }
-ID_OF = {"T": "messageId", "K": "toolCallId", "G": "subagentRunId", "A": "messageId", "R": "runId"}
+ID_OF = {
+    "T": "messageId",
+    "K": "toolCallId",
+    "S": "stepName",
+    "G": "subagentRunId",
+    "A": "messageId",
+    "R": "runId",
+}
 
 
 def event(code: str, **fields: Any) -> bytes:

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[list[dict[str, Any] | bytes], list[tuple[str, str | None]
     "long arguments": (
         [
             stamped("KS:c"),
-            {"type": "TOOL_CALL_ARGS", "toolCallId": "c", "delta": "x\n" * 25_001, "timestamp": NOW},
+            stamped("KA:c", delta="x\n" * 25_001),
         ],
         [("TOOL_CALL_CONTENT", "delta")],
     ),
@@ -61,7 +61,12 @@ CASES: dict[str, tuple[list[dict[str, Any] | bytes], list[tuple[str, str | None]
     "time 5 s ahead": ([stamped("CU", timestamp=NOW + 5_000)], []),
     "time back": ([stamped("CU", timestamp=NOW - 1)], [("TIMESTAMP_VALIDATION", "timestamp")]),
     "old time, once": (
-        [stamped("RE"), *(stamped("RS", timestamp=NOW - DAY - 1), stamped("CU", timestamp=NOW - DAY - 1))],
+        [
+            text("a"),
+            stamped("TE:m"),
+            stamped("RE"),
+            *(stamped("RS", timestamp=NOW - DAY - 1), stamped("CU", timestamp=NOW - DAY - 1)),
+        ],
         [("RUN_LIFECYCLE", "runId"), ("TIMESTAMP_VALIDATION", "timestamp")],
     ),
     "no time, once": ([event("CU"), event("CU")], [("TIMESTAMP_VALIDATION", "timestamp")]),
@@ -72,7 +77,7 @@ CASES: dict[str, tuple[list[dict[str, Any] | bytes], list[tuple[str, str | None]
         [("UNKNOWN_FIELD", "colour")],
     ),
     "other run finished": (
-        [stamped("TE:m"), stamped("RF:other")],
+        [text("a"), stamped("TE:m"), stamped("RF:other")],
         [("RUN_ID_MISMATCH", "runId")],
     ),
     "parent unknown": (
@@ -94,13 +99,31 @@ CASES: dict[str, tuple[list[dict[str, Any] | bytes], list[tuple[str, str | None]
         [("STATE_VALIDATION", "snapshot")],
     ),
     "raw null": ([stamped("RW")], [("CONTENT_VALIDATION", "event")]),
-    "error without words": ([stamped("RE", message="")], [("RUN_LIFECYCLE", "message")]),
+    "error without words": (
+        [text("a"), stamped("TE:m"), stamped("RE", message="")],
+        [("RUN_LIFECYCLE", "message")],
+    ),
     "protocol 0.x": (
-        [stamped("RE"), stamped("RS:r2", protocolVersion="0.1.21")],
+        [text("a"), stamped("TE:m"), stamped("RE"), stamped("RS:r2", protocolVersion="0.1.21")],
         [("PROTOCOL_0X", "protocolVersion")],
     ),
+    "message without content": (
+        [stamped("TE:m"), stamped("TS:n"), stamped("TE:n")],
+        [("MESSAGE_NO_CONTENT", "messageId")] * 2,
+    ),
+    "message with content": ([text("a"), stamped("TE:m")], []),
+    "call without arguments": ([stamped("KS:c"), stamped("KE:c")], [("TOOL_NO_ARGS", "toolCallId")]),
+    "call with arguments": ([stamped("KS:c"), stamped("KA:c"), stamped("KE:c")], []),
+    "error within a message, a call and a step": (
+        [stamped("KS:c"), stamped("SS:s"), stamped("RE"), stamped("RS:r2"), stamped("RE")],
+        [("MESSAGE_INCOMPLETE", None), ("TOOL_INCOMPLETE", None), ("STEP_INCOMPLETE", None)],
+    ),
+    "error with nothing open": (
+        [text("a"), stamped("TE:m"), stamped("SS:s"), stamped("SF:s"), stamped("RE")],
+        [],
+    ),
     "owners forgotten, once": (
-        [stamped(code + f":{number}") for number in range(20) for code in ("TS", "TE")],
+        [stamped(code + f":{number}") for number in range(20) for code in ("TS", "TC", "TE")],
         [("OWNER_EXPIRED", None)],
     ),
 }
@@ -130,6 +153,35 @@ def test_a_stream_that_ends_within_a_run_is_named_with_what_is_open() -> None:
     )
     assert '"m"' in violation.message
     assert '"c"' in violation.message
+
+
+def test_what_is_open_at_the_end_is_named_by_kind() -> None:
+    stream = Stream()
+    linter = Linter(stream)
+    for data in (event("RS:r7"), event("TS:m"), event("KS:c"), *(event(f"SS:{n}") for n in range(7))):
+        stream.feed(data)
+        linter.advise(data, NOW)
+    said = {each.code: each.message for each in linter.end()}
+    assert said.pop("STREAM_NOT_TERMINATED").startswith("The stream ends within a run.")
+    assert said == {
+        "RUN_INCOMPLETE": 'Run "r7" has neither RUN_FINISHED nor RUN_ERROR.',
+        "MESSAGE_INCOMPLETE": 'Text messages have no end: "m".',
+        "TOOL_INCOMPLETE": 'Tool calls have no end: "c".',
+        "STEP_INCOMPLETE": 'Steps have no end: "0", "1", "2", "3", "4" and 2 more.',
+    }
+
+
+def test_ends_that_are_never_seen_fill_no_memory() -> None:
+    """A cluster's members may refuse an end that the rules here accept: then it is not advised upon."""
+    stream = Stream(Limits(open_items=3, owners=12))
+    linter = Linter(stream)
+    stream.feed(event("RS"))
+    for number in range(50):
+        data = event(f"TS:{number}")
+        assert stream.feed(data).accepted
+        linter.advise(data, NOW)
+        stream.feed(event(f"TE:{number}"))
+    assert len(linter.unfinished) == 3
 
 
 @pytest.mark.parametrize("events", [[], [event("RS"), event("RF")], [event("RE")]])
