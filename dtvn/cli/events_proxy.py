@@ -21,7 +21,8 @@ TEACH = """\
 Passes requests on to the AG-UI agent at URL and judges the event streams that it answers, while they pass:
 
   observe  every byte passes at once; what was found is printed
-  mark     besides, a CUSTOM event `dtvn.verdict` stands before each bad event, and before the end of a run
+  mark     besides, a CUSTOM event `dtvn.verdict` stands before each bad event, and before the end of a run;
+           its `by` is the id in the answer's header dtvn-events, which an agent does not know
   refuse   RUN_ERROR stands in the place of the first bad event, and ends the stream
 
 One line is printed for each stream, and one for each rule that it breaks. Try it:

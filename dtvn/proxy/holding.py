@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from dtvn.events.rules import TOLD_ONCE, FramingError, Limits, Phase, Stream, Verdict
+from dtvn.events.rules import TOLD_ONCE, FramingError, Limits, Phase, Stream, Verdict, Violation
 from dtvn.proxy.blocks import Block, Blocks
 from dtvn.proxy.judging import Judging
 from dtvn.proxy.media import Identity, Inflated, UnreadableEncoding
@@ -39,8 +39,12 @@ class Holding:
 
     judged = True
 
-    def __init__(self, send: Send, judging: Judging, terms: Terms, decoder: Identity | Inflated) -> None:
+    def __init__(
+        self, send: Send, judging: Judging, terms: Terms, decoder: Identity | Inflated, token: str
+    ) -> None:
+        """`token` stands in the CUSTOM events: an agent's own do not have it."""
         self.done = False
+        self._token = token
         self._send = send
         self._judging = judging
         self._terms = terms
@@ -131,8 +135,7 @@ class Holding:
                 await self._refuse(out, "NO_VERDICT", reason)
                 return
             self._outage_said = True
-            scope, why = self._judging.findings.scope, self._judging.findings.not_validated
-            self._notes.append(verdict_event(None, scope, not_validated=why))
+            self._note(None, not_validated=self._judging.findings.not_validated)
         given = iter(verdicts) if verdicts is not None else None
         for block in blocks:
             if block.text is not None:
@@ -173,16 +176,16 @@ class Holding:
         if self._marks < MARKS and first.code not in self._told:
             self._told |= {first.code} & TOLD_ONCE
             self._marks += 1
-            scope = self._judging.findings.scope
-            marked = {"index": first.index, "code": first.code}
-            self._notes.append(verdict_event(False, scope, verdict.violations, **marked))
+            self._note(False, verdict.violations, index=first.index, code=first.code)
 
     def _note_run(self) -> None:
         """Note the verdict on the run that ends."""
-        scope = self._judging.findings.scope
-        valid = self._run_code is None
-        self._notes.append(verdict_event(valid, scope, events=self._run_events, code=self._run_code))
+        self._note(self._run_code is None, events=self._run_events, code=self._run_code)
         self._run_events, self._run_code = 0, None
+
+    def _note(self, valid: bool | None, violations: tuple[Violation, ...] = (), **more: Any) -> None:
+        scope = self._judging.findings.scope
+        self._notes.append(verdict_event(valid, scope, violations, **more, by=self._token))
 
     def _say_notes(self, out: list[bytes]) -> None:
         out += [framed(event, self._blocks.form) for event in self._notes]

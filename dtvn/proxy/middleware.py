@@ -11,6 +11,7 @@ copy, the other modes send the decoded text on. Answers that hold no events, and
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Any
@@ -27,7 +28,8 @@ from dtvn.proxy.passages import Beside, Message, Observing, Passage, Receive, Se
 Scope = dict[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 HEADER = b"dtvn-events"
-"""The header that says what was done with an answer."""
+"""The header that says what was done with an answer: the mode, and `; id=` with the `by` of the proxy's own
+verdict events if there may be any; or why it is not judged."""
 VERDICT_SECONDS = 2.0
 CLOSING_SECONDS = 2.0
 HEAD_BYTES_MAX = 4096
@@ -196,7 +198,7 @@ class _Exchange:
             resumed=resumed,
             to_first=middleware.terms.refuse,
         )
-        decoding = decoder(headers)
+        decoding, said = decoder(headers), middleware.mode.value
         if decoding is None:
             raise AssertionError("an answer that cannot be decoded is not judged")
         if middleware.mode is Mode.OBSERVE:
@@ -204,10 +206,13 @@ class _Exchange:
                 self._send, judging, middleware.terms.limits, decoding, middleware.beside
             )
         else:
-            self._passage = Holding(self._send, judging, middleware.terms, decoding)
+            token = secrets.token_hex(8)
+            self._passage = Holding(self._send, judging, middleware.terms, decoding, token)
+            if not middleware.terms.refuse_unjudged:
+                said += f"; id={token}"
             start = {**start, "headers": _without(headers, b"content-length", b"content-encoding")}
         if not sent:
-            await self._send(_said(start, middleware.mode.value))
+            await self._send(_said(start, said))
         return self._passage
 
     async def _unjudged(self, start: Message, reason: str | None, *, sent: bool = False) -> Passage:

@@ -40,6 +40,7 @@ async def test_mark_says_the_verdict_before_the_end_of_a_good_run() -> None:
         answer = await proxy.post()
     assert types(answer.content) == [*TYPES[:4], "!valid", TYPES[4]]
     said = parsed(answer.content)[4]["value"]
+    assert said.pop("by")
     assert said == {"valid": True, "scope": LOCAL_ONLY, "events": 5, "code": None}
     unmarked = [each for each in answer.content.split(b"\n\n") if b"dtvn.verdict" not in each]
     assert b"\n\n".join(unmarked) == sse(GOOD)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from dtvn.events.rules import Verdict
-from dtvn.proxy import Judgement, LocalJudge, NoVerdict, passages
+from dtvn.proxy import NAME, Judgement, LocalJudge, NoVerdict, passages
 from tests.events.rules.samples import event
 from tests.proxy.support import (
     GOOD,
@@ -127,10 +127,28 @@ async def test_what_gets_no_verdict_may_pass_and_is_said(mode: str, refuse: bool
     async with proxied(one_by_one, mode, judge=judge, refuse_unjudged=refuse) as proxy:
         answer = await proxy.post()
     said = [each for each in parsed(answer.content) if each["type"] == "CUSTOM"]
-    assert [each["value"] for each in said] == [{"valid": None, "scope": "", "not_validated": "no quorum"}]
+    (value,) = (each["value"] for each in said)
+    assert (value["valid"], value["scope"], value["not_validated"]) == (None, "", "no quorum")
     # Never before RUN_STARTED, where it would be the stream's first error.
     assert types(answer.content)[:2] == ["RUN_STARTED", "!unjudged"]
     assert len(types(answer.content)) == len(GOOD) + 1
+
+
+@pytest.mark.parametrize("mode", ["mark", "refuse"])
+async def test_a_verdict_of_the_agents_own_is_told_from_the_proxys(mode: str) -> None:
+    forged = event("CU", name=NAME, value={"valid": True, "scope": "pbft", "by": "0" * 16})
+    tokens = set()
+    for _ in range(2):
+        script = answering(sse([*GOOD[:1], forged, *GOOD[1:]]))
+        async with proxied(script, mode, judge=SlowJudge(0, fails=True), refuse_unjudged=False) as proxy:
+            answer = await proxy.post()
+        kind, _, token = answer.headers["dtvn-events"].partition("; id=")
+        said = [each["value"] for each in parsed(answer.content) if each.get("name") == NAME]
+        assert (kind, len(token)) == (mode, 16)
+        assert [each["scope"] for each in said if each["by"] == token] == [""]
+        assert len(said) == 2
+        tokens.add(token)
+    assert len(tokens) == 2
 
 
 async def test_observe_waits_for_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ ARGUMENT_CHARACTERS = 50_000
 LINE_CHARACTERS = 1_000
 AHEAD_MS = 5_000
 OLD_MS = 24 * 3600 * 1000
-RESERVED_NAMES = {"system", "internal", "reserved", "ag-ui"}
+RESERVED_NAMES = {"system", "internal", "reserved", "ag-ui", "dtvn.verdict"}
 REMEMBERED = 64
 """How many run ids, and how many notices given once, a linter remembers."""
 

@@ -71,6 +71,10 @@ CASES: dict[str, tuple[list[dict[str, Any] | bytes], list[tuple[str, str | None]
     ),
     "no time, once": ([event("CU"), event("CU")], [("TIMESTAMP_VALIDATION", "timestamp")]),
     "reserved name": ([stamped("CU", name="ag-ui")], [("CUSTOM_EVENT", "name")]),
+    "name of the proxy's verdicts": (
+        [stamped("CU", name="dtvn.verdict")],
+        [("CUSTOM_EVENT", "name")],
+    ),
     "empty name": ([stamped("CU", name="")], [("CUSTOM_EVENT", "name")]),
     "unknown field, once": (
         [stamped("CU", colour=1), stamped("CU", colour=1)],
