@@ -19,14 +19,16 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     rest by `_check`."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError naming field, value and rule. Text becomes its enum value, and None where an
-        object is expected the default object."""
+        """Raises ConfigError naming field, value and rule. Text becomes its enum value, a list a tuple, and
+        None where an object is expected the default object."""
         for field, kinds, default in _fields(type(self)):
             value = getattr(self, field)
             if value is None and isinstance(default, Checked):
                 msgspec.structs.force_setattr(self, field, default)
             elif issubclass(kinds[0], StrEnum) and not isinstance(value, kinds[0]):
                 msgspec.structs.force_setattr(self, field, _enum_value(field, kinds[0], value))
+            elif kinds[0] is tuple and isinstance(value, list):
+                msgspec.structs.force_setattr(self, field, tuple(value))
             elif not any(_is(kind, value) for kind in kinds):
                 said = WORDS.get(kinds[0], f"a {kinds[0].__name__}")
                 raise ConfigError(f"{field}: {value!r} is not {said}")

@@ -95,7 +95,7 @@ def test_validators_of_ones_own_add_warnings_to_accepted_events() -> None:
         if getattr(told, "delta", "").isupper():
             yield "LOUD", "delta", "The text is in capitals."
 
-    config = ValidationConfig(level=ValidationLevel.CUSTOM, strict=False, custom_validators=(loud,))
+    config = ValidationConfig(level=ValidationLevel.CUSTOM, strict=False, custom_validators=[loud])  # type: ignore[arg-type]
     texts = [
         event("TS:m"),
         event("TC:m", delta="HEY"),
