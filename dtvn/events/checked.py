@@ -50,6 +50,18 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Rules of one class."""
 
 
+def changed(config: Checked, usual: Checked) -> list[str]:
+    """Dotted names of the fields in which an object differs from `usual`, one of the same class."""
+    found: list[str] = []
+    for field in config.__struct_fields__:
+        value, other = getattr(config, field), getattr(usual, field)
+        if isinstance(value, Checked):
+            found += [f"{field}.{name}" for name in changed(value, other)]
+        elif value != other:
+            found.append(field)
+    return found
+
+
 @cache
 def _fields(owner: type[Checked]) -> tuple[tuple[str, tuple[type, ...], Any], ...]:
     """(name, types that its value may have, default) of each field."""

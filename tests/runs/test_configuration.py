@@ -177,6 +177,32 @@ def test_profile_large_is_read_and_its_start_refused(
     check_events_config()
 
 
+@pytest.mark.parametrize(
+    ("name", "fields", "said"),
+    [
+        ("small", {}, "small: load_balancer.algorithm has no effect here"),
+        (
+            "",
+            {"debug_mode": True, "consensus_config": {"election_timeout": 9.0}, "validation_timeout": 3.0},
+            "set.toml: consensus_config.election_timeout, debug_mode have no effect here",
+        ),
+        ("high_security", {}, None),
+    ],
+)
+def test_set_fields_without_effect_are_named_in_one_line_at_the_start(
+    name: str,
+    fields: dict[str, Any],
+    said: str | None,
+    configured: Configure,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv(VARIABLE, name or "set.toml")
+    configured(name, **fields)
+    check_events_config()
+    assert [record.getMessage() for record in caplog.records] == ([f"{VARIABLE}={said}"] if said else [])
+
+
 def test_a33_a_sequence_waits_for_an_earlier_one_of_its_thread(
     configured: Configure, fake: FakeGateway
 ) -> None:

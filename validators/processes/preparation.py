@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,8 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 
+from dtvn.events.checked import changed
+from dtvn.events.config import DistributedValidatorConfig, SecurityConfig
 from dtvn.events.judging import OFFERED, AlgorithmNotOffered
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, load_genesis
@@ -30,9 +33,25 @@ from validators.services import api_keys
 from validators.services.nodes import register_nodes
 from validators.services.platform import fingerprint
 
+logger = logging.getLogger("dtvn.events")
+
 ADMIN_USER = "admin"
 NODES_DEFAULT = 4
 NODES_MAX = 31
+EFFECTIVE = {
+    "consensus_config.algorithm",
+    "consensus_config.min_nodes",
+    "consensus_config.quorum_size",
+    "consensus_config.require_unanimous",
+    "consensus_config.byzantine_fault_tolerance",
+    "consensus_config.timeout",
+    "consensus_timeout",
+    "validation_timeout",
+    "partition_handler.allow_local_validation",
+    # What these ask for is so in any case.
+    *(f"security.{field}" for field in SecurityConfig.__struct_fields__),
+}
+"""Fields of DTVN_EVENTS_CONFIG that the platform follows."""
 MIGRATION_LOCK = int.from_bytes(b"dtvn", "big")
 """Number of PostgreSQL's advisory lock, which holds in one database."""
 
@@ -60,11 +79,18 @@ def ensure_cluster(folder: DataFolder, nodes: int | None) -> tuple[genesis.Genes
 
 
 def check_events_config() -> None:
-    """Raises StartError if events are to be judged by an algorithm that no cluster offers."""
+    """Warns of fields that are set and that nothing here reads. Raises StartError if events are to be judged
+    by an algorithm that no cluster offers."""
     config = settings.EVENTS_CONFIG
-    if config is not None and config.consensus_config.algorithm not in OFFERED:
+    if config is None:
+        return
+    named = f"{VARIABLE}={os.environ.get(VARIABLE, '')}"
+    if config.consensus_config.algorithm not in OFFERED:
         refusal = AlgorithmNotOffered(config.consensus_config.algorithm, OFFERED)
-        raise StartError(f"{VARIABLE}={os.environ.get(VARIABLE, '')}: {refusal.code}: {refusal}")
+        raise StartError(f"{named}: {refusal.code}: {refusal}")
+    usual = DistributedValidatorConfig(node_id=config.node_id)
+    if idle := sorted({*changed(config, usual)} - EFFECTIVE):
+        logger.warning("%s: %s %s no effect here", named, ", ".join(idle), "have" if idle[1:] else "has")
 
 
 def own_members(folder: DataFolder, founded: genesis.Genesis) -> list[str]:
