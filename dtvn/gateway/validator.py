@@ -58,6 +58,7 @@ from dtvn.gateway.validator_answers import (
 from dtvn.gateway.validator_meter import Meter
 from dtvn.gateway.validator_nodes import Nodes, ValidatorError
 from dtvn.gateway.validator_parts import ConsensusManager, Transport
+from dtvn.gateway.validator_spans import Tracer, traced
 from dtvn.protocol import quorum
 
 ANSWER_SLACK = 60.0
@@ -86,10 +87,12 @@ class _Operations(Nodes):
         wait: float = VERDICT_WAIT,
         allow_local_validation: bool = True,
         breaker: CircuitBreakerConfig = CONSENSUS_BREAKER,
+        tracer: Tracer | None = None,
     ) -> None:
         """`algorithm`: None for the cluster's choice. `recorded`: whether the ordered log records runs; None:
         for pbft. `wait`: seconds for a verdict. `allow_local_validation`: whether the rules judge in this
-        process alone while no quorum is reached. `breaker`: around the questions to the members."""
+        process alone while no quorum is reached. `breaker`: around the questions to the members. `tracer`:
+        gets a span of each call."""
         super().__init__(gateway)
         self._algorithm = algorithm
         self._config: DistributedValidatorConfig | None = None
@@ -97,6 +100,7 @@ class _Operations(Nodes):
         self._recorded = recorded
         self._actor = actor
         self._wait = wait
+        self._tracer = tracer
         self._running = False
         self._run: EventRun | None = None
         self._stream = Stream()
@@ -114,7 +118,9 @@ class _Operations(Nodes):
         self._breaker = self._breakers.get(breaker)
 
     @classmethod
-    def from_config(cls, gateway: GatewayFace, config: DistributedValidatorConfig | None) -> Self:
+    def from_config(
+        cls, gateway: GatewayFace, config: DistributedValidatorConfig | None, tracer: Tracer | None = None
+    ) -> Self:
         """A validator with the algorithm, quorum, time-out, breaker and local validation of `config`.
 
         Raises ValidatorError without a configuration. `start` raises AlgorithmNotOffered or ConfigError if
@@ -127,6 +133,7 @@ class _Operations(Nodes):
             wait=config.decision_timeout,
             allow_local_validation=config.partition_handler.allow_local_validation,
             breaker=config.consensus_circuit_breaker_config,
+            tracer=tracer,
         )
         made._config = config
         return made
@@ -180,7 +187,7 @@ class _Operations(Nodes):
         texts, wrong = texts_of([event])
         if wrong is not None:
             return wrong
-        return (yield from self._timed(texts, wanted, whole=False))
+        return (yield from self._traced(self._timed(texts, wanted, whole=False), texts, whole=False))
 
     def _validate_sequence(
         self, events: Sequence[EventText | None], wanted: Wanted
@@ -190,7 +197,14 @@ class _Operations(Nodes):
         texts, wrong = texts_of(events)
         if wrong is not None:
             return wrong
-        return (yield from self._timed(texts, wanted, whole=True))
+        return (yield from self._traced(self._timed(texts, wanted, whole=True), texts, whole=True))
+
+    def _traced(
+        self, judging: Steps[ValidationResult], texts: Sequence[bytes], *, whole: bool
+    ) -> Steps[ValidationResult]:
+        if self._tracer is None:
+            return judging
+        return traced(self._tracer, self, self.get_config().node_id, judging, texts, whole=whole)
 
     def _timed(self, events: Sequence[bytes], wanted: Wanted, *, whole: bool) -> Steps[ValidationResult]:
         if not self._running:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -61,6 +64,53 @@ def test_the_transport_diagnoses_the_network(gateway: FakeGateway) -> None:
     gateway.down = frozenset({1})
     assert (transport.get_stats().active_connections, transport.ping("r1")) == (3, None)
     assert transport.get_health().issues == ("r1 is not reached",)
+
+
+class Recorder:
+    """A tracer and the spans that it began."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, dict[str, Any]]] = []
+
+    def start_span(self, name: str, *, attributes: Mapping[str, Any]) -> Any:
+        told = dict(attributes)
+        return SimpleNamespace(set_attributes=told.update, end=lambda: self.ended.append((name, told)))
+
+
+def test_each_call_is_a_span_with_the_contracts_attributes(gateway: FakeGateway) -> None:
+    tracer = Recorder()
+    with DistributedValidator(gateway, tracer=tracer, actor="desk") as validator:
+        assert validator.validate_sequence(BAD).errors
+        assert validator.validate_event(GOOD[0]).is_valid
+        gateway.down = frozenset({1, 2, 3})
+        assert validator.validate_event(GOOD[1]).is_valid
+    durations = [told.pop("validation.duration_ms") for _, told in tracer.ended]
+    assert all(0 < duration < 60_000 for duration in durations)
+    usual = {"node.id": "desk", "node.partitioned": False, "validation.nodes": 4, "validation.timeout": False}
+    said = {"validation.valid": True, "validation.errors": 0, "validation.warnings": 0}
+    alone = {"node.partitioned": True, "validation.nodes": 1, "validation.warnings": 1}
+    assert tracer.ended == [
+        (
+            "distributed_sequence_validation",
+            usual
+            | {"sequence.length": 5, "validation.valid": False, "validation.errors": 1}
+            | {"validation.warnings": 0},
+        ),
+        ("distributed_validation", usual | said | {"event.type": "RUN_STARTED"}),
+        ("distributed_validation", usual | said | alone | {"event.type": "TEXT_MESSAGE_START"}),
+    ]
+
+
+def test_a_cancelled_call_ends_its_span(gateway: FakeGateway) -> None:
+    tracer = Recorder()
+    validator = DistributedValidator.from_config(gateway, from_profile("small", "n0"), tracer)
+    validator.start()
+    steps = validator._validate_sequence(GOOD, "t", "r")
+    next(steps)
+    steps.close()
+    assert [(name, told["node.id"]) for name, told in tracer.ended] == [
+        ("distributed_sequence_validation", "n0")
+    ]
 
 
 def test_an_event_loop_awaits_its_ping(gateway: FakeGateway) -> None:
