@@ -91,7 +91,12 @@ def _enum_value(field: str, kind: type[StrEnum], value: Any) -> StrEnum:
         raise ConfigError(f"{field}: {value!r} is none of {', '.join(kind)}") from error
 
 
-WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", tuple: "a tuple"}
+WORDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+}
 """Types in words."""
 POSITIVE: dict[str, tuple[str, ...]] = {
     "ConsensusConfig": ("election_timeout", "heartbeat_interval", "timeout"),

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dtvn.events.checked import Checked, ConfigError
-from dtvn.events.rules import Limits, Linter, Stream
+from dtvn.events.rules import Linter, Stream
 
 
 class ValidationLevel(StrEnum):
@@ -63,10 +63,9 @@ VALIDATION_PRESETS = {
 """Name -> what it checks."""
 
 
-def rules_of(config: ValidationConfig, limits: Limits | None = None) -> tuple[Stream, Linter]:
+def rules_of(config: ValidationConfig) -> tuple[Stream, Linter]:
     """The rules over one stream, and its advice."""
     stream = Stream(
-        limits,
         drop_unknown=config.allow_unknown_event_types,
         shape=not config.skip_field_validation,
         order=not config.skip_sequence_validation,

@@ -49,7 +49,10 @@ def traced(
     """The call `judging` about these events within a span; `whole`: they are a whole run. Its attributes are
     those of the contract, the ones of the result only if the call is not cancelled."""
     given: dict[str, str | bool | int | float] = {"node.id": node_id}
-    given |= {"sequence.length": len(texts)} if whole else {"event.type": _type_of(texts[0])}
+    if whole:
+        given["sequence.length"] = len(texts)
+    else:
+        given["event.type"] = _type_of(texts[0])
     span = tracer.start_span(SEQUENCE if whole else EVENT, attributes=given)
     try:
         result = yield from judging
