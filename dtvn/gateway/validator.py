@@ -31,13 +31,7 @@ from dtvn.events.judging import Verdict, decision_rule
 from dtvn.events.rules import Stream
 from dtvn.events.runs import started_run
 from dtvn.gateway.calls import Overloaded
-from dtvn.gateway.events_face import (
-    CALL_EVENTS_MAX,
-    VERDICT_WAIT,
-    EventRun,
-    Judged,
-    RunIsLive,
-)
+from dtvn.gateway.events_face import CALL_EVENTS_MAX, VERDICT_WAIT, EventRun, Judged, RunIsLive
 from dtvn.gateway.face import GatewayClosed, GatewayFace
 from dtvn.gateway.steps import Steps, awaited, waited
 from dtvn.gateway.validator_answers import (

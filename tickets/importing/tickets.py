@@ -63,8 +63,8 @@ def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
         if not columns.knows(record.fields):
             if found.rows == 0:
                 choose = columns.named.column.format("ticket_id=NAME")
-                read = f"Read as {found.form}. {_found(present)}"
-                raise FileRefused(f"{NO_COLUMN} {read} Choose the column with {choose}.")
+                understood = f"Read as {found.form}. {_found(present)}"
+                raise FileRefused(f"{NO_COLUMN} {understood} Choose the column with {choose}.")
             found.wrong.append(WrongRow(record.number, "has no ticket ID"))
             continue
         row_slug = columns.slug(record)
