@@ -12,6 +12,7 @@ import pytest
 from dtvn.events.asking.asker import LATE
 from dtvn.events.config import Algorithm, from_profile
 from dtvn.gateway import AsyncDistributedValidator, DistributedValidator
+from dtvn.gateway.validator_answers import Wanted
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_validator import BAD, GOOD
@@ -105,7 +106,7 @@ def test_a_cancelled_call_ends_its_span(gateway: FakeGateway) -> None:
     tracer = Recorder()
     validator = DistributedValidator.from_config(gateway, from_profile("small", "n0"), tracer)
     validator.start()
-    steps = validator._validate_sequence(GOOD, "t", "r")
+    steps = validator._validate_sequence(GOOD, Wanted("t", "r", None))
     next(steps)
     steps.close()
     assert [(name, told["node.id"]) for name, told in tracer.ended] == [

@@ -6,6 +6,7 @@ which members have a breaker that is open.
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 from collections.abc import Sequence
@@ -150,19 +151,26 @@ class Simulated(Observer):
     def members(self) -> tuple[MemberView, ...]:
         gateway = self.cluster.gateways[0]
         statuses = gateway.collector.questions.settled
+        told = [self._status(name) for name in self.world.member_names]
         return tuple(
             MemberView(
                 id=name,
                 index=index,
                 connected=self.node(name).up or bool(self.node(name).halted),
                 primary=index == gateway.collector.primary(),
-                view=status.view,
-                sequence=status.sequence,
+                view=fields.get("view", 0),
+                sequence=fields.get("sequence", 0),
                 heard=None if status.heard_at is None else 0.0,
-                status=status.fields,
+                status=fields,
             )
-            for index, (name, status) in enumerate(zip(self.world.member_names, statuses, strict=True))
+            for index, (name, status, fields) in enumerate(
+                zip(self.world.member_names, statuses, told, strict=True)
+            )
         )
+
+    def _status(self, name: str) -> dict[str, Any]:
+        answered = self.members_of[name].answer("status")
+        return {} if answered.code else dict(json.loads(answered.text))
 
     def query(self, member: int, what: str, arguments: Any = (), *, wait: float = 2.0) -> Future[Answered]:
         future: Future[Answered] = Future()
