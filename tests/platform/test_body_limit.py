@@ -86,7 +86,8 @@ def test_the_body_limit_ignores_the_content_type(one: Connection, kind: bytes) -
         (b"/api/v1/tickets/batch?a=b", {"success": False}, BATCH_BYTES_MAX),
         (b"/api/v1/tickets/validate", {"success": False}, OPERATION_BYTES_MAX),
         (b"/api/v1/nodes", {}, OPERATION_BYTES_MAX),
-        (b"/", {}, BODY_BYTES_MAX),
+        (b"/", {}, OPERATION_BYTES_MAX),
+        (b"/dashboard/tickets/files", {}, BODY_BYTES_MAX),
     ],
 )
 def test_an_announced_oversize_body_is_refused_in_its_routes_own_form(
@@ -99,6 +100,12 @@ def test_an_announced_oversize_body_is_refused_in_its_routes_own_form(
     assert msgspec.json.decode(content) == envelope | sentence
     assert one.transport.half_closed
     assert not one.channel.held
+
+
+@pytest.mark.parametrize("path", [b"/admin/login/", b"/dashboard/tickets/files/1/confirm", b"/nothing"])
+def test_a_page_other_than_the_upload_takes_a_short_body(one: Connection, path: bytes) -> None:
+    one.posts(path, b"", FORM, length=OPERATION_BYTES_MAX + 1)
+    assert one.transport.value().startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_body_of_one_byte_chunks_is_refused_without_being_parsed(one: Connection) -> None:

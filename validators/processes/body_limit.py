@@ -13,13 +13,14 @@ from validators.processes.http_channel import Refused
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """The longest body of any route."""
 OPERATION_BYTES_MAX = 1024 * 1024
-"""The longest body of an API route other than the batch and those of events: documented limit, and enforced
-by the route itself."""
+"""The longest body of a page other than UPLOAD, and of an API route other than the batch and those of events,
+which enforces it by itself once it has authenticated the sender."""
 API = b"/api/v1/"
 TICKETS = b"/api/v1/tickets"
 """Errors of these routes use the validator's envelope."""
 BATCH = b"/api/v1/tickets/batch"
 EVENTS = b"/api/v1/events"
+UPLOAD = b"/dashboard/tickets/files"
 CHUNKS_FREE = 256
 CHUNK_MEAN = 256
 """A body may have CHUNKS_FREE chunks, and one more for each CHUNK_MEAN bytes: each costs the event loop about
@@ -37,18 +38,19 @@ TOO_MANY_CHUNKS = last_response(
 
 def too_large(path: bytes) -> bytes:
     """The complete response of a refusal."""
-    single = path.startswith(API) and path.partition(b"?")[0] != BATCH and not path.startswith(EVENTS)
-    limit = OPERATION_BYTES_MAX if single else BODY_BYTES_MAX
+    longest = path.partition(b"?")[0] in (BATCH, UPLOAD) or path.startswith(EVENTS)
+    limit = BODY_BYTES_MAX if longest else OPERATION_BYTES_MAX
     envelope = {"success": False} if path.startswith((TICKETS, EVENTS)) else {}
     error = {"error": f"The body is larger than {limit} bytes.", "code": "too_large"}
     return last_response(bare(envelope | error, status=413))
 
 
 class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
-    """A daphne request that is never longer than BODY_BYTES_MAX, and whose body is not parsed before the
+    """A daphne request that is never longer than its path allows, and whose body is not parsed before the
     application has authenticated the sender."""
 
     _length = 0
+    _length_max = BODY_BYTES_MAX
     _chunks: int | None = None
     """Number of chunks so far, if the body comes in chunks."""
 
@@ -60,16 +62,19 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
 
     def gotLength(self, length: int | None) -> None:
         """See twisted.web: the headers are read; None if chunks follow."""
+        path = self.channel._path
+        if not path.startswith(API) and path.partition(b"?")[0] != UPLOAD:
+            self._length_max = OPERATION_BYTES_MAX
         if length is None:
             self._chunks = 0
-        elif length > BODY_BYTES_MAX:
-            raise Refused(too_large(self.channel._path))
+        elif length > self._length_max:
+            raise Refused(too_large(path))
         super().gotLength(length)
 
     def handleContentChunk(self, data: bytes) -> None:
         """See twisted.web."""
         self._length += len(data)
-        if self._length > BODY_BYTES_MAX:
+        if self._length > self._length_max:
             raise Refused(too_large(self.channel._path))
         if self._chunks is not None:
             self._chunks += 1
