@@ -116,6 +116,13 @@ def test_a_body_of_one_byte_chunks_is_refused_without_being_parsed(one: Connecti
     assert not one.channel.held
 
 
+def test_a_long_chunk_buys_no_short_ones(one: Connection) -> None:
+    one.channel.dataReceived(b"POST /nothing HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    one.channel.dataReceived(b"%x\r\n%b\r\n" % (500_000, b"a" * 500_000))
+    one.channel.dataReceived(b"1\r\na\r\n" * 2 * CHUNKS_FREE)
+    assert one.transport.value().startswith(b"HTTP/1.1 400 ")
+
+
 @pytest.mark.parametrize(("size", "count"), [(1, CHUNKS_FREE), (CHUNK_MEAN, 4_000)], ids=["few", "fair"])
 def test_a_body_of_few_or_fair_chunks_is_accepted(one: Connection, size: int, count: int) -> None:
     one.posts_chunks(size, count)

@@ -23,12 +23,12 @@ EVENTS = b"/api/v1/events"
 UPLOAD = b"/dashboard/tickets/files"
 CHUNKS_FREE = 256
 CHUNK_MEAN = 256
-"""A body may have CHUNKS_FREE chunks, and one more for each CHUNK_MEAN bytes: each costs the event loop about
-10 µs, however short it is."""
+"""A body may have CHUNKS_FREE chunks in a row, and one more for each CHUNK_MEAN bytes among them: each costs
+the event loop about 10 µs, however short it is."""
 TOO_MANY_CHUNKS = last_response(
     bare(
         {
-            "error": f"The body has over {CHUNKS_FREE} chunks, of less than {CHUNK_MEAN} bytes on average.",
+            "error": f"The body has over {CHUNKS_FREE} chunks in a row below {CHUNK_MEAN} bytes on average.",
             "code": "bad_request",
         },
         status=400,
@@ -51,8 +51,8 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
 
     _length = 0
     _length_max = BODY_BYTES_MAX
-    _chunks: int | None = None
-    """Number of chunks so far, if the body comes in chunks."""
+    _chunks_left: float | None = None
+    """Chunks that may come even if they are empty, if the body comes in chunks."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,7 +66,7 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
         if not path.startswith(API) and path.partition(b"?")[0] != UPLOAD:
             self._length_max = OPERATION_BYTES_MAX
         if length is None:
-            self._chunks = 0
+            self._chunks_left = CHUNKS_FREE
         elif length > self._length_max:
             raise Refused(too_large(path))
         super().gotLength(length)
@@ -76,9 +76,9 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
         self._length += len(data)
         if self._length > self._length_max:
             raise Refused(too_large(self.channel._path))
-        if self._chunks is not None:
-            self._chunks += 1
-            if self._chunks > CHUNKS_FREE + self._length // CHUNK_MEAN:
+        if self._chunks_left is not None:
+            self._chunks_left = min(CHUNKS_FREE, self._chunks_left + len(data) / CHUNK_MEAN) - 1
+            if self._chunks_left < 0:
                 raise Refused(TOO_MANY_CHUNKS)
         super().handleContentChunk(data)
 
