@@ -240,19 +240,40 @@ def test_a_refused_client_may_go_on_sending_until_it_is_disconnected(one: Connec
 # --- reading budget --------------------------------------------------------------------------------
 
 
-def test_costly_reads_of_a_body_are_paced(one: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Spent:
-        def wait(self, spent: float) -> float:
-            return 3.0
+class Spent:
+    """A budget that is used up for three seconds."""
 
-    monkeypatch.setattr(http_channel, "READING_BUDGET", Spent())
-    one.says(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n")
-    for _ in range(READS_FREE):
+    def wait(self, spent: float) -> float:
+        return 3.0
+
+
+@pytest.mark.parametrize(
+    ("budget", "head"), [("BODIES", b"Content-Length: 100"), ("OTHERS", b"Transfer-Encoding: chunked")]
+)
+def test_costly_reads_of_a_body_are_paced(
+    one: Connection, monkeypatch: pytest.MonkeyPatch, budget: str, head: bytes
+) -> None:
+    monkeypatch.setattr(http_channel, budget, Spent())
+    one.says(b"POST / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % head)
+    one.says(b"5A\r\n")
+    for _ in range(READS_FREE - 1):
         assert one.transport.producerState == "producing"
         one.says(b"a")
     assert one.transport.producerState == "paused"
     one.clock.advance(3)
     assert one.transport.producerState == "producing"
+    one.channel.connectionLost(None)
+
+
+def test_a_plain_body_does_not_wait_for_senders_of_chunks(
+    one: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_channel, "BODIES", ReadingBudget(Clock().seconds))
+    monkeypatch.setattr(http_channel, "OTHERS", Spent())
+    one.says(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n")
+    for _ in range(2 * READS_FREE):
+        one.says(b"a")
+        assert one.transport.producerState == "producing"
 
 
 def test_all_clients_together_use_the_share_of_the_budget() -> None:

@@ -20,7 +20,7 @@ from twisted.web import http
 
 from dtvn.api.answers import bare, last_response
 from dtvn.api.connections import CONNECTIONS_MAX, PAUSE_OF_OURS, READ, longest_waiting
-from validators.processes.reading_budget import READING_BUDGET
+from validators.processes.reading_budget import BODIES, OTHERS
 
 LINGER = 2.0
 """Seconds that a refused client gets to read the error before it is disconnected; it may go on sending."""
@@ -113,7 +113,8 @@ class TimedChannel(http.HTTPChannel):
                 self._begin()
         if self._refused or self._late is not None:
             self._reads += 1
-            if self._reads > READS_FREE and (wait := READING_BUDGET.wait(time.monotonic() - began)):
+            budget = BODIES if self.length and not self._refused else OTHERS
+            if self._reads > READS_FREE and (wait := budget.wait(time.monotonic() - began)):
                 self._networkProducer.pauseProducing()
                 self.callLater(wait, self._read_on)
 

@@ -19,7 +19,7 @@ from daphne import ws_protocol
 from daphne.server import Server
 
 from validators.processes.http_channel import TimedChannel
-from validators.processes.reading_budget import READING_BUDGET
+from validators.processes.reading_budget import MESSAGES
 
 MESSAGE_BYTES_MAX = 64 * 1024
 """Longest message; those of our own clients have less than 100 bytes."""
@@ -127,7 +127,7 @@ class BoundedSocket(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
             return
         began, self._steps, self._messages = time.monotonic(), 0, 0
         super().consumeData()
-        wait = READING_BUDGET.wait(time.monotonic() - began + self._messages * MESSAGE_COST)
+        wait = MESSAGES.wait(time.monotonic() - began + self._messages * MESSAGE_COST)
         if self._is_behind():
             wait = max(wait, WHILE_BEHIND)
         if (wait or self._steps >= STEPS) and not self._full:
