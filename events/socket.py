@@ -30,14 +30,14 @@ from dtvn_project.sockets import TRY_AGAIN_LATER
 from events.rest.answers import encoded, report
 from events.services.open_runs import IDLE, OpenRun, awaited
 from events.services.run_table import SCOPE, run_table
-from validators.dashboard.access import caller_of_socket, watcher_of
+from validators.dashboard.access import caller_of_socket
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.rest.keys import Caller
 
 SOCKETS_MAX = 64
 """Most WebSockets of this kind in one process."""
 SOCKETS_EACH = 32
-"""Most of these for one key or session."""
+"""Most of these for one caller: a user, or a key with its sessions."""
 CLOSED_NO_SCOPE = 4403
 """Close code of a caller that may not have events judged."""
 CLOSED_IDLE = 4408
@@ -46,7 +46,7 @@ ACCESS_INTERVAL = 5.0
 """Seconds for which an access check of the caller holds; the next message after that repeats it."""
 
 _open: dict[int, str] = {}
-"""id() of each open consumer -> the key or session that it counts for (`watcher_of`)."""
+"""id() of each open consumer -> the caller that it counts for."""
 
 
 class EventsConsumer(AsyncWebsocketConsumer):
@@ -71,13 +71,12 @@ class EventsConsumer(AsyncWebsocketConsumer):
             await self.close()
             return
         await self.accept()
-        watcher = watcher_of(self.scope)
         if SCOPE not in caller.scopes or caller.only_event:
             await self.close(code=CLOSED_NO_SCOPE)
-        elif len(_open) >= SOCKETS_MAX or list(_open.values()).count(watcher) >= SOCKETS_EACH:
+        elif len(_open) >= SOCKETS_MAX or list(_open.values()).count(caller.actor) >= SOCKETS_EACH:
             await self.close(code=TRY_AGAIN_LATER)
         else:
-            _open[id(self)] = watcher
+            _open[id(self)] = caller.actor
             self.caller: Caller = caller
             self._admitted = asyncio.get_running_loop().time()
             self._wait()

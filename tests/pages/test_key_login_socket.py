@@ -7,10 +7,11 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.test import Client
 
+from dtvn_project.sockets import TRY_AGAIN_LATER
 from tests.pages.learner import RealLearner
 from tests.pages.test_consumer import HOST, Socket
 from tests.waiting import PATIENCE
-from validators.dashboard import live
+from validators.dashboard import consumers, live
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.models import ApiKey
 from validators.rest import keys
@@ -27,9 +28,14 @@ KEY = "dtvn_key_of_the_socket_suite"
 @sync_to_async
 def enter() -> tuple[ApiKey, str]:
     keys.forget()
-    key, client = api_keys.store_api_key(KEY, label="socket"), Client()
+    return api_keys.store_api_key(KEY, label="socket"), log_in()
+
+
+def log_in() -> str:
+    """The cookie of a new session of the key."""
+    client = Client()
     client.post("/dashboard/key", {"key": KEY, "next": "/"})
-    return key, f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+    return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
 
 
 async def test_a_key_s_session_counts_only_on_our_own_pages(learner: RealLearner) -> None:
@@ -62,4 +68,18 @@ async def test_the_feed_is_closed_when_the_key_ends(
     while (said := await socket.channel.receive_output(PATIENCE))["type"] == "websocket.send":
         continue
     assert said == {"type": "websocket.close", "code": CLOSED_NO_ACCESS}
+    await live.live_of_this_loop().close()
+
+
+async def test_all_sessions_of_a_key_count_as_one_caller(
+    learner: RealLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "SOCKETS_EACH", 1)
+    _, cookie = await enter()
+    first = Socket(Cookie=cookie, Origin=f"http://{HOST}")
+    assert await first.connect()
+    second = Socket(Cookie=await sync_to_async(log_in)(), Origin=f"http://{HOST}")
+    assert await second.connect()
+    assert (await second.channel.receive_output(PATIENCE))["code"] == TRY_AGAIN_LATER
+    await first.channel.disconnect(timeout=PATIENCE)
     await live.live_of_this_loop().close()

@@ -152,6 +152,15 @@ async def test_a_socket_ended_by_an_outage_of_the_database_is_not_counted(
     assert socket._open == {}
 
 
+async def test_callers_of_an_open_platform_count_as_one_whatever_their_keys(
+    opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.SUPERVISOR = settings.API_IS_OPEN = True
+    monkeypatch.setattr(socket, "SOCKETS_EACH", 1)
+    await opened()
+    assert await (await opened()).closed() == TRY_AGAIN_LATER
+
+
 async def test_a_client_that_never_reads_is_not_read(opened: Callable[..., Any]) -> None:
     """The server's `send` returns when the client has taken what was sent; until then nothing is judged."""
     key = generate_api_key()

@@ -28,10 +28,13 @@ from validators.rest.keys import (
 )
 
 
-def watcher_of(scope: dict[str, Any]) -> str:
-    """The key or session that a WebSocket counts for in the bound on sockets; "" for all that have
-    neither."""
-    return _api_key(_headers(scope)) or getattr(scope.get("session"), "session_key", None) or ""
+async def watcher_of(scope: dict[str, Any]) -> str | None:
+    """The caller that a WebSocket of the live feed counts for in the bound on sockets; "" for all that need
+    no key, None for one that may not open it. All sessions and headers of a key are one caller."""
+    if not await may_watch(scope):
+        return None
+    caller = await _caller_of(scope)
+    return "" if caller is None else caller.actor
 
 
 async def may_watch(scope: dict[str, Any]) -> bool:
@@ -89,8 +92,10 @@ async def caller_of_socket(scope: dict[str, Any], *, again: bool = False) -> Cal
     client was admitted before, so its session and user are read anew."""
     if again:
         scope = await _as_stored(scope)
-    if not await may_watch(scope):
-        return None
+    return await _caller_of(scope) if await may_watch(scope) else None
+
+
+async def _caller_of(scope: dict[str, Any]) -> Caller | None:
     if settings.API_IS_OPEN:
         return ANYBODY
     if key := _api_key(_headers(scope)):

@@ -29,7 +29,7 @@ from channels.utils import await_many_dispatch
 from django.db import DatabaseError
 
 from dtvn_project.sockets import TRY_AGAIN_LATER
-from validators.dashboard.access import may_watch, may_watch_still, watcher_of
+from validators.dashboard.access import may_watch_still, watcher_of
 from validators.dashboard.live import Inbox, Live, encoded, live_of_this_loop
 from validators.dashboard.nodes import members_of
 from validators.database_url import first_line
@@ -41,7 +41,7 @@ UNACKNOWLEDGED_MAX = 1_000_000
 """Unacknowledged characters in flight to a client; beyond it, sending pauses until the client
 acknowledges."""
 SOCKETS_EACH = 100
-"""WebSockets of one key or session."""
+"""WebSockets of one caller: a user, or a key with its sessions."""
 INBOX_MAX = 100
 """Messages of the relay that wait until those before them are sent; see live.Inbox."""
 CLOSED_NO_ACCESS = 4401
@@ -83,12 +83,13 @@ class FeedConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         """Refused handshakes get 403; the first frame holds the current state."""
-        if not await may_watch(self.scope):
+        watcher = await watcher_of(self.scope)
+        if watcher is None:
             await self.close()
             return
         self._on_the_way: deque[tuple[int, int]] = deque()
         """(to, characters) of frames not yet acknowledged."""
-        live, watcher = live_of_this_loop(), watcher_of(self.scope)
+        live = live_of_this_loop()
         if live.clients_of(watcher) >= SOCKETS_EACH:
             await self.accept()
             await self.close(code=TRY_AGAIN_LATER)

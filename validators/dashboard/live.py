@@ -125,7 +125,7 @@ class Live:
         self._looks = self._seen = 0
         """Number of polls of the nodes that have begun, and number of the last one that succeeded."""
         self._inboxes: dict[Inbox, str] = {}
-        """Inbox of each client -> the key or session that it counts for (access.watcher_of)."""
+        """Inbox of each client -> the caller that it counts for (access.watcher_of)."""
         self._watched = asyncio.Event()
         self._watchers = 0
         loop = asyncio.get_running_loop()
@@ -143,7 +143,7 @@ class Live:
         ]
 
     def clients_of(self, watcher: str) -> int:
-        """Number of clients that count for this key or session; see access.watcher_of."""
+        """Number of clients that count for this caller; see access.watcher_of."""
         return sum(each == watcher for each in self._inboxes.values())
 
     async def join(self, inbox: Inbox, watcher: str = "") -> int:
