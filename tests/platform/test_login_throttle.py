@@ -13,10 +13,10 @@ from django.contrib.auth.models import User
 from django.test import RequestFactory
 from django.utils import timezone
 
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 from validators.models import LoginAttempts
 from validators.services import hashing, login_throttle
-from validators.services.hashing import HashingBusy, HashingPool, PooledPasswordHasher
+from validators.services.hashing import HashingBusy, HashingPool, PooledPasswordHasher, counted_for
 from validators.services.login_throttle import TRIES_MAX, WINDOW, LoginThrottled, client_address, subject_of
 
 pytestmark = pytest.mark.django_db
@@ -110,20 +110,36 @@ def test_the_pool_hashes_few_at_once_and_refuses_beyond_its_queue() -> None:
         return name
 
     with ThreadPoolExecutor(5) as people:
-        found = [people.submit(pool.run, slow, str(number)) for number in range(2)]
-        assert begun.acquire(timeout=PATIENCE)
-        assert begun.acquire(timeout=PATIENCE)
-        # The queue is filled by hand: a sixth caller is then certainly beyond it.
-        for _ in range(3):
-            assert pool._room.acquire(blocking=False)
+        found = [people.submit(pool.run, slow, str(number)) for number in range(5)]
+        wait_until(lambda: len(pool._places) == 5, what="all have places")
         with pytest.raises(HashingBusy) as busy:
             pool.run(slow, "beyond")
         assert (busy.value.status, busy.value.headers["Retry-After"]) == (503, "5")
-        assert sorted(running) == ["0", "1"]
-        pool._room.release(3)
-        found.append(people.submit(pool.run, slow, "waiting"))
+        for _ in range(2):
+            assert begun.acquire(timeout=PATIENCE)
+        assert len(running) == 2
         go.set()
-        assert [each.result(PATIENCE) for each in found] == ["0", "1", "waiting"]
+        assert [each.result(PATIENCE) for each in found] == [str(number) for number in range(5)]
+
+
+def test_in_a_full_pool_the_address_with_most_places_gives_one_up() -> None:
+    pool, go = HashingPool(1, 3), threading.Event()
+
+    def log_in(address: str) -> str:
+        with counted_for(address):
+            return pool.run(lambda: address if go.wait(PATIENCE) else "late")
+
+    with ThreadPoolExecutor(5) as people:
+        crowd = [people.submit(log_in, "192.0.2.1") for _ in range(4)]
+        wait_until(lambda: len(pool._places) == 4, what="the crowd has all places")
+        venue = people.submit(log_in, "198.51.100.7")
+        wait_until(lambda: any(each.done() for each in crowd) or venue.done(), what="one gave way")
+        with pytest.raises(HashingBusy):
+            log_in("192.0.2.1")
+        go.set()
+        assert venue.result(PATIENCE) == "198.51.100.7"
+        ends = [type(each.exception(PATIENCE)) for each in crowd]
+        assert sorted(ends, key=str) == [type(None)] * 3 + [HashingBusy]
 
 
 def test_the_stored_form_of_passwords_is_djangos_own() -> None:
@@ -139,9 +155,7 @@ def test_an_attempt_that_finds_the_pool_full_is_not_counted(
 ) -> None:
     User.objects.create_user("ada", password="open sesame")
     settings.PASSWORD_HASHERS = ["validators.services.hashing.PooledPasswordHasher"]
-    full = HashingPool(1, 0)
-    assert full._room.acquire()
-    monkeypatch.setattr(hashing, "pool", full)
+    monkeypatch.setattr(hashing, "pool", HashingPool(0, 0))
     with pytest.raises(HashingBusy):
         authenticate(rf.post("/"), username="nobody", password="x")
     assert not LoginAttempts.objects.exists()

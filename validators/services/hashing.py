@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
@@ -36,29 +39,59 @@ class HashingBusy(ServiceError):
         self.headers["Retry-After"] = "5"
 
 
+_address: ContextVar[str] = ContextVar("address", default="")
+
+
+@contextmanager
+def counted_for(address: str) -> Iterator[None]:
+    """Passwords hashed in the block take places of this client address."""
+    before = _address.set(address)
+    try:
+        yield
+    finally:
+        _address.reset(before)
+
+
 class HashingPool:
-    """A bounded executor, made at its first use: a forked child makes its own."""
+    """A bounded executor, made at its first use: a forked child makes its own. When it is full, the address
+    with most places gives one up for an address with fewer; one address, as of a venue, may have all."""
 
     def __init__(self, at_once: int, waiting_max: int) -> None:
         self._at_once = at_once
-        self._room = threading.BoundedSemaphore(at_once + waiting_max)
+        self._places_max = at_once + waiting_max
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
+        self._places: dict[Future[Any], str] = {}
+        """Address of each hash that is computed or waits, oldest first."""
 
     def run(self, hash_one: Callable[Given, Made], *args: Given.args, **named: Given.kwargs) -> Made:
-        """The result of `hash_one`, run in a thread of the pool; raises HashingBusy at once if it is full."""
-        if not self._room.acquire(blocking=False):
-            raise HashingBusy
-        try:
-            return self._threads().submit(hash_one, *args, **named).result()
-        finally:
-            self._room.release()
-
-    def _threads(self) -> ThreadPoolExecutor:
+        """The result of `hash_one`, run in a thread of the pool; raises HashingBusy if it is full, or becomes
+        so before the thread is free."""
+        address = _address.get()
         with self._lock:
+            if len(self._places) >= self._places_max:
+                self._make_room(address)
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._at_once, "hashing", initializer=_be_nice)
-            return self._executor
+            future = self._executor.submit(hash_one, *args, **named)
+            self._places[future] = address
+        try:
+            return future.result()
+        except CancelledError:
+            raise HashingBusy from None
+        finally:
+            with self._lock:
+                self._places.pop(future, None)
+
+    def _make_room(self, address: str) -> None:
+        held = Counter(self._places.values())
+        most = max(held.values(), default=0)
+        if held[address] + 1 < most:
+            for future, other in reversed(self._places.items()):
+                if held[other] == most and future.cancel():
+                    del self._places[future]
+                    return
+        raise HashingBusy
 
 
 def _be_nice() -> None:

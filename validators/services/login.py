@@ -11,7 +11,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from validators.services import audit, login_throttle
-from validators.services.hashing import HashingBusy
+from validators.services.hashing import HashingBusy, counted_for
 from validators.services.login_throttle import client_address, subject_of
 
 
@@ -29,7 +29,8 @@ class PlatformBackend(ModelBackend):
         subject = subject_of(f"user:{name}", address)
         tries = login_throttle.begin(subject)
         try:
-            user = super().authenticate(request, username=username, password=password)
+            with counted_for(address):
+                user = super().authenticate(request, username=username, password=password)
         except HashingBusy:
             login_throttle.take_back(subject)
             raise
