@@ -7,9 +7,15 @@ class.
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import traceback
+from contextlib import suppress
 from enum import Enum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from django.db import DataError, IntegrityError, NotSupportedError, ProgrammingError
 from django.db.utils import DatabaseErrorWrapper
@@ -26,6 +32,8 @@ class Failure(Enum):
     READ_ONLY = "database_read_only"
     MISSING = "database_missing"
     """The database, or a table of it, does not exist."""
+    UNOPENED = "database_unopened"
+    """Its file cannot be opened, although it is there and its folder takes writes."""
     AWAY = "database_away"
     """Everything else: no connection, an input/output error."""
 
@@ -48,6 +56,7 @@ SENTENCES = {
     Failure.FULL: "{name} has no room left on its disk.",
     Failure.READ_ONLY: "{name} is read-only: its file or folder takes no writes.",
     Failure.MISSING: "{name} has no tables yet; try again.",
+    Failure.UNOPENED: "{name} cannot be opened: see its file and folder, and the number of open files.",
     Failure.AWAY: "{name} does not answer; try again.",
 }
 
@@ -64,7 +73,6 @@ _SQLITE = {
     sqlite3.SQLITE_NOTADB: Failure.DAMAGED,
     sqlite3.SQLITE_FULL: Failure.FULL,
     sqlite3.SQLITE_READONLY: Failure.READ_ONLY,
-    sqlite3.SQLITE_CANTOPEN: Failure.MISSING,
 }
 """By primary result code, the low byte of the extended one."""
 _POSTGRESQL = {
@@ -96,6 +104,8 @@ def failure_of(error: BaseException) -> Failure:
         return Failure.FULL
     if code == sqlite3.SQLITE_ERROR and str(cause).startswith("no such table"):
         return Failure.MISSING
+    if code is not None and code & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        return _why_unopened(error)
     return Failure.AWAY if code is None else _SQLITE.get(code & 0xFF, Failure.AWAY)
 
 
@@ -107,15 +117,32 @@ def is_outage(error: BaseException) -> bool:
 def answer_to(error: BaseException) -> ApiError:
     """503, saying which database failed and how."""
     failure = failure_of(error)
-    name, remedy = SUBJECTS.get(_alias_of(error), SUBJECTS["default"])
+    database = _database_of(error)
+    name, remedy = SUBJECTS.get("" if database is None else database.alias, SUBJECTS["default"])
     return ApiError(503, failure.value, SENTENCES[failure].format(name=name, remedy=remedy))
 
 
-def _alias_of(error: BaseException) -> str:
-    """The alias of the database that failed: Django's errors carry it only in the frame that raised them."""
+def _why_unopened(error: BaseException) -> Failure:
+    """Why SQLite could not open a file, or one beside it, which its code does not say."""
+    database = _database_of(error)
+    if database is None:
+        return Failure.UNOPENED
+    name = str(database.settings_dict["NAME"])
+    made_elsewhere = name.startswith("file:")  # a reader's: it never makes the file
+    file = Path(url2pathname(urlsplit(name).path) if made_elsewhere else name)
+    with suppress(PermissionError):
+        if made_elsewhere and not file.exists():
+            return Failure.MISSING
+    read_only = os.path.isdir(file.parent) and not os.access(file.parent, os.W_OK)
+    return Failure.READ_ONLY if read_only else Failure.UNOPENED
+
+
+def _database_of(error: BaseException) -> Any:
+    """The connection whose statement failed, None if unknown: Django's errors carry it only in the frame that
+    raised them."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         raiser = frame.f_locals.get("self")
         # Not isinstance, which evaluates a lazy object: with a statement, for the user of a request.
         if type(raiser) is DatabaseErrorWrapper:
-            return str(vars(raiser)["wrapper"].alias)
-    return ""
+            return vars(raiser)["wrapper"]
+    return None

@@ -66,6 +66,17 @@ def test_a_file_that_is_no_database_is_damaged(folder: Path) -> None:
     assert refused(folder).code == "database_damaged"
 
 
+def test_a_ledger_that_does_not_exist_yet_has_no_tables(tmp_path: Path) -> None:
+    assert refused(tmp_path).code == "database_missing"
+
+
+def test_a_ledger_that_is_there_and_cannot_be_opened_is_not_called_new(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite3").mkdir()
+    error = refused(tmp_path)
+    assert (error.status, error.code) == (503, "database_unopened")
+    assert str(error).startswith("This node's ledger cannot be opened: ")
+
+
 def test_a_lock_is_busy(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "ledger.sqlite3", isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode=EXCLUSIVE")

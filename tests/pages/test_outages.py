@@ -8,9 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import IntegrityError, OperationalError, connection
+from django.db import IntegrityError, OperationalError, connection, connections
 from django.test import Client, override_settings
+
+from tests.disks import read_only
+from validators.rest import keys
+from validators.services import api_keys
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -71,6 +76,20 @@ def test_a_page_says_how_the_database_failed(
     lines = [record for record in caplog.records if record.name == "dtvn.web"]
     assert [record.getMessage() for record in lines] == [f"{asked} was answered with 503: {failure}"]
     assert lines[0].exc_info is None
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "learner"])
+def test_on_a_read_only_disk_pages_and_api_say_so(stranger: Client) -> None:
+    keys.forget()
+    api_keys.store_api_key("key", label="suite", scopes=["admin"])
+    connections.close_all()
+    with read_only(settings.DATA):
+        page = stranger.post("/admin/login/", {"username": "operator", "password": "x"})
+        api = stranger.post("/api/v1/nodes/r0/start", headers={"X-API-Key": "key"})
+        connections.close_all()
+    sentence = "The platform's database is read-only: its file or folder takes no writes."
+    assert (page.status_code, page.content.decode()) == (503, f"{sentence}\n")
+    assert (api.status_code, api.json()) == (503, {"error": sentence, "code": "database_read_only"})
 
 
 def test_a_session_that_cannot_be_written_is_not_called_deleted(stranger: Client) -> None:
