@@ -209,6 +209,8 @@ def test_a_body_is_required_where_a_request_without_one_is_refused() -> None:
         "post_simulator_start",
         "post_members_node_id_rotate",
         "post_principals_name_rotate",
+        "delete_members_node_id",
+        "delete_principals_name",
     }
     schemas = described()["components"]["schemas"]
     assert schemas["MemberBody"]["required"] == ["node_id"]
@@ -252,6 +254,11 @@ def test_the_pattern_of_a_filter_of_runs_is_enforced(api: Api, name: str, value:
     [schema] = [each["schema"] for each in told if each["name"] == name]
     assert (re.search(schema["pattern"], value) is not None) == (status == 200)
     assert api.get(f"events/runs?{urlencode({name: value})}").status_code == status
+
+
+def test_the_document_names_what_the_server_answers_before_any_route() -> None:
+    told = described()["info"]["description"]
+    assert all(f"{status} to " in told for status in (408, 431))
 
 
 def test_every_array_describes_its_items() -> None:

@@ -49,13 +49,7 @@ def is_required(route: Route, method: str) -> bool:
 
 def components(routes: Iterable[Route]) -> dict[str, shapes.Schema]:
     """`Operation`, and the schemas of the other bodies by the names of their Structs."""
-    writes = ("POST", "PUT", "PATCH")
-    found = {
-        shape
-        for route in routes
-        for method in route.methods
-        if method in writes and (shape := route.body(method))
-    }
+    found = {shape for route in routes for method in route.methods if (shape := route.body(method))}
     named = sorted(found - ON_TICKETS - INLINE, key=lambda shape: shape.__name__)
     return {OPERATION: _inline(TicketBody)} | {shape.__name__: _described(shape) for shape in named}
 

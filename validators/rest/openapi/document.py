@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+from dtvn.api.connections import READ
 from validators.rest.openapi import answers, bodies, events, shapes
 from validators.rest.openapi.routes import Route, routes
 
@@ -14,7 +15,8 @@ VERSION = "0.1.0"
 DESCRIPTION = (
     "Every route of the platform. Validator routes answer in an envelope, the platform's own bare. Each "
     "answer carries X-DTVN-Sequence: the log sequence that it reflects. Integers are written without a "
-    "fraction. An Idempotency-Key beside a nonce is the same."
+    "fraction. An Idempotency-Key beside a nonce is the same. Before any route, the server answers with an "
+    f"Error: 408 to a request that is not complete after {READ:.0f} s, 431 to headers that are too long."
 )
 SECURITY = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -93,13 +95,11 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
     }
     if parameters := _parameters(route, method):
         told["parameters"] = parameters
-    if method in ("POST", "PUT", "PATCH"):
-        body = bodies.schema(route, method)
-        if body is not None:
-            told["requestBody"] = {
-                "required": bodies.is_required(route, method),
-                "content": {_taken(method, route.path): {"schema": body} | _example(method, route.path)},
-            }
+    if (body := bodies.schema(route, method)) is not None:
+        told["requestBody"] = {
+            "required": bodies.is_required(route, method),
+            "content": {_taken(method, route.path): {"schema": body} | _example(method, route.path)},
+        }
     told["responses"] = {str(status): _response(route, method, status) for status in statuses(route, method)}
     if route.path in NO_KEY:
         told["security"] = []
