@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,9 @@ from tests.fake_gateway import FakeGateway
 from tests.host.support import key_pair
 from tests.waiting import PATIENCE, wait_until
 from tickets.services import reading
+from validators import feed
+from validators.models import ApiKey
+from validators.rest import http
 from validators.services.epochs import known_chain
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
@@ -368,6 +372,25 @@ def test_p19_a_linearizable_read_ends_if_the_cluster_is_silent(
     issue(api)
     setattr(fake, how, how != "quorum")
     assert api.get("tickets/T-1?read=linearizable").status_code == status
+
+
+def test_waiting_reads_of_one_key_leave_threads_to_others(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issue(api)
+    waited: list[int] = []
+    monkeypatch.setattr(feed, "wait_for", lambda sequence, _: waited.append(sequence) or fake._sequence)
+    far, actor = 10**18, f"key:{ApiKey.objects.get().pk}"
+    with ExitStack() as held:
+        for _ in range(http.WAITING_EACH):
+            assert held.enter_context(http.may_wait(actor))
+        read_far = api.get("tickets/T-1", **{"X-DTVN-Min-Sequence": str(far)})
+        assert (read_far.status_code, waited) == (200, [fake.acknowledged])
+        for kind in ("quorum", "linearizable"):
+            refused = api.get(f"tickets/T-1?read={kind}")
+            assert (refused.status_code, read(refused)["code"]) == (503, "busy")
+    api.get("tickets/T-1", **{"X-DTVN-Min-Sequence": str(far)})
+    assert waited[1:] == [far]
 
 
 def test_p19_a_barrier_missing_from_the_platforms_copy_is_no_answer(

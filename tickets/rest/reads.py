@@ -5,8 +5,10 @@ from __future__ import annotations
 from dtvn.api.answers import Answer
 from dtvn.api.calls import Call
 from dtvn.api.errors import InvalidRequest, Unavailable
+from dtvn.api.ordering import OVERLOADED
 from dtvn.api.queries import read_event, read_records_query, read_tickets_query
 from dtvn.api.reads import answer_page, answer_ticket, read_ticket
+from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
 from dtvn_project.lane import step_aside
 from dtvn_project.routers import LEARNER_ALIAS
@@ -14,7 +16,7 @@ from tickets.rest.objects import proved_ticket
 from tickets.services import reading
 from validators import feed
 from validators.ledger.copy_reader import CopyReader
-from validators.rest.http import own_writes
+from validators.rest.http import may_wait, own_writes
 
 LOCAL, QUORUM, LINEARIZABLE = READS = ("local", "quorum", "linearizable")
 BARRIER_WAIT = 3.0
@@ -42,13 +44,18 @@ def show_ticket(call: Call, ticket_id: str) -> Answer:
     if kind not in READS:
         raise InvalidRequest(f"read must be one of {', '.join(READS)}")
     shown = {"X-DTVN-Read": kind}
-    if kind != LOCAL:
+    if kind == LOCAL or not is_name(ticket_id):
+        sequence = own_writes(call)
+        return answer_ticket(read_ticket(_copy, event, ticket_id), sequence, shown)
+    with may_wait(call.actor) as few:
+        if not few:
+            raise Unavailable(OVERLOADED, reasons.BUSY)
         step_aside()
-    if kind == QUORUM and is_name(ticket_id):
-        found = reading.quorum_read(event, ticket_id, at_least=call.min_sequence)
-        proved = None if found.ticket is None else proved_ticket(*found.ticket)
-        return answer_ticket(proved, found.sequence, shown)
-    sequence = _linear(call) if kind == LINEARIZABLE and is_name(ticket_id) else own_writes(call)
+        if kind == QUORUM:
+            found = reading.quorum_read(event, ticket_id, at_least=call.min_sequence)
+            proved = None if found.ticket is None else proved_ticket(*found.ticket)
+            return answer_ticket(proved, found.sequence, shown)
+        sequence = _linear(call)
     return answer_ticket(read_ticket(_copy, event, ticket_id), sequence, shown)
 
 

@@ -8,7 +8,10 @@ msgspec, because they are most of the cost of a small answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any, ClassVar, Literal, get_type_hints
 
@@ -25,6 +28,7 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.api.queries import read_event
 from dtvn.machine import reasons
+from dtvn_project.one_hop import READS
 from dtvn_project.request_lines import NONCE
 from validators import feed
 from validators.rest.errors import describe
@@ -44,6 +48,9 @@ BODY_BYTES_MAX = 1024 * 1024
 
 OWN_WRITES_WAIT = 1.0
 """Seconds that a read waits for this platform's own writes (R17)."""
+WAITING_EACH = READS // 2
+"""Threads for reads in which reads of one caller wait for what it asks for besides: a later sequence, a
+barrier or a proof."""
 
 Handler = Callable[..., Answer | HttpResponseBase]
 
@@ -210,10 +217,35 @@ def _read_body(raw: HttpRequest, limit: int) -> bytes:
     return body
 
 
+_waiting: Counter[str] = Counter()
+"""Number of waiting reads by caller."""
+_waiting_lock = threading.Lock()
+
+
+@contextmanager
+def may_wait(caller: str) -> Iterator[bool]:
+    """A block in which a read waits; False, so that it should not, if WAITING_EACH of this caller do."""
+    with _waiting_lock:
+        _waiting[caller] += 1
+        few = _waiting[caller] <= WAITING_EACH
+    try:
+        yield few
+    finally:
+        with _waiting_lock:
+            _waiting[caller] -= 1
+            if not _waiting[caller]:
+                del _waiting[caller]
+
+
 def own_writes(call: Call) -> int:
     """Wait, at most a second, until the platform's copy includes the writes that this process acknowledged
-    and the sequence that the request names; returns the copy's sequence (R17)."""
-    return feed.wait_for(max(network.acknowledged(), call.min_sequence), OWN_WRITES_WAIT)
+    and, if few reads of the caller wait, the sequence that the request names; returns the copy's sequence
+    (R17)."""
+    own = network.acknowledged()
+    if call.min_sequence <= own:
+        return feed.wait_for(own, OWN_WRITES_WAIT)
+    with may_wait(call.actor) as few:
+        return feed.wait_for(call.min_sequence if few else own, OWN_WRITES_WAIT)
 
 
 def response_of(answer: Answer) -> HttpResponse:
