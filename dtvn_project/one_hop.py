@@ -9,14 +9,13 @@ do too. Bodies are received, and streams sent, in the event loop.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import IO, Any, cast
 
+from django.conf import settings
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
@@ -25,12 +24,14 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
+from dtvn_project.fair_threads import FairThreads
 from dtvn_project.lane import Lane
 
 READS = 32
 """Threads for GET and HEAD, which wait for the cluster a second at most."""
 WRITES = 128
-"""Threads for all other requests, which may wait for a quorum; they take none of READS."""
+"""Threads for all other requests, which may wait for a quorum; they take none of READS. Whose calls all wait
+has half of them at most."""
 PROMPT = 0.05
 """Seconds after which a call also watches whether its client leaves: the watch costs two tasks."""
 CONNECTION_SECONDS = 60
@@ -60,7 +61,7 @@ class OneHopHandler(ASGIHandler):
         super().__init__()
         self.load_middleware(is_async=False)
         self._reads = Lane(READS, "read")
-        self._writes = ThreadPoolExecutor(WRITES, "write")
+        self._writes = FairThreads(WRITES, "write")
         # The start of the next request in the same thread does the same.
         signals.request_finished.disconnect(close_old_connections)
         for alias in connections:
@@ -72,7 +73,8 @@ class OneHopHandler(ASGIHandler):
             body = await self.read_body(receive)
         except RequestAborted:
             return
-        run = self._reads.run if scope["method"] in ("GET", "HEAD") else partial(_in, self._writes)
+        reads = scope["method"] in ("GET", "HEAD")
+        run = self._reads.run if reads else partial(self._writes.run, _caller(scope))
         answer = run(self._respond, scope, body)
         await asyncio.wait((answer,), timeout=PROMPT)
         if answer.done() and not isinstance(answer.result(), LASTING):
@@ -134,7 +136,11 @@ async def _parts(run: Run, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
         yield part
 
 
-def _in(pool: ThreadPoolExecutor, call: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-    """A call in the pool, in a context of its own."""
-    context = contextvars.copy_context()
-    return asyncio.get_running_loop().run_in_executor(pool, context.run, call, *arguments)
+def _caller(scope: Mapping[str, Any]) -> str:
+    """For whom a write takes a thread: an API key, all people on the API, or all people on pages. A key that
+    is not valid is refused at once."""
+    if not scope["path"].startswith("/api/"):
+        return "pages"
+    headers = {} if settings.API_IS_OPEN else dict(scope["headers"])
+    key: bytes = headers.get(b"x-api-key") or headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+    return key.decode("latin-1") or "people"

@@ -16,7 +16,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from dtvn_project import one_hop
-from dtvn_project.one_hop import READS, HeldResponse, OneHopHandler
+from dtvn_project.one_hop import READS, WRITES, HeldResponse, OneHopHandler
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.urls(__name__)
@@ -36,6 +36,7 @@ def admit(request: HttpRequest) -> HttpResponse:
     return HttpResponse(request.body)
 
 
+@csrf_exempt
 def name_thread(request: HttpRequest) -> HttpResponse:
     before = kept.get()
     kept.set("a request's own")
@@ -71,7 +72,9 @@ def download(request: HttpRequest) -> FileResponse:
 
 urlpatterns = [
     path("admit", admit),
+    path("api/admit", admit),
     path("thread", name_thread),
+    path("api/thread", name_thread),
     path("hold", hold),
     path("fail", fail),
     path("stream", stream),
@@ -82,13 +85,13 @@ urlpatterns = [
 class Request:
     """One ASGI request and what was sent as its answer; `leave` is the client's disconnect."""
 
-    def __init__(self, method: str, target: str, body: bytes = b"") -> None:
+    def __init__(self, method: str, target: str, body: bytes = b"", key: bytes = b"") -> None:
         self.scope: dict[str, Any] = {
             "type": "http",
             "method": method,
             "path": f"/{target}",
             "query_string": b"",
-            "headers": [(b"host", b"127.0.0.1")],
+            "headers": [(b"host", b"127.0.0.1"), (b"x-api-key", key)],
         }
         self.sent: list[Mapping[str, Any]] = []
         self.streaming = asyncio.Event()
@@ -129,6 +132,8 @@ class Request:
 def handler() -> Iterator[OneHopHandler]:
     quorum.clear()
     closed.clear()
+    while entered.acquire(blocking=False):
+        pass
     yield OneHopHandler()
     quorum.set()
 
@@ -145,6 +150,39 @@ def test_a_read_is_answered_while_64_writes_wait(handler: OneHopHandler) -> None
         return [write.content for write in await asyncio.gather(*waiting)]
 
     assert asyncio.run(play()) == [b"%d" % number for number in range(WAITING_WRITES)]
+
+
+def test_a_key_whose_writes_wait_leaves_threads_to_others(handler: OneHopHandler) -> None:
+    async def play() -> list[bytes]:
+        writes = [Request("POST", "api/admit", b"%d" % number, b"one") for number in range(WRITES + 1)]
+        waiting = [asyncio.ensure_future(write.answered(handler)) for write in writes]
+        for _ in range(WRITES // 2):
+            assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
+        for other in (Request("POST", "api/thread", key=b"two"), Request("POST", "thread")):
+            assert (await other.answered(handler)).status == 200
+        assert not any(write.done() for write in waiting)
+        quorum.set()
+        return [write.content for write in await asyncio.gather(*waiting)]
+
+    assert asyncio.run(play()) == [b"%d" % number for number in range(WRITES + 1)]
+
+
+def test_a_write_whose_client_left_before_its_turn_is_not_made(handler: OneHopHandler) -> None:
+    async def play() -> list[int]:
+        writes = [Request("POST", "admit") for _ in range(WRITES)]
+        waiting = [asyncio.ensure_future(write.answered(handler)) for write in writes]
+        for _ in range(WRITES // 2):
+            assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
+        for write in writes[WRITES // 2 :]:
+            write.leave()
+        await asyncio.gather(*waiting[WRITES // 2 :])
+        quorum.set()
+        await asyncio.gather(*waiting)
+        assert (await Request("POST", "thread").answered(handler)).status == 200
+        return [len(write.sent) for write in writes]
+
+    assert asyncio.run(play()) == [2] * (WRITES // 2) + [0] * (WRITES // 2)
+    assert not entered.acquire(blocking=False)
 
 
 def test_a_prompt_answer_takes_no_task_and_one_receive(
