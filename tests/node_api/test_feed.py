@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from socket import SO_SNDBUF, SOL_SOCKET, socketpair
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,16 +12,18 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
+from uvicorn.server import ServerState
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from dtvn.api.helper import sockets
 from dtvn.api.helper.deadlines import TimedProtocol
+from dtvn.api.helper.process import _configuration
 from dtvn.api.helper.service import Service
 from dtvn.api.helper.sockets import QUEUE_MAX, Feed
 from dtvn.machine import Consume, Dispute, Issue, Seed, Validate, build
 from dtvn.machine.contract import Listed
-from tests.node_api.test_deadlines import serving
+from tests.node_api.test_deadlines import App, serving
 from tests.waiting import PATIENCE
 
 COMMANDS: dict[str, Any] = {
@@ -80,6 +83,59 @@ def test_websockets_leave_connections_for_requests(feed: Feed, monkeypatch: pyte
         pass
     assert denied.value.response.status_code == 503
     assert json.loads(denied.value.response.body)["code"] == "busy"
+
+
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+PING, PONG_BYTES, PINGS = b"\x89\xfd" + bytes(4 + 125), 2 + 125, 4_000
+"""A ping of the longest kind, the bytes of its pong, and more of them than all buffers hold."""
+
+
+async def _pings_that_are_not_read() -> None:
+    loop, full = asyncio.get_running_loop(), asyncio.Event()
+    configuration = _configuration(App())
+    configuration.load()
+
+    class Watched(cast(Any, configuration.ws_protocol_class)):  # type: ignore[misc]
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            full.set()
+
+    client, theirs = socketpair()
+    for end in (client, theirs):
+        end.setsockopt(SOL_SOCKET, SO_SNDBUF, 4_096)
+        end.setblocking(False)
+    transport, protocol = await loop.connect_accepted_socket(
+        lambda: Watched(configuration, ServerState(), {}), theirs
+    )
+    await loop.sock_sendall(client, HANDSHAKE)
+    assert (await loop.sock_recv(client, 4_096)).startswith(b"HTTP/1.1 101 ")
+    sending = loop.create_task(loop.sock_sendall(client, PING * PINGS))
+    await asyncio.wait_for(full.wait(), PATIENCE)
+    assert not transport.is_reading(), "it is not read while it does not read"
+    left = PINGS * PONG_BYTES
+    while left:
+        left -= len(await asyncio.wait_for(loop.sock_recv(client, left), PATIENCE))
+    await sending
+    client.close()
+    await asyncio.gather(*protocol.tasks)
+
+
+def test_a_client_that_does_not_read_its_pongs_is_not_read() -> None:
+    asyncio.run(_pings_that_are_not_read())
+
+
+def test_compression_is_not_negotiated() -> None:
+    """A few bytes of it could become a long message."""
+    with (
+        serving(App(), TimedProtocol) as (host, port),
+        connect(f"ws://{host}:{port}/ws", proxy=None, compression="deflate") as client,
+    ):
+        assert client.protocol.extensions == []
+        client.send("now")
+        assert client.recv(timeout=PATIENCE) == "late"
 
 
 def test_c22_each_applied_change_is_a_frame(feed: Feed) -> None:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from dtvn.api.connections import CONNECTIONS_MAX, connections_within
 from dtvn.api.helper.app import build_app
+from dtvn.api.helper.bounded_socket import BoundedSocket
 from dtvn.api.helper.deadlines import IDLE, TimedProtocol
 from dtvn.api.helper.ledger import OpenReader
 from dtvn.api.helper.service import Service
@@ -101,8 +102,9 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         http=TimedProtocol,
-        ws="websockets-sansio",
+        ws=BoundedSocket,
         ws_max_size=SOCKET_FRAME_MAX,
+        ws_per_message_deflate=False,  # a few bytes could become a long message
         server_header=False,
         timeout_keep_alive=IDLE,
         timeout_graceful_shutdown=GRACE,
