@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 
 BACKLOG = 1_024
+STALLED_CLIENT_MS = 30_000
+"""A client that accepts no data for this long is disconnected: its data waits in our memory."""
 
 
 def listen_on(host: str, port: int, *options: tuple[int, int]) -> socket.socket:
@@ -18,6 +20,8 @@ def listen_on(host: str, port: int, *options: tuple[int, int]) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_CLIENT_MS)
         for name, value in options:
             listener.setsockopt(socket.IPPROTO_TCP, name, value)
         listener.bind(address)

@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 from dtvn.api.connections import OWN_FILES, READ, connections_within
 from dtvn.api.helper.deadlines import IDLE, WRITE, TimedProtocol
 from dtvn.api.helper.process import _configuration, _Server
+from dtvn.node.listening import STALLED_CLIENT_MS, listen_on
 from tests.waiting import PATIENCE, wait_until
 
 SHORT = 0.4
@@ -187,6 +188,14 @@ def test_each_answer_of_a_connection_has_its_own_time(app: App) -> None:
                 part = client.recv(4096)
                 assert part, "hung up on"
                 answer += part
+
+
+def test_the_kernel_ends_a_client_that_takes_nothing_of_an_answer() -> None:
+    """Also one that became a WebSocket, which has no deadline."""
+    with listen_on("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()[:2]):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == STALLED_CLIENT_MS
 
 
 def test_an_answer_that_is_not_read_is_given_up(app: App, address: tuple[str, int]) -> None:

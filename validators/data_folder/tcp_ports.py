@@ -33,21 +33,16 @@ FIRST_API_PORT = 9_001
 FIRST_EPHEMERAL_PORT = 32_768
 """Linux' default start of the port range for outgoing connections."""
 PORTS_ASKED_FOR = 64
-STALLED_CLIENT_MS = 30_000
 NUMBERED = re.compile(r"node(0|[1-9]\d{0,4})", re.ASCII)
 PORT_MAX = 65_535
 
 
 def listen(host: str, port: int) -> socket.socket:
     """The web process's socket, bound now; raise StartError with the reason."""
-    # Without TCP_NODELAY small answers wait for delayed acknowledgements (measured: a sixth of the requests
-    # per second).
-    options = [(socket.TCP_NODELAY, 1)]
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # A client that accepts no data for this long is disconnected: its data waits in our memory.
-        options.append((socket.TCP_USER_TIMEOUT, STALLED_CLIENT_MS))
     try:
-        return listen_on(host, port, *options)
+        # Without TCP_NODELAY small answers wait for delayed acknowledgements (measured: a sixth of the
+        # requests per second).
+        return listen_on(host, port, (socket.TCP_NODELAY, 1))
     except socket.gaierror as error:
         raise StartError(
             f"HOST={host} (-web-addr) is not an address of this machine: {error.strerror}"

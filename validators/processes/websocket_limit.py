@@ -4,7 +4,7 @@ everything.
 A client is not read while it does not take what was sent to it, while the application is behind with its
 messages, and while it exceeds the budget; so at most one read of it waits here. The application waits as
 well: the feed then catches up from its rows. The listening socket's TCP_USER_TIMEOUT ends a client that takes
-nothing (data_folder.tcp_ports).
+nothing (dtvn.node.listening).
 """
 
 from __future__ import annotations
