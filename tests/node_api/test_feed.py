@@ -72,8 +72,12 @@ def test_a_client_that_leaves_at_the_handshake_is_no_longer_counted(feed: Feed) 
     assert (len(feed._queues), feed._service.sockets) == (0, 0)
 
 
-def test_websockets_leave_connections_for_requests(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "SOCKETS_MAX", 0)
+def test_websockets_leave_half_of_the_connections_for_requests(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few the process's limit of descriptors allows."""
+    monkeypatch.setattr(TimedProtocol, "connections_max", 4)
+    feed._queues.update({asyncio.Queue(): 0, asyncio.Queue(): 0})
     app = Starlette(routes=[WebSocketRoute("/ws", feed.serve)])
     with (
         serving(app, TimedProtocol) as (host, port),

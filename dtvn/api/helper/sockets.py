@@ -12,6 +12,7 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dtvn.api.errors import ApiError
+from dtvn.api.helper.deadlines import TimedProtocol
 from dtvn.api.helper.ledger import Position
 from dtvn.api.helper.responses import refusal
 from dtvn.api.helper.service import Service
@@ -25,8 +26,6 @@ QUEUE_MAX = 512
 """Frames queued for one client; a client that falls further behind is disconnected."""
 PART = 256
 """Frames queued before writers get a turn: one batch may hold more than a queue does."""
-SOCKETS_MAX = 1_000
-"""Concurrent clients; further ones are asked to retry later, which leaves room for requests."""
 ROOM_WAIT = 0.25
 """Seconds that other clients wait, once, for a client that does not read before it is disconnected."""
 SENT = frozenset({"validate", "consume", "admit", "dispute"})
@@ -50,7 +49,7 @@ class Feed:
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one client, until either side ends the connection."""
-        if len(self._queues) >= SOCKETS_MAX:
+        if len(self._queues) >= TimedProtocol.connections_max // 2:  # the others are left for requests
             busy = ApiError(503, "busy", "Too many clients listen here; try again later.")
             await socket.send_denial_response(refusal(busy))
             return
