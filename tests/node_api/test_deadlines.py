@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 import socket
 import threading
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.sync.client import connect
 
 from dtvn.api.connections import OWN_FILES, READ, connections_within
-from dtvn.api.helper.deadlines import IDLE, WRITE, TimedProtocol
+from dtvn.api.helper.deadlines import IDLE, READ_BYTES, WRITE, TimedProtocol
 from dtvn.api.helper.process import _configuration, _Server
 from dtvn.node.listening import STALLED_CLIENT_MS, listen_on
 from tests.waiting import PATIENCE, wait_until
@@ -138,6 +139,39 @@ def test_an_incomplete_request_is_disconnected_at_its_deadline(
     assert answer.startswith(b"HTTP/1.1 408 ")
     wait_until(lambda: app.gone == (1 if b"POST" in begun else 0), what="the handler released")
     assert app.answered == 0
+
+
+def test_one_read_of_a_client_parses_little(app: App) -> None:
+    """A chunk of one byte costs as much as a long one: 64 KiB of them held the loop for 38 ms."""
+    reads: list[int] = []
+
+    class Recorded(TimedProtocol):
+        def data_received(self, data: bytes) -> None:
+            reads.append(len(data))
+            super().data_received(data)
+
+    with serving(app, Recorded) as address, socket.create_connection(address, PATIENCE) as client:
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        client.sendall(head + b"1\r\nx\r\n" * 4_000 + b"0\r\n\r\n")
+        assert until_the_end(client).endswith(b"\r\n\r\n4000")
+    assert max(reads) <= READ_BYTES
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"y" * 20_000, 431),
+        (b"no request\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n", 400),
+    ],
+    ids=["long headers", "no HTTP", "no chunk"],
+)
+def test_a_malformed_request_is_refused_in_json(app: App, request_: bytes, status: int) -> None:
+    with serving(app, TimedProtocol) as address, socket.create_connection(address, PATIENCE) as client:
+        client.sendall(request_)
+        head, _, body = until_the_end(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert json.loads(body)["success"] is False
 
 
 def test_a_slow_trickle_of_bytes_does_not_extend_the_deadline(address: tuple[str, int]) -> None:

@@ -5,13 +5,14 @@ A request with headers and body must arrive within READ; the client must accept 
 that; between two requests uvicorn's own keep-alive timeout applies. A late client gets an error if no answer
 was begun, and is disconnected. If the event loop itself was paused, clients get a new deadline.
 
-Connections are bounded too, in such a way that idle ones cannot lock out other clients: a new connection
-beyond the bound evicts the one that has waited longest for its client (0131).
+Little is read of a client at a time. Connections are bounded, in such a way that idle ones cannot lock out
+other clients: a new connection beyond the bound evicts the one that has waited longest for its client (0131).
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,10 @@ from dtvn.api.connections import CONNECTIONS_MAX, PAUSE_OF_OURS, READ, longest_w
 WRITE = 30.0
 IDLE = 60
 """Seconds, as in the Go DTVN."""
-ANSWER = last_response(bare({"success": False, "error": "The request was not complete in time."}, status=408))
+READ_BYTES = 1_024
+"""Most bytes of one client, WebSocket or not, that are parsed before others have their turn: a chunk or frame
+of one byte costs as much as a long one."""
+LATE = last_response(bare({"success": False, "error": "The request was not complete in time."}, status=408))
 
 
 class TimedProtocol(H11Protocol):
@@ -46,6 +50,7 @@ class TimedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio: the deadline of the first request starts."""
         super().connection_made(transport)
+        transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # asyncio's own is 256 KiB
         if len(self.connections) > self.connections_max:
             self._make_room()
         self._reading = self._later(self.read_within, self._read_late)
@@ -65,6 +70,12 @@ class TimedProtocol(H11Protocol):
         super().on_response_complete()
         self.since, self.was_answered = self.loop.time(), True
         self._look()
+
+    def send_400_response(self, msg: str) -> None:
+        """See uvicorn, which answers in plain text, and 400 to headers that are too long."""
+        error = sys.exception()
+        status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+        self._end(last_response(bare({"success": False, "error": msg}, status=status)))
 
     def _make_room(self) -> None:
         """If there are too many connections, close the one that waits longest for its client, else this
@@ -106,10 +117,14 @@ class TimedProtocol(H11Protocol):
             self._reading = self._later(self.read_within, self._read_late)
             return
         self._forget()
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            self.transport.write(ANSWER)
-        self.transport.close()
+        self._end(LATE)
         self._writing = self._later(self.write_within, self._write_late)
+
+    def _end(self, answer: bytes) -> None:
+        """Close the connection, with this answer unless another one was begun."""
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(answer)
+        self.transport.close()
 
     def _write_late(self) -> None:
         late = self._writing
