@@ -327,3 +327,34 @@ def test_a_range_is_answered_at_once_after_an_idle_time() -> None:
         shop.clock.monotonic += 100 * MILLISECOND
         shop.ask(m.FetchEntries(0, 1, log_server.RANGE_ENTRIES_MAX))
         assert len(shop.push()) == 1
+
+
+def test_r35_a_lagging_peer_gets_one_proof_over_all_its_connections() -> None:
+    """However many it has, and whoever else asks: each proof is a read of the ledger."""
+    shop = Shop(10)
+    shop.journal.checkpoints = [checkpoint(10)]
+    insider, honest = ([Peer(name, None, route=b"%d" % at) for at in range(300)] for name in "ab")
+
+    def told(peers: list[Peer]) -> list[str]:
+        shop.tape.said.clear()
+        for peer in peers:
+            shop.server.on_lagging(peer, 10, shop.clock.now())
+        return [value[0].name for what, value in shop.tape.said if what == "answer"]
+
+    assert told(insider) == ["a"]
+    assert told([*honest[:1], *insider, *honest]) == ["b"]
+    shop.clock.monotonic += log_server.PROOF_EVERY
+    assert told([*insider, *honest]) == ["a", "b"]
+
+
+def test_connections_that_are_turned_away_are_told_so_at_a_limited_rate() -> None:
+    shop = Shop(10)
+    for at in range(log_server.SUBSCRIBERS_MAX):
+        shop.ask(m.Follow(0, 1), Peer(f"learner-{at}", None))
+    shop.tape.said.clear()
+    for _ in range(3):
+        for at in range(300):
+            shop.ask(m.Follow(0, 1), Peer("insider", None, route=b"%d" % at))
+        shop.ask(m.Follow(0, 1), Peer("late", None))
+    told = [value[0].name for what, value in shop.tape.said if what == "answer"]
+    assert told == ["insider"] * (log_server.REQUESTS_MAX // 2) + ["late"]

@@ -47,8 +47,8 @@ REQUESTS_MAX = 128
 """Most range requests waiting; further ones are dropped, and repeated by their senders."""
 
 PROOF_EVERY = 200_000_000
-"""Nanoseconds between two epoch change proofs sent to one connection, and between two refusals for lack of
-a place."""
+"""Nanoseconds between two epoch change proofs sent to one peer, and between two refusals of one connection
+for lack of a place."""
 
 CONNECTIONS_MAX = 4
 """Most of these requests, and most subscribers, that may belong to one principal or member."""
@@ -102,7 +102,7 @@ class LogServer:
         """Whether a request arrived since the last `push`."""
         self._whole = False
         self._handed: dict[str, int] = {}
-        """Connection -> when it may be sent an epoch change proof again."""
+        """Peer -> when it may be sent an epoch change proof again, over all its connections."""
         self._turned_away: dict[str, int] = {}
         """Connection -> when it may be refused again for lack of a place."""
 
@@ -131,7 +131,7 @@ class LogServer:
     def on_lagging(self, peer: Peer, sequence: int, now: Now) -> None:
         """Send a member of a past epoch the certificate at `sequence` that ended its epoch, at most once per
         `PROOF_EVERY` (R35)."""
-        if not _is_due(self._handed, _name(peer), now):
+        if not _is_due(self._handed, peer, f"{peer.name}/", now):
             return
         checkpoint = self._journal.checkpoint_from(sequence)
         if checkpoint is not None and checkpoint.sequence == sequence:
@@ -139,7 +139,7 @@ class LogServer:
 
     def _turn_away(self, peer: Peer, now: Now) -> None:
         """Refuse a subscriber because no place is free, and name the other members, which may have one."""
-        if not _is_due(self._turned_away, _name(peer), now):
+        if not _is_due(self._turned_away, peer, _name(peer), now):
             return
         members = {name: f"{host}:{port}" for name, (host, port) in self._elsewhere().items()}
         text = msgspec.json.encode({"members": members}).decode()
@@ -290,13 +290,15 @@ def _has_room(table: Mapping[str, object], peer: Peer, name: str, size: int) -> 
     return share < CONNECTIONS_MAX and len(table) < size
 
 
-def _is_due(table: dict[str, int], name: str, now: Now) -> bool:
-    """Whether connection `name` may be sent something again; if so, the next time is `PROOF_EVERY` later.
-    `table`: connection -> monotonic nanoseconds from which it may."""
-    if now.monotonic < table.get(name, 0):
+def _is_due(table: dict[str, int], peer: Peer, name: str, now: Now) -> bool:
+    """Whether connection `name` of `peer` may be sent something again; if so, the next time is `PROOF_EVERY`
+    later. `table`: connection -> monotonic nanoseconds from which it may. It may not while the table is full,
+    or half full with connections of this peer."""
+    for other in [other for other, due in table.items() if due <= now.monotonic]:
+        del table[other]
+    same = sum(1 for other in table if other.rpartition("/")[0] == peer.name)
+    if name in table or same >= REQUESTS_MAX // 2 or len(table) >= REQUESTS_MAX:
         return False
-    if len(table) >= REQUESTS_MAX:
-        table.clear()
     table[name] = now.monotonic + PROOF_EVERY
     return True
 
