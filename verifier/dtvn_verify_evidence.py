@@ -52,7 +52,7 @@ ENTRY = (NUMBER, NUMBER, HASH, HASH, NUMBER, HASH)
 # Kind -> form of all other messages. None is allowed in a VIEW-CHANGE, but their forms must be known: bytes
 # that do not decode convict at once, while a message with too many statements is left to a larger verifier.
 FORMS = {
-    1: (NUMBER, str, CLIENT, PAIR, NUMBER, NUMBER, [LEAF[1], MANY]),
+    1: (NUMBER, str, CLIENT, PAIR, NUMBER, NUMBER, [LEAF[1], 5_000]),
     20: (NUMBER, NUMBER, NUMBER, WORD),
     23: (NUMBER, NUMBER, NUMBER, bool, NUMBER, NUMBER, NUMBER, [NUMBER, 64], bool),
     25: (NUMBER, NUMBER, PAIR, NUMBER, HASH, NUMBER, NUMBER, [WORD, MANY]),

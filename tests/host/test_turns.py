@@ -1,5 +1,5 @@
-"""A turn is bounded by its signature checks, and peers are served by the cost of their frames (decision 0156,
-row 15).
+"""A turn is bounded by its signature checks and bytes, and peers are served by the cost of their frames
+(decision 0156, row 15).
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from dtvn.node.metrics.meter import MeteredTransport
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.host import CHECKS_MAX
-from dtvn.protocol.wire.limits import VERIFIED_CACHE_MAX
+from dtvn.protocol.wire import CHECK
+from dtvn.protocol.wire.limits import UNIT_BYTES, VERIFIED_CACHE_MAX
 from tests.host.doubles import Bench, Tape, TapeTransport
 from tests.host.support import EPOCH, bundle
 
-DEAR = 500
+DEAR = 490
 
 
 class InboxTransport(FromInbox, TapeTransport):
@@ -35,6 +36,11 @@ def dear_frame(bench: Bench) -> bytes:
     return paper.sign(m.PrePrepare(EPOCH, 0, 0, 1, m.batch_digest(0, 5, digests)), body)
 
 
+def paid(units: int, frame: bytes) -> int:
+    """The checks that a frame is charged for, whose signatures cost this many units."""
+    return (units + len(frame) // UNIT_BYTES) // CHECK - 1
+
+
 def heard(bench: Bench) -> list[int]:
     """Sequences of the statements that came to the core: that of a dear frame is 1."""
     return [value.sequence for what, value in bench.tape.said if what == "receive"]
@@ -52,7 +58,8 @@ def test_row_15_a_turn_bounds_its_signature_checks_and_loses_no_frame() -> None:
         assert bench.host.door.verifications - before < CHECKS_MAX + DEAR + 1
     assert counts == [4, 3]
     assert heard(bench) == [1, 1, 1_001, 1, 1_002, 1, 1_003]
-    assert bench.transport.charged == [("r1", DEAR)] * 4, "one check of each frame is free"
+    charged = paid((DEAR + 1) * CHECK, dear)
+    assert bench.transport.charged == [("r1", charged)] * 4, "one check of each frame is free"
 
 
 def test_row_15_costly_frames_of_a_peer_delay_no_other_beyond_a_turn() -> None:
@@ -87,8 +94,9 @@ def test_row_15_signatures_that_are_recognised_count_an_eighth() -> None:
     bench.hear(*[dear] * 20)
     first = bench.host.turn()
     assert bench.host.door.verifications == DEAR + 1
-    assert first == 10, "501 checks and nine times 501 eighths"
-    assert bench.transport.charged == [("r1", DEAR)] + [("r1", (DEAR + 1) // 8 - 1)] * 9
+    assert first == 9, "491 checks and eight times 491 eighths, and the bytes of nine frames"
+    charged = [paid((DEAR + 1) * CHECK, dear), *[paid(DEAR + 1, dear)] * 8]
+    assert bench.transport.charged == [("r1", checks) for checks in charged]
     bench.host.turn()
     bench.hear(bench.vote(1_001), bench.vote(1_001))
     del bench.transport.charged[:]

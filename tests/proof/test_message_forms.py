@@ -148,7 +148,7 @@ BOUNDS: dict[str, tuple[int, int, Callable[[int], Any]]] = {
     "groups asked for": (82, 1_024, lambda n: (1, [0] * n)),
     "a group's number": (82, 1_023, lambda n: (1, [n])),
     "groups given": (83, 32, lambda n: (1, [(1, ())] * n)),
-    "operations, which have no bound": (1, 5_000, lambda n: (0, "", b"", (1, 0), 1, 0, [OPERATION] * n)),
+    "operations of a request": (1, 5_000, lambda n: (0, "", b"", (1, 0), 1, 0, [OPERATION] * n)),
 }
 
 

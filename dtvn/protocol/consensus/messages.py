@@ -20,7 +20,7 @@ import msgspec
 
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.continuation import Continuation
-from dtvn.protocol.consensus.fields import SPAN, Count, Group, Hash, Text, Votes, Wire, Word
+from dtvn.protocol.consensus.fields import BATCH, SPAN, Count, Group, Hash, Text, Votes, Wire, Word
 from dtvn.protocol.consensus.judge_messages import Judge, Judged
 
 __all__ = [
@@ -116,7 +116,7 @@ class Bundle(Wire, frozen=True):
     """Number of the bundle in its session, from 0."""
     done_below: Count
     """The client no longer needs answers for numbers below this."""
-    operations: tuple[Operation, ...]
+    operations: Annotated[tuple[Operation, ...], BATCH]
 
 
 # --- Statements of replicas ----------------------------------------------------------------------

@@ -43,7 +43,7 @@ INBOUND_MAX = 256
 
 CHECKS_MAX = 1_024
 """Signature checks in one turn after which no further frame is read: a frame may hold hundreds. Recognised
-signatures count as well, but less."""
+signatures and bytes count as well, but less."""
 
 STATEMENTS_PER_SECOND, STATEMENTS_BURST = 4_096, 8_192
 """Unwanted statements of a member: two full SupplyFrames in most rounds in which it may send them."""

@@ -1,8 +1,9 @@
 """The door: turns bytes from a peer into a `Header`, and after checking all signatures into a `Verified`.
 
-Cheap checks come first (size, shape, known sender). The host calls `core.wants(header)` between `peek` and
-`verify`, so that an unwanted message costs no signature check (R5, P15). Nested statements and
-the requests of a batch are verified here too; the core never sees an unchecked one.
+Cheap checks come first (size and kind before anything is decoded, then shape, known sender). The host calls
+`core.wants(header)` between `peek` and `verify`, so that an unwanted message costs no signature check
+(R5, P15). Nested statements and the requests of a batch are verified here too; the core never sees an
+unchecked one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ CHECK = 8
 
 _SMALL = frozenset(
     {
-        m.PrePrepare,
         m.Prepare,
         m.Commit,
         m.Checkpoint,
@@ -45,8 +45,22 @@ _SMALL = frozenset(
     }
 )
 
+_OF_MEMBERS = {number: limits.FRAME_BYTES_MAX for number, kind in m.KINDS.items() if kind not in _SMALL}
+_OF_MEMBERS[m.KIND_OF[m.Bundle]] = limits.BUNDLE_FRAME_BYTES_MAX
+"""Most bytes of a member's frame by its kind; of all others SMALL_FRAME_BYTES_MAX."""
+
+_OF_PRINCIPALS = dict.fromkeys(
+    (m.KIND_OF[kind] for kind in (m.FetchEntries, m.Follow, m.Hello, m.Query, m.Status)),
+    limits.SMALL_FRAME_BYTES_MAX,
+)
+_OF_PRINCIPALS[m.KIND_OF[m.Bundle]] = limits.BUNDLE_FRAME_BYTES_MAX
+_OF_PRINCIPALS[m.KIND_OF[m.Judge]] = limits.JUDGE_FRAME_BYTES_MAX
+"""Most bytes of a principal's frame by its kind; all others are not decoded."""
+
 _NESTING = frozenset({m.ViewChange, m.NewView, m.Entries, m.SupplyFrames, m.Pong, m.Snapshot})
 """Messages that hold statements (`_nested_frames`)."""
+
+_ENVELOPE_OF_FOUR = b"\x94"
 
 _SIFTED = frozenset({m.SupplyFrames, m.Pong})
 """Messages whose statements are wanted or refused one by one; the refused ones are left out."""
@@ -116,12 +130,15 @@ class Door:
         """Number of signatures checked, without cache hits (a metric)."""
         self.recognitions = 0
         """Number of signatures not checked again because they are known to be valid (a metric)."""
+        self.units_read = 0
+        """Sum of the frames' whole `UNIT_BYTES`, refused ones included."""
         self._valid: dict[bytes, None] = {}
 
     @property
     def work(self) -> int:
-        """Total cost of signatures so far: `CHECK` for each checked one, 1 for each recognised one."""
-        return self.verifications * CHECK + self.recognitions
+        """Total cost of frames so far: `CHECK` for each signature checked, 1 for each one recognised and for
+        each `UNIT_BYTES` of a frame."""
+        return self.verifications * CHECK + self.recognitions + self.units_read
 
     @property
     def remembered(self) -> int:
@@ -129,16 +146,15 @@ class Door:
         return len(self._valid)
 
     def peek(self, inbound: Inbound) -> Header:
-        """Decode a frame without verifying it; raise PeerError on bad size, bad shape or unknown kind."""
+        """Decode a frame without verifying it; raise PeerError on bad size, bad shape or unknown kind. It is
+        not decoded if it is too long for its kind, or of a kind that its sender may not send."""
         frame = inbound.frame
-        if len(frame) > limits.FRAME_BYTES_MAX:
-            raise PeerError(Reason.TOO_LARGE, f"a frame of {len(frame)} bytes")
+        self.units_read += len(frame) // limits.UNIT_BYTES
+        _check_head(frame, member=inbound.peer.member is not None)
         envelope, message = self._decode(frame)
-        kind = type(message)
-        if kind in _SMALL and len(frame) - len(envelope.attachment) > limits.SMALL_FRAME_BYTES_MAX:
-            raise PeerError(Reason.TOO_LARGE, f"a {kind.__name__} of {len(frame)} bytes")
-        if kind is m.Bundle and len(frame) > limits.BUNDLE_FRAME_BYTES_MAX:
-            raise PeerError(Reason.TOO_LARGE, f"a request of {len(frame)} bytes")
+        signed = len(frame) - len(envelope.attachment)
+        if type(message) is m.PrePrepare and signed > limits.SMALL_FRAME_BYTES_MAX:
+            raise PeerError(Reason.TOO_LARGE, f"a PrePrepare of {signed} bytes")
         return Header(
             peer=inbound.peer,
             message=message,
@@ -353,6 +369,17 @@ class Door:
         if len(self._valid) >= self.remembered_max:
             del self._valid[next(iter(self._valid))]
         self._valid[identity] = None
+
+
+def _check_head(frame: bytes, *, member: bool) -> None:
+    """Raise PeerError unless a frame's length and kind are ones that its sender may send. Kinds below 128 are
+    the second byte of an envelope; whatever else is there is left to the decoder."""
+    number = frame[1] if frame[:1] == _ENVELOPE_OF_FOUR and len(frame) > 1 else 0
+    known = _OF_MEMBERS if member else _OF_PRINCIPALS
+    if len(frame) > known.get(number, limits.SMALL_FRAME_BYTES_MAX):
+        raise PeerError(Reason.TOO_LARGE, f"a frame of {len(frame)} bytes and kind {number}")
+    if not member and number in m.KINDS and number not in known:
+        raise PeerError(Reason.NOT_MEMBER, m.KINDS[number].__name__)
 
 
 def _read_batch(body: bytes) -> m.Batch:

@@ -11,6 +11,13 @@ SMALL_FRAME_BYTES_MAX = 64 * 1024
 BUNDLE_FRAME_BYTES_MAX = 1024 * 1024
 """Largest client request: 512 KiB of operations and their framing."""
 
+JUDGE_FRAME_BYTES_MAX = 2 * 1024 * 1024 + 1024
+"""Largest questions about agent events (dtvn.events.asking) and their framing."""
+
+UNIT_BYTES = 1024
+"""Bytes of a frame that cost as much as recognising a signature, wanted or not: decoding, hashing and
+checking take 1 to 15 ns a byte."""
+
 STATEMENTS_MAX = 65_536
 """Upper limit of statements inside one message: a VIEW-CHANGE of 31 members over a window of 2,048 sequences.
 Each door gets the limit of its own cluster, which is far lower (checking a faulty member's valid signature
