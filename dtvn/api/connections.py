@@ -3,9 +3,10 @@ by a node's API and by the platform's web process."""
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
+
+from dtvn.node.listening import raise_file_limit
 
 CONNECTIONS_MAX = 2_000
 """Most client connections of a process, with its WebSockets, which have a lower bound of their own."""
@@ -50,9 +51,5 @@ def connections_within(wanted: int, *, files_each: int = 1) -> int:
     """Number of client connections that this process can hold, 1 to `wanted`, if each takes `files_each` file
     descriptors. Raises the process's limit of descriptors if it is too low: without a free descriptor no
     connection is accepted, and none is closed in its favour."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted * files_each + OWN_FILES
-    if soft < needed:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(1, min(wanted, (soft - OWN_FILES) // files_each))
+    files = raise_file_limit(wanted * files_each + OWN_FILES)
+    return max(1, min(wanted, (files - OWN_FILES) // files_each))

@@ -1,7 +1,9 @@
-"""The listening TCP socket of a web server: of a node's own API, and of the platform."""
+"""The listening TCP socket of a web server, of a node's own API and of the platform, and the file descriptors
+that a process's connections take."""
 
 from __future__ import annotations
 
+import resource
 import socket
 
 BACKLOG = 1_024
@@ -30,3 +32,13 @@ def listen_on(host: str, port: int, *options: tuple[int, int]) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def raise_file_limit(wanted: int) -> int:
+    """Raise this process's limit of file descriptors to `wanted`, or as far as is allowed, if it is lower;
+    returns the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft

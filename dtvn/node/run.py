@@ -24,6 +24,7 @@ from dtvn.node.heart import Beat, Heart
 from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import NodeFolder
 from dtvn.node.ledger_place import place_ledger
+from dtvn.node.listening import raise_file_limit
 from dtvn.node.logs import node_logger
 from dtvn.node.options import NodeOptions, StartError
 from dtvn.node.process import Process
@@ -39,6 +40,9 @@ EXIT_STOPPED = 0
 EXIT_FAILED = 1
 EXIT_FENCED = 3
 EXIT_UNREACHABLE = 4
+
+FILES_WANTED = 65_536
+"""File descriptors that a node asks for: its member port bounds no connections."""
 
 LOOK_NS = 200_000_000
 """Nanoseconds between two looks at what does not wake the loop: `should_stop`, and scrapes that wait."""
@@ -84,6 +88,7 @@ def run_node(
     at every turn and must be cheap. `beat` receives the node's brief status at most once a second, from this
     thread, also while the disk is full or a large state is written.
     """
+    raise_file_limit(FILES_WANTED)
     logger = node_logger(node_directory)
 
     folder = NodeFolder(node_directory)

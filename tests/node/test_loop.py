@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from dtvn.node.non_member import NonMember
 from dtvn.node.options import NodeOptions
 from dtvn.node.process import DISK_FULL
 from dtvn.node.provision import create_demo_cluster
-from dtvn.node.run import EXIT_FAILED, EXIT_FENCED, EXIT_STOPPED, run_node
+from dtvn.node.run import EXIT_FAILED, EXIT_FENCED, EXIT_STOPPED, FILES_WANTED, run_node
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from tests.node.running import Running, answer_of, commits, is_sent_and_not_answered, until_commits
 from tests.waiting import wait_until
@@ -186,20 +187,37 @@ def test_an_invariant_breach_ends_the_process_at_once(running: Running) -> None:
     assert running.code == EXIT_FAILED
 
 
-def test_a_node_that_cannot_start_says_why_in_one_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    create_demo_cluster(tmp_path, nodes=1, host="127.0.0.1", ports=[1])
-    node = ClusterFolder(tmp_path).node("node0")
+def start_in_vain(folder: Path) -> None:
+    """Run a node whose genesis is damaged."""
+    create_demo_cluster(folder, nodes=1, host="127.0.0.1", ports=[1])
+    node = ClusterFolder(folder).node("node0")
     node.genesis.write_bytes(b"nonsense")
     assert run_node(node.root, lambda: True, open_ledger=open_ledger, find_ledger=find_ledger) == EXIT_FAILED
-    [record] = [record for record in caplog.records if record.name.startswith("dtvn.node")]
-    assert record.getMessage().startswith("cannot_start reason=")
-    assert record.exc_info is None
     logger = node_logger(node.root)
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
+
+
+def test_a_node_that_cannot_start_says_why_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    start_in_vain(tmp_path)
+    [record] = [record for record in caplog.records if record.name.startswith("dtvn.node")]
+    assert record.getMessage().startswith("cannot_start reason=")
+    assert record.exc_info is None
+
+
+def test_a_node_takes_the_descriptors_that_it_may_have(tmp_path: Path) -> None:
+    """Its member port bounds no connections: without a free descriptor the ledger cannot be written."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        start_in_vain(tmp_path)
+        raised, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert raised == (FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard))
 
 
 def test_a_node_whose_key_is_not_a_members_follows_without_a_vote(
