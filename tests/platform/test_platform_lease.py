@@ -79,6 +79,14 @@ def test_the_folder_notes_which_kind_of_database_its_platform_uses(
     assert folder.database_note.read_text() == "server\n"
 
 
+def test_a_start_that_lacks_the_platforms_server_is_refused(first: PlatformLease, folder: DataFolder) -> None:
+    """It would begin with an empty database beside the one on the server."""
+    first.release()
+    folder.database_note.write_text("server\n")
+    with pytest.raises(StartError, match=r"^this platform's database is on a server: set DATABASE_URL"):
+        PlatformLease(folder).take()
+
+
 def test_a_lease_is_taken_before_the_columns_of_a_later_version_exist(
     first: PlatformLease, folder: DataFolder
 ) -> None:

@@ -52,7 +52,13 @@ class PlatformLease:
 
     def take(self) -> None:
         """Take the lease and go on renewing it; raise StartError in one line if the database belongs to
-        another platform, or another run has the lease."""
+        another platform or is not the one on a server that this folder used, or another run has the lease."""
+        if self._folder.database_kind() == "server" and not environment.database_url():
+            note = self._folder.database_note
+            raise StartError(
+                "this platform's database is on a server: set DATABASE_URL "
+                f"(or remove {note} to begin an empty one here)"
+            )
         try:
             if Platform._meta.db_table not in connection.introspection.table_names():
                 preparation.migrate()
