@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from validators.processes import children
-from validators.processes.children import RESTART_BACKOFF_MAX, Child
+from validators.processes.children import RESTARTS, Child
 from validators.processes.output import Output
 
 
@@ -39,9 +39,9 @@ def test_a_child_that_cannot_be_forked_is_started_later(monkeypatch: pytest.Monk
     monkeypatch.setattr(children, "time", SimpleNamespace(monotonic=lambda: clock.now))
     heard = Heard()
     child = Child("web", [], heard)
-    for clock.now in (100.0, 101.0, 100.0 + RESTART_BACKOFF_MAX):
+    for clock.now in (100.0, 101.0, 100.0 + RESTARTS.max_backoff):
         child.keep_alive()
-    assert tries == [100.0, 100.0 + RESTART_BACKOFF_MAX]
+    assert tries == [100.0, 100.0 + RESTARTS.max_backoff]
     assert heard.lines[0].startswith("web cannot be started: [Errno 11] Resource temporarily unavailable")
 
 

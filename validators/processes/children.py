@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dtvn.events.config import RestartPolicy
 from validators.processes.health_check import Finding, HealthCheck, Verdict
 from validators.processes.node_controller import STEADY_AFTER
 from validators.processes.output import Output
 
 LINE_BYTES_MAX = 256 * 1024
 """A longer line is passed on in pieces, which as JSON are no objects any more."""
-RESTART_BACKOFF_MAX = 15.0
+RESTARTS = RestartPolicy(base_backoff=1.0, max_backoff=15.0)
 
 
 class Child:
@@ -81,8 +82,8 @@ class Child:
             self.start()
         except (OSError, RuntimeError) as error:  # no memory, process or thread is left for a moment
             self.kill()  # nobody would read its output
-            self._start_not_before = now + RESTART_BACKOFF_MAX
-            when = f"tried again in {RESTART_BACKOFF_MAX:.0f} s"
+            self._start_not_before = now + RESTARTS.max_backoff
+            when = f"tried again in {RESTARTS.max_backoff:.0f} s"
             self._output.say("up", f"{self.name} cannot be started: {error}; {when}")
 
     def _heed(self, process: subprocess.Popen[bytes], found: Finding) -> None:
@@ -123,7 +124,7 @@ class Child:
         self._failures_in_a_row = 0 if steady else self._failures_in_a_row + 1
         pause = 0.0
         if self._failures_in_a_row > 1:
-            pause = min(RESTART_BACKOFF_MAX, 2.0 ** (self._failures_in_a_row - 2))
+            pause = RESTARTS.delay(self._failures_in_a_row - 1)
         self._start_not_before = now + pause
         how = f"signal {-process.returncode}" if process.returncode < 0 else f"code {process.returncode}"
         when = f" in {pause:.0f} s" if pause else ""
