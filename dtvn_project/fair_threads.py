@@ -15,12 +15,13 @@ _Call = tuple[asyncio.Future[Any], Callable[[], Any]]
 
 
 class FairThreads:
-    """At most `threads_max` threads. A caller gets one more only while it has fewer than are free: one whose
-    calls all wait holds half of them, the next such one half of the rest, and others find a thread."""
+    """At most `threads_max` threads. Of the last `spare` free ones a caller gets only its first, so that
+    callers whose calls all wait leave each other caller a thread."""
 
-    def __init__(self, threads_max: int, name: str) -> None:
+    def __init__(self, threads_max: int, spare: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(threads_max, name)
         self._free = threads_max
+        self._spare = spare
         self._held: Counter[str] = Counter()
         """Number of threads of each caller."""
         self._waiting: dict[str, deque[_Call]] = {}
@@ -36,7 +37,7 @@ class FairThreads:
 
     def _begin(self, caller: str) -> None:
         """Make the caller's next calls, as many as it may have threads."""
-        while caller in self._waiting and self._held[caller] < self._free:
+        while caller in self._waiting and self._free > (self._spare if self._held[caller] else 0):
             calls = self._waiting[caller]
             future, call = calls.popleft()
             if not calls:

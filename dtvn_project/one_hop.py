@@ -30,8 +30,9 @@ from dtvn_project.lane import Lane
 READS = 32
 """Threads for GET and HEAD, which wait for the cluster a second at most."""
 WRITES = 128
-"""Threads for all other requests, which may wait for a quorum; they take none of READS. Whose calls all wait
-has half of them at most."""
+"""Threads for all other requests, which may wait for a quorum; they take none of READS."""
+WRITES_SPARE = 32
+"""Those of them of which a caller gets its first only: one whose calls all wait has 96."""
 PROMPT = 0.05
 """Seconds after which a call also watches whether its client leaves: the watch costs two tasks."""
 CONNECTION_SECONDS = 60
@@ -61,7 +62,7 @@ class OneHopHandler(ASGIHandler):
         super().__init__()
         self.load_middleware(is_async=False)
         self._reads = Lane(READS, "read")
-        self._writes = FairThreads(WRITES, "write")
+        self._writes = FairThreads(WRITES, WRITES_SPARE, "write")
         # The start of the next request in the same thread does the same.
         signals.request_finished.disconnect(close_old_connections)
         for alias in connections:
@@ -142,5 +143,7 @@ def _caller(scope: Mapping[str, Any]) -> str:
     if not scope["path"].startswith("/api/"):
         return "pages"
     headers = {} if settings.API_IS_OPEN else dict(scope["headers"])
-    key: bytes = headers.get(b"x-api-key") or headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+    key: bytes = headers.get(b"x-api-key", b"")
+    if not key and (token := headers.get(b"authorization", b"")).startswith(b"Bearer "):
+        key = token
     return key.decode("latin-1") or "people"

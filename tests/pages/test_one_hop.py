@@ -16,12 +16,13 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from dtvn_project import one_hop
-from dtvn_project.one_hop import READS, WRITES, HeldResponse, OneHopHandler
+from dtvn_project.one_hop import READS, WRITES, WRITES_SPARE, HeldResponse, OneHopHandler
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.urls(__name__)
 
 WAITING_WRITES = 64
+WRITES_EACH = WRITES - WRITES_SPARE
 REQUESTS = 20
 entered = threading.Semaphore(0)
 quorum = threading.Event()
@@ -152,11 +153,18 @@ def test_a_read_is_answered_while_64_writes_wait(handler: OneHopHandler) -> None
     assert asyncio.run(play()) == [b"%d" % number for number in range(WAITING_WRITES)]
 
 
-def test_a_key_whose_writes_wait_leaves_threads_to_others(handler: OneHopHandler) -> None:
+@pytest.mark.parametrize(
+    "named", [(b"x-api-key", b"one"), (b"authorization", b"Basic %d")], ids=["key", "no key"]
+)
+def test_a_caller_whose_writes_wait_leaves_threads_to_others(
+    handler: OneHopHandler, named: tuple[bytes, bytes]
+) -> None:
     async def play() -> list[bytes]:
-        writes = [Request("POST", "api/admit", b"%d" % number, b"one") for number in range(WRITES + 1)]
+        writes = [Request("POST", "api/admit", b"%d" % number) for number in range(WRITES + 1)]
+        for number, write in enumerate(writes):
+            write.scope["headers"].append((named[0], named[1].replace(b"%d", b"%d" % number)))
         waiting = [asyncio.ensure_future(write.answered(handler)) for write in writes]
-        for _ in range(WRITES // 2):
+        for _ in range(WRITES_EACH):
             assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
         for other in (Request("POST", "api/thread", key=b"two"), Request("POST", "thread")):
             assert (await other.answered(handler)).status == 200
@@ -171,17 +179,17 @@ def test_a_write_whose_client_left_before_its_turn_is_not_made(handler: OneHopHa
     async def play() -> list[int]:
         writes = [Request("POST", "admit") for _ in range(WRITES)]
         waiting = [asyncio.ensure_future(write.answered(handler)) for write in writes]
-        for _ in range(WRITES // 2):
+        for _ in range(WRITES_EACH):
             assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
-        for write in writes[WRITES // 2 :]:
+        for write in writes[WRITES_EACH:]:
             write.leave()
-        await asyncio.gather(*waiting[WRITES // 2 :])
+        await asyncio.gather(*waiting[WRITES_EACH:])
         quorum.set()
         await asyncio.gather(*waiting)
         assert (await Request("POST", "thread").answered(handler)).status == 200
         return [len(write.sent) for write in writes]
 
-    assert asyncio.run(play()) == [2] * (WRITES // 2) + [0] * (WRITES // 2)
+    assert asyncio.run(play()) == [2] * WRITES_EACH + [0] * WRITES_SPARE
     assert not entered.acquire(blocking=False)
 
 
