@@ -245,7 +245,9 @@ def own_writes(call: Call) -> int:
     if call.min_sequence <= own:
         return feed.wait_for(own, OWN_WRITES_WAIT)
     with may_wait(call.actor) as few:
-        return feed.wait_for(call.min_sequence if few else own, OWN_WRITES_WAIT)
+        if few:
+            return feed.wait_for(call.min_sequence, OWN_WRITES_WAIT)
+    return feed.wait_for(own, OWN_WRITES_WAIT)
 
 
 def response_of(answer: Answer) -> HttpResponse:
