@@ -131,7 +131,7 @@ class LogServer:
     def on_lagging(self, peer: Peer, sequence: int, now: Now) -> None:
         """Send a member of a past epoch the certificate at `sequence` that ended its epoch, at most once per
         `PROOF_EVERY` (R35)."""
-        if not _is_due(self._handed, peer, f"{peer.name}/", now):
+        if not _is_due(self._handed, peer, f"{peer.name}/{sequence}", now):
             return
         checkpoint = self._journal.checkpoint_from(sequence)
         if checkpoint is not None and checkpoint.sequence == sequence:
