@@ -130,7 +130,7 @@ def _why_unopened(error: BaseException) -> Failure:
     name = str(database.settings_dict["NAME"])
     made_elsewhere = name.startswith("file:")  # a reader's: it never makes the file
     file = Path(url2pathname(urlsplit(name).path) if made_elsewhere else name)
-    with suppress(PermissionError):
+    with suppress(OSError):  # no rights, or a lost network disk
         if made_elsewhere and not file.exists():
             return Failure.MISSING
     read_only = os.path.isdir(file.parent) and not os.access(file.parent, os.W_OK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import resource
 import socket
+from contextlib import suppress
 
 BACKLOG = 1_024
 STALLED_CLIENT_MS = 30_000
@@ -39,6 +40,8 @@ def raise_file_limit(wanted: int) -> int:
     returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):  # macOS allows less than its hard limit says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            return more
     return soft
