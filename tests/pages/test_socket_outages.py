@@ -49,15 +49,17 @@ async def test_an_open_page_is_closed_while_the_nodes_states_are_unreadable(
     open_socket: Any,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It would go on to call them running. A short outage closes nothing."""
+    """It would go on to call them running. A short outage closes nothing, and programs stay."""
     reads = []
 
     def away() -> None:
         reads.append(1)
         raise OperationalError("the server does not answer")
 
-    socket = await open_socket()
+    socket, program = await open_socket(), await open_socket()
     await socket.until("connected")
+    await socket.send({"type": "resume", "after": 0, "batch": True})
+    await program.until("connected")
     monkeypatch.setattr(outage, "monotonic", itertools.count().__next__)
     monkeypatch.setattr(live, "NODES_INTERVAL", 0.0)
     monkeypatch.setattr(live, "describe_nodes", away)
@@ -65,7 +67,7 @@ async def test_an_open_page_is_closed_while_the_nodes_states_are_unreadable(
         pass
     assert without_reason(told) == TRY_AGAIN_LATER
     assert len(reads) > 3
-    assert not live.live_of_this_loop()._watched.is_set()
+    assert live.live_of_this_loop()._watchers == 1, "the program stays"
 
 
 async def test_messages_beyond_a_clients_inbox_are_dropped_and_read_again(

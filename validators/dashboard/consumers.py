@@ -188,9 +188,9 @@ class FeedConsumer(AsyncWebsocketConsumer):
             await self._send({"type": "reset", "sequence": 0})
 
     async def feed_away(self, message: dict[str, Any]) -> None:
-        """The state of the nodes has been unreadable for a while: the client learns it from being
-        disconnected."""
-        if self.live is not None:
+        """The state of the nodes has been unreadable for a while: a page learns it from being disconnected,
+        and comes back by itself. Programs, which take one event at a time, stay."""
+        if self.live is not None and self.batch:
             self._leave()
             await self.close(code=TRY_AGAIN_LATER)
 
