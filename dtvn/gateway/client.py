@@ -37,6 +37,7 @@ from dtvn.gateway.entries import Entries
 from dtvn.gateway.events import GatewayEvents
 from dtvn.gateway.face import DEFAULT_WAIT, Balance, GatewayClosed, MemberView
 from dtvn.gateway.identity import Identity, KeyWatch, read_identity
+from dtvn.gateway.questions import STATUS_EVERY
 from dtvn.net import Dialler, LinkCounters, public_key_of
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.membership import Membership
@@ -178,26 +179,26 @@ class Gateway:
         epoch_changes: Sequence[bytes] = (),
         calls_max: int = CALLS_MAX,
         judging: ConsensusConfig | None = None,
+        poll_at_rest: int = STATUS_EVERY,
     ) -> Self:
         """A gateway from a genesis file and a key file (hex seed, mode 0600), which it watches for changes.
         `principal`: the key's owner; "": the name in the key file, else the principal that genesis lists
-        with this key (GenesisError if it lists none)."""
+        with this key (GenesisError if it lists none). `poll_at_rest`: see Questions."""
         founded = read_genesis(Path(genesis))
         identity = read_identity(Path(key))
-        own = identity.public_key
-        found = (p.name for p in founded.principals if p.public_key == own)
+        found = (p.name for p in founded.principals if p.public_key == identity.public_key)
         principal = principal or identity.wire or next(found, "")
         if not principal:
             raise GenesisError(f"the key in {key} is that of no principal")
-        watch = KeyWatch(Path(key), identity)
         return cls(
             founded,
             identity.seed,
             principal=principal,
             epoch_changes=epoch_changes,
-            watch=watch,
+            watch=KeyWatch(Path(key), identity),
             calls_max=calls_max,
             judging=judging,
+            poll_at_rest=poll_at_rest,
         )
 
     # --- any thread ------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from dtvn.gateway.answers import ReplyHead, Tally, Verdict, Verifier
 from dtvn.gateway.calls import Completed, OperationTooLarge, Overloaded, Part, Queue, Result
 from dtvn.gateway.epochs import Epochs
 from dtvn.gateway.flights import Flight, Flights
-from dtvn.gateway.questions import Answered, MemberStatus, Questions
+from dtvn.gateway.questions import STATUS_EVERY, Answered, MemberStatus, Questions
 from dtvn.gateway.round_trips import RETRY_MAX, Latencies, Views
 from dtvn.gateway.sessions import Sessions
 from dtvn.machine.reasons import CLUSTER_CONTRADICTION, OK, UNAVAILABLE
@@ -88,10 +88,9 @@ class Actions(msgspec.Struct):
 
 
 class Collector:
-    """Collects for one principal on one cluster. `client`: 8 bytes that name this process to the
-    members, never reused. `epoch_changes`: those of ended epochs that are known already. Times are
-    monotonic nanoseconds unless noted.
-    """
+    """Collects for one principal on one cluster. `client`: 8 bytes that name this process to the members,
+    never reused. `epoch_changes`: those of ended epochs that are known already. `poll_at_rest`: see
+    Questions. Times are monotonic nanoseconds unless noted."""
 
     def __init__(
         self,
@@ -104,6 +103,7 @@ class Collector:
         epoch_changes: Iterable[bytes] = (),
         in_flight_max: int = IN_FLIGHT_MAX,
         bundle_operations_max: int = BUNDLE_OPERATIONS_MAX,
+        poll_at_rest: int = STATUS_EVERY,
     ) -> None:
         self._principal = principal
         self._client = client
@@ -115,6 +115,7 @@ class Collector:
         """Member asked, by open question for epoch change proofs: a silent lying member must not keep the
         collector from asking the others."""
         self._bundle_operations_max = bundle_operations_max
+        self._poll_at_rest = poll_at_rest
         self._queue = Queue(operations_max=OPERATIONS_WAITING_MAX, bytes_max=BYTES_WAITING_MAX)
         self._begin(self.epochs.present, first_question=1)
         self._envelopes = msgspec.msgpack.Decoder(Envelope)
@@ -136,7 +137,7 @@ class Collector:
         self._weak = quorum.weak_quorum(count)
         self._verifier = Verifier(self._door, self._members, self._epoch)
         self._views = Views(count)
-        self.questions = Questions(count, first_question)
+        self.questions = Questions(count, first_question, poll_at_rest=self._poll_at_rest)
         self._connected: frozenset[int] = frozenset()
         self._quorum_lost_at: int | None = None
         self._bytes_max = most = membership.parameters.batch_bytes_max
@@ -187,16 +188,15 @@ class Collector:
 
     def submit(self, operations: tuple[m.Operation, ...], now: Now, *, wait: int) -> int:
         """Queue operations to be ordered unchanged; return the call's number. `take` reports the call as
-        completed when all outcomes are known or `wait` nanoseconds have passed.
-
-        Raises Overloaded or OperationTooLarge, in which case nothing is queued.
-        """
+        completed when all outcomes are known or `wait` nanoseconds have passed. Raises Overloaded or
+        OperationTooLarge, in which case nothing is queued."""
+        self.questions.used(now.monotonic)
         return self._queue.add(operations, now.monotonic + wait).number
 
     def ask(self, member: int, what: str, arguments: tuple[str, ...], now: Now, *, wait: int) -> int:
         """Ask one member a question (`Query`); return its number. `take` reports the answer when it has
         arrived or `wait` nanoseconds have passed."""
-        number, frame = self.questions.ask(member, what, arguments, now.monotonic + wait)
+        number, frame = self.questions.ask(member, what, arguments, now.monotonic, wait)
         self._actions.send.append((member, frame))
         return number
 

@@ -21,6 +21,10 @@ STATUS_EVERY = 1_000_000_000
 STATUS_URGENT = 100_000_000
 """Nanoseconds between two status questions when a bundle was not answered in time."""
 
+REST_AFTER = 10 * STATUS_EVERY
+"""Nanoseconds without a question or an operation of a caller after which a gateway is at rest: longer than
+face.DEFAULT_WAIT, so none is open then."""
+
 STATUS_LENGTH_MAX = 64 * 1024
 """Characters of a status answer; an honest one has a few thousand at the largest cluster."""
 
@@ -61,10 +65,11 @@ class _Question(msgspec.Struct):
 
 
 class Questions:
-    """Numbers questions, matches answers, and polls every member's status once a second. `first`: number of
-    the first question, higher than all used before."""
+    """Numbers questions, matches answers, and polls every member's status once a second, or every
+    `poll_at_rest` nanoseconds while no caller asks anything. `first`: number of the first question, higher
+    than all used before."""
 
-    def __init__(self, members: int, first: int = 1) -> None:
+    def __init__(self, members: int, first: int = 1, *, poll_at_rest: int = STATUS_EVERY) -> None:
         self.statuses = [MemberStatus() for _ in range(members)]
         """By member, newest answers."""
         self.settled = tuple(self.statuses)
@@ -79,23 +84,27 @@ class Questions:
         """Number of the next question."""
         self._poll_at = 0
         self._polled_at = -STATUS_EVERY
+        self._poll_at_rest = poll_at_rest
+        self._used_at = -REST_AFTER
 
     def ask(
         self,
         member: int,
         what: str,
         arguments: tuple[str, ...],
-        deadline: int,
+        now: int,
+        wait: int,
         *,
-        polled_at: int | None = None,
+        polls: bool = False,
     ) -> tuple[int, bytes]:
-        """Open a question to a member; return its number and frame. `polled_at`: the time of the poll that it
-        belongs to, which is not reported to any caller."""
+        """Open a question to a member for `wait` nanoseconds; return its number and frame. `polls`: it
+        belongs to a poll, and is not reported to any caller."""
+        if not polls:
+            self.used(now)
         number = self.following
         self.following += 1
-        if len(self._open) >= QUESTIONS_MAX:
-            deadline = 0
-        self._open[number] = _Question(member, deadline, polled_at)
+        deadline = 0 if len(self._open) >= QUESTIONS_MAX else now + wait
+        self._open[number] = _Question(member, deadline, now if polls else None)
         return number, link_frame(m.Query(number=number, what=what, arguments=arguments))
 
     def on_answer(self, member: int, body: bytes, now: int) -> Answered | None:
@@ -119,8 +128,6 @@ class Questions:
         """End the questions to members that are no longer connected."""
         if not members:
             return []
-        self._awaited -= members
-        self._settle()
         return self._end([n for n, question in self._open.items() if question.member in members], "down")
 
     def found(self, members: Iterable[int]) -> None:
@@ -136,11 +143,18 @@ class Questions:
         """End the questions whose deadline has passed."""
         return self._end([n for n, question in self._open.items() if question.deadline <= now], "timeout")
 
+    def used(self, now: int) -> None:
+        """Note that a caller asks or submits something: the members are polled once a second again, now if
+        the newest poll is older."""
+        self._used_at = now
+        self._poll_at = min(self._poll_at, self._polled_at + STATUS_EVERY)
+
     def poll(self, members: frozenset[int], now: int, *, urgent: bool = False) -> list[tuple[int, bytes]]:
         """Status questions to `members`, if the next poll is due; else []."""
         if now < (self._polled_at + STATUS_URGENT if urgent else self._poll_at):
             return []
-        self._polled_at, self._poll_at = now, now + STATUS_EVERY
+        rests = now - self._used_at >= REST_AFTER
+        self._polled_at, self._poll_at = now, now + (self._poll_at_rest if rests else STATUS_EVERY)
         self._awaited.clear()
         self._settle()
         self._awaited.update(members)
@@ -148,7 +162,7 @@ class Questions:
             for member in set(range(len(self.statuses))) - members:
                 self._count(member, None)
         return [
-            (member, self.ask(member, "status", (), now + STATUS_EVERY, polled_at=now)[1])
+            (member, self.ask(member, "status", (), now, STATUS_EVERY, polls=True)[1])
             for member in sorted(members)
         ]
 
@@ -161,6 +175,9 @@ class Questions:
         for _number, question in ended:
             if question.polled_at is not None:
                 self._count(question.member, None)
+            if question.polled_at == self._polled_at:
+                self._awaited.discard(question.member)
+                self._settle()
         return [Answered(number, code, "") for number, question in ended if question.polled_at is None]
 
     def _count(self, member: int, round_trip: int | None) -> None:

@@ -155,7 +155,7 @@ def path_to(trees: list[bytes], place: int) -> tuple[tuple[bool, bytes], ...]:
 class Desk:
     """A collector with its members and a clock that the test moves."""
 
-    def __init__(self, count: int = 4, *, session: bool = True) -> None:
+    def __init__(self, count: int = 4, *, session: bool = True, poll_at_rest: int = SECOND) -> None:
         self.members = Members(count)
         paper = self.members.paper
         self.collector = Collector(
@@ -164,6 +164,7 @@ class Desk:
             client=CLIENT,
             signer=paper.signer("gateway"),
             door=paper.door,
+            poll_at_rest=poll_at_rest,
         )
         self.elapsed = 0
         self.sent: list[tuple[int, bytes]] = []

@@ -402,3 +402,15 @@ def test_a_question_ends_when_its_time_is_over_or_its_member_is_lost() -> None:
     desk.collector.connected(frozenset({0, 1, 3}), desk.now)
     desk.pass_time(SECOND)
     assert [(a.question, a.code) for a in desk.answered] == [(lost, "down"), (slow, "timeout")]
+
+
+def test_an_operation_or_a_question_after_a_rest_polls_at_once() -> None:
+    desk = Desk(session=False, poll_at_rest=1_000 * SECOND)
+    for use in (
+        lambda: desk.submit(operation()),
+        lambda: desk.collector.ask(1, "stats", (), desk.now, wait=9 * SECOND),
+    ):
+        desk.pass_time(100 * SECOND)
+        assert desk.collector.deadline() > desk.now.monotonic + SECOND
+        use()
+        assert desk.collector.deadline() <= desk.now.monotonic

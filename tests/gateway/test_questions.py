@@ -6,12 +6,15 @@ from typing import Any
 
 import msgspec
 
-from dtvn.gateway.questions import STATUS_EVERY, Questions
+from dtvn.api.helper.service import POLL_AT_REST
+from dtvn.gateway.agreement import HEARD_WITHIN
+from dtvn.gateway.questions import REST_AFTER, STATUS_EVERY, Questions
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire.envelope import decode_envelope
 
 BOTH = frozenset({0, 1})
+HOUR = 3_600 * STATUS_EVERY
 
 
 class Poll:
@@ -73,3 +76,43 @@ def test_a_reconnected_member_is_asked_at_once_and_unknown_until_then() -> None:
     assert sorted(again.numbers) == [0, 1]
     assert questions.statuses[1].fields == {}
     assert questions.statuses[1].heard_at is None
+
+
+def pause(questions: Questions, now: int) -> int:
+    """Nanoseconds from a poll of both members now, which answer at once, to the next poll."""
+    poll = Poll(questions, now)
+    for member in BOTH:
+        poll.answer(member)
+    return questions.deadline() - now
+
+
+def test_at_rest_members_are_polled_less_often_and_at_once_when_it_ends() -> None:
+    questions = Questions(2, poll_at_rest=POLL_AT_REST)
+    assert pause(questions, HOUR) == POLL_AT_REST
+    asked_at = HOUR + 2 * STATUS_EVERY
+    questions.used(asked_at)
+    assert questions.deadline() <= asked_at
+    assert pause(questions, asked_at) == STATUS_EVERY
+    questions.ask(0, "stats", (), asked_at + STATUS_EVERY, 1)
+    questions.overdue(asked_at + 2 * STATUS_EVERY)
+    assert pause(questions, asked_at + REST_AFTER) == STATUS_EVERY, "a question is a use too"
+    assert pause(questions, asked_at + STATUS_EVERY + REST_AFTER) == POLL_AT_REST
+
+
+def test_whoever_does_not_rest_polls_once_a_second_for_ever() -> None:
+    questions = Questions(2)
+    assert [pause(questions, HOUR * (1 + turn)) for turn in range(3)] == [STATUS_EVERY] * 3
+
+
+def test_at_rest_a_silent_member_makes_nobody_else_count_as_unheard() -> None:
+    questions = Questions(2, poll_at_rest=POLL_AT_REST)
+    now, oldest = HOUR, 0
+    while now < HOUR + 60 * STATUS_EVERY:
+        heard_at = questions.settled[0].heard_at
+        oldest = max(oldest, 0 if heard_at is None else now - heard_at)
+        questions.overdue(now)
+        poll = Poll(questions, now)
+        if poll.numbers:
+            poll.answer(0)
+        now = questions.deadline()
+    assert oldest / 1e9 < HEARD_WITHIN - 0.5

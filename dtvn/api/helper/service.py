@@ -37,6 +37,9 @@ LOOK_EVERY = 0.005
 MEMBERS_WAIT = 3.0
 """Seconds that an operation waits for enough connected members: nodes that have just started are reported
 healthy before their APIs have connected to each other's nodes."""
+POLL_AT_REST = 3_000_000_000
+"""Nanoseconds between two status questions to each member while nobody writes through this API. An answer
+counts until the next poll is over, STATUS_EVERY after that at the latest: HEARD_WITHIN exceeds their sum."""
 STATUS_AGE_MAX = 10.0
 """Age in seconds of its last report after which the node is not healthy."""
 
@@ -181,6 +184,7 @@ class Service:
                 principal=name,
                 epoch_changes=self.ledger.epoch_changes(),
                 calls_max=CALLS_MAX,
+                poll_at_rest=POLL_AT_REST,
             )
         except ServiceError as error:  # the ledger cannot be read now; the next status tries again
             return None, f"This node's API is read-only: {error}"
