@@ -91,12 +91,31 @@ def test_a_node_that_falls_silent_is_noticed_at_the_next_look(
     lock.release()
 
 
-def test_an_api_that_answers_is_probed_once_a_second(tmp_path: Path) -> None:
-    probes = ApiProbes(DataFolder(tmp_path))
-    probes.watch([NODE])
-    assert probes.due(0.0) == [NODE]
-    probes._known[NODE].answers = True
-    probes._known[NODE].asked_at = 5.0
-    assert (probes.due(5.9), probes.due(6.0)) == ([], [NODE])
+@pytest.fixture
+def probes(tmp_path: Path) -> ApiProbes:
+    """Those of a node whose API has answered at second 5."""
+    made = ApiProbes(DataFolder(tmp_path))
+    made.watch({NODE: "first run"})
+    assert made.due(0.0) == [NODE]
+    made._known[NODE].answers = True
+    made._known[NODE].asked_at = 5.0
+    return made
+
+
+def test_an_api_that_answers_is_probed_every_three_seconds(probes: ApiProbes) -> None:
+    probes.watch({NODE: "first run"})
+    assert (probes.due(7.9), probes.due(8.0)) == ([], [NODE])
     probes._known[NODE].answers = False
+    assert probes.due(5.1) == [NODE]
+
+
+def test_an_api_that_answers_late_is_probed_at_the_next_look(probes: ApiProbes) -> None:
+    probes._known[NODE].misses = 1
+    assert probes.answers(NODE)
+    assert probes.due(7.1) == [NODE]
+
+
+def test_the_answers_of_a_process_say_nothing_about_the_next_one(probes: ApiProbes) -> None:
+    probes.watch({NODE: "second run"})
+    assert not probes.answers(NODE)
     assert probes.due(5.1) == [NODE]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
@@ -18,7 +18,7 @@ from validators.data_folder.tcp_ports import LOOPBACK
 from validators.local_get import NO_ANSWER, get
 
 LOOK_INTERVAL = 0.25
-WELL_INTERVAL = 1.0
+WELL_INTERVAL = 3.0
 """Seconds between two probes of one node, and of one that answers."""
 ANSWER_PATIENCE = 2.0
 MISSES_MAX = 3
@@ -28,23 +28,30 @@ ASKED_AT_ONCE = 8
 
 
 class Known(msgspec.Struct):
-    """Probe results of one node's API."""
+    """Probe results of one node's API, in one run of its process."""
 
+    run: str
     answers: bool = False
     misses: int = 0
     asked_at: float = 0.0
 
 
 class ApiProbes:
-    """Requests `/health` of the nodes that `watch` names, until told to stop."""
+    """Requests `/health` of the nodes that `watch` names, until told to stop. A process that has ended is
+    noticed without it."""
 
     def __init__(self, folder: DataFolder) -> None:
         self._places = ClusterFolder(folder.root)
         self._known: dict[str, Known] = {}
 
-    def watch(self, names: Sequence[str]) -> None:
-        """Sets the nodes to probe: those whose process runs. A new one is unknown until it has answered."""
-        self._known = {name: self._known.get(name) or Known() for name in names}
+    def watch(self, runs: Mapping[str, str]) -> None:
+        """Sets the nodes to probe: those whose process runs, each with the token of that run. A new process
+        is unknown until it has answered."""
+        before = self._known
+        self._known = {
+            name: before[name] if name in before and before[name].run == run else Known(run)
+            for name, run in runs.items()
+        }
 
     def answers(self, name: str) -> bool:
         """Whether its API answered the last probe; False for a node without an API."""
@@ -61,7 +68,9 @@ class ApiProbes:
         """The nodes to probe now, in monotonic seconds."""
         known = self._known
         return [
-            name for name, each in known.items() if not each.answers or now - each.asked_at >= WELL_INTERVAL
+            name
+            for name, each in known.items()
+            if not each.answers or each.misses or now - each.asked_at >= WELL_INTERVAL
         ]
 
     def _ask(self, name: str) -> None:

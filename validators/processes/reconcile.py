@@ -74,7 +74,7 @@ class Reconciler:
             self._act(row, seen, decision, controller)
         if self._probes is not None:
             validators = (row for row in rows if row.role == NodeRole.VALIDATOR)
-            self._probes.watch([row.node_id for row in validators if row.pid is not None])
+            self._probes.watch({row.node_id: row.claimed_token for row in validators if row.pid is not None})
         known = {row.node_id for row in rows}
         self._controllers = {node_id: each for node_id, each in self._controllers.items() if node_id in known}
         return settled
