@@ -28,7 +28,8 @@ from validators.services.cluster import own_members
 logger = logging.getLogger("dtvn.figures")
 
 INTERVAL = 2.0
-"""Seconds between two samples."""
+INTERVAL_UNSEEN = 5.0
+"""Seconds between two samples while a page asks, and while none does."""
 SPAN = 300.0
 """Seconds that the window holds."""
 RECENT = 60.0
@@ -216,13 +217,15 @@ class Sampler:
         """Whether the newest write of the file succeeded."""
         self._newest = 0.0
         self._looking = threading.Lock()
+        self._pool = ThreadPoolExecutor(ASKED_AT_ONCE, "metrics")  # one that hangs delays no other
 
-    def refresh(self) -> None:
-        """Take a sample if the newest is INTERVAL old, and none is being taken; raise DatabaseError."""
+    def refresh(self, interval: float = INTERVAL) -> None:
+        """Take a sample if the newest is `interval` seconds old, and none is being taken; raise
+        DatabaseError."""
         if not self._looking.acquire(blocking=False):
             return
         try:
-            if abs(self._clock() - self._newest) >= INTERVAL * 0.9:
+            if abs(self._clock() - self._newest) >= interval * 0.9:
                 self._look()
         finally:
             self._looking.release()
@@ -252,24 +255,23 @@ class Sampler:
                 logger.warning("the window of the nodes' metrics is not saved: %s", error)
 
     def run_forever(self) -> None:
-        """The main function of a thread: a sample every INTERVAL, the file every SAVED_EVERY."""
+        """The main function of a thread: a sample every INTERVAL_UNSEEN, the file every SAVED_EVERY."""
         outage = Outage("the nodes' metrics")
         saved = time.monotonic()
         while True:
             begun = time.monotonic()
             close_old_connections()  # a lost connection stays lost
             with outage:
-                self.refresh()
+                self.refresh(INTERVAL_UNSEEN)
             if begun - saved >= SAVED_EVERY:
                 saved = begun
                 self.save()
-            time.sleep(max(0.0, begun + INTERVAL - time.monotonic()))
+            time.sleep(max(0.0, begun + INTERVAL_UNSEEN - time.monotonic()))
 
     def _look(self) -> None:
         names = list(own_members().values_list("node_id", flat=True))
-        with ThreadPoolExecutor(ASKED_AT_ONCE, "metrics") as pool:  # one that hangs delays no other
-            answers = zip(names, pool.map(_ask, names), strict=True)
-            nodes = {name: found for name, found in answers if found is not None}
+        answers = zip(names, self._pool.map(_ask, names), strict=True)
+        nodes = {name: found for name, found in answers if found is not None}
         self.asked, self.answering = len(names), len(nodes)
         self.elsewhere = are_elsewhere(names)
         self._newest = self._clock()

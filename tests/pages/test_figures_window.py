@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import signal
+import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from tests.waiting import PATIENCE
 from validators import figures_window
 from validators.data_folder.folder import DataFolder
 from validators.figures_window import (
+    ASKED_AT_ONCE,
     INTERVAL,
+    INTERVAL_UNSEEN,
     LATENCY,
     RECENT,
     SPAN,
@@ -254,6 +258,39 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.django_db(databases=["default", "learner"])
+def test_nodes_are_read_less_often_while_no_page_asks_and_rates_stay_right(
+    learner: RealLearner, asked: list[str]
+) -> None:
+    now = 10_000.0
+    own = Sampler(lambda: now)
+    for _ in range(15):
+        own.refresh(INTERVAL_UNSEEN)
+        now += 1
+    own.refresh()
+    now += INTERVAL
+    own.refresh(INTERVAL_UNSEEN)
+    own.refresh()
+    points = own.window.points(now)
+    apart = [after.at - before.at for before, after in pairwise(points)]
+    assert apart == [5, 5, 5, 2]
+    assert [point.throughput for point in points[1:]] == [1 / seconds for seconds in apart]
+
+
+@pytest.mark.django_db(databases=["default", "learner"])
+def test_the_threads_that_read_the_nodes_are_kept(
+    learner: RealLearner, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 10_000.0
+    own = Sampler(lambda: now)
+    seen = set[threading.Thread]()
+    monkeypatch.setattr(figures_window, "read_metrics", lambda _name: seen.add(threading.current_thread()))
+    for _ in range(20):
+        own.refresh()
+        now += INTERVAL
+    assert len(seen) <= ASKED_AT_ONCE
+
+
+@pytest.mark.django_db(databases=["default", "learner"])
 def test_a_page_opened_later_gets_the_points_from_before(
     learner: RealLearner, client: Client, asked: list[str], monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
@@ -270,6 +307,7 @@ def test_a_page_opened_later_gets_the_points_from_before(
     assert asked.count("r0") == 6, "one look an interval, however often it is wanted"
     told = client.get("/dashboard/figures").json()
     assert (told["asked"], told["answering"]) == (4, 3)
+    assert told["interval"] == INTERVAL_UNSEEN, "lines join points that far apart"
     assert [point["throughput"] for point in told["points"]] == [None, *[0.5] * 5]
     assert asked.count("r0") == 6
     newest = told["points"][-1]["at"]

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 from dtvn.api.errors import ApiError, Unavailable
 from dtvn.machine.reasons import ABOUT_DISPUTES
 from validators.dashboard.views import for_pages
-from validators.figures_window import INTERVAL, SPAN, sampler
+from validators.figures_window import INTERVAL_UNSEEN, SPAN, sampler
 from validators.ledger.models import OperationRecord
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
 from validators.membership import MemberNode, find_node, list_members
@@ -80,7 +80,7 @@ def figures(request: HttpRequest) -> HttpResponse:
     told = {
         "now": now,
         "span": SPAN,
-        "interval": INTERVAL,
+        "interval": INTERVAL_UNSEEN,
         "asked": sampler.asked,
         "answering": sampler.answering,
         "elsewhere": sampler.elsewhere,
