@@ -8,19 +8,26 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from nacl import bindings
 
 CHECKS = 2_000
 TICKS = os.sysconf("SC_CLK_TCK")
 SCHEMA = 1
+LOOK, QUIET, SETTLE_MAX = 0.5, 2.5, 15.0
+"""Seconds between two looks at processes whose work may go on, for which they must be at rest, and that are
+waited at most. An idle node copies its write-ahead log and collects garbage after two seconds."""
+RATE_MARGIN, SECONDS_MARGIN = 1.25, 0.03
+"""At rest are those that use no more than so many times their idle rate, and processor seconds more."""
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -76,6 +83,42 @@ def check_seconds() -> float:
     return (time.thread_time() - begin) / CHECKS
 
 
+class Rest:
+    """Waits until processes have nothing left to do. `used`: their processor seconds so far; `rate`: those
+    that they use a second without any work."""
+
+    def __init__(self, used: Callable[[], float], rate: float) -> None:
+        self.rate = rate
+        self._used = used
+        self._seen: deque[tuple[float, float]] = deque()
+        """(monotonic, processor seconds) of the looks: the newest that is QUIET old, and later ones."""
+
+    @classmethod
+    def measured(cls, used: Callable[[], float], seconds: float) -> Self:
+        """The rate is that of the next `seconds`, in which nothing is asked."""
+        begin, before = time.monotonic(), used()
+        time.sleep(seconds)
+        return cls(used, (used() - before) / (time.monotonic() - begin))
+
+    def wait(self) -> float:
+        """Wait until they have been at rest for QUIET seconds, at most SETTLE_MAX, which is said then; return
+        the seconds waited."""
+        begin = time.monotonic()
+        while True:
+            now, used = time.monotonic(), self._used()
+            self._seen.append((now, used))
+            while len(self._seen) > 1 and self._seen[1][0] <= now - QUIET:
+                self._seen.popleft()
+            seconds, spent = now - self._seen[0][0], used - self._seen[0][1]
+            if seconds >= QUIET and spent <= RATE_MARGIN * self.rate * seconds + SECONDS_MARGIN:
+                return now - begin
+            if now - begin >= SETTLE_MAX:
+                rates = f"{100 * spent / seconds:.0f} % of a core, {100 * self.rate:.0f} % when idle"
+                print(f"not at rest after {SETTLE_MAX:g} s: {rates}", file=sys.stderr)
+                return now - begin
+            time.sleep(LOOK)
+
+
 class Meter:
     """Processor time of some processes while a block runs."""
 
@@ -87,13 +130,15 @@ class Meter:
         """Processor seconds, wall-clock seconds, and processor seconds of a check."""
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """Measure this block, with a check before and after it."""
+    def running(self, tail: Rest | None = None) -> Iterator[None]:
+        """Measure this block, with a check before and after it. `tail`: what its work still costs after the
+        block counts, until then; `wall` does not include that time."""
         check = check_seconds()
         used, begin = processor_seconds(self._pids), time.monotonic()
         yield
         self.wall = time.monotonic() - begin
-        self.seconds = processor_seconds(self._pids) - used - self._idle * self.wall
+        idle = self._idle * self.wall + (0.0 if tail is None else tail.rate * tail.wait())
+        self.seconds = processor_seconds(self._pids) - used - idle
         self.check = (check + check_seconds()) / 2
 
     def checks(self, operations: int) -> float:
