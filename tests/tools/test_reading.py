@@ -50,6 +50,12 @@ def test_utf_8_with_a_wrong_byte_is_not_read_as_windows_1252(tmp_path: Path, row
         read(tmp_path, b"ticket_id,name\n" + rows)
 
 
+@pytest.mark.parametrize("row", ["T-1;Müller;»Spaß«", "T-1;SOIRÉE;« CAFÉ\N{NO-BREAK SPACE}»"])
+def test_windows_1252_may_hold_a_pair_that_is_also_utf_8(tmp_path: Path, row: str) -> None:
+    (record,) = read(tmp_path, f"ticket_id;name;product\n{row}\n".encode("cp1252"))
+    assert [*record.fields.values()] == [cell.strip() for cell in row.split(";")]
+
+
 def test_a_delimiter_inside_quotes_does_not_count() -> None:
     assert delimiter_of('"a,b,c,d";"e,f";g\n') == ";"
 

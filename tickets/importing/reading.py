@@ -1,7 +1,7 @@
 """Read a CSV, XLSX or JSON file into records: numbered rows of named texts.
 
 Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which spreadsheet programs write. A file
-that is UTF-8 except for some bytes is refused.
+that is UTF-8 except for some bytes, at most as many as its characters of several bytes, is refused.
 Delimiter: the one in Excel's first line "sep=;", else the most frequent of comma, semicolon, tab and bar in
 the header row, of those that lead to a column of ticket IDs. A row that is not valid CSV becomes a record
 with a problem; so does a row whose length differs from the header's, and each row that an unclosed quotation
@@ -134,8 +134,11 @@ def decoded(content: bytes) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         if marked:
             raise FileRefused(f"The file begins as {marked}, but the rest is not: {error}.") from error
-        # Windows-1252 hardly ever forms a UTF-8 character; a damaged or mixed file, read so, has wrong names.
-        if not content.decode(encoding, errors="ignore").isascii():
+        # Windows-1252 forms a UTF-8 character now and then (ß«), but has more bytes that form none; a damaged
+        # or mixed file, read so, has wrong names.
+        right = content.decode(encoding, errors="ignore")
+        characters = len(right) - len(right.encode("ascii", errors="ignore"))
+        if characters >= len(content) - len(right.encode(encoding)):
             at = error.start
             line = len((content[:at] + b".").splitlines())
             raise FileRefused(
