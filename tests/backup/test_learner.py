@@ -83,6 +83,15 @@ def test_another_kind_of_database_than_the_platforms_is_refused(
         work(platform)
 
 
+@pytest.mark.parametrize("name", ["database", "identity"])
+def test_a_file_of_the_platform_that_cannot_be_read_is_named(platform: Source, name: str) -> None:
+    (platform.root / "platform").mkdir()
+    (platform.root / "platform" / name).write_bytes(b"\xff\n")
+    served = Source(platform.root, "postgresql://dtvn@127.0.0.1:9/dtvn")
+    with pytest.raises(BackupError, match=f"platform/{name} cannot be read"):
+        served.check_database()
+
+
 def test_a_copy_that_is_not_there_is_not_removed(platform: Source) -> None:
     (platform.places.learner / "ledger.sqlite3").unlink()
     turns = platform.places.learner / "ledger.turns"

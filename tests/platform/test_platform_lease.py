@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from dtvn.node.options import StartError
+from tests.disks import read_only
 from validators.data_folder.folder import DataFolder
 from validators.models import Platform
 from validators.processes import platform_lease
@@ -77,6 +78,26 @@ def test_the_folder_notes_which_kind_of_database_its_platform_uses(
     second.take()
     second.release()
     assert folder.database_note.read_text() == "server\n"
+
+
+def test_a_note_that_cannot_be_written_ends_no_start(first: PlatformLease, folder: DataFolder) -> None:
+    first.release()
+    folder.database_note.unlink()
+    second = PlatformLease(folder)
+    with read_only(folder.platform):
+        second.take()
+    second.release()
+    assert second.platform_id == first.platform_id
+
+
+def test_a_note_that_cannot_be_read_is_named_before_the_lease_is_taken(
+    first: PlatformLease, folder: DataFolder
+) -> None:
+    first.release()
+    folder.database_note.write_bytes(b"\xff\n")
+    with pytest.raises(StartError, match=r"platform/database cannot be read: .*$"):
+        PlatformLease(folder).take()
+    assert Platform.objects.get().run == ""
 
 
 def test_a_start_that_lacks_the_platforms_server_is_refused(first: PlatformLease, folder: DataFolder) -> None:

@@ -70,17 +70,16 @@ class Source(msgspec.Struct, frozen=True):
         """Raise BackupError unless `database_url` leads to the database of this folder's platform, as far as
         the folder tells."""
         folder = DataFolder(self.root)
-        kind = folder.database_kind()
+        try:
+            kind, own = folder.database_kind(), folder.platform_id()
+        except StartError as error:
+            raise BackupError(str(error)) from error
         if kind == "server" and not self.database_url:
             raise BackupError(f"The platform of {self.root} uses a database on a server: set DATABASE_URL.")
         if kind == "sqlite" and self.database_url:
             raise BackupError(f"The platform of {self.root} uses SQLite files: unset DATABASE_URL.")
-        if self.database_url and folder.identity.exists():
-            own = folder.identity.read_text(encoding="ascii").strip()
-            if postgresql.platform_id(self.database_url) not in {"", own}:
-                raise BackupError(
-                    f"DATABASE_URL names the database of another platform than {self.root} has."
-                )
+        if self.database_url and own and postgresql.platform_id(self.database_url) not in {"", own}:
+            raise BackupError(f"DATABASE_URL names the database of another platform than {self.root} has.")
 
     def nodes(self) -> list[NodeFolder]:
         """Its nodes, by name."""

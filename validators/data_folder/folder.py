@@ -77,11 +77,12 @@ class DataFolder:
 
     def database_kind(self) -> str:
         """Where the platform's last start had its database: "sqlite" or "server"; "" if no start noted it, as
-        in earlier versions."""
-        try:
-            return self.database_note.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            return ""
+        in earlier versions. Raises StartError."""
+        return _line(self.database_note)
+
+    def platform_id(self) -> str:
+        """Id of this folder's platform; "" if none was started here. Raises StartError."""
+        return _line(self.identity)
 
     def end_credentials(self) -> None:
         """Remove the file that says that the network is ready. On a disk that became read-only it stays: the
@@ -98,6 +99,16 @@ class DataFolder:
         for folder in (self.celery_queue, self.celery_control):
             for path in folder.iterdir():
                 path.unlink(missing_ok=True)
+
+
+def _line(path: Path) -> str:
+    """The only line of a file; "" without the file."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise StartError(f"{path} cannot be read: {error}") from error
 
 
 def write_private_json(path: Path, content: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ class PlatformLease:
         """Write the platform's id to the data folder, then create the row: after a crash in between, the next
         start creates the row with this id. Returns the row, another platform's if that was first."""
         preparation.migrate()  # the table may be of an earlier version
-        known = self._known() or secrets.token_hex(16)
+        known = self._folder.platform_id() or secrets.token_hex(16)
         self._remember(known)
         try:
             return Platform.objects.create(pk=ROW, platform_id=known)
@@ -89,7 +89,7 @@ class PlatformLease:
             return ROWS.get()
 
     def _check_identity(self, row: Platform) -> None:
-        if row.platform_id == self._known():
+        if row.platform_id == self._folder.platform_id():
             return
         if connection.vendor == "sqlite":  # that file is in this folder, and nobody else's
             self._remember(row.platform_id)
@@ -147,20 +147,12 @@ class PlatformLease:
     def _row(self) -> QuerySet[Platform]:
         return Platform.objects.filter(pk=ROW, run=self._run)
 
-    def _known(self) -> str:
-        """The id in the data folder; "" for none."""
-        try:
-            return self._folder.identity.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            return ""
-        except (OSError, ValueError) as error:
-            raise StartError(f"{self._folder.identity} cannot be read: {error}") from error
-
     def _note_database(self) -> None:
         """Commands beside this run have an environment of their own, which may lack the server."""
         kind = "server" if environment.database_url() else "sqlite"
         if self._folder.database_kind() != kind:
-            write_private(self._folder.database_note, f"{kind}\n".encode("ascii"), replace=True)
+            with suppress(OSError):  # the note is advice
+                write_private(self._folder.database_note, f"{kind}\n".encode("ascii"), replace=True)
 
     def _remember(self, platform_id: str) -> None:
         write_private(self._folder.identity, platform_id.encode("ascii") + b"\n", replace=True)
