@@ -93,11 +93,11 @@ def test_a_backup_from_a_read_only_disk_names_the_cause(old: Source, tmp_path: P
     assert list(tmp_path.glob("*.tar.gz")) == []
 
 
-def run(name: str, *words: object) -> str:
-    """What a command printed; CommandError passes."""
-    out = io.StringIO()
-    call_command(name, *(str(word) for word in words), stdout=out, stderr=io.StringIO())
-    return out.getvalue()
+def run(name: str, *words: object, warned: bool = False) -> str:
+    """What a command printed, or with `warned` what it wrote to stderr; CommandError passes."""
+    out, err = io.StringIO(), io.StringIO()
+    call_command(name, *(str(word) for word in words), stdout=out, stderr=err)
+    return (err if warned else out).getvalue()
 
 
 def votes(ledger: Path, cluster: bytes) -> tuple[bool, str]:
@@ -361,17 +361,23 @@ def test_a_backup_with_a_server_of_a_platform_in_files_is_refused(
 def test_a_node_whose_own_server_is_away_does_not_prevent_the_backup(old: Source, tmp_path: Path) -> None:
     """Nor is an older ledger beside it taken for its own."""
     write_private(old.places.node("r0").ledger_url, b"postgresql://dtvn@127.0.0.1:9/dtvn\n")
-    said = run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz")
+    said = run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz", warned=True)
     assert "NOT in it: the ledger of r0. None with a log was found, or its server does not answer" in said
     manifest = check(tmp_path / "a.tar.gz")
     assert (manifest.ledgers, manifest.database) == ((), "sqlite")
+
+
+def test_a_backup_covers_nothing_above_the_states_of_its_ledgers(old: Source, tmp_path: Path) -> None:
+    """The one that had certified it may be away when it is to be copied."""
+    assert back_up(old, tmp_path / "a.tar.gz", keys=False, ledgers=True, covered=10).covered == 10
+    assert back_up(old, tmp_path / "b.tar.gz", keys=False, ledgers=True, covered=11).covered == 0
 
 
 def test_a_platforms_database_that_was_not_found_is_named(old: Source, tmp_path: Path) -> None:
     """A folder of an earlier version, whose database is on a server, has no note of that."""
     old.database.unlink()
     (old.root / "platform/identity").write_text("0123\n")
-    said = run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz")
+    said = run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz", warned=True)
     assert "NOT in it: the platform's database" in said
     said = run("restore", "--check", tmp_path / "a.tar.gz")
     assert "database     not in it, none was found" in said

@@ -140,6 +140,7 @@ class _Copy:
         """Write the manifest."""
         genesis = self._genesis
         members = genesis.members if self._newest is None else self._newest.members
+        certified = max((each.certified for each in self._ledgers), default=0)
         manifest = Manifest(
             format=FORMAT,
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -149,7 +150,7 @@ class _Copy:
             members=tuple(member.id for member in members),
             demo=genesis.demo,
             keys=keys,
-            covered=covered,
+            covered=covered if covered <= certified else 0,
             database=self._kind,  # type: ignore[arg-type]
             migrations=self._migrations,
             ledgers=tuple(self._ledgers),

@@ -66,7 +66,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: bool
     """Whether it holds private keys."""
     covered: int
-    """Everything acknowledged before the backup began has this sequence or a lower one; 0: not known."""
+    """Everything acknowledged before the backup began has this sequence or a lower one, and a copied ledger
+    has certified it; 0: not known."""
     database: Literal["", "sqlite", "postgresql"]
     """The platform's database; "": none."""
     migrations: dict[str, str]

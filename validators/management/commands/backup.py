@@ -72,20 +72,23 @@ class Command(TeachingCommand):
         self._say(out, manifest, reason, ledgers=not options["no_ledgers"])
 
     def _say(self, out: Path, manifest: Manifest, reason: str, *, ledgers: bool) -> None:
-        say = self.stdout.write
+        say, warn = self.stdout.write, self.stderr.write
         say(f"{out}: {len(manifest.files)} files of cluster {manifest.cluster[:16]}, verified, mode 0600.")
         if manifest.lacks_database:
-            say("NOT in it: the platform's database. None was found; if it is on a server, set DATABASE_URL.")
+            none = "None was found; if it is on a server, set DATABASE_URL"
+            warn(f"NOT in it: the platform's database. {none}.")
         for name in manifest.missing:
             elsewhere = "if there is one, name its folder (--ledger) or its server (DTVN_STORAGE_URL)"
             none = "None with a log was found, or its server does not answer"
-            say(f"NOT in it: the ledger of {name}. {none}; {elsewhere}.")
+            warn(f"NOT in it: the ledger of {name}. {none}; {elsewhere}.")
         if newest := manifest.certified:
             say(f"newest certified state: sequence {newest.certified}, in the ledger of {newest.name}")
         if manifest.covered:
             say("It covers everything acknowledged before this backup began.")
         elif ledgers:
-            say(f"Operations acknowledged after that state are not covered: {reason}.")
+            which = "after that state" if newest else "so far"
+            why = reason or "no copied ledger has certified them"
+            say(f"Operations acknowledged {which} are not covered: {why}.")
         if manifest.keys:
             say("It holds private keys: keep it offline and encrypted, and delete older ones.")
         else:
