@@ -341,12 +341,19 @@ def test_a_platform_restored_in_part_cannot_start_without_its_database(
     assert kept > 3
 
 
-def test_a_backup_without_the_platforms_server_is_refused(old: Source, tmp_path: Path) -> None:
-    """An SQLite file of an earlier time would be taken for the platform's database."""
+def test_without_the_platforms_server_the_rest_is_backed_up(old: Source, tmp_path: Path) -> None:
+    """The server may be away. SQLite files of an earlier time are not taken for what is on it."""
+    (old.root / "platform/identity").write_text("0123\n")
     (old.root / "platform/database").write_text("server\n")
-    with pytest.raises(CommandError, match="uses a database on a server: set DATABASE_URL"):
-        run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz")
-    assert list(tmp_path.glob("*.tar.gz")) == []
+    shutil.copytree(old.places.node("r0").ledger, old.places.learner)
+    said = run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz", "--keys", warned=True)
+    assert re.findall("NOT in it: (.*?)\\..*set DATABASE_URL", said) == [
+        "the platform's database",
+        "the ledger of learner",
+    ]
+    manifest = check(tmp_path / "a.tar.gz")
+    assert ([each.name for each in manifest.ledgers], manifest.database) == (["r0"], "")
+    assert "secret.key" in {each.path for each in manifest.files}
 
 
 def test_a_backup_with_a_server_of_a_platform_in_files_is_refused(

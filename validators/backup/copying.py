@@ -117,7 +117,7 @@ class _Copy:
             copied = self._scratch / "platform"
             postgresql.dump(source.database_url, DATABASE_SCHEMA, copied)
         else:
-            if not source.database.exists():
+            if source.lacks_server or not source.database.exists():
                 return
             self._kind, name = "sqlite", f"platform/{source.database.name}"
             copied = self._scratch / "platform"

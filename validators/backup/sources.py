@@ -66,16 +66,26 @@ class Source(msgspec.Struct, frozen=True):
         """Where the learner's ledger is or would be."""
         return Location.choose(self.places.learner, url=self.database_url, schema=LEARNER_SCHEMA)
 
+    @property
+    def lacks_server(self) -> bool:
+        """Whether the platform's database is on a server that `database_url` does not name: files of an
+        earlier time may lie in the folder. Raises BackupError."""
+        return not self.database_url and self._noted()[0] == "server"
+
+    def _noted(self) -> tuple[str, str]:
+        """What the folder tells of its platform: the kind of its database, and its id."""
+        folder = DataFolder(self.root)
+        try:
+            return folder.database_kind(), folder.platform_id()
+        except StartError as error:
+            raise BackupError(str(error)) from error
+
     def check_database(self) -> None:
         """Raise BackupError unless `database_url` leads to the database of this folder's platform, as far as
         the folder tells."""
-        folder = DataFolder(self.root)
-        try:
-            kind, own = folder.database_kind(), folder.platform_id()
-        except StartError as error:
-            raise BackupError(str(error)) from error
-        if kind == "server" and not self.database_url:
+        if self.lacks_server:
             raise BackupError(f"The platform of {self.root} uses a database on a server: set DATABASE_URL.")
+        kind, own = self._noted()
         if kind == "sqlite" and self.database_url:
             raise BackupError(f"The platform of {self.root} uses SQLite files: unset DATABASE_URL.")
         if self.database_url and own and postgresql.platform_id(self.database_url) not in {"", own}:
@@ -110,7 +120,9 @@ class Source(msgspec.Struct, frozen=True):
             found = {node.id: _first(self._places(node, genesis)) for node in nodes}
             if self.places.learner_key.exists():
                 kind: PlaceKind = "platform" if self.database_url else "beside"
-                found[LEARNER_SCHEMA] = _first([LedgerPlace(kind, self.learner)])
+                found[LEARNER_SCHEMA] = (
+                    None if self.lacks_server else _first([LedgerPlace(kind, self.learner)])
+                )
         except (StartError, LedgerError) as error:
             raise BackupError(str(error)) from error
         return found

@@ -16,8 +16,9 @@ from validators.management.teaching import TeachingCommand, add_data_folder
 
 TEACH = """\
 Write one archive of a data folder: the platform's database, every ledger, genesis and settings of its nodes.
-The network may run; while it does, the newest operations are certified first. The archive is readable by its
-owner only: it holds personal data of ticket holders, and with --keys the keys that sign as these nodes.
+The network may run; while it does, the newest operations are certified first. While the platform's server is
+away, unset DATABASE_URL: the rest is backed up. The archive is readable by its owner only: it holds personal
+data of ticket holders, and with --keys the keys that sign as these nodes.
 
   manage.py backup --keys                        # backup-CLUSTER-TIME.tar.gz in the current folder
   manage.py restore --check FILE                 # verify an archive, without writing anything
@@ -60,7 +61,8 @@ class Command(TeachingCommand):
         try:
             out = options["out"] or new_name(source.genesis().name)
             check_place(out)
-            source.check_database()
+            if not source.lacks_server:
+                source.check_database()
             with saying("the cluster to certify its newest operations"):
                 covered, reason = (0, "") if options["no_ledgers"] else cover(source)
             with saying("the copies and their verification"):
@@ -79,6 +81,8 @@ class Command(TeachingCommand):
             warn(f"NOT in it: the platform's database. {none}.")
         for name in manifest.missing:
             elsewhere = "if there is one, name its folder (--ledger) or its server (DTVN_STORAGE_URL)"
+            if name == "learner":
+                elsewhere = "if it is on the platform's server, set DATABASE_URL"
             none = "None with a log was found, or its server does not answer"
             warn(f"NOT in it: the ledger of {name}. {none}; {elsewhere}.")
         if newest := manifest.certified:
