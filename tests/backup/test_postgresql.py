@@ -209,17 +209,25 @@ def test_a_ledger_that_the_environment_names_is_in_the_backup(old_url: str, tmp_
 
 
 def test_the_database_of_another_platform_is_refused(old_url: str, tmp_path: Path) -> None:
+    """Its id decides, since a platform that has just moved to a server has noted SQLite. An empty database
+    has no id, and is not the one of a platform in files."""
     source = Source(a_node(tmp_path / "old", old_log(12), old_url).root, old_url)
     source.check_database()
     (source.root / "platform").mkdir()
     (source.root / "platform/identity").write_text("0123\n")
     source.check_database()
+    (source.root / "platform/database").write_text("sqlite\n")
+    with pytest.raises(BackupError, match="names another database than that of the platform"):
+        source.check_database()
     with psycopg.connect(old_url) as server:
         server.execute("CREATE TABLE public.validators_platform (platform_id text)")
         server.execute("INSERT INTO public.validators_platform VALUES ('4567')")
-    with pytest.raises(BackupError, match="names the database of another platform than"):
-        source.check_database()
+    for note in ("sqlite\n", "server\n"):
+        (source.root / "platform/database").write_text(note)
+        with pytest.raises(BackupError, match="names another database than that of the platform"):
+            source.check_database()
     (source.root / "platform/identity").write_text("4567\n")
+    (source.root / "platform/database").write_text("sqlite\n")
     source.check_database()
 
 

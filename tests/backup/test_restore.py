@@ -356,12 +356,13 @@ def test_without_the_platforms_server_the_rest_is_backed_up(old: Source, tmp_pat
     assert "secret.key" in {each.path for each in manifest.files}
 
 
-def test_a_backup_with_a_server_of_a_platform_in_files_is_refused(
+def test_a_server_that_does_not_answer_is_refused_whatever_the_note(
     old: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (old.root / "platform/identity").write_text("0123\n")
     (old.root / "platform/database").write_text("sqlite\n")
     monkeypatch.setenv("DATABASE_URL", "postgresql://dtvn@127.0.0.1:9/dtvn")
-    with pytest.raises(CommandError, match="uses SQLite files: unset DATABASE_URL"):
+    with pytest.raises(CommandError, match=r"PostgreSQL cannot be read: .*refused"):
         run("backup", "--data-dir", old.root, "--out", tmp_path / "a.tar.gz")
 
 

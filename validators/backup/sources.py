@@ -86,10 +86,13 @@ class Source(msgspec.Struct, frozen=True):
         if self.lacks_server:
             raise BackupError(f"The platform of {self.root} uses a database on a server: set DATABASE_URL.")
         kind, own = self._noted()
-        if kind == "sqlite" and self.database_url:
-            raise BackupError(f"The platform of {self.root} uses SQLite files: unset DATABASE_URL.")
-        if self.database_url and own and postgresql.platform_id(self.database_url) not in {"", own}:
-            raise BackupError(f"DATABASE_URL names the database of another platform than {self.root} has.")
+        if not self.database_url or not own:
+            return
+        found = postgresql.platform_id(self.database_url)
+        if found != own and (found or kind == "sqlite"):
+            raise BackupError(
+                f"DATABASE_URL names another database than that of the platform of {self.root}."
+            )
 
     def nodes(self) -> list[NodeFolder]:
         """Its nodes, by name."""
