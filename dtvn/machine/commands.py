@@ -29,7 +29,10 @@ from dtvn.protocol.signatures import is_public_key
 
 DEFAULT_EVENT = "default"
 REHEARSAL = "rehearsal-"
-"""Beginning of the names of events for rehearsals, whose admissions are not counted."""
+"""Before its date, the name of a rehearsal's event."""
+REHEARSAL_EVENT = f"^{REHEARSAL}[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$"
+REHEARSAL_TICKET = "REHEARSAL-"
+"""Beginning of the ids of a rehearsal's tickets, whose admissions are not counted."""
 NONCE_BYTES_MAX = 64
 DATA_BYTES_MAX = 4_096
 """Most bytes of an issued ticket's data; the state keeps them permanently."""

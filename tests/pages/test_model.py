@@ -115,15 +115,19 @@ def test_old_snapshot_and_frames_make_the_fresh_snapshot(
     assert page.state == as_sent(read_snapshot())
 
 
-def test_admissions_of_a_rehearsal_are_not_counted_today(
+def test_only_admissions_of_a_rehearsal_are_not_counted_today(
     learner: RealLearner, operate: Callable[..., object], page: Page
 ) -> None:
     page.load(read_snapshot())
     (ticket,) = make_tickets(1, run="suite", today=datetime.now(UTC).date())
-    for event in (ticket.event, ticket.event.upper(), "fest"):
-        operate("issue T-1", "admit T-1", event=event)
+    name = ticket.ticket_id
+    operate(f"issue {name}", f"admit {name}", event=ticket.event)
+    counted = [(ticket.event, "T-1"), (ticket.event, name.lower()), ("fest", name)]
+    counted += [(event, name) for event in ("rehearsal-don-giovanni", ticket.event.upper())]
+    for event, each in counted:
+        operate(f"issue {each}", f"admit {each}", event=event)
     follow(page, page.state["sequence"], 500)
-    assert page.state["day"]["admitted"] == read_snapshot()["day"]["admitted"] == 2
+    assert page.state["day"]["admitted"] == read_snapshot()["day"]["admitted"] == len(counted)
 
 
 def test_the_rate_drops_seconds_that_a_snapshot_no_longer_holds(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from dtvn.machine.commands import REHEARSAL
+from dtvn.machine.commands import REHEARSAL, REHEARSAL_TICKET
 from dtvn.wording import counted
 from tickets.importing.columns import Holder, ImportedTicket
 
@@ -18,7 +18,7 @@ def make_tickets(count: int, *, run: str, today: date) -> list[ImportedTicket]:
     return [
         ImportedTicket(
             row=number,
-            ticket_id=f"REHEARSAL-{run}-{number}",
+            ticket_id=f"{REHEARSAL_TICKET}{run}-{number}",
             event=f"{REHEARSAL}{today.isoformat()}",
             product="",
             seat="",

@@ -6,6 +6,7 @@ frames after it == a later snapshot* holds exactly.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Left
 
 from dtvn.machine import SEED_COUNT, SEED_TICKETS
-from dtvn.machine.commands import REHEARSAL
+from dtvn.machine.commands import REHEARSAL_EVENT, REHEARSAL_TICKET
 from dtvn.machine.contract import ABOUT, EVENT_TYPES, MICROSECONDS, STATE_AFTER
 from dtvn.machine.reasons import OK
 from validators.feed.relay import FRAME_EVENTS, Frame
@@ -196,7 +197,7 @@ def _event(record: OperationRecord, verdict: str, first: set[int]) -> dict[str, 
     if record.operation in ABOUT["CONSUMED"]:
         if record.pk not in first:
             event["repeated"] = True
-        if record.event.startswith(REHEARSAL):
+        if record.ticket_id.startswith(REHEARSAL_TICKET) and re.search(REHEARSAL_EVENT, record.event):
             event["rehearsal"] = True
     return event
 
@@ -234,8 +235,8 @@ def _admissions_since(second: int, applied: int) -> int:
         return 0
     first = _first_since(second * MICROSECONDS, applied)
     # Not LIKE: SQLite's ignores case.
-    found = _shown(first - 1, applied).alias(begin=Left("event", len(REHEARSAL))).exclude(begin=REHEARSAL)
-    return _admissions(found).count()
+    found = _shown(first - 1, applied).alias(begin=Left("ticket_id", len(REHEARSAL_TICKET)))
+    return _admissions(found.exclude(begin=REHEARSAL_TICKET, event__regex=REHEARSAL_EVENT)).count()
 
 
 def _rates(after: int, to: int) -> tuple[tuple[int, int], ...]:
