@@ -107,9 +107,11 @@ def agreement(reports: Sequence[Report], *, window: int, without: Collection[str
     )
 
 
-def agreement_of(gateway: GatewayFace, *, without: Collection[str] = ()) -> Agreement:
-    """`agreement` of the members as this gateway sees them now; no member is asked."""
-    reports = [report_of(view) for view in gateway.members()]
+def agreement_of(
+    gateway: GatewayFace, *, members: Sequence[MemberView] = (), without: Collection[str] = ()
+) -> Agreement:
+    """`agreement` of these members, or of all as this gateway sees them now; no member is asked."""
+    reports = [report_of(view) for view in members or gateway.members()]
     return agreement(reports, window=window(gateway.present.parameters), without=without)
 
 

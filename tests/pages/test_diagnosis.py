@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
@@ -153,43 +154,59 @@ def test_nodes_with_full_disks_are_named(learner: RealLearner, monkeypatch: pyte
 
 
 NO_QUORUM = "No quorum: 4 of 4 reachable, 2 {}, 3 needed; nothing can be decided."
+SAME = (3, 3, 3, 3)
+
+
+@pytest.fixture
+def answer(learner: RealLearner, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets what the members say: in the statuses that the gateway has polled, and when they are asked."""
+    ManagedNode.objects.filter(role="learner").update(status="running")
+    known = {"taken_at": 0, "last_heartbeat": 0, "primary": 0, "slots": [], "changing": False, "voting": True}
+    known |= {"voting_reason": "", "pending": 0, "catching_up_to": 0, "suspicion": "", "epoch": 0}
+
+    def say(polled: Sequence[int], views: Sequence[int], sequences: Sequence[int]) -> None:
+        members = [
+            msgspec.structs.replace(
+                member, view=view, sequence=sequence, status={**member.status, "stable": sequence}
+            )
+            for member, view, sequence in zip(learner.gateway.members(), polled, sequences, strict=True)
+        ]
+
+        def query(member: int, what: str, *, wait: float) -> Future[Answered]:
+            at = {"view": views[member], "executed": sequences[member], "stable": sequences[member]}
+            future: Future[Answered] = Future()
+            future.set_result(Answered(0, "", msgspec.json.encode(known | at).decode()))
+            return future
+
+        monkeypatch.setattr(learner.gateway, "members", lambda: members)
+        monkeypatch.setattr(learner.gateway, "query", query)
+
+    return say
 
 
 @pytest.mark.parametrize(
     ("views", "sequences", "verdict"),
     [
         ((3, 3, 4, 4), (40, 40, 40, 40), NO_QUORUM.format("in one view")),
-        ((3, 3, 3, 3), (1000, 1000, 10, 10), NO_QUORUM.format("up to date")),
+        (SAME, (1000, 1000, 10, 10), NO_QUORUM.format("up to date")),
     ],
 )
 @pytest.mark.django_db(databases=["default", "learner"])
 def test_where_the_sentence_of_state_is_stuck_the_verdict_is_too(
-    learner: RealLearner,
-    monkeypatch: pytest.MonkeyPatch,
-    views: tuple[int, ...],
-    sequences: tuple[int, ...],
-    verdict: str,
+    answer: Callable[..., None], views: tuple[int, ...], sequences: tuple[int, ...], verdict: str
 ) -> None:
-    ManagedNode.objects.filter(role="learner").update(status="running")
-    known = {"taken_at": 0, "last_heartbeat": 0, "primary": 0, "slots": [], "changing": False, "voting": True}
-    known |= {"voting_reason": "", "pending": 0, "catching_up_to": 0, "suspicion": ""}
-    members = [
-        msgspec.structs.replace(
-            member, view=view, sequence=sequence, status={**member.status, "stable": sequence}
-        )
-        for member, view, sequence in zip(learner.gateway.members(), views, sequences, strict=True)
-    ]
-
-    def query(member: int, what: str, *, wait: float) -> Future[Answered]:
-        told = known | {"view": views[member], "executed": sequences[member]}
-        future: Future[Answered] = Future()
-        future.set_result(Answered(0, "", msgspec.json.encode(told).decode()))
-        return future
-
-    monkeypatch.setattr(learner.gateway, "members", lambda: members)
-    monkeypatch.setattr(learner.gateway, "query", query)
+    answer(views, views, sequences)
     found = explain()
     assert (found["level"], found["verdict"]) == ("stuck", verdict)
+
+
+@pytest.mark.django_db(databases=["default", "learner"])
+def test_answers_that_agree_outweigh_statuses_from_both_sides_of_a_view_change(
+    answer: Callable[..., None],
+) -> None:
+    """The statuses are up to a second old."""
+    answer((2, 2, 3, 3), SAME, (40, 40, 40, 40))
+    assert explain()["verdict"] == "Nothing is stuck. Sequence 40 is executed."
 
 
 @pytest.mark.django_db(databases=["default", "learner"])

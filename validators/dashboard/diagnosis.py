@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from dtvn.api.errors import Unavailable
-from dtvn.gateway import NO_CLUSTER, Agreement, Answered, MemberView, agreement_of
+from dtvn.gateway import NO_CLUSTER, Agreement, Answered, GatewayFace, MemberView, agreement_of
 from dtvn.protocol import quorum
 from dtvn.wording import counted
 from validators.feed.rows import read_applied
@@ -54,6 +54,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     problem: str = ""
+    epoch: int = 0
     view: int = 0
     changing: bool = False
     primary: str = ""
@@ -62,6 +63,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     waiting: bool = False
     """It votes only after others have answered (R11): its vote is not lost."""
     executed: int = 0
+    stable: int = 0
+    """Sequence of its newest stable checkpoint."""
     pending: int = 0
     catching_up_to: int = 0
     suspicion: str = ""
@@ -83,13 +86,31 @@ def explain() -> dict[str, Any]:
     ]
     ids = [member.id for member in members]
     nodes = [_node(member, future, ids) for member, future in zip(members, asked, strict=True)]
-    level, verdict = judge(nodes, state=agreement_of(gateway), reading=_reading())
+    level, verdict = judge(nodes, state=_state(gateway, members, nodes), reading=_reading())
     return {
         "level": level,
         "verdict": verdict,
         "quorum": quorum.quorum(len(nodes)),
         "nodes": msgspec.to_builtins(nodes),
     }
+
+
+def _state(gateway: GatewayFace, members: Sequence[MemberView], nodes: Sequence[Node]) -> Agreement:
+    """The state of the cluster by the statuses that the gateway has polled, unless a quorum agrees by the
+    nodes' own answers: the statuses are up to a second old, and may be from both sides of a view change."""
+    told = [
+        msgspec.structs.replace(
+            member,
+            connected=not node.problem,
+            heard=0.0,
+            view=node.view,
+            sequence=node.executed,
+            status={name: getattr(node, name) for name in ("voting", "changing", "epoch", "stable")},
+        )
+        for member, node in zip(members, nodes, strict=True)
+    ]
+    now = agreement_of(gateway, members=told)
+    return agreement_of(gateway) if now.level == "stuck" else now
 
 
 def judge(nodes: Sequence[Node], *, state: Agreement = NO_CLUSTER, reading: str = "") -> tuple[str, str]:
@@ -197,12 +218,14 @@ def _told(node_id: str, said: dict[str, Any], ids: Sequence[str]) -> Node:
     lowest = min(slots, key=lambda slot: slot["sequence"], default=None)
     return Node(
         id=node_id,
+        epoch=said["epoch"],
         view=said["view"],
         changing=said["changing"],
         primary=primary,
         voting=said["voting"],
         voting_reason=said["voting_reason"],
         executed=executed,
+        stable=said["stable"],
         pending=said["pending"],
         catching_up_to=said["catching_up_to"],
         suspicion=said["suspicion"],
