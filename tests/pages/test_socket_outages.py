@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import OperationalError
 
+from tests.pages.learner import RealLearner
 from tests.pages.test_consumer import Socket, open_socket  # noqa: F401 - a fixture
 from tests.waiting import PATIENCE
 from validators.dashboard import consumers, live
@@ -68,6 +70,35 @@ async def test_an_open_page_is_closed_while_the_nodes_states_are_unreadable(
     assert without_reason(told) == TRY_AGAIN_LATER
     assert len(reads) > 3
     assert live.live_of_this_loop()._watchers == 1, "the program stays"
+
+
+async def test_an_outage_is_counted_anew_when_everybody_had_left(
+    learner: RealLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes long after it is not closed for the first poll that fails."""
+    reads = []
+
+    def away() -> None:
+        reads.append(1)
+        raise OperationalError("the server does not answer")
+
+    monkeypatch.setattr(outage, "monotonic", itertools.count().__next__)
+    monkeypatch.setattr(live, "NODES_INTERVAL", 0.0)
+    feed = live.Live()
+    try:
+        for _ in range(2):
+            reads.clear()
+            monkeypatch.setattr(live, "describe_nodes", list)
+            await feed.join(inbox := live.Inbox())
+            monkeypatch.setattr(live, "describe_nodes", away)
+            while (await asyncio.wait_for(inbox.get(), PATIENCE))["type"] != "feed.away":
+                pass
+            assert len(reads) > 3
+            feed.leave(inbox)
+            with pytest.raises(OperationalError):
+                await feed.look_at_nodes()  # after the feed's own last poll
+    finally:
+        await feed.close()
 
 
 async def test_messages_beyond_a_clients_inbox_are_dropped_and_read_again(

@@ -205,14 +205,15 @@ class Live:
         self.tell({"type": "feed.events", "after": frame.after, "to": frame.to, "text": sendable.text})
 
     async def _watch_nodes(self) -> None:
-        outage = Outage("the state of the nodes")
         while True:
             await self._watched.wait()
-            with outage:
-                await self.look_at_nodes()
-            if outage.seconds > OUTAGE_SHOWN_AFTER:
-                self.tell({"type": "feed.away"})
-            await asyncio.sleep(NODES_INTERVAL)
+            outage = Outage("the state of the nodes")
+            while self._watched.is_set():
+                with outage:
+                    await self.look_at_nodes()
+                if outage.seconds > OUTAGE_SHOWN_AFTER:
+                    self.tell({"type": "feed.away"})
+                await asyncio.sleep(NODES_INTERVAL)
 
     async def _watch_simulator(self) -> None:
         outage = Outage("the simulator's events")
