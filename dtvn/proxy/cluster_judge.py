@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +23,9 @@ CHUNK_EVENTS = 1_000
 CHUNK_BYTES = 1024 * 1024
 """Bytes of the events in one request, and the longest event that members judge."""
 CONNECT_SECONDS = 5.0
-PAUSE_SECONDS = 0.2
-"""Seconds between two attempts at a call; a repeated call gets the same answer."""
+PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.2, 10.0
+"""Seconds after the first attempt at a call, doubled after each up to the second figure; Retry-After may ask
+for more. A repeated call gets the same answer."""
 BUSY = "run_busy"
 """Code of a call whose earlier attempt, of which the answer was lost, is not answered yet."""
 _AGAIN = (429, 502, 503, 504)
@@ -104,10 +106,12 @@ class ClusterJudge:
     async def call(self, path: str, body: bytes, media: str) -> bytes:
         """Sends a POST, again and again while the platform is unreachable or busy, and returns the body of
         the answer. Raises _Refused if the platform answers another error, NoVerdict after `patience`."""
+        pause = PAUSE_SECONDS
         trouble: Exception = NoVerdict(f"no answer of the cluster's platform in {self.patience} s")
         with suppress(TimeoutError):
             async with asyncio.timeout(self.patience):
                 while True:
+                    asked = 0
                     try:
                         answer = await self.client.post(path, content=body, headers={"Content-Type": media})
                     except httpx.TransportError as error:
@@ -123,8 +127,16 @@ class ClusterJudge:
                         trouble = _Refused(answer)
                         if answer.status_code not in _AGAIN and trouble.code != BUSY:
                             break
-                    await asyncio.sleep(PAUSE_SECONDS)
+                        asked = _retry_after(answer)
+                    await asyncio.sleep(max(pause, asked))
+                    pause = min(2 * pause, PAUSE_SECONDS_MAX)
         raise trouble
+
+
+def _retry_after(answer: httpx.Response) -> int:
+    """Seconds that the platform asks to wait; 0 if it gives none, or a date."""
+    given = answer.headers.get("Retry-After", "")
+    return int(given) if re.fullmatch("[0-9]{1,6}", given) else 0
 
 
 class _Refused(NoVerdict):

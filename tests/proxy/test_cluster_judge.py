@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,7 +14,7 @@ import pytest
 
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.rules import Stream, Verdict
-from dtvn.proxy import ClusterJudge, NoVerdict
+from dtvn.proxy import ClusterJudge, NoVerdict, cluster_judge
 from tests.events.rules.samples import event
 from tests.proxy.support import BAD, GOOD, answering, parsed, proxied, served, sse, types
 
@@ -33,6 +35,8 @@ class Platform:
         """What the run was to be."""
         self.later: tuple[int, str] | None = None
         """A failure of every call about events."""
+        self.retry_after: list[bytes] = []
+        """Retry-After of the first failures, one each."""
         self.stream = Stream()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -49,7 +53,8 @@ class Platform:
         if self.failures or later:
             status, code = later or self.failures.pop(0)
             said = {"success": False, "error": "it is so.", "code": code}
-            await answered(send, status, json.dumps(said).encode())
+            headers = [(b"retry-after", self.retry_after.pop(0))] if self.retry_after else []
+            await answered(send, status, json.dumps(said).encode(), headers)
         elif scope["path"] == RUNS:
             self.began = json.loads(body)
             await answered(send, 201, b'{"success":true,"data":{"id":7}}')
@@ -78,8 +83,8 @@ class Platform:
         return msgspec.json.encode(found)
 
 
-async def answered(send: Any, status: int, body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": []})
+async def answered(send: Any, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [*headers]})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -141,6 +146,22 @@ async def test_a_call_without_an_answer_is_repeated(failure: tuple[int, str]) ->
     async with judged_by(platform) as judge, proxied(answering(sse(GOOD)), "refuse", judge=judge) as proxy:
         answer = await proxy.post()
     assert answer.content == sse(GOOD)
+
+
+async def test_repeats_back_off_and_wait_as_long_as_the_platform_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(cluster_judge, "asyncio", SimpleNamespace(sleep=noted, timeout=asyncio.timeout))
+    platform = Platform(*[(503, "no_verdict")] * 9)
+    platform.retry_after = [b"1", b"Wed, 21 Oct 2026 07:28:00 GMT", b"3", b"-1"]
+    async with judged_by(platform) as judge:
+        await judge.open()
+    assert pauses == [1.0, 0.4, 3.0, 1.6, 3.2, 6.4, 10.0, 10.0, 10.0]
 
 
 async def test_an_error_that_stays_is_said_in_the_stream() -> None:
