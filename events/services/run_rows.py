@@ -81,11 +81,9 @@ def write(
     with transaction.atomic():
         if not JudgedRun.objects.filter(pk=run_id).update(**fields):
             return False
-        kept = RunPiece.objects.filter(judged_run_id=run_id).count() if pieces else 0
-        room = max(PIECES_EACH - kept, 0)
-        RunPiece.objects.bulk_create([_piece_row(run_id, piece) for piece in pieces[:room]])
+        left_out = _keep(run_id, pieces) if pieces else 0
         RunRecord.objects.bulk_create([_record_row(run_id, record) for record in records])
-        if left_out := len(pieces[room:]):
+        if left_out:
             row = JudgedRun.objects.get(pk=run_id)
             row.pieces_left_out += left_out
             row.save(update_fields=["pieces_left_out"])
@@ -144,6 +142,19 @@ def _omitted(findings: Findings) -> dict[str, int]:
     omitted = findings.omitted.copy()
     omitted.update(each.code for each in findings.violations[VIOLATIONS_KEPT:])
     return dict(omitted)
+
+
+def _keep(run_id: int, pieces: list[Piece]) -> int:
+    """Write pieces while there is room, and return how many are left out. One without a certificate replaces
+    an earlier one at its position: without a quorum, callers repeat their call."""
+    newest = {piece.position: piece for piece in pieces if not piece.certificate}
+    pieces = [piece for piece in pieces if piece.certificate or newest[piece.position] is piece]
+    kept = RunPiece.objects.filter(judged_run_id=run_id)
+    if newest:
+        kept.filter(position__in=newest, certificate=b"").delete()
+    room = max(PIECES_EACH - kept.count(), 0)
+    RunPiece.objects.bulk_create([_piece_row(run_id, piece) for piece in pieces[:room]])
+    return len(pieces[room:])
 
 
 def _piece_row(run_id: int, piece: Piece) -> RunPiece:

@@ -183,6 +183,19 @@ def test_a_chunk_without_verdict_may_be_repeated(api: Api, fake: FakeGateway) ->
     assert len(answer.content.splitlines()) == 3
 
 
+def test_a_call_repeated_without_a_quorum_leaves_one_uncertified_row(api: Api, fake: FakeGateway) -> None:
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    assert api.post(f"{path}/events?from=0", texts(GOOD[:1])).status_code == 200
+    fake.events.down = frozenset({2, 3})
+    for number in range(10):
+        assert api.post(f"{path}/events?from=1", texts(GOOD[1:3])).status_code == 503
+        if number % 3:
+            run_table.sweep()
+    api.post(f"{path}/end")
+    kept = RunPiece.objects.order_by("id").values_list("position", "certificate")
+    assert [(position, bool(certificate)) for position, certificate in kept] == [(0, True), (1, False)]
+
+
 def test_a_run_has_one_writer(api: Api) -> None:
     api.post("events/runs", {"thread": "t", "run": "r"})
     answer = api.post("events/runs", {"thread": "t", "run": "r"})
