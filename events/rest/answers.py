@@ -14,7 +14,7 @@ from dtvn.api.event_answers import KeptPiece, KeptRecord, KeptRun, KeptViolation
 from dtvn.api.event_findings import LOCAL_ONLY, Report, SequenceReport, is_valid, report_fields
 from dtvn.events.judging import Verdict
 from dtvn.events.rules import SUGGESTIONS, Severity
-from events.models import JudgedRun, RunPiece, RunRecord
+from events.models import JudgedRun, RunPiece, RunRecord, RunStatus
 from events.services import excerpts
 from events.services.open_runs import Judgement, OpenRun
 
@@ -44,12 +44,13 @@ def created(run: OpenRun) -> Answer:
 
 
 def kept_report(row: JudgedRun) -> dict[str, Any]:
-    """The report on a run that has ended, from its row: sentences of violations are not kept."""
+    """The report on a run that has ended or was lost, from its row: sentences of violations are not kept. A
+    lost one is not valid, since its row may be older than its last verdict."""
     violations = [
         {**each, "message": "", "suggestion": SUGGESTIONS.get(each["code"], "")} for each in row.violations
     ]
     return {
-        "valid": is_valid(row.code, row.failure),
+        "valid": row.status == RunStatus.ENDED and is_valid(row.code, row.failure),
         "events": row.events,
         "delivered": row.delivered,
         "code": row.code or None,

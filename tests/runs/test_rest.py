@@ -300,11 +300,12 @@ def test_the_runs_of_a_gateway_that_was_closed_are_ended_like_others(api: Api, f
     assert (JudgedRun.objects.get().status, JudgedRun.objects.get().events) == ("ended", 1)
 
 
-def test_a_run_whose_process_is_gone_is_lost(api: Api) -> None:
+def test_a_run_whose_process_is_gone_is_lost_and_not_valid(api: Api) -> None:
     path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
     run_table._runs.clear()
     JudgedRun.objects.update(changed_at=timezone.now() - 2 * run_rows.SILENCE)
     assert read(api.get(path))["data"]["status"] == "lost"
+    assert read(api.post(f"{path}/end"))["data"]["valid"] is False
     assert api.call("DELETE", path).status_code == 200
 
 
