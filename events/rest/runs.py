@@ -60,7 +60,8 @@ def begin_run(call: Call) -> Answer:
 
 def judge_next(call: Call, run_id: int) -> HttpResponseBase:
     """Have the run's next events judged: NDJSON, or a JSON object with `events` or `texts`. Answers one line
-    an event. `from`: the index of the first one; the same call again gets the same answer."""
+    an event. `from`: the index of the first one; the same call again gets the same answer. 503 `no_verdict`:
+    too few members voted in time. 422 `denied`: they did, and do not find these events valid."""
     run = run_table.find(run_id, call.actor)
     start = read_number("from", call.query["from"], 0, ID_MAX) if "from" in call.query else None
     plain = call.headers.get("Content-Type", "").startswith(NDJSON)
@@ -70,6 +71,8 @@ def judge_next(call: Call, run_id: int) -> HttpResponseBase:
     found = waited(run.judge(given, start))
     if found.local is not None:
         code, text = run.findings.failure
+        if run.findings.denied is not None:
+            raise errors.denied(run.findings.denied, text)
         raise ApiError(503, errors.NO_VERDICT, f"{text} ({code})")
     lines = b"".join(encoded(verdict) + b"\n" for verdict in found.verdicts)
     return HttpResponse(lines, content_type=NDJSON)

@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 
 from dtvn.api.errors import ApiError, InvalidRequest, Unavailable
+from dtvn.api.event_findings import Denied
 from dtvn.events.balancing import TooManyStreams
 from dtvn.events.judging import AlgorithmNotOffered
 from dtvn.gateway import GatewayClosed, Overloaded, RunEnded, RunIsLive
@@ -19,6 +20,7 @@ RUN_ELSEWHERE = "run_elsewhere"
 RUN_IS_LIVE = "run_is_live"
 RUN_BUSY = "run_busy"
 NO_VERDICT = "no_verdict"
+DENIED = "denied"
 TOO_MANY_RUNS = "too_many_runs"
 
 
@@ -41,6 +43,13 @@ def not_here(run_id: int, status: str) -> ApiError:
 def live_elsewhere() -> ApiError:
     text = "Another web process writes a run of this thread and name; it is lost 60 s after that process."
     return ApiError(409, RUN_IS_LIVE, text)
+
+
+def denied(decision: Denied, text: str) -> ApiError:
+    """The error (422) for events that the members decided against without a certificate; `text`: why there is
+    none. The same question would get the same votes."""
+    said = f"The members do not find event {decision.index} valid: {decision.code}. {text}"
+    return ApiError(422, DENIED, said)
 
 
 @contextmanager

@@ -31,6 +31,11 @@ BAD = [
     event("TE:m"),
     event("RF:r", threadId="t"),
 ]
+DECIDED_AGAINST = [
+    ("unanimous", (1,), ("invalid", "A_LIE", "NO_CERTIFICATE")),
+    ("majority", (1, 2), ("invalid", "A_LIE", "NO_CERTIFICATE")),
+    ("pbft", (1, 2), ("none", "PBFT_NO_CONSENSUS", "PBFT_NO_CONSENSUS")),
+]
 
 
 def texts(events: list[bytes], **more: Any) -> dict[str, Any]:
@@ -85,14 +90,7 @@ def test_a_liar_changes_no_verdict_and_is_shown(api: Api, fake: FakeGateway) -> 
     assert shown["votes"]["r1"] == {"valid": 1}
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "liars", "decision"),
-    [
-        ("unanimous", (1,), ("invalid", "A_LIE", "NO_CERTIFICATE")),
-        ("majority", (1, 2), ("invalid", "A_LIE", "NO_CERTIFICATE")),
-        ("pbft", (1, 2), ("none", "PBFT_NO_CONSENSUS", "PBFT_NO_CONSENSUS")),
-    ],
-)
+@pytest.mark.parametrize(("algorithm", "liars", "decision"), DECIDED_AGAINST)
 def test_what_the_members_do_not_find_valid_is_not_valid(
     api: Api, fake: FakeGateway, algorithm: str, liars: tuple[int, ...], decision: tuple[str, ...]
 ) -> None:
@@ -103,6 +101,17 @@ def test_what_the_members_do_not_find_valid_is_not_valid(
     assert (told["valid"], told["delivered"], told["scope"]) == (False, 0, "LOCAL_ONLY")
     kept = read(api.post(f"events/runs/{told['id']}/end"))["data"]
     assert (kept["verdict"], kept["code"], kept["valid"]) == (told["verdict"], told["code"], False)
+
+
+@pytest.mark.parametrize(("algorithm", "liars", "decision"), DECIDED_AGAINST)
+def test_a_chunk_that_the_members_decide_against_need_not_be_repeated(
+    api: Api, fake: FakeGateway, algorithm: str, liars: tuple[int, ...], decision: tuple[str, ...]
+) -> None:
+    falsely(fake, *liars)
+    path = api.post("events/runs", {"algorithm": algorithm, "recorded": False}).headers["Location"]
+    answer = api.post(f"{path}/events?from=0", texts(GOOD))
+    assert (answer.status_code, read(answer)["code"]) == (422, "denied")
+    assert f"do not find event 0 valid: {decision[1]}." in read(answer)["error"]
 
 
 def test_without_a_quorum_the_scope_says_local_only(api: Api, fake: FakeGateway) -> None:
