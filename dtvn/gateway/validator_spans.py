@@ -76,5 +76,5 @@ def traced(
 def _type_of(text: bytes) -> str:
     try:
         return msgspec.json.decode(text, type=_Typed).type
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return ""

@@ -102,6 +102,14 @@ def test_each_call_is_a_span_with_the_contracts_attributes(gateway: FakeGateway)
     ]
 
 
+def test_an_event_of_too_many_levels_has_a_span_too(gateway: FakeGateway) -> None:
+    tracer = Recorder()
+    with DistributedValidator(gateway, tracer=tracer) as validator:
+        found = validator.validate_event(b'{"a":' + b"[" * 100_000)
+    assert not found.is_valid
+    assert [told["event.type"] for _, told in tracer.ended] == [""]
+
+
 def test_a_cancelled_call_ends_its_span(gateway: FakeGateway) -> None:
     tracer = Recorder()
     validator = DistributedValidator.from_config(gateway, from_profile("small", "n0"), tracer)
