@@ -42,8 +42,8 @@ from dtvn.gateway.validator_answers import (
     NodeHealth,
     ValidationResult,
     Wanted,
-    code_of,
     failed,
+    failure_of,
     joined,
     local_result,
     result_of,
@@ -212,7 +212,7 @@ class _Operations(Nodes):
             judged = yield from judge(events, wanted)
             result = result_of(judged, len(events), time.monotonic() - begun)
         except NO_VERDICT as error:
-            result = failed(code_of(error), str(error), len(events), time.monotonic() - begun)
+            result = failure_of(error, len(events), time.monotonic() - begun)
         with self._counting:
             self._meter.add(result)
         return result

@@ -143,6 +143,8 @@ class ValidationResult(msgspec.Struct, frozen=True):
     certificates: tuple[bytes, ...] = ()
     salts: tuple[bytes, ...] = ()
     """The salt of each event, 16 bytes; a transcript needs them."""
+    timed_out: bool = False
+    """Whether time ran out before all members that were asked had answered."""
 
 
 def failed(code: str, message: str, events: int = 0, duration: float = 0.0) -> ValidationResult:
@@ -151,7 +153,13 @@ def failed(code: str, message: str, events: int = 0, duration: float = 0.0) -> V
     return ValidationResult(False, (reason,), (), events, duration, certified=False)
 
 
-def code_of(error: Exception) -> str:
+def failure_of(error: Exception, events: int, duration: float) -> ValidationResult:
+    """The result of a call that this exception ended."""
+    result = failed(_code_of(error), str(error), events, duration)
+    return msgspec.structs.replace(result, timed_out=isinstance(error, TimeoutError))
+
+
+def _code_of(error: Exception) -> str:
     """The rule id of a call that this exception ended."""
     match error:
         case BreakerError() | AlgorithmNotOffered():
@@ -229,6 +237,7 @@ def result_of(judged: Judged, events: int, duration: float) -> ValidationResult:
         judged.certified,
         judged.certificates,
         judged.salts,
+        judged.partial,
     )
 
 

@@ -56,7 +56,6 @@ def traced(
     span = tracer.start_span(SEQUENCE if whole else EVENT, attributes=given)
     try:
         result = yield from judging
-        local = any(each.code == "LOCAL_ONLY" for each in result.warnings)
         span.set_attributes(
             {
                 "node.partitioned": nodes.is_partitioned(),
@@ -65,7 +64,7 @@ def traced(
                 "validation.errors": len(result.errors),
                 "validation.warnings": len(result.warnings),
                 "validation.duration_ms": 1_000 * result.duration,
-                "validation.timeout": not (result.certified or local),
+                "validation.timeout": result.timed_out,
             }
         )
     finally:

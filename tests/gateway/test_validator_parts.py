@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from dtvn.events.asking.asker import LATE
-from dtvn.events.config import Algorithm, from_profile
+from dtvn.events.config import Algorithm, CircuitBreakerConfig, from_profile
 from dtvn.gateway import AsyncDistributedValidator, DistributedValidator
 from dtvn.gateway.validator_answers import Wanted
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
+from tests.gateway.test_events import falsely
 from tests.gateway.test_validator import BAD, GOOD
 from tests.host.support import make_genesis
 
@@ -100,6 +101,25 @@ def test_each_call_is_a_span_with_the_contracts_attributes(gateway: FakeGateway)
         ("distributed_validation", usual | said | {"event.type": "RUN_STARTED"}),
         ("distributed_validation", usual | said | alone | {"event.type": "TEXT_MESSAGE_START"}),
     ]
+
+
+def test_a_span_says_timeout_where_the_count_does(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of calls that the members decided late, and never answered, not of one that the breaker refused."""
+    tracer, breaker = Recorder(), CircuitBreakerConfig(name="consensus", max_failures=1)
+    late = DistributedValidator(gateway, tracer=tracer, algorithm=Algorithm.MAJORITY, breaker=breaker)
+    falsely(gateway, 1, 2)
+    false = gateway.events.changed
+    with late as validator:
+        gateway.events.changed = lambda member, body: [] if member == 3 else false(member, body)
+        assert validator.validate_sequence(GOOD).warnings
+        monkeypatch.setattr("dtvn.gateway.validator.ANSWER_SLACK", -validator._wait)
+        monkeypatch.setattr(gateway.events, "attend", lambda: None)
+        for _ in range(2):
+            assert not validator.validate_sequence(GOOD).certified
+        assert validator.get_metrics().timeout_count == 2
+    assert [told["validation.timeout"] for _, told in tracer.ended] == [True, True, False]
 
 
 def test_an_event_of_too_many_levels_has_a_span_too(gateway: FakeGateway) -> None:
