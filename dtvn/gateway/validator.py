@@ -22,12 +22,11 @@ from dtvn.events.balancing import BreakerError, CallBreakers, Stats
 from dtvn.events.config import (
     Algorithm,
     CircuitBreakerConfig,
-    ConfigError,
     ConsensusConfig,
     DistributedValidatorConfig,
     PartitionHandlerConfig,
 )
-from dtvn.events.judging import Verdict, decision_rule
+from dtvn.events.judging import Verdict
 from dtvn.events.rules import Stream
 from dtvn.events.runs import started_run
 from dtvn.gateway.calls import Overloaded
@@ -42,6 +41,7 @@ from dtvn.gateway.validator_answers import (
     NodeHealth,
     ValidationResult,
     Wanted,
+    agreed_algorithm,
     failed,
     failure_of,
     joined,
@@ -97,6 +97,8 @@ class _Operations(Nodes):
         self._tracer = tracer
         self._running = False
         self._run: EventRun | None = None
+        self._run_asked: Algorithm | None = None
+        """The algorithm that it was to have; the cluster may decide majority as unanimous."""
         self._stream = Stream()
         """The rules over the events of `validate_event` that have a verdict, of the members or of this
         process."""
@@ -138,18 +140,8 @@ class _Operations(Nodes):
         if self._running:
             raise ValidatorError("the validator is running already")
         if self._config is not None:
-            self._algorithm = self._configured(self._config.consensus_config)
+            self._algorithm = agreed_algorithm(self._config.consensus_config, self.get_total_nodes())
         self._running = True
-
-    def _configured(self, config: ConsensusConfig) -> Algorithm:
-        """The configured algorithm. Raises AlgorithmNotOffered or ConfigError if the cluster's members do not
-        decide by it, or decide by fewer votes."""
-        members = self.get_total_nodes()
-        rule = decision_rule(config, members)
-        votes = quorum.quorum(members)
-        if rule.algorithm is not Algorithm.UNANIMOUS and rule.needed > votes:
-            raise ConfigError(f"this cluster decides by {votes} votes, not by {rule.needed}")
-        return rule.algorithm
 
     def _stop(self) -> Steps[None]:
         self._running = False
@@ -319,15 +311,22 @@ class _Operations(Nodes):
     def _live(self, wanted: Wanted) -> EventRun:
         if self._run is None:
             self._run = self._begin(wanted)
-        elif wanted.algorithm not in (None, self._run.algorithm):
+            self._run_asked = self._chosen(wanted)
+        elif wanted.algorithm and self._chosen(wanted) not in (self._run_asked, self._run.algorithm):
             raise RunIsLive(f"the run is judged by {self._run.algorithm}; `stop` ends it")
         return self._run
+
+    def _chosen(self, wanted: Wanted) -> Algorithm | None:
+        """The algorithm that a run is to have. Raises AlgorithmNotOffered, ConfigError."""
+        if wanted.algorithm is None or self._config is None:
+            return wanted.algorithm or self._algorithm
+        return agreed_algorithm(self._config.consensus_config, self.get_total_nodes(), wanted.algorithm)
 
     def _begin(self, wanted: Wanted) -> EventRun:
         return self._gateway.events.begin(
             wanted.thread or f"anonymous-{secrets.token_hex(8)}",
             wanted.run or f"run-{secrets.token_hex(8)}",
-            algorithm=wanted.algorithm or self._algorithm,
+            algorithm=self._chosen(wanted),
             recorded=self._recorded,
             actor=self._actor,
         )

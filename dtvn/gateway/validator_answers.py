@@ -9,8 +9,14 @@ import msgspec
 
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.balancing import BreakerError, TooManyStreams
-from dtvn.events.config import Algorithm
-from dtvn.events.judging import NO_DECISIONS, PARTIAL_DECISIONS, AlgorithmNotOffered, Verdict
+from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig
+from dtvn.events.judging import (
+    NO_DECISIONS,
+    PARTIAL_DECISIONS,
+    AlgorithmNotOffered,
+    Verdict,
+    decision_rule,
+)
 from dtvn.events.rules import SUGGESTIONS, Severity, Violation, refused
 from dtvn.gateway.calls import Overloaded
 from dtvn.gateway.events_face import Judged, RunIsLive
@@ -147,6 +153,16 @@ class ValidationResult(msgspec.Struct, frozen=True):
     """Whether time ran out before all members that were asked had answered."""
 
 
+def agreed_algorithm(config: ConsensusConfig, members: int, wanted: Algorithm | None = None) -> Algorithm:
+    """The configured algorithm, or the one that a call wants instead. Raises AlgorithmNotOffered or
+    ConfigError if so many members do not decide by it, or decide by fewer votes than are configured."""
+    rule = decision_rule(config, members, wanted)
+    votes = quorum.quorum(members)
+    if rule.algorithm is not Algorithm.UNANIMOUS and rule.needed > votes:
+        raise ConfigError(f"this cluster decides by {votes} votes, not by {rule.needed}")
+    return rule.algorithm
+
+
 def failed(code: str, message: str, events: int = 0, duration: float = 0.0) -> ValidationResult:
     """A result without a verdict, whose only error is this reason."""
     reason = Violation(0, code, Severity.ERROR, None, message, "")
@@ -164,6 +180,8 @@ def _code_of(error: Exception) -> str:
     match error:
         case BreakerError() | AlgorithmNotOffered():
             return str(error.code)
+        case ConfigError():
+            return AlgorithmNotOffered.code
         case RunIsLive():
             return "DISTRIBUTED_LOCK_FAILED"
         case TooManyStreams():

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.asking.asker import LATE
 from dtvn.events.balancing import BreakerState, TooManyStreams
-from dtvn.events.config import Algorithm, from_profile
+from dtvn.events.config import Algorithm, ConsensusConfig, DistributedValidatorConfig, from_profile
 from dtvn.gateway import CALL_EVENTS_MAX, DistributedValidator
 from dtvn.gateway import validator as validator_module
 from dtvn.gateway.questions import MemberStatus
 from dtvn.gateway.steps import waited
 from dtvn.gateway.validator_answers import Wanted
-from dtvn.protocol.genesis import CAPABILITIES
+from dtvn.protocol.genesis import CAPABILITIES, cluster_id
+from tests.fake_events import FakeEvents
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.gateway.test_validator import BAD, GOOD, codes
@@ -121,6 +123,38 @@ def test_a_call_may_name_its_algorithm(gateway: FakeGateway) -> None:
         assert codes(validator.validate_event(GOOD[2], algorithm=Algorithm.PBFT)) == [
             "DISTRIBUTED_LOCK_FAILED"
         ]
+
+
+def configured(gateway: FakeGateway, **consensus: Any) -> DistributedValidator:
+    config = DistributedValidatorConfig(node_id="n0", consensus_config=ConsensusConfig(**consensus))
+    return DistributedValidator.from_config(gateway, config)
+
+
+def test_the_algorithm_of_a_call_is_bound_to_the_configuration(gateway: FakeGateway) -> None:
+    falsely(gateway, 1)
+    with configured(gateway, require_unanimous=True) as validator:
+        assert codes(validator.validate_sequence(GOOD)) == ["NO_CERTIFICATE", "A_LIE"]
+        found = validator.validate_sequence(GOOD, algorithm=Algorithm.MAJORITY)
+        assert codes(found) == ["NO_CERTIFICATE", "A_LIE"]
+    with configured(gateway, algorithm=Algorithm.UNANIMOUS, quorum_size=4) as validator:
+        for found in (
+            validator.validate_event(GOOD[0], algorithm=Algorithm.MAJORITY),
+            validator.validate_sequence(GOOD, algorithm=Algorithm.MAJORITY),
+        ):
+            assert codes(found) == ["algorithm_not_offered"]
+            assert found.errors[0].message == "this cluster decides by 3 votes, not by 4"
+
+
+@pytest.mark.parametrize("strict", ["validator", "gateway"])
+def test_a_run_goes_on_under_the_algorithm_that_its_calls_name(gateway: FakeGateway, strict: str) -> None:
+    """Whether validator or gateway has majority decide as unanimous."""
+    if strict == "gateway":
+        config = ConsensusConfig(require_unanimous=True)
+        cluster = cluster_id(gateway.genesis)
+        gateway.events = FakeEvents(cluster, gateway.present, gateway.submit, config=config)
+    with configured(gateway, require_unanimous=strict == "validator") as validator:
+        found = [validator.validate_event(text, algorithm=Algorithm.MAJORITY) for text in GOOD]
+    assert all(each.certified for each in found)
 
 
 def test_a_member_is_judged_by_its_last_questions(gateway: FakeGateway) -> None:
