@@ -38,4 +38,5 @@ class EventCounts:
             self._seconds,
             dict(counts.answered),
             dict(counts.unanswered),
+            counts.error_rates(),
         )

@@ -238,6 +238,8 @@ class EventFigures(msgspec.Struct, frozen=True):
     """Member id -> questions that it answered, late answers included."""
     unanswered: dict[str, int]
     """Member id -> questions that it left without an answer."""
+    error_rates: dict[str, float]
+    """Member id -> share of its last 20 questions that it left without an answer; not for fewer than five."""
 
     def asked(self, member: str) -> int:
         """Number of questions to this member, without those whose answer is still awaited."""

@@ -12,7 +12,8 @@ from dtvn.gateway.validator_answers import NodeHealth, NodeInfo, NodeState, Part
 from dtvn.gateway.validator_parts import LoadBalancer
 
 ERROR_RATE_MAX = 0.2
-"""Share of its last 20 questions that a healthy member may leave unanswered."""
+"""Share of its last 20 questions, about itself or about events, that a healthy member may leave
+unanswered."""
 
 
 class ValidatorError(Exception):
@@ -82,6 +83,8 @@ class Nodes:
             return NodeHealth(False, 0.0, 0.0, (f"{node_id} at {address} does not answer",))
         known = self._gateway.balance().nodes.get(node_id)
         errors, load = (known.error_rate, known.current_load) if known else (0.0, 0.0)
+        # A member may answer about itself, and never vote.
+        errors = max(errors, self._gateway.events.figures().error_rates.get(node_id, 0.0))
         score = 1 - min(1.0, 0.5 * errors + 0.3 * min(1.0, answered / 1_000) + 0.2 * load)
         issues = (f"{node_id} left {errors:.0%} of its last questions",) if errors > ERROR_RATE_MAX else ()
         return NodeHealth(not issues, score, answered, issues)

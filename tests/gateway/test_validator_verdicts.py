@@ -176,6 +176,25 @@ def test_a_member_is_judged_by_its_last_questions(gateway: FakeGateway) -> None:
     assert (sick.healthy, sick.issues) == (False, ("r3 left 25% of its last questions",))
 
 
+def test_a_member_that_answers_pings_and_does_not_vote_is_not_healthy(gateway: FakeGateway) -> None:
+    gateway.events.changed = without
+    with DistributedValidator(gateway) as validator:
+        for _ in range(4):
+            validator.validate_sequence(GOOD)
+        gateway.events.time += LATE
+        assert validator.get_node_health("r3").healthy, "too few questions to tell"
+        validator.validate_sequence(GOOD)
+        gateway.events.time += LATE
+        sick = validator.get_node_health("r3")
+        gateway.events.changed = lambda _member, body: [body]
+        for _ in range(16):
+            validator.validate_sequence(GOOD)
+        well = validator.get_node_health("r3")
+    assert (sick.healthy, sick.issues) == (False, ("r3 left 100% of its last questions",))
+    assert sick.score == pytest.approx(0.5, abs=0.01)
+    assert (well.healthy, well.score) == (True, pytest.approx(0.9, abs=0.01)), "4 of the last 20"
+
+
 def test_load_lowers_the_score_of_a_member(gateway: FakeGateway) -> None:
     with DistributedValidator(gateway) as validator:
         gateway.entries._balancer.update_node_metrics("r0", 0.5, 0, 0.0)

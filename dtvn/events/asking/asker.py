@@ -8,7 +8,7 @@ member does not get the same work twice. Times are monotonic nanoseconds."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -36,6 +36,8 @@ LATE = 5_000_000_000
 """Nanoseconds after it was sent for which an answer to a withdrawn question still counts as one."""
 LATE_MAX = 8_192
 """Most withdrawn questions by member whose answers are still awaited."""
+RECENT, RECENT_MIN = 20, 5
+"""The error rate of a member is that of its last 20 questions, and says nothing for fewer than five."""
 
 StateOf = Callable[[], bytes]
 """Returns the canonical bytes of the rule state before a question; b"" if the gateway does not hold it."""
@@ -57,6 +59,19 @@ class AnswerCounts:
         self.answered: Counter[str] = Counter()
         """Votes and abstentions, whether they were still needed or not."""
         self.unanswered: Counter[str] = Counter()
+        self._recent: dict[str, deque[bool]] = {}
+        """Whether each of the newest ones was answered."""
+
+    def add(self, member: str, *, answered: bool) -> None:
+        """Count the end of a question."""
+        (self.answered if answered else self.unanswered)[member] += 1
+        self._recent.setdefault(member, deque(maxlen=RECENT)).append(answered)
+
+    def error_rates(self) -> dict[str, float]:
+        """Unanswered share of each member's last RECENT questions, without members that had fewer than
+        RECENT_MIN."""
+        enough = {member: ends for member, ends in self._recent.items() if len(ends) >= RECENT_MIN}
+        return {member: ends.count(False) / len(ends) for member, ends in enough.items()}
 
 
 class _Item(msgspec.Struct):
@@ -198,7 +213,7 @@ class Asker:
                     break
                 del line.late[number]
                 line.numbers.pop(question, None)
-                self.counts.unanswered[member.id] += 1
+                self.counts.add(member.id, answered=False)
 
     def deadline(self) -> int | None:
         """Monotonic nanoseconds at which `bodies` returns the next frame; None if no connected member has a
@@ -257,11 +272,11 @@ class Asker:
             self._came_late(member, number)
             return
         line.numbers.pop(item.question, None)
-        self.counts.answered[self._electorate.members[member].id] += 1
+        self.counts.add(self._electorate.members[member].id, answered=True)
 
     def _came_late(self, member: int, number: int) -> None:
         line = self._lines[member]
         question, _ = line.late.pop(number, (None, 0))
         if question is not None:
             line.numbers.pop(question, None)
-            self.counts.answered[self._electorate.members[member].id] += 1
+            self.counts.add(self._electorate.members[member].id, answered=True)
