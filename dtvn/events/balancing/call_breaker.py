@@ -139,9 +139,15 @@ class CallBreaker:
         self.counts.consecutive_failures += 1
         self.counts.consecutive_successes = 0
         many = self.counts.consecutive_failures >= self.config.max_failures
-        asked = self.config.should_trip is not None and self.config.should_trip(self.counts)
-        if self.state is BreakerState.HALF_OPEN or many or asked:
+        if self.state is BreakerState.HALF_OPEN or many or self._trips():
             self._open(now)
+
+    def _trips(self) -> bool:
+        """What `should_trip` says; True if it raises, since the call that failed is not to raise that."""
+        try:
+            return self.config.should_trip is not None and bool(self.config.should_trip(self.counts))
+        except Exception:  # noqa: BLE001 - a caller's own
+            return True
 
     def _open(self, now: float) -> None:
         """Keeps the counts, which show why it opened."""

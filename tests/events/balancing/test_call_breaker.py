@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from dtvn.events.balancing import BreakerCode, BreakerError, BreakerState, CallBreaker, CallBreakers
+from dtvn.events.balancing import (
+    BreakerCode,
+    BreakerError,
+    BreakerState,
+    CallBreaker,
+    CallBreakers,
+    Counts,
+)
 from dtvn.events.config import CircuitBreakerConfig
 
 
@@ -126,6 +133,21 @@ def test_a_condition_of_ones_own_may_open_it() -> None:
     assert found.state is BreakerState.CLOSED
     call(found, success=False)
     assert found.state is BreakerState.OPEN
+
+
+def test_a_condition_that_raises_opens_it_and_is_asked_last() -> None:
+    asked: list[int] = []
+
+    def fails(counts: Counts) -> bool:
+        asked.append(counts.consecutive_failures)
+        raise ValueError("of the condition")
+
+    found = breaker(should_trip=fails)
+    call(found, success=False)
+    assert (found.state, asked) == (BreakerState.OPEN, [1])
+    strict = breaker(max_failures=1, should_trip=fails)
+    call(strict, success=False)
+    assert (strict.state, asked) == (BreakerState.OPEN, [1]), "it was open without the condition"
 
 
 def test_a_call_that_began_before_a_change_does_not_count_after_it() -> None:
