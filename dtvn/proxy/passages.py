@@ -19,6 +19,8 @@ BESIDE_BYTES = 64 * 1024 * 1024
 """How many bytes of a stream may wait to be judged beside it: two of the largest events."""
 BESIDE_BYTES_ALL = 256 * 1024 * 1024
 """How many bytes of all streams of a proxy may wait so."""
+PIECE_BYTES = 64
+"""What a piece that waits counts besides its bytes: the memory that holds it."""
 CATCH_UP_SECONDS = 30.0
 """How long the judging beside a stream goes on after its end: time for two of the slowest decisions."""
 NO_EVENTS = "no events in the body"
@@ -101,12 +103,15 @@ class Observing(Unjudged):
         """Queue a copy of bytes that are on their way, to be judged."""
         if not piece or not self._judging.judged:
             return
-        behind = self._bytes + len(piece)
-        if behind > BESIDE_BYTES or self._all.size + len(piece) > BESIDE_BYTES_ALL:
-            self._judging.give_up(f"judging fell {behind} bytes behind")
+        size = len(piece) + PIECE_BYTES
+        if self._bytes + size > BESIDE_BYTES:
+            self._judging.give_up(f"judging fell {self._bytes + size} bytes behind")
+        elif self._all.size + size > BESIDE_BYTES_ALL:
+            self._judging.give_up(f"judging of all streams fell {self._all.size + size} bytes behind")
+        if not self._judging.judged:
             self._drop()
             return
-        self._count(len(piece))
+        self._count(size)
         self._waiting.put_nowait(piece)
         if self._task is None:
             self._task = asyncio.create_task(self._judge())
@@ -153,7 +158,7 @@ class Observing(Unjudged):
                 for text in self._decoder.feed(piece):
                     await self._ask(self._reader.feed(text))
                     await asyncio.sleep(0)  # other streams come first
-                self._count(-len(piece))
+                self._count(-len(piece) - PIECE_BYTES)
             if piece is None:
                 self._decoder.end()
                 await self._ask(self._reader.end())

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from dtvn.events.rules import Verdict
+from dtvn.events.rules import Limits, Verdict
 from dtvn.proxy import NAME, Judgement, LocalJudge, NoVerdict, passages
+from dtvn.proxy.findings import Findings
+from dtvn.proxy.judging import Judging
+from dtvn.proxy.media import Identity
 from tests.events.rules.samples import event
 from tests.proxy.support import (
     GOOD,
@@ -176,25 +179,34 @@ async def test_observe_judges_on_after_a_verdict_that_came_late() -> None:
 async def test_bytes_of_all_streams_that_wait_for_verdicts_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What waits is dropped with the judging of its stream, and makes room for other streams."""
+    """Two streams wait together: the second is not judged; what the first held makes room once it is."""
     monkeypatch.setattr(passages, "BESIDE_BYTES_ALL", 1_000)
-    judge = LateJudge()
-
-    async def long(request: Request) -> None:
-        await request.body()
-        await request.start()
-        for _ in range(2):
-            await request.piece(sse([event("CU", value="x" * 800)]))
-        await request.finish()
-
-    async with proxied(long, judge=judge) as proxy:
+    judge, events = LateJudge(), [GOOD[0], event("CU", value="x" * 500), GOOD[-1]]
+    async with proxied(answering(sse(events)), judge=judge) as proxy:
         await proxy.post()
-        report = await proxy.report()
-        assert (report.not_validated or "").startswith("judging fell ")
-        proxy.agent.script = answering(sse(GOOD))
+        await proxy.post()
+        second = await proxy.report()
         judge.answers.set()
+        first = await proxy.report()
         await proxy.post()
-        assert (await proxy.report()).valid
+        third = await proxy.report()
+    assert (second.not_validated or "").startswith("judging of all streams fell ")
+    assert (first.valid, third.valid) == (True, True)
+
+
+async def test_short_pieces_that_wait_count_with_what_holds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passages, "BESIDE_BYTES", 1_000)
+    findings = Findings("POST", "/")
+    judging = Judging(LateJudge(), findings, None, closing_seconds=1, resumed="", to_first=False)
+
+    async def send(message: passages.Message) -> None:
+        """The client takes all."""
+
+    passage = passages.Observing(send, judging, Limits(), Identity(), passages.Beside())
+    for _ in range(16):
+        passage.copy(b"\n")
+    await passage.close()
+    assert findings.not_validated == "judging fell 1040 bytes behind"
 
 
 @pytest.mark.parametrize("mode", MODES)
