@@ -40,9 +40,12 @@ class ValidationConfig(Checked, frozen=True, kw_only=True):
     """They are a warning."""
     custom_validators: tuple[Callable[..., Any], ...] = ()
     """Each is called with every accepted event (a struct of its type) and returns further warnings: (rule
-    id, field or None, sentence) each."""
+    id, field or None, sentence) each, or None."""
 
     def _check(self) -> None:
+        for check in self.custom_validators:
+            if not callable(check):
+                raise ConfigError(f"custom_validators: {check!r} is not callable")
         of_level = self.level is not ValidationLevel.PERMISSIVE
         if self.strict is None:
             msgspec.structs.force_setattr(self, "strict", of_level)

@@ -40,7 +40,7 @@ _NAMES = (
 _FORMATTED = {"threadId", "runId", "messageId", "toolCallId"}
 Said = Iterator[tuple[str, str | None, str]]
 """Rule id, field, sentence."""
-Check = Callable[[Any], Iterable[tuple[str, str | None, str]]]
+Check = Callable[[Any], Iterable[tuple[str, str | None, str]] | None]
 """What a caller says of an accepted event of its own accord."""
 
 
@@ -81,7 +81,7 @@ class Linter:
             return ()
         said = [*self._seed(data, event, now_ms)] if self.advice else []
         for check in self.checks:
-            said += check(event)
+            said += check(event) or ()
         return tuple(warning(self.stream.index - 1, *each) for each in said)
 
     def end(self) -> tuple[Violation, ...]:

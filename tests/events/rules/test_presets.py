@@ -105,6 +105,17 @@ def test_validators_of_ones_own_add_warnings_to_accepted_events() -> None:
     assert said(config, *texts) == ["LOUD", "MESSAGE_NOT_OPEN"]
 
 
+def test_a_validator_of_ones_own_may_return_nothing() -> None:
+    assert said(ValidationConfig(custom_validators=(lambda told: None,)), WITHOUT_TIME) == [
+        "TIMESTAMP_VALIDATION"
+    ]
+
+
+def test_a_validator_that_cannot_be_called_is_refused() -> None:
+    with pytest.raises(ConfigError, match="custom_validators: 'loud' is not callable"):
+        ValidationConfig(custom_validators=(len, "loud"))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("level", "strict"), [("strict", False), ("permissive", True)])
 def test_a_level_that_is_contradicted_is_refused(level: str, strict: bool) -> None:
     with pytest.raises(ConfigError, match=f"strict: {strict} is not that of level {level}"):
