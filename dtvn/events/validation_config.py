@@ -46,11 +46,14 @@ class ValidationConfig(Checked, frozen=True, kw_only=True):
         for check in self.custom_validators:
             if not callable(check):
                 raise ConfigError(f"custom_validators: {check!r} is not callable")
-        of_level = self.level is not ValidationLevel.PERMISSIVE
-        if self.strict is None:
-            msgspec.structs.force_setattr(self, "strict", of_level)
-        elif self.strict is not of_level and self.level is not ValidationLevel.CUSTOM:
+        fitting = None, self.level is ValidationLevel.STRICT
+        if self.level is not ValidationLevel.CUSTOM and self.strict not in fitting:
             raise ConfigError(f"strict: {self.strict} is not that of level {self.level}")
+
+    @property
+    def advises(self) -> bool:
+        """Whether advice is given."""
+        return self.level is not ValidationLevel.PERMISSIVE if self.strict is None else self.strict
 
 
 _LENIENT = ValidationConfig(skip_timestamp_validation=True, allow_empty_ids=True)
@@ -75,7 +78,7 @@ def rules_of(config: ValidationConfig) -> tuple[Stream, Linter]:
     )
     linter = Linter(
         stream,
-        advice=config.strict is not False,
+        advice=config.advises,
         timestamps=not config.skip_timestamp_validation,
         empty_ids=not config.allow_empty_ids,
         checks=config.custom_validators,

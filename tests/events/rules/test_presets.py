@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dtvn.events.checked import ConfigError
 from dtvn.events.validation_config import (
@@ -44,9 +45,9 @@ def test_presets_are_those_of_the_contract(
     empty_ids: bool,
     unknown: bool,
 ) -> None:
+    assert VALIDATION_PRESETS[preset].advises is strict
     assert VALIDATION_PRESETS[preset] == ValidationConfig(
         level=ValidationLevel(level),
-        strict=strict,
         skip_timestamp_validation=times,
         skip_sequence_validation=order,
         skip_field_validation=fields,
@@ -82,6 +83,12 @@ def said(config: ValidationConfig, *events: bytes) -> list[str]:
 def test_each_field_leaves_out_its_rules(data: bytes, code: str, fields: dict[str, Any]) -> None:
     assert said(ValidationConfig(), data) == [code]
     assert code not in said(ValidationConfig(level=ValidationLevel.CUSTOM, **fields), data)
+
+
+def test_a_preset_may_be_changed_to_another_level() -> None:
+    preset = VALIDATION_PRESETS["default"]
+    assert said(replace(preset, level=ValidationLevel.PERMISSIVE), WITHOUT_TIME) == []
+    assert said(replace(preset, level=ValidationLevel.CUSTOM), WITHOUT_TIME) == ["TIMESTAMP_VALIDATION"]
 
 
 def test_an_unknown_type_is_a_warning_if_it_is_allowed() -> None:
