@@ -162,9 +162,14 @@ class _ClusterJudgement:
         self._transcript = TranscriptFile(judge.transcripts, number) if judge.transcripts else None
 
     async def judge(self, events: Sequence[bytes]) -> list[Verdict]:
-        if max(map(len, events), default=0) > CHUNK_BYTES:
-            raise NoVerdict("event over 1 MiB")
-        return [verdict for chunk in _chunks(events) for verdict in await self._judged(chunk)]
+        verdicts: list[Verdict] = []
+        try:
+            for chunk in _chunks(events):
+                verdicts += await self._judged(chunk)
+        except NoVerdict as error:
+            error.verdicts = verdicts
+            raise
+        return verdicts
 
     async def close(self) -> None:
         content = await self._judge.call(f"{self._path}/end", b"", "application/json")
@@ -176,6 +181,8 @@ class _ClusterJudgement:
         return await self._judge.call(f"{self._path}/transcript", body, "application/json")
 
     async def _judged(self, chunk: list[bytes]) -> list[Verdict]:
+        if len(chunk[0]) > CHUNK_BYTES:
+            raise NoVerdict("event over 1 MiB")
         if self._second_writer:
             return self._none_of(len(chunk))
         salted = None if self._transcript is None else self._transcript.add(chunk)
@@ -203,6 +210,7 @@ class _ClusterJudgement:
 
 
 def _chunks(events: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """The events in requests of their own; one over CHUNK_BYTES is alone in its."""
     chunk: list[bytes] = []
     size = 0
     for text in events:

@@ -127,19 +127,19 @@ class Holding:
         say."""
         if not blocks:
             return
-        verdicts = await self._judging.verdicts([block.text for block in blocks if block.text is not None])
+        texts = [block.text for block in blocks if block.text is not None]
+        given = iter(await self._judging.verdicts(texts))
         out: list[bytes] = []
-        if verdicts is None and not self._outage_said:
-            reason = f"Not validated: {self._judging.findings.not_validated}."
-            if self._terms.refuse_unjudged:
-                await self._refuse(out, "NO_VERDICT", reason)
-                return
-            self._outage_said = True
-            self._note(None, not_validated=self._judging.findings.not_validated)
-        given = iter(verdicts) if verdicts is not None else None
         for block in blocks:
             if block.text is not None:
-                verdict = next(given) if given is not None else None
+                verdict = next(given, None)
+                if verdict is None and not self._outage_said:
+                    reason = f"Not validated: {self._judging.findings.not_validated}."
+                    if self._terms.refuse_unjudged:
+                        await self._refuse(out, "NO_VERDICT", reason)
+                        return
+                    self._outage_said = True
+                    self._note(None, not_validated=self._judging.findings.not_validated)
                 if verdict is not None and not verdict.accepted and self._terms.refuse:
                     first = verdict.violations[0]
                     said = (

@@ -11,6 +11,9 @@ from dtvn.events.rules import Verdict
 class NoVerdict(Exception):
     """The judge cannot be asked, or does not answer; the sentence says why."""
 
+    verdicts: Sequence[Verdict] = ()
+    """Those on the first of the events that it was asked about."""
+
 
 class Judgement(Protocol):
     """The judging of one stream, whose events are handed over in order, each once."""

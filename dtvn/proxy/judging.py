@@ -40,37 +40,39 @@ class Judging:
         """Whether every event so far has got a verdict."""
         return self.findings.not_validated is None
 
-    async def verdicts(self, texts: Sequence[bytes]) -> Sequence[Verdict] | None:
-        """The verdict on each of the next events; None once a verdict was missing, for the rest of the
-        stream."""
-        if not self.judged:
-            return None
-        if not texts:
+    async def verdicts(self, texts: Sequence[bytes]) -> Sequence[Verdict]:
+        """The verdict on each of the next events; once one is missing, no more for the rest of the stream."""
+        if not self.judged or not texts:
             return ()
         if self._judgement is None and self._resumed and not begins_stream(texts[0]):
             self.give_up(f"resumed after event {self._resumed!r}, whose stream was not judged here")
-            return None
+            return ()
+        verdicts: Sequence[Verdict] = ()
         try:
             async with asyncio.timeout(self._seconds):
                 if self._judgement is None:
                     self._judgement = await self._judge.open()
-                verdicts = await self._judgement.judge(texts)
-                if len(verdicts) != len(texts):
-                    raise NoVerdict(f"{len(verdicts)} verdicts on {len(texts)} events")
+                given = await self._judgement.judge(texts)
+                if len(given) != len(texts):
+                    raise NoVerdict(f"{len(given)} verdicts on {len(texts)} events")
+            verdicts = given
         except TimeoutError:
             limit = "" if self._seconds is None else f" within {self._seconds:g} s"
             self.give_up(f"no verdict{limit}")
-            return None
         except NoVerdict as error:
+            verdicts = error.verdicts
             self.give_up(str(error))
-            return None
-        self.findings.scope = self._judgement.scope
-        count = len(texts)
+        if verdicts and self._judgement is not None:
+            self.findings.scope = self._judgement.scope
+            self._take(texts, verdicts)
+        return verdicts
+
+    def _take(self, texts: Sequence[bytes], verdicts: Sequence[Verdict]) -> None:
+        count = len(verdicts)
         if self._to_first:
             refusals = (number for number, verdict in enumerate(verdicts, 1) if not verdict.accepted)
             count = next(refusals, count)
         self.findings.take(texts[:count], verdicts[:count])
-        return verdicts
 
     def give_up(self, reason: str) -> None:
         """Judge nothing further, for this reason."""

@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
+from starlette.responses import Response
 
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.rules import Stream, Verdict
-from dtvn.proxy import ClusterJudge, NoVerdict, cluster_judge
+from dtvn.proxy import ClusterJudge, EventsMiddleware, Mode, NoVerdict, Report, cluster_judge
 from tests.events.rules.samples import event
 from tests.proxy.support import BAD, GOOD, answering, parsed, proxied, served, sse, types
 
@@ -190,6 +192,30 @@ async def test_an_event_that_no_member_judges_is_named_in_the_stream() -> None:
     assert parsed(answer.content)[-1]["message"] == "Not validated: event over 1 MiB."
     assert report.not_validated == "event over 1 MiB"
     assert large not in platform.texts
+
+
+@pytest.mark.parametrize(
+    ("mode", "passed"),
+    [
+        ("observe", ["RUN_STARTED", "TEXT_MESSAGE_CONTENT", "CUSTOM", "RUN_FINISHED"]),
+        ("mark", ["RUN_STARTED", "!bad", "TEXT_MESSAGE_CONTENT", "!unjudged", "CUSTOM", "RUN_FINISHED"]),
+        ("refuse", ["RUN_STARTED", "RUN_ERROR"]),
+    ],
+)
+async def test_events_before_one_that_no_member_judges_get_their_verdicts(
+    mode: str, passed: list[str]
+) -> None:
+    """Though they come in one piece."""
+    large = event("CU", value="x" * EVENT_BYTES_MAX)
+    agent = Response(sse([GOOD[0], event("TC:z"), large, GOOD[-1]]), media_type="text/event-stream")
+    reports: list[Report] = []
+    async with judged_by(Platform()) as judge:
+        app = EventsMiddleware(agent, judge, mode=Mode(mode), report=reports.append)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://agent") as client:
+            answer = await client.post("/")
+    assert types(answer.content) == passed
+    (report,) = reports
+    assert (report.code, report.events, report.not_validated) == ("MESSAGE_NOT_OPEN", 2, "event over 1 MiB")
 
 
 async def test_another_writer_of_a_run_is_refused() -> None:
