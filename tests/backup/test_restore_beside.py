@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,6 +54,51 @@ def test_the_log_of_starts_in_vain_is_no_obstacle_and_is_kept(old: Source, archi
     restore(archive, check(archive), old, RestoreRequest("node", "r0"))
     assert old.places.node("r0").key.exists()
     assert (log / "node.log").read_bytes() == b"r0 has no key\n"
+
+
+def test_a_start_in_the_middle_is_no_obstacle_and_the_log_is_kept(
+    old: Source,  # noqa: F811
+    archive: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log, rename = old.places.node("r0").log / "node.log", Path.rename
+    log.parent.mkdir(parents=True)
+    write_private(log, b"r0 has no key\n")
+
+    def started(source: Path, target: Path) -> Path:
+        """Path.rename, after which the platform starts the node."""
+        moved = rename(source, target)
+        log.parent.mkdir(exist_ok=True)
+        with log.open("ab") as file:
+            file.write(b"r0 starts\n")
+        return moved
+
+    monkeypatch.setattr(Path, "rename", started)
+    restore(archive, check(archive), old, RestoreRequest("node", "r0"))
+    assert old.places.node("r0").key.exists()
+    assert log.read_bytes().startswith(b"r0 has no key\n")
+
+
+def test_a_restore_that_fails_in_the_middle_leaves_the_log_alone(
+    old: Source,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rewrite_ports(old.places.node("r0"), metrics=1)
+    back_up(old, out := tmp_path / "b.tar.gz", keys=True, ledgers=True)
+    (old.root / "nodes/r0").rename(tmp_path / "lost")
+    log, rename = old.places.node("r0").log, Path.rename
+    log.mkdir(parents=True)
+
+    def failing(source: Path, target: Path) -> Path:
+        if target.name == "identity":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(BackupError, match="No space left on device"):
+        restore(out, check(out), old, RestoreRequest("node", "r0"))
+    assert list(log.parent.iterdir()) == [log]
 
 
 def test_anything_else_in_the_nodes_folder_is_an_obstacle(old: Source, archive: Path) -> None:  # noqa: F811

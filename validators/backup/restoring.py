@@ -38,6 +38,8 @@ CLUSTER = ("cluster/", "keys/")
 PLATFORM = "platform"
 LOG = "log"
 """In a node's folder: all that is there after starts in vain."""
+IDENTITY = "identity"
+"""In a node's folder: without its files the node does not start."""
 STARTING = ("keys/gateway.key", "keys/learner.key")
 """Files without which no platform starts: they come last, after its database."""
 
@@ -239,12 +241,7 @@ def _put(staged: Path, root: Path, request: RestoreRequest) -> None:
     root.mkdir(mode=0o700, exist_ok=True)
     if request.part == "node":
         make_private(root / "nodes")
-        restored, place = staged / "nodes" / request.node, root / "nodes" / request.node
-        if (place / LOG).exists():
-            (place / LOG).rename(restored / LOG)
-        with suppress(FileNotFoundError):
-            place.rmdir()
-        restored.rename(place)
+        _put_node(staged / "nodes" / request.node, root / "nodes" / request.node)
         sync_folder(root / "nodes")
         return
     files = [path for path in staged.rglob("*") if path.is_file() and staged / PLATFORM not in path.parents]
@@ -254,6 +251,22 @@ def _put(staged: Path, root: Path, request: RestoreRequest) -> None:
         (staged / PLATFORM).rename(root / PLATFORM)
         sync_folder(root)
     _link(sorted(set(files) - set(first)), staged, root)
+
+
+def _put_node(restored: Path, place: Path) -> None:
+    """Move a node's files to its folder, the keys last. What is there is only a log, which a running platform
+    may go on with or begin meanwhile: it stays where it is."""
+    make_private(place)
+    moved: list[Path] = []
+    try:
+        for each in sorted(restored.iterdir(), key=lambda path: path.name == IDENTITY):
+            each.rename(place / each.name)
+            moved.append(each)
+    except OSError:
+        for each in moved:
+            (place / each.name).rename(each)
+        raise
+    sync_folder(place)
 
 
 def _link(files: list[Path], staged: Path, root: Path) -> None:
