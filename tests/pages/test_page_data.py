@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,19 @@ def no_samples_before(monkeypatch: pytest.MonkeyPatch) -> None:
 def person(client: Client) -> Client:
     client.force_login(User.objects.create_superuser("operator", password="x"))
     return client
+
+
+@contextmanager
+def without_ledger(place: Path) -> Iterator[None]:
+    """The learner's database cannot be opened."""
+    settings = connections[ALIAS].settings_dict
+    known, settings["NAME"] = settings["NAME"], f"file:{place}/none.sqlite3?mode=ro"
+    connections[ALIAS].close()
+    try:
+        yield
+    finally:
+        settings["NAME"] = known
+        connections[ALIAS].close()
 
 
 @pytest.mark.parametrize("path", DATA)
@@ -135,6 +149,15 @@ def test_the_log_of_a_node_tells_an_upheld_ticket_from_a_disputed_one(
     assert codes[3:] == ["disputed", "ok", "upheld", "already_upheld", "disputed"]
 
 
+def test_the_log_of_a_node_is_shown_without_the_platforms_copy(
+    learner: RealLearner, person: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = [{"sequence": 7, "index": 0, "code": "disputed", "digest": "00"}]
+    monkeypatch.setattr(pages, "ask_api", lambda member, path: told)
+    with without_ledger(tmp_path):
+        assert person.get("/dashboard/node/r0/consensus").json() == told
+
+
 @pytest.mark.parametrize(
     ("group", "offered"),
     [
@@ -159,19 +182,13 @@ def test_actions_that_a_user_may_not_do_are_not_offered(
 
 
 def test_a_snapshot_before_there_is_a_ledger_is_empty(
-    learner: RealLearner, operate: Callable[..., Any], tmp_path: Any
+    learner: RealLearner, operate: Callable[..., Any], tmp_path: Path
 ) -> None:
     """Not an error: the page fills itself once a cluster has been created."""
     operate("issue T-1")
     full = read_snapshot()
-    settings = connections[ALIAS].settings_dict
-    known, settings["NAME"] = settings["NAME"], f"file:{tmp_path}/none.sqlite3?mode=ro"
-    connections[ALIAS].close()
-    try:
+    with without_ledger(tmp_path):
         empty = read_snapshot()
-    finally:
-        settings["NAME"] = known
-        connections[ALIAS].close()
     assert full["counts"]["ISSUED"] == 1
     assert (empty["sequence"], set(empty["counts"].values()), empty["latest"]) == (0, {0}, [])
     assert set(empty) == set(full)

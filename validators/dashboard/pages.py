@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
@@ -113,17 +115,18 @@ def node_part(request: HttpRequest, node_id: str, part: str) -> HttpResponse:
 
 def _with_shown_codes(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A node's ConsensusRecords, each refusal about a dispute with `OperationRecord.shown_code` in place of
-    its code, provided that the platform's copy has the same operation there."""
+    its code, provided that the platform's copy can be read and has the same operation there."""
 
     def number(record: dict[str, Any]) -> int:
         return int(record["sequence"] * ORDERED_OPERATION_SLOTS + record["index"])
 
     refusals = [record for record in records if record["code"] in ABOUT_DISPUTES]
-    copied = OperationRecord.objects.in_bulk(map(number, refusals))
-    for record in refusals:
-        row = copied.get(number(record))
-        if row is not None and (bytes(row.digest).hex(), row.code) == (record["digest"], record["code"]):
-            record["code"] = row.shown_code
+    with suppress(DatabaseError):
+        copied = OperationRecord.objects.in_bulk(map(number, refusals))
+        for record in refusals:
+            row = copied.get(number(record))
+            if row is not None and (bytes(row.digest).hex(), row.code) == (record["digest"], record["code"]):
+                record["code"] = row.shown_code
     return records
 
 
