@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.views.debug import SafeExceptionReporterFilter
 
 from tests.api.conftest import Api, read
 from tests.pages.learner import RealLearner
+from validators.dashboard.accounts import change_own_password
 from validators.models import ApiKey, ManagedNode, PlatformAction
 from validators.rest import keys
 from validators.services import api_keys, audit
@@ -110,6 +112,21 @@ def test_a_user_s_change_of_the_own_password_is_recorded(admin: Client) -> None:
         ("user:operator", "change own password", "", "refused"),
         ("user:operator", "change own password", "", "ok"),
     ]
+
+
+def test_a_failed_change_of_the_own_password_is_reported_without_it(
+    rf: RequestFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise DatabaseError("disk full")
+
+    request = rf.post("/admin/password_change/", {"old_password": "x", "new_password1": "a-long-Word-7"})
+    request.user = User.objects.create_superuser("operator", password="x")
+    monkeypatch.setattr(PlatformAction.objects, "create", broken)
+    with pytest.raises(DatabaseError):
+        change_own_password(request)
+    shown = SafeExceptionReporterFilter().get_post_parameters(request)
+    assert {*shown.values()} == {SafeExceptionReporterFilter.cleansed_substitute}
 
 
 def test_an_event_that_no_ticket_can_have_is_refused_for_a_key(learner: RealLearner, admin: Client) -> None:

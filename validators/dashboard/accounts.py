@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.debug import sensitive_post_parameters
 
 from validators.dashboard.bulk_actions import BulkActions
 from validators.rest.keys import actor_of
@@ -33,6 +34,7 @@ class AccountGroupAdmin(BulkActions, GroupAdmin):
     filter_horizontal = ()
 
 
+@sensitive_post_parameters()
 def change_own_password(request: HttpRequest) -> HttpResponse:
     """Django's page, to which a new password of the user's own is sent; recorded as a platform action."""
     if request.method != "POST":
