@@ -129,6 +129,12 @@ def test_an_export_by_the_command_is_recorded(evening: None, tmp_path: Path) -> 
     assert list(rows) == [("operator", "export_tickets admission", f"{tmp_path}/out.csv event=fest", "ok")]
 
 
+def test_an_export_that_failed_is_recorded_as_failed(learner: RealLearner) -> None:
+    with pytest.raises(CommandError, match="cannot be written"):
+        call_command("export_tickets", "tickets", "/nowhere/out.csv")
+    assert PlatformAction.objects.get().outcome == "failed"
+
+
 def test_an_export_that_cannot_be_recorded_is_written_and_says_so(
     evening: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

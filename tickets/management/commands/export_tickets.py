@@ -43,6 +43,8 @@ class Command(BaseCommand):
         form = path.suffix.lower().removeprefix(".")
         if form not in FORMS:
             raise CommandError(f"{path} does not end with .{', .'.join(FORMS)}.")
+        recorded: PlatformAction | None = None
+        outcome = "failed"
         try:
             if options["event"] is not None:
                 check_event(options["event"])
@@ -51,14 +53,16 @@ class Command(BaseCommand):
             with whole_file(path, replace=True) as file:
                 for chunk in write_chunks(table, form):
                     file.write(chunk)
+            outcome = "ok"
         except FileRefused as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"The platform's copy of the log cannot be read: {error}.") from error
         except OSError as error:
             raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
-        if recorded is not None:
-            audit.finish(recorded, "ok")
+        finally:
+            if recorded is not None:
+                audit.finish(recorded, outcome)
         self.stdout.write(f"{path}: {options['kind']} as of sequence {table.sequence:,}.")
 
     def _record(self, options: dict[str, Any]) -> PlatformAction | None:
