@@ -201,7 +201,7 @@ def test_where_the_sentence_of_state_is_stuck_the_verdict_is_too(
 
 
 @pytest.mark.django_db(databases=["default", "learner"])
-def test_answers_that_agree_outweigh_statuses_from_both_sides_of_a_view_change(
+def test_answers_that_agree_outweigh_statuses_from_before_a_view_change(
     answer: Callable[..., None],
 ) -> None:
     """The statuses are up to a second old."""

@@ -52,7 +52,7 @@ async def test_an_open_page_is_closed_while_the_nodes_states_are_unreadable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It would go on to call them running. A short outage closes nothing, and programs stay."""
-    reads = []
+    reads: list[int] = []
 
     def away() -> None:
         reads.append(1)
@@ -76,7 +76,7 @@ async def test_an_outage_is_counted_anew_when_everybody_had_left(
     learner: RealLearner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who comes long after it is not closed for the first poll that fails."""
-    reads = []
+    reads: list[int] = []
 
     def away() -> None:
         reads.append(1)
