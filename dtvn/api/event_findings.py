@@ -58,6 +58,8 @@ class Denied(msgspec.Struct, frozen=True):
     code: str
     verdict: Verdict
     """INVALID, or NONE if no verdict got enough votes."""
+    final: bool
+    """Whether no member that was asked owes its answer, which might decide otherwise."""
 
 
 class Findings:
@@ -161,9 +163,10 @@ def _denied(piece: JudgedPiece) -> Denied | None:
     votes = [each for each in piece.members if each.given in (Given.VALID, Given.INVALID)]
     if piece.verdict is Verdict.INVALID:
         refusals = [error for vote in votes for error in vote.errors]
-        return Denied(*min(refusals, default=(piece.position, NO_CERTIFICATE)), piece.verdict)
+        index, code = min(refusals, default=(piece.position, NO_CERTIFICATE))
+        return Denied(index, code, piece.verdict, final=not piece.partial)
     if piece.verdict is Verdict.NONE and len(votes) >= quorum.quorum(len(piece.members)):
-        return Denied(piece.position, piece.code, piece.verdict)
+        return Denied(piece.position, piece.code, piece.verdict, final=not piece.partial)
     return None
 
 

@@ -61,7 +61,7 @@ def begin_run(call: Call) -> Answer:
 def judge_next(call: Call, run_id: int) -> HttpResponseBase:
     """Have the run's next events judged: NDJSON, or a JSON object with `events` or `texts`. Answers one line
     an event. `from`: the index of the first one; the same call again gets the same answer. 503 `no_verdict`:
-    too few members voted in time. 422 `denied`: they did, and do not find these events valid."""
+    too few members voted in time. 422 `denied`: all did, and do not find these events valid."""
     run = run_table.find(run_id, call.actor)
     start = read_number("from", call.query["from"], 0, ID_MAX) if "from" in call.query else None
     plain = call.headers.get("Content-Type", "").startswith(NDJSON)
@@ -70,9 +70,9 @@ def judge_next(call: Call, run_id: int) -> HttpResponseBase:
         raise InvalidRequest(f"events must be at most {CALL_EVENTS_MAX} in one call")
     found = waited(run.judge(given, start))
     if found.local is not None:
-        code, text = run.findings.failure
-        if run.findings.denied is not None:
-            raise errors.denied(run.findings.denied, text)
+        (code, text), denied = run.findings.failure, run.findings.denied
+        if denied is not None and denied.final:
+            raise errors.denied(denied, text)
         raise ApiError(503, errors.NO_VERDICT, f"{text} ({code})")
     lines = b"".join(encoded(verdict) + b"\n" for verdict in found.verdicts)
     return HttpResponse(lines, content_type=NDJSON)

@@ -114,6 +114,16 @@ def test_a_chunk_that_the_members_decide_against_need_not_be_repeated(
     assert f"do not find event 0 valid: {decision[1]}." in read(answer)["error"]
 
 
+def test_a_chunk_is_repeated_while_a_missing_vote_may_decide_it(api: Api, fake: FakeGateway) -> None:
+    falsely(fake, 0)
+    fake.events.down = frozenset({3})
+    path = api.post("events/runs", {"algorithm": "pbft", "recorded": False}).headers["Location"]
+    answer = api.post(f"{path}/events?from=0", texts(GOOD))
+    assert (answer.status_code, read(answer)["code"]) == (503, "no_verdict")
+    fake.events.down = frozenset()
+    assert api.post(f"{path}/events?from=0", texts(GOOD)).status_code == 200
+
+
 def test_without_a_quorum_the_scope_says_local_only(api: Api, fake: FakeGateway) -> None:
     fake.events.down = frozenset({2, 3})
     told = sequence(api, BAD)
