@@ -11,10 +11,8 @@ import pytest
 
 from dtvn.node.logs import BEGUN, node_logger
 from validators.data_folder.folder import DataFolder
-from validators.data_folder.locks import SlotLock
 from validators.models import ManagedNode
 from validators.processes import node_task, parent
-from validators.processes.lease import Lease
 from validators.services import nodes
 from validators.services.node_logs import last_lines
 
@@ -65,18 +63,3 @@ def test_a_log_continues_after_a_crash_and_is_new_after_a_requested_start(slot: 
     nodes.register_nodes(["node0"])
     one_life(slot, "fourth")
     assert words() == [BEGUN, "fourth"], "another life of the platform"
-
-
-def test_an_unchanged_report_is_written_every_three_seconds(slot: DataFolder) -> None:
-    lock = SlotLock(slot.node_lock("node0"))
-    lease = Lease(ManagedNode.objects.get(node_id="node0"), token="token", lock=lock)
-    written = {}
-    for second in range(20):
-        if second < 12:  # then the main loop hangs
-            lease.beat({"sequence": 7 if second < 8 else 8})
-        news = lease.news(100.0 + second)
-        if news is not None:
-            lease.told = news
-            written[second] = news.report["sequence"]
-    assert written == {0: 7, 3: 7, 6: 7, 8: 8, 11: 8}
-    lock.release()

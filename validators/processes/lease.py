@@ -9,10 +9,9 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Mapping
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import QuerySet
@@ -29,20 +28,8 @@ LOOK_INTERVAL = 0.25
 """Seconds between two checks of the parent and the stop flag."""
 DATABASE_INTERVAL = 1.0
 """Seconds between two accesses to the platform's database."""
-REPEAT_INTERVAL = 3.0
-"""Seconds after which a report that has not changed is written again: only metrics show how old it is."""
 ORPHAN_GRACE = 1.25
 """Seconds an orphan gets for an orderly end before it exits by force."""
-
-
-class Told(NamedTuple):
-    """What the node's row says of its process."""
-
-    turns: int
-    """Turns of the main loop until then."""
-    report: Mapping[str, Any]
-    at: float
-    """Monotonic seconds."""
 
 
 class Lease:
@@ -62,8 +49,6 @@ class Lease:
         """Set at the first turn of the main loop, and at the end."""
         self._report: Mapping[str, Any] | None = None
         self._turns = 0
-        self.told: Told | None = None
-        """The newest report in the row."""
         self._threads = [
             threading.Thread(target=self._show_life, daemon=True, name=f"life-{node.node_id}"),
             threading.Thread(target=self._talk, daemon=True, name=f"lease-{node.node_id}"),
@@ -94,18 +79,6 @@ class Lease:
         self._turns += 1
         if not self._turned.is_set():
             self._turned.set()
-
-    def news(self, now: float) -> Told | None:
-        """What to write to the row, in monotonic seconds: the report of a later turn, if it has changed or
-        the newest one there is REPEAT_INTERVAL old."""
-        turns, report, told = self._turns, self._report, self.told
-        if report is None:
-            return None
-        if told is not None:
-            old = now - told.at >= REPEAT_INTERVAL
-            if turns == told.turns or not (old or report != told.report):
-                return None
-        return Told(turns, report, now)
 
     @property
     def orphaned(self) -> bool:
@@ -147,16 +120,17 @@ class Lease:
                     os._exit(70)
 
     def _talk(self) -> None:
-        """Thread: write the news and read the desired state every DATABASE_INTERVAL; at once when the main
+        """Thread: write the status and read the desired state every DATABASE_INTERVAL; at once when the main
         loop turns for the first time."""
-        complained = False
+        written, complained = 0, False
         try:
             while not self._finished.is_set():
                 waiting = self._finished if self._turned.is_set() else self._turned
+                turns, report = self._turns, self._report
                 try:
-                    if (news := self.news(time.monotonic())) is not None:
-                        self._row().update(heartbeat_at=timezone.now(), report=dict(news.report))
-                        self.told = news
+                    if report is not None and turns != written:
+                        self._row().update(heartbeat_at=timezone.now(), report=dict(report))
+                        written = turns
                     self._read_desired()
                     complained = False
                 except DatabaseError as error:
