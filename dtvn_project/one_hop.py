@@ -145,5 +145,5 @@ def _caller(scope: Mapping[str, Any]) -> str:
     headers = {} if settings.API_IS_OPEN else dict(scope["headers"])
     key: bytes = headers.get(b"x-api-key", b"")
     if not key and (token := headers.get(b"authorization", b"")).startswith(b"Bearer "):
-        key = token
+        key = token.removeprefix(b"Bearer ")
     return key.decode("latin-1") or "people"
