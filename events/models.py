@@ -1,7 +1,7 @@
 """Runs of agents that the cluster judged: digests, codes and certificates, no event.
 
-Rows are bounded (services.run_rows) and may be erased. Recorded heads stay in the ordered log, which holds no
-name of a run, only digests.
+Rows are bounded (services.run_rows) and may be erased. What a recorded run was certified by stays in the
+ordered log: digests and codes, and in each vote the names of thread and run.
 """
 
 from __future__ import annotations
