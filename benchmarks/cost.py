@@ -23,11 +23,15 @@ from nacl import bindings
 CHECKS = 2_000
 TICKS = os.sysconf("SC_CLK_TCK")
 SCHEMA = 1
-LOOK, QUIET, SETTLE_MAX = 0.5, 2.5, 15.0
-"""Seconds between two looks at processes whose work may go on, for which they must be at rest, and that are
-waited at most. An idle node copies its write-ahead log and collects garbage after two seconds."""
+LOOK = 0.5
+"""Seconds between two looks at the processor time of processes that may still work."""
+QUIET = 2.5
+"""Seconds of rest after which their work is over: after two idle ones a node copies its write-ahead log and
+collects garbage."""
+SETTLE_MAX = 15.0
+"""Most seconds to wait for that."""
 RATE_MARGIN, SECONDS_MARGIN = 1.25, 0.03
-"""At rest are those that use no more than so many times their idle rate, and processor seconds more."""
+"""Processes rest while they use at most RATE_MARGIN times their idle rate, plus SECONDS_MARGIN seconds."""
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -137,7 +141,9 @@ class Meter:
         used, begin = processor_seconds(self._pids), time.monotonic()
         yield
         self.wall = time.monotonic() - begin
-        idle = self._idle * self.wall + (0.0 if tail is None else tail.rate * tail.wait())
+        idle = self._idle * self.wall
+        if tail is not None:
+            idle += tail.rate * tail.wait()
         self.seconds = processor_seconds(self._pids) - used - idle
         self.check = (check + check_seconds()) / 2
 

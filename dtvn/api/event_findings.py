@@ -59,7 +59,7 @@ class Denied(msgspec.Struct, frozen=True):
     verdict: Verdict
     """INVALID, or NONE if no verdict got enough votes."""
     final: bool
-    """Whether no member that was asked owes its answer, which might decide otherwise."""
+    """Whether all members that were asked have voted, so that no missing vote can change the decision."""
 
 
 class Findings:

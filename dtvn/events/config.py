@@ -349,7 +349,7 @@ def read_config(values: dict[str, Any]) -> DistributedValidatorConfig:
 
 
 def from_profile(name: str, node_id: str) -> DistributedValidatorConfig:
-    """The profile with this name, which may have a hyphen; raises ConfigError if there is none."""
+    """The profile `name`, with a hyphen or an underscore; raises ConfigError if there is none."""
     fields = PROFILES.get(name.replace("-", "_"))
     if fields is None:
         raise ConfigError(f"profile: {name!r} is none of {', '.join(PROFILES)}")

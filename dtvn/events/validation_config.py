@@ -53,15 +53,15 @@ class ValidationConfig(Checked, frozen=True, kw_only=True):
     @property
     def advises(self) -> bool:
         """Whether advice is given."""
-        return self.level is not ValidationLevel.PERMISSIVE if self.strict is None else self.strict
+        if self.strict is not None:
+            return self.strict
+        return self.level is not ValidationLevel.PERMISSIVE
 
 
 _LENIENT = ValidationConfig(skip_timestamp_validation=True, allow_empty_ids=True)
 VALIDATION_PRESETS = {
     "default": ValidationConfig(),
-    "permissive": ValidationConfig(
-        level=ValidationLevel.PERMISSIVE, skip_timestamp_validation=True, allow_empty_ids=True
-    ),
+    "permissive": msgspec.structs.replace(_LENIENT, level=ValidationLevel.PERMISSIVE),
     "development": _LENIENT,
     "production": ValidationConfig(),
     "testing": msgspec.structs.replace(_LENIENT, skip_sequence_validation=True),

@@ -47,8 +47,8 @@ REQUESTS_MAX = 128
 """Most range requests waiting; further ones are dropped, and repeated by their senders."""
 
 PROOF_EVERY = 200_000_000
-"""Nanoseconds between two epoch change proofs sent to one peer, and between two refusals of one connection
-for lack of a place."""
+"""Nanoseconds between two times that one peer is sent the same epoch change proof, and that one connection is
+refused for lack of a place."""
 
 CONNECTIONS_MAX = 4
 """Most of these requests, and most subscribers, that may belong to one principal or member."""
@@ -102,7 +102,7 @@ class LogServer:
         """Whether a request arrived since the last `push`."""
         self._whole = False
         self._handed: dict[str, int] = {}
-        """Peer -> when it may be sent an epoch change proof again, over all its connections."""
+        """`peer/sequence` -> when the proof at this sequence may be sent again, over all its connections."""
         self._turned_away: dict[str, int] = {}
         """Connection -> when it may be refused again for lack of a place."""
 
@@ -291,9 +291,9 @@ def _has_room(table: Mapping[str, object], peer: Peer, name: str, size: int) -> 
 
 
 def _is_due(table: dict[str, int], peer: Peer, name: str, now: Now) -> bool:
-    """Whether connection `name` of `peer` may be sent something again; if so, the next time is `PROOF_EVERY`
-    later. `table`: connection -> monotonic nanoseconds from which it may. It may not while the table is full,
-    or half full with connections of this peer."""
+    """Whether `name`, a connection or a proof of `peer`, is due to be answered; if so, it is next due
+    `PROOF_EVERY` later. `table`: name -> monotonic nanoseconds from which it is due. It is not while the
+    table is full, or half full with names of this peer."""
     for other in [other for other, due in table.items() if due <= now.monotonic]:
         del table[other]
     same = sum(1 for other in table if other.rpartition("/")[0] == peer.name)
