@@ -12,7 +12,9 @@ from dtvn.protocol.host.ports import JournalError, JournalFull
 from tests.disks import fill, mounted
 from tests.ledger.samples import CLUSTER, START, LogWriter, slot, ticket
 from tests.ledger.test_materialise import change
+from tests.waiting import wait_until
 from validators.ledger import Ledger, open_ledger
+from validators.ledger.sqlite import SqliteStore
 
 ALIAS = "ledger-under-test"
 DISK_BYTES = 4 * 1024 * 1024
@@ -56,6 +58,34 @@ def test_r8_a_ledger_continues_once_a_full_disk_has_room(small_disk: Path) -> No
     assert again.voting
     assert (tail.frontier.size, tail.applied_sequence) == (4, 4)
     again.close()
+
+
+@pytest.mark.parametrize("since_copied", [0, 200])
+def test_r8_a_disk_that_fills_up_denies_no_committed_rows(small_disk: Path, since_copied: int) -> None:
+    """The rows fit into the log's file, but copying them to the database file would make that longer.
+    `since_copied`: operations written after the last copy, which have to be copied too."""
+    ledger = open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
+    store, writer = ledger._store, LogWriter()
+    assert isinstance(store, SqliteStore)
+    ledger.load()
+    ledger.append([writer.entry(operations=2_000), writer.entry()])
+    ledger.maintain()
+    wait_until(lambda: store._checkpointer._done, what="the log is copied")
+    filler = fill(small_disk)
+    if since_copied:
+        ledger.append([writer.entry(operations=since_copied)])
+    failed = False
+    try:
+        ledger.materialise([change(ticket(f"T-{number}")) for number in range(200)], 2, START)
+    except JournalFull:
+        failed = True
+    filler.unlink()
+    applied = ledger.load().applied_sequence
+    ledger.close()
+    again = open_ledger(small_disk / "ledger", cluster_id=CLUSTER, alias=ALIAS)
+    assert again.load().applied_sequence == applied == (0 if failed else 2)
+    again.close()
+    assert failed == bool(since_copied)
 
 
 def test_a_ledger_on_a_full_disk_does_not_open_partly(small_disk: Path) -> None:

@@ -18,8 +18,9 @@ ALONE = [WAL, "Reply"]
 """Two syncs for an operation, one where a member is alone; none to execute it."""
 COPIES = {
     "copy in the background": [WAL, DATABASE],
-    "rows and copy of the rest": [WAL, WAL, DATABASE],
-    "turn over the copied log": [WAL, WAL],
+    "turn after the copy": [WAL, WAL],
+    "copy of the rest, and rows": [WAL, DATABASE, WAL],
+    "turn over the copied log": [WAL],
     "rows": [],
     "close": [WAL, DATABASE],
 }

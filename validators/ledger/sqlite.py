@@ -83,6 +83,8 @@ class SqliteStore:
         acknowledged (R6)."""
         connection = self._connection
         self._checkpointer.raise_failure()
+        if finish is not None:  # the transaction of the rows, for which no caller waits
+            self._begin_log_anew()  # before it, since a failure means that nothing was written
         with translated("write"):
             self._set_durable(durable)
             connection.execute("BEGIN IMMEDIATE")
@@ -102,8 +104,6 @@ class SqliteStore:
         self._uncopied += body_bytes
         if self._uncopied >= CHECKPOINT_EVERY:
             self.maintain()
-        if finish is not None:  # the transaction of the rows, for which no caller waits
-            self._begin_log_anew()
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         """See Store."""
