@@ -103,6 +103,7 @@ def test_database_and_ledger_on_a_server_come_back_without_a_vote(old_url: str, 
             found = server.execute("SELECT app, name FROM public.django_migrations").fetchall()
         assert found == [("validators", "0001_initial")]
         assert not list(new.root.rglob("*.pgdump"))
+        assert (new.root / "platform/database").read_text() == "server\n"
         assert follows(place_of(new, log, new_url), log)
 
 

@@ -23,6 +23,7 @@ from django.core.management import CommandError, call_command
 from dtvn.files.whole import write_private
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.moved import keep_address, moved_to
+from dtvn.node.options import StartError
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import canonical
 from dtvn.protocol import genesis as g
@@ -37,9 +38,11 @@ from validators.backup.copying import back_up, copy_sqlite
 from validators.backup.forms import BackupError
 from validators.backup.restoring import RestoreRequest, check, restore
 from validators.backup.sources import Source
+from validators.data_folder.folder import DataFolder
 from validators.ledger import open_ledger
 from validators.management.commands.backup import new_name
 from validators.management.commands.restore import advice
+from validators.processes.platform_lease import PlatformLease
 
 LEDGER = "nodes/r0/ledger/ledger.sqlite3"
 NEVER = ("identity/next.key", "identity/recovery.key", "identity/alive.bin")
@@ -389,6 +392,24 @@ def test_a_platforms_database_that_was_not_found_is_named(old: Source, tmp_path:
     assert "NOT in it: the platform's database" in said
     said = run("restore", "--check", tmp_path / "a.tar.gz")
     assert "database     not in it, none was found" in said
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("part", ["all", "platform"])
+@pytest.mark.parametrize("note", ["", "server\n"])
+def test_a_platform_restored_without_its_database_begins_no_empty_one(
+    old: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: str, part: Any
+) -> None:
+    """Users, keys and holders seemed lost. Earlier versions had no note."""
+    old.database.unlink()
+    (old.root / "platform/identity").write_text("0123\n")
+    if note:
+        (old.root / "platform/database").write_text(note)
+    back_up(old, out := tmp_path / "a.tar.gz", keys=True, ledgers=True)
+    restore(out, check(out), new := Source(tmp_path / "new"), RestoreRequest(part))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    with pytest.raises(StartError, match="this platform's database is on a server: set DATABASE_URL"):
+        PlatformLease(DataFolder(new.root)).take()
 
 
 def test_files_are_not_restored_where_a_server_is_the_database(old: Source, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from dtvn.protocol.consensus.membership import Membership
 from validators.backup import postgresql
 from validators.backup.archive import Writer, is_safe, verify
 from validators.backup.forms import FORMAT, BackupError, LedgerCopy, Manifest
-from validators.backup.sources import DATABASE_SCHEMA, STAMP, WITNESS, LedgerPlace, Source
+from validators.backup.sources import DATABASE_NOTE, DATABASE_SCHEMA, STAMP, WITNESS, LedgerPlace, Source
 from validators.ledger.location import BUSY_SECONDS
 from validators.ledger.witness import IDENTITY_SIZE, Witness
 
@@ -131,6 +131,8 @@ class _Copy:
             name = path.relative_to(self._source.root).as_posix()
             if is_safe(name) and path.is_file():
                 self._writer.add(name, path)
+        if kind := self._database_kind():
+            self._writer.add_bytes(DATABASE_NOTE, f"{kind}\n".encode("ascii"))
         for node in self._source.nodes():
             self._writer.add_bytes(
                 f"nodes/{node.id}/{STAMP}", b"Restored from a backup: this key may have voted.\n"
@@ -159,6 +161,14 @@ class _Copy:
             missing=tuple(self._missing),
         )
         self._writer.close(manifest)
+
+    def _database_kind(self) -> str:
+        """Which kind of database what is restored will use; "" without a platform. One that was not found,
+        and of which nothing is known, is on a server: a start without DATABASE_URL would begin an empty
+        one."""
+        noted, platform_id = self._source.noted()
+        found = {"sqlite": "sqlite", "postgresql": "server"}.get(self._kind)
+        return found or noted or ("server" if platform_id else "")
 
     def _addresses(self) -> dict[str, tuple[str, int]]:
         """Where members are reached, those of this folder as they keep it themselves."""

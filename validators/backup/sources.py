@@ -30,6 +30,7 @@ WITNESS = "ledger/ledger.turns"
 LEDGER_URL = "ledger.url"
 DATABASE_SCHEMA = "public"
 DATABASE_FILE = "platform/platform.sqlite3"
+DATABASE_NOTE = "platform/database"
 SECRET_KEY = "secret.key"  # noqa: S105 - a file name
 
 
@@ -70,10 +71,10 @@ class Source(msgspec.Struct, frozen=True):
     def lacks_server(self) -> bool:
         """Whether the platform's database is on a server that `database_url` does not name: files of an
         earlier time may lie in the folder. Raises BackupError."""
-        return not self.database_url and self._noted()[0] == "server"
+        return not self.database_url and self.noted()[0] == "server"
 
-    def _noted(self) -> tuple[str, str]:
-        """What the folder tells of its platform: the kind of its database, and its id."""
+    def noted(self) -> tuple[str, str]:
+        """What the folder tells of its platform: the kind of its database, and its id. Raises BackupError."""
         folder = DataFolder(self.root)
         try:
             return folder.database_kind(), folder.platform_id()
@@ -85,7 +86,7 @@ class Source(msgspec.Struct, frozen=True):
         the folder tells."""
         if self.lacks_server:
             raise BackupError(f"The platform of {self.root} uses a database on a server: set DATABASE_URL.")
-        kind, own = self._noted()
+        kind, own = self.noted()
         if not self.database_url or not own:
             return
         found = postgresql.platform_id(self.database_url)
