@@ -17,6 +17,7 @@ from dtvn.node.inspect import StateProof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.wire import FrameSigner
+from dtvn_project.one_hop import READS
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from tests.host.support import key_pair
@@ -391,6 +392,37 @@ def test_waiting_reads_of_one_key_leave_threads_to_others(
             assert (refused.status_code, read(refused)["code"]) == (503, "busy")
     api.get("tickets/T-1", **{"X-DTVN-Min-Sequence": str(far)})
     assert waited[1:] == [far]
+
+
+def test_waiting_reads_of_many_keys_leave_threads_to_others() -> None:
+    """Two keys had all of them; a further key gets one while there are some."""
+
+    def waiting(held: ExitStack, actor: str) -> int:
+        return sum(held.enter_context(http.may_wait(actor)) for _ in range(READS))
+
+    with ExitStack() as held:
+        assert waiting(held, "key:1") == http.WAITING_EACH
+        assert [waiting(held, f"key:{number}") for number in (2, 3)] == [1, 1]
+        others = sum(waiting(held, f"key:{number}") for number in range(4, 4 + READS))
+        assert http.WAITING_EACH + 2 + others == http.WAITING_MAX < READS
+    assert not http._waiting
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "stats", "peers", "config", "node/crypto", "storage/entries", "nodes/node0/stats",
+        "nodes/node0/tickets/T-1", "tickets/T-1/certificate",
+    ],
+)  # fmt: skip
+def test_reads_that_ask_members_are_among_the_waiting_ones(api: Api, path: str) -> None:
+    """A member may hang: each would wait for it in a thread for seconds."""
+    actor = f"key:{ApiKey.objects.get().pk}"
+    with ExitStack() as held:
+        while held.enter_context(http.may_wait(actor)):
+            pass
+        refused = api.get(path)
+    assert (refused.status_code, read(refused)["code"]) == (503, "busy")
 
 
 def test_p19_a_barrier_missing_from_the_platforms_copy_is_no_answer(

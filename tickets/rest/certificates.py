@@ -9,10 +9,11 @@ from dtvn.api.queries import read_event
 from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
 from tickets.services import certify
-from validators.rest.http import own_writes
+from validators.rest.http import own_writes, waits
 from validators.services import epochs
 
 
+@waits
 def show_certificate(call: Call, ticket_id: str) -> Answer:
     """Certificate of the last change, or of the outcome `at` SEQUENCE.INDEX, also of a refusal; `event`."""
     event, at = read_event(call.query), call.query.get("at")

@@ -10,7 +10,6 @@ from dtvn.api.queries import read_event, read_records_query, read_tickets_query
 from dtvn.api.reads import answer_page, answer_ticket, read_ticket
 from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
-from dtvn_project.lane import step_aside
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.rest.objects import proved_ticket
 from tickets.services import reading
@@ -50,7 +49,6 @@ def show_ticket(call: Call, ticket_id: str) -> Answer:
     with may_wait(call.actor) as few:
         if not few:
             raise Unavailable(OVERLOADED, reasons.BUSY)
-        step_aside()
         if kind == QUORUM:
             found = reading.quorum_read(event, ticket_id, at_least=call.min_sequence)
             proved = None if found.ticket is None else proved_ticket(*found.ticket)

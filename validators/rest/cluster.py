@@ -13,6 +13,7 @@ from dtvn.api.errors import ApiError, Unavailable
 from dtvn.gateway import Answered
 from validators.feed import simulation
 from validators.membership import MemberNode, list_members
+from validators.rest.http import waits
 from validators.rest.nodes import ASK_WAIT, node_objects, own_sequence, read_answered
 from validators.services.network import gateway
 
@@ -70,6 +71,7 @@ def show_status(call: Call) -> Answer:
     return bare(status)
 
 
+@waits
 def show_stats(call: Call) -> Answer:
     """Statistics of a node and `mode`; without nodes the supervisor's own, without an envelope."""
     found = ask_any("stats")
@@ -88,6 +90,7 @@ def show_stats(call: Call) -> Answer:
     return success(data=found[1] | {"mode": SUPERVISOR}, sequence=own_sequence(found[1]))
 
 
+@waits
 def show_peers(call: Call) -> Answer:
     """The peers of a node."""
     found = ask_any("peers")
@@ -100,6 +103,7 @@ def show_peers(call: Call) -> Answer:
     return success("No node answers." if found is None else "", {"peers": peers})
 
 
+@waits
 def show_config(call: Call) -> Answer:
     """A node's place in the cluster."""
     found = ask_any("status")

@@ -25,9 +25,11 @@ from rest_framework.views import APIView
 from dtvn.api.answers import Answer, failure
 from dtvn.api.bodies import PRINTABLE, NonceBody, SeedBody, read_body
 from dtvn.api.calls import Call
-from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
+from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest, Unavailable
+from dtvn.api.ordering import OVERLOADED
 from dtvn.api.queries import read_event
 from dtvn.machine import reasons
+from dtvn_project.lane import step_aside
 from dtvn_project.one_hop import READS
 from dtvn_project.request_lines import NONCE
 from validators import feed
@@ -48,9 +50,11 @@ BODY_BYTES_MAX = 1024 * 1024
 
 OWN_WRITES_WAIT = 1.0
 """Seconds that a read waits for this platform's own writes (R17)."""
+WAITING_MAX = READS * 3 // 4
+"""Threads for reads in which reads wait for what they ask for besides: a later sequence, a barrier, a proof,
+a member's answer."""
 WAITING_EACH = READS // 2
-"""Threads for reads in which reads of one caller wait for what it asks for besides: a later sequence, a
-barrier or a proof."""
+"""Most of them for one caller. Of the others a caller gets only its first."""
 
 Handler = Callable[..., Answer | HttpResponseBase]
 
@@ -224,17 +228,33 @@ _waiting_lock = threading.Lock()
 
 @contextmanager
 def may_wait(caller: str) -> Iterator[bool]:
-    """A block in which a read waits; False, so that it should not, if WAITING_EACH of this caller do."""
+    """A block in which a read waits; False, so that it should not, if too many do."""
     with _waiting_lock:
-        _waiting[caller] += 1
-        few = _waiting[caller] <= WAITING_EACH
+        free = WAITING_MAX - _waiting.total()
+        few = free > (WAITING_MAX - WAITING_EACH if _waiting[caller] else 0)
+        _waiting[caller] += few
+    if few:
+        step_aside()
     try:
         yield few
     finally:
         with _waiting_lock:
-            _waiting[caller] -= 1
+            _waiting[caller] -= few
             if not _waiting[caller]:
                 del _waiting[caller]
+
+
+def waits(handler: Handler) -> Handler:
+    """The handler of a read, in which it waits; answers 503 if too many do."""
+
+    @wraps(handler)
+    def handle(call: Call, **names: Any) -> Answer | HttpResponseBase:
+        with may_wait(call.actor) as few:
+            if not few:
+                raise Unavailable(OVERLOADED, reasons.BUSY)
+            return handler(call, **names)
+
+    return handle
 
 
 def own_writes(call: Call) -> int:

@@ -26,6 +26,7 @@ from validators.membership import (
     list_nodes,
 )
 from validators.models import ChangeState
+from validators.rest.http import waits
 from validators.services import node_logs, nodes
 from validators.services.errors import ChangePending, NodeExternal, NodeRunning
 from validators.services.network import gateway
@@ -159,12 +160,14 @@ def show_logs(call: Call, node_id: str) -> Answer:
     return bare({"node_id": node_id, "logs": logs})
 
 
+@waits
 def show_stats(call: Call, node_id: str) -> Answer:
     """Statistics of one node; 503 if it is down."""
     stats = ask_node(find_node(node_id), "stats")
     return success(data=stats, sequence=own_sequence(stats))
 
 
+@waits
 def show_node_ticket(call: Call, node_id: str, ticket_id: str) -> Answer:
     """A ticket as one node knows it; 503 if the node is down, 404 if it has no such ticket."""
     event = read_event(call.query)

@@ -15,6 +15,7 @@ from dtvn.waiting import look_until
 from validators.membership import MemberNode, find_node
 from validators.models import NodeStatus
 from validators.own_api import ask_any_api
+from validators.rest.http import waits
 from validators.services import cluster
 from validators.services.cluster_state import cluster_state, describe_progress, describe_state
 from validators.services.decide import decide_one
@@ -92,11 +93,13 @@ def stop_cluster(call: Call) -> Answer:
     return bare({"status": "stopping"})
 
 
+@waits
 def show_crypto(call: Call) -> Answer:
     """Identity of the primary, or of any node."""
     return success(data=ask_any_api("/api/v1/node/crypto"))
 
 
+@waits
 def show_storage(call: Call) -> Answer:
     """Storage of the primary, or of any node."""
     return success(data=ask_any_api("/api/v1/storage/entries"))
