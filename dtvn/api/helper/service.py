@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,6 +61,9 @@ class Service:
         self._readers = ThreadPoolExecutor(READERS, "reader")
         self._writers = ThreadPoolExecutor(WRITERS, "writer")
         self._waiting = 0
+        self._awaited: dict[asyncio.Future[int], int] = {}
+        """The sequence that each waiting read waits for."""
+        self._looking: asyncio.Task[None] | None = None
         self._status: Mapping[str, Any] | None = None
         self._status_at = 0.0
         self._answered: list[Answered] = []
@@ -136,12 +140,30 @@ class Service:
         """Wait, at most a second, until the ledger's rows include what this API acknowledged and `sequence`;
         returns the applied sequence."""
         wanted = sequence if self._gateway is None else max(sequence, self._gateway.acknowledged)
-        until = time.monotonic() + OWN_WRITES_WAIT
-        while True:
-            applied = await self.read(self.ledger.applied_sequence)
-            if applied >= wanted or time.monotonic() > until:
-                return applied
+        applied = await self.read(self.ledger.applied_sequence)
+        if applied >= wanted:
+            return applied
+        reached: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._awaited[reached] = wanted
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(self._look())
+        try:
+            async with asyncio.timeout(OWN_WRITES_WAIT):
+                return await reached
+        except TimeoutError:
+            return await self.read(self.ledger.applied_sequence)
+        finally:
+            del self._awaited[reached]
+
+    async def _look(self) -> None:
+        """End the waits of reads whose sequence is applied, while there are any."""
+        while self._awaited:
             await asyncio.sleep(LOOK_EVERY)
+            with suppress(ServiceError):  # each read then finds out itself
+                applied = await self.read(self.ledger.applied_sequence)
+                for reached, wanted in self._awaited.items():
+                    if wanted <= applied and not reached.done():
+                        reached.set_result(applied)
 
     # --- consensus ------------------------------------------------------------------------------
 
