@@ -18,14 +18,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Self
 
-from dtvn.events.balancing import BreakerError, CallBreakers, Stats
-from dtvn.events.config import (
-    Algorithm,
-    CircuitBreakerConfig,
-    ConsensusConfig,
-    DistributedValidatorConfig,
-    PartitionHandlerConfig,
-)
+from dtvn.events.balancing import BreakerError
+from dtvn.events.config import Algorithm, CircuitBreakerConfig, DistributedValidatorConfig
 from dtvn.events.judging import Verdict
 from dtvn.events.rules import Stream
 from dtvn.events.runs import started_run
@@ -36,8 +30,6 @@ from dtvn.gateway.steps import Steps, awaited, waited
 from dtvn.gateway.validator_answers import (
     NO_VERDICT,
     EventText,
-    Health,
-    Metrics,
     NodeHealth,
     ValidationResult,
     Wanted,
@@ -49,11 +41,10 @@ from dtvn.gateway.validator_answers import (
     result_of,
     texts_of,
 )
-from dtvn.gateway.validator_meter import Meter
-from dtvn.gateway.validator_nodes import Nodes, ValidatorError
-from dtvn.gateway.validator_parts import ConsensusManager, Transport
+from dtvn.gateway.validator_nodes import ValidatorError
+from dtvn.gateway.validator_parts import Transport
+from dtvn.gateway.validator_reading import Reading
 from dtvn.gateway.validator_spans import Tracer, traced
-from dtvn.protocol import quorum
 
 ANSWER_SLACK = 60.0
 """Seconds for one call beyond its wait: a call of many chunks waits for each."""
@@ -68,7 +59,7 @@ CONSENSUS_BREAKER = CircuitBreakerConfig(name="consensus", timeout=0.0)
 """Around questions to the members: after five calls without a verdict, none is asked for a minute."""
 
 
-class _Operations(Nodes):
+class _Operations(Reading):
     """The operations of both validators, as generators for `waited` or `awaited`."""
 
     def __init__(
@@ -87,15 +78,9 @@ class _Operations(Nodes):
         for pbft. `wait`: seconds for a verdict. `allow_local_validation`: whether the rules judge in this
         process alone while no quorum is reached. `breaker`: around the questions to the members. `tracer`:
         gets a span of each call."""
-        super().__init__(gateway)
-        self._algorithm = algorithm
-        self._config: DistributedValidatorConfig | None = None
-        self._allow_local = allow_local_validation
+        super().__init__(gateway, algorithm, actor, wait, allow_local_validation, breaker)
         self._recorded = recorded
-        self._actor = actor
-        self._wait = wait
         self._tracer = tracer
-        self._running = False
         self._run: EventRun | None = None
         self._run_asked: Algorithm | None = None
         """The algorithm that it was to have; the cluster may decide majority as unanimous."""
@@ -106,12 +91,9 @@ class _Operations(Nodes):
         """The last of these events, which only this process has judged."""
         self._asked: Future[Judged] | None = None
         """The question about them whose verdict was not taken yet."""
-        self._meter = Meter()
         self._linked = False
         """Whether the first wait for a quorum is over."""
         self._cleanup: list[Callable[[], object]] = []
-        self._breakers = CallBreakers()
-        self._breaker = self._breakers.get(breaker)
 
     @classmethod
     def from_config(
@@ -158,10 +140,6 @@ class _Operations(Nodes):
                 errors.append(error)
         if errors:
             raise ExceptionGroup("cleanup failed", errors)
-
-    def get_running(self) -> bool:
-        """Whether it was started and not stopped."""
-        return self._running
 
     def register_cleanup_func(self, clean: Callable[[], object]) -> None:
         """Have `stop` call this, after those registered before."""
@@ -330,56 +308,6 @@ class _Operations(Nodes):
             recorded=self._recorded,
             actor=self._actor,
         )
-
-    # --- how it goes -----------------------------------------------------------------------------
-
-    def get_config(self) -> DistributedValidatorConfig:
-        """The configuration in effect: that of `from_config`, or what the arguments say."""
-        if self._config is not None:
-            return self._config
-        members = self.get_total_nodes()
-        consensus = ConsensusConfig(
-            algorithm=self._algorithm or Algorithm.PBFT,
-            min_nodes=members,
-            quorum_size=quorum.quorum(members),
-            byzantine_fault_tolerance=quorum.faults(members),
-        )
-        return DistributedValidatorConfig(
-            node_id=self._actor,
-            consensus_config=consensus,
-            validation_timeout=self._wait,
-            partition_handler=PartitionHandlerConfig(allow_local_validation=self._allow_local),
-        )
-
-    def get_consensus_manager(self) -> ConsensusManager:
-        """How the members decide."""
-        consensus = self.get_config().consensus_config
-        return ConsensusManager(self._gateway, consensus, self.get_metrics(), self.get_health())
-
-    def get_metrics(self) -> Metrics:
-        """Counts and means of all calls so far."""
-        return self._meter.metrics(self._gateway.members(), self._gateway.balance())
-
-    def get_circuit_breakers(self) -> list[Stats]:
-        """The breakers around calls, by name. Those of the members are in `get_load_balancer`."""
-        return self._breakers.stats()
-
-    def get_health(self) -> Health:
-        """The health of the cluster, as far as it can be seen from here."""
-        reached, total = self.get_active_nodes(), self.get_total_nodes()
-        found = self.get_current_partition()
-        lost = [each.id for each in self._gateway.present.members if each.id not in reached]
-        issues = [f"{node_id} is not reached" for node_id in lost]
-        if found is not None:
-            issues.append(f"{len(reached)} of {total} members are no quorum")
-        if not self._running:
-            issues.append("the validator is not running")
-        refused = [node_id for node_id, node in self.get_load_balancer().nodes.items() if node.circuit_state]
-        issues += [f"the circuit breaker of {node_id} is not closed" for node_id in refused]
-        if state := self._breaker.state:
-            issues.append(f"the circuit breaker consensus is {state.name.lower().replace('_', '-')}")
-        whole, well = found is None, not (lost or refused or self._breaker.state)
-        return Health(self._running and whole, len(reached), total, whole, well, tuple(issues))
 
 
 class DistributedValidator(_Operations):

@@ -1,0 +1,95 @@
+"""What a validator tells of itself (contract 2.2): configuration, parts, figures, health."""
+
+from __future__ import annotations
+
+from dtvn.events.balancing import CallBreakers, Stats
+from dtvn.events.config import (
+    Algorithm,
+    CircuitBreakerConfig,
+    ConsensusConfig,
+    DistributedValidatorConfig,
+    PartitionHandlerConfig,
+)
+from dtvn.gateway.face import GatewayFace
+from dtvn.gateway.validator_answers import Health, Metrics
+from dtvn.gateway.validator_meter import Meter
+from dtvn.gateway.validator_nodes import Nodes
+from dtvn.gateway.validator_parts import ConsensusManager
+from dtvn.protocol import quorum
+
+
+class Reading(Nodes):
+    """The settings and counts of a validator; nothing here asks a member."""
+
+    def __init__(
+        self,
+        gateway: GatewayFace,
+        algorithm: Algorithm | None,
+        actor: str,
+        wait: float,
+        allow_local: bool,
+        breaker: CircuitBreakerConfig,
+    ) -> None:
+        """See the validator."""
+        super().__init__(gateway)
+        self._algorithm = algorithm
+        self._config: DistributedValidatorConfig | None = None
+        self._allow_local = allow_local
+        self._actor = actor
+        self._wait = wait
+        self._running = False
+        self._meter = Meter()
+        self._breakers = CallBreakers()
+        self._breaker = self._breakers.get(breaker)
+
+    def get_running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._running
+
+    def get_config(self) -> DistributedValidatorConfig:
+        """The configuration in effect: that of `from_config`, or what the arguments say."""
+        if self._config is not None:
+            return self._config
+        members = self.get_total_nodes()
+        consensus = ConsensusConfig(
+            algorithm=self._algorithm or Algorithm.PBFT,
+            min_nodes=members,
+            quorum_size=quorum.quorum(members),
+            byzantine_fault_tolerance=quorum.faults(members),
+        )
+        return DistributedValidatorConfig(
+            node_id=self._actor,
+            consensus_config=consensus,
+            validation_timeout=self._wait,
+            partition_handler=PartitionHandlerConfig(allow_local_validation=self._allow_local),
+        )
+
+    def get_consensus_manager(self) -> ConsensusManager:
+        """How the members decide."""
+        consensus = self.get_config().consensus_config
+        return ConsensusManager(self._gateway, consensus, self.get_metrics(), self.get_health())
+
+    def get_metrics(self) -> Metrics:
+        """Counts and means of all calls so far."""
+        return self._meter.metrics(self._gateway.members(), self._gateway.balance())
+
+    def get_circuit_breakers(self) -> list[Stats]:
+        """The breakers around calls, by name. Those of the members are in `get_load_balancer`."""
+        return self._breakers.stats()
+
+    def get_health(self) -> Health:
+        """The health of the cluster, as far as it can be seen from here."""
+        reached, total = self.get_active_nodes(), self.get_total_nodes()
+        found = self.get_current_partition()
+        lost = [each.id for each in self._gateway.present.members if each.id not in reached]
+        issues = [f"{node_id} is not reached" for node_id in lost]
+        if found is not None:
+            issues.append(f"{len(reached)} of {total} members are no quorum")
+        if not self._running:
+            issues.append("the validator is not running")
+        refused = [node_id for node_id, node in self.get_load_balancer().nodes.items() if node.circuit_state]
+        issues += [f"the circuit breaker of {node_id} is not closed" for node_id in refused]
+        if state := self._breaker.state:
+            issues.append(f"the circuit breaker consensus is {state.name.lower().replace('_', '-')}")
+        whole, well = found is None, not (lost or refused or self._breaker.state)
+        return Health(self._running and whole, len(reached), total, whole, well, tuple(issues))
