@@ -40,6 +40,8 @@ class Entries:
         """Status questions of all members that the balancer knows of."""
         self._counted: dict[str, tuple[int, int]] = {}
         """Answered and missed questions that the balancer knows of, by member."""
+        self._worked: dict[str, tuple[float, int]] = {}
+        """Processor seconds that a member said it has used, and the nanosecond of that answer."""
         for member in members:
             self._balancer.register_node(member, now)
             self._counted[member] = 0, 0
@@ -58,6 +60,7 @@ class Entries:
                 self._record(member, False, status.round_trip, now)
             for _ in range(status.answered - answered):
                 self._record(member, True, status.round_trip, now)
+            self._measure(member, status, now)
 
     def choose(self, views: Sequence[MemberView], now: float) -> str:
         """The next entry node: of the members that are connected and not behind, else of those connected,
@@ -78,6 +81,17 @@ class Entries:
         nodes = self._balancer.get_all_nodes_info()
         chosen = {name: self._chosen[name] for name in nodes}
         return Balance(self._balancer.get_metrics(), chosen, nodes)
+
+    def _measure(self, member: str, status: MemberStatus, now: float) -> None:
+        """A member's load: the share of one processor that it used between its two newest answers."""
+        worked, heard = status.fields.get("processor_seconds"), status.heard_at
+        if heard is None or not isinstance(worked, float):
+            return
+        before, self._worked[member] = self._worked.get(member), (worked, heard)
+        if before is not None and heard > before[1]:
+            load = (worked - before[0]) / ((heard - before[1]) * NANOSECOND)
+            round_trip = round(status.round_trip * 1e-6)
+            self._balancer.update_node_metrics(member, min(1.0, max(0.0, load)), round_trip, now)
 
     def _record(self, member: str, success: bool, round_trip: int, now: float) -> None:
         if self._balancer.admits(member, now):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from enum import IntEnum
 
 import msgspec
@@ -54,14 +55,17 @@ class NodeInfo(msgspec.Struct, frozen=True):
     id: str
     address: str
     state: NodeState
-    last_heartbeat: float | None
-    """Seconds since its newest answer about itself; None: never."""
+    last_heartbeat: datetime | None
+    """When it last answered about itself, UTC; None: never."""
     validation_count: int
     """Questions of this validator that it was asked."""
     error_rate: float
     """Share of them, 0 to 1, that it left unanswered or answered twice differently."""
     response_time_ms: float
     """Milliseconds of its newest `ping`; 0 without one."""
+    load: float
+    """Share of one processor, 0 to 1, that it used between its two newest answers about itself; 0 before the
+    second."""
 
 
 class NodeHealth(msgspec.Struct, frozen=True):
@@ -122,6 +126,8 @@ class Metrics(msgspec.Struct, frozen=True):
     current_leader: str
     """Member id of the believed primary; "" while it is not reached."""
     active_nodes: int
+    average_load: float
+    """Mean load of these."""
     network_errors: int
     """Questions about their status that members left unanswered."""
     avg_network_latency_ms: float

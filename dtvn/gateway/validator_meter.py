@@ -78,6 +78,7 @@ class Meter:
             avg_consensus_time_ms=self.asked.mean_ms,
             current_leader=next((view.id for view in reached if view.primary), ""),
             active_nodes=len(reached),
+            average_load=sum(node.current_load for node in nodes) / max(1, len(nodes)),
             network_errors=balance.metrics.total_errors,
             avg_network_latency_ms=sum(answers) / len(answers) if answers else 0.0,
             cpu_usage=(time.process_time() - self._processor) / elapsed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 from dtvn.gateway.events_face import EventFigures
 from dtvn.gateway.face import GatewayFace, MemberView
@@ -45,7 +46,11 @@ class Nodes:
     def get_all_nodes(self) -> dict[str, NodeInfo]:
         """All members, by id."""
         lost, figures = self.is_partitioned(), self._gateway.events.figures()
-        return {view.id: self._info(view, lost, figures) for view in self._gateway.members()}
+        loads = {name: node.current_load for name, node in self._gateway.balance().nodes.items()}
+        return {
+            view.id: self._info(view, lost, figures, loads.get(view.id, 0.0))
+            for view in self._gateway.members()
+        }
 
     def get_nodes(self) -> list[NodeInfo]:
         """All members, by index."""
@@ -95,7 +100,7 @@ class Nodes:
                 return index
         raise ValidatorError(f"{node_id!r} is no member of this cluster")
 
-    def _info(self, view: MemberView, lost: bool, figures: EventFigures) -> NodeInfo:
+    def _info(self, view: MemberView, lost: bool, figures: EventFigures, load: float) -> NodeInfo:
         member, asked = self._gateway.present.members[view.index], figures.asked(view.id)
         state = NodeState.SYNCING if view.entering else NodeState.ACTIVE
         if not view.connected:
@@ -104,10 +109,11 @@ class Nodes:
             view.id,
             "{}:{}".format(*self._addresses.get(view.id, (member.host, member.port))),
             state,
-            view.heard,
+            None if view.heard is None else datetime.now(UTC) - timedelta(seconds=view.heard),
             asked,
             figures.failed(view.id) / asked if asked else 0.0,
             self._pings.get(view.id, 0.0),
+            load,
         )
 
     def is_partitioned(self) -> bool:

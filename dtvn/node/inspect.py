@@ -23,6 +23,7 @@ WITHOUT_ROOM are answered).
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -134,6 +135,7 @@ class Inspector:
             "timeout_ms": node.core.state.timeouts.timeout / 1e6,
             "clock_offsets": node.figures.offsets(),
             "memory": resident_bytes(),
+            "processor_seconds": time.process_time(),
         }
 
     def consensus(self) -> ReplicaSnapshot:

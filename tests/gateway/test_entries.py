@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from tests.gateway.test_questions import Poll
 NAMES = ("r0", "r1", "r2", "r3")
 FRONT = LAG_MAX + 1_000
 ALL = frozenset(range(4))
+NOTHING: Mapping[int, object] = {}
 
 
 def view(index: int, **changes: Any) -> MemberView:
@@ -74,14 +76,18 @@ class Gate:
         self.entries = entries()
         self.seconds = 0
 
-    def second(self, *answering: int, connected: frozenset[int] = ALL) -> None:
-        """All connected members are asked; those named answer within 20 ms."""
+    def second(
+        self, *answering: int, connected: frozenset[int] = ALL, worked: Mapping[int, object] = NOTHING
+    ) -> None:
+        """All connected members are asked; those named answer within 20 ms. `worked`: the processor seconds
+        that a member says it has used."""
         now = self.seconds * STATUS_EVERY
         self.questions.overdue(now)
         poll = Poll(self.questions, now, connected)
         poll.now = now + 20_000_000
         for member in answering:
-            poll.answer(member, sequence=FRONT)
+            said = {"processor_seconds": worked[member]} if member in worked else {}
+            poll.answer(member, sequence=FRONT, **said)
         self.entries.observe(self.questions.statuses, float(self.seconds))
         self.seconds += 1
 
@@ -156,6 +162,35 @@ def test_the_balance_counts_choices_and_questions() -> None:
     r0, r3 = balance.nodes["r0"], balance.nodes["r3"]
     assert (r0.processed_requests, r0.failed_requests, r0.response_time_ms) == (3, 0, 20)
     assert (r3.processed_requests, r3.failed_requests, r3.is_healthy) == (3, 3, False)
+
+
+def test_the_load_is_what_a_member_worked_between_two_answers() -> None:
+    gate = Gate()
+    for second in range(3):
+        gate.second(0, worked={0: 7.0 + 0.25 * second})
+    assert gate.entries.balance().nodes["r0"].current_load == 0.25
+    gate.second()
+    gate.second(0, worked={0: 8.5})
+    assert gate.entries.balance().nodes["r0"].current_load == 0.5, "two seconds have passed"
+    assert gate.entries.balance().nodes["r1"].current_load == 0.0
+
+
+def test_a_member_that_uses_a_whole_processor_is_no_entry_node() -> None:
+    gate = Gate()
+    for second in range(2):
+        gate.second(0, 1, 2, 3, worked={0: float(second), 1: 0.5 * second})
+    assert [gate.entries.balance().nodes[name].current_load for name in ("r0", "r1")] == [1.0, 0.5]
+    assert gate.chosen() == {"r1", "r2", "r3"}
+
+
+@pytest.mark.parametrize("said", ["9", True, None, -(10**300), 10**300, 1e300, [1]])
+def test_a_false_processor_time_is_a_load_from_0_to_1(said: object) -> None:
+    gate = Gate()
+    gate.second(0, worked={0: 1.0})
+    gate.second(0, worked={0: said})
+    gate.second(0, worked={0: said})
+    gate.second(0, worked={0: 1e3})
+    assert 0 <= gate.entries.balance().nodes["r0"].current_load <= 1
 
 
 def test_a_balance_is_a_value() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from dtvn.gateway import DistributedValidator
 from dtvn.node.options import NodeOptions
 from tests.node.running import Running, until_commits
+from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +32,23 @@ def test_the_transport_counts_bytes_and_connections(tmp_path: Path) -> None:
     assert (stats.active_connections, stats.total_connections, stats.connection_errors) == (1, 1, 0)
     assert min(stats.bytes_sent, stats.bytes_received) > 100
     assert gateway.links() == {}, "a closed gateway has none"
+
+
+def test_a_real_member_has_a_load_and_a_last_heartbeat(tmp_path: Path) -> None:
+    begun = datetime.now(UTC)
+    node = Running(tmp_path / "data", options=NodeOptions(bind=("127.0.0.1", 0)))
+    node.start()
+    with node.gateway() as gateway:
+        validator = DistributedValidator(gateway)
+
+        def loaded() -> bool:
+            until_commits(gateway)  # a gateway at rest asks less often, and a node at rest works little
+            return validator.get_nodes()[0].load > 0
+
+        wait_until(loaded, what="the member has a load")
+        info = validator.get_nodes()[0]
+        assert info.last_heartbeat is not None
+        assert begun < info.last_heartbeat <= datetime.now(UTC)
+        assert 0 < info.load <= 1
+        assert 0 < validator.get_metrics().average_load <= 1
+    assert node.end() == 0
