@@ -1,8 +1,8 @@
 """Rules for streams of AG-UI events (protocol 1.0): shape, chunks, order and advice, in bounded memory.
 
-`Stream` judges one stream, event by event; `Linter` adds advice, which never refuses; `Table` holds many
-streams. `RunState` is what votes name: `state.digest()` before and after, `decode_state` for a validator that
-lacks it, `rules_digest` for the rules themselves.
+`Stream` judges one stream, event by event; `Linter` adds advice, which never refuses. `RunState` is what
+votes name: `state.digest()` before and after, `decode_state` for a validator that lacks it, `rules_digest`
+for the rules themselves.
 """
 
 from dtvn.events.rules.framing import EventReader, FramingError
@@ -11,7 +11,6 @@ from dtvn.events.rules.lint import Linter
 from dtvn.events.rules.shapes import TYPES
 from dtvn.events.rules.state import Phase, RunState, StateError, decode_state, state_digest
 from dtvn.events.rules.stream import Stream, Verdict, refused
-from dtvn.events.rules.table import Bounds, Table
 from dtvn.events.rules.violation import SUGGESTIONS, TOLD_ONCE, Severity, Violation, quoted
 
 __all__ = [
@@ -25,8 +24,6 @@ __all__ = [
     "quoted",
     "Linter",
     "Limits",
-    "Table",
-    "Bounds",
     "Phase",
     "RunState",
     "StateError",

@@ -89,7 +89,6 @@ SUGGESTIONS: dict[str, str] = {
     "TOO_MANY_OPEN": "End messages, calls, steps or subagents before opening more.",
     "TOO_MANY_RUNS": "Try again when other runs have ended.",
     "RUN_HAS_TWO_WRITERS": "Let one agent write a run, or give each its own runId.",
-    "RUN_EXPIRED": "Begin the run again with RUN_STARTED, and send its events without long pauses.",
     "OWNER_EXPIRED": "Nothing to do: in very long runs the oldest ids are no longer compared.",
     # advice: the profile `seed`
     "RUN_LIFECYCLE": "Use a new runId for each run.",
