@@ -34,15 +34,19 @@ POLL_MIN, POLL_MAX = 0.05, 0.25
 """Least and most seconds between two looks at a lock for which one waits."""
 PATIENCE = DEFAULT_WAIT + 2.0
 """Seconds for one answer: the gateway always gives one within its own wait."""
+NOBODY = b"nobody"
+"""The holder of who only looks at a lock."""
 
 
 class LockError(Exception):
     """A lock that was not granted, or a lease that is over; `code` is one of dtvn.machine.reasons.
     `outcome_unknown`: whether it was granted is not known; `cancel` makes sure that it is not held."""
 
-    def __init__(self, code: str, sentence: str) -> None:
+    def __init__(self, code: str, sentence: str, holder: LockRow | None = None) -> None:
+        """`holder`: the lease of the one who holds the lock, None if nobody does, or it is not known."""
         super().__init__(sentence)
         self.code = code
+        self.holder = holder
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -108,6 +112,17 @@ class _Calls:
             continue  # known by its code only (R16): a renewal may be asked again
         return _lease(lease.name, result)
 
+    def _get(self, name: str) -> Steps[LockRow | None]:
+        # Ordered, so the answer is true when it is given. No lease has token 0: the row is shown, and stays.
+        while True:
+            (result,) = yield self._submit(Unlock(name, NOBODY, 0))
+            if result.code == reasons.OK:
+                return None
+            if result.code != reasons.STALE_LEASE:
+                raise _error(result)
+            if result.state:  # a repeated answer shows no lease: ask again
+                return canonical.decode(LockRow, result.state)
+
     def _submit(self, command: Command) -> Future[tuple[Result, ...]]:
         entry = self._entry or self._gateway.entry()
         operation = build(
@@ -139,6 +154,11 @@ class LockClient(_Calls):
         """Leave the queue of a lock, and give it back if it was granted. Raises LockError."""
         waited(self._ask(CancelLock(name, holder)), PATIENCE)
 
+    def get(self, name: str) -> LockRow | None:
+        """Who holds the lock, None if nobody does, as the cluster agrees: it is ordered in the log. Raises
+        LockError."""
+        return waited(self._get(name), PATIENCE)
+
     @contextmanager
     def held(self, name: str, lease: float, *, wait: float = 0.0) -> Iterator[Lease]:
         """Hold the lock during a block, which must end within the lease. Raises as `acquire`, and LockError
@@ -169,6 +189,10 @@ class AsyncLockClient(_Calls):
         """See LockClient."""
         await awaited(self._ask(CancelLock(name, holder)), PATIENCE)
 
+    async def get(self, name: str) -> LockRow | None:
+        """See LockClient."""
+        return await awaited(self._get(name), PATIENCE)
+
     @asynccontextmanager
     async def held(self, name: str, lease: float, *, wait: float = 0.0) -> AsyncIterator[Lease]:
         """See LockClient."""
@@ -186,10 +210,10 @@ def _lease(name: str, result: Result) -> Lease:
 
 def _error(result: Result) -> LockError:
     sentence = reasons.REASONS[result.code].sentence
-    if result.code in (reasons.LOCK_HELD, reasons.LOCK_WAITING) and result.state:
-        row = canonical.decode(LockRow, result.state)
+    row = canonical.decode(LockRow, result.state) if result.state else None
+    if row is not None and result.code in (reasons.LOCK_HELD, reasons.LOCK_WAITING):
         sentence = f"The lock is held by {row.principal} until {row.ends / SECOND:.3f} (Unix time)."
-    return LockError(result.code, sentence)
+    return LockError(result.code, sentence, row)
 
 
 def _micro(seconds: float) -> int:

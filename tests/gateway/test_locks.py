@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from msgspec import structs
 from dtvn.gateway import AsyncLockClient, Lease, LockClient, LockError, Result
 from dtvn.gateway.steps import Steps, awaited
 from dtvn.machine import CommandError
+from dtvn.machine.rows import LockRow
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
@@ -44,7 +46,13 @@ def test_r16_a_renewal_of_which_only_the_code_is_known_is_asked_again(
     gateway: FakeGateway, locks: LockClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = locks.acquire("leader", 30.0)
-    submit, codes_only = gateway.submit, iter([True, False])
+    know_only_the_first_code(gateway, monkeypatch)
+    assert locks.renew(first, 90.0).ends > first.ends
+
+
+def know_only_the_first_code(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next answer tells its code, but not the row."""
+    submit, codes_only = gateway.submit, itertools.chain([True], itertools.repeat(False))
 
     def answered(operations: list[Operation]) -> Future[tuple[Result, ...]]:
         future = submit(operations)
@@ -54,7 +62,6 @@ def test_r16_a_renewal_of_which_only_the_code_is_known_is_asked_again(
         return future
 
     monkeypatch.setattr(gateway, "submit", answered)
-    assert locks.renew(first, 90.0).ends > first.ends
 
 
 def test_release_of_anothers_lock_is_refused_a17(locks: LockClient) -> None:
@@ -86,6 +93,40 @@ def test_a_contended_acquire_waits_no_longer_than_told_a19(locks: LockClient) ->
     assert 0.3 <= time.monotonic() - begun < 5.0
     locks.release(held)
     assert locks.acquire("leader", 1.0, holder=b"c").holder == b"c", "who gave up waiting is not handed it"
+
+
+def test_a_refused_caller_is_told_who_holds_the_lock(gateway: FakeGateway, locks: LockClient) -> None:
+    held = locks.acquire("leader", 60.0, holder=b"first")
+    for refused in (
+        lambda: locks.acquire("leader", 1.0),
+        lambda: locks.renew(Lease("leader", b"other", held.token, 0), 1.0),
+        lambda: locks.release(Lease("leader", b"other", held.token - 1, 0)),
+    ):
+        with pytest.raises(LockError) as caught:
+            refused()
+        assert caught.value.holder == LockRow(gateway.principal, b"first", held.token, held.ends)
+    locks.release(held)
+    with pytest.raises(LockError) as caught:
+        locks.renew(held, 1.0)
+    assert caught.value.holder is None
+
+
+def test_a_lock_is_looked_at_without_taking_it(
+    gateway: FakeGateway, locks: LockClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert locks.get("leader") is None
+    held = locks.acquire("leader", 60.0, holder=b"first")
+    seen = LockRow(gateway.principal, b"first", held.token, held.ends)
+    assert locks.get("leader") == seen
+    know_only_the_first_code(gateway, monkeypatch)
+    assert locks.get("leader") == seen
+    assert locks.renew(held, 60.0).token == held.token
+    locks.release(held)
+    assert locks.get("leader") is None
+    gateway.quorum = False
+    with pytest.raises(LockError) as caught:
+        locks.get("leader")
+    assert caught.value.code == "unavailable"
 
 
 def test_what_is_out_of_bounds_is_not_sent(locks: LockClient) -> None:
@@ -157,6 +198,9 @@ async def test_an_event_loop_waits_for_a_lock_and_leaves_its_queue(gateway: Fake
         with pytest.raises(asyncio.CancelledError):
             await given_up
         assert (await locks.renew(first, 90.0)).token == first.token
+        seen = await locks.get("leader")
+        assert seen is not None
+        assert (seen.holder, seen.token) == (first.holder, first.token)
     second = await waiting
     assert second.token > first.token
     await locks.release(second)
