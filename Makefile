@@ -26,7 +26,7 @@ TEST ?=
 WHAT ?= web
 FOR ?= 30
 OUT ?= profile-$(WHAT).svg
-# Flags of `make run-simulator`.
+# Flags of `make run-simulator`, `make test` and `make bench`.
 ARGS ?=
 
 VENV := .venv
@@ -115,8 +115,8 @@ parity: $(VENV)/.installed-dev ## Bring tests/docs/parity.json up to date with t
 sbom: $(VENV)/.installed-dev ## Write sbom.json: what an installation consists of (CycloneDX 1.6)
 	@deploy/make-sbom sbom.json
 
-bench: $(VENV)/.installed ## Measure operations per second and latency on this machine
-	@$(BIN)/python manage.py bench
+bench: $(VENV)/.installed ## Measure operations per second and latency on this machine (ARGS="--only event-runs")
+	@$(BIN)/python manage.py bench $(ARGS)
 
 profile: $(VENV)/.installed-dev ## Record where a process spends its time (WHAT=web, node0, learner, up, all; FOR=30; OUT=x.svg)
 	@deploy/profile $(BIN)/py-spy "$(WHAT)" "$(DATA)" "$(FOR)" "$(OUT)"

@@ -1,9 +1,11 @@
 """Agent events judged by four real nodes: processor time of all processes an event, in checks (one Ed25519
 verification in the same run); rates and the time until a verdict.
 
-1,000 runs that emit 20 events a second each, in chunks of one event, as far as this machine keeps up: a run's
-next event waits for its last verdict. Then one run as fast as it comes, in chunks of 256. Each by majority,
-and by pbft with records in the log.
+1,000 runs, each with a thread, ids and a rule state of its own, that offer 20 events a second each, in chunks
+of one event. The loop is closed: a run's next event waits for its last verdict, so what the cluster takes is
+printed beside what is offered. If that is less than an event of each run a second, each event has a record of
+its own in the log; so the same for 50 runs, which a small machine keeps up with. Then one run as fast as it
+comes, in chunks of 256. Each by majority, and by pbft with records in the log.
 
     python -m benchmarks.event_runs [SECONDS] [RUNS]
 """
@@ -14,9 +16,9 @@ import itertools
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from benchmarks.cluster import Processes, running_cluster
@@ -27,12 +29,17 @@ from dtvn.events.judging import CHUNK_EVENTS_MAX, Verdict
 from dtvn.gateway import EventRun, Gateway, Judged
 
 MEMBERS = 4
+CONVERSATION = conversation()
 RUNS = 1_000
+FEWER = 20
+"""What the number of runs is divided by, for the second case."""
 PERIOD = 0.05
 """Seconds between two events of a run."""
 TARGETS = {
     ("many", Algorithm.MAJORITY): 10.0,
     ("many", Algorithm.PBFT): 15.0,
+    ("few", Algorithm.MAJORITY): 10.0,
+    ("few", Algorithm.PBFT): 15.0,
     ("one", Algorithm.MAJORITY): 1.0,
     ("one", Algorithm.PBFT): 1.0,
 }
@@ -51,68 +58,80 @@ class Seen:
         self.seconds: list[float] = []
         """From the call to the verdict, each."""
 
-    def note(self, begun: float, judged: Judged) -> None:
+    def note(self, seconds: float, judged: Judged) -> None:
         """A verdict came; raises RuntimeError unless it is the right one."""
         if judged.verdict is not Verdict.VALID or not judged.certified:
             raise RuntimeError(f"not judged valid: {judged.pieces}")
         self.events += len(judged.salts)
-        self.seconds.append(time.perf_counter() - begun)
-
-    def done(self, begun: float, judged: Future[Judged]) -> None:
-        """The same for a future."""
-        self.note(begun, judged.result())
+        self.seconds.append(seconds)
 
 
 Drive = Callable[[Gateway, Algorithm, int, Seen], Iterator[None]]
 """Goes on a little with each step, and ends its runs when it is closed."""
+Arrived = SimpleQueue[tuple[int, float, Future[Judged]]]
+"""Run, seconds from the call to the verdict, verdict."""
 
 
 def many(gateway: Gateway, algorithm: Algorithm, runs: int, seen: Seen) -> Iterator[None]:
     """Runs in chunks of one event; a step takes PERIOD."""
-    opened = [
-        gateway.events.begin(f"thread-{i}", f"{algorithm}-{i}", algorithm=algorithm) for i in range(runs)
-    ]
-    texts = [itertools.cycle(conversation()) for _ in opened]
-    waiting: list[tuple[float, Future[Judged]] | None] = [None] * runs
+    names = [f"{algorithm}-{number}-of-{runs}-" for number in range(runs)]
+    opened = [gateway.events.begin(f"thread-{name}", f"run-{name}", algorithm=algorithm) for name in names]
+    texts = [itertools.cycle(own_conversation(name)) for name in names]
+    arrived: Arrived = SimpleQueue()
+    free = list(range(runs))
     try:
         while True:
             due = time.monotonic() + PERIOD
-            for number, run in enumerate(opened):
-                pending = waiting[number]
-                if pending is not None and not pending[1].done():
-                    continue
-                waiting[number] = begun = _judge(run, [next(texts[number])])
-                begun[1].add_done_callback(partial(seen.done, begun[0]))
+            for number in free:
+                _send(opened[number], next(texts[number]), number, arrived)
+            free = []
             time.sleep(max(0.0, due - time.monotonic()))
+            while not arrived.empty():
+                free.append(_take(arrived, seen))
             yield
     finally:
-        for pending in waiting:
-            if pending is not None:
-                pending[1].result(WAIT)
-        for ended in [run.end() for run in opened]:
-            ended.result(WAIT)
+        for _ in range(runs - len(free)):
+            _take(arrived, seen)
+        _end(opened)
+
+
+def _send(run: EventRun, text: bytes, number: int, arrived: Arrived) -> None:
+    begun = time.perf_counter()
+    future = run.judge([text], wait=WAIT)
+    future.add_done_callback(lambda done: arrived.put((number, time.perf_counter() - begun, done)))
+
+
+def _take(arrived: Arrived, seen: Seen) -> int:
+    """Note the next verdict; returns the run that it belongs to."""
+    number, seconds, done = arrived.get(timeout=WAIT)
+    seen.note(seconds, done.result())
+    return number
+
+
+def _end(opened: Sequence[EventRun]) -> None:
+    """End the runs; raises RuntimeError if one is not recorded whole."""
+    ends = [ended.result(WAIT) for ended in [run.end() for run in opened]]
+    if any(end.code not in ("", "ok") for end in ends):
+        raise RuntimeError(f"not recorded: {sorted({end.code for end in ends})}")
 
 
 def one(gateway: Gateway, algorithm: Algorithm, _runs: int, seen: Seen) -> Iterator[None]:
     """One run; a step is a chunk."""
     run = gateway.events.begin("thread", f"{algorithm}-fast", algorithm=algorithm)
-    texts = itertools.cycle(conversation())
+    texts = itertools.cycle(CONVERSATION)
     try:
         while True:
-            begun, future = _judge(run, list(itertools.islice(texts, CHUNK_EVENTS_MAX)))
-            seen.note(begun, future.result(WAIT))
+            begun = time.perf_counter()
+            judged = run.judge(list(itertools.islice(texts, CHUNK_EVENTS_MAX)), wait=WAIT).result(WAIT)
+            seen.note(time.perf_counter() - begun, judged)
             yield
     finally:
-        run.end().result(WAIT)
+        _end([run])
 
 
-def _own(name: str) -> list[bytes]:
-    """The conversation with ids of this run's own: runs of real agents share no states."""
-    return [text.replace(b'Id":"', b'Id":"' + name.encode()) for text in conversation()]
-
-
-def _judge(run: EventRun, texts: list[bytes]) -> tuple[float, Future[Judged]]:
-    return time.perf_counter(), run.judge(texts, wait=WAIT)
+def own_conversation(name: str, events: int | None = None) -> list[bytes]:
+    """The conversation, or its first events, with ids of its own: runs of real agents share no states."""
+    return [text.replace(b'Id":"', b'Id":"' + name.encode()) for text in CONVERSATION[:events]]
 
 
 def measure(
@@ -159,12 +178,15 @@ def _used(processes: Processes) -> dict[str, float]:
 def main(seconds: float = 8.0, runs: int = RUNS) -> dict[str, Any]:
     """Measure and print."""
     found: dict[str, dict[str, Any]] = {}
+    cases = (("many", many, runs), ("few", many, max(1, runs // FEWER)), ("one", one, 1))
     with running_cluster(MEMBERS, learners=0) as (processes, gateway):
-        for name, drive in (("many", many), ("one", one)):
+        for name, drive, number in cases:
             for algorithm in (Algorithm.MAJORITY, Algorithm.PBFT):
-                result = measure(processes, gateway, drive, algorithm, seconds, runs)
+                result = measure(processes, gateway, drive, algorithm, seconds, number)
+                if drive is many:
+                    result["offered_a_second"] = round(number / PERIOD)
                 found[f"{name} {algorithm.value}"] = result
-                print(f"{name} {algorithm.value} (target {TARGETS[name, algorithm]:g}): {result}")
+                print(f"{name} {algorithm.value} (target {TARGETS[name, algorithm]:g}): {result}", flush=True)
     return found
 
 

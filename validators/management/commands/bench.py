@@ -23,7 +23,22 @@ Networks live in temporary folders; a running one is not touched (but competes f
   gate        25 admissions a second beside one trouble after the other (ten minutes)
   contract    200 validates by 10 clients over the REST of four validators (X43)
   events      rules of AG-UI streams on one core
-  event-runs  events judged by four validators"""
+  event-runs  events judged by four validators: many runs, and one as fast as it comes
+  event-proxy a proxy in observe beside a bare one
+  event-memory
+              memory over 200,000 events of a run, and 20,000 runs (ten minutes)"""
+KINDS = (
+    "table",
+    "curves",
+    "large",
+    "rejoin",
+    "gate",
+    "contract",
+    "events",
+    "event-runs",
+    "event-proxy",
+    "event-memory",
+)
 
 
 class Command(BaseCommand):
@@ -36,7 +51,7 @@ class Command(BaseCommand):
         parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument(
             "--only",
-            choices=("table", "curves", "large", "rejoin", "gate", "contract", "events", "event-runs"),
+            choices=KINDS,
             default="table",
             help="what to measure, see below (default: table)",
         )
@@ -76,7 +91,18 @@ class Command(BaseCommand):
         self.stdout.write(f"written: {output}")
 
     def _measure(self, options: dict[str, Any]) -> dict[str, Any]:
-        from benchmarks import contract, curves, event_runs, events, gate, large, network, rejoin
+        from benchmarks import (
+            contract,
+            curves,
+            event_memory,
+            event_proxy,
+            event_runs,
+            events,
+            gate,
+            large,
+            network,
+            rejoin,
+        )
 
         tickets: int = options["tickets"] or (300_000 if options["only"] == "large" else 1_000_000)
         match options["only"]:
@@ -94,4 +120,8 @@ class Command(BaseCommand):
                 return events.main()
             case "event-runs":
                 return event_runs.main()
+            case "event-proxy":
+                return event_proxy.main()
+            case "event-memory":
+                return event_memory.main()
         return network.main(options["scale"])
