@@ -39,6 +39,7 @@ from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.membership import LivenessProof, Membership
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from dtvn.protocol.host import Halted, Host, TurnLost
+from dtvn.protocol.host.ports import JournalFull
 from dtvn.protocol.wire import Door, FrameSigner
 
 FIRST_MESSAGE_TIMEOUTS = 6
@@ -110,8 +111,8 @@ class Node:
         try:
             self.host.start()
         except TurnLost as lost:
-            if isinstance(lost.__cause__, Halted):
-                self._meet()  # so that operators can ask why it stopped
+            if isinstance(lost.__cause__, Halted | JournalFull):
+                self._meet()  # so that operators can ask why it takes no turn
             raise
         self._meet()
 

@@ -215,6 +215,8 @@ class Loop:
         self._collected = self._collected_all = time.monotonic_ns()
         self._maintained = 0
         self._rebuilds: list[int] = []
+        self._lost = False
+        """Whether the core is dead: another one is built before the next turn."""
         self.successor: Successor | None = None
         """Set when the epoch is over: a process of the next epoch takes over."""
 
@@ -227,11 +229,14 @@ class Loop:
             gc.disable()
             self._start()
             gc.freeze()
-            process.introduce()
+            if self.successor is None:
+                process.introduce()
             while self.successor is None and not self._should_stop():
                 try:
+                    if self._lost:
+                        self._rebuild()
                     self._turn()
-                except TurnLost as lost:
+                except (TurnLost, JournalFull) as lost:
                     self._recover(lost)
             if self.successor is None:
                 process.logger.info("%s", line("stopped", {"sequence": process.executed}))
@@ -247,9 +252,14 @@ class Loop:
         try:
             self._process.start()
         except TurnLost as lost:
-            if not isinstance(lost.__cause__, Halted):
+            if not isinstance(lost.__cause__, EpochOver | Halted | JournalFull):
                 raise
-            self._stand(lost.__cause__)
+            self._recover(lost)
+
+    def _rebuild(self) -> None:
+        self._process.restart()
+        self._lost = False
+        self._process.logger.warning("%s", line("rebuilt", {"sequence": self._process.executed}))
 
     def _turn(self) -> None:
         process = self._process
@@ -282,9 +292,10 @@ class Loop:
             self._maintained = now
             self._process.ledger.maintain()
 
-    def _recover(self, lost: TurnLost) -> None:
-        """After a lost turn, wait for room on the disk or rebuild the core; re-raise if that cannot help."""
-        cause = lost.__cause__
+    def _recover(self, lost: TurnLost | JournalFull) -> None:
+        """After a lost turn, start or rebuild, wait for room on the disk; the core is built anew next, unless
+        the epoch is over. Re-raise if that cannot help. JournalFull: the ledger could not be read."""
+        cause = lost.__cause__ if isinstance(lost, TurnLost) else lost
         if isinstance(cause, EpochOver):
             self.successor = cause.successor
             following = cause.successor.membership
@@ -305,9 +316,7 @@ class Loop:
             self._rebuilds = [at for at in self._rebuilds if now - at < REBUILDS_WINDOW_NS] + [now]
             if len(self._rebuilds) > REBUILDS_MAX or isinstance(cause, InvariantBreach):
                 raise lost
-        if not self._should_stop():
-            self._process.restart()
-            self._process.logger.warning("%s", line("rebuilt", {"sequence": self._process.executed}))
+        self._lost = True
 
     def _stand(self, halted: Halted) -> None:
         """Take no further turn, because certificates exclude each other (R24): report that to peers and

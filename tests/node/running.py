@@ -40,6 +40,7 @@ class Running:
         self.breaks: BaseException | None = None
         self.asked = threading.Event()
         self.node: Node
+        self.loop: Loop
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._live, daemon=True)
 
@@ -52,7 +53,8 @@ class Running:
         self.node = build_node(self.root, logger, self.options, open_ledger)
         self._break_when_told(self.node)
         self._ready.set()
-        self.code = Loop(self.node, self.asked.is_set, self.heart).run()
+        self.loop = Loop(self.node, self.asked.is_set, self.heart)
+        self.code = self.loop.run()
         with contextlib.suppress(Exception):
             self.node.close()
         for handler in list(logger.handlers):
