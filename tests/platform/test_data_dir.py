@@ -1,4 +1,4 @@
-"""`up`, `down` and `members` take the data folder as the other commands do, whatever DTVN_DATA says."""
+"""Commands take the data folder that they are given, whatever DTVN_DATA says."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from dtvn.node.provision import create_demo_cluster
+from tests.ports import free_ports
 from tests.waiting import PATIENCE
 from validators.data_folder.folder import DataFolder
 
@@ -47,6 +49,16 @@ def test_members_acts_for_the_platform_of_the_folder_that_it_is_given(tmp_path: 
     assert errors_of("members", *words, own=tmp_path / "own").startswith(
         f"CommandError: No cluster has been made in {folder.root} yet"
     )
+
+
+def test_principals_acts_for_the_platform_of_the_folder_that_it_is_given(tmp_path: Path) -> None:
+    """Only DTVN_DATA worked: --data-dir was an unrecognized argument."""
+    named = tmp_path / "named"
+    create_demo_cluster(named, 1, "127.0.0.1", free_ports(1))
+    said = errors_of("principals", "list", "--data-dir", str(named), own=tmp_path / "own")
+    assert said == "CommandError: The platform's copy of the log cannot be read at the moment.\n"
+    said = errors_of("principals", "list", own=tmp_path / "own")
+    assert said == "CommandError: This data folder has no cluster yet.\n"
 
 
 def test_down_stops_what_runs_on_the_folder_that_it_is_given(tmp_path: Path, settings: Any) -> None:

@@ -6,10 +6,11 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandParser
 
 from dtvn.protocol.genesis import ANY_EVENT, CAPABILITIES
-from validators.management.teaching import TeachingCommand
+from validators.management.teaching import TeachingCommand, add_data_folder, begin_again
 
 TEACH = f"""\
 Principals sign requests, each with its key and its grants. Every validator checks them: a stolen key can do
@@ -47,6 +48,7 @@ class Command(TeachingCommand):
         verbs = parser.add_subparsers(dest="verb", required=True, parser_class=ArgumentParser)
         for name, text in VERBS.items():
             verb = verbs.add_parser(name, help=text)
+            add_data_folder(verb)
             if name != "list":
                 verb.add_argument("name", metavar="NAME")
             if name == "add":
@@ -60,7 +62,10 @@ class Command(TeachingCommand):
                 verb.add_argument("--grant", action="append", default=[], metavar="[EVENT:]CAPABILITY")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the verb."""
+        """Run the verb, as the platform of the folder."""
+        folder = options["data_dir"].expanduser().absolute()
+        if folder.resolve() != settings.DATA.resolve():
+            begin_again(self, folder)
         from validators.management.principals import Verbs
 
         Verbs(self.stdout).run(options)
