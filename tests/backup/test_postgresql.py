@@ -191,7 +191,7 @@ def test_without_keys_the_own_server_must_be_named(
 
 
 def test_a_ledger_that_the_environment_names_is_in_the_backup(old_url: str, tmp_path: Path) -> None:
-    """A standalone node: `DTVN_STORAGE_URL`, or `storage.path`."""
+    """A standalone node: `DTVN_STORAGE_URL`."""
     log = old_log(12)
     alone = a_node(tmp_path / "old", log, old_url)
     without = back_up(alone, tmp_path / "a.tar.gz", keys=True, ledgers=True)
@@ -200,13 +200,6 @@ def test_a_ledger_that_the_environment_names_is_in_the_backup(old_url: str, tmp_
     served = msgspec.structs.replace(alone, storage_url=old_url)
     found = back_up(served, tmp_path / "b.tar.gz", keys=True, ledgers=True)
     assert [(each.place, each.executed) for each in found.ledgers] == [("own", 12)]
-    fill(Location(tmp_path / "elsewhere"), log)
-    beside = msgspec.structs.replace(alone, ledger_folder=tmp_path / "elsewhere")
-    found = back_up(beside, tmp_path / "c.tar.gz", keys=True, ledgers=True)
-    assert [(each.place, each.executed) for each in found.ledgers] == [("beside", 12)]
-    alone.places.node("r1").create()
-    with pytest.raises(BackupError, match="--ledger, or DTVN_STORAGE_PATH, names the ledger of one node"):
-        back_up(beside, tmp_path / "d.tar.gz", keys=True, ledgers=True)
 
 
 def test_the_database_of_another_platform_is_refused(old_url: str, tmp_path: Path) -> None:

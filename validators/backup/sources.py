@@ -49,8 +49,8 @@ class Source(msgspec.Struct, frozen=True):
     """postgresql://... of the platform; "": SQLite files."""
     storage_url: str = ""
     """postgresql://... of a node's own ledger, as its environment names it (`DTVN_STORAGE_URL`)."""
-    ledger_folder: Path | None = None
-    """The folder of the only node's ledger, if its settings name another (`storage.path`)."""
+    ledger_folders: dict[str, Path] = {}
+    """Node -> folder of its ledger, for those whose settings name another (`storage.path`)."""
 
     @property
     def places(self) -> ClusterFolder:
@@ -114,14 +114,8 @@ class Source(msgspec.Struct, frozen=True):
     def ledgers(self, genesis: g.Genesis) -> dict[str, LedgerPlace | None]:
         """Name -> where the ledger is, of each node and of the learner; None: it was not found, or
         its own server does not answer. Raises BackupError."""
-        nodes = self.nodes()
-        if self.ledger_folder is not None and len(nodes) > 1:
-            raise BackupError(
-                f"--ledger, or DTVN_STORAGE_PATH, names the ledger of one node, and {self.root} holds "
-                f"{len(nodes)}: leave it out."
-            )
         try:
-            found = {node.id: _first(self._places(node, genesis)) for node in nodes}
+            found = {node.id: _first(self._places(node, genesis)) for node in self.nodes()}
             if self.places.learner_key.exists():
                 kind: PlaceKind = "platform" if self.database_url else "beside"
                 found[LEARNER_SCHEMA] = (
@@ -133,7 +127,8 @@ class Source(msgspec.Struct, frozen=True):
 
     def _places(self, node: NodeFolder, genesis: g.Genesis) -> Iterator[LedgerPlace]:
         """Where a node's ledger may be, the most certain first: a move writes the server into the folder."""
-        folder, schema = self.ledger_folder or node.ledger, ledger_schema(genesis, node.id)
+        folder = self.ledger_folders.get(node.id, node.ledger)
+        schema = ledger_schema(genesis, node.id)
         for url in dict.fromkeys((own_server(node), "", self.storage_url, self.database_url)):
             kind: PlaceKind = "own" if url else "beside"
             if same_database(url, self.database_url):

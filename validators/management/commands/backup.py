@@ -10,7 +10,6 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from dtvn.waiting import saying
-from dtvn_project import environment
 from validators.backup.forms import BackupError, Manifest
 from validators.management.teaching import TeachingCommand, add_data_folder
 
@@ -35,6 +34,15 @@ class Command(TeachingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the options."""
         add_data_folder(parser)
+        parser.set_defaults(data_dir=None)
+        parser.add_argument(
+            "--config",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="configuration file of a node: its data folder, the place of its ledger; repeatable",
+        )
         parser.add_argument(
             "--out", type=Path, metavar="FILE", help="default: a new name in the current folder"
         )
@@ -50,15 +58,10 @@ class Command(TeachingCommand):
         """Back up."""
         from validators.backup.copying import back_up, check_place
         from validators.backup.covering import cover
-        from validators.backup.sources import Source
+        from validators.management.node_files import source_of
 
-        source = Source(
-            options["data_dir"].absolute(),
-            environment.database_url(),
-            environment.storage_url(),
-            options["ledger"] or environment.storage_path(),
-        )
         try:
+            source = source_of(options)
             out = options["out"] or new_name(source.genesis().name)
             check_place(out)
             if not source.lacks_server:
@@ -80,7 +83,7 @@ class Command(TeachingCommand):
             none = "None was found; if it is on a server, set DATABASE_URL"
             warn(f"NOT in it: the platform's database. {none}.")
         for name in manifest.missing:
-            elsewhere = "if there is one, name its folder (--ledger) or its server (DTVN_STORAGE_URL)"
+            elsewhere = "if there is one, name its settings (--config) or its server (DTVN_STORAGE_URL)"
             if name == "learner":
                 elsewhere = "if it is on the platform's server, set DATABASE_URL"
             none = "None with a log was found, or its server does not answer"
