@@ -115,14 +115,25 @@ async def test_a_wrong_key_is_reported_at_once(client: httpx.AsyncClient, troubl
 async def test_a_refused_ticket_is_reported_by_its_row(client: httpx.AsyncClient) -> None:
     wrong = ticket(7, Holder())
     delivery = Delivery()
-    assert settled(wrong, {"status": 403, "code": "not_permitted", "error": "Not here."}, delivery)
+    assert settled(wrong, {"status": 403, "code": "not_permitted", "error": "Not here."}, delivery, set())
     assert [(row.row, row.reason) for row in delivery.wrong] == [(8, "T-7 was refused: Not here.")]
 
 
-async def test_a_refusal_is_final_only_for_a_request_that_was_sent_once() -> None:
+async def test_a_refusal_is_final_only_if_nothing_before_it_is_in_doubt() -> None:
     """The first sending may have been done, and its answer lost."""
-    delivery, no = Delivery(), {"status": 403, "code": "not_permitted"}
-    assert settled(ticket(1, Holder()), no, delivery, first=True)
-    assert settled(ticket(2, Holder()), no, delivery)
-    assert settled(ticket(3, Holder()), {"status": 409, "code": "ticket_exists"}, delivery, first=True)
-    assert delivery.refused == {"T-1"}
+    delivery, no, tickets = Delivery(), {"status": 403, "code": "not_permitted"}, many(5)
+    unknown, unsent = {"status": 504, "code": "outcome_unknown"}, {"status": 503, "code": "unavailable"}
+    for number, results in enumerate(([no], [unknown, no], [unsent, no], [unknown, unsent], [unsent])):
+        for result in results:
+            settled(tickets[number], result, delivery, delivery.note_sent([tickets[number]]))
+    assert delivery.possible == {"T-1", "T-3"}
+    settled(tickets[4], {"status": 409, "code": "ticket_exists"}, delivery, delivery.note_sent([tickets[4]]))
+    assert "T-4" in delivery.possible
+
+
+async def test_a_refused_batch_is_not_in_the_network(client: httpx.AsyncClient, trouble: Trouble) -> None:
+    client.headers["X-API-Key"] = "dtvn_wrong"
+    delivery = Delivery()
+    with pytest.raises(Refused):
+        await send_tickets(client, many(3), {}, delivery, patience=5, told=lambda _: None)
+    assert (trouble.requests, delivery.possible) == (1, set())

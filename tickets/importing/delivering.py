@@ -1,4 +1,4 @@
-"""Stores the holders of a file's tickets, has the tickets issued event by event, and keeps both in step."""
+"""Stores the holders of a file's tickets, has the tickets issued part by part, and keeps both in step."""
 
 from __future__ import annotations
 
@@ -12,36 +12,46 @@ from tickets.importing.tickets import by_event
 
 
 class Part(NamedTuple):
-    """The tickets of one event that do not contradict earlier imports."""
+    """Tickets of one event that do not contradict earlier imports; their holders are stored."""
 
     event: str
     tickets: Sequence[ImportedTicket]
     commitments: Mapping[str, bytes]
     """Ticket ID -> commitment to its holder."""
-    fresh: set[str]
-    """Tickets whose holders were not stored before."""
 
 
-def store_holders(tickets: Sequence[ImportedTicket], delivery: Delivery) -> list[Part]:
-    """Store all holders, before any ticket is sent; rows that contradict stored ones go to `delivery`. Raises
-    DatabaseError."""
-    parts = []
+def deliver(
+    tickets: Sequence[ImportedTicket],
+    send: Callable[[Part, Delivery], None],
+    delivery: Delivery,
+    *,
+    size: int | None = None,
+) -> None:
+    """Have `send` issue the tickets, at most `size` of one event at a time (None: all of it).
+
+    The holders of a part are stored just before it is sent, and deleted, if they are new, for the tickets
+    that are surely not in the network: a stored holder refuses other data for its ticket, which would
+    otherwise keep out a corrected file. `delivery` gets all outcomes, even if `send` raises. Raises
+    DatabaseError.
+    """
     for event, listed in by_event(tickets).items():
-        kept = remember_holders(listed)
-        refused = {wrong.row for wrong in kept.contradictions}
-        accepted = [ticket for ticket in listed if ticket.row not in refused]
-        parts.append(Part(event, accepted, kept.commitments, kept.fresh))
-        delivery.wrong += kept.contradictions
-    return parts
+        step = size or len(listed)
+        for start in range(0, len(listed), step):
+            _deliver_part(event, listed[start : start + step], send, delivery)
 
 
-def deliver(parts: Sequence[Part], send: Callable[[Part, Delivery], None], delivery: Delivery) -> None:
-    """Have `send` issue each part; holders of finally refused tickets, if they are new, are deleted.
-    `delivery` gets all outcomes, even if `send` raises."""
-    for part in parts:
-        own = Delivery()
-        try:
-            send(part, own)
-        finally:
-            delivery.add(own)
-            forget_holders(part.event, part.fresh & own.refused)
+def _deliver_part(
+    event: str,
+    tickets: Sequence[ImportedTicket],
+    send: Callable[[Part, Delivery], None],
+    delivery: Delivery,
+) -> None:
+    kept, own = remember_holders(tickets), Delivery()
+    contradicting = {wrong.row for wrong in kept.contradictions}
+    delivery.wrong += kept.contradictions
+    accepted = [ticket for ticket in tickets if ticket.row not in contradicting]
+    try:
+        send(Part(event, accepted, kept.commitments), own)
+    finally:
+        delivery.add(own)
+        forget_holders(event, kept.fresh - own.possible)

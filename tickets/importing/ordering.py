@@ -10,6 +10,7 @@ from typing import Any
 from dtvn.api.bodies import OPERATIONS, convert
 from dtvn.api.errors import TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
+from dtvn.machine import reasons
 from tickets.importing.columns import ImportedTicket
 from tickets.importing.delivering import Part
 from tickets.importing.platform import Refused, pause_before
@@ -30,11 +31,16 @@ def order_tickets(
         pending = list(part.tickets[start : start + BATCH_SIZE])
         give_up_at, attempt = time.monotonic() + patience, 1
         while pending:
-            results = _ask(order, [_request(ticket, part) for ticket in pending])
+            sent = delivery.note_sent(pending)
+            try:
+                results = _ask(order, [_request(ticket, part) for ticket in pending])
+            except Refused:
+                delivery.possible -= sent
+                raise
             undecided = [
                 ticket
                 for ticket, result in zip(pending, results, strict=True)
-                if not settled(ticket, result, delivery, first=attempt == 1)
+                if not settled(ticket, result, delivery, sent)
             ]
             if done := len(pending) - len(undecided):
                 told(done)
@@ -53,11 +59,11 @@ def _request(ticket: ImportedTicket, part: Part) -> Request:
 
 
 def _ask(order: Order, requests: list[Request]) -> list[dict[str, Any]]:
-    """One result per request, as a batch answers; {} if it is not known."""
+    """One result per request, as a batch answers."""
     try:
         decisions = order(requests)
-    except Unavailable:
-        return [{}] * len(requests)
+    except Unavailable as error:
+        return [{"status": error.status, "code": reasons.UNAVAILABLE}] * len(requests)
     except TicketError as error:
         raise Refused(str(error)) from error
     return [

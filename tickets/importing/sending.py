@@ -8,7 +8,7 @@ and an import would use up those that the gates need.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -41,9 +41,15 @@ class Delivery(msgspec.Struct):
     existed: int = 0
     """Tickets issued before, by an earlier import or another caller: left unchanged."""
     wrong: list[WrongRow] = []
-    refused: set[str] = set()
-    """Ids of tickets that this import has not issued, since the first request for them was finally
-    refused."""
+    possible: set[str] = set()
+    """Ids of the tickets that were sent, without those that are surely not in the network: each request for
+    them was refused, or not ordered."""
+
+    def note_sent(self, tickets: Iterable[ImportedTicket]) -> set[str]:
+        """Note that these are sent now; returns the ids of those that are not in the network before."""
+        fresh = {ticket.ticket_id for ticket in tickets} - self.possible
+        self.possible |= fresh
+        return fresh
 
     def add(self, other: Delivery) -> None:
         """Count the results of a further part of the file."""
@@ -127,21 +133,24 @@ async def _send_batch(
     told: Callable[[int], None],
 ) -> None:
     loop = asyncio.get_running_loop()
-    give_up_at, attempt, first = loop.time() + patience, 1, True
+    give_up_at, attempt = loop.time() + patience, 1
     while pending:
         body = {"operations": [operation for _, operation in pending]}
+        sent = delivery.note_sent(ticket for ticket, _ in pending)
         asked = await ask_until_final(client, BATCH_PATH, body, patience=give_up_at - loop.time())
-        first = first and asked.attempts == 1
+        sent = set() if asked.in_doubt else sent
+        if asked.response is None or asked.response.is_client_error:
+            delivery.possible -= sent
         results = _results(asked.response, len(pending))
         undecided = [
             pair
             for pair, result in zip(pending, results, strict=True)
-            if not settled(pair[0], result, delivery, first=first)
+            if not settled(pair[0], result, delivery, sent)
         ]
         if done := len(pending) - len(undecided):
             told(done)
             give_up_at, attempt = loop.time() + patience, 1
-        pending, first = undecided, False
+        pending = undecided
         if pending and loop.time() >= give_up_at:
             raise NetworkSilent(f"no final answer for {patience:.0f} s")
         if pending:
@@ -162,14 +171,15 @@ def _results(response: httpx.Response | None, expected: int) -> list[dict[str, A
 
 
 def settled(
-    ticket: ImportedTicket, result: Mapping[str, Any], delivery: Delivery, *, first: bool = False
+    ticket: ImportedTicket, result: Mapping[str, Any], delivery: Delivery, sent: Collection[str]
 ) -> bool:
-    """Counts a final result; returns False if the same operation has to be sent again. `first`: it was sent
-    only once, so that a refusal proves that it was not executed."""
-    status = result.get("status")
+    """Counts a final result; returns False if the same operation has to be sent again. `sent`: the ids whose
+    requests before this one are all known not to be executed, so that a refusal proves it."""
+    status, code = result.get("status"), result.get("code", "")
     if status is None or status in TRY_AGAIN:
+        if code in reasons.NOT_SENT and ticket.ticket_id in sent:
+            delivery.possible.discard(ticket.ticket_id)
         return False
-    code = result.get("code", "")
     if 200 <= status < 300:
         delivery.issued += 1
     elif code == reasons.TICKET_EXISTS:
@@ -177,8 +187,8 @@ def settled(
     else:
         text = result.get("error") or code or f"status {status}"
         delivery.wrong.append(WrongRow(ticket.row, f"{ticket.ticket_id} was refused: {text}"))
-        if first:
-            delivery.refused.add(ticket.ticket_id)
+        if ticket.ticket_id in sent:
+            delivery.possible.discard(ticket.ticket_id)
     return True
 
 

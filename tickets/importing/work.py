@@ -21,12 +21,12 @@ from django.utils import timezone
 
 from tickets.importing.arguments import chosen_columns, event_zones, zone_of
 from tickets.importing.columns import Columns, ImportedTicket, LeftOut, WrongRow
-from tickets.importing.delivering import deliver, store_holders
+from tickets.importing.delivering import deliver
 from tickets.importing.moments import shown_moment
 from tickets.importing.ordering import Order, order_tickets
 from tickets.importing.platform import Refused
 from tickets.importing.record import PAGE, FileRefused
-from tickets.importing.sending import Delivery, NetworkSilent
+from tickets.importing.sending import BATCH_SIZE, Delivery, NetworkSilent
 from tickets.importing.stored import set_aside_differing
 from tickets.importing.tickets import TicketFile, by_event, read_tickets
 from tickets.importing.uploads import WORKING, UploadOptions, storable
@@ -112,12 +112,12 @@ def _preview(found: TicketFile, zones: dict[str, str]) -> dict[str, Any]:
 def _issue(found: TicketFile, order: Order, progress: _Progress) -> dict[str, Any]:
     delivery, why = Delivery(), ""
     try:
-        parts = store_holders(found.tickets, delivery)
-        progress.total = sum(len(part.tickets) for part in parts)
+        progress.total = len(found.tickets)
         deliver(
-            parts,
+            found.tickets,
             lambda part, own: order_tickets(part, own, order=order, patience=PATIENCE, told=progress.add),
             delivery,
+            size=BATCH_SIZE,
         )
     except (NetworkSilent, Refused, DatabaseError) as error:
         why = f"Stopped: {error}. Start it again to finish; tickets in the network stay as they are."

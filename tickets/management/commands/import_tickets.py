@@ -94,12 +94,11 @@ class Command(BaseCommand):
             self.stdout.write(f"Not compared with the stored tickets, which cannot be read: {error}.")
 
     def _deliver(self, found: TicketFile, platform: Platform, options: dict[str, Any]) -> Delivery:
-        """Stores holders only once their tickets are sure to be accepted for issuing: the stored holder of a
-        ticket that was never sent would conflict with a corrected file."""
+        """Nothing is stored before the platform has said that this key may issue."""
         delivery = Delivery()
         if not found.tickets:
             return delivery
-        from tickets.importing.delivering import Part, deliver, store_holders  # imports models
+        from tickets.importing.delivering import Part, deliver  # imports models
 
         async def ask() -> None:
             async with open_client(platform, connections=1, patience=ANSWER_PATIENCE) as client:
@@ -107,19 +106,12 @@ class Command(BaseCommand):
 
         with saying(f"an answer from {platform.url}"), _explained(platform, delivery, found):
             asyncio.run(ask())
-        try:
-            parts = store_holders(found.tickets, delivery)
-        except OperationalError as error:
-            raise CommandError(
-                f"The platform's database cannot be used, so holders could not be saved: {error}.",
-                returncode=EXIT_NOTHING_DONE,
-            ) from error
         with (
             progress_bar(TimeRemainingColumn()) as progress,
             saying_in_silence(UNDECIDED, say=progress.console.print) as heard,
             _explained(platform, delivery, found),
         ):
-            task = progress.add_task("Issuing tickets", total=sum(len(part.tickets) for part in parts))
+            task = progress.add_task("Issuing tickets", total=len(found.tickets))
 
             def told(count: int) -> None:
                 progress.advance(task, count)
@@ -138,7 +130,7 @@ class Command(BaseCommand):
                         in_flight=in_flight,
                     )
 
-            deliver(parts, lambda part, own: asyncio.run(send(part, own)), delivery)
+            deliver(found.tickets, lambda part, own: asyncio.run(send(part, own)), delivery)
         return delivery
 
     def _summarise(self, found: TicketFile, delivery: Delivery | None, report: Path | None) -> None:
@@ -184,12 +176,13 @@ def _explained(platform: Platform, delivery: Delivery, found: TicketFile) -> Ite
     """Turns the platform's refusal into a message with its exit code, which says how far the import got."""
     try:
         yield
-    except (Refused, NetworkSilent) as error:
+    except (Refused, NetworkSilent, OperationalError) as error:
         began = delivery.present or delivery.wrong
         done = f"{delivery.present:,} of {counted(len(found.tickets), 'ticket')} in the network. "
         silent = f" from {platform.url}" if isinstance(error, NetworkSilent) else ""
         again = "Run the same command again to finish."
-        text = f"Stopped: {error}{silent}. {done if began else ''}{again if began or silent else ''}"
+        unsaved = "holders could not be saved: " if isinstance(error, OperationalError) else ""
+        text = f"Stopped: {unsaved}{error}{silent}. {done if began else ''}{again if began or silent else ''}"
         unfinished = began or isinstance(error, NetworkSilent)
         code = EXIT_UNFINISHED if unfinished else EXIT_NOTHING_DONE
         raise CommandError(text.strip(), returncode=code) from error
