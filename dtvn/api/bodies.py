@@ -203,7 +203,11 @@ class IssueBody(TicketBody, frozen=True, kw_only=True):
     not_before: Seconds = 0
     not_after: Annotated[
         Seconds,
-        Meta(extra_json_schema={"description": "Unix seconds, not before `not_before`; 0: unbounded"}),
+        Meta(
+            extra_json_schema={
+                "description": "Unix seconds, that second included, not before `not_before`; 0: unbounded"
+            }
+        ),
     ] = 0
     product: Label = ""
     seat: Label = ""
@@ -235,7 +239,8 @@ class IssueBody(TicketBody, frozen=True, kw_only=True):
         """Return the fields in the form that Issue takes."""
         return super().fields() | {
             "not_before": self.not_before * MICROSECONDS,
-            "not_after": self.not_after * MICROSECONDS,
+            # Through its whole second: "until 23:59:59" ends with the day.
+            "not_after": self.not_after and (self.not_after + 1) * MICROSECONDS - 1,
             "commitment": bytes.fromhex(self.commitment),
             "metadata": tuple(sorted(self.metadata.items())),
         }

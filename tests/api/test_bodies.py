@@ -85,8 +85,10 @@ def test_the_command_has_the_fields_of_its_body() -> None:
         b'{"ticket_id":"T","not_after":2,"commitment":"' + b"AB" * 32 + b'","metadata":{"b":"1","a":"2"}}',
         OPERATIONS["issue"],
     )
-    wanted = Issue(not_after=2_000_000, commitment=b"\xab" * 32, metadata=(("a", "2"), ("b", "1")))
+    wanted = Issue(not_after=2_999_999, commitment=b"\xab" * 32, metadata=(("a", "2"), ("b", "1")))
     assert issue.request("issue").command == wanted
+    unbounded = read_body(b'{"ticket_id":"T"}', OPERATIONS["issue"])
+    assert unbounded.request("issue").command == Issue()
 
 
 def test_a_text_is_composed_before_it_is_counted() -> None:

@@ -16,6 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
+from dtvn.api.bodies import OPERATIONS, convert
+from dtvn.machine import Admit
+from tests.tickets_machine.support import Machine
 from tests.tools.test_columns import as_csv, pretix_row
 from tickets.importing import (
     Columns,
@@ -28,6 +31,7 @@ from tickets.importing import (
     workbook_parts,
 )
 from tickets.importing.moments import read_moment
+from tickets.importing.sending import operation_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -104,6 +108,22 @@ def test_a_bare_valid_until_is_the_end_of_that_day(tmp_path: Path, text: str) ->
         "2026-08-01T00:00:00+02:00",
         "2026-08-01T23:59:59+02:00",
     )
+
+
+def test_a_guest_is_admitted_until_the_day_has_ended(tmp_path: Path) -> None:
+    """Bodies have whole seconds: the last one belongs to the day as a whole."""
+    content = b"ticket_id,valid until\nT-1,2026-08-01\nT-2,2026-08-01\n"
+    tickets = read(tmp_path, content, Columns(zone=BERLIN)).tickets
+    machine, midnight = Machine(), int(datetime(2026, 8, 2, tzinfo=BERLIN).timestamp() * 1e6)
+    for ticket in tickets:
+        fields = operation_of(ticket, b"")
+        del fields["op"]
+        command = convert(fields, OPERATIONS["issue"]).request("issue").command
+        assert machine.do(command, ticket.ticket_id) == "ok"
+    machine.now = midnight - 500_000
+    assert machine.do(Admit(), "T-1") == "ok"
+    machine.now = midnight
+    assert machine.do(Admit(), "T-2") == "no_longer_valid"
 
 
 def test_each_event_has_its_own_zone(tmp_path: Path) -> None:
