@@ -17,7 +17,7 @@ from tests.platform.transports import HalfClosing
 from tests.waiting import PATIENCE
 from validators.processes import http_channel
 from validators.processes.http_channel import LINGER, READ, READS_FREE, Room, TimedChannel
-from validators.processes.reading_budget import SHARE, SLACK, ReadingBudget
+from validators.processes.reading_budget import BODIES, MESSAGES, OTHERS, SLACK, ReadingBudget
 
 ROOT = Path(__file__).parents[2]
 WHOLE = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
@@ -268,7 +268,7 @@ def test_costly_reads_of_a_body_are_paced(
 def test_a_plain_body_does_not_wait_for_senders_of_chunks(
     one: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_channel, "BODIES", ReadingBudget(Clock().seconds))
+    monkeypatch.setattr(http_channel, "BODIES", ReadingBudget(0.1, Clock().seconds))
     monkeypatch.setattr(http_channel, "OTHERS", Spent())
     one.says(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n")
     for _ in range(2 * READS_FREE):
@@ -278,13 +278,17 @@ def test_a_plain_body_does_not_wait_for_senders_of_chunks(
 
 def test_all_clients_together_use_the_share_of_the_budget() -> None:
     clock = Clock()
-    budget = ReadingBudget(clock.seconds)
-    assert budget.wait(SLACK * SHARE) == pytest.approx(0)
+    budget = ReadingBudget(0.2, clock.seconds)
+    assert budget.wait(SLACK * 0.2) == pytest.approx(0)
     used = 0.0
     for _ in range(100):
         clock.advance(budget.wait(0.01))
         used += 0.01
-    assert used / clock.seconds() == pytest.approx(SHARE, rel=0.1)
+    assert used / clock.seconds() == pytest.approx(0.2, rel=0.1)
+
+
+def test_all_ways_of_sending_together_leave_most_of_the_time_to_answers() -> None:
+    assert sum(budget.share for budget in (BODIES, OTHERS, MESSAGES)) == pytest.approx(0.3)
 
 
 # --- number ----------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ class Client:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr("twisted.internet.reactor.callLater", clock.callLater)
-    monkeypatch.setattr(websocket_limit, "MESSAGES", ReadingBudget(clock.seconds))
+    monkeypatch.setattr(websocket_limit, "MESSAGES", ReadingBudget(0.2, clock.seconds))
     monkeypatch.setattr(BoundedSocket, "sockets", set())
     monkeypatch.setattr(TimedChannel, "room", Room())
     return clock
