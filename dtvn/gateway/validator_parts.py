@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
 
-from dtvn.events.balancing import LoadBalancerMetrics, NodeLoadInfo
+from dtvn.events.balancing import BreakerState, CallBreaker, LoadBalancerMetrics, NodeLoadInfo, Stats
 from dtvn.events.config import Balancing, ConsensusConfig
 from dtvn.gateway.events_face import EventFigures
 from dtvn.gateway.face import GatewayFace
@@ -101,6 +103,53 @@ class ConsensusManager:
         return Issues(() if self._health.consensus_healthy else self._health.issues)
 
 
+class CircuitState(msgspec.Struct, frozen=True):
+    """What a breaker does now, and why."""
+
+    state: BreakerState
+    consecutive_failures: int
+
+
+class CircuitBreaker:
+    """A breaker around the calls of one validator."""
+
+    def __init__(self, breaker: CallBreaker, guard: AbstractContextManager[object]) -> None:
+        """`guard`: the lock around every use of the breaker."""
+        self._breaker = breaker
+        self._guard = guard
+
+    def get_state(self) -> CircuitState:
+        """The state in which its last call left it."""
+        with self._guard:
+            return CircuitState(self._breaker.state, self._breaker.counts.consecutive_failures)
+
+    def get_stats(self) -> Stats:
+        """Its counts."""
+        with self._guard:
+            return self._breaker.stats()
+
+    def reset(self) -> None:
+        """Close it, and forget what was counted."""
+        with self._guard:
+            self._breaker.reset()
+
+    def trip(self) -> None:
+        """Open it: no member is asked until its `reset_timeout` has passed."""
+        with self._guard:
+            self._breaker.trip(time.monotonic())
+
+
+class NodeCircuitBreaker:
+    """The breaker of one member as an entry node; the gateway steps it."""
+
+    def __init__(self, node: NodeLoadInfo) -> None:
+        self._node = node
+
+    def get_state(self) -> CircuitState:
+        """The state when the load balancer was asked for."""
+        return CircuitState(self._node.circuit_state, self._node.consecutive_fails)
+
+
 class LoadBalancer:
     """Which members are asked first: those next to the thread on a ring, by consistent hash."""
 
@@ -109,6 +158,10 @@ class LoadBalancer:
         """What the gateway knows of the members as entry nodes, by id; it asks each of them once a second."""
         self._asked = {member: figures.asked(member) for member in members}
         self._failed = {member: count for member in members if (count := figures.failed(member))}
+
+    def get_circuit_breaker(self, node_id: str) -> NodeCircuitBreaker:
+        """A member's breaker. Raises KeyError for a node that is no member."""
+        return NodeCircuitBreaker(self.nodes[node_id])
 
     def get_metrics(self) -> LoadBalancerMetrics:
         """Questions about events that the gateway asked, and those without a usable answer."""

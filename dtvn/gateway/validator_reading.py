@@ -13,8 +13,8 @@ from dtvn.events.config import (
 from dtvn.gateway.face import GatewayFace
 from dtvn.gateway.validator_answers import Health, Metrics
 from dtvn.gateway.validator_meter import Meter
-from dtvn.gateway.validator_nodes import Nodes
-from dtvn.gateway.validator_parts import ConsensusManager
+from dtvn.gateway.validator_nodes import Nodes, ValidatorError
+from dtvn.gateway.validator_parts import CircuitBreaker, ConsensusManager
 from dtvn.protocol import quorum
 
 
@@ -76,6 +76,13 @@ class Reading(Nodes):
     def get_circuit_breakers(self) -> list[Stats]:
         """The breakers around calls, by name. Those of the members are in `get_load_balancer`."""
         return self._breakers.stats()
+
+    def get_circuit_breaker(self, name: str) -> CircuitBreaker:
+        """The breaker around calls with this name, to look at, reset or trip. Raises ValidatorError."""
+        breaker = self._breakers.named(name)
+        if breaker is None:
+            raise ValidatorError(f"there is no circuit breaker {name!r}")
+        return CircuitBreaker(breaker, self._counting)
 
     def get_health(self) -> Health:
         """The health of the cluster, as far as it can be seen from here."""

@@ -34,6 +34,7 @@ from dtvn.gateway.events_face import CALL_EVENTS_MAX
 from dtvn.gateway.questions import MemberStatus
 from dtvn.gateway.validator import STOP_WAIT
 from dtvn.gateway.validator_answers import partition
+from dtvn.gateway.validator_parts import CircuitState
 from dtvn.protocol.genesis import CAPABILITIES
 from simulator.clock import SECOND
 from tests.events.rules.samples import event
@@ -137,6 +138,7 @@ def test_calls_without_verdicts_open_the_breaker_and_trials_close_it_a72(gateway
         assert [codes(validator.validate_sequence(GOOD)) for _ in range(2)] == [["NO_QUORUM"]] * 2
         assert validator.get_circuit_breakers()[0].state is BreakerState.OPEN
         asked = validator.get_load_balancer().get_metrics()
+        assert validator.get_circuit_breaker("consensus").get_state() == CircuitState(BreakerState.OPEN, 2)
         assert codes(validator.validate_sequence(GOOD)) == ["CIRCUIT_BREAKER_OPEN"]
         assert validator.get_load_balancer().get_metrics() == asked, "nobody was asked"
         assert validator.get_health().issues == ("the circuit breaker consensus is open",)
@@ -146,6 +148,18 @@ def test_calls_without_verdicts_open_the_breaker_and_trials_close_it_a72(gateway
         assert validator.validate_sequence(BAD).certified, "an invalid verdict is one"
         assert validator.get_circuit_breakers()[0].state is BreakerState.CLOSED
         assert validator.get_health().network_healthy
+
+
+def test_a_breaker_is_tripped_and_reset_by_hand_a72(validator: DistributedValidator) -> None:
+    breaker = validator.get_circuit_breaker("consensus")
+    assert breaker.get_state() == CircuitState(BreakerState.CLOSED, 0)
+    breaker.trip()
+    assert codes(validator.validate_sequence(GOOD)) == ["CIRCUIT_BREAKER_OPEN"]
+    breaker.reset()
+    assert validator.validate_sequence(GOOD).certified
+    assert (breaker.get_stats().state, breaker.get_stats().counts.requests) == (BreakerState.CLOSED, 1)
+    with pytest.raises(ValidatorError, match="gossip"):
+        validator.get_circuit_breaker("gossip")
 
 
 def test_what_is_refused_before_a_question_opens_no_breaker(gateway: FakeGateway) -> None:
@@ -164,7 +178,8 @@ def test_a_member_that_leaves_questions_unanswered_is_in_health(
     statuses[3].missed = 20
     gateway.entries.observe(statuses, 1.0)
     assert validator.get_health().issues == ("the circuit breaker of r3 is not closed",)
-    assert validator.get_load_balancer().nodes["r3"].circuit_state is BreakerState.OPEN
+    breaker = validator.get_load_balancer().get_circuit_breaker("r3")
+    assert breaker.get_state() == CircuitState(BreakerState.OPEN, 20)
 
 
 @pytest.mark.parametrize(

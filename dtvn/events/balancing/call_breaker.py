@@ -188,6 +188,10 @@ class CallBreakers:
         """The breaker with this name."""
         return self._breakers.setdefault(config.name, CallBreaker(config))
 
+    def named(self, name: str) -> CallBreaker | None:
+        """The breaker with this name, if there is one."""
+        return self._breakers.get(name)
+
     def stats(self) -> list[Stats]:
         """Statistics of each breaker, by name."""
         return [self._breakers[name].stats() for name in sorted(self._breakers)]
