@@ -42,6 +42,9 @@ from dtvn.gateway.liveness import gather_liveness_proofs, newcomer_proof
 from dtvn.gateway.locks import AsyncLockClient, Lease, LockClient, LockError
 from dtvn.gateway.validator import AsyncDistributedValidator, DistributedValidator
 from dtvn.gateway.validator_answers import (
+    ComponentHealth,
+    ComponentState,
+    ConnectionStatus,
     Health,
     Metrics,
     NodeHealth,
@@ -63,6 +66,9 @@ __all__ = [
     "CALL_EVENTS_MAX",
     "Collector",
     "Completed",
+    "ComponentHealth",
+    "ComponentState",
+    "ConnectionStatus",
     "DEFAULT_WAIT",
     "DistributedValidator",
     "EVENT_BYTES_MAX",

@@ -29,6 +29,7 @@ from dtvn.gateway.face import GatewayClosed, GatewayFace
 from dtvn.gateway.steps import Steps, awaited, waited
 from dtvn.gateway.validator_answers import (
     NO_VERDICT,
+    ComponentState,
     EventText,
     NodeHealth,
     ValidationResult,
@@ -119,14 +120,15 @@ class _Operations(Reading):
     # --- life ------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        if self._running:
+        if self.get_running():
             raise ValidatorError("the validator is running already")
+        self._state = ComponentState.ERROR  # until the configuration fits the cluster
         if self._config is not None:
             self._algorithm = agreed_algorithm(self._config.consensus_config, self.get_total_nodes())
-        self._running = True
+        self._state = ComponentState.STARTED
 
     def _stop(self) -> Steps[None]:
-        self._running = False
+        self._state = ComponentState.STOPPED
         run, self._run = self._run, None
         self._stream, self._owed, self._asked = Stream(), [], None
         if run is not None:
@@ -139,6 +141,7 @@ class _Operations(Reading):
             except Exception as error:  # noqa: BLE001 - all of them run
                 errors.append(error)
         if errors:
+            self._state = ComponentState.ERROR
             raise ExceptionGroup("cleanup failed", errors)
 
     def register_cleanup_func(self, clean: Callable[[], object]) -> None:
@@ -156,7 +159,7 @@ class _Operations(Reading):
     def _validate_sequence(
         self, events: Sequence[EventText | None], wanted: Wanted
     ) -> Steps[ValidationResult]:
-        if not events and self._running:
+        if not events and self.get_running():
             return ValidationResult(True, (), (), 0, 0.0, certified=False)
         texts, wrong = texts_of(events)
         if wrong is not None:
@@ -171,7 +174,7 @@ class _Operations(Reading):
         return traced(self._tracer, self, self.get_config().node_id, judging, texts, whole=whole)
 
     def _timed(self, events: Sequence[bytes], wanted: Wanted, *, whole: bool) -> Steps[ValidationResult]:
-        if not self._running:
+        if not self.get_running():
             return failed(NOT_RUNNING, "Start the validator first.", len(events))
         begun = time.monotonic()
         yield from self._first_links()

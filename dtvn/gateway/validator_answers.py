@@ -49,6 +49,39 @@ class NodeState(IntEnum):
     """It enters a new epoch."""
 
 
+class ComponentState(IntEnum):
+    """State of a validator."""
+
+    UNKNOWN = 0
+    INITIALIZED = 1
+    STARTED = 2
+    STOPPED = 3
+    ERROR = 4
+    """Its start was refused, or what was to run at its stop has failed."""
+
+
+class ComponentHealth(IntEnum):
+    """Health in one word."""
+
+    UNKNOWN = 0
+    HEALTHY = 1
+    DEGRADED = 2
+    """It decides, and a member is not reached or a breaker not closed."""
+    UNHEALTHY = 3
+
+
+class ConnectionStatus(IntEnum):
+    """State of the link to one member."""
+
+    UNKNOWN = 0
+    """No such link."""
+    CONNECTED = 1
+    DISCONNECTED = 2
+    CONNECTING = 3
+    ERROR = 4
+    """There never was a connection, and a handshake has failed."""
+
+
 class NodeInfo(msgspec.Struct, frozen=True):
     """One member."""
 
@@ -89,6 +122,13 @@ class Health(msgspec.Struct, frozen=True):
     network_healthy: bool
     """Whether every member is reached, and no circuit breaker is open."""
     issues: tuple[str, ...]
+
+    @property
+    def status(self) -> ComponentHealth:
+        """The same in one word."""
+        if not self.healthy:
+            return ComponentHealth.UNHEALTHY
+        return ComponentHealth.HEALTHY if self.network_healthy else ComponentHealth.DEGRADED
 
 
 class PartitionInfo(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from dtvn.events.balancing import BreakerState, CallBreaker, LoadBalancerMetrics
 from dtvn.events.config import Balancing, ConsensusConfig
 from dtvn.gateway.events_face import EventFigures
 from dtvn.gateway.face import GatewayFace
-from dtvn.gateway.validator_answers import Health, Metrics
+from dtvn.gateway.validator_answers import ConnectionStatus, Health, Metrics
 
 
 class Issues(msgspec.Struct, frozen=True):
@@ -53,6 +53,18 @@ class Transport:
             bytes_received=sum(link.bytes_received for link in links),
             connection_errors=sum(link.handshake_failures + link.disconnects for link in links),
         )
+
+    def get_status(self, node_id: str) -> ConnectionStatus:
+        """State of the link to one member."""
+        linked = {view.id: view.connected for view in self._gateway.members()}
+        link = self._gateway.links().get(node_id)
+        if link is None:
+            return ConnectionStatus.UNKNOWN
+        if linked.get(node_id):
+            return ConnectionStatus.CONNECTED
+        if link.connects:
+            return ConnectionStatus.DISCONNECTED
+        return ConnectionStatus.ERROR if link.handshake_failures else ConnectionStatus.CONNECTING
 
     def get_health(self) -> Issues:
         """The members that are not reached."""

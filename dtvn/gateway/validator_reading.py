@@ -11,7 +11,7 @@ from dtvn.events.config import (
     PartitionHandlerConfig,
 )
 from dtvn.gateway.face import GatewayFace
-from dtvn.gateway.validator_answers import Health, Metrics
+from dtvn.gateway.validator_answers import ComponentState, Health, Metrics
 from dtvn.gateway.validator_meter import Meter
 from dtvn.gateway.validator_nodes import Nodes, ValidatorError
 from dtvn.gateway.validator_parts import CircuitBreaker, ConsensusManager
@@ -37,14 +37,18 @@ class Reading(Nodes):
         self._allow_local = allow_local
         self._actor = actor
         self._wait = wait
-        self._running = False
+        self._state = ComponentState.INITIALIZED
         self._meter = Meter()
         self._breakers = CallBreakers()
         self._breaker = self._breakers.get(breaker)
 
     def get_running(self) -> bool:
         """Whether it was started and not stopped."""
-        return self._running
+        return self._state is ComponentState.STARTED
+
+    def get_state(self) -> ComponentState:
+        """How far its life is."""
+        return self._state
 
     def get_config(self) -> DistributedValidatorConfig:
         """The configuration in effect: that of `from_config`, or what the arguments say."""
@@ -92,11 +96,11 @@ class Reading(Nodes):
         issues = [f"{node_id} is not reached" for node_id in lost]
         if found is not None:
             issues.append(f"{len(reached)} of {total} members are no quorum")
-        if not self._running:
+        if not self.get_running():
             issues.append("the validator is not running")
         refused = [node_id for node_id, node in self.get_load_balancer().nodes.items() if node.circuit_state]
         issues += [f"the circuit breaker of {node_id} is not closed" for node_id in refused]
         if state := self._breaker.state:
             issues.append(f"the circuit breaker consensus is {state.name.lower().replace('_', '-')}")
         whole, well = found is None, not (lost or refused or self._breaker.state)
-        return Health(self._running and whole, len(reached), total, whole, well, tuple(issues))
+        return Health(self.get_running() and whole, len(reached), total, whole, well, tuple(issues))

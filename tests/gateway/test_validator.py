@@ -23,6 +23,8 @@ from dtvn.events.config import testing_config as make_testing_config
 from dtvn.events.judging import AlgorithmNotOffered
 from dtvn.gateway import (
     AsyncDistributedValidator,
+    ComponentHealth,
+    ComponentState,
     DistributedValidator,
     NodeState,
     ValidationResult,
@@ -66,8 +68,10 @@ def codes(result: ValidationResult) -> list[str]:
 def test_a_second_start_is_an_error_and_a_second_stop_is_allowed_a23(validator: DistributedValidator) -> None:
     with pytest.raises(ValidatorError):
         validator.start()
+    assert validator.get_state() is ComponentState.STARTED
     validator.stop()
     validator.stop()
+    assert validator.get_state() is ComponentState.STOPPED
     assert codes(validator.validate_event(GOOD[0])) == ["VALIDATOR_NOT_RUNNING"]
     validator.start()
     assert validator.validate_sequence(GOOD).is_valid
@@ -85,6 +89,7 @@ def test_all_cleanups_run_in_their_order_a24(validator: DistributedValidator) ->
     with pytest.raises(ExceptionGroup):
         validator.stop()
     assert ran == [1, 2]
+    assert validator.get_state() is ComponentState.ERROR
 
 
 def test_stop_does_not_wait_for_members_that_hang_a24(
@@ -213,9 +218,11 @@ def test_a_validator_takes_a_configuration_a22(gateway: FakeGateway) -> None:
         assert validator.validate_sequence(GOOD).certified
         assert validator.get_config() == from_profile("high_security", "n0")
     large = DistributedValidator.from_config(gateway, from_profile("large", "n0"))
+    assert large.get_state() is ComponentState.INITIALIZED
     with pytest.raises(AlgorithmNotOffered) as refused:
         large.start()
     assert refused.value.code == "algorithm_not_offered"
+    assert large.get_state() is ComponentState.ERROR
     strict = ConsensusConfig(quorum_size=4)
     config = DistributedValidatorConfig(node_id="n0", consensus_config=strict)
     with pytest.raises(ConfigError, match="3 votes, not by 4"):
@@ -380,15 +387,17 @@ def test_nodes_are_the_members_a25(validator: DistributedValidator, gateway: Fak
 def test_lost_members_are_seen_in_nodes_and_health_a37_a42(
     validator: DistributedValidator, gateway: FakeGateway
 ) -> None:
-    assert validator.get_health().healthy
+    assert validator.get_health().status is ComponentHealth.HEALTHY
     gateway.down = frozenset({3})
     health = validator.get_health()
     assert (health.healthy, health.network_healthy, health.active_nodes) == (True, False, 3)
+    assert health.status is ComponentHealth.DEGRADED
     assert validator.get_all_nodes()["r3"].state is NodeState.FAILED
     assert "r3" not in validator.get_active_nodes()
     gateway.down = frozenset({2, 3})
     health = validator.get_health()
     assert (health.healthy, health.consensus_healthy, health.total_nodes) == (False, False, 4)
+    assert health.status is ComponentHealth.UNHEALTHY
     found = validator.get_current_partition()
     assert found is not None
     assert (found.type, found.unreachable_nodes) == ("split", ("r2", "r3"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dtvn.gateway import DistributedValidator
+from dtvn.gateway import ConnectionStatus, DistributedValidator, Gateway
 from dtvn.node.options import NodeOptions
 from tests.node.running import Running, until_commits
 from tests.waiting import wait_until
@@ -27,8 +27,12 @@ def test_the_transport_counts_bytes_and_connections(tmp_path: Path) -> None:
     node.start()
     with node.gateway() as gateway:
         until_commits(gateway)
-        stats = DistributedValidator(gateway).get_transport().get_stats()
-    assert node.end() == 0
+        transport = DistributedValidator(gateway).get_transport()
+        stats = transport.get_stats()
+        assert transport.get_status("node0") is ConnectionStatus.CONNECTED
+        assert transport.get_status("node1") is ConnectionStatus.UNKNOWN
+        assert node.end() == 0
+        wait_until(lambda: transport.get_status("node0") is ConnectionStatus.DISCONNECTED, what="a lost link")
     assert (stats.active_connections, stats.total_connections, stats.connection_errors) == (1, 1, 0)
     assert min(stats.bytes_sent, stats.bytes_received) > 100
     assert gateway.links() == {}, "a closed gateway has none"
@@ -52,3 +56,18 @@ def test_a_real_member_has_a_load_and_a_last_heartbeat(tmp_path: Path) -> None:
         assert 0 < info.load <= 1
         assert 0 < validator.get_metrics().average_load <= 1
     assert node.end() == 0
+
+
+def test_a_link_that_was_never_made_is_connecting_or_an_error(tmp_path: Path) -> None:
+    """Nobody listens at the member's address; then it is said to be where another cluster's member is."""
+    absent, stranger = (Running(tmp_path / name) for name in ("absent", "stranger"))
+    stranger.start()
+    port = int(stranger.node.transport.endpoint.rpartition(":")[2])
+    folder = absent.folder
+    with Gateway.open(folder.genesis, folder.gateway_key, principal="gateway") as gateway:
+        validator = DistributedValidator(gateway)
+        transport = validator.get_transport()
+        wait_until(lambda: transport.get_status("node0") is ConnectionStatus.CONNECTING, what="a dial")
+        validator.register_node("node0", "127.0.0.1", port)
+        wait_until(lambda: transport.get_status("node0") is ConnectionStatus.ERROR, what="a refusal")
+    assert stranger.end() == 0
