@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
+from functools import partial
 
 import msgspec
 
@@ -151,6 +152,8 @@ class Metrics(msgspec.Struct, frozen=True):
     """Calls whose time ran out before all members that were asked had answered."""
     error_rate: float
     success_rate: float
+    total_duration: float
+    """Seconds of all of these."""
     avg_latency_ms: float
     throughput: float
     """Validations a second."""
@@ -168,6 +171,9 @@ class Metrics(msgspec.Struct, frozen=True):
     active_nodes: int
     average_load: float
     """Mean load of these."""
+    messages_sent: int
+    messages_received: int
+    """Frames on the gateway's links to the members since it last dialled them."""
     network_errors: int
     """Questions about their status that members left unanswered."""
     avg_network_latency_ms: float
@@ -197,6 +203,8 @@ class ValidationResult(msgspec.Struct, frozen=True):
     """The salt of each event, 16 bytes; a transcript needs them."""
     timed_out: bool = False
     """Whether time ran out before all members that were asked had answered."""
+    timestamp: datetime = msgspec.field(default_factory=partial(datetime.now, UTC))
+    """When it was made, UTC."""
 
 
 def agreed_algorithm(config: ConsensusConfig, members: int, wanted: Algorithm | None = None) -> Algorithm:

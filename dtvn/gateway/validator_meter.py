@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 
 from dtvn.events.judging import Verdict
-from dtvn.gateway.face import Balance, MemberView
+from dtvn.gateway.face import GatewayFace
 from dtvn.gateway.validator_answers import Metrics, ValidationResult
 from dtvn.memory import resident_bytes
 
@@ -17,17 +16,17 @@ class Spent:
 
     def __init__(self) -> None:
         self.calls = 0
-        self._seconds = 0.0
+        self.seconds = 0.0
 
     def add(self, seconds: float) -> None:
         """Count one call."""
         self.calls += 1
-        self._seconds += seconds
+        self.seconds += seconds
 
     @property
     def mean_ms(self) -> float:
         """0 without a call."""
-        return 1_000 * self._seconds / self.calls if self.calls else 0.0
+        return 1_000 * self.seconds / self.calls if self.calls else 0.0
 
 
 class Meter:
@@ -56,8 +55,9 @@ class Meter:
         self._late += late
         self._invalid += verdict is Verdict.INVALID and not late
 
-    def metrics(self, views: Sequence[MemberView], balance: Balance) -> Metrics:
-        """`views`, `balance`: those of the gateway."""
+    def metrics(self, gateway: GatewayFace) -> Metrics:
+        """The counts, with what the gateway knows of the members and its links."""
+        views, balance, links = gateway.members(), gateway.balance(), gateway.links().values()
         total = self._all.calls
         elapsed = max(time.monotonic() - self._begun, 1e-9)
         reached = [view for view in views if view.connected]
@@ -69,6 +69,7 @@ class Meter:
             timeout_count=self._late,
             error_rate=self._invalid / total if total else 0.0,
             success_rate=self._valid / total if total else 0.0,
+            total_duration=self._all.seconds,
             avg_latency_ms=self._all.mean_ms,
             throughput=total / elapsed,
             local_fallbacks=self.local.calls,
@@ -79,6 +80,8 @@ class Meter:
             current_leader=next((view.id for view in reached if view.primary), ""),
             active_nodes=len(reached),
             average_load=sum(node.current_load for node in nodes) / max(1, len(nodes)),
+            messages_sent=sum(link.frames_sent for link in links),
+            messages_received=sum(link.frames_received for link in links),
             network_errors=balance.metrics.total_errors,
             avg_network_latency_ms=sum(answers) / len(answers) if answers else 0.0,
             cpu_usage=(time.process_time() - self._processor) / elapsed,

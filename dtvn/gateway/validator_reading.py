@@ -75,7 +75,7 @@ class Reading(Nodes):
 
     def get_metrics(self) -> Metrics:
         """Counts and means of all calls so far."""
-        return self._meter.metrics(self._gateway.members(), self._gateway.balance())
+        return self._meter.metrics(self._gateway)
 
     def get_circuit_breakers(self) -> list[Stats]:
         """The breakers around calls, by name. Those of the members are in `get_load_balancer`."""

@@ -6,6 +6,7 @@ import asyncio
 import mmap
 import threading
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -305,11 +306,14 @@ def test_a_run_that_another_validator_writes_is_locked_a34(gateway: FakeGateway)
 
 def test_metrics_count_and_divide_a41(validator: DistributedValidator) -> None:
     assert validator.get_metrics().error_rate == 0
-    for events in (GOOD, GOOD, BAD, GOOD):
-        validator.validate_sequence(events)
+    begun = datetime.now(UTC)
+    found = [validator.validate_sequence(events) for events in (GOOD, GOOD, BAD, GOOD)]
+    times = [begun, *(each.timestamp for each in found), datetime.now(UTC)]
+    assert times == sorted(times)
     metrics = validator.get_metrics()
     assert (metrics.total_validations, metrics.error_rate, metrics.success_rate) == (4, 0.25, 0.75)
     assert metrics.avg_latency_ms > 0
+    assert metrics.total_duration == pytest.approx(sum(each.duration for each in found))
     assert (metrics.consensus_operations, metrics.consensus_failures) == (4, 0)
     assert 0 < metrics.avg_consensus_time_ms <= metrics.avg_latency_ms
 

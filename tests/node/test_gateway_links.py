@@ -26,14 +26,19 @@ def test_the_transport_counts_bytes_and_connections(tmp_path: Path) -> None:
     node = Running(tmp_path / "data", options=NodeOptions(bind=("127.0.0.1", 0)))
     node.start()
     with node.gateway() as gateway:
+        validator = DistributedValidator(gateway)
+        before = validator.get_metrics()
         until_commits(gateway)
-        transport = DistributedValidator(gateway).get_transport()
+        after = validator.get_metrics()
+        transport = validator.get_transport()
         stats = transport.get_stats()
         assert transport.get_status("node0") is ConnectionStatus.CONNECTED
         assert transport.get_status("node1") is ConnectionStatus.UNKNOWN
         assert node.end() == 0
         wait_until(lambda: transport.get_status("node0") is ConnectionStatus.DISCONNECTED, what="a lost link")
     assert (stats.active_connections, stats.total_connections, stats.connection_errors) == (1, 1, 0)
+    assert after.messages_sent > before.messages_sent
+    assert after.messages_received > before.messages_received
     assert min(stats.bytes_sent, stats.bytes_received) > 100
     assert gateway.links() == {}, "a closed gateway has none"
 
