@@ -39,7 +39,7 @@ from dtvn.gateway.events_face import (
 from dtvn.gateway.face import DEFAULT_WAIT, Balance, GatewayClosed, GatewayFace, MemberView
 from dtvn.gateway.identity import Identity, file_mark, next_path, read_identity
 from dtvn.gateway.liveness import gather_liveness_proofs, newcomer_proof
-from dtvn.gateway.locks import AsyncLockClient, Lease, LockClient, LockError
+from dtvn.gateway.locks import AsyncLockClient, Fence, Lease, LockClient, LockError
 from dtvn.gateway.validator import AsyncDistributedValidator, DistributedValidator
 from dtvn.gateway.validator_answers import (
     ComponentHealth,
@@ -77,6 +77,7 @@ __all__ = [
     "EventRun",
     "EventRuns",
     "Events",
+    "Fence",
     "file_mark",
     "Gateway",
     "GatewayClosed",

@@ -6,12 +6,13 @@
 
 Who holds the lock that has a leadership's name is the leader. A lease ends by the time of the log, whether
 its holder notices that or not: what is guarded must refuse every token lower than the highest that it has
-seen.
+seen, as a `Fence` does where the writing is done.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
@@ -63,6 +64,26 @@ class Lease(msgspec.Struct, frozen=True):
     def remaining(self) -> float:
         """Seconds until its end by this host's clock, which may differ from the log's by the drift bound."""
         return self.ends / SECOND - time.time()
+
+
+class Fence:
+    """Guards what is written under a lock from holders whose lease is over. Any thread may use it."""
+
+    def __init__(self, highest: int = 0) -> None:
+        """`highest`: that of an earlier life."""
+        self.highest = highest
+        """The highest token that was admitted; to be kept with what is guarded."""
+        self._writing = threading.Lock()
+
+    @contextmanager
+    def admitted(self, token: int) -> Iterator[None]:
+        """Write in a block, one holder at a time. Raises LockError (`stale_lock_token`) if a later lease's
+        holder was here before."""
+        with self._writing:
+            if token < self.highest:
+                raise LockError(reasons.STALE_LEASE, reasons.REASONS[reasons.STALE_LEASE].sentence)
+            self.highest = token
+            yield
 
 
 class _Calls:

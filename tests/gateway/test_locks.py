@@ -11,7 +11,7 @@ from concurrent.futures import Future
 import pytest
 from msgspec import structs
 
-from dtvn.gateway import AsyncLockClient, Lease, LockClient, LockError, Result
+from dtvn.gateway import AsyncLockClient, Fence, Lease, LockClient, LockError, Result
 from dtvn.gateway.steps import Steps, awaited
 from dtvn.machine import CommandError
 from dtvn.machine.rows import LockRow
@@ -19,7 +19,7 @@ from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import CAPABILITIES
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 ACQUIRERS = 30
 
@@ -160,6 +160,53 @@ def test_many_acquirers_hold_one_after_the_other_a20(gateway: FakeGateway) -> No
     assert not failed
     assert len(tokens) == ACQUIRERS
     assert tokens == sorted(set(tokens))
+
+
+def test_a_write_with_an_older_token_is_refused_a20(locks: LockClient) -> None:
+    """The first holder's lease ends before its second write; it has not noticed."""
+    written: list[str] = []
+    fence = Fence()
+
+    def write(lease: Lease, text: str) -> None:
+        with fence.admitted(lease.token):
+            written.append(text)
+
+    first = locks.acquire("door", 0.01)
+    write(first, "first")
+    second = locks.acquire("door", 30.0, wait=10.0)
+    write(first, "nobody knows of the second yet")
+    write(second, "second")
+    with pytest.raises(LockError) as caught:
+        write(first, "late")
+    assert caught.value.code == "stale_lock_token"
+    write(locks.renew(second, 60.0), "renewed")
+    assert written == ["first", "nobody knows of the second yet", "second", "renewed"]
+    with pytest.raises(LockError), Fence(fence.highest).admitted(first.token):
+        written.append("after a restart")
+
+
+def test_writers_under_a_fence_never_meet_a20() -> None:
+    fence, inside = Fence(), threading.Event()
+    left, entered = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        with fence.admitted(1):
+            inside.set()
+            left.wait(PATIENCE)
+
+    def next_holder() -> None:
+        with fence.admitted(2):
+            entered.set()
+
+    threads = [threading.Thread(target=slow), threading.Thread(target=next_holder)]
+    threads[0].start()
+    assert inside.wait(PATIENCE)
+    threads[1].start()
+    assert not entered.wait(0.1)
+    left.set()
+    assert entered.wait(PATIENCE)
+    for thread in threads:
+        thread.join()
 
 
 def test_without_a_quorum_no_lock_is_granted_a21(gateway: FakeGateway, locks: LockClient) -> None:
