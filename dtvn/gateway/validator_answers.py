@@ -21,7 +21,7 @@ from dtvn.events.judging import (
 )
 from dtvn.events.rules import SUGGESTIONS, Severity, Violation, refused
 from dtvn.gateway.calls import Overloaded
-from dtvn.gateway.events_face import Judged, RunIsLive
+from dtvn.gateway.events_face import Judged, JudgedPiece, RunIsLive
 from dtvn.gateway.face import GatewayClosed
 from dtvn.protocol import quorum
 
@@ -203,6 +203,8 @@ class ValidationResult(msgspec.Struct, frozen=True):
     """The salt of each event, 16 bytes; a transcript needs them."""
     timed_out: bool = False
     """Whether time ran out before all members that were asked had answered."""
+    pieces: tuple[JudgedPiece, ...] = ()
+    """What each member answered, by consecutive events that were judged as a whole."""
     timestamp: datetime = msgspec.field(default_factory=partial(datetime.now, UTC))
     """When it was made, UTC."""
 
@@ -310,6 +312,7 @@ def result_of(judged: Judged, events: int, duration: float) -> ValidationResult:
         judged.certificates,
         judged.salts,
         judged.partial,
+        judged.pieces,
     )
 
 

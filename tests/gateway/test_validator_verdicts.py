@@ -11,7 +11,7 @@ from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.asking.asker import LATE
 from dtvn.events.balancing import BreakerState, TooManyStreams
 from dtvn.events.config import Algorithm, ConsensusConfig, DistributedValidatorConfig, from_profile
-from dtvn.gateway import CALL_EVENTS_MAX, DistributedValidator
+from dtvn.gateway import CALL_EVENTS_MAX, DistributedValidator, Given
 from dtvn.gateway import validator as validator_module
 from dtvn.gateway.questions import MemberStatus
 from dtvn.gateway.steps import waited
@@ -46,6 +46,18 @@ def test_what_only_members_refuse_is_an_error_too(gateway: FakeGateway) -> None:
         assert [each.index for each in found.errors] == [0, 0]
         metrics = validator.get_metrics()
     assert (metrics.error_count, metrics.timeout_count) == (1, 0), "the members decided in time"
+
+
+def test_a_result_names_each_members_vote_a26(gateway: FakeGateway) -> None:
+    falsely(gateway, 1)
+    gateway.events.down = frozenset({3})
+    with DistributedValidator(gateway, algorithm=Algorithm.MAJORITY) as validator:
+        found = validator.validate_sequence(GOOD)
+    votes = {vote.member: (vote.given, vote.errors) for vote in found.pieces[0].members}
+    assert votes["r1"] == (Given.INVALID, ((0, "A_LIE"),))
+    assert {votes[name] for name in ("r0", "r2")} == {(Given.VALID, ())}
+    assert votes["r3"][0] in (Given.SILENT, Given.NOT_ASKED)
+    assert sum(piece.count for piece in found.pieces) == found.event_count
 
 
 def test_what_members_find_valid_has_warnings_at_most(gateway: FakeGateway) -> None:
