@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from dtvn.cli.report import Report, as_json, as_text
 from dtvn.cli.sources import SourceError, pieces
+from dtvn.events.marks import is_mark
 from dtvn.events.rules import EventReader, FramingError
 from dtvn.events.validation_config import (
     VALIDATION_PRESETS,
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 HELP = "check an AG-UI event stream"
 TEACH = """\
 Checks a stream of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file, an
-http(s) address, or - for standard input: server-sent events, JSON objects one a line, or a JSON list.
+http(s) address, or - for standard input: server-sent events, JSON objects one a line, or a JSON list. What a
+proxy put into it is left out.
 
 --preset chooses what is checked, and --skip leaves out more:
 
@@ -151,7 +153,8 @@ def _read(
     stream, linter = rules_of(config)
     reader = EventReader(stream.limits.event_bytes)
 
-    def take(events: list[tuple[int, bytes]]) -> bool:
+    def take(found: list[tuple[int, bytes]]) -> bool:
+        events = [each for each in found if not is_mark(each[1])]
         now = int(time.time() * 1000)
         judged = cluster.judge([data for _, data in events]) if cluster is not None and events else None
         for place, (line, data) in enumerate(events):

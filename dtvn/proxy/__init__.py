@@ -4,6 +4,7 @@
 elsewhere: `EventsMiddleware(Forward(url), LocalJudge())` is the proxy.
 """
 
+from dtvn.events.marks import NAME
 from dtvn.events.runs import Run
 from dtvn.proxy.cluster_judge import ClusterJudge
 from dtvn.proxy.findings import Report, Reporter
@@ -12,7 +13,6 @@ from dtvn.proxy.headers import AddressError
 from dtvn.proxy.judge import Judge, Judgement, NoVerdict
 from dtvn.proxy.local_judge import LOCAL_ONLY, LocalJudge
 from dtvn.proxy.middleware import CLOSING_SECONDS, VERDICT_SECONDS, EventsMiddleware, Mode, StreamBroke
-from dtvn.proxy.own_events import NAME
 
 __all__ = [
     "EventsMiddleware",

@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 
+from dtvn.events.marks import NAME
 from dtvn.events.rules import Violation
 
-NAME = "dtvn.verdict"
-"""The name of the CUSTOM events."""
 SHOWN = 10
 """Most violations that one CUSTOM event lists."""
 
