@@ -74,9 +74,10 @@ class Cluster:
         self._loop.close()
 
     async def _closed(self) -> None:
-        from dtvn.proxy import NoVerdict
+        from dtvn.proxy import CLOSING_SECONDS, NoVerdict
 
         if self._judgement is not None:
-            with suppress(NoVerdict):  # the platform ends a run without calls
-                await self._judgement.close()
+            with suppress(NoVerdict, TimeoutError):  # the platform ends a run without calls
+                async with asyncio.timeout(CLOSING_SECONDS):
+                    await self._judgement.close()
         await self._judge.client.aclose()

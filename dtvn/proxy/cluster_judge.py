@@ -99,9 +99,13 @@ class ClusterJudge:
         )
 
     async def open(self) -> Judgement:
-        """See Judge."""
+        """See Judge. The platform is asked meanwhile: the first call of `judge` waits for it."""
+        return _ClusterJudgement(self)
+
+    async def begin(self) -> int:
+        """Begin a run at the platform; returns its id. Raises NoVerdict."""
         content = await self.call(RUNS, msgspec.json.encode(self.wanted), "application/json")
-        return _ClusterJudgement(self, _decoded(content, _Beginning).data.id)
+        return _decoded(content, _Beginning).data.id
 
     async def call(self, path: str, body: bytes, media: str) -> bytes:
         """Sends a POST, again and again while the platform is unreachable or busy, and returns the body of
@@ -153,15 +157,22 @@ class _Refused(NoVerdict):
 
 
 class _ClusterJudgement:
-    def __init__(self, judge: ClusterJudge, number: int) -> None:
+    def __init__(self, judge: ClusterJudge) -> None:
         self.scope = ""
         self._judge = judge
-        self._path = f"{RUNS}/{number}"
+        # It goes on when who asks for verdicts gives up: a run that the platform begins is to be ended.
+        self._beginning = asyncio.ensure_future(judge.begin())
+        self._path = ""
         self._position = 0
         self._second_writer = False
-        self._transcript = TranscriptFile(judge.transcripts, number) if judge.transcripts else None
+        self._transcript: TranscriptFile | None = None
 
     async def judge(self, events: Sequence[bytes]) -> list[Verdict]:
+        if not self._path:
+            number = await asyncio.shield(self._beginning)
+            self._path = f"{RUNS}/{number}"
+            if self._judge.transcripts:
+                self._transcript = TranscriptFile(self._judge.transcripts, number)
         verdicts: list[Verdict] = []
         try:
             for chunk in _chunks(events):
@@ -172,7 +183,11 @@ class _ClusterJudgement:
         return verdicts
 
     async def close(self) -> None:
-        content = await self._judge.call(f"{self._path}/end", b"", "application/json")
+        try:
+            number = await self._beginning
+        except NoVerdict:
+            return  # no run to end
+        content = await self._judge.call(f"{RUNS}/{number}/end", b"", "application/json")
         if self._transcript is not None:
             covered = _decoded(content, _Ending).data.events
             await self._transcript.make(covered, self._make_transcript)

@@ -18,7 +18,8 @@ from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.rules import Stream, Verdict
 from dtvn.proxy import ClusterJudge, EventsMiddleware, Mode, NoVerdict, Report, cluster_judge
 from tests.events.rules.samples import event
-from tests.proxy.support import BAD, GOOD, answering, parsed, proxied, served, sse, types
+from tests.proxy.support import BAD, GOOD, Request, answering, parsed, proxied, served, sse, types
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.asyncio
 RUNS = "/api/v1/events/runs"
@@ -40,6 +41,8 @@ class Platform:
         self.retry_after: list[bytes] = []
         """Retry-After of the first failures, one each."""
         self.stream = Stream()
+        self.asked_to_begin, self.begins, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.begins.set()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -51,6 +54,9 @@ class Platform:
         headers = dict(scope["headers"])
         self.keys.add(headers.get(b"x-api-key", b""))
         self.calls.append((scope["path"], scope["query_string"].decode()))
+        if scope["path"] == RUNS:
+            self.asked_to_begin.set()
+            await self.begins.wait()
         later = self.later if scope["path"].endswith("/events") else None
         if self.failures or later:
             status, code = later or self.failures.pop(0)
@@ -72,6 +78,7 @@ class Platform:
 
     def answer(self, path: str, body: bytes) -> bytes:
         """To the end of a run, and what comes after it."""
+        self.ended.set()
         return b"{}"
 
     def line(self, text: bytes) -> bytes:
@@ -158,11 +165,11 @@ async def test_repeats_back_off_and_wait_as_long_as_the_platform_asks(
     async def noted(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr(cluster_judge, "asyncio", SimpleNamespace(sleep=noted, timeout=asyncio.timeout))
+    monkeypatch.setattr(cluster_judge, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": noted}))
     platform = Platform(*[(503, "no_verdict")] * 9)
     platform.retry_after = [b"1", b"Wed, 21 Oct 2026 07:28:00 GMT", b"3", b"-1"]
     async with judged_by(platform) as judge:
-        await judge.open()
+        await (await judge.open()).judge(GOOD[:1])
     assert pauses == [1.0, 0.4, 3.0, 1.6, 3.2, 6.4, 10.0, 10.0, 10.0]
 
 
@@ -180,6 +187,48 @@ async def test_a_cluster_that_is_not_there_gives_no_verdict_in_time() -> None:
         answer = await proxy.post()
     await judge.client.aclose()
     assert parsed(answer.content)[0]["message"] == "Not validated: no verdict within 0.3 s."
+
+
+@pytest.mark.parametrize("mode", ["mark", "refuse"])
+async def test_a_client_that_leaves_while_its_run_begins_ends_it(mode: str) -> None:
+    platform = Platform()
+    platform.begins.clear()
+    left = asyncio.Event()
+
+    async def script(request: Request) -> None:
+        await request.body()
+        await request.start()
+        await request.piece(sse(GOOD[:1]))
+        await request.left()
+        left.set()
+
+    async with (
+        judged_by(platform) as judge,
+        proxied(script, mode, judge=judge, verdict_seconds=PATIENCE, closing_seconds=PATIENCE) as proxy,
+    ):
+        posting = asyncio.create_task(proxy.post())
+        await asyncio.wait_for(platform.asked_to_begin.wait(), PATIENCE)
+        posting.cancel()
+        await asyncio.wait_for(left.wait(), PATIENCE)
+        platform.begins.set()
+        await asyncio.wait_for(platform.ended.wait(), PATIENCE)
+        assert (await proxy.report()).ended == "the client went away"
+    assert [path for path, _ in platform.calls] == [RUNS, f"{RUNS}/7/end"]
+
+
+async def test_a_run_that_begins_too_late_is_ended() -> None:
+    platform = Platform()
+    platform.begins.clear()
+    async with (
+        judged_by(platform) as judge,
+        proxied(
+            answering(sse(GOOD)), "refuse", judge=judge, verdict_seconds=0.2, closing_seconds=PATIENCE
+        ) as proxy,
+    ):
+        answer = await proxy.post()
+        platform.begins.set()
+        await asyncio.wait_for(platform.ended.wait(), PATIENCE)
+    assert parsed(answer.content)[0]["code"] == "NO_VERDICT"
 
 
 async def test_an_event_that_no_member_judges_is_named_in_the_stream() -> None:
@@ -222,7 +271,7 @@ async def test_another_writer_of_a_run_is_refused() -> None:
     platform = Platform()
     async with judged_by(platform) as judge:
         judgement = await judge.open()
-        platform.failures.append((409, "run_is_live"))
+        platform.later = (409, "run_is_live")
         verdicts = [*await judgement.judge(GOOD[:2]), *await judgement.judge(GOOD[2:])]
     assert [(each.code, each.violations[0].index) for each in verdicts] == [
         ("RUN_HAS_TWO_WRITERS", index) for index in range(5)
