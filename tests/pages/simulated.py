@@ -14,10 +14,8 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
-from dtvn.events.asking import AnswerCounts
-from dtvn.gateway import Answered, Balance, MemberView
+from dtvn.gateway import Answered, Balance, MemberView, Result
 from dtvn.gateway.entries import Entries
-from dtvn.gateway.event_figures import EventCounts
 from dtvn.machine import Issue, build
 from dtvn.node.inspect import Inspector
 from dtvn.node.journal import JournalMeter
@@ -25,7 +23,9 @@ from dtvn.node.metrics import Figures
 from dtvn.node.node import Node as RealNode
 from dtvn.node.watcher import NodeWatcher
 from dtvn.protocol.consensus.effects import Executed, Note, Record
+from dtvn.protocol.consensus.membership import founding
 from dtvn.protocol.consensus.messages import Query
+from dtvn.protocol.genesis import cluster_id
 from simulator.clock import SECOND
 from simulator.cluster import Cluster
 from simulator.network import PERFECT, LinkQuality
@@ -33,6 +33,8 @@ from simulator.node import Node
 from simulator.observers import Observer
 from simulator.world import Settings
 from tests.consensus.world import Callers
+from tests.fake_events import FakeEvents
+from tests.host.support import make_genesis
 
 
 class Member:
@@ -99,8 +101,9 @@ class Simulated(Observer):
         """Nanoseconds that the clock of the node shows whose records are taken now."""
         self.members_of = {name: Member(world.nodes[name], cluster) for name in world.member_names}
         world.observers.add(self)
-        no_runs = EventCounts().figures(0, AnswerCounts())
-        self.events = SimpleNamespace(figures=lambda: no_runs)
+        paper = make_genesis(4)
+        self.events = FakeEvents(cluster_id(paper), founding(paper), self.submit)
+        """Members with keys of their own judge events; nothing is recorded."""
         self.entries = Entries(world.member_names, random.Random(0), 0.0)
         cluster.start()
         self.pass_seconds(0.2)
@@ -176,6 +179,9 @@ class Simulated(Observer):
         future: Future[Answered] = Future()
         future.set_result(self.members_of[self.world.member_names[member]].answer(what))
         return future
+
+    def submit(self, operations: Any, *, wait: float) -> Future[tuple[Result, ...]]:
+        raise AssertionError("the doctor records nothing")
 
     def balance(self) -> Balance:
         return self.entries.balance()

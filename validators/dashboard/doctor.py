@@ -1,4 +1,5 @@
-"""The doctor: two looks at every node, by the questions of the diagnosis, and the findings."""
+"""The doctor: two looks at every node, by the questions of the diagnosis, a run of events that all members
+judge, and the findings."""
 
 from __future__ import annotations
 
@@ -6,12 +7,14 @@ import math
 import time
 from collections import Counter
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 
 from dtvn.api.errors import Unavailable
 from dtvn.events.balancing import BreakerState
-from dtvn.gateway import GatewayFace
+from dtvn.events.config import Algorithm
+from dtvn.gateway import GatewayFace, Judged
 from dtvn.waiting import saying
 from dtvn.wording import counted
 from validators.dashboard.diagnosis import ANSWER_WAIT, PROBLEMS, explain
@@ -23,6 +26,14 @@ from validators.services.network import informed_gateway
 
 SECONDS_MAX = 600.0
 """Most seconds between the two looks."""
+
+VALID_RUN = (
+    b'{"type":"RUN_STARTED","threadId":"doctor","runId":"doctor"}',
+    b'{"type":"STEP_STARTED","stepName":"look"}',
+    b'{"type":"TEXT_MESSAGE_START","messageId":"doctor","role":"assistant"}',
+    b'{"type":"TEXT_MESSAGE_CONTENT","messageId":"doctor","delta":"Well?"}',
+)
+"""Its run stays open, so that the state of the rules is not the one that it began with."""
 
 RUNBOOK = {
     "stuck": "See the runbook, DtvnNoProgress.",
@@ -56,8 +67,23 @@ def examine(*, seconds: float) -> Report:
     evidence = Counter(
         MemberEvidence.objects.filter(name__in=[look.id for look in second]).values_list("name", flat=True)
     )
-    found = find(first, second, evidence=evidence, breakers=breakers(network))
+    found = find(
+        first, second, evidence=evidence, breakers=breakers(network), judged=judge_valid_run(network)
+    )
     return report_of(explained["level"], explained["verdict"], found)
+
+
+def judge_valid_run(network: GatewayFace) -> Judged | None:
+    """What each member says of a valid run, which nothing records; None if not all can be asked."""
+    if Algorithm.UNANIMOUS not in network.events.offered():
+        return None
+    run = network.events.begin("doctor", uuid4().hex, algorithm=Algorithm.UNANIMOUS, recorded=False)
+    try:
+        return run.judge(VALID_RUN, wait=ANSWER_WAIT).result(len(VALID_RUN) * ANSWER_WAIT)
+    except TimeoutError:
+        return None
+    finally:
+        run.end()
 
 
 def breakers(network: GatewayFace) -> dict[str, str]:

@@ -10,6 +10,8 @@ from statistics import median
 
 import msgspec
 
+from dtvn.events.judging import Abstention
+from dtvn.gateway import STATE_DIFFERS, Given, Judged, MemberAnswer
 from dtvn.protocol import quorum
 
 CLOCK_OFF = 0.5
@@ -66,31 +68,36 @@ def find(
     *,
     evidence: Mapping[str, int] | None = None,
     breakers: Mapping[str, str] | None = None,
+    judged: Judged | None = None,
 ) -> list[Finding]:
     """All troubles, the gravest first; none: healthy. `evidence`: pieces of proved misbehaviour by member;
-    `breakers`: state of each member's circuit breaker by id, "closed" where calls pass."""
+    `breakers`: state of each member's circuit breaker by id, "closed" where calls pass; `judged`: what all
+    members said of events that are valid by the rules here."""
     wrongs = {
         "split_brain": _split_brain(second),
         "checksum_mismatch": _checksums(second),
-        "conflicting_verdicts": _conflicts(evidence or {}),
+        "conflicting_verdicts": [*_conflicts(evidence or {}), *_verdicts(judged)],
         "no_quorum": _no_quorum(second),
         "partition_not_healed": _partition(first, second),
         "not_registered": _not_registered(second),
         "not_converging": _not_converging(first, second),
         "clock_off": _clocks(second),
         "breaker_open": _breakers(breakers or {}),
-        "slow_or_uneven": _load(second),
+        "slow_or_uneven": [*_load(second), *_silent(second, judged)],
         "memory_grows": _memory(first, second),
     }
     return [
-        Finding(trouble, wrong, REMEDIES[trouble]) for trouble, found in wrongs.items() for wrong in found
+        Finding(trouble, wrong, REMEDIES[trouble])
+        for trouble, found in wrongs.items()
+        for wrong in dict.fromkeys(found)  # each once: pieces of a run repeat them
     ]
 
 
 REMEDIES = {
     "split_brain": "Stop all writers, keep every ledger, and follow the runbook, DtvnContradiction.",
     "checksum_mismatch": "Stop the node named, keep its ledger for comparison, and replace the member.",
-    "conflicting_verdicts": "Download the evidence on the nodes page, and replace the member.",
+    "conflicting_verdicts": "Download the evidence on the nodes page, and replace the member; "
+    "without evidence, bring all to one release.",
     "no_quorum": "Start the missing nodes; see the runbook, DtvnQuorumLost.",
     "partition_not_healed": "Open the members' ports between the groups in both directions.",
     "not_registered": "Start the node; check its address, its port, and that its genesis is this cluster's.",
@@ -129,6 +136,38 @@ def _checksums(looks: Sequence[Look]) -> Iterator[str]:
 def _conflicts(evidence: Mapping[str, int]) -> Iterator[str]:
     for name, count in sorted(evidence.items()):
         yield f"{name} signed statements that contradict each other: {count} proved."
+
+
+def _verdicts(judged: Judged | None) -> Iterator[str]:
+    """Members that do not judge events as the rules here do."""
+    for piece in judged.pieces if judged else ():
+        if piece.code == STATE_DIFFERS:
+            yield "The members certify another state of the rules of events than this platform computes."
+        for answer in piece.members:
+            if said := _odd_verdict(answer):
+                yield f"{answer.member} {said}."
+
+
+def _odd_verdict(answer: MemberAnswer) -> str:
+    if answer.given is Given.INVALID:
+        codes = ", ".join(sorted({code for _index, code in answer.errors}))
+        return f"refuses events that are valid by the rules here: {codes}"
+    if answer.given is Given.CONTRADICTED:
+        return "votes both ways on the same events"
+    return {
+        Abstention.OTHER_RULES.value: "judges events by other rules than this platform",
+        Abstention.STATE_UNKNOWN.value: "begins runs in another state of the rules than this platform",
+        Abstention.FAILED.value: "fails to judge events: see its log",
+    }.get(answer.reason, "")
+
+
+def _silent(looks: Sequence[Look], judged: Judged | None) -> Iterator[str]:
+    """Members that answer about themselves, and gave no vote in time."""
+    answering = {look.id for look in _answering(looks)}
+    for piece in judged.pieces if judged else ():
+        for answer in piece.members:
+            if piece.partial and answer.given is Given.SILENT and answer.member in answering:
+                yield f"{answer.member} answers, but gave no vote on events in time."
 
 
 def _no_quorum(looks: Sequence[Look]) -> Iterator[str]:
