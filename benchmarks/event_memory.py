@@ -1,8 +1,9 @@
 """Memory of four real nodes, and of the gateway in this process, while agent events are judged: over 200,000
 events of one run, then over 20,000 runs, each by majority, and by pbft with records in the log.
 
-Growth is from the first tenth on, which fills what is bounded. The log keeps a row of each recorded run, up
-to dtvn.machine.runs.RUNS_MAX of them: nodes grow by these.
+Growth is counted once what is bounded is full: a member's cache of STATES_MAX rule states takes more runs
+than that, as majority asks three of four. The log keeps a row of each recorded run, up to
+dtvn.machine.runs.RUNS_MAX of them: nodes grow by these.
 
     python -m benchmarks.event_memory [EVENTS] [RUNS]
 """
@@ -20,6 +21,7 @@ from typing import Any
 from benchmarks.cluster import Processes, running_cluster
 from benchmarks.cost import memory_mb
 from benchmarks.event_runs import MEMBERS, WAIT, own_conversation
+from dtvn.events.asking.known_states import STATES_MAX
 from dtvn.events.config import Algorithm
 from dtvn.events.judging import CHUNK_EVENTS_MAX, Verdict
 from dtvn.gateway import Gateway, Judged
@@ -29,8 +31,8 @@ AT_ONCE = 100
 """Live runs at a time."""
 PER_RUN = 5
 """Events of each run, which ends within a message."""
-WARM = 10
-"""The first of so many parts of the work fills what is bounded."""
+EVENTS_BEFORE, RUNS_BEFORE = 20_000, STATES_MAX * 3 // 2
+"""They fill what is bounded."""
 
 
 def events_of_one_run(gateway: Gateway, algorithm: Algorithm) -> Iterator[int]:
@@ -67,12 +69,12 @@ def _check(judged: Judged) -> None:
         raise RuntimeError(f"not judged valid: {judged.pieces}")
 
 
-def measure(processes: Processes, parts: Iterator[int], total: int) -> dict[str, Any]:
-    """MB of gateway and nodes after the first part, and what they grew by until the end."""
-    began, done = time.monotonic(), 0
-    while done < total // WARM:
+def measure(processes: Processes, parts: Iterator[int], first: int, total: int) -> dict[str, Any]:
+    """MB of gateway and nodes after the `first` ones, and what they grew by in the next `total`."""
+    done = 0
+    while done < first:
         done += next(parts)
-    before = _memory(processes)
+    before, began, done = _memory(processes), time.monotonic(), 0
     while done < total:
         done += next(parts)
     after = _memory(processes)
@@ -98,12 +100,15 @@ def _memory(processes: Processes) -> dict[str, float]:
 def main(events: int = EVENTS, runs: int = RUNS) -> dict[str, Any]:
     """Measure and print."""
     found: dict[str, Any] = {}
+    cases = (
+        ("events", events_of_one_run, EVENTS_BEFORE, events),
+        ("runs", many_runs, RUNS_BEFORE, runs),
+    )
     with running_cluster(MEMBERS, learners=0) as (processes, gateway):
-        for name, drive, total in (("events", events_of_one_run, events), ("runs", many_runs, runs)):
+        for name, drive, first, total in cases:
             for algorithm in (Algorithm.MAJORITY, Algorithm.PBFT):
-                result = found[f"{name} {algorithm.value}"] = measure(
-                    processes, drive(gateway, algorithm), total
-                )
+                parts = drive(gateway, algorithm)
+                result = found[f"{name} {algorithm.value}"] = measure(processes, parts, first, total)
                 print(f"{name} {algorithm.value}: {result}", flush=True)
     return found
 
