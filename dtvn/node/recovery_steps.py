@@ -229,12 +229,13 @@ class _Member:
         self.ledger = ledger
         self.id = place.folder.id
         self.cluster = g.cluster_id(genesis)
-        self.membership = membership_of(ledger, genesis)
-        told = epoch_of(others, genesis)[0] if others else self.membership
-        over = told.epoch < self.membership.epoch
-        if told.epoch > self.membership.epoch:
-            self.membership = told
-        index, seed, fresh = own_place(place.folder, self.membership)
+        mine = membership_of(ledger, genesis)
+        told = epoch_of(others, genesis)[0] if others else mine
+        over, behind = told.epoch < mine.epoch, told.epoch > mine.epoch
+        self.membership = told if behind else mine
+        # In the epoch of a ledger that is behind, the old key may not vote again: it must be gone first.
+        renew = (lambda: None) if behind else ledger.vote_again
+        index, seed, fresh = own_place(place.folder, self.membership, renew)
         if index is None and over:
             raise RecoveryError(
                 f"The key in {place.folder.identity} belongs to no member of epoch {self.membership.epoch}, "
@@ -252,7 +253,7 @@ class _Member:
                 f"The key in {place.folder.identity} belongs to no member of epoch {self.membership.epoch}. "
                 f"Is its old key gone? {CONTINUE}"
             )
-        if fresh:
+        if fresh and behind:
             ledger.vote_again()
         self.index = index
         secret = bindings.crypto_sign_seed_keypair(seed)[1]

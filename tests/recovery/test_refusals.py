@@ -73,6 +73,52 @@ def test_r11_an_install_cut_off_by_a_crash_is_completed_by_the_next(
         assert replayed(sealed, ledger, "r0")[0].executed == 68
 
 
+def interrupted(steps: Steps, name: str, *steps_cut: str, words: tuple[str, ...]) -> None:
+    """Run one command of a member, which ends as one of these functions is called."""
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        for cut in steps_cut:
+            patched.setattr(cut, crash)
+        with pytest.raises(KeyboardInterrupt):
+            steps.run(*words, node=name)
+
+
+def voting(steps: Steps, name: str, *, lose: bool = False) -> bool:
+    """Whether a member's ledger has its vote; `lose`: it loses it first."""
+    with steps.ledger(name) as ledger:
+        if lose:
+            ledger._replace_meta([], voting=False, voting_reason="it was lost")
+        return ledger.voting
+
+
+@pytest.mark.parametrize("moment", ["validators.ledger.Ledger.vote_again", "dtvn.node.epochs._replace"])
+def test_r35_a_state_cut_off_while_the_key_changes_loses_no_vote(sealed: Steps, moment: str) -> None:
+    """The ledger is in the epoch of the new key."""
+    interrupted(sealed, "r2", "dtvn.node.epochs._replace", words=("install", sealed.file("cup.sealed")))
+    assert not voting(sealed, "r2", lose=True)
+    state = "state", "--out", sealed.file("x.state")
+    interrupted(sealed, "r2", moment, words=state)
+    sealed.run(*state, node="r2")
+    assert voting(sealed, "r2")
+
+
+def test_r35_an_old_key_gets_no_vote_back_in_an_epoch_before_the_new_one(sealed: Steps) -> None:
+    """The ledger is in the epoch of the old key, and others tell of the next."""
+    sealed.install("r0")
+    told = sealed.file("told.state")
+    sealed.run("state", "--out", told, node="r0")
+    interrupted(sealed, "r2", "validators.ledger.Ledger.append", words=("install", sealed.file("cup.sealed")))
+    assert not voting(sealed, "r2", lose=True)
+    state = "state", "--epochs", told, "--out", sealed.file("x.state")
+    interrupted(sealed, "r2", "dtvn.node.epochs._replace", words=state)
+    assert not voting(sealed, "r2")
+    sealed.run(*state, node="r2")
+    assert voting(sealed, "r2")
+
+
 def test_r11_a_member_that_signed_no_longer_votes_in_its_epoch(steps: Steps) -> None:
     steps.run("plan", *steps.states("r0", "r1"), "--out", steps.file("cup.plan"))
     check_promise(steps.data.node("r0"), founding(steps.town.genesis))
