@@ -7,9 +7,10 @@ import io
 import os
 import sqlite3
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import psycopg
@@ -20,8 +21,7 @@ from dtvn.ledger import Location
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.ledger_place import ledger_schema, own_server
 from dtvn.protocol import genesis as g
-from tests.integration import servers
-from tests.needed import lacking
+from tests.integration.postgresql import PostgreSQL, postgresql
 from tests.proof.continuing import old_log
 from tests.proof.support import PaperLog
 from validators.backup.archive import extract
@@ -40,14 +40,21 @@ def _ledgers_may_be_opened(django_db_blocker: Any) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSQL]:
+    with postgresql() as started:
+        yield started
+
+
 @pytest.fixture
-def old_url() -> Iterator[str]:
-    try:
-        psycopg.connect(f"{servers.POSTGRESQL}/postgres", connect_timeout=10).close()
-    except psycopg.OperationalError as error:
-        lacking(f"no PostgreSQL answers at {servers.POSTGRESQL}: {str(error).splitlines()[0]}")
-    with servers.database() as url:
-        yield url
+def new_url(server: PostgreSQL) -> Callable[[], str]:
+    """Makes an empty database."""
+    return lambda: server.database(f"dtvn_{uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def old_url(new_url: Callable[[], str]) -> str:
+    return new_url()
 
 
 def place_of(source: Source, log: PaperLog, url: str) -> Location:
@@ -83,7 +90,9 @@ def a_node(root: Path, log: PaperLog, url: str) -> Source:
     return source
 
 
-def test_database_and_ledger_on_a_server_come_back_without_a_vote(old_url: str, tmp_path: Path) -> None:
+def test_database_and_ledger_on_a_server_come_back_without_a_vote(
+    old_url: str, new_url: Callable[[], str], tmp_path: Path
+) -> None:
     log = old_log(12)
     old = Source(a_node(tmp_path / "old", log, old_url).root, old_url)
     with psycopg.connect(old_url) as server:
@@ -96,15 +105,14 @@ def test_database_and_ledger_on_a_server_come_back_without_a_vote(old_url: str, 
     with pytest.raises(BackupError, match="name an empty database"):
         restore(out, check(out), Source(tmp_path / "new", old_url), RestoreRequest())
     assert not (tmp_path / "new").exists()
-    with servers.database() as new_url:
-        new = Source(tmp_path / "new", new_url)
-        assert restore(out, check(out), new, RestoreRequest()) == ["r0"]
-        with psycopg.connect(new_url) as server:
-            found = server.execute("SELECT app, name FROM public.django_migrations").fetchall()
-        assert found == [("validators", "0001_initial")]
-        assert not list(new.root.rglob("*.pgdump"))
-        assert (new.root / "platform/database").read_text() == "server\n"
-        assert follows(place_of(new, log, new_url), log)
+    new = Source(tmp_path / "new", url := new_url())
+    assert restore(out, check(out), new, RestoreRequest()) == ["r0"]
+    with psycopg.connect(url) as server:
+        found = server.execute("SELECT app, name FROM public.django_migrations").fetchall()
+    assert found == [("validators", "0001_initial")]
+    assert not list(new.root.rglob("*.pgdump"))
+    assert (new.root / "platform/database").read_text() == "server\n"
+    assert follows(place_of(new, log, url), log)
 
 
 @pytest.fixture
@@ -174,20 +182,20 @@ def in_first_form(archive: Path, manifest: Manifest, out: Path) -> Path:
 
 
 def test_without_keys_the_own_server_must_be_named(
-    moved: tuple[Source, PaperLog], old_url: str, tmp_path: Path
+    moved: tuple[Source, PaperLog], new_url: Callable[[], str], tmp_path: Path
 ) -> None:
     old, log = moved
     back_up(old, out := tmp_path / "a.tar.gz", keys=False, ledgers=True)
-    with servers.database() as platforms, servers.database() as own:
-        with pytest.raises(BackupError, match=r"--ledger-url r0=FILE .* or DTVN_STORAGE_URL"):
-            restore(out, check(out), Source(tmp_path / "new"), RestoreRequest())
-        (url_file := tmp_path / "url").write_text(f"{own}\n")
-        request = RestoreRequest(ledger_urls=ledger_urls([f"r0={url_file}"]))
-        new = Source(tmp_path / "new", storage_url=platforms)
-        restore(out, check(out), new, request)
-        elsewhere = msgspec.structs.replace(place_of(new, log, own), folder=tmp_path / "elsewhere")
-        assert follows(elsewhere, log), "marked in itself: its witness may be sought in another folder"
-        assert own_server(new.places.node("r0")) == own
+    platforms, own = new_url(), new_url()
+    with pytest.raises(BackupError, match=r"--ledger-url r0=FILE .* or DTVN_STORAGE_URL"):
+        restore(out, check(out), Source(tmp_path / "new"), RestoreRequest())
+    (url_file := tmp_path / "url").write_text(f"{own}\n")
+    request = RestoreRequest(ledger_urls=ledger_urls([f"r0={url_file}"]))
+    new = Source(tmp_path / "new", storage_url=platforms)
+    restore(out, check(out), new, request)
+    elsewhere = msgspec.structs.replace(place_of(new, log, own), folder=tmp_path / "elsewhere")
+    assert follows(elsewhere, log), "marked in itself: its witness may be sought in another folder"
+    assert own_server(new.places.node("r0")) == own
 
 
 def test_a_ledger_that_the_environment_names_is_in_the_backup(old_url: str, tmp_path: Path) -> None:

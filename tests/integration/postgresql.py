@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from tests.needed import lacking
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, wait_until
 
@@ -110,9 +111,12 @@ class PostgreSQL:
 
 def programs() -> Path:
     """Folder of the newest server installed here; Debian keeps it out of PATH."""
-    if found := shutil.which("initdb"):
-        return Path(found).parent
-    return max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    if in_path := shutil.which("initdb"):
+        return Path(in_path).parent
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        lacking("no PostgreSQL server is installed")
+    return found[-1].parent
 
 
 @contextmanager

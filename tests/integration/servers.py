@@ -1,5 +1,5 @@
-"""Where networks under test keep their state: in files, or (`--scaled-out`) on PostgreSQL and Redis; and the
-RabbitMQ that one of them has its tasks from.
+"""Where networks under test keep their state: in files, or (`--scaled-out`) on PostgreSQL and Redis. Tests of
+the servers themselves start their own (`postgresql`, `own_brokers`).
 
 Every network gets a database and a numbered Redis database of its own, dropped with it.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import kombu
@@ -17,12 +16,9 @@ import kombu.exceptions
 import psycopg
 import redis
 
-from validators.services.platform import DEFAULT, NODES, SIMULATIONS, queue_name
-
 POSTGRESQL = os.environ.get("TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432")
 REDIS = os.environ.get("TEST_REDIS", "redis://127.0.0.1:6379")
 RABBITMQ = os.environ.get("TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//")
-PURPOSES = (NODES, DEFAULT, SIMULATIONS)
 REDIS_NUMBERS = range(1, 16)
 CLAIM = "dtvn-tests-claim"
 CLAIM_SECONDS = 3_600
@@ -84,19 +80,6 @@ def database() -> Iterator[str]:
     finally:
         with psycopg.connect(f"{POSTGRESQL}/postgres", autocommit=True) as admin:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-
-@contextmanager
-def rabbitmq(*data: Path) -> Iterator[str]:
-    """The broker's address; afterwards without the queues of the networks in these data folders."""
-    try:
-        yield RABBITMQ
-    finally:
-        known = [(folder / "platform" / "identity").read_text() for folder in data]
-        with kombu.Connection(RABBITMQ, connect_timeout=10) as client:
-            for name in (queue_name(each, purpose) for each in known for purpose in PURPOSES):
-                client.default_channel.queue_delete(name)
-                client.default_channel.exchange_delete(name)
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""Several platforms on the servers of one operator: refused on one database, apart on one broker."""
+"""Several platforms on the servers of one operator: refused on one database, apart on one broker.
+Each test starts the servers that it needs."""
 
 from __future__ import annotations
 
@@ -17,10 +18,10 @@ from typing import NamedTuple
 import kombu
 import pytest
 
-from tests.integration import servers
 from tests.integration.network import REPOSITORY, Network, network
+from tests.integration.own_brokers import own_rabbitmq
+from tests.integration.postgresql import postgresql
 from tests.integration.test_process_life import consume
-from tests.needed import lacking
 from tests.waiting import PATIENCE, allowed, wait_until
 from validators.services.platform import NODES, fingerprint, queue_name
 
@@ -44,10 +45,8 @@ KEPT = ("validators_managednode", "validators_apikey", "auth_user", "auth_group"
 
 @pytest.fixture
 def database() -> Iterator[str]:
-    if why := servers.missing():
-        lacking(why)
-    with servers.database() as url:
-        yield url
+    with postgresql() as server:
+        yield server.database()
 
 
 def refusal(second: Network) -> str:
@@ -188,8 +187,8 @@ def test_a_platform_from_before_the_identity_starts_with_all_its_rows(tmp_path: 
 
 def test_two_platforms_share_a_broker_and_not_its_queues(tmp_path: Path, database: str) -> None:
     folders = tmp_path / "first", tmp_path / "second"
-    with servers.rabbitmq(*folders) as broker:
-        on_it = {"CELERY_BROKER_URL": broker, "NODES": "1"}
+    with own_rabbitmq(tmp_path / "broker") as broker:
+        on_it = {"CELERY_BROKER_URL": broker.url, "NODES": "1"}
         with (
             network(folders[0], environment=on_it) as first,
             network(folders[1], environment=on_it | {"DATABASE_URL": database}) as second,
@@ -201,7 +200,7 @@ def test_two_platforms_share_a_broker_and_not_its_queues(tmp_path: Path, databas
                 with each.client() as client:
                     assert client.post("/api/v1/tickets/seed").status_code == 200
                     consume(client, "TICKET-001")
-            with kombu.Connection(broker) as connection:
+            with kombu.Connection(broker.url) as connection:
                 for folder in folders:
                     identity = (folder / "platform" / "identity").read_text()
                     kombu.Queue(queue_name(identity, NODES))(connection.default_channel).queue_declare(

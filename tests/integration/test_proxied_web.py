@@ -18,8 +18,9 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from tests.integration import servers
 from tests.integration.network import REPOSITORY, START_PATIENCE, Network, network
+from tests.integration.own_brokers import own_redis
+from tests.integration.postgresql import postgresql
 from tests.integration.test_process_life import consume
 from tests.needed import lacking
 from tests.ports import LOOPBACK, free_ports
@@ -143,12 +144,10 @@ def admitted(socket: ClientConnection, ticket: str) -> bool:
 
 @pytest.mark.exhaustive
 def test_two_web_processes_behind_a_proxy_are_one_platform(tmp_path: Path) -> None:
-    if why := servers.missing():
-        lacking(why)
     with ExitStack() as held:
         settings = {
-            "DATABASE_URL": held.enter_context(servers.database()),
-            "CELERY_BROKER_URL": held.enter_context(servers.redis_database()),
+            "DATABASE_URL": held.enter_context(postgresql()).database(),
+            "CELERY_BROKER_URL": held.enter_context(own_redis(tmp_path / "redis")).url,
             "NODES": "1",
             "DTVN_HTTPS": "1",
             "DTVN_ALLOWED_HOSTS": "tickets.example.org",

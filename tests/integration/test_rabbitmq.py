@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration import servers
 from tests.integration.network import network
+from tests.integration.own_brokers import own_rabbitmq
 from tests.integration.test_process_life import consume, wait_until_everyone_runs
 from tests.waiting import wait_until
 
@@ -23,8 +23,8 @@ pytestmark = [
 
 def test_a_network_with_rabbitmq_restarts_its_processes(tmp_path: Path) -> None:
     with (
-        servers.rabbitmq(tmp_path / "data") as broker,
-        network(tmp_path / "data", environment={"CELERY_BROKER_URL": broker}) as started,
+        own_rabbitmq(tmp_path / "broker") as broker,
+        network(tmp_path / "data", environment={"CELERY_BROKER_URL": broker.url}) as started,
     ):
         started.start()
         wait_until_everyone_runs(started)
