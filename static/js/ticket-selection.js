@@ -6,7 +6,8 @@ dtvn.ticketSelection = (function () {
   const PART = Number(root.dataset.partSize); // operations in one request
   const SELECTED_MAX = Number(root.dataset.selectedMax);
   const LIMIT_SAID = `At most ${grouped.format(SELECTED_MAX)} tickets can be selected.`;
-  const REFUSED_SHOWN = 20;
+  const LEFT_SHOWN = 20;
+  const UNDECIDED = [502, 503, 504]; // statuses of an operation that was not decided
   const selected = new Map(); // "event/id" -> {event, id}
   let running = false;
   let stopped = false;
@@ -90,7 +91,7 @@ dtvn.ticketSelection = (function () {
     if (!(await ask(`${title} ${count}?`, () => consequence, title))) {
       return;
     }
-    const refused = [];
+    const left = []; // tickets that were not changed, as far as is known
     let done = 0;
     begin();
     at("bulk-progress").max = tickets.length;
@@ -106,16 +107,16 @@ dtvn.ticketSelection = (function () {
             done += 1;
             choose([part[place]], false);
           } else {
-            refused.push(`${part[place].id}: ${result.error}`);
+            left.push({ said: `${part[place].id}: ${result.error}`, refused: !UNDECIDED.includes(result.status) });
           }
         });
         at("bulk-progress").value = start + part.length;
-        report(progress(name, start + part.length, tickets.length, done), refused);
+        report(progress(name, start + part.length, tickets.length, done), left);
       }
-      const rest = tickets.length - done - refused.length;
-      report(`${name}: ${done} of ${count} done${rest ? `, stopped with ${rest} not sent` : ""}`, refused);
+      const rest = tickets.length - done - left.length;
+      report(`${name}: ${done} of ${count} done${rest ? `, stopped with ${rest} not sent` : ""}`, left);
     } catch (error) {
-      report(`${name}: ${done} of ${count} done, then it stopped: ${error.message}`, refused);
+      report(`${name}: ${done} of ${count} done, then it stopped: ${error.message}`, left);
     } finally {
       running = false;
       at("bulk-progress").hidden = true;
@@ -127,15 +128,19 @@ dtvn.ticketSelection = (function () {
     return `${name}: ${grouped.format(sent)} of ${grouped.format(all)} sent, ${grouped.format(done)} done`;
   }
 
-  function report(text, refused = []) {
+  /* `left`: {said, refused} of each ticket; without a refusal there was no answer, or nothing was sent. */
+  function report(text, left = []) {
     at("bulk").hidden = !text;
     const list = make("ul");
-    list.append(...refused.slice(0, REFUSED_SHOWN).map((line) => make("li", "", line)));
-    const more = refused.length - REFUSED_SHOWN;
+    list.append(...left.slice(0, LEFT_SHOWN).map((one) => make("li", "", one.said)));
+    const more = left.length - LEFT_SHOWN;
     if (more > 0) {
       list.append(make("li", "", `and ${grouped.format(more)} more`));
     }
-    at("bulk").replaceChildren(make("b", "", refused.length ? `${text}; ${grouped.format(refused.length)} not confirmed:` : text), list);
+    const refused = left.filter((one) => one.refused).length;
+    const counts = [[refused, "refused"], [left.length - refused, "not confirmed"]].filter(([count]) => count);
+    const summed = counts.map(([count, word]) => `${grouped.format(count)} ${word}`).join(", ");
+    at("bulk").replaceChildren(make("b", "", summed ? `${text}; ${summed}:` : text), list);
   }
 
   at("stop")?.addEventListener("click", () => (stopped = true));

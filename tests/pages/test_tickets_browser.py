@@ -110,7 +110,7 @@ def test_one_act_on_selected_tickets_shows_its_progress(s: Supervised, page: Pag
     api.post("/tickets/validate", json={"ticket_id": "TICKET-105"}).raise_for_status()
     shown(page, "selection").get_by_role("button", name="Validate").click()
     confirm(page, "Validate", "those in another state stay as they are")
-    expect(shown(page, "bulk")).to_contain_text("validate: 9 of 10 tickets done; 1 not confirmed:")
+    expect(shown(page, "bulk")).to_contain_text("validate: 9 of 10 tickets done; 1 refused:")
     expect(shown(page, "bulk")).to_contain_text("TICKET-105: The ticket is already validated")
     expect(shown(page, "selected")).to_have_text("1 selected")
     expect(shown(page, "bulk-progress")).to_be_hidden()
