@@ -487,6 +487,7 @@ def test_a_scan_says_that_it_waits_for_the_validators(
     Ran("scan", str(export), "--limit", "1", "--duplicates", "0", "--patience", "0.2", *at)
     said = " ".join(capsys.readouterr().err.split())
     assert "waiting for the validators to decide; the pages say whether they can" in said
+    assert "0 admitted, 0 refused, 1 undecided" in said
 
 
 @pytest.mark.parametrize("options", [["--gates", "0"], ["--duplicates", "2"]])

@@ -44,7 +44,9 @@ from tickets.scanning.rehearsal import expectation, make_tickets, measured_over
 EXIT_NOT_PROVED = 1
 EXIT_NOTHING_DONE = 2
 FAULTS_SHOWN_MAX = 20
-COUNTED = TextColumn("{task.fields[admitted]} admitted, {task.fields[refused]} refused")
+COUNTED = TextColumn(
+    "{task.fields[admitted]} admitted, {task.fields[refused]} refused, {task.fields[undecided]} undecided"
+)
 ANSWER_PATIENCE = 15.0
 """Seconds to wait for one answer: the platform answers within ten, or not at all."""
 
@@ -157,19 +159,19 @@ class Command(BaseCommand):
             progress_bar(COUNTED, TimeElapsedColumn()) as progress,
             saying_in_silence(UNDECIDED, after=silence, say=progress.console.print) as heard,
         ):
-            task = progress.add_task("Scanning", total=len(plan.scans), admitted=0, refused=0)
-            counted = {"admitted": 0, "refused": 0}
+            counted: dict[str, Any] = {"admitted": 0, "refused": 0, "undecided": 0}
+            task = progress.add_task("Scanning", total=len(plan.scans), **counted)
             gates, scans, began = len(plan.by_gate), len(plan.scans), time.monotonic()
 
             def told(outcome: Outcome) -> None:
                 heard()
                 record.append(outcome)
-                counted["admitted" if outcome.code == "ok" else "refused"] += 1
-                admitted, refused = counted["admitted"], counted["refused"]
-                if admitted + refused == measured_over(scans, gates):
+                ended = "admitted" if outcome.code == "ok" else "refused" if outcome.code else "undecided"
+                counted[ended] += 1
+                if len(record) == measured_over(scans, gates):
                     seconds = time.monotonic() - began
                     progress.console.print(expectation(scans, gates, seconds=seconds), highlight=False)
-                progress.update(task, advance=1, admitted=admitted, refused=refused)
+                progress.update(task, advance=1, **counted)
 
             async def run() -> None:
                 async with open_client(platform, connections=gates, patience=ANSWER_PATIENCE) as client:
