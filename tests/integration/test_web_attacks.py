@@ -65,12 +65,13 @@ def test_one_byte_chunks_and_oversized_headers_are_answered(web: WebProcess) -> 
 
 @contextmanager
 def attacked(web: WebProcess, kind: str) -> Iterator[None]:
-    command = [sys.executable, "-m", "tests.integration.web_attacker", kind, str(web.port), KEY]
+    command = [sys.executable, "-m", "tests.integration.web_attacker", kind, str(web.port), KEY, web.session]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as attacker:
         assert attacker.stdout is not None
         assert attacker.stdout.readline() == b"at work\n"
         try:
             yield
+            assert attacker.poll() is None, "it attacks to the end"
         finally:
             attacker.kill()
 

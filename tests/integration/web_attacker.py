@@ -1,16 +1,18 @@
-"""Attackers of a web process: `python -m tests.integration.web_attacker KIND PORT KEY`, until it is killed.
-It says "at work" when they have begun."""
+"""Attackers of a web process: `python -m tests.integration.web_attacker KIND PORT KEY SESSION`, until it is
+killed. It says "at work" when they have begun."""
 
 from __future__ import annotations
 
 import http.client
+import itertools
+import os
 import select
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from urllib.parse import urlencode
 
 IDLE = 1_500
@@ -18,9 +20,10 @@ SLOW = 3
 LOGINS = 30
 DOWNLOADS = 30
 LARGE_FILE = "/static/vendor/swagger-ui-bundle.js"
-AT_ONCE, LATER = 0.05, 5.0
-"""Seconds before a client comes again. Connections that only wait are not a flood, and a refused login comes
-again after the five seconds that Retry-After names: thirty that come at once are a flood of requests."""
+AT_ONCE, AGAIN, LATER = 0.05, 0.5, 5.0
+"""Seconds before a client comes again: after half a second a person who searches. Connections that only wait
+are not a flood, and a refused login comes again after the five seconds that Retry-After names: thirty that
+come at once are a flood of requests."""
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
@@ -70,6 +73,39 @@ def slow_chunks(port: int, key: str) -> None:
         client.sendall(head)
         while True:
             client.sendall(b"1\r\nx\r\n" * 10_000)
+
+
+def small_pieces(port: int, key: str) -> None:
+    """A body of announced length, in pieces of one byte."""
+    head = b"POST /api/v1/tickets/validate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n"
+    with dial(port) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.sendall(head)
+        while True:
+            client.sendall(b"x")
+
+
+def messages(port: int, key: str) -> None:
+    """Requests for pongs, which are read."""
+    with open_websocket(port, key) as client:
+        while True:
+            client.sendall(JSON_PING * 20)
+            client.recv(65_536)
+
+
+WAYS = itertools.cycle((slow_chunks, small_pieces, messages))
+
+
+def all_ways(port: int, key: str) -> None:
+    """Each connection sends in another way; each way has a reading budget of its own."""
+    next(WAYS)(port, key)
+
+
+def search(port: int, session: str) -> None:
+    """A search of 1,000 words in the admin."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as client:
+        client.request("GET", "/admin/tickets/ticketholder/?q=" + "word+" * 1_000, headers={"Cookie": session})
+        assert client.getresponse().status == 302, "sent back without the words"
 
 
 def deaf_pings(port: int, key: str) -> None:
@@ -125,6 +161,8 @@ KINDS: dict[str, tuple[int, float, Callable[[int, str], None]]] = {
     "deaf_messages": (1, AT_ONCE, deaf_messages),
     "logins": (LOGINS, LATER, login),
     "deaf_downloads": (DOWNLOADS, LATER, deaf_download),
+    "all_ways": (2 * SLOW, AT_ONCE, all_ways),
+    "searches": (SLOW, AGAIN, search),
 }
 """Number of connections at a time, pause between two of each, and what each does."""
 
@@ -132,14 +170,19 @@ KINDS: dict[str, tuple[int, float, Callable[[int, str], None]]] = {
 def again_and_again(pause: float, attack: Callable[[int, str], None], port: int, key: str) -> None:
     pausing = threading.Event()
     while True:
-        with suppress(OSError):
+        try:
             attack(port, key)
+        except (OSError, http.client.HTTPException):
+            pass
+        except AssertionError:
+            os._exit(1)
         pausing.wait(pause)
 
 
-def main(kind: str, port: int, key: str) -> None:
+def main(kind: str, port: int, key: str, session: str) -> None:
     threading.stack_size(256 * 1024)
     count, pause, attack = KINDS[kind]
+    key = session if attack is search else key
     for _ in range(count):
         threading.Thread(target=again_and_again, args=(pause, attack, port, key), daemon=True).start()
     print("at work", flush=True)  # noqa: T201 - for whoever started it
@@ -147,4 +190,4 @@ def main(kind: str, port: int, key: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

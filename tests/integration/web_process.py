@@ -24,14 +24,22 @@ MAKE_KEY = f"""
 import django; django.setup()
 from validators.services import api_keys
 api_keys.store_api_key({KEY!r}, label="client")
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+operator = Client()
+operator.force_login(User.objects.create_superuser("operator"))
+print(operator.cookies[settings.SESSION_COOKIE_NAME].output(attrs=(), header="").strip())
 """
 
 
 class WebProcess:
     """Its address and what it holds."""
 
-    def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, port: int, process: subprocess.Popen[bytes], session: str) -> None:
+        """`session`: the cookie of an operator who has logged in."""
         self.port = port
+        self.session = session
         self.url = f"http://127.0.0.1:{port}"
         self.process = process
 
@@ -60,7 +68,16 @@ def web_process(folder: Path, *, files: int = 0) -> Iterator[WebProcess]:
     environment = {"PATH": os.environ["PATH"], "DTVN_DATA": str(folder), "DTVN_SECRET_KEY": SECRET_KEY}
     environment |= {"DJANGO_SETTINGS_MODULE": "dtvn_project.settings"}
     for step in (["manage.py", "migrate", "-v0"], ["manage.py", "collectstatic", "-v0"], ["-c", MAKE_KEY]):
-        subprocess.run([sys.executable, *step], cwd=ROOT, env=environment, check=True, timeout=PATIENCE)
+        made = subprocess.run(
+            [sys.executable, *step],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            timeout=PATIENCE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        session = made.stdout.strip()
     with listen("127.0.0.1", 0) as listener:
         descriptor = listener.fileno()
         process = subprocess.Popen(
@@ -71,10 +88,10 @@ def web_process(folder: Path, *, files: int = 0) -> Iterator[WebProcess]:
         )
         if files:
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (files, files))
-        made = WebProcess(listener.getsockname()[1], process)
+        web = WebProcess(listener.getsockname()[1], process, session)
         try:
-            wait_until(made.answers, what=f"{made.url} answers")
-            yield made
+            wait_until(web.answers, what=f"{web.url} answers")
+            yield web
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(PATIENCE)
