@@ -104,7 +104,8 @@ def all_ways(port: int, key: str) -> None:
 def search(port: int, session: str) -> None:
     """A search of 1,000 words in the admin."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as client:
-        client.request("GET", "/admin/tickets/ticketholder/?q=" + "word+" * 1_000, headers={"Cookie": session})
+        address = "/admin/tickets/ticketholder/?q=" + "word+" * 1_000
+        client.request("GET", address, headers={"Cookie": session})
         assert client.getresponse().status == 302, "sent back without the words"
 
 
