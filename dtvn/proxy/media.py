@@ -13,6 +13,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 PROTOBUF = b"application/vnd.ag-ui.event+proto"
 SNIFFED_BYTES = 256
 """Bytes within which a body of unclear media type must begin an event; otherwise it holds none."""
+HIDDEN_BYTES_MAX = 4096
+"""Bytes of a hidden event within which its type stands."""
 STEP_BYTES = 64 * 1024
 """Bytes decompressed at a time: a few compressed bytes may stand for gigabytes."""
 _EVENTS = {b"text/event-stream", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"}
@@ -21,9 +23,11 @@ _FIELDS = (b"data:", b"event:", b"id:", b"retry:")
 # Members before `type`, since writers may sort them: only scalars, to tell other JSON from its first bytes.
 _TEXT = rb'"(?:[^"\\]|\\.)*'
 _MEMBERS = rb'\{(?:\s*"(?!type")[^"\\]*"\s*:\s*(?:%b"|[-+.\w]+)\s*,)*\s*' % _TEXT
-_OBJECT = re.compile(_MEMBERS + rb'"type"\s*:\s*"(\w+)"')
+_TYPED = _MEMBERS + rb'"type"\s*:\s*"(\w+)"'
+_OBJECT = re.compile(rb"(?:\[\s*)?" + _TYPED)
+_HIDDEN = re.compile(rb"[\r\n]data:\s*" + _TYPED)
 _VALUE_BEGUN = rb'(?:%b(?:\\|"\s*)?|[-+.\w]+\s*)?' % _TEXT
-_BEGUN = re.compile(_MEMBERS + rb'(?:"[^"\\]*(?:"\s*(?::\s*%b)?)?)?' % _VALUE_BEGUN)
+_BEGUN = re.compile(rb"\[\s*|(?:\[\s*)?" + _MEMBERS + rb'(?:"[^"\\]*(?:"\s*(?::\s*%b)?)?)?' % _VALUE_BEGUN)
 
 
 class Media(Enum):
@@ -63,6 +67,20 @@ def holds_events(head: bytes) -> bool | None:
         return False
     begun = any(field.startswith(text) for field in _FIELDS) or _BEGUN.fullmatch(text) is not None
     return None if begun else False
+
+
+class HiddenEvents:
+    """Looks for an event behind the first line of a body that does not begin with one: clients of server-sent
+    events skip all other lines. It finds events in one line each."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+
+    def found(self, text: bytes) -> bool:
+        """Whether an event has come with the next bytes of the body."""
+        seen = self._tail + text
+        self._tail = seen[-HIDDEN_BYTES_MAX:]
+        return any(each[1].decode() in TYPES for each in _HIDDEN.finditer(seen))
 
 
 class UnreadableEncoding(Exception):

@@ -21,9 +21,18 @@ from dtvn.proxy.findings import Findings, Reporter
 from dtvn.proxy.holding import Holding, Terms
 from dtvn.proxy.judge import Judge
 from dtvn.proxy.judging import Judging
-from dtvn.proxy.media import Headers, Media, UnreadableEncoding, decoder, header, holds_events, media
+from dtvn.proxy.media import (
+    Headers,
+    Identity,
+    Media,
+    UnreadableEncoding,
+    decoder,
+    header,
+    holds_events,
+    media,
+)
 from dtvn.proxy.own_events import error_event, framed
-from dtvn.proxy.passages import Beside, Message, Observing, Passage, Receive, Send, Unjudged
+from dtvn.proxy.passages import Beside, Message, Observing, Passage, Receive, Send, Unjudged, Watched
 
 Scope = dict[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -177,15 +186,16 @@ class _Exchange:
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})
             return
         head, self._start, self._head = self._head, None, b""
+        earlier = head[: len(head) - len(piece)]
         if found:
             passage = await self._judged(start, sent=observing)
-        else:
-            passage = await self._unjudged(start, None, sent=observing)
-        if observing:
             if isinstance(passage, Observing):
-                passage.copy(head[: len(head) - len(piece)])
-            head = piece
-        await self._pass(passage, head, more)
+                passage.copy(earlier)
+        else:
+            passage = await self._watched(start, sent=observing)
+            if observing:
+                passage.look(earlier)
+        await self._pass(passage, piece if observing else head, more)
 
     async def _judged(self, start: Message, *, sent: bool = False) -> Passage:
         middleware, headers = self._middleware, start.get("headers", [])
@@ -215,12 +225,18 @@ class _Exchange:
             await self._send(_said(start, said))
         return self._passage
 
-    async def _unjudged(self, start: Message, reason: str | None, *, sent: bool = False) -> Passage:
+    async def _watched(self, start: Message, *, sent: bool) -> Watched:
+        decoding = decoder(start.get("headers", [])) or Identity()
+        refuse = self._middleware.terms.refuse_unjudged
+        self._passage = passage = Watched(self._send, self._findings, decoding, refuse=refuse)
+        if not sent:
+            await self._send(start)
+        return passage
+
+    async def _unjudged(self, start: Message, reason: str | None) -> None:
         self._findings.not_validated = reason
         self._passage = Unjudged(self._send)
-        if not sent:
-            await self._send(start if reason is None else _said(start, f"not_validated: {reason}"))
-        return self._passage
+        await self._send(start if reason is None else _said(start, f"not_validated: {reason}"))
 
     async def _no_decoder(self, start: Message, reason: str) -> None:
         """Pass an answer that cannot be decoded without judging it, or refuse it if the terms say so."""

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from dtvn.events.rules import EventReader, FramingError, Limits
+from dtvn.proxy.findings import Findings
 from dtvn.proxy.judging import Judging
-from dtvn.proxy.media import Identity, Inflated, UnreadableEncoding
+from dtvn.proxy.media import HiddenEvents, Identity, Inflated, UnreadableEncoding
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -24,6 +25,7 @@ PIECE_BYTES = 64
 CATCH_UP_SECONDS = 30.0
 """How long the judging beside a stream goes on after its end: time for two of the slowest decisions."""
 NO_EVENTS = "no events in the body"
+HIDDEN = "events behind other lines"
 
 
 class Passage(Protocol):
@@ -68,6 +70,38 @@ class Unjudged:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+class Watched(Unjudged):
+    """Passes a body on that does not begin as events do. If one comes all the same, the finding says that it
+    was not judged, or `refuse` lets the answer break off there."""
+
+    def __init__(self, send: Send, findings: Findings, decoder: Identity | Inflated, *, refuse: bool) -> None:
+        super().__init__(send)
+        self._findings = findings
+        self._decoder: Identity | Inflated | None = decoder
+        self._hidden = HiddenEvents()
+        self._refuse = refuse
+
+    async def body(self, piece: bytes) -> None:
+        self.look(piece)
+        if self._refuse and self._findings.not_validated is not None:
+            self._findings.ended = "refused"
+            self.done = True
+            return
+        await super().body(piece)
+
+    def look(self, piece: bytes) -> None:
+        """Look for events in the next bytes of the body."""
+        if self._decoder is None:
+            return
+        try:
+            if not any(self._hidden.found(text) for text in self._decoder.feed(piece)):
+                return
+            self._findings.not_validated = HIDDEN
+        except UnreadableEncoding:
+            """No client reads it."""
+        self._decoder = None
 
 
 class Beside(Struct):

@@ -184,6 +184,50 @@ async def test_events_that_are_not_said_to_be_events_are_judged(kind: bytes, for
     assert types(answer.content) == ["RUN_STARTED", "TEXT_MESSAGE_START", "RUN_ERROR"]
 
 
+@pytest.mark.parametrize("kind", [b"application/json", b"text/event-stream"])
+async def test_a_json_list_of_events_does_not_pass_unsaid(kind: bytes) -> None:
+    body = b"[" + b",".join(GOOD) + b"]"
+    for mode in ("observe", "mark"):
+        async with proxied(answering(body, kind), mode) as proxy:
+            assert (await proxy.post()).content == body
+            assert (await proxy.report()).not_validated == HIDDEN_LIST
+    async with proxied(answering(body, kind), "refuse") as proxy:
+        answer = await proxy.post()
+    assert [each["code"] for each in parsed(answer.content)] == ["NOT_EVENTS"]
+
+
+HIDDEN_LIST = "no events in the body: a JSON list, no stream of events"
+PREFIXES = [b"x\n", b"x" * 5_000 + b"\r\n", b"\n" * 5_000, b"{}\n\n", b"[1]\r", b'{"type":"box"}\n']
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("prefix", PREFIXES)
+async def test_events_behind_other_lines_do_not_pass_unsaid(prefix: bytes, packed: bool) -> None:
+    """Clients of server-sent events skip lines that are none."""
+    body, encoding = prefix + sse(BAD), [b"Content-Encoding: gzip"] if packed else []
+    sent = gzip.compress(body) if packed else body
+
+    async def script(request: Request) -> None:
+        await request.body()
+        await request.start(b"text/plain", *encoding)
+        for place in range(0, len(sent), 7):
+            await request.piece(sent[place : place + 7])
+        await request.finish()
+
+    for mode in ("observe", "mark"):
+        async with proxied(script, mode) as proxy:
+            assert (await proxy.post()).content == body
+            assert (await proxy.report()).not_validated == "events behind other lines"
+    async with proxied(script, "refuse") as proxy:
+        async with proxy.stream() as answer:
+            with pytest.raises(httpx.RemoteProtocolError):
+                assert b"RUN_FINISHED" not in b"".join([piece async for piece in answer.aiter_bytes()])
+        report = await proxy.report()
+    assert (report.ended, report.not_validated) == ("refused", "events behind other lines")
+    async with proxied(script, "refuse", refuse_unjudged=False) as proxy:
+        assert (await proxy.post()).content == body
+
+
 async def test_the_type_of_a_first_event_need_not_be_its_first_member() -> None:
     head = b'{"runId": "a\\"b", "threadId":"t","timestamp":-1.5e3 ,"type" : "RUN_STARTED"'
     assert holds_events(head) is True
