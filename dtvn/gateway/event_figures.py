@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from dtvn.events.asking import AnswerCounts
+from dtvn.events.asking import Asker
 from dtvn.gateway.events_face import EventFigures, Given, Judged
 
 
@@ -25,8 +25,9 @@ class EventCounts:
             self._events[piece.verdict.value] += piece.count
             self._answers.update((answer.member, answer.given) for answer in piece.members)
 
-    def figures(self, live: int, counts: AnswerCounts) -> EventFigures:
-        """A copy; `live`: number of runs that have begun and not ended; `counts`: those of the members."""
+    def figures(self, live: int, asker: Asker) -> EventFigures:
+        """A copy; `live`: number of runs that have begun and not ended; `asker`: what members answered."""
+        counts = asker.counts
         answers: dict[str, dict[str, int]] = {}
         for (member, given), count in self._answers.items():
             answers.setdefault(member, {})[given.value] = count
@@ -39,4 +40,5 @@ class EventCounts:
             dict(counts.answered),
             dict(counts.unanswered),
             counts.error_rates(),
+            asker.awaited(),
         )

@@ -161,7 +161,7 @@ class GatewayEvents:
         with self._lock:
             asker = self._runs.questions.asker
             asker.give_up(self._owner.now())
-            return self._counts.figures(len(self._runs), asker.counts)
+            return self._counts.figures(len(self._runs), asker)
 
     def evidence(self) -> tuple[VoteEvidenceFile, ...]:
         """See events_face.Events."""

@@ -241,6 +241,9 @@ class EventFigures(msgspec.Struct, frozen=True):
     error_rates: dict[str, float]
     """Member id -> share of its last 20 questions that it left without an answer; not for fewer than five."""
 
+    awaited: dict[str, int]
+    """Member id -> questions whose answer may still come."""
+
     def asked(self, member: str) -> int:
         """Number of questions to this member, without those whose answer is still awaited."""
         return self.answered.get(member, 0) + self.unanswered.get(member, 0)

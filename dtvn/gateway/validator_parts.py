@@ -166,8 +166,12 @@ class LoadBalancer:
     """Which members are asked first: those next to the thread on a ring, by consistent hash."""
 
     def __init__(self, members: Sequence[str], figures: EventFigures, nodes: dict[str, NodeLoadInfo]) -> None:
-        self.nodes = nodes
-        """What the gateway knows of the members as entry nodes, by id; it asks each of them once a second."""
+        self.nodes = {
+            name: msgspec.structs.replace(node, active_connections=figures.awaited.get(name, 0))
+            for name, node in nodes.items()
+        }
+        """What the gateway knows of the members as entry nodes, by id, which it asks once a second;
+        `active_connections`: questions about events whose answer may still come."""
         self._asked = {member: figures.asked(member) for member in members}
         self._failed = {member: count for member in members if (count := figures.failed(member))}
 

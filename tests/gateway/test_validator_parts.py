@@ -151,9 +151,14 @@ def test_the_load_balancer_counts_by_node(gateway: FakeGateway) -> None:
     gateway.events.changed = lambda member, body: [] if member == 3 else [body]
     with DistributedValidator(gateway, algorithm=Algorithm.PBFT) as validator:
         validator.validate_sequence(GOOD)
-        assert validator.get_load_balancer().get_metrics().failed_requests == 0, "its answer may come late"
+        balancer = validator.get_load_balancer()
+        assert balancer.get_metrics().failed_requests == 0, "its answer may come late"
+        under_way = {name: node.active_connections for name, node in balancer.nodes.items()}
+        assert under_way == {"r0": 0, "r1": 0, "r2": 0, "r3": 1}
         gateway.events.time += LATE
-        found = validator.get_load_balancer().get_metrics()
+        balancer = validator.get_load_balancer()
+        assert {node.active_connections for node in balancer.nodes.values()} == {0}
+        found = balancer.get_metrics()
         assert [node.id for node in validator.get_nodes()] == ["r0", "r1", "r2", "r3"]
     assert found.algorithm == "consistent_hash"
     assert found.requests_per_node == {"r0": 1, "r1": 1, "r2": 1, "r3": 1}

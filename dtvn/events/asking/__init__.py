@@ -3,7 +3,7 @@
 `MemberJudge` is the member's side, which a node's host drives; `Asker` the gateway's: it sends questions of
 many runs together, and again until they are answered."""
 
-from dtvn.events.asking.asker import AnswerCounts, Answered, Asker
+from dtvn.events.asking.asker import Answered, Asker
 from dtvn.events.asking.forms import (
     CHUNK_BYTES_MAX,
     EVENT_BYTES_MAX,
@@ -19,7 +19,6 @@ from dtvn.events.asking.member import ASKING, Member, MemberJudge
 
 __all__ = [
     "ASKING",
-    "AnswerCounts",
     "Answered",
     "Answers",
     "Asked",

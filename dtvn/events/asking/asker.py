@@ -215,6 +215,11 @@ class Asker:
                 line.numbers.pop(question, None)
                 self.counts.add(member.id, answered=False)
 
+    def awaited(self) -> dict[str, int]:
+        """Number of questions by member id whose answer may still come, withdrawn ones included."""
+        lines = zip(self._electorate.members, self._lines, strict=True)
+        return {member.id: len(line.owed) + len(line.late) for member, line in lines}
+
     def deadline(self) -> int | None:
         """Monotonic nanoseconds at which `bodies` returns the next frame; None if no connected member has a
         question that waits or is owed."""
