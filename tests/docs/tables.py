@@ -17,6 +17,7 @@ from dtvn.machine import REASONS
 from dtvn.protocol.consensus.evidence import SENTENCES
 from dtvn.protocol.consensus.offences import OFFENCES
 from simulator.mutants import MUTANTS
+from tests.docs.names import parts, short
 from tests.docs.parity import cases, kind_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,16 @@ def parity() -> str:
         for name, case in cases().items()
     ]
     return table(["case", "about", "proof", "tests"], rows)
+
+
+def names() -> str:
+    """Each name of the contract of agent events that is another one here, or none."""
+    rows = [
+        [part["about"], f"`{name}`", short(other["python"]), other["why"]]
+        for part in parts()
+        for name, other in part["others"].items()
+    ]
+    return table(["part", "contract", "Python", "note"], rows)
 
 
 def reasons() -> str:
@@ -107,6 +118,7 @@ def liars() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "names": names,
     "parity": parity,
     "reasons": reasons,
     "suspicions": suspicions,
