@@ -13,12 +13,14 @@ from dtvn.cli import (
     events_proxy,
     validate,
     verify_transcript,
+    withhold,
 )
 
 # Of these, only `validate` reads standard input.
 PRINTING = {
     "events-proxy": events_proxy,
     "verify-transcript": verify_transcript,
+    "withhold": withhold,
     "cluster-status": cluster_status,
     "consensus-metrics": consensus_metrics,
     "circuit-breaker-status": circuit_breaker_status,

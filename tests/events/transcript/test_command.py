@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dtvn.cli.main import run
-from dtvn.events.transcript import encode_transcript, withhold
-from dtvn.proof import chain_json, transcript_json
+from dtvn.events.transcript import decode_transcript, encode_transcript, withhold
+from dtvn.proof import TRANSCRIPT, chain_json, read_file, transcript_json
 from dtvn.protocol import genesis as g
 from tests.events.transcript.support import CHUNKS, JudgedRun, cluster, story, voters_of
 from tests.proof.support import PaperLog
@@ -40,6 +40,36 @@ def test_a_transcript_is_proved_offline(
             "run r1 of thread t1: 7 events, 1 refused, 1 withheld",
             "event 3 was refused: MESSAGE_NOT_OPEN",
         ]
+
+
+def test_one_event_is_shown_without_the_others(
+    tmp_path: Path, chain: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = story().transcript()
+    file = str(written(tmp_path, encode_transcript(whole)))
+    assert run(["withhold", file, "--keep", "3"]) == 0
+    shown = tmp_path / "shown"
+    shown.write_text(capsys.readouterr().out)
+    lines = decode_transcript(read_file(TRANSCRIPT, shown)).events
+    assert [index for index, line in enumerate(lines) if line.shown] == [3]
+    assert lines[3] == whole.events[3]
+    assert run(["verify-transcript", str(shown), "--genesis", str(chain)]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "run r1 of thread t1: 7 events, 1 refused, 6 withheld",
+        "event 3 was refused: MESSAGE_NOT_OPEN",
+    ]
+    for again, place, said in (
+        (str(shown), "2", "the transcript does not show event 2"),
+        (file, "7", "the transcript does not show event 7"),
+        (file, "-1", "the transcript does not show event -1"),
+        (
+            str(tmp_path / "none"),
+            "0",
+            f"{tmp_path / 'none'} cannot be read: No such file or directory [unreadable]",
+        ),
+    ):
+        assert run(["withhold", again, "--keep", "3", place]) == 1
+        assert capsys.readouterr() == ("", f"dtvn withhold: {said}\n")
 
 
 def test_the_chain_names_the_members_of_a_later_epoch(
