@@ -12,7 +12,6 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from io import BufferedIOBase
 from typing import Any, cast
 
@@ -33,12 +32,11 @@ from simulator.web.start_request import StartRequest, options_of
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock
 from validators.processes import stopping
+from validators.processes.last_word import write_last_word
 
 WRITE_INTERVAL = 0.1
 """Seconds between two writes of reported events."""
 HEARTBEAT_INTERVAL = 1.0
-LAST_WORD_PATIENCE = 60.0
-"""Seconds within which the end of a run must be written to the database."""
 NICE = 10
 """Scheduling priority: validators on this machine run first."""
 TRACE_BYTES_MAX = 256 * 1024 * 1024
@@ -117,24 +115,10 @@ def _finish(run: SimulatorRun, found: Results, trace_bytes: int) -> None:
         status, results = RunStatus.STOPPED, None
     elif found.violation is not None:
         status, error = RunStatus.ERROR, f"a promise was broken: {found.violation}"
-    _patiently(
-        lambda: finish(run, status, error=error, results=results, details=whole, trace_bytes=trace_bytes)
+    write_last_word(
+        lambda: finish(run, status, error=error, results=results, details=whole, trace_bytes=trace_bytes),
+        f"run {run.pk}",
     )
-
-
-def _patiently(write: Callable[[], object]) -> None:
-    """Retry the final write while the database is locked or unreachable."""
-    since, pause = time.monotonic(), threading.Event()
-    while True:
-        try:
-            write()
-            return
-        except DatabaseError as error:
-            connection.close()
-            if stopping.requested() or time.monotonic() - since > LAST_WORD_PATIENCE:
-                raise
-            logger.warning("the end of a run is not written yet: %s", error)
-            pause.wait(HEARTBEAT_INTERVAL)
 
 
 class _Told:
@@ -183,7 +167,7 @@ class _Told:
                 except DatabaseError as error:
                     connection.close()
                     logger.warning("run %s goes on without the platform's database: %s", self._run.pk, error)
-            _patiently(self._write)
+            write_last_word(self._write, f"run {self._run.pk}")
         finally:
             connection.close()
 

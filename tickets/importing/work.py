@@ -32,6 +32,7 @@ from tickets.importing.tickets import TicketFile, by_event, read_tickets
 from tickets.importing.uploads import WORKING, UploadOptions, storable
 from tickets.models import ImportState, TicketImport
 from validators.database_failures import is_outage
+from validators.processes.last_word import write_last_word
 
 BEAT_INTERVAL = 1.0
 PATIENCE = 120.0
@@ -64,7 +65,7 @@ def work(import_id: int, token: str, order: Order) -> str:
                 raise
             logger.exception("import %s failed", import_id)
             written = {"state": ImportState.STOPPED, "error": f"{type(error).__name__}: {error}"}
-    mine.update(heartbeat_at=timezone.now(), **written)
+        write_last_word(lambda: mine.update(heartbeat_at=timezone.now(), **written), f"import {import_id}")
     return "done"
 
 
