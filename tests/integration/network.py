@@ -262,7 +262,7 @@ def end_in_order(made: Network) -> Iterator[None]:
             made.end_whatever_is_left()
 
 
-def manage(place: Path, *words: str) -> str:
+def manage(place: Path, *words: str, **environment: str) -> str:
     """What a command printed that was typed in the folder above the data folders."""
     done = subprocess.run(
         [sys.executable, REPOSITORY / "manage.py", *words],
@@ -272,7 +272,8 @@ def manage(place: Path, *words: str) -> str:
             "DJANGO_SETTINGS_MODULE": "dtvn_project.settings",
             "DTVN_DATA": str(place / "data"),
             "DTVN_NODE_PORTS": "",
-        },
+        }
+        | environment,
         capture_output=True,
         text=True,
         timeout=4 * PATIENCE,

@@ -80,7 +80,7 @@ def certificate_key(place: Path) -> str:
     return (place / "key").read_text()
 
 
-def backed_up_under_load(running: Network, out: Path) -> list[str]:
+def backed_up_under_load(running: Network, out: Path, **environment: str) -> list[str]:
     """Tickets that were admitted before the backup began; gates go on while it is made."""
     gates = [Gate(running, f"gate{number}") for number in range(GATES)]
     for gate in gates:
@@ -88,7 +88,8 @@ def backed_up_under_load(running: Network, out: Path) -> list[str]:
     try:
         wait_until(lambda: sum(len(gate.admitted) for gate in gates) >= UNDER_LOAD, what="admissions")
         before = [ticket for gate in gates for ticket in list(gate.admitted)]
-        said = manage(out.parent, "backup", "--data-dir", str(running.data), "--out", str(out), "--keys")
+        words = ("backup", "--data-dir", str(running.data), "--out", str(out), "--keys")
+        said = manage(out.parent, *words, **environment)
         assert "It covers everything acknowledged before this backup began." in said
         assert sum(len(gate.admitted) for gate in gates) > len(before), "the gates went on"
     finally:
