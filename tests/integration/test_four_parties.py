@@ -1,11 +1,15 @@
 """The page "four machines, four parties" word for word: four hosts, each with an address, a data folder and a
-platform of its own, up to an admitted ticket. Hosts are network namespaces (see hosts.py)."""
+platform of its own, up to an admitted ticket. Then, by the page on founding, a platform without a node joins
+them, and one party moves. Hosts are network namespaces (see hosts.py)."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,7 +26,10 @@ from tests.waiting import PATIENCE, wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(1_800)]
 
 PAGE = "start/four-parties.md"
+FOUNDING = "operate/founding.md"
 PARTIES = ("seller", "venue", "promoter", "auditor")
+AGENCY, ELSEWHERE = "agency", "venue2"
+"""Hosts of a platform without a node, and of the party that moves."""
 
 
 class Desk(Network):
@@ -42,11 +49,28 @@ class Desk(Network):
     def command(self) -> list[str]:
         return [*self.host.enter, *super().command()]
 
-    def genesis(self, words: list[str]) -> Said:
-        """A command of the page, typed here."""
+    def placed(self, words: list[str]) -> list[str]:
+        """Words of a page's command, with what they stand for here."""
         at = {"cup.genesis": self.file, "./data": self.data, "4001": self.member_port}
         named = {f"{party}.example": self.host.address for party in PARTIES}
-        return Said(*(str({**at, **named}.get(word, word)) for word in words))
+        return [str({**at, **named}.get(word, word)) for word in words]
+
+    def genesis(self, words: list[str]) -> Said:
+        """A `genesis` command of the page, typed here."""
+        return Said(*self.placed(words))
+
+    def manage(self, *words: str) -> str:
+        """What another command printed that was typed on this host."""
+        done = run_on(
+            self.host,
+            (sys.executable, "manage.py", *words),
+            cwd=REPOSITORY,
+            env=self.environment(),
+            capture_output=True,
+            timeout=4 * PATIENCE,
+        )
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
 
     def typed(self, line: str) -> str:
         """What a shell on this host prints, with the function `api` of "five minutes"."""
@@ -105,12 +129,19 @@ def found(desks: dict[str, Desk]) -> None:
 
 
 @pytest.fixture(scope="module")
-def desks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Desk]]:
-    """All four with their platforms up."""
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Desk]]:
+    """A desk on a host of its own for each party, and for those that come later."""
     root = tmp_path_factory.mktemp("parties")
+    names = (*PARTIES, AGENCY, ELSEWHERE)
+    with hosts(len(names)) as made:
+        yield {name: Desk(root / name, host) for name, host in zip(names, made, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def desks(places: dict[str, Desk]) -> Iterator[dict[str, Desk]]:
+    """The four parties with their platforms up."""
     with ExitStack() as ended:
-        made = ended.enter_context(hosts(len(PARTIES)))
-        parties = {name: Desk(root / name, host) for name, host in zip(PARTIES, made, strict=True)}
+        parties = {name: places[name] for name in PARTIES}
         found(parties)
         for desk in parties.values():
             ended.enter_context(end_in_order(desk))
@@ -136,13 +167,18 @@ def test_four_parties_admit_a_ticket_as_the_page_says(desks: dict[str, Desk]) ->
     assert "already_consumed" in again
 
 
+def own_nodes(desk: Desk) -> list[str]:
+    """The nodes that a platform does not show as external."""
+    told = desk.typed(
+        "api $HERE/nodes | python3 -c 'import json, sys; "
+        'print(*sorted(n["id"] for n in json.load(sys.stdin) if not n["external"]))\''
+    )
+    return told.split()
+
+
 def test_each_platform_shows_the_members_of_others_as_external(desks: dict[str, Desk]) -> None:
     for name, desk in desks.items():
-        told = desk.typed(
-            "api $HERE/nodes | python3 -c 'import json, sys; "
-            'print(*sorted(n["id"] for n in json.load(sys.stdin) if not n["external"]))\''
-        )
-        assert told.split() == [name]
+        assert own_nodes(desk) == [name]
 
 
 @pytest.mark.exhaustive
@@ -152,3 +188,66 @@ def test_each_host_has_an_address_of_its_own(desks: dict[str, Desk]) -> None:
     members = desks["auditor"].typed("api $HERE/members")
     for address in addresses:
         assert address in members
+
+
+def taught(verb: str) -> list[str]:
+    """The words of a `manage.py` command of the page on founding."""
+    page = (DOCS / FOUNDING).read_text(encoding="utf-8")
+    found = re.search(rf"manage\.py ({verb} [^`#\n]+)", page)
+    assert found, verb
+    return shlex.split(found[1])
+
+
+def admits(desks: dict[str, Desk], at: Desk, ticket: str) -> None:
+    """A new ticket of the seller is admitted at this desk, and nowhere again."""
+    body = f"""-d '{{"ticket_id": "{ticket}"}}'"""
+    assert "error" not in desks["seller"].decided(f"api -X POST $HERE/tickets {body}")
+    told = at.decided(f"api -X POST $HERE/tickets/admit {body}")
+    assert "error" not in told, told
+    assert "already_consumed" in at.decided(f"api -X POST $HERE/tickets/admit {body}")
+
+
+@pytest.mark.exhaustive
+def test_a_platform_without_a_node_admits_a_ticket(desks: dict[str, Desk], places: dict[str, Desk]) -> None:
+    agency = places[AGENCY]
+    passed_on(desks["seller"], agency)
+    said = agency.genesis(taught("genesis attach")[1:])
+    assert said.code == 0, said.error
+    adds = re.findall(r"manage\.py (principals add \S+-(\w+) \S+)", said.text)
+    assert [kind for _, kind in adds] == ["gateway", "learner"], said.text
+    for line, kind in adds:
+        grant = ("--grant", "gate") if kind == "gateway" else ()
+        promoter = desks["promoter"]
+        promoter.manage(*line.split(), *grant, "--data-dir", str(promoter.data))
+    with end_in_order(agency):
+        agency.launch()
+        wait_until(agency.is_ready, timeout=2 * START_PATIENCE, what=agency.said)
+        admits(desks, agency, "A-2")
+        assert own_nodes(agency) == []
+
+
+@pytest.mark.exhaustive
+def test_a_party_moves_with_its_data_folder_to_another_host_port_and_path(
+    desks: dict[str, Desk], places: dict[str, Desk]
+) -> None:
+    """Then the auditor ends, so that three are left: the others reach the one that moved."""
+    venue, moved = desks["venue"], places[ELSEWHERE]
+    venue.stop()
+    moved.data.parent.mkdir(exist_ok=True)
+    subprocess.run(["cp", "-a", str(venue.data), str(moved.data)], check=True, timeout=PATIENCE)
+    shutil.rmtree(venue.data)
+    moved.port = free_ports(1)[0]
+    port = str(moved.member_port + 1_000 if moved.host.separate else free_ports(1)[0])
+    at = {"venue2.example": moved.host.address, "5001": port}
+    told, ordered = (
+        moved.placed([at.get(word, word) for word in taught(verb)])
+        for verb in ("members moved", "members move")
+    )
+    moved.manage(*told)
+    with end_in_order(moved):
+        moved.launch()
+        desks["promoter"].manage(*ordered, "--yes")
+        wait_until(moved.is_ready, timeout=2 * START_PATIENCE, what=moved.said)
+        assert f'"port": {port}' in desks["seller"].typed("api $HERE/members | python3 -m json.tool")
+        desks["auditor"].stop()
+        admits(desks, moved, "A-3")
