@@ -43,7 +43,9 @@ def main() -> None:
         if not (command_help.asked(sys.argv[1:]) and command_help.show(sys.argv)):
             execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:  # a variable of the environment has an invalid value
-        sys.stderr.write(f"{' '.join(['manage.py', *sys.argv[1:2]])}: {error}\n")
+        from validators.processes.output import refuse
+
+        refuse(" ".join(["manage.py", *sys.argv[1:2]]), str(error))
         sys.exit(2)
 
 

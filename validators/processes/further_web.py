@@ -27,7 +27,7 @@ from validators.data_folder import tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.database_url import first_line
 from validators.models import Platform
-from validators.processes import preparation, servers, web
+from validators.processes import output, preparation, servers, web
 from validators.services.platform import fingerprint
 
 FILES = ("cluster/genesis.bin", "keys/gateway.key")
@@ -57,7 +57,8 @@ def main() -> None:
         listener = tcp_ports.listen(host, int(port))
         preparation.collect_static(folder)
     except StartError as error:
-        sys.exit(f"web: {error}")
+        output.refuse("web", str(error))
+        sys.exit(1)
     setproctitle(f"dtvn web {port} ({folder.root})")
     logger.info("serving %s:%s", host, port)
     with listener:

@@ -4,6 +4,7 @@ calls."""
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -50,8 +51,23 @@ class JsonOutput(Output):
             told = msgspec.json.decode(text, type=dict[str, Any]) if text.startswith("{") else None
         except msgspec.MsgspecError:
             told = None
-        told = told or {"time": utc(time.time()), "level": "info", "message": text}
-        self.line(msgspec.json.encode({"process": name, **told}).decode())
+        self.line(_object(name, told or _message("info", text)))
+
+
+def refuse(command: str, text: str) -> None:
+    """Say on standard error, in one line, why a command ends; as an object where the log is JSON."""
+    # Read here: the refusal may be that of the setting itself.
+    json = os.environ.get("DTVN_LOG_FORMAT") == "json"
+    line = _object(command, _message("error", text)) if json else f"{command}: {text}"
+    Output(0, sys.stderr).line(line)
+
+
+def _message(level: str, text: str) -> dict[str, Any]:
+    return {"time": utc(time.time()), "level": level, "message": text}
+
+
+def _object(process: str, told: dict[str, Any]) -> str:
+    return msgspec.json.encode({"process": process, **told}).decode()
 
 
 def descriptor_of(stream: TextIO | None) -> int:

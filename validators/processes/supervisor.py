@@ -40,7 +40,7 @@ from validators.processes.founding import finish_putting_aside, found_cluster
 from validators.processes.health_check import HealthCheck, WebProbe
 from validators.processes.node_controller import KILL_SILENT_AFTER
 from validators.processes.orphans import reap
-from validators.processes.output import JsonOutput, Output
+from validators.processes.output import JsonOutput, Output, refuse
 from validators.processes.platform_lease import PlatformLease
 from validators.processes.reconcile import Reconciler
 from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
@@ -102,7 +102,7 @@ class Supervisor:
         try:
             return self.run()
         except StartError as error:
-            Output(0, sys.stderr).line(f"{command}: {error}")
+            refuse(command, str(error))
             return 1
 
     def run(self) -> int:

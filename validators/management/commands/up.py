@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from validators.data_folder.folder import DataFolder
 from validators.management.teaching import add_data_folder, begin_again
+from validators.processes.output import refuse
 
 PORT_DEFAULT = "8080"
 HOST_DEFAULT = "127.0.0.1"
@@ -36,7 +37,8 @@ class Command(BaseCommand):
             try:
                 begin_again(self, folder)
             except CommandError as error:
-                sys.exit(f"make up: {error}")
+                refuse("make up", str(error))
+                sys.exit(1)
         nodes, port = number(options["nodes"], "NODES"), number(options["port"], "PORT")
         if port is None or not 1 <= port <= 65_535:
             raise ImproperlyConfigured(f"PORT={options['port']} is not between 1 and 65535")

@@ -7,6 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from validators.processes.output import refuse
+
 MODULE = "validators.processes.further_web"
 PORT_DEFAULT = "8081"
 HOST_DEFAULT = "127.0.0.1"
@@ -28,7 +30,8 @@ class Command(BaseCommand):
         """Settings were read before the options were parsed, so the process is executed anew."""
         port = str(options["port"])
         if not port.isdecimal() or not 1 <= int(port) <= 65_535:
-            sys.exit(f"web: PORT={port} is not between 1 and 65535")
+            refuse("web", f"PORT={port} is not between 1 and 65535")
+            sys.exit(1)
         environment = {"DTVN_DATA": str(settings.DATA), "DTVN_HOST": options["host"], "PORT": port}
         os.chdir(settings.BASE_DIR)
         command = [sys.executable, "-m", MODULE]
