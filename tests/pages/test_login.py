@@ -66,6 +66,12 @@ def test_an_unknown_user_is_throttled_like_a_known_one() -> None:
     assert statuses == [200] * TRIES_MAX + [429]
 
 
+def test_guesses_at_many_names_lock_out_none_who_logs_in_from_there() -> None:
+    statuses = {log_in(f"guess-{number}").status_code for number in range(3 * TRIES_MAX)}
+    assert statuses == {200}
+    assert log_in("ada").status_code == 302
+
+
 def test_a_login_forgets_the_attempts_before_it() -> None:
     for _ in range(TRIES_MAX - 1):
         log_in("ada", "wrong")
