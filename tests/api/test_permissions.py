@@ -61,6 +61,8 @@ ROUTES: list[tuple[str, str, str | None]] = [
     ("GET", "/api/v1/changes", None),
     ("GET", "/api/v1/changes/1", None),
     ("DELETE", "/api/v1/changes/1", "admin"),
+    ("GET", "/api/v1/evidence", None),
+    ("GET", "/api/v1/evidence/1", None),
     ("GET", "/api/v1/principals", None),
     ("POST", "/api/v1/principals", "admin"),
     ("GET", "/api/v1/principals/gateway", None),

@@ -106,6 +106,36 @@ def test_the_admin_shows_both_votes_and_a_file_that_convicts(api: Api, fake: Fak
     assert (found.name, found.where) == ("r1", row.place)
 
 
+def test_rest_shows_double_votes_and_a_file_that_convicts(api: Api, fake: FakeGateway) -> None:
+    assert api.get("evidence").json()["data"] == []
+    falsely(fake, 1, also_honest=True)
+    sequence(api, GOOD, thread="t", run="r")
+    run_table.sweep()
+    (shown,) = api.get("evidence").json()["data"]
+    assert (shown["code"], shown["name"], shown["epoch"], shown["member"]) == ("event_vote", "r1", 0, 1)
+    file = api.get(f"evidence/{shown['id']}").content
+    found = convict(unwrap("evidence", file), read_chain(g.encode(fake.genesis)))
+    assert (found.name, found.where) == ("r1", shown["place"])
+    for number in (shown["id"] + 1, 2**63):
+        answer = api.get(f"evidence/{number}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "evidence_not_found")
+
+
+def test_rest_lists_evidence_in_pages(api: Api) -> None:
+    for place in "abc":
+        MemberEvidence.objects.create(
+            code="event_vote", epoch=0, member=1, name="r1", place=place, content=b"", reported_by="gateway"
+        )
+    first = api.get("evidence?limit=2")
+    newest = first.json()["data"]
+    assert [each["place"] for each in newest] == ["c", "b"]
+    assert first.headers["X-Total-Count"] == "3"
+    assert f"after={newest[-1]['id']}" in first.headers["Link"]
+    last = api.get(f"evidence?limit=2&after={newest[-1]['id']}")
+    assert [each["place"] for each in last.json()["data"]] == ["a"]
+    assert "Link" not in last.headers
+
+
 def test_double_votes_are_bounded_and_one_for_each_question(
     paper: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

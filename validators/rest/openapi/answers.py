@@ -87,6 +87,11 @@ SCHEMAS: dict[str, Schema] = {
         },
         **_CHANGE,
     ),
+    "Evidence": shape(
+        dict.fromkeys(("id", "epoch", "member"), INTEGER)
+        | dict.fromkeys(("code", "name", "place", "reported_by"), STRING)
+        | {"collected_at": _MOMENT}
+    ),
     "Lock": shape(
         dict.fromkeys(("event", "name", "principal", "holder"), STRING)
         | {"token": INTEGER, "expires_at": NUMBER},
@@ -214,6 +219,10 @@ ANSWERS: dict[tuple[str, str], Schema] = {
         )
     },
     ("GET", "/api/v1/changes"): success(many(reference("Change"))),
+    ("GET", "/api/v1/evidence"): success(many(reference("Evidence"))),
+    ("GET", "/api/v1/evidence/{number}"): success(
+        shape({"format": {"const": "dtvn-evidence/1"}, "evidence": STRING | {"contentEncoding": "base64"}})
+    ),
     ("GET", "/api/v1/locks"): success(many(reference("Lock"))),
     **{("POST", f"/api/v1/locks/{verb}"): success(reference("Lock")) for verb in ("acquire", "renew")},
     **{("POST", f"/api/v1/locks/{verb}"): success() for verb in ("release", "cancel")},
