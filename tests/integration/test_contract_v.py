@@ -74,35 +74,6 @@ def test_c1_health_is_exact(v: Node) -> None:
     assert response.headers["content-type"] == "application/json"
 
 
-def test_3600_probes_of_a_node_need_no_key_and_write_nothing(v: Node) -> None:
-    ledger = v.data / "nodes" / v.name / "ledger"
-
-    def written() -> dict[str, int]:
-        """When the files were, through which each write of the ledger goes."""
-        files = [*ledger.glob("*.turns"), *ledger.glob("*-wal")]
-        assert len(files) == 2
-        return {file.name: file.stat().st_mtime_ns for file in files}
-
-    def probe(times: int) -> set[str]:
-        answers = [v.http.get(path) for path in ("/live", "/ready") * times]
-        assert {answer.status_code for answer in answers} == {200}
-        return {answer.text for answer in answers}
-
-    def written_last() -> tuple[dict[str, int], set[str]] | None:
-        """Once the rows of what tests ordered before are written."""
-        before, said = written(), probe(50)
-        return (before, said) if before == written() and len(said) == 2 else None
-
-    found = wait_until(written_last, what="nothing is written any more", pause=0)
-    assert found is not None
-    before, said = found
-    assert said == {'{"status":"live"}', f'{{"status":"ready","sequence":{v.stats()["sequence"]}}}'}
-    assert probe(1_800) == said
-    assert written() == before
-    v.act("validate", "NOT-THERE")
-    assert written() != before, "an operation writes"
-
-
 def test_c2_a_fresh_node_has_no_tickets(fresh: Fresh) -> None:
     assert fresh.tickets.status_code == 200
     assert fresh.tickets.json() == {"success": True, "data": []}
