@@ -112,10 +112,9 @@ class _Copy:
         if source.database_url:
             if not postgresql.occupied(source.database_url, DATABASE_SCHEMA):
                 return
-            found = postgresql.rows(source.database_url, _MIGRATIONS)
             self._kind, name = "postgresql", "platform/platform.pgdump"
             copied = self._scratch / "platform"
-            postgresql.dump(source.database_url, DATABASE_SCHEMA, copied)
+            [found] = postgresql.dump(source.database_url, DATABASE_SCHEMA, copied, _MIGRATIONS)
         else:
             if source.lacks_server or not source.database.exists():
                 return
@@ -190,11 +189,10 @@ class _Copy:
 
     def _dumped(self, name: str, place: LedgerPlace) -> LedgerCopy | None:
         url, schema = place.location.url, place.location.schema
-        # Read before the dump, whose snapshot therefore holds at least as much.
-        found = postgresql.rows(url, _within(schema, LOG))
-        self._learn(postgresql.rows(url, _within(schema, _EPOCH)))
         copied = self._scratch / name
-        postgresql.dump(url, schema, copied)
+        selects = (_within(schema, LOG), _within(schema, _EPOCH))
+        found, epochs = postgresql.dump(url, schema, copied, *selects)
+        self._learn(epochs)
         return self._ledger(name, place, found, copied)
 
     def _ledger(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -17,12 +19,22 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from validators.backup.forms import BackupError
 
+READING = (
+    "-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read"
+    " -c idle_in_transaction_session_timeout=0"
+)
 
-def dump(url: str, schema: str, out: Path) -> None:
-    """Write one schema to a file, readable by its owner only; raise BackupError."""
+
+def dump(url: str, schema: str, out: Path, *selects: str) -> list[list[tuple[object, ...]]]:
+    """Write one schema to a file, readable by its owner only; return the rows of each SELECT, of the same
+    snapshot. Raises BackupError."""
     descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        _run(url, ["pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--schema={schema}"], file)
+    words = ["pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--schema={schema}"]
+    with os.fdopen(descriptor, "wb") as file, _reading(url) as server:
+        ((snapshot,),) = server.execute("SELECT pg_export_snapshot()").fetchall()
+        found = [server.execute(sql.encode()).fetchall() for sql in selects]
+        _run(url, [*words, f"--snapshot={snapshot}"], file)
+    return found
 
 
 def restore(url: str, dumped: Path) -> None:
@@ -47,12 +59,18 @@ def platform_id(url: str) -> str:
 
 
 def rows(url: str, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-    """The rows of a SELECT; raise BackupError. Messages show no URL, which may hold a password."""
+    """The rows of a SELECT; raise BackupError."""
+    with _reading(url) as server:
+        return server.execute(sql.encode(), parameters).fetchall()
+
+
+@contextmanager
+def _reading(url: str) -> Iterator[psycopg.Connection]:
+    """A transaction that sees one snapshot, however long it is idle; raise BackupError. Messages show no URL,
+    which may hold a password."""
     try:
-        with psycopg.connect(
-            url, connect_timeout=10, options="-c default_transaction_read_only=on"
-        ) as server:
-            return server.execute(sql.encode(), parameters).fetchall()
+        with psycopg.connect(url, connect_timeout=10, options=READING) as server:
+            yield server
     except psycopg.Error as error:
         raise BackupError(f"PostgreSQL cannot be read: {str(error).strip()}.") from error
 
