@@ -142,6 +142,21 @@ def test_in_a_full_pool_the_address_with_most_places_gives_one_up() -> None:
         assert sorted(ends, key=str) == [type(None)] * 3 + [HashingBusy]
 
 
+def test_an_ending_process_waits_for_one_hash_not_for_all() -> None:
+    """A web process under a flood of logins took 90 s to end."""
+    pool, go = HashingPool(1, 3), threading.Event()
+    with ThreadPoolExecutor(4) as people:
+        crowd = [people.submit(pool.run, go.wait, PATIENCE) for _ in range(4)]
+        wait_until(lambda: len(pool._places) == 4, what="all have places")
+        pool.end()
+        wait_until(lambda: sum(each.done() for each in crowd) == 3, what="those that waited gave up")
+        with pytest.raises(HashingBusy):
+            pool.run(go.wait, PATIENCE)
+        go.set()
+        ends = [type(each.exception(PATIENCE)) for each in crowd]
+    assert sorted(ends, key=str) == [type(None)] + [HashingBusy] * 3
+
+
 def test_the_stored_form_of_passwords_is_djangos_own() -> None:
     from django.contrib.auth.hashers import PBKDF2PasswordHasher
 

@@ -48,7 +48,8 @@ def serve(descriptor: int, *, before_end: Callable[[], object] | None = None) ->
     http_channel.TimedChannel.room.most = connections_within(CONNECTIONS_MAX, files_each=FILES_EACH)
     from twisted.internet import reactor
 
-    reactor.callWhenRunning(keep_figures)  # type: ignore[attr-defined]
+    for begin in (keep_figures, let_logins_go):
+        reactor.callWhenRunning(begin)  # type: ignore[attr-defined]
     if before_end is not None:
         reactor.addSystemEventTrigger("before", "shutdown", before_end)  # type: ignore[attr-defined,arg-type]
     server = CommandLineInterface()
@@ -71,6 +72,15 @@ def keep_figures() -> None:
 
     keep_sampling(DataFolder(environment.data_folder()).figures)
     reactor.addSystemEventTrigger("before", "shutdown", sampler.save)  # type: ignore[attr-defined,arg-type]
+
+
+def let_logins_go() -> None:
+    """No password waits to be hashed beyond shutdown; called once Django is set up."""
+    from twisted.internet import reactor
+
+    from validators.services import hashing
+
+    reactor.addSystemEventTrigger("before", "shutdown", hashing.pool.end)  # type: ignore[attr-defined,arg-type]
 
 
 def take_away(credentials: Path, parent_id: int) -> None:

@@ -83,6 +83,13 @@ class HashingPool:
             with self._lock:
                 self._places.pop(future, None)
 
+    def end(self) -> None:
+        """Before the process ends, which waits for all threads: those that wait for a hash give up."""
+        with self._lock:
+            self._places_max = 0
+            for future in self._places:
+                future.cancel()
+
     def _make_room(self, address: str) -> None:
         held = Counter(self._places.values())
         most = max(held.values(), default=0)
