@@ -161,6 +161,8 @@ def test_the_admin_on_a_phone_has_a_low_header_and_the_same_menu(shared: Network
             assert box["height"] < HEADER_MAX, path
             assert page.evaluate(SMALL, TARGET_MIN) == [], path
         page.get_by_role("button", name="Menu").click()
+        expect(page.get_by_role("link", name="Change password")).to_be_visible()
+        assert page.evaluate(SMALL, TARGET_MIN) == [], "the menu"
         page.get_by_role("link", name="Tickets", exact=True).click()
         expect(page).to_have_url(f"{shared.url}/admin/ledger/ticket/")
 

@@ -238,6 +238,51 @@ LOWERED = """() => {
 """How far the words of a pill lie from those of another cell, where it is seen."""
 
 
+UNLIKE_PAGES = """() => {
+  const shown = [...document.querySelectorAll("#container *")].filter((one) => one.checkVisibility());
+  const ink = getComputedStyle(document.body).color;
+  const heading = getComputedStyle(document.querySelector("#content h1"));
+  return [
+    ...shown.filter((one) => getComputedStyle(one).textTransform !== "none").map((one) => one.outerHTML),
+    ...(getComputedStyle(document.querySelector("#site-name a")).color === ink ? [] : ["colour of the name"]),
+    ...(heading.fontWeight >= 600 ? [] : ["thin heading"]),
+  ].map((one) => one.slice(0, 100));
+}"""
+TOUCHING = """() => {
+  const [first, second] = document.querySelectorAll("#changelist .actions label");
+  const [field, next] = [first.querySelector("select"), second].map((one) => one.getBoundingClientRect());
+  return next.left < field.right + 4 && next.top < field.bottom + 4;
+}"""
+"""Whether the second field of the actions follows the first without a gap."""
+CUT_OFF = """() => [...document.querySelectorAll("#content *")]
+  .filter((one) => getComputedStyle(one).overflowX === "hidden" && one.clientWidth > 1)
+  .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.className)"""
+
+
+def test_the_admin_is_set_in_the_type_of_the_pages(site: str) -> None:
+    with launched() as browser, visitor(browser, "desktop", "light") as page:
+        walk = Walk(page, site)
+        log_in(walk)
+        for path in ("/admin/ledger/ticket/", "/admin/validators/apikey/", "/admin/auth/user/add/"):
+            walk.goes(path)
+            assert page.evaluate(UNLIKE_PAGES) == [], path
+        walk.goes("/admin/ledger/ticket/")
+        assert not page.evaluate(TOUCHING)
+
+
+def test_nothing_of_a_ticket_is_cut_off_on_a_phone(site: str) -> None:
+    with launched() as browser, visitor(browser, "phone", "light") as page:
+        walk = Walk(page, site)
+        log_in(walk)
+        walk.goes("/admin/ledger/ticket/")
+        assert not page.evaluate(TOUCHING)
+        with page.expect_navigation():
+            page.get_by_role("link", name="T-2").click()
+        assert page.evaluate(CUT_OFF) == []
+        walk.look("ticket")
+    assert walk.found == {"ticket": []}
+
+
 def test_cells_of_a_row_look_alike_and_stand_in_line(site: str) -> None:
     with launched() as browser, visitor(browser, "desktop", "light") as page:
         walk = Walk(page, site)
