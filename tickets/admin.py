@@ -237,8 +237,9 @@ class TicketAdmin(BulkActions, KeysetAdmin):
             (_history_row(record, decided.get(record.pk, "")) for record in records),
         )
         return format_html(
-            "<table><thead><tr><th>Time</th><th>Operation</th><th>Outcome</th><th>Entry node</th><th>By</th>"
-            "<th>At</th></tr></thead><tbody>{}</tbody></table>",
+            '<div class="dtvn-scroll" tabindex="0" role="group" aria-label="History"><table>'
+            "<thead><tr><th>Time</th><th>Operation</th><th>Outcome</th><th>Entry node</th><th>By</th>"
+            "<th>At</th></tr></thead><tbody>{}</tbody></table></div>",
             rows,
         )
 
