@@ -27,7 +27,8 @@ PATIENCE = 60_000
 """Milliseconds: the machine is busy with a whole network."""
 
 RUNS_OUT = """() => {
-  const all = document.querySelectorAll(".card, .card header, .card .scroll, main, .topbar");
+  const cells = "td[data-label]:not(.short, .data), .outcomes .what, .outcomes .where";
+  const all = document.querySelectorAll(`.card, .card header, .card .scroll, main, .topbar, ${cells}`);
   const wide = [...all].filter((one) => one.scrollWidth > one.clientWidth + 1);
   return wide.map((one) => `${one.tagName} ${one.className} ${one.scrollWidth} > ${one.clientWidth}`);
 }"""

@@ -69,6 +69,8 @@ def test_events_are_shown_at_once_and_agree_with_a_new_snapshot(
     for ticket, word in (("301", "consumed"), ("302", "disputed"), ("301", "already consumed")):
         expect_outcome(page, f"TICKET-{ticket}", word)
     expect_model_equals_snapshot(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect_to_fit(page)
     assert complaints == []
 
 

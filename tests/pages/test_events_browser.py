@@ -15,6 +15,7 @@ from tests.pages.browsing import Complaints, expect_to_fit, opened, shown
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
+NAME = "live-" + 50 * "1"
 HOSTILE = "<img src=x onerror='window.hit=1'>"
 BAD = (
     event("RS:r", threadId="t"),
@@ -65,10 +66,12 @@ def test_a_run_appears_while_it_is_judged(shared: Network, page: Page) -> None:
     expect(shown(page, "connection")).to_have_text("Live")
     with shared.client() as client:
         path = begun(client)
-        judged(client, path, event("RS:live-1", threadId="t"))
-        row = shown(page, "runs").locator("tr", has_text="live-1")
+        judged(client, path, event(f"RS:{NAME}", threadId="t"))
+        row = shown(page, "runs").locator("tr", has_text=NAME)
         expect(row).to_contain_text("open")
         expect(row).to_contain_text("valid")
+        page.set_viewport_size({"width": 390, "height": 844})
+        expect_to_fit(page)
         judged(client, path, event("TC:unknown"))
         expect(row).to_contain_text("MESSAGE NOT OPEN")
         assert client.post(f"{path}/end").json()["data"]["recorded"] == "ok"
@@ -79,7 +82,7 @@ def test_a_run_appears_while_it_is_judged(shared: Network, page: Page) -> None:
 
 def begun(client: httpx.Client) -> str:
     """The path of a new run."""
-    answer = client.post("/api/v1/events/runs", json={"thread": "t", "run": "live-1"})
+    answer = client.post("/api/v1/events/runs", json={"thread": "t", "run": NAME})
     return str(answer.headers["Location"])
 
 
