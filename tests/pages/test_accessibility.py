@@ -71,13 +71,15 @@ SHORTEN = (
 
 CUT = """() => {
   const pen = document.createElement("canvas").getContext("2d");
+  const words = (one) => one.placeholder || one.selectedOptions[0]?.label || "";
   const width = (one) => {
     pen.font = getComputedStyle(one).font;
-    return pen.measureText(one.placeholder).width;
+    return pen.measureText(words(one)).width;
   };
-  const room = (one) => one.clientWidth - 2 * parseFloat(getComputedStyle(one).paddingLeft);
-  return [...document.querySelectorAll("input[placeholder]")]
-    .filter((one) => one.checkVisibility() && width(one) > room(one)).map((one) => one.placeholder);
+  const arrow = (one) => (one.tagName === "SELECT" ? 16 : 0);
+  const room = (one) => one.clientWidth - 2 * parseFloat(getComputedStyle(one).paddingLeft) - arrow(one);
+  return [...document.querySelectorAll("input[placeholder], select")]
+    .filter((one) => one.checkVisibility() && width(one) > room(one)).map(words);
 }"""
 
 
@@ -140,6 +142,15 @@ def test_a_phone_has_a_low_header_and_large_targets(shared: Network, browser: Br
         page.get_by_role("link", name="Nodes").click()
         expect(page).to_have_url(f"{shared.url}/dashboard/nodes")
         expect(page.get_by_role("link", name="Metrics")).to_be_hidden()
+
+
+def test_no_field_cuts_what_is_written_in_it_at_a_desk(shared: Network, browser: Browser) -> None:
+    with visitor(browser, "desktop", "light") as page:
+        log_in(page, shared.url, shared.credentials)
+        for path in PAGES:
+            page.goto(f"{shared.url}{path}")
+            expect(shown(page, "connection")).to_have_text("Live")
+            assert page.evaluate(CUT) == [], path
 
 
 def test_a_phone_shows_the_box_that_selects_all(shared: Network, browser: Browser) -> None:
