@@ -25,9 +25,9 @@ def deliver(
     send: Callable[[Part, Delivery], None],
     delivery: Delivery,
     *,
-    size: int | None = None,
+    size: int,
 ) -> None:
-    """Have `send` issue the tickets, at most `size` of one event at a time (None: all of it).
+    """Have `send` issue the tickets, at most `size` of one event at a time.
 
     The holders of a part are stored just before it is sent, and deleted, if they are new, for the tickets
     that are surely not in the network: a stored holder refuses other data for its ticket, which would
@@ -35,9 +35,8 @@ def deliver(
     DatabaseError.
     """
     for event, listed in by_event(tickets).items():
-        step = size or len(listed)
-        for start in range(0, len(listed), step):
-            _deliver_part(event, listed[start : start + step], send, delivery)
+        for start in range(0, len(listed), size):
+            _deliver_part(event, listed[start : start + size], send, delivery)
 
 
 def _deliver_part(

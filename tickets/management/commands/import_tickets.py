@@ -28,6 +28,7 @@ from tickets.importing.arguments import (
 )
 from tickets.importing.platform import Platform, PlatformUnknown, Refused, open_client, platform_of
 from tickets.importing.sending import (
+    BATCH_SIZE,
     IN_FLIGHT,
     UNDECIDED,
     Delivery,
@@ -100,12 +101,9 @@ class Command(BaseCommand):
             return delivery
         from tickets.importing.delivering import Part, deliver  # imports models
 
-        async def ask() -> None:
-            async with open_client(platform, connections=1, patience=ANSWER_PATIENCE) as client:
-                await check_may_issue(client, patience=options["patience"])
-
+        in_flight, patience = options["in_flight"], options["patience"]
         with saying(f"an answer from {platform.url}"), _explained(platform, delivery, found):
-            asyncio.run(ask())
+            asyncio.run(_ask(platform, patience))
         with (
             progress_bar(TimeRemainingColumn()) as progress,
             saying_in_silence(UNDECIDED, say=progress.console.print) as heard,
@@ -118,19 +116,23 @@ class Command(BaseCommand):
                 heard()
 
             async def send(part: Part, own: Delivery) -> None:
-                in_flight = options["in_flight"]
                 async with open_client(platform, connections=in_flight, patience=ANSWER_PATIENCE) as client:
                     await send_tickets(
                         client,
                         part.tickets,
                         part.commitments,
                         own,
-                        patience=options["patience"],
+                        patience=patience,
                         told=told,
                         in_flight=in_flight,
                     )
 
-            deliver(found.tickets, lambda part, own: asyncio.run(send(part, own)), delivery)
+            deliver(
+                found.tickets,
+                lambda part, own: asyncio.run(send(part, own)),
+                delivery,
+                size=in_flight * BATCH_SIZE,
+            )
         return delivery
 
     def _summarise(self, found: TicketFile, delivery: Delivery | None, report: Path | None) -> None:
@@ -169,6 +171,11 @@ class Command(BaseCommand):
             self.stdout.write(f"  {line}")
         if len(lines) > REPORTED_MAX:
             self.stdout.write(f"  and {len(lines) - REPORTED_MAX:,} more (--report FILE writes all)")
+
+
+async def _ask(platform: Platform, patience: float) -> None:
+    async with open_client(platform, connections=1, patience=ANSWER_PATIENCE) as client:
+        await check_may_issue(client, patience=patience)
 
 
 @contextmanager
