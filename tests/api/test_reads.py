@@ -394,6 +394,21 @@ def test_waiting_reads_of_one_key_leave_threads_to_others(
     assert waited[1:] == [far]
 
 
+def test_a_certificate_waits_for_its_sequence_as_one_read(
+    api: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It held a thread of its caller's twice, and waited for no sequence where others had theirs."""
+    issue(api)
+    waited: list[int] = []
+    monkeypatch.setattr(feed, "wait_for", lambda sequence, _: waited.append(sequence) or fake._sequence)
+    far = 10**18
+    with ExitStack() as held:
+        for _ in range(http.WAITING_EACH):
+            assert held.enter_context(http.may_wait("key:others"))
+        api.get("tickets/T-1/certificate", **{"X-DTVN-Min-Sequence": str(far)})
+    assert waited == [far]
+
+
 def test_waiting_reads_of_many_keys_leave_threads_to_others() -> None:
     """Two keys had all of them; a further key gets one while there are some."""
 

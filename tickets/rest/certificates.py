@@ -9,11 +9,10 @@ from dtvn.api.queries import read_event
 from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
 from tickets.services import certify
-from validators.rest.http import own_writes, waits
+from validators.rest.http import own_writes, waiting
 from validators.services import epochs
 
 
-@waits
 def show_certificate(call: Call, ticket_id: str) -> Answer:
     """Certificate of the last change, or of the outcome `at` SEQUENCE.INDEX, also of a refusal; `event`."""
     event, at = read_event(call.query), call.query.get("at")
@@ -21,9 +20,9 @@ def show_certificate(call: Call, ticket_id: str) -> Answer:
     sequence = own_writes(call)
     if not is_name(ticket_id):
         raise Refused(reasons.TICKET_NOT_FOUND)
-    return _file(
-        certify.certificate_of(event, ticket_id, position), f"{ticket_id}.certificate.json", sequence
-    )
+    with waiting(call.actor):
+        content = certify.certificate_of(event, ticket_id, position)
+    return _file(content, f"{ticket_id}.certificate.json", sequence)
 
 
 def show_epochs(call: Call) -> Answer:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dtvn.api.answers import Answer
 from dtvn.api.calls import Call
 from dtvn.api.errors import InvalidRequest, Unavailable
-from dtvn.api.ordering import OVERLOADED
 from dtvn.api.queries import read_event, read_records_query, read_tickets_query
 from dtvn.api.reads import answer_page, answer_ticket, read_ticket
-from dtvn.machine import reasons
 from dtvn.machine.commands import is_name
 from dtvn_project.routers import LEARNER_ALIAS
 from tickets.rest.objects import proved_ticket
 from tickets.services import reading
 from validators import feed
 from validators.ledger.copy_reader import CopyReader
-from validators.rest.http import may_wait, own_writes
+from validators.rest.http import own_writes, waiting
 
 LOCAL, QUORUM, LINEARIZABLE = READS = ("local", "quorum", "linearizable")
 BARRIER_WAIT = 3.0
@@ -46,9 +44,7 @@ def show_ticket(call: Call, ticket_id: str) -> Answer:
     if kind == LOCAL or not is_name(ticket_id):
         sequence = own_writes(call)
         return answer_ticket(read_ticket(_copy, event, ticket_id), sequence, shown)
-    with may_wait(call.actor) as few:
-        if not few:
-            raise Unavailable(OVERLOADED, reasons.BUSY)
+    with waiting(call.actor):
         if kind == QUORUM:
             found = reading.quorum_read(event, ticket_id, at_least=call.min_sequence)
             proved = None if found.ticket is None else proved_ticket(*found.ticket)

@@ -244,14 +244,22 @@ def may_wait(caller: str) -> Iterator[bool]:
                 del _waiting[caller]
 
 
+@contextmanager
+def waiting(caller: str) -> Iterator[None]:
+    """A block in which a read waits; raises Unavailable if too many do. Not around `own_writes`, which would
+    count the read twice."""
+    with may_wait(caller) as few:
+        if not few:
+            raise Unavailable(OVERLOADED, reasons.BUSY)
+        yield
+
+
 def waits(handler: Handler) -> Handler:
-    """The handler of a read, in which it waits; answers 503 if too many do."""
+    """The handler of a read, in which it waits."""
 
     @wraps(handler)
     def handle(call: Call, **names: Any) -> Answer | HttpResponseBase:
-        with may_wait(call.actor) as few:
-            if not few:
-                raise Unavailable(OVERLOADED, reasons.BUSY)
+        with waiting(call.actor):
             return handler(call, **names)
 
     return handle
