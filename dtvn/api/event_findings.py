@@ -78,6 +78,8 @@ class Findings:
         """Rule id and sentence of the newest piece without a certificate; "" once its events have one."""
         self.denied: Denied | None = None
         """The members' decision against that piece."""
+        self.agreed = False
+        """Whether the members found valid all events of the newest call, with certificates or without."""
         self.votes: dict[str, Counter[str]] = {}
         """Member id -> how often it gave which answer."""
         self.violations: list[Violation] = []
@@ -107,14 +109,15 @@ class Findings:
             return Verdict.INVALID
         if self.denied is not None:
             return self.denied.verdict
-        return Verdict.NONE if self.failure[0] or not self.events else Verdict.VALID
+        missing = (self.failure[0] or not self.events) and not self.agreed
+        return Verdict.NONE if missing else Verdict.VALID
 
     def take(self, judged: Judged) -> tuple[list[Piece], list[EventVerdict]]:
         """Add the answer to one call: its pieces, and the verdicts on the events that certificates cover."""
         by_event = _by_index(judged.violations)
         pieces: list[Piece] = []
         verdicts: list[EventVerdict] = []
-        self.failure, self.denied = judged.failure, None
+        self.failure, self.denied, self.agreed = judged.failure, None, judged.verdict is Verdict.VALID
         for piece in judged.pieces:
             refused = self._take(piece)
             pieces.append(_piece(piece, self.scope if piece.certificate else LOCAL_ONLY))
@@ -235,10 +238,10 @@ def report_fields(findings: Findings, local: LocalFinding | None, given: int) ->
     if local is not None:
         violations += local.violations[: max(VIOLATIONS_MAX - len(violations), 0)]
         events = given
-        if first is None:
+        if first is None and not findings.agreed:
             denied = findings.denied
             first, code = (denied.index, denied.code) if denied else (local.first_refused, local.code)
-            delivered = (given if first is None else first) - findings.ignored
+        delivered = (given if first is None else first) - findings.ignored
     return {
         "valid": is_valid(code, findings.failure[0] if local is None else ""),
         "events": events,

@@ -37,6 +37,7 @@ from dtvn.gateway.validator_answers import (
     agreed_algorithm,
     failed,
     failure_of,
+    followed,
     joined,
     local_result,
     result_of,
@@ -239,6 +240,7 @@ class _Operations(Reading):
             judged: Judged = yield live.judge(events[:CALL_EVENTS_MAX], wait=self._wait)
             for start in range(CALL_EVENTS_MAX, len(events), CALL_EVENTS_MAX):
                 if not judged.certified:
+                    judged = followed(judged, len(events) - start)
                     break
                 some = events[start : start + CALL_EVENTS_MAX]
                 judged = joined(judged, (yield live.judge(some, wait=self._wait)))
@@ -262,7 +264,7 @@ class _Operations(Reading):
             self._asked = None
             self._owed = self._owed[live.position - judged.position :]
             if self._owed and not earlier:
-                return judged
+                return followed(judged, len(events))
         judged = yield live.judge(events, wait=self._wait)
         if judged.certified:
             for text in events:

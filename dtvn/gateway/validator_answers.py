@@ -191,7 +191,7 @@ class ValidationResult(msgspec.Struct, frozen=True):
     is_valid: bool
     errors: tuple[Violation, ...]
     """What refused an event, by the members or by the rules here; before these, why events have no verdict
-    or no certificate."""
+    or no certificate. Where the members find all valid, that is a warning."""
     warnings: tuple[Violation, ...]
     event_count: int
     duration: float
@@ -288,10 +288,16 @@ def joined(judged: Judged, following: Judged) -> Judged:
     )
 
 
+def followed(judged: Judged, unasked: int) -> Judged:
+    """The answer to a call of which the last `unasked` events were not asked about: they have no verdict."""
+    return msgspec.structs.replace(judged, salts=judged.salts + (b"",) * unasked)
+
+
 def result_of(judged: Judged, events: int, duration: float) -> ValidationResult:
-    """The result of one call about so many events. What the rules here find against a certified valid verdict
-    are warnings: those of the members may be of another release."""
-    valid = judged.verdict is Verdict.VALID and judged.certified
+    """The result of one call about so many events. What the rules here find against a valid verdict are
+    warnings: those of the members may be of another release."""
+    valid = judged.verdict is Verdict.VALID
+    reason = [*_reason(judged)]
     own = [each for each in judged.violations if each.severity is Severity.ERROR]
     warnings = [each for each in judged.violations if each.severity is Severity.WARNING]
     if judged.partial:
@@ -299,9 +305,9 @@ def result_of(judged: Judged, events: int, duration: float) -> ValidationResult:
         warnings.insert(0, Violation(judged.position, PARTIAL_DECISIONS, Severity.WARNING, None, said, ""))
     errors: list[Violation] = []
     if valid:
-        warnings += [msgspec.structs.replace(each, severity=Severity.WARNING) for each in own]
+        warnings += [msgspec.structs.replace(each, severity=Severity.WARNING) for each in (*reason, *own)]
     else:
-        errors += [*_reason(judged), *own, *_refused_by_members(judged, {each.code for each in own})]
+        errors += [*reason, *own, *_refused_by_members(judged, {each.code for each in own})]
     return ValidationResult(
         valid,
         tuple(errors),

@@ -136,6 +136,7 @@ class OpenRun:
                     code, text = self.findings.failure
                     raise ApiError(503, errors.NO_VERDICT, f"{text} ({code})")
                 found.local = local_finding(judged, self.findings.events)
+                self.findings.agreed &= done + len(texts) == len(given.texts)
                 break
         return found
 

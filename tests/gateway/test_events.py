@@ -185,8 +185,10 @@ def falsely(
     *members: int,
     errors: tuple[tuple[int, str], ...] = A_LIE,
     also_honest: bool = False,
+    since: int = 0,
 ) -> None:
-    """Make these members vote falsely, all alike, with their real keys; or in both ways."""
+    """Make these members vote falsely, all alike, with their real keys; or in both ways. `since`: the first
+    event about which they lie."""
 
     def changed(index: int, body: bytes) -> list[bytes]:
         answers = decode_answers(body)
@@ -194,6 +196,8 @@ def falsely(
             return [body]
         turn = canonical.decode(Turn, answers.turn)
         votes = [canonical.decode(Vote, each) for each in turn.votes]
+        if any(vote.question.position < since for vote in votes):
+            return [body]
         lies = [Vote(vote.question, vote.after, errors) for vote in votes]
         return [*([body] if also_honest else []), signed(gateway, index, lies)]
 

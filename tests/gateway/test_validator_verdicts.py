@@ -11,6 +11,7 @@ from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.asking.asker import LATE
 from dtvn.events.balancing import BreakerState, TooManyStreams
 from dtvn.events.config import Algorithm, ConsensusConfig, DistributedValidatorConfig, from_profile
+from dtvn.events.judging import CHUNK_EVENTS_MAX
 from dtvn.gateway import CALL_EVENTS_MAX, DistributedValidator, Given
 from dtvn.gateway import validator as validator_module
 from dtvn.gateway.questions import MemberStatus
@@ -58,6 +59,27 @@ def test_a_result_names_each_members_vote_a26(gateway: FakeGateway) -> None:
     assert {votes[name] for name in ("r0", "r2")} == {(Given.VALID, ())}
     assert votes["r3"][0] in (Given.SILENT, Given.NOT_ASKED)
     assert sum(piece.count for piece in found.pieces) == found.event_count
+
+
+def test_a_majority_finds_valid_what_too_few_equal_votes_certify(gateway: FakeGateway) -> None:
+    """Two of three votes: as by REST, tests/runs/test_rest.py."""
+    falsely(gateway, 1)
+    gateway.events.down = frozenset({3})
+    with DistributedValidator(gateway, algorithm=Algorithm.MAJORITY) as validator:
+        found = validator.validate_sequence(GOOD)
+        metrics = validator.get_metrics()
+    assert (found.is_valid, found.certified, found.certificates, found.errors) == (True, False, (), ())
+    assert [each.code for each in found.warnings] == ["PARTIAL_DECISIONS", "NO_CERTIFICATE"]
+    assert metrics.error_count == 0
+
+
+def test_events_behind_what_is_not_certified_are_not_found_valid(gateway: FakeGateway) -> None:
+    """They were not asked about: the last chunk of the call before lacks its certificate."""
+    falsely(gateway, 1, since=CALL_EVENTS_MAX - CHUNK_EVENTS_MAX)
+    gateway.events.down = frozenset({3})
+    with DistributedValidator(gateway, algorithm=Algorithm.MAJORITY) as validator:
+        found = validator.validate_sequence([GOOD[0], *[CUSTOM] * CALL_EVENTS_MAX])
+    assert (found.is_valid, found.certified, codes(found)) == (False, False, ["NO_CERTIFICATE"])
 
 
 def test_what_members_find_valid_has_warnings_at_most(gateway: FakeGateway) -> None:

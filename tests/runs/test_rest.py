@@ -9,6 +9,8 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.utils import timezone
 
+from dtvn.events.judging import CHUNK_EVENTS_MAX
+from dtvn.gateway import CALL_EVENTS_MAX
 from dtvn.proof import TRANSCRIPT, unwrap
 from dtvn.proof.transcripts import verify_transcript
 from events.models import JudgedRun, RunPiece, RunRecord
@@ -79,6 +81,31 @@ def test_an_algorithm_that_is_not_offered_is_422(api: Api) -> None:
     assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
     answer = api.post("events/stream?algorithm=raft", b"\n".join(GOOD))
     assert (answer.status_code, read(answer)["code"]) == (422, "algorithm_not_offered")
+
+
+@pytest.mark.parametrize("events", [GOOD, BAD])
+def test_a_majority_finds_valid_what_too_few_equal_votes_certify(
+    api: Api, fake: FakeGateway, events: list[bytes]
+) -> None:
+    """Two of three votes, which stand though the rules here refuse an event: as in Python,
+    tests/gateway/test_validator_verdicts.py."""
+    if events is BAD:
+        falsely(fake, 0, 2, errors=())
+    else:
+        falsely(fake, 1)
+    fake.events.down = frozenset({3})
+    told = sequence(api, events, algorithm="majority")
+    assert (told["valid"], told["verdict"], told["code"]) == (True, "valid", None)
+    assert told["scope"] == "LOCAL_ONLY"
+    assert (told["failure"]["code"], told["delivered"]) == ("NO_CERTIFICATE", 5)
+    assert [each["certificate"] for each in told["pieces"]] == [""]
+
+
+def test_events_that_were_not_asked_about_have_no_verdict(api: Api, fake: FakeGateway) -> None:
+    falsely(fake, 1, since=CALL_EVENTS_MAX - CHUNK_EVENTS_MAX)
+    fake.events.down = frozenset({3})
+    told = sequence(api, [GOOD[0], *[event("CU")] * CALL_EVENTS_MAX], algorithm="majority")
+    assert (told["verdict"], told["scope"]) == ("none", "LOCAL_ONLY")
 
 
 def test_a_liar_changes_no_verdict_and_is_shown(api: Api, fake: FakeGateway) -> None:
