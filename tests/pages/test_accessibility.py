@@ -153,6 +153,16 @@ def test_no_field_cuts_what_is_written_in_it_at_a_desk(shared: Network, browser:
             assert page.evaluate(CUT) == [], path
 
 
+def test_the_link_of_a_missing_page_stands_below_its_words(shared: Network, browser: Browser) -> None:
+    with visitor(browser, "desktop", "light") as page:
+        page.goto(f"{shared.url}/no-such-page")
+        words, link = (
+            one.bounding_box() or {}
+            for one in (page.get_by_text("does not exist"), page.get_by_role("link", name="Live page"))
+        )
+        assert link["y"] >= words["y"] + words["height"]
+
+
 def test_a_phone_shows_the_box_that_selects_all(shared: Network, browser: Browser) -> None:
     with visitor(browser, "phone", "light") as page:
         log_in(page, shared.url, shared.credentials)
