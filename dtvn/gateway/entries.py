@@ -40,8 +40,8 @@ class Entries:
         """Status questions of all members that the balancer knows of."""
         self._counted: dict[str, tuple[int, int]] = {}
         """Answered and missed questions that the balancer knows of, by member."""
-        self._worked: dict[str, tuple[float, int]] = {}
-        """Processor seconds that a member said it has used, and the nanosecond of that answer."""
+        self._worked: dict[str, tuple[float, float]] = {}
+        """Processor seconds that a member said it has used, and the second of its own clock."""
         for member in members:
             self._balancer.register_node(member, now)
             self._counted[member] = 0, 0
@@ -83,13 +83,14 @@ class Entries:
         return Balance(self._balancer.get_metrics(), chosen, nodes)
 
     def _measure(self, member: str, status: MemberStatus, now: float) -> None:
-        """A member's load: the share of one processor that it used between its two newest answers."""
-        worked, heard = status.fields.get("processor_seconds"), status.heard_at
-        if heard is None or not isinstance(worked, float):
+        """A member's load: the share of one processor that it used between its two newest answers, by its
+        own clock, since each answer takes another time to get here."""
+        worked, at = (status.fields.get(name) for name in ("processor_seconds", "monotonic_seconds"))
+        if not (isinstance(worked, float) and isinstance(at, float)):
             return
-        before, self._worked[member] = self._worked.get(member), (worked, heard)
-        if before is not None and heard > before[1]:
-            load = (worked - before[0]) / ((heard - before[1]) * NANOSECOND)
+        before, self._worked[member] = self._worked.get(member), (worked, at)
+        if before is not None and at > before[1]:
+            load = (worked - before[0]) / (at - before[1])
             round_trip = round(status.round_trip * 1e-6)
             self._balancer.update_node_metrics(member, min(1.0, max(0.0, load)), round_trip, now)
 

@@ -136,6 +136,7 @@ class Inspector:
             "clock_offsets": node.figures.offsets(),
             "memory": resident_bytes(),
             "processor_seconds": time.process_time(),
+            "monotonic_seconds": time.monotonic(),
         }
 
     def consensus(self) -> ReplicaSnapshot:

@@ -77,16 +77,21 @@ class Gate:
         self.seconds = 0
 
     def second(
-        self, *answering: int, connected: frozenset[int] = ALL, worked: Mapping[int, object] = NOTHING
+        self,
+        *answering: int,
+        connected: frozenset[int] = ALL,
+        worked: Mapping[int, object] = NOTHING,
+        after: int = 20_000_000,
     ) -> None:
-        """All connected members are asked; those named answer within 20 ms. `worked`: the processor seconds
-        that a member says it has used."""
+        """All connected members are asked; the answers of those named are here `after` nanoseconds.
+        `worked`: the processor seconds that a member says it has used."""
         now = self.seconds * STATUS_EVERY
         self.questions.overdue(now)
         poll = Poll(self.questions, now, connected)
-        poll.now = now + 20_000_000
+        poll.now = now + after
         for member in answering:
-            said = {"processor_seconds": worked[member]} if member in worked else {}
+            clock = {"monotonic_seconds": 1e5 + self.seconds}
+            said = {"processor_seconds": worked[member], **clock} if member in worked else {}
             poll.answer(member, sequence=FRONT, **said)
         self.entries.observe(self.questions.statuses, float(self.seconds))
         self.seconds += 1
@@ -175,6 +180,13 @@ def test_the_load_is_what_a_member_worked_between_two_answers() -> None:
     assert gate.entries.balance().nodes["r1"].current_load == 0.0
 
 
+def test_answers_that_are_late_do_not_change_the_load() -> None:
+    gate = Gate()
+    for second, after in enumerate((20_000_000, 900_000_000, 1_000_000, 1_000_000)):
+        gate.second(0, worked={0: 0.25 * second}, after=after)
+        assert gate.entries.balance().nodes["r0"].current_load == (0.25 if second else 0.0)
+
+
 def test_a_member_that_uses_a_whole_processor_is_no_entry_node() -> None:
     gate = Gate()
     for second in range(2):
@@ -184,13 +196,15 @@ def test_a_member_that_uses_a_whole_processor_is_no_entry_node() -> None:
 
 
 @pytest.mark.parametrize("said", ["9", True, None, -(10**300), 10**300, 1e300, [1]])
-def test_a_false_processor_time_is_a_load_from_0_to_1(said: object) -> None:
-    gate = Gate()
-    gate.second(0, worked={0: 1.0})
-    gate.second(0, worked={0: said})
-    gate.second(0, worked={0: said})
-    gate.second(0, worked={0: 1e3})
-    assert 0 <= gate.entries.balance().nodes["r0"].current_load <= 1
+@pytest.mark.parametrize("name", ["processor_seconds", "monotonic_seconds"])
+def test_a_false_processor_time_is_a_load_from_0_to_1(said: object, name: str) -> None:
+    known, questions = entries(), Questions(4)
+    true = {"processor_seconds": 1.0, "monotonic_seconds": 1.0}
+    for second, told in enumerate((true, true | {name: said}, true | {name: said}, true | {name: 1e3})):
+        poll = Poll(questions, second * STATUS_EVERY, ALL)
+        poll.answer(0, **told)
+        known.observe(questions.statuses, float(second))
+        assert 0 <= known.balance().nodes["r0"].current_load <= 1
 
 
 def test_a_balance_is_a_value() -> None:
