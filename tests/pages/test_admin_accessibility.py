@@ -24,7 +24,7 @@ from tests.pages.learner import RealLearner
 from tests.pages.test_accessibility import FIND, visitor
 from tests.proof.test_evidence import pairs
 from tests.proof.test_evidence_pages import Witnesses
-from tickets.models import TicketHolder
+from tickets.models import ImportState, TicketHolder, TicketImport
 from validators.models import ChangeState, ManagedNode, MembershipChange, NodeStatus
 from validators.services import api_keys, audit
 
@@ -281,6 +281,19 @@ def test_nothing_of_a_ticket_is_cut_off_on_a_phone(site: str) -> None:
         assert page.evaluate(CUT_OFF) == []
         walk.look("ticket")
     assert walk.found == {"ticket": []}
+
+
+def test_the_page_of_a_refused_file_can_be_read(site: str) -> None:
+    refused = TicketImport.objects.create(
+        file_name="a.csv", state=ImportState.REFUSED, error="No column.", heartbeat_at=timezone.now()
+    )
+    with launched() as browser, visitor(browser, "desktop", "light") as page:
+        walk = Walk(page, site)
+        log_in(walk)
+        walk.goes(f"/dashboard/tickets/files/{refused.pk}")
+        expect(page.get_by_role("link", name="Upload again")).to_be_visible()
+        walk.look("refused")
+    assert walk.found == {"refused": []}
 
 
 def test_cells_of_a_row_look_alike_and_stand_in_line(site: str) -> None:
