@@ -44,6 +44,32 @@ def test_a_missing_page_gets_the_own_404_page(client: Client) -> None:
     assert "This page does not exist." in response.content.decode()
 
 
+def test_a_forged_form_is_refused_on_an_own_page() -> None:
+    answer = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "ada", "password": "x"})
+    assert answer.status_code == 403
+    assert 'class="login"' in answer.text
+    assert "Open its page again." in answer.text
+
+
+def test_a_page_of_others_is_refused_on_an_own_page(client: Client) -> None:
+    client.force_login(User.objects.create_user("clerk", password="x", is_staff=True))
+    answer = client.get("/admin/auth/user/")
+    assert answer.status_code == 403
+    assert 'class="login"' in answer.text
+    assert "Your account may not open this page." in answer.text
+
+
+def test_an_error_of_ours_is_told_on_an_own_page(person: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(views, "read_snapshot", fail)
+    person.raise_request_exception = False
+    answer = person.get("/dashboard/snapshot")
+    assert answer.status_code == 500
+    assert 'class="login"' in answer.text
+
+
 def test_the_live_page_redirects_anonymous_clients_to_the_login(client: Client) -> None:
     response = client.get("/")
     assert response.status_code == 302
