@@ -194,7 +194,7 @@ class _Exchange:
         else:
             passage = await self._watched(start, sent=observing)
             if observing:
-                passage.look(earlier)
+                await passage.look(earlier)
         await self._pass(passage, piece if observing else head, more)
 
     async def _judged(self, start: Message, *, sent: bool = False) -> Passage:

@@ -84,21 +84,29 @@ class Watched(Unjudged):
         self._refuse = refuse
 
     async def body(self, piece: bytes) -> None:
-        self.look(piece)
-        if self._refuse and self._findings.not_validated is not None:
+        if not self._refuse:  # the client need not wait for the look
+            await super().body(piece)
+            await self.look(piece)
+            return
+        await self.look(piece)
+        if self._findings.not_validated is None:
+            await super().body(piece)
+        else:
             self._findings.ended = "refused"
             self.done = True
-            return
-        await super().body(piece)
 
-    def look(self, piece: bytes) -> None:
+    async def look(self, piece: bytes) -> None:
         """Look for events in the next bytes of the body."""
         if self._decoder is None:
             return
         try:
-            if not any(self._hidden.found(text) for text in self._decoder.feed(piece)):
+            for text in self._decoder.feed(piece):
+                if self._hidden.found(text):
+                    self._findings.not_validated = HIDDEN
+                    break
+                await asyncio.sleep(0)  # other streams come first
+            else:
                 return
-            self._findings.not_validated = HIDDEN
         except UnreadableEncoding:
             """No client reads it."""
         self._decoder = None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import itertools
 import zlib
 from itertools import pairwise
 
 import httpx
 import pytest
 
+from dtvn.proxy.findings import Findings
 from dtvn.proxy.holding import UNDECODED_BYTES_MAX
-from dtvn.proxy.media import holds_events
+from dtvn.proxy.media import STEP_BYTES, Inflated, holds_events
+from dtvn.proxy.passages import HIDDEN, Watched
 from tests.proxy.support import (
     BAD,
     GOOD,
@@ -226,6 +230,29 @@ async def test_events_behind_other_lines_do_not_pass_unsaid(prefix: bytes, packe
     assert (report.ended, report.not_validated) == ("refused", "events behind other lines")
     async with proxied(script, "refuse", refuse_unjudged=False) as proxy:
         assert (await proxy.post()).content == body
+
+
+async def test_looking_for_hidden_events_lets_other_streams_go_on() -> None:
+    """A few bytes that stand for many: the client has them before anything is looked for in them, and
+    other tasks of the loop take turns with the look."""
+    body = gzip.compress(b"\ndata:" * 1_000_000 + b"\n" + sse(GOOD))
+    findings, turns = Findings("POST", "/"), itertools.count()
+    known_when_sent = []
+
+    async def send(_message: object) -> None:
+        known_when_sent.append(findings.not_validated)
+
+    async def other() -> None:
+        while findings.not_validated is None:
+            next(turns)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    await Watched(send, findings, Inflated("gzip"), refuse=False).body(body)
+    await task
+    assert known_when_sent == [None]
+    assert findings.not_validated == HIDDEN
+    assert next(turns) >= 6_000_000 // STEP_BYTES
 
 
 async def test_the_type_of_a_first_event_need_not_be_its_first_member() -> None:
