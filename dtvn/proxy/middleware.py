@@ -193,7 +193,7 @@ class _Exchange:
                 passage.copy(earlier)
         else:
             passage = await self._watched(start, sent=observing)
-            if observing:
+            if observing and isinstance(passage, Watched):
                 await passage.look(earlier)
         await self._pass(passage, piece if observing else head, more)
 
@@ -225,10 +225,15 @@ class _Exchange:
             await self._send(_said(start, said))
         return self._passage
 
-    async def _watched(self, start: Message, *, sent: bool) -> Watched:
-        decoding = decoder(start.get("headers", [])) or Identity()
-        refuse = self._middleware.terms.refuse_unjudged
-        self._passage = passage = Watched(self._send, self._findings, decoding, refuse=refuse)
+    async def _watched(self, start: Message, *, sent: bool) -> Passage:
+        """Pass an answer that does not begin as events do. Clients of agents, which ask by POST, read it as
+        server-sent events all the same; answers to other methods are pages and files."""
+        passage: Passage = Unjudged(self._send)
+        if self._scope["method"] == "POST":
+            decoding = decoder(start.get("headers", [])) or Identity()
+            refuse = self._middleware.terms.refuse_unjudged
+            passage = Watched(self._send, self._findings, decoding, refuse=refuse)
+        self._passage = passage
         if not sent:
             await self._send(start)
         return passage

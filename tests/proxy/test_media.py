@@ -26,6 +26,7 @@ from tests.proxy.support import (
     sse,
     types,
 )
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.asyncio
 MODES = ("observe", "mark", "refuse")
@@ -230,6 +231,16 @@ async def test_events_behind_other_lines_do_not_pass_unsaid(prefix: bytes, packe
     assert (report.ended, report.not_validated) == ("refused", "events behind other lines")
     async with proxied(script, "refuse", refuse_unjudged=False) as proxy:
         assert (await proxy.post()).content == body
+
+
+async def test_a_page_that_shows_events_passes_whole() -> None:
+    """No client of agents reads the answer to a GET as events unless it is said to be one."""
+    page = b"<pre>\n" + sse(GOOD) + b"</pre>"
+    async with (
+        proxied(answering(page, b"text/html"), "refuse") as proxy,
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client,
+    ):
+        assert (await client.get(proxy.url)).content == page
 
 
 async def test_looking_for_hidden_events_lets_other_streams_go_on() -> None:
