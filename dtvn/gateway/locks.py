@@ -77,8 +77,9 @@ class Fence:
 
     @contextmanager
     def admitted(self, token: int) -> Iterator[None]:
-        """Write in a block, one holder at a time. Raises LockError (`stale_lock_token`) if a later lease's
-        holder was here before."""
+        """Write in a block, one holder at a time; the thread waits for its turn, so that a block of an event
+        loop must not await. Raises LockError (`stale_lock_token`) if a later lease's holder was here
+        before."""
         with self._writing:
             if token < self.highest:
                 raise LockError(reasons.STALE_LEASE, reasons.REASONS[reasons.STALE_LEASE].sentence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -185,6 +186,12 @@ def test_a_write_with_an_older_token_is_refused_a20(locks: LockClient) -> None:
         written.append("after a restart")
 
 
+def running(thread: threading.Thread) -> str:
+    """The function in which a thread is, or waits; "" before its first and after its last."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame.f_code.co_name if frame else ""
+
+
 def test_writers_under_a_fence_never_meet_a20() -> None:
     fence, inside = Fence(), threading.Event()
     left, entered = threading.Event(), threading.Event()
@@ -202,7 +209,8 @@ def test_writers_under_a_fence_never_meet_a20() -> None:
     threads[0].start()
     assert inside.wait(PATIENCE)
     threads[1].start()
-    assert not entered.wait(0.1)
+    wait_until(lambda: running(threads[1]) == "admitted", what="the next holder waits for the first")
+    assert not entered.is_set()
     left.set()
     assert entered.wait(PATIENCE)
     for thread in threads:
