@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from dtvn.machine.commands import KINDS
+from tests.pages.asking import confirmed
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
 from validators.ledger.models import ConsensusEntry, OperationRecord, Ticket
@@ -43,8 +44,8 @@ def listed(response: Any) -> list[str]:
 def act(admin: Client, action: str, *ticket_ids: str, **fields: str) -> list[str]:
     """Run an action on tickets, confirmed, and return what the next page says, tag by tag."""
     keys = [str(ticket.pk) for ticket in Ticket.objects.filter(ticket_id__in=ticket_ids)]
-    sent = {"action": action, "_selected_action": keys, "confirmed": "yes", **fields}
-    page = text(admin.post(TICKETS, sent, follow=True))
+    sent = {"action": action, "_selected_action": keys, **fields}
+    page = text(confirmed(admin, TICKETS, sent))
     found = re.search(r'<ul class="messagelist">(.*?)</ul>\s*(?:<!--|<div|</div>)', page, re.DOTALL)
     assert found is not None
     plain = re.sub(r"<[^>]+>", "\n", found.group(1))
@@ -293,8 +294,8 @@ def nodes(learner: RealLearner) -> Callable[[], dict[str, str]]:
 
 def run_action(admin: Client, action: str, *names: str) -> str:
     """Run an action on nodes, confirmed, and return the next page."""
-    sent = {"action": action, "_selected_action": list(names), "confirmed": "yes"}
-    return text(admin.post(NODES, sent, follow=True))
+    sent = {"action": action, "_selected_action": list(names)}
+    return text(confirmed(admin, NODES, sent))
 
 
 def test_admin_actions_set_the_desired_state_of_nodes(

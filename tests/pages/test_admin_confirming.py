@@ -13,7 +13,7 @@ from django.test import Client
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
 from validators.ledger.models import Ticket
-from validators.models import DesiredState, ManagedNode, NodeStatus
+from validators.models import DesiredState, ManagedNode, NodeStatus, PlatformAction
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
@@ -41,13 +41,18 @@ def ask(admin: Client, address: str, action: str, *keys: Any, **fields: str) -> 
 
 
 def confirm(admin: Client, address: str, page: str) -> list[str]:
-    """Send the form of the question as a browser does, and return the messages of the next page."""
+    """Send the form of the question, and return the messages of the next page."""
+    response = resend(admin, address, page)
+    return [re.sub(r"<[^>]+>", " ", str(message)) for message in response.context["messages"]]
+
+
+def resend(admin: Client, address: str, page: str) -> Any:
+    """Send the form of the question as a browser does; the page that follows."""
     found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page)
     sent: dict[str, list[str]] = {"confirmed": ["yes"]}
     for name, value in found:
         sent.setdefault(name, []).append(value)
-    response: Any = admin.post(address, sent, follow=True)
-    return [re.sub(r"<[^>]+>", " ", str(message)) for message in response.context["messages"]]
+    return admin.post(address, sent, follow=True)
 
 
 def key(ticket_id: str) -> str:
@@ -66,6 +71,19 @@ def test_a_stop_names_the_quorum_afterwards(wide: None, admin: Client) -> None:
     ]
     stopped = ManagedNode.objects.filter(desired=DesiredState.STOPPED)
     assert sorted(stopped.values_list("node_id", flat=True)) == ["r2", "r3"]
+
+
+def test_a_consequence_that_changed_since_is_asked_about_again(wide: None, admin: Client) -> None:
+    first, other = ask(admin, NODES, "stop", "r3"), ask(admin, NODES, "stop", "r2")
+    confirm(admin, NODES, other)  # another operator; the members have not noticed yet
+    before = PlatformAction.objects.count()
+    again = resend(admin, NODES, first)
+    page = html.unescape(again.content.decode())
+    assert "Afterwards: No quorum: 2 of 4 reachable, 3 needed; nothing can be decided." in page
+    assert "Nothing changed yet" in page
+    assert ManagedNode.objects.get(pk="r3").desired == DesiredState.RUNNING
+    assert PlatformAction.objects.count() == before
+    assert confirm(admin, NODES, page) == ["Requested: stop r3. Its state follows within seconds."]
 
 
 def test_a_restart_asks_too_and_names_what_the_learner_is_for(wide: None, admin: Client) -> None:

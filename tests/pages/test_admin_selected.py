@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.pages.asking import confirmed
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder
 from validators.ledger.models import OperationRecord, Ticket
@@ -29,8 +30,8 @@ VANISHED = "999999999"
 
 def act(admin: Client, address: str, action: str, *keys: str, **fields: str) -> list[str]:
     """Run an action on ticked rows of the list at `address`, confirmed; what the next page says."""
-    sent = {"action": action, "_selected_action": list(keys), "confirmed": "yes", **fields}
-    response: Any = admin.post(address, sent, follow=True)
+    sent = {"action": action, "_selected_action": list(keys), **fields}
+    response: Any = confirmed(admin, address, sent)
     assert response.status_code == 200
     told = (re.sub(r"<[^>]+>", " ", str(message)) for message in response.context["messages"])
     return [" ".join(html.unescape(sentence).split()) for sentence in told]

@@ -89,9 +89,10 @@ def test_keys_users_and_nodes_changed_in_the_admin_are_recorded(learner: RealLea
     passwords = {"password1": "a-long-Word-7", "password2": "a-long-Word-7"}
     admin.post("/admin/auth/user/add/", {"username": "grace", "usable_password": "true", **passwords})
     restart = {"action": "restart", "_selected_action": ["r0"]}
-    admin.post("/admin/validators/managednode/", restart)  # is asked, and does not answer
+    nodes = "/admin/validators/managednode/"
+    told = admin.post(nodes, restart).context["consequence"]  # is asked, and does not answer
     before = recorded()
-    admin.post("/admin/validators/managednode/", restart | {"confirmed": "yes"})
+    admin.post(nodes, restart | {"confirmed": "yes", "told": told})
     assert len(recorded()) == len(before) + 1
     admin.post("/admin/validators/managednode/", {"action": "explode", "_selected_action": ["r0"]})
     assert recorded() == [

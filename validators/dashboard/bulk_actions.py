@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from validators.dashboard.confirming import ASKED_ABOUT, digest_of
+from validators.dashboard.confirming import ASKED_ABOUT, digest_of, question
 from validators.dashboard.readonly import NUL, StrictAdmin
 from validators.rest.keys import actor_of
 from validators.services import audit
@@ -32,8 +32,9 @@ class BulkActions(StrictAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], *rest: Any, **named: Any
     ) -> HttpResponse | None:
         missing = 0
-        across = self.action_form.base_fields["select_across"]
-        if not across.clean(request.POST.get("select_across")):
+        field = self.action_form.base_fields["select_across"]
+        across = bool(field.clean(request.POST.get("select_across")))
+        if not across:
             keys = request.POST.getlist(ACTION_CHECKBOX_NAME)
             try:
                 wanted = {self.opts.pk.clean(key, None) for key in keys}
@@ -44,8 +45,8 @@ class BulkActions(StrictAdmin):
                     request, "Nothing changed: a selected row has an invalid key.", messages.ERROR
                 )
                 return None
-            queryset = self.get_queryset(request).order_by("pk")
-            there = set(queryset.filter(pk__in=wanted).values_list("pk", flat=True))
+            queryset = self.get_queryset(request).filter(pk__in=wanted).order_by("pk")
+            there = set(queryset.values_list("pk", flat=True))
             missing = len(wanted - there)
             if not there:
                 self.message_user(request, f"{self._gone(missing)} Nothing changed.", messages.WARNING)
@@ -57,19 +58,20 @@ class BulkActions(StrictAdmin):
             said = "The list has other rows now than those that the question was about. Nothing changed."
             self.message_user(request, said, messages.WARNING)
             return None
-        with self._recorded(request, across=bool(across.clean(request.POST.get("select_across")))):
-            response = super().response_action(request, queryset, *rest, **named)
+        name = next((name for name in request.POST.getlist("action") if name), "")
+        known = self.get_actions(request).get(name)
+        response = None if known is None else question(known[0], self, request, queryset)
+        if response is None:
+            with self._recorded(request, name if known else "", across=across):
+                response = super().response_action(request, queryset, *rest, **named)
         if missing:
             self.message_user(request, self._gone(missing), messages.WARNING)
         return response
 
     @contextmanager
-    def _recorded(self, request: HttpRequest, *, across: bool) -> Iterator[None]:
-        """Record the selected action, if it is one that this user may take, as a platform action; one that
-        asks first (confirming.confirmed) only with the answer."""
-        action = next((name for name in request.POST.getlist("action") if name), "")
-        known = self.get_actions(request).get(action)
-        if known is None or (getattr(known[0], "asks", False) and request.POST.get("confirmed") != "yes"):
+    def _recorded(self, request: HttpRequest, action: str, *, across: bool) -> Iterator[None]:
+        """Record the action, "" for none that this user may take, as a platform action."""
+        if not action:
             yield
             return
         keys = request.POST.getlist(ACTION_CHECKBOX_NAME)

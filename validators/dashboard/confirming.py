@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -19,25 +19,40 @@ REPEATED = ("action", "reason", "select_across")
 ASKED_ABOUT = "asked_about"
 """Field of the confirmation: `digest_of` the rows that the question was about."""
 
+TOLD = "told"
+"""Field of the confirmation: the consequence that the question named."""
+
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
 
 
 def confirmed(verb: str, consequence: Callable[[QuerySet[Any]], str]) -> Callable[[Action], Action]:
-    """Decorator for an admin action: the first post is answered with a question, the second, sent by the
-    question's own form, runs the action. `verb`: begins the question, and its first word is the label of the
-    button; `consequence`: sentences about what follows for these rows."""
+    """Decorator for an action of `BulkActions`, which asks `question` before it runs the action. `verb`:
+    begins the question, and its first word is the label of the button; `consequence`: sentences about what
+    follows for these rows."""
 
     def ask_first(action: Action) -> Action:
-        @wraps(action)
-        def asking(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-            if request.POST.get("confirmed") == "yes":
-                return action(model_admin, request, queryset)
-            return _question(model_admin, request, queryset, verb, consequence(queryset))
-
-        asking.asks = True  # type: ignore[attr-defined]
-        return asking
+        action.asks = (verb, consequence)  # type: ignore[attr-defined]
+        return action
 
     return ask_first
+
+
+def question(
+    action: Callable[..., Any], model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]
+) -> HttpResponse | None:
+    """The page that asks before this action on these rows; None if it needs none, or if the request confirms
+    the consequence as it is now. One that has changed since the question is asked about again."""
+    asks = getattr(action, "asks", None)
+    if asks is None:
+        return None
+    verb, consequence = asks[0], asks[1](queryset)
+    answered = request.POST.get("confirmed") == "yes"
+    if answered and request.POST.get(TOLD) == consequence:
+        return None
+    if answered:
+        said = "Nothing changed yet: what follows is no longer what the question said."
+        model_admin.message_user(request, said, messages.WARNING)
+    return _question(model_admin, request, queryset, verb, consequence)
 
 
 def digest_of(queryset: QuerySet[Any]) -> str:
@@ -64,6 +79,6 @@ def _question(
         "consequence": consequence,
         "named": named,
         "more": count - len(named),
-        "fields": [*fields, *keys, (ASKED_ABOUT, digest_of(queryset))],
+        "fields": [*fields, *keys, (ASKED_ABOUT, digest_of(queryset)), (TOLD, consequence)],
     }
     return TemplateResponse(request, "admin/confirm.html", context)

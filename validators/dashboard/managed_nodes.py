@@ -18,7 +18,7 @@ from validators.membership import error_of, view_of
 from validators.models import ManagedNode, NodePart, NodeRole
 from validators.rest.keys import may
 from validators.services import nodes
-from validators.services.cluster_state import cluster_state
+from validators.services.cluster_state import cluster_state, state_without
 from validators.services.errors import ServiceError
 
 
@@ -115,7 +115,7 @@ class ManagedNodeAdmin(BulkActions, ReadOnlyAdmin):
 def _without(rows: QuerySet[ManagedNode], when: str) -> str:
     """What follows if these nodes do not run."""
     validators = [row.node_id for row in rows if row.role == NodeRole.VALIDATOR]
-    said = [f"{when}: {cluster_state(without=validators).sentence}."] if validators else []
+    said = [f"{when}: {state_without(validators).sentence}."] if validators else []
     if len(validators) < len(rows):
         said.append(f"{when}, pages and lists are not updated: the learner copies the log for them.")
     return " ".join(said)

@@ -9,6 +9,7 @@ import msgspec
 
 from dtvn.api.errors import Unavailable
 from dtvn.gateway import NO_CLUSTER, Agreement, agreement_of
+from validators.models import DesiredState
 from validators.services.cluster import (
     START_PATIENCE,
     Progress,
@@ -32,6 +33,12 @@ def cluster_state(*, without: Collection[str] = ()) -> Agreement:
         return msgspec.structs.replace(NO_CLUSTER, sentence=str(error).removesuffix("."))
 
 
+def state_without(names: Collection[str]) -> Agreement:
+    """The state once these members, and those of this platform that are to stop already, have stopped."""
+    ending = own_members().filter(desired=DesiredState.STOPPED).values_list("node_id", flat=True)
+    return cluster_state(without={*names, *ending})
+
+
 def describe_state(state: Agreement) -> dict[str, Any]:
     """The state as JSON: `Agreement`, and the processes that this platform runs."""
     return msgspec.to_builtins(state) | {
@@ -50,7 +57,7 @@ def consequences() -> dict[str, Any]:
     """What would follow if a node of this platform stopped, by its name; if all of them stopped; and while
     all of them restart. Sentences without a full stop."""
     names = list(own_members().values_list("node_id", flat=True))
-    gone = cluster_state(without=names)
+    gone = state_without(names)
     restart = f"until they run again: {gone.sentence}"
     if gone.level == "stuck":
         minutes = 2 * START_PATIENCE / 60  # the stop and the start have this patience each
@@ -59,7 +66,7 @@ def consequences() -> dict[str, Any]:
             f"{RESTART_USUAL} seconds; if no quorum runs after {minutes:.0f} minutes, all stay stopped"
         )
     return {
-        "if_stopped": {name: cluster_state(without=[name]).sentence for name in names},
+        "if_stopped": {name: state_without([name]).sentence for name in names},
         "if_all_stopped": gone.sentence,
         "if_all_restarted": restart,
     }
