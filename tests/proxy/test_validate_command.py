@@ -139,7 +139,7 @@ def test_a_cluster_that_is_away_is_said_at_once(tmp_path: Path, url: str, said: 
 def test_a_cluster_without_a_quorum_is_asked_for_a_limited_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(cluster, "PATIENCE_SECONDS", 1.0)
     with serving(Platform(*[(503, "no_verdict")] * 1_000)) as url:
         found = run(written(tmp_path, GOOD), cluster=url)
     assert found == (2, "", "dtvn validate: the cluster's platform answers 503: it is so\n")
