@@ -26,25 +26,18 @@ class Connection(Protocol):
         """False while a complete request has to be answered, else True: the client is to send the next
         one, or to take its answer."""
 
-    @property
-    def was_answered(self) -> bool:
-        """Whether it has ever carried a complete request."""
-
 
 Each = TypeVar("Each", bound=Connection)
 
 
 def longest_waiting(connections: Iterable[Each]) -> Each | None:
-    """The connection to close for a new one: the first that never sent a complete request, else the first
-    that waits for its next request; None if all have a request to answer. `connections`: those that wait
-    longest come first."""
-    answered = None
-    for each in connections:
-        if each.waits_for_client:
-            if not each.was_answered:
-                return each
-            answered = answered or each
-    return answered
+    """The connection to close for a new one: the first that waits for its client; None if all have a request
+    to answer. `connections`: those that wait longest come first.
+
+    Whether it was answered before does not matter: a client needs a round trip until its first request, in
+    which those whose idle connections were all answered once would have it closed.
+    """
+    return next((each for each in connections if each.waits_for_client), None)
 
 
 def connections_within(wanted: int, *, files_each: int = 1) -> int:

@@ -294,28 +294,17 @@ def test_all_ways_of_sending_together_leave_most_of_the_time_to_answers() -> Non
 # --- number ----------------------------------------------------------------------------------------
 
 
-def test_the_connection_that_never_sent_a_request_is_evicted_first() -> None:
-    room = Room(3)
-    answered, idle, busy = (Connection(room) for _ in range(3))
-    for one in (answered, busy):
+def test_the_connection_that_is_silent_longest_is_evicted_answered_or_not() -> None:
+    """A newcomer needs a round trip until its first request."""
+    room = Room(4)
+    first, second, busy = (Connection(room) for _ in range(3))
+    for one in (first, second, first, busy):
         one.says(WHOLE)
-    answered.channel.held.pop().finish()
-    newest = Connection(room)
-    assert idle.transport.disconnected
-    for one in (answered, busy, newest):
-        assert not one.transport.disconnected
-
-
-def test_of_answered_connections_the_longest_idle_is_evicted() -> None:
-    room = Room(2)
-    first, second = Connection(room), Connection(room)
     for one in (first, second, first):
-        one.says(WHOLE)
-        one.channel.held.pop().finish()
-    newest = Connection(room)
-    newest.says(WHOLE)
-    assert second.transport.disconnected
-    assert not first.transport.disconnected
+        one.channel.held.pop(0).finish()
+    newcomers = [Connection(room) for _ in range(3)]
+    assert [one.transport.disconnected for one in (second, first, *newcomers)] == [True] * 2 + [False] * 3
+    assert not busy.transport.disconnected
 
 
 def test_a_newcomer_is_evicted_where_all_others_are_being_answered() -> None:

@@ -76,7 +76,6 @@ class TimedChannel(http.HTTPChannel):
 
     room = Room()
     read_within = READ
-    was_answered = False
     transport: Any
     _networkProducer: Any
 
@@ -127,7 +126,7 @@ class TimedChannel(http.HTTPChannel):
     def allContentReceived(self) -> None:
         """See twisted.web: the request is complete."""
         self._forget()
-        self._reads, self.was_answered = 0, True
+        self._reads = 0
         self._requests_read += 1
         super().allContentReceived()
 

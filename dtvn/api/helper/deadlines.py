@@ -43,7 +43,6 @@ class TimedProtocol(H11Protocol):
         self._writing: asyncio.TimerHandle | None = None
         self._timed: object = None
         """The request that the timer `_writing` is for."""
-        self.was_answered = False
         self.since = self.loop.time()
         """Loop time since when the connection waits for its client."""
 
@@ -68,7 +67,7 @@ class TimedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """See uvicorn: pipelined bytes may contain the next request."""
         super().on_response_complete()
-        self.since, self.was_answered = self.loop.time(), True
+        self.since = self.loop.time()
         self._look()
 
     def send_400_response(self, msg: str) -> None:
