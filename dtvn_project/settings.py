@@ -199,6 +199,7 @@ LOGGING = {
                 "DisallowedModelAdminToField",
                 "RequestDataTooBig",
                 "TooManyFieldsSent",
+                "TooManyFilesSent",
             )
         },
         "httpx": {"level": "WARNING"},
