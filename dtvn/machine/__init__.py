@@ -46,7 +46,7 @@ from dtvn.machine.ticket import (
     read_state,
     seeded_count,
 )
-from dtvn.machine.transitions import NAMES, TRANSITIONS, State, kinds_to, state_of
+from dtvn.machine.transitions import NAMES, TRANSITIONS, State, kinds_to, public_counts, state_of
 
 __all__ = [
     "CAPABILITY",
@@ -96,6 +96,7 @@ __all__ = [
     "read_packed",
     "is_upheld",
     "kinds_to",
+    "public_counts",
     "read_state",
     "seeded_count",
     "state_of",

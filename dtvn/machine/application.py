@@ -15,7 +15,7 @@ from dtvn.machine.rows import TicketRow
 from dtvn.machine.snapshot import Proof, Staging
 from dtvn.machine.state import MachineState
 from dtvn.machine.ticket import TicketState, read_state, row_of
-from dtvn.machine.transitions import NAMES
+from dtvn.machine.transitions import State
 from dtvn.protocol import canonical, signatures
 from dtvn.protocol.consensus.application import BatchResult, BundleResult, Item, Repeated
 from dtvn.protocol.consensus.effects import ApplicationChange, Reason
@@ -51,11 +51,9 @@ class TicketApplication:
         self._state = MachineState(genesis, cluster_id, verify, searched=searched)
 
     def count_states(self) -> dict[str, int]:
-        """Number of tickets by the public name of their state; all four names are present."""
-        counts = dict.fromkeys(NAMES.values(), 0)
-        for state, count in self._state.registry.states.items():
-            counts[NAMES[state]] += count
-        return counts
+        """Number of tickets by the name of their State, upheld apart from disputed; all five are present."""
+        states = self._state.registry.states
+        return {state.name: states.get(state, 0) for state in State}
 
     def count_kept(self) -> dict[str, int]:
         """Number of "runs" of agent events, of "locks" that are held, and of "waiters" for them."""

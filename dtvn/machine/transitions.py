@@ -13,6 +13,7 @@ because no action leads out of CONSUMED.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 from dtvn.machine import reasons
 
@@ -35,6 +36,15 @@ NAMES: dict[State, str] = {
     State.UPHELD: "DISPUTED",
 }
 """State -> its name in the API."""
+
+
+def public_counts(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts by name of State as counts by name in the API, where an upheld dispute is DISPUTED."""
+    found = dict.fromkeys(NAMES.values(), 0)
+    for state, name in NAMES.items():
+        found[name] += counts.get(state.name, 0)
+    return found
+
 
 _ROWS: dict[str, tuple[State | str, State | str, State | str, State | str, State | str]] = {
     # action: from ISSUED, VALIDATED, CONSUMED, DISPUTED, UPHELD

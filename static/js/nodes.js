@@ -209,7 +209,13 @@
   }
 
   function drawFacts(found) {
-    facts(at("facts"), flat(found, ""));
+    const shown = { ...found };
+    if ("upheld_tickets" in found) {
+      const { ticket_states: counts, upheld_tickets: upheld } = found; // the contract's DISPUTED has both
+      shown.ticket_states = { ...counts, DISPUTED: counts.DISPUTED - upheld, UPHELD: upheld };
+      delete shown.upheld_tickets;
+    }
+    facts(at("facts"), flat(shown, ""));
   }
 
   /* {a: {b: 1}} as [["a: b", "1"]]; names as words. */

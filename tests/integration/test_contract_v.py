@@ -158,7 +158,11 @@ def test_an_upheld_dispute_differs_from_an_open_one(v: Node) -> None:
     v.done("validate", "TICKET-113")
     v.done("dispute", "TICKET-113")
     assert "Upheld" not in v.ticket("TICKET-113")
+    before = v.data_of("/storage/entries")
     v.done("resolve", "TICKET-113", verdict="uphold")
+    after = v.data_of("/storage/entries")
+    assert after["ticket_states"] == before["ticket_states"]
+    assert after["upheld_tickets"] == before["upheld_tickets"] + 1
     assert (v.state("TICKET-113"), v.ticket("TICKET-113")["Upheld"]) == ("DISPUTED", True)
     assert [one["verdict"] for one in v.data_of("/consensus/logs") if "verdict" in one] == ["uphold"]
 
@@ -217,9 +221,11 @@ def test_c18_storage_entries_after_seed_and_one_validation(fresh: Fresh) -> None
     storage = fresh.storage
     assert set(storage) == {
         "node_id", "total_tickets", "ticket_states", "consensus_log_count", "latest_checkpoint", "db_stats",
+        "upheld_tickets",
     }  # fmt: skip
     assert storage["total_tickets"] == 500
     assert storage["ticket_states"] == {"ISSUED": 499, "VALIDATED": 1, "CONSUMED": 0, "DISPUTED": 0}
+    assert storage["upheld_tickets"] == 0
     assert storage["consensus_log_count"] == 1
     assert set(storage["db_stats"]) == STORAGE_KEYS
 

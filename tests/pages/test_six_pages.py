@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.integration.network import Patient
 from tests.integration.supervised import V1, Supervised, supervised
@@ -168,12 +168,23 @@ def test_the_page_of_a_node_shows_its_identity_storage_and_log(
     page.get_by_role("button", name="Storage").click()
     expect(shown(page, "facts")).to_contain_text("total tickets")
     expect(shown(page, "facts")).to_contain_text("500")
+    for verb in ("validate", "dispute"):
+        api.post(f"/tickets/{verb}", json={"ticket_id": "TICKET-202"}).raise_for_status()
+    expect(fact(page, "ticket states: DISPUTED")).to_have_text("1")
+    api.post("/tickets/resolve", json={"ticket_id": "TICKET-202", "verdict": "uphold"}).raise_for_status()
+    expect(fact(page, "ticket states: UPHELD")).to_have_text("1")
+    expect(fact(page, "ticket states: DISPUTED")).to_have_text("0")
     page.get_by_role("button", name="Consensus log").click()
     api.post("/tickets/validate", json={"ticket_id": "TICKET-201"}).raise_for_status()
     expect(row(page, "records", "TICKET-201")).to_contain_text("validate")
     assert api.post("/tickets/validate", json={"ticket_id": "TICKET-201"}).status_code == 409
     expect(shown(page, "records")).to_contain_text("validate: already validated")
     expect_no_reload(page)
+
+
+def fact(page: Page, name: str) -> Locator:
+    """What the facts of a node say about this name."""
+    return shown(page, "facts").locator(f"dt:text-is('{name}') + dd")
 
 
 @pytest.mark.exhaustive

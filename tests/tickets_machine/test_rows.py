@@ -50,7 +50,7 @@ def test_r9_loaded_rows_give_the_same_root_in_any_order(lived: Machine, backward
 
 
 def test_ticket_counts_by_state_are_the_same_after_a_load(lived: Machine) -> None:
-    expected = {"ISSUED": 462, "VALIDATED": 37, "CONSUMED": 1, "DISPUTED": 1}
+    expected = {"ISSUED": 462, "VALIDATED": 37, "CONSUMED": 1, "DISPUTED": 0, "UPHELD": 1}
     assert lived.application.count_states() == expected
     assert lived.reload().count_states() == expected
 

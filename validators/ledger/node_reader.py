@@ -113,7 +113,7 @@ class NodeReader:
         """See HelperLedger."""
         with transaction.atomic(using=ALIAS):
             many = read_packed.newest_number(ALIAS) > COUNTED_MAX
-            counts = counted if counted and many else read_packed.count_states(ALIAS)
+            counts = counted if counted and many else read_packed.count_states_apart(ALIAS)
             newest = read.newest_checkpoint(ALIAS)
             operations = read.count_operations(ALIAS)
         checkpoint = None if newest is None else (newest.sequence, newest.state_root, newest.timestamp)

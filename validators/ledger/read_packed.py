@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.db.models import Count, Max
 
-from dtvn.machine import NAMES, read_packed
+from dtvn.machine import NAMES, State, is_upheld, read_packed
 from dtvn.protocol.genesis import Principal
 from validators.ledger import read
 from validators.ledger.models import Ticket
@@ -44,6 +44,18 @@ def count_states(using: str, event: str | None = None) -> dict[str, int]:
     tickets = Ticket.objects.using(using)
     counted = tickets if event is None else tickets.filter(event=event)
     return dict.fromkeys(NAMES.values(), 0) | dict(counted.values_list("state").annotate(Count("id")))
+
+
+def count_states_apart(using: str) -> dict[str, int]:
+    """Number of all tickets by name of State: reads the rows of disputed ones, which the column does not tell
+    from upheld ones."""
+    disputed = Ticket.objects.using(using).filter(state=NAMES[State.UPHELD]).values_list("row", flat=True)
+    upheld = sum(is_upheld(read_packed(bytes(row))[0]) for row in disputed.iterator())
+    counts = count_states(using)
+    return counts | {
+        State.UPHELD.name: upheld,
+        State.DISPUTED.name: counts[State.DISPUTED.name] - upheld,
+    }
 
 
 def count_event(using: str, event: str) -> int:

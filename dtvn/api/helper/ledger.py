@@ -23,7 +23,7 @@ class Holdings(msgspec.Struct, frozen=True):
     """Counts of a ledger's tickets and operations, and its newest checkpoint."""
 
     states: dict[str, int]
-    """Tickets by state."""
+    """Tickets by name of State, upheld apart from disputed."""
     operations: int
     """Length of the default list of operations."""
     checkpoint: tuple[int, bytes, int] | None
@@ -48,7 +48,7 @@ class HelperLedger(TicketLedger, Protocol):
         """The sequence that the rows reflect."""
 
     def holdings(self, counted: dict[str, int]) -> Holdings:
-        """One consistent read. `counted`: tickets by state a second ago, taken if counting would take long;
+        """One consistent read. `counted`: such `states` a second ago, taken if counting would take long;
         {}: unknown."""
 
     def storage_stats(self) -> dict[str, int]:

@@ -20,7 +20,7 @@ from dtvn.api.ordering import Decision
 from dtvn.api.queries import RecordsQuery, TicketsQuery, read_event, read_records_query, read_tickets_query
 from dtvn.api.reads import answer_page, answer_ticket, read_ticket
 from dtvn.api.writes import answer_operation, issued_ticket
-from dtvn.machine import reasons, seeded_count
+from dtvn.machine import State, public_counts, reasons, seeded_count
 from dtvn.machine.contract import MICROSECONDS, ticket_of_bytes
 
 Handler = Callable[[Request], Awaitable[Answer | Response]]
@@ -83,7 +83,7 @@ class Routes:
         return answer_ticket(await self._service.read(read_ticket, ledger, event, ticket_id), sequence)
 
     async def storage(self, http: Request) -> Answer:
-        """Contents of the ledger."""
+        """Contents of the ledger; the contract counts upheld tickets as DISPUTED, so they stand beside."""
         sequence = await self._seen(_call(http))
         ledger = self._service.ledger
         held = await self._service.read(ledger.holdings, self._service.status["states"])
@@ -99,7 +99,8 @@ class Routes:
         data = {
             "node_id": self._service.node,
             "total_tickets": sum(held.states.values()),
-            "ticket_states": held.states,
+            "ticket_states": public_counts(held.states),
+            "upheld_tickets": held.states.get(State.UPHELD.name, 0),
             "consensus_log_count": held.operations,
             "latest_checkpoint": newest,
             "db_stats": await self._storage(),

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from dtvn.machine import State, kinds_to
+from dtvn.machine import State, kinds_to, public_counts
 from dtvn.machine.contract import UNLISTED
 from dtvn.machine.reasons import OK
 from dtvn.node.keys import peer_id
@@ -126,7 +126,9 @@ def _consensus(node: MeasuredMember) -> dict[str, Value]:
         "dtvn_checkpoint_interval": core.config.checkpoint_interval,
         "dtvn_behind": _behind(node),
         "dtvn_caught_up_total": events["caught_up"],
-        "ticket_state_count": {(name,): count for name, count in node.application.count_states().items()},
+        "ticket_state_count": {
+            (name,): count for name, count in public_counts(node.application.count_states()).items()
+        },
         "dtvn_open_sequences": len(core.state.log.slots),
         "dtvn_waiting_operations": core.policy.size()[1],
         "dtvn_evidence_total": events["evidence"],

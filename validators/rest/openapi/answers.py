@@ -193,6 +193,7 @@ ANSWERS: dict[tuple[str, str], Schema] = {
     ("GET", "/api/v1/storage/entries"): success(
         shape(
             {"node_id": STRING, "total_tickets": INTEGER, "ticket_states": COUNTS}
+            | {"upheld_tickets": INTEGER}
             | {
                 "consensus_log_count": INTEGER,
                 "latest_checkpoint": or_null(
