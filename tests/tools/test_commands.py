@@ -28,6 +28,7 @@ from tickets.models import EventTimeZone, TicketHolder
 from tickets.rest import writes
 from tickets.scanning import gates
 from validators.ledger.models import Ticket
+from validators.models import PlatformAction
 from validators.services.api_keys import generate_api_key, store_api_key
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -94,6 +95,18 @@ def test_persons_are_stored_in_the_platforms_table_and_not_in_the_log(
     for secret in (b"Lovelace", b"buyer@example.org", b"z9x8y7"):
         assert secret not in ledger
     assert all(len(ticket.whole.commitment) == 32 for ticket in Ticket.objects.all())
+
+
+def test_an_import_by_the_command_is_recorded(at: list[str], export: Path) -> None:
+    Ran("import_tickets", str(export), "--dry-run", *at)
+    assert not PlatformAction.objects.exists()
+    Ran("import_tickets", str(export), "--event", "fest", *at)
+    Ran("import_tickets", str(export), *at[:2], "--api-key", "wrong")
+    rows = PlatformAction.objects.order_by("pk").values_list("actor", "action", "target", "outcome")
+    assert list(rows) == [
+        ("operator", "import_tickets", f"{export} event=fest", "ok"),
+        ("operator", "import_tickets", str(export), "failed"),
+    ]
 
 
 def test_a_dry_run_changes_nothing(at: list[str], export: Path) -> None:

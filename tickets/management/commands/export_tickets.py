@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
@@ -12,10 +12,7 @@ from django.db import DatabaseError
 from dtvn.files.whole import whole_file
 from tickets.importing.arguments import check_event
 from tickets.importing.record import FileRefused
-from validators.management.teaching import ACTOR
-
-if TYPE_CHECKING:
-    from validators.models import PlatformAction
+from tickets.management.recording import recorded
 
 KINDS = ("admission", "outcomes", "tickets")
 FORMS = ("csv", "xlsx", "json")
@@ -37,42 +34,25 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         from tickets.exporting import open_table, write_chunks  # imports models
-        from validators.services import audit
 
         path: Path = options["file"]
         form = path.suffix.lower().removeprefix(".")
         if form not in FORMS:
             raise CommandError(f"{path} does not end with .{', .'.join(FORMS)}.")
-        recorded: PlatformAction | None = None
-        outcome = "failed"
+        event = options["event"]
+        target = f"{path}{'' if event is None else f' event={event}'}"
         try:
-            if options["event"] is not None:
-                check_event(options["event"])
-            recorded = self._record(options)
-            table = open_table(options["kind"], options["event"])
-            with whole_file(path, replace=True) as file:
-                for chunk in write_chunks(table, form):
-                    file.write(chunk)
-            outcome = "ok"
+            if event is not None:
+                check_event(event)
+            with recorded(self, f"export_tickets {options['kind']}", target):
+                table = open_table(options["kind"], event)
+                with whole_file(path, replace=True) as file:
+                    for chunk in write_chunks(table, form):
+                        file.write(chunk)
         except FileRefused as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"The platform's copy of the log cannot be read: {error}.") from error
         except OSError as error:
             raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
-        finally:
-            if recorded is not None:
-                audit.finish(recorded, outcome)
         self.stdout.write(f"{path}: {options['kind']} as of sequence {table.sequence:,}.")
-
-    def _record(self, options: dict[str, Any]) -> PlatformAction | None:
-        """The platform action of this export. None, with a word, if the platform's database takes none: the
-        lists are for a night on which much is down."""
-        from validators.services import audit  # imports models
-
-        event = f" event={options['event']}" if options["event"] is not None else ""
-        try:
-            return audit.record(ACTOR, f"export_tickets {options['kind']}", f"{options['file']}{event}")
-        except DatabaseError as error:
-            self.stderr.write(f"Not recorded among the platform actions: {error}.")
-            return None

@@ -36,6 +36,7 @@ from tickets.importing.sending import (
     check_may_issue,
     send_tickets,
 )
+from tickets.management.recording import recorded
 
 EXIT_SOME_WRONG = 1
 EXIT_NOTHING_DONE = 2
@@ -83,7 +84,9 @@ class Command(BaseCommand):
             platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
         except (FileRefused, PlatformUnknown) as error:
             raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error
-        delivery = self._deliver(found, platform, options)
+        event = f" event={options['event']}" if options["event"] else ""
+        with recorded(self, "import_tickets", f"{options['file']}{event}"):
+            delivery = self._deliver(found, platform, options)
         self._summarise(found, delivery, options["report"])
 
     def _compare(self, found: TicketFile) -> None:
