@@ -144,7 +144,9 @@ def test_a_key_for_one_event_opens_no_page_and_reads_no_metrics(friday: Api) -> 
     client = Client(REMOTE_ADDR="192.0.2.1")
     assert "for one event only" in client.post("/dashboard/key", {"key": FRIDAY}).content.decode()
     assert client.get("/dashboard/snapshot").status_code == 401
-    assert client.get("/metrics", headers={"X-API-Key": FRIDAY}).status_code == 401
+    refused = client.get("/metrics", headers={"X-API-Key": FRIDAY})
+    assert refused.status_code == 403
+    assert read(refused)["error"] == "This key is only for tickets of the event 'friday'."
     assert client.get("/metrics", headers={"X-API-Key": KEY}).status_code == 200
 
 

@@ -127,9 +127,17 @@ class ApiView(APIView):
 
     def _require_content(self, caller: Caller) -> None:
         """Raise ApiError (403) if the caller's key is for one event and this route shows or changes more."""
-        if caller.only_event and not self.about:
-            text = f"This key is only for tickets of the event {caller.only_event!r}."
-            raise ApiError(403, reasons.NOT_PERMITTED, text)
+        refused = None if self.about else for_one_event(caller)
+        if refused is not None:
+            raise refused
+
+
+def for_one_event(caller: Caller) -> ApiError | None:
+    """The refusal of what shows or changes more than one event's tickets; None if the key is for all."""
+    if not caller.only_event:
+        return None
+    text = f"This key is only for tickets of the event {caller.only_event!r}."
+    return ApiError(403, reasons.NOT_PERMITTED, text)
 
 
 def route(

@@ -31,7 +31,8 @@ from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.ledger import read
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
-from validators.rest.http import response_of
+from validators.rest.errors import UNAUTHORIZED
+from validators.rest.http import for_one_event, response_of
 from validators.rest.keys import authenticate_key, key_of
 from validators.services import network
 
@@ -44,21 +45,22 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if request.method not in ("GET", "HEAD"):
         wrong = ApiError(405, "method_not_allowed", "Method not allowed.", headers={"Allow": "GET, HEAD"})
         return response_of(failure(wrong, enveloped=False))
-    if not may_read(request):
-        missing = ApiError(401, "unauthorized", "Invalid or missing API key")
-        return response_of(failure(missing, enveloped=False))
+    if (refused := _refusal(request)) is not None:
+        return response_of(failure(refused, enveloped=False))
     page = generate_latest(REGISTRY) + generate_latest(_registry)
     return HttpResponse(page, content_type=CONTENT_TYPE_LATEST)
 
 
-def may_read(request: HttpRequest) -> bool:
-    """Whether a request may read the metrics: with a valid key for all events; without any key from this
-    machine, or as staff."""
+def _refusal(request: HttpRequest) -> ApiError | None:
+    """Why a request may not read the metrics; None with a valid key for all events, and without any key from
+    this machine or as staff."""
     key = key_of(request)
-    if key is not None:
-        caller = authenticate_key(key)
-        return caller is not None and not caller.only_event
-    return _is_local(request) or bool(request.user.is_authenticated and request.user.is_staff)
+    caller = None if key is None else authenticate_key(key)
+    if caller is not None:
+        return for_one_event(caller)
+    if key is None and (_is_local(request) or (request.user.is_authenticated and request.user.is_staff)):
+        return None
+    return ApiError(401, "unauthorized", UNAUTHORIZED)
 
 
 def _is_local(request: HttpRequest) -> bool:
