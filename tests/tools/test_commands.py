@@ -349,6 +349,20 @@ def test_an_import_that_fails_half_way_says_how_far_it_got(
     }
 
 
+def test_many_events_are_summed_up_by_their_zone(at: list[str], tmp_path: Path) -> None:
+    EventTimeZone.objects.create(event="E-7", zone="Europe/Berlin")
+    path = tmp_path / "plain.csv"
+    rows = "".join(f"T-{number},E-{number % 200}\n" for number in range(300))
+    path.write_text(f"ticket_id,event\n{rows},E-1\n")
+    ran = Ran("import_tickets", str(path), "--dry-run", *at)
+    assert ran.text.splitlines()[2:] == [
+        "1 event with 2 tickets: E-7; times without an offset in Europe/Berlin.",
+        "199 events with 298 tickets: E-0, E-1, E-2, E-3, E-4 and 194 more; times without an offset in UTC.",
+        "1 row wrong:",
+        "  row 302: has no ticket id",
+    ]
+
+
 def test_the_zone_of_an_event_is_used_and_shown(at: list[str], tmp_path: Path) -> None:
     EventTimeZone.objects.create(event="fest", zone="Europe/Berlin")
     path = tmp_path / "plain.csv"

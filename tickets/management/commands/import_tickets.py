@@ -43,6 +43,10 @@ EXIT_NOTHING_DONE = 2
 EXIT_UNFINISHED = 3
 REPORTED_MAX = 200
 """Wrong rows printed one by one; --report writes all of them."""
+EVENTS_MAX = 10
+"""Events that have a line each; of more, those with one time zone share one."""
+NAMED_MAX = 5
+"""Events that such a line names."""
 ANSWER_PATIENCE = 60.0
 
 
@@ -163,9 +167,16 @@ class Command(BaseCommand):
     def _describe(self, found: TicketFile) -> None:
         """How the file was understood."""
         self.stdout.write(f"Read as {found.form}.")
-        for event, tickets in by_event(found.tickets).items():
+        events = by_event(found.tickets)
+        for event in events if len(events) <= EVENTS_MAX else ():
             zone = f"times without an offset in {found.zones[event]}"
-            self.stdout.write(f"Event {event}: {counted(len(tickets), 'ticket')}, {zone}.")
+            self.stdout.write(f"Event {event}: {counted(len(events[event]), 'ticket')}, {zone}.")
+        for zone in sorted(set(found.zones.values())) if len(events) > EVENTS_MAX else ():
+            here = [event for event in events if found.zones[event] == zone]
+            tickets = counted(sum(len(events[event]) for event in here), "ticket")
+            more = f" and {len(here) - NAMED_MAX:,} more" if len(here) > NAMED_MAX else ""
+            said = f"{', '.join(here[:NAMED_MAX])}{more}; times without an offset in {zone}"
+            self.stdout.write(f"{counted(len(here), 'event')} with {tickets}: {said}.")
         if found.unread:
             self.stdout.write(f"Columns not read: {', '.join(found.unread)}.")
 
