@@ -197,7 +197,7 @@ def test_bad_input_is_a_400_that_names_the_field(
     ("content", "says"),
     [
         (b"PK\x03\x04rest", "cannot be read"),
-        (b"\x00\x01\xff", "no rows below its header"),
+        (b"\x00\x01\xff", "is no CSV, XLSX or JSON file"),
         (b"name\nAda\n", "No column has the ticket IDs"),
         (b"name\nAda\n", 'Choose the column with ticket_id=NAME in "Columns with other names".'),
         (b"ticket_id,event slug\nT-1,a\nT-2,b\n", 'choose one with "Event slug in pretix".'),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import random
 import re
 from pathlib import Path
 
@@ -22,6 +23,14 @@ def read(tmp_path: Path, content: bytes) -> list[Record]:
     path = tmp_path / "file"
     path.write_bytes(content)
     return list(read_records(path))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_binary_data_is_no_file_of_tickets(tmp_path: Path, seed: int) -> None:
+    content = random.Random(seed).randbytes(20_000)
+    for data in (b"\x00\x01\xff", b"a\n" + content, b"\x89PNG\r\n\x1a\n" + content):
+        with pytest.raises(FileRefused, match="is no CSV, XLSX or JSON file"):
+            read(tmp_path, data)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])

@@ -36,6 +36,9 @@ CSV_LIMIT = 2**31 - 1
 are."""
 SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
 """A line for Excel only, which does not show it as a row."""
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+"""Characters that no text has."""
+SAMPLE = 4_096
 JSON_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -87,9 +90,20 @@ def open_records(
         raise FileRefused(f"{path.name} is empty.")
     if start in "[{" or path.suffix.lower() in JSON_SUFFIXES:
         return Records(f"JSON, {encoding}", _checked(records_of_json(text, matters)))
+    if _is_binary(text):
+        raise FileRefused(f"{path.name} is no CSV, XLSX or JSON file: it contains binary data.")
     delimiter = named_delimiter(text) or delimiter_of(text, knows)
     form = f"CSV, {encoding}, separated by {DELIMITER_NAMES.get(delimiter, repr(delimiter))}"
     return Records(form, _checked(records_of_csv(text, matters, delimiter)))
+
+
+def _is_binary(text: str) -> bool:
+    """Whether a text cannot be CSV: control characters in its header, or in a twentieth of its beginning. A
+    few elsewhere make wrong rows."""
+    beginning = text.lstrip()[:SAMPLE]
+    controls = len(CONTROLS.findall(beginning))
+    header = beginning.splitlines()[0]
+    return bool(CONTROLS.search(header)) or controls > max(3, len(beginning) // 20)
 
 
 def _checked(records: Iterator[Record]) -> Iterator[Record]:
