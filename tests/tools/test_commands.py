@@ -28,7 +28,6 @@ from tickets.models import EventTimeZone, TicketHolder
 from tickets.rest import writes
 from tickets.scanning import gates
 from validators.ledger.models import Ticket
-from validators.models import PlatformAction
 from validators.services.api_keys import generate_api_key, store_api_key
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -95,18 +94,6 @@ def test_persons_are_stored_in_the_platforms_table_and_not_in_the_log(
     for secret in (b"Lovelace", b"buyer@example.org", b"z9x8y7"):
         assert secret not in ledger
     assert all(len(ticket.whole.commitment) == 32 for ticket in Ticket.objects.all())
-
-
-def test_an_import_by_the_command_is_recorded(at: list[str], export: Path) -> None:
-    Ran("import_tickets", str(export), "--dry-run", *at)
-    assert not PlatformAction.objects.exists()
-    Ran("import_tickets", str(export), "--event", "fest", *at)
-    Ran("import_tickets", str(export), *at[:2], "--api-key", "wrong")
-    rows = PlatformAction.objects.order_by("pk").values_list("actor", "action", "target", "outcome")
-    assert list(rows) == [
-        ("operator", "import_tickets", f"{export} event=fest", "ok"),
-        ("operator", "import_tickets", str(export), "failed"),
-    ]
 
 
 def test_a_dry_run_changes_nothing(at: list[str], export: Path) -> None:
@@ -347,20 +334,6 @@ def test_an_import_that_fails_half_way_says_how_far_it_got(
         ("a", "T-2"),
         ("b", "T-1"),
     }
-
-
-def test_many_events_are_summed_up_by_their_zone(at: list[str], tmp_path: Path) -> None:
-    EventTimeZone.objects.create(event="E-7", zone="Europe/Berlin")
-    path = tmp_path / "plain.csv"
-    rows = "".join(f"T-{number},E-{number % 200}\n" for number in range(300))
-    path.write_text(f"ticket_id,event\n{rows},E-1\n")
-    ran = Ran("import_tickets", str(path), "--dry-run", *at)
-    assert ran.text.splitlines()[2:] == [
-        "1 event with 2 tickets: E-7; times without an offset in Europe/Berlin.",
-        "199 events with 298 tickets: E-0, E-1, E-2, E-3, E-4 and 194 more; times without an offset in UTC.",
-        "1 row wrong:",
-        "  row 302: has no ticket id",
-    ]
 
 
 def test_the_zone_of_an_event_is_used_and_shown(at: list[str], tmp_path: Path) -> None:
