@@ -172,7 +172,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {
         "expected": {"()": "dtvn_project.environment.ExpectedAnswers"},
-        "limit": {"()": "dtvn.node.log_limit.shared"},
+        "limit": {"()": "dtvn.log_limit.shared"},
         "left": {"()": "dtvn_project.environment.ClientsThatLeft"},
     },
     "formatters": {

@@ -31,7 +31,8 @@ One line is printed for each stream, and one for each rule that it breaks. Try i
   curl -N http://127.0.0.1:8090/agent -d @input.json -H 'Content-Type: application/json'
 
 Without --cluster this machine judges, and verdicts are LOCAL_ONLY. With it, the platform there is asked, with
-the key in $DTVN_API_KEY. Protobuf passes without judgement. Serve other machines through TLS.
+the key in $DTVN_API_KEY. Protobuf, and an answer to POST that neither is said to hold events nor begins as
+they do, passes with the header `dtvn-events: not_validated: media type`. Serve other machines through TLS.
 
 Exit status: 0 stopped by Ctrl-C, 2 not started.
 """

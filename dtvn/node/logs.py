@@ -8,9 +8,9 @@ import time
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from dtvn.log_limit import limit
 from dtvn.node.json_lines import JsonLines
 from dtvn.node.layout import NodeFolder, make_private
-from dtvn.node.log_limit import limit
 from dtvn.node.options import StartError
 from dtvn.node.settings import Settings
 

@@ -13,8 +13,6 @@ Headers = Sequence[tuple[bytes, bytes]]
 PROTOBUF = b"application/vnd.ag-ui.event+proto"
 SNIFFED_BYTES = 256
 """Bytes within which a body of unclear media type must begin an event; otherwise it holds none."""
-HIDDEN_BYTES_MAX = 4096
-"""Bytes of a hidden event within which its type stands."""
 STEP_BYTES = 64 * 1024
 """Bytes decompressed at a time: a few compressed bytes may stand for gigabytes."""
 _EVENTS = {b"text/event-stream", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"}
@@ -23,11 +21,9 @@ _FIELDS = (b"data:", b"event:", b"id:", b"retry:")
 # Members before `type`, since writers may sort them: only scalars, to tell other JSON from its first bytes.
 _TEXT = rb'"(?:[^"\\]|\\.)*'
 _MEMBERS = rb'\{(?:\s*"(?!type")[^"\\]*"\s*:\s*(?:%b"|[-+.\w]+)\s*,)*\s*' % _TEXT
-_TYPED = _MEMBERS + rb'"type"\s*:\s*"(\w+)"'
-_OBJECT = re.compile(rb"(?:\[\s*)?" + _TYPED)
-_HIDDEN = re.compile(rb"[\r\n]data:\s*" + _TYPED)
+_OBJECT = re.compile(_MEMBERS + rb'"type"\s*:\s*"(\w+)"')
 _VALUE_BEGUN = rb'(?:%b(?:\\|"\s*)?|[-+.\w]+\s*)?' % _TEXT
-_BEGUN = re.compile(rb"\[\s*|(?:\[\s*)?" + _MEMBERS + rb'(?:"[^"\\]*(?:"\s*(?::\s*%b)?)?)?' % _VALUE_BEGUN)
+_BEGUN = re.compile(_MEMBERS + rb'(?:"[^"\\]*(?:"\s*(?::\s*%b)?)?)?' % _VALUE_BEGUN)
 
 
 class Media(Enum):
@@ -36,7 +32,8 @@ class Media(Enum):
     EVENTS = "events"
     PROTOBUF = "media type"
     UNSAID = "unsaid"
-    """Only the first bytes of the body tell: clients read all but protobuf as server-sent events."""
+    """Judged if its body begins as events do. Clients read all but protobuf as server-sent events, and so may
+    find some behind whatever else it begins with."""
     OTHER = "other"
 
 
@@ -67,21 +64,6 @@ def holds_events(head: bytes) -> bool | None:
         return False
     begun = any(field.startswith(text) for field in _FIELDS) or _BEGUN.fullmatch(text) is not None
     return None if begun else False
-
-
-class HiddenEvents:
-    """Looks for an event behind the first line of a body that does not begin with one: clients of server-sent
-    events skip all other lines. It finds events in one line each."""
-
-    def __init__(self) -> None:
-        self._tail = b""
-
-    def found(self, text: bytes) -> bool:
-        """Whether an event has come with the next bytes of the body."""
-        seen = self._tail + text
-        self._tail = seen[-HIDDEN_BYTES_MAX:]
-        # Most bodies have no such word, and to look for it is far cheaper than the pattern.
-        return b"data:" in seen and any(each[1].decode() in TYPES for each in _HIDDEN.finditer(seen))
 
 
 class UnreadableEncoding(Exception):

@@ -5,44 +5,42 @@
               judging -> judge (this machine or a cluster)
 
 The application is asked for answers without compression. If it compresses all the same, `observe` decodes a
-copy, the other modes send the decoded text on. Answers that hold no events, and errors, pass untouched.
+copy, the other modes send the decoded text on. Answers that do not begin as events do, and errors, pass
+untouched.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Any
 
-from dtvn.events.rules import Limits
+from dtvn.events.rules import Limits, quoted
+from dtvn.log_limit import limit
 from dtvn.proxy.findings import Findings, Reporter
 from dtvn.proxy.holding import Holding, Terms
 from dtvn.proxy.judge import Judge
 from dtvn.proxy.judging import Judging
-from dtvn.proxy.media import (
-    Headers,
-    Identity,
-    Media,
-    UnreadableEncoding,
-    decoder,
-    header,
-    holds_events,
-    media,
-)
+from dtvn.proxy.media import Headers, Media, UnreadableEncoding, decoder, header, holds_events, media
 from dtvn.proxy.own_events import error_event, framed
-from dtvn.proxy.passages import Beside, Message, Observing, Passage, Receive, Send, Unjudged, Watched
+from dtvn.proxy.passages import Beside, Message, Observing, Passage, Receive, Send, Unjudged
 
 Scope = dict[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 HEADER = b"dtvn-events"
 """The header that says what was done with an answer: the mode, and `; id=` with the `by` of the proxy's own
-verdict events if there may be any; or why it is not judged."""
+verdict events if there may be any; or why it is not judged. `observe` sends it before the body, and so says
+`not_validated: media type` also of an answer that turns out to hold events."""
 VERDICT_SECONDS = 2.0
 CLOSING_SECONDS = 2.0
 HEAD_BYTES_MAX = 4096
 """Bytes of a compressed body that are decoded to see whether it holds events."""
+
+log = logging.getLogger(__name__)
+log.addFilter(limit)
 
 
 class Mode(StrEnum):
@@ -163,17 +161,20 @@ class _Exchange:
         known = decoder(headers) is not None
         if kind is Media.PROTOBUF:
             await self._unjudged(start, Media.PROTOBUF.value)
-        elif kind is Media.OTHER or (not known and kind is Media.UNSAID and method != "POST"):
+        elif kind is Media.OTHER:
             await self._unjudged(start, None)
+        elif kind is Media.UNSAID:
+            if mode is Mode.OBSERVE:
+                await self._send(self._unclear(start))
+            if known:
+                self._start = start
+            else:
+                await self._passed(start)
         elif not known:
             name = header(headers, b"content-encoding").decode("latin-1")
             await self._no_decoder(start, f"content encoding {name}")
-        elif kind is Media.EVENTS:
-            await self._judged(start)
         else:
-            self._start = start
-            if mode is Mode.OBSERVE:
-                await self._send(start)
+            await self._judged(start)
 
     async def _sniff(self, start: Message, piece: bytes, more: bool) -> None:
         """Look at the first bytes of an answer of unclear media type, to see whether it holds events.
@@ -186,15 +187,12 @@ class _Exchange:
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})
             return
         head, self._start, self._head = self._head, None, b""
-        earlier = head[: len(head) - len(piece)]
         if found:
             passage = await self._judged(start, sent=observing)
             if isinstance(passage, Observing):
-                passage.copy(earlier)
+                passage.copy(head[: len(head) - len(piece)])
         else:
-            passage = await self._watched(start, sent=observing)
-            if observing and isinstance(passage, Watched):
-                await passage.look(earlier)
+            passage = await self._passed(start)
         await self._pass(passage, piece if observing else head, more)
 
     async def _judged(self, start: Message, *, sent: bool = False) -> Passage:
@@ -225,18 +223,23 @@ class _Exchange:
             await self._send(_said(start, said))
         return self._passage
 
-    async def _watched(self, start: Message, *, sent: bool) -> Passage:
-        """Pass an answer that does not begin as events do. Clients of agents, which ask by POST, read it as
-        server-sent events all the same; answers to other methods are pages and files."""
-        passage: Passage = Unjudged(self._send)
+    async def _passed(self, start: Message) -> Passage:
+        """Pass an answer that is not said to hold events, and does not begin as they do."""
+        self._passage = Unjudged(self._send)
+        if self._middleware.mode is not Mode.OBSERVE:  # which has sent the start before
+            await self._send(self._unclear(start))
         if self._scope["method"] == "POST":
-            decoding = decoder(start.get("headers", [])) or Identity()
-            refuse = self._middleware.terms.refuse_unjudged
-            passage = Watched(self._send, self._findings, decoding, refuse=refuse)
-        self._passage = passage
-        if not sent:
-            await self._send(start)
-        return passage
+            kind = header(start["headers"], b"content-type").decode("latin-1")
+            said = "POST %s: an answer of media type %s passed unjudged."
+            log.warning(said, quoted(self._scope["path"]), quoted(kind))
+        return self._passage
+
+    def _unclear(self, start: Message) -> Message:
+        """The start of an answer that is not said to hold events. Clients of agents, which ask by POST, may
+        find some in it all the same; answers to other methods are pages and files."""
+        if self._scope["method"] != "POST":
+            return start
+        return _said(start, f"not_validated: {Media.PROTOBUF.value}")
 
     async def _unjudged(self, start: Message, reason: str | None) -> None:
         self._findings.not_validated = reason

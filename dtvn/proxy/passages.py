@@ -9,9 +9,8 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from dtvn.events.rules import EventReader, FramingError, Limits
-from dtvn.proxy.findings import Findings
 from dtvn.proxy.judging import Judging
-from dtvn.proxy.media import HiddenEvents, Identity, Inflated, UnreadableEncoding
+from dtvn.proxy.media import Identity, Inflated, UnreadableEncoding
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -25,7 +24,6 @@ PIECE_BYTES = 64
 CATCH_UP_SECONDS = 30.0
 """How long the judging beside a stream goes on after its end: time for two of the slowest decisions."""
 NO_EVENTS = "no events in the body"
-HIDDEN = "events behind other lines"
 
 
 class Passage(Protocol):
@@ -70,46 +68,6 @@ class Unjudged:
 
     async def close(self) -> None:
         """Nothing is held."""
-
-
-class Watched(Unjudged):
-    """Passes a body on that does not begin as events do. If one comes all the same, the finding says that it
-    was not judged, or `refuse` lets the answer break off there."""
-
-    def __init__(self, send: Send, findings: Findings, decoder: Identity | Inflated, *, refuse: bool) -> None:
-        super().__init__(send)
-        self._findings = findings
-        self._decoder: Identity | Inflated | None = decoder
-        self._hidden = HiddenEvents()
-        self._refuse = refuse
-
-    async def body(self, piece: bytes) -> None:
-        if not self._refuse:  # the client need not wait for the look
-            await super().body(piece)
-            await self.look(piece)
-            return
-        await self.look(piece)
-        if self._findings.not_validated is None:
-            await super().body(piece)
-        else:
-            self._findings.ended = "refused"
-            self.done = True
-
-    async def look(self, piece: bytes) -> None:
-        """Look for events in the next bytes of the body."""
-        if self._decoder is None:
-            return
-        try:
-            for text in self._decoder.feed(piece):
-                if self._hidden.found(text):
-                    self._findings.not_validated = HIDDEN
-                    break
-                await asyncio.sleep(0)  # other streams come first
-            else:
-                return
-        except UnreadableEncoding:
-            """No client reads it."""
-        self._decoder = None
 
 
 class Beside(Struct):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dtvn.node.log_limit import KINDS_MAX, OneLineASecond
+from dtvn.log_limit import KINDS_MAX, OneLineASecond
 
 
 class Clock:

@@ -95,6 +95,7 @@ def test_a_block_whose_beginning_was_drained_says_so() -> None:
         (b'{"typed":[', False),
         (b'{"status":"ok"}', False),
         (b"<html", False),
+        (b'[{"type":"RUN_STARTED"', False),
         (b" " * 300, False),
     ],
 )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
-import itertools
+import logging
 import zlib
 from itertools import pairwise
 
 import httpx
 import pytest
 
-from dtvn.proxy.findings import Findings
+from dtvn.log_limit import OneLineASecond, limit
+from dtvn.proxy import middleware
 from dtvn.proxy.holding import UNDECODED_BYTES_MAX
-from dtvn.proxy.media import STEP_BYTES, Inflated, holds_events
-from dtvn.proxy.passages import HIDDEN, Watched
+from dtvn.proxy.media import holds_events
 from tests.proxy.support import (
     BAD,
     GOOD,
@@ -189,48 +188,86 @@ async def test_events_that_are_not_said_to_be_events_are_judged(kind: bytes, for
     assert types(answer.content) == ["RUN_STARTED", "TEXT_MESSAGE_START", "RUN_ERROR"]
 
 
-@pytest.mark.parametrize("kind", [b"application/json", b"text/event-stream"])
-async def test_a_json_list_of_events_does_not_pass_unsaid(kind: bytes) -> None:
+async def test_a_json_list_said_to_be_a_stream_is_named() -> None:
     body = b"[" + b",".join(GOOD) + b"]"
     for mode in ("observe", "mark"):
-        async with proxied(answering(body, kind), mode) as proxy:
+        async with proxied(answering(body), mode) as proxy:
             assert (await proxy.post()).content == body
-            assert (await proxy.report()).not_validated == HIDDEN_LIST
-    async with proxied(answering(body, kind), "refuse") as proxy:
+            said = "no events in the body: a JSON list, no stream of events"
+            assert (await proxy.report()).not_validated == said
+    async with proxied(answering(body), "refuse") as proxy:
         answer = await proxy.post()
     assert [each["code"] for each in parsed(answer.content)] == ["NOT_EVENTS"]
 
 
-HIDDEN_LIST = "no events in the body: a JSON list, no stream of events"
-PREFIXES = [b"x\n", b"x" * 5_000 + b"\r\n", b"\n" * 5_000, b"{}\n\n", b"[1]\r", b'{"type":"box"}\n']
+class Warned:
+    """The proxy's warnings, under a limit with a clock of the test."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        self._caplog = caplog
+        self.now = 0.0
+
+    def lines(self) -> list[str]:
+        return [each.getMessage() for each in self._caplog.records if each.levelno == logging.WARNING]
 
 
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("prefix", PREFIXES)
-async def test_events_behind_other_lines_do_not_pass_unsaid(prefix: bytes, packed: bool) -> None:
-    """Clients of server-sent events skip lines that are none."""
-    body, encoding = prefix + sse(BAD), [b"Content-Encoding: gzip"] if packed else []
-    sent = gzip.compress(body) if packed else body
+@pytest.fixture
+def warned(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Warned:
+    warned = Warned(caplog)
+    assert middleware.log.filters == [limit]
+    monkeypatch.setattr(middleware.log, "filters", [OneLineASecond(lambda: warned.now)])
+    return warned
 
-    async def script(request: Request) -> None:
-        await request.body()
-        await request.start(b"text/plain", *encoding)
-        for place in range(0, len(sent), 7):
-            await request.piece(sent[place : place + 7])
-        await request.finish()
 
-    for mode in ("observe", "mark"):
-        async with proxied(script, mode) as proxy:
-            assert (await proxy.post()).content == body
-            assert (await proxy.report()).not_validated == "events behind other lines"
-    async with proxied(script, "refuse") as proxy:
+UNCLEAR = [
+    b"x\n" + sse(BAD),
+    b"{}\n\n" + sse(BAD),
+    b'x\ndata: {"a":{},\ndata: "type":"RUN_STARTED"}\n\n',
+    b'{"rawEvent":{},"type":"RUN_STARTED"}\n',
+    b"[" + b",".join(GOOD) + b"]",
+    b'{"status": "ok"}',
+    b"<html></html>",
+    b"{",
+    b"[1]",
+    bytes(1000),
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [*((each, b"") for each in UNCLEAR), (UNCLEAR[0], b"gzip"), (b"\x0b\x02\x80", b"br")],
+)
+async def test_an_answer_that_does_not_begin_as_events_is_said_to_be_unjudged(
+    mode: str, body: bytes, encoding: bytes, warned: Warned
+) -> None:
+    """Clients may find events in it; it passes whole."""
+    sent = gzip.compress(body) if encoding == b"gzip" else body
+    headers = [b"X-A: 1", *([b"Content-Encoding: " + encoding] if encoding else [])]
+    async with proxied(answering(sent, b"application/json", *headers), mode) as proxy:
         async with proxy.stream() as answer:
-            with pytest.raises(httpx.RemoteProtocolError):
-                assert b"RUN_FINISHED" not in b"".join([piece async for piece in answer.aiter_bytes()])
-        report = await proxy.report()
-    assert (report.ended, report.not_validated) == ("refused", "events behind other lines")
-    async with proxied(script, "refuse", refuse_unjudged=False) as proxy:
-        assert (await proxy.post()).content == body
+            assert b"".join([piece async for piece in answer.aiter_raw()]) == sent
+        assert proxy.reports.empty()
+    assert (answer.headers["x-a"], answer.headers["dtvn-events"]) == ("1", "not_validated: media type")
+    assert warned.lines() == ['POST "/agent": an answer of media type "application/json" passed unjudged.']
+
+
+async def test_unjudged_answers_are_logged_once_a_second(warned: Warned) -> None:
+    async with proxied(answering(b"{}", b"application/json"), "refuse") as proxy:
+        for number, warned.now in enumerate([0.0, 0.1, 0.9, 1.5]):
+            await proxy.post(f"/{number}")
+    first, second = warned.lines()
+    assert first.startswith('POST "/0"')
+    assert second.startswith('POST "/3"')
+    assert second.endswith("(2 more like it were left out)")
+
+
+async def test_observe_says_media_type_before_it_sees_events() -> None:
+    """Headers wait for nothing; the report tells what the body held."""
+    async with proxied(answering(sse(GOOD), b"text/plain")) as proxy:
+        answer = await proxy.post()
+        assert (await proxy.report()).valid is True
+    assert answer.headers["dtvn-events"] == "not_validated: media type"
 
 
 async def test_a_page_that_shows_events_passes_whole() -> None:
@@ -240,30 +277,9 @@ async def test_a_page_that_shows_events_passes_whole() -> None:
         proxied(answering(page, b"text/html"), "refuse") as proxy,
         httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client,
     ):
-        assert (await client.get(proxy.url)).content == page
-
-
-async def test_looking_for_hidden_events_lets_other_streams_go_on() -> None:
-    """A few bytes that stand for many: the client has them before anything is looked for in them, and
-    other tasks of the loop take turns with the look."""
-    body = gzip.compress(b"\ndata:" * 1_000_000 + b"\n" + sse(GOOD))
-    findings, turns = Findings("POST", "/"), itertools.count()
-    known_when_sent = []
-
-    async def send(_message: object) -> None:
-        known_when_sent.append(findings.not_validated)
-
-    async def other() -> None:
-        while findings.not_validated is None:
-            next(turns)
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(other())
-    await Watched(send, findings, Inflated("gzip"), refuse=False).body(body)
-    await task
-    assert known_when_sent == [None]
-    assert findings.not_validated == HIDDEN
-    assert next(turns) >= 6_000_000 // STEP_BYTES
+        answer = await client.get(proxy.url)
+    assert answer.content == page
+    assert "dtvn-events" not in answer.headers
 
 
 async def test_the_type_of_a_first_event_need_not_be_its_first_member() -> None:
@@ -273,16 +289,6 @@ async def test_the_type_of_a_first_event_need_not_be_its_first_member() -> None:
     assert {holds_events(head[:end]) for end in range(1, known)} == {None}
     for other in (b'{"a":1}', b'{"a":{"type":"RUN_STARTED"', b'{"a":"","type":"box"', b'{"type":"x","a":'):
         assert holds_events(other) is False, other
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("body", [b'{"status": "ok"}', b"<html></html>", b"", b"{", b"[1]", bytes(1000)])
-async def test_other_answers_pass_untouched(mode: str, body: bytes) -> None:
-    async with proxied(answering(body, b"application/json", b"X-A: 1"), mode) as proxy:
-        answer = await proxy.post()
-        assert proxy.reports.empty()
-    assert (answer.content, answer.headers["x-a"]) == (body, "1")
-    assert "dtvn-events" not in answer.headers
 
 
 @pytest.mark.parametrize("body", [b"<html>\n</html>\n", b"[{}]", bytes(range(1, 256))])
@@ -303,7 +309,8 @@ async def test_a_body_without_events_is_named(body: bytes) -> None:
 async def test_only_the_proxy_says_what_it_did() -> None:
     script = answering(b"{}", b"application/json", b"Dtvn-Events: refuse")
     async with proxied(script, "refuse") as proxy:
-        assert "dtvn-events" not in (await proxy.post()).headers
+        answer = await proxy.post()
+    assert answer.headers.get_list("dtvn-events") == ["not_validated: media type"]
 
 
 async def test_protocol_0x_is_marked_and_listed_once() -> None:

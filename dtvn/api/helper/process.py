@@ -21,9 +21,9 @@ from dtvn.api.helper.bounded_socket import BoundedSocket
 from dtvn.api.helper.deadlines import IDLE, TimedProtocol
 from dtvn.api.helper.ledger import OpenReader
 from dtvn.api.helper.service import Service
+from dtvn.log_limit import limit
 from dtvn.node.api_channel import Answered, Channel, Counted, Setup, Status, Stop
 from dtvn.node.json_lines import JsonLines
-from dtvn.node.log_limit import limit
 
 logger = logging.getLogger("dtvn.node_api")
 
