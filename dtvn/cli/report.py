@@ -24,7 +24,8 @@ _SHOWN_OF = {"FIRST_EVENT": 1, "RUN_ALREADY_FINISHED": 1, "RUN_ALREADY_ERRORED":
 
 class Result(Struct, frozen=True, omit_defaults=True):
     """The verdict on a stream. `delivered` events came before the first refusal, whose rule is `code`;
-    `omitted` counts, by rule, the violations that are not listed."""
+    `omitted` counts, by rule, the violations that are not listed; `marks`: the verdicts of a proxy that were
+    left out, None if none are to be."""
 
     valid: bool
     events: int
@@ -33,6 +34,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     violations: list[Violation] = msgspec.field()
     scope: str = msgspec.field()
     omitted: dict[str, int] = {}
+    marks: int | None = None
 
 
 class Shown(Struct):
@@ -48,8 +50,11 @@ class Shown(Struct):
 class Report:
     """Collects the verdicts on a stream, event by event."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, marked: bool = False) -> None:
+        """`marked`: the verdicts of a proxy are left out."""
         self.events = 0
+        self.marks: Counter[str] | None = Counter() if marked else None
+        """How many verdicts were left out, by their `by`."""
         self.delivered = 0
         self.code: str | None = None
         self.scope = SCOPE
@@ -89,7 +94,14 @@ class Report:
         listed = Counter(violation.code for violation in self.violations)
         omitted = dict(self.counts - listed)
         return Result(
-            self.code is None, self.events, self.delivered, self.code, self.violations, self.scope, omitted
+            self.code is None,
+            self.events,
+            self.delivered,
+            self.code,
+            self.violations,
+            self.scope,
+            omitted,
+            None if self.marks is None else self.marks.total(),
         )
 
     def _add(self, violation: Violation, line: int, text: str) -> None:
@@ -129,6 +141,8 @@ def _lines(report: Report, source: str) -> Iterator[str]:
         for count, noun in ((report.events, "event"), (errors, "error"), (warnings, "warning"))
     )
     yield f"{source}: {verdict}. {counts}. AG-UI 1.0, {report.scope}."
+    if report.marks is not None:
+        yield f"{counted(report.marks.total(), 'mark')} of a proxy left out."
     signs = report.counts["PROTOCOL_0X"]
     if signs:
         yield f"This stream is of AG-UI protocol 0.x: {counted(signs, 'sign')} of it."

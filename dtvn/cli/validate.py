@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from dtvn.cli.report import Report, as_json, as_text
 from dtvn.cli.sources import SourceError, pieces
-from dtvn.events.marks import is_mark
+from dtvn.events.marks import mark_by
 from dtvn.events.rules import EventReader, FramingError
 from dtvn.events.validation_config import (
     VALIDATION_PRESETS,
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 HELP = "check an AG-UI event stream"
 TEACH = """\
 Checks a stream of AG-UI events against protocol 1.0: shape, chunks, order, and advice. SOURCE is a file, an
-http(s) address, or - for standard input: server-sent events, JSON objects one a line, or a JSON list. What a
-proxy put into it is left out.
+http(s) address, or - for standard input: server-sent events, JSON objects one a line, or a JSON list.
 
 --preset chooses what is checked, and --skip leaves out more:
 
@@ -67,6 +67,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--first", action="store_true", help="stop at the first event that is refused")
     parser.add_argument("--drop-unknown", action="store_true", help="only warn of unknown event types")
     parser.add_argument(
+        "--marked",
+        action="store_true",
+        help="a capture from behind a proxy in mode mark: its verdicts are not the agent's events, but left "
+        "out and counted (`marks`)",
+    )
+    parser.add_argument(
         "--preset",
         choices=[*VALIDATION_PRESETS],
         default="default",
@@ -89,7 +95,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Mapping[str, Any], stdin: BinaryIO, stdout: Output, stderr: Output) -> int:
     """Judge `options["source"]` and print the result; return the exit code."""
-    report = Report()
+    report = Report(marked=options["marked"])
     try:
         _judge(options, stdin, report)
     except (SourceError, FramingError) as error:
@@ -142,6 +148,21 @@ def _judge(options: Mapping[str, Any], stdin: BinaryIO, report: Report) -> None:
         report.scope = cluster.scope or report.scope
 
 
+def _unmarked(found: list[tuple[int, bytes]], marks: Counter[str]) -> Iterator[tuple[int, bytes]]:
+    """Yields the agent's events; counts the marks by their `by`. Raises SourceError at the second one."""
+    for line, text in found:
+        by = mark_by(text)
+        if by is None:
+            yield line, text
+            continue
+        marks[by] += 1
+        if len(marks) > 1:
+            first, second = marks
+            raise SourceError(
+                f"line {line}: the marks are by two: {first} and {second}, so some are no proxy's"
+            )
+
+
 def _read(
     options: Mapping[str, Any],
     config: ValidationConfig,
@@ -154,7 +175,7 @@ def _read(
     reader = EventReader(stream.limits.event_bytes)
 
     def take(found: list[tuple[int, bytes]]) -> bool:
-        events = [each for each in found if not is_mark(each[1])]
+        events = found if report.marks is None else list(_unmarked(found, report.marks))
         now = int(time.time() * 1000)
         judged = cluster.judge([data for _, data in events]) if cluster is not None and events else None
         for place, (line, data) in enumerate(events):

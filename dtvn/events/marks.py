@@ -16,7 +16,7 @@ class _Value(msgspec.Struct):
     by: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 
 
-class _Mark(msgspec.Struct, tag_field="type", tag="CUSTOM"):
+class _Mark(msgspec.Struct, tag_field="type", tag="CUSTOM", forbid_unknown_fields=True):
     name: Literal["dtvn.verdict"]
     value: _Value
 
@@ -24,13 +24,12 @@ class _Mark(msgspec.Struct, tag_field="type", tag="CUSTOM"):
 _mark = msgspec.json.Decoder(_Mark)
 
 
-def is_mark(text: bytes) -> bool:
-    """Whether the JSON text of an event has the form of a proxy's. An agent can imitate it: only the header
-    of the proxy's answer tells its `by`."""
+def mark_by(text: bytes) -> str | None:
+    """The `by` of an event whose JSON text has the form of a proxy's, None for any other. An agent can
+    imitate it: only the header of the proxy's answer tells whether it is the proxy's `by`."""
     if NAME.encode() not in text:
-        return False
+        return None
     try:
-        _mark.decode(text)
+        return _mark.decode(text).value.by
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return False
-    return True
+        return None

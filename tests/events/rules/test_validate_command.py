@@ -40,7 +40,7 @@ def written(folder: Path, events: list[bytes], form: str = "ndjson") -> Path:
 
 def run(source: object, *, stdin: bytes = b"", **options: Any) -> tuple[int, str, str]:
     """Exit code, output, errors."""
-    given = {"json": False, "junit": None, "first": False, "drop_unknown": False, "skip": []}
+    given = {"json": False, "junit": None, "first": False, "drop_unknown": False, "marked": False, "skip": []}
     given |= {"cluster": None, "algorithm": None, "preset": "default"} | options
     out, err = io.StringIO(), io.StringIO()
     code = validate.run(given | {"source": str(source)}, io.BytesIO(stdin), out, err)
