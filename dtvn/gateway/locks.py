@@ -101,6 +101,7 @@ class _Calls:
         self._entry = entry
 
     def _acquire(self, name: str, lease: float, wait: float, holder: bytes) -> Steps[Lease]:
+        own = not holder  # of this call alone: whatever it holds, it holds by this call
         holder = holder or os.urandom(16)
         until = time.monotonic() + wait
         pause = POLL_MIN
@@ -110,13 +111,14 @@ class _Calls:
                 (result,) = yield self._submit(Lock(name, holder, _micro(lease), _micro(left)))
                 if result.code == reasons.OK and result.state:
                     return _lease(name, result)
+                own = own or result.code == reasons.LOCK_WAITING  # it holds nothing from before
                 if result.code == reasons.LOCK_WAITING and left:
                     yield min(pause, left)
                     pause = min(2 * pause, POLL_MAX)
                 elif result.code != reasons.OK:  # a repeated answer shows no lease: ask again
                     raise _error(result)
         except BaseException:
-            if wait:
+            if wait and own:
                 # As well as one can: a place left behind ends by its own deadline.
                 with suppress(Overloaded, GatewayClosed):
                     self._submit(CancelLock(name, holder))
@@ -157,9 +159,12 @@ class LockClient(_Calls):
     """Locks of one event. Each `acquire` without a holder is an owner of its own, in one process too."""
 
     def acquire(self, name: str, lease: float, *, wait: float = 0.0, holder: bytes = b"") -> Lease:
-        """Take the lock for `lease` seconds, or extend the lease of this holder (at most 32 bytes; b"" for a
-        random one). If another one holds it, wait in its queue for at most `wait` seconds. Raises LockError,
-        and CommandError for a name or a time out of bounds."""
+        """Take the lock for `lease` seconds; if another one holds it, wait in its queue for at most `wait`
+        seconds. `holder`: at most 32 bytes; b"" for a random one. Calls with the same holder are one request,
+        so that a further one extends its lease; a holder that only extends calls `renew`, which takes no lock
+        anew. Who gives up waiting leaves the queue; under a given holder, only once it was told to wait, for
+        it may have a lease from before. Raises LockError, and CommandError for a name or a time out of
+        bounds."""
         return waited(self._acquire(name, lease, wait, holder), PATIENCE)
 
     def renew(self, lease: Lease, seconds: float) -> Lease:
@@ -173,7 +178,8 @@ class LockClient(_Calls):
         waited(self._ask(Unlock(lease.name, lease.holder, lease.token)), PATIENCE)
 
     def cancel(self, name: str, holder: bytes) -> None:
-        """Leave the queue of a lock, and give it back if it was granted. Raises LockError."""
+        """Leave the queue of a lock, and give it back if it was granted, by whichever call of this holder: a
+        lease that it had before ends too. Raises LockError."""
         waited(self._ask(CancelLock(name, holder)), PATIENCE)
 
     def get(self, name: str) -> LockRow | None:

@@ -217,6 +217,56 @@ def test_writers_under_a_fence_never_meet_a20() -> None:
         thread.join()
 
 
+def test_giving_up_to_extend_a_lease_leaves_it_held(gateway: FakeGateway, locks: LockClient) -> None:
+    first = locks.acquire("leader", 60.0, holder=b"a")
+    gateway.mute = True
+    with pytest.raises(LockError, match="outcome is unknown"):
+        locks.acquire("leader", 60.0, wait=1.0, holder=b"a")
+    with pytest.raises(LockError, match="outcome is unknown"):
+        locks.acquire("unheld", 60.0, wait=1.0)
+    gateway.mute = False
+    seen = locks.get("leader")
+    assert seen is not None
+    assert (seen.holder, seen.token) == (b"a", first.token)
+    assert locks.get("unheld") is None, "a holder of this call alone wants it no longer"
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_extension_leaves_the_lease_held(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks, submit, asked = AsyncLockClient(gateway, actor="program"), gateway.submit, asyncio.Event()
+    first = await locks.acquire("leader", 60.0, holder=b"a")
+
+    def unanswered(operations: list[Operation]) -> Future[tuple[Result, ...]]:
+        submit(operations)
+        asked.set()
+        return Future()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway, "submit", unanswered)
+        extending = asyncio.create_task(locks.acquire("leader", 60.0, wait=60.0, holder=b"a"))
+        await asked.wait()
+        extending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await extending
+    assert (await locks.renew(first, 60.0)).token == first.token
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_wait_under_a_given_holder_leaves_the_queue(gateway: FakeGateway) -> None:
+    locks = AsyncLockClient(gateway, actor="program")
+    async with locks.held("leader", 60.0):
+        ordered = gateway.acknowledged
+        waiting = asyncio.create_task(locks.acquire("leader", 60.0, wait=60.0, holder=b"b"))
+        # The second look: the answer to the first has told that it waits.
+        await asyncio.to_thread(wait_until, lambda: gateway.acknowledged >= ordered + 2, what="it waits")
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert await locks.get("leader") is None
+
+
 def test_without_a_quorum_no_lock_is_granted_a21(gateway: FakeGateway, locks: LockClient) -> None:
     gateway.quorum = False
     with pytest.raises(LockError) as caught:
