@@ -74,17 +74,25 @@ class Fence:
         self.highest = highest
         """The highest token that was admitted; to be kept with what is guarded."""
         self._writing = threading.Lock()
+        self._writer: int | None = None
+        """The thread whose block is inside."""
 
     @contextmanager
     def admitted(self, token: int) -> Iterator[None]:
         """Write in a block, one holder at a time; the thread waits for its turn, so that a block of an event
-        loop must not await. Raises LockError (`stale_lock_token`) if a later lease's holder was here
-        before."""
+        loop must not await. Raises LockError (`stale_lock_token`) if a later lease's holder was here before,
+        RuntimeError if a block of this thread has not ended."""
+        if self._writer == threading.get_ident():  # it would wait for itself
+            raise RuntimeError("a block of this thread is under the fence: it must not await, or enter again")
         with self._writing:
             if token < self.highest:
                 raise LockError(reasons.STALE_LEASE, reasons.REASONS[reasons.STALE_LEASE].sentence)
             self.highest = token
-            yield
+            self._writer = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._writer = None
 
 
 class _Calls:

@@ -217,6 +217,23 @@ def test_writers_under_a_fence_never_meet_a20() -> None:
         thread.join()
 
 
+@pytest.mark.asyncio
+async def test_a_second_task_under_a_fence_is_refused() -> None:
+    """It would stop the loop, and with it the first, for ever."""
+    fence = Fence()
+
+    async def second() -> None:
+        with fence.admitted(2):
+            pass
+
+    with fence.admitted(1):
+        with pytest.raises(RuntimeError, match="must not await"):
+            await asyncio.create_task(second())
+        assert fence.highest == 1
+    await second()
+    assert fence.highest == 2
+
+
 def test_giving_up_to_extend_a_lease_leaves_it_held(gateway: FakeGateway, locks: LockClient) -> None:
     first = locks.acquire("leader", 60.0, holder=b"a")
     gateway.mute = True
