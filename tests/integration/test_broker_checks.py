@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from kombu.connection import Connection
 
 from dtvn.node.options import StartError
 from dtvn_project import environment
 from tests.integration.network import REPOSITORY
 from tests.integration.own_brokers import OwnBroker, own_rabbitmq, own_redis
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, allowed
+from validators.data_folder.folder import DataFolder
+from validators.processes.roll_call import ANSWERED_WITHIN, Answering, questions_queue
 from validators.processes.servers import check_broker
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -82,3 +90,56 @@ def test_a_rabbitmq_that_is_short_of_memory_is_refused_by_every_command(
             (line,) = (line for line in ended.stderr.splitlines() if "CELERY_BROKER_URL" in line)
             assert line.endswith("it takes no messages; is it short of memory or disk?")
             assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("own_broker", [own_redis, own_rabbitmq])
+def test_workers_of_another_run_refuse_a_start_and_ended_ones_do_not(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own_broker: Callable[[Path], AbstractContextManager[OwnBroker]],
+) -> None:
+    folder = DataFolder(tmp_path / "data")
+    folder.create()
+    folder.identity.write_text("0123456789abcdef\n")
+    monkeypatch.setenv("DTVN_DATA", str(folder.root))
+
+    def refused() -> str:
+        """What a start says, which takes no longer than it may."""
+        began = time.monotonic()
+        try:
+            check_broker(broker.url, options, folder)
+        except StartError as error:
+            return str(error)
+        finally:
+            assert time.monotonic() - began < allowed(2 * ANSWERED_WITHIN)
+        return ""
+
+    with own_broker(tmp_path / "broker") as broker:
+        monkeypatch.setenv("CELERY_BROKER_URL", broker.url)
+        options = environment.broker(folder.root)[1]
+        assert refused() == ""
+        assert refused() == "", "the question before is no answer"
+        with Connection(broker.url, transport_options=options) as connection:
+            step, ended = Answering(SimpleNamespace(steps=[])), threading.Event()
+            step.start(SimpleNamespace(connection=connection))
+            worker = threading.Thread(target=answer_until, args=(connection, ended))
+            worker.start()
+            try:
+                said = refused()
+            finally:
+                ended.set()
+                worker.join(PATIENCE)
+            step.stop(SimpleNamespace(connection=connection))
+        assert said.startswith(
+            f"this platform runs on {os.uname().nodename} with the data folder {folder.root}"
+        )
+        assert refused() == ""
+        with Connection(broker.url) as connection:
+            assert questions_queue(folder)(connection.default_channel).purge() == 0
+
+
+def answer_until(connection: Connection, ended: threading.Event) -> None:
+    """What the main process of a worker does."""
+    while not ended.is_set():
+        with suppress(TimeoutError):
+            connection.drain_events(timeout=0.1)

@@ -19,7 +19,7 @@ import kombu
 import pytest
 
 from tests.integration.network import REPOSITORY, Network, network
-from tests.integration.own_brokers import own_rabbitmq
+from tests.integration.own_brokers import own_rabbitmq, own_redis
 from tests.integration.postgresql import postgresql
 from tests.integration.test_process_life import consume
 from tests.waiting import PATIENCE, allowed, wait_until
@@ -206,3 +206,21 @@ def test_two_platforms_share_a_broker_and_not_its_queues(tmp_path: Path, databas
                     kombu.Queue(queue_name(identity, NODES))(connection.default_channel).queue_declare(
                         passive=True
                     )
+
+
+def test_a_copy_on_its_originals_broker_is_refused(tmp_path: Path) -> None:
+    """It has a database of its own, so no lease tells of the original."""
+    with own_redis(tmp_path / "broker") as broker:
+        on_it = {"CELERY_BROKER_URL": broker.url, "NODES": "1", "DATABASE_URL": ""}
+        with network(tmp_path / "first", environment=on_it) as first:
+            first.start()
+            copy = Network(tmp_path / "copy", environment=on_it)
+            (copy.data / "platform").mkdir(parents=True)
+            shutil.copy(first.data / "platform" / "identity", copy.data / "platform")
+            said = refusal(copy)
+            assert f"this platform runs on {os.uname().nodename} with the data folder {first.data}: " in said
+            assert "CELERY_BROKER_URL" in said
+            assert first.process is not None
+            first.process.send_signal(signal.SIGKILL)
+            first.process.wait(PATIENCE)
+            first.start()

@@ -13,29 +13,34 @@ from kombu.messaging import Consumer, Producer
 
 from dtvn.node.options import StartError
 from dtvn_project import environment
-from dtvn_project.addresses import FILE_BROKER
 from dtvn_project.celery import used_once
+from validators.data_folder.folder import DataFolder
+from validators.processes import roll_call
 from validators.services.platform import queue_name
 
 PATIENCE = 3.0
 """Seconds for a connection and its greeting, and again for each of the calls."""
 
 
-def check_servers() -> None:
-    """Raise StartError if the broker cannot be used now. The database is checked by the migration."""
-    url = settings.CELERY_BROKER_URL
-    if not url.startswith(f"{FILE_BROKER}:"):
-        check_broker(url, settings.CELERY_BROKER_TRANSPORT_OPTIONS)
+def check_servers(alone: DataFolder | None = None) -> None:
+    """Raise StartError if the broker cannot be used now, or workers of another run of the platform in the
+    folder `alone` are there. The database is checked by the migration."""
+    if roll_call.is_server(settings.CELERY_BROKER_URL):
+        check_broker(settings.CELERY_BROKER_URL, settings.CELERY_BROKER_TRANSPORT_OPTIONS, alone)
 
 
-def check_broker(url: str, options: dict[str, object]) -> None:
-    """Do with Celery's own client what senders and workers do; raise StartError.
+def check_broker(url: str, options: dict[str, object], alone: DataFolder | None = None) -> None:
+    """Do with Celery's own client what senders and workers do; raise StartError, as check_servers.
 
     `options` are the transport's.
     """
     try:
         with used_once(Connection(url, connect_timeout=PATIENCE, transport_options=options)) as connection:
             _use(connection)
+            if alone is not None:
+                roll_call.refuse_if_answered(connection, alone)
+    except StartError:
+        raise
     except Exception as error:  # every transport has errors of its own
         raise StartError(
             f"CELERY_BROKER_URL={environment.without_password(url)}: {_reason(error)}"

@@ -119,7 +119,7 @@ class Supervisor:
         self._folder.credentials.unlink(missing_ok=True)
         end_leftovers(self._folder)
         preparation.check_events_config()
-        servers.check_servers()
+        servers.check_servers(alone=self._folder)
         self._lease.take()
         try:
             self._run_network()

@@ -29,7 +29,7 @@ from dtvn_project import environment
 from dtvn_project.celery import app
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock, process_lives
-from validators.processes import broker_consumer, lost_workers, parent, stopping
+from validators.processes import broker_consumer, lost_workers, parent, roll_call, stopping
 
 NODES = "validators"
 """Prefix of the names of workers that run validators."""
@@ -71,7 +71,7 @@ def main(name: str, queues: str, slots: int, parent_id: int) -> None:
     # Django's checks import all pages and the whole of REST: a third of a worker's memory.
     os.environ["CELERY_SKIP_CHECKS"] = "1"
     app.loader.import_default_modules()
-    app.steps["consumer"].add(OnlyIntoFreeSlots)
+    app.steps["consumer"].update({OnlyIntoFreeSlots, roll_call.Answering})
     app.conf.worker_consumer = broker_consumer.BrokerConsumer
     broker_consumer.install_filter()
     lost_workers.install_filters()
