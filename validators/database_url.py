@@ -33,6 +33,11 @@ def same_database(one: str, other: str) -> bool:
     return bool(one and other) and (one == other or _named(one) == _named(other))
 
 
+def same_server(one: str, other: str) -> bool:
+    """Whether two URLs name databases of one server, as `same_database` compares hosts and ports."""
+    return bool(one and other) and _named(one)[:-1] == _named(other)[:-1]
+
+
 def _named(url: str) -> tuple[str, ...]:
     from psycopg import ProgrammingError  # only with a server: it takes 0.1 s of every command otherwise
     from psycopg.conninfo import conninfo_to_dict
@@ -40,7 +45,7 @@ def _named(url: str) -> tuple[str, ...]:
     try:
         known = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
     except ProgrammingError:
-        return (url,)
+        return url, ""
     host = (known.get("host") or known.get("hostaddr", "")).lower()
     port = known.get("port") or POSTGRESQL_PORT
     place = "localhost" if host in THIS_HOST else host

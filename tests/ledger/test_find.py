@@ -53,7 +53,9 @@ def test_a_nodes_setting_that_names_the_platforms_database_is_warned_of(postgres
         assert "manage.py move_ledger node0" in found.warning
         make(postgres_place)
     server, _, _ = postgres_place.url.rpartition("/")
-    assert find(postgres_place, own_url=postgres_place.url, platform_url=f"{server}/postgres").warning == ""
+    found = find(postgres_place, own_url=postgres_place.url, platform_url=f"{server}/postgres")
+    assert "node0 is on the platform's own server (DATABASE_URL): both fail together" in found.warning
+    assert find(postgres_place, own_url=postgres_place.url, platform_url=NOWHERE).warning == ""
 
 
 def test_a_ledger_beside_its_node_asks_no_server(tmp_path: Path) -> None:

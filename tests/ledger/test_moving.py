@@ -52,6 +52,17 @@ def test_a_move_into_the_platforms_database_must_be_told_so(
     assert "rows moved" in moved(data, "--to-server", "--into-platforms-database")
 
 
+def test_a_move_to_another_database_of_the_platforms_server_warns(
+    data: ClusterFolder, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _, _ = url.rpartition("/")
+    monkeypatch.setenv("DATABASE_URL", f"{server}/postgres")
+    monkeypatch.setenv("DTVN_STORAGE_URL", url)
+    said = moved(data, "--to-server")
+    assert "rows moved" in said
+    assert "is on the platform's own server (DATABASE_URL): both fail together with it" in said
+
+
 def test_a_move_to_a_server_interrupted_at_its_end_is_finished(
     data: ClusterFolder, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

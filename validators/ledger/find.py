@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from dtvn.ledger import FoundLedger, LedgerElsewhere, LedgerUnreachable, Location
-from validators.database_url import same_database
+from validators.database_url import same_database, same_server
 from validators.ledger.location import BUSY_SECONDS
 from validators.ledger.witness import seen_in
 
@@ -27,7 +27,13 @@ def find_ledger(
     beside = Location(folder)
     wanted = Location(folder, own_url, schema) if own_url else beside
     shared = same_database(own_url, platform_url)
-    warning = _in_platforms_database(node, wanted) if shared else ""
+    warning = ""
+    if shared:
+        warning = _in_platforms_database(node, wanted)
+    elif same_server(own_url, platform_url):
+        warning = (
+            f"the ledger of {node} is on the platform's own server (DATABASE_URL): both fail together with it"
+        )
     if holds_ledger(wanted):
         return FoundLedger(wanted, warning)
     others = [beside] if own_url else []

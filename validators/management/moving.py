@@ -59,7 +59,11 @@ def _move(folder: NodeFolder, where: NodeOptions, own_url: str, *, to_server: bo
     if source == target:
         return _already_there(folder, source, where)
     copied = move_ledger(source, target, settle=lambda: keep_server(folder, target.url))
-    return f"{folder.id}: {counted(copied, 'row')} moved from {source.name} to {target.name}. Start it again."
+    said = f"{folder.id}: {counted(copied, 'row')} moved from {source.name} to {target.name}. Start it again."
+    warning = find_place(
+        find_ledger, folder, genesis, msgspec.structs.replace(where, own_url=target.url)
+    ).warning
+    return f"{said}\nWarning: {warning}." if warning else said
 
 
 def _already_there(folder: NodeFolder, ledger: Location, where: NodeOptions) -> str:
