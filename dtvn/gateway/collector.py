@@ -153,7 +153,7 @@ class Collector:
     def _on_epoch_changes(self, member: int, answered: Answered, now: Now) -> None:
         """Handle epoch change proofs. In a newly proved epoch all bundles are sent and tallied anew, since
         a claim counts only in its own epoch."""
-        self._asked.pop(answered.question, None)  # none was open if the member told it unasked
+        del self._asked[answered.question]
         if answered.code or not self.epochs.take(answered.text):
             self._verifier.refused[member] += not answered.code
         following = self.epochs.present
@@ -230,7 +230,7 @@ class Collector:
             self._actions.judged.append((member, envelope.body))
         elif envelope.kind == _ANSWER:
             answered = self.questions.on_answer(member, envelope.body, now.monotonic)
-            if answered is not None and (answered.question in self._asked or not answered.question):
+            if answered is not None and answered.question in self._asked:
                 self._on_epoch_changes(member, answered, now)
             elif answered is not None:
                 self._actions.answered.append(answered)

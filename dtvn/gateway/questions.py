@@ -79,8 +79,6 @@ class Questions:
         """Sum of `answered` and `missed` of all members."""
         self._awaited: set[int] = set()
         """Members whose answer to the newest poll is due."""
-        self._ended: set[int] = set()
-        """Members that said, unasked, that the epoch ended."""
         self._open: dict[int, _Question] = {}
         self.following = first
         """Number of the next question."""
@@ -110,15 +108,11 @@ class Questions:
         return number, link_frame(m.Query(number=number, what=what, arguments=arguments))
 
     def on_answer(self, member: int, body: bytes, now: int) -> Answered | None:
-        """Handle the body of an Answer; None for a status poll or without an open question to the member.
-        Number 0 without a code: the proof that the epoch ended, which each member may send once, unasked."""
+        """Handle the body of an Answer; None for a status poll or without an open question to the member."""
         try:
             answer = canonical.decode(m.Answer, body)
         except canonical.CanonicalError:
             return None
-        if not answer.number and not answer.code and member not in self._ended:
-            self._ended.add(member)
-            return Answered(0, "", answer.text)
         question = self._open.get(answer.number)
         if question is None or question.member != member:
             return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -46,22 +45,11 @@ class Town:
         return msgspec.json.decode(host.epoch_changes.answer(m.Query(0, EPOCH_CHANGES, (str(first),))).text)
 
 
-class HearsAll:
-    """Keeps what a client hears."""
-
-    def __init__(self, hear: Callable[[str, bytes], None]) -> None:
-        self.hear = hear
-        self.frames: list[bytes] = []
-
-    def __call__(self, sender: str, frame: bytes) -> None:
-        self.frames.append(frame)
-        self.hear(sender, frame)
-
-
 class Desk:
     """A collector whose members give the answers of the test."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, town: Town) -> None:
+        world = town.world
         self.keys = GenesisKeys(world.genesis)
         scheme = world.keyring.scheme
         self.collector = Collector(
@@ -110,7 +98,7 @@ def town() -> Town:
 
 @pytest.fixture
 def desk(town: Town) -> Desk:
-    return Desk(town.world)
+    return Desk(town)
 
 
 def packed(*epoch_changes: bytes) -> list[str]:
@@ -121,30 +109,6 @@ def test_r16_proofs_of_one_member_suffice_for_all_epochs(town: Town, desk: Desk)
     assert desk.show(town.told[0], 2) == town.world.now
     assert len(desk.collector.epochs.certificates) == 3
     assert [member.id for member in desk.collector.epochs.present.members] == ["n0"]
-
-
-def test_r16_members_tell_who_asked_of_the_end_of_their_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gateway follows before its links end; until then it saw no member reachable."""
-    world = World("told")
-    world.open_session()
-    monkeypatch.setattr(world.client, "hear", heard := HearsAll(world.client.hear))
-    world.say_as_client(link_frame(m.Query(7, "status", ())))
-    world.reconfigure(leaves="n3", allow_small=True)
-    world.run(5 * SECOND)
-    told = [frame for frame in heard.frames if isinstance(decode_envelope(frame)[1], m.Answer)]
-    told = [frame for frame in told if not decode_envelope(frame)[1].number]
-    assert len(told) == 4
-    desk = Desk(world)
-    desk.collector.receive(2, told[2], desk.now)
-    assert desk.collector.take(desk.now).successor == world.now
-
-
-def test_r16_a_member_tells_an_end_unasked_once_and_only_with_proof(town: Town, desk: Desk) -> None:
-    for _ in range(3):
-        desk.answer(1, m.Query(0, EPOCH_CHANGES, ()), ["AAAA"])
-    assert desk.collector.refused()[1] == 1
-    desk.answer(2, m.Query(0, EPOCH_CHANGES, ()), town.told[0])
-    assert desk.collector.take(desk.now).successor == town.world.now
 
 
 def test_r16_claims_of_all_members_alone_start_no_new_epoch(desk: Desk) -> None:
@@ -278,7 +242,7 @@ def test_proofs_come_in_pages_and_a_malformed_question_is_refused(town: Town) ->
 def test_r20_bundles_are_as_large_as_the_newest_epoch_allows() -> None:
     """A bundle over the bound is never ordered, however often it is sent."""
     town = Town(batch_operations_max=5, batch_bytes_max=6_000)
-    desk = Desk(town.world)
+    desk = Desk(town)
     large = replace(operation("T-0"), payload=bytes(5_500))
     desk.collector.submit((large,), desk.now, wait=60 * SECOND)
     desk.collector.submit(tuple(operation(f"T-{n}") for n in range(12)), desk.now, wait=60 * SECOND)

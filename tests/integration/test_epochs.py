@@ -12,7 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from dtvn.files.whole import write_private
-from dtvn.gateway import Gateway, agreement_of, gather_liveness_proofs
+from dtvn.gateway import Gateway, gather_liveness_proofs
 from dtvn.machine import AddPrincipal, Barrier, Command, Issue, Reconfigure
 from dtvn.net import ensure_seed, public_key_of
 from dtvn.protocol import canonical
@@ -128,29 +128,6 @@ def test_a_cluster_grows_to_seven_and_shrinks_while_issuing_tickets(town: Town) 
     for index in range(4):
         assert town.told_at_last(index, "ticket", ("default", f"T-{len(codes) - 1}"))
     assert {town.told_at_last(index, "status")["epoch"] for index in range(4)} == {6}
-
-
-def test_members_that_enter_an_epoch_are_never_called_unreachable(town: Town) -> None:
-    """Their links end with the epoch; the gateway followed only once members listened again."""
-    said: dict[str, None] = {}
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.002):
-            said[agreement_of(town.gateway).sentence] = None
-
-    wait_until(lambda: town.told(0, "status").get("voting") is True, what="a vote")
-    wait_until(lambda: agreement_of(town.gateway).level == "ok", what="all four agree")
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        town.add(4, free_ports(1)[0])
-        wait_until(lambda: agreement_of(town.gateway).agreeing == 5, what="all five agree")
-    finally:
-        stop.set()
-        watcher.join()
-    assert any(sentence.startswith("Members are entering epoch 1") for sentence in said), list(said)
-    assert not [sentence for sentence in said if sentence.startswith("No quorum")], list(said)
 
 
 @pytest.mark.exhaustive

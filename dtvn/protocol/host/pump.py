@@ -48,9 +48,6 @@ signatures and bytes count as well, but less."""
 STATEMENTS_PER_SECOND, STATEMENTS_BURST = 4_096, 8_192
 """Unwanted statements of a member: two full SupplyFrames in most rounds in which it may send them."""
 
-ASKERS_MAX = 256
-"""Connections that hear of the end of the epoch."""
-
 REPEATS_PER_SECOND, REPEATS_BURST = 512, 2_048
 """Executed requests of a principal that are answered again, over all its connections. An honest gateway
 with 512 requests under way asks again for each after 300 ms, up to three times (R34)."""
@@ -141,8 +138,6 @@ class Host:
         self.epoch_changes = EpochChangeProofs()
         self.executed = 0
         self._questions = Questions()
-        self._askers: dict[Peer, None] = {}
-        """Connections of principals that asked something in this epoch, the newest last."""
         self._statements = RateLimiter(per_second=STATEMENTS_PER_SECOND, burst=STATEMENTS_BURST)
         self._repeats = RateLimiter(per_second=REPEATS_PER_SECOND, burst=REPEATS_BURST)
         self._refusals = RateLimiter(per_second=REFUSALS_PER_SECOND, burst=REFUSALS_BURST)
@@ -309,11 +304,6 @@ class Host:
             self.log_server.on_request(header.peer, message, now)
         elif isinstance(message, m.Query):
             self._questions.put(header.peer, message)
-            if header.peer.member is None:
-                self._askers.pop(header.peer, None)
-                self._askers[header.peer] = None
-                if len(self._askers) > ASKERS_MAX:
-                    del self._askers[next(iter(self._askers))]
         elif isinstance(message, m.Judge):
             reason = Reason.NOT_MEMBER if self.judge is None else self._ask_judge(self.judge, header, now)
             if reason is not None:
@@ -381,17 +371,8 @@ class Host:
         if effects.install is not None:
             self._install(effects.install)
         if effects.successor is not None:
-            self._tell_end()
             self._dead = True
             raise TurnLost("the epoch is over") from EpochOver(effects.successor)
-
-    def _tell_end(self) -> None:
-        """Send the gateways that asked anything in this epoch the proof of its end, unasked: their links end
-        now, and without it they would learn of the next epoch only once members listen again (R16)."""
-        told = self.epoch_changes.answer(m.Query(0, EPOCH_CHANGES, (str(self.epoch),)))
-        frame = self.signer.link(told)
-        for peer in self._askers:
-            self.transport.answer(peer, frame)
 
     def _install(self, install: Install) -> None:
         """Install a snapshot after all messages of the turn were sent; the state in memory is obsolete."""
