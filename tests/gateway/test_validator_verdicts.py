@@ -62,7 +62,7 @@ def test_a_result_names_each_members_vote_a26(gateway: FakeGateway) -> None:
 
 
 def test_a_majority_finds_valid_what_too_few_equal_votes_certify(gateway: FakeGateway) -> None:
-    """Two of three votes: as by REST, tests/runs/test_rest.py."""
+    """Two of three votes: as by REST, tests/runs/test_decisions.py."""
     falsely(gateway, 1)
     gateway.events.down = frozenset({3})
     with DistributedValidator(gateway, algorithm=Algorithm.MAJORITY) as validator:
