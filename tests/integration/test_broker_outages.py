@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.integration.network import Network, network
@@ -90,6 +91,30 @@ def test_nodes_decide_while_the_broker_is_away_and_starts_are_made_up_for(
             assert len(lines(running, source, " is away: ")) == 2
         assert len(lines(running, "up", "the broker")) == 4
         assert not lines(running, "web", "WARNING")
+        assert "Traceback" not in running.log.read_text()
+
+
+def test_a_worker_reports_a_death_while_the_broker_is_away(tmp_path: Path) -> None:
+    with (
+        own_redis(tmp_path / "broker") as broker,
+        network(tmp_path / "data", environment={"CELERY_BROKER_URL": broker.url}) as running,
+    ):
+        running.start()
+        wait_until_everyone_runs(running)
+        pid = running.nodes()["node2"]["pid"]
+        broker.kill()
+        wait_until(lambda: lines(running, "validators", " is away: "), what=running.said)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(
+            lambda: lines(running, "validators", f"node2 (process {pid}) ended"),
+            timeout=allowed(DEATH_SHOWN),
+            what=running.said,
+        )
+        assert not lines(running, "validators", "answers again")
+        assert not psutil.pid_exists(pid), "no zombie is left"
+        broker.start()
+        with running.client() as client:
+            wait_until(lambda: status(client, "node2") == "running", timeout=allowed(BACK), what=running.said)
         assert "Traceback" not in running.log.read_text()
 
 

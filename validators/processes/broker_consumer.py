@@ -38,10 +38,15 @@ class BrokerConsumer(Consumer):  # type: ignore[misc]
             interval_start=RETRY_INTERVAL,
             interval_step=0,
             interval_max=RETRY_INTERVAL,
-            callback=maybe_shutdown,
+            callback=self._meanwhile,
         )
         self.first_connection_attempt = False
         return conn
+
+    def _meanwhile(self) -> None:
+        """Called every second of the wait, in which no event loop sees that a child ended."""
+        maybe_shutdown()
+        self.pool.maintain_pool()
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """Called when a connection was refused for good, a login for example: tried again all the same."""
