@@ -34,7 +34,7 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     code: str | None
     failure: str | None
-    """Rule id, where the newest events have no verdict."""
+    """Rule id, where the newest events have no verdict; outcome code, where the log refused the run."""
     scope: str
     recorded: bool
     record_code: str

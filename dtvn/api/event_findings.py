@@ -16,7 +16,8 @@ import msgspec
 
 from dtvn.events.judging import Verdict, decode_certificate, first_head, next_head, open_vote
 from dtvn.events.rules import Severity, Violation
-from dtvn.gateway import NO_CERTIFICATE, Given, Judged, JudgedPiece, MemberAnswer
+from dtvn.gateway import NO_CERTIFICATE, Given, Judged, JudgedPiece, MemberAnswer, RunEnd
+from dtvn.machine import reasons
 from dtvn.protocol import quorum
 
 LOCAL_ONLY = "LOCAL_ONLY"
@@ -75,9 +76,12 @@ class Findings:
         self.first_code: str | None = None
         """Rule id of that refusal."""
         self.failure = ("", "")
-        """Rule id and sentence of the newest piece without a certificate; "" once its events have one."""
+        """Rule id and sentence of the newest piece without a certificate, "" once its events have one; or the
+        log's refusal of the run."""
         self.denied: Denied | None = None
         """The members' decision against that piece."""
+        self.refusal = ""
+        """Outcome code by which the log refused the run: no run has two histories."""
         self.agreed = False
         """Whether the members found valid all events of the newest call, with certificates or without."""
         self.votes: dict[str, Counter[str]] = {}
@@ -89,7 +93,7 @@ class Findings:
 
     @property
     def scope(self) -> str:
-        """Name of the newest certificate."""
+        """Name of the newest certificate, at the end of a recorded run of that in the log."""
         return self._head.hex() if self.events else LOCAL_ONLY
 
     @property
@@ -99,13 +103,14 @@ class Findings:
 
     @property
     def code(self) -> str | None:
-        """Rule id of the first refusal, else of the members' decision against the newest events."""
-        return self.first_code or (self.denied.code if self.denied else None)
+        """Rule id of the first refusal, else of the members' decision against the newest events, else the
+        log's refusal of the run."""
+        return self.first_code or (self.denied.code if self.denied else None) or self.refusal or None
 
     @property
     def verdict(self) -> Verdict:
-        """INVALID once an event is refused, NONE where the newest events have no verdict."""
-        if self.first_refused is not None:
+        """INVALID once an event or the run is refused, NONE where the newest events have no verdict."""
+        if self.first_refused is not None or self.refusal:
             return Verdict.INVALID
         if self.denied is not None:
             return self.denied.verdict
@@ -124,6 +129,13 @@ class Findings:
             if piece.certificate:
                 verdicts += self._verdicts(piece, refused, by_event)
         return pieces, verdicts
+
+    def end(self, ended: RunEnd) -> None:
+        """Take the end of the run: its head in the log, or why the log refused it."""
+        if ended.refusal[0]:
+            self.failure, self.refusal = ended.refusal, ended.code
+        elif ended.code == reasons.OK:
+            self._head = ended.place.head
 
     def _take(self, piece: JudgedPiece) -> dict[int, str]:
         """Count a piece. Returns event index -> rule id of each event that its certificate refuses."""
@@ -192,7 +204,7 @@ def local_finding(judged: Judged, after: int) -> LocalFinding:
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why events have no verdict: rule id and sentence."""
+    """Why events have no verdict, or the log refused the run: code and sentence."""
 
     code: str
     text: str
@@ -206,7 +218,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     delivered: int
     """Events accepted before the first refusal."""
     code: str | None
-    """Rule id of the first refusal, or of the members' decision against events without a certificate."""
+    """Rule id of the first refusal, or of the members' decision against events without a certificate; else
+    the outcome code by which the log refused the run."""
     violations: list[Violation]
     omitted: dict[str, int]
     """Violations that are not listed, by rule."""
@@ -241,9 +254,10 @@ def report_fields(findings: Findings, local: LocalFinding | None, given: int) ->
         if first is None and not findings.agreed:
             denied = findings.denied
             first, code = (denied.index, denied.code) if denied else (local.first_refused, local.code)
+            code = code or findings.refusal or None
         delivered = (given if first is None else first) - findings.ignored
     return {
-        "valid": is_valid(code, findings.failure[0] if local is None else ""),
+        "valid": is_valid(code, findings.failure[0] if local is None else findings.refusal),
         "events": events,
         "delivered": delivered,
         "code": code,
@@ -256,7 +270,8 @@ def report_fields(findings: Findings, local: LocalFinding | None, given: int) ->
 
 
 def is_valid(code: str | None, failure: str | None) -> bool:
-    """Whether a run is valid: no event is refused (`code`), and none lacks its verdict (`failure`)."""
+    """Whether a run is valid: neither an event nor the run is refused (`code`), and no event lacks its
+    verdict (`failure`)."""
     return not code and not failure
 
 

@@ -21,6 +21,7 @@ from dtvn.events.config import Algorithm
 from dtvn.events.judging import NO_DECISIONS, Verdict
 from dtvn.events.rules import Violation
 from dtvn.gateway.thread_queues import ThreadQueues
+from dtvn.machine.reasons import REASONS, RUN_REFUSED
 
 CALL_EVENTS_MAX = 4_096
 """Most events of one call of `judge`."""
@@ -96,12 +97,15 @@ class Judged(msgspec.Struct, frozen=True):
     of each refused event."""
     salts: tuple[bytes, ...]
     """The salt of each event, 16 bytes; a transcript needs them."""
+    refusal: tuple[str, str] = ("", "")
+    """That of the run's end, where it is known: see RunEnd."""
 
     @property
     def verdict(self) -> Verdict:
-        """INVALID if a piece is; else NONE if an event has no verdict; else VALID."""
+        """INVALID if a piece is, or the log refused the run; else NONE if an event has no verdict; else
+        VALID."""
         verdicts = {piece.verdict for piece in self.pieces}
-        if Verdict.INVALID in verdicts:
+        if Verdict.INVALID in verdicts or self.refusal[0]:
             return Verdict.INVALID
         judged = sum(piece.count for piece in self.pieces)
         return Verdict.NONE if Verdict.NONE in verdicts or judged < len(self.salts) else Verdict.VALID
@@ -118,9 +122,10 @@ class Judged(msgspec.Struct, frozen=True):
 
     @property
     def failure(self) -> tuple[str, str]:
-        """Rule id and sentence of why events have no certificate; ("", "") if all have one."""
-        if self.certified:
-            return "", ""
+        """Code and sentence of why the log refused the run, or events have no certificate; ("", "") if
+        neither."""
+        if self.certified or self.refusal[0]:
+            return self.refusal
         last = self.pieces[-1] if self.pieces else None
         if last is not None and not last.certificate:
             return last.code or NO_CERTIFICATE, last.text or "Too few votes are equal."
@@ -172,6 +177,12 @@ class RunEnd(msgspec.Struct, frozen=True):
     """"ok" if all events with a verdict are recorded; else the code that stopped it: `outcome_unknown`
     or `unavailable` in time of trouble, `not_next` if the log has another history of this run,
     `not_permitted`, ... "" for a run that is not recorded, or has no event with a certificate."""
+
+    @property
+    def refusal(self) -> tuple[str, str]:
+        """Outcome code and sentence by which the log refused the run, which then is not valid; ("", "") if it
+        did not."""
+        return (self.code, REASONS[self.code].sentence) if self.code in RUN_REFUSED else ("", "")
 
 
 class VoteEvidenceFile(msgspec.Struct, frozen=True):

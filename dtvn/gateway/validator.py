@@ -18,13 +18,15 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Self
 
+import msgspec
+
 from dtvn.events.balancing import BreakerError
 from dtvn.events.config import Algorithm, CircuitBreakerConfig, DistributedValidatorConfig
 from dtvn.events.judging import Verdict
 from dtvn.events.rules import Stream
 from dtvn.events.runs import started_run
 from dtvn.gateway.calls import Overloaded
-from dtvn.gateway.events_face import CALL_EVENTS_MAX, VERDICT_WAIT, EventRun, Judged, RunIsLive
+from dtvn.gateway.events_face import CALL_EVENTS_MAX, VERDICT_WAIT, EventRun, Judged, RunEnd, RunIsLive
 from dtvn.gateway.face import GatewayClosed, GatewayFace
 from dtvn.gateway.steps import Steps, awaited, waited
 from dtvn.gateway.validator_answers import (
@@ -246,8 +248,8 @@ class _Operations(Reading):
                 judged = joined(judged, (yield live.judge(some, wait=self._wait)))
         finally:
             ending = live.end(wait=self._wait)
-        yield ending
-        return judged
+        ended: RunEnd = yield ending
+        return msgspec.structs.replace(judged, refusal=ended.refusal)
 
     def _judge_event(self, events: Sequence[bytes], wanted: Wanted) -> Steps[Judged]:
         return (yield from self._guarded(self._judge_next(events, wanted)))

@@ -323,10 +323,11 @@ def result_of(judged: Judged, events: int, duration: float) -> ValidationResult:
 
 
 def _reason(judged: Judged) -> Iterator[Violation]:
-    """Why events have no certificate, at the first of them; nothing if all have one."""
+    """Why events have no certificate, at the first of them, or why the log refused the run; nothing if
+    neither."""
     code, text = judged.failure
     if code:
-        covered = sum(piece.count for piece in judged.pieces if piece.certificate)
+        covered = 0 if judged.certified else sum(piece.count for piece in judged.pieces if piece.certificate)
         yield Violation(judged.position + covered, code, Severity.ERROR, None, text, "")
 
 

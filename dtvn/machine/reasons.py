@@ -70,6 +70,9 @@ UNREMEMBERED = frozenset({EXPIRED, TOO_FAR_AHEAD, BUSY, MALFORMED, NONCE_REUSED}
 """Outcomes that do not bind a nonce: the same operation may still be executed later, and a nonce bound to one
 operation is not taken over by another (R13)."""
 
+RUN_REFUSED = frozenset({NOT_NEXT, NOT_PERMITTED})
+"""Outcomes of a record after which the log may hold another history of its run, or that of another writer."""
+
 BAD_REQUEST = "bad_request"
 TICKET_ID_REQUIRED = "ticket_id_required"
 TOO_LARGE = "too_large"

@@ -14,6 +14,7 @@ from dtvn.api.event_answers import KeptPiece, KeptRecord, KeptRun, KeptViolation
 from dtvn.api.event_findings import LOCAL_ONLY, Report, SequenceReport, is_valid, report_fields
 from dtvn.events.judging import Verdict
 from dtvn.events.rules import SUGGESTIONS, Severity
+from dtvn.machine.reasons import REASONS
 from events.models import JudgedRun, RunPiece, RunRecord, RunStatus
 from events.services import excerpts
 from events.services.open_runs import Judgement, OpenRun
@@ -62,7 +63,7 @@ def kept_report(row: JudgedRun) -> dict[str, Any]:
         "run": row.run,
         "algorithm": row.algorithm,
         "verdict": row.verdict,
-        "failure": {"code": row.failure, "text": ""} if row.failure else None,
+        "failure": {"code": row.failure, "text": _sentence(row.failure)} if row.failure else None,
         "recorded": row.record_code,
     }
 
@@ -135,6 +136,11 @@ def _kept(row: JudgedRun) -> dict[str, Any]:
             for each in row.violations
         ],
     }
+
+
+def _sentence(code: str) -> str:
+    """That of an outcome code; those of rules are not kept."""
+    return REASONS[code].sentence if code in REASONS else ""
 
 
 def _moment(value: datetime) -> str:

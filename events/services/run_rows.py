@@ -55,10 +55,8 @@ def write(
     *,
     ended: bool = False,
     record_code: str = "",
-    scope: str = "",
 ) -> bool:
-    """Write the state of a run, with new pieces and records. `scope`: its head in the log, once it has ended
-    there. Returns False if the row was erased."""
+    """Write the state of a run, with new pieces and records. Returns False if the row was erased."""
     now = timezone.now()
     fields: dict[str, Any] = {
         "thread": names[0],
@@ -69,7 +67,7 @@ def write(
         "refused": findings.refused,
         "code": findings.code or "",
         "failure": findings.failure[0],
-        "scope": scope or ("" if findings.scope == LOCAL_ONLY else findings.scope),
+        "scope": "" if findings.scope == LOCAL_ONLY else findings.scope,
         "epoch": findings.epoch,
         "votes": {member: dict(given) for member, given in findings.votes.items()},
         "violations": _violations(findings),

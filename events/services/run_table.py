@@ -115,12 +115,12 @@ class RunTable:
     def finish(self, run: OpenRun) -> str:
         """Write the row of a run whose end is known, once; returns the outcome code of its last record, ""
         if it is not recorded."""
-        code, scope = _outcome(run)
+        code = _outcome(run)
         with self._lock:
             if self._runs.pop(run.id, None) is None:
                 return code
         try:
-            _write(run, ended=True, record_code=code, scope=scope)
+            _write(run, ended=True, record_code=code)
         except DatabaseError:
             with self._lock:
                 self._runs[run.id] = run  # the sweep tries again
@@ -190,15 +190,16 @@ def _write(run: OpenRun, **ended: Any) -> None:
         raise
 
 
-def _outcome(run: OpenRun) -> tuple[str, str]:
-    """(outcome code of the last record, head of the run in the log), "" where nothing is recorded."""
+def _outcome(run: OpenRun) -> str:
+    """Outcome code of the last record, "" where nothing is recorded; the findings take the run's end."""
     future: Future[Any] | None = run.ending
     if future is None or not future.done() or future.cancelled():
-        return "", ""
+        return ""
     if future.exception() is not None:
-        return (reasons.OUTCOME_UNKNOWN if run.recorded else ""), ""
+        return reasons.OUTCOME_UNKNOWN if run.recorded else ""
     ended: RunEnd = future.result()
-    return ended.code, ended.place.head.hex() if ended.code == "ok" else ""
+    run.findings.end(ended)
+    return ended.code
 
 
 run_table = RunTable()

@@ -150,15 +150,16 @@
     at("one-verdict").className = `pill ${tone}`;
     put("one-verdict", word);
     const log = run.recorded ? run.records.at(-1) : null;
+    const refused = run.failure && run.failure === run.record_code; // by the log
     facts(at("facts"), [
       ["Thread", run.thread],
       ["Algorithm", run.algorithm],
       ["State", run.status],
       ["Events", `${grouped.format(run.events)} judged, ${grouped.format(run.refused)} refused`],
       ["Certificate", run.scope === "LOCAL_ONLY" ? "none" : run.scope],
-      ["In the log", log ? `at ${log.sequence}.${log.index}` : run.recorded ? plain(run.record_code || "not yet") : "not recorded"],
+      ["In the log", refused ? `refused: ${plain(run.failure)}` : log ? `at ${log.sequence}.${log.index}` : run.recorded ? plain(run.record_code || "not yet") : "not recorded"],
       ["Asked by", run.actor],
-    ].concat(run.failure ? [[run.verdict === "none" ? "No verdict" : "Newest events", plain(run.failure)]] : []));
+    ].concat(run.failure && !refused ? [[run.verdict === "none" ? "No verdict" : "Newest events", plain(run.failure)]] : []));
     const votes = Object.entries(run.votes).sort();
     at("votes").replaceChildren(...votes.map(([node, counts]) => {
       const made = make("tr");

@@ -82,6 +82,22 @@ def test_events_behind_what_is_not_certified_are_not_found_valid(gateway: FakeGa
     assert (found.is_valid, found.certified, codes(found)) == (False, False, ["NO_CERTIFICATE"])
 
 
+def test_a_run_with_another_history_in_the_log_is_not_valid(gateway: FakeGateway) -> None:
+    with DistributedValidator(gateway) as validator:
+        assert validator.validate_sequence(GOOD, thread="t", run="r").is_valid
+        found = validator.validate_sequence([GOOD[0], CUSTOM, *GOOD[1:]], thread="t", run="r")
+        assert validator.get_metrics().error_count == 1
+    assert (found.is_valid, found.certified, codes(found)) == (False, True, ["not_next"])
+    assert found.errors[0].message == "The record does not continue its run."
+
+
+def test_a_run_that_the_log_does_not_take_from_its_signer_is_not_valid() -> None:
+    genesis = make_genesis(4, capabilities=["gate"])
+    with DistributedValidator(FakeGateway(genesis, principal="gateway")) as validator:
+        found = validator.validate_sequence(GOOD)
+    assert (found.is_valid, found.certified, codes(found)) == (False, True, ["not_permitted"])
+
+
 def test_what_members_find_valid_has_warnings_at_most(gateway: FakeGateway) -> None:
     falsely(gateway, 0, 1, 2, 3, errors=())
     with DistributedValidator(gateway) as validator:

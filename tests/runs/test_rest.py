@@ -169,6 +169,37 @@ def test_a_second_history_of_a_run_is_not_recorded(api: Api) -> None:
     assert sequence(api, BAD)["recorded"] == "not_next"
 
 
+def test_a_second_history_of_a_run_is_not_valid_anywhere(api: Api) -> None:
+    assert sequence(api, GOOD)["recorded"] == "ok"
+    other = [*GOOD[:2], *GOOD[3:]]
+    told = sequence(api, other)
+    assert (told["valid"], told["code"], told["verdict"]) == (False, "not_next", "invalid")
+    assert told["failure"] == {"code": "not_next", "text": "The record does not continue its run."}
+    path = f"events/runs/{told['id']}"
+    again = read(api.post(f"{path}/end"))["data"]
+    assert again == {name: told[name] for name in again}
+    assert [each["id"] for each in read(api.get("events/runs?verdict=invalid"))["data"]] == [told["id"]]
+    shown = read(api.get(path))["data"]
+    assert (shown["verdict"], shown["code"], shown["failure"]) == ("invalid", "not_next", "not_next")
+    answer = api.post(f"{path}/transcript", texts(other, salts=told["salts"]))
+    assert (answer.status_code, read(answer)["code"]) == (409, "not_next")
+
+
+def test_a_run_whose_record_has_an_unknown_outcome_stays_valid(api: Api, fake: FakeGateway) -> None:
+    fake.mute = True
+    told = sequence(api, GOOD)
+    assert (told["valid"], told["recorded"]) == (True, "outcome_unknown")
+
+
+def test_the_end_of_a_run_names_its_head_in_the_log_each_time(api: Api) -> None:
+    path = api.post("events/runs", {"thread": "t", "run": "r"}).headers["Location"]
+    for number, each in enumerate(GOOD):
+        api.post(f"{path}/events?from={number}", each, Content_Type="application/x-ndjson")
+    first, second = (read(api.post(f"{path}/end"))["data"] for _ in range(2))
+    assert first == second
+    assert first["scope"] == RunRecord.objects.order_by("-position").first().head
+
+
 def test_exact_bytes_of_an_event_are_judged(api: Api) -> None:
     spaced = b'{ "type" : "RUN_STARTED",  "threadId":"t","runId":"r" }'
     body = b'{"salts":["%b"],"recorded":false,"events":[%b]}' % (b"A" * 22 + b"==", spaced)
