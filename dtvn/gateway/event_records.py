@@ -101,9 +101,11 @@ class Recorder:
     def outcome(self) -> str:
         """See events_face.RunEnd.code, as if the run ended now."""
         code = self.code or self.last
-        if self.idle or code not in ("", reasons.OK):
+        if self.idle or code not in ("", reasons.OK, reasons.NOT_NEXT):
             return code
-        return reasons.OUTCOME_UNKNOWN if self.flying else reasons.UNAVAILABLE
+        # `not_next` by its code alone may hide a lost outcome, and is tried again.
+        unknown = self.flying or code == reasons.NOT_NEXT
+        return reasons.OUTCOME_UNKNOWN if unknown else reasons.UNAVAILABLE
 
     @property
     def full(self) -> bool:

@@ -131,6 +131,20 @@ def test_a_record_that_is_not_taken_is_tried_again_after_a_pause(code: str) -> N
     assert times == [attempt * EVERY for attempt in range(tries)]
 
 
+def test_a_refusal_that_may_be_a_lost_outcome_is_not_the_runs_end() -> None:
+    world = World()
+    number = begun(world)
+    world.judge(number, STARTED, OPENED)
+    world.settle()
+    world.runs.end(number, world.time, wait=EVERY // 2)
+    ((submitted, operations),) = world.take().submit
+    world.runs.outcomes(submitted, (Result(reasons.NOT_NEXT),) * len(operations), world.time)
+    world.take()
+    world.time += EVERY // 2
+    (ended,) = world.take().ended
+    assert (ended[1].code, ended[1].refusal) == (reasons.OUTCOME_UNKNOWN, ("", ""))
+
+
 def test_small_chunks_are_recorded_though_votes_are_slow() -> None:
     world = World()
     number = begun(world)
