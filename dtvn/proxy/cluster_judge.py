@@ -13,7 +13,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from dtvn.events.rules import Verdict, Violation, refused
+from dtvn.events.rules import Severity, Verdict, Violation, refused
 from dtvn.proxy.headers import address
 from dtvn.proxy.judge import Judgement, NoVerdict
 from dtvn.proxy.transcripts import SaltedEvents, TranscriptFile
@@ -41,9 +41,25 @@ class _Beginning(Struct):
     data: _Began
 
 
+class _Reason(Struct):
+    code: str
+    text: str
+
+
 class _Ended(Struct):
     events: int
     """Number of events that certificates cover."""
+    scope: str
+    failure: _Reason | None
+    recorded: str
+    """Outcome code of the run's last record."""
+
+    @property
+    def refusal(self) -> Violation | None:
+        """Why the log refused the run, as a violation of the whole; None if it did not."""
+        if self.failure is None or self.failure.code != self.recorded:
+            return None
+        return Violation(0, self.failure.code, Severity.ERROR, None, self.failure.text, "")
 
 
 class _Ending(Struct):
@@ -182,15 +198,17 @@ class _ClusterJudgement:
             raise
         return verdicts
 
-    async def close(self) -> None:
+    async def close(self) -> Violation | None:
         try:
             number = await self._beginning
         except NoVerdict:
-            return  # no run to end
+            return None  # no run to end
         content = await self._judge.call(f"{RUNS}/{number}/end", b"", "application/json")
+        ended = _decoded(content, _Ending).data
+        self.scope = ended.scope
         if self._transcript is not None:
-            covered = _decoded(content, _Ending).data.events
-            await self._transcript.make(covered, self._make_transcript)
+            await self._transcript.make(ended.events, self._make_transcript)
+        return ended.refusal
 
     async def _make_transcript(self, body: bytes) -> bytes:
         return await self._judge.call(f"{self._path}/transcript", body, "application/json")

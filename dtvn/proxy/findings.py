@@ -17,8 +17,8 @@ class Report(Struct, frozen=True):
     """A stream that has ended.
 
     `valid` is None if not all of it was judged: `not_validated` says why. `run` is the first that began.
-    `code` is the rule of the first refusal. `omitted` counts violations that are not listed. `ended` says how
-    it ended: `complete`, or why not.
+    `code` is the rule of the first refusal, else the code by which the log refused the run. `omitted` counts
+    violations that are not listed. `ended` says how it ended: `complete`, or why not.
     """
 
     method: str
@@ -61,11 +61,19 @@ class Findings:
                 self.run = started_run(text)
             if not verdict.accepted and self.code is None:
                 self.code = verdict.code
-            self._count += len(verdict.violations)
-            for violation in verdict.violations:
-                told = any(each.code == violation.code for each in self._violations)
-                if len(self._violations) < KEPT and not (told and violation.code in TOLD_ONCE):
-                    self._violations.append(violation)
+            self._keep(verdict.violations)
+
+    def refuse(self, violation: Violation) -> None:
+        """Find the stream not valid as a whole."""
+        self.code = self.code or violation.code
+        self._keep((violation,))
+
+    def _keep(self, violations: Sequence[Violation]) -> None:
+        self._count += len(violations)
+        for violation in violations:
+            told = any(each.code == violation.code for each in self._violations)
+            if len(self._violations) < KEPT and not (told and violation.code in TOLD_ONCE):
+                self._violations.append(violation)
 
     def report(self) -> Report:
         """The report on the whole stream."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from dtvn.events.rules import Verdict
+from dtvn.events.rules import Verdict, Violation
 
 
 class NoVerdict(Exception):
@@ -25,8 +25,9 @@ class Judgement(Protocol):
         """The verdict on each event, given as its JSON text. Raises NoVerdict, after which nothing may be
         asked."""
 
-    async def close(self) -> None:
-        """End the judging of the stream. Raises NoVerdict if the judge does not confirm it."""
+    async def close(self) -> Violation | None:
+        """End the judging of the stream, which may change `scope`. Returns why the stream is not valid as a
+        whole, None for no such reason. Raises NoVerdict if the judge does not confirm it."""
 
 
 class Judge(Protocol):

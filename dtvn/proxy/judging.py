@@ -86,6 +86,11 @@ class Judging:
             return
         try:
             async with asyncio.timeout(self._closing_seconds):
-                await judgement.close()
+                refusal = await judgement.close()
         except (NoVerdict, TimeoutError):
             self.give_up("the judge did not confirm the end of the stream")
+            return
+        if self.findings.events:
+            self.findings.scope = judgement.scope
+        if refusal is not None:
+            self.findings.refuse(refusal)

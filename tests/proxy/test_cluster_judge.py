@@ -41,6 +41,8 @@ class Platform:
         self.retry_after: list[bytes] = []
         """Retry-After of the first failures, one each."""
         self.stream = Stream()
+        self.end: dict[str, Any] = {"events": 5, "scope": "pbft 7", "failure": None, "recorded": "ok"}
+        """The report at the end of the run, as far as it is read."""
         self.asked_to_begin, self.begins, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.begins.set()
 
@@ -79,7 +81,7 @@ class Platform:
     def answer(self, path: str, body: bytes) -> bytes:
         """To the end of a run, and what comes after it."""
         self.ended.set()
-        return b"{}"
+        return json.dumps({"success": True, "data": self.end}).encode()
 
     def line(self, text: bytes) -> bytes:
         index, verdict = self.stream.index, self.stream.feed(text)
@@ -117,6 +119,27 @@ async def test_a_clusters_verdicts_refuse_and_mark() -> None:
         answer = await proxy.post()
     said = parsed(answer.content)[4]["value"]
     assert (said["valid"], said["scope"], said["events"], said["code"]) == (True, "pbft 7", 5, None)
+
+
+@pytest.mark.parametrize("mode", ["observe", "mark", "refuse"])
+async def test_a_stream_that_the_log_refused_is_not_reported_valid(mode: str) -> None:
+    platform = Platform()
+    failure = {"code": "not_next", "text": "The record does not continue its run."}
+    platform.end |= {"scope": "pbft 8", "failure": failure, "recorded": "not_next"}
+    async with judged_by(platform) as judge, proxied(answering(sse(GOOD)), mode, judge=judge) as proxy:
+        await proxy.post()
+        report = await proxy.report()
+    assert (report.valid, report.code, report.scope) == (False, "not_next", "pbft 8")
+    assert [(each.code, each.message) for each in report.violations] == [("not_next", failure["text"])]
+    assert report.not_validated is None
+
+
+async def test_a_record_without_a_known_outcome_leaves_a_stream_valid() -> None:
+    platform = Platform()
+    platform.end["recorded"] = "outcome_unknown"
+    async with judged_by(platform) as judge, proxied(answering(sse(GOOD)), "observe", judge=judge) as proxy:
+        await proxy.post()
+        assert (await proxy.report()).valid is True
 
 
 async def test_calls_name_the_place_of_their_events_and_the_key() -> None:

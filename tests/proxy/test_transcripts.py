@@ -29,7 +29,7 @@ class Maker(Platform):
         if path.endswith("/transcript"):
             self.asked.append(body)
             return body
-        return json.dumps({"success": True, "data": {"events": self.covered}}).encode()
+        return json.dumps({"success": True, "data": self.end | {"events": self.covered}}).encode()
 
 
 def made(folder: Path) -> dict[str, list[str]]:
