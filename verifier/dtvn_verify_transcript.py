@@ -26,6 +26,10 @@ ENDS = {
     bytes.fromhex("34239c7b76db35447534682f805b7accbf13af8c70881b46b8d1f10adead471f"): "RUN_FINISHED",
     bytes.fromhex("09629bdc1f14ab6ad8acca0de2d67f06ed6fcc7395793eb16e0078ee9169fe74"): "RUN_ERROR",
 }
+VOTES = (
+    "It shows votes, not the record of the log, which may hold another history of the run: the head",
+    "must be one that a platform of the cluster lists in `records` of GET /api/v1/events/runs/{id}.",
+)
 SINCE = "It says what was emitted and judged, not when, and nothing of what came later."
 
 
@@ -56,6 +60,7 @@ def sentences(data, chain):
     need(point[0] >= len(digests), "wrong_chunk", first, why)
     yield from told(thread, run, events, chunks, ENDS.get(point[1]))
     yield f"head {head.hex()}, root {root(digests).hex()}, rules {rules.hex()}"
+    yield from VOTES
     yield SINCE
 
 

@@ -9,6 +9,10 @@
     "34239c7b76db35447534682f805b7accbf13af8c70881b46b8d1f10adead471f": "RUN_FINISHED",
     "09629bdc1f14ab6ad8acca0de2d67f06ed6fcc7395793eb16e0078ee9169fe74": "RUN_ERROR",
   };
+  const VOTES = [
+    "It shows votes, not the record of the log, which may hold another history of the run: the head",
+    "must be one that a platform of the cluster lists in `records` of GET /api/v1/events/runs/{id}.",
+  ];
   const SINCE = "It says what was emitted and judged, not when, and nothing of what came later.";
   const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
   const { Refused, digest, join, need, opened, pack, same, tag } = root.dtvnForms;
@@ -51,7 +55,7 @@
     need(position >= digests.length, "wrong_chunk", first, `no certificate covers ${first} and those after it`);
     const held = events.filter(([, salt]) => !salt.length).length;
     const names = `head ${hex(head)}, root ${hex(rootOf(digests))}, rules ${hex(rules)}`;
-    return [...told({ thread, run, count: events.length, held, chunks, end: ENDS[state] }), names, SINCE];
+    return [...told({ thread, run, count: events.length, held, chunks, end: ENDS[state] }), names, ...VOTES, SINCE];
   }
 
   /* The fields of a transcript of this cluster, each event that is shown compared with its digest. */

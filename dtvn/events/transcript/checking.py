@@ -32,6 +32,10 @@ from dtvn.protocol.proof_forms import shown
 
 REFUSED_SHOWN = 10
 """Most refused events that get a sentence each."""
+VOTES = (
+    "It shows votes, not the record of the log, which may hold another history of the run: the head",
+    "must be one that a platform of the cluster lists in `records` of GET /api/v1/events/runs/{id}.",
+)
 SINCE = "It says what was emitted and judged, not when, and nothing of what came later."
 
 
@@ -87,6 +91,7 @@ class CheckedRun(msgspec.Struct, frozen=True):
             yield self._signed(epoch)
         yield self.end
         yield f"head {self.head.hex()}, root {self.root.hex()}, rules {self.rules.hex()}"
+        yield from VOTES
         yield SINCE
 
     def _signed(self, epoch: int) -> str:

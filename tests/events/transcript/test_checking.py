@@ -70,6 +70,8 @@ def test_a_transcript_proves_events_order_and_verdicts() -> None:
         "4 chunks of epoch 0 signed by r0, r1, r3: each by at least 3 of 4 members, of whom 1 may lie",
         "the run ended with RUN_FINISHED",
         f"head {head.hex()}, root {found.root.hex()}, rules {found.rules.hex()}",
+        "It shows votes, not the record of the log, which may hold another history of the run: the head",
+        "must be one that a platform of the cluster lists in `records` of GET /api/v1/events/runs/{id}.",
         "It says what was emitted and judged, not when, and nothing of what came later.",
     ]
 

@@ -50,6 +50,14 @@ def verdicts(data: bytes) -> tuple[Any, Any]:
     return ours, verdict(lambda: dtvn_verify_transcript.sentences(data, THEIRS))
 
 
+def test_all_say_that_votes_are_not_the_record_of_the_log() -> None:
+    vector = {"chain": base64.b64encode(CHAIN).decode(), "transcript": base64.b64encode(STORY).decode()}
+    ours = [*verify_transcript(STORY, OURS).sentences()]
+    assert "not the record of the log" in ours[-3]
+    assert [*dtvn_verify_transcript.sentences(STORY, THEIRS)] == ours
+    assert by_browser([vector])[0]["sentences"] == ours
+
+
 def by_page(transcripts: list[bytes]) -> list[Any]:
     """The same by static/verifier."""
     chain = base64.b64encode(CHAIN).decode()
