@@ -183,7 +183,7 @@ def test_a_second_start_on_another_port_keeps_the_data(fresh: Network) -> None:
     fresh.stop()
     del fresh._environment["NODES"]
     with occupied(nodes["node2"]):
-        line = refused(fresh.data)
+        line = refused(fresh.data, **fresh._environment)
     assert str(nodes["node2"]) in line
     assert "node2" in line
 
