@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db.models import QuerySet
 
-from dtvn.api.answers import Answer, bare, success
+from dtvn.api.answers import Answer, success
 from dtvn.api.event_answers import KeptPiece, KeptRecord, KeptRun, KeptViolation, RunDetails
 from dtvn.api.event_findings import LOCAL_ONLY, Report, SequenceReport, is_valid, report_fields
 from dtvn.events.judging import Verdict
@@ -101,16 +100,6 @@ def kept_piece(piece: RunPiece) -> KeptPiece:
         members=piece.members,
         certificate=base64.b64encode(bytes(piece.certificate)).decode(),
     )
-
-
-def page(rows: QuerySet[Any], limit: int, shown: Any, link: Any, total: int) -> Answer:
-    """A page of rows; `link(id)` is the header to the next one."""
-    found = list(rows[: limit + 1])
-    headers = {"X-Total-Count": str(total)}
-    if len(found) > limit:
-        found.pop()
-        headers["Link"] = link(str(found[-1].pk))
-    return bare({"success": True, "data": [shown(row) for row in found]}, headers=headers)
 
 
 def _fields(run: OpenRun, recorded: str) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -18,7 +16,7 @@ from dtvn.api.event_bodies import (
     read_lines,
     read_run,
 )
-from dtvn.api.queries import next_link, read_limit, read_number
+from dtvn.api.queries import read_limit, read_number
 from dtvn.events.judging import Event
 from dtvn.events.transcript import compose, encode_transcript
 from dtvn.gateway import CALL_EVENTS_MAX, EVENT_BYTES_MAX
@@ -26,11 +24,12 @@ from dtvn.machine.reasons import REASONS, RUN_REFUSED
 from dtvn.proof import ProofError, transcript_json
 from dtvn.proof.transcripts import verify_transcript
 from events.models import JudgedRun, RunStatus, RunVerdict
-from events.rest.answers import created, encoded, kept_piece, kept_report, kept_run, page, report, run_details
+from events.rest.answers import created, encoded, kept_piece, kept_report, kept_run, report, run_details
 from events.rest.judging import NDJSON
 from events.services import errors, run_rows
 from events.services.open_runs import IDLE, default_algorithm, waited
 from events.services.run_table import run_table
+from validators.rest.paging import page
 from validators.services import epochs
 from validators.services.network import informed_gateway
 
@@ -107,7 +106,7 @@ def list_runs(call: Call) -> Answer:
     total = rows.count()
     if "after" in call.query:
         rows = rows.filter(id__lt=read_number("after", call.query["after"], 0, ID_MAX))
-    return page(rows, limit, kept_run, partial(next_link, call.path, call.pairs), total)
+    return page(call, rows, limit, kept_run, total)
 
 
 def show_run(call: Call, run_id: int) -> Answer:
@@ -122,7 +121,7 @@ def list_pieces(call: Call, run_id: int) -> Answer:
     total = rows.count()
     if "after" in call.query:
         rows = rows.filter(id__gt=read_number("after", call.query["after"], 0, ID_MAX))
-    return page(rows, limit, kept_piece, partial(next_link, call.path, call.pairs), total)
+    return page(call, rows, limit, kept_piece, total)
 
 
 def erase_run(call: Call, run_id: int) -> Answer:

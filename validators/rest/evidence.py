@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dtvn.api.answers import Answer, success
+from dtvn.api.answers import Answer
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError
-from dtvn.api.queries import next_link, read_limit, read_number
+from dtvn.api.queries import read_limit, read_number
 from dtvn.proof import evidence_json
 from validators.models import MemberEvidence
 from validators.rest.nodes import utc_text
+from validators.rest.paging import page
 
 NUMBER_MAX = 2**63 - 1
 
@@ -16,14 +17,10 @@ NUMBER_MAX = 2**63 - 1
 def list_evidence(call: Call) -> Answer:
     """List the evidence that this platform has collected, newest first; `limit`, `after` (an id)."""
     limit, rows = read_limit(call.query), MemberEvidence.objects.defer("content")
-    headers = {"X-Total-Count": str(rows.count())}
+    total = rows.count()
     if "after" in call.query:
         rows = rows.filter(id__lt=read_number("after", call.query["after"], 0, NUMBER_MAX))
-    found = list(rows[: limit + 1])
-    if len(found) > limit:
-        found.pop()
-        headers["Link"] = next_link(call.path, call.pairs, str(found[-1].pk))
-    return success(data=[_object(row) for row in found], headers=headers)
+    return page(call, rows, limit, _object, total)
 
 
 def show_evidence(call: Call, number: int) -> Answer:
