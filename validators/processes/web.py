@@ -48,7 +48,7 @@ def serve(descriptor: int, *, before_end: Callable[[], object] | None = None) ->
     http_channel.TimedChannel.room.most = connections_within(CONNECTIONS_MAX, files_each=FILES_EACH)
     from twisted.internet import reactor
 
-    for begin in (keep_figures, let_logins_go):
+    for begin in (keep_figures, end_hashing):
         reactor.callWhenRunning(begin)  # type: ignore[attr-defined]
     if before_end is not None:
         reactor.addSystemEventTrigger("before", "shutdown", before_end)  # type: ignore[attr-defined,arg-type]
@@ -74,8 +74,8 @@ def keep_figures() -> None:
     reactor.addSystemEventTrigger("before", "shutdown", sampler.save)  # type: ignore[attr-defined,arg-type]
 
 
-def let_logins_go() -> None:
-    """No password waits to be hashed beyond shutdown; called once Django is set up."""
+def end_hashing() -> None:
+    """Give up hashing the passwords that wait, at shutdown; called once Django is set up."""
     from twisted.internet import reactor
 
     from validators.services import hashing
