@@ -25,7 +25,8 @@
   let shown = "";
   let chosen = null; // id of the run in detail
 
-  const plain = (word) => word.replaceAll("_", " ");
+  const WORDS = { not_next: "another history is in the log" };
+  const plain = (word) => WORDS[word] ?? word.replaceAll("_", " ");
   const verdict = (word) => pill(`${(VERDICT[word] ?? VERDICT.none)[0]} firm`, (VERDICT[word] ?? VERDICT.none)[1]);
 
   function answers(members) {
