@@ -26,11 +26,11 @@ ENDS = {
     bytes.fromhex("34239c7b76db35447534682f805b7accbf13af8c70881b46b8d1f10adead471f"): "RUN_FINISHED",
     bytes.fromhex("09629bdc1f14ab6ad8acca0de2d67f06ed6fcc7395793eb16e0078ee9169fe74"): "RUN_ERROR",
 }
-VOTES = (
+UNSAID = (
     "It shows votes, not the record of the log, which may hold another history of the run: the head",
     "must be one that a platform of the cluster lists in `records` of GET /api/v1/events/runs/{id}.",
+    "It says what was emitted and judged, not when, and nothing of what came later.",
 )
-SINCE = "It says what was emitted and judged, not when, and nothing of what came later."
 
 
 def main(path, chain):
@@ -55,18 +55,15 @@ def sentences(data, chain):
         point = point[0] + found["question"][3], found["after"]
         head = sha256(b"dtvn/events/v1/head\0" + head + found["encoded"])
         chunks.append(found)
-    first = f"event {point[0]}"
-    why = f"no certificate covers {first} and those after it"
-    need(point[0] >= len(digests), "wrong_chunk", first, why)
+    why = f"no certificate covers event {point[0]} and those after it"
+    need(point[0] >= len(digests), "wrong_chunk", f"event {point[0]}", why)
     yield from told(thread, run, events, chunks, ENDS.get(point[1]))
     yield f"head {head.hex()}, root {root(digests).hex()}, rules {rules.hex()}"
-    yield from VOTES
-    yield SINCE
+    yield from UNSAID
 
 
 def transcript(data, chain):
-    """The fields of a transcript of this cluster, after each event that is shown was compared with its
-    digest."""
+    """The fields of a transcript of this cluster, whose shown events were compared with their digests."""
     found = opened(data, TRANSCRIPT, "a transcript")
     why = f"a transcript of version {found[0]}; this verifier knows 1"
     need(all(found[5:]), "malformed", "transcript", "a transcript has not the form of one")
@@ -77,8 +74,7 @@ def transcript(data, chain):
     need(found[1] == chain.cluster, "other_cluster", "transcript", why)
     for index, (digest, salt, text) in enumerate(found[5]):
         same = not salt or sha256(b"dtvn/events/v1/event\0" + salt + text) == digest
-        why = f"event {index} is not the one that its digest names"
-        need(same, "wrong_event", f"event {index}", why)
+        need(same, "wrong_event", f"event {index}", f"event {index} is not the one that its digest names")
     return found
 
 
