@@ -33,7 +33,7 @@ from benchmarks import load
 from benchmarks.settings import use_folder
 from dtvn.files.genesis import read_genesis
 from dtvn.gateway import Collector
-from dtvn.gateway.client import GenesisKeys
+from dtvn.gateway.identity import GenesisKeys
 from dtvn.ledger import Location
 from dtvn.machine import Admit, Command, Issue, TicketApplication, build
 from dtvn.machine.keyring import KeyRing

@@ -14,7 +14,7 @@ from nacl import bindings
 
 from benchmarks.fairness import OUTSIDE, modest
 from benchmarks.hosts import MEMBERS, SECOND, Caller, World, quiet_folder
-from dtvn.gateway.client import GenesisKeys
+from dtvn.gateway.identity import GenesisKeys
 from dtvn.net import read_seed
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.genesis import cluster_id

@@ -25,12 +25,10 @@ def events_config() -> DistributedValidatorConfig | None:
     if not named:
         return None
     # Most processes have no such variable, and need not wait for these imports.
-    from dtvn.events.config import PROFILES, ConfigError, from_profile, read_config
+    from dtvn.events.config import PROFILES, ConfigError, read_config
 
     try:
-        if named.replace("-", "_") in PROFILES:
-            return from_profile(named, NODE_ID)
-        return read_config({"node_id": NODE_ID} | _read(Path(named).expanduser()))
+        return read_config({"node_id": NODE_ID} | given_values(named))
     except FileNotFoundError:
         text = f"{VARIABLE}={named} is none of {', '.join(PROFILES)}, and no file"
         raise ImproperlyConfigured(text) from None
@@ -38,6 +36,14 @@ def events_config() -> DistributedValidatorConfig | None:
         raise ImproperlyConfigured(f"{VARIABLE}={named} cannot be read: {error.strerror}") from error
     except (ConfigError, ValueError) as error:
         raise ImproperlyConfigured(f"{VARIABLE}={named}: {error}") from error
+
+
+def given_values(named: str) -> dict[str, Any]:
+    """The fields that a profile or a file gives; raises ValueError, OSError."""
+    from dtvn.events.config import PROFILES
+
+    profile = PROFILES.get(named.replace("-", "_"))
+    return _read(Path(named).expanduser()) if profile is None else profile
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -130,10 +130,10 @@ class FakeGateway:
             for index, member in enumerate(self.present.members)
         )
 
-    def entry(self) -> str:
+    def entry(self, key: str = "") -> str:
         """See GatewayFace."""
         with self._lock:
-            return self.entries.choose(self.members(), time.monotonic())
+            return self.entries.choose(self.members(), time.monotonic(), key)
 
     def balance(self) -> Balance:
         """See GatewayFace."""

@@ -114,7 +114,7 @@ def decide(
     choice. A malformed request is not sent; its decision is `bad_request`. Raises Unavailable when
     too many calls are in flight to send anything.
     """
-    entry = entry or network.entry()
+    entry = entry or network.entry(requests[0].ticket if requests else "")
     until = valid_until(wait)
     decisions: list[Decision | None] = []
     operations: list[Operation] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Mapping
 from enum import StrEnum
 from functools import cache
 from types import NoneType
@@ -60,6 +61,23 @@ def changed(config: Checked, usual: Checked) -> list[str]:
         elif value != other:
             found.append(field)
     return found
+
+
+def fields_of(values: Mapping[str, Any]) -> list[str]:
+    """Dotted names of the fields that values from a file set; null sets nothing."""
+    found: list[str] = []
+    for field, value in values.items():
+        if isinstance(value, dict):
+            found += [f"{field}.{name}" for name in fields_of(value)]
+        elif value is not None:
+            found.append(field)
+    return found
+
+
+def without_effect(fields: Iterable[str], followed: Container[str]) -> str:
+    """Which of these fields are not `followed`, as a sentence; "" if all are."""
+    idle = sorted(field for field in fields if field not in followed)
+    return f"{', '.join(idle)} {'have' if idle[1:] else 'has'} no effect here" if idle else ""
 
 
 @cache

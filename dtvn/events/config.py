@@ -18,6 +18,7 @@ from dtvn.events.checked import Checked, ConfigError
 __all__ = [
     "Algorithm",
     "Balancing",
+    "CLUSTER_FIELDS",
     "CircuitBreakerConfig",
     "ConfigError",
     "ConflictResolution",
@@ -297,6 +298,24 @@ class DistributedValidatorConfig(Checked, frozen=True, kw_only=True):
         """Seconds after which a decision is made with the votes received."""
         timeout = self.consensus_config.timeout
         return self.validation_timeout if timeout is None else timeout
+
+
+CLUSTER_FIELDS = frozenset(
+    {
+        "consensus_config.algorithm",
+        "consensus_config.min_nodes",
+        "consensus_config.quorum_size",
+        "consensus_config.require_unanimous",
+        "consensus_config.byzantine_fault_tolerance",
+        "consensus_config.timeout",
+        "consensus_timeout",
+        "validation_timeout",
+        "partition_handler.allow_local_validation",
+        # What these ask for is so in any case.
+        *(f"security.{field}" for field in SecurityConfig.__struct_fields__),
+    }
+)
+"""Dotted names of the fields that everybody who has a cluster judge follows."""
 
 
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {

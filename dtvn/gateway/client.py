@@ -29,14 +29,14 @@ import zmq
 from msgspec import structs
 from nacl import bindings
 
-from dtvn.events.config import ConsensusConfig
+from dtvn.events.config import ConsensusConfig, LoadBalancerConfig
 from dtvn.events.judging import Electorate
 from dtvn.files.genesis import read_genesis
 from dtvn.gateway.collector import Actions, Answered, Collector, Overloaded, Result
-from dtvn.gateway.entries import Entries
+from dtvn.gateway.entries import TURNS, Entries
 from dtvn.gateway.events import GatewayEvents
 from dtvn.gateway.face import DEFAULT_WAIT, Balance, GatewayClosed, MemberView
-from dtvn.gateway.identity import Identity, KeyWatch, read_identity
+from dtvn.gateway.identity import GenesisKeys, Identity, KeyWatch, read_identity
 from dtvn.gateway.questions import STATUS_EVERY
 from dtvn.net import Dialler, LinkCounters, public_key_of
 from dtvn.protocol.consensus.effects import Now
@@ -46,7 +46,7 @@ from dtvn.protocol.genesis import Genesis, GenesisError, cluster_id
 from dtvn.protocol.quorum import quorum, weak_quorum
 from dtvn.protocol.wire import Door, FrameSigner, link_frame
 
-__all__ = ["Gateway", "GatewayClosed", "GenesisKeys", "valid_until"]
+__all__ = ["Gateway", "GatewayClosed", "valid_until"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,40 +73,13 @@ def valid_until(wait: float = DEFAULT_WAIT) -> int:
     return time.time_ns() // 1_000 + int((wait + VALID_AFTER_WAIT) * 1_000_000)
 
 
-class GenesisKeys:
-    """Keys of members and principals as genesis lists them (wire.Keys)."""
-
-    def __init__(self, genesis: Genesis) -> None:
-        self._members = tuple(member.public_key for member in genesis.members)
-        self._later: dict[int, tuple[bytes, ...]] = {}
-        self._principals = {p.name: p.public_key for p in genesis.principals}
-
-    def know(self, wire: str, public_key: bytes) -> None:
-        """Add a principal's key that is newer than genesis; raise ValueError if genesis has another one."""
-        if self._principals.setdefault(wire, public_key) != public_key:
-            raise ValueError(f"the key is not that of principal {wire!r} in this genesis")
-
-    def follow(self, membership: Membership) -> None:
-        """Add the member keys of a later epoch."""
-        self._later[membership.epoch] = tuple(member.public_key for member in membership.members)
-
-    def member_key(self, epoch: int, index: int) -> bytes | None:
-        """See wire.Keys."""
-        keys = self._members if epoch == 0 else self._later.get(epoch, ())
-        return keys[index] if 0 <= index < len(keys) else None
-
-    def principal_key(self, name: str) -> bytes | None:
-        """See wire.Keys."""
-        return self._principals.get(name)
-
-
 class Gateway:
     """See face.GatewayFace. `seed`: 32-byte Ed25519 seed of the principal; `principal`: its name on the
     wire. `addresses`: (host, port) by member index, for members that are not at their genesis address.
     `epoch_changes`: known epoch change proofs of ended epochs, since the members of genesis may all be
     gone. `watch`: watches the key file for changes. `calls_max`: calls under way at once. `judging`: how
-    votes on events become decisions; None: as the number of members allows. `limits`: limits of the
-    collector, for measurements."""
+    votes on events become decisions; None: as the number of members allows. `balancing`: how entry nodes
+    are chosen; None: they take turns. `limits`: limits of the collector, for measurements."""
 
     def __init__(
         self,
@@ -119,10 +92,11 @@ class Gateway:
         watch: KeyWatch | None = None,
         calls_max: int = CALLS_MAX,
         judging: ConsensusConfig | None = None,
+        balancing: LoadBalancerConfig | None = None,
         **limits: int,
     ) -> None:
-        keys = self._keys = GenesisKeys(genesis)
-        keys.know(principal, public_key_of(seed))
+        self._keys = GenesisKeys(genesis)
+        self._keys.know(principal, public_key_of(seed))
         self.genesis = genesis
         """The founding genesis: its hash is the cluster id."""
         self._seed = seed
@@ -133,21 +107,20 @@ class Gateway:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._inbox: deque[tuple[Any, ...]] = deque()
-        self._calls_max = calls_max
-        self._calls_open = 0
+        self._calls_max, self._calls_open = calls_max, 0
         self._closing = False
         self._dead: BaseException | None = None
         self._futures: dict[int, Future[tuple[Result, ...]]] = {}
         self._questions: dict[int, Future[Answered]] = {}
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._cluster = cluster = cluster_id(genesis)
+        self._cluster = cluster_id(genesis)
         self._hello = Hello(client=os.urandom(8))
         self._collector = Collector(
             genesis,
             principal=principal,
             client=self._hello.client,
             signer=self._signer(),
-            door=Door(cluster, keys),
+            door=Door(self._cluster, self._keys),
             epoch_changes=epoch_changes,
             **limits,
         )
@@ -157,13 +130,13 @@ class Gateway:
         """The newest epoch that epoch change proofs prove."""
         self._keys.follow(self.present)
         self.events = GatewayEvents(self._electorate(), self, judging)
+        self._balancing = balancing or TURNS
         self._entries = self._new_entries()
         self._elsewhere = {genesis.members[index].id: address for index, address in (addresses or {}).items()}
         self._wanted = self._elsewhere
         self._dialler = self._dial()
         self._enter_until = 0
         """Monotonic nanoseconds; see ENTER_WITHIN."""
-        self._members: tuple[MemberView, ...] = ()
         self._connected: frozenset[int] = frozenset()
         self._view_members()
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
@@ -179,6 +152,7 @@ class Gateway:
         epoch_changes: Sequence[bytes] = (),
         calls_max: int = CALLS_MAX,
         judging: ConsensusConfig | None = None,
+        balancing: LoadBalancerConfig | None = None,
         poll_at_rest: int = STATUS_EVERY,
     ) -> Self:
         """A gateway from a genesis file and a key file (hex seed, mode 0600), which it watches for changes.
@@ -198,6 +172,7 @@ class Gateway:
             watch=KeyWatch(Path(key), identity),
             calls_max=calls_max,
             judging=judging,
+            balancing=balancing,
             poll_at_rest=poll_at_rest,
         )
 
@@ -256,10 +231,10 @@ class Gateway:
         """See GatewayFace."""
         return self._members
 
-    def entry(self) -> str:
+    def entry(self, key: str = "") -> str:
         """See GatewayFace."""
         with self._lock:
-            return self._entries.choose(self._members, time.monotonic())
+            return self._entries.choose(self._members, time.monotonic(), key)
 
     def balance(self) -> Balance:
         """See GatewayFace."""
@@ -383,6 +358,8 @@ class Gateway:
             future.set_exception(error)
             return
         self._futures[call] = future
+        with self._lock:
+            self._entries.begin(call, operations)
 
     def _ask(
         self,
@@ -401,7 +378,7 @@ class Gateway:
     def _new_entries(self) -> Entries:
         """The members of the present epoch, none of whose questions it knows."""
         names = [member.id for member in self.present.members]
-        return Entries(names, random.SystemRandom(), time.monotonic())
+        return Entries(names, random.SystemRandom(), time.monotonic(), self._balancing)
 
     def _electorate(self) -> Electorate:
         return Electorate(self._cluster, self.present.epoch, self.present.members)
@@ -468,6 +445,9 @@ class Gateway:
                 self._dialler.send(member, frame)
         if actions.completed:
             self._closed_calls(len(actions.completed))
+            with self._lock:
+                for completed in actions.completed:
+                    self._entries.end(completed.call)
         for completed in actions.completed:
             self._futures.pop(completed.call).set_result(completed.results)
         for answered in actions.answered:
@@ -481,7 +461,7 @@ class Gateway:
         now = time.monotonic_ns()
         primary = self._collector.primary()
         entering = self.present.epoch if now < self._enter_until else 0
-        self._members = tuple(
+        self._members: tuple[MemberView, ...] = tuple(
             MemberView(
                 id=member.id,
                 index=index,

@@ -4,7 +4,8 @@ The balancer's requests are the questions about their status that the gateway as
 A member that leaves three in a row unanswered is left out until it answers two; one that leaves more than
 half of the last twenty unanswered has an open breaker, and comes back by the same questions, which are then
 probes. Its first answer clears what was counted before: it had not started yet. Nothing critical depends on
-the choice: a bundle goes to the primary, whatever its operations name (R34).
+the choice: a bundle goes to the primary, whatever its operations name, and all members answer it (R34). So
+the time and outcome of a submission are no entry node's, and only the number under way is counted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dtvn.events.balancing import Chance, LoadBalancer
 from dtvn.events.config import Balancing, LoadBalancerConfig
 from dtvn.gateway.face import Balance, MemberView
 from dtvn.gateway.questions import STATUS_EVERY, MemberStatus
+from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.quorum import faults
 
 NANOSECOND = 1e-9
@@ -28,13 +30,20 @@ TURNS = LoadBalancerConfig(
 
 LAG_MAX = 500
 """Sequences that an entry node may lag behind: its last answer may be a second old."""
+NO_KEY = "operation"
+"""The key of all operations that have none, by consistent hash."""
 
 
 class Entries:
     """The members of one epoch, by index. Times are monotonic seconds."""
 
-    def __init__(self, members: Iterable[str], chance: Chance, now: float) -> None:
-        self._balancer = LoadBalancer(TURNS, chance)
+    def __init__(
+        self, members: Iterable[str], chance: Chance, now: float, config: LoadBalancerConfig = TURNS
+    ) -> None:
+        """`config`: but for its intervals, which are those of the status questions."""
+        self._balancer = LoadBalancer(config, chance)
+        self._under_way: dict[int, set[str]] = {}
+        """The entry nodes that the operations of a call name, by its number."""
         self._chosen: Counter[str] = Counter()
         self.polled = 0
         """Status questions of all members that the balancer knows of."""
@@ -62,9 +71,21 @@ class Entries:
                 self._record(member, True, status.round_trip, now)
             self._measure(member, status, now)
 
-    def choose(self, views: Sequence[MemberView], now: float) -> str:
+    def begin(self, call: int, operations: Sequence[Operation]) -> None:
+        """A call is under way until `end`; it may name other entry nodes than those chosen here."""
+        named = {each.entry for each in operations} & self._counted.keys()
+        self._under_way[call] = named
+        for member in named:
+            self._balancer.begin_request(member)
+
+    def end(self, call: int) -> None:
+        """The call is over; one that began in another epoch is ignored."""
+        for member in self._under_way.pop(call, ()):
+            self._balancer.end_request(member)
+
+    def choose(self, views: Sequence[MemberView], now: float, key: str = "") -> str:
         """The next entry node: of the members that are connected and not behind, else of those connected,
-        else of all."""
+        else of all. `key`: see GatewayFace."""
         connected = [view for view in views if view.connected]
         # At least one honest member has executed this far: a liar that claims a higher sequence cannot make
         # the others count as lagging.
@@ -72,7 +93,7 @@ class Entries:
         front = told[min(faults(len(views)), len(told) - 1)] if told else 0
         fit = [view for view in connected if view.heard is not None and view.sequence >= front - LAG_MAX]
         available = [view.id for view in fit or connected or views]
-        (entry,) = self._balancer.select_nodes(available, 1, now)
+        (entry,) = self._balancer.select_nodes(available, 1, now, key or NO_KEY)
         self._chosen[entry] += 1
         return entry
 

@@ -108,8 +108,9 @@ class GatewayFace(Protocol):
     def members(self) -> tuple[MemberView, ...]:
         """All members of the present epoch, by index."""
 
-    def entry(self) -> str:
-        """Id of the member that the next operation names as its entry node: those that answer take turns."""
+    def entry(self, key: str = "") -> str:
+        """Id of the member that the next operation names as its entry node: of those that answer, by the load
+        balancer. `key`: a ticket, lock or thread, whose operations a consistent hash gives to one member."""
 
     def balance(self) -> Balance:
         """What is known of the members of the present epoch as entry nodes."""

@@ -15,6 +15,8 @@ import msgspec
 
 from dtvn.files.whole import put_in_place
 from dtvn.net import KeyFileError, public_key_of, read_named_seed
+from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.genesis import Genesis
 
 LOOK_EVERY = 500_000_000
 """Nanoseconds between two checks of the file."""
@@ -42,6 +44,33 @@ def next_path(path: Path) -> Path:
 def read_identity(path: Path) -> Identity:
     """The identity in a key file; raise KeyFileError."""
     return Identity(*read_named_seed(path))
+
+
+class GenesisKeys:
+    """Keys of members and principals as genesis lists them (wire.Keys)."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self._members = tuple(member.public_key for member in genesis.members)
+        self._later: dict[int, tuple[bytes, ...]] = {}
+        self._principals = {p.name: p.public_key for p in genesis.principals}
+
+    def know(self, wire: str, public_key: bytes) -> None:
+        """Add a principal's key that is newer than genesis; raise ValueError if genesis has another one."""
+        if self._principals.setdefault(wire, public_key) != public_key:
+            raise ValueError(f"the key is not that of principal {wire!r} in this genesis")
+
+    def follow(self, membership: Membership) -> None:
+        """Add the member keys of a later epoch."""
+        self._later[membership.epoch] = tuple(member.public_key for member in membership.members)
+
+    def member_key(self, epoch: int, index: int) -> bytes | None:
+        """See wire.Keys."""
+        keys = self._members if epoch == 0 else self._later.get(epoch, ())
+        return keys[index] if 0 <= index < len(keys) else None
+
+    def principal_key(self, name: str) -> bytes | None:
+        """See wire.Keys."""
+        return self._principals.get(name)
 
 
 class KeyWatch:

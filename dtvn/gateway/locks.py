@@ -24,7 +24,7 @@ from dtvn.gateway.calls import Overloaded, Result
 from dtvn.gateway.client import GatewayClosed, valid_until
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayFace
 from dtvn.gateway.steps import Steps, awaited, waited
-from dtvn.machine import CancelLock, Command, Lock, Renew, Unlock, build, reasons
+from dtvn.machine import CancelLock, Lock, Renew, Unlock, build, reasons
 from dtvn.machine.commands import DEFAULT_EVENT
 from dtvn.machine.rows import LockRow
 from dtvn.protocol import canonical
@@ -132,7 +132,7 @@ class _Calls:
                     self._submit(CancelLock(name, holder))
             raise
 
-    def _ask(self, command: Command) -> Steps[Result]:
+    def _ask(self, command: Renew | Unlock | CancelLock) -> Steps[Result]:
         (result,) = yield self._submit(command)
         if result.code != reasons.OK:
             raise _error(result)
@@ -155,8 +155,8 @@ class _Calls:
             if result.state:  # a repeated answer shows no lease: ask again
                 return canonical.decode(LockRow, result.state)
 
-    def _submit(self, command: Command) -> Future[tuple[Result, ...]]:
-        entry = self._entry or self._gateway.entry()
+    def _submit(self, command: Lock | Renew | Unlock | CancelLock) -> Future[tuple[Result, ...]]:
+        entry = self._entry or self._gateway.entry(command.name)
         operation = build(
             command, event=self._event, actor=self._actor, entry=entry, valid_until=valid_until(DEFAULT_WAIT)
         )

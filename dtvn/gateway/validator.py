@@ -11,6 +11,7 @@ if that is allowed: such a result has the warning LOCAL_ONLY, and the members ju
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +22,8 @@ from typing import Self
 import msgspec
 
 from dtvn.events.balancing import BreakerError
-from dtvn.events.config import Algorithm, CircuitBreakerConfig, DistributedValidatorConfig
+from dtvn.events.checked import changed, without_effect
+from dtvn.events.config import CLUSTER_FIELDS, Algorithm, CircuitBreakerConfig, DistributedValidatorConfig
 from dtvn.events.judging import Verdict
 from dtvn.events.rules import Stream
 from dtvn.events.runs import started_run
@@ -50,6 +52,8 @@ from dtvn.gateway.validator_parts import Transport
 from dtvn.gateway.validator_reading import Reading
 from dtvn.gateway.validator_spans import Tracer, traced
 
+logger = logging.getLogger(__name__)
+
 ANSWER_SLACK = 60.0
 """Seconds for one call beyond its wait: a call of many chunks waits for each."""
 LINK_PAUSE = 0.02
@@ -59,6 +63,10 @@ OWED_BYTES_MAX = 16 * 1024 * 1024
 STOP_WAIT = 2.0
 """Most seconds for which `stop` waits for the end of a run."""
 NOT_RUNNING = "VALIDATOR_NOT_RUNNING"
+FOLLOWED = CLUSTER_FIELDS.union(
+    f"consensus_circuit_breaker_config.{field}" for field in CircuitBreakerConfig.__struct_fields__
+)
+"""Fields of a configuration that a validator follows."""
 CONSENSUS_BREAKER = CircuitBreakerConfig(name="consensus", timeout=0.0)
 """Around questions to the members: after five calls without a verdict, none is asked for a minute."""
 
@@ -103,13 +111,17 @@ class _Operations(Reading):
     def from_config(
         cls, gateway: GatewayFace, config: DistributedValidatorConfig | None, tracer: Tracer | None = None
     ) -> Self:
-        """A validator with the algorithm, quorum, time-out, breaker and local validation of `config`.
+        """A validator with the algorithm, quorum, time-out, breaker and local validation of `config`; a
+        warning in the log names other fields that it sets. Its `load_balancer` is an argument of the gateway.
 
         Raises ValidatorError without a configuration. `start` raises AlgorithmNotOffered or ConfigError if
         this cluster cannot decide so.
         """
         if config is None:
             raise ValidatorError("config: None is not a configuration")
+        usual = DistributedValidatorConfig(node_id=config.node_id)
+        if idle := without_effect(changed(config, usual), FOLLOWED):
+            logger.warning("validator %s: %s", config.node_id, idle)
         made = cls(
             gateway,
             wait=config.decision_timeout,

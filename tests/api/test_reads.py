@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from dtvn.gateway import Answered, Result
-from dtvn.gateway.client import GenesisKeys
+from dtvn.gateway.identity import GenesisKeys
 from dtvn.node.inspect import StateProof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.genesis import cluster_id

@@ -13,7 +13,8 @@ from msgspec import structs
 
 from dtvn.gateway import Gateway, Overloaded, agreement_of, collector
 from dtvn.gateway.client import GatewayClosed
-from dtvn.gateway.collector import Actions
+from dtvn.gateway.collector import Actions, Result
+from dtvn.protocol.consensus.effects import Now
 from tests.gateway.support import operation
 from tests.host.support import make_genesis
 from tests.waiting import PATIENCE, wait_until
@@ -36,6 +37,23 @@ def codes(future: Future) -> list[str]:
 def test_r14_with_no_member_connected_a_call_is_refused_and_not_sent(lonely: Gateway) -> None:
     assert codes(lonely.submit([operation(), operation()])) == ["unavailable", "unavailable"]
     assert codes(lonely.submit([operation()])) == ["unavailable"]
+
+
+def test_a_call_counts_at_its_entry_node_until_it_is_over(lonely: Gateway) -> None:
+    called: Future[tuple[Result, ...]] = Future()
+    seen: Future[dict[str, int]] = Future()
+
+    def under_way() -> dict[str, int]:
+        return {name: node.active_connections for name, node in lonely.balance().nodes.items()}
+
+    def look(future: Future[dict[str, int]], now: Now) -> None:
+        lonely._submit(called, now, (operation(), operation()), 10**9)
+        future.set_result(under_way())
+
+    lonely._pass_on((look, seen), counts=True)
+    assert seen.result(PATIENCE) == {"r0": 1, "r1": 0, "r2": 0, "r3": 0}
+    assert codes(called) == ["unavailable", "unavailable"]
+    assert set(under_way().values()) == {0}
 
 
 def test_a_question_to_an_absent_member_ends_at_once(lonely: Gateway) -> None:

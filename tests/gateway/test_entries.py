@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,11 @@ import msgspec
 import pytest
 
 from dtvn.events.balancing import BreakerState
+from dtvn.events.config import LoadBalancerConfig
 from dtvn.gateway import MemberView
 from dtvn.gateway.entries import LAG_MAX, TURNS, Entries
 from dtvn.gateway.questions import STATUS_EVERY, Questions
+from dtvn.protocol.consensus.messages import Operation
 from tests.gateway.test_questions import Poll
 
 NAMES = ("r0", "r1", "r2", "r3")
@@ -27,13 +30,19 @@ def view(index: int, **changes: Any) -> MemberView:
     return MemberView(id=NAMES[index], index=index, view=0, status={}, **told | changes)
 
 
-def entries() -> Entries:
-    return Entries(NAMES, random.Random(0), 0.0)
+def entries(**fields: Any) -> Entries:
+    """With the fields of a load balancer; without, as a gateway that was given none."""
+    config = LoadBalancerConfig(**fields) if fields else TURNS
+    return Entries(NAMES, random.Random(0), 0.0, config)
 
 
 def chosen(found: Entries, *views: MemberView, now: float = 0.0) -> set[str]:
     """The entry nodes of eight operations."""
     return {found.choose(views, now) for _ in range(8)}
+
+
+def operation(entry: str) -> Operation:
+    return Operation("void", "", "", "gateway", entry, 0, b"", b"")
 
 
 def four(**changes: dict[str, Any]) -> list[MemberView]:
@@ -71,9 +80,9 @@ def test_members_that_are_connected_and_not_behind_take_turns(
 class Gate:
     """A gateway's questions to four members and its choice, one second at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, **fields: Any) -> None:
         self.questions = Questions(4)
-        self.entries = entries()
+        self.entries = entries(**fields)
         self.seconds = 0
 
     def second(
@@ -152,6 +161,48 @@ def test_with_all_members_silent_there_is_an_entry_node() -> None:
         gate.second()
     assert {gate.state(name) for name in NAMES} != {BreakerState.CLOSED}
     assert gate.chosen() == set(NAMES)
+
+
+def test_operations_of_one_ticket_have_one_entry_node_by_consistent_hash() -> None:
+    found, views = entries(algorithm="consistent_hash"), four()
+    by_ticket = {f"T-{n}": {found.choose(views, 0.0, f"T-{n}") for _ in range(3)} for n in range(40)}
+    assert {len(each) for each in by_ticket.values()} == {1}
+    assert set.union(*by_ticket.values()) == set(NAMES)
+    assert len({found.choose(views, 0.0) for _ in range(9)}) == 1, "operations about no ticket"
+
+
+def test_the_member_with_fewest_calls_under_way_is_next() -> None:
+    found, views = entries(algorithm="least_connections"), four()
+    for call, wanted in enumerate(("r0", "r1", "r2", "r3", "r0")):
+        assert found.choose(views, 0.0) == wanted
+        found.begin(call, [operation(wanted), operation(wanted), operation("no-member")])
+    found.end(2)
+    found.end(99)
+    assert found.choose(views, 0.0) == "r2"
+    assert [node.active_connections for node in found.balance().nodes.values()] == [2, 1, 0, 1]
+
+
+def test_the_member_that_answers_soonest_is_preferred() -> None:
+    gate = Gate(algorithm="least_response_time")
+    questions, poll = gate.questions, Poll(gate.questions, 0, ALL)
+    for member, after in enumerate((30, 10, 40, 20)):
+        poll.now = after * 1_000_000
+        poll.answer(member, sequence=FRONT)
+    gate.entries.observe(questions.statuses, 1.0)
+    picks = Counter(gate.entries.choose(four(), 1.0) for _ in range(600))
+    assert sorted(picks, key=picks.__getitem__, reverse=True) == ["r1", "r3", "r0"], "the slowest never"
+
+
+def test_thresholds_are_those_of_the_configuration() -> None:
+    gate = Gate(algorithm="random", unhealthy_threshold=1, enable_circuit_breaker=False)
+    for second in range(20):
+        gate.second(0, 1, 2, *([3] if second == 0 else []))
+    assert gate.chosen() == {"r0", "r1", "r2"}
+    assert gate.state("r3") is BreakerState.CLOSED
+    gate = Gate(max_load_per_node=0.4)
+    for second in range(2):
+        gate.second(0, 1, 2, 3, worked={0: 0.5 * second})
+    assert gate.chosen() <= {"r1", "r2", "r3"}
 
 
 def test_the_balance_counts_choices_and_questions() -> None:

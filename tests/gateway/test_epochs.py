@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from dtvn.gateway import Collector
 from dtvn.gateway.calls import Queue, Result
-from dtvn.gateway.client import GenesisKeys
+from dtvn.gateway.identity import GenesisKeys
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now
 from dtvn.protocol.consensus.epoch_change_proof import EpochChangeProof

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dtvn.events.asking.asker import LATE
-from dtvn.events.config import Algorithm, CircuitBreakerConfig, from_profile
+from dtvn.events.config import Algorithm, CircuitBreakerConfig, DistributedValidatorConfig, from_profile
 from dtvn.gateway import AsyncDistributedValidator, DistributedValidator
 from dtvn.gateway.validator_answers import Wanted
 from dtvn.protocol.genesis import CAPABILITIES
@@ -32,6 +32,21 @@ def test_the_configuration_in_effect_is_returned(gateway: FakeGateway) -> None:
     found = made.get_config()
     assert (found.consensus_config.algorithm, found.consensus_config.quorum_size) == ("majority", 3)
     assert (found.decision_timeout, found.partition_handler.allow_local_validation) == (3.0, False)
+
+
+def test_settings_that_a_validator_does_not_follow_are_named(
+    gateway: FakeGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    DistributedValidator.from_config(gateway, from_profile("high_security", "n0"))
+    assert caplog.messages == []
+    DistributedValidator.from_config(gateway, from_profile("small", "n0"))
+    breaker = CircuitBreakerConfig(name="heartbeat", max_failures=1)
+    config = DistributedValidatorConfig(node_id="n1", heartbeat_circuit_breaker_config=breaker)
+    DistributedValidator.from_config(gateway, config)
+    assert caplog.messages == [
+        "validator n0: load_balancer.algorithm has no effect here",
+        "validator n1: heartbeat_circuit_breaker_config.max_failures has no effect here",
+    ]
 
 
 @pytest.mark.parametrize(("algorithm", "nodes"), [("pbft", 4), ("unanimous", 4), ("majority", 3)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,10 +109,14 @@ def test_the_gateway_of_the_platform_decides_as_configured(
     try:
         settings.EVENTS_CONFIG = from_profile("small", NODE_ID)
         assert network.gateway().events.offered() == ("majority", "unanimous", "pbft")
+        assert network.gateway().balance().metrics.algorithm == "round_robin"
         network.close()
-        faults = {"byzantine_fault_tolerance": 2}
-        settings.EVENTS_CONFIG = read_config({"node_id": NODE_ID, "consensus_config": faults})
+        faults, least = {"byzantine_fault_tolerance": 2}, {"algorithm": "least_connections"}
+        settings.EVENTS_CONFIG = read_config(
+            {"node_id": NODE_ID, "consensus_config": faults, "load_balancer": least}
+        )
         assert network.gateway().events.offered() == ("majority", "unanimous")
+        assert network.gateway().balance().metrics.algorithm == "least_connections"
     finally:
         network.close()
 
@@ -180,25 +185,39 @@ def test_profile_large_is_read_and_its_start_refused(
 @pytest.mark.parametrize(
     ("name", "fields", "said"),
     [
-        ("small", {}, "small: load_balancer.algorithm has no effect here"),
+        ("small", None, "small: partition_handler.recovery_strategy has no effect here"),
         (
-            "",
+            "set.json",
             {"debug_mode": True, "consensus_config": {"election_timeout": 9.0}, "validation_timeout": 3.0},
-            "set.toml: consensus_config.election_timeout, debug_mode have no effect here",
+            "set.json: consensus_config.election_timeout, debug_mode have no effect here",
         ),
-        ("high_security", {}, None),
+        # a value that is the default too: it is not what happens
+        (
+            "set.json",
+            {"heartbeat_circuit_breaker_config": {"name": "heartbeat"}, "heartbeat_interval": None},
+            "set.json: heartbeat_circuit_breaker_config.name has no effect here",
+        ),
+        (
+            "set.json",
+            {"load_balancer": {"algorithm": "random", "health_check_interval": 10.0}},
+            "set.json: load_balancer.health_check_interval has no effect here",
+        ),
+        ("high_security", None, None),
     ],
 )
 def test_set_fields_without_effect_are_named_in_one_line_at_the_start(
     name: str,
-    fields: dict[str, Any],
+    fields: dict[str, Any] | None,
     said: str | None,
-    configured: Configure,
+    tmp_path: Path,
+    settings: Any,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setenv(VARIABLE, name or "set.toml")
-    configured(name, **fields)
+    monkeypatch.chdir(tmp_path)
+    Path("set.json").write_text(json.dumps(fields))
+    monkeypatch.setenv(VARIABLE, name)
+    settings.EVENTS_CONFIG = events_config()
     check_events_config()
     assert [record.getMessage() for record in caplog.records] == ([f"{VARIABLE}={said}"] if said else [])
 

@@ -16,8 +16,8 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 
-from dtvn.events.checked import changed
-from dtvn.events.config import DistributedValidatorConfig, SecurityConfig
+from dtvn.events.checked import fields_of, without_effect
+from dtvn.events.config import CLUSTER_FIELDS, LoadBalancerConfig
 from dtvn.events.judging import OFFERED, AlgorithmNotOffered
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, load_genesis
@@ -25,7 +25,7 @@ from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
 from dtvn.wording import counted
 from dtvn_project import environment
-from dtvn_project.judging import VARIABLE
+from dtvn_project.judging import VARIABLE, given_values
 from validators.data_folder.folder import DataFolder, read_json, write_private_json
 from validators.data_folder.tcp_ports import LOOPBACK, choose_ports
 from validators.models import ManagedNode, NodePart, NodeRole, Platform
@@ -39,17 +39,9 @@ ADMIN_USER = "admin"
 NODES_DEFAULT = 4
 NODES_MAX = 31
 EFFECTIVE = {
-    "consensus_config.algorithm",
-    "consensus_config.min_nodes",
-    "consensus_config.quorum_size",
-    "consensus_config.require_unanimous",
-    "consensus_config.byzantine_fault_tolerance",
-    "consensus_config.timeout",
-    "consensus_timeout",
-    "validation_timeout",
-    "partition_handler.allow_local_validation",
-    # What these ask for is so in any case.
-    *(f"security.{field}" for field in SecurityConfig.__struct_fields__),
+    *CLUSTER_FIELDS,
+    # But for its intervals: a gateway asks every member once a second.
+    *(f"load_balancer.{field}" for field in LoadBalancerConfig.__struct_fields__ if "interval" not in field),
 }
 """Fields of DTVN_EVENTS_CONFIG that the platform follows."""
 MIGRATION_LOCK = int.from_bytes(b"dtvn", "big")
@@ -84,13 +76,13 @@ def check_events_config() -> None:
     config = settings.EVENTS_CONFIG
     if config is None:
         return
-    named = f"{VARIABLE}={os.environ.get(VARIABLE, '')}"
+    name = os.environ.get(VARIABLE, "")
+    named = f"{VARIABLE}={name}"
     if config.consensus_config.algorithm not in OFFERED:
         refusal = AlgorithmNotOffered(config.consensus_config.algorithm, OFFERED)
         raise StartError(f"{named}: {refusal.code}: {refusal}")
-    usual = DistributedValidatorConfig(node_id=config.node_id)
-    if idle := sorted({*changed(config, usual)} - EFFECTIVE):
-        logger.warning("%s: %s %s no effect here", named, ", ".join(idle), "have" if idle[1:] else "has")
+    if idle := without_effect(fields_of(given_values(name)), EFFECTIVE):
+        logger.warning("%s: %s", named, idle)
 
 
 def own_members(folder: DataFolder, founded: genesis.Genesis) -> list[str]:

@@ -52,15 +52,15 @@ def gateway() -> GatewayFace:
             _own.close()  # a supervisor founded another cluster, or all members have new keys
         if _own is None or not _own.alive:
             _own_mark = mark
+            config = settings.EVENTS_CONFIG
             try:
                 _own = Gateway.open(
                     genesis,
                     key_file(),
                     epoch_changes=_epoch_changes(),
                     calls_max=CALLS_MAX,
-                    judging=None
-                    if settings.EVENTS_CONFIG is None
-                    else settings.EVENTS_CONFIG.consensus_config,
+                    judging=None if config is None else config.consensus_config,
+                    balancing=None if config is None else config.load_balancer,
                 )
                 _opened = time.monotonic()
             except FileNotFoundError as error:
