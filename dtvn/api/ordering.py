@@ -114,7 +114,7 @@ def decide(
     choice. A malformed request is not sent; its decision is `bad_request`. Raises Unavailable when
     too many calls are in flight to send anything.
     """
-    entry = entry or network.entry(requests[0].ticket if requests else "")
+    entry = entry or network.entry(_about(requests[0]) if requests else "")
     until = valid_until(wait)
     decisions: list[Decision | None] = []
     operations: list[Operation] = []
@@ -159,6 +159,11 @@ def decided(network: GatewayFace, request: Request, result: Result) -> Decision:
     state = agreement_of(network) if result.code == reasons.UNAVAILABLE else None
     lacks = state is not None and state.level == "stuck"
     return Decision(request, result, f"Nothing was sent. {state.sentence}." if state and lacks else "")
+
+
+def _about(request: Request) -> str:
+    """The ticket or lock that a request is about; "" for another one."""
+    return request.ticket or getattr(request.command, "name", "")
 
 
 def _operation(request: Request, actor: str, entry: str, until: int) -> Operation:

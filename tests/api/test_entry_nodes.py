@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
+from dtvn.events.config import Balancing, LoadBalancerConfig
+from dtvn.gateway.entries import Entries
 from tests.api.conftest import Api
 from tests.fake_gateway import FakeGateway
 from validators.ledger.models import OperationRecord
@@ -17,3 +21,15 @@ def test_members_take_turns_as_the_entry_node_of_requests(api: Api, fake: FakeGa
     found = list(OperationRecord.objects.filter(operation="issue").values_list("entry", flat=True))
     assert sorted(found) == ["r0", "r0", "r1", "r1", "r3", "r3"]
     assert fake.balance().chosen == {"r0": 2, "r1": 2, "r2": 0, "r3": 2}
+
+
+def test_operations_on_one_lock_have_one_entry_node_by_consistent_hash(api: Api, fake: FakeGateway) -> None:
+    config = LoadBalancerConfig(algorithm=Balancing.CONSISTENT_HASH)
+    fake.entries = Entries([member.id for member in fake.present.members], random.Random(0), 0.0, config)
+    names = [f"L-{number}" for number in range(9)]
+    for _ in range(2):
+        asked = ({"name": name, "holder": "a", "lease": 30} for name in names)
+        assert set(api.codes("locks/acquire", *asked)) == {200}
+    entries = list(OperationRecord.objects.filter(operation="lock").values_list("entry", flat=True))
+    assert entries[:9] == entries[9:]
+    assert len(set(entries)) > 1
