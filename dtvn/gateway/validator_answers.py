@@ -96,7 +96,7 @@ class NodeInfo(msgspec.Struct, frozen=True):
     error_rate: float
     """Share of them, 0 to 1, that it left unanswered or answered twice differently."""
     response_time_ms: float
-    """Milliseconds of its newest `ping`; 0 without one."""
+    """Whole milliseconds of its newest answer about itself; 0 before the first."""
     load: float
     """Share of one processor, 0 to 1, that it used between its two newest answers about itself; 0 before the
     second."""
@@ -119,7 +119,7 @@ class Health(msgspec.Struct, frozen=True):
     active_nodes: int
     total_nodes: int
     consensus_healthy: bool
-    """Whether a quorum is reached."""
+    """Whether the members reached can decide."""
     network_healthy: bool
     """Whether every member is reached, and no circuit breaker is open."""
     issues: tuple[str, ...]

@@ -6,6 +6,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
+from dtvn.events.balancing import NodeLoadInfo
 from dtvn.gateway.events_face import EventFigures
 from dtvn.gateway.face import GatewayFace, MemberView
 from dtvn.gateway.steps import Steps
@@ -27,7 +28,6 @@ class Nodes:
     def __init__(self, gateway: GatewayFace) -> None:
         self._gateway = gateway
         self._addresses: dict[str, tuple[str, int]] = {}
-        self._pings: dict[str, float] = {}
         self._counting = threading.Lock()
         """Guards what several threads count."""
 
@@ -46,10 +46,9 @@ class Nodes:
     def get_all_nodes(self) -> dict[str, NodeInfo]:
         """All members, by id."""
         lost, figures = self.is_partitioned(), self._gateway.events.figures()
-        loads = {name: node.current_load for name, node in self._gateway.balance().nodes.items()}
+        known = self._gateway.balance().nodes
         return {
-            view.id: self._info(view, lost, figures, loads.get(view.id, 0.0))
-            for view in self._gateway.members()
+            view.id: self._info(view, lost, figures, known.get(view.id)) for view in self._gateway.members()
         }
 
     def get_nodes(self) -> list[NodeInfo]:
@@ -78,8 +77,7 @@ class Nodes:
         answer = yield self._gateway.query(index, "status", wait=timeout)
         if answer.code:
             return None
-        self._pings[node_id] = (time.monotonic() - begun) * 1_000
-        return self._pings[node_id]
+        return (time.monotonic() - begun) * 1_000
 
     def _node_health(self, node_id: str, timeout: float) -> Steps[NodeHealth]:
         answered = yield from self._ping(node_id, timeout)
@@ -100,7 +98,9 @@ class Nodes:
                 return index
         raise ValidatorError(f"{node_id!r} is no member of this cluster")
 
-    def _info(self, view: MemberView, lost: bool, figures: EventFigures, load: float) -> NodeInfo:
+    def _info(
+        self, view: MemberView, lost: bool, figures: EventFigures, known: NodeLoadInfo | None
+    ) -> NodeInfo:
         member, asked = self._gateway.present.members[view.index], figures.asked(view.id)
         state = NodeState.SYNCING if view.entering else NodeState.ACTIVE
         if not view.connected:
@@ -112,8 +112,8 @@ class Nodes:
             None if view.heard is None else datetime.now(UTC) - timedelta(seconds=view.heard),
             asked,
             figures.failed(view.id) / asked if asked else 0.0,
-            self._pings.get(view.id, 0.0),
-            load,
+            float(known.response_time_ms or 0) if known else 0.0,
+            known.current_load if known else 0.0,
         )
 
     def is_partitioned(self) -> bool:

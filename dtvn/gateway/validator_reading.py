@@ -94,13 +94,16 @@ class Reading(Nodes):
         found = self.get_current_partition()
         lost = [each.id for each in self._gateway.present.members if each.id not in reached]
         issues = [f"{node_id} is not reached" for node_id in lost]
+        needed = total if self._algorithm is Algorithm.UNANIMOUS else quorum.quorum(total)
         if found is not None:
             issues.append(f"{len(reached)} of {total} members are no quorum")
+        elif len(reached) < needed:
+            issues.append(f"unanimous needs {needed} of {total} members, and {len(reached)} are reached")
         if not self.get_running():
             issues.append("the validator is not running")
         refused = [node_id for node_id, node in self.get_load_balancer().nodes.items() if node.circuit_state]
         issues += [f"the circuit breaker of {node_id} is not closed" for node_id in refused]
         if state := self._breaker.state:
             issues.append(f"the circuit breaker consensus is {state.name.lower().replace('_', '-')}")
-        whole, well = found is None, not (lost or refused or self._breaker.state)
-        return Health(self.get_running() and whole, len(reached), total, whole, well, tuple(issues))
+        decides, well = len(reached) >= needed, not (lost or refused or self._breaker.state)
+        return Health(self.get_running() and decides, len(reached), total, decides, well, tuple(issues))

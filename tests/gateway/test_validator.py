@@ -14,6 +14,7 @@ import pytest
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.balancing import BreakerState
 from dtvn.events.config import (
+    Algorithm,
     CircuitBreakerConfig,
     ConfigError,
     ConsensusConfig,
@@ -412,10 +413,22 @@ def test_lost_members_are_seen_in_nodes_and_health_a37_a42(
     assert validator.get_all_nodes()["r3"].state is NodeState.ACTIVE
 
 
+def test_unanimous_decides_nothing_without_one_member_a42(gateway: FakeGateway) -> None:
+    with DistributedValidator(gateway, algorithm=Algorithm.UNANIMOUS) as validator:
+        assert validator.get_health().consensus_healthy
+        gateway.down = frozenset({3})
+        health = validator.get_health()
+        assert (health.healthy, health.consensus_healthy, health.active_nodes) == (False, False, 3)
+        assert health.issues == ("r3 is not reached", "unanimous needs 4 of 4 members, and 3 are reached")
+        assert validator.get_consensus_manager().get_health().issues == health.issues
+        assert not validator.is_partitioned(), "an invalid event is still refused by a quorum"
+
+
 def test_healthy_members_stay_active_and_chosen_a38() -> None:
     config, cluster = make_testing_config("n0"), Simulated()
     validator = DistributedValidator.from_config(cluster, config)  # type: ignore[arg-type]
     cluster.pass_seconds(10 * config.node_cleanup_interval)
+    assert all(0 < node.response_time_ms < 1_000 for node in validator.get_nodes()), "nobody called ping"
     assert {node.state for node in validator.get_nodes()} == {NodeState.ACTIVE}
     assert {node.circuit_state for node in validator.get_load_balancer().nodes.values()} == {0}
     now = cluster.world.time / SECOND
