@@ -156,6 +156,10 @@ class EventRuns:
         """The algorithms by which the present members can decide."""
         return offered(self._config, len(self._electorate.members))
 
+    def rule(self, algorithm: Algorithm | None) -> DecisionRule:
+        """See events_face.Events."""
+        return decision_rule(self._config, len(self._electorate.members), algorithm)
+
     def _seat(self, electorate: Electorate) -> None:
         members = len(electorate.members)
         self._electorate = electorate
@@ -211,7 +215,7 @@ class EventRuns:
                 raise ValueError(f"{field}: {len(name)} characters, not 1 to {NAME_MAX}")
         if (thread, run) in self._names:
             raise RunIsLive(f"run {run!r} of thread {thread!r} is being written here")
-        rule = decision_rule(self._config, len(self._electorate.members), algorithm)
+        rule = self.rule(algorithm)
         try:
             rules = RuledRun(self._limits, place.state if place else b"", drop_unknown=drop_unknown)
         except StateError as error:

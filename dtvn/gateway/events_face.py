@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from dtvn.events.config import Algorithm
-from dtvn.events.judging import NO_DECISIONS, Verdict
+from dtvn.events.judging import NO_DECISIONS, DecisionRule, Verdict
 from dtvn.events.rules import Violation
 from dtvn.gateway.thread_queues import ThreadQueues
 from dtvn.machine.reasons import REASONS, RUN_REFUSED
@@ -285,6 +285,10 @@ class Events(Protocol):
 
     def offered(self) -> tuple[Algorithm, ...]:
         """The algorithms by which this cluster can decide."""
+
+    def rule(self, algorithm: Algorithm | None = None) -> DecisionRule:
+        """How runs of this algorithm are decided; None: of those that name none. Raises AlgorithmNotOffered,
+        ConfigError."""
 
     def begin(
         self,

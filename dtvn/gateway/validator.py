@@ -139,7 +139,7 @@ class _Operations(Reading):
             raise ValidatorError("the validator is running already")
         self._state = ComponentState.ERROR  # until the configuration fits the cluster
         if self._config is not None:
-            self._algorithm = agreed_algorithm(self._config.consensus_config, self.get_total_nodes())
+            self._algorithm = self._agreed(self._config)
         self._state = ComponentState.STARTED
 
     def _stop(self) -> Steps[None]:
@@ -317,7 +317,11 @@ class _Operations(Reading):
         """The algorithm that a run is to have. Raises AlgorithmNotOffered, ConfigError."""
         if wanted.algorithm is None or self._config is None:
             return wanted.algorithm or self._algorithm
-        return agreed_algorithm(self._config.consensus_config, self.get_total_nodes(), wanted.algorithm)
+        return self._agreed(self._config, wanted.algorithm)
+
+    def _agreed(self, config: DistributedValidatorConfig, wanted: Algorithm | None = None) -> Algorithm:
+        consensus, members = config.consensus_config, self.get_total_nodes()
+        return agreed_algorithm(self._gateway.events, consensus, members, wanted)
 
     def _begin(self, wanted: Wanted) -> EventRun:
         return self._gateway.events.begin(

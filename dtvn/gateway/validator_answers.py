@@ -21,7 +21,7 @@ from dtvn.events.judging import (
 )
 from dtvn.events.rules import SUGGESTIONS, Severity, Violation, refused
 from dtvn.gateway.calls import Overloaded
-from dtvn.gateway.events_face import Judged, JudgedPiece, RunIsLive
+from dtvn.gateway.events_face import Events, Judged, JudgedPiece, RunIsLive
 from dtvn.gateway.face import GatewayClosed
 from dtvn.protocol import quorum
 
@@ -209,13 +209,17 @@ class ValidationResult(msgspec.Struct, frozen=True):
     """When it was made, UTC."""
 
 
-def agreed_algorithm(config: ConsensusConfig, members: int, wanted: Algorithm | None = None) -> Algorithm:
+def agreed_algorithm(
+    events: Events, config: ConsensusConfig, members: int, wanted: Algorithm | None = None
+) -> Algorithm:
     """The configured algorithm, or the one that a call wants instead. Raises AlgorithmNotOffered or
-    ConfigError if so many members do not decide by it, or decide by fewer votes than are configured."""
+    ConfigError if this cluster does not decide by it, or decides by fewer votes than are configured."""
     rule = decision_rule(config, members, wanted)
-    votes = quorum.quorum(members)
-    if rule.algorithm is not Algorithm.UNANIMOUS and rule.needed > votes:
-        raise ConfigError(f"this cluster decides by {votes} votes, not by {rule.needed}")
+    votes = events.rule(rule.algorithm).needed
+    if rule.needed > votes:
+        raise ConfigError(
+            f"the gateway decides by {votes} votes, not by {rule.needed}: open it with this `judging`"
+        )
     return rule.algorithm
 
 

@@ -6,10 +6,12 @@ from dtvn.events.balancing import CallBreakers, Stats
 from dtvn.events.config import (
     Algorithm,
     CircuitBreakerConfig,
+    ConfigError,
     ConsensusConfig,
     DistributedValidatorConfig,
     PartitionHandlerConfig,
 )
+from dtvn.events.judging import AlgorithmNotOffered, DecisionRule
 from dtvn.gateway.face import GatewayFace
 from dtvn.gateway.validator_answers import ComponentState, Health, Metrics
 from dtvn.gateway.validator_meter import Meter
@@ -55,10 +57,14 @@ class Reading(Nodes):
         if self._config is not None:
             return self._config
         members = self.get_total_nodes()
+        try:
+            rule = self._gateway.events.rule(self._algorithm)
+        except (AlgorithmNotOffered, ConfigError):  # then what was asked for
+            rule = DecisionRule(self._algorithm or Algorithm.PBFT, members, quorum.quorum(members))
         consensus = ConsensusConfig(
-            algorithm=self._algorithm or Algorithm.PBFT,
+            algorithm=rule.algorithm,
             min_nodes=members,
-            quorum_size=quorum.quorum(members),
+            quorum_size=rule.needed,
             byzantine_fault_tolerance=quorum.faults(members),
         )
         return DistributedValidatorConfig(
@@ -94,16 +100,26 @@ class Reading(Nodes):
         found = self.get_current_partition()
         lost = [each.id for each in self._gateway.present.members if each.id not in reached]
         issues = [f"{node_id} is not reached" for node_id in lost]
-        needed = total if self._algorithm is Algorithm.UNANIMOUS else quorum.quorum(total)
+        decides = found is None
         if found is not None:
             issues.append(f"{len(reached)} of {total} members are no quorum")
-        elif len(reached) < needed:
-            issues.append(f"unanimous needs {needed} of {total} members, and {len(reached)} are reached")
+        elif lacks := self._lacking(len(reached), total):
+            decides = False
+            issues.append(lacks)
         if not self.get_running():
             issues.append("the validator is not running")
         refused = [node_id for node_id, node in self.get_load_balancer().nodes.items() if node.circuit_state]
         issues += [f"the circuit breaker of {node_id} is not closed" for node_id in refused]
         if state := self._breaker.state:
             issues.append(f"the circuit breaker consensus is {state.name.lower().replace('_', '-')}")
-        decides, well = len(reached) >= needed, not (lost or refused or self._breaker.state)
+        well = not (lost or refused or self._breaker.state)
         return Health(self.get_running() and decides, len(reached), total, decides, well, tuple(issues))
+
+    def _lacking(self, reached: int, total: int) -> str:
+        """Why so many members decide nothing; "" if they do."""
+        try:
+            rule = self._gateway.events.rule(self._algorithm)
+        except (AlgorithmNotOffered, ConfigError) as error:
+            return str(error)
+        lacks = f"{rule.algorithm} needs {rule.needed} of {total} members, and {reached} are reached"
+        return lacks if reached < rule.needed else ""

@@ -14,7 +14,6 @@ import pytest
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.balancing import BreakerState
 from dtvn.events.config import (
-    Algorithm,
     CircuitBreakerConfig,
     ConfigError,
     ConsensusConfig,
@@ -39,9 +38,10 @@ from dtvn.gateway.questions import MemberStatus
 from dtvn.gateway.validator import STOP_WAIT
 from dtvn.gateway.validator_answers import partition
 from dtvn.gateway.validator_parts import CircuitState
-from dtvn.protocol.genesis import CAPABILITIES
+from dtvn.protocol.genesis import CAPABILITIES, cluster_id
 from simulator.clock import SECOND
 from tests.events.rules.samples import event
+from tests.fake_events import FakeEvents
 from tests.fake_gateway import FakeGateway
 from tests.host.support import make_genesis
 from tests.pages.simulated import Simulated
@@ -229,6 +229,11 @@ def test_a_validator_takes_a_configuration_a22(gateway: FakeGateway) -> None:
     config = DistributedValidatorConfig(node_id="n0", consensus_config=strict)
     with pytest.raises(ConfigError, match="3 votes, not by 4"):
         DistributedValidator.from_config(gateway, config).start()
+    gateway.events = FakeEvents(cluster_id(gateway.genesis), gateway.present, gateway.submit, config=strict)
+    with DistributedValidator.from_config(gateway, config) as validator:
+        assert validator.validate_sequence(GOOD).certified
+        gateway.events.down = frozenset({3})
+        assert codes(validator.validate_sequence(GOOD)) == ["NO_QUORUM"]
 
 
 def test_without_a_quorum_the_rules_judge_here_alone_a31(
@@ -411,17 +416,6 @@ def test_lost_members_are_seen_in_nodes_and_health_a37_a42(
     assert (sick.healthy, sick.score) == (False, 0.0)
     gateway.down = frozenset()
     assert validator.get_all_nodes()["r3"].state is NodeState.ACTIVE
-
-
-def test_unanimous_decides_nothing_without_one_member_a42(gateway: FakeGateway) -> None:
-    with DistributedValidator(gateway, algorithm=Algorithm.UNANIMOUS) as validator:
-        assert validator.get_health().consensus_healthy
-        gateway.down = frozenset({3})
-        health = validator.get_health()
-        assert (health.healthy, health.consensus_healthy, health.active_nodes) == (False, False, 3)
-        assert health.issues == ("r3 is not reached", "unanimous needs 4 of 4 members, and 3 are reached")
-        assert validator.get_consensus_manager().get_health().issues == health.issues
-        assert not validator.is_partitioned(), "an invalid event is still refused by a quorum"
 
 
 def test_healthy_members_stay_active_and_chosen_a38() -> None:

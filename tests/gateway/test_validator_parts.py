@@ -10,10 +10,17 @@ from typing import Any
 import pytest
 
 from dtvn.events.asking.asker import LATE
-from dtvn.events.config import Algorithm, CircuitBreakerConfig, DistributedValidatorConfig, from_profile
+from dtvn.events.config import (
+    Algorithm,
+    CircuitBreakerConfig,
+    ConsensusConfig,
+    DistributedValidatorConfig,
+    from_profile,
+)
 from dtvn.gateway import AsyncDistributedValidator, DistributedValidator
 from dtvn.gateway.validator_answers import Wanted
-from dtvn.protocol.genesis import CAPABILITIES
+from dtvn.protocol.genesis import CAPABILITIES, cluster_id
+from tests.fake_events import FakeEvents
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.gateway.test_validator import BAD, GOOD
@@ -39,14 +46,36 @@ def test_settings_that_a_validator_does_not_follow_are_named(
 ) -> None:
     DistributedValidator.from_config(gateway, from_profile("high_security", "n0"))
     assert caplog.messages == []
-    DistributedValidator.from_config(gateway, from_profile("small", "n0"))
+    DistributedValidator.from_config(gateway, from_profile("small", "named"))
     breaker = CircuitBreakerConfig(name="heartbeat", max_failures=1)
-    config = DistributedValidatorConfig(node_id="n1", heartbeat_circuit_breaker_config=breaker)
+    config = DistributedValidatorConfig(node_id="beaten", heartbeat_circuit_breaker_config=breaker)
     DistributedValidator.from_config(gateway, config)
-    assert caplog.messages == [
-        "validator n0: load_balancer.algorithm has no effect here",
-        "validator n1: heartbeat_circuit_breaker_config.max_failures has no effect here",
+    said = [text.partition(" (")[0] for text in caplog.messages]  # a limit may count those before
+    assert said == [
+        "validator named: load_balancer.algorithm has no effect here",
+        "validator beaten: heartbeat_circuit_breaker_config.max_failures has no effect here",
     ]
+
+
+def test_unanimous_decides_nothing_without_one_member_a42(gateway: FakeGateway) -> None:
+    with DistributedValidator(gateway, algorithm=Algorithm.UNANIMOUS) as validator:
+        assert validator.get_health().consensus_healthy
+        gateway.down = frozenset({3})
+        health = validator.get_health()
+        assert (health.healthy, health.consensus_healthy, health.active_nodes) == (False, False, 3)
+        assert health.issues == ("r3 is not reached", "unanimous needs 4 of 4 members, and 3 are reached")
+        assert validator.get_consensus_manager().get_health().issues == health.issues
+        assert not validator.is_partitioned(), "an invalid event is still refused by a quorum"
+    gateway.down, strict = frozenset(), ConsensusConfig(quorum_size=4)
+    gateway.events = FakeEvents(cluster_id(gateway.genesis), gateway.present, gateway.submit, config=strict)
+    with DistributedValidator(gateway) as validator:
+        found = validator.get_config().consensus_config
+        assert (found.algorithm, found.quorum_size) == ("majority", 4)
+        gateway.down = frozenset({3})
+        assert validator.get_health().issues[1] == "majority needs 4 of 4 members, and 3 are reached"
+    with DistributedValidator(gateway, algorithm=Algorithm.RAFT) as validator:
+        assert not validator.get_health().consensus_healthy
+        assert "algorithm: raft is not offered here" in validator.get_health().issues[1]
 
 
 @pytest.mark.parametrize(("algorithm", "nodes"), [("pbft", 4), ("unanimous", 4), ("majority", 3)])
