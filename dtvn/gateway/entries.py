@@ -5,7 +5,7 @@ A member that leaves three in a row unanswered is left out until it answers two;
 half of the last twenty unanswered has an open breaker, and comes back by the same questions, which are then
 probes. Its first answer clears what was counted before: it had not started yet. Nothing critical depends on
 the choice: a bundle goes to the primary, whatever its operations name, and all members answer it (R34). So
-the time and outcome of a submission are no entry node's, and only the number under way is counted.
+the time and outcome of a submission are no entry node's; least connections counts those under way.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Entries:
     ) -> None:
         """`config`: but for its intervals, which are those of the status questions."""
         self._balancer = LoadBalancer(config, chance)
+        self._counts = config.algorithm is Balancing.LEAST_CONNECTIONS
         self._under_way: dict[int, set[str]] = {}
         """The entry nodes that the operations of a call name, by its number."""
         self._chosen: Counter[str] = Counter()
@@ -73,9 +74,10 @@ class Entries:
 
     def begin(self, call: int, operations: Sequence[Operation]) -> None:
         """A call is under way until `end`; it may name other entry nodes than those chosen here."""
-        named = {each.entry for each in operations} & self._counted.keys()
-        self._under_way[call] = named
-        for member in named:
+        if not self._counts:  # 4 us a call
+            return
+        self._under_way[call] = {each.entry for each in operations} & self._counted.keys()
+        for member in self._under_way[call]:
             self._balancer.begin_request(member)
 
     def end(self, call: int) -> None:

@@ -11,6 +11,7 @@ from hashlib import sha256
 import pytest
 from msgspec import structs
 
+from dtvn.events.config import Balancing, LoadBalancerConfig
 from dtvn.gateway import Gateway, Overloaded, agreement_of, collector
 from dtvn.gateway.client import GatewayClosed
 from dtvn.gateway.collector import Actions, Result
@@ -20,13 +21,14 @@ from tests.host.support import make_genesis
 from tests.waiting import PATIENCE, wait_until
 
 SEED = sha256(b"gateway").digest()
+LEAST = LoadBalancerConfig(algorithm=Balancing.LEAST_CONNECTIONS)
 
 
 @pytest.fixture
 def lonely() -> Iterator[Gateway]:
     """A gateway whose members' addresses are unused."""
     nobody = dict.fromkeys(range(4), ("127.0.0.1", 1))
-    with Gateway(make_genesis(4), SEED, principal="gateway", addresses=nobody) as gateway:
+    with Gateway(make_genesis(4), SEED, principal="gateway", addresses=nobody, balancing=LEAST) as gateway:
         yield gateway
 
 
