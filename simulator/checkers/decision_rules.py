@@ -57,7 +57,7 @@ class DecisionRules(Checker):
     def _check_unanimous(self, piece: JudgedPiece, where: str) -> None:
         given = [each.given for each in piece.members]
         if piece.verdict is Verdict.INVALID:
-            if not {Given.INVALID, Given.CONTRADICTED} & set(given):
+            if Given.INVALID not in given:
                 self.fail(f"{where} says invalid, and no member does")
             return
         if set(given) - {Given.VALID, Given.CONTRADICTED}:

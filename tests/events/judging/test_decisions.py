@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dtvn.events.config import Algorithm, ConfigError, ConsensusConfig, from_profile
-from dtvn.events.judging import AlgorithmNotOffered, Decision, Ignored, Vote, decision_rule
+from dtvn.events.judging import AlgorithmNotOffered, Decision, Ignored, Verdict, Vote, decision_rule
 from tests.events.judging.support import electorate, given, honest, lie, rule, tally
 
 VALID = honest()
@@ -192,6 +192,17 @@ def test_a_member_that_contradicts_itself_has_no_vote() -> None:
     assert counted.decision is not None
     assert (counted.decision.voters, counted.decision.certified) == ((1, 2, 3), VALID)
     assert [vote.member for vote in counted.contradictions[0]] == [0, 0]
+
+
+@pytest.mark.parametrize("order", [(VALID, INVALID), (INVALID, VALID)])
+def test_no_verdict_rests_on_a_vote_that_does_not_count(order: tuple[Vote, Vote]) -> None:
+    counted = tally("unanimous")
+    for vote in order:
+        counted.add(given(0, vote))
+    for member in (1, 2, 3):
+        counted.add(given(member, VALID))
+    assert counted.decision is not None
+    assert (counted.decision.verdict, counted.decision.code) == (Verdict.NONE, "INSUFFICIENT_NODES")
 
 
 def test_two_late_votes_of_a_member_contradict_each_other() -> None:
