@@ -127,6 +127,7 @@ def forgeries() -> list[Transcript]:
             (one, changed(two, VoteCertificate, version=2)),
             (one, changed(two, VoteCertificate, cluster=bytes(32))),
             (one, changed(two, VoteCertificate, vote=b"")),
+            (one, changed(two, VoteCertificate, vote=sealed.vote.replace(b"_OPEN", b"_OPE\n"))),
             (b"",),
             (),
         )
