@@ -22,6 +22,7 @@ from simulator.checkers.lock_order import LockOrder
 from simulator.checkers.never_two_holders import NeverTwoHolders
 from simulator.checkers.one_history import OneHistory
 from simulator.checkers.one_holder import OneHolder
+from simulator.checkers.run_answers import RunAnswers
 from simulator.checkers.vote_evidence import VoteEvidence
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
@@ -266,7 +267,11 @@ class Play:
         for client in runs.clients:
             client.watchers += [votes, evidence, decisions]
         history = OneHistory(world, cluster.history, votes)
-        cluster.add_checkers(votes, evidence, decisions, history, OneHolder(world, cluster.history))
+        answers = RunAnswers(world, runs.clients, history)
+        for client in runs.clients:
+            client.watchers.append(answers)
+        holder = OneHolder(world, cluster.history)
+        cluster.add_checkers(votes, evidence, decisions, history, answers, holder)
 
     def run(self) -> None:
         """Raise Violation if a promise is broken."""

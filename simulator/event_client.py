@@ -12,8 +12,9 @@ from typing import Protocol
 import msgspec
 
 from dtvn.events.config import Algorithm
-from dtvn.events.judging import Electorate, Event
-from dtvn.gateway import EventActions, EventRuns, Judged, LiveRun, Result, RunPlace
+from dtvn.events.judging import Electorate, Event, RunPoint
+from dtvn.events.rules import state_digest
+from dtvn.gateway import EventActions, EventRuns, Judged, LiveRun, Recorded, Result, RunPlace
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Now
 from simulator.clock import SECOND
@@ -60,6 +61,8 @@ class Written(msgspec.Struct):
     """One live run as its writer sees it."""
 
     live: LiveRun
+    since: int
+    """Virtual time at which its oldest open call began, or could go on."""
     calls: dict[int, list[Event]] = {}
     ends: bool = False
 
@@ -72,6 +75,8 @@ class EventClient:
         self.lives = 0
         """Number of processes before this one."""
         self.watchers: list[EventWatcher] = []
+        self.records: list[Recorded] = []
+        """All that callers were told about the log."""
         self.on_body: Callable[[int, bytes], None] | None = None
         """A forger in this process hears too what members say to it."""
         self.runs = self._new_runs()
@@ -108,6 +113,8 @@ class EventClient:
             self.runs.end(number, now, wait=WAIT)
         else:
             events = draw_events(dice, written.live.position)
+            if not written.calls:
+                written.since = self.gateway.world.time
             written.calls[self.runs.judge(number, events, now, wait=WAIT)] = events
         self.gateway.attend()
 
@@ -127,7 +134,22 @@ class EventClient:
         live = self.runs.begin(
             THREAD, name, algorithm=algorithm, recorded=recorded, event="agents", actor="proxy", place=place
         )
-        self._written[live.number] = Written(live)
+        self._written[live.number] = Written(live, self.gateway.world.time)
+
+    def waiting(self) -> list[tuple[str, int]]:
+        """Runs with open calls: (name, virtual time since which the oldest one waits)."""
+        return [(each.live.track.point.run, each.since) for each in self._written.values() if each.calls]
+
+    def places(self) -> list[tuple[RunPoint, RunPlace]]:
+        """Where the log has runs that are written here."""
+        made = []
+        for each in self._written.values():
+            place, point = each.live.place, each.live.track.point
+            if place.position and each.live.recorder is not None:
+                state = state_digest(place.state)
+                there = msgspec.structs.replace(point, position=place.position, state=state)
+                made.append((there, place))
+        return made
 
     # --- gateway.Beside --------------------------------------------------------------------------
 
@@ -165,6 +187,7 @@ class EventClient:
         actions = runs.take(now.monotonic, now.wall)
         for call, answer in actions.judged:
             self._answer(call, answer)
+        self.records += [record for _number, record in actions.recorded]
         for number, _end in actions.ended:
             del self._written[number]
         return actions
@@ -175,6 +198,8 @@ class EventClient:
 
     def enter(self) -> None:
         """See gateway.Beside."""
+        for written in self._written.values():
+            written.since = self.gateway.world.time
         self.runs.enter(self.electorate(), self.gateway.clock.now().monotonic)
 
     def restarted(self) -> None:
@@ -195,9 +220,10 @@ class EventClient:
 
     def _answer(self, call: int, answer: Judged) -> None:
         written = next(each for each in self._written.values() if call in each.calls)
-        events = written.calls.pop(call)
         for watcher in self.watchers:
-            watcher.answers(self, answer, events)
+            watcher.answers(self, answer, written.calls[call])
+        del written.calls[call]
+        written.since = self.gateway.world.time
 
     def _submit(self, number: int, operations: tuple[m.Operation, ...]) -> None:
         request = self.gateway.ask(operations, wait=SUBMIT_WAIT)

@@ -2,7 +2,8 @@
 
 It asks real members with states, events and places that are not those it names, and makes records of the
 votes that it gets: too few, twice the same, unsigned, of another vote or place, of an ended epoch. It writes
-runs of its own, so that its records would take effect if they were believed.
+runs of its own, so that its records would take effect if they were believed, and continues those that other
+gateways write.
 """
 
 from __future__ import annotations
@@ -66,10 +67,12 @@ class Asking(msgspec.Struct):
 class EventForger(Recurring):
     """Lies in the process of an honest gateway, with its principal."""
 
-    def __init__(self, client: EventClient, dice: Dice) -> None:
+    def __init__(self, client: EventClient, dice: Dice, others: Sequence[EventClient] = ()) -> None:
         super().__init__(client.gateway.world, dice.fork("when"), PAUSE_MAX)
         self._client = client
         self._dice = dice
+        self._others = others
+        self._thief = dice.fork("runs of others")
         self._number = FIRST_NUMBER
         self._begun = 0
         self._states = [RuledRun(Limits()).state]
@@ -79,7 +82,9 @@ class EventForger(Recurring):
     def happen(self) -> None:
         """Ask, or have something recorded."""
         dice = self._dice
-        if not self._asked or dice.hit(0.3):
+        if self._others and self._thief.hit(0.2):
+            self._continue(self._thief.pick(self._others))
+        elif not self._asked or dice.hit(0.3):
             self._ask(self._places[-1] if dice.hit(0.7) else dice.pick(self._places))
         elif dice.hit(0.2):
             self._ask_forged(self._places[-1])
@@ -102,6 +107,12 @@ class EventForger(Recurring):
         events = draw_events(self._dice, place.point.position)
         question = place.point.question([event_digest(event) for event in events])
         self._send(Asking(place, events, self._epoch), question, events, place.state)
+
+    def _continue(self, other: EventClient) -> None:
+        """Have a run judged that another gateway writes, from where the log has it; see `_go_on`."""
+        if places := other.places():
+            point, place = self._thief.pick(places)
+            self._ask(Place(point, place.head, place.state))
 
     def _ask_forged(self, place: Place) -> None:
         """Hands over another state or other events than the question names, or names those of another run."""

@@ -27,7 +27,7 @@ class EventRuns(Recurring):
         self.clients = [
             EventClient(gateway, dice.fork(f"client {gateway.number}"), algorithms) for gateway in gateways
         ]
-        self.forger = EventForger(self.clients[-1], dice.fork("forger"))
+        self.forger = EventForger(self.clients[-1], dice.fork("forger"), self.clients[:-1])
 
     def start(self) -> None:
         """See Recurring."""

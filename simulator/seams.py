@@ -12,7 +12,16 @@ from importlib import import_module
 from typing import Any
 
 from dtvn.events.asking.known_states import KnownStates
-from dtvn.events.judging import DecisionRule, RunPoint, Verdict, chunk_digest, event_digest, turns
+from dtvn.events.judging import (
+    DecisionRule,
+    Inquiry,
+    RunPoint,
+    Verdict,
+    chunk_digest,
+    event_digest,
+    first_head,
+    turns,
+)
 from dtvn.events.judging import Tally as VoteTally
 from dtvn.events.ruled_run import RuledRun
 from dtvn.events.rules import Limits
@@ -20,6 +29,7 @@ from dtvn.gateway import Collector
 from dtvn.gateway.epochs import Epochs
 from dtvn.gateway.event_chunks import Chunk
 from dtvn.gateway.event_questions import OpenQuestions
+from dtvn.gateway.event_records import Recorder
 from dtvn.machine import TRANSITIONS, Principals, State, TicketApplication, locks, operations, reasons, runs
 from dtvn.machine.locks import Locks
 from dtvn.machine.nonces import NonceTable

@@ -339,6 +339,7 @@ WORLDS: dict[str, Drawing] = {
     "equivocating-voter": of("equivocating-voter", at=(3,), **EVENT_RUNS),
     "false-voter": of("false-voter", at=(3,), **EVENT_RUNS, message_losses=LOST_VERDICTS),
     "any-algorithm": of("false-voter", at=(3,), **ANY_ALGORITHM),
+    "votes-taken-back": of("equivocating-voter", at=(3,), **EVENT_RUNS, algorithms=OFFERED),
     "late-voter": of("late-voter", at=(3,), plan=EVENT_FAULTS, **EVENT_RUNS),
     "unlike-rules": of("false-voter", at=(3,), unlike_rules=1, **EVENT_RUNS),
     "runs-over-epochs": of(**RUNS_OVER_EPOCHS),

@@ -44,6 +44,8 @@ class OneHistory(Checker):
         self._unread = Unread(history)
         self.recorded = 0
         """Number of records that took effect."""
+        self.heads: set[bytes] = set()
+        """Heads of all runs after each of these."""
         self.refused: Counter[str] = Counter()
         """Number of refused records by their code."""
         self._stands: dict[tuple[str, str, str], Standing] = {}
@@ -82,6 +84,7 @@ class OneHistory(Checker):
         if before != (principal, record.previous, asked.position, asked.before, False):
             self.fail(f"{asked.run} of {before[0]} has a second history since {sequence}, of {principal}")
         self._stands[key] = following
+        self.heads.add(following.head)
         self.recorded += 1
 
     def _epoch_of(self, sequence: int) -> int:

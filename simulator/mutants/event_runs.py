@@ -10,10 +10,12 @@ from simulator.mutants.registry import Plant, mutant, replaces
 from simulator.seams import (
     Chunk,
     DecisionRule,
+    Inquiry,
     KnownStates,
     Limits,
     Locks,
     OpenQuestions,
+    Recorder,
     RuledRun,
     RunPoint,
     Verdict,
@@ -21,7 +23,9 @@ from simulator.seams import (
     asked_member,
     chunk_digest,
     event_digest,
+    first_head,
     locks,
+    reasons,
     runs,
     turns,
 )
@@ -33,7 +37,7 @@ def continues_anything(_right: Any, run: Any, start: bytes, previous: bytes, que
     return True
 
 
-@replaces(runs, "_continues", "history-without-head", "P9", world="false-voter", seed=7)
+@replaces(runs, "_continues", "history-without-head", "P9", world="false-voter", seed=12)
 def continues_by_position(right: Any, run: Any, start: bytes, previous: bytes, question: Any) -> Any:
     """Position and state must fit, but not the chunks before."""
     return right(run, start, start if run is None else run.head, question)
@@ -160,7 +164,7 @@ def counts_twice(right: Any, certificate: Any, electorate: Any) -> None:
         turns.check_ballot(ballot, certificate.vote, electorate)
 
 
-@replaces(runs, "check_certificate", "record-of-one-vote-less", "P1", world="false-voter", seed=2)
+@replaces(runs, "check_certificate", "record-of-one-vote-less", "P1", world="false-voter", seed=3)
 def one_less(right: Any, certificate: Any, electorate: Any) -> None:
     """The log takes a certificate of q - 1 members."""
     if len(certificate.ballots) != electorate.quorum - 1:
@@ -210,3 +214,35 @@ def keeps_nothing(*_arguments: Any) -> None:
 def continues_ended(right: Any, run: Any, start: bytes, previous: bytes, question: Any) -> Any:
     """A run goes on after its end."""
     return right(run and replace(run, ended=False), start, previous, question)
+
+
+@replaces(runs.Runs, "record", "record-of-another-writer", "P9", world="false-voter", seed=1)
+def anybody_continues(
+    right: Any, self: Any, event: str, command: Any, principal: str, *, place: Any, timestamp: int
+) -> Any:
+    """A gateway continues a run that another one writes."""
+    asked = turns.open_vote(command.certificate.vote).question
+    run = self.row((event, first_head(asked.thread, asked.run)))
+    writer = principal if run is None else run.principal
+    return right(self, event, command, writer, place=place, timestamp=timestamp)
+
+
+@replaces(Recorder, "outcomes", "refused-record-called-recorded", "P9", world="runs-over-epochs", seed=1)
+def calls_all_recorded(right: Any, self: Recorder, results: Any, now: int) -> Any:
+    """A gateway takes each outcome of a record for its success."""
+    return right(self, [replace(each, code=reasons.OK) for each in results], now)
+
+
+@replaces(Inquiry, "tick", "votes-awaited-for-ever", "R27", world="recorded-runs")
+def never_closes(_right: Any, self: Inquiry, _now: float) -> None:
+    """A chunk is not decided at its time-out."""
+    self._closes_at = float("inf")
+
+
+@replaces(VoteTally, "_judge", "verdict-of-a-vote-taken-back", "P22", world="votes-taken-back")
+def keeps_verdict(right: Any, self: Any) -> None:
+    """A verdict stands, although the vote that it rests on no longer counts."""
+    kept = getattr(self, "_kept", None)
+    self.verdict = self.verdict or kept
+    right(self)
+    self._kept = self.verdict

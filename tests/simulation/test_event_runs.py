@@ -100,6 +100,10 @@ def test_the_campaign_draws_algorithms_for_half_of_its_worlds_with_events() -> N
         ("voter-counted-twice", 0, "false-voter", "honest-quorum"),
         ("second-history-recorded", 0, "false-voter", "one-history"),
         ("second-vote-forgotten", 0, "equivocating-voter", "vote-evidence"),
+        ("verdict-of-a-vote-taken-back", 0, "votes-taken-back", "decision-rules"),
+        ("record-of-another-writer", 1, "false-voter", "one-history"),
+        ("refused-record-called-recorded", 1, "runs-over-epochs", "run-answers"),
+        ("votes-awaited-for-ever", 0, "recorded-runs", "run-answers"),
     ],
 )
 def test_planted_bugs_of_judging_and_recording_are_caught(
