@@ -55,7 +55,7 @@ class Denied(msgspec.Struct, frozen=True):
     """What the members decided against events without a certificate for it."""
 
     index: int
-    """Of the first event that is not accepted."""
+    """Of the event that most members refuse, the first of equals."""
     code: str
     verdict: Verdict
     """INVALID, or NONE if no verdict got enough votes."""
@@ -177,8 +177,10 @@ def _denied(piece: JudgedPiece) -> Denied | None:
     members have voted."""
     votes = [each for each in piece.members if each.given in (Given.VALID, Given.INVALID)]
     if piece.verdict is Verdict.INVALID:
-        refusals = [error for vote in votes for error in vote.errors]
-        index, code = min(refusals, default=(piece.position, NO_CERTIFICATE))
+        refusals = Counter(error for vote in votes for error in vote.errors)
+        # That of most members, the first of equals: a liar names no event where others refuse another one.
+        order = sorted(refusals, key=lambda error: (-refusals[error], error))
+        index, code = order[0] if order else (piece.position, NO_CERTIFICATE)
         return Denied(index, code, piece.verdict, final=not piece.partial)
     if piece.verdict is Verdict.NONE and len(votes) >= quorum.quorum(len(piece.members)):
         return Denied(piece.position, piece.code, piece.verdict, final=not piece.partial)

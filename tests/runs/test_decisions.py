@@ -60,6 +60,14 @@ def test_a_liar_changes_no_verdict_and_is_shown(api: Api, fake: FakeGateway) -> 
     assert shown["votes"]["r1"] == {"valid": 1}
 
 
+def test_a_liar_does_not_name_the_event_that_others_refuse(api: Api, fake: FakeGateway) -> None:
+    falsely(fake, 1)
+    fake.events.down = frozenset({3})
+    told = sequence(api, BAD, algorithm="majority")
+    assert (told["verdict"], told["failure"]["code"]) == ("invalid", "NO_CERTIFICATE")
+    assert (told["code"], told["delivered"]) == ("MESSAGE_NOT_OPEN", 2)
+
+
 @pytest.mark.parametrize(("algorithm", "liars", "decision"), DECIDED_AGAINST)
 def test_what_the_members_do_not_find_valid_is_not_valid(
     api: Api, fake: FakeGateway, algorithm: str, liars: tuple[int, ...], decision: tuple[str, ...]
