@@ -3,7 +3,8 @@
 Django's own handler runs an asynchronous chain: each synchronous middleware, and the view, crosses into a
 thread and back, a new thread a request (3 ms of an empty view's 3.5). Here the whole synchronous chain, with
 its signals, is one call in a thread of a pool that lives as long as the process, so that database connections
-do too. Bodies are received, and streams sent, in the event loop.
+do too. Bodies are received, and streams sent, in the event loop; a live body is read there by the answer
+(LaterResponse).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from django.urls import set_script_prefix
 
 from dtvn_project.fair_threads import FairThreads
 from dtvn_project.lane import Lane
+from dtvn_project.live_body import LIVE
 
 READS = 32
 """Threads for GET and HEAD, which wait for the cluster a second at most."""
@@ -51,6 +53,18 @@ class HeldResponse(HttpResponse):
     held_for = 0.0
 
 
+class LaterResponse(StreamingHttpResponse):
+    """A streamed answer whose status is not known when the view returns it."""
+
+    async def begin(self) -> None:
+        """Returns once status, headers and content are set; awaited before anything is sent."""
+        raise NotImplementedError
+
+    async def end(self) -> None:
+        """The answer was sent, or its client left, maybe before `begin` was called."""
+        raise NotImplementedError
+
+
 LASTING = (HeldResponse, StreamingHttpResponse)
 """Answers during which a client may leave."""
 
@@ -71,7 +85,7 @@ class OneHopHandler(ASGIHandler):
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request (ASGI 3)."""
         try:
-            body = await self.read_body(receive)
+            body = io.BytesIO() if LIVE in scope else await self.read_body(receive)
         except RequestAborted:
             return
         reads = scope["method"] in ("GET", "HEAD")
@@ -116,8 +130,12 @@ class OneHopHandler(ASGIHandler):
         if not response.is_async:
             response.streaming_content = _parts(run, iter(response))
         try:
+            if isinstance(response, LaterResponse):
+                await response.begin()
             await self.send_response(response, send)
         finally:
+            if isinstance(response, LaterResponse):
+                await response.end()
             await run(response.close)
 
     def _respond(self, scope: Mapping[str, Any], body: IO[bytes]) -> HttpResponseBase:

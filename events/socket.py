@@ -28,25 +28,17 @@ from dtvn.api.event_bodies import read_events, read_run
 from dtvn.api.event_findings import Failure
 from dtvn_project.sockets import TRY_AGAIN_LATER
 from events.rest.answers import encoded, report
+from events.services import clients
 from events.services.open_runs import IDLE, OpenRun, awaited
 from events.services.run_table import SCOPE, run_table
 from validators.dashboard.access import caller_of_socket
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.rest.keys import Caller
 
-SOCKETS_MAX = 64
-"""Most WebSockets of this kind in one process."""
-SOCKETS_EACH = 32
-"""Most of these for one caller: a user, or a key with its sessions."""
 CLOSED_NO_SCOPE = 4403
 """Close code of a caller that may not have events judged."""
 CLOSED_IDLE = 4408
 """Close code after IDLE seconds without a message."""
-ACCESS_INTERVAL = 5.0
-"""Seconds for which an access check of the caller holds; the next message after that repeats it."""
-
-_open: dict[int, str] = {}
-"""id() of each open consumer -> the caller that it counts for."""
 
 
 class EventsConsumer(AsyncWebsocketConsumer):
@@ -73,16 +65,15 @@ class EventsConsumer(AsyncWebsocketConsumer):
         await self.accept()
         if SCOPE not in caller.scopes or caller.only_event:
             await self.close(code=CLOSED_NO_SCOPE)
-        elif len(_open) >= SOCKETS_MAX or list(_open.values()).count(caller.actor) >= SOCKETS_EACH:
+        elif not clients.enter(self, caller.actor):
             await self.close(code=TRY_AGAIN_LATER)
         else:
-            _open[id(self)] = caller.actor
             self.caller: Caller = caller
             self._admitted = asyncio.get_running_loop().time()
             self._wait()
 
     def _leave(self) -> None:
-        _open.pop(id(self), None)
+        clients.leave(self)
         if self._timer is not None:
             self._timer.cancel()
         if self.run is not None:
@@ -92,7 +83,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Carry out one message of the client, and send its answer."""
-        if id(self) not in _open:
+        if not clients.is_present(self):
             return
         self._wait()
         if not await self._may_still():
@@ -142,7 +133,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
         """Whether the caller may have events judged, checked anew every ACCESS_INTERVAL: keys are revoked and
         expire, sessions end."""
         now = asyncio.get_running_loop().time()
-        if now - self._admitted < ACCESS_INTERVAL:
+        if now - self._admitted < clients.ACCESS_INTERVAL:
             return True
         self._admitted = now
         caller = await caller_of_socket(self.scope, again=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -21,6 +23,7 @@ RUN_NAME_LENGTH_MAX = 1_024
 SEQUENCE_EVENTS_MAX = 65_536
 """Most events of one request."""
 BODY_BYTES_MAX = 16 * 1024 * 1024
+NO_EVENTS = "events must not be empty"
 
 RunName = Annotated[
     str,
@@ -89,12 +92,37 @@ def read_lines(content: bytes) -> GivenEvents:
 
 def read_stream(content: bytes) -> GivenEvents:
     """Events of a recorded stream: NDJSON, server-sent events or a JSON list, by the first bytes."""
-    reader = EventReader(EVENT_BYTES_MAX)
-    try:
-        found = [*reader.feed(content), *reader.end()]
-    except FramingError as error:
-        raise InvalidRequest(f"Invalid request body: {error}") from error
-    return GivenEvents(_checked(tuple(text for _line, text in found)))
+    stream = EventStream()
+    return GivenEvents((*stream.feed(content), *stream.end()))
+
+
+class EventStream:
+    """Events of a stream that comes in pieces, in the forms and bounds of `read_stream`. Both methods return
+    the texts of events, and raise InvalidRequest."""
+
+    def __init__(self) -> None:
+        self._reader = EventReader(EVENT_BYTES_MAX)
+        self._count = 0
+
+    def feed(self, piece: bytes) -> tuple[bytes, ...]:
+        """The events that `piece` completes."""
+        return self._found(partial(self._reader.feed, piece))
+
+    def end(self) -> tuple[bytes, ...]:
+        """The events that only the end completes."""
+        found = self._found(self._reader.end)
+        if not self._count:
+            raise InvalidRequest(NO_EVENTS)
+        return found
+
+    def _found(self, read: Callable[[], list[tuple[int, bytes]]]) -> tuple[bytes, ...]:
+        try:
+            texts = tuple(text for _line, text in read())
+        except FramingError as error:
+            raise InvalidRequest(f"Invalid request body: {error}") from error
+        _check(texts, self._count)
+        self._count += len(texts)
+        return texts
 
 
 def _read_members(content: bytes) -> dict[str, msgspec.Raw]:
@@ -137,13 +165,18 @@ def _read_texts(members: dict[str, msgspec.Raw]) -> tuple[bytes, ...]:
 
 def _checked(texts: tuple[bytes, ...]) -> tuple[bytes, ...]:
     if not texts:
-        raise InvalidRequest("events must not be empty")
-    if len(texts) > SEQUENCE_EVENTS_MAX:
+        raise InvalidRequest(NO_EVENTS)
+    _check(texts, 0)
+    return texts
+
+
+def _check(texts: tuple[bytes, ...], before: int) -> None:
+    """Raise InvalidRequest if these events, after `before` others, are too many, or one is too long."""
+    if before + len(texts) > SEQUENCE_EVENTS_MAX:
         raise InvalidRequest(f"events must be at most {SEQUENCE_EVENTS_MAX}")
-    for index, text in enumerate(texts):
+    for index, text in enumerate(texts, before):
         if len(text) > EVENT_BYTES_MAX:
             raise InvalidRequest(f"events[{index}] must have at most {EVENT_BYTES_MAX} bytes")
-    return texts
 
 
 def _read_salts(members: dict[str, msgspec.Raw], count: int) -> tuple[bytes, ...]:

@@ -1,8 +1,9 @@
-"""Having events judged: whole runs in one call, and recorded streams with verdicts flowing back."""
+"""Having events judged: whole runs in one call, and streams with verdicts flowing back."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -20,9 +21,12 @@ from events.rest.answers import encoded, sequence_report
 from events.services import errors
 from events.services.open_runs import Judgement, OpenRun, awaited, in_turn, waited
 from events.services.run_table import run_table
+from validators.rest.errors import describe
 
 NDJSON = "application/x-ndjson"
 SSE = "text/event-stream"
+NO_STORE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""Headers of answers that no proxy may hold back."""
 
 
 def validate_sequence(call: Call) -> Answer:
@@ -60,19 +64,23 @@ def _answer(run: OpenRun, given: GivenEvents, *, end: bool) -> Answer:
 
 
 def judge_stream(call: Call) -> HttpResponseBase:
-    """Have a recorded stream judged: NDJSON, server-sent events or a JSON list. Its verdicts flow back while
-    the rest is judged, one line (NDJSON) or one message (`Accept: text/event-stream`) an event, then the
-    report."""
-    wanted, given = _read_query(call), read_stream(call.body)
+    """Have a stream judged: NDJSON, server-sent events or a JSON list. Its verdicts flow back while the rest
+    is judged, one line (NDJSON) or one message (`Accept: text/event-stream`) an event, then the report. In
+    chunks (`Transfer-Encoding`) they flow back while the rest is sent: 408 after 300 s of silence, 429 for
+    too many such streams and sockets; once the answer has begun, an error is its last line."""
+    wanted, given = read_query(call), read_stream(call.body)
     run = run_table.open(wanted, call.actor, given.texts[0])
-    media = SSE if SSE in call.headers.get("Accept", "") else NDJSON
-    parts = _parts(run, given, b"data: %b\n\n" if media == SSE else b"%b\n")
-    return StreamingHttpResponse(
-        parts, content_type=media, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
+    media, form = media_of(call)
+    lines = verdict_lines(run, _batches(given.texts), form, total=len(given.texts))
+    return StreamingHttpResponse(lines, content_type=media, headers=NO_STORE)
 
 
-def _read_query(call: Call) -> RunBody:
+def media_of(call: Call) -> tuple[str, bytes]:
+    """The media type that the caller accepts, and the form of a line of it."""
+    return (SSE, b"data: %b\n\n") if SSE in call.headers.get("Accept", "") else (NDJSON, b"%b\n")
+
+
+def read_query(call: Call) -> RunBody:
     """The fields of a RunBody as query parameters."""
     flags = {"true": True, "false": False}
     known = {each.name for each in msgspec.structs.fields(RunBody)}
@@ -83,23 +91,35 @@ def _read_query(call: Call) -> RunBody:
     return convert(members, RunBody)
 
 
-async def _parts(run: OpenRun, given: GivenEvents, form: bytes) -> AsyncIterator[bytes]:
-    """Yields the lines of an answer, in `form`: a verdict each, then the report, or the error that ended
-    it."""
+async def _batches(texts: tuple[bytes, ...]) -> AsyncIterator[tuple[bytes, ...]]:
+    for start in range(0, len(texts), CHUNK_EVENTS_MAX):
+        yield texts[start : start + CHUNK_EVENTS_MAX]
+
+
+async def verdict_lines(
+    run: OpenRun, batches: AsyncIterator[tuple[bytes, ...]], form: bytes, total: int = 0
+) -> AsyncGenerator[bytes]:
+    """Yields b"", then the lines of an answer, in `form`: a verdict each, then the report, or the error that
+    ended it. `batches`: the events, at most CHUNK_EVENTS_MAX at once. `total`: their number, 0 if it is not
+    known: then the first ones without a certificate end the stream."""
     whole = Judgement(0, [], [], [])
     try:
-        while whole.total < len(given.texts) and whole.local is None:
-            texts = given.texts[whole.total : whole.total + CHUNK_EVENTS_MAX]
+        yield b""
+        async for texts in batches:
             found = await awaited(run.judge(GivenEvents(texts)))
             whole.total, whole.local = found.total, found.local
             whole.pieces += found.pieces
             whole.salts += found.salts
             yield b"".join(form % encoded(verdict) for verdict in found.verdicts)
-        whole.total = len(given.texts)
+            if whole.local is not None:
+                break
+        whole.total = total or whole.total
         await awaited(run.ended())
         recorded = await database_sync_to_async(run_table.finish)(run)
         yield form % encoded({"report": sequence_report(run, whole, recorded)})
-    except ServiceError as error:
-        yield form % encoded({"error": str(error), "code": error.code})
+    except Exception as error:  # noqa: BLE001 - answered, and logged if unexpected
+        described = describe(error)
+        yield form % encoded({"error": str(described), "code": described.code})
     finally:
-        run.end()  # of a client that left, the sweep of the run table writes the row
+        with suppress(ServiceError):
+            run.end()  # of a client that left, the sweep of the run table writes the row

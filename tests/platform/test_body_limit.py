@@ -116,6 +116,33 @@ def test_a_body_of_one_byte_chunks_is_refused_without_being_parsed(one: Connecti
     assert not one.channel.held
 
 
+@pytest.mark.parametrize(
+    ("line", "begun"),
+    [
+        (b"POST /api/v1/events/stream?run=r HTTP/1.1", 1),
+        (b"POST /api/v1/events/stream HTTP/1.0", 0),
+        (b"POST /api/v1/events/stream/ HTTP/1.1", 0),
+        (b"PUT /api/v1/events/stream HTTP/1.1", 0),
+        (b"POST /api/v1/events/validate HTTP/1.1", 0),
+    ],
+)
+def test_a_stream_of_events_begins_before_its_body(one: Connection, line: bytes, begun: int) -> None:
+    one.channel.dataReceived(b"%b\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" % line)
+    assert len(one.channel.held) == begun
+    one.channel.dataReceived(b"1\r\na\r\n0\r\n\r\n")
+    assert one.channel.held == [({b"run": [b"r"]}, b"") if begun else ({}, b"a")]
+
+
+@pytest.mark.parametrize(
+    ("path", "state"), [(b"/api/v1/events/stream", "producing"), (b"/api/v1/events/validate", "paused")]
+)
+def test_a_live_body_is_read_while_its_verdicts_are_not(one: Connection, path: bytes, state: str) -> None:
+    """Many clients read no answer before they have sent all."""
+    one.channel.dataReceived(b"POST %b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" % path)
+    one.channel.pauseProducing()
+    assert one.transport.producerState == state
+
+
 def test_a_long_chunk_buys_no_short_ones(one: Connection) -> None:
     one.channel.dataReceived(b"POST /nothing HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
     one.channel.dataReceived(b"%x\r\n%b\r\n" % (500_000, b"a" * 500_000))

@@ -17,6 +17,7 @@ from dtvn_project.asgi import application
 from dtvn_project.sockets import TRY_AGAIN_LATER
 from events import socket
 from events.models import JudgedRun
+from events.services import clients
 from events.services.run_table import run_table
 from tests.fake_gateway import FakeGateway
 from tests.runs.test_rest import BAD, GOOD, texts
@@ -67,7 +68,7 @@ async def opened(fake: FakeGateway) -> AsyncIterator[Callable[..., Any]]:
     for each in made:
         if not each.channel.future.done():
             await each.channel.disconnect(timeout=PATIENCE)
-    assert socket._open == {}
+    assert clients._present == {}
 
 
 BEGIN = {"type": "begin", "thread": "t", "run": "r", "recorded": False}
@@ -149,14 +150,14 @@ async def test_a_socket_ended_by_an_outage_of_the_database_is_not_counted(
     monkeypatch.setattr(run_table, "open", away)
     await client.channel.send_to(text_data=msgspec.json.encode(BEGIN).decode())
     assert await client.closed() == TRY_AGAIN_LATER
-    assert socket._open == {}
+    assert clients._present == {}
 
 
 async def test_callers_of_an_open_platform_count_as_one_whatever_their_keys(
     opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.SUPERVISOR = settings.API_IS_OPEN = True
-    monkeypatch.setattr(socket, "SOCKETS_EACH", 1)
+    monkeypatch.setattr(clients, "CLIENTS_EACH", 1)
     await opened()
     assert await (await opened()).closed() == TRY_AGAIN_LATER
 
@@ -196,12 +197,12 @@ async def test_a_client_that_never_reads_is_not_read(opened: Callable[..., Any])
     assert read <= 4
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
-    socket._open.clear()
+    clients._present.clear()
 
 
 async def test_sockets_of_one_caller_are_bounded(
     opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket, "SOCKETS_MAX", 1)
+    monkeypatch.setattr(clients, "CLIENTS_MAX", 1)
     await opened()
     assert await (await opened()).closed() == 4503

@@ -96,6 +96,12 @@ async def caller_of_socket(scope: dict[str, Any], *, again: bool = False) -> Cal
     return await _caller_of(scope) if await may_watch(scope) else None
 
 
+async def caller_of_request(scope: dict[str, Any]) -> Caller | None:
+    """The caller of a request that was admitted before, by `headers`, `session` and `user` of the scope as
+    the database has them now; None if there is none any more."""
+    return await _caller_of(await _as_stored(scope))
+
+
 async def _caller_of(scope: dict[str, Any]) -> Caller | None:
     if settings.API_IS_OPEN:
         return ANYBODY

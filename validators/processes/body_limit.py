@@ -1,14 +1,19 @@
 """Refuses oversized bodies by their announced length, or once they exceed it, and bodies in very many small
-chunks: daphne would first read them whole."""
+chunks: daphne would first read them whole.
+
+A stream of events in chunks is live: the application starts at the end of its headers, where daphne would
+start it at the end of its body."""
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from daphne import http_protocol
 
-from dtvn.api.answers import bare, last_response
-from validators.processes.http_channel import Refused
+from dtvn.api.errors import ApiError
+from dtvn_project.live_body import LiveBody
+from validators.processes.http_channel import MALFORMED, Refused
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """The longest body of any route."""
@@ -20,29 +25,30 @@ TICKETS = b"/api/v1/tickets"
 """Errors of these routes use the validator's envelope."""
 BATCH = b"/api/v1/tickets/batch"
 EVENTS = b"/api/v1/events"
+LIVE_STREAM = EVENTS + b"/stream"
+"""A POST in chunks to exactly this path is live."""
 UPLOAD = b"/dashboard/tickets/files"
 CHUNKS_FREE = 256
 CHUNK_MEAN = 256
 """A body may have CHUNKS_FREE chunks in a row, and one more for each CHUNK_MEAN bytes among them: each costs
 the event loop about 10 µs, however short it is."""
-TOO_MANY_CHUNKS = last_response(
-    bare(
-        {
-            "error": f"The body has over {CHUNKS_FREE} chunks in a row below {CHUNK_MEAN} bytes on average.",
-            "code": "bad_request",
-        },
-        status=400,
-    )
-)
+
+LIVE_CHUNK_MEAN = 16
+"""CHUNK_MEAN of a live body, whose chunks may be an event each."""
 
 
-def too_large(path: bytes) -> bytes:
-    """The complete response of a refusal."""
+def too_large(path: bytes) -> Refused:
+    """The refusal of a body that is longer than its path allows."""
     longest = path.partition(b"?")[0] in (BATCH, UPLOAD) or path.startswith(EVENTS)
     limit = BODY_BYTES_MAX if longest else OPERATION_BYTES_MAX
-    envelope = {"success": False} if path.startswith((TICKETS, EVENTS)) else {}
-    error = {"error": f"The body is larger than {limit} bytes.", "code": "too_large"}
-    return last_response(bare(envelope | error, status=413))
+    error = ApiError(413, "too_large", f"The body is larger than {limit} bytes.")
+    return Refused(error, enveloped=path.startswith((TICKETS, EVENTS)))
+
+
+class _Nothing(io.BytesIO):
+    """The content of a request with a live body: daphne hands over no content that is closed."""
+
+    closed = True  # type: ignore[assignment]
 
 
 class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
@@ -53,6 +59,9 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
     _length_max = BODY_BYTES_MAX
     _chunks_left: float | None = None
     """Chunks that may come even if they are empty, if the body comes in chunks."""
+    _chunk_mean = CHUNK_MEAN
+    live: LiveBody | None = None
+    """What the application reads while it arrives."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -68,19 +77,50 @@ class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
         if length is None:
             self._chunks_left = CHUNKS_FREE
         elif length > self._length_max:
-            raise Refused(too_large(path))
-        super().gotLength(length)
+            raise too_large(path)
+        if length is None and self._is_live():
+            self._begin_live()
+        else:
+            super().gotLength(length)
 
     def handleContentChunk(self, data: bytes) -> None:
         """See twisted.web."""
         self._length += len(data)
         if self._length > self._length_max:
-            raise Refused(too_large(self.channel._path))
+            raise too_large(self.channel._path)
         if self._chunks_left is not None:
-            self._chunks_left = min(CHUNKS_FREE, self._chunks_left + len(data) / CHUNK_MEAN) - 1
+            mean = self._chunk_mean
+            self._chunks_left = min(CHUNKS_FREE, self._chunks_left + len(data) / mean) - 1
             if self._chunks_left < 0:
-                raise Refused(TOO_MANY_CHUNKS)
-        super().handleContentChunk(data)
+                text = f"The body has over {CHUNKS_FREE} chunks in a row below {mean} bytes on average."
+                raise Refused(ApiError(400, "bad_request", text))
+        if self.live is None:
+            super().handleContentChunk(data)
+        else:
+            self.live.add(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """See twisted.web: the body is complete."""
+        if self.live is None:
+            super().requestReceived(command, path, version)
+        else:
+            self.live.end()
+
+    def _is_live(self) -> bool:
+        channel = self.channel
+        asked = channel._command, channel._path.partition(b"?")[0], channel._version
+        upgrades = self.requestHeaders.hasHeader(b"Upgrade")
+        return asked == (b"POST", LIVE_STREAM, b"HTTP/1.1") and not upgrades
+
+    def _begin_live(self) -> None:
+        """Start the application. The connection ends with its answer, since the body may go on."""
+        channel = self.channel
+        self.live, self.content, self._chunk_mean = LiveBody(), _Nothing(), LIVE_CHUNK_MEAN
+        self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        channel.goes_live(self.live)
+        super().requestReceived(channel._command, channel._path, channel._version)
+        if self.finished:  # daphne refused a header
+            raise Refused(MALFORMED)
 
 
 def install() -> None:

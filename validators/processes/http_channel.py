@@ -1,6 +1,9 @@
 """Connections of the web process, each with a deadline of 15 s for reading a request, headers and
 body: twisted keeps waiting while one byte per minute arrives.
 
+A request whose body is live (body_limit) is answered while it is read, without that deadline; the connection
+ends with its answer.
+
 A request that is refused while it is read gets a whole answer, of which twisted would send none or only a
 status line. Connections are bounded in number: a new one beyond the bound evicts the one that has waited
 longest for its client (0131).
@@ -18,24 +21,27 @@ from typing import Any, NoReturn
 
 from twisted.web import http
 
-from dtvn.api.answers import bare, last_response
+from dtvn.api.answers import failure, last_response
 from dtvn.api.connections import CONNECTIONS_MAX, PAUSE_OF_OURS, READ, longest_waiting
-from validators.processes.reading_budget import BODIES, OTHERS
+from dtvn.api.errors import ApiError, ServiceError
+from dtvn_project.live_body import LiveBody
+from validators.processes.reading_budget import BODIES, MESSAGES, OTHERS
 
 LINGER = 2.0
 """Seconds that a refused client gets to read the error before it is disconnected; it may go on sending."""
 READS_FREE = 4
 """Reads of a request that do not count for the budget: nearly all requests need one or two."""
-LATE = last_response(bare({"error": "The request was not complete in time.", "code": "too_slow"}, status=408))
-MALFORMED = last_response(bare({"error": "The request is malformed.", "code": "bad_request"}, status=400))
+LATE = ApiError(408, "too_slow", "The request was not complete in time.")
+MALFORMED = ApiError(400, "bad_request", "The request is malformed.")
 
 
 class Refused(Exception):
-    """Ends the parsing of a request with a complete response."""
+    """Ends the parsing of a request with an error; `answer`: the complete response."""
 
-    def __init__(self, answer: bytes) -> None:
-        super().__init__(answer)
-        self.answer = answer
+    def __init__(self, error: ServiceError, *, enveloped: bool = False) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.answer = last_response(failure(error, enveloped=enveloped))
 
 
 class Room:
@@ -84,6 +90,9 @@ class TimedChannel(http.HTTPChannel):
     _due = 0.0
     """Monotonic seconds at which that timer should fire."""
     _refused = False
+    """Whether bytes that arrive are discarded."""
+    _live: LiveBody | None = None
+    """The body that is read now, if its answer does not wait for its end."""
     _requests_read = 0
     _host: Any = None
     _reads = 0
@@ -107,12 +116,13 @@ class TimedChannel(http.HTTPChannel):
             try:
                 super().dataReceived(data)
             except Refused as refused:
-                self._refuse(refused.answer)
+                self._fail(refused)
             if not self._refused and not self._handlingRequest and self._requests_read == read:
                 self._begin()
-        if self._refused or self._late is not None:
+        if self._refused or self._late is not None or self._live is not None:
             self._reads += 1
-            budget = BODIES if self.length and not self._refused else OTHERS
+            unannounced = OTHERS if self._live is None else MESSAGES
+            budget = BODIES if self.length and not self._refused else unannounced
             if self._reads > READS_FREE and (wait := budget.wait(time.monotonic() - began)):
                 self._networkProducer.pauseProducing()
                 self.callLater(wait, self._read_on)
@@ -123,9 +133,16 @@ class TimedChannel(http.HTTPChannel):
             self._host = super().getHost()
         return self._host
 
+    def goes_live(self, body: LiveBody) -> None:
+        """The present request is answered while its body arrives."""
+        self._forget()
+        self.setTimeout(None)
+        self._live, self.persistent = body, 0
+
     def allContentReceived(self) -> None:
         """See twisted.web: the request is complete."""
         self._forget()
+        self._live = None
         self._reads = 0
         self._requests_read += 1
         super().allContentReceived()
@@ -139,6 +156,10 @@ class TimedChannel(http.HTTPChannel):
     def requestDone(self, request: Any) -> None:
         """See twisted.web: queued bytes may contain the next request, which is not answered before the client
         reads: twisted would answer all that it queued, and keep the answers."""
+        if self._live is not None:  # its client may still send
+            self.requests.remove(request)
+            self._refuse(b"")
+            return
         if self._waitingForTransport and self.persistent:
             self._ahead, self._dataBuffer = b"".join(self._dataBuffer), []
             self._networkProducer.pauseProducing()
@@ -148,10 +169,12 @@ class TimedChannel(http.HTTPChannel):
         super().requestDone(request)
 
     def pauseProducing(self) -> None:
-        """See twisted.web: the transport's buffer is full."""
+        """See twisted.web: the transport's buffer is full. A live body is read on: many clients read no
+        answer before they have sent all."""
         self._taken.clear()
         self.room.waits(self)
         super().pauseProducing()
+        self._read_on()
 
     def resumeProducing(self) -> None:
         """See twisted.web: the client has read what was sent."""
@@ -177,25 +200,25 @@ class TimedChannel(http.HTTPChannel):
         """See twisted.web, which would send a status line alone."""
         if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
             most = f"{self.totalHeadersSize} bytes or {self.maxHeaders} fields"
-            error = {"error": f"The headers have more than {most}.", "code": "headers_too_large"}
-            raise Refused(last_response(bare(error, status=431)))
+            error = ApiError(431, "headers_too_large", f"The headers have more than {most}.")
+            raise Refused(error)
         raise Refused(MALFORMED)
 
     @property
     def waits_for_client(self) -> bool:
-        """See Connection; False for a WebSocket too."""
-        return self._waitingForTransport or not self._handlingRequest
+        """See Connection; False for a WebSocket and a live body too."""
+        return self._waitingForTransport or not (self._handlingRequest or self._live)
 
     async def taken(self) -> None:
         """Returns when the client has taken what was sent, or is gone."""
         await self._taken.wait()
 
     def _read_on(self) -> None:
-        if not self._waitingForTransport:
+        if self._live is not None or not self._waitingForTransport:
             self._networkProducer.resumeProducing()
 
     def _begin(self) -> None:
-        if self._late is None:
+        if self._late is None and self._live is None:
             self._due = time.monotonic() + self.read_within
             self._late = self.callLater(self.read_within, self._on_late)
 
@@ -209,13 +232,21 @@ class TimedChannel(http.HTTPChannel):
         if time.monotonic() - self._due > PAUSE_OF_OURS:
             self._begin()
             return
-        self._refuse(LATE)
+        self._refuse(Refused(LATE).answer)
+
+    def _fail(self, refused: Refused) -> None:
+        """End the request that is read. If its body is live, the application answers."""
+        if self._live is not None:
+            self._refused = True
+            self._live.end(refused.error)
+        elif not self._refused:
+            self._refuse(refused.answer)
 
     def _refuse(self, answer: bytes) -> None:
         """Send a refusal, and discard the bytes that still arrive: the client may go on sending before it
         reads, and would lose the answer if its bytes met a closed socket."""
         self._forget()
-        self._refused = True
+        self._live, self._refused = None, True
         self.clearLineBuffer()
         self.transport.write(answer)
         self.transport.loseWriteConnection()

@@ -34,4 +34,5 @@ class ReadingBudget:
 
 
 BODIES, OTHERS, MESSAGES = ReadingBudget(0.05), ReadingBudget(0.05), ReadingBudget(0.2)
-"""The budgets of this process: for bodies of announced length, for other requests, and for WebSockets."""
+"""The budgets of this process: for bodies of announced length, for other requests, and for WebSockets and
+live bodies."""

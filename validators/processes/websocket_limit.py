@@ -18,6 +18,7 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne import ws_protocol
 from daphne.server import Server
 
+from dtvn_project.live_body import LIVE
 from validators.processes.http_channel import TimedChannel
 from validators.processes.reading_budget import MESSAGES
 
@@ -172,6 +173,8 @@ class BoundedServer(Server):  # type: ignore[misc]
 
     def create_application(self, protocol: Any, scope: Any) -> Any:
         """See daphne, which keeps each request for a second and then looks through all of them."""
+        if (live := getattr(protocol, "live", None)) is not None:
+            scope[LIVE] = live
         queue = super().create_application(protocol, scope)
         if queue is not None and scope["type"] == "http":
             answering = self.connections[protocol]["application_instance"]

@@ -25,11 +25,12 @@ from rest_framework.views import APIView
 from dtvn.api.answers import Answer, failure
 from dtvn.api.bodies import PRINTABLE, NonceBody, SeedBody, read_body
 from dtvn.api.calls import Call
-from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest, Unavailable
+from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest, ServiceError, Unavailable
 from dtvn.api.ordering import OVERLOADED
 from dtvn.api.queries import read_event
 from dtvn.machine import reasons
 from dtvn_project.lane import step_aside
+from dtvn_project.live_body import LIVE
 from dtvn_project.one_hop import READS
 from dtvn_project.request_lines import NONCE
 from validators import feed
@@ -97,13 +98,7 @@ class ApiView(APIView):
         described = describe(error)
         if described.status == 405:
             described.headers["Allow"] = ", ".join(self.allowed_methods)
-        # A caller without a key has not reached a validator yet: exactly the supervisor's message
-        # (C43).
-        exact = described.status == 401
-        bare = isinstance(described, ApiError) and described.bare
-        return response_of(
-            failure(described, enveloped=self.enveloped and not (exact or bare), code=not exact)
-        )
+        return response_of(refusal(described, enveloped=self.enveloped))
 
     def finalize_response(  # type: ignore[override]
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
@@ -132,6 +127,14 @@ class ApiView(APIView):
             raise refused
 
 
+def refusal(described: ServiceError, *, enveloped: bool = True) -> Answer:
+    """The answer to an error."""
+    # A caller without a key has not reached a validator yet: exactly the supervisor's message (C43).
+    exact = described.status == 401
+    bare = isinstance(described, ApiError) and described.bare
+    return failure(described, enveloped=enveloped and not (exact or bare), code=not exact)
+
+
 def for_one_event(caller: Caller) -> ApiError | None:
     """The refusal of what shows or changes more than one event's tickets; None if the key is for all."""
     if not caller.only_event:
@@ -148,13 +151,17 @@ def route(
     about: About = "",
     body_bytes: int = BODY_BYTES_MAX,
     audited: bool = True,
+    live: Callable[[Call, HttpRequest], HttpResponseBase] | None = None,
     **handlers: Handler,
 ) -> Callable[..., HttpResponseBase]:
     """The view of one path. `handlers`: by method in lower case. `scope`: what methods other than GET need,
     besides a key. `about`: what keys for one event may use. `body_bytes`: largest body of these. `audited`:
-    whether changes are platform actions, if they are not about an event."""
+    whether changes are platform actions, if they are not about an event. `live`: what answers a request whose
+    body is live, in place of the handler."""
     methods = {
-        name: _method(handler, 0 if name == "get" else body_bytes, audited=audited and about != "event")
+        name: _method(
+            handler, 0 if name == "get" else body_bytes, audited=audited and about != "event", live=live
+        )
         for name, handler in handlers.items()
     }
     scopes = {name.upper(): scope for name in handlers if scope and name != "get"}
@@ -171,7 +178,13 @@ def route(
     return view.as_view()
 
 
-def _method(handler: Handler, limit: int, *, audited: bool) -> Callable[..., HttpResponseBase]:
+def _method(
+    handler: Handler,
+    limit: int,
+    *,
+    audited: bool,
+    live: Callable[[Call, HttpRequest], HttpResponseBase] | None,
+) -> Callable[..., HttpResponseBase]:
     """The view's method. `audited`: changes and downloads are platform actions; the ordered log has its own
     records of operations on tickets."""
     shape = get_type_hints(handler).get("body")
@@ -179,6 +192,8 @@ def _method(handler: Handler, limit: int, *, audited: bool) -> Callable[..., Htt
     @wraps(handler)
     def method(view: ApiView, _request: Request, **names: Any) -> HttpResponseBase:
         call, recorded = view.call(limit=limit), ""
+        if live is not None and LIVE in getattr(view.request._request, "scope", ()):
+            return live(call, view.request._request)
         if shape is not None:
             names["body"] = body = read_body(call.body, shape, call.only_event)
             recorded = body.recorded

@@ -1,0 +1,128 @@
+"""Live streams: a request's events are judged while they arrive, and each verdict flows back at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from channels.db import database_sync_to_async
+from django.http import HttpRequest
+
+from dtvn.api.calls import Call
+from dtvn.api.errors import ApiError
+from dtvn.api.event_bodies import EventStream, RunBody
+from dtvn.events.judging import CHUNK_EVENTS_MAX
+from dtvn_project.live_body import LIVE, LiveBody
+from dtvn_project.one_hop import LaterResponse
+from events.rest.judging import NO_STORE, media_of, read_query, verdict_lines
+from events.services import clients, errors
+from events.services.open_runs import IDLE, OpenRun, chosen
+from events.services.run_table import SCOPE, run_table
+from validators.dashboard.access import caller_of_request
+from validators.rest.errors import describe
+from validators.rest.http import for_one_event, refusal
+from validators.rest.keys import require
+from validators.services.network import informed_gateway
+
+Events = tuple[bytes, ...]
+
+
+def judge_live(call: Call, request: HttpRequest) -> LaterResponse:
+    """Have a stream judged whose body is live. The answer begins with the first event; whatever refuses it
+    has today's status, and later errors are the last line."""
+    wanted = read_query(call)
+    chosen(informed_gateway(), wanted.algorithm)
+    return _LiveAnswer(call, wanted, request)
+
+
+class _LiveAnswer(LaterResponse):
+    """The verdicts on one live stream."""
+
+    def __init__(self, call: Call, wanted: RunBody, request: HttpRequest) -> None:
+        media, self._form = media_of(call)
+        self._wanted, self._actor = wanted, call.actor
+        scope: dict[str, Any] = request.scope  # type: ignore[attr-defined]
+        self._body: LiveBody = scope[LIVE]
+        self._asking = {
+            "headers": scope["headers"],
+            "session": getattr(request, "session", None),
+            "user": getattr(request, "user", None),
+        }
+        self._run: OpenRun | None = None
+        self._lines = self._judged()
+        super().__init__(self._lines, content_type=media, headers=NO_STORE)
+
+    async def begin(self) -> None:
+        """See LaterResponse: the first event has come, or what refuses the stream."""
+        try:
+            await anext(self._lines)
+        except Exception as error:  # noqa: BLE001 - answered, and logged if unexpected
+            answer = refusal(describe(error))
+            self.status_code = answer.status
+            form = {"Content-Type": "application/json", "Content-Length": str(len(answer.content))}
+            for name, value in (answer.headers | form).items():
+                self.headers[name] = value
+            self.streaming_content = _whole(answer.content)
+
+    async def end(self) -> None:
+        """See LaterResponse."""
+        await self._lines.aclose()
+
+    async def _judged(self) -> AsyncGenerator[bytes]:
+        """Yields b"" once the run is open, then the lines."""
+        if not clients.enter(self, self._actor):
+            text = "Too many clients have events judged; try again later."
+            raise ApiError(429, errors.TOO_MANY_RUNS, text, headers={"Retry-After": "1"})
+        try:
+            async with aclosing(self._arriving()) as arriving:
+                first = await anext(arriving)
+                opened = database_sync_to_async(run_table.open)
+                self._run = await opened(self._wanted, self._actor, first[0])
+                lines = verdict_lines(self._run, _after(first, arriving), self._form)
+                async with aclosing(lines):
+                    async for line in lines:
+                        yield line
+        finally:
+            clients.leave(self)
+
+    async def _arriving(self) -> AsyncGenerator[Events]:
+        """Yields the events as they come, at most CHUNK_EVENTS_MAX at once and at least one in all."""
+        stream, checked, piece = EventStream(), time.monotonic(), b"-"
+        while piece:
+            try:
+                async with asyncio.timeout(IDLE):
+                    piece = await self._body.piece()
+            except TimeoutError:
+                raise ApiError(408, "too_slow", f"Nothing arrived for {IDLE:.0f} s.") from None
+            now = time.monotonic()
+            if now - checked >= clients.ACCESS_INTERVAL:
+                checked = now
+                await self._require_access()
+            if self._run is not None:
+                self._run.touched = now
+            texts = stream.feed(piece) if piece else await asyncio.to_thread(stream.end)
+            for start in range(0, len(texts), CHUNK_EVENTS_MAX):
+                yield texts[start : start + CHUNK_EVENTS_MAX]
+
+    async def _require_access(self) -> None:
+        """Raise ServiceError if the caller may no longer have events judged: keys are revoked and expire,
+        sessions end."""
+        try:
+            caller = require(await caller_of_request(self._asking), SCOPE)
+        except Exception as error:
+            raise describe(error) from error
+        if (refused := for_one_event(caller)) is not None:
+            raise refused
+
+
+async def _whole(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def _after(first: Events, others: AsyncIterator[Events]) -> AsyncIterator[Events]:
+    yield first
+    async for each in others:
+        yield each

@@ -1,0 +1,32 @@
+"""Clients to whom verdicts flow back while they send events, over a WebSocket or as the answer to a live
+stream: bounds on their number, and how long their access holds."""
+
+from __future__ import annotations
+
+CLIENTS_MAX = 64
+"""Most of these clients of one process."""
+CLIENTS_EACH = 32
+"""Most of these for one caller: a user, or a key with its sessions."""
+ACCESS_INTERVAL = 5.0
+"""Seconds for which an access check of the caller holds; what the client sends after that repeats it."""
+
+_present: dict[int, str] = {}
+"""id() of each client's object -> the caller that it counts for."""
+
+
+def enter(client: object, actor: str) -> bool:
+    """Count a client from now on; False if there are too many."""
+    if len(_present) >= CLIENTS_MAX or list(_present.values()).count(actor) >= CLIENTS_EACH:
+        return False
+    _present[id(client)] = actor
+    return True
+
+
+def is_present(client: object) -> bool:
+    """Whether the client is counted."""
+    return id(client) in _present
+
+
+def leave(client: object) -> None:
+    """Count the client no longer."""
+    _present.pop(id(client), None)
