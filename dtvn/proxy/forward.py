@@ -55,6 +55,8 @@ class Forward:
             await self._live(receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008, "reason": "only HTTP is passed on"})
+        elif scope["method"] == "CONNECT" or not _path(scope).startswith(b"/"):
+            await _refuse(send, 400, "NO_PATH", "A request names a path below the address of the agent.")
         elif self._open >= self._streams:
             await _refuse(send, 503, "TOO_MANY_STREAMS", f"{self._streams} requests are being passed on.")
         else:
@@ -104,8 +106,7 @@ class Forward:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _request(self, scope: Scope, upload: _Upload) -> httpx.Request:
-        path = scope.get("raw_path") or scope["path"].encode()
-        target = self.url.raw_path.rstrip(b"/") + path
+        target = self.url.raw_path.rstrip(b"/") + _path(scope)
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
         client = scope["client"][0] if scope.get("client") else "unknown"
@@ -119,10 +120,11 @@ class Forward:
             upload.drain()
         return httpx.Request(
             scope["method"],
-            self.url.copy_with(raw_path=target),
+            self.url,
             headers=headers,
             stream=upload if has_body else _NO_BODY,
-            extensions={"timeout": self._timeouts},
+            # Not in the URL, which would resolve `..`, even above the agent's path, and quote characters.
+            extensions={"timeout": self._timeouts, "target": target},
         )
 
     def _reason(self, error: httpx.HTTPError) -> str:
@@ -186,6 +188,12 @@ class _Upload(httpx.AsyncByteStream):
 
 
 _NO_BODY = httpx.ByteStream(b"")
+
+
+def _path(scope: Scope) -> bytes:
+    """The path as the client wrote it."""
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    return path
 
 
 async def _refuse(send: Send, status: int, code: str, message: str) -> None:

@@ -149,6 +149,15 @@ class Proxied:
         async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             return await client.post(self.url + path, **({"content": b"{}"} | options))
 
+    async def raw(self, line: bytes) -> bytes:
+        """The whole answer to a request of this first line."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(self.url).port)
+        writer.write(line + b"\r\nHost: a\r\nConnection: close\r\n\r\n")
+        try:
+            return await asyncio.wait_for(reader.read(), PATIENCE)
+        finally:
+            writer.close()
+
     @asynccontextmanager
     async def stream(self, path: str = "/agent", **options: Any) -> AsyncIterator[httpx.Response]:
         client = httpx.AsyncClient(trust_env=False, timeout=PATIENCE)

@@ -203,6 +203,20 @@ async def test_headers_of_one_connection_stop_at_the_proxy() -> None:
     assert answer.headers["x-end"] == "2"
 
 
+@pytest.mark.parametrize("path", [b"/../private/./x", b'//x?q="<>%zz', b"/x#y?z#"])
+async def test_a_path_passes_as_it_is_written(path: bytes) -> None:
+    async with proxied(answering(sse(GOOD))) as proxy:
+        assert b" 200 " in await proxy.raw(b"GET " + path + b" HTTP/1.1")
+    assert proxy.agent.requests[0].line == b"GET " + path + b" HTTP/1.1"
+
+
+@pytest.mark.parametrize("line", [b"CONNECT a:1", b"OPTIONS *", b"GET http://a/"])
+async def test_a_request_without_a_path_is_refused(line: bytes) -> None:
+    async with proxied(answering(sse(GOOD))) as proxy:
+        assert b"NO_PATH" in await proxy.raw(line + b" HTTP/1.1")
+    assert proxy.agent.requests == []
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_an_event_of_20_mb_passes(mode: str) -> None:
     big = event("TC:m", delta="x" * 20_000_000)
