@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from dtvn.events.rules import TOLD_ONCE, FramingError, Limits, Phase, Stream, Verdict, Violation
+from dtvn.events.rules import TOLD_ONCE, FramingError, Limits, Phase, Stream, Verdict, Violation, refused
 from dtvn.proxy.blocks import Block, Blocks
 from dtvn.proxy.judging import Judging
 from dtvn.proxy.media import Identity, Inflated, UnreadableEncoding
@@ -197,7 +197,8 @@ class Holding:
             return
         if self._judging.judged and self._terms.refuse:
             said = f"An event has more than {self._terms.limits.event_bytes} bytes."
-            self._judging.findings.code = "EVENT_TOO_LARGE"
+            findings = self._judging.findings
+            findings.refuse(refused(findings.events, "EVENT_TOO_LARGE", said).violations[0])
             await self._refuse([], "EVENT_TOO_LARGE", said)
         else:
             await self._more([self._blocks.drained()])

@@ -238,6 +238,7 @@ async def test_an_event_over_the_limit_is_not_held(mode: str) -> None:
         answer = await proxy.post()
         report = await proxy.report()
     assert report.code == "EVENT_TOO_LARGE"
+    assert [(each.index, each.code) for each in report.violations] == [(2, "EVENT_TOO_LARGE")]
     if mode == "mark":
         assert big in answer.content
         assert b'"code":"EVENT_TOO_LARGE"' in answer.content
