@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
+import traceback
 from collections.abc import Sequence
 
 from dtvn.cli import (
@@ -16,6 +18,7 @@ from dtvn.cli import (
     withhold,
 )
 
+FAILED = 2
 # Of these, only `validate` reads standard input.
 PRINTING = {
     "events-proxy": events_proxy,
@@ -47,4 +50,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def command() -> None:
     """The entry point of the installed program."""
-    sys.exit(run())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for characters unknown to the terminal
+    try:
+        code = run()
+    except Exception:  # noqa: BLE001 - 1, Python's exit status, would be a verdict
+        traceback.print_exc()
+        code = FAILED
+    sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, deque
 from collections.abc import Iterator
 
@@ -124,8 +125,8 @@ def _one_line(data: bytes) -> str:
 
 
 def as_json(report: Report) -> str:
-    """One object in one line."""
-    return msgspec.json.encode(report.result()).decode() + "\n"
+    """One object in one line, in ASCII, for any encoding of the output."""
+    return json.dumps(msgspec.to_builtins(report.result()), separators=(",", ":")) + "\n"
 
 
 def as_text(report: Report, source: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from defusedxml.ElementTree import fromstring
 from django.core.management import call_command
 
-from dtvn.cli import validate
+from dtvn.cli import main, validate
 from dtvn.cli.report import KEPT
 from dtvn.events.validation_config import VALIDATION_PRESETS as PRESETS
 from tests.events.rules.samples import event
@@ -239,10 +240,35 @@ def test_manage_py_does_the_same(tmp_path: Path) -> None:
     assert stopped.value.code == 1
 
 
-def program(*arguments: object) -> subprocess.CompletedProcess[str]:
+def program(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     start = "from dtvn.cli.main import command; command()"
     given = [sys.executable, "-c", start, "validate", *map(str, arguments)]
-    return subprocess.run(given, capture_output=True, text=True, check=False)
+    return subprocess.run(given, capture_output=True, text=True, check=False, env=os.environ | environment)
+
+
+@pytest.mark.parametrize(("form", "said"), [("--json", r"\"\u00e9\""), ("--first", r'"\xe9"')])
+def test_any_text_is_printed_whatever_the_encoding(tmp_path: Path, form: str, said: str) -> None:
+    source = written(tmp_path, [b'{"type":"\xc3\xa9"}'])
+    found = program(source, form, PYTHONIOENCODING="ascii")
+    assert (found.returncode, found.stderr) == (1, "")
+    assert said in found.stdout
+
+
+@pytest.mark.parametrize(
+    "environment", [{"ALL_PROXY": "socks5://a"}, {"ALL_PROXY": "odd://a"}, {"SSL_CERT_FILE": "nowhere"}]
+)
+def test_an_environment_without_a_way_out_is_2(environment: dict[str, str]) -> None:
+    found = program("https://127.0.0.1:1/", **environment)
+    assert found.returncode == 2
+    assert found.stderr.startswith("dtvn validate: cannot read https://127.0.0.1:1/: ")
+
+
+def test_a_failure_of_the_program_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["dtvn", "validate", "-"])
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(SystemExit) as stopped:
+        main.command()
+    assert stopped.value.code == 2
 
 
 def test_the_program_needs_neither_django_nor_httpx_for_a_file(tmp_path: Path) -> None:
