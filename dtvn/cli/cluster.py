@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from dtvn.cli.platform import PlatformError, api_key
 from dtvn.cli.sources import SourceError
 from dtvn.events.rules import Verdict
 
@@ -34,14 +34,14 @@ class Cluster:
         try:
             self._judge = ClusterJudge(
                 options["cluster"],
-                key=os.environ.get("DTVN_API_KEY", ""),
+                key=api_key(),
                 algorithm=options["algorithm"],
                 drop_unknown=options["drop_unknown"],
                 # Only the one who runs the agent has its runs recorded in the log.
                 recorded=False,
                 patience=PATIENCE_SECONDS,
             )
-        except ValueError as error:
+        except (ValueError, PlatformError) as error:
             raise SourceError(str(error)) from None
 
     def judge(self, texts: Sequence[bytes]) -> Sequence[Verdict]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dtvn.cli.platform import PlatformError, api_key
 from dtvn.cli.validate import Output
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def run(options: Mapping[str, Any], stdout: Output, stderr: Output) -> int:
         agent = Forward(options["upstream"], silence_seconds=silence(options), streams=options["streams"])
         judge = _judge(options)
         listener = _listen(options["host"], options["port"])
-    except (AddressError, OSError, OverflowError, ValueError) as error:
+    except (AddressError, OSError, OverflowError, ValueError, PlatformError) as error:
         stderr.write(f"dtvn events-proxy: {error}\n")
         return NOT_STARTED
     proxy = EventsMiddleware(
@@ -161,12 +161,11 @@ def _judge(options: Mapping[str, Any]) -> Judge:
         if transcripts is not None:
             raise ValueError("--transcripts needs --cluster: a transcript holds the members' signatures")
         return LocalJudge(drop_unknown=unknown)
-    key = os.environ.get("DTVN_API_KEY", "")
     if transcripts is not None:
         transcripts.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ClusterJudge(
         options["cluster"],
-        key=key,
+        key=api_key(),
         algorithm=options["algorithm"],
         drop_unknown=unknown,
         transcripts=transcripts,

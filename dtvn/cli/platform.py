@@ -37,13 +37,22 @@ def ask(platform: str, path: str, form: type[Form]) -> Form:
         raise PlatformError(f"{platform} answers 200: {NO_PLATFORM}") from None
 
 
+def api_key() -> str:
+    """The key in $DTVN_API_KEY, "" without one. Raises PlatformError, which does not show it: an HTTP library
+    would."""
+    key = os.environ.get("DTVN_API_KEY", "")
+    if not (key.isascii() and key.isprintable() and key == key.strip()):
+        raise PlatformError("$DTVN_API_KEY is no key: it has a line end, other space, or signs beyond ASCII")
+    return key
+
+
 def fetch(platform: str, path: str) -> bytes:
     """The body of the answer to GET `path`, under the key in $DTVN_API_KEY. Raises PlatformError."""
     try:
         import httpx
     except ImportError:
         raise PlatformError("this command needs httpx: pip install 'dtvn[events]'") from None
-    key = os.environ.get("DTVN_API_KEY", "")
+    key = api_key()
     url = f"{platform.rstrip('/')}/{path}"
     try:
         with httpx.Client(trust_env=False, timeout=TIMEOUT_SECONDS) as client:

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from dtvn.cli import cluster
+from dtvn.cli.platform import PlatformError, fetch
 from dtvn.events.rules import refused
 from tests.events.rules.test_validate_command import BAD, GOOD, agent, run, written  # noqa: F401 - a fixture
 from tests.proxy.support import served
@@ -123,6 +124,18 @@ def test_a_refused_key_is_said_in_one_line(tmp_path: Path, failure: tuple[int, s
     with serving(Platform(failure)) as url:
         found = run(written(tmp_path, GOOD), cluster=url)
     assert found == (2, "", f"dtvn validate: {said}\n")
+
+
+@pytest.mark.parametrize("key", ["secret\n", " secret", "s\u00e9cret"])
+def test_a_key_that_no_header_can_hold_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("DTVN_API_KEY", key)
+    code, _, said = run(written(tmp_path, GOOD), cluster="http://127.0.0.1:1")
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith("dtvn validate: $DTVN_API_KEY is no key")
+    with pytest.raises(PlatformError, match="is no key"):
+        fetch("http://127.0.0.1:1", "health")
 
 
 @pytest.mark.parametrize(
