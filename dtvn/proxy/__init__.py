@@ -10,8 +10,8 @@ from dtvn.proxy.cluster_judge import ClusterJudge
 from dtvn.proxy.findings import Report, Reporter
 from dtvn.proxy.forward import Forward
 from dtvn.proxy.headers import AddressError
-from dtvn.proxy.judge import Judge, Judgement, NoVerdict
-from dtvn.proxy.local_judge import LOCAL_ONLY, LocalJudge
+from dtvn.proxy.judge import LOCAL_ONLY, Judge, Judgement, NoVerdict
+from dtvn.proxy.local_judge import LocalJudge
 from dtvn.proxy.middleware import CLOSING_SECONDS, VERDICT_SECONDS, EventsMiddleware, Mode, StreamBroke
 
 __all__ = [

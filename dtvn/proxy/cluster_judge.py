@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from dtvn.events.rules import Severity, Verdict, Violation, refused
 from dtvn.proxy.headers import address
-from dtvn.proxy.judge import Judgement, NoVerdict
+from dtvn.proxy.judge import LOCAL_ONLY, Judgement, NoVerdict
 from dtvn.proxy.transcripts import SaltedEvents, TranscriptFile
 
 RUNS = "/api/v1/events/runs"
@@ -237,6 +237,7 @@ class _ClusterJudgement:
 
     def _none_of(self, count: int) -> list[Verdict]:
         """Refuses the next `count` events, because another stream writes their run."""
+        self.scope = LOCAL_ONLY  # no members' votes
         first, self._position = self._position, self._position + count
         said = "Another stream writes this run now."
         return [refused(index, "RUN_HAS_TWO_WRITERS", said) for index in range(first, self._position)]

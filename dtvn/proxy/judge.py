@@ -7,6 +7,9 @@ from typing import Protocol
 
 from dtvn.events.rules import Verdict, Violation
 
+LOCAL_ONLY = "LOCAL_ONLY"
+"""Scope of verdicts that no certificate covers."""
+
 
 class NoVerdict(Exception):
     """The judge cannot be asked, or does not answer; the sentence says why."""

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from dtvn.events.rules import Limits, Phase, Stream, Verdict, refused
 from dtvn.events.runs import Run, started_run
-from dtvn.proxy.judge import Judgement
-
-LOCAL_ONLY = "LOCAL_ONLY"
+from dtvn.proxy.judge import LOCAL_ONLY, Judgement
 
 
 class LocalJudge:

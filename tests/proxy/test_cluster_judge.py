@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.rules import Stream, Verdict
-from dtvn.proxy import ClusterJudge, EventsMiddleware, Mode, NoVerdict, Report, cluster_judge
+from dtvn.proxy import LOCAL_ONLY, ClusterJudge, EventsMiddleware, Mode, NoVerdict, Report, cluster_judge
 from tests.events.rules.samples import event
 from tests.proxy.support import BAD, GOOD, Request, answering, parsed, proxied, served, sse, types
 from tests.waiting import PATIENCE
@@ -299,6 +299,7 @@ async def test_another_writer_of_a_run_is_refused() -> None:
     assert [(each.code, each.violations[0].index) for each in verdicts] == [
         ("RUN_HAS_TWO_WRITERS", index) for index in range(5)
     ]
+    assert judgement.scope == LOCAL_ONLY
 
 
 async def test_answers_about_other_events_are_no_verdicts() -> None:
