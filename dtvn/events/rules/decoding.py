@@ -24,6 +24,11 @@ REMOVED = {
 """Types of protocol 0.x that 1.0 removed -> what takes their place."""
 _PLACE = re.compile(r"^(.*?)(?: - at `\$\.?(.*)`)?\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.+)`")
+_HIGH, _LOW = rb"\\u[dD][89abAB][\da-fA-F]{2}", rb"\\u[dD][c-fC-F][\da-fA-F]{2}"
+_HALF = re.compile(rb"(?<!\\)(?:\\\\)*(?:%b(?!%b)|(?<!%b)%b)" % (_HIGH, _LOW, _HIGH, _LOW))
+"""An escaped surrogate alone: agents that cut a text by UTF-16 units emit them."""
+_HALF_BYTES = 16 * 1024
+"""Longest text in which it is looked for: a few milliseconds."""
 _as_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -56,7 +61,7 @@ def bad_shape(data: bytes, error: Exception) -> BadShape:
     except msgspec.ValidationError:
         return BadShape(Refusal("NOT_AN_OBJECT", "The event is JSON, but no object."))
     except NOT_DECODED as broken:
-        return BadShape(Refusal("NOT_JSON", f"Not JSON: {broken}."))
+        return _not_json(data, broken)
     try:
         name = msgspec.json.decode(given["type"], type=str) if "type" in given else None
     except NOT_DECODED:
@@ -67,8 +72,15 @@ def bad_shape(data: bytes, error: Exception) -> BadShape:
     if kind is None:
         return BadShape(*_unknown(name))
     if not isinstance(error, msgspec.ValidationError):
-        return BadShape(Refusal("NOT_JSON", f"Not JSON: {error}."), kind)
+        return _not_json(data, error, kind)
     return _bad_field(kind, given, str(error))
+
+
+def _not_json(data: bytes, error: Exception, kind: type[s.Event] | None = None) -> BadShape:
+    if len(data) > _HALF_BYTES or _HALF.search(data) is None:
+        return BadShape(Refusal("NOT_JSON", f"Not JSON: {error}."), kind)
+    said = r"Half of a character: a surrogate (\ud800 to \udfff) without the other."
+    return BadShape(Refusal("NOT_JSON", said), kind, "Cut texts between characters, not UTF-16 units.")
 
 
 def _unknown(name: str) -> tuple[Refusal, None, str | None]:

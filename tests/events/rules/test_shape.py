@@ -157,6 +157,22 @@ def test_malformed_bytes_are_refused_and_leave_the_state(data: bytes, code: str 
     assert stream.state.digest() == before
 
 
+@pytest.mark.parametrize(
+    ("text", "halved"),
+    [
+        (rb"\ud83d", True),
+        (rb"a\uDE00", True),
+        (rb"\\\ud83d\u0041", True),
+        (rb"\ud83d\ude00\x", False),
+        (rb"\\ud83d\x", False),
+    ],
+)
+def test_half_of_a_character_is_named(text: bytes, halved: bool) -> None:
+    (violation,) = within_a_run().feed(b'{"type":"RAW","event":"' + text + b'"}').violations
+    assert violation.code == "NOT_JSON"
+    assert violation.message.startswith("Half of a character") == halved
+
+
 def test_a_malformed_event_out_of_order_has_both_violations() -> None:
     verdict = Stream().feed(b'{"type":"CUSTOM"}')
     assert [each.code for each in verdict.violations] == ["FIRST_EVENT", "FIELD_MISSING"]
