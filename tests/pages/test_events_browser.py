@@ -16,7 +16,7 @@ from tests.pages.browsing import Complaints, expect_to_fit, opened, shown
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 NAME = "live-" + 50 * "1"
-HOSTILE = "<img src=x onerror='window.hit=1'>"
+HOSTILE = "<img src=x onerror='window.hit=1'>" + 40 * "w"
 BAD = (
     event("RS:r", threadId="t"),
     event("TS:m"),
