@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from dtvn.events.rules import Severity, Verdict, Violation, refused
+from dtvn.log_limit import limit
 from dtvn.proxy.headers import address
 from dtvn.proxy.judge import LOCAL_ONLY, Judgement, NoVerdict
 from dtvn.proxy.transcripts import SaltedEvents, TranscriptFile
@@ -31,6 +33,8 @@ BUSY = "run_busy"
 _AGAIN = (429, 502, 503, 504)
 _WHITE = b" \t\r\n"
 Form = TypeVar("Form", bound=Struct)
+log = logging.getLogger(__name__)
+log.addFilter(limit)
 
 
 class _Began(Struct):
@@ -148,6 +152,8 @@ class ClusterJudge:
                         if answer.status_code not in _AGAIN and trouble.code != BUSY:
                             break
                         asked = _retry_after(answer)
+                    if self.patience is None:  # or else the caller says it
+                        log.warning("%s. It is asked again.", trouble)
                     await asyncio.sleep(max(pause, asked))
                     pause = min(2 * pause, PAUSE_SECONDS_MAX)
         raise trouble

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from dtvn.events.asking import EVENT_BYTES_MAX
 from dtvn.events.rules import Stream, Verdict
+from dtvn.log_limit import limit
 from dtvn.proxy import LOCAL_ONLY, ClusterJudge, EventsMiddleware, Mode, NoVerdict, Report, cluster_judge
 from tests.events.rules.samples import event
 from tests.proxy.support import BAD, GOOD, Request, answering, parsed, proxied, served, sse, types
@@ -204,12 +205,18 @@ async def test_an_error_that_stays_is_said_in_the_stream() -> None:
     assert error["message"] == "Not validated: the cluster's platform answers 422: it is so."
 
 
-async def test_a_cluster_that_is_not_there_gives_no_verdict_in_time() -> None:
+async def test_a_cluster_that_is_not_there_gives_no_verdict_in_time(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cluster_judge.log.filters == [limit]
+    monkeypatch.setattr(cluster_judge.log, "filters", [])
     judge = ClusterJudge("http://127.0.0.1:1")
     async with proxied(answering(sse(GOOD)), "refuse", judge=judge, verdict_seconds=0.3) as proxy:
         answer = await proxy.post()
     await judge.client.aclose()
     assert parsed(answer.content)[0]["message"] == "Not validated: no verdict within 0.3 s."
+    said = "cannot reach the cluster's platform: All connection attempts failed. It is asked again."
+    assert said in caplog.messages
 
 
 @pytest.mark.parametrize("mode", ["mark", "refuse"])
