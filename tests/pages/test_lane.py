@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -68,6 +69,42 @@ def test_another_thread_takes_over_from_one_that(
         return [await waiting, other, await calls.run(name)]
 
     assert asyncio.run(play()) == ["read_0", "read_1", "read_1"]
+
+
+def test_the_loop_is_woken_once_for_calls_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "STALLED", PATIENCE)
+    gate, woken = Gate(), []
+
+    async def play() -> None:
+        calls, loop = Lane(THREADS, "read"), asyncio.get_running_loop()
+        wake = loop.call_soon_threadsafe
+        loop.call_soon_threadsafe = lambda *call: woken.append(1) or wake(*call)  # type: ignore[assignment]
+        made = [calls.run(gate.wait), *(calls.run(time.sleep, 0.005) for _ in range(3))]
+        gate.go.set()
+        await asyncio.gather(*made)
+
+    asyncio.run(play())
+    assert len(woken) == 1
+
+
+@pytest.mark.parametrize(
+    ("stalled", "before"), [(PATIENCE, step_aside), (0.001, lambda: None)], ids=["steps aside", "stalls"]
+)
+def test_a_result_does_not_wait_for_the_call_behind_that(
+    stalled: float, before: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "STALLED", stalled)
+    first, behind = Gate(), Gate(before)
+
+    async def play() -> list[str]:
+        calls = Lane(1, "read")
+        made = [calls.run(gate.wait) for gate in (first, behind)]
+        first.go.set()
+        ended = await asyncio.wait_for(made[0], PATIENCE / 2)
+        behind.go.set()
+        return [ended, await made[1]]
+
+    assert asyncio.run(play()) == ["read_0", "read_0"]
 
 
 def test_all_threads_wait_before_a_call_does() -> None:
