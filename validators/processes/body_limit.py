@@ -14,6 +14,7 @@ from daphne import http_protocol
 from dtvn.api.errors import ApiError
 from dtvn_project.live_body import LiveBody
 from validators.processes.http_channel import MALFORMED, Refused
+from validators.processes.lean_request import LeanRequest
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """The longest body of any route."""
@@ -51,7 +52,7 @@ class _Nothing(io.BytesIO):
     closed = True  # type: ignore[assignment]
 
 
-class BoundedRequest(http_protocol.WebRequest):  # type: ignore[misc]
+class BoundedRequest(LeanRequest):
     """A daphne request that is never longer than its path allows, and whose body is not parsed before the
     application has authenticated the sender."""
 

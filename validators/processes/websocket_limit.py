@@ -32,6 +32,8 @@ WAITING_MAX = 8
 """Messages of a client that wait for the application, from which on the client is not read."""
 WHILE_BEHIND = 0.02
 """Seconds between two checks whether the application has taken the waiting messages."""
+GONE = {"disconnected"}
+"""Of a request that this server has forgotten."""
 MESSAGE_COST = 0.0002
 """Seconds that the application needs for a message, estimated, which count for the budget."""
 
@@ -175,10 +177,16 @@ class BoundedServer(Server):  # type: ignore[misc]
         """See daphne, which keeps each request for a second and then looks through all of them."""
         if (live := getattr(protocol, "live", None)) is not None:
             scope[LIVE] = live
-        queue = super().create_application(protocol, scope)
-        if queue is not None and scope["type"] == "http":
-            answering = self.connections[protocol]["application_instance"]
-            answering.add_done_callback(partial(self._forget, protocol))
+        if scope["type"] != "http":
+            return super().create_application(protocol, scope)
+        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        scope["asgi"] = {"version": "3.0"}
+        application = self.application(
+            scope=scope, receive=queue.get, send=partial(self.handle_reply, protocol)
+        )
+        answering = asyncio.ensure_future(application)
+        self.connections[protocol]["application_instance"] = answering
+        answering.add_done_callback(partial(self._forget, protocol))
         return queue
 
     def _forget(self, protocol: Any, answering: asyncio.Future[None]) -> None:
@@ -189,10 +197,14 @@ class BoundedServer(Server):  # type: ignore[misc]
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """See daphne."""
-        await super().handle_reply(protocol, message)
         if isinstance(protocol, BoundedSocket):
+            await super().handle_reply(protocol, message)
             await protocol.taken()
-        elif message.get("more_body") and (channel := getattr(protocol, "channel", None)) is not None:
+            return
+        if "disconnected" in self.connections.get(protocol, GONE):
+            return
+        protocol.handle_reply(message)
+        if message.get("more_body") and (channel := getattr(protocol, "channel", None)) is not None:
             await channel.taken()
 
 
