@@ -3,14 +3,21 @@ of daphne's server."""
 
 from __future__ import annotations
 
+import socket
+import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.task import Clock
+from twisted.internet.tcp import Server
+from twisted.python.failure import Failure
 from twisted.web import http
 
 from tests.platform.transports import HalfClosing
@@ -199,6 +206,87 @@ def test_daphne_uses_the_read_deadline_and_formats_no_access_line() -> None:
         [sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert found.stdout == "TimedChannel\n"
+
+
+# --- writing ----------------------------------------------------------------------------------------
+
+
+class Watched:
+    """A reactor that only notes which transports wait until their socket takes bytes."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.writers: set[Any] = set()
+
+    def addReader(self, transport: Any) -> None:
+        """See twisted."""
+
+    def removeReader(self, transport: Any) -> None:
+        """See twisted."""
+
+    def addWriter(self, transport: Any) -> None:
+        """See twisted."""
+        self.asked += 1
+        self.writers.add(transport)
+
+    def removeWriter(self, transport: Any) -> None:
+        """See twisted."""
+        self.writers.discard(transport)
+
+
+class Wire:
+    """A connection over a socket of the system, and the client's end of it."""
+
+    def __init__(self) -> None:
+        self.reactor = Watched()
+        self.channel: Any = TimedChannel()
+        self.channel.room, self.channel.callLater, self.channel.timeOut = Room(), Clock().callLater, None
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.client = socket.create_connection(listening.getsockname(), PATIENCE)
+            ours, peer = listening.accept()
+        self.transport = Server(ours, self.channel, peer, None, 0, self.reactor)
+        self.channel.makeConnection(self.transport)
+
+    def takes(self, length: int) -> bytes:
+        """What the client reads, while the socket is written to where it was asked for."""
+        taken = b""
+        while len(taken) < length:
+            taken += self.client.recv(65_536)
+            for transport in [*self.reactor.writers]:
+                assert transport.doWrite() is None
+        return taken
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    one = Wire()
+    yield one
+    one.client.close()
+    one.transport.connectionLost(Failure(ConnectionDone()))
+
+
+def test_an_answer_that_the_socket_takes_is_sent_at_once(wire: Wire) -> None:
+    wire.channel.write(b"answer")
+    assert wire.client.recv(100) == b"answer"
+    assert wire.reactor.asked == 0
+
+
+def test_an_answer_longer_than_the_socket_takes_arrives_in_order(wire: Wire) -> None:
+    parts = [bytes([number]) * 1_000_000 for number in range(20)]
+    for part in parts:
+        wire.channel.write(part)
+    assert wire.reactor.asked
+    assert not wire.channel._taken.is_set()
+    assert wire.takes(20_000_000) == b"".join(parts)
+    assert wire.channel._taken.is_set()
+
+
+def test_an_answer_to_a_client_that_is_gone_ends_the_connection(wire: Wire) -> None:
+    wire.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wire.client.close()
+    wire.channel.write(b"answer")
+    assert wire.reactor.writers == {wire.transport}
+    assert wire.transport.doWrite() is CONNECTION_LOST
 
 
 # --- refusals --------------------------------------------------------------------------------------
