@@ -148,6 +148,45 @@ def test_a_request_that_comes_whole_costs_no_deadline(one: Connection, factory: 
     assert set_later == []
 
 
+IDLE = 60
+
+
+@pytest.fixture
+def timed(one: Connection, monkeypatch: pytest.MonkeyPatch) -> Connection:
+    """One that is disconnected when it has been idle for a minute."""
+    monkeypatch.setattr(http_channel.time, "monotonic", one.clock.seconds)
+    one.channel.setTimeout(IDLE)
+    return one
+
+
+@pytest.mark.parametrize("answered_after", [IDLE / 2, IDLE * 2])
+def test_an_idle_connection_ends_a_minute_after_its_last_answer(
+    timed: Connection, answered_after: float
+) -> None:
+    timed.says(WHOLE)
+    timed.clock.advance(answered_after)
+    timed.channel.held.pop().finish()
+    timed.clock.advance(IDLE - 1)
+    assert not timed.transport.disconnecting
+    timed.clock.advance(1)
+    assert timed.transport.disconnecting
+
+
+def test_many_requests_set_no_timer_for_an_idle_connection(timed: Connection) -> None:
+    set_later: list[float] = []
+    timed.channel.callLater = lambda seconds, *_: set_later.append(seconds)
+    for _ in range(3):
+        timed.says(WHOLE)
+        timed.channel.held.pop().finish()
+    assert set_later == []
+
+
+def test_a_lost_connection_keeps_no_timer(timed: Connection) -> None:
+    timed.says(WHOLE)
+    timed.channel.connectionLost(None)
+    assert not timed.clock.getDelayedCalls()
+
+
 def test_the_system_is_asked_once_for_a_connections_own_address(one: Connection) -> None:
     asked: list[int] = []
     one.transport.getHost = lambda: asked.append(1) or IPv4Address("TCP", "127.0.0.1", 80)

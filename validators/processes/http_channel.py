@@ -90,6 +90,10 @@ class TimedChannel(http.HTTPChannel):
     """The timer that fires when a request is incomplete."""
     _due = 0.0
     """Monotonic seconds at which that timer should fire."""
+    _idle: Any = None
+    """The timer that looks whether the connection has been idle for too long."""
+    _idle_until: float | None = None
+    """Monotonic seconds; None while a request is answered."""
     _refused = False
     """Whether bytes that arrive are discarded."""
     _live: LiveBody | None = None
@@ -127,6 +131,19 @@ class TimedChannel(http.HTTPChannel):
             if self._reads > READS_FREE and (wait := budget.wait(time.monotonic() - began)):
                 self._networkProducer.pauseProducing()
                 self.callLater(wait, self._read_on)
+
+    def setTimeout(self, period: int | None) -> int | None:
+        """See twisted, which sets and cancels a timer at each request; here one looks whether it is late."""
+        before, self.timeOut = self.timeOut, period
+        self._idle_until = None if period is None else time.monotonic() + period
+        if period is not None and self._idle is None:
+            self._idle = self.callLater(period, self._look_idle)
+        return before
+
+    def resetTimeout(self) -> None:
+        """See twisted: bytes have arrived."""
+        if self._idle_until is not None and self.timeOut is not None:
+            self._idle_until = time.monotonic() + self.timeOut
 
     def getHost(self) -> Any:
         """See twisted.web, which asks the system at every request."""
@@ -198,6 +215,9 @@ class TimedChannel(http.HTTPChannel):
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
         """See twisted.web."""
         self._forget()
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
         self._taken.set()
         self.room.leave(self.transport)
         super().connectionLost(reason)
@@ -227,6 +247,17 @@ class TimedChannel(http.HTTPChannel):
     def _read_on(self) -> None:
         if self._live is not None or not self._waitingForTransport:
             self._networkProducer.resumeProducing()
+
+    def _look_idle(self) -> None:
+        self._idle = None
+        if self._idle_until is None:
+            return
+        left = self._idle_until - time.monotonic()
+        if left > 0:
+            self._idle = self.callLater(left, self._look_idle)
+        else:
+            self._idle_until = None
+            self.timeoutConnection()
 
     def _begin(self) -> None:
         if self._late is None and self._live is None:
