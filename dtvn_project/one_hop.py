@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import IO, Any, cast
 
@@ -36,7 +35,7 @@ WRITES = 128
 WRITES_SPARE = 32
 """Those of them of which a caller gets its first only: one whose calls all wait has 96."""
 PROMPT = 0.05
-"""Seconds after which a call also watches whether its client leaves: the watch costs two tasks."""
+"""Seconds after which a call also watches whether its client leaves: the watch costs a task."""
 CONNECTION_SECONDS = 60
 """Seconds for which a thread keeps its database connections."""
 
@@ -91,20 +90,17 @@ class OneHopHandler(ASGIHandler):
         reads = scope["method"] in ("GET", "HEAD")
         run = self._reads.run if reads else partial(self._writes.run, _caller(scope))
         answer = run(self._respond, scope, body)
-        await asyncio.wait((answer,), timeout=PROMPT)
-        if answer.done() and not isinstance(answer.result(), LASTING):
-            await self.send_response(answer.result(), send)
-            return
-        answering = asyncio.ensure_future(self._finish(run, answer, send))
-        gone = asyncio.ensure_future(receive())
+        client = _Client(receive)
         try:
-            await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
+            response = await answer
+            if isinstance(response, LASTING):
+                client.watch()
+            await self._finish(run, response, send)
+        except asyncio.CancelledError:
+            if not client.has_left:
+                raise
         finally:
-            gone.cancel()
-            if not answering.done():
-                answering.cancel()
-        with suppress(asyncio.CancelledError):
-            await answering
+            client.forget()
 
     async def read_body(self, receive: Receive) -> IO[bytes]:
         """See Django, which makes a temporary file for the shortest body."""
@@ -118,10 +114,8 @@ class OneHopHandler(ASGIHandler):
 
         return await super().read_body(again)
 
-    async def _finish(self, run: Run, answer: asyncio.Future[HttpResponseBase], send: Send) -> None:
-        """Send an answer that is not prompt. Cancelled if the client leaves; a call that runs then ends by
-        itself."""
-        response = await answer
+    async def _finish(self, run: Run, response: HttpResponseBase, send: Send) -> None:
+        """Send an answer. Cancelled if the client leaves."""
         if isinstance(response, HeldResponse):
             await asyncio.sleep(response.held_for)
         if not isinstance(response, StreamingHttpResponse):
@@ -148,6 +142,36 @@ class OneHopHandler(ASGIHandler):
         if not response.streaming:
             response.close()
         return cast(HttpResponseBase, response)
+
+
+class _Client:
+    """Cancels the present task if its client leaves; looks for that once the answer is not prompt. A call
+    that runs then ends by itself."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.has_left = False
+        self._receive = receive
+        self._task = asyncio.current_task()
+        self._gone: asyncio.Future[Mapping[str, Any]] | None = None
+        self._later = asyncio.get_running_loop().call_later(PROMPT, self.watch)
+
+    def watch(self) -> None:
+        """Look from now on."""
+        if self._gone is None:
+            self._gone = asyncio.ensure_future(self._receive())
+            self._gone.add_done_callback(self._leave)
+
+    def forget(self) -> None:
+        """Look no more: the request is answered."""
+        self._later.cancel()
+        if self._gone is not None:
+            self._gone.remove_done_callback(self._leave)
+            self._gone.cancel()
+
+    def _leave(self, _gone: asyncio.Future[Mapping[str, Any]]) -> None:
+        self.has_left = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 async def _parts(run: Run, parts: Iterator[bytes]) -> AsyncIterator[bytes]:

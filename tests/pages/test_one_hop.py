@@ -193,25 +193,29 @@ def test_a_write_whose_client_left_before_its_turn_is_not_made(handler: OneHopHa
     assert not entered.acquire(blocking=False)
 
 
-def test_a_prompt_answer_takes_no_task_and_one_receive(
+def test_a_prompt_answer_takes_one_step_one_receive_and_no_task(
     handler: OneHopHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(one_hop, "PROMPT", PATIENCE)
 
-    async def play() -> tuple[Request, int]:
+    async def play() -> tuple[Request, int, int]:
         made: list[asyncio.Task[Any]] = []
+        steps: list[Any] = []
 
         def make(loop: asyncio.AbstractEventLoop, work: Any, **named: Any) -> asyncio.Task[Any]:
             made.append(asyncio.Task(work, loop=loop, **named))
             return made[-1]
 
         request = Request("GET", "thread")
-        asyncio.get_running_loop().set_task_factory(make)
+        loop = asyncio.get_running_loop()
+        call_soon = loop.call_soon
+        loop.call_soon = lambda *call, **named: steps.append(call) or call_soon(*call, **named)  # type: ignore
+        loop.set_task_factory(make)
         await handler(request.scope, request.receive, request.send)
-        return request, len(made)
+        return request, len(made), len(steps)
 
-    request, tasks = asyncio.run(play())
-    assert (request.status, request.receives, tasks) == (200, 1, 0)
+    request, tasks, steps = asyncio.run(play())
+    assert (request.status, request.receives, tasks, steps) == (200, 1, 0, 1)
 
 
 def test_held_answers_take_no_thread_and_end_when_their_clients_leave(handler: OneHopHandler) -> None:
