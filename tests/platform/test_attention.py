@@ -1,4 +1,4 @@
-"""How often an idle network is looked at: reconcile and the probes of the nodes' APIs, on a virtual clock."""
+"""How often an idle network is looked at, on a virtual clock: reconcile, changes of members, API probes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from validators.data_folder.changes import note_change
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock
+from validators.membership import change_loop
 from validators.processes import attention
 from validators.processes.api_probes import ApiProbes
 from validators.processes.attention import Attention
@@ -89,6 +90,23 @@ def test_a_node_that_falls_silent_is_noticed_at_the_next_look(
     monkeypatch.setattr(attention, "SILENT_AFTER", 0.0)
     assert watched.look()
     lock.release()
+
+
+def test_changes_are_looked_for_once_a_second_and_at_a_note(tmp_path: Path) -> None:
+    told = DataFolder(tmp_path).desired_changes
+    schedule = change_loop.Schedule(told, 0.0)
+    turns = []
+    for number in range(1, 101):
+        now = number * change_loop.LOOK_INTERVAL
+        if number == 50:
+            note_change(told)
+        if schedule.turn_is_due(now):
+            turns.append(number)
+            schedule.busy = number in (20, 21)  # a change was found, or the database failed
+    assert turns[:3] == [1, 5, 9]
+    assert [number for number in turns if 17 <= number <= 26] == [17, 21, 22, 26]
+    assert 50 in turns
+    assert len(turns) <= 100 * change_loop.LOOK_INTERVAL + 3
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ from validators.membership.change_request import (
     read_proof,
 )
 from validators.models import ChangeState, MembershipChange
+from validators.services.announcing import desired_state_changed
 from validators.services.cluster import lock_cluster
 from validators.services.decide import decide
 from validators.services.errors import ChangeFinished, ChangeOrdered, ChangeUnknown, ServiceError
@@ -98,6 +99,7 @@ def ask(asked: ChangeRequest, *, actor: str, nonce: bytes = b"") -> MembershipCh
                 change_limits.refuse_flood(actor)
                 made = MembershipChange.objects.create(request=told, actor=actor, nonce=named)
                 node_list.tell(made)
+                desired_state_changed()
                 return made
     if known.request != told:
         raise NonceReused

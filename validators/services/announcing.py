@@ -20,5 +20,6 @@ def announce(**said: object) -> None:
 
 
 def desired_state_changed() -> None:
-    """Have reconcile look at once when this transaction is committed: from another host it takes a second."""
+    """Have reconcile and the loop of membership changes look at once when this transaction is committed: from
+    another host it takes a second."""
     transaction.on_commit(lambda: note_change(DataFolder(settings.DATA).desired_changes))
