@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from dtvn.node.logs import BEGUN, node_logger
 from validators.data_folder.folder import DataFolder
+from validators.data_folder.locks import SlotLock
 from validators.models import ManagedNode
 from validators.processes import node_task, parent
+from validators.processes.lease import Lease
 from validators.services import nodes
 from validators.services.node_logs import last_lines
 
@@ -63,3 +67,18 @@ def test_a_log_continues_after_a_crash_and_is_new_after_a_requested_start(slot: 
     nodes.register_nodes(["node0"])
     one_life(slot, "fourth")
     assert words() == [BEGUN, "fourth"], "another life of the platform"
+
+
+def test_a_report_and_the_look_at_what_is_desired_are_one_statement(slot: DataFolder) -> None:
+    ManagedNode.objects.update(start_token="token", desired="running")
+    row = ManagedNode.objects.filter(node_id="node0")
+    lock = SlotLock(slot.node_lock("node0"))
+    lease = Lease(row.get(), token="token", lock=lock)
+    with CaptureQueriesContext(connection) as asked:
+        seen = [lease._tell(None), lease._tell({"sequence": 7}), lease._tell(None)]
+    assert (seen, len(asked)) == ([True, True, True], 3)
+    nodes.stop_node("node0")
+    assert not lease._tell({"sequence": 8}), "a stop is seen with the next report"
+    assert not lease._tell(None)
+    assert row.get().report == {"sequence": 7}
+    lock.release()

@@ -128,10 +128,10 @@ class Lease:
                 waiting = self._finished if self._turned.is_set() else self._turned
                 turns, report = self._turns, self._report
                 try:
-                    if report is not None and turns != written:
-                        self._row().update(heartbeat_at=timezone.now(), report=dict(report))
-                        written = turns
-                    self._read_desired()
+                    news = None if turns == written else report
+                    if not self._tell(news):
+                        self._stop = True
+                    written = turns
                     complained = False
                 except DatabaseError as error:
                     connection.close()
@@ -143,11 +143,9 @@ class Lease:
         finally:
             connection.close()
 
-    def _read_desired(self) -> None:
-        desired = (
-            ManagedNode.objects.filter(node_id=self.node_id)
-            .values_list("desired", "generation", "start_token")
-            .first()
-        )
-        if desired != (DesiredState.RUNNING, self._generation, self._token):
-            self._stop = True
+    def _tell(self, report: Mapping[str, Any] | None) -> bool:
+        """Whether the row still desires this run; the same statement writes a report, if there is one."""
+        as_desired = self._row().filter(desired=DesiredState.RUNNING, generation=self._generation)
+        if report is None:
+            return as_desired.exists()
+        return bool(as_desired.update(heartbeat_at=timezone.now(), report=dict(report)))
