@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from celery.worker import state
 from kombu import Connection, Consumer, Producer, Queue
 
@@ -62,6 +63,25 @@ def test_a_worker_takes_as_many_requests_as_it_has_free_slots() -> None:
             for request in (running, begun, killed):
                 state.reserved_requests.discard(request)
     assert seen == [True, True, True, False, True]
+
+
+def test_a_worker_with_a_free_slot_looks_at_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr("validators.processes.worker.process_lives", lambda pid: looked.append(pid) or True)
+    requests = [Request(7), Request(8)]
+    with Connection("memory://") as connection:
+        channel = connection.channel()
+        step = OnlyIntoFreeSlots(SimpleNamespace(steps=[]))
+        pool = SimpleNamespace(num_processes=2)
+        step.start(SimpleNamespace(task_consumer=SimpleNamespace(channel=channel), pool=pool))
+        try:
+            state.reserved_requests.add(requests[0])
+            assert (channel.qos.can_consume(), looked) == (True, [])
+            state.reserved_requests.add(requests[1])
+            assert (channel.qos.can_consume(), sorted(looked)) == (False, [7, 8])
+        finally:
+            for request in requests:
+                state.reserved_requests.discard(request)
 
 
 def test_many_reconnections_to_rabbitmq_make_taking_a_request_no_deeper() -> None:

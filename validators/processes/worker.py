@@ -108,7 +108,9 @@ class OnlyIntoFreeSlots(bootsteps.StartStopStep):  # type: ignore[misc]
         slots = consumer.pool.num_processes
 
         def has_room() -> bool:
-            return sum(map(_runs, list(state.reserved_requests))) < slots
+            # Asked at each look at the queue: only a full worker looks which of its processes have ended.
+            reserved = state.reserved_requests
+            return len(reserved) < slots or sum(map(_runs, list(reserved))) < slots
 
         qos = getattr(consumer.task_consumer.channel, "qos", None)
         if qos is None:
