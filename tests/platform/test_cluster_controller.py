@@ -432,3 +432,12 @@ def test_putting_a_cluster_aside_is_completed_after_a_crash(
 
 def crash(place: Path) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_turn_without_news_takes_two_queries(desk: Desk, django_assert_num_queries: Any) -> None:
+    started(desk)
+    show(NodeStatus.RUNNING)
+    desk.controller.turn()
+    desk.controller.turn()
+    with django_assert_num_queries(2):
+        desk.controller.turn()

@@ -87,11 +87,12 @@ class ClusterController:
         if row.generation != row.handled:
             self._take_up(row)
             row = cluster_now()
-        self.validators = own_validators().count()
+        everybody = list(own_validators())
+        self.validators = len(everybody)
         if self._start is not None:
             self._go_on(self._start, time.monotonic())
         else:
-            self._follow(row)
+            self._follow(row, everybody)
 
     def _take_up(self, row: ManagedCluster) -> None:
         """Starts to carry out a new desired state."""
@@ -171,9 +172,8 @@ class ClusterController:
         names = ManagedNode.objects.values_list("node_id", flat=True)
         return any(lock_holder(self._folder.node_lock(name)) is not None for name in names)
 
-    def _follow(self, row: ManagedCluster) -> None:
-        """Without a start in progress, derives the cluster's status from those of its members."""
-        everybody = list(own_validators())
+    def _follow(self, row: ManagedCluster, everybody: Sequence[ManagedNode]) -> None:
+        """Without a start in progress, derives the cluster's status from those of our validators."""
         rows = [node for node in everybody if node.part != NodePart.JOINING]
         wanted = [node for node in rows if node.desired == DesiredState.RUNNING]
         running = sum(node.status == NodeStatus.RUNNING for node in rows)
@@ -181,13 +181,14 @@ class ClusterController:
         if not wanted:
             stopped = (node for node in everybody if node.desired == DesiredState.STOPPED)
             ended = all(node.status == NodeStatus.STOPPED for node in stopped)
-            tell(ClusterStatus.IDLE if ended else ClusterStatus.STOPPING, running, len(rows), row.error)
+            status = ClusterStatus.IDLE if ended else ClusterStatus.STOPPING
+            tell(status, running, len(rows), row.error, before=row)
         elif row.status == ClusterStatus.RUNNING or (settled and running):
             # The reason for an incomplete start is shown until all nodes run.
             error = row.error if row.status == ClusterStatus.RUNNING and running < len(rows) else ""
-            tell(ClusterStatus.RUNNING, running, len(rows), error)
+            tell(ClusterStatus.RUNNING, running, len(rows), error, before=row)
         else:
-            tell(ClusterStatus.STARTING, running, len(rows))
+            tell(ClusterStatus.STARTING, running, len(rows), before=row)
 
 
 def _votes(row: ManagedNode) -> bool:
@@ -202,9 +203,11 @@ def _any_shown() -> bool:
     return ManagedNode.objects.exclude(part=NodePart.LEFT).exclude(status__in=ended).exists()
 
 
-def tell(status: str, started: int, total: int, error: str = "") -> None:
-    """Write the cluster's status; announced if users would see a change."""
-    row = cluster_now()
+def tell(
+    status: str, started: int, total: int, error: str = "", *, before: ManagedCluster | None = None
+) -> None:
+    """Write the cluster's status; announced if users would see a change. `before`: its row, if just read."""
+    row = before or cluster_now()
     if (row.status, row.started, row.total, row.error) == (status, started, total, error):
         return
     ManagedCluster.objects.filter(pk=ONE_ROW).update(status=status, started=started, total=total, error=error)
