@@ -30,7 +30,7 @@ logger = logging.getLogger("dtvn.node_api")
 GRACE = 2
 """Seconds to finish requests in progress once the node asks this process to stop."""
 TELL_SPACE = 0.01
-"""Minimum seconds between two reports of request counts to the node, which exports them as metrics."""
+"""Minimum seconds after a report with news of requests to the node, which exports them as metrics."""
 REPORT_INTERVAL_MAX = 0.5
 """Seconds after which an empty report is sent: a helper that is silent for long is killed."""
 DATE_INTERVAL = 1.0
@@ -60,8 +60,7 @@ class _Server(uvicorn.Server):
         """See uvicorn.Server."""
         self._loop = asyncio.get_running_loop()
         while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), DATE_INTERVAL)
+            await _within(DATE_INTERVAL, self._stop)
 
     def stop(self) -> None:
         """End in order; called by another thread."""
@@ -135,8 +134,7 @@ async def _tell(channel: Channel, service: Service) -> None:
     said, faults, told_at = 0, 0, 0.0
     answered: tuple[Answered, ...] = ()
     while True:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(service.news.wait(), REPORT_INTERVAL_MAX)
+        told = await _within(REPORT_INTERVAL_MAX, service.news)
         service.news.clear()
         answered = (answered + service.take_answered())[-ANSWERED_MAX:]
         faults += service.take_faults()
@@ -144,4 +142,13 @@ async def _tell(channel: Channel, service: Service) -> None:
         news = answered or faults or said != service.sockets or now - told_at >= REPORT_INTERVAL_MAX
         if news and channel.send(Counted(answered, service.sockets, faults)):
             said, answered, faults, told_at = service.sockets, (), 0, now
-        await asyncio.sleep(TELL_SPACE)
+        if told:
+            await asyncio.sleep(TELL_SPACE)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Wait for an event, at most `seconds`; return whether it came. `asyncio.wait_for` would make a task."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    return False
