@@ -54,6 +54,21 @@ def test_r31_f_members_that_answer_late_do_not_stretch_the_timeout(members: int)
     assert honest == {800 * MILLISECOND}
 
 
+def test_r31_the_timeout_is_adapted_at_every_sixteenth_tick_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    suspicion = Cluster(4)[0].core.suspicion
+    adaptations: list[int] = []
+    adapt = suspicion._adapt
+
+    def counted() -> None:
+        adaptations.append(1)
+        adapt()
+
+    monkeypatch.setattr(suspicion, "_adapt", counted)
+    for _ in range(1_600):
+        suspicion.on_late(0)
+    assert len(adaptations) == 100
+
+
 def test_r31_an_unrequested_pong_measures_nothing() -> None:
     cluster = Cluster(4)
     cluster.drop(is_kind(m.Pong))

@@ -101,6 +101,8 @@ class Suspicion:
         """Nanoseconds within which a quorum answers."""
         self._lateness: deque[int] = deque(maxlen=LATENESS_KEPT)
         """Nanoseconds by which the newest ticks were late."""
+        self._ticks = 0
+        """Ticks since T was adapted."""
 
     # --- events -------------------------------------------------------------------------------------
 
@@ -348,13 +350,15 @@ class Suspicion:
     def on_late(self, nanoseconds: int) -> None:
         """Records by how much a tick was late, because turns take that long or the processor is shared."""
         self._lateness.append(nanoseconds)
-        if len(self._lateness) % ADAPT_EVERY == 0 or nanoseconds * 8 > self.state.timeouts.base:
+        self._ticks += 1
+        if self._ticks >= ADAPT_EVERY or nanoseconds * 8 > self.state.timeouts.base:
             self._adapt()
 
     def _adapt(self) -> None:
         """Sets T to clamp(base, 8 x (round trip + own p99 lateness), 5 s); the primary's speed never counts
         (R31)."""
         config = self.state.config
+        self._ticks = 0
         late = sorted(self._lateness)
         turn = late[(len(late) - 1) * 99 // 100] if late else 0
         wanted = 8 * (self._round_trip + turn)
