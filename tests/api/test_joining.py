@@ -14,6 +14,8 @@ from tests.api.conftest import Api, read
 from tests.api.living import LivingGateway
 from tests.api.test_newcomers import follows
 from validators.dashboard.nodes import describe_nodes, members_of
+from validators.data_folder.changes import change_mark
+from validators.data_folder.folder import DataFolder
 from validators.membership import changes
 from validators.models import Announcement, ManagedNode, MembershipChange, NodePart, NodeStatus
 from validators.services import principals
@@ -42,6 +44,16 @@ def joins(folder: ClusterFolder, living: LivingGateway) -> None:
     follows(folder.node("r4"), living)
     while changes.turn():
         pass
+
+
+def test_a_stored_change_is_told_to_the_loop_that_carries_it_out(
+    town: Api, settings: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    told = DataFolder(settings.DATA).desired_changes
+    before = change_mark(told)
+    with django_capture_on_commit_callbacks(execute=True):
+        town.post("nodes", {"node_id": "r4"})
+    assert change_mark(told) != before
 
 
 def test_c40_a_newcomer_is_listed_before_it_is_created(asked: Api, folder: ClusterFolder) -> None:
