@@ -142,15 +142,21 @@ def test_superusers_alone_manage_users_and_keys(rf: RequestFactory) -> None:
         assert not any(model in lists for lists in LISTS.values())
 
 
-def test_roles_are_reset_to_the_table_when_the_database_is_migrated() -> None:
+def test_roles_are_reset_to_the_table_when_the_database_is_migrated(
+    django_assert_num_queries: Any,
+) -> None:
     from django.apps import apps
 
     group = Group.objects.get(name="auditor")
     group.permissions.set(Permission.objects.filter(codename__in=["add_user", "view_ticket"]))
+    Group.objects.create(name="not a role").permissions.set(Permission.objects.all())
     for config in apps.get_app_configs():
         roles.reset_roles(config, "default")
     found = {f"{each.content_type.app_label}.{each.codename}" for each in group.permissions.all()}
     assert found == roles.ROLES["auditor"].permissions
+    for config in apps.get_app_configs():
+        with django_assert_num_queries(1):  # at each start
+            roles.reset_roles(config, "default")
 
 
 def links(page: str) -> set[str]:

@@ -75,13 +75,18 @@ def reset_roles(app_config: AppConfig, using: str, **_: Any) -> None:
         return
     from django.contrib.auth.models import Group, Permission
 
-    for name, role in ROLES.items():
+    app = app_config.label
+    table = {
+        (name, code)
+        for name, role in ROLES.items()
+        for of, _, code in (each.partition(".") for each in role.permissions)
+        if of == app
+    }
+    of_app = Permission.objects.using(using).filter(content_type__app_label=app)
+    if table == set(of_app.filter(group__name__in=ROLES).values_list("group__name", "codename")):
+        return
+    for name in ROLES:
         group, _made = Group.objects.using(using).get_or_create(name=name)
-        of_app = Permission.objects.using(using).filter(content_type__app_label=app_config.label)
-        codes = [
-            code
-            for app, _, code in (each.partition(".") for each in role.permissions)
-            if app == app_config.label
-        ]
+        codes = [code for of, code in table if of == name]
         group.permissions.remove(*of_app.exclude(codename__in=codes).filter(group=group))
         group.permissions.add(*of_app.filter(codename__in=codes))
