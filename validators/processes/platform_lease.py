@@ -60,9 +60,8 @@ class PlatformLease:
                 f"(or remove {note} to begin an empty one here)"
             )
         try:
-            if Platform._meta.db_table not in connection.introspection.table_names():
-                preparation.migrate()
-            row = ROWS.first() or self._make_row()
+            made = Platform._meta.db_table in connection.introspection.table_names()
+            row = (ROWS.first() if made else None) or self._make_row()
             self._check_identity(row)
             self._take(row)
         except DatabaseError as error:
@@ -80,7 +79,7 @@ class PlatformLease:
     def _make_row(self) -> Platform:
         """Write the platform's id to the data folder, then create the row: after a crash in between, the next
         start creates the row with this id. Returns the row, another platform's if that was first."""
-        preparation.migrate()  # the table may be of an earlier version
+        preparation.migrate()  # the table may be of an earlier version, or missing
         known = self._folder.platform_id() or secrets.token_hex(16)
         self._remember(known)
         try:
