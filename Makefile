@@ -31,6 +31,8 @@ ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Else the processes of the first `make up` compile them, each for itself.
+COMPILED := dtvn dtvn_project validators tickets events simulator
 
 help: ## List the commands
 	@echo "DTVN: a network of validators that agree on every ticket."
@@ -45,6 +47,7 @@ $(BIN)/python:
 $(VENV)/.installed: requirements.txt constraints.txt | $(BIN)/python
 	@echo "Installing what DTVN needs into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m compileall -q $(COMPILED)
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
@@ -55,7 +58,7 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 install: $(VENV)/.installed ## Make .venv and install what running needs
 
 build: $(VENV)/.installed ## Install, and compile every file once: bin/ then starts at once
-	@$(BIN)/python -m compileall -q dtvn dtvn_project validators tickets events simulator
+	@$(BIN)/python -m compileall -q $(COMPILED)
 
 up: $(VENV)/.installed ## Run the network in the foreground; Ctrl-C stops it
 	@DTVN_DATA="$(DATA)" NODES="$(NODES)" PORT="$(PORT)" $(if $(HOST),DTVN_HOST="$(HOST)") exec $(BIN)/python manage.py up
