@@ -1,5 +1,5 @@
 """X43: the bench of the contract measures real validators and says on which machine; that of a gate beside
-troubles loses no admission."""
+troubles loses no admission; a node grows by no more than its documents say."""
 
 from __future__ import annotations
 
@@ -17,11 +17,19 @@ from tests.waiting import MARGIN, PATIENCE
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(600), pytest.mark.bench]
 
 
-def measured(what: str, report: Path, *flags: str) -> tuple[dict[str, Any], str]:
+GROWTH = (800, 300, 950, 210, 30, 80)
+"""Most bytes that a ticket, an admission with its nonce, and another operation may add to a node's memory and
+to its ledger: a quarter more than docs/operate/ledgers.md says, and what noise adds to the last but
+one."""
+
+
+def measured(
+    what: str, report: Path, *flags: str, seconds: float = 6 * PATIENCE
+) -> tuple[dict[str, Any], str]:
     """What `manage.py bench --only` wrote, and what it printed."""
     command = [sys.executable, "manage.py", "bench", "--only", what, "--output", str(report), *flags]
     told = subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=6 * PATIENCE, check=False
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=seconds, check=False
     )
     assert told.returncode == 0, told.stderr
     return json.loads(report.read_text()), told.stdout
@@ -44,3 +52,11 @@ def test_x43_two_hundred_validates_by_ten_clients_are_measured(tmp_path: Path) -
     assert row["tickets_per_second"] > 0
     assert found["machine"]["cores"] >= 1
     assert f"p95 {row['p95_ms']:.1f} ms" in told
+
+
+@pytest.mark.timeout(2_000)
+def test_a_million_operations_add_no_more_to_a_node_than_documented(tmp_path: Path) -> None:
+    found, told = measured("growth", tmp_path / "growth.json", seconds=1_800)
+    values = [line["value"] for line in found["lines"][: len(GROWTH)]]
+    assert all(value <= most for value, most in zip(values, GROWTH, strict=True)), told
+    assert min(values[1::2]) > 0

@@ -19,6 +19,7 @@ Networks live in temporary folders; a running one is not touched (but competes f
               idle, memory, start; etcd beside it where it is installed (default; five minutes)
   curves      single operations against clients, members (--nodes) and tickets in the state (--tickets)
   large       with --tickets: import (longest stand-still), restart, a wiped node
+  growth      bytes that a ticket, a nonce and an operation add to a node, after 1,000,000 operations
   rejoin      a member returns under load: --behind sequences later, and wiped with --tickets
   gate        25 admissions a second beside one trouble after the other (ten minutes)
   contract    200 validates by 10 clients over the REST of four validators (X43)
@@ -31,6 +32,7 @@ KINDS = (
     "table",
     "curves",
     "large",
+    "growth",
     "rejoin",
     "gate",
     "contract",
@@ -70,7 +72,7 @@ class Command(BaseCommand):
             help="curves: cluster sizes (default: 4 7 13)",
         )
         parser.add_argument(
-            "--tickets", type=int, help="in the state (default: large 300000, curves and rejoin 1000000)"
+            "--tickets", type=int, help="in the state (default: large and growth 300000, others 1000000)"
         )
         parser.add_argument(
             "--behind", type=int, default=100_000, help="rejoin: sequences it missed (default: %(default)s)"
@@ -99,17 +101,21 @@ class Command(BaseCommand):
             event_runs,
             events,
             gate,
+            growth,
             large,
             network,
             rejoin,
         )
 
-        tickets: int = options["tickets"] or (300_000 if options["only"] == "large" else 1_000_000)
+        fewer = options["only"] in ("large", "growth")
+        tickets: int = options["tickets"] or (300_000 if fewer else 1_000_000)
         match options["only"]:
             case "curves":
                 return curves.main(options["nodes"], tickets, options["scale"])
             case "large":
                 return large.main(tickets)
+            case "growth":
+                return growth.main(tickets)
             case "rejoin":
                 return rejoin.main(options["behind"], tickets)
             case "gate":

@@ -1,0 +1,124 @@
+"""`manage.py bench --only growth`: what a ticket, a nonce and an operation add to a node.
+
+Both in memory and on disk, over a million operations by default: each of 300,000 tickets is issued, then
+admitted with a nonce of its own; the rest are disputes and their resolutions over a few other tickets, of
+which only the log grows. Of four real nodes that which grew most counts. Each figure is taken at rest, once
+the write-ahead log has been copied; the first operations, which fill caches of fixed size, come before.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks import load
+from benchmarks.cluster import PATIENCE, POLL_SECONDS, Processes, running_cluster
+from benchmarks.cost import Line, Rest, memory_mb, processor_seconds, table
+from benchmarks.network import GATEWAY_IDLE, NODES, SETTLE, pids
+from benchmarks.rejoin import BUNDLE, fill, status
+from dtvn.gateway import Gateway
+from dtvn.machine import Command, Dispute, Issue, Resolve, Validate
+from dtvn.node.layout import ClusterFolder
+from dtvn.waiting import look_until
+
+WARM = 20_000
+"""Tickets issued and admitted first, numbered from 0 on."""
+DISPUTED = 1_000
+"""Tickets, others than those, that are disputed and cleared again and again."""
+IN_FLIGHT = 32
+MEGABYTE = 1024 * 1024
+
+
+class Sizes:
+    """Bytes of each node's memory (PSS) and of its ledger's database, without the write-ahead log."""
+
+    def __init__(self, processes: Processes, gateway: Gateway, rest: Rest) -> None:
+        self._processes, self._gateway, self._rest = processes, gateway, rest
+        self.memory, self.disk = self._measured()
+
+    def grown(self, operations: int) -> tuple[float, float]:
+        """Bytes of memory and disk for each of `operations` operations since the last look."""
+        memory, disk = self._measured()
+        most_memory = max(new - old for new, old in zip(memory, self.memory, strict=True))
+        most_disk = max(new - old for new, old in zip(disk, self.disk, strict=True))
+        self.memory, self.disk = memory, disk
+        return most_memory / operations, most_disk / operations
+
+    def _measured(self) -> tuple[list[float], list[int]]:
+        if not look_until(self._all_have_executed, PATIENCE, pause=POLL_SECONDS):
+            raise RuntimeError(f"a member has not executed all within {PATIENCE:g} s")
+        self._rest.wait()
+        names = self._processes.names
+        folder = ClusterFolder(self._processes.folder)
+        files = [folder.node(name).ledger / "ledger.sqlite3" for name in names]
+        return (
+            [memory_mb([self._processes.pid(name)]) * MEGABYTE for name in names],
+            [file.stat().st_size for file in files],
+        )
+
+    def _all_have_executed(self) -> bool:
+        last = self._gateway.acknowledged
+        return all(int(status(self._gateway, index).get("sequence", -1)) >= last for index in range(NODES))
+
+
+def run(tickets: int, operations: int) -> list[Line]:
+    """Issue and admit `tickets` tickets; `operations`: all together, but for the first ones."""
+    with running_cluster(NODES) as (processes, gateway):
+        _begin(gateway)
+        time.sleep(SETTLE)
+        rest = Rest.measured(lambda: processor_seconds(pids(processes)), GATEWAY_IDLE)
+        sizes = Sizes(processes, gateway, rest)
+        lines: list[Line] = []
+
+        def measured(what: str, count: int) -> None:
+            memory, disk = sizes.grown(count)
+            lines.extend((Line(f"{what}, memory", memory, "bytes"), Line(f"{what}, ledger", disk, "bytes")))
+
+        fill(gateway, tickets, first=WARM)
+        measured(f"a ticket ({tickets:,})", tickets)
+        _admit(gateway, WARM, tickets)
+        measured(f"an admission with its nonce ({tickets:,})", tickets)
+        left = max(0, operations - 2 * tickets)
+        for command in _turns(left):
+            _over(gateway, command)
+        measured(f"an operation that changes no more ({left:,})", max(1, left))
+        lines.append(Line("a node's memory at the end, PSS", max(sizes.memory) / MEGABYTE, "MB"))
+        lines.append(Line("its ledger", max(sizes.disk) / MEGABYTE, "MB"))
+    return lines
+
+
+def _begin(gateway: Gateway) -> None:
+    fill(gateway, WARM)
+    _admit(gateway, 0, WARM)
+    for command in (Issue(), Validate(), *_turns(WARM)):
+        _over(gateway, command)
+
+
+def _admit(gateway: Gateway, first: int, count: int) -> None:
+    names = [f"T-{number:07}" for number in range(first, first + count)]
+    part = BUNDLE * IN_FLIGHT * 10
+    for start in range(0, count, part):  # an operation is valid for minutes
+        calls = load.chunks(load.admits(names[start : start + part]), BUNDLE)
+        load.drive(gateway, calls, outstanding=IN_FLIGHT)
+
+
+def _turns(operations: int) -> Iterator[Command]:
+    for turn in range(operations // DISPUTED):
+        yield Resolve(verdict="clear") if turn % 2 else Dispute(reason="bench")
+
+
+def _over(gateway: Gateway, command: Command) -> None:
+    operations = [load.operation(command, name) for name in load.names("D", DISPUTED)]
+    calls = load.chunks(operations, BUNDLE)
+    load.drive(gateway, calls, outstanding=len(calls))
+
+
+def main(tickets: int, operations: int = 1_000_000) -> dict[str, Any]:
+    """Measure and print the table."""
+    print(f"{operations:,} operations, {tickets:,} tickets ...", file=sys.stderr)
+    lines = run(tickets, operations)
+    print(table(lines))
+    return {"lines": [asdict(line) for line in lines]}
