@@ -170,6 +170,11 @@ class Supervisor:
         connections.close_all()
         return len(own)
 
+    def _prepare_web(self) -> None:
+        preparation.collect_static(self._folder)
+        self._accounts = preparation.ensure_accounts(self._folder)
+        connections.close_all()
+
     def _make_children(self, listening: int, members: int) -> None:
         self._slots = members + SPARE_SLOTS
         self._children = [
@@ -205,11 +210,8 @@ class Supervisor:
         self._output.say("up", f"starting on {self._folder.root}")
         for child in self._children:
             if child.name == WEB:  # while the workers import
-                preparation.collect_static(self._folder)
+                self._prepare_web()
             child.start()
-        # While the web process imports: hashing the first password takes as long as a node's start.
-        self._accounts = preparation.ensure_accounts(self._folder)
-        connections.close_all()
         for thread in threads:
             thread.start()
         # Its end is not waited for: it may be blocked waiting for an answer that will never come.
