@@ -192,7 +192,8 @@ def test_the_algorithm_of_a_call_is_bound_to_the_configuration(gateway: FakeGate
             validator.validate_sequence(GOOD, algorithm=Algorithm.MAJORITY),
         ):
             assert codes(found) == ["algorithm_not_offered"]
-            assert found.errors[0].message == "this cluster decides by 3 votes, not by 4"
+            said = "the gateway decides by 3 votes, not by 4: open it with this `judging`"
+            assert found.errors[0].message == said
 
 
 @pytest.mark.parametrize("strict", ["validator", "gateway"])
