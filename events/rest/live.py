@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from channels.db import database_sync_to_async
 from django.http import HttpRequest
 
 from dtvn.api.calls import Call
-from dtvn.api.errors import ApiError
+from dtvn.api.errors import ApiError, ServiceError
 from dtvn.api.event_bodies import EventStream, RunBody
 from dtvn.events.judging import CHUNK_EVENTS_MAX
 from dtvn_project.live_body import LIVE, LiveBody
@@ -79,14 +79,26 @@ class _LiveAnswer(LaterResponse):
         try:
             async with aclosing(self._arriving()) as arriving:
                 first = await anext(arriving)
-                opened = database_sync_to_async(run_table.open)
-                self._run = await opened(self._wanted, self._actor, first[0])
-                lines = verdict_lines(self._run, _after(first, arriving), self._form)
+                run = await database_sync_to_async(self._open)(first[0])
+                lines = verdict_lines(run, _after(first, arriving), self._form)
                 async with aclosing(lines):
                     async for line in lines:
                         yield line
         finally:
             clients.leave(self)
+            self._end_run()
+
+    def _open(self, first: bytes) -> OpenRun:
+        """In a thread, which goes on if the client leaves meanwhile."""
+        run = self._run = run_table.open(self._wanted, self._actor, first)
+        if not clients.is_present(self):
+            self._end_run()
+        return run
+
+    def _end_run(self) -> None:
+        if self._run is not None:
+            with suppress(ServiceError):
+                self._run.end()
 
     async def _arriving(self) -> AsyncGenerator[Events]:
         """Yields the events as they come, at most CHUNK_EVENTS_MAX at once and at least one in all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,12 +14,13 @@ from django.test import Client as Browser
 from events.models import JudgedRun
 from events.rest import live
 from events.services import clients
+from events.services.open_runs import OpenRun
 from events.services.run_table import run_table
 from tests.events.rules.samples import event
 from tests.fake_gateway import FakeGateway
 from tests.runs.served import Client, serving
 from tests.runs.test_rest import BAD, GOOD
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 from validators.processes.body_limit import BODY_BYTES_MAX, CHUNKS_FREE, BoundedRequest
 from validators.services import api_keys
 
@@ -275,6 +277,30 @@ def test_the_run_of_a_client_that_leaves_is_ended(opened: Callable[..., Client])
     run_table.sweep()
     row = JudgedRun.objects.get(pk=run.id)
     assert (row.status, row.events, len(run_table)) == ("ended", 1, 0)
+
+
+def test_the_run_of_a_client_that_leaves_while_it_is_opened_is_ended(
+    opened: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, left = threading.Event(), threading.Event()
+    open_run = run_table.open
+
+    def slowly(*wanted: Any) -> OpenRun:
+        begun.set()
+        assert left.wait(PATIENCE)
+        return open_run(*wanted)
+
+    monkeypatch.setattr(run_table, "open", slowly)
+    client = opened()
+    client.sends(ndjson(GOOD[0]))
+    assert begun.wait(PATIENCE)
+    client.leaves()
+    wait_until(lambda: not clients._present, what="the client is not counted")
+    left.set()
+    runs = run_table._runs.values
+    wait_until(lambda: any(run.ending and run.ending.done() for run in runs()), what="the run is ended")
+    run_table.sweep()
+    assert len(run_table) == 0
 
 
 def test_a_client_that_leaves_before_its_first_event_leaves_nothing(opened: Callable[..., Client]) -> None:
