@@ -1,7 +1,7 @@
 """Middleware: static files, response headers, request metrics, and what only visitors with a browser need."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 from django_prometheus.middleware import PrometheusAfterMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
+
+from dtvn_project.one_hop import LaterResponse
 
 POLICY = "; ".join(
     (
@@ -84,6 +86,13 @@ class RequestFigures(PrometheusAfterMiddleware):  # type: ignore[misc] # django_
     def label_metric(self, metric: Any, request: Any, response: Any = None, **labels: Any) -> Any:
         """See django_prometheus."""
         return _series(metric, **labels) if labels else metric
+
+    def process_response(self, request: Any, response: Any) -> Any:
+        """See django_prometheus."""
+        if not isinstance(response, LaterResponse):
+            return super().process_response(request, response)
+        response.once_begun.append(partial(super().process_response, request, response))
+        return response
 
 
 @lru_cache(maxsize=SERIES_MAX)

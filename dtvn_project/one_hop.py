@@ -53,7 +53,12 @@ class HeldResponse(HttpResponse):
 
 
 class LaterResponse(StreamingHttpResponse):
-    """A streamed answer whose status is not known when the view returns it."""
+    """A streamed answer whose status is not known when the view returns it. `once_begun`: calls to make once
+    it is, unless the client leaves before; for the middleware that reports it."""
+
+    def __init__(self, *content: Any, **named: Any) -> None:
+        super().__init__(*content, **named)
+        self.once_begun: list[Callable[[], object]] = []
 
     async def begin(self) -> None:
         """Returns once status, headers and content are set; awaited before anything is sent."""
@@ -126,6 +131,8 @@ class OneHopHandler(ASGIHandler):
         try:
             if isinstance(response, LaterResponse):
                 await response.begin()
+                for report in response.once_begun:
+                    report()
             await self.send_response(response, send)
         finally:
             if isinstance(response, LaterResponse):

@@ -11,14 +11,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from dtvn.api.access import key_of
 from dtvn.api.errors import SEQUENCE_HEADER
 from dtvn.node.api_channel import Answered
 from dtvn.node.request_log import RequestLog, nonce_text
+from dtvn_project.one_hop import LaterResponse
 
 NONCE = "dtvn_nonce"
 """Attribute of a Django request: the operation's nonce (bytes), once it was read."""
@@ -31,15 +34,22 @@ class RequestLines:
     sync_capable = True
     async_capable = False
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
         self._lock = threading.Lock()
         self._logs = {level: RequestLog(LOGGER, level=level) for level in (logging.INFO, logging.DEBUG)}
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """See Django."""
         began = time.perf_counter()
         response = self._get_response(request)
+        if isinstance(response, LaterResponse):
+            response.once_begun.append(partial(self._log, request, response, began))
+        else:
+            self._log(request, response, began)
+        return response
+
+    def _log(self, request: HttpRequest, response: HttpResponseBase, began: float) -> None:
         level = logging.DEBUG if _of_a_page(request) else logging.INFO
         if LOGGER.isEnabledFor(level):
             sequence = response.headers.get(SEQUENCE_HEADER, "")
@@ -54,7 +64,6 @@ class RequestLines:
             )
             with self._lock:
                 self._logs[level].answered([told])
-        return response
 
 
 def _of_a_page(request: HttpRequest) -> bool:

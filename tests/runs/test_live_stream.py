@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client as Browser
+from prometheus_client import REGISTRY
 
 from events.models import JudgedRun
 from events.rest import live
@@ -165,6 +167,20 @@ def test_a_run_that_is_written_already_is_409(opened: Callable[..., Client]) -> 
     second = opened()
     second.sends(ndjson(GOOD[0]))
     assert second.refusal()[0] == 409
+
+
+def test_log_and_figures_have_the_status_of_the_answer(
+    opened: Callable[..., Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    answered = partial(REGISTRY.get_sample_value, "django_http_responses_total_by_status_total")
+    before = answered({"status": "409"}) or 0.0
+    begun(opened)
+    second = opened()
+    second.sends(ndjson(GOOD[0]))
+    assert second.refusal()[0] == 409
+    lines = [each.getMessage() for each in caplog.records if each.name == "dtvn.requests"]
+    assert [line.partition("status=")[2][:3] for line in lines] == ["200", "409"]
+    assert answered({"status": "409"}) == before + 1
 
 
 def test_a_later_error_is_the_last_line(opened: Callable[..., Client]) -> None:
