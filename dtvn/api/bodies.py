@@ -329,7 +329,11 @@ def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
         if isinstance(text, str) and not text.isascii():
             present = present | {name: unicodedata.normalize("NFC", text)}
     try:
-        return msgspec.convert(present, shape)
+        made = msgspec.convert(present, shape)
+        for name, text in present.items():
+            if isinstance(text, str) and text.endswith("\n") and name in _matched(shape):
+                raise msgspec.ValidationError(f"`$.{name}`")  # Python's "$" accepts a line feed after it
+        return made
     except msgspec.ValidationError as error:
         found = _FIELD.search(str(error))
         name = found[1] if found else "body"
@@ -354,6 +358,11 @@ def _rules(shape: type[msgspec.Struct]) -> dict[str, Meta]:
 @cache
 def _composed(shape: type[msgspec.Struct]) -> frozenset[str]:
     return frozenset(name for name, rule in _rules(shape).items() if rule.extra == COMPOSED)
+
+
+@cache
+def _matched(shape: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(name for name, rule in _rules(shape).items() if rule.pattern)
 
 
 @cache

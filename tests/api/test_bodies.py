@@ -61,6 +61,8 @@ def test_a_seed_takes_any_body(content: bytes) -> None:
             "device must be a string of at most 64 characters without control characters",
         ),
         ("admit", {"ticket_id": "T 1"}, "ticket_id must be a string of 1 to 128 characters of A-Z"),
+        ("admit", {"ticket_id": "T\n"}, "ticket_id must be a string of 1 to 128 characters of A-Z"),
+        ("dispute", {"reason": "r\n"}, "reason must be a string of at most 256 characters without control"),
         ("admit", {"event": "e" * 65}, "event must be a string of 1 to 64 characters of A-Z"),
         ("admit", {"nonce": ""}, "nonce must be a string of 1 to 64 bytes"),
         ("issue", {"seat": "s" * 129}, "seat must be a string of at most 128 characters"),
