@@ -86,8 +86,10 @@ class Lane:
 
     def _look(self, loop: asyncio.AbstractEventLoop, turn: int, ended: int) -> None:
         self._watched = False
+        # Before the results: who takes the last call meanwhile leaves a result that nobody tells.
+        waits = not self._calls.empty()
         self._results.deliver()
-        if not self._calls.empty():
+        if waits:
             if ended == self._ended:
                 self.pass_on(turn)
             self._watch(loop)

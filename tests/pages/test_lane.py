@@ -107,6 +107,30 @@ def test_a_result_does_not_wait_for_the_call_behind_that(
     assert asyncio.run(play()) == ["read_0", "read_0"]
 
 
+def test_a_result_that_comes_during_the_look_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "STALLED", 0.001)
+    first, behind = Gate(), Gate()
+
+    async def play() -> bool:
+        calls = Lane(1, "read")
+        made = [calls.run(gate.wait) for gate in (first, behind)]
+        deliver = calls._results.deliver
+
+        def deliver_and_lose_the_lock() -> None:
+            deliver()
+            first.go.set()
+            behind.entered.wait(PATIENCE)
+
+        calls._results.deliver = deliver_and_lose_the_lock  # type: ignore[method-assign]
+        await asyncio.wait((made[0],), timeout=PATIENCE / 2)
+        waits = not made[0].done()
+        behind.go.set()
+        await asyncio.gather(*made)
+        return waits
+
+    assert not asyncio.run(play())
+
+
 def test_all_threads_wait_before_a_call_does() -> None:
     gates = [Gate(step_aside) for _ in range(THREADS)]
 
