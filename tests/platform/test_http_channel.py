@@ -187,6 +187,14 @@ def test_a_lost_connection_keeps_no_timer(timed: Connection) -> None:
     assert not timed.clock.getDelayedCalls()
 
 
+@pytest.mark.parametrize("before", [b"", WHOLE], ids=["first", "behind another"])
+def test_a_length_of_5000_digits_is_malformed(one: Connection, before: bytes) -> None:
+    one.says(before + b"GET / HTTP/1.1\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n")
+    for request in one.channel.held:
+        request.finish()
+    assert b"HTTP/1.1 400 " in one.transport.value()
+
+
 def test_the_system_is_asked_once_for_a_connections_own_address(one: Connection) -> None:
     asked: list[int] = []
     one.transport.getHost = lambda: asked.append(1) or IPv4Address("TCP", "127.0.0.1", 80)

@@ -235,6 +235,14 @@ class TimedChannel(http.HTTPChannel):
             raise Refused(error)
         raise Refused(MALFORMED)
 
+    def _maybeChooseTransferDecoder(self, header: bytes, data: bytes) -> bool:
+        """Twisted's would fail at a length of over 4,300 digits. The request before it, if it was just
+        answered, would never be forgotten."""
+        try:
+            return bool(super()._maybeChooseTransferDecoder(header, data))
+        except ValueError:
+            return bool(self._failChooseTransferDecoder())
+
     @property
     def waits_for_client(self) -> bool:
         """See Connection; False for a WebSocket and a live body too."""
