@@ -155,3 +155,26 @@ def test_an_error_page_replaces_the_start_of_an_answer() -> None:
         return ours
 
     assert asyncio.run(play()).transport.value().startswith(b"HTTP/1.1 500 ")
+
+
+@pytest.mark.parametrize("more", [(), (BODY | {"body": b"k"},)], ids=["in an answer", "after an answer"])
+def test_an_error_ends_the_connection_of_an_answer_that_has_begun(more: tuple[Any, ...]) -> None:
+    messages = (with_fields(LENGTH), BODY | {"body": b"o", "more_body": True}, *more)
+
+    async def play() -> Client:
+        ours = Client(BoundedServer, BoundedRequest, *messages)
+        answer = ours.server.application
+
+        async def fails(*call: Any, **named: Any) -> None:
+            await answer(*call, **named)
+            raise ValueError("failed")
+
+        ours.server.application = fails
+        with pytest.raises(ValueError, match="failed"):
+            await ours.says(PLAIN)
+        next(iter(ours.server.connections)).handle_exception(ValueError())
+        return ours
+
+    ours = asyncio.run(play())
+    assert ours.transport.value().partition(b"\r\n\r\n")[2] == (b"ok" if more else b"o")
+    assert ours.transport.disconnecting is not bool(more)

@@ -55,6 +55,14 @@ class LeanRequest(http_protocol.WebRequest):  # type: ignore[misc]
             super().handle_reply(head)
         super().handle_reply(message)
 
+    def handle_exception(self, exception: BaseException) -> None:
+        """See daphne, which cannot send its error page in an answer that has begun: it would leave the client
+        waiting, and look at no request or WebSocket any more."""
+        if not self._response_started:
+            super().handle_exception(exception)
+        elif not self.finished:
+            self.loseConnection()
+
     def _is_plain(self, headers: Headers) -> bool:
         """Whether nothing in the request is for daphne's own way. (Twisted has checked fields' names.)"""
         if headers.hasHeader(b"upgrade") or headers.hasHeader(ROOT_PATH) or not self.uri.isascii():
