@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from daphne.http_protocol import WebRequest
@@ -178,3 +179,17 @@ def test_an_error_ends_the_connection_of_an_answer_that_has_begun(more: tuple[An
     ours = asyncio.run(play())
     assert ours.transport.value().partition(b"\r\n\r\n")[2] == (b"ok" if more else b"o")
     assert ours.transport.disconnecting is not bool(more)
+
+
+def test_an_upgraded_connection_leaves_no_timer() -> None:
+    clock = Clock()
+
+    async def play() -> None:
+        ours = Client(BoundedServer, BoundedRequest)
+        ours.channel.callLater = clock.callLater
+        ours.channel.setTimeout(60)
+        ours.server.ws_factory = SimpleNamespace(buildProtocol=lambda _peer: Mock())
+        await ours.says(PLAIN.replace(b"Cookie: a=b", b"Upgrade: websocket"))
+
+    asyncio.run(play())
+    assert clock.getDelayedCalls() == []

@@ -145,6 +145,13 @@ class TimedChannel(http.HTTPChannel):
         if self._idle_until is not None and self.timeOut is not None:
             self._idle_until = time.monotonic() + self.timeOut
 
+    def looks_no_more(self) -> None:
+        """End the timer of idle connections, until the next timeout is set. It would keep this object and the
+        request for a minute after a WebSocket has taken the connection over."""
+        idle, self._idle = self._idle, None
+        if idle is not None:
+            idle.cancel()
+
     def getHost(self) -> Any:
         """See twisted.web, which asks the system at every request."""
         if self._host is None:
@@ -215,9 +222,7 @@ class TimedChannel(http.HTTPChannel):
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
         """See twisted.web."""
         self._forget()
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+        self.looks_no_more()
         self._taken.set()
         self.room.leave(self.transport)
         super().connectionLost(reason)

@@ -39,6 +39,7 @@ class LeanRequest(http_protocol.WebRequest):  # type: ignore[misc]
         if self._is_plain(headers):
             self._begin(headers)
         else:
+            self.channel.looks_no_more()
             super().process()
 
     def handle_reply(self, message: dict[str, Any]) -> None:
