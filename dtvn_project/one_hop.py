@@ -100,7 +100,7 @@ class OneHopHandler(ASGIHandler):
             response = await answer
             if isinstance(response, LASTING):
                 client.watch()
-            await self._finish(run, response, send)
+            await self._finish(run, response, send, client)
         except asyncio.CancelledError:
             if not client.has_left:
                 raise
@@ -119,8 +119,9 @@ class OneHopHandler(ASGIHandler):
 
         return await super().read_body(again)
 
-    async def _finish(self, run: Run, response: HttpResponseBase, send: Send) -> None:
-        """Send an answer. Cancelled if the client leaves."""
+    async def _finish(self, run: Run, response: HttpResponseBase, send: Send, client: _Client) -> None:
+        """Send an answer. Cancelled if the client leaves, until the answer is sent: daphne reports the end of
+        each answer as if its client had left."""
         if isinstance(response, HeldResponse):
             await asyncio.sleep(response.held_for)
         if not isinstance(response, StreamingHttpResponse):
@@ -135,6 +136,7 @@ class OneHopHandler(ASGIHandler):
                     report()
             await self.send_response(response, send)
         finally:
+            client.forget()
             if isinstance(response, LaterResponse):
                 await response.end()
             await run(response.close)
@@ -169,15 +171,15 @@ class _Client:
             self._gone.add_done_callback(self._leave)
 
     def forget(self) -> None:
-        """Look no more: the request is answered."""
+        """Look no more: the request is answered. May be called again."""
         self._later.cancel()
+        self._task = None
         if self._gone is not None:
-            self._gone.remove_done_callback(self._leave)
             self._gone.cancel()
 
     def _leave(self, _gone: asyncio.Future[Mapping[str, Any]]) -> None:
-        self.has_left = True
         if self._task is not None:
+            self.has_left = True
             self._task.cancel()
 
 

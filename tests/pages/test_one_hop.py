@@ -16,7 +16,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from dtvn_project import one_hop
-from dtvn_project.one_hop import READS, WRITES, WRITES_SPARE, HeldResponse, OneHopHandler
+from dtvn_project.one_hop import READS, WRITES, WRITES_SPARE, HeldResponse, LaterResponse, OneHopHandler
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.urls(__name__)
@@ -67,6 +67,22 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(parts())
 
 
+class Later(LaterResponse):
+    """One whose end takes a moment."""
+
+    async def begin(self) -> None:
+        """See LaterResponse."""
+
+    async def end(self) -> None:
+        """See LaterResponse."""
+        await asyncio.to_thread(quorum.wait, 0.01)
+        closed.set()
+
+
+def later(request: HttpRequest) -> Later:
+    return Later(iter((b"one", b"two")))
+
+
 def download(request: HttpRequest) -> FileResponse:
     return FileResponse(io.BytesIO(b"x" * 100_000), filename="x.bin")
 
@@ -79,6 +95,7 @@ urlpatterns = [
     path("hold", hold),
     path("fail", fail),
     path("stream", stream),
+    path("later", later),
     path("download", download),
 ]
 
@@ -278,6 +295,19 @@ def test_a_stream_ends_when_its_client_leaves(handler: OneHopHandler) -> None:
         return await streaming
 
     assert asyncio.run(play()).status == 200
+    assert closed.is_set()
+
+
+def test_a_stream_that_was_sent_is_not_cut_off_at_its_end(handler: OneHopHandler) -> None:
+    class Sent(Request):
+        """As daphne does, it ends what is received with the last part that is sent."""
+
+        async def send(self, message: Mapping[str, Any]) -> None:
+            await super().send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                self.leave()
+
+    assert asyncio.run(Sent("GET", "later").answered(handler)).content == b"onetwo"
     assert closed.is_set()
 
 
