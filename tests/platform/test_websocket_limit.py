@@ -224,3 +224,14 @@ def test_the_limit_of_what_is_read_does_not_bound_what_is_sent(clock: Clock) -> 
     client.socket.handle_reply({"type": "websocket.send", "text": "x" * 4 * MESSAGE_BYTES_MAX})
     assert len(client.transport.value()) > 4 * MESSAGE_BYTES_MAX
     assert client.socket.maxMessagePayloadSize == MESSAGE_BYTES_MAX
+
+
+def test_a_request_that_is_being_read_at_the_end_keeps_no_other_running() -> None:
+    async def play() -> bool:
+        server = BoundedServer.__new__(BoundedServer)
+        answering = asyncio.get_running_loop().create_future()
+        server.connections = {"read": {"connected": 0.0}, "answered": {"application_instance": answering}}
+        server.kill_all_applications()
+        return answering.cancelled() and len(server.connections) == 2
+
+    assert asyncio.run(play())

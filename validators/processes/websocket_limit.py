@@ -173,6 +173,9 @@ class BoundedServer(Server):  # type: ignore[misc]
     """A daphne whose application waits for its clients to take what was sent: it would queue all of a long
     answer."""
 
+    connections: dict[Any, dict[str, Any]]
+    """See daphne."""
+
     def create_application(self, protocol: Any, scope: Any) -> Any:
         """See daphne, which keeps each request for a second and then looks through all of them."""
         if (live := getattr(protocol, "live", None)) is not None:
@@ -194,6 +197,15 @@ class BoundedServer(Server):  # type: ignore[misc]
         answered = "disconnected" in self.connections.get(protocol, ())
         if answered and not answering.cancelled() and answering.exception() is None:
             del self.connections[protocol]
+
+    def kill_all_applications(self) -> Any:
+        """See daphne, which fails at a request that is being read, and then ends no application."""
+        connections = self.connections
+        self.connections = {each: of for each, of in connections.items() if "application_instance" in of}
+        try:
+            return super().kill_all_applications()
+        finally:
+            self.connections = connections
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """See daphne."""
