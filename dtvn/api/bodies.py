@@ -331,8 +331,8 @@ def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
     try:
         made = msgspec.convert(present, shape)
         for name, text in present.items():
-            if isinstance(text, str) and text.endswith("\n") and name in _matched(shape):
-                raise msgspec.ValidationError(f"`$.{name}`")  # Python's "$" accepts a line feed after it
+            if isinstance(text, str) and text.endswith("\n") and name in _patterned(shape):
+                raise msgspec.ValidationError(f"`$.{name}`")  # "$" also matches before a last line feed
         return made
     except msgspec.ValidationError as error:
         found = _FIELD.search(str(error))
@@ -361,7 +361,8 @@ def _composed(shape: type[msgspec.Struct]) -> frozenset[str]:
 
 
 @cache
-def _matched(shape: type[msgspec.Struct]) -> frozenset[str]:
+def _patterned(shape: type[msgspec.Struct]) -> frozenset[str]:
+    """Names of the fields that have a pattern."""
     return frozenset(name for name, rule in _rules(shape).items() if rule.pattern)
 
 

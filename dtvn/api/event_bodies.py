@@ -24,6 +24,7 @@ SEQUENCE_EVENTS_MAX = 65_536
 """Most events of one request."""
 BODY_BYTES_MAX = 16 * 1024 * 1024
 NO_EVENTS = "events must not be empty"
+"""The error of a request without events."""
 
 RunName = Annotated[
     str,
@@ -97,8 +98,8 @@ def read_stream(content: bytes) -> GivenEvents:
 
 
 class EventStream:
-    """Events of a stream that comes in pieces, in the forms and bounds of `read_stream`. Both methods return
-    the texts of events, and raise InvalidRequest."""
+    """Reads a stream that arrives in pieces, in the forms and limits of `read_stream`. Both methods return
+    JSON texts of events, and raise InvalidRequest."""
 
     def __init__(self) -> None:
         self._reader = EventReader(EVENT_BYTES_MAX)
@@ -109,7 +110,7 @@ class EventStream:
         return self._found(partial(self._reader.feed, piece))
 
     def end(self) -> tuple[bytes, ...]:
-        """The events that only the end completes."""
+        """The events that the end of the stream completes; call it once, last."""
         found = self._found(self._reader.end)
         if not self._count:
             raise InvalidRequest(NO_EVENTS)
@@ -171,7 +172,7 @@ def _checked(texts: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 
 def _check(texts: tuple[bytes, ...], before: int) -> None:
-    """Raise InvalidRequest if these events, after `before` others, are too many, or one is too long."""
+    """Raise InvalidRequest if these events, after `before` earlier ones, are too many, or one is too long."""
     if before + len(texts) > SEQUENCE_EVENTS_MAX:
         raise InvalidRequest(f"events must be at most {SEQUENCE_EVENTS_MAX}")
     for index, text in enumerate(texts, before):

@@ -55,7 +55,7 @@ class Denied(msgspec.Struct, frozen=True):
     """What the members decided against events without a certificate for it."""
 
     index: int
-    """Of the event that most members refuse, the first of equals."""
+    """Index of the event that most members refuse; of several, the first."""
     code: str
     verdict: Verdict
     """INVALID, or NONE if no verdict got enough votes."""
@@ -178,9 +178,9 @@ def _denied(piece: JudgedPiece) -> Denied | None:
     votes = [each for each in piece.members if each.given in (Given.VALID, Given.INVALID)]
     if piece.verdict is Verdict.INVALID:
         refusals = Counter(error for vote in votes for error in vote.errors)
-        # That of most members, the first of equals: a liar names no event where others refuse another one.
-        order = sorted(refusals, key=lambda error: (-refusals[error], error))
-        index, code = order[0] if order else (piece.position, NO_CERTIFICATE)
+        # What most members name: no single liar chooses the event while others agree on another one.
+        nothing = piece.position, NO_CERTIFICATE
+        index, code = min(refusals, key=lambda error: (-refusals[error], error), default=nothing)
         return Denied(index, code, piece.verdict, final=not piece.partial)
     if piece.verdict is Verdict.NONE and len(votes) >= quorum.quorum(len(piece.members)):
         return Denied(piece.position, piece.code, piece.verdict, final=not piece.partial)

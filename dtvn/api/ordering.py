@@ -114,7 +114,7 @@ def decide(
     choice. A malformed request is not sent; its decision is `bad_request`. Raises Unavailable when
     too many calls are in flight to send anything.
     """
-    entry = entry or network.entry(_about(requests[0]) if requests else "")
+    entry = entry or network.entry(_balancing_key(requests[0]) if requests else "")
     until = valid_until(wait)
     decisions: list[Decision | None] = []
     operations: list[Operation] = []
@@ -161,8 +161,8 @@ def decided(network: GatewayFace, request: Request, result: Result) -> Decision:
     return Decision(request, result, f"Nothing was sent. {state.sentence}." if state and lacks else "")
 
 
-def _about(request: Request) -> str:
-    """The ticket or lock that a request is about; "" for another one."""
+def _balancing_key(request: Request) -> str:
+    """The ticket or lock that a request is about, for GatewayFace.entry; "" if it is about neither."""
     return request.ticket or getattr(request.command, "name", "")
 
 

@@ -19,6 +19,7 @@ from dtvn.cli import (
 )
 
 FAILED = 2
+"""Exit status after an unexpected exception."""
 # Of these, only `validate` reads standard input.
 PRINTING = {
     "events-proxy": events_proxy,
@@ -52,10 +53,10 @@ def command() -> None:
     """The entry point of the installed program."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # for characters unknown to the terminal
+            stream.reconfigure(errors="backslashreplace")  # for what the encoding lacks
     try:
         code = run()
-    except Exception:  # noqa: BLE001 - 1, Python's exit status, would be a verdict
+    except Exception:  # noqa: BLE001 - Python's exit status, 1, means a verdict
         traceback.print_exc()
         code = FAILED
     sys.exit(code)

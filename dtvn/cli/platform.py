@@ -38,11 +38,11 @@ def ask(platform: str, path: str, form: type[Form]) -> Form:
 
 
 def api_key() -> str:
-    """The key in $DTVN_API_KEY, "" without one. Raises PlatformError, which does not show it: an HTTP library
-    would."""
+    """The key in $DTVN_API_KEY; "" if it is unset. Raises PlatformError if no HTTP header can hold the key,
+    without showing it: an HTTP library would show it."""
     key = os.environ.get("DTVN_API_KEY", "")
     if not (key.isascii() and key.isprintable() and key == key.strip()):
-        raise PlatformError("$DTVN_API_KEY is no key: it has a line end, other space, or signs beyond ASCII")
+        raise PlatformError("$DTVN_API_KEY is not a key: it has outer space, or not only printable ASCII")
     return key
 
 

@@ -125,7 +125,7 @@ def _one_line(data: bytes) -> str:
 
 
 def as_json(report: Report) -> str:
-    """One object in one line, in ASCII, for any encoding of the output."""
+    """One JSON object on one line, in ASCII, which any encoding of the output holds."""
     return json.dumps(msgspec.to_builtins(report.result()), separators=(",", ":")) + "\n"
 
 

@@ -53,6 +53,6 @@ def _fetched(address: str) -> Iterator[bytes]:
             if "proto" in kind:
                 raise SourceError(f"not validated: {address} sends {kind}, not text")
             yield from answer.iter_bytes()
-    # The latter three: certificates and proxies that the environment names.
+    # The last three: certificates or proxies that environment variables name cannot be used.
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:
         raise SourceError(f"cannot read {address}: {error or type(error).__name__}") from None

@@ -64,7 +64,7 @@ def changed(config: Checked, usual: Checked) -> list[str]:
 
 
 def fields_of(values: Mapping[str, Any]) -> list[str]:
-    """Dotted names of the fields that values from a file set; null sets nothing."""
+    """Dotted names of the fields that `values`, read from a file, set; null sets nothing."""
     found: list[str] = []
     for field, value in values.items():
         if isinstance(value, dict):
@@ -75,7 +75,7 @@ def fields_of(values: Mapping[str, Any]) -> list[str]:
 
 
 def without_effect(fields: Iterable[str], followed: Container[str]) -> str:
-    """Which of these fields are not `followed`, as a sentence; "" if all are."""
+    """A clause that names those of `fields` that are not in `followed`; "" if there are none."""
     idle = sorted(field for field in fields if field not in followed)
     return f"{', '.join(idle)} {'have' if idle[1:] else 'has'} no effect here" if idle else ""
 

@@ -311,11 +311,11 @@ CLUSTER_FIELDS = frozenset(
         "consensus_timeout",
         "validation_timeout",
         "partition_handler.allow_local_validation",
-        # What these ask for is so in any case.
+        # What these can ask for is always done.
         *(f"security.{field}" for field in SecurityConfig.__struct_fields__),
     }
 )
-"""Dotted names of the fields that everybody who has a cluster judge follows."""
+"""Dotted names of the fields that the platform and every validator follow."""
 
 
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {

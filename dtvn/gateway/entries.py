@@ -5,7 +5,7 @@ A member that leaves three in a row unanswered is left out until it answers two;
 half of the last twenty unanswered has an open breaker, and comes back by the same questions, which are then
 probes. Its first answer clears what was counted before: it had not started yet. Nothing critical depends on
 the choice: a bundle goes to the primary, whatever its operations name, and all members answer it (R34). So
-the time and outcome of a submission are no entry node's; least connections counts those under way.
+time and outcome of a submission say nothing about its entry node; least connections counts those under way.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TURNS = LoadBalancerConfig(
 LAG_MAX = 500
 """Sequences that an entry node may lag behind: its last answer may be a second old."""
 NO_KEY = "operation"
-"""The key of all operations that have none, by consistent hash."""
+"""The key of all operations without one, for consistent hashing."""
 
 
 class Entries:
@@ -40,11 +40,11 @@ class Entries:
     def __init__(
         self, members: Iterable[str], chance: Chance, now: float, config: LoadBalancerConfig = TURNS
     ) -> None:
-        """`config`: but for its intervals, which are those of the status questions."""
+        """`config`: its intervals are ignored; those of the status questions hold."""
         self._balancer = LoadBalancer(config, chance)
-        self._counts = config.algorithm is Balancing.LEAST_CONNECTIONS
+        self._counts_calls = config.algorithm is Balancing.LEAST_CONNECTIONS
         self._under_way: dict[int, set[str]] = {}
-        """The entry nodes that the operations of a call name, by its number."""
+        """Number of a call -> the entry nodes that its operations name."""
         self._chosen: Counter[str] = Counter()
         self.polled = 0
         """Status questions of all members that the balancer knows of."""
@@ -73,15 +73,15 @@ class Entries:
             self._measure(member, status, now)
 
     def begin(self, call: int, operations: Sequence[Operation]) -> None:
-        """A call is under way until `end`; it may name other entry nodes than those chosen here."""
-        if not self._counts:  # 4 us a call
+        """Count `call` at the entry nodes that its operations name, chosen here or not, until `end`."""
+        if not self._counts_calls:  # counting costs 4 us a call
             return
         self._under_way[call] = {each.entry for each in operations} & self._counted.keys()
         for member in self._under_way[call]:
             self._balancer.begin_request(member)
 
     def end(self, call: int) -> None:
-        """The call is over; one that began in another epoch is ignored."""
+        """Count the call no longer; one that began in another epoch is ignored."""
         for member in self._under_way.pop(call, ()):
             self._balancer.end_request(member)
 

@@ -287,8 +287,8 @@ class Events(Protocol):
         """The algorithms by which this cluster can decide."""
 
     def rule(self, algorithm: Algorithm | None = None) -> DecisionRule:
-        """How runs of this algorithm are decided; None: of those that name none. Raises AlgorithmNotOffered,
-        ConfigError."""
+        """The rule by which runs with `algorithm` are decided (None: runs that name none). Raises
+        AlgorithmNotOffered, ConfigError."""
 
     def begin(
         self,

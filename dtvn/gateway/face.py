@@ -109,8 +109,9 @@ class GatewayFace(Protocol):
         """All members of the present epoch, by index."""
 
     def entry(self, key: str = "") -> str:
-        """Id of the member that the next operation names as its entry node: of those that answer, by the load
-        balancer. `key`: a ticket, lock or thread, whose operations a consistent hash gives to one member."""
+        """Id of the member that the next operation names as its entry node; the load balancer
+        chooses among those that answer. `key`: the ticket or lock that the operation is about; by consistent
+        hash, operations with one key have one entry node."""
 
     def balance(self) -> Balance:
         """What is known of the members of the present epoch as entry nodes."""

@@ -1,9 +1,9 @@
-"""Sequences of one thread wait for each other in this process, any thread of which may call.
+"""Sequences of one AG-UI thread wait for each other within this process, any OS thread of which may call.
 
-Contract 2.5 names a lock, `sequence:<threadId>`, of all processes. In the log it would cost two operations a
-run, one for each look of a waiter, and the rest of a lease after each crash; and it would protect nothing:
-each run has a state of its own, so that no verdict depends on another run, two equal runs cannot be live in
-one gateway, and the log refuses a record that does not continue its run.
+Contract 2.5 names a lock, `sequence:<threadId>`, that all processes share. In the log it would cost two
+operations a run, one more each time that a waiter asks, and after a crash the rest of a lease; and it would
+protect nothing: each run has a state of its own, so that no verdict depends on another run; two runs of one
+name cannot be live in one gateway; and the log refuses a record that does not continue its run.
 """
 
 from __future__ import annotations

@@ -111,8 +111,8 @@ class _Operations(Reading):
     def from_config(
         cls, gateway: GatewayFace, config: DistributedValidatorConfig | None, tracer: Tracer | None = None
     ) -> Self:
-        """A validator with the algorithm, quorum, time-out, breaker and local validation of `config`; a
-        warning in the log names other fields that it sets. Its `load_balancer` is an argument of the gateway.
+        """A validator with the algorithm, quorum, time-out, breaker and local validation of `config`; the
+        log warns of other fields that it sets. Its `load_balancer` is for the gateway (`balancing`).
 
         Raises ValidatorError without a configuration. `start` raises AlgorithmNotOffered or ConfigError if
         this cluster cannot decide so.

@@ -96,7 +96,7 @@ class NodeInfo(msgspec.Struct, frozen=True):
     error_rate: float
     """Share of them, 0 to 1, that it left unanswered or answered twice differently."""
     response_time_ms: float
-    """Whole milliseconds of its newest answer about itself; 0 before the first."""
+    """Milliseconds, whole, that its newest answer about itself took; 0 before the first."""
     load: float
     """Share of one processor, 0 to 1, that it used between its two newest answers about itself; 0 before the
     second."""
@@ -218,7 +218,7 @@ def agreed_algorithm(
     votes = events.rule(rule.algorithm).needed
     if rule.needed > votes:
         raise ConfigError(
-            f"the gateway decides by {votes} votes, not by {rule.needed}: open it with this `judging`"
+            f"the gateway decides by {votes} votes, not by {rule.needed}: open it with these as `judging`"
         )
     return rule.algorithm
 

@@ -59,7 +59,7 @@ class Reading(Nodes):
         members = self.get_total_nodes()
         try:
             rule = self._gateway.events.rule(self._algorithm)
-        except (AlgorithmNotOffered, ConfigError):  # then what was asked for
+        except (AlgorithmNotOffered, ConfigError):  # then the algorithm that was asked for
             rule = DecisionRule(self._algorithm or Algorithm.PBFT, members, quorum.quorum(members))
         consensus = ConsensusConfig(
             algorithm=rule.algorithm,
@@ -116,7 +116,7 @@ class Reading(Nodes):
         return Health(self.get_running() and decides, len(reached), total, decides, well, tuple(issues))
 
     def _lacking(self, reached: int, total: int) -> str:
-        """Why so many members decide nothing; "" if they do."""
+        """Why `reached` of `total` members cannot decide; "" if they can."""
         try:
             rule = self._gateway.events.rule(self._algorithm)
         except (AlgorithmNotOffered, ConfigError) as error:

@@ -152,8 +152,8 @@ class ClusterJudge:
                         if answer.status_code not in _AGAIN and trouble.code != BUSY:
                             break
                         asked = _retry_after(answer)
-                    if self.patience is None:  # or else the caller says it
-                        log.warning("%s. It is asked again.", trouble)
+                    if self.patience is None:  # otherwise the caller reports it
+                        log.warning("%s. Retrying.", trouble)
                     await asyncio.sleep(max(pause, asked))
                     pause = min(2 * pause, PAUSE_SECONDS_MAX)
         raise trouble
@@ -243,7 +243,7 @@ class _ClusterJudgement:
 
     def _none_of(self, count: int) -> list[Verdict]:
         """Refuses the next `count` events, because another stream writes their run."""
-        self.scope = LOCAL_ONLY  # no members' votes
+        self.scope = LOCAL_ONLY  # without votes of members
         first, self._position = self._position, self._position + count
         said = "Another stream writes this run now."
         return [refused(index, "RUN_HAS_TWO_WRITERS", said) for index in range(first, self._position)]

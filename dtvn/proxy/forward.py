@@ -56,7 +56,7 @@ class Forward:
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008, "reason": "only HTTP is passed on"})
         elif scope["method"] == "CONNECT" or not _path(scope).startswith(b"/"):
-            await _refuse(send, 400, "NO_PATH", "A request names a path below the address of the agent.")
+            await _refuse(send, 400, "NO_PATH", "The request target must be a path, which begins with /.")
         elif self._open >= self._streams:
             await _refuse(send, 503, "TOO_MANY_STREAMS", f"{self._streams} requests are being passed on.")
         else:
@@ -123,7 +123,7 @@ class Forward:
             self.url,
             headers=headers,
             stream=upload if has_body else _NO_BODY,
-            # Not in the URL, which would resolve `..`, even above the agent's path, and quote characters.
+            # Not as a URL: httpx would resolve `..`, even above the agent's path, and percent-encode.
             extensions={"timeout": self._timeouts, "target": target},
         )
 
@@ -191,7 +191,7 @@ _NO_BODY = httpx.ByteStream(b"")
 
 
 def _path(scope: Scope) -> bytes:
-    """The path as the client wrote it."""
+    """The path of the request target, as the client wrote it."""
     path: bytes = scope.get("raw_path") or scope["path"].encode()
     return path
 

@@ -192,7 +192,7 @@ def test_the_algorithm_of_a_call_is_bound_to_the_configuration(gateway: FakeGate
             validator.validate_sequence(GOOD, algorithm=Algorithm.MAJORITY),
         ):
             assert codes(found) == ["algorithm_not_offered"]
-            said = "the gateway decides by 3 votes, not by 4: open it with this `judging`"
+            said = "the gateway decides by 3 votes, not by 4: open it with these as `judging`"
             assert found.errors[0].message == said
 
 

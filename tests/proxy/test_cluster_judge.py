@@ -215,7 +215,7 @@ async def test_a_cluster_that_is_not_there_gives_no_verdict_in_time(
         answer = await proxy.post()
     await judge.client.aclose()
     assert parsed(answer.content)[0]["message"] == "Not validated: no verdict within 0.3 s."
-    said = "cannot reach the cluster's platform: All connection attempts failed. It is asked again."
+    said = "cannot reach the cluster's platform: All connection attempts failed. Retrying."
     assert said in caplog.messages
 
 

@@ -133,8 +133,8 @@ def test_a_key_that_no_header_can_hold_is_not_shown(
     monkeypatch.setenv("DTVN_API_KEY", key)
     code, _, said = run(written(tmp_path, GOOD), cluster="http://127.0.0.1:1")
     assert (code, said.count("\n")) == (2, 1)
-    assert said.startswith("dtvn validate: $DTVN_API_KEY is no key")
-    with pytest.raises(PlatformError, match="is no key"):
+    assert said.startswith("dtvn validate: $DTVN_API_KEY is not a key")
+    with pytest.raises(PlatformError, match="is not a key"):
         fetch("http://127.0.0.1:1", "health")
 
 

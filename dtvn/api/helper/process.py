@@ -30,7 +30,7 @@ logger = logging.getLogger("dtvn.node_api")
 GRACE = 2
 """Seconds to finish requests in progress once the node asks this process to stop."""
 TELL_SPACE = 0.01
-"""Minimum seconds after a report with news of requests to the node, which exports them as metrics."""
+"""Seconds of pause after a report with new request counts; the node exports them as metrics."""
 REPORT_INTERVAL_MAX = 0.5
 """Seconds after which an empty report is sent: a helper that is silent for long is killed."""
 DATE_INTERVAL = 1.0
@@ -60,7 +60,7 @@ class _Server(uvicorn.Server):
         """See uvicorn.Server."""
         self._loop = asyncio.get_running_loop()
         while not await self.on_tick(0):
-            await _within(DATE_INTERVAL, self._stop)
+            await _set_within(DATE_INTERVAL, self._stop)
 
     def stop(self) -> None:
         """End in order; called by another thread."""
@@ -134,7 +134,7 @@ async def _tell(channel: Channel, service: Service) -> None:
     said, faults, told_at = 0, 0, 0.0
     answered: tuple[Answered, ...] = ()
     while True:
-        told = await _within(REPORT_INTERVAL_MAX, service.news)
+        woken = await _set_within(REPORT_INTERVAL_MAX, service.news)
         service.news.clear()
         answered = (answered + service.take_answered())[-ANSWERED_MAX:]
         faults += service.take_faults()
@@ -142,12 +142,13 @@ async def _tell(channel: Channel, service: Service) -> None:
         news = answered or faults or said != service.sockets or now - told_at >= REPORT_INTERVAL_MAX
         if news and channel.send(Counted(answered, service.sockets, faults)):
             said, answered, faults, told_at = service.sockets, (), 0, now
-        if told:
+        if woken:
             await asyncio.sleep(TELL_SPACE)
 
 
-async def _within(seconds: float, event: asyncio.Event) -> bool:
-    """Wait for an event, at most `seconds`; return whether it came. `asyncio.wait_for` would make a task."""
+async def _set_within(seconds: float, event: asyncio.Event) -> bool:
+    """Wait until `event` is set, at most `seconds`; return whether it is. (`asyncio.wait_for` makes a task in
+    Python 3.11.)"""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             return await event.wait()

@@ -140,7 +140,7 @@ class Tally:
             if not self._groups[known.encoded]:
                 del self._groups[known.encoded]
             self._abstained.add(known.member)
-            self.verdict = None  # it may rest on the vote that no longer counts
+            self.verdict = None  # it may rest on the vote that is withdrawn here
             self._judge()
 
     def _judge(self) -> None:

@@ -25,10 +25,10 @@ REMOVED = {
 _PLACE = re.compile(r"^(.*?)(?: - at `\$\.?(.*)`)?\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.+)`")
 _HIGH, _LOW = rb"\\u[dD][89abAB][\da-fA-F]{2}", rb"\\u[dD][c-fC-F][\da-fA-F]{2}"
-_HALF = re.compile(rb"(?<!\\)(?:\\\\)*(?:%b(?!%b)|(?<!%b)%b)" % (_HIGH, _LOW, _HIGH, _LOW))
-"""An escaped surrogate alone: agents that cut a text by UTF-16 units emit them."""
-_HALF_BYTES = 16 * 1024
-"""Longest text in which it is looked for: a few milliseconds."""
+_LONE_SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*(?:%b(?!%b)|(?<!%b)%b)" % (_HIGH, _LOW, _HIGH, _LOW))
+"""An escaped surrogate without the other half: agents that cut text by UTF-16 units emit it."""
+_SEARCHED_BYTES_MAX = 16 * 1024
+"""Longest event in which a lone surrogate is searched for, which takes a few milliseconds."""
 _as_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -77,9 +77,9 @@ def bad_shape(data: bytes, error: Exception) -> BadShape:
 
 
 def _not_json(data: bytes, error: Exception, kind: type[s.Event] | None = None) -> BadShape:
-    if len(data) > _HALF_BYTES or _HALF.search(data) is None:
+    if len(data) > _SEARCHED_BYTES_MAX or _LONE_SURROGATE.search(data) is None:
         return BadShape(Refusal("NOT_JSON", f"Not JSON: {error}."), kind)
-    said = r"Half of a character: a surrogate (\ud800 to \udfff) without the other."
+    said = r"Half of a character: a lone surrogate (\ud800 to \udfff)."
     return BadShape(Refusal("NOT_JSON", said), kind, "Cut texts between characters, not UTF-16 units.")
 
 

@@ -257,7 +257,7 @@ def test_any_text_is_printed_whatever_the_encoding(tmp_path: Path, form: str, sa
 @pytest.mark.parametrize(
     "environment", [{"ALL_PROXY": "socks5://a"}, {"ALL_PROXY": "odd://a"}, {"SSL_CERT_FILE": "nowhere"}]
 )
-def test_an_environment_without_a_way_out_is_2(environment: dict[str, str]) -> None:
+def test_an_environment_that_httpx_cannot_use_ends_with_2(environment: dict[str, str]) -> None:
     found = program("https://127.0.0.1:1/", **environment)
     assert found.returncode == 2
     assert found.stderr.startswith("dtvn validate: cannot read https://127.0.0.1:1/: ")
