@@ -39,7 +39,7 @@ def events_config() -> DistributedValidatorConfig | None:
 
 
 def given_values(named: str) -> dict[str, Any]:
-    """The fields that a profile or a file gives; raises ValueError, OSError."""
+    """The fields that the profile or file `named` sets; raises ValueError, OSError."""
     from dtvn.events.config import PROFILES
 
     profile = PROFILES.get(named.replace("-", "_"))

@@ -2,7 +2,7 @@
 
 Threads that compute at the same time share the interpreter's lock: eight of them answer no more reads than
 one, with 17 switches a read instead of two and a third more processor time. For the same reason the event
-loop is woken for the results of all calls in a row at once, or when the thread waits.
+loop is woken once for the results of calls in a row: when no call is left, or when the thread waits.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Lane:
 
     def _look(self, loop: asyncio.AbstractEventLoop, turn: int, ended: int) -> None:
         self._watched = False
-        # Before the results: who takes the last call meanwhile leaves a result that nobody tells.
+        # Read first: if a thread takes the last call meanwhile, only another look delivers the result before.
         waits = not self._calls.empty()
         self._results.deliver()
         if waits:
@@ -103,7 +103,7 @@ def step_aside() -> None:
 
 
 class _Results:
-    """The way of results into an event loop."""
+    """Carries results from threads into an event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self.loop = loop
@@ -114,14 +114,14 @@ class _Results:
         self._ended.append((future, result, error))
 
     def tell(self) -> None:
-        """Wake the loop if there are results. While calls wait, `Lane._look` asks for them besides."""
+        """Wake the loop if there are results. While calls wait, `Lane._look` delivers them too."""
         if self._ended and not self._told and self.loop is not None:
             self._told = True
             self.loop.call_soon_threadsafe(self.deliver)
 
     def deliver(self) -> None:
-        """For the event loop."""
-        self._told = False  # before the look: what comes after it wakes the loop again
+        """Set the futures whose calls have ended. Called in the event loop."""
+        self._told = False  # first: a result that comes later wakes the loop again
         while self._ended:
             future, result, error = self._ended.popleft()
             if future.cancelled():

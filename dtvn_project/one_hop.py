@@ -53,8 +53,8 @@ class HeldResponse(HttpResponse):
 
 
 class LaterResponse(StreamingHttpResponse):
-    """A streamed answer whose status is not known when the view returns it. `once_begun`: calls to make once
-    it is, unless the client leaves before; for the middleware that reports it."""
+    """A streamed answer whose status is not known when the view returns it. `once_begun`: functions that
+    are called once it is, unless the client leaves before; for middleware that reports the status."""
 
     def __init__(self, *content: Any, **named: Any) -> None:
         super().__init__(*content, **named)
@@ -65,7 +65,7 @@ class LaterResponse(StreamingHttpResponse):
         raise NotImplementedError
 
     async def end(self) -> None:
-        """The answer was sent, or its client left, maybe before `begin` was called."""
+        """Called when the answer was sent or its client has left, even if `begin` was not called."""
         raise NotImplementedError
 
 
@@ -120,8 +120,8 @@ class OneHopHandler(ASGIHandler):
         return await super().read_body(again)
 
     async def _finish(self, run: Run, response: HttpResponseBase, send: Send, client: _Client) -> None:
-        """Send an answer. Cancelled if the client leaves, until the answer is sent: daphne reports the end of
-        each answer as if its client had left."""
+        """Send an answer. Cancelled if the client leaves before all is sent; not after, when daphne says
+        of every client that it has left."""
         if isinstance(response, HeldResponse):
             await asyncio.sleep(response.held_for)
         if not isinstance(response, StreamingHttpResponse):
@@ -154,25 +154,25 @@ class OneHopHandler(ASGIHandler):
 
 
 class _Client:
-    """Cancels the present task if its client leaves; looks for that once the answer is not prompt. A call
-    that runs then ends by itself."""
+    """Cancels the task that makes it if the client leaves; watches for that after PROMPT seconds. A call that
+    then runs in a thread is not ended."""
 
     def __init__(self, receive: Receive) -> None:
         self.has_left = False
         self._receive = receive
         self._task = asyncio.current_task()
         self._gone: asyncio.Future[Mapping[str, Any]] | None = None
-        self._later = asyncio.get_running_loop().call_later(PROMPT, self.watch)
+        self._timer = asyncio.get_running_loop().call_later(PROMPT, self.watch)
 
     def watch(self) -> None:
-        """Look from now on."""
+        """Watch from now on, if not yet."""
         if self._gone is None:
             self._gone = asyncio.ensure_future(self._receive())
             self._gone.add_done_callback(self._leave)
 
     def forget(self) -> None:
-        """Look no more: the request is answered. May be called again."""
-        self._later.cancel()
+        """Stop watching, since the request is answered. May be called again."""
+        self._timer.cancel()
         self._task = None
         if self._gone is not None:
             self._gone.cancel()

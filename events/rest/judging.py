@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -67,16 +67,16 @@ def judge_stream(call: Call) -> HttpResponseBase:
     """Have a stream judged: NDJSON, server-sent events or a JSON list. Its verdicts flow back while the rest
     is judged, one line (NDJSON) or one message (`Accept: text/event-stream`) an event, then the report. In
     chunks (`Transfer-Encoding`) they flow back while the rest is sent: 408 after 300 s of silence, 429 for
-    too many such streams and sockets; once the answer has begun, an error is its last line."""
+    too many such streams and WebSockets; once the answer has begun, an error is its last line."""
     wanted, given = read_query(call), read_stream(call.body)
     run = run_table.open(wanted, call.actor, given.texts[0])
     media, form = media_of(call)
-    lines = verdict_lines(run, _batches(given.texts), form, total=len(given.texts))
+    lines = verdict_lines(run, _each_batch(given.texts), form, total=len(given.texts))
     return StreamingHttpResponse(lines, content_type=media, headers=NO_STORE)
 
 
 def media_of(call: Call) -> tuple[str, bytes]:
-    """The media type that the caller accepts, and the form of a line of it."""
+    """The media type of the verdicts that the caller accepts, and the format of one verdict in it."""
     return (SSE, b"data: %b\n\n") if SSE in call.headers.get("Accept", "") else (NDJSON, b"%b\n")
 
 
@@ -91,17 +91,23 @@ def read_query(call: Call) -> RunBody:
     return convert(members, RunBody)
 
 
-async def _batches(texts: tuple[bytes, ...]) -> AsyncIterator[tuple[bytes, ...]]:
+def batches_of(texts: tuple[bytes, ...]) -> Iterator[tuple[bytes, ...]]:
+    """The events in order, at most CHUNK_EVENTS_MAX at once."""
     for start in range(0, len(texts), CHUNK_EVENTS_MAX):
         yield texts[start : start + CHUNK_EVENTS_MAX]
+
+
+async def _each_batch(texts: tuple[bytes, ...]) -> AsyncIterator[tuple[bytes, ...]]:
+    for batch in batches_of(texts):
+        yield batch
 
 
 async def verdict_lines(
     run: OpenRun, batches: AsyncIterator[tuple[bytes, ...]], form: bytes, total: int = 0
 ) -> AsyncGenerator[bytes]:
-    """Yields b"", then the lines of an answer, in `form`: a verdict each, then the report, or the error that
-    ended it. `batches`: the events, at most CHUNK_EVENTS_MAX at once. `total`: their number, 0 if it is not
-    known: then the first ones without a certificate end the stream."""
+    """Yields b"", then the lines of an answer in the format `form`: a verdict each, then the report, or the
+    error that ended the run. `batches`: the events, see batches_of; none is read after the first events
+    without a certificate. `total`: number of all events for the report; 0: of those that were read."""
     whole = Judgement(0, [], [], [])
     try:
         yield b""

@@ -14,10 +14,9 @@ from django.http import HttpRequest
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, ServiceError
 from dtvn.api.event_bodies import EventStream, RunBody
-from dtvn.events.judging import CHUNK_EVENTS_MAX
 from dtvn_project.live_body import LIVE, LiveBody
 from dtvn_project.one_hop import LaterResponse
-from events.rest.judging import NO_STORE, media_of, read_query, verdict_lines
+from events.rest.judging import NO_STORE, batches_of, media_of, read_query, verdict_lines
 from events.services import clients, errors
 from events.services.open_runs import IDLE, OpenRun, chosen
 from events.services.run_table import SCOPE, run_table
@@ -28,11 +27,12 @@ from validators.rest.keys import require
 from validators.services.network import informed_gateway
 
 Events = tuple[bytes, ...]
+"""JSON texts of consecutive events."""
 
 
 def judge_live(call: Call, request: HttpRequest) -> LaterResponse:
-    """Have a stream judged whose body is live. The answer begins with the first event; whatever refuses it
-    has today's status, and later errors are the last line."""
+    """Have a stream judged whose body is live. The answer begins when the first event has come: an error
+    before has its own status, a later one is the last line of a 200."""
     wanted = read_query(call)
     chosen(informed_gateway(), wanted.algorithm)
     return _LiveAnswer(call, wanted, request)
@@ -46,7 +46,7 @@ class _LiveAnswer(LaterResponse):
         self._wanted, self._actor = wanted, call.actor
         scope: dict[str, Any] = request.scope  # type: ignore[attr-defined]
         self._body: LiveBody = scope[LIVE]
-        self._asking = {
+        self._credentials = {
             "headers": scope["headers"],
             "session": getattr(request, "session", None),
             "user": getattr(request, "user", None),
@@ -56,7 +56,7 @@ class _LiveAnswer(LaterResponse):
         super().__init__(self._lines, content_type=media, headers=NO_STORE)
 
     async def begin(self) -> None:
-        """See LaterResponse: the first event has come, or what refuses the stream."""
+        """See LaterResponse: the run of the first event is open, or the stream is refused."""
         try:
             await anext(self._lines)
         except Exception as error:  # noqa: BLE001 - answered, and logged if unexpected
@@ -72,7 +72,7 @@ class _LiveAnswer(LaterResponse):
         await self._lines.aclose()
 
     async def _judged(self) -> AsyncGenerator[bytes]:
-        """Yields b"" once the run is open, then the lines."""
+        """Yields b"" once the run is open, then the lines. Raises ServiceError before."""
         if not clients.enter(self, self._actor):
             text = "Too many clients have events judged; try again later."
             raise ApiError(429, errors.TOO_MANY_RUNS, text, headers={"Retry-After": "1"})
@@ -80,7 +80,7 @@ class _LiveAnswer(LaterResponse):
             async with aclosing(self._arriving()) as arriving:
                 first = await anext(arriving)
                 run = await database_sync_to_async(self._open)(first[0])
-                lines = verdict_lines(run, _after(first, arriving), self._form)
+                lines = verdict_lines(run, _with_first(first, arriving), self._form)
                 async with aclosing(lines):
                     async for line in lines:
                         yield line
@@ -89,7 +89,7 @@ class _LiveAnswer(LaterResponse):
             self._end_run()
 
     def _open(self, first: bytes) -> OpenRun:
-        """In a thread, which goes on if the client leaves meanwhile."""
+        """Open the run. Called in a thread, which goes on if the client leaves: then the run is ended."""
         run = self._run = run_table.open(self._wanted, self._actor, first)
         if not clients.is_present(self):
             self._end_run()
@@ -101,9 +101,9 @@ class _LiveAnswer(LaterResponse):
                 self._run.end()
 
     async def _arriving(self) -> AsyncGenerator[Events]:
-        """Yields the events as they come, at most CHUNK_EVENTS_MAX at once and at least one in all."""
-        stream, checked, piece = EventStream(), time.monotonic(), b"-"
-        while piece:
+        """Yields the events as they come, see batches_of; at least one in all. Raises ServiceError."""
+        stream, checked, ended = EventStream(), time.monotonic(), False
+        while not ended:
             try:
                 async with asyncio.timeout(IDLE):
                     piece = await self._body.piece()
@@ -115,15 +115,16 @@ class _LiveAnswer(LaterResponse):
                 await self._require_access()
             if self._run is not None:
                 self._run.touched = now
-            texts = stream.feed(piece) if piece else await asyncio.to_thread(stream.end)
-            for start in range(0, len(texts), CHUNK_EVENTS_MAX):
-                yield texts[start : start + CHUNK_EVENTS_MAX]
+            ended = not piece
+            texts = await asyncio.to_thread(stream.end) if ended else stream.feed(piece)
+            for batch in batches_of(texts):
+                yield batch
 
     async def _require_access(self) -> None:
         """Raise ServiceError if the caller may no longer have events judged: keys are revoked and expire,
         sessions end."""
         try:
-            caller = require(await caller_of_request(self._asking), SCOPE)
+            caller = require(await caller_of_request(self._credentials), SCOPE)
         except Exception as error:
             raise describe(error) from error
         if (refused := for_one_event(caller)) is not None:
@@ -134,7 +135,7 @@ async def _whole(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-async def _after(first: Events, others: AsyncIterator[Events]) -> AsyncIterator[Events]:
+async def _with_first(first: Events, others: AsyncIterator[Events]) -> AsyncIterator[Events]:
     yield first
     async for each in others:
         yield each

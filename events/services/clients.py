@@ -4,18 +4,18 @@ stream: bounds on their number, and how long their access holds."""
 from __future__ import annotations
 
 CLIENTS_MAX = 64
-"""Most of these clients of one process."""
+"""Most of these clients in one process."""
 CLIENTS_EACH = 32
 """Most of these for one caller: a user, or a key with its sessions."""
 ACCESS_INTERVAL = 5.0
 """Seconds for which an access check of the caller holds; what the client sends after that repeats it."""
 
 _present: dict[int, str] = {}
-"""id() of each client's object -> the caller that it counts for."""
+"""id() of each counted client -> its caller."""
 
 
 def enter(client: object, actor: str) -> bool:
-    """Count a client from now on; False if there are too many."""
+    """Count `client` for the caller `actor` until `leave`; returns False if there are too many already."""
     if len(_present) >= CLIENTS_MAX or list(_present.values()).count(actor) >= CLIENTS_EACH:
         return False
     _present[id(client)] = actor
@@ -28,5 +28,5 @@ def is_present(client: object) -> bool:
 
 
 def leave(client: object) -> None:
-    """Count the client no longer."""
+    """Count the client no longer, if it was counted."""
     _present.pop(id(client), None)

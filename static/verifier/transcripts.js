@@ -14,7 +14,7 @@
     "must be one that a platform of the cluster lists in `records` of GET /api/v1/events/runs/{id}.",
   ];
   const SINCE = "It says what was emitted and judged, not when, and nothing of what came later.";
-  // As the log has read it from the first release on: `$` of its pattern lets one line feed follow.
+  // As the log has always read it: `$` in Python also matches before a last line feed.
   const CODE = /^[A-Z][A-Z0-9_]{0,63}\n?$/;
   const { Refused, digest, join, need, opened, pack, same, tag } = root.dtvnForms;
   const { climb, isSigned, node, quorum, shown } = root.dtvnVerify;

@@ -94,7 +94,7 @@ def test_the_loop_is_woken_once_for_calls_in_a_row(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("stalled", "before"), [(PATIENCE, step_aside), (0.001, lambda: None)], ids=["steps aside", "stalls"]
 )
-def test_a_result_does_not_wait_for_the_call_behind_that(
+def test_a_result_does_not_wait_for_the_next_call(
     stalled: float, before: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lane, "STALLED", stalled)

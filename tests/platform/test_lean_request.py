@@ -110,7 +110,7 @@ def test_the_application_gets_what_daphne_would_give_it(data: bytes) -> None:
     ],
     ids=["path", "query", "value", "another value"],
 )
-def test_what_daphne_refuses_is_refused_as_there(data: bytes) -> None:
+def test_what_daphne_refuses_gets_the_same_answer(data: bytes) -> None:
     theirs, ours = asyncio.run(both(data))
     assert not ours.scopes
     assert ours.answer == theirs.answer

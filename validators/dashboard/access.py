@@ -97,8 +97,8 @@ async def caller_of_socket(scope: dict[str, Any], *, again: bool = False) -> Cal
 
 
 async def caller_of_request(scope: dict[str, Any]) -> Caller | None:
-    """The caller of a request that was admitted before, by `headers`, `session` and `user` of the scope as
-    the database has them now; None if there is none any more."""
+    """The caller of a request that was admitted before. `scope`: its `headers`, `session` and `user`; the
+    last two are read anew. None if it may no longer call."""
     return await _caller_of(await _as_stored(scope))
 
 

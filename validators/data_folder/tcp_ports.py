@@ -104,18 +104,19 @@ def _bind(one: socket.socket, host: str, port: int, *, again: bool) -> None:
 def _candidates() -> Iterator[int]:
     """Ports in random order; if no range was named, then any that the kernel gives."""
     if settings.NODE_PORTS is not None:
-        yield from _drawn(list(settings.NODE_PORTS))
+        yield from _shuffled(list(settings.NODE_PORTS))
         return
     try:
         end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
     except (OSError, ValueError, IndexError):
         end = FIRST_EPHEMERAL_PORT
-    yield from _drawn(list(range(FIRST_NODE_PORT, end)))
+    yield from _shuffled(list(range(FIRST_NODE_PORT, end)))
     yield from repeat(0, PORTS_ASKED_FOR)
 
 
-def _drawn(left: list[int]) -> Iterator[int]:
-    """Each once, drawn when it is asked for: a start takes a few of thousands."""
+def _shuffled(left: list[int]) -> Iterator[int]:
+    """Yields each port of `left` once, in random order, and takes it out; draws on demand, since a start
+    needs a few of thousands."""
     while left:
         place = secrets.randbelow(len(left))
         left[place], left[-1] = left[-1], left[place]

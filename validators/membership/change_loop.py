@@ -21,10 +21,10 @@ from validators.services import evidence, network
 logger = logging.getLogger("dtvn.members")
 
 LOOK_INTERVAL = 0.3
-"""Seconds between two steps of a change, and between two looks for news that cost no query."""
+"""Seconds between two steps of a change, and between two looks at the file that tells of one (no query)."""
 TURN_INTERVAL = 1.0
-"""Seconds between two turns while there is nothing to do: a change requested on another host is seen by
-then."""
+"""Seconds between two turns while there is nothing to do, within which a change requested on another host is
+seen."""
 LEAVERS_INTERVAL = 3.0
 """Seconds between two searches for our members that an epoch has removed."""
 EVIDENCE_INTERVAL = 60.0
@@ -32,7 +32,8 @@ EVIDENCE_INTERVAL = 60.0
 
 
 class Schedule:
-    """What is due when, in monotonic seconds. `path`: the file that tells of a new change."""
+    """Decides when tasks of the loop are due; all times are monotonic seconds. `path`: the file that is
+    written when a change is stored."""
 
     def __init__(self, path: Path, now: float) -> None:
         self._path = path
@@ -43,7 +44,7 @@ class Schedule:
         """Whether the last turn found a change, or failed."""
 
     def turn_is_due(self, now: float) -> bool:
-        """Whether to take a turn now; the next one is due at the next look unless `busy` is cleared."""
+        """Whether to take a turn now. Sets `busy`; until the caller clears it, each look is due."""
         mark = change_mark(self._path)
         due = self.busy or mark != self._seen or now - self._turned_at >= TURN_INTERVAL
         if due:

@@ -1,8 +1,9 @@
 """Refuses oversized bodies by their announced length, or once they exceed it, and bodies in very many small
 chunks: daphne would first read them whole.
 
-A stream of events in chunks is live: the application starts at the end of its headers, where daphne would
-start it at the end of its body."""
+A stream of events in chunks has a live body: the application starts when its headers are read, where daphne
+would wait for the end of its body.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +34,6 @@ CHUNKS_FREE = 256
 CHUNK_MEAN = 256
 """A body may have CHUNKS_FREE chunks in a row, and one more for each CHUNK_MEAN bytes among them: each costs
 the event loop about 10 µs, however short it is."""
-
 LIVE_CHUNK_MEAN = 16
 """CHUNK_MEAN of a live body, whose chunks may be an event each."""
 
@@ -46,8 +46,8 @@ def too_large(path: bytes) -> Refused:
     return Refused(error, enveloped=path.startswith((TICKETS, EVENTS)))
 
 
-class _Nothing(io.BytesIO):
-    """The content of a request with a live body: daphne hands over no content that is closed."""
+class _NoContent(io.BytesIO):
+    """Stands for the content of a request with a live body: of a closed one, nothing is passed on."""
 
     closed = True  # type: ignore[assignment]
 
@@ -62,7 +62,7 @@ class BoundedRequest(LeanRequest):
     """Chunks that may come even if they are empty, if the body comes in chunks."""
     _chunk_mean = CHUNK_MEAN
     live: LiveBody | None = None
-    """What the application reads while it arrives."""
+    """The body that the application reads while it arrives; None if the body is read whole before."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -116,7 +116,7 @@ class BoundedRequest(LeanRequest):
     def _begin_live(self) -> None:
         """Start the application. The connection ends with its answer, since the body may go on."""
         channel = self.channel
-        self.live, self.content, self._chunk_mean = LiveBody(), _Nothing(), LIVE_CHUNK_MEAN
+        self.live, self.content, self._chunk_mean = LiveBody(), _NoContent(), LIVE_CHUNK_MEAN
         self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
         channel.goes_live(self.live)
         super().requestReceived(channel._command, channel._path, channel._version)

@@ -87,12 +87,12 @@ class ClusterController:
         if row.generation != row.handled:
             self._take_up(row)
             row = cluster_now()
-        everybody = list(own_validators())
-        self.validators = len(everybody)
+        validators = list(own_validators())
+        self.validators = len(validators)
         if self._start is not None:
             self._go_on(self._start, time.monotonic())
         else:
-            self._follow(row, everybody)
+            self._follow(row, validators)
 
     def _take_up(self, row: ManagedCluster) -> None:
         """Starts to carry out a new desired state."""
@@ -143,10 +143,10 @@ class ClusterController:
     def _count(self, start: Start, now: float) -> None:
         """Count the running nodes, and decide whether the start has succeeded or failed. Nodes stopped by an
         operator meanwhile are not waited for."""
-        everybody = list(own_members())
-        rows = [row for row in everybody if row.desired == DesiredState.RUNNING]
+        members = list(own_members())
+        rows = [row for row in members if row.desired == DesiredState.RUNNING]
         running = sum(row.status == NodeStatus.RUNNING for row in rows)
-        total, late = len(everybody), now - start.since > START_PATIENCE
+        total, late = len(members), now - start.since > START_PATIENCE
         failed = [row for row in rows if row.status == NodeStatus.ERROR and row.error]
         held_up = [row for row in rows if row.status == NodeStatus.STARTING and row.error]
         reasons = "; ".join(f"{row.node_id}: {row.error}" for row in rows if row in failed or row in held_up)
@@ -172,14 +172,14 @@ class ClusterController:
         names = ManagedNode.objects.values_list("node_id", flat=True)
         return any(lock_holder(self._folder.node_lock(name)) is not None for name in names)
 
-    def _follow(self, row: ManagedCluster, everybody: Sequence[ManagedNode]) -> None:
+    def _follow(self, row: ManagedCluster, validators: Sequence[ManagedNode]) -> None:
         """Without a start in progress, derives the cluster's status from those of our validators."""
-        rows = [node for node in everybody if node.part != NodePart.JOINING]
+        rows = [node for node in validators if node.part != NodePart.JOINING]
         wanted = [node for node in rows if node.desired == DesiredState.RUNNING]
         running = sum(node.status == NodeStatus.RUNNING for node in rows)
         settled = all(node.status in (NodeStatus.RUNNING, NodeStatus.ERROR) for node in wanted)
         if not wanted:
-            stopped = (node for node in everybody if node.desired == DesiredState.STOPPED)
+            stopped = (node for node in validators if node.desired == DesiredState.STOPPED)
             ended = all(node.status == NodeStatus.STOPPED for node in stopped)
             status = ClusterStatus.IDLE if ended else ClusterStatus.STOPPING
             tell(status, running, len(rows), row.error, before=row)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from twisted.internet.tcp import Connection
@@ -91,13 +92,13 @@ class TimedChannel(http.HTTPChannel):
     _due = 0.0
     """Monotonic seconds at which that timer should fire."""
     _idle: Any = None
-    """The timer that looks whether the connection has been idle for too long."""
+    """The timer that checks whether the connection has been idle for too long."""
     _idle_until: float | None = None
-    """Monotonic seconds; None while a request is answered."""
+    """Monotonic seconds at which an idle connection ends; None while a request is answered."""
     _refused = False
     """Whether bytes that arrive are discarded."""
     _live: LiveBody | None = None
-    """The body that is read now, if its answer does not wait for its end."""
+    """The live body that is being read; None without one."""
     _requests_read = 0
     _host: Any = None
     _reads = 0
@@ -133,7 +134,7 @@ class TimedChannel(http.HTTPChannel):
                 self.callLater(wait, self._read_on)
 
     def setTimeout(self, period: int | None) -> int | None:
-        """See twisted, which sets and cancels a timer at each request; here one looks whether it is late."""
+        """See twisted, which sets and cancels a timer at each request; here one timer compares times."""
         before, self.timeOut = self.timeOut, period
         self._idle_until = None if period is None else time.monotonic() + period
         if period is not None and self._idle is None:
@@ -145,9 +146,9 @@ class TimedChannel(http.HTTPChannel):
         if self._idle_until is not None and self.timeOut is not None:
             self._idle_until = time.monotonic() + self.timeOut
 
-    def looks_no_more(self) -> None:
-        """End the timer of idle connections, until the next timeout is set. It would keep this object and the
-        request for a minute after a WebSocket has taken the connection over."""
+    def cancel_idle_timer(self) -> None:
+        """Cancel the timer of idle connections, until the next timeout is set. It would keep this object and
+        the request in memory for a minute after a WebSocket has taken over the connection."""
         idle, self._idle = self._idle, None
         if idle is not None:
             idle.cancel()
@@ -175,7 +176,7 @@ class TimedChannel(http.HTTPChannel):
     def write(self, data: bytes) -> None:
         """See twisted.web, whose transport would ask the system first whether the socket takes anything."""
         transport = self.transport
-        if isinstance(transport, Connection) and _is_empty(transport):
+        if isinstance(transport, Connection) and _can_send_now(transport):
             sent = transport.writeSomeData(data)
             if isinstance(sent, int):
                 data = data[sent:]
@@ -185,13 +186,12 @@ class TimedChannel(http.HTTPChannel):
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
         """See twisted.web, whose transport would check each of 40 pieces."""
         fields = [(name, value) for name, values in headers.getAllRawHeaders() for value in values]
-        lines = [b"%b %b %b" % (version, code, reason), *(b"%b: %b" % field for field in fields)]
-        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n")
+        self.transport.write(head_of(version, code, reason, fields) + b"\r\n\r\n")
 
     def requestDone(self, request: Any) -> None:
         """See twisted.web: queued bytes may contain the next request, which is not answered before the client
         reads: twisted would answer all that it queued, and keep the answers."""
-        if self._live is not None:  # its client may still send
+        if self._live is not None:  # the rest of the body may still come
             self.requests.remove(request)
             self._refuse(b"")
             return
@@ -222,7 +222,7 @@ class TimedChannel(http.HTTPChannel):
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
         """See twisted.web."""
         self._forget()
-        self.looks_no_more()
+        self.cancel_idle_timer()
         self._taken.set()
         self.room.leave(self.transport)
         super().connectionLost(reason)
@@ -241,8 +241,8 @@ class TimedChannel(http.HTTPChannel):
         raise Refused(MALFORMED)
 
     def _maybeChooseTransferDecoder(self, header: bytes, data: bytes) -> bool:
-        """Twisted's would fail at a length of over 4,300 digits. The request before it, if it was just
-        answered, would never be forgotten."""
+        """See twisted, which raises ValueError at a Content-Length of over 4,300 digits; the server would
+        then keep an answered request before it for ever."""
         try:
             return bool(super()._maybeChooseTransferDecoder(header, data))
         except ValueError:
@@ -290,7 +290,7 @@ class TimedChannel(http.HTTPChannel):
         self._refuse(Refused(LATE).answer)
 
     def _fail(self, refused: Refused) -> None:
-        """End the request that is read. If its body is live, the application answers."""
+        """Refuse the request that is being read. If its body is live, the application answers."""
         if self._live is not None:
             self._refused = True
             self._live.end(refused.error)
@@ -308,8 +308,13 @@ class TimedChannel(http.HTTPChannel):
         self.callLater(LINGER, self.transport.abortConnection)
 
 
-def _is_empty(transport: Connection) -> bool:
-    """Whether nothing waits to be sent, on a connection that is open for it."""
+def head_of(version: bytes, code: bytes, reason: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Status line and header fields of an answer, without the line end after the last one."""
+    return b"\r\n".join([b"%b %b %b" % (version, code, reason), *(b"%b: %b" % field for field in fields)])
+
+
+def _can_send_now(transport: Connection) -> bool:
+    """Whether the connection is open for sending, without TLS, and has no bytes that wait to be sent."""
     waits = transport.dataBuffer or transport._tempDataLen or transport._writeDisconnected
     return bool(transport.connected and not waits and not transport.TLS)
 

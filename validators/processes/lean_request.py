@@ -15,17 +15,20 @@ from daphne import http_protocol
 from twisted.web.http import NO_BODY_CODES, RESPONSES
 from twisted.web.http_headers import Headers
 
+from validators.processes.http_channel import head_of
+
 INVALID_IN_VALUES = bytes(http_protocol.INVALID_HEADER_VALUE_BYTES)
+"""Bytes that daphne refuses in values of header fields."""
 ROOT_PATH = b"Daphne-Root-Path"
 LENGTH = b"Content-Length"
 NAMES_MAX = 1_024
-"""Names of fields that are cached."""
+"""Most names of header fields that are cached."""
 UNKNOWN = b"Unknown Status"
-"""Twisted's word for a status that it does not know."""
+"""Twisted's reason phrase for a status that it does not know."""
 
 
 class LeanRequest(http_protocol.WebRequest):  # type: ignore[misc]
-    """See the module."""
+    """A request of the web process; see the module."""
 
     _head: dict[str, Any] | None = None
     """The start of an answer, until the first part of its body comes."""
@@ -39,7 +42,7 @@ class LeanRequest(http_protocol.WebRequest):  # type: ignore[misc]
         if self._is_plain(headers):
             self._begin(headers)
         else:
-            self.channel.looks_no_more()
+            self.channel.cancel_idle_timer()
             super().process()
 
     def handle_reply(self, message: dict[str, Any]) -> None:
@@ -57,8 +60,8 @@ class LeanRequest(http_protocol.WebRequest):  # type: ignore[misc]
         super().handle_reply(message)
 
     def handle_exception(self, exception: BaseException) -> None:
-        """See daphne, which cannot send its error page in an answer that has begun: it would leave the client
-        waiting, and look at no request or WebSocket any more."""
+        """See daphne, which fails to send its error page in an answer that has begun: the client would wait,
+        and daphne would no longer check requests and WebSockets for time-outs."""
         if not self._response_started:
             super().handle_exception(exception)
         elif not self.finished:
@@ -123,11 +126,9 @@ class LeanRequest(http_protocol.WebRequest):  # type: ignore[misc]
         fields += [
             (name, value) for name, values in self.responseHeaders.getAllRawHeaders() for value in values
         ]
-        lines = [b"%b %d %b" % (self.clientproto, status, RESPONSES.get(status, UNKNOWN))]
-        lines += [b"%b: %b" % field for field in fields]
-        sent = b"\r\n".join(lines)
+        sent = head_of(self.clientproto, b"%d" % status, RESPONSES.get(status, UNKNOWN), fields)
         if sent.count(b"\r") + sent.count(b"\n") != 2 * len(fields):
-            return False  # twisted makes spaces of line ends
+            return False  # a line end in a value, which twisted replaces by a space
         body = message.get("body", b"")
         self.code, self.startedWriting, self.sentLength = status, 1, len(body)
         self._response_started = True

@@ -144,7 +144,7 @@ class Lease:
             connection.close()
 
     def _tell(self, report: Mapping[str, Any] | None) -> bool:
-        """Whether the row still desires this run; the same statement writes a report, if there is one."""
+        """Return whether the row still desires this run; the same statement writes `report`, unless None."""
         as_desired = self._row().filter(desired=DesiredState.RUNNING, generation=self._generation)
         if report is None:
             return as_desired.exists()

@@ -40,7 +40,7 @@ NODES_DEFAULT = 4
 NODES_MAX = 31
 EFFECTIVE = {
     *CLUSTER_FIELDS,
-    # But for its intervals: a gateway asks every member once a second.
+    # Without its intervals: a gateway asks every member once a second.
     *(f"load_balancer.{field}" for field in LoadBalancerConfig.__struct_fields__ if "interval" not in field),
 }
 """Fields of DTVN_EVENTS_CONFIG that the platform follows."""

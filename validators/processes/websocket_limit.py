@@ -33,7 +33,7 @@ WAITING_MAX = 8
 WHILE_BEHIND = 0.02
 """Seconds between two checks whether the application has taken the waiting messages."""
 GONE = {"disconnected"}
-"""Of a request that this server has forgotten."""
+"""Stands for the entry in `connections` of a request that this server has forgotten."""
 MESSAGE_COST = 0.0002
 """Seconds that the application needs for a message, estimated, which count for the budget."""
 

@@ -108,7 +108,7 @@ class OnlyIntoFreeSlots(bootsteps.StartStopStep):  # type: ignore[misc]
         slots = consumer.pool.num_processes
 
         def has_room() -> bool:
-            # Asked at each look at the queue: only a full worker looks which of its processes have ended.
+            # Called at each look at the queue: only a full worker checks which of its processes have ended.
             reserved = state.reserved_requests
             return len(reserved) < slots or sum(map(_runs, list(reserved))) < slots
 

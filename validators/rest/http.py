@@ -128,7 +128,7 @@ class ApiView(APIView):
 
 
 def refusal(described: ServiceError, *, enveloped: bool = True) -> Answer:
-    """The answer to an error."""
+    """The answer to an error, in the envelope if the path has one (`enveloped`) and the error is in it."""
     # A caller without a key has not reached a validator yet: exactly the supervisor's message (C43).
     exact = described.status == 401
     bare = isinstance(described, ApiError) and described.bare

@@ -79,14 +79,14 @@ def reset_roles(app_config: AppConfig, using: str, **_: Any) -> None:
     table = {
         (name, code)
         for name, role in ROLES.items()
-        for of, _, code in (each.partition(".") for each in role.permissions)
-        if of == app
+        for label, _, code in (each.partition(".") for each in role.permissions)
+        if label == app
     }
     of_app = Permission.objects.using(using).filter(content_type__app_label=app)
     if table == set(of_app.filter(group__name__in=ROLES).values_list("group__name", "codename")):
         return
     for name in ROLES:
         group, _made = Group.objects.using(using).get_or_create(name=name)
-        codes = [code for of, code in table if of == name]
+        codes = [code for role, code in table if role == name]
         group.permissions.remove(*of_app.exclude(codename__in=codes).filter(group=group))
         group.permissions.add(*of_app.filter(codename__in=codes))

@@ -19,7 +19,7 @@ Networks live in temporary folders; a running one is not touched (but competes f
               idle, memory, start; etcd beside it where it is installed (default; five minutes)
   curves      single operations against clients, members (--nodes) and tickets in the state (--tickets)
   large       with --tickets: import (longest stand-still), restart, a wiped node
-  growth      bytes that a ticket, a nonce and an operation add to a node, after 1,000,000 operations
+  growth      bytes that a ticket, an admission and an operation add to a node, over 1,000,000 operations
   rejoin      a member returns under load: --behind sequences later, and wiped with --tickets
   gate        25 admissions a second beside one trouble after the other (ten minutes)
   contract    200 validates by 10 clients over the REST of four validators (X43)
