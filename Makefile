@@ -31,7 +31,7 @@ ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Else the processes of the first `make up` compile them, each for itself.
+# Compiled at installation: otherwise each process of the first `make up` compiles them for itself.
 COMPILED := dtvn dtvn_project validators tickets events simulator
 
 help: ## List the commands

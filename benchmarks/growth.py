@@ -1,9 +1,9 @@
 """`manage.py bench --only growth`: what a ticket, a nonce and an operation add to a node.
 
-Both in memory and on disk, over a million operations by default: each of 300,000 tickets is issued, then
-admitted with a nonce of its own; the rest are disputes and their resolutions over a few other tickets, of
-which only the log grows. Of four real nodes that which grew most counts. Each figure is taken at rest, once
-the write-ahead log has been copied; the first operations, which fill caches of fixed size, come before.
+In memory and on disk, over a million operations by default: each of 300,000 tickets is issued, then
+admitted with a nonce of its own; the rest are disputes and their resolutions over a few other tickets, for
+which only the log grows. Of four real nodes, the one that grew most counts. Each figure is taken at rest,
+once the write-ahead log has been copied; the first operations, which fill caches of fixed size, come before.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from dtvn.waiting import look_until
 WARM = 20_000
 """Tickets issued and admitted first, numbered from 0 on."""
 DISPUTED = 1_000
-"""Tickets, others than those, that are disputed and cleared again and again."""
+"""Number of other tickets, which are disputed and cleared alternately."""
 IN_FLIGHT = 32
+"""Calls under way at once, of BUNDLE operations each."""
 MEGABYTE = 1024 * 1024
 
 
@@ -40,7 +41,7 @@ class Sizes:
         self.memory, self.disk = self._measured()
 
     def grown(self, operations: int) -> tuple[float, float]:
-        """Bytes of memory and disk for each of `operations` operations since the last look."""
+        """Bytes of memory and disk for each of `operations` operations since the last measurement."""
         memory, disk = self._measured()
         most_memory = max(new - old for new, old in zip(memory, self.memory, strict=True))
         most_disk = max(new - old for new, old in zip(disk, self.disk, strict=True))
@@ -65,9 +66,9 @@ class Sizes:
 
 
 def run(tickets: int, operations: int) -> list[Line]:
-    """Issue and admit `tickets` tickets; `operations`: all together, but for the first ones."""
+    """Issue and admit `tickets` tickets. `operations`: number of all operations that are measured."""
     with running_cluster(NODES) as (processes, gateway):
-        _begin(gateway)
+        _warm_up(gateway)
         time.sleep(SETTLE)
         rest = Rest.measured(lambda: processor_seconds(pids(processes)), GATEWAY_IDLE)
         sizes = Sizes(processes, gateway, rest)
@@ -82,19 +83,19 @@ def run(tickets: int, operations: int) -> list[Line]:
         _admit(gateway, WARM, tickets)
         measured(f"an admission with its nonce ({tickets:,})", tickets)
         left = max(0, operations - 2 * tickets)
-        for command in _turns(left):
-            _over(gateway, command)
-        measured(f"an operation that changes no more ({left:,})", max(1, left))
+        for command in _disputes(left):
+            _order_for_all(gateway, command)
+        measured(f"a dispute or its resolution ({left:,})", max(1, left))
         lines.append(Line("a node's memory at the end, PSS", max(sizes.memory) / MEGABYTE, "MB"))
         lines.append(Line("its ledger", max(sizes.disk) / MEGABYTE, "MB"))
     return lines
 
 
-def _begin(gateway: Gateway) -> None:
+def _warm_up(gateway: Gateway) -> None:
     fill(gateway, WARM)
     _admit(gateway, 0, WARM)
-    for command in (Issue(), Validate(), *_turns(WARM)):
-        _over(gateway, command)
+    for command in (Issue(), Validate(), *_disputes(WARM)):
+        _order_for_all(gateway, command)
 
 
 def _admit(gateway: Gateway, first: int, count: int) -> None:
@@ -105,12 +106,13 @@ def _admit(gateway: Gateway, first: int, count: int) -> None:
         load.drive(gateway, calls, outstanding=IN_FLIGHT)
 
 
-def _turns(operations: int) -> Iterator[Command]:
+def _disputes(operations: int) -> Iterator[Command]:
     for turn in range(operations // DISPUTED):
         yield Resolve(verdict="clear") if turn % 2 else Dispute(reason="bench")
 
 
-def _over(gateway: Gateway, command: Command) -> None:
+def _order_for_all(gateway: Gateway, command: Command) -> None:
+    """Have `command` ordered for each of the DISPUTED tickets."""
     operations = [load.operation(command, name) for name in load.names("D", DISPUTED)]
     calls = load.chunks(operations, BUNDLE)
     load.drive(gateway, calls, outstanding=len(calls))

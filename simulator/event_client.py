@@ -62,7 +62,7 @@ class Written(msgspec.Struct):
 
     live: LiveRun
     since: int
-    """Virtual time at which its oldest open call began, or could go on."""
+    """Virtual time, in nanoseconds, from which its oldest open call was next in the run."""
     calls: dict[int, list[Event]] = {}
     ends: bool = False
 
@@ -76,7 +76,7 @@ class EventClient:
         """Number of processes before this one."""
         self.watchers: list[EventWatcher] = []
         self.records: list[Recorded] = []
-        """All that callers were told about the log."""
+        """What callers were told is recorded in the log."""
         self.on_body: Callable[[int, bytes], None] | None = None
         """A forger in this process hears too what members say to it."""
         self.runs = self._new_runs()
@@ -137,11 +137,11 @@ class EventClient:
         self._written[live.number] = Written(live, self.gateway.world.time)
 
     def waiting(self) -> list[tuple[str, int]]:
-        """Runs with open calls: (name, virtual time since which the oldest one waits)."""
+        """Runs with open calls: (name, virtual time in nanoseconds since which the oldest one waits)."""
         return [(each.live.track.point.run, each.since) for each in self._written.values() if each.calls]
 
     def places(self) -> list[tuple[RunPoint, RunPlace]]:
-        """Where the log has runs that are written here."""
+        """Where the recorded runs that are written here stand in the log."""
         made = []
         for each in self._written.values():
             place, point = each.live.place, each.live.track.point

@@ -72,7 +72,7 @@ class EventForger(Recurring):
         self._client = client
         self._dice = dice
         self._others = others
-        self._thief = dice.fork("runs of others")
+        self._others_dice = dice.fork("runs of others")
         self._number = FIRST_NUMBER
         self._begun = 0
         self._states = [RuledRun(Limits()).state]
@@ -82,8 +82,8 @@ class EventForger(Recurring):
     def happen(self) -> None:
         """Ask, or have something recorded."""
         dice = self._dice
-        if self._others and self._thief.hit(0.2):
-            self._continue(self._thief.pick(self._others))
+        if self._others and self._others_dice.hit(0.2):
+            self._continue(self._others_dice.pick(self._others))
         elif not self._asked or dice.hit(0.3):
             self._ask(self._places[-1] if dice.hit(0.7) else dice.pick(self._places))
         elif dice.hit(0.2):
@@ -111,7 +111,7 @@ class EventForger(Recurring):
     def _continue(self, other: EventClient) -> None:
         """Have a run judged that another gateway writes, from where the log has it; see `_go_on`."""
         if places := other.places():
-            point, place = self._thief.pick(places)
+            point, place = self._others_dice.pick(places)
             self._ask(Place(point, place.head, place.state))
 
     def _ask_forged(self, place: Place) -> None:

@@ -45,7 +45,7 @@ class OneHistory(Checker):
         self.recorded = 0
         """Number of records that took effect."""
         self.heads: set[bytes] = set()
-        """Heads of all runs after each of these."""
+        """Head of its run after each of these records."""
         self.refused: Counter[str] = Counter()
         """Number of refused records by their code."""
         self._stands: dict[tuple[str, str, str], Standing] = {}

@@ -1,6 +1,7 @@
-"""Does each caller of runs of agent events get an answer in time, and a true one about the log? (R27, P9)
+"""Are calls on runs of agent events answered in time, and are reported records in the log? (R27, P9)
 
-No liar holds up a call beyond its time-out, and what a gateway calls recorded is in the log.
+No Byzantine member delays an answer beyond the call's time-out, and what a gateway reports as recorded is in
+the log.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from simulator.event_client import WAIT, EventClient
 from simulator.world import World
 
 LATEST = WAIT + 100 * MILLISECOND
-"""Virtual time after which a call that is next in its run has an answer: its time-out, and a late turn."""
+"""Most nanoseconds of virtual time until the oldest call of a run is answered: its time-out, a late tick."""
 
 
 class RunAnswers(Checker):
-    """Compares times at each answer, and records once all is over."""
+    """Checks the time at each answer, and the records at the end."""
 
     name = "run-answers"
 
@@ -46,8 +47,8 @@ class RunAnswers(Checker):
                 self._check_time(run, since)
             for record in client.records:
                 if record.head not in self._history.heads:
-                    self.fail(f"{record.run} at {record.position} is called recorded, and the log lacks it")
+                    self.fail(f"{record.run} at {record.position} is called recorded, but not in the log")
 
     def _check_time(self, run: str, since: int) -> None:
         if self.world.time > since + LATEST:
-            self.fail(f"a call of {run} has no answer from {since} to {self.world.time}")
+            self.fail(f"a call on {run} is not answered in time, between {since} and {self.world.time}")

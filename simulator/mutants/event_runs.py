@@ -229,7 +229,7 @@ def anybody_continues(
 
 @replaces(Recorder, "outcomes", "refused-record-called-recorded", "P9", world="runs-over-epochs", seed=1)
 def calls_all_recorded(right: Any, self: Recorder, results: Any, now: int) -> Any:
-    """A gateway takes each outcome of a record for its success."""
+    """A gateway takes each outcome of a record, refusals too, for success."""
     return right(self, [replace(each, code=reasons.OK) for each in results], now)
 
 

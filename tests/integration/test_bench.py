@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.ti
 
 GROWTH = (800, 300, 950, 210, 30, 80)
 """Most bytes that a ticket, an admission with its nonce, and another operation may add to a node's memory and
-to its ledger: a quarter more than docs/operate/ledgers.md says, and what noise adds to the last but
-one."""
+to its ledger: about a quarter more than docs/operate/ledgers.md says; the memory of the last is mostly
+noise."""
 
 
 def measured(
