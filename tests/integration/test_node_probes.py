@@ -34,14 +34,14 @@ def _probes_write_nothing(node: Node) -> None:
         return {answer.text for answer in answers}
 
     def written_last() -> tuple[dict[str, int], set[str]] | None:
-        """Once the rows of what was ordered before are written."""
+        """Once the rows of what was ordered before are written, and its sequence is known to the helper."""
         before, said = written(), probe(50)
-        return (before, said) if before == written() and len(said) == 2 else None
+        present = {'{"status":"live"}', f'{{"status":"ready","sequence":{node.stats()["sequence"]}}}'}
+        return (before, said) if before == written() and said == present else None
 
     found = wait_until(written_last, what="nothing is written any more", pause=0)
     assert found is not None
     before, said = found
-    assert said == {'{"status":"live"}', f'{{"status":"ready","sequence":{node.stats()["sequence"]}}}'}
     assert probe(1_800) == said
     assert written() == before
     node.act("validate", "NOT-THERE")
