@@ -94,10 +94,9 @@ class OneHopHandler(ASGIHandler):
             return
         reads = scope["method"] in ("GET", "HEAD")
         run = self._reads.run if reads else partial(self._writes.run, _caller(scope))
-        answer = run(self._respond, scope, body)
         client = _Client(receive)
         try:
-            response = await answer
+            response = await run(self._respond, scope, body, client)
             if isinstance(response, LASTING):
                 client.watch()
             await self._finish(run, response, send, client)
@@ -141,14 +140,15 @@ class OneHopHandler(ASGIHandler):
                 await response.end()
             await run(response.close)
 
-    def _respond(self, scope: Mapping[str, Any], body: IO[bytes]) -> HttpResponseBase:
-        """The answer. One that is not streamed is in memory: it is closed here, with the last signal."""
+    def _respond(self, scope: Mapping[str, Any], body: IO[bytes], client: _Client) -> HttpResponseBase:
+        """The answer. One that is not streamed is in memory: it is closed here, with the last signal; so is
+        one that will not be sent."""
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=self.__class__, scope=scope)
         request, refusal = self.create_request(scope, body)
         response: Any = refusal if request is None else self.get_response(request)
         response._handler_class = self.__class__
-        if not response.streaming:
+        if not response.streaming or client.has_left:
             response.close()
         return cast(HttpResponseBase, response)
 

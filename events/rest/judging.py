@@ -72,7 +72,22 @@ def judge_stream(call: Call) -> HttpResponseBase:
     run = run_table.open(wanted, call.actor, given.texts[0])
     media, form = media_of(call)
     lines = verdict_lines(run, _each_batch(given.texts), form, total=len(given.texts))
-    return StreamingHttpResponse(lines, content_type=media, headers=NO_STORE)
+    return StreamingHttpResponse(_Lines(run, lines), content_type=media, headers=NO_STORE)
+
+
+class _Lines:
+    """The lines of an answer. Its run ends with the response, if the client left before a line, too."""
+
+    def __init__(self, run: OpenRun, lines: AsyncGenerator[bytes]) -> None:
+        self._run, self._lines = run, lines
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._lines
+
+    def close(self) -> None:
+        """Called by Django when the response is closed."""
+        with suppress(ServiceError):
+            self._run.end()
 
 
 def media_of(call: Call) -> tuple[str, bytes]:

@@ -79,6 +79,23 @@ class Later(LaterResponse):
         closed.set()
 
 
+@csrf_exempt
+def wait_and_stream(request: HttpRequest) -> StreamingHttpResponse:
+    class Parts:
+        def __aiter__(self) -> Parts:
+            return self
+
+        async def __anext__(self) -> bytes:
+            raise AssertionError("it is not sent")
+
+        def close(self) -> None:
+            closed.set()
+
+    entered.release()
+    quorum.wait(PATIENCE)
+    return StreamingHttpResponse(Parts())
+
+
 def later(request: HttpRequest) -> Later:
     return Later(iter((b"one", b"two")))
 
@@ -96,6 +113,7 @@ urlpatterns = [
     path("fail", fail),
     path("stream", stream),
     path("later", later),
+    path("wait", wait_and_stream),
     path("download", download),
 ]
 
@@ -318,5 +336,19 @@ def test_a_client_that_leaves_a_waiting_write_frees_its_task(handler: OneHopHand
         assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
         request.leave()
         return await waiting
+
+    assert asyncio.run(play()).sent == []
+
+
+def test_a_stream_whose_client_left_before_it_was_made_is_closed(handler: OneHopHandler) -> None:
+    async def play() -> Request:
+        request = Request("POST", "wait")
+        waiting = asyncio.ensure_future(request.answered(handler))
+        assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
+        request.leave()
+        await waiting
+        quorum.set()
+        assert await asyncio.to_thread(closed.wait, PATIENCE)
+        return request
 
     assert asyncio.run(play()).sent == []

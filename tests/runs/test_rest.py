@@ -374,6 +374,13 @@ def test_a_stream_is_judged_while_its_verdicts_flow(api: Api) -> None:
     assert len(parts) == len(GOOD) + 2
 
 
+@pytest.mark.django_db(databases=["default", "learner"], transaction=True)
+def test_the_run_of_a_stream_ends_with_an_answer_that_nobody_reads(api: Api) -> None:
+    api.post("events/stream?run=left&recorded=false", b"\n".join(GOOD)).close()
+    again = api.post("events/stream?run=left&recorded=false", b"\n".join(GOOD))
+    assert read_line(flowing(again).splitlines()[-1])["report"]["valid"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
