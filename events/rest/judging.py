@@ -76,7 +76,7 @@ def judge_stream(call: Call) -> HttpResponseBase:
 
 
 class _Lines:
-    """The lines of an answer. Its run ends with the response, if the client left before a line, too."""
+    """The lines of an answer. Closing the response ends the run, even if no line was sent."""
 
     def __init__(self, run: OpenRun, lines: AsyncGenerator[bytes]) -> None:
         self._run, self._lines = run, lines
@@ -87,7 +87,7 @@ class _Lines:
     def close(self) -> None:
         """Called by Django when the response is closed."""
         with suppress(ServiceError):
-            self._run.end()
+            self._run.end()  # of a client that left, the sweep of the run table writes the row
 
 
 def media_of(call: Call) -> tuple[str, bytes]:
@@ -122,7 +122,8 @@ async def verdict_lines(
 ) -> AsyncGenerator[bytes]:
     """Yields b"", then the lines of an answer in the format `form`: a verdict each, then the report, or the
     error that ended the run. `batches`: the events, see batches_of; none is read after the first events
-    without a certificate. `total`: number of all events for the report; 0: of those that were read."""
+    without a certificate. `total`: number of all events for the report; 0: of those that were read. If they
+    are not read to their end, the caller ends the run."""
     whole = Judgement(0, [], [], [])
     try:
         yield b""
@@ -141,6 +142,3 @@ async def verdict_lines(
     except Exception as error:  # noqa: BLE001 - answered, and logged if unexpected
         described = describe(error)
         yield form % encoded({"error": str(described), "code": described.code})
-    finally:
-        with suppress(ServiceError):
-            run.end()  # of a client that left, the sweep of the run table writes the row
