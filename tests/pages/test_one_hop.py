@@ -329,24 +329,22 @@ def test_a_stream_that_was_sent_is_not_cut_off_at_its_end(handler: OneHopHandler
     assert closed.is_set()
 
 
-def test_a_client_that_leaves_a_waiting_write_frees_its_task(handler: OneHopHandler) -> None:
-    async def play() -> Request:
-        request = Request("POST", "admit")
-        waiting = asyncio.ensure_future(request.answered(handler))
-        assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
-        request.leave()
-        return await waiting
+async def left_while_it_waits(handler: OneHopHandler, target: str) -> Request:
+    """A write whose client leaves while its view waits for the quorum."""
+    request = Request("POST", target)
+    waiting = asyncio.ensure_future(request.answered(handler))
+    assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
+    request.leave()
+    return await waiting
 
-    assert asyncio.run(play()).sent == []
+
+def test_a_client_that_leaves_a_waiting_write_frees_its_task(handler: OneHopHandler) -> None:
+    assert asyncio.run(left_while_it_waits(handler, "admit")).sent == []
 
 
 def test_a_stream_whose_client_left_before_it_was_made_is_closed(handler: OneHopHandler) -> None:
     async def play() -> Request:
-        request = Request("POST", "wait")
-        waiting = asyncio.ensure_future(request.answered(handler))
-        assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
-        request.leave()
-        await waiting
+        request = await left_while_it_waits(handler, "wait")
         quorum.set()
         assert await asyncio.to_thread(closed.wait, PATIENCE)
         return request
