@@ -125,7 +125,7 @@ STATIC_ROOT = DATA / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "dtvn_project.static_files.HashedAreCompressed"},
+    "staticfiles": {"BACKEND": "dtvn_project.static_files.CompressedOnceManifestStorage"},
 }
 if STATIC_DIRECTORY := os.environ.get("DTVN_STATIC_DIR"):
     # The Go DTVN's own front end, unchanged: its files at the root, its index instead of our page.

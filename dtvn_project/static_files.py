@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
-class HashedAreCompressed(CompressedManifestStaticFilesStorage):  # type: ignore[misc] # no types
+class CompressedOnceManifestStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc] # no types
     """Compresses each file under its hashed name only, which is what pages ask for. The other names are for
     the verifier's page, which also runs from a folder."""
 
