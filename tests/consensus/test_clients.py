@@ -9,9 +9,24 @@ from dtvn.protocol.consensus.effects import Reason
 from tests.consensus.helpers import Cluster, is_kind
 
 
-def test_r16_a_retry_is_answered_by_a_signed_repeat() -> None:
+def test_r16_a_retry_is_answered_with_the_reply_that_was_sent() -> None:
     cluster = Cluster(4)
     frame = cluster.request("T-1")
+    cluster.stabilize()
+    sent = list(cluster.replies)
+    assert len(sent) == 4
+    cluster.replies.clear()
+    for node in cluster.nodes:
+        node.hear(None, frame)
+    assert cluster.replies == sorted(sent, key=lambda each: each[0] or 0)
+    cluster.stabilize()
+    assert cluster.executed() == [1] * 4
+
+
+def test_r16_a_retry_whose_reply_is_forgotten_gets_a_signed_repeat() -> None:
+    cluster = Cluster(4, answers_kept=1)
+    frame = cluster.request("T-1")
+    cluster.request("T-2")
     cluster.stabilize()
     cluster.replies.clear()
     for node in cluster.nodes:
@@ -21,8 +36,7 @@ def test_r16_a_retry_is_answered_by_a_signed_repeat() -> None:
     assert len(repeats) == 8
     assert {(r.sequence, r.first_index, r.codes) for r in repeats} == {(1, 0, ("ok",))}
     assert {r.sender for r in repeats} == {0, 1, 2, 3}
-    cluster.stabilize()
-    assert cluster.executed() == [1] * 4
+    assert len({reply.frame for _index, reply in cluster.replies}) == 4, "one signature a member"
 
 
 def test_a_request_to_all_is_ordered_once() -> None:

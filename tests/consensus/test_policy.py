@@ -97,6 +97,9 @@ class FirstComeFirstServed(Policy):
             if self.proposed is not None:
                 self.proposed.discard(key)
 
+    def on_answered(self, request: bytes, frame: bytes) -> None:
+        pass
+
     def on_entered(self) -> None:
         pass
 

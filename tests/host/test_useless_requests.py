@@ -107,4 +107,4 @@ def test_a_core_says_which_requests_of_a_client_are_settled() -> None:
         Reason.DECIDED.value,
         Reason.UNKNOWN_SESSION.value,
     ]
-    assert len(cluster.answers(m.Repeat)) == 1
+    assert len(cluster.answers(m.Reply)) == 4 + 1, "the reply again"

@@ -78,8 +78,8 @@ class Config(msgspec.Struct, frozen=True):
     """One session may hold at most 1/4 of the pool."""
     future_frames_max: int = 2_048
     """Most frames kept for the next view; beyond it they are dropped and requested again (via Status)."""
-    replies_kept: int = 4_096
-    """Signed answers to retries that are kept, so that any number of retries costs one signature each."""
+    answers_kept: int = 2_048
+    """Answers to retries that are kept, so that any number of retries costs at most one signature each."""
     fetch_entries_max: int = 64
     """Most log entries requested at once; a range up to a checkpoint may be longer."""
     fetch_retry: int = 250 * MILLISECOND

@@ -91,7 +91,9 @@ class Execution:
                 path=path,
                 receipt=receipt,
             )
-            state.outbox.reply(inner.principal, inner.client, state.signer.link(reply))
+            frame = state.signer.link(reply)
+            state.outbox.reply(inner.principal, inner.client, frame)
+            self.policy.on_answered(bundle.digest, frame)
 
     def refuse_digest(self, sequence: int, digest: bytes) -> Reason | None:
         """EQUIVOCATION if another batch was executed at this sequence; else None."""

@@ -31,6 +31,8 @@ from clients it accepts half as many. So all members together accept four per se
 FORWARDED_MAX = 1_024
 FORWARDED_BYTES_MAX = 1024 * 1024
 """Most waiting requests forwarded at once, and most bytes of them; the others follow on the next tick."""
+KEPT_REPLY_BYTES_MAX = 2_048
+"""Largest Reply that is kept for retries: that of one operation fits."""
 
 
 class Clients:
@@ -44,8 +46,9 @@ class Clients:
         self.state = state
         self.pool = pool
         self.throughput = throughput
-        self._repeats: dict[bytes, bytes] = {}
-        """Request digest -> signed Repeat, so that any number of retries costs one signature."""
+        self._answers: dict[bytes, bytes] = {}
+        """Request digest -> the answer to a retry, the oldest first: the small Reply that was sent, later a
+        signed Repeat. So retries cost no signature, or one."""
         self._vain_changes = Throttle(state, VAIN_CHANGE_INTERVAL * state.n)
 
     def refuse_bundle(self, message: Bundle, member: int | None) -> Reason | None:
@@ -262,11 +265,22 @@ class Clients:
         item.forwarded = state.now.monotonic
         state.outbox.send(state.views.primary, item.bundle.frame)
 
+    def on_answered(self, request: bytes, frame: bytes) -> None:
+        """Keep the Reply to a request that was just executed, unless it is large: under load many retries
+        arrive soon after it."""
+        if len(frame) <= KEPT_REPLY_BYTES_MAX:
+            self._keep(request, frame)
+
+    def _keep(self, request: bytes, frame: bytes) -> None:
+        if len(self._answers) >= self.state.config.answers_kept:
+            del self._answers[next(iter(self._answers))]
+        self._answers[request] = frame
+
     def _repeat(self, bundle: VerifiedBundle, repeated: Repeated) -> None:
         state = self.state
-        frame = self._repeats.get(bundle.digest)
+        message = bundle.bundle
+        frame = self._answers.get(bundle.digest)
         if frame is None:
-            message = bundle.bundle
             frame = state.signer.sign(
                 Repeat(
                     epoch=state.config.epoch,
@@ -279,10 +293,8 @@ class Clients:
                     codes=repeated.codes,
                 )
             )
-            if len(self._repeats) >= state.config.replies_kept:
-                del self._repeats[next(iter(self._repeats))]
-            self._repeats[bundle.digest] = frame
-        state.outbox.reply(bundle.bundle.principal, bundle.bundle.client, frame)
+            self._keep(bundle.digest, frame)
+        state.outbox.reply(message.principal, message.client, frame)
 
     def _busy(self, bundle: VerifiedBundle, reason: Reason) -> None:
         message = bundle.bundle

@@ -111,6 +111,10 @@ class FairPolicy(Policy):
         self.throughput.on_executed(work, self.state.now.monotonic, waiting=len(self.pool) > 0)
         self.primary_monitor.on_executed(sequence, work, waited)
 
+    def on_answered(self, request: bytes, frame: bytes) -> None:
+        """See Policy."""
+        self.clients.on_answered(request, frame)
+
     def on_entered(self) -> None:
         """See Policy."""
         self.primary_monitor.begin()

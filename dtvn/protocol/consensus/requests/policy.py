@@ -82,6 +82,9 @@ class Policy(Protocol):
     def on_executed(self, sequence: int, batch: VerifiedBatch) -> None:
         """A batch was executed, or its requests were skipped: they no longer wait."""
 
+    def on_answered(self, request: bytes, frame: bytes) -> None:
+        """The Reply to an executed request is sent: `frame`, which may answer retries too (R16)."""
+
     def on_entered(self) -> None:
         """A view is entered, or the replica starts: the primary is measured anew."""
 
