@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from statistics import median
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.integration.network import Network
-from tests.waiting import MARGIN, wait_until
+from tests.integration.supervised import Ears
+from tests.integration.test_process_life import wait_until_everyone_runs
+from tests.metrics.scraping import scrape
+from tests.waiting import MARGIN, PATIENCE, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -19,6 +26,11 @@ WITHOUT_QUORUM = 10.0
 """Seconds within which 503 or 504 is answered (R14)."""
 SEQUENCE = "X-DTVN-Sequence"
 NODES = ("node0", "node1", "node2", "node3")
+HEALTH = 0.1
+"""Seconds within which /health is answered, beyond what it takes here while nothing waits."""
+ADMIT = "/api/v1/tickets/admit"
+SCANS = [{"ticket_id": f"TICKET-{number // 4}", "nonce": f"scan-{number}"} for number in range(800, 864)]
+"""Of 64 gates: four scan each ticket."""
 
 
 @pytest.fixture
@@ -168,6 +180,80 @@ def test_c28_x13_no_quorum_is_503_or_504_and_service_resumes_later(
         assert client.post("/api/v1/nodes", json={"node_id": node}).status_code == 200
     wait_until(lambda: client.get("/ready").status_code == 200, what="the cluster commits again")
     assert post(client, "validate", "TICKET-042").status_code == 200
+
+
+@contextmanager
+def paused(running: Network, *nodes: str) -> Iterator[None]:
+    """These nodes do nothing, and are not replaced: they would be after 30 s."""
+    shown = running.nodes()
+    pids = [shown[node]["pid"] for node in nodes]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def median_health(running: Network) -> float:
+    """Seconds, of twenty answers, each on a connection of its own."""
+    apart = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=running.url, limits=apart, timeout=PATIENCE, trust_env=False) as probe:
+        answers = [probe.get("/health").raise_for_status() for _ in range(20)]
+    return median(answer.elapsed.total_seconds() for answer in answers)
+
+
+def posts(running: Network) -> float:
+    """Those that have reached their views, ever."""
+    page = scrape(("127.0.0.1", running.port))
+    return page.number("django_http_requests_total_by_method_total", method="POST")
+
+
+def delivers(ears: Ears, client: httpx.Client) -> None:
+    """The open feed tells of a run that begins, which needs no quorum."""
+    run = client.post("/api/v1/events/runs", json={"recorded": False}).json()["data"]["id"]
+    wait_until(lambda: any(run in told["runs"] for told in ears.of("event_runs")), what="told of the run")
+    client.post(f"/api/v1/events/runs/{run}/end").raise_for_status()
+
+
+def asked_while_all_wait(
+    running: Network, client: httpx.Client, ears: Ears
+) -> tuple[float, list[int]] | None:
+    """Median seconds of /health while all SCANS wait in their views, and then their statuses. None if one was
+    answered meanwhile: without links to a quorum they wait 3 s, in which a busy machine may stand still."""
+    before = posts(running)
+    with running.client(patient=False) as impatient, ThreadPoolExecutor(len(SCANS)) as gates:
+        with paused(running, "node2", "node3"):
+            scans = [gates.submit(impatient.post, ADMIT, json=scan) for scan in SCANS]
+            wait_until(lambda: posts(running) - before >= len(SCANS), what="all scans wait in their views")
+            seconds = median_health(running)
+            delivers(ears, client)
+            all_waited = not any(scan.done() for scan in scans)
+        statuses = [scan.result().status_code for scan in scans]
+    return (seconds, statuses) if all_waited else None
+
+
+def test_health_and_feed_answer_while_64_admissions_wait_for_a_quorum(
+    running: Network, client: httpx.Client
+) -> None:
+    wait_until_everyone_runs(running)
+    calm = median_health(running)
+    with closing(Ears(running.url, X_API_Key=running.credentials["api_key"])) as ears:
+        found = wait_until(
+            lambda: asked_while_all_wait(running, client, ears),
+            timeout=WITHOUT_QUORUM,
+            what="twenty answers while all scans wait",
+        )
+    assert found is not None
+    seconds, first = found
+    assert seconds < calm + HEALTH
+    with ThreadPoolExecutor(len(SCANS)) as gates:
+        final = list(gates.map(lambda scan: client.post(ADMIT, json=scan).status_code, SCANS))
+    assert all(status in (known, 503, 504) for status, known in zip(first, final, strict=True))
+    for place in range(0, len(SCANS), 4):
+        assert sorted(final[place : place + 4]) == [200, 409, 409, 409]
 
 
 def test_oversize_bodies_are_answered_over_a_real_connection(client: httpx.Client) -> None:

@@ -21,7 +21,6 @@ from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.urls(__name__)
 
-WAITING_WRITES = 64
 WRITES_EACH = WRITES - WRITES_SPARE
 REQUESTS = 20
 entered = threading.Semaphore(0)
@@ -172,20 +171,6 @@ def handler() -> Iterator[OneHopHandler]:
         pass
     yield OneHopHandler()
     quorum.set()
-
-
-def test_a_read_is_answered_while_64_writes_wait(handler: OneHopHandler) -> None:
-    async def play() -> list[bytes]:
-        writes = [Request("POST", "admit", b"%d" % number) for number in range(WAITING_WRITES)]
-        waiting = [asyncio.ensure_future(write.answered(handler)) for write in writes]
-        for _ in writes:
-            assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
-        assert (await Request("GET", "thread").answered(handler)).status == 200
-        assert not any(write.done() for write in waiting), "the read waited for none of them"
-        quorum.set()
-        return [write.content for write in await asyncio.gather(*waiting)]
-
-    assert asyncio.run(play()) == [b"%d" % number for number in range(WAITING_WRITES)]
 
 
 @pytest.mark.parametrize(
