@@ -1,5 +1,5 @@
-"""A cluster decides one operation while its members keep real ledgers on SQLite:
-`python -m tests.ledger.lone_operation FOLDER MEMBERS [BUG]`.
+"""A cluster decides one operation, or several at once, while its members keep real ledgers on SQLite:
+`python -m tests.ledger.lone_operation FOLDER MEMBERS [BUG [BUNDLES OPERATIONS]]`: each bundle has a gateway.
 
 Host, core and ledger are the product's; network and clock are virtual. Each word is marked by a sync of a
 file of its name, FOLDER/r1/Commit, so that who counts syncs from outside sees words and syncs in their order.
@@ -19,6 +19,7 @@ from dtvn.protocol.host import Host
 from dtvn.protocol.host.ports import LedgerTail
 from simulator.clock import MILLISECOND, SECOND
 from simulator.cluster import Cluster
+from simulator.gateway import Gateway
 from simulator.mutants import MUTANTS
 from simulator.mutants.registry import planted
 from simulator.network import PERFECT
@@ -85,10 +86,10 @@ class Marks(Observer):
         mark(self._folder / name / word)
 
 
-def play(folder: Path, members: int) -> None:
-    """One operation among members that have nothing else to do."""
+def play(folder: Path, members: int, bundles: int, operations: int) -> None:
+    """Bundles of `operations` each, among members that have nothing else to do."""
     settings = Settings(
-        members=members, learners=0, gateways=1, quality=PERFECT, costs=FREE, skew_max=0, rate_ppm_max=0
+        members=members, learners=0, gateways=bundles, quality=PERFECT, costs=FREE, skew_max=0, rate_ppm_max=0
     )
     cluster = Cluster("a lone operation", settings)
     marks = Marks(folder)
@@ -96,21 +97,32 @@ def play(folder: Path, members: int) -> None:
         node.build = lambda node: marks.build(cluster, node)
     cluster.world.observers.add(marks)
     cluster.start()
-    ask(cluster, "T-1")  # opens the gateway's session
+    ask(cluster, "T-1", 1)  # opens the gateways' sessions
     for word, tickets in (("begin", ["T-2"]), ("end", [])):
         for name in marks.ledgers:
             marks.mark(name, word)
         for ticket in tickets:
-            ask(cluster, ticket)
+            ask(cluster, ticket, operations)
     for ledger in marks.ledgers.values():
         ledger.close()
 
 
-def ask(cluster: Cluster, ticket: str) -> None:
-    """Issue it, and wait until everybody has executed that, written its rows and is quiet."""
-    world, gateway = cluster.world, cluster.gateways[0]
+def ask(cluster: Cluster, ticket: str, operations: int) -> None:
+    """Have each gateway issue tickets that begin so, and wait until everybody has executed that, written its
+    rows and is quiet."""
+    world = cluster.world
     world.run_for(SECOND)
-    operation = commands.build(
+    requests = [
+        gateway.ask([issue(gateway, f"{ticket}-{place}-{number}") for number in range(operations)])
+        for place, gateway in enumerate(cluster.gateways)
+    ]
+    world.run_for(500 * MILLISECOND)
+    if not all(request and request.over for request in requests) or not cluster.settled():
+        raise SystemExit(f"{ticket} was not issued")
+
+
+def issue(gateway: Gateway, ticket: str) -> m.Operation:
+    return commands.build(
         commands.COMMANDS["issue"](),
         ticket=ticket,
         actor="gate",
@@ -118,18 +130,14 @@ def ask(cluster: Cluster, ticket: str) -> None:
         valid_until=(gateway.clock.now().wall + 10 * SECOND) // 1_000,
         nonce=ticket.encode(),
     )
-    request = gateway.ask([operation])
-    world.run_for(500 * MILLISECOND)
-    if request is None or not request.over or not cluster.settled():
-        raise SystemExit(f"{ticket} was not issued")
 
 
-def main(folder: str, members: str, bug: str = "") -> None:
+def main(folder: str, members: str, bug: str = "", bundles: str = "1", operations: str = "1") -> None:
     if bug == NEVER_FULL:
         right = SqliteStore._set_durable
         SqliteStore._set_durable = lambda self, durable: right(self, False)  # type: ignore[method-assign]
     with planted(bug if bug in MUTANTS else ""):
-        play(Path(folder), int(members))
+        play(Path(folder), int(members), int(bundles), int(operations))
 
 
 if __name__ == "__main__":
