@@ -1,4 +1,5 @@
-"""What one operation costs: turns, frames, signature checks, statements and syncs of each member, exactly.
+"""What one operation costs: turns, frames and signature checks of each member and of the gateway's sessions,
+statements and syncs of each member, exactly.
 
 Four real hosts with real ledgers on a virtual clock (`benchmarks.hosts`), so the numbers depend on no
 machine. A change that raises one says why. A sync is a turn that asks for one; what reaches the kernel is
@@ -15,43 +16,61 @@ from typing import Any
 
 import pytest
 
-from benchmarks.hosts import SECOND, WAIT, Call, Caller, Price, World
+from benchmarks.hosts import SECOND, WAIT, Call, Caller, Price, Process, World
 from dtvn.machine import Issue
+from dtvn.protocol.wire import Door
 
 PRICE = Price(turn=250_000, frame=70_000)
 REST = 30_000_000
 """Nanoseconds after the last answer: the late messages, but no heartbeat."""
 NUMBERS = ("turns", "frames", "checks", "statements", "syncs")
 
-LONE = [(4, 7, 5, 24, 2), (3, 7, 5, 25, 2), (3, 7, 5, 22, 2), (2, 7, 5, 22, 1)]
-SINGLES = [(5, 28, 24, 79, 4), (4, 28, 25, 78, 2), (3, 28, 24, 78, 2), (3, 28, 24, 78, 2)]
-BUNDLE = [(4, 7, 5, 123, 2), (3, 7, 5, 124, 2), (3, 7, 5, 121, 2), (2, 7, 5, 121, 1)]
+LONE = [(4, 7, 5, 24, 2), (3, 7, 5, 25, 2), (3, 7, 5, 22, 2), (2, 7, 5, 22, 1), (2, 1, 2)]
+SINGLES = [(5, 28, 24, 79, 4), (4, 28, 25, 78, 2), (3, 28, 24, 78, 2), (3, 28, 24, 78, 2), (3, 16, 32)]
+BUNDLE = [(4, 7, 5, 123, 2), (3, 7, 5, 124, 2), (3, 7, 5, 121, 2), (2, 7, 5, 121, 1), (2, 1, 2)]
+"""The last is the gateway's: one frame a bundle, and f + 1 replies to check."""
 
 
 def issues(name: str, count: int) -> Call:
     return [(Issue(), f"{name}-{number}", b"") for number in range(count)]
 
 
-class Counted:
-    """A member's work since it was made."""
+class Work:
+    """What a process does since this was made."""
 
-    def __init__(self, world: World, index: int) -> None:
-        self._door = world._hosts[index].door
-        self._checked = self._door.verifications
-        self._turns = self._frames = self._statements = self._syncs = 0
-        process, connection = world.processes[index], world._ledgers[index]._store
-        self._commit = connection.commit
-        connection.commit = self.commit  # type: ignore[method-assign]
+    def __init__(self, process: Process, doors: Sequence[Door]) -> None:
+        self._doors = doors
+        self._checked = self._verifications
+        self._turns = self._frames = 0
         self._run = process.run
         process.run = self.run  # type: ignore[method-assign]
-        assert isinstance(connection._connection, sqlite3.Connection)
-        connection._connection.set_trace_callback(self._on_statement)
 
     def run(self) -> tuple[list[Any], int]:
         said, handled = self._run()
         self._turns += 1
         self._frames += len(said)
         return said, handled
+
+    @property
+    def _verifications(self) -> int:
+        return sum(door.verifications for door in self._doors)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return self._turns, self._frames, self._verifications - self._checked
+
+
+class MemberWork(Work):
+    """With that of its ledger."""
+
+    def __init__(self, world: World, index: int) -> None:
+        super().__init__(world.processes[index], [world._hosts[index].door])
+        self._statements = self._syncs = 0
+        connection = world._ledgers[index]._store
+        self._commit = connection.commit
+        connection.commit = self.commit  # type: ignore[method-assign]
+        assert isinstance(connection._connection, sqlite3.Connection)
+        connection._connection.set_trace_callback(self._on_statement)
 
     def commit(self, *args: Any, durable: bool, **more: Any) -> None:
         self._commit(*args, durable=durable, **more)
@@ -62,28 +81,24 @@ class Counted:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        return (
-            self._turns,
-            self._frames,
-            self._door.verifications - self._checked,
-            self._statements,
-            self._syncs,
-        )
+        return *super().numbers, self._statements, self._syncs
 
 
 def costs(folder: Path, calls: Sequence[Call]) -> list[tuple[int, ...]]:
-    """The numbers of each member for calls that are made at once, each in a session that is open."""
+    """The numbers of each member, and of the gateway, for calls that are made at once, each in a session that
+    is open."""
     with closing(World(folder / "cluster", PRICE)) as world:
         warm = iter([issues(f"warm{number}", 1) for number in range(len(calls))])
         caller = world.joins(Caller(world, world.folder.gateway_key, warm, sessions=len(calls)))
         world.go(WAIT, done=lambda: caller.idle)
         world.go(SECOND)
-        members = [Counted(world, index) for index in range(len(world.links))]
+        members = [MemberWork(world, index) for index in range(len(world.links))]
+        gateway = Work(caller, [session._door for session in caller.sessions.values()])
         caller.work = iter(calls)
         caller.ask()
         world.go(WAIT, done=lambda: caller.idle)
         world.go(REST)
-    return [member.numbers for member in members]
+    return [each.numbers for each in (*members, gateway)]
 
 
 @pytest.mark.parametrize(
