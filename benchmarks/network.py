@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -34,6 +35,8 @@ REPLICAS = NODES + 1
 LONE, SINGLES, BUNDLED, BUNDLE = 1_000, 6_000, 60_000, 100
 CLIENTS = 512
 """Single operations in flight at once: each is signed, and verified by every replica, by itself."""
+BESIDE_ETCD = etcd.CLIENTS[-1]
+"""Clients of the lines that stand beside those of etcd."""
 REST_LONE, REST_MANY, REST_READS, REST_BATCHES, BATCH = 1_000, 3_000, 8_000, 60, 500
 SETTLE, IDLE, GATEWAY_IDLE = 5.0, 20.0, 5.0
 """Seconds after a start that are not counted, and seconds in which nothing is asked of `make up`, or of a
@@ -82,7 +85,7 @@ def _over_gateway(scale: float, applies: float) -> list[Line]:
         rest = Rest.measured(lambda: processor_seconds(pids(processes)), GATEWAY_IDLE)
 
         def measured(
-            name: str, target: float, least: float, why: str, work: Work, *, bulk: bool = True
+            name: str, target: float | None, least: float, why: str, work: Work, *, bulk: bool = True
         ) -> None:
             rest.wait()
             meter = Meter(pids(processes))
@@ -90,29 +93,21 @@ def _over_gateway(scale: float, applies: float) -> list[Line]:
                 rates = work()
             lines.append(_line(name, meter.checks(rates.operations), target, least, why, rates))
 
-        lone, singles, bundled = (
+        lone, beside, singles, bundled = (
             load.names(prefix, max(100, int(size * scale)))
-            for prefix, size in (("L", LONE), ("S", SINGLES), ("B", BUNDLED))
+            for prefix, size in (("L", LONE), ("E", SINGLES), ("S", SINGLES), ("B", BUNDLED))
         )
-        issued = load.chunks(load.issues([*lone, *singles, *bundled]), BUNDLE)
+        issued = load.chunks(load.issues([*lone, *beside, *singles, *bundled]), BUNDLE)
         load.drive(first, issued, outstanding=32)
-        work = load.admits(lone)
-        measured(
-            "gateway, one client",
-            TARGETS["lone"],
-            REPLICAS,
-            CHECK_EACH,
-            lambda: load.lone(first, work),
-            bulk=False,
-        )
-        with gateway(processes.folder, bundle_operations_max=1, in_flight_max=CLIENTS) as single:
-            measured(
-                f"singles, {CLIENTS} in flight",
-                TARGETS["singles"],
-                REPLICAS,
-                CHECK_EACH,
-                lambda: load.drive(single, load.chunks(load.admits(singles), 1), outstanding=CLIENTS),
-            )
+        alone = partial(load.lone, first, load.admits(lone))
+        measured("gateway, one client", TARGETS["lone"], REPLICAS, CHECK_EACH, alone, bulk=False)
+        for name, clients, target, names in (
+            (f"gateway, {BESIDE_ETCD} clients", BESIDE_ETCD, None, beside),
+            (f"singles, {CLIENTS} in flight", CLIENTS, TARGETS["singles"], singles),
+        ):
+            with gateway(processes.folder, bundle_operations_max=1, in_flight_max=clients) as single:
+                work = partial(load.drive, single, load.chunks(load.admits(names), 1), outstanding=clients)
+                measured(name, target, REPLICAS, CHECK_EACH, work)
         calls = load.chunks(load.admits(bundled), BUNDLE)
         measured(
             f"bundles of {BUNDLE}, an operation",
@@ -124,7 +119,9 @@ def _over_gateway(scale: float, applies: float) -> list[Line]:
     return lines
 
 
-def _line(name: str, value: float, target: float, least: float | None, why: str, rates: load.Rates) -> Line:
+def _line(
+    name: str, value: float, target: float | None, least: float | None, why: str, rates: load.Rates
+) -> Line:
     return Line(
         name,
         value,
@@ -165,7 +162,7 @@ class RestLoad:
     """One line over REST."""
 
     name: str
-    target: float
+    target: float | None
     floor: float | None
     floor_name: str
     clients: int
@@ -182,7 +179,7 @@ def _rest_loads(scale: float, applies: float) -> list[RestLoad]:
         max(least, int(size * scale))
         for least, size in ((20, REST_LONE), (64, REST_MANY), (64, REST_READS), (8, REST_BATCHES))
     )
-    batches = max(batches, (lone + many) // BATCH + 1)
+    batches = max(batches, (lone + 2 * many) // BATCH + 1)
     issued, next_ticket, reading = count(), count(), count()
 
     def batch(_client: int, _count: int) -> Request:
@@ -201,6 +198,16 @@ def _rest_loads(scale: float, applies: float) -> list[RestLoad]:
         RestLoad(per_ticket, 3.0, applies, APPLY_EACH, 4, batches, batch, BATCH, bulk=True),
         RestLoad("REST validate, one client", 300, REPLICAS, CHECK_EACH, 1, lone, validate),
         RestLoad("REST validate, 32 clients", 80, REPLICAS, CHECK_EACH, 32, many, validate, bulk=True),
+        RestLoad(
+            f"REST validate, {BESIDE_ETCD} clients",
+            None,
+            REPLICAS,
+            CHECK_EACH,
+            BESIDE_ETCD,
+            many,
+            validate,
+            bulk=True,
+        ),
         RestLoad("REST read, 8 clients", 14, None, "HTTP alone", 8, reads, read),
     ]
 
