@@ -37,6 +37,7 @@ _LEVELS = {
     "evidence": logging.ERROR,
     "follower": logging.ERROR,
     "contradiction": logging.CRITICAL,
+    "alarm": logging.CRITICAL,
     "checkpoint_differs": logging.ERROR,
     "awaits_all": logging.ERROR,
     "others_are_gone_ended": logging.WARNING,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
+import pytest
 
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus import Learner
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.contradiction import read
 from dtvn.protocol.consensus.verified import Inbound, Peer
+from dtvn.protocol.wire import Envelope
 from tests.consensus.helpers import Cluster, Node, open_frame
 
 
@@ -245,6 +249,62 @@ def test_r28_one_lying_source_does_not_stop_a_learner() -> None:
     assert cluster.learner.told("entry_differs")
     assert not cluster.learner.told("alarm")
     assert cluster.learner.log == cluster[1].log
+
+
+def alter_signatures(cluster: Following, members: list[int], sequence: int, *, commits: int = 3) -> None:
+    """These members bring an entry whose request has a wrong signature, under so many of its COMMITs."""
+
+    def altered(honest: Any, first: int, last: int) -> m.Entries | None:
+        found: m.Entries | None = honest(first, last)
+        if found is None:
+            return None
+        rows = list(found.entries)
+        for place, (entry, body, frames) in enumerate(rows):
+            if entry.sequence == sequence:
+                batch = canonical.decode(m.Batch, body)
+                request = canonical.decode(Envelope, batch.requests[0])
+                forged = canonical.encode(msgspec.structs.replace(request, signature=b"f" * 64))
+                body = canonical.encode(msgspec.structs.replace(batch, requests=(forged,)))
+                rows[place] = (entry, body, frames[:commits])
+        return m.Entries(tuple(rows), found.checkpoint)
+
+    for index in members:
+        journal = cluster[index].journal
+        journal.range = partial(altered, journal.range)  # type: ignore[method-assign]
+
+
+def test_r28_a_wrong_signature_in_too_many_logs_stops_a_learner_for_good() -> None:
+    """Members committed a request that its principal never signed: more of them lie than are tolerated."""
+    cluster = Following()
+    cluster.learner.door.sampled = lambda _digest: True
+    alter_signatures(cluster, [0, 1, 2, 3], sequence=4)
+    cluster.work(6)
+    cluster.advance(1_000)
+    cluster.push()
+    [alarm] = cluster.learner.told("alarm")
+    assert "a request of gateway" in alarm["reason"]
+    assert "sequence 4 " in alarm["reason"]
+    assert cluster.learner.log == cluster[0].log[:3]
+    assert cluster.learner.core.deadline() is None
+    kept = read(cluster.learner.journal.states.values())
+    assert kept is not None
+    assert (kept.sequence, len(kept.theirs)) == (4, 3)
+    cluster.learner.restart()
+    assert cluster.learner.core.alarm == kept.sentence == alarm["reason"]
+
+
+@pytest.mark.parametrize(("members", "commits"), [([0], 3), ([0, 1], 3), ([0], 2)])
+def test_r28_altered_signatures_of_few_or_unproved_raise_no_alarm(members: list[int], commits: int) -> None:
+    """A batch's digest leaves signatures out, so one liar can alter them, and its log may be copied."""
+    cluster = Following()
+    cluster.learner.door.sampled = lambda _digest: True
+    alter_signatures(cluster, members, sequence=4, commits=commits)
+    cluster.work(6)
+    cluster.advance(1_000)
+    cluster.push()
+    assert cluster.learner.told("source_changed")
+    assert not cluster.learner.told("alarm")
+    assert cluster.learner.log == cluster[2].log
 
 
 def test_a_learner_sends_no_statement() -> None:

@@ -425,10 +425,15 @@ def test_r28_a_learner_checks_a_sample_of_the_requests_under_commits() -> None:
     digest = m.bundle_digest(good.body)
     learner = Paper()
     learner.door.sampled = one_in_64((digest[0] & 63) ^ 1)
-    assert learner.verify(supplied_entry(forged, commits)).batches[0] is not None
+    [unchecked] = learner.verify(supplied_entry(forged, commits)).batches
+    assert unchecked is not None
+    assert unchecked.forged is None
     assert refused(learner, pre_prepare(forged)) is Reason.BAD_SIGNATURE
     learner.door.sampled = one_in_64(digest[0] & 63)
-    assert refused(learner, supplied_entry(forged, commits)) is Reason.BAD_SIGNATURE
+    [checked] = learner.verify(supplied_entry(forged, commits)).batches
+    assert checked is not None
+    assert checked.forged is checked.bundles[0]
+    assert refused(learner, supplied_entry(forged, (forged,))) is Reason.BAD_PROOF
     assert sum(map(one_in_64(7), (bytes([first]) for first in range(256)))) == 4
 
 

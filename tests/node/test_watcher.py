@@ -63,9 +63,11 @@ def test_important_notes_are_logged_as_warnings_or_errors(
     with caplog.at_level(logging.DEBUG):
         watcher.notice(Note(kind="entered_view", fields={"view": 2}))
         watcher.notice(Note(kind="evidence", fields={"against": 1}))
+        watcher.notice(Note(kind="alarm", fields={"sequence": 3}))
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", "entered_view view=2"),
         ("ERROR", "evidence against=1"),
+        ("CRITICAL", "alarm sequence=3"),
     ]
 
 

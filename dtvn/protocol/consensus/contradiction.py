@@ -1,11 +1,12 @@
-"""Two certificates that exclude each other for one sequence: more members are faulty than are tolerated.
+"""Proofs that more members are faulty than are tolerated: two certificates that exclude each other for one
+sequence, or a certificate for a request that its principal did not sign.
 
 Each certificate has q signatures, so q + q - n >= f + 1 members signed both, and no later message of this
-replica could mean anything. The replica keeps both certificates, stops, and reports the contradiction after
+replica could mean anything. The replica keeps what it found, stops, and reports the contradiction after
 every start. Nothing here undoes a fork: the operators compare the logs (`manage.py audit`), and decide which
 log continues.
 
-Module certificate_comparison finds them.
+Module certificate_comparison finds two certificates; only a learner finds an unsigned request.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.effects import StateRecord
 from dtvn.protocol.consensus.messages import Checkpoint
 
+REQUEST_OF = "a request of "
 RECORD = "contradiction"
 """Name of the state record that holds a Contradiction."""
 
@@ -34,12 +36,13 @@ class Contradiction(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     """Version of this record."""
     kind: str
     """`checkpoint`: two certified states after one sequence; `batch`: two decided batches at one sequence;
-    `state`: a certified state differs from the one that this replica reached."""
+    `state`: a certified state differs from the one that this replica reached; `a request of NAME`: too many
+    members have that request with a wrong signature."""
     epoch: int
     sequence: int
     mine: Frames
     """Frames of the certificate that this replica followed. For `state`: frames of its newest stable
-    checkpoint, and its own CHECKPOINT of the sequence, if it signed one."""
+    checkpoint, and its own CHECKPOINT of the sequence, if it signed one. For a request: its frame."""
     theirs: Frames
     """The q frames of the other certificate."""
 
@@ -49,6 +52,8 @@ class Contradiction(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
         where = f"sequence {self.sequence} of epoch {self.epoch}"
         if self.kind == "state":
             return f"a quorum signed another state than this node reached after {where}"
+        if self.kind.startswith(REQUEST_OF):
+            return f"a quorum committed {self.kind} at {where}, and its signature is wrong"
         return f"quorums signed two {'states after' if self.kind == 'checkpoint' else 'batches at'} {where}"
 
 

@@ -5,7 +5,8 @@ accepts only what q COMMITs of one view or a checkpoint certificate cover; of th
 door checks a sample. Periodically it probes another
 member for the next entries: if these bring more entries than the source has brought since the last probe,
 the learner changes its source. A single additional entry proves nothing: under load every probe wins by
-milliseconds. If the certified log or state differs from its own, the learner stops and raises an alarm.
+milliseconds. If the certified log or state differs from its own, or holds a request that its principal did
+not sign, the learner stops and raises an alarm.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dtvn.protocol.consensus import epoch_change_proof, log_tree
 from dtvn.protocol.consensus.application import Application
 from dtvn.protocol.consensus.certificate import CheckpointCertificate, read_end, why_refused
 from dtvn.protocol.consensus.config import Config
-from dtvn.protocol.consensus.contradiction import RECORD, Contradiction, content_of, read
+from dtvn.protocol.consensus.contradiction import RECORD, REQUEST_OF, Contradiction, content_of, read
 from dtvn.protocol.consensus.effects import (
     CheckpointRecord,
     Effects,
@@ -36,7 +37,7 @@ from dtvn.protocol.consensus.outbox import Outbox
 from dtvn.protocol.consensus.signer import Signer
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
 from dtvn.protocol.consensus.transfer.entries import ProvedEntry, read_range
-from dtvn.protocol.consensus.verified import Header, Verified
+from dtvn.protocol.consensus.verified import Header, Verified, VerifiedBundle
 
 RENEW = 1_000_000_000
 """Nanoseconds between two Follows; each is valid for three seconds."""
@@ -99,6 +100,8 @@ class Learner:
         """Whether the next probe is for the newest checkpoint that is not stable here, if there is one."""
         self._contents: dict[int, tuple[bytes, bytes, int]] = {}
         self._contradicted_by: set[int] = set()
+        self._forged_by: set[int] = set()
+        """Members that brought the next entry with a wrong signature of a request."""
 
     # --- the interface of a core --------------------------------------------------------------------
 
@@ -286,6 +289,9 @@ class Learner:
         for proved in found.proved:
             if self.ends_at is not None:
                 break  # void (R35)
+            if proved.batch.forged is not None:
+                self._on_forged(verified, proved, proved.batch.forged)
+                return
             self._execute(proved, source)
             if self.alarm:
                 return
@@ -314,7 +320,24 @@ class Learner:
         if self.now.monotonic >= since + self.config.fetch_retry:
             self._follow()
 
+    def _on_forged(self, verified: Verified[Entries], proved: ProvedEntry, forged: VerifiedBundle) -> None:
+        """Refuse an entry with a wrong signature of a request, or stop if only more than f faulty members
+        explain it. A batch's digest leaves the signatures out, so one member can alter them, and others may
+        have caught up from it. But of the q members that sent COMMIT, the q - f honest ones checked them."""
+        config, source = self.config, verified.peer.member
+        self.outbox.refused(Reason.BAD_SIGNATURE, verified)
+        if source is not None and source < config.n:
+            self._forged_by.add(source)
+        if len(self._forged_by) > config.n - (config.q - config.f):
+            kind = REQUEST_OF + forged.bundle.principal
+            commits = () if proved.commits is None else proved.commits.frames
+            sequence = proved.entry.sequence
+            self._record(Contradiction(1, kind, config.epoch, sequence, (forged.frame,), commits))
+        elif source == self.source:
+            self._switch((source + 1) % self.sources, "sent a wrong signature")
+
     def _execute(self, proved: ProvedEntry, source: int) -> None:
+        self._forged_by.clear()
         step = self.executor.execute(proved.batch)
         sequence = step.entry.sequence
         commits: tuple[bytes, ...] = ()
@@ -406,10 +429,12 @@ class Learner:
             self.over = True
 
     def _contradicted(self, kind: str, theirs: CheckpointCertificate) -> None:
-        """Store both certificates, as a member does (certificate_comparison), and stop: the alarm persists
-        after a restart."""
         mine = () if self._certified is None else self._certified.frames
-        found = Contradiction(1, kind, self.config.epoch, theirs.sequence, mine, theirs.frames)
+        self._record(Contradiction(1, kind, self.config.epoch, theirs.sequence, mine, theirs.frames))
+
+    def _record(self, found: Contradiction) -> None:
+        """Store a contradiction, as a member does (certificate_comparison), and stop: the alarm persists
+        after a restart."""
         self.outbox.persist(StateRecord(RECORD, canonical.encode(found)))
         self._stop(found.sentence)
 

@@ -62,6 +62,8 @@ class VerifiedBatch(msgspec.Struct, frozen=True, gc=False):
     digest: bytes
     body: bytes
     bundles: tuple[VerifiedBundle, ...]
+    forged: VerifiedBundle | None = None
+    """The first request of the sample whose signature is wrong."""
 
 
 class Verified(msgspec.Struct, Generic[Message], frozen=True, gc=False):
