@@ -35,8 +35,10 @@ DRAIN_SECONDS = 3.0
 """Seconds that open requests have to finish when the node is asked to stop."""
 RETRY_SECONDS = 2.0
 """Seconds between two attempts to listen on a port that another program uses."""
-RESTART_FIRST, RESTART_MAX = 0.5, 30.0
+RESTART_FIRST, RESTART_MAX, RESTART_SERVED_MAX = 0.1, 30.0, 0.4
+"""Seconds of pause before the second restart in a row; most before any, and after a helper that served."""
 STEADY_AFTER = 60.0
+"""Seconds of a helper's life after which the next restart is a first one."""
 SILENCE = 1.0
 """Seconds without a message that count as one silence; a helper that serves sends one in that time."""
 SILENCES_TOLD, SILENCES_MAX, SILENCES_FIRST = 4, 10, 60
@@ -46,6 +48,20 @@ that a paused node or a slow machine does not blame its helper."""
 SILENT = "its API does not answer"
 ASKED_TO_END = frozenset({signal.SIGINT, signal.SIGTERM})
 """Signals that end a helper without an error: one sent to all processes may reach a helper that starts."""
+
+
+class RestartPause:
+    """The pause before each restart: none before the first, then doubled while helpers end soon."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def after(self, lived: float, *, served: bool) -> float:
+        """Seconds to wait after a helper that lived so long. One that served is waited for by clients."""
+        most = RESTART_SERVED_MAX if served else RESTART_MAX
+        pause = 0.0 if lived >= STEADY_AFTER else min(self._next, most)
+        self._next = max(2 * pause, RESTART_FIRST)
+        return pause
 
 
 class ApiHelper:
@@ -64,6 +80,8 @@ class ApiHelper:
         self._lock = threading.Lock()
         self._channel: Channel | None = None
         self._process: Helper | None = None
+        self._served = False
+        """Whether the helper has sent anything."""
         self._status: Status | None = None
         self._draining_until = 0.0
         self._closing = threading.Event()
@@ -136,9 +154,9 @@ class ApiHelper:
             if self._closing.wait(RETRY_SECONDS):
                 return
             self._listen(wait=0.0)
-        pause = RESTART_FIRST
+        pause = RestartPause()
         while not self._closing.is_set():
-            began = time.monotonic()
+            began, self._served = time.monotonic(), False
             try:
                 code = self._run()
             except OSError as error:
@@ -147,8 +165,7 @@ class ApiHelper:
                 if not self._closing.is_set():
                     level = logging.INFO if -code in ASKED_TO_END else logging.ERROR
                     self._logger.log(level, "%s", line("api_down", {"reason": f"its process ended: {code}"}))
-            pause = RESTART_FIRST if time.monotonic() - began > STEADY_AFTER else min(2 * pause, RESTART_MAX)
-            self._closing.wait(pause)
+            self._closing.wait(pause.after(time.monotonic() - began, served=self._served))
 
     def _run(self) -> int:
         """Start a helper and receive from it until it ends; return its exit code."""
@@ -176,16 +193,16 @@ class ApiHelper:
 
     def _listen_to(self, channel: Channel, process: Helper) -> None:
         """Receive from a helper until it ends; kill one that is silent for too long, for example stopped."""
-        serves, silences = False, 0
+        silences = 0
         for message in channel.listen(SILENCE):
             if isinstance(message, Counted):
                 self._counted(message)
-                serves, silences, self.trouble = True, 0, ""
+                self._served, silences, self.trouble = True, 0, ""
             elif message is None and not self._closing.is_set():
                 silences += 1
-                if serves and silences >= SILENCES_TOLD:
+                if self._served and silences >= SILENCES_TOLD:
                     self.trouble = SILENT
-                if silences == (SILENCES_MAX if serves else SILENCES_FIRST):
+                if silences == (SILENCES_MAX if self._served else SILENCES_FIRST):
                     self._logger.error("%s", line("api_down", {"reason": f"silent for {silences} s, killed"}))
                     process.kill()
 

@@ -1,7 +1,7 @@
 """Forks the API helpers of the nodes of one worker: memory and imports are shared (see helper_process).
 
 It has one thread, and reads nothing from nodes but descriptors. A helper does not outlive this process: its
-node then starts another one by itself.
+node then asks for another one, which the successor forks.
 """
 
 from __future__ import annotations
@@ -46,6 +46,14 @@ class Forks:
             signal.signal(number, signal.SIG_IGN)
         gc.collect()
         gc.freeze()
+        successor = _fork_successor()
+        try:
+            self._serve_requests()
+        finally:
+            if successor:  # it must not continue what ended in order
+                os.kill(successor, signal.SIGKILL)
+
+    def _serve_requests(self) -> None:
         while True:
             ready = {descriptor for descriptor, _ in self._poll.poll()}
             for helper in list(self._helpers):
@@ -107,3 +115,19 @@ class Forks:
             self._poll.unregister(helper.control)
         os.close(helper.ended)
         helper.control.close()
+
+
+def _fork_successor() -> int:
+    """Return the process id of a fork of this process, 0 if none can be made; and return in that fork once
+    this process was killed. Requests wait for it in the socket, and its imports are done."""
+    while True:
+        try:
+            ended = os.pidfd_open(os.getpid())
+            successor = os.fork()
+        except OSError:
+            return 0
+        if not successor:
+            select.select([ended], [], [])
+        os.close(ended)
+        if successor:
+            return successor

@@ -56,13 +56,14 @@ class Nodes:
         self.nodes = [psutil.Process(int(self.worker.stdout.readline())) for _ in folders]
         self.all_answer()
         [self.forks] = [each for each in psutil.Process(self.worker.pid).children() if each not in self.nodes]
+        self.standby = min(self.forks.children(), key=lambda each: (each.create_time(), each.pid))
 
     def all_answer(self) -> None:
         wait_until(lambda: all(map(answered, self.addresses)), what="both helpers answer")
 
     @property
     def helpers(self) -> list[psutil.Process]:
-        return list(self.forks.children())
+        return [each for each in self.forks.children() if each != self.standby]
 
     def end(self) -> None:
         for each in self.nodes:
@@ -70,7 +71,7 @@ class Nodes:
                 each.kill()
         self.worker.kill()
         self.worker.communicate()
-        psutil.wait_procs([self.forks], timeout=PATIENCE)
+        psutil.wait_procs([self.forks, self.standby], timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -100,11 +101,21 @@ def test_forked_helpers_come_back_and_end_with_their_node(nodes: Nodes) -> None:
 
     nodes.nodes[1].kill()
     nodes.worker.kill()
-    psutil.wait_procs([nodes.forks], timeout=PATIENCE)
-    assert not nodes.forks.is_running(), "nobody is left that may ask"
+    alive = psutil.wait_procs([nodes.forks, nodes.standby], timeout=PATIENCE)[1]
+    assert not alive, "nobody is left that may ask"
+
+
+def test_the_forking_process_has_a_successor_that_has_imported_too(nodes: Nodes) -> None:
+    before = nodes.helpers
+    nodes.forks.kill()
+    psutil.wait_procs(before, timeout=PATIENCE)
+    wait_until(lambda: len(nodes.standby.children()) == 3, what="two helpers and the next successor")
+    nodes.all_answer()
+    assert not any(node.children() for node in nodes.nodes)
 
 
 def test_without_the_forking_process_a_node_starts_its_helper_itself(nodes: Nodes) -> None:
+    nodes.standby.kill()
     nodes.forks.kill()
     wait_until(lambda: all(node.children() for node in nodes.nodes), what="programs of their own")
     nodes.all_answer()
