@@ -65,7 +65,7 @@ class LaterResponse(StreamingHttpResponse):
         raise NotImplementedError
 
     async def end(self) -> None:
-        """Called when the answer was sent or its client has left, even if `begin` was not called."""
+        """Called once `begin` was, when the answer was sent or its client has left."""
         raise NotImplementedError
 
 
@@ -105,6 +105,8 @@ class OneHopHandler(ASGIHandler):
                 raise
         finally:
             client.forget()
+            if client.unclosed:
+                await asyncio.shield(run(client.close))  # made even if this task is cancelled again
 
     async def read_body(self, receive: Receive) -> IO[bytes]:
         """See Django, which makes a temporary file for the shortest body."""
@@ -138,17 +140,17 @@ class OneHopHandler(ASGIHandler):
             client.forget()
             if isinstance(response, LaterResponse):
                 await response.end()
-            await run(response.close)
 
     def _respond(self, scope: Mapping[str, Any], body: IO[bytes], client: _Client) -> HttpResponseBase:
-        """The answer. One that is not streamed is in memory: it is closed here, with the last signal; so is
-        one that will not be sent."""
+        """The answer. One that is not streamed is in memory: it is closed here, with the last signal."""
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=self.__class__, scope=scope)
         request, refusal = self.create_request(scope, body)
         response: Any = refusal if request is None else self.get_response(request)
         response._handler_class = self.__class__
-        if not response.streaming or client.has_left:
+        if response.streaming:
+            client.keep(response)
+        else:
             response.close()
         return cast(HttpResponseBase, response)
 
@@ -159,6 +161,8 @@ class _Client:
 
     def __init__(self, receive: Receive) -> None:
         self.has_left = False
+        self.unclosed: list[HttpResponseBase] = []
+        """The stream that answers it, at most one, until it is closed."""
         self._receive = receive
         self._task = asyncio.current_task()
         self._gone: asyncio.Future[Mapping[str, Any]] | None = None
@@ -176,6 +180,20 @@ class _Client:
         self._task = None
         if self._gone is not None:
             self._gone.cancel()
+
+    def keep(self, stream: HttpResponseBase) -> None:
+        """Have a stream closed by the task, or here if that is over already. Called in a thread."""
+        self.unclosed.append(stream)  # before the look: the task forgets first, then looks for a stream
+        if self._task is None:
+            self.close()
+
+    def close(self) -> None:
+        """Close the stream, unless another thread does: only one of them pops it. Called in a thread."""
+        try:
+            stream = self.unclosed.pop()
+        except IndexError:
+            return
+        stream.close()
 
     def _leave(self, _gone: asyncio.Future[Mapping[str, Any]]) -> None:
         if self._task is not None:

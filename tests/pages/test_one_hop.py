@@ -15,7 +15,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpRe
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from dtvn_project import one_hop
+from dtvn_project import lane, one_hop
 from dtvn_project.one_hop import READS, WRITES, WRITES_SPARE, HeldResponse, LaterResponse, OneHopHandler
 from tests.waiting import PATIENCE
 
@@ -85,7 +85,8 @@ def wait_and_stream(request: HttpRequest) -> StreamingHttpResponse:
             return self
 
         async def __anext__(self) -> bytes:
-            raise AssertionError("it is not sent")
+            await asyncio.sleep(PATIENCE)
+            return b"late"
 
         def close(self) -> None:
             closed.set()
@@ -312,6 +313,50 @@ def test_a_stream_that_was_sent_is_not_cut_off_at_its_end(handler: OneHopHandler
 
     assert asyncio.run(Sent("GET", "later").answered(handler)).content == b"onetwo"
     assert closed.is_set()
+
+
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_stream_whose_client_leaves_as_it_is_made_is_closed_once(
+    handler: OneHopHandler, monkeypatch: pytest.MonkeyPatch, method: str, turns: int
+) -> None:
+    """`turns`: how many turns of the event loop before the view's result."""
+    monkeypatch.setattr(lane, "STALLED", PATIENCE)  # the result comes by call_soon_threadsafe alone
+    finished: list[object] = []
+
+    def finish(**_: Any) -> None:
+        finished.append(None)
+
+    async def play() -> None:
+        request = Request(method, "wait")
+        waiting = asyncio.ensure_future(request.answered(handler))
+        assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
+        await asyncio.sleep(one_hop.PROMPT * 2)  # it is watched
+        loop = asyncio.get_running_loop()
+        threadsafe = loop.call_soon_threadsafe
+
+        def after(turns: int, *call: Any) -> None:
+            if turns:
+                loop.call_soon(after, turns - 1, *call)
+            else:
+                call[0](*call[1:])
+
+        def leave_first(*call: Any, **_: Any) -> asyncio.Handle:
+            threadsafe(request.leave)
+            return threadsafe(after, turns, *call)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", leave_first)
+        quorum.set()
+        await waiting
+        monkeypatch.setattr(loop, "call_soon_threadsafe", threadsafe)
+        assert await asyncio.to_thread(closed.wait, PATIENCE)
+
+    signals.request_finished.connect(finish)
+    try:
+        asyncio.run(play())
+    finally:
+        signals.request_finished.disconnect(finish)
+    assert len(finished) == 1
 
 
 async def left_while_it_waits(handler: OneHopHandler, target: str) -> Request:
