@@ -11,9 +11,9 @@ from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock
 from validators.membership import change_loop
 from validators.processes import attention
+from validators.processes.api_probes import LOOK_INTERVAL as LOOK_AGAIN
 from validators.processes.api_probes import ApiProbes
-from validators.processes.attention import Attention
-from validators.processes.supervisor import LOOK_INTERVAL
+from validators.processes.attention import LOOK_INTERVAL, Attention
 
 NODE = "node0"
 HOUR = 3_600.0
@@ -123,8 +123,18 @@ def probes(tmp_path: Path) -> ApiProbes:
 def test_an_api_that_answers_is_probed_every_three_seconds(probes: ApiProbes) -> None:
     probes.watch({NODE: "first run"})
     assert (probes.due(7.9), probes.due(8.0)) == ([], [NODE])
+    assert probes.rest(5.5) == 2.5
     probes._known[NODE].answers = False
     assert probes.due(5.1) == [NODE]
+    assert probes.rest(5.1) == LOOK_AGAIN
+
+
+def test_a_node_that_starts_ends_the_rest_of_the_probes(probes: ApiProbes) -> None:
+    probes._waking.clear()
+    probes.watch({NODE: "first run"})
+    assert not probes._waking.is_set()
+    probes.watch({NODE: "second run"})
+    assert probes._waking.is_set()
 
 
 def test_an_api_that_answers_late_is_probed_at_the_next_look(probes: ApiProbes) -> None:

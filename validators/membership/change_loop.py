@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
@@ -21,7 +21,7 @@ from validators.services import evidence, network
 logger = logging.getLogger("dtvn.members")
 
 LOOK_INTERVAL = 0.3
-"""Seconds between two steps of a change, and between two looks at the file that tells of one (no query)."""
+"""Seconds between two steps of a change."""
 TURN_INTERVAL = 1.0
 """Seconds between two turns while there is nothing to do, within which a change requested on another host is
 seen."""
@@ -66,11 +66,12 @@ class Schedule:
         return due
 
 
-def run_changes(stop: threading.Event) -> None:
-    """Run until told to stop. Never gives up: a stored change is retried with the same bytes."""
+def run_changes(stopped: Callable[[float], bool]) -> None:
+    """Run until told to stop. `stopped` sleeps for at most so many seconds, less if the file is written, and
+    returns whether to stop. Never gives up: a stored change is retried with the same bytes."""
     complained = ""
     schedule = Schedule(DataFolder(settings.DATA).desired_changes, time.monotonic())
-    while not stop.wait(LOOK_INTERVAL):
+    while not stopped(LOOK_INTERVAL if schedule.busy else TURN_INTERVAL):
         if not schedule.turn_is_due(now := time.monotonic()):
             continue
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
@@ -20,6 +20,8 @@ from validators.local_get import NO_ANSWER, get
 LOOK_INTERVAL = 0.25
 WELL_INTERVAL = 3.0
 """Seconds between two probes of one node, and of one that answers."""
+TOGETHER = 1.0
+"""Seconds by which a probe is early to go with another one, so that the thread wakes less often."""
 ANSWER_PATIENCE = 2.0
 MISSES_MAX = 3
 """This many late answers in a row count as no answer, because a busy machine is slow. A refused connection
@@ -40,7 +42,10 @@ class ApiProbes:
     """Requests `/health` of the nodes that `watch` names, until told to stop. A process that has ended is
     noticed without it."""
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, changed: Callable[[], object] = lambda: None) -> None:
+        """`changed` is called when an API begins to answer, or no longer does."""
+        self._changed = changed
+        self._waking = threading.Event()
         self._places = ClusterFolder(folder.root)
         self._known: dict[str, Known] = {}
 
@@ -52,6 +57,8 @@ class ApiProbes:
             name: before[name] if name in before and before[name].run == run else Known(run)
             for name, run in runs.items()
         }
+        if any(each is not before.get(name) for name, each in self._known.items()):
+            self.wake()
 
     def answers(self, name: str) -> bool:
         """Whether its API answered the last probe; False for a node without an API."""
@@ -61,8 +68,19 @@ class ApiProbes:
     def run(self, stop: threading.Event) -> None:
         """The thread's main function."""
         with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="api-probe") as pool:
-            while not stop.wait(LOOK_INTERVAL):
-                list(pool.map(self._ask, self.due(time.monotonic())))
+            while not stop.is_set():
+                list(pool.map(self._ask, self.due(time.monotonic() + TOGETHER)))
+                self._waking.wait(self.rest(time.monotonic()))
+                self._waking.clear()
+
+    def wake(self) -> None:
+        """End the rest of `run`: a node is to be probed, or the thread is to stop."""
+        self._waking.set()
+
+    def rest(self, now: float) -> float:
+        """Seconds between a probe that ended now, in monotonic seconds, and the next one."""
+        left = (each.asked_at + WELL_INTERVAL - now for each in self._known.values())
+        return LOOK_INTERVAL if self.due(now) else min(left, default=WELL_INTERVAL)
 
     def due(self, now: float) -> list[str]:
         """The nodes to probe now, in monotonic seconds."""
@@ -77,6 +95,12 @@ class ApiProbes:
         known = self._known.get(name)
         if known is None:
             return
+        answered = known.answers
+        self._probe(name, known)
+        if known.answers != answered:
+            self._changed()
+
+    def _probe(self, name: str, known: Known) -> None:
         begun = known.asked_at = time.monotonic()
         try:
             port = kept_port(self._places.node(name), "api")

@@ -77,6 +77,12 @@ class Child:
         elif self._process is not None and self._health is not None:
             self._heed(self._process, self._health.look(self._beat(), now))
 
+    def rest(self, most: float) -> float:
+        """Seconds, at most so many, until `keep_alive` starts the child again or looks at its health."""
+        if self._process is not None:
+            return most
+        return max(0.0, min(most, self._start_not_before - time.monotonic()))
+
     def _start_again(self, now: float) -> None:
         try:
             self.start()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import signal
 import sys
 import threading
@@ -44,6 +43,7 @@ from validators.processes.output import JsonOutput, Output, refuse
 from validators.processes.platform_lease import PlatformLease
 from validators.processes.reconcile import Reconciler
 from validators.processes.task_names import FOLLOW_CLUSTER, RUN_VALIDATOR
+from validators.processes.waking import Alarm, Bell, signal_at_writes
 from validators.processes.worker import GRACE as WORKER_GRACE
 from validators.processes.worker import NODES
 from validators.services import platform
@@ -51,8 +51,10 @@ from validators.services.cluster import reset_cluster
 
 logger = logging.getLogger("dtvn.up")
 
-LOOK_INTERVAL = 0.2
-"""Seconds between two checks of children, nodes and our own stop."""
+LOOK_INTERVAL = 1.0
+"""Seconds between two checks of the children, unless one ends or is to be restarted."""
+UNNOTED_INTERVAL = 0.2
+"""The same where the system does not tell of written files, to look for these."""
 STOP_GRACE = 8.0
 """Seconds for an orderly end; then all remaining processes are killed. A second Ctrl-C shortens it."""
 STOP_GRACE_HURRIED = 2.0
@@ -87,7 +89,9 @@ class Supervisor:
         self._children: list[Child] = []
         self._accounts: dict[str, Any] = {}
         self._url = public_url(host, port)
-        self._probes = ApiProbes(folder)
+        self._news, self._requests = Bell(), Bell()
+        """Rung when there may be something to do for reconcile, and for the thread that changes members."""
+        self._probes = ApiProbes(folder, changed=self._news.ring)
         self._reconciler = Reconciler(folder, send_start, self._probes, ending=self._stop.is_set)
         self._attention = Attention(folder, self._probes.answers)
         self._cluster = ClusterController(
@@ -146,7 +150,7 @@ class Supervisor:
         return [
             threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
             threading.Thread(target=self._probes.run, args=(self._stop,), name="apis", daemon=True),
-            threading.Thread(target=run_changes, args=(self._stop,), name="members", daemon=True),
+            threading.Thread(target=run_changes, args=(self._stopped,), name="members", daemon=True),
             threading.Thread(target=self._announce_when_ready, name="ready", daemon=True),
         ]
 
@@ -216,22 +220,29 @@ class Supervisor:
             thread.start()
         # Its end is not waited for: it may be blocked waiting for an answer that will never come.
         threading.Thread(target=self._probe.run, args=(self._stop,), name="probe", daemon=True).start()
+        noted = signal_at_writes(self._folder.desired_changes.parent)
         while not self._signals and not self._lease.lost:
             self._make_room()
             for child in self._children:
                 child.keep_alive()
             self._reap_orphans()
-            self._alarm.wait(LOOK_INTERVAL)
+            most = LOOK_INTERVAL if noted else UNNOTED_INTERVAL
+            if self._alarm.wait(min(child.rest(most) for child in self._children)) or not noted:
+                self._news.ring()
+                self._requests.ring()
 
     def _reap_orphans(self) -> None:
         """As process 1 (in a container), `up` inherits the children of its children that end."""
         reap(own=[child.process_id for child in self._children])
 
+    @property
+    def _lacking_slots(self) -> int:
+        return self._cluster.validators + SPARE_SLOTS - self._slots
+
     def _make_room(self) -> None:
         """Adds a worker when there are more nodes than slots; the next check starts it."""
-        lacking = self._cluster.validators + SPARE_SLOTS - self._slots
-        if lacking > 0:
-            more = max(lacking, FURTHER_SLOTS)
+        if self._lacking_slots > 0:
+            more = max(self._lacking_slots, FURTHER_SLOTS)
             self._slots += more
             name = f"{NODES_WORKER}{self._slots}"
             self._children.append(self._worker(name, [platform.NODES], more, NodeRole.VALIDATOR))
@@ -249,10 +260,12 @@ class Supervisor:
     def _reconcile(self) -> None:
         """Never gives up: nodes keep running during a database outage, which ends sometime."""
         complained = ""
-        while not self._stop.wait(LOOK_INTERVAL):
+        while not self._stop.is_set():
             try:
                 if self._attention.is_due(self._reconciler.names, time.monotonic()):
                     self._cluster.turn()
+                    if self._lacking_slots > 0:
+                        self._alarm.ring()
                     self._attention.settled = self._reconciler.turn() and not self._cluster.starting
                     if complained:
                         logger.warning("reconcile: goes on")
@@ -262,6 +275,11 @@ class Supervisor:
                 if (reason := first_line(error)) != complained:
                     logger.warning("reconcile: %s: %s", type(error).__name__, reason)
                 complained = reason
+            self._news.wait(self._attention.rest(), self._attention.processes)
+
+    def _stopped(self, seconds: float) -> bool:
+        self._requests.wait(seconds)
+        return self._stop.is_set()
 
     def _announce_when_ready(self) -> None:
         if not self._wait_until_ready() or self._stop.is_set():
@@ -276,6 +294,8 @@ class Supervisor:
 
     def _end(self, threads: Sequence[threading.Thread]) -> None:
         self._stop.set()
+        for wake in (self._news.ring, self._requests.ring, self._probes.wake):
+            wake()
         self._output.say("up", "stopping")
         self._folder.end_credentials()
         for child in self._children:
@@ -319,18 +339,6 @@ def log_through(output: Output) -> None:
     handler = OutputHandler(output)
     handler.setFormatter(JsonLines() if isinstance(output, JsonOutput) else logging.Formatter("%(message)s"))
     logging.getLogger().handlers[:] = [handler]
-
-
-class Alarm:
-    """A sleep of the main thread that any signal ends early."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-
-    def wait(self, seconds: float) -> None:
-        if select.select([self._read], [], [], seconds)[0]:
-            os.read(self._read, 4096)
 
 
 def send_start(node: ManagedNode, token: str) -> None:
