@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from django.core.management import CommandError, call_command
 
-from benchmarks import cost
+from benchmarks import cost, gate
 from benchmarks.cost import Line, table
 from benchmarks.over_http import descendants
 
@@ -95,3 +99,42 @@ def test_the_rate_at_rest_is_that_of_the_time_looked_at(monkeypatch: pytest.Monk
     work = Work(monkeypatch)
     work.sleep(7.0)
     assert cost.Rest.measured(lambda: work.used, 5.0).rate == pytest.approx(REST_RATE)
+
+
+@pytest.mark.parametrize(
+    ("flag", "values", "allowed"),
+    [
+        ("--scale", ["nan", "inf", "-1", "0", "x"], "a number from 0.01 to 100.0"),
+        ("--tickets", ["-1", "0", "1.5"], "a whole number from 1 to 9,999,999"),
+        ("--behind", ["-1", "x"], "a whole number from 0 to 9,999,999"),
+        ("--nodes", ["0", "32"], "a whole number from 1 to 31"),
+    ],
+)
+def test_a_number_outside_its_range_is_refused_with_the_range(
+    flag: str, values: list[str], allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "facts", lambda: pytest.fail("it begins"))
+    for value in values:
+        with pytest.raises(CommandError) as refused:
+            call_command("bench", f"{flag}={value}")
+        assert str(refused.value) == f"Error: argument {flag}: {value!r} is not {allowed}"
+
+
+def test_a_bench_that_cannot_be_run_or_kept_is_refused_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "facts", lambda: pytest.fail("it begins"))
+    (tmp_path / "file").touch()
+    for output in (tmp_path, tmp_path / "file/x.json"):
+        with pytest.raises(CommandError, match=f"--output must name a file .* not {output}: "):
+            call_command("bench", f"--output={output}")
+    with pytest.raises(CommandError, match="--nodes: give each size from 1 to 31 at most once"):
+        call_command("bench", "--only=curves", "--nodes", "1", "1")
+
+
+def test_what_a_bench_finds_is_written_to_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    output = tmp_path / "new/gate.json"
+    monkeypatch.setattr(gate, "main", lambda scale: asked.append(scale) or {"exists": output.exists()})
+    call_command("bench", "--only=gate", "--scale=0.5", f"--output={output}", stdout=StringIO())
+    assert (asked, json.loads(output.read_text())["exists"]) == ([0.5], False)

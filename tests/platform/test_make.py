@@ -111,7 +111,9 @@ def test_the_variable_host_of_the_shell_does_not_set_the_address(
     assert re.findall(r'HOST="([^"]*)"', printed) == ([expected] if expected else [])
 
 
-def profiled(what: str, tmp_path: Path, *, titles: dict[int, str]) -> subprocess.CompletedProcess[str]:
+def profiled(
+    what: str, tmp_path: Path, *, titles: dict[int, str], seconds: str = "5", out: str = "out.json"
+) -> subprocess.CompletedProcess[str]:
     """`deploy/profile` of processes with these titles; in place of py-spy, a program that shows its words."""
     listed = "\n".join(f"{pid} {title}" for pid, title in titles.items())
     programs = tmp_path / "programs"
@@ -123,7 +125,7 @@ def profiled(what: str, tmp_path: Path, *, titles: dict[int, str]) -> subprocess
         (programs / name).write_text(f"#!{BASH}\n{text}\n")
         (programs / name).chmod(0o755)
     return subprocess.run(
-        [ROOT / "deploy/profile", "echo", what, str(tmp_path), "5", "out.json"],
+        [ROOT / "deploy/profile", "echo", what, str(tmp_path), seconds, out],
         env={"PATH": f"{programs}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
@@ -156,11 +158,26 @@ def test_profile_records_the_process_that_is_named(what: str, processes: str, tm
     assert (done.stdout.strip(), done.returncode) == (words, 0), done.stderr
 
 
-def test_profile_of_an_unknown_process_names_those_that_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["node9", ".*", "node.", "node", "validator node1", ""])
+def test_profile_of_an_unknown_process_names_those_that_run(what: str, tmp_path: Path) -> None:
     titles = {11: f"dtvn web ({tmp_path})", 12: f"dtvn validator node1 ({tmp_path})"}
-    refused = profiled("node9", tmp_path, titles=titles)
+    refused = profiled(what, tmp_path, titles=titles)
     assert refused.returncode == 2
-    assert refused.stderr.strip() == "WHAT=node9 is not running; there are: up all node1 web"
+    assert refused.stderr.strip() == f"WHAT={what} is not running; there are: up all node1 web"
+
+
+@pytest.mark.parametrize("seconds", ["0", "abc", "-1", "1.5", "", "100000", "1 2"])
+def test_profile_for_no_number_of_seconds_is_refused(seconds: str, tmp_path: Path) -> None:
+    refused = profiled("web", tmp_path, titles={11: f"dtvn web ({tmp_path})"}, seconds=seconds)
+    told = f"FOR={seconds} is not a whole number of seconds from 1 to 99999\n"
+    assert (refused.returncode, refused.stdout, refused.stderr) == (2, "", told)
+
+
+@pytest.mark.parametrize("out", ["/nonexistent/x", "/", ""])
+def test_profile_into_no_file_is_refused(out: str, tmp_path: Path) -> None:
+    refused = profiled("web", tmp_path, titles={11: f"dtvn web ({tmp_path})"}, out=out)
+    told = f"OUT={out} is not a file that can be written, in a folder that exists\n"
+    assert (refused.returncode, refused.stdout, refused.stderr) == (2, "", told)
 
 
 def test_profile_without_a_network_says_so(tmp_path: Path) -> None:

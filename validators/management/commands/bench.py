@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+
+from dtvn.protocol.quorum import MEMBERS_MAX
 
 RESULTS = Path("benchmarks/results")
 EPILOG = """Everything is real: processes, sockets, CURVE, signatures, fsync, ticket rows, a learner.
@@ -43,6 +46,26 @@ KINDS = (
 )
 
 
+COUNT_MAX = 9_999_999
+"""Most tickets and sequences: their numbers have seven digits."""
+
+
+class Between:
+    """A number from `least` to `most`, of their type; for argparse."""
+
+    def __init__(self, least: float, most: float) -> None:
+        self._least, self._most = least, most
+
+    def __call__(self, text: str) -> float:
+        """Parse one argument."""
+        kind = type(self._least)
+        with suppress(ValueError):
+            if self._least <= (number := kind(text)) <= self._most:
+                return number
+        what = "a whole number" if kind is int else "a number"
+        raise ArgumentTypeError(f"{text!r} is not {what} from {self._least:,} to {self._most:,}")
+
+
 class Command(BaseCommand):
     help = "Measure what operations cost, with the machine's own limits measured in the same run."
     requires_system_checks = ()
@@ -59,23 +82,28 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--scale",
-            type=float,
+            type=Between(0.01, 100.0),
             default=1.0,
             help="table, curves, gate: length of each run; 0.1 for a quick run (default: 1)",
         )
         parser.add_argument(
             "--nodes",
-            type=int,
+            type=Between(1, MEMBERS_MAX),
             nargs="+",
             default=[4, 7, 13],
             metavar="N",
             help="curves: cluster sizes (default: 4 7 13)",
         )
         parser.add_argument(
-            "--tickets", type=int, help="in the state (default: large and growth 300000, others 1000000)"
+            "--tickets",
+            type=Between(1, COUNT_MAX),
+            help="in the state (default: large and growth 300000, others 1000000)",
         )
         parser.add_argument(
-            "--behind", type=int, default=100_000, help="rejoin: sequences it missed (default: %(default)s)"
+            "--behind",
+            type=Between(0, COUNT_MAX),
+            default=100_000,
+            help="rejoin: sequences it missed (default: %(default)s)",
         )
         parser.add_argument("--output", type=Path, help=f"JSON file (default: {RESULTS}/ONLY.json)")
 
@@ -83,11 +111,14 @@ class Command(BaseCommand):
         """Run the benchmark, and write what it found with the machine's facts."""
         from benchmarks import cost
 
+        sizes = options["nodes"]
+        if len(set(sizes)) < len(sizes):
+            raise CommandError(f"--nodes: give each size from 1 to {MEMBERS_MAX} at most once.")
+        output = options["output"] or cost.REPOSITORY / RESULTS / f"{options['only']}.json"
+        _check_writable(output)
         machine = cost.facts()
         found = self._measure(options)
         machine["load_at_end"] = round(os.getloadavg()[0], 1)
-        output = options["output"] or cost.REPOSITORY / RESULTS / f"{options['only']}.json"
-        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps({"machine": machine, **found}, indent=2) + "\n", encoding="utf-8")
         self.stdout.write(", ".join(f"{name} {value}" for name, value in machine.items()))
         self.stdout.write(f"written: {output}")
@@ -131,3 +162,16 @@ class Command(BaseCommand):
             case "event-memory":
                 return event_memory.main()
         return network.main(options["scale"])
+
+
+def _check_writable(output: Path) -> None:
+    """Raise CommandError if the file cannot be written: after the run it would be too late."""
+    new = not output.exists()
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.open("a").close()
+    except OSError as error:
+        text = f"--output must name a file that can be written, not {output}: {error.strerror}."
+        raise CommandError(text) from error
+    if new:
+        output.unlink()
