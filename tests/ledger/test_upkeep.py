@@ -9,7 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from benchmarks.cost import memory_mb
 from dtvn.ledger import Location
+from dtvn.protocol.consensus.effects import StateRecord
 from dtvn.protocol.host.ports import JournalError
 from tests.ledger.samples import CLUSTER, START, slot
 from tests.waiting import wait_until
@@ -71,6 +73,17 @@ def test_maintain_copies_a_short_log(sqlite_ledger: Ledger) -> None:
     store._checkpointer.take_done()
     sqlite_ledger.maintain()
     assert not store._checkpointer._wanted.is_set(), "nothing written, nothing to do"
+
+
+def test_r25_a_ledger_keeps_few_of_its_pages_in_memory(sqlite_ledger: Ledger) -> None:
+    """A lone operation writes a kilobyte of pages, which are never read again: the page cache takes all of
+    them until it is full."""
+    sqlite_ledger.append([StateRecord("value", os.urandom(BODY))], durable=False)
+    before = memory_mb([os.getpid()])
+    for number in range(24):
+        sqlite_ledger.append([StateRecord(f"value {number}", os.urandom(BODY))], durable=False)
+    grown = memory_mb([os.getpid()]) - before
+    assert grown < 12
 
 
 def test_r8_a_disk_that_failed_under_a_copy_ends_the_ledger(sqlite_ledger: Ledger, tmp_path: Path) -> None:
