@@ -2,8 +2,9 @@
 
 In memory and on disk, over a million operations by default: each of 300,000 tickets is issued, then
 admitted with a nonce of its own; the rest are disputes and their resolutions over a few other tickets, for
-which only the log grows. Of four real nodes, the one that grew most counts. Each figure is taken at rest,
-once the write-ahead log has been copied; the first operations, which fill caches of fixed size, come before.
+which only the log grows. Hundreds of them share a sequence; the last ones have one each. Of four real nodes,
+the one that grew most counts. Each figure is taken at rest, once the write-ahead log has been copied; the
+first operations, which fill caches of fixed size, come before.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from benchmarks import load
 from benchmarks.cluster import PATIENCE, POLL_SECONDS, Processes, running_cluster
+from benchmarks.cluster import gateway as connect
 from benchmarks.cost import Line, Rest, memory_mb, processor_seconds, table
 from benchmarks.network import GATEWAY_IDLE, NODES, SETTLE, pids
 from benchmarks.rejoin import BUNDLE, fill, status
@@ -28,6 +30,10 @@ WARM = 20_000
 """Tickets issued and admitted first, numbered from 0 on."""
 DISPUTED = 1_000
 """Number of other tickets, which are disputed and cleared alternately."""
+LONE_WARM, LONE = 4_000, 6_000
+"""Operations with a sequence each: the first fill the caches of checked signatures and of answers."""
+LONE_CLIENTS = 2
+"""Clients that order them: with more, some share a sequence."""
 IN_FLIGHT = 32
 """Calls under way at once, of BUNDLE operations each."""
 MEGABYTE = 1024 * 1024
@@ -86,6 +92,10 @@ def run(tickets: int, operations: int) -> list[Line]:
         for command in _disputes(left):
             _order_for_all(gateway, command)
         measured(f"a dispute or its resolution ({left:,})", max(1, left))
+        _order_alone(processes, gateway, LONE_WARM)
+        sizes.grown(1)
+        sequences = _order_alone(processes, gateway, LONE)
+        measured(f"a sequence of one operation ({sequences:,})", sequences)
         lines.append(Line("a node's memory at the end, PSS", max(sizes.memory) / MEGABYTE, "MB"))
         lines.append(Line("its ledger", max(sizes.disk) / MEGABYTE, "MB"))
     return lines
@@ -107,8 +117,9 @@ def _admit(gateway: Gateway, first: int, count: int) -> None:
 
 
 def _disputes(operations: int) -> Iterator[Command]:
-    for turn in range(operations // DISPUTED):
-        yield Resolve(verdict="clear") if turn % 2 else Dispute(reason="bench")
+    for _ in range(operations // (2 * DISPUTED)):
+        yield Dispute(reason="bench")
+        yield Resolve(verdict="clear")
 
 
 def _order_for_all(gateway: Gateway, command: Command) -> None:
@@ -116,6 +127,17 @@ def _order_for_all(gateway: Gateway, command: Command) -> None:
     operations = [load.operation(command, name) for name in load.names("D", DISPUTED)]
     calls = load.chunks(operations, BUNDLE)
     load.drive(gateway, calls, outstanding=len(calls))
+
+
+def _order_alone(processes: Processes, gateway: Gateway, operations: int) -> int:
+    """Order disputes and their resolutions one by one; returns the number of sequences."""
+    before = gateway.acknowledged
+    with connect(processes.folder, bundle_operations_max=1, in_flight_max=LONE_CLIENTS) as single:
+        for command in _disputes(operations):
+            calls = [[load.operation(command, name)] for name in load.names("D", DISPUTED)]
+            load.drive(single, calls, outstanding=LONE_CLIENTS)
+    load.drive(gateway, [load.issues([f"S-{before}"])], outstanding=1)
+    return gateway.acknowledged - before
 
 
 def main(tickets: int, operations: int = 1_000_000) -> dict[str, Any]:
