@@ -86,7 +86,8 @@ class ConsensusEntry(models.Model):
 
 
 class CommitCertificate(models.Model):
-    """The q COMMIT frames that decided a sequence; kept until well below a checkpoint (R23)."""
+    """The q COMMIT frames that decided a sequence; never deleted. If liars cut a member off with another
+    entry, its COMMITs and the others' for that sequence convict them, however late they are compared."""
 
     sequence = SequenceField(primary_key=True)
     frames = models.BinaryField()
