@@ -10,7 +10,7 @@ import msgspec
 
 from dtvn.ledger.location import Location
 from dtvn.protocol.consensus.effects import Executed, Note
-from dtvn.protocol.host.ports import Journal
+from dtvn.protocol.host.ports import Journal, LedgerTail
 
 SNAPSHOT_BASE = "snapshot_base"
 """Name of the state value that says where a log begins whose lower part was replaced by a snapshot."""
@@ -51,6 +51,14 @@ class NodeLedger(Journal, Protocol):
     @property
     def voting_reason(self) -> str:
         """Why the replica does not vote, for the operator; "" while it votes."""
+
+    def load(self, *, whole: bool = False) -> LedgerTail:
+        """See ports.Journal. A start leaves the content of older entries to `check_older`; `whole` checks
+        everything at once."""
+
+    def check_older(self) -> bool:
+        """Check a few of the older entries that `load` did not read, in a few milliseconds; to be called
+        between turns. True when all are checked. Raises JournalError: the process must end."""
 
     def state_value(self, name: str) -> bytes | None:
         """The value of a named state (effects.StateRecord), None if it was never written."""

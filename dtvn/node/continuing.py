@@ -26,7 +26,7 @@ def save(ledger: NodeLedger, genesis: g.Genesis, out: Path, *, began_with: Path)
     beginning. `began_with`: the state file of a cluster that itself continues another one. Raises
     StateFileError, JournalError.
     """
-    tail = ledger.load()
+    tail = ledger.load(whole=True)
     checkpoint = tail.checkpoint
     if checkpoint is None or not checkpoint.frames:
         raise StateFileError(
@@ -92,5 +92,5 @@ def _install(ledger: NodeLedger, genesis: g.Genesis, file: StateFile, *, searche
         frames=(),
     )
     del application
-    ledger.load()
+    ledger.load(whole=True)
     ledger.install(Install(record, file.head.entry, file.head.peaks, rows))

@@ -261,7 +261,7 @@ class _Member:
         self._keys = MemberKeys(self.membership)
         self.signer = FrameSigner(self.cluster, secret, self._keys)
         self._config = configuration.build(genesis, self.cluster, self.id, self.membership)
-        self.tail = ledger.load()
+        self.tail = ledger.load(whole=True)
 
     @classmethod
     @contextmanager

@@ -106,7 +106,7 @@ def verify_copy(ledger: NodeLedger, genesis: g.Genesis, *, began_with: Path) -> 
     """(sequence of the rows, sequence of the newest stable checkpoint) of a learner's ledger, after checking
     every checksum and hash, the signatures of that checkpoint, and that its rows are what its log leads to.
     Raises StateFileError, JournalError with what differs."""
-    tail = ledger.load()
+    tail = ledger.load(whole=True)
     checkpoint, applied = tail.checkpoint, tail.applied_sequence
     certified_at = 0 if checkpoint is None or not checkpoint.frames else checkpoint.sequence
     replay = Replay(ledger, genesis, tail, began_with)

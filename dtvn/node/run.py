@@ -69,6 +69,9 @@ COLLECT_SLOW_NS = 20_000_000
 """All garbage is collected every five minutes, when idle. Objects that survive a slow collection are
 frozen: they are state, and examining them again would only take longer each time."""
 
+CHECK_NS = 100_000_000
+"""Nanoseconds between two checks of a few older entries of the ledger, until all are checked."""
+
 MAINTAIN_NS = 2_000_000_000
 """Nanoseconds between two runs of the database's own maintenance, when idle (R25)."""
 
@@ -214,6 +217,7 @@ class Loop:
         process.journal.alive = heart.alive
         self._collected = self._collected_all = time.monotonic_ns()
         self._maintained = 0
+        self._checked = 0
         self._rebuilds: list[int] = []
         self._lost = False
         """Whether the core is dead: another one is built before the next turn."""
@@ -279,7 +283,7 @@ class Loop:
             self._tidy(now, idle=not taken)
 
     def _tidy(self, now: int, *, idle: bool) -> None:
-        """Collect garbage and maintain the ledger, preferably when idle."""
+        """Collect garbage and maintain the ledger, preferably when idle; check a little of it."""
         if now - self._collected > (COLLECT_NS if idle else COLLECT_LATEST_NS):
             self._collected = now
             gc.collect(1)
@@ -291,6 +295,9 @@ class Loop:
         if idle and now - self._maintained > MAINTAIN_NS:
             self._maintained = now
             self._process.ledger.maintain()
+        if now - self._checked > CHECK_NS:
+            self._checked = now
+            self._process.ledger.check_older()
 
     def _recover(self, lost: TurnLost | JournalFull) -> None:
         """After a lost turn, start or rebuild, wait for room on the disk; the core is built anew next, unless

@@ -54,6 +54,7 @@ class Steps:
         with patch.object(opening, "_enter", marked):
             ledger = open_ledger(self._ledger, cluster_id=CLUSTER, alias="durable-writes")
         ledger.load()
+        wait_until(ledger.check_older, what="all is checked")  # no copy goes beyond what a reader has open
         return ledger
 
 

@@ -1,4 +1,5 @@
-"""A flipped byte is noticed at start, whichever it is (PROTOCOL R9, R11)."""
+"""A flipped byte is noticed, whichever it is (PROTOCOL R9, R11): at start, if a replica is restored from it;
+else beside the work."""
 
 from __future__ import annotations
 
@@ -16,12 +17,19 @@ from dtvn.protocol.host.ports import JournalError
 from tests.ledger.children import end_now, run_in_child
 from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot, ticket
 from tests.ledger.test_materialise import OTHERS, change
-from validators.ledger import Ledger, encoding, open_ledger, statements
+from tests.waiting import wait_until
+from validators.ledger import Ledger, encoding, log_reading, open_ledger, statements
 from validators.ledger.meta import count_turn
 from validators.ledger.store import Write
 
 ALIAS = "ledger-under-test"
 FLIPS = 80
+
+
+@pytest.fixture(autouse=True)
+def _few_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start reads entries 12 to 15 of `fill`."""
+    monkeypatch.setattr(log_reading, "ENTRIES_KEPT", 2)
 
 
 def fill(ledger: Ledger) -> None:
@@ -36,9 +44,9 @@ def fill(ledger: Ledger) -> None:
     ledger.materialise([*tickets, *OTHERS], 14, START)
 
 
-def contents(ledger: Ledger) -> Any:
+def contents(ledger: Ledger, *, whole: bool = False) -> Any:
     """All that a replica restores itself from."""
-    tail = ledger.load()
+    tail = ledger.load(whole=whole)
     rows = sorted(map(repr, tail.rows))
     apart = ("rows", "continued")  # the second is no content: whether this machine wrote it last
     return [getattr(tail, name) for name in tail.__struct_fields__ if name not in apart] + [rows]
@@ -79,16 +87,26 @@ DAMAGES = {
 }
 
 
+BESIDE = {"entry", "timestamp", "batch", "commits", "outcomes"}
+"""Damages of what a start does not read. It reads all hashes."""
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "start"])
 @pytest.mark.parametrize("what", DAMAGES)
-def test_damage_is_named(filled: Location, what: str) -> None:
+def test_damage_is_named(filled: Location, what: str, *, whole: bool) -> None:
     table, column, where, sentence = DAMAGES[what]
     ledger = open_ledger(filled, cluster_id=CLUSTER, alias=ALIAS)
     try:
         number = column == "timestamp"
         other = f"{column} + 1" if number else "'x'" if not filled.url else "cast('x' AS bytea)"
         ledger._store.define(f"UPDATE ledger_{table} SET {column} = {other} WHERE {where}")  # noqa: S608
-        with pytest.raises(LedgerDamaged, match=sentence):
+        if what in BESIDE and not whole:
             contents(ledger)
+            with pytest.raises(LedgerDamaged, match=sentence):
+                wait_until(ledger.check_older, what="all is checked")
+        else:
+            with pytest.raises(LedgerDamaged, match=sentence):
+                contents(ledger, whole=whole)
     finally:
         ledger.close()
 
@@ -174,15 +192,17 @@ def test_any_flipped_byte_of_the_file_is_noticed_or_harmless(sqlite_place: Locat
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201 - shown when the test fails
     dice = random.Random(seed)
-    noticed = 0
+    noticed = beside = 0
     for _ in range(FLIPS):
         place = dice.randrange(size)
         shutil.copytree(good, sqlite_place.folder, dirs_exist_ok=True)
         flip(sqlite_place.database_file, place, 1 << dice.randrange(8))
-        found = recovered(sqlite_place)
+        found, checked = recovered(sqlite_place)
         noticed += found is None
+        beside += found is not None and not checked
         assert found is None or found == whole, f"byte {place}"
-    assert noticed > FLIPS // 4
+    assert noticed > FLIPS // 8
+    assert noticed + beside > FLIPS // 4
 
 
 def test_r11_a_flipped_byte_in_the_write_ahead_log_is_noticed(sqlite_place: Location) -> None:
@@ -259,17 +279,29 @@ def test_r6_a_turn_in_a_deleted_file_is_not_durable(sqlite_place: Location, *, r
         ledger.close()
 
 
-def recovered(place: Location) -> Any:
-    """Contents, or None when opening or loading said that something is wrong."""
+def recovered(place: Location) -> tuple[Any, bool]:
+    """Contents, or None when opening or loading said that something is wrong; and whether the check beside
+    the work found nothing. Then all entries can be read."""
     try:
         ledger = open_ledger(place, cluster_id=CLUSTER, alias=ALIAS)
     except (JournalError, LedgerError):
-        return None
+        return None, False
     try:
         found = contents(ledger)
-        return found if ledger.voting else None
+        if not ledger.voting:
+            return None, False
     except JournalError:
-        return None
+        ledger.close()
+        return None, False
+    try:
+        wait_until(ledger.check_older, what="all is checked")
+    except JournalError:
+        ledger.close()
+        return found, False
+    try:
+        assert len(ledger.entries(1, 15, 1 << 20)) == 15
+        contents(ledger, whole=True)
+        return found, True
     finally:
         ledger.close()
 

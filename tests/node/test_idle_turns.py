@@ -35,7 +35,7 @@ def test_an_idle_node_turns_five_times_a_second(monkeypatch: pytest.MonkeyPatch)
         journal=SimpleNamespace(alive=nothing),
         links=SimpleNamespace(wait=wait),
         host=SimpleNamespace(wake_at=nothing, turn=turn),
-        ledger=SimpleNamespace(maintain=nothing),
+        ledger=SimpleNamespace(maintain=nothing, check_older=nothing),
         logger=logging.getLogger("idle"),
         executed=0,
         **dict.fromkeys(("start", "introduce", "give_way", "publish", "brief", "refresh"), nothing),

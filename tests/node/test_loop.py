@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dtvn.ledger import LedgerDamaged
 from dtvn.node import non_member
 from dtvn.node.build import build_node
 from dtvn.node.layout import ClusterFolder
@@ -113,6 +114,21 @@ def test_r8_any_other_failed_write_ends_the_process(
         wait_until(lambda: running.code is not None, what="the loop ends")
     assert running.code == EXIT_FAILED
     assert "The disk answered with an error." in caplog.text
+
+
+def test_damage_found_beside_the_work_ends_the_process(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the line that the start has for it."""
+    ledger: Any = running.node.ledger
+
+    def check_older() -> bool:
+        raise LedgerDamaged("it differs from its checksum", sequence=7)
+
+    ledger.check_older = check_older
+    wait_until(lambda: running.code is not None, what="the loop ends")
+    assert running.code == EXIT_FAILED
+    assert "Entry 7 is damaged: it differs from its checksum." in caplog.text
 
 
 def test_r10_a_fenced_process_ends_without_sending(running: Running) -> None:

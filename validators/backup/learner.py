@@ -18,10 +18,10 @@ from validators.backup.copying import LOG, copy_sqlite
 from validators.backup.forms import BackupError
 from validators.backup.sources import Source
 from validators.ledger import open_ledger
-from validators.ledger.location import WITNESS_FILE
+from validators.ledger.location import DAMAGE_FILE, WITNESS_FILE
 from validators.ledger.lock import FileLock
 
-FILES = (DATABASE_FILE, f"{DATABASE_FILE}-wal", f"{DATABASE_FILE}-shm", WITNESS_FILE)
+FILES = (DATABASE_FILE, f"{DATABASE_FILE}-wal", f"{DATABASE_FILE}-shm", WITNESS_FILE, DAMAGE_FILE)
 
 
 def verify(source: Source) -> tuple[int, int]:

@@ -1,14 +1,17 @@
-"""Reads a ledger back and checks all of it: a damaged disk is noticed at start.
+"""Reads a ledger back and checks it: a damaged disk is noticed.
 
 Every entry is hashed again and must name its predecessor; every batch must have the digest that its entry
 names; the Merkle root over all entries must be the one that the newest stable checkpoint signed; and every
 row must match its checksum, which covers what no hash does (signatures, votes, certificates).
+
+A start reads entries from the newest stable checkpoint on. Of older ones it reads the hashes, which the
+checkpoint's root proves; `older_entries` checks their content beside the work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from contextlib import suppress
 
 import msgspec
 
@@ -20,36 +23,21 @@ from dtvn.protocol.consensus.effects import (
     Record,
     SlotRecord,
 )
-from dtvn.protocol.consensus.ledger_tail import Base
-from dtvn.protocol.consensus.log_tree import Frontier, append, root
-from dtvn.protocol.consensus.messages import (
-    NO_PREDECESSOR,
-    NULL_BATCH_DIGEST,
-    Entry,
-    batch_digest,
-    bundle_digest,
-    entry_hash,
-)
 from dtvn.protocol.host.ports import JournalError, LedgerTail
 from validators.ledger import encoding
 from validators.ledger.bodies import Bodies
 from validators.ledger.install import read_base
-from validators.ledger.outcomes import read_batch, read_envelope
+from validators.ledger.log_reading import (
+    LAST,
+    LOWEST,
+    check_beside_entries,
+    first_needed,
+    read_entries,
+    read_log,
+)
 from validators.ledger.store import Store
 from validators.ledger.turn import Head
 
-ENTRIES_KEPT = 256
-"""Most entries loaded in addition to those to replay, the newest ones, for peers that lag a little."""
-ENTRIES_KEPT_BYTES = 16 * 1024 * 1024
-"""Most bytes of batches in these additional entries."""
-
-_SELECT_LOG = (
-    "SELECT e.sequence, e.epoch, e.timestamp, e.entry, e.entry_hash, e.body, e.checksum,"
-    " b.content, b.checksum, c.frames, c.checksum, b.sequence FROM ledger_consensusentry e"
-    " LEFT JOIN ledger_batchbody b ON b.id = e.body"
-    " LEFT JOIN ledger_commitcertificate c ON c.sequence = e.sequence"
-    " WHERE e.sequence >= ? AND e.sequence <= ? ORDER BY e.sequence"
-)
 _SELECT_SLOTS = (
     "SELECT s.id, s.sequence, s.epoch, s.view, s.phase, s.frames, s.body, s.checksum,"
     " b.content, b.checksum, b.sequence,"
@@ -58,7 +46,16 @@ _SELECT_SLOTS = (
     " LEFT JOIN ledger_consensusentry e ON e.sequence = s.sequence AND e.body = s.body"
     " ORDER BY s.id"
 )
-LAST = (1 << 63) - 1
+RESTORED_FROM = (
+    "ledger_protocolrecord",
+    "ledger_checkpoint",
+    "ledger_statevalue",
+    "ledger_ledgermeta",
+    "ledger_ticket",
+    "ledger_staterow",
+)
+"""Tables in which a lost row would go unnoticed, since nothing but their structure counts their rows: it is
+checked before the replica votes. None grows with the log, but for a row for each stable checkpoint."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -67,77 +64,8 @@ class Loaded(msgspec.Struct, frozen=True):
     tail: LedgerTail
     bodies: Bodies
     head: Head
-
-
-class _Log:
-    """State of the walk over all entries."""
-
-    def __init__(self, keep_after: int, checkpoint: CheckpointRecord | None, base: Base | None) -> None:
-        self.frontier = Frontier()
-        self.head = 0
-        self.head_hash = NO_PREDECESSOR
-        self.kept: list[EntryRecord] = []
-        self._keep_after = keep_after
-        self._checkpoint = checkpoint
-        self._base = base
-        self._spare_bytes = 0
-
-    def add(self, record: EntryRecord) -> None:
-        """Add the next entry, which has been checked by itself."""
-        entry = record.entry
-        sequence = entry.sequence
-        base = self._base
-        if base is not None and sequence > base.entry.sequence > self.head:
-            self._go_on_from(base)
-        elif base is not None and self.head + 1 < sequence <= base.entry.sequence:
-            # The rest of the log between two snapshots: a separate chain.
-            self.head, self.head_hash = sequence - 1, entry.previous
-        if sequence != self.head + 1:
-            raise LedgerDamaged(f"it follows entry {self.head}", sequence=sequence)
-        if entry.previous != self.head_hash:
-            raise LedgerDamaged(
-                f"it continues {entry.previous.hex()[:16]}, but the entry before it is "
-                f"{self.head_hash.hex()[:16]}",
-                sequence=sequence,
-            )
-        self.head, self.head_hash = sequence, record.entry_hash
-        self.frontier = append(self.frontier, record.entry_hash)
-        self._check_root(sequence)
-        self.kept.append(record)
-        if sequence <= self._keep_after:
-            self._trim(len(record.body))
-
-    def end(self) -> None:
-        """Finish after the last entry."""
-        if self._base is not None and self._base.entry.sequence > self.head:
-            self._go_on_from(self._base)
-
-    def _go_on_from(self, base: Base) -> None:
-        """Continue the log from the snapshot's entry; entries between the last one and it are not stored."""
-        self.head, self.head_hash = base.entry.sequence, entry_hash(base.entry)
-        self.frontier = append(base.before, self.head_hash)
-        self.kept.clear()
-        self._spare_bytes = 0
-        self._check_root(self.head)
-
-    def _check_root(self, sequence: int) -> None:
-        """Check that the log's root is the one that the newest stable checkpoint signed, if that is at
-        `sequence`."""
-        checkpoint = self._checkpoint
-        if checkpoint is not None and sequence == checkpoint.sequence:
-            found = root(self.frontier)
-            if found != checkpoint.log_root:
-                raise LedgerDamaged(
-                    f"the log up to it has root {found.hex()[:16]}, its stable checkpoint says "
-                    f"{checkpoint.log_root.hex()[:16]}",
-                    sequence=sequence,
-                )
-
-    def _trim(self, added: int) -> None:
-        """Keep a bounded tail of entries that need no replay."""
-        self._spare_bytes += added
-        while len(self.kept) > ENTRIES_KEPT or self._spare_bytes > ENTRIES_KEPT_BYTES:
-            self._spare_bytes -= len(self.kept.pop(0).body)
+    first: int
+    """Lowest entry whose content was read and checked; 1: all were."""
 
 
 def read_state(store: Store, name: str) -> bytes | None:
@@ -146,23 +74,27 @@ def read_state(store: Store, name: str) -> bytes | None:
     return encoding.state_from_row(rows[0]).value if rows else None
 
 
-def load(store: Store, rows: Iterable[ApplicationChange], applied: int) -> Loaded:
-    """Read and check everything; raises LedgerDamaged. `rows`: the state rows as of sequence `applied`."""
-    store.check()
+def load(store: Store, rows: Iterable[ApplicationChange], applied: int, *, whole: bool) -> Loaded:
+    """Read and check everything, or (not `whole`) what a replica needs before it votes; raises LedgerDamaged.
+    `rows`: the state rows as of sequence `applied`."""
+    store.check(() if whole else RESTORED_FROM)
     checkpoint = _newest_checkpoint(store)
     states = tuple(
         encoding.state_from_row(row)
         for row in store.rows("SELECT name, value, checksum FROM ledger_statevalue ORDER BY name")
     )
     base = read_base(states)
-    log = _Log(applied, checkpoint, base)
-    for row in store.stream(_SELECT_LOG, (1, LAST)):
-        log.add(_entry_from_row(row))
-    log.end()
-    if applied > log.head:
-        raise LedgerDamaged(f"its rows are those after entry {applied}, but the log ends at {log.head}")
-    _check_outcomes(store)
-    _check_certificates(store)
+    first = 1 if whole else first_needed(applied, checkpoint, base)
+    log = None
+    if first > 1:
+        with suppress(LedgerDamaged, TypeError):
+            log = read_log(store, applied, checkpoint, base, first)
+    if log is None:  # a hash is damaged: only the whole log says of which entry
+        first, log = 1, read_log(store, applied, checkpoint, base, 1)
+    chain = log.chain
+    if applied > chain.head:
+        raise LedgerDamaged(f"its rows are those after entry {applied}, but the log ends at {chain.head}")
+    check_beside_entries(store, LOWEST if first == 1 else first, LAST)
     slots, bodies, slot_number = _read_slots(store)
     tail = LedgerTail(
         frontier=log.frontier,
@@ -174,25 +106,12 @@ def load(store: Store, rows: Iterable[ApplicationChange], applied: int) -> Loade
         states=states,
         base=base,
     )
-    return Loaded(tail, bodies, Head(log.head, log.head_hash, slot_number))
+    return Loaded(tail, bodies, Head(chain.head, chain.head_hash, slot_number), first)
 
 
 def read_bodies(store: Store) -> Bodies:
     """The batches of the open window, as `load` returns them."""
     return _read_slots(store)[1]
-
-
-def read_entries(store: Store, first: int, last: int, bytes_max: int) -> list[EntryRecord]:
-    """Entries first..last, each checked by itself, up to `bytes_max` of batches."""
-    records: list[EntryRecord] = []
-    size = 0
-    for row in store.stream(_SELECT_LOG, (first, last)):
-        record = _entry_from_row(row)
-        size += len(record.body)
-        if records and (size > bytes_max or record.entry.sequence != records[-1].entry.sequence + 1):
-            break
-        records.append(record)
-    return records
 
 
 def is_known(store: Store, record: Record) -> bool:
@@ -210,77 +129,12 @@ def is_known(store: Store, record: Record) -> bool:
     return False
 
 
-# --- one kind of row each -------------------------------------------------------------------------
-
-
-def _entry_from_row(row: tuple[Any, ...]) -> EntryRecord:
-    sequence, epoch, timestamp, data, digest, body, check, content, body_check, frames, *rest = row
-    commits_check, body_sequence = rest
-    if encoding.checksum((sequence, epoch, timestamp, data, digest, body)) != check:
-        raise LedgerDamaged("it differs from its checksum", sequence=sequence)
-    entry = encoding.decode_entry(data, sequence)
-    if (entry.sequence, entry.epoch, entry.timestamp) != (sequence, epoch, timestamp):
-        raise LedgerDamaged("its columns differ from its bytes", sequence=sequence)
-    found = entry_hash(entry)
-    if found != digest:
-        raise LedgerDamaged(
-            f"its hash is {found.hex()[:16]}, {digest.hex()[:16]} is written", sequence=sequence
-        )
-    if body is not None and (
-        content is None or encoding.checksum((body, body_sequence), content) != body_check
-    ):
-        raise LedgerDamaged("its batch is missing or differs from its checksum", sequence=sequence)
-    _check_digest(entry, content or b"")
-    commits: tuple[bytes, ...] = ()
-    if frames is not None:
-        if encoding.checksum((sequence, frames)) != commits_check:
-            raise LedgerDamaged("its COMMITs differ from their checksum", sequence=sequence)
-        commits = encoding.decode_frames(frames, f"the COMMITs of sequence {sequence}")
-    return EntryRecord(entry=entry, entry_hash=digest, body=content or b"", commits=commits)
-
-
-def _check_digest(entry: Entry, content: bytes) -> None:
-    """Check that the batch has the digest that the entry names (R1)."""
-    found = NULL_BATCH_DIGEST
-    if content:
-        try:
-            batch = read_batch(content)
-            requests = tuple(bundle_digest(read_envelope(frame).body) for frame in batch.requests)
-            found = batch_digest(batch.origin_view, batch.proposed, requests)
-        except (msgspec.MsgspecError, OverflowError) as error:
-            raise LedgerDamaged(f"its batch cannot be decoded: {error}", sequence=entry.sequence) from error
-    if found != entry.batch_digest:
-        raise LedgerDamaged(
-            f"its batch has digest {found.hex()[:16]}, the entry says {entry.batch_digest.hex()[:16]}",
-            sequence=entry.sequence,
-        )
-
-
-def _check_outcomes(store: Store) -> None:
-    for row in store.stream(
-        "SELECT sequence, operations, listed, outcomes, checksum FROM ledger_entryoutcomes"
-    ):
-        if encoding.checksum(row[:-1]) != row[-1]:
-            raise LedgerDamaged("its outcomes differ from their checksum", sequence=row[0])
-
-
-def _check_certificates(store: Store) -> None:
-    # A flipped bit in a certificate's sequence would leave its entry without COMMITs.
-    for (sequence,) in store.stream(
-        "SELECT c.sequence FROM ledger_commitcertificate c"
-        " LEFT JOIN ledger_consensusentry e ON e.sequence = c.sequence WHERE e.sequence IS NULL"
-    ):
-        raise LedgerDamaged("there are COMMITs for it, but no entry", sequence=sequence)
-
-
 def _newest_checkpoint(store: Store) -> CheckpointRecord | None:
-    """The newest checkpoint. All are checked, since they prove old outcomes (R26)."""
-    newest = None
-    for row in store.stream(
-        f"SELECT {encoding.CHECKPOINT_COLUMNS} FROM ledger_checkpoint ORDER BY sequence"  # noqa: S608
-    ):
-        newest = encoding.checkpoint_from_row(row)
-    return newest
+    rows = store.rows(
+        f"SELECT {encoding.CHECKPOINT_COLUMNS} FROM ledger_checkpoint"  # noqa: S608
+        " ORDER BY sequence DESC LIMIT 1"
+    )
+    return encoding.checkpoint_from_row(rows[0]) if rows else None
 
 
 def _read_slots(store: Store) -> tuple[tuple[SlotRecord, ...], Bodies, int]:

@@ -8,11 +8,12 @@ the log and without a sync of its own, because at start the log is replayed from
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from dtvn.ledger import LedgerUnreachable, Location, StoredEvidence
+from dtvn.ledger import LedgerDamaged, LedgerUnreachable, Location, StoredEvidence
 from dtvn.protocol.consensus import OTHERS_ARE_GONE
 from dtvn.protocol.consensus.effects import (
     ApplicationChange,
@@ -28,9 +29,11 @@ from dtvn.protocol.host.ports import JournalError, JournalFull, LedgerTail
 from validators.ledger import encoding, integrity
 from validators.ledger.bodies import Bodies
 from validators.ledger.install import installing
-from validators.ledger.location import drop_alias
+from validators.ledger.location import DAMAGE_FILE, drop_alias
+from validators.ledger.log_reading import read_entries
 from validators.ledger.materialise import RowWrites
 from validators.ledger.meta import Meta, count_turn, replace_meta
+from validators.ledger.older_entries import OlderEntries
 from validators.ledger.outcomes import Noted, batch_view, note_executed
 from validators.ledger.state_rows import MaterialisedRows
 from validators.ledger.statements import UPSERT_STATE
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
 
 VOTES_AGAIN = StateRecord("voting", b"1")
 """The core writes this record once it can no longer contradict an earlier vote of its own (R11)."""
-
 
 Found = TypeVar("Found")
 
@@ -92,6 +94,9 @@ class Ledger:
         self._bodies: Bodies | None = None
         """None until `load` is called after the ledger was opened."""
         self._broken = ""
+        self._older: OlderEntries | None = None
+        """What the first `load` left unread; None before it, and when all is checked."""
+        self._loaded_before = False
         self._noted: list[Noted] = []
         """Executed entries whose rows are not written yet: those of the last 100 ms (R9)."""
         self._batches: dict[int, bytes] = {}
@@ -262,19 +267,46 @@ class Ledger:
 
     # --- reading back -----------------------------------------------------------------------------
 
-    def load(self) -> LedgerTail:
-        """Read the whole ledger back and check every row against its checksum and the chain of hashes.
+    def load(self, *, whole: bool = False) -> LedgerTail:
+        """Read the ledger back and check each row against its checksum and the chain of hashes; unless
+        `whole`, the content of entries that a replica does not need is left to `check_older`.
 
         Raises LedgerDamaged with the sequence and what differs. `rows` of the result is read, and checked,
         while it is iterated.
         """
         applied = self._meta.applied_sequence
-        found = integrity.load(self._store, MaterialisedRows(self._store), applied)
+        damage = self.location.folder / DAMAGE_FILE
+        whole = whole or damage.exists()
+        found = integrity.load(self._store, MaterialisedRows(self._store), applied, whole=whole)
+        if whole:
+            with suppress(OSError):  # the next start checks everything once more
+                damage.unlink()
+            self._older = None
+        elif not self._loaded_before:
+            self._older = OlderEntries(found.first - 1, found.tail.base)
+            self._store.begin_check()
+        self._loaded_before = True
         self._head = found.head
         self._noted = []
         self._bodies = found.bodies
         self._broken = ""
         return msgspec.structs.replace(found.tail, continued=self._written)
+
+    def check_older(self) -> bool:
+        """See NodeLedger. After LedgerDamaged nothing more is written."""
+        if self._older is None:
+            return True
+        try:
+            self._older.check_some(self._store)
+            if self._store.end_check() and self._older.done:
+                self._older = None
+        except JournalError as error:
+            self._fail(error)
+            if isinstance(error, LedgerDamaged):
+                with suppress(OSError):
+                    (self.location.folder / DAMAGE_FILE).write_text(f"{error}\n")
+            raise
+        return self._older is None
 
     def state_value(self, name: str) -> bytes | None:
         """The value of a named state (effects.StateRecord), None if it was never written."""
@@ -283,7 +315,7 @@ class Ledger:
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """Entries first..last, ascending, up to `bytes_max` of batches (but at least one entry, if any) and
         up to the first missing entry (below a snapshot)."""
-        found = integrity.read_entries(self._store, first, last, bytes_max)
+        found = read_entries(self._store, first, last, bytes_max)
         return found if found and found[0].entry.sequence == first else []
 
     def evidence(self, after: int, limit: int) -> Sequence[StoredEvidence]:

@@ -12,6 +12,9 @@ from validators.database_url import postgresql_database
 
 LOCK_FILE = "ledger.lock"
 WITNESS_FILE = "ledger.turns"
+DAMAGE_FILE = "ledger.damaged"
+"""Holds what was found beside the work. While it is there, a start checks everything before the node votes:
+else a node that is started again would vote until it comes to the same damage."""
 BUSY_SECONDS = 5
 """Seconds for which a statement waits for another SQLite writer (such as a shell) before it fails."""
 

@@ -1,7 +1,7 @@
 """Moves a node's ledger to another place: a file beside the node, or a schema on a server.
 
 The node must be stopped: its lock file, and a schema's lock, are held meanwhile. The rows are copied into a
-place of their own, and there read and checked as at a node's start. Only then does this copy become the
+place of their own, and there read and checked, all of it. Only then does this copy become the
 ledger, in one step, and the old one is dropped. An interrupted move is repeated from its beginning: at each
 moment the node's settings name exactly one whole ledger. The copy keeps the ledger's identity and turns, so
 the witness in the folder fits it, and a left-over of the old place never votes.
@@ -138,10 +138,10 @@ def _copy(making: Location) -> int:
 
 
 def _check(making: Location, meta: tuple[Meta, int]) -> None:
-    """Read and check the copy as a node does at its start; raises JournalError."""
+    """Read and check all of the copy; raises JournalError."""
     ledger = open_ledger(making, cluster_id=meta[0].cluster, alias=TO, expect_existing=True)
     try:
-        ledger.load()
+        ledger.load(whole=True)
         same = (ledger.voting, ledger.voting_reason) == (meta[0].voting, meta[0].voting_reason)
         if ledger.created or not same:
             raise JournalError(f"The copy in {making.name} differs from the ledger.")

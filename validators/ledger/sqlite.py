@@ -16,6 +16,7 @@ from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from validators.ledger.location import BUSY_SECONDS
 from validators.ledger.statements import UPSERT_TICKET
 from validators.ledger.store import DuplicateKeyError, Parameters, Write
+from validators.ledger.structure_check import StructureCheck
 from validators.ledger.wal_checkpointer import WalCheckpointer
 
 CHECKPOINT_EVERY = 16 * 1024 * 1024
@@ -70,6 +71,7 @@ class SqliteStore:
             connection.create_function("replaced", 1, self._replaced.append)
             self._set_durable(True)
         self._checkpointer = WalCheckpointer(path)
+        self._structure: StructureCheck | None = None
 
     def commit(
         self,
@@ -121,12 +123,23 @@ class SqliteStore:
         """See Store."""
         return bool(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
 
-    def check(self) -> None:
+    def check(self, tables: Sequence[str] = ()) -> None:
         """See Store. Rows have checksums of their own; this checks the B-trees that hold them."""
-        with translated("check"):
-            verdict = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise LedgerDamaged(f"SQLite finds {verdict}")
+        for name in tables or ("1",):  # without a table: of all, the first thing that is wrong
+            check_structure(self._connection, name)
+
+    def begin_check(self) -> None:
+        """See Store."""
+        if self._structure is None:
+            self._structure = StructureCheck(self._path, check_structure)
+
+    def end_check(self) -> bool:
+        """See Store."""
+        if self._structure is None:
+            return True
+        done = self._structure.done
+        self._structure.raise_failure()
+        return done
 
     def probe(self) -> None:
         """See Store. Writes PROBE_BYTES to a separate file: a small write could fit where a turn does not."""
@@ -185,6 +198,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """See Store."""
+        if self._structure is not None:
+            self._structure.close()
         self._checkpointer.close()
 
     def _run(self, writes: Iterable[Write]) -> None:
@@ -200,6 +215,14 @@ class SqliteStore:
         if wanted != self._synchronous:
             self._connection.execute(f"PRAGMA synchronous={wanted}")
             self._synchronous = wanted
+
+
+def check_structure(connection: sqlite3.Connection, table: str = "1") -> None:
+    """Have SQLite check the B-trees of a table, or ("1") of all. Raises LedgerDamaged."""
+    with translated("check"):
+        verdict = connection.execute(f"PRAGMA quick_check({table})").fetchone()[0]
+    if verdict != "ok":
+        raise LedgerDamaged(f"SQLite finds {verdict}")
 
 
 def identity(path: Path) -> tuple[int, int] | None:

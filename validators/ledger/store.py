@@ -56,8 +56,14 @@ class Store(Protocol):
     def has_table(self, name: str) -> bool:
         """Whether this ledger's database or schema has the table."""
 
-    def check(self) -> None:
-        """Have the database check its own structure. Raises LedgerDamaged."""
+    def check(self, tables: Sequence[str] = ()) -> None:
+        """Have the database check its own structure, of all tables or of these. Raises LedgerDamaged."""
+
+    def begin_check(self) -> None:
+        """Begin a `check` of all tables beside the work, once in the life of this store."""
+
+    def end_check(self) -> bool:
+        """Whether that check has ended, without waiting for it. Raises LedgerDamaged for what it found."""
 
     def probe(self) -> None:
         """Write dummy data durably. Raises JournalFull, JournalError."""

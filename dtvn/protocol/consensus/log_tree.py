@@ -7,7 +7,7 @@ entry is at its place in the log that a root covers, so any later checkpoint pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -29,14 +29,21 @@ class Frontier(msgspec.Struct, frozen=True, array_like=True):
 
 def append(frontier: Frontier, leaf: bytes) -> Frontier:
     """The frontier with one more leaf (an entry hash)."""
+    return extend(frontier, (leaf,))
+
+
+def extend(frontier: Frontier, leaves: Iterable[bytes]) -> Frontier:
+    """The frontier with these leaves too."""
     peaks = list(frontier.peaks)
     size = frontier.size
-    node = leaf
-    while size & 1:
-        node = node_hash(peaks.pop(), node)
-        size >>= 1
-    peaks.append(node)
-    return Frontier(size=frontier.size + 1, peaks=tuple(peaks))
+    for node in leaves:
+        rest = size
+        while rest & 1:
+            node = node_hash(peaks.pop(), node)
+            rest >>= 1
+        peaks.append(node)
+        size += 1
+    return Frontier(size=size, peaks=tuple(peaks))
 
 
 def root(frontier: Frontier) -> bytes:

@@ -76,7 +76,8 @@ class Journal(Protocol):
         returns it. Raises JournalError."""
 
     def load(self) -> LedgerTail:
-        """Read everything back and check the hash chain; raise JournalError if it is damaged."""
+        """Read back what a replica is restored from, and check the hash chain; raise JournalError if it is
+        damaged."""
 
     def entries(self, first: int, last: int, bytes_max: int) -> Sequence[EntryRecord]:
         """Entries first..last, ascending, up to `bytes_max` (at least one if there is one) and up to the

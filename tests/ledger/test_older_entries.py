@@ -1,0 +1,241 @@
+"""A start reads the log from the newest stable checkpoint on; older entries are checked between two turns."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtvn.ledger import LedgerDamaged, Location
+from dtvn.protocol.host.ports import JournalError
+from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot
+from tests.ledger.test_install import snapshot_of
+from tests.waiting import wait_until
+from validators.ledger import Ledger, log_reading, older_entries, open_ledger
+from validators.ledger.location import DAMAGE_FILE
+from validators.ledger.structure_check import StructureCheck
+
+ALIAS = "ledger-under-test"
+KEPT, AT_ONCE = 4, 8
+ENTRIES, STABLE = 40, 30
+"""Sequences of the newest entry, up to which the rows are written, and of the newest stable checkpoint."""
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_reading, "ENTRIES_KEPT", KEPT)
+    monkeypatch.setattr(older_entries, "ENTRIES_AT_ONCE", AT_ONCE)
+
+
+def opened(place: Location) -> Ledger:
+    return open_ledger(place, cluster_id=CLUSTER, alias=ALIAS)
+
+
+def write(ledger: Ledger, writer: LogWriter, entries: int, stable: int) -> None:
+    """Entries with their outcomes, and two checkpoints, the newest at `stable`."""
+    for sequence in range(len(writer.records) + 1, entries + 1):
+        record = writer.entry()
+        ledger.append([record])
+        ledger.notice(executed(record, ["ok", "ok"]))
+        if sequence in (stable // 2, stable):
+            ledger.append([writer.checkpoint()])
+    ledger.materialise([], entries, START)
+
+
+@pytest.fixture
+def filled(place: Location) -> Location:
+    ledger = opened(place)
+    ledger.load()
+    write(ledger, LogWriter(), ENTRIES, STABLE)
+    ledger.close()
+    return place
+
+
+@pytest.fixture
+def again(filled: Location) -> Iterator[Ledger]:
+    """The filled ledger, opened anew and not loaded."""
+    ledger = opened(filled)
+    yield ledger
+    ledger.close()
+
+
+def watch_contents(ledger: Ledger) -> list[int]:
+    """The sequences whose content is read from now on, in order."""
+    seen: list[int] = []
+    stream = ledger._store.stream
+
+    def watched(sql: str, parameters: Any = ()) -> Iterator[tuple[Any, ...]]:
+        for row in stream(sql, parameters):
+            if "ledger_batchbody" in sql and "ledger_protocolrecord" not in sql:
+                seen.append(row[0])
+            yield row
+
+    ledger._store.stream = watched  # type: ignore[method-assign]
+    return seen
+
+
+def damage(ledger: Ledger, table: str, column: str, sequence: int, value: int = 1) -> None:
+    ledger._store.define(f"UPDATE ledger_{table} SET {column} = {value} WHERE sequence = {sequence}")  # noqa: S608
+
+
+def check_all(ledger: Ledger) -> None:
+    wait_until(ledger.check_older, what="all is checked")
+
+
+def test_a_start_reads_no_content_below_the_checkpoint(again: Ledger) -> None:
+    read = watch_contents(again)
+    tail = again.load()
+    assert read == list(range(STABLE, ENTRIES + 1))
+    assert [record.entry.sequence for record in tail.entries] == list(range(ENTRIES + 1 - KEPT, ENTRIES + 1))
+    writer = LogWriter()
+    writer.entries(ENTRIES)
+    assert tail.frontier == writer.frontier
+
+
+def test_a_call_checks_a_bounded_number_of_older_entries(again: Ledger) -> None:
+    again.load()
+    read = watch_contents(again)
+    done, before = False, 0
+    while not done:
+        done = again.check_older()
+        assert len(read) <= before + AT_ONCE
+        before = len(read)
+    assert read == list(range(1, STABLE)), "each once"
+
+
+def test_a_call_reads_bounded_bytes_of_batches(again: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(older_entries, "BYTES_AT_ONCE", 1)
+    again.load()
+    read = watch_contents(again)
+    for sequence in range(1, 4):
+        again.check_older()
+        assert read == list(range(1, sequence + 1))
+    again.append([slot("prepare", ENTRIES + 1)])
+    check_all(again)
+    assert read == list(range(1, STABLE))
+
+
+def test_a_whole_check_leaves_nothing(again: Ledger) -> None:
+    read = watch_contents(again)
+    again.load(whole=True)
+    assert read == list(range(1, ENTRIES + 1))
+    assert again.check_older()
+
+
+def test_without_a_stable_checkpoint_a_start_reads_everything(ledger: Ledger) -> None:
+    """Nothing proves the hashes."""
+    write(ledger, LogWriter(), 20, 0)
+    read = watch_contents(ledger)
+    ledger.load()
+    assert read == list(range(1, 21))
+
+
+def test_rows_behind_the_checkpoint_are_replayed_from_read_entries(place: Location) -> None:
+    ledger = opened(place)
+    try:
+        ledger.load()
+        writer = LogWriter()
+        write(ledger, writer, 20, 10)
+        ledger.append([*writer.entries(20), writer.checkpoint()])
+        read = watch_contents(ledger)
+        tail = ledger.load()
+        assert read == list(range(20 + 1 - KEPT, 41))
+        assert tail.entries == tuple(writer.records[20 - KEPT :])
+    finally:
+        ledger.close()
+
+
+def test_damage_found_beside_the_work_ends_the_ledger(filled: Location) -> None:
+    """And its next start, before it votes: it is not started again and again to vote for some seconds."""
+    ledger = opened(filled)
+    damage(ledger, "consensusentry", "timestamp", 20)
+    ledger.load()
+    sentence = "Entry 20 is damaged: it differs from its checksum"
+    with pytest.raises(LedgerDamaged, match=sentence):
+        check_all(ledger)
+    with pytest.raises(JournalError, match=sentence):
+        ledger.append([slot("prepare", ENTRIES + 1)])
+    ledger.close()
+    ledger = opened(filled)
+    try:
+        with pytest.raises(LedgerDamaged, match=sentence):
+            ledger.load()
+        damage(ledger, "consensusentry", "timestamp", 20, START + 20)
+        ledger.load()
+        assert not (filled.folder / DAMAGE_FILE).exists(), "the whole of it was found right"
+    finally:
+        ledger.close()
+
+
+def test_an_older_checkpoint_is_checked_beside_the_work(again: Ledger) -> None:
+    damage(again, "checkpoint", "timestamp", STABLE // 2)
+    again.load()
+    with pytest.raises(LedgerDamaged, match=f"the checkpoint at sequence {STABLE // 2} differs"):
+        check_all(again)
+
+
+@pytest.mark.parametrize("damaged", [0, 2, 25])
+def test_a_log_with_a_snapshot_is_checked_on_both_sides(place: Location, damaged: int) -> None:
+    ledger = opened(place)
+    ledger.load()
+    writer = LogWriter()
+    write(ledger, writer, 3, 2)
+    writer.entries(17)
+    ledger.install(snapshot_of(writer))
+    ledger.load()
+    write(ledger, writer, 60, 50)
+    ledger.close()
+    ledger = opened(place)
+    try:
+        if damaged:
+            damage(ledger, "entryoutcomes", "listed", damaged, 9)
+        read = watch_contents(ledger)
+        assert ledger.load().frontier == writer.frontier
+        assert read == list(range(50, 61))
+        read.clear()
+        if damaged:
+            with pytest.raises(LedgerDamaged, match=f"Entry {damaged} is damaged: its outcomes"):
+                check_all(ledger)
+        else:
+            check_all(ledger)
+            assert read == [1, 2, 3, *range(21, 50)]
+    finally:
+        ledger.close()
+
+
+def test_the_structure_of_the_file_is_checked_beside_the_work(sqlite_place: Location) -> None:
+    """A page that a start does not read."""
+    ledger = opened(sqlite_place)
+    ledger.load()
+    write(ledger, LogWriter(), ENTRIES, STABLE)
+    [(page,)] = ledger._store.rows("SELECT rootpage FROM sqlite_master WHERE name = 'ledger_viewarchive'")
+    [(size,)] = ledger._store.rows("PRAGMA page_size")
+    ledger.close()
+    with sqlite_place.database_file.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff")
+    ledger = opened(sqlite_place)
+    try:
+        ledger.load()
+        with pytest.raises(LedgerDamaged, match="The ledger is damaged: SQLite"):
+            check_all(ledger)
+        with pytest.raises(LedgerDamaged, match="The ledger is damaged: SQLite"):
+            ledger.load()
+    finally:
+        ledger.close()
+
+
+def test_a_long_check_of_the_structure_ends_with_the_ledger(tmp_path: Path) -> None:
+    def endless(connection: sqlite3.Connection) -> None:
+        connection.execute(
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+        )
+
+    check = StructureCheck(tmp_path / "file", endless)
+    assert not check.done
+    check.close()
+    assert check.done
+    check.raise_failure()

@@ -1,0 +1,49 @@
+"""Checks the entries that a start did not read, beside the work: a few in each call, between two turns.
+
+At start only their hashes were read, which the newest stable checkpoint proves. The log is never changed, so
+the writer's own connection reads them, on SQLite and PostgreSQL alike.
+"""
+
+from __future__ import annotations
+
+from dtvn.protocol.consensus.ledger_tail import Base
+from validators.ledger.log_reading import LOWEST, SELECT_LOG, Chain, check_beside_entries, entry_from_row
+from validators.ledger.store import Store
+
+ENTRIES_AT_ONCE = 64
+"""Most entries in one call, about 20 microseconds each."""
+BYTES_AT_ONCE = 256 * 1024
+"""Bytes of batches after which a call reads no further entry: a millisecond or two."""
+
+
+class OlderEntries:
+    """The entries up to `last` of a ledger that was loaded. `base`: its snapshot at that time."""
+
+    def __init__(self, last: int, base: Base | None) -> None:
+        self._last = last
+        self._checked = LOWEST
+        self._chain = Chain(base)
+
+    @property
+    def done(self) -> bool:
+        """Whether all of them are checked."""
+        return self._checked >= self._last
+
+    def check_some(self, store: Store) -> None:
+        """Check the next few, if any are left; raises LedgerDamaged."""
+        if self.done:
+            return
+        first = self._checked + 1
+        count = size = 0
+        sql = f"{SELECT_LOG} LIMIT {ENTRIES_AT_ONCE}"
+        for row in store.stream(sql, (max(first, 1), self._last)):
+            record = entry_from_row(row)
+            self._chain.follow(record)
+            count += 1
+            size += len(record.body)
+            if size >= BYTES_AT_ONCE:
+                break
+        stopped = count == ENTRIES_AT_ONCE or size >= BYTES_AT_ONCE
+        last = self._chain.head if stopped else self._last
+        check_beside_entries(store, first, last)
+        self._checked = last
