@@ -85,8 +85,8 @@ def wait_and_stream(request: HttpRequest) -> StreamingHttpResponse:
             return self
 
         async def __anext__(self) -> bytes:
-            await asyncio.sleep(PATIENCE)
-            return b"late"
+            await asyncio.Event().wait()
+            return b"never"
 
         def close(self) -> None:
             closed.set()
@@ -132,6 +132,8 @@ class Request:
         self.sent: list[Mapping[str, Any]] = []
         self.streaming = asyncio.Event()
         """Set once the head and two parts were sent."""
+        self.watched = asyncio.Event()
+        """Set once the handler watches whether the client leaves."""
         self.receives = 0
         self._left = asyncio.Event()
         self._received = [{"type": "http.request", "body": body, "more_body": False}]
@@ -140,6 +142,7 @@ class Request:
         self.receives += 1
         if self._received:
             return self._received.pop()
+        self.watched.set()
         await self._left.wait()
         return {"type": "http.disconnect"}
 
@@ -331,7 +334,7 @@ def test_a_stream_whose_client_leaves_as_it_is_made_is_closed_once(
         request = Request(method, "wait")
         waiting = asyncio.ensure_future(request.answered(handler))
         assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
-        await asyncio.sleep(one_hop.PROMPT * 2)  # it is watched
+        await asyncio.wait_for(request.watched.wait(), PATIENCE)
         loop = asyncio.get_running_loop()
         threadsafe = loop.call_soon_threadsafe
 
