@@ -17,7 +17,7 @@ from tests.waiting import MARGIN, PATIENCE
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only, pytest.mark.timeout(600), pytest.mark.bench]
 
 
-GROWTH = (800, 300, 950, 210, 30, 80, 150, 1_350)
+GROWTH = (800, 300, 950, 210, 30, 80, 250, 1_350)
 """Most bytes that a ticket, an admission with its nonce, another operation, and a sequence of one operation
 may add to a node's memory and to its ledger: about a quarter more than docs/operate/ledgers.md says; the
 memory of the last two is mostly noise."""
