@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 
@@ -14,6 +15,7 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import CheckpointRecord, EntryRecord, Record, SlotRecord
 from dtvn.protocol.consensus.membership import Membership
+from dtvn.protocol.consensus.requests import clients
 from dtvn.protocol.wire.envelope import decode_envelope
 from simulator import campaign
 from simulator.cluster import LEARNER
@@ -200,6 +202,7 @@ def digest_of(body: bytes) -> bytes:
 
 
 @cache
+@patch.object(clients, "KEPT_REPLY_BYTES_MAX", 0)  # early retries get Repeats, as large ones do
 def played() -> dict[type[Any], Seen]:
     """Observations of all WORLDS together."""
     total: dict[type[Any], Seen] = defaultdict(Seen)
