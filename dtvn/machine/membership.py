@@ -99,6 +99,8 @@ class Memberships:
 
     def names_at(self, sequence: int) -> Sequence[str]:
         """Ids of all members present or former when `sequence` was executed."""
+        if sequence > self._known[-1][0]:  # nearly always: rows are made soon after execution
+            return self.names
         count = next((known for after, known in reversed(self._known) if after < sequence), self._known[0][1])
         return self.names if count == len(self.names) else self.names[:count]
 
