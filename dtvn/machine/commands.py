@@ -438,7 +438,7 @@ def request_digest(operation: Operation) -> bytes:
 
 def operation_digest(operation: Operation) -> bytes:
     """The `digest` of a consensus record: hash of the whole operation."""
-    return canonical.tagged_digest("dtvn/v1/operation", canonical.encode(operation))
+    return sha256(b"dtvn/v1/operation\0" + canonical.encode(operation)).digest()
 
 
 def _check_issue(issue: Issue) -> None:

@@ -18,7 +18,7 @@ from dtvn.machine.contract import UNLISTED, Listed
 from dtvn.machine.reasons import MALFORMED, OK, pack, tally, unpack
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Executed
-from dtvn.protocol.consensus.messages import Batch, Bundle, bundle_digest
+from dtvn.protocol.consensus.messages import Batch, Bundle, Operation, bundle_digest
 from dtvn.protocol.wire import Envelope
 from validators.ledger.encoding import with_checksum
 
@@ -155,24 +155,37 @@ def _operation_rows(
     view: int,
 ) -> Iterator[tuple[Any, ...]]:
     request = bundle_digest(canonical.encode(bundle))
+    principal = bundle.principal
+    first_id = sequence * ORDERED_OPERATION_SLOTS
     for index, (operation, code) in enumerate(zip(bundle.operations, codes, strict=True), first_index):
-        fits = code != MALFORMED
+        named = operation if code != MALFORMED else _fitting(operation)
         yield (
-            sequence * ORDERED_OPERATION_SLOTS + index,
+            first_id + index,
             sequence,
             index,
             view,
             timestamp,
-            operation.event if fits else fitting(operation.event, 64),
-            operation.ticket if fits else fitting(operation.ticket, 128),
-            operation.kind if fits else fitting(operation.kind, 32),
+            named.event,
+            named.ticket,
+            named.kind,
             code,
-            bundle.principal,
-            operation.actor if fits else fitting(operation.actor, 128),
+            principal,
+            named.actor,
             fitting(operation.entry, 128),
             operation_digest(operation),
             request,
         )
+
+
+def _fitting(operation: Operation) -> Operation:
+    """A malformed operation with names that fit their columns."""
+    return msgspec.structs.replace(
+        operation,
+        event=fitting(operation.event, 64),
+        ticket=fitting(operation.ticket, 128),
+        kind=fitting(operation.kind, 32),
+        actor=fitting(operation.actor, 128),
+    )
 
 
 def fitting(text: str, length: int) -> str:
