@@ -50,7 +50,7 @@ class NonceTable:
         self._held: dict[str, int] = {}
         """Principal -> number of its nonces."""
         self._expiring: list[tuple[int, int]] = []
-        """Heap of (keep_until, sequence); entries outdated by a later nonce of the group are skipped."""
+        """Heap of (keep_until, sequence), one for each group; a later nonce may have prolonged the group."""
 
     def __len__(self) -> int:
         return len(self._remembered)
@@ -81,9 +81,11 @@ class NonceTable:
     def forget(self, timestamp: int) -> None:
         """Drop the groups that have expired at this batch time."""
         while self._expiring and self._expiring[0][0] < timestamp:
-            keep_until, sequence = heapq.heappop(self._expiring)
-            if self._keep_until.get(sequence) != keep_until:
+            sequence = self._expiring[0][1]
+            if (keep_until := self._keep_until[sequence]) >= timestamp:
+                heapq.heapreplace(self._expiring, (keep_until, sequence))
                 continue
+            heapq.heappop(self._expiring)
             del self._keep_until[sequence]
             for key in self._groups.pop(sequence):
                 del self._remembered[key]
@@ -122,6 +124,8 @@ class NonceTable:
 
     def _keep(self, sequence: int, keep_until: int) -> None:
         """Keep a group at least until `keep_until`; its latest nonce decides."""
-        if keep_until > self._keep_until.get(sequence, 0):
-            self._keep_until[sequence] = keep_until
+        if sequence not in self._keep_until:
             heapq.heappush(self._expiring, (keep_until, sequence))
+        elif keep_until <= self._keep_until[sequence]:
+            return
+        self._keep_until[sequence] = keep_until
