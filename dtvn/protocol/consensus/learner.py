@@ -135,8 +135,9 @@ class Learner:
         return self.outbox.take()
 
     def wants(self, header: Header) -> Reason | None:
-        """Why a message is refused: only ranges of the log are accepted, from the source or a member that was
-        asked, and the source's answer that it is busy."""
+        """Why a message is refused: only ranges of the log with news are accepted, from the source or from
+        a member that was asked, and the source's answer that it is busy. Much of what a learner that lags
+        receives was on its way twice."""
         if self.alarm or self.over:
             return Reason.NOT_ASKED
         if type(header.message) is Answer:
@@ -144,10 +145,14 @@ class Learner:
             return None if asked else Reason.NOT_ASKED
         if type(header.message) is not Entries:
             return Reason.WRONG_KIND
-        return None if self._expects(header.peer.member) else Reason.NOT_ASKED
+        if not self._expects(header.peer.member):
+            return Reason.NOT_ASKED
+        return Reason.DECIDED if self._is_known(header.message) else None
 
     def on_refused(self, header: Header, reason: Reason) -> None:
-        """Does nothing: a learner waits for no request."""
+        """Note that a member has answered, though with nothing new."""
+        if reason is Reason.DECIDED and header.peer.member is not None:
+            self._owing.discard(header.peer.member)
 
     def wants_within(self, header: Header, kind: type[Any]) -> Reason | None:
         """Always refuses: no message that a learner accepts holds loose statements."""
@@ -172,6 +177,11 @@ class Learner:
         else:
             self.outbox.refused(Reason.WRONG_KIND, verified)
         return self.outbox.take()
+
+    def _is_known(self, message: Entries) -> bool:
+        """Whether a range ends where this log is already, and certifies nothing."""
+        entries = message.entries
+        return bool(entries) and not message.checkpoint and entries[-1][0].sequence <= self.executor.executed
 
     def _expects(self, member: int | None) -> bool:
         """Whether a member may send a range now."""
