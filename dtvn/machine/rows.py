@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 
-class TicketRow(msgspec.Struct, frozen=True, gc=False):
+class TicketRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """All columns of one ticket. Times are Unix microseconds of the ordered log; "" means no value."""
 
     event: str

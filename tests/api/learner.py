@@ -10,12 +10,13 @@ from django.db.models import F
 
 from dtvn.machine import operation_digest, state_of
 from dtvn.machine.rows import TicketRow
+from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.messages import Outcome
 from dtvn.protocol.consensus.verified import VerifiedBundle
 from validators.ledger.models import Counter, LedgerMeta, OperationRecord, StateRow, Ticket
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
-from validators.ledger.state_rows import pack_ticket, state_key, state_row
+from validators.ledger.state_rows import state_key, state_row
 
 
 def filled(model: type[models.Model], **known: Any) -> models.Model:
@@ -99,7 +100,7 @@ class TableWriter:
                     Ticket,
                     event=row.event,
                     ticket_id=row.ticket,
-                    row=pack_ticket(row),
+                    row=canonical.encode(row),
                     state=_state(row),
                     **{name: getattr(row, name) for name in shown},
                 )

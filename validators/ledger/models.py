@@ -160,7 +160,7 @@ class Ticket(models.Model):
     product = models.CharField(max_length=256, db_default="")
     seat = models.CharField(max_length=256, db_default="")
     row = models.BinaryField()
-    """All fields of a machine.rows.TicketRow, encoded by state_rows.pack_ticket; on a node, the `packed` of a
+    """All fields of a machine.rows.TicketRow, as canonical bytes; on a node, the `packed` of a
     TicketBytes."""
     checksum = models.BigIntegerField()
 

@@ -36,24 +36,13 @@ _CHUNK = 4_096
 _PAIR = b"\x92"
 """First byte of the packed row of a TicketBytes (an array of two); a TicketRow has more fields."""
 
-_ticket_decoder: msgspec.msgpack.Decoder[tuple[Any, ...]] = msgspec.msgpack.Decoder(
-    tuple[tuple(field.type for field in msgspec.structs.fields(TicketRow))]  # type: ignore[misc]
-)
-
-
-def pack_ticket(row: TicketRow) -> bytes:
-    """Canonical bytes of all fields, in order."""
-    return canonical.encode(msgspec.structs.astuple(row))
-
-
-def unpack_ticket(packed: bytes) -> TicketRow:
-    """Inverse of `pack_ticket`; raises msgspec.MsgspecError."""
-    return TicketRow(*_ticket_decoder.decode(packed))
+unpack_ticket = msgspec.msgpack.Decoder(TicketRow).decode
+"""The TicketRow with these canonical bytes; raises msgspec.MsgspecError."""
 
 
 def ticket_row(row: TicketRow) -> tuple[Any, ...]:
     """Parameters of UPSERT_TICKET."""
-    packed = pack_ticket(row)
+    packed = canonical.encode(row)
     return (*_searched(row), packed, zlib.crc32(packed))
 
 
