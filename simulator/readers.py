@@ -55,9 +55,8 @@ class Read(msgspec.Struct):
 def ticket_shown(disk: VirtualDisk, event: str, ticket: str) -> int:
     """Sequence of a ticket's state in the rows of a disk; 0: there is no such ticket."""
     for row in disk.rows("ticket"):
-        if (row.event, row.ticket) == (event, ticket):
-            state, _issued = canonical.decode(tuple, row.packed)
-            return canonical.decode(TicketState, state).sequence
+        if (row.head.event, row.head.ticket) == (event, ticket):
+            return canonical.decode(TicketState, row.state).sequence
     return 0
 
 

@@ -40,7 +40,6 @@ from dtvn.machine.snapshot import Proof, prove_ticket
 from dtvn.machine.ticket import (
     TicketState,
     is_upheld,
-    name_in_bytes,
     read_head,
     read_packed,
     read_state,
@@ -88,7 +87,6 @@ __all__ = [
     "Unlock",
     "Validate",
     "build",
-    "name_in_bytes",
     "operation_digest",
     "operation_for",
     "prove_ticket",

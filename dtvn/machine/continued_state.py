@@ -22,8 +22,7 @@ import msgspec
 from dtvn.machine.parts import read_list
 from dtvn.machine.rows import TicketBytes
 from dtvn.machine.snapshot import leaf_of
-from dtvn.machine.ticket import Ticket, TicketState, row_of
-from dtvn.machine.transitions import NAMES
+from dtvn.machine.ticket import Ticket, TicketState, read_head, row_of
 from dtvn.machine.tree import SIZE, group_hash, hash_in, is_manifest, nonempty_groups, salted
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.application import Item
@@ -113,9 +112,7 @@ def _row(
     if searched:
         ticket = Ticket(encoded, issued, b"", 0, number, state.state, state.validator, 0, 0)
         return ApplicationChange("ticket", (state.event, state.ticket), row_of(ticket, lambda _at: members))
-    packed = canonical.encode((encoded, issued))
-    row = TicketBytes(number, state.event, state.ticket, NAMES[state.state], packed)
-    return ApplicationChange("ticket", (number,), row)
+    return ApplicationChange("ticket", (number,), TicketBytes(number, read_head(encoded), encoded, issued))
 
 
 def _pinned(read: Callable[[int], tuple[Item, ...] | None], number: int) -> tuple[Item, ...]:

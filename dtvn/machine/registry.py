@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dtvn.machine.rows import TicketBytes, TicketRow
+from dtvn.machine.rows import TicketBytes, TicketHead, TicketRow
 from dtvn.machine.ticket import (
     Ticket,
     bytes_of,
     parse_row,
     read_head,
-    read_packed,
     read_window,
     row_of,
     ticket_leaf,
@@ -114,15 +113,15 @@ class TicketRegistry:
     def load(self, row: TicketRow | TicketBytes) -> None:
         """Add a stored ticket."""
         if isinstance(row, TicketBytes):
-            state, issued = read_packed(row.packed)
-            self._restore(row.event, row.ticket, state, issued).number = row.number
+            self._restore(row.head, row.state, row.issued).number = row.number
         else:
-            self._restore(row.event, row.ticket, *parse_row(row, self._members(row.sequence)))
+            state, issued = parse_row(row, self._members(row.sequence))
+            self._restore(read_head(state), state, issued)
 
-    def _restore(self, event: str, ticket: str, state: bytes, issued: bytes) -> Ticket:
-        head, window = read_head(state), read_window(issued)
+    def _restore(self, head: TicketHead, state: bytes, issued: bytes) -> Ticket:
+        window = read_window(issued)
         times = window.not_before, window.not_after
-        return self._insert(event, ticket, state, issued, head.state, head.validator, times)
+        return self._insert(head.event, head.ticket, state, issued, head.state, head.validator, times)
 
     def _insert(
         self,

@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 
 from dtvn.machine.principals import RetiredKey
+from dtvn.machine.transitions import State
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.membership import Membership
@@ -44,6 +45,7 @@ __all__ = [
     "RunRow",
     "SessionRow",
     "TicketBytes",
+    "TicketHead",
     "TicketRow",
     "WaiterRow",
     "change_from",
@@ -95,17 +97,27 @@ class TicketRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     metadata: dict[str, str]
 
 
+class TicketHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of a machine.ticket.TicketState: all that most transitions need to read."""
+
+    event: str
+    ticket: str
+    state: State
+    validator: str
+    """Member id of the entry node of the validation, "" until validated."""
+
+
 class TicketBytes(msgspec.Struct, frozen=True, gc=False):
     """One ticket as a node stores it: in the format kept in memory, at half the cost of a TicketRow."""
 
     number: int
     """The ticket's position in the order of creation, from 1: the same on every replica, never reused."""
-    event: str
-    ticket: str
-    state: str
-    """ISSUED, VALIDATED, CONSUMED or DISPUTED."""
-    packed: bytes
-    """Canonical bytes of (state, issued), both canonical bytes themselves (machine.ticket)."""
+    head: TicketHead
+    """First fields of `state`, decoded once for the checks of the ledger and for loading."""
+    state: bytes
+    """Canonical bytes of the TicketState."""
+    issued: bytes
+    """Canonical bytes of the Issue command."""
 
 
 class NonceEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -23,7 +23,6 @@ from dtvn.machine.parts import Leaf, Listed, large, list_of, part_of
 from dtvn.machine.registry import TicketRegistry
 from dtvn.machine.rows import ROW_TYPES, TicketBytes
 from dtvn.machine.ticket import Ticket, read_head, ticket_leaf
-from dtvn.machine.transitions import NAMES
 from dtvn.machine.tree import (
     GROUP_BUCKETS,
     GROUPS,
@@ -304,9 +303,8 @@ class Staging:
             for item in self._groups[group]:
                 if len(item) == 2:
                     number += 1
-                    head = read_head(item[0])
-                    packed = canonical.encode(item)
-                    row = TicketBytes(number, head.event, head.ticket, NAMES[head.state], packed)
+                    state, issued = item
+                    row = TicketBytes(number, read_head(state), state, issued)
                     yield ApplicationChange("ticket", (number,), row)
                     continue
                 table, key, _ = _bodies.decode(item[0])

@@ -12,19 +12,9 @@ from hashlib import sha256
 import msgspec
 
 from dtvn.machine.commands import Issue
-from dtvn.machine.rows import TicketBytes, TicketRow
+from dtvn.machine.rows import TicketBytes, TicketHead, TicketRow
 from dtvn.machine.transitions import NAMES, State, state_of
 from dtvn.protocol import canonical
-
-
-class TicketHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The first fields of a TicketState: all that most transitions need to read."""
-
-    event: str
-    ticket: str
-    state: State
-    validator: str
-    """Member id of the entry node of the validation, "" until validated."""
 
 
 class TicketState(TicketHead, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -85,7 +75,7 @@ class Ticket(msgspec.Struct, eq=False, gc=False):
 
 
 read_packed = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
-"""(state, issued) in TicketBytes.packed; raises msgspec.MsgspecError if damaged."""
+"""(state, issued) in the canonical bytes of both; raises msgspec.MsgspecError if damaged."""
 read_head = msgspec.msgpack.Decoder(TicketHead).decode
 read_window = msgspec.msgpack.Decoder(Window).decode
 
@@ -113,17 +103,7 @@ def ticket_leaf(state: bytes, issued: bytes) -> bytes:
 
 def bytes_of(ticket: Ticket) -> TicketBytes:
     """The ticket as a node stores it. Runs for every changed ticket."""
-    state = ticket.state
-    head = read_head(state)
-    packed = canonical.encode((state, ticket.issued))
-    return TicketBytes(ticket.number, head.event, head.ticket, NAMES[head.state], packed)
-
-
-def name_in_bytes(packed: bytes) -> tuple[str, str, str]:
-    """(event, ticket, state) in TicketBytes.packed; raises msgspec.MsgspecError if damaged."""
-    state, _ = read_packed(packed)
-    head = read_head(state)
-    return head.event, head.ticket, NAMES[head.state]
+    return TicketBytes(ticket.number, read_head(ticket.state), ticket.state, ticket.issued)
 
 
 def row_of(ticket: Ticket, members_at: Callable[[int], Sequence[str]]) -> TicketRow:

@@ -2,10 +2,17 @@
 
 from collections.abc import Sequence, Set
 
-from dtvn.machine.rows import TicketRow
+from dtvn.machine import State, TicketState, read_head
+from dtvn.machine.rows import TicketBytes, TicketRow
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import log_tree
-from dtvn.protocol.consensus.effects import CheckpointRecord, EntryRecord, Executed, SlotRecord
+from dtvn.protocol.consensus.effects import (
+    ApplicationChange,
+    CheckpointRecord,
+    EntryRecord,
+    Executed,
+    SlotRecord,
+)
 from dtvn.protocol.consensus.messages import (
     NULL_BATCH_DIGEST,
     Batch,
@@ -169,6 +176,15 @@ def ticket(
         data=b"data",
         metadata=metadata or {},
     )
+
+
+def packed(number: int, state: State = State.ISSUED) -> ApplicationChange:
+    """A ticket as a node stores it, and as a snapshot brings it."""
+    whole = TicketState(
+        "default", f"S-{number}", state, "", START, 9, 0, "issue", "g", "a", b"", "", "", "", (1,)
+    )
+    encoded = canonical.encode(whole)
+    return ApplicationChange("ticket", (number,), TicketBytes(number, read_head(encoded), encoded, b"\x90"))
 
 
 def executed(record: EntryRecord, codes: list[str], *, skip: Set[int] = frozenset()) -> Executed:

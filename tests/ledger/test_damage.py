@@ -15,7 +15,7 @@ from dtvn.ledger import LedgerDamaged, LedgerError, Location
 from dtvn.protocol.consensus.effects import StateRecord
 from dtvn.protocol.host.ports import JournalError
 from tests.ledger.children import end_now, run_in_child
-from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot, ticket
+from tests.ledger.samples import CLUSTER, START, LogWriter, executed, packed, slot, ticket
 from tests.ledger.test_materialise import OTHERS, change
 from tests.waiting import wait_until
 from validators.ledger import Ledger, encoding, log_reading, open_ledger, statements
@@ -107,6 +107,31 @@ def test_damage_is_named(filled: Location, what: str, *, whole: bool) -> None:
         else:
             with pytest.raises(LedgerDamaged, match=sentence):
                 contents(ledger, whole=whole)
+    finally:
+        ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "other"),
+    [
+        ("event", "'defaulu'"),
+        ("ticket_id", "'S-4'"),
+        ("state", "'VALIDATED'"),
+        ("row", "(SELECT row FROM ledger_ticket WHERE id = 1)"),
+        ("row", "cast('x' AS {blob})"),
+        ("checksum", "checksum + 1"),
+    ],
+)
+def test_damage_in_a_nodes_ticket_is_named(place: Location, column: str, other: str) -> None:
+    ledger = open_ledger(place, cluster_id=CLUSTER, alias=ALIAS)
+    try:
+        ledger.load()
+        ledger.materialise([packed(number) for number in range(1, 4)], 0, START)
+        assert len(list(ledger.load().rows)) == 3
+        value = other.format(blob="bytea" if place.url else "blob")
+        ledger._store.define(f"UPDATE ledger_ticket SET {column} = {value} WHERE id = 3")  # noqa: S608
+        with pytest.raises(LedgerDamaged, match="the row of ticket 'S-"):
+            contents(ledger)
     finally:
         ledger.close()
 

@@ -9,17 +9,14 @@ from pathlib import Path
 import pytest
 
 from dtvn.ledger import SNAPSHOT_BASE, LedgerDamaged, Location
-from dtvn.machine import State, TicketState
-from dtvn.machine.rows import SessionRow, TicketBytes
-from dtvn.machine.ticket import NAMES
-from dtvn.protocol import canonical
+from dtvn.machine.rows import SessionRow
 from dtvn.protocol.consensus import log_tree
 from dtvn.protocol.consensus.effects import ApplicationChange, Install, StateRecord
 from dtvn.protocol.consensus.messages import Entry
 from dtvn.protocol.host.ports import JournalError, JournalFull
 from tests.disks import fill
 from tests.ledger.children import end_now, reopen_when_free, run_in_child
-from tests.ledger.samples import CLUSTER, START, LogWriter, slot, ticket
+from tests.ledger.samples import CLUSTER, START, LogWriter, packed, slot, ticket
 from tests.ledger.test_full_disk import small_disk
 from tests.ledger.test_materialise import change
 from validators.ledger import Ledger, open_ledger, read
@@ -28,14 +25,6 @@ __all__ = ["small_disk"]
 ALIAS = "ledger-installing"
 MANY = 9_000
 """Tickets of a snapshot: more than one chunk of statements."""
-
-
-def packed(number: int, state: State = State.ISSUED) -> ApplicationChange:
-    """A ticket as a snapshot brings it."""
-    name = f"S-{number}"
-    row = TicketState("default", name, state, "", START, 9, 0, "issue", "g", "a", b"", "", "", "", (1,))
-    whole = canonical.encode((canonical.encode(row), b"\x90"))
-    return ApplicationChange("ticket", (number,), TicketBytes(number, "default", name, NAMES[state], whole))
 
 
 def session() -> ApplicationChange:

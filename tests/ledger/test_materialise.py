@@ -3,13 +3,13 @@
 import msgspec
 import pytest
 
-from dtvn.ledger import LedgerDamaged
+from dtvn.ledger import LedgerDamaged, Location
 from dtvn.machine.rows import ROW_TYPES, BundlePage, ClockRow, NonceGroup, SessionRow, TicketRow
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
-from tests.ledger.samples import LogWriter, executed, ticket
+from tests.ledger.samples import CLUSTER, LogWriter, executed, packed, ticket
 from tests.ledger.test_append import count, reopened
-from validators.ledger import Ledger, state_rows
+from validators.ledger import Ledger, open_ledger, state_rows
 
 
 def change(row: TicketRow) -> ApplicationChange:
@@ -35,6 +35,19 @@ def test_every_kind_of_row_comes_back_equal(ledger: Ledger) -> None:
         assert sorted(map(repr, tail.rows)) == sorted(map(repr, rows)), "can be read twice"
     finally:
         again.close()
+
+
+def test_tickets_come_in_the_order_of_their_numbers(sqlite_place: Location) -> None:
+    """Also where packed rows and searched ones are mixed."""
+    ledger = open_ledger(sqlite_place, cluster_id=CLUSTER, alias="mixed")
+    try:
+        rows = [packed(1), packed(2), change(ticket("T-3")), packed(4), change(ticket("T-5"))]
+        ledger.load()
+        for row in rows:
+            ledger.materialise([row], 0, 17)
+        assert list(ledger.load().rows) == rows
+    finally:
+        ledger.close()
 
 
 def test_every_table_of_the_machine_is_stored() -> None:

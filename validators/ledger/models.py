@@ -160,8 +160,8 @@ class Ticket(models.Model):
     product = models.CharField(max_length=256, db_default="")
     seat = models.CharField(max_length=256, db_default="")
     row = models.BinaryField()
-    """All fields of a machine.rows.TicketRow, as canonical bytes; on a node, the `packed` of a
-    TicketBytes."""
+    """All fields of a machine.rows.TicketRow, as canonical bytes; on a node, the state and issue of a
+    TicketBytes, encoded by state_rows.ticket_bytes."""
     checksum = models.BigIntegerField()
 
     class Meta:

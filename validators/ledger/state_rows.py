@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dtvn.ledger import LedgerDamaged
-from dtvn.machine import State, name_in_bytes
+from dtvn.machine import NAMES, State, read_head, read_packed
 from dtvn.machine.rows import TicketBytes, TicketRow, change_from
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
@@ -35,6 +35,10 @@ UPHELD = State.UPHELD.name
 _CHUNK = 4_096
 _PAIR = b"\x92"
 """First byte of the packed row of a TicketBytes (an array of two); a TicketRow has more fields."""
+_SELECT_TICKETS = f"SELECT id, %s FROM ledger_ticket WHERE id > ? ORDER BY id LIMIT {_CHUNK}"  # noqa: S608
+_SELECT_PACKED = _SELECT_TICKETS % "event, ticket_id, state, row, checksum"
+"""Only the columns of a TicketBytes: the others cost as much again."""
+_SELECT_SEARCHED = _SELECT_TICKETS % TICKET_COLUMNS
 
 unpack_ticket = msgspec.msgpack.Decoder(TicketRow).decode
 """The TicketRow with these canonical bytes; raises msgspec.MsgspecError."""
@@ -48,8 +52,9 @@ def ticket_row(row: TicketRow) -> tuple[Any, ...]:
 
 def ticket_bytes(row: TicketBytes) -> tuple[Any, ...]:
     """Parameters of UPSERT_TICKET_BYTES."""
-    packed = row.packed
-    return row.number, row.event, row.ticket, row.state, packed, zlib.crc32(packed)
+    head = row.head
+    packed = canonical.encode((row.state, row.issued))
+    return row.number, head.event, head.ticket, NAMES[head.state], packed, zlib.crc32(packed)
 
 
 def _searched(row: TicketRow) -> tuple[Any, ...]:
@@ -94,16 +99,17 @@ def state_row(change: ApplicationChange) -> tuple[Any, ...]:
     return with_checksum((state_key(change), canonical.encode(change.row)))
 
 
-def _packed(number: int, event: str, ticket: str, state: str, packed: Any, check: int) -> ApplicationChange:
+def _packed(number: int, event: str, ticket: str, name: str, packed: Any, check: int) -> ApplicationChange:
     """Inverse of `ticket_bytes`; raises LedgerDamaged if anything differs from what was written."""
-    row = TicketBytes(number, event, ticket, state, packed)
     try:
-        whole = zlib.crc32(packed) == check and name_in_bytes(packed) == (event, ticket, state)
+        if zlib.crc32(packed) == check:
+            state, issued = read_packed(packed)
+            head = read_head(state)
+            if (head.event, head.ticket, NAMES[head.state]) == (event, ticket, name):
+                return ApplicationChange("ticket", (number,), TicketBytes(number, head, state, issued))
     except (msgspec.MsgspecError, ValueError) as error:
         raise LedgerDamaged(f"the row of ticket {ticket!r} cannot be read: {error}") from error
-    if not whole:
-        raise LedgerDamaged(f"the row of ticket {ticket!r} differs from what was written")
-    return ApplicationChange("ticket", (number,), row)
+    raise LedgerDamaged(f"the row of ticket {ticket!r} differs from what was written")
 
 
 class MaterialisedRows:
@@ -121,9 +127,18 @@ class MaterialisedRows:
             raise LedgerDamaged(f"a row holds a value of a wrong type: {error}") from error
 
     def _tickets(self) -> Iterator[ApplicationChange]:
-        sql = f"SELECT id, {TICKET_COLUMNS} FROM ledger_ticket WHERE id > ? ORDER BY id LIMIT {_CHUNK}"  # noqa: S608
         after = -1
-        while rows := self._store.rows(sql, (after,)):
+        while rows := self._store.rows(_SELECT_PACKED, (after,)):
+            for number, event, ticket, name, packed, check in rows:
+                if packed[:1] != _PAIR:
+                    yield from self._searched_tickets(number - 1)
+                    return
+                yield _packed(number, event, ticket, name, packed, check)
+            after = rows[-1][0]
+
+    def _searched_tickets(self, after: int) -> Iterator[ApplicationChange]:
+        """The tickets behind number `after`, of which the first is a TicketRow."""
+        while rows := self._store.rows(_SELECT_SEARCHED, (after,)):
             for number, *columns in rows:
                 if columns[-2][:1] == _PAIR:
                     yield _packed(number, *columns[:3], *columns[-2:])
