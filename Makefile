@@ -118,7 +118,7 @@ parity: $(VENV)/.installed-dev ## Bring tests/docs/parity.json up to date with t
 sbom: $(VENV)/.installed-dev ## Write sbom.json: what an installation consists of (CycloneDX 1.6)
 	@deploy/make-sbom sbom.json
 
-bench: $(VENV)/.installed ## Measure operations per second and latency on this machine (ARGS="--only event-runs")
+bench: $(VENV)/.installed ## Measure costs, restart, growth and latency on this machine (half an hour; ARGS="--only costs": five minutes)
 	@$(BIN)/python manage.py bench $(ARGS)
 
 profile: $(VENV)/.installed-dev ## Record where a process spends its time (WHAT=web, node0, learner, up, all; FOR=30; OUT=x.svg)

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -69,6 +69,11 @@ def table(lines: Iterable[Line]) -> str:
         value = f"{_number(each.value)} {each.unit}"
         rows.append((each.name, value, target, each.verdict, *numbers, each.floor_name))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def as_json(lines: Iterable[Line]) -> list[dict[str, Any]]:
+    """Fields of the lines and their verdicts."""
+    return [asdict(line) | {"verdict": line.verdict} for line in lines]
 
 
 def _number(value: float | None) -> str:

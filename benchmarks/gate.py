@@ -16,12 +16,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
 from typing import Any
 
 from benchmarks import load
 from benchmarks.cluster import Processes, running_cluster
-from benchmarks.cost import Line, table
+from benchmarks.cost import Line, as_json, table
 from benchmarks.rejoin import status
 from dtvn.files.genesis import read_genesis
 from dtvn.gateway import Gateway
@@ -158,4 +157,4 @@ def main(scale: float) -> dict[str, Any]:
     """Measure and print the table."""
     lines = run(scale)
     print(table(lines))
-    return {"lines": [asdict(line) | {"verdict": line.verdict} for line in lines]}
+    return {"lines": as_json(lines)}

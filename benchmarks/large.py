@@ -12,13 +12,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks import load
 from benchmarks.cluster import PATIENCE, POLL_SECONDS, Processes, running_cluster
-from benchmarks.cost import Line, memory_mb, table
+from benchmarks.cost import Line, as_json, memory_mb, table
 from benchmarks.network import NODES, pids
 from benchmarks.rejoin import AWAY, executed, fill, status
 from dtvn.gateway import Gateway
@@ -123,4 +122,4 @@ def main(tickets: int) -> dict[str, Any]:
     print(f"{tickets:,} tickets ...", file=sys.stderr)
     lines = run(tickets)
     print(table(lines))
-    return {"lines": [asdict(line) | {"verdict": line.verdict} for line in lines]}
+    return {"lines": as_json(lines)}

@@ -1,4 +1,4 @@
-"""`make bench`: what one operation costs all processes, in Ed25519 checks, against targets and floors.
+"""`manage.py bench --only costs`: what one operation costs all processes, in Ed25519 checks, beside floors.
 
 Everything is real: processes, sockets, CURVE, signatures, fsync, ticket rows. Four validators and a learner;
 lines over the gateway have its process beside them, lines over REST the whole of `make up`.
@@ -18,15 +18,25 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any
 
 from benchmarks import etcd, floor, load
 from benchmarks.cluster import Processes, gateway, running_cluster
-from benchmarks.cost import REPOSITORY, Line, Meter, Rest, check_seconds, memory_mb, processor_seconds, table
+from benchmarks.cost import (
+    REPOSITORY,
+    Line,
+    Meter,
+    Rest,
+    as_json,
+    check_seconds,
+    memory_mb,
+    processor_seconds,
+    table,
+)
 from benchmarks.over_http import Make, Request, running_network
 
 NODES = 4
@@ -48,7 +58,35 @@ APPLY_EACH = "an apply in each of 5 replicas"
 Work = Callable[[], load.Rates]
 
 
-def run(scale: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Costs:
+    """What one run found. `base`: floor.measure(); `etcd`: its lines, none where it is not installed."""
+
+    base: dict[str, float]
+    check_us: float
+    """Processor time of an Ed25519 check, microseconds."""
+    lines: list[Line]
+    etcd: list[Line]
+
+    def told(self, more: Sequence[Line] = ()) -> dict[str, Any]:
+        """Print the table, with lines of other benchmarks before those of etcd; returns it for JSON."""
+        base, lines = self.base, [*self.lines, *more, *self.etcd]
+        print(
+            f"a check: {self.check_us:.0f} us; floor, {base['cores']:.0f} cores busy: "
+            f"{base['verifications_per_second']:,.0f} checks/s, {base['applies_per_second']:,.0f} applies/s, "
+            f"fsync p50 {base['fsync_p50_ms']:.2f} ms"
+        )
+        print(table(lines))
+        print(etcd.GUARANTEES if self.etcd else "etcd: not installed")
+        return {
+            "floor": base,
+            "check_us": self.check_us,
+            "lines": as_json(lines),
+            "etcd": "measured" if self.etcd else "not installed",
+        }
+
+
+def run(scale: float) -> Costs:
     """Measure all lines; `scale` shortens every run."""
     _tell("the machine's floor")
     base = floor.measure()
@@ -58,14 +96,7 @@ def run(scale: float) -> dict[str, Any]:
     _tell("REST and the idle network")
     lines += _over_rest(scale, applies)
     _tell("etcd")
-    other = etcd.lines(scale)
-    return {
-        "floor": base,
-        "check_us": check_seconds() * 1e6,
-        "lines": [asdict(line) | {"verdict": line.verdict} for line in lines + other],
-        "etcd": "measured" if other else "not installed",
-        "text": table(lines + other),
-    }
+    return Costs(base, check_seconds() * 1e6, lines, etcd.lines(scale))
 
 
 def _tell(what: str) -> None:
@@ -223,13 +254,4 @@ def _help_seconds() -> float:
 
 def main(scale: float) -> dict[str, Any]:
     """Measure and print the table."""
-    report = run(scale)
-    base = report["floor"]
-    print(
-        f"a check: {report['check_us']:.0f} us; floor, {base['cores']:.0f} cores busy: "
-        f"{base['verifications_per_second']:,.0f} checks/s, {base['applies_per_second']:,.0f} applies/s, "
-        f"fsync p50 {base['fsync_p50_ms']:.2f} ms"
-    )
-    print(report.pop("text"))
-    print(etcd.GUARANTEES if report["etcd"] == "measured" else "etcd: not installed")
-    return report
+    return run(scale).told()

@@ -18,8 +18,9 @@ EPILOG = """Everything is real: processes, sockets, CURVE, signatures, fsync, ti
 Networks live in temporary folders; a running one is not touched (but competes for the cores).
 
 --only
-  table       processor time of all processes for an operation, in Ed25519 checks, over the gateway and REST;
-              idle, memory, start; etcd beside it where it is installed (default; five minutes)
+  table       costs, large, growth and gate in one table (default; half an hour)
+  costs       processor time of all processes for an operation, in Ed25519 checks, over the gateway and REST;
+              idle, memory, start; etcd beside it where it is installed (five minutes)
   curves      single operations against clients, members (--nodes) and tickets in the state (--tickets)
   large       with --tickets: import (longest stand-still), restart, a wiped node
   growth      bytes that a ticket, an admission and an operation add to a node, over 1,000,000 operations
@@ -33,6 +34,7 @@ Networks live in temporary folders; a running one is not touched (but competes f
               memory over 200,000 events of a run, and 20,000 runs (ten minutes)"""
 KINDS = (
     "table",
+    "costs",
     "curves",
     "large",
     "growth",
@@ -84,7 +86,7 @@ class Command(BaseCommand):
             "--scale",
             type=Between(0.01, 100.0),
             default=1.0,
-            help="table, curves, gate: length of each run; 0.1 for a quick run (default: 1)",
+            help="table, costs, curves, gate: length of each run; 0.1 for a quick run (default: 1)",
         )
         parser.add_argument(
             "--nodes",
@@ -97,7 +99,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--tickets",
             type=Between(1, COUNT_MAX),
-            help="in the state (default: large and growth 300000, others 1000000)",
+            help="in the state (default: table, large and growth 300000, others 1000000)",
         )
         parser.add_argument(
             "--behind",
@@ -136,11 +138,14 @@ class Command(BaseCommand):
             large,
             network,
             rejoin,
+            whole,
         )
 
-        fewer = options["only"] in ("large", "growth")
+        fewer = options["only"] in ("table", "large", "growth")
         tickets: int = options["tickets"] or (300_000 if fewer else 1_000_000)
         match options["only"]:
+            case "costs":
+                return network.main(options["scale"])
             case "curves":
                 return curves.main(options["nodes"], tickets, options["scale"])
             case "large":
@@ -161,7 +166,7 @@ class Command(BaseCommand):
                 return event_proxy.main()
             case "event-memory":
                 return event_memory.main()
-        return network.main(options["scale"])
+        return whole.main(options["scale"], tickets)
 
 
 def _check_writable(output: Path) -> None:
