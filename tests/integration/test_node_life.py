@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -30,6 +32,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 TURNS = 10
 """Tries at most to see a view that stays."""
+SEQUENCES = 300
+"""More than a start reads of those before its newest checkpoint."""
 
 
 @pytest.mark.exhaustive
@@ -161,3 +165,24 @@ def common_view(cluster: Cluster, gateway: Gateway) -> int | None:
     """The view that all four nodes are in, none while they differ (0 is left behind here)."""
     views = {cluster.status(gateway, index).get("view") for index in range(4)}
     return views.pop() if len(views) == 1 else None
+
+
+@pytest.mark.embedded_only
+def test_r9_damage_found_beside_the_work_ends_a_node_and_its_next_start(tmp_path: Path) -> None:
+    """It starts, because the newest checkpoint proves the hashes of older entries; not a second time."""
+    with running_cluster(tmp_path, 1) as (cluster, gateway):
+        for number in range(SEQUENCES):
+            submit(gateway, [operation(Issue(), f"T-{number}")])
+        cluster.kill(0)
+        with closing(sqlite3.connect(cluster.node(0).ledger / "ledger.sqlite3")) as database, database:
+            database.execute("UPDATE ledger_consensusentry SET timestamp = timestamp + 1 WHERE sequence = 3")
+        cluster.start(0)
+        assert cluster.processes.pop(0).wait(PATIENCE) == 1
+        again = len(cluster.output(0))
+        cluster.start(0)
+        assert cluster.processes.pop(0).wait(PATIENCE) == 1
+        lives = cluster.output(0)
+    damage = "Entry 3 is damaged: it differs from its checksum."
+    assert damage in lives[:again]
+    assert damage in lives[again:]
+    assert lives.count(" started ") == 2, "the last life ended before it voted"
