@@ -2,9 +2,8 @@
 
 A key's hash gives its bucket (first two bytes) and its rank inside it (the next sixteen: two keys of equal
 rank would be kept in the order of insertion, so such keys must be infeasible to find). A bucket is its leaf
-hashes in order of rank, in one bytearray; its hash is H(0x02, leaves). The 2^16 buckets are the leaves of a
-tree in which each inner node is H(0x01, 4 children). The shape depends on the keys alone, never on the order
-of insertion.
+hashes in order of rank; its hash is H(0x02, leaves). The 2^16 buckets are the leaves of a tree in which each
+inner node is H(0x01, 4 children). The shape depends on the keys alone, never on the order of insertion.
 
 A changed leaf costs one search in some 500 bytes. Hashing waits for `root()`, which visits changed buckets
 and the nodes above them only: about 10 hashes for one change, 20,000 for 10,000 changes. Fan-out 4
@@ -45,9 +44,9 @@ class StateTree:
 
     def __init__(self, salt: bytes) -> None:
         self.salt = salted(salt)
-        self._ranks: dict[int, bytearray] = {}
-        self._leaves: dict[int, bytearray] = {}
-        """Bucket -> its leaf hashes; a bucket that never had a leaf has no entry here or in `_ranks`."""
+        self._buckets: dict[int, bytes] = {}
+        """Bucket -> the ranks of its leaves in order, then their hashes; a bucket that never had a leaf has
+        no entry. One object for both: a million tickets are in all 65,536 buckets."""
         self._changed: set[int] = set()
         self._levels = _EMPTY_LEVELS
         """Copied before the first write: at start two trees are made, and only one is written to, later."""
@@ -55,42 +54,38 @@ class StateTree:
     def insert(self, key: bytes, leaf: bytes) -> int:
         """Add a leaf under a key without one; returns its bucket, which `replace` takes as `place`."""
         place, rank = self.locate(key)
-        ranks = self._ranks.get(place)
-        if ranks is None:
-            ranks = self._ranks[place] = bytearray()
-            self._leaves[place] = bytearray()
-        position = 0
-        while position < len(ranks) and ranks[position : position + RANK] < rank:
-            position += RANK
-        at = position // RANK * SIZE
-        ranks[position:position] = rank
-        self._leaves[place][at:at] = leaf
+        bucket = self._buckets.get(place, b"")
+        ranks = _ranks_size(bucket)
+        at = 0
+        while at < ranks and bucket[at : at + RANK] < rank:
+            at += RANK
+        leaf_at = ranks + at // RANK * SIZE
+        self._buckets[place] = bucket[:at] + rank + bucket[at:leaf_at] + leaf + bucket[leaf_at:]
         self._changed.add(place)
         return place
 
     def replace(self, place: int, old: bytes, new: bytes) -> None:
         """Replace the leaf `old` by `new` in the bucket `place`; raises KeyError if `old` is not in it.
 
-        The first match is the right one: a match across two neighbouring hashes would be a collision of
-        SHA-256.
+        The first match is the right one: a match across two neighbouring hashes, or in the ranks, would be a
+        collision of SHA-256.
         """
-        leaves = self._leaves.get(place, bytearray())
-        at = leaves.find(old)
+        bucket = self._buckets.get(place, b"")
+        at = bucket.find(old)
         if at < 0:
             raise KeyError(old.hex())
-        leaves[at : at + SIZE] = new
+        self._buckets[place] = bucket[:at] + new + bucket[at + SIZE :]
         self._changed.add(place)
 
     def remove(self, key: bytes, leaf: bytes) -> int:
         """Remove the leaf of a key and return its bucket; raises KeyError if the leaf is not in it."""
         place, _ = self.locate(key)
-        leaves = self._leaves.get(place, bytearray())
-        at = leaves.find(leaf)
+        bucket = self._buckets.get(place, b"")
+        at = bucket.find(leaf)
         if at < 0:
             raise KeyError(leaf.hex())
-        del leaves[at : at + SIZE]
-        rank_at = at // SIZE * RANK
-        del self._ranks[place][rank_at : rank_at + RANK]
+        rank_at = (at - _ranks_size(bucket)) // SIZE * RANK
+        self._buckets[place] = bucket[:rank_at] + bucket[rank_at + RANK : at] + bucket[at + SIZE :]
         self._changed.add(place)
         return place
 
@@ -115,10 +110,11 @@ class StateTree:
         self._changed = set()
         if changed and self._levels is _EMPTY_LEVELS:
             self._levels = [bytearray(level) for level in _EMPTY_LEVELS]
-        buckets, leaves = self._levels[0], self._leaves
+        hashes = self._levels[0]
         for place in changed:
             at = place * SIZE
-            buckets[at : at + SIZE] = sha256(b"\x02" + leaves[place]).digest()
+            bucket = self._buckets[place]
+            hashes[at : at + SIZE] = sha256(b"\x02" + bucket[_ranks_size(bucket) :]).digest()
         width = FAN_OUT * SIZE
         for lower, upper in zip(self._levels, self._levels[1:], strict=False):
             changed = {place // FAN_OUT for place in changed}
@@ -131,6 +127,11 @@ class StateTree:
     def locate(self, key: bytes) -> tuple[int, bytes]:
         """(bucket, rank inside it) of a key."""
         return locate(self.salt, key)
+
+
+def _ranks_size(bucket: bytes) -> int:
+    """Bytes of the ranks at the beginning of a bucket."""
+    return len(bucket) // (RANK + SIZE) * RANK
 
 
 def salted(salt: bytes) -> Any:
