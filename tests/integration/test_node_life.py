@@ -32,8 +32,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 TURNS = 10
 """Tries at most to see a view that stays."""
-SEQUENCES = 300
-"""More than a start reads of those before its newest checkpoint."""
+SEQUENCES = 600
+"""Twice as many as lie between a mark of the log and its checkpoint, and some."""
 
 
 @pytest.mark.exhaustive

@@ -18,7 +18,7 @@ from tests.ledger.children import end_now, run_in_child
 from tests.ledger.samples import CLUSTER, START, LogWriter, executed, packed, slot, ticket
 from tests.ledger.test_materialise import OTHERS, change
 from tests.waiting import wait_until
-from validators.ledger import Ledger, encoding, log_reading, open_ledger, statements
+from validators.ledger import Ledger, encoding, log_mark, log_reading, open_ledger, statements
 from validators.ledger.meta import count_turn
 from validators.ledger.store import Write
 
@@ -28,14 +28,16 @@ FLIPS = 80
 
 @pytest.fixture(autouse=True)
 def _few_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start reads entries 12 to 15 of `fill`."""
+    """A start reads entries 9 to 15 of `fill`."""
     monkeypatch.setattr(log_reading, "ENTRIES_KEPT", 2)
+    monkeypatch.setattr(log_mark, "DISTANCE", 4)
 
 
 def fill(ledger: Ledger) -> None:
     """Something in every table."""
     writer = LogWriter()
-    ledger.append([*writer.entries(12), writer.checkpoint()])
+    ledger.append([*writer.entries(8), writer.checkpoint()])
+    ledger.append([*writer.entries(4), writer.checkpoint()])
     ledger.append([*writer.entries(3), slot("pre_prepare", 16, body=b"open batch"), slot("prepare", 16)])
     ledger.append([slot("commit", 16), StateRecord("voting", b"1"), slot("view", 0, view=1)])
     for record in writer.records:
@@ -87,8 +89,8 @@ DAMAGES = {
 }
 
 
-BESIDE = {"entry", "timestamp", "batch", "commits", "outcomes"}
-"""Damages of what a start does not read. It reads all hashes."""
+BESIDE = {"entry", "hash", "timestamp", "batch", "commits", "outcomes"}
+"""Damages of what a start does not read."""
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "start"])
@@ -136,7 +138,7 @@ def test_damage_in_a_nodes_ticket_is_named(place: Location, column: str, other: 
         ledger.close()
 
 
-@pytest.mark.parametrize("sequence", [1, 8, 15])
+@pytest.mark.parametrize("sequence", [1, 8, 12, 15])
 def test_a_missing_entry_is_noticed(filled: Location, sequence: int) -> None:
     ledger = open_ledger(filled, cluster_id=CLUSTER, alias=ALIAS)
     try:
@@ -148,8 +150,14 @@ def test_a_missing_entry_is_noticed(filled: Location, sequence: int) -> None:
             # Nothing but a vote or a peer knows of a missing last entry: consensus asks for it (R11, R23).
             assert ledger.load().frontier.size == 14
             return
-        with pytest.raises(LedgerDamaged, match=f"Entry {sequence + 1} is damaged: it follows"):
-            contents(ledger)
+        if sequence > 8:
+            with pytest.raises(LedgerDamaged, match=f"Entry {sequence + 1} is damaged: it follows"):
+                contents(ledger)
+            return
+        contents(ledger)
+        sentence = {1: "it follows entry 0", 8: "it is not the entry before 9"}[sequence]
+        with pytest.raises(LedgerDamaged, match=sentence):
+            wait_until(ledger.check_older, what="all is checked")
     finally:
         ledger.close()
 

@@ -1,4 +1,4 @@
-"""A start reads the log from the newest stable checkpoint on; older entries are checked between two turns."""
+"""A start reads the log behind its mark; older entries are checked between two turns."""
 
 from __future__ import annotations
 
@@ -8,26 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dtvn.ledger import LedgerDamaged, Location
 from dtvn.protocol.host.ports import JournalError
 from tests.ledger.samples import CLUSTER, START, LogWriter, executed, slot
 from tests.ledger.test_install import snapshot_of
 from tests.waiting import wait_until
-from validators.ledger import Ledger, log_reading, older_entries, open_ledger
+from validators.ledger import Ledger, log_mark, log_reading, older_entries, open_ledger
 from validators.ledger.location import DAMAGE_FILE
 from validators.ledger.structure_check import StructureCheck
 
 ALIAS = "ledger-under-test"
-KEPT, AT_ONCE = 4, 8
+KEPT, AT_ONCE, DISTANCE = 4, 8, 5
 ENTRIES, STABLE = 40, 30
 """Sequences of the newest entry, up to which the rows are written, and of the newest stable checkpoint."""
+MARK = STABLE // 2
+"""Sequence of the checkpoint before it, and of the mark that is stored with the newest."""
 
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_reading, "ENTRIES_KEPT", KEPT)
     monkeypatch.setattr(older_entries, "ENTRIES_AT_ONCE", AT_ONCE)
+    monkeypatch.setattr(log_mark, "DISTANCE", DISTANCE)
 
 
 def opened(place: Location) -> Ledger:
@@ -85,10 +89,10 @@ def check_all(ledger: Ledger) -> None:
     wait_until(ledger.check_older, what="all is checked")
 
 
-def test_a_start_reads_no_content_below_the_checkpoint(again: Ledger) -> None:
+def test_a_start_reads_nothing_up_to_the_mark(again: Ledger) -> None:
     read = watch_contents(again)
     tail = again.load()
-    assert read == list(range(STABLE, ENTRIES + 1))
+    assert read == list(range(MARK + 1, ENTRIES + 1))
     assert [record.entry.sequence for record in tail.entries] == list(range(ENTRIES + 1 - KEPT, ENTRIES + 1))
     writer = LogWriter()
     writer.entries(ENTRIES)
@@ -103,7 +107,7 @@ def test_a_call_checks_a_bounded_number_of_older_entries(again: Ledger) -> None:
         done = again.check_older()
         assert len(read) <= before + AT_ONCE
         before = len(read)
-    assert read == list(range(1, STABLE)), "each once"
+    assert read == list(range(1, MARK + 1)), "each once"
 
 
 def test_a_call_reads_bounded_bytes_of_batches(again: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +119,7 @@ def test_a_call_reads_bounded_bytes_of_batches(again: Ledger, monkeypatch: pytes
         assert read == list(range(1, sequence + 1))
     again.append([slot("prepare", ENTRIES + 1)])
     check_all(again)
-    assert read == list(range(1, STABLE))
+    assert read == list(range(1, MARK + 1))
 
 
 def test_a_whole_check_leaves_nothing(again: Ledger) -> None:
@@ -133,6 +137,57 @@ def test_without_a_stable_checkpoint_a_start_reads_everything(ledger: Ledger) ->
     assert read == list(range(1, 21))
 
 
+def test_a_ledger_without_a_mark_is_read_whole_and_gets_one(filled: Location) -> None:
+    """Written before there were marks."""
+    ledger = opened(filled)
+    ledger._store.define(f"DELETE FROM ledger_statevalue WHERE name = '{log_mark.NAME}'")  # noqa: S608
+    read = watch_contents(ledger)
+    ledger.load()
+    assert read == list(range(1, ENTRIES + 1))
+    writer = LogWriter()
+    writer.entries(ENTRIES)
+    ledger.append([*writer.entries(5), writer.checkpoint()])
+    ledger.close()
+    assert contents_read(filled) == list(range(STABLE - DISTANCE + 1, ENTRIES + 6))
+
+
+def contents_read(place: Location) -> list[int]:
+    """The sequences whose content a start reads."""
+    ledger = opened(place)
+    read = watch_contents(ledger)
+    ledger.load()
+    ledger.close()
+    return read
+
+
+def test_a_start_reads_no_more_however_often_it_comes(filled: Location) -> None:
+    """Even with fewer sequences between two starts than the mark is away from its checkpoint."""
+    writer = LogWriter()
+    writer.entries(ENTRIES)
+    for _ in range(10):
+        ledger = opened(filled)
+        ledger.load()
+        ledger.append([*writer.entries(2), writer.checkpoint()])
+        ledger.materialise([], len(writer.records), START)
+        ledger.close()
+    assert len(contents_read(filled)) <= 2 * DISTANCE
+
+
+@pytest.mark.parametrize("field", ["entry_hash", "peaks"])
+def test_a_mark_that_the_checkpoint_does_not_prove_is_not_used(again: Ledger, field: str) -> None:
+    writer = LogWriter()
+    writer.entries(MARK)
+    wrong = {"entry_hash": bytes(32), "peaks": (bytes(32),) * len(writer.frontier.peaks)}[field]
+    mark = log_mark.LogMark.of(writer.frontier, writer.records[-1].entry_hash)
+    assert again.state_value(log_mark.NAME) == mark.record.value
+    again.load()
+    again.append([replace(mark, **{field: wrong}).record])
+    again.close()
+    read = contents_read(again.location)
+    assert read[0] == MARK + 1
+    assert read[-ENTRIES:] == list(range(1, ENTRIES + 1)), "then the whole log"
+
+
 def test_rows_behind_the_checkpoint_are_replayed_from_read_entries(place: Location) -> None:
     ledger = opened(place)
     try:
@@ -142,7 +197,7 @@ def test_rows_behind_the_checkpoint_are_replayed_from_read_entries(place: Locati
         ledger.append([*writer.entries(20), writer.checkpoint()])
         read = watch_contents(ledger)
         tail = ledger.load()
-        assert read == list(range(20 + 1 - KEPT, 41))
+        assert read == list(range(11, 41))
         assert tail.entries == tuple(writer.records[20 - KEPT :])
     finally:
         ledger.close()
@@ -151,9 +206,9 @@ def test_rows_behind_the_checkpoint_are_replayed_from_read_entries(place: Locati
 def test_damage_found_beside_the_work_ends_the_ledger(filled: Location) -> None:
     """And its next start, before it votes: it is not started again and again to vote for some seconds."""
     ledger = opened(filled)
-    damage(ledger, "consensusentry", "timestamp", 20)
+    damage(ledger, "consensusentry", "timestamp", 10)
     ledger.load()
-    sentence = "Entry 20 is damaged: it differs from its checksum"
+    sentence = "Entry 10 is damaged: it differs from its checksum"
     with pytest.raises(LedgerDamaged, match=sentence):
         check_all(ledger)
     with pytest.raises(JournalError, match=sentence):
@@ -163,7 +218,7 @@ def test_damage_found_beside_the_work_ends_the_ledger(filled: Location) -> None:
     try:
         with pytest.raises(LedgerDamaged, match=sentence):
             ledger.load()
-        damage(ledger, "consensusentry", "timestamp", 20, START + 20)
+        damage(ledger, "consensusentry", "timestamp", 10, START + 10)
         ledger.load()
         assert not (filled.folder / DAMAGE_FILE).exists(), "the whole of it was found right"
     finally:
@@ -171,9 +226,9 @@ def test_damage_found_beside_the_work_ends_the_ledger(filled: Location) -> None:
 
 
 def test_an_older_checkpoint_is_checked_beside_the_work(again: Ledger) -> None:
-    damage(again, "checkpoint", "timestamp", STABLE // 2)
+    damage(again, "checkpoint", "timestamp", MARK)
     again.load()
-    with pytest.raises(LedgerDamaged, match=f"the checkpoint at sequence {STABLE // 2} differs"):
+    with pytest.raises(LedgerDamaged, match=f"the checkpoint at sequence {MARK} differs"):
         check_all(again)
 
 
@@ -194,14 +249,14 @@ def test_a_log_with_a_snapshot_is_checked_on_both_sides(place: Location, damaged
             damage(ledger, "entryoutcomes", "listed", damaged, 9)
         read = watch_contents(ledger)
         assert ledger.load().frontier == writer.frontier
-        assert read == list(range(50, 61))
+        assert read == list(range(26, 61))
         read.clear()
         if damaged:
             with pytest.raises(LedgerDamaged, match=f"Entry {damaged} is damaged: its outcomes"):
                 check_all(ledger)
         else:
             check_all(ledger)
-            assert read == [1, 2, 3, *range(21, 50)]
+            assert read == [1, 2, 3, *range(21, 26)]
     finally:
         ledger.close()
 

@@ -4,8 +4,8 @@ Every entry is hashed again and must name its predecessor; every batch must have
 names; the Merkle root over all entries must be the one that the newest stable checkpoint signed; and every
 row must match its checksum, which covers what no hash does (signatures, votes, certificates).
 
-A start reads entries from the newest stable checkpoint on. Of older ones it reads the hashes, which the
-checkpoint's root proves; `older_entries` checks their content beside the work.
+A start reads entries behind a mark (`log_mark`), a little before the newest stable checkpoint;
+`older_entries` checks those before it beside the work.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from dtvn.protocol.host.ports import JournalError, LedgerTail
 from validators.ledger import encoding
 from validators.ledger.bodies import Bodies
 from validators.ledger.install import read_base
+from validators.ledger.log_mark import LogMark, beginning
 from validators.ledger.log_reading import (
     LAST,
     LOWEST,
     check_beside_entries,
-    first_needed,
     read_entries,
     read_log,
 )
@@ -64,8 +64,8 @@ class Loaded(msgspec.Struct, frozen=True):
     tail: LedgerTail
     bodies: Bodies
     head: Head
-    first: int
-    """Lowest entry whose content was read and checked; 1: all were."""
+    begin: LogMark
+    """Entries behind it were read and checked."""
 
 
 def read_state(store: Store, name: str) -> bytes | None:
@@ -84,17 +84,18 @@ def load(store: Store, rows: Iterable[ApplicationChange], applied: int, *, whole
         for row in store.rows("SELECT name, value, checksum FROM ledger_statevalue ORDER BY name")
     )
     base = read_base(states)
-    first = 1 if whole else first_needed(applied, checkpoint, base)
+    begin = LogMark() if whole else beginning(applied, checkpoint, base, states)
     log = None
-    if first > 1:
+    if begin.sequence:
         with suppress(LedgerDamaged, TypeError):
-            log = read_log(store, applied, checkpoint, base, first)
-    if log is None:  # a hash is damaged: only the whole log says of which entry
-        first, log = 1, read_log(store, applied, checkpoint, base, 1)
+            log = read_log(store, applied, checkpoint, base, begin)
+    if log is None:  # an entry is damaged: only the whole log says which one
+        begin = LogMark()
+        log = read_log(store, applied, checkpoint, base, begin)
     chain = log.chain
     if applied > chain.head:
         raise LedgerDamaged(f"its rows are those after entry {applied}, but the log ends at {chain.head}")
-    check_beside_entries(store, LOWEST if first == 1 else first, LAST)
+    check_beside_entries(store, begin.sequence + 1 if begin.sequence else LOWEST, LAST)
     slots, bodies, slot_number = _read_slots(store)
     tail = LedgerTail(
         frontier=log.frontier,
@@ -106,7 +107,7 @@ def load(store: Store, rows: Iterable[ApplicationChange], applied: int, *, whole
         states=states,
         base=base,
     )
-    return Loaded(tail, bodies, Head(chain.head, chain.head_hash, slot_number), first)
+    return Loaded(tail, bodies, Head(log.frontier, chain.head_hash, slot_number, log.mark), begin)
 
 
 def read_bodies(store: Store) -> Bodies:

@@ -38,7 +38,7 @@ from validators.ledger.outcomes import Noted, batch_view, note_executed
 from validators.ledger.state_rows import MaterialisedRows
 from validators.ledger.statements import UPSERT_STATE
 from validators.ledger.store import DuplicateKeyError, Store, Write
-from validators.ledger.turn import Head, TurnPlan, without_repeats
+from validators.ledger.turn import EMPTY, TurnPlan, without_repeats
 
 if TYPE_CHECKING:
     from validators.ledger.lock import FileLock
@@ -90,7 +90,7 @@ class Ledger:
         """True once this process has written to the ledger."""
         self._meta = meta
         self._turn = turn
-        self._head = Head(0, b"", 0)
+        self._head = EMPTY
         self._bodies: Bodies | None = None
         """None until `load` is called after the ledger was opened."""
         self._broken = ""
@@ -283,7 +283,7 @@ class Ledger:
                 damage.unlink()
             self._older = None
         elif not self._loaded_before:
-            self._older = OlderEntries(found.first - 1, found.tail.base)
+            self._older = OlderEntries(found.begin, found.tail.base)
             self._store.begin_check()
         self._loaded_before = True
         self._head = found.head

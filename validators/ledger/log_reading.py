@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -10,16 +9,16 @@ import msgspec
 from dtvn.ledger import LedgerDamaged
 from dtvn.protocol.consensus.effects import CheckpointRecord, EntryRecord
 from dtvn.protocol.consensus.ledger_tail import Base
-from dtvn.protocol.consensus.log_tree import Frontier, append, extend, root
+from dtvn.protocol.consensus.log_tree import append, root
 from dtvn.protocol.consensus.messages import (
-    NO_PREDECESSOR,
     NULL_BATCH_DIGEST,
     Entry,
     batch_digest,
     bundle_digest,
     entry_hash,
 )
-from validators.ledger import encoding
+from validators.ledger import encoding, log_mark
+from validators.ledger.log_mark import LogMark
 from validators.ledger.outcomes import read_batch, read_envelope
 from validators.ledger.store import Store
 
@@ -37,19 +36,14 @@ SELECT_LOG = (
     " LEFT JOIN ledger_commitcertificate c ON c.sequence = e.sequence"
     " WHERE e.sequence >= ? AND e.sequence <= ? ORDER BY e.sequence"
 )
-_SELECT_HASHES = (
-    "SELECT sequence, entry_hash FROM ledger_consensusentry"
-    " WHERE sequence >= ? AND sequence <= ? ORDER BY sequence"
-)
 
 
 class Chain:
     """The order of entries: each follows the one before it. Below the entry of `base`, a snapshot, some may
     be missing; behind each gap a chain of its own begins."""
 
-    def __init__(self, base: Base | None) -> None:
-        self.head = 0
-        self.head_hash = NO_PREDECESSOR
+    def __init__(self, begin: LogMark, base: Base | None) -> None:
+        self.head, self.head_hash = begin.sequence, begin.entry_hash
         self.base = base
 
     def reaches_base(self, sequence: int) -> bool:
@@ -69,7 +63,8 @@ class Chain:
             self.go_on_from_base()
         elif self.base is not None and self.head + 1 < sequence <= self.base.entry.sequence:
             self.head, self.head_hash = sequence - 1, entry.previous
-        self.require_next(sequence)
+        if sequence != self.head + 1:
+            raise LedgerDamaged(f"it follows entry {self.head}", sequence=sequence)
         if entry.previous != self.head_hash:
             raise LedgerDamaged(
                 f"it continues {entry.previous.hex()[:16]}, but the entry before it is "
@@ -78,24 +73,24 @@ class Chain:
             )
         self.head, self.head_hash = sequence, record.entry_hash
 
-    def require_next(self, sequence: int) -> None:
-        """Raise LedgerDamaged unless this is the next sequence."""
-        if sequence != self.head + 1:
-            raise LedgerDamaged(f"it follows entry {self.head}", sequence=sequence)
-
 
 class Log:
-    """State of the walk over all entries."""
+    """State of the walk over the entries behind a mark."""
 
-    def __init__(self, keep_after: int, checkpoint: CheckpointRecord | None, base: Base | None) -> None:
-        self.frontier = Frontier()
-        self.chain = Chain(base)
+    def __init__(
+        self, begin: LogMark, keep_after: int, checkpoint: CheckpointRecord | None, base: Base | None
+    ) -> None:
+        self.frontier = begin.frontier
+        self.chain = Chain(begin, base)
+        self.mark = begin
+        """The newest mark from which the newest stable checkpoint is DISTANCE away."""
         self.proved = False
         """Whether the root was found to be that of the newest stable checkpoint."""
         self.kept: list[EntryRecord] = []
         self._keep_after = keep_after
         self._checkpoint = checkpoint
         self._spare_bytes = 0
+        self._check_root(begin.sequence)
 
     def add(self, record: EntryRecord) -> None:
         """Add the next entry, which has been checked by itself."""
@@ -105,6 +100,8 @@ class Log:
         self.chain.follow(record)
         self.frontier = append(self.frontier, record.entry_hash)
         self._check_root(sequence)
+        if self._checkpoint is not None and sequence == self._checkpoint.sequence - log_mark.DISTANCE:
+            self.mark = LogMark.of(self.frontier, record.entry_hash)
         self.kept.append(record)
         if sequence <= self._keep_after:
             self._trim(len(record.body))
@@ -113,17 +110,6 @@ class Log:
         """Finish after the last entry."""
         if self.chain.reaches_base(LAST):
             self._go_on_from_base()
-
-    def pass_over(self, hashes: Iterable[tuple[int, bytes]]) -> None:
-        """Add the hashes of the next entries (sequence, hash), whose content is not read."""
-        self.frontier = extend(self.frontier, self._in_order(hashes))
-
-    def _in_order(self, hashes: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
-        chain = self.chain
-        for sequence, digest in hashes:
-            chain.require_next(sequence)
-            chain.head, chain.head_hash = sequence, digest
-            yield digest
 
     def _go_on_from_base(self) -> None:
         """Continue the log from the snapshot's entry; entries between the last one and it are not stored."""
@@ -155,27 +141,15 @@ class Log:
             self._spare_bytes -= len(self.kept.pop(0).body)
 
 
-def first_needed(applied: int, checkpoint: CheckpointRecord | None, base: Base | None) -> int:
-    """Lowest entry that a start reads: those from the newest stable checkpoint on, those to replay, and
-    ENTRIES_KEPT before. 1 without a checkpoint: nothing else proves the older ones' hashes."""
-    beginning = 1 if base is None else base.entry.sequence + 1
-    if checkpoint is None or checkpoint.sequence < beginning - 1:
-        return 1
-    return max(beginning, min(applied + 1 - ENTRIES_KEPT, checkpoint.sequence))
-
-
 def read_log(
-    store: Store, applied: int, checkpoint: CheckpointRecord | None, base: Base | None, first: int
+    store: Store, applied: int, checkpoint: CheckpointRecord | None, base: Base | None, begin: LogMark
 ) -> Log:
-    """Read the log: of entries below `first` the hashes above the snapshot, of the others everything."""
-    log = Log(applied, checkpoint, base)
-    if first > 1:
-        log.end()  # begins behind the snapshot, if there is one
-        log.pass_over(store.stream(_SELECT_HASHES, (log.chain.head + 1, first - 1)))
-    for row in store.stream(SELECT_LOG, (first, LAST)):
+    """Read the log behind a mark; raises LedgerDamaged."""
+    log = Log(begin, applied, checkpoint, base)
+    for row in store.stream(SELECT_LOG, (begin.sequence + 1, LAST)):
         log.add(entry_from_row(row))
     log.end()
-    if first > 1 and not log.proved:
+    if begin.sequence and not log.proved:
         raise LedgerDamaged("its log ends before its stable checkpoint")
     return log
 

@@ -15,10 +15,12 @@ from dtvn.protocol.consensus.effects import (
     Record,
     SlotRecord,
 )
+from dtvn.protocol.consensus.log_tree import Frontier, append
 from dtvn.protocol.host.ports import JournalError
-from validators.ledger import encoding, statements
+from validators.ledger import encoding, log_mark, statements
 from validators.ledger.bodies import Bodies
 from validators.ledger.convictions import evidence_writes
+from validators.ledger.log_mark import LogMark
 from validators.ledger.store import DuplicateKeyError, Write
 
 VIEWS_ARCHIVED = 32
@@ -32,12 +34,23 @@ ENTERED = "view"
 class Head(msgspec.Struct, frozen=True):
     """The end of the written log: the next entry and the next slot continue from here."""
 
-    sequence: int
-    """Sequence of the newest entry; 0 without entries."""
+    frontier: Frontier
+    """Merkle frontier over all entries."""
     entry_hash: bytes
     """Hash of the newest entry; 32 zero bytes without entries."""
     slot_number: int
     """Row number of the newest slot."""
+    mark: LogMark
+    """The next mark to store, with a checkpoint at least log_mark.DISTANCE behind it."""
+
+    @property
+    def sequence(self) -> int:
+        """Sequence of the newest entry; 0 without entries."""
+        return self.frontier.size
+
+
+EMPTY = Head(Frontier(), b"", 0, LogMark())
+"""Of a ledger that was not loaded."""
 
 
 class TurnPlan:
@@ -46,8 +59,9 @@ class TurnPlan:
     def __init__(self, head: Head, bodies: Bodies) -> None:
         self.body_bytes = 0
         """Size of the batches that are written for the first time."""
-        self._sequence = head.sequence
+        self._frontier = head.frontier
         self._entry_hash = head.entry_hash
+        self._mark = head.mark
         self._slot_number = head.slot_number
         self._bodies = bodies
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
@@ -59,7 +73,7 @@ class TurnPlan:
     @property
     def head(self) -> Head:
         """The head once the plan is durable."""
-        return Head(self._sequence, self._entry_hash, self._slot_number)
+        return Head(self._frontier, self._entry_hash, self._slot_number, self._mark)
 
     def add(self, record: Record) -> None:
         """Add the next record; raises JournalError if it does not continue the log."""
@@ -68,7 +82,7 @@ class TurnPlan:
         elif isinstance(record, EntryRecord):
             self._add_entry(record)
         elif isinstance(record, CheckpointRecord):
-            self._insert(statements.INSERT_CHECKPOINT, encoding.checkpoint_row(record))
+            self._add_checkpoint(record)
         elif isinstance(record, EvidenceRecord):
             self._evidence.append(record)
         elif isinstance(record, Prune):
@@ -100,19 +114,24 @@ class TurnPlan:
 
     def _add_entry(self, record: EntryRecord) -> None:
         entry = record.entry
-        if entry.sequence <= self._sequence:
+        last = self._frontier.size
+        if entry.sequence <= last:
             raise DuplicateKeyError(f"Entry {entry.sequence} is in the ledger already.")
-        if entry.sequence != self._sequence + 1 or entry.previous != self._entry_hash:
-            raise JournalError(
-                f"Entry {entry.sequence} does not continue the log, which ends at {self._sequence}."
-            )
-        self._sequence, self._entry_hash = entry.sequence, record.entry_hash
+        if entry.sequence != last + 1 or entry.previous != self._entry_hash:
+            raise JournalError(f"Entry {entry.sequence} does not continue the log, which ends at {last}.")
+        self._frontier, self._entry_hash = append(self._frontier, record.entry_hash), record.entry_hash
         body, new = self._bodies.of_entry(entry.sequence, record.body)
         self._insert(statements.INSERT_ENTRY, encoding.entry_row(record, body))
         if record.commits:
             self._insert(statements.INSERT_COMMITS, encoding.commits_row(record))
         if new and body is not None:
             self._insert_body(body, entry.sequence, record.body)
+
+    def _add_checkpoint(self, record: CheckpointRecord) -> None:
+        self._insert(statements.INSERT_CHECKPOINT, encoding.checkpoint_row(record))
+        if record.sequence >= self._mark.sequence + log_mark.DISTANCE:
+            self._insert(statements.UPSERT_STATE, encoding.state_row(self._mark.record))
+            self._mark = LogMark.of(self._frontier, self._entry_hash)
 
     def _insert(self, sql: str, row: tuple[Any, ...]) -> None:
         self._rows.setdefault(sql, []).append(row)
