@@ -1,20 +1,21 @@
 """`manage.py bench --only curves`: single operations against clients, members and tickets in the state.
 
 Each row names what bounds it: the processor with the share of it that signature checks take, which no design
-can do without, or the wait for the round trips and syncs of an operation.
+can do without, or the wait for the round trips and syncs of an operation. What is counted: see `network`.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks import load
 from benchmarks.cluster import Processes, gateway, running_cluster
-from benchmarks.cost import Meter
-from benchmarks.network import BUNDLE, pids
+from benchmarks.cost import Meter, Rest, processor_seconds
+from benchmarks.network import BUNDLE, GATEWAY_IDLE, SETTLE, pids
 from benchmarks.rejoin import fill
 
 CLIENTS = (1, 8, 32, 128, 512)
@@ -44,30 +45,40 @@ def run(members: Sequence[int], tickets: int, scale: float) -> list[Point]:
     """All curves. `tickets`: the largest state."""
     points = []
     with running_cluster(NODES) as (processes, _first):
+        rest = _rest(processes)
         for clients in CLIENTS:
-            points.append(_point("clients", clients, processes, clients, NODES, scale))
+            points.append(_point("clients", clients, processes, rest, clients, NODES, scale))
     for nodes in members:
         with running_cluster(nodes) as (processes, _first):
-            points.append(_point("members", nodes, processes, IN_FLIGHT, nodes, scale))
+            points.append(_point("members", nodes, processes, _rest(processes), IN_FLIGHT, nodes, scale))
     with running_cluster(NODES) as (processes, first):
+        rest = _rest(processes)
         present = 0
         for size in (each for each in TICKETS if each <= tickets):
             fill(first, size - present, first=present)
             present = size
-            points.append(_point("tickets", size, processes, IN_FLIGHT, NODES, scale))
+            points.append(_point("tickets", size, processes, rest, IN_FLIGHT, NODES, scale))
     return points
 
 
-def _point(against: str, at: int, processes: Processes, clients: int, nodes: int, scale: float) -> Point:
+def _rest(processes: Processes) -> Rest:
+    time.sleep(SETTLE)
+    return Rest.measured(lambda: processor_seconds(pids(processes)), GATEWAY_IDLE)
+
+
+def _point(
+    against: str, at: int, processes: Processes, rest: Rest, clients: int, nodes: int, scale: float
+) -> Point:
     print(f"{at:,} {against} ...", file=sys.stderr)
     size = LONE if clients == 1 else SINGLES
     names = load.names(f"{against}-{at}", max(clients, 50, int(size * scale)))
     with gateway(processes.folder) as issuing:
         load.drive(issuing, load.chunks(load.issues(names), BUNDLE), outstanding=8)
+    rest.wait()
     meter = Meter(pids(processes))
     with (
         gateway(processes.folder, bundle_operations_max=1, in_flight_max=clients) as single,
-        meter.running(),
+        meter.running(rest if clients > 1 else None),
     ):
         rates = load.drive(single, load.chunks(load.admits(names), 1), outstanding=clients)
     checks = meter.checks(rates.operations)

@@ -80,6 +80,7 @@ def run(tickets: int, operations: int) -> list[Line]:
         time.sleep(SETTLE)
         rest = Rest.measured(lambda: processor_seconds(pids(processes)), GATEWAY_IDLE)
         sizes = Sizes(processes, gateway, rest)
+        before = memory_mb(pids(processes))
         lines: list[Line] = []
 
         def measured(what: str, count: int, most: tuple[int, int]) -> None:
@@ -90,14 +91,16 @@ def run(tickets: int, operations: int) -> list[Line]:
         measured(f"a ticket ({tickets:,})", tickets, TICKET)
         _admit(gateway, WARM, tickets)
         measured(f"an admission with its nonce ({tickets:,})", tickets, ADMISSION)
-        left = max(0, operations - 2 * tickets)
-        for command in _disputes(left):
-            _order_for_all(gateway, command)
-        measured(f"a dispute or its resolution ({left:,})", max(1, left), OTHER)
+        if left := max(0, operations - 2 * tickets) // (2 * DISPUTED) * 2 * DISPUTED:
+            for command in _disputes(left):
+                _order_for_all(gateway, command)
+            measured(f"a dispute or its resolution ({left:,})", left, OTHER)
         _order_alone(processes, gateway, LONE_WARM)
         sizes.grown(1)
         sequences = _order_alone(processes, gateway, LONE)
         measured(f"a sequence of one operation ({sequences:,})", sequences, ALONE)
+        lines.append(Line("memory of nodes, learner and gateway before, PSS", before, "MB"))
+        lines.append(Line("  and after", memory_mb(pids(processes)), "MB"))
         lines.append(Line("a node's memory at the end, PSS", max(sizes.memory) / MEGABYTE, "MB"))
         lines.append(Line("its ledger", max(sizes.disk) / MEGABYTE, "MB"))
     return lines

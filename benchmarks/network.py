@@ -239,7 +239,7 @@ def _rest_loads(scale: float, applies: float) -> list[RestLoad]:
             validate,
             bulk=True,
         ),
-        RestLoad("REST read, 8 clients", 14, None, "HTTP alone", 8, reads, read),
+        RestLoad("REST read, 8 clients", 14, None, "", 8, reads, read),
     ]
 
 

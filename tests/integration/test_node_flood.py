@@ -48,7 +48,7 @@ client's: 1.9 is seen, and turns from 1.2 to 2.4."""
 TEN_SESSIONS = (10, 16)
 RISE_OF_TEN = 4.0
 """Ten sessions are ten threads of the greedy client, which stand in line before the nodes where both share
-two cores: 2 is the aim, 2.4 to 3.4 is seen (performance.md, "A greedy client beside a modest one")."""
+two cores: 2 is the aim, 2.4 to 3.4 is seen."""
 
 
 class Flood(threading.Thread):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.ledger.lone_operation import MARKS
 from tests.ledger.syncs import run
+from tests.needed import lacking
 
 LONE, SINGLES, BUNDLE = 90, 230, 165
 """All calls with one of its files, opened or named, from request to rows: writes, reads, locks, syncs.
@@ -25,10 +26,11 @@ Counted were 78, 198 and 142. A change that raises one says why."""
         pytest.param(1, 100, BUNDLE, id="a bundle of 100"),
     ],
 )
-@pytest.mark.skipif(shutil.which("strace") is None, reason="counts with strace")
 def test_operations_make_few_system_calls_on_a_ledger(
     bundles: int, operations: int, calls_max: int, tmp_path: Path
 ) -> None:
+    if shutil.which("strace") is None:
+        lacking("counts with strace")
     log = tmp_path / "strace.log"
     tracer = ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-e", "trace=%desc,%file", "-o", str(log)]
     played = [str(tmp_path / "world"), "4", "", str(bundles), str(operations)]
