@@ -110,10 +110,6 @@ EQUIVALENT: dict[str, str] = {
     "dtvn.proof.barriers._pass_checkpoint: ordered < most -> ordered != most": (
         "it grows by one, from 0 to what is left of an interval"
     ),
-    "dtvn.machine.nonces.NonceTable.forget: self._keep_until.get(sequence) != keep_until -> "
-    "self._keep_until.get(sequence) > keep_until": (
-        "the heap has no later time than the table: one that grows is put on it at once"
-    ),
     "dtvn.protocol.consensus.new_view.plan: (found.view, found.digest) > (known.view, known.digest) -> "
     "(found.view, found.digest) >= (known.view, known.digest)": (
         "of two certificates for one digest in one view either may be chosen: a plan names the digest"
@@ -127,10 +123,8 @@ EQUIVALENT: dict[str, str] = {
         "its checkpoint is of the ending epoch at its own sequence, and a sequence is in one epoch only; and "
         "the end that all members signed begins the epoch after its own, whose number is compared below"
     ),
-    "dtvn.machine.nonces.NonceTable._keep: keep_until > self._keep_until.get(sequence, 0) -> "
-    "keep_until >= self._keep_until.get(sequence, 0)": (
-        "a second equal entry of the heap is passed over, as one that a later member outdated is"
-    ),
+    "dtvn.machine.nonces.NonceTable._keep: keep_until <= self._keep_until[sequence] -> "
+    "keep_until < self._keep_until[sequence]": "an equal time is written once more",
     "dtvn.machine.operations.Operations.apply: nonce -> True": (
         "saves a hash: nothing is remembered under an empty nonce"
     ),
