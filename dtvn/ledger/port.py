@@ -53,7 +53,7 @@ class NodeLedger(Journal, Protocol):
         """Why the replica does not vote, for the operator; "" while it votes."""
 
     def load(self, *, whole: bool = False) -> LedgerTail:
-        """See ports.Journal. A start leaves the content of older entries to `check_older`; `whole` checks
+        """See ports.Journal. A start leaves older entries to `check_older`; `whole` checks
         everything at once."""
 
     def check_older(self) -> bool:

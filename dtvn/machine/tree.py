@@ -67,8 +67,8 @@ class StateTree:
     def replace(self, place: int, old: bytes, new: bytes) -> None:
         """Replace the leaf `old` by `new` in the bucket `place`; raises KeyError if `old` is not in it.
 
-        The first match is the right one: a match across two neighbouring hashes, or in the ranks, would be a
-        collision of SHA-256.
+        The first match is the right one: one across two neighbouring hashes, or in the ranks, is infeasible
+        to find.
         """
         bucket = self._buckets.get(place, b"")
         at = bucket.find(old)

@@ -169,7 +169,7 @@ def common_view(cluster: Cluster, gateway: Gateway) -> int | None:
 
 @pytest.mark.embedded_only
 def test_r9_damage_found_beside_the_work_ends_a_node_and_its_next_start(tmp_path: Path) -> None:
-    """It starts, because the newest checkpoint proves the hashes of older entries; not a second time."""
+    """It starts, because it reads no older entry; not a second time."""
     with running_cluster(tmp_path, 1) as (cluster, gateway):
         for number in range(SEQUENCES):
             submit(gateway, [operation(Issue(), f"T-{number}")])

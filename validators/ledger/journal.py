@@ -269,7 +269,7 @@ class Ledger:
 
     def load(self, *, whole: bool = False) -> LedgerTail:
         """Read the ledger back and check each row against its checksum and the chain of hashes; unless
-        `whole`, the content of entries that a replica does not need is left to `check_older`.
+        `whole`, entries that a replica do not need are left to `check_older`.
 
         Raises LedgerDamaged with the sequence and what differs. `rows` of the result is read, and checked,
         while it is iterated.

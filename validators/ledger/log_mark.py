@@ -1,7 +1,7 @@
 """Where in the log a start begins to read: the mark, with the Merkle frontier of the log up to it.
 
-The newest stable checkpoint signed the log's root behind the mark, so it proves the frontier; entries up to
-the mark are checked beside the work (`older_entries`).
+The newest stable checkpoint is later than the mark, so the log root that it signed proves the frontier.
+Entries up to the mark are checked beside the work (`older_entries`).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LogMark(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 def beginning(
     applied: int, checkpoint: CheckpointRecord | None, base: Base | None, states: Iterable[StateRecord]
 ) -> LogMark:
-    """The last place behind which the log is to be read: one that `checkpoint` proves, and behind which no
+    """The last place behind which the log is to be read: one that `checkpoint` proves, and up to which no
     entry needs a replay. The beginning of the log (sequence 0) if there is no other. Raises LedgerDamaged if
     the stored mark does not decode. `applied`: sequence of the rows."""
     proved = min(applied, 0 if checkpoint is None else checkpoint.sequence)
@@ -64,6 +64,9 @@ def beginning(
 
 def _stored(value: bytes) -> LogMark:
     try:
-        return canonical.decode(LogMark, value)
+        mark = canonical.decode(LogMark, value)
     except canonical.CanonicalError as error:
         raise LedgerDamaged(f"its mark of the log cannot be read: {error}") from error
+    if len(mark.peaks) != mark.sequence.bit_count():
+        raise LedgerDamaged(f"its mark of the log has {len(mark.peaks)} peaks for {mark.sequence} entries")
+    return mark

@@ -83,7 +83,7 @@ class Log:
         self.frontier = begin.frontier
         self.chain = Chain(begin, base)
         self.mark = begin
-        """The newest mark from which the newest stable checkpoint is DISTANCE away."""
+        """At DISTANCE before the newest stable checkpoint; where the walk began if that is not behind it."""
         self.proved = False
         """Whether the root was found to be that of the newest stable checkpoint."""
         self.kept: list[EntryRecord] = []
