@@ -1,4 +1,4 @@
-"""A start reads the log behind its mark; older entries are checked between two turns."""
+"""A start reads the log after its mark; older entries are checked between two turns."""
 
 from __future__ import annotations
 

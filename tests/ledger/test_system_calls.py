@@ -29,7 +29,7 @@ Counted were 78, 198 and 142. A change that raises one says why."""
 def test_operations_make_few_system_calls_on_a_ledger(
     bundles: int, operations: int, calls_max: int, tmp_path: Path
 ) -> None:
-    if shutil.which("strace") is None:
+    if not shutil.which("strace"):
         lacking("counts with strace")
     log = tmp_path / "strace.log"
     tracer = ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-e", "trace=%desc,%file", "-o", str(log)]

@@ -4,8 +4,8 @@ Every entry is hashed again and must name its predecessor; every batch must have
 names; the Merkle root over all entries must be the one that the newest stable checkpoint signed; and every
 row must match its checksum, which covers what no hash does (signatures, votes, certificates).
 
-A start reads entries behind a mark (`log_mark`), a little before the newest stable checkpoint;
-`older_entries` checks those before it beside the work.
+A start reads the entries after a mark (`log_mark`), a little before the newest stable checkpoint;
+`older_entries` checks the others beside the work.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Loaded(msgspec.Struct, frozen=True):
     bodies: Bodies
     head: Head
     begin: LogMark
-    """Entries behind it were read and checked."""
+    """The entries after it were read and checked."""
 
 
 def read_state(store: Store, name: str) -> bytes | None:
@@ -89,7 +89,7 @@ def load(store: Store, rows: Iterable[ApplicationChange], applied: int, *, whole
     if begin.sequence:
         with suppress(LedgerDamaged, TypeError):
             log = read_log(store, applied, checkpoint, base, begin)
-    if log is None:  # an entry is damaged: only the whole log says which one
+    if not log:  # an entry is damaged: only the whole log says which one
         begin = LogMark()
         log = read_log(store, applied, checkpoint, base, begin)
     chain = log.chain

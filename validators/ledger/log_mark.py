@@ -1,4 +1,4 @@
-"""Where in the log a start begins to read: the mark, with the Merkle frontier of the log up to it.
+"""The mark: the entry after which a start reads the log, with the Merkle frontier up to that entry.
 
 The newest stable checkpoint is later than the mark, so the log root that it signed proves the frontier.
 Entries up to the mark are checked beside the work (`older_entries`).
@@ -50,16 +50,15 @@ class LogMark(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 def beginning(
     applied: int, checkpoint: CheckpointRecord | None, base: Base | None, states: Iterable[StateRecord]
 ) -> LogMark:
-    """The last place behind which the log is to be read: one that `checkpoint` proves, and up to which no
-    entry needs a replay. The beginning of the log (sequence 0) if there is no other. Raises LedgerDamaged if
-    the stored mark does not decode. `applied`: sequence of the rows."""
-    proved = min(applied, 0 if checkpoint is None else checkpoint.sequence)
+    """The last mark that `checkpoint` proves and up to which no entry needs a replay; sequence 0 if there is
+    none. `applied`: sequence of the rows. Raises LedgerDamaged if the stored mark is malformed."""
+    highest = min(applied, checkpoint.sequence) if checkpoint else 0
     marks = [LogMark()]
     if base is not None:
         digest = entry_hash(base.entry)
         marks.append(LogMark.of(append(base.before, digest), digest))
     marks += [_stored(state.value) for state in states if state.name == NAME]
-    return max((mark for mark in marks if mark.sequence <= proved), key=lambda mark: mark.sequence)
+    return max((mark for mark in marks if mark.sequence <= highest), key=lambda mark: mark.sequence)
 
 
 def _stored(value: bytes) -> LogMark:

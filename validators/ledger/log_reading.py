@@ -75,7 +75,7 @@ class Chain:
 
 
 class Log:
-    """State of the walk over the entries behind a mark."""
+    """State of the walk over the entries after a mark."""
 
     def __init__(
         self, begin: LogMark, keep_after: int, checkpoint: CheckpointRecord | None, base: Base | None
@@ -83,7 +83,7 @@ class Log:
         self.frontier = begin.frontier
         self.chain = Chain(begin, base)
         self.mark = begin
-        """At DISTANCE before the newest stable checkpoint; where the walk began if that is not behind it."""
+        """The entry DISTANCE before the newest stable checkpoint, or the mark where the walk began if later."""
         self.proved = False
         """Whether the root was found to be that of the newest stable checkpoint."""
         self.kept: list[EntryRecord] = []
@@ -144,7 +144,7 @@ class Log:
 def read_log(
     store: Store, applied: int, checkpoint: CheckpointRecord | None, base: Base | None, begin: LogMark
 ) -> Log:
-    """Read the log behind a mark; raises LedgerDamaged."""
+    """Read the entries after a mark; raises LedgerDamaged."""
     log = Log(begin, applied, checkpoint, base)
     for row in store.stream(SELECT_LOG, (begin.sequence + 1, LAST)):
         log.add(entry_from_row(row))

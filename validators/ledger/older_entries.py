@@ -1,6 +1,6 @@
 """Checks the entries that a start did not read, beside the work: a few in each call, between two turns.
 
-They are right if their chain of hashes leads to the mark behind which the start read, which the newest
+They are right if their chain of hashes leads to the mark after which the start read, and which the newest
 stable checkpoint proves. The log is never changed, so the writer's own connection reads them, on SQLite and
 PostgreSQL alike.
 """

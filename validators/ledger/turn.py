@@ -41,7 +41,7 @@ class Head(msgspec.Struct, frozen=True):
     slot_number: int
     """Row number of the newest slot."""
     mark: LogMark
-    """The next mark to store, with a checkpoint at least log_mark.DISTANCE behind it."""
+    """Stored with the next checkpoint that is at least log_mark.DISTANCE after it."""
 
     @property
     def sequence(self) -> int:
