@@ -83,7 +83,7 @@ class Log:
         self.frontier = begin.frontier
         self.chain = Chain(begin, base)
         self.mark = begin
-        """The entry DISTANCE before the newest stable checkpoint, or the mark where the walk began if later."""
+        """The entry DISTANCE before the newest stable checkpoint, or `begin` if that is later."""
         self.proved = False
         """Whether the root was found to be that of the newest stable checkpoint."""
         self.kept: list[EntryRecord] = []

@@ -86,7 +86,7 @@ class Command(BaseCommand):
             "--scale",
             type=Between(0.01, 100.0),
             default=1.0,
-            help="table, costs, curves, gate: length of each run; 0.1 for a quick run (default: 1)",
+            help="table, costs, curves, gate: length of each run; 0.1 is quick, targets are for 1 (default)",
         )
         parser.add_argument(
             "--nodes",
