@@ -36,7 +36,7 @@ def main() -> None:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
 
-        from dtvn_project import command_help
+        from validators.management import command_help
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is not installed: run `make install`, then .venv/bin/python manage.py")
     try:

@@ -1,1 +1,1 @@
-"""The Django project: settings, URLs, ASGI and Celery entry points. No domain code."""
+"""The Django project: settings, URLs and the ASGI entry point. Nothing imports it; no domain code."""

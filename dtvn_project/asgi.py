@@ -10,10 +10,10 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 
 django.setup(set_prefix=False)
 
-from dtvn_project.one_hop import OneHopHandler
-from dtvn_project.sockets import ClosedWhileAway
 from events.routing import websocket_urlpatterns as events_urlpatterns
 from validators.dashboard.routing import websocket_urlpatterns
+from validators.web.one_hop import OneHopHandler
+from validators.web.sockets import ClosedWhileAway
 
 http = OneHopHandler()
 

@@ -2,9 +2,9 @@
 
 import os
 
-from dtvn_project import environment
-from dtvn_project.addresses import check_addresses
-from dtvn_project.judging import events_config
+from validators.data_folder import environment
+from validators.data_folder.addresses import check_addresses
+from validators.data_folder.judging import events_config
 
 BASE_DIR = environment.REPOSITORY
 DATA = environment.data_folder()
@@ -42,19 +42,19 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
-    "dtvn_project.request_lines.RequestLines",
+    "validators.web.request_lines.RequestLines",
     "django.middleware.security.SecurityMiddleware",
-    "dtvn_project.middleware.ServedFiles",
-    "dtvn_project.middleware.ContentSecurityPolicy",
+    "validators.web.middleware.ServedFiles",
+    "validators.web.middleware.ContentSecurityPolicy",
     "validators.rest.health.HealthAtAnyName",
-    "dtvn_project.middleware.Sessions",
+    "validators.web.middleware.Sessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "dtvn_project.middleware.Users",
-    "dtvn_project.middleware.Messages",
+    "validators.web.middleware.Users",
+    "validators.web.middleware.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "validators.dashboard.login.RefusedLogins",
-    "dtvn_project.middleware.RequestFigures",
+    "validators.web.middleware.RequestFigures",
 ]
 
 ROOT_URLCONF = "dtvn_project.urls"
@@ -80,7 +80,7 @@ TEMPLATES = [
 
 check_addresses(os.environ)
 DATABASES = environment.databases(DATA)
-DATABASE_ROUTERS = ["dtvn_project.routers.LedgerRouter"]
+DATABASE_ROUTERS = ["validators.data_folder.routers.LedgerRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # No channel layer: each web process reads what it shows from rows (validators.dashboard.live). With one, a
@@ -125,7 +125,7 @@ STATIC_ROOT = DATA / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "dtvn_project.static_files.CompressedOnceManifestStorage"},
+    "staticfiles": {"BACKEND": "validators.web.static_files.CompressedOnceManifestStorage"},
 }
 if STATIC_DIRECTORY := os.environ.get("DTVN_STATIC_DIR"):
     # The Go DTVN's own front end, unchanged: its files at the root, its index instead of our page.
@@ -171,9 +171,9 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "expected": {"()": "dtvn_project.environment.ExpectedAnswers"},
+        "expected": {"()": "validators.data_folder.environment.ExpectedAnswers"},
         "limit": {"()": "dtvn.log_limit.shared"},
-        "left": {"()": "dtvn_project.environment.ClientsThatLeft"},
+        "left": {"()": "validators.data_folder.environment.ClientsThatLeft"},
     },
     "formatters": {
         "text": {"format": "%(levelname)s %(name)s: %(message)s"},

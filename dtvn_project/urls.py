@@ -5,8 +5,8 @@ from django.urls import include, path
 
 from validators.dashboard.accounts import change_own_password
 
-handler400 = "dtvn_project.failures.bad_request"
-handler500 = "dtvn_project.failures.server_error"
+handler400 = "validators.rest.failures.bad_request"
+handler500 = "validators.rest.failures.server_error"
 
 admin.autodiscover()  # here and not at setup, so that nodes and commands import neither pages nor REST
 

@@ -26,7 +26,6 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from dtvn.api.errors import InvalidRequest, ServiceError
 from dtvn.api.event_bodies import read_events, read_run
 from dtvn.api.event_findings import Failure
-from dtvn_project.sockets import TRY_AGAIN_LATER
 from events.rest.answers import encoded, report
 from events.services import clients
 from events.services.open_runs import IDLE, OpenRun, awaited
@@ -34,6 +33,7 @@ from events.services.run_table import SCOPE, run_table
 from validators.dashboard.access import caller_of_socket
 from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.rest.keys import Caller
+from validators.web.sockets import TRY_AGAIN_LATER
 
 CLOSED_NO_SCOPE = 4403
 """Close code of a caller that may not have events judged."""

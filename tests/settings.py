@@ -13,8 +13,8 @@ os.environ["DTVN_DATA"] = _folder
 for _name in ("DATABASE_URL", "CELERY_BROKER_URL", "DTVN_HOST", "PORT"):
     os.environ.pop(_name, None)
 
-from dtvn_project import environment  # noqa: E402
 from dtvn_project.settings import *  # noqa: E402, F403
+from validators.data_folder import environment  # noqa: E402
 
 # Tests make the learner's tables and rows themselves.
 DATABASES["learner"] = environment.platform_sqlite(Path(_folder) / "learner.sqlite3")  # noqa: F405

@@ -22,7 +22,6 @@ from dtvn.api.ordering import Decision, Request
 from dtvn.machine import CAPABILITY, Command, Consume, Dispute, Resolve, Validate
 from dtvn.machine.commands import REASON_LENGTH_MAX
 from dtvn.machine.reasons import OUTCOME_UNKNOWN
-from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.holders import erase_holders
 from tickets.models import EventTimeZone, SearchKey, TicketHolder
 from tickets.pages.handover import followed
@@ -32,6 +31,7 @@ from validators.dashboard.confirming import confirmed
 from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
 from validators.dashboard.readonly import StrictAdmin
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed import wait_for
 from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.read import (

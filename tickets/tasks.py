@@ -6,8 +6,8 @@ import logging
 
 from django.db import DatabaseError, InterfaceError
 
-from dtvn_project.celery import app, send_task
 from tickets.models import TicketImport
+from validators.data_folder.celery import app, send_task
 from validators.database_failures import is_outage
 from validators.database_url import first_line
 from validators.services.platform import DEFAULT, own_queue

@@ -12,7 +12,6 @@ from django.utils.safestring import SafeString
 
 from dtvn.machine.commands import KINDS
 from dtvn.machine.reasons import OK
-from dtvn_project.routers import LEARNER_ALIAS
 from validators.dashboard.accounts import AccountAdmin, AccountGroupAdmin
 from validators.dashboard.api_keys import ApiKeyAdmin
 from validators.dashboard.evidence import MemberEvidenceAdmin
@@ -22,6 +21,7 @@ from validators.dashboard.locks import locks_page
 from validators.dashboard.managed_nodes import ManagedNodeAdmin
 from validators.dashboard.members import MembershipChangeAdmin
 from validators.dashboard.platform_actions import PlatformActionAdmin
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.read import starting_with

@@ -16,7 +16,7 @@ from dtvn.node.kept_ports import FILE as PORTS
 from dtvn.node.kept_ports import kept_api, kept_metrics
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import StartError
-from dtvn_project import environment
+from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder
 from validators.local_get import NO_ANSWER, get
 from validators.membership import MemberNode, list_members

@@ -4,7 +4,7 @@ slot."""
 from django.conf import settings
 
 from dtvn.node.run import run_learner, run_node
-from dtvn_project.celery import app
+from validators.data_folder.celery import app
 from validators.data_folder.folder import DataFolder
 from validators.ledger import find_ledger, open_ledger
 from validators.processes.node_task import occupy_slot

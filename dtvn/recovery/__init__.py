@@ -5,7 +5,7 @@
     ending             each member executes the plan, then the operation `recover`, and signs the epoch's end
     sealing            all n signatures are the epoch change proof; each ledger stores it in one transaction
 
-Nothing here writes or opens a ledger: `dtvn.node.recovery_steps` does.
+Nothing here writes or opens a ledger: `dtvn.ceremony.recovery_steps` does.
 """
 
 from dtvn.recovery.ending import Ending, reach

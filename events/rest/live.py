@@ -14,8 +14,6 @@ from django.http import HttpRequest
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, ServiceError
 from dtvn.api.event_bodies import EventStream, RunBody
-from dtvn_project.live_body import LIVE, LiveBody
-from dtvn_project.one_hop import LaterResponse
 from events.rest.judging import NO_STORE, batches_of, media_of, read_query, verdict_lines
 from events.services import clients, errors
 from events.services.open_runs import IDLE, OpenRun, chosen
@@ -25,6 +23,8 @@ from validators.rest.errors import describe
 from validators.rest.http import for_one_event, refusal
 from validators.rest.keys import require
 from validators.services.network import informed_gateway
+from validators.web.live_body import LIVE, LiveBody
+from validators.web.one_hop import LaterResponse
 
 Events = tuple[bytes, ...]
 """JSON texts of consecutive events."""

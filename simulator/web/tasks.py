@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dtvn_project.celery import app, send_task
+from validators.data_folder.celery import app, send_task
 from validators.services.platform import SIMULATIONS, own_queue
 
 NAME = "simulator.web.tasks.run_simulation"

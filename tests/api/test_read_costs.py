@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.views import View
 from prometheus_client import REGISTRY
 
-from dtvn_project import middleware
 from tests.api.conftest import Api
+from validators.web import middleware
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -17,7 +17,6 @@ from dtvn.node.inspect import StateProof
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.genesis import cluster_id
 from dtvn.protocol.wire import FrameSigner
-from dtvn_project.one_hop import READS
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from tests.host.support import key_pair
@@ -27,6 +26,7 @@ from validators import feed
 from validators.models import ApiKey
 from validators.rest import http
 from validators.services.epochs import known_chain
+from validators.web.one_hop import READS
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from dtvn.ceremony.founding import join
 from dtvn.net import public_key_of, read_seed
-from dtvn.node.founding import join
 from dtvn.node.options import StartError, load_genesis
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import ceremony as c

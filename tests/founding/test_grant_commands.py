@@ -13,7 +13,7 @@ import pytest
 from django.core.management import call_command
 from msgspec.structs import replace
 
-from dtvn.node.granting import read_grant
+from dtvn.ceremony.granting import read_grant
 from dtvn.node.keys import peer_id
 from dtvn.protocol import genesis as g
 from dtvn.protocol.genesis import Grant

@@ -16,10 +16,10 @@ import pytest
 from kombu.connection import Connection
 
 from dtvn.node.options import StartError
-from dtvn_project import environment
 from tests.integration.network import REPOSITORY
 from tests.integration.own_brokers import OwnBroker, own_rabbitmq, own_redis
 from tests.waiting import PATIENCE, allowed
+from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder
 from validators.processes.roll_call import ANSWERED_WITHIN, Answering, questions_queue
 from validators.processes.servers import check_broker

@@ -14,13 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dtvn_project import environment
 from tests.integration.network import REPOSITORY, Network, network
 from tests.integration.postgresql import postgresql
 from tests.integration.supervised import Ears, listening
 from tests.integration.test_process_life import everyone_runs, wait_until_everyone_runs
 from tests.metrics.scraping import Page
 from tests.waiting import PATIENCE, allowed, wait_until
+from validators.data_folder import environment
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dtvn_project.environment import cookie_name
 from tests.integration.web_process import SECRET_KEY, web_process
 from tests.waiting import PATIENCE
+from validators.data_folder.environment import cookie_name
 
 LOGINS = 30
 

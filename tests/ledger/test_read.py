@@ -8,10 +8,10 @@ import pytest
 from dtvn.api.queries import TicketsQuery
 from dtvn.ledger import Location
 from dtvn.machine.rows import TicketRow
-from dtvn_project.routers import LearnerIsReadOnly
 from tests.ledger.samples import CLUSTER, LogWriter, executed, ticket
 from tests.ledger.test_append import reopened
 from tests.ledger.test_materialise import change
+from validators.data_folder.routers import LearnerIsReadOnly
 from validators.ledger import Ledger, open_ledger, read
 from validators.ledger.copy_reader import CopyReader
 from validators.ledger.meta import read_meta, replace_meta

@@ -15,11 +15,11 @@ from django.test import Client
 
 from dtvn.node.metrics.names import ALL
 from dtvn.node.settings import SETTINGS
-from dtvn_project.environment import VARIABLES
 from tests.metrics.promql import Comparison, Expression, alternatives
 from tests.metrics.scraping import Page
 from tests.metrics.test_exporter import page, until
 from tests.node.running import Running
+from validators.data_folder.environment import VARIABLES
 from validators.data_folder.folder import DataFolder
 from validators.models import ManagedNode, NodeStatus
 from validators.services import nodes

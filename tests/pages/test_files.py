@@ -30,8 +30,8 @@ from tickets.pages import exports, imports
 from tickets.pages.imports import FILE_BYTES_MAX
 from validators.ledger.models import Ticket
 from validators.models import PlatformAction
-from validators.processes.body_limit import BODY_BYTES_MAX
 from validators.services import decide
+from validators.web.body_limit import BODY_BYTES_MAX
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
 

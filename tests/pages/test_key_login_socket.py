@@ -7,7 +7,6 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.test import Client
 
-from dtvn_project.sockets import TRY_AGAIN_LATER
 from tests.pages.learner import RealLearner
 from tests.pages.test_consumer import HOST, Socket
 from tests.waiting import PATIENCE
@@ -16,6 +15,7 @@ from validators.dashboard.consumers import CLOSED_NO_ACCESS
 from validators.models import ApiKey
 from validators.rest import keys
 from validators.services import api_keys
+from validators.web.sockets import TRY_AGAIN_LATER
 
 pytestmark = [
     pytest.mark.asyncio,

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from dtvn_project import lane
-from dtvn_project.lane import Lane, step_aside
 from tests.waiting import PATIENCE
+from validators.web import lane
+from validators.web.lane import Lane, step_aside
 
 THREADS = 4
 CALLS = 50

@@ -8,13 +8,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from dtvn_project.one_hop import HeldResponse
 from validators.dashboard.login import REFUSED_AFTER
 from validators.models import LoginAttempts, PlatformAction
 from validators.rest import keys
 from validators.services import api_keys, hashing
 from validators.services.hashing import HashingPool
 from validators.services.login_throttle import TRIES_MAX
+from validators.web.one_hop import HeldResponse
 
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 

@@ -15,9 +15,9 @@ from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpRe
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from dtvn_project import lane, one_hop
-from dtvn_project.one_hop import READS, WRITES, WRITES_SPARE, HeldResponse, LaterResponse, OneHopHandler
 from tests.waiting import PATIENCE
+from validators.web import lane, one_hop
+from validators.web.one_hop import READS, WRITES, WRITES_SPARE, HeldResponse, LaterResponse, OneHopHandler
 
 pytestmark = pytest.mark.urls(__name__)
 

@@ -10,9 +10,9 @@ from twisted.internet.task import Clock
 
 from tests.platform.transports import HalfClosing
 from tickets.rest.writes import BATCH_BYTES_MAX
-from validators.processes.body_limit import BODY_BYTES_MAX, CHUNK_MEAN, CHUNKS_FREE, BoundedRequest
-from validators.processes.http_channel import TimedChannel
 from validators.rest.http import BODY_BYTES_MAX as OPERATION_BYTES_MAX
+from validators.web.body_limit import BODY_BYTES_MAX, CHUNK_MEAN, CHUNKS_FREE, BoundedRequest
+from validators.web.http_channel import TimedChannel
 
 FORM = b"application/x-www-form-urlencoded"
 

@@ -10,8 +10,8 @@ import pytest
 from kombu import Connection
 from kombu.exceptions import ChannelError
 
-from dtvn_project import environment, file_broker
-from dtvn_project.celery import app
+from validators.data_folder import environment, file_broker
+from validators.data_folder.celery import app
 
 
 def channel_in(data: Path) -> Any:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dtvn.node.options import StartError
-from dtvn_project import environment
 from tests.disks import read_only
+from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder, read_json, write_private_json
 from validators.data_folder.locks import RecordLock, SlotLock, lock_holder, process_lives
 from validators.processes.supervisor import holders

@@ -22,9 +22,9 @@ from twisted.web import http
 
 from tests.platform.transports import HalfClosing
 from tests.waiting import PATIENCE
-from validators.processes import http_channel
-from validators.processes.http_channel import LINGER, READ, READS_FREE, Room, TimedChannel
-from validators.processes.reading_budget import BODIES, MESSAGES, OTHERS, SLACK, ReadingBudget
+from validators.web import http_channel
+from validators.web.http_channel import LINGER, READ, READS_FREE, Room, TimedChannel
+from validators.web.reading_budget import BODIES, MESSAGES, OTHERS, SLACK, ReadingBudget
 
 ROOT = Path(__file__).parents[2]
 WHOLE = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
@@ -244,7 +244,7 @@ def test_a_process_that_was_paused_disconnects_no_client(
 def test_daphne_uses_the_read_deadline_and_formats_no_access_line() -> None:
     """In a process of its own: what is put in place holds for all servers of a process."""
     look = (
-        "from validators.processes import http_channel; http_channel.install();"
+        "from validators.web import http_channel; http_channel.install();"
         "from daphne.http_protocol import HTTPFactory;"
         "factory = HTTPFactory(None); factory._logFile = open('/dev/null', 'w'); factory.log(None);"
         "print(type(factory.buildProtocol(None)._channel).__name__)"

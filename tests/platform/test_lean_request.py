@@ -13,9 +13,9 @@ from daphne.server import Server
 from twisted.internet.task import Clock
 
 from tests.platform.transports import Unread
-from validators.processes.body_limit import BoundedRequest
-from validators.processes.http_channel import Room, TimedChannel
-from validators.processes.websocket_limit import BoundedServer
+from validators.web.body_limit import BoundedRequest
+from validators.web.http_channel import Room, TimedChannel
+from validators.web.websocket_limit import BoundedServer
 
 PLAIN = (
     b"GET /a%20b?c=d&e=%20f HTTP/1.1\r\nHost: a\r\nX-One: 1\r\nx-one: 2\r\nX_Two: 2\r\nCookie: a=b\r\n\r\n"

@@ -20,7 +20,7 @@ import django
 django.setup()
 from celery.worker.request import Request
 from tests.waiting import wait_until
-from dtvn_project import environment
+from validators.data_folder import environment
 from validators import tasks
 from validators.processes import worker
 from validators.data_folder.folder import DataFolder

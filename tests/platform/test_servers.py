@@ -13,8 +13,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from dtvn.node.options import StartError
-from dtvn_project.addresses import check_addresses
 from tests.waiting import PATIENCE
+from validators.data_folder.addresses import check_addresses
 from validators.processes.servers import check_broker
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ import pytest
 from django.core.exceptions import DisallowedHost, ImproperlyConfigured, RequestAborted
 from django.test import Client, RequestFactory, override_settings
 
-from dtvn_project import environment
-from dtvn_project.routers import LedgerRouter
+from validators.data_folder import environment
+from validators.data_folder.routers import LedgerRouter
 from validators.ledger import models as ledger_models
 from validators.models import ManagedNode
 

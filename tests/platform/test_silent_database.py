@@ -12,10 +12,10 @@ from django.db import OperationalError
 from django.db.utils import ConnectionHandler
 from pytest_django import DjangoDbBlocker
 
-from dtvn_project.environment import postgresql
-from dtvn_project.postgresql.base import SUSPECTED_AFTER, ServerSilentError, watched
-from dtvn_project.postgresql.breaker import ANSWERS_WITHIN, CircuitBreaker
 from tests.waiting import allowed, wait_until
+from validators.data_folder.environment import postgresql
+from validators.postgresql.base import SUSPECTED_AFTER, ServerSilentError, watched
+from validators.postgresql.breaker import ANSWERS_WITHIN, CircuitBreaker
 
 IN_TIME = 2.0
 

@@ -10,9 +10,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from tests.platform.transports import BUFFER, Unread
-from validators.processes.body_limit import BoundedRequest
-from validators.processes.http_channel import Room, TimedChannel
-from validators.processes.websocket_limit import BoundedServer
+from validators.web.body_limit import BoundedRequest
+from validators.web.http_channel import Room, TimedChannel
+from validators.web.websocket_limit import BoundedServer
 
 CHUNK = {"type": "http.response.body", "body": b"x" * BUFFER, "more_body": True}
 CHUNKS = 100

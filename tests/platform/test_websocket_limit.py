@@ -14,10 +14,10 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from tests.platform.transports import BUFFER, Unread
-from validators.processes import websocket_limit
-from validators.processes.http_channel import Room, TimedChannel
-from validators.processes.reading_budget import ReadingBudget
-from validators.processes.websocket_limit import (
+from validators.web import websocket_limit
+from validators.web.http_channel import Room, TimedChannel
+from validators.web.reading_budget import ReadingBudget
+from validators.web.websocket_limit import (
     MESSAGE_BYTES_MAX,
     STEPS,
     WAITING_MAX,

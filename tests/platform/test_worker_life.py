@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SLOW = """
 import os, sys
 from tests.waiting import wait_until
-from dtvn_project import environment
+from validators.data_folder import environment
 from validators.processes import worker
 from validators.data_folder.locks import heartbeat
 from validators.data_folder.folder import DataFolder

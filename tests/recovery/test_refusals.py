@@ -215,7 +215,7 @@ def test_r11_a_ledger_that_does_not_reach_the_signed_end_is_unchanged(
         end = msgspec.structs.replace(ending.continuation, state_root=bytes(32))
         return msgspec.structs.replace(ending, continuation=end)
 
-    monkeypatch.setattr("dtvn.node.recovery_steps.reach", damaged)
+    monkeypatch.setattr("dtvn.ceremony.recovery_steps.reach", damaged)
     with pytest.raises(CommandError, match="does not come to the end that all members signed"):
         sealed.install("r0")
     with sealed.ledger("r0") as ledger:

@@ -17,9 +17,9 @@ from twisted.web import http
 
 from dtvn_project.asgi import application
 from tests.waiting import PATIENCE, wait_until
-from validators.processes.body_limit import BoundedRequest
-from validators.processes.http_channel import TimedChannel
-from validators.processes.websocket_limit import BoundedServer
+from validators.web.body_limit import BoundedRequest
+from validators.web.http_channel import TimedChannel
+from validators.web.websocket_limit import BoundedServer
 
 LOOPBACK = "127.0.0.1"
 

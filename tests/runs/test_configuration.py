@@ -13,12 +13,12 @@ from django.core.exceptions import ImproperlyConfigured
 from dtvn.events.config import PROFILES, from_profile, read_config
 from dtvn.node.options import StartError
 from dtvn.node.provision import create_demo_cluster
-from dtvn_project.judging import NODE_ID, VARIABLE, events_config
 from tests.api.conftest import Api, read
 from tests.fake_events import FakeEvents
 from tests.fake_gateway import FakeGateway
 from tests.gateway.test_events import falsely
 from tests.runs.test_rest import GOOD, sequence, texts
+from validators.data_folder.judging import NODE_ID, VARIABLE, events_config
 from validators.processes.preparation import check_events_config
 from validators.services import network
 

@@ -23,8 +23,8 @@ from tests.fake_gateway import FakeGateway
 from tests.runs.served import Client, serving
 from tests.runs.test_rest import BAD, GOOD
 from tests.waiting import PATIENCE, wait_until
-from validators.processes.body_limit import BODY_BYTES_MAX, CHUNKS_FREE, BoundedRequest
 from validators.services import api_keys
+from validators.web.body_limit import BODY_BYTES_MAX, CHUNKS_FREE, BoundedRequest
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
 

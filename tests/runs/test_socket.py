@@ -14,7 +14,6 @@ from channels.testing import WebsocketCommunicator
 from django.db import OperationalError
 
 from dtvn_project.asgi import application
-from dtvn_project.sockets import TRY_AGAIN_LATER
 from events import socket
 from events.models import JudgedRun
 from events.services import clients
@@ -23,6 +22,7 @@ from tests.fake_gateway import FakeGateway
 from tests.runs.test_rest import BAD, GOOD, texts
 from tests.waiting import PATIENCE
 from validators.services.api_keys import generate_api_key, store_api_key
+from validators.web.sockets import TRY_AGAIN_LATER
 
 pytestmark = [
     pytest.mark.asyncio,

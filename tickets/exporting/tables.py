@@ -9,9 +9,9 @@ import msgspec
 from dtvn.api.times import calendar_time
 from dtvn.machine import NAMES, TRANSITIONS, State
 from dtvn.machine.rows import TicketRow
-from dtvn_project.routers import LEARNER_ALIAS
 from tickets.models import TicketHolder
 from tickets.services.search import state_of_row
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.feed.rows import read_applied
 from validators.ledger import read
 from validators.ledger.models import OperationRecord

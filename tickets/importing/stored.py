@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from dtvn.machine.rows import TicketRow
-from dtvn_project.routers import LEARNER_ALIAS
 from tickets.importing.arguments import zone_of
 from tickets.importing.columns import ImportedTicket, WrongRow
 from tickets.importing.holders import contradicting
 from tickets.importing.moments import shown_moment
 from tickets.importing.tickets import TicketFile, by_event
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger.models import Ticket
 from validators.ledger.read import list_events
 

@@ -13,7 +13,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from dtvn.api.errors import ServiceError
 from dtvn.machine.commands import DEFAULT_EVENT
-from dtvn_project.routers import LEARNER_ALIAS
 from tickets.exporting import FORMS, KINDS, defused
 from tickets.importing import uploads
 from tickets.importing.record import FileRefused
@@ -23,6 +22,7 @@ from tickets.pages.access import sentence_page, with_scope
 from tickets.pages.exports import SCOPES
 from tickets.tasks import send
 from validators.dashboard.views import frame
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger.read import list_events
 from validators.rest.keys import Caller
 

@@ -17,13 +17,13 @@ from dtvn.machine import CAPABILITY, TRANSITIONS, State
 from dtvn.machine.commands import is_name
 from dtvn.machine.contract import MICROSECONDS
 from dtvn.machine.rows import TicketRow
-from dtvn_project.routers import LEARNER_ALIAS
 from tickets.models import TicketHolder
 from tickets.pages.access import may_see_addresses, may_see_names, with_scope
 from tickets.services.data_text import in_words
 from tickets.services.search import Found, Key, Search, folded, search, state_of_row
 from validators import feed
 from validators.dashboard.views import for_pages, frame
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.ledger.models import OperationRecord
 from validators.rest.http import OWN_WRITES_WAIT

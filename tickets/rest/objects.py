@@ -9,8 +9,8 @@ from dtvn.api.writes import issued_ticket
 from dtvn.machine import TicketState, seeded_count
 from dtvn.machine.contract import ticket_of_bytes, ticket_of_row
 from dtvn.protocol import canonical
-from dtvn_project.routers import LEARNER_ALIAS
 from validators import feed
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.ledger.models import Ticket
 from validators.rest.http import OWN_WRITES_WAIT

@@ -8,10 +8,10 @@ from dtvn.api.errors import InvalidRequest, Unavailable
 from dtvn.api.queries import read_event, read_records_query, read_tickets_query
 from dtvn.api.reads import answer_page, answer_ticket, read_ticket
 from dtvn.machine.commands import is_name
-from dtvn_project.routers import LEARNER_ALIAS
 from tickets.rest.objects import proved_ticket
 from tickets.services import reading
 from validators import feed
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger.copy_reader import CopyReader
 from validators.rest.http import own_writes, waiting
 

@@ -31,7 +31,7 @@ from dtvn.proof import (
 )
 from dtvn.protocol import genesis
 from dtvn.protocol.consensus.effects import CheckpointRecord
-from dtvn_project.routers import LEARNER_ALIAS
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.ledger.proofs import EntryProof, LogPaths, lowest_checkpoint, read_entry_proof
 from validators.services.epochs import known_chain

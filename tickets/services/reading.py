@@ -28,7 +28,7 @@ from dtvn.proof.reads import proved_ticket
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.membership import Membership
-from dtvn_project.routers import LEARNER_ALIAS
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.services.epochs import known_chain
 from validators.services.network import gateway

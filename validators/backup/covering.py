@@ -23,10 +23,10 @@ from dtvn.machine import Barrier, build, reasons
 from dtvn.net import KeyFileError
 from dtvn.protocol.canonical import CanonicalError
 from dtvn.waiting import look_until
-from dtvn_project.routers import LEARNER_ALIAS
 from validators.backup import postgresql
 from validators.backup.forms import BackupError
 from validators.backup.sources import Source
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 
 ACTOR = "backup"

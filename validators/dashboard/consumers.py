@@ -28,12 +28,12 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.utils import await_many_dispatch
 from django.db import DatabaseError
 
-from dtvn_project.sockets import TRY_AGAIN_LATER
 from validators.dashboard.access import may_watch_still, watcher_of
 from validators.dashboard.live import Inbox, Live, encoded, live_of_this_loop
 from validators.dashboard.nodes import members_of
 from validators.database_url import first_line
 from validators.feed.rows import REFUSED_TYPE, read_applied
+from validators.web.sockets import TRY_AGAIN_LATER
 
 CATCH_UP_FRAMES = 40
 """Frames (20,000 events) sent to a client in one go; a client that missed more takes a new snapshot."""

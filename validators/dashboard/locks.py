@@ -12,8 +12,8 @@ from django.template.response import TemplateResponse
 
 from dtvn.api.lock_lists import shown_holder
 from dtvn.machine.rows import LockRow
-from dtvn_project.routers import LEARNER_ALIAS
 from validators.dashboard.formatting import moment
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger.lock_rows import Key, LockReader
 from validators.ledger.read import applied_sequence
 

@@ -18,11 +18,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from dtvn.api.errors import ServiceError
-from dtvn_project.one_hop import HeldResponse
 from validators.rest.keys import caller_of_session, enter_key
 from validators.services import audit, login_throttle
 from validators.services.hashing import HashingBusy
 from validators.services.login_throttle import LoginThrottled, client_address, subject_of
+from validators.web.one_hop import HeldResponse
 
 WRONG_KEY = "This key is not valid, no longer valid, or for one event only."
 REFUSED_AFTER = 2.0

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import zmq
 
-from dtvn_project.lane import step_aside
+from validators.web.lane import step_aside
 
 REREAD = 0.1
 """Seconds without an announcement after which a waiter reads the applied sequence from the rows."""

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
+from dtvn.ceremony.founding import FoundingError, write_file
 from dtvn.ledger import LedgerError, Location
 from dtvn.machine import NAMES, read_head
 from dtvn.node.continuing import save
-from dtvn.node.founding import FoundingError, write_file
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.learner import LEARNER_SCHEMA
 from dtvn.node.ledger_place import find_place
@@ -31,7 +31,7 @@ from dtvn.protocol.genesis import ceremony as c
 from dtvn.protocol.host.ports import JournalError
 from dtvn.waiting import saying
 from dtvn.wording import counted
-from dtvn_project import environment
+from validators.data_folder import environment
 
 
 def parameters_of(options: dict[str, Any]) -> g.Parameters:

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, OutputWrapper
 
-from dtvn.node.attaching import attach
-from dtvn.node.founding import (
+from dtvn.ceremony.attaching import attach
+from dtvn.ceremony.founding import (
     FoundingError,
     install,
     join,

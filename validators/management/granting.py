@@ -11,11 +11,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from dtvn.api.ordering import Request
-from dtvn.gateway import GatewayFace, gather_liveness_proofs
-from dtvn.machine import GrantStatement, granting
-from dtvn.net import KeyFileError
-from dtvn.node.founding import FoundingError
-from dtvn.node.granting import (
+from dtvn.ceremony.founding import FoundingError
+from dtvn.ceremony.granting import (
     FORMAT,
     GrantError,
     GrantFile,
@@ -26,6 +23,9 @@ from dtvn.node.granting import (
     signed,
     write_grant,
 )
+from dtvn.gateway import GatewayFace, gather_liveness_proofs
+from dtvn.machine import GrantStatement, granting
+from dtvn.net import KeyFileError
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, load_genesis

@@ -15,7 +15,7 @@ from dtvn.node.options import NodeOptions, StartError, check_folder, load_genesi
 from dtvn.protocol.host.ports import JournalError
 from dtvn.waiting import saying
 from dtvn.wording import counted
-from dtvn_project import environment
+from validators.data_folder import environment
 from validators.database_url import same_database
 from validators.ledger import find_ledger
 from validators.ledger.move import drop_left_over, move_ledger

@@ -12,9 +12,9 @@ from django.core.management.base import CommandError
 
 from dtvn.node.options import UsageError
 from dtvn.node.settings import Settings, settings_of
-from dtvn_project import environment
 from validators.backup.forms import BackupError
 from validators.backup.sources import Source
+from validators.data_folder import environment
 
 
 def source_of(options: Mapping[str, Any]) -> Source:

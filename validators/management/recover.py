@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dtvn.ceremony import recovery_steps
 from dtvn.files.whole import write_private
-from dtvn.node import recovery_steps
 from dtvn.node.layout import ClusterFolder, NodeFolder
 from dtvn.node.options import NodeOptions, StartError, check_folder, load_genesis
 from dtvn.proof import evidence_json, shown
@@ -25,7 +25,7 @@ from dtvn.recovery import (
     plan_digest,
     sealing,
 )
-from dtvn_project import environment
+from validators.data_folder import environment
 
 Say = Callable[[str], object]
 

@@ -25,7 +25,7 @@ from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus.membership import FIXED, Change, LivenessProof, Membership, outline
 from dtvn.protocol.genesis import GenesisError, Member, Parameters, check_terms, why_not_reached
 from dtvn.waiting import look_until
-from dtvn_project.routers import LEARNER_ALIAS
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.services.decide import decide_one
 from validators.services.network import gateway

@@ -22,8 +22,7 @@ from setproctitle import setproctitle
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError, load_genesis
 from dtvn.protocol import genesis
-from dtvn_project import environment
-from validators.data_folder import tcp_ports
+from validators.data_folder import environment, tcp_ports
 from validators.data_folder.folder import DataFolder
 from validators.database_url import first_line
 from validators.models import Platform

@@ -15,7 +15,7 @@ from enum import Enum
 import msgspec
 
 from dtvn.events.config import RestartPolicy
-from dtvn_project import environment
+from validators.data_folder import environment
 from validators.models import DesiredState, NodeStatus
 
 RESTARTS = RestartPolicy(base_backoff=1.0)

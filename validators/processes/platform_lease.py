@@ -22,7 +22,7 @@ from django.db.models.functions import Now
 
 from dtvn.files.whole import write_private
 from dtvn.node.options import StartError
-from dtvn_project import environment
+from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import process_lives
 from validators.database_url import first_line

@@ -24,9 +24,9 @@ from dtvn.node.options import StartError, load_genesis
 from dtvn.node.provision import create_demo_cluster
 from dtvn.protocol import genesis
 from dtvn.wording import counted
-from dtvn_project import environment
-from dtvn_project.judging import VARIABLE, given_values
+from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder, read_json, write_private_json
+from validators.data_folder.judging import VARIABLE, given_values
 from validators.data_folder.tcp_ports import LOOPBACK, choose_ports
 from validators.models import ManagedNode, NodePart, NodeRole, Platform
 from validators.services import api_keys

@@ -19,8 +19,8 @@ from kombu.message import Message
 from kombu.messaging import Consumer, Producer
 
 from dtvn.node.options import StartError
-from dtvn_project import environment
-from dtvn_project.addresses import FILE_BROKER
+from validators.data_folder import environment
+from validators.data_folder.addresses import FILE_BROKER
 from validators.data_folder.folder import DataFolder
 
 ANSWERED_WITHIN = 1.0

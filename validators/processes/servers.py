@@ -12,8 +12,8 @@ from kombu.message import Message
 from kombu.messaging import Consumer, Producer
 
 from dtvn.node.options import StartError
-from dtvn_project import environment
-from dtvn_project.celery import used_once
+from validators.data_folder import environment
+from validators.data_folder.celery import used_once
 from validators.data_folder.folder import DataFolder
 from validators.processes import roll_call
 from validators.services.platform import queue_name

@@ -22,9 +22,8 @@ from dtvn.node.json_lines import JsonLines
 from dtvn.node.layout import ClusterFolder
 from dtvn.node.options import StartError
 from dtvn.waiting import look_until, saying
-from dtvn_project import environment
-from dtvn_project.celery import send_task
-from validators.data_folder import tcp_ports
+from validators.data_folder import environment, tcp_ports
+from validators.data_folder.celery import send_task
 from validators.data_folder.folder import DataFolder, write_private_json
 from validators.data_folder.locks import RecordLock, heartbeat, lock_holder
 from validators.database_url import first_line

@@ -24,7 +24,7 @@ from django.utils.crypto import constant_time_compare
 
 from dtvn.node.layout import ClusterFolder
 from dtvn.wording import counted
-from dtvn_project import environment
+from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder
 from validators.models import ApiKey, DesiredState, ManagedNode
 from validators.processes import preparation

@@ -14,7 +14,7 @@ from setproctitle import setproctitle
 
 from dtvn.api.connections import CONNECTIONS_MAX, connections_within
 from dtvn.waiting import look_until
-from dtvn_project import environment
+from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock
 from validators.processes import parent
@@ -41,7 +41,7 @@ def serve(descriptor: int, *, before_end: Callable[[], object] | None = None) ->
     """Serve on a listening socket until SIGTERM or SIGINT."""
     from daphne.cli import CommandLineInterface
 
-    from validators.processes import body_limit, http_channel, websocket_limit
+    from validators.web import body_limit, http_channel, websocket_limit
 
     for bounded in (body_limit, http_channel, websocket_limit):
         bounded.install()

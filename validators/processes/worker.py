@@ -25,8 +25,8 @@ from celery.worker import state
 from setproctitle import setproctitle
 
 from dtvn.node import helper_process
-from dtvn_project import environment
-from dtvn_project.celery import app
+from validators.data_folder import environment
+from validators.data_folder.celery import app
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import SlotLock, process_lives
 from validators.processes import broker_consumer, lost_workers, parent, roll_call, stopping

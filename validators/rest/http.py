@@ -29,10 +29,6 @@ from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest, ServiceEr
 from dtvn.api.ordering import OVERLOADED
 from dtvn.api.queries import read_event
 from dtvn.machine import reasons
-from dtvn_project.lane import step_aside
-from dtvn_project.live_body import LIVE
-from dtvn_project.one_hop import READS
-from dtvn_project.request_lines import NONCE
 from validators import feed
 from validators.rest.errors import describe
 from validators.rest.keys import (
@@ -45,6 +41,10 @@ from validators.rest.keys import (
 )
 from validators.services import audit, cluster, network
 from validators.services.login_throttle import client_address
+from validators.web.lane import step_aside
+from validators.web.live_body import LIVE
+from validators.web.one_hop import READS
+from validators.web.request_lines import NONCE
 
 BODY_BYTES_MAX = 1024 * 1024
 """Largest body of a single operation."""

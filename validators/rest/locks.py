@@ -7,8 +7,8 @@ from dtvn.api.calls import Call
 from dtvn.api.lock_lists import answer_locks, read_locks_query
 from dtvn.api.locks import VERBS, LockBody, answer_lock
 from dtvn.api.ordering import Decision
-from dtvn_project.routers import LEARNER_ALIAS
 from validators import feed
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger.lock_rows import LockReader
 from validators.rest.http import OWN_WRITES_WAIT, Handler, own_writes
 from validators.services.decide import decide

@@ -26,9 +26,9 @@ from dtvn.api.answers import failure
 from dtvn.api.errors import ApiError
 from dtvn.events.judging import Verdict
 from dtvn.gateway import Balance, EventFigures
-from dtvn_project.routers import LEARNER_ALIAS
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.models import DesiredState, ManagedNode, NodePart, NodeRole, NodeStatus
 from validators.rest.errors import UNAUTHORIZED

@@ -13,7 +13,7 @@ from functools import lru_cache
 from dtvn.proof import Chain, ChainFile, ProofError, chain_json, chain_of_genesis, extend_chain, read_chain
 from dtvn.proof.epoch_chain import epoch_change_certificate
 from dtvn.protocol import canonical, genesis
-from dtvn_project.routers import LEARNER_ALIAS
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.services.network import gateway
 

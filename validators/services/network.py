@@ -20,7 +20,7 @@ from dtvn.protocol.canonical import CanonicalError
 from dtvn.protocol.genesis import GenesisError
 from dtvn.protocol.quorum import quorum
 from dtvn.waiting import look_until
-from dtvn_project.routers import LEARNER_ALIAS
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 
 PRINCIPAL = "gateway"

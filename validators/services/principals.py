@@ -21,8 +21,8 @@ from dtvn.machine.reasons import KEY_IN_USE
 from dtvn.net import encode_seed, public_key_of, read_seed
 from dtvn.node.keys import peer_id, public_key_of_peer_id
 from dtvn.protocol.genesis import GenesisError, Grant, Principal, grant_of
-from dtvn_project.routers import LEARNER_ALIAS
 from validators import feed
+from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger.signers import read_principals
 from validators.services.decide import decide_one
 from validators.services.errors import ServiceError

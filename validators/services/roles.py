@@ -14,7 +14,7 @@ import msgspec
 from django.apps import AppConfig
 
 from dtvn.protocol.genesis import CAPABILITIES
-from dtvn_project.routers import PLATFORM_ALIAS
+from validators.data_folder.routers import PLATFORM_ALIAS
 
 SEEN_BY_ALL = frozenset({"ledger.view_ticket"})
 AUDITED = frozenset(

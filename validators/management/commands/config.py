@@ -10,7 +10,7 @@ from typing import Any
 from dtvn.node.flags import GoFlags
 from dtvn.node.options import UsageError
 from dtvn.node.settings import SETTINGS, Setting, Settings, settings_of
-from dtvn_project.environment import VARIABLES, without_password
+from validators.data_folder.environment import VARIABLES, without_password
 from validators.management.commands.validator import validator_flags
 from validators.management.go_command import GoCommand
 

@@ -11,8 +11,8 @@ from django.core.management.base import CommandError, CommandParser
 from dtvn.node.layout import ClusterFolder
 from dtvn.protocol import quorum
 from dtvn.waiting import saying
-from dtvn_project import environment
 from validators.backup.forms import BackupError, Manifest
+from validators.data_folder import environment
 from validators.data_folder.folder import DataFolder
 from validators.data_folder.locks import lock_holder
 from validators.management.teaching import TeachingCommand, add_data_folder

@@ -43,7 +43,7 @@ class Command(BaseCommand):
         if port is None or not 1 <= port <= 65_535:
             raise ImproperlyConfigured(f"PORT={options['port']} is not between 1 and 65535")
         host = options["host"]
-        # The environment that the children read: see dtvn_project.environment.
+        # The environment that the children read: see validators.data_folder.environment.
         os.environ |= {"DTVN_DATA": str(settings.DATA), "DTVN_HOST": host, "PORT": str(port)}
         from validators.processes import supervisor
 

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from dtvn.waiting import saying
-from dtvn_project import environment
 from validators.backup.forms import BackupError
+from validators.data_folder import environment
 from validators.management.teaching import TeachingCommand, add_data_folder
 
 TEACH = """\

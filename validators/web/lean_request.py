@@ -15,7 +15,7 @@ from daphne import http_protocol
 from twisted.web.http import NO_BODY_CODES, RESPONSES
 from twisted.web.http_headers import Headers
 
-from validators.processes.http_channel import head_of
+from validators.web.http_channel import head_of
 
 INVALID_IN_VALUES = bytes(http_protocol.INVALID_HEADER_VALUE_BYTES)
 """Bytes that daphne refuses in values of header fields."""

@@ -11,7 +11,7 @@ from django.db.backends.postgresql import base
 from django.utils.asyncio import async_unsafe
 from psycopg.conninfo import make_conninfo
 
-from dtvn_project.postgresql.breaker import CircuitBreaker
+from validators.postgresql.breaker import CircuitBreaker
 
 SUSPECTED_AFTER = 0.5
 """Seconds without a word after which a statement, or an attempt to connect, makes its breaker ask; the same

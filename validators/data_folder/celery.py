@@ -1,4 +1,4 @@
-"""The Celery application: `celery -A dtvn_project.celery worker -Q nodes`."""
+"""The Celery application: `celery -A validators.data_folder.celery worker -Q nodes`."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 
-TRANSPORT_ALIASES["filesystem"] = "dtvn_project.file_broker:Transport"
+TRANSPORT_ALIASES["filesystem"] = "validators.data_folder.file_broker:Transport"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtvn_project.settings")
 
 SEND_TIMEOUT = 3.0

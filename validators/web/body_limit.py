@@ -13,9 +13,9 @@ from typing import Any
 from daphne import http_protocol
 
 from dtvn.api.errors import ApiError
-from dtvn_project.live_body import LiveBody
-from validators.processes.http_channel import MALFORMED, Refused
-from validators.processes.lean_request import LeanRequest
+from validators.web.http_channel import MALFORMED, Refused
+from validators.web.lean_request import LeanRequest
+from validators.web.live_body import LiveBody
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """The longest body of any route."""

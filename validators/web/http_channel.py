@@ -26,8 +26,8 @@ from twisted.web import http
 from dtvn.api.answers import failure, last_response
 from dtvn.api.connections import CONNECTIONS_MAX, PAUSE_OF_OURS, READ, longest_waiting
 from dtvn.api.errors import ApiError, ServiceError
-from dtvn_project.live_body import LiveBody
-from validators.processes.reading_budget import BODIES, MESSAGES, OTHERS
+from validators.web.live_body import LiveBody
+from validators.web.reading_budget import BODIES, MESSAGES, OTHERS
 
 LINGER = 2.0
 """Seconds that a refused client gets to read the error before it is disconnected; it may go on sending."""

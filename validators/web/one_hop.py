@@ -24,9 +24,9 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from dtvn_project.fair_threads import FairThreads
-from dtvn_project.lane import Lane
-from dtvn_project.live_body import LIVE
+from validators.web.fair_threads import FairThreads
+from validators.web.lane import Lane
+from validators.web.live_body import LIVE
 
 READS = 32
 """Threads for GET and HEAD, which wait for the cluster a second at most."""

@@ -13,7 +13,7 @@ from django.utils.deprecation import MiddlewareMixin
 from django_prometheus.middleware import PrometheusAfterMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from dtvn_project.one_hop import LaterResponse
+from validators.web.one_hop import LaterResponse
 
 POLICY = "; ".join(
     (

@@ -18,9 +18,9 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne import ws_protocol
 from daphne.server import Server
 
-from dtvn_project.live_body import LIVE
-from validators.processes.http_channel import TimedChannel
-from validators.processes.reading_budget import MESSAGES
+from validators.web.http_channel import TimedChannel
+from validators.web.live_body import LIVE
+from validators.web.reading_budget import MESSAGES
 
 MESSAGE_BYTES_MAX = 64 * 1024
 """Longest message; those of our own clients have less than 100 bytes."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from dtvn.ceremony.founding import FoundingError
 from dtvn.files.whole import write_private
 from dtvn.net import encode_seed, public_key_of, read_seed
-from dtvn.node.founding import FoundingError
 from dtvn.node.layout import ClusterFolder, make_private, why_not_joins_as
 from dtvn.node.options import StartError, load_genesis_file
 from dtvn.protocol import canonical

@@ -21,7 +21,7 @@ from dtvn.api.access import key_of
 from dtvn.api.errors import SEQUENCE_HEADER
 from dtvn.node.api_channel import Answered
 from dtvn.node.request_log import RequestLog, nonce_text
-from dtvn_project.one_hop import LaterResponse
+from validators.web.one_hop import LaterResponse
 
 NONCE = "dtvn_nonce"
 """Attribute of a Django request: the operation's nonce (bytes), once it was read."""

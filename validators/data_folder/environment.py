@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.core.exceptions import ImproperlyConfigured
 
 from dtvn.files.whole import write_private
-from dtvn_project.addresses import FILE_BROKER, RABBITMQ
+from validators.data_folder.addresses import FILE_BROKER, RABBITMQ
 from validators.database_url import postgresql_database
 
 
@@ -54,7 +54,7 @@ VARIABLES = (
 )
 """Variables that an operator may set."""
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file name
 SIOCGIFADDR = 0x8915
 """Linux: the IPv4 address of a named interface (netdevice(7))."""
@@ -207,7 +207,7 @@ def postgresql(url: str, *, schema: str, read_only: bool = False) -> dict[str, A
     database["OPTIONS"] = POSTGRESQL_PATIENCE | database["OPTIONS"]
     if read_only:
         database["OPTIONS"]["options"] += " -c default_transaction_read_only=on"
-    return {**database, "ENGINE": "dtvn_project.postgresql", "CONN_HEALTH_CHECKS": True}
+    return {**database, "ENGINE": "validators.postgresql", "CONN_HEALTH_CHECKS": True}
 
 
 def databases(data: Path) -> dict[str, dict[str, Any]]:

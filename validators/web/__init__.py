@@ -1,0 +1,1 @@
+"""Serves HTTP and WebSockets: reading requests within bounds, handing them to threads, middleware."""
