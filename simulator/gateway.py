@@ -12,7 +12,7 @@ import msgspec
 
 from dtvn.gateway import Collector, Completed, Overloaded, Result
 from dtvn.machine import TicketState
-from dtvn.machine.commands import NAMING
+from dtvn.machine.kinds import NAMING
 from dtvn.machine.reasons import OK
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.machine import commands
+from dtvn.machine import Reconfigure, build
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.membership import Change, LivenessProof, liveness_bytes
 from dtvn.protocol.genesis import Member, Parameters
@@ -66,8 +66,8 @@ class MembershipChanger(Recurring):
 
     def _ask(self, change: Change) -> Request | None:
         self.asked += 1
-        operation = commands.build(
-            commands.Reconfigure(change),
+        operation = build(
+            Reconfigure(change),
             actor="operator",
             entry=self.world.member_names[0],
             valid_until=(self.gateway.clock.now().wall + VALID_FOR) // MICROSECOND,

@@ -12,7 +12,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from dtvn.machine import State, TicketApplication, commands
+from dtvn.machine import State, TicketApplication, build
+from dtvn.machine.fields import DEFAULT_EVENT
+from dtvn.machine.kinds import KINDS
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.genesis import Parameters
@@ -223,8 +225,8 @@ class PlainRun:
     def _operation(self, kind: str, number: int) -> Operation:
         wall = self._gateway.clock.now().wall
         world = self.cluster.world
-        return commands.build(
-            commands.COMMANDS[kind](),
+        return build(
+            KINDS[kind].command(),
             ticket=f"ticket-{number}",
             actor="gate-0",
             entry=world.member_names[number % world.members],
@@ -308,6 +310,6 @@ class PlainRun:
             raise TypeError("a member runs the ticket machine")
         found = 0
         for number in range(asked):
-            state = application.ticket(commands.DEFAULT_EVENT, f"ticket-{number}")
+            state = application.ticket(DEFAULT_EVENT, f"ticket-{number}")
             found += state is not None and state.state is State.VALIDATED
         return found

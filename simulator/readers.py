@@ -14,7 +14,7 @@ from functools import partial
 
 import msgspec
 
-from dtvn.machine import TicketApplication, TicketState, commands
+from dtvn.machine import Barrier, TicketApplication, TicketState, build
 from dtvn.machine.reasons import OK
 from dtvn.proof import barriers
 from dtvn.proof.barriers import SharedBarriers
@@ -125,9 +125,7 @@ class Readers(Recurring):
         """Request a barrier; returns None if the gateway is overloaded."""
         until = (gateway.clock.now().wall + 20 * SECOND) // 1_000
         entry = self.world.member_names[0]
-        operation = commands.build(
-            commands.Barrier(), ticket="", actor="platform", entry=entry, valid_until=until
-        )
+        operation = build(Barrier(), ticket="", actor="platform", entry=entry, valid_until=until)
         return gateway.ask([operation])
 
     def answered(self, gateway: Gateway, request: Request) -> None:

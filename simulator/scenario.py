@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dtvn.machine import commands
+from dtvn.machine import build, kinds
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.genesis import Parameters
 from simulator.adversary import corrupt
@@ -172,8 +172,8 @@ class Stage:
         options = dict(argument.split("=", 1) for argument in arguments[3:])
         name = options.pop("at", "client-0")
         gateway = next(gateway for gateway in self.cluster.gateways if gateway.name == name)
-        operation = commands.build(
-            commands.COMMANDS[kind](),
+        operation = build(
+            kinds.KINDS[kind].command(),
             ticket=ticket,
             actor=actor,
             entry=self.cluster.world.member_names[0],

@@ -31,6 +31,7 @@ from dtvn.gateway.event_chunks import Chunk
 from dtvn.gateway.event_questions import OpenQuestions
 from dtvn.gateway.event_records import Recorder
 from dtvn.machine import TRANSITIONS, Principals, State, TicketApplication, locks, operations, reasons, runs
+from dtvn.machine.kinds import lifecycle
 from dtvn.machine.locks import Locks
 from dtvn.machine.nonces import NonceTable
 from dtvn.machine.operations import Operations

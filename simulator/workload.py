@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dtvn.machine import commands
+from dtvn.machine import Admit, Command, Resolve, build, kinds
 from dtvn.protocol.consensus.messages import Operation
 from simulator.clock import MILLISECOND, SECOND
 from simulator.dice import Dice
@@ -105,14 +105,14 @@ class Workload(Recurring):
         dice = self._dice
         self._nonces += 1
         if kind == "resolve":
-            command: commands.Command = commands.Resolve(verdict=dice.pick(("clear", "clear", "uphold")))
+            command: Command = Resolve(verdict=dice.pick(("clear", "clear", "uphold")))
         elif kind in ("admit", "consume"):
-            command = commands.COMMANDS[kind](gate="north", device=f"scanner-{dice.below(3)}")
+            command = kinds.KINDS[kind].command(gate="north", device=f"scanner-{dice.below(3)}")
         else:
-            command = commands.COMMANDS[kind]()
+            command = kinds.KINDS[kind].command()
         wall = gateway.clock.now().wall
         patience = dice.between(self.traffic.valid_min, self.traffic.valid_max)
-        return commands.build(
+        return build(
             command,
             ticket=ticket,
             actor=f"gate-{dice.below(4)}",
@@ -127,8 +127,8 @@ class Workload(Recurring):
         for gateway in self.gateways:
             wall = gateway.clock.now().wall
             self._nonces += 1
-            operation = commands.build(
-                commands.Admit(gate="north", device="probe"),
+            operation = build(
+                Admit(gate="north", device="probe"),
                 ticket=f"T-{self._dice.below(self.traffic.tickets)}",
                 actor="probe",
                 entry=self.world.member_names[0],

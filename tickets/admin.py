@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString
 from dtvn.api.errors import TicketError
 from dtvn.api.ordering import Decision, Request
 from dtvn.machine import CAPABILITY, Command, Consume, Dispute, Resolve, Validate
-from dtvn.machine.commands import REASON_LENGTH_MAX
+from dtvn.machine.fields import REASON_LENGTH_MAX
 from dtvn.machine.reasons import OUTCOME_UNKNOWN
 from tickets.importing.holders import erase_holders
 from tickets.models import EventTimeZone, SearchKey, TicketHolder

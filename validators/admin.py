@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
-from dtvn.machine.commands import KINDS
+from dtvn.machine.kinds import KINDS
 from dtvn.machine.reasons import OK
 from validators.dashboard.accounts import AccountAdmin, AccountGroupAdmin
 from validators.dashboard.api_keys import ApiKeyAdmin

@@ -20,7 +20,7 @@ import msgspec
 from django.db import close_old_connections
 
 from dtvn.files.whole import write_private
-from dtvn.machine.commands import EVENTLESS
+from dtvn.machine.kinds import EVENTLESS
 from validators.feed.outage import Outage
 from validators.own_api import are_elsewhere, read_metrics
 from validators.services.cluster import own_members

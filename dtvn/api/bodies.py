@@ -18,8 +18,8 @@ from dtvn.api.errors import InvalidRequest
 from dtvn.api.ordering import Request
 from dtvn.api.times import SECONDS_MAX
 from dtvn.machine import reasons
-from dtvn.machine.commands import (
-    COMMANDS,
+from dtvn.machine.contract import MICROSECONDS
+from dtvn.machine.fields import (
     DATA_BYTES_MAX,
     DEFAULT_EVENT,
     LABEL_LENGTH_MAX,
@@ -32,7 +32,7 @@ from dtvn.machine.commands import (
     TICKET_NAME,
     VALIDATION_DATA_BYTES_MAX,
 )
-from dtvn.machine.contract import MICROSECONDS
+from dtvn.machine.kinds import KINDS
 from dtvn.node.keys import PEER_ID_LENGTH_MAX
 from dtvn.protocol.genesis import EVENT_NAME
 
@@ -183,7 +183,7 @@ class SeedBody(NonceBody, frozen=True, kw_only=True):
 
     def request(self, kind: str, header: str | None = None) -> Request:
         """The operation that this body and an Idempotency-Key describe."""
-        command, nonce = COMMANDS[kind](**self.fields()), self.nonce_or(header)
+        command, nonce = KINDS[kind].command(**self.fields()), self.nonce_or(header)
         return Request(command, ticket=getattr(self, "ticket_id", ""), event=self.event, nonce=nonce)
 
 

@@ -17,7 +17,7 @@ from dtvn.events.config import Algorithm
 from dtvn.events.judging import SALT_SIZE
 from dtvn.events.rules import EventReader, FramingError
 from dtvn.gateway import EVENT_BYTES_MAX
-from dtvn.machine.commands import is_text
+from dtvn.machine.fields import is_text
 
 RUN_NAME_LENGTH_MAX = 1_024
 SEQUENCE_EVENTS_MAX = 65_536

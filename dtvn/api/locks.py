@@ -12,8 +12,8 @@ from dtvn.api.errors import SEQUENCE_HEADER, Refused
 from dtvn.api.lock_lists import LockLedger, holder_of, lock_object
 from dtvn.api.ordering import Decision, Request
 from dtvn.machine import CancelLock, Command, Lock, Renew, Unlock, reasons
-from dtvn.machine.commands import LEASE_MAX, LOCK_NAME_LENGTH_MAX, WAIT_MAX
 from dtvn.machine.contract import MICROSECONDS
+from dtvn.machine.fields import LEASE_MAX, LOCK_NAME_LENGTH_MAX, WAIT_MAX
 from dtvn.machine.rows import LockRow
 from dtvn.protocol import canonical
 

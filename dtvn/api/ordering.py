@@ -25,7 +25,7 @@ from dtvn.gateway import (
     valid_until,
 )
 from dtvn.machine import Command, CommandError, build, is_upheld, read_state, reasons
-from dtvn.machine.commands import DEFAULT_EVENT
+from dtvn.machine.fields import DEFAULT_EVENT
 from dtvn.machine.rows import LockRow
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation

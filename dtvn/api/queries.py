@@ -10,7 +10,7 @@ import msgspec
 
 from dtvn.api.errors import InvalidRequest
 from dtvn.machine import NAMES
-from dtvn.machine.commands import DEFAULT_EVENT, is_name
+from dtvn.machine.fields import DEFAULT_EVENT, is_name
 from dtvn.protocol.genesis import EVENT_NAME
 
 LIST_MAX = 10_000

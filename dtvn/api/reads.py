@@ -11,7 +11,7 @@ from dtvn.api.answers import Answer, success
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, not_found
 from dtvn.api.queries import RecordsQuery, TicketsQuery, next_link
-from dtvn.machine.commands import is_name
+from dtvn.machine.fields import is_name
 
 
 class Page(msgspec.Struct, frozen=True):

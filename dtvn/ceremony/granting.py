@@ -10,7 +10,7 @@ from nacl import bindings
 
 from dtvn.files.whole import write_private
 from dtvn.machine import GrantPrincipal, GrantStatement, statement_bytes
-from dtvn.machine.commands import Signature
+from dtvn.machine.fields import Signature
 from dtvn.net import read_seed
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Membership

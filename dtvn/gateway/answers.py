@@ -24,13 +24,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from dtvn.machine.commands import PRINCIPALS
-from dtvn.machine.granting import KIND as GRANT
+from dtvn.machine.kinds import about
 from dtvn.machine.leaf import subtree
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Reason
-from dtvn.protocol.consensus.membership import KIND
 from dtvn.protocol.consensus.verified import Peer
 from dtvn.protocol.wire import Door, PeerError
 
@@ -51,7 +49,7 @@ STATE_BYTES_MAX = 4_096
 PLACE_BYTES = 9
 """Bytes of one more place in the clock, which never loses a place: each epoch may add one newcomer."""
 
-LISTING = frozenset({KIND, GRANT, *PRINCIPALS})
+LISTING = about("principals", "membership")
 LISTING_BYTES_MAX = 20 * 1024
 """Size limit of the state that LISTING operations return: all members of an epoch with their addresses
 (31 of 360 bytes), or all grants of a principal (64 of 280)."""

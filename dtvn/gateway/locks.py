@@ -25,7 +25,7 @@ from dtvn.gateway.client import GatewayClosed, valid_until
 from dtvn.gateway.face import DEFAULT_WAIT, GatewayFace
 from dtvn.gateway.steps import Steps, awaited, waited
 from dtvn.machine import CancelLock, Lock, Renew, Unlock, build, reasons
-from dtvn.machine.commands import DEFAULT_EVENT
+from dtvn.machine.fields import DEFAULT_EVENT
 from dtvn.machine.rows import LockRow
 from dtvn.protocol import canonical
 

@@ -1,38 +1,33 @@
 """The ticket machine: what a cluster of validators agrees on (pure; docs/understand/protocol/tickets.md)."""
 
-from dtvn.machine.administration import shown_principal
 from dtvn.machine.application import TicketApplication
-from dtvn.machine.commands import (
-    CAPABILITY,
-    Acquire,
-    AddPrincipal,
-    Admit,
-    Barrier,
-    CancelLock,
-    Command,
-    CommandError,
-    Consume,
-    Dispute,
-    GrantPrincipal,
-    Issue,
-    LimitPrincipal,
-    Lock,
-    OpenSession,
-    Reconfigure,
-    Record,
-    Release,
-    Renew,
-    Resolve,
-    RevokePrincipal,
-    RotatePrincipal,
-    Seed,
-    Unlock,
-    Validate,
-    build,
-    operation_digest,
-)
+from dtvn.machine.commands import build, operation_digest
+from dtvn.machine.fields import Command, CommandError
 from dtvn.machine.granting import GrantStatement, statement_bytes
-from dtvn.machine.principals import Principals, RetiredKey
+from dtvn.machine.kinds import CAPABILITY
+from dtvn.machine.kinds.acquire import Acquire
+from dtvn.machine.kinds.add_principal import AddPrincipal
+from dtvn.machine.kinds.admit import Admit
+from dtvn.machine.kinds.barrier import Barrier
+from dtvn.machine.kinds.cancel_lock import CancelLock
+from dtvn.machine.kinds.consume import Consume
+from dtvn.machine.kinds.dispute import Dispute
+from dtvn.machine.kinds.grant import GrantPrincipal
+from dtvn.machine.kinds.issue import Issue
+from dtvn.machine.kinds.limit_principal import LimitPrincipal
+from dtvn.machine.kinds.lock import Lock
+from dtvn.machine.kinds.open_session import OpenSession
+from dtvn.machine.kinds.reconfigure import Reconfigure
+from dtvn.machine.kinds.record import Record
+from dtvn.machine.kinds.release import Release
+from dtvn.machine.kinds.renew import Renew
+from dtvn.machine.kinds.resolve import Resolve
+from dtvn.machine.kinds.revoke_principal import RevokePrincipal
+from dtvn.machine.kinds.rotate_principal import RotatePrincipal
+from dtvn.machine.kinds.seed import Seed
+from dtvn.machine.kinds.unlock import Unlock
+from dtvn.machine.kinds.validate import Validate
+from dtvn.machine.principals import Principals, RetiredKey, shown_principal
 from dtvn.machine.reasons import REASONS, OutcomeReason
 from dtvn.machine.recover_operation import operation_for
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dtvn.machine import leaf, reasons, recover_operation
-from dtvn.machine.commands import CAPABILITY
+from dtvn.machine.kinds import CAPABILITY
 from dtvn.machine.principals import Principals
 from dtvn.machine.rows import TicketRow
 from dtvn.machine.snapshot import Proof, Staging
@@ -64,7 +64,7 @@ class TicketApplication:
         """Apply a batch in order; duplicates, unknown sessions and later epochs are skipped (R12,
         R19)."""
         self._state.begin(sequence, timestamp)
-        self._state.operations.alone = len(bundles) == 1 and len(bundles[0].bundle.operations) == 1
+        self._state.context.alone = len(bundles) == 1 and len(bundles[0].bundle.operations) == 1
         results: list[BundleResult | None] = []
         index = 0
         for verified in bundles:
@@ -266,7 +266,7 @@ class TicketApplication:
                 bundle.operations[0],
                 state.memberships,
                 state.principals,
-                alone=state.operations.alone,
+                alone=state.context.alone,
                 sequence=sequence,
             )
         )

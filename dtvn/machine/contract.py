@@ -11,15 +11,18 @@ from typing import Any
 
 import msgspec
 
-from dtvn.machine.commands import Issue, Resolve, operation_digest
+from dtvn.machine.commands import operation_digest
+from dtvn.machine.kinds import KINDS
+from dtvn.machine.kinds.resolve import Resolve
 from dtvn.machine.reasons import OK
 from dtvn.machine.rows import TicketRow
+from dtvn.machine.terms import Terms
 from dtvn.machine.ticket import TicketState
 from dtvn.machine.transitions import LEADS_TO, NAMES, State, kinds_to
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 
-UNLISTED = frozenset({"issue", "seed", "open_session", "barrier", "record", "acquire", "release"})
+UNLISTED = frozenset(name for name, kind in KINDS.items() if not kind.plain)
 """Kinds that the plain consensus log leaves out."""
 ABOUT: dict[str, frozenset[str]] = {
     "ISSUED": kinds_to(State.ISSUED),
@@ -30,15 +33,7 @@ ABOUT: dict[str, frozenset[str]] = {
 """State of a ticket -> kinds that lead to it, or end it (resolve), for the filter `state=`."""
 STATE_AFTER = {action: NAMES[state] for action, state in LEADS_TO.items()}
 """Kind, for `resolve` its verdict -> state of the ticket after it."""
-EVENT_TYPES = {
-    "issue": "ticket_issued",
-    "seed": "tickets_seeded",
-    "validate": "ticket_validated",
-    "consume": "ticket_consumed",
-    "admit": "ticket_consumed",
-    "dispute": "ticket_disputed",
-    "resolve": "ticket_resolved",
-}
+EVENT_TYPES = {name: kind.event_type for name, kind in KINDS.items() if kind.event_type}
 """Kind -> type of the live event about an applied operation."""
 MICROSECONDS = 1_000_000
 REQUEST_DIGITS = 32
@@ -55,7 +50,7 @@ def ticket_of_bytes(state: bytes, issued: bytes, members: Sequence[str]) -> dict
     """A Ticket of the contract, from the canonical bytes of its leaf in the state. `members`: ids of all
     present and former members, in the order of the vector clock."""
     found = canonical.decode(TicketState, state)
-    details = canonical.decode(Issue, issued)
+    details = canonical.decode(Terms, issued)
     clock = {name: count for name, count in zip(members, found.clock, strict=False) if count}
     return _ticket(
         found.ticket,

@@ -19,7 +19,6 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.membership import Membership, Verify
 from dtvn.protocol.genesis import PRINCIPAL_NAME, Grant
 
-KIND = "grant"
 USED = "#grant"
 """Nominal principal of the nonces that are statements which took effect; it is not a valid name."""
 STATEMENT_GRANTS_MAX = 16

@@ -15,7 +15,6 @@ import heapq
 from collections.abc import Callable, Iterable
 
 from dtvn.machine import reasons
-from dtvn.machine.commands import Acquire, CancelLock, Command, Lock, Release, Renew, Unlock
 from dtvn.machine.rows import LockRow, WaiterRow
 from dtvn.machine.waiters import LockKey, Place, WaiterKey, Waiters
 from dtvn.protocol import canonical
@@ -26,6 +25,8 @@ TOKEN_STEP = 1 << 20
 """Tokens of two sequences differ by at least this. The operations of a batch take the first of a sequence's
 tokens, the locks that the beginning of the next batch hands on the last LOCKS_MAX."""
 
+Holder = tuple[str, bytes]
+"""(principal, the word that it chose)."""
 Result = tuple[str, bytes]
 """(outcome code, canonical LockRow of the holder afterwards, b"" if that need not be known)."""
 
@@ -68,68 +69,49 @@ class Locks:
         """The lock as it is held, None if it is free."""
         return self._rows.get(key)
 
-    def apply(self, event: str, command: Command, principal: str, *, place: Place, timestamp: int) -> Result:
-        """Apply an operation on locks at `place`, (sequence, index)."""
-        match command:
-            case Acquire() | Lock():
-                return self.lock(event, command, principal, place=place, timestamp=timestamp)
-            case Renew():
-                return self.renew(event, command, principal, timestamp=timestamp)
-            case Release() | Unlock():
-                return self.unlock(event, command, principal, place=place, timestamp=timestamp)
-            case CancelLock():
-                return self.cancel(event, command, principal, place=place, timestamp=timestamp)
-        raise TypeError(f"{type(command).__name__} is no operation on locks")
-
     def lock(
-        self, event: str, command: Acquire | Lock, principal: str, *, place: Place, timestamp: int
+        self, key: LockKey, holder: Holder, *, lease: int, wait: int = 0, place: Place, timestamp: int
     ) -> Result:
-        """Apply the operation `lock` or `acquire` at `place`, (sequence, index)."""
-        key = event, command.name
+        """Take the lock for `lease` microseconds, or extend the lease of its holder. If another one holds it,
+        wait for it for `wait` microseconds, 0: not at all."""
         held = self._rows.get(key)
-        if held is not None and not _is_of(held, principal, command.holder):
-            wait = command.wait if isinstance(command, Lock) else 0
+        if held is not None and not _is_of(held, holder):
             if not wait:
                 return reasons.LOCK_HELD, canonical.encode(held)
-            waiter = WaiterRow(principal, command.holder, command.lease, timestamp + wait)
+            waiter = WaiterRow(*holder, lease, timestamp + wait)
             return self._wait(key, place, waiter), canonical.encode(held)
         if held is None and len(self._rows) >= LOCKS_MAX:
             return reasons.FULL, b""
         token = place[0] * TOKEN_STEP + place[1] if held is None else held.token
-        return self._grant(key, LockRow(principal, command.holder, token, timestamp + command.lease))
+        return self._grant(key, LockRow(*holder, token, timestamp + lease))
 
-    def renew(self, event: str, command: Renew, principal: str, *, timestamp: int) -> Result:
-        """Apply the operation `renew`: only the present lease can be extended."""
-        key = event, command.name
+    def renew(self, key: LockKey, holder: Holder, *, token: int, lease: int, timestamp: int) -> Result:
+        """Extend the lease with this token: only the present one can be extended."""
         held = self._rows.get(key)
-        if held is None or not _is_of(held, principal, command.holder) or held.token != command.token:
+        if held is None or not _is_of(held, holder) or held.token != token:
             return reasons.STALE_LEASE, _shown(held)
-        return self._grant(key, LockRow(principal, command.holder, held.token, timestamp + command.lease))
+        return self._grant(key, LockRow(*holder, held.token, timestamp + lease))
 
     def unlock(
-        self, event: str, command: Release | Unlock, principal: str, *, place: Place, timestamp: int
+        self, key: LockKey, holder: Holder, *, token: int | None = None, place: Place, timestamp: int
     ) -> Result:
-        """Apply the operation `unlock` or `release`; a free lock counts as given back."""
-        key = event, command.name
+        """End the lease with this token, None: whichever the holder has. A free lock counts as given back."""
         held = self._rows.get(key)
         if held is None:
             return reasons.OK, b""
-        if isinstance(command, Unlock) and held.token != command.token:
+        if token is not None and held.token != token:
             return reasons.STALE_LEASE, canonical.encode(held)
-        if not _is_of(held, principal, command.holder):
+        if not _is_of(held, holder):
             return reasons.LOCK_HELD, canonical.encode(held)
         self._hand_on(key, place[0] * TOKEN_STEP + place[1], timestamp)
         return reasons.OK, b""
 
-    def cancel(
-        self, event: str, command: CancelLock, principal: str, *, place: Place, timestamp: int
-    ) -> Result:
-        """Apply the operation `cancel_lock`: the holder wants the lock no longer. It leaves the queue, or
-        gives back the lock that it was handed in the meantime, of which it may not know."""
-        key = event, command.name
-        self.waiters.leave(key, (principal, command.holder))
+    def cancel(self, key: LockKey, holder: Holder, *, place: Place, timestamp: int) -> Result:
+        """The holder wants the lock no longer. It leaves the queue, or gives back the lock that it was handed
+        in the meantime, of which it may not know."""
+        self.waiters.leave(key, holder)
         held = self._rows.get(key)
-        if held is not None and _is_of(held, principal, command.holder):
+        if held is not None and _is_of(held, holder):
             self._hand_on(key, place[0] * TOKEN_STEP + place[1], timestamp)
         return reasons.OK, b""
 
@@ -176,8 +158,8 @@ class Locks:
         return row is not None and row.ends == ends
 
 
-def _is_of(held: LockRow, principal: str, holder: bytes) -> bool:
-    return (held.principal, held.holder) == (principal, holder)
+def _is_of(held: LockRow, holder: Holder) -> bool:
+    return (held.principal, held.holder) == holder
 
 
 def _shown(held: LockRow | None) -> bytes:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from dtvn.machine import reasons
-from dtvn.machine.commands import Reconfigure
 from dtvn.machine.principals import Principals
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import membership as m
@@ -57,11 +56,10 @@ class Memberships:
         return any(member.public_key == public_key for epoch in self._epochs for member in epoch.members)
 
     def reconfigure(
-        self, command: Reconfigure, principals: Principals, *, sequence: int, timestamp: int
+        self, change: m.Change, principals: Principals, *, sequence: int, timestamp: int
     ) -> tuple[str, bytes]:
         """Begin the next epoch; returns (code, state), where the state names the epoch and its members
         (R35)."""
-        change = command.change
         for newcomer in change.joins:
             if refusal := self._refuse_key(newcomer.public_key, newcomer.id, principals):
                 return refusal, b""

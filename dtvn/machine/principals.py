@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 import msgspec
 
 from dtvn.machine import reasons
+from dtvn.protocol import canonical
 from dtvn.protocol.genesis import ANY_EVENT, Grant, Principal
 
 KEYS_MAX = 4_096
@@ -34,6 +35,11 @@ class ShownPrincipal(msgspec.Struct, frozen=True, array_like=True, gc=False):
     wire: str
     """The wire name with which its requests are signed from now on; "" once revoked."""
     principal: Principal
+
+
+def shown_principal(state: bytes) -> ShownPrincipal:
+    """Decodes the outcome state of a kind that changes a principal; raises CanonicalError."""
+    return canonical.decode(ShownPrincipal, state)
 
 
 def wire_name(name: str, generation: int) -> str:
@@ -66,6 +72,11 @@ class Principals:
 
     def __contains__(self, wire: object) -> bool:
         return wire in self._counts
+
+    def shown(self, name: str) -> bytes:
+        """Encoded ShownPrincipal, b"" if it is not listed."""
+        listed = self.get(name)
+        return b"" if listed is None else canonical.encode(ShownPrincipal(self.wire(name), listed))
 
     def count(self) -> int:
         """Number of listed principals."""

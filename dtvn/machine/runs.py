@@ -22,7 +22,6 @@ from dtvn.events.judging import (
     open_vote,
 )
 from dtvn.machine import reasons
-from dtvn.machine.commands import Record
 from dtvn.machine.membership import Memberships
 from dtvn.machine.rows import RunRow
 from dtvn.protocol import canonical
@@ -67,27 +66,36 @@ class Runs:
         return self._open.get(key) or self._ended.get(key)
 
     def record(
-        self, event: str, command: Record, principal: str, *, place: tuple[int, int], timestamp: int
+        self,
+        event: str,
+        previous: bytes,
+        certificate: VoteCertificate,
+        principal: str,
+        *,
+        ends: bool,
+        place: tuple[int, int],
+        timestamp: int,
     ) -> tuple[str, bytes]:
         """Apply the operation `record` at `place`, (sequence, index); returns (code, canonical RunRow), with
-        the run as it stands if its own principal is refused."""
-        vote = open_vote(command.certificate.vote)
+        the run as it stands if its own principal is refused. `previous`: the head that the chunk follows;
+        `ends`: whether it is the run's last."""
+        vote = open_vote(certificate.vote)
         start = first_head(vote.question.thread, vote.question.run)
         key = event, start
         run = self.row(key)
         if run is not None and run.principal != principal:
             return reasons.NOT_PERMITTED, b""
         shown = b"" if run is None else canonical.encode(run)
-        head = next_head(command.previous, command.certificate.vote)
-        if run is not None and (run.head, run.ended) == (head, command.ends):
+        head = next_head(previous, certificate.vote)
+        if run is not None and (run.head, run.ended) == (head, ends):
             return reasons.OK, shown  # a late retry, whose nonce was dropped (R13)
-        if not _continues(run, start, command.previous, vote.question):
+        if not _continues(run, start, previous, vote.question):
             return reasons.NOT_NEXT, shown
         full = run is None and len(self) >= RUNS_MAX
         evicted = self._oldest(timestamp) if full else None
         if full and evicted is None:
             return reasons.FULL, b""
-        if (refusal := self._refuse(command.certificate)) is not None:
+        if (refusal := self._refuse(certificate)) is not None:
             return refusal, shown
         if evicted is not None:
             self._drop(evicted)
@@ -100,7 +108,7 @@ class Runs:
             (0 if run is None else run.refused) + len(vote.errors),
             head,
             vote.after,
-            command.ends,
+            ends,
         )
         self._put(key, following)
         self._touch(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dtvn.machine.commands import Issue
+from dtvn.machine.terms import Terms
 from dtvn.protocol import canonical
 
 SEED_COUNT = 500
@@ -27,7 +27,7 @@ def _seat(at: int) -> str:
 def _issued(number: int) -> bytes:
     at = number - 1
     return canonical.encode(
-        Issue(
+        Terms(
             product=_SECTIONS[at % 4],
             seat=_seat(at),
             data=seed_data(number),
@@ -39,4 +39,4 @@ def _issued(number: int) -> bytes:
 SEED_TICKETS: tuple[tuple[str, bytes], ...] = tuple(
     (f"TICKET-{number:03d}", _issued(number)) for number in range(1, SEED_COUNT + 1)
 )
-"""(ticket id, canonical bytes of its Issue command)."""
+"""(ticket id, canonical bytes of its Terms)."""

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from dtvn.machine.blobs import BlobTable
+from dtvn.machine.context import Context
 from dtvn.machine.locks import Locks
 from dtvn.machine.membership import Memberships
 from dtvn.machine.nonces import NonceTable
@@ -63,7 +64,7 @@ class MachineState:
         self.registry = TicketRegistry(self.memberships.names_at, self._tree, searched=searched)
         self.runs = Runs(self.memberships, self._tables["run"].touch)
         self.locks = Locks(self._tables["lock"].touch, self._tables["waiter"].touch)
-        self.operations = Operations(
+        self.context = Context(
             memberships=self.memberships,
             demo=genesis.demo,
             principals=self.principals,
@@ -73,7 +74,8 @@ class MachineState:
             locks=self.locks,
             open_session=self.sessions.open,
         )
-        self._counts = tuple(self.operations.counts)
+        self.operations = Operations(self.context)
+        self._counts = tuple(self.context.counts)
         self._tables["clock"].adopt(())
         self._planted: dict[int, list[bytes]] = {}
         """Group of the tree -> bodies of its leaves that never change."""
@@ -87,11 +89,11 @@ class MachineState:
         """Begin a batch at this sequence and effective timestamp."""
         self.nonces.forget(timestamp)
         self.principals.begin(timestamp)
-        self.operations.begin(sequence, timestamp)
+        self.context.begin(sequence, timestamp)
 
     def end(self) -> None:
         """End the batch."""
-        counts = tuple(self.operations.counts)
+        counts = tuple(self.context.counts)
         if counts != self._counts:
             self._counts = counts
             self._tables["clock"].touch(())
@@ -147,9 +149,9 @@ class MachineState:
             (((key[0], key[1], key[2], key[3]), row) for key, row in stored["waiter"].items()),
         )
         for row in stored["clock"].values():
-            self.operations.counts[:] = row.counts
-        self.operations.follow_members()
-        self._counts = tuple(self.operations.counts)
+            self.context.counts[:] = row.counts
+        self.context.follow_members()
+        self._counts = tuple(self.context.counts)
         for membership in memberships:
             self._tables["membership"].adopt((membership.epoch,))
         for name, items in stored.items():

@@ -1,7 +1,7 @@
 """One ticket: the encoding of its changing state, and the compact object that memory holds a million times.
 
 The bytes of a `TicketState` are the ticket's state in outcomes, in its leaf of the state tree and in memory:
-it is encoded once per change. The fields that never change are kept as the bytes of the `Issue` command.
+it is encoded once per change. The fields that never change are kept as the bytes of its Terms.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from hashlib import sha256
 
 import msgspec
 
-from dtvn.machine.commands import Issue
 from dtvn.machine.rows import TicketBytes, TicketHead, TicketRow
+from dtvn.machine.terms import Terms
 from dtvn.machine.transitions import NAMES, State, state_of
 from dtvn.protocol import canonical
 
@@ -47,7 +47,7 @@ class Seeded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class Window(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The first fields of an Issue: when the ticket is valid at gates, 0 meaning no bound."""
+    """The first of the Terms: when the ticket is valid at gates, 0 meaning no bound."""
 
     not_before: int = 0
     not_after: int = 0
@@ -59,7 +59,7 @@ class Ticket(msgspec.Struct, eq=False, gc=False):
     state: bytes
     """Bytes of the TicketState."""
     issued: bytes
-    """Bytes of the Issue command."""
+    """Bytes of the Terms."""
     leaf: bytes
     """The ticket's leaf in the state tree."""
     place: int
@@ -111,7 +111,7 @@ def row_of(ticket: Ticket, members_at: Callable[[int], Sequence[str]]) -> Ticket
     `members_at`: callback for the ids of all members present or former at a sequence."""
     state = _states.decode(ticket.state)
     members = members_at(state.sequence)
-    issued = _issues.decode(ticket.issued)
+    issued = _terms.decode(ticket.issued)
     counts = state.clock
     if 0 in counts:
         clock = {member: count for member, count in zip(members, counts, strict=True) if count}
@@ -163,7 +163,7 @@ def parse_row(row: TicketRow, members: Sequence[str]) -> tuple[bytes, bytes]:
         note=row.note,
         clock=tuple(row.clock.get(member, 0) for member in members),
     )
-    issued = Issue(
+    issued = Terms(
         not_before=row.not_before,
         not_after=row.not_after,
         product=row.product,
@@ -176,4 +176,4 @@ def parse_row(row: TicketRow, members: Sequence[str]) -> tuple[bytes, bytes]:
 
 
 _states = msgspec.msgpack.Decoder(TicketState)
-_issues = msgspec.msgpack.Decoder(Issue)
+_terms = msgspec.msgpack.Decoder(Terms)

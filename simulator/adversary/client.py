@@ -6,7 +6,7 @@ it must not be able to harm others.
 
 from __future__ import annotations
 
-from dtvn.machine import commands
+from dtvn.machine import OpenSession
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.wire import Envelope, FrameSigner, Keys
@@ -122,7 +122,7 @@ class RogueClient(Recurring):
             entry="",
             valid_until=wall + SECONDS_VALID * 1_000_000,
             nonce=self._dice.bytes(8),
-            payload=b"" if self._dice.hit(0.8) else canonical.encode(commands.OpenSession()),
+            payload=b"" if self._dice.hit(0.8) else canonical.encode(OpenSession()),
         )
         frame = self._sign((0, 0), 0, 0, (operation,))
         self._openings.add(m.bundle_digest(canonical.decode(Envelope, frame).body))

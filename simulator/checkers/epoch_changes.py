@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dtvn.machine import commands
+from dtvn.machine import Reconfigure
+from dtvn.machine.commands import read
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import EPOCH, epoch_change_proof
 from dtvn.protocol.consensus import messages as m
@@ -86,8 +87,8 @@ class EpochChanges(Checker):
         if following is None:
             return  # repeats the first outcome of a nonce
         before = self._history.epochs[following.epoch - 1]
-        command = commands.read(operation.kind, operation.payload)
-        if not isinstance(command, commands.Reconfigure):
+        command = read(operation.kind, operation.payload)
+        if not isinstance(command, Reconfigure):
             return
         change = command.change
         if len(bundle.operations) != 1:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dtvn.machine import commands
+from dtvn.machine import Command, Reconfigure
+from dtvn.machine.commands import read
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.effects import Record
 from dtvn.protocol.consensus.membership import KIND
@@ -31,12 +32,12 @@ class FaultToleranceKept(Checker):
         """See Checker."""
         for sequence, _bundle, operation, outcome in self._unread.operations():
             if operation.kind == KIND and outcome.code == "ok":
-                self._begun(sequence, commands.read(operation.kind, operation.payload))
+                self._begun(sequence, read(operation.kind, operation.payload))
 
-    def _begun(self, sequence: int, command: commands.Command) -> None:
+    def _begun(self, sequence: int, command: Command) -> None:
         epochs = self._history.epochs
         following = next((epoch for epoch in epochs if epoch.after == sequence and epoch.epoch), None)
-        if following is None or not isinstance(command, commands.Reconfigure):
+        if following is None or not isinstance(command, Reconfigure):
             return  # repeats the first outcome of a nonce
         before, after = (len(epochs[epoch].members) for epoch in (following.epoch - 1, following.epoch))
         if quorum.faults(before) and not quorum.faults(after) and not command.change.allow_small:

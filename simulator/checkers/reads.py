@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from dtvn.machine import TicketApplication
-from dtvn.machine.commands import NAMING
+from dtvn.machine.kinds import NAMING
 from dtvn.proof import Chain, ProofError, read_stable
 from dtvn.proof.epoch_chain import chain_through
 from dtvn.proof.reads import StateProof, proved_ticket, show

@@ -17,6 +17,7 @@ from simulator.seams import (
     State,
     StateTree,
     TicketApplication,
+    lifecycle,
     operations,
     reasons,
 )
@@ -67,13 +68,13 @@ def never_expires(plant: Plant) -> None:
     right = Operations.apply
 
     def mutant(self: Operations, operation: Any, principal: str, index: int, *, opening: bool = False) -> Any:
-        timestamp = self._timestamp
+        timestamp = self.context.timestamp
         if operation.valid_until < timestamp:
-            self._timestamp = operation.valid_until
+            self.context.timestamp = operation.valid_until
         try:
             return right(self, operation, principal, index, opening=opening)
         finally:
-            self._timestamp = timestamp
+            self.context.timestamp = timestamp
 
     refuse = TicketApplication.refuse
 
@@ -99,7 +100,7 @@ def consumes_again(plant: Plant) -> None:
     row = dict(TRANSITIONS["admit"])
     row[State.CONSUMED] = State.CONSUMED
     changed = {**TRANSITIONS, "admit": row}
-    plant.put(operations, "TRANSITIONS", changed)
+    plant.put(lifecycle, "TRANSITIONS", changed)
 
 
 @mutant("root-depends-on-process", "P8 R24", seed=0)

@@ -65,11 +65,9 @@ def never_ends(*_arguments: Any) -> None:
 
 
 @replaces(Locks, "lock", "token-of-the-sequence-alone", "P9", world="recorded-runs")
-def coarse_token(
-    right: Any, self: Locks, event: str, command: Any, principal: str, *, place: Any, timestamp: int
-) -> Any:
+def coarse_token(right: Any, self: Locks, key: Any, holder: Any, *, place: Any, **further: Any) -> Any:
     """Two leases that begin in one batch have the same token."""
-    return right(self, event, command, principal, place=(place[0], 0), timestamp=timestamp)
+    return right(self, key, holder, place=(place[0], 0), **further)
 
 
 @replaces(DecisionRule, "needed_equal", "certificate-of-one-vote", "R27", world="equivocating-voter")
@@ -218,13 +216,13 @@ def continues_ended(right: Any, run: Any, start: bytes, previous: bytes, questio
 
 @replaces(runs.Runs, "record", "record-of-another-writer", "P9", world="false-voter", seed=1)
 def anybody_continues(
-    right: Any, self: Any, event: str, command: Any, principal: str, *, place: Any, timestamp: int
+    right: Any, self: Any, event: str, previous: bytes, certificate: Any, principal: str, **further: Any
 ) -> Any:
     """A gateway continues a run that another one writes."""
-    asked = turns.open_vote(command.certificate.vote).question
+    asked = turns.open_vote(certificate.vote).question
     run = self.row((event, first_head(asked.thread, asked.run)))
     writer = principal if run is None else run.principal
-    return right(self, event, command, writer, place=place, timestamp=timestamp)
+    return right(self, event, previous, certificate, writer, **further)
 
 
 @replaces(Recorder, "outcomes", "refused-record-called-recorded", "P9", world="runs-over-epochs", seed=1)

@@ -10,7 +10,7 @@ import pytest
 from dtvn.api.bodies import OPERATIONS, Body, Number, Text, read_body
 from dtvn.api.errors import InvalidRequest
 from dtvn.machine import Admit, Issue, Seed
-from dtvn.machine.commands import DATA_BYTES_MAX
+from dtvn.machine.fields import DATA_BYTES_MAX
 
 
 class Example(Body, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dtvn.machine import commands
+from dtvn.machine import Barrier, build
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import Executed, Note
 from dtvn.protocol.consensus.snapshot import ReplicaSnapshot
@@ -41,9 +41,7 @@ class Callers:
     def call(self) -> None:
         gateway = self.gateway
         valid_until = (gateway.clock.now().wall + PATIENCE) // 1_000
-        operation = commands.build(
-            commands.Barrier(), ticket="", actor="gate", entry="r0", valid_until=valid_until, nonce=b""
-        )
+        operation = build(Barrier(), ticket="", actor="gate", entry="r0", valid_until=valid_until, nonce=b"")
         request = gateway.ask([operation] * self.operations)
         assert request is not None, "this many calls do not fill a gateway"
         self.calls.append(request)

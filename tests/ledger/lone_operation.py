@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dtvn.machine import commands
+from dtvn.machine import build
+from dtvn.machine.kinds import KINDS
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.effects import ApplicationChange, Executed, Note, Record
 from dtvn.protocol.host import Host
@@ -122,8 +123,8 @@ def ask(cluster: Cluster, ticket: str, operations: int) -> None:
 
 
 def issue(gateway: Gateway, ticket: str) -> m.Operation:
-    return commands.build(
-        commands.COMMANDS["issue"](),
+    return build(
+        KINDS["issue"].command(),
         ticket=ticket,
         actor="gate",
         entry="r0",

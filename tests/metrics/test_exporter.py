@@ -8,8 +8,7 @@ import socket
 import pytest
 
 from dtvn.gateway import Gateway, valid_until
-from dtvn.machine import Command, Consume, Dispute, Issue, Seed, Validate, build
-from dtvn.machine.commands import CancelLock, Lock
+from dtvn.machine import CancelLock, Command, Consume, Dispute, Issue, Lock, Seed, Validate, build
 from dtvn.node.metrics import ApiFigures, Exporter
 from dtvn.node.metrics.names import ALL, CONTRACT, SECONDS
 from dtvn.node.options import MetricsOptions, StartError

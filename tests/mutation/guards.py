@@ -58,8 +58,10 @@ SUBJECTS: dict[str, Subject] = {
     "dtvn.machine.nonces": Subject(("tests/tickets_machine/test_nonces.py",)),
     "dtvn.machine.operations": Subject(
         ("tests/tickets_machine/test_nonces.py", "tests/tickets_machine/test_permissions.py"),
-        frozenset({f"Operations.{name}" for name in ("apply", "first", "_repeat", "_late", "_stands")}),
+        frozenset({f"Operations.{name}" for name in ("apply", "first", "_repeat")}),
     ),
+    "dtvn.machine.context": Subject(("tests/tickets_machine/test_nonces.py",), frozenset({"Context.stands"})),
+    "dtvn.machine.kinds.lifecycle": Subject(("tests/tickets_machine/test_nonces.py",), frozenset({"_late"})),
 }
 
 EQUIVALENT: dict[str, str] = {
@@ -128,7 +130,7 @@ EQUIVALENT: dict[str, str] = {
     "dtvn.machine.operations.Operations.apply: nonce -> True": (
         "saves a hash: nothing is remembered under an empty nonce"
     ),
-    "dtvn.machine.operations.Operations._stands: _HEADERS[len(nonce)] + nonce not in ticket.state -> "
+    "dtvn.machine.context.Context.stands: _HEADERS[len(nonce)] + nonce not in ticket.state -> "
     "False": "saves decoding the state, which is compared afterwards",
 }
 """Mutant.name -> why it is no mistake."""

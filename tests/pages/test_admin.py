@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from dtvn.machine.commands import KINDS
+from dtvn.machine.kinds import KINDS
 from tests.pages.asking import confirmed
 from tests.pages.learner import RealLearner
 from tickets.models import TicketHolder

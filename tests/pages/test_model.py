@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from py_mini_racer import MiniRacer, mini_racer
 
-from dtvn.machine.commands import LOCKS, TICKETLESS
+from dtvn.machine.kinds import TICKETLESS, about
 from tests.pages.learner import RealLearner
 from tickets.scanning.rehearsal import make_tickets
 from validators.feed import rows
@@ -177,5 +177,5 @@ def test_an_operation_without_a_ticket_says_what_it_is_about() -> None:
     engine.eval("const dtvn = {}; " + OUTCOMES.read_text())
     subjects = {kind: engine.eval(f"dtvn.outcomes.subject('{kind}')") for kind in sorted(TICKETLESS)}
     assert {kind for kind, shown in subjects.items() if shown == kind.replace("_", " ")} == {"lock"}
-    assert {subjects[kind] for kind in LOCKS} == {"lock"}
+    assert {subjects[kind] for kind in about("lock")} == {"lock"}
     assert subjects["record"] == "agent events"

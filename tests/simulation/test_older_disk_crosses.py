@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dtvn.machine import commands
+from dtvn.machine import Barrier, Reconfigure, build
 from dtvn.protocol.consensus import messages as m
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.consensus.pinging import Pinging
@@ -29,13 +29,13 @@ class TwoBecomeThree:
         self.r0, self.r1, self.n0 = (world.nodes[name] for name in ("r0", "r1", "n0"))
         self.cluster.start()
         world.run_for(500 * MILLISECOND)
-        self.ask(self.cluster.gateways[0], commands.Barrier())
+        self.ask(self.cluster.gateways[0], Barrier())
         late = world.network.when(kind=m.Checkpoint, sender="r1", receiver="r0").drop()
         world.network.when(kind=m.Checkpoint, sender="r0", receiver="r1").drop()
         joins = (Member("n0", world.keyring.pair("n0")[0], "world", 1),)
         alive = tuple(liveness_proof(node.world, node) for node in (self.r0, self.r1, self.n0))
         change = Change(epoch=0, leaves="", joins=joins, parameters=(), allow_small=True, alive=alive)
-        self.ask(self.cluster.operator, commands.Reconfigure(change))
+        self.ask(self.cluster.operator, Reconfigure(change))
         both = (self.r0, self.r1)
         world.run_for(
             5 * SECOND, done=lambda: all(node.core.epoch_change.ends_at is not None for node in both)
@@ -50,7 +50,7 @@ class TwoBecomeThree:
     def ask(self, gateway: Gateway | None, command: Any) -> Request:
         assert gateway is not None
         until = (gateway.clock.now().wall + 120 * SECOND) // MICROSECOND
-        operation = commands.build(command, ticket="", actor="op", entry="r0", valid_until=until, nonce=b"")
+        operation = build(command, ticket="", actor="op", entry="r0", valid_until=until, nonce=b"")
         request = gateway.ask([operation], wait=5 * SECOND)
         assert request is not None
         self.world.run_for(5 * SECOND, done=lambda: request.over)
@@ -65,7 +65,7 @@ class TwoBecomeThree:
 
     def r0_comes_back_on_its_older_disk(self) -> None:
         """Its possible statements to n0 in the next epoch are lost. It reaches r1 alone."""
-        self.ask(self.cluster.gateways[0], commands.Barrier())
+        self.ask(self.cluster.gateways[0], Barrier())
         self.r0.crash()
         self.r0.disk = self.older
         self.world.network.rules.clear()
@@ -75,7 +75,7 @@ class TwoBecomeThree:
 
     def to_its_end(self) -> Request:
         self.r0_comes_back_on_its_older_disk()
-        request = self.ask(self.cluster.gateways[1], commands.Barrier())
+        request = self.ask(self.cluster.gateways[1], Barrier())
         self.all_hear_each_other()
         return request
 
@@ -92,7 +92,7 @@ def test_r11_a_restored_member_waits_for_all_in_the_next_epoch_too() -> None:
     (result,) = story.to_its_end().results or ()
     assert not result.sequence, "nothing was decided while n0 was silent"
     assert all(node.core.voting for node in (story.r0, story.r1, story.n0))
-    (result,) = story.ask(story.cluster.gateways[1], commands.Barrier()).results or ()
+    (result,) = story.ask(story.cluster.gateways[1], Barrier()).results or ()
     assert result.sequence, "all have heard each other"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dtvn.machine import CAPABILITY, TRANSITIONS, State
-from dtvn.machine.commands import COMMANDS
+from dtvn.machine import TRANSITIONS, State
+from dtvn.machine.kinds import KINDS
 from tests.docs.tables import table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "understand" / "protocol" / "tickets.md"
@@ -16,8 +16,8 @@ def operations() -> str:
     return table(
         ["kind", "fields", "capability"],
         [
-            [kind, ", ".join(command.__struct_fields__) or "-", CAPABILITY.get(kind, "-")]
-            for kind, command in COMMANDS.items()
+            [name, ", ".join(kind.command.__struct_fields__) or "-", kind.capability or "-"]
+            for name, kind in KINDS.items()
         ],
     )
 

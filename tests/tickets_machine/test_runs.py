@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from dtvn.machine import Acquire, Record, build, runs
-from dtvn.machine.commands import CommandError
+from dtvn.machine.fields import CommandError
 from dtvn.machine.rows import RunRow, change_from
 from dtvn.protocol import canonical
 from dtvn.recovery.ending import final_batch

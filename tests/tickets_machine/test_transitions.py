@@ -34,10 +34,11 @@ from dtvn.machine import (
     State,
     Unlock,
     Validate,
-    commands,
     reasons,
 )
+from dtvn.machine.commands import check
 from dtvn.machine.contract import EVENT_TYPES, STATE_AFTER
+from dtvn.machine.kinds import KINDS, NAMING, TICKETLESS, about
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Grant, Member
 from simulator import workload
@@ -118,8 +119,8 @@ def test_every_action_of_the_table_needs_a_capability() -> None:
         "seed",
         "reconfigure",
         "record",
-        *commands.LOCKS,
-        *commands.PRINCIPALS,
+        *about("lock"),
+        *about("principals") - {"grant"},
     } == set(CAPABILITY)
 
 
@@ -272,7 +273,7 @@ def too_many_waiters(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def full(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr("dtvn.machine.operations.TICKETS_MAX", 1)
+    monkeypatch.setattr("dtvn.machine.kinds.issue.TICKETS_MAX", 1)
     return ticket_in(State.ISSUED).do(Issue(), "T-2")
 
 
@@ -344,7 +345,7 @@ def beside_others(command: Command) -> str:
 
 NEWCOMER = Member("node1", public("n"), "127.0.0.1", 4_009)
 
-WITH_FIELDS: dict[str, commands.Command] = {
+WITH_FIELDS: dict[str, Command] = {
     "resolve": Resolve(verdict="uphold"),
     "add_principal": AddPrincipal("door", public("n")),
     "rotate_principal": RotatePrincipal("door", public("n")),
@@ -368,20 +369,18 @@ WITH_FIELDS: dict[str, commands.Command] = {
 def test_every_kind_of_operation_is_encoded_and_decoded_alike() -> None:
     machine = Machine()
     for kind, command in {
-        **{kind: made() for kind, made in commands.COMMANDS.items() if kind not in WITH_FIELDS},
+        **{name: kind.command() for name, kind in KINDS.items() if name not in WITH_FIELDS},
         **WITH_FIELDS,
     }.items():
-        ticket = "" if kind in commands.TICKETLESS else "T-1"
+        ticket = "" if kind in TICKETLESS else "T-1"
         operation = machine.operation(command, ticket)
         assert operation.kind == kind
-        assert commands.check(operation) == command
+        assert check(operation) == command
     assert machine.do(OpenSession(), nonce=b"x") == "malformed"  # not inside a session
 
 
 def test_kinds_on_tickets_are_known_wherever_a_new_one_is_added() -> None:
     """The list at the top of operations.py."""
-    assert OPERATIONS.keys() == MESSAGES.keys() == EVENT_TYPES.keys() == commands.NAMING | {"seed"}
-    assert (
-        ANSWERS.keys() == STATE_AFTER.keys() - {"seed"} == commands.NAMING - {"resolve"} | {"clear", "uphold"}
-    )
-    assert set(workload.KINDS) == commands.NAMING
+    assert OPERATIONS.keys() == MESSAGES.keys() == EVENT_TYPES.keys() == NAMING | {"seed"}
+    assert ANSWERS.keys() == STATE_AFTER.keys() - {"seed"} == NAMING - {"resolve"} | {"clear", "uphold"}
+    assert set(workload.KINDS) == NAMING

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.conf import settings
 from django.db import DatabaseError
 
-from dtvn.machine.commands import DEFAULT_EVENT, is_name
+from dtvn.machine.fields import DEFAULT_EVENT, is_name
 from tickets.importing.columns import ALIASES, EVENT_LENGTH_MAX, Columns
 from tickets.importing.record import COMMAND_LINE, FileRefused, Settings
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from dtvn.machine.commands import REASON_LENGTH_MAX
+from dtvn.machine.fields import REASON_LENGTH_MAX
 from tickets.pages.tickets import PART_SIZE, SELECTED_MAX, page_with_selection
 from validators.ledger.models import Ticket
 from validators.rest.keys import caller_of_user

@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from dtvn.api.errors import ServiceError
-from dtvn.machine.commands import DEFAULT_EVENT
+from dtvn.machine.fields import DEFAULT_EVENT
 from tickets.exporting import FORMS, KINDS, defused
 from tickets.importing import uploads
 from tickets.importing.record import FileRefused

@@ -7,7 +7,7 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, Refused
 from dtvn.api.queries import read_event
 from dtvn.machine import reasons
-from dtvn.machine.commands import is_name
+from dtvn.machine.fields import is_name
 from tickets.services import certify
 from validators.rest.http import own_writes, waiting
 from validators.services import epochs

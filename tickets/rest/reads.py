@@ -7,7 +7,7 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import InvalidRequest, Unavailable
 from dtvn.api.queries import read_event, read_records_query, read_tickets_query
 from dtvn.api.reads import answer_page, answer_ticket, read_ticket
-from dtvn.machine.commands import is_name
+from dtvn.machine.fields import is_name
 from tickets.rest.objects import proved_ticket
 from tickets.services import reading
 from validators import feed

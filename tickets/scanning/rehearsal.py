@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from dtvn.machine.commands import REHEARSAL, REHEARSAL_TICKET
+from dtvn.machine.fields import REHEARSAL, REHEARSAL_TICKET
 from dtvn.wording import counted
 from tickets.importing.columns import Holder, ImportedTicket
 

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from dtvn.machine.commands import is_name
+from dtvn.machine.fields import is_name
 from dtvn.protocol.genesis import CAPABILITIES
 from validators.dashboard.bulk_actions import BulkActions
 from validators.models import ApiKey

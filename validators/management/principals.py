@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, OutputWrapper
 
-from dtvn.machine import commands
+from dtvn.machine.fields import OVERLAP_MAX
 from dtvn.net import KeyFileError
 from dtvn.waiting import saying
 from validators.management.teaching import ACTOR
@@ -15,7 +15,7 @@ from validators.services import network, principals
 from validators.services.errors import ServiceError
 from validators.services.principals import Changed, ShownPrincipal
 
-OVERLAP_MAX = commands.OVERLAP_MAX // 1_000_000
+OVERLAP_MAX = OVERLAP_MAX // 1_000_000
 """Seconds."""
 
 

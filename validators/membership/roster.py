@@ -12,7 +12,7 @@ from django.conf import settings
 
 from dtvn.api.errors import Unavailable
 from dtvn.gateway import MemberView
-from dtvn.machine.commands import is_name
+from dtvn.machine.fields import is_name
 from dtvn.node.kept_ports import kept_port
 from dtvn.node.keys import peer_id
 from dtvn.node.layout import ClusterFolder

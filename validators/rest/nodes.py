@@ -15,7 +15,7 @@ from dtvn.api.errors import ApiError, InvalidRequest, Unavailable, not_found
 from dtvn.api.queries import read_event
 from dtvn.gateway import Answered
 from dtvn.machine import reasons
-from dtvn.machine.commands import is_name
+from dtvn.machine.fields import is_name
 from validators.membership import (
     DISK_FULL,
     DISK_IS_FULL,

@@ -10,7 +10,7 @@ from dtvn.api.answers import Answer, success
 from dtvn.api.bodies import NewPeerId, NonceBody, PeerId, Text, convert
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest
-from dtvn.machine.commands import GRANTS_MAX
+from dtvn.machine.granting import GRANTS_MAX
 from dtvn.protocol.genesis import CAPABILITIES, EVENT_NAME, PRINCIPAL_NAME, Grant
 from validators.rest.http import own_writes
 from validators.services import principals

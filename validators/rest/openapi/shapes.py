@@ -8,7 +8,7 @@ from typing import Any
 from dtvn.api.bodies import PRINTABLE
 from dtvn.api.calls import SEQUENCE_MAX
 from dtvn.api.queries import LIST_MAX, POSITION, STATES
-from dtvn.machine.commands import LOCK_NAME_LENGTH_MAX, NONCE_BYTES_MAX, TICKET_NAME
+from dtvn.machine.fields import LOCK_NAME_LENGTH_MAX, NONCE_BYTES_MAX, TICKET_NAME
 from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
 from validators.services.node_logs import LINES_MAX
 

@@ -1,0 +1,90 @@
+"""The kinds of operations: one module each, and the table of them all.
+
+A new kind is a module of this folder that declares its KIND (kind.py says what belongs to one), and its line
+in the table. What else knows kinds reads them here.
+"""
+
+from dtvn.machine.fields import Command
+from dtvn.machine.kinds import (
+    acquire,
+    add_principal,
+    admit,
+    barrier,
+    cancel_lock,
+    consume,
+    dispute,
+    grant,
+    issue,
+    limit_principal,
+    lock,
+    open_session,
+    reconfigure,
+    record,
+    release,
+    renew,
+    resolve,
+    revoke_principal,
+    rotate_principal,
+    seed,
+    unlock,
+    validate,
+)
+from dtvn.machine.kinds.kind import Kind
+
+KINDS: dict[str, Kind] = {}
+"""Name -> kind of operation, in the order of the documentation."""
+
+
+KIND_OF: dict[type[Command], str] = {}
+"""Class of the commands -> name of their kind."""
+CAPABILITY: dict[str, str] = {}
+"""Kind -> capability that its signer needs; kinds that need none are not in it."""
+EVENTLESS: set[str] = set()
+"""Kinds whose `event` is ""."""
+TICKETLESS: set[str] = set()
+"""Kinds whose `ticket` is ""."""
+NAMING: set[str] = set()
+"""Kinds that name a ticket: their outcomes contain its state."""
+
+
+def register(kind: Kind) -> None:
+    """Add a kind to the table. What is made of the table at import, as routes are, must be imported later."""
+    KINDS[kind.name] = kind
+    KIND_OF[kind.command] = kind.name
+    if kind.capability:
+        CAPABILITY[kind.name] = kind.capability
+    if kind.names == "nothing":
+        EVENTLESS.add(kind.name)
+    (NAMING if kind.names == "ticket" else TICKETLESS).add(kind.name)
+
+
+def about(*subjects: str) -> frozenset[str]:
+    """Names of the kinds with one of these subjects."""
+    return frozenset(name for name, kind in KINDS.items() if kind.subject in subjects)
+
+
+for module in (
+    open_session,
+    barrier,
+    issue,
+    seed,
+    validate,
+    consume,
+    admit,
+    dispute,
+    resolve,
+    add_principal,
+    rotate_principal,
+    limit_principal,
+    revoke_principal,
+    grant,
+    reconfigure,
+    record,
+    acquire,
+    release,
+    lock,
+    renew,
+    unlock,
+    cancel_lock,
+):
+    register(module.KIND)

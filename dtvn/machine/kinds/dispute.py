@@ -1,0 +1,27 @@
+"""dispute: a validated ticket is stopped, until somebody decides."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from dtvn.machine.fields import REASON_LENGTH_MAX, Command
+from dtvn.machine.kinds.kind import Kind
+from dtvn.machine.kinds.lifecycle import move
+
+
+class Dispute(Command, frozen=True):
+    """VALIDATED to DISPUTED."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=REASON_LENGTH_MAX)] = ""
+    """A text for operators; the log keeps it for ever, so it must hold no personal data."""
+
+
+KIND = Kind(
+    name="dispute",
+    command=Dispute,
+    rule=move,
+    capability="operate",
+    event_type="ticket_disputed",
+)

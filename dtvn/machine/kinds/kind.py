@@ -1,0 +1,55 @@
+"""What each module of a kind declares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from dtvn.machine.context import Context
+from dtvn.machine.fields import Command
+from dtvn.machine.ticket import Ticket
+from dtvn.protocol.consensus.messages import Operation
+
+Result = tuple[str, bytes]
+"""(outcome code, canonical state of what the operation is about afterwards: of its ticket, lock, run ...)."""
+Rule = Callable[[Context, Operation, Any, Ticket | None], Result]
+"""Applies an operation, given its command and its ticket, if it names an existing one. It runs after the
+checks that all kinds share; a refusal changes nothing."""
+
+
+def _any(_command: Any) -> None:
+    """Nothing but the types of the fields limits this command."""
+
+
+def _as_given(_command: Any) -> dict[str, object]:
+    """No field is composed besides the texts."""
+    return {}
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of operation."""
+
+    name: str
+    command: type[Command]
+    rule: Rule
+    capability: str = ""
+    """Capability that its signer needs in the operation's event (R15); "" for none."""
+    former: str = ""
+    """A second capability that permits it, because ledgers hold such operations from before this kind had its
+    own; "" for none."""
+    names: Literal["ticket", "event", "nothing"] = "ticket"
+    """Whether it names a ticket and its event, an event only, or neither."""
+    subject: str = ""
+    """Words of people for what its outcome is about; "": its ticket."""
+    check: Callable[[Any], None] = _any
+    """Raises CommandError for a command that breaks a rule which the types of its fields do not state."""
+    compose: Callable[[Any], dict[str, object]] = _as_given
+    """Fields of the command in the form that the log keeps, besides texts in normal form C."""
+    repeated: bytes | None = None
+    """Outcome's state of a repetition; None: the ticket's state."""
+    event_type: str = ""
+    """Type of the live event about an applied operation; "": that of all administration."""
+    plain: bool = True
+    """Whether the plain consensus log shows it."""

@@ -1,0 +1,50 @@
+"""seed: the demonstration tickets are created."""
+
+from __future__ import annotations
+
+from dtvn.machine import reasons
+from dtvn.machine.context import Context
+from dtvn.machine.fields import Command
+from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.registry import TICKETS_MAX
+from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
+from dtvn.machine.ticket import Seeded, Ticket, read_window
+from dtvn.machine.transitions import State
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.messages import Operation
+
+NONE_CREATED = canonical.encode(Seeded(created=0))
+
+
+class Seed(Command, frozen=True):
+    """Create those of the 500 demonstration tickets that do not exist; names no ticket."""
+
+
+def rule(at: Context, operation: Operation, command: Seed, ticket: Ticket | None) -> Result:
+    """Create the demonstration tickets that do not exist; existing ones do not change."""
+    if not at.demo:
+        return reasons.DEMO_ONLY, NONE_CREATED
+    if len(at.registry) > TICKETS_MAX - SEED_COUNT:
+        return reasons.FULL, NONE_CREATED
+    event = operation.event
+    missing = [item for item in SEED_TICKETS if at.registry.get(event, item[0]) is None]
+    if missing:
+        at.count(operation)
+    for name, issued in missing:
+        state = at.state(operation, name, State.ISSUED)
+        window = read_window(issued)
+        at.registry.create(event, name, state, issued, (window.not_before, window.not_after))
+    return reasons.OK, canonical.encode(Seeded(created=len(missing)))
+
+
+KIND = Kind(
+    name="seed",
+    command=Seed,
+    rule=rule,
+    capability="admin",
+    names="event",
+    subject="demo tickets",
+    repeated=NONE_CREATED,
+    event_type="tickets_seeded",
+    plain=False,
+)
