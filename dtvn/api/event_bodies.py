@@ -11,12 +11,13 @@ from typing import Annotated, Any
 
 import msgspec
 
-from dtvn.api.bodies import PRINTABLE, Flag, convert
+from dtvn.api.bodies import Flag, convert
 from dtvn.api.errors import InvalidRequest
 from dtvn.events.config import Algorithm
 from dtvn.events.judging import SALT_SIZE
 from dtvn.events.rules import EventReader, FramingError
 from dtvn.gateway import EVENT_BYTES_MAX
+from dtvn.machine.bodies import PRINTABLE
 from dtvn.machine.fields import is_text
 
 RUN_NAME_LENGTH_MAX = 1_024

@@ -16,8 +16,7 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import InvalidRequest
 from dtvn.api.queries import next_link, read_event, read_limit
 from dtvn.api.reads import Page
-from dtvn.machine.contract import MICROSECONDS
-from dtvn.machine.fields import LOCK_NAME_LENGTH_MAX, is_text
+from dtvn.machine.fields import LOCK_NAME_LENGTH_MAX, MICROSECONDS, is_text
 from dtvn.machine.rows import LockRow
 
 HOLDER_BYTES_MAX = 32

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import msgspec
 
 from dtvn.api.answers import Answer, bare, success
-from dtvn.api.bodies import SeedBody
+from dtvn.api.bodies import nonce_of
 from dtvn.api.errors import SEQUENCE_HEADER, Refused
 from dtvn.api.lock_lists import LockLedger, holder_of, lock_object
 from dtvn.api.ordering import Decision, Request
 from dtvn.machine import CancelLock, Command, Lock, Renew, Unlock, reasons
-from dtvn.machine.contract import MICROSECONDS
-from dtvn.machine.fields import LEASE_MAX, LOCK_NAME_LENGTH_MAX, WAIT_MAX
+from dtvn.machine.bodies import OperationBody
+from dtvn.machine.fields import LEASE_MAX, LOCK_NAME_LENGTH_MAX, MICROSECONDS, WAIT_MAX
 from dtvn.machine.rows import LockRow
 from dtvn.protocol import canonical
 
@@ -58,12 +58,11 @@ Wait = Annotated[
 ]
 
 
-class LockBody(SeedBody, frozen=True, kw_only=True):
+class LockBody(OperationBody, frozen=True, kw_only=True):
     """Body of POST /locks/cancel, and fields of the others."""
 
     name: LockName
     holder: Word
-    may_be_unreadable: ClassVar[bool] = False
 
     def command(self, holder: bytes) -> Command:
         """The command of the operation; `holder` as the log has it."""
@@ -72,7 +71,7 @@ class LockBody(SeedBody, frozen=True, kw_only=True):
     def ordered_for(self, actor: str, header: str | None) -> Request:
         """The operation that this body and an Idempotency-Key describe, with `actor` as the caller."""
         command = self.command(holder_of(actor, self.holder))
-        return Request(command, event=self.event, nonce=self.nonce_or(header))
+        return Request(command, event=self.event, nonce=nonce_of(self, header))
 
 
 class AcquireBody(LockBody, frozen=True, kw_only=True):

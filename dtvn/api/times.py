@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from dtvn.machine.contract import MICROSECONDS
-
-SECONDS_MAX = 253_402_300_799
-"""9999-12-31T23:59:59Z in Unix seconds: the last second of Python's calendar, ISO 8601 and spreadsheets."""
+from dtvn.machine.bodies import SECONDS_MAX
+from dtvn.machine.fields import MICROSECONDS
 
 
 def calendar_time(microseconds: int) -> datetime:

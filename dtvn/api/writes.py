@@ -9,23 +9,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from dtvn.api.answers import Answer, success
-from dtvn.api.bodies import OPERATIONS, Body, convert, with_event
+from dtvn.api.bodies import convert, request_of, with_event
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, ServiceError
 from dtvn.api.ordering import BATCH_OPERATIONS_MAX, Decision, Request
 from dtvn.machine import CAPABILITY, Issue, reasons
+from dtvn.machine.bodies import Body
+from dtvn.machine.kinds import OPERATIONS
 from dtvn.protocol import canonical
-
-MESSAGES = {
-    "issue": "Ticket issued",
-    "seed": "Tickets seeded",
-    "validate": "Ticket validated successfully",
-    "consume": "Ticket consumed successfully",
-    "admit": "Admitted",
-    "dispute": "Ticket disputed successfully",
-    "resolve": "Dispute resolved",
-}
-"""Message of a successful answer, by kind of operation."""
 
 
 class BatchBody(Body, frozen=True, kw_only=True):
@@ -58,7 +49,7 @@ class BatchItem(msgspec.Struct, frozen=True):
 
 def answer_operation(kind: str, decision: Decision, data: Any = msgspec.UNSET) -> Answer:
     """The answer to an executed operation. `data`: of a seed or an issue."""
-    return success(MESSAGES[kind], data, sequence=decision.result.sequence)
+    return success(OPERATIONS[kind].message, data, sequence=decision.result.sequence)
 
 
 def issued_ticket(decision: Decision) -> tuple[bytes, bytes] | None:
@@ -102,7 +93,7 @@ def _read_item(item: Any, call: Call) -> Request:
     if not isinstance(item, dict):
         raise InvalidRequest("each operation must be an object")
     kind = convert(item, BatchItem).op
-    request = convert(with_event(item, call.only_event), OPERATIONS[kind]).request(kind)
+    request = request_of(kind, convert(with_event(item, call.only_event), OPERATIONS[kind].body))
     if CAPABILITY[kind] not in call.scopes:
         raise ApiError(403, reasons.NOT_PERMITTED, f"This needs the scope {CAPABILITY[kind]!r}.")
     call.require_event(request.event)

@@ -26,7 +26,7 @@ from dtvn.machine.kinds.revoke_principal import RevokePrincipal
 from dtvn.machine.kinds.rotate_principal import RotatePrincipal
 from dtvn.machine.kinds.seed import Seed
 from dtvn.machine.kinds.unlock import Unlock
-from dtvn.machine.kinds.validate import Validate
+from dtvn.machine.kinds.validate import Validate, ValidateBody
 from dtvn.machine.principals import Principals, RetiredKey, shown_principal
 from dtvn.machine.reasons import REASONS, OutcomeReason
 from dtvn.machine.recover_operation import operation_for
@@ -81,6 +81,7 @@ __all__ = [
     "TicketState",
     "Unlock",
     "Validate",
+    "ValidateBody",
     "build",
     "operation_digest",
     "operation_for",

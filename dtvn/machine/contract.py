@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from dtvn.machine.commands import operation_digest
+from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.kinds import KINDS
 from dtvn.machine.kinds.resolve import Resolve
 from dtvn.machine.reasons import OK
@@ -35,7 +36,6 @@ STATE_AFTER = {action: NAMES[state] for action, state in LEADS_TO.items()}
 """Kind, for `resolve` its verdict -> state of the ticket after it."""
 EVENT_TYPES = {name: kind.event_type for name, kind in KINDS.items() if kind.event_type}
 """Kind -> type of the live event about an applied operation."""
-MICROSECONDS = 1_000_000
 REQUEST_DIGITS = 32
 
 

@@ -9,6 +9,8 @@ import msgspec
 
 from dtvn.protocol.genesis import PRINCIPAL_NAME
 
+MICROSECONDS = 1_000_000
+"""In a second: the log counts them, the API counts seconds."""
 DEFAULT_EVENT = "default"
 REHEARSAL = "rehearsal-"
 """Before its date, the name of a rehearsal's event."""

@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from dtvn.api.bodies import OPERATIONS, Body, Number, Text, read_body
+from dtvn.api.bodies import Number, read_body, request_of
 from dtvn.api.errors import InvalidRequest
 from dtvn.machine import Admit, Issue, Seed
+from dtvn.machine.bodies import Body, Text
 from dtvn.machine.fields import DATA_BYTES_MAX
+from dtvn.machine.kinds import OPERATIONS
 
 
 class Example(Body, frozen=True, kw_only=True):
@@ -36,7 +38,7 @@ def test_only_optional_bodies_may_be_empty() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"form=1", b"[]", b"{}"])
 def test_a_seed_takes_any_body(content: bytes) -> None:
-    assert read_body(content, OPERATIONS["seed"]).request("seed").command == Seed()
+    assert request_of("seed", read_body(content, OPERATIONS["seed"].body)).command == Seed()
 
 
 @pytest.mark.parametrize(
@@ -75,26 +77,26 @@ def test_a_seed_takes_any_body(content: bytes) -> None:
 def test_an_error_names_the_field_and_its_rule(kind: str, field: dict[str, Any], said: str) -> None:
     content = msgspec.json.encode({"ticket_id": "T"} | field)
     with pytest.raises(InvalidRequest) as refused:
-        read_body(content, OPERATIONS[kind])
+        read_body(content, OPERATIONS[kind].body)
     assert str(refused.value).startswith(said)
     assert refused.value.code == ("ticket_id_required" if "required" in said else "bad_request")
 
 
 def test_the_command_has_the_fields_of_its_body() -> None:
-    admit = read_body(b'{"ticket_id":"T","gate":"n","device":"d"}', OPERATIONS["admit"])
-    assert admit.request("admit").command == Admit(gate="n", device="d")
+    admit = read_body(b'{"ticket_id":"T","gate":"n","device":"d"}', OPERATIONS["admit"].body)
+    assert request_of("admit", admit).command == Admit(gate="n", device="d")
     issue = read_body(
         b'{"ticket_id":"T","not_after":2,"commitment":"' + b"AB" * 32 + b'","metadata":{"b":"1","a":"2"}}',
-        OPERATIONS["issue"],
+        OPERATIONS["issue"].body,
     )
     wanted = Issue(not_after=2_999_999, commitment=b"\xab" * 32, metadata=(("a", "2"), ("b", "1")))
-    assert issue.request("issue").command == wanted
-    unbounded = read_body(b'{"ticket_id":"T"}', OPERATIONS["issue"])
-    assert unbounded.request("issue").command == Issue()
+    assert request_of("issue", issue).command == wanted
+    unbounded = read_body(b'{"ticket_id":"T"}', OPERATIONS["issue"].body)
+    assert request_of("issue", unbounded).command == Issue()
 
 
 def test_a_text_is_composed_before_it_is_counted() -> None:
     """As the log keeps it: "e" with an accent of its own is one character there."""
     decomposed = {"ticket_id": "T", "gate": "e\u0301" * 64}
-    body = read_body(msgspec.json.encode(decomposed), OPERATIONS["admit"])
-    assert body.request("admit").command == Admit(gate="\u00e9" * 64)
+    body = read_body(msgspec.json.encode(decomposed), OPERATIONS["admit"].body)
+    assert request_of("admit", body).command == Admit(gate="\u00e9" * 64)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from dtvn.api.bodies import OPERATIONS
-from dtvn.api.writes import MESSAGES
 from dtvn.machine import (
     CAPABILITY,
     REASONS,
@@ -38,7 +36,7 @@ from dtvn.machine import (
 )
 from dtvn.machine.commands import check
 from dtvn.machine.contract import EVENT_TYPES, STATE_AFTER
-from dtvn.machine.kinds import KINDS, NAMING, TICKETLESS, about
+from dtvn.machine.kinds import KINDS, NAMING, OPERATIONS, TICKETLESS, about
 from dtvn.protocol.consensus.membership import Change
 from dtvn.protocol.genesis import Grant, Member
 from simulator import workload
@@ -381,6 +379,6 @@ def test_every_kind_of_operation_is_encoded_and_decoded_alike() -> None:
 
 def test_kinds_on_tickets_are_known_wherever_a_new_one_is_added() -> None:
     """The list at the top of operations.py."""
-    assert OPERATIONS.keys() == MESSAGES.keys() == EVENT_TYPES.keys() == NAMING | {"seed"}
+    assert OPERATIONS.keys() == EVENT_TYPES.keys() == NAMING | {"seed"}
     assert ANSWERS.keys() == STATE_AFTER.keys() - {"seed"} == NAMING - {"resolve"} | {"clear", "uphold"}
     assert set(workload.KINDS) == NAMING

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from dtvn.api.bodies import OPERATIONS, convert
+from dtvn.api.bodies import convert, request_of
 from dtvn.machine import Admit
+from dtvn.machine.kinds import OPERATIONS
 from tests.tickets_machine.support import Machine
 from tests.tools.test_columns import as_csv, pretix_row
 from tickets.importing import (
@@ -118,7 +119,7 @@ def test_a_guest_is_admitted_until_the_day_has_ended(tmp_path: Path) -> None:
     for ticket in tickets:
         fields = operation_of(ticket, b"")
         del fields["op"]
-        command = convert(fields, OPERATIONS["issue"]).request("issue").command
+        command = request_of("issue", convert(fields, OPERATIONS["issue"].body)).command
         assert machine.do(command, ticket.ticket_id) == "ok"
     machine.now = midnight - 500_000
     assert machine.do(Admit(), "T-1") == "ok"

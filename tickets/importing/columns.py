@@ -18,9 +18,8 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from dtvn.api.times import SECONDS_MAX
-from dtvn.machine.contract import MICROSECONDS
-from dtvn.machine.fields import DEFAULT_EVENT, is_name, is_text
+from dtvn.machine.bodies import SECONDS_MAX
+from dtvn.machine.fields import DEFAULT_EVENT, MICROSECONDS, is_name, is_text
 from tickets.importing.moments import read_moment
 from tickets.importing.record import COMMAND_LINE, Record, Settings, normalised
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dtvn.api.bodies import OPERATIONS, convert
+from dtvn.api.bodies import convert, request_of
 from dtvn.api.errors import TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
 from dtvn.machine import reasons
+from dtvn.machine.kinds import OPERATIONS
 from tickets.importing.columns import ImportedTicket
 from tickets.importing.delivering import Part
 from tickets.importing.platform import Refused, pause_before
@@ -55,7 +56,7 @@ def order_tickets(
 def _request(ticket: ImportedTicket, part: Part) -> Request:
     fields = operation_of(ticket, part.commitments.get(ticket.ticket_id, b""))
     del fields["op"]
-    return convert(fields, OPERATIONS["issue"]).request("issue")
+    return request_of("issue", convert(fields, OPERATIONS["issue"].body))
 
 
 def _ask(order: Order, requests: list[Request]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import httpx
 import msgspec
 
 from dtvn.machine import reasons
-from dtvn.machine.contract import MICROSECONDS
+from dtvn.machine.fields import MICROSECONDS
 from tickets.importing.columns import ImportedTicket, WrongRow
 from tickets.importing.platform import TRY_AGAIN, Refused, ask_until_final, pause_before
 

@@ -14,8 +14,7 @@ from django.views.decorators.http import require_GET
 from dtvn.api.errors import InvalidRequest, ServiceError, not_found
 from dtvn.api.queries import SEARCH_LENGTH_MAX, read_event, read_words
 from dtvn.machine import CAPABILITY, TRANSITIONS, State
-from dtvn.machine.contract import MICROSECONDS
-from dtvn.machine.fields import is_name
+from dtvn.machine.fields import MICROSECONDS, is_name
 from dtvn.machine.rows import TicketRow
 from tickets.models import TicketHolder
 from tickets.pages.access import may_see_addresses, may_see_names, with_scope

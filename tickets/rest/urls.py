@@ -2,8 +2,8 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from dtvn.api.bodies import OPERATIONS
 from dtvn.machine import CAPABILITY
+from dtvn.machine.kinds import KINDS
 from tickets.rest.certificates import show_certificate, show_epochs
 from tickets.rest.reads import list_records, list_tickets, show_ticket
 from tickets.rest.writes import BATCH_BYTES_MAX, change_tickets, operation
@@ -29,11 +29,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     *(
         path(
-            f"{TICKETS}/{verb}",
-            route(post=operation(verb), scope=CAPABILITY[verb], needs_nodes=True, about="event"),
+            kind.path.removeprefix("/"),
+            route(post=operation(kind.name), scope=kind.capability, needs_nodes=True, about="event"),
         )
-        for verb in OPERATIONS
-        if verb != "issue"
+        for kind in KINDS.values()
+        if kind.rest and kind.name != "issue"
     ),
     path(
         f"{TICKETS}/validate-via-node",

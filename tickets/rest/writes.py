@@ -7,9 +7,11 @@ from functools import partial
 import msgspec
 
 from dtvn.api.answers import Answer
-from dtvn.api.bodies import OPERATIONS, SeedBody
+from dtvn.api.bodies import request_of
 from dtvn.api.calls import Call
 from dtvn.api.writes import BatchBody, answer_batch, answer_operation
+from dtvn.machine.bodies import OperationBody
+from dtvn.machine.kinds import OPERATIONS
 from tickets.rest.objects import issued, seeded
 from validators.rest.http import Handler
 from validators.services.decide import batch, decide_one
@@ -22,12 +24,12 @@ DATA = {"seed": seeded, "issue": issued}
 def operation(kind: str) -> Handler:
     """The handler of one kind of operation."""
 
-    def operate(call: Call, body: SeedBody) -> Answer:
+    def operate(call: Call, body: OperationBody) -> Answer:
         """Have the operation ordered and return the cluster's decision."""
-        decision = decide_one(body.request(kind, call.idempotency_key), actor=call.actor)
+        decision = decide_one(request_of(kind, body, call.idempotency_key), actor=call.actor)
         return answer_operation(kind, decision, DATA[kind](decision) if kind in DATA else msgspec.UNSET)
 
-    operate.__annotations__["body"] = OPERATIONS[kind]  # what the mount parses, and the document shows
+    operate.__annotations__["body"] = OPERATIONS[kind].body  # what the mount parses, and the document shows
     return operate
 
 

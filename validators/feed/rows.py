@@ -19,8 +19,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Left
 
 from dtvn.machine import SEED_COUNT, SEED_TICKETS
-from dtvn.machine.contract import ABOUT, EVENT_TYPES, MICROSECONDS, STATE_AFTER
-from dtvn.machine.fields import REHEARSAL_EVENT, REHEARSAL_TICKET
+from dtvn.machine.contract import ABOUT, EVENT_TYPES, STATE_AFTER
+from dtvn.machine.fields import MICROSECONDS, REHEARSAL_EVENT, REHEARSAL_TICKET
 from dtvn.machine.reasons import OK
 from validators.feed.relay import FRAME_EVENTS, Frame
 from validators.ledger.models import ConsensusEntry, OperationRecord

@@ -23,12 +23,13 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from dtvn.api.answers import Answer, failure
-from dtvn.api.bodies import PRINTABLE, NonceBody, SeedBody, read_body
+from dtvn.api.bodies import nonce_of, read_body
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest, ServiceError, Unavailable
 from dtvn.api.ordering import OVERLOADED
 from dtvn.api.queries import read_event
 from dtvn.machine import reasons
+from dtvn.machine.bodies import PRINTABLE, NonceBody, OperationBody
 from validators import feed
 from validators.rest.errors import describe
 from validators.rest.keys import (
@@ -197,10 +198,10 @@ def _method(
         if shape is not None:
             names["body"] = body = read_body(call.body, shape, call.only_event)
             recorded = body.recorded
-            if isinstance(body, SeedBody):
+            if isinstance(body, OperationBody):
                 call.require_event(body.event)
             if isinstance(body, NonceBody):
-                setattr(view.request._request, NONCE, body.nonce_or(call.idempotency_key))
+                setattr(view.request._request, NONCE, nonce_of(body, call.idempotency_key))
         if not audited:
             return _response(handler(call, **names))
         _require_printable(names)

@@ -8,10 +8,11 @@ from typing import Annotated, Any, ClassVar, get_args
 import msgspec
 
 from dtvn.api.answers import Answer, bare, success
-from dtvn.api.bodies import Flag, NonceBody, PeerId
+from dtvn.api.bodies import Flag, PeerId, nonce_of
 from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest
 from dtvn.machine import reasons
+from dtvn.machine.bodies import NonceBody
 from dtvn.protocol.genesis import BOUNDS, HOST_MAX, PORT_MAX, PRINCIPAL_NAME
 from validators.membership import (
     FIXED_PARAMETERS,
@@ -190,7 +191,7 @@ def cancel_change(call: Call, number: int) -> Answer:
 
 def _ask(call: Call, requested: ChangeRequest, body: NonceBody) -> Answer:
     """Store a change request, and return its state after a short wait."""
-    return _carry(changes.ask(requested, actor=call.actor, nonce=body.nonce_or(call.idempotency_key)))
+    return _carry(changes.ask(requested, actor=call.actor, nonce=nonce_of(body, call.idempotency_key)))
 
 
 def _change_object(row: MembershipChange) -> dict[str, Any]:

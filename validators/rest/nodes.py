@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import msgspec
 
 from dtvn.api.answers import Answer, bare, success
-from dtvn.api.bodies import Body, Flag
+from dtvn.api.bodies import Flag
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest, Unavailable, not_found
 from dtvn.api.queries import read_event
 from dtvn.gateway import Answered
 from dtvn.machine import reasons
+from dtvn.machine.bodies import Body
 from dtvn.machine.fields import is_name
 from validators.membership import (
     DISK_FULL,

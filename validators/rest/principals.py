@@ -7,9 +7,10 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from dtvn.api.answers import Answer, success
-from dtvn.api.bodies import NewPeerId, NonceBody, PeerId, Text, convert
+from dtvn.api.bodies import NewPeerId, PeerId, convert, nonce_of
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, InvalidRequest
+from dtvn.machine.bodies import NonceBody, Text
 from dtvn.machine.granting import GRANTS_MAX
 from dtvn.protocol.genesis import CAPABILITIES, EVENT_NAME, PRINCIPAL_NAME, Grant
 from validators.rest.http import own_writes
@@ -95,7 +96,7 @@ def list_principals(call: Call) -> Answer:
 
 def add_principal(call: Call, body: PrincipalBody) -> Answer:
     """Add a principal: `name`, `peer_id`, `grants`."""
-    key, nonce = principals.read_key(body.peer_id), body.nonce_or(call.idempotency_key)
+    key, nonce = principals.read_key(body.peer_id), nonce_of(body, call.idempotency_key)
     made = principals.add_principal(body.name, key, _grants(body.grants), actor=call.actor, nonce=nonce)
     return _told(f"{body.name} was added.", made)
 
@@ -111,14 +112,14 @@ def show_principal(call: Call, name: str) -> Answer:
 
 def limit_principal(call: Call, name: str, body: GrantsBody) -> Answer:
     """Replace the grants of a principal: `grants`."""
-    grants, nonce = _grants(body.grants), body.nonce_or(call.idempotency_key)
+    grants, nonce = _grants(body.grants), nonce_of(body, call.idempotency_key)
     limited = principals.limit_principal(name, grants, actor=call.actor, nonce=nonce)
     return _told(f"{name} has new grants.", limited)
 
 
 def revoke_principal(call: Call, name: str, body: RevokeBody) -> Answer:
     """Revoke a principal."""
-    nonce = body.nonce_or(call.idempotency_key)
+    nonce = nonce_of(body, call.idempotency_key)
     gone = principals.revoke_principal(name, actor=call.actor, nonce=nonce)
     return _told(f"{name} was revoked.", gone)
 
@@ -128,7 +129,7 @@ def rotate_principal(call: Call, name: str, body: KeyBody) -> Answer:
     makes it here. `overlap`: seconds for which the old key stays valid."""
     own = principals.is_own(name) and not body.peer_id
     overlap = body.overlap if body.overlap is not None else int(principals.OWN_OVERLAP) if own else 0
-    nonce = body.nonce_or(call.idempotency_key)
+    nonce = nonce_of(body, call.idempotency_key)
     if own:
         rotated = principals.rotate_own(overlap=overlap, actor=call.actor)
     else:

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 import msgspec
 
 from dtvn.api.answers import Answer, bare, failure, success
-from dtvn.api.bodies import Body, Flag, ValidateBody
+from dtvn.api.bodies import Flag, request_of
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError, TicketError
 from dtvn.api.writes import answer_operation
+from dtvn.machine import ValidateBody
+from dtvn.machine.bodies import Body
 from dtvn.waiting import look_until
 from validators.membership import MemberNode, find_node
 from validators.models import NodeStatus
@@ -111,7 +113,7 @@ def validate_via_node(call: Call, body: EntryBody) -> Answer:
     The caller names the entry node. A refusal by the platform has the platform's own form, a decision has the
     node's.
     """
-    request, node_id = body.request("validate", call.idempotency_key), body.node_id
+    request, node_id = request_of("validate", body, call.idempotency_key), body.node_id
     member = _linked(node_id)
     if not member.up:
         down = "does not answer" if member.status == "running" else "is not running"

@@ -16,7 +16,7 @@ from dtvn.api.ordering import Request
 from dtvn.files.whole import write_private
 from dtvn.gateway import Identity, next_path, read_identity
 from dtvn.machine import AddPrincipal, LimitPrincipal, RevokePrincipal, RotatePrincipal, shown_principal
-from dtvn.machine.contract import MICROSECONDS
+from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.reasons import KEY_IN_USE
 from dtvn.net import encode_seed, public_key_of, read_seed
 from dtvn.node.keys import peer_id, public_key_of_peer_id

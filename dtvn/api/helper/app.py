@@ -14,13 +14,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from dtvn.api.answers import Answer
-from dtvn.api.bodies import OPERATIONS
 from dtvn.api.errors import ApiError
 from dtvn.api.helper.front import FAULT, PATTERN, Front
 from dtvn.api.helper.responses import UNFORESEEN, describe, refusal, response_of
 from dtvn.api.helper.routes import Handler, Routes
 from dtvn.api.helper.service import Service
 from dtvn.api.helper.sockets import Feed
+from dtvn.machine.kinds import KINDS, OPERATIONS
 
 TICKETS = "/api/v1/tickets"
 mimetypes.add_type("text/javascript", ".js")  # browsers load modules with no other type
@@ -50,9 +50,9 @@ def build_app(service: Service) -> ASGIApp:
     }
     routes: list[BaseRoute] = [
         *(
-            _route(f"{TICKETS}/{kind}", handlers.operation(kind), "POST")
-            for kind in OPERATIONS
-            if kind != "issue"
+            _route(KINDS[name].path, handlers.operation(name), "POST")
+            for name in OPERATIONS
+            if KINDS[name].path != TICKETS
         ),
         _route(TICKETS, tickets, "GET", "POST"),
         *(_route(path, handler, "GET") for path, handler in gets.items()),

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dtvn.api.answers import Answer, bare, success
-from dtvn.api.bodies import OPERATIONS, read_body
+from dtvn.api.bodies import read_body, request_of
 from dtvn.api.calls import Call
 from dtvn.api.errors import ApiError
 from dtvn.api.helper.front import NONCE
@@ -21,7 +21,9 @@ from dtvn.api.queries import RecordsQuery, TicketsQuery, read_event, read_record
 from dtvn.api.reads import answer_page, answer_ticket, read_ticket
 from dtvn.api.writes import answer_operation, issued_ticket
 from dtvn.machine import State, public_counts, reasons, seeded_count
-from dtvn.machine.contract import MICROSECONDS, ticket_of_bytes
+from dtvn.machine.contract import ticket_of_bytes
+from dtvn.machine.fields import MICROSECONDS
+from dtvn.machine.kinds import OPERATIONS
 
 Handler = Callable[[Request], Awaitable[Answer | Response]]
 
@@ -43,8 +45,8 @@ class Routes:
         """POST of one operation, ordered by the cluster with this node as its entry."""
 
         async def handle(http: Request) -> Answer:
-            body = read_body(await _body(http), OPERATIONS[kind])
-            request = body.request(kind, http.headers.get("Idempotency-Key"))
+            body = read_body(await _body(http), OPERATIONS[kind].body)
+            request = request_of(kind, body, http.headers.get("Idempotency-Key"))
             http.scope[NONCE] = request.nonce
             decision = await self._service.decide(request)
             return answer_operation(kind, decision, self._data(kind, decision))

@@ -16,7 +16,8 @@ from dtvn.api.helper.deadlines import TimedProtocol
 from dtvn.api.helper.ledger import Position
 from dtvn.api.helper.responses import refusal
 from dtvn.api.helper.service import Service
-from dtvn.machine.contract import EVENT_TYPES, MICROSECONDS, STATE_AFTER, Listed
+from dtvn.machine.contract import EVENT_TYPES, STATE_AFTER, Listed
+from dtvn.machine.fields import MICROSECONDS
 
 logger = logging.getLogger("dtvn.node_api")
 

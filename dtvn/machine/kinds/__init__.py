@@ -29,7 +29,7 @@ from dtvn.machine.kinds import (
     unlock,
     validate,
 )
-from dtvn.machine.kinds.kind import Kind
+from dtvn.machine.kinds.kind import Kind, Rest
 
 KINDS: dict[str, Kind] = {}
 """Name -> kind of operation, in the order of the documentation."""
@@ -46,11 +46,16 @@ TICKETLESS: set[str] = set()
 NAMING: set[str] = set()
 """Kinds that name a ticket: their outcomes contain its state."""
 
+OPERATIONS: dict[str, Rest] = {}
+"""Kind -> how REST offers it, for those that it offers."""
+
 
 def register(kind: Kind) -> None:
     """Add a kind to the table. What is made of the table at import, as routes are, must be imported later."""
     KINDS[kind.name] = kind
     KIND_OF[kind.command] = kind.name
+    if kind.rest is not None:
+        OPERATIONS[kind.name] = kind.rest
     if kind.capability:
         CAPABILITY[kind.name] = kind.capability
     if kind.names == "nothing":

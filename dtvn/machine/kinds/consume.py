@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dtvn.machine import bodies
 from dtvn.machine.fields import Command, Name
-from dtvn.machine.kinds.kind import Kind
+from dtvn.machine.kinds.kind import Kind, Rest
 from dtvn.machine.kinds.lifecycle import move
 
 
@@ -14,10 +15,18 @@ class Consume(Command, frozen=True):
     device: Name = ""
 
 
+class ConsumeBody(bodies.TicketBody, frozen=True, kw_only=True):
+    """Body of /tickets/consume."""
+
+    gate: bodies.Name = ""
+    device: bodies.Name = ""
+
+
 KIND = Kind(
     name="consume",
     command=Consume,
     rule=move,
     capability="gate",
+    rest=Rest(ConsumeBody, "Ticket consumed successfully", "Consume a ticket: VALIDATED becomes CONSUMED."),
     event_type="ticket_consumed",
 )

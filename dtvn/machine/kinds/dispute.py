@@ -6,8 +6,9 @@ from typing import Annotated
 
 import msgspec
 
+from dtvn.machine import bodies
 from dtvn.machine.fields import REASON_LENGTH_MAX, Command
-from dtvn.machine.kinds.kind import Kind
+from dtvn.machine.kinds.kind import Kind, Rest
 from dtvn.machine.kinds.lifecycle import move
 
 
@@ -18,10 +19,17 @@ class Dispute(Command, frozen=True):
     """A text for operators; the log keeps it for ever, so it must hold no personal data."""
 
 
+class DisputeBody(bodies.TicketBody, frozen=True, kw_only=True):
+    """Body of /tickets/dispute."""
+
+    reason: bodies.Reason = ""
+
+
 KIND = Kind(
     name="dispute",
     command=Dispute,
     rule=move,
     capability="operate",
+    rest=Rest(DisputeBody, "Ticket disputed successfully", "Dispute a ticket: VALIDATED becomes DISPUTED."),
     event_type="ticket_disputed",
 )

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
+from typing import Annotated, Any
 
-from dtvn.machine import reasons
+import msgspec
+
+from dtvn.machine import bodies, reasons
 from dtvn.machine.context import Context, present_state
-from dtvn.machine.fields import CommandError, is_text
-from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.fields import (
+    DATA_BYTES_MAX,
+    METADATA_KEY_LENGTH_MAX,
+    METADATA_MAX,
+    MICROSECONDS,
+    CommandError,
+    is_text,
+)
+from dtvn.machine.kinds.kind import Kind, Rest, Result
 from dtvn.machine.registry import TICKETS_MAX
 from dtvn.machine.terms import Terms
 from dtvn.machine.ticket import Ticket
@@ -19,6 +29,55 @@ from dtvn.protocol.consensus.messages import Operation
 
 class Issue(Terms, frozen=True):
     """Create a ticket. The command's bytes are kept as the part of the ticket that never changes."""
+
+
+class IssueBody(bodies.TicketBody, frozen=True, kw_only=True):
+    """Body of POST /tickets."""
+
+    not_before: bodies.Seconds = 0
+    not_after: Annotated[
+        bodies.Seconds,
+        msgspec.Meta(
+            extra_json_schema={
+                "description": "Unix seconds, that second included, not before `not_before`; 0: unbounded"
+            }
+        ),
+    ] = 0
+    product: bodies.Label = ""
+    seat: bodies.Label = ""
+    commitment: bodies.Digest = ""
+    data: Annotated[
+        bytes,
+        msgspec.Meta(
+            max_length=DATA_BYTES_MAX,
+            description=f"standard base64 of at most {DATA_BYTES_MAX} bytes",
+            extra_json_schema=bodies.BASE64,
+        ),
+    ] = b""
+    metadata: Annotated[
+        dict[str, bodies.MetadataValue],
+        msgspec.Meta(
+            max_length=METADATA_MAX,
+            description=f"an object of strings, at most {METADATA_MAX}",
+            extra_json_schema={
+                "propertyNames": {
+                    "minLength": 1,
+                    "maxLength": METADATA_KEY_LENGTH_MAX,
+                    "pattern": bodies.PRINTABLE,
+                },
+            },
+        ),
+    ] = {}
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields in the form that Issue takes."""
+        return super().fields() | {
+            "not_before": self.not_before * MICROSECONDS,
+            # Through its whole second: "until 23:59:59" ends with the day.
+            "not_after": self.not_after and (self.not_after + 1) * MICROSECONDS - 1,
+            "commitment": bytes.fromhex(self.commitment),
+            "metadata": tuple(sorted(self.metadata.items())),
+        }
 
 
 def check(issue: Issue) -> None:
@@ -65,6 +124,13 @@ KIND = Kind(
     capability="issue",
     check=check,
     compose=compose,
+    rest=Rest(
+        IssueBody,
+        "Ticket issued",
+        "Issue a ticket.",
+        example={"ticket_id": "T-1", "event": "default"},
+        path="tickets",
+    ),
     event_type="ticket_issued",
     plain=False,
 )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from dtvn.machine.bodies import OperationBody
 from dtvn.machine.context import Context
 from dtvn.machine.fields import Command
 from dtvn.machine.ticket import Ticket
@@ -26,6 +27,20 @@ def _any(_command: Any) -> None:
 def _as_given(_command: Any) -> dict[str, object]:
     """No field is composed besides the texts."""
     return {}
+
+
+class Rest(msgspec.Struct, frozen=True):
+    """An operation in REST: a route for POST, and an item of a batch."""
+
+    body: type[OperationBody]
+    message: str
+    """Of the answer when it was applied."""
+    summary: str
+    """One sentence for the API document."""
+    example: dict[str, Any] | None = msgspec.field(default_factory=lambda: {"ticket_id": "T-1"})
+    """A body in the API document; None: none."""
+    path: str = ""
+    """Below /api/v1/; "": tickets/<kind>."""
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +64,14 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """Fields of the command in the form that the log keeps, besides texts in normal form C."""
     repeated: bytes | None = None
     """Outcome's state of a repetition; None: the ticket's state."""
+    rest: Rest | None = None
+    """None: REST does not offer it as an operation."""
     event_type: str = ""
     """Type of the live event about an applied operation; "": that of all administration."""
     plain: bool = True
     """Whether the plain consensus log shows it."""
+
+    @property
+    def path(self) -> str:
+        """Path of its route in REST, if it has one."""
+        return f"/api/v1/{(self.rest and self.rest.path) or f'tickets/{self.name}'}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dtvn.machine import reasons
+from typing import ClassVar
+
+from dtvn.machine import bodies, reasons
 from dtvn.machine.context import Context
 from dtvn.machine.fields import Command
-from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.kinds.kind import Kind, Rest, Result
 from dtvn.machine.registry import TICKETS_MAX
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.ticket import Seeded, Ticket, read_window
@@ -18,6 +20,12 @@ NONE_CREATED = canonical.encode(Seeded(created=0))
 
 class Seed(Command, frozen=True):
     """Create those of the 500 demonstration tickets that do not exist; names no ticket."""
+
+
+class SeedBody(bodies.OperationBody, frozen=True, kw_only=True):
+    """Body of /tickets/seed, which may be empty."""
+
+    may_be_unreadable: ClassVar[bool] = True
 
 
 def rule(at: Context, operation: Operation, command: Seed, ticket: Ticket | None) -> Result:
@@ -45,6 +53,7 @@ KIND = Kind(
     names="event",
     subject="demo tickets",
     repeated=NONE_CREATED,
+    rest=Rest(SeedBody, "Tickets seeded", "Create the 500 demo tickets that do not exist yet.", example=None),
     event_type="tickets_seeded",
     plain=False,
 )

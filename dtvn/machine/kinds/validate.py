@@ -6,8 +6,9 @@ from typing import Annotated
 
 import msgspec
 
+from dtvn.machine import bodies
 from dtvn.machine.fields import VALIDATION_DATA_BYTES_MAX, Command
-from dtvn.machine.kinds.kind import Kind
+from dtvn.machine.kinds.kind import Kind, Rest
 from dtvn.machine.kinds.lifecycle import move
 
 
@@ -18,10 +19,27 @@ class Validate(Command, frozen=True):
     """Data sent by the client and kept in the log; it never overwrites the issued data."""
 
 
+class ValidateBody(bodies.TicketBody, frozen=True, kw_only=True):
+    """Body of /tickets/validate."""
+
+    data: (
+        Annotated[
+            bytes,
+            msgspec.Meta(
+                max_length=VALIDATION_DATA_BYTES_MAX,
+                description=f"standard base64 of at most {VALIDATION_DATA_BYTES_MAX} bytes",
+                extra_json_schema=bodies.BASE64,
+            ),
+        ]
+        | None
+    ) = b""
+
+
 KIND = Kind(
     name="validate",
     command=Validate,
     rule=move,
     capability="operate",
+    rest=Rest(ValidateBody, "Ticket validated successfully", "Validate a ticket: ISSUED becomes VALIDATED."),
     event_type="ticket_validated",
 )

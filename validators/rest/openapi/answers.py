@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from dtvn.api.bodies import OPERATIONS
+from dtvn.machine.kinds import KINDS
 from dtvn.proof import certificate_json, chain_json
 from dtvn.protocol.genesis import Parameters
 from validators.membership import ChangeRequest, Preview
@@ -134,9 +134,11 @@ ANSWERS: dict[tuple[str, str], Schema] = {
         )
     ),
     **{
-        ("POST", f"{_TICKETS}/{verb}"): success()
-        for verb in (*(OPERATIONS.keys() - {"issue", "seed"}), "validate-via-node")
+        ("POST", kind.path): success()
+        for name, kind in KINDS.items()
+        if kind.rest and name not in ("issue", "seed")
     },
+    ("POST", f"{_TICKETS}/validate-via-node"): success(),
     ("POST", f"{_TICKETS}/batch"): success(
         shape(
             {

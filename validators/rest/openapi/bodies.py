@@ -11,14 +11,15 @@ from typing import Any
 
 import msgspec
 
-from dtvn.api.bodies import OPERATIONS, Body, TicketBody
 from dtvn.api.writes import BatchBody
+from dtvn.machine.bodies import Body, TicketBody
+from dtvn.machine.kinds import OPERATIONS
 from validators.rest.nodes import NodeBody
 from validators.rest.openapi import events, shapes
 from validators.rest.openapi.routes import Route
 
 OPERATION = "Operation"
-ON_TICKETS = frozenset(shape for shape in OPERATIONS.values() if issubclass(shape, TicketBody))
+ON_TICKETS = frozenset(rest.body for rest in OPERATIONS.values() if issubclass(rest.body, TicketBody))
 """Bodies that extend `Operation`."""
 INLINE = frozenset({BatchBody, NodeBody})
 """Bodies described in their call."""
@@ -63,7 +64,7 @@ def _inline(shape: type[Body]) -> shapes.Schema:
 
 def _item(kind: str) -> shapes.Schema:
     """One operation of a batch: the body of its own call, and `op`."""
-    described = _inline(OPERATIONS[kind])
+    described = _inline(OPERATIONS[kind].body)
     return {
         "title": kind,
         "type": "object",

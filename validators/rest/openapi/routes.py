@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import msgspec
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from dtvn.api.bodies import Body
+from dtvn.machine.bodies import Body
 
 PLAIN = {
     **{name: f"/{name}" for name in ("health", "live", "ready", "metrics")},

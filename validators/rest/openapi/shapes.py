@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dtvn.api.bodies import PRINTABLE
 from dtvn.api.calls import SEQUENCE_MAX
 from dtvn.api.queries import LIST_MAX, POSITION, STATES
+from dtvn.machine.bodies import PRINTABLE
 from dtvn.machine.fields import LOCK_NAME_LENGTH_MAX, NONCE_BYTES_MAX, TICKET_NAME
+from dtvn.machine.kinds import KINDS
 from dtvn.protocol.genesis import EVENT_NAME, PRINCIPAL_NAME
 from validators.services.node_logs import LINES_MAX
 
@@ -198,10 +199,7 @@ BODIES: dict[tuple[str, str], Schema] = {
 """Request bodies by method and path that no handler takes as a Struct; other writes take no body."""
 
 EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
-    ("POST", _TICKETS): {"ticket_id": "T-1", "event": "default"},
-    ("POST", f"{_TICKETS}/admit"): {"ticket_id": "T-1", "gate": "north", "nonce": "scan-0001"},
-    **{("POST", f"{_TICKETS}/{verb}"): {"ticket_id": "T-1"} for verb in ("validate", "consume", "dispute")},
-    ("POST", f"{_TICKETS}/resolve"): {"ticket_id": "T-1", "verdict": "clear"},
+    **{("POST", kind.path): kind.rest.example for kind in KINDS.values() if kind.rest and kind.rest.example},
     ("POST", "/api/v1/locks/acquire"): {"name": "leader", "holder": "worker-1", "lease": 30, "wait": 10},
     ("POST", "/api/v1/locks/renew"): {"name": "leader", "holder": "worker-1", "token": 1, "lease": 30},
     ("POST", "/api/v1/locks/release"): {"name": "leader", "holder": "worker-1", "token": 1},
@@ -269,13 +267,7 @@ READS_OF_THE_COPY = frozenset(
 """Paths whose GET waits for the sequence in X-DTVN-Min-Sequence."""
 
 SUMMARIES: dict[tuple[str, str], str] = {
-    ("POST", _TICKETS): "Issue a ticket.",
-    ("POST", f"{_TICKETS}/seed"): "Create the 500 demo tickets that do not exist yet.",
-    ("POST", f"{_TICKETS}/validate"): "Validate a ticket: ISSUED becomes VALIDATED.",
-    ("POST", f"{_TICKETS}/consume"): "Consume a ticket: VALIDATED becomes CONSUMED.",
-    ("POST", f"{_TICKETS}/admit"): "Admit a ticket with one scan: ISSUED or VALIDATED becomes CONSUMED.",
-    ("POST", f"{_TICKETS}/dispute"): "Dispute a ticket: VALIDATED becomes DISPUTED.",
-    ("POST", f"{_TICKETS}/resolve"): "Resolve a dispute: back to VALIDATED, or DISPUTED permanently.",
+    **{("POST", kind.path): kind.rest.summary for kind in KINDS.values() if kind.rest},
     ("POST", "/api/v1/locks/acquire"): "Acquire a lock, extend its lease, or wait in its queue (202).",
     ("POST", "/api/v1/locks/renew"): "Extend the lease that has this token.",
     ("POST", "/api/v1/locks/release"): "End the lease that has this token.",

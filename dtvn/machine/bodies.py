@@ -1,0 +1,138 @@
+"""JSON bodies of operations as Structs: their base and the types of their fields.
+
+The description of a field says what it must be, in the API document and in the error. Unknown fields are
+ignored, and null counts as absent. dtvn/api/bodies.py reads them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from dtvn.machine.fields import (
+    DEFAULT_EVENT,
+    LABEL_LENGTH_MAX,
+    METADATA_VALUE_LENGTH_MAX,
+    NAME_LENGTH_MAX,
+    NONCE_BYTES_MAX,
+    REASON_LENGTH_MAX,
+    TICKET_NAME,
+)
+from dtvn.protocol.genesis import EVENT_NAME
+
+SECONDS_MAX = 253_402_300_799
+"""9999-12-31T23:59:59Z in Unix seconds: the last second of Python's calendar, ISO 8601 and spreadsheets."""
+COMPOSED = {"form": "NFC"}
+"""Mark of texts that are composed (NFC) before their length is checked, because the log keeps them so."""
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+"""Pattern of a text without control characters."""
+BASE64 = {"pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
+"""Only for the API document; the decoder enforces it."""
+
+Text = Annotated[str, Meta(description="a string")]
+TicketId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=TICKET_NAME,
+        description="a string of 1 to 128 characters of A-Z a-z 0-9 . _ : -, a letter or digit first",
+    ),
+]
+EventName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=EVENT_NAME,
+        description="a string of 1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter or digit first",
+    ),
+]
+Nonce = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=NONCE_BYTES_MAX,
+        description=f"a string of 1 to {NONCE_BYTES_MAX} bytes of UTF-8",
+    ),
+]
+Name = Annotated[
+    str,
+    Meta(
+        max_length=NAME_LENGTH_MAX,
+        pattern=PRINTABLE,
+        description=f"a string of at most {NAME_LENGTH_MAX} characters without control characters",
+        extra=COMPOSED,
+    ),
+]
+Label = Annotated[
+    str,
+    Meta(
+        max_length=LABEL_LENGTH_MAX,
+        pattern=PRINTABLE,
+        description=f"a string of at most {LABEL_LENGTH_MAX} characters without control characters",
+        extra=COMPOSED,
+    ),
+]
+Reason = Annotated[
+    str,
+    Meta(
+        max_length=REASON_LENGTH_MAX,
+        pattern=PRINTABLE,
+        description=f"a string of at most {REASON_LENGTH_MAX} characters without control characters",
+        extra=COMPOSED,
+    ),
+]
+MetadataValue = Annotated[
+    str, Meta(extra_json_schema={"maxLength": METADATA_VALUE_LENGTH_MAX, "pattern": PRINTABLE})
+]
+"""Only for the API document; the ticket machine enforces the limits, after Unicode composition."""
+Seconds = Annotated[
+    int,
+    Meta(ge=0, le=SECONDS_MAX, description=f"a number of Unix seconds, at most {SECONDS_MAX} (year 9999)"),
+]
+# The length besides: $ also matches before a line feed at the end.
+Digest = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{64})?$", max_length=64, description="64 hex digits")]
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all bodies."""
+
+    may_be_empty: ClassVar[bool] = False
+    """Whether the call needs no body at all."""
+    may_be_unreadable: ClassVar[bool] = False
+    """Whether a body that is no JSON object counts as an empty one."""
+    further: ClassVar[dict[str, Any]] = {}
+    """Members that the handler reads besides the fields: name -> JSON Schema."""
+
+    @property
+    def recorded(self) -> str:
+        """Text for the audit of this call, besides its path."""
+        return ""
+
+
+class NonceBody(Body, frozen=True, kw_only=True):
+    """Body of a call that may be repeated (R13)."""
+
+    nonce: Nonce | None = None
+
+
+class OperationBody(NonceBody, frozen=True, kw_only=True):
+    """Fields in the body of every operation."""
+
+    event: EventName = DEFAULT_EVENT
+
+    def fields(self) -> dict[str, Any]:
+        """Arguments of the operation's command: the fields that are not those of every ticket's operation."""
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name not in SHARED}
+
+
+class TicketBody(OperationBody, frozen=True, kw_only=True):
+    """Fields in the body of every operation on a ticket."""
+
+    ticket_id: TicketId
+
+
+SHARED = frozenset(TicketBody.__struct_fields__)
