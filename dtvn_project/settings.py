@@ -73,6 +73,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "validators.dashboard.context.state_of_cluster",
                 "validators.dashboard.context.access",
+                "validators.dashboard.context.words",
             ],
         },
     },

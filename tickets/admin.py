@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
@@ -17,14 +16,10 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from dtvn.api.errors import TicketError
-from dtvn.api.ordering import Decision, Request
-from dtvn.machine import CAPABILITY, Command, Consume, Dispute, Resolve, Validate
 from dtvn.machine.fields import REASON_LENGTH_MAX
-from dtvn.machine.reasons import OUTCOME_UNKNOWN
 from tickets.importing.holders import erase_holders
 from tickets.models import EventTimeZone, SearchKey, TicketHolder
-from tickets.pages.handover import followed
+from tickets.pages.admin_actions import ACTIONS, GIVEN_WITH
 from tickets.services.data_text import in_words
 from validators.dashboard.bulk_actions import BulkActions
 from validators.dashboard.confirming import confirmed
@@ -32,7 +27,6 @@ from validators.dashboard.formatting import moment, outcome_pill
 from validators.dashboard.keyset import KeysetAdmin
 from validators.dashboard.readonly import StrictAdmin
 from validators.data_folder.routers import LEARNER_ALIAS
-from validators.feed import wait_for
 from validators.ledger.models import OperationRecord, Ticket
 from validators.ledger.read import (
     LAST_CHARACTER,
@@ -42,15 +36,9 @@ from validators.ledger.read import (
     starting_with,
     verdicts,
 )
-from validators.rest.http import OWN_WRITES_WAIT
-from validators.rest.keys import actor_of, may
-from validators.services.decide import batch
+from validators.rest.keys import may
 from validators.services.roles import NAMES_SEEN_WITH
 
-CONSUMED_MEANS = (
-    "A consumed ticket counts as admitted: every gate refuses it from then on, and nothing takes that back."
-)
-UPHELD_MEANS = "An upheld dispute is final: no gate ever admits the ticket, and nothing takes that back."
 ERASED_MEANS = (
     "Name, order, company, e-mail, phone and address are deleted from this platform and cannot be restored. "
     "The ticket stays as it is; it is no longer found by its holder's name or its order."
@@ -109,7 +97,7 @@ class TicketActionForm(ActionForm):
         max_length=REASON_LENGTH_MAX,
         required=False,
         label="Reason",
-        help_text="for a dispute; recorded in the log",
+        help_text=f"for {GIVEN_WITH}; recorded in the log",
     )
 
 
@@ -124,7 +112,7 @@ class TicketAdmin(BulkActions, KeysetAdmin):
     search_fields = ("ticket_id",)
     search_help_text = "Ticket ID starts with"
     action_form = TicketActionForm
-    actions = ["validate", "consume", "dispute", "clear_dispute", "uphold_dispute", "erase_holder"]
+    actions = [*ACTIONS, "erase_holder"]
     fieldsets = (
         (None, {"fields": ("ticket_id", "event", "state_pill", "changed", "last_change", "certificate")}),
         ("Issued as", {"fields": ("product", "seat", "window", "metadata", "data", "commitment")}),
@@ -246,39 +234,10 @@ class TicketAdmin(BulkActions, KeysetAdmin):
     # --- actions -----------------------------------------------------------------------------------
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return may(request, CAPABILITY["validate"])
+        return may(request, "operate")
 
     def has_gate_permission(self, request: HttpRequest) -> bool:
-        return may(request, CAPABILITY["consume"])
-
-    @admin.action(description="Validate", permissions=["operate"])
-    @followed("validate")
-    def validate(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
-        self._decide(request, queryset, Validate(), "validated")
-
-    @admin.action(description="Consume", permissions=["gate"])
-    @followed("consume")
-    @confirmed("Consume", lambda _: CONSUMED_MEANS)
-    def consume(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
-        self._decide(request, queryset, Consume(), "consumed")
-
-    @admin.action(description="Dispute", permissions=["operate"])
-    @followed("dispute")
-    def dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
-        self._decide(
-            request, queryset, Dispute(reason=request.POST.get("reason", "")[:REASON_LENGTH_MAX]), "disputed"
-        )
-
-    @admin.action(description="Resolve dispute: clear", permissions=["operate"])
-    @followed("clear")
-    def clear_dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
-        self._decide(request, queryset, Resolve(verdict="clear"), "cleared")
-
-    @admin.action(description="Resolve dispute: uphold (final)", permissions=["operate"])
-    @followed("uphold")
-    @confirmed("Uphold the dispute of", lambda _: UPHELD_MEANS)
-    def uphold_dispute(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> None:
-        self._decide(request, queryset, Resolve(verdict="uphold"), "upheld")
+        return may(request, "gate")
 
     @admin.action(description="Erase personal data of the holder", permissions=["operate"])
     @confirmed("Erase the holder of", lambda _: ERASED_MEANS)
@@ -288,21 +247,6 @@ class TicketAdmin(BulkActions, KeysetAdmin):
             by_event.setdefault(ticket.event, []).append(ticket.ticket_id)
         erased = sum(erase_holders(event, ids) for event, ids in by_event.items())
         self.message_user(request, f"Holders erased: {erased}. The log holds no personal data.")
-
-    def _decide(self, request: HttpRequest, queryset: QuerySet[Ticket], command: Command, done: str) -> None:
-        """Have one operation ordered per chosen ticket, and report the outcome of each."""
-        requests = [Request(command, ticket=ticket.ticket_id, event=ticket.event) for ticket in queryset]
-        try:
-            decisions = batch(requests, actor=actor_of(request.user))
-        except TicketError as error:
-            self.message_user(request, f"Nothing changed: {error}", messages.ERROR)
-            return
-        wait_for(max((decision.result.sequence for decision in decisions), default=0), OWN_WRITES_WAIT)
-        unknown = [one for one in decisions if one.code == OUTCOME_UNKNOWN]
-        refused = [one for one in decisions if one.code not in ("ok", OUTCOME_UNKNOWN)]
-        _report(request, done, [one for one in decisions if one.code == "ok"], messages.SUCCESS)
-        _report(request, "not " + done, refused, messages.WARNING)
-        _report(request, "perhaps " + done, unknown, messages.WARNING)
 
 
 @admin.register(TicketHolder)
@@ -372,22 +316,3 @@ def _history_row(record: OperationRecord, verdict: str) -> tuple[Any, ...]:
         record.actor,
         at,
     )
-
-
-def _report(request: HttpRequest, word: str, decisions: Sequence[Decision], level: int) -> None:
-    if not decisions:
-        return
-    lines = format_html_join(
-        "",
-        "<li><b>{}</b> {}{}</li>",
-        (
-            (
-                decision.request.ticket,
-                word if decision.code == "ok" else decision.sentence.removesuffix("."),
-                f", at sequence {decision.result.sequence}" if decision.result.sequence else "",
-            )
-            for decision in decisions
-        ),
-    )
-    text = format_html("{} {}:<ul>{}</ul>", len(decisions), word, lines)
-    messages.add_message(request, level, text)

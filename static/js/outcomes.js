@@ -3,33 +3,7 @@ dtvn.outcomes = (function () {
   "use strict";
 
   const FRESH_MAX = 3; // more at once than this are not highlighted: everything would flash
-  const VERBS = {
-    issue: "issued",
-    seed: "seeded",
-    validate: "validated",
-    consume: "consumed",
-    admit: "admitted",
-    dispute: "disputed",
-  };
-  const VERDICTS = { clear: "dispute cleared", uphold: "dispute upheld" };
-  const SUBJECTS = {
-    seed: "demo tickets",
-    reconfigure: "membership",
-    barrier: "log",
-    open_session: "session",
-    record: "agent events",
-    acquire: "lock",
-    release: "lock",
-    lock: "lock",
-    renew: "lock",
-    unlock: "lock",
-    cancel_lock: "lock",
-    add_principal: "principals",
-    rotate_principal: "principals",
-    limit_principal: "principals",
-    revoke_principal: "principals",
-    grant: "principals",
-  };
+  const { verbs, subjects } = JSON.parse(document.getElementById("words").textContent);
 
   function make(tag, className, text) {
     const element = document.createElement(tag);
@@ -79,14 +53,14 @@ dtvn.outcomes = (function () {
 
   /* What an operation without a ticket is about. */
   function subject(operation) {
-    return SUBJECTS[operation] || operation.replaceAll("_", " ");
+    return subjects[operation] || operation.replaceAll("_", " ");
   }
 
   function word(event, ok) {
     if (!ok) {
       return (event.shown || event.code).replaceAll("_", " ");
     }
-    const verb = VERDICTS[event.verdict] || VERBS[event.operation] || event.operation.replaceAll("_", " ");
+    const verb = verbs[event.verdict] || verbs[event.operation] || event.operation.replaceAll("_", " ");
     return event.repeated ? `${verb} before` : verb;
   }
 

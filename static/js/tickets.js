@@ -9,22 +9,7 @@
   const LOOK_AFTER = 250; // milliseconds from news to a fresh look, so that a flood is one look
   const LOOK_AGAIN_AFTER = 5000; // the same for a search that takes several requests
   const TONE = { validated: "accent", consumed: "ok", disputed: "warn", upheld: "bad" };
-  const ACTS = {
-    validate: { path: "validate", past: "validated" },
-    consume: {
-      path: "consume",
-      past: "consumed",
-      consequence: "A consumed ticket counts as admitted: every gate refuses it from now on, and nothing takes that back.",
-    },
-    dispute: { path: "dispute", past: "disputed" },
-    clear: { path: "resolve", past: "cleared: it is validated again", verdict: "clear" },
-    uphold: {
-      path: "resolve",
-      past: "upheld: it is never admitted",
-      verdict: "uphold",
-      consequence: "An upheld dispute is final: no gate ever admits the ticket, and nothing takes that back.",
-    },
-  };
+  const ACTS = JSON.parse(document.getElementById("acts").textContent);
   const CONFLICT = 409; // the ticket is in another state
   const ASKED_OF_MANY = "This is sent for each selected ticket; those in another state stay as they are.";
   const form = at("act-form");
@@ -175,7 +160,7 @@
   const titled = (name) => name[0].toUpperCase() + name.slice(1);
 
   async function act(name, ticket) {
-    const { path, past, verdict, consequence } = ACTS[name];
+    const { path, past, fields, consequence } = ACTS[name];
     if (consequence && !(await dtvn.ui.ask(`${titled(name)} ${ticket.id}?`, () => consequence, titled(name)))) {
       return;
     }
@@ -183,7 +168,7 @@
     const about = { ticket_id: ticket.id, event: ticket.event };
     const send = node
       ? () => call("POST", "/tickets/validate-via-node", { ...about, node_id: node })
-      : () => call("POST", `/tickets/${path}`, verdict ? { ...about, verdict } : about);
+      : () => call("POST", path, { ...about, ...fields });
     await attempt(send, `${ticket.id} is ${past}${node ? ` via ${node}` : ""}`, (error) => refusal(error, ticket));
   }
 
@@ -204,8 +189,8 @@
   }
 
   function actOnAll(name, reason) {
-    const { path, verdict, consequence } = ACTS[name];
-    const operation = { op: path, ...(verdict && { verdict }), ...(reason && { reason }) };
+    const { kind, fields, consequence } = ACTS[name];
+    const operation = { op: kind, ...fields, ...(reason && { reason }) };
     const text = `${consequence ? `${consequence} ` : ""}${ASKED_OF_MANY}`;
     selection.actOnAll(name, operation, text);
   }

@@ -220,11 +220,11 @@ def test_the_list_after_an_action_shows_what_it_did(
     act(admin, "dispute", "T-2", reason="copied")
     assert states() == {"T-1": "CONSUMED", "T-2": "DISPUTED"}
     assert Ticket.objects.get(ticket_id="T-2").whole.note == "copied"
-    act(admin, "clear_dispute", "T-2")
+    act(admin, "clear", "T-2")
     assert states()["T-2"] == "VALIDATED"
     act(admin, "dispute", "T-2")
-    act(admin, "uphold_dispute", "T-2")
-    assert "final" in act(admin, "clear_dispute", "T-2")[-1]
+    act(admin, "uphold", "T-2")
+    assert "final" in act(admin, "clear", "T-2")[-1]
     assert re.findall(r"pill state-[^>]*>(\w+)<", text(admin.get(TICKETS))) == ["CONSUMED", "UPHELD"]
 
 

@@ -103,7 +103,7 @@ def test_a_consumption_asks_and_is_done_once_confirmed(wide: None, admin: Client
 
 
 def test_to_uphold_and_to_erase_ask_and_name_what_is_final(wide: None, admin: Client) -> None:
-    assert "An upheld dispute is final" in ask(admin, TICKETS, "uphold_dispute", key("T-2"))
+    assert "An upheld dispute is final" in ask(admin, TICKETS, "uphold", key("T-2"))
     for address, action, row in (
         (TICKETS, "erase_holder", key("T-1")),
         (HOLDERS, "erase", TicketHolder.objects.get().pk),
@@ -116,7 +116,7 @@ def test_to_uphold_and_to_erase_ask_and_name_what_is_final(wide: None, admin: Cl
 
 
 def test_an_act_that_can_be_taken_back_does_not_ask(wide: None, admin: Client) -> None:
-    sent = {"action": "clear_dispute", "_selected_action": [key("T-2")]}
+    sent = {"action": "clear", "_selected_action": [key("T-2")]}
     assert admin.post(TICKETS, sent).status_code == 302
     assert Ticket.objects.get(ticket_id="T-2").state == "VALIDATED"
 

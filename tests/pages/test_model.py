@@ -17,6 +17,7 @@ from py_mini_racer import MiniRacer, mini_racer
 from dtvn.machine.kinds import TICKETLESS, about
 from tests.pages.learner import RealLearner
 from tickets.scanning.rehearsal import make_tickets
+from validators.dashboard.context import WORDS
 from validators.feed import rows
 from validators.feed.rows import read_frame, read_snapshot
 
@@ -174,7 +175,9 @@ def test_older_nodes_replace_newer_ones_only_if_the_clock_was_set_back(
 
 def test_an_operation_without_a_ticket_says_what_it_is_about() -> None:
     engine = MiniRacer()
-    engine.eval("const dtvn = {}; " + OUTCOMES.read_text())
+    engine.eval(f"const dtvn = {{}}, words = {json.dumps(json.dumps(WORDS))};")
+    engine.eval("const document = {getElementById: (id) => id === 'words' && {textContent: words}};")
+    engine.eval(OUTCOMES.read_text())
     subjects = {kind: engine.eval(f"dtvn.outcomes.subject('{kind}')") for kind in sorted(TICKETLESS)}
     assert {kind for kind, shown in subjects.items() if shown == kind.replace("_", " ")} == {"lock"}
     assert {subjects[kind] for kind in about("lock")} == {"lock"}

@@ -35,7 +35,7 @@ LISTS: dict[str, dict[str, set[str]]] = {
     "organiser": {
         "ledger.ticket": {
             "view",
-            *("validate", "consume", "dispute", "clear_dispute", "uphold_dispute", "erase_holder"),
+            *("validate", "consume", "dispute", "clear", "uphold", "erase_holder"),
         },
         "ledger.operationrecord": {"view"},
         "ledger.consensusentry": {"view"},

@@ -15,6 +15,7 @@ from dtvn.api.errors import InvalidRequest, ServiceError, not_found
 from dtvn.api.queries import SEARCH_LENGTH_MAX, read_event, read_words
 from dtvn.machine import CAPABILITY, TRANSITIONS, State
 from dtvn.machine.fields import MICROSECONDS, is_name
+from dtvn.machine.kinds import ACTS, Act, Kind
 from dtvn.machine.rows import TicketRow
 from tickets.models import TicketHolder
 from tickets.pages.access import may_see_addresses, may_see_names, with_scope
@@ -36,14 +37,6 @@ PART_SIZE = 50
 """Operations on selected tickets in one request; the admin itself acts on as many."""
 HISTORY_MAX = 50
 """Operations of a ticket that the page shows, the newest first."""
-ACTS = {
-    "validate": "validate",
-    "consume": "consume",
-    "dispute": "dispute",
-    "clear": "resolve",
-    "uphold": "resolve",
-}
-"""What the page offers -> the kind of operation."""
 MEANINGS = {
     State.ISSUED: "not validated yet",
     State.VALIDATED: "may be admitted",
@@ -73,6 +66,7 @@ def _page(request: HttpRequest, caller: Caller, **more: Any) -> HttpResponse:
     context = frame(caller, "Tickets") | {
         "may_seed": CAPABILITY["seed"] in caller.scopes,
         "acts": _offered(caller),
+        "words_of_acts": {name: _words(kind, act) for name, (kind, act) in ACTS.items()},
         "sees_holders": may_see_names(caller),
         "text_max": SEARCH_LENGTH_MAX,
         "page_size": PAGE_SIZE,
@@ -188,13 +182,28 @@ def _row(row: TicketRow, caller: Caller, part: Found) -> dict[str, Any]:
 
 
 def _offered(caller: Caller) -> list[str]:
-    return [act for act, kind in ACTS.items() if CAPABILITY[kind] in caller.scopes]
+    return [name for name, (kind, _) in ACTS.items() if kind.capability in caller.scopes]
+
+
+def _words(kind: Kind, act: Act) -> dict[str, Any]:
+    """What the page's script needs for an act."""
+    return {
+        "kind": kind.name,
+        "path": kind.path.removeprefix("/api/v1"),
+        "past": f"{act.past}: {act.means}" if act.means else act.past,
+        "consequence": act.consequence,
+        "fields": act.fields,
+    }
 
 
 def _acts(row: TicketRow, caller: Caller) -> list[str]:
     """Acts (keys of ACTS) that the caller may perform, and that the ticket's state allows."""
     state = state_of_row(row)
-    return [act for act in _offered(caller) if isinstance(TRANSITIONS[act][state], State)]
+    return [
+        act
+        for act in _offered(caller)
+        if act not in TRANSITIONS or isinstance(TRANSITIONS[act][state], State)
+    ]
 
 
 def _total(wanted: Search) -> int | None:

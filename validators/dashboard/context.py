@@ -8,8 +8,21 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from dtvn.machine.kinds import ACTS, KINDS
 from validators.rest.keys import caller_of_person
 from validators.services.cluster_state import cluster_state
+
+WORDS = {
+    "verbs": {name: kind.verb for name, kind in KINDS.items() if kind.verb}
+    | {name: act.outcome for name, (_, act) in ACTS.items() if act.outcome},
+    "subjects": {name: kind.subject for name, kind in KINDS.items() if kind.subject},
+}
+"""For static/js/outcomes.js: words for applied operations by kind or verdict, and for what they are about."""
+
+
+def words(request: HttpRequest) -> dict[str, Any]:
+    """`words`: WORDS."""
+    return {"words": WORDS}
 
 
 def state_of_cluster(request: HttpRequest) -> dict[str, Any]:

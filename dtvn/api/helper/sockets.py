@@ -18,6 +18,7 @@ from dtvn.api.helper.responses import refusal
 from dtvn.api.helper.service import Service
 from dtvn.machine.contract import EVENT_TYPES, STATE_AFTER, Listed
 from dtvn.machine.fields import MICROSECONDS
+from dtvn.machine.kinds import KINDS
 
 logger = logging.getLogger("dtvn.node_api")
 
@@ -29,8 +30,6 @@ PART = 256
 """Frames queued before writers get a turn: one batch may hold more than a queue does."""
 ROOM_WAIT = 0.25
 """Seconds that other clients wait, once, for a client that does not read before it is disconnected."""
-SENT = frozenset({"validate", "consume", "admit", "dispute"})
-"""Kinds with a frame for each ticket."""
 PONG = '{"type":"pong"}'
 TRY_AGAIN_LATER = 1013
 
@@ -136,9 +135,10 @@ class Feed:
                 count = created.pop(item.operation.event, 0)
                 if count > 0:
                     frames.append({"type": EVENT_TYPES[kind], "count": count, "timestamp": at, **origin})
-            elif kind in SENT:
-                name, state, ticket = EVENT_TYPES[kind], STATE_AFTER[kind], item.operation.ticket
-                frames.append({"type": name, "ticket_id": ticket, "timestamp": at, "state": state, **origin})
+            elif kind in KINDS and KINDS[kind].told:
+                frame = {"type": EVENT_TYPES[kind], "ticket_id": item.operation.ticket, "timestamp": at}
+                state = {"state": STATE_AFTER[kind]} if kind in STATE_AFTER else {}
+                frames.append({**frame, **state, **origin})
         return frames
 
     def _tell(self, frame: str, sequence: int) -> None:

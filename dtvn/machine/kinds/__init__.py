@@ -29,7 +29,9 @@ from dtvn.machine.kinds import (
     unlock,
     validate,
 )
-from dtvn.machine.kinds.kind import Kind, Rest
+from dtvn.machine.kinds.kind import Act as Act
+from dtvn.machine.kinds.kind import Kind as Kind
+from dtvn.machine.kinds.kind import Rest as Rest
 
 KINDS: dict[str, Kind] = {}
 """Name -> kind of operation, in the order of the documentation."""
@@ -49,6 +51,9 @@ NAMING: set[str] = set()
 OPERATIONS: dict[str, Rest] = {}
 """Kind -> how REST offers it, for those that it offers."""
 
+ACTS: dict[str, tuple[Kind, Act]] = {}
+"""Name of what people do with tickets -> the kind of operation, and what it is."""
+
 
 def register(kind: Kind) -> None:
     """Add a kind to the table. What is made of the table at import, as routes are, must be imported later."""
@@ -56,6 +61,7 @@ def register(kind: Kind) -> None:
     KIND_OF[kind.command] = kind.name
     if kind.rest is not None:
         OPERATIONS[kind.name] = kind.rest
+    ACTS.update((act.name, (kind, act)) for act in kind.acts)
     if kind.capability:
         CAPABILITY[kind.name] = kind.capability
     if kind.names == "nothing":

@@ -33,5 +33,7 @@ KIND = Kind(
         "Admit a ticket with one scan: ISSUED or VALIDATED becomes CONSUMED.",
         example={"ticket_id": "T-1", "gate": "north", "nonce": "scan-0001"},
     ),
+    told=True,
+    verb="admitted",
     event_type="ticket_consumed",
 )

@@ -8,7 +8,7 @@ import msgspec
 
 from dtvn.machine import bodies
 from dtvn.machine.fields import REASON_LENGTH_MAX, Command
-from dtvn.machine.kinds.kind import Kind, Rest
+from dtvn.machine.kinds.kind import Act, Kind, Rest
 from dtvn.machine.kinds.lifecycle import move
 
 
@@ -31,5 +31,8 @@ KIND = Kind(
     rule=move,
     capability="operate",
     rest=Rest(DisputeBody, "Ticket disputed successfully", "Dispute a ticket: VALIDATED becomes DISPUTED."),
+    told=True,
+    verb="disputed",
+    acts=(Act(name="dispute", past="disputed", reason=True),),
     event_type="ticket_disputed",
 )

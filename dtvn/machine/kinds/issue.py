@@ -131,6 +131,7 @@ KIND = Kind(
         example={"ticket_id": "T-1", "event": "default"},
         path="tickets",
     ),
+    verb="issued",
     event_type="ticket_issued",
     plain=False,
 )

@@ -43,6 +43,34 @@ class Rest(msgspec.Struct, frozen=True):
     """Below /api/v1/; "": tickets/<kind>."""
 
 
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person does with tickets on a page or in the admin: an operation of this kind."""
+
+    name: str
+    """Verb on the button; if there is an action of this name in the table of transitions, it is offered for
+    tickets in a state that the action changes, else for all."""
+    past: str
+    means: str = ""
+    """What follows for the ticket, after `past`."""
+    label: str = ""
+    """In the admin's menu; "": the name."""
+    question: str = ""
+    """Before the ticket's id, if it is asked about; "": the name."""
+    consequence: str = ""
+    """Sentences of a question that is asked before; "": nothing is asked."""
+    fields: dict[str, str] = {}
+    """Fields of the command and of its REST body."""
+    reason: bool = False
+    """Whether the command has a field `reason` that the person may fill in."""
+    outcome: str = ""
+    """Its word in lists of outcomes; "": that of its kind."""
+
+    @property
+    def title(self) -> str:
+        """The name as a label."""
+        return self.name.capitalize()
+
+
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of operation."""
 
@@ -57,7 +85,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     names: Literal["ticket", "event", "nothing"] = "ticket"
     """Whether it names a ticket and its event, an event only, or neither."""
     subject: str = ""
-    """Words of people for what its outcome is about; "": its ticket."""
+    """What its outcome is about, in lists; "": its ticket."""
     check: Callable[[Any], None] = _any
     """Raises CommandError for a command that breaks a rule which the types of its fields do not state."""
     compose: Callable[[Any], dict[str, object]] = _as_given
@@ -68,6 +96,12 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """None: REST does not offer it as an operation."""
     event_type: str = ""
     """Type of the live event about an applied operation; "": that of all administration."""
+    told: bool = False
+    """Whether a node tells the clients of its WebSocket about each ticket that was changed."""
+    verb: str = ""
+    """Word for its outcome in lists, as "issued"; "": its name."""
+    acts: tuple[Act, ...] = ()
+    """What pages offer of it."""
     plain: bool = True
     """Whether the plain consensus log shows it."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 from dtvn.machine import bodies
 from dtvn.machine.fields import Command
-from dtvn.machine.kinds.kind import Kind, Rest
+from dtvn.machine.kinds.kind import Act, Kind, Rest
 from dtvn.machine.kinds.lifecycle import move
 
 
@@ -34,6 +34,28 @@ KIND = Kind(
         "Dispute resolved",
         "Resolve a dispute: back to VALIDATED, or DISPUTED permanently.",
         example={"ticket_id": "T-1", "verdict": "clear"},
+    ),
+    verb="resolved",
+    acts=(
+        Act(
+            name="clear",
+            past="cleared",
+            means="it is validated again",
+            label="Resolve dispute: clear",
+            fields={"verdict": "clear"},
+            outcome="dispute cleared",
+        ),
+        Act(
+            name="uphold",
+            past="upheld",
+            means="it is never admitted",
+            label="Resolve dispute: uphold (final)",
+            question="Uphold the dispute of",
+            consequence="An upheld dispute is final: no gate ever admits the ticket, "
+            "and nothing takes that back.",
+            fields={"verdict": "uphold"},
+            outcome="dispute upheld",
+        ),
     ),
     event_type="ticket_resolved",
 )

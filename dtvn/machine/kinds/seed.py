@@ -54,6 +54,7 @@ KIND = Kind(
     subject="demo tickets",
     repeated=NONE_CREATED,
     rest=Rest(SeedBody, "Tickets seeded", "Create the 500 demo tickets that do not exist yet.", example=None),
+    verb="seeded",
     event_type="tickets_seeded",
     plain=False,
 )

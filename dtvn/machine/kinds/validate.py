@@ -8,7 +8,7 @@ import msgspec
 
 from dtvn.machine import bodies
 from dtvn.machine.fields import VALIDATION_DATA_BYTES_MAX, Command
-from dtvn.machine.kinds.kind import Kind, Rest
+from dtvn.machine.kinds.kind import Act, Kind, Rest
 from dtvn.machine.kinds.lifecycle import move
 
 
@@ -41,5 +41,8 @@ KIND = Kind(
     rule=move,
     capability="operate",
     rest=Rest(ValidateBody, "Ticket validated successfully", "Validate a ticket: ISSUED becomes VALIDATED."),
+    told=True,
+    verb="validated",
+    acts=(Act(name="validate", past="validated"),),
     event_type="ticket_validated",
 )
