@@ -13,7 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dtvn.machine import REASONS
+from dtvn.machine.bodies import SHARED
+from dtvn.machine.kinds import KINDS
 from dtvn.protocol.consensus.evidence import SENTENCES
 from dtvn.protocol.consensus.offences import OFFENCES
 from simulator.mutants import MUTANTS
@@ -117,9 +121,28 @@ def liars() -> str:
     return table(["liar", "what it does"], rows)
 
 
+def operations() -> str:
+    """Each operation that REST offers, with the fields of its body besides those of all."""
+    rows = []
+    for kind in KINDS.values():
+        if kind.rest is not None:
+            _, shapes = msgspec.json.schema_components([kind.rest.body])
+            fields = shapes[kind.rest.body.__name__]["properties"]
+            said = [f"`{name}`: {_described(each)}" for name, each in fields.items() if name not in SHARED]
+            call = f"`POST {kind.path.removeprefix('/api/v1')}`"
+            rows.append([call, f"`{kind.capability}`", "<br>".join(said), kind.rest.summary])
+    return table(["call", "scope", "body besides `ticket_id`, `event`, `nonce`", "does"], rows)
+
+
+def _described(field: dict[str, Any]) -> str:
+    """The description of a field, or of the one type that it may have besides null."""
+    return next(each["description"] for each in (field, *field.get("anyOf", ())) if "description" in each)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "names": names,
     "parity": parity,
+    "operations": operations,
     "reasons": reasons,
     "suspicions": suspicions,
     "evidence": evidence,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from types import SimpleNamespace
 
+from dtvn.machine.kinds import KINDS
 from tests.docs.tables import DOCS, RULES_PAGE, TABLES, named_tests, on_page_markdown, planted
 
 
@@ -24,6 +25,14 @@ def test_the_site_replaces_a_mark_by_its_table() -> None:
     text = shown("understand/protocol/tickets.md")
     assert "<!-- table" not in text
     assert "| `already_consumed` | 13 | 409 |" in text
+
+
+def test_each_operation_is_in_the_row_of_its_scope() -> None:
+    text = (DOCS / "use" / "api.md").read_text(encoding="utf-8")
+    for kind in KINDS.values():
+        if kind.rest is not None:
+            (row,) = re.findall(rf"^\| `{kind.capability}` \|.*$", text, re.MULTILINE)
+            assert f"`{kind.name}`" in row or f"`POST {kind.path.removeprefix('/api/v1')}`" in row
 
 
 def test_each_rule_shows_its_bugs_and_tests() -> None:

@@ -377,8 +377,8 @@ def test_every_kind_of_operation_is_encoded_and_decoded_alike() -> None:
     assert machine.do(OpenSession(), nonce=b"x") == "malformed"  # not inside a session
 
 
-def test_kinds_on_tickets_are_known_wherever_a_new_one_is_added() -> None:
-    """The list at the top of operations.py."""
+def test_kinds_on_tickets_are_known_where_no_table_is_read() -> None:
+    """In the simulator, and in the table of transitions."""
     assert OPERATIONS.keys() == EVENT_TYPES.keys() == NAMING | {"seed"}
     assert ANSWERS.keys() == STATE_AFTER.keys() - {"seed"} == NAMING - {"resolve"} | {"clear", "uphold"}
     assert set(workload.KINDS) == NAMING

@@ -1,7 +1,9 @@
 """The kinds of operations: one module each, and the table of them all.
 
 A new kind is a module of this folder that declares its KIND (kind.py says what belongs to one), and its line
-in the table. What else knows kinds reads them here.
+in the table. Servers, pages, feed and documentation read the table. A kind that moves tickets along their
+states also needs its row in transitions.py. How often the simulator asks for it, and which answers are right,
+stand in simulator/workload.py and simulator/checkers/linearizable.py, which do not read the table.
 """
 
 from dtvn.machine.fields import Command
@@ -35,8 +37,6 @@ from dtvn.machine.kinds.kind import Rest as Rest
 
 KINDS: dict[str, Kind] = {}
 """Name -> kind of operation, in the order of the documentation."""
-
-
 KIND_OF: dict[type[Command], str] = {}
 """Class of the commands -> name of their kind."""
 CAPABILITY: dict[str, str] = {}
@@ -47,10 +47,8 @@ TICKETLESS: set[str] = set()
 """Kinds whose `ticket` is ""."""
 NAMING: set[str] = set()
 """Kinds that name a ticket: their outcomes contain its state."""
-
 OPERATIONS: dict[str, Rest] = {}
 """Kind -> how REST offers it, for those that it offers."""
-
 ACTS: dict[str, tuple[Kind, Act]] = {}
 """Name of what people do with tickets -> the kind of operation, and what it is."""
 

@@ -30,7 +30,11 @@ KIND = Kind(
     command=Dispute,
     rule=move,
     capability="operate",
-    rest=Rest(DisputeBody, "Ticket disputed successfully", "Dispute a ticket: VALIDATED becomes DISPUTED."),
+    rest=Rest(
+        DisputeBody,
+        "Ticket disputed successfully",
+        "Dispute a ticket: VALIDATED becomes DISPUTED. The log keeps the reason: no personal data.",
+    ),
     told=True,
     verb="disputed",
     acts=(Act(name="dispute", past="disputed", reason=True),),

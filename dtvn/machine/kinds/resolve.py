@@ -32,7 +32,7 @@ KIND = Kind(
     rest=Rest(
         ResolveBody,
         "Dispute resolved",
-        "Resolve a dispute: back to VALIDATED, or DISPUTED permanently.",
+        "Resolve a dispute: back to VALIDATED, or DISPUTED permanently (`Upheld`).",
         example={"ticket_id": "T-1", "verdict": "clear"},
     ),
     verb="resolved",

@@ -40,7 +40,11 @@ KIND = Kind(
     command=Validate,
     rule=move,
     capability="operate",
-    rest=Rest(ValidateBody, "Ticket validated successfully", "Validate a ticket: ISSUED becomes VALIDATED."),
+    rest=Rest(
+        ValidateBody,
+        "Ticket validated successfully",
+        "Validate a ticket: ISSUED becomes VALIDATED. Only the log keeps the data.",
+    ),
     told=True,
     verb="validated",
     acts=(Act(name="validate", past="validated"),),
