@@ -45,7 +45,7 @@ def build(
     """
     kind = KIND_OF[type(command)]
     try:
-        payload = canonical.encode(_composed_fields(kind, command))
+        payload = canonical.encode_trimmed(_composed_fields(kind, command))
     except (UnicodeEncodeError, OverflowError, TypeError) as error:
         raise CommandError(f"{kind}: {error}") from error
     operation = Operation(
@@ -107,7 +107,7 @@ def _empty(command: type[Command]) -> bytes:
     """Bytes of a command without required fields, all at their default; b"" for others."""
     if any(field.required for field in msgspec.structs.fields(command)):
         return b""
-    return canonical.encode(command())
+    return canonical.encode_trimmed(command())
 
 
 def _named(kind: type[Command], text: str) -> str:

@@ -17,7 +17,7 @@ from dtvn.machine.kinds.resolve import Resolve
 from dtvn.machine.reasons import OK
 from dtvn.machine.rows import TicketRow
 from dtvn.machine.terms import Terms
-from dtvn.machine.ticket import TicketState
+from dtvn.machine.ticket import read_state
 from dtvn.machine.transitions import LEADS_TO, NAMES, State, kinds_to
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
@@ -49,7 +49,9 @@ def ticket_of_row(row: TicketRow) -> dict[str, Any]:
 def ticket_of_bytes(state: bytes, issued: bytes, members: Sequence[str]) -> dict[str, Any]:
     """A Ticket of the contract, from the canonical bytes of its leaf in the state. `members`: ids of all
     present and former members, in the order of the vector clock."""
-    found = canonical.decode(TicketState, state)
+    found = read_state(state)
+    if found is None:
+        raise ValueError("a ticket without a state")
     details = canonical.decode(Terms, issued)
     clock = {name: count for name, count in zip(members, found.clock, strict=False) if count}
     return _ticket(

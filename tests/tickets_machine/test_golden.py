@@ -44,7 +44,7 @@ ADMIT = Operation(
     entry="node2",
     valid_until=1_700_000_030_000_000,
     nonce=b"n",
-    payload=canonical.encode(Admit(gate="north", device="d1")),
+    payload=canonical.encode_trimmed(Admit(gate="north", device="d1")),
 )
 
 

@@ -28,6 +28,7 @@ TABLE_NUMBER = {
     "run": b"\x08",
     "lock": b"\x09",
     "waiter": b"\x0a",
+    "event": b"\x0b",
 }
 """Table -> first byte of a StateRow's key. It is written to disk, so it is never reused for another table."""
 _TABLE_OF = {number: table for table, number in TABLE_NUMBER.items()}

@@ -10,15 +10,15 @@ from dtvn.machine.context import Context, present_state
 from dtvn.machine.fields import CommandError, is_text
 from dtvn.machine.kinds.kind import Kind, Result
 from dtvn.machine.registry import TICKETS_MAX
-from dtvn.machine.terms import Terms
+from dtvn.machine.terms import FirstTerms
 from dtvn.machine.ticket import Ticket
 from dtvn.machine.transitions import State
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 
 
-class Issue(Terms, frozen=True):
-    """Create a ticket. The command's bytes are kept as the part of the ticket that never changes."""
+class Issue(FirstTerms, frozen=True):
+    """Create a ticket with these terms."""
 
 
 def check(issue: Issue) -> None:
@@ -42,7 +42,7 @@ def compose(issue: Issue) -> dict[str, object]:
 
 def rule(at: Context, operation: Operation, command: Issue, ticket: Ticket | None) -> Result:
     """Create the ticket, unless one has its name."""
-    issued = operation.payload or canonical.encode(command)
+    issued = operation.payload or canonical.encode_trimmed(command)
     if ticket is not None:
         if not at.stands(operation, ticket):
             return reasons.TICKET_EXISTS, ticket.state
