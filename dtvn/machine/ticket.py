@@ -67,13 +67,6 @@ class Seeded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     created: int
 
 
-class Window(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The first of the Terms: when the ticket is valid at gates, 0 meaning no bound."""
-
-    not_before: int = 0
-    not_after: int = 0
-
-
 class Ticket(msgspec.Struct, eq=False, gc=False):
     """A ticket in memory, about 500 bytes in all; the two byte strings are canonical."""
 
@@ -100,7 +93,6 @@ read_packed = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
 read_head = msgspec.msgpack.Decoder(TicketHead).decode
 read_terms = msgspec.msgpack.Decoder(Terms).decode
 """The Terms in their bytes as this node keeps them; raises msgspec.MsgspecError if damaged."""
-read_window = msgspec.msgpack.Decoder(Window).decode
 
 
 def read_state(state: bytes) -> TicketState | None:

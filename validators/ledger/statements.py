@@ -59,12 +59,10 @@ DROP_BODIES = "DELETE FROM ledger_batchbody WHERE id = ?"
 TICKET_COLUMNS = (
     "event, ticket_id, state, validator, timestamp, sequence, gate, device, product, seat, row, checksum"
 )
-_CHANGING = ("state", "validator", "timestamp", "sequence", "gate", "device", "row", "checksum")
-"""Columns that an upsert rewrites; the others never change once the ticket exists."""
 UPSERT_TICKET = (
     f"INSERT INTO ledger_ticket ({TICKET_COLUMNS})"  # noqa: S608 - constants only
     f" VALUES ({', '.join('?' * 12)}) ON CONFLICT (event, ticket_id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _CHANGING)
+    + ", ".join(f"{name} = excluded.{name}" for name in TICKET_COLUMNS.split(", ")[2:])
 )
 UPSERT_TICKET_BYTES = (
     "INSERT INTO ledger_ticket (id, event, ticket_id, state, row, checksum) VALUES (?, ?, ?, ?, ?, ?)"

@@ -52,9 +52,7 @@ def rule(at: Context, operation: Operation, command: Issue, ticket: Ticket | Non
         return reasons.FULL, b""
     at.count(operation)
     state = at.state(operation, operation.ticket, State.ISSUED)
-    at.registry.create(
-        operation.event, operation.ticket, state, issued, (command.not_before, command.not_after)
-    )
+    at.registry.create(operation.event, operation.ticket, state, issued, command)
     return reasons.OK, state
 
 

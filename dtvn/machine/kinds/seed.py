@@ -8,7 +8,7 @@ from dtvn.machine.fields import Command
 from dtvn.machine.kinds.kind import Kind, Result
 from dtvn.machine.registry import TICKETS_MAX
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
-from dtvn.machine.ticket import Seeded, Ticket, read_window
+from dtvn.machine.ticket import Seeded, Ticket, read_terms
 from dtvn.machine.transitions import State
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
@@ -32,8 +32,7 @@ def rule(at: Context, operation: Operation, command: Seed, ticket: Ticket | None
         at.count(operation)
     for name, issued in missing:
         state = at.state(operation, name, State.ISSUED)
-        window = read_window(issued)
-        at.registry.create(event, name, state, issued, (window.not_before, window.not_after))
+        at.registry.create(event, name, state, issued, read_terms(issued))
     return reasons.OK, canonical.encode(Seeded(created=len(missing)))
 
 
