@@ -35,6 +35,8 @@ CONTINUES = (HASH, NUMBER, NUMBER, HASH, HASH, NUMBER, [(str, HASH), 31])  # the
 CHAIN, EPOCH, VOTES = (NUMBER, bytes, [bytes, MANY]), (NUMBER, [MEMBER, MANY]), [(NUMBER, SIGNATURE), 31]
 LEAF = (NUMBER, (str, str, str, str, str, NUMBER, bytes, bytes), WORD, NUMBER, bytes)
 TICKET = (str, str, {int: range(1, 6)}, str, *[NUMBER] * 3, *[str] * 3, bytes, *[str] * 3, [NUMBER, MANY])
+MOMENT = {int: range(1 << 63)}  # and behind a ticket's state, in an answer that names its ticket, its terms
+ANSWERED = (*TICKET, str, str, MOMENT, MOMENT, bool, str, MOMENT, bool)
 PROOF = {2: ("receipts", VOTES), 7: ("checkpoint", NUMBER, NUMBER, HASH, NUMBER, PATH, VOTES)}
 PROOF |= {4: ("continuation", HASH, PATH, VOTES)}
 CERTIFICATE = (NUMBER, TAG, bytes, NUMBER, PATH, NUMBER, NUMBER, HASH, HASH, PROOF)
@@ -183,14 +185,19 @@ class Proved:
         found = opened(data, CERTIFICATE, "the certificate")
         version, tag, leaf, sides, path, self.epoch, self.sequence, batch, previous, proof = found
         self.continued = proof[0] == "continuation"
-        known = 2 if self.continued else 1
-        why = f"a certificate of version {version}; this verifier knows {known}"
-        need(version == known, "unknown_version", "certificate", why)
+        known = [2] if self.continued else [1, 3]
+        why = f"a certificate of version {version}; this verifier knows {' and '.join(map(str, known))}"
+        need(version in known, "unknown_version", "certificate", why)
         why = "the certificate is of another cluster than this chain"
         need(tag == chain.cluster[:8], "other_cluster", "certificate", why)
         self.index, operation, self.code, self.time, self.state = opened(leaf, LEAF, "the leaf")
         self.kind, self.event, self.ticket, *_ = operation
-        ticket = opened(self.state, TICKET, "the state") if self.state[:1] == b"\x9f" else []  # 15 fields
+        answered = self.state[:3] == b"\xdc\0\x17"  # 23 fields; a ticket's state alone has 15
+        ticket = opened(self.state, ANSWERED, "the state") if answered else []
+        ticket = opened(self.state, TICKET, "the state") if self.state[:1] == b"\x9f" else ticket
+        fits, why = version == 2 or answered == (version == 3), "the certificate has not the form of one"
+        need(fits, "malformed", "certificate", why)
+        self.ticket = ticket[1] if answered else self.ticket
         self.ticket_state = ticket if ticket[:2] == [self.event, self.ticket] else None
         entry = [self.epoch, self.sequence, batch, results_root(leaf, sides, path), self.time, previous]
         self.entry = sha256(b"dtvn/v1/entry\0" + pack(entry))
@@ -236,6 +243,9 @@ class Proved:
         if self.ticket_state:
             status, gate, device = (self.ticket_state[field] for field in (2, 11, 12))
             where = (gate and f", gate {shown(gate)}") + (device and f", device {shown(device)}")
+            product, seat, _, _, blocked, why, *_ = self.ticket_state[15:] or [""] * 6
+            where += (product and f", product {shown(product)}") + (seat and f", seat {shown(seat)}")
+            where += ", blocked" + (why and f": {shown(why)}") if blocked else ""
             yield f"right after it the ticket was {STATES[status]}{where}"
         yield from (second_file("a continued cluster").continued(*each) for each in self.continues)
         yield "It is an outcome at one point of the log and says nothing about what came later."

@@ -32,17 +32,25 @@ from dtvn.machine.reasons import REASONS, OutcomeReason
 from dtvn.machine.recover_operation import operation_for
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.snapshot import Proof, prove_ticket
+from dtvn.machine.terms import Terms
 from dtvn.machine.ticket import (
+    ANSWERED_HEAD,
+    AnsweredState,
     TicketState,
     is_upheld,
     read_head,
     read_packed,
     read_state,
+    read_terms,
     seeded_count,
 )
 from dtvn.machine.transitions import NAMES, TRANSITIONS, State, kinds_to, public_counts, state_of
 
 __all__ = [
+    "ANSWERED_HEAD",
+    "AnsweredState",
+    "Terms",
+    "read_terms",
     "CAPABILITY",
     "NAMES",
     "REASONS",

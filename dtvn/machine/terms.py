@@ -49,8 +49,8 @@ class Terms(FirstTerms, frozen=True):
     revoked: tuple[bytes, ...] = ()
     """Digests of its codes that were replaced; they stay the ticket's for ever."""
     entered_at: int = 0
-    """The source's time of an entry that was made elsewhere and imported, Unix microseconds; 0: unknown, or no
-    such entry."""
+    """The source's time of an entry that was made elsewhere and imported, Unix microseconds; 0: unknown, or
+    no such entry."""
     changed: bool = False
     """Whether another operation changed the terms since the issue: then a late retry of the issue is not
     compared with what may have changed (R13)."""

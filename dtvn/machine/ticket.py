@@ -57,7 +57,7 @@ class AnsweredState(TicketState, frozen=True, array_like=True, forbid_unknown_fi
     """Whether this operation added the product to those of its event."""
 
 
-ANSWERED = b"\xdc\x00\x17"
+ANSWERED_HEAD = b"\xdc\x00\x17"
 """How the bytes of an AnsweredState begin: an array of 23 fields. A TicketState, of 15, begins with 0x9f."""
 
 
@@ -98,7 +98,7 @@ read_terms = msgspec.msgpack.Decoder(Terms).decode
 def read_state(state: bytes) -> TicketState | None:
     """The TicketState in `Outcome.state` of a ticket operation, an AnsweredState where it is one; None for
     b"" (no such ticket). Raises CanonicalError."""
-    if state.startswith(ANSWERED):
+    if state.startswith(ANSWERED_HEAD):
         return canonical.decode(AnsweredState, state)
     return canonical.decode(TicketState, state) if state else None
 
@@ -115,7 +115,7 @@ def answered(state: bytes, terms: Terms, *, product_added: bool = False) -> byte
         terms.entered_at,
         product_added,
     )
-    return ANSWERED + state[1:] + canonical.encode(told)[1:]
+    return ANSWERED_HEAD + state[1:] + canonical.encode(told)[1:]
 
 
 def is_upheld(state: bytes) -> bool:
