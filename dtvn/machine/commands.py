@@ -73,8 +73,8 @@ def check(operation: Operation) -> Command:
     if kind in TICKETLESS:
         if operation.ticket:
             raise CommandError(f"ticket: {kind} names none")
-    elif not is_name(operation.ticket):
-        raise CommandError("ticket: 1 to 128 characters of A-Z a-z 0-9 . _ : -, a letter or digit first")
+    elif operation.ticket or KINDS[kind].with_code is None:
+        _check_ticket(operation.ticket)
     if kind in EVENTLESS:
         if operation.event:
             raise CommandError(f"event: {kind} names none")
@@ -84,7 +84,20 @@ def check(operation: Operation) -> Command:
         raise CommandError(f"actor: at most {ACTOR_LENGTH_MAX} characters without control characters")
     if len(operation.nonce) > NONCE_BYTES_MAX:
         raise CommandError(f"nonce: at most {NONCE_BYTES_MAX} bytes")
-    return read(kind, operation.payload)
+    command = read(kind, operation.payload)
+    if not operation.ticket and kind not in TICKETLESS and not code_of(command):
+        _check_ticket("")
+    return command
+
+
+def code_of(command: Command) -> bytes:
+    """The digest of the code that finds the ticket, b"" if its name does."""
+    return getattr(command, "code", None) or b""
+
+
+def _check_ticket(name: str) -> None:
+    if not is_name(name):
+        raise CommandError("ticket: 1 to 128 characters of A-Z a-z 0-9 . _ : -, a letter or digit first")
 
 
 def read(kind: str, payload: bytes) -> Command:

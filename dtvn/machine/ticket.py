@@ -87,7 +87,14 @@ class Ticket(msgspec.Struct, eq=False, gc=False):
     not_before: int
     not_after: int
 
+    @property
+    def plain(self) -> bool:
+        """Whether its terms are of the first form, so that it has neither codes nor a block."""
+        return self.issued[0] == FIRST_TERMS
 
+
+FIRST_TERMS = 0x90 + Terms.first_form
+"""First byte of terms of the first form."""
 read_packed = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
 """(state, issued) in the canonical bytes of both; raises msgspec.MsgspecError if damaged."""
 read_head = msgspec.msgpack.Decoder(TicketHead).decode
