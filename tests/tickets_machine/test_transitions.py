@@ -15,11 +15,13 @@ from dtvn.machine import (
     Admit,
     Barrier,
     CancelLock,
+    ChangeTicket,
     Command,
     Consume,
     Dispute,
     GrantPrincipal,
     GrantStatement,
+    ImportEntry,
     Issue,
     LimitPrincipal,
     Lock,
@@ -27,6 +29,7 @@ from dtvn.machine import (
     Reconfigure,
     Release,
     Renew,
+    Replace,
     Resolve,
     RevokePrincipal,
     RotatePrincipal,
@@ -62,6 +65,7 @@ COMMANDS: dict[str, Command] = {
     "dispute": Dispute(reason="seen twice"),
     "clear": Resolve(verdict="clear"),
     "uphold": Resolve(verdict="uphold"),
+    "import_entry": ImportEntry(at=START, gate="south"),
 }
 
 
@@ -102,6 +106,8 @@ def test_spec_7_only_the_transitions_of_the_contract_exist() -> None:
         ("consume", "VALIDATED", "CONSUMED"),
         ("admit", "ISSUED", "CONSUMED"),
         ("admit", "VALIDATED", "CONSUMED"),
+        ("import_entry", "ISSUED", "CONSUMED"),
+        ("import_entry", "VALIDATED", "CONSUMED"),
         ("dispute", "VALIDATED", "DISPUTED"),
         ("clear", "DISPUTED", "VALIDATED"),
         ("uphold", "DISPUTED", "UPHELD"),
@@ -362,6 +368,8 @@ WITH_FIELDS: dict[str, Command] = {
     "renew": Renew("leader", b"a", 3, 4),
     "unlock": Unlock("leader", b"a", 3),
     "cancel_lock": CancelLock("leader", b"a"),
+    "replace": Replace((bytes(32), bytes(31) + b"1")),
+    "change": ChangeTicket(seat="A1"),
 }
 """Commands that cannot be made of nothing."""
 
