@@ -23,7 +23,7 @@ from dtvn.machine.fields import (
     is_name,
     is_text,
 )
-from dtvn.machine.kinds import EVENTLESS, KIND_OF, KINDS, TICKETLESS
+from dtvn.machine.kinds import CODED, EVENTLESS, KIND_OF, KINDS, TICKETLESS
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 
@@ -73,7 +73,7 @@ def check(operation: Operation) -> Command:
     if kind in TICKETLESS:
         if operation.ticket:
             raise CommandError(f"ticket: {kind} names none")
-    elif operation.ticket or KINDS[kind].with_code is None:
+    elif operation.ticket or kind not in CODED:
         _check_ticket(operation.ticket)
     if kind in EVENTLESS:
         if operation.event:

@@ -10,7 +10,7 @@ from dtvn.machine import commands, reasons
 from dtvn.machine.codes import DIGEST_SIZE
 from dtvn.machine.context import Context
 from dtvn.machine.fields import NONCE_BYTES_MAX, Command, CommandError, is_name
-from dtvn.machine.kinds import EVENTLESS, KINDS, NAMING
+from dtvn.machine.kinds import CODED, EVENTLESS, KINDS, NAMING
 from dtvn.machine.kinds.kind import Kind, Result
 from dtvn.machine.nonces import Remembered
 from dtvn.machine.ticket import Ticket
@@ -18,8 +18,6 @@ from dtvn.protocol.consensus.messages import Operation
 
 VALID_FOR_MAX = 600_000_000
 """Most microseconds by which `valid_until` may lie ahead of batch time (R14)."""
-UNNAMED = "0"
-"""Stands for the name of a ticket that a code finds."""
 MEMO_MAX = 4_096
 """Size of each memo of decoded commands, checked actors and events; a full memo is cleared."""
 
@@ -102,19 +100,20 @@ class Operations:
             return None
         payload, name = operation.payload, operation.ticket
         known = self._commands.get((kind, payload))
-        if known is None and (with_code := KINDS[kind].with_code if kind in KINDS else None):
+        coded = known is None and kind in CODED
+        if coded:
             # Each code is read once, and what comes with it, gate and device, often.
             known = self._commands.get((kind, payload[:-DIGEST_SIZE]))
-            if known is not None:
-                known = with_code(known, payload[-DIGEST_SIZE:])
-                name = name or UNNAMED
         if (
             known is not None
             and operation.actor in self._actors
             and len(operation.nonce) <= NONCE_BYTES_MAX
-            and (ticket is not None or (operation.event in self._events and is_name(name)))
+            and (
+                ticket is not None
+                or (operation.event in self._events and ((coded and not name) or is_name(name)))
+            )
         ):
-            return known
+            return CODED[kind](known, payload[-DIGEST_SIZE:]) if coded else known
         try:
             command = commands.check(operation)
         except CommandError:

@@ -17,6 +17,9 @@ from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.machine.transitions import TRANSITIONS, State
 from dtvn.protocol.consensus.messages import Operation
 
+_ADMIT = TRANSITIONS["admit"]
+_IN_DISPUTE = frozenset((State.DISPUTED, State.UPHELD))
+
 
 class Asked:
     """An admission while it is judged."""
@@ -58,7 +61,7 @@ def find(at: Context, operation: Operation, code: bytes) -> Ticket | None:
 
 def decide(asked: Asked) -> str | None:
     """The outcome code of an admission that changes nothing; None: the ticket is admitted."""
-    for _reasons, check in ORDER:
+    for check in _CHECKS:
         if (reason := check(asked)) is not None:
             return reason
     return None
@@ -114,7 +117,7 @@ def _blocked(asked: Asked) -> str | None:
 
 
 def _disputed(asked: Asked) -> str | None:
-    return reasons.DISPUTED if asked.ticket.status in (State.DISPUTED, State.UPHELD) else None
+    return reasons.DISPUTED if asked.ticket.status in _IN_DISPUTE else None
 
 
 def _window(asked: Asked) -> str | None:
@@ -127,7 +130,7 @@ def _product(asked: Asked) -> str | None:
 
 
 def _entered(asked: Asked) -> str | None:
-    target = TRANSITIONS["admit"][asked.ticket.status]
+    target = _ADMIT[asked.ticket.status]
     return target if isinstance(target, str) else None
 
 
@@ -144,3 +147,4 @@ ORDER: tuple[tuple[tuple[str, ...], Check], ...] = (
     ((reasons.ALREADY_CONSUMED,), _entered),
 )
 """The checks of an admission, each with the reasons that it gives: the first that gives one decides."""
+_CHECKS = tuple(check for _given, check in ORDER)

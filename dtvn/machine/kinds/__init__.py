@@ -4,6 +4,9 @@ A new kind is a module of this folder that declares its KIND (kind.py says what 
 in the table. What else knows kinds reads them here.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from dtvn.machine.fields import Command
 from dtvn.machine.kinds import (
     acquire,
@@ -51,6 +54,8 @@ TICKETLESS: set[str] = set()
 """Kinds whose `ticket` is ""."""
 NAMING: set[str] = set()
 """Kinds that name a ticket: their outcomes contain its state."""
+CODED: dict[str, Callable[[Any, bytes], Command]] = {}
+"""Kind whose operations may name a ticket by a code -> its Kind.with_code."""
 
 
 def register(kind: Kind) -> None:
@@ -61,6 +66,8 @@ def register(kind: Kind) -> None:
         CAPABILITY[kind.name] = kind.capability
     if kind.names == "nothing":
         EVENTLESS.add(kind.name)
+    if kind.with_code is not None:
+        CODED[kind.name] = kind.with_code
     (NAMING if kind.names == "ticket" else TICKETLESS).add(kind.name)
 
 
