@@ -274,8 +274,8 @@ def scan(door: Door, name: str, ticket: str, code: bytes) -> Operation:
 
 
 def test_an_admission_by_code_costs_little_more_than_one_by_id() -> None:
-    """Medians of seven rounds in turn, in one machine; every ticket has a code. The better of two tries: other
-    work on the machine disturbs them."""
+    """Medians of seven rounds in turn, in one machine; every ticket has a code. The better of two tries, as
+    other work on the machine disturbs them."""
     found = []
     for _ in range(2):
         door = Door(searched=False, created=False)
