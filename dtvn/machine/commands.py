@@ -14,6 +14,7 @@ from hashlib import sha256
 
 import msgspec
 
+from dtvn.machine.codes import DIGEST_SIZE
 from dtvn.machine.fields import (
     ACTOR_LENGTH_MAX,
     DEFAULT_EVENT,
@@ -26,6 +27,9 @@ from dtvn.machine.fields import (
 from dtvn.machine.kinds import CODED, EVENTLESS, KIND_OF, KINDS, TICKETLESS
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
+
+_DIGEST_HEAD = bytes((0xC4, DIGEST_SIZE))
+"""MessagePack: that many bytes follow."""
 
 
 def build(
@@ -133,18 +137,28 @@ def _named(kind: type[Command], text: str) -> str:
 
 
 def request_digest(operation: Operation) -> bytes:
-    """Hash to which a nonce is bound: of the operation without its transport fields, 32 bytes (R13)."""
+    """Hash to which a nonce is bound: of the operation without its transport fields, 32 bytes (R13).
+
+    Beside a code, the ticket that an admission names counts as one: it is the text that was read, which its
+    sender adds or leaves out by what it knows of the code at that time.
+    """
     body = canonical.encode(
         (
             operation.kind,
             operation.event,
-            operation.ticket,
+            "" if _holds_code(operation) else operation.ticket,
             operation.actor,
             operation.nonce,
             operation.payload,
         )
     )
     return sha256(b"dtvn/v1/request\0" + body).digest()
+
+
+def _holds_code(operation: Operation) -> bool:
+    """Whether a well-formed operation ends with the digest of a code. Its header is in no text, since 0xc4
+    begins a letter that 0x20 cannot end."""
+    return operation.kind in CODED and operation.payload[-DIGEST_SIZE - 2 : -DIGEST_SIZE] == _DIGEST_HEAD
 
 
 def operation_digest(operation: Operation) -> bytes:

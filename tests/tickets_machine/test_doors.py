@@ -17,6 +17,7 @@ from dtvn.machine import (
     Validate,
     read_state,
 )
+from dtvn.machine.commands import request_digest
 from dtvn.protocol.consensus.messages import Outcome
 from tests.tickets_machine.doors import EVENT, Door, answer, row, with_payload
 from tests.tickets_machine.support import HOUR, Machine
@@ -151,6 +152,22 @@ def test_a_repetition_and_an_early_refusal_name_the_ticket_of_the_code() -> None
     assert first == again
 
 
+def test_a_nonce_is_bound_to_the_code_and_not_to_the_text_beside_it() -> None:
+    """The platform sends the text while its copy knows no such code: a repetition may come without it."""
+    door = Door(created=False)
+    door.issues("T-1", "ABC123")
+    first = door.scans("ABC123", ticket="ABC123", nonce=b"n")
+    assert first.code == "ok"
+    assert door.scans("ABC123", nonce=b"n") == first
+    door.issues("T-2", "ABC124")
+    assert door.scans("ABC124", nonce=b"n").code == "nonce_reused"
+    assert door.does(Admit("north", "d1", b""), "T-1", principal="scanner", nonce=b"n").code == "nonce_reused"
+    by_id = [
+        door.operation(Admit("north", "d1", b""), name, event=EVENT, nonce=b"n") for name in ("T-1", "T-2")
+    ]
+    assert len({*map(request_digest, by_id)}) == 2
+
+
 def test_every_code_of_a_gate_is_read_for_itself() -> None:
     """The memo of decoded commands keeps gate and device of a scan, never its code."""
     door = Door()
@@ -249,7 +266,9 @@ def test_an_event_is_created_and_replaced_as_a_whole() -> None:
     assert (again.name, again.zone, again.products, again.ids_are_codes) == ("Gala", "", (), False)
     assert again.salt == door.salt
     assert door.event_row() == again
-    assert door.does(SetEvent(), principal="scanner").code == "not_permitted"
+    assert door.does(SetEvent(), principal="scanner") == Outcome("not_permitted", b"")
+    assert door.does(SetEvent("Gala"), nonce=b"n").code == "ok"
+    assert door.does(SetEvent("Gala"), nonce=b"n") == Outcome("ok", b""), "only the code is known"
 
 
 @pytest.mark.parametrize("zone", ["Europe/Vienna", "Etc/GMT+3", "America/Argentina/Buenos_Aires", "UTC", ""])
@@ -271,6 +290,7 @@ def test_the_core_knows_the_form_of_a_zone(zone: str) -> None:
         {"products": (("", True),)},
         {"products": (("A\x00", True),)},
         {"products": (("A", True), ("A", False))},
+        {"products": tuple((f"{number:04}" + "é" * 124, True) for number in range(300))},
         {"products": tuple((f"P{number:04}", True) for number in range(1_001))},
     ],
 )

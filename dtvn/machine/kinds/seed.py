@@ -32,7 +32,10 @@ def rule(at: Context, operation: Operation, command: Seed, ticket: Ticket | None
         at.count(operation)
     for name, issued in missing:
         state = at.state(operation, name, State.ISSUED)
-        at.registry.create(event, name, state, issued, read_terms(issued))
+        terms = read_terms(issued)
+        at.registry.create(event, name, state, issued, terms)
+        if not at.events.full(event, terms.product):
+            at.events.add(event, terms.product, at.moment, coded=False)
     return reasons.OK, canonical.encode(Seeded(created=len(missing)))
 
 

@@ -20,6 +20,8 @@ from dtvn.protocol.consensus.messages import Operation
 ZONE = "^([A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*)?$"
 """Form of a name in the IANA time zone database; the core knows no such names."""
 ZONE_LENGTH_MAX = 64
+NAMES_BYTES_MAX = 64 * 1024
+"""Most bytes of all names of products in one operation, so that a certificate has room for it."""
 
 Product = tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=LABEL_LENGTH_MAX)], bool]
 """(name, whether a ticket of it admits)."""
@@ -46,18 +48,14 @@ def check(command: SetEvent) -> None:
         raise CommandError("products: names must ascend, each once")
     if not all(map(is_text, names)):
         raise CommandError("products: holds a control character")
+    if sum(len(name.encode("utf-8")) for name in names) > NAMES_BYTES_MAX:
+        raise CommandError(f"products: their names have more than {NAMES_BYTES_MAX} bytes in all")
 
 
 def compose(command: SetEvent) -> dict[str, object]:
     """Products in normal form C, sorted."""
     products = ((unicodedata.normalize("NFC", name), admits) for name, admits in command.products)
     return {"products": tuple(sorted(products))}
-
-
-def shown(at: Context, operation: Operation, command: SetEvent, ticket: Ticket | None) -> bytes:
-    """The event's row, b"" if it has none."""
-    row = at.events.row(operation.event)
-    return b"" if row is None else canonical.encode(row)
 
 
 def rule(at: Context, operation: Operation, command: SetEvent, ticket: Ticket | None) -> Result:
@@ -84,6 +82,5 @@ KIND = Kind(
     subject="event",
     check=check,
     compose=compose,
-    shown=shown,
     event_type="event_set",
 )
