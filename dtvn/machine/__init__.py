@@ -34,6 +34,7 @@ from dtvn.machine.kinds.set_event import SetEvent
 from dtvn.machine.kinds.unblock import Unblock
 from dtvn.machine.kinds.unlock import Unlock
 from dtvn.machine.kinds.validate import Validate
+from dtvn.machine.naming import ticket_of
 from dtvn.machine.principals import Principals, RetiredKey, shown_principal
 from dtvn.machine.reasons import REASONS, OutcomeReason
 from dtvn.machine.recover_operation import operation_for
@@ -70,6 +71,7 @@ __all__ = [
     "default_salt",
     "normalised",
     "read_terms",
+    "ticket_of",
     "CAPABILITY",
     "NAMES",
     "REASONS",

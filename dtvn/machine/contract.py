@@ -14,6 +14,7 @@ import msgspec
 from dtvn.machine.commands import operation_digest
 from dtvn.machine.kinds import KINDS
 from dtvn.machine.kinds.resolve import Resolve
+from dtvn.machine.naming import ticket_of
 from dtvn.machine.reasons import OK
 from dtvn.machine.rows import TicketRow
 from dtvn.machine.terms import Terms
@@ -152,13 +153,14 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
         return canonical.decode(Resolve, self.operation.payload).verdict
 
     def record(self) -> dict[str, Any]:
-        """The ConsensusRecord of the contract."""
+        """The ConsensusRecord of the contract. It names no ticket for an admission by code, which only the
+        state of its outcome does."""
         return consensus_record(
             sequence=self.sequence,
             index=self.index,
             view=self.view,
             request=self.request,
-            ticket=self.operation.ticket,
+            ticket=ticket_of(self.operation, b""),
             kind=self.operation.kind,
             digest=self.digest,
             timestamp=self.timestamp,
