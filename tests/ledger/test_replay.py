@@ -18,10 +18,9 @@ from dtvn.protocol import canonical
 from dtvn.protocol.consensus.executor import Executor, Step
 from dtvn.protocol.consensus.messages import Batch, Bundle, Operation, batch_digest, bundle_digest
 from dtvn.protocol.consensus.verified import VerifiedBatch, VerifiedBundle
-from dtvn.protocol.genesis import cluster_id
+from dtvn.protocol.genesis import Genesis, cluster_id
 from dtvn.protocol.wire import FrameSigner
 from dtvn.protocol.wire.envelope import encode_envelope, kind_of
-from tests.ledger.samples import CLUSTER
 from tests.tickets_machine.support import genesis
 from validators.ledger import Ledger, open_ledger
 from validators.ledger.statements import TICKET_COLUMNS
@@ -91,13 +90,14 @@ class Life:
 class Replica:
     """Executor, application and ledger, as a host drives them."""
 
-    def __init__(self, place: Location) -> None:
-        self.ledger = open_ledger(place, cluster_id=CLUSTER, alias=ALIAS)
-        self.application = TicketApplication(FOUNDED, cluster_id(FOUNDED))
+    def __init__(self, place: Location, founded: Genesis = FOUNDED, *, searched: bool = False) -> None:
+        cluster = cluster_id(founded)
+        self.ledger = open_ledger(place, cluster_id=cluster, alias=ALIAS, indexed=searched)
+        self.application = TicketApplication(founded, cluster, searched=searched)
         self.executor = Executor(0, self.application)
         tail = self.ledger.load()
         self.application.load(tail.rows)
-        signer = FrameSigner(CLUSTER, b"", self)
+        signer = FrameSigner(cluster, b"", self)
         for note in self.executor.restore(tail, signer):
             self.ledger.notice(note)
 
