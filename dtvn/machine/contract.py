@@ -152,15 +152,20 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
             return ""
         return canonical.decode(Resolve, self.operation.payload).verdict
 
+    @property
+    def ticket(self) -> str:
+        """The id of its ticket; "" for an admission by code, whose ticket only the state of its outcome
+        names."""
+        return ticket_of(self.operation, b"")
+
     def record(self) -> dict[str, Any]:
-        """The ConsensusRecord of the contract. It names no ticket for an admission by code, which only the
-        state of its outcome does."""
+        """The ConsensusRecord of the contract."""
         return consensus_record(
             sequence=self.sequence,
             index=self.index,
             view=self.view,
             request=self.request,
-            ticket=ticket_of(self.operation, b""),
+            ticket=self.ticket,
             kind=self.operation.kind,
             digest=self.digest,
             timestamp=self.timestamp,

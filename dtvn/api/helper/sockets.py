@@ -136,7 +136,7 @@ class Feed:
                 if count > 0:
                     frames.append({"type": EVENT_TYPES[kind], "count": count, "timestamp": at, **origin})
             elif kind in SENT:
-                name, state, ticket = EVENT_TYPES[kind], STATE_AFTER[kind], item.operation.ticket
+                name, state, ticket = EVENT_TYPES[kind], STATE_AFTER[kind], item.ticket
                 frames.append({"type": name, "ticket_id": ticket, "timestamp": at, "state": state, **origin})
         return frames
 
