@@ -137,6 +137,16 @@ def test_an_entry_made_elsewhere_keeps_its_time_and_is_no_admission_of_today(doo
     assert read_snapshot()["counts"]["CONSUMED"] == 2
 
 
+@pytest.mark.parametrize("zone", ["Mars/Base", "Europe"])
+def test_a_zone_that_this_host_does_not_know_is_the_platforms(door: Door, settings: Any, zone: str) -> None:
+    """The log checks only its form."""
+    settings.EVENT_TIME_ZONE = "Asia/Tokyo"
+    door.order(kind("set_event", zone=zone))
+    [issued] = door.order(Issue(not_before=YEAR_2030, not_after=2**62, codes=(bytes(32),)), ticket="T-1")
+    assert issued["valid_from"] == "2030-01-01T09:00:00+09:00"
+    assert issued["valid_until"] == "9999-12-31T23:59:59+00:00", "where the calendar ends"
+
+
 def test_events_of_the_first_forms_stay_as_they_were(learner: RealLearner, operate: Any) -> None:
     before = read_applied()
     operate("issue T-1", "admit T-1", "admit T-1", "admit T-2")

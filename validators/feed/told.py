@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from dtvn.api.told import told_fields
-from dtvn.machine import NAMES, REASONS, AnsweredState, read_state
+from dtvn.machine import ANSWERED_HEAD, NAMES, REASONS, AnsweredState
 from dtvn.machine.kinds import NAMING
 from dtvn.machine.reasons import OK, UNKNOWN_EVENT
+from dtvn.protocol import canonical
 from validators.ledger.event_zones import zone_of
 from validators.ledger.models import OperationRecord
 from validators.ledger.proofs import outcome_states
@@ -23,11 +24,11 @@ def told(using: str, records: Sequence[OperationRecord]) -> dict[int, dict[str, 
     matter it is: of these forms, and of an admission by code (no other operation on a ticket names none)."""
     about = [record for record in records if record.operation in NAMING]
     states = outcome_states(using, {record.sequence for record in about})
-    answers: dict[int, AnsweredState] = {}
-    for record in about:
-        state = read_state(states.get(record.pk, b""))
-        if isinstance(state, AnsweredState):
-            answers[record.pk] = state
+    answers = {
+        record.pk: canonical.decode(AnsweredState, state)
+        for record in about
+        if (state := states.get(record.pk, b"")).startswith(ANSWERED_HEAD)
+    }
     zones = {event: zone_of(event_row(using, event)) for event in {one.event for one in answers.values()}}
     found: dict[int, dict[str, Any]] = {}
     for record in about:
