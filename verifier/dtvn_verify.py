@@ -27,14 +27,15 @@ BEGINS |= {0xC4 + n: (bytes, 0, 1 << n) for n in range(3)} | {0xCC + n: (int, 0,
 BEGINS |= {0xD9 + n: (str, 0, 1 << n) for n in range(3)} | {0xDC + n: (list, 0, 2 << n) for n in range(2)}
 FIRST_BYTE = {begins: byte for byte, begins in BEGINS.items()}
 # Forms: type or exact text; {type: lengths}, {int: values}, {length: array}; (fields of array); [item, most]
-NUMBER, WORD, MANY = {int: range((1 << 62) + 1)}, {str: range(257)}, 1 << 24
+NUMBER, TIME, WORD, MANY = {int: range((1 << 62) + 1)}, {int: range(1 << 63)}, {str: range(257)}, 1 << 24
 TAG, HASH, SIGNATURE, PATH = ({bytes: lengths} for lengths in ([8], [32], [64], range(0, 2049, 32)))
 MEMBER, PRINCIPAL, PARAMETERS = (str, HASH, str, NUMBER), (str, HASH, [(str, str), MANY]), (NUMBER,) * 7
 GENESIS = (str, NUMBER, [MEMBER, MANY], [PRINCIPAL, MANY], PARAMETERS, bool, NUMBER)
 CONTINUES = (HASH, NUMBER, NUMBER, HASH, HASH, NUMBER, [(str, HASH), 31])  # the last state of an old cluster
 CHAIN, EPOCH, VOTES = (NUMBER, bytes, [bytes, MANY]), (NUMBER, [MEMBER, MANY]), [(NUMBER, SIGNATURE), 31]
 LEAF = (NUMBER, (str, str, str, str, str, NUMBER, bytes, bytes), WORD, NUMBER, bytes)
-TICKET = (str, str, {int: range(1, 6)}, str, *[NUMBER] * 3, *[str] * 3, bytes, *[str] * 3, [NUMBER, MANY])
+LIFE = (str, str, {int: range(1, 6)}, str, *[NUMBER] * 3, *[str] * 3, bytes, *[str] * 3, [NUMBER, MANY])
+TICKET = {15: LIFE, 23: (*LIFE, str, str, TIME, TIME, bool, str, TIME, bool)}  # 23: it names its ticket
 PROOF = {2: ("receipts", VOTES), 7: ("checkpoint", NUMBER, NUMBER, HASH, NUMBER, PATH, VOTES)}
 PROOF |= {4: ("continuation", HASH, PATH, VOTES)}
 CERTIFICATE = (NUMBER, TAG, bytes, NUMBER, PATH, NUMBER, NUMBER, HASH, HASH, PROOF)
@@ -149,10 +150,8 @@ class Chain:
         ends = [*(after for _, after in self.epochs[1:]), sequence]
         why = f"epoch {epoch} is not in this chain, which ends with {len(ends) - 1}"
         need(epoch < len(ends), "unknown_epoch", f"epoch {epoch}", why)
-        inside, why = (
-            self.epochs[epoch][1] < sequence <= ends[epoch],
-            f"sequence {sequence} is not in epoch {epoch}",
-        )
+        inside = self.epochs[epoch][1] < sequence <= ends[epoch]
+        why = f"sequence {sequence} is not in epoch {epoch}"
         need(inside, "outside_epoch", f"sequence {sequence}", why)
         return self.epochs[epoch][0]
 
@@ -183,14 +182,18 @@ class Proved:
         found = opened(data, CERTIFICATE, "the certificate")
         version, tag, leaf, sides, path, self.epoch, self.sequence, batch, previous, proof = found
         self.continued = proof[0] == "continuation"
-        known = 2 if self.continued else 1
+        known = "2" if self.continued else "1 and 3"
         why = f"a certificate of version {version}; this verifier knows {known}"
-        need(version == known, "unknown_version", "certificate", why)
+        need(str(version) in known.split(" and "), "unknown_version", "certificate", why)
         why = "the certificate is of another cluster than this chain"
         need(tag == chain.cluster[:8], "other_cluster", "certificate", why)
         self.index, operation, self.code, self.time, self.state = opened(leaf, LEAF, "the leaf")
         self.kind, self.event, self.ticket, *_ = operation
-        ticket = opened(self.state, TICKET, "the state") if self.state[:1] == b"\x9f" else []  # 15 fields
+        answered = self.state[:3] == b"\xdc\0\x17"  # an array of 23
+        ticket = opened(self.state, TICKET, "the state") if answered or self.state[:1] == b"\x9f" else []
+        why = "the certificate has not the form of one"
+        need(version == 2 or answered == (version == 3), "malformed", "certificate", why)
+        self.ticket = ticket[1] if answered else self.ticket
         self.ticket_state = ticket if ticket[:2] == [self.event, self.ticket] else None
         entry = [self.epoch, self.sequence, batch, results_root(leaf, sides, path), self.time, previous]
         self.entry = sha256(b"dtvn/v1/entry\0" + pack(entry))
@@ -210,10 +213,8 @@ class Proved:
         q = n if self.continued else (n + (n - 1) // 3 + 2) // 2  # two sets of q share more than f members
         why = f"it has {len(who)} signatures; exactly {q} of {n} are needed"
         need(len(who) == q, "signature_count", "signatures", why)
-        why, good = (
-            "its signers are not distinct members in ascending order",
-            who == sorted({*who}) and who[-1] < n,
-        )
+        why = "its signers are not distinct members in ascending order"
+        good = who == sorted({*who}) and who[-1] < n
         need(good, "bad_signers", "signatures", why)
         for index, signature in proof[-1]:
             chain.check(self.members[index], kind, pack([epoch, index, *said]), signature)
@@ -236,6 +237,9 @@ class Proved:
         if self.ticket_state:
             status, gate, device = (self.ticket_state[field] for field in (2, 11, 12))
             where = (gate and f", gate {shown(gate)}") + (device and f", device {shown(device)}")
+            product, seat, _, _, blocked, why, *_ = self.ticket_state[15:] or [""] * 6
+            where += (product and f", product {shown(product)}") + (seat and f", seat {shown(seat)}")
+            where += ", blocked" + (why and f": {shown(why)}") if blocked else ""
             yield f"right after it the ticket was {STATES[status]}{where}"
         yield from (second_file("a continued cluster").continued(*each) for each in self.continues)
         yield "It is an outcome at one point of the log and says nothing about what came later."

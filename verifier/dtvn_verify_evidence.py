@@ -159,10 +159,10 @@ def contradiction(one, other):
 
 
 def changed_what_was_final(first, second):
-    """Whether a ticket changed after its state was final: consumed, or in a final dispute."""
+    """Whether a ticket's state (not its terms) changed after it was final: consumed, or a final dispute."""
     same_ticket = (first.event, first.ticket) == (second.event, second.ticket)
     final = same_ticket and first.ticket_state and first.ticket_state[2] in (3, 5)
-    return final and second.state and first.state != second.state
+    return final and second.state and first.ticket_state[:15] != (second.ticket_state or [])[:15]
 
 
 # --- evidence ----------------------------------------------------------------------------------------

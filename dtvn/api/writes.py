@@ -56,7 +56,7 @@ def issued_ticket(decision: Decision) -> tuple[bytes, bytes] | None:
     """Canonical (state, issued) of the ticket that an issue created, from its outcome without a read; None if
     only the code is known, as for repeats (R16)."""
     command, state = decision.request.command, decision.result.state
-    return (state, canonical.encode(command)) if state and isinstance(command, Issue) else None
+    return (state, canonical.encode_trimmed(command)) if state and isinstance(command, Issue) else None
 
 
 def answer_batch(call: Call, body: BatchBody, order: Callable[[list[Request]], list[Decision]]) -> Answer:

@@ -14,6 +14,7 @@ from hashlib import sha256
 
 import msgspec
 
+from dtvn.machine.codes import DIGEST_SIZE
 from dtvn.machine.fields import (
     ACTOR_LENGTH_MAX,
     DEFAULT_EVENT,
@@ -23,9 +24,12 @@ from dtvn.machine.fields import (
     is_name,
     is_text,
 )
-from dtvn.machine.kinds import EVENTLESS, KIND_OF, KINDS, TICKETLESS
+from dtvn.machine.kinds import CODED, EVENTLESS, KIND_OF, KINDS, TICKETLESS
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
+
+_DIGEST_HEAD = bytes((0xC4, DIGEST_SIZE))
+"""MessagePack: that many bytes follow."""
 
 
 def build(
@@ -45,7 +49,7 @@ def build(
     """
     kind = KIND_OF[type(command)]
     try:
-        payload = canonical.encode(_composed_fields(kind, command))
+        payload = canonical.encode_trimmed(_composed_fields(kind, command))
     except (UnicodeEncodeError, OverflowError, TypeError) as error:
         raise CommandError(f"{kind}: {error}") from error
     operation = Operation(
@@ -73,8 +77,8 @@ def check(operation: Operation) -> Command:
     if kind in TICKETLESS:
         if operation.ticket:
             raise CommandError(f"ticket: {kind} names none")
-    elif not is_name(operation.ticket):
-        raise CommandError("ticket: 1 to 128 characters of A-Z a-z 0-9 . _ : -, a letter or digit first")
+    elif operation.ticket or kind not in CODED:
+        _check_ticket(operation.ticket)
     if kind in EVENTLESS:
         if operation.event:
             raise CommandError(f"event: {kind} names none")
@@ -84,7 +88,20 @@ def check(operation: Operation) -> Command:
         raise CommandError(f"actor: at most {ACTOR_LENGTH_MAX} characters without control characters")
     if len(operation.nonce) > NONCE_BYTES_MAX:
         raise CommandError(f"nonce: at most {NONCE_BYTES_MAX} bytes")
-    return read(kind, operation.payload)
+    command = read(kind, operation.payload)
+    if not operation.ticket and kind not in TICKETLESS and not code_of(command):
+        _check_ticket("")
+    return command
+
+
+def code_of(command: Command) -> bytes:
+    """The digest of the code that finds the ticket, b"" if its name does."""
+    return getattr(command, "code", None) or b""
+
+
+def _check_ticket(name: str) -> None:
+    if not is_name(name):
+        raise CommandError("ticket: 1 to 128 characters of A-Z a-z 0-9 . _ : -, a letter or digit first")
 
 
 def read(kind: str, payload: bytes) -> Command:
@@ -107,7 +124,7 @@ def _empty(command: type[Command]) -> bytes:
     """Bytes of a command without required fields, all at their default; b"" for others."""
     if any(field.required for field in msgspec.structs.fields(command)):
         return b""
-    return canonical.encode(command())
+    return canonical.encode_trimmed(command())
 
 
 def _named(kind: type[Command], text: str) -> str:
@@ -120,18 +137,28 @@ def _named(kind: type[Command], text: str) -> str:
 
 
 def request_digest(operation: Operation) -> bytes:
-    """Hash to which a nonce is bound: of the operation without its transport fields, 32 bytes (R13)."""
+    """Hash to which a nonce is bound: of the operation without its transport fields, 32 bytes (R13).
+
+    Beside a code, the ticket that an admission names counts as one: it is the text that was read, which its
+    sender adds or leaves out by what it knows of the code at that time.
+    """
     body = canonical.encode(
         (
             operation.kind,
             operation.event,
-            operation.ticket,
+            "" if _holds_code(operation) else operation.ticket,
             operation.actor,
             operation.nonce,
             operation.payload,
         )
     )
     return sha256(b"dtvn/v1/request\0" + body).digest()
+
+
+def _holds_code(operation: Operation) -> bool:
+    """Whether a well-formed operation ends with the digest of a code. Its header is in no text, since 0xc4
+    begins a letter that 0x20 cannot end."""
+    return operation.kind in CODED and operation.payload[-DIGEST_SIZE - 2 : -DIGEST_SIZE] == _DIGEST_HEAD
 
 
 def operation_digest(operation: Operation) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dtvn.machine.events import Events, Moment
 from dtvn.machine.fields import NONCE_BYTES_MAX
 from dtvn.machine.locks import Locks
 from dtvn.machine.membership import Memberships
@@ -34,6 +35,7 @@ class Context:
         principals: Principals,
         nonces: NonceTable,
         registry: TicketRegistry,
+        events: Events,
         runs: Runs,
         locks: Locks,
         open_session: Callable[[tuple[int, int], str], None],
@@ -42,6 +44,7 @@ class Context:
         self.principals = principals
         self.nonces = nonces
         self.registry = registry
+        self.events = events
         self.runs = runs
         self.locks = locks
         self.open_session = open_session
@@ -67,6 +70,11 @@ class Context:
     def place(self) -> tuple[int, int]:
         """(sequence, index) of the operation."""
         return self.sequence, self.index
+
+    @property
+    def moment(self) -> Moment:
+        """(sequence, index, effective timestamp) of the operation."""
+        return self.sequence, self.index, self.timestamp
 
     def begin(self, sequence: int, timestamp: int) -> None:
         """Begin a batch."""

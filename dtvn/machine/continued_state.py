@@ -4,9 +4,10 @@ The state has the format of a state transfer (snapshot, parts): each group is ch
 group hashes, and the root over the manifest was signed by q members of the old cluster. Nothing is collected
 here: each group is checked and passed on, so a file of any size takes the memory of one group.
 
-Tickets are kept whole: state, window, product, seat, data, dispute, and the (principal, actor, nonce,
+Tickets are kept whole: state, terms with codes and block, data, dispute, and the (principal, actor, nonce,
 sequence) of the last transition, so that an admitted ticket is refused again and a late retry of its
 admission is recognised (R13). Only the vector clock is set to zeros: it counts by members of the old cluster.
+Events are kept too, with the salts of their codes, so that printed codes still open.
 Left behind are sessions and their bundles (signed under the old cluster id, they are valid nowhere else), the
 nonces of the last hour (the ticket's own nonce is enough to prevent a second admission), runs of agent events
 (their certificates name the old cluster), locks, and principals, retired keys, members, epochs and
@@ -21,7 +22,7 @@ import msgspec
 
 from dtvn.machine.parts import read_list
 from dtvn.machine.rows import TicketBytes
-from dtvn.machine.snapshot import leaf_of
+from dtvn.machine.snapshot import event_rows, leaf_of
 from dtvn.machine.ticket import Ticket, TicketState, read_head, row_of
 from dtvn.machine.tree import SIZE, group_hash, hash_in, is_manifest, nonempty_groups, salted
 from dtvn.protocol import canonical
@@ -99,6 +100,7 @@ def initial_rows(
     for some in items:
         for item in some:
             if len(item) != 2:
+                yield from event_rows(item)
                 continue
             state = msgspec.structs.replace(canonical.decode(TicketState, item[0]), clock=clock)
             number += 1

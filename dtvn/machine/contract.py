@@ -15,10 +15,11 @@ from dtvn.machine.commands import operation_digest
 from dtvn.machine.fields import MICROSECONDS
 from dtvn.machine.kinds import KINDS
 from dtvn.machine.kinds.resolve import Resolve
+from dtvn.machine.naming import ticket_of
 from dtvn.machine.reasons import OK
 from dtvn.machine.rows import TicketRow
 from dtvn.machine.terms import Terms
-from dtvn.machine.ticket import TicketState
+from dtvn.machine.ticket import read_state
 from dtvn.machine.transitions import LEADS_TO, NAMES, State, kinds_to
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
@@ -49,7 +50,9 @@ def ticket_of_row(row: TicketRow) -> dict[str, Any]:
 def ticket_of_bytes(state: bytes, issued: bytes, members: Sequence[str]) -> dict[str, Any]:
     """A Ticket of the contract, from the canonical bytes of its leaf in the state. `members`: ids of all
     present and former members, in the order of the vector clock."""
-    found = canonical.decode(TicketState, state)
+    found = read_state(state)
+    if found is None:
+        raise ValueError("a ticket without a state")
     details = canonical.decode(Terms, issued)
     clock = {name: count for name, count in zip(members, found.clock, strict=False) if count}
     return _ticket(
@@ -149,6 +152,12 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
             return ""
         return canonical.decode(Resolve, self.operation.payload).verdict
 
+    @property
+    def ticket(self) -> str:
+        """The id of its ticket; "" for an admission by code, whose ticket only the state of its outcome
+        names."""
+        return ticket_of(self.operation, b"")
+
     def record(self) -> dict[str, Any]:
         """The ConsensusRecord of the contract."""
         return consensus_record(
@@ -156,7 +165,7 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
             index=self.index,
             view=self.view,
             request=self.request,
-            ticket=self.operation.ticket,
+            ticket=self.ticket,
             kind=self.operation.kind,
             digest=self.digest,
             timestamp=self.timestamp,

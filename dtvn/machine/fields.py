@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from dtvn.machine.codes import DIGEST_SIZE
 from dtvn.protocol.genesis import PRINCIPAL_NAME
 
 MICROSECONDS = 1_000_000
@@ -48,6 +49,8 @@ Holder = Annotated[bytes, msgspec.Meta(min_length=1, max_length=32)]
 Lease = Annotated[int, msgspec.Meta(ge=1, le=LEASE_MAX)]
 Token = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, msgspec.Meta(max_length=NAME_LENGTH_MAX)]
+Digest = Annotated[bytes, msgspec.Meta(min_length=DIGEST_SIZE, max_length=DIGEST_SIZE)]
+"""Of a code (dtvn.machine.codes)."""
 PrincipalName = Annotated[str, msgspec.Meta(pattern=PRINCIPAL_NAME)]
 PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]

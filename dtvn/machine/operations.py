@@ -7,10 +7,11 @@ only then the ticket. A refusal is an outcome like any other and changes no tick
 from __future__ import annotations
 
 from dtvn.machine import commands, reasons
+from dtvn.machine.codes import DIGEST_SIZE
 from dtvn.machine.context import Context
 from dtvn.machine.fields import NONCE_BYTES_MAX, Command, CommandError, is_name
-from dtvn.machine.kinds import EVENTLESS, KINDS, NAMING
-from dtvn.machine.kinds.kind import Result
+from dtvn.machine.kinds import CODED, EVENTLESS, KINDS, NAMING
+from dtvn.machine.kinds.kind import Kind, Result
 from dtvn.machine.nonces import Remembered
 from dtvn.machine.ticket import Ticket
 from dtvn.protocol.consensus.messages import Operation
@@ -41,38 +42,43 @@ class Operations:
         """
         at = self.context
         ticket = self._registry.get(operation.event, operation.ticket)
-        shown = b"" if ticket is None else ticket.state
         command = self._read(operation, ticket, opening)
         if command is None:
-            return reasons.MALFORMED, shown
+            return reasons.MALFORMED, b"" if ticket is None else ticket.state
+        kind = KINDS[operation.kind]
         nonce = operation.nonce
         request = b""
         if nonce:
             request = commands.request_digest(operation)
             first = self._nonces.get(principal, operation.actor, nonce)
             if first is not None:
-                return self._repeat(operation, first, request, shown)
-        ahead = operation.valid_until - at.timestamp
-        if ahead < 0:
-            return reasons.EXPIRED, shown
-        if ahead > VALID_FOR_MAX:
-            return reasons.TOO_FAR_AHEAD, shown
-        if nonce and self._nonces.full(principal, opening=opening):
-            return reasons.BUSY, shown
-        kind = KINDS[operation.kind]
-        capability = kind.capability
-        if (
-            capability
-            and not self._may(principal, capability, operation.event)
-            and not self._may(principal, kind.former, operation.event)
-        ):
-            result: Result = reasons.NOT_PERMITTED, shown
-        else:
+                return self._repeat(operation, first, request, kind.shown(at, operation, command, ticket))
+        refusal = self._refuse(operation, kind, principal, opening=opening)
+        if refusal is None:
             at.principal, at.index = principal, index
             result = kind.rule(at, operation, command, ticket)
+        else:
+            result = refusal, kind.shown(at, operation, command, ticket)
         if nonce and result[0] not in reasons.UNREMEMBERED:
             self._remember(operation, principal, request, result[0], index)
         return result
+
+    def _refuse(self, operation: Operation, kind: Kind, principal: str, *, opening: bool) -> str | None:
+        """Why this operation is refused, whatever its rule says."""
+        ahead = operation.valid_until - self.context.timestamp
+        if ahead < 0:
+            return reasons.EXPIRED
+        if ahead > VALID_FOR_MAX:
+            return reasons.TOO_FAR_AHEAD
+        if operation.nonce and self._nonces.full(principal, opening=opening):
+            return reasons.BUSY
+        if (
+            kind.capability
+            and not self._may(principal, kind.capability, operation.event)
+            and not self._may(principal, kind.former, operation.event)
+        ):
+            return reasons.NOT_PERMITTED
+        return None
 
     def first(self, operation: Operation, principal: str) -> Remembered | None:
         """The first outcome of this operation; None if its nonce is unknown or bound to another one."""
@@ -92,14 +98,22 @@ class Operations:
             return None
         if operation.entry not in self.context.member_index and kind not in EVENTLESS:
             return None
-        known = self._commands.get((kind, operation.payload))
+        payload, name = operation.payload, operation.ticket
+        known = self._commands.get((kind, payload))
+        coded = known is None and kind in CODED
+        if coded:
+            # Each code is read once, and what comes with it, gate and device, often.
+            known = self._commands.get((kind, payload[:-DIGEST_SIZE]))
         if (
             known is not None
             and operation.actor in self._actors
             and len(operation.nonce) <= NONCE_BYTES_MAX
-            and (ticket is not None or (operation.event in self._events and is_name(operation.ticket)))
+            and (
+                ticket is not None
+                or (operation.event in self._events and ((coded and not name) or is_name(name)))
+            )
         ):
-            return known
+            return CODED[kind](known, payload[-DIGEST_SIZE:]) if coded else known
         try:
             command = commands.check(operation)
         except CommandError:
@@ -111,9 +125,11 @@ class Operations:
         if len(self._events) >= MEMO_MAX:
             self._events.clear()
         self._actors.add(operation.actor)
-        if kind in NAMING and len(operation.payload) <= 256:
+        if kind in NAMING and len(payload) <= 256:
             self._events.add(operation.event)
-            self._commands[(kind, operation.payload)] = command
+            if not getattr(command, "codes", ()):  # codes never come again
+                end = -DIGEST_SIZE if commands.code_of(command) else None
+                self._commands[(kind, payload[:end])] = command
         return command
 
     def _repeat(self, operation: Operation, first: Remembered, request: bytes, shown: bytes) -> Result:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 
 from dtvn.protocol.consensus.messages import Bundle, Outcome
+
+Whose = Literal["guest", "gate", "network", ""]
 
 
 class OutcomeReason(msgspec.Struct, frozen=True):
@@ -26,6 +29,9 @@ class OutcomeReason(msgspec.Struct, frozen=True):
     sentence: str
     pretix: str
     """The nearest check-in reason of pretix, "" if it has no similar one."""
+    whose: Whose = "gate"
+    """Whose matter it is: "guest", the refused guest's; "gate", that of the gate or whoever asked (a wrong
+    key, an unknown event, a malformed request), never to look like a refused guest; "network"; "" for ok."""
 
 
 OK = "ok"
@@ -65,6 +71,16 @@ LOCK_HELD = "lock_held"
 LOCK_WAITING = "lock_waiting"
 STALE_LEASE = "stale_lock_token"
 TOO_MANY_WAITERS = "too_many_waiters"
+BARCODE_NOT_FOUND = "barcode_not_found"
+REVOKED = "revoked"
+BLOCKED = "blocked"
+WRONG_PRODUCT = "wrong_product"
+UNKNOWN_EVENT = "unknown_event"
+BARCODE_TAKEN = "barcode_taken"
+TOO_MANY_CODES = "too_many_codes"
+NOT_BLOCKED = "not_blocked"
+ALREADY_BLOCKED = "already_blocked"
+EMPTY_WINDOW = "empty_window"
 
 UNREMEMBERED = frozenset({EXPIRED, TOO_FAR_AHEAD, BUSY, MALFORMED, NONCE_REUSED})
 """Outcomes that do not bind a nonce: the same operation may still be executed later, and a nonce bound to one
@@ -83,28 +99,30 @@ NOT_SENT = frozenset({UNAVAILABLE, CLUSTER_CONTRADICTION})
 OUTCOME_UNKNOWN = "outcome_unknown"
 
 _ALL = (
-    OutcomeReason(OK, 0, 200, "Done.", ""),
+    OutcomeReason(OK, 0, 200, "Done.", "", ""),
     OutcomeReason(MALFORMED, 1, 400, "The operation is malformed.", "error"),
-    OutcomeReason(EXPIRED, 2, 504, "The operation was ordered too late and did nothing; try again.", "error"),
+    OutcomeReason(
+        EXPIRED, 2, 504, "The operation was ordered too late and did nothing; try again.", "error", "network"
+    ),
     OutcomeReason(
         TOO_FAR_AHEAD, 3, 400, "The operation asks to stay valid for more than 10 minutes.", "error"
     ),
     OutcomeReason(NONCE_REUSED, 4, 422, "This nonce was used before, for another operation.", "error"),
-    OutcomeReason(BUSY, 5, 503, "Too many operations are remembered; try again later.", "error"),
+    OutcomeReason(BUSY, 5, 503, "Too many operations are remembered; try again later.", "error", "network"),
     OutcomeReason(NOT_PERMITTED, 6, 403, "The signer may not do this in this event.", "error"),
     OutcomeReason(DEMO_ONLY, 7, 403, "Only a demonstration cluster can be seeded.", "error"),
-    OutcomeReason(FULL, 8, 507, "The cluster has reached its limit of tickets.", "error"),
-    OutcomeReason(TICKET_NOT_FOUND, 9, 404, "There is no such ticket.", "invalid"),
+    OutcomeReason(FULL, 8, 507, "The cluster has reached its limit of tickets.", "error", "network"),
+    OutcomeReason(TICKET_NOT_FOUND, 9, 404, "There is no such ticket.", "invalid", "guest"),
     OutcomeReason(TICKET_EXISTS, 10, 409, "The ticket has been issued before.", "error"),
-    OutcomeReason(NOT_VALIDATED, 11, 409, "The ticket is not validated.", "unpaid"),
-    OutcomeReason(ALREADY_VALIDATED, 12, 409, "The ticket is already validated.", "error"),
-    OutcomeReason(ALREADY_CONSUMED, 13, 409, "The ticket is already consumed.", "already_redeemed"),
-    OutcomeReason(DISPUTED, 14, 409, "The ticket is disputed.", "blocked"),
+    OutcomeReason(NOT_VALIDATED, 11, 409, "The ticket is not validated.", "unpaid", "guest"),
+    OutcomeReason(ALREADY_VALIDATED, 12, 409, "The ticket is already validated.", "error", "guest"),
+    OutcomeReason(ALREADY_CONSUMED, 13, 409, "The ticket is already consumed.", "already_redeemed", "guest"),
+    OutcomeReason(DISPUTED, 14, 409, "The ticket is disputed.", "blocked", "guest"),
     OutcomeReason(ALREADY_DISPUTED, 15, 409, "The ticket is already disputed.", "blocked"),
     OutcomeReason(NOT_DISPUTED, 16, 409, "The ticket is not disputed.", "error"),
     OutcomeReason(ALREADY_UPHELD, 17, 409, "The dispute has been upheld, and that is final.", "revoked"),
-    OutcomeReason(NOT_YET_VALID, 18, 409, "The ticket is not valid yet.", "invalid_time"),
-    OutcomeReason(NO_LONGER_VALID, 19, 409, "The ticket is no longer valid.", "invalid_time"),
+    OutcomeReason(NOT_YET_VALID, 18, 409, "The ticket is not valid yet.", "invalid_time", "guest"),
+    OutcomeReason(NO_LONGER_VALID, 19, 409, "The ticket is no longer valid.", "invalid_time", "guest"),
     OutcomeReason(PRINCIPAL_EXISTS, 20, 409, "There is already a principal with this name.", "error"),
     OutcomeReason(PRINCIPAL_NOT_FOUND, 21, 404, "There is no principal with this name.", "error"),
     OutcomeReason(KEY_IN_USE, 22, 409, "This key is or was already in use; make a new one.", "error"),
@@ -134,16 +152,29 @@ _ALL = (
     OutcomeReason(LOCK_WAITING, 32, 202, "Another one holds the lock; the holder waits for it.", "error"),
     OutcomeReason(STALE_LEASE, 33, 409, "The lease with this token is over.", "error"),
     OutcomeReason(TOO_MANY_WAITERS, 34, 409, "Too many wait for this lock, or for all locks.", "error"),
+    OutcomeReason(BARCODE_NOT_FOUND, 35, 404, "No ticket of this event has this code.", "invalid", "guest"),
+    OutcomeReason(REVOKED, 36, 409, "This code was replaced by another one.", "revoked", "guest"),
+    OutcomeReason(BLOCKED, 37, 409, "The ticket is blocked.", "blocked", "guest"),
+    OutcomeReason(WRONG_PRODUCT, 38, 409, "This product does not admit.", "product", "guest"),
+    OutcomeReason(UNKNOWN_EVENT, 39, 404, "There is no such event.", "error"),
+    OutcomeReason(BARCODE_TAKEN, 40, 409, "Another ticket of this event has or had this code.", "error"),
+    OutcomeReason(TOO_MANY_CODES, 41, 409, "The ticket would have more than 32 codes in all.", "error"),
+    OutcomeReason(NOT_BLOCKED, 42, 409, "The ticket is not blocked.", "error"),
+    OutcomeReason(ALREADY_BLOCKED, 43, 409, "The ticket is already blocked.", "error"),
+    OutcomeReason(EMPTY_WINDOW, 44, 409, "The ticket's window would end before it begins.", "error"),
     OutcomeReason(BAD_REQUEST, None, 400, "The request could not be parsed.", "error"),
     OutcomeReason(TICKET_ID_REQUIRED, None, 400, "ticket_id is required", "error"),
     OutcomeReason(TOO_LARGE, None, 413, "The request is too large.", "error"),
-    OutcomeReason(UNAVAILABLE, None, 503, "Nothing was sent: too few validators answer.", "network_error"),
+    OutcomeReason(
+        UNAVAILABLE, None, 503, "Nothing was sent: too few validators answer.", "network_error", "network"
+    ),
     OutcomeReason(
         CLUSTER_CONTRADICTION,
         None,
         503,
         "Members hold certificates that contradict each other; nothing is decided until operators act.",
         "network_error",
+        "network",
     ),
     OutcomeReason(
         OUTCOME_UNKNOWN,
@@ -151,6 +182,7 @@ _ALL = (
         504,
         "The outcome is unknown; repeat with the same nonce to learn it.",
         "network_error",
+        "network",
     ),
 )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dtvn.machine.rows import TicketBytes, TicketHead, TicketRow
+from dtvn.machine.terms import FirstTerms, Terms
 from dtvn.machine.ticket import (
     Ticket,
     bytes_of,
     parse_row,
     read_head,
-    read_window,
+    read_terms,
     row_of,
     ticket_leaf,
 )
@@ -18,6 +19,11 @@ from dtvn.machine.transitions import State
 from dtvn.machine.tree import GROUP_BUCKETS, StateTree
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
+
+Parts = tuple[bytes, bytes]
+"""(state, issued) of a ticket."""
+Replaced = dict[Ticket, Parts | None]
+"""Ticket -> its parts at a `mark`, for tickets changed since; None for one that did not exist."""
 
 TICKETS_MAX = 10_000_000
 """Tickets of one cluster (about 5 GB of memory); beyond it `issue` and `seed` are refused `full`."""
@@ -39,9 +45,11 @@ class TicketRegistry:
         """Number of tickets in each state, for statistics."""
         self._groups: dict[int, list[Ticket]] = {}
         """Group of the state tree -> its tickets."""
-        self._before: dict[Ticket, bytes | None] | None = None
-        """Ticket -> its state at the last `mark`, for tickets changed since; None for a ticket that did not
-        exist. Nothing is collected (None) before the first `mark`."""
+        self._before: Replaced | None = None
+        """Nothing is collected (None) before the first `mark`."""
+        self._codes: dict[str, dict[bytes, Ticket]] = {}
+        """Event -> digest of a code, valid or revoked -> its ticket: derived from the tickets' terms, which
+        are under the root."""
 
     def __len__(self) -> int:
         return self._count
@@ -51,26 +59,55 @@ class TicketRegistry:
         tickets = self._events.get(event)
         return None if tickets is None else tickets.get(ticket)
 
-    def create(self, event: str, ticket: str, state: bytes, issued: bytes, window: tuple[int, int]) -> None:
-        """Add a ticket that does not exist: issued, not yet validated. `window`: the one in `issued`."""
+    def by_code(self, event: str, digest: bytes) -> Ticket | None:
+        """The ticket that has or had the code with this digest, or None."""
+        found = self._codes.get(event)
+        return None if found is None else found.get(digest)
+
+    def holds(self, event: str) -> bool:
+        """Whether the event has a ticket."""
+        return event in self._events
+
+    def create(self, event: str, ticket: str, state: bytes, issued: bytes, terms: FirstTerms) -> Ticket:
+        """Add a ticket that does not exist: issued, not yet validated. `terms`: those in `issued`; no other
+        ticket of the event has one of their codes."""
+        window = terms.not_before, terms.not_after
         entry = self._insert(event, ticket, state, issued, State.ISSUED, "", window)
+        self._index(event, entry, terms.codes)
         self._unsaved[entry] = None
         if self._before is not None:
             self._before[entry] = None
+        return entry
 
     def change(self, ticket: Ticket, state: bytes, status: State, validator: str) -> None:
         """Set a ticket's new state; `status` and `validator` are fields of `state`."""
-        leaf = ticket_leaf(state, ticket.issued)
-        self._tree.replace(ticket.place, ticket.leaf, leaf)
-        if self._before is not None:
-            self._before.setdefault(ticket, ticket.state)
-        ticket.state = state
-        ticket.leaf = leaf
+        self._write(ticket, state, ticket.issued)
         self.states[ticket.status] -= 1
         self.states[status] += 1
         ticket.status = status
         ticket.validator = validator
+
+    def amend(self, event: str, ticket: Ticket, terms: Terms) -> None:
+        """Set a ticket's new terms, which keep every code that it had; no other ticket of the event has one
+        of their codes."""
+        self._write(ticket, ticket.state, canonical.encode_trimmed(terms))
+        ticket.not_before = terms.not_before
+        ticket.not_after = terms.not_after
+        self._index(event, ticket, terms.codes)
+
+    def _write(self, ticket: Ticket, state: bytes, issued: bytes) -> None:
+        leaf = ticket_leaf(state, issued)
+        self._tree.replace(ticket.place, ticket.leaf, leaf)
+        if self._before is not None:
+            self._before.setdefault(ticket, (ticket.state, ticket.issued))
+        ticket.state = state
+        ticket.issued = issued
+        ticket.leaf = leaf
         self._unsaved[ticket] = None
+
+    def _index(self, event: str, ticket: Ticket, digests: Sequence[bytes]) -> None:
+        if digests:
+            self._codes.setdefault(event, {}).update(dict.fromkeys(digests, ticket))
 
     def drain(self) -> list[ApplicationChange]:
         """Rows of the tickets changed since the last call."""
@@ -85,29 +122,26 @@ class TicketRegistry:
         self._unsaved.clear()
         return changes
 
-    def mark(self) -> dict[Ticket, bytes | None]:
-        """Start to remember the states that changes replace. Returns those replaced since the last mark
-        (None: the ticket did not exist)."""
+    def mark(self) -> Replaced:
+        """Start to remember what changes replace. Returns what was replaced since the last mark."""
         before, self._before = self._before or {}, {}
         return before
 
-    def read(
-        self, group: int, *before: dict[Ticket, bytes | None], place: int | None = None
-    ) -> list[tuple[bytes, bytes]]:
+    def read(self, group: int, *before: Replaced, place: int | None = None) -> list[Parts]:
         """(state, issued) of a group's tickets (`place`: of this bucket only) as they were before the changes
         since the last mark, and before those in `before` (results of earlier marks, the oldest first)."""
         layers = (*before, self._before or {})
-        found: list[tuple[bytes, bytes]] = []
+        found: list[Parts] = []
         for ticket in self._groups.get(group, ()):
             if place is not None and ticket.place != place:
                 continue
-            state: bytes | None = ticket.state
+            parts: Parts | None = ticket.state, ticket.issued
             for layer in layers:
                 if ticket in layer:
-                    state = layer[ticket]
+                    parts = layer[ticket]
                     break
-            if state is not None:
-                found.append((state, ticket.issued))
+            if parts is not None:
+                found.append(parts)
         return found
 
     def load(self, row: TicketRow | TicketBytes) -> None:
@@ -119,9 +153,12 @@ class TicketRegistry:
             self._restore(read_head(state), state, issued)
 
     def _restore(self, head: TicketHead, state: bytes, issued: bytes) -> Ticket:
-        window = read_window(issued)
-        times = window.not_before, window.not_after
-        return self._insert(head.event, head.ticket, state, issued, head.state, head.validator, times)
+        terms = read_terms(issued)
+        window = terms.not_before, terms.not_after
+        ticket = self._insert(head.event, head.ticket, state, issued, head.state, head.validator, window)
+        self._index(head.event, ticket, terms.codes)
+        self._index(head.event, ticket, terms.revoked)
+        return ticket
 
     def _insert(
         self,

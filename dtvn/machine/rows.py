@@ -13,6 +13,7 @@
 | membership | (epoch,), from 1           | Membership | canonical bytes                          |
 | lock    | (event, name)                 | LockRow    | canonical bytes                          |
 | waiter  | (event, name, sequence, index)| WaiterRow  | canonical bytes                          |
+| event   | (slug,)                       | EventRow   | canonical bytes                          |
 | run     | (event, its first head)       | RunRow     | canonical bytes                          |
 
 A row of None deletes the key, which may never have been stored (tickets are never deleted). All but
@@ -39,6 +40,7 @@ __all__ = [
     "ROW_TYPES",
     "BundlePage",
     "ClockRow",
+    "EventRow",
     "LockRow",
     "NonceEntry",
     "NonceGroup",
@@ -95,6 +97,16 @@ class TicketRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     data: bytes
     """The Go DTVN's `Data`; b"" for tickets whose details are kept out of the log."""
     metadata: dict[str, str]
+    codes: tuple[bytes, ...] = ()
+    """Digests of the valid codes; this and what follows came later than the first form of the row."""
+    revoked: tuple[bytes, ...] = ()
+    """Digests of the codes that were replaced."""
+    blocked: bool = False
+    block_reason: str = ""
+    entered_at: int = 0
+    """The source's time of an entry that was made elsewhere and imported; 0: unknown, or no such entry."""
+    changed: bool = False
+    """See machine.ticket.Terms."""
 
 
 class TicketHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -117,7 +129,7 @@ class TicketBytes(msgspec.Struct, frozen=True, gc=False):
     state: bytes
     """Canonical bytes of the TicketState."""
     issued: bytes
-    """Canonical bytes of the Issue command."""
+    """Canonical bytes of the Terms."""
 
 
 class NonceEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -171,6 +183,32 @@ class RunRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ended: bool
 
 
+class EventRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An event that somebody created (`declared`), or in which a ticket has a code; `Outcome.state` of
+    set_event is its canonical bytes. The row's key in the table is the event's slug."""
+
+    name: str
+    """Display name, "" for none."""
+    zone: str
+    """Name in the IANA time zone database, "" for none; the core checks only its form."""
+    doors: int
+    """When the doors open, Unix microseconds; 0: not said."""
+    ids_are_codes: bool
+    """Whether a scanned text may be the id of a ticket."""
+    products: tuple[tuple[str, bool], ...]
+    """(name, whether it admits), ascending by name."""
+    declared: bool
+    """False: nobody created the event; then all but the salt has its default."""
+    salt: bytes
+    """Salt of the event's codes, 32 bytes; never changes, not even in a cluster that continues this one."""
+    version: int
+    """Version of the normalisation of its codes."""
+    sequence: int
+    index: int
+    timestamp: int
+    """Sequence, index and effective timestamp (Unix microseconds) of the row's last change."""
+
+
 class LockRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A lock that is held."""
 
@@ -204,6 +242,7 @@ ROW_TYPES: dict[str, type[Any]] = {
     "membership": Membership,
     "run": RunRow,
     "lock": LockRow,
+    "event": EventRow,
     "waiter": WaiterRow,
 }
 

@@ -26,7 +26,7 @@ def _seat(at: int) -> str:
 
 def _issued(number: int) -> bytes:
     at = number - 1
-    return canonical.encode(
+    return canonical.encode_trimmed(
         Terms(
             product=_SECTIONS[at % 4],
             seat=_seat(at),

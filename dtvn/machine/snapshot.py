@@ -20,9 +20,9 @@ import msgspec
 
 from dtvn.machine.blobs import BlobTable
 from dtvn.machine.parts import Leaf, Listed, large, list_of, part_of
-from dtvn.machine.registry import TicketRegistry
+from dtvn.machine.registry import Replaced, TicketRegistry
 from dtvn.machine.rows import ROW_TYPES, TicketBytes
-from dtvn.machine.ticket import Ticket, read_head, ticket_leaf
+from dtvn.machine.ticket import read_head, ticket_leaf
 from dtvn.machine.tree import (
     GROUP_BUCKETS,
     GROUPS,
@@ -57,7 +57,7 @@ class _Pinned:
 
     def __init__(self, manifest: bytes, tables: Mapping[str, BlobTable]) -> None:
         self.manifest = manifest
-        self.tickets: dict[Ticket, bytes | None] = {}
+        self.tickets: Replaced = {}
         self.rows: dict[str, Before] = {name: {} for name in tables}
         self.kept = 0
         """Number of replaced rows in `rows`; replaced tickets are counted by `tickets`."""
@@ -107,8 +107,8 @@ class Freezer:
         pinned = self._pinned
         if pinned is None:
             return
-        for ticket, state in tickets.items():
-            pinned.tickets.setdefault(ticket, state)
+        for ticket, replaced in tickets.items():
+            pinned.tickets.setdefault(ticket, replaced)
         for name, groups in rows.items():
             for group, changed in groups.items():
                 kept = pinned.rows[name].setdefault(group, {})
@@ -307,10 +307,18 @@ class Staging:
                     row = TicketBytes(number, read_head(state), state, issued)
                     yield ApplicationChange("ticket", (number,), row)
                     continue
-                table, key, _ = _bodies.decode(item[0])
-                if table in ROW_TYPES:  # other tables come from genesis
-                    row = msgspec.msgpack.decode(item[0], type=_row_types[table])[2]
-                    yield ApplicationChange(table, key, row)
+                yield from _rows_in(item[0])
+
+
+def event_rows(item: Item) -> Iterator[ApplicationChange]:
+    """The row in an item that is not a ticket, if it is that of an event."""
+    return (change for change in _rows_in(item[0]) if change.table == "event")
+
+
+def _rows_in(body: bytes) -> Iterator[ApplicationChange]:
+    table, key, _ = _bodies.decode(body)
+    if table in ROW_TYPES:  # other tables come from genesis
+        yield ApplicationChange(table, key, msgspec.msgpack.decode(body, type=_row_types[table])[2])
 
 
 def leaf_of(salt: Any, item: Item) -> Leaf:

@@ -12,6 +12,7 @@ from typing import Any
 
 from dtvn.machine.blobs import BlobTable
 from dtvn.machine.context import Context
+from dtvn.machine.events import Events
 from dtvn.machine.locks import Locks
 from dtvn.machine.membership import Memberships
 from dtvn.machine.nonces import NonceTable
@@ -50,6 +51,7 @@ class MachineState:
             "waiter": BlobTable(
                 "waiter", self._tree, lambda key: self.locks.waiters.row((key[0], key[1], key[2], key[3]))
             ),
+            "event": BlobTable("event", self._tree, lambda key: self.events.row(key[0])),
             "run": BlobTable("run", self._tree, lambda key: self.runs.row((key[0], key[1]))),
         }
         self.memberships = Memberships(
@@ -62,6 +64,7 @@ class MachineState:
         self.sessions = SessionTable(parameters.sessions_max, self._touch_session, self.principals.count)
         self.nonces = NonceTable(parameters.nonces_max, self._tables["nonce"].touch)
         self.registry = TicketRegistry(self.memberships.names_at, self._tree, searched=searched)
+        self.events = Events(cluster_id, self._tables["event"].touch)
         self.runs = Runs(self.memberships, self._tables["run"].touch)
         self.locks = Locks(self._tables["lock"].touch, self._tables["waiter"].touch)
         self.context = Context(
@@ -70,6 +73,7 @@ class MachineState:
             principals=self.principals,
             nonces=self.nonces,
             registry=self.registry,
+            events=self.events,
             runs=self.runs,
             locks=self.locks,
             open_session=self.sessions.open,
@@ -143,6 +147,7 @@ class MachineState:
         self.principals.load(
             stored["principal"].values(), ((key[0], row) for key, row in stored["retired"].items())
         )
+        self.events.load((key[0], row) for key, row in stored["event"].items())
         self.runs.load(((key[0], key[1]), row) for key, row in stored["run"].items())
         self.locks.load(
             (((key[0], key[1]), row) for key, row in stored["lock"].items()),

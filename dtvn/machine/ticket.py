@@ -1,7 +1,8 @@
 """One ticket: the encoding of its changing state, and the compact object that memory holds a million times.
 
 The bytes of a `TicketState` are the ticket's state in outcomes, in its leaf of the state tree and in memory:
-it is encoded once per change. The fields that never change are kept as the bytes of its Terms.
+it is encoded once per change. What the ticket is worth (window, product, codes, block) are its `Terms`, bytes
+beside it, which other operations change.
 """
 
 from __future__ import annotations
@@ -40,17 +41,30 @@ class TicketState(TicketHead, frozen=True, array_like=True, forbid_unknown_field
     """Vector clock of the last change: applied operations by entry node, in genesis member order."""
 
 
+class AnsweredState(TicketState, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """A TicketState and what a gate is told with it: `Outcome.state` of the kinds and forms that came with
+    codes. It names its ticket, which an admission by code does not."""
+
+    product: str
+    seat: str
+    not_before: int
+    not_after: int
+    blocked: bool
+    block_reason: str
+    entered_at: int
+    """See Terms."""
+    product_added: bool
+    """Whether this operation added the product to those of its event."""
+
+
+ANSWERED_HEAD = b"\xdc\x00\x17"
+"""How the bytes of an AnsweredState begin: an array of 23 fields. A TicketState, of 15, begins with 0x9f."""
+
+
 class Seeded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """`Outcome.state` of a seed: how many tickets it created."""
 
     created: int
-
-
-class Window(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The first of the Terms: when the ticket is valid at gates, 0 meaning no bound."""
-
-    not_before: int = 0
-    not_after: int = 0
 
 
 class Ticket(msgspec.Struct, eq=False, gc=False):
@@ -73,16 +87,42 @@ class Ticket(msgspec.Struct, eq=False, gc=False):
     not_before: int
     not_after: int
 
+    @property
+    def plain(self) -> bool:
+        """Whether its terms are of the first form, so that it has neither codes nor a block."""
+        return self.issued[0] == FIRST_TERMS
 
+
+FIRST_TERMS = 0x90 + Terms.first_form
+"""First byte of terms of the first form."""
 read_packed = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
 """(state, issued) in the canonical bytes of both; raises msgspec.MsgspecError if damaged."""
 read_head = msgspec.msgpack.Decoder(TicketHead).decode
-read_window = msgspec.msgpack.Decoder(Window).decode
+read_terms = msgspec.msgpack.Decoder(Terms).decode
+"""The Terms in their bytes as this node keeps them; raises msgspec.MsgspecError if damaged."""
 
 
 def read_state(state: bytes) -> TicketState | None:
-    """The TicketState in `Outcome.state` of a ticket operation, None for b"" (no such ticket)."""
+    """The TicketState in `Outcome.state` of a ticket operation, an AnsweredState where it is one; None for
+    b"" (no such ticket). Raises CanonicalError."""
+    if state.startswith(ANSWERED_HEAD):
+        return canonical.decode(AnsweredState, state)
     return canonical.decode(TicketState, state) if state else None
+
+
+def answered(state: bytes, terms: Terms, *, product_added: bool = False) -> bytes:
+    """The canonical bytes of the AnsweredState of a ticket with this TicketState and these terms."""
+    told = (
+        terms.product,
+        terms.seat,
+        terms.not_before,
+        terms.not_after,
+        terms.blocked,
+        terms.block_reason,
+        terms.entered_at,
+        product_added,
+    )
+    return ANSWERED_HEAD + state[1:] + canonical.encode(told)[1:]
 
 
 def is_upheld(state: bytes) -> bool:
@@ -111,7 +151,7 @@ def row_of(ticket: Ticket, members_at: Callable[[int], Sequence[str]]) -> Ticket
     `members_at`: callback for the ids of all members present or former at a sequence."""
     state = _states.decode(ticket.state)
     members = members_at(state.sequence)
-    issued = _terms.decode(ticket.issued)
+    terms = read_terms(ticket.issued)
     counts = state.clock
     if 0 in counts:
         clock = {member: count for member, count in zip(members, counts, strict=True) if count}
@@ -134,13 +174,19 @@ def row_of(ticket: Ticket, members_at: Callable[[int], Sequence[str]]) -> Ticket
         state.note,
         state.state is State.UPHELD,
         clock,
-        issued.product,
-        issued.seat,
-        issued.not_before,
-        issued.not_after,
-        issued.commitment,
-        issued.data,
-        dict(issued.metadata),
+        terms.product,
+        terms.seat,
+        terms.not_before,
+        terms.not_after,
+        terms.commitment,
+        terms.data,
+        dict(terms.metadata),
+        terms.codes,
+        terms.revoked,
+        terms.blocked,
+        terms.block_reason,
+        terms.entered_at,
+        terms.changed,
     )
 
 
@@ -163,7 +209,7 @@ def parse_row(row: TicketRow, members: Sequence[str]) -> tuple[bytes, bytes]:
         note=row.note,
         clock=tuple(row.clock.get(member, 0) for member in members),
     )
-    issued = Terms(
+    terms = Terms(
         not_before=row.not_before,
         not_after=row.not_after,
         product=row.product,
@@ -171,9 +217,14 @@ def parse_row(row: TicketRow, members: Sequence[str]) -> tuple[bytes, bytes]:
         commitment=row.commitment,
         data=row.data,
         metadata=tuple(sorted(row.metadata.items())),
+        codes=row.codes,
+        revoked=row.revoked,
+        blocked=row.blocked,
+        block_reason=row.block_reason,
+        entered_at=row.entered_at,
+        changed=row.changed,
     )
-    return canonical.encode(state), canonical.encode(issued)
+    return canonical.encode(state), canonical.encode_trimmed(terms)
 
 
 _states = msgspec.msgpack.Decoder(TicketState)
-_terms = msgspec.msgpack.Decoder(Terms)

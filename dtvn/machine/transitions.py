@@ -5,9 +5,9 @@
                  v  | clear
               DISPUTED -> UPHELD (DISPUTED in the API)
 
-An admission is both steps at once. Every pair of action and state is in TRANSITIONS: it leads to a
-state, or to the reason why nothing changes. A ticket is admitted at most once,
-because no action leads out of CONSUMED.
+An admission is both steps at once, and so is the record of an entry that was made elsewhere. Every pair of
+action and state is in TRANSITIONS: it leads to a state, or to the reason why nothing changes. A ticket is
+admitted at most once, because no action leads out of CONSUMED.
 """
 
 from __future__ import annotations
@@ -63,6 +63,13 @@ _ROWS: dict[str, tuple[State | str, State | str, State | str, State | str, State
         reasons.DISPUTED,
     ),
     "admit": (
+        State.CONSUMED,
+        State.CONSUMED,
+        reasons.ALREADY_CONSUMED,
+        reasons.DISPUTED,
+        reasons.DISPUTED,
+    ),
+    "import_entry": (
         State.CONSUMED,
         State.CONSUMED,
         reasons.ALREADY_CONSUMED,

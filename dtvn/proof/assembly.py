@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from dtvn.proof.certificate import (
     CLUSTER_TAG_SIZE,
-    VERSION,
     Certificate,
     CheckpointProof,
     Leaf,
     Receipts,
     results_path,
+    version_of,
 )
 from dtvn.proof.verify import Chain
 from dtvn.protocol import canonical, quorum
@@ -38,7 +38,7 @@ def unproved(
     """
     leaf, sides, path = results_path(bundles, index, entry.timestamp)
     certificate = Certificate(
-        version=VERSION,
+        version=version_of(leaf),
         cluster=cluster[:CLUSTER_TAG_SIZE],
         leaf=canonical.encode(leaf),
         sides=sides,

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 
+from dtvn.machine import ANSWERED_HEAD
 from dtvn.machine.leaf import operation_leaf
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import subtree_paths
@@ -26,6 +27,9 @@ VERSION = 1
 CONTINUED = 2
 """Version of an epoch change proof certificate that all members signed when nothing could be ordered any
 more (R11)."""
+ANSWERED = 3
+"""Version of a certificate whose state is an AnsweredState, from which the ticket has its name: earlier
+verifiers refuse it instead of naming no ticket."""
 CLUSTER_TAG_SIZE = 8
 """Number of first bytes of the cluster id in a certificate: enough to recognise one of another cluster;
 signatures cover the whole id."""
@@ -130,11 +134,17 @@ def decode_certificate(data: bytes) -> Certificate:
     paths = (certificate.path, getattr(certificate.proof, "path", b""))
     if any(len(path) % canonical.HASH_SIZE for path in paths):
         raise no_form("the certificate")
-    known = CONTINUED if isinstance(certificate.proof, ContinuationProof) else VERSION
-    if certificate.version != known:
+    offline = isinstance(certificate.proof, ContinuationProof)
+    if certificate.version not in ((CONTINUED,) if offline else (VERSION, ANSWERED)):
+        known = str(CONTINUED) if offline else f"{VERSION} and {ANSWERED}"
         said = f"a certificate of version {certificate.version}; this verifier knows {known}"
         raise ProofError(Code.UNKNOWN_VERSION, "certificate", said)
     return certificate
+
+
+def version_of(leaf: Leaf) -> int:
+    """The version of a certificate with this leaf, whose proof is not a ContinuationProof."""
+    return ANSWERED if leaf.state.startswith(ANSWERED_HEAD) else VERSION
 
 
 def split_hashes(joined: bytes) -> list[bytes]:

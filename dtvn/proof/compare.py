@@ -1,7 +1,8 @@
 """Two valid certificates that contradict each other convict the members that signed both (R27).
 
 An honest replica signs one log and executes it by the rules, so it signs neither two entries at one
-sequence nor a log in which a ticket changes after a final state (P22).
+sequence nor a log in which a ticket's state changes after a final one (P22). Its terms may change then: it
+can be blocked, or get another code.
 """
 
 from __future__ import annotations
@@ -67,10 +68,8 @@ def _why(one: Proved, other: Proved) -> str:
         return f"two entries at sequence {one.sequence}" if one.entry_hash != other.entry_hash else ""
     if (one.event, one.ticket) != (other.event, other.ticket):
         return ""
-    before, after = one.ticket_state(), other.ticket_state()
-    if before is None or before.state not in FINAL or not other.state:
-        return ""
-    if after is not None and one.state == other.state:
+    before = one.ticket_state()
+    if before is None or before.state not in FINAL or not other.state or one.life() == other.life():
         return ""
     return (
         f"ticket {shown(one.ticket)} of event {shown(one.event)} was final at sequence {one.sequence} "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dtvn.machine import TicketState
+from dtvn.machine import ANSWERED_HEAD, AnsweredState, TicketState, read_state
 from dtvn.proof.certificate import (
     CLUSTER_TAG_SIZE,
     Certificate,
@@ -16,6 +16,7 @@ from dtvn.proof.certificate import (
     Leaf,
     Signatures,
     split_hashes,
+    version_of,
 )
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol.consensus import log_tree
@@ -29,6 +30,9 @@ from dtvn.protocol.wire import signed_bytes
 CAVEAT = "It is an outcome at one point of the log and says nothing about what came later."
 TICKET_HEAD = b"\x9f"
 """First byte of a canonical TicketState: an array of fifteen fields; no other state has as many."""
+LIFE_FIELDS = len(TicketState.__struct_fields__)
+"""Number of first fields of a ticket's state that no operation changes once they are final; those behind them
+in an AnsweredState are its terms."""
 COUNT_MAX = 2**62
 """Bound of messages.Count."""
 DAY = 86_400_000_000
@@ -140,7 +144,7 @@ class Proved(msgspec.Struct, frozen=True):
                 for word, text in (("gate", state.gate), ("device", state.device))
                 if text
             )
-            lines.append(f"right after it the ticket was {state.state.name}{place}")
+            lines.append(f"right after it the ticket was {state.state.name}{place}{_terms(state)}")
         if self.continued is not None:
             lines.append(continued_sentence(self.continued))
         return [*lines, CAVEAT]
@@ -148,10 +152,15 @@ class Proved(msgspec.Struct, frozen=True):
     def ticket_state(self) -> TicketState | None:
         """State of the ticket right after the operation; None if the outcome has no ticket state."""
         try:
-            state = canonical.decode(TicketState, self.state)
+            found = read_state(self.state)
         except canonical.CanonicalError:
             return None
-        return state if (state.event, state.ticket) == (self.event, self.ticket) else None
+        return found if found and (found.event, found.ticket) == (self.event, self.ticket) else None
+
+    def life(self) -> tuple[object, ...]:
+        """The fields of the ticket's state that stay once it is final; () without a ticket state."""
+        state = self.ticket_state()
+        return () if state is None else msgspec.structs.astuple(state)[:LIFE_FIELDS]
 
 
 def verify(certificate: Certificate, chain: Chain) -> Proved:
@@ -164,6 +173,8 @@ def verify(certificate: Certificate, chain: Chain) -> Proved:
         raise ProofError(Code.OTHER_CLUSTER, "certificate", said)
     leaf = opened(Leaf, certificate.leaf, "the leaf")
     _check_state(leaf.state)
+    if certificate.version != version_of(leaf) and not isinstance(certificate.proof, ContinuationProof):
+        raise no_form("the certificate")
     entry = Entry(
         epoch=certificate.epoch,
         sequence=certificate.sequence,
@@ -189,7 +200,7 @@ def verify(certificate: Certificate, chain: Chain) -> Proved:
     return Proved(
         leaf=certificate.leaf,
         event=leaf.operation.event,
-        ticket=leaf.operation.ticket,
+        ticket=_ticket_of(leaf),
         kind=leaf.operation.kind,
         code=leaf.code,
         epoch=entry.epoch,
@@ -219,12 +230,33 @@ def continued_sentence(continued: Continued) -> str:
 def _check_state(state: bytes) -> None:
     """Raises ProofError if a state begins like a TicketState but is not a valid one, so that all verifiers
     agree on it."""
-    if not state.startswith(TICKET_HEAD):
+    answered = state.startswith(ANSWERED_HEAD)
+    if not answered and not state.startswith(TICKET_HEAD):
         return
-    found = opened(TicketState, state, "the state")
+    found = opened(AnsweredState if answered else TicketState, state, "the state")
     numbers = (found.timestamp, found.sequence, found.index, *found.clock)
-    if not all(0 <= each <= COUNT_MAX for each in numbers):
+    moments: tuple[int, ...] = ()
+    if isinstance(found, AnsweredState):
+        moments = found.not_before, found.not_after, found.entered_at
+    if not all(0 <= each <= COUNT_MAX for each in numbers) or not all(0 <= each < 2**63 for each in moments):
         raise no_form("the state")
+
+
+def _ticket_of(leaf: Leaf) -> str:
+    """The ticket of an outcome: an AnsweredState names it, which an admission by code does not."""
+    if leaf.state.startswith(ANSWERED_HEAD):
+        return opened(AnsweredState, leaf.state, "the state").ticket
+    return leaf.operation.ticket
+
+
+def _terms(state: TicketState) -> str:
+    """The words for the terms in an answered state."""
+    if not isinstance(state, AnsweredState):
+        return ""
+    named = (("product", state.product), ("seat", state.seat))
+    words = "".join(f", {word} {shown(text)}" for word, text in named if text)
+    reason = f": {shown(state.block_reason)}" if state.block_reason else ""
+    return f"{words}, blocked{reason}" if state.blocked else words
 
 
 def _results_root(certificate: Certificate) -> bytes:

@@ -3,6 +3,9 @@
 Values are `msgspec.Struct` classes encoded as MessagePack arrays: no field names, integers in their
 shortest form, no floats, no maps with free order. `decode` accepts only what `encode` would have
 produced, so a value has exactly one byte form and a hash of bytes is an identity (R1).
+
+A class may get *later fields* behind those of its first form, each with a default: it then says `first_form`,
+the number of fields of its first form, and is encoded by `encode_trimmed`.
 """
 
 from __future__ import annotations
@@ -29,6 +32,21 @@ encode: Callable[[object], bytes] = _encoder.encode
 method: it runs several times for each operation, and a wrapper function would cost a third more."""
 
 
+def encode_trimmed(value: msgspec.Struct) -> bytes:
+    """The canonical bytes of a Struct that may have later fields: those at its end that have their default
+    value are left out, so that a value of the first form keeps its bytes."""
+    first_form: int | None = getattr(value, "first_form", None)
+    if first_form is None:
+        return _encoder.encode(value)
+    fields = msgspec.structs.astuple(value)
+    defaults = value.__struct_defaults__
+    least = len(fields) - len(defaults)  # fields below have no default
+    count = len(fields)
+    while count > first_form and fields[count - 1] == defaults[count - 1 - least]:
+        count -= 1
+    return _encoder.encode(fields[:count])
+
+
 def decode(kind: type[Value], data: bytes) -> Value:
     """Decode `data` as `kind`; raise CanonicalError unless `encode` would give the same bytes.
 
@@ -42,7 +60,8 @@ def decode(kind: type[Value], data: bytes) -> Value:
         value = decoder.decode(data)
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError, ValueError) as error:
         raise CanonicalError(f"not a {kind.__name__}: {error}") from error
-    if _encoder.encode(value) != data:
+    encoded = encode_trimmed(value) if hasattr(kind, "first_form") else _encoder.encode(value)  # type: ignore[arg-type]
+    if encoded != data:
         raise CanonicalError(f"not the canonical form of a {kind.__name__}")
     return value  # type: ignore[return-value]
 

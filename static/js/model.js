@@ -36,9 +36,11 @@ dtvn.model = (function () {
     };
   }
 
-  /* A repeated scan that was ordered again has an event of its own, and admits nobody; nor does a rehearsal. */
+  /* A repeated scan that was ordered again has an event of its own, and admits nobody; nor does a rehearsal, or
+   * an entry that was made elsewhere and imported. */
   function admissions(events, day) {
-    const admitted = events.filter((event) => event.type === "ticket_consumed" && !event.repeated && !event.rehearsal);
+    const entered = events.filter((event) => event.type === "ticket_consumed" && event.operation !== "import_entry");
+    const admitted = entered.filter((event) => !event.repeated && !event.rehearsal);
     return admitted.filter((event) => event.timestamp >= day.start && event.timestamp < day.end).length;
   }
 

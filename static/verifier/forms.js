@@ -131,7 +131,7 @@
     V: (value) => isArray(value, "TTinhhh"),
   };
 
-  /* One letter for each type: int, text, word, bytes, hash, tag, signature (k),
+  /* One letter for each type: int, text, word, bytes, hash, date (0: none), tag, signature (k),
      path, flag; Capitals: lists, and what a certificate's proof may be. */
   const FITS = {
     ...OF_EVENTS,
@@ -140,6 +140,7 @@
     w: (value) => typeof value === "string" && Array.from(value).length <= 256,
     b: (value) => isBytes(value),
     h: (value) => isBytes(value, 32),
+    d: (value) => isNumber(value) && value < 2n ** 63n,
     q: (value) => isBytes(value, 8),
     k: (value) => isBytes(value, 64),
     p: (value) => isBytes(value) && value.length <= 2048 && value.length % 32 === 0,

@@ -10,6 +10,8 @@
   const CHECKPOINT = 19;
   const RECEIPT = 24;
   const CONTINUATION = 26;
+  const ANSWERED = 3; // version of a certificate whose state names its ticket
+  const LIFE = 15; // first fields of a ticket's state, which stay once they are final
   const UNSHOWN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
   const YEAR_10000 = 253402300800000000n;
   // Order of the group: a second spelling of a signature has an S that is not below it.
@@ -167,13 +169,15 @@
       "the certificate",
     );
     const continued = proof[0] === "continuation";
-    const known = continued ? 2 : 1;
-    const odd = `a certificate of version ${version}; this verifier knows ${known}`;
-    need(version === known, "unknown_version", "certificate", odd);
+    const known = continued ? [2] : [1, ANSWERED];
+    const odd = `a certificate of version ${version}; this verifier knows ${known.join(" and ")}`;
+    need(known.includes(version), "unknown_version", "certificate", odd);
     const foreign = "the certificate is of another cluster than this chain";
     need(same(cluster, chain.cluster.slice(0, 8)), "other_cluster", "certificate", foreign);
-    const [index, [kind, event, ticket], code, time, state] = opened(leaf, "iowib", "the leaf");
-    const held = ticketState(state, event, ticket);
+    const [index, [kind, event, asked], code, time, state] = opened(leaf, "iowib", "the leaf");
+    const [ticket, held] = ticketState(state, event, asked);
+    const fits = continued || isAnswered(state) === (version === ANSWERED);
+    need(fits, "malformed", "certificate", "the certificate has not the form of one");
     const siblings = hashes(path);
     const more = "its path names more sides than it has hashes";
     need(BigInt(sides) >> BigInt(siblings.length) === 0n, "bad_path", "leaf", more);
@@ -237,10 +241,16 @@
     return signers;
   }
 
-  function ticketState(state, event, ticket) {
-    if (state[0] !== 0x9f) return null;
-    const found = opened(state, "sszsiiisssbsssN", "the state");
-    return found[0] === event && found[1] === ticket ? found : null;
+  const isAnswered = (state) => state[0] === 0xdc && state[1] === 0 && state[2] === 23;
+
+  /* The ticket's name and its state: an answer of 23 fields names its ticket, which an admission by code does
+     not, and has its terms behind the 15 fields of its state. */
+  function ticketState(state, event, asked) {
+    const answered = isAnswered(state);
+    if (!answered && state[0] !== 0x9f) return [asked, null];
+    const found = opened(state, answered ? "sszsiiisssbsssNssddfsdf" : "sszsiiisssbsssN", "the state");
+    const ticket = answered ? found[1] : asked;
+    return [ticket, found[0] === event && found[1] === ticket ? found : null];
   }
 
   // --- words -------------------------------------------------------------------------------------
@@ -275,10 +285,16 @@
     if (proved.ticketState) {
       const [gate, device] = proved.ticketState.slice(11, 13);
       const place = (gate && `, gate ${shown(gate)}`) + (device && `, device ${shown(device)}`);
-      lines.push(`right after it the ticket was ${STATES[proved.ticketState[2]]}${place}`);
+      lines.push(`right after it the ticket was ${STATES[proved.ticketState[2]]}${place}${terms(proved.ticketState)}`);
     }
     if (proved.continues) lines.push(continued(...proved.continues));
     return [...lines, "It is an outcome at one point of the log and says nothing about what came later."];
+  }
+
+  function terms(state) {
+    const [product, seat, , , blocked, reason] = state.slice(LIFE);
+    const words = (product ? `, product ${shown(product)}` : "") + (seat ? `, seat ${shown(seat)}` : "");
+    return words + (blocked ? ", blocked" : "") + (blocked && reason ? `: ${shown(reason)}` : "");
   }
 
   function continued(cluster, epoch, sequence, state, log, time, signers) {
@@ -299,7 +315,8 @@
       if (!same(first.entry, second.entry)) why = `two entries at sequence ${first.sequence}`;
     } else if (first.event === second.event && first.ticket === second.ticket && first.ticketState) {
       const final = FINAL.includes(first.ticketState[2]) && second.state.length;
-      if (final && !same(first.state, second.state)) {
+      const life = (proved) => pack((proved.ticketState ?? []).slice(0, LIFE));
+      if (final && !same(life(first), life(second))) {
         code = "changed_final";
         why =
           `ticket ${shown(first.ticket)} of event ${shown(first.event)} was final at sequence ` +

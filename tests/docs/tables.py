@@ -71,11 +71,12 @@ def reasons() -> str:
             "-" if reason.number is None else str(reason.number),
             str(reason.status),
             reason.sentence,
+            reason.whose or "-",
             reason.pretix or "-",
         ]
         for reason in REASONS.values()
     ]
-    return table(["code", "number", "status", "sentence", "pretix"], rows)
+    return table(["code", "number", "status", "sentence", "whose", "pretix"], rows)
 
 
 def suspicions() -> str:

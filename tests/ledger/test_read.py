@@ -92,7 +92,10 @@ def test_a_ledger_of_the_form_before_sets_upheld_apart(ledger: Ledger) -> None:
         "UPDATE ledger_ticket SET state = 'DISPUTED' WHERE state = 'UPHELD'",
         "DELETE FROM ledger_counter WHERE name = 'ticket/UPHELD/default'",
         "UPDATE ledger_counter SET value = 5 WHERE name = 'ticket/DISPUTED/default'",
-        "DELETE FROM django_migrations WHERE name = '0003_upheld'",
+        "DROP INDEX tickets_blocked",
+        "ALTER TABLE ledger_ticket DROP COLUMN blocked",
+        "DROP TABLE ledger_ticketcode",
+        "DELETE FROM django_migrations WHERE name IN ('0003_upheld', '0004_codes')",
     ):
         ledger._store.define(sql)
     found = read_meta(ledger._store)

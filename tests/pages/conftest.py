@@ -14,6 +14,7 @@ from django.test import Client
 
 from dtvn.gateway import Result
 from dtvn.machine import AddPrincipal, Admit, Command, Consume, Dispute, Issue, Resolve, Seed, Validate, build
+from dtvn.machine.kinds import KINDS
 from dtvn.node.feed_address import feed_address
 from dtvn.protocol.genesis import cluster_id
 from tests.host.support import key_pair, make_genesis
@@ -32,6 +33,8 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "dispute": Dispute,
     "clear": lambda: Resolve(verdict="clear"),
     "uphold": lambda: Resolve(verdict="uphold"),
+    "block": KINDS["block"].command,
+    "enter": KINDS["import_entry"].command,
     "enlist": lambda: AddPrincipal("newcomer", key_pair("newcomer")[0]),
 }
 

@@ -25,8 +25,9 @@ pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 MODEL = Path(__file__).parents[2] / "static/js/model.js"
 OUTCOMES = MODEL.with_name("outcomes.js")
+OF_LIVES = ("issue", "validate", "consume", "admit", "scan", "dispute", "clear", "uphold", "seed")
 LINES = st.tuples(
-    st.sampled_from(("issue", "validate", "consume", "admit", "scan", "dispute", "clear", "uphold", "seed")),
+    st.sampled_from((*OF_LIVES, "block", "enter")),
     st.sampled_from(("T-1", "T-2", "T-3", "TICKET-001")),
 )
 

@@ -87,9 +87,68 @@ def refused(log: PaperLog) -> Iterator[tuple[str, bytes]]:
     yield "odd: a sequence beyond all", by_receipts(log, leaf(), START, LARGEST + 1)
 
 
-def by_receipts(log: PaperLog, leaf: bytes, time: int, sequence: int) -> bytes:
+ANSWER = [*TICKET, "Stalls", "A1", 0, 0, False, "", 0, False]
+"""A ticket's state with its terms, as the kinds and forms have it that came with codes."""
+BY_CODE = [*OPERATION[:2], "", *OPERATION[3:]]
+
+
+def answer(at: int, value: Any) -> bytes:
+    """A leaf of an admission by code with one field of the answer changed."""
+    return leaf(operation=BY_CODE, state=pack([*ANSWER[:at], value, *ANSWER[at + 1 :]]))
+
+
+def answers_holding(log: PaperLog) -> Iterator[tuple[str, bytes]]:
+    """(name, certificate), in version 3."""
+    for name, data in (
+        ("as it is", answer(0, "default")),
+        (
+            "without product and seat",
+            leaf(operation=BY_CODE, state=pack([*TICKET, "", "", 0, 0, False, "", 0, False])),
+        ),
+        ("blocked, without a reason", answer(19, True)),
+        ("with a reason that is none", answer(20, "told by nobody")),
+        (
+            "with a reason and marks",
+            leaf(state=pack([*ANSWER[:19], True, "\u202eevil" + WIDE * 200, 0, True])),
+        ),
+        ("of a window without an end", answer(18, 2**63 - 1)),
+        (
+            "of another ticket than the operation names",
+            leaf(state=pack([*ANSWER[:1], "TICKET-2", *ANSWER[2:]])),
+        ),
+        ("of another event", answer(0, "elsewhere")),
+    ):
+        yield f"answer: {name}", by_receipts(log, data, START, 3, version=3)
+    many = leaf(state=b"\xdc\x00\x18" + pack([*ANSWER, 0][:15])[1:] + bytes(9))
+    yield "answer: noise of 24 fields", by_receipts(log, many, START, 3)
+
+
+def answers_refused(log: PaperLog) -> Iterator[tuple[str, bytes]]:
+    """(name, certificate)"""
+    for name, data in (
+        ("cut after its head", leaf(state=b"\xdc\x00\x17")),
+        ("of 23 numbers", leaf(state=b"\xdc\x00\x17" + bytes(23))),
+        ("with a byte too many", leaf(state=pack(ANSWER) + b"\0")),
+        *((f"whose block is {each}", answer(19, each)) for each in (0, None, "")),
+        *((f"whose end is {each}", answer(18, each)) for each in (-1, 2**63, 1.0, True)),
+        *((f"whose entry is {each}", answer(21, each)) for each in (-1, 2**63)),
+        ("whose time is beyond all", answer(4, LARGEST + 1)),
+        ("whose state is 6", answer(2, 6)),
+    ):
+        yield f"answer: {name}", by_receipts(log, data, START, 3, version=3)
+    yield "answer: in version 1", by_receipts(log, answer(0, "default"), START, 3)
+    yield (
+        "answer: a state without terms in version 3",
+        by_receipts(log, leaf(state=pack(TICKET)), START, 3, version=3),
+    )
+    yield "answer: no state in version 3", by_receipts(log, leaf(), START, 3, version=3)
+
+
+def by_receipts(log: PaperLog, leaf: bytes, time: int, sequence: int, version: int = 1) -> bytes:
     """A certificate of these bytes as the only leaf of an entry."""
     results, cluster = canonical.digest(b"\x00" + leaf), log.cluster[:CLUSTER_TAG_SIZE]
     entry = m.Entry(0, sequence, bytes(32), results, time, bytes(32))
     proof = Receipts(log.sign(m.Receipt(0, 0, sequence, m.entry_hash(entry))))
-    return encode_certificate(Certificate(1, cluster, leaf, 0, b"", 0, sequence, bytes(32), bytes(32), proof))
+    return encode_certificate(
+        Certificate(version, cluster, leaf, 0, b"", 0, sequence, bytes(32), bytes(32), proof)
+    )

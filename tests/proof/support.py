@@ -21,7 +21,7 @@ from dtvn.proof import (
     encode_certificate,
     results_path,
 )
-from dtvn.proof.certificate import CLUSTER_TAG_SIZE
+from dtvn.proof.certificate import CLUSTER_TAG_SIZE, version_of
 from dtvn.proof.epoch_chain import epoch_change_certificate
 from dtvn.protocol import canonical, quorum
 from dtvn.protocol import genesis as g
@@ -265,7 +265,7 @@ class PaperLog:
         entry = step.entry
         return encode_certificate(
             Certificate(
-                1,
+                version_of(leaf),
                 self.cluster[:CLUSTER_TAG_SIZE],
                 canonical.encode(leaf),
                 sides,

@@ -22,6 +22,7 @@ from django.test import Client
 
 from dtvn.gateway import Answered
 from dtvn.machine import Admit, Issue, Seed
+from dtvn.machine.codes import code_digest, default_salt
 from dtvn.proof import read_chain, unwrap
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
@@ -195,6 +196,22 @@ def test_any_outcome_of_the_ticket_is_proved_refusals_included(platform: Platfor
     for at, told in (("2", "issue -> ok"), ("3.0", "admit -> ok"), ("4.3", "admit -> already_consumed")):
         file = saved(platform, tmp_path, f"tickets/TICKET-1/certificate?at={at}", "at.json")
         assert told in say(file, "--genesis", chain)
+
+
+def test_an_admission_by_code_is_proved_as_that_of_its_ticket(platform: Platform, tmp_path: Path) -> None:
+    """The operation names no ticket: the state of its outcome does."""
+    log = platform.log
+    code = code_digest(default_salt(log.cluster, "default"), "printed")
+    log.order([log.operation(Issue(product="Day pass", codes=(code,)), "T-1"), log.operation(Issue(), "T-2")])
+    log.order([log.operation(Admit("north", code=code)), log.operation(Admit("south", code=code))])
+    platform.learn()
+    chain = saved(platform, tmp_path, "epochs", "epochs.json")
+    told = say(saved(platform, tmp_path, "tickets/T-1/certificate", "last.json"), "--genesis", chain)
+    assert told.startswith("ticket T-1 of event default: admit -> ok at sequence 3, index 0")
+    assert "Day pass" in told
+    refused = saved(platform, tmp_path, "tickets/T-1/certificate?at=3.1", "refused.json")
+    assert "admit -> already_consumed" in say(refused, "--genesis", chain)
+    assert code_of(platform.get("tickets/T-2/certificate?at=3.0")) == (404, "outcome_not_found")
 
 
 def test_an_outcome_that_cannot_be_proved_gets_the_reason(platform: Platform) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
-from dtvn.machine import Admit, Dispute, Issue, Resolve, Validate
+from dtvn.machine import Admit, Block, Command, Dispute, Issue, Replace, Resolve, SetEvent, Validate
 from dtvn.proof import Receipts, compare, decode_certificate, encode_certificate, read_chain, verify
 from dtvn.proof.epoch_chain import epoch_change_certificate
+from dtvn.protocol.consensus.messages import Operation
 from tests.proof import odd_leaves
 from tests.proof.support import Later, PaperLog
 from tests.proof.verdicts import by_dtvn
@@ -88,7 +89,75 @@ def build() -> list[dict[str, Any]]:
         holds(name, chain, data)
     for name, data in odd_leaves.refused(log):
         refused(name, data)
+    _answered(holds, refused)
+    for name, data in odd_leaves.answers_holding(log):
+        holds(name, chain, data)
+    for name, data in odd_leaves.answers_refused(log):
+        refused(name, data)
     return found
+
+
+CODES = tuple(bytes([number]) * 32 for number in range(4))
+
+
+def _answered(holds: Any, refused: Any) -> None:
+    """Admissions by code, which name no ticket, and what was changed in the ticket's terms."""
+    log, fork = doors(gate="north"), doors(gate="south")
+    chain = log.chain()
+    admitted = log.receipts(4, index=1)
+    holds("by code: issued with codes", chain, log.receipts(3))
+    holds("by code: admitted", chain, admitted)
+    holds("by code: admitted, under a later checkpoint", chain, log.checkpointed(4, 6, index=1))
+    for index, name in enumerate(("no such code", "admitted", "already admitted", "blocked", "by its id")):
+        holds(f"by code: {name}, in its batch", chain, log.receipts(4, index=index))
+    for index, name in enumerate(
+        ("a block", "a replacement", "a revoked code", "a blocked one", "a late retry")
+    ):
+        holds(f"by code: {name}", chain, log.receipts(5, index=index))
+    holds("by code: an event", chain, log.receipts(2))
+    holds("by code: blocked and replaced after its entry", chain, admitted, log.receipts(5, index=3))
+    holds("by code: a refusal of the first form after it", chain, admitted, log.receipts(6))
+    holds("by code: the entry after a refusal", chain, log.receipts(5, index=0), admitted)
+    other = doors(gate="south", late=True)
+    holds("by code: admitted twice", chain, other.receipts(5, signers=[0, 1, 3], index=1), admitted)
+    holds("by code: two receipts", chain, admitted, fork.receipts(4, signers=[1, 2, 3], index=1))
+    old = msgspec.structs.replace(decode_certificate(admitted), version=1)
+    refused("by code: in version 1", encode_certificate(old), chain)
+
+
+def doors(*, gate: str, late: bool = False) -> PaperLog:
+    """A log with codes: an event, two tickets, scans at this gate, a block and a replacement. `late`: one
+    entry more comes before the scans."""
+    log = PaperLog()
+
+    def asked(command: Command, ticket: str = "", nonce: bytes = b"") -> Operation:
+        return log.operation(command, ticket, nonce, event="opera")
+
+    def scan(code: bytes, nonce: bytes = b"") -> Operation:
+        return asked(Admit(gate=gate, device="scanner-7", code=code), nonce=nonce)
+
+    a, b, c, d = CODES
+    log.order([asked(SetEvent("Opera", "Europe/Vienna", products=(("Stalls", True),)))])
+    log.order(
+        [
+            asked(Issue(product="Stalls", seat="A1", codes=(a, b)), "TICKET-1"),
+            asked(Issue(codes=(c,), blocked=True, block_reason="refunded"), "TICKET-2"),
+        ]
+    )
+    if late:
+        log.fill(4)
+    log.order([scan(d), scan(a, b"n1"), scan(b), scan(c), asked(Admit(code=b""), "TICKET-1")])
+    log.order(
+        [
+            asked(Block(reason="Sü\u202ed"), "TICKET-1"),
+            asked(Replace((d,)), "TICKET-1"),
+            scan(a),
+            scan(d),
+            scan(a, b"n1"),
+        ]
+    )
+    log.order([asked(Admit(gate="east"), "TICKET-1")])
+    return log
 
 
 def _second_epoch(holds: Any, refused: Any, log: PaperLog) -> None:

@@ -1,8 +1,8 @@
-"""A fixed story of batches, and its transcript: what every replica of any version must compute.
+"""Fixed stories of batches, and their transcripts: what every replica of any version must compute.
 
-`python -m tests.tickets_machine.story` prints the transcript; with a file name it writes it there. A
-changed transcript means that replicas of two versions disagree about the same log: commit one only
-together with a new protocol version, and say why.
+`python -m tests.tickets_machine.story NAME` prints the transcript of one of STORIES. A changed transcript
+means that replicas of two versions disagree about the same log: commit one only together with a new protocol
+version, and say why.
 """
 
 from __future__ import annotations
@@ -11,20 +11,37 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from dtvn.machine import Admit, Barrier, Command, Consume, Dispute, Issue, Resolve, Seed, Validate
+from dtvn.machine import (
+    Admit,
+    Barrier,
+    Block,
+    ChangeTicket,
+    Command,
+    Consume,
+    Dispute,
+    ImportEntry,
+    Issue,
+    Replace,
+    Resolve,
+    Seed,
+    SetEvent,
+    Unblock,
+    Validate,
+)
 from dtvn.machine.leaf import operation_leaf
 from dtvn.protocol.consensus.messages import Operation
 from dtvn.protocol.consensus.verified import VerifiedBundle
+from tests.tickets_machine.doors import EVENT, Door
 from tests.tickets_machine.support import HOUR, SECOND, Machine
 
-GOLDEN = Path(__file__).parent / "golden" / "story.txt"
+GOLDEN = Path(__file__).parent / "golden"
 
 
-def transcript() -> list[str]:
+def transcript(name: str) -> list[str]:
     """One line per batch, operation and saved row count, hashes in full."""
-    machine = Machine()
+    machine, batches = STORIES[name]()
     lines = [f"genesis root {machine.application.root().hex()}"]
-    for bundles in batches(machine):
+    for bundles in batches:
         execution = machine.execute(bundles, after=SECOND)
         lines.append(f"batch {machine.sequence} time {machine.now}")
         for verified, result in zip(bundles, execution.results, strict=True):
@@ -89,9 +106,57 @@ def batches(machine: Machine) -> Iterator[list[VerifiedBundle]]:
     ]
 
 
+def door_batches(door: Door) -> Iterator[list[VerifiedBundle]]:
+    """Codes, events, blocks and all that came with them."""
+    door.session("scanner")
+    yield [door.opening()]
+    door.sessions["gateway"], door.numbers["gateway"] = (door.sequence, 0), 0
+
+    def ordered(*asked: tuple[Command, str], nonce: bytes = b"") -> VerifiedBundle:
+        operations = (door.operation(each, name, event=EVENT, nonce=nonce) for each, name in asked)
+        return door.bundle(operations)
+
+    def scanned(*texts: str, ticket: str = "", nonce: bytes = b"") -> VerifiedBundle:
+        scans = (Admit(gate="north", device="d1", code=door.digest(text)) for text in texts)
+        operations = (door.operation(scan, ticket, event=EVENT, nonce=nonce) for scan in scans)
+        return door.bundle(operations, principal="scanner")
+
+    first = Issue(product="Étage", codes=door.digests("A", "B"), metadata=(("b", "2"),))
+    yield [scanned("A"), ordered((first, "T-1")), scanned("B", nonce=b"n1"), scanned("T-1", ticket="T-1")]
+    products = (("Étage", True), ("Parking", False))
+    yield [ordered((SetEvent("Opera", "Europe/Vienna", 7, ids_are_codes=False, products=products), ""))]
+    yield [
+        ordered(
+            (Issue(codes=door.digests("C"), blocked=True, block_reason="cancelled"), "T-2"),
+            (Issue(product="Parking", codes=door.digests("P")), "T-3"),
+            (Issue(product="Box"), "T-4"),
+            (Issue(codes=door.digests("C")), "T-5"),
+        ),
+        scanned("C", "P", "NOBODY", "T-4"),
+        ordered((Unblock(), "T-2"), (ChangeTicket(product="Étage", not_after=9), "T-3"), (Admit(), "T-4")),
+        scanned("C", "P"),
+    ]
+    yield [
+        ordered((Replace(door.digests("B", "D")), "T-1"), (Block(reason="refunded"), "T-1")),
+        scanned("A", "B", "D"),
+        ordered((ImportEntry(at=5, gate="west"), "T-3"), (Admit(code=b""), "T-3"), (Block(), "T-1")),
+    ]
+    door.now += 3 * HOUR
+    yield [scanned("B", nonce=b"n1"), scanned("D", nonce=b"n2")]
+
+
+def _first() -> tuple[Machine, Iterator[list[VerifiedBundle]]]:
+    machine = Machine()
+    return machine, batches(machine)
+
+
+def _doors() -> tuple[Machine, Iterator[list[VerifiedBundle]]]:
+    door = Door(created=False)
+    return door, door_batches(door)
+
+
+STORIES = {"story": _first, "doors": _doors}
+"""Name of a file in `golden` -> the machine of its story, and the batches."""
+
 if __name__ == "__main__":
-    text = "\n".join(transcript()) + "\n"
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
+    sys.stdout.write("\n".join(transcript(sys.argv[1])) + "\n")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dtvn.machine import TRANSITIONS, State
+from dtvn.machine import REASONS, TRANSITIONS, State, reasons
 from dtvn.machine.kinds import KINDS
+from dtvn.machine.order_of_reasons import ORDER
 from tests.docs.tables import table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "understand" / "protocol" / "tickets.md"
@@ -32,7 +33,32 @@ def transitions() -> str:
     )
 
 
-TABLES = {"operations": operations, "transitions": transitions}
+def order() -> str:
+    """The order of reasons of an admission: what all kinds share, then the table of the core."""
+    shared = [
+        (reasons.MALFORMED,),
+        (reasons.NONCE_REUSED,),
+        (reasons.EXPIRED, reasons.TOO_FAR_AHEAD),
+        (reasons.BUSY,),
+        (reasons.NOT_PERMITTED,),
+    ]
+    return table(
+        ["place", "reason", "HTTP", "whose", "pretix"],
+        [
+            [
+                str(place),
+                f"`{code}`",
+                str(REASONS[code].status),
+                REASONS[code].whose or "-",
+                REASONS[code].pretix or "-",
+            ]
+            for place, given in enumerate([*shared, *(given for given, _check in ORDER)], 1)
+            for code in given
+        ],
+    )
+
+
+TABLES = {"operations": operations, "transitions": transitions, "order": order}
 
 
 def written_anew(page: str) -> str:

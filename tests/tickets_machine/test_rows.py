@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from dtvn.machine import Admit, Barrier, Dispute, Issue, Resolve, RotatePrincipal, Seed, Validate
+from dtvn.machine import Admit, Barrier, Dispute, Issue, Resolve, RotatePrincipal, Seed, SetEvent, Validate
 from dtvn.machine.rows import ROW_TYPES, TicketRow, change_from
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
@@ -35,6 +35,7 @@ def lived() -> Machine:
     machine.do(Admit(gate="north", device="d1"), "TICKET-001", nonce=b"k" * 64)
     machine.do(Dispute(reason="copied"), "TICKET-002")
     machine.do(Resolve(verdict="uphold"), "TICKET-002")
+    machine.do(SetEvent("Opera"), event="opera")
     machine.do(Barrier(), principal="scanner")
     machine.do(RotatePrincipal("reader", public("2")))
     machine.save()
@@ -122,7 +123,7 @@ ISSUED_FIELDS = (
     "data",
     "metadata",
 )
-"""Fields of a TicketRow that never change once the ticket exists: an upsert does not rewrite them."""
+"""Fields of a TicketRow that no change of its state touches."""
 
 
 def test_issued_fields_never_change(lived: Machine) -> None:

@@ -17,7 +17,7 @@ import msgspec
 
 from dtvn.api.errors import ApiError, InvalidRequest, Refused
 from dtvn.gateway import GatewayFace
-from dtvn.machine import reasons
+from dtvn.machine import reasons, ticket_of
 from dtvn.proof import (
     Certificate,
     Chain,
@@ -88,7 +88,7 @@ def certificate_of(event: str, ticket: str, at: tuple[int, int] | None = None) -
         raise ApiError(*NO_OUTCOME) from error
     if at is None and leaf.operation.kind == "seed":
         raise ApiError(*SEEDED)
-    if (leaf.operation.event, leaf.operation.ticket) != (event, ticket):
+    if (leaf.operation.event, ticket_of(leaf.operation, leaf.state)) != (event, ticket):
         raise ApiError(*NO_OUTCOME)
     return certificate_json(encode_certificate(_proved(certificate, found, network)))
 

@@ -18,11 +18,13 @@ from django.db import DatabaseError, connections, router
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Left
 
+from dtvn.api.told import ELSEWHERE
 from dtvn.machine import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.contract import ABOUT, EVENT_TYPES, STATE_AFTER
 from dtvn.machine.fields import MICROSECONDS, REHEARSAL_EVENT, REHEARSAL_TICKET
 from dtvn.machine.reasons import OK
 from validators.feed.relay import FRAME_EVENTS, Frame
+from validators.feed.told import told
 from validators.ledger.models import ConsensusEntry, OperationRecord
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
 from validators.ledger.read import SILENT, STATES, applied_sequence, count_operations, count_tickets, verdicts
@@ -151,7 +153,8 @@ def _whole_sequences(records: list[OperationRecord], cut: int) -> tuple[list[Ope
 
 def _events(records: list[OperationRecord]) -> list[dict[str, Any]]:
     found, first = verdicts(_alias(), records), _first_admissions(records)
-    return [_event(record, found.get(record.pk, ""), first) for record in records]
+    added = told(_alias(), records)
+    return [_event(record, found.get(record.pk, ""), first) | added.get(record.pk, {}) for record in records]
 
 
 def _first_admissions(records: list[OperationRecord]) -> set[int]:
@@ -230,13 +233,15 @@ def _day(now: datetime | None = None) -> dict[str, Any]:
 
 
 def _admissions_since(second: int, applied: int) -> int:
-    """Tickets admitted at `second` of log time or later, up to sequence `applied`, without rehearsals."""
+    """Tickets admitted at `second` of log time or later, up to sequence `applied`, without rehearsals and
+    entries made elsewhere."""
     if _second(applied) < second:
         return 0
     first = _first_since(second * MICROSECONDS, applied)
     # Not LIKE: SQLite's ignores case.
     found = _shown(first - 1, applied).alias(begin=Left("ticket_id", len(REHEARSAL_TICKET)))
-    return _admissions(found.exclude(begin=REHEARSAL_TICKET, event__regex=REHEARSAL_EVENT)).count()
+    found = found.exclude(begin=REHEARSAL_TICKET, event__regex=REHEARSAL_EVENT)
+    return _admissions(found.exclude(operation=ELSEWHERE)).count()
 
 
 def _rates(after: int, to: int) -> tuple[tuple[int, int], ...]:

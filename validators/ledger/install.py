@@ -24,6 +24,7 @@ CHUNK = 4_096
 
 _DROP = (
     "DELETE FROM ledger_ticket",
+    "DELETE FROM ledger_ticketcode",
     "DELETE FROM ledger_staterow",
     "DELETE FROM ledger_counter WHERE name >= 'ticket/' AND name < 'ticket0'",
 )

@@ -52,6 +52,7 @@ RESTORED_FROM = (
     "ledger_statevalue",
     "ledger_ledgermeta",
     "ledger_ticket",
+    "ledger_ticketcode",
     "ledger_staterow",
 )
 """Tables in which a lost row would go unnoticed, since nothing but their structure counts their rows: it is

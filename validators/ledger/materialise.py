@@ -20,6 +20,8 @@ class StateWrites:
     def __init__(self, changes: Iterable[ApplicationChange]) -> None:
         self.searched: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         """Key -> searched ticket, the only rows with counters."""
+        self._codes: dict[tuple[str, bytes], tuple[Any, ...]] = {}
+        """(event, digest) -> code of a searched ticket."""
         self._packed: list[tuple[Any, ...]] = []
         self._others: list[tuple[Any, ...]] = []
         self._dropped: list[tuple[bytes]] = []
@@ -29,6 +31,7 @@ class StateWrites:
                 self._packed.append(state_rows.ticket_bytes(row))
             elif change.table == "ticket":
                 self.searched[change.key] = state_rows.ticket_row(row)
+                self._codes |= {code[:2]: code for code in state_rows.ticket_codes(row)}
             elif row is None:
                 self._dropped.append((state_rows.state_key(change),))
             else:
@@ -38,6 +41,7 @@ class StateWrites:
         """The statements; `upsert_ticket`: that for a searched ticket."""
         return _written(
             Write(upsert_ticket, list(self.searched.values())),
+            Write(statements.UPSERT_CODE, list(self._codes.values())),
             Write(statements.UPSERT_TICKET_BYTES, self._packed),
             Write(statements.UPSERT_STATE_ROW, self._others),
             Write(statements.DROP_STATE_ROW, self._dropped),

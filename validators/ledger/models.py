@@ -8,9 +8,9 @@ Written in the turn's own transaction, durable before any message is sent (R6, R
 ConsensusEntry, CommitCertificate, ProtocolRecord, Checkpoint, StateValue, LedgerMeta.turn.
 Written later, at most 100 ms behind, all together (R9): the rest, and LedgerMeta.applied_sequence.
 
-OperationRecord and EntryStates are filled only if operations are searched (the learner). Otherwise a list of
-operations is read from the batches and EntryOutcomes, which costs a row per entry instead of one per
-operation.
+OperationRecord, EntryStates and TicketCode are filled only if operations and tickets are searched (the
+learner). Otherwise a list of operations is read from the batches and EntryOutcomes, which costs a row per
+entry instead of one per operation.
 
 Timestamps are Unix microseconds. `checksum` is a CRC-32 over the row's other columns: hashes and signatures
 authenticate the content, the checksum finds every flipped byte, also one that no hash covers.
@@ -26,7 +26,7 @@ from dtvn.machine.rows import TicketRow
 from validators.ledger.fields import KeyField, RowNumberField, SequenceField
 from validators.ledger.state_rows import unpack_ticket
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Number of the newest migration; a ledger with a higher one is refused."""
 
 
@@ -159,6 +159,8 @@ class Ticket(models.Model):
     device = models.CharField(max_length=128, db_default="")
     product = models.CharField(max_length=256, db_default="")
     seat = models.CharField(max_length=256, db_default="")
+    blocked = models.BooleanField(db_default=False)
+    """Always False on a node."""
     row = models.BinaryField()
     """All fields of a machine.rows.TicketRow, as canonical bytes; on a node, the state and issue of a
     TicketBytes, encoded by state_rows.ticket_bytes."""
@@ -175,6 +177,21 @@ class Ticket(models.Model):
     def whole(self) -> TicketRow:
         """All fields: data, metadata, vector clock, actor, nonce, note and the rest."""
         return unpack_ticket(bytes(self.row))
+
+
+class TicketCode(models.Model):
+    """A code of a searched ticket, for lookups by what was scanned. The ticket's row says the same, and the
+    two are compared at each start. A replaced code keeps its row, which is its ticket's for ever."""
+
+    id = RowNumberField(primary_key=True)
+    event = KeyField(max_length=64)
+    digest = models.BinaryField()
+    """machine.codes.code_digest, 32 bytes."""
+    ticket_id = KeyField(max_length=128)
+    revoked = models.BooleanField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["event", "digest"], name="one_ticket_per_code")]
 
 
 class StateRow(models.Model):
@@ -222,6 +239,7 @@ class OperationRecord(models.Model):
     """Effective timestamp."""
     event = KeyField(max_length=64)
     ticket_id = KeyField(max_length=128)
+    """machine.ticket_of: also of an admission by code; "" if no ticket had the code."""
     operation = models.CharField(max_length=32)
     code = models.CharField(max_length=32)
     """"ok" or the code of the refusal."""

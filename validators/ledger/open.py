@@ -55,6 +55,7 @@ def open_ledger(
         meta, turn = _enter(store, existing, witness, cluster_id, expect_existing=expect_existing)
         store.define(statements.INDEX_STATES if indexed else statements.UNINDEX_STATES)
         store.define(statements.INDEX_KINDS)
+        store.define(statements.INDEX_BLOCKED)
         undo.pop_all()
     return Ledger(
         store=store,

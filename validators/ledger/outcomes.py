@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
-from dtvn.machine import operation_digest
+from dtvn.machine import operation_digest, ticket_of
 from dtvn.machine.contract import UNLISTED, Listed
 from dtvn.machine.reasons import MALFORMED, OK, pack, tally, unpack
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import Executed
-from dtvn.protocol.consensus.messages import Batch, Bundle, Operation, bundle_digest
+from dtvn.protocol.consensus.messages import Batch, Bundle, Operation, Outcome, bundle_digest
 from dtvn.protocol.wire import Envelope
 from validators.ledger.encoding import with_checksum
 
@@ -88,7 +88,7 @@ def note_executed(executed: Executed, *, origin_view: int, with_operations: bool
         if codes:
             packed.append((first_index, pack(codes)))
         if with_operations:
-            rows += _operation_rows(bundle, first_index, codes, sequence, timestamp, origin_view)
+            rows += _operation_rows(bundle, first_index, outcomes, sequence, timestamp, origin_view)
     listed = sum(number for (kind, ok), number in kinds.items() if ok and kind not in UNLISTED)
     return Noted(
         sequence=sequence,
@@ -116,7 +116,8 @@ def batch_view(body: bytes) -> int:
 
 
 def operations_of(body: bytes, outcomes: bytes, *, sequence: int, timestamp: int) -> Iterator[Listed]:
-    """The executed operations of an entry, in order, from its batch and its EntryOutcomes."""
+    """The executed operations of an entry, in order, from its batch and its EntryOutcomes; both know no
+    state, so an admission by code names no ticket here."""
     batch = read_batch(body)
     for first, encoded, bundle, codes in executed_bundles(batch, outcomes):
         request = bundle_digest(encoded)
@@ -149,7 +150,7 @@ def executed_bundles(batch: Batch, outcomes: bytes) -> Iterator[tuple[int, bytes
 def _operation_rows(
     bundle: Bundle,
     first_index: int,
-    codes: tuple[str, ...],
+    outcomes: tuple[Outcome, ...],
     sequence: int,
     timestamp: int,
     view: int,
@@ -157,7 +158,8 @@ def _operation_rows(
     request = bundle_digest(canonical.encode(bundle))
     principal = bundle.principal
     first_id = sequence * ORDERED_OPERATION_SLOTS
-    for index, (operation, code) in enumerate(zip(bundle.operations, codes, strict=True), first_index):
+    for index, (operation, outcome) in enumerate(zip(bundle.operations, outcomes, strict=True), first_index):
+        code = outcome.code
         named = operation if code != MALFORMED else _fitting(operation)
         yield (
             first_id + index,
@@ -166,7 +168,7 @@ def _operation_rows(
             view,
             timestamp,
             named.event,
-            named.ticket,
+            ticket_of(named, outcome.state),
             named.kind,
             code,
             principal,

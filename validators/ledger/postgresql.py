@@ -22,7 +22,7 @@ from psycopg import errors
 from dtvn.ledger import LedgerBusy, LedgerUnreachable, LedgerUnsafe
 from dtvn.protocol.host.ports import JournalError, JournalFenced, JournalFull
 from validators.ledger.outcomes import INSERT_OPERATION
-from validators.ledger.statements import UPSERT_STATE_ROW, UPSERT_TICKET, UPSERT_TICKET_BYTES
+from validators.ledger.statements import UPSERT_CODE, UPSERT_STATE_ROW, UPSERT_TICKET, UPSERT_TICKET_BYTES
 from validators.ledger.store import DuplicateKeyError, Parameters, Write
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ ADVISORY_CLASS = 0x4454564E
 LOCK_SECONDS = 3
 ARRAYS_FROM = 8
 ARRAY_TYPES = {
-    UPSERT_TICKET: "text text text text bigint bigint text text text text bytea bigint",
+    UPSERT_TICKET: "text text text text bigint bigint text text text text bool bytea bigint",
+    UPSERT_CODE: "text bytea text bool",
     UPSERT_TICKET_BYTES: "bigint text text text bytea bigint",
     UPSERT_STATE_ROW: "bytea bytea bigint",
     INSERT_OPERATION: "bigint bigint int bigint bigint text text text text text text text bytea bytea",

@@ -7,7 +7,7 @@ this code.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from django.db import connections
@@ -28,7 +28,12 @@ from validators.ledger.models import (
     EntryStates,
     StateValue,
 )
-from validators.ledger.outcomes import executed_bundles, read_batch, read_envelope
+from validators.ledger.outcomes import (
+    ORDERED_OPERATION_SLOTS,
+    executed_bundles,
+    read_batch,
+    read_envelope,
+)
 from validators.ledger.read import checkpoint_record
 
 TILE_LEVEL = 8
@@ -72,6 +77,17 @@ def read_entry_proof(using: str, sequence: int) -> EntryProof | None:
         bundles.append((first, bundle.operations, tuple(Outcome(code, state) for code, state in pairs)))
     decoded = decode_entry(bytes(entry.entry), sequence)
     return EntryProof(decoded, bytes(entry.entry_hash), tuple(bundles))
+
+
+def outcome_states(using: str, sequences: Iterable[int]) -> dict[int, bytes]:
+    """OperationRecord.id -> `Outcome.state`, of all operations of these sequences."""
+    found = EntryStates.objects.using(using).filter(pk__in=set(sequences)).values_list("pk", "content")
+    return {
+        sequence * ORDERED_OPERATION_SLOTS + index: state
+        for sequence, content in found
+        for first, states in _states.decode(bytes(content))
+        for index, state in enumerate(states, first)
+    }
 
 
 def lowest_checkpoint(using: str, sequence: int) -> CheckpointRecord | None:

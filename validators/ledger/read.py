@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 from django.db import connections
-from django.db.models import CharField, F, Func, QuerySet
+from django.db.models import CharField, Count, F, Func, QuerySet
 
 from dtvn.ledger import StoredEvidence
-from dtvn.machine import NAMES, State
+from dtvn.machine import NAMES, State, codes
 from dtvn.machine.contract import ABOUT, UNLISTED
 from dtvn.machine.reasons import OK
-from dtvn.machine.rows import TicketRow, change_from
+from dtvn.machine.rows import EventRow, TicketRow, change_from
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus import epoch_change_proof
 from dtvn.protocol.consensus.effects import ApplicationChange, CheckpointRecord
@@ -32,6 +33,7 @@ from validators.ledger.models import (
     StateRow,
     StateValue,
     Ticket,
+    TicketCode,
 )
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS, Listed, operations_of
 from validators.ledger.state_rows import TABLE_NUMBER, unpack_ticket
@@ -105,7 +107,7 @@ def list_tickets(
     """
     found: list[TicketRow] = []
     states = [None] if state is None else [one.name for one in State if NAMES[one] == state]
-    for name in list_events(using) if event is None else [event]:
+    for name in events_with_tickets(using) if event is None else [event]:
         if name < after[0]:
             continue
         behind = after[1] if name == after[0] else ""
@@ -118,11 +120,6 @@ def list_tickets(
         if len(found) == limit:
             break
     return found
-
-
-def list_events(using: str) -> list[str]:
-    """Events that have tickets, ascending."""
-    return sorted({event for _state, event, count in _counters(using, "ticket") if count > 0})
 
 
 def ticket_rows(
@@ -139,6 +136,13 @@ def ticket_rows(
     if prefix:
         tickets = tickets.filter(ticket_id__lt=prefix + LAST_CHARACTER)
     return [bytes(packed) for packed in tickets.values_list("row", flat=True)[:limit]]
+
+
+def ticket_by_code(using: str, event: str, digest: bytes) -> tuple[str, bool] | None:
+    """(ticket id, whether the code was replaced) of the ticket with this code, or None. Nodes have no rows of
+    codes."""
+    found = TicketCode.objects.using(using).filter(event=event, digest=digest)
+    return found.values_list("ticket_id", "revoked").first()
 
 
 def count_tickets(using: str, event: str | None = None) -> dict[str, int]:
@@ -168,6 +172,66 @@ def starting_with(queryset: QuerySet[Any], field: str, text: str, *, by_index: b
         hidden = Func(F(field), template="(%(expressions)s || '')", output_field=CharField())
         queryset, field = queryset.alias(hidden=hidden), "hidden"
     return queryset.filter(**{f"{field}__gte": text, f"{field}__lt": text + LAST_CHARACTER})
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+class EventSummary(msgspec.Struct, frozen=True):
+    """An event that was created, or that has tickets."""
+
+    event: str
+    row: EventRow | None
+    """None: nobody created it, and no ticket in it has a code."""
+    tickets: dict[str, int]
+    """Number of tickets by state, all of STATES present."""
+    blocked: int
+    """How many of them are blocked, in whatever state."""
+
+
+def event_row(using: str, event: str) -> EventRow | None:
+    """What the log knows of an event besides its tickets, or None."""
+    key = TABLE_NUMBER["event"] + canonical.encode((event,))
+    packed = StateRow.objects.using(using).filter(key=key).values_list("row", flat=True).first()
+    return None if packed is None else canonical.decode(EventRow, bytes(packed))
+
+
+def event_rows(using: str) -> dict[str, EventRow]:
+    """Event -> its row, of all that have one."""
+    return {change.key[0]: change.row for change in stored_rows(using, "event")}
+
+
+def salt_of(using: str, cluster_id: bytes, event: str) -> bytes:
+    """The salt of an event's codes, 32 bytes."""
+    row = event_row(using, event)
+    return codes.default_salt(cluster_id, event) if row is None else row.salt
+
+
+def list_events(using: str) -> list[str]:
+    """Events that were created or have tickets, ascending."""
+    created = {event for event, row in event_rows(using).items() if row.declared}
+    return sorted(created.union(events_with_tickets(using)))
+
+
+def events_with_tickets(using: str) -> list[str]:
+    """Events that have tickets, ascending."""
+    return sorted({event for _state, event, count in _counters(using, "ticket") if count > 0})
+
+
+def summarise_events(using: str) -> list[EventSummary]:
+    """The events of `list_events` with their counts."""
+    rows, counts = event_rows(using), {}
+    for event in list_events(using):
+        counts[event] = dict.fromkeys(STATES, 0)
+    for state, event, count in _counters(using, "ticket"):
+        if event in counts:
+            counts[event][state] = count
+    blocked = Ticket.objects.using(using).filter(blocked=True).values_list("event").annotate(Count("event"))
+    of_event = dict(blocked.order_by("event"))
+    return [
+        EventSummary(event, rows.get(event), tickets, of_event.get(event, 0))
+        for event, tickets in counts.items()
+    ]
 
 
 # --- operations -----------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ TABLE_NUMBER = {
     "run": b"\x08",
     "lock": b"\x09",
     "waiter": b"\x0a",
+    "event": b"\x0b",
 }
 """Table -> first byte of a StateRow's key. It is written to disk, so it is never reused for another table."""
 _TABLE_OF = {number: table for table, number in TABLE_NUMBER.items()}
@@ -39,6 +40,8 @@ _SELECT_TICKETS = f"SELECT id, %s FROM ledger_ticket WHERE id > ? ORDER BY id LI
 _SELECT_PACKED = _SELECT_TICKETS % "event, ticket_id, state, row, checksum"
 """Only the columns of a TicketBytes: the others cost as much again."""
 _SELECT_SEARCHED = _SELECT_TICKETS % TICKET_COLUMNS
+_CODE_COLUMNS = "id, event, digest, ticket_id, revoked"
+_SELECT_CODES = f"SELECT {_CODE_COLUMNS} FROM ledger_ticketcode WHERE id > ? ORDER BY id LIMIT {_CHUNK}"  # noqa: S608
 
 unpack_ticket = msgspec.msgpack.Decoder(TicketRow).decode
 """The TicketRow with these canonical bytes; raises msgspec.MsgspecError."""
@@ -71,7 +74,15 @@ def _searched(row: TicketRow) -> tuple[Any, ...]:
         row.device,
         row.product,
         row.seat,
+        row.blocked,
     )
+
+
+def ticket_codes(row: TicketRow) -> Iterator[tuple[str, bytes, str, bool]]:
+    """Parameters of UPSERT_CODE for each code of a ticket."""
+    for digests, revoked in ((row.codes, False), (row.revoked, True)):
+        for digest in digests:
+            yield row.event, digest, row.ticket, revoked
 
 
 def ticket_from_columns(columns: tuple[Any, ...]) -> TicketRow:
@@ -137,15 +148,28 @@ class MaterialisedRows:
             after = rows[-1][0]
 
     def _searched_tickets(self, after: int) -> Iterator[ApplicationChange]:
-        """The tickets behind number `after`, of which the first is a TicketRow."""
+        """The tickets behind number `after`, of which the first is a TicketRow; their codes are compared with
+        the rows of TicketCode."""
+        codes = 0
         while rows := self._store.rows(_SELECT_SEARCHED, (after,)):
             for number, *columns in rows:
                 if columns[-2][:1] == _PAIR:
                     yield _packed(number, *columns[:3], *columns[-2:])
                     continue
                 row = ticket_from_columns(tuple(columns))
+                codes += sum(map(checksum, ticket_codes(row)))
                 yield ApplicationChange(table="ticket", key=(row.event, row.ticket), row=row)
             after = rows[-1][0]
+        if codes != self._sum_of_codes():
+            raise LedgerDamaged("the codes of tickets differ from their rows")
+
+    def _sum_of_codes(self) -> int:
+        """The sum, in whatever order, of a checksum of each row of TicketCode."""
+        after, found = 0, 0
+        while rows := self._store.rows(_SELECT_CODES, (after,)):
+            found += sum(checksum((*columns, bool(+revoked))) for _number, *columns, revoked in rows)
+            after = rows[-1][0]
+        return found
 
     def _others(self) -> Iterator[ApplicationChange]:
         sql = f"SELECT key, row, checksum FROM ledger_staterow WHERE key > ? ORDER BY key LIMIT {_CHUNK}"  # noqa: S608

@@ -57,14 +57,13 @@ and more up to the bound per member and the total bound."""
 DROP_BODIES = "DELETE FROM ledger_batchbody WHERE id = ?"
 
 TICKET_COLUMNS = (
-    "event, ticket_id, state, validator, timestamp, sequence, gate, device, product, seat, row, checksum"
+    "event, ticket_id, state, validator, timestamp, sequence, gate, device, product, seat, blocked,"
+    " row, checksum"
 )
-_CHANGING = ("state", "validator", "timestamp", "sequence", "gate", "device", "row", "checksum")
-"""Columns that an upsert rewrites; the others never change once the ticket exists."""
 UPSERT_TICKET = (
     f"INSERT INTO ledger_ticket ({TICKET_COLUMNS})"  # noqa: S608 - constants only
-    f" VALUES ({', '.join('?' * 12)}) ON CONFLICT (event, ticket_id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _CHANGING)
+    f" VALUES ({', '.join('?' * 13)}) ON CONFLICT (event, ticket_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in TICKET_COLUMNS.split(", ")[2:])
 )
 UPSERT_TICKET_BYTES = (
     "INSERT INTO ledger_ticket (id, event, ticket_id, state, row, checksum) VALUES (?, ?, ?, ?, ?, ?)"
@@ -72,6 +71,12 @@ UPSERT_TICKET_BYTES = (
     " checksum = excluded.checksum"
 )
 """Upsert on a node: the ticket is found by number, which is the primary key; without counters."""
+UPSERT_CODE = (
+    "INSERT INTO ledger_ticketcode (event, digest, ticket_id, revoked) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (event, digest) DO UPDATE SET revoked = excluded.revoked"
+    " WHERE ledger_ticketcode.revoked <> excluded.revoked"
+)
+"""A code stays that of its ticket, so most changes of a ticket leave its codes unwritten."""
 UPSERT_STATE_ROW = (
     "INSERT INTO ledger_staterow (key, row, checksum) VALUES (?, ?, ?)"
     " ON CONFLICT (key) DO UPDATE SET row = excluded.row, checksum = excluded.checksum"
@@ -84,6 +89,8 @@ ADD_TO_COUNTER = (
 
 INDEX_STATES = "CREATE INDEX IF NOT EXISTS tickets_by_state ON ledger_ticket (state, event, ticket_id)"
 """Created only if tickets are searched: it doubles the cost of a changed ticket."""
+INDEX_BLOCKED = "CREATE INDEX IF NOT EXISTS tickets_blocked ON ledger_ticket (event, ticket_id) WHERE blocked"
+"""For lists and counts of blocked tickets, which are few."""
 INDEX_KINDS = "CREATE INDEX IF NOT EXISTS operations_by_kind ON ledger_operationrecord (operation, id)"
 """Index for lists of one kind, whose rows may come after a million others; the table is empty if operations
 are not searched."""

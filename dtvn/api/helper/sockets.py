@@ -136,7 +136,7 @@ class Feed:
                 if count > 0:
                     frames.append({"type": EVENT_TYPES[kind], "count": count, "timestamp": at, **origin})
             elif kind in KINDS and KINDS[kind].told:
-                frame = {"type": EVENT_TYPES[kind], "ticket_id": item.operation.ticket, "timestamp": at}
+                frame = {"type": EVENT_TYPES[kind], "ticket_id": item.ticket, "timestamp": at}
                 state = {"state": STATE_AFTER[kind]} if kind in STATE_AFTER else {}
                 frames.append({**frame, **state, **origin})
         return frames

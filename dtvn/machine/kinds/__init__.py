@@ -6,16 +6,22 @@ states also needs its row in transitions.py. How often the simulator asks for it
 stand in simulator/workload.py and simulator/checkers/linearizable.py, which do not read the table.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from dtvn.machine.fields import Command
 from dtvn.machine.kinds import (
     acquire,
     add_principal,
     admit,
     barrier,
+    block,
     cancel_lock,
+    change,
     consume,
     dispute,
     grant,
+    import_entry,
     issue,
     limit_principal,
     lock,
@@ -24,10 +30,13 @@ from dtvn.machine.kinds import (
     record,
     release,
     renew,
+    replace,
     resolve,
     revoke_principal,
     rotate_principal,
     seed,
+    set_event,
+    unblock,
     unlock,
     validate,
 )
@@ -47,6 +56,8 @@ TICKETLESS: set[str] = set()
 """Kinds whose `ticket` is ""."""
 NAMING: set[str] = set()
 """Kinds that name a ticket: their outcomes contain its state."""
+CODED: dict[str, Callable[[Any, bytes], Command]] = {}
+"""Kind whose operations may name a ticket by a code -> its Kind.with_code."""
 OPERATIONS: dict[str, Rest] = {}
 """Kind -> how REST offers it, for those that it offers."""
 ACTS: dict[str, tuple[Kind, Act]] = {}
@@ -64,6 +75,8 @@ def register(kind: Kind) -> None:
         CAPABILITY[kind.name] = kind.capability
     if kind.names == "nothing":
         EVENTLESS.add(kind.name)
+    if kind.with_code is not None:
+        CODED[kind.name] = kind.with_code
     (NAMING if kind.names == "ticket" else TICKETLESS).add(kind.name)
 
 
@@ -82,6 +95,12 @@ for module in (
     admit,
     dispute,
     resolve,
+    set_event,
+    block,
+    unblock,
+    replace,
+    change,
+    import_entry,
     add_principal,
     rotate_principal,
     limit_principal,

@@ -19,16 +19,17 @@ from dtvn.machine.fields import (
     is_text,
 )
 from dtvn.machine.kinds.kind import Kind, Rest, Result
+from dtvn.machine.kinds.terms_changes import told
 from dtvn.machine.registry import TICKETS_MAX
-from dtvn.machine.terms import Terms
-from dtvn.machine.ticket import Ticket
+from dtvn.machine.terms import FirstTerms, check_codes
+from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.machine.transitions import State
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
 
 
-class Issue(Terms, frozen=True):
-    """Create a ticket. The command's bytes are kept as the part of the ticket that never changes."""
+class Issue(FirstTerms, frozen=True):
+    """Create a ticket with these terms."""
 
 
 class IssueBody(bodies.TicketBody, frozen=True, kw_only=True):
@@ -81,7 +82,7 @@ class IssueBody(bodies.TicketBody, frozen=True, kw_only=True):
 
 
 def check(issue: Issue) -> None:
-    """Window, commitment and metadata."""
+    """Window, commitment, metadata, codes and block."""
     if issue.commitment and len(issue.commitment) != 32:
         raise CommandError("commitment: 32 bytes or none")
     if issue.not_after and issue.not_after < issue.not_before:
@@ -91,6 +92,9 @@ def check(issue: Issue) -> None:
         raise CommandError("metadata: keys must ascend, each once")
     if not all(is_text(text) for pair in issue.metadata for text in pair):
         raise CommandError("metadata: holds a control character")
+    check_codes(issue.codes)
+    if issue.block_reason and not issue.blocked:
+        raise CommandError("block_reason: of a ticket that is not blocked")
 
 
 def compose(issue: Issue) -> dict[str, object]:
@@ -99,22 +103,53 @@ def compose(issue: Issue) -> dict[str, object]:
     return {"metadata": tuple(sorted(pairs))}
 
 
+def shown(at: Context, operation: Operation, command: Issue, ticket: Ticket | None) -> bytes:
+    """The ticket's state, and its terms if the command says more than the first form, or the event was
+    created."""
+    return _told(at, operation, command, ticket)
+
+
 def rule(at: Context, operation: Operation, command: Issue, ticket: Ticket | None) -> Result:
-    """Create the ticket, unless one has its name."""
-    issued = operation.payload or canonical.encode(command)
+    """Create the ticket, unless one has its name or one of its codes."""
+    issued = operation.payload or canonical.encode_trimmed(command)
+    event, coded = operation.event, bool(command.codes)
     if ticket is not None:
-        if not at.stands(operation, ticket):
-            return reasons.TICKET_EXISTS, ticket.state
-        same = present_state(ticket).operation == "issue" and ticket.issued == issued
-        return reasons.OK if same else reasons.NONCE_REUSED, ticket.state
-    if len(at.registry) >= TICKETS_MAX:
+        code = _repeated(at, operation, ticket, command, issued)
+        return code, _told(at, operation, command, ticket)
+    if any(at.registry.by_code(event, code) for code in command.codes):
+        return reasons.BARCODE_TAKEN, b""
+    if len(at.registry) >= TICKETS_MAX or at.events.full(event, command.product, coded=coded):
         return reasons.FULL, b""
     at.count(operation)
     state = at.state(operation, operation.ticket, State.ISSUED)
-    at.registry.create(
-        operation.event, operation.ticket, state, issued, (command.not_before, command.not_after)
+    made = at.registry.create(event, operation.ticket, state, issued, command)
+    added = at.events.add(event, command.product, at.moment, coded=coded)
+    return reasons.OK, _told(at, operation, command, made, product_added=added)
+
+
+def _told(
+    at: Context, operation: Operation, command: Issue, ticket: Ticket | None, *, product_added: bool = False
+) -> bytes:
+    first = not (command.codes or command.blocked) and not at.events.declared(operation.event)
+    if first:
+        return b"" if ticket is None else ticket.state
+    return told(ticket, product_added=product_added)
+
+
+def _repeated(at: Context, operation: Operation, ticket: Ticket, command: Issue, issued: bytes) -> str:
+    """The outcome of an issue whose ticket exists: `ok` for a late retry of it (R13)."""
+    if not at.stands(operation, ticket):
+        return reasons.TICKET_EXISTS
+    if present_state(ticket).operation != "issue":
+        return reasons.NONCE_REUSED
+    terms = read_terms(ticket.issued)
+    same = ticket.issued == issued or (
+        terms.changed
+        and (terms.commitment, terms.data, terms.metadata)
+        == (command.commitment, command.data, command.metadata)
+        and {*command.codes} <= {*terms.codes, *terms.revoked}
     )
-    return reasons.OK, state
+    return reasons.OK if same else reasons.NONCE_REUSED
 
 
 KIND = Kind(
@@ -124,6 +159,7 @@ KIND = Kind(
     capability="issue",
     check=check,
     compose=compose,
+    shown=shown,
     rest=Rest(
         IssueBody,
         "Ticket issued",

@@ -20,6 +20,11 @@ Rule = Callable[[Context, Operation, Any, Ticket | None], Result]
 checks that all kinds share; a refusal changes nothing."""
 
 
+def _state(at: Context, operation: Operation, command: Any, ticket: Ticket | None) -> bytes:
+    """The state of the ticket that the operation names."""
+    return b"" if ticket is None else ticket.state
+
+
 def _any(_command: Any) -> None:
     """Nothing but the types of the fields limits this command."""
 
@@ -90,8 +95,13 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """Raises CommandError for a command that breaks a rule which the types of its fields do not state."""
     compose: Callable[[Any], dict[str, object]] = _as_given
     """Fields of the command in the form that the log keeps, besides texts in normal form C."""
+    shown: Callable[[Context, Operation, Any, Ticket | None], bytes] = _state
+    """Outcome's state where no rule ran: of a refusal that all kinds share, and of a repetition."""
     repeated: bytes | None = None
-    """Outcome's state of a repetition; None: the ticket's state."""
+    """Outcome's state of a repetition; None: as `shown`."""
+    with_code: Callable[[Any, bytes], Command] | None = None
+    """For a kind whose command may end with `code`, the digest of a code, which then finds the ticket, so
+    that the operation need not name one: the command with another digest."""
     rest: Rest | None = None
     """None: REST does not offer it as an operation."""
     event_type: str = ""

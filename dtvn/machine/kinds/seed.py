@@ -10,7 +10,7 @@ from dtvn.machine.fields import Command
 from dtvn.machine.kinds.kind import Kind, Rest, Result
 from dtvn.machine.registry import TICKETS_MAX
 from dtvn.machine.seed import SEED_COUNT, SEED_TICKETS
-from dtvn.machine.ticket import Seeded, Ticket, read_window
+from dtvn.machine.ticket import Seeded, Ticket, read_terms
 from dtvn.machine.transitions import State
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
@@ -40,8 +40,10 @@ def rule(at: Context, operation: Operation, command: Seed, ticket: Ticket | None
         at.count(operation)
     for name, issued in missing:
         state = at.state(operation, name, State.ISSUED)
-        window = read_window(issued)
-        at.registry.create(event, name, state, issued, (window.not_before, window.not_after))
+        terms = read_terms(issued)
+        at.registry.create(event, name, state, issued, terms)
+        if not at.events.full(event, terms.product):
+            at.events.add(event, terms.product, at.moment, coded=False)
     return reasons.OK, canonical.encode(Seeded(created=len(missing)))
 
 

@@ -1,0 +1,55 @@
+"""import_entry: an entry that was made elsewhere, before this cluster had the ticket, is recorded."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dtvn.machine import reasons
+from dtvn.machine.context import Context
+from dtvn.machine.fields import Command, Moment, Name
+from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.kinds.lifecycle import late, settle
+from dtvn.machine.kinds.terms_changes import shown, told
+from dtvn.machine.ticket import Ticket, read_terms
+from dtvn.machine.transitions import TRANSITIONS, State
+from dtvn.protocol.consensus.messages import Operation
+
+
+class ImportEntry(Command, frozen=True):
+    """ISSUED or VALIDATED to CONSUMED for somebody who is inside already: window, block and product are not
+    asked."""
+
+    at: Moment = 0
+    """The source's time of the entry, Unix microseconds; 0: unknown."""
+    gate: Name = ""
+    device: Name = ""
+
+
+def rule(at: Context, operation: Operation, command: ImportEntry, ticket: Ticket | None) -> Result:
+    """Record the entry, unless the ticket has entered or is disputed."""
+    if ticket is None:
+        return reasons.TICKET_NOT_FOUND, b""
+    terms = read_terms(ticket.issued)
+    target = TRANSITIONS[operation.kind][ticket.status]
+    if isinstance(target, str):
+        code = late(at, operation, command, ticket, target)
+        other = code == reasons.OK and terms.entered_at != command.at
+        return reasons.NONCE_REUSED if other else code, told(ticket)
+    if at.stands(operation, ticket):
+        return reasons.NONCE_REUSED, told(ticket)
+    settle(at, operation, ticket, operation.ticket, State.CONSUMED, gate=command.gate, device=command.device)
+    if command.at:
+        at.registry.amend(
+            operation.event, ticket, msgspec.structs.replace(terms, entered_at=command.at, changed=True)
+        )
+    return reasons.OK, told(ticket)
+
+
+KIND = Kind(
+    name="import_entry",
+    command=ImportEntry,
+    rule=rule,
+    capability="operate",
+    shown=shown,
+    event_type="ticket_consumed",
+)

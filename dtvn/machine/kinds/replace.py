@@ -1,0 +1,54 @@
+"""replace: a ticket gets new codes; the old ones are revoked (D5)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from dtvn.machine import reasons
+from dtvn.machine.codes import CODES_MAX, VALID_MAX
+from dtvn.machine.context import Context
+from dtvn.machine.fields import Command, Digest
+from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.kinds.terms_changes import amend, shown, told
+from dtvn.machine.terms import check_codes
+from dtvn.machine.ticket import Ticket, read_terms
+from dtvn.protocol.consensus.messages import Operation
+
+
+class Replace(Command, frozen=True):
+    """Replace all valid codes of a ticket."""
+
+    codes: Annotated[tuple[Digest, ...], msgspec.Meta(min_length=1, max_length=VALID_MAX)]
+    """Digests of the codes that are valid afterwards, each once; some may have been the ticket's before."""
+
+
+def check(command: Replace) -> None:
+    """Each code once."""
+    check_codes(command.codes)
+
+
+def rule(at: Context, operation: Operation, command: Replace, ticket: Ticket | None) -> Result:
+    """Replace the codes, if no other ticket of the event has or had one of the new ones."""
+    if ticket is None:
+        return reasons.TICKET_NOT_FOUND, b""
+    if any(at.registry.by_code(operation.event, code) not in (None, ticket) for code in command.codes):
+        return reasons.BARCODE_TAKEN, told(ticket)
+    terms = read_terms(ticket.issued)
+    revoked = tuple(code for code in (*terms.revoked, *terms.codes) if code not in command.codes)
+    if len(command.codes) + len(revoked) > CODES_MAX:
+        return reasons.TOO_MANY_CODES, told(ticket)
+    replaced = msgspec.structs.replace(terms, codes=command.codes, revoked=revoked)
+    return amend(at, operation, ticket, terms, replaced)
+
+
+KIND = Kind(
+    name="replace",
+    command=Replace,
+    rule=rule,
+    capability="operate",
+    check=check,
+    shown=shown,
+    event_type="ticket_replaced",
+)

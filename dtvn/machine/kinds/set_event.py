@@ -1,0 +1,86 @@
+"""set_event: an event is created, or all that is said of it is replaced (D2)."""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from typing import Annotated
+
+import msgspec
+
+from dtvn.machine import reasons
+from dtvn.machine.context import Context
+from dtvn.machine.events import PRODUCTS_MAX
+from dtvn.machine.fields import LABEL_LENGTH_MAX, Command, CommandError, Label, Moment, is_text
+from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.ticket import Ticket
+from dtvn.protocol import canonical
+from dtvn.protocol.consensus.messages import Operation
+
+ZONE = "^([A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*)?$"
+"""Form of a name in the IANA time zone database; the core knows no such names."""
+ZONE_LENGTH_MAX = 64
+NAMES_BYTES_MAX = 64 * 1024
+"""Most bytes of all names of products in one operation, so that a certificate has room for it."""
+
+Product = tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=LABEL_LENGTH_MAX)], bool]
+"""(name, whether a ticket of it admits)."""
+
+
+class SetEvent(Command, frozen=True):
+    """Create an event or replace what is said of it; its tickets and the salt of its codes stay."""
+
+    name: Label = ""
+    """Display name."""
+    zone: Annotated[str, msgspec.Meta(pattern=ZONE, max_length=ZONE_LENGTH_MAX)] = ""
+    doors: Moment = 0
+    """When the doors open, Unix microseconds; 0: not said."""
+    ids_are_codes: bool = False
+    """Whether a scanned text may be the id of a ticket."""
+    products: Annotated[tuple[Product, ...], msgspec.Meta(max_length=PRODUCTS_MAX)] = ()
+    """Ascending by name, each once. A ticket of another product does not admit."""
+
+
+def check(command: SetEvent) -> None:
+    """The products."""
+    names = [name for name, _admits in command.products]
+    if any(left >= right for left, right in itertools.pairwise(names)):
+        raise CommandError("products: names must ascend, each once")
+    if not all(map(is_text, names)):
+        raise CommandError("products: holds a control character")
+    if sum(len(name.encode("utf-8")) for name in names) > NAMES_BYTES_MAX:
+        raise CommandError(f"products: their names have more than {NAMES_BYTES_MAX} bytes in all")
+
+
+def compose(command: SetEvent) -> dict[str, object]:
+    """Products in normal form C, sorted."""
+    products = ((unicodedata.normalize("NFC", name), admits) for name, admits in command.products)
+    return {"products": tuple(sorted(products))}
+
+
+def rule(at: Context, operation: Operation, command: SetEvent, ticket: Ticket | None) -> Result:
+    """Create the event or replace what is said of it."""
+    said = msgspec.structs.replace(
+        at.events.fresh(operation.event, at.moment),
+        name=command.name,
+        zone=command.zone,
+        doors=command.doors,
+        ids_are_codes=command.ids_are_codes,
+        products=command.products,
+        declared=True,
+    )
+    row = at.events.set(operation.event, said)
+    return (reasons.FULL, b"") if row is None else (reasons.OK, canonical.encode(row))
+
+
+KIND = Kind(
+    name="set_event",
+    command=SetEvent,
+    rule=rule,
+    capability="issue",
+    names="event",
+    subject="event",
+    check=check,
+    compose=compose,
+    event_type="event_set",
+)

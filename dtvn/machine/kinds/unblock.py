@@ -1,0 +1,38 @@
+"""unblock: a blocked ticket is what its state says again (D5)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dtvn.machine import reasons
+from dtvn.machine.context import Context
+from dtvn.machine.fields import Command
+from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.kinds.terms_changes import amend, shown, told
+from dtvn.machine.ticket import Ticket, read_terms
+from dtvn.protocol.consensus.messages import Operation
+
+
+class Unblock(Command, frozen=True):
+    """End the block of a ticket."""
+
+
+def rule(at: Context, operation: Operation, command: Unblock, ticket: Ticket | None) -> Result:
+    """End the block, if there is one."""
+    if ticket is None:
+        return reasons.TICKET_NOT_FOUND, b""
+    terms = read_terms(ticket.issued)
+    if not terms.blocked:
+        return reasons.NOT_BLOCKED, told(ticket)
+    free = msgspec.structs.replace(terms, blocked=False, block_reason="")
+    return amend(at, operation, ticket, terms, free)
+
+
+KIND = Kind(
+    name="unblock",
+    command=Unblock,
+    rule=rule,
+    capability="operate",
+    shown=shown,
+    event_type="ticket_unblocked",
+)

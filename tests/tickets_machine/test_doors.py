@@ -1,0 +1,392 @@
+"""What is printed on the ticket opens the door, once, and nothing else does (D1 to D3, R40)."""
+
+from __future__ import annotations
+
+import pytest
+
+from dtvn.machine import (
+    Admit,
+    AnsweredState,
+    ChangeTicket,
+    CommandError,
+    Consume,
+    Issue,
+    Replace,
+    SetEvent,
+    State,
+    Validate,
+    read_state,
+)
+from dtvn.machine.commands import request_digest
+from dtvn.protocol.consensus.messages import Outcome
+from tests.tickets_machine.doors import EVENT, Door, answer, row, with_payload
+from tests.tickets_machine.support import HOUR, Machine
+
+# --- D1: codes ---------------------------------------------------------------------------------------
+
+
+def test_a_printed_code_opens_once_and_says_for_whom() -> None:
+    door = Door()
+    door.issues("T-1", "ABC123", product="Stalls", seat="A1", not_after=2**62)
+    first = door.scans("\ufeff ABC123\r\n")
+    assert first.code == "ok"
+    told = answer(first)
+    assert (told.ticket, told.state, told.gate, told.device) == ("T-1", State.CONSUMED, "north", "d1")
+    assert (told.product, told.seat, told.not_before, told.not_after) == ("Stalls", "A1", 0, 2**62)
+    assert (told.blocked, told.block_reason, told.entered_at, told.product_added) == (False, "", 0, False)
+    second = door.scans("ABC123", gate="south")
+    assert second.code == "already_consumed"
+    assert answer(second) == told, "the second gate is told of the entry at the first"
+
+
+def test_a_ticket_has_up_to_eight_codes_and_each_opens() -> None:
+    door = Door()
+    texts = [f"CODE-{number}" for number in range(8)]
+    assert door.issues("T-1", *texts).code == "ok"
+    assert door.scans(texts[7]).code == "ok"
+    assert {door.scans(text).code for text in texts} == {"already_consumed"}
+    with pytest.raises(CommandError, match="codes"):
+        door.issues("T-2", *(f"MORE-{number}" for number in range(9)))
+
+
+def test_a_code_that_nobody_has_is_not_found_and_names_no_ticket() -> None:
+    door = Door()
+    door.issues("T-1", "ABC123")
+    assert door.scans("ABC124") == Outcome("barcode_not_found", b"")
+    assert door.scans("abc123") == Outcome("barcode_not_found", b""), "case is not changed"
+
+
+def test_a_code_stands_in_one_ticket_of_its_event() -> None:
+    door = Door()
+    door.issues("T-1", "ABC123")
+    assert door.issues("T-2", "NEW", "ABC123") == Outcome("barcode_taken", b"")
+    assert door.application.ticket(EVENT, "T-2") is None
+    assert door.scans("NEW").code == "barcode_not_found", "nothing of a refused issue stays"
+    door.does(Replace(door.digests("OTHER")), "T-1")
+    assert door.issues("T-2", "ABC123").code == "barcode_taken", "a revoked code is the ticket's for ever"
+    elsewhere = Issue(codes=door.digests("ABC123"))
+    assert door.does(elsewhere, "T-2", event="ballet").code == "ok", "each event has codes of its own"
+
+
+def test_a_code_given_twice_in_one_operation_is_malformed() -> None:
+    door = Door()
+    twice = door.digests("A", "A")
+    for command in (Issue(codes=twice), Replace(twice)):
+        with pytest.raises(CommandError, match="codes: one is given twice"):
+            door.operation(command, "T-1", event=EVENT)
+    asked = with_payload(door.operation(Issue(), "T-1", event=EVENT), (0, 0, "", "", b"", b"", (), twice))
+    assert door.order(asked)[0].code == "malformed"
+
+
+@pytest.mark.parametrize("code", [b"x", bytes(31), bytes(33)])
+def test_the_digest_of_a_code_has_32_bytes(code: bytes) -> None:
+    door = Door()
+    with pytest.raises(CommandError, match="code"):
+        door.operation(Admit(code=code), "T-1", event=EVENT)
+    asked = with_payload(door.operation(Admit(), "T-1", event=EVENT), ("", "", code))
+    assert door.order(asked)[0].code == "malformed"
+
+
+def test_only_a_code_may_stand_for_the_name_of_a_ticket() -> None:
+    door = Door()
+    for command in (Admit(), Admit(code=b""), Consume(), Validate()):
+        with pytest.raises(CommandError, match="ticket"):
+            door.operation(command, "", event=EVENT)
+    asked = door.operation(Admit(code=door.digest("A")), "", event=EVENT)
+    for payload in (("", ""), ("", "", b"")):
+        assert door.order(with_payload(asked, payload))[0].code == "malformed"
+
+
+def test_later_fields_at_their_default_are_left_out_and_no_other_form_is_accepted() -> None:
+    door = Door(created=False)
+    old = door.operation(Issue(product="Stalls"), "T-1", event=EVENT)
+    assert old.payload.hex() == "970000a65374616c6c73a0c400c40090"
+    assert door.operation(Admit(gate="n"), "T-1", event=EVENT).payload.hex() == "92a16ea0"
+    for longer in ((0, 0, "", "", b"", b"", (), ()), (0, 0, "", "", b"", b"", (), (), False, "")):
+        assert door.order(with_payload(old, longer))[0].code == "malformed"
+    assert door.order(with_payload(door.operation(Admit(), "T-1", event=EVENT), ("", "", None)))[0].code == (
+        "malformed"
+    )
+
+
+def test_golden_payloads_of_the_later_forms() -> None:
+    door = Door()
+    code = bytes(range(32))
+    blocked = Issue(product="Stalls", codes=(code,), blocked=True, block_reason="refunded")
+    assert door.operation(blocked, "T-1").payload.hex() == (
+        f"9a0000a65374616c6c73a0c400c4009091c420{code.hex()}c3a8726566756e646564"
+    )
+    assert door.operation(Admit("n", "d", code)).payload.hex() == f"93a16ea164c420{code.hex()}"
+    assert door.operation(Admit("n", "d", b""), "T-1").payload.hex() == "93a16ea164c400"
+    assert door.operation(Replace((code,)), "T-1").payload.hex() == f"9191c420{code.hex()}"
+    assert door.operation(ChangeTicket(seat="A1", not_after=7), "T-1").payload.hex() == "94c0a24131c007"
+    shown = SetEvent("Opera", "Europe/Vienna", 1, False, (("Stalls", True), ("Parking", False)))
+    assert door.operation(shown).payload.hex() == (
+        "95a54f70657261ad4575726f70652f5669656e6e6101c29292a75061726b696e67c292a65374616c6c73c3"
+    )
+
+
+def test_the_order_in_which_a_late_retry_finds_its_admission() -> None:
+    """R13: a gate that lost the answer repeats the scan hours later, with the nonce that it kept."""
+    door = Door()
+    door.issues("T-1", "ABC123", "WRIST")
+    assert door.scans("ABC123", nonce=b"n1").code == "ok"
+    assert door.scans("ABC123", nonce=b"n1").code == "ok"
+    assert door.scans("ABC123", nonce=b"n1", gate="south").code == "nonce_reused"
+    door.now += 3 * HOUR
+    assert door.scans("ABC123", nonce=b"n1").code == "ok"
+    door.now += 3 * HOUR
+    assert door.scans("ABC123", nonce=b"n1", gate="south").code == "nonce_reused"
+    assert door.scans("ABC123", nonce=b"n2").code == "already_consumed"
+    assert door.scans("ABC123", nonce=b"n1", principal="gateway").code == "already_consumed"
+
+
+def test_a_repetition_and_an_early_refusal_name_the_ticket_of_the_code() -> None:
+    door = Door()
+    door.issues("T-1", "ABC123", seat="A1")
+    late = door.scans("ABC123", valid_for=0)
+    assert (late.code, answer(late).ticket, answer(late).state) == ("expired", "T-1", State.ISSUED)
+    denied = door.scans("ABC123", principal="reader")
+    assert (denied.code, answer(denied).seat) == ("not_permitted", "A1")
+    first, again = door.scans("ABC123", nonce=b"n"), door.scans("ABC123", nonce=b"n")
+    assert first == again
+
+
+def test_a_nonce_is_bound_to_the_code_and_not_to_the_text_beside_it() -> None:
+    """The platform sends the text while its copy knows no such code: a repetition may come without it."""
+    door = Door(created=False)
+    door.issues("T-1", "ABC123")
+    first = door.scans("ABC123", ticket="ABC123", nonce=b"n")
+    assert first.code == "ok"
+    assert door.scans("ABC123", nonce=b"n") == first
+    door.issues("T-2", "ABC124")
+    assert door.scans("ABC124", nonce=b"n").code == "nonce_reused"
+    assert door.does(Admit("north", "d1", b""), "T-1", principal="scanner", nonce=b"n").code == "nonce_reused"
+    by_id = [
+        door.operation(Admit("north", "d1", b""), name, event=EVENT, nonce=b"n") for name in ("T-1", "T-2")
+    ]
+    assert len({*map(request_digest, by_id)}) == 2
+
+
+def test_every_code_of_a_gate_is_read_for_itself() -> None:
+    """The memo of decoded commands keeps gate and device of a scan, never its code."""
+    door = Door()
+    for number in range(20):
+        door.issues(f"T-{number}", f"CODE-{number}")
+    found = [answer(door.scans(f"CODE-{number}")).ticket for number in range(20)]
+    assert found == [f"T-{number}" for number in range(20)]
+    operations = door.application._state.operations
+    admits = [key for key in operations._commands if key[0] == "admit"]
+    assert len(admits) == 1
+    assert not [key for key in operations._commands if key[0] == "issue"]
+    wrong = door.operation(Admit("north", "d1", door.digest("CODE-1")), "", event=EVENT)
+    for end in (wrong.payload[:-1], wrong.payload + b"\0"):
+        broken = type(wrong)(
+            **{name: getattr(wrong, name) for name in wrong.__struct_fields__} | {"payload": end}
+        )
+        assert door.order(broken)[0].code == "malformed"
+
+
+# --- D1: ids -----------------------------------------------------------------------------------------
+
+
+def test_in_an_event_that_nobody_created_a_scanned_text_may_be_an_id() -> None:
+    door = Door(created=False)
+    door.does(Issue(), "T-1")
+    door.issues("T-2", "ABC123")
+    assert door.scans("T-1", ticket="T-1").code == "ok"
+    assert answer(door.scans("ABC123", ticket="ABC123")).ticket == "T-2"
+    assert door.scans("T-3", ticket="T-3").code == "barcode_not_found"
+    assert door.does(Admit(code=b""), "T-3", principal="scanner").code == "ticket_not_found"
+
+
+def test_a_code_counts_before_an_id_that_reads_alike() -> None:
+    door = Door(created=False)
+    door.does(Issue(seat="by id"), "ABC123")
+    door.issues("T-2", "ABC123")
+    assert answer(door.scans("ABC123", ticket="ABC123")).ticket == "T-2"
+
+
+def test_in_a_created_event_no_scanned_text_is_compared_with_ids() -> None:
+    door = Door()
+    door.does(Issue(), "T-1")
+    assert door.scans("T-1", ticket="T-1") == Outcome("barcode_not_found", b"")
+
+
+@pytest.mark.parametrize("command", [Admit(), Admit(code=b""), Consume()])
+def test_in_a_created_event_an_id_is_for_people_who_may_operate(command: Admit | Consume) -> None:
+    door = Door()
+    door.does(Issue(), "T-1")
+    door.does(Validate(), "T-1")
+    assert door.does(command, "T-1", principal="scanner").code == "not_permitted"
+    assert door.does(command, "NOBODY", principal="scanner").code == "not_permitted"
+    assert door.does(command, "T-1").code == "ok"
+
+
+def test_an_event_may_say_that_ids_are_codes() -> None:
+    door = Door()
+    door.does(SetEvent(ids_are_codes=True))
+    door.does(Issue(), "T-1")
+    assert door.scans("T-1", ticket="T-1").code == "ok"
+    assert door.does(Admit(), "T-1", principal="scanner").code == "already_consumed"
+
+
+def test_an_admission_of_the_first_form_answers_as_it_always_did() -> None:
+    door = Door(created=False)
+    door.does(Issue(product="Stalls"), "T-1")
+    for _ in range(2):
+        state = read_state(door.does(Admit(gate="n"), "T-1").state)
+        assert state is not None
+        assert not isinstance(state, AnsweredState)
+
+
+# --- D2: events --------------------------------------------------------------------------------------
+
+
+def test_a_misspelt_event_never_looks_like_a_refused_guest() -> None:
+    door = Door(created=False)
+    assert door.scans("ABC123", event="oprea") == Outcome("unknown_event", b"")
+    assert door.does(Admit(code=b""), "T-1", event="oprea").code == "unknown_event"
+    assert door.scans("ABC123", event="default").code == "barcode_not_found"
+    door.does(SetEvent(), event="oprea")
+    assert door.scans("ABC123", event="oprea").code == "barcode_not_found"
+    door.does(Issue(), "T-1", event="ballet")
+    assert door.scans("ABC123", event="ballet").code == "barcode_not_found", "it holds a ticket"
+
+
+def test_an_event_is_created_and_replaced_as_a_whole() -> None:
+    door = Door(created=False)
+    products = (("Stalls", True), ("Parking", False))
+    made = row(door.does(SetEvent("Opera", "Europe/Vienna", 5, ids_are_codes=True, products=products)))
+    assert (made.name, made.zone, made.doors, made.ids_are_codes) == ("Opera", "Europe/Vienna", 5, True)
+    assert made.products == (("Parking", False), ("Stalls", True))
+    assert (made.declared, made.salt, made.version) == (True, door.salt, 1)
+    assert (made.sequence, made.index, made.timestamp) == (door.sequence, 0, door.now)
+    again = row(door.does(SetEvent("Gala")))
+    assert (again.name, again.zone, again.products, again.ids_are_codes) == ("Gala", "", (), False)
+    assert again.salt == door.salt
+    assert door.event_row() == again
+    assert door.does(SetEvent(), principal="scanner") == Outcome("not_permitted", b"")
+    assert door.does(SetEvent("Gala"), nonce=b"n").code == "ok"
+    assert door.does(SetEvent("Gala"), nonce=b"n") == Outcome("ok", b""), "only the code is known"
+
+
+@pytest.mark.parametrize("zone", ["Europe/Vienna", "Etc/GMT+3", "America/Argentina/Buenos_Aires", "UTC", ""])
+def test_the_core_knows_the_form_of_a_zone(zone: str) -> None:
+    assert Door(created=False).does(SetEvent(zone=zone)).code == "ok"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"zone": "Europe/"},
+        {"zone": "../etc/passwd"},
+        {"zone": "Europe//Vienna"},
+        {"zone": "+1"},
+        {"zone": "A" * 65},
+        {"name": "A" * 129},
+        {"name": "A\n"},
+        {"doors": -1},
+        {"products": (("", True),)},
+        {"products": (("A\x00", True),)},
+        {"products": (("A", True), ("A", False))},
+        {"products": tuple((f"{number:04}" + "é" * 124, True) for number in range(300))},
+        {"products": tuple((f"P{number:04}", True) for number in range(1_001))},
+    ],
+)
+def test_what_an_event_may_not_say(wrong: dict[str, object]) -> None:
+    door = Door(created=False)
+    with pytest.raises(CommandError, match=next(iter(wrong))):
+        door.operation(SetEvent(**wrong), event=EVENT)  # type: ignore[arg-type]
+
+
+def test_an_unlisted_product_becomes_an_admission_product_and_the_answer_says_so() -> None:
+    door = Door()
+    first = answer(door.issues("T-1", "A", product="Stalls"))
+    assert first.product_added
+    assert not answer(door.issues("T-2", "B", product="Stalls")).product_added
+    assert answer(door.does(ChangeTicket(product="Circle"), "T-2")).product_added
+    assert answer(door.does(Issue(product="Box"), "T-3")).product_added, "the first form, too"
+    kept = door.event_row()
+    assert kept is not None
+    assert kept.products == (("Box", True), ("Circle", True), ("Stalls", True))
+    assert (kept.sequence, kept.timestamp) == (door.sequence, door.now)
+
+
+def test_an_event_that_nobody_created_lists_nothing() -> None:
+    door = Door(created=False)
+    assert door.event_row() is None
+    door.does(Issue(product="Stalls"), "T-1")
+    assert door.event_row() is None
+    assert not answer(door.issues("T-2", "A", product="Stalls")).product_added
+    kept = door.event_row()
+    assert kept is not None
+    assert (kept.declared, kept.ids_are_codes, kept.products) == (False, True, ())
+    assert kept.salt == door.salt, "the row keeps the salt of its codes"
+    door.does(SetEvent("Opera"))
+    assert door.scans("A").code == "wrong_product", "who creates the event says what admits"
+    created = door.event_row()
+    assert created is not None
+    assert created.salt == door.salt
+
+
+def test_the_first_code_makes_the_row_also_by_a_replacement() -> None:
+    door = Door(created=False)
+    door.does(Issue(), "T-1")
+    assert door.does(Replace(door.digests("A")), "T-1").code == "ok"
+    assert door.event_row() is not None
+    assert door.scans("A").code == "ok"
+
+
+def test_there_are_limits_to_events_and_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dtvn.machine.events.EVENTS_MAX", 2)
+    monkeypatch.setattr("dtvn.machine.events.PRODUCTS_MAX", 2)
+    door = Door()
+    for event, code in (("second", "ok"), ("third", "full")):
+        assert door.does(SetEvent(), event=event).code == code
+    assert door.does(Issue(codes=(bytes(32),)), "T-1", event="third").code == "full"
+    assert door.does(Issue(), "T-1", event="third").code == "ok", "an event without a row needs no room"
+    assert door.does(Replace((bytes(32),)), "T-1", event="third").code == "full"
+    assert door.does(SetEvent("again")).code == "ok"
+    for number, code in ((1, "ok"), (2, "ok"), (3, "full")):
+        assert door.issues(f"T-{number}", f"C{number}", product=f"P{number}").code == code
+    assert door.application.ticket(EVENT, "T-3") is None
+    assert door.scans("C3").code == "barcode_not_found"
+    assert door.does(ChangeTicket(product="P3"), "T-1").code == "full"
+    assert door.does(ChangeTicket(product="P2"), "T-1").code == "ok"
+
+
+def test_the_limits_are_those_of_the_page() -> None:
+    from dtvn.machine import codes, events
+
+    assert (events.EVENTS_MAX, events.PRODUCTS_MAX) == (10_000, 1_000)
+    assert (codes.VALID_MAX, codes.CODES_MAX, codes.CODE_BYTES_MAX) == (8, 32, 512)
+
+
+# --- D3: products ------------------------------------------------------------------------------------
+
+
+def test_a_product_that_does_not_admit_opens_nothing() -> None:
+    door = Door()
+    door.does(SetEvent(products=(("Parking", False), ("Stalls", True))))
+    door.issues("T-1", "PARK", product="Parking")
+    door.issues("T-2", "NONE")
+    door.does(Validate(), "T-1")
+    refused = door.scans("PARK")
+    assert (refused.code, answer(refused).product) == ("wrong_product", "Parking")
+    for command in (Admit(), Admit(code=b""), Consume()):
+        assert door.does(command, "T-1").code == "wrong_product"
+    assert door.scans("NONE").code == "ok", "a ticket without a product"
+    door.does(SetEvent(products=(("Stalls", True),)))
+    assert door.scans("PARK").code == "wrong_product", "a product that is listed no more"
+    door.does(ChangeTicket(product="Stalls"), "T-1")
+    assert door.scans("PARK").code == "ok"
+
+
+def test_an_old_log_knows_none_of_this() -> None:
+    """A machine that never saw a code or an event has no row of one, and tickets of the first form."""
+    machine = Machine()
+    machine.do(Issue(product="Stalls"), "T-1")
+    machine.do(Admit(gate="n"), "T-1")
+    machine.save()
+    assert {table for table, _key in machine.rows} == {"ticket", "session", "bundle", "nonce", "clock"}

@@ -1,0 +1,43 @@
+"""What the state of an outcome adds to its event: the fields of the forms that came with codes.
+
+An event of an earlier form has none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dtvn.api.told import told_fields
+from dtvn.machine import ANSWERED_HEAD, NAMES, REASONS, AnsweredState
+from dtvn.machine.kinds import NAMING
+from dtvn.machine.reasons import OK, UNKNOWN_EVENT
+from dtvn.protocol import canonical
+from validators.ledger.event_zones import zone_of
+from validators.ledger.models import OperationRecord
+from validators.ledger.proofs import outcome_states
+from validators.ledger.read import event_row
+
+
+def told(using: str, records: Sequence[OperationRecord]) -> dict[int, dict[str, Any]]:
+    """Number of a record -> these fields of its event; without those that have none. A refusal says whose
+    matter it is: of these forms, and of an admission by code (no other operation on a ticket names none)."""
+    about = [record for record in records if record.operation in NAMING]
+    states = outcome_states(using, {record.sequence for record in about})
+    answers = {
+        record.pk: canonical.decode(AnsweredState, state)
+        for record in about
+        if (state := states.get(record.pk, b"")).startswith(ANSWERED_HEAD)
+    }
+    zones = {event: zone_of(event_row(using, event)) for event in {one.event for one in answers.values()}}
+    found: dict[int, dict[str, Any]] = {}
+    for record in about:
+        answer = answers.get(record.pk)
+        fields = {} if answer is None else told_fields(answer, zones[answer.event])
+        if record.code == OK:
+            fields |= {} if answer is None else {"state": NAMES[answer.state]}
+        elif answer is not None or not record.ticket_id or record.code == UNKNOWN_EVENT:
+            fields["whose"] = REASONS[record.code].whose
+        if fields:
+            found[record.pk] = fields
+    return found
