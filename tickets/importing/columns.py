@@ -20,7 +20,7 @@ import msgspec
 
 from dtvn.machine.bodies import SECONDS_MAX
 from dtvn.machine.fields import DEFAULT_EVENT, MICROSECONDS, is_name, is_text
-from tickets.importing.moments import read_moment
+from tickets.importing.moments import NoMoment, read_moment
 from tickets.importing.record import COMMAND_LINE, Record, Settings, normalised
 
 PLAIN_ID = "ticket id"
@@ -285,10 +285,11 @@ class Columns:
         if not text:
             return 0
         said = f"column {self._column(field, fields)!r}: {text[:40]!r}"
-        moment = read_moment(text, zone, ends=field == "not_after")
-        if moment is None:
-            raise _Refused(f"{said} is not a time such as 2026-07-31 18:00")
-        seconds = int(moment.timestamp())
+        try:
+            moment = read_moment(text, zone, ends=field == "not_after")
+        except NoMoment as error:
+            raise _Refused(f"{said} {error}") from error
+        seconds = int(moment.at.timestamp())
         if seconds <= 0:
             raise _Refused(f"{said} is before 1970")
         if seconds > SECONDS_MAX:
