@@ -74,6 +74,7 @@ def test_an_import_reports_imported_and_rejected_rows(at: list[str], export: Pat
         "Columns not read: order date, order time, price, tax rate, tax rule, tax value, "
         "attendee name: given name, attendee name: family name, state, voucher, pseudonymization id, "
         "seat zone, seat row, seat number, order comment, follow up date, which t shirt size?, "
+        "company (column 39), "
         "invoice address name, invoice address street, invoice address zip code, invoice address city, "
         "invoice address country, invoice address state, vat id, sales channel, order locale, "
         "e mail address verified, external customer id, payment providers.",

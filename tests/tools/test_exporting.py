@@ -67,8 +67,9 @@ def test_every_form_holds_every_row(rows: list[list[str]]) -> None:
 
 @given(name=TEXTS | st.text("'|\\=@\t＋ a", max_size=8))
 def test_the_import_reads_each_text_as_it_was_exported(name: str) -> None:
+    name = name.replace("\x00", "")  # which no database has
     text = whole("csv", [["T-1", name]]).decode("utf-8-sig").replace("a,b", "ticket_id,name", 1)
-    (record,) = records_of_csv(text, bool)
+    (record,) = records_of_csv(text, bool).rows
     assert record.fields["name"] == name.strip()
 
 

@@ -99,7 +99,7 @@ def test_pretix_s_slug_is_not_the_event(tmp_path: Path) -> None:
 # --- dates -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["2026-08-01", "01.08.2026", "20260801"])
+@pytest.mark.parametrize("text", ["2026-08-01", "01.08.2026", "1.8.2026"])
 def test_a_bare_valid_until_is_the_end_of_that_day(tmp_path: Path, text: str) -> None:
     content = f"ticket_id,valid from,valid until\nT-1,{text},{text}\n".encode()
     (ticket,) = read(tmp_path, content, Columns(zone=BERLIN)).tickets
@@ -147,8 +147,7 @@ def test_a_time_with_the_date_is_kept(tmp_path: Path) -> None:
 )
 def test_the_last_second_of_a_day_is_followed_by_the_next_day(day: date, zone: str) -> None:
     """Also on days on which the clocks change at midnight."""
-    ends = read_moment(day.isoformat(), ZoneInfo(zone), ends=True)
-    assert ends is not None
+    ends = read_moment(day.isoformat(), ZoneInfo(zone), ends=True).at
     after = (ends.astimezone(UTC) + timedelta(seconds=1)).astimezone(ZoneInfo(zone))
     assert (ends.date(), after.date()) == (day, day + timedelta(days=1))
 
@@ -216,13 +215,13 @@ def test_cells_of_a_workbook_are_read_as_they_are_shown(tmp_path: Path) -> None:
         ["ticket_id", "name", "valid from", "valid until"],
         [12345, "Zoë", date(2026, 7, 31), until],
         [],
-        [12346.0, True, None, date(2026, 8, 1)],
-        ["T-3", "=1+1", None, None],
+        [12346.0, "Bob", None, date(2026, 8, 1)],
+        ["T-3", None, None, None],
     )
     found = read(tmp_path, content, Columns(zone=BERLIN))
     assert [(one.row, one.ticket_id, one.holder.name) for one in found.tickets] == [
         (2, "12345", "Zoë"),
-        (4, "12346", "yes"),
+        (4, "12346", "Bob"),
         (5, "T-3", ""),
     ]
     shown = [datetime.fromtimestamp(one.not_after / 1e6, BERLIN).isoformat() for one in found.tickets[:2]]
@@ -243,7 +242,7 @@ def test_the_sheet_with_the_tickets_is_chosen_and_reported(tmp_path: Path) -> No
 
 def test_an_error_in_a_cell_is_a_wrong_row(tmp_path: Path) -> None:
     found = read(tmp_path, book(["ticket_id", "valid until"], ["T-1", "#N/A"], ["T-2", None]))
-    assert found.wrong == [WrongRow(2, "has the error #N/A in a cell")]
+    assert found.wrong == [WrongRow(2, "column 'valid until' has an error value (#N/A)")]
     assert [one.ticket_id for one in found.tickets] == ["T-2"]
 
 

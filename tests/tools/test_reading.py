@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tickets.formulas import quoted
 from tickets.importing import FileRefused, Record, read_records
-from tickets.importing.reading import delimiter_of, records_of_csv
+from tickets.importing.reading import records_of_csv
 
 HEADER = "Order code{0}Position ID{0}Attendee name"
 
@@ -68,7 +68,7 @@ def test_windows_1252_may_hold_a_pair_that_is_also_utf_8(tmp_path: Path, row: st
 
 
 def test_a_delimiter_inside_quotes_does_not_count() -> None:
-    assert delimiter_of('"a,b,c,d";"e,f";g\n') == ";"
+    assert records_of_csv('"a,b,c,d";"e,f";g\n', bool).form == "CSV, UTF-8, separated by semicolon"
 
 
 def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_an_unknown_json_form_is_refused_with_the_expected_form(tmp_path: Path) 
         (b'{"a": 1', "not JSON"),
         (b'{"a": 1}', "No list of tickets"),
         (b"\xff\xfe\x00", "but the rest is not"),
-        (b'a,"b\nT-1,x\n', "Row 1 cannot be read as CSV"),
+        (b'"a,b\nT-1,x\n', "Row 1 cannot be read as CSV"),
         (b"[" * 100_000, "is not JSON"),
     ],
 )
@@ -300,7 +300,7 @@ def test_rows_written_as_we_write_them_are_read_back(rows: list[list[str]], deli
     writer.writerow(["ticket_id", "b", "c"])
     cells = [[quoted(cell) for cell in row] for row in rows]
     writer.writerows(cells)
-    found = [list(record.fields.values()) for record in records_of_csv(out.getvalue(), bool)]
+    found = [list(record.fields.values()) for record in records_of_csv(out.getvalue(), bool).rows]
     kept = [any(cell.strip() for cell in row) for row in cells]
     assert found == [[cell.strip() for cell in row] for row in compress(rows, kept)]
 
@@ -314,3 +314,9 @@ def test_random_bytes_do_not_break_the_reader(
     path.write_bytes(content)
     with contextlib.suppress(FileRefused):
         list(read_records(path))
+
+
+def test_the_delimiter_is_that_of_a_header_which_is_damaged() -> None:
+    """Another delimiter would read it, as one column that nobody knows."""
+    with pytest.raises(FileRefused, match="Row 1 cannot be read as CSV"):
+        records_of_csv('ticket_id,"b\nT-1,x\n', bool, lambda names: "ticket id" in names)

@@ -12,10 +12,16 @@ from typing import Any
 
 import msgspec
 
-from tickets.importing.record import FileRefused
+from tickets.importing.record import A_FRACTION, A_TRUTH, DIGITS_LOST, EXPONENT_ONLY, FileRefused
 
-DIGITS_MAX = 300
-"""A longer number stays text: Python refuses to convert thousands of digits."""
+DIGITS_MAX = 15
+"""Whole numbers of more digits are not exact in every program that writes JSON."""
+
+
+class Number(str):
+    """A number as it stands in the file: a fraction, one with an exponent, or one of too many digits."""
+
+    __slots__ = ()
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -54,7 +60,13 @@ def _line(line: str) -> Any:
 def _value(text: str) -> Any:
     """Parse one JSON value; raises ValueError."""
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole)
+        return json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_int=_whole,
+            parse_float=Number,
+        )
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
@@ -73,5 +85,20 @@ def _constant(name: str) -> str | None:
     return None if name == "NaN" else name
 
 
-def _whole(digits: str) -> int | str:
-    return int(digits) if len(digits) <= DIGITS_MAX else digits
+def _whole(digits: str) -> int | Number:
+    return int(digits) if len(digits.lstrip("-")) <= DIGITS_MAX else Number(digits)
+
+
+def cell(value: Any) -> tuple[str, str]:
+    """A JSON value as a cell's text, and why it is not the text that was meant: "" for a text, a whole number
+    and null. A list or an object has no text."""
+    match value:
+        case bool():
+            return str(value).lower(), A_TRUTH
+        case Number():
+            kind = DIGITS_LOST if value.lstrip("-").isdigit() else A_FRACTION
+            return str(value), EXPONENT_ONLY if "e" in value.lower() else kind
+        case int() | str():
+            return str(value).strip(), ""
+        case _:
+            return "", ""

@@ -1,53 +1,42 @@
-"""Read a CSV, XLSX or JSON file into records: numbered rows of named texts.
+"""Reads a CSV, XLSX or JSON file into records: numbered rows of named texts.
 
-Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which spreadsheet programs write. A file
-that is UTF-8 except for some bytes, at most as many as its characters of several bytes, is refused.
-Delimiter: the one in Excel's first line "sep=;", else the most frequent of comma, semicolon, tab and bar in
-the header row, of those that lead to a column of ticket IDs. A row that is not valid CSV becomes a record
-with a problem; so does a row whose length differs from the header's, and each row that an unclosed quotation
-mark swallows. Reading continues after it.
+A row whose cells do not fit the header becomes a record with a problem. Rows that are no tickets by the file
+itself are left out: hidden ones, a header that is repeated, a total.
 A record's number is the one that a spreadsheet shows: the header is row 1, the first ticket row 2; in JSON
 the first item is 1.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 from dtvn.wording import counted
 from tickets.formulas import unquoted
 from tickets.importing import workbook
+from tickets.importing.csvtext import DELIMITERS, SAMPLE, Csv, decoded
+from tickets.importing.header import HEAD_ROWS, Header, Knows, Matters, Row, check_header, find_header
 from tickets.importing.pretix import records_of_json
-from tickets.importing.record import FileRefused, Record, normalised
+from tickets.importing.record import APOSTROPHE, EXPONENT_ONLY, UNQUOTED, FileRefused, Record
 
-DELIMITERS = ",;\t|"
-DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-ENCODING_NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252"}
 CELL_CHARACTERS_MAX = 1_000_000
 """A longer cell is taken for an unclosed quotation mark."""
-CSV_LIMIT = 2**31 - 1
-"""Cell size limit of the csv module: high enough that it finds the end of a row however long its cells
-are."""
-SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
-"""A line for Excel only, which does not show it as a row."""
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 """Characters that no text has."""
-SAMPLE = 4_096
 JSON_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
-MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
+SCIENTIFIC = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,}")
+"""How programs write a number that is too long for its column; the other digits are gone."""
+EXPONENT = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]+")
+TOTAL = re.compile(
+    r"(?:(?:grand|sub) ?)?(?:totals?|sum|(?:zwischen)?summe|gesamt(?:summe)?|totale|totaal|suma|somme"
+    r"|total g[ée]n[ée]ral)(?: *[:=] *[0-9.,]*)?",
+    re.IGNORECASE,
 )
-INVOICE = frozenset({"company", "address", "zip code", "city", "country", "state"})
-"""Columns that pretix's exports have twice under the same names: first for the attendee, then for the
-invoice."""
+NUMBER = re.compile(r"\W*[0-9][\W0-9]*(?:[A-Z]{3})?")
+"""A number, or a price."""
 
 
 class Records(NamedTuple):
@@ -57,9 +46,17 @@ class Records(NamedTuple):
     """The recognised format, such as "CSV, Windows-1252, separated by semicolon"."""
     rows: Iterator[Record]
     """Raises FileRefused."""
+    header_row: int = 0
+    """0 for a file without a header: JSON, or one without rows."""
+    headers: dict[str, str] = {}
+    """Normalised column name -> the name as it is in the file; empty for JSON."""
+    notes: list[str] = []
+    """Sentences about the file as a whole."""
+    sheets: list[str] = []
+    """Sheets of a workbook that could be meant, since their columns identify tickets."""
 
 
-def read_records(path: Path, *, matters: Callable[[str], bool] = lambda name: True) -> Iterator[Record]:
+def read_records(path: Path, *, matters: Matters = lambda name: True) -> Iterator[Record]:
     """`open_records(...).rows`."""
     return open_records(path, matters=matters).rows
 
@@ -67,21 +64,21 @@ def read_records(path: Path, *, matters: Callable[[str], bool] = lambda name: Tr
 def open_records(
     path: Path,
     *,
-    matters: Callable[[str], bool],
-    knows: Callable[[Mapping[str, object]], bool] = lambda names: True,
+    matters: Matters,
+    knows: Knows = lambda names: False,
+    sheet: str = "",
+    hidden: bool = False,
 ) -> Records:
     """All records of a file; blank rows are skipped. Raises FileRefused. `matters`: whether a column, by its
     normalised name, is used: every row of CSV needs a cell for each of these, and their names must be
-    unique. `knows`: whether columns identify tickets, which decides about the sheet of a workbook."""
+    unique. `knows`: whether columns identify tickets, which decides about header, delimiter and sheet.
+    `sheet`: the sheet of a workbook to read; `hidden`: whether its hidden rows are read like others."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise FileRefused(f"{path.name} cannot be read: {error.strerror}.") from error
     if content.startswith(workbook.ZIP_MARK):
-        sheet = workbook.open_sheet(
-            content, lambda names: (knows(dict.fromkeys(names)), sum(map(matters, names)))
-        )
-        return Records(sheet.form, _checked(_records_of_rows(sheet.rows, matters)))
+        return _records_of_workbook(content, matters, knows, sheet, hidden)
     if content.startswith(workbook.OLD_EXCEL_MARK):
         raise FileRefused(f"{path.name} is a workbook of an old Excel, or encrypted: save it as .xlsx.")
     text, encoding = decoded(content)
@@ -89,12 +86,30 @@ def open_records(
     if not start:
         raise FileRefused(f"{path.name} is empty.")
     if start in "[{" or path.suffix.lower() in JSON_SUFFIXES:
-        return Records(f"JSON, {encoding}", _checked(records_of_json(text, matters)))
+        return Records(f"JSON, {encoding}", map(_checked, records_of_json(text, matters)))
     if _is_binary(text):
         raise FileRefused(f"{path.name} is no CSV, XLSX or JSON file: it contains binary data.")
-    delimiter = named_delimiter(text) or delimiter_of(text, knows)
-    form = f"CSV, {encoding}, separated by {DELIMITER_NAMES.get(delimiter, repr(delimiter))}"
-    return Records(form, _checked(records_of_csv(text, matters, delimiter)))
+    return records_of_csv(text, matters, knows, encoding)
+
+
+def records_of_csv(
+    text: str, matters: Matters, knows: Knows = lambda names: False, encoding: str = "UTF-8"
+) -> Records:
+    """All records of a CSV text: see `open_records`."""
+    csv = Csv(text)
+    delimiter = csv.delimiter(knows, matters)
+    form = f"CSV, {encoding}, separated by {DELIMITERS.get(delimiter, repr(delimiter))}"
+    return _records(form, csv.rows(delimiter), matters, knows, hidden=True)
+
+
+def _records_of_workbook(content: bytes, matters: Matters, knows: Knows, named: str, hidden: bool) -> Records:
+    def rank(head: list[Row]) -> tuple[bool, int]:
+        header = find_header(head, knows, matters)
+        return (header.fits, sum(map(matters, header.names))) if header else (False, 0)
+
+    sheet = workbook.open_sheet(content, rank, named)
+    records = _records(sheet.form, sheet.rows, matters, knows, hidden)
+    return records._replace(sheets=sheet.fitting)
 
 
 def _is_binary(text: str) -> bool:
@@ -106,25 +121,93 @@ def _is_binary(text: str) -> bool:
     return bool(CONTROLS.search(header)) or controls > max(3, len(beginning) // 20)
 
 
-def _checked(records: Iterator[Record]) -> Iterator[Record]:
-    for record in records:
-        problem = record.problem or next(filter(None, map(_unkeepable, record.fields.values())), "")
-        yield Record(record.number, {}, problem) if problem else record
+def _records(form: str, rows: Iterator[Row], matters: Matters, knows: Knows, hidden: bool) -> Records:
+    """Records of a table with a header."""
+    head = list(islice(rows, HEAD_ROWS))
+    if not head:
+        return Records(form, iter(()))
+    header = find_header(head, knows, matters)
+    if header is None:
+        said = ", ".join(cell.strip()[:40] for cell in head[0].cells[:4] if cell.strip())
+        raise FileRefused(
+            f"The file has no header: its first row ({said}) is data already. Write the names of the columns"
+            " above it."
+        )
+    check_header(header, matters)
+    notes = []
+    if header.above:
+        said = ", ".join(repr(cell[:40]) for cell in header.above[:3])
+        notes.append(f"The header is row {header.row}; above it is {said}, which is not read.")
+    below = chain((row for row in head if row.number > header.row), rows)
+    table = _Table(header, matters, hidden)
+    return Records(form, map(_checked, map(table.record, below)), header.row, header.shown, notes)
 
 
-def _records_of_rows(
-    rows: Iterator[tuple[int, list[str], str]], matters: Callable[[str], bool]
-) -> Iterator[Record]:
-    """Records of a sheet's (number, cells, problem); the first row that is not blank is the header."""
-    header: list[str] | None = None
-    for number, row, problem in rows:
-        if header is None:
-            header = [normalised(cell) for cell in row]
-            _check_header(row, header, matters)
-        elif problem:
-            yield Record(number, {}, problem)
+class _Table:
+    """How rows below a header become records."""
+
+    def __init__(self, header: Header, matters: Matters, hidden: bool) -> None:
+        self._names, self._unique = header.names, header.unique_names
+        self._repeated = [cell.strip() for cell in header.cells if cell.strip()]
+        self._matters, self._hidden = matters, hidden
+
+    def record(self, row: Row) -> Record:
+        width = len(self._names)
+        if row.problem:
+            return Record(row.number, {}, row.problem)
+        if reason := self._left_out(row):
+            return Record(row.number, {}, left_out=reason)
+        if any(cell.strip() for cell in row.cells[width:]) or self._ends_early(row):
+            cells = counted(len(row.cells), "cell")
+            return Record(row.number, {}, f"has {cells}, but the header has {width}")
+        record = Record(row.number, {})
+        padded = row.cells if row.torn is not None else row.cells + [""] * (width - len(row.cells))
+        for at, (name, cell) in enumerate(zip(self._unique, padded, strict=False)):
+            plain = unquoted(cell)
+            text = plain.strip()
+            if not text and not self._names[at] and at not in row.damaged:
+                continue
+            record.fields[name] = text
+            if plain != cell:
+                record.notes[name] = UNQUOTED
+            elif text.startswith("'"):
+                record.notes[name] = APOSTROPHE
+        record.damaged.update((self._unique[at], kind) for at, kind in row.damaged.items() if at < width)
+        record.notes.update((self._unique[at], note) for at, note in row.notes.items() if at < width)
+        return record
+
+    def _left_out(self, row: Row) -> str:
+        if row.hidden and not self._hidden:
+            return "is hidden in the sheet, by hand or by a filter"
+        filled = [text for cell in row.cells if (text := cell.strip())]
+        if filled == self._repeated:
+            return "repeats the header"
+        if len(self._names) > 1 and filled and TOTAL.fullmatch(filled[0]):
+            return "is a total" if all(map(NUMBER.fullmatch, filled[1:])) else ""
+        return ""
+
+    def _ends_early(self, row: Row) -> bool:
+        """Whether the row lacks a cell that is used. Spreadsheet programs omit empty cells at the end of a
+        row (Excel does, sixteen rows at a time), and a truncated file looks the same: for a column that may
+        hold a validity, a block or a name, a missing cell is not read as an empty one."""
+        present, missing = self._names[: len(row.cells)], self._names[len(row.cells) :]
+        if row.torn is None or not missing:
+            return False
+        return any(name and (row.torn or self._matters(name)) for name in missing if name not in present)
+
+
+def _checked(record: Record) -> Record:
+    """The record, if it can be stored, with what its texts say of their damage."""
+    if problem := record.problem or next(filter(None, map(_unkeepable, record.fields.values())), ""):
+        return Record(record.number, {}, problem)
+    for name, text in record.fields.items():
+        if not ("e" in text or "E" in text) or not EXPONENT.fullmatch(text):
+            continue
+        if SCIENTIFIC.fullmatch(text):
+            record.damaged.setdefault(name, EXPONENT_ONLY)
         else:
-            yield _record(number, header, row + [""] * (len(header) - len(row)), matters)
+            record.notes.setdefault(name, "a spreadsheet would take it for a number, and spoil it")
+    return record
 
 
 def _unkeepable(cell: str) -> str:
@@ -136,118 +219,3 @@ def _unkeepable(cell: str) -> str:
     if not cell.isascii() and any("\ud800" <= character <= "\udfff" for character in cell):
         return "contains half of a surrogate pair"
     return ""
-
-
-def decoded(content: bytes) -> tuple[str, str]:
-    """The file's text, decoded by its byte order mark, as UTF-8, or as Windows-1252; and which it was. Raises
-    FileRefused."""
-    marked = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "")
-    encoding = marked or "utf-8"
-    try:
-        return content.decode(encoding), ENCODING_NAMES[encoding]
-    except UnicodeDecodeError as error:
-        if marked:
-            raise FileRefused(f"The file begins as {marked}, but the rest is not: {error}.") from error
-        # Windows-1252 forms a UTF-8 character now and then (ß«), but has more bytes that form none; a damaged
-        # or mixed file, read so, has wrong names.
-        right = content.decode(encoding, errors="ignore")
-        characters = len(right) - len(right.encode("ascii", errors="ignore"))
-        if characters >= len(content) - len(right.encode(encoding)):
-            at = error.start
-            line = len((content[:at] + b".").splitlines())
-            raise FileRefused(
-                f"Byte {at + 1:,} of the file ({content[at]:#04x}), in line {line:,}, is not UTF-8, but "
-                "others are: correct it, or save the whole file as UTF-8."
-            ) from error
-        return content.decode("cp1252", errors="replace"), ENCODING_NAMES["cp1252"]
-
-
-def named_delimiter(text: str) -> str:
-    """The delimiter in a first line "sep=;", "" without one."""
-    found = SEPARATOR_LINE.match(text)
-    return found[1] if found else ""
-
-
-def records_of_csv(text: str, matters: Callable[[str], bool], delimiter: str = "") -> Iterator[Record]:
-    """Records of a CSV text with a header row; raises FileRefused if the header cannot be read. `delimiter`:
-    "" for the one that the text names, else the most frequent one."""
-    csv.field_size_limit(CSV_LIMIT)
-    delimiter = delimiter or named_delimiter(text) or delimiter_of(text)
-    if named := SEPARATOR_LINE.match(text):
-        text = text[named.end() :]
-    lines = list(io.StringIO(text, newline=""))
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
-    header: list[str] | None = None
-    number = 0
-    while True:
-        number, begun = number + 1, rows.line_num
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            if header is None:
-                raise FileRefused(f"Row {number} cannot be read as CSV: {error}.") from error
-            yield Record(number, {}, f"cannot be read as CSV: {error}")
-            swallowed = lines[begun + 1 : rows.line_num]
-            for further, line in enumerate(swallowed, number + 1):
-                if line.strip():
-                    yield Record(further, {}, f"is inside a quoted cell that begins in row {number}")
-            number += len(swallowed)
-            continue
-        if row is None:
-            return
-        if not any(cell.strip() for cell in row):
-            continue
-        if header is None:
-            header = [normalised(cell) for cell in row]
-            _check_header(row, header, matters)
-        else:
-            # If the file was truncated, its last row has no line end, and the last cell may be incomplete.
-            ended = rows.line_num < len(lines) or lines[-1].endswith(("\r", "\n"))
-            yield _record(number, header, row, matters if ended else lambda name: True)
-
-
-def delimiter_of(text: str, knows: Callable[[Mapping[str, object]], bool] = lambda names: True) -> str:
-    """The most frequent delimiter outside quotation marks in the first non-blank line, of those that make it
-    a header which `knows`, if there is one."""
-    csv.field_size_limit(CSV_LIMIT)
-    line = next((line for line in text.splitlines() if line.strip()), "")
-    unquoted = "".join(line.split('"')[::2])
-    ranked = sorted(DELIMITERS, key=unquoted.count, reverse=True)
-
-    def leads(delimiter: str) -> bool:
-        return knows(dict.fromkeys(map(normalised, next(csv.reader([line], delimiter=delimiter), []))))
-
-    return next(filter(leads, ranked), ranked[0])
-
-
-def _check_header(cells: list[str], header: list[str], matters: Callable[[str], bool]) -> None:
-    """Raise FileRefused for a duplicate column name: it is not clear which of the columns counts."""
-    # The column before this one is the invoice's company.
-    invoice = header.index("invoice address name") - 1 if "invoice address name" in header else len(header)
-    first: dict[str, int] = {}
-    for column, name in enumerate(header):
-        before = first.setdefault(name, column)
-        of_invoice = name in INVOICE and before < invoice <= column
-        if name and before < column and matters(name) and not of_invoice:
-            raise FileRefused(
-                f"The header names the column {cells[before].strip()!r} twice, as columns {before + 1} and"
-                f" {column + 1}: rename or remove one of them."
-            )
-
-
-def _record(number: int, header: list[str], row: list[str], matters: Callable[[str], bool]) -> Record:
-    beyond = any(cell.strip() for cell in row[len(header) :])
-    # Spreadsheet programs omit empty cells at the end of a row (Excel does, sixteen rows at a time), and a
-    # truncated file looks the same. Unused columns may be missing; but for a column that may hold a validity,
-    # a block or a name, a missing cell is not read as an empty one.
-    missing = any(name and matters(name) for name in header[len(row) :] if name not in header[: len(row)])
-    if beyond or missing:
-        return Record(number, {}, f"has {counted(len(row), 'cell')}, but the header has {len(header)}")
-    fields: dict[str, str] = {}
-    for column, (name, cell) in enumerate(zip(header, row, strict=False), 1):
-        text = unquoted(cell).strip()
-        if name:
-            fields.setdefault(name, text)
-        elif text and (nameless := f"column {column}") not in header:
-            fields[nameless] = text
-    return Record(number, fields)

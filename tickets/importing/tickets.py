@@ -9,7 +9,7 @@ import msgspec
 
 from tickets.importing.columns import Columns, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.reading import open_records
-from tickets.importing.record import FileRefused
+from tickets.importing.record import A_DATE, A_TRUTH, FileRefused
 
 NO_COLUMN = "No column has the ticket IDs: ticket_id, or order code and position id."
 
@@ -59,7 +59,14 @@ def read_tickets(path: Path, columns: Columns, *, slug: str = "") -> TicketFile:
         if record.problem:
             found.wrong.append(WrongRow(record.number, record.problem))
             continue
+        if record.left_out:
+            found.left_out.append(LeftOut(record.number, record.left_out))
+            continue
         present |= dict.fromkeys(record.fields)
+        damaged = {name: kind for name, kind in record.damaged.items() if columns.understands(name)}
+        if spoilt := next((name for name, kind in damaged.items() if kind not in (A_DATE, A_TRUTH)), ""):
+            found.wrong.append(WrongRow(record.number, f"column {spoilt!r} has {damaged[spoilt]}"))
+            continue
         if not columns.knows(record.fields):
             if found.rows == 0:
                 choose = columns.named.column.format("ticket_id=NAME")

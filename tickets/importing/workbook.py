@@ -9,12 +9,15 @@ come, since a sheet may name its millionth row alone.
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time
+from datetime import MAXYEAR, datetime, time, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
-from tickets.importing.record import FileRefused, normalised
+from tickets.importing.header import HEAD_ROWS, Row
+from tickets.importing.record import A_DATE, A_FRACTION, A_TRUTH, DIGITS_LOST, FileRefused
 
 ZIP_MARK = b"PK\x03\x04"
 OLD_EXCEL_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -25,22 +28,24 @@ ROWS_MAX = 1_048_576
 """Most rows of a sheet, as in Excel."""
 CELLS_MAX = 20_000_000
 SHEETS_MAX = 50
-WHOLE_MAX = 2**53
-"""Numbers of a workbook are exact up to this one."""
-
-Row = tuple[int, list[str], str]
-"""(number as Excel shows it, cells as text, why the row cannot be read: "" if it can)."""
+EXACT_MAX = 10**15
+"""Excel keeps 15 digits of a number."""
+LITERALS = re.compile(r'"[^"]*"|[\\_*].|\[[^]]*\]')
+"""What a number format shows beside the number, and its colours."""
 
 
 class Sheet(NamedTuple):
-    """The rows of one sheet that are not blank; they raise FileRefused beyond the bounds."""
+    """One sheet of a workbook. Its rows that are not blank raise FileRefused beyond the bounds."""
 
     form: str
     rows: Iterator[Row]
+    fitting: list[str]
+    """The sheets that could be meant: those that people see, if one of them fits."""
 
 
-def open_sheet(content: bytes, rank: Callable[[list[str]], tuple[int, ...]]) -> Sheet:
-    """The first of the sheets whose columns, normalised, have the highest rank; raises FileRefused."""
+def open_sheet(content: bytes, rank: Callable[[list[Row]], tuple[bool, int]], named: str = "") -> Sheet:
+    """The sheet of this name; else, of those whose first rows fit, the first of the highest rank: (whether it
+    fits, how well). Raises FileRefused."""
     # Only here: openpyxl takes 0.2 s of every command otherwise.
     from tickets.importing.workbook_parts import load_workbook
 
@@ -50,18 +55,28 @@ def open_sheet(content: bytes, rank: Callable[[list[str]], tuple[int, ...]]) -> 
         sheets = [one for one in book.worksheets if hasattr(one, "iter_rows")]
         if len(sheets) > SHEETS_MAX:
             raise FileRefused(f"The workbook has {len(sheets)} sheets, more than {SHEETS_MAX}.")
-        found = max(sheets, key=lambda one: rank(_columns(one)), default=None)
+        ranks = {one: rank(list(islice(_rows(one), HEAD_ROWS))) for one in sheets}
     except FileRefused:
         raise
     except Exception as error:
         raise _damaged(error) from error
-    if found is None:
+    if not sheets:
         raise FileRefused("The workbook has no sheet.")
+    fitting = [one for one in sheets if ranks[one][0]]
+    fitting = [one for one in fitting if one.sheet_state == "visible"] or fitting
+    found = max(fitting or sheets, key=ranks.__getitem__)
+    if named:
+        found = next((one for one in sheets if one.title.strip() == named.strip()), None)
+        if found is None:
+            listed = ", ".join(repr(one.title) for one in sheets)
+            raise FileRefused(f"The workbook has no sheet {named!r}. Its sheets are {listed}.")
     others = [one.title for one in sheets if one is not found]
     form = f"Excel workbook, sheet {found.title!r}"
+    if found.sheet_state != "visible":
+        form += " (hidden)"
     if others:
         form += f"; not read: {', '.join(map(repr, others[:5]))}{' and more' if len(others) > 5 else ''}"
-    return Sheet(form, _rows(found))
+    return Sheet(form, _rows(found), [one.title for one in fitting])
 
 
 def _check_size(content: bytes) -> None:
@@ -78,59 +93,76 @@ def _check_size(content: bytes) -> None:
         raise FileRefused(f"The workbook unpacks to {unpacked // 2**20:,} MiB, more than {limit} MiB.")
 
 
-def _columns(sheet: Any) -> list[str]:
-    """The cells of the first row that is not blank."""
-    return next(([normalised(cell) for cell in cells] for _, cells, _ in _rows(sheet)), [])
-
-
 def _rows(sheet: Any) -> Iterator[Row]:
-    sheet.reset_dimensions()  # some programs announce a smaller sheet than they write
-    rows, cells, number = sheet.iter_rows(), 0, 0
+    from tickets.importing.workbook_parts import rows_of_sheet
+
+    rows, size = rows_of_sheet(sheet), 0
     while True:
         try:
-            row = next(rows, None)
+            found = next(rows, None)
+        except FileRefused:
+            raise
         except Exception as error:
             raise _damaged(error) from error
-        if row is None:
+        if found is None:
             return
-        number += 1
-        cells += len(row)
-        if number > ROWS_MAX or cells > CELLS_MAX:
+        number, cells, hidden = found
+        width = max((cell.column for cell in cells), default=0)
+        size += width
+        if not 0 < number <= ROWS_MAX or size > CELLS_MAX:
             raise FileRefused(f"The sheet is larger than {ROWS_MAX:,} rows or {CELLS_MAX:,} cells.")
-        texts, problem = _texts(row)
-        if problem or any(texts):
-            yield number, texts, problem
+        texts, damaged, notes = [""] * width, {}, {}
+        for cell in cells:
+            at = cell.column - 1
+            texts[at], kind, note = _text(cell)
+            if kind:
+                damaged[at] = kind
+            if note:
+                notes[at] = note
+        if any(texts) or damaged:
+            yield Row(number, texts, "", hidden, damaged=damaged, notes=notes)
 
 
-def _texts(row: tuple[Any, ...]) -> tuple[list[str], str]:
-    """The cells as text; an error such as #N/A is a problem of the row, unlike an empty cell."""
-    texts = []
-    for cell in row:
-        if cell.value is None:
-            texts.append("")
-        elif cell.data_type == "e":
-            return [], f"has the error {str(cell.value)[:20]} in a cell"
-        else:
-            texts.append(_text(cell).strip())
-    while texts and not texts[-1]:
-        texts.pop()
-    return texts, ""
+def _text(cell: Any) -> tuple[str, str, str]:
+    """A cell's text, why it is not the text that was meant, and what is worth saying of it (see `Record`)."""
+    match cell.value:
+        case None:
+            return "", "a formula without a value" if cell.data_type == "f" else "", ""
+        case str(value):
+            return value.strip(), f"an error value ({value[:20]})" if cell.data_type == "e" else "", ""
+        case bool(value):
+            return str(value).lower(), A_TRUTH, ""
+        case float(value) if not value.is_integer():
+            return str(value), A_FRACTION, ""
+        case int() | float() as value if abs(value) >= EXACT_MAX:
+            return str(value), DIGITS_LOST, ""
+        case int() | float() as value:
+            return _whole(int(value), cell.number_format)
+        case datetime() as value:
+            return _moment(value, cell.number_format)
+        case value:
+            return str(value).strip(), A_DATE, ""
 
 
-def _text(cell: Any) -> str:
+def _whole(value: int, form: str) -> tuple[str, str, str]:
+    """A whole number, with leading zeros if its format shows them; what else a format shows is left off."""
+    text, digits = str(value), LITERALS.sub("", form.split(";")[0])
+    zeros = 0 if value < 0 or set(digits) & set("Ee%/?") else digits.split(".")[0].count("0")
+    shown = text.zfill(zeros)
+    return shown, "", "" if shown == text else f"its format shows the number {text} with leading zeros"
+
+
+def _moment(value: datetime, form: str) -> tuple[str, str, str]:
+    """A date, or a time to the second: the format tells which of them midnight is."""
     from openpyxl.styles.numbers import is_datetime
 
-    match cell.value:
-        case bool(value):
-            return "yes" if value else "no"
-        case float(value) if value.is_integer() and abs(value) < WHOLE_MAX:
-            return str(int(value))
-        case datetime() as value if is_datetime(cell.number_format) == "date" and value.time() == time.min:
-            return value.date().isoformat()
-        case datetime() | date() | time() as value:
-            return value.isoformat()
-        case value:
-            return str(value)
+    if value.microsecond and value.year < MAXYEAR:
+        value = (value + timedelta(milliseconds=500)).replace(microsecond=0)
+    if is_datetime(LITERALS.sub("", form).lower()) != "date":
+        return str(value), A_DATE, ""
+    if value.time() == time.min:
+        return str(value.date()), A_DATE, ""
+    return str(value), A_DATE, f"its format does not show the time {value.time()}"
 
 
 def _damaged(error: Exception) -> FileRefused:

@@ -7,12 +7,14 @@ tree of what it takes with `read`, and streams what it takes with `open`, one ro
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 from xml.parsers.expat import ParserCreate
 from zipfile import ZipFile
 
+from openpyxl.cell.read_only import ReadOnlyCell
 from openpyxl.reader.excel import ExcelReader
+from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 from openpyxl.xml.constants import SHEET_MAIN_NS
 
 from tickets.importing.record import FileRefused
@@ -44,6 +46,39 @@ def load_workbook(content: bytes) -> Any:
             raise error.__cause__ from None
         raise
     return reader.wb
+
+
+def rows_of_sheet(sheet: Any) -> Iterator[tuple[int, list[ReadOnlyCell], bool]]:
+    """(number, cells that are in the file, whether it is hidden) of each row in the file."""
+    book = sheet.parent
+    with sheet._get_source() as source:
+        parser = _SheetParser(
+            source,
+            sheet._shared_strings,
+            data_only=True,
+            epoch=book.epoch,
+            date_formats=book._date_formats,
+            timedelta_formats=book._timedelta_formats,
+        )
+        for number, cells, hidden in parser.parse():
+            yield number, [ReadOnlyCell(sheet, **cell) for cell in cells], hidden
+
+
+class _SheetParser(WorkSheetParser):
+    """openpyxl's, which of rows tells hidden ones, and of cells those whose formula has no value."""
+
+    def parse_row(self, row: Any) -> tuple[int, list[dict[str, Any]], bool]:
+        number, cells = super().parse_row(row)
+        self.row_dimensions.clear()
+        return number, cells, row.get("hidden", "0") not in ("0", "false")
+
+    def parse_cell(self, element: Any) -> dict[str, Any]:
+        cell: dict[str, Any] = super().parse_cell(element)
+        # A formula whose value is the empty text has a value of type "str".
+        empty = element.get("t") == "str" and element.find(VALUE_TAG) is not None
+        if cell["value"] is None and element.find(FORMULA_TAG) is not None and not empty:
+            cell["data_type"] = "f"
+        return cell
 
 
 class _Reader(ExcelReader):

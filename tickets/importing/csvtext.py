@@ -1,0 +1,119 @@
+"""Decodes a text file, and splits CSV into rows.
+
+Encoding: a byte order mark decides; else UTF-8, else Windows-1252, which spreadsheet programs write. A file
+that is UTF-8 except for some bytes, at most as many as its characters of several bytes, is refused, as is
+UTF-16 without a mark.
+Delimiter: the one in Excel's first line "sep=;", else the one of comma, semicolon, tab and bar that makes the
+best header. A row that is not valid CSV has a problem, and so has each row that an unclosed quotation mark
+swallows. Reading continues after it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from tickets.importing.header import HEAD_ROWS, Knows, Matters, Row, find_header
+from tickets.importing.record import FileRefused
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+ENCODING_NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252"}
+CSV_LIMIT = 2**31 - 1
+"""Cell size limit of the csv module: high enough that it finds the end of a row however long its cells
+are."""
+SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
+"""A line for Excel only, which does not show it as a row."""
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+SAMPLE = 4_096
+
+
+def decoded(content: bytes) -> tuple[str, str]:
+    """The file's text, decoded by its byte order mark, as UTF-8, or as Windows-1252; and which it was. Raises
+    FileRefused."""
+    marked = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "")
+    if not marked and _is_utf_16(content):
+        raise FileRefused(
+            'The file seems to be UTF-16 without the mark at its beginning: save it as UTF-8 ("CSV UTF-8").'
+        )
+    encoding = marked or "utf-8"
+    try:
+        return content.decode(encoding), ENCODING_NAMES[encoding]
+    except UnicodeDecodeError as error:
+        if marked:
+            raise FileRefused(f"The file begins as {marked}, but the rest is not: {error}.") from error
+        # Windows-1252 forms a UTF-8 character now and then (ß«), but has more bytes that form none; a damaged
+        # or mixed file, read so, has wrong names.
+        right = content.decode(encoding, errors="ignore")
+        characters = len(right) - len(right.encode("ascii", errors="ignore"))
+        if characters >= len(content) - len(right.encode(encoding)):
+            at = error.start
+            line = len((content[:at] + b".").splitlines())
+            raise FileRefused(
+                f"Byte {at + 1:,} of the file ({content[at]:#04x}), in line {line:,}, is not UTF-8, but "
+                "others are: correct it, or save the whole file as UTF-8."
+            ) from error
+        return content.decode("cp1252", errors="replace"), ENCODING_NAMES["cp1252"]
+
+
+def _is_utf_16(content: bytes) -> bool:
+    """Whether every second byte is 0 so often as in a text of UTF-16, which has the digits and delimiters."""
+    even, odd = (content[at:SAMPLE:2].count(0) for at in (0, 1))
+    return max(even, odd) > max(1, len(content[:SAMPLE]) // 8) and min(even, odd) * 8 < max(even, odd)
+
+
+class Csv:
+    """A CSV text; csv.reader's lines are split once, since its rows are read several times."""
+
+    def __init__(self, text: str) -> None:
+        csv.field_size_limit(CSV_LIMIT)
+        named = SEPARATOR_LINE.match(text)
+        self.named = named[1] if named else ""
+        """The delimiter in a first line "sep=;", "" without one."""
+        self._lines = list(io.StringIO(text[named.end() :] if named else text, newline=""))
+
+    def delimiter(self, knows: Knows, matters: Matters) -> str:
+        """The delimiter that the text names, else the one with the best header: its columns identify tickets,
+        there are many of them, and rows have no more cells than they."""
+
+        def rank(delimiter: str) -> tuple[bool, int, int, int]:
+            head = list(islice(self.rows(delimiter), HEAD_ROWS))
+            if not head or head[0].problem:
+                unquoted = "".join(self._lines[0].split('"')[::2]) if head else ""
+                return False, 1 + unquoted.count(delimiter), 0, -HEAD_ROWS
+            header = find_header(head, knows, matters)
+            fits, cells = (header.fits, header.cells) if header else (False, head[0].cells)
+            wider = sum(len(row.cells) > len(cells) for row in head)
+            return fits, len(cells if fits else head[0].cells), len(cells), -wider
+
+        return self.named or max(DELIMITERS, key=rank)
+
+    def rows(self, delimiter: str) -> Iterator[Row]:
+        """The rows that are not blank."""
+        lines = self._lines
+        rows = csv.reader(lines, delimiter=delimiter, strict=True)
+        number = 0
+        while True:
+            number, begun = number + 1, rows.line_num
+            try:
+                row = next(rows, None)
+            except csv.Error as error:
+                yield Row(number, [], f"cannot be read as CSV: {error}")
+                swallowed = lines[begun + 1 : rows.line_num]
+                for further, line in enumerate(swallowed, number + 1):
+                    if line.strip():
+                        yield Row(further, [], f"is inside a quoted cell that begins in row {number}")
+                number += len(swallowed)
+                continue
+            if row is None:
+                return
+            if any(cell.strip() for cell in row):
+                torn = rows.line_num == len(lines) and not lines[-1].endswith(("\r", "\n"))
+                yield Row(number, row, torn=torn)

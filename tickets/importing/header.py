@@ -1,0 +1,134 @@
+"""Finds the header among the first rows of a table: the row that names the columns, not a title above it and
+not the first ticket of a file without one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
+from typing import NamedTuple
+
+from tickets.importing.record import FileRefused, normalised, shown
+
+HEAD_ROWS = 20
+"""Rows, of those that are not blank, among which the header is searched."""
+INVOICE = frozenset({"company", "address", "zip code", "city", "country", "state"})
+"""Columns that pretix's exports have twice under the same names: first for the attendee, then for the
+invoice."""
+
+Matters = Callable[[str], bool]
+"""Whether a column, by its normalised name, is used."""
+Knows = Callable[[Mapping[str, object]], bool]
+"""Whether columns, by their normalised names, identify tickets."""
+
+
+class Row(NamedTuple):
+    """A row that is not blank, as a spreadsheet numbers it."""
+
+    number: int
+    cells: list[str]
+    problem: str = ""
+    """Why it cannot be read."""
+    hidden: bool = False
+    torn: bool | None = None
+    """Whether the file ends in it, perhaps inside its last cell. None for a row of a sheet: the cells that it
+    lacks are empty."""
+    damaged: Mapping[int, str] = {}
+    """Index of a cell -> see `Record.damaged`."""
+    notes: Mapping[int, str] = {}
+
+
+class Header(NamedTuple):
+    """The row with the names of the columns."""
+
+    row: int
+    cells: list[str]
+    fits: bool
+    """Whether its columns identify tickets."""
+    above: list[str]
+    """The filled cells of the rows above it."""
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' normalised names, "" for one without a name."""
+        return [normalised(cell) for cell in self.cells]
+
+    @property
+    def unique_names(self) -> list[str]:
+        """A name for each column: see `Record.fields`."""
+        found: dict[str, None] = {}
+        for column, name in enumerate(names := self.names, 1):
+            own = name or f"column {column}"
+            found[f"{own} (column {column})" if own in found or (not name and own in names) else own] = None
+        return list(found)
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Normalised name -> the name as it is in the file."""
+        found: dict[str, str] = {}
+        for cell in filter(shown, self.cells):
+            found.setdefault(normalised(cell), shown(cell))
+        return found
+
+
+def find_header(head: Sequence[Row], knows: Knows, matters: Matters) -> Header | None:
+    """The header among a table's first rows: the first one as wide as the table, unless a later one says
+    better which columns identify tickets. None if all are data. Raises FileRefused if the first row cannot be
+    read."""
+    if head and head[0].problem:
+        raise FileRefused(f"Row {head[0].number} {head[0].problem}.")
+    widths = sorted(_filled(row.cells) for row in head)
+    usual = widths[3 * len(widths) // 4] if widths else 0  # not the widest: one row may have stray cells
+    first = narrow = None
+    for at, (row, below) in enumerate(zip_longest(head, head[1:])):
+        names = [name for cell in row.cells if (name := normalised(cell))]
+        if not names or _is_data(row.cells, below.cells if below else [], matters):
+            continue
+        above = [cell.strip() for one in head[:at] for cell in one.cells if cell.strip()]
+        header = Header(row.number, row.cells, knows(dict.fromkeys(names)), above)
+        if 2 * len(names) <= usual:
+            narrow = narrow or (header if header.fits else None)
+        # Of a ticket, one cell may happen to be a column's name.
+        elif header.fits and (first is None or sum(map(matters, names)) > 1):
+            return header
+        else:
+            first = first or header
+    return first or narrow
+
+
+def check_header(header: Header, matters: Matters) -> None:
+    """Raise FileRefused for a used name of two columns: it is not clear which of them counts."""
+    names = header.names
+    # The column before this one is the invoice's company.
+    invoice = names.index("invoice address name") - 1 if "invoice address name" in names else len(names)
+    first: dict[str, int] = {}
+    for column, name in enumerate(names):
+        before = first.setdefault(name, column)
+        of_invoice = name in INVOICE and before < invoice <= column
+        if name and before < column and matters(name) and not of_invoice:
+            raise FileRefused(
+                f"The header names the column {shown(header.cells[before])!r} twice, as columns {before + 1}"
+                f" and {column + 1}: rename or remove one of them."
+            )
+
+
+def _filled(cells: Sequence[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
+
+
+def _is_data(cells: Sequence[str], below: Sequence[str], matters: Matters) -> bool:
+    """Whether half of these cells are values, and none of the others is a known name."""
+    pairs = [(cell.strip(), under.strip()) for cell, under in zip_longest(cells, below, fillvalue="")]
+    names = [cell for cell, under in pairs if cell and not _is_value(cell, under)]
+    return 2 * len(names) <= _filled(cells) and not any(matters(normalised(cell)) for cell in names)
+
+
+def _is_value(cell: str, under: str) -> bool:
+    """Whether a cell is a number, a time, true or false, an address, or a text like the one under it."""
+    if cell == under or cell.lower() in ("true", "false") or re.fullmatch(r"\S+@\S+", cell):
+        return True
+    if not any(character.isdigit() for character in cell):
+        return False
+    return not any(character.isalpha() for character in cell) or any(
+        re.sub(form, "x", cell) == re.sub(form, "x", under) for form in (r"[^\W_]", r"[0-9]+|[^\W\d_]+")
+    )
