@@ -59,7 +59,9 @@ class Header(NamedTuple):
         found: dict[str, None] = {}
         for column, name in enumerate(names := self.names, 1):
             own = name or f"column {column}"
-            found[f"{own} (column {column})" if own in found or (not name and own in names) else own] = None
+            while own in found or (own in names and own != name):
+                own += f" (column {column})"
+            found[own] = None
         return list(found)
 
     @property
@@ -73,27 +75,33 @@ class Header(NamedTuple):
 
 def find_header(head: Sequence[Row], knows: Knows, matters: Matters) -> Header | None:
     """The header among a table's first rows: the first one as wide as the table, unless a later one says
-    better which columns identify tickets. None if all are data. Raises FileRefused if the first row cannot be
-    read."""
+    better which columns identify tickets. None if the table begins with data. Raises FileRefused if the first
+    row cannot be read."""
     if head and head[0].problem:
         raise FileRefused(f"Row {head[0].number} {head[0].problem}.")
     widths = sorted(_filled(row.cells) for row in head)
-    usual = widths[3 * len(widths) // 4] if widths else 0  # not the widest: one row may have stray cells
+    # Not the widest one: a row may have stray cells.
+    usual = widths[3 * (len(widths) - 1) // 4] if widths else 0
     first = narrow = None
-    for at, (row, below) in enumerate(zip_longest(head, head[1:])):
+    begun = False
+    for at, row in enumerate(head):
         names = [name for cell in row.cells if (name := normalised(cell))]
-        if not names or _is_data(row.cells, below.cells if below else [], matters):
+        wide = 2 * len(names) > usual
+        near = (*head[at + 1 : at + 2], *head[at - 1 : at])
+        if _is_data(row.cells, near[0].cells if near else [], matters):
+            begun = begun or (wide and first is None)
             continue
         above = [cell.strip() for one in head[:at] for cell in one.cells if cell.strip()]
         header = Header(row.number, row.cells, knows(dict.fromkeys(names)), above)
-        if 2 * len(names) <= usual:
-            narrow = narrow or (header if header.fits else None)
         # Of a ticket, one cell may happen to be a column's name.
-        elif header.fits and (first is None or sum(map(matters, names)) > 1):
+        known = sum(map(matters, names))
+        if wide and header.fits and (known > 1 or known == len(names)):
             return header
-        else:
+        if wide:
             first = first or header
-    return first or narrow
+        elif header.fits:
+            narrow = narrow or header
+    return None if begun else first or narrow
 
 
 def check_header(header: Header, matters: Matters) -> None:
@@ -116,19 +124,20 @@ def _filled(cells: Sequence[str]) -> int:
     return sum(bool(cell.strip()) for cell in cells)
 
 
-def _is_data(cells: Sequence[str], below: Sequence[str], matters: Matters) -> bool:
-    """Whether half of these cells are values, and none of the others is a known name."""
-    pairs = [(cell.strip(), under.strip()) for cell, under in zip_longest(cells, below, fillvalue="")]
-    names = [cell for cell, under in pairs if cell and not _is_value(cell, under)]
+def _is_data(cells: Sequence[str], near: Sequence[str], matters: Matters) -> bool:
+    """Whether half of these cells are values, and none of the others is a known name. `near`: the row below,
+    or above."""
+    pairs = [(cell.strip(), other.strip()) for cell, other in zip_longest(cells, near, fillvalue="")]
+    names = [cell for cell, other in pairs if cell and not _is_value(cell, other)]
     return 2 * len(names) <= _filled(cells) and not any(matters(normalised(cell)) for cell in names)
 
 
-def _is_value(cell: str, under: str) -> bool:
-    """Whether a cell is a number, a time, true or false, an address, or a text like the one under it."""
-    if cell == under or cell.lower() in ("true", "false") or re.fullmatch(r"\S+@\S+", cell):
+def _is_value(cell: str, other: str) -> bool:
+    """Whether a cell is a number, a time, true or false, an address, or a text like the one next to it."""
+    if cell == other or cell.lower() in ("true", "false") or re.fullmatch(r"\S+@\S+", cell):
         return True
     if not any(character.isdigit() for character in cell):
         return False
     return not any(character.isalpha() for character in cell) or any(
-        re.sub(form, "x", cell) == re.sub(form, "x", under) for form in (r"[^\W_]", r"[0-9]+|[^\W\d_]+")
+        re.sub(form, "x", cell) == re.sub(form, "x", other) for form in (r"[^\W_]", r"[0-9]+|[^\W\d_]+")
     )

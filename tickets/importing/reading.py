@@ -31,10 +31,11 @@ SCIENTIFIC = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,}")
 """How programs write a number that is too long for its column; the other digits are gone."""
 EXPONENT = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]+")
 TOTAL = re.compile(
-    r"(?:(?:grand|sub) ?)?(?:totals?|sum|(?:zwischen)?summe|gesamt(?:summe)?|totale|totaal|suma|somme"
-    r"|total g[ée]n[ée]ral)(?: *[:=] *[0-9.,]*)?",
+    r"(?:(?:grand|sub) ?)?(?:totals?(?: g[ée]n[ée]ral)?|totale|totaal|summe|gesamt(?:summe|ergebnis)?"
+    r"|ergebnis)(?: *[:=] *[0-9.,]*)?",
     re.IGNORECASE,
 )
+"""What spreadsheets call a total; "Sum" is a surname."""
 NUMBER = re.compile(r"\W*[0-9][\W0-9]*(?:[A-Z]{3})?")
 """A number, or a price."""
 

@@ -1,0 +1,144 @@
+"""Times in cells: the forms that are read, each with one meaning, and those that are not."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickets.importing.moments import NoMoment, read_moment
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NUMBER = "is a number, no date"
+CLOCK = "is a time without a date"
+OTHER = "is not a time such as 2026-07-31 18:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        ("2026-08-01", "2026-08-01T00:00:00+02:00", "2026-08-01T23:59:59+02:00"),
+        ("2026-8-1", "2026-08-01T00:00:00+02:00", "2026-08-01T23:59:59+02:00"),
+        ("01.08.2026", "2026-08-01T00:00:00+02:00", "2026-08-01T23:59:59+02:00"),
+        ("1.8.2026", "2026-08-01T00:00:00+02:00", "2026-08-01T23:59:59+02:00"),
+        ("2026-12-31 18:00", "2026-12-31T18:00:00+01:00", "2026-12-31T18:00:00+01:00"),
+        ("2026-12-31T18:00:30", "2026-12-31T18:00:30+01:00", "2026-12-31T18:00:30+01:00"),
+        ("31.12.2026 9:05", "2026-12-31T09:05:00+01:00", "2026-12-31T09:05:00+01:00"),
+        ("31.12.2026T23:59:59", "2026-12-31T23:59:59+01:00", "2026-12-31T23:59:59+01:00"),
+        ("2026-08-01T00:00:00", "2026-08-01T00:00:00+02:00", "2026-08-01T00:00:00+02:00"),
+    ],
+)
+def test_a_time_without_an_offset_is_in_the_event_s_zone(text: str, start: str, end: str) -> None:
+    for ends, expected in ((False, start), (True, end)):
+        found = read_moment(text, BERLIN, ends=ends)
+        assert (found.at.isoformat(), found.offset) == (expected, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-08-01T18:00Z", "2026-08-01T18:00:00+00:00"),
+        ("2026-08-01 18:00 UTC", "2026-08-01T18:00:00+00:00"),
+        ("2026-08-01T18:00:00.123456Z", "2026-08-01T18:00:00+00:00"),
+        ("2026-08-01 18:00:00+02", "2026-08-01T18:00:00+02:00"),
+        ("2026-08-01T18:00+0530", "2026-08-01T18:00:00+05:30"),
+        ("01.08.2026 18:00 -03:30", "2026-08-01T18:00:00-03:30"),
+    ],
+)
+def test_an_offset_in_the_text_counts_in_every_zone(text: str, expected: str) -> None:
+    for zone in (BERLIN, ZoneInfo("Asia/Tokyo")):
+        found = read_moment(text, zone, ends=True)
+        assert (found.at.isoformat(), found.offset, found.said) == (expected, True, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("08/01/2026 6:00 PM", OTHER),
+        ("1/8/2026 18:00", OTHER),
+        ("01.08.26 18:00", OTHER),
+        ("Aug 1, 2026", OTHER),
+        ("2026-08-01 18:00 CEST", OTHER),
+        ("2026-W31-6", OTHER),
+        ("2026-213", OTHER),
+        ("2026-08", OTHER),
+        ("01.08.", OTHER),
+        ("2026-08-01 18", OTHER),
+        ("2026-08-01 18.30", OTHER),
+        ("2026-08-01 6:00 PM", OTHER),
+        ("2026-08-01T18:00:00+2", OTHER),
+        ("2026-08-01 Z", OTHER),
+        ("٢٠٢٦-٠٨-٠١", OTHER),
+        ("unlimited", OTHER),
+        ("-", OTHER),
+        ("", OTHER),
+        ("20260801", NUMBER),
+        ("1785607200", NUMBER),
+        ("46235.75", NUMBER),
+        ("46235,75", NUMBER),
+        ("18:00", CLOCK),
+        ("18.30", NUMBER),
+        ("6:00 pm", CLOCK),
+        ("23:59:59", CLOCK),
+        ("2026-08-01 24:00", "is no time of the calendar"),
+        ("2026-02-29", "is no time of the calendar"),
+        ("2026-13-01", "is no time of the calendar"),
+        ("0000-00-00 00:00:00", "is no time of the calendar"),
+        ("2026-08-01T18:00+25:00", "is no time of the calendar"),
+    ],
+)
+def test_no_other_form_is_guessed(text: str, why: str) -> None:
+    with pytest.raises(NoMoment) as refused:
+        read_moment(text, BERLIN)
+    assert str(refused.value).startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("text", "ends", "expected", "said"),
+    [
+        ("2026-10-25 02:30", True, "2026-10-25T02:30:00+01:00", "comes twice that day: the later one"),
+        ("2026-10-25 02:30", False, "2026-10-25T02:30:00+02:00", "comes twice that day: the earlier one"),
+        ("2026-10-25 03:00", True, "2026-10-25T03:00:00+01:00", ""),
+        ("2027-03-28 02:30", False, "2027-03-28T03:30:00+02:00", "left out by the clocks that day: 03:30:00"),
+        ("2027-03-28 02:30", True, "2027-03-28T03:30:00+02:00", "left out by the clocks that day: 03:30:00"),
+        ("2027-03-28 05:00", True, "2027-03-28T05:00:00+02:00", ""),
+        ("2026-11-27 00:00", True, "2026-11-27T00:00:00+01:00", "the day before is the last one"),
+        ("2026-11-27", True, "2026-11-27T23:59:59+01:00", ""),
+        ("2026-11-27 00:00", False, "2026-11-27T00:00:00+01:00", ""),
+    ],
+)
+def test_an_hour_of_unclear_meaning_is_read_in_one_way_and_said(
+    text: str, ends: bool, expected: str, said: str
+) -> None:
+    found = read_moment(text, BERLIN, ends=ends)
+    assert found.at.isoformat() == expected
+    assert said in found.said
+    assert bool(said) is bool(found.said)
+
+
+ZONES = ["UTC", "Europe/Berlin", "America/Havana", "Asia/Beirut", "Australia/Lord_Howe", "America/St_Johns"]
+
+
+@given(
+    instant=st.datetimes(datetime(1971, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    zone=st.sampled_from(ZONES).map(ZoneInfo),
+)
+def test_every_time_that_a_clock_shows_is_read_as_one_at_which_it_shows_it(
+    instant: datetime, zone: ZoneInfo
+) -> None:
+    shown = instant.replace(microsecond=0).astimezone(zone)
+    text = f"{shown:%Y-%m-%d %H:%M:%S}"
+    start, end = (read_moment(text, zone, ends=ends).at for ends in (False, True))
+    assert f"{start:%Y-%m-%d %H:%M:%S}" == f"{end:%Y-%m-%d %H:%M:%S}" == text
+    assert start.timestamp() <= shown.timestamp() <= end.timestamp()
+    assert end.timestamp() - start.timestamp() <= timedelta(hours=1).total_seconds()
+
+
+@given(text=st.text("0123456789-.: TZ+/UC", max_size=30))
+def test_a_text_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(NoMoment):
+        assert read_moment(text, BERLIN, ends=True).at.tzinfo is not None
