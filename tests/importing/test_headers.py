@@ -34,7 +34,7 @@ def codes(records: list[Record]) -> dict[int, str]:
         [["Guest list Summer"]],
         [["Guest list Summer"], []],
         [["Guest list", None, None], ["Exported", "2026-08-01"], []],
-        [[None, "Ticket"], []],
+        [[None, "ID"], []],
         [["Event:", "Summer Fest", "2026-08-01 18:00"], []],
         [["Person", None, "Ticket"]],
     ],
@@ -56,13 +56,21 @@ def test_a_title_of_a_csv_file_does_not_decide_its_delimiter(tmp_path: Path) -> 
     assert [record.fields["name"] for record in found.rows] == ["T, Ada"]
 
 
+def test_a_title_above_columns_that_nobody_knows(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(
+        "Guest list\n\nNummer,Gast,Art\nN1x,Ada,VIP\n77,Bo,Std\n", encoding="utf-8"
+    )
+    found = opened(tmp_path / "file")
+    assert (found.header_row, [*found.headers]) == (3, ["nummer", "gast", "art"])
+
+
 def test_a_title_above_a_single_column(tmp_path: Path) -> None:
     assert codes(read(tmp_path, "Exported on 2026-08-01\n\nBarcode\nQ-1\nQ-2\n")) == {4: "Q-1", 5: "Q-2"}
 
 
 def test_a_ticket_with_a_column_s_name_in_a_cell_is_no_header(tmp_path: Path) -> None:
-    found = read(tmp_path, "Nummer,Art,Gast\nN-1,ID,Ada\nN-2,ID,Bo\n")
-    assert [(record.number, record.fields["nummer"]) for record in found] == [(2, "N-1"), (3, "N-2")]
+    found = read(tmp_path, "Nummer,Gast,Art\nN1x,Ada,ID\n77,Bo,VIP\n")
+    assert [(record.number, record.fields["nummer"]) for record in found] == [(2, "N1x"), (3, "77")]
 
 
 def test_one_row_with_stray_cells_does_not_hide_the_header(tmp_path: Path) -> None:
@@ -80,9 +88,20 @@ def test_one_row_with_stray_cells_does_not_hide_the_header(tmp_path: Path) -> No
         ("Nummer;Gast\n1;Müller, Jörg, Dr.\n2;Meier, A, B\n", "semicolon"),
         ("sep=,\nBarcode,a;b;c\nQ-1,x\n", "comma"),
         ("Barcode\nhttps://t.example/?a=1,2\nhttps://t.example/?a=1,3\n", "semicolon"),
+        ("Barcode\nQ-1\nQ,2\nQ-3\n", "semicolon"),
         ("Barcode\nQ-1\n", "comma"),
     ],
-    ids=["lines", "quoted commas", "tab", "many commas", "unknown", "named", "codes with commas", "one"],
+    ids=[
+        "lines",
+        "quoted commas",
+        "tab",
+        "many commas",
+        "unknown",
+        "named",
+        "codes with commas",
+        "one with a comma",
+        "one",
+    ],
 )
 def test_the_delimiter_is_judged_by_the_whole_header(tmp_path: Path, content: str, form: str) -> None:
     (tmp_path / "file").write_text(content, encoding="utf-8", newline="")
@@ -122,6 +141,7 @@ def test_a_column_is_shown_as_the_file_names_it(tmp_path: Path) -> None:
         "A-1,Day,2026-08-01\nA-2,Day,2026-08-01\n",
         "g9eykbfmnrshm2nf\nx9ttcksna34s788c\n",
         "A7\nB22\nC\nD4\n",
+        "A7,Name,Day\nB8,Name,Day\n",
         "31cbefae-0779-48ec;TRUE\n8f2b9c6d-0e1f-4a5b;TRUE\n",
         "10000191230535;14-15;Opera;0;FALSE\n",
     ],
@@ -130,7 +150,7 @@ def test_a_column_is_shown_as_the_file_names_it(tmp_path: Path) -> None:
 def test_a_file_without_a_header_loses_no_guest_to_it(tmp_path: Path, content: str, chosen: bool) -> None:
     """Even if its first code is chosen as the name of the column with codes."""
     first = content.replace(";", ",").split(",")[0].split("\n")[0].lower().replace("-", " ")
-    names = {first} if chosen else set()
+    names = {first, "name"} if chosen else {"name"}
     with pytest.raises(FileRefused, match="The file has no header: its first row"):
         read(tmp_path, content, matters=names.__contains__, knows=lambda found: bool(names & found.keys()))
 
@@ -172,6 +192,11 @@ def test_utf_16_without_a_mark_is_refused_with_the_remedy(tmp_path: Path, encodi
         read(tmp_path, text.encode(encoding))
 
 
+def test_other_encodings_without_a_mark_are_binary_data(tmp_path: Path) -> None:
+    with pytest.raises(FileRefused, match="binary data"):
+        read(tmp_path, "Barcode,Name\nQ-1,Ada\n".encode("utf-32-le"))
+
+
 # --- columns ---------------------------------------------------------------------------------------
 
 
@@ -204,6 +229,11 @@ def test_rows_may_have_empty_cells_too_many(tmp_path: Path) -> None:
         3: "TD-2",
         4: "TD-3",
     }
+
+
+def test_a_formula_beyond_the_header_damages_no_column(tmp_path: Path) -> None:
+    (record,) = read(tmp_path, saved({"T": [["Barcode"], ["Q-1", None, "=1+1"]]}))
+    assert (record.fields, record.damaged) == ({"barcode": "Q-1"}, {})
 
 
 # --- rows that are no tickets ----------------------------------------------------------------------
