@@ -193,14 +193,46 @@ def test_scientific_notation_is_damage(tmp_path: Path, text: str) -> None:
     assert barcode(read(tmp_path, f'Barcode,Name\n"{text}",Ada\n')) == (text, EXPONENT_ONLY)
 
 
-@pytest.mark.parametrize("text", ["219E24", "12E3", "1E5", "1.5E7", "5e12"])
-def test_a_code_that_a_spreadsheet_would_take_for_a_number_is_at_risk(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["#N/A", "#NV", "#REF!", "#BEZUG!", "#VALUE!", "#NAME?", "#DIV/0!", "########"]
+)
+def test_an_error_that_a_spreadsheet_wrote_as_text_is_damage(tmp_path: Path, text: str) -> None:
+    assert barcode(read(tmp_path, f"Barcode,Name\n{text},Ada\n")) == (text, f"an error value ({text})")
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("219E24", "a spreadsheet would take it for a number"),
+        ("12E3", "a spreadsheet would take it for a number"),
+        ("1.5e7", "a spreadsheet would take it for a number"),
+        ("12345.0", "it may be a whole number to which a program added the fraction"),
+        ("1234567890123450", "its digits after the 15th are 0, as where a spreadsheet has lost them"),
+        ("12345678901234500000", "its digits after the 15th are 0, as where a spreadsheet has lost them"),
+    ],
+)
+def test_a_code_that_may_be_damaged_is_taken_and_said(tmp_path: Path, text: str, note: str) -> None:
     (record,) = read(tmp_path, f"Barcode,Name\n{text},Ada\n")
-    assert (record.code("barcode"), record.damaged) == (text, {})
-    assert record.notes == {"barcode": "a spreadsheet would take it for a number, and spoil it"}
+    assert (record.code("barcode"), record.damaged, record.notes) == (text, {}, {"barcode": note})
 
 
-@pytest.mark.parametrize("text", ["E24", "219E", "A1E+15", "1.1.1E+19", "0012345", "#17", "17 / 4", "1E+1X"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "E24",
+        "219E",
+        "A1E+15",
+        "1.1.1E+19",
+        "0012345",
+        "#17",
+        "##",
+        "#NAME",
+        "123456789012345",
+        "0.01",
+        "17 / 4",
+        "1E+1X",
+    ],
+)
 def test_other_codes_are_left_as_they_are(tmp_path: Path, text: str) -> None:
     (record,) = read(tmp_path, f"Barcode,Name\n{text},Ada\n")
     assert (record.code("barcode"), record.damaged, record.notes) == (text, {}, {})

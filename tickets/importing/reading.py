@@ -20,16 +20,25 @@ from tickets.importing import workbook
 from tickets.importing.csvtext import DELIMITERS, SAMPLE, Csv, decoded
 from tickets.importing.header import HEAD_ROWS, Header, Knows, Matters, Row, check_header, find_header
 from tickets.importing.pretix import records_of_json
-from tickets.importing.record import APOSTROPHE, EXPONENT_ONLY, UNQUOTED, FileRefused, Record
+from tickets.importing.record import AN_ERROR, APOSTROPHE, EXPONENT_ONLY, UNQUOTED, FileRefused, Record
 
 CELL_CHARACTERS_MAX = 1_000_000
 """A longer cell is taken for an unclosed quotation mark."""
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 """Characters that no text has."""
 JSON_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
-SCIENTIFIC = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,}")
-"""How programs write a number that is too long for its column; the other digits are gone."""
-EXPONENT = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]+")
+DAMAGE = {
+    re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,}"): EXPONENT_ONLY,
+    re.compile(
+        r"#(?:N/?[AV]|REF!|BEZUG!|VALUE!|WERT!|VALEUR!|NAME\?|DIV/0!|NULL!|NUM!|ZAHL!|#{2,})"
+    ): AN_ERROR,
+}
+"""Texts that a spreadsheet writes where it had no room, or no value."""
+RISKS = {
+    re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]+"): "a spreadsheet would take it for a number",
+    re.compile(r"[0-9]+\.0"): "it may be a whole number to which a program added the fraction",
+    re.compile(r"[1-9][0-9]{14}0+"): "its digits after the 15th are 0, as where a spreadsheet has lost them",
+}
 TOTAL = re.compile(
     r"(?:(?:grand|sub) ?)?(?:totals?(?: g[ée]n[ée]ral)?|totale|totaal|summe|gesamt(?:summe|ergebnis)?"
     r"|ergebnis)(?: *[:=] *[0-9.,]*)?",
@@ -202,12 +211,13 @@ def _checked(record: Record) -> Record:
     if problem := record.problem or next(filter(None, map(_unkeepable, record.fields.values())), ""):
         return Record(record.number, {}, problem)
     for name, text in record.fields.items():
-        if not ("e" in text or "E" in text) or not EXPONENT.fullmatch(text):
-            continue
-        if SCIENTIFIC.fullmatch(text):
-            record.damaged.setdefault(name, EXPONENT_ONLY)
-        else:
-            record.notes.setdefault(name, "a spreadsheet would take it for a number, and spoil it")
+        if text and text[0] in "+-#0123456789":
+            for form, kind in DAMAGE.items():
+                if form.fullmatch(text):
+                    record.damaged.setdefault(name, kind.format(text[:20]))
+            for form, note in RISKS.items():
+                if form.fullmatch(text) and name not in record.damaged:
+                    record.notes.setdefault(name, note)
     return record
 
 

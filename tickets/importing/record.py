@@ -13,6 +13,7 @@ A_TRUTH = "true or false, no text"
 A_FRACTION = "a number with a fraction"
 DIGITS_LOST = "a number of more than 15 digits, of which programs lose the last ones"
 EXPONENT_ONLY = "a number in scientific notation, without its last digits"
+AN_ERROR = "an error value ({})"
 APOSTROPHE = "the apostrophe before it is taken off, a spreadsheet's mark for text"
 UNQUOTED = "a spreadsheet's mark for text around it is taken off"
 INVISIBLE = frozenset({"Cc", "Cf"})

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from tickets.importing.header import HEAD_ROWS, Row
-from tickets.importing.record import A_DATE, A_FRACTION, A_TRUTH, DIGITS_LOST, FileRefused
+from tickets.importing.record import A_DATE, A_FRACTION, A_TRUTH, AN_ERROR, DIGITS_LOST, FileRefused
 
 ZIP_MARK = b"PK\x03\x04"
 OLD_EXCEL_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -129,7 +129,7 @@ def _text(cell: Any) -> tuple[str, str, str]:
         case None:
             return "", "a formula without a value" if cell.data_type == "f" else "", ""
         case str(value):
-            return value.strip(), f"an error value ({value[:20]})" if cell.data_type == "e" else "", ""
+            return value.strip(), AN_ERROR.format(value[:20]) if cell.data_type == "e" else "", ""
         case bool(value):
             return str(value).lower(), A_TRUTH, ""
         case float(value) if not value.is_integer():
