@@ -135,7 +135,7 @@ def test_no_todo_is_left_in_the_code() -> None:
         f"{relative(path)}:{number}"
         for path in tracked()
         if path.suffix in TEXT_SUFFIXES or path.name == "Makefile"
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
         if LEFTOVER.search(line)
     ]
     assert not found

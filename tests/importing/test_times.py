@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -142,3 +144,13 @@ def test_every_time_that_a_clock_shows_is_read_as_one_at_which_it_shows_it(
 def test_a_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(NoMoment):
         assert read_moment(text, BERLIN, ends=True).at.tzinfo is not None
+
+
+def test_the_documentation_names_times_as_they_are_read() -> None:
+    page = (Path(__file__).parents[2] / "docs/use/files.md").read_text(encoding="utf-8")
+    table, others = page.split("## Times")[1].split("Everything else", 1)
+    for text in re.findall("`([0-9][^`]+)`", table):
+        read_moment(text, BERLIN)
+    for text in re.findall("`([0-9][^`]+)`", others.split("A time without an offset")[0]):
+        with pytest.raises(NoMoment):
+            read_moment(text, BERLIN)
