@@ -3,6 +3,9 @@ that are no tickets."""
 
 from __future__ import annotations
 
+import io
+import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -216,7 +219,7 @@ def test_a_second_column_of_a_name_is_read_beside_the_first_one(tmp_path: Path) 
     header=st.lists(st.sampled_from(["a", "a (column 3)", "column 2", "b", "", "a (column 2)"]), max_size=6)
 )
 def test_every_column_has_a_name_of_its_own(header: list[str]) -> None:
-    names = Header(1, header, False, []).unique_names
+    names = Header(1, header, False, [], 0).unique_names
     assert len({*names}) == len(names) == len(header)
     assert all(
         own == name for own, name in zip(names, header, strict=True) if header.count(name) == 1 and name
@@ -229,6 +232,15 @@ def test_rows_may_have_empty_cells_too_many(tmp_path: Path) -> None:
         3: "TD-2",
         4: "TD-3",
     }
+
+
+def test_rows_of_a_workbook_that_are_numbered_anyhow_are_all_read(tmp_path: Path) -> None:
+    content = saved({"T": [["Barcode"], ["Q-1"], ["Q-2"], ["Q-3"]]})
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, re.sub(rb'(<row r="|<c r="A)[34]"', rb'\g<1>1"', old.read(name)))
+    assert [record.fields["barcode"] for record in read(tmp_path, out.getvalue())] == ["Q-1", "Q-2", "Q-3"]
 
 
 def test_a_formula_beyond_the_header_damages_no_column(tmp_path: Path) -> None:

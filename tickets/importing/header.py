@@ -47,6 +47,8 @@ class Header(NamedTuple):
     """Whether its columns identify tickets."""
     above: list[str]
     """The filled cells of the rows above it."""
+    at: int
+    """Its index among the first rows."""
 
     @property
     def names(self) -> list[str]:
@@ -92,7 +94,7 @@ def find_header(head: Sequence[Row], knows: Knows, matters: Matters) -> Header |
             begun = begun or (wide and first is None)
             continue
         above = [cell.strip() for one in head[:at] for cell in one.cells if cell.strip()]
-        header = Header(row.number, row.cells, knows(dict.fromkeys(names)), above)
+        header = Header(row.number, row.cells, knows(dict.fromkeys(names)), above, at)
         # Of a ticket, one cell may happen to be a column's name.
         known = sum(map(matters, names))
         if wide and header.fits and (known > 1 or known == len(names)):

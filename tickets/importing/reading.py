@@ -148,7 +148,7 @@ def _records(form: str, rows: Iterator[Row], matters: Matters, knows: Knows, hid
     if header.above:
         said = ", ".join(repr(cell[:40]) for cell in header.above[:3])
         notes.append(f"The header is row {header.row}; above it is {said}, which is not read.")
-    below = chain((row for row in head if row.number > header.row), rows)
+    below = chain(head[header.at + 1 :], rows)
     table = _Table(header, matters, hidden)
     return Records(form, map(_checked, map(table.record, below)), header.row, header.shown, notes)
 
@@ -187,6 +187,7 @@ class _Table:
         return record
 
     def _left_out(self, row: Row) -> str:
+        """Why the file itself says that a row is no ticket, "" if it does not."""
         if row.hidden and not self._hidden:
             return "is hidden in the sheet, by hand or by a filter"
         filled = [text for cell in row.cells if (text := cell.strip())]
