@@ -1,0 +1,89 @@
+"""pretix: order positions and check-in lists as CSV, XLSX and JSON, in English, German, French and Spanish.
+
+The words are those of pretix's own translations; its JSON becomes the columns of its spreadsheet in `shapes`.
+"""
+
+from tickets.importing.presets.preset import NO, YES, Preset, entry, status
+from tickets.importing.words import names
+
+ORDER = names("Order code|Bestellnummer|Code de commande|Código del pedido")
+POSITION = names("Position ID|Position|Positions-ID|ID de la position|ID de posición")
+SECRET = names("Ticket secret|Ticket-Code|Secret du billet|Secreto de la entrada|Secret|Secreto")
+LACKS = (
+    "What pretix prints is the ticket secret, which is not in this file: export it with the secrets "
+    "(order positions, or a check-in list with the box for secrets)."
+)
+NOT_DECIDING = names(
+    "Automatically checked in|Automatisch eingecheckt|Enregistrement automatique|Registro automático"
+    "|Checked out|Ausgetreten|Passé en caisse|Comprado|Requires special attention"
+    "|Benötigt besondere Behandlung|Nécessite une attention particulière|Requiere una atención especial"
+    "|E-mail address verified|Email address verified|Check-in text|Check-in-Hinweis"
+    "|Texte d'enregistrement|Texto de check-in|Voucher code|Gutscheincode|Invoice address state|State"
+    "|Bundesstaat|État|Estado o provincia|Payment providers|valid if pending"
+)
+BLOCKED = status("Blocked|Gesperrt|Bloqué|Bloqueado", admits=f"|{NO}|none", refuses=YES)
+TEST_MODE = status("Test mode|testmode|Testmodus|Mode test|Modo prueba", admits=f"|{NO}", refuses=YES)
+FIELDS = {
+    "event": names(
+        "Event slug|Kurzname der Veranstaltung|Titre de l'événement|Slug del evento|Event name|Event"
+    ),
+    "product": names("Product|Produkt|Produit|Producto"),
+    "name": names(
+        "Attendee name|Name Teilnehmer*in|Nom du participant|Nombre del asistente|Teilnehmername"
+        "|Invoice address name"
+    ),
+    "first_name": (),
+    "last_name": (),
+    "quantity": (),
+}
+
+POSITIONS = Preset(
+    name="pretix, order positions",
+    needs=(ORDER, POSITION, names("Status|Statut|Estado"), names("Product|Produkt|Produit|Producto")),
+    code=SECRET,
+    lacks=LACKS,
+    fields=FIELDS,
+    ids=("order+position",),
+    statuses=(
+        status(
+            "Status|Statut|Estado",
+            admits="paid|pending (confirmed)|confirmed|bezahlt|ausstehend (bestätigt)|payé"
+            "|en attente (confirmé)|pagado|pendiente (confirmado)",
+            refuses="pending|canceled|cancelled|expired|approval pending|canceled (paid fee)|ausstehend"
+            "|storniert|abgelaufen|freigabe ausstehend|storniert (bezahlte gebühr)|en attente|annulé|expiré"
+            "|approbation en attente|annulé (frais payés)|pendiente|cancelado|expirado|aprobación pendiente"
+            "|cancelado (tarifa pagada)",
+        ),
+        BLOCKED,
+        TEST_MODE,
+    ),
+    entries=(entry("checkins", entered="*"), entry("Check-in lists|Check-in-Listen", entered="")),
+    ignored=NOT_DECIDING,
+    admission="product admits",
+)
+CHECKIN_LIST = Preset(
+    name="pretix, check-in list",
+    needs=(
+        ORDER,
+        names("Checked in|Eingecheckt|Enregistrement effectué|Chequeado"),
+        names("Product|Produkt|Produit|Producto"),
+    ),
+    code=SECRET,
+    lacks=LACKS,
+    fields=FIELDS,
+    statuses=(status("Paid|bezahlt|Payé|Pagado", admits=YES, refuses=NO), BLOCKED),
+    entries=(entry("Checked in|Eingecheckt|Enregistrement effectué|Chequeado"),),
+    ignored=NOT_DECIDING,
+)
+CODES = Preset(
+    name="pretix, valid check-in codes",
+    needs=(
+        names("Secret|Secreto"),
+        names("Product|Produkt|Produit|Producto"),
+        names("Paid|bezahlt|Payé|Pagado"),
+        names("Variation|Variante|Variacion"),
+    ),
+    code=SECRET,
+    fields=FIELDS,
+    statuses=(status("Paid|bezahlt|Payé|Pagado", admits=YES, refuses=NO),),
+)
