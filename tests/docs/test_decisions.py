@@ -32,7 +32,7 @@ def test_every_cited_decision_exists() -> None:
         (str(path.relative_to(ROOT)), found)
         for path in tracked()
         if path.suffix in TEXT_SUFFIXES
-        for cited in CITED.findall(path.read_text(encoding="utf-8"))
+        for cited in CITED.findall(path.read_text(encoding="utf-8", errors="replace"))
         for found in re.findall(r"\d{4}", cited)
         if found not in numbers
     ]

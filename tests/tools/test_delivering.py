@@ -12,7 +12,7 @@ import pytest
 from dtvn.api.errors import TicketError
 from dtvn.api.ordering import Decision, Request
 from dtvn.gateway import Result
-from tests.tools.test_commands import Ran, at  # noqa: F401
+from tests.tools.test_commands import NAMED, Ran, at  # noqa: F401
 from tests.tools.test_holders import ticket
 from tickets.importing import Holder, ImportedTicket
 from tickets.importing.delivering import Part, deliver
@@ -111,5 +111,5 @@ def test_the_command_stores_holders_with_the_tickets_sent_next(
     monkeypatch.setattr(writes, "batch", counting)
     path = tmp_path / "many.csv"
     path.write_text("ticket_id,name\n" + "".join(f"T-{number},Ada\n" for number in range(BATCH_SIZE + 1)))
-    assert Ran("import_tickets", str(path), "--in-flight", "1", *at).code == 0
+    assert Ran("import_tickets", str(path), "--in-flight", "1", *NAMED, *at).code == 0
     assert stored == [BATCH_SIZE, BATCH_SIZE + 1]

@@ -20,27 +20,19 @@ from dtvn.api.bodies import convert, request_of
 from dtvn.machine import Admit
 from dtvn.machine.kinds import OPERATIONS
 from tests.tickets_machine.support import Machine
-from tests.tools.test_columns import as_csv, pretix_row
-from tickets.importing import (
-    Columns,
-    FileRefused,
-    TicketFile,
-    WrongRow,
-    by_event,
-    read_tickets,
-    workbook,
-    workbook_parts,
-)
+from tickets.importing import FileRefused, ImportPlan, Known, WrongRow, read_plan, workbook, workbook_parts
+from tickets.importing.answers import answers_from
 from tickets.importing.moments import read_moment
 from tickets.importing.sending import operation_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def read(tmp_path: Path, content: bytes, columns: Columns | None = None) -> TicketFile:
+def read(tmp_path: Path, content: bytes, known: Known | None = None, **answers: Any) -> ImportPlan:
     path = tmp_path / "tickets"
     path.write_bytes(content)
-    return read_tickets(path, columns or Columns())
+    given = {"code": "ticket_id", "timezone": "UTC", **answers}
+    return read_plan(path, answers_from(**given), known=known or Known(event="gala"))
 
 
 def book(*rows: list[Any], title: str = "Tickets", **further: list[list[Any]]) -> bytes:
@@ -60,40 +52,16 @@ def book(*rows: list[Any], title: str = "Tickets", **further: list[list[Any]]) -
 # --- event -----------------------------------------------------------------------------------------
 
 
-def test_a_column_event_gives_the_event_of_each_ticket(tmp_path: Path) -> None:
-    found = read(tmp_path, b"ticket_id,event\nT-1,fest\nT-1,gala\nT-2,\nT-1,fest\n")
-    assert {event: [t.row for t in listed] for event, listed in by_event(found.tickets).items()} == {
-        "fest": [2],
-        "gala": [3],
-        "default": [4],
-    }
-    assert found.wrong == [WrongRow(5, "ticket T-1 is already in row 2")]
+def test_a_column_event_that_is_not_read_names_no_event(tmp_path: Path) -> None:
+    content = b"ticket_id,event\nT-1,Summer Fest\n"
+    assert [question.id for question in read(tmp_path, content).questions] == ["event"]
+    assert [one.event for one in read(tmp_path, content, column=["event="]).tickets] == ["gala"]
 
 
-@pytest.mark.parametrize(
-    ("columns", "reason"),
-    [
-        (Columns(), "event 'Summer Fest' is not 1 to 64 of A-Z a-z 0-9"),
-        (Columns(event="gala"), "event 'Summer Fest' is not"),
-        (Columns(chosen={"event": ""}), ""),
-    ],
-)
-def test_an_invalid_event_name_is_wrong_unless_unread(tmp_path: Path, columns: Columns, reason: str) -> None:
-    found = read(tmp_path, b"ticket_id,event\nT-1,Summer Fest\n", columns)
-    assert [one.reason[: len(reason)] for one in found.wrong] == [reason][: bool(reason)]
-    assert [one.event for one in found.tickets] == ([] if reason else ["default"])
-
-
-def test_a_row_of_another_event_than_the_chosen_one_is_wrong(tmp_path: Path) -> None:
-    found = read(tmp_path, b"ticket_id,event\nT-1,fest\nT-2,\n", Columns(event="gala"))
-    assert found.wrong == [WrongRow(2, "belongs to event 'fest', not to 'gala'")]
+def test_a_row_of_another_event_than_the_chosen_one_is_left_out(tmp_path: Path) -> None:
+    found = read(tmp_path, b"ticket_id,event\nT-1,fest\nT-2,\n", event_name=["fest=fest"])
+    assert [(one.row, one.reason) for one in found.left_out] == [(2, "belongs to event 'fest'")]
     assert [one.event for one in found.tickets] == ["gala"]
-
-
-def test_pretix_s_slug_is_not_the_event(tmp_path: Path) -> None:
-    assert read(tmp_path, as_csv(pretix_row())).tickets[0].event == "default"
-    order = b'[{"code": "A", "event": "fest", "status": "p", "positions": [{"positionid": 1, "event": "x"}]}]'
-    assert read(tmp_path, order).tickets[0].event == "default"
 
 
 # --- dates -----------------------------------------------------------------------------------------
@@ -102,7 +70,7 @@ def test_pretix_s_slug_is_not_the_event(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["2026-08-01", "01.08.2026", "1.8.2026"])
 def test_a_bare_valid_until_is_the_end_of_that_day(tmp_path: Path, text: str) -> None:
     content = f"ticket_id,valid from,valid until\nT-1,{text},{text}\n".encode()
-    (ticket,) = read(tmp_path, content, Columns(zone=BERLIN)).tickets
+    (ticket,) = read(tmp_path, content, timezone="Europe/Berlin").tickets
     ends = datetime.fromtimestamp(ticket.not_after / 1e6, BERLIN)
     begins = datetime.fromtimestamp(ticket.not_before / 1e6, BERLIN)
     assert (begins.isoformat(), ends.isoformat()) == (
@@ -114,7 +82,7 @@ def test_a_bare_valid_until_is_the_end_of_that_day(tmp_path: Path, text: str) ->
 def test_a_guest_is_admitted_until_the_day_has_ended(tmp_path: Path) -> None:
     """Bodies have whole seconds: the last one belongs to the day as a whole."""
     content = b"ticket_id,valid until\nT-1,2026-08-01\nT-2,2026-08-01\n"
-    tickets = read(tmp_path, content, Columns(zone=BERLIN)).tickets
+    tickets = read(tmp_path, content, timezone="Europe/Berlin").tickets
     machine, midnight = Machine(), int(datetime(2026, 8, 2, tzinfo=BERLIN).timestamp() * 1e6)
     for ticket in tickets:
         fields = operation_of(ticket, b"")
@@ -125,15 +93,6 @@ def test_a_guest_is_admitted_until_the_day_has_ended(tmp_path: Path) -> None:
     assert machine.do(Admit(), "T-1") == "ok"
     machine.now = midnight
     assert machine.do(Admit(), "T-2") == "no_longer_valid"
-
-
-def test_each_event_has_its_own_zone(tmp_path: Path) -> None:
-    columns = Columns(zone=UTC, zones={"fest": BERLIN})
-    found = read(
-        tmp_path, b"ticket_id,event,valid until\nT-1,fest,2026-08-01\nT-2,gala,2026-08-01\n", columns
-    )
-    assert found.zones == {"fest": "Europe/Berlin", "gala": "UTC"}
-    assert found.tickets[1].not_after - found.tickets[0].not_after == 2 * 3_600 * 1_000_000
 
 
 def test_a_time_with_the_date_is_kept(tmp_path: Path) -> None:
@@ -156,9 +115,14 @@ def test_the_last_second_of_a_day_is_followed_by_the_next_day(day: date, zone: s
 
 
 def test_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
-    found = read(tmp_path, b"ticket_id,Name,Shoe size,Status,valid_until\nT-1,Ada,38,canceled,\n")
-    assert found.unread == ["shoe size", "status"]
-    assert found.read == {"ticket_id": ["ticket id"], "name": ["name"], "not_after": ["valid until"]}
+    found = read(tmp_path, b"ticket_id,Name,Shoe size,Row,valid_until\nT-1,Ada,38,4,\n")
+    assert found.unread == ["shoe size", "row"]
+    assert found.read == {
+        "code": ["ticket id"],
+        "status": [],
+        "name": ["name"],
+        "not_after": ["valid until"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -167,7 +131,7 @@ def test_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
         (b"ticket_id,,name,\nA-1,VIP,Ann,\nA-2,,Bob,\n", ["column 2"]),
         (book(["ticket_id", None, "name"], ["A-1", "VIP", "Ann"]), ["column 2"]),
         (b'[{"ticket_id": "A-1", "seat": ["A", "B"], "tags": []}]', ["seat (a list)"]),
-        (b'[{"order": "A", "positionid": 1, "answers": [1], "blocked": ["x"]}]', ["answers (a list)"]),
+        (b'[{"ticket_id": "A-1", "answers": [1], "checkins": []}]', ["answers (a list)"]),
     ],
 )
 def test_columns_without_a_name_and_lists_are_named_too(
@@ -177,16 +141,8 @@ def test_columns_without_a_name_and_lists_are_named_too(
 
 
 def test_a_nameless_column_does_not_hide_one_of_its_name(tmp_path: Path) -> None:
-    columns = Columns(chosen={"seat": "Column 2"})
-    assert [one.seat for one in read(tmp_path, b"ticket_id,,column 2\nA-1,VIP,A 7\n", columns).tickets] == [
-        "A 7"
-    ]
-
-
-def test_an_order_position_s_status_counts_as_read(tmp_path: Path) -> None:
-    found = read(tmp_path, as_csv(pretix_row()))
-    assert {"status", "blocked", "order", "position"} <= found.read.keys()
-    assert "order comment" in found.unread
+    found = read(tmp_path, b"ticket_id,,column 2\nA-1,VIP,A 7\n", column=["seat=Column 2"])
+    assert [one.seat for one in found.tickets] == ["A 7"]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +174,7 @@ def test_cells_of_a_workbook_are_read_as_they_are_shown(tmp_path: Path) -> None:
         [12346.0, "Bob", None, date(2026, 8, 1)],
         ["T-3", None, None, None],
     )
-    found = read(tmp_path, content, Columns(zone=BERLIN))
+    found = read(tmp_path, content, timezone="Europe/Berlin")
     assert [(one.row, one.ticket_id, one.holder.name) for one in found.tickets] == [
         (2, "12345", "Zoë"),
         (4, "12346", "Bob"),
@@ -229,20 +185,15 @@ def test_cells_of_a_workbook_are_read_as_they_are_shown(tmp_path: Path) -> None:
 
 
 def test_the_sheet_with_the_tickets_is_chosen_and_reported(tmp_path: Path) -> None:
-    content = book(
-        ["Order code", "Email"],
-        ["A", "x"],
-        title="Orders",
-        Positions=[["Order code", "Position ID"], ["A", 1]],
-    )
-    found = read(tmp_path, content)
-    assert found.form == "Excel workbook, sheet 'Positions'; not read: 'Orders'"
-    assert [one.ticket_id for one in found.tickets] == ["A-1"]
+    content = book(["Name", "Email"], ["A", "x"], title="Guests", Tickets=[["Barcode", "Seat"], ["A-1", 1]])
+    found = read(tmp_path, content, code="")
+    assert found.form == "Excel workbook, sheet 'Tickets'; not read: 'Guests'"
+    assert [one.codes for one in found.tickets] == [("A-1",)]
 
 
 def test_an_error_in_a_cell_is_a_wrong_row(tmp_path: Path) -> None:
     found = read(tmp_path, book(["ticket_id", "valid until"], ["T-1", "#N/A"], ["T-2", None]))
-    assert found.wrong == [WrongRow(2, "column 'valid until' has an error value (#N/A)")]
+    assert found.wrong == [WrongRow(2, "column 'valid until' is an error value (#N/A)")]
     assert [one.ticket_id for one in found.tickets] == ["T-2"]
 
 
@@ -375,4 +326,4 @@ def test_a_damaged_workbook_is_read_or_refused(
     path = tmp_path_factory.getbasetemp() / "damaged.xlsx"
     path.write_bytes(WHOLE[:at] if cut else WHOLE[:at] + bytes([value]) + WHOLE[at + 1 :])
     with contextlib.suppress(FileRefused):
-        read_tickets(path, Columns())
+        read_plan(path)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 ADA = Holder("Ada Lovelace", "ada@example.org")
 
 
-def ticket(number: int, holder: Holder = ADA, secret: bytes = b"", order: str = "") -> ImportedTicket:
+def ticket(number: int, holder: Holder = ADA, secret: str = "", order: str = "") -> ImportedTicket:
     return ImportedTicket(
         row=number + 1,
         ticket_id=f"T-{number}",
@@ -23,7 +23,7 @@ def ticket(number: int, holder: Holder = ADA, secret: bytes = b"", order: str = 
         not_before=0,
         not_after=0,
         holder=holder,
-        secret_digest=secret,
+        codes=(secret,) if secret else (),
         order=order,
     )
 
@@ -71,7 +71,7 @@ def test_other_data_for_a_known_ticket_is_refused_with_its_row() -> None:
 
 
 def test_erasing_forgets_the_person_the_salt_and_the_secret() -> None:
-    remember_holders([ticket(1, secret=b"x" * 32), ticket(2)])
+    remember_holders([ticket(1, secret="x7"), ticket(2)])
     assert erase_holders("default", ["T-1", "T-9"]) == 1
     row = TicketHolder.objects.get(ticket="T-1")
     assert (row.name, row.email, bytes(row.salt), row.secret_digest) == ("", "", b"", "")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.test_commands import Ran, at, export  # noqa: F401 - fixtures
+from tests.tools.test_commands import NAMED, Ran, at, export  # noqa: F401 - fixtures
 from tickets.models import EventTimeZone
+from validators.ledger.models import Ticket
 from validators.models import PlatformAction
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
@@ -16,8 +17,8 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "lear
 def test_an_import_by_the_command_is_recorded(at: list[str], export: Path) -> None:  # noqa: F811
     Ran("import_tickets", str(export), "--dry-run", *at)
     assert not PlatformAction.objects.exists()
-    Ran("import_tickets", str(export), "--event", "fest", *at)
-    Ran("import_tickets", str(export), *at[:2], "--api-key", "wrong")
+    Ran("import_tickets", str(export), *at, "--event", "fest", "--event-name", "fest=fest")
+    Ran("import_tickets", str(export), *at, "--api-key", "wrong")
     rows = PlatformAction.objects.order_by("pk").values_list("actor", "action", "target", "outcome")
     assert list(rows) == [
         ("operator", "import_tickets", f"{export} event=fest", "ok"),
@@ -30,10 +31,48 @@ def test_many_events_are_summed_up_by_their_zone(at: list[str], tmp_path: Path) 
     path = tmp_path / "plain.csv"
     rows = "".join(f"T-{number},E-{number % 200}\n" for number in range(300))
     path.write_text(f"ticket_id,event\n{rows},E-1\n")
-    ran = Ran("import_tickets", str(path), "--dry-run", *at)
-    assert ran.text.splitlines()[2:] == [
+    names = [word for number in range(200) for word in ("--event-name", f"E-{number}=E-{number}")]
+    ran = Ran("import_tickets", str(path), "--dry-run", *NAMED, *at, *names)
+    assert ran.text.splitlines()[-5:] == [
         "1 event with 2 tickets: E-7; times without an offset in Europe/Berlin.",
         "199 events with 298 tickets: E-0, E-1, E-2, E-3, E-4 and 194 more; times without an offset in UTC.",
+        "Scanned as T-0, T-1, T-2.",
         "1 row wrong:",
-        "  row 302: has no ticket id",
+        "  row 302: column 'ticket_id': a code is empty",
     ]
+
+
+@pytest.mark.parametrize("command", ["import_tickets", "scan"])
+def test_an_open_question_ends_with_2_and_the_options_that_answer(
+    at: list[str],  # noqa: F811
+    tmp_path: Path,
+    command: str,
+) -> None:
+    path = tmp_path / "guests.csv"
+    path.write_text("barcode,status,product\nT-1,paid,Day\nT-2,,Day\n")
+    ran = Ran(command, str(path), *at[:4])
+    assert (ran.code, ran.error.splitlines()) == (
+        2,
+        [
+            "Nothing is imported before this is answered:",
+            "Which values of the column 'status' admit?",
+            "    paid: 1",
+            "    (empty): 1",
+            '  Answer with "--admits=status=VALUE,VALUE"',
+            "Which products are entrances? The others are issued and refused at the gate.",
+            "    Day: 2",
+            '  Answer with "--entrances=NAME,NAME" or "--no-entrance"',
+        ],
+    )
+    assert not Ticket.objects.exists()
+
+
+def test_the_zone_of_an_event_is_used_and_shown(at: list[str], tmp_path: Path) -> None:  # noqa: F811
+    EventTimeZone.objects.create(event="fest", zone="Europe/Berlin")
+    path = tmp_path / "plain.csv"
+    path.write_bytes(b"ticket_id,event,valid until\nT-1,fest,2026-08-01\n")
+    named = [*NAMED, *at, "--event-name", "fest=fest"]
+    ran = Ran("import_tickets", str(path), "--dry-run", *named)
+    assert "Event fest: 1 ticket, times without an offset in Europe/Berlin." in ran.text
+    given = Ran("import_tickets", str(path), "--dry-run", "--timezone", "Asia/Tokyo", *named)
+    assert "Event fest: 1 ticket, times without an offset in Asia/Tokyo." in given.text

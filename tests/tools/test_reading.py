@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tickets.formulas import quoted
-from tickets.importing import FileRefused, Record, read_records
-from tickets.importing.reading import records_of_csv
+from tickets.importing import FileRefused, Record
+from tickets.importing.reading import read_records, records_of_csv
 
 HEADER = "Order code{0}Position ID{0}Attendee name"
 

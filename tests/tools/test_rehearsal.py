@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.importing.exports import ANSWERS, as_csv, pretix_row
 from tests.integration.network import REPOSITORY, Network, network
-from tests.tools.test_columns import as_csv, pretix_row
 from tests.waiting import PATIENCE, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.exhaustive]
@@ -33,9 +33,9 @@ def export(running: Network) -> Path:
     """A pretix export of 5,000 tickets, imported by the command."""
     path = running.data.parent / "fest_orders.csv"
     path.write_bytes(as_csv(*(pretix_row(Order_code=f"F{number:04}") for number in range(TICKETS))))
-    done = run(running, "import_tickets", str(path))
+    done = run(running, "import_tickets", str(path), *ANSWERS)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("5,000 rows read: 5,000 tickets in the network.")
+    assert "5,000 rows read: 5,000 tickets in the network." in done.stdout
     return path
 
 
@@ -72,7 +72,7 @@ def primary(running: Network) -> dict[str, Any]:
 def test_each_ticket_is_admitted_once_although_the_primary_is_killed(running: Network, export: Path) -> None:
     """Issue 2, "done when": a scan of 5,000 tickets finishes although the primary is killed with -9."""
     scan = subprocess.Popen(
-        command("scan", str(export), "--gates", "8", "--duplicates", "0.2", "--json"),
+        command("scan", str(export), *ANSWERS, "--gates", "8", "--duplicates", "0.2", "--json"),
         cwd=REPOSITORY,
         env=running.environment(),
         stdout=subprocess.PIPE,
@@ -114,14 +114,12 @@ def test_every_node_has_the_same_tickets_afterwards(running: Network, export: Pa
 
 
 def test_the_export_can_be_imported_again(running: Network, export: Path) -> None:
-    done = run(running, "import_tickets", str(export))
+    done = run(running, "import_tickets", str(export), *ANSWERS)
     assert done.returncode == 0
-    assert done.stdout.startswith(
-        "5,000 rows read: 5,000 tickets in the network (5,000 had already been imported)."
-    )
+    assert "5,000 rows read: 5,000 tickets in the network (5,000 had already been imported)." in done.stdout
 
 
 def test_a_second_scan_is_refused_everywhere_and_not_proved(running: Network, export: Path) -> None:
-    done = run(running, "scan", str(export), "--limit", "20", "--duplicates", "0")
+    done = run(running, "scan", str(export), *ANSWERS, "--limit", "20", "--duplicates", "0")
     assert done.returncode == 1
     assert "NOT proved for 20 tickets" in done.stdout

@@ -84,7 +84,6 @@ async def test_the_ordered_ticket_has_the_fields_of_its_row(client: httpx.AsyncC
         not_before=1_700_000_000_000_000,
         not_after=1_800_000_000_000_000,
         holder=Holder("Ada"),
-        secret_digest=b"",
     )
     commitments = {"ABC12-1": b"c" * 32}
     delivery = Delivery()

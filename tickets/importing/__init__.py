@@ -1,29 +1,35 @@
-"""Imports tickets from a file into the network: read, interpret, separate personal data, send.
+"""Imports tickets from a file into the network: read, understand, ask, separate personal data, send.
 
 reading   a CSV, XLSX (workbook) or JSON file in any encoding and with any delimiter  ->  Record
-pretix    the JSON shapes of pretix  ->  Record with the column names of its spreadsheet export
-columns   a Record  ->  ImportedTicket, or the reason why it is not a ticket
-zones     the time zone of each event, for times without an offset (moments)
+shapes    JSON of pretix and Eventbrite  ->  Record with the column names of a spreadsheet
+presets   what the exports of ticket shops say, detected by their headers; words: of all other files
+source    a whole file: its rows, its columns, its preset
+questions what decides who comes in, and what nobody has said  ->  Decided (settled), with open questions
+rows      a Record under the answers  ->  tickets, or the reason why it is none
+plan      the whole file  ->  ImportPlan, in which no row is missing
 holders   personal data  ->  an erasable table and a salted commitment
 sending   ImportedTickets  ->  POST /api/v1/tickets/batch, several in flight, repeated safely (the command)
 ordering  ImportedTickets  ->  this platform's gateway (the worker of the page)
 """
 
-from tickets.importing.columns import Columns, Holder, ImportedTicket, LeftOut, WrongRow
-from tickets.importing.reading import read_records
+from tickets.importing.answers import Answers, Question, Told
+from tickets.importing.imported import Holder, ImportedTicket, LeftOut, WrongRow
+from tickets.importing.plan import ImportPlan, by_event, read_plan
 from tickets.importing.record import FileRefused, Record
-from tickets.importing.tickets import TicketFile, by_event, read_tickets
+from tickets.importing.settled import Known
 
 __all__ = [
-    "Columns",
+    "Answers",
     "FileRefused",
     "Holder",
+    "ImportPlan",
     "ImportedTicket",
+    "Known",
     "LeftOut",
+    "Question",
     "Record",
-    "TicketFile",
+    "Told",
     "WrongRow",
     "by_event",
-    "read_records",
-    "read_tickets",
+    "read_plan",
 ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from tickets.importing.columns import ImportedTicket
 from tickets.importing.holders import forget_holders, remember_holders
+from tickets.importing.imported import ImportedTicket
+from tickets.importing.plan import by_event
 from tickets.importing.sending import Delivery
-from tickets.importing.tickets import by_event
 
 
 class Part(NamedTuple):

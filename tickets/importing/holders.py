@@ -13,7 +13,7 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from dtvn.protocol import canonical
-from tickets.importing.columns import Holder, ImportedTicket, WrongRow
+from tickets.importing.imported import Holder, ImportedTicket, WrongRow
 from tickets.models import COMMITMENT_SALT_BYTES, TicketHolder
 
 ROWS_AT_ONCE = 500

@@ -12,8 +12,8 @@ from dtvn.api.errors import TicketError, Unavailable
 from dtvn.api.ordering import Decision, Request
 from dtvn.machine import reasons
 from dtvn.machine.kinds import OPERATIONS
-from tickets.importing.columns import ImportedTicket
 from tickets.importing.delivering import Part
+from tickets.importing.imported import ImportedTicket
 from tickets.importing.platform import Refused, pause_before
 from tickets.importing.sending import BATCH_SIZE, Delivery, NetworkSilent, operation_of, settled
 

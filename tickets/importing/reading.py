@@ -19,8 +19,8 @@ from tickets.formulas import unquoted
 from tickets.importing import workbook
 from tickets.importing.csvtext import DELIMITERS, SAMPLE, Csv, decoded
 from tickets.importing.header import HEAD_ROWS, Header, Knows, Matters, Row, check_header, find_header
-from tickets.importing.pretix import records_of_json
 from tickets.importing.record import AN_ERROR, APOSTROPHE, EXPONENT_ONLY, UNQUOTED, FileRefused, Record
+from tickets.importing.shapes import records_of_json
 
 CELL_CHARACTERS_MAX = 1_000_000
 """A longer cell is taken for an unclosed quotation mark."""

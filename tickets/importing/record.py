@@ -24,27 +24,6 @@ class FileRefused(ValueError):
     """The file as a whole cannot be read; the message gives the reason and the remedy."""
 
 
-class Settings(msgspec.Struct, frozen=True):
-    """Names of an import's settings for messages: those of the command or of the page."""
-
-    event: str
-    slug: str
-    timezone: str
-    columns: str
-    column: str
-    """How one FIELD=NAME is quoted; {} stands for it."""
-
-
-COMMAND_LINE = Settings("--event", "--slug", "--timezone", "--column", "--column {}")
-PAGE = Settings(
-    '"Event"',
-    '"Event slug in pretix"',
-    '"Time zone"',
-    '"Columns with other names"',
-    '{} in "Columns with other names"',
-)
-
-
 class Record(msgspec.Struct, frozen=True):
     """One row. If its shape is wrong, `problem` is a sentence and `fields` is empty; so it is if the row is
     `left_out` for a reason that the file itself gives, such as "is hidden"."""

@@ -16,7 +16,7 @@ import msgspec
 
 from dtvn.machine import reasons
 from dtvn.machine.fields import MICROSECONDS
-from tickets.importing.columns import ImportedTicket, WrongRow
+from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.platform import TRY_AGAIN, Refused, ask_until_final, pause_before
 
 ISSUE_PATH = "/api/v1/tickets"

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 
 from dtvn.machine.rows import TicketRow
 from tickets.importing.arguments import zone_of
-from tickets.importing.columns import ImportedTicket, WrongRow
 from tickets.importing.holders import contradicting
+from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.moments import shown_moment
-from tickets.importing.tickets import TicketFile, by_event
+from tickets.importing.plan import ImportPlan, by_event
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger.models import Ticket
 from validators.ledger.read import list_events
@@ -25,7 +25,7 @@ COMPARED = {
 """Field of a ticket -> its name in a sentence, and the fields of a file that it is read from."""
 
 
-def set_aside_differing(found: TicketFile) -> None:
+def set_aside_differing(found: ImportPlan) -> None:
     """Move tickets that are stored with other values to `found.wrong`, with each field that differs, or with
     another holder; fill in `identical` and `differing`.
 

@@ -16,8 +16,8 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from dtvn.api.errors import ServiceError, Unavailable
-from tickets.importing.arguments import check_event, chosen_columns, zone_of
-from tickets.importing.record import PAGE, FileRefused
+from tickets.importing.arguments import answers_of_lines, check_event
+from tickets.importing.record import FileRefused
 from tickets.importing.sending import UNDECIDED
 from tickets.models import ImportState, TicketImport
 from validators.services.cluster import lock_cluster
@@ -46,19 +46,14 @@ class UploadOptions(msgspec.Struct, frozen=True):
     """How a file is to be read; "" is the default of the command's argument."""
 
     event: str = ""
-    slug: str = ""
-    timezone: str = ""
-    columns: list[str] = []
-    """Chosen columns, each as FIELD=NAME."""
-    include_pending: bool = False
+    answers: list[str] = []
+    """The command's options without their dashes, such as "code=Barcode"."""
 
     def check(self) -> None:
-        """Raise FileRefused for a wrong option."""
+        """Raise FileRefused for a wrong answer."""
         if self.event:
-            check_event(self.event, PAGE)
-        if self.timezone:
-            zone_of(self.timezone, PAGE)
-        chosen_columns(self.columns, PAGE)
+            check_event(self.event)
+        answers_of_lines(self.answers)
 
 
 def begin(file_name: str, content: bytes, options: UploadOptions, *, actor: str, send: Send) -> TicketImport:

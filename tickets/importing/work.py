@@ -15,20 +15,19 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import msgspec
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
-from tickets.importing.arguments import chosen_columns, event_zones, zone_of
-from tickets.importing.columns import Columns, ImportedTicket, LeftOut, WrongRow
+from tickets.importing.arguments import answers_of_lines, known_of, open_questions, zone_of
 from tickets.importing.delivering import deliver
+from tickets.importing.imported import ImportedTicket, LeftOut, WrongRow
 from tickets.importing.moments import shown_moment
 from tickets.importing.ordering import Order, order_tickets
+from tickets.importing.plan import ImportPlan, by_event, read_plan
 from tickets.importing.platform import Refused
-from tickets.importing.record import PAGE, FileRefused
+from tickets.importing.record import FileRefused
 from tickets.importing.sending import BATCH_SIZE, Delivery, NetworkSilent
 from tickets.importing.stored import set_aside_differing
-from tickets.importing.tickets import TicketFile, by_event, read_tickets
 from tickets.importing.uploads import WORKING, UploadOptions, storable
 from tickets.models import ImportState, TicketImport
 from validators.database_failures import is_outage
@@ -54,10 +53,9 @@ def work(import_id: int, token: str, order: Order) -> str:
     progress = _Progress(import_id, token)
     with progress.shown():
         try:
-            zones = _zones(one)
-            found = _read(one, zones)
+            found = _read(one)
             reading = one.state == ImportState.READING
-            written = _preview(found, zones) if reading else _issue(found, order, progress)
+            written = _preview(found) if reading else _issue(found, order, progress)
         except FileRefused as error:
             written = {"state": ImportState.REFUSED, "error": str(error), "content": b""}
         except Exception as error:
@@ -69,48 +67,35 @@ def work(import_id: int, token: str, order: Order) -> str:
     return "done"
 
 
-def _zones(one: TicketImport) -> dict[str, str]:
-    """Event -> its time zone, "" -> that of all others: after a preview those that it was made with, since
-    its times were confirmed."""
-    known: dict[str, str] = one.preview.get("zones", {})
-    if known:
-        return known
-    given = one.options.get("timezone", "")
-    own = {} if given else {event: str(zone) for event, zone in event_zones(PAGE).items()}
-    return own | {"": given or settings.EVENT_TIME_ZONE}
-
-
-def _read(one: TicketImport, zones: dict[str, str]) -> TicketFile:
+def _read(one: TicketImport) -> ImportPlan:
+    """The plan of the file; after a preview with the time zones of events that it was made with, since its
+    times were confirmed."""
     options = msgspec.convert(one.options, UploadOptions)
-    read = {event: zone_of(zone, PAGE) for event, zone in zones.items()}
-    columns = Columns(
-        event=options.event,
-        zone=read.pop(""),
-        zones=read,
-        chosen=chosen_columns(options.columns, PAGE),
-        include_pending=options.include_pending,
-        named=PAGE,
-    )
+    known = known_of(options.event)
+    if zones := one.preview.get("zones"):
+        known = msgspec.structs.replace(known, zones=zones)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"file{PurePath(one.file_name).suffix[:8]}"
         path.write_bytes(bytes(one.content))
-        found = read_tickets(path, columns, slug=options.slug)
+        found = read_plan(path, answers_of_lines(options.answers), known=known)
+    if found.questions:
+        raise FileRefused(open_questions(found, page=True))
     set_aside_differing(found)
     return found
 
 
-def _preview(found: TicketFile, zones: dict[str, str]) -> dict[str, Any]:
+def _preview(found: ImportPlan) -> dict[str, Any]:
     sample = [_shown(ticket, found) for ticket in found.tickets[:SAMPLE]]
     return {
         "state": ImportState.PREVIEW if found.tickets else ImportState.REFUSED,
         "error": "" if found.tickets else "No row of the file is a ticket to import.",
         "total": len(found.tickets),
-        "preview": storable({"sample": sample, "zones": zones}),
+        "preview": storable({"sample": sample, "zones": found.zones, "codes": found.samples}),
         "report": _report(found, found.wrong),
     } | ({} if found.tickets else {"content": b""})
 
 
-def _issue(found: TicketFile, order: Order, progress: _Progress) -> dict[str, Any]:
+def _issue(found: ImportPlan, order: Order, progress: _Progress) -> dict[str, Any]:
     delivery, why = Delivery(), ""
     try:
         progress.total = len(found.tickets)
@@ -130,9 +115,11 @@ def _issue(found: TicketFile, order: Order, progress: _Progress) -> dict[str, An
     )
 
 
-def _report(found: TicketFile, wrong: Sequence[WrongRow]) -> dict[str, Any]:
+def _report(found: ImportPlan, wrong: Sequence[WrongRow]) -> dict[str, Any]:
     report = {
-        "form": found.form,
+        "form": f"{found.form}: {found.preset}" if found.preset else found.form,
+        "told": [{"id": one.id, "words": one.words, "origin": one.origin} for one in found.told],
+        "said": found.said,
         "rows": found.rows,
         "tickets": len(found.tickets),
         "new": found.new,
@@ -158,7 +145,7 @@ def _listed(rows: Sequence[WrongRow | LeftOut]) -> list[dict[str, Any]]:
     return [{"row": one.row, "reason": one.reason} for one in first]
 
 
-def _shown(ticket: ImportedTicket, found: TicketFile) -> dict[str, str]:
+def _shown(ticket: ImportedTicket, found: ImportPlan) -> dict[str, str]:
     zone = zone_of(found.zones[ticket.event])
     return {
         "ticket_id": ticket.ticket_id,

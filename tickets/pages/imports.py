@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from typing import Any
 
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -151,7 +150,6 @@ def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status:
         "imports": [(one, TONE[ImportState(one.state)]) for one in newest],
         "given": request.POST,
         "default_event": DEFAULT_EVENT,
-        "default_zone": settings.EVENT_TIME_ZONE,
         "events": list_events(LEARNER_ALIAS),
         "kinds": [kind for kind in KINDS if not SCOPES[kind] or caller.scopes & SCOPES[kind]],
         "forms": list(FORMS),
@@ -163,10 +161,7 @@ def _options(request: HttpRequest) -> UploadOptions:
     given = request.POST
     return UploadOptions(
         event=given.get("event", "").strip(),
-        slug=given.get("slug", "").strip(),
-        timezone=given.get("timezone", "").strip(),
-        columns=[line.strip() for line in given.get("columns", "").splitlines() if line.strip()],
-        include_pending=given.get("include_pending") == "on",
+        answers=[line.strip() for line in given.get("answers", "").splitlines() if line.strip()],
     )
 
 

@@ -6,7 +6,7 @@ from datetime import date
 
 from dtvn.machine.fields import REHEARSAL, REHEARSAL_TICKET
 from dtvn.wording import counted
-from tickets.importing.columns import Holder, ImportedTicket
+from tickets.importing.imported import Holder, ImportedTicket
 
 MEASURED_EACH = 5
 """Scans of each gate from which their rate is measured."""
@@ -25,7 +25,6 @@ def make_tickets(count: int, *, run: str, today: date) -> list[ImportedTicket]:
             not_before=0,
             not_after=0,
             holder=Holder(),
-            secret_digest=b"",
         )
         for number in range(1, count + 1)
     ]

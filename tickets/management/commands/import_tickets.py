@@ -17,12 +17,13 @@ from rich.progress import TimeRemainingColumn
 
 from dtvn.waiting import saying, saying_in_silence
 from dtvn.wording import counted
-from tickets.importing import FileRefused, LeftOut, TicketFile, WrongRow, by_event, read_tickets
+from tickets.importing import FileRefused, ImportPlan, LeftOut, WrongRow, by_event
 from tickets.importing.arguments import (
     add_file_arguments,
     at_least_one,
     check_writable,
-    columns_of,
+    open_questions,
+    plan_of,
     progress_bar,
     seconds,
 )
@@ -52,8 +53,11 @@ ANSWER_PATIENCE = 60.0
 
 class Command(BaseCommand):
     help = (
-        "Issue the tickets of a CSV, XLSX or JSON file. Exports of order positions from pretix are read as "
-        "they are (ticket ID: order code and position, as in ABC12-1); other files need a column ticket_id. "
+        "Issue the tickets of a CSV, XLSX or JSON file: of pretix, Eventbrite, Ticket Tailor, Weezevent, "
+        "Hi.Events, Tito, alf.io, Indico, our own export, or any list with a header. What decides who comes "
+        "in (the column that the scanner reads, the values that admit, the products that are entrances, the "
+        "time zone, who has entered already) comes from the file, or is asked for: the command then ends "
+        "with 2 and names the option that answers. --dry-run shows all answers. "
         "Names and addresses stay in this platform's database; the log gets a salted commitment. "
         "Running it again is safe. Exit codes: 0 all imported, 1 all but some wrong rows imported, "
         "2 nothing imported, 3 it stopped half way (run it again to finish)."
@@ -79,8 +83,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            found = read_tickets(options["file"], columns_of(options), slug=options["slug"])
+            found = plan_of(options)
             check_writable(options["report"], "--report")
+            self._tell(found)
+            if found.questions:
+                raise FileRefused(open_questions(found))
             self._compare(found)
             if options["dry_run"]:
                 self._summarise(found, None, options["report"])
@@ -93,7 +100,7 @@ class Command(BaseCommand):
             delivery = self._deliver(found, platform, options)
         self._summarise(found, delivery, options["report"])
 
-    def _compare(self, found: TicketFile) -> None:
+    def _compare(self, found: ImportPlan) -> None:
         from tickets.importing.stored import set_aside_differing  # imports models
 
         try:
@@ -101,7 +108,7 @@ class Command(BaseCommand):
         except DatabaseError as error:
             self.stdout.write(f"Not compared with the stored tickets, which cannot be read: {error}.")
 
-    def _deliver(self, found: TicketFile, platform: Platform, options: dict[str, Any]) -> Delivery:
+    def _deliver(self, found: ImportPlan, platform: Platform, options: dict[str, Any]) -> Delivery:
         """Nothing is stored before the platform has said that this key may issue."""
         delivery = Delivery()
         if not found.tickets:
@@ -142,7 +149,7 @@ class Command(BaseCommand):
             )
         return delivery
 
-    def _summarise(self, found: TicketFile, delivery: Delivery | None, report: Path | None) -> None:
+    def _summarise(self, found: ImportPlan, delivery: Delivery | None, report: Path | None) -> None:
         wrong = sorted(found.wrong + (delivery.wrong if delivery else []), key=lambda one: one.row)
         if delivery is None:
             new = counted(found.new, "ticket" if found.identical is None else "new ticket")
@@ -164,9 +171,16 @@ class Command(BaseCommand):
         if wrong:
             sys.exit(EXIT_SOME_WRONG)
 
-    def _describe(self, found: TicketFile) -> None:
-        """How the file was understood."""
-        self.stdout.write(f"Read as {found.form}.")
+    def _tell(self, found: ImportPlan) -> None:
+        """How the file was understood: its answers, where each came from, and what is worth saying."""
+        self.stdout.write(f"Read as {found.form}{f': {found.preset}' if found.preset else ''}.")
+        for told in found.told:
+            self.stdout.write(f"  {told.id}: {told.words} [{told.origin}]")
+        for sentence in found.said:
+            self.stdout.write(sentence)
+
+    def _describe(self, found: ImportPlan) -> None:
+        """The tickets of each event, and the columns that are not read."""
         events = by_event(found.tickets)
         for event in events if len(events) <= EVENTS_MAX else ():
             zone = f"times without an offset in {found.zones[event]}"
@@ -177,6 +191,8 @@ class Command(BaseCommand):
             more = f" and {len(here) - NAMED_MAX:,} more" if len(here) > NAMED_MAX else ""
             said = f"{', '.join(here[:NAMED_MAX])}{more}; times without an offset in {zone}"
             self.stdout.write(f"{counted(len(here), 'event')} with {tickets}: {said}.")
+        if found.samples:
+            self.stdout.write(f"Scanned as {', '.join(found.samples)}.")
         if found.unread:
             self.stdout.write(f"Columns not read: {', '.join(found.unread)}.")
 
@@ -193,7 +209,7 @@ async def _ask(platform: Platform, patience: float) -> None:
 
 
 @contextmanager
-def _explained(platform: Platform, delivery: Delivery, found: TicketFile) -> Iterator[None]:
+def _explained(platform: Platform, delivery: Delivery, found: ImportPlan) -> Iterator[None]:
     """Turns the platform's refusal into a message with its exit code, which says how far the import got."""
     try:
         yield
@@ -209,7 +225,7 @@ def _explained(platform: Platform, delivery: Delivery, found: TicketFile) -> Ite
         raise CommandError(text.strip(), returncode=code) from error
 
 
-def _stored(found: TicketFile) -> str:
+def _stored(found: ImportPlan) -> str:
     if found.identical is None:
         return ""
     return f"; stored already: {found.identical:,} identical, {found.differing:,} differing"

@@ -19,12 +19,13 @@ from rich.progress import TextColumn, TimeElapsedColumn
 
 from dtvn.waiting import SAID_AFTER, saying, saying_in_silence
 from dtvn.wording import counted
-from tickets.importing import FileRefused, ImportedTicket, by_event, read_tickets
+from tickets.importing import FileRefused, ImportedTicket, by_event
 from tickets.importing.arguments import (
     add_file_arguments,
     at_least_one,
     check_writable,
-    columns_of,
+    open_questions,
+    plan_of,
     progress_bar,
     seconds,
 )
@@ -102,7 +103,10 @@ class Command(BaseCommand):
         run = secrets.token_hex(6)
         try:
             if options["rehearse"] is None:
-                tickets = read_tickets(options["file"], columns_of(options), slug=options["slug"]).tickets
+                found = plan_of(options)
+                if found.questions:
+                    raise FileRefused(open_questions(found))
+                tickets = [one for one in found.tickets if not (one.entered or one.blocked)]
             else:
                 tickets = make_tickets(options["rehearse"], run=run, today=datetime.now(UTC).date())
             platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])

@@ -1,23 +1,29 @@
-"""JSON formats of ticket files: those of pretix, and a plain list of objects.
+"""JSON formats of ticket files: those of pretix and Eventbrite, and a plain list of objects.
 
 * pretix "Order data (JSON)": {"event": {"slug", "items", "orders": [{"code", "positions": [...]}]}}
 * pretix REST lists of orders or order positions: {"results": [...]}, or the bare list
-* any list of flat objects, or one object per line (JSON Lines); this platform's own exports
+* attendees of Eventbrite's API: {"attendees": [...]}, or the bare list
+* any list of objects, or one object per line (JSON Lines); this platform's own exports
 
-Each becomes Records with the column names of pretix's spreadsheet export, so that only one module has to know
+Each becomes Records; those of pretix get the column names of its spreadsheet export, so that one preset knows
 what a column means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from tickets.importing.jsontext import BLANK, Unreadable, parsed
+from tickets.importing.jsontext import BLANK, Unreadable, cell, parsed
 from tickets.importing.record import FileRefused, Record, normalised
 
 STATUS_WORDS = {"n": "pending", "p": "paid", "e": "expired", "c": "canceled"}
 """Order states of pretix's API (doc/api/resources/orders)."""
+LANGUAGE = re.compile(r"[a-z]{2}(-[a-zA-Z]{2,8})?")
+CODES = "codes"
+"""Of our own export: all codes of a ticket, as a list."""
 NOTHING = frozenset({"", "None"})
 """pretix's JSON export writes "None" for an order without a phone number."""
 
@@ -44,7 +50,8 @@ def records_of_json(text: str, matters: Callable[[str], bool]) -> Iterator[Recor
         if problem := _problem(item, matters):
             yield Record(number, {}, problem)
         else:
-            yield Record(number, _fields(item, order, names))
+            fields, damaged = _fields(item, order, names)
+            yield Record(number, fields, damaged=damaged)
 
 
 def _problem(item: Any, matters: Callable[[str], bool]) -> str:
@@ -68,7 +75,7 @@ def _items(content: Any) -> list[Any]:
         if len(content) == 1 and isinstance(content[0], dict) and "results" in content[0]:
             return _items(content[0])
         return content
-    for key in ("results", "tickets", "orders", "positions", "rows"):
+    for key in ("results", "tickets", "orders", "positions", "attendees", "rows"):
         if isinstance(content, dict) and isinstance(content.get(key), list):
             found: list[Any] = content[key]
             return found
@@ -84,9 +91,13 @@ class _Names:
     def __init__(self, event: dict[str, Any]) -> None:
         self.slug = str(event.get("slug") or "")
         self.items: dict[str, str] = {}
+        self.admission: dict[str, str] = {}
         self.variations: dict[str, str] = {}
         for item in _objects(event.get("items")):
-            self.items[_text(item.get("id"))] = _text(item.get("name"))
+            number = _text(item.get("id"))
+            self.items[number] = _text(item.get("name"))
+            if isinstance(admits := item.get("admission"), bool):
+                self.admission[number] = "yes" if admits else "no"
             for variation in _objects(item.get("variations")):
                 name = _text(variation.get("name") or variation.get("value"))
                 self.variations[_text(variation.get("id"))] = name
@@ -105,24 +116,61 @@ def _positions_of_orders(orders: Iterable[Any], names: _Names) -> Iterator[tuple
             yield position, order
 
 
-def _fields(item: dict[str, Any], order: dict[str, Any], names: _Names) -> dict[str, str]:
-    """A position (or flat object) under the column names of the spreadsheet export."""
-    fields = {normalised(key): _text(value) for key, value in item.items() if not isinstance(value, list)}
-    fields |= {_list_name(key): "" for key, value in item.items() if isinstance(value, list) and value}
-    if "positionid" not in item:
-        return fields
-    fields.pop("id", None)  # pretix's row number, not a ticket id
-    fields.pop("event", None)  # its slug, below
+def _fields(
+    item: dict[str, Any], order: dict[str, Any], names: _Names
+) -> tuple[dict[str, str], dict[str, str]]:
+    """(cells, damaged) of an object; those of a position of pretix under the names of its spreadsheet."""
+    fields, damaged = _flat(item)
+    if _barcodes(item):
+        fields["barcode"] = "\n".join(_text(one.get("barcode")) for one in _barcodes(item))
+        fields["barcode status"] = ", ".join({_text(one.get("status")): None for one in _barcodes(item)})
+        fields.pop(_list_name("barcodes"), None)
+    if "positionid" in item:
+        _as_position(fields, item, order, names)
+    return fields, damaged
+
+
+def _flat(item: Mapping[str, Any], before: str = "") -> tuple[dict[str, str], dict[str, str]]:
+    """(cells, damaged) of an object; those of an object inside it are at "name of the object, name"."""
+    fields: dict[str, str] = {}
+    damaged: dict[str, str] = {}
+    for key, value in item.items():
+        name = f"{before}{normalised(key)}"
+        if isinstance(value, dict) and not _is_translated(value):
+            cells, broken = _flat(value, f"{name} ")
+            fields |= cells
+            damaged |= broken
+        elif isinstance(value, list):
+            if name == CODES and all(isinstance(one, str) for one in value):
+                fields[name] = json.dumps(value)
+            elif value:
+                fields[_list_name(name)] = ""
+        else:
+            fields[name], why = cell(_untranslated(value))
+            if why:
+                damaged[name] = why
+    return fields, damaged
+
+
+def _as_position(
+    fields: dict[str, str], item: Mapping[str, Any], order: Mapping[str, Any], names: _Names
+) -> None:
+    """Give the cells of a position the names and words of pretix's spreadsheet."""
+    for name in ("id", "event", "state", "canceled"):  # row number, slug, part of the address; read below
+        fields.pop(name, None)
     fields["event slug"] = names.slug or _text(order.get("event") or item.get("event"))
     fields["order code"] = _text(order.get("code") or item.get("order"))
     fields["position id"] = _text(item["positionid"])
-    fields["product"] = names.items.get(_text(item.get("item")), "") or fields.pop("item", "")
+    number = _text(item.get("item"))
+    fields["product"] = names.items.get(number, "") or fields.pop("item", "")
+    fields["product admits"] = names.admission.get(number, "")
     variation = names.variations.get(_text(item.get("variation")), "")
     fields["variation"] = variation or fields.pop("variation", "")
     fields["ticket secret"] = fields.pop("secret", "")
-    status = "canceled" if item.get("canceled") else _text(order.get("status") or item.get("order status"))
-    fields["status"] = STATUS_WORDS.get(status, status)
+    fields["status"] = "canceled" if item.get("canceled") is True else _status(order or item)
     fields["testmode"] = _text(order.get("testmode"))
+    fields["checkins"] = _entry(item)
+    fields.pop(_list_name("checkins"), None)
     if isinstance(item.get("blocked"), list):  # a list names those who block it; null: not blocked
         fields["blocked"] = "yes"
         fields.pop(_list_name("blocked"), None)
@@ -132,11 +180,34 @@ def _fields(item: dict[str, Any], order: dict[str, Any], names: _Names) -> dict[
     seat = item.get("seat")
     if isinstance(seat, dict):
         fields["seat id"] = _text(seat.get("seat_guid"))
-        fields["seat name"] = _text(seat.get("name"))
     elif seat:
         fields["seat id"] = _text(seat)
     fields.pop("seat", None)
-    return fields
+
+
+def _status(order: Mapping[str, Any]) -> str:
+    """The status of an order in the words of the spreadsheet."""
+    status = _text(order.get("status") or order.get("order__status") or order.get("order status"))
+    if status == "n" and order.get("require_approval") is True:
+        return "approval pending"
+    if status == "n" and (order.get("valid_if_pending") or order.get("order__valid_if_pending")) is True:
+        return "pending (confirmed)"
+    return STATUS_WORDS.get(status, status)
+
+
+def _entry(position: Mapping[str, Any]) -> str:
+    """The time of the newest entry of a position; "" without one. An exit takes none back."""
+    times = [
+        _text(one.get("datetime")) or "entered"
+        for one in _objects(position.get("checkins"))
+        if one.get("type", "entry") == "entry"
+    ]
+    return max(times, default="")
+
+
+def _barcodes(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The barcodes of an attendee of Eventbrite."""
+    return [one for one in _objects(item.get("barcodes")) if "barcode" in one]
 
 
 def _list_name(key: str) -> str:
@@ -152,14 +223,18 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in _listed(value) if isinstance(item, dict)]
 
 
-def _text(value: Any) -> str:
-    """A JSON value as a cell: "" for null and for a list, the first language of a translated text."""
+def _is_translated(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a text in several languages, which pretix writes as {"en": ...}."""
+    return bool(value) and all(LANGUAGE.fullmatch(key) for key in value)
+
+
+def _untranslated(value: Any) -> Any:
     while isinstance(value, dict):
         value = next(iter(value.values()), "")
-    match value:
-        case None | False | list() | Unreadable():
-            return ""
-        case True:
-            return "yes"
-        case _:
-            return str(value).strip()
+    return value
+
+
+def _text(value: Any) -> str:
+    """A JSON value as text: the first language of a translated one, "" for false."""
+    value = _untranslated(value)
+    return "" if value is False else cell(value)[0]

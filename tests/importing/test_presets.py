@@ -1,0 +1,437 @@
+"""Exports of ticket shops in four languages: what their presets know, and what they ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openpyxl import Workbook
+
+from tests.importing.exports import PRETIX, as_csv, pretix_row
+from tests.importing.planning import asked, codes, moment, plan, pretix, reason
+from tickets.importing import (
+    FileRefused,
+    Holder,
+    ImportedTicket,
+    Known,
+    LeftOut,
+    WrongRow,
+)
+
+# --- pretix ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_an_export_of_order_positions_becomes_tickets_with_their_secrets(
+    tmp_path: Path, delimiter: str
+) -> None:
+    row = pretix_row(
+        Variation="Adult",
+        Seat_name="Row 4, Seat 17",
+        Address="Hauptstr. 1",
+        ZIP_code="10115",
+        City="Berlin",
+        Country="DE",
+        Valid_from="2026-07-31 18:00",
+    )
+    content = as_csv(row, delimiter=delimiter)
+    found = plan(tmp_path, content, entrances="Day ticket – Adult", timezone="UTC")
+    assert found.tickets == [
+        ImportedTicket(
+            row=2,
+            ticket_id="ABC12-1",
+            event="fest",
+            product="Day ticket – Adult",
+            seat="Row 4, Seat 17",
+            not_before=moment(2026, 7, 31, 18),
+            holder=Holder("Ada Lovelace", "buyer@example.org", "", "", "Hauptstr. 1, 10115 Berlin, DE"),
+            codes=("code-ABC12",),
+            order="ABC12",
+        )
+    ]
+    assert [(told.id, told.origin) for told in found.told] == [
+        ("code", "pretix, order positions"),
+        ("admits", "pretix, order positions"),
+        ("admits", "pretix, order positions"),
+        ("entrances", "given"),
+        ("timezone", "given"),
+    ]
+    assert found.samples == ["code-ABC12"]
+
+
+def test_the_attendees_address_takes_precedence_over_the_orders(tmp_path: Path) -> None:
+    found = pretix(tmp_path, pretix_row(Attendee_email="ada@example.org"))
+    assert found.tickets[0].holder.email == "ada@example.org"
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        ({"Status": "pending"}, "Status: pending"),
+        ({"Status": "canceled"}, "Status: canceled"),
+        ({"Status": "approval pending"}, "Status: approval pending"),
+        ({"Status": " Storniert"}, "Status: Storniert"),
+        ({"Status": "en attente"}, "Status: en attente"),
+        ({"Status": "cancelado (tarifa pagada)"}, "Status: cancelado (tarifa pagada)"),
+        ({"Blocked": "Ja"}, "Blocked: Ja"),
+        ({"Status": "expired", "Blocked": "Yes"}, "Status: expired; Blocked: Yes"),
+    ],
+)
+def test_what_pretix_says_does_not_admit_is_left_out(tmp_path: Path, cells: dict[str, str], why: str) -> None:
+    assert pretix(tmp_path, pretix_row(**cells)).left_out == [LeftOut(2, why)]
+
+
+@pytest.mark.parametrize("status", ["PAID", "bezahlt", "ausstehend (bestätigt)", "payé", "pagado"])
+def test_what_admits_is_known_in_four_languages(tmp_path: Path, status: str) -> None:
+    assert codes(pretix(tmp_path, pretix_row(Status=status, Blocked="Nein"))) == ["code-ABC12"]
+
+
+def test_unpaid_orders_come_in_when_the_person_says_so(tmp_path: Path) -> None:
+    found = pretix(tmp_path, pretix_row(Status="pending"), admits=["Status=pending"])
+    assert codes(found) == ["code-ABC12"]
+    refused = pretix(
+        tmp_path, pretix_row(Status="pending (confirmed)"), refuses=["Status=pending (confirmed)"]
+    )
+    assert refused.left_out == [LeftOut(2, "Status: pending (confirmed)")]
+
+
+HEADERS = {
+    "German": "Kurzname der Veranstaltung;Bestellnummer;Position;Status;Produkt;Name Teilnehmer*in;"
+    "Ticket-Code;Sitzbezeichnung;Gesperrt;Gültig ab;Gültig bis",
+    "French": "Titre de l'événement;Code de commande;ID de la position;Statut;Produit;Nom du participant;"
+    "Secret du billet;Nom du siège;Bloqué;Valable depuis;Valable jusqu'au",
+    "Spanish": "Slug del evento;Código del pedido;ID de posición;Estado;Producto;Nombre del asistente;"
+    "Secreto de la entrada;Nombre del asiento;Bloqueado;Válido desde;Válido hasta",
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "admits", "yes", "refused"),
+    [
+        ("German", "bezahlt", "Ja", "abgelaufen"),
+        ("French", "Payé", "Oui", "expiré"),
+        ("Spanish", "pagado", "Si", "pendiente"),
+    ],
+)
+def test_pretix_is_known_in_each_of_its_languages(
+    tmp_path: Path, language: str, admits: str, yes: str, refused: str
+) -> None:
+    rows = [
+        f"fest;AB1;1;{admits};Tag;Ada;s1;A 1;;2026-08-01 10:00;2026-08-02",
+        f"fest;AB1;2;{admits};Tag;Bob;s2;A 2;{yes};;",
+        f"fest;AB2;1;{refused};Tag;Cem;s3;A 3;;;",
+    ]
+    content = "\n".join((HEADERS[language], *rows, ""))
+    assert asked(plan(tmp_path, content)) == ["entrances", "timezone"]
+    found = plan(tmp_path, content, entrances="tag", timezone="UTC")
+    assert found.preset == "pretix, order positions"
+    (ticket,) = found.tickets
+    assert (ticket.ticket_id, ticket.codes, ticket.seat, ticket.holder.name) == (
+        "AB1-1",
+        ("s1",),
+        "A 1",
+        "Ada",
+    )
+    assert (ticket.not_before, ticket.not_after) == (moment(2026, 8, 1, 10), moment(2026, 8, 2, 23, 59, 59))
+    assert [one.row for one in found.left_out] == [3, 4]
+
+
+def test_a_german_check_in_list_names_who_is_paid_and_who_is_in(tmp_path: Path) -> None:
+    content = (
+        "Bestellnummer;Name Teilnehmer*in;Produkt;Preis;Eingecheckt;Ausgetreten;Automatisch eingecheckt;"
+        "bezahlt;Secret\n"
+        "AB1;Ada;Tag;1;;;Nein;Ja;s1\nAB1;Bob;Tag;1;2026-08-01 20:00;;Nein;Ja;s2\n"
+        "AB2;Cem;Tag;1;;;Nein;Nein;s3\n"
+    )
+    assert asked(plan(tmp_path, content)) == ["entrances", "timezone"]
+    found = plan(tmp_path, content, entrances="Tag", timezone="Europe/Berlin")
+    assert [(one.codes[0], one.entered, one.entered_at) for one in found.tickets] == [
+        ("s1", False, 0),
+        ("s2", True, moment(2026, 8, 1, 18)),
+    ]
+    assert found.left_out == [LeftOut(4, "bezahlt: Nein")]
+    assert len({one.ticket_id for one in found.tickets}) == 2, "an order names no ticket"
+
+
+def test_a_check_in_list_without_secrets_says_what_to_export(tmp_path: Path) -> None:
+    content = "Order code,Product,Checked in,Paid\nAB1,Day,,Yes\nAB2,Day,,Yes\n"
+    question = plan(tmp_path, content, entrances="Day").questions[0]
+    assert (question.id, "export it with the secrets" in question.sentence) == ("code", True)
+
+
+def test_the_positions_of_a_workbook_are_found_beside_its_orders(tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.title = "Orders"
+    book.active.append(["Order code", "Order total", "Status"])
+    book.active.append(["ABC12", "80.00", "paid"])
+    sheet = book.create_sheet("Order positions")
+    for row in (PRETIX, pretix_row()):
+        sheet.append(row)
+    book.save(tmp_path / "orders.xlsx")
+    found = plan(tmp_path, (tmp_path / "orders.xlsx").read_bytes(), entrances="Day ticket")
+    assert (found.preset, codes(found)) == ("pretix, order positions", ["code-ABC12"])
+    assert "Sheet 'Orders' is not read, though its columns Status may decide who comes in." in found.said
+
+
+def test_lists_of_entries_beside_positions_are_asked_about(tmp_path: Path) -> None:
+    content = (
+        "Order code,Position ID,Status,Product,Ticket secret,Check-in lists\n"
+        "AB1,1,paid,Day,s1,\nAB1,2,paid,Day,s2,Main hall\n"
+    )
+    assert asked(plan(tmp_path, content, entrances="Day")) == ["entered:check in lists"]
+    found = plan(tmp_path, content, entrances="Day", entered=["Check-in lists=Main hall"])
+    assert [one.entered for one in found.tickets] == [False, True]
+    nobody = plan(tmp_path, content, entrances="Day", nobody_entered=True)
+    assert [one.entered for one in nobody.tickets] == [False, False]
+
+
+def test_a_status_that_pretix_gets_in_a_later_version_is_asked_about(tmp_path: Path) -> None:
+    row = pretix_row(Status="partially refunded")
+    found = pretix(tmp_path, row)
+    assert asked(found) == ["admits:status"]
+    assert found.questions[0].values == [("partially refunded", 1)]
+    assert codes(pretix(tmp_path, row, admits=["Status=Partially Refunded"])) == ["code-ABC12"]
+
+
+def test_a_row_cut_off_before_the_blocked_column_is_wrong(tmp_path: Path) -> None:
+    """It would be a valid ticket otherwise."""
+    row = pretix_row(Blocked="Yes")
+    short = row[: PRETIX.index("Blocked")]
+    assert reason(pretix(tmp_path, short)) == f"has {len(short)} cells, but the header has {len(PRETIX)}"
+
+
+@pytest.mark.parametrize("cells", [{"Order_code": "ORD 09"}, {"Position_ID": "x"}, {"Order_code": ""}])
+def test_a_position_that_cannot_name_a_ticket_gets_a_made_up_id(
+    tmp_path: Path, cells: dict[str, str]
+) -> None:
+    """Its secret opens the door; the id is a name only."""
+    rows = [pretix_row(Ticket_secret="s1", **cells), pretix_row(Ticket_secret="s2")]
+    first, second = (one.ticket_id for one in pretix(tmp_path, *rows).tickets)
+    assert (first[:2], second) == ("t-", "ABC12-1")
+    assert [one.ticket_id for one in pretix(tmp_path, *rows).tickets] == [first, second]
+
+
+def test_a_position_without_a_secret_is_wrong_and_never_named_by_another_column(tmp_path: Path) -> None:
+    found = pretix(tmp_path, pretix_row(Ticket_secret=""), pretix_row())
+    assert found.wrong == [WrongRow(2, "column 'Ticket secret': a code is empty")]
+    assert codes(found) == ["code-ABC12"]
+    assert asked(pretix(tmp_path, pretix_row(Ticket_secret=""))) == ["code"]
+
+
+def test_an_export_over_several_events_needs_the_slug_of_each(tmp_path: Path) -> None:
+    rows = [pretix_row(), pretix_row(Event_slug="gala", Order_code="XYZ99")]
+    found = pretix(tmp_path, *rows)
+    assert asked(found) == ["event"]
+    assert found.questions[0].values == [("gala", 1)]
+    found = pretix(tmp_path, *rows, event_name=["gala="])
+    assert (codes(found), found.left_out) == (["code-ABC12"], [LeftOut(3, "belongs to event 'gala'")])
+
+
+def test_pretix_order_data_in_json_says_itself_which_products_admit(tmp_path: Path) -> None:
+    """The "Order data (JSON)" export (base/exporters/json.py)."""
+    position = {"id": 9, "positionid": 2, "item": 5, "variation": 7, "seat": "A-1", "attendee_name": "Ada",
+                "secret": "s3cret", "answers": [{"question": 1, "answer": "M"}]}  # fmt: skip
+    shirt = {"positionid": 3, "item": 6, "secret": "s4"}
+    content = {
+        "event": {
+            "slug": "fest",
+            "items": [
+                {"id": 5, "name": "Pass", "admission": True, "variations": [{"id": 7, "name": "Adult"}]},
+                {"id": 6, "name": {"en": "Shirt"}, "admission": False},
+            ],
+            "orders": [
+                {
+                    "code": "ABC12",
+                    "status": "p",
+                    "email": "b@example.org",
+                    "phone": "None",
+                    "positions": [position, shirt],
+                },
+                {"code": "DEF34", "status": "c", "positions": [{"positionid": 1, "item": 5, "secret": "x"}]},
+            ],
+        }
+    }
+    found = plan(tmp_path, content)
+    assert found.products == {"Pass – Adult": True, "Shirt": False}
+    ticket = found.tickets[0]
+    assert (ticket.ticket_id, ticket.product, ticket.seat) == ("ABC12-2", "Pass – Adult", "A-1")
+    assert ticket.holder == Holder("Ada", "b@example.org")
+    assert ticket.codes == ("s3cret",)
+    assert found.left_out == [LeftOut(3, "status: canceled")]
+
+
+@pytest.mark.parametrize(
+    ("order", "position", "why"),
+    [
+        ({"status": "c"}, {}, "status: canceled"),
+        ({"status": "n"}, {}, "status: pending"),
+        ({"status": "n", "require_approval": True, "valid_if_pending": True}, {}, "status: approval pending"),
+        ({"status": "p", "testmode": True}, {}, "testmode: true"),
+        ({"status": "p"}, {"blocked": ["admin"]}, "blocked: yes"),
+        ({"status": "p"}, {"canceled": True}, "status: canceled"),
+    ],
+)
+def test_a_position_in_json_is_left_out_by_its_order_and_by_itself(
+    tmp_path: Path, order: dict[str, Any], position: dict[str, Any], why: str
+) -> None:
+    listed = [{"positionid": 1, "item": 5, "secret": "s3cret", **position}]
+    found = plan(tmp_path, [{"code": "ABC12", **order, "positions": listed}], entrances="5")
+    assert [one.reason for one in found.left_out] == [why]
+
+
+def test_pretix_order_positions_of_its_rest_api_ask_for_the_status_that_they_lack(tmp_path: Path) -> None:
+    """doc/api/resources/orders: results of /orderpositions/."""
+    position = {
+        "id": 23442, "order": "ABC12", "positionid": 1, "canceled": False, "item": 1345, "variation": None,
+        "attendee_name": "Peter", "attendee_email": None, "secret": "z3fsn8", "blocked": None,
+        "valid_from": "2026-07-31T18:00:00+02:00", "valid_until": None,
+        "seat": {"id": 1, "name": "Row 1, Seat 2", "seat_guid": "zone-1-2"},
+    }  # fmt: skip
+    content = {"count": 1, "next": None, "results": [position, position | {"positionid": 2, "secret": "x"}]}
+    assert asked(plan(tmp_path, content, entrances="1345")) == ["admits:status"]
+    found = plan(tmp_path, content, entrances="1345", admits=["status="])
+    assert [one.ticket_id for one in found.tickets] == ["ABC12-1", "ABC12-2"]
+    assert (found.tickets[0].seat, found.tickets[0].not_before) == (
+        "Row 1, Seat 2",
+        moment(2026, 7, 31, 16),
+    )
+
+
+def test_an_exit_takes_back_no_entry(tmp_path: Path) -> None:
+    checkins = [
+        {"datetime": "2026-08-01T20:00:00Z", "type": "entry"},
+        {"datetime": "2026-08-01T21:00:00Z", "type": "exit"},
+    ]
+    listed = [{"positionid": 1, "item": 5, "secret": "s", "checkins": checkins}]
+    found = plan(tmp_path, [{"code": "A", "status": "p", "positions": listed}], entrances="5")
+    assert (found.tickets[0].entered, found.tickets[0].entered_at) == (True, moment(2026, 8, 1, 20))
+
+
+# --- other shops -----------------------------------------------------------------------------------
+
+EVENTBRITE = (
+    "Order #,First Name,Last Name,Quantity,Ticket Type,Attendee #,Order Type,Total Paid,Attendee Status,"
+    "Home State,Barcode #\n"
+)
+
+
+def test_eventbrite_orders_that_are_cancelled_or_unpaid_are_left_out(tmp_path: Path) -> None:
+    rows = [
+        "1,Ada,T,1,GA,11,Completed,9,Attending,CA,1001",
+        "2,Bob,T,1,GA,12,Refunded,0,Not Attending,CA,1002",
+        "3,Cem,T,1,GA,13,Completed,9,Checked In,,1003",
+        "4,Eva,T,1,GA,14,Completed,9,Deleted,,1004",
+    ]
+    found = plan(tmp_path, EVENTBRITE + "\n".join(rows) + "\n", entrances="GA")
+    assert [(one.codes[0], one.ticket_id, one.entered) for one in found.tickets] == [
+        ("1001", "11", False),
+        ("1003", "13", True),
+    ]
+    assert [one.reason for one in found.left_out] == [
+        "Attendee Status: Not Attending",
+        "Attendee Status: Deleted",
+    ]
+
+
+def test_an_attendee_of_eventbrite_with_several_barcodes_has_a_ticket_for_each(tmp_path: Path) -> None:
+    attendee = {
+        "id": "7", "status": "Attending", "cancelled": False, "refunded": False, "checked_in": False,
+        "quantity": 2, "ticket_class_name": "GA", "profile": {"name": "Ada T"},
+        "barcodes": [
+            {"barcode": "10017001", "status": "unused"},
+            {"barcode": "10017002", "status": "unused"},
+        ],
+    }  # fmt: skip
+    answers: dict[str, Any] = {"entrances": "GA", "quantity": "tickets"}
+    assert asked(plan(tmp_path, {"attendees": [attendee]}, **answers)) == ["cells"]
+    found = plan(tmp_path, {"attendees": [attendee]}, cells="tickets", **answers)
+    assert [(one.codes[0], one.ticket_id) for one in found.tickets] == [
+        ("10017001", "7-1"),
+        ("10017002", "7-2"),
+    ]
+    one = plan(tmp_path, {"attendees": [attendee | {"quantity": 3}]}, cells="tickets", **answers)
+    assert reason(one) == "is for 3, but has 2 codes"
+
+
+def test_a_french_list_whose_status_has_a_column_of_its_own(tmp_path: Path) -> None:
+    content = (
+        "Code barre;Nom du tarif;Nom;Prénom;Statut;Scanné\n"
+        "03001;Pass;Ngata;Olu;Validé;Non\n03002;Pass;Noël;Zoé;Annulé;Oui\n03003;Pass;T;Ada;Payé;Oui\n"
+    )
+    found = plan(tmp_path, content.encode("cp1252"), entrances="Pass")
+    assert asked(found) == ["admits:statut"]
+    assert found.questions[0].values == [("Validé", 1), ("Annulé", 1), ("Payé", 1)]
+    found = plan(tmp_path, content.encode("cp1252"), entrances="Pass", admits=["Statut=validé,payé"])
+    assert [(one.codes[0], one.holder.name, one.entered) for one in found.tickets] == [
+        ("03001", "Olu Ngata", False),
+        ("03003", "Ada T", True),
+    ]
+    assert found.left_out == [LeftOut(3, "Statut: Annulé; left out although its guest is checked in")]
+
+
+def test_ticket_tailor_says_who_is_in_and_asks_what_it_has_not_said_before(tmp_path: Path) -> None:
+    head = "Ticket type,Ticket code,Ticket status,Checked in,First name,Last name,Issued ticket ID\n"
+    content = head + "GA,AAA1,VALID,Yes,Ada,T,it_1\nGA,AAA2,VOIDED,,Bob,T,it_2\n"
+    found = plan(tmp_path, content, entrances="GA")
+    assert [(one.codes[0], one.ticket_id, one.entered) for one in found.tickets] == [("AAA1", "it_1", True)]
+    later = head + "GA,AAA1,VALID,2026-08-01T20:00Z,Ada,T,it_1\n"
+    assert asked(plan(tmp_path, later, entrances="GA")) == ["entered:checked in"]
+    entered = plan(tmp_path, later, entrances="GA", entered=["Checked in=*"]).tickets[0]
+    assert (entered.entered, entered.entered_at) == (True, moment(2026, 8, 1, 20))
+
+
+OWN = "event,ticket_id,codes,state,product,seat,blocked,block_reason,entered_at,sequence,entry_node\n"
+
+
+def test_our_own_export_brings_each_ticket_into_its_state(tmp_path: Path) -> None:
+    rows = [
+        'fest,T-1,"[""a, 1"",""b""]",ISSUED,Day,A 1,no,,,4,n1',
+        'fest,T-2,"[""c""]",CONSUMED,Day,,no,,2026-08-01T20:00:00+00:00,5,n1',
+        'fest,T-3,"[""d""]",VALIDATED,Day,,yes,stolen,,6,n1',
+        'fest,T-4,"[""e""]",DISPUTED,Day,,no,,,7,n1',
+        "fest,T-5,[],ISSUED,Day,,no,,,8,n1",
+    ]
+    found = plan(tmp_path, OWN + "\n".join(rows) + "\n", entrances="Day", known=Known())
+    assert found.preset == "DTVN, tickets"
+    assert [(one.ticket_id, one.codes, one.entered, one.blocked) for one in found.tickets] == [
+        ("T-1", ("a, 1", "b"), False, False),
+        ("T-2", ("c",), True, False),
+        ("T-3", ("d",), False, True),
+        ("T-5", (), False, False),
+    ]
+    assert (found.tickets[1].entered_at, found.tickets[2].block_reason) == (moment(2026, 8, 1, 20), "stolen")
+    assert found.left_out == [LeftOut(5, "state: DISPUTED")]
+    assert {one.event for one in found.tickets} == {"fest"}
+
+
+def test_an_export_from_before_codes_has_its_ids_as_codes(tmp_path: Path) -> None:
+    head = "event,ticket_id,state,product,seat,valid_from,valid_until,last_operation,changed_at,sequence,"
+    content = head + "entry_node\nfest,T-1,CONSUMED,,,,,admit,2026-08-01T20:00:00+00:00,9,n1\n"
+    (ticket,) = plan(tmp_path, content, known=Known()).tickets
+    assert (ticket.ticket_id, ticket.codes, ticket.entered_at) == ("T-1", ("T-1",), moment(2026, 8, 1, 20))
+
+
+ORDER = {"code": "A", "status": "p", "positions": [{"positionid": 1, "secret": "s"}]}
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"positions": 5}, "has positions that are not a list"),
+        ({"code": "B", "status": "p", "positions": [7]}, "is not an object"),
+        (
+            {"code": "B", "status": "p", "positions": [{"positionid": [1]}]},
+            "column 'ticket secret': a code is empty",
+        ),
+    ],
+)
+def test_json_of_another_shape_is_a_wrong_row(tmp_path: Path, other: Any, why: str) -> None:
+    found = plan(tmp_path, [ORDER, other])
+    assert (codes(found), found.wrong) == (["s"], [WrongRow(2, why)])
+
+
+@pytest.mark.parametrize("content", ['{"event": {"orders": 5}}', '{"event": {"items": 5}}'])
+def test_an_export_without_a_list_of_orders_holds_no_rows(tmp_path: Path, content: str) -> None:
+    with pytest.raises(FileRefused, match="has no rows"):
+        plan(tmp_path, content)

@@ -1,0 +1,172 @@
+"""Answers to what a file does not say itself, and the questions that are open; plain data.
+
+An answer comes from the person, from a stored answer for the same source, from the preset or from the file
+and the event, in this order. A person's answer about a column is complete: values that it does not name do
+not admit. A stored one knows only the values of its day; a new value is asked about.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+
+from tickets.importing.record import FileRefused, normalised
+from tickets.importing.words import FIELDS, folded
+
+ANY = "*"
+"""Stands for every filled cell."""
+QUANTITIES = ("entries", "tickets")
+CELLS = ("tickets", "one")
+
+
+class Answers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Answers of a person, or stored ones; columns normalised, values folded. A default is no answer."""
+
+    code: str = ""
+    """The column that the scanner reads."""
+    admits: dict[str, list[str]] = {}
+    """Column -> values that admit."""
+    refuses: dict[str, list[str]] = {}
+    entrances: list[str] | None = None
+    """Products that are entrances."""
+    others: list[str] = []
+    """Products that are none, of stored answers."""
+    timezone: str = ""
+    entered: dict[str, list[str]] | None = None
+    """Column -> values of guests who have entered; {}: nobody has."""
+    outside: dict[str, list[str]] = {}
+    """Column -> values of guests who have not, of stored answers."""
+    quantity: str = ""
+    """One of QUANTITIES."""
+    cells: str = ""
+    """What several codes in a cell are: one of CELLS."""
+    sheet: str = ""
+    events: dict[str, str] = {}
+    """Event as the file names it, folded -> slug, "" to leave its rows out."""
+    columns: dict[str, str] = {}
+    """Field of words.FIELDS -> column, "" for none."""
+    hidden: bool = False
+    """Whether hidden rows are read."""
+    stewards_see_why: bool = False
+    """Whether rows left out are issued blocked, with their reason."""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What stops the import until it is answered."""
+
+    id: str
+    """Such as "code" or "admits:ticket status": unique in a file, and the same for the same source."""
+    sentence: str
+    column: str = ""
+    """As the file spells it."""
+    values: list[tuple[str, int]] = []
+    """(value, number of rows); for the code (column, number of different cells)."""
+    examples: dict[str, list[str]] = {}
+    """Of the code: column -> its first cells."""
+    answers: tuple[str, ...]
+    """Lines that would answer it: the command's options without their dashes, such as "code=COLUMN"."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """An answer that holds, for the dry run."""
+
+    id: str
+    words: str
+    origin: str
+    """Whose answer it is: the preset's name, "stored", "given", "the file" or "the event"."""
+
+
+def source_key(columns: Iterable[str], preset: str) -> str:
+    """Under this key answers are stored: files with the same columns, in any order, of the same preset."""
+    text = "\n".join([preset, *sorted(set(columns))])
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def listed(text: str) -> list[str]:
+    """Values from "a,b", as a line of CSV; "" is one empty value."""
+    row = next(csv.reader([text], skipinitialspace=True), []) or [""]
+    return [folded(value) for value in row]
+
+
+def by_column(pairs: Iterable[str], option: str) -> dict[str, list[str]]:
+    """Column -> values, from COLUMN=VALUE,VALUE; raises FileRefused."""
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        column, equals, text = pair.partition("=")
+        if not equals or not column.strip():
+            raise FileRefused(f"The answer {option} {pair!r} is not COLUMN=VALUE,VALUE.")
+        found.setdefault(normalised(column), []).extend(listed(text))
+    return found
+
+
+def by_event(pairs: Iterable[str], option: str) -> dict[str, str]:
+    """Event as the file names it -> slug, from NAME=SLUG; raises FileRefused."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, slug = pair.rpartition("=")
+        if not equals or not name.strip():
+            raise FileRefused(f"The answer {option} {pair!r} is not NAME=SLUG.")
+        found[folded(name)] = slug.strip()
+    return found
+
+
+def chosen_columns(pairs: Iterable[str], option: str) -> dict[str, str]:
+    """Field -> column name, from FIELD=NAME; raises FileRefused for an unknown field, or one given twice."""
+    chosen: dict[str, str] = {}
+    for pair in pairs:
+        field, equals, name = pair.partition("=")
+        if not equals or field not in FIELDS:
+            raise FileRefused(
+                f"The answer {option} {pair!r} is not FIELD=NAME with FIELD one of {', '.join(FIELDS)}."
+            )
+        if field in chosen:
+            raise FileRefused(f"The answer {option} names {field} twice: {chosen[field]!r} and {name!r}.")
+        chosen[field] = name.strip()
+    return chosen
+
+
+def answers_from(
+    *,
+    code: str = "",
+    admits: Iterable[str] = (),
+    refuses: Iterable[str] = (),
+    entrances: str | None = None,
+    no_entrance: bool = False,
+    timezone: str = "",
+    entered: Iterable[str] = (),
+    nobody_entered: bool = False,
+    quantity: str = "",
+    cells: str = "",
+    sheet: str = "",
+    event_name: Iterable[str] = (),
+    column: Iterable[str] = (),
+    hidden: bool = False,
+    stewards_see_why: bool = False,
+) -> Answers:
+    """Answers from the texts of the command's options, or of the page's fields; raises FileRefused."""
+    if no_entrance and entrances is not None:
+        raise FileRefused("The answers entrances and no-entrance contradict each other.")
+    entries = by_column(entered, "entered")
+    if nobody_entered and entries:
+        raise FileRefused("The answers entered and nobody-entered contradict each other.")
+    for text, choices, option in ((quantity, QUANTITIES, "quantity"), (cells, CELLS, "cells")):
+        if text and text not in choices:
+            raise FileRefused(f"The answer {option} is {' or '.join(choices)}, not {text!r}.")
+    return Answers(
+        code=code,
+        admits=by_column(admits, "admits"),
+        refuses=by_column(refuses, "refuses"),
+        entrances=[] if no_entrance else None if entrances is None else listed(entrances),
+        timezone=timezone,
+        entered=entries if entries or nobody_entered else None,
+        quantity=quantity,
+        cells=cells,
+        sheet=sheet,
+        events=by_event(event_name, "event-name"),
+        columns=chosen_columns(column, "column"),
+        hidden=hidden,
+        stewards_see_why=stewards_see_why,
+    )

@@ -1,0 +1,68 @@
+"""What the rows of a file become: tickets, rows left out, wrong rows."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+EVENT_LENGTH_MAX = 64
+LABEL_LENGTH_MAX = 128
+"""Longest product and seat in the log, in characters."""
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A well-formed row that becomes no ticket, such as a cancelled one."""
+
+    row: int
+    reason: str
+
+
+class WrongRow(msgspec.Struct, frozen=True):
+    """A row that cannot be imported, and why."""
+
+    row: int
+    reason: str
+
+
+class Holder(msgspec.Struct, frozen=True, array_like=True):
+    """Personal data of one ticket: never in the log, erasable."""
+
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+    company: str = ""
+    address: str = ""
+
+    def __bool__(self) -> bool:
+        return any((self.name, self.email, self.phone, self.company, self.address))
+
+
+class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket in a row. Times are Unix microseconds, 0: no bound."""
+
+    row: int
+    ticket_id: str
+    """A name for people and programs: not what is printed, unless the person chose so."""
+    event: str
+    product: str = ""
+    seat: str = ""
+    not_before: int = 0
+    not_after: int = 0
+    holder: Holder = Holder()
+    order: str = ""
+    """The seller's order number: kept with the holder, outside the log and its commitment."""
+    codes: tuple[str, ...] = ()
+    """What a scanner reads, normalised; () where ids are codes."""
+    entered: bool = False
+    """Whether the guest has entered already, elsewhere."""
+    entered_at: int = 0
+    """The source's time of that entry; 0: unknown."""
+    blocked: bool = False
+    block_reason: str = ""
+
+    @property
+    def secret_digest(self) -> bytes:
+        """SHA-256 of the first code; b"" without one, or if the ticket is named by it."""
+        secret = self.codes[0] if self.codes else self.ticket_id
+        return hashlib.sha256(secret.encode()).digest() if secret != self.ticket_id else b""

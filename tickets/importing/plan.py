@@ -1,0 +1,286 @@
+"""The whole import of a file before anything is ordered: tickets, rows without one, open questions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+
+from dtvn.machine.fields import is_name
+from dtvn.protocol.canonical import encode, tagged_digest
+from dtvn.wording import counted
+from tickets.importing import words
+from tickets.importing.answers import Answers, Question, Told, source_key
+from tickets.importing.imported import ImportedTicket, LeftOut, WrongRow
+from tickets.importing.layout import Layout
+from tickets.importing.questions import decide
+from tickets.importing.record import Record
+from tickets.importing.rows import Excluded, Rows, zones_of
+from tickets.importing.settled import Decided, Known
+from tickets.importing.source import Source, read_source
+
+SAMPLES = 3
+SHOWN = 5
+"""Codes or rows that a remark names."""
+GUESSED_DIGITS = 6
+"""Codes of at most so many digits, and nothing else, can be guessed."""
+MADE_UP_DIGITS = 20
+"""Hexadecimal digits of an id that is made up: two of a million tickets are equal once in 10^12 imports."""
+BY_POSITION = "order+position"
+
+
+UNANSWERED = Answers()
+NOTHING_KNOWN = Known()
+
+
+class ImportPlan(msgspec.Struct):
+    """What an import would do. Each row is in exactly one of tickets, left_out and wrong; with open questions
+    all three are empty."""
+
+    form: str = ""
+    preset: str = ""
+    """Name of the ticket shop's export; "" for none."""
+    key: str = ""
+    """Under this key answers for files of the same source are stored."""
+    tickets: list[ImportedTicket] = []
+    left_out: list[LeftOut] = []
+    wrong: list[WrongRow] = []
+    questions: list[Question] = []
+    told: list[Told] = []
+    """The answers that hold, and where each came from."""
+    said: list[str] = []
+    """What is worth saying, in sentences."""
+    samples: list[str] = []
+    """The first codes as they will be scanned."""
+    products: dict[str, bool] = {}
+    """Product -> whether it is an entrance."""
+    answers: Answers = UNANSWERED
+    """To store for the next file of this source, once this one is confirmed."""
+    read: dict[str, list[str]] = {}
+    """Field -> the columns that it is read from, normalised."""
+    unread: list[str] = []
+    """Columns that are not read, normalised."""
+    zones: dict[str, str] = {}
+    """Event -> the time zone of its times without an offset."""
+    rows: int = 0
+    """Number of rows read, without blank ones and the header."""
+    identical: int | None = None
+    """Tickets that are stored already; None: not compared with the stored ones."""
+    differing: int = 0
+    """Wrong rows whose tickets are stored with other values."""
+
+    @property
+    def new(self) -> int:
+        """Tickets that are not stored yet, as far as is known."""
+        return len(self.tickets) - (self.identical or 0)
+
+
+def read_plan(
+    path: Path,
+    given: Answers = UNANSWERED,
+    *,
+    known: Known = NOTHING_KNOWN,
+    stored: Mapping[str, Answers] | None = None,
+) -> ImportPlan:
+    """Read a file to its end, and plan its import; raises FileRefused. `stored`: source key -> answers."""
+    source = read_source(path, chosen=given.columns, sheet=given.sheet, hidden=given.hidden)
+    return make_plan(source, given, known=known, stored=stored)
+
+
+def make_plan(
+    source: Source, given: Answers, *, known: Known, stored: Mapping[str, Answers] | None = None
+) -> ImportPlan:
+    """Plan the import of a file under these answers; raises FileRefused."""
+    key = source_key(source.columns, source.preset.name)
+    before = (stored or {}).get(key, UNANSWERED)
+    layout = Layout(source, before.columns | given.columns)
+    decided = decide(source, layout, given, before, known)
+    plan = ImportPlan(
+        form=source.form,
+        preset=source.preset.name,
+        key=key,
+        questions=decided.open,
+        told=decided.told,
+        said=list(source.notes),
+        rows=len(source.rows),
+        read=layout.columns | {"code": [decided.code], "status": list(decided.statuses)},
+        answers=msgspec.structs.replace(decided.to_store(), columns=dict(before.columns | given.columns)),
+    )
+    used = {name for columns in plan.read.values() for name in columns} | decided.entered.keys()
+    plan.unread = [name for name in source.columns if name not in used]
+    if not plan.questions:
+        _fill(plan, source, Rows(source, layout, decided, known), stewards_see_why=given.stewards_see_why)
+        _name(plan, source, layout, decided, known)
+        _remark(plan, source, decided)
+    return plan
+
+
+def by_event(tickets: Sequence[ImportedTicket]) -> dict[str, list[ImportedTicket]]:
+    """The tickets of each event, in the order of the file."""
+    found: dict[str, list[ImportedTicket]] = {}
+    for ticket in tickets:
+        found.setdefault(ticket.event, []).append(ticket)
+    return found
+
+
+def _fill(plan: ImportPlan, source: Source, rows: Rows, *, stewards_see_why: bool) -> None:
+    """Sort the rows into tickets, left out and wrong. The first row of a code counts, and one that admits
+    before one that does not."""
+    first: dict[tuple[str, str], int] = {}
+    excluded: list[Excluded] = []
+    for record in source.rows:
+        match rows.read(record):
+            case WrongRow() as wrong:
+                plan.wrong.append(wrong)
+            case LeftOut() as left_out:
+                plan.left_out.append(left_out)
+            case Excluded() as one:
+                excluded.append(one)
+            case list() as tickets:
+                if taken := [first[key] for key in _codes(tickets) if key in first]:
+                    text = f"has a code of row {taken[0]} (barcode_taken)"
+                    plan.wrong.append(WrongRow(record.number, text))
+                else:
+                    first |= dict.fromkeys(_codes(tickets), record.number)
+                    plan.tickets += tickets
+    for one in excluded:
+        keys = _codes(one.tickets)
+        if stewards_see_why and keys and first.keys().isdisjoint(keys):
+            first |= dict.fromkeys(keys, one.left_out.row)
+            plan.tickets += one.tickets
+        else:
+            plan.left_out.append(one.left_out)
+    plan.tickets.sort(key=lambda ticket: ticket.row)
+    plan.left_out.sort(key=lambda one: one.row)
+    plan.wrong.sort(key=lambda one: one.row)
+    plan.said += rows.said
+    plan.zones = zones_of(by_event(plan.tickets), rows)
+
+
+def _codes(tickets: Iterable[ImportedTicket]) -> list[tuple[str, str]]:
+    """(event, code) of all codes of a row."""
+    return [(ticket.event, code) for ticket in tickets for code in ticket.codes]
+
+
+def _name(plan: ImportPlan, source: Source, layout: Layout, decided: Decided, known: Known) -> None:
+    """Give each ticket its id: a name of the source, or one made up from its code."""
+    rows = {record.number: record for record in source.rows}
+    names = _names(plan, rows, source, layout, decided)
+    several = {row for row, count in Counter(ticket.row for ticket in plan.tickets).items() if count > 1}
+    numbers: Counter[int] = Counter()
+    named: list[ImportedTicket] = []
+    taken: set[tuple[str, str]] = set()
+    for ticket in plan.tickets:
+        name = names.get(ticket.row, "")
+        if name and ticket.row in several:
+            numbers[ticket.row] += 1
+            name = f"{name}-{numbers[ticket.row]}"
+        if not is_name(name) or (ticket.event, name) in taken:
+            name = _made_up(ticket, known.salts.get(ticket.event, b""))
+        taken.add((ticket.event, name))
+        named.append(msgspec.structs.replace(ticket, ticket_id=name))
+    plan.tickets = named
+
+
+def _names(
+    plan: ImportPlan, rows: Mapping[int, Record], source: Source, layout: Layout, decided: Decided
+) -> dict[int, str]:
+    """Row -> name from order and position, or from the first column of records that names each ticket and is
+    not its code, unless the person chose it as such."""
+    order, position = layout.column("order"), layout.column("position")
+    if order and position and BY_POSITION in source.preset.ids:
+        return {
+            row: f"{record.fields.get(order, '')}-{record.fields.get(position, '')}"
+            for row, record in rows.items()
+            if record.fields.get(order) and record.fields.get(position, "").isdecimal()
+        }
+    tickets = {ticket.row: ticket for ticket in plan.tickets}
+    read = layout.read() - {order}
+    records = [name for name in source.columns if words.is_record(name) and name not in read]
+    for column in dict.fromkeys([*(name for name in source.preset.ids if name in source.columns), *records]):
+        names = {row: rows[row].fields.get(column, "") for row in tickets}
+        of_codes = any(name in tickets[row].codes for row, name in names.items())
+        different = {(tickets[row].event, name) for row, name in names.items()}
+        fit = len(different) == len(names) and all(map(is_name, names.values()))
+        chosen = column == decided.code or bool(source.preset.codes)
+        if fit and (chosen or not of_codes):
+            return names
+    return {}
+
+
+def _made_up(ticket: ImportedTicket, salt: bytes) -> str:
+    """An id that is the same at each import and does not show the code."""
+    code = ticket.codes[0] if ticket.codes else str(ticket.row)
+    digest = tagged_digest("dtvn/v1/import-id", salt, encode((ticket.event, code)))
+    return f"t-{digest.hex()[:MADE_UP_DIGITS]}"
+
+
+def _remark(plan: ImportPlan, source: Source, decided: Decided) -> None:
+    """Samples, products, and what is worth saying of the whole file."""
+    codes = [code for ticket in plan.tickets for code in ticket.codes]
+    plan.samples = codes[:SAMPLES]
+    plan.products = {
+        ticket.product: decided.products.get(words.folded(ticket.product), True)
+        for ticket in plan.tickets
+        if ticket.product
+    }
+    notes: dict[str, list[int]] = {}
+    issued = {ticket.row for ticket in plan.tickets}
+    for record in source.rows:
+        if record.number in issued and (note := record.notes.get(decided.code)):
+            notes.setdefault(note, []).append(record.number)
+    column = source.spelled(decided.code)
+    plan.said += [f"Column {column!r}: {note} ({_some(rows)})." for note, rows in list(notes.items())[:SHOWN]]
+    if len(notes) > SHOWN:
+        plan.said.append(f"Column {column!r}: {len(notes) - SHOWN:,} more remarks of this kind.")
+    plan.said += [*_alike(codes), *_guessed(codes), *_seats(plan.tickets), *_forms(source, plan)]
+    late = sum("although its guest is checked in" in one.reason for one in plan.left_out)
+    if late:
+        plan.said.append(f"{late} rows are left out although their guests are checked in.")
+
+
+def _alike(codes: Sequence[str]) -> Iterable[str]:
+    alike: dict[str, set[str]] = {}
+    for code in codes:
+        alike.setdefault(code.casefold(), set()).add(code)
+    if found := [" and ".join(sorted(group)) for group in alike.values() if len(group) > 1]:
+        yield f"Codes that differ only in case, which are different tickets: {', '.join(found[:SHOWN])}."
+
+
+def _guessed(codes: Sequence[str]) -> Iterable[str]:
+    digits = [code for code in codes if code.isascii() and code.isdigit()]
+    short = [code for code in digits if len(code) <= GUESSED_DIGITS]
+    if short:
+        yield f"{counted(len(short), 'code')} can be guessed, a short number: {', '.join(short[:SHOWN])}."
+    numbers = sorted({int(code) for code in digits})
+    steps = Counter(after - before for before, after in pairwise(numbers))
+    if not short and len(numbers) > SHOWN and 2 * max(steps.values()) > len(numbers):
+        yield f"Codes can be guessed, since they are numbers at equal steps: {', '.join(digits[:SHOWN])}."
+
+
+def _seats(tickets: Sequence[ImportedTicket]) -> Iterable[str]:
+    rows: dict[tuple[str, str], list[int]] = {}
+    for ticket in tickets:
+        if ticket.seat:
+            rows.setdefault((ticket.event, ticket.seat), []).append(ticket.row)
+    if found := [f"{seat} ({_some(which)})" for (_, seat), which in rows.items() if len(which) > 1]:
+        yield f"Seats of several tickets: {', '.join(found[:SHOWN])}."
+
+
+def _forms(source: Source, plan: ImportPlan) -> Iterable[str]:
+    """Products that are written in several Unicode forms, which are one."""
+    for column in plan.read.get("product", []):
+        written: dict[str, set[str]] = {}
+        for cell in source.cells(column):
+            written.setdefault(words.composed(cell), set()).add(cell)
+        for name, forms in written.items():
+            if len(forms) > 1:
+                yield f"Product {name!r} is written in {len(forms)} Unicode forms, which are one product."
+
+
+def _some(rows: Sequence[int]) -> str:
+    more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
+    return f"rows {', '.join(map(str, rows[:SHOWN]))}{more}" if len(rows) > 1 else f"row {rows[0]}"

@@ -1,0 +1,406 @@
+"""Finds what decides who comes in, and asks for what neither the file nor a preset nor an answer says."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC
+
+from dtvn.machine.fields import DEFAULT_EVENT, is_name
+from tickets.importing import words
+from tickets.importing.answers import CELLS, QUANTITIES, Answers, Question, Told
+from tickets.importing.imported import EVENT_LENGTH_MAX
+from tickets.importing.layout import Layout
+from tickets.importing.lists import is_list_of_codes
+from tickets.importing.moments import NoMoment, read_moment
+from tickets.importing.presets.preset import Decider
+from tickets.importing.record import A_DATE, FileRefused, Record
+from tickets.importing.settled import EVENT, FILE, GIVEN, STORED, Decided, Known, Said, named, settle
+from tickets.importing.source import Source, Values
+
+EXAMPLES = 3
+YesNo = tuple[Collection[str] | None, Collection[str] | None]
+NOTHING: YesNo = (None, None)
+
+
+def decide(source: Source, layout: Layout, given: Answers, stored: Answers, known: Known) -> Decided:
+    """All that is known about a file, and the open questions. Raises FileRefused for an answer that names a
+    column which the file lacks."""
+    asked = _Asked(source, layout, given, stored, known)
+    asked.sheet()
+    if asked.found.open:
+        return asked.found  # all other questions are those of one sheet
+    asked.code()
+    asked.event()
+    asked.statuses()
+    asked.products()
+    asked.entered()
+    asked.quantity()
+    asked.cells()
+    asked.zone()
+    return asked.found
+
+
+class _Asked:
+    def __init__(self, source: Source, layout: Layout, given: Answers, stored: Answers, known: Known) -> None:
+        self.source, self.layout, self.known = source, layout, known
+        self.given, self.stored = given, stored
+        self.preset = source.preset
+        self.found = Decided()
+
+    def sheet(self) -> None:
+        if len(self.source.sheets) > 1:
+            self._ask(
+                "sheet",
+                f"Several sheets could hold the tickets: {', '.join(self.source.sheets)}. Which one does?",
+                answers=("sheet=NAME",),
+            )
+
+    def code(self) -> None:
+        """The one column that the scanner reads, for the whole file."""
+        source = self.source
+        printed = [name for name in source.columns if words.is_printed(name) and any(source.cells(name))]
+        records = [name for name in self._free() if words.is_record(name) and self._distinct(name)]
+        if self.preset.codes in source.columns:
+            self._take_code(self.preset.codes, self.preset.name)
+        elif self.given.code:
+            self._take_code(source.column(self.given.code), GIVEN)
+        elif self.stored.code in source.columns:
+            self._take_code(self.stored.code, STORED)
+        elif (name := source.first(self.preset.code)) and self._filled(name):
+            self._take_code(name, self.preset.name)
+        elif len(printed) == 1 and not records and not self.preset.lacks:
+            self._take_code(printed[0], FILE)
+        else:
+            likely = dict.fromkeys([*printed, *records]) or source.columns
+            why = self.preset.lacks or (
+                "Several columns could be it."
+                if len(printed) + len(records) > 1
+                else "The file does not say."
+            )
+            self._ask(
+                "code",
+                f"Which column holds what the scanner reads? {why}",
+                values=[(source.spelled(name), len(set(source.cells(name)) - {""})) for name in likely],
+                examples={source.spelled(name): self._examples(name) for name in likely},
+                answers=("code=COLUMN",),
+            )
+
+    def event(self) -> None:
+        """The slug of each event that the file names."""
+        column = self.layout.column("event")
+        own = self.preset.name.startswith("DTVN")
+        if not column:
+            return
+        unknown: dict[str, int] = {}
+        values = self.source.values(column)
+        for value, count in values.counts.items():
+            name = values.spelled[value]
+            slugs = {known: known for known in (*self.known.events, self.known.event, DEFAULT_EVENT) if known}
+            for slug, origin in (
+                (self.given.events.get(value), GIVEN),
+                (self.stored.events.get(value), STORED),
+                (slugs.get(name), FILE),
+                (name if own else None, FILE),
+            ):
+                if slug is not None:
+                    self.found.events[value] = _checked_slug(slug)
+                    if slug != name and value:
+                        self._tell("event", f"{name} is {slug or 'left out'}", origin)
+                    break
+            else:
+                if value:
+                    unknown[name] = count
+        if unknown:
+            self._ask(
+                "event",
+                f"Which event is {_quoted(unknown)}? The column {self.source.spelled(column)!r} names it.",
+                column=column,
+                values=list(unknown.items()),
+                answers=tuple(f"event-name={name}=SLUG" for name in unknown)[:EXAMPLES],
+            )
+
+    def statuses(self) -> None:
+        """The values that admit, of every column that looks as if it decided."""
+        by_preset = self._deciders(self.preset.statuses)
+        for column in dict.fromkeys([*by_preset, *self._status_like()]):
+            values = self.source.values(column)
+            said = [
+                Said(*by_preset.get(column, NOTHING), self.preset.name),
+                Said(self.stored.admits.get(column), self.stored.refuses.get(column), STORED),
+                Said(self.given.admits.get(column), self.given.refuses.get(column), GIVEN),
+            ]
+            settled, origin = settle(values, said)
+            shown = self.source.spelled(column)
+            if settled is None:
+                self._ask(
+                    f"admits:{column}",
+                    f"Which values of the column {shown!r} admit?",
+                    column=column,
+                    values=values.listed(),
+                    answers=(f"admits={shown}=VALUE,VALUE",),
+                )
+            else:
+                self.found.statuses[column] = settled
+                self._tell("admits", f"{shown}: {named(settled, values)}", origin)
+
+    def products(self) -> None:
+        """The products that are entrances."""
+        rows = [row for row in self.source.rows if not (row.problem or row.left_out)]
+        values = Values()
+        for row in rows:
+            if name := self.layout.product(row):
+                values.counts[value := words.folded(name)] += 1
+                values.spelled.setdefault(value, name)
+        by_file = self._admission(rows)
+        by_event = {
+            words.folded(name): admits
+            for slug in {*self.found.events.values(), self.known.event}
+            for name, admits in self.known.products.get(slug, {}).items()
+        }
+        said = [
+            Said(*_parted(by_event), EVENT),
+            Said(*_parted(by_file), FILE),
+            Said(self.stored.entrances, self.stored.others, STORED),
+        ]
+        given = self.given.entrances
+        settled, origin = settle(values, said if given is None else [Said(given, None, GIVEN)])
+        if settled is None:
+            self._ask(
+                "entrances",
+                "Which products are entrances? The others are issued and refused at the gate.",
+                column=self.layout.column("product"),
+                values=values.listed(),
+                answers=("entrances=NAME,NAME", "no-entrance"),
+            )
+        elif settled:
+            self.found.products = settled
+            self._tell("entrances", named(settled, values), origin)
+
+    def entered(self) -> None:
+        """The values of guests who have entered already."""
+        by_preset = self._deciders(self.preset.entries)
+        for column in dict.fromkeys([*by_preset, *self._entry_like()]):
+            values = self.source.values(column)
+            if not any(values.counts):
+                continue
+            shown = self.source.spelled(column)
+            given = [] if self.given.entered == {} else (self.given.entered or {}).get(column)
+            said = [
+                Said(*by_preset.get(column, NOTHING), self.preset.name),
+                Said((self.stored.entered or {}).get(column), self.stored.outside.get(column), STORED),
+            ]
+            settled, origin = settle(values, said if given is None else [Said(given, None, GIVEN)])
+            if settled is None:
+                self._ask(
+                    f"entered:{column}",
+                    f"Which values of the column {shown!r} say that the guest has entered already?",
+                    column=column,
+                    values=values.listed(),
+                    answers=(f"entered={shown}=VALUE,VALUE", "nobody-entered"),
+                )
+            else:
+                self.found.entered[column] = settled
+                self._tell("entered", f"{shown}: {named(settled, values)}", origin)
+
+    def quantity(self) -> None:
+        column = self.layout.column("quantity")
+        if not column:
+            return
+        values = self.source.values(column)
+        several = {spelled: count for spelled, count in values.listed() if spelled not in ("", "0", "1")}
+        if several:
+            self.found.quantity = self._choice(
+                "quantity",
+                f"What is a row with more than 1 in {self.source.spelled(column)!r}: one ticket of so many "
+                "entries, or so many tickets?",
+                column=column,
+                values=list(several.items()),
+                answers=tuple(f"quantity={choice}" for choice in QUANTITIES),
+            )
+
+    def cells(self) -> None:
+        """Whether a cell of several parts is several codes."""
+        if not self.found.code or self.preset.codes in self.source.columns:
+            return
+        lists = [cell for cell in self.source.cells(self.found.code) if is_list_of_codes(cell)]
+        if lists:
+            self.found.cells = self._choice(
+                "cells",
+                f"Are these several codes, each of a ticket of its own? Such as {lists[0][:80]!r}.",
+                column=self.found.code,
+                values=[("several codes in a cell", len(lists))],
+                answers=tuple(f"cells={choice}" for choice in CELLS),
+            )
+
+    def zone(self) -> None:
+        """The zone of times without an offset in events that have none."""
+        given = self.given.timezone
+        if given or (self.stored.timezone and self._needs_zone()):
+            self.found.zone = given or self.stored.timezone
+            self._tell("timezone", self.found.zone, GIVEN if given else STORED)
+        elif column := self._needs_zone():
+            self._ask(
+                "timezone",
+                f"In which time zone are the times of {self.source.spelled(column)!r}? They have no offset, "
+                "and the event has no time zone.",
+                column=column,
+                answers=("timezone=Europe/Berlin",),
+            )
+
+    # --- helpers ---------------------------------------------------------------------------------
+
+    def _take_code(self, column: str, origin: str) -> None:
+        self.found.code = column
+        self._tell("code", self.source.spelled(column), origin)
+
+    def _examples(self, column: str) -> list[str]:
+        return [cell for cell in dict.fromkeys(self.source.cells(column)) if cell][:EXAMPLES]
+
+    def _deciders(self, deciders: Iterable[Decider]) -> dict[str, YesNo]:
+        """Column of the file -> what the preset says of its values."""
+        found = [(self.source.first(one.columns), (one.yes, one.no)) for one in deciders]
+        return {column: said for column, said in found if column}
+
+    def _free(self) -> list[str]:
+        """Columns that no field but the order is read from."""
+        read = self.layout.read() - set(self.layout.columns.get("order", ()))
+        return [name for name in self.source.columns if name not in read]
+
+    def _filled(self, column: str) -> bool:
+        """Whether a column has a filled cell, or no row can be read at all."""
+        cells = list(self.source.cells(column))
+        return any(cells) or not cells
+
+    def _distinct(self, column: str) -> bool:
+        filled = [cell for cell in self.source.cells(column) if cell]
+        return bool(filled) and len(set(filled)) == len(filled)
+
+    def _status_like(self) -> list[str]:
+        """Columns that nobody reads and that look as if they decided, and all that an answer names."""
+        named = {*self.given.admits, *self.given.refuses, *self.stored.admits}
+        entries = {self.source.first(entry.columns) for entry in self.preset.entries}
+        idle = (
+            self.layout.read()
+            | {self.found.code, self.preset.block, self.preset.block_reason, self.preset.codes}
+            | {self.preset.admission, *self.preset.ignored, *self.preset.ids, *entries}
+        )
+        return [
+            name
+            for name in self.source.columns
+            if name in named
+            or (name not in idle and words.names_status(name, self.source.columns))
+            or (
+                name not in idle
+                and not words.names_entry(name)
+                and words.says_status(self.source.cells(name))
+            )
+        ]
+
+    def _entry_like(self) -> list[str]:
+        """Columns that may say who has entered: by their names, or by a value that admits."""
+        idle = self.layout.read() | {self.found.code, *self.preset.ignored}
+        by_value = [
+            column
+            for column, known in self.found.statuses.items()
+            if any(admits and value in words.ENTERED_WORDS for value, admits in known.items())
+        ]
+        by_name = [name for name in self.source.columns if words.names_entry(name) and name not in idle]
+        if not by_name and (times := self.layout.column("entered_at")) and not self.preset.entries:
+            by_name = [times]
+        return [
+            *(name for name in by_name if name not in self.found.statuses),
+            *by_value,
+            *(self.given.entered or ()),
+        ]
+
+    def _admission(self, rows: Iterable[Record]) -> dict[str, bool]:
+        """Product -> whether it admits, where the file itself says so."""
+        found: dict[str, bool] = {}
+        for row in rows:
+            said = row.fields.get(self.preset.admission, "") if self.preset.admission else ""
+            if said:
+                found[words.folded(self.layout.product(row))] = words.folded(said) in ("yes", "true")
+        return found
+
+    def _needs_zone(self) -> str:
+        """A column with a time that has no offset, in an event without a zone; "" if there is none."""
+        for record in self.source.rows:
+            if record.problem or record.left_out or self._event_of(record) in self.known.zones:
+                continue
+            for field in ("not_before", "not_after"):
+                column = self.layout.column(field)
+                text = record.fields.get(column, "")
+                if text and not record.damage(column, A_DATE) and not _has_offset(text, unread=False):
+                    return column
+            for column in (self.layout.column("entered_at"), *self.found.entered):
+                text = record.fields.get(column, "")
+                if text and not _has_offset(text, unread=True):
+                    return column
+        return ""
+
+    def _event_of(self, record: Record) -> str:
+        name = words.folded(self.layout.text("event", record))
+        return self.found.events.get(name) or self.known.event or DEFAULT_EVENT
+
+    def _choice(
+        self,
+        name: str,
+        sentence: str,
+        *,
+        column: str,
+        values: list[tuple[str, int]],
+        answers: tuple[str, ...],
+    ) -> str:
+        given, stored = getattr(self.given, name), getattr(self.stored, name)
+        if given or stored:
+            self._tell(name, given or stored, GIVEN if given else STORED)
+        else:
+            self._ask(name, sentence, column=column, values=values, answers=answers)
+        return str(given or stored)
+
+    def _ask(
+        self,
+        name: str,
+        sentence: str,
+        *,
+        column: str = "",
+        values: Iterable[tuple[str, int]] = (),
+        examples: dict[str, list[str]] | None = None,
+        answers: tuple[str, ...],
+    ) -> None:
+        shown = self.source.spelled(column) if column else ""
+        self.found.open.append(
+            Question(
+                id=name,
+                sentence=sentence,
+                column=shown,
+                values=list(values),
+                examples=examples or {},
+                answers=answers,
+            )
+        )
+
+    def _tell(self, name: str, text: str, origin: str) -> None:
+        self.found.told.append(Told(name, text, origin))
+
+
+def _has_offset(text: str, *, unread: bool) -> bool:
+    """Whether a time has an offset; `unread`: the answer for a text that is no time."""
+    try:
+        return read_moment(text, UTC).offset
+    except NoMoment:
+        return unread
+
+
+def _checked_slug(slug: str) -> str:
+    if slug and (not is_name(slug) or len(slug) > EVENT_LENGTH_MAX):
+        raise FileRefused(f"The event {slug[:80]!r} is not 1 to {EVENT_LENGTH_MAX} of A-Z a-z 0-9 . _ : -")
+    return slug
+
+
+def _parted(known: Mapping[str, bool]) -> tuple[list[str], list[str]]:
+    return [one for one, said in known.items() if said], [one for one, said in known.items() if not said]
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(repr(name[:80]) for name in names)

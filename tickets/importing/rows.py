@@ -1,0 +1,248 @@
+"""One row under the answers: a ticket for each of its codes, or the reason why it is left out or wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from dtvn.machine.bodies import SECONDS_MAX
+from dtvn.machine.codes import CodeError, normalised
+from dtvn.machine.fields import DEFAULT_EVENT, MICROSECONDS, is_text
+from tickets.importing import words
+from tickets.importing.imported import LABEL_LENGTH_MAX, Holder, ImportedTicket, LeftOut, WrongRow
+from tickets.importing.layout import Layout
+from tickets.importing.lists import codes_in, is_list_of_codes
+from tickets.importing.moments import NoMoment, read_moment
+from tickets.importing.record import A_DATE, A_TRUTH, Record, invisible_inside
+from tickets.importing.settled import Decided, Known
+from tickets.importing.source import Source
+
+QUANTITY_MAX = 1_000
+
+
+class WrongCell(Exception):
+    """A cell that makes its row wrong; the message completes "row 7"."""
+
+
+class Excluded(msgspec.Struct, frozen=True):
+    """A row whose status does not admit, and the tickets that it would be."""
+
+    left_out: LeftOut
+    tickets: list[ImportedTicket]
+
+
+class Rows:
+    """Interprets rows of one file. `said` collects what is worth saying, in sentences."""
+
+    def __init__(self, source: Source, layout: Layout, decided: Decided, known: Known) -> None:
+        self._source, self._layout, self._decided, self._known = source, layout, decided, known
+        self._zones: dict[str, ZoneInfo] = {}
+        self.said: list[str] = []
+
+    def read(self, record: Record) -> list[ImportedTicket] | LeftOut | WrongRow | Excluded:
+        """What a row becomes. The tickets have no ids yet."""
+        if record.problem:
+            return WrongRow(record.number, record.problem)
+        if record.left_out:
+            return LeftOut(record.number, record.left_out)
+        try:
+            if (event := self._event(record)) is None:
+                return LeftOut(record.number, f"belongs to event {self._layout.text('event', record)!r}")
+            if reason := self._refusal(record):
+                return self._excluded(record, event, reason)
+            return self._tickets(record, event)
+        except WrongCell as wrong:
+            return WrongRow(record.number, str(wrong))
+
+    def zone(self, event: str) -> str:
+        """Name of the zone of times without an offset in rows of this event."""
+        return self._decided.zone or self._known.zones.get(event, "UTC")
+
+    def _event(self, record: Record) -> str | None:
+        """The slug of a row; None if the row is of another event."""
+        name = self._layout.text("event", record)
+        only = self._known.event
+        slug = self._decided.events.get(words.folded(name), "") if name else only or DEFAULT_EVENT
+        return None if not slug or (only and slug != only) else slug
+
+    def _refusal(self, record: Record) -> str:
+        """Why the statuses of a row do not admit, "" if all of them do."""
+        reasons = []
+        for column, known in self._decided.statuses.items():
+            self._sound(record, column, A_TRUTH)
+            text = " ".join(record.fields.get(column, "").split())
+            if not known[words.folded(text)]:
+                reasons.append(f"{self._source.spelled(column)}: {text or 'empty'}")
+        return "; ".join(reasons)
+
+    def _excluded(self, record: Record, event: str, reason: str) -> Excluded:
+        entered = self._entered(record)
+        told = f"{reason}; left out although its guest is checked in" if entered else reason
+        try:
+            tickets = self._tickets(record, event)
+        except WrongCell:
+            tickets = []  # left out it is in any case
+        blocked = [
+            msgspec.structs.replace(
+                one, blocked=True, block_reason=reason[:LABEL_LENGTH_MAX], entered=False, entered_at=0
+            )
+            for one in tickets
+        ]
+        return Excluded(LeftOut(record.number, told), blocked)
+
+    def _tickets(self, record: Record, event: str) -> list[ImportedTicket]:
+        not_before, not_after = (self._bound(field, record, event) for field in ("not_before", "not_after"))
+        if not_after and not_after < not_before:
+            ends, begins = (self._shown(field) for field in ("not_after", "not_before"))
+            raise WrongCell(f"column {ends!r} is a time before that of column {begins!r}")
+        blocked = words.folded(record.fields.get(self._source.preset.block, "")) in ("yes", "true")
+        ticket = ImportedTicket(
+            row=record.number,
+            ticket_id="",
+            event=event,
+            product=self._label("product", self._layout.product(record), record),
+            seat=self._label("seat", self._layout.text("seat", record), record),
+            not_before=not_before,
+            not_after=not_after,
+            holder=self._holder(record),
+            order=self._layout.text("order", record),
+            entered=self._entered(record),
+            entered_at=self._entered_at(record, event),
+            blocked=blocked,
+            block_reason=record.fields.get(self._source.preset.block_reason, "") if blocked else "",
+        )
+        return [msgspec.structs.replace(ticket, codes=codes) for codes in self._codes(record)]
+
+    def _codes(self, record: Record) -> list[tuple[str, ...]]:
+        """The codes of each ticket of a row."""
+        column, listed = self._decided.code, self._source.preset.codes
+        if listed in self._source.columns:
+            return [_own_codes(record.fields.get(listed, ""))]
+        self._sound(record, column)
+        cell = record.code(column)
+        several = is_list_of_codes(cell) and self._decided.cells == "tickets"
+        codes = [self._code(text) for text in (codes_in(cell) if several else [cell])]
+        persons = self._quantity(record)
+        if persons not in (1, len(codes)) and len(codes) == 1:
+            if self._decided.quantity == "tickets":
+                raise WrongCell(f"is for {persons} tickets, but has one code: each ticket needs its own")
+            raise WrongCell(
+                f"is for {persons} entries with one code, which is not possible yet: give each guest a code"
+            )
+        if self._layout.column("quantity") and persons != len(codes):
+            raise WrongCell(f"is for {persons}, but has {len(codes)} codes")
+        if len(set(codes)) < len(codes):
+            raise WrongCell("has the same code twice")
+        return [(code,) for code in codes]
+
+    def _code(self, text: str) -> str:
+        shown = self._source.spelled(self._decided.code)
+        try:
+            code = normalised(text)
+        except CodeError as error:
+            raise WrongCell(f"column {shown!r}: {error}") from error
+        if inside := invisible_inside(code):
+            raise WrongCell(f"column {shown!r}: a code has an invisible character inside, {inside}")
+        return code
+
+    def _quantity(self, record: Record) -> int:
+        column = self._layout.column("quantity")
+        self._sound(record, column)
+        text = record.fields.get(column, "") or "1"
+        if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) <= QUANTITY_MAX):
+            raise WrongCell(f"column {self._shown('quantity')!r}: {text[:40]!r} is not 1 to {QUANTITY_MAX:,}")
+        return int(text)
+
+    def _entered(self, record: Record) -> bool:
+        return any(
+            known[words.folded(record.fields.get(column, ""))]
+            for column, known in self._decided.entered.items()
+        )
+
+    def _entered_at(self, record: Record, event: str) -> int:
+        """The source's time of the entry, 0 if it is in no listed form."""
+        if not self._entered(record):
+            return 0
+        for column in (self._layout.column("entered_at"), *self._decided.entered):
+            try:
+                moment = read_moment(record.fields.get(column, ""), self._zone(event))
+            except NoMoment:
+                continue
+            return max(0, int(moment.at.timestamp())) * MICROSECONDS
+        return 0
+
+    def _bound(self, field: str, record: Record, event: str) -> int:
+        column = self._layout.column(field)
+        text = record.fields.get(column, "")
+        self._sound(record, column, A_DATE)
+        if not text:
+            return 0
+        said = f"column {self._source.spelled(column)!r}: {text[:40]!r}"
+        try:
+            moment = read_moment(text, self._zone(event), ends=field == "not_after")
+        except NoMoment as error:
+            raise WrongCell(f"{said} {error}") from error
+        if moment.said:
+            self.said.append(f"Row {record.number}, {said}: {moment.said}.")
+        seconds = int(moment.at.timestamp())
+        if not 0 < seconds <= SECONDS_MAX:
+            raise WrongCell(f"{said} is {'before 1970' if seconds <= 0 else 'after 9999-12-31 23:59:59 UTC'}")
+        return seconds * MICROSECONDS
+
+    def _zone(self, event: str) -> ZoneInfo:
+        name = self.zone(event)
+        if name not in self._zones:
+            self._zones[name] = ZoneInfo(name)
+        return self._zones[name]
+
+    def _holder(self, record: Record) -> Holder:
+        text = self._layout.text
+        place = " ".join(filter(None, (text("zip", record), text("city", record))))
+        return Holder(
+            name=self._layout.name(record),
+            email=text("email", record),
+            phone=text("phone", record),
+            company=text("company", record),
+            address=", ".join(filter(None, (text("street", record), place, text("country", record)))),
+        )
+
+    def _label(self, field: str, text: str, record: Record) -> str:
+        """A text for the log, in NFC: one product is written in one way."""
+        for column in self._layout.columns.get(field, ()):
+            self._sound(record, column)
+        label = words.composed(text)
+        if len(label) > LABEL_LENGTH_MAX:
+            raise WrongCell(f"{field} is longer than {LABEL_LENGTH_MAX} characters")
+        if not is_text(label):
+            raise WrongCell(f"{field} contains a control character")
+        return label
+
+    def _sound(self, record: Record, column: str, *fine: str) -> None:
+        """Raise WrongCell for a cell that a spreadsheet damaged."""
+        if column and (why := record.damage(column, *fine)):
+            raise WrongCell(f"column {self._source.spelled(column)!r} is {why}")
+
+    def _shown(self, field: str) -> str:
+        return self._source.spelled(self._layout.column(field))
+
+
+def _own_codes(cell: str) -> tuple[str, ...]:
+    """All codes of a ticket, from our own export."""
+    try:
+        found = json.loads(cell or "[]")
+    except ValueError as error:
+        raise WrongCell(f"codes {cell[:40]!r} are no JSON list") from error
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise WrongCell(f"codes {cell[:40]!r} are no JSON list of texts")
+    try:
+        return tuple(map(normalised, found))
+    except CodeError as error:
+        raise WrongCell(str(error)) from error
+
+
+def zones_of(events: Mapping[str, object], rows: Rows) -> dict[str, str]:
+    """Event -> the zone of its times without an offset."""
+    return {event: rows.zone(event) for event in sorted(events)}

@@ -1,0 +1,109 @@
+"""What an import knows and decides, and how the values of one column are decided."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from tickets.importing.answers import ANY, Answers, Question, Told
+from tickets.importing.source import Values
+
+GIVEN, STORED, FILE, EVENT = "given", "stored", "the file", "the event"
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What the platform knows of the events that a file may name."""
+
+    event: str = ""
+    """The event that the person chose, "" for none."""
+    zones: Mapping[str, str] = {}
+    """Event -> name of its time zone, for those that have one."""
+    products: Mapping[str, Mapping[str, bool]] = {}
+    """Event -> product -> whether it is an entrance, for events that were created."""
+    events: Collection[str] = ()
+    """All events that exist."""
+    salts: Mapping[str, bytes] = {}
+    """Event -> salt of its codes, so that ids that are made up tell nothing in another event."""
+
+
+class Decided(msgspec.Struct):
+    """What holds for each row; complete if `open` is empty."""
+
+    code: str = ""
+    statuses: dict[str, dict[str, bool]] = {}
+    """Column -> folded value -> whether it admits."""
+    entered: dict[str, dict[str, bool]] = {}
+    """Column -> folded value -> whether its guest has entered."""
+    products: dict[str, bool] = {}
+    """Folded product -> whether it is an entrance."""
+    zone: str = ""
+    """Zone of events without one of their own; "" if no time needs it."""
+    quantity: str = ""
+    cells: str = ""
+    events: dict[str, str] = {}
+    """Folded name of an event -> slug, "" to leave out."""
+    open: list[Question] = []
+    told: list[Told] = []
+
+    def to_store(self) -> Answers:
+        """The answers, for the next file of this source."""
+        return Answers(
+            code=self.code,
+            admits={column: _with(True, known) for column, known in self.statuses.items()},
+            refuses={column: _with(False, known) for column, known in self.statuses.items()},
+            entrances=_with(True, self.products) if self.products else None,
+            others=_with(False, self.products),
+            timezone=self.zone,
+            entered={column: _with(True, known) for column, known in self.entered.items()} or None,
+            outside={column: _with(False, known) for column, known in self.entered.items()},
+            quantity=self.quantity,
+            cells=self.cells,
+            events=self.events,
+        )
+
+
+class Said(NamedTuple):
+    """What one origin says of the values of a column; None: nothing."""
+
+    yes: Collection[str] | None
+    no: Collection[str] | None
+    origin: str
+
+
+def settle(values: Values, said: Sequence[Said]) -> tuple[dict[str, bool] | None, str]:
+    """(folded value -> yes or no, origin), from all who said something, the last of whom counts most; None
+    while a value is unknown. A person's answer is complete: values that it does not name mean no."""
+    known: dict[str, bool] = {}
+    origin, given = "", None
+    for yes, no, who in said:
+        if yes or no or (who == GIVEN and yes is not None):
+            known |= dict.fromkeys(no or (), False) | dict.fromkeys(yes or (), True)
+            origin = who
+        if who == GIVEN:
+            given = yes
+    if given and values.counts and not any(value in values.counts or value == ANY for value in given):
+        return None, ""  # a misspelt answer would decide against everyone
+    settled = {}
+    for value in values.counts:
+        if value in known:
+            settled[value] = known[value]
+        elif given is None and not (value and known.get(ANY)):
+            return None, ""
+        else:
+            settled[value] = bool(value and known.get(ANY))
+    return settled, origin
+
+
+def named(settled: Mapping[str, bool], values: Values) -> str:
+    """The values with yes and their numbers of rows, then those with no."""
+    said: dict[bool, list[str]] = {True: [], False: []}
+    for value, count in values.counts.most_common():
+        said[settled[value]].append(f"{values.spelled[value] or 'empty'} ({count})")
+    yes, no = (", ".join(said[answer]) for answer in (True, False))
+    return f"{yes or 'none'}; not {no}" if no else yes
+
+
+def _with(answer: bool, known: Mapping[str, bool]) -> list[str]:
+    return sorted(value for value, said in known.items() if said == answer)
