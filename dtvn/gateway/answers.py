@@ -44,8 +44,8 @@ ENTRY_BYTES_MAX = 512
 CODE_LENGTH_MAX = 64
 """Characters of an outcome code; those of dtvn.machine.reasons have at most 18."""
 
-STATE_BYTES_MAX = 4_096
-"""Size limit of a ticket's state: texts of 256 characters of four bytes, a clock of 31 members."""
+STATE_BYTES_MAX = 5_120
+"""Size limit of a ticket's state and terms: texts of 256 characters of four bytes, a clock of 31 members."""
 PLACE_BYTES = 9
 """Bytes of one more place in the clock, which never loses a place: each epoch may add one newcomer."""
 
@@ -53,6 +53,10 @@ LISTING = about("principals", "membership")
 LISTING_BYTES_MAX = 20 * 1024
 """Size limit of the state that LISTING operations return: all members of an epoch with their addresses
 (31 of 360 bytes), or all grants of a principal (64 of 280)."""
+
+OF_EVENTS = about("event")
+EVENT_BYTES_MAX = 72 * 1024
+"""Size limit of the row of an event: a thousand products whose names have 64 KiB in all, and a few texts."""
 
 FRAMING = 512
 """Bytes of a Repeat frame or of outcomes besides their codes and states."""
@@ -301,6 +305,8 @@ def _bytes_max(operation: m.Operation, epoch: int) -> int:
     """Size limit of the outcome of an operation in an epoch."""
     if operation.kind in LISTING:
         return CODE_LENGTH_MAX + LISTING_BYTES_MAX
+    if operation.kind in OF_EVENTS:
+        return CODE_LENGTH_MAX + EVENT_BYTES_MAX
     return CODE_LENGTH_MAX + STATE_BYTES_MAX + epoch * PLACE_BYTES
 
 

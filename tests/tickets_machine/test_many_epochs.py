@@ -11,7 +11,7 @@ from dtvn.protocol.consensus.membership import Membership
 from dtvn.protocol.genesis import Genesis, Member
 from tests.tickets_machine.support import Machine, public
 
-EPOCHS = 4_200
+EPOCHS = 5_200
 
 
 def stored(genesis: Genesis) -> list[ApplicationChange]:
