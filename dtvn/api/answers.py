@@ -32,14 +32,16 @@ def success(
     *,
     sequence: int | None = None,
     headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Answer:
     """The envelope; `data` is left out if absent, `message` if empty. `sequence`: place in the log that the
-    answer reflects (R17)."""
+    answer reflects (R17). `more`: further members."""
     body: dict[str, Any] = {"success": True}
     if message:
         body["message"] = message
     if data is not msgspec.UNSET:
         body["data"] = data
+    body.update(more or {})
     reflected = {} if sequence is None else {SEQUENCE_HEADER: str(sequence)}
     return bare(body, headers={**(headers or {}), **reflected})
 
@@ -51,6 +53,7 @@ def failure(error: ServiceError, *, enveloped: bool = True, code: bool = True) -
     body["error"] = str(error)
     if code:
         body["code"] = error.code
+        body.update(error.more)
     return bare(body, status=error.status, headers=error.headers)
 
 

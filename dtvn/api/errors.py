@@ -12,6 +12,7 @@ ServiceError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from dtvn.machine import reasons
 
@@ -32,6 +33,8 @@ class ServiceError(Exception):
         self.code = code or self.code
         self.status = status or self.status
         self.headers = dict(headers or {})
+        self.more: dict[str, Any] = {}
+        """Further members of the answer (dtvn.api.outcome)."""
         if self.status in (503, 504):
             self.headers["Retry-After"] = "1"  # both conditions are temporary
 

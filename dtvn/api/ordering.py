@@ -7,12 +7,16 @@ never gives a false answer.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
+from datetime import UTC, tzinfo
+from typing import Any
 
 import msgspec
 
-from dtvn.api.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
+from dtvn.api import outcome
+from dtvn.api.errors import InvalidRequest, OutcomeUnknown, Refused, TicketError, Unavailable
+from dtvn.api.outcome import Told
 from dtvn.api.times import calendar_time
 from dtvn.gateway import (
     DEFAULT_WAIT,
@@ -24,8 +28,9 @@ from dtvn.gateway import (
     agreement_of,
     valid_until,
 )
-from dtvn.machine import Command, CommandError, build, is_upheld, read_state, reasons
+from dtvn.machine import Command, CommandError, build, reasons
 from dtvn.machine.fields import DEFAULT_EVENT
+from dtvn.machine.kinds import KIND_OF
 from dtvn.machine.rows import LockRow
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.messages import Operation
@@ -53,6 +58,8 @@ class Request(msgspec.Struct, frozen=True):
     event: str = DEFAULT_EVENT
     nonce: bytes = b""
     """Repeating a request with its nonce returns the first outcome (R13)."""
+    texts: tuple[str, ...] = ()
+    """Codes whose digests the command names, if they are known here; never to be logged or answered."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -62,6 +69,8 @@ class Decision(msgspec.Struct, frozen=True):
     result: Result
     remark: str = ""
     """Replaces the message of the code: the rule that a malformed request breaks, or what a quorum lacks."""
+    zone: tzinfo = UTC
+    """The event's, for times in the answer."""
 
     @property
     def code(self) -> str:
@@ -76,28 +85,36 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """The outcome as a message."""
-        sentence = self.remark or reasons.REASONS[self.result.code].sentence
-        if self.result.code == reasons.ALREADY_CONSUMED:
-            return _admitted(self.result, sentence)
         if self.result.code in (reasons.LOCK_HELD, reasons.LOCK_WAITING):
-            return _held(self.result, sentence)
-        if self.result.code in reasons.ABOUT_DISPUTES and is_upheld(self.result.state):
-            return reasons.REASONS[reasons.ALREADY_UPHELD].sentence
-        return sentence
+            return _held(self.result, self.remark or reasons.REASONS[self.result.code].sentence)
+        return self.remark or outcome.sentence(self.result.code, self.result.state, self.zone)
 
-    def check(self) -> Decision:
-        """Returns this decision if the operation was executed; else raises the exception of its code."""
+    @property
+    def told(self) -> Told:
+        """The fields of an answer that can be acted on, of an operation on a ticket."""
+        return outcome.told(
+            KIND_OF[type(self.request.command)], self.result.code, self.result.state, self.zone
+        )
+
+    def check(self, more: Mapping[str, Any] | None = None) -> Decision:
+        """Returns this decision if the operation was executed; else raises the exception of its code.
+        `more`: further members of that answer."""
+        if self.result.code == reasons.OK:
+            return self
+        error = self._error()
+        error.more = dict(more or {})
+        raise error
+
+    def _error(self) -> TicketError:
         match self.result.code:
-            case reasons.OK:
-                return self
             case reasons.OUTCOME_UNKNOWN:
-                raise OutcomeUnknown
+                return OutcomeUnknown()
             case code if code in reasons.NOT_SENT:
-                raise Unavailable(self.sentence, code)
+                return Unavailable(self.sentence, code)
             case reasons.BAD_REQUEST:
-                raise InvalidRequest(self.sentence)
+                return InvalidRequest(self.sentence)
             case code:
-                raise Refused(code, self.sentence, sequence=self.result.sequence)
+                return Refused(code, self.sentence, sequence=self.result.sequence)
 
 
 def decide(
@@ -196,24 +213,9 @@ def _outcomes(network: GatewayFace, operations: list[Operation], wait: float) ->
         return (Result(reasons.OUTCOME_UNKNOWN),) * len(operations)
 
 
-def _admitted(result: Result, sentence: str) -> str:
-    """Appends time, gate and device of the existing admission to the message."""
-    state = read_state(result.state)
-    if state is None:
-        return sentence
-    when = _moment(state.timestamp)
-    gate = f" at gate {state.gate}" if state.gate else ""
-    device = f", device {state.device}" if state.device else ""
-    return f"{sentence.removesuffix('.')}: {when}{gate}{device}."
-
-
 def _held(result: Result, sentence: str) -> str:
     """Appends the end of the present lease to the message."""
     if not result.state:
         return sentence
     row = canonical.decode(LockRow, result.state)
-    return f"{sentence.removesuffix('.')}, at present until {_moment(row.ends)}."
-
-
-def _moment(timestamp: int) -> str:
-    return f"{calendar_time(timestamp):%Y-%m-%d %H:%M:%S UTC}"
+    return f"{sentence.removesuffix('.')}, at present until {calendar_time(row.ends):%Y-%m-%d %H:%M:%S UTC}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dtvn.machine.bodies import SECONDS_MAX
 from dtvn.machine.fields import MICROSECONDS
@@ -13,10 +14,18 @@ def calendar_time(microseconds: int) -> datetime:
     return datetime.fromtimestamp(min(microseconds // MICROSECONDS, SECONDS_MAX), UTC)
 
 
-def local_time(microseconds: int, zone: tzinfo) -> str:
-    """A time of the log in RFC 3339 with the zone's offset; in UTC where the calendar ends."""
-    moment = calendar_time(microseconds)
+def in_zone(microseconds: int, zone: tzinfo) -> datetime:
+    """A time of the log on the calendar of `zone`; in UTC where that calendar ends."""
+    at = calendar_time(microseconds)
     try:
-        return moment.astimezone(zone).isoformat()
+        return at.astimezone(zone)
     except OverflowError:
-        return moment.isoformat()
+        return at
+
+
+def named_zone(name: str) -> tzinfo:
+    """The time zone of this name; UTC without one, or if this computer does not know it."""
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC

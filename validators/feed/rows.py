@@ -18,7 +18,7 @@ from django.db import DatabaseError, connections, router
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Left
 
-from dtvn.api.told import ELSEWHERE
+from dtvn.api.outcome import ELSEWHERE
 from dtvn.machine import SEED_COUNT, SEED_TICKETS
 from dtvn.machine.contract import ABOUT, EVENT_TYPES, STATE_AFTER
 from dtvn.machine.fields import MICROSECONDS, REHEARSAL_EVENT, REHEARSAL_TICKET

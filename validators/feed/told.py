@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dtvn.api.told import told_fields
+import msgspec
+
+from dtvn.api.outcome import told_fields
 from dtvn.machine import ANSWERED_HEAD, NAMES, REASONS, AnsweredState
 from dtvn.machine.kinds import NAMING
 from dtvn.machine.reasons import OK, UNKNOWN_EVENT
@@ -33,7 +35,7 @@ def told(using: str, records: Sequence[OperationRecord]) -> dict[int, dict[str, 
     found: dict[int, dict[str, Any]] = {}
     for record in about:
         answer = answers.get(record.pk)
-        fields = {} if answer is None else told_fields(answer, zones[answer.event])
+        fields = {} if answer is None else msgspec.to_builtins(told_fields(answer, zones[answer.event]))
         if record.code == OK:
             fields |= {} if answer is None else {"state": NAMES[answer.state]}
         elif answer is not None or not record.ticket_id or record.code == UNKNOWN_EVENT:
