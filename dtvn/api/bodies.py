@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Protocol, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -14,6 +14,8 @@ from dtvn.api.errors import InvalidRequest
 from dtvn.api.ordering import Request
 from dtvn.machine import reasons
 from dtvn.machine.bodies import COMPOSED, Body, NonceBody, OperationBody
+from dtvn.machine.codes import CodeError
+from dtvn.machine.commands import code_of
 from dtvn.machine.fields import NONCE_BYTES_MAX
 from dtvn.machine.kinds import KINDS
 from dtvn.node.keys import PEER_ID_LENGTH_MAX
@@ -92,7 +94,8 @@ def convert(members: dict[str, Any], shape: type[Shape]) -> Shape:
         found = _FIELD.search(str(error))
         name = found[1] if found else "body"
         rule = _rules(shape).get(name, Meta(description="an object"))
-        if rule.min_length and present.get(name, "") == "" and name in _required(shape):
+        asked = _required(shape) | {*getattr(shape, "one_of", ())}
+        if rule.min_length and present.get(name, "") == "" and name in asked:
             code = reasons.TICKET_ID_REQUIRED if name == "ticket_id" else reasons.BAD_REQUEST
             raise InvalidRequest(f"{name} is required", code) from error
         raise InvalidRequest(f"{name} must be {rule.description}") from error
@@ -140,12 +143,65 @@ def nonce_of(body: NonceBody, header: str | None) -> bytes:
     return given
 
 
-def request_of(kind: str, body: OperationBody, header: str | None = None) -> Request:
-    """The operation that a body and an Idempotency-Key describe."""
+class Coder(Protocol):
+    """Knows the codes of events: a platform, not a node's own API."""
+
+    def digest(self, event: str, text: str) -> bytes:
+        """The digest of a code; raises machine.codes.CodeError."""
+
+    def name(self, event: str, text: str, digest: bytes) -> str:
+        """The ticket that an admission by this code names besides, "" for none."""
+
+
+def request_of(
+    kind: str, body: OperationBody, header: str | None = None, coder: Coder | None = None
+) -> Request:
+    """The operation that a body and an Idempotency-Key describe. `coder`: without one, only digests of codes
+    are taken."""
+    if body.one_of and sum(getattr(body, name) is not None for name in body.one_of) != 1:
+        _refuse_choice(body)
+    texts = _texts(body)
+    body = _with_digests(body, coder)
+    ticket = getattr(body, "ticket_id", None) or ""
     command = KINDS[kind].command(**body.fields())
-    return Request(
-        command, ticket=getattr(body, "ticket_id", ""), event=body.event, nonce=nonce_of(body, header)
-    )
+    if texts and coder is not None and (code := code_of(command)):
+        ticket = coder.name(body.event, texts[0], code)
+    return Request(command, ticket, body.event, nonce_of(body, header), texts)
+
+
+def _texts(body: OperationBody) -> tuple[str, ...]:
+    one: str | None = getattr(body, "barcode", None)
+    return tuple(getattr(body, "barcodes", None) or ()) if one is None else (one,)
+
+
+def _refuse_choice(body: OperationBody) -> None:
+    given = [name for name in body.one_of if getattr(body, name) is not None]
+    *names, last = body.one_of
+    if given:
+        raise InvalidRequest(f"only one of {', '.join(names)} and {last} may be given")
+    code = reasons.TICKET_ID_REQUIRED if last == "ticket_id" else reasons.BAD_REQUEST
+    raise InvalidRequest(f"{', '.join(names)} or {last} is required", code)
+
+
+def _with_digests(body: OperationBody, coder: Coder | None) -> OperationBody:
+    """The body with digests in place of the texts of its codes."""
+    for name in ("barcode", "barcodes"):
+        given = getattr(body, name, None)
+        if given is None:
+            continue
+        wanted = name.replace("barcode", "barcode_digest")
+        if coder is None:
+            raise InvalidRequest(f"{name}: a node takes no codes as they are printed; give {wanted}")
+        if getattr(body, wanted) is not None:
+            raise InvalidRequest(f"only one of {name} and {wanted} may be given")
+        texts = given if name == "barcodes" else [given]
+        try:
+            digests = [coder.digest(body.event, text).hex() for text in texts]
+        except CodeError as error:
+            raise InvalidRequest(f"{name}: {error}") from error
+        found = digests if name == "barcodes" else digests[0]
+        body = msgspec.structs.replace(body, **{name: None, wanted: found})
+    return body
 
 
 def _nonce(name: str, nonce: bytes) -> bytes:

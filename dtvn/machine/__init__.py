@@ -46,7 +46,9 @@ from dtvn.machine.ticket import (
     ANSWERED_HEAD,
     AnsweredState,
     TicketState,
+    answered,
     is_upheld,
+    parse_row,
     read_head,
     read_packed,
     read_state,
@@ -57,6 +59,8 @@ from dtvn.machine.transitions import NAMES, TRANSITIONS, State, kinds_to, public
 
 __all__ = [
     "ANSWERED_HEAD",
+    "answered",
+    "parse_row",
     "AnsweredState",
     "Block",
     "ChangeTicket",

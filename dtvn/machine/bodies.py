@@ -11,10 +11,12 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
+from dtvn.machine.codes import CODE_BYTES_MAX, VALID_MAX
 from dtvn.machine.fields import (
     DEFAULT_EVENT,
     LABEL_LENGTH_MAX,
     METADATA_VALUE_LENGTH_MAX,
+    MICROSECONDS,
     NAME_LENGTH_MAX,
     NONCE_BYTES_MAX,
     REASON_LENGTH_MAX,
@@ -24,6 +26,8 @@ from dtvn.protocol.genesis import EVENT_NAME
 
 SECONDS_MAX = 253_402_300_799
 """9999-12-31T23:59:59Z in Unix seconds: the last second of Python's calendar, ISO 8601 and spreadsheets."""
+BARCODE_LENGTH_MAX = 4_096
+"""Most characters of a code as it is read, with what normalising it strips."""
 COMPOSED = {"form": "NFC"}
 """Mark of texts that are composed (NFC) before their length is checked, because the log keeps them so."""
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
@@ -93,6 +97,29 @@ Seconds = Annotated[
     int,
     Meta(ge=0, le=SECONDS_MAX, description=f"a number of Unix seconds, at most {SECONDS_MAX} (year 9999)"),
 ]
+Flag = Annotated[bool, Meta(description="true or false")]
+Barcode = Annotated[
+    str,
+    Meta(
+        max_length=BARCODE_LENGTH_MAX,
+        description=f"the text of a code, 1 to {CODE_BYTES_MAX} bytes of UTF-8",
+    ),
+]
+"""A code as it was read; machine.codes normalises it and knows its limits."""
+Barcodes = Annotated[
+    list[Barcode],
+    Meta(max_length=VALID_MAX, description=f"a list of at most {VALID_MAX} texts of codes"),
+]
+BarcodeDigest = Annotated[
+    str, Meta(pattern="^[0-9A-Fa-f]{64}$", max_length=64, description="64 hex digits, the digest of a code")
+]
+BarcodeDigests = Annotated[
+    list[BarcodeDigest],
+    Meta(
+        max_length=VALID_MAX,
+        description=f"a list of at most {VALID_MAX} digests of codes, 64 hex digits each",
+    ),
+]
 # The length besides: $ also matches before a line feed at the end.
 Digest = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{64})?$", max_length=64, description="64 hex digits")]
 
@@ -106,6 +133,8 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a body that is no JSON object counts as an empty one."""
     further: ClassVar[dict[str, Any]] = {}
     """Members that the handler reads besides the fields: name -> JSON Schema."""
+    one_of: ClassVar[tuple[str, ...]] = ()
+    """Fields of which exactly one must be given."""
 
     @property
     def recorded(self) -> str:
@@ -133,6 +162,12 @@ class TicketBody(OperationBody, frozen=True, kw_only=True):
     """Fields in the body of every operation on a ticket."""
 
     ticket_id: TicketId
+
+
+def window_end(seconds: int) -> int:
+    """`not_after` in a body as the log has it: through its whole second, so "until 23:59:59" ends with the
+    day; 0 is 0."""
+    return seconds and (seconds + 1) * MICROSECONDS - 1
 
 
 SHARED = frozenset(TicketBody.__struct_fields__)

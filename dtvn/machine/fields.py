@@ -29,6 +29,7 @@ METADATA_KEY_LENGTH_MAX = 64
 METADATA_VALUE_LENGTH_MAX = 256
 NAME_LENGTH_MAX = 64
 """Most characters of a gate or a device."""
+ZONE_LENGTH_MAX = 64
 LABEL_LENGTH_MAX = 128
 """Most characters of a product or a seat."""
 REASON_LENGTH_MAX = 256

@@ -48,7 +48,7 @@ def test_a_seed_takes_any_body(content: bytes) -> None:
         ("admit", {"nonce": []}, "nonce must be a string"),
         ("admit", {"ticket_id": 5}, "ticket_id must be a string"),
         ("admit", {"ticket_id": ""}, "ticket_id is required"),
-        ("admit", {"ticket_id": None}, "ticket_id is required"),
+        ("consume", {"ticket_id": None}, "ticket_id is required"),
         ("seed", {"event": 7}, "event must be a string"),
         ("validate", {"data": "%"}, "data must be standard base64 of at most 65536 bytes"),
         ("issue", {"data": "A" * 4 * DATA_BYTES_MAX}, "data must be standard base64 of at most"),
@@ -84,7 +84,7 @@ def test_an_error_names_the_field_and_its_rule(kind: str, field: dict[str, Any],
 
 def test_the_command_has_the_fields_of_its_body() -> None:
     admit = read_body(b'{"ticket_id":"T","gate":"n","device":"d"}', OPERATIONS["admit"].body)
-    assert request_of("admit", admit).command == Admit(gate="n", device="d")
+    assert request_of("admit", admit).command == Admit(gate="n", device="d", code=b"")
     issue = read_body(
         b'{"ticket_id":"T","not_after":2,"commitment":"' + b"AB" * 32 + b'","metadata":{"b":"1","a":"2"}}',
         OPERATIONS["issue"].body,
@@ -99,4 +99,4 @@ def test_a_text_is_composed_before_it_is_counted() -> None:
     """As the log keeps it: "e" with an accent of its own is one character there."""
     decomposed = {"ticket_id": "T", "gate": "e\u0301" * 64}
     body = read_body(msgspec.json.encode(decomposed), OPERATIONS["admit"].body)
-    assert request_of("admit", body).command == Admit(gate="\u00e9" * 64)
+    assert request_of("admit", body).command == Admit(gate="\u00e9" * 64, code=b"")

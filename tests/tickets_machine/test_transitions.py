@@ -432,13 +432,13 @@ def test_every_kind_of_operation_is_encoded_and_decoded_alike() -> None:
 OF_TERMS = {"block", "unblock", "replace", "change"}
 """Kinds that leave a ticket's state alone."""
 LATER = OF_TERMS | {"import_entry"}
-"""Kinds that neither the REST API nor the simulator knows yet."""
+"""Kinds that the simulator does not know yet."""
 
 
 def test_kinds_on_tickets_are_known_where_no_table_is_read() -> None:
     """In the simulator, and in the table of transitions."""
     assert EVENT_TYPES.keys() == NAMING | {"seed", "set_event"}
     assert STATE_AFTER.keys() - {"seed"} == NAMING - {"resolve"} - OF_TERMS | {"clear", "uphold"}
-    assert OPERATIONS.keys() == NAMING - LATER | {"seed"}
+    assert OPERATIONS.keys() == NAMING | {"seed"}
     assert ANSWERS.keys() == NAMING - {"resolve"} - LATER | {"clear", "uphold"}
     assert set(workload.KINDS) == NAMING - LATER

@@ -10,8 +10,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from django.db import DatabaseError, connections, transaction
 
 from dtvn.api.helper.ledger import BEYOND, Changes, Holdings, Position
+from dtvn.api.outcome import details
 from dtvn.api.queries import RecordsQuery, TicketsQuery
 from dtvn.api.reads import Page
+from dtvn.api.times import named_zone
 from dtvn.ledger import Location
 from dtvn.machine.contract import Listed, ticket_of_bytes
 from dtvn.protocol.genesis import Principal
@@ -72,7 +74,10 @@ class NodeReader:
     def read_ticket(self, event: str, ticket_id: str) -> dict[str, Any] | None:
         """See TicketLedger."""
         pair = read_packed.packed_ticket(ALIAS, event, ticket_id)
-        return None if pair is None else ticket_of_bytes(*pair, read.member_names(ALIAS, self._founders))
+        if pair is None:
+            return None
+        plain = ticket_of_bytes(*pair, read.member_names(ALIAS, self._founders))
+        return plain | details(*pair, lambda name: named_zone(self.event_zone(name)))
 
     @_reading
     def list_tickets(self, query: TicketsQuery) -> Page:
@@ -123,6 +128,12 @@ class NodeReader:
     def storage_stats(self) -> dict[str, int]:
         """See HelperLedger."""
         return read.storage_stats(ALIAS)
+
+    @_reading
+    def event_zone(self, event: str) -> str:
+        """See HelperLedger."""
+        row = read.event_row(ALIAS, event)
+        return "" if row is None else row.zone
 
     @_reading
     def principals(self) -> list[Principal]:

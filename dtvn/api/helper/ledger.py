@@ -54,6 +54,9 @@ class HelperLedger(TicketLedger, Protocol):
     def storage_stats(self) -> dict[str, int]:
         """Figures under the contract's keys."""
 
+    def event_zone(self, event: str) -> str:
+        """The name of an event's time zone; "" for none."""
+
     def principals(self) -> list[Principal]:
         """Principals that the log added or changed since genesis."""
 

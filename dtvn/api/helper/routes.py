@@ -13,13 +13,14 @@ from starlette.responses import Response
 from dtvn.api.answers import Answer, bare, success
 from dtvn.api.bodies import read_body, request_of
 from dtvn.api.calls import Call
-from dtvn.api.errors import ApiError
+from dtvn.api.errors import ApiError, ServiceError
 from dtvn.api.helper.front import NONCE
 from dtvn.api.helper.service import Service
 from dtvn.api.ordering import Decision
+from dtvn.api.outcome import details
 from dtvn.api.queries import RecordsQuery, TicketsQuery, read_event, read_records_query, read_tickets_query
 from dtvn.api.reads import answer_page, answer_ticket, read_ticket
-from dtvn.api.writes import answer_operation, issued_ticket
+from dtvn.api.writes import answer_operation, issued_ticket, members_untold
 from dtvn.machine import State, public_counts, reasons, seeded_count
 from dtvn.machine.contract import ticket_of_bytes
 from dtvn.machine.fields import MICROSECONDS
@@ -45,20 +46,27 @@ class Routes:
         """POST of one operation, ordered by the cluster with this node as its entry."""
 
         async def handle(http: Request) -> Answer:
-            body = read_body(await _body(http), OPERATIONS[kind].body)
-            request = request_of(kind, body, http.headers.get("Idempotency-Key"))
-            http.scope[NONCE] = request.nonce
-            decision = await self._service.decide(request)
-            return answer_operation(kind, decision, self._data(kind, decision))
+            try:
+                body = read_body(await _body(http), OPERATIONS[kind].body)
+                request = request_of(kind, body, http.headers.get("Idempotency-Key"))
+                http.scope[NONCE] = request.nonce
+                decision = await self._service.decide(request)
+                return answer_operation(kind, decision, self._data(kind, decision))
+            except ServiceError as error:
+                error.more = error.more or members_untold(kind, error)
+                raise
 
         return handle
 
     def _data(self, kind: str, decision: Decision) -> Any:
+        if decision.code != reasons.OK:
+            return msgspec.UNSET
         if kind == "seed":
             return {"seeded": seeded_count(decision.result.state)}
         if (known := issued_ticket(decision)) is None:
             return msgspec.UNSET
-        return ticket_of_bytes(*known, [member.id for member in self._service.genesis.members])
+        names = [member.id for member in self._service.genesis.members]
+        return ticket_of_bytes(*known, names) | details(*known, lambda _event: decision.zone)
 
     # --- the ledger -----------------------------------------------------------------------------
 

@@ -12,9 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from dtvn.api.errors import ApiError, ServiceError, Unavailable
 from dtvn.api.helper.ledger import HelperLedger, OpenReader
 from dtvn.api.ordering import Decision, Request, decide
+from dtvn.api.times import named_zone
 from dtvn.gateway import Gateway, read_identity
 from dtvn.ledger import Location
 from dtvn.net import KeyFileError
@@ -168,7 +171,7 @@ class Service:
     # --- consensus ------------------------------------------------------------------------------
 
     async def decide(self, request: Request) -> Decision:
-        """Have an operation ordered with this node as its entry; raise TicketError unless it was applied."""
+        """Have an operation ordered with this node as its entry; returns the cluster's decision."""
         self.status  # noqa: B018
         if self._gateway is None:
             raise ApiError(503, "read_only", self._no_gateway)
@@ -179,7 +182,8 @@ class Service:
             await self._reach_members(self._gateway)
             call = partial(decide, self._gateway, [request], actor=self._gateway.principal, entry=self.node)
             [decision] = await asyncio.get_running_loop().run_in_executor(self._writers, call)
-            return decision.check()
+            zone = await self.read(self.ledger.event_zone, request.event)
+            return msgspec.structs.replace(decision, zone=named_zone(zone))
         finally:
             self._waiting -= 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -62,11 +62,22 @@ def rule(at: Context, operation: Operation, command: Admit, ticket: Ticket | Non
     return reasons.OK, answered(state, asked.terms)
 
 
-class AdmitBody(bodies.TicketBody, frozen=True, kw_only=True):
+class AdmitBody(bodies.OperationBody, frozen=True, kw_only=True):
     """Body of /tickets/admit."""
 
+    one_of: ClassVar[tuple[str, ...]] = ("barcode", "barcode_digest", "ticket_id")
+
+    ticket_id: bodies.TicketId | None = None
+    barcode: bodies.Barcode | None = None
+    """What was scanned; the API replaces it by its digest."""
+    barcode_digest: bodies.BarcodeDigest | None = None
     gate: bodies.Name = ""
     device: bodies.Name = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields in the form that Admit takes."""
+        code = bytes.fromhex(self.barcode_digest or "")
+        return {"gate": self.gate, "device": self.device, "code": code}
 
 
 KIND = Kind(
@@ -80,8 +91,9 @@ KIND = Kind(
     rest=Rest(
         AdmitBody,
         "Admitted",
-        "Admit a ticket with one scan: ISSUED or VALIDATED becomes CONSUMED.",
-        example={"ticket_id": "T-1", "gate": "north", "nonce": "scan-0001"},
+        "Admit with one scan, by code or by id: ISSUED or VALIDATED becomes CONSUMED.",
+        example={"barcode": "4ab7x2k9", "gate": "north", "nonce": "scan-0001"},
+        full=True,
     ),
     told=True,
     verb="admitted",

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from dtvn.machine import reasons
+from dtvn.machine import bodies, reasons
 from dtvn.machine.context import Context
 from dtvn.machine.fields import REASON_LENGTH_MAX, Command
-from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.kinds.kind import Kind, Rest, Result
 from dtvn.machine.kinds.terms_changes import amend, shown, told
 from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.protocol.consensus.messages import Operation
@@ -33,6 +33,26 @@ def rule(at: Context, operation: Operation, command: Block, ticket: Ticket | Non
     return amend(at, operation, ticket, terms, blocked)
 
 
+class BlockBody(bodies.TicketBody, frozen=True, kw_only=True):
+    """Body of /tickets/block."""
+
+    reason: bodies.Reason = ""
+
+
 KIND = Kind(
-    name="block", command=Block, rule=rule, capability="operate", shown=shown, event_type="ticket_blocked"
+    name="block",
+    command=Block,
+    rule=rule,
+    capability="operate",
+    shown=shown,
+    rest=Rest(
+        BlockBody,
+        "Ticket blocked",
+        "Block a ticket: it opens nothing until it is unblocked. The log keeps the reason: no personal data.",
+        example={"ticket_id": "T-1", "reason": "stolen"},
+        full=True,
+    ),
+    told=True,
+    verb="blocked",
+    event_type="ticket_blocked",
 )

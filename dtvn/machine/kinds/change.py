@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from dtvn.machine import reasons
+from dtvn.machine import bodies, reasons
 from dtvn.machine.context import Context
-from dtvn.machine.fields import Command, CommandError, Label, Moment
-from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.fields import MICROSECONDS, Command, CommandError, Label, Moment
+from dtvn.machine.kinds.kind import Kind, Rest, Result
 from dtvn.machine.kinds.terms_changes import amend, shown, told
 from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.machine.transitions import State
@@ -43,6 +45,23 @@ def rule(at: Context, operation: Operation, command: ChangeTicket, ticket: Ticke
     return amend(at, operation, ticket, terms, wanted)
 
 
+class ChangeBody(bodies.TicketBody, frozen=True, kw_only=True):
+    """Body of /tickets/change; what is left out stays."""
+
+    product: bodies.Label | None = None
+    seat: bodies.Label | None = None
+    not_before: bodies.Seconds | None = None
+    not_after: bodies.Seconds | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields in the form that ChangeTicket takes."""
+        begin, end = self.not_before, self.not_after
+        return super().fields() | {
+            "not_before": None if begin is None else begin * MICROSECONDS,
+            "not_after": None if end is None else bodies.window_end(end),
+        }
+
+
 KIND = Kind(
     name="change",
     command=ChangeTicket,
@@ -50,5 +69,14 @@ KIND = Kind(
     capability="operate",
     check=check,
     shown=shown,
+    rest=Rest(
+        ChangeBody,
+        "Ticket changed",
+        "Change product, seat or window of a ticket that has not entered; what is left out stays.",
+        example={"ticket_id": "T-1", "seat": "B-7"},
+        full=True,
+    ),
+    told=True,
+    verb="changed",
     event_type="ticket_changed",
 )

@@ -27,7 +27,12 @@ KIND = Kind(
     command=Consume,
     rule=move,
     capability="gate",
-    rest=Rest(ConsumeBody, "Ticket consumed successfully", "Consume a ticket: VALIDATED becomes CONSUMED."),
+    rest=Rest(
+        ConsumeBody,
+        "Ticket consumed successfully",
+        "Consume a ticket: VALIDATED becomes CONSUMED.",
+        full=True,
+    ),
     told=True,
     verb="consumed",
     acts=(

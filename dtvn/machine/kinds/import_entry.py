@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from dtvn.machine import reasons
+from dtvn.machine import bodies, reasons
 from dtvn.machine.context import Context
-from dtvn.machine.fields import Command, Moment, Name
-from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.fields import MICROSECONDS, Command, Moment, Name
+from dtvn.machine.kinds.kind import Kind, Rest, Result
 from dtvn.machine.kinds.lifecycle import late, settle
 from dtvn.machine.kinds.terms_changes import shown, told
 from dtvn.machine.ticket import Ticket, read_terms
@@ -45,11 +47,32 @@ def rule(at: Context, operation: Operation, command: ImportEntry, ticket: Ticket
     return reasons.OK, told(ticket)
 
 
+class ImportEntryBody(bodies.TicketBody, frozen=True, kw_only=True):
+    """Body of /tickets/import_entry."""
+
+    at: bodies.Seconds = 0
+    gate: bodies.Name = ""
+    device: bodies.Name = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields in the form that ImportEntry takes."""
+        return super().fields() | {"at": self.at * MICROSECONDS}
+
+
 KIND = Kind(
     name="import_entry",
     command=ImportEntry,
     rule=rule,
     capability="operate",
     shown=shown,
+    rest=Rest(
+        ImportEntryBody,
+        "Entry imported",
+        "Record an entry that was made elsewhere; window, block and product are not asked.",
+        example={"ticket_id": "T-1", "at": 1785510000, "gate": "north"},
+        full=True,
+    ),
+    told=True,
+    verb="imported",
     event_type="ticket_consumed",
 )

@@ -46,6 +46,11 @@ class IssueBody(bodies.TicketBody, frozen=True, kw_only=True):
     ] = 0
     product: bodies.Label = ""
     seat: bodies.Label = ""
+    barcodes: bodies.Barcodes | None = None
+    """Codes as they are printed; the API replaces them by their digests."""
+    barcode_digests: bodies.BarcodeDigests | None = None
+    blocked: bodies.Flag = False
+    block_reason: bodies.Reason = ""
     commitment: bodies.Digest = ""
     data: Annotated[
         bytes,
@@ -72,10 +77,12 @@ class IssueBody(bodies.TicketBody, frozen=True, kw_only=True):
 
     def fields(self) -> dict[str, Any]:
         """Return the fields in the form that Issue takes."""
-        return super().fields() | {
+        fields = super().fields()
+        del fields["barcodes"]
+        return fields | {
             "not_before": self.not_before * MICROSECONDS,
-            # Through its whole second: "until 23:59:59" ends with the day.
-            "not_after": self.not_after and (self.not_after + 1) * MICROSECONDS - 1,
+            "not_after": bodies.window_end(self.not_after),
+            "codes": tuple(map(bytes.fromhex, fields.pop("barcode_digests") or ())),
             "commitment": bytes.fromhex(self.commitment),
             "metadata": tuple(sorted(self.metadata.items())),
         }
@@ -163,7 +170,7 @@ KIND = Kind(
     rest=Rest(
         IssueBody,
         "Ticket issued",
-        "Issue a ticket.",
+        "Issue a ticket. A product that its event does not list is added as an entrance; the answer says so.",
         example={"ticket_id": "T-1", "event": "default"},
         path="tickets",
     ),

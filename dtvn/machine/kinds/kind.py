@@ -44,6 +44,8 @@ class Rest(msgspec.Struct, frozen=True):
     """One sentence for the API document."""
     example: dict[str, Any] | None = msgspec.field(default_factory=lambda: {"ticket_id": "T-1"})
     """A body in the API document; None: none."""
+    full: bool = False
+    """Whether its answers have the fields of dtvn.api.outcome, for whoever acts on them."""
     path: str = ""
     """Below /api/v1/; "": tickets/<kind>."""
 

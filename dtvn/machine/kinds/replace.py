@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from dtvn.machine import reasons
+from dtvn.machine import bodies, reasons
 from dtvn.machine.codes import CODES_MAX, VALID_MAX
 from dtvn.machine.context import Context
 from dtvn.machine.fields import Command, Digest
-from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.kinds.kind import Kind, Rest, Result
 from dtvn.machine.kinds.terms_changes import amend, shown, told
 from dtvn.machine.terms import check_codes
 from dtvn.machine.ticket import Ticket, read_terms
@@ -43,6 +43,20 @@ def rule(at: Context, operation: Operation, command: Replace, ticket: Ticket | N
     return amend(at, operation, ticket, terms, replaced)
 
 
+class ReplaceBody(bodies.TicketBody, frozen=True, kw_only=True):
+    """Body of /tickets/replace."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("barcodes", "barcode_digests")
+
+    barcodes: bodies.Barcodes | None = None
+    """Codes as they are printed; the API replaces them by their digests."""
+    barcode_digests: bodies.BarcodeDigests | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields in the form that Replace takes."""
+        return {"codes": tuple(map(bytes.fromhex, self.barcode_digests or ()))}
+
+
 KIND = Kind(
     name="replace",
     command=Replace,
@@ -50,5 +64,14 @@ KIND = Kind(
     capability="operate",
     check=check,
     shown=shown,
+    rest=Rest(
+        ReplaceBody,
+        "Codes replaced",
+        "Give a ticket new codes; the old ones are revoked.",
+        example={"ticket_id": "T-1", "barcodes": ["9k2x7ba4"]},
+        full=True,
+    ),
+    told=True,
+    verb="given new codes",
     event_type="ticket_replaced",
 )

@@ -11,7 +11,15 @@ import msgspec
 from dtvn.machine import reasons
 from dtvn.machine.context import Context
 from dtvn.machine.events import PRODUCTS_MAX
-from dtvn.machine.fields import LABEL_LENGTH_MAX, Command, CommandError, Label, Moment, is_text
+from dtvn.machine.fields import (
+    LABEL_LENGTH_MAX,
+    ZONE_LENGTH_MAX,
+    Command,
+    CommandError,
+    Label,
+    Moment,
+    is_text,
+)
 from dtvn.machine.kinds.kind import Kind, Result
 from dtvn.machine.ticket import Ticket
 from dtvn.protocol import canonical
@@ -19,7 +27,6 @@ from dtvn.protocol.consensus.messages import Operation
 
 ZONE = "^([A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*)?$"
 """Form of a name in the IANA time zone database; the core knows no such names."""
-ZONE_LENGTH_MAX = 64
 NAMES_BYTES_MAX = 64 * 1024
 """Most bytes of all names of products in one operation, so that a certificate has room for it."""
 

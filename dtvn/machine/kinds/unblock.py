@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from dtvn.machine import reasons
+from dtvn.machine import bodies, reasons
 from dtvn.machine.context import Context
 from dtvn.machine.fields import Command
-from dtvn.machine.kinds.kind import Kind, Result
+from dtvn.machine.kinds.kind import Kind, Rest, Result
 from dtvn.machine.kinds.terms_changes import amend, shown, told
 from dtvn.machine.ticket import Ticket, read_terms
 from dtvn.protocol.consensus.messages import Operation
@@ -28,11 +28,24 @@ def rule(at: Context, operation: Operation, command: Unblock, ticket: Ticket | N
     return amend(at, operation, ticket, terms, free)
 
 
+class UnblockBody(bodies.TicketBody, frozen=True, kw_only=True):
+    """Body of /tickets/unblock."""
+
+
 KIND = Kind(
     name="unblock",
     command=Unblock,
     rule=rule,
     capability="operate",
     shown=shown,
+    rest=Rest(
+        UnblockBody,
+        "Ticket unblocked",
+        "End the block of a ticket.",
+        example={"ticket_id": "T-1"},
+        full=True,
+    ),
+    told=True,
+    verb="unblocked",
     event_type="ticket_unblocked",
 )
