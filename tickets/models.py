@@ -1,4 +1,4 @@
-"""Ticket data that the platform keeps outside the log: holders (erasable), events' time zones, imports.
+"""Ticket data that the platform keeps outside the log: holders (erasable), codes, zones of events, imports.
 
 Tickets themselves are rows of the learner (validators.ledger); nothing here decides anything.
 """
@@ -68,6 +68,33 @@ class TicketHolder(models.Model):
                 condition=models.Q(erased_at__isnull=False),
                 name="holders_erased",
             ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event}/{self.ticket}"
+
+
+class TicketCode(models.Model):
+    """A code as it is printed on one ticket, for exports, searches and hints; the log holds its digest only.
+
+    Written before the operation is sent, so what opens a ticket is what the log says, never this table. A
+    code is no personal data: it stays when the holder is erased.
+    """
+
+    event = models.CharField(max_length=64)
+    ticket = models.CharField(max_length=128)
+    code = models.TextField(editable=False, help_text="In normal form (dtvn.machine.codes).")
+    folded = models.TextField(editable=False, help_text="tickets.services.codes.folded")
+    digest = models.CharField(max_length=64, editable=False, help_text="In hex, as the log knows it.")
+
+    class Meta:
+        ordering: ClassVar = ["event", "ticket", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["event", "ticket", "digest"], name="one_text_per_code")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["event", "folded"], name="codes_by_folded"),
+            models.Index(fields=["event", "digest"], name="codes_by_digest"),
         ]
 
     def __str__(self) -> str:

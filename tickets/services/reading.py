@@ -28,11 +28,14 @@ from dtvn.proof.reads import proved_ticket
 from dtvn.protocol import quorum
 from dtvn.protocol.consensus.certificate import CheckpointCertificate
 from dtvn.protocol.consensus.membership import Membership
+from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
 from validators.services.epochs import known_chain
 from validators.services.network import gateway
 
+BARRIER_WAIT = 3.0
+"""Seconds until the platform's copy must have applied a barrier."""
 WAIT = 3.0
 """Seconds within which a proof must be found."""
 REACH_WAIT = 1.0
@@ -219,6 +222,16 @@ def barrier(patience: float = DEFAULT_WAIT + ANSWER_SLACK) -> int:
     except (GatewayClosed, CancelledError, TimeoutError) as error:
         raise OutcomeUnknown from error
     return decided(gateway(), Request(Barrier()), outcome).check().result.sequence
+
+
+def caught_up(at_least: int = 0) -> int:
+    """Wait until the platform's copy includes a barrier ordered now, and `at_least` if that is soon; returns
+    the copy's sequence. Raises TicketError when the cluster does not answer or the copy is behind."""
+    ordered = barrier()
+    sequence = feed.wait_for(max(ordered, at_least), BARRIER_WAIT)
+    if sequence < ordered:
+        raise Unavailable("The platform's copy of the log is behind; try again later.")
+    return sequence
 
 
 def _forked() -> None:

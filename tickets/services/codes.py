@@ -1,0 +1,159 @@
+"""Codes of tickets as texts: their digests, and the platform's own table of them (models.TicketCode).
+
+The log knows digests only and decides alone. The table serves exports, searches and hints; what a hint says,
+the platform's copy of the log confirms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from dtvn.api.ordering import Decision, Request
+from dtvn.machine import Issue, Replace, reasons
+from dtvn.machine.codes import code_digest, default_salt, normalised
+from dtvn.machine.rows import EventRow
+from dtvn.protocol.genesis import cluster_id
+from tickets.models import TicketCode
+from tickets.services.search import folded as without_case
+from validators import feed
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import models as ledger
+from validators.ledger import read
+from validators.services.network import gateway
+
+ROWS_AT_ONCE = 500
+"""Rows per query; SQLite takes at most 32,766 parameters."""
+FOLDED_LENGTH_MAX = 512
+"""Characters of a folded code: PostgreSQL limits the size of an index row."""
+CANDIDATES_MAX = 8
+"""Codes that a hint compares with the one that was not found."""
+UNDECIDED = reasons.NOT_SENT | {reasons.OUTCOME_UNKNOWN}
+"""Codes after which the operation may still be executed, or be sent again."""
+OWN_WRITES_WAIT = 1.0
+"""Seconds for the platform's copy to include a refusal."""
+_LOOKS = str.maketrans("oil", "011")
+
+
+def salt_of(event: str, row: EventRow | None) -> bytes:
+    """The salt, 32 bytes, of the codes of an event with this row."""
+    return row.salt if row is not None else default_salt(cluster_id(gateway().genesis), event)
+
+
+def digest_of(event: str, text: str) -> bytes:
+    """The digest under which the log knows a code; raises machine.codes.CodeError, which names no code."""
+    return code_digest(salt_of(event, read.event_row(LEARNER_ALIAS, event)), text)
+
+
+def ids_are_codes(row: EventRow | None) -> bool:
+    """Whether a scanned text may be the id of a ticket of the event with this row."""
+    return row is None or not row.declared or row.ids_are_codes
+
+
+def folded(text: str) -> str:
+    """What a code looks like: without case, separators and forms of characters, 0 for O, 1 for I and l."""
+    plain = without_case(text)
+    looks = "".join(filter(str.isalnum, plain)).translate(_LOOKS) or plain
+    return looks[:FOLDED_LENGTH_MAX]
+
+
+def remember_codes(event: str, tickets: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Store the codes (texts) of tickets of one event by id, before they are sent; a repetition changes
+    nothing. Raises machine.codes.CodeError."""
+    salt = salt_of(event, read.event_row(LEARNER_ALIAS, event))
+    rows = [
+        TicketCode(
+            event=event,
+            ticket=ticket,
+            code=(code := normalised(text)),
+            folded=folded(code),
+            digest=code_digest(salt, code).hex(),
+        )
+        for ticket, texts in tickets
+        for text in texts
+    ]
+    TicketCode.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE, ignore_conflicts=True)
+
+
+def forget_codes(event: str, tickets: Iterable[str]) -> None:
+    """Delete what was stored for an operation that was refused: codes of these tickets that are not theirs
+    in the platform's copy of the log, which must include the refusal."""
+    for part in _parts(sorted(set(tickets))):
+        rows = TicketCode.objects.filter(event=event, ticket__in=part)
+        found = list(rows.values_list("pk", "ticket", "digest"))
+        owners = _owners(event, [digest for _pk, _ticket, digest in found])
+        wrong = [pk for pk, ticket, digest in found if owners.get(digest, ("", False))[0] != ticket]
+        for keys in _parts(wrong):
+            TicketCode.objects.filter(pk__in=keys).delete()
+
+
+def remember(requests: Sequence[Request]) -> None:
+    """Store the codes that these operations give to tickets."""
+    for event, given in _giving(requests).items():
+        remember_codes(event, ((request.ticket, request.texts) for request in given))
+
+
+def forget_refused(decisions: Sequence[Decision]) -> None:
+    """Delete the codes that these operations were to give to tickets, and did not."""
+    refused = [one for one in decisions if one.code != reasons.OK and one.code not in UNDECIDED]
+    given = _giving([decision.request for decision in refused])
+    if given:
+        feed.wait_for(max(decision.result.sequence for decision in refused), OWN_WRITES_WAIT)
+    for event, requests in given.items():
+        forget_codes(event, (request.ticket for request in requests))
+
+
+def _giving(requests: Sequence[Request]) -> dict[str, list[Request]]:
+    """Event -> the operations that give codes, of which the texts are known, to its tickets."""
+    found: dict[str, list[Request]] = {}
+    for request in requests:
+        if request.texts and isinstance(request.command, Issue | Replace):
+            found.setdefault(request.event, []).append(request)
+    return found
+
+
+def hint_of(event: str, text: str, *, shown: bool) -> str:
+    """A sentence about a code of the event that the given one, which was not found, may be meant to be; ""
+    without one. `shown`: it names that code and its ticket."""
+    given = normalised(text)
+    rows = TicketCode.objects.filter(event=event, folded=folded(given))
+    found = list(rows.values_list("code", "ticket", "digest")[:CANDIDATES_MAX])
+    owners = _owners(event, [digest for _code, _ticket, digest in found])
+    likely = [(code, ticket) for code, ticket, digest in found if owners.get(digest) == (ticket, False)]
+    if not likely:
+        return _hint_of_ids(event, given, shown=shown)
+    same = [(code, ticket) for code, ticket in likely if code.casefold() == given.casefold()]
+    says = "It differs only in case from" if same else "It looks like"
+    code, ticket = (same or likely)[0]
+    if not shown:
+        return f"{says} a code of this event."
+    return f"{says} {code!r}, a code of ticket {ticket}."
+
+
+def _hint_of_ids(event: str, given: str, *, shown: bool) -> str:
+    """The same for ids, where they are codes; only other cases of the whole text are tried."""
+    if not ids_are_codes(read.event_row(LEARNER_ALIAS, event)):
+        return ""
+    others = {given.upper(), given.lower()} - {given}
+    known = ledger.Ticket.objects.using(LEARNER_ALIAS).filter(event=event, ticket_id__in=others)
+    name = known.values_list("ticket_id", flat=True).first()
+    if name is None:
+        return ""
+    return f"It differs only in case from {f'ticket {name}' if shown else 'a ticket of this event'}."
+
+
+def _owners(event: str, digests: Sequence[str]) -> dict[str, tuple[str, bool]]:
+    """Digest in hex -> (ticket, whether the code was replaced), of those that the log knows."""
+    owners: dict[str, tuple[str, bool]] = {}
+    for part in _parts(list(digests)):
+        rows = ledger.TicketCode.objects.using(LEARNER_ALIAS).filter(
+            event=event, digest__in=[bytes.fromhex(digest) for digest in part]
+        )
+        for digest, ticket, revoked in rows.values_list("digest", "ticket_id", "revoked"):
+            owners[bytes(digest).hex()] = (ticket, revoked)
+    return owners
+
+
+def _parts(items: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(items), ROWS_AT_ONCE):
+        yield items[start : start + ROWS_AT_ONCE]

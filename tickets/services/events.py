@@ -1,0 +1,128 @@
+"""Events of tickets: created and changed by an ordered operation, shown from the platform's copy."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from dtvn.api.errors import InvalidRequest
+from dtvn.api.ordering import Decision, Request
+from dtvn.api.outcome import moment
+from dtvn.machine import SetEvent
+from dtvn.machine.fields import DEFAULT_EVENT
+from dtvn.machine.rows import EventRow
+from tickets.models import check_zone
+from tickets.services.reading import caught_up
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import event_zones, read
+from validators.ledger.models import Ticket
+from validators.ledger.read import EventSummary
+from validators.services.decide import decide
+
+RESERVED = frozenset({"validate", "validate-sequence", "stream", "runs"})
+"""No slugs: routes of agents' events stand at these names."""
+
+Products = tuple[tuple[str, bool], ...]
+"""(name, whether it admits)."""
+
+
+def set_event(
+    slug: str,
+    *,
+    actor: str,
+    name: str | None = None,
+    zone: str | None = None,
+    doors: int | None = None,
+    ids_are_codes: bool | None = None,
+    products: Products | None = None,
+    nonce: bytes = b"",
+) -> Decision:
+    """Create an event or change it; returns the cluster's decision. Raises InvalidRequest.
+
+    `doors`: Unix microseconds, 0: not said. None: stays as the platform's copy has it. For an event that
+    nobody created but that holds tickets, that is what it did so far: ids are codes, and the products of its
+    tickets admit. So nobody is shut out by a change of something else.
+    """
+    if slug in RESERVED:
+        raise InvalidRequest(f"slug must not be one of {', '.join(sorted(RESERVED))}")
+    if zone:
+        try:
+            check_zone(zone)
+        except ValidationError as error:
+            raise InvalidRequest(f"zone: {error.message}") from error
+    row = read.event_row(LEARNER_ALIAS, slug)
+    if row is None or not row.declared:
+        tickets = any(read.count_tickets(LEARNER_ALIAS, slug).values())
+        known = SetEvent(
+            ids_are_codes=tickets,
+            products=_products_of_tickets(slug) if tickets and products is None else (),
+        )
+    else:
+        known = SetEvent(row.name, row.zone, row.doors, row.ids_are_codes, row.products)
+    command = SetEvent(
+        known.name if name is None else name,
+        known.zone if zone is None else zone,
+        known.doors if doors is None else doors,
+        known.ids_are_codes if ids_are_codes is None else ids_are_codes,
+        known.products if products is None else products,
+    )
+    (decision,) = decide([Request(command, event=slug, nonce=nonce)], actor=actor)
+    return decision
+
+
+def settled_row(event: str) -> tuple[bool, EventRow | None]:
+    """Whether there is such an event, and its row. A copy that knows none catches up first, so it is never
+    taken for unknown because the platform is behind. Raises TicketError when that is not possible."""
+    known, row = _known_row(event)
+    if known:
+        return known, row
+    caught_up()
+    return _known_row(event)
+
+
+def _known_row(event: str) -> tuple[bool, EventRow | None]:
+    """The same as the platform's copy has it: somebody created the event, or it holds tickets, or it is that
+    of the founding contract."""
+    row = read.event_row(LEARNER_ALIAS, event)
+    known = event == DEFAULT_EVENT or (row is not None and row.declared)
+    return known or Ticket.objects.using(LEARNER_ALIAS).filter(event=event).exists(), row
+
+
+def zone_of(event: str) -> tzinfo:
+    """The time zone of an event, the platform's for one that says none."""
+    return event_zones.zone_of(read.event_row(LEARNER_ALIAS, event))
+
+
+def shown(found: EventSummary) -> dict[str, Any]:
+    """An event as JSON."""
+    row = found.row if found.row is not None and found.row.declared else None
+    return {
+        "slug": found.event,
+        "name": row.name if row else "",
+        "zone": row.zone if row else "",
+        "doors": moment(row.doors, event_zones.zone_of(row)) if row else None,
+        "ids_are_codes": row.ids_are_codes if row else True,
+        "products": [{"name": name, "admits": admits} for name, admits in (row.products if row else ())],
+        "declared": row is not None,
+        "tickets": found.tickets,
+        "blocked": found.blocked,
+    }
+
+
+def summary_of(slug: str, row: EventRow | None = None) -> EventSummary | None:
+    """One event with its counts, None if there is none. `row`: newer than the platform's copy."""
+    row = row or read.event_row(LEARNER_ALIAS, slug)
+    tickets = read.count_tickets(LEARNER_ALIAS, slug)
+    if not any(tickets.values()) and (row is None or not row.declared):
+        return None
+    blocked = Ticket.objects.using(LEARNER_ALIAS).filter(event=slug, blocked=True).count()
+    return EventSummary(slug, row, tickets, blocked)
+
+
+def _products_of_tickets(event: str) -> Products:
+    """The products of an event's tickets, all of which admit."""
+    tickets = Ticket.objects.using(LEARNER_ALIAS).filter(event=event).exclude(product="")
+    names = tickets.order_by("product").values_list("product", flat=True).distinct()
+    return tuple((name, True) for name in names)
