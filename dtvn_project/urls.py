@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("tickets.rest.urls")),
     path("", include("tickets.pages.urls")),
     path("", include("events.rest.urls")),
+    path("", include("tickets.rest.event_urls")),  # behind the names of runs, which are no slugs
     path("", include("simulator.web.urls")),
     path("", include("validators.rest.urls")),
     path("", include("validators.dashboard.urls")),

@@ -8,13 +8,13 @@ from typing import Any
 from django.db import models
 from django.db.models import F
 
-from dtvn.machine import operation_digest, state_of
+from dtvn.machine import operation_digest, state_of, ticket_of
 from dtvn.machine.rows import TicketRow
 from dtvn.protocol import canonical
 from dtvn.protocol.consensus.effects import ApplicationChange
 from dtvn.protocol.consensus.messages import Outcome
 from dtvn.protocol.consensus.verified import VerifiedBundle
-from validators.ledger.models import Counter, LedgerMeta, OperationRecord, StateRow, Ticket
+from validators.ledger.models import Counter, LedgerMeta, OperationRecord, StateRow, Ticket, TicketCode
 from validators.ledger.outcomes import ORDERED_OPERATION_SLOTS
 from validators.ledger.state_rows import state_key, state_row
 
@@ -65,8 +65,13 @@ class TableWriter:
     ) -> None:
         counts: Count[str] = Count()
         self._write_tickets([change.row for change in changes if change.table == "ticket"], counts)
+        self._write_codes([change.row for change in changes if change.table == "ticket"])
         self._write_state(
-            [change for change in changes if change.table in ("principal", "retired", "lock", "waiter")]
+            [
+                change
+                for change in changes
+                if change.table in ("principal", "retired", "lock", "waiter", "event")
+            ]
         )
         self._write_operations(sequence, timestamp, bundle, outcomes, counts)
         for name, value in counts.items():
@@ -89,7 +94,7 @@ class TableWriter:
     def _write_tickets(rows: list[TicketRow], counts: Count[str]) -> None:
         known = Ticket.objects.using("learner").filter(ticket_id__in=[row.ticket for row in rows])
         old = dict(known.values_list("ticket_id", "state"))
-        shown = ("validator", "timestamp", "sequence", "gate", "device", "product", "seat")
+        shown = ("validator", "timestamp", "sequence", "gate", "device", "product", "seat", "blocked")
         for row in rows:
             counts[f"ticket/{_state(row)}/{row.event}"] += 1
             if row.ticket in old:
@@ -112,6 +117,17 @@ class TableWriter:
         )
 
     @staticmethod
+    def _write_codes(rows: list[TicketRow]) -> None:
+        codes = [
+            TicketCode(event=row.event, digest=digest, ticket_id=row.ticket, revoked=digest in row.revoked)
+            for row in rows
+            for digest in (*row.codes, *row.revoked)
+        ]
+        TicketCode.objects.using("learner").bulk_create(
+            codes, update_conflicts=True, unique_fields=["event", "digest"], update_fields=["revoked"]
+        )
+
+    @staticmethod
     def _write_operations(
         sequence: int,
         timestamp: int,
@@ -131,7 +147,7 @@ class TableWriter:
                     view=0,
                     timestamp=timestamp,
                     event=operation.event,
-                    ticket_id=operation.ticket,
+                    ticket_id=ticket_of(operation, outcome.state),
                     operation=operation.kind,
                     code=outcome.code,
                     principal=bundle.bundle.principal,

@@ -21,6 +21,7 @@ from validators.services import api_keys
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 FRIDAY = "dtvn_key_for_friday"
+OF_TERMS = ("block", "unblock", "replace", "change", "import_entry")
 ABOUT_EVENTS = {
     ("GET", "/api/v1/tickets"),
     ("GET", "/api/v1/tickets/T"),
@@ -29,21 +30,33 @@ ABOUT_EVENTS = {
     ("GET", "/api/v1/locks"),
     *(("POST", f"/api/v1/locks/{verb}") for verb in ("acquire", "renew", "release", "cancel")),
     *(("POST", f"/api/v1/tickets{verb}") for verb in ("", "/seed", "/validate", "/dispute", "/resolve")),
-    *(("POST", f"/api/v1/tickets/{verb}") for verb in ("consume", "admit", "validate-via-node")),
+    *(("POST", f"/api/v1/tickets/{verb}") for verb in ("consume", "admit", "validate-via-node", "find")),
+    *(("POST", f"/api/v1/tickets/{verb}") for verb in OF_TERMS),
+    ("GET", "/api/v1/tickets/events"),
 }
 ABOUT_NO_TICKET = {
     f"/api/v1/{name}"
     for name in ("cluster", "stats", "status", "peers", "config", "nodes/r0/stats", "epochs")
 }
-OTHERS = {
-    *((method, path) for method, path, _scope in ROUTES),
-    ("GET", "/api/v1/node/crypto"),
-    ("GET", "/api/v1/storage/entries"),
-    ("GET", "/api/v1/nodes/r0/logs"),
-    ("POST", "/api/v1/cluster/start"),
-    ("POST", "/api/v1/cluster/stop"),
-} - ABOUT_EVENTS
+OTHERS = (
+    {
+        *((method, path) for method, path, _scope in ROUTES),
+        ("GET", "/api/v1/node/crypto"),
+        ("GET", "/api/v1/storage/entries"),
+        ("GET", "/api/v1/nodes/r0/logs"),
+        ("POST", "/api/v1/cluster/start"),
+        ("POST", "/api/v1/cluster/stop"),
+        ("GET", "/api/v1/events/fest"),
+    }
+    - ABOUT_EVENTS
+    - {("PUT", "/api/v1/events/fest")}
+)
 BODY = {"ticket_id": "T", "node_id": "r0", "verdict": "clear"}
+OTHER_BODIES: dict[str, dict[str, Any]] = {
+    "replace": BODY | {"barcodes": ["c"]},
+    "change": BODY | {"seat": "S"},
+    "find": {"barcode": "c"},
+}
 LOCK = {"name": "leader", "holder": "one"}
 LOCK_BODIES: dict[str, dict[str, Any]] = {
     "acquire": LOCK | {"lease": 1},
@@ -63,7 +76,8 @@ def ask(api: Api, method: str, path: str, event: str | None) -> Any:
     named = {} if event is None else {"event": event}
     if method == "GET":
         return api.get(path + (f"?event={event}" if event else ""))
-    return api.call(method, path, LOCK_BODIES.get(path.rsplit("/", 1)[-1], BODY) | named)
+    body = (LOCK_BODIES | OTHER_BODIES).get(path.rsplit("/", 1)[-1], BODY)
+    return api.call(method, path, body | named)
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(ABOUT_EVENTS))
@@ -99,6 +113,8 @@ def test_every_route_of_the_api_is_in_these_tables() -> None:
             f"api/v1/tickets/{verb}"
             for verb in ("seed", "validate", "consume", "admit", "dispute", "resolve")
         ),
+        *(f"api/v1/tickets/{verb}" for verb in (*OF_TERMS, "find", "events")),
+        "api/v1/events/<str:slug>",
         "api/v1/tickets/validate-via-node",
         "api/v1/tickets/<str:ticket_id>",
         "api/v1/tickets/<str:ticket_id>/certificate",

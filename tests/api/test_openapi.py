@@ -27,7 +27,14 @@ from validators.rest.openapi.view import text
 pytestmark = pytest.mark.django_db(databases=["default", "learner"])
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
-SAMPLES = {"ticket_id": "T-1", "node_id": "r0", "name": "gateway", "run_id": "1", "number": "1"}
+SAMPLES = {
+    "ticket_id": "T-1",
+    "slug": "fest",
+    "node_id": "r0",
+    "name": "gateway",
+    "run_id": "1",
+    "number": "1",
+}
 BODIES: tuple[Any, ...] = (
     b"",
     b"{",
@@ -146,7 +153,8 @@ def test_every_schema_is_valid_and_every_reference_resolves() -> None:
 
 
 ON_TICKETS = {
-    f"post_tickets{verb}" for verb in ("", "_validate", "_consume", "_admit", "_dispute", "_resolve")
+    f"post_tickets{verb}"
+    for verb in ("", "_validate", "_consume", "_replace", "_block", "_change", "_dispute", "_resolve")
 }
 
 

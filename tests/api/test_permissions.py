@@ -36,6 +36,14 @@ ROUTES: list[tuple[str, str, str | None]] = [
     ("POST", "/api/v1/tickets/resolve", "operate"),
     ("POST", "/api/v1/tickets/consume", "gate"),
     ("POST", "/api/v1/tickets/admit", "gate"),
+    *(
+        ("POST", f"/api/v1/tickets/{verb}", "operate")
+        for verb in ("block", "unblock", "replace", "change", "import_entry")
+    ),
+    ("POST", "/api/v1/tickets/find", None),
+    ("GET", "/api/v1/tickets/events", None),
+    ("GET", "/api/v1/events/fest", None),
+    ("PUT", "/api/v1/events/fest", "issue"),
     ("POST", "/api/v1/tickets/batch", None),
     ("GET", "/api/v1/stats", None),
     ("GET", "/api/v1/status", None),

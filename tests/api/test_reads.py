@@ -444,10 +444,10 @@ def test_p19_a_barrier_missing_from_the_platforms_copy_is_no_answer(
     api: Api, fake: FakeGateway, tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lagging copy is never returned: the reader gets an error."""
-    from tickets.rest import reads
+    from tickets.services import reading
 
     issue(api)
-    monkeypatch.setattr(reads, "BARRIER_WAIT", 0.2)
+    monkeypatch.setattr(reading, "BARRIER_WAIT", 0.2)
     tables.lagging = True
     assert api.get("tickets/T-1?read=linearizable").status_code == 503
     tables.lagging = False

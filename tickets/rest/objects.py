@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from dtvn.api.ordering import Decision
+from dtvn.api.outcome import details
 from dtvn.api.writes import issued_ticket
-from dtvn.machine import TicketState, seeded_count
+from dtvn.machine import parse_row, read_state, seeded_count
 from dtvn.machine.contract import ticket_of_bytes, ticket_of_row
-from dtvn.protocol import canonical
+from dtvn.machine.rows import TicketRow
+from tickets.services import events
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
@@ -17,13 +19,21 @@ from validators.rest.http import OWN_WRITES_WAIT
 from validators.services.network import gateway
 
 
+def shown_ticket(row: TicketRow) -> dict[str, Any]:
+    """A ticket of the platform's copy."""
+    return ticket_of_row(row) | details(*parse_row(row, ()), events.zone_of)
+
+
 def proved_ticket(state: bytes, issued: bytes) -> dict[str, Any]:
     """A ticket decoded from the canonical bytes that a leaf of the state covers. If the platform's copy does
     not know the newest members yet, their counts are left out of the clock."""
     names = [member.id for member in gateway().genesis.members]
-    if len(canonical.decode(TicketState, state).clock) > len(names):
+    found = read_state(state)
+    if found is None:
+        raise ValueError("a ticket without a state")
+    if len(found.clock) > len(names):
         names = read.member_names(LEARNER_ALIAS, names)
-    return ticket_of_bytes(state, issued, names)
+    return ticket_of_bytes(state, issued, names) | details(state, issued, events.zone_of)
 
 
 def issued(decision: Decision) -> dict[str, Any]:
@@ -33,7 +43,7 @@ def issued(decision: Decision) -> dict[str, Any]:
         return proved_ticket(*known)
     feed.wait_for(decision.result.sequence, OWN_WRITES_WAIT)
     row = read.read_ticket(LEARNER_ALIAS, decision.request.event, decision.request.ticket)
-    return {"ID": decision.request.ticket} if row is None else ticket_of_row(row)
+    return {"ID": decision.request.ticket} if row is None else shown_ticket(row)
 
 
 def seeded(decision: Decision) -> dict[str, Any]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dtvn.api.answers import Answer
 from dtvn.api.calls import Call
-from dtvn.api.errors import InvalidRequest, Unavailable
+from dtvn.api.errors import InvalidRequest
 from dtvn.api.queries import read_event, read_records_query, read_tickets_query
-from dtvn.api.reads import answer_page, answer_ticket, read_ticket
+from dtvn.api.reads import answer_page, answer_ticket
 from dtvn.machine.fields import is_name
-from tickets.rest.objects import proved_ticket
+from tickets.rest.objects import proved_ticket, shown_ticket
 from tickets.services import reading
-from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import read
 from validators.ledger.copy_reader import CopyReader
 from validators.rest.http import own_writes, waiting
 
 LOCAL, QUORUM, LINEARIZABLE = READS = ("local", "quorum", "linearizable")
-BARRIER_WAIT = 3.0
-"""Seconds that a linearizable read waits until the platform's copy has applied its barrier."""
-
 _copy = CopyReader(LEARNER_ALIAS)
 
 
@@ -43,20 +42,17 @@ def show_ticket(call: Call, ticket_id: str) -> Answer:
     shown = {"X-DTVN-Read": kind}
     if kind == LOCAL or not is_name(ticket_id):
         sequence = own_writes(call)
-        return answer_ticket(read_ticket(_copy, event, ticket_id), sequence, shown)
+        return answer_ticket(_found(event, ticket_id), sequence, shown)
     with waiting(call.actor):
         if kind == QUORUM:
             found = reading.quorum_read(event, ticket_id, at_least=call.min_sequence)
             proved = None if found.ticket is None else proved_ticket(*found.ticket)
             return answer_ticket(proved, found.sequence, shown)
-        sequence = _linear(call)
-    return answer_ticket(read_ticket(_copy, event, ticket_id), sequence, shown)
+        sequence = reading.caught_up(call.min_sequence)
+    return answer_ticket(_found(event, ticket_id), sequence, shown)
 
 
-def _linear(call: Call) -> int:
-    """Wait until the platform's copy includes a barrier ordered now; returns the copy's sequence."""
-    ordered = reading.barrier()
-    sequence = feed.wait_for(max(ordered, call.min_sequence), BARRIER_WAIT)
-    if sequence < ordered:
-        raise Unavailable("The platform's copy of the log is behind; try again later.")
-    return sequence
+def _found(event: str, ticket_id: str) -> dict[str, Any] | None:
+    """The ticket, None also for a name that no ticket can have."""
+    row = read.read_ticket(LEARNER_ALIAS, event, ticket_id) if is_name(ticket_id) else None
+    return None if row is None else shown_ticket(row)

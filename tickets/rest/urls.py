@@ -5,6 +5,8 @@ from django.urls import URLPattern, URLResolver, path
 from dtvn.machine import CAPABILITY
 from dtvn.machine.kinds import KINDS
 from tickets.rest.certificates import show_certificate, show_epochs
+from tickets.rest.events import list_events
+from tickets.rest.find import find_ticket
 from tickets.rest.reads import list_records, list_tickets, show_ticket
 from tickets.rest.writes import BATCH_BYTES_MAX, change_tickets, operation
 from validators.rest.http import route
@@ -30,7 +32,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *(
         path(
             kind.path.removeprefix("/"),
-            route(post=operation(kind.name), scope=kind.capability, needs_nodes=True, about="event"),
+            route(
+                post=operation(kind.name),
+                scope=kind.capability,
+                needs_nodes=True,
+                about="event",
+                kind=kind.name,
+            ),
         )
         for kind in KINDS.values()
         if kind.rest and kind.name != "issue"
@@ -45,6 +53,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
             about="event",
         ),
     ),
+    path(f"{TICKETS}/events", route(get=list_events, needs_nodes=True, about="event")),
+    path(f"{TICKETS}/find", route(post=find_ticket, needs_nodes=True, about="event")),
     path(f"{TICKETS}/<str:ticket_id>", route(get=show_ticket, needs_nodes=True, about="event")),
     path(
         f"{TICKETS}/<str:ticket_id>/certificate",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import msgspec
 
 from dtvn.api.answers import Answer
-from dtvn.api.bodies import request_of
 from dtvn.api.calls import Call
 from dtvn.api.writes import BatchBody, answer_batch, answer_operation
+from dtvn.machine import reasons
 from dtvn.machine.bodies import OperationBody
 from dtvn.machine.kinds import OPERATIONS
+from tickets.rest.asking import PlatformAsking
 from tickets.rest.objects import issued, seeded
 from validators.rest.http import Handler
-from validators.services.decide import batch, decide_one
+from validators.services.decide import batch
 
 BATCH_BYTES_MAX = 16 * 1024 * 1024
 DATA = {"seed": seeded, "issue": issued}
@@ -26,8 +25,11 @@ def operation(kind: str) -> Handler:
 
     def operate(call: Call, body: OperationBody) -> Answer:
         """Have the operation ordered and return the cluster's decision."""
-        decision = decide_one(request_of(kind, body, call.idempotency_key), actor=call.actor)
-        return answer_operation(kind, decision, DATA[kind](decision) if kind in DATA else msgspec.UNSET)
+        asking = PlatformAsking(call)
+        (decision,) = asking.order([asking.request(kind, body, call.idempotency_key)])
+        (more,) = asking.members([decision])
+        executed = kind in DATA and decision.code == reasons.OK
+        return answer_operation(kind, decision, DATA[kind](decision) if executed else msgspec.UNSET, more)
 
     operate.__annotations__["body"] = OPERATIONS[kind].body  # what the mount parses, and the document shows
     return operate
@@ -35,4 +37,4 @@ def operation(kind: str) -> Handler:
 
 def change_tickets(call: Call, body: BatchBody) -> Answer:
     """Execute several operations. Refusals are results; the answer is an error only if nothing was sent."""
-    return answer_batch(call, body, partial(batch, actor=call.actor))
+    return answer_batch(call, body, PlatformAsking(call, batch))

@@ -28,6 +28,7 @@ from dtvn.api.calls import Call
 from dtvn.api.errors import SEQUENCE_HEADER, ApiError, InvalidRequest, ServiceError, Unavailable
 from dtvn.api.ordering import OVERLOADED
 from dtvn.api.queries import read_event
+from dtvn.api.writes import members_untold
 from dtvn.machine import reasons
 from dtvn.machine.bodies import PRINTABLE, NonceBody, OperationBody
 from validators import feed
@@ -80,6 +81,8 @@ class ApiView(APIView):
     """Methods with a handler of ours; OPTIONS is not one of them."""
     needs_nodes: ClassVar[bool] = False
     """Like the Go DTVN's supervisor, which queried a node: 503 while no node can be queried."""
+    kind: ClassVar[str] = ""
+    """Kind of the operation that POST orders; "": another call."""
     caller: Caller
     """Of the request, once it is authenticated."""
 
@@ -99,6 +102,7 @@ class ApiView(APIView):
         described = describe(error)
         if described.status == 405:
             described.headers["Allow"] = ", ".join(self.allowed_methods)
+        described.more = described.more or members_untold(self.kind, described)
         return response_of(refusal(described, enveloped=self.enveloped))
 
     def finalize_response(  # type: ignore[override]
@@ -153,12 +157,13 @@ def route(
     body_bytes: int = BODY_BYTES_MAX,
     audited: bool = True,
     live: Callable[[Call, HttpRequest], HttpResponseBase] | None = None,
+    kind: str = "",
     **handlers: Handler,
 ) -> Callable[..., HttpResponseBase]:
     """The view of one path. `handlers`: by method in lower case. `scope`: what methods other than GET need,
     besides a key. `about`: what keys for one event may use. `body_bytes`: largest body of these. `audited`:
     whether changes are platform actions, if they are not about an event. `live`: what answers a request whose
-    body is live, in place of the handler."""
+    body is live, in place of the handler. `kind`: of the operation that POST orders, if it is one."""
     methods = {
         name: _method(
             handler, 0 if name == "get" else body_bytes, audited=audited and about != "event", live=live
@@ -174,6 +179,7 @@ def route(
         "enveloped": enveloped,
         "needs_nodes": needs_nodes,
         "about": about,
+        "kind": kind,
     }
     view: type[ApiView] = type("RouteView", (ApiView,), members)
     return view.as_view()

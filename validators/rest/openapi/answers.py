@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from dtvn.api.outcome import Told
 from dtvn.machine.kinds import KINDS
 from dtvn.proof import certificate_json, chain_json
 from dtvn.protocol.genesis import Parameters
@@ -47,11 +48,29 @@ def _file(empty: bytes) -> Schema:
     return success(shape({said: {"const": form}, kind: STRING | {"contentEncoding": "base64"}}))
 
 
-_STRUCTS = _of_structs(Preview, ChangeRequest)
+_STRUCTS = _of_structs(Preview, ChangeRequest, Told)
 _CHANGE = {name: each for name, each in _STRUCTS["ChangeRequest"]["properties"].items() if name != "word"}
+
+_TOLD_BESIDES: dict[str, Schema] = {"holder": or_null(STRING), "hint": STRING}
+"""Where the caller may see names; where a code was not found."""
 
 SCHEMAS: dict[str, Schema] = {
     "Strength": _STRUCTS["Strength"],
+    "Entry": _STRUCTS["Entry"],
+    "Told": _STRUCTS["Told"] | {"properties": _STRUCTS["Told"]["properties"] | _TOLD_BESIDES},
+    "TicketEvent": shape(
+        {
+            "slug": STRING,
+            "name": STRING,
+            "zone": STRING,
+            "doors": or_null(_MOMENT),
+            "ids_are_codes": BOOLEAN,
+            "products": many(shape({"name": STRING, "admits": BOOLEAN})),
+            "declared": BOOLEAN,
+            "tickets": COUNTS,
+            "blocked": INTEGER,
+        }
+    ),
     "Seat": _STRUCTS["Seat"],
     "Preview": shape(
         _STRUCTS["Preview"]["properties"]
@@ -124,6 +143,12 @@ ANSWERS: dict[tuple[str, str], Schema] = {
     ),
     ("GET", _TICKETS): success(many(reference("Ticket"))),
     ("POST", _TICKETS): success(reference("Ticket")),
+    ("GET", f"{_TICKETS}/events"): success(many(reference("TicketEvent"))),
+    ("POST", f"{_TICKETS}/find"): success(
+        {"allOf": [reference("Ticket"), shape({"barcode_valid": BOOLEAN})]}
+    ),
+    ("GET", "/api/v1/events/{slug}"): success(reference("TicketEvent")),
+    ("PUT", "/api/v1/events/{slug}"): success(reference("TicketEvent")),
     ("GET", f"{_TICKETS}/{{ticket_id}}"): success(reference("Ticket")),
     ("GET", f"{_TICKETS}/{{ticket_id}}/certificate"): _file(certificate_json(b"")),
     ("GET", "/api/v1/epochs"): _file(chain_json(b"")),
@@ -134,7 +159,7 @@ ANSWERS: dict[tuple[str, str], Schema] = {
         )
     ),
     **{
-        ("POST", kind.path): success()
+        ("POST", kind.path): {"allOf": [success(), reference("Told")]} if kind.rest.full else success()
         for name, kind in KINDS.items()
         if kind.rest and name not in ("issue", "seed")
     },

@@ -34,9 +34,11 @@ def schema(route: Route, method: str) -> shapes.Schema | None:
         shared = _described(TicketBody)["properties"]
         fields = {name: each for name, each in _described(shape)["properties"].items() if name not in shared}
         more = {"type": "object", "required": _needed(shape, but=shared), "properties": fields}
+        more |= _choice(shape)
         return {"allOf": [shapes.reference(OPERATION), more]}
     described = _inline(shape) if shape in INLINE else shapes.reference(shape.__name__)
-    return described if _needed(shape) or shape.further else shapes.or_null(described)
+    needs = _needed(shape) or shape.further or shape.one_of
+    return described if needs else shapes.or_null(described)
 
 
 def is_required(route: Route, method: str) -> bool:
@@ -52,7 +54,8 @@ def components(routes: Iterable[Route]) -> dict[str, shapes.Schema]:
     """`Operation`, and the schemas of the other bodies by the names of their Structs."""
     found = {shape for route in routes for method in route.methods if (shape := route.body(method))}
     named = sorted(found - ON_TICKETS - INLINE, key=lambda shape: shape.__name__)
-    return {OPERATION: _inline(TicketBody)} | {shape.__name__: _described(shape) for shape in named}
+    inside = {name: schema for shape in named for name, schema in _components(shape).items()}
+    return inside | {OPERATION: _inline(TicketBody)} | {shape.__name__: _described(shape) for shape in named}
 
 
 def _inline(shape: type[Body]) -> shapes.Schema:
@@ -70,7 +73,7 @@ def _item(kind: str) -> shapes.Schema:
         "type": "object",
         "required": ["op", *described["required"]],
         "properties": {"op": {"const": kind}} | described["properties"],
-    }
+    } | _choice(OPERATIONS[kind].body)
 
 
 def _needed(shape: type[Body], but: Iterable[str] = ()) -> list[str]:
@@ -80,8 +83,7 @@ def _needed(shape: type[Body], but: Iterable[str] = ()) -> list[str]:
 
 def _described(shape: type[Body]) -> dict[str, Any]:
     """The schema of a Struct; null counts as absent, so every field with a default may be null."""
-    _, found = msgspec.json.schema_components([shape], ref_template="#/components/schemas/{name}")
-    told, needed = found[shape.__name__], _needed(shape)
+    told, needed = _components(shape)[shape.__name__], _needed(shape)
     fields = {name: each if name in needed else _or_null(each) for name, each in told["properties"].items()}
     named: dict[str, Any] = {}
     if shape.further:
@@ -89,11 +91,28 @@ def _described(shape: type[Body]) -> dict[str, Any]:
             "anyOf": [{"required": [name]} for name in shape.further],
             "additionalProperties": False,
         }
-    return told | {"required": needed, "properties": fields | shape.further} | named
+    return told | {"required": needed, "properties": fields | shape.further} | named | _choice(shape)
+
+
+def _components(shape: type[Body]) -> dict[str, Any]:
+    """The plain schemas of a Struct and of those inside of it, by name."""
+    found: dict[str, Any] = msgspec.json.schema_components(
+        [shape], ref_template="#/components/schemas/{name}"
+    )[1]
+    return found
+
+
+def _choice(shape: type[Body]) -> dict[str, Any]:
+    """That exactly one of some fields must be given, where null counts as absent."""
+    given = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in shape.one_of]
+    return {"oneOf": given} if given else {}
 
 
 def _or_null(field: dict[str, Any]) -> dict[str, Any]:
-    plain = next((each for each in field.get("anyOf", ()) if each != {"type": "null"}), field)
+    kinds = [each for each in field.get("anyOf", ()) if each != {"type": "null"}]
+    if len(kinds) > 1:
+        return field | {"anyOf": [*kinds, {"type": "null"}]}
+    plain = kinds[0] if kinds else field
     if "type" not in plain:
         return shapes.or_null(plain)
     return plain | {"type": [plain["type"], "null"]}

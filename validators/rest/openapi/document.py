@@ -42,7 +42,14 @@ MEDIA = {
 NO_KEY = frozenset({"/health", "/live", "/ready", "/metrics", "/api/v1/", "/api/v1/openapi.json"})
 ALWAYS = frozenset({"/health", "/live", "/api/v1/"})
 """Routes that answer 200 while the process runs."""
-WITH_IDEMPOTENCY = ("/api/v1/tickets", "/api/v1/members", "/api/v1/parameters", "/api/v1/principals")
+WITH_IDEMPOTENCY = (
+    "/api/v1/tickets",
+    "/api/v1/events/{slug}",
+    "/api/v1/members",
+    "/api/v1/parameters",
+    "/api/v1/principals",
+)
+NOT_ONE_OPERATION = ("/batch", "/find")
 ACCEPTED_LATER = ("/api/v1/members", "/api/v1/parameters")
 """Writes below these paths may be answered with 202: accepted, not yet done."""
 
@@ -144,7 +151,11 @@ def _parameters(route: Route, method: str) -> list[dict[str, Any]]:
     ]
     if method == "GET" and route.path in shapes.READS_OF_THE_COPY:
         found.append({"name": "X-DTVN-Min-Sequence", "in": "header", "schema": shapes.MIN_SEQUENCE})
-    if method != "GET" and route.path.startswith(WITH_IDEMPOTENCY) and not route.path.endswith("/batch"):
+    if (
+        method != "GET"
+        and route.path.startswith(WITH_IDEMPOTENCY)
+        and not route.path.endswith(NOT_ONE_OPERATION)
+    ):
         found.append({"name": "Idempotency-Key", "in": "header", "schema": shapes.NONCE})
     return found
 

@@ -105,6 +105,14 @@ SCHEMAS: dict[str, Schema] = {
             "Metadata": {"type": "object", "additionalProperties": STRING},
         },
         Upheld={"const": True},
+        product=STRING,
+        seat=STRING,
+        valid_from=or_null(STRING | {"format": "date-time"}),
+        valid_until=or_null(STRING | {"format": "date-time"}),
+        blocked=BOOLEAN,
+        block_reason=STRING,
+        codes=shape({"valid": INTEGER, "revoked": INTEGER}),
+        last_entry=or_null(reference("Entry")),
     ),
     "ConsensusRecord": shape(
         dict.fromkeys(("sequence", "view", "timestamp", "index"), INTEGER)
@@ -200,6 +208,13 @@ BODIES: dict[tuple[str, str], Schema] = {
 
 EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     **{("POST", kind.path): kind.rest.example for kind in KINDS.values() if kind.rest and kind.rest.example},
+    ("POST", f"{_TICKETS}/find"): {"event": "fest", "barcode": "4ab7x2k9"},
+    ("PUT", "/api/v1/events/{slug}"): {
+        "name": "Fest 2026",
+        "zone": "Europe/Berlin",
+        "doors": "2026-07-31T18:00:00+02:00",
+        "products": [{"name": "Adult", "admits": True}, {"name": "Parking", "admits": False}],
+    },
     ("POST", "/api/v1/locks/acquire"): {"name": "leader", "holder": "worker-1", "lease": 30, "wait": 10},
     ("POST", "/api/v1/locks/renew"): {"name": "leader", "holder": "worker-1", "token": 1, "lease": 30},
     ("POST", "/api/v1/locks/release"): {"name": "leader", "holder": "worker-1", "token": 1},
@@ -215,6 +230,7 @@ _STATE = {"enum": sorted(STATES)}
 _LOCK_NAME = STRING | {"maxLength": LOCK_NAME_LENGTH_MAX, "pattern": PRINTABLE}
 QUERIES: dict[tuple[str, str], dict[str, Schema]] = {
     ("GET", _TICKETS): _LIMIT | {"after": STRING | {"pattern": TICKET_NAME}, "state": _STATE, "event": EVENT},
+    ("GET", f"{_TICKETS}/events"): _LIMIT | {"after": EVENT},
     ("GET", f"{_TICKETS}/{{ticket_id}}"): {
         "event": EVENT,
         "read": {"enum": ["local", "quorum", "linearizable"]},
@@ -244,6 +260,7 @@ ROW_MAX = 2**63 - 1
 """Of a row's id in every database."""
 PATH_PARAMETERS: dict[str, Schema] = {
     "ticket_id": {"pattern": TICKET_NAME},
+    "slug": {"pattern": EVENT_NAME},
     "name": {"pattern": PRINCIPAL_NAME},
     "node_id": {"pattern": PRINCIPAL_NAME},
     "number": {"minimum": 0, "maximum": ROW_MAX},
@@ -255,10 +272,12 @@ MIN_SEQUENCE = {"type": "integer", "minimum": 0, "maximum": SEQUENCE_MAX, "defau
 READS_OF_THE_COPY = frozenset(
     {
         _TICKETS,
+        f"{_TICKETS}/events",
         f"{_TICKETS}/{{ticket_id}}",
         f"{_TICKETS}/{{ticket_id}}/certificate",
         "/api/v1/consensus/logs",
         "/api/v1/epochs",
+        "/api/v1/events/{slug}",
         "/api/v1/locks",
         "/api/v1/principals",
         "/api/v1/principals/{name}",

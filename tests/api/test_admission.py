@@ -1,0 +1,351 @@
+"""Answers that can be acted on: a scanned code is admitted or refused, and the answer says what to do."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+import pytest
+
+from dtvn.api.outcome import Told
+from dtvn.protocol.consensus.messages import Operation
+from tests.api.conftest import Api, read
+from tests.fake_gateway import FakeGateway
+from tickets.models import TicketCode, TicketHolder
+from tickets.services import codes, reading
+from validators.models import PlatformAction
+from validators.services import api_keys
+
+pytestmark = pytest.mark.django_db(databases=["default", "learner"])
+
+FIELDS = list(Told.__struct_fields__)
+FIRST, SECOND = "sEcret/+1=", "https://shop.example/t?c=9"
+
+
+def gate_key(name: str, *scopes: str, event: str = "") -> Api:
+    api_keys.store_api_key(name, label=name, scopes=scopes, event=event)
+    return Api(name)
+
+
+@pytest.fixture
+def fest(api: Api) -> Api:
+    """An event of its own with two products and one ticket with two codes."""
+    event = {
+        "name": "Fest 2026",
+        "zone": "Europe/Berlin",
+        "doors": "2026-07-31T18:00:00+02:00",
+        "products": [{"name": "Adult", "admits": True}, {"name": "Parking", "admits": False}],
+    }
+    assert api.call("PUT", "events/fest", event).status_code == 200
+    ticket = {"ticket_id": "T-1", "event": "fest", "product": "Adult", "seat": "A-1"}
+    assert api.post("tickets", ticket | {"barcodes": [FIRST, SECOND]}).status_code == 200
+    return api
+
+
+def admit(api: Api, barcode: str, event: str = "fest", **fields: Any) -> tuple[int, dict[str, Any]]:
+    response = api.post("tickets/admit", {"barcode": barcode, "event": event} | fields)
+    return response.status_code, read(response)
+
+
+def shown(answer: dict[str, Any], *names: str) -> list[Any]:
+    return [answer[name] for name in names]
+
+
+def test_a_printed_code_opens_once_and_the_answers_say_why(fest: Api) -> None:
+    TicketHolder.objects.create(event="fest", ticket="T-1", name="Ada Lovelace", salt=b"s" * 32)
+    status, first = admit(fest, f"\ufeff {FIRST}\r\n", gate="north", device="d1")
+    assert (status, first["message"]) == (200, "Admitted: Adult, seat A-1")
+    assert [name for name in first if name in FIELDS] == FIELDS
+    assert shown(first, "outcome", "code", "whose", "ticket_id") == ["admitted", "ok", None, "T-1"]
+    assert shown(first, "product", "seat", "holder") == ["Adult", "A-1", "Ada Lovelace"]
+    entry = first["last_entry"]
+    assert (entry["gate"], entry["device"]) == ("north", "d1")
+    assert entry["at"][-6:] in ("+02:00", "+01:00")
+    status, second = admit(fest, SECOND, gate="south")
+    assert (status, second["last_entry"]) == (409, entry)
+    assert shown(second, "outcome", "code", "whose") == ["refused", "already_consumed", "guest"]
+    assert second["error"].startswith("The ticket is already consumed: 2")
+    assert second["error"].endswith(" Europe/Berlin at gate north, device d1.")
+
+
+def test_a_repeated_scan_gets_the_first_answer_with_all_its_fields(fest: Api) -> None:
+    first, again = (admit(fest, FIRST, gate="n", nonce="scan-1") for _ in range(2))
+    assert first == again
+    status, other = admit(fest, FIRST, gate="m", nonce="scan-1")
+    assert (status, other["code"], other["whose"]) == (422, "nonce_reused", "gate")
+
+
+@pytest.mark.parametrize(
+    ("make_ready", "code", "said"),
+    [
+        ([("block", {"reason": "stolen"})], "blocked", "The ticket is blocked: stolen."),
+        ([("change", {"product": "Parking"})], "wrong_product", "This product does not admit: Parking."),
+        ([("change", {"not_before": 4_000_000_000})], "not_yet_valid", "from 2096-10-02 09:06:40 Europe"),
+        ([("change", {"not_after": 1_000_000_000})], "no_longer_valid", "until 2001-09-09 03:46:40 Europe"),
+        ([("replace", {"barcodes": ["new"]})], "revoked", "This code was replaced by another one."),
+        ([("validate", {}), ("dispute", {})], "disputed", "The ticket is disputed."),
+        ([("import_entry", {"at": 1_000_000_000})], "already_consumed", "2001-09-09 03:46:40 Europe/Berlin"),
+        ([("import_entry", {})], "already_consumed", "at a time that is not known"),
+    ],
+)
+def test_every_refused_guest_gets_409_and_the_reason_in_words(
+    fest: Api, make_ready: list[tuple[str, dict[str, Any]]], code: str, said: str
+) -> None:
+    for verb, fields in make_ready:
+        body = {"ticket_id": "T-1", "event": "fest"} | fields
+        assert fest.post(f"tickets/{verb}", body).status_code == 200
+    status, answer = admit(fest, FIRST)
+    assert (status, answer["success"]) == (409, False)
+    assert [name for name in FIELDS if name not in answer] == []
+    assert shown(answer, "outcome", "code", "whose", "ticket_id") == ["refused", code, "guest", "T-1"]
+    assert said in answer["error"]
+
+
+def test_the_gates_own_faults_never_look_like_a_refused_guest(fest: Api) -> None:
+    gate = gate_key("gate", "gate")
+    wrong: list[tuple[Api, Any, int, str]] = [
+        (fest, {"barcode": FIRST, "event": "festt"}, 404, "unknown_event"),
+        (fest, {"barcode": FIRST, "event": "fest", "gate": "g" * 65}, 400, "bad_request"),
+        (fest, {"barcode": FIRST, "ticket_id": "T-1", "event": "fest"}, 400, "bad_request"),
+        (fest, {"event": "fest"}, 400, "ticket_id_required"),
+        (fest, b"{", 400, "bad_request"),
+        (gate, {"ticket_id": "T-1", "event": "fest"}, 403, "not_permitted"),
+        (gate_key("reader"), {"barcode": FIRST, "event": "fest"}, 403, "not_permitted"),
+        (gate_key("other", "gate", event="x"), {"barcode": FIRST, "event": "fest"}, 403, "not_permitted"),
+    ]
+    for api, body, status, code in wrong:
+        response = api.post("tickets/admit", body)
+        answer = read(response)
+        assert (response.status_code, *shown(answer, "outcome", "code", "whose")) == (
+            *(status, "error", code, "gate"),
+        )
+    assert read(fest.get("tickets/T-1?event=fest"))["data"]["last_entry"] is None
+
+
+def test_without_an_outcome_it_is_the_networks_matter(fest: Api, fake: FakeGateway) -> None:
+    fake.quorum = False
+    status, answer = admit(fest, FIRST)
+    assert (status, *shown(answer, "outcome", "code", "whose")) == (503, "unknown", "unavailable", "network")
+    fake.quorum, fake.mute = True, True
+    status, answer = admit(fest, FIRST, nonce="n")
+    assert (status, *shown(answer, "outcome", "whose")) == (504, "unknown", "network")
+    fake.mute = False
+    assert admit(fest, FIRST, nonce="n")[1]["outcome"] == "admitted"
+
+
+@pytest.mark.parametrize(
+    ("barcode", "said"),
+    [
+        ("", "barcode: a code is empty"),
+        ("\u200b \x00", "barcode: a code is empty"),
+        ("c" * 513, "barcode: a code has 513 bytes; 512 are the most"),
+        ("c" * 5_000, "barcode must be the text of a code, 1 to 512 bytes of UTF-8"),
+        (7, "barcode must be the text of a code"),
+        (["x"], "barcode must be the text of a code"),
+    ],
+)
+def test_what_cannot_be_a_code_is_refused_by_name_and_not_repeated(
+    fest: Api, barcode: Any, said: str
+) -> None:
+    for path in ("tickets/admit", "tickets/find"):
+        response = fest.post(path, {"barcode": barcode, "event": "fest"})
+        assert response.status_code == 400
+        assert read(response)["error"].startswith(said)
+    response = fest.post("tickets/admit", b'{"event": "fest", "barcode": "\\ud800"}')
+    assert (response.status_code, read(response)["whose"]) == (400, "gate")
+
+
+def test_a_code_that_is_not_found_helps_without_betraying_another(fest: Api) -> None:
+    status, answer = admit(fest, "SECRET/+1=")
+    assert (status, *shown(answer, "outcome", "code", "whose")) == (
+        *(404, "refused", "barcode_not_found", "guest"),
+    )
+    assert answer["hint"] == f"It differs only in case from {FIRST!r}, a code of ticket T-1."
+    gate = gate_key("gate", "gate")
+    assert admit(gate, "SECRET/+1=")[1]["hint"] == "It differs only in case from a code of this event."
+    assert admit(gate, "secret-l")[1]["hint"] == "It looks like a code of this event."
+    assert "hint" not in admit(gate, "nothing of the kind")[1]
+    reader = gate_key("reader").post("tickets/find", {"event": "fest", "barcode": "SECRET/+1="})
+    assert (reader.status_code, read(reader)["hint"]) == (
+        *(404, "It differs only in case from a code of this event."),
+    )
+
+
+def test_ids_are_codes_only_where_the_event_says_so(fest: Api) -> None:
+    assert admit(fest, "T-1")[1]["code"] == "barcode_not_found"
+    assert fest.post("tickets", {"ticket_id": "OLD-1", "event": "old"}).status_code == 200
+    assert admit(fest, "old-1", event="old")[1]["hint"] == "It differs only in case from ticket OLD-1."
+    assert admit(fest, " OLD-1 ", event="old")[1]["ticket_id"] == "OLD-1"
+    by_name = fest.post("tickets/admit", {"ticket_id": "T-1", "event": "fest"})
+    assert (by_name.status_code, read(by_name)["outcome"]) == (200, "admitted")
+
+
+def test_a_scan_is_repeated_although_its_code_was_learned_in_between(
+    fest: Api, fake: FakeGateway, tables: Any
+) -> None:
+    """The platform names a text as an id while it does not know it as a code: the repetition is the same."""
+    fest.post("tickets", {"ticket_id": "A", "event": "old", "barcodes": ["CODE1"]})
+    tables.lagging = True
+    fest.post("tickets", {"ticket_id": "B", "event": "old", "barcodes": ["CODE2"]})
+    first = admit(fest, "CODE2", event="old", gate="g", nonce="n")
+    tables.lagging = False
+    tables.catch_up()
+    again = admit(fest, "CODE2", event="old", gate="g", nonce="n")
+    assert (first[0], again[0], again[1]["ticket_id"], again[1]["code"]) == (200, 200, "B", "ok")
+
+
+def test_a_copy_that_is_behind_takes_no_code_for_an_id(
+    api: Api, fake: FakeGateway, tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event was created a moment ago: a copy that does not know it catches up, or nothing is sent."""
+    tables.lagging = True
+    assert api.call("PUT", "events/fest", {}).status_code == 200
+    monkeypatch.setattr(reading, "BARRIER_WAIT", 0.1)
+    status, answer = admit(api, "code1")
+    assert (status, answer["outcome"], answer["whose"]) == (503, "unknown", "network")
+    monkeypatch.setattr(reading.feed, "wait_for", lambda sequence, _wait: tables.catch_up() or sequence)
+    sent: list[Operation] = []
+    submit = fake.submit
+    monkeypatch.setattr(
+        fake, "submit", lambda given, **options: (sent.extend(given), submit(given, **options))[1]
+    )
+    assert admit(api, "code1")[1]["code"] == "barcode_not_found"
+    assert [(each.kind, each.ticket) for each in sent] == [("barrier", ""), ("admit", "")]
+
+
+def test_a_key_for_one_event_need_not_name_it(fest: Api) -> None:
+    gate = gate_key("door", "gate", event="fest")
+    answer = gate.post("tickets/admit", {"barcode": FIRST, "gate": "n"})
+    assert (answer.status_code, read(answer)["ticket_id"]) == (200, "T-1")
+    assert read(gate.post("tickets/find", {"barcode": SECOND}))["data"]["ID"] == "T-1"
+    assert [one["slug"] for one in read(gate.get("tickets/events"))["data"]] == ["fest"]
+    item = {"op": "admit", "barcode": SECOND}
+    (result,) = read(gate.post("tickets/batch", {"operations": [item]}))["data"]["results"]
+    assert (result["status"], result["ticket_id"]) == (409, "T-1")
+
+
+def test_names_are_for_keys_that_may_see_them(fest: Api) -> None:
+    TicketHolder.objects.create(event="fest", ticket="T-1", name="Ada", salt=b"s" * 32)
+    seller = gate_key("seller", "issue")
+    denied = seller.post("tickets/block", {"ticket_id": "T-1", "event": "fest"})
+    assert (denied.status_code, "holder" in read(denied)) == (403, False)
+    answer = read(fest.post("tickets/block", {"ticket_id": "T-1", "event": "fest"}))
+    assert (answer["holder"], answer["outcome"], answer["blocked"]) == ("Ada", "done", True)
+
+
+def test_block_unblock_replace_change_and_entries_answer_with_what_is_now(fest: Api) -> None:
+    def post(verb: str, **fields: Any) -> dict[str, Any]:
+        return read(fest.post(f"tickets/{verb}", {"ticket_id": "T-1", "event": "fest"} | fields))
+
+    assert shown(post("block", reason="lost"), "outcome", "blocked", "block_reason") == ["done", True, "lost"]
+    assert shown(post("block"), "code", "whose") == ["already_blocked", "gate"]
+    assert shown(post("unblock"), "outcome", "blocked", "block_reason") == ["done", False, ""]
+    assert post("unblock")["code"] == "not_blocked"
+    assert post("replace", barcodes=["new one"])["outcome"] == "done"
+    assert shown(post("change", seat="B-2", not_after=4_000_000_000), "seat", "valid_until") == [
+        *("B-2", "2096-10-02T09:06:40+02:00"),
+    ]
+    assert post("change", not_before=4_000_000_001)["code"] == "empty_window"
+    ticket = read(fest.get("tickets/T-1?event=fest"))["data"]
+    assert shown(ticket, "seat", "codes", "blocked") == ["B-2", {"valid": 1, "revoked": 2}, False]
+    assert admit(fest, "new one")[0] == 200
+    assert post("change", seat="C")["code"] == "already_consumed"
+
+
+def test_find_knows_replaced_codes_too(fest: Api) -> None:
+    found = read(fest.post("tickets/find", {"event": "fest", "barcode": FIRST}))["data"]
+    assert (found["ID"], found["product"], found["barcode_valid"]) == ("T-1", "Adult", True)
+    fest.post("tickets/replace", {"ticket_id": "T-1", "event": "fest", "barcodes": ["new"]})
+    found = read(fest.post("tickets/find", {"event": "fest", "barcode": FIRST}))["data"]
+    assert (found["ID"], found["barcode_valid"]) == ("T-1", False)
+
+
+def test_a_code_of_another_ticket_is_taken_and_not_remembered(fest: Api) -> None:
+    second = {"ticket_id": "T-2", "event": "fest", "product": "Child", "barcodes": [FIRST]}
+    refused = fest.post("tickets", second)
+    assert (refused.status_code, read(refused)["code"]) == (409, "barcode_taken")
+    assert set(TicketCode.objects.values_list("ticket", flat=True)) == {"T-1"}
+    made = fest.post("tickets", second | {"barcodes": ["other"], "blocked": True, "block_reason": "unpaid"})
+    assert read(made)["message"] == "Ticket issued; product added as an entrance"
+    assert (read(made)["product_added"], read(made)["data"]["block_reason"]) == (True, "unpaid")
+    assert admit(fest, "other")[1]["error"] == "The ticket is blocked: unpaid."
+    refused = fest.post("tickets/replace", {"ticket_id": "T-2", "event": "fest", "barcodes": [FIRST]})
+    assert read(refused)["code"] == "barcode_taken"
+    stored = TicketCode.objects.filter(ticket="T-2")
+    assert [(row.code, row.digest) for row in stored] == [("other", codes.digest_of("fest", "other").hex())]
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "said"),
+    [
+        ("tickets", {"barcodes": ["c"] * 9}, "barcodes must be a list of at most 8 texts of codes"),
+        ("tickets", {"barcodes": "c"}, "barcodes must be a list of at most 8 texts of codes"),
+        ("tickets", {"barcodes": ["c", ""]}, "barcodes: a code is empty"),
+        ("tickets", {"barcodes": ["c", " c"]}, "codes: one is given twice"),
+        ("tickets", {"barcodes": ["c"], "barcode_digests": ["0" * 64]}, "only one of barcodes and barcode_"),
+        ("tickets", {"blocked": "yes"}, "blocked must be true or false"),
+        ("tickets", {"block_reason": "r"}, "block_reason: of a ticket that is not blocked"),
+        ("tickets/replace", {}, "barcodes or barcode_digests is required"),
+        ("tickets/replace", {"barcodes": []}, "codes"),
+        ("tickets/change", {}, "product, seat, not_before or not_after: one must be given"),
+        ("tickets/admit", {"barcode_digest": "0" * 63, "ticket_id": None}, "barcode_digest must be 64 hex"),
+        ("tickets/import_entry", {"at": -1}, "at must be a number of Unix seconds"),
+    ],
+)
+def test_bad_input_names_its_field(fest: Api, path: str, fields: dict[str, Any], said: str) -> None:
+    response = fest.post(path, {"ticket_id": "T-9", "event": "fest"} | fields)
+    assert (response.status_code, read(response)["error"][: len(said)]) == (400, said)
+
+
+def test_a_batch_tells_the_same(fest: Api) -> None:
+    items = [
+        {"op": "issue", "ticket_id": "B-1", "barcodes": ["b1"], "product": "Child"},
+        {"op": "admit", "barcode": "b1", "gate": "n"},
+        {"op": "admit", "barcode": "B1"},
+        {"op": "admit"},
+        {"op": "block", "ticket_id": "T-1", "reason": "lost"},
+        {"op": "unblock", "ticket_id": "T-1"},
+        {"op": "replace", "ticket_id": "T-1", "barcodes": ["t1"]},
+        {"op": "change", "ticket_id": "T-1", "seat": "Z"},
+        {"op": "import_entry", "ticket_id": "T-1", "gate": "west"},
+        {"op": "admit", "barcode": "t1"},
+    ]
+    answer = read(fest.post("tickets/batch", {"operations": [item | {"event": "fest"} for item in items]}))
+    results = answer["data"]["results"]
+    assert [result["status"] for result in results] == [200, 200, 404, 400, 200, 200, 200, 200, 200, 409]
+    assert results[0] == {"ticket_id": "B-1", "status": 200, "product_added": True}
+    assert shown(results[1], "ticket_id", "outcome", "product") == ["B-1", "admitted", "Child"]
+    assert shown(results[2], "ticket_id", "code", "whose") == ["", "barcode_not_found", "guest"]
+    assert results[2]["hint"] == "It differs only in case from 'b1', a code of ticket B-1."
+    assert shown(results[3], "ticket_id", "outcome", "whose") == ["", "error", "gate"]
+    assert [result["outcome"] for result in results[4:]] == [*["done"] * 5, "refused"]
+    assert results[9]["last_entry"] == {"at": None, "gate": "west", "device": ""}
+
+
+def test_no_code_stands_in_log_audit_or_lines(
+    fest: Api, fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent: list[Operation] = []
+    submit = fake.submit
+
+    def watched(operations: Any, **options: Any) -> Any:
+        sent.extend(operations)
+        return submit(operations, **options)
+
+    monkeypatch.setattr(fake, "submit", watched)
+    with caplog.at_level(logging.DEBUG):
+        texts = [FIRST, "unknown-code", "SECRET/+1="]
+        for text in texts:
+            admit(fest, text, nonce=f"n{len(text)}")
+            admit(fest, text, event="fset")  # where ids would be codes, if it were an event
+            fest.post("tickets/find", {"event": "fest", "barcode": text})
+        fest.post("tickets/replace", {"ticket_id": "T-1", "event": "fest", "barcodes": ["fresh-code"]})
+    told = b"".join(map(msgspec.msgpack.encode, sent))
+    assert [operation.kind for operation in sent if operation.kind != "barrier"] == ["admit"] * 6 + [
+        "replace"
+    ]
+    for text in (*texts, SECOND, "fresh-code"):
+        assert text.encode() not in told
+        assert text not in caplog.text
+        assert not PlatformAction.objects.filter(target__contains=text).exists()

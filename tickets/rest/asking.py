@@ -1,0 +1,160 @@
+"""How the platform makes operations of bodies and answers of decisions: it knows codes, zones and holders."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import tzinfo
+
+import msgspec
+
+from dtvn.api.bodies import request_of
+from dtvn.api.calls import Call
+from dtvn.api.errors import ApiError
+from dtvn.api.ordering import Decision, Request
+from dtvn.api.writes import Members, members_of
+from dtvn.machine import ANSWERED_HEAD, Admit, Consume, answered, parse_row, read_terms, reasons
+from dtvn.machine.bodies import OperationBody
+from dtvn.machine.codes import code_digest, normalised
+from dtvn.machine.commands import code_of
+from dtvn.machine.fields import is_name
+from dtvn.machine.kinds import KIND_OF, OPERATIONS
+from dtvn.machine.rows import EventRow
+from tickets.models import TicketHolder
+from tickets.services import codes, events
+from validators import feed
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import read
+from validators.rest.http import OWN_WRITES_WAIT
+from validators.services import decide
+from validators.services.roles import NAMES_SEEN_WITH
+
+HOLDERS_AT_ONCE = 500
+UNFOUND = frozenset({reasons.BARCODE_NOT_FOUND, reasons.TICKET_NOT_FOUND})
+
+
+class PlatformAsking:
+    """See dtvn.api.writes.Asking and dtvn.api.bodies.Coder; for one call, so an event is looked up once."""
+
+    def __init__(self, call: Call, order: Callable[..., list[Decision]] = decide.decide) -> None:
+        self._call = call
+        self._order = order
+        self._events: dict[str, tuple[bool, EventRow | None]] = {}
+        self._zones: dict[str, tzinfo] = {}
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def request(self, kind: str, body: OperationBody, header: str | None = None) -> Request:
+        """See Asking. Raises ApiError (403) for an admission by name without the scope for it."""
+        request = request_of(kind, body, header, self)
+        admits = isinstance(request.command, Admit | Consume) and not code_of(request.command)
+        if admits and "operate" not in self._call.scopes and not self._ids_are_codes(request.event):
+            text = "In this event only codes admit; an admission by ticket_id needs the scope 'operate'."
+            raise ApiError(403, reasons.NOT_PERMITTED, text)
+        return request
+
+    def digest(self, event: str, text: str) -> bytes:
+        """See Coder."""
+        _, row = self._event(event)
+        return code_digest(codes.salt_of(event, row), text)
+
+    def name(self, event: str, text: str, digest: bytes) -> str:
+        """See Coder. The text is named as an id only in an event that exists and whose ids are codes, if no
+        ticket is known to have the code, since a code must not stand in the log. (A nonce is bound to the
+        code, not to this name.)"""
+        name = normalised(text)
+        if not (is_name(name) and self._event(event)[0] and self._ids_are_codes(event)):
+            return ""
+        return name if read.ticket_by_code(LEARNER_ALIAS, event, digest) is None else ""
+
+    # --- the order ------------------------------------------------------------------------------
+
+    def order(self, requests: list[Request]) -> list[Decision]:
+        """See Asking."""
+        codes.remember(requests)
+        decisions = self._order(requests, actor=self._call.actor)
+        codes.forget_refused(decisions)
+        return [self._complete(decision) for decision in decisions]
+
+    # --- answers --------------------------------------------------------------------------------
+
+    def _complete(self, decision: Decision) -> Decision:
+        """The decision with the event's zone, and with what its outcome left out (as for repeats, R16) from
+        the platform's copy."""
+        if not _told(decision):
+            return decision
+        decision = msgspec.structs.replace(decision, zone=self._zone(decision.request.event))
+        state = decision.result.state
+        whose = reasons.REASONS[decision.code].whose
+        if state.startswith(ANSWERED_HEAD) or whose not in ("", "guest") or decision.code in UNFOUND:
+            return decision
+        if not state and decision.result.sequence:
+            feed.wait_for(decision.result.sequence, OWN_WRITES_WAIT)
+        ticket = self._ticket(decision.request)
+        row = read.read_ticket(LEARNER_ALIAS, decision.request.event, ticket) if ticket else None
+        if row is None:
+            return decision
+        present, issued = parse_row(row, ())
+        told = answered(state or present, read_terms(issued))
+        return msgspec.structs.replace(decision, result=msgspec.structs.replace(decision.result, state=told))
+
+    def members(self, decisions: Sequence[Decision]) -> list[Members]:
+        """See Asking: holders for callers that may see names, and hints for codes that were not found."""
+        made = [members_of(decision) for decision in decisions]
+        told = [
+            (decision, members) for decision, members in zip(decisions, made, strict=True) if _told(decision)
+        ]
+        if self._call.scopes & NAMES_SEEN_WITH:
+            self._add_holders(told)
+        for decision, members in told:
+            if decision.code == reasons.BARCODE_NOT_FOUND and (hint := self._hint(decision.request)):
+                members["hint"] = hint
+        return made
+
+    def _hint(self, request: Request) -> str:
+        """See services.codes.hint_of; "" where the code's text is not known."""
+        shown = "operate" in self._call.scopes
+        return codes.hint_of(request.event, request.texts[0], shown=shown) if request.texts else ""
+
+    def _add_holders(self, told: list[tuple[Decision, Members]]) -> None:
+        asked = defaultdict(set)
+        for decision, members in told:
+            members["holder"] = None
+            if members["ticket_id"]:
+                asked[decision.request.event].add(members["ticket_id"])
+        names: dict[tuple[str, str], str] = {}
+        for event, tickets in asked.items():
+            wanted = sorted(tickets)
+            for start in range(0, len(wanted), HOLDERS_AT_ONCE):
+                part = wanted[start : start + HOLDERS_AT_ONCE]
+                rows = TicketHolder.objects.filter(event=event, ticket__in=part).order_by()
+                names |= {(event, ticket): name for ticket, name in rows.values_list("ticket", "name")}
+        for decision, members in told:
+            members["holder"] = names.get((decision.request.event, members["ticket_id"])) or None
+
+    # --- the event ------------------------------------------------------------------------------
+
+    def _event(self, event: str) -> tuple[bool, EventRow | None]:
+        if event not in self._events:
+            self._events[event] = events.settled_row(event)
+        return self._events[event]
+
+    def _ids_are_codes(self, event: str) -> bool:
+        return codes.ids_are_codes(self._event(event)[1])
+
+    def _zone(self, event: str) -> tzinfo:
+        if event not in self._zones:
+            self._zones[event] = events.zone_of(event)
+        return self._zones[event]
+
+    @staticmethod
+    def _ticket(request: Request) -> str:
+        """The ticket that a request is about, "" if it is not known."""
+        if code := code_of(request.command):
+            found = read.ticket_by_code(LEARNER_ALIAS, request.event, code)
+            return found[0] if found else request.ticket
+        return request.ticket
+
+
+def _told(decision: Decision) -> bool:
+    return OPERATIONS[KIND_OF[type(decision.request.command)]].full

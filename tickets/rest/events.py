@@ -1,0 +1,143 @@
+"""Events of tickets: created and changed, listed and shown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+
+from dtvn.api.answers import Answer, success
+from dtvn.api.bodies import nonce_of
+from dtvn.api.calls import Call
+from dtvn.api.errors import ApiError, InvalidRequest
+from dtvn.api.queries import next_link, read_limit
+from dtvn.machine import reasons
+from dtvn.machine.bodies import PRINTABLE, SECONDS_MAX, Flag, Label, NonceBody, Seconds
+from dtvn.machine.events import PRODUCTS_MAX
+from dtvn.machine.fields import LABEL_LENGTH_MAX, MICROSECONDS, ZONE_LENGTH_MAX, is_name
+from dtvn.machine.rows import EventRow
+from dtvn.protocol import canonical
+from tickets.services import events
+from validators import feed
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import read
+from validators.rest.http import OWN_WRITES_WAIT, own_writes
+
+SLUG_LENGTH_MAX = 64
+
+
+class ProductBody(msgspec.Struct, frozen=True):
+    """A product of an event."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=LABEL_LENGTH_MAX, pattern=PRINTABLE)]
+    admits: bool
+
+
+class EventBody(NonceBody, frozen=True, kw_only=True):
+    """Body of PUT /events/{slug}; what is left out stays as it is."""
+
+    name: Label | None = None
+    zone: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                max_length=ZONE_LENGTH_MAX, description="a time zone's name such as Europe/Berlin, or empty"
+            ),
+        ]
+        | None
+    ) = None
+    doors: (
+        Annotated[
+            Seconds | Annotated[str, msgspec.Meta(max_length=40, extra_json_schema={"format": "date-time"})],
+            msgspec.Meta(description="Unix seconds, 0 for none, or an RFC 3339 time with its offset"),
+        ]
+        | None
+    ) = None
+    ids_are_codes: Flag | None = None
+    products: (
+        Annotated[
+            list[ProductBody],
+            msgspec.Meta(
+                max_length=PRODUCTS_MAX,
+                description=f'a list of at most {PRODUCTS_MAX} objects {{"name": a string of 1 to '
+                f'{LABEL_LENGTH_MAX} characters, "admits": true or false}}',
+            ),
+        ]
+        | None
+    ) = None
+
+
+def put_event(call: Call, slug: str, body: EventBody) -> Answer:
+    """Create an event or change it; what the body leaves out stays as it is."""
+    _require_slug(call, slug)
+    own_writes(call)
+    products = None
+    if body.products is not None:
+        products = tuple((product.name, product.admits) for product in body.products)
+    decision = events.set_event(
+        slug,
+        actor=call.actor,
+        name=body.name,
+        zone=body.zone,
+        doors=None if body.doors is None else _microseconds(body.doors),
+        ids_are_codes=body.ids_are_codes,
+        products=products,
+        nonce=nonce_of(body, call.idempotency_key),
+    ).check()
+    row = canonical.decode(EventRow, decision.result.state) if decision.result.state else None
+    if row is None:  # a repetition
+        feed.wait_for(decision.result.sequence, OWN_WRITES_WAIT)
+    found = events.summary_of(slug, row)
+    data = msgspec.UNSET if found is None else events.shown(found)
+    return success("Event saved", data, sequence=decision.result.sequence)
+
+
+def show_event(call: Call, slug: str) -> Answer:
+    """Show one event; 404 if nobody created it and it holds no tickets."""
+    _require_slug(call, slug)
+    sequence = own_writes(call)
+    found = events.summary_of(slug)
+    if found is None:
+        reason = reasons.REASONS[reasons.UNKNOWN_EVENT]
+        raise ApiError(reason.status, reason.code, reason.sentence)
+    return success(data=events.shown(found), sequence=sequence)
+
+
+def list_events(call: Call) -> Answer:
+    """List the events of tickets by ascending slug; `limit`, `after`."""
+    limit, after = read_limit(call.query), call.query.get("after")
+    if after is not None and not is_name(after):
+        raise InvalidRequest("after must be an event's slug")
+    sequence = own_writes(call)
+    found = [
+        summary for summary in read.summarise_events(LEARNER_ALIAS) if call.only_event in ("", summary.event)
+    ]
+    page = [summary for summary in found if summary.event > (after or "")][: limit + 1]
+    headers = {"X-Total-Count": str(len(found))}
+    if len(page) > limit:
+        page.pop()
+        headers["Link"] = next_link(call.path, call.pairs, page[-1].event)
+    return success(data=[events.shown(summary) for summary in page], sequence=sequence, headers=headers)
+
+
+def _require_slug(call: Call, slug: str) -> None:
+    if not is_name(slug) or len(slug) > SLUG_LENGTH_MAX:
+        raise InvalidRequest(
+            "slug must be 1 to 64 characters of A-Z a-z 0-9 . _ : -, a letter or digit first"
+        )
+    call.require_event(slug)
+
+
+def _microseconds(given: int | str) -> int:
+    """`doors` as the log has it."""
+    if isinstance(given, int):
+        return given * MICROSECONDS
+    try:
+        at = datetime.fromisoformat(given)
+        seconds = int(at.astimezone(UTC).timestamp()) if at.tzinfo else -1
+    except (ValueError, OverflowError):
+        seconds = -1
+    if not 0 < seconds <= SECONDS_MAX:
+        raise InvalidRequest("doors must be Unix seconds, or an RFC 3339 time with its offset")
+    return seconds * MICROSECONDS

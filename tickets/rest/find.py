@@ -1,0 +1,52 @@
+"""Finds a ticket by a code, given in a body so that it stands in no URL and no log of accesses."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from dtvn.api.answers import Answer, success
+from dtvn.api.calls import Call
+from dtvn.api.errors import SEQUENCE_HEADER, InvalidRequest, Refused
+from dtvn.machine import reasons
+from dtvn.machine.bodies import Barcode, Body, EventName
+from dtvn.machine.codes import CodeError, normalised
+from dtvn.machine.fields import DEFAULT_EVENT, is_name
+from tickets.rest.objects import shown_ticket
+from tickets.services import codes
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import read
+from validators.rest.http import own_writes
+
+
+class FindBody(Body, frozen=True, kw_only=True):
+    """Body of /tickets/find."""
+
+    event: EventName = DEFAULT_EVENT
+    barcode: Annotated[Barcode, msgspec.Meta(description="the text of a code")]
+
+
+def find_ticket(call: Call, body: FindBody) -> Answer:
+    """Find the ticket with a code, also with a replaced one; 404 if there is none."""
+    call.require_event(body.event)
+    sequence = own_writes(call)
+    try:
+        name, digest = normalised(body.barcode), codes.digest_of(body.event, body.barcode)
+    except CodeError as error:
+        raise InvalidRequest(f"barcode: {error}") from error
+    found = read.ticket_by_code(LEARNER_ALIAS, body.event, digest)
+    if found is None and is_name(name) and codes.ids_are_codes(read.event_row(LEARNER_ALIAS, body.event)):
+        found = (name, False)
+    row = None if found is None else read.read_ticket(LEARNER_ALIAS, body.event, found[0])
+    if found is None or row is None:
+        raise _unfound(call, body, sequence)
+    return success(data=shown_ticket(row) | {"barcode_valid": not found[1]}, sequence=sequence)
+
+
+def _unfound(call: Call, body: FindBody, sequence: int) -> Refused:
+    refusal = Refused(reasons.BARCODE_NOT_FOUND)
+    refusal.headers[SEQUENCE_HEADER] = str(sequence)
+    if hint := codes.hint_of(body.event, body.barcode, shown="operate" in call.scopes):
+        refusal.more = {"hint": hint}
+    return refusal
