@@ -92,8 +92,11 @@ store_api_key("{key}", label="fest", scopes=["gate"], event="fest")"""
 
 
 def test_the_python_client_of_the_documentation_works(running: Network) -> None:
-    program, judging = blocks("use/python-client.md", "python")
+    program, by_code, judging = blocks("use/python-client.md", "python")
     wait_until(lambda: "ok at " in run(running, sys.executable, "-c", program), what="the outcome is known")
+    issued, admitted = run(running, sys.executable, "-c", by_code).splitlines()
+    assert issued.startswith("done ok None T-1 Adult None")
+    assert admitted.startswith("admitted ok None T-1 Adult Entry(at='")
 
     def judged() -> bool:
         """The items of A87, in their order; a busy machine may have members that are not linked yet."""
