@@ -25,6 +25,7 @@ from tickets.services import codes, events
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
+from validators.ledger.event_zones import zone_of
 from validators.rest.http import OWN_WRITES_WAIT
 from validators.services import decide
 from validators.services.roles import NAMES_SEEN_WITH
@@ -144,7 +145,9 @@ class PlatformAsking:
 
     def _zone(self, event: str) -> tzinfo:
         if event not in self._zones:
-            self._zones[event] = events.zone_of(event)
+            known = self._events.get(event)
+            row = known[1] if known else read.event_row(LEARNER_ALIAS, event)
+            self._zones[event] = zone_of(row)
         return self._zones[event]
 
     @staticmethod
