@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.db import OperationalError, connections
 
 from dtvn.api.outcome import Told
 from dtvn.protocol.consensus.messages import Operation
 from tests.api.conftest import Api, read
 from tests.fake_gateway import FakeGateway
 from tickets.models import TicketCode, TicketHolder
-from tickets.services import codes, reading
+from tickets.services import codes, patience, reading
 from validators.models import PlatformAction
 from validators.services import api_keys
 
@@ -212,6 +213,34 @@ def test_a_copy_that_is_behind_takes_no_code_for_an_id(
     )
     assert admit(api, "code1")[1]["code"] == "barcode_not_found"
     assert [(each.kind, each.ticket) for each in sent] == [("barrier", ""), ("admit", "")]
+
+
+def test_gates_admit_while_the_databases_are_away(
+    fest: Api, tables: Any, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    """Without the copy and the platform's tables an answer tells what the cluster said, and no more."""
+    TicketHolder.objects.create(event="fest", ticket="T-1", name="Ada", salt=b"s" * 32)
+    assert admit(fest, "SECRET/+1=")[1]["hint"]
+
+    def away(*_given: Any, **_named: Any) -> Any:
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(patience, "copy", patience.Patience())
+    monkeypatch.setattr(patience, "platform", patience.Patience())
+    tables.lagging = True
+    with monkeypatch.context() as outage:
+        for alias in ("default", "learner"):
+            outage.setattr(connections[alias], "cursor", away)
+        status, answer = admit(fest, FIRST, gate="north")
+        assert (status, *shown(answer, "outcome", "product", "holder")) == (200, "admitted", "Adult", None)
+        status, answer = admit(fest, "SECRET/+1=")
+        assert (status, answer["code"], "hint" in answer) == (404, "barcode_not_found", False)
+    with django_assert_num_queries(0, using="learner"):
+        assert admit(fest, SECOND)[1]["code"] == "already_consumed"
+    tables.catch_up()
+    monkeypatch.setattr(patience, "copy", patience.Patience())
+    monkeypatch.setattr(patience, "platform", patience.Patience())
+    assert admit(fest, SECOND)[1]["holder"] == "Ada"
 
 
 def test_a_key_for_one_event_need_not_name_it(fest: Api) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
+from functools import partial
 
 import msgspec
 
@@ -17,11 +18,11 @@ from dtvn.machine import ANSWERED_HEAD, Admit, Consume, answered, parse_row, rea
 from dtvn.machine.bodies import OperationBody
 from dtvn.machine.codes import code_digest, normalised
 from dtvn.machine.commands import code_of
-from dtvn.machine.fields import is_name
+from dtvn.machine.fields import DEFAULT_EVENT, is_name
 from dtvn.machine.kinds import KIND_OF, OPERATIONS
 from dtvn.machine.rows import EventRow
 from tickets.models import TicketHolder
-from tickets.services import codes, events
+from tickets.services import codes, events, patience
 from validators import feed
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger import read
@@ -31,6 +32,8 @@ from validators.services import decide
 from validators.services.roles import NAMES_SEEN_WITH
 
 HOLDERS_AT_ONCE = 500
+_last: dict[str, tuple[bool, EventRow | None]] = {}
+"""Events and their rows as this process read them last: what holds while the copy is away."""
 UNFOUND = frozenset({reasons.BARCODE_NOT_FOUND, reasons.TICKET_NOT_FOUND})
 
 
@@ -66,7 +69,8 @@ class PlatformAsking:
         name = normalised(text)
         if not (is_name(name) and self._event(event)[0] and self._ids_are_codes(event)):
             return ""
-        return name if read.ticket_by_code(LEARNER_ALIAS, event, digest) is None else ""
+        known = patience.copy.read(lambda: read.ticket_by_code(LEARNER_ALIAS, event, digest), None)
+        return name if known is None else ""
 
     # --- the order ------------------------------------------------------------------------------
 
@@ -75,7 +79,7 @@ class PlatformAsking:
         codes.remember(requests)
         decisions = self._order(requests, actor=self._call.actor)
         codes.forget_refused(decisions)
-        return [self._complete(decision) for decision in decisions]
+        return [patience.copy.read(partial(self._complete, one), one) for one in decisions]
 
     # --- answers --------------------------------------------------------------------------------
 
@@ -106,7 +110,9 @@ class PlatformAsking:
             (decision, members) for decision, members in zip(decisions, made, strict=True) if _told(decision)
         ]
         if self._call.scopes & NAMES_SEEN_WITH:
-            self._add_holders(told)
+            for _decision, members in told:
+                members["holder"] = None
+            patience.platform.read(lambda: self._add_holders(told), None)
         for decision, members in told:
             if decision.code == reasons.BARCODE_NOT_FOUND and (hint := self._hint(decision.request)):
                 members["hint"] = hint
@@ -114,13 +120,14 @@ class PlatformAsking:
 
     def _hint(self, request: Request) -> str:
         """See services.codes.hint_of; "" where the code's text is not known."""
-        shown = "operate" in self._call.scopes
-        return codes.hint_of(request.event, request.texts[0], shown=shown) if request.texts else ""
+        if not request.texts:
+            return ""
+        look = partial(codes.hint_of, request.event, request.texts[0], shown="operate" in self._call.scopes)
+        return patience.platform.read(look, "")
 
     def _add_holders(self, told: list[tuple[Decision, Members]]) -> None:
         asked = defaultdict(set)
         for decision, members in told:
-            members["holder"] = None
             if members["ticket_id"]:
                 asked[decision.request.event].add(members["ticket_id"])
         names: dict[tuple[str, str], str] = {}
@@ -137,7 +144,10 @@ class PlatformAsking:
 
     def _event(self, event: str) -> tuple[bool, EventRow | None]:
         if event not in self._events:
-            self._events[event] = events.settled_row(event)
+            last = _last.get(event, (event == DEFAULT_EVENT, None))
+            self._events[event] = found = patience.copy.read(lambda: events.settled_row(event), last)
+            if found[0]:
+                _last[event] = found
         return self._events[event]
 
     def _ids_are_codes(self, event: str) -> bool:
