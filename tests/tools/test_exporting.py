@@ -18,14 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
-from dtvn.machine import Issue, build
+from dtvn.machine import Dispute, ImportEntry, Issue, Replace, SetEvent, Validate, build
 from tests.pages.learner import RealLearner
-from tickets.exporting import FORMS, KINDS, Table, defused, write_chunks
+from tickets.exact import exact, meant
+from tickets.exporting import CODES, FORMS, KINDS, Table, defused, open_table, write_chunks
 from tickets.formulas import unquoted
 from tickets.importing.moments import shown_moment
 from tickets.importing.reading import records_of_csv
 from tickets.management.commands import export_tickets
 from tickets.models import TicketHolder
+from tickets.services.codes import digest_of, remember_codes
 from validators.dashboard.formatting import moment as in_the_admin
 from validators.models import PlatformAction
 
@@ -79,6 +81,22 @@ def test_a_time_beyond_the_calendar_is_shown_as_its_end(shown: Callable[[int], s
     assert shown(seconds * 1_000_000) == "9999-12-31 23:59:59 UTC"
 
 
+@given(text=TEXTS | st.text("\"'#=+-1eE. \u00a0\n[", max_size=8))
+def test_a_text_that_a_reader_would_alter_is_written_as_a_json_string(text: str) -> None:
+    cell = exact(text)
+    assert meant(cell) == text
+    assert (cell == text) or cell == json.dumps(text)
+    read = io.StringIO(whole("csv", [["T-1", cell]]).decode("utf-8-sig"), newline="")
+    (record,) = records_of_csv(read.read().replace("a,b", "ticket_id,seat", 1), bool)
+    assert meant(record.fields["seat"]) == text
+
+
+def test_a_text_too_long_for_a_sheet_is_not_cut_off() -> None:
+    sheet = load_workbook(io.BytesIO(whole("xlsx", [["x" * 40_000, ["y" * 40_000]]]))).active
+    assert sheet is not None
+    assert [str(cell.value)[:21] for cell in sheet[2]] == ["(too long for a sheet"] * 2
+
+
 @pytest.fixture
 def evening(learner: RealLearner, operate: Callable[..., Any]) -> None:
     operate("issue T-1", "issue T-2", "issue T-3", "admit T-2", "consume T-1", event="fest")
@@ -107,6 +125,82 @@ def test_the_admission_list_says_who_may_come_in(evening: None, tmp_path: Path) 
     ]
     assert rows[1]["admitted_at"] > "2020"
     assert [row["order"] for row in rows] == ["R-T-1", "R-T-2", ""]
+
+
+@pytest.fixture
+def door(learner: RealLearner) -> None:
+    """A created event with codes as printed, and in it all that a gate may meet."""
+    shop = {"event": "fest", "actor": "desk", "entry": "r0"}
+    until = time.time_ns() // 1_000 + 60_000_000
+    products = (("Parking", False), ("VIP", True))
+
+    def run(*commands: tuple[str, Any]) -> None:
+        operations = [
+            build(command, ticket=ticket, valid_until=until, **shop) for ticket, command in commands
+        ]
+        assert {result.code for result in learner.gateway.submit(operations).result()} == {"ok"}
+
+    def digests(*texts: str) -> tuple[bytes, ...]:
+        return tuple(digest_of("fest", text) for text in texts)
+
+    run(("", SetEvent("Das Fest", "Europe/Berlin", 0, False, products)))
+    for ticket, texts in {"T-1": ["old,1", 'new "2"', "née\t3"], "T-2": ["P"], "T-3": ["=B"]}.items():
+        remember_codes("fest", [(ticket, texts)])
+    run(
+        ("T-1", Issue(product="VIP", seat="A  1", codes=digests("old,1"))),
+        ("T-2", Issue(product="Parking", codes=digests("P"))),
+        ("T-3", Issue(product="VIP", codes=digests("=B"), blocked=True, block_reason="stolen")),
+        ("T-4", Issue(codes=digests("only a node knows"))),
+        ("T-5", Issue()),
+        ("T-1", Replace(codes=digests('new "2"', "née\t3"))),
+        ("T-4", ImportEntry(at=1_700_000_000_000_000, gate="north")),
+        ("T-5", Validate()),
+        ("T-5", Dispute(reason="seen twice")),
+    )
+
+
+def test_an_export_tells_what_opens_the_door_and_why_not(door: None, tmp_path: Path) -> None:
+    for kind in ("tickets", "admission"):
+        rows = exported(tmp_path, kind)
+        assert [row["codes"] and json.loads(row["codes"]) for row in rows] == [
+            ['new "2"', "née\t3"],
+            ["P"],
+            ["=B"],
+            [{"digest": digest_of("fest", "only a node knows").hex()}],
+            "",
+        ]
+        assert [row["revoked_codes"] for row in rows] == ['["old,1"]', "", "", "", ""]
+        assert [row["product_admits"] for row in rows] == ["yes", "no", "yes", "yes", "yes"]
+        assert {(row["ids_are_codes"], row["event_zone"]) for row in rows} == {("no", "Europe/Berlin")}
+        assert [(row["blocked"], row["block_reason"]) for row in rows][1:3] == [("no", ""), ("yes", "stolen")]
+        assert [row["dispute_reason"] for row in rows][3:] == ["", "seen twice"]
+        assert (rows[3]["admitted_at"], rows[3]["gate"]) == ("2023-11-14T22:13:20+00:00", "north")
+        assert rows[0]["seat"] == '"A  1"'
+    assert [row["admit"] for row in rows] == ["yes", "no", "no", "no", "no"]
+
+
+def test_the_json_form_holds_the_events_too(door: None, tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    call_command("export_tickets", "tickets", str(path), stdout=io.StringIO())
+    told = json.loads(path.read_text())
+    assert told["events"] == [
+        {
+            "slug": "fest",
+            "name": "Das Fest",
+            "zone": "Europe/Berlin",
+            "doors": None,
+            "ids_are_codes": False,
+            "products": [{"name": "Parking", "admits": False}, {"name": "VIP", "admits": True}],
+            "declared": True,
+        }
+    ]
+    assert told["rows"][0]["codes"] == ['new "2"', "née\t3"]
+
+
+def test_codes_are_only_for_those_who_may_see_them(door: None) -> None:
+    table = open_table("admission", "fest")
+    assert not set(CODES) & set(table.columns)
+    assert b"new" not in b"".join(write_chunks(table, "csv"))
 
 
 def test_all_tickets_and_outcomes_are_exported(evening: None, tmp_path: Path) -> None:

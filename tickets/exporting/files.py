@@ -14,11 +14,16 @@ from tickets.formulas import quoted
 
 SHEET_ROWS_MAX = 1_000_000
 """Rows of a sheet, after which the next one begins; Excel shows 1,048,576."""
+SHEET_CELL_MAX = 32_767
+"""Characters of a cell of a sheet."""
 CHUNK_BYTES = 64 * 1024
 
 
-def defused(cell: Cell) -> Cell:
-    """The cell, a text made harmless in a spreadsheet (`formulas.quoted`); numbers stay numbers."""
+def defused(cell: Cell) -> str | int:
+    """The cell, a text made harmless in a spreadsheet (`formulas.quoted`); numbers stay numbers, and codes
+    become a JSON list of visible characters, which no reader alters."""
+    if isinstance(cell, list):
+        return json.dumps(cell) if cell else ""
     return quoted(cell) if isinstance(cell, str) else cell
 
 
@@ -41,7 +46,9 @@ def _csv_rows(rows: list[Row]) -> bytes:
 
 
 def _json(table: Table) -> Generator[bytes]:
-    head = {"kind": table.kind, "event": table.event, "sequence": table.sequence}
+    head: dict[str, Any] = {"kind": table.kind, "event": table.event, "sequence": table.sequence}
+    if table.events:
+        head["events"] = table.events
     yield json.dumps(head).removesuffix("}").encode() + b', "rows": ['
     before = "\n"
     for page in table.pages:
@@ -62,7 +69,11 @@ def _xlsx(table: Table) -> Generator[bytes]:
 
     def shown(cell: Cell) -> Any:
         safe = defused(cell)
-        return ILLEGAL_CHARACTERS_RE.sub("?", safe) if isinstance(safe, str) else safe
+        if isinstance(safe, int):
+            return safe
+        if len(safe) > SHEET_CELL_MAX:  # a part of it would pass for the whole
+            return f"(too long for a sheet: {len(safe):,} characters; export CSV or JSON)"
+        return ILLEGAL_CHARACTERS_RE.sub("?", safe)
 
     book = Workbook(write_only=True)
     sheet, rows, saved = _sheet(book, table), 0, False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
 from dtvn.api.times import calendar_time
-from dtvn.machine import NAMES, TRANSITIONS, State
 from dtvn.machine.rows import TicketRow
+from tickets.exact import exact
+from tickets.exporting.door import Code, Door, codes_of, entered_at, texts_of
 from tickets.models import TicketHolder
 from tickets.services.search import state_of_row
 from validators.data_folder.routers import LEARNER_ALIAS
@@ -17,11 +19,10 @@ from validators.ledger import read
 from validators.ledger.models import OperationRecord
 
 ROWS_AT_ONCE = 500
-Cell = str | int
+Cell = str | int | list[Code]
 Row = list[Cell]
-
-ADMITTED_FROM = frozenset(NAMES[state] for state in State if isinstance(TRANSITIONS["admit"][state], State))
-"""States in which a gate may admit the guest."""
+CODES = ("codes", "revoked_codes")
+"""Columns of the codes of a ticket, which open the door: the valid ones, and those that were replaced."""
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -33,6 +34,8 @@ class Table(msgspec.Struct, frozen=True):
     """Log sequence that the rows reflect at least; they may reflect later ones."""
     columns: tuple[str, ...]
     pages: Iterator[Sequence[Row]]
+    events: Sequence[dict[str, Any]] = ()
+    """The events of the tickets, as in REST; the JSON form holds them."""
 
     @property
     def name(self) -> str:
@@ -40,10 +43,16 @@ class Table(msgspec.Struct, frozen=True):
         return "-".join(filter(None, (self.kind, self.event, f"at-{self.sequence}")))
 
 
-def open_table(kind: str, event: str | None) -> Table:
-    """The export `kind` of KINDS, of one event or of all (None)."""
-    columns, pages = KINDS[kind]
-    return Table(kind, event, read_applied(), columns, pages(event))
+def open_table(kind: str, event: str | None, *, codes: bool = False) -> Table:
+    """The export `kind` of KINDS, of one event or of all (None). `codes`: with the tickets' codes, for those
+    who may see them."""
+    if kind == "outcomes":
+        return Table(kind, event, read_applied(), OUTCOMES, _outcomes(event))
+    columns, rows = TICKETS[kind]
+    slugs = read.list_events(LEARNER_ALIAS) if event is None else [event]
+    sequence, door = read_applied(), Door()
+    columns += CODES if codes else ()
+    return Table(kind, event, sequence, columns, _tickets(event, door, rows, codes=codes), door.told(slugs))
 
 
 def _ticket_pages(event: str | None) -> Iterator[list[TicketRow]]:
@@ -57,53 +66,66 @@ def _ticket_pages(event: str | None) -> Iterator[list[TicketRow]]:
         after = found[-1].event, found[-1].ticket
 
 
-def _tickets(event: str | None) -> Iterator[list[Row]]:
+def _tickets(event: str | None, door: Door, rows: Rows, *, codes: bool) -> Iterator[list[Row]]:
     for page in _ticket_pages(event):
-        yield [
-            [
-                row.event,
-                row.ticket,
-                state_of_row(row).name,
-                row.product,
-                row.seat,
-                moment(row.not_before),
-                moment(row.not_after),
-                row.operation,
-                moment(row.timestamp),
-                row.sequence,
-                row.validator,
-                row.gate,
-                row.device,
-            ]
-            for row in page
+        found = rows(page, door)
+        if codes:
+            texts = texts_of(page)
+            for ticket, row in zip(page, found, strict=True):
+                row += [codes_of(ticket, ticket.codes, texts), codes_of(ticket, ticket.revoked, texts)]
+        yield found
+
+
+def _ticket_rows(page: Sequence[TicketRow], door: Door) -> list[Row]:
+    return [
+        [
+            row.event,
+            row.ticket,
+            state_of_row(row).name,
+            *_worth(row),
+            *_at_the_door(row, door),
+            row.operation,
+            moment(row.timestamp),
+            row.sequence,
+            row.validator,
         ]
+        for row in page
+    ]
 
 
-def _admission(event: str | None) -> Iterator[list[Row]]:
-    for page in _ticket_pages(event):
-        ids = [row.ticket for row in page]
-        rows = TicketHolder.objects.filter(ticket__in=ids)
-        holders = {(one.event, one.ticket): one for one in rows}
-        yield [_admission_row(row, holders.get((row.event, row.ticket))) for row in page]
+def _admission_rows(page: Sequence[TicketRow], door: Door) -> list[Row]:
+    rows = TicketHolder.objects.filter(ticket__in=[row.ticket for row in page])
+    holders = {(one.event, one.ticket): one for one in rows}
+    return [_admission_row(row, holders.get((row.event, row.ticket)), door) for row in page]
 
 
-def _admission_row(row: TicketRow, holder: TicketHolder | None) -> Row:
-    admitted = row.state == NAMES[State.CONSUMED]
+def _admission_row(row: TicketRow, holder: TicketHolder | None, door: Door) -> Row:
     return [
         row.event,
         row.ticket,
-        "yes" if row.state in ADMITTED_FROM else "no",
+        yes(door.admits(row)),
         state_of_row(row).name,
-        holder.name if holder else "",
-        holder.company if holder else "",
-        holder.order if holder else "",
-        row.product,
-        row.seat,
-        moment(row.not_before),
-        moment(row.not_after),
-        moment(row.timestamp) if admitted else "",
-        row.gate,
-        holder.secret_digest if holder else "",
+        *(map(exact, (holder.name, holder.company, holder.order)) if holder else ("", "", "")),
+        *_worth(row),
+        *_at_the_door(row, door),
+    ]
+
+
+def _worth(row: TicketRow) -> Row:
+    return [exact(row.product), exact(row.seat), moment(row.not_before), moment(row.not_after)]
+
+
+def _at_the_door(row: TicketRow, door: Door) -> Row:
+    return [
+        moment(entered_at(row)),
+        exact(row.gate),
+        exact(row.device),
+        yes(row.blocked),
+        exact(row.block_reason),
+        exact(row.note),
+        yes(door.opened_by(row)),
+        yes(door.ids_are_codes(row)),
+        door.zone(row),
     ]
 
 
@@ -138,6 +160,11 @@ def _outcome_row(one: OperationRecord, verdict: str) -> Row:
     ]
 
 
+def yes(said: bool) -> str:
+    """A cell that says yes or no."""
+    return "yes" if said else "no"
+
+
 def moment(microseconds: int) -> str:
     """A time of the log as ISO 8601 in UTC; "" for none."""
     if not microseconds:
@@ -145,59 +172,47 @@ def moment(microseconds: int) -> str:
     return calendar_time(microseconds).isoformat()
 
 
-KINDS: dict[str, tuple[tuple[str, ...], Callable[[str | None], Iterator[list[Row]]]]] = {
+WORTH = ("product", "seat", "valid_from", "valid_until")
+AT_THE_DOOR = (
+    "admitted_at",
+    "gate",
+    "device",
+    "blocked",
+    "block_reason",
+    "dispute_reason",
+    "product_admits",
+    "ids_are_codes",
+    "event_zone",
+)
+OUTCOMES = (
+    "sequence",
+    "index",
+    "at",
+    "event",
+    "ticket_id",
+    "operation",
+    "outcome",
+    "entry_node",
+    "principal",
+    "actor",
+    "verdict",
+)
+Rows = Callable[[Sequence[TicketRow], Door], list[Row]]
+
+TICKETS: dict[str, tuple[tuple[str, ...], Rows]] = {
     "tickets": (
         (
-            "event",
-            "ticket_id",
-            "state",
-            "product",
-            "seat",
-            "valid_from",
-            "valid_until",
-            "last_operation",
-            "changed_at",
-            "sequence",
-            "entry_node",
-            "gate",
-            "device",
+            *("event", "ticket_id", "state"),
+            *WORTH,
+            *AT_THE_DOOR,
+            *("last_operation", "changed_at", "sequence", "entry_node"),
         ),
-        _tickets,
-    ),
-    "outcomes": (
-        (
-            "sequence",
-            "index",
-            "at",
-            "event",
-            "ticket_id",
-            "operation",
-            "outcome",
-            "entry_node",
-            "principal",
-            "actor",
-            "verdict",
-        ),
-        _outcomes,
+        _ticket_rows,
     ),
     "admission": (
-        (
-            "event",
-            "ticket_id",
-            "admit",
-            "state",
-            "name",
-            "company",
-            "order",
-            "product",
-            "seat",
-            "valid_from",
-            "valid_until",
-            "admitted_at",
-            "gate",
-            "code_sha256",
-        ),
-        _admission,
+        (*("event", "ticket_id", "admit", "state", "name", "company", "order"), *WORTH, *AT_THE_DOOR),
+        _admission_rows,
     ),
 }
-"""Name of an export -> its columns, and the function that reads its rows."""
+"""Name of an export of tickets -> its columns without CODES, and the function that makes rows of a page."""
+KINDS = (*TICKETS, "outcomes")

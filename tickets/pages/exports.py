@@ -16,14 +16,15 @@ from dtvn.api.queries import read_event
 from tickets.exporting import FORMS, KINDS, open_table, write_chunks
 from tickets.pages.access import sentence_page, with_scope
 from validators.rest.keys import Caller
-from validators.services.roles import NAMES_SEEN_WITH
+from validators.services.roles import CODES_SEEN_WITH, NAMES_SEEN_WITH
 
 SCOPES: dict[str, frozenset[str]] = {
     "tickets": frozenset(),
     "outcomes": frozenset(),
     "admission": NAMES_SEEN_WITH,
 }
-"""Scopes any one of which allows an export; the admission list has names."""
+"""Scopes any one of which allows an export; the admission list has names. Others than CODES_SEEN_WITH get it
+without codes."""
 _threads = ThreadPoolExecutor(2, "export")
 """Threads in which all exports of a web process take turns, page by page."""
 EXPORTS_EACH = 8
@@ -49,7 +50,7 @@ def export(request: HttpRequest, caller: Caller, kind: str, form: str) -> HttpRe
     if _under_way.count(caller.actor) >= EXPORTS_EACH:
         text = f"{EXPORTS_EACH} exports of yours are under way. Try again when one has ended."
         return sentence_page(request, caller, text, 429)
-    table = open_table(kind, event)
+    table = open_table(kind, event, codes=bool(caller.scopes & CODES_SEEN_WITH))
     return StreamingHttpResponse(
         _sent(write_chunks(table, form), caller.actor),
         content_type=FORMS[form][0],

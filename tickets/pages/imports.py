@@ -24,6 +24,7 @@ from validators.dashboard.views import frame
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger.read import list_events
 from validators.rest.keys import Caller
+from validators.services.roles import CODES_SEEN_WITH
 
 SCOPE = "issue"
 SHOWN = 200
@@ -151,6 +152,8 @@ def _files_page(request: HttpRequest, caller: Caller, problem: str = "", status:
         "given": request.POST,
         "default_event": DEFAULT_EVENT,
         "events": list_events(LEARNER_ALIAS),
+        "codes": bool(caller.scopes & CODES_SEEN_WITH),
+        "codes_seen_with": " or ".join(sorted(CODES_SEEN_WITH)),
         "kinds": [kind for kind in KINDS if not SCOPES[kind] or caller.scopes & SCOPES[kind]],
         "forms": list(FORMS),
     }
