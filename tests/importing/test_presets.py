@@ -381,28 +381,67 @@ def test_ticket_tailor_says_who_is_in_and_asks_what_it_has_not_said_before(tmp_p
     assert (entered.entered, entered.entered_at) == (True, moment(2026, 8, 1, 20))
 
 
-OWN = "event,ticket_id,codes,state,product,seat,blocked,block_reason,entered_at,sequence,entry_node\n"
+OWN = (
+    "event,ticket_id,codes,state,product,seat,blocked,block_reason,dispute_reason,admitted_at,sequence,"
+    "entry_node,revoked_codes\n"
+)
 
 
 def test_our_own_export_brings_each_ticket_into_its_state(tmp_path: Path) -> None:
     rows = [
-        'fest,T-1,"[""a, 1"",""b""]",ISSUED,Day,A 1,no,,,4,n1',
-        'fest,T-2,"[""c""]",CONSUMED,Day,,no,,2026-08-01T20:00:00+00:00,5,n1',
-        'fest,T-3,"[""d""]",VALIDATED,Day,,yes,stolen,,6,n1',
-        'fest,T-4,"[""e""]",DISPUTED,Day,,no,,,7,n1',
-        "fest,T-5,[],ISSUED,Day,,no,,,8,n1",
+        'fest,T-1,"[""a, 1"",""b""]",ISSUED,Day,A 1,no,,,,4,n1,"[""old""]"',
+        'fest,T-2,"[""c""]",CONSUMED,Day,,no,,,2026-08-01T20:00:00+00:00,5,n1,',
+        'fest,T-3,"[""d""]",VALIDATED,Day,,yes,stolen,,,6,n1,',
+        'fest,T-4,"[""e""]",DISPUTED,Day,,yes,stolen,seen twice,,7,n1,',
+        'fest,T-5,[],ISSUED,"""Day  pass""",,no,,,,8,n1,',
+        'Fest,T-5,"[""e""]",UPHELD,,,no,,,,8,n1,',
     ]
-    found = plan(tmp_path, OWN + "\n".join(rows) + "\n", entrances="Day", known=Known())
-    assert found.preset == "DTVN, tickets"
+    found = plan(tmp_path, OWN + "\n".join(rows) + "\n", known=Known())
+    assert (found.preset, found.questions, found.left_out) == ("DTVN, tickets", [], [])
     assert [(one.ticket_id, one.codes, one.entered, one.blocked) for one in found.tickets] == [
         ("T-1", ("a, 1", "b"), False, False),
         ("T-2", ("c",), True, False),
         ("T-3", ("d",), False, True),
+        ("T-4", ("e",), False, True),
         ("T-5", (), False, False),
+        ("T-5", ("e",), False, True),
     ]
-    assert (found.tickets[1].entered_at, found.tickets[2].block_reason) == (moment(2026, 8, 1, 20), "stolen")
-    assert found.left_out == [LeftOut(5, "state: DISPUTED")]
-    assert {one.event for one in found.tickets} == {"fest"}
+    assert [one.block_reason for one in found.tickets[2:4]] == [
+        "stolen",
+        "state: DISPUTED; seen twice; stolen",
+    ]
+    assert (found.tickets[0].revoked, found.tickets[4].product) == (("old",), "Day  pass")
+    assert found.tickets[1].entered_at == moment(2026, 8, 1, 20)
+    assert [one.event for one in found.tickets] == ["fest"] * 5 + ["Fest"]
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (
+            'fest,T-1,"[{""digest"": ""9f""}]",ISSUED,,,,,,,4,n1,',
+            "codes: the exporting platform knew a code",
+        ),
+        ('fest,T-1,"a,b",ISSUED,,,,,,,4,n1,', "codes 'a,b' is no JSON list"),
+        ('fest,T-1,"[""a"",""a""]",ISSUED,,,,,,,4,n1,', "has the same code twice"),
+        ('fest,T-1,,ISSUED,,,,,,,4,n1,"[""a""]"', "has 0 codes and 1 that were replaced"),
+        ("fest,T-1,,Paid,,,,,,,4,n1,", "state 'Paid' is none of ISSUED"),
+        ("fest,T-1,,CONSUMED,,,,,,2026-08-01 20:00,4,n1,", "admitted at '2026-08-01 20:00' has no offset"),
+        ("fest,T 1,,ISSUED,,,,,,,4,n1,", "ticket_id 'T 1' is not 1 to 128"),
+        ("fest,T-0,,ISSUED,,,,,,,4,n1,", "ticket T-0 is already in row 2"),
+    ],
+)
+def test_a_row_of_our_own_export_that_was_edited_wrongly_is_wrong(tmp_path: Path, row: str, why: str) -> None:
+    found = plan(tmp_path, f"{OWN}fest,T-0,,ISSUED,,,,,,,4,n1,\n{row}\n", known=Known())
+    assert [one.ticket_id for one in found.tickets] == ["T-0"]
+    assert found.wrong[0].reason.startswith(why)
+
+
+def test_an_export_without_the_codes_that_open_the_door_is_refused(tmp_path: Path) -> None:
+    head = "event,ticket_id,state,ids_are_codes,sequence,entry_node\n"
+    with pytest.raises(FileRefused, match="has no codes"):
+        plan(tmp_path, f"{head}fest,T-1,ISSUED,no,4,n1\n", known=Known())
+    assert plan(tmp_path, f"{head}fest,T-1,ISSUED,yes,4,n1\n", known=Known()).tickets[0].codes == ()
 
 
 def test_an_export_from_before_codes_has_its_ids_as_codes(tmp_path: Path) -> None:

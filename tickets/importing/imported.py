@@ -38,6 +38,19 @@ class Holder(msgspec.Struct, frozen=True, array_like=True):
         return any((self.name, self.email, self.phone, self.company, self.address))
 
 
+class ImportedEvent(msgspec.Struct):
+    """An event as a file describes it."""
+
+    slug: str
+    name: str = ""
+    zone: str = ""
+    doors: int = 0
+    """Unix microseconds, 0: not said."""
+    ids_are_codes: bool = False
+    products: dict[str, bool] = {}
+    """Product -> whether it is an entrance."""
+
+
 class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
     """A ticket in a row. Times are Unix microseconds, 0: no bound."""
 
@@ -58,6 +71,11 @@ class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the guest has entered already, elsewhere."""
     entered_at: int = 0
     """The source's time of that entry; 0: unknown."""
+    gate: str = ""
+    """Gate and device of that entry."""
+    device: str = ""
+    revoked: tuple[str, ...] = ()
+    """Codes that were replaced, in that order: they answer `revoked`."""
     blocked: bool = False
     block_reason: str = ""
 

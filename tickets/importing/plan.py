@@ -14,8 +14,9 @@ from dtvn.protocol.canonical import encode, tagged_digest
 from dtvn.wording import counted
 from tickets.importing import words
 from tickets.importing.answers import Answers, Question, Told, source_key
-from tickets.importing.imported import ImportedTicket, LeftOut, WrongRow
+from tickets.importing.imported import ImportedEvent, ImportedTicket, LeftOut, WrongRow
 from tickets.importing.layout import Layout
+from tickets.importing.own import events_of
 from tickets.importing.questions import decide
 from tickets.importing.record import Record
 from tickets.importing.rows import Excluded, Rows, zones_of
@@ -63,6 +64,8 @@ class ImportPlan(msgspec.Struct):
     """Field -> the columns that it is read from, normalised."""
     unread: list[str] = []
     """Columns that are not read, normalised."""
+    events: list[ImportedEvent] = []
+    """What our own export says of the events of its tickets."""
     zones: dict[str, str] = {}
     """Event -> the time zone of its times without an offset."""
     rows: int = 0
@@ -109,10 +112,13 @@ def make_plan(
         read=layout.columns | {"code": [decided.code], "status": list(decided.statuses)},
         answers=msgspec.structs.replace(decided.to_store(), columns=dict(before.columns | given.columns)),
     )
+    plan.read |= {name: [name] for name in source.preset.own if name in source.columns}
     used = {name for columns in plan.read.values() for name in columns} | decided.entered.keys()
     plan.unread = [name for name in source.columns if name not in used]
     if not plan.questions:
         _fill(plan, source, Rows(source, layout, decided, known), stewards_see_why=given.stewards_see_why)
+        if source.preset.own:
+            plan.events = events_of(source, by_event(plan.tickets), before.events | given.events)
         _name(plan, source, layout, decided, known)
         _remark(plan, source, decided)
     return plan
@@ -162,7 +168,7 @@ def _fill(plan: ImportPlan, source: Source, rows: Rows, *, stewards_see_why: boo
 
 def _codes(tickets: Iterable[ImportedTicket]) -> list[tuple[str, str]]:
     """(event, code) of all codes of a row."""
-    return [(ticket.event, code) for ticket in tickets for code in ticket.codes]
+    return [(ticket.event, code) for ticket in tickets for code in (*ticket.codes, *ticket.revoked)]
 
 
 def _name(plan: ImportPlan, source: Source, layout: Layout, decided: Decided, known: Known) -> None:
@@ -174,7 +180,7 @@ def _name(plan: ImportPlan, source: Source, layout: Layout, decided: Decided, kn
     named: list[ImportedTicket] = []
     taken: set[tuple[str, str]] = set()
     for ticket in plan.tickets:
-        name = names.get(ticket.row, "")
+        name = ticket.ticket_id or names.get(ticket.row, "")
         if name and ticket.row in several:
             numbers[ticket.row] += 1
             name = f"{name}-{numbers[ticket.row]}"
@@ -205,8 +211,7 @@ def _names(
         of_codes = any(name in tickets[row].codes for row, name in names.items())
         different = {(tickets[row].event, name) for row, name in names.items()}
         fit = len(different) == len(names) and all(map(is_name, names.values()))
-        chosen = column == decided.code or bool(source.preset.codes)
-        if fit and (chosen or not of_codes):
+        if fit and (column == decided.code or not of_codes):
             return names
     return {}
 

@@ -12,6 +12,7 @@ from tickets.importing.imported import EVENT_LENGTH_MAX
 from tickets.importing.layout import Layout
 from tickets.importing.lists import is_list_of_codes
 from tickets.importing.moments import NoMoment, read_moment
+from tickets.importing.own import decide_own
 from tickets.importing.presets.preset import Decider
 from tickets.importing.record import A_DATE, FileRefused, Record
 from tickets.importing.settled import EVENT, FILE, GIVEN, STORED, Decided, Known, Said, named, settle
@@ -29,6 +30,8 @@ def decide(source: Source, layout: Layout, given: Answers, stored: Answers, know
     asked.sheet()
     if asked.found.open:
         return asked.found  # all other questions are those of one sheet
+    if source.preset.own:
+        return decide_own(source, stored.events | given.events)
     asked.code()
     asked.event()
     asked.statuses()
@@ -60,9 +63,7 @@ class _Asked:
         source = self.source
         printed = [name for name in source.columns if words.is_printed(name) and any(source.cells(name))]
         records = [name for name in self._free() if words.is_record(name) and self._distinct(name)]
-        if self.preset.codes in source.columns:
-            self._take_code(self.preset.codes, self.preset.name)
-        elif self.given.code:
+        if self.given.code:
             self._take_code(source.column(self.given.code), GIVEN)
         elif self.stored.code in source.columns:
             self._take_code(self.stored.code, STORED)
@@ -88,7 +89,6 @@ class _Asked:
     def event(self) -> None:
         """The slug of each event that the file names."""
         column = self.layout.column("event")
-        own = self.preset.name.startswith("DTVN")
         if not column:
             return
         unknown: dict[str, int] = {}
@@ -100,7 +100,6 @@ class _Asked:
                 (self.given.events.get(value), GIVEN),
                 (self.stored.events.get(value), STORED),
                 (slugs.get(name), FILE),
-                (name if own else None, FILE),
             ):
                 if slug is not None:
                     self.found.events[value] = _checked_slug(slug)
@@ -220,7 +219,7 @@ class _Asked:
 
     def cells(self) -> None:
         """Whether a cell of several parts is several codes."""
-        if not self.found.code or self.preset.codes in self.source.columns:
+        if not self.found.code:
             return
         lists = [cell for cell in self.source.cells(self.found.code) if is_list_of_codes(cell)]
         if lists:
@@ -279,11 +278,13 @@ class _Asked:
         """Columns that nobody reads and that look as if they decided, and all that an answer names."""
         named = {*self.given.admits, *self.given.refuses, *self.stored.admits}
         entries = {self.source.first(entry.columns) for entry in self.preset.entries}
-        idle = (
-            self.layout.read()
-            | {self.found.code, self.preset.block, self.preset.block_reason, self.preset.codes}
-            | {self.preset.admission, *self.preset.ignored, *self.preset.ids, *entries}
-        )
+        idle = self.layout.read() | {
+            self.found.code,
+            self.preset.admission,
+            *self.preset.ignored,
+            *self.preset.ids,
+            *entries,
+        }
         return [
             name
             for name in self.source.columns

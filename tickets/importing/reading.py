@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dtvn.wording import counted
 from tickets.formulas import unquoted
@@ -20,7 +20,7 @@ from tickets.importing import workbook
 from tickets.importing.csvtext import DELIMITERS, SAMPLE, Csv, decoded
 from tickets.importing.header import HEAD_ROWS, Header, Knows, Matters, Row, check_header, find_header
 from tickets.importing.record import AN_ERROR, APOSTROPHE, EXPONENT_ONLY, UNQUOTED, FileRefused, Record
-from tickets.importing.shapes import records_of_json
+from tickets.importing.shapes import events_of_json, records_of_json
 
 CELL_CHARACTERS_MAX = 1_000_000
 """A longer cell is taken for an unclosed quotation mark."""
@@ -64,6 +64,8 @@ class Records(NamedTuple):
     """Sentences about the file as a whole."""
     sheets: list[str] = []
     """Sheets of a workbook that could be meant, since their columns identify tickets."""
+    events: list[dict[str, Any]] = []
+    """What our own export says of its events."""
 
 
 def read_records(path: Path, *, matters: Matters = lambda name: True) -> Iterator[Record]:
@@ -96,7 +98,8 @@ def open_records(
     if not start:
         raise FileRefused(f"{path.name} is empty.")
     if start in "[{" or path.suffix.lower() in JSON_SUFFIXES:
-        return Records(f"JSON, {encoding}", map(_checked, records_of_json(text, matters)))
+        rows = map(_checked, records_of_json(text, matters))
+        return Records(f"JSON, {encoding}", rows, events=events_of_json(text))
     if _is_binary(text):
         raise FileRefused(f"{path.name} is no CSV, XLSX or JSON file: it contains binary data.")
     return records_of_csv(text, matters, knows, encoding)

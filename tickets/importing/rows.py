@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
@@ -16,6 +15,7 @@ from tickets.importing.imported import LABEL_LENGTH_MAX, Holder, ImportedTicket,
 from tickets.importing.layout import Layout
 from tickets.importing.lists import codes_in, is_list_of_codes
 from tickets.importing.moments import NoMoment, read_moment
+from tickets.importing.own import OwnRows
 from tickets.importing.record import A_DATE, A_TRUTH, Record, invisible_inside
 from tickets.importing.settled import Decided, Known
 from tickets.importing.source import Source
@@ -39,6 +39,7 @@ class Rows:
 
     def __init__(self, source: Source, layout: Layout, decided: Decided, known: Known) -> None:
         self._source, self._layout, self._decided, self._known = source, layout, decided, known
+        self._own = OwnRows(source, decided, known.event) if source.preset.own else None
         self._zones: dict[str, ZoneInfo] = {}
         self.said: list[str] = []
 
@@ -48,6 +49,8 @@ class Rows:
             return WrongRow(record.number, record.problem)
         if record.left_out:
             return LeftOut(record.number, record.left_out)
+        if self._own is not None:
+            return self._own.read(record)
         try:
             if (event := self._event(record)) is None:
                 return LeftOut(record.number, f"belongs to event {self._layout.text('event', record)!r}")
@@ -98,7 +101,6 @@ class Rows:
         if not_after and not_after < not_before:
             ends, begins = (self._shown(field) for field in ("not_after", "not_before"))
             raise WrongCell(f"column {ends!r} is a time before that of column {begins!r}")
-        blocked = words.folded(record.fields.get(self._source.preset.block, "")) in ("yes", "true")
         ticket = ImportedTicket(
             row=record.number,
             ticket_id="",
@@ -111,16 +113,12 @@ class Rows:
             order=self._layout.text("order", record),
             entered=self._entered(record),
             entered_at=self._entered_at(record, event),
-            blocked=blocked,
-            block_reason=record.fields.get(self._source.preset.block_reason, "") if blocked else "",
         )
         return [msgspec.structs.replace(ticket, codes=codes) for codes in self._codes(record)]
 
     def _codes(self, record: Record) -> list[tuple[str, ...]]:
         """The codes of each ticket of a row."""
-        column, listed = self._decided.code, self._source.preset.codes
-        if listed in self._source.columns:
-            return [_own_codes(record.fields.get(listed, ""))]
+        column = self._decided.code
         self._sound(record, column)
         cell = record.code(column)
         several = is_list_of_codes(cell) and self._decided.cells == "tickets"
@@ -227,20 +225,6 @@ class Rows:
 
     def _shown(self, field: str) -> str:
         return self._source.spelled(self._layout.column(field))
-
-
-def _own_codes(cell: str) -> tuple[str, ...]:
-    """All codes of a ticket, from our own export."""
-    try:
-        found = json.loads(cell or "[]")
-    except ValueError as error:
-        raise WrongCell(f"codes {cell[:40]!r} are no JSON list") from error
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise WrongCell(f"codes {cell[:40]!r} are no JSON list of texts")
-    try:
-        return tuple(map(normalised, found))
-    except CodeError as error:
-        raise WrongCell(str(error)) from error
 
 
 def zones_of(events: Mapping[str, object], rows: Rows) -> dict[str, str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from tickets.importing.jsontext import BLANK, Unreadable, cell, parsed
@@ -22,8 +23,8 @@ from tickets.importing.record import FileRefused, Record, normalised
 STATUS_WORDS = {"n": "pending", "p": "paid", "e": "expired", "c": "canceled"}
 """Order states of pretix's API (doc/api/resources/orders)."""
 LANGUAGE = re.compile(r"[a-z]{2}(-[a-zA-Z]{2,8})?")
-CODES = "codes"
-"""Of our own export: all codes of a ticket, as a list."""
+CODES = frozenset({"codes", "revoked codes"})
+"""Of our own export: codes of a ticket, as a list."""
 NOTHING = frozenset({"", "None"})
 """pretix's JSON export writes "None" for an order without a phone number."""
 
@@ -52,6 +53,17 @@ def records_of_json(text: str, matters: Callable[[str], bool]) -> Iterator[Recor
         else:
             fields, damaged = _fields(item, order, names)
             yield Record(number, fields, damaged=damaged)
+
+
+def events_of_json(text: str) -> list[dict[str, Any]]:
+    """What our own export says of its events; [] of other files."""
+    if '"events"' not in text:
+        return []
+    with suppress(ValueError):
+        content = json.loads(text)
+        if isinstance(content, dict) and "rows" in content:
+            return _objects(content.get("events"))
+    return []
 
 
 def _problem(item: Any, matters: Callable[[str], bool]) -> str:
@@ -141,7 +153,7 @@ def _flat(item: Mapping[str, Any], before: str = "") -> tuple[dict[str, str], di
             fields |= cells
             damaged |= broken
         elif isinstance(value, list):
-            if name == CODES and all(isinstance(one, str) for one in value):
+            if name in CODES:
                 fields[name] = json.dumps(value)
             elif value:
                 fields[_list_name(name)] = ""

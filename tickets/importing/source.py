@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,7 +23,7 @@ IN_PRESETS = frozenset(
         *preset.fields.values(),
         *(status.columns for status in preset.statuses),
         *(entry.columns for entry in preset.entries),
-        (preset.block, preset.codes),
+        preset.own,
     )
     for name in columns
     if name
@@ -42,6 +43,8 @@ class Source(msgspec.Struct):
     """Normalised column -> as the file spells it."""
     notes: list[str] = []
     sheets: list[str] = []
+    events: list[dict[str, Any]] = []
+    """Of our own export as JSON: what it says of its events."""
 
     def column(self, name: str) -> str:
         """The normalised column that a person named; raises FileRefused if the file has none."""
@@ -117,6 +120,7 @@ def read_source(
         shown=records.headers,
         notes=[*records.notes, *unread],
         sheets=[] if sheet else list(sheets),
+        events=records.events,
     )
 
 

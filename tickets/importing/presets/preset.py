@@ -40,11 +40,8 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """Columns that look as if they decided, and do not."""
     admission: str = ""
     """Column that says of each row's product whether it is an entrance: yes or no."""
-    codes: str = ""
-    """Column with all codes of a ticket, as a JSON list of texts: of our own export."""
-    block: str = ""
-    """Column with yes or no: whether the ticket is issued blocked; of our own export."""
-    block_reason: str = ""
+    own: tuple[str, ...] = ()
+    """Of our own exports: the columns that `importing.own` reads."""
 
     def fits(self, header: Collection[str]) -> bool:
         """Whether a file with these normalised columns is such an export."""
