@@ -15,6 +15,7 @@ import httpx
 import msgspec
 
 from dtvn.machine import reasons
+from dtvn.machine.codes import VALID_MAX
 from dtvn.machine.fields import MICROSECONDS
 from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.platform import TRY_AGAIN, Refused, ask_until_final, pause_before
@@ -41,6 +42,8 @@ class Delivery(msgspec.Struct):
     existed: int = 0
     """Tickets issued before, by an earlier import or another caller: left unchanged."""
     wrong: list[WrongRow] = []
+    sequence: int = 0
+    """The highest at which one of them was decided, as far as it was told."""
     possible: set[str] = set()
     """Ids of the tickets that were sent, without those that are surely not in the network: each request for
     them was refused, or not ordered."""
@@ -63,6 +66,15 @@ class Delivery(msgspec.Struct):
         return self.issued + self.existed
 
 
+def steps(ticket: ImportedTicket) -> list[tuple[str, ...]]:
+    """The codes that a ticket is given, one step after another: those that were replaced, at most VALID_MAX
+    at a time, and the valid ones. It is issued with the first."""
+    replaced = [
+        ticket.revoked[start : start + VALID_MAX] for start in range(0, len(ticket.revoked), VALID_MAX)
+    ]
+    return [*replaced, ticket.codes]
+
+
 def operation_of(ticket: ImportedTicket, commitment: bytes) -> dict[str, Any]:
     """The operation of a batch request that issues this ticket; `commitment`: b"" for none."""
     operation: dict[str, Any] = {"op": "issue", "ticket_id": ticket.ticket_id, "event": ticket.event}
@@ -72,6 +84,10 @@ def operation_of(ticket: ImportedTicket, commitment: bytes) -> dict[str, Any]:
     for field in ("not_before", "not_after"):
         if moment := getattr(ticket, field):
             operation[field] = moment // MICROSECONDS
+    if ticket.codes:
+        operation["barcodes"] = list(steps(ticket)[0])
+    if ticket.blocked:
+        operation |= {"blocked": True, "block_reason": ticket.block_reason}
     if commitment:
         operation["commitment"] = commitment.hex()
     return operation
@@ -176,6 +192,7 @@ def settled(
     """Counts a final result; returns False if the same operation has to be sent again. `sent`: the ids whose
     requests before this one are all known not to be executed, so that a refusal proves it."""
     status, code = result.get("status"), result.get("code", "")
+    delivery.sequence = max(delivery.sequence, result.get("sequence") or 0)
     if status is None or status in TRY_AGAIN:
         if code in reasons.NOT_SENT and ticket.ticket_id in sent:
             delivery.possible.discard(ticket.ticket_id)

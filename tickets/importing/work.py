@@ -19,7 +19,9 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from tickets.importing.arguments import answers_of_lines, known_of, open_questions, zone_of
-from tickets.importing.delivering import deliver
+from tickets.importing.completing import complete
+from tickets.importing.delivering import Part, deliver
+from tickets.importing.events import prepare_events
 from tickets.importing.imported import ImportedTicket, LeftOut, WrongRow
 from tickets.importing.moments import shown_moment
 from tickets.importing.ordering import Order, order_tickets
@@ -55,7 +57,7 @@ def work(import_id: int, token: str, order: Order) -> str:
         try:
             found = _read(one)
             reading = one.state == ImportState.READING
-            written = _preview(found) if reading else _issue(found, order, progress)
+            written = _preview(found) if reading else _issue(found, order, one.actor, progress)
         except FileRefused as error:
             written = {"state": ImportState.REFUSED, "error": str(error), "content": b""}
         except Exception as error:
@@ -95,13 +97,19 @@ def _preview(found: ImportPlan) -> dict[str, Any]:
     } | ({} if found.tickets else {"content": b""})
 
 
-def _issue(found: ImportPlan, order: Order, progress: _Progress) -> dict[str, Any]:
+def _issue(found: ImportPlan, order: Order, actor: str, progress: _Progress) -> dict[str, Any]:
     delivery, why = Delivery(), ""
+
+    def send(part: Part, own: Delivery) -> None:
+        order_tickets(part, own, order=order, patience=PATIENCE, told=progress.add)
+        complete(part.tickets, own, order=order, patience=PATIENCE)
+
     try:
+        prepare_events(found.events, actor=actor)
         progress.total = len(found.tickets)
         deliver(
             found.tickets,
-            lambda part, own: order_tickets(part, own, order=order, patience=PATIENCE, told=progress.add),
+            send,
             delivery,
             size=BATCH_SIZE,
         )

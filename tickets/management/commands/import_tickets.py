@@ -49,6 +49,10 @@ EVENTS_MAX = 10
 NAMED_MAX = 5
 """Events that such a line names."""
 ANSWER_PATIENCE = 60.0
+ONLY_BY_THE_PAGE = (
+    "Only the page Import and export brings the entries, replaced codes and events of a file: give it this "
+    "file."
+)
 
 
 class Command(BaseCommand):
@@ -92,6 +96,8 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 self._summarise(found, None, options["report"])
                 return
+            if found.events or any(ticket.entered or ticket.revoked for ticket in found.tickets):
+                raise FileRefused(ONLY_BY_THE_PAGE)
             platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
         except (FileRefused, PlatformUnknown) as error:
             raise CommandError(str(error), returncode=EXIT_NOTHING_DONE) from error

@@ -1,0 +1,278 @@
+"""Our own exports, imported into an empty platform: every ticket is back in the state it had."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dtvn.machine import (
+    Admit,
+    Block,
+    Dispute,
+    ImportEntry,
+    Issue,
+    Replace,
+    Resolve,
+    SetEvent,
+    Validate,
+    build,
+)
+from dtvn.machine.codes import CodeError, normalised
+from dtvn.machine.fields import is_text
+from dtvn.node.feed_address import feed_address
+from dtvn.protocol.genesis import cluster_id
+from tests.host.support import make_genesis
+from tests.pages.learner import RealLearner
+from tickets.exact import exact
+from tickets.exporting import Table, write_chunks
+from tickets.importing.events import prepare_events
+from tickets.importing.holders import remember_holders
+from tickets.importing.imported import Holder, ImportedEvent, ImportedTicket
+from tickets.importing.plan import read_plan
+from tickets.importing.platform import Refused
+from tickets.importing.uploads import UploadOptions, begin, confirm
+from tickets.importing.work import work
+from tickets.models import ImportState, TicketCode, TicketHolder, TicketImport
+from tickets.services.codes import digest_of, remember_codes
+from validators.feed import progress
+from validators.ledger import read
+from validators.services import cluster, network
+from validators.services.decide import batch
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "learner"])
+LOG_FACTS = frozenset({"last_operation", "changed_at", "sequence", "entry_node"})
+"""Columns that say when and how the log came to the state."""
+Run = Callable[..., None]
+
+
+@pytest.fixture
+def run(learner: RealLearner) -> Run:
+    """run(event, (ticket, command), ...): all are executed."""
+
+    def executed(event: str, *commands: tuple[str, Any]) -> None:
+        until = time.time_ns() // 1_000 + 60_000_000
+        operations = [
+            build(command, ticket=ticket, event=event, actor="desk", entry="r0", valid_until=until)
+            for ticket, command in commands
+        ]
+        assert {result.code for result in learner.gateway.submit(operations).result()} == {"ok"}
+
+    return executed
+
+
+@pytest.fixture
+def fresh(learner: RealLearner, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """fresh(): from now on this is another platform, in front of another cluster, and knows nothing."""
+    made: list[RealLearner] = []
+
+    def begun() -> None:
+        learner.close()
+        for model in (TicketCode, TicketHolder, TicketImport):
+            model.objects.all().delete()
+        settings.DATA = tmp_path / "other"
+        genesis = make_genesis(4, name="another")
+        assert cluster_id(genesis) != cluster_id(make_genesis(4))
+        made.append(RealLearner(tmp_path / "fresh", genesis, feed_address(settings.DATA)))
+        network.use(made[0].gateway)
+        if progress._listener is not None:
+            progress._listener.close()
+        monkeypatch.setattr(progress, "_listener", None)
+        cluster.reset_cluster()
+
+    yield begun
+    for one in made:
+        one.close()
+
+
+def exported(path: Path, kind: str) -> list[dict[str, str]]:
+    """The rows of an export as CSV, without LOG_FACTS."""
+    call_command("export_tickets", kind, str(path), stdout=io.StringIO())
+    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
+    return [{name: cell for name, cell in row.items() if name not in LOG_FACTS} for row in rows]
+
+
+def imported(path: Path) -> TicketImport:
+    """The file, imported by the page's worker without an answer to any question."""
+    asked: list[tuple[int, str]] = []
+
+    def send(*words: Any) -> None:
+        asked.append(words)
+
+    def worked() -> None:
+        work(*asked[-1], lambda requests: batch(requests, actor="desk"))
+
+    one = begin(path.name, path.read_bytes(), UploadOptions(), actor="desk", send=send)
+    worked()
+    one.refresh_from_db()
+    assert (one.state, one.error) == (ImportState.PREVIEW, "")
+    confirm(one, actor="desk", send=send)
+    worked()
+    one.refresh_from_db()
+    assert (one.state, one.error, one.report["wrong"]) == (ImportState.DONE, "", [])
+    return one
+
+
+@pytest.fixture
+def season(run: Run) -> None:
+    """Two events with every kind of ticket that a door may meet."""
+
+    def digests(*texts: str, event: str = "fest") -> tuple[bytes, ...]:
+        return tuple(digest_of(event, text) for text in texts)
+
+    doors = 1_785_500_000_000_000
+    products = (("Parking", False), ("VIP\u00a0A", True), ("vip\u00a0a", False))
+    run("fest", ("", SetEvent("Das „Fest“", "Europe/Berlin", doors, False, products)))
+    many = [f"old-{number}" for number in range(10)]
+    given = {"T-1": [*many, "new, 1", 'née "2"'], "T-2": ["park\n[1]"], "T-3": ["'=3"], "T-4": ["{4}"]}
+    remember_codes("fest", given.items())
+    window = {"not_before": 1_785_500_001_000_000, "not_after": 1_785_600_000_000_000}
+    run(
+        "fest",
+        ("T-1", Issue(product="VIP\u00a0A", seat="#N/A", codes=digests(many[0]), **window)),
+        ("T-2", Issue(product="Parking", seat="1E+10", codes=digests("park\n[1]"))),
+        ("T-3", Issue(product="vip\u00a0a", codes=digests("'=3"), blocked=True, block_reason='"void"')),
+        ("T-4", Issue(product="VIP\u00a0A", seat=" A  1 ", codes=digests("{4}"))),
+        ("T-5", Issue()),
+        ("T-6", Issue()),
+        *(("T-1", Replace(digests(code))) for code in many[1:]),
+        ("T-1", Replace(digests("new, 1", 'née "2"'))),
+        ("T-4", Admit(gate="north", device="=d|1", code=digest_of("fest", "{4}"))),
+        ("T-4", Block("-stolen")),
+        ("T-5", ImportEntry(at=1_785_500_003_000_000, gate="south")),
+        ("T-6", ImportEntry()),
+    )
+    run("plain", *((f"P-{number}", Issue(product="@Café")) for number in range(4)))
+    run("plain", *((f"P-{number}", Validate()) for number in range(1, 4)))
+    run("plain", *((f"P-{number}", Dispute("twice")) for number in range(2, 4)), ("P-3", Resolve("uphold")))
+    people = {"T-1": Holder('O\'Neil, "Ada"  B', company="+1 & Co"), "T-2": Holder("=cmd|x")}
+    remember_holders(
+        [
+            ImportedTicket(row=1, ticket_id=name, event="fest", holder=holder, order="00012")
+            for name, holder in people.items()
+        ]
+    )
+
+
+@pytest.mark.parametrize("kind", ["tickets", "admission"])
+@pytest.mark.parametrize("form", ["csv", "xlsx", "json"])
+def test_an_export_brings_every_ticket_back(
+    season: None, fresh: Callable[[], None], tmp_path: Path, form: str, kind: str
+) -> None:
+    before = exported(tmp_path / "before.csv", kind)
+    path = tmp_path / f"season.{form}"
+    call_command("export_tickets", kind, str(path), stdout=io.StringIO())
+    fresh()
+    imported(path)
+    after = exported(tmp_path / "after.csv", kind)
+    stays_out = {row["ticket_id"]: row for row in after[-3:]}
+    assert [stays_out[name]["block_reason"] for name in ("P-1", "P-2", "P-3")] == [
+        "",
+        "state: DISPUTED; twice",
+        "state: UPHELD; twice",
+    ]
+    for row in before[-3:]:  # validated tickets are issued, disputed ones issued blocked, with the reason
+        row |= {name: stays_out[row["ticket_id"]][name] for name in ("block_reason", "dispute_reason")}
+        row |= {"blocked": "no" if row["state"] == "VALIDATED" else "yes", "state": "ISSUED"}
+    assert after == before
+    assert len(before) == 10
+
+
+def test_the_json_form_brings_the_events_back(
+    season: None, fresh: Callable[[], None], tmp_path: Path
+) -> None:
+    path, again = tmp_path / "season.json", tmp_path / "again.json"
+    call_command("export_tickets", "tickets", str(path), stdout=io.StringIO())
+    fresh()
+    imported(path)
+    call_command("export_tickets", "tickets", str(again), stdout=io.StringIO())
+    first, second = (json.loads(one.read_text())["events"] for one in (path, again))
+    assert second == first
+    assert [(one["slug"], one["declared"]) for one in first] == [("fest", True), ("plain", False)]
+
+
+def test_an_import_that_is_repeated_changes_nothing(
+    season: None, fresh: Callable[[], None], run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "season.json"
+    call_command("export_tickets", "tickets", str(path), stdout=io.StringIO())
+    fresh()
+    imported(path)
+    before = exported(tmp_path / "before.csv", "tickets")
+    one = imported(path)
+    assert one.report["existed"] == 10
+    assert exported(tmp_path / "after.csv", "tickets") == before
+
+
+def is_code(text: str) -> bool:
+    try:
+        return normalised(text) == text
+    except CodeError:
+        return False
+
+
+ODD = st.text(st.sampled_from(list("=+-@'\"#,;|\\ \t\u00a0é１aE1.[]{}")), max_size=6)
+CODES = st.lists(
+    (ODD | st.text(max_size=8)).map(lambda text: f"{text}x").filter(is_code), unique=True, max_size=4
+)
+LABELS = ODD | st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(
+    codes=CODES,
+    revoked=CODES,
+    name=LABELS,
+    seat=LABELS.filter(is_text),
+    order=LABELS,
+    form=st.sampled_from(["csv", "xlsx", "json"]),
+)
+def test_a_row_is_read_as_it_was_written(
+    tmp_path: Path, codes: list[str], revoked: list[str], name: str, seat: str, order: str, form: str
+) -> None:
+    revoked = [code for code in revoked if code not in codes] if codes else []
+    said = {"event": "fest", "ticket_id": "T-1", "state": "ISSUED", "sequence": 1, "entry_node": "r0"}
+    said |= {"name": exact(name), "seat": exact(seat), "order": exact(order), "ids_are_codes": "no"}
+    said |= {"codes": codes, "revoked_codes": revoked}
+    path = tmp_path / f"row.{form}"
+    table = Table("tickets", None, 1, tuple(said), iter([[list(said.values())]]))
+    path.write_bytes(b"".join(write_chunks(table, form)))
+    plan = read_plan(path)
+    assert (plan.questions, plan.wrong) == ([], [])
+    (ticket,) = plan.tickets
+    assert (ticket.codes, ticket.revoked) == (tuple(codes), tuple(revoked))
+    assert (ticket.holder.name, ticket.order) == (name, order)
+    assert ticket.seat == unicodedata.normalize("NFC", seat)
+
+
+def test_an_event_that_exists_keeps_what_it_says_and_gets_the_products_it_lacks(
+    learner: RealLearner, run: Run
+) -> None:
+    run("fest", ("", SetEvent("Fest", "", 0, False, (("VIP", False),))))
+    said = ImportedEvent("fest", name="Other", products={"VIP": True, "Bar": True, "Parking": False})
+    prepare_events([said], actor="desk")
+    row = read.event_row("learner", "fest")
+    assert row is not None
+    assert (row.name, row.products) == ("Fest", (("Bar", True), ("Parking", False), ("VIP", False)))
+    with pytest.raises(Refused, match="no codes in event fest, and codes in this export"):
+        prepare_events([ImportedEvent("fest", ids_are_codes=True)], actor="desk")
+
+
+def test_a_product_that_does_not_admit_shuts_out_no_ticket_of_an_event_that_nobody_created(
+    learner: RealLearner, run: Run
+) -> None:
+    run("plain", ("P-1", Issue(product="Day")))
+    prepare_events([ImportedEvent("plain", ids_are_codes=True, products={"Bar": False})], actor="desk")
+    row = read.event_row("learner", "plain")
+    assert row is not None
+    assert (row.ids_are_codes, row.products) == (True, (("Bar", False), ("Day", True)))

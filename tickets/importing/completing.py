@@ -1,0 +1,111 @@
+"""What follows the issue of a ticket: codes that revoke the ones before them, and the entry of its guest.
+
+Each step is taken from what is stored, so an import that stopped goes on where it was, and a ticket whose
+codes somebody changed since stays as it is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+
+from dtvn.api.errors import TicketError, Unavailable
+from dtvn.api.ordering import Decision, Request
+from dtvn.machine import ImportEntry, Replace, State, reasons
+from dtvn.machine.codes import code_digest
+from dtvn.machine.rows import TicketRow
+from tickets.importing.imported import ImportedTicket, WrongRow
+from tickets.importing.platform import Refused, pause_before
+from tickets.importing.sending import BATCH_SIZE, Delivery, NetworkSilent, steps
+from tickets.services import codes
+from tickets.services.search import state_of_row
+from validators import feed
+from validators.data_folder.routers import LEARNER_ALIAS
+from validators.ledger import read
+from validators.ledger.models import Ticket
+
+ROWS_AT_ONCE = 500
+OWN_WRITES_WAIT = 1.0
+"""Seconds for the platform's copy to include what was decided."""
+MAY_ENTER = frozenset({State.ISSUED, State.VALIDATED})
+
+
+def next_step(ticket: ImportedTicket, stored: TicketRow, salt: bytes) -> Request | None:
+    """What is missing until the stored ticket is the imported one; None for nothing, or if its codes are
+    other ones."""
+    texts = steps(ticket)
+    digests = [tuple(code_digest(salt, text) for text in step) for step in texts]
+    present = stored.revoked, stored.codes
+    taken = [(tuple(chain.from_iterable(digests[:at])), given) == present for at, given in enumerate(digests)]
+    if True not in taken:
+        return None
+    if following := digests[taken.index(True) + 1 :]:
+        return Request(Replace(following[0]), ticket.ticket_id, ticket.event, texts=texts[-len(following)])
+    if ticket.entered and state_of_row(stored) in MAY_ENTER:
+        entry = ImportEntry(ticket.entered_at, ticket.gate, ticket.device)
+        return Request(entry, ticket.ticket_id, ticket.event)
+    return None
+
+
+def complete(
+    tickets: Sequence[ImportedTicket],
+    delivery: Delivery,
+    *,
+    order: Callable[[Sequence[Request]], Sequence[Decision]],
+    patience: float,
+) -> None:
+    """Take all steps that issued tickets of one event lack. Raises NetworkSilent after `patience` seconds
+    without an answer, and Refused."""
+    pending = {ticket.ticket_id: ticket for ticket in tickets if ticket.revoked or ticket.entered}
+    if pending and feed.wait_for(delivery.sequence, patience) < delivery.sequence:
+        raise NetworkSilent("the platform's copy of the log lags behind")
+    give_up_at, attempt = time.monotonic() + patience, 1
+    while requests := list(_missing(pending)):
+        try:
+            decisions = ask(requests, order)
+        except Unavailable:
+            decisions = []
+        except TicketError as error:
+            raise Refused(str(error)) from error
+        decided = [one for one in decisions if one.code not in codes.UNDECIDED]
+        for one in decided:
+            if one.code not in (reasons.OK, reasons.ALREADY_CONSUMED):
+                ticket = pending.pop(one.request.ticket)
+                delivery.wrong.append(WrongRow(ticket.row, f"{ticket.ticket_id}: {one.sentence}"))
+        if decided:
+            feed.wait_for(max(one.result.sequence for one in decided), OWN_WRITES_WAIT)
+            give_up_at, attempt = time.monotonic() + patience, 1
+        elif time.monotonic() >= give_up_at:
+            raise NetworkSilent(f"no final answer for {patience:.0f} s")
+        else:
+            attempt += 1
+            threading.Event().wait(pause_before(attempt, None))
+
+
+def ask(
+    requests: Sequence[Request], order: Callable[[Sequence[Request]], Sequence[Decision]]
+) -> Sequence[Decision]:
+    """Have requests ordered; the texts of their codes are stored before, unless they are refused."""
+    codes.remember(requests)
+    decisions = order(requests)
+    codes.forget_refused(decisions)
+    return decisions
+
+
+def _missing(pending: dict[str, ImportedTicket]) -> Iterator[Request]:
+    """At most BATCH_SIZE next steps."""
+    names, found = sorted(pending), 0
+    if not names:
+        return
+    event = pending[names[0]].event
+    salt = codes.salt_of(event, read.event_row(LEARNER_ALIAS, event))
+    for start in range(0, len(names), ROWS_AT_ONCE):
+        rows = Ticket.objects.using(LEARNER_ALIAS).filter(
+            event=event, ticket_id__in=names[start : start + ROWS_AT_ONCE]
+        )
+        for row in rows.only("row"):
+            if found < BATCH_SIZE and (step := next_step(pending[row.whole.ticket], row.whole, salt)):
+                found += 1
+                yield step
