@@ -312,6 +312,21 @@ def test_without_the_scope_nothing_is_imported_or_listed_with_names(
     assert (asked, TicketImport.objects.count()) == ([], 0)
 
 
+def test_entries_are_imported_only_by_those_who_may_operate(
+    learner: RealLearner, client: Client, asked: Any
+) -> None:
+    user = User.objects.create_user("shop")
+    user.groups.add(Group.objects.get_or_create(name="issue")[0])
+    client.force_login(user)
+    head = b"event,ticket_id,state,admitted_at,ids_are_codes,sequence,entry_node\n"
+    import_id = previewed(client, asked, head + b"fest,T-1,CONSUMED,2026-08-01T20:00:00+00:00,yes,1,n1\n")
+    assert client.post(f"{URL}/{import_id}/confirm").status_code == 403
+    user.groups.add(Group.objects.get_or_create(name="operate")[0])
+    done = confirmed(client, asked, import_id)
+    assert (done.state, done.error) == (ImportState.DONE, "")
+    assert Ticket.objects.using("learner").get().state == "CONSUMED"
+
+
 @pytest.mark.parametrize("path", ["9", f"{2**63}", "9/state"])
 def test_an_unknown_import_is_a_404(desk: Client, path: str) -> None:
     assert desk.get(f"{URL}/{path}").status_code == 404

@@ -58,7 +58,7 @@ def complete(
 ) -> None:
     """Take all steps that issued tickets of one event lack. Raises NetworkSilent after `patience` seconds
     without an answer, and Refused."""
-    pending = {ticket.ticket_id: ticket for ticket in tickets if ticket.revoked or ticket.entered}
+    pending = {ticket.ticket_id: ticket for ticket in tickets if ticket.needs_operate}
     if pending and feed.wait_for(delivery.sequence, patience) < delivery.sequence:
         raise NetworkSilent("the platform's copy of the log lags behind")
     give_up_at, attempt = time.monotonic() + patience, 1

@@ -80,6 +80,12 @@ class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
     block_reason: str = ""
 
     @property
+    def needs_operate(self) -> bool:
+        """Whether more than its issue is asked for, by steps that may change a ticket which is there
+        already: they need the scope `operate`."""
+        return bool(self.entered or self.revoked)
+
+    @property
     def secret_digest(self) -> bytes:
         """SHA-256 of the first code; b"" without one, or if the ticket is named by it."""
         secret = self.codes[0] if self.codes else self.ticket_id

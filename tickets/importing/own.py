@@ -204,7 +204,8 @@ def _codes(record: Record, column: str) -> tuple[str, ...]:
     if not isinstance(found, list):
         raise _Wrong(f"{column} {cell[:40]!r} is no JSON list")
     if any(not isinstance(one, str) for one in found):
-        raise _Wrong(f"{column}: the exporting platform knew a code by its digest only; write its text there")
+        remedy = "write its text there" + (", or take it out" if column == REVOKED else "")
+        raise _Wrong(f"{column}: the exporting platform knew a code by its digest only; {remedy}")
     try:
         return tuple(map(normalised, found))
     except CodeError as error:

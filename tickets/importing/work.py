@@ -137,6 +137,7 @@ def _report(found: ImportPlan, wrong: Sequence[WrongRow]) -> dict[str, Any]:
             {"event": event, "tickets": len(tickets), "zone": found.zones[event]}
             for event, tickets in by_event(found.tickets).items()
         ],
+        "operates": any(ticket.needs_operate for ticket in found.tickets),
         "read": [{"field": field, "columns": names} for field, names in found.read.items()],
         "unread": found.unread,
         "wrong_count": len(wrong),

@@ -121,6 +121,9 @@ def report(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponse
 def confirm(request: HttpRequest, caller: Caller, import_id: int) -> HttpResponseBase:
     """Import what the preview shows, or go on with an import that stopped."""
     one = _find(import_id)
+    if one.report.get("operates") and "operate" not in caller.scopes:
+        text = "This file has entries or replaced codes: to bring them needs the scope 'operate'."
+        return sentence_page(request, caller, text, 403)
     try:
         uploads.confirm(one, actor=caller.actor, send=send)
     except ServiceError as error:

@@ -96,7 +96,7 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 self._summarise(found, None, options["report"])
                 return
-            if found.events or any(ticket.entered or ticket.revoked for ticket in found.tickets):
+            if found.events or any(ticket.needs_operate for ticket in found.tickets):
                 raise FileRefused(ONLY_BY_THE_PAGE)
             platform = platform_of(settings.DATA, url=options["url"], api_key=options["api_key"])
         except (FileRefused, PlatformUnknown) as error:
