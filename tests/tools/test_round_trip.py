@@ -16,6 +16,7 @@ from django.core.management import call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dtvn.api.errors import TicketError
 from dtvn.machine import (
     Admit,
     Block,
@@ -211,6 +212,39 @@ def test_an_import_that_is_repeated_changes_nothing(
     before = exported(tmp_path / "before.csv", "tickets")
     one = imported(path)
     assert one.report["existed"] == 10
+    assert exported(tmp_path / "after.csv", "tickets") == before
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2])
+def test_an_import_that_stopped_between_the_steps_of_a_ticket_goes_on(
+    season: None, fresh: Callable[[], None], tmp_path: Path, calls: int
+) -> None:
+    path = tmp_path / "season.csv"
+    before = [row for row in exported(path, "tickets") if row["event"] == "fest"]
+    call_command("export_tickets", "tickets", str(path), "--event", "fest", stdout=io.StringIO())
+    fresh()
+    asked: list[tuple[int, str]] = []
+    left = iter(range(calls))
+
+    def breaks(requests: Any) -> Any:
+        if next(left, None) is None:
+            raise TicketError("the worker is switched off")
+        return batch(requests, actor="desk")
+
+    def send(*words: Any) -> None:
+        asked.append(words)
+
+    one = begin(path.name, path.read_bytes(), UploadOptions(), actor="desk", send=send)
+    work(*asked[-1], breaks)
+    for order, state in (
+        (breaks, ImportState.STOPPED),
+        (lambda requests: batch(requests, actor="desk"), ImportState.DONE),
+    ):
+        one.refresh_from_db()
+        confirm(one, actor="desk", send=send)
+        work(*asked[-1], order)
+        one.refresh_from_db()
+        assert one.state == state
     assert exported(tmp_path / "after.csv", "tickets") == before
 
 
