@@ -86,6 +86,13 @@ class TicketCode(models.Model):
     code = models.TextField(editable=False, help_text="In normal form (dtvn.machine.codes).")
     folded = models.TextField(editable=False, help_text="tickets.services.codes.folded")
     digest = models.CharField(max_length=64, editable=False, help_text="In hex, as the log knows it.")
+    source = models.CharField(
+        max_length=64,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="tickets.importing.answers.source_key of the file that gave it; without one, of no file.",
+    )
 
     class Meta:
         ordering: ClassVar = ["event", "ticket", "id"]

@@ -16,7 +16,7 @@ from tickets.importing import (
     LeftOut,
     WrongRow,
 )
-from tickets.importing.answers import answers_from
+from tickets.importing.answers import answers_from, source_key
 
 # --- plain files -----------------------------------------------------------------------------------
 
@@ -118,6 +118,27 @@ def test_rows_left_out_are_blocked_tickets_where_stewards_see_why(tmp_path: Path
         ("T-2", True, "status: cancelled"),
     ]
     assert found.left_out == [LeftOut(4, "status: void")]
+
+
+def test_rows_left_out_keep_their_id_and_code_for_the_comparison_also_with_a_damaged_cell(
+    tmp_path: Path,
+) -> None:
+    content = "order id,barcode,valid until,status\nR-1,T-1,,valid\nR-2,T-2,never,void\nR-3,T-3,,void\n"
+    found = plan(tmp_path, content, admits=["status=valid"], timezone="UTC", code="barcode")
+    assert [(one.row, one.codes, one.admits, one.blocked) for one in found.refused] == [
+        (3, ("T-2",), False, True),
+        (4, ("T-3",), False, True),
+    ]
+    assert {one.block_reason for one in found.refused} == {"status: void"}
+    assert [one.row for one in found.left_out] == [3, 4]
+    assert len({one.ticket_id for one in [*found.tickets, *found.refused]}) == 3
+
+
+def test_a_source_stays_the_same_with_a_column_more_that_says_status_or_entry() -> None:
+    first = source_key(["ticket id", "name"], "")
+    assert source_key(["name", "ticket id", "status", "checked in"], "") == first
+    assert source_key(["name", "ticket id", "barcode"], "") != first
+    assert source_key(["ticket id", "name"], "Tito") != first
 
 
 def test_a_code_of_a_cancelled_row_may_be_that_of_a_valid_one(tmp_path: Path) -> None:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tickets.importing import Holder, ImportedTicket, WrongRow
-from tickets.importing.holders import commitment, erase_holders, forget_holders, remember_holders
+from tickets.importing import Holder, ImportedTicket
+from tickets.importing.differences import Difference, FieldChange
+from tickets.importing.holders import (
+    change_holders,
+    commitment,
+    erase_holders,
+    forget_holders,
+    remember_holders,
+)
 from tickets.models import TicketHolder
 
 pytestmark = pytest.mark.django_db
@@ -54,20 +61,40 @@ def test_an_order_is_kept_outside_the_commitment_and_erased() -> None:
     assert first.commitments.keys() == {"T-1"}
     again = remember_holders([ticket(1, order="R-7"), ticket(2, Holder(), order="R-8")])
     assert again.commitments == first.commitments
-    assert [wrong.row for wrong in again.contradictions] == [3]
-    assert list(TicketHolder.objects.values_list("ticket", "order")) == [("T-1", "R-7"), ("T-2", "R-9")]
+    assert list(TicketHolder.objects.values_list("ticket", "order")) == [("T-1", "R-7"), ("T-2", "R-8")]
     erase_holders("default", ["T-1", "T-2"])
     assert set(TicketHolder.objects.values_list("order", flat=True)) == {""}
 
 
-def test_other_data_for_a_known_ticket_is_refused_with_its_row() -> None:
+def test_other_data_for_a_ticket_that_came_to_nothing_counts_under_the_same_salt() -> None:
     remember_holders([ticket(1)])
-    commitments, wrong, _ = remember_holders([ticket(1, Holder("Mallory"))])
-    assert commitments == {}
-    (refused,) = wrong
-    assert isinstance(refused, WrongRow)
-    assert refused.row == 2
-    assert TicketHolder.objects.get().name == "Ada Lovelace"
+    salt = bytes(TicketHolder.objects.get().salt)
+    again = remember_holders([ticket(1, Holder("Ada King"))])
+    assert again.commitments == {"T-1": commitment(Holder("Ada King"), salt)}
+    assert (TicketHolder.objects.get().name, again.fresh) == ("Ada King", set())
+
+
+def another(number: int, name: str) -> Difference:
+    fields = (FieldChange("name", "", name), FieldChange("order", "", "R-7"))
+    return Difference(kind="holder", row=2, event="default", ticket_id=f"T-{number}", fields=fields)
+
+
+def test_another_holder_takes_the_ticket_and_the_commitment_stays_that_of_the_first() -> None:
+    """What the log keeps can still be checked by who knows the first holder: the salt stays."""
+    first = remember_holders([ticket(1)]).commitments["T-1"]
+    other = Difference(kind="block", row=3, event="default", ticket_id="T-3")
+    assert change_holders([another(1, "Bo"), another(2, "Cem"), other]) == 2
+    bo, cem = TicketHolder.objects.order_by("ticket")
+    assert (bo.name, bo.email, bo.order) == ("Bo", "ada@example.org", "R-7")
+    assert commitment(ADA, bytes(bo.salt)) == first
+    assert (cem.name, cem.email, len(bytes(cem.salt))) == ("Cem", "", 32)
+
+
+def test_another_holder_is_not_written_where_the_first_was_erased() -> None:
+    remember_holders([ticket(1)])
+    erase_holders("default", ["T-1"])
+    assert change_holders([another(1, "Bo")]) == 0
+    assert TicketHolder.objects.get().name == ""
 
 
 def test_erasing_forgets_the_person_the_salt_and_the_secret() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import msgspec
 
 from tickets.importing.record import FileRefused, normalised
-from tickets.importing.words import FIELDS, folded
+from tickets.importing.words import FIELDS, folded, names_entry, names_status
 
 ANY = "*"
 """Stands for every filled cell."""
@@ -80,8 +80,13 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def source_key(columns: Iterable[str], preset: str) -> str:
-    """Under this key answers are stored: files with the same columns, in any order, of the same preset."""
-    text = "\n".join([preset, *sorted(set(columns))])
+    """Under this key answers are stored: files with the same columns, in any order, of the same preset.
+
+    Columns that by their name say who is admitted or has entered do not count: a later file of the same
+    source often has one more, and each of them is asked about by itself."""
+    named = set(columns)
+    kept = [name for name in named if not (names_status(name, named) or names_entry(name))]
+    text = "\n".join([preset, *sorted(kept)])
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 

@@ -12,7 +12,7 @@ from tickets.importing.sending import Delivery
 
 
 class Part(NamedTuple):
-    """Tickets of one event that do not contradict earlier imports; their holders are stored."""
+    """Tickets of one event whose holders are stored, and were not erased."""
 
     event: str
     tickets: Sequence[ImportedTicket]
@@ -46,9 +46,9 @@ def _deliver_part(
     delivery: Delivery,
 ) -> None:
     kept, own = remember_holders(tickets), Delivery()
-    contradicting = {wrong.row for wrong in kept.contradictions}
-    delivery.wrong += kept.contradictions
-    accepted = [ticket for ticket in tickets if ticket.row not in contradicting]
+    erased = {wrong.row for wrong in kept.erased}
+    delivery.wrong += kept.erased
+    accepted = [ticket for ticket in tickets if ticket.row not in erased]
     try:
         send(Part(event, accepted, kept.commitments), own)
     finally:

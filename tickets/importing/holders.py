@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from django.utils import timezone
 
 from dtvn.protocol import canonical
+from tickets.importing.differences import PERSON, Difference, FieldChange
 from tickets.importing.imported import Holder, ImportedTicket, WrongRow
 from tickets.models import COMMITMENT_SALT_BYTES, TicketHolder
 
 ROWS_AT_ONCE = 500
 """Tickets per query; SQLite takes at most 32,766 parameters, and a row has 12."""
+STORED = (*PERSON, "secret_digest")
+"""What a file says of a holder, in columns."""
+
+T = TypeVar("T")
 
 
 def commitment(holder: Holder, salt: bytes) -> bytes:
@@ -30,8 +35,8 @@ class Kept(NamedTuple):
 
     commitments: dict[str, bytes]
     """Ticket ID -> commitment to its holder."""
-    contradictions: list[WrongRow]
-    """Rows that contradict what was stored before."""
+    erased: list[WrongRow]
+    """Rows of tickets whose holders were erased: these are not imported again."""
     fresh: set[str]
     """Tickets whose holders were not stored before."""
 
@@ -40,46 +45,72 @@ def remember_holders(tickets: Sequence[ImportedTicket]) -> Kept:
     """Store the holders of tickets of one event.
 
     They are stored before the tickets are sent, so no ticket is ever without its holder. A repeated import
-    reuses the stored salt, so it sends the same bytes (R13). An order's number is not committed to: one that
-    an earlier import did not read is added.
+    reuses the stored salt, so it sends the same bytes (R13); what the file says now replaces what was stored
+    for a ticket that came to nothing. An order's number is not committed to.
     """
     kept = Kept({}, [], set())
     for part in _parts(tickets):
         made = {ticket.ticket_id: _row(ticket) for ticket in part}
         TicketHolder.objects.bulk_create(made.values(), ignore_conflicts=True)
         rows = _stored(part)
-        added = []
+        others = []
         for ticket in part:
-            row = rows[ticket.ticket_id]
-            if problem := _contradiction(row, ticket):
-                kept.contradictions.append(WrongRow(ticket.row, f"{ticket.ticket_id} {problem}"))
+            row, wanted = rows[ticket.ticket_id], made[ticket.ticket_id]
+            if row.erased_at is not None:
+                why = f"was imported before and its holder erased on {row.erased_at:%Y-%m-%d}"
+                kept.erased.append(WrongRow(ticket.row, f"{ticket.ticket_id} {why}: not imported again"))
                 continue
             if ticket.holder or ticket.secret_digest:
                 kept.commitments[ticket.ticket_id] = commitment(ticket.holder, bytes(row.salt))
-            if bytes(row.salt) == made[ticket.ticket_id].salt:
+            if bytes(row.salt) == wanted.salt:
                 kept.fresh.add(ticket.ticket_id)
-            elif ticket.order and not row.order:
-                row.order = ticket.order
-                added.append(row)
-        TicketHolder.objects.bulk_update(added, ["order"])
+            elif any(getattr(row, field) != getattr(wanted, field) for field in STORED):
+                for field in STORED:
+                    setattr(row, field, getattr(wanted, field))
+                others.append(row)
+        TicketHolder.objects.bulk_update(others, STORED)
     return kept
 
 
-def contradicting(tickets: Sequence[ImportedTicket]) -> Iterator[WrongRow]:
-    """The rows of one event that contradict holders stored before."""
-    for part in _parts(tickets):
-        rows = _stored(part)
-        for ticket in part:
-            row = rows.get(ticket.ticket_id)
-            if row is not None and (problem := _contradiction(row, ticket)):
-                yield WrongRow(ticket.row, f"{ticket.ticket_id} {problem}")
+def change_holders(differences: Sequence[Difference]) -> int:
+    """Write the other holders that a file names for tickets in the network; returns how many. Those that were
+    erased stay so. The log keeps the commitment to the first holder, and the row the salt of it."""
+    changed = 0
+    for event, named in _by_event(differences).items():
+        for part in in_parts(list(named.items())):
+            fresh = [
+                TicketHolder(event=event, ticket=ticket, salt=secrets.token_bytes(COMMITMENT_SALT_BYTES))
+                for ticket, _ in part
+            ]
+            TicketHolder.objects.bulk_create(fresh, ignore_conflicts=True)
+            names = [ticket for ticket, _ in part]
+            rows = list(TicketHolder.objects.filter(event=event, ticket__in=names, erased_at=None))
+            for row in rows:
+                for field in named[row.ticket]:
+                    setattr(row, field.field, field.new)
+            TicketHolder.objects.bulk_update(rows, PERSON)
+            changed += len(rows)
+    return changed
+
+
+def _by_event(differences: Sequence[Difference]) -> dict[str, dict[str, tuple[FieldChange, ...]]]:
+    """Event -> ticket id -> what differs of its holder."""
+    found: dict[str, dict[str, tuple[FieldChange, ...]]] = {}
+    for one in differences:
+        if one.kind == "holder":
+            found.setdefault(one.event, {})[one.ticket_id] = one.fields
+    return found
 
 
 def _parts(tickets: Sequence[ImportedTicket]) -> Iterator[Sequence[ImportedTicket]]:
     """The tickets that name a holder, a secret or an order, ROWS_AT_ONCE at a time."""
-    with_data = [ticket for ticket in tickets if ticket.holder or ticket.secret_digest or ticket.order]
-    for start in range(0, len(with_data), ROWS_AT_ONCE):
-        yield with_data[start : start + ROWS_AT_ONCE]
+    yield from in_parts([one for one in tickets if one.holder or one.secret_digest or one.order])
+
+
+def in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The items, ROWS_AT_ONCE at a time."""
+    for start in range(0, len(items), ROWS_AT_ONCE):
+        yield items[start : start + ROWS_AT_ONCE]
 
 
 def _stored(part: Sequence[ImportedTicket]) -> dict[str, TicketHolder]:
@@ -125,12 +156,6 @@ def _row(ticket: ImportedTicket) -> TicketHolder:
     )
 
 
-def _contradiction(row: TicketHolder, ticket: ImportedTicket) -> str:
-    if row.erased_at is not None:
-        return f"was imported before and its holder erased on {row.erased_at:%Y-%m-%d}: not imported again"
-    stored = Holder(row.name, row.email, row.phone, row.company, row.address)
-    if stored != ticket.holder or row.secret_digest != ticket.secret_digest.hex():
-        return "was imported before with other personal data or another secret: the first ones are kept"
-    if row.order and ticket.order and row.order != ticket.order:
-        return f"was imported before with order {row.order[:80]!r}: the first one is kept"
-    return ""
+def holder_of(row: TicketHolder) -> Holder:
+    """The person in a stored row."""
+    return Holder(row.name, row.email, row.phone, row.company, row.address)

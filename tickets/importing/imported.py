@@ -78,6 +78,8 @@ class ImportedTicket(msgspec.Struct, frozen=True, kw_only=True):
     """Codes that were replaced, in that order: they answer `revoked`."""
     blocked: bool = False
     block_reason: str = ""
+    admits: bool = True
+    """False: the status of its row does not admit; it is blocked, with that status as the reason."""
 
     @property
     def needs_operate(self) -> bool:

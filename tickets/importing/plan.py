@@ -49,6 +49,8 @@ class ImportPlan(msgspec.Struct):
     tickets: list[ImportedTicket] = []
     left_out: list[LeftOut] = []
     wrong: list[WrongRow] = []
+    refused: list[ImportedTicket] = []
+    """What the rows left out by their status would be: never issued, but compared with the network."""
     questions: list[Question] = []
     told: list[Told] = []
     """The answers that hold, and where each came from."""
@@ -159,6 +161,7 @@ def _fill(plan: ImportPlan, source: Source, rows: Rows, *, stewards_see_why: boo
             plan.tickets += one.tickets
         else:
             plan.left_out.append(one.left_out)
+            plan.refused += [ticket for ticket in one.tickets if first.keys().isdisjoint(_codes([ticket]))]
     plan.tickets.sort(key=lambda ticket: ticket.row)
     plan.left_out.sort(key=lambda one: one.row)
     plan.wrong.sort(key=lambda one: one.row)
@@ -175,20 +178,21 @@ def _name(plan: ImportPlan, source: Source, layout: Layout, decided: Decided, kn
     """Give each ticket its id: a name of the source, or one made up from its code."""
     rows = {record.number: record for record in source.rows}
     names = _names(plan, rows, source, layout, decided)
-    several = {row for row, count in Counter(ticket.row for ticket in plan.tickets).items() if count > 1}
+    every = [*plan.tickets, *plan.refused]
+    several = {row for row, count in Counter(ticket.row for ticket in every).items() if count > 1}
     numbers: Counter[int] = Counter()
     named: list[ImportedTicket] = []
     taken: set[tuple[str, str]] = set()
-    for ticket in plan.tickets:
+    for ticket in every:
         name = ticket.ticket_id or names.get(ticket.row, "")
         if name and ticket.row in several:
             numbers[ticket.row] += 1
             name = f"{name}-{numbers[ticket.row]}"
         if not is_name(name) or (ticket.event, name) in taken:
-            name = _made_up(ticket, known.salts.get(ticket.event, b""))
+            name = made_up(ticket, known.salts.get(ticket.event, b""))
         taken.add((ticket.event, name))
         named.append(msgspec.structs.replace(ticket, ticket_id=name))
-    plan.tickets = named
+    plan.tickets, plan.refused = named[: len(plan.tickets)], named[len(plan.tickets) :]
 
 
 def _names(
@@ -212,11 +216,11 @@ def _names(
         different = {(tickets[row].event, name) for row, name in names.items()}
         fit = len(different) == len(names) and all(map(is_name, names.values()))
         if fit and (column == decided.code or not of_codes):
-            return names
+            return {row: record.fields.get(column, "") for row, record in rows.items()}
     return {}
 
 
-def _made_up(ticket: ImportedTicket, salt: bytes) -> str:
+def made_up(ticket: ImportedTicket, salt: bytes) -> str:
     """An id that is the same at each import and does not show the code."""
     code = ticket.codes[0] if ticket.codes else str(ticket.row)
     digest = tagged_digest("dtvn/v1/import-id", salt, encode((ticket.event, code)))

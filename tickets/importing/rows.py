@@ -87,10 +87,11 @@ class Rows:
         try:
             tickets = self._tickets(record, event)
         except WrongCell:
-            tickets = []  # left out it is in any case
+            tickets = self._named_only(record, event)  # left out it is in any case
+        why = _one_line(reason)
         blocked = [
             msgspec.structs.replace(
-                one, blocked=True, block_reason=reason[:LABEL_LENGTH_MAX], entered=False, entered_at=0
+                one, admits=False, blocked=True, block_reason=why, entered=False, entered_at=0
             )
             for one in tickets
         ]
@@ -115,6 +116,14 @@ class Rows:
             entered_at=self._entered_at(record, event),
         )
         return [msgspec.structs.replace(ticket, codes=codes) for codes in self._codes(record)]
+
+    def _named_only(self, record: Record, event: str) -> list[ImportedTicket]:
+        """The tickets of a row with a damaged cell, by which they can still be recognised."""
+        try:
+            codes = self._codes(record)
+        except WrongCell:
+            codes = [()]
+        return [ImportedTicket(row=record.number, ticket_id="", event=event, codes=one) for one in codes]
 
     def _codes(self, record: Record) -> list[tuple[str, ...]]:
         """The codes of each ticket of a row."""
@@ -225,6 +234,11 @@ class Rows:
 
     def _shown(self, field: str) -> str:
         return self._source.spelled(self._layout.column(field))
+
+
+def _one_line(reason: str) -> str:
+    """A reason as the log takes it: printable, and not too long."""
+    return "".join(one if one.isprintable() else " " for one in reason)[:LABEL_LENGTH_MAX]
 
 
 def zones_of(events: Mapping[str, object], rows: Rows) -> dict[str, str]:

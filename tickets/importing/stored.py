@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 from dtvn.machine.rows import TicketRow
 from tickets.importing.arguments import zone_of
-from tickets.importing.holders import contradicting
+from tickets.importing.holders import holder_of
 from tickets.importing.imported import ImportedTicket, WrongRow
 from tickets.importing.moments import shown_moment
 from tickets.importing.plan import ImportPlan, by_event
+from tickets.models import TicketHolder
 from validators.data_folder.routers import LEARNER_ALIAS
 from validators.ledger.models import Ticket
 from validators.ledger.read import list_events
@@ -38,7 +39,7 @@ def set_aside_differing(found: ImportPlan) -> None:
     stored: set[int] = set()
     differing: dict[int, WrongRow] = {}
     for event, tickets in by_event(found.tickets).items():
-        for wrong in contradicting(tickets):
+        for wrong in _contradicting(tickets):
             differing[wrong.row] = wrong
         if event in known:
             for row, words in _stored(tickets, compared, found.zones[event]):
@@ -77,3 +78,28 @@ def _differences(
 
 def _shown(value: str | int, zone: str) -> str:
     return value if isinstance(value, str) else shown_moment(value, zone_of(zone))
+
+
+def _contradicting(tickets: Sequence[ImportedTicket]) -> Iterator[WrongRow]:
+    """The rows of one event that contradict holders stored before."""
+    for start in range(0, len(tickets), ROWS_AT_ONCE):
+        part = tickets[start : start + ROWS_AT_ONCE]
+        names = [ticket.ticket_id for ticket in part]
+        found = TicketHolder.objects.filter(event=part[0].event, ticket__in=names)
+        rows = {row.ticket: row for row in found}
+        for ticket in part:
+            row = rows.get(ticket.ticket_id)
+            if row is not None and (problem := _contradiction(row, ticket)):
+                yield WrongRow(ticket.row, f"{ticket.ticket_id} {problem}")
+
+
+def _contradiction(row: TicketHolder, ticket: ImportedTicket) -> str:
+    if not (ticket.holder or ticket.secret_digest or ticket.order):
+        return ""
+    if row.erased_at is not None:
+        return f"was imported before and its holder erased on {row.erased_at:%Y-%m-%d}: not imported again"
+    if holder_of(row) != ticket.holder or row.secret_digest != ticket.secret_digest.hex():
+        return "was imported before with other personal data or another secret: the first ones are kept"
+    if row.order and ticket.order and row.order != ticket.order:
+        return f"was imported before with order {row.order[:80]!r}: the first one is kept"
+    return ""

@@ -57,9 +57,9 @@ def folded(text: str) -> str:
     return looks[:FOLDED_LENGTH_MAX]
 
 
-def remember_codes(event: str, tickets: Iterable[tuple[str, Sequence[str]]]) -> None:
+def remember_codes(event: str, tickets: Iterable[tuple[str, Sequence[str]]], *, source: str = "") -> None:
     """Store the codes (texts) of tickets of one event by id, before they are sent; a repetition changes
-    nothing. Raises machine.codes.CodeError."""
+    nothing. `source`: of the file that gives them. Raises machine.codes.CodeError."""
     salt = salt_of(event, read.event_row(LEARNER_ALIAS, event))
     rows = [
         TicketCode(
@@ -68,6 +68,7 @@ def remember_codes(event: str, tickets: Iterable[tuple[str, Sequence[str]]]) -> 
             code=(code := normalised(text)),
             folded=folded(code),
             digest=code_digest(salt, code).hex(),
+            source=source,
         )
         for ticket, texts in tickets
         for text in texts
@@ -87,10 +88,10 @@ def forget_codes(event: str, tickets: Iterable[str]) -> None:
             TicketCode.objects.filter(pk__in=keys).delete()
 
 
-def remember(requests: Sequence[Request]) -> None:
-    """Store the codes that these operations give to tickets."""
+def remember(requests: Sequence[Request], *, source: str = "") -> None:
+    """Store the codes that these operations give to tickets. `source`: as in `remember_codes`."""
     for event, given in _giving(requests).items():
-        remember_codes(event, ((request.ticket, request.texts) for request in given))
+        remember_codes(event, ((request.ticket, request.texts) for request in given), source=source)
 
 
 def forget_refused(decisions: Sequence[Decision]) -> None:

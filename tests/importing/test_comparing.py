@@ -1,0 +1,371 @@
+"""Importing again: what a file says otherwise is said, and ordered once it is confirmed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dtvn.api.ordering import Decision, Request
+from dtvn.gateway import Result
+from dtvn.machine import Block, ChangeTicket, ImportEntry, Replace, reasons
+from tests.importing.networks import PlainNetwork, digest
+from tests.importing.test_cases import CASES, SUMMER
+from tests.importing.test_cases import plan as plan_of
+from tickets.importing import Holder, ImportedTicket, ImportPlan, read_plan
+from tickets.importing.answers import answers_from
+from tickets.importing.differences import KINDS, Difference, StoredTicket, is_done, requests_of, sentence
+
+ADA = Holder("Ada T", "ada@example.org")
+COLUMNS: dict[str, list[str]] = {
+    name: [name] for name in ("product", "seat", "not_before", "not_after", "name", "email", "order")
+}
+DAY = 86_400_000_000
+
+
+def ticket(number: int = 1, **fields: Any) -> ImportedTicket:
+    known: dict[str, Any] = {"row": number + 1, "ticket_id": f"T-{number}", "codes": (f"C-{number}",)}
+    return ImportedTicket(**{"event": "fest", "product": "Day", "holder": ADA, **known, **fields})
+
+
+def cancelled(number: int = 1, **fields: Any) -> ImportedTicket:
+    return ticket(number, admits=False, blocked=True, block_reason="Status: cancelled", **fields)
+
+
+def file(*tickets: ImportedTicket, read: dict[str, list[str]] = COLUMNS) -> ImportPlan:
+    """A file with these rows; those that do not admit are left out."""
+    return ImportPlan(
+        tickets=[one for one in tickets if one.admits],
+        refused=[one for one in tickets if not one.admits],
+        read=read,
+    )
+
+
+def network(*tickets: ImportedTicket) -> PlainNetwork:
+    """The network after these were imported."""
+    found = PlainNetwork()
+    found.take(file(*tickets))
+    return found
+
+
+def the_one(found: list[Difference]) -> Difference:
+    (one,) = found
+    return one
+
+
+def said(one: Difference, **how: bool) -> str:
+    return sentence(one, UTC, **how)
+
+
+def test_the_same_file_again_says_nothing() -> None:
+    known = network(ticket(1, not_after=DAY), ticket(2))
+    found = known.compare(file(ticket(1, not_after=DAY), ticket(2)))
+    assert (found.new, found.same, found.found, found.unchanged, found.gone, found.unclear) == (
+        [],
+        2,
+        [],
+        [],
+        [],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "command"),
+    [
+        ({}, {"product": "Weekend"}, ChangeTicket(product="Weekend")),
+        ({"seat": "A-1"}, {"seat": ""}, ChangeTicket(seat="")),
+        ({"not_after": DAY}, {"not_after": 2 * DAY}, ChangeTicket(not_after=2 * DAY + 999_999)),
+        ({"not_before": DAY}, {"not_before": 0}, ChangeTicket(not_before=0)),
+        ({}, {"entered": True, "entered_at": DAY}, ImportEntry(at=DAY)),
+        ({}, {"codes": ("C-9",)}, Replace((digest("C-9"),))),
+        ({}, {"blocked": True, "block_reason": "stolen"}, Block("stolen")),
+        ({}, {"admits": False, "blocked": True, "block_reason": "Status: void"}, Block("Status: void")),
+    ],
+)
+def test_a_difference_is_ordered_once_confirmed_and_not_before(
+    before: dict[str, Any], after: dict[str, Any], command: Any
+) -> None:
+    known = network(ticket(**before))
+    found = known.compare(file(ticket(**after)))
+    one = the_one(found.found)
+    assert (found.new, found.same, found.unchanged) == ([], 0, [])
+    assert requests_of(found, []) == []
+    texts = ("C-9",) if one.kind == "replace" else ()
+    assert requests_of(found, [one.key]) == [Request(command, "T-1", "fest", texts=texts)]
+    assert requests_of(found, [one.kind]) == requests_of(found, [one.key])
+    known.take_all(file(ticket(**after)))
+    assert known.compare(file(ticket(**after))).found == []
+
+
+def test_what_was_confirmed_is_not_what_a_changed_network_would_make_of_it() -> None:
+    known = network(ticket())
+    wanted = file(ticket(product="Weekend"))
+    shown = the_one(known.compare(wanted).found)
+    known.take_all(file(ticket(product="VIP")))
+    assert requests_of(known.compare(wanted), [shown.key]) == []
+
+
+def test_a_key_is_the_same_whatever_a_person_is_called() -> None:
+    known = network(ticket(holder=Holder("Ada")))
+    keys = {the_one(known.compare(file(ticket(holder=Holder(name)))).found).key for name in ("Bo", "Cem")}
+    assert len(keys) == 1
+
+
+def test_another_holder_is_no_operation() -> None:
+    known = network(ticket())
+    found = known.compare(file(ticket(holder=Holder("Bo T", "ada@example.org"), order="R-7")))
+    one = the_one(found.found)
+    assert {change.field: (change.old, change.new) for change in one.fields} == {
+        "name": ("Ada T", "Bo T"),
+        "order": ("", "R-7"),
+    }
+    assert requests_of(found, KINDS) == []
+    assert said(one) == "T-1: name Bo T, stored Ada T; order R-7, stored none"
+    assert said(one, personal=False) == "T-1: another name; another order"
+
+
+def test_a_field_without_a_column_stays() -> None:
+    known = network(ticket(seat="A-1", order="R-7"))
+    found = known.compare(
+        file(ticket(product="Day", seat="", holder=Holder()), read={"product": ["product"]})
+    )
+    assert (found.same, found.found) == (1, [])
+
+
+@pytest.mark.parametrize("fields", [{"product": "VIP"}, {"holder": Holder("Bo T")}])
+def test_a_ticket_that_has_entered_is_said_and_stays(fields: dict[str, Any]) -> None:
+    known = network(ticket())
+    known.enter("T-1")
+    found = known.compare(file(ticket(**fields)))
+    assert (found.found, requests_of(found, KINDS)) == ([], [])
+    assert said(the_one(found.unchanged)).endswith("stays as it is: its guest has entered already")
+
+
+def test_a_cancelled_guest_who_has_entered_is_blocked_all_the_same() -> None:
+    known = network(ticket())
+    known.enter("T-1")
+    assert the_one(known.compare(file(cancelled())).found).kind == "cancel"
+
+
+def test_a_window_that_would_be_empty_is_not_ordered() -> None:
+    known = network(ticket(not_before=3 * DAY, not_after=4 * DAY))
+    found = known.compare(file(ticket(not_after=DAY), read={"not_after": ["until"]}))
+    assert found.found == []
+    assert "its window would be empty" in said(the_one(found.unchanged))
+
+
+def test_nobody_is_unblocked_by_a_file() -> None:
+    known = network(ticket())
+    known.take_all(file(cancelled()))
+    found = known.compare(file(ticket()))
+    assert requests_of(found, KINDS) == []
+    assert "blocked in the network (Status: cancelled)" in said(the_one(found.unchanged))
+
+
+def test_a_code_that_was_replaced_stays_so() -> None:
+    known = network(ticket())
+    known.take_all(file(ticket(codes=("C-9",))))
+    found = known.compare(file(ticket()))
+    assert requests_of(found, KINDS) == []
+    one = the_one(found.unchanged)
+    assert "was replaced in the network" in said(one)
+    assert "C-1" not in said(one)
+    assert known.compare(file(ticket(codes=("C-9",)))).same == 1
+
+
+def test_one_of_several_codes_is_no_difference() -> None:
+    known = network(ticket(codes=("C-1", "band-1")))
+    assert known.compare(file(ticket())).same == 1
+
+
+def test_a_row_is_known_by_its_code_whatever_its_id() -> None:
+    """A source that counts its rows gives the ids anew each time; a ticket whose id is taken gets another."""
+    known = network(ticket(1), ticket(2))
+    moved = [ticket(1, codes=("C-2",)), ticket(2, codes=("C-9",)), ticket(3, codes=("C-1",))]
+    found = known.take_all(file(*moved))
+    assert (found.same, found.found, found.unclear) == (2, [], [])
+    (new,) = found.new
+    assert (new.codes, new.ticket_id[:2]) == (("C-9",), "t-")
+    assert known.compare(file(*moved)).same == 3
+
+
+def test_an_id_of_another_source_is_no_reason_to_replace_a_code() -> None:
+    other = StoredTicket(event="fest", ticket_id="T-1", codes=(digest("X-1"),))
+    found = PlainNetwork(other).compare(file(ticket()))
+    assert (found.new, found.found) == ([], [])
+    assert [wrong.row for wrong in found.unclear] == [2]
+    assert "of another source" in found.unclear[0].reason
+
+
+def test_a_ticket_of_before_codes_gets_its_code() -> None:
+    known = PlainNetwork(StoredTicket(event="fest", ticket_id="T-1", product="Day", holder=ADA))
+    assert the_one(known.compare(file(ticket())).found).kind == "replace"
+
+
+def test_an_id_that_opens_its_ticket_is_a_code() -> None:
+    one = StoredTicket(event="fest", ticket_id="C-1", product="Day", holder=ADA)
+    assert PlainNetwork(one, ids_are_codes=True).compare(file(ticket())).same == 1
+
+
+def test_rows_that_may_be_two_tickets_or_one_twice_are_unclear() -> None:
+    known = network(ticket(1), ticket(2), ticket(3, codes=("C-3", "C-4")))
+    found = known.compare(
+        file(ticket(5, codes=("C-1", "C-2")), ticket(6, codes=("C-3",)), ticket(7, codes=("C-4",)))
+    )
+    assert [(wrong.row, wrong.reason) for wrong in found.unclear] == [
+        (6, "has codes of several tickets: T-1, T-2"),
+        (8, "is ticket T-3, as row 7 is"),
+    ]
+    assert (found.new, found.found) == ([], [])
+
+
+def test_what_is_gone_is_said_and_never_ordered() -> None:
+    known = network(ticket(1), ticket(2), ticket(3))
+    known.take_all(file(ticket(1), ticket(2), cancelled(3)))
+    stranger = StoredTicket(event="fest", ticket_id="X-1", codes=(digest("X-1"),))
+    known.tickets["fest", "X-1"] = stranger
+    found = known.compare(file(ticket(1)))
+    assert [one.ticket_id for one in found.gone] == ["T-2"]
+    assert requests_of(found, KINDS) == []
+
+
+def test_a_row_that_admits_counts_before_one_that_does_not() -> None:
+    known = network(ticket(codes=("C-1", "C-2")))
+    found = known.compare(file(cancelled(1, codes=("C-1",)), ticket(2, codes=("C-2",))))
+    assert (found.same, found.found, found.unclear) == (1, [], [])
+
+
+def test_a_cancelled_row_that_nobody_issued_is_not_issued() -> None:
+    found = PlainNetwork().compare(file(cancelled()))
+    assert (found.new, found.found, found.same) == ([], [], 0)
+
+
+def test_an_erased_holder_is_not_stored_again() -> None:
+    known = network(ticket())
+    known.tickets["fest", "T-1"] = msgspec.structs.replace(
+        known.tickets["fest", "T-1"], holder=Holder(), erased=True
+    )
+    found = known.compare(file(ticket()))
+    assert found.found == []
+    assert "erased" in said(the_one(found.unchanged))
+    assert "Ada" not in said(the_one(found.unchanged))
+
+
+def test_a_disputed_ticket_is_not_entered() -> None:
+    known = network(ticket())
+    known.tickets["fest", "T-1"] = msgspec.structs.replace(known.tickets["fest", "T-1"], state="DISPUTED")
+    found = known.compare(file(ticket(entered=True)))
+    assert (found.found, the_one(found.unchanged).kind) == ([], "entry")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "done"),
+    [
+        (Block("x"), reasons.OK, True),
+        (Block("x"), reasons.ALREADY_BLOCKED, True),
+        (ImportEntry(), reasons.ALREADY_CONSUMED, True),
+        (ChangeTicket(seat="A"), reasons.ALREADY_CONSUMED, False),
+        (Replace((bytes(32),)), reasons.BARCODE_TAKEN, False),
+    ],
+)
+def test_an_order_that_was_carried_out_before_is_done(command: Any, code: str, done: bool) -> None:
+    assert is_done(Decision(Request(command, "T-1", "fest"), Result(code))) is done
+
+
+# --- 35a and 35b ------------------------------------------------------------------------------------
+
+FIRST: dict[str, Any] = {"code": "ticket_id", "entrances": "Day", "timezone": "Europe/Berlin"}
+SECOND: dict[str, Any] = {"admits": ["status=valid"], "entrances": "Day,Weekend"}
+
+
+def second_file() -> tuple[PlainNetwork, ImportPlan]:
+    """The network after 35a, and 35b under the answers that were stored with it."""
+    first = plan_of("35a-reimport-v1.csv", FIRST)
+    known = PlainNetwork()
+    assert len(known.take(first).new) == 3
+    stored = {first.key: first.answers}
+    path = CASES / "35b-reimport-v2.csv"
+    asked = read_plan(path, known=SUMMER, stored=stored).questions
+    assert {question.id for question in asked} == {"admits:status", "entrances"}
+    return known, read_plan(path, answers_from(**SECOND), known=SUMMER, stored=stored)
+
+
+def moment(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp()) * 1_000_000 + 999_999
+
+
+def test_35b_changes_two_and_blocks_one_once_it_is_confirmed() -> None:
+    known, second = second_file()
+    found = known.take(second)
+    assert (found.new, found.unclear, found.unchanged, found.gone) == ([], [], [], [])
+    assert [(one.ticket_id, one.kind, [each.field for each in one.fields]) for one in found.found] == [
+        ("RI-1", "holder", ["name"]),
+        ("RI-2", "change", ["product", "not_after"]),
+        ("RI-3", "cancel", []),
+    ]
+    assert known.compare(second) == found, "nothing was confirmed, so nothing was done"
+
+    known.take(second, [one.key for one in found.found])
+    changed, moved, blocked = (known.tickets["summer", f"RI-{number}"] for number in (1, 2, 3))
+    assert changed.holder.name == "Ada Testfrau-Neu"
+    assert (moved.product, moved.not_after) == ("Weekend", moment("2027-01-02 23:59:59+01:00"))
+    assert (blocked.blocked, blocked.block_reason) == (True, "status: cancelled")
+    assert known.compare(second).found == []
+
+
+def test_35b_leaves_a_ticket_that_has_entered_as_it_is_and_says_so() -> None:
+    known, second = second_file()
+    known.enter("RI-2", "summer")
+    found = known.take_all(second)
+    assert [one.ticket_id for one in found.found] == ["RI-1", "RI-3"]
+    assert "RI-2" in said(the_one(found.unchanged))
+    assert known.tickets["summer", "RI-2"].product == "Day"
+
+
+# --- any two files ----------------------------------------------------------------------------------
+
+BOUNDS = st.integers(0, 3).map(lambda days: days * DAY)
+
+
+@st.composite
+def tickets(draw: st.DrawFn) -> list[ImportedTicket]:
+    """Rows of one source: its ids stay, and a code belongs to one ticket, whichever it is at the time."""
+    found = []
+    for number in draw(st.lists(st.integers(1, 5), unique=True)):
+        codes = draw(st.sampled_from([(f"C-{number}",), (f"D-{number}",), (f"C-{number}", f"D-{number}")]))
+        begins, length = draw(BOUNDS), draw(BOUNDS)
+        fields: dict[str, Any] = {
+            "codes": codes,
+            "product": draw(st.sampled_from(["Day", "VIP"])),
+            "not_before": begins,
+            "not_after": begins + length if length else 0,
+            "holder": Holder(draw(st.sampled_from(["", "Ada", "Bo"]))),
+            "entered": draw(st.booleans()),
+        }
+        if draw(st.booleans()):
+            found.append(cancelled(number, **fields | {"entered": False}))
+        else:
+            found.append(ticket(number, **fields))
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(tickets(), min_size=1, max_size=3))
+def test_what_is_confirmed_is_settled_and_comes_up_no_more(files: list[list[ImportedTicket]]) -> None:
+    known = PlainNetwork()
+    for rows in files:
+        before = dict(known.tickets)
+        found = known.take_all(file(*rows))
+        again = known.compare(file(*rows))
+        assert (again.new, again.found, again.unclear, found.unclear) == ([], [], [], [])
+        assert again.unchanged == found.unchanged
+        for place, old in before.items():
+            now = known.tickets[place]
+            assert now.blocked >= old.blocked, "no file unblocks"
+            assert set(old.revoked) <= set(now.revoked), "no file makes a replaced code valid again"
+            assert (now.state == "CONSUMED") >= (old.state == "CONSUMED"), "no file undoes an entry"

@@ -1,0 +1,212 @@
+"""Compares a file with the network: which ticket each row is, and what it says otherwise of it.
+
+A ticket is recognised by its code; only if nobody has that code, by its id, which a source gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from dtvn.machine.bodies import SECONDS_MAX, window_end
+from dtvn.machine.codes import CODES_MAX, code_digest
+from dtvn.machine.fields import MICROSECONDS
+from tickets.importing.differences import (
+    PERSON,
+    TERMS,
+    Difference,
+    Differences,
+    FieldChange,
+    Network,
+    StoredTicket,
+)
+from tickets.importing.imported import ImportedTicket, WrongRow
+from tickets.importing.plan import ImportPlan, made_up
+
+ENTERED = "its guest has entered already"
+
+
+def compare(plan: ImportPlan, network: Network) -> Differences:
+    """Compare the rows of a file, also those left out by their status, with the network. A field without a
+    column in the file is not compared."""
+    found = Differences()
+    matched = _Matching(plan, network, found).stored
+    for ticket in [*plan.tickets, *plan.refused]:
+        if (stored := matched.get(_place(ticket))) is None:
+            continue
+        differences = list(_differences(ticket, stored, plan, network))
+        found.found += [one for one in differences if not one.why]
+        found.unchanged += [one for one in differences if one.why]
+        found.same += not differences
+    named = {(stored.event, stored.ticket_id) for stored in matched.values()}
+    found.gone = [
+        stored
+        for name, stored in sorted(network.tickets.items())
+        if stored.of_source and not stored.blocked and name not in named
+    ]
+    return found
+
+
+class _Matching:
+    """Finds the ticket of each row: first by codes in the whole file, then by id."""
+
+    def __init__(self, plan: ImportPlan, network: Network, found: Differences) -> None:
+        self.stored: dict[tuple[str, str], StoredTicket] = {}
+        """(event, id in the file) -> its ticket in the network."""
+        self._network, self._found = network, found
+        self._owners = {
+            (stored.event, digest): stored
+            for stored in network.tickets.values()
+            for digest in (*stored.codes, *stored.revoked)
+        }
+        self._rows: dict[tuple[str, str], int] = {}
+        self._left_out = {_place(ticket) for ticket in plan.refused}
+        unknown = [ticket for ticket in [*plan.tickets, *plan.refused] if not self._match_code(ticket)]
+        for ticket in unknown:
+            self._match_id(ticket)
+        found.new.sort(key=lambda ticket: ticket.row)
+        found.unclear.sort(key=lambda wrong: wrong.row)
+
+    def _match_code(self, ticket: ImportedTicket) -> bool:
+        """Whether this ticket is settled by its codes."""
+        owners = [self._owner(ticket.event, code) for code in ticket.codes]
+        different = {stored.ticket_id: stored for stored in owners if stored is not None}
+        if len(different) > 1:
+            self._doubt(ticket, f"has codes of several tickets: {', '.join(sorted(different))}")
+        for stored in different.values() if len(different) == 1 else ():
+            self._take(ticket, stored)
+        return bool(different)
+
+    def _owner(self, event: str, code: str) -> StoredTicket | None:
+        stored = self._owners.get((event, code_digest(self._network.salts[event], code)))
+        if stored is None and event in self._network.ids_are_codes:
+            return self._network.tickets.get((event, code))
+        return stored
+
+    def _match_id(self, ticket: ImportedTicket) -> None:
+        stored = self._network.tickets.get(_place(ticket))
+        if stored is None:
+            self._add(ticket)
+        elif _place(ticket) in self._rows:
+            # The id went to another ticket of the source; its code says that this is a ticket of its own.
+            name = made_up(ticket, self._network.salts[ticket.event])
+            self._add(ticket, name)
+        elif stored.of_source or not (stored.codes or stored.revoked):
+            self._take(ticket, stored)
+        else:
+            self._doubt(ticket, f"{ticket.ticket_id} is a ticket with another code, of another source")
+
+    def _take(self, ticket: ImportedTicket, stored: StoredTicket) -> None:
+        name = (stored.event, stored.ticket_id)
+        if name in self._rows:
+            self._doubt(ticket, f"is ticket {stored.ticket_id}, as row {self._rows[name]} is")
+            return
+        self._rows[name] = ticket.row
+        self.stored[_place(ticket)] = stored
+
+    def _add(self, ticket: ImportedTicket, name: str = "") -> None:
+        if _place(ticket) not in self._left_out:
+            named = msgspec.structs.replace(ticket, ticket_id=name) if name else ticket
+            self._found.new.append(named)
+
+    def _doubt(self, ticket: ImportedTicket, why: str) -> None:
+        if _place(ticket) not in self._left_out:
+            self._found.unclear.append(WrongRow(ticket.row, why))
+
+
+def _place(ticket: ImportedTicket) -> tuple[str, str]:
+    return ticket.event, ticket.ticket_id
+
+
+def _differences(
+    ticket: ImportedTicket, stored: StoredTicket, plan: ImportPlan, network: Network
+) -> Iterator[Difference]:
+    """All that the file says otherwise of one ticket."""
+    about = Difference(kind="", row=ticket.row, event=stored.event, ticket_id=stored.ticket_id)
+
+    def difference(kind: str, why: str = "", **more: object) -> Difference:
+        return msgspec.structs.replace(about, kind=kind, why=why, **more)
+
+    entered = stored.state == "CONSUMED"
+    if not ticket.admits:
+        if not stored.blocked:
+            yield difference("cancel", reason=ticket.block_reason)
+        return
+    if terms := _changes(TERMS, ticket, stored, plan):
+        wanted = {field: getattr(stored, field) for field in TERMS} | {one.field: one.new for one in terms}
+        empty = 0 < wanted["not_after"] < wanted["not_before"]
+        yield difference(
+            "change", ENTERED if entered else "its window would be empty" if empty else "", fields=terms
+        )
+    if person := _changes(PERSON, _person(ticket), _person(stored), plan):
+        if not stored.erased:
+            yield difference("holder", ENTERED if entered else "", fields=person)
+        elif any(one.new for one in person):
+            yield difference("holder", "its holder was erased")
+    if codes := _new_codes(ticket, stored, network):
+        yield difference("replace", _irreplaceable(codes, stored), codes=ticket.codes, digests=codes)
+    if ticket.blocked and not stored.blocked:
+        yield difference("block", reason=ticket.block_reason)
+    if stored.blocked and not ticket.blocked:
+        yield difference("block", "only a person unblocks a ticket", reason=stored.block_reason)
+    if ticket.entered and not entered:
+        yield difference(
+            "entry", "it is disputed" if stored.state == "DISPUTED" else "", at=ticket.entered_at
+        )
+
+
+def _changes(
+    fields: Mapping[str, tuple[str, Sequence[str]]], new: object, old: object, plan: ImportPlan
+) -> tuple[FieldChange, ...]:
+    """The fields that differ, of those that the file has columns for."""
+    found = []
+    for field, (_, columns) in fields.items():
+        before, after = getattr(old, field), getattr(new, field)
+        if plan.read.keys().isdisjoint(columns) or _comparable(before) == _comparable(after):
+            continue
+        found.append(FieldChange(field, before, _until(after) if field == "not_after" else after))
+    return tuple(found)
+
+
+def _comparable(value: str | int) -> str | int:
+    """Files have whole seconds up to the year 9999, the log has more."""
+    return min(value // MICROSECONDS, SECONDS_MAX) if isinstance(value, int) else value
+
+
+def _until(moment: int) -> int:
+    """The end of a window as the log has it: through its whole second."""
+    return window_end(moment // MICROSECONDS)
+
+
+class _Person(msgspec.Struct, frozen=True):
+    name: str
+    email: str
+    phone: str
+    company: str
+    address: str
+    order: str
+
+
+def _person(ticket: ImportedTicket | StoredTicket) -> _Person:
+    return _Person(**msgspec.structs.asdict(ticket.holder), order=ticket.order)
+
+
+def _new_codes(ticket: ImportedTicket, stored: StoredTicket, network: Network) -> tuple[bytes, ...]:
+    """The digests of all codes in the file, if one of them does not open the ticket; else none."""
+    by_id = ticket.event in network.ids_are_codes
+    missing = False
+    digests = []
+    for code in ticket.codes:
+        digests.append(code_digest(network.salts[ticket.event], code))
+        missing |= digests[-1] not in stored.codes and not (by_id and code == stored.ticket_id)
+    return tuple(digests) if missing else ()
+
+
+def _irreplaceable(codes: Sequence[bytes], stored: StoredTicket) -> str:
+    """Why these cannot become the codes of the ticket; "" if they can."""
+    if not set(codes).isdisjoint(stored.revoked):
+        return "the code in the file was replaced in the network"
+    if len({*codes, *stored.codes, *stored.revoked}) > CODES_MAX:
+        return f"a ticket has at most {CODES_MAX} codes in all"
+    return ""
