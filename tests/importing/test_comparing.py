@@ -82,6 +82,7 @@ def test_the_same_file_again_says_nothing() -> None:
         ({"not_after": DAY}, {"not_after": 2 * DAY}, ChangeTicket(not_after=2 * DAY + 999_999)),
         ({"not_before": DAY}, {"not_before": 0}, ChangeTicket(not_before=0)),
         ({}, {"entered": True, "entered_at": DAY}, ImportEntry(at=DAY)),
+        ({}, {"entered": True, "gate": "n", "device": "d"}, ImportEntry(gate="n", device="d")),
         ({}, {"codes": ("C-9",)}, Replace((digest("C-9"),))),
         ({}, {"blocked": True, "block_reason": "stolen"}, Block("stolen")),
         ({}, {"admits": False, "blocked": True, "block_reason": "Status: void"}, Block("Status: void")),
@@ -200,6 +201,15 @@ def test_an_id_of_another_source_is_no_reason_to_replace_a_code() -> None:
     assert (found.new, found.found) == ([], [])
     assert [wrong.row for wrong in found.unclear] == [2]
     assert "of another source" in found.unclear[0].reason
+
+
+def test_a_row_without_a_code_is_known_by_its_id_unless_it_would_be_blocked() -> None:
+    """What is cancelled without a code may be another source's ticket of the same name."""
+    other = StoredTicket(event="fest", ticket_id="T-1", product="Day", codes=(digest("X-1"),), holder=ADA)
+    known = PlainNetwork(other)
+    assert known.compare(file(ticket(codes=()))).same == 1
+    found = known.compare(file(cancelled(codes=())))
+    assert (found.found, found.unclear) == ([], [])
 
 
 def test_a_ticket_of_before_codes_gets_its_code() -> None:

@@ -92,7 +92,7 @@ class _Matching:
             # The id went to another ticket of the source; its code says that this is a ticket of its own.
             name = made_up(ticket, self._network.salts[ticket.event])
             self._add(ticket, name)
-        elif stored.of_source or not (stored.codes or stored.revoked):
+        elif stored.of_source or not (stored.codes or stored.revoked) or (ticket.admits and not ticket.codes):
             self._take(ticket, stored)
         else:
             self._doubt(ticket, f"{ticket.ticket_id} is a ticket with another code, of another source")
@@ -152,7 +152,11 @@ def _differences(
         yield difference("block", "only a person unblocks a ticket", reason=stored.block_reason)
     if ticket.entered and not entered:
         yield difference(
-            "entry", "it is disputed" if stored.state == "DISPUTED" else "", at=ticket.entered_at
+            "entry",
+            "it is disputed" if stored.state == "DISPUTED" else "",
+            at=ticket.entered_at,
+            gate=ticket.gate,
+            device=ticket.device,
         )
 
 

@@ -14,11 +14,7 @@ from typing import Any
 import msgspec
 
 from dtvn.api.ordering import Decision, Request
-from dtvn.machine import Command, reasons
-from dtvn.machine.kinds.block import Block
-from dtvn.machine.kinds.change import ChangeTicket
-from dtvn.machine.kinds.import_entry import ImportEntry
-from dtvn.machine.kinds.replace import Replace
+from dtvn.machine import Block, ChangeTicket, Command, ImportEntry, Replace, reasons
 from dtvn.protocol import canonical
 from tickets.importing.imported import Holder, ImportedTicket, WrongRow
 from tickets.importing.moments import shown_moment
@@ -110,7 +106,9 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     """cancel and block: what the source says."""
     at: int = 0
-    """entry: its time, Unix microseconds, 0 unknown."""
+    """entry: its time, Unix microseconds, 0 unknown; and where it was."""
+    gate: str = ""
+    device: str = ""
     why: str = ""
     """Why it cannot be ordered; "" if it can."""
 
@@ -118,7 +116,17 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> str:
         """Names what is ordered if this is confirmed; it tells nothing of a person or a code."""
         ordered = [f"{one.field} {one.old!r} {one.new!r}" for one in self.fields if self.kind == "change"]
-        said = (self.kind, self.event, self.ticket_id, tuple(ordered), self.digests, self.reason, self.at)
+        said = (
+            self.kind,
+            self.event,
+            self.ticket_id,
+            tuple(ordered),
+            self.digests,
+            self.reason,
+            self.at,
+            self.gate,
+            self.device,
+        )
         return f"{self.kind}:{hashlib.sha256(canonical.encode(said)).hexdigest()[:32]}"
 
 
@@ -196,6 +204,6 @@ def _command(one: Difference) -> Command:
         case "replace":
             return Replace(one.digests)
         case "entry":
-            return ImportEntry(at=one.at)
+            return ImportEntry(one.at, one.gate, one.device)
         case _:
             return Block(one.reason)
