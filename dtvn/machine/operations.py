@@ -32,6 +32,8 @@ class Operations:
         self._may = context.principals.may
         # Memos of pure functions: they change the cost of a result, never the result.
         self._commands: dict[tuple[str, bytes], Command] = {}
+        self._coded: dict[tuple[str, bytes], Command] = {}
+        """The same by the bytes before the code, for commands that end with one."""
         self._actors: set[str] = set()
         self._events: set[str] = set()
 
@@ -103,7 +105,7 @@ class Operations:
         coded = known is None and kind in CODED
         if coded:
             # Each code is read once, and what comes with it, gate and device, often.
-            known = self._commands.get((kind, payload[:-DIGEST_SIZE]))
+            known = self._coded.get((kind, payload[:-DIGEST_SIZE]))
         if (
             known is not None
             and operation.actor in self._actors
@@ -118,8 +120,9 @@ class Operations:
             command = commands.check(operation)
         except CommandError:
             return None
-        if len(self._commands) >= MEMO_MAX:
-            self._commands.clear()
+        for memo in (self._commands, self._coded):
+            if len(memo) >= MEMO_MAX:
+                memo.clear()
         if len(self._actors) >= MEMO_MAX:
             self._actors.clear()
         if len(self._events) >= MEMO_MAX:
@@ -128,8 +131,10 @@ class Operations:
         if kind in NAMING and len(payload) <= 256:
             self._events.add(operation.event)
             if not getattr(command, "codes", ()):  # codes never come again
-                end = -DIGEST_SIZE if commands.code_of(command) else None
-                self._commands[(kind, payload[:end])] = command
+                if commands.code_of(command):
+                    self._coded[(kind, payload[:-DIGEST_SIZE])] = command
+                else:
+                    self._commands[(kind, payload)] = command
         return command
 
     def _repeat(self, operation: Operation, first: Remembered, request: bytes, shown: bytes) -> Result:

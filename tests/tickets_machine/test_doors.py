@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from dtvn.machine import (
     Admit,
@@ -176,7 +177,7 @@ def test_every_code_of_a_gate_is_read_for_itself() -> None:
     found = [answer(door.scans(f"CODE-{number}")).ticket for number in range(20)]
     assert found == [f"T-{number}" for number in range(20)]
     operations = door.application._state.operations
-    admits = [key for key in operations._commands if key[0] == "admit"]
+    admits = [key for key in operations._coded if key[0] == "admit"]
     assert len(admits) == 1
     assert not [key for key in operations._commands if key[0] == "issue"]
     wrong = door.operation(Admit("north", "d1", door.digest("CODE-1")), "", event=EVENT)
@@ -185,6 +186,20 @@ def test_every_code_of_a_gate_is_read_for_itself() -> None:
             **{name: getattr(wrong, name) for name in wrong.__struct_fields__} | {"payload": end}
         )
         assert door.order(broken)[0].code == "malformed"
+
+
+@pytest.mark.parametrize("before", [b"", b"\x92\xa0\xa0"])
+@pytest.mark.parametrize("then", [b"\x92\xa1n\xa1d", bytes(range(32)), b"\x92\xa0\xa0" + bytes(range(32))])
+def test_what_a_process_read_before_decides_nothing(before: bytes, then: bytes) -> None:
+    """A node that was started in between answers as the others do, which read other commands before."""
+    running, started = Door(), Door()
+    for door, payloads in ((running, (before, then)), (started, (then,))):
+        door.issues("T-1", "ABC123")
+        asked = door.operation(Admit(), "T-1", event=EVENT)
+        outcomes = [door.order(replace(asked, payload=payload))[0].code for payload in payloads]
+        assert outcomes[-1] == (
+            "malformed" if len(then) >= 32 else ("already_consumed", "ok")[door is started]
+        )
 
 
 # --- D1: ids -----------------------------------------------------------------------------------------
